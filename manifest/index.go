@@ -1,0 +1,228 @@
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Media types of the Docker formats, from
+// https://distribution.github.io/distribution/spec/manifest-v2-2/.
+const (
+	MediaTypeDockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	MediaTypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+)
+
+// MaxEntries bounds the children of an index, those of nested ones included.
+const MaxEntries = 4096
+
+// IsIndex reports whether mediaType is that of a manifest list or an OCI index.
+func IsIndex(mediaType string) bool {
+	return mediaType == MediaTypeDockerList || mediaType == ocispec.MediaTypeImageIndex
+}
+
+// IsImage reports whether mediaType is that of an image manifest, Docker's or OCI's.
+func IsImage(mediaType string) bool {
+	return mediaType == MediaTypeDockerManifest || mediaType == ocispec.MediaTypeImageManifest
+}
+
+// indexJSON is the form of docker/distribution's manifestlist package, field by field, so that the same
+// entries in the same order have the digest that docker manifest gives them.
+type indexJSON struct {
+	SchemaVersion int               `json:"schemaVersion"`
+	MediaType     string            `json:"mediaType"`
+	Manifests     []childJSON       `json:"manifests"`
+	Annotations   map[string]string `json:"annotations,omitempty"`
+}
+
+type childJSON struct {
+	MediaType    string            `json:"mediaType,omitempty"`
+	Size         int64             `json:"size,omitempty"`
+	Digest       digest.Digest     `json:"digest"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+	ArtifactType string            `json:"artifactType,omitempty"`
+	Platform     platformJSON      `json:"platform"`
+}
+
+type platformJSON struct {
+	Architecture string   `json:"architecture"`
+	OS           string   `json:"os"`
+	OSVersion    string   `json:"os.version,omitempty"`
+	OSFeatures   []string `json:"os.features,omitempty"`
+	Variant      string   `json:"variant,omitempty"`
+}
+
+// MarshalIndex returns an index of this media type in the byte form of docker manifest: indented by three
+// spaces, no newline at the end. A child without a digest is shown with an empty one.
+func MarshalIndex(mediaType string, children []ocispec.Descriptor, annotations map[string]string) ([]byte, error) {
+	out := indexJSON{SchemaVersion: 2, MediaType: mediaType, Manifests: []childJSON{}, Annotations: annotations}
+	for _, d := range children {
+		child := childJSON{
+			MediaType: d.MediaType, Size: d.Size, Digest: d.Digest,
+			Annotations: d.Annotations, ArtifactType: d.ArtifactType,
+		}
+		if p := d.Platform; p != nil {
+			child.Platform = platformJSON{p.Architecture, p.OS, p.OSVersion, p.OSFeatures, p.Variant}
+		}
+		out.Manifests = append(out.Manifests, child)
+	}
+	return json.MarshalIndent(out, "", "   ")
+}
+
+// Draft returns the index as it stands, pending entries with an empty digest and all: what inspect
+// shows.
+func (l List) Draft() ([]byte, error) {
+	mediaType, err := l.indexType()
+	if err != nil {
+		return nil, err
+	}
+	children := make([]ocispec.Descriptor, len(l.Entries))
+	for i, e := range l.Entries {
+		children[i] = e.Descriptor
+	}
+	return MarshalIndex(mediaType, children, l.Annotations)
+}
+
+// Index returns the bytes to push and their descriptor. The error is errdefs.ErrFailedPrecondition when
+// an entry is pending or CheckPush refuses the list.
+func (l List) Index() (ocispec.Descriptor, []byte, error) {
+	if err := l.CheckPush(); err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	for _, e := range l.Entries {
+		if err := e.Descriptor.Digest.Validate(); err != nil {
+			return ocispec.Descriptor{}, nil, fmt.Errorf("%s has no valid digest (%w): %w",
+				Familiar(e.Ref), err, errdefs.ErrFailedPrecondition)
+		}
+	}
+	mediaType, err := l.indexType()
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	raw, err := l.Draft()
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))}, raw, nil
+}
+
+// CheckPush returns an errdefs.ErrFailedPrecondition error for what can be pushed by nobody: no entries,
+// an entry without operating system or architecture, annotations in a Docker list.
+func (l List) CheckPush() error {
+	if len(l.Entries) == 0 {
+		return fmt.Errorf("%s has no entries: %w", Familiar(l.Name), errdefs.ErrFailedPrecondition)
+	}
+	for _, e := range l.Entries {
+		if p := e.Platform(); p.OS == "" || p.Architecture == "" {
+			return fmt.Errorf("manifest %s must have an OS and Architecture to be pushed to a registry; "+
+				"give it them with 'docker multiarch annotate --os OS --arch ARCH %s %s': %w",
+				e.Ref, Familiar(l.Name), Familiar(e.Ref), errdefs.ErrFailedPrecondition)
+		}
+	}
+	_, err := l.indexType()
+	return err
+}
+
+// indexType returns the media type of the list: the chosen one, else OCI's if an entry is OCI or
+// anything has annotations, else Docker's.
+func (l List) indexType() (string, error) {
+	annotated := ""
+	if len(l.Annotations) > 0 {
+		annotated = Familiar(l.Name)
+	}
+	oci := false
+	for _, e := range l.Entries {
+		if len(e.Descriptor.Annotations) > 0 && annotated == "" {
+			annotated = Familiar(e.Ref)
+		}
+		oci = oci || e.Descriptor.MediaType == ocispec.MediaTypeImageManifest
+	}
+	if l.MediaType == MediaTypeDockerList && annotated != "" {
+		return "", fmt.Errorf("%s has annotations, which a Docker manifest list cannot hold: create it with --type oci%s: %w",
+			annotated, stripHint(l), errdefs.ErrFailedPrecondition)
+	}
+	switch {
+	case l.MediaType != "":
+		return l.MediaType, nil
+	case oci || annotated != "":
+		return ocispec.MediaTypeImageIndex, nil
+	}
+	return MediaTypeDockerList, nil
+}
+
+func stripHint(l List) string {
+	for _, e := range l.Entries {
+		if e.Subject() != "" {
+			return ", or without its attestations with --attestations strip"
+		}
+	}
+	return ""
+}
+
+// ParseIndex returns the children and annotations of an index's bytes. The error is
+// errdefs.ErrInvalidArgument when raw is no index, has a child without a valid digest, or too many.
+func ParseIndex(raw []byte) ([]ocispec.Descriptor, map[string]string, error) {
+	var index struct {
+		Manifests   *[]ocispec.Descriptor `json:"manifests"`
+		Annotations map[string]string     `json:"annotations"`
+		Config      json.RawMessage       `json:"config"`
+		Layers      json.RawMessage       `json:"layers"`
+	}
+	if err := json.Unmarshal(raw, &index); err != nil {
+		return nil, nil, fmt.Errorf("index is not valid JSON (%w): %w", err, errdefs.ErrInvalidArgument)
+	}
+	if index.Manifests == nil || index.Config != nil || index.Layers != nil {
+		return nil, nil, fmt.Errorf("not an index: %w", errdefs.ErrInvalidArgument)
+	}
+	children := *index.Manifests
+	if len(children) > MaxEntries {
+		return nil, nil, fmt.Errorf("index has %d entries, more than %d: %w", len(children), MaxEntries, errdefs.ErrInvalidArgument)
+	}
+	for _, d := range children {
+		if err := d.Digest.Validate(); err != nil {
+			return nil, nil, fmt.Errorf("index names the digest %q (%w): %w", d.Digest, err, errdefs.ErrInvalidArgument)
+		}
+		if d.Size < 0 {
+			return nil, nil, fmt.Errorf("index gives %s a negative size: %w", d.Digest, errdefs.ErrInvalidArgument)
+		}
+	}
+	return children, index.Annotations, nil
+}
+
+// ParseImage returns the config and the layers that the bytes of an image manifest name. The error is
+// errdefs.ErrInvalidArgument when raw is no image manifest or names a blob without a valid digest.
+func ParseImage(raw []byte) (config ocispec.Descriptor, layers []ocispec.Descriptor, err error) {
+	var image struct {
+		Config    *ocispec.Descriptor  `json:"config"`
+		Layers    []ocispec.Descriptor `json:"layers"`
+		Manifests json.RawMessage      `json:"manifests"`
+	}
+	if err := json.Unmarshal(raw, &image); err != nil {
+		return config, nil, fmt.Errorf("manifest is not valid JSON (%w): %w", err, errdefs.ErrInvalidArgument)
+	}
+	if image.Config == nil || image.Manifests != nil {
+		return config, nil, fmt.Errorf("not an image manifest: %w", errdefs.ErrInvalidArgument)
+	}
+	for _, d := range append([]ocispec.Descriptor{*image.Config}, image.Layers...) {
+		if err := d.Digest.Validate(); err != nil {
+			return config, nil, fmt.Errorf("manifest names the digest %q (%w): %w", d.Digest, err, errdefs.ErrInvalidArgument)
+		}
+		if d.Size < 0 {
+			return config, nil, fmt.Errorf("manifest gives %s a negative size: %w", d.Digest, errdefs.ErrInvalidArgument)
+		}
+	}
+	return *image.Config, image.Layers, nil
+}
+
+// ParseConfig returns the platform that the bytes of an image config state; its fields are empty when
+// they state none.
+func ParseConfig(raw []byte) (ocispec.Platform, error) {
+	var p ocispec.Platform
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return ocispec.Platform{}, fmt.Errorf("image config is not valid JSON (%w): %w", err, errdefs.ErrInvalidArgument)
+	}
+	return p, nil
+}

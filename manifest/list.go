@@ -1,0 +1,333 @@
+// Package manifest is the domain: manifest lists and their entries as values, platforms, the bytes of an
+// index, and the operations on them. What an operation needs of registries, of the daemon and of the
+// local store it declares as small interfaces; the package itself speaks to none of them.
+package manifest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// List is a manifest list that is being assembled: a value, whose methods return a changed copy.
+type List struct {
+	// Name is where the list is to be pushed; it has a tag. It is nil for a list of unknown name: one
+	// that docker manifest made, met while walking the local store.
+	Name reference.Named
+	// MediaType is the type the user chose, or empty: then it follows from the entries.
+	MediaType   string
+	Annotations map[string]string
+	// Entries are in the user's order.
+	Entries []Entry
+}
+
+// Entry is one child of a list: an image manifest, or an attestation of one.
+type Entry struct {
+	// Ref is the name the child is kept under: its repository is where the child is fetched from, and
+	// no two entries of a list share it.
+	Ref reference.Named
+	// Source is what the user named. It differs from Ref for the children of an index, and for a local
+	// image that was pushed under another name.
+	Source reference.Named
+	// Index is the digest of the index that Source named when it was read, empty for an image.
+	Index digest.Digest
+	// Descriptor describes the child; its Platform is set, its Digest is empty while it is pending.
+	Descriptor ocispec.Descriptor
+	// Raw is the child's manifest, byte for byte; empty while it is pending, and in lists of older
+	// docker versions.
+	Raw []byte
+	// Pending is the daemon's image that push has to send first. An entry without a digest is pending
+	// even when Pending is nil: on the image that Ref names.
+	Pending *Pending
+}
+
+// Pending is what is remembered of a local image from create until push.
+type Pending struct {
+	// ID is the image ID: the digest of the config (graph-driver store), or of the image's index or
+	// manifest (containerd store).
+	ID digest.Digest
+	// Manifest is the manifest within the image that the entry stands for, where the daemon told.
+	Manifest digest.Digest `json:",omitempty"`
+	// Platform is the one found in the image, whatever was annotated since.
+	Platform ocispec.Platform
+	// Strip says that the image's attestations stay out of the list.
+	Strip bool `json:",omitempty"`
+}
+
+// IsPending reports whether the entry's image has still to be pushed from the daemon.
+func (e Entry) IsPending() bool { return e.Descriptor.Digest == "" }
+
+// Platform returns the entry's platform, the zero value when it has none.
+func (e Entry) Platform() ocispec.Platform {
+	if e.Descriptor.Platform == nil {
+		return ocispec.Platform{}
+	}
+	return *e.Descriptor.Platform
+}
+
+// Subject returns the digest of the image that an attestation describes, empty when the entry is no
+// attestation.
+func (e Entry) Subject() digest.Digest { return AttestationSubject(e.Descriptor) }
+
+// Annotations and values of the descriptor of an attestation manifest in an index, from
+// https://docs.docker.com/build/metadata/attestations/attestation-storage/.
+const (
+	annotationReferenceType   = "vnd.docker.reference.type"
+	annotationReferenceDigest = "vnd.docker.reference.digest"
+	referenceTypeAttestation  = "attestation-manifest"
+)
+
+// AttestationSubject returns the digest of the image that the attestation manifest d describes, empty
+// when d describes no attestation manifest.
+func AttestationSubject(d ocispec.Descriptor) digest.Digest {
+	if d.Annotations[annotationReferenceType] != referenceTypeAttestation {
+		return ""
+	}
+	return digest.Digest(d.Annotations[annotationReferenceDigest])
+}
+
+// With returns the list with entries added. Entries of the same source are replaced: the new ones stand
+// where the first of the old ones stood. An entry under a Ref that another source already brought, with
+// the same digest, is left out.
+func (l List) With(entries ...Entry) List {
+	bySource := map[string][]Entry{}
+	var order []string
+	for _, e := range entries {
+		key := e.Source.String()
+		if _, ok := bySource[key]; !ok {
+			order = append(order, key)
+		}
+		bySource[key] = append(bySource[key], e)
+	}
+	var out []Entry
+	for _, e := range l.Entries {
+		key := e.Source.String()
+		if replacement, ok := bySource[key]; ok {
+			out = append(out, replacement...)
+			bySource[key] = nil
+			continue
+		}
+		out = append(out, e)
+	}
+	for _, key := range order {
+		out = append(out, bySource[key]...)
+	}
+	type place struct {
+		ref string
+		d   digest.Digest
+	}
+	seen := map[place]bool{}
+	l.Entries = slices.DeleteFunc(out, func(e Entry) bool {
+		p := place{e.Ref.String(), e.Descriptor.Digest}
+		twice := seen[p] && !e.IsPending()
+		seen[p] = true
+		return twice
+	})
+	return l
+}
+
+// Select returns the positions of the entries that selector names: a digest, the source or reference an
+// entry was made from, or a platform, tried in this order. The attestations of a selected image are not
+// among them. It returns an errdefs.ErrNotFound error when none is named.
+func (l List) Select(selector string) ([]int, error) {
+	match := func(f func(Entry) bool) (found []int) {
+		for i, e := range l.Entries {
+			if f(e) {
+				found = append(found, i)
+			}
+		}
+		return found
+	}
+	if d, err := digest.Parse(selector); err == nil {
+		if found := match(func(e Entry) bool { return e.Descriptor.Digest == d }); found != nil {
+			return found, nil
+		}
+		return nil, fmt.Errorf("no entry with digest %s in %s: %w", d, Familiar(l.Name), errdefs.ErrNotFound)
+	}
+	if ref, err := ParseName(selector); err == nil {
+		if found := match(func(e Entry) bool { return e.Ref.String() == ref.String() }); found != nil {
+			return found, nil
+		}
+		if found := match(func(e Entry) bool { return e.Source.String() == ref.String() }); found != nil {
+			return found, nil
+		}
+	}
+	if p, err := ParsePlatform(selector); err == nil {
+		if found := match(func(e Entry) bool { return e.Subject() == "" && p.Matches(e.Platform()) }); found != nil {
+			return found, nil
+		}
+	}
+	return nil, fmt.Errorf("no entry %s in %s: %w", selector, Familiar(l.Name), errdefs.ErrNotFound)
+}
+
+// Without returns the list less the entries that the selectors name (see Select) and the attestations
+// of those.
+func (l List) Without(selectors ...string) (List, error) {
+	drop := map[int]bool{}
+	for _, s := range selectors {
+		found, err := l.Select(s)
+		if err != nil {
+			return l, err
+		}
+		for _, i := range found {
+			drop[i] = true
+		}
+	}
+	gone, kept := map[digest.Digest]bool{}, map[digest.Digest]bool{}
+	for i, e := range l.Entries {
+		if drop[i] {
+			gone[e.Descriptor.Digest] = true
+		} else {
+			kept[e.Descriptor.Digest] = true
+		}
+	}
+	var out []Entry
+	for i, e := range l.Entries {
+		if s := e.Subject(); drop[i] || (s != "" && gone[s] && !kept[s]) {
+			continue
+		}
+		out = append(out, e)
+	}
+	if len(out) == 0 {
+		return l, fmt.Errorf("dropping every entry would leave %s empty; remove it with 'docker multiarch rm %[1]s': %w",
+			Familiar(l.Name), errdefs.ErrFailedPrecondition)
+	}
+	l.Entries = out
+	return l, nil
+}
+
+// Attestations returns the entries that describe the image with digest d.
+func (l List) Attestations(d digest.Digest) []Entry {
+	var out []Entry
+	for _, e := range l.Entries {
+		if d != "" && e.Subject() == d {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Images returns the entries that are no attestations.
+func (l List) Images() []Entry {
+	var out []Entry
+	for _, e := range l.Entries {
+		if e.Subject() == "" {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Duplicate is a pair of entries with the same platform.
+type Duplicate struct{ First, Second Entry }
+
+func (d Duplicate) String() string {
+	return fmt.Sprintf("%s and %s are both for %s",
+		Familiar(d.First.Source), Familiar(d.Second.Source), FormatPlatform(d.Second.Platform()))
+}
+
+// Duplicates returns the images whose platform an earlier image of the list has.
+func (l List) Duplicates() []Duplicate {
+	first := map[string]Entry{}
+	var out []Duplicate
+	for _, e := range l.Images() {
+		key := platformKey(e.Platform())
+		if earlier, ok := first[key]; ok {
+			out = append(out, Duplicate{earlier, e})
+			continue
+		}
+		first[key] = e
+	}
+	return out
+}
+
+// Annotation is what annotate changes in an entry and in its list.
+type Annotation struct {
+	// Platform's non-empty fields replace those of the entry; its OSFeatures are added.
+	Platform ocispec.Platform
+	// Descriptor are annotations of the entry's descriptor, List those of the whole list.
+	Descriptor, List map[string]string
+	// Clear forgets earlier annotations, variant, OS version and OS features of the entry first.
+	Clear bool
+}
+
+// Annotate returns the list with the entry at position i changed; i is -1 to change the list alone.
+func (l List) Annotate(i int, a Annotation) (List, error) {
+	l.Entries = slices.Clone(l.Entries)
+	if i >= 0 {
+		e := l.Entries[i]
+		p := e.Platform()
+		if a.Clear {
+			p = ocispec.Platform{OS: p.OS, Architecture: p.Architecture}
+			e.Descriptor.Annotations = nil
+		}
+		p, err := annotatePlatform(p, a.Platform)
+		if err != nil {
+			return l, fmt.Errorf("annotating %s: %w", Familiar(e.Source), err)
+		}
+		e.Descriptor.Platform = &p
+		e.Descriptor.Annotations = merge(e.Descriptor.Annotations, a.Descriptor)
+		l.Entries[i] = e
+	}
+	l.Annotations = merge(l.Annotations, a.List)
+	_, err := l.indexType()
+	return l, err
+}
+
+func annotatePlatform(p, change ocispec.Platform) (ocispec.Platform, error) {
+	if change.OS != "" {
+		p.OS = change.OS
+	}
+	if change.Architecture != "" {
+		p.Architecture = change.Architecture
+	}
+	if change.Variant != "" {
+		p.Variant = change.Variant
+	}
+	if change.OSVersion != "" {
+		p.OSVersion = change.OSVersion
+	}
+	p.OSFeatures = slices.Clone(p.OSFeatures)
+	for _, f := range change.OSFeatures {
+		if !slices.Contains(p.OSFeatures, f) {
+			p.OSFeatures = append(p.OSFeatures, f)
+		}
+	}
+	if change.OS == "" && change.Architecture == "" {
+		return p, nil
+	}
+	return p, checkKnown(p.OS, p.Architecture)
+}
+
+func merge(old, added map[string]string) map[string]string {
+	if len(added) == 0 {
+		return old
+	}
+	out := maps.Clone(old)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, added)
+	return out
+}
+
+// Require returns an errdefs.ErrFailedPrecondition error that names the platforms that no image of the
+// list has.
+func (l List) Require(wanted []Platform) error {
+	var missing []string
+	for _, w := range wanted {
+		if !slices.ContainsFunc(l.Images(), func(e Entry) bool { return w.Matches(e.Platform()) }) {
+			missing = append(missing, w.String())
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s has no image for %s, which --require asks for: %w",
+		Familiar(l.Name), joinAnd(missing), errdefs.ErrFailedPrecondition)
+}

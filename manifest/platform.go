@@ -1,0 +1,176 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Platform selects platforms: fields that are empty match any value.
+type Platform struct{ ocispec.Platform }
+
+// ParsePlatform reads OS/ARCHITECTURE[/VARIANT], with the OS version as OS(VERSION), aliases such as
+// aarch64 taken for the name they stand for. The error names the nearest known platform when nobody
+// knows this one.
+func ParsePlatform(s string) (Platform, error) {
+	os, rest, ok := strings.Cut(s, "/")
+	if !ok || os == "" {
+		return Platform{}, fmt.Errorf("%q is not a platform: expected OS/ARCHITECTURE[/VARIANT], as in linux/arm64: %w",
+			s, errdefs.ErrInvalidArgument)
+	}
+	os, version, hasVersion := strings.Cut(os, "(")
+	arch, variant, _ := strings.Cut(rest, "/")
+	if hasVersion {
+		var closed bool
+		if version, closed = strings.CutSuffix(version, ")"); !closed || version == "" {
+			return Platform{}, fmt.Errorf("%q is not a platform: the OS version stands in brackets, as in windows(10.0.20348.1)/amd64: %w",
+				s, errdefs.ErrInvalidArgument)
+		}
+	}
+	os, arch, alias := normalizeNames(os, arch)
+	if variant == "" {
+		variant = alias
+	}
+	if err := checkKnown(os, arch); err != nil {
+		return Platform{}, err
+	}
+	return Platform{ocispec.Platform{OS: os, OSVersion: version, Architecture: arch, Variant: variant}}, nil
+}
+
+// ParsePlatforms is ParsePlatform for each of the comma-separated platforms in each of specs.
+func ParsePlatforms(specs []string) ([]Platform, error) {
+	var out []Platform
+	for _, spec := range specs {
+		p, err := ParsePlatform(spec)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// Matches reports whether p selects other.
+func (p Platform) Matches(other ocispec.Platform) bool {
+	a, b := platforms.Normalize(p.Platform), platforms.Normalize(other)
+	return a.OS == b.OS && a.Architecture == b.Architecture &&
+		(p.Variant == "" || a.Variant == b.Variant) &&
+		(p.OSVersion == "" || a.OSVersion == b.OSVersion)
+}
+
+func (p Platform) String() string { return FormatPlatform(p.Platform) }
+
+// FormatPlatform returns OS/ARCHITECTURE[/VARIANT], with the OS version as OS(VERSION); a missing part is
+// "unknown".
+func FormatPlatform(p ocispec.Platform) string {
+	os, arch := p.OS, p.Architecture
+	if os == "" {
+		os = "unknown"
+	}
+	if arch == "" {
+		arch = "unknown"
+	}
+	if p.OSVersion != "" {
+		os += "(" + p.OSVersion + ")"
+	}
+	if p.Variant != "" {
+		arch += "/" + p.Variant
+	}
+	return os + "/" + arch
+}
+
+// platformKey is equal for platforms that clients take for the same.
+func platformKey(p ocispec.Platform) string {
+	n := platforms.Normalize(p)
+	features := slices.Sorted(slices.Values(n.OSFeatures))
+	return strings.Join(append([]string{n.OS, n.Architecture, n.Variant, n.OSVersion}, features...), "\x00")
+}
+
+// normalizeNames returns the names that aliases such as x86_64 and macos stand for, and the variant
+// that an alias such as armhf says.
+func normalizeNames(os, arch string) (string, string, string) {
+	n := platforms.Normalize(ocispec.Platform{OS: os, Architecture: arch})
+	if plain := platforms.Normalize(ocispec.Platform{OS: os, Architecture: n.Architecture}); n.Variant == plain.Variant {
+		n.Variant = ""
+	}
+	return n.OS, n.Architecture, n.Variant
+}
+
+// knownArches are the architectures of each OS that Go, the OCI image spec or docker manifest name
+// ("go tool dist list" of Go 1.26; image-spec v1.1 config.md; docker/cli v28 cli/command/manifest).
+var knownArches = map[string][]string{
+	"aix":       {"ppc64"},
+	"android":   {"386", "amd64", "arm", "arm64"},
+	"darwin":    {"386", "amd64", "arm", "arm64"},
+	"dragonfly": {"amd64"},
+	"freebsd":   {"386", "amd64", "arm", "arm64", "riscv64"},
+	"illumos":   {"amd64"},
+	"ios":       {"amd64", "arm64"},
+	"js":        {"wasm"},
+	"linux": {"386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64",
+		"ppc64le", "riscv64", "s390x", "sparc64"},
+	"netbsd":  {"386", "amd64", "arm", "arm64"},
+	"openbsd": {"386", "amd64", "arm", "arm64", "mips64", "ppc64", "riscv64"},
+	"plan9":   {"386", "amd64", "arm"},
+	"solaris": {"amd64"},
+	"wasi":    {"wasm"},
+	"wasip1":  {"wasm"},
+	"windows": {"386", "amd64", "arm", "arm64"},
+}
+
+// KnownPlatforms returns the platforms that are accepted, as OS/ARCHITECTURE, sorted.
+func KnownPlatforms() []string {
+	var out []string
+	for os, arches := range knownArches {
+		for _, arch := range arches {
+			out = append(out, os+"/"+arch)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// checkKnown returns an errdefs.ErrInvalidArgument error that names the nearest known platform when
+// os/arch is not one.
+func checkKnown(os, arch string) error {
+	if slices.Contains(knownArches[os], arch) {
+		return nil
+	}
+	if os == "" || arch == "" {
+		return fmt.Errorf("platform %s is not complete: give both --os and --arch: %w",
+			FormatPlatform(ocispec.Platform{OS: os, Architecture: arch}), errdefs.ErrInvalidArgument)
+	}
+	given := os + "/" + arch
+	nearest, best := "", len(given)+1
+	for _, known := range KnownPlatforms() {
+		if d := distance(given, known); d < best {
+			nearest, best = known, d
+		}
+	}
+	return fmt.Errorf("unknown platform %s: did you mean %s? %w", given, nearest, errdefs.ErrInvalidArgument)
+}
+
+// distance is the Levenshtein distance of a and b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,58 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+)
+
+// ParseName returns the normalised reference that s stands for, with the tag "latest" when s has
+// neither tag nor digest: what docker manifest makes of its arguments.
+func ParseName(s string) (reference.Named, error) {
+	named, err := reference.ParseNormalizedNamed(s)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a reference (%w): expected [REGISTRY/]REPOSITORY[:TAG|@DIGEST]: %w",
+			s, plain(err), errdefs.ErrInvalidArgument)
+	}
+	return reference.TagNameOnly(named), nil
+}
+
+// ParseListName is ParseName for the name of a list, which has a tag and no digest.
+func ParseListName(s string) (reference.NamedTagged, error) {
+	named, err := ParseName(s)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := named.(reference.Canonical); ok {
+		return nil, fmt.Errorf("%s names a digest, but a manifest list is named by a tag: %w", s, errdefs.ErrInvalidArgument)
+	}
+	return named.(reference.NamedTagged), nil
+}
+
+// Familiar returns ref as a person writes it, without Docker Hub's host and "library".
+func Familiar(ref reference.Named) string {
+	if ref == nil {
+		return "the list"
+	}
+	return reference.FamiliarString(ref)
+}
+
+// SameRepository reports whether a and b lie in one repository of one registry.
+func SameRepository(a, b reference.Named) bool { return a.Name() == b.Name() }
+
+// SameRegistry reports whether a and b lie in one registry.
+func SameRegistry(a, b reference.Named) bool { return reference.Domain(a) == reference.Domain(b) }
+
+// plain drops the wrapped kinds of err, so that its text can stand within another error.
+func plain(err error) error { return errors.New(err.Error()) }
+
+// joinAnd lists words as a sentence does: "a", "a and b", "a, b and c".
+func joinAnd(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}

@@ -1,0 +1,47 @@
+package manifest
+
+import (
+	"context"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Fetcher reads from registries. What it returns has the digest and the size that were asked for; both
+// methods refuse what is larger than 4 MiB.
+type Fetcher interface {
+	// Fetch returns the manifest or index that ref names, and a descriptor with its media type, digest
+	// and size. The error is errdefs.ErrNotFound when the registry does not have it.
+	Fetch(ctx context.Context, ref reference.Named) (ocispec.Descriptor, []byte, error)
+	// Blob returns a small blob of the repository that repo names: the config d of an image.
+	Blob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) ([]byte, error)
+}
+
+// Target is the registry that a list is pushed to.
+type Target interface {
+	// Digest returns the digest of what ref names, an errdefs.ErrNotFound error when it names nothing.
+	Digest(ctx context.Context, ref reference.Named) (digest.Digest, error)
+	// Copy brings the manifest d, whose bytes are raw, with all blobs it names from the repository of
+	// from into that of to, under its digest. Foreign layers stay where they are.
+	Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error
+	// Put stores raw under the tag or digest of ref.
+	Put(ctx context.Context, ref reference.Named, mediaType string, raw []byte) error
+	// Untag removes a tag and nothing else. The error is errdefs.ErrNotImplemented when the registry
+	// cannot do that.
+	Untag(ctx context.Context, name reference.NamedTagged) error
+}
+
+// Registry is both sides.
+type Registry interface {
+	Fetcher
+	Target
+}
+
+// Notes is told what a person should know while an operation runs: one line each, no newline.
+type Notes interface {
+	// Note tells what is done.
+	Note(format string, args ...any)
+	// Warn tells what is likely not what the person wanted.
+	Warn(format string, args ...any)
+}
