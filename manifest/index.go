@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -94,8 +93,7 @@ func (l List) Index() (ocispec.Descriptor, []byte, error) {
 	}
 	for _, e := range l.Entries {
 		if err := e.Descriptor.Digest.Validate(); err != nil {
-			return ocispec.Descriptor{}, nil, fmt.Errorf("%s has no valid digest (%w): %w",
-				Familiar(e.Ref), err, errdefs.ErrFailedPrecondition)
+			return ocispec.Descriptor{}, nil, Errorf(errdefs.ErrFailedPrecondition, "%s has no valid digest (%w)", Familiar(e.Ref), err)
 		}
 	}
 	mediaType, err := l.indexType()
@@ -113,13 +111,12 @@ func (l List) Index() (ocispec.Descriptor, []byte, error) {
 // an entry without operating system or architecture, annotations in a Docker list.
 func (l List) CheckPush() error {
 	if len(l.Entries) == 0 {
-		return fmt.Errorf("%s has no entries: %w", Familiar(l.Name), errdefs.ErrFailedPrecondition)
+		return Errorf(errdefs.ErrFailedPrecondition, "%s has no entries", Familiar(l.Name))
 	}
 	for _, e := range l.Entries {
 		if p := e.Platform(); p.OS == "" || p.Architecture == "" {
-			return fmt.Errorf("manifest %s must have an OS and Architecture to be pushed to a registry; "+
-				"give it them with 'docker multiarch annotate --os OS --arch ARCH %s %s': %w",
-				e.Ref, Familiar(l.Name), Familiar(e.Ref), errdefs.ErrFailedPrecondition)
+			return Errorf(errdefs.ErrFailedPrecondition, "manifest %s must have an OS and Architecture to be pushed to a registry; "+
+				"give it them with 'docker multiarch annotate --os OS --arch ARCH %s %s'", e.Ref, Familiar(l.Name), Familiar(e.Ref))
 		}
 	}
 	_, err := l.indexType()
@@ -141,8 +138,7 @@ func (l List) indexType() (string, error) {
 		oci = oci || e.Descriptor.MediaType == ocispec.MediaTypeImageManifest
 	}
 	if l.MediaType == MediaTypeDockerList && annotated != "" {
-		return "", fmt.Errorf("%s has annotations, which a Docker manifest list cannot hold: create it with --type oci%s: %w",
-			annotated, stripHint(l), errdefs.ErrFailedPrecondition)
+		return "", Errorf(errdefs.ErrFailedPrecondition, "%s has annotations, which a Docker manifest list cannot hold: create it with --type oci%s", annotated, stripHint(l))
 	}
 	switch {
 	case l.MediaType != "":
@@ -172,21 +168,21 @@ func ParseIndex(raw []byte) ([]ocispec.Descriptor, map[string]string, error) {
 		Layers      json.RawMessage       `json:"layers"`
 	}
 	if err := json.Unmarshal(raw, &index); err != nil {
-		return nil, nil, fmt.Errorf("index is not valid JSON (%w): %w", err, errdefs.ErrInvalidArgument)
+		return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index is not valid JSON (%w)", err)
 	}
 	if index.Manifests == nil || index.Config != nil || index.Layers != nil {
-		return nil, nil, fmt.Errorf("not an index: %w", errdefs.ErrInvalidArgument)
+		return nil, nil, Errorf(errdefs.ErrInvalidArgument, "not an index")
 	}
 	children := *index.Manifests
 	if len(children) > MaxEntries {
-		return nil, nil, fmt.Errorf("index has %d entries, more than %d: %w", len(children), MaxEntries, errdefs.ErrInvalidArgument)
+		return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index has %d entries, more than %d", len(children), MaxEntries)
 	}
 	for _, d := range children {
 		if err := d.Digest.Validate(); err != nil {
-			return nil, nil, fmt.Errorf("index names the digest %q (%w): %w", d.Digest, err, errdefs.ErrInvalidArgument)
+			return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index names the digest %q (%w)", d.Digest, err)
 		}
 		if d.Size < 0 {
-			return nil, nil, fmt.Errorf("index gives %s a negative size: %w", d.Digest, errdefs.ErrInvalidArgument)
+			return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index gives %s a negative size", d.Digest)
 		}
 	}
 	return children, index.Annotations, nil
@@ -201,17 +197,17 @@ func ParseImage(raw []byte) (config ocispec.Descriptor, layers []ocispec.Descrip
 		Manifests json.RawMessage      `json:"manifests"`
 	}
 	if err := json.Unmarshal(raw, &image); err != nil {
-		return config, nil, fmt.Errorf("manifest is not valid JSON (%w): %w", err, errdefs.ErrInvalidArgument)
+		return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest is not valid JSON (%w)", err)
 	}
 	if image.Config == nil || image.Manifests != nil {
-		return config, nil, fmt.Errorf("not an image manifest: %w", errdefs.ErrInvalidArgument)
+		return config, nil, Errorf(errdefs.ErrInvalidArgument, "not an image manifest")
 	}
 	for _, d := range append([]ocispec.Descriptor{*image.Config}, image.Layers...) {
 		if err := d.Digest.Validate(); err != nil {
-			return config, nil, fmt.Errorf("manifest names the digest %q (%w): %w", d.Digest, err, errdefs.ErrInvalidArgument)
+			return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest names the digest %q (%w)", d.Digest, err)
 		}
 		if d.Size < 0 {
-			return config, nil, fmt.Errorf("manifest gives %s a negative size: %w", d.Digest, errdefs.ErrInvalidArgument)
+			return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest gives %s a negative size", d.Digest)
 		}
 	}
 	return *image.Config, image.Layers, nil
@@ -222,7 +218,7 @@ func ParseImage(raw []byte) (config ocispec.Descriptor, layers []ocispec.Descrip
 func ParseConfig(raw []byte) (ocispec.Platform, error) {
 	var p ocispec.Platform
 	if err := json.Unmarshal(raw, &p); err != nil {
-		return ocispec.Platform{}, fmt.Errorf("image config is not valid JSON (%w): %w", err, errdefs.ErrInvalidArgument)
+		return ocispec.Platform{}, Errorf(errdefs.ErrInvalidArgument, "image config is not valid JSON (%w)", err)
 	}
 	return p, nil
 }

@@ -147,7 +147,7 @@ func (l List) Select(selector string) ([]int, error) {
 		if found := match(func(e Entry) bool { return e.Descriptor.Digest == d }); found != nil {
 			return found, nil
 		}
-		return nil, fmt.Errorf("no entry with digest %s in %s: %w", d, Familiar(l.Name), errdefs.ErrNotFound)
+		return nil, Errorf(errdefs.ErrNotFound, "no entry with digest %s in %s", d, Familiar(l.Name))
 	}
 	if ref, err := ParseName(selector); err == nil {
 		if found := match(func(e Entry) bool { return e.Ref.String() == ref.String() }); found != nil {
@@ -162,7 +162,7 @@ func (l List) Select(selector string) ([]int, error) {
 			return found, nil
 		}
 	}
-	return nil, fmt.Errorf("no entry %s in %s: %w", selector, Familiar(l.Name), errdefs.ErrNotFound)
+	return nil, Errorf(errdefs.ErrNotFound, "no entry %s in %s", selector, Familiar(l.Name))
 }
 
 // Without returns the list less the entries that the selectors name (see Select) and the attestations
@@ -194,8 +194,7 @@ func (l List) Without(selectors ...string) (List, error) {
 		out = append(out, e)
 	}
 	if len(out) == 0 {
-		return l, fmt.Errorf("dropping every entry would leave %s empty; remove it with 'docker multiarch rm %[1]s': %w",
-			Familiar(l.Name), errdefs.ErrFailedPrecondition)
+		return l, Errorf(errdefs.ErrFailedPrecondition, "dropping every entry would leave %s empty; remove it with 'docker multiarch rm %[1]s'", Familiar(l.Name))
 	}
 	l.Entries = out
 	return l, nil
@@ -328,6 +327,5 @@ func (l List) Require(wanted []Platform) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s has no image for %s, which --require asks for: %w",
-		Familiar(l.Name), joinAnd(missing), errdefs.ErrFailedPrecondition)
+	return Errorf(errdefs.ErrFailedPrecondition, "%s has no image for %s, which --require asks for", Familiar(l.Name), joinAnd(missing))
 }

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -19,16 +18,14 @@ type Platform struct{ ocispec.Platform }
 func ParsePlatform(s string) (Platform, error) {
 	os, rest, ok := strings.Cut(s, "/")
 	if !ok || os == "" {
-		return Platform{}, fmt.Errorf("%q is not a platform: expected OS/ARCHITECTURE[/VARIANT], as in linux/arm64: %w",
-			s, errdefs.ErrInvalidArgument)
+		return Platform{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a platform: expected OS/ARCHITECTURE[/VARIANT], as in linux/arm64", s)
 	}
 	os, version, hasVersion := strings.Cut(os, "(")
 	arch, variant, _ := strings.Cut(rest, "/")
 	if hasVersion {
 		var closed bool
 		if version, closed = strings.CutSuffix(version, ")"); !closed || version == "" {
-			return Platform{}, fmt.Errorf("%q is not a platform: the OS version stands in brackets, as in windows(10.0.20348.1)/amd64: %w",
-				s, errdefs.ErrInvalidArgument)
+			return Platform{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a platform: the OS version stands in brackets, as in windows(10.0.20348.1)/amd64", s)
 		}
 	}
 	os, arch, alias := normalizeNames(os, arch)
@@ -141,8 +138,7 @@ func checkKnown(os, arch string) error {
 		return nil
 	}
 	if os == "" || arch == "" {
-		return fmt.Errorf("platform %s is not complete: give both --os and --arch: %w",
-			FormatPlatform(ocispec.Platform{OS: os, Architecture: arch}), errdefs.ErrInvalidArgument)
+		return Errorf(errdefs.ErrInvalidArgument, "platform %s is not complete: give both --os and --arch", FormatPlatform(ocispec.Platform{OS: os, Architecture: arch}))
 	}
 	given := os + "/" + arch
 	nearest, best := "", len(given)+1
@@ -151,7 +147,7 @@ func checkKnown(os, arch string) error {
 			nearest, best = known, d
 		}
 	}
-	return fmt.Errorf("unknown platform %s: did you mean %s? %w", given, nearest, errdefs.ErrInvalidArgument)
+	return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: did you mean %s?", given, nearest)
 }
 
 // distance is the Levenshtein distance of a and b.

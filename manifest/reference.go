@@ -1,8 +1,6 @@
 package manifest
 
 import (
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -14,8 +12,7 @@ import (
 func ParseName(s string) (reference.Named, error) {
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
-		return nil, fmt.Errorf("%q is not a reference (%w): expected [REGISTRY/]REPOSITORY[:TAG|@DIGEST]: %w",
-			s, plain(err), errdefs.ErrInvalidArgument)
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%q is not a reference (%w): expected [REGISTRY/]REPOSITORY[:TAG|@DIGEST]", s, err)
 	}
 	return reference.TagNameOnly(named), nil
 }
@@ -27,7 +24,7 @@ func ParseListName(s string) (reference.NamedTagged, error) {
 		return nil, err
 	}
 	if _, ok := named.(reference.Canonical); ok {
-		return nil, fmt.Errorf("%s names a digest, but a manifest list is named by a tag: %w", s, errdefs.ErrInvalidArgument)
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%s names a digest, but a manifest list is named by a tag", s)
 	}
 	return named.(reference.NamedTagged), nil
 }
@@ -45,9 +42,6 @@ func SameRepository(a, b reference.Named) bool { return a.Name() == b.Name() }
 
 // SameRegistry reports whether a and b lie in one registry.
 func SameRegistry(a, b reference.Named) bool { return reference.Domain(a) == reference.Domain(b) }
-
-// plain drops the wrapped kinds of err, so that its text can stand within another error.
-func plain(err error) error { return errors.New(err.Error()) }
 
 // joinAnd lists words as a sentence does: "a", "a and b", "a, b and c".
 func joinAnd(words []string) string {
