@@ -1,0 +1,144 @@
+package manifest
+
+import (
+	"context"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+)
+
+// Lists is the store of local lists.
+type Lists interface {
+	// Get returns a list; an errdefs.ErrNotFound error when there is none.
+	Get(name reference.Named) (List, error)
+	// Update replaces a list by what change makes of it: of a List with that name and no entries when
+	// there is none. A result without entries removes the list. Nothing else changes it meanwhile.
+	Update(ctx context.Context, name reference.Named, change func(List) (List, error)) error
+}
+
+// Existing says what create does with a list that exists.
+type Existing int
+
+// Refuse an existing list, amend it, or replace it.
+const (
+	Refuse Existing = iota
+	Amend
+	Replace
+)
+
+// Creation is what create is asked for.
+type Creation struct {
+	Name      reference.NamedTagged
+	Sources   []Source
+	Choice    Choice
+	Existing  Existing
+	MediaType string
+	Require   []Platform
+}
+
+// Create makes a local list of its sources and returns it. All is read before the store is changed; a
+// failure leaves the store as it was.
+func Create(ctx context.Context, lists Lists, registry Fetcher, images Images, notes Notes, c Creation) (List, error) {
+	change, err := c.prepare(ctx, lists, registry, images, notes)
+	if err != nil {
+		return List{}, err
+	}
+	var made List
+	err = lists.Update(ctx, c.Name, func(old List) (List, error) {
+		made, err = change(old)
+		return made, err
+	})
+	if err != nil {
+		return List{}, err
+	}
+	warnDuplicates(made, notes)
+	return made, nil
+}
+
+// Draft returns the list that Create would make, and changes nothing.
+func Draft(ctx context.Context, lists Lists, registry Fetcher, images Images, notes Notes, c Creation) (List, error) {
+	change, err := c.prepare(ctx, lists, registry, images, notes)
+	if err != nil {
+		return List{}, err
+	}
+	old, err := lists.Get(c.Name)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return List{}, err
+	}
+	made, err := change(old)
+	if err == nil {
+		warnDuplicates(made, notes)
+	}
+	return made, err
+}
+
+// Assemble returns the list that the sources make, without a look at the store. Two entries of one
+// platform are an error: nobody can annotate one of them before the list is pushed.
+func Assemble(ctx context.Context, registry Fetcher, images Images, notes Notes, c Creation) (List, error) {
+	entries, err := Look(ctx, c.Sources, c.Choice, registry, images, notes)
+	if err != nil {
+		return List{}, err
+	}
+	list, err := c.apply(List{}, entries)
+	if err != nil {
+		return List{}, err
+	}
+	if twice := list.Duplicates(); len(twice) > 0 {
+		return List{}, Errorf(errdefs.ErrFailedPrecondition, "%s: create the list without --push and annotate one of them, or drop one", twice[0])
+	}
+	return list, list.CheckPush()
+}
+
+// prepare looks the sources up and returns the change that puts them into an existing list.
+func (c Creation) prepare(ctx context.Context, lists Lists, registry Fetcher, images Images, notes Notes) (func(List) (List, error), error) {
+	refuse := func(old List) error {
+		if c.Existing == Refuse && len(old.Entries) > 0 {
+			return Errorf(errdefs.ErrAlreadyExists, "refusing to amend an existing manifest list with no --amend flag: "+
+				"%s exists; --amend adds to it, --replace starts over", Familiar(c.Name))
+		}
+		return nil
+	}
+	old, err := lists.Get(c.Name)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return nil, err
+	}
+	if err := refuse(old); err != nil {
+		return nil, err
+	}
+	entries, err := Look(ctx, c.Sources, c.Choice, registry, images, notes)
+	if err != nil {
+		return nil, err
+	}
+	return func(old List) (List, error) {
+		if err := refuse(old); err != nil {
+			return old, err
+		}
+		if c.Existing == Replace {
+			old = List{}
+		}
+		return c.apply(old, entries)
+	}, nil
+}
+
+// apply returns old with the entries added, checked against what is required.
+func (c Creation) apply(old List, entries []Entry) (List, error) {
+	list := old.With(entries...)
+	list.Name = c.Name
+	if c.MediaType != "" {
+		list.MediaType = c.MediaType
+	}
+	if len(list.Entries) == 0 {
+		return old, Errorf(errdefs.ErrFailedPrecondition, "the sources have nothing that is asked for: %s would be empty", Familiar(c.Name))
+	}
+	if err := list.Require(c.Require); err != nil {
+		return old, err
+	}
+	_, err := list.indexType()
+	return list, err
+}
+
+func warnDuplicates(l List, notes Notes) {
+	for _, d := range l.Duplicates() {
+		notes.Warn("%s", d)
+	}
+}

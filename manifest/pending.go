@@ -1,0 +1,284 @@
+package manifest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// sendPending pushes the list's pending images through the daemon, one image after the other, and returns
+// the list with their digests and bytes. Names that it gives images in the daemon are removed again.
+func sendPending(ctx context.Context, registry Registry, images Images, notes Notes, list List, tags []reference.NamedTagged) (List, []Child, error) {
+	s := &sender{registry: registry, images: images, notes: notes, list: list, tags: tags}
+	var sent []Entry
+	for _, group := range list.pendingBySource() {
+		entries, err := s.send(ctx, group)
+		if err != nil {
+			return list, nil, fmt.Errorf("pushing %s from the daemon: %w", Familiar(group[0].Source), err)
+		}
+		sent = append(sent, entries...)
+	}
+	return list.With(sent...), s.children, nil
+}
+
+// pendingBySource returns the pending entries, those of one source together.
+func (l List) pendingBySource() [][]Entry {
+	at := map[string]int{}
+	var groups [][]Entry
+	for _, e := range l.Entries {
+		if !e.IsPending() {
+			continue
+		}
+		key := e.Source.String()
+		i, ok := at[key]
+		if !ok {
+			i = len(groups)
+			at[key] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], e)
+	}
+	return groups
+}
+
+// sender pushes pending images.
+type sender struct {
+	registry Registry
+	images   Images
+	notes    Notes
+	list     List
+	tags     []reference.NamedTagged // of the list, beside its own
+	children []Child
+}
+
+// send pushes the image that the entries of one source are pending on, and returns what they become.
+func (s *sender) send(ctx context.Context, group []Entry) ([]Entry, error) {
+	local, err := s.images.Find(ctx, group[0].Source)
+	if err != nil {
+		return nil, err
+	}
+	if p := group[0].Pending; p != nil && p.ID != local.ID {
+		return nil, Errorf(errdefs.ErrFailedPrecondition, "it is another image now (%s) than when the list was created (%s): "+
+			"take the new one with 'docker multiarch create --amend %s %s'",
+			short(local.ID), short(p.ID), Familiar(s.list.Name), Familiar(group[0].Source))
+	}
+	if complete(local) {
+		return s.sendWhole(ctx, local, group)
+	}
+	s.notes.Warn("%s is not complete in the daemon: its attestations cannot go along, and only %s is pushed",
+		Familiar(local.Name), describe(group, nil))
+	var out []Entry
+	for _, e := range group {
+		p := e.found()
+		sent, err := s.push(ctx, local, []Entry{e}, &p)
+		if err != nil {
+			return nil, err
+		}
+		if e, err = e.settle(sent); err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// complete reports whether all of an image's content is in the daemon, as far as the daemon tells.
+func complete(local Local) bool {
+	return !slices.ContainsFunc(local.Manifests, func(m LocalManifest) bool { return !m.Available })
+}
+
+// found is the platform of a pending entry as the image has it, whatever was annotated since.
+func (e Entry) found() ocispec.Platform {
+	if e.Pending != nil {
+		return e.Pending.Platform
+	}
+	return e.Platform()
+}
+
+// sendWhole pushes an image with all it has and returns the entries that group becomes, with their
+// attestations.
+func (s *sender) sendWhole(ctx context.Context, local Local, group []Entry) ([]Entry, error) {
+	sent, err := s.push(ctx, local, group, nil)
+	if err != nil {
+		return nil, err
+	}
+	if !IsIndex(sent.desc.MediaType) {
+		if len(group) > 1 {
+			return nil, Errorf(errdefs.ErrFailedPrecondition, "the daemon pushed a single image (%s) where %s were expected",
+				sent.desc.Digest, describe(group, nil))
+		}
+		e, err := group[0].settle(sent)
+		return []Entry{e}, err
+	}
+	l := &looker{registry: s.registry}
+	var said lookup
+	children, err := l.index(ctx, sent.name, sent.raw, &said, 1)
+	if err != nil {
+		return nil, err
+	}
+	return adopt(group, children, sent.name, sent.desc.Digest)
+}
+
+// adopt returns what the pending entries of one source become, now that their image was pushed as name,
+// an index with this digest and these children: each with the attestations of its image.
+func adopt(group, children []Entry, name reference.NamedTagged, index digest.Digest) ([]Entry, error) {
+	var out, attestations []Entry
+	for n, e := range group {
+		i := slices.IndexFunc(children, e.isChild)
+		if i < 0 {
+			return nil, Errorf(errdefs.ErrFailedPrecondition, "the index that the daemon pushed as %s has no image for %s",
+				Familiar(name), FormatPlatform(e.found()))
+		}
+		child := children[i]
+		child.Descriptor.Platform = e.Descriptor.Platform
+		child.Descriptor.Annotations = merge(child.Descriptor.Annotations, e.Descriptor.Annotations)
+		child.Source, child.Index = e.Source, index
+		if n == 0 { // the tag stays known, for purge
+			child.Ref = name
+		}
+		out = append(out, child)
+		for _, a := range children {
+			if a.Subject() == child.Descriptor.Digest && (e.Pending == nil || !e.Pending.Strip) {
+				a.Source, a.Index = e.Source, index
+				attestations = append(attestations, a)
+			}
+		}
+	}
+	return append(out, attestations...), nil
+}
+
+// isChild reports whether the child of an index is what the pending entry stands for.
+func (e Entry) isChild(child Entry) bool {
+	if child.Subject() != "" {
+		return false
+	}
+	if e.Pending != nil && e.Pending.Manifest != "" {
+		return child.Descriptor.Digest == e.Pending.Manifest
+	}
+	return platformKey(child.Platform()) == platformKey(e.found())
+}
+
+// settle returns the pending entry e as the image that was pushed for it.
+func (e Entry) settle(s sent) (Entry, error) {
+	if !IsImage(s.desc.MediaType) {
+		return e, Errorf(errdefs.ErrInvalidArgument, "the daemon pushed a %q where an image was expected", s.desc.MediaType)
+	}
+	s.desc.Platform, s.desc.Annotations = e.Descriptor.Platform, e.Descriptor.Annotations
+	e.Ref, e.Index, e.Descriptor, e.Raw, e.Pending = s.name, "", s.desc, s.raw, nil
+	return e, nil
+}
+
+// sent is an image that the daemon pushed.
+type sent struct {
+	name reference.NamedTagged
+	desc ocispec.Descriptor
+	raw  []byte
+}
+
+// push pushes a local image, or one platform of it, and reads it back. It goes under its own name where
+// that lies in the target repository and is none that the list is about to take, else under a staging
+// name, which the daemon has for that time only.
+func (s *sender) push(ctx context.Context, local Local, group []Entry, platform *ocispec.Platform) (sent, error) {
+	name, ok := local.Name.(reference.NamedTagged)
+	whole := platform == nil || len(s.list.pendingOf(local.Name)) == 1
+	own := ok && whole && SameRepository(name, s.list.Name) && !s.taken(name)
+	if !own {
+		var err error
+		if name, err = s.stage(ctx, local, group); err != nil {
+			return sent{}, err
+		}
+		if err := s.images.Tag(ctx, local.ID, name); err != nil {
+			return sent{}, fmt.Errorf("tagging it as %s: %w", Familiar(name), err)
+		}
+		defer s.unstage(ctx, name)
+	}
+	s.notes.Note("Pushing %s as %s", Familiar(local.Name), Familiar(name))
+	d, err := s.images.Push(ctx, name, platform)
+	if err != nil {
+		return sent{}, err
+	}
+	desc, raw, err := readBack(ctx, s.registry, name, d)
+	if err != nil {
+		return sent{}, err
+	}
+	s.children = append(s.children, Child{name, desc.Digest})
+	return sent{name, desc, raw}, nil
+}
+
+// pendingOf returns the pending entries of a source.
+func (l List) pendingOf(source reference.Named) []Entry {
+	return slices.DeleteFunc(slices.Clone(l.Entries), func(e Entry) bool {
+		return !e.IsPending() || e.Source.String() != source.String()
+	})
+}
+
+// taken reports whether name is one that the list itself is pushed under.
+func (s *sender) taken(name reference.NamedTagged) bool {
+	return name.String() == s.list.Name.String() ||
+		slices.ContainsFunc(s.tags, func(t reference.NamedTagged) bool { return t.String() == name.String() })
+}
+
+// maxTag is the longest tag, from https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md.
+const maxTag = 128
+
+// stage returns a name in the target repository that neither daemon nor registry has for another image.
+func (s *sender) stage(ctx context.Context, local Local, group []Entry) (reference.NamedTagged, error) {
+	tag := s.list.Name.(reference.Tagged).Tag()
+	kind := "multi"
+	if len(group) == 1 {
+		p := group[0].Platform()
+		kind = strings.Join(slices.DeleteFunc([]string{p.OS, p.Architecture, p.Variant}, func(s string) bool { return s == "" }), "-")
+	}
+	for try := 1; try < 100; try++ {
+		suffix := "-" + kind + "-" + short(local.ID)
+		if try > 1 {
+			suffix += fmt.Sprintf("-%d", try)
+		}
+		name, err := reference.WithTag(reference.TrimNamed(s.list.Name), tag[:min(len(tag), maxTag-len(suffix))]+suffix)
+		if err != nil {
+			return nil, fmt.Errorf("naming the image for the push: %w", err)
+		}
+		free, err := s.free(ctx, name, local)
+		if err != nil || free {
+			return name, err
+		}
+	}
+	return nil, Errorf(errdefs.ErrAlreadyExists, "%s has all the tags that its push would use", Familiar(s.list.Name))
+}
+
+// free reports whether name can be used for a local image: nobody has it, or for this very image.
+func (s *sender) free(ctx context.Context, name reference.NamedTagged, local Local) (bool, error) {
+	there, err := s.images.Find(ctx, name)
+	if err == nil && there.ID != local.ID {
+		return false, nil
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return false, err
+	}
+	desc, raw, err := s.registry.Fetch(ctx, name)
+	if errdefs.IsNotFound(err) {
+		return true, nil
+	}
+	return err == nil && isSame(local, desc, raw), err
+}
+
+// short returns the first 12 characters of a digest's hex part, as docker shows image IDs.
+func short(d digest.Digest) string {
+	_, hex, _ := strings.Cut(d.String(), ":")
+	return hex[:min(12, len(hex))]
+}
+
+// unstage removes a staging name from the daemon, whatever happened to the push.
+func (s *sender) unstage(ctx context.Context, name reference.NamedTagged) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), daemonNeeded)
+	defer cancel()
+	if err := s.images.Untag(ctx, name); err != nil && !errdefs.IsNotFound(err) {
+		s.notes.Warn("%s could not be removed from the daemon: %v; remove it with 'docker rmi %[1]s'", Familiar(name), err)
+	}
+}

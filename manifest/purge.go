@@ -1,0 +1,92 @@
+package manifest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+// PurgeTags removes, in the repository of the list that was pushed, the tags that the list was made from:
+// never the list's own tag nor one of tags, and only those that still point at what was taken. A registry
+// that cannot remove a tag alone is a warning, and nothing is removed.
+func PurgeTags(ctx context.Context, registry Registry, notes Notes, pushed Pushed, tags []reference.NamedTagged) error {
+	for _, t := range pushed.List.sourceTags(tags) {
+		now, err := registry.Digest(ctx, t.name)
+		if errdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("looking %s up before its tag is removed: %w", Familiar(t.name), err)
+		}
+		if now != t.digest {
+			notes.Warn("%s points at %s now, which is not in the list: the tag stays", Familiar(t.name), now)
+			continue
+		}
+		err = registry.Untag(ctx, t.name)
+		if errdefs.IsNotImplemented(err) {
+			notes.Warn("the registry cannot remove a tag without its manifest, so the tags of the images stay: %v", err)
+			return nil
+		}
+		if err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("removing the tag %s: %w", Familiar(t.name), err)
+		}
+		if err := t.keep(ctx, registry, notes); err != nil {
+			return err
+		}
+		notes.Note("Untagged %s", Familiar(t.name))
+	}
+	return nil
+}
+
+// sourceTag is a tag that a list was made from, and what it pointed at.
+type sourceTag struct {
+	name   reference.NamedTagged
+	digest digest.Digest
+	entry  Entry
+}
+
+// sourceTags returns the tags in the list's own repository that its entries were made from, less those
+// that the list itself has.
+func (l List) sourceTags(own []reference.NamedTagged) []sourceTag {
+	var out []sourceTag
+	for _, e := range l.Entries {
+		for _, ref := range []reference.Named{e.Ref, e.Source} {
+			name, ok := ref.(reference.NamedTagged)
+			if _, digested := ref.(reference.Canonical); !ok || digested || !SameRepository(name, l.Name) {
+				continue
+			}
+			is := func(n reference.NamedTagged) bool { return n.String() == name.String() }
+			if name.String() == l.Name.String() || slices.ContainsFunc(own, is) ||
+				slices.ContainsFunc(out, func(t sourceTag) bool { return is(t.name) }) {
+				continue
+			}
+			d := e.Index
+			if d == "" {
+				d = e.Descriptor.Digest
+			}
+			out = append(out, sourceTag{name, d, e})
+		}
+	}
+	return out
+}
+
+// keep puts a child back that a registry deleted together with its tag.
+func (t sourceTag) keep(ctx context.Context, registry Registry, notes Notes) error {
+	at, err := reference.WithDigest(reference.TrimNamed(t.name), t.entry.Descriptor.Digest)
+	if err != nil {
+		return err
+	}
+	_, err = registry.Digest(ctx, at)
+	if !errdefs.IsNotFound(err) {
+		return err
+	}
+	if err := registry.Put(ctx, at, t.entry.Descriptor.MediaType, t.entry.Raw); err != nil {
+		return fmt.Errorf("the registry deleted %s together with its tag, and it could not be put back: %w", Familiar(at), err)
+	}
+	notes.Warn("the registry deleted %s together with its tag; it was put back", Familiar(at))
+	return nil
+}

@@ -1,0 +1,480 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// parallel bounds the requests of one operation that are under way side by side.
+const parallel = 24
+
+// maxDepth bounds how deep indexes are nested.
+const maxDepth = 4
+
+// How long the daemon may take to answer where it alone may have the image, and where its answer would
+// only be compared with the registry's.
+const (
+	daemonNeeded   = 15 * time.Second
+	daemonCompared = 3 * time.Second
+)
+
+// Place is where sources are looked up.
+type Place string
+
+// The places a source can be looked up in; Anywhere is both.
+const (
+	Anywhere   Place = ""
+	InDaemon   Place = "daemon"
+	InRegistry Place = "registry"
+)
+
+// Source is a source as the user named it.
+type Source struct {
+	Ref reference.Named
+	// Plain says that the daemon is asked first: the name was typed without a registry, and it is one
+	// word or the list's name has a registry.
+	Plain bool
+}
+
+// ParseSource returns the source that typed names for the list whose name was typed as list.
+func ParseSource(typed, list string) (Source, error) {
+	ref, err := ParseName(typed)
+	if err != nil {
+		return Source{}, err
+	}
+	plain := !hasRegistry(typed) && (!strings.Contains(typed, "/") || hasRegistry(list))
+	return Source{ref, plain}, nil
+}
+
+// hasRegistry reports whether a reference was typed with a registry, by the rule of
+// github.com/distribution/reference: the part before the first slash has a dot, a colon or a capital, or
+// is localhost.
+func hasRegistry(typed string) bool {
+	host, _, ok := strings.Cut(typed, "/")
+	return ok && (strings.ContainsAny(host, ".:") || host == "localhost" || strings.ToLower(host) != host)
+}
+
+// Choice says what is taken from the sources.
+type Choice struct {
+	// From restricts where sources are looked up.
+	From Place
+	// Platforms are the ones to keep; all when empty.
+	Platforms []Platform
+	// Strip leaves attestations out.
+	Strip bool
+}
+
+// keeps reports whether an image of platform p is to be taken.
+func (c Choice) keeps(p ocispec.Platform) bool {
+	return len(c.Platforms) == 0 || slices.ContainsFunc(c.Platforms, func(k Platform) bool { return k.Matches(p) })
+}
+
+// Look returns the entries that the sources stand for, in the order of the sources, which are looked up
+// side by side. What docker manifest would have taken is taken silently; notes hears of anything else.
+// The error is that of the first source that could not be had.
+func Look(ctx context.Context, sources []Source, choice Choice, registry Fetcher, images Images, notes Notes) ([]Entry, error) {
+	l := &looker{choice: choice, registry: registry, images: images}
+	found := make([]lookup, len(sources))
+	errs := make([]error, len(sources))
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for i, s := range sources {
+		group.Go(func() error {
+			found[i], errs[i] = l.look(ctx, s)
+			return nil
+		})
+	}
+	_ = group.Wait() // errs has the errors
+	var entries []Entry
+	for i, f := range found {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		for _, say := range f.said {
+			say(notes)
+		}
+		entries = append(entries, f.entries...)
+	}
+	return entries, nil
+}
+
+// looker looks sources up.
+type looker struct {
+	choice   Choice
+	registry Fetcher
+	images   Images
+	children atomic.Int64 // of all indexes, against MaxEntries
+}
+
+// lookup is what one source stands for, and what there is to say about it.
+type lookup struct {
+	entries []Entry
+	said    []func(Notes)
+}
+
+func (u *lookup) note(format string, args ...any) {
+	u.said = append(u.said, func(n Notes) { n.Note(format, args...) })
+}
+
+func (u *lookup) warn(format string, args ...any) {
+	u.said = append(u.said, func(n Notes) { n.Warn(format, args...) })
+}
+
+func (l *looker) look(ctx context.Context, s Source) (lookup, error) {
+	switch {
+	case l.choice.From == InDaemon:
+		local, err := l.find(ctx, s.Ref, daemonNeeded)
+		if err != nil {
+			return lookup{}, err
+		}
+		return l.local(s.Ref, local)
+	case l.choice.From == InRegistry:
+		return l.fetch(ctx, s.Ref)
+	case s.Plain:
+		return l.lookPlain(ctx, s.Ref)
+	}
+	return l.lookBoth(ctx, s.Ref)
+}
+
+// lookPlain asks the daemon, then the registry.
+func (l *looker) lookPlain(ctx context.Context, ref reference.Named) (lookup, error) {
+	local, daemonErr := l.find(ctx, ref, daemonNeeded)
+	if daemonErr == nil {
+		return l.local(ref, local)
+	}
+	u, err := l.fetch(ctx, ref)
+	if err != nil && ctx.Err() == nil {
+		return u, absent(ref, err, daemonErr)
+	}
+	return u, err
+}
+
+// lookBoth asks the registry and, for what it does not have, the daemon; when both have the name and
+// differ, it warns.
+func (l *looker) lookBoth(ctx context.Context, ref reference.Named) (lookup, error) {
+	type answer struct {
+		local Local
+		err   error
+	}
+	asked := make(chan answer, 1)
+	compare, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	go func() {
+		local, err := l.find(compare, ref, daemonNeeded)
+		asked <- answer{local, err}
+	}()
+	patience := time.NewTimer(daemonCompared)
+	defer patience.Stop()
+
+	top, raw, err := l.registry.Fetch(ctx, ref)
+	if err == nil {
+		u, err := l.expand(ctx, ref, top, raw)
+		if err != nil {
+			return u, err
+		}
+		select {
+		case a := <-asked:
+			if a.err == nil && !isSame(a.local, top, raw) {
+				u.warn("%s in the daemon is another image than in the registry, whose image is used; --from daemon uses the daemon's", Familiar(ref))
+			}
+		case <-patience.C:
+		}
+		return u, nil
+	}
+	refused := errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err)
+	if !errdefs.IsNotFound(err) && !refused {
+		if ctx.Err() != nil {
+			return lookup{}, err
+		}
+		return lookup{}, fmt.Errorf("%w (to take the daemon's image without asking the registry: --from daemon)", err)
+	}
+	a := <-asked
+	if a.err != nil {
+		return lookup{}, absent(ref, err, a.err)
+	}
+	u, localErr := l.local(ref, a.local)
+	if refused && localErr == nil {
+		u.warn("the registry refused to show %s (%v)", Familiar(ref), err)
+	}
+	return u, localErr
+}
+
+// absent is the error for a source that neither place has; it keeps the registry's kind.
+func absent(ref reference.Named, registry, daemon error) error {
+	if errdefs.IsNotFound(registry) {
+		return Errorf(errdefs.ErrNotFound, "no such manifest: %s: it is neither in the registry %s nor in the daemon (%w)",
+			ref, reference.Domain(ref), daemon)
+	}
+	return fmt.Errorf("%w (nor is %s taken from the daemon: %v)", registry, Familiar(ref), daemon)
+}
+
+// find asks the daemon for ref, for at most this long.
+func (l *looker) find(ctx context.Context, ref reference.Named, patience time.Duration) (Local, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	local, err := l.images.Find(ctx, ref)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return local, Errorf(errdefs.ErrUnavailable, "the daemon did not answer within %s", patience)
+	}
+	return local, err
+}
+
+// isSame reports whether a local image is what the registry has under the same name, whose descriptor
+// and bytes are top and raw.
+func isSame(local Local, top ocispec.Descriptor, raw []byte) bool {
+	known := append([]digest.Digest{local.ID}, local.RepoDigests...)
+	for _, m := range local.Manifests {
+		if m.Available {
+			known = append(known, m.Descriptor.Digest)
+		}
+	}
+	if slices.Contains(known, top.Digest) {
+		return true
+	}
+	if config, _, err := ParseImage(raw); err == nil {
+		return config.Digest == local.ID
+	}
+	children, _, _ := ParseIndex(raw)
+	return slices.ContainsFunc(children, func(d ocispec.Descriptor) bool { return slices.Contains(known, d.Digest) })
+}
+
+// fetch returns what ref stands for in its registry.
+func (l *looker) fetch(ctx context.Context, ref reference.Named) (lookup, error) {
+	top, raw, err := l.registry.Fetch(ctx, ref)
+	if err != nil {
+		return lookup{}, err
+	}
+	return l.expand(ctx, ref, top, raw)
+}
+
+// expand returns the entries of what the registry has under ref: one for an image, those of its
+// platforms and attestations for an index.
+func (l *looker) expand(ctx context.Context, ref reference.Named, top ocispec.Descriptor, raw []byte) (lookup, error) {
+	var u lookup
+	if !IsIndex(top.MediaType) {
+		e, err := l.image(ctx, ref, top, raw)
+		if err != nil {
+			return u, err
+		}
+		if !l.choice.keeps(e.Platform()) {
+			u.warn("%s is for %s, which --platform does not name: left out", Familiar(ref), FormatPlatform(e.Platform()))
+			return u, nil
+		}
+		u.entries = []Entry{e}
+		return u, nil
+	}
+	children, err := l.index(ctx, ref, raw, &u, 1)
+	if err != nil {
+		return u, err
+	}
+	images, attestations := l.pick(children)
+	if len(images) == 0 {
+		u.warn("%s has no image that is asked for: left out", Familiar(ref))
+		return u, nil
+	}
+	u.note("%s is an index: taking %s", Familiar(ref), describe(images, attestations))
+	for _, e := range append(images, attestations...) {
+		e.Source, e.Index = ref, top.Digest
+		if len(images) == 1 && e.Subject() == "" {
+			e.Ref = ref
+		}
+		u.entries = append(u.entries, e)
+	}
+	return u, nil
+}
+
+// pick returns the images among an index's children that are asked for, and their attestations.
+func (l *looker) pick(children []Entry) (images, attestations []Entry) {
+	kept := map[digest.Digest]bool{}
+	for _, e := range children {
+		if e.Subject() == "" && l.choice.keeps(e.Platform()) {
+			images = append(images, e)
+			kept[e.Descriptor.Digest] = true
+		}
+	}
+	for _, e := range children {
+		if s := e.Subject(); s != "" && kept[s] && !l.choice.Strip {
+			attestations = append(attestations, e)
+		}
+	}
+	return images, attestations
+}
+
+// describe names the platforms of images and counts the attestations.
+func describe(images, attestations []Entry) string {
+	var names []string
+	for _, e := range images {
+		names = append(names, FormatPlatform(e.Platform()))
+	}
+	switch len(attestations) {
+	case 0:
+	case 1:
+		names = append(names, "1 attestation")
+	default:
+		names = append(names, fmt.Sprintf("%d attestations", len(attestations)))
+	}
+	return joinAnd(names)
+}
+
+// image returns the entry of an image manifest, its platform read from the config when desc has none.
+func (l *looker) image(ctx context.Context, ref reference.Named, desc ocispec.Descriptor, raw []byte) (Entry, error) {
+	if !IsImage(desc.MediaType) {
+		return Entry{}, Errorf(errdefs.ErrInvalidArgument, "%s is no image manifest but %q", Familiar(ref), desc.MediaType)
+	}
+	config, _, err := ParseImage(raw)
+	if err != nil {
+		return Entry{}, fmt.Errorf("reading manifest %s: %w", Familiar(ref), err)
+	}
+	if p := desc.Platform; p == nil || p.OS == "" || p.Architecture == "" {
+		platform, err := l.platform(ctx, ref, config)
+		if err != nil {
+			return Entry{}, fmt.Errorf("reading the config of %s: %w", Familiar(ref), err)
+		}
+		desc.Platform = &platform
+	}
+	return Entry{Ref: ref, Source: ref, Descriptor: desc, Raw: raw}, nil
+}
+
+// platform returns the platform that an image config states; none for the config of another artifact.
+func (l *looker) platform(ctx context.Context, ref reference.Named, config ocispec.Descriptor) (ocispec.Platform, error) {
+	switch config.MediaType {
+	case ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json", "":
+	default:
+		return ocispec.Platform{}, nil
+	}
+	raw, err := l.registry.Blob(ctx, ref, config)
+	if err != nil {
+		return ocispec.Platform{}, err
+	}
+	return ParseConfig(raw)
+}
+
+// index returns the children of an index, those of nested indexes included, in their order. Each is
+// known by its digest in the repository of ref.
+func (l *looker) index(ctx context.Context, ref reference.Named, raw []byte, u *lookup, depth int) ([]Entry, error) {
+	descs, _, err := ParseIndex(raw)
+	if err != nil {
+		return nil, fmt.Errorf("reading index %s: %w", Familiar(ref), err)
+	}
+	if depth > maxDepth || l.children.Add(int64(len(descs))) > MaxEntries {
+		return nil, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or has more than %d entries in all",
+			Familiar(ref), maxDepth, MaxEntries)
+	}
+	nested := make([][]Entry, len(descs))
+	said := make([]lookup, len(descs))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for i, d := range descs {
+		if !IsIndex(d.MediaType) && !IsImage(d.MediaType) {
+			u.warn("%s holds a %q, which is no image: left out", Familiar(ref), d.MediaType)
+			continue
+		}
+		if p := d.Platform; !IsIndex(d.MediaType) && p != nil && p.OS != "" && AttestationSubject(d) == "" && !l.choice.keeps(*p) {
+			continue
+		}
+		if AttestationSubject(d) != "" && l.choice.Strip {
+			continue
+		}
+		group.Go(func() (err error) {
+			nested[i], err = l.child(ctx, ref, d, &said[i], depth)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for _, s := range said {
+		u.said = append(u.said, s.said...)
+	}
+	return slices.Concat(nested...), nil
+}
+
+// child returns the entries of one child of an index in the repository of ref.
+func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descriptor, u *lookup, depth int) ([]Entry, error) {
+	at, err := reference.WithDigest(reference.TrimNamed(ref), d.Digest)
+	if err != nil {
+		return nil, err
+	}
+	got, raw, err := l.registry.Fetch(ctx, at)
+	if err != nil {
+		return nil, fmt.Errorf("reading a child of the index %s: %w", Familiar(ref), err)
+	}
+	if IsIndex(got.MediaType) {
+		return l.index(ctx, at, raw, u, depth+1)
+	}
+	got.Platform, got.Annotations, got.ArtifactType = d.Platform, d.Annotations, d.ArtifactType
+	e, err := l.image(ctx, at, got, raw)
+	return []Entry{e}, err
+}
+
+// local returns the pending entries of an image in the daemon.
+func (l *looker) local(ref reference.Named, local Local) (lookup, error) {
+	var u lookup
+	if _, ok := ref.(reference.Tagged); !ok {
+		return u, Errorf(errdefs.ErrInvalidArgument, "%s is in the daemon alone, which pushes by tag only: "+
+			"give the image a tag with 'docker tag' and name that", Familiar(ref))
+	}
+	pending := func(at reference.Named, p ocispec.Platform, m digest.Digest) Entry {
+		return Entry{
+			Ref: at, Source: ref,
+			Descriptor: ocispec.Descriptor{Platform: &p},
+			Pending:    &Pending{ID: local.ID, Manifest: m, Platform: p, Strip: l.choice.Strip},
+		}
+	}
+	images, missing := l.present(local)
+	switch {
+	case len(local.Manifests) == 0 && l.choice.keeps(local.Platform):
+		u.entries = []Entry{pending(ref, local.Platform, "")}
+	case len(local.Manifests) == 0 || len(images)+len(missing) == 0:
+		u.warn("%s has no image that --platform names: left out", Familiar(ref))
+		return u, nil
+	case len(images) == 0:
+		return u, Errorf(errdefs.ErrFailedPrecondition, "the daemon has %s by name, but not the content of %s: pull it with 'docker pull --platform'",
+			Familiar(ref), joinAnd(missing))
+	case len(images) == 1:
+		u.entries = []Entry{pending(ref, *images[0].Platform, images[0].Digest)}
+	default:
+		for _, d := range images {
+			at, err := reference.WithDigest(reference.TrimNamed(ref), d.Digest)
+			if err != nil {
+				return u, err
+			}
+			e := pending(at, *d.Platform, d.Digest)
+			e.Index = local.ID
+			u.entries = append(u.entries, e)
+		}
+	}
+	u.note("%s is in the daemon: push will send %s", Familiar(ref), describe(u.entries, nil))
+	if len(missing) > 0 {
+		u.warn("the daemon does not have the content of %s for %s: left out", Familiar(ref), joinAnd(missing))
+	}
+	return u, nil
+}
+
+// present returns the image manifests of local that are asked for and whose content is there, and the
+// platforms of those whose content is not.
+func (l *looker) present(local Local) (images []ocispec.Descriptor, missing []string) {
+	for _, m := range local.Manifests {
+		p := m.Descriptor.Platform
+		if m.Subject != "" || p == nil || !l.choice.keeps(*p) {
+			continue
+		}
+		if m.Available {
+			images = append(images, m.Descriptor)
+		} else {
+			missing = append(missing, FormatPlatform(*p))
+		}
+	}
+	return images, missing
+}
