@@ -1,0 +1,209 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// maxFileSize bounds an entry file, which holds a manifest of up to 4 MiB twice, once in base64.
+const maxFileSize = 16 << 20
+
+// fields are docker manifest's ImageManifest (docker/cli v28, cli/manifest/types), name by name and in
+// its order, and Multiarch, which docker manifest does not know and therefore drops when it writes.
+type fields struct {
+	Ref              string
+	Descriptor       ocispec.Descriptor
+	Raw              []byte           `json:",omitempty"`
+	SchemaV2Manifest *json.RawMessage `json:",omitempty"`
+	OCIManifest      *json.RawMessage `json:",omitempty"`
+	Multiarch        *extra           `json:",omitempty"`
+
+	// Digest and Platform were written before there was a Descriptor.
+	Digest   digest.Digest     `json:",omitempty"`
+	Platform *ocispec.Platform `json:",omitempty"`
+}
+
+// extra is what docker manifest has no place for. List, MediaType and Annotations are facts of the whole
+// list, repeated in each of its files.
+type extra struct {
+	List        string
+	MediaType   string            `json:",omitempty"`
+	Annotations map[string]string `json:",omitempty"`
+	// Position counts from 1.
+	Position int
+	Source   string            `json:",omitempty"`
+	Index    digest.Digest     `json:",omitempty"`
+	Pending  *manifest.Pending `json:",omitempty"`
+}
+
+// decode reads the bytes of an entry file.
+func decode(data []byte) (manifest.Entry, fields, error) {
+	var f fields
+	if len(data) == 0 {
+		return manifest.Entry{}, f, errors.New("the file is empty")
+	}
+	if err := json.Unmarshal(data, &f); err != nil {
+		return manifest.Entry{}, f, fmt.Errorf("not an entry of a manifest list (%w)", err)
+	}
+	if f.Multiarch == nil {
+		f.Multiarch = &extra{}
+	}
+	entry := manifest.Entry{Index: f.Multiarch.Index, Pending: f.Multiarch.Pending}
+	var err error
+	if entry.Ref, err = parseRef("Ref", f.Ref); err != nil {
+		return entry, f, err
+	}
+	entry.Source = entry.Ref
+	if source := f.Multiarch.Source; source != "" {
+		if entry.Source, err = parseRef("Source", source); err != nil {
+			return entry, f, err
+		}
+	}
+	if entry.Descriptor, entry.Raw, err = f.content(); err != nil {
+		return entry, f, err
+	}
+	return entry, f, f.validate()
+}
+
+func parseRef(field, s string) (reference.Named, error) {
+	if s == "" {
+		return nil, fmt.Errorf("%s is missing", field)
+	}
+	ref, err := reference.ParseNamed(s)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q is not a reference (%w)", field, s, err)
+	}
+	return ref, nil
+}
+
+// content returns the descriptor and the manifest's bytes, which are empty when the file does not have
+// them as they were.
+func (f fields) content() (ocispec.Descriptor, []byte, error) {
+	if f.Digest != "" {
+		return f.oldContent()
+	}
+	d := f.Descriptor
+	if err := validDigest("digest", d.Digest); err != nil {
+		return d, nil, err
+	}
+	if len(f.Raw) > 0 {
+		return d, f.Raw, checkDigest(f.Raw, d.Digest)
+	}
+	_, payload := f.payload()
+	if d.Digest == "" || checkDigest(payload, d.Digest) != nil {
+		return d, nil, nil
+	}
+	return d, payload, nil
+}
+
+// oldContent does for files from before Descriptor what docker manifest does for them.
+func (f fields) oldContent() (ocispec.Descriptor, []byte, error) {
+	mediaType, payload := f.payload()
+	if payload == nil {
+		return ocispec.Descriptor{}, nil, errors.New("the manifest is missing")
+	}
+	d := ocispec.Descriptor{MediaType: mediaType, Digest: f.Digest, Size: int64(len(payload)), Platform: f.Platform}
+	if err := validDigest("digest", f.Digest); err != nil {
+		return d, nil, err
+	}
+	return d, payload, checkDigest(payload, f.Digest)
+}
+
+// payload returns the manifest that stands in the file as JSON, with whatever space the file has in it.
+func (f fields) payload() (mediaType string, raw []byte) {
+	switch {
+	case f.SchemaV2Manifest != nil:
+		return manifest.MediaTypeDockerManifest, *f.SchemaV2Manifest
+	case f.OCIManifest != nil:
+		return ocispec.MediaTypeImageManifest, *f.OCIManifest
+	}
+	return "", nil
+}
+
+// validate checks what the rest of the program takes for sound.
+func (f fields) validate() error {
+	x := f.Multiarch
+	if x.MediaType != "" && !manifest.IsIndex(x.MediaType) {
+		return fmt.Errorf("list type %q is not one of an index", x.MediaType)
+	}
+	if x.List != "" {
+		if _, err := parseRef("List", x.List); err != nil {
+			return err
+		}
+	}
+	if err := validDigest("index", x.Index); err != nil || x.Pending == nil {
+		return err
+	}
+	return errors.Join(validDigest("image ID", x.Pending.ID), validDigest("manifest", x.Pending.Manifest))
+}
+
+func validDigest(what string, d digest.Digest) error {
+	if d == "" {
+		return nil
+	}
+	if err := d.Validate(); err != nil {
+		return fmt.Errorf("%s %q is not a digest (%w)", what, d, err)
+	}
+	return nil
+}
+
+// checkDigest returns an error when raw does not have the digest d, which is empty or valid.
+func checkDigest(raw []byte, d digest.Digest) error {
+	if d == "" {
+		return errors.New("the manifest's digest is missing")
+	}
+	if actual := d.Algorithm().FromBytes(raw); actual != d {
+		return fmt.Errorf("image manifest digest mismatch (%s != %s)", d, actual)
+	}
+	return nil
+}
+
+// encode returns the bytes of the file of entry. Old is the entry's present file, whose manifest is kept
+// when entry has no bytes to make it from.
+func encode(entry manifest.Entry, x extra, old fields) ([]byte, error) {
+	x.Index, x.Pending = entry.Index, entry.Pending
+	f := fields{Ref: entry.Ref.String(), Descriptor: entry.Descriptor, Raw: entry.Raw, Multiarch: &x}
+	if entry.Source != nil && entry.Source.String() != f.Ref {
+		x.Source = entry.Source.String()
+	}
+	if len(entry.Raw) > 0 {
+		f.setPayload()
+	} else if d := entry.Descriptor.Digest; d != "" && d == old.Descriptor.Digest {
+		f.SchemaV2Manifest, f.OCIManifest = old.SchemaV2Manifest, old.OCIManifest
+	}
+	data, err := json.Marshal(f)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFileSize {
+		return nil, fmt.Errorf("the manifest is too large: its file would have %d bytes", len(data))
+	}
+	return data, nil
+}
+
+// setPayload sets the field in which docker manifest looks for the manifest's JSON, but not to a
+// manifest that makes docker manifest fail on the whole list.
+func (f *fields) setPayload() {
+	var m ocispec.Manifest
+	if json.Unmarshal(f.Raw, &m) != nil {
+		return
+	}
+	raw := json.RawMessage(f.Raw)
+	switch f.Descriptor.MediaType {
+	case manifest.MediaTypeDockerManifest:
+		if m.MediaType == manifest.MediaTypeDockerManifest {
+			f.SchemaV2Manifest = &raw
+		}
+	case ocispec.MediaTypeImageManifest:
+		if m.MediaType == "" || m.MediaType == ocispec.MediaTypeImageManifest {
+			f.OCIManifest = &raw
+		}
+	}
+}

@@ -1,0 +1,226 @@
+// Package store keeps the local manifest lists on disk, in the folder and the file format of docker
+// manifest, so that both tools can take turns on one list. What a list means, and whether it can be
+// pushed, it leaves to package manifest.
+//
+// A list is a folder of the root and an entry a file in it. Writers take turns under a lock file, write
+// a folder of their own and exchange it for the list's. Readers take no lock: they meet the old list or
+// the new one.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// Store is the local manifest lists. Its methods may be called side by side, by any number of processes.
+type Store struct {
+	root string
+	// swap exchanges two folders of the root.
+	swap func(fresh, list string) error
+}
+
+// New returns the store of the lists in the folder root: manifests in the docker CLI's config folder.
+// Nothing is read or made before a method is called.
+func New(root string) *Store { return &Store{root: root, swap: exchange} }
+
+// Get returns the list called name. The error is errdefs.ErrNotFound when there is none,
+// errdefs.ErrConflict when its folder holds a list of another name, errdefs.ErrDataLoss when a file of
+// it is broken.
+func (s *Store) Get(name reference.Named) (manifest.List, error) {
+	now, err := s.read(fileName(name.String()))
+	if err != nil {
+		return manifest.List{}, unreadable(name, err)
+	}
+	if err := now.check(name); err != nil {
+		return manifest.List{}, err
+	}
+	if len(now.files) == 0 {
+		return manifest.List{}, notFound(name)
+	}
+	return now.list(name), nil
+}
+
+// Update replaces the list called name by what change makes of it, under the lock. Change is given a
+// list without entries when there is none, and a result without entries removes the list; it must not
+// wait for anything. An error of change is returned as it is. The errors are otherwise those of Get,
+// errdefs.ErrNotFound aside, and errdefs.ErrConflict when two entries fall on one file. After an error
+// the list is what it was.
+func (s *Store) Update(ctx context.Context, name reference.Named, change func(manifest.List) (manifest.List, error)) error {
+	return s.locked(ctx, func() error {
+		now, err := s.read(fileName(name.String()))
+		if err != nil {
+			return unreadable(name, err)
+		}
+		if err := now.check(name); err != nil {
+			return err
+		}
+		list, err := change(now.list(name))
+		if err != nil {
+			return err
+		}
+		list.Name = name
+		return s.write(ctx, now, list)
+	})
+}
+
+// Replace stores list under its name, whatever the name held before and even if that cannot be read. The
+// errors are those of Update.
+func (s *Store) Replace(ctx context.Context, list manifest.List) error {
+	return s.locked(ctx, func() error {
+		now, err := s.read(fileName(list.Name.String()))
+		if err != nil && !errdefs.IsDataLoss(err) {
+			return unreadable(list.Name, err)
+		}
+		if err := now.checkOwner(list.Name); err != nil {
+			return err
+		}
+		return s.write(ctx, now, list)
+	})
+}
+
+// Remove removes the list called name, also one that cannot be read. The error is errdefs.ErrNotFound
+// when there is none, errdefs.ErrConflict when a file in its folder says that it is a list of another
+// name.
+func (s *Store) Remove(ctx context.Context, name reference.Named) error {
+	remove := func(discard func(folder string) error) error {
+		now, err := s.read(fileName(name.String()))
+		if err != nil && !errdefs.IsDataLoss(err) {
+			return unreadable(name, err)
+		}
+		if err := now.checkOwner(name); err != nil {
+			return err
+		}
+		if !now.found {
+			return notFound(name)
+		}
+		return discard(now.folder)
+	}
+	// Where there is nothing to remove, nothing is written, not even a lock file.
+	if err := remove(func(string) error { return nil }); err != nil {
+		return err
+	}
+	return s.locked(ctx, func() error {
+		return remove(func(folder string) error {
+			if err := s.discard(folder); err != nil {
+				return fmt.Errorf("removing manifest list %s: %w", manifest.Familiar(name), err)
+			}
+			return nil
+		})
+	})
+}
+
+// Stored is a list as it was met in the store.
+type Stored struct {
+	// List has no Name when docker manifest made it: the folder does not tell it.
+	List manifest.List
+	// Folder is the name of the list's folder in the root.
+	Folder string
+	// Modified is when the list was written last, by whichever tool.
+	Modified time.Time
+}
+
+// All returns every list, in the order of the folders' names. A list that cannot be read comes with an
+// error that names the file and has no more than a Folder; the walk goes on after it. A root that does
+// not exist has no lists.
+func (s *Store) All() iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
+		folders, err := s.folders()
+		if err != nil {
+			yield(Stored{}, fmt.Errorf("reading the local manifest lists: %w", err))
+			return
+		}
+		for _, folder := range folders {
+			now, err := s.read(folder)
+			if err == nil {
+				err = now.broken
+			}
+			if err != nil {
+				now = snapshot{}
+			} else if len(now.files) == 0 {
+				continue
+			}
+			if !yield(Stored{now.list(now.owner), folder, now.modified}, err) {
+				return
+			}
+		}
+	}
+}
+
+// Prune removes, under one lock, the lists that remove selects, and returns them. Lists that cannot be
+// read are kept; the error tells of each.
+func (s *Store) Prune(ctx context.Context, remove func(Stored) bool) ([]Stored, error) {
+	if _, err := os.Stat(s.root); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var removed []Stored
+	err := s.locked(ctx, func() error {
+		var errs []error
+		for stored, err := range s.All() {
+			if ctx.Err() != nil {
+				return errors.Join(append(errs, ctx.Err())...)
+			}
+			if err == nil && !remove(stored) {
+				continue
+			}
+			if err == nil {
+				err = s.discard(stored.Folder)
+			}
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			removed = append(removed, stored)
+		}
+		return errors.Join(errs...)
+	})
+	return removed, err
+}
+
+var safe = strings.NewReplacer(":", "-", "/", "_")
+
+// fileName is the name that docker manifest gives the folder of a list and the file of an entry.
+func fileName(ref string) string { return safe.Replace(ref) }
+
+// folders returns the names of the lists' folders, sorted.
+func (s *Store) folders() ([]string, error) {
+	items, err := os.ReadDir(s.root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var out []string
+	for _, item := range items {
+		name, aside := strings.CutPrefix(item.Name(), asidePrefix)
+		if !aside && (strings.HasPrefix(name, ".") || !item.IsDir() && item.Type() != fs.ModeSymlink) {
+			continue
+		}
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), err
+}
+
+func notFound(name reference.Named) error {
+	return manifest.Errorf(errdefs.ErrNotFound, "No such manifest: %s", name)
+}
+
+// unreadable adds to an error what a person can do about it.
+func unreadable(name reference.Named, err error) error {
+	familiar := manifest.Familiar(name)
+	if !errdefs.IsDataLoss(err) {
+		return fmt.Errorf("reading manifest list %s: %w", familiar, err)
+	}
+	return fmt.Errorf("reading manifest list %s: %w; remove the list with 'docker multiarch rm %[1]s', "+
+		"or make it again with 'docker multiarch create --replace %[1]s SOURCE...'", familiar, err)
+}

@@ -1,0 +1,235 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/gofrs/flock"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// Names in the root that are no lists: a list's name never starts with a dot.
+const (
+	lockName        = ".lock"
+	temporaryPrefix = ".tmp-"
+	asidePrefix     = ".old-"
+)
+
+// lockPause is the time between two tries to take the lock.
+const lockPause = 5 * time.Millisecond
+
+func (s *Store) lock() *flock.Flock {
+	return flock.New(filepath.Join(s.root, lockName), flock.SetPermissions(0o644))
+}
+
+// locked calls do while no other writer is at work on the store, and makes its root when there is none.
+func (s *Store) locked(ctx context.Context, do func() error) error {
+	if err := os.MkdirAll(s.root, 0o755); err != nil {
+		return fmt.Errorf("making the folder of the local manifest lists: %w", err)
+	}
+	lock := s.lock()
+	if _, err := lock.TryLockContext(ctx, lockPause); err != nil {
+		return fmt.Errorf("locking the local manifest lists: %w", err)
+	}
+	defer lock.Close()
+	s.clean()
+	return do()
+}
+
+// restore puts right what a killed writer left, unless a writer is at work, which does so itself.
+func (s *Store) restore() {
+	lock := s.lock()
+	if ok, err := lock.TryLock(); err == nil && ok {
+		defer lock.Close()
+		s.clean()
+	}
+}
+
+// clean puts lists that a killed writer left aside back in their place and removes what else it left.
+// What cannot be removed is in nobody's way, so errors are not told.
+func (s *Store) clean() {
+	items, _ := os.ReadDir(s.root)
+	for _, item := range items {
+		if folder, ok := strings.CutPrefix(item.Name(), asidePrefix); ok {
+			if _, err := os.Lstat(s.path(folder)); err == nil {
+				_ = s.discard(item.Name())
+			} else {
+				_ = os.Rename(s.path(item.Name()), s.path(folder))
+			}
+		}
+		if strings.HasPrefix(item.Name(), temporaryPrefix) {
+			_ = os.RemoveAll(s.path(item.Name()))
+		}
+	}
+}
+
+func (s *Store) path(name string) string { return filepath.Join(s.root, name) }
+
+func (s *Store) temporary() string { return s.path(temporaryPrefix + rand.Text()) }
+
+// discard removes a folder of the root, for readers at one stroke.
+func (s *Store) discard(name string) error {
+	gone := s.temporary()
+	if err := os.Rename(s.path(name), gone); err != nil {
+		return err
+	}
+	// The list is removed; if its files cannot be, the next writer tries again.
+	_ = syncFolder(s.root)
+	_ = os.RemoveAll(gone)
+	return nil
+}
+
+// write makes list what the folder of now holds.
+func (s *Store) write(ctx context.Context, now snapshot, list manifest.List) error {
+	files, err := encodeAll(now, list)
+	switch {
+	case err != nil:
+		return err
+	case len(files) == 0 && !now.found, len(files) > 0 && now.holds(files):
+		return nil
+	case len(files) == 0:
+		err = s.discard(now.folder)
+	default:
+		err = s.exchange(ctx, now, files)
+	}
+	if err != nil {
+		return fmt.Errorf("writing manifest list %s: %w", manifest.Familiar(list.Name), err)
+	}
+	return nil
+}
+
+// encodeAll returns the files of list in its order.
+func encodeAll(now snapshot, list manifest.List) ([]file, error) {
+	if len(list.Entries) > manifest.MaxEntries {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s would have %d entries, more than %d",
+			manifest.Familiar(list.Name), len(list.Entries), manifest.MaxEntries)
+	}
+	old := now.byName()
+	taken := map[string]manifest.Entry{}
+	var files []file
+	for i, e := range list.Entries {
+		name := fileName(e.Ref.String())
+		if first, ok := taken[name]; ok {
+			return nil, manifest.Errorf(errdefs.ErrConflict, "%s and %s would be one file of the local manifest list %s: use only one of them, or give one another tag",
+				source(first), source(e), manifest.Familiar(list.Name))
+		}
+		taken[name] = e
+		x := extra{List: list.Name.String(), MediaType: list.MediaType, Annotations: list.Annotations, Position: i + 1}
+		data, err := encode(e, x, old[name].fields)
+		if err == nil && !bytes.Equal(data, old[name].data) {
+			_, _, err = decode(data)
+		}
+		if err != nil {
+			return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "cannot keep %s in the local manifest list %s: %w",
+				source(e), manifest.Familiar(list.Name), err)
+		}
+		files = append(files, file{name: name, data: data})
+	}
+	return files, nil
+}
+
+func source(e manifest.Entry) string {
+	if e.Source == nil {
+		return manifest.Familiar(e.Ref)
+	}
+	return manifest.Familiar(e.Source)
+}
+
+func (n snapshot) byName() map[string]file {
+	out := make(map[string]file, len(n.files))
+	for _, f := range n.files {
+		out[f.name] = f
+	}
+	return out
+}
+
+// holds reports whether the folder has these files and no others.
+func (n snapshot) holds(files []file) bool {
+	old := n.byName()
+	for _, f := range files {
+		if !bytes.Equal(old[f.name].data, f.data) {
+			return false
+		}
+	}
+	return n.broken == nil && len(old) == len(files)
+}
+
+// exchange makes a folder of files and puts it in the place of that of now.
+func (s *Store) exchange(ctx context.Context, now snapshot, files []file) error {
+	fresh, place := s.temporary(), s.path(now.folder)
+	// After the exchange this is the old list.
+	defer func() { _ = os.RemoveAll(fresh) }()
+	if err := now.build(fresh, place, files); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	put := s.swap
+	if _, err := os.Lstat(place); errors.Is(err, fs.ErrNotExist) {
+		put = os.Rename
+	}
+	if err := put(fresh, place); err != nil {
+		return err
+	}
+	return syncFolder(s.root)
+}
+
+// build makes the folder fresh of files; those that the list at place already has are linked.
+func (n snapshot) build(fresh, place string, files []file) error {
+	if err := os.Mkdir(fresh, 0o755); err != nil {
+		return err
+	}
+	old := n.byName()
+	for _, f := range files {
+		path := filepath.Join(fresh, f.name)
+		if bytes.Equal(old[f.name].data, f.data) && os.Link(filepath.Join(place, f.name), path) == nil {
+			continue
+		}
+		if err := writeFile(path, f.data); err != nil {
+			return err
+		}
+	}
+	return syncFolder(fresh)
+}
+
+func writeFile(path string, data []byte) error {
+	// Exclusive, because some file systems do not tell upper case from lower.
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// syncFolder brings a folder's names to the disk, where the system can do that.
+func syncFolder(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}
