@@ -1,0 +1,253 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/containerd/containerd/v2/core/remotes/docker/auth"
+	"github.com/containerd/errdefs"
+)
+
+const (
+	// maxTokenBody bounds what a token service may answer.
+	maxTokenBody = 1 << 20
+	// tokenPatience bounds the time a token service may take.
+	tokenPatience = time.Minute
+)
+
+// authorizer is containerd's, made at the first challenge with the credential of the registry, and made
+// anew when it remembers a failure that need not last.
+type authorizer struct {
+	host *host
+
+	mu         sync.Mutex
+	inner      docker.Authorizer
+	credential *Credential
+	// rejected are the Authorization headers that were refused: many requests may have carried one, but
+	// one renewal answers them all.
+	rejected map[string]bool
+}
+
+var _ docker.Authorizer = (*authorizer)(nil)
+
+// Authorize gives req the header that answers the registry's challenge, nothing before there was one.
+func (a *authorizer) Authorize(ctx context.Context, req *http.Request) error {
+	a.mu.Lock()
+	inner := a.inner
+	a.mu.Unlock()
+	if inner == nil {
+		return nil
+	}
+	header, err := detached(ctx, inner, req.URL)
+	if err != nil {
+		a.forget(inner, err)
+		return &tokenError{err}
+	}
+	if header != "" {
+		req.Header.Set("Authorization", header)
+	}
+	return nil
+}
+
+// detached returns the header that inner answers with. Requests share a token and the failure to get
+// one, so the cancellation of one must not reach what all wait for.
+func detached(ctx context.Context, inner docker.Authorizer, u *url.URL) (string, error) {
+	type answer struct {
+		header string
+		err    error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenPatience)
+		defer cancel()
+		req := &http.Request{URL: u, Header: http.Header{}}
+		err := inner.Authorize(ctx, req)
+		got <- answer{req.Header.Get("Authorization"), err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case a := <-got:
+		return a.header, a.err
+	}
+}
+
+// forget drops an authorizer whose failure is not the token service's last word: containerd's keeps
+// every failure.
+func (a *authorizer) forget(inner docker.Authorizer, err error) {
+	if status, _, ok := tokenStatus(err); errors.Is(err, context.Canceled) || (ok && status < 500 && status != http.StatusTooManyRequests) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.inner == inner {
+		a.inner = nil
+	}
+}
+
+// AddResponses takes the challenge of the last response. The error is docker.ErrInvalidAuthorization
+// when there is no answer to it.
+func (a *authorizer) AddResponses(ctx context.Context, responses []*http.Response) error {
+	last := responses[len(responses)-1]
+	sent := last.Request.Header.Get("Authorization")
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.rejected[sent] {
+		return nil
+	}
+	if sent != "" {
+		a.rejected[sent] = true
+	}
+	if a.inner == nil {
+		inner, err := a.answerer(ctx)
+		if err != nil {
+			return err
+		}
+		a.inner = inner
+	}
+	err := a.inner.AddResponses(ctx, []*http.Response{plainChallenge(ctx, last)})
+	if errdefs.IsNotImplemented(err) {
+		return fmt.Errorf("%w: %w", docker.ErrInvalidAuthorization, err)
+	}
+	return err
+}
+
+// answerer returns the authorizer that fits the credential of the registry.
+func (a *authorizer) answerer(ctx context.Context) (docker.Authorizer, error) {
+	if a.credential == nil {
+		var cred Credential
+		if ask := a.host.client.options.Credentials; ask != nil {
+			var err error
+			if cred, err = ask(ctx, a.host.name); err != nil {
+				return nil, &credentialError{err}
+			}
+		}
+		a.credential = &cred
+	}
+	cred := *a.credential
+	if cred.RegistryToken != "" {
+		return registryToken(cred.RegistryToken), nil
+	}
+	return docker.NewDockerAuthorizer(
+		docker.WithAuthClient(&http.Client{Transport: tokenTransport{a.host}, CheckRedirect: checkTokenRedirect}),
+		docker.WithAuthHeader(http.Header{"User-Agent": {a.host.client.options.UserAgent}}),
+		docker.WithAuthCreds(func(string) (string, string, error) { return cred.Username, cred.Secret, nil }),
+	), nil
+}
+
+// secrets are what an error must not show.
+func (a *authorizer) secrets() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.credential == nil {
+		return nil
+	}
+	return []string{a.credential.Secret, a.credential.RegistryToken}
+}
+
+// registryToken answers every challenge with one token.
+type registryToken string
+
+func (t registryToken) Authorize(_ context.Context, req *http.Request) error {
+	req.Header.Set("Authorization", "Bearer "+string(t))
+	return nil
+}
+
+func (t registryToken) AddResponses(_ context.Context, responses []*http.Response) error {
+	if responses[0].Request.Header.Get("Authorization") != "" {
+		return docker.ErrInvalidAuthorization
+	}
+	return nil
+}
+
+// plainChallenge returns the response with a challenge that suits containerd's authorizer. Scopes of
+// the repositories that ctx asks for already are taken out, since the authorizer would ask for them in
+// every later token too. An error is named when a header was refused, and only then: it makes the
+// authorizer forget its tokens.
+func plainChallenge(ctx context.Context, resp *http.Response) *http.Response {
+	refused := resp.Request.Header.Get("Authorization") != ""
+	out := &http.Response{Request: resp.Request, StatusCode: resp.StatusCode, Header: http.Header{}}
+	for _, c := range auth.ParseAuthHeader(resp.Header) {
+		if c.Scheme == auth.BasicAuth {
+			out.Header.Add("WWW-Authenticate", "Basic")
+		}
+		if c.Scheme != auth.BearerAuth {
+			continue
+		}
+		delete(c.Parameters, "error")
+		if refused {
+			c.Parameters["error"] = "invalid_token"
+		}
+		if scope := foreignScopes(ctx, c.Parameters["scope"]); scope != "" {
+			c.Parameters["scope"] = scope
+		} else {
+			delete(c.Parameters, "scope")
+		}
+		out.Header.Add("WWW-Authenticate", "Bearer "+joinParameters(c.Parameters))
+	}
+	return out
+}
+
+// foreignScopes returns the scopes of a challenge less those of repositories in ctx.
+func foreignScopes(ctx context.Context, challenge string) string {
+	asked := map[string]bool{}
+	for _, s := range docker.GetTokenScopes(ctx, nil) {
+		asked[s[:strings.LastIndex(s, ":")+1]] = true
+	}
+	var out []string
+	for s := range strings.FieldsSeq(challenge) {
+		if !asked[s[:strings.LastIndex(s, ":")+1]] {
+			out = append(out, s)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+func joinParameters(parameters map[string]string) string {
+	var out []string
+	for name, value := range parameters {
+		value = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value)
+		out = append(out, name+`="`+value+`"`)
+	}
+	return strings.Join(out, ",")
+}
+
+// tokenTransport is the way to the token service of a registry.
+type tokenTransport struct{ host *host }
+
+func (t tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.host.RoundTrip(req)
+	if err == nil {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, maxTokenBody)
+	}
+	return resp, err
+}
+
+// checkTokenRedirect lets a token service redirect within its server only: credentials may be in the
+// header or in the body.
+func checkTokenRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return errors.New("more than 10 redirects")
+	}
+	if !sameServer(req.URL, via[0].URL) {
+		return fmt.Errorf("the token service redirects to another server, %s", req.URL.Host)
+	}
+	return nil
+}
+
+// tokenError is the failure to get a token, credentialError that to get a credential.
+type (
+	tokenError      struct{ error }
+	credentialError struct{ error }
+)
+
+func (e *tokenError) Unwrap() error      { return e.error }
+func (e *credentialError) Unwrap() error { return e.error }
+func (e *credentialError) Error() string { return "credentials: " + e.error.Error() }

@@ -1,0 +1,155 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// Copy brings the image manifest d, whose bytes are raw, from the repository of from into that of to,
+// under its digest and after its blobs. Blobs are mounted where both lie in one registry, and streamed
+// where not; a blob that several images share is brought once.
+func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
+	blobs, err := blobsOf(d, raw)
+	if err != nil {
+		return fmt.Errorf("copying %s from %s: %w", d.Digest, from.Name(), err)
+	}
+	source, err := c.place(from)
+	if err != nil {
+		return err
+	}
+	target, err := c.place(to)
+	if err != nil {
+		return err
+	}
+	if source != target {
+		if err := c.copyBlobs(ctx, source, target, blobs); err != nil {
+			return err
+		}
+	}
+	named, err := reference.WithDigest(reference.TrimNamed(to), d.Digest)
+	if err != nil {
+		return err
+	}
+	return c.Put(ctx, named, d.MediaType, raw)
+}
+
+// blobsOf returns the blobs that raw names, each once, less the foreign layers.
+func blobsOf(d ocispec.Descriptor, raw []byte) ([]ocispec.Descriptor, error) {
+	if manifest.IsIndex(d.MediaType) {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "it is an index, not an image")
+	}
+	if err := d.Digest.Validate(); err != nil {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%w", err)
+	}
+	if actual := d.Digest.Algorithm().FromBytes(raw); actual != d.Digest {
+		return nil, manifest.Errorf(errdefs.ErrDataLoss, "the manifest's bytes have the digest %s", actual)
+	}
+	config, layers, err := manifest.ParseImage(raw)
+	if err != nil {
+		return nil, err
+	}
+	var blobs []ocispec.Descriptor
+	seen := map[digest.Digest]bool{}
+	for _, b := range append([]ocispec.Descriptor{config}, layers...) {
+		if !foreign(b.MediaType) && !seen[b.Digest] {
+			seen[b.Digest] = true
+			blobs = append(blobs, b)
+		}
+	}
+	return blobs, nil
+}
+
+// foreign reports whether a layer lies outside of registries and must not be pushed.
+func foreign(mediaType string) bool {
+	return strings.HasPrefix(mediaType, "application/vnd.docker.image.rootfs.foreign.diff.tar") ||
+		strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.nondistributable.v1.")
+}
+
+func (c *Client) copyBlobs(ctx context.Context, source, target place, blobs []ocispec.Descriptor) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, b := range blobs {
+		group.Go(func() error {
+			key := target.name + "/" + target.repo + "@" + b.Digest.String()
+			copied, _ := c.copies.LoadOrStore(key, &once{})
+			return copied.(*once).do(ctx, func() error { return c.copyBlob(ctx, source, target, b) })
+		})
+	}
+	return group.Wait()
+}
+
+// copyBlob brings one blob, when fewer than maxTransfers others are on their way.
+func (c *Client) copyBlob(ctx context.Context, source, target place, b ocispec.Descriptor) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case c.transfers <- struct{}{}:
+	}
+	defer func() { <-c.transfers }()
+
+	if source.host == target.host {
+		session, err := target.mount(ctx, source, b)
+		if err == nil && session == nil {
+			return nil
+		}
+		if err == nil {
+			return transfer(ctx, source, target, b, session)
+		}
+		if !mountRefused(err) {
+			return err
+		}
+	}
+	if there, err := target.has(ctx, b); there || err != nil {
+		return err
+	}
+	return transfer(ctx, source, target, b, nil)
+}
+
+// mount makes a blob of another repository of the registry one of p's. It returns an upload session when
+// the registry wants to be sent the blob instead, nil when it is there.
+func (p place) mount(ctx context.Context, source place, b ocispec.Descriptor) (*url.URL, error) {
+	resp, err := p.do(ctx, request{
+		method: http.MethodPost, what: "mount of blob " + b.Digest.String() + " in " + p.repo,
+		repo: p.repo, path: "blobs/uploads/", query: url.Values{"mount": {b.Digest.String()}, "from": {source.repo}},
+		scopes: []string{pushScope(p.repo), pullScope(source.repo)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer discard(resp)
+	if resp.StatusCode == http.StatusCreated {
+		return nil, nil
+	}
+	return p.session(resp)
+}
+
+// mountRefused reports whether the blob can still be uploaded: the registry mounts nothing, or not from
+// there, or not for this person.
+func mountRefused(err error) bool {
+	return errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) ||
+		errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err)
+}
+
+// has reports whether the blob is in the repository. A registry that refuses to tell does not have it:
+// the upload shows why.
+func (p place) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
+	resp, err := p.blob(ctx, http.MethodHead, b, pushScope(p.repo))
+	if err == nil {
+		discard(resp)
+		return true, nil
+	}
+	if mountRefused(err) {
+		return false, nil
+	}
+	return false, err
+}

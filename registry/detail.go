@@ -1,0 +1,116 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	// maxErrorBody bounds what is read of a refusal.
+	maxErrorBody = 64 << 10
+	// maxDetails and maxMessage bound what is shown of it, in number and in bytes.
+	maxDetails = 3
+	maxMessage = 400
+	maxCode    = 60
+	maxCause   = 600
+)
+
+// parseDetails returns what the body of a refusal says: the errors of the distribution spec, or the
+// message of the other forms that registries and token services use.
+func parseDetails(body []byte, secrets []string) []Detail {
+	var out []Detail
+	for _, d := range readDetails(body) {
+		d.Code = printable(redact(d.Code, secrets), maxCode)
+		d.Message = printable(redact(d.Message, secrets), maxMessage)
+		if d.Code+d.Message != "" && len(out) < maxDetails {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func readDetails(body []byte) []Detail {
+	var spec struct {
+		Errors []struct{ Code, Message text }
+	}
+	if err := json.Unmarshal(body, &spec); err == nil && len(spec.Errors) > 0 {
+		var out []Detail
+		for _, e := range spec.Errors {
+			out = append(out, Detail{string(e.Code), string(e.Message)})
+		}
+		return out
+	}
+	var other struct {
+		Error       text `json:"error"`
+		Description text `json:"error_description"`
+		Message     text `json:"message"`
+		Details     text `json:"details"`
+	}
+	if err := json.Unmarshal(body, &other); err == nil {
+		return []Detail{{string(other.Error), string(other.Description + other.Message + other.Details)}}
+	}
+	line := strings.TrimSpace(string(body))
+	if json.Valid(body) || strings.HasPrefix(line, "<") || !utf8.ValidString(line) {
+		return nil
+	}
+	return []Detail{{Message: line}}
+}
+
+// text is a JSON string; any other value is taken for an empty one.
+type text string
+
+func (t *text) UnmarshalJSON(raw []byte) error {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		*t = text(s)
+	}
+	return nil
+}
+
+var (
+	urlQuery = regexp.MustCompile(`(://[^\s"'<>?]*)\?[^\s"'<>]*`)
+	userInfo = regexp.MustCompile(`://[^\s"'<>/@]+@`)
+)
+
+// redact takes secrets, and the parts of URLs that may hold some, out of a registry's words.
+func redact(s string, secrets []string) string {
+	for _, secret := range secrets {
+		if len(secret) > 3 {
+			s = strings.ReplaceAll(s, secret, "***")
+			s = strings.ReplaceAll(s, url.QueryEscape(secret), "***")
+		}
+	}
+	return userInfo.ReplaceAllString(urlQuery.ReplaceAllString(s, "$1"), "://")
+}
+
+// printable returns s on one line of at most limit bytes, with what a terminal would act on escaped.
+func printable(s string, limit int) string {
+	var b strings.Builder
+	for _, r := range strings.Join(strings.Fields(s), " ") {
+		piece := string(r)
+		if !unicode.IsPrint(r) {
+			piece = escape(r)
+		}
+		if b.Len()+len(piece) > limit {
+			b.WriteString("...")
+			break
+		}
+		b.WriteString(piece)
+	}
+	return b.String()
+}
+
+func escape(r rune) string {
+	switch {
+	case r < 0x100:
+		return fmt.Sprintf(`\x%02x`, r)
+	case r < 0x10000:
+		return fmt.Sprintf(`\u%04x`, r)
+	}
+	return fmt.Sprintf(`\U%08x`, r)
+}

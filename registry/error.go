@@ -1,0 +1,235 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
+	"github.com/containerd/errdefs"
+)
+
+// Error is a request that a registry or its token service refused, or did not answer. Its kind is one
+// of the errdefs package, and its text one line without secrets.
+type Error struct {
+	// Host is the registry, named as in a reference.
+	Host string
+	// Method is the request's, What its object, Repository the path of its repository.
+	Method, What, Repository string
+	// Status is the HTTP status, 0 when there was no answer.
+	Status int
+	// Details are what the registry said, in the order it did.
+	Details []Detail
+
+	// service is the host of the token service when it was that which refused.
+	service string
+	kind    error
+	cause   error
+}
+
+// Detail is an error in the sense of the distribution spec, ready to be shown.
+type Detail struct{ Code, Message string }
+
+// Registry returns the registry that the error is about: the argument of "docker login".
+func (e *Error) Registry() string { return e.Host }
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s %s", e.Host, e.Method, e.What)
+	if e.service != "" {
+		b.WriteString(": token service " + e.service)
+	}
+	if e.Status != 0 {
+		fmt.Fprintf(&b, ": %d %s", e.Status, http.StatusText(e.Status))
+	}
+	if e.cause != nil {
+		b.WriteString(": " + printable(e.cause.Error(), maxCause))
+	}
+	for i, d := range e.Details {
+		b.WriteString([]string{": ", "; "}[min(i, 1)] + d.String())
+	}
+	return b.String()
+}
+
+func (d Detail) String() string {
+	if d.Code == "" || d.Message == "" {
+		return d.Code + d.Message
+	}
+	return d.Code + ": " + d.Message
+}
+
+// Unwrap returns the kind and the cause.
+func (e *Error) Unwrap() []error {
+	var out []error
+	for _, err := range []error{e.kind, e.cause} {
+		if err != nil {
+			out = append(out, err)
+		}
+	}
+	return out
+}
+
+// hasCode reports whether the registry itself gave one of these error codes.
+func (e *Error) hasCode(codes ...string) bool {
+	for _, d := range e.Details {
+		for _, c := range codes {
+			if e.service == "" && strings.EqualFold(d.Code, c) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// kindOf returns the kind of an HTTP status.
+func kindOf(status int) error {
+	switch status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return errdefs.ErrInvalidArgument
+	case http.StatusUnauthorized:
+		return errdefs.ErrUnauthenticated
+	case http.StatusForbidden:
+		return errdefs.ErrPermissionDenied
+	case http.StatusNotFound:
+		return errdefs.ErrNotFound
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return errdefs.ErrNotImplemented
+	case http.StatusConflict:
+		return errdefs.ErrConflict
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return errdefs.ErrUnavailable
+	}
+	if status >= 500 {
+		return errdefs.ErrUnavailable
+	}
+	return errdefs.ErrUnknown
+}
+
+// tokenKindOf is kindOf for the answer of a token service: what it does not find is no manifest.
+func tokenKindOf(status int) error {
+	switch kind := kindOf(status); kind {
+	case errdefs.ErrUnavailable, errdefs.ErrPermissionDenied:
+		return kind
+	}
+	return errdefs.ErrUnauthenticated
+}
+
+func (h *host) newError(r request) *Error {
+	return &Error{Host: h.name, Method: r.method, What: r.what, Repository: r.repo}
+}
+
+// refusal is the error for an answer that is not 2xx.
+func (h *host) refusal(r request, resp *http.Response) *Error {
+	e := h.newError(r)
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	e.Status, e.kind = resp.StatusCode, kindOf(resp.StatusCode)
+	_, sent, _ := strings.Cut(resp.Request.Header.Get("Authorization"), " ")
+	e.Details = h.details(body, sent)
+	return e
+}
+
+// details is parseDetails less what the registry may have echoed of secrets.
+func (h *host) details(body []byte, sent string) []Detail {
+	secrets := []string{sent}
+	if a, ok := h.Authorizer.(*authorizer); ok {
+		secrets = append(secrets, a.secrets()...)
+	}
+	return parseDetails(body, secrets)
+}
+
+// noAnswer is the error for a request without an answer of the registry.
+func (h *host) noAnswer(ctx context.Context, r request, err error) error {
+	e := h.newError(r)
+	if ctx.Err() != nil {
+		e.cause = ctx.Err()
+		return e
+	}
+	var login *credentialError
+	if errors.As(err, &login) {
+		e.cause = err
+		return e
+	}
+	e.kind = errdefs.ErrUnavailable
+	var token *tokenError
+	if errors.As(err, &token) {
+		h.describeToken(e, token.error)
+		return e
+	}
+	e.cause = h.plainCause(err)
+	return e
+}
+
+// describeToken fills in what kept a token from being fetched.
+func (h *host) describeToken(e *Error, err error) {
+	var failed *url.Error
+	if status, answer, ok := tokenStatus(err); ok {
+		e.Status, e.kind = status, tokenKindOf(status)
+		e.service, e.Details = hostOf(answer.RequestURL), h.details(answer.Body, "")
+		return
+	}
+	if errors.As(err, &failed) {
+		e.service, e.cause = hostOf(failed.URL), h.plainCause(failed)
+		return
+	}
+	e.kind, e.cause = errdefs.ErrUnauthenticated, err
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		e.cause = errors.New("the token service's answer is larger than 1 MiB")
+	}
+}
+
+// tokenStatus returns the status with which a token service refused.
+func tokenStatus(err error) (int, remoteerrors.ErrUnexpectedStatus, bool) {
+	var answer remoteerrors.ErrUnexpectedStatus
+	ok := errors.As(err, &answer)
+	return answer.StatusCode, answer, ok
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// plainCause returns the cause of a failed round trip in plain words and without its URL.
+func (h *host) plainCause(err error) error {
+	server := h.name
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		if other := hostOf(failed.URL); other != "" && other != h.Host {
+			server = other
+		}
+		err = failed.Err
+	}
+	var untrusted *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return fmt.Errorf("%s speaks plain HTTP, not HTTPS; --insecure permits that", server)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%s has a certificate that nobody vouches for (%w); put its CA into %s, or accept it with --insecure",
+			server, unknown, h.certFile(server))
+	case errors.As(err, &untrusted):
+		return fmt.Errorf("%s has a certificate that is not valid (%w); --insecure accepts it", server, untrusted.Err)
+	case server != h.name:
+		return fmt.Errorf("%s: %w", server, err)
+	}
+	return err
+}
+
+func (h *host) certFile(server string) string {
+	root := "/etc/docker/certs.d"
+	if roots := h.client.options.CertDirs; len(roots) > 0 {
+		root = roots[0]
+	}
+	return filepath.Join(root, server, "ca.crt")
+}

@@ -1,0 +1,176 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// maxManifest is the largest manifest or config that is read: what registries take, too.
+const maxManifest = 4 << 20
+
+// Fetch returns the manifest or index that ref names, by its digest when it has one, and a descriptor
+// with media type, digest and size.
+func (c *Client) Fetch(ctx context.Context, ref reference.Named) (ocispec.Descriptor, []byte, error) {
+	resp, err := c.manifest(ctx, http.MethodGet, ref)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	defer resp.Body.Close()
+	raw, err := readAll(resp)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, fmt.Errorf("manifest %s: %w", manifest.Familiar(ref), err)
+	}
+	d := ocispec.Descriptor{Size: int64(len(raw))}
+	if d.Digest, err = checkDigest(ref, resp.Header.Get("Docker-Content-Digest"), raw); err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	if d.MediaType, err = mediaTypeOf(resp.Header.Get("Content-Type"), raw); err != nil {
+		return ocispec.Descriptor{}, nil, fmt.Errorf("%s is %w", manifest.Familiar(ref), err)
+	}
+	return d, raw, nil
+}
+
+// Digest returns the digest of what ref names, without its bytes where the registry can do that.
+func (c *Client) Digest(ctx context.Context, ref reference.Named) (digest.Digest, error) {
+	resp, err := c.manifest(ctx, http.MethodHead, ref)
+	var refused *Error
+	if errors.As(err, &refused) && refused.service == "" && errdefs.IsNotImplemented(err) {
+		return c.fetchDigest(ctx, ref)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	d := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
+	if d.Validate() != nil {
+		return c.fetchDigest(ctx, ref)
+	}
+	if wanted, ok := ref.(reference.Digested); ok && wanted.Digest() != d {
+		return "", mismatch(ref, wanted.Digest(), d)
+	}
+	return d, nil
+}
+
+func (c *Client) fetchDigest(ctx context.Context, ref reference.Named) (digest.Digest, error) {
+	d, _, err := c.Fetch(ctx, ref)
+	return d.Digest, err
+}
+
+// manifest asks for what ref names.
+func (c *Client) manifest(ctx context.Context, method string, ref reference.Named) (*http.Response, error) {
+	p, err := c.place(ref)
+	if err != nil {
+		return nil, err
+	}
+	return p.do(ctx, request{
+		method: method, what: "manifest " + manifest.Familiar(ref),
+		repo: p.repo, path: "manifests/" + object(ref),
+		header: http.Header{"Accept": accept}, scopes: []string{pullScope(p.repo)},
+	})
+}
+
+// object returns the digest of ref, or else its tag.
+func object(ref reference.Named) string {
+	if digested, ok := ref.(reference.Digested); ok {
+		return digested.Digest().String()
+	}
+	return reference.TagNameOnly(ref).(reference.Tagged).Tag()
+}
+
+// checkDigest returns the digest of raw, which has to be that of ref, or else the one the registry
+// claims, where there is one.
+func checkDigest(ref reference.Named, claimed string, raw []byte) (digest.Digest, error) {
+	wanted := digest.Digest(claimed)
+	if digested, ok := ref.(reference.Digested); ok {
+		wanted = digested.Digest()
+	}
+	if wanted == "" {
+		return digest.FromBytes(raw), nil
+	}
+	actual := digest.FromBytes(raw)
+	if wanted.Validate() == nil {
+		actual = wanted.Algorithm().FromBytes(raw)
+	}
+	if actual != wanted {
+		return "", mismatch(ref, wanted, actual)
+	}
+	return actual, nil
+}
+
+func mismatch(ref reference.Named, wanted, actual digest.Digest) error {
+	return manifest.Errorf(errdefs.ErrDataLoss, "%s: the registry says %s, but what it sends is %s",
+		manifest.Familiar(ref), printable(wanted.String(), maxMessage), printable(actual.String(), maxMessage))
+}
+
+// Blob returns the blob d of the repository of repo, checked against its digest and, where it is known,
+// its size.
+func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) ([]byte, error) {
+	if err := d.Digest.Validate(); err != nil {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "blob %q of %s: %w", d.Digest, repo.Name(), err)
+	}
+	if d.Size > maxManifest {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "blob %s of %s is larger than 4 MiB", d.Digest, repo.Name())
+	}
+	p, err := c.place(repo)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := p.blob(ctx, http.MethodGet, d, pullScope(p.repo))
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	raw, err := readAll(resp)
+	if err != nil {
+		return nil, fmt.Errorf("blob %s of %s: %w", d.Digest, repo.Name(), err)
+	}
+	if d.Size > 0 && int64(len(raw)) != d.Size {
+		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s has %d bytes instead of %d", d.Digest, repo.Name(), len(raw), d.Size)
+	}
+	if actual := d.Digest.Algorithm().FromBytes(raw); actual != d.Digest {
+		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s has the digest %s", d.Digest, repo.Name(), actual)
+	}
+	return raw, nil
+}
+
+// blob asks for a blob.
+func (p place) blob(ctx context.Context, method string, d ocispec.Descriptor, scope string) (*http.Response, error) {
+	return p.do(ctx, request{
+		method: method, what: "blob " + d.Digest.String() + " of " + p.repo,
+		repo: p.repo, path: "blobs/" + d.Digest.String(), scopes: []string{scope},
+	})
+}
+
+// readAll returns the body of resp, which may have 4 MiB.
+func readAll(resp *http.Response) ([]byte, error) {
+	tooLarge := manifest.Errorf(errdefs.ErrInvalidArgument, "larger than 4 MiB")
+	if resp.ContentLength > maxManifest {
+		return nil, tooLarge
+	}
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
+	if err != nil {
+		return nil, interrupted(resp.Request.Context(), err)
+	}
+	if len(raw) > maxManifest {
+		return nil, tooLarge
+	}
+	return raw, nil
+}
+
+// interrupted gives a body that broke off its kind.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return manifest.Errorf(errdefs.ErrUnavailable, "the transfer broke off: %w", err)
+}

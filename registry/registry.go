@@ -1,0 +1,74 @@
+// Package registry reads and writes images and manifest lists in registries, by the rules of
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md.
+//
+// It keeps one connection pool and one authorizer for each registry, finds out once which scheme a
+// registry speaks, and lets nothing through whose digest or size is wrong. What a list is, which
+// manifests are needed and where credentials come from is left to others.
+package registry
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// Credential is how a person is known to a registry. The zero value is anonymous.
+type Credential struct {
+	// Username and Secret are a name and a password; an empty Username makes Secret an identity token.
+	Username, Secret string
+	// RegistryToken is sent as a bearer token as it is.
+	RegistryToken string
+}
+
+// Options say how registries are reached. The zero value is anonymous and strict.
+type Options struct {
+	// Credentials returns the credential for a registry, named as in a reference ("docker.io"). It is
+	// asked at most once for each registry, and only when the registry wants to know.
+	Credentials func(ctx context.Context, host string) (Credential, error)
+	// Insecure permits plain HTTP and certificates that nobody vouches for.
+	Insecure bool
+	// InsecureHost permits the same for one registry. It is asked only when HTTPS failed and nothing
+	// else permits it.
+	InsecureHost func(ctx context.Context, host string) bool
+	// CertDirs are folders like /etc/docker/certs.d; the first that has something for a registry counts.
+	CertDirs []string
+	// UserAgent is sent with each request.
+	UserAgent string
+	// Warn is told what a person should know but what stops nothing: one line, no newline.
+	Warn func(format string, args ...any)
+}
+
+// maxTransfers bounds the blobs that are copied at one time.
+const maxTransfers = 8
+
+// Client is a manifest.Registry. It can be used by several goroutines.
+type Client struct {
+	options Options
+	// tune changes transports before they are used; nil but in tests.
+	tune func(*http.Transport)
+
+	mu    sync.Mutex
+	hosts map[string]*host
+
+	// copies has a *once for each blob and repository that it was brought to.
+	copies    sync.Map
+	transfers chan struct{}
+}
+
+var _ manifest.Registry = (*Client)(nil)
+
+// New returns a client that has not asked anything yet.
+func New(o Options) *Client {
+	if o.UserAgent == "" {
+		o.UserAgent = "docker-multiarch"
+	}
+	return &Client{options: o, hosts: map[string]*host{}, transfers: make(chan struct{}, maxTransfers)}
+}
+
+func (c *Client) warn(format string, args ...any) {
+	if c.options.Warn != nil {
+		c.options.Warn(format, args...)
+	}
+}

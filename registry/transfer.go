@@ -1,0 +1,141 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// cancelPatience bounds the time that closing an upload session may take.
+const cancelPatience = 5 * time.Second
+
+// transfer sends a blob from one repository to another without storing it on the way, in the session
+// that the target has opened for it or, where that is nil, in a new one. An upload that fails is
+// cancelled.
+func transfer(ctx context.Context, source, target place, b ocispec.Descriptor, session *url.URL) error {
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	content, err := source.open(reading, b)
+	if err != nil {
+		target.cancelUpload(ctx, session)
+		return err
+	}
+	defer content.Close()
+	if session == nil {
+		if session, err = target.startUpload(ctx); err != nil {
+			return err
+		}
+	}
+	if err := target.upload(ctx, session, b.Digest, content); err != nil {
+		target.cancelUpload(ctx, session)
+		return err
+	}
+	return nil
+}
+
+// open returns the content of a blob, verified while it is read.
+func (p place) open(ctx context.Context, b ocispec.Descriptor) (*verified, error) {
+	resp, err := p.blob(ctx, http.MethodGet, b, pullScope(p.repo))
+	if err != nil {
+		return nil, err
+	}
+	size := b.Size
+	if size == 0 && b.Digest != b.Digest.Algorithm().FromBytes(nil) {
+		size = -1 // the manifest does not say
+	}
+	if size < 0 {
+		size = resp.ContentLength
+	}
+	if resp.ContentLength >= 0 && resp.ContentLength != size {
+		resp.Body.Close()
+		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has %d bytes instead of %d",
+			b.Digest, p.name, p.repo, resp.ContentLength, size)
+	}
+	return newVerified(fmt.Sprintf("blob %s of %s/%s", b.Digest, p.name, p.repo), resp.Body, b.Digest, size), nil
+}
+
+// startUpload opens an upload session.
+func (p place) startUpload(ctx context.Context) (*url.URL, error) {
+	resp, err := p.do(ctx, request{
+		method: http.MethodPost, what: "upload to " + p.repo,
+		repo: p.repo, path: "blobs/uploads/", scopes: []string{pushScope(p.repo)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer discard(resp)
+	return p.session(resp)
+}
+
+// session returns the URL of the upload session that resp opened. A registry behind a proxy may take
+// itself for one without HTTPS: it is spoken to as before.
+func (p place) session(resp *http.Response) (*url.URL, error) {
+	location := resp.Header.Get("Location")
+	u, err := resp.Request.URL.Parse(location)
+	if location == "" || err != nil || u.Host == "" {
+		return nil, manifest.Errorf(errdefs.ErrUnavailable, "%s: upload to %s: the registry gives no valid Location", p.name, p.repo)
+	}
+	u.User = nil
+	if u.Host == p.Host {
+		u.Scheme = p.Scheme
+	}
+	return u, nil
+}
+
+// upload sends the content into the session and closes it with the digest.
+func (p place) upload(ctx context.Context, session *url.URL, d digest.Digest, content *verified) error {
+	closing := *session
+	if closing.RawQuery != "" {
+		closing.RawQuery += "&"
+	}
+	closing.RawQuery += "digest=" + url.QueryEscape(d.String())
+	r := request{
+		method: http.MethodPut, what: "blob " + d.String() + " to " + p.repo,
+		repo: p.repo, target: &closing, scopes: []string{pushScope(p.repo)},
+		header: http.Header{"Content-Type": {"application/octet-stream"}},
+		stream: content, size: content.size,
+	}
+	if content.size == 0 {
+		if err := content.verifyEmpty(); err != nil {
+			return err
+		}
+		r.stream = http.NoBody
+	}
+	resp, err := p.do(ctx, r)
+	if failure := content.failure(); failure != nil && ctx.Err() == nil {
+		err = failure
+	}
+	if err != nil {
+		return err
+	}
+	discard(resp)
+	if !content.complete() {
+		return manifest.Errorf(errdefs.ErrUnavailable, "%s: %s: the registry answered before it had all of it", p.name, r.what)
+	}
+	return nil
+}
+
+// cancelUpload tells the registry that nothing more is coming, even when ctx is done. Registries that do
+// not listen drop the session some time.
+func (p place) cancelUpload(ctx context.Context, session *url.URL) {
+	if session == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelPatience)
+	defer cancel()
+	resp, err := p.do(ctx, request{
+		method: http.MethodDelete, what: "upload to " + p.repo,
+		repo: p.repo, target: session, scopes: []string{pushScope(p.repo)},
+	})
+	if err == nil {
+		discard(resp)
+	}
+}
