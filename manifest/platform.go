@@ -91,10 +91,26 @@ func platformKey(p ocispec.Platform) string {
 // that an alias such as armhf says.
 func normalizeNames(os, arch string) (string, string, string) {
 	n := platforms.Normalize(ocispec.Platform{OS: os, Architecture: arch})
-	if plain := platforms.Normalize(ocispec.Platform{OS: os, Architecture: n.Architecture}); n.Variant == plain.Variant {
+	if n.Architecture == arch { // no alias: the variant is a default
 		n.Variant = ""
 	}
 	return n.OS, n.Architecture, n.Variant
+}
+
+// Unalias returns p with aliases in OS and architecture, such as macos and aarch64, replaced by the names
+// they stand for; the variant that an alias implies is set when p has none.
+func Unalias(p ocispec.Platform) ocispec.Platform {
+	os, arch, variant := normalizeNames(p.OS, p.Architecture)
+	if p.OS != "" {
+		p.OS = os
+	}
+	if p.Architecture != "" {
+		p.Architecture = arch
+		if p.Variant == "" {
+			p.Variant = variant
+		}
+	}
+	return p
 }
 
 // knownArches are the architectures of each OS that Go, the OCI image spec or docker manifest name

@@ -26,7 +26,7 @@ const maxDepth = 4
 // only be compared with the registry's.
 const (
 	daemonNeeded   = 15 * time.Second
-	daemonCompared = 3 * time.Second
+	daemonCompared = time.Second
 )
 
 // Place is where sources are looked up.

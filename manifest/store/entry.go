@@ -78,7 +78,8 @@ func parseRef(field, s string) (reference.Named, error) {
 	}
 	ref, err := reference.ParseNamed(s)
 	if err != nil {
-		return nil, fmt.Errorf("%s %q is not a reference (%w)", field, s, err)
+		// Err would show s with its control characters.
+		return nil, fmt.Errorf("%s %q is not a normalized reference", field, s)
 	}
 	return ref, nil
 }

@@ -128,7 +128,7 @@ func (n *snapshot) fill(root *os.Root, place string) error {
 			n.files = append(n.files, f)
 			n.noteOwner(f)
 		case n.broken == nil:
-			n.broken = fmt.Errorf("file %q: %w", filepath.Join(place, item.Name()), err)
+			n.broken = fmt.Errorf("file %q: %w", filepath.Join(place, item.Name()), cause(err))
 		}
 		if modified.After(n.modified) {
 			n.modified = modified
@@ -185,6 +185,14 @@ func readFile(root *os.Root, item fs.DirEntry) (file, time.Time, error) {
 		err = manifest.Errorf(errdefs.ErrDataLoss, "%w", err)
 	}
 	return f, info.ModTime(), err
+}
+
+// cause returns err less the name of a file as it is, with control characters and all.
+func cause(err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathErr.Err
+	}
+	return err
 }
 
 // compare orders by position, and files without one after them by name.

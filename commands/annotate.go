@@ -1,0 +1,81 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
+)
+
+type annotateOptions struct {
+	list             string
+	source           string
+	platform         ocispec.Platform
+	annotations      []string
+	indexAnnotations []string
+	clear            bool
+}
+
+func newAnnotateCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts annotateOptions
+	cmd := &cobra.Command{
+		Use:   "annotate [OPTIONS] MANIFEST_LIST MANIFEST",
+		Short: "Add additional information to a local image manifest",
+		Long: "Add additional information to an entry of a local manifest list.\n" +
+			"MANIFEST may be left out when only the list is annotated, with --index-annotation.",
+		Args: cli.RequiresRangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.list = args[0]
+			if len(args) == 2 {
+				opts.source = args[1]
+			}
+			return runAnnotate(cmd.Context(), opts)
+		},
+		ValidArgsFunction: completeListThenEntry,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.platform.OS, "os", "", "Set operating system")
+	flags.StringVar(&opts.platform.Architecture, "arch", "", "Set architecture")
+	flags.StringVar(&opts.platform.OSVersion, "os-version", "", "Set operating system version")
+	flags.StringSliceVar(&opts.platform.OSFeatures, "os-features", []string{}, "Set operating system feature")
+	flags.StringVar(&opts.platform.Variant, "variant", "", "Set architecture variant")
+	flags.StringArrayVar(&opts.annotations, "annotation", nil, "Add an annotation to the entry (KEY=VALUE)")
+	flags.StringArrayVar(&opts.indexAnnotations, "index-annotation", nil, "Add an annotation to the list (KEY=VALUE)")
+	flags.BoolVar(&opts.clear, "clear", false, "Forget the entry's annotations, variant, OS version and OS features first")
+	completeFlags(cmd, map[string][]string{"os": knownNames(0), "arch": knownNames(1)})
+	return cmd
+}
+
+// annotation returns what the flags ask for.
+func (o annotateOptions) annotation() (a manifest.Annotation, err error) {
+	a.Clear = o.clear
+	a.Platform = manifest.Unalias(o.platform)
+	if a.Descriptor, err = parseAnnotations("annotation", o.annotations); err != nil {
+		return a, err
+	}
+	if a.List, err = parseAnnotations("index-annotation", o.indexAnnotations); err != nil {
+		return a, err
+	}
+	p := a.Platform
+	onEntry := a.Clear || len(a.Descriptor) > 0 || p.OS+p.Architecture+p.OSVersion+p.Variant != "" || len(p.OSFeatures) > 0
+	if o.source == "" && (onEntry || len(a.List) == 0) {
+		return a, invalid("name the MANIFEST of %s to annotate, or annotate the list alone with --index-annotation", o.list)
+	}
+	return a, nil
+}
+
+func runAnnotate(ctx context.Context, opts annotateOptions) error {
+	a, err := opts.annotation()
+	if err != nil {
+		return err
+	}
+	name, err := manifest.ParseListName(opts.list)
+	if err != nil {
+		return fmt.Errorf("annotate: error parsing name for manifest list %s: %w", opts.list, err)
+	}
+	return manifest.AnnotateLocal(ctx, localLists(), name, opts.source, a)
+}

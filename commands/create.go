@@ -1,0 +1,179 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
+)
+
+type createOptions struct {
+	list         string
+	sources      []string
+	amend        bool
+	replace      bool
+	insecure     bool
+	from         string
+	platforms    []string
+	attestations string
+	push         bool
+	tags         []string
+	require      []string
+	mediaType    string
+	dryRun       bool
+}
+
+func newCreateCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts createOptions
+	cmd := &cobra.Command{
+		Use:   "create [OPTIONS] MANIFEST_LIST MANIFEST [MANIFEST...]",
+		Short: "Create a local manifest list for annotating and pushing to a registry",
+		Long: "Create a local manifest list of images in the local daemon or in any registry.\n" +
+			"A MANIFEST may be a local image, a tag, a digest, or an index, whose platforms are taken.",
+		Example: `docker multiarch create registry.example.com/app:1 app:amd64 app:arm64
+docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64`,
+		Args: cli.RequiresMinArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.list, opts.sources = args[0], args[1:]
+			return runCreate(cmd.Context(), dockerCLI, opts)
+		},
+		ValidArgsFunction: completeListThenImages(dockerCLI),
+	}
+	flags := cmd.Flags()
+	flags.BoolVarP(&opts.amend, "amend", "a", false, "Amend an existing manifest list")
+	flags.BoolVar(&opts.replace, "replace", false, "Replace an existing manifest list")
+	flags.BoolVar(&opts.insecure, "insecure", false, "Allow communication with an insecure registry")
+	flags.StringVar(&opts.from, "from", "", `Look for sources only here ("daemon", "registry")`)
+	flags.StringSliceVar(&opts.platforms, "platform", nil, "Take only these platforms from the sources")
+	flags.StringVar(&opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`)
+	flags.BoolVar(&opts.push, "push", false, "Push at once, without a local list")
+	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Push under this tag too (with --push)")
+	flags.StringSliceVar(&opts.require, "require", nil, "Fail unless the list has these platforms")
+	flags.StringVar(&opts.mediaType, "type", "", `Media type of the list ("docker", "oci"; default: follows from the images)`)
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, and change nothing")
+	completeFlags(cmd, map[string][]string{
+		"from": {"daemon", "registry"}, "attestations": {"keep", "strip"}, "type": {"docker", "oci"},
+		"platform": manifest.KnownPlatforms(), "require": manifest.KnownPlatforms(),
+	})
+	return cmd
+}
+
+// creation returns what the flags and arguments ask for, and the tags to push under.
+func (o createOptions) creation() (c manifest.Creation, tags []reference.NamedTagged, err error) {
+	if err := o.contradiction(); err != nil {
+		return c, nil, err
+	}
+	if c.Name, err = manifest.ParseListName(o.list); err != nil {
+		return c, nil, fmt.Errorf("error parsing name for manifest list %s: %w", o.list, err)
+	}
+	for _, typed := range o.sources {
+		s, err := manifest.ParseSource(typed, o.list)
+		if err != nil {
+			return c, nil, err
+		}
+		c.Sources = append(c.Sources, s)
+	}
+	switch {
+	case o.amend:
+		c.Existing = manifest.Amend
+	case o.replace:
+		c.Existing = manifest.Replace
+	}
+	c.Choice = manifest.Choice{From: manifest.Place(o.from), Strip: o.attestations == "strip"}
+	if c.Choice.Platforms, err = manifest.ParsePlatforms(o.platforms); err != nil {
+		return c, nil, err
+	}
+	if c.Require, err = manifest.ParsePlatforms(o.require); err != nil {
+		return c, nil, err
+	}
+	c.MediaType = map[string]string{"docker": manifest.MediaTypeDockerList, "oci": ocispec.MediaTypeImageIndex}[o.mediaType]
+	tags, err = parseTags(c.Name, o.tags)
+	return c, tags, err
+}
+
+// contradiction returns an error for flags that cannot stand together or have an unknown value.
+func (o createOptions) contradiction() error {
+	switch {
+	case o.amend && o.replace:
+		return invalid("--amend and --replace contradict each other")
+	case o.push && o.amend:
+		return invalid("--push makes the list without the local store, so there is nothing to --amend")
+	case o.push && o.replace:
+		return invalid("--push makes the list without the local store, so there is nothing to --replace")
+	case len(o.tags) > 0 && !o.push:
+		return invalid("--tag goes with --push; a local list gets more tags at 'docker multiarch push --tag'")
+	}
+	if err := oneOf("from", o.from, "", "daemon", "registry"); err != nil {
+		return err
+	}
+	if err := oneOf("attestations", o.attestations, "keep", "strip"); err != nil {
+		return err
+	}
+	return oneOf("type", o.mediaType, "", "docker", "oci")
+}
+
+func runCreate(ctx context.Context, dockerCLI command.Cli, opts createOptions) error {
+	c, tags, err := opts.creation()
+	if err != nil {
+		return err
+	}
+	t := newTools(dockerCLI, false)
+	registries := t.registries(opts.insecure)
+	switch {
+	case opts.push:
+		list, err := manifest.Assemble(ctx, registries, t.daemon, t.notes, c)
+		if err != nil || opts.dryRun {
+			return t.showPlan(list, tags, false, err)
+		}
+		pushed, err := manifest.Push(ctx, registries, t.daemon, t.notes, list, tags)
+		if err != nil {
+			return err
+		}
+		display.Children(dockerCLI.Out(), pushed, false)
+		return nil
+	case opts.dryRun:
+		list, err := manifest.Draft(ctx, localLists(), registries, t.daemon, t.notes, c)
+		return t.showPlan(list, nil, false, err)
+	}
+	list, err := manifest.Create(ctx, localLists(), registries, t.daemon, t.notes, c)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(dockerCLI.Out(), "Created manifest list", list.Name)
+	return nil
+}
+
+// showPlan prints what a dry run of create or push would have pushed: the list on stdout, or with quiet
+// its digest alone; its digest and what would be sent on stderr.
+func (t tools) showPlan(list manifest.List, tags []reference.NamedTagged, quiet bool, err error) error {
+	if err != nil {
+		return err
+	}
+	raw, err := list.Draft()
+	if err != nil {
+		return err
+	}
+	digest := "not known before the daemon has pushed what is pending"
+	if desc, _, err := list.Index(); err == nil {
+		digest = desc.Digest.String()
+	} else if !errdefs.IsFailedPrecondition(err) {
+		return err
+	}
+	if quiet {
+		_, _ = fmt.Fprintln(t.cli.Out(), digest)
+		return nil
+	}
+	_, _ = fmt.Fprintln(t.cli.Out(), string(raw))
+	t.notes.Note("Digest: %s", digest)
+	for _, step := range list.Plan(tags) {
+		t.notes.Note("Would %s", step)
+	}
+	return nil
+}

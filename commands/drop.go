@@ -1,0 +1,32 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+func newDropCommand(command.Cli) *cobra.Command {
+	return &cobra.Command{
+		Use:   "drop MANIFEST_LIST ENTRY [ENTRY...]",
+		Short: "Remove entries from a local manifest list",
+		Long: "Remove entries from a local manifest list, with their attestations.\n" +
+			"An ENTRY is the name it was made from, a platform (linux/arm64) or a digest.",
+		Args: cli.RequiresMinArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runDrop(cmd.Context(), args[0], args[1:])
+		},
+		ValidArgsFunction: completeListThenEntry,
+	}
+}
+
+func runDrop(ctx context.Context, list string, entries []string) error {
+	name, err := manifest.ParseListName(list)
+	if err != nil {
+		return err
+	}
+	return manifest.DropLocal(ctx, localLists(), name, entries)
+}

@@ -1,0 +1,98 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+type inspectOptions struct {
+	list     string
+	name     string
+	verbose  bool
+	insecure bool
+	format   string
+	tree     bool
+}
+
+func newInspectCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts inspectOptions
+	cmd := &cobra.Command{
+		Use:   "inspect [OPTIONS] [MANIFEST_LIST] MANIFEST",
+		Short: "Display an image manifest, or manifest list",
+		Long: "Display a local manifest list, an entry of one, or what a registry has.\n" +
+			"A local list comes before one in a registry.",
+		Args: cli.RequiresRangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.name = args[len(args)-1]
+			if len(args) == 2 {
+				opts.list = args[0]
+			}
+			return runInspect(cmd.Context(), dockerCLI, opts)
+		},
+		ValidArgsFunction: completeListThenEntry,
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&opts.insecure, "insecure", false, "Allow communication with an insecure registry")
+	flags.BoolVarP(&opts.verbose, "verbose", "v", false, "Output additional info including layers and platform")
+	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("json" or a Go template)`)
+	flags.BoolVar(&opts.tree, "tree", false, "Show the list as a tree, attestations under their images")
+	completeFlags(cmd, map[string][]string{"format": {"json"}})
+	return cmd
+}
+
+func runInspect(ctx context.Context, dockerCLI command.Cli, opts inspectOptions) error {
+	if opts.tree && (opts.verbose || opts.format != "") || opts.verbose && opts.format != "" {
+		return invalid("--verbose, --format and --tree are three ways to show one thing: give one of them")
+	}
+	t := newTools(dockerCLI, false)
+	registries := t.registries(opts.insecure)
+	found, err := lookFor(ctx, opts, registries)
+	if err != nil {
+		return err
+	}
+	switch {
+	case opts.tree || opts.format != "":
+		view, err := found.View()
+		if err != nil {
+			return err
+		}
+		if opts.tree {
+			return display.Tree(dockerCLI.Out(), view)
+		}
+		return display.Template(dockerCLI.Out(), opts.format, view)
+	case opts.verbose:
+		text, err := found.Verbose(ctx, registries, t.notes)
+		return printText(dockerCLI, text, err)
+	}
+	text, err := found.Text()
+	return printText(dockerCLI, text, err)
+}
+
+// lookFor returns the list or image, or the entry of a local list, that the arguments name.
+func lookFor(ctx context.Context, opts inspectOptions, registries manifest.Fetcher) (manifest.Inspection, error) {
+	if opts.list == "" {
+		name, err := manifest.ParseName(opts.name)
+		if err != nil {
+			return manifest.Inspection{}, err
+		}
+		return manifest.Inspect(ctx, localLists(), registries, name)
+	}
+	list, err := manifest.ParseListName(opts.list)
+	if err != nil {
+		return manifest.Inspection{}, err
+	}
+	return manifest.InspectEntry(ctx, localLists(), registries, list, opts.name)
+}
+
+func printText(dockerCLI command.Cli, text []byte, err error) error {
+	if err == nil {
+		_, err = fmt.Fprintln(dockerCLI.Out(), string(text))
+	}
+	return err
+}

@@ -1,0 +1,51 @@
+package commands
+
+import (
+	"errors"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest/store"
+	"github.com/docker/cli/cli/command"
+	"github.com/docker/cli/cli/flags"
+	"github.com/spf13/cobra"
+)
+
+type lsOptions struct {
+	format  string
+	quiet   bool
+	noTrunc bool
+}
+
+func newLsCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts lsOptions
+	cmd := &cobra.Command{
+		Use:     "ls [OPTIONS]",
+		Aliases: []string{"list"},
+		Short:   "List local manifest lists",
+		Args:    noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return runLs(dockerCLI, opts)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	f := cmd.Flags()
+	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
+	f.BoolVarP(&opts.quiet, "quiet", "q", false, "Only display names")
+	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
+	return cmd
+}
+
+// runLs shows every list that can be read, and reports the others.
+func runLs(dockerCLI command.Cli, opts lsOptions) error {
+	var lists []store.Stored
+	var errs []error
+	for s, err := range localLists().All() {
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		lists = append(lists, s)
+	}
+	errs = append(errs, display.Lists(dockerCLI.Out(), lists, opts.format, opts.quiet, !opts.noTrunc))
+	return errors.Join(errs...)
+}

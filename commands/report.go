@@ -1,0 +1,53 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker/cli/cli"
+)
+
+// Exit codes beside those of cli.StatusError (125 for flag errors).
+const (
+	exitError       = 1
+	exitInterrupted = 130
+)
+
+// Report writes err for a person, with what to do next, and returns the exit code.
+func Report(out io.Writer, err error) int {
+	var status cli.StatusError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		_, _ = fmt.Fprintln(out, status)
+		return max(status.StatusCode, exitError)
+	case errors.Is(err, context.Canceled):
+		_, _ = fmt.Fprintln(out, "interrupted")
+		return exitInterrupted
+	}
+	_, _ = fmt.Fprintln(out, display.EscapeLines(err.Error()))
+	if h := hint(err); h != "" {
+		_, _ = fmt.Fprintln(out, display.Escape(h))
+	}
+	return exitError
+}
+
+// hint returns what the person can do about an error of a kind that has a remedy of its own.
+func hint(err error) string {
+	var at interface{ Registry() string }
+	if !errors.As(err, &at) {
+		return ""
+	}
+	switch {
+	case errdefs.IsUnauthorized(err):
+		return fmt.Sprintf("Log in with 'docker login %s', if the image exists.", at.Registry())
+	case errdefs.IsPermissionDenied(err):
+		return fmt.Sprintf("The account of %s has no right to do that; 'docker login %[1]s' as one that has.", at.Registry())
+	}
+	return ""
+}

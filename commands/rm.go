@@ -1,0 +1,37 @@
+package commands
+
+import (
+	"context"
+	"errors"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+func newRmCommand(command.Cli) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rm MANIFEST_LIST [MANIFEST_LIST...]",
+		Short: "Delete one or more manifest lists from local storage",
+		Long:  "Delete one or more manifest lists from local storage. Images are never deleted.",
+		Args:  cli.RequiresMinArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runRm(cmd.Context(), args)
+		},
+		ValidArgsFunction: completeListNames,
+	}
+}
+
+// runRm removes what is there and reports the rest, as docker manifest does.
+func runRm(ctx context.Context, lists []string) error {
+	var errs []error
+	for _, typed := range lists {
+		name, err := manifest.ParseName(typed)
+		if err == nil {
+			err = localLists().Remove(ctx, name)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,95 @@
+// Package commands has one file for each command: its flags and arguments, one call of an operation, and
+// what is printed of the result.
+package commands
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli-plugins/metadata"
+	"github.com/docker/cli/cli-plugins/plugin"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+// Name is the plugin's name as a docker command.
+const Name = "multiarch"
+
+// Short is the plugin's line in 'docker --help'.
+const Short = "Publish images for several architectures under one name"
+
+// Version, Commit and Date describe the build; the Makefile sets them.
+var (
+	Version = "dev"
+	Commit  = "unknown"
+	Date    = "unknown"
+)
+
+// NewRootCommand returns 'docker multiarch' with all its commands.
+func NewRootCommand(cli command.Cli) *cobra.Command {
+	root := &cobra.Command{
+		Use:   Name + " COMMAND",
+		Short: Short,
+		Long: Short + ".\n\n" +
+			"Does what 'docker manifest' does, with images of the local daemon and of any registry,\n" +
+			"and never leaves a half-made list behind.",
+		Args:              noArgs,
+		PersistentPreRunE: preRun,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, _ = fmt.Fprint(cli.Err(), "\n"+cmd.UsageString())
+			return nil
+		},
+	}
+	root.AddCommand(
+		newCreateCommand(cli),
+		newAnnotateCommand(cli),
+		newDropCommand(cli),
+		newInspectCommand(cli),
+		newPushCommand(cli),
+		newRmCommand(cli),
+		newLsCommand(cli),
+		newPruneCommand(cli),
+		newTagCommand(cli),
+		newVersionCommand(cli),
+	)
+	return root
+}
+
+// noArgs is cli.NoArgs; the name is needed where cli is the docker CLI itself.
+var noArgs = cli.NoArgs
+
+// preRun ends the command's context at the first signal, then lets the plugin framework prepare.
+func preRun(cmd *cobra.Command, args []string) error {
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process
+	cmd.SetContext(ctx)
+	return plugin.PersistentPreRunE(cmd, args)
+}
+
+// PluginArgs returns args as the docker command would have passed them when the binary was called
+// directly.
+func PluginArgs(args []string) []string {
+	if os.Getenv(metadata.ReexecEnvvar) != "" || len(args) > 1 &&
+		(args[1] == Name || args[1] == metadata.MetadataSubcommandName || strings.HasPrefix(args[1], "__complete")) {
+		return args
+	}
+	return append([]string{args[0], Name}, args[1:]...)
+}
+
+func newVersionCommand(cli command.Cli) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Show the version of the plugin",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, _ = fmt.Fprintf(cli.Out(), "docker-multiarch %s, commit %s, built %s\n", Version, Commit, Date)
+			return nil
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+}

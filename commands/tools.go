@@ -1,0 +1,84 @@
+package commands
+
+import (
+	"context"
+	"path/filepath"
+	"runtime"
+
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/credentials"
+	"github.com/docker-multiarch/docker-multiarch/daemon"
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/store"
+	"github.com/docker-multiarch/docker-multiarch/registry"
+	"github.com/docker/cli/cli/command"
+	"github.com/docker/cli/cli/config"
+)
+
+// tools are what the operations of one run work with. Making them touches nothing: the configuration,
+// the daemon and registries are asked when an operation first needs them.
+type tools struct {
+	cli         command.Cli
+	notes       *display.Notes
+	credentials *credentials.Store
+	daemon      *daemon.Daemon
+}
+
+func newTools(cli command.Cli, quiet bool) tools {
+	t := tools{cli: cli, notes: display.NewNotes(cli.Err(), quiet), credentials: credentials.New(cli.ConfigFile)}
+	return t
+}
+
+// localLists returns the store of local lists.
+func localLists() *store.Store { return store.New(filepath.Join(config.Dir(), "manifests")) }
+
+// registries returns access to registries, with plain HTTP and unknown certificates if insecure.
+func (t tools) registries(insecure bool) *registry.Client {
+	return registry.New(registry.Options{
+		Credentials: func(ctx context.Context, host string) (registry.Credential, error) {
+			auth, err := t.credentials.Lookup(ctx, host)
+			if err != nil {
+				return registry.Credential{}, err
+			}
+			if auth.IdentityToken != "" {
+				return registry.Credential{Secret: auth.IdentityToken}, nil
+			}
+			return registry.Credential{Username: auth.Username, Secret: auth.Password, RegistryToken: auth.RegistryToken}, nil
+		},
+		Insecure:     insecure,
+		InsecureHost: t.daemon.Insecure,
+		CertDirs:     certDirs(),
+		UserAgent:    "docker-multiarch/" + Version + " (" + runtime.GOOS + ")",
+		Warn:         t.notes.Warn,
+	})
+}
+
+// certDirs are the folders of registry certificates: the daemon's, then the user's.
+func certDirs() []string {
+	system := "/etc/docker/certs.d"
+	if runtime.GOOS == "windows" {
+		system = `C:\ProgramData\docker\certs.d`
+	}
+	return []string{system, filepath.Join(config.Dir(), "certs.d")}
+}
+
+// parseTags returns the names that -t gives a list: tags, or names in the list's repository.
+func parseTags(list reference.NamedTagged, typed []string) ([]reference.NamedTagged, error) {
+	var out []reference.NamedTagged
+	for _, s := range typed {
+		if name, err := reference.WithTag(reference.TrimNamed(list), s); err == nil {
+			out = append(out, name)
+			continue
+		}
+		name, err := manifest.ParseListName(s)
+		if err != nil {
+			return nil, err
+		}
+		if !manifest.SameRepository(name, list) {
+			return nil, invalid("--tag %s is not in the repository %s of the list: give a tag alone, or a name in it", s, list.Name())
+		}
+		out = append(out, name)
+	}
+	return out, nil
+}

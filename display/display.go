@@ -1,0 +1,64 @@
+// Package display draws for people: notes and warnings, tables and trees, on the streams and with the
+// formatter of the docker CLI. Everything it prints has control characters escaped.
+package display
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode"
+)
+
+// Notes writes what an operation tells to a stream, a line each.
+type Notes struct {
+	mu    sync.Mutex
+	out   io.Writer
+	quiet bool
+}
+
+// NewNotes returns notes on out; with quiet it keeps to warnings.
+func NewNotes(out io.Writer, quiet bool) *Notes { return &Notes{out: out, quiet: quiet} }
+
+// Note tells what is done.
+func (n *Notes) Note(format string, args ...any) {
+	if !n.quiet {
+		n.line("", format, args)
+	}
+}
+
+// Warn tells what is likely not what the person wanted.
+func (n *Notes) Warn(format string, args ...any) { n.line("WARNING: ", format, args) }
+
+func (n *Notes) line(prefix, format string, args []any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, _ = fmt.Fprintln(n.out, prefix+Escape(fmt.Sprintf(format, args...)))
+}
+
+// Escape returns s with everything but printable characters escaped as Go does.
+func Escape(s string) string {
+	return escape(s, "")
+}
+
+// EscapeLines is Escape for a text of several lines.
+func EscapeLines(s string) string {
+	return escape(s, "\n\t")
+}
+
+func escape(s, keep string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return s
+	}
+	var out strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) || strings.ContainsRune(keep, r) {
+			out.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRune(r)
+		out.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return out.String()
+}

@@ -1,0 +1,63 @@
+package display
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/go-units"
+)
+
+// Tree writes a list as a tree: each image with its attestations under it.
+func Tree(out io.Writer, v manifest.View) error {
+	var b strings.Builder
+	b.WriteString(v.Name)
+	if v.Digest != "" {
+		b.WriteString("  " + v.Digest.String())
+	}
+	b.WriteString("\n" + v.MediaType + "\n")
+	branches(&b, "", v.Annotations, v.Manifests)
+	_, err := io.WriteString(out, EscapeLines(b.String()))
+	return err
+}
+
+func branches(b *strings.Builder, indent string, annotations map[string]string, entries []manifest.ViewEntry) {
+	left := len(annotations) + len(entries)
+	branch := func() (string, string) {
+		if left--; left == 0 {
+			return indent + "└── ", indent + "    "
+		}
+		return indent + "├── ", indent + "│   "
+	}
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		line, _ := branch()
+		fmt.Fprintf(b, "%s%s=%s\n", line, key, annotations[key])
+	}
+	for _, e := range entries {
+		line, below := branch()
+		b.WriteString(line + describe(e) + "\n")
+		branches(b, below, e.Annotations, e.Attestations)
+	}
+}
+
+func describe(e manifest.ViewEntry) string {
+	words := []string{e.Platform}
+	switch {
+	case e.Platform == "":
+		words[0] = "attestation"
+	case len(e.OSFeatures) > 0:
+		words[0] += " [" + strings.Join(e.OSFeatures, ",") + "]"
+	}
+	if e.Pending {
+		words = append(words, "pending")
+	} else {
+		words = append(words, e.Digest.String(), units.HumanSize(float64(e.Size)))
+	}
+	if e.Source != "" && e.Platform != "" {
+		words = append(words, e.Source)
+	}
+	return strings.Join(words, "  ")
+}

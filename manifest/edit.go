@@ -1,0 +1,101 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+)
+
+// edit changes a local list that exists.
+func edit(ctx context.Context, lists Lists, name reference.Named, change func(List) (List, error)) error {
+	return lists.Update(ctx, name, func(l List) (List, error) {
+		if len(l.Entries) == 0 {
+			return l, Errorf(errdefs.ErrNotFound, "No such manifest: %s", name)
+		}
+		return change(l)
+	})
+}
+
+// AnnotateLocal annotates the entry of a local list that selector names, or the list alone when selector
+// is empty.
+func AnnotateLocal(ctx context.Context, lists Lists, name reference.Named, selector string, a Annotation) error {
+	return edit(ctx, lists, name, func(l List) (List, error) {
+		if selector == "" {
+			return l.Annotate(-1, a)
+		}
+		found, err := l.Select(selector)
+		if errdefs.IsNotFound(err) {
+			return l, Errorf(errdefs.ErrNotFound, "manifest for image %s does not exist in %s", selector, Familiar(name))
+		}
+		if err != nil {
+			return l, err
+		}
+		if len(found) > 1 {
+			var names []string
+			for _, i := range found {
+				e := l.Entries[i]
+				names = append(names, fmt.Sprintf("%s (%s)", Familiar(e.Ref), FormatPlatform(e.Platform())))
+			}
+			return l, Errorf(errdefs.ErrInvalidArgument, "%s has several entries in %s: name one of %s", selector, Familiar(name), joinAnd(names))
+		}
+		return l.Annotate(found[0], a)
+	})
+}
+
+// DropLocal removes the entries that the selectors name from a local list, with their attestations.
+func DropLocal(ctx context.Context, lists Lists, name reference.Named, selectors []string) error {
+	return edit(ctx, lists, name, func(l List) (List, error) { return l.Without(selectors...) })
+}
+
+// Tag copies the local list called source to targets, of which none may exist, or, when there is no such
+// list, gives the daemon's image of that name more names.
+func Tag(ctx context.Context, lists Lists, images Images, source reference.Named, targets []reference.NamedTagged) error {
+	list, err := lists.Get(source)
+	if errdefs.IsNotFound(err) {
+		return tagImage(ctx, images, source, targets)
+	}
+	if err != nil {
+		return err
+	}
+	var copied []reference.NamedTagged
+	for _, target := range targets {
+		if err = copyList(ctx, lists, list, target); err != nil {
+			break
+		}
+		copied = append(copied, target)
+	}
+	if err == nil {
+		return nil
+	}
+	for _, target := range copied { // all or nothing
+		undo := lists.Update(context.WithoutCancel(ctx), target, func(List) (List, error) { return List{Name: target}, nil })
+		err = errors.Join(err, undo)
+	}
+	return err
+}
+
+func copyList(ctx context.Context, lists Lists, list List, target reference.NamedTagged) error {
+	return lists.Update(ctx, target, func(old List) (List, error) {
+		if len(old.Entries) > 0 {
+			return old, Errorf(errdefs.ErrAlreadyExists, "the local list %s exists: remove it first with 'docker multiarch rm %[1]s'", Familiar(target))
+		}
+		list.Name = target
+		return list, nil
+	})
+}
+
+func tagImage(ctx context.Context, images Images, source reference.Named, targets []reference.NamedTagged) error {
+	local, err := images.Find(ctx, source)
+	if err != nil {
+		return Errorf(errdefs.ErrNotFound, "%s is neither a local list nor a local image: %w", Familiar(source), err)
+	}
+	for _, target := range targets {
+		if err := images.Tag(ctx, local.ID, target); err != nil {
+			return fmt.Errorf("tagging %s as %s: %w", Familiar(source), Familiar(target), err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,333 @@
+package manifest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// memory is a registry of all hosts: manifests by "repository@digest" and "repository:tag".
+type memory struct {
+	mu        sync.Mutex
+	manifests map[string][]byte
+	types     map[digest.Digest]string
+	blobs     map[digest.Digest][]byte
+	errs      map[string]error // by reference
+	log       []string
+	noUntag   bool
+}
+
+func newMemory() *memory {
+	return &memory{manifests: map[string][]byte{}, types: map[digest.Digest]string{}, blobs: map[digest.Digest][]byte{}, errs: map[string]error{}}
+}
+
+func key(ref reference.Named) string {
+	if d, ok := ref.(reference.Canonical); ok {
+		return ref.Name() + "@" + d.Digest().String()
+	}
+	return ref.String()
+}
+
+func (m *memory) say(format string, args ...any) { m.log = append(m.log, fmt.Sprintf(format, args...)) }
+
+func (m *memory) Fetch(_ context.Context, ref reference.Named) (ocispec.Descriptor, []byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.say("fetch %s", Familiar(ref))
+	if err := m.errs[ref.String()]; err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	raw, ok := m.manifests[key(ref)]
+	if !ok {
+		return ocispec.Descriptor{}, nil, Errorf(errdefs.ErrNotFound, "registry: %s unknown", ref)
+	}
+	d := digest.FromBytes(raw)
+	return ocispec.Descriptor{MediaType: m.types[d], Digest: d, Size: int64(len(raw))}, raw, nil
+}
+
+func (m *memory) Blob(_ context.Context, _ reference.Named, d ocispec.Descriptor) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.say("blob")
+	raw, ok := m.blobs[d.Digest]
+	if !ok {
+		return nil, Errorf(errdefs.ErrNotFound, "blob %s unknown", d.Digest)
+	}
+	return raw, nil
+}
+
+func (m *memory) Digest(ctx context.Context, ref reference.Named) (digest.Digest, error) {
+	d, _, err := m.Fetch(ctx, ref)
+	return d.Digest, err
+}
+
+func (m *memory) Copy(_ context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.say("copy %s to %s", Familiar(from), Familiar(to))
+	m.manifests[to.Name()+"@"+d.Digest.String()] = raw
+	return m.errs["copy"]
+}
+
+func (m *memory) Put(_ context.Context, ref reference.Named, mediaType string, raw []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.say("put %s", Familiar(ref))
+	if err := m.errs["put "+ref.String()]; err != nil {
+		return err
+	}
+	m.put(ref, mediaType, raw)
+	return nil
+}
+
+func (m *memory) put(ref reference.Named, mediaType string, raw []byte) digest.Digest {
+	d := digest.FromBytes(raw)
+	m.types[d] = mediaType
+	m.manifests[ref.Name()+"@"+d.String()] = raw
+	m.manifests[key(ref)] = raw
+	return d
+}
+
+func (m *memory) Untag(_ context.Context, name reference.NamedTagged) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.noUntag {
+		return Errorf(errdefs.ErrNotImplemented, "unsupported")
+	}
+	m.say("untag %s", Familiar(name))
+	delete(m.manifests, key(name))
+	return nil
+}
+
+// image puts an image with a config for this platform under a name and returns its descriptor.
+func (m *memory) image(t *testing.T, name, mediaType, platform string, seed ...string) ocispec.Descriptor {
+	t.Helper()
+	p, err := ParsePlatform(platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, _ := json.Marshal(struct {
+		ocispec.Platform
+		Seed []string
+	}{p.Platform, seed})
+	c := digest.FromBytes(config)
+	m.blobs[c] = config
+	raw := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[]}`,
+		mediaType, ocispec.MediaTypeImageConfig, c, len(config))
+	d := m.put(named(t, name), mediaType, raw)
+	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(raw)), Platform: &p.Platform}
+}
+
+// attestation puts an attestation manifest of an image and returns its descriptor in an index.
+func (m *memory) attestation(t *testing.T, name string, of digest.Digest) ocispec.Descriptor {
+	t.Helper()
+	d := m.image(t, name, ocispec.MediaTypeImageManifest, "linux/386", "attestation", of.String())
+	d.Platform = &ocispec.Platform{OS: "unknown", Architecture: "unknown"}
+	d.Annotations = map[string]string{annotationReferenceType: referenceTypeAttestation, annotationReferenceDigest: of.String()}
+	return d
+}
+
+// index puts an index under a name and returns its digest.
+func (m *memory) index(t *testing.T, name, mediaType string, children ...ocispec.Descriptor) ocispec.Descriptor {
+	t.Helper()
+	raw, err := MarshalIndex(mediaType, children, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ocispec.Descriptor{MediaType: mediaType, Digest: m.put(named(t, name), mediaType, raw), Size: int64(len(raw))}
+}
+
+// engine is a daemon whose pushes go to a memory.
+type engine struct {
+	mu     sync.Mutex
+	images map[string]Local
+	bytes  map[digest.Digest]ocispec.Descriptor // what an image is pushed as, by ID
+	raw    map[digest.Digest][]byte
+	to     *memory
+	err    error
+	log    []string
+}
+
+func newEngine(to *memory) *engine {
+	return &engine{images: map[string]Local{}, bytes: map[digest.Digest]ocispec.Descriptor{}, raw: map[digest.Digest][]byte{}, to: to}
+}
+
+// holds puts an image, as src has it under name, into the daemon under the name as.
+func (e *engine) holds(t *testing.T, src *memory, name, as string) Local {
+	t.Helper()
+	d, raw, err := src.Fetch(t.Context(), named(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, _, err := ParseImage(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ParseConfig(src.blobs[config.Digest])
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := Local{Name: named(t, as), ID: config.Digest, Platform: p}
+	e.images[local.Name.String()] = local
+	e.bytes[local.ID], e.raw[local.ID] = d, raw
+	return local
+}
+
+func (e *engine) Find(ctx context.Context, ref reference.Named) (Local, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err != nil {
+		return Local{}, e.err
+	}
+	local, ok := e.images[ref.String()]
+	if !ok {
+		return Local{}, Errorf(errdefs.ErrNotFound, "no such image: %s", Familiar(ref))
+	}
+	local.Name = ref
+	return local, ctx.Err()
+}
+
+func (e *engine) Tag(_ context.Context, id digest.Digest, as reference.NamedTagged) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.log = append(e.log, "tag "+Familiar(as))
+	for _, l := range e.images {
+		if l.ID == id {
+			e.images[as.String()] = l
+			return nil
+		}
+	}
+	return Errorf(errdefs.ErrNotFound, "no such image %s", id)
+}
+
+func (e *engine) Untag(_ context.Context, name reference.NamedTagged) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.log = append(e.log, "untag "+Familiar(name))
+	delete(e.images, name.String())
+	return nil
+}
+
+func (e *engine) Push(_ context.Context, name reference.NamedTagged, p *ocispec.Platform) (digest.Digest, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	local, ok := e.images[name.String()]
+	if !ok {
+		return "", Errorf(errdefs.ErrNotFound, "no such image %s", name)
+	}
+	if err := e.to.errs["push"]; err != nil {
+		return "", err
+	}
+	id := local.ID
+	for _, m := range local.Manifests {
+		if p != nil && m.Available && m.Descriptor.Platform != nil && platformKey(*m.Descriptor.Platform) == platformKey(*p) {
+			id = m.Descriptor.Digest
+		}
+	}
+	e.log = append(e.log, "push "+Familiar(name))
+	e.to.mu.Lock()
+	defer e.to.mu.Unlock()
+	return e.to.put(name, e.bytes[id].MediaType, e.raw[id]), nil
+}
+
+// said collects notes and warnings.
+type said struct {
+	mu              sync.Mutex
+	notes, warnings []string
+}
+
+func (s *said) Note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+}
+
+func (s *said) Warn(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.warnings = append(s.warnings, fmt.Sprintf(format, args...))
+}
+
+// shelf is a store of lists.
+type shelf map[string]List
+
+func (s shelf) Get(name reference.Named) (List, error) {
+	l, ok := s[name.String()]
+	if !ok {
+		return l, Errorf(errdefs.ErrNotFound, "No such manifest: %s", name)
+	}
+	return l, nil
+}
+
+func (s shelf) Update(_ context.Context, name reference.Named, change func(List) (List, error)) error {
+	old, ok := s[name.String()]
+	if !ok {
+		old = List{Name: name}
+	}
+	l, err := change(old)
+	if err != nil {
+		return err
+	}
+	if len(l.Entries) == 0 {
+		delete(s, name.String())
+		return nil
+	}
+	s[name.String()] = l
+	return nil
+}
+
+func named(t *testing.T, s string) reference.Named {
+	t.Helper()
+	n, err := ParseName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func listName(t *testing.T, s string) reference.NamedTagged {
+	t.Helper()
+	n, err := ParseListName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// creation returns a Creation of a list with sources typed like this.
+func creation(t *testing.T, list string, sources ...string) Creation {
+	t.Helper()
+	c := Creation{Name: listName(t, list)}
+	for _, typed := range sources {
+		s, err := ParseSource(typed, list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Sources = append(c.Sources, s)
+	}
+	return c
+}
+
+// summary is a list in a line: each entry's source, platform and P for pending.
+func summary(l List) string {
+	var out []string
+	for _, e := range l.Entries {
+		s := Familiar(e.Source) + " " + FormatPlatform(e.Platform())
+		if e.IsPending() {
+			s += " pending"
+		}
+		if e.Subject() != "" {
+			s += " attestation"
+		}
+		out = append(out, s)
+	}
+	return strings.Join(out, "; ")
+}

@@ -1,0 +1,257 @@
+package manifest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// Inspection is a list, local or in a registry, or an image in a registry.
+type Inspection struct {
+	Name reference.Named
+	// Local says that List is in the local store.
+	Local bool
+	// List is the list; its entries have no Raw when it came from a registry. It has no entries when
+	// Image is what was found.
+	List List
+	// Image is the image, nil for a list.
+	Image *Entry
+	// Descriptor describes what the registry has under Name; it is empty for a local list.
+	Descriptor ocispec.Descriptor
+}
+
+// Inspect returns the local list called name or, when there is none, what the registry has.
+func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.Named) (Inspection, error) {
+	list, err := lists.Get(name)
+	if err == nil {
+		list.Name = name
+		return Inspection{Name: name, Local: true, List: list}, nil
+	}
+	if !errdefs.IsNotFound(err) {
+		return Inspection{}, err
+	}
+	desc, raw, err := registry.Fetch(ctx, name)
+	if errdefs.IsNotFound(err) {
+		return Inspection{}, Errorf(errdefs.ErrNotFound, "no such manifest: %s: it is neither a local list nor in the registry %s",
+			name, reference.Domain(name))
+	}
+	if err != nil {
+		return Inspection{}, err
+	}
+	found := Inspection{Name: name, Descriptor: desc}
+	if !IsIndex(desc.MediaType) {
+		found.Image = &Entry{Ref: name, Source: name, Descriptor: desc, Raw: raw}
+		return found, nil
+	}
+	children, annotations, err := ParseIndex(raw)
+	if err != nil {
+		return found, fmt.Errorf("reading index %s: %w", Familiar(name), err)
+	}
+	found.List = List{Name: name, MediaType: desc.MediaType, Annotations: annotations}
+	for _, d := range children {
+		at, err := reference.WithDigest(name, d.Digest)
+		if err != nil {
+			return found, err
+		}
+		found.List.Entries = append(found.List.Entries, Entry{Ref: at, Source: name, Descriptor: d})
+	}
+	return found, nil
+}
+
+// Text returns what docker manifest inspect prints: a list in the form it is pushed in, or the image's
+// manifest, indented by tabs.
+func (i Inspection) Text() ([]byte, error) {
+	if i.Image != nil {
+		return i.Image.Text()
+	}
+	return i.List.Draft()
+}
+
+// Text returns the entry's manifest, indented by tabs.
+func (e Entry) Text() ([]byte, error) {
+	if len(e.Raw) == 0 {
+		return nil, Errorf(errdefs.ErrFailedPrecondition, "%s has no manifest yet: it is pending until the list is pushed", Familiar(e.Ref))
+	}
+	var out bytes.Buffer
+	err := json.Indent(&out, e.Raw, "", "\t")
+	return out.Bytes(), err
+}
+
+// ImageManifest is an entry in the JSON form of docker manifest: what inspect -v prints, and the content
+// of its file in the local store.
+type ImageManifest struct {
+	Ref              string
+	Descriptor       ocispec.Descriptor
+	Raw              []byte          `json:",omitempty"`
+	SchemaV2Manifest json.RawMessage `json:",omitempty"`
+	OCIManifest      json.RawMessage `json:",omitempty"`
+}
+
+// ImageManifest returns the entry in docker manifest's form.
+func (e Entry) ImageManifest() ImageManifest {
+	m := ImageManifest{Ref: e.Ref.String(), Descriptor: e.Descriptor, Raw: e.Raw}
+	switch {
+	case len(e.Raw) == 0:
+	case e.Descriptor.MediaType == MediaTypeDockerManifest:
+		m.SchemaV2Manifest = e.Raw
+	case e.Descriptor.MediaType == ocispec.MediaTypeImageManifest:
+		m.OCIManifest = e.Raw
+	}
+	return m
+}
+
+// Verbose returns what docker manifest inspect -v prints. Manifests that are not at hand are read from
+// the registry; one that the registry does not have is a warning.
+func (i Inspection) Verbose(ctx context.Context, registry Fetcher, notes Notes) ([]byte, error) {
+	if i.Image != nil && i.Local {
+		return json.MarshalIndent(i.Image.ImageManifest(), "", "\t")
+	}
+	if i.Image != nil {
+		e, err := (&looker{registry: registry}).image(ctx, i.Name, i.Descriptor, i.Image.Raw)
+		if err != nil {
+			return nil, err
+		}
+		return json.MarshalIndent(e.ImageManifest(), "", "\t")
+	}
+	entries, err := withBytes(ctx, registry, notes, i.List.Entries)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]ImageManifest, len(entries))
+	for n, e := range entries {
+		out[n] = e.ImageManifest()
+	}
+	return json.MarshalIndent(out, "", "\t")
+}
+
+// withBytes returns the entries with the manifests of those that have a digest and no bytes.
+func withBytes(ctx context.Context, registry Fetcher, notes Notes, entries []Entry) ([]Entry, error) {
+	out := make([]Entry, len(entries))
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for i, e := range entries {
+		out[i] = e
+		if e.IsPending() || len(e.Raw) > 0 {
+			continue
+		}
+		group.Go(func() error {
+			at, err := reference.WithDigest(reference.TrimNamed(e.Ref), e.Descriptor.Digest)
+			if err != nil {
+				return err
+			}
+			_, out[i].Raw, err = registry.Fetch(ctx, at)
+			if errdefs.IsNotFound(err) {
+				notes.Warn("%s is not in the registry", Familiar(at))
+				return nil
+			}
+			return err
+		})
+	}
+	return out, group.Wait()
+}
+
+// View is a list or an image as templates and --format json show it.
+type View struct {
+	Name        string            `json:"name"`
+	MediaType   string            `json:"mediaType"`
+	Digest      digest.Digest     `json:"digest,omitempty"`
+	Size        int64             `json:"size,omitempty"`
+	Local       bool              `json:"local"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Manifests   []ViewEntry       `json:"manifests"`
+}
+
+// ViewEntry is an image of a list, with its attestations.
+type ViewEntry struct {
+	Platform     string            `json:"platform,omitempty"`
+	MediaType    string            `json:"mediaType,omitempty"`
+	Digest       digest.Digest     `json:"digest,omitempty"`
+	Size         int64             `json:"size,omitempty"`
+	OSFeatures   []string          `json:"os.features,omitempty"`
+	Source       string            `json:"source,omitempty"`
+	Pending      bool              `json:"pending,omitempty"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+	Attestations []ViewEntry       `json:"attestations,omitempty"`
+}
+
+// View returns the inspection for templates and trees. The digest of a local list is empty as long as an
+// entry is pending.
+func (i Inspection) View() (View, error) {
+	v := View{Name: Familiar(i.Name), Local: i.Local, Annotations: i.List.Annotations, Manifests: []ViewEntry{}}
+	v.MediaType, v.Digest, v.Size = i.Descriptor.MediaType, i.Descriptor.Digest, i.Descriptor.Size
+	if i.Image != nil {
+		return v, nil
+	}
+	if i.Local {
+		var err error
+		if v.MediaType, err = i.List.indexType(); err != nil {
+			return v, err
+		}
+		if desc, _, err := i.List.Index(); err == nil {
+			v.Digest, v.Size = desc.Digest, desc.Size
+		}
+	}
+	kept := map[digest.Digest]bool{}
+	for _, e := range i.List.Images() {
+		entry := viewEntry(e, i.Local)
+		if d := e.Descriptor.Digest; !kept[d] {
+			for _, a := range i.List.Attestations(d) {
+				entry.Attestations = append(entry.Attestations, viewEntry(a, i.Local))
+			}
+			kept[d] = true
+		}
+		v.Manifests = append(v.Manifests, entry)
+	}
+	for _, e := range i.List.Entries {
+		if s := e.Subject(); s != "" && !kept[s] {
+			v.Manifests = append(v.Manifests, viewEntry(e, i.Local))
+		}
+	}
+	return v, nil
+}
+
+func viewEntry(e Entry, local bool) ViewEntry {
+	v := ViewEntry{
+		MediaType: e.Descriptor.MediaType, Digest: e.Descriptor.Digest, Size: e.Descriptor.Size,
+		OSFeatures: e.Platform().OSFeatures, Pending: e.IsPending(), Annotations: e.Descriptor.Annotations,
+	}
+	if e.Subject() == "" {
+		v.Platform = FormatPlatform(e.Platform())
+	}
+	if local {
+		v.Source = Familiar(e.Source)
+	}
+	return v
+}
+
+// InspectEntry returns the entry of a local list that selector names. The manifest of one without bytes
+// (from a list of an older docker) is read from the registry.
+func InspectEntry(ctx context.Context, lists Lists, registry Fetcher, name reference.Named, selector string) (Inspection, error) {
+	list, err := lists.Get(name)
+	if err != nil {
+		return Inspection{}, err
+	}
+	list.Name = name
+	found, err := list.Select(selector)
+	if err != nil {
+		return Inspection{}, err
+	}
+	e := list.Entries[found[0]]
+	if len(e.Raw) == 0 && !e.IsPending() {
+		at, err := reference.WithDigest(reference.TrimNamed(e.Ref), e.Descriptor.Digest)
+		if err != nil {
+			return Inspection{}, err
+		}
+		if _, e.Raw, err = registry.Fetch(ctx, at); err != nil {
+			return Inspection{}, err
+		}
+	}
+	return Inspection{Name: e.Ref, Local: true, Image: &e, Descriptor: e.Descriptor}, nil
+}

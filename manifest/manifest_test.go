@@ -1,0 +1,264 @@
+package manifest
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/distribution"
+	"github.com/docker/distribution/manifest/manifestlist"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// The bytes are those of docker/distribution for the same descriptors, so the digests are equal too.
+func TestIndexBytes(t *testing.T) {
+	platforms := []ocispec.Platform{
+		{OS: "linux", Architecture: "amd64"},
+		{OS: "linux", Architecture: "arm", Variant: "v7"},
+		{OS: "windows", Architecture: "amd64", OSVersion: "10.0.20348.1", OSFeatures: []string{"win32k", "<&>"}},
+	}
+	for name, mediaType := range map[string]string{"docker": MediaTypeDockerManifest, "oci": ocispec.MediaTypeImageManifest} {
+		t.Run(name, func(t *testing.T) {
+			list := List{Name: named(t, "example.com/app:1")}
+			var theirs []manifestlist.ManifestDescriptor
+			for i, p := range platforms {
+				d := digest.FromString(FormatPlatform(p))
+				list.Entries = append(list.Entries, Entry{
+					Ref: named(t, "example.com/app@"+d.String()), Source: named(t, "example.com/app:1"),
+					Descriptor: ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(i + 100), Platform: &p},
+				})
+				theirs = append(theirs, manifestlist.ManifestDescriptor{
+					Descriptor: distribution.Descriptor{MediaType: mediaType, Digest: d, Size: int64(i + 100)},
+					Platform: manifestlist.PlatformSpec{Architecture: p.Architecture, OS: p.OS, OSVersion: p.OSVersion,
+						OSFeatures: p.OSFeatures, Variant: p.Variant},
+				})
+			}
+			desc, raw, err := list.Index()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := manifestlist.FromDescriptors(theirs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantType, wantRaw, err := want.Payload()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(raw) != string(wantRaw) || desc.MediaType != wantType {
+				t.Errorf("got %s\n%s\nwant %s\n%s", desc.MediaType, raw, wantType, wantRaw)
+			}
+			if desc.Digest != digest.FromBytes(wantRaw) || desc.Size != int64(len(wantRaw)) {
+				t.Errorf("descriptor %v", desc)
+			}
+		})
+	}
+}
+
+func TestIndexRefuses(t *testing.T) {
+	d := digest.FromString("x")
+	entry := func(change func(*Entry)) List {
+		e := Entry{Ref: named(t, "example.com/app:a"), Source: named(t, "example.com/app:a"),
+			Descriptor: ocispec.Descriptor{MediaType: MediaTypeDockerManifest, Digest: d, Size: 1, Platform: &ocispec.Platform{OS: "linux", Architecture: "arm64"}}}
+		change(&e)
+		return List{Name: named(t, "example.com/app:1"), Entries: []Entry{e}}
+	}
+	annotated := entry(func(*Entry) {})
+	annotated.Annotations = map[string]string{"a": "b"}
+	annotated.MediaType = MediaTypeDockerList
+	for name, c := range map[string]struct {
+		list List
+		want string
+	}{
+		"empty":       {List{Name: named(t, "example.com/app:1")}, "no entries"},
+		"no platform": {entry(func(e *Entry) { e.Descriptor.Platform = nil }), "must have an OS and Architecture"},
+		"no arch":     {entry(func(e *Entry) { e.Descriptor.Platform.Architecture = "" }), "annotate --os OS --arch ARCH example.com/app:1 example.com/app:a"},
+		"pending":     {entry(func(e *Entry) { e.Descriptor.Digest = "" }), "no valid digest"},
+		"bad digest":  {entry(func(e *Entry) { e.Descriptor.Digest = "sha256:1" }), "no valid digest"},
+		"annotations": {annotated, "--type oci"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := c.list.Index()
+			if !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestIndexType(t *testing.T) {
+	entry := func(mediaType string, annotations map[string]string) Entry {
+		return Entry{Ref: named(t, "a"), Source: named(t, "a"), Descriptor: ocispec.Descriptor{MediaType: mediaType, Annotations: annotations}}
+	}
+	docker, oci := entry(MediaTypeDockerManifest, nil), entry(ocispec.MediaTypeImageManifest, nil)
+	for name, c := range map[string]struct {
+		list List
+		want string
+	}{
+		"docker":     {List{Entries: []Entry{docker, docker}}, MediaTypeDockerList},
+		"oci last":   {List{Entries: []Entry{docker, oci}}, ocispec.MediaTypeImageIndex},
+		"chosen":     {List{Entries: []Entry{oci}, MediaType: MediaTypeDockerList}, MediaTypeDockerList},
+		"descriptor": {List{Entries: []Entry{entry(MediaTypeDockerManifest, map[string]string{"a": "b"})}}, ocispec.MediaTypeImageIndex},
+		"list":       {List{Entries: []Entry{docker}, Annotations: map[string]string{"a": "b"}}, ocispec.MediaTypeImageIndex},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := c.list.indexType(); err != nil || got != c.want {
+				t.Errorf("got %s %v, want %s", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestParsePlatform(t *testing.T) {
+	for typed, want := range map[string]string{
+		"linux/amd64": "linux/amd64", "linux/arm64/v8": "linux/arm64/v8", "linux/aarch64": "linux/arm64",
+		"linux/x86_64": "linux/amd64", "macos/arm64": "darwin/arm64", "linux/armhf": "linux/arm/v7", "linux/armel": "linux/arm/v6",
+		"windows(10.0.1)/amd64": "windows(10.0.1)/amd64", "wasip1/wasm": "wasip1/wasm", "linux/loong64": "linux/loong64",
+		"windows/arm64": "windows/arm64", "linux/arm": "linux/arm",
+	} {
+		if p, err := ParsePlatform(typed); err != nil || p.String() != want {
+			t.Errorf("%s: got %s, %v; want %s", typed, p, err, want)
+		}
+	}
+	for typed, want := range map[string]string{
+		"linux/amd46": "did you mean linux/amd64?", "linx/arm64": "did you mean linux/arm64?", "linux": "expected OS/ARCHITECTURE",
+		"": "expected OS/ARCHITECTURE", "linux/": "not complete", "windows(/amd64": "in brackets", "windows()/amd64": "in brackets",
+	} {
+		if _, err := ParsePlatform(typed); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", typed, err, want)
+		}
+	}
+}
+
+func TestPlatformMatches(t *testing.T) {
+	for _, c := range []struct {
+		selector string
+		platform ocispec.Platform
+		want     bool
+	}{
+		{"linux/arm64", ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}, true},
+		{"linux/arm64/v8", ocispec.Platform{OS: "linux", Architecture: "arm64"}, true},
+		{"linux/arm", ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v6"}, true},
+		{"linux/arm/v7", ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v6"}, false},
+		{"linux/amd64/v1", ocispec.Platform{OS: "linux", Architecture: "amd64", Variant: "v3"}, false},
+		{"windows/amd64", ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.1"}, true},
+		{"windows(10.0.2)/amd64", ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.1"}, false},
+		{"linux/amd64", ocispec.Platform{OS: "windows", Architecture: "amd64"}, false},
+	} {
+		p, err := ParsePlatform(c.selector)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Matches(c.platform); got != c.want {
+			t.Errorf("%s matches %s: %v", c.selector, FormatPlatform(c.platform), got)
+		}
+	}
+}
+
+func TestParseSource(t *testing.T) {
+	for _, c := range []struct {
+		typed, list string
+		plain       bool
+	}{
+		{"app:amd64", "example.com/app:1", true},
+		{"app:amd64", "app:1", true},
+		{"me/app:amd64", "example.com/app:1", true},
+		{"me/app:amd64", "me/app:1", false},
+		{"docker.io/me/app:amd64", "example.com/app:1", false},
+		{"localhost/app:amd64", "example.com/app:1", false},
+		{"host:5000/app", "app:1", false},
+	} {
+		s, err := ParseSource(c.typed, c.list)
+		if err != nil || s.Plain != c.plain {
+			t.Errorf("%s in %s: plain %v, %v", c.typed, c.list, s.Plain, err)
+		}
+	}
+}
+
+func TestDuplicates(t *testing.T) {
+	entry := func(source string, p ocispec.Platform) Entry {
+		return Entry{Ref: named(t, source), Source: named(t, source), Descriptor: ocispec.Descriptor{Platform: &p}}
+	}
+	list := List{Entries: []Entry{
+		entry("a", ocispec.Platform{OS: "linux", Architecture: "arm64"}),
+		entry("b", ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}),
+		entry("w1", ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "1"}),
+		entry("w2", ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "2"}),
+	}}
+	twice := list.Duplicates()
+	if len(twice) != 1 || twice[0].String() != "a:latest and b:latest are both for linux/arm64/v8" {
+		t.Errorf("got %v", twice)
+	}
+}
+
+func TestAnnotate(t *testing.T) {
+	list := List{Name: named(t, "example.com/app:1"), Entries: []Entry{{
+		Ref: named(t, "a"), Source: named(t, "a"),
+		Descriptor: ocispec.Descriptor{MediaType: MediaTypeDockerManifest, Digest: digest.FromString("a"), Platform: &ocispec.Platform{
+			OS: "windows", Architecture: "amd64", OSVersion: "1", OSFeatures: []string{"x"}, Variant: "v2"}},
+	}}}
+	before, _ := json.Marshal(list.Entries)
+	got, err := list.Annotate(0, Annotation{Platform: ocispec.Platform{OSVersion: "2", OSFeatures: []string{"x", "y"}},
+		Descriptor: map[string]string{"k": "v"}, List: map[string]string{"i": "w"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := got.Entries[0].Platform()
+	if p.OSVersion != "2" || strings.Join(p.OSFeatures, ",") != "x,y" || p.Variant != "v2" || got.Annotations["i"] != "w" {
+		t.Errorf("got %+v %v", p, got.Annotations)
+	}
+	cleared, err := got.Annotate(0, Annotation{Clear: true, Platform: ocispec.Platform{Variant: "v3"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := cleared.Entries[0].Platform(); p.OSVersion != "" || p.OSFeatures != nil || p.Variant != "v3" || cleared.Entries[0].Descriptor.Annotations != nil {
+		t.Errorf("cleared: %+v", p)
+	}
+	if _, err := list.Annotate(0, Annotation{Platform: ocispec.Platform{Architecture: "amd46"}}); !errdefs.IsInvalidArgument(err) {
+		t.Errorf("unknown architecture: %v", err)
+	}
+	list.MediaType = MediaTypeDockerList
+	if _, err := list.Annotate(0, Annotation{Descriptor: map[string]string{"k": "v"}}); !errdefs.IsFailedPrecondition(err) {
+		t.Errorf("annotation in a Docker list: %v", err)
+	}
+	list.MediaType = ""
+	if after, _ := json.Marshal(list.Entries); string(after) != string(before) {
+		t.Errorf("the list that was annotated changed: %s", after)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"manifests":[{"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":1}]}`))
+	f.Add([]byte(`{"config":{"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"layers":[]}`))
+	f.Add([]byte(`{"os":"linux","architecture":"arm64"}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if children, _, err := ParseIndex(raw); err == nil {
+			for _, d := range children {
+				if d.Digest.Validate() != nil || d.Size < 0 {
+					t.Errorf("child %v", d)
+				}
+			}
+			if _, _, err := ParseImage(raw); err == nil {
+				t.Error("both an index and an image")
+			}
+		}
+		_, _ = ParseConfig(raw)
+	})
+}
+
+func FuzzReference(f *testing.F) {
+	f.Add("app")
+	f.Add("localhost:5000/a/b@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+	f.Fuzz(func(t *testing.T, s string) {
+		if n, err := ParseListName(s); err == nil {
+			if again, err := ParseListName(n.String()); err != nil || again.String() != n.String() {
+				t.Errorf("%q gives %s, which gives %v, %v", s, n, again, err)
+			}
+		}
+		if p, err := ParsePlatform(s); err == nil && !p.Matches(p.Platform) {
+			t.Errorf("%q does not match itself", s)
+		}
+	})
+}

@@ -1,0 +1,547 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// world is everything that operations work with.
+type world struct {
+	registry *memory
+	daemon   *engine
+	notes    *said
+	lists    shelf
+}
+
+func newWorld() world {
+	m := newMemory()
+	return world{m, newEngine(m), &said{}, shelf{}}
+}
+
+func (w world) create(t *testing.T, c Creation) (List, error) {
+	t.Helper()
+	return Create(t.Context(), w.lists, w.registry, w.daemon, w.notes, c)
+}
+
+func (w world) push(t *testing.T, name string, purge bool) (Pushed, error) {
+	t.Helper()
+	return PushLocal(t.Context(), w.lists, w.registry, w.daemon, w.notes, listName(t, name), nil, purge)
+}
+
+const example = "example.com/app"
+
+// built is a world with an image for each of two platforms in the registry.
+func built(t *testing.T) world {
+	w := newWorld()
+	w.registry.image(t, example+":amd64", MediaTypeDockerManifest, "linux/amd64")
+	w.registry.image(t, example+":arm64", MediaTypeDockerManifest, "linux/arm64")
+	return w
+}
+
+func TestCreateKeepsOrder(t *testing.T) {
+	w := built(t)
+	list, err := w.create(t, creation(t, example+":1", example+":arm64", example+":amd64"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := summary(list), "example.com/app:arm64 linux/arm64; example.com/app:amd64 linux/amd64"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if len(w.notes.notes)+len(w.notes.warnings) > 0 {
+		t.Errorf("what docker manifest takes is taken silently: %v %v", w.notes.notes, w.notes.warnings)
+	}
+}
+
+func TestCreateLeavesNothingBehind(t *testing.T) {
+	w := built(t)
+	_, err := w.create(t, creation(t, example+":1", example+":amd64", example+":absent"))
+	if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "neither in the registry example.com nor in the daemon") {
+		t.Errorf("got %v", err)
+	}
+	if len(w.lists) > 0 {
+		t.Errorf("left behind: %v", w.lists)
+	}
+}
+
+func TestCreateExisting(t *testing.T) {
+	w := built(t)
+	c := creation(t, example+":1", example+":amd64")
+	if _, err := w.create(t, c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.create(t, c); !errdefs.IsAlreadyExists(err) {
+		t.Errorf("an existing list: %v", err)
+	}
+	w.registry.image(t, example+":amd64", MediaTypeDockerManifest, "linux/amd64", "rebuilt")
+	c = creation(t, example+":1", example+":arm64", example+":amd64")
+	c.Existing = Amend
+	list, err := w.create(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := summary(list), "example.com/app:amd64 linux/amd64; example.com/app:arm64 linux/arm64"; got != want {
+		t.Errorf("amended: %s, want %s", got, want)
+	}
+	now, _ := w.registry.Digest(t.Context(), named(t, example+":amd64"))
+	if list.Entries[0].Descriptor.Digest != now {
+		t.Error("amend did not read the source again")
+	}
+	c = creation(t, example+":1", example+":arm64")
+	c.Existing = Replace
+	if list, err = w.create(t, c); err != nil || len(list.Entries) != 1 {
+		t.Errorf("replaced: %s, %v", summary(list), err)
+	}
+}
+
+// index puts an index of two platforms with attestations, one of them nested, under example:index.
+func (w world) index(t *testing.T) {
+	amd64 := w.registry.image(t, example+":i-amd64", ocispec.MediaTypeImageManifest, "linux/amd64", "i")
+	arm64 := w.registry.image(t, example+":i-arm64", ocispec.MediaTypeImageManifest, "linux/arm64", "i")
+	nested := w.registry.index(t, example+":nested", ocispec.MediaTypeImageIndex, arm64, w.registry.attestation(t, example+":a2", arm64.Digest))
+	w.registry.index(t, example+":index", ocispec.MediaTypeImageIndex, amd64, w.registry.attestation(t, example+":a1", amd64.Digest), nested)
+}
+
+func TestCreateFromIndex(t *testing.T) {
+	all := "example.com/app:index linux/amd64; example.com/app:index linux/arm64; " +
+		"example.com/app:index unknown/unknown attestation; example.com/app:index unknown/unknown attestation"
+	arm := "example.com/app:index linux/arm64; example.com/app:index unknown/unknown attestation"
+	for name, c := range map[string]struct {
+		choice Choice
+		want   string
+	}{
+		"all":      {Choice{}, all},
+		"strip":    {Choice{Strip: true}, "example.com/app:index linux/amd64; example.com/app:index linux/arm64"},
+		"platform": {Choice{Platforms: []Platform{{ocispec.Platform{OS: "linux", Architecture: "arm64"}}}}, arm},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			w.index(t)
+			creation := creation(t, example+":1", example+":index")
+			creation.Choice = c.choice
+			list, err := w.create(t, creation)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := summary(list); got != c.want {
+				t.Errorf("got %s\nwant %s", got, c.want)
+			}
+			if single := list.Entries[0].Ref.String() == example+":index"; single != (name == "platform") {
+				t.Errorf("the first entry is kept as %s", list.Entries[0].Ref)
+			}
+			if len(w.notes.notes) != 1 || !strings.Contains(w.notes.notes[0], "is an index: taking linux/") {
+				t.Errorf("notes %v", w.notes.notes)
+			}
+			if mediaType, _ := list.indexType(); mediaType != ocispec.MediaTypeImageIndex {
+				t.Errorf("media type %s", mediaType)
+			}
+		})
+	}
+}
+
+func TestCreateBounds(t *testing.T) {
+	w := newWorld()
+	d := w.registry.image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
+	for range maxDepth + 1 {
+		d = w.registry.index(t, example+":deep", ocispec.MediaTypeImageIndex, d)
+	}
+	if _, err := w.create(t, creation(t, example+":1", example+":deep")); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "nested deeper") {
+		t.Errorf("got %v", err)
+	}
+	many := slices.Repeat([]ocispec.Descriptor{d}, MaxEntries+1)
+	w.registry.index(t, example+":wide", ocispec.MediaTypeImageIndex, many...)
+	if _, err := w.create(t, creation(t, example+":1", example+":wide")); !errdefs.IsInvalidArgument(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLookup(t *testing.T) {
+	unauthorized := Errorf(errdefs.ErrUnauthenticated, "401")
+	unreachable := Errorf(errdefs.ErrUnavailable, "connection refused")
+	dead := Errorf(errdefs.ErrUnavailable, "the daemon cannot be reached")
+	for name, c := range map[string]struct {
+		source   string
+		registry map[string]string // name: platform
+		errs     map[string]error
+		daemon   map[string]string
+		dead     bool
+		from     Place
+		want     string // the list, or the error
+		warning  string
+	}{
+		"own registry first": {
+			source: "example.com/app:a", registry: map[string]string{"example.com/app:a": "linux/amd64"}, daemon: map[string]string{"example.com/app:a": "linux/arm64"},
+			want: "example.com/app:a linux/amd64", warning: "--from daemon uses the daemon's"},
+		"same image in both": {
+			source: "example.com/app:a", registry: map[string]string{"example.com/app:a": "linux/amd64"}, daemon: map[string]string{"example.com/app:a": "linux/amd64"},
+			want: "example.com/app:a linux/amd64"},
+		"then the daemon": {
+			source: "example.com/app:a", daemon: map[string]string{"example.com/app:a": "linux/arm64"},
+			want: "example.com/app:a linux/arm64 pending"},
+		"plain name: the daemon first": {
+			source: "app:a", registry: map[string]string{"app:a": "linux/amd64"}, daemon: map[string]string{"app:a": "linux/arm64"},
+			want: "app:a linux/arm64 pending"},
+		"plain name: then Docker Hub": {
+			source: "app:a", registry: map[string]string{"app:a": "linux/amd64"}, want: "app:a linux/amd64"},
+		"dead daemon, image in the registry": {
+			source: "example.com/app:a", registry: map[string]string{"example.com/app:a": "linux/amd64"}, dead: true, want: "example.com/app:a linux/amd64"},
+		"dead daemon, nothing in the registry": {
+			source: "example.com/app:a", dead: true, want: "nor in the daemon (the daemon cannot be reached)"},
+		"refused, and the daemon has it": {
+			source: "example.com/app:a", errs: map[string]error{"example.com/app:a": unauthorized}, daemon: map[string]string{"example.com/app:a": "linux/arm64"},
+			want: "example.com/app:a linux/arm64 pending", warning: "refused to show"},
+		"refused": {
+			source: "example.com/app:a", errs: map[string]error{"example.com/app:a": unauthorized}, want: "401 (nor is example.com/app:a taken from the daemon"},
+		"unreachable": {
+			source: "example.com/app:a", errs: map[string]error{"example.com/app:a": unreachable}, daemon: map[string]string{"example.com/app:a": "linux/arm64"},
+			want: "--from daemon"},
+		"from daemon": {
+			source: "example.com/app:a", registry: map[string]string{"example.com/app:a": "linux/amd64"}, daemon: map[string]string{"example.com/app:a": "linux/arm64"}, from: InDaemon,
+			want: "example.com/app:a linux/arm64 pending"},
+		"from registry": {
+			source: "app:a", registry: map[string]string{"app:a": "linux/amd64"}, daemon: map[string]string{"app:a": "linux/arm64"}, from: InRegistry,
+			want: "app:a linux/amd64"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, builder := newWorld(), newMemory()
+			for name, platform := range c.registry {
+				w.registry.image(t, name, MediaTypeDockerManifest, platform)
+			}
+			for ref, err := range c.errs {
+				w.registry.errs[ref] = err
+			}
+			for name, platform := range c.daemon {
+				builder.image(t, name, MediaTypeDockerManifest, platform)
+				w.daemon.holds(t, builder, name, name)
+			}
+			if c.dead {
+				w.daemon.err = dead
+			}
+			creation := creation(t, "example.com/app:1", c.source)
+			creation.Choice.From = c.from
+			list, err := w.create(t, creation)
+			if err != nil {
+				if !strings.Contains(err.Error(), c.want) {
+					t.Errorf("got %v, want %q", err, c.want)
+				}
+				return
+			}
+			if got := summary(list); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+			if got := strings.Join(w.notes.warnings, "\n"); !strings.Contains(got, c.warning) || c.warning == "" && got != "" {
+				t.Errorf("warnings %q, want %q", got, c.warning)
+			}
+		})
+	}
+}
+
+// A daemon that never answers does not keep a script that needs the registry alone.
+func TestLookupDoesNotWaitForTheDaemon(t *testing.T) {
+	w := built(t)
+	c := creation(t, example+":1", example+":amd64")
+	if _, err := Create(t.Context(), w.lists, w.registry, silent{}, w.notes, c); err != nil {
+		t.Error(err)
+	}
+}
+
+// silent is a daemon that never answers.
+type silent struct{ Images }
+
+func (silent) Find(ctx context.Context, _ reference.Named) (Local, error) {
+	<-ctx.Done()
+	return Local{}, ctx.Err()
+}
+
+func TestPushOrder(t *testing.T) {
+	w := built(t)
+	w.registry.image(t, "other.com/app:s390x", MediaTypeDockerManifest, "linux/s390x")
+	if _, err := w.create(t, creation(t, example+":1", example+":amd64", "other.com/app:s390x")); err != nil {
+		t.Fatal(err)
+	}
+	w.registry.log = nil
+	pushed, err := w.push(t, example+":1", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := pushed.List.Entries[1].Descriptor.Digest
+	want := []string{"copy other.com/app:s390x to example.com/app@" + d.String(), "put example.com/app:1"}
+	if !slices.Equal(w.registry.log, want) {
+		t.Errorf("requests %q, want %q", w.registry.log, want)
+	}
+	if len(pushed.Children) != 1 || pushed.Children[0].Digest != d {
+		t.Errorf("children %v", pushed.Children)
+	}
+	w.registry.log = nil
+	w.registry.errs["copy"] = errors.New("broken")
+	if _, err := w.push(t, example+":1", true); err == nil || slices.Contains(w.registry.log, "put example.com/app:1") {
+		t.Errorf("a list was pushed over a child that was not: %v, %v", err, w.registry.log)
+	}
+	if _, ok := w.lists[example+":1"]; !ok {
+		t.Error("a failed push purged the list")
+	}
+}
+
+func TestPushPending(t *testing.T) {
+	w, builder := newWorld(), newMemory()
+	builder.image(t, "plain:amd64", MediaTypeDockerManifest, "linux/amd64")
+	builder.image(t, example+":arm64", MediaTypeDockerManifest, "linux/arm64")
+	plain := w.daemon.holds(t, builder, "plain:amd64", "plain:amd64")
+	w.daemon.holds(t, builder, example+":arm64", example+":arm64")
+	if _, err := w.create(t, creation(t, example+":1", "plain:amd64", example+":arm64")); err != nil {
+		t.Fatal(err)
+	}
+	pushed, err := w.push(t, example+":1", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	staging := example + ":1-linux-amd64-" + short(plain.ID)
+	want := []string{"tag " + staging, "push " + staging, "untag " + staging, "push " + example + ":arm64"}
+	if !slices.Equal(w.daemon.log, want) {
+		t.Errorf("daemon: %q, want %q", w.daemon.log, want)
+	}
+	kept := w.lists[example+":1"]
+	if got, want := summary(kept), "plain:amd64 linux/amd64; example.com/app:arm64 linux/arm64"; got != want {
+		t.Errorf("written back: %s, want %s", got, want)
+	}
+	if kept.Entries[0].Ref.String() != staging || len(kept.Entries[0].Raw) == 0 {
+		t.Errorf("written back: %s", kept.Entries[0].Ref)
+	}
+	if desc, _, err := kept.Index(); err != nil || desc.Digest != pushed.Descriptor.Digest {
+		t.Errorf("the list kept has digest %s (%v), pushed was %s", desc.Digest, err, pushed.Descriptor.Digest)
+	}
+}
+
+func TestPushPendingFails(t *testing.T) {
+	w, builder := newWorld(), newMemory()
+	builder.image(t, "plain:amd64", MediaTypeDockerManifest, "linux/amd64")
+	w.daemon.holds(t, builder, "plain:amd64", "plain:amd64")
+	if _, err := w.create(t, creation(t, example+":1", "plain:amd64")); err != nil {
+		t.Fatal(err)
+	}
+	w.registry.errs["push"] = errors.New("broken pipe")
+	if _, err := w.push(t, example+":1", true); err == nil || !strings.Contains(err.Error(), "pushing plain:amd64 from the daemon") {
+		t.Errorf("got %v", err)
+	}
+	if len(w.daemon.images) != 1 || !strings.HasPrefix(w.daemon.log[len(w.daemon.log)-1], "untag ") {
+		t.Errorf("a staging name stayed: %v", w.daemon.log)
+	}
+	if got := summary(w.lists[example+":1"]); got != "plain:amd64 linux/amd64 pending" {
+		t.Errorf("the list is now %s", got)
+	}
+	delete(w.registry.errs, "push")
+	builder.image(t, "plain:amd64", MediaTypeDockerManifest, "linux/amd64", "rebuilt")
+	w.daemon.holds(t, builder, "plain:amd64", "plain:amd64")
+	if _, err := w.push(t, example+":1", true); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "create --amend") {
+		t.Errorf("an image that was rebuilt since: %v", err)
+	}
+}
+
+// The list's own name is never taken for an image, and a staging name never from another image.
+func TestPushStagingNames(t *testing.T) {
+	w, builder := newWorld(), newMemory()
+	builder.image(t, example+":1", MediaTypeDockerManifest, "linux/amd64")
+	local := w.daemon.holds(t, builder, example+":1", example+":1")
+	staging := example + ":1-linux-amd64-" + short(local.ID)
+	w.registry.image(t, staging, MediaTypeDockerManifest, "linux/s390x")
+	if _, err := w.create(t, creation(t, example+":1", example+":1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.push(t, example+":1", true); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"tag " + staging + "-2", "push " + staging + "-2", "untag " + staging + "-2"}; !slices.Equal(w.daemon.log, want) {
+		t.Errorf("daemon: %q, want %q", w.daemon.log, want)
+	}
+	long := strings.Repeat("x", maxTag)
+	s := &sender{registry: w.registry, images: w.daemon, list: List{Name: named(t, example+":"+long)}}
+	name, err := s.stage(t.Context(), local, []Entry{{Descriptor: ocispec.Descriptor{Platform: &local.Platform}}})
+	if err != nil || len(name.Tag()) != maxTag || !strings.HasSuffix(name.Tag(), "-linux-amd64-"+short(local.ID)) {
+		t.Errorf("got %v, %v", name, err)
+	}
+}
+
+// An index in the containerd store goes up whole; its attestations join the list.
+func TestPushPendingIndex(t *testing.T) {
+	for name, missing := range map[string]bool{"complete": false, "partial": true} {
+		t.Run(name, func(t *testing.T) {
+			w, builder := newWorld(), newMemory()
+			amd64 := builder.image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
+			arm64 := builder.image(t, example+":b", ocispec.MediaTypeImageManifest, "linux/arm64")
+			proof := builder.attestation(t, example+":c", amd64.Digest)
+			top := builder.index(t, example+":i", ocispec.MediaTypeImageIndex, amd64, arm64, proof)
+			for _, d := range []ocispec.Descriptor{amd64, arm64, proof, top} {
+				w.daemon.bytes[d.Digest], w.daemon.raw[d.Digest] = d, builder.manifests[example+"@"+d.Digest.String()]
+				if d.Digest != top.Digest {
+					w.registry.put(named(t, example+"@"+d.Digest.String()), d.MediaType, w.daemon.raw[d.Digest])
+				}
+			}
+			w.daemon.images["docker.io/library/plain:i"] = Local{ID: top.Digest, Platform: *amd64.Platform, Manifests: []LocalManifest{
+				{Descriptor: amd64, Available: true}, {Descriptor: arm64, Available: !missing},
+				{Descriptor: proof, Available: true, Subject: amd64.Digest},
+			}}
+			if _, err := w.create(t, creation(t, example+":1", "plain:i")); err != nil {
+				t.Fatal(err)
+			}
+			pushed, err := w.push(t, example+":1", false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := "plain:i linux/amd64; plain:i linux/arm64; plain:i unknown/unknown attestation"
+			if missing {
+				want = "plain:i linux/amd64"
+			}
+			if got := summary(pushed.List); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			if missing != (len(w.notes.warnings) > 0) {
+				t.Errorf("warnings %v", w.notes.warnings)
+			}
+			if tags := pushed.List.sourceTags(nil); len(tags) != 1 || !strings.HasPrefix(tags[0].name.Tag(), "1-") {
+				t.Errorf("the staging tag is forgotten: %v", tags)
+			}
+		})
+	}
+}
+
+func TestPurgeTags(t *testing.T) {
+	w := built(t)
+	w.registry.image(t, "other.com/app:s390x", MediaTypeDockerManifest, "linux/s390x")
+	if _, err := w.create(t, creation(t, example+":1", example+":amd64", example+":arm64", "other.com/app:s390x")); err != nil {
+		t.Fatal(err)
+	}
+	pushed, err := w.push(t, example+":1", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(w.lists) != 0 {
+		t.Error("the local list stays after --purge")
+	}
+	w.registry.noUntag = true
+	if err := PurgeTags(t.Context(), w.registry, w.notes, pushed, nil); err != nil || len(w.notes.warnings) != 1 {
+		t.Errorf("a registry that cannot untag: %v, %v", err, w.notes.warnings)
+	}
+	w.registry.noUntag, w.notes.warnings = false, nil
+	w.registry.image(t, example+":arm64", MediaTypeDockerManifest, "linux/arm64", "moved")
+	if err := PurgeTags(t.Context(), w.registry, w.notes, pushed, nil); err != nil {
+		t.Fatal(err)
+	}
+	for name, there := range map[string]bool{example + ":amd64": false, example + ":arm64": true, example + ":1": true, "other.com/app:s390x": true} {
+		if _, err := w.registry.Digest(t.Context(), named(t, name)); (err == nil) != there {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if len(w.notes.warnings) != 1 || !strings.Contains(w.notes.warnings[0], "the tag stays") {
+		t.Errorf("warnings %v", w.notes.warnings)
+	}
+}
+
+// A list that was changed while it was pushed is not purged, nor are the changes lost.
+func TestPushWhileChanged(t *testing.T) {
+	w, builder := built(t), newMemory()
+	builder.image(t, "plain:s390x", MediaTypeDockerManifest, "linux/s390x")
+	w.daemon.holds(t, builder, "plain:s390x", "plain:s390x")
+	if _, err := w.create(t, creation(t, example+":1", "plain:s390x")); err != nil {
+		t.Fatal(err)
+	}
+	before := w.lists[example+":1"]
+	pushed, err := w.push(t, example+":1", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	amended := before.With(Entry{Ref: named(t, example+":amd64"), Source: named(t, example+":amd64"),
+		Descriptor: ocispec.Descriptor{Digest: digest.FromString("x"), Platform: &ocispec.Platform{OS: "linux", Architecture: "amd64"}}})
+	if got, want := summary(amended.settled(before, pushed.List)), "plain:s390x linux/s390x; example.com/app:amd64 linux/amd64"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	annotated, err := amended.Annotate(0, Annotation{Platform: ocispec.Platform{Variant: "z"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := summary(annotated.settled(before, pushed.List)), "plain:s390x linux/s390x/z pending; example.com/app:amd64 linux/amd64"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if amended.equal(before) || !before.equal(before) {
+		t.Error("equal")
+	}
+}
+
+func TestAssembleRefusesDuplicates(t *testing.T) {
+	w := built(t)
+	w.registry.image(t, example+":again", MediaTypeDockerManifest, "linux/arm64", "again")
+	c := creation(t, example+":1", example+":arm64", example+":again")
+	if _, err := Assemble(t.Context(), w.registry, w.daemon, w.notes, c); !errdefs.IsFailedPrecondition(err) ||
+		!strings.Contains(err.Error(), "example.com/app:arm64 and example.com/app:again are both for linux/arm64") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := w.create(t, c); err != nil || len(w.notes.warnings) != 1 {
+		t.Errorf("create: %v, %v", err, w.notes.warnings)
+	}
+}
+
+func TestRequire(t *testing.T) {
+	w := built(t)
+	c := creation(t, example+":1", example+":arm64")
+	c.Require = []Platform{{ocispec.Platform{OS: "linux", Architecture: "arm64"}}, {ocispec.Platform{OS: "linux", Architecture: "s390x"}}}
+	if _, err := w.create(t, c); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "no image for linux/s390x") || len(w.lists) > 0 {
+		t.Errorf("got %v, %v", err, w.lists)
+	}
+}
+
+func TestDropAndAnnotateLocal(t *testing.T) {
+	w := newWorld()
+	w.index(t)
+	if _, err := w.create(t, creation(t, example+":1", example+":index")); err != nil {
+		t.Fatal(err)
+	}
+	name := listName(t, example+":1")
+	err := AnnotateLocal(t.Context(), w.lists, name, example+":index", Annotation{Platform: ocispec.Platform{Variant: "v8"}})
+	if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "@sha256:") {
+		t.Errorf("annotating several entries at once: %v", err)
+	}
+	if err := DropLocal(t.Context(), w.lists, name, []string{"linux/amd64"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := summary(w.lists[example+":1"]), "example.com/app:index linux/arm64; example.com/app:index unknown/unknown attestation"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if err := DropLocal(t.Context(), w.lists, name, []string{"linux/arm64"}); !errdefs.IsFailedPrecondition(err) {
+		t.Errorf("dropping all: %v", err)
+	}
+	if err := DropLocal(t.Context(), w.lists, name, []string{"linux/s390x"}); !errdefs.IsNotFound(err) {
+		t.Errorf("dropping what is not there: %v", err)
+	}
+	absent := listName(t, example+":absent")
+	if err := AnnotateLocal(t.Context(), w.lists, absent, "a", Annotation{}); !errdefs.IsNotFound(err) {
+		t.Errorf("absent list: %v", err)
+	}
+}
+
+func TestTagIsAllOrNothing(t *testing.T) {
+	w := built(t)
+	for _, name := range []string{example + ":1", example + ":3"} {
+		if _, err := w.create(t, creation(t, name, example+":amd64")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	targets := []reference.NamedTagged{listName(t, example+":2"), listName(t, example+":3")}
+	if err := Tag(t.Context(), w.lists, w.daemon, named(t, example+":1"), targets); !errdefs.IsAlreadyExists(err) {
+		t.Errorf("got %v", err)
+	}
+	if _, ok := w.lists[example+":2"]; ok {
+		t.Error("half of the names were given")
+	}
+	if err := Tag(t.Context(), w.lists, w.daemon, named(t, example+":1"), targets[:1]); err != nil || w.lists[example+":2"].Name.String() != example+":2" {
+		t.Errorf("got %v", err)
+	}
+	if err := Tag(t.Context(), w.lists, w.daemon, named(t, "absent"), targets[:1]); !errdefs.IsNotFound(err) {
+		t.Errorf("got %v", err)
+	}
+}
