@@ -1,0 +1,185 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
+)
+
+// runTimeout is far above what a command takes on a loaded machine.
+const runTimeout = 2 * time.Minute
+
+// Env is a person's environment: an empty home, a docker configuration folder
+// with the plugin in it, and nothing else of the machine but PATH.
+type Env struct {
+	Home   string
+	Config string // DOCKER_CONFIG
+	Dir    string // working directory
+	vars   map[string]string
+}
+
+// Result is what a command left.
+type Result struct {
+	Stdout, Stderr string
+	Code           int // -1: ended by a signal
+}
+
+// NewEnv makes an environment whose DOCKER_HOST is a socket nobody listens on.
+func NewEnv(t testing.TB) *Env {
+	t.Helper()
+	home := t.TempDir()
+	e := &Env{Home: home, Config: filepath.Join(home, ".docker"), Dir: t.TempDir(), vars: map[string]string{}}
+	if err := os.MkdirAll(filepath.Join(e.Config, "cli-plugins"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	plugin, err := Plugin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.installPlugin(t, "docker-multiarch", plugin)
+	for _, name := range []string{"PATH", "TMPDIR", "GORACE", "GOCOVERDIR"} {
+		if value, ok := os.LookupEnv(name); ok {
+			e.Set(name, value)
+		}
+	}
+	e.Set("HOME", home)
+	e.Set("DOCKER_CONFIG", e.Config)
+	e.Set("DOCKER_HOST", "unix://"+filepath.Join(home, "no-daemon.sock"))
+	e.Set("LANG", "C.UTF-8")
+	return e
+}
+
+// Set sets a variable; Unset removes it.
+func (e *Env) Set(name, value string) { e.vars[name] = value }
+
+// Unset removes a variable.
+func (e *Env) Unset(name string) { delete(e.vars, name) }
+
+// UseDaemon points DOCKER_HOST at d.
+func (e *Env) UseDaemon(d *servers.Daemon) { e.Set("DOCKER_HOST", d.Host) }
+
+// UseBuildx makes `docker buildx` available.
+func (e *Env) UseBuildx(t testing.TB) {
+	t.Helper()
+	tools, err := servers.FindTools()
+	if err != nil {
+		t.Fatal(err)
+	}
+	buildx, err := tools.Built("docker-buildx")
+	require(t, "buildx", err)
+	e.installPlugin(t, "docker-buildx", buildx)
+}
+
+func (e *Env) installPlugin(t testing.TB, name, target string) {
+	t.Helper()
+	if err := os.Symlink(target, filepath.Join(e.Config, "cli-plugins", name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Login writes credentials for host into the configuration, as docker login does.
+func (e *Env) Login(t testing.TB, host, user, password string) {
+	t.Helper()
+	file := filepath.Join(e.Config, "config.json")
+	config := map[string]any{}
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(data, &config)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	auths, _ := config["auths"].(map[string]any)
+	if auths == nil {
+		auths = map[string]any{}
+	}
+	auths[host] = map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(user + ":" + password))}
+	config["auths"] = auths
+	if data, err = json.Marshal(config); err == nil {
+		err = os.WriteFile(file, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Command prepares a command in the environment, for tests that talk to it while
+// it runs; it is killed when ctx ends.
+func (e *Env) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = e.Dir
+	cmd.Env = make([]string, 0, len(e.vars))
+	for k, v := range e.vars {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	return cmd
+}
+
+// Run runs a command to its end, whatever its exit code.
+func Run(t testing.TB, e *Env, name string, args ...string) Result {
+	t.Helper()
+	return RunInput(t, e, nil, name, args...)
+}
+
+// RunInput is Run with a standard input.
+func RunInput(t testing.TB, e *Env, stdin io.Reader, name string, args ...string) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), runTimeout)
+	defer cancel()
+	cmd := e.Command(ctx, name, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		t.Fatalf("%s: %v\n%s%s", commandLine(name, args), ctx.Err(), &stdout, &stderr)
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return Result{Stdout: stdout.String(), Stderr: stderr.String(), Code: cmd.ProcessState.ExitCode()}
+}
+
+// MustRun is Run of a command that has to succeed; it returns stdout.
+func MustRun(t testing.TB, e *Env, name string, args ...string) string {
+	t.Helper()
+	r := Run(t, e, name, args...)
+	if r.Code != 0 {
+		t.Fatalf("%s: exit code %d\n%s%s", commandLine(name, args), r.Code, r.Stdout, r.Stderr)
+	}
+	return r.Stdout
+}
+
+// MustFail is Run of a command that has to fail with code, and to say on stderr
+// everything in words.
+func MustFail(t testing.TB, e *Env, code int, words []string, name string, args ...string) Result {
+	t.Helper()
+	r := Run(t, e, name, args...)
+	if r.Code != code {
+		t.Errorf("%s: exit code %d, not %d", commandLine(name, args), r.Code, code)
+	}
+	for _, word := range words {
+		if !strings.Contains(r.Stderr, word) {
+			t.Errorf("%s: stderr does not say %q", commandLine(name, args), word)
+		}
+	}
+	if t.Failed() {
+		t.Logf("stdout:\n%s\nstderr:\n%s", r.Stdout, r.Stderr)
+	}
+	return r
+}
+
+func commandLine(name string, args []string) string {
+	return strings.Join(append([]string{name}, args...), " ")
+}

@@ -1,0 +1,134 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
+)
+
+// Short names for the tests.
+const (
+	V3          = servers.V3
+	V28         = servers.V28
+	GraphDriver = servers.GraphDriver
+	Containerd  = servers.Containerd
+)
+
+// RegistryOptions are those of a registry that one test has for itself.
+type RegistryOptions struct {
+	Kind           servers.RegistryKind // "" is V3
+	User, Password string
+	TLS            bool
+}
+
+type registryResult func() (*servers.Registry, error)
+
+var sharedRegistries = map[servers.RegistryKind]registryResult{
+	V3:  sync.OnceValues(func() (*servers.Registry, error) { return startRegistry(RegistryOptions{Kind: V3}) }),
+	V28: sync.OnceValues(func() (*servers.Registry, error) { return startRegistry(RegistryOptions{Kind: V28}) }),
+}
+
+// Registry is the registry that all tests share.
+func Registry(t testing.TB, kind servers.RegistryKind) *servers.Registry {
+	t.Helper()
+	r, err := sharedRegistries[kind]()
+	require(t, string(kind), err)
+	return r
+}
+
+// NewRegistry starts a registry for this test alone, whose requests can be
+// counted, and stops it at the test's end.
+func NewRegistry(t testing.TB, o RegistryOptions) *servers.Registry {
+	t.Helper()
+	if o.Kind == "" {
+		o.Kind = V3
+	}
+	r, err := startRegistry(o)
+	require(t, string(o.Kind), err)
+	t.Cleanup(func() {
+		if err := r.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func startRegistry(o RegistryOptions) (r *servers.Registry, err error) {
+	options := servers.RegistryOptions{Kind: o.Kind, User: o.User, Password: o.Password, TLS: o.TLS}
+	if options.Tools, err = servers.FindTools(); err != nil {
+		return nil, err
+	}
+	if o.Kind != V28 {
+		if options.Program, err = registryProgram(); err != nil {
+			return nil, err
+		}
+	}
+	err = shared.start(func(dir string) (string, func() error, error) {
+		if r, err = servers.StartRegistry(context.Background(), dir, options); err != nil {
+			return "", nil, err
+		}
+		return fmt.Sprintf("registry %s (%s)", r.Kind, r.Version), r.Stop, nil
+	})
+	return r, err
+}
+
+type daemonResult func() (*servers.Daemon, error)
+
+var sharedDaemons = map[servers.Store]daemonResult{
+	GraphDriver: sync.OnceValues(func() (*servers.Daemon, error) { return startDaemon(GraphDriver, nil) }),
+	Containerd:  sync.OnceValues(func() (*servers.Daemon, error) { return startDaemon(Containerd, nil) }),
+}
+
+// Daemon is the daemon that all tests share. Names of images in it start with
+// Repo or another name that no other test uses.
+func Daemon(t testing.TB, store servers.Store) *servers.Daemon {
+	t.Helper()
+	d, err := sharedDaemons[store]()
+	require(t, "daemon with "+string(store), err)
+	return d
+}
+
+// NewDaemon starts a daemon for this test alone, which the test may stop itself.
+func NewDaemon(t testing.TB, store servers.Store, insecureRegistries ...string) *servers.Daemon {
+	t.Helper()
+	d, err := startDaemon(store, insecureRegistries)
+	require(t, "daemon with "+string(store), err)
+	t.Cleanup(func() {
+		if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+func startDaemon(store servers.Store, insecure []string) (d *servers.Daemon, err error) {
+	options := servers.DaemonOptions{Store: store, InsecureRegistries: insecure}
+	if options.Tools, err = servers.FindTools(); err != nil {
+		return nil, err
+	}
+	err = shared.start(func(dir string) (string, func() error, error) {
+		if d, err = servers.StartDaemon(context.Background(), dir, options); err != nil {
+			return "", nil, err
+		}
+		return fmt.Sprintf("daemon with %s (Docker %s, %s)", d.Store, d.Version, d.Driver), d.Stop, nil
+	})
+	return d, err
+}
+
+// Repo is a repository name that belongs to this test.
+func Repo(t testing.TB) string {
+	clean := func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '/':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return -1
+	}
+	return strings.Trim(strings.Map(clean, t.Name()), "/")
+}

@@ -1,0 +1,179 @@
+// Package images makes image content for the tests and the demo: manifests,
+// configs, layers and indexes of any platform, without a base image, a builder
+// or a daemon. The same Spec gives the same bytes; another seed gives other
+// content. How the content gets into a registry or a daemon is not its matter:
+// package wire puts it into registries, Archive into files for docker load.
+package images
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Media types of Docker's own manifests.
+const (
+	DockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
+	DockerList         = "application/vnd.docker.distribution.manifest.list.v2+json"
+	DockerConfig       = "application/vnd.docker.container.image.v1+json"
+	DockerLayer        = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+	DockerForeignLayer = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+)
+
+// Format selects the media types of an image or index.
+type Format int
+
+// The two families of media types.
+const (
+	Docker Format = iota
+	OCI
+)
+
+// Spec describes an image to make. The zero value but for Seed and Platform is
+// a small Docker image of one layer.
+type Spec struct {
+	Seed      string           // content and digests are unique for it
+	Platform  ocispec.Platform // goes into config and descriptor as given
+	Format    Format
+	Layers    int               // 0 means 1
+	LayerSize int               // bytes of incompressible data in each layer, 0 means a few
+	Foreign   []string          // URLs of a base layer that is stored nowhere
+	Files     map[string]string // text files in the first layer, by path
+	Labels    map[string]string
+}
+
+// Blob is a config or a layer.
+type Blob struct {
+	Descriptor ocispec.Descriptor
+	Data       []byte // nil for a foreign layer
+}
+
+// Manifest is an image, an attestation or an index with everything below it.
+type Manifest struct {
+	Descriptor ocispec.Descriptor // as an index would name it
+	Raw        []byte
+	Blobs      []Blob     // config first, then layers; none in an index
+	Children   []Manifest // of an index
+}
+
+// Digest is the digest of the manifest's own bytes.
+func (m Manifest) Digest() digest.Digest { return m.Descriptor.Digest }
+
+// ID is the config's digest: the image ID in a daemon with a graph-driver store.
+func (m Manifest) ID() digest.Digest { return m.Blobs[0].Descriptor.Digest }
+
+// Image makes the image that s describes.
+func Image(s Spec) Manifest {
+	types := mediaTypes[s.Format]
+	config := ocispec.Image{Platform: s.Platform}
+	config.Config.Labels = s.Labels
+	config.RootFS.Type = "layers"
+	var layers []Blob
+	if len(s.Foreign) > 0 {
+		blob, diffID := layer(s.Seed+"/foreign", types.foreign, 0, nil)
+		blob.Data, blob.Descriptor.URLs = nil, s.Foreign
+		layers = append(layers, blob)
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, diffID)
+	}
+	files := s.Files
+	for i := range max(s.Layers, 1) {
+		blob, diffID := layer(fmt.Sprintf("%s/%d", s.Seed, i), types.layer, s.LayerSize, files)
+		layers = append(layers, blob)
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, diffID)
+		files = nil
+	}
+	for i := range layers {
+		config.History = append(config.History, ocispec.History{CreatedBy: fmt.Sprintf("layer %d of %s", i, s.Seed)})
+	}
+	blobs := append([]Blob{newBlob(types.config, encode(config))}, layers...)
+	return newImage(types.manifest, blobs, &s.Platform)
+}
+
+type types struct{ manifest, index, config, layer, foreign string }
+
+var mediaTypes = map[Format]types{
+	Docker: {DockerManifest, DockerList, DockerConfig, DockerLayer, DockerForeignLayer},
+	OCI: {
+		ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageConfig,
+		ocispec.MediaTypeImageLayerGzip, ocispec.MediaTypeImageLayerNonDistributableGzip, //nolint:staticcheck // deprecated, still met
+	},
+}
+
+func newImage(mediaType string, blobs []Blob, platform *ocispec.Platform) Manifest {
+	layers := make([]ocispec.Descriptor, 0, len(blobs)-1)
+	for _, b := range blobs[1:] {
+		layers = append(layers, b.Descriptor)
+	}
+	raw := encode(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: mediaType,
+		Config:    blobs[0].Descriptor,
+		Layers:    layers,
+	})
+	descriptor := newBlob(mediaType, raw).Descriptor
+	descriptor.Platform = platform
+	return Manifest{Descriptor: descriptor, Raw: raw, Blobs: blobs}
+}
+
+// layer is a gzipped tar with one file that no other seed has, and files.
+func layer(seed, mediaType string, size int, files map[string]string) (Blob, digest.Digest) {
+	archive := layerTar(seed, size, files)
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	must(zip.Write(archive))
+	check(zip.Close())
+	return newBlob(mediaType, packed.Bytes()), digest.FromBytes(archive)
+}
+
+func newBlob(mediaType string, data []byte) Blob {
+	return Blob{Descriptor: ocispec.Descriptor{
+		MediaType: mediaType, Digest: digest.FromBytes(data), Size: int64(len(data)),
+	}, Data: data}
+}
+
+func layerTar(seed string, size int, files map[string]string) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, path := range sortedKeys(files) {
+		addFile(w, path, []byte(files[path]))
+	}
+	sum := sha256.Sum256([]byte(seed))
+	addFile(w, fmt.Sprintf("content-%x", sum[:4]), noise(sum, max(size, len(sum))))
+	check(w.Close())
+	return b.Bytes()
+}
+
+// noise is n bytes that do not compress, the same for the same seed.
+func noise(seed [32]byte, n int) []byte {
+	p := make([]byte, n)
+	must(rand.NewChaCha8(seed).Read(p))
+	return p
+}
+
+func addFile(w *tar.Writer, path string, data []byte) {
+	check(w.WriteHeader(&tar.Header{Name: path, Mode: 0o755, Size: int64(len(data)), Format: tar.FormatUSTAR}))
+	must(w.Write(data))
+}
+
+func encode(v any) []byte {
+	p, err := json.Marshal(v)
+	check(err)
+	return p
+}
+
+// check stops at what cannot fail: writing well-formed values to memory.
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func must[T any](_ T, err error) { check(err) }

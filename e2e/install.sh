@@ -1,0 +1,85 @@
+#!/bin/bash
+# Brings what the end-to-end tests start into a cache folder, without changing
+# the machine: Debian packages are unpacked there, not installed, so no service
+# is started and the docker command on PATH stays what it is.
+#
+#   e2e/install.sh [FOLDER]     FOLDER: default .cache of the project
+#
+#   FOLDER/debian/...    dockerd (graph-driver store), containerd, runc, docker-registry
+#   FOLDER/bin/...       dockerd (containerd store) and buildx, built from their modules
+#
+# What cannot be had (no apt, no Linux) is told on stderr; the tests that need it
+# are then skipped, or fail with CI=true.
+set -euo pipefail
+
+dockerd_version=v2.0.0-beta.24
+buildx_version=v0.38.2
+packages=(docker.io docker-registry containerd runc tini libdevmapper1.02.1 libseccomp2)
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cache=$(mkdir -p "${1:-$root/.cache}" && cd "${1:-$root/.cache}" && pwd)
+
+say() { echo "install: $*" >&2; }
+
+# debian DIR: download the packages and unpack them into DIR. The package lists
+# are kept in a folder of our own, so that no root is needed.
+debian() {
+	local dir=$1 work
+	work=$(mktemp -d "$cache/apt.XXXXXX")
+	mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/debs" "$work/root"
+	local options=(-qq -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work" -o Debug::NoLocking=1
+		-o APT::Sandbox::User= -o Acquire::Languages=none -o Acquire::Retries=3)
+	apt-get "${options[@]}" update
+	(cd "$work/debs" && apt-get "${options[@]}" download "${packages[@]}")
+	local deb
+	for deb in "$work"/debs/*.deb; do
+		dpkg-deb -x "$deb" "$work/root"
+	done
+	rm -rf "$dir"
+	mv "$work/root" "$dir"
+	rm -rf "$work"
+}
+
+# module NAME VERSION PACKAGE [FLAGS...]: build a program of a module, unless
+# the cache has that version.
+module() {
+	local name=$1 version=$2 package=$3
+	shift 3
+	if [[ -x $cache/bin/$name-$version ]]; then
+		return
+	fi
+	say "building $name $version"
+	local work
+	work=$(mktemp -d "$cache/go.XXXXXX")
+	CGO_ENABLED=0 GOBIN=$work GOFLAGS=-trimpath go install "$@" "$package@$version"
+	mkdir -p "$cache/bin"
+	mv "$work/$name" "$cache/bin/$name-$version"
+	rm -rf "$work"
+}
+
+if [[ $(uname -s) != Linux ]]; then
+	say "daemons run on Linux only: tests that need one will be skipped"
+	exit 0
+fi
+
+# The Debian packages come over the network while the modules are compiled.
+fetch=
+if [[ -e $cache/debian/usr/sbin/dockerd ]]; then
+	:
+elif command -v apt-get dpkg-deb >/dev/null; then
+	say "downloading ${packages[*]}"
+	debian "$cache/debian" &
+	fetch=$!
+else
+	say "no apt-get here: tests that need Debian's daemon, containerd or registry will be skipped"
+fi
+module dockerd $dockerd_version github.com/moby/moby/v2/cmd/dockerd \
+	-tags "exclude_graphdriver_btrfs no_systemd" \
+	-ldflags "-s -w -X github.com/moby/moby/v2/dockerversion.Version=$dockerd_version"
+module buildx $buildx_version github.com/docker/buildx/cmd/buildx -ldflags "-s -w"
+if [[ -n $fetch ]] && ! wait "$fetch"; then
+	say "the Debian packages could not be had"
+	exit 1
+fi
+ln -sf "dockerd-$dockerd_version" "$cache/bin/dockerd"
+ln -sf "buildx-$buildx_version" "$cache/bin/docker-buildx"

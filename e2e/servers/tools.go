@@ -1,0 +1,121 @@
+package servers
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// ErrUnavailable says that a server cannot be had on this machine.
+var ErrUnavailable = errors.New("cannot be had here")
+
+// Tools are the programs that install.sh brought into its cache folder.
+type Tools struct{ Dir string }
+
+// Root is the project's folder: the nearest one above the working directory that
+// has e2e/go.mod in it.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "e2e", "go.mod")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("the project's folder is not above the working directory")
+		}
+		dir = parent
+	}
+}
+
+// FindTools returns the tools in TEST_TOOLS, or else in .cache of the project.
+func FindTools() (Tools, error) {
+	if dir := os.Getenv("TEST_TOOLS"); dir != "" {
+		return Tools{dir}, nil
+	}
+	root, err := Root()
+	return Tools{filepath.Join(root, ".cache")}, err
+}
+
+// Built is the path of a program that was built from a Go module.
+func (t Tools) Built(name string) (string, error) {
+	return t.executable(filepath.Join(t.Dir, "bin", name))
+}
+
+// debian is a command for a program of an unpacked Debian package, which finds
+// its libraries and the programs it starts in the same folder.
+func (t Tools) debian(path string, args ...string) (*exec.Cmd, error) {
+	program, err := t.executable(filepath.Join(t.Dir, "debian", path))
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(program, args...)
+	libraries := t.debianFolders("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*")
+	cmd.Env = append(t.environment(), "LD_LIBRARY_PATH="+libraries)
+	return cmd, nil
+}
+
+// environment has the unpacked Debian programs first on PATH, and no proxy:
+// every address is on this machine.
+func (t Tools) environment() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		if name != "PATH" && !strings.HasSuffix(strings.ToUpper(name), "_PROXY") && !strings.HasPrefix(name, "DOCKER_") {
+			env = append(env, kv)
+		}
+	}
+	path := t.debianFolders("usr/sbin", "usr/bin", "sbin", "bin")
+	return append(env, "PATH="+path+":"+os.Getenv("PATH"))
+}
+
+func (t Tools) debianFolders(patterns ...string) string {
+	var found []string
+	for _, pattern := range patterns {
+		dirs, err := filepath.Glob(filepath.Join(t.Dir, "debian", pattern))
+		if err == nil {
+			found = append(found, dirs...)
+		}
+	}
+	return strings.Join(found, ":")
+}
+
+func (t Tools) executable(path string) (string, error) {
+	if _, err := exec.LookPath(path); err != nil {
+		return "", fmt.Errorf("%s: %w; `make test-tools` installs it", path, ErrUnavailable)
+	}
+	return path, nil
+}
+
+// daemonsPossible tells why no daemon can run here, if so.
+func daemonsPossible() error {
+	switch {
+	case runtime.GOOS != "linux":
+		return fmt.Errorf("a daemon on %s: %w", runtime.GOOS, ErrUnavailable)
+	case os.Geteuid() != 0:
+		return fmt.Errorf("a daemon without root: %w", ErrUnavailable)
+	}
+	return nil
+}
+
+// Build compiles a package, given relative to the project's folder, to file.
+func Build(file, pkg string, flags ...string) error {
+	root, err := Root()
+	if err != nil {
+		return err
+	}
+	args := append(append([]string{"build", "-o", file}, flags...), ".")
+	cmd := exec.Command("go", args...)
+	cmd.Dir = filepath.Join(root, pkg)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", pkg, err, out)
+	}
+	return nil
+}
