@@ -10,9 +10,12 @@ import (
 	"github.com/docker/cli/cli-plugins/metadata"
 	"github.com/docker/cli/cli-plugins/plugin"
 	"github.com/docker/cli/cli/command"
+	"github.com/docker/cli/cli/debug"
+	"go.opentelemetry.io/otel"
 )
 
 func main() {
+	otel.SetErrorHandler(debug.OTELErrorHandler) // heard of with --debug alone
 	os.Args = commands.PluginArgs(os.Args)
 	cli, err := command.NewDockerCli()
 	if err != nil {

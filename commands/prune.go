@@ -3,6 +3,8 @@ package commands
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
@@ -63,4 +65,42 @@ func runPrune(ctx context.Context, dockerCLI command.Cli, opts pruneOptions) err
 		_, _ = fmt.Fprintln(dockerCLI.Out(), display.ListName(s))
 	}
 	return err
+}
+
+// untilLayouts are the forms of a point in time that docker's until filters take.
+var untilLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02T15", "2006-01-02Z07:00", "2006-01-02"}
+
+// parseUntil returns the time that the filters name: a date, seconds since 1970, or a duration before now.
+// It is zero without a filter.
+func parseUntil(filters []string, now time.Time) (time.Time, error) {
+	var until time.Time
+	for _, f := range filters {
+		key, value, _ := strings.Cut(f, "=")
+		if key != "until" {
+			return until, invalid("unknown filter %q: only until=TIMESTAMP is known", f)
+		}
+		if !until.IsZero() {
+			return until, invalid("more than one until filter specified")
+		}
+		var err error
+		if until, err = parseTime(value, now); err != nil {
+			return until, err
+		}
+	}
+	return until, nil
+}
+
+func parseTime(value string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(value); err == nil {
+		return now.Add(-d), nil
+	}
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil && seconds > 0 {
+		return time.Unix(seconds, 0), nil
+	}
+	for _, layout := range untilLayouts {
+		if t, err := time.ParseInLocation(layout, value, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, invalid("until=%s is neither a duration (24h), a date (2006-01-02, RFC 3339) nor seconds since 1970", value)
 }

@@ -25,9 +25,19 @@ type tools struct {
 	daemon      *daemon.Daemon
 }
 
+// newTools returns the tools; with quiet they draw no progress and keep to warnings.
 func newTools(cli command.Cli, quiet bool) tools {
-	t := tools{cli: cli, notes: display.NewNotes(cli.Err(), quiet), credentials: credentials.New(cli.ConfigFile)}
-	return t
+	progress := cli.Err()
+	if quiet {
+		progress = nil
+	}
+	known := credentials.New(cli.ConfigFile)
+	return tools{
+		cli:         cli,
+		notes:       display.NewNotes(cli.Err(), quiet),
+		credentials: known,
+		daemon:      daemon.New(daemon.FromCLI(cli), known.Header, progress),
+	}
 }
 
 // localLists returns the store of local lists.

@@ -1,0 +1,77 @@
+// Command generate writes the reference pages and man pages of 'docker multiarch' from its commands, into
+// the folder that is its argument.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/commands"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fatal(fmt.Errorf("usage: generate FOLDER"))
+	}
+	if err := generate(os.Args[1]); err != nil {
+		fatal(err)
+	}
+}
+
+func fatal(err error) {
+	_, _ = fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// generate writes reference/*.md and man/*.1 under dir.
+func generate(dir string) error {
+	cli, err := command.NewDockerCli()
+	if err != nil {
+		return err
+	}
+	root := commands.NewRootCommand(cli)
+	docker := &cobra.Command{Use: "docker", DisableAutoGenTag: true}
+	docker.AddCommand(root)
+	plain(root)
+
+	reference, man := filepath.Join(dir, "reference"), filepath.Join(dir, "man")
+	for _, d := range []string{reference, man} {
+		if err := os.RemoveAll(d); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := doc.GenMarkdownTreeCustom(root, reference, func(string) string { return "" }, link); err != nil {
+		return err
+	}
+	header := &doc.GenManHeader{Title: "DOCKER-MULTIARCH", Section: "1", Source: "docker-multiarch", Manual: "Docker User Manuals"}
+	header.Date = &revised
+	return doc.GenManTree(root, header, man)
+}
+
+// revised is the month that man pages carry, so that they do not change with the day they are made.
+var revised = time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)
+
+// link leads to docker's own page for the parent of our commands.
+func link(page string) string {
+	if page == "docker.md" {
+		return "https://docs.docker.com/reference/cli/docker/"
+	}
+	return page
+}
+
+// plain takes out of the pages what depends on the day they are made.
+func plain(cmd *cobra.Command) {
+	cmd.DisableAutoGenTag = true
+	cmd.DisableFlagsInUseLine = true
+	for _, c := range cmd.Commands() {
+		plain(c)
+	}
+}
