@@ -1,0 +1,81 @@
+# docker-multiarch: `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+
+MODULE := github.com/docker-multiarch/docker-multiarch
+CACHE  := $(CURDIR)/.cache
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION)
+
+# What the binary says of itself comes from the commit, so that a commit gives
+# the same bytes wherever and whenever it is built.
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo v0.0.0-$(COMMIT))
+EPOCH   := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+DATE    ?= $(shell date -u -d @$(EPOCH) +%FT%TZ 2>/dev/null || date -u -r $(EPOCH) +%FT%TZ)
+LDFLAGS := -s -w -X $(MODULE)/commands.Version=$(VERSION) -X $(MODULE)/commands.Commit=$(COMMIT) -X $(MODULE)/commands.Date=$(DATE)
+GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+
+# An empty DOCKER_CONFIG counts as unset.
+PLUGINS := $(or $(DOCKER_CONFIG),$(HOME)/.docker)/cli-plugins
+
+.PHONY: build
+build: ## compile the plugin to bin/docker-multiarch
+	$(GOBUILD) -o bin/docker-multiarch ./cli-plugin
+
+.PHONY: install
+install: build ## put the plugin into $DOCKER_CONFIG/cli-plugins or ~/.docker/cli-plugins
+	mkdir -p '$(PLUGINS)'
+	install -m 755 bin/docker-multiarch '$(PLUGINS)/docker-multiarch'
+
+.PHONY: demo
+demo: install ## publish two images under one name, step by step, with a throwaway registry
+	@cd e2e && go run ./demo
+
+.PHONY: test-tools
+test-tools: ## bring the daemons, the registry and buildx that the tests start into .cache
+	e2e/install.sh '$(CACHE)'
+
+# A package that takes longer than its timeout hangs.
+.PHONY: test
+test: build test-tools ## run all tests, with race detection, against real registries and daemons
+	cd e2e && go build -o '$(CACHE)/bin/report' ./report
+	{ failed=0; \
+	  go test -race -json -timeout 10m ./... || failed=1; \
+	  (cd e2e && go test -race -json -timeout 15m ./...) || failed=1; \
+	  exit $$failed; } | '$(CACHE)/bin/report'
+
+$(GOLANGCI):
+	mkdir -p '$(CACHE)/golangci'
+	GOBIN='$(CACHE)/golangci' go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mkdir -p '$(@D)' && mv '$(CACHE)/golangci/golangci-lint' '$@'
+
+.PHONY: lint
+lint: $(GOLANGCI) ## look for mistakes and for what DESIGN.md forbids
+	'$(GOLANGCI)' run ./...
+	cd e2e && '$(GOLANGCI)' run ./...
+
+OSES  := linux darwin windows
+ARCHS := amd64 arm64 arm s390x ppc64le riscv64
+KNOWN := $(shell go tool dist list 2>/dev/null)
+CROSS := $(filter $(KNOWN),$(foreach os,$(OSES),$(foreach arch,$(ARCHS),$(os)/$(arch))))
+
+.PHONY: cross
+cross: $(addprefix cross-,$(subst /,-,$(CROSS))) ## compile for all platforms to dist/, with checksums
+	cd dist && sha256sum docker-multiarch-* > SHA256SUMS
+
+cross-%:
+	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) \
+	  $(GOBUILD) -o dist/docker-multiarch-$*$(if $(filter windows-%,$*),.exe) ./cli-plugin
+
+.PHONY: clean
+clean: ## remove what was compiled; .cache, with the test tools, stays
+	rm -rf bin dist
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target what; do \
+	  printf '  %-12s %s\n' "$$target" "$$what"; done

@@ -1,0 +1,141 @@
+// Command report reads what `go test -json` writes, shows packages as they end
+// and the output of what failed, and closes with a summary: how many tests, which
+// were skipped and why, which servers took part. Its exit code is 1 when anything
+// failed, was skipped while CI=true, or when no test ran at all.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+)
+
+// event is a line of test2json; see `go doc test2json`.
+type event struct {
+	Action     string
+	Package    string
+	ImportPath string
+	Test       string
+	Output     string
+	Elapsed    float64
+}
+
+type key struct{ pkg, test string }
+
+// report is what is known so far.
+type report struct {
+	out          io.Writer
+	output       map[key][]string
+	passed       int
+	failed       []key
+	skipped      map[key]string
+	participants map[string]bool
+}
+
+func main() {
+	r := &report{
+		out: os.Stdout, output: map[key][]string{},
+		skipped: map[key]string{}, participants: map[string]bool{},
+	}
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			fmt.Fprintln(r.out, lines.Text())
+			continue
+		}
+		r.add(e)
+	}
+	if err := lines.Err(); err != nil {
+		fmt.Fprintln(os.Stderr, "report:", err)
+		os.Exit(1)
+	}
+	if !r.summary(os.Getenv("CI") == "true") {
+		os.Exit(1)
+	}
+}
+
+func (r *report) add(e event) {
+	k := key{e.Package, e.Test}
+	switch e.Action {
+	case "output", "build-output":
+		if e.Action == "build-output" {
+			k = key{pkg: e.ImportPath}
+		}
+		r.output[k] = append(r.output[k], e.Output)
+		r.notice(e)
+	case "build-fail":
+		r.show(key{pkg: e.ImportPath})
+	case "pass", "skip", "fail":
+		r.end(k, e)
+		delete(r.output, k)
+	}
+}
+
+// notice collects who took part; package harness prints it.
+func (r *report) notice(e event) {
+	for _, prefix := range []string{"participant: ", "absent: "} {
+		if e.Test == "" && strings.HasPrefix(e.Output, prefix) {
+			r.participants[strings.TrimSpace(e.Output)] = true
+		}
+	}
+}
+
+func (r *report) end(k key, e event) {
+	switch {
+	case k.test == "":
+		if e.Action == "fail" {
+			r.show(k)
+			r.failed = append(r.failed, k)
+		}
+		if e.Action != "skip" {
+			fmt.Fprintf(r.out, "%-4s %s %.1fs\n", e.Action, k.pkg, e.Elapsed)
+		}
+	case e.Action == "pass":
+		r.passed++
+	case e.Action == "skip":
+		r.skipped[k] = reason(r.output[k])
+	default:
+		r.show(k)
+		r.failed = append(r.failed, k)
+	}
+}
+
+func (r *report) show(k key) {
+	for _, line := range r.output[k] {
+		fmt.Fprint(r.out, line)
+	}
+}
+
+// reason is what a skipped test said, without the frame around it.
+func reason(output []string) string {
+	var said []string
+	for _, line := range output {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "===") && !strings.HasPrefix(line, "---") {
+			said = append(said, line)
+		}
+	}
+	return strings.Join(said, " ")
+}
+
+// summary prints the end of the report and tells if all is well.
+func (r *report) summary(ci bool) bool {
+	fmt.Fprintf(r.out, "\n%d tests passed, %d failed, %d skipped\n", r.passed, len(r.failed), len(r.skipped))
+	for _, k := range r.failed {
+		fmt.Fprintln(r.out, "failed:", k.pkg, k.test)
+	}
+	for k, why := range r.skipped {
+		fmt.Fprintln(r.out, "skipped:", k.pkg, k.test, why)
+	}
+	for _, line := range slices.Sorted(maps.Keys(r.participants)) {
+		fmt.Fprintln(r.out, line)
+	}
+	return len(r.failed) == 0 && r.passed > 0 && (!ci || len(r.skipped) == 0)
+}
