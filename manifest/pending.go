@@ -198,7 +198,11 @@ func (s *sender) push(ctx context.Context, local Local, group []Entry, platform 
 		}
 		defer s.unstage(ctx, name)
 	}
-	s.notes.Note("Pushing %s as %s", Familiar(local.Name), Familiar(name))
+	if own {
+		s.notes.Note("Pushing %s", Familiar(name))
+	} else {
+		s.notes.Note("Pushing %s as %s", Familiar(local.Name), Familiar(name))
+	}
 	d, err := s.images.Push(ctx, name, platform)
 	if err != nil {
 		return sent{}, err

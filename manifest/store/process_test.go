@@ -1,0 +1,357 @@
+package store
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	dockerstore "github.com/docker/cli/cli/manifest/store"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// jobs are what this binary does instead of the tests when a test starts it again.
+var jobs = map[string]func(s *Store, arg string) error{
+	"work": func(s *Store, arg string) error { return workers(s, arg) },
+	"loop": loop,
+}
+
+func TestMain(m *testing.M) {
+	if job := jobs[os.Getenv("STORE_JOB")]; job != nil {
+		s := New(os.Getenv("STORE_ROOT"))
+		if os.Getenv("STORE_ASIDE") != "" {
+			s.swap = moveAside
+		}
+		if err := job(s, os.Getenv("STORE_ARG")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// start returns this binary, not yet started, as a process that does a job on the store s.
+func start(t *testing.T, s *Store, aside bool, job, arg string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	// A process under the race detector waits a second before it ends, unless told not to.
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "STORE_JOB="+job, "STORE_ROOT="+s.root, "STORE_ARG="+arg)
+	if aside {
+		cmd.Env = append(cmd.Env, "STORE_ASIDE=1")
+	}
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+const (
+	processes          = 3
+	workersPerProcess  = 4
+	roundsPerWorker    = 17
+	sharedList         = "h.io/shared:1"
+	stateList, perTurn = "h.io/state:1", 4
+)
+
+// TestConcurrentWriters has 96 rounds of create, amend, annotate and remove done on one shared list and
+// on lists of their own, by goroutines of several processes, and expects every one of them done.
+func TestConcurrentWriters(t *testing.T) {
+	for _, aside := range []bool{false, true} {
+		t.Run(fmt.Sprintf("aside=%t", aside), func(t *testing.T) {
+			s := New(t.TempDir())
+			if aside {
+				s.swap = moveAside
+			}
+			var others []*exec.Cmd
+			for i := range processes - 1 {
+				cmd := start(t, s, aside, "work", fmt.Sprint(i))
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				others = append(others, cmd)
+			}
+			if err := workers(s, "here"); err != nil {
+				t.Error(err)
+			}
+			for _, cmd := range others {
+				if err := cmd.Wait(); err != nil {
+					t.Error(err)
+				}
+			}
+			wantWorkDone(t, s)
+		})
+	}
+}
+
+func workers(s *Store, process string) error {
+	errs := make(chan error)
+	for i := range workersPerProcess {
+		go func() { errs <- work(s, fmt.Sprintf("%s-%d", process, i)) }()
+	}
+	var failed error
+	for range workersPerProcess {
+		if err := <-errs; err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// work does its rounds: it adds an entry to the shared list, annotates it, and makes a list of its own,
+// which it removes in every other round.
+func work(s *Store, worker string) error {
+	ctx := context.Background()
+	shared := mustParse(sharedList)
+	for round := range roundsPerWorker {
+		ref := fmt.Sprintf("h.io/%s:%d", worker, round)
+		if err := s.Update(ctx, shared, add(pendingEntry(ref))); err != nil {
+			return err
+		}
+		if err := s.Update(ctx, shared, annotate(ref, "by", worker)); err != nil {
+			return err
+		}
+		own := mustParse(ref)
+		if err := s.Update(ctx, own, add(pendingEntry(ref))); err != nil {
+			return err
+		}
+		if round%2 == 1 {
+			if err := s.Remove(ctx, own); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func wantWorkDone(t *testing.T, s *Store) {
+	t.Helper()
+	total := processes * workersPerProcess * roundsPerWorker
+	list := mustGet(t, s, sharedList)
+	if len(list.Entries) != total {
+		t.Errorf("got %d entries, want %d", len(list.Entries), total)
+	}
+	for _, e := range list.Entries {
+		worker := reference.Path(e.Ref)
+		if e.Descriptor.Annotations["by"] != worker {
+			t.Errorf("the annotation of %s was lost", e.Ref)
+		}
+		round, err := strconv.Atoi(e.Ref.(reference.Tagged).Tag())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Get(e.Ref)
+		if kept := err == nil; kept != (round%2 == 0) || !kept && !errdefs.IsNotFound(err) {
+			t.Errorf("list %s: %v", e.Ref, err)
+		}
+	}
+	for stored, err := range s.All() {
+		if err != nil || strings.HasPrefix(stored.Folder, ".") {
+			t.Errorf("got %+v, %v", stored, err)
+		}
+	}
+}
+
+func mustParse(s string) reference.Named {
+	ref, err := manifest.ParseName(s)
+	if err != nil {
+		panic(err)
+	}
+	return ref
+}
+
+func pendingEntry(ref string) manifest.Entry {
+	return manifest.Entry{Ref: mustParse(ref), Source: mustParse(ref)}
+}
+
+func annotate(ref, key, value string) func(manifest.List) (manifest.List, error) {
+	return func(l manifest.List) (manifest.List, error) {
+		found, err := l.Select(ref)
+		if err != nil {
+			return l, err
+		}
+		return l.Annotate(found[0], manifest.Annotation{Descriptor: map[string]string{key: value}})
+	}
+}
+
+// state returns state k of the list: k modulo perTurn entries, each of which tells k, as does the list.
+func state(k int) manifest.List {
+	told := map[string]string{"k": fmt.Sprint(k)}
+	l := manifest.List{Name: mustParse(stateList), Annotations: told}
+	for i := range k % perTurn {
+		e := pendingEntry(fmt.Sprintf("h.io/state:entry-%d", i))
+		e.Descriptor.Annotations = told
+		l.Entries = append(l.Entries, e)
+	}
+	return l
+}
+
+// stateOf returns the k that the list tells, or an error when it is a mix of states; absent is -1.
+func stateOf(l manifest.List, err error) (int, error) {
+	if errdefs.IsNotFound(err) {
+		return -1, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	k, err := strconv.Atoi(l.Annotations["k"])
+	if err != nil || len(l.Entries) != k%perTurn {
+		return 0, fmt.Errorf("list tells %q and has %d entries (%w)", l.Annotations["k"], len(l.Entries), err)
+	}
+	for _, e := range l.Entries {
+		if e.Descriptor.Annotations["k"] != l.Annotations["k"] {
+			return 0, fmt.Errorf("list of %d has an entry of %q", k, e.Descriptor.Annotations["k"])
+		}
+	}
+	return k, nil
+}
+
+// loop writes one state after the other, from the one after arg on, and says so after each.
+func loop(s *Store, arg string) error {
+	k, err := strconv.Atoi(arg)
+	if err != nil {
+		return err
+	}
+	for {
+		k++
+		err := s.Update(context.Background(), mustParse(stateList), func(manifest.List) (manifest.List, error) { return state(k), nil })
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stdout.WriteString("."); err != nil {
+			return err
+		}
+	}
+}
+
+// TestKill kills a writer at any moment, and expects the state it wrote last or the one it was writing.
+func TestKill(t *testing.T) {
+	const kills = 50
+	for _, aside := range []bool{false, true} {
+		t.Run(fmt.Sprintf("aside=%t", aside), func(t *testing.T) {
+			t.Parallel()
+			s := New(t.TempDir())
+			k := 0
+			for range kills {
+				k = wantStateAfter(t, s, k+killWriter(t, s, aside, k))
+				if t.Failed() {
+					return
+				}
+			}
+			t.Logf("%d states in %d lives", k, kills)
+			mustPut(t, s, "h.io/other:1", image(t, "h.io/other:a"))
+			if err := s.Replace(t.Context(), state(0)); err != nil {
+				t.Fatal(err)
+			}
+			wantNoLeftovers(t, s.root, "h.io_other-1")
+		})
+	}
+}
+
+// killWriter lets a process write states from k on, kills it, and returns how many it has written.
+func killWriter(t *testing.T, s *Store, aside bool, k int) int {
+	t.Helper()
+	cmd := start(t, s, aside, "loop", fmt.Sprint(k))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	written := 0
+	progress := bufio.NewReader(out)
+	for range rand.IntN(4) + 1 {
+		if _, err := progress.ReadByte(); err != nil {
+			t.Fatal(err)
+		}
+		written++
+	}
+	time.AfterFunc(rand.N(4*time.Millisecond), func() { _ = cmd.Process.Kill() })
+	rest, err := io.ReadAll(progress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	return written + len(rest)
+}
+
+// wantStateAfter checks that the list has state k or the next, for docker manifest as well, and returns
+// which.
+func wantStateAfter(t *testing.T, s *Store, k int) int {
+	t.Helper()
+	got, err := stateOf(s.Get(mustParse(stateList)))
+	if err != nil {
+		t.Error(err)
+	}
+	if got == -1 {
+		got = (k + 1) / perTurn * perTurn
+	}
+	if got != k && got != k+1 {
+		t.Errorf("got state %d, want %d or the next", got, k)
+	}
+	images, err := dockerstore.NewStore(s.root).GetList(mustParse(stateList))
+	if err != nil && !errdefs.IsNotFound(err) || len(images) != got%perTurn {
+		t.Errorf("docker reads %d entries of state %d (%v)", len(images), got, err)
+	}
+	return got
+}
+
+// TestReadersMeetWholeLists has readers at work while a writer exchanges and removes the list.
+func TestReadersMeetWholeLists(t *testing.T) {
+	bothWays(t, func(t *testing.T, s *Store) {
+		var readers sync.WaitGroup
+		done := make(chan struct{})
+		for range 3 {
+			readers.Go(func() { readStates(t, s, done) })
+		}
+		for k := range 200 {
+			if err := s.Replace(t.Context(), state(k)); err != nil {
+				t.Error(err)
+			}
+		}
+		close(done)
+		readers.Wait()
+	})
+}
+
+// readStates reads the list until done, by name and by walking, and checks that its states only go on
+// and that it is absent only where a state without entries can have been.
+func readStates(t *testing.T, s *Store, done chan struct{}) {
+	last, reads := 0, 0
+	for ; ; reads++ {
+		select {
+		case <-done:
+			t.Logf("%d reads", reads)
+			return
+		default:
+		}
+		k, err := stateOf(s.Get(mustParse(stateList)))
+		if err != nil {
+			t.Error(err)
+		}
+		if k != -1 && k < last {
+			t.Errorf("read state %d after %d", k, last)
+		}
+		last = max(last, k)
+		for stored, err := range s.All() {
+			if k, err = stateOf(stored.List, err); err != nil || k < last {
+				t.Errorf("walked over state %d after %d (%v)", k, last, err)
+			}
+			last = max(last, k)
+		}
+	}
+}
