@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/docker-multiarch/docker-multiarch/"
+
+// allowed are the packages of this module that each package may import. Imports point one way:
+// the plugin, the commands, what they work with, the domain.
+var allowed = map[string][]string{
+	"cli-plugin":     {"commands"},
+	"commands":       {"manifest", "manifest/store", "registry", "daemon", "credentials", "display"},
+	"display":        {"manifest", "manifest/store"},
+	"manifest":       {},
+	"manifest/store": {"manifest"},
+	"registry":       {"manifest"},
+	"daemon":         {"manifest"},
+	"credentials":    {"manifest"},
+	"docs/generate":  {"commands"},
+}
+
+// only are modules that a single package may import, and those that the domain may not.
+var only = map[string][]string{
+	"github.com/docker/docker/":                   {"daemon"},
+	"github.com/docker/cli/cli/manifest/":         {},
+	"github.com/docker/distribution/":             {},
+	"github.com/google/go-containerregistry/":     {},
+	"github.com/docker/cli/":                      {"cli-plugin", "commands", "display", "daemon", "credentials", "docs/generate"},
+	"github.com/containerd/containerd/v2/":        {"registry"},
+	"net/http":                                    {"registry", "daemon"},
+	"github.com/docker/docker-credential-helpers": {"credentials"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "../...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestImports(t *testing.T) {
+	all := packages(t)
+	if len(all) != len(allowed) {
+		t.Errorf("%d packages, but %d have rules", len(all), len(allowed))
+	}
+	for _, p := range all {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		rule, ok := allowed[name]
+		if !ok {
+			t.Errorf("%s has no rule: what may it import?", name)
+		}
+		for _, i := range p.Imports {
+			if ours, ok := strings.CutPrefix(i, module); ok && !slices.Contains(rule, ours) {
+				t.Errorf("%s imports %s", name, ours)
+			}
+			for prefix, users := range only {
+				if strings.HasPrefix(i+"/", prefix+"/") || strings.HasSuffix(prefix, "/") && strings.HasPrefix(i, prefix) {
+					if !slices.Contains(users, name) {
+						t.Errorf("%s imports %s", name, i)
+					}
+				}
+			}
+		}
+	}
+}
+
+// The daemon's API is negotiated by this pair of modules; a later docker/cli has another client.
+func TestVersions(t *testing.T) {
+	for path, want := range map[string]string{
+		"github.com/docker/cli":    "v28.5.2+incompatible",
+		"github.com/docker/docker": "v28.5.2+incompatible",
+	} {
+		out, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", path).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.TrimSpace(string(out)); got != want {
+			t.Errorf("%s is selected at %s, not %s", path, got, want)
+		}
+	}
+}
