@@ -13,14 +13,14 @@ import (
 // Put puts m into the registry and returns the reference of the tag.
 func Put(t testing.TB, r *servers.Registry, repo, tag string, m images.Manifest) string {
 	t.Helper()
-	check(t, r.Put(t.Context(), repo, tag, m))
+	check(t, r.Put(lasting(t), repo, tag, m))
 	return r.Host + "/" + repo + ":" + tag
 }
 
 // Get fetches a manifest, which has to be there.
 func Get(t testing.TB, r *servers.Registry, repo, tagOrDigest string) wire.Manifest {
 	t.Helper()
-	m, err := r.Get(t.Context(), repo, tagOrDigest)
+	m, err := r.Get(lasting(t), repo, tagOrDigest)
 	check(t, err)
 	return m
 }
@@ -28,7 +28,7 @@ func Get(t testing.TB, r *servers.Registry, repo, tagOrDigest string) wire.Manif
 // Tags maps the tags of repo to their digests.
 func Tags(t testing.TB, r *servers.Registry, repo string) map[string]string {
 	t.Helper()
-	tags, err := r.Snapshot(t.Context(), repo)
+	tags, err := r.Snapshot(lasting(t), repo)
 	check(t, err)
 	return tags
 }
@@ -36,7 +36,7 @@ func Tags(t testing.TB, r *servers.Registry, repo string) map[string]string {
 // Absent fails the test when the registry has the manifest.
 func Absent(t testing.TB, r *servers.Registry, repo, tagOrDigest string) {
 	t.Helper()
-	if m, err := r.Get(t.Context(), repo, tagOrDigest); !errors.Is(err, wire.ErrNotFound) {
+	if m, err := r.Get(lasting(t), repo, tagOrDigest); !errors.Is(err, wire.ErrNotFound) {
 		t.Errorf("%s/%s:%s should not be there: %v %v", r.Host, repo, tagOrDigest, m.Digest, err)
 	}
 }
@@ -45,7 +45,7 @@ func Absent(t testing.TB, r *servers.Registry, repo, tagOrDigest string) {
 // layer is in the registry with its digest and size.
 func Sound(t testing.TB, r *servers.Registry, repo, tagOrDigest string) {
 	t.Helper()
-	if err := r.Check(t.Context(), repo, tagOrDigest); err != nil {
+	if err := r.Check(lasting(t), repo, tagOrDigest); err != nil {
 		t.Errorf("%s/%s:%s is not sound: %v", r.Host, repo, tagOrDigest, err)
 	}
 }
@@ -65,7 +65,7 @@ func Requests(t testing.TB, r *servers.Registry, f func()) []servers.Request {
 // from it at the test's end.
 func Load(t testing.TB, d *servers.Daemon, name string, image images.Manifest) {
 	t.Helper()
-	check(t, d.Load(t.Context(), images.DockerArchive(map[string]images.Manifest{name: image})))
+	check(t, d.Load(lasting(t), images.DockerArchive(map[string]images.Manifest{name: image})))
 	removeAtEnd(t, d, name)
 }
 
@@ -73,7 +73,7 @@ func Load(t testing.TB, d *servers.Daemon, name string, image images.Manifest) {
 // is, with the children that keep accepts (nil: all).
 func LoadOCI(t testing.TB, d *servers.Daemon, name string, m images.Manifest, keep func(images.Manifest) bool) {
 	t.Helper()
-	check(t, d.Load(t.Context(), images.OCIArchive(name, m, keep)))
+	check(t, d.Load(lasting(t), images.OCIArchive(name, m, keep)))
 	removeAtEnd(t, d, name)
 }
 
@@ -84,10 +84,13 @@ func removeAtEnd(t testing.TB, d *servers.Daemon, name string) {
 // Images maps the tags in the daemon to image IDs.
 func Images(t testing.TB, d *servers.Daemon) map[string]string {
 	t.Helper()
-	tags, err := d.Images(t.Context())
+	tags, err := d.Images(lasting(t))
 	check(t, err)
 	return tags
 }
+
+// lasting is the test's context without its end: helpers work in Cleanup too.
+func lasting(t testing.TB) context.Context { return context.WithoutCancel(t.Context()) }
 
 func check(t testing.TB, err error) {
 	t.Helper()

@@ -81,6 +81,19 @@ func (e *Env) UseBuildx(t testing.TB) {
 	e.installPlugin(t, "docker-buildx", buildx)
 }
 
+// UseGo lets a command in the environment compile with the machine's caches.
+func (e *Env) UseGo(t testing.TB) {
+	t.Helper()
+	names := []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "GOFLAGS"}
+	out, err := exec.CommandContext(t.Context(), "go", append([]string{"env"}, names...)...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, value := range strings.Split(strings.TrimSuffix(string(out), "\n"), "\n") {
+		e.Set(names[i], value)
+	}
+}
+
 func (e *Env) installPlugin(t testing.TB, name, target string) {
 	t.Helper()
 	if err := os.Symlink(target, filepath.Join(e.Config, "cli-plugins", name)); err != nil {
@@ -135,7 +148,7 @@ func Run(t testing.TB, e *Env, name string, args ...string) Result {
 // RunInput is Run with a standard input.
 func RunInput(t testing.TB, e *Env, stdin io.Reader, name string, args ...string) Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), runTimeout)
+	ctx, cancel := context.WithTimeout(lasting(t), runTimeout)
 	defer cancel()
 	cmd := e.Command(ctx, name, args...)
 	var stdout, stderr bytes.Buffer
