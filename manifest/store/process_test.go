@@ -67,7 +67,7 @@ const (
 	stateList, perTurn = "h.io/state:1", 4
 )
 
-// TestConcurrentWriters has 96 rounds of create, amend, annotate and remove done on one shared list and
+// TestConcurrentWriters has 63 rounds of create, amend, annotate and remove done on one shared list and
 // on lists of their own, by goroutines of several processes, and expects every one of them done.
 func TestConcurrentWriters(t *testing.T) {
 	for _, aside := range []bool{false, true} {
@@ -318,7 +318,7 @@ func TestReadersMeetWholeLists(t *testing.T) {
 		for range 3 {
 			readers.Go(func() { readStates(t, s, done) })
 		}
-		for k := range 200 {
+		for k := range 120 {
 			if err := s.Replace(t.Context(), state(k)); err != nil {
 				t.Error(err)
 			}
