@@ -58,6 +58,10 @@ lint: $(GOLANGCI) ## look for mistakes and for what DESIGN.md forbids
 	'$(GOLANGCI)' run ./...
 	cd e2e && '$(GOLANGCI)' run ./...
 
+.PHONY: docs
+docs: ## write the reference and man pages to docs/ from the commands
+	go run ./docs/generate docs
+
 OSES  := linux darwin windows
 ARCHS := amd64 arm64 arm s390x ppc64le riscv64
 KNOWN := $(shell go tool dist list 2>/dev/null)

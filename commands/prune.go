@@ -46,6 +46,7 @@ func runPrune(ctx context.Context, dockerCLI command.Cli, opts pruneOptions) err
 		if !until.IsZero() {
 			what += " last changed before " + until.Format(time.RFC3339)
 		}
+		//nolint:staticcheck // the docker CLI's own prompt; its successor is internal, and the version is pinned
 		yes, err := command.PromptForConfirmation(ctx, dockerCLI.In(), dockerCLI.Out(),
 			"WARNING! This will remove "+what+".\nAre you sure you want to continue?")
 		if err != nil {
