@@ -14,6 +14,8 @@ type Lists interface {
 	// Update replaces a list by what change makes of it: of a List with that name and no entries when
 	// there is none. A result without entries removes the list. Nothing else changes it meanwhile.
 	Update(ctx context.Context, name reference.Named, change func(List) (List, error)) error
+	// Replace stores list under its name, whatever that held before, and even if it cannot be read.
+	Replace(ctx context.Context, list List) error
 }
 
 // Existing says what create does with a list that exists.
@@ -44,10 +46,16 @@ func Create(ctx context.Context, lists Lists, registry Fetcher, images Images, n
 		return List{}, err
 	}
 	var made List
-	err = lists.Update(ctx, c.Name, func(old List) (List, error) {
-		made, err = change(old)
-		return made, err
-	})
+	if c.Existing == Replace {
+		if made, err = change(List{}); err == nil {
+			err = lists.Replace(ctx, made)
+		}
+	} else {
+		err = lists.Update(ctx, c.Name, func(old List) (List, error) {
+			made, err = change(old)
+			return made, err
+		})
+	}
 	if err != nil {
 		return List{}, err
 	}
@@ -61,8 +69,8 @@ func Draft(ctx context.Context, lists Lists, registry Fetcher, images Images, no
 	if err != nil {
 		return List{}, err
 	}
-	old, err := lists.Get(c.Name)
-	if err != nil && !errdefs.IsNotFound(err) {
+	old, err := c.existing(lists)
+	if err != nil {
 		return List{}, err
 	}
 	made, err := change(old)
@@ -89,6 +97,19 @@ func Assemble(ctx context.Context, registry Fetcher, images Images, notes Notes,
 	return list, list.CheckPush()
 }
 
+// existing returns the list that create starts from: one without entries when there is none, or when it is
+// to be replaced.
+func (c Creation) existing(lists Lists) (List, error) {
+	if c.Existing == Replace {
+		return List{}, nil
+	}
+	old, err := lists.Get(c.Name)
+	if errdefs.IsNotFound(err) {
+		return List{}, nil
+	}
+	return old, err
+}
+
 // prepare looks the sources up and returns the change that puts them into an existing list.
 func (c Creation) prepare(ctx context.Context, lists Lists, registry Fetcher, images Images, notes Notes) (func(List) (List, error), error) {
 	refuse := func(old List) error {
@@ -98,8 +119,8 @@ func (c Creation) prepare(ctx context.Context, lists Lists, registry Fetcher, im
 		}
 		return nil
 	}
-	old, err := lists.Get(c.Name)
-	if err != nil && !errdefs.IsNotFound(err) {
+	old, err := c.existing(lists)
+	if err != nil {
 		return nil, err
 	}
 	if err := refuse(old); err != nil {
@@ -112,9 +133,6 @@ func (c Creation) prepare(ctx context.Context, lists Lists, registry Fetcher, im
 	return func(old List) (List, error) {
 		if err := refuse(old); err != nil {
 			return old, err
-		}
-		if c.Existing == Replace {
-			old = List{}
 		}
 		return c.apply(old, entries)
 	}, nil

@@ -284,6 +284,11 @@ func (s shelf) Update(_ context.Context, name reference.Named, change func(List)
 	return nil
 }
 
+func (s shelf) Replace(_ context.Context, list List) error {
+	s[list.Name.String()] = list
+	return nil
+}
+
 func named(t *testing.T, s string) reference.Named {
 	t.Helper()
 	n, err := ParseName(s)

@@ -33,6 +33,10 @@ type authorizer struct {
 	// rejected are the Authorization headers that were refused: many requests may have carried one, but
 	// one renewal answers them all.
 	rejected map[string]bool
+
+	// asking has a *sync.Mutex for each set of scopes: containerd's authorizer must not be asked for a
+	// token while it gets that very one (it would read what is being written).
+	asking sync.Map
 }
 
 var _ docker.Authorizer = (*authorizer)(nil)
@@ -45,7 +49,7 @@ func (a *authorizer) Authorize(ctx context.Context, req *http.Request) error {
 	if inner == nil {
 		return nil
 	}
-	header, err := detached(ctx, inner, req.URL)
+	header, err := a.ask(ctx, inner, req.URL)
 	if err != nil {
 		a.forget(inner, err)
 		return &tokenError{err}
@@ -56,15 +60,18 @@ func (a *authorizer) Authorize(ctx context.Context, req *http.Request) error {
 	return nil
 }
 
-// detached returns the header that inner answers with. Requests share a token and the failure to get
-// one, so the cancellation of one must not reach what all wait for.
-func detached(ctx context.Context, inner docker.Authorizer, u *url.URL) (string, error) {
+// ask returns the header that inner answers with. Requests share a token and the failure to get one, so
+// the cancellation of one must not reach what all wait for.
+func (a *authorizer) ask(ctx context.Context, inner docker.Authorizer, u *url.URL) (string, error) {
 	type answer struct {
 		header string
 		err    error
 	}
 	got := make(chan answer, 1)
+	asking, _ := a.asking.LoadOrStore(strings.Join(docker.GetTokenScopes(ctx, nil), " "), &sync.Mutex{})
 	go func() {
+		asking.(*sync.Mutex).Lock()
+		defer asking.(*sync.Mutex).Unlock()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenPatience)
 		defer cancel()
 		req := &http.Request{URL: u, Header: http.Header{}}
@@ -74,8 +81,8 @@ func detached(ctx context.Context, inner docker.Authorizer, u *url.URL) (string,
 	select {
 	case <-ctx.Done():
 		return "", ctx.Err()
-	case a := <-got:
-		return a.header, a.err
+	case answer := <-got:
+		return answer.header, answer.err
 	}
 }
 

@@ -68,10 +68,12 @@ const (
 )
 
 // TestConcurrentWriters has 63 rounds of create, amend, annotate and remove done on one shared list and
-// on lists of their own, by goroutines of several processes, and expects every one of them done.
+// on lists of their own, 216 writes, by goroutines of several processes, and expects every one of them done.
 func TestConcurrentWriters(t *testing.T) {
+	t.Parallel()
 	for _, aside := range []bool{false, true} {
 		t.Run(fmt.Sprintf("aside=%t", aside), func(t *testing.T) {
+			t.Parallel()
 			s := New(t.TempDir())
 			if aside {
 				s.swap = moveAside
@@ -239,6 +241,7 @@ func loop(s *Store, arg string) error {
 
 // TestKill kills a writer at any moment, and expects the state it wrote last or the one it was writing.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	const kills = 50
 	for _, aside := range []bool{false, true} {
 		t.Run(fmt.Sprintf("aside=%t", aside), func(t *testing.T) {
@@ -312,6 +315,7 @@ func wantStateAfter(t *testing.T, s *Store, k int) int {
 
 // TestReadersMeetWholeLists has readers at work while a writer exchanges and removes the list.
 func TestReadersMeetWholeLists(t *testing.T) {
+	t.Parallel()
 	bothWays(t, func(t *testing.T, s *Store) {
 		var readers sync.WaitGroup
 		done := make(chan struct{})
