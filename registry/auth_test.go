@@ -1,0 +1,346 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+func TestBasicRefused(t *testing.T) {
+	for name, cred := range map[string]Credential{
+		"anonymous":      {},
+		"wrong password": {Username: "me", Secret: "wrong-one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f := newNetwork(t), newFake()
+			n.secure("a.example.com:443", f)
+			f.before = basic("me", "hunter22")
+			_, _, err := n.client(Options{Credentials: credential(cred)}).Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+			wantError(t, err, errdefs.ErrUnauthenticated, "a.example.com: GET manifest a.example.com/app:1: 401 Unauthorized: UNAUTHORIZED: authentication required")
+			var refused *Error
+			if !errors.As(err, &refused) || refused.Registry() != "a.example.com" {
+				t.Errorf("%#v", err)
+			}
+			if got := len(f.requests()); got > 2 {
+				t.Errorf("%d requests", got)
+			}
+		})
+	}
+}
+
+func TestBearer(t *testing.T) {
+	password := func(r *http.Request) bool {
+		return r.Method == http.MethodPost && r.Form.Get("grant_type") == "password" && r.Form.Get("username") == "me" && r.Form.Get("password") == "hunter22"
+	}
+	withoutPost := func(r *http.Request) bool {
+		_, p, _ := r.BasicAuth()
+		return r.Method == http.MethodGet && p == "hunter22"
+	}
+	tests := map[string]struct {
+		cred     Credential
+		check    func(r *http.Request) bool
+		requests int
+	}{
+		"anonymous":                   {Credential{}, func(r *http.Request) bool { return r.Header.Get("Authorization") == "" }, 1},
+		"password":                    {Credential{Username: "me", Secret: "hunter22"}, password, 1},
+		"password, GET only":          {Credential{Username: "me", Secret: "hunter22"}, withoutPost, 2},
+		"identity token":              {Credential{Secret: "identity"}, func(r *http.Request) bool { return r.Form.Get("refresh_token") == "identity" }, 1},
+		"registry token, as it is":    {Credential{RegistryToken: "granted|repository:app:pull"}, nil, 0},
+		"registry token beats others": {Credential{Username: "a", Secret: "b", RegistryToken: "granted|repository:app:pull"}, nil, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			n, f, service := newNetwork(t), newFake(), &tokens{check: tt.check}
+			n.secure("a.example.com:443", f)
+			n.secure("auth.example.com:443", service)
+			f.before = bearer("https://auth.example.com/token")
+			f.putImage("app", "1")
+			c := n.client(Options{Credentials: credential(tt.cred), UserAgent: "test/1"})
+			for range 2 {
+				if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := service.requests(); len(got) != tt.requests || len(f.requests()) != 3 {
+				t.Errorf("%q, %q", got, f.requests())
+			}
+			for _, form := range service.requests() {
+				if form.Get("scope") != "repository:app:pull" {
+					t.Errorf("asked for %q", form["scope"])
+				}
+			}
+		})
+	}
+}
+
+func TestScopes(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	n.secure("a.example.com:443", f)
+	n.secure("auth.example.com:443", service)
+	f.before = bearer("https://auth.example.com/token")
+	f.putImage("app", "1")
+	d, raw := f.putImage("other", "1")
+	c := n.client(Options{})
+	ref := parse(t, "a.example.com/app:1")
+	_, _, err := c.Fetch(t.Context(), ref)
+	errs := []error{err, c.Put(t.Context(), ref, manifest.MediaTypeDockerList, []byte(emptyIndex)), c.Untag(t.Context(), tagged(t, "a.example.com/app:1"))}
+	errs = append(errs, c.Copy(t.Context(), parse(t, "a.example.com/other"), d, raw, ref))
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, form := range service.requests() {
+		got = append(got, strings.Join(form["scope"], " "))
+	}
+	want := []string{
+		"repository:app:pull", "repository:app:pull,push", "repository:app:pull,delete",
+		"repository:app:pull,push repository:other:pull",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A registry that wants another scope than everyone's gets it.
+func TestScopeOfTheChallenge(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	n.secure("a.example.com:443", f)
+	f.putImage("app", "1")
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, "/token") {
+			service.ServeHTTP(w, r)
+			return true
+		}
+		if r.Header.Get("Authorization") == "Bearer granted|aws|repository:app:pull" {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="https://a.example.com/token",service="s",scope="aws repository:app:pull"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	}
+	if _, _, err := n.client(Options{}).Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A token that does not suffice is renewed once; then the refusal is final.
+func TestInsufficientScope(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	service := &tokens{grant: func([]string) []string { return nil }}
+	n.secure("a.example.com:443", f)
+	n.secure("auth.example.com:443", service)
+	f.before = bearer("https://auth.example.com/token")
+	c := n.client(Options{})
+	for range 2 {
+		_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+		wantError(t, err, errdefs.ErrUnauthenticated, "401 Unauthorized")
+	}
+	if len(f.requests()) > 4 || len(service.requests()) > 2 {
+		t.Errorf("%d requests, %d tokens", len(f.requests()), len(service.requests()))
+	}
+}
+
+// A registry that takes a token no more is asked with a new one.
+func TestTokenExpires(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	f.putImage("app", "1")
+	valid, issued := 0, 0
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/token" {
+			issued++
+			valid = issued
+			fmt.Fprintf(w, `{"token":"t%d"}`, issued)
+			return true
+		}
+		if r.Header.Get("Authorization") == fmt.Sprintf("Bearer t%d", valid) {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="https://a.example.com/token"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	}
+	c := n.client(Options{})
+	for range 3 {
+		if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+			t.Fatal(err)
+		}
+		valid = -1
+	}
+	if issued != 3 {
+		t.Errorf("%d tokens", issued)
+	}
+}
+
+func TestTokensAreShared(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	n.secure("a.example.com:443", f)
+	n.secure("auth.example.com:443", service)
+	f.before = bearer("https://auth.example.com/token")
+	f.putImage("one", "1")
+	f.putImage("two", "1")
+	c := n.client(Options{})
+	refs := []string{"a.example.com/one:1", "a.example.com/two:1"}
+	var group sync.WaitGroup
+	for i := range 20 {
+		ref := parse(t, refs[i%2])
+		group.Go(func() {
+			if _, _, err := c.Fetch(t.Context(), ref); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if got := len(service.requests()); got != 2 {
+		t.Errorf("%d tokens", got)
+	}
+	if got := len(f.requests()); got != 21 {
+		t.Errorf("%d requests", got)
+	}
+}
+
+func TestTokenServiceFails(t *testing.T) {
+	const secret = "hunter22"
+	tests := map[string]struct {
+		realm   string
+		service func(w http.ResponseWriter, r *http.Request)
+		kind    error
+		want    []string
+	}{
+		"refuses": {
+			service: func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(http.StatusUnauthorized)
+				fmt.Fprintf(w, `{"details":"not %s, see https://u:p@x.test/login?password=%s"}`, secret, secret)
+			},
+			kind: errdefs.ErrUnauthenticated, want: []string{"a.example.com: GET manifest", "token service auth.example.com: 401", "not ***, see https://x.test/login"},
+		},
+		"does not find": {
+			service: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
+			kind:    errdefs.ErrUnauthenticated, want: []string{"token service auth.example.com: 404"},
+		},
+		"is down": {
+			service: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+			kind:    errdefs.ErrUnavailable, want: []string{"token service auth.example.com: 503"},
+		},
+		"talks too much": {
+			service: func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprintf(w, `{"x":"%s","token":"t"}`, strings.Repeat("x", maxTokenBody))
+			},
+			kind: errdefs.ErrUnauthenticated, want: []string{"larger than 1 MiB"},
+		},
+		"gives none":       {service: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) }, kind: errdefs.ErrUnauthenticated, want: []string{"token"}},
+		"is not there":     {realm: "https://gone.example.com/token?x=" + secret, kind: errdefs.ErrUnavailable, want: []string{"gone.example.com", "no such host"}},
+		"is plain HTTP":    {realm: "http://plain.example.com/token", kind: errdefs.ErrUnavailable, want: []string{"plain.example.com", "plain HTTP", "--insecure"}},
+		"has no realm":     {realm: "", kind: errdefs.ErrUnavailable, want: []string{"a.example.com"}},
+		"redirects":        {service: redirectTo("https://evil.example.com/"), kind: errdefs.ErrUnavailable, want: []string{"another server, evil.example.com"}},
+		"redirects to ask": {service: redirectTo("http://auth.example.com/"), kind: errdefs.ErrUnavailable, want: []string{"another server, auth.example.com"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			n, f, evil := newNetwork(t), newFake(), newFake()
+			n.secure("a.example.com:443", f)
+			n.plain("plain.example.com:80", evil)
+			n.secure("evil.example.com:443", evil)
+			if tt.service != nil {
+				tt.realm = "https://auth.example.com/token?query=" + secret
+				n.secure("auth.example.com:443", http.HandlerFunc(tt.service))
+			}
+			f.before = bearer(tt.realm)
+			c := n.client(Options{Credentials: credential(Credential{Username: "me", Secret: secret})})
+			_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+			wantError(t, err, tt.kind, tt.want...)
+			if len(evil.requests()) != 0 || strings.Contains(err.Error(), secret) || errdefs.IsNotFound(err) {
+				t.Errorf("%q, %v", evil.requests(), err)
+			}
+		})
+	}
+}
+
+func redirectTo(address string) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, address, http.StatusTemporaryRedirect)
+	}
+}
+
+// What the token service could not do once, it may be able to do later.
+func TestTokenServiceRecovers(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	n.secure("a.example.com:443", f)
+	down := true
+	n.secure("auth.example.com:443", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		service.ServeHTTP(w, r)
+	}))
+	f.before = bearer("https://auth.example.com/token")
+	f.putImage("app", "1")
+	c := n.client(Options{})
+	_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	wantError(t, err, errdefs.ErrUnavailable, "502")
+	down = false
+	if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+		t.Error(err)
+	}
+}
+
+// One request that is cancelled does not take the token from the others.
+func TestCancelWhileAToken(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	n.secure("a.example.com:443", f)
+	ctx, cancel := context.WithCancel(t.Context())
+	n.secure("auth.example.com:443", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cancel()
+		service.ServeHTTP(w, r)
+	}))
+	f.before = bearer("https://auth.example.com/token")
+	f.putImage("app", "1")
+	c := n.client(Options{})
+	for range 5 {
+		_, _, err := c.Fetch(ctx, parse(t, "a.example.com/app:1"))
+		if err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+	if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCredentialsFail(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	f.before = basic("me", "hunter22")
+	broken := errors.New("helper not found")
+	c := n.client(Options{Credentials: func(context.Context, string) (Credential, error) { return Credential{}, broken }})
+	_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	wantError(t, err, broken, "a.example.com", "credentials: helper not found")
+}
+
+// A 401 of another server than the registry does not get the registry's credentials.
+func TestChallengeOfAnotherServer(t *testing.T) {
+	n, f, evil := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("evil.example.com:443", evil)
+	evil.before = basic("me", "hunter22")
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		http.Redirect(w, r, "https://evil.example.com/", http.StatusFound)
+		return true
+	}
+	c := n.client(Options{Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
+	_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	wantError(t, err, errdefs.ErrUnauthenticated, "401")
+	if got := evil.headers; len(got) != 1 || got[0].Get("Authorization") != "" {
+		t.Errorf("got %v", got)
+	}
+}

@@ -1,0 +1,416 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func TestCopyWithinARegistry(t *testing.T) {
+	tests := map[string]struct {
+		mounts  int
+		uploads int
+	}{
+		"mounted":       {http.StatusCreated, 0},
+		"to be sent":    {http.StatusAccepted, 2},
+		"denied":        {http.StatusForbidden, 2},
+		"unauthorized":  {http.StatusUnauthorized, 2},
+		"not found":     {http.StatusNotFound, 2},
+		"not supported": {http.StatusMethodNotAllowed, 2},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			n, f := newNetwork(t), newFake()
+			n.secure("a.example.com:443", f)
+			f.mounts = tt.mounts
+			layer := f.putBlob("source", bytes.Repeat([]byte("layer"), 50_000))
+			d, raw := f.putImage("source", "1", layer, layer)
+			err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "a.example.com/target:1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantImage(t, f, "target", d, layer)
+			if _, ok := f.manifest("target", "1"); ok {
+				t.Error("a copy must not tag")
+			}
+			if f.count("PUT /v2/target/blobs") != tt.uploads || f.count("POST /v2/target/blobs/uploads/?from=source&mount=sha256") != 2 || f.openSessions() != 0 {
+				t.Errorf("%q", f.requests())
+			}
+			if tt.uploads == 0 && len(f.requests()) != 3 {
+				t.Errorf("%q", f.requests())
+			}
+		})
+	}
+}
+
+// wantImage checks that an image is whole in a repository, its manifest last.
+func wantImage(t *testing.T, f *fake, repo string, d ocispec.Descriptor, layers ...ocispec.Descriptor) {
+	t.Helper()
+	m, ok := f.manifest(repo, d.Digest.String())
+	if !ok || m.mediaType != d.MediaType || digest.FromBytes(m.raw) != d.Digest {
+		t.Errorf("manifest: %v %s", ok, m.mediaType)
+	}
+	for _, l := range layers {
+		if blob, ok := f.blob(repo, l.Digest); !ok || digest.FromBytes(blob) != l.Digest {
+			t.Errorf("layer %s: %v", l.Digest, ok)
+		}
+	}
+	if seen := f.requests(); !strings.HasPrefix(seen[len(seen)-1], "PUT /v2/"+repo+"/manifests/"+d.Digest.String()) {
+		t.Errorf("last request %q", seen[len(seen)-1])
+	}
+}
+
+func TestCopyBetweenRegistries(t *testing.T) {
+	for _, target := range []string{"b.example.com", "h2.example.com", "a.example.com:5000"} {
+		t.Run(target, func(t *testing.T) {
+			n, f, g := newNetwork(t), newFake(), newFake()
+			n.secure("a.example.com:443", f)
+			address := target
+			if !strings.Contains(target, ":") {
+				address += ":443"
+			}
+			n.secure(address, g)
+			large := f.putBlob("source", bytes.Repeat([]byte("0123456789"), 100_001))
+			empty := f.putBlob("source", nil)
+			there := f.putBlob("source", []byte("there already"))
+			g.putBlob("deep/target", []byte("there already"))
+			d, raw := f.putImage("source", "1", large, empty, there)
+			err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, target+"/deep/target"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantImage(t, g, "deep/target", d, large, empty, there)
+			if target == "h2.example.com" && g.protocol != "HTTP/2.0" {
+				t.Errorf("spoke %s", g.protocol)
+			}
+			if g.count("PUT /v2/deep/target/blobs") != 3 || g.count("POST /v2/deep/target/blobs/uploads/") != 3 || f.count("GET") != 3 || strings.Contains(fmt.Sprint(g.requests()), "mount=") {
+				t.Errorf("%q %q", f.requests(), g.requests())
+			}
+		})
+	}
+}
+
+func TestCopyLeavesForeignLayers(t *testing.T) {
+	n, f, g := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("b.example.com:443", g)
+	var foreign []ocispec.Descriptor
+	for i, mediaType := range []string{
+		"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+		"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+	} {
+		l := f.putBlob("source", []byte{byte(i)})
+		l.MediaType, l.URLs = mediaType, []string{"https://a.example.com/elsewhere"}
+		foreign = append(foreign, l)
+	}
+	d, raw := f.putImage("source", "1", foreign...)
+	for _, target := range []string{"b.example.com/target", "a.example.com/target"} {
+		if err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, target)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, l := range foreign {
+		for _, r := range append(f.requests(), g.requests()...) {
+			if strings.Contains(r, l.Digest.Encoded()) || strings.Contains(r, "elsewhere") {
+				t.Errorf("foreign layer in %q", r)
+			}
+		}
+	}
+}
+
+// A layer that is not what its digest says never becomes a blob, even in a registry that would believe it.
+func TestCopyCorrupted(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 20_000)
+	corrupt := func(at int) []byte {
+		out := bytes.Clone(content)
+		out[at] ^= 1
+		return out
+	}
+	answers := map[string]func(w http.ResponseWriter){
+		"first byte":      func(w http.ResponseWriter) { _, _ = w.Write(corrupt(0)) },
+		"last byte":       func(w http.ResponseWriter) { _, _ = w.Write(corrupt(len(content) - 1)) },
+		"too short":       func(w http.ResponseWriter) { _, _ = w.Write(content[:len(content)-1]) },
+		"too long":        func(w http.ResponseWriter) { _, _ = w.Write(append(bytes.Clone(content), '!')) },
+		"another length":  func(w http.ResponseWriter) { w.Header().Set("Content-Length", "3"); fmt.Fprint(w, "abc") },
+		"breaks off":      breakOff(content, true),
+		"breaks, chunked": breakOff(content, false),
+	}
+	for name, answer := range answers {
+		for _, target := range []string{"b.example.com", "h2.example.com"} {
+			for _, known := range []bool{true, false} {
+				if name == "another length" && !known {
+					continue // then it is the digest that is wrong
+				}
+				t.Run(fmt.Sprintf("%s, %s, size known %v", name, target, known), func(t *testing.T) {
+					copyCorrupted(t, target, content, known, answer)
+				})
+			}
+		}
+	}
+}
+
+func copyCorrupted(t *testing.T, target string, content []byte, known bool, answer func(http.ResponseWriter)) {
+	n, f, g := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure(target+":443", g)
+	layer := f.putBlob("source", content)
+	if !known {
+		layer.Size = 0
+	}
+	d, raw := f.putImage("source", "1", layer)
+	g.putImage("target", "1", layer) // so that the config is there
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, layer.Digest.String()) {
+			return false
+		}
+		answer(w)
+		return true
+	}
+	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, target+"/target"))
+	if err == nil || !strings.Contains(err.Error(), layer.Digest.String()+" of a.example.com/source") {
+		t.Errorf("got %v", err)
+	}
+	if _, ok := g.blob("target", layer.Digest); ok || g.openSessions() != 0 || g.count("PUT /v2/target/manifests") != 0 {
+		t.Errorf("%v %q", ok, g.requests())
+	}
+}
+
+func breakOff(content []byte, length bool) func(http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		if length {
+			w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+		}
+		_, _ = w.Write(content[:len(content)/2])
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// A manifest that does not tell the size of a layer is no hindrance.
+func TestCopyUnknownSize(t *testing.T) {
+	for _, chunked := range []bool{false, true} {
+		n, f, g := newNetwork(t), newFake(), newFake()
+		n.secure("a.example.com:443", f)
+		n.secure("b.example.com:443", g)
+		content := bytes.Repeat([]byte("layer"), 50_000)
+		layer := f.putBlob("source", content)
+		layer.Size = 0
+		d, raw := f.putImage("source", "1", layer)
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if !chunked || !strings.HasSuffix(r.URL.Path, layer.Digest.String()) {
+				return false
+			}
+			w.(http.Flusher).Flush()
+			_, _ = w.Write(content)
+			return true
+		}
+		if err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target")); err != nil {
+			t.Fatal(err)
+		}
+		wantImage(t, g, "target", d, layer)
+	}
+}
+
+func TestCopyRefuses(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	d, raw := f.putImage("source", "1")
+	index := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromString(emptyIndex)}
+	undeclared := index
+	undeclared.MediaType = ""
+	for name, tt := range map[string]struct {
+		d    ocispec.Descriptor
+		raw  []byte
+		kind error
+	}{
+		"index":            {index, []byte(emptyIndex), errdefs.ErrInvalidArgument},
+		"undeclared index": {undeclared, []byte(emptyIndex), errdefs.ErrInvalidArgument},
+		"other bytes":      {d, append(raw, ' '), errdefs.ErrDataLoss},
+		"no digest":        {ocispec.Descriptor{}, raw, errdefs.ErrInvalidArgument},
+	} {
+		err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), tt.d, tt.raw, parse(t, "a.example.com/target"))
+		if !errors.Is(err, tt.kind) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if len(f.requests()) != 0 {
+		t.Errorf("sent %q", f.requests())
+	}
+}
+
+func TestCopyWithinARepository(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	d, raw := f.putImage("app", "1", f.putBlob("app", []byte("layer")))
+	if err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/app:1"), d, raw, parse(t, "a.example.com/app:2")); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.requests(); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestCopiesShareBlobs(t *testing.T) {
+	n, f, g := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("b.example.com:443", g)
+	shared := f.putBlob("source", bytes.Repeat([]byte("shared"), 100_000))
+	c := n.client(Options{})
+	var group sync.WaitGroup
+	for i := range 6 {
+		d, raw := f.putImage("source", fmt.Sprint(i), shared, f.putBlob("source", []byte{byte(i)}))
+		group.Go(func() {
+			if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if f.count("GET /v2/source/blobs/") != 8 || g.count("PUT /v2/target/blobs/") != 8 { // 6 layers, one shared, one config
+		t.Errorf("%q", g.requests())
+	}
+}
+
+// An upload session may lie on another host, which is not told who uploads.
+func TestUploadElsewhere(t *testing.T) {
+	n, f, g, storage := newNetwork(t), newFake(), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("b.example.com:443", g)
+	n.secure("storage.example.com:443", storage)
+	g.before = basic("me", "hunter22")
+	g.location = func(path string) string { return "https://user:pw@storage.example.com" + path }
+	storage.before = func(w http.ResponseWriter, r *http.Request) bool {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusCreated)
+		return true
+	}
+	d, raw := f.putImage("source", "1")
+	c := n.client(Options{Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
+	if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target")); err != nil {
+		t.Fatal(err)
+	}
+	if len(storage.headers) != 1 || storage.headers[0].Get("Authorization") != "" {
+		t.Errorf("%q %v", storage.requests(), storage.headers)
+	}
+}
+
+func TestUploadLocations(t *testing.T) {
+	for name, tt := range map[string]struct {
+		location func(string) string
+		ok       bool
+	}{
+		"behind a proxy": {func(p string) string { return "http://b.example.com" + p }, true},
+		"relative":       {func(p string) string { return p[strings.LastIndex(p, "session"):] }, true},
+		"none":           {func(string) string { return "" }, false},
+		"nonsense":       {func(string) string { return "https://%zz/" }, false},
+		"plain":          {func(p string) string { return "http://plain.example.com" + p }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f, g := newNetwork(t), newFake(), newFake()
+			n.secure("a.example.com:443", f)
+			n.secure("b.example.com:443", g)
+			g.location = tt.location
+			d, raw := f.putImage("source", "1")
+			err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target"))
+			if (err == nil) != tt.ok || err != nil && !errdefs.IsUnavailable(err) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestUploadRefused(t *testing.T) {
+	n, f, g := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("b.example.com:443", g)
+	layer := f.putBlob("source", bytes.Repeat([]byte("layer"), 500_000))
+	d, raw := f.putImage("source", "1", layer)
+	g.putImage("target", "1") // so that the config is there
+	g.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut && strings.Contains(r.URL.RawQuery, layer.Digest.Encoded()) {
+			refuse(w, http.StatusRequestEntityTooLarge, "SIZE_INVALID", "quota exceeded")
+			return true
+		}
+		return false
+	}
+	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target"))
+	wantError(t, err, errdefs.ErrInvalidArgument, "b.example.com: PUT blob", "413", "quota exceeded")
+	if g.openSessions() != 0 || g.count("PUT /v2/target/manifests") != 0 {
+		t.Errorf("%q", g.requests())
+	}
+}
+
+// Cancelling closes the upload session that was open and commits nothing.
+func TestCopyCancelled(t *testing.T) {
+	n, f, g := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("b.example.com:443", g)
+	layer := f.putBlob("source", bytes.Repeat([]byte("layer"), 500_000))
+	d, raw := f.putImage("source", "1", layer)
+	g.putImage("target", "1") // so that the config is there
+	ctx, cancel := context.WithCancel(t.Context())
+	g.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut && strings.Contains(r.URL.RawQuery, layer.Digest.Encoded()) {
+			cancel()
+			_, _ = io.Copy(io.Discard, r.Body)
+			return true
+		}
+		return false
+	}
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, layer.Digest.String()) {
+			return false
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(layer.Size))
+		_, _ = w.Write(make([]byte, 200_000))
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		return true
+	}
+	err := n.client(Options{}).Copy(ctx, parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target"))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if _, ok := g.blob("target", layer.Digest); ok || g.openSessions() != 0 {
+		t.Errorf("%v, %q", ok, g.requests())
+	}
+}
+
+// However it is read, the last bytes come only after all of them were checked.
+func TestVerifiedHoldsBack(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 15_000)
+	readers := map[string]func(io.Reader) io.Reader{
+		"whole": func(r io.Reader) io.Reader { return r }, "bytes": iotest.OneByteReader,
+		"halves": iotest.HalfReader, "EOF with data": iotest.DataErrReader,
+	}
+	for name, reader := range readers {
+		for _, size := range []int64{int64(len(content)), -1} {
+			for _, good := range []bool{true, false} {
+				d := digest.FromBytes(content)
+				if !good {
+					d = digest.FromString("other")
+				}
+				v := newVerified("blob", io.NopCloser(reader(bytes.NewReader(content))), d, size)
+				got, err := io.ReadAll(v)
+				if good && (err != nil || !bytes.Equal(got, content) || !v.complete()) {
+					t.Errorf("%s: %d bytes, %v", name, len(got), err)
+				}
+				if !good && (!errdefs.IsDataLoss(err) || len(got) >= len(content) || v.complete()) {
+					t.Errorf("%s: %d bytes, %v", name, len(got), err)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package registry
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func tagged(t *testing.T, s string) reference.NamedTagged {
+	t.Helper()
+	return parse(t, s).(reference.NamedTagged)
+}
+
+func TestPut(t *testing.T) {
+	d := digest.FromString(emptyIndex).String()
+	for ref, want := range map[string]string{
+		"a.example.com/app:1":       "PUT /v2/app/manifests/1",
+		"a.example.com/app@" + d:    "PUT /v2/app/manifests/" + d,
+		"a.example.com/app:1@" + d:  "PUT /v2/app/manifests/1",
+		"a.example.com/app/b/c:1.0": "PUT /v2/app/b/c/manifests/1.0",
+	} {
+		n, f := newNetwork(t), newFake()
+		n.secure("a.example.com:443", f)
+		err := n.client(Options{}).Put(t.Context(), parse(t, ref), ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+		if got := f.requests(); err != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %q, %v", ref, got, err)
+		}
+		if f.headers[0].Get("Content-Type") != ocispec.MediaTypeImageIndex {
+			t.Errorf("%v", f.headers[0])
+		}
+	}
+}
+
+func TestPutMismatch(t *testing.T) {
+	other := digest.FromString("other").String()
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	c := n.client(Options{})
+	err := c.Put(t.Context(), parse(t, "a.example.com/app@"+other), ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+	wantError(t, err, errdefs.ErrInvalidArgument, other)
+	if len(f.requests()) != 0 {
+		t.Errorf("sent %q", f.requests())
+	}
+	f.before = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Docker-Content-Digest", other)
+		w.WriteHeader(http.StatusCreated)
+		return true
+	}
+	err = c.Put(t.Context(), parse(t, "a.example.com/app:1"), ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+	wantError(t, err, errdefs.ErrDataLoss, other, digest.FromString(emptyIndex).String())
+}
+
+// A redirect that would make a PUT a GET is a refusal, not a success.
+func TestPutRedirected(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		http.Redirect(w, r, "/", http.StatusFound)
+		return true
+	}
+	err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+	wantError(t, err, errdefs.ErrUnknown, "302 Found")
+}
+
+func TestUntag(t *testing.T) {
+	answer := func(status int, code string) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, _ *http.Request) bool {
+			refuse(w, status, code, "no")
+			return true
+		}
+	}
+	for name, tt := range map[string]struct {
+		before func(http.ResponseWriter, *http.Request) bool
+		kind   error
+	}{
+		"removes":          {},
+		"absent":           {answer(404, "MANIFEST_UNKNOWN"), errdefs.ErrNotFound},
+		"bad request":      {answer(400, "TAG_INVALID"), errdefs.ErrNotImplemented},
+		"not allowed":      {answer(405, "UNSUPPORTED"), errdefs.ErrNotImplemented},
+		"not implemented":  {answer(501, ""), errdefs.ErrNotImplemented},
+		"unsupported, 404": {answer(404, "UNSUPPORTED"), errdefs.ErrNotImplemented},
+		"digest invalid":   {answer(422, "DIGEST_INVALID"), errdefs.ErrNotImplemented},
+		"forbidden":        {answer(403, "DENIED"), errdefs.ErrPermissionDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f := newNetwork(t), newFake()
+			n.secure("a.example.com:443", f)
+			d, _ := f.putImage("app", "1")
+			f.before = tt.before
+			err := n.client(Options{}).Untag(t.Context(), tagged(t, "a.example.com/app:1"))
+			if tt.kind != nil {
+				wantError(t, err, tt.kind, "DELETE tag a.example.com/app:1")
+				return
+			}
+			_, there := f.manifest("app", "1")
+			_, kept := f.manifest("app", d.Digest.String())
+			if err != nil || there || !kept {
+				t.Errorf("%v %v %v", err, there, kept)
+			}
+		})
+	}
+}

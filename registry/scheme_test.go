@@ -1,0 +1,223 @@
+package registry
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/containerd/errdefs"
+)
+
+func TestScheme(t *testing.T) {
+	allow := func(context.Context, string) bool { return true }
+	tests := map[string]struct {
+		selfSigned bool
+		options    Options
+		want       []string
+	}{
+		"plain":                     {want: []string{"registry.example.com:5000", "speaks plain HTTP", "--insecure"}},
+		"plain, insecure":           {options: Options{Insecure: true}},
+		"plain, insecure host":      {options: Options{InsecureHost: allow}},
+		"certificate":               {selfSigned: true, want: []string{"registry.example.com:5000", "nobody vouches for", "certs.d/registry.example.com:5000/ca.crt", "--insecure"}},
+		"certificate, insecure":     {selfSigned: true, options: Options{Insecure: true}},
+		"certificate, insecurehost": {selfSigned: true, options: Options{InsecureHost: allow}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			n, f := newNetwork(t), newFake()
+			f.before = basic("me", "hunter22")
+			f.putImage("app", "1")
+			if tt.selfSigned {
+				n.selfSigned("registry.example.com:5000", f)
+			} else {
+				n.plain("registry.example.com:5000", f)
+			}
+			tt.options.Credentials = credential(Credential{Username: "me", Secret: "hunter22"})
+			c := n.client(tt.options)
+			for range 2 {
+				_, _, err := c.Fetch(t.Context(), parse(t, "registry.example.com:5000/app:1"))
+				if tt.want == nil && err != nil {
+					t.Fatal(err)
+				}
+				if tt.want != nil {
+					wantError(t, err, errdefs.ErrUnavailable, tt.want...)
+				}
+			}
+			if got := len(f.requests()); tt.want != nil && got != 0 || tt.want == nil && got != 3 {
+				t.Errorf("%d requests: %q", got, f.requests())
+			}
+		})
+	}
+}
+
+func TestInsecureHostIsAskedLast(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	n.plain("registry.test:5000", f)
+	f.putImage("app", "1")
+	var asked []string
+	c := n.client(Options{InsecureHost: func(_ context.Context, host string) bool {
+		asked = append(asked, host)
+		return true
+	}})
+	for _, name := range []string{"a.example.com/app:1", "registry.test:5000/app:1", "registry.test:5000/app:1"} {
+		if _, _, err := c.Fetch(t.Context(), parse(t, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, host := range asked {
+		if host != "registry.test:5000" {
+			t.Errorf("asked about %q", asked)
+		}
+	}
+}
+
+func TestLoopbackNeedsNoPermission(t *testing.T) {
+	for name, start := range map[string]func(http.Handler) *httptest.Server{"plain": httptest.NewServer, "TLS": httptest.NewTLSServer} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake()
+			f.putImage("app", "1")
+			s := start(f)
+			defer s.Close()
+			s.Config.ErrorLog = discardLog
+			if _, _, err := New(Options{}).Fetch(t.Context(), parse(t, s.Listener.Addr().String()+"/app:1")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Plain HTTP without a port is port 80, where HTTPS finds port 443 closed.
+func TestPlainWithoutPort(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.plain("registry.test:80", f)
+	f.putImage("app", "1")
+	if _, _, err := n.client(Options{Insecure: true}).Fetch(t.Context(), parse(t, "registry.test/app:1")); err != nil {
+		t.Error(err)
+	}
+	_, _, err := n.client(Options{}).Fetch(t.Context(), parse(t, "registry.test/app:1"))
+	wantError(t, err, errdefs.ErrUnavailable, "registry.test", "no such host")
+	if strings.Contains(err.Error(), "https://") {
+		t.Errorf("%q shows a URL", err)
+	}
+}
+
+// A certificate for another name is refused with what is wrong with it.
+func TestCertificateOfAnotherName(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("registry.test:443", f)
+	_, _, err := n.client(Options{}).Fetch(t.Context(), parse(t, "registry.test/app:1"))
+	wantError(t, err, errdefs.ErrUnavailable, "registry.test", "not valid", "--insecure")
+}
+
+func TestFirstRequestGoesAlone(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.plain("registry.test:5000", f)
+	f.before = basic("me", "hunter22")
+	f.putImage("app", "1")
+	asked := 0
+	c := n.client(Options{Insecure: true, Credentials: func(context.Context, string) (Credential, error) {
+		asked++
+		return Credential{Username: "me", Secret: "hunter22"}, nil
+	}})
+	ref := parse(t, "registry.test:5000/app:1")
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() {
+			if _, _, err := c.Fetch(t.Context(), ref); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if got := len(f.requests()); got != 21 || asked != 1 {
+		t.Errorf("%d requests, %d questions for credentials", got, asked)
+	}
+}
+
+// certsDir returns a folder like certs.d with files for one registry.
+func certsDir(t *testing.T, registry string, files map[string][]byte) string {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, registry), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(root, registry, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func TestCertDirs(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	s := n.selfSigned("example.com:5000", f)
+	f.putImage("app", "1")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	tests := map[string]struct {
+		files    map[string][]byte
+		warnings int
+		ok       bool
+	}{
+		"CA":                      {map[string][]byte{"ca.crt": ca}, 0, true},
+		"nothing":                 {nil, 0, false},
+		"CA and a bad one":        {map[string][]byte{"ca.crt": ca, "b.crt": []byte("?")}, 1, true},
+		"CA and a bad client key": {map[string][]byte{"ca.crt": ca, "c.cert": []byte("?"), "c.key": nil}, 1, true},
+		"mirror":                  {map[string][]byte{"ca.crt": ca, "hosts.toml": []byte("server = \"https://mirror.example.com\"\n")}, 0, false},
+		"own entry":               {map[string][]byte{"ca.pem": ca, "hosts.toml": []byte("server = \"https://example.com:5000\"\nca = \"ca.pem\"\n[host.\"https://mirror.example.com\"]\n")}, 0, true},
+		"hosts.toml without CA":   {map[string][]byte{"ca.crt": ca, "hosts.toml": []byte("ca = \"absent.pem\"\n")}, 1, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var warnings []string
+			c := n.client(Options{
+				CertDirs: []string{filepath.Join(t.TempDir(), "absent"), certsDir(t, "example.com:5000", tt.files)},
+				Warn:     func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) },
+			})
+			_, _, err := c.Fetch(t.Context(), parse(t, "example.com:5000/app:1"))
+			if (err == nil) != tt.ok || len(warnings) != tt.warnings {
+				t.Errorf("%v, %q", err, warnings)
+			}
+		})
+	}
+}
+
+// What certs.d permits for one registry is not permitted for its token service.
+func TestSkipVerifyIsForTheRegistryOnly(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	n.selfSigned("example.com:5000", f)
+	n.selfSigned("auth.example.com:443", service)
+	f.before = bearer("https://auth.example.com/token")
+	root := certsDir(t, "example.com:5000", map[string][]byte{"hosts.toml": []byte("server = \"https://example.com:5000\"\nskip_verify = true\n")})
+	_, _, err := n.client(Options{CertDirs: []string{root}}).Fetch(t.Context(), parse(t, "example.com:5000/app:1"))
+	wantError(t, err, errdefs.ErrUnavailable, "auth.example.com has a certificate that nobody vouches for")
+	if len(f.requests()) != 1 || len(service.requests()) != 0 {
+		t.Errorf("%q, %q", f.requests(), service.requests())
+	}
+}
+
+func TestHubHasTwoNames(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.selfSigned("registry-1.docker.io:443", f)
+	f.before = basic("me", "hunter22")
+	f.putImage("library/app", "1")
+	c := n.client(Options{Insecure: true, Credentials: func(_ context.Context, host string) (Credential, error) {
+		if host != "docker.io" {
+			t.Errorf("asked for %s", host)
+		}
+		return Credential{Username: "me", Secret: "hunter22"}, nil
+	}})
+	for _, name := range []string{"app:1", "registry-1.docker.io/library/app:1"} {
+		if _, _, err := c.Fetch(t.Context(), parse(t, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
