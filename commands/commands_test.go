@@ -1,0 +1,206 @@
+package commands
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/pflag"
+)
+
+func TestCreateFlags(t *testing.T) {
+	base := func(change func(*createOptions)) createOptions {
+		o := createOptions{list: "example.com/app:1", sources: []string{"app:amd64"}, attestations: "keep"}
+		change(&o)
+		return o
+	}
+	for name, c := range map[string]struct {
+		opts createOptions
+		want string // in the error
+	}{
+		"amend and replace":  {base(func(o *createOptions) { o.amend, o.replace = true, true }), "contradict"},
+		"push and amend":     {base(func(o *createOptions) { o.push, o.amend = true, true }), "nothing to --amend"},
+		"push and replace":   {base(func(o *createOptions) { o.push, o.replace = true, true }), "nothing to --replace"},
+		"tag without push":   {base(func(o *createOptions) { o.tags = []string{"x"} }), "--tag goes with --push"},
+		"tag elsewhere":      {base(func(o *createOptions) { o.push, o.tags = true, []string{"other.com/app:x"} }), "not in the repository"},
+		"from":               {base(func(o *createOptions) { o.from = "hub" }), `--from "hub" is none of daemon, registry`},
+		"type":               {base(func(o *createOptions) { o.mediaType = "v2" }), "none of docker, oci"},
+		"attestations":       {base(func(o *createOptions) { o.attestations = "drop" }), "none of keep, strip"},
+		"platform":           {base(func(o *createOptions) { o.platforms = []string{"linux/amd46"} }), "did you mean linux/amd64"},
+		"require":            {base(func(o *createOptions) { o.require = []string{"linux"} }), "expected OS/ARCHITECTURE"},
+		"list":               {base(func(o *createOptions) { o.list = "App" }), "error parsing name for manifest list App"},
+		"list with a digest": {base(func(o *createOptions) { o.list = "app@sha256:" + strings.Repeat("0", 64) }), "named by a tag"},
+		"source":             {base(func(o *createOptions) { o.sources = []string{"a b"} }), `"a b" is not a reference`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, _, err := c.opts.creation(); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+	c, tags, err := base(func(o *createOptions) {
+		o.push, o.tags, o.mediaType, o.attestations, o.from = true, []string{"2", "example.com/app:3"}, "oci", "strip", "daemon"
+		o.platforms = []string{"linux/aarch64"}
+	}).creation()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.MediaType != ocispec.MediaTypeImageIndex || !c.Choice.Strip || c.Choice.From != manifest.InDaemon || !c.Sources[0].Plain ||
+		fmt.Sprint(tags) != "[example.com/app:2 example.com/app:3]" || c.Choice.Platforms[0].String() != "linux/arm64" {
+		t.Errorf("got %+v, %v", c, tags)
+	}
+}
+
+func TestAnnotateFlags(t *testing.T) {
+	for name, opts := range map[string]annotateOptions{
+		"no entry":          {list: "a"},
+		"entry flags alone": {list: "a", indexAnnotations: []string{"a=b"}, platform: ocispec.Platform{OS: "linux"}},
+		"no value":          {list: "a", source: "b", annotations: []string{"a"}},
+		"no key":            {list: "a", source: "b", indexAnnotations: []string{"=a"}},
+	} {
+		if _, err := opts.annotation(); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	a, err := annotateOptions{list: "a", source: "b", platform: ocispec.Platform{Architecture: "armhf"}, annotations: []string{"k=v=w"}}.annotation()
+	if err != nil || a.Platform.Architecture != "arm" || a.Platform.Variant != "v7" || a.Descriptor["k"] != "v=w" {
+		t.Errorf("got %+v, %v", a, err)
+	}
+}
+
+func TestPurgeFlag(t *testing.T) {
+	for args, want := range map[string]purge{
+		"":              {},
+		"-p":            {list: true},
+		"--purge":       {list: true},
+		"--purge=true":  {list: true},
+		"--purge=false": {},
+		"-p=0":          {},
+		"--purge=tags":  {list: true, tags: true},
+	} {
+		var got purge
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		flags.VarPF(&got, "purge", "p", "").NoOptDefVal = "true"
+		if err := flags.Parse(strings.Fields(args)); err != nil || got != want {
+			t.Errorf("%s: got %v, %v", args, got, err)
+		}
+	}
+	var p purge
+	if err := p.Set("list"); err == nil {
+		t.Error("--purge=list is accepted")
+	}
+}
+
+func TestParseUntil(t *testing.T) {
+	now := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
+	for filter, want := range map[string]time.Time{
+		"until=24h":                  now.Add(-24 * time.Hour),
+		"until=2026-05-01T00:00:00Z": time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
+		"until=2026-05-01":           time.Date(2026, 5, 1, 0, 0, 0, 0, time.Local),
+		"until=1136073600":           time.Unix(1136073600, 0),
+	} {
+		if got, err := parseUntil([]string{filter}, now); err != nil || !got.Equal(want) {
+			t.Errorf("%s: got %s, %v", filter, got, err)
+		}
+	}
+	for _, filters := range [][]string{{"until=yesterday"}, {"until="}, {"label=a"}, {"until=1h", "until=2h"}} {
+		if _, err := parseUntil(filters, now); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%v: %v", filters, err)
+		}
+	}
+}
+
+func TestResults(t *testing.T) {
+	dir := t.TempDir()
+	digestFile, metadataFile := filepath.Join(dir, "digest"), filepath.Join(dir, "metadata")
+	name, err := manifest.ParseListName("example.com/app:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tag, err := manifest.ParseListName("example.com/app:2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := openResults(digestFile, metadataFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := ocispec.Descriptor{MediaType: "m", Digest: "sha256:1", Size: 7}
+	if err := files.write(d, name, []reference.NamedTagged{tag}); err != nil {
+		t.Fatal(err)
+	}
+	files.discard()
+	for path, want := range map[string]string{digestFile: "sha256:1", metadataFile: `{
+  "containerimage.descriptor": {
+    "mediaType": "m",
+    "digest": "sha256:1",
+    "size": 7
+  },
+  "image.name": "example.com/app:1,example.com/app:2"
+}`} {
+		if got, err := os.ReadFile(path); err != nil || string(got) != want {
+			t.Errorf("%s: got %s, %v", path, got, err)
+		}
+	}
+	if files, err = openResults(digestFile, filepath.Join(dir, "absent", "metadata")); err == nil {
+		t.Error("a folder that does not exist is told too late")
+	}
+	files.discard()
+	if left, _ := os.ReadDir(dir); len(left) != 2 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestPluginArgs(t *testing.T) {
+	for given, want := range map[string]string{
+		"x":                               "x multiarch",
+		"x create a b":                    "x multiarch create a b",
+		"x multiarch ls":                  "x multiarch ls",
+		"x docker-cli-plugin-metadata":    "x docker-cli-plugin-metadata",
+		"x __complete multiarch inspect ": "x __complete multiarch inspect",
+	} {
+		if got := strings.Join(PluginArgs(strings.Fields(given)), " "); got != want {
+			t.Errorf("%s: got %s, want %s", given, got, want)
+		}
+	}
+}
+
+// refusal is an error of a registry.
+type refusal struct{ kind error }
+
+func (refusal) Registry() string { return "example.com" }
+func (refusal) Error() string    { return "example.com: refused\x1b[2J" }
+func (r refusal) Unwrap() error  { return r.kind }
+
+func TestReport(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		code int
+		want string
+	}{
+		"none":         {nil, 0, ""},
+		"plain":        {errors.New("a\nb\x07"), 1, "a\nb\\a\n"},
+		"flag":         {cli.StatusError{Status: "unknown flag", StatusCode: 125}, 125, "unknown flag\n"},
+		"interrupted":  {fmt.Errorf("pushing: %w", context.Canceled), 130, "interrupted\n"},
+		"unauthorized": {refusal{errdefs.ErrUnauthenticated}, 1, "example.com: refused\\x1b[2J\nLog in with 'docker login example.com', if the image exists.\n"},
+		"forbidden":    {refusal{errdefs.ErrPermissionDenied}, 1, "'docker login example.com' as one that has"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			if code := Report(&out, c.err); code != c.code || !strings.Contains(out.String(), c.want) {
+				t.Errorf("got %d %q, want %d %q", code, out.String(), c.code, c.want)
+			}
+		})
+	}
+}
