@@ -1,0 +1,196 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+)
+
+var riscv64 = ocispec.Platform{OS: "linux", Architecture: "riscv64"}
+
+// Images that are named in the target repository are pushed under their names,
+// to either registry.
+func TestPushSendsImagesNamedInTheTargetRepository(t *testing.T) {
+	for _, store := range stores {
+		for _, kind := range registryKinds {
+			t.Run(string(store)+"/"+string(kind), func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t, kind)
+				s.useDaemon(harness.Daemon(t, store))
+				a, b := s.load(s.name("amd64"), amd64), s.load(s.name("arm64"), arm64)
+				before := s.daemonTags()
+				r := s.multiarch("create", s.list, s.name("amd64"), s.name("arm64"))
+				if want := "Created manifest list " + s.list + "\n"; r.Stdout != want {
+					t.Errorf("stdout: %q", r.Stdout)
+				}
+				says(t, r.Stderr, "in the daemon")
+				harness.Absent(t, s.registry, s.repo, "amd64")
+				r = s.multiarch("push", s.list)
+				s.pushedLast(r.Stdout, "1")
+				says(t, r.Stdout, "Pushed ref "+s.name("amd64")+" with digest: sha256:", "Pushed ref "+s.name("arm64"))
+				s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
+				s.nothingPending()
+				s.docker("manifest", "inspect", s.list)
+				s.sameDaemonTags(before)
+				if tags := harness.Tags(t, s.registry, s.repo); len(tags) != 3 {
+					t.Errorf("tags in the registry: %v", tags)
+				}
+			})
+		}
+	}
+}
+
+// Images with plain names go to the target repository under staging names, which
+// the daemon does not keep; a second push has nothing to send.
+func TestPushSendsImagesWithPlainNames(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		a, b := s.load(s.plain("amd64"), amd64), s.load(s.plain("arm64"), arm64)
+		before := s.daemonTags()
+		s.multiarch("create", s.list, s.plain("arm64"), s.plain("amd64"))
+		s.multiarch("push", s.list)
+		s.holdsImages(s.holds("1", "linux/arm64/v8", "linux/amd64"), b, a)
+		pushed := s.nothingPending()
+		s.sameDaemonTags(before)
+		tags := harness.Tags(s.T, s.registry, s.repo)
+		for name, local := range map[string]string{"1-linux-amd64-": "amd64", "1-linux-arm64-v8-": "arm64"} {
+			staged := name + strings.TrimPrefix(before[s.plain(local)], "sha256:")[:12]
+			if tags[staged] == "" {
+				s.Errorf("no tag %s in the registry: %v", staged, tags)
+			}
+		}
+		again := harness.Requests(s.T, s.registry, func() { s.multiarch("push", s.list) })
+		for _, r := range writes(again) {
+			if strings.Contains(r.Path, s.repo+"/") && r.Path != "/v2/"+s.repo+"/manifests/1" {
+				s.Errorf("pushed again: %s", r)
+			}
+		}
+		if d := s.nothingPending(); d != pushed {
+			s.Errorf("second push: %s, not %s", d, pushed)
+		}
+	})
+}
+
+// Sources of every kind in one list: of the daemon, of the target repository, of
+// another repository and of another registry.
+func TestPushMixesDaemonAndRegistries(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		other := harness.Registry(s.T, harness.V28)
+		local := s.load(s.plain("local"), amd64)
+		same := s.put(s.repo, "same", images.Spec{Platform: arm64})
+		near := s.put(s.repo+"/near", "1", images.Spec{Platform: riscv64, Format: images.OCI, Layers: 2})
+		away := images.Image(images.Spec{Seed: s.repo + "away", Platform: windows, LayerSize: 100_000})
+		awayName := harness.Put(s.T, other, s.repo, "away", away)
+		before := s.daemonTags()
+		s.multiarch("create", s.list, awayName, s.plain("local"), s.registry.Host+"/"+s.repo+"/near:1", s.name("same"))
+		r := s.multiarch("push", s.list)
+		index := s.holds("1", "windows/amd64", "linux/amd64", "linux/riscv64", "linux/arm64/v8")
+		s.holdsImages(index, away, local, near, same)
+		if index.Manifests[0].Platform.OSVersion != windows.OSVersion || index.MediaType != ocispec.MediaTypeImageIndex {
+			s.Errorf("index: %+v", index)
+		}
+		s.pushedLast(r.Stdout, "1")
+		saysNot(s.T, r.Stdout, "Pushed ref "+s.name("same"))
+		s.nothingPending()
+		s.sameDaemonTags(before)
+	})
+}
+
+// The registry's image is taken when the daemon has another one of that name, and
+// the person is told; --from says otherwise.
+func TestCreateTellsOfNewerLocalImage(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		name := s.name("arm64")
+		old := s.load(name, arm64, "old")
+		s.docker("push", name)
+		fresh := s.load(name, arm64, "new")
+		a := s.load(s.plain("a"), amd64)
+		r := s.multiarch("create", s.list, name, s.plain("a"))
+		says(s.T, r.Stderr, "WARNING", name, "--from daemon")
+		s.multiarch("push", s.list)
+		s.holdsImages(s.holds("1", "linux/arm64/v8", "linux/amd64"), old, a)
+		s.multiarch("create", "--replace", "--from", "daemon", s.list, name, s.plain("a"))
+		s.multiarch("push", s.list)
+		s.holdsImages(s.holds("1", "linux/arm64/v8", "linux/amd64"), fresh, a)
+		s.nothingPending()
+		r = s.multiarch("create", "--replace", s.list, name)
+		saysNot(s.T, r.Stderr, "WARNING")
+		s.refused([]string{s.plain("a")}, "create", "--replace", "--from", "registry", s.list, s.plain("a"))
+		s.refused([]string{s.name("none"), "daemon"}, "create", "--replace", "--from", "daemon", s.list, s.name("none"))
+	})
+}
+
+// A name that is no list, but a local image, is pushed as it is.
+func TestPushOfLocalImage(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		image := s.load(s.list, arm64)
+		before := s.daemonTags()
+		r := s.multiarch("push", "-t", "latest", "--tag", s.name("stable"), s.list)
+		s.pushedLast(r.Stdout, "1")
+		tags := harness.Tags(s.T, s.registry, s.repo)
+		if len(tags) != 3 || tags["latest"] != tags["1"] || tags["stable"] != tags["1"] {
+			s.Errorf("tags in the registry: %v", tags)
+		}
+		harness.Sound(s.T, s.registry, s.repo, "latest")
+		if s.daemon.Store == harness.Containerd {
+			return
+		}
+		s.sameDaemonTags(before)
+		s.holdsImages(ocispec.Index{Manifests: []ocispec.Descriptor{{Digest: harness.Get(s.T, s.registry, s.repo, "1").Digest}}}, image)
+	})
+}
+
+// One command publishes, under more tags too, and leaves no local list.
+func TestCreatePushInOneStep(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		a, b := s.load(s.plain("amd64"), amd64), s.load(s.plain("arm64"), arm64)
+		before := s.daemonTags()
+		r := s.multiarch("create", "--push", "-t", "latest", "--require", "linux/amd64,linux/arm64", s.list, s.plain("amd64"), s.plain("arm64"))
+		s.pushedLast(r.Stdout, "1")
+		s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
+		if tags := harness.Tags(s.T, s.registry, s.repo); tags["latest"] != tags["1"] {
+			s.Errorf("tags in the registry: %v", tags)
+		}
+		s.sameDaemonTags(before)
+		if files := s.store(); len(files) > 0 {
+			s.Errorf("local store: %v", files)
+		}
+		s.refused([]string{"linux/riscv64", "--require"}, "create", "--push", "--require", "linux/riscv64", s.list, s.plain("amd64"))
+		s.load(s.plain("twice"), amd64)
+		s.refused([]string{s.plain("amd64"), s.plain("twice"), "linux/amd64"}, "create", "--push", s.list, s.plain("amd64"), s.plain("twice"))
+	})
+}
+
+// A dry run of create and of push changes nothing anywhere.
+func TestDryRunChangesNothing(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		r := harness.NewRegistry(s.T, harness.RegistryOptions{})
+		s.registry, s.list = r, r.Host+"/"+s.repo+":1"
+		s.load(s.plain("amd64"), amd64)
+		there := s.put(s.repo+"/near", "1", images.Spec{Platform: arm64})
+		near := r.Host + "/" + s.repo + "/near:1"
+		dry := func(args ...string) harness.Result {
+			s.Helper()
+			unchanged := s.unchanged()
+			var result harness.Result
+			for _, request := range writes(harness.Requests(s.T, r, func() { result = s.multiarch(args...) })) {
+				s.Errorf("docker multiarch %v: %s", args, request)
+			}
+			unchanged()
+			return result
+		}
+		for _, flags := range [][]string{{}, {"--push"}, {"--push", "-t", "latest"}} {
+			result := dry(append(append([]string{"create", "--dry-run"}, flags...), s.list, s.plain("amd64"), near)...)
+			says(s.T, result.Stdout, there.Digest().String(), `"architecture": "amd64"`)
+			says(s.T, result.Stderr, "push from the daemon: linux/amd64 "+s.plain("amd64"), "mount from", "push the list: "+s.list)
+		}
+		s.multiarch("create", s.list, s.plain("amd64"), near)
+		dry("push", "--dry-run", s.list)
+		says(s.T, dry("push", "--dry-run", "--quiet", s.list).Stdout, "not known")
+		dry("create", "--amend", "--dry-run", s.list, near)
+		dry("create", "--replace", "--dry-run", s.list, near)
+	})
+}
