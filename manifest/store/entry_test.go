@@ -72,7 +72,7 @@ func TestBrokenFiles(t *testing.T) {
 		testBroken(t, s, filepath.Join("h.io_app-1", "h.io_app-a"), "larger than")
 	})
 	t.Run("too many", func(t *testing.T) {
-		s := New(t.TempDir())
+		s := New(memoryRoot(t))
 		for i := range manifest.MaxEntries + 1 {
 			writeTestFile(t, s, "h.io_app-1", fmt.Sprint(i), "")
 		}

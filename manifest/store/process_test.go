@@ -74,7 +74,7 @@ func TestConcurrentWriters(t *testing.T) {
 	for _, aside := range []bool{false, true} {
 		t.Run(fmt.Sprintf("aside=%t", aside), func(t *testing.T) {
 			t.Parallel()
-			s := New(t.TempDir())
+			s := New(memoryRoot(t))
 			if aside {
 				s.swap = moveAside
 			}
@@ -246,7 +246,7 @@ func TestKill(t *testing.T) {
 	for _, aside := range []bool{false, true} {
 		t.Run(fmt.Sprintf("aside=%t", aside), func(t *testing.T) {
 			t.Parallel()
-			s := New(t.TempDir())
+			s := New(memoryRoot(t))
 			k := 0
 			for range kills {
 				k = wantStateAfter(t, s, k+killWriter(t, s, aside, k))

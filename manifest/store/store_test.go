@@ -127,11 +127,23 @@ func wantNoLeftovers(t testing.TB, root string, folders ...string) {
 	}
 }
 
+// memoryRoot is a folder for tests that write much, in memory where the system has that: on a disk with
+// other work to do they would wait long for each sync.
+func memoryRoot(t testing.TB) string {
+	t.Helper()
+	root, err := os.MkdirTemp("/dev/shm", "store-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	return root
+}
+
 // bothWays runs a test with the exchange of this system and with that of the others.
 func bothWays(t *testing.T, test func(t *testing.T, s *Store)) {
-	t.Run("exchange", func(t *testing.T) { test(t, New(t.TempDir())) })
+	t.Run("exchange", func(t *testing.T) { test(t, New(memoryRoot(t))) })
 	t.Run("aside", func(t *testing.T) {
-		s := New(t.TempDir())
+		s := New(memoryRoot(t))
 		s.swap = moveAside
 		test(t, s)
 	})
