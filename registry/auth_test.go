@@ -344,3 +344,24 @@ func TestChallengeOfAnotherServer(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// A registry that is permitted to speak plain HTTP may have its token service beside it, but not on a
+// host that nobody has permitted.
+func TestTokenServiceByPlainHTTP(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	n.plain("registry.test:5000", f)
+	n.plain("registry.test:5001", service)
+	n.plain("other.test:80", service)
+	f.putImage("app", "1")
+	options := Options{InsecureHost: func(_ context.Context, host string) bool { return host == "registry.test:5000" }}
+	f.before = bearer("http://other.test/token")
+	_, _, err := n.client(options).Fetch(t.Context(), parse(t, "registry.test:5000/app:1"))
+	wantError(t, err, errdefs.ErrUnavailable, "other.test", "plain HTTP")
+	if len(service.requests()) != 0 {
+		t.Errorf("asked %q", service.requests())
+	}
+	f.before = bearer("http://registry.test:5001/token")
+	if _, _, err := n.client(options).Fetch(t.Context(), parse(t, "registry.test:5000/app:1")); err != nil {
+		t.Error(err)
+	}
+}

@@ -29,8 +29,8 @@ type Options struct {
 	Credentials func(ctx context.Context, host string) (Credential, error)
 	// Insecure permits plain HTTP and certificates that nobody vouches for.
 	Insecure bool
-	// InsecureHost permits the same for one registry. It is asked only when HTTPS failed and nothing
-	// else permits it.
+	// InsecureHost permits the same for one registry. It is asked only when HTTPS failed, or when the
+	// registry itself leads to plain HTTP elsewhere, and nothing else permits it.
 	InsecureHost func(ctx context.Context, host string) bool
 	// CertDirs are folders like /etc/docker/certs.d; the first that has something for a registry counts.
 	CertDirs []string

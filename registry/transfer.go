@@ -118,6 +118,9 @@ func (p place) upload(ctx context.Context, session *url.URL, d digest.Digest, co
 	}
 	discard(resp)
 	if !content.complete() {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return manifest.Errorf(errdefs.ErrUnavailable, "%s: %s: the registry answered before it had all of it", p.name, r.what)
 	}
 	return nil
