@@ -360,9 +360,22 @@ func TestPushStagingNames(t *testing.T) {
 	if want := []string{"tag " + staging + "-2", "push " + staging + "-2", "untag " + staging + "-2"}; !slices.Equal(w.daemon.log, want) {
 		t.Errorf("daemon: %q, want %q", w.daemon.log, want)
 	}
+	// A person's own tag that happens to be the staging name stays.
+	w.daemon.images[staging+"-2"], w.daemon.log = local, nil
+	again := creation(t, example+":1", example+":1")
+	again.Choice.From = InDaemon
+	if _, err := w.create(t, again); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.push(t, example+":1", true); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"push " + staging + "-2"}; !slices.Equal(w.daemon.log, want) {
+		t.Errorf("daemon: %q, want %q", w.daemon.log, want)
+	}
 	long := strings.Repeat("x", maxTag)
 	s := &sender{registry: w.registry, images: w.daemon, list: List{Name: named(t, example+":"+long)}}
-	name, err := s.stage(t.Context(), local, []Entry{{Descriptor: ocispec.Descriptor{Platform: &local.Platform}}})
+	name, _, err := s.stage(t.Context(), local, []Entry{{Descriptor: ocispec.Descriptor{Platform: &local.Platform}}})
 	if err != nil || len(name.Tag()) != maxTag || !strings.HasSuffix(name.Tag(), "-linux-amd64-"+short(local.ID)) {
 		t.Errorf("got %v, %v", name, err)
 	}

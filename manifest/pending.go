@@ -13,14 +13,26 @@ import (
 )
 
 // sendPending pushes the list's pending images through the daemon, one image after the other, and returns
-// the list with their digests and bytes. Names that it gives images in the daemon are removed again.
+// the list with their digests and bytes. All are found before the first one is pushed. Names that it gives
+// images in the daemon are removed again.
 func sendPending(ctx context.Context, registry Registry, images Images, notes Notes, list List, tags []reference.NamedTagged) (List, []Child, error) {
 	s := &sender{registry: registry, images: images, notes: notes, list: list, tags: tags}
+	failed := func(group []Entry, err error) error {
+		return fmt.Errorf("pushing %s from the daemon: %w", Familiar(group[0].Source), err)
+	}
+	groups := list.pendingBySource()
+	found := make([]Local, len(groups))
+	for i, group := range groups {
+		var err error
+		if found[i], err = s.find(ctx, group); err != nil {
+			return list, nil, failed(group, err)
+		}
+	}
 	var sent []Entry
-	for _, group := range list.pendingBySource() {
-		entries, err := s.send(ctx, group)
+	for i, group := range groups {
+		entries, err := s.send(ctx, found[i], group)
 		if err != nil {
-			return list, nil, fmt.Errorf("pushing %s from the daemon: %w", Familiar(group[0].Source), err)
+			return list, nil, failed(group, err)
 		}
 		sent = append(sent, entries...)
 	}
@@ -57,17 +69,22 @@ type sender struct {
 	children []Child
 }
 
-// send pushes the image that the entries of one source are pending on, and returns what they become.
-func (s *sender) send(ctx context.Context, group []Entry) ([]Entry, error) {
+// find returns the image that the entries of one source are pending on.
+func (s *sender) find(ctx context.Context, group []Entry) (Local, error) {
 	local, err := s.images.Find(ctx, group[0].Source)
 	if err != nil {
-		return nil, err
+		return local, err
 	}
 	if p := group[0].Pending; p != nil && p.ID != local.ID {
-		return nil, Errorf(errdefs.ErrFailedPrecondition, "it is another image now (%s) than when the list was created (%s): "+
+		return local, Errorf(errdefs.ErrFailedPrecondition, "it is another image now (%s) than when the list was created (%s): "+
 			"take the new one with 'docker multiarch create --amend %s %s'",
 			short(local.ID), short(p.ID), Familiar(s.list.Name), Familiar(group[0].Source))
 	}
+	return local, nil
+}
+
+// send pushes the image that the entries of one source are pending on, and returns what they become.
+func (s *sender) send(ctx context.Context, local Local, group []Entry) ([]Entry, error) {
 	if complete(local) {
 		return s.sendWhole(ctx, local, group)
 	}
@@ -189,14 +206,17 @@ func (s *sender) push(ctx context.Context, local Local, group []Entry, platform 
 	whole := platform == nil || len(s.list.pendingOf(local.Name)) == 1
 	own := ok && whole && SameRepository(name, s.list.Name) && !s.taken(name)
 	if !own {
+		var there bool
 		var err error
-		if name, err = s.stage(ctx, local, group); err != nil {
+		if name, there, err = s.stage(ctx, local, group); err != nil {
 			return sent{}, err
 		}
-		if err := s.images.Tag(ctx, local.ID, name); err != nil {
-			return sent{}, fmt.Errorf("tagging it as %s: %w", Familiar(name), err)
+		if !there {
+			if err := s.images.Tag(ctx, local.ID, name); err != nil {
+				return sent{}, fmt.Errorf("tagging it as %s: %w", Familiar(name), err)
+			}
+			defer s.unstage(ctx, name)
 		}
-		defer s.unstage(ctx, name)
 	}
 	if own {
 		s.notes.Note("Pushing %s", Familiar(name))
@@ -231,8 +251,9 @@ func (s *sender) taken(name reference.NamedTagged) bool {
 // maxTag is the longest tag, from https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md.
 const maxTag = 128
 
-// stage returns a name in the target repository that neither daemon nor registry has for another image.
-func (s *sender) stage(ctx context.Context, local Local, group []Entry) (reference.NamedTagged, error) {
+// stage returns a name in the target repository that neither daemon nor registry has for another image,
+// and whether the daemon has it for this one: then it is a person's.
+func (s *sender) stage(ctx context.Context, local Local, group []Entry) (name reference.NamedTagged, there bool, err error) {
 	tag := s.list.Name.(reference.Tagged).Tag()
 	kind := "multi"
 	if len(group) == 1 {
@@ -244,32 +265,34 @@ func (s *sender) stage(ctx context.Context, local Local, group []Entry) (referen
 		if try > 1 {
 			suffix += fmt.Sprintf("-%d", try)
 		}
-		name, err := reference.WithTag(reference.TrimNamed(s.list.Name), tag[:min(len(tag), maxTag-len(suffix))]+suffix)
+		name, err = reference.WithTag(reference.TrimNamed(s.list.Name), tag[:min(len(tag), maxTag-len(suffix))]+suffix)
 		if err != nil {
-			return nil, fmt.Errorf("naming the image for the push: %w", err)
+			return nil, false, fmt.Errorf("naming the image for the push: %w", err)
 		}
-		free, err := s.free(ctx, name, local)
+		free, there, err := s.free(ctx, name, local)
 		if err != nil || free {
-			return name, err
+			return name, there, err
 		}
 	}
-	return nil, Errorf(errdefs.ErrAlreadyExists, "%s has all the tags that its push would use", Familiar(s.list.Name))
+	return nil, false, Errorf(errdefs.ErrAlreadyExists, "%s has all the tags that its push would use", Familiar(s.list.Name))
 }
 
-// free reports whether name can be used for a local image: nobody has it, or for this very image.
-func (s *sender) free(ctx context.Context, name reference.NamedTagged, local Local) (bool, error) {
-	there, err := s.images.Find(ctx, name)
-	if err == nil && there.ID != local.ID {
-		return false, nil
+// free reports whether name can be used for a local image: nobody has it, or for this very image; and
+// whether the daemon has it.
+func (s *sender) free(ctx context.Context, name reference.NamedTagged, local Local) (free, there bool, err error) {
+	found, err := s.images.Find(ctx, name)
+	there = err == nil
+	if there && found.ID != local.ID {
+		return false, true, nil
 	}
 	if err != nil && !errdefs.IsNotFound(err) {
-		return false, err
+		return false, false, err
 	}
 	desc, raw, err := s.registry.Fetch(ctx, name)
 	if errdefs.IsNotFound(err) {
-		return true, nil
+		return true, there, nil
 	}
-	return err == nil && isSame(local, desc, raw), err
+	return err == nil && isSame(local, desc, raw), there, err
 }
 
 // short returns the first 12 characters of a digest's hex part, as docker shows image IDs.

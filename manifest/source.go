@@ -49,6 +49,10 @@ type Source struct {
 
 // ParseSource returns the source that typed names for the list whose name was typed as list.
 func ParseSource(typed, list string) (Source, error) {
+	if _, err := digest.Parse(typed); err == nil { // else the repository "sha256" of Docker Hub
+		return Source{}, Errorf(errdefs.ErrInvalidArgument, "%s is an image ID, not a reference: "+
+			"give the image a tag with 'docker tag' and name that", typed)
+	}
 	ref, err := ParseName(typed)
 	if err != nil {
 		return Source{}, err
@@ -135,8 +139,11 @@ func (l *looker) look(ctx context.Context, s Source) (lookup, error) {
 	switch {
 	case l.choice.From == InDaemon:
 		local, err := l.find(ctx, s.Ref, daemonNeeded)
-		if err != nil {
+		if errdefs.IsNotFound(err) {
 			return lookup{}, err
+		}
+		if err != nil {
+			return lookup{}, fmt.Errorf("looking for %s: %w", Familiar(s.Ref), err)
 		}
 		return l.local(s.Ref, local)
 	case l.choice.From == InRegistry:
