@@ -10,7 +10,10 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-var riscv64 = ocispec.Platform{OS: "linux", Architecture: "riscv64"}
+var (
+	riscv64 = ocispec.Platform{OS: "linux", Architecture: "riscv64"}
+	i386    = ocispec.Platform{OS: "linux", Architecture: "386"}
+)
 
 // Images that are named in the target repository are pushed under their names,
 // to either registry.

@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+)
+
+// silentDaemon points DOCKER_HOST at a socket that takes connections and never
+// answers.
+func (s *scene) silentDaemon() {
+	s.Helper()
+	listener, err := net.Listen("unix", filepath.Join(s.Home, "silent.sock"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { _ = listener.Close() })
+	s.Set("DOCKER_HOST", "unix://"+listener.Addr().String())
+}
+
+// deadDaemons are daemons that are no help.
+var deadDaemons = map[string]func(*scene){
+	"absent":  func(*scene) {},
+	"silent":  (*scene).silentDaemon,
+	"no host": func(s *scene) { s.Set("DOCKER_HOST", "tcp://127.0.0.1:1") },
+}
+
+// What lies in registries needs no daemon: a dead one neither fails nor stalls it.
+func TestRegistrySourcesNeedNoDaemon(t *testing.T) {
+	for name, die := range deadDaemons {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, harness.V3)
+			a := s.put(s.repo, "amd64", images.Spec{Platform: amd64})
+			b := s.put(s.repo, "arm64", images.Spec{Platform: arm64})
+			die(s)
+			started := time.Now()
+			s.multiarch("create", s.list, s.name("amd64"), s.name("arm64"))
+			s.multiarch("annotate", s.list, s.name("arm64"), "--variant", "v8")
+			s.multiarch("push", s.list)
+			if took := time.Since(started); took > promptly {
+				t.Errorf("took %s", took)
+			}
+			s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
+			s.multiarch("inspect", s.list)
+			s.multiarch("ls")
+			s.multiarch("rm", s.list)
+		})
+	}
+}
+
+// A source that only a daemon could have had: the error names both places.
+func TestAbsentSourceNamesBothPlaces(t *testing.T) {
+	s := newScene(t, harness.V3)
+	s.put(s.repo, "there", images.Spec{Platform: amd64})
+	absent := s.name("absent")
+	s.refused([]string{absent, "registry " + s.registry.Host, "cannot reach the Docker daemon at unix://"},
+		"create", s.list, s.name("there"), absent)
+	s.refused([]string{absent, "cannot reach the Docker daemon"}, "create", "--from", "daemon", s.list, absent)
+	s.refused([]string{"app", "docker.io", "cannot reach the Docker daemon"}, "create", s.list, "app")
+	s.refused([]string{s.list, "cannot reach the Docker daemon"}, "push", s.list)
+	s.refused([]string{s.list, "cannot reach the Docker daemon"}, "tag", s.list, s.name("2"))
+	s.useDaemon(harness.Daemon(t, harness.GraphDriver))
+	s.refused([]string{absent, "registry " + s.registry.Host, "daemon has no image"}, "create", s.list, absent)
+	s.refused([]string{s.list, "No such manifest", "daemon has no image"}, "push", s.list)
+}
+
+// A daemon that dies in the middle of its push: the command fails, and the list
+// and the tag are what they were.
+func TestDaemonKilledDuringPush(t *testing.T) {
+	for _, store := range stores {
+		t.Run(string(store), func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, harness.V3)
+			s.useDaemon(harness.NewDaemon(t, store))
+			g := newGate(t, s.registry, isUpload)
+			s.put(s.repo, "1", images.Spec{Platform: arm64})
+			s.list = g.Host + "/" + s.repo + ":1"
+			s.load(s.plain("local"), amd64)
+			s.multiarch("create", s.list, s.plain("local"))
+			d := s.daemon
+			s.daemon = nil // cannot be asked for its tags any more
+			unchanged := s.unchanged()
+			r := s.start("push", s.list)
+			s.await(g)
+			if err := d.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			r.ends(1)
+			says(t, r.stderr.String(), s.plain("local"), "daemon")
+			unchanged()
+			s.refused([]string{s.plain("local"), "cannot reach the Docker daemon"}, "push", s.list)
+		})
+	}
+}

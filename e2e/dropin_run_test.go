@@ -1,0 +1,290 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
+)
+
+// The two tools, as words of TURNS in testdata/dropin/turn.sh.
+const (
+	docker = "manifest"
+	ours   = "multiarch"
+)
+
+// dropinRun is one run of a script, with a home and repositories of its own.
+type dropinRun struct {
+	env   *harness.Env
+	repos map[string]dropinRepo // by the variable that the script has for it
+	steps []dropinStep
+	// registry is what the repositories hold in the end: a line for each tag.
+	registry []string
+}
+
+// dropinRepo is a repository of a run.
+type dropinRepo struct {
+	registry *servers.Registry
+	path     string
+}
+
+func (r dropinRepo) name() string { return r.registry.Host + "/" + r.path }
+
+// dropinStep is what one command of a script left. Names of repositories are
+// replaced by the variable that the script has for them.
+type dropinStep struct {
+	command, stdout, stderr string
+	code                    string
+	store                   map[string]string // path: JSON less our own field
+}
+
+// shown is the step without stderr, which is not compared.
+func (s dropinStep) shown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "$ %s\n%s", s.command, s.stdout)
+	if s.stdout != "" && !strings.HasSuffix(s.stdout, "\n") {
+		b.WriteString("\n")
+	}
+	if s.code != "0" {
+		fmt.Fprintf(&b, "exit code %s\n", s.code)
+	}
+	return b.String()
+}
+
+// shownStore is the local store after the step.
+func (s dropinStep) shownStore() string {
+	var b strings.Builder
+	for _, path := range slices.Sorted(maps.Keys(s.store)) {
+		fmt.Fprintf(&b, "%s: %s\n", path, s.store[path])
+	}
+	return b.String()
+}
+
+// runDropin runs a script, its commands by the tools that turns names in their
+// order; variant tells the runs of one script apart, in two digits.
+func runDropin(t *testing.T, c dropinCase, variant int, turns []string) *dropinRun {
+	t.Helper()
+	here, elsewhere := harness.Registry(t, harness.V3), harness.Registry(t, harness.V28)
+	base := fmt.Sprintf("%02d/%s/", variant, c.name)
+	r := &dropinRun{env: harness.NewEnv(t), repos: map[string]dropinRepo{
+		"R": {here, base + "app"}, "O": {here, base + "other"}, "X": {elsewhere, base + "app"},
+	}}
+	r.seed(t, c.script)
+	steps := t.TempDir()
+	r.env.Set("STEPS", steps)
+	r.env.Set("TURNS", strings.Join(turns, " "))
+	for variable, repo := range r.repos {
+		r.env.Set(variable, repo.name())
+	}
+	for name, image := range dropinImages() {
+		r.env.Set(name, image.Digest().String())
+	}
+	folder, err := filepath.Abs(dropinFolder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	harness.MustRun(t, r.env, "sh", "-euc", `. "$0"; set +e; . "$1"; :`, filepath.Join(folder, "turn.sh"), filepath.Join(folder, "cases", c.name+".sh"))
+	r.readSteps(t, steps)
+	for _, variable := range slices.Sorted(maps.Keys(r.repos)) {
+		r.readRepo(t, variable)
+	}
+	return r
+}
+
+// readSteps reads what turn.sh left.
+func (r *dropinRun) readSteps(t *testing.T, folder string) {
+	t.Helper()
+	names, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		dir := filepath.Join(folder, name.Name())
+		read := func(file string) string {
+			data, err := os.ReadFile(filepath.Join(dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.neutral(string(data))
+		}
+		step := dropinStep{
+			command: strings.TrimSpace(read("command")), stdout: read("stdout"), stderr: read("stderr"),
+			code: strings.TrimSpace(read("code")), store: r.readStore(t, filepath.Join(dir, "store")),
+		}
+		r.steps = append(r.steps, step)
+	}
+}
+
+// neutral replaces the names of the run's repositories, which also occur in the
+// names of files and folders.
+func (r *dropinRun) neutral(s string) string {
+	var pairs []string
+	for variable, repo := range r.repos {
+		name := repo.name()
+		pairs = append(pairs, name, variable, inFileName.Replace(name), variable)
+	}
+	for variable, repo := range r.repos {
+		pairs = append(pairs, repo.registry.Host, "HOST-"+variable)
+	}
+	return strings.NewReplacer(pairs...).Replace(s)
+}
+
+var inFileName = strings.NewReplacer(":", "-", "/", "_")
+
+// readStore reads a local store: all but names with a dot in front, which docker
+// manifest never looks at.
+func (r *dropinRun) readStore(t *testing.T, root string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		files[r.neutral(name)] = r.neutral(withoutOurField(data))
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// withoutOurField is an entry file without the field that docker manifest does
+// not know; a file that is no JSON is itself.
+func withoutOurField(data []byte) string {
+	var fields map[string]any
+	if json.Unmarshal(data, &fields) != nil {
+		return string(data)
+	}
+	delete(fields, "Multiarch")
+	plain, err := json.Marshal(fields)
+	if err != nil {
+		return string(data)
+	}
+	return string(plain)
+}
+
+// readRepo notes each tag of a repository, its digest, and whether all that it
+// names is there.
+func (r *dropinRun) readRepo(t *testing.T, variable string) {
+	t.Helper()
+	repo := r.repos[variable]
+	tags := harness.Tags(t, repo.registry, repo.path)
+	for _, tag := range slices.Sorted(maps.Keys(tags)) {
+		line := variable + ":" + tag + " is " + tags[tag]
+		if err := repo.registry.Check(t.Context(), repo.path, tag); err != nil {
+			line += ", not whole: " + r.neutral(err.Error())
+		}
+		r.registry = append(r.registry, line)
+	}
+}
+
+// complaints are what no run may show, whichever tool it was: an error without a
+// word on stderr, or a crash.
+func (r *dropinRun) complaints() []string {
+	var out []string
+	for _, s := range r.steps {
+		if s.code != "0" && strings.TrimSpace(s.stderr) == "" {
+			out = append(out, s.shown()+"said nothing on stderr")
+		}
+		if strings.Contains(s.stderr, "panic:") || strings.Contains(s.stderr, "goroutine ") || strings.Contains(s.stderr, "DATA RACE") {
+			out = append(out, s.shown()+s.stderr)
+		}
+	}
+	return out
+}
+
+// differences are what differs from another run of the same script.
+func (r *dropinRun) differences(other *dropinRun) []string {
+	var out []string
+	note := func(what, a, b string) {
+		if a != b {
+			out = append(out, fmt.Sprintf("%s:\n%s\n--- or ---\n%s", what, a, b))
+		}
+	}
+	note("commands", fmt.Sprint(len(r.steps)), fmt.Sprint(len(other.steps)))
+	for i := range min(len(r.steps), len(other.steps)) {
+		a, b := r.steps[i], other.steps[i]
+		if a.shown() != b.shown() {
+			note("output", a.shown()+a.stderr, b.shown()+b.stderr)
+		}
+		note("store after "+a.command, a.shownStore(), b.shownStore())
+	}
+	note("registry", strings.Join(r.registry, "\n"), strings.Join(other.registry, "\n"))
+	return out
+}
+
+var (
+	anyDigest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+	anySize   = regexp.MustCompile(`"size": ?[0-9]+`)
+	anyRaw    = regexp.MustCompile(`"Raw":"[^"]*"`)
+	anyFile   = regexp.MustCompile(`sha256-[0-9a-f]{64}`)
+)
+
+// digestNames gives digests the names of the images, and others a number each.
+type digestNames struct{ names map[string]string }
+
+func newDigestNames() digestNames {
+	n := digestNames{map[string]string{}}
+	for name, image := range dropinImages() {
+		n.names[image.Digest().String()] = "{" + name + "}"
+	}
+	return n
+}
+
+func (n digestNames) name(digest string) string {
+	digest = strings.Replace(digest, "-", ":", 1)
+	if _, ok := n.names[digest]; !ok {
+		n.names[digest] = fmt.Sprintf("{#%d}", len(n.names)-len(dropinImages())+1)
+	}
+	return n.names[digest]
+}
+
+// transcript is the run for people to read and for a script's comment to state:
+// all that differences compares, with digests by name, and of the store the
+// entries that it has in the end.
+func (r *dropinRun) transcript(names digestNames) string {
+	var b strings.Builder
+	for _, s := range r.steps {
+		b.WriteString(s.shown())
+	}
+	if len(r.steps) > 0 {
+		store := r.steps[len(r.steps)-1].store
+		for _, path := range slices.Sorted(maps.Keys(store)) {
+			fmt.Fprintf(&b, "store %s: %s\n", path, shortEntry(store[path]))
+		}
+	}
+	for _, line := range r.registry {
+		fmt.Fprintf(&b, "registry %s\n", line)
+	}
+	text := anyDigest.ReplaceAllStringFunc(b.String(), names.name)
+	text = anyFile.ReplaceAllStringFunc(text, names.name)
+	return anySize.ReplaceAllString(anyRaw.ReplaceAllString(text, `"Raw":"..."`), `"size": N`)
+}
+
+// shortEntry is what matters of an entry file.
+func shortEntry(data string) string {
+	var e struct {
+		Ref        string
+		Descriptor json.RawMessage
+	}
+	if json.Unmarshal([]byte(data), &e) != nil {
+		return data
+	}
+	return e.Ref + " " + string(e.Descriptor)
+}

@@ -1,0 +1,141 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+)
+
+// promptly is how soon an interrupted command ends on a loaded machine.
+const promptly = 10 * time.Second
+
+// running is a docker command with a process group of its own, as a shell gives it.
+type running struct {
+	t              testing.TB
+	cmd            *exec.Cmd
+	stdout, stderr bytes.Buffer
+}
+
+func (s *scene) start(args ...string) *running {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	s.Cleanup(cancel)
+	r := &running{t: s.T, cmd: s.Command(ctx, "docker", append([]string{"multiarch"}, args...)...)}
+	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	r.cmd.WaitDelay = promptly
+	if err := r.cmd.Start(); err != nil {
+		s.Fatal(err)
+	}
+	return r
+}
+
+// ends waits for the end and checks the exit code.
+func (r *running) ends(code int) {
+	r.t.Helper()
+	started := time.Now()
+	err := r.cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		r.t.Fatal(err)
+	}
+	if took := time.Since(started); took > promptly {
+		r.t.Errorf("took %s to end", took)
+	}
+	if got := r.cmd.ProcessState.ExitCode(); got != code {
+		r.t.Errorf("exit code %d, not %d", got, code)
+	}
+	if r.stdout.Len() > 0 {
+		r.t.Errorf("stdout: %s", &r.stdout)
+	}
+	if r.t.Failed() {
+		r.t.Logf("stderr:\n%s", &r.stderr)
+	}
+}
+
+// receivers are those that a SIGINT reaches: everyone at Ctrl-C, or the docker
+// command alone.
+var receivers = map[string]func(*exec.Cmd) error{
+	"group":  func(c *exec.Cmd) error { return syscall.Kill(-c.Process.Pid, syscall.SIGINT) },
+	"docker": func(c *exec.Cmd) error { return syscall.Kill(c.Process.Pid, syscall.SIGINT) },
+}
+
+// await waits for the gate to hold a request back.
+func (s *scene) await(g *gate) {
+	s.Helper()
+	select {
+	case <-g.arrived:
+	case <-time.After(time.Minute):
+		s.Fatal("the request did not come")
+	}
+}
+
+// An interrupted create leaves no list, and an interrupted amend the old one.
+func TestInterruptDuringCreate(t *testing.T) {
+	for name, interrupt := range receivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, harness.V3)
+			s.put(s.repo, "there", images.Spec{Platform: amd64})
+			s.multiarch("create", s.list, s.name("there"))
+			for _, args := range [][]string{{"create", s.name("2")}, {"create", "--amend", s.list}, {"create", "--push", s.list}} {
+				g := newGate(t, s.registry, isAny)
+				unchanged := s.unchanged()
+				r := s.start(append(args, s.name("there"), g.Host+"/"+s.repo+":there")...)
+				s.await(g)
+				if err := interrupt(r.cmd); err != nil {
+					t.Fatal(err)
+				}
+				r.ends(130)
+				says(t, r.stderr.String(), "interrupted")
+				unchanged()
+			}
+		})
+	}
+}
+
+// An interrupted push leaves the tag in the registry, the local list and the
+// daemon's tags as they were, wherever it was met: in the daemon's upload, in our
+// own, and before the list's manifest.
+func TestInterruptDuringPush(t *testing.T) {
+	for _, store := range stores {
+		for name, interrupt := range receivers {
+			t.Run(string(store)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				for stage, stop := range map[string]func(*http.Request) bool{"upload": isUpload, "list": isListPut} {
+					s := newScene(t, harness.V3)
+					s.useDaemon(harness.Daemon(t, store))
+					g := newGate(t, s.registry, stop)
+					s.list = g.Host + "/" + s.repo + ":1"
+					near := s.put(s.repo, "1", images.Spec{Platform: arm64})
+					s.load(s.plain("local"), amd64, stage)
+					s.multiarch("create", s.list, s.plain("local"), s.name("1"))
+					unchanged, tags := s.unchanged(), harness.Tags(t, s.registry, s.repo)
+					r := s.start("push", s.list)
+					s.await(g)
+					if err := interrupt(r.cmd); err != nil {
+						t.Fatal(err)
+					}
+					r.ends(130)
+					if stage == "upload" {
+						unchanged()
+					}
+					if now := harness.Tags(t, s.registry, s.repo)["1"]; now != tags["1"] || now != near.Digest().String() {
+						t.Errorf("%s: the tag moved to %s", stage, now)
+					}
+					g.open()
+					s.multiarch("push", s.list)
+					s.holds("1", "linux/amd64", "linux/arm64/v8")
+				}
+			})
+		}
+	}
+}

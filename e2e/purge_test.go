@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+)
+
+// Each value of --purge, by what is left: the local list, and the tags in the
+// registry. Debian's registry cannot remove a tag.
+func TestPurge(t *testing.T) {
+	for _, test := range []struct {
+		flag       string
+		list, tags bool
+	}{
+		{"--purge=false", true, true},
+		{"--purge", false, true},
+		{"-p", false, true},
+		{"--purge=true", false, true},
+		{"--purge=tags", false, false},
+	} {
+		for _, kind := range registryKinds {
+			t.Run(strings.Trim(test.flag, "-")+"/"+string(kind), func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t, kind)
+				a := s.put(s.repo, "amd64", images.Spec{Platform: amd64})
+				b := s.put(s.repo, "arm64", images.Spec{Platform: arm64})
+				s.multiarch("create", s.list, s.name("amd64"), s.name("arm64"))
+				r := s.multiarch("push", test.flag, s.list)
+				s.pushedLast(r.Stdout, "1")
+				s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
+				if left := len(s.store()) > 0; left != test.list {
+					t.Errorf("local list left: %v", left)
+				}
+				want := []string{"1", "amd64", "arm64"}
+				if !test.tags && kind == harness.V3 {
+					want = []string{"1"}
+				}
+				if tags := slices.Sorted(maps.Keys(harness.Tags(t, s.registry, s.repo))); !slices.Equal(tags, want) {
+					t.Errorf("tags in the registry: %v, not %v", tags, want)
+				}
+				if warned := strings.Contains(r.Stderr, "WARNING: the registry cannot remove a tag"); warned != (!test.tags && kind == harness.V28) {
+					t.Errorf("warned: %v\n%s", warned, r.Stderr)
+				}
+			})
+		}
+	}
+}
+
+// Purging tags leaves the list's own tags, tags that point elsewhere now, and
+// everything in other repositories.
+func TestPurgeTagsLeavesWhatIsNotItsOwn(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, harness.V3)
+	own := s.put(s.repo, "1", images.Spec{Platform: amd64})
+	b := s.put(s.repo, "arm64", images.Spec{Platform: arm64})
+	c := s.put(s.repo, "riscv64", images.Spec{Platform: riscv64})
+	latest := s.put(s.repo, "latest", images.Spec{Platform: windows})
+	s.put(s.repo, "bystander", images.Spec{Seed: s.repo + s.repo + "arm64", Platform: arm64})
+	d := s.put(s.repo+"/near", "1", images.Spec{Platform: i386})
+	s.multiarch("create", s.list, s.list, s.name("arm64"), s.name("riscv64"), s.name("latest"), s.registry.Host+"/"+s.repo+"/near:1")
+	moved := s.put(s.repo, "riscv64", images.Spec{Seed: "moved" + s.repo, Platform: riscv64})
+	r := s.multiarch("push", "--purge=tags", "-t", "latest", s.list)
+	says(t, r.Stderr, "WARNING: "+s.name("riscv64"), moved.Digest().String(), "Untagged "+s.name("arm64"))
+	index := s.holds("1", "linux/amd64", "linux/arm64/v8", "linux/riscv64", "windows/amd64", "linux/386")
+	s.holdsImages(index, own, b, c, latest, d)
+	want := map[string]string{
+		"bystander": b.Digest().String(), "riscv64": moved.Digest().String(),
+		"1": harness.Get(t, s.registry, s.repo, "1").Digest.String(), "latest": harness.Get(t, s.registry, s.repo, "1").Digest.String(),
+	}
+	if tags := harness.Tags(t, s.registry, s.repo); !maps.Equal(tags, want) {
+		t.Errorf("tags in the registry: %v, not %v", tags, want)
+	}
+	harness.Sound(t, s.registry, s.repo+"/near", "1")
+}
+
+// Staging tags of pending images go with --purge=tags, and so does the tag of an
+// index whose platforms the list took.
+func TestPurgeTagsRemovesStagingTagsAndIndexTags(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		a := s.load(s.plain("amd64"), amd64)
+		b := images.Image(images.Spec{Seed: s.repo, Platform: arm64, Format: images.OCI})
+		c := images.Image(images.Spec{Seed: s.repo, Platform: riscv64, Format: images.OCI})
+		index := images.Attested(b, c)
+		source := harness.Put(s.T, s.registry, s.repo, "source", index)
+		before := s.daemonTags()
+		s.multiarch("create", s.list, s.plain("amd64"), source)
+		s.multiarch("push", "--purge=tags", s.list)
+		s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8", "linux/riscv64", "attestation", "attestation"),
+			append([]images.Manifest{a}, index.Children...)...)
+		if tags := harness.Tags(s.T, s.registry, s.repo); len(tags) != 1 {
+			s.Errorf("tags in the registry: %v", tags)
+		}
+		harness.Sound(s.T, s.registry, s.repo, index.Digest().String())
+		s.sameDaemonTags(before)
+		if files := s.store(); len(files) > 0 {
+			s.Errorf("local store: %v", files)
+		}
+	})
+}
