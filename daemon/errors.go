@@ -1,0 +1,85 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/docker/client"
+)
+
+// maxText bounds what an error repeats of a daemon's words.
+const maxText = 500
+
+// unreachable returns the errdefs.ErrUnavailable error for a daemon that err keeps us from, host being
+// empty when not even that is known.
+func unreachable(host string, err error) error {
+	if host != "" {
+		host = " at " + shown(host)
+	}
+	why := err.Error()
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		why = u.Err.Error() // without the method and the URL of the request
+	}
+	return manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon%s: %s", host, clean(why))
+}
+
+// silent returns the errdefs.ErrUnavailable error for a daemon that does not answer.
+func silent(host string, waited time.Duration) error {
+	return manifest.Errorf(errors.Join(errdefs.ErrUnavailable, context.DeadlineExceeded),
+		"cannot reach the Docker daemon at %s: no answer within %s", shown(host), waited)
+}
+
+// stopped returns the error for what ended with ctx: context.Canceled when it was cancelled, else
+// errdefs.ErrUnavailable and context.DeadlineExceeded.
+func stopped(ctx context.Context, what string) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return fmt.Errorf("%s: %w", what, context.Canceled)
+	}
+	return manifest.Errorf(errors.Join(errdefs.ErrUnavailable, context.DeadlineExceeded),
+		"%s: the Docker daemon did not answer in time", what)
+}
+
+// failed returns the error for a request to the daemon, with the kind of err.
+func failed(ctx context.Context, api client.APIClient, err error, what string) error {
+	switch {
+	case ctx.Err() != nil:
+		return stopped(ctx, what)
+	case client.IsErrConnectionFailed(err):
+		return fmt.Errorf("%s: %w", what, unreachable(api.DaemonHost(), err))
+	}
+	return manifest.Errorf(err, "%s: %s", what, clean(err.Error()))
+}
+
+// shown returns a daemon's address without a password that may stand in it.
+func shown(host string) string {
+	if u, err := url.Parse(host); err == nil {
+		return u.Redacted()
+	}
+	return clean(host)
+}
+
+// clean returns text from outside fit for an error: one line of bounded length, with anything that does
+// not print escaped.
+func clean(text string) string {
+	var out strings.Builder
+	for _, r := range strings.Join(strings.Fields(text), " ") {
+		if out.Len() >= maxText {
+			return out.String() + "..."
+		}
+		if unicode.IsPrint(r) {
+			out.WriteRune(r)
+		} else {
+			quoted := strconv.QuoteRune(r)
+			out.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return out.String()
+}

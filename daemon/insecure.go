@@ -1,0 +1,72 @@
+package daemon
+
+import (
+	"context"
+	"net"
+	"strings"
+
+	"github.com/docker/docker/api/types/registry"
+)
+
+// Insecure reports whether the daemon talks to the registry at host, with its port if it has one, without
+// TLS or without checking its certificate. For a registry of this machine it does, and is not asked; a
+// daemon that cannot be reached does not.
+func (d *Daemon) Insecure(ctx context.Context, host string) bool {
+	name := hostname(host)
+	ip := net.ParseIP(name)
+	if strings.EqualFold(name, "localhost") || ip.IsLoopback() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
+	defer cancel()
+	config, err := d.registries.get(ctx, d.askRegistries)
+	if err != nil || config == nil {
+		return false
+	}
+	if index := config.IndexConfigs[host]; index != nil {
+		return !index.Secure
+	}
+	return inNetworks(ctx, name, config.InsecureRegistryCIDRs)
+}
+
+// askRegistries returns the daemon's settings for registries, nil when it has none.
+func (d *Daemon) askRegistries(ctx context.Context) (*registry.ServiceConfig, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
+	defer cancel()
+	api, err := d.client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info, err := api.Info(ctx)
+	if err != nil {
+		return nil, failed(ctx, api, err, "asking the Docker daemon for its registries")
+	}
+	return info.RegistryConfig, nil
+}
+
+// hostname returns host without its port and without the brackets of an IPv6 address.
+func hostname(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return strings.Trim(host, "[]")
+}
+
+// inNetworks reports whether an address of name lies in one of the networks.
+func inNetworks(ctx context.Context, name string, networks []*registry.NetIPNet) bool {
+	if len(networks) == 0 {
+		return false
+	}
+	addresses, err := net.DefaultResolver.LookupIPAddr(ctx, name) // returns an address as it is
+	if err != nil {
+		return false
+	}
+	for _, address := range addresses {
+		for _, network := range networks {
+			if network != nil && (*net.IPNet)(network).Contains(address.IP) {
+				return true
+			}
+		}
+	}
+	return false
+}

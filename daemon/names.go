@@ -1,0 +1,73 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/docker/api/types/image"
+	"github.com/opencontainers/go-digest"
+)
+
+// maxNames bounds what List returns.
+const maxNames = 1000
+
+// Tag gives the image with this ID one more name. An image that had the name before loses it. The error
+// is errdefs.ErrNotFound when there is no such image.
+func (d *Daemon) Tag(ctx context.Context, id digest.Digest, as reference.NamedTagged) error {
+	api, err := d.client(ctx)
+	if err != nil {
+		return err
+	}
+	if err := api.ImageTag(ctx, id.String(), as.String()); err != nil {
+		return failed(ctx, api, err, fmt.Sprintf("tagging image %s as %s", id, manifest.Familiar(as)))
+	}
+	return nil
+}
+
+// Untag removes a name, and the image with it if it was the last one. The error is errdefs.ErrNotFound
+// when the daemon does not know the name.
+func (d *Daemon) Untag(ctx context.Context, name reference.NamedTagged) error {
+	api, err := d.client(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = api.ImageRemove(ctx, name.String(), image.RemoveOptions{}) // the full name is never taken for an ID
+	if errdefs.IsNotFound(err) && ctx.Err() == nil {
+		return notFound(name)
+	}
+	if err != nil {
+		return failed(ctx, api, err, "removing the name "+manifest.Familiar(name)+" from the Docker daemon")
+	}
+	return nil
+}
+
+// List returns the names of the daemon's images as people write them, newest image first, 1000 at most:
+// what a shell completes.
+func (d *Daemon) List(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
+	defer cancel()
+	api, err := d.client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	images, err := api.ImageList(ctx, image.ListOptions{})
+	if err != nil {
+		return nil, failed(ctx, api, err, "listing images")
+	}
+	var names []string
+	for _, img := range images {
+		for _, tag := range img.RepoTags {
+			name, err := reference.ParseNormalizedNamed(tag)
+			if err != nil { // "<none>:<none>"
+				continue
+			}
+			if names = append(names, reference.FamiliarString(name)); len(names) == maxNames {
+				return names, nil
+			}
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,91 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
+	"github.com/docker/docker/pkg/jsonmessage"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Push has the daemon send the image called name to the registry in its name, all of it or, where
+// platform is not nil, the manifest of that platform alone, and draws its progress. It returns the digest
+// that the daemon says name has in the registry then: of an index of which only one platform is there,
+// the daemon pushes that platform's manifest. The error is errdefs.ErrNotImplemented when the daemon
+// cannot push one platform (before API 1.46), errdefs.ErrFailedPrecondition when it lacks content of the
+// image, errdefs.ErrUnavailable when it cannot be reached or its connection breaks.
+func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform) (digest.Digest, error) {
+	what := "pushing " + manifest.Familiar(name)
+	api, err := d.client(ctx)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", what, err)
+	}
+	if platform != nil && !has(api, apiPushPlatform) {
+		return "", manifest.Errorf(errdefs.ErrNotImplemented, "%s: the Docker daemon cannot push %s alone: that takes API %s, and it has %s; update it",
+			what, manifest.FormatPlatform(*platform), apiPushPlatform, api.ClientVersion())
+	}
+	header, err := d.auth(ctx, reference.Domain(name))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", what, err)
+	}
+	body, err := api.ImagePush(ctx, name.String(), image.PushOptions{RegistryAuth: header, Platform: platform})
+	if err != nil {
+		return "", failed(ctx, api, err, what)
+	}
+	defer body.Close()
+	pushed, err := d.follow(body, name.Tag())
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return "", stopped(ctx, what)
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", what, err)
+	case pushed != "":
+		return pushed, nil
+	}
+	return inspectPushed(ctx, api, name, platform)
+}
+
+// follow draws the stream of a push to its end and returns the digest that it told, if it did.
+func (d *Daemon) follow(body io.Reader, tag string) (digest.Digest, error) {
+	stream := newPushStream(body, tag)
+	err := jsonmessage.DisplayJSONMessagesToStream(stream, d.out, nil)
+	var said *refusal
+	switch {
+	case stream.missing:
+		return "", manifest.Errorf(errdefs.ErrFailedPrecondition, "the Docker daemon does not have all content of the image; "+
+			"pull or build it again for all its platforms")
+	case errors.As(err, &said):
+		return "", err
+	case err != nil:
+		return "", manifest.Errorf(errors.Join(errdefs.ErrUnavailable, err), "the connection to the Docker daemon broke (%s); "+
+			"what has been pushed is not known", clean(err.Error()))
+	}
+	return stream.digest, nil
+}
+
+// inspectPushed returns what the daemon has under a name that it has pushed, for want of a digest in the
+// stream.
+func inspectPushed(ctx context.Context, api client.APIClient, name reference.Named, platform *ocispec.Platform) (digest.Digest, error) {
+	what := "pushing " + manifest.Familiar(name)
+	found, err := inspect(ctx, api, name)
+	if err != nil {
+		return "", failed(ctx, api, err, what)
+	}
+	if platform == nil && found.Descriptor != nil && found.Descriptor.Digest.Validate() == nil {
+		return found.Descriptor.Digest, nil
+	}
+	for _, m := range found.Manifests {
+		if platform != nil && m.ImageData != nil && m.Available && (manifest.Platform{Platform: *platform}).Matches(m.ImageData.Platform) {
+			return m.Descriptor.Digest, m.Descriptor.Digest.Validate()
+		}
+	}
+	return "", manifest.Errorf(errdefs.ErrUnavailable, "%s: the connection to the Docker daemon broke; what has been pushed is not known", what)
+}

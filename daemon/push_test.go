@@ -1,0 +1,241 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/cli/cli/streams"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const refers = `{"status":"The push refers to repository [h.example/x]"}` + "\n"
+
+func closing(tag string, d digest.Digest) string {
+	return fmt.Sprintf(`{"status":"%s: digest: %s size: 527"}`+"\n", tag, d)
+}
+
+func aux(d digest.Digest) string {
+	return fmt.Sprintf(`{"progressDetail":{},"aux":{"Tag":"1","Digest":"%s","Size":527}}`+"\n", d)
+}
+
+// pushing is a daemon that answers a push of h.example/x:1 with this stream.
+func pushing(t *testing.T, version, stream string) *fake {
+	return newFake(t, version, map[string]http.HandlerFunc{"POST /images/h.example/x/push": answer(stream)})
+}
+
+func TestPushTellsTheDigest(t *testing.T) {
+	instead := fmt.Sprintf(`{"progressDetail":{},"aux":{"manifestPushedInsteadOfIndex":true,`+
+		`"originalIndex":{"digest":"%s","size":9},"selectedManifest":{"digest":"%s","size":7}}}`, digestA, digestB)
+	for name, stream := range map[string]string{
+		"graph-driver store":         refers + closing("1", digestB) + aux(digestB),
+		"containerd store":           refers + closing("1", digestB),
+		"aux alone":                  refers + aux(digestB),
+		"the last aux":               aux(digestA) + aux(digestC) + aux(digestB),
+		"aux with more around it":    aux(digestB) + `{"aux":{"ID":"sha256:1"}}{"aux":[1]}{"aux":"x"}{"aux":{"Digest":7}}{"aux":{"Digest":"sha256:1"}}{"aux":null}`,
+		"one platform of an index":   refers + instead,
+		"one platform, and closing":  refers + instead + closing("1", digestB),
+		"lines that are not closing": closing("1", digestB) + closing("other", digestA) + `{"status":"1: digest: none size: 1"}{"status":"Pushed","id":"1: digest: x"}{}`,
+	} {
+		for _, version := range allVersions {
+			f := pushing(t, version, stream)
+			got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil)
+			if err != nil || got != digestB {
+				t.Errorf("%s, API %s: got %s, %v", name, version, got, err)
+			}
+			if asked := f.asked(); !slices.Equal(asked, []string{"POST /images/h.example/x/push?tag=1"}) {
+				t.Errorf("%s, API %s: asked %q", name, version, asked)
+			}
+		}
+	}
+}
+
+func TestPushReadsTheDigestBack(t *testing.T) {
+	image := map[string]any{"Id": digestA, "RepoTags": []string{"h.example/x:1"}}
+	for key, value := range content() {
+		if key == "Descriptor" || key == "Manifests" {
+			image[key] = value
+		}
+	}
+	f := pushing(t, "1.48", refers)
+	f.answers["GET /images/h.example/x:1/json"] = answer(image)
+	for _, tt := range []struct {
+		platform *ocispec.Platform
+		want     digest.Digest
+	}{
+		{nil, digestA},
+		{&ocispec.Platform{OS: "linux", Architecture: "amd64"}, digestB},
+		{&ocispec.Platform{OS: "linux", Architecture: "arm64"}, ""}, // absent
+	} {
+		got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), tt.platform)
+		if got != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("%+v: got %q, %v", tt.platform, got, err)
+		}
+	}
+}
+
+func TestPushOfAPlatform(t *testing.T) {
+	platform := &ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
+	for _, version := range allVersions {
+		f := pushing(t, version, refers+closing("1", digestB))
+		got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), platform)
+		if version == "1.24" || version == "1.41" {
+			if !errors.Is(err, errdefs.ErrNotImplemented) || len(f.asked()) != 0 {
+				t.Fatalf("API %s: got %v, asked %q", version, err, f.asked())
+			}
+			checkText(t, err, "linux/arm/v7", "1.46", version)
+			continue
+		}
+		want := "POST /images/h.example/x/push?platform=%7B%22architecture%22%3A%22arm%22%2C%22os%22%3A%22linux%22%2C%22variant%22%3A%22v7%22%7D&tag=1"
+		if asked := f.asked(); err != nil || got != digestB || !slices.Equal(asked, []string{want}) {
+			t.Errorf("API %s: got %s, %v, asked %q", version, got, err, asked)
+		}
+	}
+}
+
+func TestPushSendsTheCredentialsOfTheRegistry(t *testing.T) {
+	f := pushing(t, "1.51", aux(digestB))
+	f.answers["POST /images/docker.io/library/app/push"] = answer(aux(digestB))
+	d := New(f.connect, func(_ context.Context, host string) (string, error) { return "for " + host, nil }, nil)
+	for name, want := range map[string]string{"h.example/x:1": "for h.example", "app:1": "for docker.io"} {
+		if _, err := d.Push(t.Context(), tagged(t, name), nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.requests[len(f.requests)-1].Header.Get("X-Registry-Auth"); got != want {
+			t.Errorf("%s: sent %q", name, got)
+		}
+	}
+	broken := errors.New("helper is broken")
+	d = New(f.connect, func(context.Context, string) (string, error) { return "", broken }, nil)
+	if _, err := d.Push(t.Context(), tagged(t, "h.example/x:1"), nil); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+}
+
+func TestPushErrors(t *testing.T) {
+	missing := `{"aux":{"contentMissing":true,"desc":{"digest":"` + digestA.String() + `"}}}`
+	for _, tt := range []struct {
+		name, version, stream, want string
+		kind                        error
+	}{
+		{"error", "1.51", refers + `{"errorDetail":{"message":"denied: no\u001b[31m\naccess"},"error":"denied"}`, `pushing h.example/x:1: denied: no\x1b[31m access`, nil},
+		{"error in the old form", "1.24", refers + `{"error":"denied"}`, "pushing h.example/x:1: denied", nil},
+		{"error after a digest", "1.51", aux(digestB) + `{"error":"denied"}`, "denied", nil},
+		{"long error", "1.51", `{"error":"` + strings.Repeat("no ", 9999) + `"}`, "no no...", nil},
+		{"content is missing", "1.51", refers + missing + `{"error":"content digest: not found"}`, "does not have all content", errdefs.ErrFailedPrecondition},
+		{"content is missing, no error", "1.51", refers + missing, "does not have all content", errdefs.ErrFailedPrecondition},
+		{"end in a message", "1.51", aux(digestB) + `{"status":`, "connection to the Docker daemon broke (unexpected EOF)", errdefs.ErrUnavailable},
+		{"junk", "1.51", `<html>`, "connection to the Docker daemon broke", errdefs.ErrUnavailable},
+		{"JSON of another kind", "1.51", `[1]`, "connection to the Docker daemon broke", errdefs.ErrUnavailable},
+	} {
+		got, err := pushing(t, tt.version, tt.stream).daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil)
+		if err == nil || got != "" || tt.kind != nil && !errors.Is(err, tt.kind) {
+			t.Fatalf("%s: got %q, %v", tt.name, got, err)
+		}
+		checkText(t, err, "pushing h.example/x:1", tt.want)
+	}
+}
+
+func TestPushThatEndsWithoutDigest(t *testing.T) {
+	for _, version := range allVersions {
+		f := pushing(t, version, refers)
+		f.answers["GET /images/h.example/x:1/json"] = answer(inspected()) // of a graph-driver store
+		got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil)
+		if got != "" || !errors.Is(err, errdefs.ErrUnavailable) {
+			t.Fatalf("API %s: got %q, %v", version, got, err)
+		}
+		checkText(t, err, "connection to the Docker daemon broke")
+	}
+}
+
+func TestPushRefusedAtOnce(t *testing.T) {
+	f := newFake(t, "1.51", map[string]http.HandlerFunc{
+		"POST /images/h.example/x/push": refuse(http.StatusForbidden, "authorization denied by plugin"),
+	})
+	_, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil)
+	if !errors.Is(err, errdefs.ErrPermissionDenied) {
+		t.Fatal(err)
+	}
+	checkText(t, err, "pushing h.example/x:1", "authorization denied by plugin")
+}
+
+func TestDaemonDiesInAPush(t *testing.T) {
+	for _, sent := range []string{"", refers, refers + `{"sta`} {
+		f := newFake(t, "1.51", map[string]http.HandlerFunc{
+			"POST /images/h.example/x/push": func(w http.ResponseWriter, _ *http.Request) {
+				io.WriteString(w, sent)
+				if sent != "" {
+					w.(http.Flusher).Flush()
+				}
+				panic(http.ErrAbortHandler)
+			},
+		})
+		_, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil)
+		if !errors.Is(err, errdefs.ErrUnavailable) {
+			t.Fatalf("%q: %v", sent, err)
+		}
+		checkText(t, err, "pushing h.example/x:1", "the Docker daemon", "EOF")
+	}
+}
+
+func TestCancelStopsAPush(t *testing.T) {
+	for _, sent := range []string{"", refers} {
+		asked, stopped := make(chan struct{}), make(chan struct{})
+		f := newFake(t, "1.51", map[string]http.HandlerFunc{
+			"POST /images/h.example/x/push": func(w http.ResponseWriter, r *http.Request) {
+				io.WriteString(w, sent)
+				if sent != "" {
+					w.(http.Flusher).Flush()
+				}
+				close(asked)
+				<-r.Context().Done()
+				close(stopped)
+			},
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-asked; cancel() }()
+		_, err := f.daemon().Push(ctx, tagged(t, "h.example/x:1"), nil)
+		if !errors.Is(err, context.Canceled) || errors.Is(err, errdefs.ErrUnavailable) {
+			t.Errorf("%q: %v", sent, err)
+		}
+		<-stopped
+	}
+}
+
+func TestPushDrawsItsProgress(t *testing.T) {
+	stream := refers + `{"status":"Preparing","progressDetail":{},"id":"c36d3a1fcef2"}` +
+		`{"status":"Pushing","progressDetail":{"current":1,"total":2},"progress":"[=>]","id":"c36d3a1fcef2"}` +
+		`{"status":"Pushed","progressDetail":{},"id":"c36d3a1fcef2"}` + closing("1", digestB) + aux(digestB)
+	var out bytes.Buffer
+	d := New(pushing(t, "1.51", stream).connect, noAuth, streams.NewOut(&out))
+	if _, err := d.Push(t.Context(), tagged(t, "h.example/x:1"), nil); err != nil {
+		t.Fatal(err)
+	}
+	want := "The push refers to repository [h.example/x]\nc36d3a1fcef2: Preparing\nc36d3a1fcef2: Pushed\n" +
+		"1: digest: " + digestB.String() + " size: 527\n"
+	if out.String() != want {
+		t.Errorf("drawn:\n%s\nwant:\n%s", out.String(), want)
+	}
+}
+
+func FuzzPushStream(f *testing.F) {
+	f.Add([]byte(refers + closing("1", digestB) + aux(digestB)))
+	f.Add([]byte(`{"error":"x"}`))
+	f.Add([]byte(`{"aux":{"contentMissing":true}}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		stream := newPushStream(bytes.NewReader(raw), "1")
+		if _, err := io.Copy(io.Discard, stream); err == nil && stream.digest != "" {
+			if err := stream.digest.Validate(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

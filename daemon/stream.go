@@ -1,0 +1,109 @@
+package daemon
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+
+	"github.com/docker/docker/api/types/auxprogress"
+	"github.com/docker/docker/pkg/jsonmessage"
+	"github.com/opencontainers/go-digest"
+)
+
+// pushStream hands on the messages of a push and keeps what they say about its outcome. A message that
+// says the push failed ends it with a refusal.
+type pushStream struct {
+	messages *json.Decoder
+	tag      string
+	current  []byte // rest of the message that is being read
+
+	digest  digest.Digest // of what was pushed
+	missing bool          // content of the image
+}
+
+func newPushStream(body io.Reader, tag string) *pushStream {
+	return &pushStream{messages: json.NewDecoder(body), tag: tag}
+}
+
+// refusal is what the daemon says about a push that failed.
+type refusal struct{ text string }
+
+func (r *refusal) Error() string { return clean(r.text) }
+
+// Read reads the messages, whole ones only. The error is io.EOF only where the daemon ended the stream
+// between two.
+func (s *pushStream) Read(p []byte) (int, error) {
+	if len(s.current) == 0 {
+		var raw json.RawMessage
+		if err := s.messages.Decode(&raw); err != nil {
+			return 0, err
+		}
+		if err := s.take(raw); err != nil {
+			return 0, err
+		}
+		s.current = raw
+	}
+	n := copy(p, s.current)
+	s.current = s.current[n:]
+	return n, nil
+}
+
+// take keeps what a message says. Fields of an unknown shape say nothing.
+func (s *pushStream) take(raw []byte) error {
+	var m jsonmessage.JSONMessage
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return err
+	}
+	if m.Aux != nil {
+		s.takeAux(*m.Aux)
+	}
+	if d := closingDigest(m, s.tag); d != "" {
+		s.digest = d
+	}
+	switch {
+	case m.Error != nil:
+		return &refusal{m.Error.Message}
+	case m.ErrorMessage != "":
+		return &refusal{m.ErrorMessage}
+	}
+	return nil
+}
+
+// takeAux keeps what the daemon says to programs: the digest of what it pushed (graph-driver store), that
+// it pushed one platform's manifest for want of the others, or that content is missing (containerd
+// store).
+func (s *pushStream) takeAux(raw []byte) {
+	var pushed struct{ Digest string }
+	if json.Unmarshal(raw, &pushed) == nil {
+		s.takeDigest(pushed.Digest)
+	}
+	var instead auxprogress.ManifestPushedInsteadOfIndex
+	if json.Unmarshal(raw, &instead) == nil && instead.ManifestPushedInsteadOfIndex {
+		s.takeDigest(string(instead.SelectedManifest.Digest))
+	}
+	var missing auxprogress.ContentMissing
+	if json.Unmarshal(raw, &missing) == nil && missing.ContentMissing {
+		s.missing = true
+	}
+}
+
+func (s *pushStream) takeDigest(text string) {
+	if d, err := digest.Parse(text); err == nil {
+		s.digest = d
+	}
+}
+
+// closingDigest returns the digest in the line with which daemons of either store close a push of tag,
+// "TAG: digest: DIGEST size: BYTES". The stream of the containerd store has it nowhere else.
+func closingDigest(m jsonmessage.JSONMessage, tag string) digest.Digest {
+	rest, ok := strings.CutPrefix(m.Status, tag+": digest: ")
+	if !ok || m.ID != "" {
+		return ""
+	}
+	text, _, _ := strings.Cut(rest, " ")
+	d, err := digest.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return d
+}
