@@ -48,6 +48,14 @@ test: build test-tools ## run all tests, with race detection, against real regis
 	  (cd e2e && go test -race -json -timeout 15m ./...) || failed=1; \
 	  exit $$failed; } | '$(CACHE)/bin/report'
 
+# The empty plugin is compiled with the plugin's flags, from the plugin's go.mod.
+.PHONY: bench
+bench: build $(if $(TEST_TOOLS),,test-tools) ## compare start-up with an empty plugin and buildx, measure store and index
+	$(GOBUILD) -o '$(CACHE)/bench/docker-empty' e2e/bench/empty/main.go
+	@echo && ls -l bin/docker-multiarch '$(CACHE)/bench/docker-empty' | awk '{ printf "size: %.1f MiB %s\n", $$5 / 1048576, $$NF }'
+	@cd e2e && go run ./bench -plugin '$(CURDIR)/bin/docker-multiarch' -empty '$(CACHE)/bench/docker-empty'
+	@echo && go test -run '^$$' -bench . -benchmem ./manifest/...
+
 $(GOLANGCI):
 	mkdir -p '$(CACHE)/golangci'
 	GOBIN='$(CACHE)/golangci' go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
