@@ -84,8 +84,8 @@ func (e Entry) Text() ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// ImageManifest is an entry in the JSON form of docker manifest: what inspect -v prints, and the content
-// of its file in the local store.
+// ImageManifest is an entry in the JSON form of docker manifest (docker/cli v28, cli/manifest/types), name by
+// name and in its order: what inspect -v prints, and what its file in the local store holds.
 type ImageManifest struct {
 	Ref              string
 	Descriptor       ocispec.Descriptor
@@ -94,17 +94,21 @@ type ImageManifest struct {
 	OCIManifest      json.RawMessage `json:",omitempty"`
 }
 
-// ImageManifest returns the entry in docker manifest's form.
+// ImageManifest returns the entry in docker manifest's form. A manifest that docker manifest cannot parse,
+// and would therefore fail on the whole list, is in Raw alone.
 func (e Entry) ImageManifest() ImageManifest {
-	m := ImageManifest{Ref: e.Ref.String(), Descriptor: e.Descriptor, Raw: e.Raw}
-	switch {
-	case len(e.Raw) == 0:
-	case e.Descriptor.MediaType == MediaTypeDockerManifest:
-		m.SchemaV2Manifest = e.Raw
-	case e.Descriptor.MediaType == ocispec.MediaTypeImageManifest:
-		m.OCIManifest = e.Raw
+	out := ImageManifest{Ref: e.Ref.String(), Descriptor: e.Descriptor, Raw: e.Raw}
+	var m ocispec.Manifest
+	if len(e.Raw) == 0 || json.Unmarshal(e.Raw, &m) != nil {
+		return out
 	}
-	return m
+	switch mediaType := e.Descriptor.MediaType; {
+	case mediaType == MediaTypeDockerManifest && m.MediaType == mediaType:
+		out.SchemaV2Manifest = e.Raw
+	case mediaType == ocispec.MediaTypeImageManifest && (m.MediaType == "" || m.MediaType == mediaType):
+		out.OCIManifest = e.Raw
+	}
+	return out
 }
 
 // Verbose returns what docker manifest inspect -v prints. Manifests that are not at hand are read from

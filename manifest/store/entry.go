@@ -15,15 +15,11 @@ import (
 // maxFileSize bounds an entry file, which holds a manifest of up to 4 MiB twice, once in base64.
 const maxFileSize = 16 << 20
 
-// fields are docker manifest's ImageManifest (docker/cli v28, cli/manifest/types), name by name and in
-// its order, and Multiarch, which docker manifest does not know and therefore drops when it writes.
+// fields are docker manifest's form of an entry and Multiarch, which docker manifest does not know and
+// therefore drops when it writes.
 type fields struct {
-	Ref              string
-	Descriptor       ocispec.Descriptor
-	Raw              []byte           `json:",omitempty"`
-	SchemaV2Manifest *json.RawMessage `json:",omitempty"`
-	OCIManifest      *json.RawMessage `json:",omitempty"`
-	Multiarch        *extra           `json:",omitempty"`
+	manifest.ImageManifest
+	Multiarch *extra `json:",omitempty"`
 
 	// Digest and Platform were written before there was a Descriptor.
 	Digest   digest.Digest     `json:",omitempty"`
@@ -121,9 +117,9 @@ func (f fields) oldContent() (ocispec.Descriptor, []byte, error) {
 func (f fields) payload() (mediaType string, raw []byte) {
 	switch {
 	case f.SchemaV2Manifest != nil:
-		return manifest.MediaTypeDockerManifest, *f.SchemaV2Manifest
+		return manifest.MediaTypeDockerManifest, f.SchemaV2Manifest
 	case f.OCIManifest != nil:
-		return ocispec.MediaTypeImageManifest, *f.OCIManifest
+		return ocispec.MediaTypeImageManifest, f.OCIManifest
 	}
 	return "", nil
 }
@@ -170,13 +166,11 @@ func checkDigest(raw []byte, d digest.Digest) error {
 // when entry has no bytes to make it from.
 func encode(entry manifest.Entry, x extra, old fields) ([]byte, error) {
 	x.Index, x.Pending = entry.Index, entry.Pending
-	f := fields{Ref: entry.Ref.String(), Descriptor: entry.Descriptor, Raw: entry.Raw, Multiarch: &x}
+	f := fields{ImageManifest: entry.ImageManifest(), Multiarch: &x}
 	if entry.Source != nil && entry.Source.String() != f.Ref {
 		x.Source = entry.Source.String()
 	}
-	if len(entry.Raw) > 0 {
-		f.setPayload()
-	} else if d := entry.Descriptor.Digest; d != "" && d == old.Descriptor.Digest {
+	if d := entry.Descriptor.Digest; len(entry.Raw) == 0 && d != "" && d == old.Descriptor.Digest {
 		f.SchemaV2Manifest, f.OCIManifest = old.SchemaV2Manifest, old.OCIManifest
 	}
 	data, err := json.Marshal(f)
@@ -187,24 +181,4 @@ func encode(entry manifest.Entry, x extra, old fields) ([]byte, error) {
 		return nil, fmt.Errorf("the manifest is too large: its file would have %d bytes", len(data))
 	}
 	return data, nil
-}
-
-// setPayload sets the field in which docker manifest looks for the manifest's JSON, but not to a
-// manifest that makes docker manifest fail on the whole list.
-func (f *fields) setPayload() {
-	var m ocispec.Manifest
-	if json.Unmarshal(f.Raw, &m) != nil {
-		return
-	}
-	raw := json.RawMessage(f.Raw)
-	switch f.Descriptor.MediaType {
-	case manifest.MediaTypeDockerManifest:
-		if m.MediaType == manifest.MediaTypeDockerManifest {
-			f.SchemaV2Manifest = &raw
-		}
-	case ocispec.MediaTypeImageManifest:
-		if m.MediaType == "" || m.MediaType == ocispec.MediaTypeImageManifest {
-			f.OCIManifest = &raw
-		}
-	}
 }
