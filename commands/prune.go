@@ -49,11 +49,8 @@ func runPrune(ctx context.Context, dockerCLI command.Cli, opts pruneOptions) err
 		//nolint:staticcheck // the docker CLI's own prompt; its successor is internal, and the version is pinned
 		yes, err := command.PromptForConfirmation(ctx, dockerCLI.In(), dockerCLI.Out(),
 			"WARNING! This will remove "+what+".\nAre you sure you want to continue?")
-		if err != nil {
+		if err != nil || !yes {
 			return err
-		}
-		if !yes {
-			return invalid("manifest list prune has been cancelled")
 		}
 	}
 	removed, err := localLists().Prune(ctx, func(s store.Stored) bool {

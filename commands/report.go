@@ -7,7 +7,7 @@ import (
 	"io"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 )
 
@@ -30,9 +30,9 @@ func Report(out io.Writer, err error) int {
 		_, _ = fmt.Fprintln(out, "interrupted")
 		return exitInterrupted
 	}
-	_, _ = fmt.Fprintln(out, display.EscapeLines(err.Error()))
+	_, _ = fmt.Fprintln(out, manifest.Escape(err.Error(), "\n\t"))
 	if h := hint(err); h != "" {
-		_, _ = fmt.Fprintln(out, display.Escape(h))
+		_, _ = fmt.Fprintln(out, manifest.Escape(h, ""))
 	}
 	return exitError
 }

@@ -5,10 +5,9 @@ package display
 import (
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 	"sync"
-	"unicode"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // Notes writes what an operation tells to a stream, a line each.
@@ -34,31 +33,5 @@ func (n *Notes) Warn(format string, args ...any) { n.line("WARNING: ", format, a
 func (n *Notes) line(prefix, format string, args []any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	_, _ = fmt.Fprintln(n.out, prefix+Escape(fmt.Sprintf(format, args...)))
-}
-
-// Escape returns s with everything but printable characters escaped as Go does.
-func Escape(s string) string {
-	return escape(s, "")
-}
-
-// EscapeLines is Escape for a text of several lines.
-func EscapeLines(s string) string {
-	return escape(s, "\n\t")
-}
-
-func escape(s, keep string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
-		return s
-	}
-	var out strings.Builder
-	for _, r := range s {
-		if unicode.IsPrint(r) || strings.ContainsRune(keep, r) {
-			out.WriteRune(r)
-			continue
-		}
-		quoted := strconv.QuoteRune(r)
-		out.WriteString(quoted[1 : len(quoted)-1])
-	}
-	return out.String()
+	_, _ = fmt.Fprintln(n.out, prefix+manifest.Escape(fmt.Sprintf(format, args...), ""))
 }

@@ -55,7 +55,7 @@ func (r *listRow) Platforms() string {
 	for _, e := range r.stored.List.Images() {
 		out = append(out, manifest.FormatPlatform(e.Platform()))
 	}
-	s := Escape(strings.Join(out, ", "))
+	s := manifest.Escape(strings.Join(out, ", "), "")
 	if r.trunc {
 		return formatter.Ellipsis(s, 50)
 	}
@@ -84,7 +84,7 @@ func (r *listRow) Age() string {
 // ListName returns the name a stored list is shown by.
 func ListName(s store.Stored) string {
 	if s.List.Name == nil {
-		return Escape(s.Folder)
+		return manifest.Escape(s.Folder, "")
 	}
 	return manifest.Familiar(s.List.Name)
 }

@@ -20,7 +20,7 @@ func Tree(out io.Writer, v manifest.View) error {
 	}
 	b.WriteString("\n" + v.MediaType + "\n")
 	branches(&b, "", v.Annotations, v.Manifests)
-	_, err := io.WriteString(out, EscapeLines(b.String()))
+	_, err := io.WriteString(out, manifest.Escape(b.String(), "\n"))
 	return err
 }
 

@@ -2,12 +2,12 @@ package registry
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 const (
@@ -25,8 +25,8 @@ const (
 func parseDetails(body []byte, secrets []string) []Detail {
 	var out []Detail
 	for _, d := range readDetails(body) {
-		d.Code = printable(redact(d.Code, secrets), maxCode)
-		d.Message = printable(redact(d.Message, secrets), maxMessage)
+		d.Code = manifest.OneLine(redact(d.Code, secrets), maxCode)
+		d.Message = manifest.OneLine(redact(d.Message, secrets), maxMessage)
 		if d.Code+d.Message != "" && len(out) < maxDetails {
 			out = append(out, d)
 		}
@@ -86,31 +86,4 @@ func redact(s string, secrets []string) string {
 		}
 	}
 	return userInfo.ReplaceAllString(urlQuery.ReplaceAllString(s, "$1"), "://")
-}
-
-// printable returns s on one line of at most limit bytes, with what a terminal would act on escaped.
-func printable(s string, limit int) string {
-	var b strings.Builder
-	for _, r := range strings.Join(strings.Fields(s), " ") {
-		piece := string(r)
-		if !unicode.IsPrint(r) {
-			piece = escape(r)
-		}
-		if b.Len()+len(piece) > limit {
-			b.WriteString("...")
-			break
-		}
-		b.WriteString(piece)
-	}
-	return b.String()
-}
-
-func escape(r rune) string {
-	switch {
-	case r < 0x100:
-		return fmt.Sprintf(`\x%02x`, r)
-	case r < 0x10000:
-		return fmt.Sprintf(`\u%04x`, r)
-	}
-	return fmt.Sprintf(`\U%08x`, r)
 }

@@ -14,6 +14,8 @@ import (
 
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // Error is a request that a registry or its token service refused, or did not answer. Its kind is one
@@ -50,7 +52,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ": %d %s", e.Status, http.StatusText(e.Status))
 	}
 	if e.cause != nil {
-		b.WriteString(": " + printable(e.cause.Error(), maxCause))
+		b.WriteString(": " + manifest.OneLine(e.cause.Error(), maxCause))
 	}
 	for i, d := range e.Details {
 		b.WriteString([]string{": ", "; "}[min(i, 1)] + d.String())

@@ -109,7 +109,7 @@ func checkDigest(ref reference.Named, claimed string, raw []byte) (digest.Digest
 
 func mismatch(ref reference.Named, wanted, actual digest.Digest) error {
 	return manifest.Errorf(errdefs.ErrDataLoss, "%s: the registry says %s, but what it sends is %s",
-		manifest.Familiar(ref), printable(wanted.String(), maxMessage), printable(actual.String(), maxMessage))
+		manifest.Familiar(ref), manifest.OneLine(wanted.String(), maxMessage), manifest.OneLine(actual.String(), maxMessage))
 }
 
 // Blob returns the blob d of the repository of repo, checked against its digest and, where it is known,

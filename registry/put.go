@@ -50,7 +50,7 @@ func checkStored(ref reference.Named, stored string, raw []byte) error {
 	}
 	if ours != theirs {
 		return manifest.Errorf(errdefs.ErrDataLoss, "%s: the registry stored %s, but what was sent is %s",
-			manifest.Familiar(ref), printable(stored, maxMessage), ours)
+			manifest.Familiar(ref), manifest.OneLine(stored, maxMessage), ours)
 	}
 	return nil
 }

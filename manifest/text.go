@@ -1,0 +1,36 @@
+package manifest
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// Escape returns s with everything escaped, as Go does, that neither prints nor is among keep: a text from
+// outside must not act on a terminal.
+func Escape(s, keep string) string {
+	quoted := func(r rune) bool { return !unicode.IsPrint(r) && !strings.ContainsRune(keep, r) }
+	if !strings.ContainsFunc(s, quoted) {
+		return s
+	}
+	var out strings.Builder
+	for _, r := range s {
+		if !quoted(r) {
+			out.WriteRune(r)
+			continue
+		}
+		q := strconv.QuoteRune(r)
+		out.WriteString(q[1 : len(q)-1])
+	}
+	return out.String()
+}
+
+// OneLine returns a stranger's text fit for an error: on one line, escaped, and of at most limit bytes and
+// an ellipsis.
+func OneLine(s string, limit int) string {
+	s = Escape(strings.Join(strings.Fields(s), " "), "")
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "..."
+}
