@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +25,7 @@ func Report(out io.Writer, err error) int {
 	case errors.As(err, &status):
 		_, _ = fmt.Fprintln(out, status)
 		return max(status.StatusCode, exitError)
-	case errors.Is(err, context.Canceled):
+	case errdefs.IsCanceled(err): // the context, or a prompt
 		_, _ = fmt.Fprintln(out, "interrupted")
 		return exitInterrupted
 	}
