@@ -1,0 +1,264 @@
+package e2e
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+)
+
+// newListScene is a scene with a list of amd64 and arm64 in the local store.
+func newListScene(t *testing.T) (s *scene, a, b images.Manifest) {
+	t.Parallel()
+	s = newScene(t, harness.V3)
+	a = s.put(s.repo, "amd64", images.Spec{Platform: amd64})
+	b = s.put(s.repo, "arm64", images.Spec{Platform: arm64})
+	s.multiarch("create", s.list, s.name("amd64"), s.name("arm64"))
+	return s, a, b
+}
+
+// names are the local lists that ls shows.
+func (s *scene) names() []string {
+	s.Helper()
+	return strings.Fields(s.multiarch("ls", "-q").Stdout)
+}
+
+// Prune asks first, as docker's own prune commands do: anything but yes is no, and
+// no is not an error.
+func TestPruneAsks(t *testing.T) {
+	s, _, _ := newListScene(t)
+	s.multiarch("tag", s.list, s.name("2"))
+	for answer, left := range map[string]int{"n\n": 2, "\n": 2, "": 2, "what\n": 2} {
+		r := harness.RunInput(t, s.Env, strings.NewReader(answer), "docker", "multiarch", "prune")
+		docker := harness.RunInput(t, s.Env, strings.NewReader(answer), "docker", "image", "prune")
+		if r.Code != docker.Code || r.Stderr != docker.Stderr {
+			t.Errorf("answer %q: exit code %d, %q; docker image prune: %d, %q", answer, r.Code, r.Stderr, docker.Code, docker.Stderr)
+		}
+		says(t, r.Stdout, "WARNING! This will remove all local manifest lists.\nAre you sure you want to continue? [y/N]")
+		if names := s.names(); len(names) != left {
+			t.Errorf("answer %q: %v left", answer, names)
+		}
+	}
+	r := harness.RunInput(t, s.Env, strings.NewReader("y\n"), "docker", "multiarch", "prune")
+	if r.Code != 0 || len(s.names()) != 0 {
+		t.Errorf("exit code %d, %v left", r.Code, s.names())
+	}
+	says(t, r.Stdout, "Deleted Manifest Lists:\n"+s.list+"\n"+s.name("2")+"\n")
+	if r := s.multiarch("prune", "--force"); r.Stdout != "" {
+		t.Errorf("nothing to remove: %q", r.Stdout)
+	}
+	harness.Sound(t, s.registry, s.repo, "amd64")
+}
+
+// Ctrl-C at the prompt is no answer.
+func TestPruneInterruptedAtThePrompt(t *testing.T) {
+	s, _, _ := newListScene(t)
+	for name, interrupt := range receivers {
+		cmd := s.Command(t.Context(), "docker", "multiarch", "prune")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAtLeast(stdout, make([]byte, 100), len("WARNING! This will remove all local manifest lists.")); err != nil {
+			t.Fatal(err)
+		}
+		if err := interrupt(cmd); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		_ = stdin.Close()
+		if code := cmd.ProcessState.ExitCode(); code != 130 {
+			t.Errorf("%s: exit code %d", name, code)
+		}
+		if names := s.names(); len(names) != 1 {
+			t.Errorf("%s: %v left", name, names)
+		}
+	}
+}
+
+// --filter until= keeps what was changed since.
+func TestPruneUntil(t *testing.T) {
+	s, _, _ := newListScene(t)
+	s.multiarch("tag", s.list, s.name("old"))
+	old := time.Now().Add(-48 * time.Hour)
+	folders, err := filepath.Glob(filepath.Join(s.Config, "manifests", "*-old*"))
+	if err != nil || len(folders) != 1 {
+		t.Fatal(folders, err)
+	}
+	files, err := filepath.Glob(filepath.Join(folders[0], "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, folders[0]) {
+		if err := os.Chtimes(file, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, filter := range []string{"until=nonsense", "label=a", "until=", "2020"} {
+		s.refused([]string{"until"}, "prune", "-f", "--filter", filter)
+	}
+	says(t, harness.RunInput(t, s.Env, strings.NewReader("n\n"), "docker", "multiarch", "prune", "--filter", "until=24h").Stdout,
+		"all local manifest lists last changed before 2")
+	s.multiarch("prune", "-f", "--filter", "until=72h")
+	if names := s.names(); len(names) != 2 {
+		t.Errorf("until=72h: %v left", names)
+	}
+	s.multiarch("prune", "-f", "--filter", "until="+time.Now().Add(-24*time.Hour).Format(time.RFC3339))
+	if names := s.names(); !slices.Equal(names, []string{s.list}) {
+		t.Errorf("%v left", names)
+	}
+}
+
+// ls in all its forms, also for a list that docker manifest made.
+func TestLsFormats(t *testing.T) {
+	s, _, _ := newListScene(t)
+	s.docker("manifest", "create", "--insecure", s.name("theirs"), s.name("arm64"))
+	folder := strings.NewReplacer(":", "-", "/", "_").Replace(s.name("theirs"))
+	table := s.multiarch("ls").Stdout
+	lines := strings.Split(strings.TrimSpace(table), "\n")
+	if len(lines) != 3 || !slices.Equal(strings.Fields(lines[0]), []string{"NAME", "PLATFORMS", "ENTRIES", "PENDING", "AGE"}) {
+		t.Fatalf("table:\n%s", table)
+	}
+	says(t, table, s.list, folder, "linux/amd64, linux/arm64/v8", " ago")
+	for args, want := range map[string]string{
+		"ls --quiet": s.list + "\n" + folder + "\n",
+		"ls --format {{.Name}}={{.Entries}}/{{.Pending}}": s.list + "=2/0\n" + folder + "=1/0\n",
+		"list -q --no-trunc":                              s.list + "\n" + folder + "\n",
+		"ls --no-trunc --format {{.Platforms}}":           "linux/amd64, linux/arm64/v8\nlinux/arm64/v8\n",
+	} {
+		if got := s.multiarch(strings.Fields(args)...).Stdout; got != want {
+			t.Errorf("%s: %q, not %q", args, got, want)
+		}
+	}
+	var row map[string]string
+	first, _, _ := strings.Cut(s.multiarch("ls", "--format", "json").Stdout, "\n")
+	if err := json.Unmarshal([]byte(first), &row); err != nil || row["Name"] != s.list || row["Entries"] != "2" {
+		t.Errorf("json: %v %v", row, err)
+	}
+	harness.MustFail(t, s.Env, 1, []string{"template"}, "docker", "multiarch", "ls", "--format", "{{.Nope")
+}
+
+// tag copies a list, whose bytes stay the same, and refuses to overwrite one.
+func TestTagCopiesList(t *testing.T) {
+	s, _, _ := newListScene(t)
+	s.multiarch("annotate", s.list, "--index-annotation", "k=v")
+	s.multiarch("tag", s.list, s.name("2"), s.name("3"))
+	for _, name := range []string{s.name("2"), s.name("3")} {
+		if got, want := s.docker("multiarch", "inspect", name), s.docker("multiarch", "inspect", s.list); got != want {
+			t.Errorf("%s: %s, not %s", name, got, want)
+		}
+	}
+	s.refused([]string{s.name("2"), "exists", "docker multiarch rm"}, "tag", s.list, s.name("4"), s.name("2"))
+	s.multiarch("push", s.name("2"))
+	s.holds("2", "linux/amd64", "linux/arm64/v8")
+}
+
+// tag gives a local image more names.
+func TestTagNamesLocalImage(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.load(s.plain("a"), arm64)
+		for _, name := range []string{s.name("b"), s.plain("c")} {
+			s.Cleanup(func() { _ = s.daemon.RemoveImage(s.Context(), name) })
+		}
+		s.multiarch("tag", s.plain("a"), s.name("b"), s.plain("c"))
+		tags := s.daemonTags()
+		if len(tags) != 3 || tags[s.name("b")] != tags[s.plain("a")] || tags[s.plain("c")] != tags[s.plain("a")] {
+			s.Errorf("tags in the daemon: %v", tags)
+		}
+		s.refused([]string{s.plain("none"), "neither a local list nor a local image"}, "tag", s.plain("none"), s.name("d"))
+	})
+}
+
+// drop by source, platform and digest; the last entry stays.
+func TestDropEntries(t *testing.T) {
+	s, a, b := newListScene(t)
+	for i, selector := range []string{s.name("amd64"), "linux/amd64", a.Digest().String()} {
+		name := s.name("drop" + string(rune('a'+i)))
+		s.multiarch("tag", s.list, name)
+		s.multiarch("drop", name, selector)
+		out := s.docker("multiarch", "inspect", name)
+		says(t, out, b.Digest().String())
+		saysNot(t, out, a.Digest().String())
+	}
+	s.refused([]string{"docker multiarch rm " + s.list}, "drop", s.list, "linux/amd64", "linux/arm64")
+	s.refused([]string{"linux/s390x", s.list}, "drop", s.list, "linux/s390x")
+	s.refused([]string{"No such manifest", s.name("none")}, "drop", s.name("none"), "linux/amd64")
+}
+
+// inspect in the forms for people and for scripts, of a local list and of the
+// same one in the registry.
+func TestInspectForms(t *testing.T) {
+	s, a, b := newListScene(t)
+	s.multiarch("push", s.list)
+	local := s.docker("multiarch", "inspect", s.list)
+	digests := s.docker("multiarch", "inspect", "--format", "{{range .Manifests}}{{.Platform}} {{.Digest}} {{end}}", s.list)
+	if want := "linux/amd64 " + a.Digest().String() + " linux/arm64/v8 " + b.Digest().String() + " \n"; digests != want {
+		t.Errorf("template: %q, not %q", digests, want)
+	}
+	tree := s.docker("multiarch", "inspect", "--tree", s.list)
+	says(t, tree, s.list, "├── linux/amd64  "+a.Digest().String(), "└── linux/arm64/v8  "+b.Digest().String(), s.name("arm64"))
+	entry := s.docker("multiarch", "inspect", s.list, s.name("arm64"))
+	says(t, entry, b.ID().String())
+	s.multiarch("rm", s.list)
+	if remote := s.docker("multiarch", "inspect", s.list); remote != local {
+		t.Errorf("in the registry: %s, local: %s", remote, local)
+	}
+	var view struct {
+		Digest string
+		Local  bool
+	}
+	out := s.docker("multiarch", "inspect", "--format", "json", s.list)
+	want := harness.Get(t, s.registry, s.repo, "1").Digest.String()
+	if err := json.Unmarshal([]byte(out), &view); err != nil || view.Digest != want || view.Local {
+		t.Errorf("json: %s %v", out, err)
+	}
+	s.refused([]string{"--verbose", "--format", "--tree"}, "inspect", "--tree", "--format", "json", s.list)
+	s.refused([]string{"template"}, "inspect", "--format", "{{.Nope}", s.list)
+}
+
+// Scripts get the digest and the metadata of a push in files, in the layout of
+// buildx imagetools create.
+func TestResultFiles(t *testing.T) {
+	s, _, _ := newListScene(t)
+	s.multiarch("push", "--quiet", "-t", "latest", "--digest-file", "digest", "--metadata-file", "meta.json", s.list)
+	m := harness.Get(t, s.registry, s.repo, "1")
+	digest, err := os.ReadFile(filepath.Join(s.Dir, "digest"))
+	if err != nil || string(digest) != m.Digest.String() {
+		t.Errorf("digest file: %q %v", digest, err)
+	}
+	var meta map[string]any
+	data, err := os.ReadFile(filepath.Join(s.Dir, "meta.json"))
+	if err != nil || json.Unmarshal(data, &meta) != nil {
+		t.Fatalf("metadata: %s %v", data, err)
+	}
+	descriptor, _ := meta["containerimage.descriptor"].(map[string]any)
+	want := map[string]any{"mediaType": m.MediaType, "digest": m.Digest.String(), "size": float64(len(m.Raw))}
+	if !maps.Equal(descriptor, want) || meta["image.name"] != s.list+","+s.name("latest") {
+		t.Errorf("metadata: %s", data)
+	}
+	if r := s.multiarch("push", "-q", "--digest-file", "/dev/stdout", s.list); r.Stdout != m.Digest.String()+"\n"+m.Digest.String() || r.Stderr != "" {
+		t.Errorf("quiet: %q %q", r.Stdout, r.Stderr)
+	}
+	s.refused([]string{"none/digest"}, "push", "--digest-file", "none/digest", s.list)
+	items, err := os.ReadDir(s.Dir)
+	if err != nil || len(items) != 2 {
+		t.Errorf("files left: %v %v", items, err)
+	}
+}
