@@ -38,10 +38,7 @@ type report struct {
 }
 
 func main() {
-	r := &report{
-		out: os.Stdout, output: map[key][]string{},
-		skipped: map[key]string{}, participants: map[string]bool{},
-	}
+	r := newReport(os.Stdout)
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -58,6 +55,13 @@ func main() {
 	}
 	if !r.summary(os.Getenv("CI") == "true") {
 		os.Exit(1)
+	}
+}
+
+func newReport(out io.Writer) *report {
+	return &report{
+		out: out, output: map[key][]string{},
+		skipped: map[key]string{}, participants: map[string]bool{},
 	}
 }
 
@@ -91,6 +95,7 @@ func (r *report) end(k key, e event) {
 	switch {
 	case k.test == "":
 		if e.Action == "fail" {
+			r.showUnfinished(k.pkg)
 			r.show(k)
 			r.failed = append(r.failed, k)
 		}
@@ -110,6 +115,18 @@ func (r *report) end(k key, e event) {
 func (r *report) show(k key) {
 	for _, line := range r.output[k] {
 		fmt.Fprint(r.out, line)
+	}
+}
+
+// showUnfinished shows the tests that a panic or the time limit cut off, and
+// counts them as failed: they have no end of their own.
+func (r *report) showUnfinished(pkg string) {
+	for k := range r.output {
+		if k.pkg == pkg && k.test != "" {
+			r.show(k)
+			r.failed = append(r.failed, k)
+			delete(r.output, k)
+		}
 	}
 }
 
