@@ -1,3 +1,5 @@
+//go:build unix
+
 package credentials
 
 import "golang.org/x/sys/unix"

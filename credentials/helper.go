@@ -103,7 +103,7 @@ var errTimeout = errors.New("helper timed out")
 func (s *Store) helperError(ctx context.Context, program, host string, out []byte, err error) error {
 	var exit *exec.ExitError
 	switch {
-	case context.Cause(ctx) == errTimeout:
+	case errors.Is(context.Cause(ctx), errTimeout):
 		return s.failed(program, host, fmt.Sprintf("it gave no answer within %s", s.timeout))
 	case ctx.Err() != nil:
 		return fmt.Errorf("asking credential helper %s for %s: %w", program, host, ctx.Err())

@@ -124,7 +124,7 @@ func (s *Store) ask(ctx context.Context, key, host string) (types.AuthConfig, er
 	if err != nil {
 		return types.AuthConfig{}, err
 	}
-	answer.Email, answer.Auth, answer.RegistryToken = stored.Email, stored.Auth, stored.RegistryToken
+	answer.Auth, answer.RegistryToken = stored.Auth, stored.RegistryToken
 	return answer, nil
 }
 
@@ -136,8 +136,10 @@ func (s *Store) Header(ctx context.Context, host string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	auth.Email = "" // the docker CLI does not send it
-	raw, err := json.Marshal(auth)
+	raw, err := json.Marshal(types.AuthConfig{
+		Username: auth.Username, Password: auth.Password, Auth: auth.Auth, ServerAddress: auth.ServerAddress,
+		IdentityToken: auth.IdentityToken, RegistryToken: auth.RegistryToken,
+	}) // without the mail address that old files have
 	if err != nil {
 		return "", fmt.Errorf("encoding credentials for %s: %w", host, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -21,14 +22,24 @@ const maxText = 500
 // unreachable returns the errdefs.ErrUnavailable error for a daemon that err keeps us from, host being
 // empty when not even that is known.
 func unreachable(host string, err error) error {
-	if host != "" {
-		host = " at " + shown(host)
+	if host == "" {
+		return manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon: %s", clean(err.Error()))
 	}
-	why := err.Error()
+	return manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon at %s: %s", shown(host), clean(reason(host, err)))
+}
+
+// reason returns why host cannot be reached, as far as the client lets us know.
+func reason(host string, err error) string {
+	if errors.Is(err, syscall.EPIPE) { // ssh, say, is gone before the request was written
+		return "the connection to it ended at once; try 'docker version'"
+	}
 	if u := (*url.Error)(nil); errors.As(err, &u) {
-		why = u.Err.Error() // without the method and the URL of the request
+		return u.Err.Error() // without the method and the URL of the request
 	}
-	return manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon%s: %s", host, clean(why))
+	if strings.Contains(err.Error(), host) { // a sentence that says no more than ours
+		return "it does not accept connections; is it running?"
+	}
+	return err.Error()
 }
 
 // silent returns the errdefs.ErrUnavailable error for a daemon that does not answer.

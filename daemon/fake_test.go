@@ -57,7 +57,7 @@ func newFake(t *testing.T, version string, answers map[string]http.HandlerFunc) 
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Api-Version", f.version)
-	io.Copy(io.Discard, r.Body) // else the server does not see when the client goes
+	_, _ = io.Copy(io.Discard, r.Body) // else the server does not see when the client goes
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if r.URL.Path == "/_ping" {
@@ -107,7 +107,7 @@ func answer(content any) http.HandlerFunc {
 			fmt.Fprint(w, text)
 			return
 		}
-		json.NewEncoder(w).Encode(content)
+		_ = json.NewEncoder(w).Encode(content)
 	}
 }
 
@@ -115,7 +115,7 @@ func refuse(status int, message string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		json.NewEncoder(w).Encode(map[string]string{"message": message})
+		_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
 	}
 }
 

@@ -128,6 +128,7 @@ func TestPushErrors(t *testing.T) {
 	}{
 		{"error", "1.51", refers + `{"errorDetail":{"message":"denied: no\u001b[31m\naccess"},"error":"denied"}`, `pushing h.example/x:1: denied: no\x1b[31m access`, nil},
 		{"error in the old form", "1.24", refers + `{"error":"denied"}`, "pushing h.example/x:1: denied", nil},
+		{"error without words", "1.51", `{"errorDetail":{"code":7}}`, "push failed", nil},
 		{"error after a digest", "1.51", aux(digestB) + `{"error":"denied"}`, "denied", nil},
 		{"long error", "1.51", `{"error":"` + strings.Repeat("no ", 9999) + `"}`, "no no...", nil},
 		{"content is missing", "1.51", refers + missing + `{"error":"content digest: not found"}`, "does not have all content", errdefs.ErrFailedPrecondition},
@@ -171,7 +172,7 @@ func TestDaemonDiesInAPush(t *testing.T) {
 	for _, sent := range []string{"", refers, refers + `{"sta`} {
 		f := newFake(t, "1.51", map[string]http.HandlerFunc{
 			"POST /images/h.example/x/push": func(w http.ResponseWriter, _ *http.Request) {
-				io.WriteString(w, sent)
+				_, _ = io.WriteString(w, sent)
 				if sent != "" {
 					w.(http.Flusher).Flush()
 				}
@@ -191,7 +192,7 @@ func TestCancelStopsAPush(t *testing.T) {
 		asked, stopped := make(chan struct{}), make(chan struct{})
 		f := newFake(t, "1.51", map[string]http.HandlerFunc{
 			"POST /images/h.example/x/push": func(w http.ResponseWriter, r *http.Request) {
-				io.WriteString(w, sent)
+				_, _ = io.WriteString(w, sent)
 				if sent != "" {
 					w.(http.Flusher).Flush()
 				}

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -109,15 +112,20 @@ func refused(t *testing.T) string {
 }
 
 func TestUnreachable(t *testing.T) {
-	script(t, "ssh", `echo "ssh: connect to host h.example: No route to host" >&2; exit 255`)
+	script(t, "ssh", `read -r request; echo "ssh: connect to host h.example: No route to host" >&2; exit 255`)
 	junk := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(junk.Close)
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
 	for _, tt := range []struct{ host, want string }{
-		{"unix:///nowhere/docker.sock", "unix:///nowhere/docker.sock"},
-		{refused(t), "tcp://127.0.0.1:"},
+		{"unix:///nowhere/docker.sock", "at unix:///nowhere/docker.sock: it does not accept connections; is it running?"},
+		{refused(t), "it does not accept connections; is it running?"},
 		{"tcp://no.such.host.invalid:2375", "no.such.host.invalid"},
 		{"ssh://h.example", "at ssh://h.example: command [ssh "},
 		{"tcp://" + junk.Listener.Addr().String(), "404"},
+		{"tcp://" + secure.Listener.Addr().String(), "HTTP request to an HTTPS server"},
 	} {
 		d := New(FromCLI(cli(t, tt.host)), noAuth, nil)
 		_, err := d.Find(t.Context(), parse(t, "app:1"))
@@ -129,6 +137,11 @@ func TestUnreachable(t *testing.T) {
 			t.Errorf("%s: push: %v", tt.host, again)
 		}
 	}
+}
+
+func TestConnectionThatEndsAtOnce(t *testing.T) {
+	broken := &url.Error{Op: "Head", Err: &os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}}
+	checkText(t, unreachable("ssh://me:pw@h", broken), "at ssh://me:xxxxx@h: the connection to it ended at once")
 }
 
 // deaf returns a daemon whose socket takes connections and never answers, and the count of them.

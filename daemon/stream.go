@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/auxprogress"
-	"github.com/docker/docker/pkg/jsonmessage"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -23,6 +22,14 @@ type pushStream struct {
 
 func newPushStream(body io.Reader, tag string) *pushStream {
 	return &pushStream{messages: json.NewDecoder(body), tag: tag}
+}
+
+// message is a message of the stream, as far as the outcome may be in it.
+type message struct {
+	ID, Status  string
+	Error       string
+	ErrorDetail *struct{ Message string }
+	Aux         json.RawMessage
 }
 
 // refusal is what the daemon says about a push that failed.
@@ -50,21 +57,23 @@ func (s *pushStream) Read(p []byte) (int, error) {
 
 // take keeps what a message says. Fields of an unknown shape say nothing.
 func (s *pushStream) take(raw []byte) error {
-	var m jsonmessage.JSONMessage
+	var m message
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return err
 	}
 	if m.Aux != nil {
-		s.takeAux(*m.Aux)
+		s.takeAux(m.Aux)
 	}
 	if d := closingDigest(m, s.tag); d != "" {
 		s.digest = d
 	}
 	switch {
-	case m.Error != nil:
-		return &refusal{m.Error.Message}
-	case m.ErrorMessage != "":
-		return &refusal{m.ErrorMessage}
+	case m.ErrorDetail != nil && m.ErrorDetail.Message != "":
+		return &refusal{m.ErrorDetail.Message}
+	case m.Error != "":
+		return &refusal{m.Error}
+	case m.ErrorDetail != nil:
+		return &refusal{"push failed"}
 	}
 	return nil
 }
@@ -95,7 +104,7 @@ func (s *pushStream) takeDigest(text string) {
 
 // closingDigest returns the digest in the line with which daemons of either store close a push of tag,
 // "TAG: digest: DIGEST size: BYTES". The stream of the containerd store has it nowhere else.
-func closingDigest(m jsonmessage.JSONMessage, tag string) digest.Digest {
+func closingDigest(m message, tag string) digest.Digest {
 	rest, ok := strings.CutPrefix(m.Status, tag+": digest: ")
 	if !ok || m.ID != "" {
 		return ""
