@@ -223,7 +223,7 @@ func absent(ref reference.Named, registry, daemon error) error {
 		return Errorf(errdefs.ErrNotFound, "no such manifest: %s: it is neither in the registry %s nor in the daemon (%w)",
 			ref, reference.Domain(ref), daemon)
 	}
-	return fmt.Errorf("%w (nor is %s taken from the daemon: %v)", registry, Familiar(ref), daemon)
+	return fmt.Errorf("%w (nor is %s taken from the daemon: %s)", registry, Familiar(ref), daemon.Error())
 }
 
 // find asks the daemon for ref, for at most this long.

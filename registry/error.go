@@ -116,8 +116,7 @@ func kindOf(status int) error {
 
 // tokenKindOf is kindOf for the answer of a token service: what it does not find is no manifest.
 func tokenKindOf(status int) error {
-	switch kind := kindOf(status); kind {
-	case errdefs.ErrUnavailable, errdefs.ErrPermissionDenied:
+	if kind := kindOf(status); errdefs.IsUnavailable(kind) || errdefs.IsPermissionDenied(kind) {
 		return kind
 	}
 	return errdefs.ErrUnauthenticated

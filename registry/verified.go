@@ -52,7 +52,7 @@ func (v *verified) Read(p []byte) (int, error) {
 	}
 	_, _ = v.hash.Write(next)
 	v.n += int64(len(next))
-	if err = v.settle(v.check(err)); err != nil && err != io.EOF {
+	if err = v.settle(v.check(err)); err != nil && !errors.Is(err, io.EOF) {
 		return 0, err
 	}
 	copy(p, next)
@@ -73,7 +73,7 @@ func (v *verified) state() error {
 func (v *verified) settle(err error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.closed || err == io.EOF {
+	if !v.closed || errors.Is(err, io.EOF) {
 		v.err = err
 	}
 	return err
@@ -83,9 +83,9 @@ func (v *verified) settle(err error) error {
 // else what is wrong with it. end is what ended it, nil when nothing did.
 func (v *verified) check(end error) error {
 	switch {
-	case end != nil && end != io.EOF && errors.Is(end, context.Canceled):
+	case errors.Is(end, context.Canceled):
 		return end
-	case end != nil && end != io.EOF:
+	case end != nil && !errors.Is(end, io.EOF):
 		return manifest.Errorf(errdefs.ErrUnavailable, "%s: the transfer broke off: %w", v.what, end)
 	case v.size >= 0 && (v.n > v.size || end == nil && v.n == v.size):
 		return manifest.Errorf(errdefs.ErrDataLoss, "%s has more than %d bytes", v.what, v.size)
@@ -101,7 +101,7 @@ func (v *verified) check(end error) error {
 
 // verifyEmpty reads a blob that should have no bytes.
 func (v *verified) verifyEmpty() error {
-	if _, err := v.Read(make([]byte, 1)); err != nil && err != io.EOF {
+	if _, err := v.Read(make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	return v.failure()
@@ -109,14 +109,14 @@ func (v *verified) verifyEmpty() error {
 
 // failure returns what was wrong with the content, nil when nothing is known to be.
 func (v *verified) failure() error {
-	if err := v.state(); err != io.EOF {
+	if err := v.state(); !errors.Is(err, io.EOF) {
 		return err
 	}
 	return nil
 }
 
 // complete reports whether all of the content was handed on.
-func (v *verified) complete() bool { return v.state() == io.EOF }
+func (v *verified) complete() bool { return errors.Is(v.state(), io.EOF) }
 
 // Close closes the source.
 func (v *verified) Close() error {

@@ -147,7 +147,7 @@ func entryFiles(root *os.Root) ([]fs.DirEntry, error) {
 	}
 	defer dir.Close()
 	items, err := dir.ReadDir(manifest.MaxEntries + 1)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	items = slices.DeleteFunc(items, func(i fs.DirEntry) bool { return strings.HasPrefix(i.Name(), ".") })

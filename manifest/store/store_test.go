@@ -207,7 +207,7 @@ func TestUpdateReturnsErrorOfChangeAsItIs(t *testing.T) {
 	want := mustPut(t, s, "example.com/app:1", image(t, "example.com/app:a"))
 	refused := errors.New("refused")
 	err := s.Update(t.Context(), want.Name, func(l manifest.List) (manifest.List, error) { return manifest.List{}, refused })
-	if err != refused {
+	if !errors.Is(err, refused) || err.Error() != refused.Error() {
 		t.Errorf("got %v, want the error of change itself", err)
 	}
 	wantList(t, mustGet(t, s, "example.com/app:1"), want)
@@ -321,8 +321,8 @@ func TestEmptyFolderIsNoListButCanBeRemoved(t *testing.T) {
 	name := named(t, "example.com/app:1")
 	_, err := s.Get(name)
 	wantError(t, err, errdefs.IsNotFound)
-	for range s.All() {
-		t.Error("an empty folder was listed")
+	for _, err := range s.All() {
+		t.Error("an empty folder was listed", err)
 	}
 	if err := s.Remove(t.Context(), name); err != nil {
 		t.Fatal(err)
@@ -342,8 +342,8 @@ func TestAbsentRootIsNotMade(t *testing.T) {
 	_, err := s.Get(named(t, "a:1"))
 	wantError(t, err, errdefs.IsNotFound)
 	wantError(t, s.Remove(t.Context(), named(t, "a:1")), errdefs.IsNotFound)
-	for range s.All() {
-		t.Error("an absent root has a list")
+	for _, err := range s.All() {
+		t.Error("an absent root has a list", err)
 	}
 	if removed, err := s.Prune(t.Context(), func(Stored) bool { return true }); err != nil || len(removed) > 0 {
 		t.Errorf("pruned %v, %v", removed, err)
@@ -486,7 +486,10 @@ func TestAll(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	for range s.All() {
+	for _, err := range s.All() {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 }
@@ -499,7 +502,10 @@ func TestModifiedFollowsFiles(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(s.path("h.io_a-1"), "h.io_a-x"), later, later); err != nil {
 		t.Fatal(err)
 	}
-	for stored := range s.All() {
+	for stored, err := range s.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if !stored.Modified.Equal(later) {
 			t.Errorf("modified %v, want %v", stored.Modified, later)
 		}
