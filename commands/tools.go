@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/credentials"
@@ -19,11 +20,50 @@ import (
 // tools are what the operations of one run work with. Making them touches nothing: the configuration,
 // the daemon and registries are asked when an operation first needs them.
 type tools struct {
-	cli         command.Cli
-	notes       *display.Notes
-	credentials *credentials.Store
-	daemon      *daemon.Daemon
+	cli    command.Cli
+	notes  *display.Notes
+	logins *logins
+	daemon *daemon.Daemon
 }
+
+// logins are the stored credentials. A credential helper that fails is told once; then, as in the docker
+// CLI, the run goes on without a login.
+type logins struct {
+	stored *credentials.Store
+	warned sync.Once
+}
+
+func (t tools) withoutLogin(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	t.logins.warned.Do(func() { t.notes.Warn("%v; going on without a login", err) })
+	return nil
+}
+
+// credential returns the credential for a registry in the form that package registry takes.
+func (t tools) credential(ctx context.Context, host string) (registry.Credential, error) {
+	auth, err := t.logins.stored.Lookup(ctx, host)
+	switch {
+	case err != nil:
+		return registry.Credential{}, t.withoutLogin(ctx, err)
+	case auth.IdentityToken != "":
+		return registry.Credential{Secret: auth.IdentityToken}, nil
+	}
+	return registry.Credential{Username: auth.Username, Secret: auth.Password, RegistryToken: auth.RegistryToken}, nil
+}
+
+// header returns what the daemon is sent for a registry.
+func (t tools) header(ctx context.Context, host string) (string, error) {
+	header, err := t.logins.stored.Header(ctx, host)
+	if err != nil {
+		return noLogin, t.withoutLogin(ctx, err)
+	}
+	return header, nil
+}
+
+// noLogin is {}, as the daemon wants it.
+const noLogin = "e30="
 
 // newTools returns the tools; with quiet they draw no progress and keep to warnings.
 func newTools(cli command.Cli, quiet bool) tools {
@@ -31,13 +71,9 @@ func newTools(cli command.Cli, quiet bool) tools {
 	if quiet {
 		progress = nil
 	}
-	known := credentials.New(cli.ConfigFile)
-	return tools{
-		cli:         cli,
-		notes:       display.NewNotes(cli.Err(), quiet),
-		credentials: known,
-		daemon:      daemon.New(daemon.FromCLI(cli), known.Header, progress),
-	}
+	t := tools{cli: cli, notes: display.NewNotes(cli.Err(), quiet), logins: &logins{stored: credentials.New(cli.ConfigFile)}}
+	t.daemon = daemon.New(daemon.FromCLI(cli), t.header, progress)
+	return t
 }
 
 // localLists returns the store of local lists.
@@ -46,16 +82,7 @@ func localLists() *store.Store { return store.New(filepath.Join(config.Dir(), "m
 // registries returns access to registries, with plain HTTP and unknown certificates if insecure.
 func (t tools) registries(insecure bool) *registry.Client {
 	return registry.New(registry.Options{
-		Credentials: func(ctx context.Context, host string) (registry.Credential, error) {
-			auth, err := t.credentials.Lookup(ctx, host)
-			if err != nil {
-				return registry.Credential{}, err
-			}
-			if auth.IdentityToken != "" {
-				return registry.Credential{Secret: auth.IdentityToken}, nil
-			}
-			return registry.Credential{Username: auth.Username, Secret: auth.Password, RegistryToken: auth.RegistryToken}, nil
-		},
+		Credentials:  t.credential,
 		Insecure:     insecure,
 		InsecureHost: t.daemon.Insecure,
 		CertDirs:     certDirs(),

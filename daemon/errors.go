@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -77,20 +75,5 @@ func shown(host string) string {
 	return clean(host)
 }
 
-// clean returns text from outside fit for an error: one line of bounded length, with anything that does
-// not print escaped.
-func clean(text string) string {
-	var out strings.Builder
-	for _, r := range strings.Join(strings.Fields(text), " ") {
-		if out.Len() >= maxText {
-			return out.String() + "..."
-		}
-		if unicode.IsPrint(r) {
-			out.WriteRune(r)
-		} else {
-			quoted := strconv.QuoteRune(r)
-			out.WriteString(quoted[1 : len(quoted)-1])
-		}
-	}
-	return out.String()
-}
+// clean returns text from outside fit for an error.
+func clean(text string) string { return manifest.OneLine(text, maxText) }
