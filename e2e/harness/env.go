@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -179,16 +180,17 @@ func MustRun(t testing.TB, e *Env, name string, args ...string) string {
 func MustFail(t testing.TB, e *Env, code int, words []string, name string, args ...string) Result {
 	t.Helper()
 	r := Run(t, e, name, args...)
+	var wrong []string
 	if r.Code != code {
-		t.Errorf("%s: exit code %d, not %d", commandLine(name, args), r.Code, code)
+		wrong = append(wrong, fmt.Sprintf("exit code %d, not %d", r.Code, code))
 	}
 	for _, word := range words {
 		if !strings.Contains(r.Stderr, word) {
-			t.Errorf("%s: stderr does not say %q", commandLine(name, args), word)
+			wrong = append(wrong, fmt.Sprintf("stderr does not say %q", word))
 		}
 	}
-	if t.Failed() {
-		t.Logf("stdout:\n%s\nstderr:\n%s", r.Stdout, r.Stderr)
+	if len(wrong) > 0 {
+		t.Errorf("%s: %s\nstdout:\n%s\nstderr:\n%s", commandLine(name, args), strings.Join(wrong, ", "), r.Stdout, r.Stderr)
 	}
 	return r
 }
