@@ -25,17 +25,7 @@ type gate struct {
 // newGate makes a gate that holds back what stop selects.
 func newGate(t testing.TB, r *servers.Registry, stop func(*http.Request) bool) *gate {
 	t.Helper()
-	target, err := url.Parse(r.Base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := &httputil.ReverseProxy{
-		Rewrite: func(p *httputil.ProxyRequest) {
-			p.SetURL(target)
-			p.Out.Host = p.In.Host // of the upload locations
-		},
-		ErrorLog: log.New(io.Discard, "", 0), // that clients went away is what tests are about
-	}
+	proxy := newProxy(t, r)
 	opened := make(chan struct{})
 	g := &gate{arrived: make(chan struct{}), open: sync.OnceFunc(func() { close(opened) })}
 	arrive := sync.OnceFunc(func() { close(g.arrived) })
@@ -54,6 +44,24 @@ func newGate(t testing.TB, r *servers.Registry, stop func(*http.Request) bool) *
 	t.Cleanup(g.open)
 	g.Host = strings.TrimPrefix(server.URL, "http://")
 	return g
+}
+
+// silence is for servers whose clients go away: that is what tests are about.
+var silence = log.New(io.Discard, "", 0)
+
+// newProxy hands requests on to a registry, which names itself in its answers by
+// the host that the client asked for.
+func newProxy(t testing.TB, r *servers.Registry) http.Handler {
+	t.Helper()
+	target, err := url.Parse(r.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewrite := func(p *httputil.ProxyRequest) {
+		p.SetURL(target)
+		p.Out.Host = p.In.Host
+	}
+	return &httputil.ReverseProxy{Rewrite: rewrite, ErrorLog: silence}
 }
 
 // An upload, the list's manifest, and any request at all: what tests hold back.
