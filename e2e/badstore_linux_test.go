@@ -1,0 +1,95 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+)
+
+// mounted runs a shell script in which DOCKER_CONFIG/manifests can be mounted upon:
+// nobody else sees the mounts, and they end with it.
+func (s *scene) mounted(script string) (stdout, stderr string) {
+	s.Helper()
+	if os.Geteuid() != 0 && os.Getenv("CI") != "true" {
+		s.Skip("mounts need root")
+	}
+	cmd := s.Command(context.WithoutCancel(s.Context()), "unshare", "--mount", "sh", "-euc", script)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		s.Fatalf("%v\n%s%s", err, &out, &errs)
+	}
+	return out.String(), errs.String()
+}
+
+// In a configuration folder that is read-only, what does not write works, and what
+// does says why it cannot.
+func TestReadOnlyConfigFolder(t *testing.T) {
+	s, a, _ := newListScene(t)
+	s.put(s.repo, "other", images.Spec{Platform: riscv64})
+	unchanged := s.store()
+	stdout, stderr := s.mounted(strings.NewReplacer("LIST", s.list, "IMAGE", s.name("amd64"), "OTHER", s.name("other"), "NEW", s.name("2")).Replace(`
+mount --bind "$DOCKER_CONFIG" "$DOCKER_CONFIG"
+mount -o remount,bind,ro "$DOCKER_CONFIG"
+docker multiarch ls -q
+docker multiarch inspect LIST
+docker multiarch inspect IMAGE
+docker multiarch push LIST
+docker multiarch create --push NEW IMAGE
+docker multiarch create --dry-run NEW IMAGE
+code() { "$@" && echo worked || echo "code $?"; }
+code docker multiarch create NEW IMAGE >&2
+code docker multiarch create --amend LIST OTHER >&2
+code docker multiarch annotate LIST IMAGE --variant v2 >&2
+code docker multiarch rm LIST >&2
+code docker multiarch prune -f >&2
+`))
+	says(t, stdout, s.list, a.Digest().String())
+	if strings.Count(stderr, "code 1\n") != 5 || strings.Count(stderr, "read-only file system") != 5 {
+		t.Errorf("stderr:\n%s", stderr)
+	}
+	saysNot(t, stderr, "worked")
+	s.holds("1", "linux/amd64", "linux/arm64/v8")
+	s.holds("2", "linux/amd64")
+	if now := s.store(); !maps.Equal(now, unchanged) {
+		t.Errorf("local store: %v", now)
+	}
+}
+
+// On a disk that is full a change fails and leaves the old list, whole; removing
+// and pushing work.
+func TestFullConfigFolder(t *testing.T) {
+	s, a, b := newListScene(t)
+	large := images.Image(images.Spec{Seed: s.repo, Platform: riscv64, Layers: 400})
+	harness.Put(t, s.registry, s.repo, "large", large)
+	saved := filepath.Join(s.Home, "saved")
+	_, stderr := s.mounted(strings.NewReplacer("LIST", s.list, "LARGE", s.name("large"), "SMALL", s.name("amd64"), "NEW", s.name("2"), "SAVED", saved).Replace(`
+cp -a "$DOCKER_CONFIG/manifests" SAVED
+mount -t tmpfs -o size=128k tmpfs "$DOCKER_CONFIG/manifests"
+cp -a SAVED/. "$DOCKER_CONFIG/manifests/"
+dd if=/dev/zero of="$DOCKER_CONFIG/manifests/.filler" bs=4k 2>/dev/null || :
+code() { "$@" && echo worked || echo "code $?"; }
+code docker multiarch create NEW LARGE >&2
+code docker multiarch create --amend LIST LARGE >&2
+code docker multiarch annotate LIST SMALL --variant v2 >&2
+diff -r -x .lock -x .filler SAVED "$DOCKER_CONFIG/manifests" >&2
+docker multiarch push LIST >&2
+docker multiarch rm LIST >&2
+ls -A "$DOCKER_CONFIG/manifests" >&2
+`))
+	if strings.Count(stderr, "code 1\n") != 3 || strings.Count(stderr, "no space left on device") != 3 {
+		t.Errorf("stderr:\n%s", stderr)
+	}
+	saysNot(t, stderr, "worked")
+	if !strings.HasSuffix(stderr, "\n.filler\n.lock\n") {
+		t.Errorf("left in the store:\n%s", stderr)
+	}
+	s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
+}
