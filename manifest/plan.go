@@ -19,7 +19,7 @@ func (l List) Plan(tags []reference.NamedTagged) []string {
 		case e.IsPending():
 			out = append(out, fmt.Sprintf("push from the daemon: %s", what))
 		case SameRepository(e.Ref, l.Name):
-			out = append(out, fmt.Sprintf("already in the repository: %s", what))
+			out = append(out, fmt.Sprintf("use what is in the repository: %s", what))
 		case SameRegistry(e.Ref, l.Name):
 			out = append(out, fmt.Sprintf("mount from %s: %s", e.Ref.Name(), what))
 		default:
