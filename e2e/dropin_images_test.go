@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"sync"
@@ -48,16 +49,24 @@ var dropinImages = sync.OnceValue(func() map[string]images.Manifest {
 
 	all["indented"] = indented(all["amd64b"], "   ")
 	all["spaced"] = indented(all["armv7"], "     ")
+	untyped := all["ociarm64"]
+	untyped.Raw = bytes.Replace(untyped.Raw, []byte(`"mediaType":"`+ocispec.MediaTypeImageManifest+`",`), nil, 1)
+	all["untyped"] = described(untyped)
+	bare := all["amd64"]
+	bare.Descriptor.Platform = nil
+	all["bare"] = images.Index(images.Docker, bare, all["arm64"])
 	all["list"] = images.Index(images.Docker, all["amd64"], all["arm64"])
 	all["one"] = images.Index(images.Docker, all["arm64"])
 	all["gap"] = images.Index(images.Docker, all["amd64"], all["as390x"])
 	all["index"] = images.Index(images.OCI, all["ociamd64"], all["ociarm64"])
 	all["nested"] = images.Index(images.OCI, all["list"], all["ociamd64"])
 	all["crossed"] = images.Index(images.OCI, all["amd64"], all["ociarm64"])
-	all["again"], all["latest"] = all["amd64"], all["amd64"]
 	all["attested"] = images.Attested(all["ociamd64"], all["ociarm64"])
 	return all
 })
+
+// dropinAliases are more tags of some images.
+var dropinAliases = map[string]string{"again": "amd64", "latest": "amd64"}
 
 // indented is image with its manifest's JSON indented: the same image under
 // another digest.
@@ -67,8 +76,13 @@ func indented(image images.Manifest, indent string) images.Manifest {
 		panic(err)
 	}
 	image.Raw = raw.Bytes()
-	image.Descriptor.Digest, image.Descriptor.Size = digest.FromBytes(image.Raw), int64(raw.Len())
-	return image
+	return described(image)
+}
+
+// described is m with the digest and size of its bytes.
+func described(m images.Manifest) images.Manifest {
+	m.Descriptor.Digest, m.Descriptor.Size = digest.FromBytes(m.Raw), int64(len(m.Raw))
+	return m
 }
 
 // named matches where a script names an image: $R:tag, or $R@$tag for its digest.
@@ -79,7 +93,7 @@ var named = regexp.MustCompile(`\$([ROX])(:|@\$)(\w+)`)
 func (r *dropinRun) seed(t *testing.T, script string) {
 	t.Helper()
 	for _, m := range named.FindAllStringSubmatch(script, -1) {
-		image, ok := dropinImages()[m[3]]
+		image, ok := dropinImages()[cmp.Or(dropinAliases[m[3]], m[3])]
 		if !ok {
 			continue // a list that the script makes, or what shall be absent
 		}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -71,10 +73,14 @@ func (s dropinStep) shownStore() string {
 }
 
 // runDropin runs a script, its commands by the tools that turns names in their
-// order; variant tells the runs of one script apart, in two digits.
+// order; variant tells the runs of one script apart, in two digits. Those of one
+// tool alone, 0 and 1, are on one kind of registry, the others on the other kind.
 func runDropin(t *testing.T, c dropinCase, variant int, turns []string) *dropinRun {
 	t.Helper()
 	here, elsewhere := harness.Registry(t, harness.V3), harness.Registry(t, harness.V28)
+	if variant > 1 {
+		here, elsewhere = elsewhere, here
+	}
 	base := fmt.Sprintf("%02d/%s/", variant, c.name)
 	r := &dropinRun{env: harness.NewEnv(t), repos: map[string]dropinRepo{
 		"R": {here, base + "app"}, "O": {here, base + "other"}, "X": {elsewhere, base + "app"},
@@ -104,14 +110,14 @@ func runDropin(t *testing.T, c dropinCase, variant int, turns []string) *dropinR
 // readSteps reads what turn.sh left.
 func (r *dropinRun) readSteps(t *testing.T, folder string) {
 	t.Helper()
-	names, err := os.ReadDir(folder)
+	commands, err := filepath.Glob(filepath.Join(folder, "*.command"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range names {
-		dir := filepath.Join(folder, name.Name())
+	for _, command := range commands {
+		base := strings.TrimSuffix(command, "command")
 		read := func(file string) string {
-			data, err := os.ReadFile(filepath.Join(dir, file))
+			data, err := os.ReadFile(base + file)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,7 +125,7 @@ func (r *dropinRun) readSteps(t *testing.T, folder string) {
 		}
 		step := dropinStep{
 			command: strings.TrimSpace(read("command")), stdout: read("stdout"), stderr: read("stderr"),
-			code: strings.TrimSpace(read("code")), store: r.readStore(t, filepath.Join(dir, "store")),
+			code: strings.TrimSpace(read("code")), store: r.readStore(t, base+"store"),
 		}
 		r.steps = append(r.steps, step)
 	}
@@ -231,28 +237,52 @@ func (r *dropinRun) differences(other *dropinRun) []string {
 
 var (
 	anyDigest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
-	anySize   = regexp.MustCompile(`"size": ?[0-9]+`)
+	anySize   = regexp.MustCompile(`"size":[0-9]+`)
 	anyRaw    = regexp.MustCompile(`"Raw":"[^"]*"`)
 	anyFile   = regexp.MustCompile(`sha256-[0-9a-f]{64}`)
 )
 
 // digestNames gives digests the names of the images, and others a number each.
-type digestNames struct{ names map[string]string }
+type digestNames struct {
+	names  map[string]string
+	images int
+}
 
 func newDigestNames() digestNames {
-	n := digestNames{map[string]string{}}
+	n := digestNames{names: map[string]string{}}
 	for name, image := range dropinImages() {
 		n.names[image.Digest().String()] = "{" + name + "}"
+		for i, child := range image.Children {
+			if child.Descriptor.Annotations != nil {
+				n.names[child.Digest().String()] = fmt.Sprintf("{%s %d}", name, i+1)
+			}
+		}
 	}
+	n.images = len(n.names)
 	return n
 }
 
 func (n digestNames) name(digest string) string {
 	digest = strings.Replace(digest, "-", ":", 1)
 	if _, ok := n.names[digest]; !ok {
-		n.names[digest] = fmt.Sprintf("{#%d}", len(n.names)-len(dropinImages())+1)
+		n.names[digest] = fmt.Sprintf("{#%d}", len(n.names)-n.images+1)
 	}
 	return n.names[digest]
+}
+
+// replace replaces digests in s by their names, and leaves out sizes and bytes.
+func (n digestNames) replace(s string) string {
+	s = anyFile.ReplaceAllStringFunc(anyDigest.ReplaceAllStringFunc(s, n.name), n.name)
+	return anySize.ReplaceAllString(anyRaw.ReplaceAllString(s, `"Raw":"..."`), `"size":N`)
+}
+
+// compact is s, its white space left out if it is JSON.
+func compact(s string) string {
+	var out bytes.Buffer
+	if json.Compact(&out, []byte(s)) != nil || out.Len() == 0 {
+		return s
+	}
+	return out.String()
 }
 
 // transcript is the run for people to read and for a script's comment to state:
@@ -261,20 +291,20 @@ func (n digestNames) name(digest string) string {
 func (r *dropinRun) transcript(names digestNames) string {
 	var b strings.Builder
 	for _, s := range r.steps {
+		s.stdout = compact(s.stdout)
 		b.WriteString(s.shown())
 	}
-	if len(r.steps) > 0 {
-		store := r.steps[len(r.steps)-1].store
-		for _, path := range slices.Sorted(maps.Keys(store)) {
-			fmt.Fprintf(&b, "store %s: %s\n", path, shortEntry(store[path]))
-		}
+	var store []string
+	last := r.steps[len(r.steps)-1].store
+	for _, path := range slices.Sorted(maps.Keys(last)) {
+		store = append(store, names.replace(fmt.Sprintf("store %s: %s\n", path, shortEntry(last[path]))))
 	}
+	slices.Sort(store)
+	text := names.replace(b.String()) + strings.Join(store, "")
 	for _, line := range r.registry {
-		fmt.Fprintf(&b, "registry %s\n", line)
+		text += names.replace("registry " + line + "\n")
 	}
-	text := anyDigest.ReplaceAllStringFunc(b.String(), names.name)
-	text = anyFile.ReplaceAllStringFunc(text, names.name)
-	return anySize.ReplaceAllString(anyRaw.ReplaceAllString(text, `"Raw":"..."`), `"size": N`)
+	return text
 }
 
 // shortEntry is what matters of an entry file.
@@ -284,7 +314,7 @@ func shortEntry(data string) string {
 		Descriptor json.RawMessage
 	}
 	if json.Unmarshal([]byte(data), &e) != nil {
-		return data
+		return strconv.Quote(data)
 	}
-	return e.Ref + " " + string(e.Descriptor)
+	return strings.TrimSpace(e.Ref + " " + string(e.Descriptor))
 }

@@ -21,11 +21,15 @@ var updateDropin = flag.Bool("update-dropin", false, "write what the tools do no
 // dropinCase is a script of testdata/dropin/cases. Comments of it are:
 //
 //	# differs: KEY    where the tools differ on purpose; KEY is one of differences.txt
+//	# turns: TOOL...   who runs the commands in the run that stands for ours
+//	# in turns: no (WHY) if the tools are compared alone, not taking turns
 //	# docker| LINE    what `docker manifest` does in such a script, in the end
 //	# ours| LINE      what `docker multiarch` does
 type dropinCase struct {
 	name, file, script string
 	differs            string
+	turns              []string // of ours
+	alone              bool
 	transcripts        map[string]string
 }
 
@@ -67,7 +71,7 @@ func testAgreement(t *testing.T, c dropinCase) {
 	if len(want.steps) == 0 {
 		t.Fatal("the script runs no command")
 	}
-	for i, turns := range takeTurns(len(want.steps), strings.HasPrefix(c.name, "relay-")) {
+	for i, turns := range c.takeTurns(len(want.steps)) {
 		got := runDropin(t, c, i+1, turns)
 		for _, problem := range append(got.complaints(), got.differences(want)...) {
 			t.Errorf("as %s: %s", strings.Join(turns[:len(want.steps)], " "), problem)
@@ -83,14 +87,18 @@ const maxTurns = 40
 
 // takeTurns returns who runs each of n commands: ours all of them, then both in
 // turns and, in a relay, one from some command on what the other began.
-func takeTurns(n int, relay bool) [][]string {
+func (c dropinCase) takeTurns(n int) [][]string {
 	alternate := func(first, second string) []string { return slices.Repeat([]string{first, second}, maxTurns/2) }
 	all := [][]string{slices.Repeat([]string{ours}, maxTurns)}
-	if n == 1 {
+	if n == 1 || c.alone {
 		return all
 	}
-	all = append(all, alternate(docker, ours), alternate(ours, docker))
-	for i := 1; relay && i < n; i++ {
+	all = append(all, alternate(docker, ours))
+	if !strings.HasPrefix(c.name, "relay-") {
+		return all
+	}
+	all = append(all, alternate(ours, docker))
+	for i := 1; i < n; i++ {
 		for _, pair := range [][2]string{{docker, ours}, {ours, docker}} {
 			first := slices.Repeat([]string{pair[0]}, i)
 			all = append(all, append(first, slices.Repeat([]string{pair[1]}, maxTurns-i)...))
@@ -103,8 +111,9 @@ func takeTurns(n int, relay bool) [][]string {
 func testDifference(t *testing.T, c dropinCase) {
 	names := newDigestNames()
 	got := map[string]string{}
+	turns := map[string][]string{docker: slices.Repeat([]string{docker}, maxTurns), ours: c.turns}
 	for i, tool := range []string{docker, ours} {
-		run := runDropin(t, c, i, slices.Repeat([]string{tool}, maxTurns))
+		run := runDropin(t, c, i, turns[tool])
 		for _, problem := range run.complaints() {
 			t.Errorf("as %s: %s", tool, problem)
 		}
@@ -126,6 +135,7 @@ func testDifference(t *testing.T, c dropinCase) {
 
 var (
 	differsLine = regexp.MustCompile(`(?m)^# differs: (\S+)$`)
+	turnsLine   = regexp.MustCompile(`(?m)^# turns: (.+)$`)
 	stated      = regexp.MustCompile(`(?m)^# (docker|ours)\|(?: (.*))?\n`)
 	statedBy    = map[string]string{"docker": docker, "ours": ours}
 )
@@ -151,6 +161,11 @@ func dropinCases(t *testing.T) []dropinCase {
 		if m := differsLine.FindStringSubmatch(c.script); m != nil {
 			c.differs = m[1]
 		}
+		c.turns = slices.Repeat([]string{ours}, maxTurns)
+		if m := turnsLine.FindStringSubmatch(c.script); m != nil {
+			c.turns = strings.Fields(m[1])
+		}
+		c.alone = strings.Contains(c.script, "\n# in turns: no (")
 		cases = append(cases, c)
 	}
 	return cases
@@ -233,36 +248,4 @@ func (s *dropinSummary) print(t *testing.T, cases []dropinCase, differences []di
 	version := harness.Run(t, harness.NewEnv(t), "docker", "--version").Stdout
 	t.Logf("drop-in: %d scripts: %d agree with %s, %d prove %d intended differences:\n%s",
 		len(cases), s.agree, strings.TrimSpace(version), differ, len(differences), &b)
-}
-
-// The README lists the differences in the words of differences.txt, and no others.
-func TestDropInReadme(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join("..", "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const title = "Differences from docker manifest"
-	section := regexp.MustCompile("(?ms)^#+ " + title + "\n(.*?)(^#|\\z)").FindSubmatch(data)
-	if section == nil {
-		t.Fatalf("README.md has no section %q", title)
-	}
-	listed := regexp.MustCompile(`(?m)^- (.*(?:\n  .*)*)`).FindAllStringSubmatch(string(section[1]), -1)
-	var items []string
-	for _, m := range listed {
-		items = append(items, strings.Join(strings.Fields(m[1]), " "))
-	}
-	var wanted []string
-	for _, d := range dropinDifferences(t) {
-		wanted = append(wanted, d.reason)
-	}
-	for _, w := range wanted {
-		if !slices.Contains(items, w) {
-			t.Errorf("README.md does not list: %s", w)
-		}
-	}
-	for _, item := range items {
-		if !slices.Contains(wanted, item) {
-			t.Errorf("no script proves what README.md lists: %s", item)
-		}
-	}
 }

@@ -1,0 +1,9 @@
+# The first entry of a list is annotated: it stays the first.
+# in turns: no (see differs-relay-order)
+$M create --insecure $R:1 $R:amd64 $R:arm64 $R:armv7
+$M annotate $R:1 $R:amd64 --variant v2
+$M annotate $R:1 $R:arm64 --variant v2
+$M inspect $R:1
+$M create --insecure --amend $R:1 $R:as390x
+$M inspect $R:1
+$M push --insecure $R:1

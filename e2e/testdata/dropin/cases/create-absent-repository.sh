@@ -1,0 +1,3 @@
+# A repository that is nowhere.
+$M create --insecure $R:1 $O/absent:1
+$M inspect --insecure $O/absent:1

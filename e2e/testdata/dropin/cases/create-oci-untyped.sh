@@ -1,0 +1,5 @@
+# An OCI manifest need not state its media type.
+$M create --insecure $R:1 $O:untyped
+$M inspect -v $R:1
+$M push --insecure $R:1
+$M inspect --insecure -v $R:1

@@ -1,0 +1,6 @@
+# What was pushed is shown as it was.
+$M create --insecure $R:1 $R:amd64 $R:arm64 $O:as390x
+$M inspect $R:1
+$M push --insecure --purge $R:1
+$M inspect --insecure $R:1
+$M inspect --insecure -v $R:1

@@ -1,0 +1,3 @@
+# Push without a tag.
+$M create --insecure $R $R:amd64
+$M push --insecure $R

@@ -1,0 +1,4 @@
+# Children of another repository are brought into the list's.
+$M create --insecure $R:1 $O:amd64 $O:arm64
+$M push --insecure $R:1
+$M inspect --insecure -v $R:1
