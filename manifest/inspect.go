@@ -60,6 +60,9 @@ func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.
 		if err != nil {
 			return found, err
 		}
+		if d.Platform == nil {
+			d.Platform = &ocispec.Platform{} // as docker manifest shows it
+		}
 		found.List.Entries = append(found.List.Entries, Entry{Ref: at, Source: name, Descriptor: d})
 	}
 	return found, nil
