@@ -138,9 +138,6 @@ func TestPushOfLocalImage(t *testing.T) {
 			s.Errorf("tags in the registry: %v", tags)
 		}
 		harness.Sound(s.T, s.registry, s.repo, "latest")
-		if s.daemon.Store == harness.Containerd {
-			return
-		}
 		s.sameDaemonTags(before)
 		s.holdsImages(ocispec.Index{Manifests: []ocispec.Descriptor{{Digest: harness.Get(s.T, s.registry, s.repo, "1").Digest}}}, image)
 	})

@@ -102,3 +102,21 @@ func TestPurgeTagsRemovesStagingTagsAndIndexTags(t *testing.T) {
 		}
 	})
 }
+
+// A list that somebody changes while it is pushed is not removed.
+func TestPurgeKeepsListThatChangedMeanwhile(t *testing.T) {
+	s, a, b := newListScene(t)
+	g := newGate(t, s.registry, isListPut)
+	list := g.Host + "/" + s.repo + ":1"
+	s.multiarch("create", list, g.Host+"/"+s.repo+":amd64", g.Host+"/"+s.repo+":arm64")
+	r := s.start("push", "--purge", list)
+	s.await(g)
+	s.multiarch("annotate", list, "--index-annotation", "changed=meanwhile")
+	g.open()
+	if err := r.cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, &r.stderr)
+	}
+	says(t, r.stderr.String(), "WARNING", list, "stays")
+	s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
+	says(t, s.multiarch("inspect", list).Stdout, "meanwhile")
+}

@@ -1,0 +1,249 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+)
+
+// platformNumber is a platform of its own for each n.
+func platformNumber(n int) ocispec.Platform {
+	return ocispec.Platform{OS: "linux", Architecture: "arm", Variant: fmt.Sprintf("v%d", n)}
+}
+
+// job is one process of the plugin, started directly.
+type job struct {
+	args []string
+	code int
+	text string
+}
+
+// together runs all jobs at the same time.
+func (s *scene) together(jobs []*job) {
+	s.Helper()
+	plugin, err := harness.Plugin()
+	if err != nil {
+		s.Fatal(err)
+	}
+	begin := make(chan struct{})
+	var group sync.WaitGroup
+	for _, j := range jobs {
+		group.Go(func() {
+			<-begin
+			var out bytes.Buffer
+			cmd := s.Command(context.WithoutCancel(s.Context()), plugin, j.args...)
+			cmd.Stdout, cmd.Stderr = &out, &out
+			if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+				out.WriteString(err.Error())
+			}
+			j.code, j.text = cmd.ProcessState.ExitCode(), out.String()
+		})
+	}
+	close(begin)
+	group.Wait()
+}
+
+// nothingLeft checks that no writer left anything of its own in the store.
+func (s *scene) nothingLeft() {
+	s.Helper()
+	items, err := os.ReadDir(filepath.Join(s.Config, "manifests"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	for _, item := range items {
+		if strings.HasPrefix(item.Name(), ".") && item.Name() != ".lock" {
+			s.Errorf("left in the store: %s", item.Name())
+		}
+	}
+}
+
+// Forty processes change the same and different lists at once: nothing is lost,
+// and nobody else's list is touched.
+func TestProcessesLoseNothing(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, harness.V3)
+	const each = 10
+	var base []string
+	for n := range each {
+		s.put(s.repo, fmt.Sprintf("base%d", n), images.Spec{Platform: platformNumber(n)})
+		s.put(s.repo, fmt.Sprintf("more%d", n), images.Spec{Platform: platformNumber(100 + n)})
+		base = append(base, s.name(fmt.Sprintf("base%d", n)))
+	}
+	s.multiarch(append([]string{"create", s.list}, base...)...)
+	s.multiarch("create", s.name("bystander"), base[0], base[1])
+	bystander := s.multiarch("inspect", s.name("bystander")).Stdout
+	var jobs []*job
+	for n := range each {
+		s.multiarch("tag", s.list, s.name(fmt.Sprintf("gone%d", n)))
+		jobs = append(jobs,
+			&job{args: []string{"create", "--amend", s.list, s.name(fmt.Sprintf("more%d", n))}},
+			&job{args: []string{"annotate", s.list, base[n], "--annotation", fmt.Sprintf("n=%d", n)}},
+			&job{args: []string{"create", s.name(fmt.Sprintf("own%d", n)), base[n], s.name(fmt.Sprintf("more%d", n))}},
+			&job{args: []string{"rm", s.name(fmt.Sprintf("gone%d", n))}})
+	}
+	s.together(jobs)
+	for _, j := range jobs {
+		if j.code != 0 {
+			t.Errorf("%v: exit code %d\n%s", j.args, j.code, j.text)
+		}
+	}
+	want := []string{s.list, s.name("bystander")}
+	for n := range each {
+		want = append(want, s.name(fmt.Sprintf("own%d", n)))
+	}
+	if names := s.names(); !maps.Equal(set(names), set(want)) || len(names) != len(want) {
+		t.Errorf("lists: %v, not %v", names, want)
+	}
+	if now := s.multiarch("inspect", s.name("bystander")).Stdout; now != bystander {
+		t.Errorf("the bystander: %s, was %s", now, bystander)
+	}
+	s.nothingLeft()
+	s.multiarch("push", s.list)
+	index, err := harness.Get(t, s.registry, s.repo, "1").Index()
+	if err != nil || len(index.Manifests) != 2*each {
+		t.Fatalf("%d entries: %v", len(index.Manifests), err)
+	}
+	for n, d := range index.Manifests[:each] {
+		if d.Annotations["n"] != fmt.Sprint(n) || d.Platform.Variant != fmt.Sprintf("v%d", n) {
+			t.Errorf("entry %d: %+v", n, d)
+		}
+	}
+}
+
+func set(names []string) map[string]bool {
+	out := map[string]bool{}
+	for _, n := range names {
+		out[n] = true
+	}
+	return out
+}
+
+// Of several processes that create the same list one wins; the others are told.
+func TestProcessesCreateOneListOnce(t *testing.T) {
+	s, _, _ := newListScene(t)
+	var jobs []*job
+	for range 12 {
+		jobs = append(jobs, &job{args: []string{"create", s.name("new"), s.name("amd64"), s.name("arm64")}})
+	}
+	s.together(jobs)
+	won := slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return j.code != 0 })
+	if len(won) != 1 {
+		t.Errorf("%d processes made the list", len(won))
+	}
+	for _, j := range jobs {
+		if j.code != 0 {
+			says(t, j.text, "--amend", s.name("new"))
+		}
+	}
+	s.multiarch("push", s.name("new"))
+	s.holds("new", "linux/amd64", "linux/arm64/v8")
+}
+
+// A process that is killed in the middle of an amend leaves the old list or the
+// new one, for both tools, and hinders nobody after it.
+func TestKilledProcessLeavesOldOrNew(t *testing.T) {
+	s, a, _ := newListScene(t)
+	plugin, err := harness.Plugin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	amend := []string{"create", "--amend", s.list, s.name("arm64"), s.name("amd64")}
+	started := time.Now()
+	harness.MustRun(t, s.Env, plugin, amend...)
+	whole := time.Since(started)
+	const kills = 50
+	killed, moved := 0, 0
+	now := s.digestOf("arm64")
+	for n := range kills {
+		next := s.put(s.repo, "arm64", images.Spec{Seed: fmt.Sprint(s.repo, n), Platform: arm64}).Digest().String()
+		cmd := s.Command(t.Context(), plugin, amend...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		s.killSomewhere(cmd, n, whole)
+		if cmd.ProcessState.ExitCode() != 0 {
+			killed++
+		}
+		theirs, ours := s.docker("manifest", "inspect", s.list), harness.MustRun(t, s.Env, plugin, "inspect", s.list)
+		if !strings.Contains(theirs, a.Digest().String()) || !strings.Contains(ours, a.Digest().String()) {
+			t.Fatalf("the other entry is gone:\n%s\n%s", theirs, ours)
+		}
+		isNew := strings.Contains(ours, next)
+		if isNew {
+			now = next
+			moved++
+		}
+		if !strings.Contains(ours, now) || !strings.Contains(theirs, now) || strings.Count(ours, `"digest"`) != 2 {
+			t.Fatalf("neither the old nor the new list:\n%s\n%s", theirs, ours)
+		}
+	}
+	t.Logf("%d of %d processes were killed, %d lists changed", killed, kills, moved)
+	if killed == 0 {
+		t.Error("no process was killed in time")
+	}
+	harness.MustRun(t, s.Env, plugin, amend...)
+	s.nothingLeft()
+	s.multiarch("push", s.list)
+	s.holds("1", "linux/amd64", "linux/arm64/v8")
+}
+
+// killSomewhere kills a process that takes about as long as whole: at any moment,
+// or, every other time, while it writes to the store.
+func (s *scene) killSomewhere(cmd *exec.Cmd, n int, whole time.Duration) {
+	s.Helper()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	if n%2 == 0 {
+		select {
+		case <-ended:
+		case <-time.After(rand.N(whole * 5 / 4)):
+		}
+	} else {
+		s.awaitWriter(ended)
+		select {
+		case <-ended:
+		case <-time.After(rand.N(3 * time.Millisecond)):
+		}
+	}
+	_ = cmd.Process.Kill()
+	<-ended
+}
+
+// awaitWriter waits until a writer has made a folder of its own in the store.
+func (s *scene) awaitWriter(ended chan struct{}) {
+	s.Helper()
+	for {
+		if found, err := filepath.Glob(filepath.Join(s.Config, "manifests", ".tmp-*")); err != nil || len(found) > 0 {
+			return
+		}
+		select {
+		case <-ended:
+			return
+		default:
+		}
+	}
+}
+
+// digestOf is the digest of a tag of the target repository.
+func (s *scene) digestOf(tag string) string {
+	s.Helper()
+	return harness.Get(s.T, s.registry, s.repo, tag).Digest.String()
+}
