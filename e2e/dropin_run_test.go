@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
@@ -72,16 +73,19 @@ func (s dropinStep) shownStore() string {
 	return b.String()
 }
 
+// dropinRuns counts the runs, whose repositories are apart.
+var dropinRuns atomic.Int32
+
 // runDropin runs a script, its commands by the tools that turns names in their
-// order; variant tells the runs of one script apart, in two digits. Those of one
-// tool alone, 0 and 1, are on one kind of registry, the others on the other kind.
+// order. The runs of one script are numbered by variant: those of one tool alone, 0
+// and 1, are on one kind of registry, the others on the other kind.
 func runDropin(t *testing.T, c dropinCase, variant int, turns []string) *dropinRun {
 	t.Helper()
 	here, elsewhere := harness.Registry(t, harness.V3), harness.Registry(t, harness.V28)
 	if variant > 1 {
 		here, elsewhere = elsewhere, here
 	}
-	base := fmt.Sprintf("%02d/%s/", variant, c.name)
+	base := fmt.Sprintf("%04d/%s/", dropinRuns.Add(1), c.name)
 	r := &dropinRun{env: harness.NewEnv(t), repos: map[string]dropinRepo{
 		"R": {here, base + "app"}, "O": {here, base + "other"}, "X": {elsewhere, base + "app"},
 	}}
@@ -139,8 +143,9 @@ func (r *dropinRun) neutral(s string) string {
 		name := repo.name()
 		pairs = append(pairs, name, variable, inFileName.Replace(name), variable)
 	}
-	for variable, repo := range r.repos {
-		pairs = append(pairs, repo.registry.Host, "HOST-"+variable)
+	for _, variable := range slices.Sorted(maps.Keys(r.repos)) {
+		repo := r.repos[variable]
+		pairs = append(pairs, repo.registry.Host, "HOST-"+variable, repo.path, variable)
 	}
 	return strings.NewReplacer(pairs...).Replace(s)
 }
