@@ -10,16 +10,11 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// What cannot be meant is refused before anything is asked or changed, with a
-// message that names it.
-func TestBadArguments(t *testing.T) {
-	s, _, _ := newListScene(t)
+// badArguments are arguments that cannot be meant, and what the message says.
+func badArguments(s *scene) []badArgument {
 	a := s.name("amd64")
 	at := s.registry.Host + "/" + s.repo + "@" + digest.FromString("x").String()
-	for _, test := range []struct {
-		args  []string
-		words []string
-	}{
+	return []badArgument{
 		{[]string{"create", "example.com/UPPER:1", a}, []string{"example.com/UPPER:1", "lowercase"}},
 		{[]string{"create", s.name("2"), "with space"}, []string{`"with space"`, "reference"}},
 		{[]string{"create", s.name("2"), a, "a\x1b[31mb"}, []string{`a\x1b[31mb`, "reference"}},
@@ -57,7 +52,16 @@ func TestBadArguments(t *testing.T) {
 		{[]string{"inspect", "--verbose", "--tree", s.list}, []string{"--verbose", "--tree"}},
 		{[]string{"rm", s.name("none")}, []string{"No such manifest", s.name("none")}},
 		{[]string{"create", s.name("2")}, []string{"requires at least 2 arguments"}},
-	} {
+	}
+}
+
+type badArgument struct{ args, words []string }
+
+// What cannot be meant is refused before anything is asked or changed, with a
+// message that names it.
+func TestBadArguments(t *testing.T) {
+	s, _, _ := newListScene(t)
+	for _, test := range badArguments(s) {
 		code := 1
 		if strings.Contains(test.words[0], "shorthand") {
 			code = 125
