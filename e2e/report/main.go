@@ -1,11 +1,12 @@
 // Command report reads what `go test -json` writes, shows packages as they end
 // and the output of what failed, and closes with a summary: how many tests, which
-// were skipped and why, which servers took part. Its exit code is 1 when anything
+// were skipped and why, the slowest, which servers took part. Its exit code is 1 when anything
 // failed, was skipped while CI=true, or when no test ran at all.
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -35,6 +36,12 @@ type report struct {
 	failed       []key
 	skipped      map[key]string
 	participants map[string]bool
+	times        []timing // of tests that are not part of another
+}
+
+type timing struct {
+	key
+	seconds float64
 }
 
 func main() {
@@ -67,6 +74,9 @@ func newReport(out io.Writer) *report {
 
 func (r *report) add(e event) {
 	k := key{e.Package, e.Test}
+	if e.Test != "" && e.Elapsed > 0 && !strings.Contains(e.Test, "/") {
+		r.times = append(r.times, timing{k, e.Elapsed})
+	}
 	switch e.Action {
 	case "output", "build-output":
 		if e.Action == "build-output" {
@@ -150,6 +160,10 @@ func (r *report) summary(ci bool) bool {
 	}
 	for k, why := range r.skipped {
 		fmt.Fprintln(r.out, "skipped:", k.pkg, k.test, why)
+	}
+	slices.SortFunc(r.times, func(a, b timing) int { return cmp.Compare(b.seconds, a.seconds) })
+	for _, slow := range r.times[:min(len(r.times), 5)] {
+		fmt.Fprintf(r.out, "slow: %s %s %.1fs\n", slow.pkg, slow.test, slow.seconds)
 	}
 	for _, line := range slices.Sorted(maps.Keys(r.participants)) {
 		fmt.Fprintln(r.out, line)
