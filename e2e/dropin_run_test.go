@@ -91,9 +91,6 @@ func runDropin(t *testing.T, c dropinCase, variant int, turns []string) *dropinR
 	}}
 	r.seed(t, c.script)
 	steps := t.TempDir()
-	// A program with race detection sleeps a second before it ends, and docker
-	// starts a plugin twice for each command.
-	r.env.Set("GORACE", "atexit_sleep_ms=0")
 	r.env.Set("STEPS", steps)
 	r.env.Set("TURNS", strings.Join(turns, " "))
 	for variable, repo := range r.repos {
