@@ -132,7 +132,7 @@ func TestDockerSaveDropsOurFieldsOfThatEntry(t *testing.T) {
 	dockerSave(t, s, list.Name, image)
 
 	z.Source, z.Descriptor.Platform = z.Ref, &ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v9"}
-	list.Entries = []manifest.Entry{y, x, z}
+	list.Entries = []manifest.Entry{z, y, x}
 	wantList(t, mustGet(t, s, "h.io/app:1"), list)
 
 	if err := docker.Remove(list.Name); err != nil {

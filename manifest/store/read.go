@@ -134,7 +134,7 @@ func (n *snapshot) fill(root *os.Root, place string) error {
 			n.modified = modified
 		}
 	}
-	slices.SortStableFunc(n.files, compare)
+	n.files = inOrder(n.files)
 	return nil
 }
 
@@ -195,10 +195,29 @@ func cause(err error) error {
 	return err
 }
 
-// compare orders by position, and files without one after them by name.
-func compare(a, b file) int {
-	rank := func(f file) uint { return uint(f.fields.Multiarch.Position) - 1 }
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a.name, b.name))
+// inOrder returns the files, which are in the order of their names, in the order of their positions. Those
+// without a position fill the gaps: docker manifest's annotate forgets the position of one entry, and its
+// create adds entries that never had one, which follow.
+func inOrder(files []file) []file {
+	var placed, loose []file
+	for _, f := range files {
+		if f.fields.Multiarch.Position > 0 {
+			placed = append(placed, f)
+		} else {
+			loose = append(loose, f)
+		}
+	}
+	slices.SortStableFunc(placed, func(a, b file) int {
+		return cmp.Compare(a.fields.Multiarch.Position, b.fields.Multiarch.Position)
+	})
+	out := make([]file, 0, len(files))
+	for _, f := range placed {
+		for len(loose) > 0 && f.fields.Multiarch.Position > len(out)+1 {
+			out, loose = append(out, loose[0]), loose[1:]
+		}
+		out = append(out, f)
+	}
+	return append(out, loose...)
 }
 
 // noteOwner takes the list's exact name from f. In a folder that was renamed or copied by hand the name

@@ -113,10 +113,7 @@ func (s *Store) Remove(ctx context.Context, name reference.Named) error {
 	}
 	return s.locked(ctx, func() error {
 		return remove(func(folder string) error {
-			if err := s.discard(folder); err != nil {
-				return fmt.Errorf("removing manifest list %s: %w", manifest.Familiar(name), err)
-			}
-			return nil
+			return s.removal(folder)
 		})
 	})
 }
@@ -175,7 +172,7 @@ func (s *Store) Prune(ctx context.Context, remove func(Stored) bool) ([]Stored, 
 				continue
 			}
 			if err == nil {
-				err = s.discard(stored.Folder)
+				err = s.removal(stored.Folder)
 			}
 			if err != nil {
 				errs = append(errs, err)

@@ -91,6 +91,14 @@ func (s *Store) discard(name string) error {
 	return nil
 }
 
+// removal is discard with an error that names the list's folder.
+func (s *Store) removal(folder string) error {
+	if err := s.discard(folder); err != nil {
+		return fmt.Errorf("removing the manifest list in %q: %w", s.path(folder), cause(err))
+	}
+	return nil
+}
+
 // write makes list what the folder of now holds.
 func (s *Store) write(ctx context.Context, now snapshot, list manifest.List) error {
 	files, err := encodeAll(now, list)
