@@ -24,11 +24,11 @@ func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descr
 	if err != nil {
 		return fmt.Errorf("copying %s from %s: %w", d.Digest, from.Name(), err)
 	}
-	source, err := c.place(from)
+	source, err := c.repository(from)
 	if err != nil {
 		return err
 	}
-	target, err := c.place(to)
+	target, err := c.repository(to)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func foreign(mediaType string) bool {
 		strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.nondistributable.v1.")
 }
 
-func (c *Client) copyBlobs(ctx context.Context, source, target place, blobs []ocispec.Descriptor) error {
+func (c *Client) copyBlobs(ctx context.Context, source, target repository, blobs []ocispec.Descriptor) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, b := range blobs {
 		group.Go(func() error {
@@ -89,7 +89,7 @@ func (c *Client) copyBlobs(ctx context.Context, source, target place, blobs []oc
 }
 
 // copyBlob brings one blob, when fewer than maxTransfers others are on their way.
-func (c *Client) copyBlob(ctx context.Context, source, target place, b ocispec.Descriptor) error {
+func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocispec.Descriptor) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -117,7 +117,7 @@ func (c *Client) copyBlob(ctx context.Context, source, target place, b ocispec.D
 
 // mount makes a blob of another repository of the registry one of p's. It returns an upload session when
 // the registry wants to be sent the blob instead, nil when it is there.
-func (p place) mount(ctx context.Context, source place, b ocispec.Descriptor) (*url.URL, error) {
+func (p repository) mount(ctx context.Context, source repository, b ocispec.Descriptor) (*url.URL, error) {
 	resp, err := p.do(ctx, request{
 		method: http.MethodPost, what: "mount of blob " + b.Digest.String() + " in " + p.repo,
 		repo: p.repo, path: "blobs/uploads/", query: url.Values{"mount": {b.Digest.String()}, "from": {source.repo}},
@@ -142,7 +142,7 @@ func mountRefused(err error) bool {
 
 // has reports whether the blob is in the repository. A registry that refuses to tell does not have it:
 // the upload shows why.
-func (p place) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
+func (p repository) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
 	resp, err := p.blob(ctx, http.MethodHead, b, pushScope(p.repo))
 	if err == nil {
 		discard(resp)

@@ -89,7 +89,7 @@ func TestOnce(t *testing.T) {
 		}
 		return nil
 	}
-	if err := o.do(t.Context(), f); err != failure {
+	if err := o.do(t.Context(), f); !errors.Is(err, failure) {
 		t.Errorf("got %v", err)
 	}
 	var group sync.WaitGroup

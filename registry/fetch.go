@@ -68,7 +68,7 @@ func (c *Client) fetchDigest(ctx context.Context, ref reference.Named) (digest.D
 
 // manifest asks for what ref names.
 func (c *Client) manifest(ctx context.Context, method string, ref reference.Named) (*http.Response, error) {
-	p, err := c.place(ref)
+	p, err := c.repository(ref)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descr
 	if d.Size > maxManifest {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "blob %s of %s is larger than 4 MiB", d.Digest, repo.Name())
 	}
-	p, err := c.place(repo)
+	p, err := c.repository(repo)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descr
 }
 
 // blob asks for a blob.
-func (p place) blob(ctx context.Context, method string, d ocispec.Descriptor, scope string) (*http.Response, error) {
+func (p repository) blob(ctx context.Context, method string, d ocispec.Descriptor, scope string) (*http.Response, error) {
 	return p.do(ctx, request{
 		method: method, what: "blob " + d.Digest.String() + " of " + p.repo,
 		repo: p.repo, path: "blobs/" + d.Digest.String(), scopes: []string{scope},

@@ -39,16 +39,16 @@ type host struct {
 	strict, lax *http.Transport
 }
 
-// place is a repository of a registry.
-type place struct {
+// repository is a repository of a registry.
+type repository struct {
 	*host
 	// repo is the path of the repository, without the registry.
 	repo string
 }
 
-func (c *Client) place(ref reference.Named) (place, error) {
+func (c *Client) repository(ref reference.Named) (repository, error) {
 	h, err := c.host(reference.Domain(ref))
-	return place{h, reference.Path(ref)}, err
+	return repository{h, reference.Path(ref)}, err
 }
 
 // host returns the registry of this name, made at the first call.

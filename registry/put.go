@@ -14,7 +14,7 @@ import (
 // Put stores raw under the tag of ref, or else under its digest. When ref has a digest, raw must have
 // it.
 func (c *Client) Put(ctx context.Context, ref reference.Named, mediaType string, raw []byte) error {
-	p, err := c.place(ref)
+	p, err := c.repository(ref)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ const cancelPatience = 5 * time.Second
 // transfer sends a blob from one repository to another without storing it on the way, in the session
 // that the target has opened for it or, where that is nil, in a new one. An upload that fails is
 // cancelled.
-func transfer(ctx context.Context, source, target place, b ocispec.Descriptor, session *url.URL) error {
+func transfer(ctx context.Context, source, target repository, b ocispec.Descriptor, session *url.URL) error {
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
 	content, err := source.open(reading, b)
@@ -42,7 +42,7 @@ func transfer(ctx context.Context, source, target place, b ocispec.Descriptor, s
 }
 
 // open returns the content of a blob, verified while it is read.
-func (p place) open(ctx context.Context, b ocispec.Descriptor) (*verified, error) {
+func (p repository) open(ctx context.Context, b ocispec.Descriptor) (*verified, error) {
 	resp, err := p.blob(ctx, http.MethodGet, b, pullScope(p.repo))
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (p place) open(ctx context.Context, b ocispec.Descriptor) (*verified, error
 }
 
 // startUpload opens an upload session.
-func (p place) startUpload(ctx context.Context) (*url.URL, error) {
+func (p repository) startUpload(ctx context.Context) (*url.URL, error) {
 	resp, err := p.do(ctx, request{
 		method: http.MethodPost, what: "upload to " + p.repo,
 		repo: p.repo, path: "blobs/uploads/", scopes: []string{pushScope(p.repo)},
@@ -77,7 +77,7 @@ func (p place) startUpload(ctx context.Context) (*url.URL, error) {
 
 // session returns the URL of the upload session that resp opened. A registry behind a proxy may take
 // itself for one without HTTPS: it is spoken to as before.
-func (p place) session(resp *http.Response) (*url.URL, error) {
+func (p repository) session(resp *http.Response) (*url.URL, error) {
 	location := resp.Header.Get("Location")
 	u, err := resp.Request.URL.Parse(location)
 	if location == "" || err != nil || u.Host == "" {
@@ -91,7 +91,7 @@ func (p place) session(resp *http.Response) (*url.URL, error) {
 }
 
 // upload sends the content into the session and closes it with the digest.
-func (p place) upload(ctx context.Context, session *url.URL, d digest.Digest, content *verified) error {
+func (p repository) upload(ctx context.Context, session *url.URL, d digest.Digest, content *verified) error {
 	closing := *session
 	if closing.RawQuery != "" {
 		closing.RawQuery += "&"
@@ -128,7 +128,7 @@ func (p place) upload(ctx context.Context, session *url.URL, d digest.Digest, co
 
 // cancelUpload tells the registry that nothing more is coming, even when ctx is done. Registries that do
 // not listen drop the session some time.
-func (p place) cancelUpload(ctx context.Context, session *url.URL) {
+func (p repository) cancelUpload(ctx context.Context, session *url.URL) {
 	if session == nil {
 		return
 	}

@@ -12,7 +12,7 @@ import (
 // Untag removes a tag and leaves the manifest it names. The error is errdefs.ErrNotFound when there is
 // no such tag, errdefs.ErrNotImplemented when the registry deletes no tags.
 func (c *Client) Untag(ctx context.Context, name reference.NamedTagged) error {
-	p, err := c.place(name)
+	p, err := c.repository(name)
 	if err != nil {
 		return err
 	}
