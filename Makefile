@@ -41,7 +41,7 @@ test-tools: ## bring the daemons, the registry and buildx that the tests start i
 
 # A package that takes longer than its timeout hangs.
 .PHONY: test
-test: build test-tools ## run all tests, with race detection, against real registries and daemons
+test: build $(if $(TEST_TOOLS),,test-tools) ## run all tests, with race detection, against real registries and daemons
 	cd e2e && go build -o '$(CACHE)/bin/report' ./report
 	{ failed=0; \
 	  go test -race -json -timeout 10m ./... || failed=1; \
@@ -62,7 +62,7 @@ $(GOLANGCI):
 	mkdir -p '$(@D)' && mv '$(CACHE)/golangci/golangci-lint' '$@'
 
 .PHONY: lint
-lint: $(GOLANGCI) ## look for mistakes and for what DESIGN.md forbids
+lint: $(GOLANGCI) ## look for mistakes and for what .golangci.yml forbids
 	'$(GOLANGCI)' run ./...
 	cd e2e && '$(GOLANGCI)' run ./...
 

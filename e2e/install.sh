@@ -35,6 +35,7 @@ debian() {
 	for deb in "$work"/debs/*.deb; do
 		dpkg-deb -x "$deb" "$work/root"
 	done
+	echo "${packages[*]}" >"$work/root/packages"
 	rm -rf "$dir"
 	mv "$work/root" "$dir"
 	rm -rf "$work"
@@ -64,9 +65,9 @@ fi
 
 # The Debian packages come over the network while the modules are compiled.
 fetch=
-if [[ -e $cache/debian/usr/sbin/dockerd ]]; then
+if [[ -e $cache/debian/packages && $(<"$cache/debian/packages") == "${packages[*]}" ]]; then
 	:
-elif command -v apt-get dpkg-deb >/dev/null; then
+elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
 	say "downloading ${packages[*]}"
 	debian "$cache/debian" &
 	fetch=$!

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -260,6 +261,6 @@ func saysNot(t testing.TB, text string, words ...string) {
 // writes are the requests that change a registry.
 func writes(requests []servers.Request) []servers.Request {
 	return slices.DeleteFunc(slices.Clone(requests), func(r servers.Request) bool {
-		return r.Method == "GET" || r.Method == "HEAD"
+		return r.Method == http.MethodGet || r.Method == http.MethodHead
 	})
 }
