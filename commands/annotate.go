@@ -23,7 +23,7 @@ type annotateOptions struct {
 func newAnnotateCommand(dockerCLI command.Cli) *cobra.Command {
 	var opts annotateOptions
 	cmd := &cobra.Command{
-		Use:   "annotate [OPTIONS] MANIFEST_LIST MANIFEST",
+		Use:   "annotate [OPTIONS] MANIFEST_LIST [MANIFEST]",
 		Short: "Add additional information to a local image manifest",
 		Long: "Add additional information to an entry of a local manifest list.\n" +
 			"MANIFEST may be left out when only the list is annotated, with --index-annotation.",

@@ -91,6 +91,16 @@ func completeListThenImages(dockerCLI command.Cli) cobra.CompletionFunc {
 	}
 }
 
+// completeListOrImage offers local lists and images of the daemon as the one argument.
+func completeListOrImage(dockerCLI command.Cli) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return completeListsAndImages(dockerCLI)(cmd, args, typed)
+	}
+}
+
 // completeListsAndImages offers local lists and images of the daemon.
 func completeListsAndImages(dockerCLI command.Cli) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {

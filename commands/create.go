@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -125,24 +124,18 @@ func runCreate(ctx context.Context, dockerCLI command.Cli, opts createOptions) e
 		return err
 	}
 	t := newTools(dockerCLI, false)
-	registries := t.registries(opts.insecure)
+	access := t.access(opts.insecure)
 	switch {
 	case opts.push:
-		list, err := manifest.Assemble(ctx, registries, t.daemon, t.notes, c)
-		if err != nil || opts.dryRun {
-			return t.showPlan(list, tags, false, err)
-		}
-		pushed, err := manifest.Push(ctx, registries, t.daemon, t.notes, list, tags)
+		return t.createAndPush(ctx, access, c, tags, opts.dryRun)
+	case opts.dryRun:
+		list, err := manifest.Preview(ctx, access, c)
 		if err != nil {
 			return err
 		}
-		display.Children(dockerCLI.Out(), pushed, false)
-		return nil
-	case opts.dryRun:
-		list, err := manifest.Draft(ctx, localLists(), registries, t.daemon, t.notes, c)
-		return t.showPlan(list, nil, false, err)
+		return t.showPlan(list, nil, false)
 	}
-	list, err := manifest.Create(ctx, localLists(), registries, t.daemon, t.notes, c)
+	list, err := manifest.Create(ctx, access, c)
 	if err != nil {
 		return err
 	}
@@ -150,30 +143,18 @@ func runCreate(ctx context.Context, dockerCLI command.Cli, opts createOptions) e
 	return nil
 }
 
-// showPlan prints what a dry run of create or push would have pushed: the list on stdout, or with quiet
-// its digest alone; its digest and what would be sent on stderr.
-func (t tools) showPlan(list manifest.List, tags []reference.NamedTagged, quiet bool, err error) error {
+func (t tools) createAndPush(ctx context.Context, access manifest.Access, c manifest.Creation, tags []reference.NamedTagged, dryRun bool) error {
+	list, err := manifest.Assemble(ctx, access, c)
 	if err != nil {
 		return err
 	}
-	raw, err := list.Draft()
+	if dryRun {
+		return t.showPlan(list, tags, false)
+	}
+	pushed, err := manifest.Push(ctx, access, list, tags)
 	if err != nil {
 		return err
 	}
-	digest := "not known before the daemon has pushed what is pending"
-	if desc, _, err := list.Index(); err == nil {
-		digest = desc.Digest.String()
-	} else if !errdefs.IsFailedPrecondition(err) {
-		return err
-	}
-	if quiet {
-		_, _ = fmt.Fprintln(t.cli.Out(), digest)
-		return nil
-	}
-	_, _ = fmt.Fprintln(t.cli.Out(), string(raw))
-	t.notes.Note("Digest: %s", digest)
-	for _, step := range list.Plan(tags) {
-		t.notes.Note("Would %s", step)
-	}
+	display.Pushed(t.cli.Out(), pushed, false)
 	return nil
 }

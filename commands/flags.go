@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
@@ -61,5 +62,25 @@ func (p *purge) String() string {
 	return strconv.FormatBool(p.list)
 }
 
-// Type is empty, so that help shows the flag as a boolean one.
-func (p *purge) Type() string { return "" }
+// Type makes help show the flag as the boolean one of docker manifest.
+func (p *purge) Type() string { return "bool" }
+
+// parseTags returns the names that -t gives a list: tags, or names in the list's repository.
+func parseTags(list reference.NamedTagged, typed []string) ([]reference.NamedTagged, error) {
+	var out []reference.NamedTagged
+	for _, s := range typed {
+		if name, err := reference.WithTag(reference.TrimNamed(list), s); err == nil {
+			out = append(out, name)
+			continue
+		}
+		name, err := manifest.ParseListName(s)
+		if err != nil {
+			return nil, err
+		}
+		if !manifest.SameRepository(name, list) {
+			return nil, invalid("--tag %s is not in the repository %s of the list: give a tag alone, or a name in it", s, list.Name())
+		}
+		out = append(out, name)
+	}
+	return out, nil
+}

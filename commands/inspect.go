@@ -50,6 +50,10 @@ func runInspect(ctx context.Context, dockerCLI command.Cli, opts inspectOptions)
 	if opts.tree && (opts.verbose || opts.format != "") || opts.verbose && opts.format != "" {
 		return invalid("--verbose, --format and --tree are three ways to show one thing: give one of them")
 	}
+	template, err := display.ParseTemplate(opts.format)
+	if err != nil {
+		return err
+	}
 	t := newTools(dockerCLI, false)
 	registries := t.registries(opts.insecure)
 	found, err := lookFor(ctx, opts, registries)
@@ -65,13 +69,19 @@ func runInspect(ctx context.Context, dockerCLI command.Cli, opts inspectOptions)
 		if opts.tree {
 			return display.Tree(dockerCLI.Out(), view)
 		}
-		return display.Template(dockerCLI.Out(), opts.format, view)
+		return display.Execute(dockerCLI.Out(), template, view)
 	case opts.verbose:
 		text, err := found.Verbose(ctx, registries, t.notes)
-		return printText(dockerCLI, text, err)
+		if err != nil {
+			return err
+		}
+		return printText(dockerCLI, text)
 	}
 	text, err := found.Text()
-	return printText(dockerCLI, text, err)
+	if err != nil {
+		return err
+	}
+	return printText(dockerCLI, text)
 }
 
 // lookFor returns the list or image, or the entry of a local list, that the arguments name.
@@ -90,9 +100,7 @@ func lookFor(ctx context.Context, opts inspectOptions, registries manifest.Fetch
 	return manifest.InspectEntry(ctx, localLists(), registries, list, opts.name)
 }
 
-func printText(dockerCLI command.Cli, text []byte, err error) error {
-	if err == nil {
-		_, err = fmt.Fprintln(dockerCLI.Out(), string(text))
-	}
+func printText(dockerCLI command.Cli, text []byte) error {
+	_, err := fmt.Fprintln(dockerCLI.Out(), string(text))
 	return err
 }

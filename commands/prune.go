@@ -9,6 +9,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest/store"
+	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
@@ -24,7 +25,7 @@ func newPruneCommand(dockerCLI command.Cli) *cobra.Command {
 		Use:   "prune [OPTIONS]",
 		Short: "Remove all local manifest lists",
 		Long:  "Remove all local manifest lists. Images are never removed.",
-		Args:  noArgs,
+		Args:  cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runPrune(cmd.Context(), dockerCLI, opts)
 		},

@@ -3,8 +3,6 @@ package commands
 import (
 	"context"
 
-	"github.com/containerd/errdefs"
-	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
@@ -35,10 +33,10 @@ func newPushCommand(dockerCLI command.Cli) *cobra.Command {
 			opts.name = args[0]
 			return runPush(cmd.Context(), dockerCLI, opts)
 		},
-		ValidArgsFunction: completeListNames,
+		ValidArgsFunction: completeListOrImage(dockerCLI),
 	}
 	flags := cmd.Flags()
-	flags.VarPF(&opts.purge, "purge", "p", `Remove the local manifest list after push; "tags" removes the images' own tags in the repository too`).
+	flags.VarPF(&opts.purge, "purge", "p", `Remove the local manifest list after push; --purge=tags removes the images' own tags in the repository too`).
 		NoOptDefVal = "true"
 	flags.BoolVar(&opts.insecure, "insecure", false, "Allow push to an insecure registry")
 	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Print the digest only")
@@ -60,40 +58,25 @@ func runPush(ctx context.Context, dockerCLI command.Cli, opts pushOptions) error
 		return err
 	}
 	t := newTools(dockerCLI, opts.quiet)
+	access := t.access(opts.insecure)
 	if opts.dryRun {
-		list, err := localLists().Get(name)
-		list.Name = name
-		return t.showPlan(list, tags, opts.quiet, err)
+		return t.planPush(ctx, access, name, tags, opts.quiet)
 	}
 	files, err := openResults(opts.digestFile, opts.metadataFile)
 	if err != nil {
 		return err
 	}
 	defer files.discard()
-	registries := t.registries(opts.insecure)
-	pushed, err := t.push(ctx, registries, name, tags, opts.purge.list)
+	pushed, err := manifest.PushLocal(ctx, access, name, tags, opts.purge.list)
 	if err != nil {
 		return err
 	}
-	display.Children(dockerCLI.Out(), pushed, opts.quiet)
+	display.Pushed(dockerCLI.Out(), pushed, opts.quiet)
 	if err := files.write(pushed.Descriptor, name, tags); err != nil {
 		return err
 	}
 	if opts.purge.tags {
-		return manifest.PurgeTags(ctx, registries, t.notes, pushed, tags)
+		return manifest.PurgeTags(ctx, access, pushed, tags)
 	}
 	return nil
-}
-
-// push pushes the local list called name or, when there is none, the local image.
-func (t tools) push(ctx context.Context, registries manifest.Registry, name reference.NamedTagged, tags []reference.NamedTagged, purge bool) (manifest.Pushed, error) {
-	pushed, err := manifest.PushLocal(ctx, localLists(), registries, t.daemon, t.notes, name, tags, purge)
-	if !errdefs.IsNotFound(err) || pushed.Descriptor.Digest != "" {
-		return pushed, err
-	}
-	image, imageErr := manifest.PushImage(ctx, registries, t.daemon, name, tags)
-	if errdefs.IsNotFound(imageErr) || errdefs.IsUnavailable(imageErr) {
-		return image, manifest.Errorf(errdefs.ErrNotFound, "%w; nor is it pushed as a local image: %v", err, imageErr)
-	}
-	return image, imageErr
 }

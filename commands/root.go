@@ -31,37 +31,34 @@ var (
 )
 
 // NewRootCommand returns 'docker multiarch' with all its commands.
-func NewRootCommand(cli command.Cli) *cobra.Command {
+func NewRootCommand(dockerCLI command.Cli) *cobra.Command {
 	root := &cobra.Command{
 		Use:   Name + " COMMAND",
 		Short: Short,
 		Long: Short + ".\n\n" +
 			"Does what 'docker manifest' does, with images of the local daemon and of any registry,\n" +
 			"and never leaves a half-made list behind.",
-		Args:              noArgs,
+		Args:              cli.NoArgs,
 		PersistentPreRunE: preRun,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, _ = fmt.Fprint(cli.Err(), "\n"+cmd.UsageString())
+			_, _ = fmt.Fprint(dockerCLI.Err(), "\n"+cmd.UsageString())
 			return nil
 		},
 	}
 	root.AddCommand(
-		newCreateCommand(cli),
-		newAnnotateCommand(cli),
-		newDropCommand(cli),
-		newInspectCommand(cli),
-		newPushCommand(cli),
-		newRmCommand(cli),
-		newLsCommand(cli),
-		newPruneCommand(cli),
-		newTagCommand(cli),
-		newVersionCommand(cli),
+		newCreateCommand(dockerCLI),
+		newAnnotateCommand(dockerCLI),
+		newDropCommand(dockerCLI),
+		newInspectCommand(dockerCLI),
+		newPushCommand(dockerCLI),
+		newRmCommand(dockerCLI),
+		newLsCommand(dockerCLI),
+		newPruneCommand(dockerCLI),
+		newTagCommand(dockerCLI),
+		newVersionCommand(dockerCLI),
 	)
 	return root
 }
-
-// noArgs is cli.NoArgs; the name is needed where cli is the docker CLI itself.
-var noArgs = cli.NoArgs
 
 // preRun ends the command's context at the first signal, then lets the plugin framework prepare.
 func preRun(cmd *cobra.Command, args []string) error {
@@ -81,13 +78,13 @@ func PluginArgs(args []string) []string {
 	return append([]string{args[0], Name}, args[1:]...)
 }
 
-func newVersionCommand(cli command.Cli) *cobra.Command {
+func newVersionCommand(dockerCLI command.Cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Show the version of the plugin",
-		Args:  noArgs,
+		Args:  cli.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, _ = fmt.Fprintf(cli.Out(), "docker-multiarch %s, commit %s, built %s\n", Version, Commit, Date)
+			_, _ = fmt.Fprintf(dockerCLI.Out(), "docker-multiarch %s, commit %s, built %s\n", Version, Commit, Date)
 			return nil
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/credentials"
 	"github.com/docker-multiarch/docker-multiarch/daemon"
 	"github.com/docker-multiarch/docker-multiarch/display"
@@ -66,18 +65,23 @@ func (t tools) header(ctx context.Context, host string) (string, error) {
 const noLogin = "e30="
 
 // newTools returns the tools; with quiet they draw no progress and keep to warnings.
-func newTools(cli command.Cli, quiet bool) tools {
-	progress := cli.Err()
+func newTools(dockerCLI command.Cli, quiet bool) tools {
+	progress := dockerCLI.Err()
 	if quiet {
 		progress = nil
 	}
-	t := tools{cli: cli, notes: display.NewNotes(cli.Err(), quiet), logins: &logins{stored: credentials.New(cli.ConfigFile)}}
-	t.daemon = daemon.New(daemon.FromCLI(cli), t.header, progress)
+	t := tools{cli: dockerCLI, notes: display.NewNotes(dockerCLI.Err(), quiet), logins: &logins{stored: credentials.New(dockerCLI.ConfigFile)}}
+	t.daemon = daemon.New(daemon.FromCLI(dockerCLI), t.header, progress)
 	return t
 }
 
 // localLists returns the store of local lists.
 func localLists() *store.Store { return store.New(filepath.Join(config.Dir(), "manifests")) }
+
+// access returns what operations work with.
+func (t tools) access(insecure bool) manifest.Access {
+	return manifest.Access{Lists: localLists(), Registry: t.registries(insecure), Images: t.daemon, Notes: t.notes}
+}
 
 // registries returns access to registries, with plain HTTP and unknown certificates if insecure.
 func (t tools) registries(insecure bool) *registry.Client {
@@ -98,24 +102,4 @@ func certDirs() []string {
 		system = `C:\ProgramData\docker\certs.d`
 	}
 	return []string{system, filepath.Join(config.Dir(), "certs.d")}
-}
-
-// parseTags returns the names that -t gives a list: tags, or names in the list's repository.
-func parseTags(list reference.NamedTagged, typed []string) ([]reference.NamedTagged, error) {
-	var out []reference.NamedTagged
-	for _, s := range typed {
-		if name, err := reference.WithTag(reference.TrimNamed(list), s); err == nil {
-			out = append(out, name)
-			continue
-		}
-		name, err := manifest.ParseListName(s)
-		if err != nil {
-			return nil, err
-		}
-		if !manifest.SameRepository(name, list) {
-			return nil, invalid("--tag %s is not in the repository %s of the list: give a tag alone, or a name in it", s, list.Name())
-		}
-		out = append(out, name)
-	}
-	return out, nil
 }

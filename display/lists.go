@@ -1,7 +1,6 @@
 package display
 
 import (
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -87,15 +86,4 @@ func ListName(s store.Stored) string {
 		return manifest.Escape(s.Folder, "")
 	}
 	return manifest.Familiar(s.List.Name)
-}
-
-// Children writes a line for each image that a push put into the target repository, as docker manifest
-// push does, then the digest of the list.
-func Children(out io.Writer, p manifest.Pushed, quiet bool) {
-	for _, c := range p.Children {
-		if !quiet {
-			_, _ = fmt.Fprintf(out, "Pushed ref %s with digest: %s\n", c.Ref, c.Digest)
-		}
-	}
-	_, _ = fmt.Fprintln(out, p.Descriptor.Digest)
 }

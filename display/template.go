@@ -3,22 +3,28 @@ package display
 import (
 	"fmt"
 	"io"
+	"text/template"
 
 	"github.com/docker/cli/templates"
 )
 
-// Template writes v with a Go template as the docker CLI has them, or as JSON for "json".
-func Template(out io.Writer, format string, v any) error {
+// ParseTemplate returns a Go template as the docker CLI has them; "json" stands for {{json .}}.
+func ParseTemplate(format string) (*template.Template, error) {
 	if format == "json" {
 		format = "{{json .}}"
 	}
 	t, err := templates.Parse(format)
 	if err != nil {
-		return fmt.Errorf("template parsing error: %w", err)
+		return nil, fmt.Errorf("template parsing error: %w", err)
 	}
+	return t, nil
+}
+
+// Execute writes v with a template, and a newline.
+func Execute(out io.Writer, t *template.Template, v any) error {
 	if err := t.Execute(out, v); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(out)
+	_, err := fmt.Fprintln(out)
 	return err
 }

@@ -9,7 +9,7 @@ import (
 
 // Lists is the store of local lists.
 type Lists interface {
-	// Get returns a list; an errdefs.ErrNotFound error when there is none.
+	// Get returns the list called name; an errdefs.ErrNotFound error when there is none.
 	Get(name reference.Named) (List, error)
 	// Update replaces a list by what change makes of it: of a List with that name and no entries when
 	// there is none. A result without entries removes the list. Nothing else changes it meanwhile.
@@ -40,18 +40,18 @@ type Creation struct {
 
 // Create makes a local list of its sources and returns it. All is read before the store is changed; a
 // failure leaves the store as it was.
-func Create(ctx context.Context, lists Lists, registry Fetcher, images Images, notes Notes, c Creation) (List, error) {
-	change, err := c.prepare(ctx, lists, registry, images, notes)
+func Create(ctx context.Context, a Access, c Creation) (List, error) {
+	_, change, err := c.prepare(ctx, a)
 	if err != nil {
 		return List{}, err
 	}
 	var made List
 	if c.Existing == Replace {
 		if made, err = change(List{}); err == nil {
-			err = lists.Replace(ctx, made)
+			err = a.Lists.Replace(ctx, made)
 		}
 	} else {
-		err = lists.Update(ctx, c.Name, func(old List) (List, error) {
+		err = a.Lists.Update(ctx, c.Name, func(old List) (List, error) {
 			made, err = change(old)
 			return made, err
 		})
@@ -59,31 +59,27 @@ func Create(ctx context.Context, lists Lists, registry Fetcher, images Images, n
 	if err != nil {
 		return List{}, err
 	}
-	warnDuplicates(made, notes)
+	warnDuplicates(made, a.Notes)
 	return made, nil
 }
 
-// Draft returns the list that Create would make, and changes nothing.
-func Draft(ctx context.Context, lists Lists, registry Fetcher, images Images, notes Notes, c Creation) (List, error) {
-	change, err := c.prepare(ctx, lists, registry, images, notes)
-	if err != nil {
-		return List{}, err
-	}
-	old, err := c.existing(lists)
+// Preview returns the list that Create would make, and changes nothing.
+func Preview(ctx context.Context, a Access, c Creation) (List, error) {
+	old, change, err := c.prepare(ctx, a)
 	if err != nil {
 		return List{}, err
 	}
 	made, err := change(old)
 	if err == nil {
-		warnDuplicates(made, notes)
+		warnDuplicates(made, a.Notes)
 	}
 	return made, err
 }
 
 // Assemble returns the list that the sources make, without a look at the store. Two entries of one
 // platform are an error: nobody can annotate one of them before the list is pushed.
-func Assemble(ctx context.Context, registry Fetcher, images Images, notes Notes, c Creation) (List, error) {
-	entries, err := Look(ctx, c.Sources, c.Choice, registry, images, notes)
+func Assemble(ctx context.Context, a Access, c Creation) (List, error) {
+	entries, err := look(ctx, a, c.Sources, c.Choice)
 	if err != nil {
 		return List{}, err
 	}
@@ -110,8 +106,9 @@ func (c Creation) existing(lists Lists) (List, error) {
 	return old, err
 }
 
-// prepare looks the sources up and returns the change that puts them into an existing list.
-func (c Creation) prepare(ctx context.Context, lists Lists, registry Fetcher, images Images, notes Notes) (func(List) (List, error), error) {
+// prepare looks the sources up and returns the list that create starts from and the change that puts them
+// into it, or into what it has become meanwhile.
+func (c Creation) prepare(ctx context.Context, a Access) (List, func(List) (List, error), error) {
 	refuse := func(old List) error {
 		if c.Existing == Refuse && len(old.Entries) > 0 {
 			return Errorf(errdefs.ErrAlreadyExists, "refusing to amend an existing manifest list with no --amend flag: "+
@@ -119,18 +116,18 @@ func (c Creation) prepare(ctx context.Context, lists Lists, registry Fetcher, im
 		}
 		return nil
 	}
-	old, err := c.existing(lists)
+	old, err := c.existing(a.Lists)
 	if err != nil {
-		return nil, err
+		return old, nil, err
 	}
 	if err := refuse(old); err != nil {
-		return nil, err
+		return old, nil, err
 	}
-	entries, err := Look(ctx, c.Sources, c.Choice, registry, images, notes)
+	entries, err := look(ctx, a, c.Sources, c.Choice)
 	if err != nil {
-		return nil, err
+		return old, nil, err
 	}
-	return func(old List) (List, error) {
+	return old, func(old List) (List, error) {
 		if err := refuse(old); err != nil {
 			return old, err
 		}

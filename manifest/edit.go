@@ -26,22 +26,14 @@ func AnnotateLocal(ctx context.Context, lists Lists, name reference.Named, selec
 		if selector == "" {
 			return l.Annotate(-1, a)
 		}
-		found, err := l.Select(selector)
+		i, err := l.selectOne(selector)
 		if errdefs.IsNotFound(err) {
 			return l, Errorf(errdefs.ErrNotFound, "manifest for image %s does not exist in %s", selector, Familiar(name))
 		}
 		if err != nil {
 			return l, err
 		}
-		if len(found) > 1 {
-			var names []string
-			for _, i := range found {
-				e := l.Entries[i]
-				names = append(names, fmt.Sprintf("%s (%s)", Familiar(e.Ref), FormatPlatform(e.Platform())))
-			}
-			return l, Errorf(errdefs.ErrInvalidArgument, "%s has several entries in %s: name one of %s", selector, Familiar(name), joinAnd(names))
-		}
-		return l.Annotate(found[0], a)
+		return l.Annotate(i, a)
 	})
 }
 
@@ -89,8 +81,11 @@ func copyList(ctx context.Context, lists Lists, list List, target reference.Name
 
 func tagImage(ctx context.Context, images Images, source reference.Named, targets []reference.NamedTagged) error {
 	local, err := images.Find(ctx, source)
-	if err != nil {
+	if errdefs.IsNotFound(err) {
 		return Errorf(errdefs.ErrNotFound, "%s is neither a local list nor a local image: %w", Familiar(source), err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s is no local list, and looking for a local image failed: %w", Familiar(source), err)
 	}
 	for _, target := range targets {
 		if err := images.Tag(ctx, local.ID, target); err != nil {

@@ -23,6 +23,7 @@ type memory struct {
 	errs      map[string]error // by reference
 	log       []string
 	noUntag   bool
+	greedy    bool // deletes the manifest with its tag
 }
 
 func newMemory() *memory {
@@ -103,6 +104,9 @@ func (m *memory) Untag(_ context.Context, name reference.NamedTagged) error {
 		return Errorf(errdefs.ErrNotImplemented, "unsupported")
 	}
 	m.say("untag %s", Familiar(name))
+	if m.greedy {
+		delete(m.manifests, name.Name()+"@"+digest.FromBytes(m.manifests[key(name)]).String())
+	}
 	delete(m.manifests, key(name))
 	return nil
 }
@@ -152,6 +156,7 @@ type engine struct {
 	bytes  map[digest.Digest]ocispec.Descriptor // what an image is pushed as, by ID
 	raw    map[digest.Digest][]byte
 	to     *memory
+	pushed func() // called at each push
 	err    error
 	log    []string
 }
@@ -222,6 +227,9 @@ func (e *engine) Push(_ context.Context, name reference.NamedTagged, p *ocispec.
 	local, ok := e.images[name.String()]
 	if !ok {
 		return "", Errorf(errdefs.ErrNotFound, "no such image %s", name)
+	}
+	if e.pushed != nil {
+		e.pushed()
 	}
 	if err := e.to.errs["push"]; err != nil {
 		return "", err

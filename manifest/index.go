@@ -71,9 +71,9 @@ func MarshalIndex(mediaType string, children []ocispec.Descriptor, annotations m
 	return json.MarshalIndent(out, "", "   ")
 }
 
-// Draft returns the index as it stands, pending entries with an empty digest and all: what inspect
+// Bytes returns the index as it stands, pending entries with an empty digest and all: what inspect
 // shows.
-func (l List) Draft() ([]byte, error) {
+func (l List) Bytes() ([]byte, error) {
 	mediaType, err := l.indexType()
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (l List) Index() (ocispec.Descriptor, []byte, error) {
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
-	raw, err := l.Draft()
+	raw, err := l.Bytes()
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}

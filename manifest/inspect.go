@@ -31,7 +31,6 @@ type Inspection struct {
 func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.Named) (Inspection, error) {
 	list, err := lists.Get(name)
 	if err == nil {
-		list.Name = name
 		return Inspection{Name: name, Local: true, List: list}, nil
 	}
 	if !errdefs.IsNotFound(err) {
@@ -46,26 +45,32 @@ func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.
 		return Inspection{}, err
 	}
 	found := Inspection{Name: name, Descriptor: desc}
-	if !IsIndex(desc.MediaType) {
+	if IsIndex(desc.MediaType) {
+		found.List, err = remoteList(name, desc, raw)
+	} else {
 		found.Image = &Entry{Ref: name, Source: name, Descriptor: desc, Raw: raw}
-		return found, nil
 	}
+	return found, err
+}
+
+// remoteList returns an index of a registry as a list without its children's bytes.
+func remoteList(name reference.Named, desc ocispec.Descriptor, raw []byte) (List, error) {
 	children, annotations, err := ParseIndex(raw)
 	if err != nil {
-		return found, fmt.Errorf("reading index %s: %w", Familiar(name), err)
+		return List{}, fmt.Errorf("reading index %s: %w", Familiar(name), err)
 	}
-	found.List = List{Name: name, MediaType: desc.MediaType, Annotations: annotations}
+	list := List{Name: name, MediaType: desc.MediaType, Annotations: annotations}
 	for _, d := range children {
-		at, err := reference.WithDigest(name, d.Digest)
+		at, err := reference.WithDigest(name, d.Digest) // with the tag, as docker manifest shows it
 		if err != nil {
-			return found, err
+			return List{}, err
 		}
 		if d.Platform == nil {
 			d.Platform = &ocispec.Platform{} // as docker manifest shows it
 		}
-		found.List.Entries = append(found.List.Entries, Entry{Ref: at, Source: name, Descriptor: d})
+		list.Entries = append(list.Entries, Entry{Ref: at, Source: name, Descriptor: d})
 	}
-	return found, nil
+	return list, nil
 }
 
 // Text returns what docker manifest inspect prints: a list in the form it is pushed in, or the image's
@@ -74,7 +79,7 @@ func (i Inspection) Text() ([]byte, error) {
 	if i.Image != nil {
 		return i.Image.Text()
 	}
-	return i.List.Draft()
+	return i.List.Bytes()
 }
 
 // Text returns the entry's manifest, indented by tabs.
@@ -121,47 +126,30 @@ func (i Inspection) Verbose(ctx context.Context, registry Fetcher, notes Notes) 
 		return json.MarshalIndent(i.Image.ImageManifest(), "", "\t")
 	}
 	if i.Image != nil {
-		e, err := (&looker{registry: registry}).image(ctx, i.Name, i.Descriptor, i.Image.Raw)
+		e, err := readImage(ctx, registry, i.Name, i.Descriptor, i.Image.Raw)
 		if err != nil {
 			return nil, err
 		}
 		return json.MarshalIndent(e.ImageManifest(), "", "\t")
 	}
-	entries, err := withBytes(ctx, registry, notes, i.List.Entries)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]ImageManifest, len(entries))
-	for n, e := range entries {
-		out[n] = e.ImageManifest()
-	}
-	return json.MarshalIndent(out, "", "\t")
-}
-
-// withBytes returns the entries with the manifests of those that have a digest and no bytes.
-func withBytes(ctx context.Context, registry Fetcher, notes Notes, entries []Entry) ([]Entry, error) {
-	out := make([]Entry, len(entries))
+	out := make([]ImageManifest, len(i.List.Entries))
 	var group errgroup.Group
 	group.SetLimit(parallel)
-	for i, e := range entries {
-		out[i] = e
-		if e.IsPending() || len(e.Raw) > 0 {
-			continue
-		}
+	for n, e := range i.List.Entries {
 		group.Go(func() error {
-			at, err := reference.WithDigest(reference.TrimNamed(e.Ref), e.Descriptor.Digest)
-			if err != nil {
-				return err
-			}
-			_, out[i].Raw, err = registry.Fetch(ctx, at)
+			whole, err := e.withRaw(ctx, registry)
 			if errdefs.IsNotFound(err) {
-				notes.Warn("%s is not in the registry", Familiar(at))
-				return nil
+				notes.Warn("%s is not in the registry", Familiar(e.Ref))
+				whole, err = e, nil
 			}
+			out[n] = whole.ImageManifest()
 			return err
 		})
 	}
-	return out, group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return json.MarshalIndent(out, "", "\t")
 }
 
 // View is a list or an image as templates and --format json show it.
@@ -193,6 +181,10 @@ type ViewEntry struct {
 func (i Inspection) View() (View, error) {
 	v := View{Name: Familiar(i.Name), Local: i.Local, Annotations: i.List.Annotations, Manifests: []ViewEntry{}}
 	v.MediaType, v.Digest, v.Size = i.Descriptor.MediaType, i.Descriptor.Digest, i.Descriptor.Size
+	if i.Image != nil && i.Local {
+		v.Annotations = nil
+		v.Manifests = append(v.Manifests, viewEntry(*i.Image, true))
+	}
 	if i.Image != nil {
 		return v, nil
 	}
@@ -245,20 +237,10 @@ func InspectEntry(ctx context.Context, lists Lists, registry Fetcher, name refer
 	if err != nil {
 		return Inspection{}, err
 	}
-	list.Name = name
-	found, err := list.Select(selector)
+	i, err := list.selectOne(selector)
 	if err != nil {
 		return Inspection{}, err
 	}
-	e := list.Entries[found[0]]
-	if len(e.Raw) == 0 && !e.IsPending() {
-		at, err := reference.WithDigest(reference.TrimNamed(e.Ref), e.Descriptor.Digest)
-		if err != nil {
-			return Inspection{}, err
-		}
-		if _, e.Raw, err = registry.Fetch(ctx, at); err != nil {
-			return Inspection{}, err
-		}
-	}
-	return Inspection{Name: e.Ref, Local: true, Image: &e, Descriptor: e.Descriptor}, nil
+	e, err := list.Entries[i].withRaw(ctx, registry)
+	return Inspection{Name: e.Ref, Local: true, Image: &e, Descriptor: e.Descriptor}, err
 }

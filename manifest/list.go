@@ -4,6 +4,7 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -165,6 +166,21 @@ func (l List) Select(selector string) ([]int, error) {
 	return nil, Errorf(errdefs.ErrNotFound, "no entry %s in %s", selector, Familiar(l.Name))
 }
 
+// selectOne is Select where one entry is meant; several are an errdefs.ErrInvalidArgument error that names
+// them.
+func (l List) selectOne(selector string) (int, error) {
+	found, err := l.Select(selector)
+	if err != nil || len(found) == 1 {
+		return append(found, -1)[0], err
+	}
+	var names []string
+	for _, i := range found {
+		e := l.Entries[i]
+		names = append(names, fmt.Sprintf("%s (%s)", Familiar(e.Ref), FormatPlatform(e.Platform())))
+	}
+	return -1, Errorf(errdefs.ErrInvalidArgument, "%s has several entries in %s: name one of %s", selector, Familiar(l.Name), joinAnd(names))
+}
+
 // Without returns the list less the entries that the selectors name (see Select) and the attestations
 // of those.
 func (l List) Without(selectors ...string) (List, error) {
@@ -279,18 +295,8 @@ func (l List) Annotate(i int, a Annotation) (List, error) {
 }
 
 func annotatePlatform(p, change ocispec.Platform) (ocispec.Platform, error) {
-	if change.OS != "" {
-		p.OS = change.OS
-	}
-	if change.Architecture != "" {
-		p.Architecture = change.Architecture
-	}
-	if change.Variant != "" {
-		p.Variant = change.Variant
-	}
-	if change.OSVersion != "" {
-		p.OSVersion = change.OSVersion
-	}
+	p.OS, p.Architecture = cmp.Or(change.OS, p.OS), cmp.Or(change.Architecture, p.Architecture)
+	p.Variant, p.OSVersion = cmp.Or(change.Variant, p.Variant), cmp.Or(change.OSVersion, p.OSVersion)
 	p.OSFeatures = slices.Clone(p.OSFeatures)
 	for _, f := range change.OSFeatures {
 		if !slices.Contains(p.OSFeatures, f) {

@@ -124,7 +124,7 @@ func TestParsePlatform(t *testing.T) {
 	}
 	for typed, want := range map[string]string{
 		"linux/amd46": "did you mean linux/amd64?", "linx/arm64": "did you mean linux/arm64?", "linux": "expected OS/ARCHITECTURE",
-		"": "expected OS/ARCHITECTURE", "linux/": "not complete", "windows(/amd64": "in brackets", "windows()/amd64": "in brackets",
+		"": "expected OS/ARCHITECTURE", "linux/": "expected OS/ARCHITECTURE", "foo/bar": "known are aix/ppc64", "windows(/amd64": "in brackets", "windows()/amd64": "in brackets",
 	} {
 		if _, err := ParsePlatform(typed); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", typed, err, want)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -26,14 +25,16 @@ func newWorld() world {
 	return world{m, newEngine(m), &said{}, shelf{}}
 }
 
+func (w world) access() Access { return Access{w.lists, w.registry, w.daemon, w.notes} }
+
 func (w world) create(t *testing.T, c Creation) (List, error) {
 	t.Helper()
-	return Create(t.Context(), w.lists, w.registry, w.daemon, w.notes, c)
+	return Create(t.Context(), w.access(), c)
 }
 
 func (w world) push(t *testing.T, name string, purge bool) (Pushed, error) {
 	t.Helper()
-	return PushLocal(t.Context(), w.lists, w.registry, w.daemon, w.notes, listName(t, name), nil, purge)
+	return PushLocal(t.Context(), w.access(), listName(t, name), nil, purge)
 }
 
 const example = "example.com/app"
@@ -247,7 +248,7 @@ func TestLookup(t *testing.T) {
 func TestLookupDoesNotWaitForTheDaemon(t *testing.T) {
 	w := built(t)
 	c := creation(t, example+":1", example+":amd64")
-	if _, err := Create(t.Context(), w.lists, w.registry, silent{}, w.notes, c); err != nil {
+	if _, err := Create(t.Context(), Access{w.lists, w.registry, silent{}, w.notes}, c); err != nil {
 		t.Error(err)
 	}
 }
@@ -374,7 +375,7 @@ func TestPushStagingNames(t *testing.T) {
 		t.Errorf("daemon: %q, want %q", w.daemon.log, want)
 	}
 	long := strings.Repeat("x", maxTag)
-	s := &sender{registry: w.registry, images: w.daemon, list: List{Name: named(t, example+":"+long)}}
+	s := &sender{Access: w.access(), list: List{Name: named(t, example+":"+long)}}
 	name, _, err := s.stage(t.Context(), local, []Entry{{Descriptor: ocispec.Descriptor{Platform: &local.Platform}}})
 	if err != nil || len(name.Tag()) != maxTag || !strings.HasSuffix(name.Tag(), "-linux-amd64-"+short(local.ID)) {
 		t.Errorf("got %v, %v", name, err)
@@ -438,12 +439,12 @@ func TestPurgeTags(t *testing.T) {
 		t.Error("the local list stays after --purge")
 	}
 	w.registry.noUntag = true
-	if err := PurgeTags(t.Context(), w.registry, w.notes, pushed, nil); err != nil || len(w.notes.warnings) != 1 {
+	if err := PurgeTags(t.Context(), w.access(), pushed, nil); err != nil || len(w.notes.warnings) != 1 {
 		t.Errorf("a registry that cannot untag: %v, %v", err, w.notes.warnings)
 	}
 	w.registry.noUntag, w.notes.warnings = false, nil
 	w.registry.image(t, example+":arm64", MediaTypeDockerManifest, "linux/arm64", "moved")
-	if err := PurgeTags(t.Context(), w.registry, w.notes, pushed, nil); err != nil {
+	if err := PurgeTags(t.Context(), w.access(), pushed, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, there := range map[string]bool{example + ":amd64": false, example + ":arm64": true, example + ":1": true, "other.com/app:s390x": true} {
@@ -458,31 +459,99 @@ func TestPurgeTags(t *testing.T) {
 
 // A list that was changed while it was pushed is not purged, nor are the changes lost.
 func TestPushWhileChanged(t *testing.T) {
+	for name, c := range map[string]struct {
+		purge  bool
+		change func(*testing.T, world)
+		want   string
+	}{
+		"written back": {false, func(*testing.T, world) {}, "plain:s390x linux/s390x"},
+		"amended": {false, func(t *testing.T, w world) {
+			amend := creation(t, example+":1", example+":amd64")
+			amend.Existing = Amend
+			if _, err := w.create(t, amend); err != nil {
+				t.Error(err)
+			}
+		}, "plain:s390x linux/s390x; example.com/app:amd64 linux/amd64"},
+		"annotated": {false, func(t *testing.T, w world) {
+			if err := AnnotateLocal(t.Context(), w.lists, listName(t, example+":1"), "plain:s390x", Annotation{Platform: ocispec.Platform{Variant: "z"}}); err != nil {
+				t.Error(err)
+			}
+		}, "plain:s390x linux/s390x/z pending"},
+		"purged": {true, func(*testing.T, world) {}, ""},
+		"annotated and purged": {true, func(t *testing.T, w world) {
+			if err := AnnotateLocal(t.Context(), w.lists, listName(t, example+":1"), "plain:s390x", Annotation{Platform: ocispec.Platform{Variant: "z"}}); err != nil {
+				t.Error(err)
+			}
+		}, "plain:s390x linux/s390x/z pending"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, builder := built(t), newMemory()
+			builder.image(t, "plain:s390x", MediaTypeDockerManifest, "linux/s390x")
+			w.daemon.holds(t, builder, "plain:s390x", "plain:s390x")
+			if _, err := w.create(t, creation(t, example+":1", "plain:s390x")); err != nil {
+				t.Fatal(err)
+			}
+			w.daemon.pushed = func() {
+				w.daemon.mu.Unlock()
+				defer w.daemon.mu.Lock()
+				c.change(t, w)
+			}
+			if _, err := w.push(t, example+":1", c.purge); err != nil {
+				t.Fatal(err)
+			}
+			if got := summary(w.lists[example+":1"]); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// What keeps a list from being pushed never makes an image of the same name be pushed in its place.
+func TestPushPrefersTheList(t *testing.T) {
 	w, builder := built(t), newMemory()
-	builder.image(t, "plain:s390x", MediaTypeDockerManifest, "linux/s390x")
-	w.daemon.holds(t, builder, "plain:s390x", "plain:s390x")
-	if _, err := w.create(t, creation(t, example+":1", "plain:s390x")); err != nil {
+	builder.image(t, example+":1", MediaTypeDockerManifest, "linux/s390x")
+	w.daemon.holds(t, builder, example+":1", example+":1")
+	w.registry.image(t, "other.com/app:amd64", MediaTypeDockerManifest, "linux/amd64")
+	if _, err := w.create(t, creation(t, example+":1", "other.com/app:amd64")); err != nil {
 		t.Fatal(err)
 	}
-	before := w.lists[example+":1"]
-	pushed, err := w.push(t, example+":1", false)
+	w.registry.errs["copy"] = Errorf(errdefs.ErrNotFound, "blob unknown")
+	if _, err := w.push(t, example+":1", true); !errdefs.IsNotFound(err) || len(w.daemon.log) > 0 {
+		t.Errorf("got %v, the daemon did %v", err, w.daemon.log)
+	}
+	delete(w.lists, example+":1")
+	pushed, err := PushLocal(t.Context(), w.access(), listName(t, example+":1"), []reference.NamedTagged{listName(t, example+":2")}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	amended := before.With(Entry{Ref: named(t, example+":amd64"), Source: named(t, example+":amd64"),
-		Descriptor: ocispec.Descriptor{Digest: digest.FromString("x"), Platform: &ocispec.Platform{OS: "linux", Architecture: "amd64"}}})
-	if got, want := summary(amended.settled(before, pushed.List)), "plain:s390x linux/s390x; example.com/app:amd64 linux/amd64"; got != want {
-		t.Errorf("got %s, want %s", got, want)
+	for _, name := range []string{example + ":1", example + ":2"} {
+		if d, err := w.registry.Digest(t.Context(), named(t, name)); err != nil || d != pushed.Descriptor.Digest {
+			t.Errorf("%s is %s, %v", name, d, err)
+		}
 	}
-	annotated, err := amended.Annotate(0, Annotation{Platform: ocispec.Platform{Variant: "z"}})
+	if _, err := w.push(t, example+":absent", false); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "No such manifest: example.com/app:absent") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A registry that deletes the manifest together with its tag gets it back.
+func TestPurgeTagsKeepsChildren(t *testing.T) {
+	w := built(t)
+	if _, err := w.create(t, creation(t, example+":1", example+":amd64")); err != nil {
+		t.Fatal(err)
+	}
+	pushed, err := w.push(t, example+":1", true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := summary(annotated.settled(before, pushed.List)), "plain:s390x linux/s390x/z pending; example.com/app:amd64 linux/amd64"; got != want {
-		t.Errorf("got %s, want %s", got, want)
+	w.registry.greedy = true
+	child := atDigest(named(t, example), pushed.List.Entries[0].Descriptor.Digest)
+	pushed.List.Entries[0].Raw = nil // as in a list of an older docker
+	if err := PurgeTags(t.Context(), w.access(), pushed, nil); err != nil {
+		t.Fatal(err)
 	}
-	if amended.equal(before) || !before.equal(before) {
-		t.Error("equal")
+	if _, err := w.registry.Digest(t.Context(), child); err != nil || len(w.notes.warnings) != 1 {
+		t.Errorf("%v, %v", err, w.notes.warnings)
 	}
 }
 
@@ -490,7 +559,7 @@ func TestAssembleRefusesDuplicates(t *testing.T) {
 	w := built(t)
 	w.registry.image(t, example+":again", MediaTypeDockerManifest, "linux/arm64", "again")
 	c := creation(t, example+":1", example+":arm64", example+":again")
-	if _, err := Assemble(t.Context(), w.registry, w.daemon, w.notes, c); !errdefs.IsFailedPrecondition(err) ||
+	if _, err := Assemble(t.Context(), w.access(), c); !errdefs.IsFailedPrecondition(err) ||
 		!strings.Contains(err.Error(), "example.com/app:arm64 and example.com/app:again are both for linux/arm64") {
 		t.Errorf("got %v", err)
 	}

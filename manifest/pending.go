@@ -15,8 +15,8 @@ import (
 // sendPending pushes the list's pending images through the daemon, one image after the other, and returns
 // the list with their digests and bytes. All are found before the first one is pushed. Names that it gives
 // images in the daemon are removed again.
-func sendPending(ctx context.Context, registry Registry, images Images, notes Notes, list List, tags []reference.NamedTagged) (List, []Child, error) {
-	s := &sender{registry: registry, images: images, notes: notes, list: list, tags: tags}
+func sendPending(ctx context.Context, a Access, list List, tags []reference.NamedTagged) (List, []Child, error) {
+	s := &sender{Access: a, list: list, tags: tags}
 	failed := func(group []Entry, err error) error {
 		return fmt.Errorf("pushing %s from the daemon: %w", Familiar(group[0].Source), err)
 	}
@@ -61,9 +61,7 @@ func (l List) pendingBySource() [][]Entry {
 
 // sender pushes pending images.
 type sender struct {
-	registry Registry
-	images   Images
-	notes    Notes
+	Access
 	list     List
 	tags     []reference.NamedTagged // of the list, beside its own
 	children []Child
@@ -71,7 +69,7 @@ type sender struct {
 
 // find returns the image that the entries of one source are pending on.
 func (s *sender) find(ctx context.Context, group []Entry) (Local, error) {
-	local, err := s.images.Find(ctx, group[0].Source)
+	local, err := s.Images.Find(ctx, group[0].Source)
 	if err != nil {
 		return local, err
 	}
@@ -88,11 +86,11 @@ func (s *sender) send(ctx context.Context, local Local, group []Entry) ([]Entry,
 	if complete(local) {
 		return s.sendWhole(ctx, local, group)
 	}
-	s.notes.Warn("%s is not complete in the daemon: its attestations cannot go along, and only %s is pushed",
+	s.Notes.Warn("%s is not complete in the daemon: its attestations cannot go along, and only %s is pushed",
 		Familiar(local.Name), describe(group, nil))
 	var out []Entry
 	for _, e := range group {
-		p := e.found()
+		p := e.imagePlatform()
 		sent, err := s.push(ctx, local, []Entry{e}, &p)
 		if err != nil {
 			return nil, err
@@ -110,8 +108,8 @@ func complete(local Local) bool {
 	return !slices.ContainsFunc(local.Manifests, func(m LocalManifest) bool { return !m.Available })
 }
 
-// found is the platform of a pending entry as the image has it, whatever was annotated since.
-func (e Entry) found() ocispec.Platform {
+// imagePlatform is the platform of a pending entry as the image has it, whatever was annotated since.
+func (e Entry) imagePlatform() ocispec.Platform {
 	if e.Pending != nil {
 		return e.Pending.Platform
 	}
@@ -133,12 +131,11 @@ func (s *sender) sendWhole(ctx context.Context, local Local, group []Entry) ([]E
 		e, err := group[0].settle(sent)
 		return []Entry{e}, err
 	}
-	l := &looker{registry: s.registry}
-	var said lookup
-	children, err := l.index(ctx, sent.name, sent.raw, &said, 1)
+	children, said, err := (&looker{Access: s.Access}).index(ctx, sent.name, sent.raw, 1)
 	if err != nil {
 		return nil, err
 	}
+	said.tell(s.Notes)
 	return adopt(group, children, sent.name, sent.desc.Digest)
 }
 
@@ -150,7 +147,7 @@ func adopt(group, children []Entry, name reference.NamedTagged, index digest.Dig
 		i := slices.IndexFunc(children, e.isChild)
 		if i < 0 {
 			return nil, Errorf(errdefs.ErrFailedPrecondition, "the index that the daemon pushed as %s has no image for %s",
-				Familiar(name), FormatPlatform(e.found()))
+				Familiar(name), FormatPlatform(e.imagePlatform()))
 		}
 		child := children[i]
 		child.Descriptor.Platform = e.Descriptor.Platform
@@ -178,7 +175,7 @@ func (e Entry) isChild(child Entry) bool {
 	if e.Pending != nil && e.Pending.Manifest != "" {
 		return child.Descriptor.Digest == e.Pending.Manifest
 	}
-	return platformKey(child.Platform()) == platformKey(e.found())
+	return platformKey(child.Platform()) == platformKey(e.imagePlatform())
 }
 
 // settle returns the pending entry e as the image that was pushed for it.
@@ -212,22 +209,22 @@ func (s *sender) push(ctx context.Context, local Local, group []Entry, platform 
 			return sent{}, err
 		}
 		if !there {
-			if err := s.images.Tag(ctx, local.ID, name); err != nil {
+			if err := s.Images.Tag(ctx, local.ID, name); err != nil {
 				return sent{}, fmt.Errorf("tagging it as %s: %w", Familiar(name), err)
 			}
 			defer s.unstage(ctx, name)
 		}
 	}
 	if own {
-		s.notes.Note("Pushing %s", Familiar(name))
+		s.Notes.Note("Pushing %s", Familiar(name))
 	} else {
-		s.notes.Note("Pushing %s as %s", Familiar(local.Name), Familiar(name))
+		s.Notes.Note("Pushing %s as %s", Familiar(local.Name), Familiar(name))
 	}
-	d, err := s.images.Push(ctx, name, platform)
+	d, err := s.Images.Push(ctx, name, platform)
 	if err != nil {
 		return sent{}, err
 	}
-	desc, raw, err := readBack(ctx, s.registry, name, d)
+	desc, raw, err := readBack(ctx, s.Registry, name, d)
 	if err != nil {
 		return sent{}, err
 	}
@@ -280,7 +277,7 @@ func (s *sender) stage(ctx context.Context, local Local, group []Entry) (name re
 // free reports whether name can be used for a local image: nobody has it, or for this very image; and
 // whether the daemon has it.
 func (s *sender) free(ctx context.Context, name reference.NamedTagged, local Local) (free, there bool, err error) {
-	found, err := s.images.Find(ctx, name)
+	found, err := s.Images.Find(ctx, name)
 	there = err == nil
 	if there && found.ID != local.ID {
 		return false, true, nil
@@ -288,7 +285,7 @@ func (s *sender) free(ctx context.Context, name reference.NamedTagged, local Loc
 	if err != nil && !errdefs.IsNotFound(err) {
 		return false, false, err
 	}
-	desc, raw, err := s.registry.Fetch(ctx, name)
+	desc, raw, err := s.Registry.Fetch(ctx, name)
 	if errdefs.IsNotFound(err) {
 		return true, there, nil
 	}
@@ -305,7 +302,7 @@ func short(d digest.Digest) string {
 func (s *sender) unstage(ctx context.Context, name reference.NamedTagged) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), daemonNeeded)
 	defer cancel()
-	if err := s.images.Untag(ctx, name); err != nil && !errdefs.IsNotFound(err) {
-		s.notes.Warn("%s could not be removed from the daemon: %v; remove it with 'docker rmi %[1]s'", Familiar(name), err)
+	if err := s.Images.Untag(ctx, name); err != nil && !errdefs.IsNotFound(err) {
+		s.Notes.Warn("%s could not be removed from the daemon: %v; remove it with 'docker rmi %[1]s'", Familiar(name), err)
 	}
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -16,8 +17,8 @@ type Platform struct{ ocispec.Platform }
 // aarch64 taken for the name they stand for. The error names the nearest known platform when nobody
 // knows this one.
 func ParsePlatform(s string) (Platform, error) {
-	os, rest, ok := strings.Cut(s, "/")
-	if !ok || os == "" {
+	os, rest, _ := strings.Cut(s, "/")
+	if os == "" || rest == "" {
 		return Platform{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a platform: expected OS/ARCHITECTURE[/VARIANT], as in linux/arm64", s)
 	}
 	os, version, hasVersion := strings.Cut(os, "(")
@@ -38,7 +39,7 @@ func ParsePlatform(s string) (Platform, error) {
 	return Platform{ocispec.Platform{OS: os, OSVersion: version, Architecture: arch, Variant: variant}}, nil
 }
 
-// ParsePlatforms is ParsePlatform for each of the comma-separated platforms in each of specs.
+// ParsePlatforms is ParsePlatform for each of specs.
 func ParsePlatforms(specs []string) ([]Platform, error) {
 	var out []Platform
 	for _, spec := range specs {
@@ -64,13 +65,7 @@ func (p Platform) String() string { return FormatPlatform(p.Platform) }
 // FormatPlatform returns OS/ARCHITECTURE[/VARIANT], with the OS version as OS(VERSION); a missing part is
 // "unknown".
 func FormatPlatform(p ocispec.Platform) string {
-	os, arch := p.OS, p.Architecture
-	if os == "" {
-		os = "unknown"
-	}
-	if arch == "" {
-		arch = "unknown"
-	}
+	os, arch := cmp.Or(p.OS, "unknown"), cmp.Or(p.Architecture, "unknown")
 	if p.OSVersion != "" {
 		os += "(" + p.OSVersion + ")"
 	}
@@ -147,6 +142,9 @@ func KnownPlatforms() []string {
 	return out
 }
 
+// maxSlips is how far what was typed may be from what was meant.
+const maxSlips = 3
+
 // checkKnown returns an errdefs.ErrInvalidArgument error that names the nearest known platform when
 // os/arch is not one.
 func checkKnown(os, arch string) error {
@@ -157,11 +155,14 @@ func checkKnown(os, arch string) error {
 		return Errorf(errdefs.ErrInvalidArgument, "platform %s is not complete: give both --os and --arch", FormatPlatform(ocispec.Platform{OS: os, Architecture: arch}))
 	}
 	given := os + "/" + arch
-	nearest, best := "", len(given)+1
+	nearest, best := "", len(given)
 	for _, known := range KnownPlatforms() {
 		if d := distance(given, known); d < best {
 			nearest, best = known, d
 		}
+	}
+	if best > maxSlips {
+		return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: known are %s", given, strings.Join(KnownPlatforms(), ", "))
 	}
 	return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: did you mean %s?", given, nearest)
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,9 +14,9 @@ import (
 // PurgeTags removes, in the repository of the list that was pushed, the tags that the list was made from:
 // never the list's own tag nor one of tags, and only those that still point at what was taken. A registry
 // that cannot remove a tag alone is a warning, and nothing is removed.
-func PurgeTags(ctx context.Context, registry Registry, notes Notes, pushed Pushed, tags []reference.NamedTagged) error {
+func PurgeTags(ctx context.Context, a Access, pushed Pushed, tags []reference.NamedTagged) error {
 	for _, t := range pushed.List.sourceTags(tags) {
-		now, err := registry.Digest(ctx, t.name)
+		now, err := a.Registry.Digest(ctx, t.name)
 		if errdefs.IsNotFound(err) {
 			continue
 		}
@@ -23,21 +24,25 @@ func PurgeTags(ctx context.Context, registry Registry, notes Notes, pushed Pushe
 			return fmt.Errorf("looking %s up before its tag is removed: %w", Familiar(t.name), err)
 		}
 		if now != t.digest {
-			notes.Warn("%s points at %s now, which is not in the list: the tag stays", Familiar(t.name), now)
+			a.Notes.Warn("%s points at %s now, which is not in the list: the tag stays", Familiar(t.name), now)
 			continue
 		}
-		err = registry.Untag(ctx, t.name)
+		child, err := t.entry.withRaw(ctx, a.Registry)
+		if err != nil {
+			return fmt.Errorf("reading %s before its tag is removed: %w", Familiar(t.name), err)
+		}
+		err = a.Registry.Untag(ctx, t.name)
 		if errdefs.IsNotImplemented(err) {
-			notes.Warn("the registry cannot remove a tag without its manifest, so the tags of the images stay: %v", err)
+			a.Notes.Warn("the registry cannot remove a tag without its manifest, so the tags of the images stay: %v", err)
 			return nil
 		}
 		if err != nil && !errdefs.IsNotFound(err) {
 			return fmt.Errorf("removing the tag %s: %w", Familiar(t.name), err)
 		}
-		if err := t.keep(ctx, registry, notes); err != nil {
+		if err := keep(ctx, a, child); err != nil {
 			return err
 		}
-		notes.Note("Untagged %s", Familiar(t.name))
+		a.Notes.Note("Untagged %s", Familiar(t.name))
 	}
 	return nil
 }
@@ -64,29 +69,22 @@ func (l List) sourceTags(own []reference.NamedTagged) []sourceTag {
 				slices.ContainsFunc(out, func(t sourceTag) bool { return is(t.name) }) {
 				continue
 			}
-			d := e.Index
-			if d == "" {
-				d = e.Descriptor.Digest
-			}
-			out = append(out, sourceTag{name, d, e})
+			out = append(out, sourceTag{name, cmp.Or(e.Index, e.Descriptor.Digest), e})
 		}
 	}
 	return out
 }
 
-// keep puts a child back that a registry deleted together with its tag.
-func (t sourceTag) keep(ctx context.Context, registry Registry, notes Notes) error {
-	at, err := reference.WithDigest(reference.TrimNamed(t.name), t.entry.Descriptor.Digest)
-	if err != nil {
-		return err
-	}
-	_, err = registry.Digest(ctx, at)
+// keep puts a child of the list back if the registry deleted it together with a tag.
+func keep(ctx context.Context, a Access, child Entry) error {
+	at := atDigest(child.Ref, child.Descriptor.Digest)
+	_, err := a.Registry.Digest(ctx, at)
 	if !errdefs.IsNotFound(err) {
 		return err
 	}
-	if err := registry.Put(ctx, at, t.entry.Descriptor.MediaType, t.entry.Raw); err != nil {
+	if err := a.Registry.Put(ctx, at, child.Descriptor.MediaType, child.Raw); err != nil {
 		return fmt.Errorf("the registry deleted %s together with its tag, and it could not be put back: %w", Familiar(at), err)
 	}
-	notes.Warn("the registry deleted %s together with its tag; it was put back", Familiar(at))
+	a.Notes.Warn("the registry deleted %s together with its tag; it was put back", Familiar(at))
 	return nil
 }

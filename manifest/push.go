@@ -16,10 +16,9 @@ import (
 type Pushed struct {
 	// List is the list with nothing pending any more.
 	List List
-	// Descriptor and Raw are the index that was pushed, or the image when there was no list.
+	// Descriptor is that of the index that was pushed, or of the image when there was no list.
 	Descriptor ocispec.Descriptor
-	Raw        []byte
-	// Children are the images that were sent or copied, in the order of the list.
+	// Children are the images that were sent from the daemon, then those that were copied.
 	Children []Child
 }
 
@@ -32,11 +31,11 @@ type Child struct {
 // Push sends list to the repository of its name: what is pending from the daemon, then the children that
 // the repository lacks, then the list itself under its tag and under tags, which lie in the same
 // repository. A tag changes only after everything below it is there.
-func Push(ctx context.Context, registry Registry, images Images, notes Notes, list List, tags []reference.NamedTagged) (Pushed, error) {
+func Push(ctx context.Context, a Access, list List, tags []reference.NamedTagged) (Pushed, error) {
 	if err := list.CheckPush(); err != nil {
 		return Pushed{}, err
 	}
-	list, children, err := sendPending(ctx, registry, images, notes, list, tags)
+	list, children, err := sendPending(ctx, a, list, tags)
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -44,42 +43,45 @@ func Push(ctx context.Context, registry Registry, images Images, notes Notes, li
 	if err != nil {
 		return Pushed{}, err
 	}
-	copied, err := copyChildren(ctx, registry, list)
+	copied, err := copyChildren(ctx, a.Registry, list)
 	if err != nil {
 		return Pushed{}, err
 	}
 	for _, name := range append([]reference.NamedTagged{list.Name.(reference.NamedTagged)}, tags...) {
-		if err := registry.Put(ctx, name, desc.MediaType, raw); err != nil {
+		if err := a.Registry.Put(ctx, name, desc.MediaType, raw); err != nil {
 			return Pushed{}, fmt.Errorf("pushing the list %s: %w", Familiar(name), err)
 		}
 	}
-	return Pushed{List: list, Descriptor: desc, Raw: raw, Children: append(children, copied...)}, nil
+	return Pushed{List: list, Descriptor: desc, Children: append(children, copied...)}, nil
 }
 
 // PushLocal is Push for the local list called name. Without purge the digests and bytes that pending
-// entries got are written back; with it the list is removed, unless somebody changed it meanwhile.
-func PushLocal(ctx context.Context, lists Lists, registry Registry, images Images, notes Notes, name reference.NamedTagged, tags []reference.NamedTagged, purge bool) (Pushed, error) {
-	list, err := lists.Get(name)
+// entries got are written back; with it the list is removed, unless somebody changed it meanwhile. When
+// there is no such list, the daemon's image of that name is pushed.
+func PushLocal(ctx context.Context, a Access, name reference.NamedTagged, tags []reference.NamedTagged, purge bool) (Pushed, error) {
+	list, err := a.Lists.Get(name)
+	if errdefs.IsNotFound(err) {
+		return pushImage(ctx, a, name, tags, err)
+	}
 	if err != nil {
 		return Pushed{}, err
 	}
-	list.Name = name
-	warnDuplicates(list, notes)
-	pushed, err := Push(ctx, registry, images, notes, list, tags)
+	warnDuplicates(list, a.Notes)
+	pushed, err := Push(ctx, a, list, tags)
 	if err != nil {
 		return pushed, err
 	}
 	if !purge && !slices.ContainsFunc(list.Entries, Entry.IsPending) {
 		return pushed, nil
 	}
-	err = lists.Update(ctx, name, func(now List) (List, error) {
+	err = a.Lists.Update(ctx, name, func(now List) (List, error) {
 		switch {
 		case !purge:
 			return now.settled(list, pushed.List), nil
 		case now.equal(list):
-			return List{Name: name}, nil
+			return List{}, nil
 		}
-		notes.Warn("%s was changed while it was pushed: the local list stays", Familiar(name))
+		a.Notes.Warn("%s was changed while it was pushed: the local list stays", Familiar(name))
 		return now, nil
 	})
 	if err != nil {
@@ -88,25 +90,29 @@ func PushLocal(ctx context.Context, lists Lists, registry Registry, images Image
 	return pushed, nil
 }
 
-// PushImage sends an image that is in the daemon alone, and gives it more tags in its repository.
-func PushImage(ctx context.Context, registry Registry, images Images, name reference.NamedTagged, tags []reference.NamedTagged) (Pushed, error) {
-	if _, err := images.Find(ctx, name); err != nil {
+// pushImage sends an image that is in the daemon, and gives it more tags in its repository. NoList is the
+// error that there is no local list of that name.
+func pushImage(ctx context.Context, a Access, name reference.NamedTagged, tags []reference.NamedTagged, noList error) (Pushed, error) {
+	if _, err := a.Images.Find(ctx, name); err != nil {
+		if ctx.Err() != nil {
+			return Pushed{}, err
+		}
+		return Pushed{}, Errorf(errdefs.ErrNotFound, "%w; nor can it be pushed as a local image: %s", noList, err.Error())
+	}
+	d, err := a.Images.Push(ctx, name, nil)
+	if err != nil {
 		return Pushed{}, err
 	}
-	d, err := images.Push(ctx, name, nil)
-	if err != nil {
-		return Pushed{}, fmt.Errorf("pushing %s: %w", Familiar(name), err)
-	}
-	desc, raw, err := readBack(ctx, registry, name, d)
+	desc, raw, err := readBack(ctx, a.Registry, name, d)
 	if err != nil {
 		return Pushed{}, err
 	}
 	for _, tag := range tags {
-		if err := registry.Put(ctx, tag, desc.MediaType, raw); err != nil {
+		if err := a.Registry.Put(ctx, tag, desc.MediaType, raw); err != nil {
 			return Pushed{}, fmt.Errorf("pushing %s: %w", Familiar(tag), err)
 		}
 	}
-	return Pushed{Descriptor: desc, Raw: raw, Children: []Child{{name, desc.Digest}}}, nil
+	return Pushed{Descriptor: desc, Children: []Child{{name, desc.Digest}}}, nil
 }
 
 // copyChildren brings the children that lie in other repositories into that of the list, side by side.
@@ -119,11 +125,12 @@ func copyChildren(ctx context.Context, registry Registry, list List) ([]Child, e
 			continue
 		}
 		group.Go(func() error {
-			to, err := reference.WithDigest(reference.TrimNamed(list.Name), e.Descriptor.Digest)
-			if err != nil {
-				return err
+			to := atDigest(list.Name, e.Descriptor.Digest)
+			from, err := e.withRaw(ctx, registry)
+			if err == nil {
+				err = registry.Copy(ctx, from.Ref, from.Descriptor, from.Raw, to)
 			}
-			if err := copyChild(ctx, registry, e, to); err != nil {
+			if err != nil {
 				return fmt.Errorf("copying %s to %s: %w", Familiar(e.Ref), to.Name(), err)
 			}
 			copied[i] = Child{to, e.Descriptor.Digest}
@@ -136,28 +143,21 @@ func copyChildren(ctx context.Context, registry Registry, list List) ([]Child, e
 	return slices.DeleteFunc(copied, func(c Child) bool { return c.Ref == nil }), nil
 }
 
-func copyChild(ctx context.Context, registry Registry, e Entry, to reference.Named) error {
-	raw := e.Raw
-	if len(raw) == 0 { // a list of an older docker
-		from, err := reference.WithDigest(reference.TrimNamed(e.Ref), e.Descriptor.Digest)
-		if err != nil {
-			return err
-		}
-		if _, raw, err = registry.Fetch(ctx, from); err != nil {
-			return err
-		}
+// withRaw returns the entry with its bytes, which lists of older docker versions and of registries lack.
+func (e Entry) withRaw(ctx context.Context, registry Fetcher) (Entry, error) {
+	if len(e.Raw) > 0 || e.IsPending() {
+		return e, nil
 	}
-	return registry.Copy(ctx, e.Ref, e.Descriptor, raw, to)
+	var err error
+	_, e.Raw, err = registry.Fetch(ctx, atDigest(e.Ref, e.Descriptor.Digest))
+	return e, err
 }
 
 // readBack returns what the daemon pushed as name, by the digest it told or, when it told none, by name.
 func readBack(ctx context.Context, registry Fetcher, name reference.NamedTagged, d digest.Digest) (ocispec.Descriptor, []byte, error) {
 	var at reference.Named = name
 	if d != "" {
-		var err error
-		if at, err = reference.WithDigest(reference.TrimNamed(name), d); err != nil {
-			return ocispec.Descriptor{}, nil, err
-		}
+		at = atDigest(name, d)
 	}
 	desc, raw, err := registry.Fetch(ctx, at)
 	if errdefs.IsNotFound(err) {
@@ -169,8 +169,8 @@ func readBack(ctx context.Context, registry Fetcher, name reference.NamedTagged,
 
 // equal reports whether two lists have the same entries and annotations.
 func (l List) equal(other List) bool {
-	a, errA := l.Draft()
-	b, errB := other.Draft()
+	a, errA := l.Bytes()
+	b, errB := other.Bytes()
 	return errA == nil && errB == nil && string(a) == string(b) &&
 		slices.EqualFunc(l.Entries, other.Entries, func(x, y Entry) bool {
 			return x.Ref.String() == y.Ref.String() && x.Source.String() == y.Source.String() && (x.Pending == nil) == (y.Pending == nil) &&

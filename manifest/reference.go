@@ -5,6 +5,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 )
 
 // ParseName returns the normalised reference that s stands for, with the tag "latest" when s has
@@ -37,11 +38,20 @@ func Familiar(ref reference.Named) string {
 	return reference.FamiliarString(ref)
 }
 
+// atDigest returns the reference of what has the digest d, which is valid, in the repository of ref.
+func atDigest(ref reference.Named, d digest.Digest) reference.Canonical {
+	at, err := reference.WithDigest(reference.TrimNamed(ref), d)
+	if err != nil {
+		panic(err) // the digest was not validated
+	}
+	return at
+}
+
 // SameRepository reports whether a and b lie in one repository of one registry.
 func SameRepository(a, b reference.Named) bool { return a.Name() == b.Name() }
 
-// SameRegistry reports whether a and b lie in one registry.
-func SameRegistry(a, b reference.Named) bool { return reference.Domain(a) == reference.Domain(b) }
+// sameRegistry reports whether a and b lie in one registry.
+func sameRegistry(a, b reference.Named) bool { return reference.Domain(a) == reference.Domain(b) }
 
 // joinAnd lists words as a sentence does: "a", "a and b", "a, b and c".
 func joinAnd(words []string) string {

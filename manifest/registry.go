@@ -38,6 +38,14 @@ type Registry interface {
 	Target
 }
 
+// Access is what operations work with.
+type Access struct {
+	Lists    Lists
+	Registry Registry
+	Images   Images
+	Notes    Notes
+}
+
 // Notes is told what a person should know while an operation runs: one line each, no newline.
 type Notes interface {
 	// Note tells what is done.

@@ -84,11 +84,11 @@ func (c Choice) keeps(p ocispec.Platform) bool {
 	return len(c.Platforms) == 0 || slices.ContainsFunc(c.Platforms, func(k Platform) bool { return k.Matches(p) })
 }
 
-// Look returns the entries that the sources stand for, in the order of the sources, which are looked up
-// side by side. What docker manifest would have taken is taken silently; notes hears of anything else.
-// The error is that of the first source that could not be had.
-func Look(ctx context.Context, sources []Source, choice Choice, registry Fetcher, images Images, notes Notes) ([]Entry, error) {
-	l := &looker{choice: choice, registry: registry, images: images}
+// look returns the entries that the sources stand for, in the order of the sources, which are looked up
+// side by side. What docker manifest would have taken is taken silently; notes hear of anything else. The
+// error is that of the first source that could not be had.
+func look(ctx context.Context, a Access, sources []Source, choice Choice) ([]Entry, error) {
+	l := &looker{Access: a, choice: choice}
 	found := make([]lookup, len(sources))
 	errs := make([]error, len(sources))
 	var group errgroup.Group
@@ -105,9 +105,7 @@ func Look(ctx context.Context, sources []Source, choice Choice, registry Fetcher
 		if errs[i] != nil {
 			return nil, errs[i]
 		}
-		for _, say := range f.said {
-			say(notes)
-		}
+		f.tell(a.Notes)
 		entries = append(entries, f.entries...)
 	}
 	return entries, nil
@@ -115,24 +113,32 @@ func Look(ctx context.Context, sources []Source, choice Choice, registry Fetcher
 
 // looker looks sources up.
 type looker struct {
+	Access
 	choice   Choice
-	registry Fetcher
-	images   Images
 	children atomic.Int64 // of all indexes, against MaxEntries
 }
 
-// lookup is what one source stands for, and what there is to say about it.
+// remarks are what there is to say once an operation has come to it.
+type remarks []func(Notes)
+
+func (r *remarks) note(format string, args ...any) {
+	*r = append(*r, func(n Notes) { n.Note(format, args...) })
+}
+
+func (r *remarks) warn(format string, args ...any) {
+	*r = append(*r, func(n Notes) { n.Warn(format, args...) })
+}
+
+func (r remarks) tell(n Notes) {
+	for _, say := range r {
+		say(n)
+	}
+}
+
+// lookup is what one source stands for.
 type lookup struct {
+	remarks
 	entries []Entry
-	said    []func(Notes)
-}
-
-func (u *lookup) note(format string, args ...any) {
-	u.said = append(u.said, func(n Notes) { n.Note(format, args...) })
-}
-
-func (u *lookup) warn(format string, args ...any) {
-	u.said = append(u.said, func(n Notes) { n.Warn(format, args...) })
 }
 
 func (l *looker) look(ctx context.Context, s Source) (lookup, error) {
@@ -167,44 +173,53 @@ func (l *looker) lookPlain(ctx context.Context, ref reference.Named) (lookup, er
 	return u, err
 }
 
-// lookBoth asks the registry and, for what it does not have, the daemon; when both have the name and
-// differ, it warns.
+// answer is the daemon's.
+type answer struct {
+	local Local
+	err   error
+}
+
+// lookBoth asks the registry and, for what it does not have or refuses to show, the daemon; when both have
+// the name and differ, it warns.
 func (l *looker) lookBoth(ctx context.Context, ref reference.Named) (lookup, error) {
-	type answer struct {
-		local Local
-		err   error
-	}
 	asked := make(chan answer, 1)
-	compare, giveUp := context.WithCancel(ctx)
+	ask, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	go func() {
-		local, err := l.find(compare, ref, daemonNeeded)
+		local, err := l.find(ask, ref, daemonNeeded)
 		asked <- answer{local, err}
 	}()
-	patience := time.NewTimer(daemonCompared)
-	defer patience.Stop()
-
-	top, raw, err := l.registry.Fetch(ctx, ref)
-	if err == nil {
-		u, err := l.expand(ctx, ref, top, raw)
-		if err != nil {
-			return u, err
-		}
-		select {
-		case a := <-asked:
-			if a.err == nil && !isSame(a.local, top, raw) {
-				u.warn("%s in the daemon is another image than in the registry, whose image is used; --from daemon uses the daemon's", Familiar(ref))
-			}
-		case <-patience.C:
-		}
-		return u, nil
+	compared := time.NewTimer(daemonCompared)
+	defer compared.Stop()
+	top, raw, err := l.Registry.Fetch(ctx, ref)
+	if err != nil {
+		return l.instead(ctx, ref, err, asked)
 	}
-	refused := errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err)
-	if !errdefs.IsNotFound(err) && !refused {
-		if ctx.Err() != nil {
-			return lookup{}, err
+	u, err := l.expand(ctx, ref, top, raw)
+	if err != nil {
+		return u, err
+	}
+	select {
+	case a := <-asked:
+		if a.err == nil && !isSame(a.local, top, raw) {
+			u.warn("%s in the daemon is another image than in the registry, whose image is used; --from daemon uses the daemon's", Familiar(ref))
 		}
+	case <-compared.C:
+	}
+	return u, nil
+}
+
+// instead returns what the daemon has in place of what the registry, which answered with err, does not
+// have or refuses to show.
+func (l *looker) instead(ctx context.Context, ref reference.Named, err error, asked <-chan answer) (lookup, error) {
+	refused := errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err)
+	switch {
+	case ctx.Err() != nil:
+		return lookup{}, err
+	case errdefs.IsUnavailable(err):
 		return lookup{}, fmt.Errorf("%w (to take the daemon's image without asking the registry: --from daemon)", err)
+	case !errdefs.IsNotFound(err) && !refused:
+		return lookup{}, err
 	}
 	a := <-asked
 	if a.err != nil {
@@ -230,7 +245,7 @@ func absent(ref reference.Named, registry, daemon error) error {
 func (l *looker) find(ctx context.Context, ref reference.Named, patience time.Duration) (Local, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	local, err := l.images.Find(ctx, ref)
+	local, err := l.Images.Find(ctx, ref)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return local, Errorf(errdefs.ErrUnavailable, "the daemon did not answer within %s", patience)
 	}
@@ -258,7 +273,7 @@ func isSame(local Local, top ocispec.Descriptor, raw []byte) bool {
 
 // fetch returns what ref stands for in its registry.
 func (l *looker) fetch(ctx context.Context, ref reference.Named) (lookup, error) {
-	top, raw, err := l.registry.Fetch(ctx, ref)
+	top, raw, err := l.Registry.Fetch(ctx, ref)
 	if err != nil {
 		return lookup{}, err
 	}
@@ -270,7 +285,7 @@ func (l *looker) fetch(ctx context.Context, ref reference.Named) (lookup, error)
 func (l *looker) expand(ctx context.Context, ref reference.Named, top ocispec.Descriptor, raw []byte) (lookup, error) {
 	var u lookup
 	if !IsIndex(top.MediaType) {
-		e, err := l.image(ctx, ref, top, raw)
+		e, err := readImage(ctx, l.Registry, ref, top, raw)
 		if err != nil {
 			return u, err
 		}
@@ -281,10 +296,11 @@ func (l *looker) expand(ctx context.Context, ref reference.Named, top ocispec.De
 		u.entries = []Entry{e}
 		return u, nil
 	}
-	children, err := l.index(ctx, ref, raw, &u, 1)
+	children, said, err := l.index(ctx, ref, raw, 1)
 	if err != nil {
 		return u, err
 	}
+	u.remarks = said
 	images, attestations := l.pick(children)
 	if len(images) == 0 {
 		u.warn("%s has no image that is asked for: left out", Familiar(ref))
@@ -334,8 +350,8 @@ func describe(images, attestations []Entry) string {
 	return joinAnd(names)
 }
 
-// image returns the entry of an image manifest, its platform read from the config when desc has none.
-func (l *looker) image(ctx context.Context, ref reference.Named, desc ocispec.Descriptor, raw []byte) (Entry, error) {
+// readImage returns the entry of an image manifest, its platform read from the config when desc has none.
+func readImage(ctx context.Context, registry Fetcher, ref reference.Named, desc ocispec.Descriptor, raw []byte) (Entry, error) {
 	if !IsImage(desc.MediaType) {
 		return Entry{}, Errorf(errdefs.ErrInvalidArgument, "%s is no image manifest but %q", Familiar(ref), desc.MediaType)
 	}
@@ -344,7 +360,7 @@ func (l *looker) image(ctx context.Context, ref reference.Named, desc ocispec.De
 		return Entry{}, fmt.Errorf("reading manifest %s: %w", Familiar(ref), err)
 	}
 	if p := desc.Platform; p == nil || p.OS == "" || p.Architecture == "" {
-		platform, err := l.platform(ctx, ref, config)
+		platform, err := readPlatform(ctx, registry, ref, config)
 		if err != nil {
 			return Entry{}, fmt.Errorf("reading the config of %s: %w", Familiar(ref), err)
 		}
@@ -353,14 +369,14 @@ func (l *looker) image(ctx context.Context, ref reference.Named, desc ocispec.De
 	return Entry{Ref: ref, Source: ref, Descriptor: desc, Raw: raw}, nil
 }
 
-// platform returns the platform that an image config states; none for the config of another artifact.
-func (l *looker) platform(ctx context.Context, ref reference.Named, config ocispec.Descriptor) (ocispec.Platform, error) {
+// readPlatform returns the platform that an image config states; none for the config of another artifact.
+func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, config ocispec.Descriptor) (ocispec.Platform, error) {
 	switch config.MediaType {
 	case ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json", "":
 	default:
 		return ocispec.Platform{}, nil
 	}
-	raw, err := l.registry.Blob(ctx, ref, config)
+	raw, err := registry.Blob(ctx, ref, config)
 	if err != nil {
 		return ocispec.Platform{}, err
 	}
@@ -369,60 +385,60 @@ func (l *looker) platform(ctx context.Context, ref reference.Named, config ocisp
 
 // index returns the children of an index, those of nested indexes included, in their order. Each is
 // known by its digest in the repository of ref.
-func (l *looker) index(ctx context.Context, ref reference.Named, raw []byte, u *lookup, depth int) ([]Entry, error) {
+func (l *looker) index(ctx context.Context, ref reference.Named, raw []byte, depth int) ([]Entry, remarks, error) {
 	descs, _, err := ParseIndex(raw)
 	if err != nil {
-		return nil, fmt.Errorf("reading index %s: %w", Familiar(ref), err)
+		return nil, nil, fmt.Errorf("reading index %s: %w", Familiar(ref), err)
 	}
 	if depth > maxDepth || l.children.Add(int64(len(descs))) > MaxEntries {
-		return nil, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or has more than %d entries in all",
+		return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or has more than %d entries in all",
 			Familiar(ref), maxDepth, MaxEntries)
 	}
 	nested := make([][]Entry, len(descs))
-	said := make([]lookup, len(descs))
+	said := make([]remarks, len(descs))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for i, d := range descs {
 		if !IsIndex(d.MediaType) && !IsImage(d.MediaType) {
-			u.warn("%s holds a %q, which is no image: left out", Familiar(ref), d.MediaType)
+			said[i].warn("%s holds a %q, which is no image: left out", Familiar(ref), d.MediaType)
 			continue
 		}
-		if p := d.Platform; !IsIndex(d.MediaType) && p != nil && p.OS != "" && AttestationSubject(d) == "" && !l.choice.keeps(*p) {
-			continue
-		}
-		if AttestationSubject(d) != "" && l.choice.Strip {
+		if l.unwanted(d) {
 			continue
 		}
 		group.Go(func() (err error) {
-			nested[i], err = l.child(ctx, ref, d, &said[i], depth)
+			nested[i], said[i], err = l.child(ctx, ref, d, depth)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	for _, s := range said {
-		u.said = append(u.said, s.said...)
+	return slices.Concat(nested...), slices.Concat(said...), nil
+}
+
+// unwanted reports whether a child of an index need not even be read.
+func (l *looker) unwanted(d ocispec.Descriptor) bool {
+	if AttestationSubject(d) != "" {
+		return l.choice.Strip
 	}
-	return slices.Concat(nested...), nil
+	p := d.Platform
+	return !IsIndex(d.MediaType) && p != nil && p.OS != "" && p.Architecture != "" && !l.choice.keeps(*p)
 }
 
 // child returns the entries of one child of an index in the repository of ref.
-func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descriptor, u *lookup, depth int) ([]Entry, error) {
-	at, err := reference.WithDigest(reference.TrimNamed(ref), d.Digest)
+func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descriptor, depth int) ([]Entry, remarks, error) {
+	at := atDigest(ref, d.Digest)
+	got, raw, err := l.Registry.Fetch(ctx, at)
 	if err != nil {
-		return nil, err
-	}
-	got, raw, err := l.registry.Fetch(ctx, at)
-	if err != nil {
-		return nil, fmt.Errorf("reading a child of the index %s: %w", Familiar(ref), err)
+		return nil, nil, fmt.Errorf("reading a child of the index %s: %w", Familiar(ref), err)
 	}
 	if IsIndex(got.MediaType) {
-		return l.index(ctx, at, raw, u, depth+1)
+		return l.index(ctx, at, raw, depth+1)
 	}
 	got.Platform, got.Annotations, got.ArtifactType = d.Platform, d.Annotations, d.ArtifactType
-	e, err := l.image(ctx, at, got, raw)
-	return []Entry{e}, err
+	e, err := readImage(ctx, l.Registry, at, got, raw)
+	return []Entry{e}, nil, err
 }
 
 // local returns the pending entries of an image in the daemon.
@@ -453,11 +469,7 @@ func (l *looker) local(ref reference.Named, local Local) (lookup, error) {
 		u.entries = []Entry{pending(ref, *images[0].Platform, images[0].Digest)}
 	default:
 		for _, d := range images {
-			at, err := reference.WithDigest(reference.TrimNamed(ref), d.Digest)
-			if err != nil {
-				return u, err
-			}
-			e := pending(at, *d.Platform, d.Digest)
+			e := pending(atDigest(ref, d.Digest), *d.Platform, d.Digest)
 			e.Index = local.ID
 			u.entries = append(u.entries, e)
 		}

@@ -35,7 +35,7 @@ func generate(dir string) error {
 		return err
 	}
 	root := commands.NewRootCommand(cli)
-	docker := &cobra.Command{Use: "docker", DisableAutoGenTag: true}
+	docker := &cobra.Command{Use: "docker", Short: "The base command for the Docker CLI", DisableAutoGenTag: true}
 	docker.AddCommand(root)
 	plain(root)
 
@@ -67,7 +67,7 @@ func link(page string) string {
 	return page
 }
 
-// plain takes out of the pages what depends on the day they are made.
+// plain takes out of the pages what depends on the day they are made, and what docker does not show.
 func plain(cmd *cobra.Command) {
 	cmd.DisableAutoGenTag = true
 	cmd.DisableFlagsInUseLine = true
