@@ -110,7 +110,7 @@ func TestDockersListHasNoNameUntilWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := s.Get(named(t, "h.io/a_b:1"))
-	wantError(t, err, errdefs.IsConflict)
+	wantError(t, err, errdefs.IsNotFound)
 }
 
 func TestDockerSaveDropsOurFieldsOfThatEntry(t *testing.T) {
@@ -166,6 +166,7 @@ func TestManifestsThatDockerRefusesStayOutOfItsFields(t *testing.T) {
 				e := image(t, "h.io/app:a")
 				e.Raw = []byte(raw)
 				e.Descriptor.MediaType, e.Descriptor.Digest = mediaType, digest.FromString(raw)
+				e.Descriptor.Size = int64(len(raw))
 				list := mustPut(t, s, "h.io/app:1", e)
 				wantList(t, mustGet(t, s, "h.io/app:1"), list)
 				got, err := dockerstore.NewStore(s.root).GetList(list.Name)

@@ -91,7 +91,13 @@ func (f fields) content() (ocispec.Descriptor, []byte, error) {
 		return d, nil, err
 	}
 	if len(f.Raw) > 0 {
-		return d, f.Raw, checkDigest(f.Raw, d.Digest)
+		if err := checkDigest(f.Raw, d.Digest); err != nil {
+			return d, nil, err
+		}
+		if d.Size != int64(len(f.Raw)) {
+			return d, nil, fmt.Errorf("image manifest has %d bytes, not %d", len(f.Raw), d.Size)
+		}
+		return d, f.Raw, nil
 	}
 	_, payload := f.payload()
 	if d.Digest == "" || checkDigest(payload, d.Digest) != nil {

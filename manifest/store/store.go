@@ -35,13 +35,15 @@ type Store struct {
 // Nothing is read or made before a method is called.
 func New(root string) *Store { return &Store{root: root, swap: exchange} }
 
-// Get returns the list called name. The error is errdefs.ErrNotFound when there is none,
-// errdefs.ErrConflict when its folder holds a list of another name, errdefs.ErrDataLoss when a file of
-// it is broken.
+// Get returns the list called name. The error is errdefs.ErrNotFound when there is none, also when its
+// folder holds a list of another name, and errdefs.ErrDataLoss when a file of it is broken.
 func (s *Store) Get(name reference.Named) (manifest.List, error) {
 	now, err := s.read(fileName(name.String()))
 	if err != nil {
 		return manifest.List{}, unreadable(name, err)
+	}
+	if now.checkOwner(name) != nil {
+		return manifest.List{}, notFound(name)
 	}
 	if err := now.check(name); err != nil {
 		return manifest.List{}, err
@@ -54,8 +56,9 @@ func (s *Store) Get(name reference.Named) (manifest.List, error) {
 
 // Update replaces the list called name by what change makes of it, under the lock. Change is given a
 // list without entries when there is none, and a result without entries removes the list; it must not
-// wait for anything. An error of change is returned as it is. The errors are otherwise those of Get,
-// errdefs.ErrNotFound aside, and errdefs.ErrConflict when two entries fall on one file. After an error
+// wait for anything. An error of change is returned as it is. The error is otherwise errdefs.ErrDataLoss
+// when a file of the list is broken, errdefs.ErrConflict when its folder holds a list of another name or
+// two entries fall on one file. After an error
 // the list is what it was.
 func (s *Store) Update(ctx context.Context, name reference.Named, change func(manifest.List) (manifest.List, error)) error {
 	return s.locked(ctx, func() error {
