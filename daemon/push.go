@@ -42,6 +42,10 @@ func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform 
 	}
 	defer body.Close()
 	pushed, err := d.follow(body, name.Tag())
+	var said *refusal
+	if errors.As(err, &said) {
+		said.registry = reference.Domain(name)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return "", stopped(ctx, what)

@@ -3,8 +3,10 @@ package daemon
 import (
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/auxprogress"
 	"github.com/opencontainers/go-digest"
 )
@@ -33,9 +35,27 @@ type message struct {
 }
 
 // refusal is what the daemon says about a push that failed.
-type refusal struct{ text string }
+type refusal struct {
+	text     string
+	registry string
+}
 
 func (r *refusal) Error() string { return clean(r.text) }
+
+// Registry returns the registry that the push was for: the argument of "docker login".
+func (r *refusal) Registry() string { return r.registry }
+
+// loginWords are in what daemons of either store say when a registry wants a login. They send words alone,
+// no code.
+var loginWords = []string{"no basic auth credentials", "authentication required", "unauthorized", "authorization failed", "access to the resource is denied"}
+
+// Unwrap returns errdefs.ErrUnauthenticated when the registry wants a login.
+func (r *refusal) Unwrap() error {
+	if slices.ContainsFunc(loginWords, func(w string) bool { return strings.Contains(r.text, w) }) {
+		return errdefs.ErrUnauthenticated
+	}
+	return nil
+}
 
 // Read reads the messages, whole ones only. The error is io.EOF only where the daemon ended the stream
 // between two.
@@ -69,11 +89,11 @@ func (s *pushStream) take(raw []byte) error {
 	}
 	switch {
 	case m.ErrorDetail != nil && m.ErrorDetail.Message != "":
-		return &refusal{m.ErrorDetail.Message}
+		return &refusal{text: m.ErrorDetail.Message}
 	case m.Error != "":
-		return &refusal{m.Error}
+		return &refusal{text: m.Error}
 	case m.ErrorDetail != nil:
-		return &refusal{"push failed"}
+		return &refusal{text: "push failed"}
 	}
 	return nil
 }
