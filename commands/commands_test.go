@@ -193,7 +193,7 @@ func TestReport(t *testing.T) {
 		"plain":        {errors.New("a\nb\x07"), 1, "a\nb\\a\n"},
 		"flag":         {cli.StatusError{Status: "unknown flag", StatusCode: 125}, 125, "unknown flag\n"},
 		"interrupted":  {fmt.Errorf("pushing: %w", context.Canceled), 130, "interrupted\n"},
-		"unauthorized": {refusal{errdefs.ErrUnauthenticated}, 1, "example.com: refused\\x1b[2J\nLog in with 'docker login example.com', if the image exists.\n"},
+		"unauthorized": {refusal{errdefs.ErrUnauthenticated}, 1, "example.com: refused\\x1b[2J\nIf that is the right name, log in with 'docker login example.com'.\n"},
 		"forbidden":    {refusal{errdefs.ErrPermissionDenied}, 1, "'docker login example.com' as one that has"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,20 +12,24 @@ import (
 // showPlan prints what a dry run of create or push would have pushed: the list on stdout, or with quiet
 // its digest alone; its digest and what would be sent on stderr.
 func (t tools) showPlan(list manifest.List, tags []reference.NamedTagged, quiet bool) error {
+	if err := list.CheckPush(); err != nil {
+		return err
+	}
 	raw, err := list.Bytes()
 	if err != nil {
 		return err
 	}
-	digest := "not known before the daemon has pushed what is pending"
-	if desc, _, err := list.Index(); err == nil {
-		digest = desc.Digest.String()
+	if !quiet {
+		_, _ = fmt.Fprintln(t.cli.Out(), string(raw))
 	}
-	if quiet {
-		_, _ = fmt.Fprintln(t.cli.Out(), digest)
-		return nil
+	switch desc, _, err := list.Index(); {
+	case err != nil:
+		t.notes.Warn("the digest is not known before the daemon has pushed what is pending")
+	case quiet:
+		_, _ = fmt.Fprintln(t.cli.Out(), desc.Digest)
+	default:
+		t.notes.Note("Digest: %s", desc.Digest)
 	}
-	_, _ = fmt.Fprintln(t.cli.Out(), string(raw))
-	t.notes.Note("Digest: %s", digest)
 	for _, step := range list.Plan(tags) {
 		t.notes.Note("Would %s", step)
 	}

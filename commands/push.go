@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -68,15 +69,12 @@ func runPush(ctx context.Context, dockerCLI command.Cli, opts pushOptions) error
 	}
 	defer files.discard()
 	pushed, err := manifest.PushLocal(ctx, access, name, tags, opts.purge.list)
-	if err != nil {
-		return err
+	if pushed.Descriptor.Digest != "" { // also when only the local store failed
+		display.Pushed(dockerCLI.Out(), pushed, opts.quiet)
+		err = errors.Join(err, files.write(pushed.Descriptor, name, tags))
 	}
-	display.Pushed(dockerCLI.Out(), pushed, opts.quiet)
-	if err := files.write(pushed.Descriptor, name, tags); err != nil {
-		return err
+	if err == nil && opts.purge.tags {
+		err = manifest.PurgeTags(ctx, access, pushed, tags)
 	}
-	if opts.purge.tags {
-		return manifest.PurgeTags(ctx, access, pushed, tags)
-	}
-	return nil
+	return err
 }

@@ -44,7 +44,7 @@ func hint(err error) string {
 	}
 	switch {
 	case errdefs.IsUnauthorized(err):
-		return fmt.Sprintf("Log in with 'docker login %s', if the image exists.", at.Registry())
+		return fmt.Sprintf("If that is the right name, log in with 'docker login %s'.", at.Registry())
 	case errdefs.IsPermissionDenied(err):
 		return fmt.Sprintf("The account of %s has no right to do that; 'docker login %[1]s' as one that has.", at.Registry())
 	}

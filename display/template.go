@@ -3,8 +3,10 @@ package display
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/template"
 
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/templates"
 )
 
@@ -22,9 +24,10 @@ func ParseTemplate(format string) (*template.Template, error) {
 
 // Execute writes v with a template, and a newline.
 func Execute(out io.Writer, t *template.Template, v any) error {
-	if err := t.Execute(out, v); err != nil {
+	var text strings.Builder
+	if err := t.Execute(&text, v); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(out)
+	_, err := fmt.Fprintln(out, manifest.Escape(text.String(), "\n\t"))
 	return err
 }

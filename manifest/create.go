@@ -79,7 +79,7 @@ func Preview(ctx context.Context, a Access, c Creation) (List, error) {
 // Assemble returns the list that the sources make, without a look at the store. Two entries of one
 // platform are an error: nobody can annotate one of them before the list is pushed.
 func Assemble(ctx context.Context, a Access, c Creation) (List, error) {
-	entries, err := look(ctx, a, c.Sources, c.Choice)
+	entries, err := look(ctx, a, c.Name, c.Sources, c.Choice)
 	if err != nil {
 		return List{}, err
 	}
@@ -123,7 +123,7 @@ func (c Creation) prepare(ctx context.Context, a Access) (List, func(List) (List
 	if err := refuse(old); err != nil {
 		return old, nil, err
 	}
-	entries, err := look(ctx, a, c.Sources, c.Choice)
+	entries, err := look(ctx, a, c.Name, c.Sources, c.Choice)
 	if err != nil {
 		return old, nil, err
 	}

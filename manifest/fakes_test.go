@@ -157,6 +157,7 @@ type engine struct {
 	raw    map[digest.Digest][]byte
 	to     *memory
 	pushed func() // called at each push
+	tagged func() // called at each tag
 	err    error
 	log    []string
 }
@@ -204,6 +205,9 @@ func (e *engine) Tag(_ context.Context, id digest.Digest, as reference.NamedTagg
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.log = append(e.log, "tag "+Familiar(as))
+	if e.tagged != nil {
+		e.tagged()
+	}
 	for _, l := range e.images {
 		if l.ID == id {
 			e.images[as.String()] = l

@@ -132,7 +132,8 @@ func (l List) indexType() (string, error) {
 	}
 	oci := false
 	for _, e := range l.Entries {
-		if len(e.Descriptor.Annotations) > 0 && annotated == "" {
+		attested := e.Pending != nil && e.Pending.Attested
+		if (len(e.Descriptor.Annotations) > 0 || attested) && annotated == "" {
 			annotated = Familiar(e.Ref)
 		}
 		oci = oci || e.Descriptor.MediaType == ocispec.MediaTypeImageManifest
@@ -151,7 +152,7 @@ func (l List) indexType() (string, error) {
 
 func stripHint(l List) string {
 	for _, e := range l.Entries {
-		if e.Subject() != "" {
+		if e.Subject() != "" || e.Pending != nil && e.Pending.Attested {
 			return ", or without its attestations with --attestations strip"
 		}
 	}

@@ -35,7 +35,8 @@ type Entry struct {
 	// Source is what the user named. It differs from Ref for the children of an index, and for a local
 	// image that was pushed under another name.
 	Source reference.Named
-	// Index is the digest of the index that Source named when it was read, empty for an image.
+	// Index is the digest of the index that Source named when it was read, when that index was this image
+	// and its attestations alone, or was sent by push; else it is empty.
 	Index digest.Digest
 	// Descriptor describes the child; its Platform is set, its Digest is empty while it is pending.
 	Descriptor ocispec.Descriptor
@@ -56,6 +57,8 @@ type Pending struct {
 	Manifest digest.Digest `json:",omitempty"`
 	// Platform is the one found in the image, whatever was annotated since.
 	Platform ocispec.Platform
+	// Attested says that the image is known to have attestations, which join the list.
+	Attested bool `json:",omitempty"`
 	// Strip says that the image's attestations stay out of the list.
 	Strip bool `json:",omitempty"`
 }
@@ -93,8 +96,8 @@ func AttestationSubject(d ocispec.Descriptor) digest.Digest {
 }
 
 // With returns the list with entries added. Entries of the same source are replaced: the new ones stand
-// where the first of the old ones stood. An entry under a Ref that another source already brought, with
-// the same digest, is left out.
+// where the first of the old ones stood. Of entries under one Ref, which several sources may bring, the one
+// that was named itself stays, else the first.
 func (l List) With(entries ...Entry) List {
 	bySource := map[string][]Entry{}
 	var order []string
@@ -118,17 +121,18 @@ func (l List) With(entries ...Entry) List {
 	for _, key := range order {
 		out = append(out, bySource[key]...)
 	}
-	type place struct {
-		ref string
-		d   digest.Digest
+	l.Entries = nil
+	at := map[string]int{}
+	for _, e := range out {
+		i, twice := at[e.Ref.String()]
+		switch {
+		case !twice:
+			at[e.Ref.String()] = len(l.Entries)
+			l.Entries = append(l.Entries, e)
+		case e.Source.String() == e.Ref.String():
+			l.Entries[i] = e
+		}
 	}
-	seen := map[place]bool{}
-	l.Entries = slices.DeleteFunc(out, func(e Entry) bool {
-		p := place{e.Ref.String(), e.Descriptor.Digest}
-		twice := seen[p] && !e.IsPending()
-		seen[p] = true
-		return twice
-	})
 	return l
 }
 
@@ -151,10 +155,9 @@ func (l List) Select(selector string) ([]int, error) {
 		return nil, Errorf(errdefs.ErrNotFound, "no entry with digest %s in %s", d, Familiar(l.Name))
 	}
 	if ref, err := ParseName(selector); err == nil {
-		if found := match(func(e Entry) bool { return e.Ref.String() == ref.String() }); found != nil {
-			return found, nil
-		}
-		if found := match(func(e Entry) bool { return e.Source.String() == ref.String() }); found != nil {
+		if found := match(func(e Entry) bool {
+			return e.Ref.String() == ref.String() || e.Subject() == "" && e.Source.String() == ref.String()
+		}); found != nil {
 			return found, nil
 		}
 	}

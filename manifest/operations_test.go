@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -107,25 +108,30 @@ func (w world) index(t *testing.T) {
 	amd64 := w.registry.image(t, example+":i-amd64", ocispec.MediaTypeImageManifest, "linux/amd64", "i")
 	arm64 := w.registry.image(t, example+":i-arm64", ocispec.MediaTypeImageManifest, "linux/arm64", "i")
 	nested := w.registry.index(t, example+":nested", ocispec.MediaTypeImageIndex, arm64, w.registry.attestation(t, example+":a2", arm64.Digest))
-	w.registry.index(t, example+":index", ocispec.MediaTypeImageIndex, amd64, w.registry.attestation(t, example+":a1", amd64.Digest), nested)
+	proof := w.registry.attestation(t, example+":a1", amd64.Digest)
+	w.registry.index(t, example+":index", ocispec.MediaTypeImageIndex, amd64, proof, nested)
+	w.registry.index(t, example+":one", ocispec.MediaTypeImageIndex, amd64, proof)
 }
 
 func TestCreateFromIndex(t *testing.T) {
 	all := "example.com/app:index linux/amd64; example.com/app:index linux/arm64; " +
 		"example.com/app:index unknown/unknown attestation; example.com/app:index unknown/unknown attestation"
 	arm := "example.com/app:index linux/arm64; example.com/app:index unknown/unknown attestation"
+	one := "example.com/app:one linux/amd64; example.com/app:one unknown/unknown attestation"
 	for name, c := range map[string]struct {
+		source string
 		choice Choice
 		want   string
 	}{
-		"all":      {Choice{}, all},
-		"strip":    {Choice{Strip: true}, "example.com/app:index linux/amd64; example.com/app:index linux/arm64"},
-		"platform": {Choice{Platforms: []Platform{{ocispec.Platform{OS: "linux", Architecture: "arm64"}}}}, arm},
+		"all":      {"index", Choice{}, all},
+		"strip":    {"index", Choice{Strip: true}, "example.com/app:index linux/amd64; example.com/app:index linux/arm64"},
+		"platform": {"index", Choice{Platforms: []Platform{{ocispec.Platform{OS: "linux", Architecture: "arm64"}}}}, arm},
+		"one":      {"one", Choice{}, one},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
 			w.index(t)
-			creation := creation(t, example+":1", example+":index")
+			creation := creation(t, example+":1", example+":"+c.source)
 			creation.Choice = c.choice
 			list, err := w.create(t, creation)
 			if err != nil {
@@ -134,8 +140,11 @@ func TestCreateFromIndex(t *testing.T) {
 			if got := summary(list); got != c.want {
 				t.Errorf("got %s\nwant %s", got, c.want)
 			}
-			if single := list.Entries[0].Ref.String() == example+":index"; single != (name == "platform") {
+			if tagged := list.Entries[0].Ref.String() == example+":"+c.source; tagged != (name == "one") {
 				t.Errorf("the first entry is kept as %s", list.Entries[0].Ref)
+			}
+			if tags := list.sourceTags(nil); (len(tags) == 1) != (name == "one") {
+				t.Errorf("tags of the images: %v", tags)
 			}
 			if len(w.notes.notes) != 1 || !strings.Contains(w.notes.notes[0], "is an index: taking linux/") {
 				t.Errorf("notes %v", w.notes.notes)
@@ -371,12 +380,12 @@ func TestPushStagingNames(t *testing.T) {
 	if _, err := w.push(t, example+":1", true); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"push " + staging + "-2"}; !slices.Equal(w.daemon.log, want) {
+	if want := []string{"tag " + staging + "-3", "push " + staging + "-3", "untag " + staging + "-3"}; !slices.Equal(w.daemon.log, want) {
 		t.Errorf("daemon: %q, want %q", w.daemon.log, want)
 	}
 	long := strings.Repeat("x", maxTag)
 	s := &sender{Access: w.access(), list: List{Name: named(t, example+":"+long)}}
-	name, _, err := s.stage(t.Context(), local, []Entry{{Descriptor: ocispec.Descriptor{Platform: &local.Platform}}})
+	name, err := s.stage(t.Context(), local, []Entry{{Descriptor: ocispec.Descriptor{Platform: &local.Platform}}})
 	if err != nil || len(name.Tag()) != maxTag || !strings.HasSuffix(name.Tag(), "-linux-amd64-"+short(local.ID)) {
 		t.Errorf("got %v, %v", name, err)
 	}
@@ -477,6 +486,9 @@ func TestPushWhileChanged(t *testing.T) {
 				t.Error(err)
 			}
 		}, "plain:s390x linux/s390x/z pending"},
+		"dropped": {false, func(t *testing.T, w world) {
+			w.lists[example+":1"] = List{Name: named(t, example+":1"), Entries: []Entry{{Ref: named(t, "x"), Source: named(t, "x")}}}
+		}, "x:latest unknown/unknown pending"},
 		"purged": {true, func(*testing.T, world) {}, ""},
 		"annotated and purged": {true, func(t *testing.T, w world) {
 			if err := AnnotateLocal(t.Context(), w.lists, listName(t, example+":1"), "plain:s390x", Annotation{Platform: ocispec.Platform{Variant: "z"}}); err != nil {
@@ -565,6 +577,145 @@ func TestAssembleRefusesDuplicates(t *testing.T) {
 	}
 	if _, err := w.create(t, c); err != nil || len(w.notes.warnings) != 1 {
 		t.Errorf("create: %v, %v", err, w.notes.warnings)
+	}
+}
+
+func TestCreateNamedTwice(t *testing.T) {
+	w, builder := newWorld(), newMemory()
+	builder.image(t, "plain:a", MediaTypeDockerManifest, "linux/amd64")
+	w.daemon.holds(t, builder, "plain:a", "plain:a")
+	w.index(t)
+	if list, err := w.create(t, creation(t, example+":1", "plain:a", "plain:a")); err != nil || len(list.Entries) != 1 {
+		t.Errorf("a source named twice: %s, %v", summary(list), err)
+	}
+	// A child that is named itself is no longer its index's.
+	d := w.registry.image(t, example+":i-amd64", ocispec.MediaTypeImageManifest, "linux/amd64", "i").Digest
+	named := example + "@" + d.String()
+	list, err := w.create(t, creation(t, example+":2", example+":one", named))
+	if err != nil || list.Entries[0].Source.String() != example+":one" || list.Entries[2].Source.String() != named {
+		t.Errorf("a child named besides: %s, %v", summary(list), err)
+	}
+	list, err = w.create(t, creation(t, example+":3", example+":index", named))
+	if want := named + " linux/amd64; example.com/app:index linux/arm64"; err != nil || !strings.HasPrefix(summary(list), want) {
+		t.Errorf("a child named besides: %s, %v", summary(list), err)
+	}
+}
+
+func TestCreateTellsOfOtherRegistries(t *testing.T) {
+	w := newWorld()
+	w.registry.image(t, "other.com/app:a", MediaTypeDockerManifest, "linux/amd64")
+	if _, err := w.create(t, creation(t, example+":1", "other.com/app:a")); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.notes.notes) != 1 || !strings.Contains(w.notes.notes[0], "in the registry other.com: push will copy it") {
+		t.Errorf("notes %v", w.notes.notes)
+	}
+}
+
+func TestCreateChecksSizes(t *testing.T) {
+	w := newWorld()
+	d := w.registry.image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
+	d.Size++
+	w.registry.index(t, example+":index", ocispec.MediaTypeImageIndex, d)
+	if _, err := w.create(t, creation(t, example+":1", example+":index")); !errdefs.IsDataLoss(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSelectBySource(t *testing.T) {
+	w := newWorld()
+	w.index(t)
+	list, err := w.create(t, creation(t, example+":1", example+":index"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list.Entries[0].Ref = named(t, example+":index") // as push leaves an index that it sent
+	if found, err := list.Select(example + ":index"); err != nil || !slices.Equal(found, []int{0, 1}) {
+		t.Errorf("got %v, %v", found, err)
+	}
+	if _, err := list.selectOne(example + ":index"); !errdefs.IsInvalidArgument(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestIsSame(t *testing.T) {
+	m := newMemory()
+	x := m.image(t, example+":x", ocispec.MediaTypeImageManifest, "linux/amd64")
+	y := m.image(t, example+":y", ocispec.MediaTypeImageManifest, "linux/arm64")
+	z := m.image(t, example+":z", ocispec.MediaTypeImageManifest, "linux/arm64", "rebuilt")
+	top := m.index(t, example+":i", ocispec.MediaTypeImageIndex, x, y)
+	raw := m.manifests[example+":i"]
+	config, _, _ := ParseImage(m.manifests[example+":x"])
+	local := func(manifests ...LocalManifest) Local { return Local{ID: z.Digest, Manifests: manifests} }
+	for name, c := range map[string]struct {
+		local Local
+		want  bool
+	}{
+		"all":              {local(LocalManifest{Descriptor: x, Available: true}, LocalManifest{Descriptor: y, Available: true}), true},
+		"one of two":       {local(LocalManifest{Descriptor: x, Available: true}, LocalManifest{Descriptor: y}), true},
+		"one rebuilt":      {local(LocalManifest{Descriptor: x, Available: true}, LocalManifest{Descriptor: z, Available: true}), false},
+		"graph, pulled":    {Local{ID: z.Digest, RepoDigests: []digest.Digest{top.Digest}}, true},
+		"graph, a child":   {Local{ID: z.Digest, RepoDigests: []digest.Digest{y.Digest}}, true},
+		"graph, different": {Local{ID: z.Digest}, false},
+	} {
+		if got := isSame(c.local, top, raw); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if !isSame(Local{ID: config.Digest}, x, m.manifests[example+":x"]) {
+		t.Error("the config is the image ID")
+	}
+}
+
+// Another push may take the same staging name away.
+func TestPushStagedOnceMore(t *testing.T) {
+	w, builder := newWorld(), newMemory()
+	builder.image(t, "plain:amd64", MediaTypeDockerManifest, "linux/amd64")
+	local := w.daemon.holds(t, builder, "plain:amd64", "plain:amd64")
+	staging := example + ":1-linux-amd64-" + short(local.ID)
+	if _, err := w.create(t, creation(t, example+":1", "plain:amd64")); err != nil {
+		t.Fatal(err)
+	}
+	w.daemon.pushed = func() {
+		w.daemon.pushed = nil
+		w.registry.errs["push"] = errors.New("tag does not exist")
+		delete(w.daemon.images, staging)
+	}
+	w.daemon.tagged = func() {
+		if w.daemon.pushed == nil {
+			delete(w.registry.errs, "push")
+		}
+	}
+	if _, err := w.push(t, example+":1", true); err != nil || len(w.daemon.images) != 1 {
+		t.Errorf("got %v, the daemon did %v", err, w.daemon.log)
+	}
+}
+
+// What is known at create is told at create: that attestations will not fit.
+func TestAttestedPendingNeedsOCI(t *testing.T) {
+	w, builder := newWorld(), newMemory()
+	image := builder.image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
+	proof := builder.attestation(t, example+":b", image.Digest)
+	w.daemon.images["docker.io/library/plain:a"] = Local{ID: image.Digest, Platform: *image.Platform, Manifests: []LocalManifest{
+		{Descriptor: image, Available: true}, {Descriptor: proof, Available: true, Subject: image.Digest},
+	}}
+	c := creation(t, example+":1", "plain:a")
+	c.MediaType = MediaTypeDockerList
+	if _, err := w.create(t, c); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "--attestations strip") || len(w.lists) > 0 {
+		t.Errorf("got %v", err)
+	}
+	c.Choice.Strip = true
+	if _, err := w.create(t, c); err != nil {
+		t.Errorf("stripped: %v", err)
+	}
+}
+
+func TestPlatformTag(t *testing.T) {
+	if got := platformTag(ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7/é"}); got != "linux-arm-v7--" {
+		t.Errorf("got %s", got)
+	}
+	if got := platformTag(ocispec.Platform{OS: "linux", Architecture: "arm", Variant: strings.Repeat("v", 200)}); len(got) > maxTag/3 {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -136,7 +136,22 @@ func (s *sender) sendWhole(ctx context.Context, local Local, group []Entry) ([]E
 		return nil, err
 	}
 	said.tell(s.Notes)
+	s.warnUnseen(group, children)
 	return adopt(group, children, sent.name, sent.desc.Digest)
+}
+
+// warnUnseen tells of images in an index that was pushed, of which a daemon before API 1.48 did not tell when
+// the list was created.
+func (s *sender) warnUnseen(group, children []Entry) {
+	if p := group[0].Pending; p != nil && p.Manifest != "" {
+		return
+	}
+	for _, c := range children {
+		if c.Subject() == "" && !slices.ContainsFunc(group, func(e Entry) bool { return e.isChild(c) }) {
+			s.Notes.Warn("%s also has an image for %s, which is not in the list: to have it, name the pushed image as a source",
+				Familiar(group[0].Source), FormatPlatform(c.Platform()))
+		}
+	}
 }
 
 // adopt returns what the pending entries of one source become, now that their image was pushed as name,
@@ -201,26 +216,14 @@ type sent struct {
 func (s *sender) push(ctx context.Context, local Local, group []Entry, platform *ocispec.Platform) (sent, error) {
 	name, ok := local.Name.(reference.NamedTagged)
 	whole := platform == nil || len(s.list.pendingOf(local.Name)) == 1
-	own := ok && whole && SameRepository(name, s.list.Name) && !s.taken(name)
-	if !own {
-		var there bool
-		var err error
-		if name, there, err = s.stage(ctx, local, group); err != nil {
-			return sent{}, err
-		}
-		if !there {
-			if err := s.Images.Tag(ctx, local.ID, name); err != nil {
-				return sent{}, fmt.Errorf("tagging it as %s: %w", Familiar(name), err)
-			}
-			defer s.unstage(ctx, name)
-		}
-	}
-	if own {
+	var d digest.Digest
+	var err error
+	if ok && whole && SameRepository(name, s.list.Name) && !s.taken(name) {
 		s.Notes.Note("Pushing %s", Familiar(name))
+		d, err = s.Images.Push(ctx, name, platform)
 	} else {
-		s.Notes.Note("Pushing %s as %s", Familiar(local.Name), Familiar(name))
+		name, d, err = s.pushStaged(ctx, local, group, platform)
 	}
-	d, err := s.Images.Push(ctx, name, platform)
 	if err != nil {
 		return sent{}, err
 	}
@@ -230,6 +233,34 @@ func (s *sender) push(ctx context.Context, local Local, group []Entry, platform 
 	}
 	s.children = append(s.children, Child{name, desc.Digest})
 	return sent{name, desc, raw}, nil
+}
+
+// pushStaged pushes a local image under a staging name. Another push may have hit on the same name and
+// removed it from the daemon: then there is one more try with another.
+func (s *sender) pushStaged(ctx context.Context, local Local, group []Entry, platform *ocispec.Platform) (name reference.NamedTagged, d digest.Digest, err error) {
+	for range 3 {
+		if name, err = s.stage(ctx, local, group); err != nil {
+			return name, "", err
+		}
+		d, err = s.pushAs(ctx, local, name, platform)
+		if err == nil || ctx.Err() != nil {
+			return name, d, err
+		}
+		if there, findErr := s.Images.Find(ctx, name); !errdefs.IsNotFound(findErr) && there.ID == local.ID {
+			return name, "", err
+		}
+	}
+	return name, "", err
+}
+
+// pushAs gives a local image one more name for the time of a push under it.
+func (s *sender) pushAs(ctx context.Context, local Local, name reference.NamedTagged, platform *ocispec.Platform) (digest.Digest, error) {
+	s.Notes.Note("Pushing %s as %s", Familiar(local.Name), Familiar(name))
+	defer s.unstage(ctx, name) // also when the daemon has tagged it, but could not say so
+	if err := s.Images.Tag(ctx, local.ID, name); err != nil {
+		return "", fmt.Errorf("tagging it as %s: %w", Familiar(name), err)
+	}
+	return s.Images.Push(ctx, name, platform)
 }
 
 // pendingOf returns the pending entries of a source.
@@ -248,48 +279,55 @@ func (s *sender) taken(name reference.NamedTagged) bool {
 // maxTag is the longest tag, from https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md.
 const maxTag = 128
 
-// stage returns a name in the target repository that neither daemon nor registry has for another image,
-// and whether the daemon has it for this one: then it is a person's.
-func (s *sender) stage(ctx context.Context, local Local, group []Entry) (name reference.NamedTagged, there bool, err error) {
+// stage returns a name in the target repository that the daemon does not have, and the registry not for
+// another image.
+func (s *sender) stage(ctx context.Context, local Local, group []Entry) (reference.NamedTagged, error) {
 	tag := s.list.Name.(reference.Tagged).Tag()
 	kind := "multi"
 	if len(group) == 1 {
-		p := group[0].Platform()
-		kind = strings.Join(slices.DeleteFunc([]string{p.OS, p.Architecture, p.Variant}, func(s string) bool { return s == "" }), "-")
+		kind = platformTag(group[0].Platform())
 	}
 	for try := 1; try < 100; try++ {
 		suffix := "-" + kind + "-" + short(local.ID)
 		if try > 1 {
 			suffix += fmt.Sprintf("-%d", try)
 		}
-		name, err = reference.WithTag(reference.TrimNamed(s.list.Name), tag[:min(len(tag), maxTag-len(suffix))]+suffix)
+		name, err := reference.WithTag(reference.TrimNamed(s.list.Name), tag[:min(len(tag), maxTag-len(suffix))]+suffix)
 		if err != nil {
-			return nil, false, fmt.Errorf("naming the image for the push: %w", err)
+			return nil, fmt.Errorf("naming the image for the push: %w", err)
 		}
-		free, there, err := s.free(ctx, name, local)
+		free, err := s.free(ctx, name, local)
 		if err != nil || free {
-			return name, there, err
+			return name, err
 		}
 	}
-	return nil, false, Errorf(errdefs.ErrAlreadyExists, "%s has all the tags that its push would use", Familiar(s.list.Name))
+	return nil, Errorf(errdefs.ErrAlreadyExists, "%s has all the tags that its push would use", Familiar(s.list.Name))
 }
 
-// free reports whether name can be used for a local image: nobody has it, or for this very image; and
-// whether the daemon has it.
-func (s *sender) free(ctx context.Context, name reference.NamedTagged, local Local) (free, there bool, err error) {
-	found, err := s.Images.Find(ctx, name)
-	there = err == nil
-	if there && found.ID != local.ID {
-		return false, true, nil
-	}
-	if err != nil && !errdefs.IsNotFound(err) {
-		return false, false, err
+// platformTag returns a platform in the characters and the length of a part of a tag.
+func platformTag(p ocispec.Platform) string {
+	parts := slices.DeleteFunc([]string{p.OS, p.Architecture, p.Variant}, func(s string) bool { return s == "" })
+	tag := strings.Map(func(r rune) rune {
+		if r == '.' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
+			return r
+		}
+		return '-'
+	}, strings.Join(parts, "-"))
+	return tag[:min(len(tag), maxTag/3)]
+}
+
+// free reports whether name can be used for a local image: the daemon does not have it, and the registry
+// has it for this very image or not at all. A registry that does not show what it may not have yet says
+// at the push what is right.
+func (s *sender) free(ctx context.Context, name reference.NamedTagged, local Local) (bool, error) {
+	if _, err := s.Images.Find(ctx, name); !errdefs.IsNotFound(err) {
+		return false, err
 	}
 	desc, raw, err := s.Registry.Fetch(ctx, name)
-	if errdefs.IsNotFound(err) {
-		return true, there, nil
+	if errdefs.IsNotFound(err) || errdefs.IsPermissionDenied(err) {
+		return true, nil
 	}
-	return err == nil && isSame(local, desc, raw), there, err
+	return err == nil && isSame(local, desc, raw), err
 }
 
 // short returns the first 12 characters of a digest's hex part, as docker shows image IDs.

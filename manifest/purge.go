@@ -32,8 +32,8 @@ func PurgeTags(ctx context.Context, a Access, pushed Pushed, tags []reference.Na
 			return fmt.Errorf("reading %s before its tag is removed: %w", Familiar(t.name), err)
 		}
 		err = a.Registry.Untag(ctx, t.name)
-		if errdefs.IsNotImplemented(err) {
-			a.Notes.Warn("the registry cannot remove a tag without its manifest, so the tags of the images stay: %v", err)
+		if errdefs.IsNotImplemented(err) || errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) || errdefs.IsConflict(err) {
+			a.Notes.Warn("the registry does not remove tags, or not for this account, so those of the images stay: %v", err)
 			return nil
 		}
 		if err != nil && !errdefs.IsNotFound(err) {
@@ -55,11 +55,14 @@ type sourceTag struct {
 }
 
 // sourceTags returns the tags in the list's own repository that its entries were made from, less those
-// that the list itself has.
+// that the list itself has. The tag of an index of several images is nobody's to remove, unless push sent it.
 func (l List) sourceTags(own []reference.NamedTagged) []sourceTag {
 	var out []sourceTag
 	for _, e := range l.Entries {
 		for _, ref := range []reference.Named{e.Ref, e.Source} {
+			if ref.String() != e.Ref.String() && e.Index == "" {
+				continue
+			}
 			name, ok := ref.(reference.NamedTagged)
 			if _, digested := ref.(reference.Canonical); !ok || digested || !SameRepository(name, l.Name) {
 				continue

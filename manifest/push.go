@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -27,6 +28,9 @@ type Child struct {
 	Ref    reference.Named
 	Digest digest.Digest
 }
+
+// writePatience bounds the wait for the local store after a push.
+const writePatience = 10 * time.Second
 
 // Push sends list to the repository of its name: what is pending from the daemon, then the children that
 // the repository lacks, then the list itself under its tag and under tags, which lie in the same
@@ -57,10 +61,10 @@ func Push(ctx context.Context, a Access, list List, tags []reference.NamedTagged
 
 // PushLocal is Push for the local list called name. Without purge the digests and bytes that pending
 // entries got are written back; with it the list is removed, unless somebody changed it meanwhile. When
-// there is no such list, the daemon's image of that name is pushed.
+// there is no such list, nor one to be removed, the daemon's image of that name is pushed.
 func PushLocal(ctx context.Context, a Access, name reference.NamedTagged, tags []reference.NamedTagged, purge bool) (Pushed, error) {
 	list, err := a.Lists.Get(name)
-	if errdefs.IsNotFound(err) {
+	if errdefs.IsNotFound(err) && !purge {
 		return pushImage(ctx, a, name, tags, err)
 	}
 	if err != nil {
@@ -74,6 +78,9 @@ func PushLocal(ctx context.Context, a Access, name reference.NamedTagged, tags [
 	if !purge && !slices.ContainsFunc(list.Entries, Entry.IsPending) {
 		return pushed, nil
 	}
+	// The list is pushed: whoever interrupts now must not keep that from being written down.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writePatience)
+	defer cancel()
 	err = a.Lists.Update(ctx, name, func(now List) (List, error) {
 		switch {
 		case !purge:
@@ -99,6 +106,7 @@ func pushImage(ctx context.Context, a Access, name reference.NamedTagged, tags [
 		}
 		return Pushed{}, Errorf(errdefs.ErrNotFound, "%w; nor can it be pushed as a local image: %s", noList, err.Error())
 	}
+	a.Notes.Note("%s is no local list: pushing the image of that name", Familiar(name))
 	d, err := a.Images.Push(ctx, name, nil)
 	if err != nil {
 		return Pushed{}, err
@@ -197,8 +205,13 @@ func (l List) settled(before, after List) List {
 		}
 	}
 	unchanged := map[string]bool{}
+	number := map[string]int{}
+	for _, e := range before.Entries {
+		number[e.Source.String()]++
+	}
 	for _, e := range l.Entries {
 		key := e.Source.String()
+		number[key]--
 		same := slices.ContainsFunc(before.Entries, func(b Entry) bool {
 			return b.Ref.String() == e.Ref.String() && (List{Entries: []Entry{b}}).equal(List{Entries: []Entry{e}})
 		})
@@ -208,7 +221,7 @@ func (l List) settled(before, after List) List {
 		unchanged[key] = same
 	}
 	for key, entries := range settled {
-		if unchanged[key] {
+		if unchanged[key] && number[key] == 0 {
 			l = l.With(entries...)
 		}
 	}

@@ -87,8 +87,9 @@ func (c Choice) keeps(p ocispec.Platform) bool {
 // look returns the entries that the sources stand for, in the order of the sources, which are looked up
 // side by side. What docker manifest would have taken is taken silently; notes hear of anything else. The
 // error is that of the first source that could not be had.
-func look(ctx context.Context, a Access, sources []Source, choice Choice) ([]Entry, error) {
-	l := &looker{Access: a, choice: choice}
+func look(ctx context.Context, a Access, list reference.Named, sources []Source, choice Choice) ([]Entry, error) {
+	l := &looker{Access: a, list: list, choice: choice}
+	sources = once(sources)
 	found := make([]lookup, len(sources))
 	errs := make([]error, len(sources))
 	var group errgroup.Group
@@ -111,9 +112,20 @@ func look(ctx context.Context, a Access, sources []Source, choice Choice) ([]Ent
 	return entries, nil
 }
 
-// looker looks sources up.
+// once returns the sources less those that were named before.
+func once(sources []Source) []Source {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(sources), func(s Source) bool {
+		twice := seen[s.Ref.String()]
+		seen[s.Ref.String()] = true
+		return twice
+	})
+}
+
+// looker looks sources up for a list.
 type looker struct {
 	Access
+	list     reference.Named
 	choice   Choice
 	children atomic.Int64 // of all indexes, against MaxEntries
 }
@@ -199,14 +211,25 @@ func (l *looker) lookBoth(ctx context.Context, ref reference.Named) (lookup, err
 	if err != nil {
 		return u, err
 	}
-	select {
-	case a := <-asked:
-		if a.err == nil && !isSame(a.local, top, raw) {
-			u.warn("%s in the daemon is another image than in the registry, whose image is used; --from daemon uses the daemon's", Familiar(ref))
-		}
-	case <-compared.C:
+	if a := await(asked, compared.C); a.err == nil && !isSame(a.local, top, raw) {
+		u.warn("%s in the daemon is another image than in the registry, whose image is used; --from daemon uses the daemon's", Familiar(ref))
 	}
 	return u, nil
+}
+
+// await returns the answer that is there, or that comes before the time is over.
+func await(asked <-chan answer, over <-chan time.Time) answer {
+	select {
+	case a := <-asked:
+		return a
+	default:
+	}
+	select {
+	case a := <-asked:
+		return a
+	case <-over:
+		return answer{err: errdefs.ErrUnavailable}
+	}
 }
 
 // instead returns what the daemon has in place of what the registry, which answered with err, does not
@@ -253,22 +276,28 @@ func (l *looker) find(ctx context.Context, ref reference.Named, patience time.Du
 }
 
 // isSame reports whether a local image is what the registry has under the same name, whose descriptor
-// and bytes are top and raw.
+// and bytes are top and raw. Where the daemon tells an image's manifests, all that it has must be among the
+// registry's.
 func isSame(local Local, top ocispec.Descriptor, raw []byte) bool {
-	known := append([]digest.Digest{local.ID}, local.RepoDigests...)
-	for _, m := range local.Manifests {
-		if m.Available {
-			known = append(known, m.Descriptor.Digest)
-		}
-	}
-	if slices.Contains(known, top.Digest) {
-		return true
-	}
+	there := []digest.Digest{top.Digest}
 	if config, _, err := ParseImage(raw); err == nil {
-		return config.Digest == local.ID
+		there = append(there, config.Digest)
 	}
 	children, _, _ := ParseIndex(raw)
-	return slices.ContainsFunc(children, func(d ocispec.Descriptor) bool { return slices.Contains(known, d.Digest) })
+	for _, d := range children {
+		there = append(there, d.Digest)
+	}
+	var here []digest.Digest
+	for _, m := range local.Manifests {
+		if m.Available && m.Subject == "" {
+			here = append(here, m.Descriptor.Digest)
+		}
+	}
+	absent := func(d digest.Digest) bool { return !slices.Contains(there, d) }
+	if len(here) > 0 {
+		return !slices.ContainsFunc(here, absent)
+	}
+	return slices.Contains(there, local.ID) || slices.ContainsFunc(local.RepoDigests, func(d digest.Digest) bool { return !absent(d) })
 }
 
 // fetch returns what ref stands for in its registry.
@@ -284,6 +313,9 @@ func (l *looker) fetch(ctx context.Context, ref reference.Named) (lookup, error)
 // platforms and attestations for an index.
 func (l *looker) expand(ctx context.Context, ref reference.Named, top ocispec.Descriptor, raw []byte) (lookup, error) {
 	var u lookup
+	if !sameRegistry(ref, l.list) {
+		u.note("%s is in the registry %s: push will copy it", Familiar(ref), reference.Domain(ref))
+	}
 	if !IsIndex(top.MediaType) {
 		e, err := readImage(ctx, l.Registry, ref, top, raw)
 		if err != nil {
@@ -300,16 +332,19 @@ func (l *looker) expand(ctx context.Context, ref reference.Named, top ocispec.De
 	if err != nil {
 		return u, err
 	}
-	u.remarks = said
-	images, attestations := l.pick(children)
+	u.remarks = append(u.remarks, said...)
+	images, attestations, alone := l.pick(children)
 	if len(images) == 0 {
 		u.warn("%s has no image that is asked for: left out", Familiar(ref))
 		return u, nil
 	}
 	u.note("%s is an index: taking %s", Familiar(ref), describe(images, attestations))
 	for _, e := range append(images, attestations...) {
-		e.Source, e.Index = ref, top.Digest
-		if len(images) == 1 && e.Subject() == "" {
+		e.Source = ref
+		if alone {
+			e.Index = top.Digest
+		}
+		if alone && e.Subject() == "" {
 			e.Ref = ref
 		}
 		u.entries = append(u.entries, e)
@@ -317,11 +352,17 @@ func (l *looker) expand(ctx context.Context, ref reference.Named, top ocispec.De
 	return u, nil
 }
 
-// pick returns the images among an index's children that are asked for, and their attestations.
-func (l *looker) pick(children []Entry) (images, attestations []Entry) {
+// pick returns the images among an index's children that are asked for, their attestations, and whether
+// the index has one image alone.
+func (l *looker) pick(children []Entry) (images, attestations []Entry, alone bool) {
 	kept := map[digest.Digest]bool{}
+	all := 0
 	for _, e := range children {
-		if e.Subject() == "" && l.choice.keeps(e.Platform()) {
+		if e.Subject() != "" {
+			continue
+		}
+		all++
+		if l.choice.keeps(e.Platform()) {
 			images = append(images, e)
 			kept[e.Descriptor.Digest] = true
 		}
@@ -331,7 +372,7 @@ func (l *looker) pick(children []Entry) (images, attestations []Entry) {
 			attestations = append(attestations, e)
 		}
 	}
-	return images, attestations
+	return images, attestations, all == 1
 }
 
 // describe names the platforms of images and counts the attestations.
@@ -404,6 +445,7 @@ func (l *looker) index(ctx context.Context, ref reference.Named, raw []byte, dep
 			continue
 		}
 		if l.unwanted(d) {
+			nested[i] = []Entry{{Descriptor: d}}
 			continue
 		}
 		group.Go(func() (err error) {
@@ -433,6 +475,9 @@ func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descr
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading a child of the index %s: %w", Familiar(ref), err)
 	}
+	if d.Size != got.Size {
+		return nil, nil, Errorf(errdefs.ErrDataLoss, "the index %s says that %s has %d bytes, but it has %d", Familiar(ref), d.Digest, d.Size, got.Size)
+	}
 	if IsIndex(got.MediaType) {
 		return l.index(ctx, at, raw, depth+1)
 	}
@@ -452,7 +497,8 @@ func (l *looker) local(ref reference.Named, local Local) (lookup, error) {
 		return Entry{
 			Ref: at, Source: ref,
 			Descriptor: ocispec.Descriptor{Platform: &p},
-			Pending:    &Pending{ID: local.ID, Manifest: m, Platform: p, Strip: l.choice.Strip},
+			Pending: &Pending{ID: local.ID, Manifest: m, Platform: p, Strip: l.choice.Strip,
+				Attested: !l.choice.Strip && complete(local) && isAttested(local, m)},
 		}
 	}
 	images, missing := l.present(local)
@@ -469,9 +515,7 @@ func (l *looker) local(ref reference.Named, local Local) (lookup, error) {
 		u.entries = []Entry{pending(ref, *images[0].Platform, images[0].Digest)}
 	default:
 		for _, d := range images {
-			e := pending(atDigest(ref, d.Digest), *d.Platform, d.Digest)
-			e.Index = local.ID
-			u.entries = append(u.entries, e)
+			u.entries = append(u.entries, pending(atDigest(ref, d.Digest), *d.Platform, d.Digest))
 		}
 	}
 	u.note("%s is in the daemon: push will send %s", Familiar(ref), describe(u.entries, nil))
@@ -479,6 +523,11 @@ func (l *looker) local(ref reference.Named, local Local) (lookup, error) {
 		u.warn("the daemon does not have the content of %s for %s: left out", Familiar(ref), joinAnd(missing))
 	}
 	return u, nil
+}
+
+// isAttested reports whether a local image has attestations of the manifest with digest m.
+func isAttested(local Local, m digest.Digest) bool {
+	return m != "" && slices.ContainsFunc(local.Manifests, func(other LocalManifest) bool { return other.Subject == m })
 }
 
 // present returns the image manifests of local that are asked for and whose content is there, and the
