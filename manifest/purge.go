@@ -32,8 +32,12 @@ func PurgeTags(ctx context.Context, a Access, pushed Pushed, tags []reference.Na
 			return fmt.Errorf("reading %s before its tag is removed: %w", Familiar(t.name), err)
 		}
 		err = a.Registry.Untag(ctx, t.name)
-		if errdefs.IsNotImplemented(err) || errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) || errdefs.IsConflict(err) {
-			a.Notes.Warn("the registry does not remove tags, or not for this account, so those of the images stay: %v", err)
+		switch {
+		case errdefs.IsNotImplemented(err), errdefs.IsConflict(err):
+			a.Notes.Warn("the registry cannot remove a tag without its manifest, so the tags of the images stay: %v", err)
+			return nil
+		case errdefs.IsUnauthorized(err), errdefs.IsPermissionDenied(err):
+			a.Notes.Warn("this account may not remove tags, so those of the images stay: %v", err)
 			return nil
 		}
 		if err != nil && !errdefs.IsNotFound(err) {
