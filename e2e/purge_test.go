@@ -94,7 +94,7 @@ func TestPurgeTagsRemovesStagingTagsAndIndexTags(t *testing.T) {
 		s.multiarch("create", "--amend", "--platform", "linux/386", s.list, several)
 		s.multiarch("push", "--purge=tags", s.list)
 		s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8", "attestation", "linux/386", "attestation"),
-			append([]images.Manifest{a, d}, b.Children...)...)
+			a, b.Children[0], b.Children[1], d, release.Children[3])
 		if tags := slices.Sorted(maps.Keys(harness.Tags(s.T, s.registry, s.repo))); !slices.Equal(tags, []string{"1", "release"}) {
 			s.Errorf("tags in the registry: %v", tags)
 		}
