@@ -47,7 +47,7 @@ func (r *refusal) Registry() string { return r.registry }
 
 // loginWords are in what daemons of either store say when a registry wants a login. They send words alone,
 // no code.
-var loginWords = []string{"no basic auth credentials", "authentication required", "unauthorized", "authorization failed", "access to the resource is denied"}
+var loginWords = []string{"no basic auth credentials", "authentication required", "unauthorized", "401 Unauthorized", "authorization failed", "access to the resource is denied"}
 
 // Unwrap returns errdefs.ErrUnauthenticated when the registry wants a login.
 func (r *refusal) Unwrap() error {
