@@ -179,7 +179,11 @@ func (l List) selectOne(selector string) (int, error) {
 	var names []string
 	for _, i := range found {
 		e := l.Entries[i]
-		names = append(names, fmt.Sprintf("%s (%s)", Familiar(e.Ref), FormatPlatform(e.Platform())))
+		name := e.Descriptor.Digest.String()
+		if e.IsPending() {
+			name = Familiar(e.Ref)
+		}
+		names = append(names, fmt.Sprintf("%s (%s)", name, FormatPlatform(e.Platform())))
 	}
 	return -1, Errorf(errdefs.ErrInvalidArgument, "%s has several entries in %s: name one of %s", selector, Familiar(l.Name), joinAnd(names))
 }
