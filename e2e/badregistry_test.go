@@ -154,3 +154,24 @@ func TestRegistryRefusesList(t *testing.T) {
 	s.multiarch("create", list, host+"/"+s.repo+":amd64", s.name("arm64"))
 	s.refused([]string{list, "403", "list is read-only", "docker login " + host}, "push", "--purge=tags", list)
 }
+
+// An index that lies about a child's size is refused, and nothing of it is kept.
+func TestIndexWithWrongSizes(t *testing.T) {
+	for name, change := range map[string]int64{"smaller": -1, "larger": 1, "none": -1 << 20} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, harness.V3)
+			child := s.put(s.repo, "child", images.Spec{Platform: amd64})
+			child.Descriptor.Size = max(0, child.Descriptor.Size+change)
+			lying := harness.Put(t, s.registry, s.repo, "lying", images.Index(images.Docker, child))
+			there := s.put(s.repo, "there", images.Spec{Platform: arm64})
+			s.multiarch("create", s.list, s.name("there"))
+			words := []string{lying, child.Digest().String(), fmt.Sprint(len(child.Raw))}
+			s.refused(words, "create", s.name("2"), s.name("there"), lying)
+			s.refused(words, "create", "--amend", s.list, lying)
+			s.refused(words, "create", "--push", s.list, s.name("there"), lying)
+			s.multiarch("push", s.list)
+			s.holdsImages(s.holds("1", "linux/arm64/v8"), there)
+		})
+	}
+}

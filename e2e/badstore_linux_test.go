@@ -93,3 +93,36 @@ ls -A "$DOCKER_CONFIG/manifests" >&2
 	}
 	s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
 }
+
+// A push whose list cannot be changed afterwards has pushed: the digest is told, on
+// stdout and in the file, and the exit code says that something is left to do.
+func TestPushIntoReadOnlyStore(t *testing.T) {
+	for _, flag := range []string{"--purge=false", "--purge", "--purge=tags"} {
+		t.Run(strings.Trim(flag, "-"), func(t *testing.T) {
+			onEachStore(t, func(s *scene) {
+				a := s.load(s.plain("a"), amd64)
+				s.multiarch("create", s.list, s.plain("a"))
+				unchanged, local := s.store(), s.daemonTags()
+				stdout, stderr := s.mounted(strings.NewReplacer("LIST", s.list, "PURGE", flag).Replace(`
+mount --bind "$DOCKER_CONFIG" "$DOCKER_CONFIG"
+mount -o remount,bind,ro "$DOCKER_CONFIG"
+docker multiarch push PURGE --digest-file digest LIST || echo "code $?" >&2
+`))
+				s.pushedLast(stdout, "1")
+				says(s.T, stderr, "code 1\n", s.list+" is pushed", s.digestOf("1"), "read-only file system")
+				digest, err := os.ReadFile(filepath.Join(s.Dir, "digest"))
+				if err != nil || string(digest) != s.digestOf("1") {
+					s.Errorf("digest file: %q %v", digest, err)
+				}
+				s.holdsImages(s.holds("1", "linux/amd64"), a)
+				if now := s.store(); !maps.Equal(now, unchanged) {
+					s.Errorf("local store: %v", now)
+				}
+				if tags := harness.Tags(s.T, s.registry, s.repo); len(tags) != 2 {
+					s.Errorf("tags in the registry: %v", tags)
+				}
+				s.sameDaemonTags(local)
+			})
+		})
+	}
+}

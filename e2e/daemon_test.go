@@ -132,6 +132,7 @@ func TestPushOfLocalImage(t *testing.T) {
 		image := s.load(s.list, arm64)
 		before := s.daemonTags()
 		r := s.multiarch("push", "-t", "latest", "--tag", s.name("stable"), s.list)
+		says(s.T, r.Stderr, s.list+" is no local list: pushing the image")
 		s.pushedLast(r.Stdout, "1")
 		tags := harness.Tags(s.T, s.registry, s.repo)
 		if len(tags) != 3 || tags["latest"] != tags["1"] || tags["stable"] != tags["1"] {
@@ -140,6 +141,18 @@ func TestPushOfLocalImage(t *testing.T) {
 		harness.Sound(s.T, s.registry, s.repo, "latest")
 		s.sameDaemonTags(before)
 		s.holdsImages(ocispec.Index{Manifests: []ocispec.Descriptor{{Digest: harness.Get(s.T, s.registry, s.repo, "1").Digest}}}, image)
+	})
+}
+
+// With --purge there has to be a list: a script that runs twice would replace it by
+// an image.
+func TestPurgeDoesNotPushLocalImage(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.put(s.repo, "1", images.Spec{Platform: amd64})
+		s.load(s.list, arm64)
+		for _, flag := range []string{"-p", "--purge", "--purge=tags"} {
+			s.refused([]string{"No such manifest", s.list}, "push", flag, s.list)
+		}
 	})
 }
 
@@ -195,4 +208,25 @@ func TestDryRunChangesNothing(t *testing.T) {
 		dry("create", "--amend", "--dry-run", s.list, near)
 		dry("create", "--replace", "--dry-run", s.list, near)
 	})
+}
+
+// A list that push refuses is refused by its dry run; the digest that a dry run
+// tells is the one that push gives.
+func TestDryRunTellsWhatPushDoes(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, harness.V3)
+	s.put(s.repo, "arm64", images.Spec{Platform: arm64})
+	s.put(s.repo, "none", images.Spec{Platform: ocispec.Platform{}})
+	s.multiarch("create", s.list, s.name("arm64"), s.name("none"))
+	for _, args := range [][]string{{"push", "--dry-run"}, {"push", "-q", "--dry-run"}, {"push"}} {
+		s.refused([]string{s.name("none"), "OS and Architecture", "annotate"}, append(args, s.list)...)
+	}
+	s.refused([]string{s.name("none"), "OS and Architecture"}, "create", "--push", "--dry-run", s.name("2"), s.name("none"))
+	s.multiarch("annotate", s.list, s.name("none"), "--os", "linux", "--arch", "s390x")
+	unchanged := s.unchanged()
+	dry := s.multiarch("push", "-q", "--dry-run", s.list)
+	unchanged()
+	if pushed := s.multiarch("push", "-q", s.list); dry.Stdout != pushed.Stdout {
+		t.Errorf("dry run: %q, push: %q", dry.Stdout, pushed.Stdout)
+	}
 }

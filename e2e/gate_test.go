@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"context"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -14,7 +16,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// gate stands in front of a registry, under a host name of its own, and holds back
+// gate stands in front of a server, under a host name of its own, and holds back
 // the requests that stop names until it is opened.
 type gate struct {
 	Host    string
@@ -26,24 +28,64 @@ type gate struct {
 func newGate(t testing.TB, r *servers.Registry, stop func(*http.Request) bool) *gate {
 	t.Helper()
 	proxy := newProxy(t, r)
-	opened := make(chan struct{})
-	g := &gate{arrived: make(chan struct{}), open: sync.OnceFunc(func() { close(opened) })}
-	arrive := sync.OnceFunc(func() { close(g.arrived) })
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if stop(r) {
-			arrive()
-			select {
-			case <-opened:
-			case <-r.Context().Done():
-				return
-			}
+	g, pass := closedGate(t)
+	g.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if stop(r) && pass(r.Context()) != nil {
+			return
 		}
 		proxy.ServeHTTP(w, r)
 	}))
+	return g
+}
+
+// newDaemonGate makes a gate in front of a daemon that holds back the answers to
+// the requests that stop selects: the daemon has begun or done what it was asked.
+func newDaemonGate(t testing.TB, d *servers.Daemon, stop func(*http.Request) bool) *gate {
+	t.Helper()
+	g, pass := closedGate(t)
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(d.Host, "unix://"))
+	}
+	transport := &http.Transport{DialContext: dial}
+	t.Cleanup(transport.CloseIdleConnections)
+	g.serve(t, &httputil.ReverseProxy{
+		Rewrite:       func(p *httputil.ProxyRequest) { p.SetURL(&url.URL{Scheme: "http", Host: "docker"}) },
+		Transport:     transport,
+		FlushInterval: -1,
+		ErrorLog:      silence,
+		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) {},
+		ModifyResponse: func(rsp *http.Response) error {
+			if stop(rsp.Request) {
+				return pass(rsp.Request.Context())
+			}
+			return nil
+		},
+	})
+	return g
+}
+
+// closedGate is a gate in front of nothing yet, and the wait for its opening, which
+// fails when the one who asked goes away.
+func closedGate(t testing.TB) (g *gate, pass func(context.Context) error) {
+	opened := make(chan struct{})
+	g = &gate{arrived: make(chan struct{}), open: sync.OnceFunc(func() { close(opened) })}
+	arrive := sync.OnceFunc(func() { close(g.arrived) })
+	return g, func(ctx context.Context) error {
+		arrive()
+		select {
+		case <-opened:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (g *gate) serve(t testing.TB, h http.Handler) {
+	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	t.Cleanup(g.open)
 	g.Host = strings.TrimPrefix(server.URL, "http://")
-	return g
 }
 
 // silence is for servers whose clients go away: that is what tests are about.

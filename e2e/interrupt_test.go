@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -137,6 +138,47 @@ func TestInterruptDuringPush(t *testing.T) {
 					s.multiarch("push", s.list)
 					s.holds("1", "linux/amd64", "linux/arm64/v8")
 				}
+			})
+		}
+	}
+}
+
+// Ctrl-C while the daemon gives an image its staging name, or begins to push it:
+// the name does not stay, also when the daemon could not say that it had made it.
+func TestInterruptWhileDaemonTagsOrPushes(t *testing.T) {
+	for name, interrupt := range receivers {
+		for _, stage := range []string{"tag", "push"} {
+			t.Run(name+"/"+stage, func(t *testing.T) {
+				onEachStore(t, func(s *scene) {
+					there := s.put(s.repo, "1", images.Spec{Platform: arm64})
+					s.load(s.plain("local"), amd64)
+					s.multiarch("create", s.list, s.plain("local"))
+					store, local := s.store(), s.daemonTags()
+					g := newDaemonGate(s.T, s.daemon, func(r *http.Request) bool {
+						return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/"+stage)
+					})
+					s.Set("DOCKER_HOST", "tcp://"+g.Host)
+					r := s.start("push", s.list)
+					s.await(g)
+					if len(s.daemonTags()) != len(local)+1 {
+						s.Errorf("no staging name: %v", s.daemonTags())
+					}
+					if err := interrupt(r.cmd); err != nil {
+						s.Fatal(err)
+					}
+					r.ends(130)
+					s.sameDaemonTags(local)
+					if now := s.store(); !maps.Equal(now, store) {
+						s.Errorf("the local list changed: %v", now)
+					}
+					if now := s.digestOf("1"); now != there.Digest().String() {
+						s.Errorf("the tag moved to %s", now)
+					}
+					g.open()
+					s.multiarch("push", s.list)
+					s.holds("1", "linux/amd64")
+					s.sameDaemonTags(local)
+				})
 			})
 		}
 	}

@@ -65,3 +65,24 @@ func TestLoginIsAskedFor(t *testing.T) {
 		}
 	})
 }
+
+// An image that is named in the repository that asks for a login is taken from the
+// daemon, and its push says who has to be logged in to.
+func TestLoginIsAskedForByTheDaemonsPush(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.registry = harness.NewRegistry(s.T, harness.RegistryOptions{User: loginUser, Password: loginSecret})
+		s.list = s.registry.Host + "/" + s.repo + ":1"
+		s.load(s.name("amd64"), amd64)
+		r := s.multiarch("create", s.list, s.name("amd64"))
+		says(s.T, r.Stderr, "WARNING", "refused to show "+s.name("amd64"))
+		words := []string{s.name("amd64"), "docker login " + s.registry.Host}
+		s.refused(words, "push", s.list)
+		s.refused(words, "push", "--purge=tags", s.list)
+		s.refused(words, "create", "--push", s.name("2"), s.name("amd64"))
+		s.Login(s.T, s.registry.Host, loginUser, "wrong-"+loginSecret)
+		saysNot(s.T, s.refused(words, "push", s.list).Stderr, loginSecret)
+		s.Login(s.T, s.registry.Host, loginUser, loginSecret)
+		s.multiarch("push", s.list)
+		s.holds("1", "linux/amd64")
+	})
+}

@@ -247,3 +247,35 @@ func (s *scene) digestOf(tag string) string {
 	s.Helper()
 	return harness.Get(s.T, s.registry, s.repo, tag).Digest.String()
 }
+
+// Three pushes of the same images to one list at once: each gets through, and none
+// takes a staging name away from another for good.
+func TestProcessesPushTheSameImages(t *testing.T) {
+	for name, command := range map[string]func(s *scene) []string{
+		"push":   func(s *scene) []string { return []string{"push", s.list} },
+		"create": func(s *scene) []string { return []string{"create", "--push", s.list, s.plain("a"), s.plain("b")} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEachStore(t, func(s *scene) {
+				for round := range 3 {
+					a, b := s.load(s.plain("a"), amd64, fmt.Sprint(round)), s.load(s.plain("b"), arm64, fmt.Sprint(round))
+					before := s.daemonTags()
+					s.multiarch("create", "--replace", s.list, s.plain("a"), s.plain("b"))
+					jobs := []*job{{args: command(s)}, {args: command(s)}, {args: command(s)}}
+					s.together(jobs)
+					for _, j := range jobs {
+						if j.code != 0 {
+							s.Errorf("%v: exit code %d\n%s", j.args, j.code, j.text)
+						}
+						saysNot(s.T, j.text, "WARNING")
+					}
+					s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
+					s.sameDaemonTags(before)
+					if name == "push" {
+						s.nothingPending()
+					}
+				}
+			})
+		})
+	}
+}

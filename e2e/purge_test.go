@@ -2,9 +2,14 @@ package e2e
 
 import (
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
@@ -104,6 +109,72 @@ func TestPurgeTagsRemovesStagingTagsAndIndexTags(t *testing.T) {
 			s.Errorf("local store: %v", files)
 		}
 	})
+}
+
+// Whatever was taken of it, and whether its attestations were: the tag of an index
+// of one image goes, and that of an index of several stays.
+func TestPurgeTagsOfIndexes(t *testing.T) {
+	for name, flags := range map[string][]string{
+		"all": {}, "some": {"--platform", "linux/arm64,linux/386"}, "strip": {"--attestations", "strip"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, harness.V3)
+			oci := func(p ocispec.Platform) images.Manifest {
+				return images.Image(images.Spec{Seed: s.repo, Platform: p, Format: images.OCI})
+			}
+			one, several := images.Attested(oci(i386)), images.Attested(oci(arm64), oci(riscv64))
+			create := append([]string{"create"}, flags...)
+			s.multiarch(append(create, s.list, harness.Put(t, s.registry, s.repo, "one", one), harness.Put(t, s.registry, s.repo, "several", several))...)
+			r := s.multiarch("push", "--purge=tags", s.list)
+			says(t, r.Stderr, "Untagged "+s.name("one"))
+			saysNot(t, r.Stderr, "WARNING", "Untagged "+s.name("several"))
+			if tags := harness.Tags(t, s.registry, s.repo); len(tags) != 2 || tags["several"] != several.Digest().String() {
+				t.Errorf("tags in the registry: %v", tags)
+			}
+			for _, there := range []string{"1", "several", one.Digest().String()} {
+				harness.Sound(t, s.registry, s.repo, there)
+			}
+		})
+	}
+}
+
+// A registry that does not remove tags, or not for this account, is a warning: the
+// list is pushed, and the tags stay.
+func TestPurgeTagsThatTheRegistryRefuses(t *testing.T) {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden,
+		http.StatusMethodNotAllowed, http.StatusConflict, http.StatusNotImplemented} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, harness.V3)
+			proxy := newProxy(t, s.registry)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodDelete {
+					answer{status: status, body: refusal("DENIED", "no deletes here")}.ServeHTTP(w, r)
+					return
+				}
+				proxy.ServeHTTP(w, r)
+			}))
+			t.Cleanup(server.Close)
+			at := strings.TrimPrefix(server.URL, "http://") + "/" + s.repo + ":"
+			a := s.put(s.repo, "amd64", images.Spec{Platform: amd64})
+			b := s.put(s.repo, "arm64", images.Spec{Platform: arm64})
+			s.multiarch("create", at+"1", at+"amd64", at+"arm64")
+			r := s.multiarch("push", "--purge=tags", at+"1")
+			s.pushedLast(r.Stdout, "1")
+			if n := strings.Count(r.Stderr, "WARNING"); n != 1 || !strings.Contains(r.Stderr, strconv.Itoa(status)) {
+				t.Errorf("%d warnings:\n%s", n, r.Stderr)
+			}
+			saysNot(t, r.Stderr, "Untagged")
+			s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
+			if tags := harness.Tags(t, s.registry, s.repo); len(tags) != 3 {
+				t.Errorf("tags in the registry: %v", tags)
+			}
+			if files := s.store(); len(files) > 0 {
+				t.Errorf("local store: %v", files)
+			}
+		})
+	}
 }
 
 // A list that somebody changes while it is pushed is not removed.

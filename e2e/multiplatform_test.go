@@ -1,0 +1,110 @@
+package e2e
+
+import (
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+)
+
+// newIndexScene is a scene whose daemon keeps indexes.
+func newIndexScene(t *testing.T) *scene {
+	t.Parallel()
+	s := newScene(t, harness.V3)
+	s.useDaemon(harness.Daemon(t, harness.Containerd))
+	return s
+}
+
+// oci makes an OCI image; another version of a platform is another image.
+func (s *scene) oci(p ocispec.Platform, version string) images.Manifest {
+	return images.Image(images.Spec{Seed: s.repo + version, Platform: p, Format: images.OCI})
+}
+
+// loadIndex gives the daemon an index with the children that keep accepts (nil: all).
+func (s *scene) loadIndex(name string, index images.Manifest, keep func(images.Manifest) bool) {
+	s.Helper()
+	harness.LoadOCI(s.T, s.daemon, name, index, keep)
+}
+
+// A local image of several platforms is another one than the registry's when one
+// platform of it was built again; it is the same when the daemon has a part of it.
+func TestCreateTellsOfRebuiltPlatform(t *testing.T) {
+	s := newIndexScene(t)
+	a, b := s.oci(amd64, "1"), s.oci(arm64, "1")
+	rebuilt := s.oci(arm64, "2")
+	name := harness.Put(t, s.registry, s.repo, "multi", images.Attested(a, b))
+	create := []string{"create", "--replace", s.list, name}
+
+	s.loadIndex(name, images.Attested(a, b), nil)
+	saysNot(t, s.multiarch(create...).Stderr, "WARNING")
+	s.docker("rmi", name)
+	s.loadIndex(name, images.Attested(a, b), func(m images.Manifest) bool { return m.Digest() == b.Digest() })
+	saysNot(t, s.multiarch(create...).Stderr, "WARNING")
+
+	s.docker("rmi", name)
+	s.loadIndex(name, images.Attested(a, rebuilt), nil)
+	says(t, s.multiarch(create...).Stderr, "WARNING", name, "--from daemon")
+	s.multiarch("push", s.list)
+	if index := s.holds("1", "linux/amd64", "linux/arm64/v8", "attestation", "attestation"); index.Manifests[1].Digest != b.Digest() {
+		t.Errorf("the registry's image was not used: %s", index.Manifests[1].Digest)
+	}
+	s.multiarch("create", "--replace", "--from", "daemon", s.list, name)
+	s.multiarch("push", s.list)
+	if index := s.holds("1", "linux/amd64", "linux/arm64/v8", "attestation", "attestation"); index.Manifests[1].Digest != rebuilt.Digest() {
+		t.Errorf("the daemon's image was not used: %s", index.Manifests[1].Digest)
+	}
+}
+
+// A source of several platforms stays one source after its push: annotate needs to
+// know which of its images is meant, and drop takes all of them.
+func TestSourceOfSeveralPlatformsAfterPush(t *testing.T) {
+	for place, name := range map[string]func(s *scene) string{
+		"plain": func(s *scene) string { return s.plain("multi") }, "target": func(s *scene) string { return s.name("multi") },
+	} {
+		t.Run(place, func(t *testing.T) {
+			s := newIndexScene(t)
+			source := name(s)
+			a, b := s.oci(amd64, ""), s.oci(arm64, "")
+			loaded := source
+			if place == "plain" {
+				loaded = "docker.io/library/" + source
+			}
+			s.loadIndex(loaded, images.Attested(a, b), nil)
+			other := s.put(s.repo, "riscv64", images.Spec{Platform: riscv64})
+			s.multiarch("create", s.list, source, s.name("riscv64"))
+			digests := []string{a.Digest().String(), b.Digest().String()}
+			s.refused(digests, "annotate", s.list, source, "--variant", "v9")
+			s.multiarch("push", s.list)
+			s.refused(digests, "annotate", s.list, source, "--variant", "v9")
+			s.multiarch("annotate", s.list, digests[0], "--variant", "v2")
+			s.multiarch("annotate", s.list, digests[1], "--variant", "v9")
+			s.multiarch("push", s.list)
+			s.holds("1", "linux/amd64/v2", "linux/arm64/v9", "attestation", "attestation", "linux/riscv64")
+			s.multiarch("drop", s.list, source)
+			s.multiarch("push", s.list)
+			s.holdsImages(s.holds("1", "linux/riscv64"), other)
+		})
+	}
+}
+
+// A Docker list has no place for attestations: that is said before anything is
+// pushed.
+func TestDockerListOfAttestedLocalImage(t *testing.T) {
+	s := newIndexScene(t)
+	for tag, index := range map[string]images.Manifest{
+		"one": images.Attested(s.oci(amd64, "")), "two": images.Attested(s.oci(amd64, ""), s.oci(arm64, "")),
+	} {
+		s.loadIndex(s.name(tag), index, nil)
+		words := []string{s.name(tag), "docker", "attestation"}
+		s.refused(words, "create", "--type", "docker", s.list, s.name(tag))
+		s.refused(words, "create", "--push", "--type", "docker", s.list, s.name(tag))
+		s.refused(words, "create", "--push", "--dry-run", "--type", "docker", s.list, s.name(tag))
+	}
+	s.multiarch("create", "--push", "--type", "docker", "--attestations", "strip", s.list, s.name("two"))
+	s.holds("1", "linux/amd64", "linux/arm64/v8")
+	if m := harness.Get(t, s.registry, s.repo, "1"); m.MediaType != images.DockerList {
+		t.Errorf("media type %s", m.MediaType)
+	}
+}
