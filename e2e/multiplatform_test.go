@@ -89,6 +89,24 @@ func TestSourceOfSeveralPlatformsAfterPush(t *testing.T) {
 	}
 }
 
+// The staging tag of a whole index is one that push made, so it goes with
+// --purge=tags; the same index under a name that somebody pushed stays.
+func TestPurgeTagsOfLocalIndex(t *testing.T) {
+	s := newIndexScene(t)
+	index := images.Attested(s.oci(amd64, ""), s.oci(arm64, ""))
+	s.loadIndex("docker.io/library/"+s.plain("multi"), index, nil)
+	harness.Put(t, s.registry, s.repo, "theirs", index)
+	before := s.daemonTags()
+	s.multiarch("create", s.list, s.plain("multi"))
+	r := s.multiarch("push", "--purge=tags", s.list)
+	says(t, r.Stderr, "Untagged "+s.name("1-multi-"))
+	s.holds("1", "linux/amd64", "linux/arm64/v8", "attestation", "attestation")
+	if tags := harness.Tags(t, s.registry, s.repo); len(tags) != 2 || tags["theirs"] != index.Digest().String() {
+		t.Errorf("tags in the registry: %v", tags)
+	}
+	s.sameDaemonTags(before)
+}
+
 // A Docker list has no place for attestations: that is said before anything is
 // pushed.
 func TestDockerListOfAttestedLocalImage(t *testing.T) {

@@ -150,7 +150,8 @@ func TestPurgeTagsThatTheRegistryRefuses(t *testing.T) {
 			proxy := newProxy(t, s.registry)
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodDelete {
-					answer{status: status, body: refusal("DENIED", "no deletes here")}.ServeHTTP(w, r)
+					challenge := map[string]string{"WWW-Authenticate": `Basic realm="r"`}
+					answer{status: status, header: challenge, body: refusal("DENIED", "no deletes here")}.ServeHTTP(w, r)
 					return
 				}
 				proxy.ServeHTTP(w, r)
