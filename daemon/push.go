@@ -21,7 +21,7 @@ import (
 // that the daemon says name has in the registry then: of an index of which only one platform is there,
 // the daemon pushes that platform's manifest. The error is errdefs.ErrNotImplemented when the daemon
 // cannot push one platform (before API 1.46), errdefs.ErrFailedPrecondition when it lacks content of the
-// image, errdefs.ErrUnavailable when it cannot be reached or its connection breaks.
+// image, errdefs.ErrNotFound when it does not have name (any more), errdefs.ErrUnavailable when it cannot be reached or its connection breaks.
 func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform) (digest.Digest, error) {
 	what := "pushing " + manifest.Familiar(name)
 	api, err := d.client(ctx)

@@ -129,6 +129,8 @@ func TestPushErrors(t *testing.T) {
 		{"error", "1.51", refers + `{"errorDetail":{"message":"denied: no\u001b[31m\naccess"},"error":"denied"}`, `pushing h.example/x:1: denied: no\x1b[31m access`, nil},
 		{"login", "1.51", refers + `{"errorDetail":{"message":"no basic auth credentials"}}`, "pushing h.example/x:1: no basic auth credentials", errdefs.ErrUnauthenticated},
 		{"login, met by a blob", "1.51", refers + `{"errorDetail":{"message":"unknown: unexpected status from HEAD request to http://h.example/v2/x/blobs/b: 401 Unauthorized"}}`, "b: 401 Unauthorized", errdefs.ErrUnauthenticated},
+		{"no such name", "1.51", refers + `{"errorDetail":{"message":"tag does not exist: h.example/x:1"}}`, "tag does not exist", errdefs.ErrNotFound},
+		{"no such name, graph-driver store", "1.41", refers + `{"errorDetail":{"message":"An image does not exist locally with the tag: h.example/x"}}`, "does not exist locally", errdefs.ErrNotFound},
 		{"error in the old form", "1.24", refers + `{"error":"denied"}`, "pushing h.example/x:1: denied", nil},
 		{"error without words", "1.51", `{"errorDetail":{"code":7}}`, "push failed", nil},
 		{"error after a digest", "1.51", aux(digestB) + `{"error":"denied"}`, "denied", nil},

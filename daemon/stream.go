@@ -49,10 +49,18 @@ func (r *refusal) Registry() string { return r.registry }
 // no code.
 var loginWords = []string{"no basic auth credentials", "authentication required", "unauthorized", "401 Unauthorized", "authorization failed", "access to the resource is denied"}
 
-// Unwrap returns errdefs.ErrUnauthenticated when the registry wants a login.
+// goneWords are in what they say when the name to push is not there (any more).
+var goneWords = []string{"tag does not exist", "An image does not exist locally with the tag"}
+
+// Unwrap returns errdefs.ErrUnauthenticated when the registry wants a login, and errdefs.ErrNotFound when
+// the daemon does not have the name.
 func (r *refusal) Unwrap() error {
-	if slices.ContainsFunc(loginWords, func(w string) bool { return strings.Contains(r.text, w) }) {
+	said := func(word string) bool { return strings.Contains(r.text, word) }
+	switch {
+	case slices.ContainsFunc(loginWords, said):
 		return errdefs.ErrUnauthenticated
+	case slices.ContainsFunc(goneWords, said):
+		return errdefs.ErrNotFound
 	}
 	return nil
 }

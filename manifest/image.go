@@ -46,6 +46,6 @@ type Images interface {
 	Untag(ctx context.Context, name reference.NamedTagged) error
 	// Push sends the image called name to the registry in its name, all of it or, where platform is not
 	// nil, the manifest of that platform alone. It returns the digest that name has in the registry
-	// then.
+	// then; an errdefs.ErrNotFound error when the daemon does not have name (any more).
 	Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform) (digest.Digest, error)
 }

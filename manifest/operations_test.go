@@ -681,7 +681,7 @@ func TestPushStagedOnceMore(t *testing.T) {
 	}
 	w.daemon.pushed = func() {
 		w.daemon.pushed = nil
-		w.registry.errs["push"] = errors.New("tag does not exist")
+		w.registry.errs["push"] = Errorf(errdefs.ErrNotFound, "tag does not exist")
 		delete(w.daemon.images, staging)
 	}
 	w.daemon.tagged = func() {
@@ -689,7 +689,15 @@ func TestPushStagedOnceMore(t *testing.T) {
 			delete(w.registry.errs, "push")
 		}
 	}
-	if _, err := w.push(t, example+":1", true); err != nil || len(w.daemon.images) != 1 {
+	if _, err := w.push(t, example+":1", false); err != nil || len(w.daemon.images) != 1 {
+		t.Errorf("got %v, the daemon did %v", err, w.daemon.log)
+	}
+	w.registry.errs["push"] = errors.New("denied") // no other push's doing
+	w.daemon.tagged, w.daemon.log = nil, nil
+	if _, err := w.create(t, creation(t, example+":2", "plain:amd64")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.push(t, example+":2", true); err == nil || len(w.daemon.log) != 2 {
 		t.Errorf("got %v, the daemon did %v", err, w.daemon.log)
 	}
 }

@@ -235,19 +235,19 @@ func (s *sender) push(ctx context.Context, local Local, group []Entry, platform 
 	return sent{name, desc, raw}, nil
 }
 
+// stagings is how often an image is given a staging name, at most: each of that many pushes of one image at
+// once may take the name away from the others.
+const stagings = 10
+
 // pushStaged pushes a local image under a staging name. Another push may have hit on the same name and
-// removed it from the daemon: then there is one more try with another.
+// removed it from the daemon: then there is one more try.
 func (s *sender) pushStaged(ctx context.Context, local Local, group []Entry, platform *ocispec.Platform) (name reference.NamedTagged, d digest.Digest, err error) {
-	for range 3 {
+	for range stagings {
 		if name, err = s.stage(ctx, local, group); err != nil {
 			return name, "", err
 		}
-		d, err = s.pushAs(ctx, local, name, platform)
-		if err == nil || ctx.Err() != nil {
+		if d, err = s.pushAs(ctx, local, name, platform); !errdefs.IsNotFound(err) || ctx.Err() != nil {
 			return name, d, err
-		}
-		if there, findErr := s.Images.Find(ctx, name); !errdefs.IsNotFound(findErr) && there.ID == local.ID {
-			return name, "", err
 		}
 	}
 	return name, "", err
