@@ -43,25 +43,31 @@ func newGate(t testing.TB, r *servers.Registry, stop func(*http.Request) bool) *
 func newDaemonGate(t testing.TB, d *servers.Daemon, stop func(*http.Request) bool) *gate {
 	t.Helper()
 	g, pass := closedGate(t)
+	g.serve(t, newDaemonProxy(t, d, func(r *http.Request) error {
+		if stop(r) {
+			return pass(r.Context())
+		}
+		return nil
+	}))
+	return g
+}
+
+// newDaemonProxy hands requests on to a daemon, and its answers back after a call
+// of answered.
+func newDaemonProxy(t testing.TB, d *servers.Daemon, answered func(*http.Request) error) http.Handler {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(d.Host, "unix://"))
 	}
 	transport := &http.Transport{DialContext: dial}
 	t.Cleanup(transport.CloseIdleConnections)
-	g.serve(t, &httputil.ReverseProxy{
-		Rewrite:       func(p *httputil.ProxyRequest) { p.SetURL(&url.URL{Scheme: "http", Host: "docker"}) },
-		Transport:     transport,
-		FlushInterval: -1,
-		ErrorLog:      silence,
-		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) {},
-		ModifyResponse: func(rsp *http.Response) error {
-			if stop(rsp.Request) {
-				return pass(rsp.Request.Context())
-			}
-			return nil
-		},
-	})
-	return g
+	return &httputil.ReverseProxy{
+		Rewrite:        func(p *httputil.ProxyRequest) { p.SetURL(&url.URL{Scheme: "http", Host: "docker"}) },
+		Transport:      transport,
+		FlushInterval:  -1,
+		ErrorLog:       silence,
+		ErrorHandler:   func(http.ResponseWriter, *http.Request, error) {},
+		ModifyResponse: func(rsp *http.Response) error { return answered(rsp.Request) },
+	}
 }
 
 // closedGate is a gate in front of nothing yet, and the wait for its opening, which

@@ -174,7 +174,7 @@ func TestInterruptWhileDaemonTagsOrPushes(t *testing.T) {
 					if now := s.digestOf("1"); now != there.Digest().String() {
 						s.Errorf("the tag moved to %s", now)
 					}
-					g.open()
+					s.UseDaemon(s.daemon)
 					s.multiarch("push", s.list)
 					s.holds("1", "linux/amd64")
 					s.sameDaemonTags(local)
