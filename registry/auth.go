@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,8 +20,8 @@ import (
 const (
 	// maxTokenBody bounds what a token service may answer.
 	maxTokenBody = 1 << 20
-	// tokenPatience bounds the time a token service may take.
-	tokenPatience = time.Minute
+	// tokenPatience bounds the time a token service may take, waits for it apart.
+	tokenPatience = 2 * time.Minute
 )
 
 // authorizer is containerd's, made at the first challenge with the credential of the registry, and made
@@ -72,7 +74,7 @@ func (a *authorizer) ask(ctx context.Context, inner docker.Authorizer, u *url.UR
 	go func() {
 		asking.(*sync.Mutex).Lock()
 		defer asking.(*sync.Mutex).Unlock()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenPatience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenPatience+a.host.client.patience.limit)
 		defer cancel()
 		req := &http.Request{URL: u, Header: http.Header{}}
 		err := inner.Authorize(ctx, req)
@@ -143,7 +145,7 @@ func (a *authorizer) answerer(ctx context.Context) (docker.Authorizer, error) {
 		return registryToken(cred.RegistryToken), nil
 	}
 	return docker.NewDockerAuthorizer(
-		docker.WithAuthClient(&http.Client{Transport: tokenTransport{a.host}, CheckRedirect: checkTokenRedirect}),
+		docker.WithAuthClient(&http.Client{Transport: patient{a.host, tokenTransport{a.host}}, CheckRedirect: checkTokenRedirect}),
 		docker.WithAuthHeader(http.Header{"User-Agent": {a.host.client.options.UserAgent}}),
 		docker.WithAuthCreds(func(string) (string, string, error) { return cred.Username, cred.Secret, nil }),
 	), nil
@@ -226,15 +228,22 @@ func joinParameters(parameters map[string]string) string {
 	return strings.Join(out, ",")
 }
 
-// tokenTransport is the way to the token service of a registry.
+// tokenTransport is the way to the token service of a registry. What it answers is read at once, so that
+// an answer that breaks off is no answer.
 type tokenTransport struct{ host *host }
 
 func (t tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.host.RoundTrip(req)
-	if err == nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, maxTokenBody)
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxTokenBody))
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(raw))
+	return resp, nil
 }
 
 // checkTokenRedirect lets a token service redirect within its server only: credentials may be in the

@@ -98,14 +98,14 @@ func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocis
 	defer func() { <-c.transfers }()
 
 	if source.host == target.host {
-		session, err := target.mount(ctx, source, b)
+		session, err := target.mount(withTries(ctx, mountTries), source, b)
 		if err == nil && session == nil {
 			return nil
 		}
 		if err == nil {
 			return transfer(ctx, source, target, b, session)
 		}
-		if !mountRefused(err) {
+		if !mountRefused(err) && gaveUpOn(err) == nil {
 			return err
 		}
 	}
@@ -143,7 +143,7 @@ func mountRefused(err error) bool {
 // has reports whether the blob is in the repository. A registry that refuses to tell does not have it:
 // the upload shows why.
 func (p repository) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
-	resp, err := p.blob(ctx, http.MethodHead, b, pushScope(p.repo))
+	resp, err := p.blob(ctx, http.MethodHead, b, pushScope(p.repo), nil)
 	if err == nil {
 		discard(resp)
 		return true, nil

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
@@ -34,6 +35,9 @@ type Error struct {
 	service string
 	kind    error
 	cause   error
+	// after is how long the registry wants to be left alone; spent is set when it was tried enough.
+	after time.Duration
+	spent *gaveUp
 }
 
 // Detail is an error in the sense of the distribution spec, ready to be shown.
@@ -49,10 +53,13 @@ func (e *Error) Error() string {
 		b.WriteString(": token service " + e.service)
 	}
 	if e.Status != 0 {
-		fmt.Fprintf(&b, ": %d %s", e.Status, http.StatusText(e.Status))
+		b.WriteString(": " + statusText(e.Status))
 	}
 	if e.cause != nil {
 		b.WriteString(": " + manifest.OneLine(e.cause.Error(), maxCause))
+	}
+	if e.spent != nil && e.spent.tried != "" {
+		b.WriteString(" (" + e.spent.tried + ")")
 	}
 	for i, d := range e.Details {
 		b.WriteString([]string{": ", "; "}[min(i, 1)] + d.String())
@@ -74,6 +81,9 @@ func (e *Error) Unwrap() []error {
 		if err != nil {
 			out = append(out, err)
 		}
+	}
+	if e.spent != nil {
+		out = append(out, e.spent)
 	}
 	return out
 }
@@ -131,13 +141,15 @@ func (h *host) refusal(r request, resp *http.Response) *Error {
 	e := h.newError(r)
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	e.Status, e.kind = resp.StatusCode, kindOf(resp.StatusCode)
-	_, sent, _ := strings.Cut(resp.Request.Header.Get("Authorization"), " ")
-	e.Details = h.details(body, sent)
+	e.Details = h.details(body, resp.Request.Header.Get("Authorization"))
+	e.after = retryAfter(resp.Header, h.client.patience.now())
 	return e
 }
 
-// details is parseDetails less what the registry may have echoed of secrets.
-func (h *host) details(body []byte, sent string) []Detail {
+// details is parseDetails less what the registry may have echoed of secrets: those of the Authorization
+// header and of the credential.
+func (h *host) details(body []byte, header string) []Detail {
+	_, sent, _ := strings.Cut(header, " ")
 	secrets := []string{sent}
 	if a, ok := h.Authorizer.(*authorizer); ok {
 		secrets = append(secrets, a.secrets()...)
@@ -157,10 +169,14 @@ func (h *host) noAnswer(ctx context.Context, r request, err error) error {
 		e.cause = err
 		return e
 	}
-	e.kind = errdefs.ErrUnavailable
+	e.kind, e.spent = errdefs.ErrUnavailable, gaveUpOn(err)
 	var token *tokenError
 	if errors.As(err, &token) {
 		h.describeToken(e, token.error)
+		return e
+	}
+	if e.spent != nil && e.spent.status != 0 {
+		e.Status, e.kind, e.Details = e.spent.status, kindOf(e.spent.status), h.details(e.spent.body, e.spent.sent)
 		return e
 	}
 	e.cause = h.plainCause(err)
@@ -170,19 +186,21 @@ func (h *host) noAnswer(ctx context.Context, r request, err error) error {
 // describeToken fills in what kept a token from being fetched.
 func (h *host) describeToken(e *Error, err error) {
 	var failed *url.Error
-	if status, answer, ok := tokenStatus(err); ok {
+	var large *http.MaxBytesError
+	status, answer, refused := tokenStatus(err)
+	switch {
+	case refused:
 		e.Status, e.kind = status, tokenKindOf(status)
 		e.service, e.Details = hostOf(answer.RequestURL), h.details(answer.Body, "")
-		return
-	}
-	if errors.As(err, &failed) {
+	case errors.As(err, &large):
+		e.kind, e.cause = errdefs.ErrUnauthenticated, errors.New("the token service's answer is larger than 1 MiB")
+	case !errors.As(err, &failed):
+		e.kind, e.cause = errdefs.ErrUnauthenticated, err
+	case e.spent != nil && e.spent.status != 0:
+		e.Status, e.kind = e.spent.status, tokenKindOf(e.spent.status)
+		e.service, e.Details = hostOf(failed.URL), h.details(e.spent.body, e.spent.sent)
+	default:
 		e.service, e.cause = hostOf(failed.URL), h.plainCause(failed)
-		return
-	}
-	e.kind, e.cause = errdefs.ErrUnauthenticated, err
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		e.cause = errors.New("the token service's answer is larger than 1 MiB")
 	}
 }
 

@@ -24,18 +24,19 @@ func TestErrorText(t *testing.T) {
 		"of the spec": {404, `{"errors":[{"code":"NAME_UNKNOWN","message":"repository not known","detail":{"a":1}}]}`, errdefs.ErrNotFound, "404 Not Found: NAME_UNKNOWN: repository not known"},
 		"several": {403, `{"errors":[{"code":"A","message":"a"},{"code":"B"},{"message":"c"},{"code":"D"}]}`, errdefs.ErrPermissionDenied,
 			"403 Forbidden: A: a; B; c"},
-		"escaped":      {500, `{"errors":[{"code":"A","message":"red \u001b[31m\r\nnext\u202e"}]}`, errdefs.ErrUnavailable, `500 Internal Server Error: A: red \x1b[31m next\u202e`},
-		"odd types":    {400, `{"errors":[{"code":7,"message":"m"}]}`, errdefs.ErrInvalidArgument, "400 Bad Request: m"},
-		"message":      {429, `{"message":"slow down"}`, errdefs.ErrUnavailable, "429 Too Many Requests: slow down"},
-		"plain text":   {503, "try later\n", errdefs.ErrUnavailable, "503 Service Unavailable: try later"},
-		"HTML":         {502, "<html><body>secret</body>", errdefs.ErrUnavailable, "502 Bad Gateway"},
-		"nothing":      {405, "", errdefs.ErrNotImplemented, "405 Method Not Allowed"},
-		"binary":       {409, "\xff\xfe", errdefs.ErrConflict, "409 Conflict"},
-		"odd status":   {418, `[]`, errdefs.ErrUnknown, "418 I'm a teapot"},
-		"long":         {400, strings.Repeat("x", maxErrorBody*2), errdefs.ErrInvalidArgument, "400 Bad Request: " + strings.Repeat("x", maxMessage) + "..."},
-		"URL":          {400, `{"message":"see https://u:p@x.test/y?token=abc#z."}`, errdefs.ErrInvalidArgument, "400 Bad Request: see https://x.test/y"},
-		"the password": {400, `{"message":"hunter22 is no password"}`, errdefs.ErrInvalidArgument, "400 Bad Request: *** is no password"},
-		"the header":   {400, `{"message":"bad bWU6aHVudGVyMjI="}`, errdefs.ErrInvalidArgument, "400 Bad Request: bad ***"},
+		"escaped":           {500, `{"errors":[{"code":"A","message":"red \u001b[31m\r\nnext\u202e"}]}`, errdefs.ErrUnavailable, `500 Internal Server Error: A: red \x1b[31m next\u202e`},
+		"odd types":         {400, `{"errors":[{"code":7,"message":"m"}]}`, errdefs.ErrInvalidArgument, "400 Bad Request: m"},
+		"message":           {429, `{"message":"slow down"}`, errdefs.ErrUnavailable, "429 Too Many Requests: slow down"},
+		"plain text":        {503, "try later\n", errdefs.ErrUnavailable, "503 Service Unavailable: try later"},
+		"HTML":              {502, "<html><body>secret</body>", errdefs.ErrUnavailable, "502 Bad Gateway"},
+		"nothing":           {405, "", errdefs.ErrNotImplemented, "405 Method Not Allowed"},
+		"binary":            {409, "\xff\xfe", errdefs.ErrConflict, "409 Conflict"},
+		"odd status":        {418, `[]`, errdefs.ErrUnknown, "418 I'm a teapot"},
+		"long":              {400, strings.Repeat("x", maxErrorBody*2), errdefs.ErrInvalidArgument, "400 Bad Request: " + strings.Repeat("x", maxMessage) + "..."},
+		"URL":               {400, `{"message":"see https://u:p@x.test/y?token=abc#z."}`, errdefs.ErrInvalidArgument, "400 Bad Request: see https://x.test/y"},
+		"the password":      {400, `{"message":"hunter22 is no password"}`, errdefs.ErrInvalidArgument, "400 Bad Request: *** is no password"},
+		"the header":        {400, `{"message":"bad bWU6aHVudGVyMjI="}`, errdefs.ErrInvalidArgument, "400 Bad Request: bad ***"},
+		"the header, later": {503, `{"message":"bad bWU6aHVudGVyMjI="}`, errdefs.ErrUnavailable, "503 Service Unavailable: bad ***"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +50,7 @@ func TestErrorText(t *testing.T) {
 				}
 				return true
 			}
-			c := n.client(Options{Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
+			c := n.client(Options{RetryTimeout: -1, Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
 			_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 			if want := "a.example.com: GET manifest a.example.com/app:1: " + tt.want; err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -74,8 +75,10 @@ func (n *network) dial(ctx context.Context, protocol, address string) (net.Conn,
 	return new(net.Dialer).DialContext(ctx, protocol, actual)
 }
 
+// client returns a client whose waits take no time.
 func (n *network) client(o Options) *Client {
 	c := New(o)
+	newClock().rule(c.patience)
 	c.tune = func(t *http.Transport) {
 		t.Proxy, t.DialContext = nil, n.dial
 		if t.TLSClientConfig.RootCAs == nil {
@@ -84,6 +87,41 @@ func (n *network) client(o Options) *Client {
 		n.t.Cleanup(t.CloseIdleConnections)
 	}
 	return c
+}
+
+// clock is a time that goes on only when somebody waits.
+type clock struct {
+	mu    sync.Mutex
+	time  time.Time
+	waits []time.Duration
+}
+
+func newClock() *clock { return &clock{time: time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) rule(p *patience) { p.now, p.sleep = c.now, c.sleep }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.time
+}
+
+func (c *clock) sleep(ctx context.Context, d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.time = c.time.Add(d)
+	c.waits = append(c.waits, d)
+	return ctx.Err()
+}
+
+// waited returns the sum of all waits.
+func (c *clock) waited() (sum time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.waits {
+		sum += d
+	}
+	return sum
 }
 
 // fake is a registry in memory.

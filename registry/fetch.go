@@ -20,7 +20,20 @@ const maxManifest = 4 << 20
 
 // Fetch returns the manifest or index that ref names, by its digest when it has one, and a descriptor
 // with media type, digest and size.
-func (c *Client) Fetch(ctx context.Context, ref reference.Named) (ocispec.Descriptor, []byte, error) {
+func (c *Client) Fetch(ctx context.Context, ref reference.Named) (d ocispec.Descriptor, raw []byte, err error) {
+	p, err := c.repository(ref)
+	if err != nil {
+		return d, nil, err
+	}
+	err = p.persist(ctx, func() error {
+		d, raw, err = c.fetch(ctx, ref)
+		return err
+	})
+	return d, raw, err
+}
+
+// fetch asks once for a manifest or index.
+func (c *Client) fetch(ctx context.Context, ref reference.Named) (ocispec.Descriptor, []byte, error) {
 	resp, err := c.manifest(ctx, http.MethodGet, ref)
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
@@ -125,29 +138,39 @@ func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descr
 	if err != nil {
 		return nil, err
 	}
-	resp, err := p.blob(ctx, http.MethodGet, d, pullScope(p.repo))
+	var raw []byte
+	err = p.persist(ctx, func() error {
+		raw, err = p.fetchBlob(ctx, d)
+		return err
+	})
+	return raw, err
+}
+
+// fetchBlob asks once for a small blob.
+func (p repository) fetchBlob(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
+	resp, err := p.blob(ctx, http.MethodGet, d, pullScope(p.repo), nil)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	raw, err := readAll(resp)
 	if err != nil {
-		return nil, fmt.Errorf("blob %s of %s: %w", d.Digest, repo.Name(), err)
+		return nil, fmt.Errorf("blob %s of %s/%s: %w", d.Digest, p.name, p.repo, err)
 	}
 	if d.Size > 0 && int64(len(raw)) != d.Size {
-		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s has %d bytes instead of %d", d.Digest, repo.Name(), len(raw), d.Size)
+		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has %d bytes instead of %d", d.Digest, p.name, p.repo, len(raw), d.Size)
 	}
 	if actual := d.Digest.Algorithm().FromBytes(raw); actual != d.Digest {
-		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s has the digest %s", d.Digest, repo.Name(), actual)
+		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has the digest %s", d.Digest, p.name, p.repo, actual)
 	}
 	return raw, nil
 }
 
-// blob asks for a blob.
-func (p repository) blob(ctx context.Context, method string, d ocispec.Descriptor, scope string) (*http.Response, error) {
+// blob asks for a blob, or with a Range in header for a part of it.
+func (p repository) blob(ctx context.Context, method string, d ocispec.Descriptor, scope string, header http.Header) (*http.Response, error) {
 	return p.do(ctx, request{
 		method: method, what: "blob " + d.Digest.String() + " of " + p.repo,
-		repo: p.repo, path: "blobs/" + d.Digest.String(), scopes: []string{scope},
+		repo: p.repo, path: "blobs/" + d.Digest.String(), header: header, scopes: []string{scope},
 	})
 }
 
@@ -172,5 +195,5 @@ func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return manifest.Errorf(errdefs.ErrUnavailable, "the transfer broke off: %w", err)
+	return &brokenOff{manifest.Errorf(errdefs.ErrUnavailable, "the transfer broke off: %w", err)}
 }

@@ -79,7 +79,7 @@ func (c *Client) newHost(name string) (*host, error) {
 	h.strict, h.lax = transport.Clone(), transport.Clone()
 	h.strict.TLSClientConfig.InsecureSkipVerify = false
 	h.lax.TLSClientConfig.InsecureSkipVerify = true
-	h.Client = &http.Client{Transport: h, CheckRedirect: checkRedirect}
+	h.Client = &http.Client{Transport: patient{h, h}, CheckRedirect: checkRedirect}
 	h.Authorizer = &authorizer{host: h, rejected: map[string]bool{}}
 	return h, nil
 }
@@ -130,15 +130,14 @@ func (c *Client) configureHosts(name string, o config.HostOptions) (docker.Regis
 	return docker.RegistryHost{}, nil, nil
 }
 
-// adjust makes containerd's transport fit for many small requests at a time and for large uploads,
-// which a registry may take minutes to acknowledge.
+// adjust makes containerd's transport fit for many small requests at a time.
 func (c *Client) adjust(t *http.Transport) {
 	t.ForceAttemptHTTP2 = true
 	t.DisableCompression = true // digests are those of the bytes as sent
 	t.MaxIdleConns = 0
 	t.MaxIdleConnsPerHost = 64
 	t.IdleConnTimeout = 90 * time.Second
-	t.ResponseHeaderTimeout = 10 * time.Minute
+	t.ResponseHeaderTimeout = 0 // see watch
 	if t.TLSClientConfig == nil {
 		t.TLSClientConfig = &tls.Config{}
 	}

@@ -2,14 +2,16 @@
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md.
 //
 // It keeps one connection pool and one authorizer for each registry, finds out once which scheme a
-// registry speaks, and lets nothing through whose digest or size is wrong. What a list is, which
-// manifests are needed and where credentials come from is left to others.
+// registry speaks, has patience with failures that may pass, and lets nothing through whose digest or
+// size is wrong. What a list is, which manifests are needed and where credentials come from is left to
+// others.
 package registry
 
 import (
 	"context"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
@@ -36,6 +38,9 @@ type Options struct {
 	CertDirs []string
 	// UserAgent is sent with each request.
 	UserAgent string
+	// RetryTimeout is how long the client waits, in all, for what may pass: a rate limit, a registry that
+	// is overloaded, a connection that breaks off. 0 stands for 30 s, less for not at all.
+	RetryTimeout time.Duration
 	// Warn is told what a person should know but what stops nothing: one line, no newline.
 	Warn func(format string, args ...any)
 }
@@ -48,6 +53,9 @@ type Client struct {
 	options Options
 	// tune changes transports before they are used; nil but in tests.
 	tune func(*http.Transport)
+	// idle and commit bound the silence of a connection, commit that after a blob was sent.
+	idle, commit time.Duration
+	patience     *patience
 
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -64,7 +72,12 @@ func New(o Options) *Client {
 	if o.UserAgent == "" {
 		o.UserAgent = "docker-multiarch"
 	}
-	return &Client{options: o, hosts: map[string]*host{}, transfers: make(chan struct{}, maxTransfers)}
+	c := &Client{
+		options: o, idle: idleTimeout, commit: commitTimeout,
+		hosts: map[string]*host{}, transfers: make(chan struct{}, maxTransfers),
+	}
+	c.patience = newPatience(o.RetryTimeout, c.warn)
+	return c
 }
 
 func (c *Client) warn(format string, args ...any) {

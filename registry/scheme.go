@@ -18,8 +18,8 @@ import (
 // known certificate shows, and the registry is permitted to be one, without them. What worked stays
 // settled.
 func (h *host) negotiate(ctx context.Context, r request) (*http.Response, error) {
-	resp, err := h.trip(ctx, r)
-	if err == nil || ctx.Err() != nil || h.Scheme != "https" {
+	resp, err := h.trip(context.WithValue(ctx, probe{}, true), r)
+	if err == nil || ctx.Err() != nil || h.Scheme != "https" || gaveUpOn(err) != nil {
 		return resp, err
 	}
 	var untrusted *tls.CertificateVerificationError
@@ -49,6 +49,14 @@ func (h *host) tripPlain(ctx context.Context, r request, secure error) (*http.Re
 		}
 	}
 	return resp, err
+}
+
+// probe is the context key of a request that is to show which scheme the registry speaks.
+type probe struct{}
+
+// probes reports whether req goes by HTTPS to a registry that may turn out to speak plain HTTP.
+func (h *host) probes(req *http.Request) bool {
+	return req.Context().Value(probe{}) != nil && req.URL.Scheme == "https" && h.owns(req.URL) && h.permitted(req.Context(), h.name)
 }
 
 // permitted reports whether a host may do without HTTPS or a known certificate.
@@ -91,9 +99,9 @@ func (h *host) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, &plainError{req.URL.Host}
 	}
 	if h.unverifiedTo(req.URL) {
-		return h.lax.RoundTrip(req)
+		return h.client.watched(h.lax, req)
 	}
-	return h.strict.RoundTrip(req)
+	return h.client.watched(h.strict, req)
 }
 
 func closeBody(req *http.Request) {

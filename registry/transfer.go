@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,10 +18,19 @@ import (
 // cancelPatience bounds the time that closing an upload session may take.
 const cancelPatience = 5 * time.Second
 
-// transfer sends a blob from one repository to another without storing it on the way, in the session
-// that the target has opened for it or, where that is nil, in a new one. An upload that fails is
-// cancelled.
+// transfer brings a blob from one repository to another, in the session that the target has opened for
+// it or, where that is nil, in a new one. When a session fails or is forgotten, the transfer begins again
+// in a new one.
 func transfer(ctx context.Context, source, target repository, b ocispec.Descriptor, session *url.URL) error {
+	return target.persist(ctx, func() error {
+		opened := session
+		session = nil
+		return stream(ctx, source, target, b, opened)
+	})
+}
+
+// stream sends a blob once, without storing it on the way. An upload that fails is cancelled.
+func stream(ctx context.Context, source, target repository, b ocispec.Descriptor, session *url.URL) error {
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
 	content, err := source.open(reading, b)
@@ -43,7 +53,7 @@ func transfer(ctx context.Context, source, target repository, b ocispec.Descript
 
 // open returns the content of a blob, verified while it is read.
 func (p repository) open(ctx context.Context, b ocispec.Descriptor) (*verified, error) {
-	resp, err := p.blob(ctx, http.MethodGet, b, pullScope(p.repo))
+	resp, err := p.blob(ctx, http.MethodGet, b, pullScope(p.repo), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +69,7 @@ func (p repository) open(ctx context.Context, b ocispec.Descriptor) (*verified, 
 		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has %d bytes instead of %d",
 			b.Digest, p.name, p.repo, resp.ContentLength, size)
 	}
-	return newVerified(fmt.Sprintf("blob %s of %s/%s", b.Digest, p.name, p.repo), resp.Body, b.Digest, size), nil
+	return newVerified(fmt.Sprintf("blob %s of %s/%s", b.Digest, p.name, p.repo), newDownload(ctx, p, b, resp.Body), b.Digest, size), nil
 }
 
 // startUpload opens an upload session.
@@ -114,16 +124,29 @@ func (p repository) upload(ctx context.Context, session *url.URL, d digest.Diges
 		err = failure
 	}
 	if err != nil {
-		return err
+		return sessionLost(err)
 	}
 	discard(resp)
 	if !content.complete() {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return manifest.Errorf(errdefs.ErrUnavailable, "%s: %s: the registry answered before it had all of it", p.name, r.what)
+		return &brokenOff{manifest.Errorf(errdefs.ErrUnavailable, "%s: %s: the registry answered before it had all of it", p.name, r.what)}
 	}
 	return nil
+}
+
+// sessionLost makes err one that broke off when the blob may be taken in another session.
+func sessionLost(err error) error {
+	var refused *Error
+	if !errors.As(err, &refused) || refused.service != "" || refused.spent != nil {
+		return err
+	}
+	switch status := refused.Status; {
+	case status == http.StatusNotFound, status == http.StatusRequestedRangeNotSatisfiable, mayPass(status):
+		return &brokenOff{err}
+	}
+	return err
 }
 
 // cancelUpload tells the registry that nothing more is coming, even when ctx is done. Registries that do
@@ -132,7 +155,7 @@ func (p repository) cancelUpload(ctx context.Context, session *url.URL) {
 	if session == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelPatience)
+	ctx, cancel := context.WithTimeout(withTries(context.WithoutCancel(ctx), 1), cancelPatience)
 	defer cancel()
 	resp, err := p.do(ctx, request{
 		method: http.MethodDelete, what: "upload to " + p.repo,

@@ -1,0 +1,117 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// download is the content of a blob as a registry sends it. When it breaks off, it goes on from where it
+// was, by https://www.rfc-editor.org/rfc/rfc9110#section-14.2. It is for one reader; Close may be called
+// beside it.
+type download struct {
+	source repository
+	blob   ocispec.Descriptor
+	ctx    context.Context
+	cancel context.CancelFunc
+	// n is how many bytes were read; tries are those since the last of them.
+	n     int64
+	tries *tries
+
+	mu     sync.Mutex
+	body   io.ReadCloser
+	closed bool
+}
+
+func newDownload(ctx context.Context, source repository, b ocispec.Descriptor, body io.ReadCloser) *download {
+	ctx, cancel := context.WithCancel(ctx)
+	return &download{source: source, blob: b, ctx: ctx, cancel: cancel, body: body}
+}
+
+func (d *download) Read(p []byte) (int, error) {
+	for {
+		n, err := d.body.Read(p)
+		if n > 0 {
+			d.n += int64(n)
+			d.tries = nil
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			return n, err
+		}
+		if n > 0 {
+			return n, nil // the next Read meets the failure again
+		}
+		if err := d.goOn(err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// goOn finds a new body after err broke off the old one.
+func (d *download) goOn(err error) error {
+	if d.tries == nil {
+		d.tries = d.source.client.tries(d.source.name)
+	}
+	f, ok := transient(err, true)
+	for ok && d.tries.again(d.ctx, f) {
+		if err = d.resume(); err == nil {
+			return nil
+		}
+		f, ok = breaksOff(err)
+	}
+	return d.tries.describe(d.ctx, err)
+}
+
+// resume asks for what is missing.
+func (d *download) resume() error {
+	resp, err := d.source.blob(d.ctx, http.MethodGet, d.blob, pullScope(d.source.repo),
+		http.Header{"Range": {fmt.Sprintf("bytes=%d-", d.n)}})
+	if err != nil {
+		return err
+	}
+	if err := d.position(resp); err != nil {
+		resp.Body.Close()
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.body.Close()
+	d.body = resp.Body
+	if d.closed {
+		d.body.Close()
+	}
+	return nil
+}
+
+// position brings resp to the byte that is to be read next. A registry that knows no ranges sends the
+// blob from its first byte.
+func (d *download) position(resp *http.Response) error {
+	if resp.StatusCode != http.StatusPartialContent {
+		if _, err := io.CopyN(io.Discard, resp.Body, d.n); err != nil {
+			return interrupted(d.ctx, err)
+		}
+		return nil
+	}
+	var first int64
+	if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-", &first); err != nil || first != d.n {
+		return manifest.Errorf(errdefs.ErrDataLoss, "the registry sends another part than the one from byte %d", d.n)
+	}
+	return nil
+}
+
+// Close ends the download, and what it may be waiting for.
+func (d *download) Close() error {
+	d.cancel()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	return d.body.Close()
+}
