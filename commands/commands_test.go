@@ -102,6 +102,22 @@ func TestPurgeFlag(t *testing.T) {
 	}
 }
 
+func TestRetryTimeout(t *testing.T) {
+	for args, want := range map[string]time.Duration{"": 30 * time.Second, "--retry-timeout=2m": 2 * time.Minute, "--retry-timeout 0s": 0, "--retry-timeout=0": 0} {
+		var got reach
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		got.addFlags(flags, "")
+		if err := flags.Parse(strings.Fields(args)); err != nil || time.Duration(got.retryTimeout) != want {
+			t.Errorf("%s: got %s, %v", args, got.retryTimeout.String(), err)
+		}
+		for _, s := range []string{"-1s", "30", "", "soon"} {
+			if err := flags.Set("retry-timeout", s); err == nil || time.Duration(got.retryTimeout) != want {
+				t.Errorf("%q is accepted", s)
+			}
+		}
+	}
+}
+
 func TestParseUntil(t *testing.T) {
 	now := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
 	for filter, want := range map[string]time.Time{

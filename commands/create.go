@@ -18,7 +18,7 @@ type createOptions struct {
 	sources      []string
 	amend        bool
 	replace      bool
-	insecure     bool
+	reach        reach
 	from         string
 	platforms    []string
 	attestations string
@@ -48,7 +48,7 @@ docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64`,
 	flags := cmd.Flags()
 	flags.BoolVarP(&opts.amend, "amend", "a", false, "Amend an existing manifest list")
 	flags.BoolVar(&opts.replace, "replace", false, "Replace an existing manifest list")
-	flags.BoolVar(&opts.insecure, "insecure", false, "Allow communication with an insecure registry")
+	opts.reach.addFlags(flags, "Allow communication with an insecure registry")
 	flags.StringVar(&opts.from, "from", "", `Look for sources only here ("daemon", "registry")`)
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Take only these platforms from the sources")
 	flags.StringVar(&opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`)
@@ -124,7 +124,7 @@ func runCreate(ctx context.Context, dockerCLI command.Cli, opts createOptions) e
 		return err
 	}
 	t := newTools(dockerCLI, false)
-	access := t.access(opts.insecure)
+	access := t.access(opts.reach)
 	switch {
 	case opts.push:
 		return t.createAndPush(ctx, access, c, tags, opts.dryRun)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/docker-multiarch/docker-multiarch/credentials"
 	"github.com/docker-multiarch/docker-multiarch/daemon"
@@ -79,18 +80,23 @@ func newTools(dockerCLI command.Cli, quiet bool) tools {
 func localLists() *store.Store { return store.New(filepath.Join(config.Dir(), "manifests")) }
 
 // access returns what operations work with.
-func (t tools) access(insecure bool) manifest.Access {
-	return manifest.Access{Lists: localLists(), Registry: t.registries(insecure), Images: t.daemon, Notes: t.notes}
+func (t tools) access(r reach) manifest.Access {
+	return manifest.Access{Lists: localLists(), Registry: t.registries(r), Images: t.daemon, Notes: t.notes}
 }
 
-// registries returns access to registries, with plain HTTP and unknown certificates if insecure.
-func (t tools) registries(insecure bool) *registry.Client {
+// registries returns access to registries.
+func (t tools) registries(r reach) *registry.Client {
+	patience := time.Duration(r.retryTimeout)
+	if patience == 0 {
+		patience = -1 // 0 stands for the default there
+	}
 	return registry.New(registry.Options{
 		Credentials:  t.credential,
-		Insecure:     insecure,
+		Insecure:     r.insecure,
 		InsecureHost: t.daemon.Insecure,
 		CertDirs:     certDirs(),
 		UserAgent:    "docker-multiarch/" + Version + " (" + runtime.GOOS + ")",
+		RetryTimeout: patience,
 		Warn:         t.notes.Warn,
 	})
 }
