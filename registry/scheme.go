@@ -18,37 +18,45 @@ import (
 // known certificate shows, and the registry is permitted to be one, without them. What worked stays
 // settled.
 func (h *host) negotiate(ctx context.Context, r request) (*http.Response, error) {
-	resp, err := h.trip(context.WithValue(ctx, probe{}, true), r)
-	if err == nil || ctx.Err() != nil || h.Scheme != "https" || gaveUpOn(err) != nil {
+	resp, err := h.tripSecure(context.WithValue(ctx, probe{}, true), r)
+	if err == nil || ctx.Err() != nil || h.Scheme != "https" || gaveUpOn(err) != nil || !maybePlain(err, h.Host) {
 		return resp, err
 	}
-	var untrusted *tls.CertificateVerificationError
-	switch {
-	case errors.As(err, &untrusted):
-		if !h.unverified && h.permitted(ctx, h.name) {
-			h.unverified = true
-			return h.trip(ctx, r)
-		}
-	case maybePlain(err, h.Host):
-		if h.permitted(ctx, h.name) {
-			return h.tripPlain(ctx, r, err)
-		}
+	if h.permitted(ctx, h.name) {
+		return h.tripPlain(ctx, r, err)
 	}
 	return nil, err
 }
 
+// tripSecure sends r by HTTPS, and without a known certificate where that is permitted.
+func (h *host) tripSecure(ctx context.Context, r request) (*http.Response, error) {
+	resp, err := h.trip(ctx, r)
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) && !h.unverified && h.permitted(ctx, h.name) {
+		h.unverified = true
+		return h.trip(ctx, r)
+	}
+	return resp, err
+}
+
 // tripPlain sends r by plain HTTP. When that fails too, the registry is not settled on it, and the error
-// is that of HTTPS.
+// is that of HTTPS. What takes plain HTTP for a bad request speaks HTTPS, and is asked that way again.
 func (h *host) tripPlain(ctx context.Context, r request, secure error) (*http.Response, error) {
 	h.Scheme = "http"
 	resp, err := h.trip(ctx, r)
-	if err != nil {
-		h.Scheme = "https"
-		if !errors.Is(secure, http.ErrSchemeMismatch) {
-			err = secure
-		}
+	mismatch := errors.Is(secure, http.ErrSchemeMismatch)
+	if err == nil && (mismatch || resp.StatusCode != http.StatusBadRequest) {
+		return resp, nil
 	}
-	return resp, err
+	h.Scheme = "https"
+	if err == nil {
+		discard(resp)
+		return h.tripSecure(ctx, r)
+	}
+	if !mismatch {
+		err = secure
+	}
+	return nil, err
 }
 
 // probe is the context key of a request that is to show which scheme the registry speaks.
