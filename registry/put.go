@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/containerd/errdefs"
@@ -27,16 +28,29 @@ func (c *Client) Put(ctx context.Context, ref reference.Named, mediaType string,
 	if tagged, ok := ref.(reference.Tagged); ok {
 		name = tagged.Tag()
 	}
-	resp, err := p.do(ctx, request{
+	r := request{
 		method: http.MethodPut, what: "manifest " + manifest.Familiar(ref),
 		repo: p.repo, path: "manifests/" + name, body: raw,
 		header: http.Header{"Content-Type": {mediaType}}, scopes: []string{pushScope(p.repo)},
-	})
-	if err != nil {
-		return err
 	}
-	defer discard(resp)
-	return checkStored(ref, resp.Header.Get("Docker-Content-Digest"), raw)
+	return p.persist(ctx, func() error {
+		resp, err := p.do(ctx, r)
+		if err != nil {
+			return garbled(err)
+		}
+		defer discard(resp)
+		return checkStored(ref, resp.Header.Get("Docker-Content-Digest"), raw)
+	})
+}
+
+// garbled makes err, of what was sent with the right digest, one of kind errdefs.ErrDataLoss when the
+// registry says that the digest is another.
+func garbled(err error) error {
+	var refused *Error
+	if errors.As(err, &refused) && refused.Status == http.StatusBadRequest && refused.hasCode("DIGEST_INVALID") {
+		refused.kind = errdefs.ErrDataLoss
+	}
+	return err
 }
 
 // checkStored compares the digest that the registry has stored raw under, where it tells.

@@ -50,9 +50,12 @@ func (c *Client) watched(next http.RoundTripper, req *http.Request) (*http.Respo
 	}
 	resp, err := next.RoundTrip(sent)
 	w.rest(true)
-	if err != nil {
-		defer cancel(nil)
-		return nil, w.reason(ctx, err)
+	if err := reason(ctx, err); err != nil {
+		if resp != nil { // what a server may say to somebody who is going
+			resp.Body.Close()
+		}
+		cancel(nil)
+		return nil, err
 	}
 	resp.Request = req
 	resp.Body = &watchedAnswer{resp.Body, ctx, w}
@@ -94,8 +97,8 @@ func (w *watch) rest(answered bool) {
 	}
 }
 
-// reason returns the stall that brought err about, or else err.
-func (w *watch) reason(ctx context.Context, err error) error {
+// reason returns the stall that ended ctx, or else err.
+func reason(ctx context.Context, err error) error {
 	var silent *stall
 	if errors.As(context.Cause(ctx), &silent) {
 		return silent
@@ -134,8 +137,8 @@ func (a *watchedAnswer) Read(p []byte) (int, error) {
 	a.watch.mu.Unlock()
 	n, err := a.ReadCloser.Read(p)
 	a.watch.rest(true)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = a.watch.reason(a.ctx, err)
+	if err != nil {
+		err = reason(a.ctx, err)
 	}
 	return n, err
 }

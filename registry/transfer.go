@@ -146,7 +146,7 @@ func sessionLost(err error) error {
 	case status == http.StatusNotFound, status == http.StatusRequestedRangeNotSatisfiable, mayPass(status):
 		return &brokenOff{err}
 	}
-	return err
+	return garbled(err)
 }
 
 // cancelUpload tells the registry that nothing more is coming, even when ctx is done. Registries that do
