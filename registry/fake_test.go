@@ -139,6 +139,8 @@ type fake struct {
 	before func(w http.ResponseWriter, r *http.Request) bool
 	// mounts is the status that a mount is answered with: 201, 202 or a refusal.
 	mounts int
+	// rangeless makes it send whole blobs only.
+	rangeless bool
 	// location changes the Location of an upload session.
 	location func(path string) string
 }
@@ -205,6 +207,14 @@ func (f *fake) serveBlob(w http.ResponseWriter, r *http.Request, repo, name stri
 	f.mu.Unlock()
 	if !ok {
 		refuse(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry")
+		return
+	}
+	var first int
+	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &first); err == nil && !f.rangeless {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, len(blob)-1, len(blob)))
+		w.Header().Set("Content-Length", fmt.Sprint(len(blob)-first))
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = w.Write(blob[first:])
 		return
 	}
 	w.Header().Set("Content-Length", fmt.Sprint(len(blob)))
@@ -354,6 +364,8 @@ type tokens struct {
 	check func(r *http.Request) bool
 	// grant returns the scopes of a token; nil grants what is asked for.
 	grant func(scopes []string) []string
+	// numbered makes each token another one.
+	numbered bool
 }
 
 func (s *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -371,6 +383,9 @@ func (s *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		scopes = s.grant(scopes)
 	}
 	token := "granted|" + strings.Join(scopes, "|")
+	if s.numbered {
+		token += fmt.Sprintf("|%d", len(s.requests()))
+	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"token": token, "access_token": token, "expires_in": 300})
 }
 

@@ -1,0 +1,316 @@
+package registry
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// failing is a way in which a request goes wrong.
+type failing struct {
+	// serve answers wrongly in the place of then.
+	serve func(s *scene, w http.ResponseWriter, r *http.Request, then http.Handler)
+	// passes says that the fault is gone when it does not happen the next time.
+	passes bool
+}
+
+var faults = map[string]failing{
+	"429":              {status(http.StatusTooManyRequests, ""), true},
+	"429, Retry-After": {status(http.StatusTooManyRequests, "3"), true},
+	"500":              {status(http.StatusInternalServerError, ""), true},
+	"502":              {status(http.StatusBadGateway, ""), true},
+	"503":              {status(http.StatusServiceUnavailable, "1"), true},
+	"504":              {status(http.StatusGatewayTimeout, ""), true},
+	"reset":            {reset, true},
+	"truncated":        {truncate, true},
+	"silence":          {stayQuiet, true},
+	"flipped byte":     {flip, false},
+	"expired token":    {expire, false},
+}
+
+// places are the requests that faults happen to.
+var places = map[string]func(server string, r *http.Request) bool{
+	"manifest GET": func(server string, r *http.Request) bool {
+		return server == "a" && r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/manifests/")
+	},
+	"config GET": func(server string, r *http.Request) bool {
+		return server == "a" && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, digest.FromString(sceneConfig).Encoded())
+	},
+	"blob GET": func(server string, r *http.Request) bool {
+		return server == "a" && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, digest.FromBytes(sceneLayer).Encoded())
+	},
+	"mount": func(server string, r *http.Request) bool {
+		return server == "b" && r.Method == http.MethodPost && r.URL.Query().Has("mount")
+	},
+	"upload POST": func(server string, r *http.Request) bool {
+		return server == "b" && r.Method == http.MethodPost && !r.URL.Query().Has("mount")
+	},
+	"upload PUT": func(server string, r *http.Request) bool {
+		return server == "b" && r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/uploads/")
+	},
+	"child PUT": func(server string, r *http.Request) bool {
+		return server == "b" && r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/sha256:")
+	},
+	"list PUT": func(server string, r *http.Request) bool {
+		return server == "b" && r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/1")
+	},
+	"token": func(server string, _ *http.Request) bool { return server == "auth" },
+}
+
+const sceneConfig = `{"os":"linux","architecture":"arm64"}`
+
+var sceneLayer = bytes.Repeat([]byte("0123456789abcdef"), 10_000)
+
+// scene is a publication of two images under a tag that names something else: the blobs of one are
+// mounted, those of the other come from another registry.
+type scene struct {
+	target  *fake
+	client  *Client
+	realm   string
+	over    chan struct{}
+	streams []ocispec.Descriptor
+
+	mu   sync.Mutex
+	left int
+}
+
+const oldList = `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[],"annotations":{"a":"old"}}`
+
+func newScene(t *testing.T, place, name string, times int) *scene {
+	n, a, b := newNetwork(t), newFake(), newFake()
+	s := &scene{target: b, over: make(chan struct{}), realm: "https://auth.example.com/token"}
+	f := faults[name]
+	wrap := func(server string, then http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if places[place](server, r) && r.Header.Get("Authorization") != "" == (server != "auth") && s.strikes() {
+				f.serve(s, w, r, then)
+				return
+			}
+			then.ServeHTTP(w, r)
+		})
+	}
+	start, port := n.secure, ":443"
+	if times > 1 { // the scheme makes no difference but to the time of the test
+		start, port, s.realm = n.plain, ":80", "http://auth.example.com/token"
+	}
+	start("a.example.com"+port, wrap("a", a))
+	start("b.example.com"+port, wrap("b", b))
+	start("auth.example.com"+port, wrap("auth", &tokens{numbered: true}))
+	t.Cleanup(func() { close(s.over) })
+	a.before, b.before = bearer(s.realm), bearer(s.realm)
+	s.client = n.client(Options{Insecure: times > 1})
+	if name == "silence" {
+		s.client.idle, s.client.commit = 200*time.Millisecond, 200*time.Millisecond
+	}
+	layer := a.putBlob("source", sceneLayer)
+	a.putImage("source", "1", layer)
+	b.putImage("other", "1", b.putBlob("other", []byte("other layer")))
+	b.put("target", "1", ocispec.MediaTypeImageIndex, []byte(oldList))
+	if name == "expired token" {
+		if _, _, err := s.client.Fetch(t.Context(), parse(t, "a.example.com/source:1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.left = times
+	return s
+}
+
+// strikes reports whether the fault happens once more.
+func (s *scene) strikes() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left--
+	return s.left >= 0
+}
+
+// publish does what a run does, and returns the bytes of the list it wants to push.
+func (s *scene) publish(t *testing.T) ([]byte, error) {
+	ctx, target := t.Context(), parse(t, "b.example.com/target:1")
+	list := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}
+	list.SchemaVersion = 2
+	for _, source := range []string{"a.example.com/source:1", "b.example.com/other:1"} {
+		d, raw, err := s.client.Fetch(ctx, parse(t, source))
+		if err != nil {
+			return nil, err
+		}
+		config, layers, err := manifest.ParseImage(raw)
+		if err != nil {
+			return nil, err
+		}
+		if content, err := s.client.Blob(ctx, parse(t, source), config); err != nil || string(content) != sceneConfig {
+			return nil, errors.Join(err, errors.New("config"))
+		}
+		if err := s.client.Copy(ctx, parse(t, source), d, raw, target); err != nil {
+			return nil, err
+		}
+		list.Manifests = append(list.Manifests, d)
+		s.streams = append(append(s.streams, config), layers...)
+	}
+	raw := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[{"digest":%q},{"digest":%q}]}`,
+		list.MediaType, list.Manifests[0].Digest, list.Manifests[1].Digest)
+	return raw, s.client.Put(ctx, target, ocispec.MediaTypeImageIndex, raw)
+}
+
+// Whatever goes wrong, wherever and however often: either all is there and right, or there is an error
+// and the tag is what it was. What may pass is no error when it does.
+func TestFaults(t *testing.T) {
+	for place := range places {
+		for name := range faults {
+			for word, times := range map[string]int{"once": 1, "twice": 2, "for ever": math.MaxInt} {
+				t.Run(fmt.Sprintf("%s/%s/%s", place, name, word), func(t *testing.T) {
+					t.Parallel()
+					testFault(t, place, name, times)
+				})
+			}
+		}
+	}
+}
+
+func testFault(t *testing.T, place, name string, times int) {
+	s := newScene(t, place, name, times)
+	list, err := s.publish(t)
+	if wanted, known := outcome(place, name, times); known && (err == nil) != wanted {
+		t.Errorf("got %v", err)
+	}
+	if p := s.client.patience; p.spent > p.limit {
+		t.Errorf("waited %s", p.spent)
+	}
+	tag, _ := s.target.manifest("target", "1")
+	if err != nil {
+		// An answer that is lost does not undo what was done.
+		if done := place == "list PUT" && name == "truncated"; string(tag.raw) != oldList && !done {
+			t.Errorf("after %v the tag is %s", err, tag.raw)
+		}
+		return
+	}
+	if !bytes.Equal(tag.raw, list) {
+		t.Errorf("the tag is %s", tag.raw)
+	}
+	for _, b := range s.streams {
+		if content, ok := s.target.blob("target", b.Digest); !ok || b.Digest != digest.FromBytes(content) {
+			t.Errorf("%s: %v, %d bytes", b.Digest, ok, len(content))
+		}
+	}
+}
+
+// outcome returns whether a publication goes well, where that is not left to the implementation.
+func outcome(place, name string, times int) (well, known bool) {
+	switch {
+	case place == "mount": // else the blob is uploaded
+		return true, true
+	case times == math.MaxInt:
+		return false, true
+	case faults[name].passes:
+		return true, true
+	}
+	return true, times == 1 && place != "token"
+}
+
+func status(code int, after string) func(*scene, http.ResponseWriter, *http.Request, http.Handler) {
+	return func(_ *scene, w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		if after != "" {
+			w.Header().Set("Retry-After", after)
+		}
+		if code != http.StatusServiceUnavailable { // which does not listen first
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
+		refuse(w, code, "UNKNOWN", "not now")
+	}
+}
+
+// reset breaks the connection in the middle of what is sent.
+func reset(_ *scene, w http.ResponseWriter, r *http.Request, _ http.Handler) {
+	_, _ = io.CopyN(io.Discard, r.Body, 100_000)
+	conn, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	_ = conn.(*net.TCPConn).SetLinger(0)
+	_ = conn.Close()
+}
+
+// answerOf does what is asked for and returns the answer.
+func answerOf(w http.ResponseWriter, r *http.Request, then http.Handler) (status int, body []byte) {
+	recorder := httptest.NewRecorder()
+	then.ServeHTTP(recorder, r)
+	for name, values := range recorder.Header() {
+		w.Header()[name] = values
+	}
+	return recorder.Code, recorder.Body.Bytes()
+}
+
+// truncate does what is asked for, but half of the answer's body is missing, or all of an answer without
+// one.
+func truncate(_ *scene, w http.ResponseWriter, r *http.Request, then http.Handler) {
+	code, body := answerOf(w, r, then)
+	if len(body) > 0 {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(code)
+		_, _ = w.Write(body[:len(body)/2])
+		w.(http.Flusher).Flush()
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// stayQuiet does nothing, or nothing more after half of a large answer.
+func stayQuiet(s *scene, w http.ResponseWriter, r *http.Request, then http.Handler) {
+	if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
+		code, body := answerOf(w, r, then)
+		w.WriteHeader(code)
+		_, _ = w.Write(body[:len(body)/2])
+		w.(http.Flusher).Flush()
+	}
+	select {
+	case <-r.Context().Done():
+	case <-s.over:
+	}
+}
+
+// flip changes a byte of what is sent: a registry takes nothing that does not have its digest, and an
+// upload session that is none is unknown.
+func flip(_ *scene, w http.ResponseWriter, r *http.Request, then http.Handler) {
+	if r.Method == http.MethodPut {
+		_, _ = io.Copy(io.Discard, r.Body)
+		refuse(w, http.StatusBadRequest, "DIGEST_INVALID", "provided digest did not match uploaded content")
+		return
+	}
+	if strings.HasSuffix(r.URL.Path, "/uploads/") {
+		w.Header().Set("Location", "/v2/target/blobs/uploads/sessiom-1?_state=a%2Bb")
+		w.WriteHeader(http.StatusAccepted)
+		return
+	}
+	code, body := answerOf(w, r, then)
+	if token := []byte("granted|"); bytes.Contains(body, token) {
+		body = bytes.ReplaceAll(body, token, []byte("granted}"))
+	} else {
+		body[len(body)/2] ^= 1
+	}
+	w.WriteHeader(code)
+	_, _ = w.Write(body)
+}
+
+// expire refuses the token that was sent.
+func expire(s *scene, w http.ResponseWriter, r *http.Request, _ http.Handler) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	w.Header().Set("WWW-Authenticate", `Bearer realm="`+s.realm+`",service="registry",error="invalid_token"`)
+	refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "token has expired")
+}

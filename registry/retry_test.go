@@ -1,0 +1,326 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// failingScene is a client of a registry that answers every request so, and the clock it waits by.
+func failingScene(t *testing.T, o Options, before func(w http.ResponseWriter, r *http.Request) bool) (*fake, *Client, *clock) {
+	n, f, hours := newNetwork(t), newFake(), newClock()
+	n.secure("a.example.com:443", f)
+	f.putImage("app", "1")
+	f.before = before
+	c := n.client(o)
+	hours.rule(c.patience)
+	return f, c, hours
+}
+
+func answerWith(status int, header ...string) func(w http.ResponseWriter, r *http.Request) bool {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		refuse(w, status, "BUSY", "hold on")
+		return true
+	}
+}
+
+// Waits grow, are told once they last, and end with the budget; then nobody gets another one.
+func TestRetryBudget(t *testing.T) {
+	var told []string
+	o := Options{RetryTimeout: 20 * time.Second, Warn: func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) }}
+	f, c, hours := failingScene(t, o, answerWith(503))
+	_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	tries := len(f.requests())
+	wantError(t, err, errdefs.ErrUnavailable,
+		fmt.Sprintf("a.example.com: GET manifest a.example.com/app:1: 503 Service Unavailable (gave up after %d tries in 20s): BUSY: hold on", tries))
+	var refused *Error
+	if !errors.As(err, &refused) || refused.Status != 503 {
+		t.Errorf("%#v", err)
+	}
+	if hours.waited() != 20*time.Second || len(hours.waits) != tries-1 {
+		t.Errorf("%d tries, waits %s", tries, hours.waits)
+	}
+	long := 0
+	for i, d := range hours.waits {
+		if most := min(firstWait<<i, longestWait); d > most || d < most/2 && i < len(hours.waits)-1 {
+			t.Errorf("wait %d is %s", i, d)
+		}
+		if d > time.Second {
+			long++
+		}
+	}
+	if len(told) != long || !strings.HasPrefix(told[0], "a.example.com: 503 Service Unavailable, trying again in ") {
+		t.Errorf("%q", told)
+	}
+	_, _, err = c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	wantError(t, err, errdefs.ErrUnavailable, "503 Service Unavailable: BUSY")
+	if len(f.requests()) != tries+1 {
+		t.Errorf("%d requests after the budget was spent", len(f.requests())-tries)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	start := newClock().time
+	for value, want := range map[string]time.Duration{
+		"7": 7 * time.Second,
+		start.Add(9 * time.Second).Format(http.TimeFormat): 9 * time.Second,
+		start.Add(-time.Hour).Format(http.TimeFormat):      0,
+		"0": 0, "-3": 0, "soon": 0, "": 0, "1.5": 0, "99999999999999999999": 0,
+	} {
+		t.Run(value, func(t *testing.T) {
+			asked := 0
+			f, c, hours := failingScene(t, Options{}, nil)
+			f.before = func(w http.ResponseWriter, r *http.Request) bool {
+				asked++
+				return asked == 1 && answerWith(429, "Retry-After", value)(w, r)
+			}
+			if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+				t.Fatal(err)
+			}
+			if len(hours.waits) != 1 || want > 0 && hours.waits[0] != want || want == 0 && hours.waits[0] > firstWait {
+				t.Errorf("waited %s, want %s", hours.waits, want)
+			}
+		})
+	}
+}
+
+// Who asks for more time than there is is not waited for in vain.
+func TestRetryAfterIsTooLong(t *testing.T) {
+	for value, want := range map[string]string{"60": "1m0s", "1767225600": "24h0m0s"} {
+		f, c, hours := failingScene(t, Options{}, answerWith(429, "Retry-After", value))
+		_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+		wantError(t, err, errdefs.ErrUnavailable,
+			"429 Too Many Requests (it asks to be left alone for "+want+", more than is left of --retry-timeout 30s): BUSY: hold on")
+		if len(hours.waits) != 0 || len(f.requests()) != 1 {
+			t.Errorf("%q, waited %s", f.requests(), hours.waits)
+		}
+	}
+}
+
+func TestNotTriedAgain(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 405, 409, 416, 418, 501, 505, 507} {
+		f, c, hours := failingScene(t, Options{}, answerWith(status))
+		_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+		if err == nil || len(f.requests()) != 1 || len(hours.waits) != 0 {
+			t.Errorf("%d: %d requests, %v", status, len(f.requests()), err)
+		}
+	}
+	f, c, _ := failingScene(t, Options{RetryTimeout: -1}, answerWith(503))
+	_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	wantError(t, err, errdefs.ErrUnavailable, "app:1: 503 Service Unavailable: BUSY")
+	if len(f.requests()) != 1 {
+		t.Errorf("%q", f.requests())
+	}
+}
+
+func TestRetryIsCancelled(t *testing.T) {
+	f, c, _ := failingScene(t, Options{}, answerWith(429, "Retry-After", "20"))
+	c.patience.now, c.patience.sleep = time.Now, sleep
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, _, err := c.Fetch(ctx, parse(t, "a.example.com/app:1"))
+	if !errors.Is(err, context.DeadlineExceeded) || len(f.requests()) != 1 {
+		t.Errorf("%q, %v", f.requests(), err)
+	}
+}
+
+// Waits that overlap count once.
+func TestPatience(t *testing.T) {
+	hours := newClock()
+	p := newPatience(10*time.Second, nil)
+	hours.rule(p)
+	take := func(d time.Duration, exact bool, want time.Duration) {
+		t.Helper()
+		if got, ok := p.take(d, exact); got != want || ok != (want > 0) {
+			t.Errorf("took %s, %v, want %s", got, ok, want)
+		}
+	}
+	for range 50 {
+		take(6*time.Second, true, 6*time.Second)
+	}
+	_ = hours.sleep(t.Context(), 3*time.Second)
+	take(4*time.Second, true, 4*time.Second) // one second later than the others
+	take(8*time.Second, true, 0)
+	take(8*time.Second, false, 7*time.Second)
+	_ = hours.sleep(t.Context(), 7*time.Second)
+	take(time.Millisecond, false, 0)
+	if p.spent != p.limit {
+		t.Errorf("spent %s", p.spent)
+	}
+}
+
+// resumable is a copy of a large layer whose first downloads break off.
+func resumable(t *testing.T, breaks int, serve func(f *fake, w http.ResponseWriter, r *http.Request) bool) (uploads int, ranges []string) {
+	n, f, g := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("b.example.com:443", g)
+	layer := f.putBlob("source", bytes.Repeat([]byte("0123456789"), 50_000))
+	d, raw := f.putImage("source", "1", layer)
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, layer.Digest.String()) {
+			return false
+		}
+		ranges = append(ranges, r.Header.Get("Range"))
+		if len(ranges) > breaks {
+			return serve != nil && serve(f, w, r)
+		}
+		content, _ := f.blob("source", layer.Digest)
+		first := 0
+		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &first); err == nil {
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, len(content)-1, len(content)))
+			w.WriteHeader(http.StatusPartialContent)
+		}
+		_, _ = w.Write(content[first : first+100_000])
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantImage(t, g, "target", d, layer)
+	return g.count("POST"), ranges
+}
+
+func TestDownloadGoesOn(t *testing.T) {
+	uploads, ranges := resumable(t, 3, nil)
+	if want := []string{"", "bytes=100000-", "bytes=200000-", "bytes=300000-"}; uploads != 2 || !slices.Equal(ranges, want) {
+		t.Errorf("%d uploads, %q", uploads, ranges)
+	}
+	uploads, ranges = resumable(t, 1, func(f *fake, _ http.ResponseWriter, _ *http.Request) bool { f.rangeless = true; return false })
+	if want := []string{"", "bytes=100000-"}; uploads != 2 || !slices.Equal(ranges, want) {
+		t.Errorf("without ranges: %d uploads, %q", uploads, ranges)
+	}
+}
+
+// A part that is not the one asked for is not taken for it: the blob is sent anew.
+func TestDownloadOfAnotherPart(t *testing.T) {
+	uploads, ranges := resumable(t, 1, func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Range") == "" {
+			return false
+		}
+		w.Header().Set("Content-Range", "bytes 0-499999/500000")
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = w.Write(make([]byte, 500_000))
+		return true
+	})
+	if want := []string{"", "bytes=100000-", ""}; uploads != 3 || !slices.Equal(ranges, want) {
+		t.Errorf("%d uploads, %q", uploads, ranges)
+	}
+}
+
+// A time-out is one without progress: what goes on may take longer.
+func TestSlowIsNotSilent(t *testing.T) {
+	n, f, g := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("b.example.com:443", g)
+	layer := f.putBlob("source", bytes.Repeat([]byte("0123456789"), 40_000))
+	d, raw := f.putImage("source", "1", layer)
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, layer.Digest.String()) {
+			return false
+		}
+		content, _ := f.blob("source", layer.Digest)
+		for part := range slices.Chunk(content, len(content)/10) {
+			_, _ = w.Write(part)
+			w.(http.Flusher).Flush()
+			_ = sleep(r.Context(), 30*time.Millisecond)
+		}
+		return true
+	}
+	g.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut && strings.Contains(r.URL.RawQuery, layer.Digest.Encoded()) {
+			content, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(content))
+			_ = sleep(r.Context(), 500*time.Millisecond) // to check what it was sent
+		}
+		return false
+	}
+	c := n.client(Options{RetryTimeout: -1})
+	c.idle = 300 * time.Millisecond
+	if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target")); err != nil {
+		t.Fatal(err)
+	}
+	wantImage(t, g, "target", d, layer)
+}
+
+// A registry that mounts nothing for the moment is sent the blob.
+func TestMountFails(t *testing.T) {
+	for _, status := range []int{429, 500, 503} {
+		f, c, hours := failingScene(t, Options{}, nil)
+		f.mounts = status
+		d, raw := f.putImage("app", "1", f.putBlob("app", []byte("layer")))
+		if err := c.Copy(t.Context(), parse(t, "a.example.com/app"), d, raw, parse(t, "a.example.com/target")); err != nil {
+			t.Fatal(err)
+		}
+		wantImage(t, f, "target", d)
+		if got := f.count("POST /v2/target/blobs/uploads/?from=app&mount="); got > 2*mountTries || hours.waited() > 5*time.Second {
+			t.Errorf("%d: %d requests for mounts, waited %s", status, got, hours.waited())
+		}
+	}
+}
+
+// An upload that is given up is not told so again and again.
+func TestCancelledUploadIsToldOnce(t *testing.T) {
+	n, f, g := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("b.example.com:443", g)
+	layer := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Digest: "sha256:" + ocispec.DescriptorEmptyJSON.Digest[7:]}
+	d, raw := f.putImage("source", "1", layer)
+	g.putImage("target", "1")
+	g.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodDelete {
+			return answerWith(503)(w, r)
+		}
+		return r.Method == http.MethodPut && answerWith(403)(w, r)
+	}
+	f.putBlob("source", []byte("{}"))
+	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target"))
+	wantError(t, err, errdefs.ErrPermissionDenied, "403")
+	if g.count("DELETE") != g.count("POST") {
+		t.Errorf("%q", g.requests())
+	}
+}
+
+// brokenConn is a connection that the other side has closed.
+type brokenConn struct{ net.Conn }
+
+func (brokenConn) Read([]byte) (int, error) { return 0, io.EOF }
+
+// A first connection that breaks off says nothing about the scheme that a registry speaks.
+func TestFirstConnectionBreaks(t *testing.T) {
+	for _, name := range []string{"a.example.com:5000", "localhost:5000"} { // which may speak plain HTTP
+		n, f := newNetwork(t), newFake()
+		n.secure(name, f)
+		f.putImage("app", "1")
+		c := n.client(Options{Insecure: name == "localhost:5000"})
+		tune, dials := c.tune, 0
+		c.tune = func(tr *http.Transport) {
+			tune(tr)
+			tr.DialContext = func(ctx context.Context, protocol, address string) (net.Conn, error) {
+				conn, err := n.dial(ctx, protocol, address)
+				if dials++; dials == 1 && err == nil {
+					conn = brokenConn{conn}
+				}
+				return conn, err
+			}
+		}
+		if _, _, err := c.Fetch(t.Context(), parse(t, name+"/app:1")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
