@@ -80,11 +80,12 @@ var sceneLayer = bytes.Repeat([]byte("0123456789abcdef"), 10_000)
 // scene is a publication of two images under a tag that names something else: the blobs of one are
 // mounted, those of the other come from another registry.
 type scene struct {
-	target  *fake
-	client  *Client
-	realm   string
-	over    chan struct{}
-	streams []ocispec.Descriptor
+	target *fake
+	client *Client
+	// name is the target's, realm the address of the token service.
+	name, realm string
+	over        chan struct{}
+	streams     []ocispec.Descriptor
 
 	mu   sync.Mutex
 	left int
@@ -106,15 +107,16 @@ func newScene(t *testing.T, place, name string, times int) *scene {
 		})
 	}
 	start, port := n.secure, ":443"
-	if times > 1 { // the scheme makes no difference but to the time of the test
+	s.name = map[bool]string{true: "h2.example.com", false: "b.example.com"}[times == 2]
+	if times > 2 { // the scheme makes no difference but to the time of the test
 		start, port, s.realm = n.plain, ":80", "http://auth.example.com/token"
 	}
 	start("a.example.com"+port, wrap("a", a))
-	start("b.example.com"+port, wrap("b", b))
+	start(s.name+port, wrap("b", b))
 	start("auth.example.com"+port, wrap("auth", &tokens{numbered: true}))
 	t.Cleanup(func() { close(s.over) })
 	a.before, b.before = bearer(s.realm), bearer(s.realm)
-	s.client = n.client(Options{Insecure: times > 1})
+	s.client = n.client(Options{Insecure: times > 2})
 	if name == "silence" {
 		s.client.idle, s.client.commit = 200*time.Millisecond, 200*time.Millisecond
 	}
@@ -141,10 +143,10 @@ func (s *scene) strikes() bool {
 
 // publish does what a run does, and returns the bytes of the list it wants to push.
 func (s *scene) publish(t *testing.T) ([]byte, error) {
-	ctx, target := t.Context(), parse(t, "b.example.com/target:1")
+	ctx, target := t.Context(), parse(t, s.name+"/target:1")
 	list := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}
 	list.SchemaVersion = 2
-	for _, source := range []string{"a.example.com/source:1", "b.example.com/other:1"} {
+	for _, source := range []string{"a.example.com/source:1", s.name + "/other:1"} {
 		d, raw, err := s.client.Fetch(ctx, parse(t, source))
 		if err != nil {
 			return nil, err
@@ -237,9 +239,9 @@ func status(code int, after string) func(*scene, http.ResponseWriter, *http.Requ
 // reset breaks the connection in the middle of what is sent.
 func reset(_ *scene, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 	_, _ = io.CopyN(io.Discard, r.Body, 100_000)
-	conn, _, err := w.(http.Hijacker).Hijack()
+	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(err)
+		panic(http.ErrAbortHandler) // it is HTTP/2: the stream alone
 	}
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()

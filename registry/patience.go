@@ -80,9 +80,9 @@ func (p *patience) take(d time.Duration, exact bool) (time.Duration, bool) {
 	return d, true
 }
 
-// tell says what is waited for, unless a wait for the same server is already known.
-func (p *patience) tell(server, why string, d time.Duration) {
-	if d <= quietWait {
+// tell says what is waited for, unless that is short, or a wait for the same server already known.
+func (p *patience) tell(server string, f fault, d time.Duration) {
+	if d <= quietWait && !f.slow {
 		return
 	}
 	p.mu.Lock()
@@ -93,7 +93,7 @@ func (p *patience) tell(server, why string, d time.Duration) {
 	}
 	p.mu.Unlock()
 	if !known {
-		p.warn("%s: %s, trying again in %s", server, why, d.Round(time.Second))
+		p.warn("%s: %s, trying again in %s", server, f.why, max(d, time.Second).Round(time.Second))
 	}
 }
 
@@ -105,6 +105,8 @@ type fault struct {
 	after time.Duration
 	// few says that it should not be tried more than fewTries times.
 	few bool
+	// slow says that the try itself took long.
+	slow bool
 }
 
 // tries are those of one request, or of one transfer of a blob or manifest.
@@ -139,7 +141,7 @@ func (t *tries) again(ctx context.Context, f fault) bool {
 		t.asked = f.after
 		return false
 	}
-	t.patience.tell(t.server, f.why, d)
+	t.patience.tell(t.server, f, d)
 	return t.patience.sleep(ctx, d) == nil
 }
 

@@ -146,7 +146,7 @@ func transient(err error, connected bool) (fault, bool) {
 	case permanent(err):
 		return fault{}, false
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fault{why: "no answer", few: true}, true
+		return fault{why: "no answer", few: true, slow: true}, true
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return fault{}, false
 	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
