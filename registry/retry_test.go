@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -323,4 +324,81 @@ func TestFirstConnectionBreaks(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// A registry that stops to read is given up, however long it may take over what it has.
+func TestUploadStalls(t *testing.T) {
+	for _, target := range []string{"b.example.com", "h2.example.com"} {
+		n, f, g := newNetwork(t), newFake(), newFake()
+		n.secure("a.example.com:443", f)
+		n.secure(target+":443", g)
+		over := make(chan struct{})
+		t.Cleanup(func() { close(over) })
+		layer := f.putBlob("source", make([]byte, 16<<20))
+		d, raw := f.putImage("source", "1", layer)
+		var stalled atomic.Bool
+		g.before = func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPut || !strings.Contains(r.URL.RawQuery, layer.Digest.Encoded()) || stalled.Swap(true) {
+				return false
+			}
+			select {
+			case <-r.Context().Done():
+			case <-over:
+			}
+			panic(http.ErrAbortHandler)
+		}
+		c := n.client(Options{})
+		c.idle, c.commit = 500*time.Millisecond, time.Hour
+		if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, target+"/target")); err != nil {
+			t.Fatal(err)
+		}
+		wantImage(t, g, "target", d, layer)
+		if !stalled.Load() || g.count("POST") != 3 {
+			t.Errorf("%s: %q", target, g.requests())
+		}
+	}
+}
+
+// The body of a token request goes along when the request is sent again.
+func TestTokenIsAskedForAgain(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	f.putImage("app", "1")
+	asked := 0
+	service := &tokens{check: func(r *http.Request) bool { return r.Form.Get("password") == "hunter22" }}
+	n.secure("auth.example.com:443", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch asked++; asked {
+		case 1:
+			answerWith(429, "Retry-After", "2")(w, r)
+		case 2:
+			panic(http.ErrAbortHandler)
+		case 3:
+			breakOff([]byte(`{"token":"t"}`), true)(w)
+		default:
+			service.ServeHTTP(w, r)
+		}
+	}))
+	f.before = bearer("https://auth.example.com/token")
+	var told []string
+	c := n.client(Options{
+		Credentials: credential(Credential{Username: "me", Secret: "hunter22"}),
+		Warn:        func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) },
+	})
+	if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+		t.Fatal(err)
+	}
+	if want := "auth.example.com: 429 Too Many Requests, trying again in 2s"; len(told) != 1 || told[0] != want {
+		t.Errorf("%q", told)
+	}
+}
+
+func TestTokenServiceStaysDown(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("auth.example.com:443", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answerWith(503)(w, r)
+	}))
+	f.before = bearer("https://auth.example.com/token")
+	_, _, err := n.client(Options{}).Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	wantError(t, err, errdefs.ErrUnavailable, "a.example.com: GET manifest a.example.com/app:1: token service auth.example.com: 503 Service Unavailable (gave up after ", " tries in 30s): BUSY: hold on")
 }
