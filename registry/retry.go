@@ -208,9 +208,9 @@ func (h *host) persist(ctx context.Context, transfer func() error) error {
 	}
 }
 
-// describe adds to err how much was tried.
+// describe adds to err how much was tried, where it does not say so itself.
 func (t *tries) describe(ctx context.Context, err error) error {
-	if tried := t.String(); tried != "" && ctx.Err() == nil {
+	if tried := t.String(); tried != "" && ctx.Err() == nil && gaveUpOn(err) == nil {
 		return fmt.Errorf("%w (%s)", err, tried)
 	}
 	return err

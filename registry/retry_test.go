@@ -402,3 +402,35 @@ func TestTokenServiceStaysDown(t *testing.T) {
 	_, _, err := n.client(Options{}).Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "a.example.com: GET manifest a.example.com/app:1: token service auth.example.com: 503 Service Unavailable (gave up after ", " tries in 30s): BUSY: hold on")
 }
+
+// A download that never gets further ends with what was tried, said once.
+func TestDownloadEnds(t *testing.T) {
+	for name, later := range map[string]func(w http.ResponseWriter, r *http.Request) bool{
+		"breaks off": func(w http.ResponseWriter, _ *http.Request) bool {
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		},
+		"503": answerWith(503),
+	} {
+		n, f, g := newNetwork(t), newFake(), newFake()
+		n.secure("a.example.com:443", f)
+		n.secure("b.example.com:443", g)
+		layer := f.putBlob("source", bytes.Repeat([]byte("0123456789"), 20_000))
+		d, raw := f.putImage("source", "1", layer)
+		downloads := 0
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasSuffix(r.URL.Path, layer.Digest.String()) {
+				return false
+			}
+			if downloads++; downloads == 1 {
+				breakOff(make([]byte, 200_000), true)(w)
+			}
+			return later(w, r)
+		}
+		err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target"))
+		wantError(t, err, errdefs.ErrUnavailable, "blob "+layer.Digest.String()+" of a.example.com/source")
+		if strings.Count(err.Error(), "gave up after") != 1 || g.openSessions() != 0 {
+			t.Errorf("%s: %v, %q", name, err, g.requests())
+		}
+	}
+}
