@@ -120,7 +120,7 @@ func (h *host) passing(req *http.Request, resp *http.Response, err error, connec
 		return fault{why: statusText(resp.StatusCode), after: after}, true
 	case err == nil || req.Context().Err() != nil:
 		return fault{}, false
-	case !connected && h.probes(req):
+	case !connected && h.probes(req) && maybePlain(err, h.Host) && h.permitted(req.Context(), h.name):
 		return fault{}, false
 	}
 	return transient(err, connected)

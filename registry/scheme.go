@@ -62,9 +62,9 @@ func (h *host) tripPlain(ctx context.Context, r request, secure error) (*http.Re
 // probe is the context key of a request that is to show which scheme the registry speaks.
 type probe struct{}
 
-// probes reports whether req goes by HTTPS to a registry that may turn out to speak plain HTTP.
+// probes reports whether req goes by HTTPS to a registry whose scheme is not settled.
 func (h *host) probes(req *http.Request) bool {
-	return req.Context().Value(probe{}) != nil && req.URL.Scheme == "https" && h.owns(req.URL) && h.permitted(req.Context(), h.name)
+	return req.Context().Value(probe{}) != nil && req.URL.Scheme == "https" && h.owns(req.URL)
 }
 
 // permitted reports whether a host may do without HTTPS or a known certificate.
