@@ -53,6 +53,11 @@ type brokenOff struct{ error }
 
 func (e *brokenOff) Unwrap() error { return e.error }
 
+// staleToken is the refusal of an upload, which cannot be sent again with another token as it is.
+type staleToken struct{ error }
+
+func (e *staleToken) Unwrap() error { return e.error }
+
 // RoundTrip sends req until there is an answer to hand on.
 func (p patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	t := p.host.client.tries(p.host.called(req.URL))
@@ -190,6 +195,7 @@ func gaveUpOn(err error) *gaveUp {
 func (h *host) persist(ctx context.Context, transfer func() error) error {
 	t := h.client.tries(h.name)
 	second := false
+	var stale *staleToken
 	for {
 		err := transfer()
 		f, broken := breaksOff(err)
@@ -200,7 +206,7 @@ func (h *host) persist(ctx context.Context, transfer func() error) error {
 			if !t.again(ctx, f) {
 				return t.describe(ctx, err)
 			}
-		case !second && (errdefs.IsDataLoss(err) || refusedToken(err)):
+		case !second && (errdefs.IsDataLoss(err) || errors.As(err, &stale)):
 			second = true
 		default:
 			return err
@@ -227,10 +233,4 @@ func breaksOff(err error) (fault, bool) {
 		return fault{why: statusText(refused.Status), after: refused.after}, true
 	}
 	return transient(err, true)
-}
-
-// refusedToken reports whether err is the refusal of an upload whose session was opened before.
-func refusedToken(err error) bool {
-	var refused *Error
-	return errors.As(err, &refused) && refused.Status == http.StatusUnauthorized && refused.service == "" && refused.Method == http.MethodPut
 }

@@ -434,3 +434,21 @@ func TestDownloadEnds(t *testing.T) {
 		}
 	}
 }
+
+// A manifest that a fresh token does not suffice for is not sent a third time.
+func TestPutRefused(t *testing.T) {
+	f, c, _ := failingScene(t, Options{}, nil)
+	refused := bearer("https://a.example.com/token")
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/token" {
+			fmt.Fprint(w, `{"token":"t"}`)
+			return true
+		}
+		return refused(w, r)
+	}
+	err := c.Put(t.Context(), parse(t, "a.example.com/app:1"), ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+	wantError(t, err, errdefs.ErrUnauthenticated, "401")
+	if got := f.count("PUT"); got != 2 {
+		t.Errorf("%d times", got)
+	}
+}

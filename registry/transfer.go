@@ -136,7 +136,8 @@ func (p repository) upload(ctx context.Context, session *url.URL, d digest.Diges
 	return nil
 }
 
-// sessionLost makes err one that broke off when the blob may be taken in another session.
+// sessionLost makes err one that broke off when the blob may be taken in another session, or one of a
+// token when it may be taken with another.
 func sessionLost(err error) error {
 	var refused *Error
 	if !errors.As(err, &refused) || refused.service != "" || refused.spent != nil {
@@ -145,6 +146,8 @@ func sessionLost(err error) error {
 	switch status := refused.Status; {
 	case status == http.StatusNotFound, status == http.StatusRequestedRangeNotSatisfiable, mayPass(status):
 		return &brokenOff{err}
+	case status == http.StatusUnauthorized:
+		return &staleToken{err}
 	}
 	return garbled(err)
 }
