@@ -12,12 +12,12 @@ import (
 )
 
 type inspectOptions struct {
-	list     string
-	name     string
-	verbose  bool
-	insecure bool
-	format   string
-	tree     bool
+	list    string
+	name    string
+	verbose bool
+	network network
+	format  string
+	tree    bool
 }
 
 func newInspectCommand(dockerCLI command.Cli) *cobra.Command {
@@ -38,7 +38,7 @@ func newInspectCommand(dockerCLI command.Cli) *cobra.Command {
 		ValidArgsFunction: completeListThenEntry,
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&opts.insecure, "insecure", false, "Allow communication with an insecure registry")
+	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.BoolVarP(&opts.verbose, "verbose", "v", false, "Output additional info including layers and platform")
 	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("json" or a Go template)`)
 	flags.BoolVar(&opts.tree, "tree", false, "Show the list as a tree, attestations under their images")
@@ -55,7 +55,7 @@ func runInspect(ctx context.Context, dockerCLI command.Cli, opts inspectOptions)
 		return err
 	}
 	t := newTools(dockerCLI, false)
-	registries := t.registries(opts.insecure)
+	registries := t.registries(opts.network)
 	found, err := lookFor(ctx, opts, registries)
 	if err != nil {
 		return err

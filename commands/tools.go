@@ -78,18 +78,27 @@ func newTools(dockerCLI command.Cli, quiet bool) tools {
 // localLists returns the store of local lists.
 func localLists() *store.Store { return store.New(filepath.Join(config.Dir(), "manifests")) }
 
-// access returns what operations work with.
-func (t tools) access(insecure bool) manifest.Access {
-	return manifest.Access{Lists: localLists(), Registry: t.registries(insecure), Images: t.daemon, Notes: t.notes}
+// hasLogin reports whether there is a credential for a registry. That it cannot be read is told when it is
+// needed.
+func (t tools) hasLogin(ctx context.Context, host string) bool {
+	auth, err := t.logins.stored.Lookup(ctx, host)
+	return err == nil && (auth.Username != "" || auth.IdentityToken != "" || auth.RegistryToken != "")
 }
 
-// registries returns access to registries, with plain HTTP and unknown certificates if insecure.
-func (t tools) registries(insecure bool) *registry.Client {
+// access returns what operations work with.
+func (t tools) access(n network) manifest.Access {
+	return manifest.Access{Lists: localLists(), Registry: t.registries(n), Images: t.daemon, Notes: t.notes}
+}
+
+// registries returns access to registries.
+func (t tools) registries(n network) *registry.Client {
 	return registry.New(registry.Options{
 		Credentials:  t.credential,
-		Insecure:     insecure,
+		HasLogin:     t.hasLogin,
+		Insecure:     n.insecure,
 		InsecureHost: t.daemon.Insecure,
 		CertDirs:     certDirs(),
+		Jobs:         int(n.jobs),
 		UserAgent:    "docker-multiarch/" + Version + " (" + runtime.GOOS + ")",
 		Warn:         t.notes.Warn,
 	})

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -31,6 +32,9 @@ func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descr
 	target, err := c.repository(to)
 	if err != nil {
 		return err
+	}
+	if source.host != target.host && c.hasCopy(ctx, to, d.Digest) {
+		return nil
 	}
 	if source != target {
 		if err := c.copyBlobs(ctx, source, target, blobs); err != nil {
@@ -88,31 +92,62 @@ func (c *Client) copyBlobs(ctx context.Context, source, target repository, blobs
 	return group.Wait()
 }
 
-// copyBlob brings one blob, when fewer than maxTransfers others are on their way.
+// copyBlob brings one blob. It is looked for in the target first, but for a mount, which needs no look.
 func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocispec.Descriptor) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case c.transfers <- struct{}{}:
-	}
-	defer func() { <-c.transfers }()
-
+	var session *url.URL
 	if source.host == target.host {
-		session, err := target.mount(ctx, source, b)
-		if err == nil && session == nil {
+		var err error
+		if session, err = target.mount(ctx, source, b); err == nil && session == nil {
 			return nil
 		}
-		if err == nil {
-			return transfer(ctx, source, target, b, session)
-		}
-		if !mountRefused(err) {
+		if err != nil && !mountRefused(err) {
 			return err
 		}
 	}
-	if there, err := target.has(ctx, b); there || err != nil {
+	if session == nil {
+		if there, err := target.has(ctx, b); there || err != nil {
+			return err
+		}
+	}
+	ctx, leave, err := target.enter(ctx)
+	if err != nil {
 		return err
 	}
-	return transfer(ctx, source, target, b, nil)
+	defer leave()
+	ctx, leave, err = source.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return transfer(ctx, source, target, b, session)
+}
+
+// begin opens a blob and, unless there is one, an upload session for it side by side. When the session
+// cannot be had, cancel ends the reading; when the blob cannot, the session is returned with the error.
+func begin(ctx context.Context, cancel func(), source, target repository, b ocispec.Descriptor, session *url.URL) (*verified, *url.URL, error) {
+	var content *verified
+	var opening, starting error
+	var group sync.WaitGroup
+	group.Go(func() {
+		if content = source.kept(b); content == nil {
+			content, opening = source.open(ctx, b)
+		}
+	})
+	if session == nil {
+		group.Go(func() {
+			if session, starting = target.startUpload(ctx); starting != nil {
+				cancel()
+			}
+		})
+	}
+	group.Wait()
+	if starting != nil && opening == nil {
+		content.Close()
+	}
+	if starting != nil {
+		return nil, nil, starting
+	}
+	return content, session, opening
 }
 
 // mount makes a blob of another repository of the registry one of p's. It returns an upload session when
@@ -138,18 +173,4 @@ func (p repository) mount(ctx context.Context, source repository, b ocispec.Desc
 func mountRefused(err error) bool {
 	return errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) ||
 		errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err)
-}
-
-// has reports whether the blob is in the repository. A registry that refuses to tell does not have it:
-// the upload shows why.
-func (p repository) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
-	resp, err := p.blob(ctx, http.MethodHead, b, pushScope(p.repo))
-	if err == nil {
-		discard(resp)
-		return true, nil
-	}
-	if mountRefused(err) {
-		return false, nil
-	}
-	return false, err
 }

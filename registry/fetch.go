@@ -113,7 +113,7 @@ func mismatch(ref reference.Named, wanted, actual digest.Digest) error {
 }
 
 // Blob returns the blob d of the repository of repo, checked against its digest and, where it is known,
-// its size.
+// its size. It is read once, and not again when it is copied.
 func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) ([]byte, error) {
 	if err := d.Digest.Validate(); err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "blob %q of %s: %w", d.Digest, repo.Name(), err)
@@ -125,6 +125,15 @@ func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descr
 	if err != nil {
 		return nil, err
 	}
+	raw, err := ask(ctx, c, p.config(d.Digest), func() ([]byte, error) { return p.small(ctx, repo, d) })
+	if err == nil && d.Size > 0 && int64(len(raw)) != d.Size {
+		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s has %d bytes instead of %d", d.Digest, repo.Name(), len(raw), d.Size)
+	}
+	return raw, err
+}
+
+// small reads the blob d into memory, checked against its digest.
+func (p repository) small(ctx context.Context, repo reference.Named, d ocispec.Descriptor) ([]byte, error) {
 	resp, err := p.blob(ctx, http.MethodGet, d, pullScope(p.repo))
 	if err != nil {
 		return nil, err
@@ -133,9 +142,6 @@ func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descr
 	raw, err := readAll(resp)
 	if err != nil {
 		return nil, fmt.Errorf("blob %s of %s: %w", d.Digest, repo.Name(), err)
-	}
-	if d.Size > 0 && int64(len(raw)) != d.Size {
-		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s has %d bytes instead of %d", d.Digest, repo.Name(), len(raw), d.Size)
 	}
 	if actual := d.Digest.Algorithm().FromBytes(raw); actual != d.Digest {
 		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s has the digest %s", d.Digest, repo.Name(), actual)
