@@ -88,6 +88,7 @@ func (h *host) converse(ctx context.Context, r request) (resp *http.Response, er
 	if resp.StatusCode != http.StatusUnauthorized || r.stream != nil {
 		return resp, nil
 	}
+	buffer(resp)
 	return h.again(ctx, r, resp)
 }
 
@@ -195,6 +196,13 @@ func stripHeader(req *http.Request) {
 		}
 	}
 	req.Header = kept
+}
+
+// buffer reads what is shown of the answer into memory, so that its connection serves the next request.
+func buffer(resp *http.Response) {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	discard(resp)
+	resp.Body = io.NopCloser(bytes.NewReader(body))
 }
 
 // discard closes the answer in a way that keeps its connection.
