@@ -204,3 +204,17 @@ func TestReport(t *testing.T) {
 		})
 	}
 }
+
+func TestJobs(t *testing.T) {
+	var n network
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	n.addTo(flags, "insecure")
+	if n.jobs < 24 || flags.Parse([]string{"--jobs=3"}) != nil || n.jobs != 3 {
+		t.Errorf("%d", n.jobs)
+	}
+	for _, wrong := range []string{"0", "-1", "many"} {
+		if err := flags.Parse([]string{"--jobs", wrong}); err == nil || !strings.Contains(err.Error(), "from 1 on") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}

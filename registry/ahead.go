@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -74,6 +75,9 @@ func (c *Client) hasCopy(ctx context.Context, to reference.Named, d digest.Diges
 	}
 	there, err := ask(ctx, c, "image "+at.String(), func() (bool, error) {
 		_, err := c.Digest(ctx, at)
+		if errdefs.IsNotFound(err) {
+			return false, nil
+		}
 		return err == nil, err
 	})
 	return there && err == nil
