@@ -19,7 +19,8 @@ import (
 
 // Copy brings the image manifest d, whose bytes are raw, from the repository of from into that of to,
 // under its digest and after its blobs. Blobs are mounted where both lie in one registry, and streamed
-// where not; a blob that several images share is brought once.
+// where not; an image is brought once, and a blob that several images share, too. What the list called to
+// has, where to has a tag, is there already.
 func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
 	blobs, err := blobsOf(d, raw)
 	if err != nil {
@@ -33,19 +34,27 @@ func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descr
 	if err != nil {
 		return err
 	}
-	if source.host != target.host && c.hasCopy(ctx, to, d.Digest) {
-		return nil
-	}
-	if source != target {
-		if err := c.copyBlobs(ctx, source, target, blobs); err != nil {
-			return err
-		}
-	}
 	named, err := reference.WithDigest(reference.TrimNamed(to), d.Digest)
 	if err != nil {
 		return err
 	}
-	return c.Put(ctx, named, d.MediaType, raw)
+	return c.copyOnce(ctx, "image "+named.String(), func() error {
+		if source.host != target.host && c.hasCopy(ctx, to, d.Digest) {
+			return nil
+		}
+		if source != target {
+			if err := c.copyBlobs(ctx, source, target, blobs); err != nil {
+				return err
+			}
+		}
+		return c.Put(ctx, named, d.MediaType, raw)
+	})
+}
+
+// copyOnce runs a copy unless it was run before.
+func (c *Client) copyOnce(ctx context.Context, name string, bring func() error) error {
+	copied, _ := c.copies.LoadOrStore(name, &once{})
+	return copied.(*once).do(ctx, bring)
 }
 
 // blobsOf returns the blobs that raw names, each once, less the foreign layers.
@@ -84,9 +93,8 @@ func (c *Client) copyBlobs(ctx context.Context, source, target repository, blobs
 	group, ctx := errgroup.WithContext(ctx)
 	for _, b := range blobs {
 		group.Go(func() error {
-			key := target.name + "/" + target.repo + "@" + b.Digest.String()
-			copied, _ := c.copies.LoadOrStore(key, &once{})
-			return copied.(*once).do(ctx, func() error { return c.copyBlob(ctx, source, target, b) })
+			name := "blob " + target.name + "/" + target.repo + "@" + b.Digest.String()
+			return c.copyOnce(ctx, name, func() error { return c.copyBlob(ctx, source, target, b) })
 		})
 	}
 	return group.Wait()

@@ -57,8 +57,8 @@ type Client struct {
 	mu    sync.Mutex
 	hosts map[string]*host
 
-	// copies has a *once for each blob and repository that it was brought to, asked a *question for
-	// each that is asked once.
+	// copies has a *once for each image and blob and the repository that it was brought to, asked a
+	// *question for each that is asked once.
 	copies, asked sync.Map
 }
 

@@ -275,8 +275,10 @@ func TestCopyOfWhatIsThere(t *testing.T) {
 			c := n.client(Options{})
 			from, to := parse(t, "a.example.com/source"), parse(t, "b.example.com/target:1")
 			c.Expect(t.Context(), to, []reference.Named{from})(from, d, raw)
-			if err := c.Copy(t.Context(), from, d, raw, to); err != nil {
-				t.Fatal(err)
+			for range 2 { // several entries of a list may be one image
+				if err := c.Copy(t.Context(), from, d, raw, to); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if got := g.requests(); len(got) != tt.requests || len(f.requests()) != 0 {
 				t.Errorf("%q, %q", got, f.requests())
