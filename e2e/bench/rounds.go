@@ -94,7 +94,6 @@ func rounds(ctx context.Context, o options) (err error) {
 	}
 	fmt.Printf("\nround trips of %v, connections included; the middle one of %d runs\n", farAway, roundsRuns)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "operation\tprogram\trequests\tconnections\trounds\tlimit")
 	for n, op := range table {
 		at := lines
 		if op.login {
@@ -104,7 +103,7 @@ func rounds(ctx context.Context, o options) (err error) {
 			return err
 		}
 	}
-	return w.Flush()
+	return nil
 }
 
 // login writes the person of the token service into the docker configuration.
@@ -129,6 +128,7 @@ func seed(ctx context.Context, r *servers.Registry, repo, seed string, spec imag
 
 // measureRow prints what our program takes, and then the peers.
 func (l *lab) measureRow(ctx context.Context, w *tabwriter.Writer, n int, op operation, lines []*proxy.Line) error {
+	fmt.Fprintf(w, "\n%s\trequests\tconnections\trounds\tlimit\n", op.title)
 	for _, p := range append([]peer{{"docker multiarch", "docker", op.script}}, op.peers...) {
 		if !l.installed(p) {
 			continue
@@ -139,12 +139,12 @@ func (l *lab) measureRow(ctx context.Context, w *tabwriter.Writer, n int, op ope
 		}
 		got, took, err := l.measure(ctx, n, op, p, lines)
 		if err != nil {
-			fmt.Fprintf(w, "%s\t%s\tfailed: %q\n", op.title, p.name, err)
+			fmt.Fprintf(w, "%s\tfailed: %q\n", p.name, err)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%.2f\t%s\n", op.title, p.name, len(got.Requests), got.Connections, float64(took)/float64(farAway), limit)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.2f\t%s\n", p.name, len(got.Requests), got.Connections, float64(took)/float64(farAway), limit)
 	}
-	return nil
+	return w.Flush()
 }
 
 // measure returns the traffic of the last run and the middle time.
