@@ -104,9 +104,9 @@ func TestPurgeFlag(t *testing.T) {
 
 func TestRetryTimeout(t *testing.T) {
 	for args, want := range map[string]time.Duration{"": 30 * time.Second, "--retry-timeout=2m": 2 * time.Minute, "--retry-timeout 0s": 0, "--retry-timeout=0": 0} {
-		var got reach
+		var got network
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
-		got.addFlags(flags, "")
+		got.addTo(flags, "")
 		if err := flags.Parse(strings.Fields(args)); err != nil || time.Duration(got.retryTimeout) != want {
 			t.Errorf("%s: got %s, %v", args, got.retryTimeout.String(), err)
 		}
@@ -218,5 +218,19 @@ func TestReport(t *testing.T) {
 				t.Errorf("got %d %q, want %d %q", code, out.String(), c.code, c.want)
 			}
 		})
+	}
+}
+
+func TestJobs(t *testing.T) {
+	var n network
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	n.addTo(flags, "insecure")
+	if n.jobs < 24 || flags.Parse([]string{"--jobs=3"}) != nil || n.jobs != 3 {
+		t.Errorf("%d", n.jobs)
+	}
+	for _, wrong := range []string{"0", "-1", "many"} {
+		if err := flags.Parse([]string{"--jobs", wrong}); err == nil || !strings.Contains(err.Error(), "from 1 on") {
+			t.Errorf("%s: %v", wrong, err)
+		}
 	}
 }

@@ -18,7 +18,7 @@ type createOptions struct {
 	sources      []string
 	amend        bool
 	replace      bool
-	reach        reach
+	network      network
 	from         string
 	platforms    []string
 	attestations string
@@ -48,7 +48,7 @@ docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64`,
 	flags := cmd.Flags()
 	flags.BoolVarP(&opts.amend, "amend", "a", false, "Amend an existing manifest list")
 	flags.BoolVar(&opts.replace, "replace", false, "Replace an existing manifest list")
-	opts.reach.addFlags(flags, "Allow communication with an insecure registry")
+	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.StringVar(&opts.from, "from", "", `Look for sources only here ("daemon", "registry")`)
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Take only these platforms from the sources")
 	flags.StringVar(&opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`)
@@ -124,37 +124,29 @@ func runCreate(ctx context.Context, dockerCLI command.Cli, opts createOptions) e
 		return err
 	}
 	t := newTools(dockerCLI, false)
-	access := t.access(opts.reach)
+	access := t.access(opts.network)
 	switch {
-	case opts.push:
-		return t.createAndPush(ctx, access, c, tags, opts.dryRun)
+	case opts.push && !opts.dryRun:
+		pushed, err := manifest.Publish(ctx, access, c, tags)
+		if err == nil {
+			display.Pushed(dockerCLI.Out(), pushed, false)
+		}
+		return err
 	case opts.dryRun:
-		list, err := manifest.Preview(ctx, access, c)
+		plan := manifest.Preview
+		if opts.push {
+			plan = manifest.Assemble
+		}
+		list, err := plan(ctx, access, c)
 		if err != nil {
 			return err
 		}
-		return t.showPlan(list, nil, false)
+		return t.showPlan(list, tags, false)
 	}
 	list, err := manifest.Create(ctx, access, c)
 	if err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintln(dockerCLI.Out(), "Created manifest list", list.Name)
-	return nil
-}
-
-func (t tools) createAndPush(ctx context.Context, access manifest.Access, c manifest.Creation, tags []reference.NamedTagged, dryRun bool) error {
-	list, err := manifest.Assemble(ctx, access, c)
-	if err != nil {
-		return err
-	}
-	if dryRun {
-		return t.showPlan(list, tags, false)
-	}
-	pushed, err := manifest.Push(ctx, access, list, tags)
-	if err != nil {
-		return err
-	}
-	display.Pushed(t.cli.Out(), pushed, false)
 	return nil
 }

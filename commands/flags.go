@@ -4,12 +4,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-	"github.com/spf13/pflag"
 )
 
 // invalid returns an error for arguments or flags that make no sense.
@@ -25,38 +23,6 @@ func oneOf(flag, value string, allowed ...string) error {
 	allowed = slices.DeleteFunc(allowed, func(s string) bool { return s == "" })
 	return invalid("--%s %q is none of %s", flag, value, strings.Join(allowed, ", "))
 }
-
-// reach says how registries are reached.
-type reach struct {
-	insecure     bool
-	retryTimeout timeout
-}
-
-// addFlags adds the flags of a command that reaches registries; insecure is what --insecure does there.
-func (r *reach) addFlags(flags *pflag.FlagSet, insecure string) {
-	r.retryTimeout = timeout(30 * time.Second)
-	flags.BoolVar(&r.insecure, "insecure", false, insecure)
-	flags.Var(&r.retryTimeout, "retry-timeout", "Longest wait, in all, for registries that are busy or failing (0 to try once)")
-}
-
-// timeout is a duration that is not less than 0.
-type timeout time.Duration
-
-// Set takes a duration as Go writes it.
-func (t *timeout) Set(s string) error {
-	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
-		return invalid(`expected a duration like "30s" or "2m"`)
-	}
-	*t = timeout(d)
-	return nil
-}
-
-// String returns the duration as Set takes it.
-func (t *timeout) String() string { return time.Duration(*t).String() }
-
-// Type is what help calls it.
-func (t *timeout) Type() string { return "duration" }
 
 // parseAnnotations returns the KEY=VALUE pairs of a flag.
 func parseAnnotations(flag string, pairs []string) (map[string]string, error) {

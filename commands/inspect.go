@@ -15,7 +15,7 @@ type inspectOptions struct {
 	list    string
 	name    string
 	verbose bool
-	reach   reach
+	network network
 	format  string
 	tree    bool
 }
@@ -38,7 +38,7 @@ func newInspectCommand(dockerCLI command.Cli) *cobra.Command {
 		ValidArgsFunction: completeListThenEntry,
 	}
 	flags := cmd.Flags()
-	opts.reach.addFlags(flags, "Allow communication with an insecure registry")
+	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.BoolVarP(&opts.verbose, "verbose", "v", false, "Output additional info including layers and platform")
 	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("json" or a Go template)`)
 	flags.BoolVar(&opts.tree, "tree", false, "Show the list as a tree, attestations under their images")
@@ -55,7 +55,7 @@ func runInspect(ctx context.Context, dockerCLI command.Cli, opts inspectOptions)
 		return err
 	}
 	t := newTools(dockerCLI, false)
-	registries := t.registries(opts.reach)
+	registries := t.registries(opts.network)
 	found, err := lookFor(ctx, opts, registries)
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 type pushOptions struct {
 	name         string
 	purge        purge
-	reach        reach
+	network      network
 	quiet        bool
 	dryRun       bool
 	tags         []string
@@ -39,7 +39,7 @@ func newPushCommand(dockerCLI command.Cli) *cobra.Command {
 	flags := cmd.Flags()
 	flags.VarPF(&opts.purge, "purge", "p", `Remove the local manifest list after push; --purge=tags removes the images' own tags in the repository too`).
 		NoOptDefVal = "true"
-	opts.reach.addFlags(flags, "Allow push to an insecure registry")
+	opts.network.addTo(flags, "Allow push to an insecure registry")
 	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Print the digest only")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, and change nothing")
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Push under this tag too")
@@ -59,7 +59,7 @@ func runPush(ctx context.Context, dockerCLI command.Cli, opts pushOptions) error
 		return err
 	}
 	t := newTools(dockerCLI, opts.quiet)
-	access := t.access(opts.reach)
+	access := t.access(opts.network)
 	if opts.dryRun {
 		return t.planPush(ctx, access, name, tags, opts.quiet)
 	}

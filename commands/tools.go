@@ -79,22 +79,31 @@ func newTools(dockerCLI command.Cli, quiet bool) tools {
 // localLists returns the store of local lists.
 func localLists() *store.Store { return store.New(filepath.Join(config.Dir(), "manifests")) }
 
+// hasLogin reports whether there is a credential for a registry. That it cannot be read is told when it is
+// needed.
+func (t tools) hasLogin(ctx context.Context, host string) bool {
+	auth, err := t.logins.stored.Lookup(ctx, host)
+	return err == nil && (auth.Username != "" || auth.IdentityToken != "" || auth.RegistryToken != "")
+}
+
 // access returns what operations work with.
-func (t tools) access(r reach) manifest.Access {
-	return manifest.Access{Lists: localLists(), Registry: t.registries(r), Images: t.daemon, Notes: t.notes}
+func (t tools) access(n network) manifest.Access {
+	return manifest.Access{Lists: localLists(), Registry: t.registries(n), Images: t.daemon, Notes: t.notes}
 }
 
 // registries returns access to registries.
-func (t tools) registries(r reach) *registry.Client {
-	patience := time.Duration(r.retryTimeout)
+func (t tools) registries(n network) *registry.Client {
+	patience := time.Duration(n.retryTimeout)
 	if patience == 0 {
 		patience = -1 // 0 stands for the default there
 	}
 	return registry.New(registry.Options{
 		Credentials:  t.credential,
-		Insecure:     r.insecure,
+		HasLogin:     t.hasLogin,
+		Insecure:     n.insecure,
 		InsecureHost: t.daemon.Insecure,
 		CertDirs:     certDirs(),
+		Jobs:         int(n.jobs),
 		UserAgent:    "docker-multiarch/" + Version + " (" + runtime.GOOS + ")",
 		RetryTimeout: patience,
 		Warn:         t.notes.Warn,

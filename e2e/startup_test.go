@@ -139,7 +139,7 @@ func TestStartUpWitnessesSee(t *testing.T) {
 	w := newWitnesses(t, env)
 	for _, test := range []struct{ image, from, want string }{
 		{w.host + "/absent:1", "registry", "registry helper"},
-		{"registry.example.com/absent:1", "registry", "registry"}, // as a proxy
+		{"registry.example.com/absent:1", "registry", "registry helper"}, // as a proxy
 		{"absent:1", "daemon", "daemon"},
 	} {
 		harness.MustFail(t, env, 1, nil, "docker", "multiarch", "create", "--from", test.from, "list:1", test.image)

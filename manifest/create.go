@@ -79,7 +79,34 @@ func Preview(ctx context.Context, a Access, c Creation) (List, error) {
 // Assemble returns the list that the sources make, without a look at the store. Two entries of one
 // platform are an error: nobody can annotate one of them before the list is pushed.
 func Assemble(ctx context.Context, a Access, c Creation) (List, error) {
-	entries, err := look(ctx, a, c.Name, c.Sources, c.Choice)
+	return c.assemble(ctx, &looker{Access: a, list: c.Name, choice: c.Choice})
+}
+
+// Publish pushes the list that the sources make, as Assemble and Push do one after the other.
+func Publish(ctx context.Context, a Access, c Creation, tags []reference.NamedTagged) (Pushed, error) {
+	l := &looker{Access: a, list: c.Name, choice: c.Choice}
+	l.coming = a.Registry.Expect(ctx, c.Name, c.repositories())
+	list, err := c.assemble(ctx, l)
+	if err != nil {
+		return Pushed{}, err
+	}
+	return Push(ctx, a, list, tags)
+}
+
+// repositories returns the names of the repositories that the registries are asked for whatever the daemon
+// has.
+func (c Creation) repositories() []reference.Named {
+	var out []reference.Named
+	for _, s := range c.Sources {
+		if c.Choice.From == InRegistry || c.Choice.From != InDaemon && !s.Plain {
+			out = append(out, reference.TrimNamed(s.Ref))
+		}
+	}
+	return out
+}
+
+func (c Creation) assemble(ctx context.Context, l *looker) (List, error) {
+	entries, err := l.lookAll(ctx, c.Sources)
 	if err != nil {
 		return List{}, err
 	}

@@ -22,6 +22,7 @@ type memory struct {
 	blobs     map[digest.Digest][]byte
 	errs      map[string]error // by reference
 	log       []string
+	expected  []string // what was told ahead
 	noUntag   bool
 	greedy    bool // deletes the manifest with its tag
 }
@@ -78,15 +79,39 @@ func (m *memory) Copy(_ context.Context, from reference.Named, d ocispec.Descrip
 	return m.errs["copy"]
 }
 
-func (m *memory) Put(_ context.Context, ref reference.Named, mediaType string, raw []byte) error {
+func (m *memory) Put(_ context.Context, ref reference.Named, mediaType string, raw []byte, tags ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.say("put %s", Familiar(ref))
-	if err := m.errs["put "+ref.String()]; err != nil {
-		return err
+	refs := []reference.Named{ref}
+	for _, tag := range tags {
+		name, err := reference.WithTag(reference.TrimNamed(ref), tag)
+		if err != nil {
+			return err
+		}
+		refs = append(refs, name)
 	}
-	m.put(ref, mediaType, raw)
+	for _, ref := range refs {
+		m.say("put %s", Familiar(ref))
+		if err := m.errs["put "+ref.String()]; err != nil {
+			return err
+		}
+		m.put(ref, mediaType, raw)
+	}
 	return nil
+}
+
+func (m *memory) Expect(_ context.Context, to reference.Named, from []reference.Named) func(reference.Named, ocispec.Descriptor, []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expected = append(m.expected, Familiar(to))
+	for _, ref := range from {
+		m.expected = append(m.expected, Familiar(ref))
+	}
+	return func(from reference.Named, _ ocispec.Descriptor, _ []byte) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.expected = append(m.expected, "image "+Familiar(from))
+	}
 }
 
 func (m *memory) put(ref reference.Named, mediaType string, raw []byte) digest.Digest {

@@ -134,7 +134,6 @@ func (i Inspection) Verbose(ctx context.Context, registry Fetcher, notes Notes) 
 	}
 	out := make([]ImageManifest, len(i.List.Entries))
 	var group errgroup.Group
-	group.SetLimit(parallel)
 	for n, e := range i.List.Entries {
 		group.Go(func() error {
 			whole, err := e.withRaw(ctx, registry)

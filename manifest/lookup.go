@@ -15,9 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// parallel bounds the requests of one operation that are under way side by side.
-const parallel = 24
-
 // maxDepth bounds how deep indexes are nested.
 const maxDepth = 4
 
@@ -32,12 +29,14 @@ const (
 // side by side. What docker manifest would have taken is taken silently; notes hear of anything else. The
 // error is that of the first source that could not be had.
 func look(ctx context.Context, a Access, list reference.Named, sources []Source, choice Choice) ([]Entry, error) {
-	l := &looker{Access: a, list: list, choice: choice}
+	return (&looker{Access: a, list: list, choice: choice}).lookAll(ctx, sources)
+}
+
+func (l *looker) lookAll(ctx context.Context, sources []Source) ([]Entry, error) {
 	sources = once(sources)
 	found := make([]lookup, len(sources))
 	errs := make([]error, len(sources))
 	var group errgroup.Group
-	group.SetLimit(parallel)
 	for i, s := range sources {
 		group.Go(func() error {
 			found[i], errs[i] = l.look(ctx, s)
@@ -50,7 +49,7 @@ func look(ctx context.Context, a Access, list reference.Named, sources []Source,
 		if errs[i] != nil {
 			return nil, errs[i]
 		}
-		f.tell(a.Notes)
+		f.tell(l.Notes)
 		entries = append(entries, f.entries...)
 	}
 	return entries, nil
@@ -72,6 +71,8 @@ type looker struct {
 	list     reference.Named
 	choice   Choice
 	children atomic.Int64 // of all indexes, against MaxEntries
+	// coming is told of images that are going to be copied; nil when none are, or nobody knows yet.
+	coming func(from reference.Named, d ocispec.Descriptor, raw []byte)
 }
 
 // remarks are what there is to say once an operation has come to it.
@@ -261,6 +262,7 @@ func (l *looker) expand(ctx context.Context, ref reference.Named, top ocispec.De
 		u.note("%s is in the registry %s: push will copy it", Familiar(ref), reference.Domain(ref))
 	}
 	if !IsIndex(top.MediaType) {
+		l.announce(ref, top, raw)
 		e, err := readImage(ctx, l.Registry, ref, top, raw)
 		if err != nil {
 			return u, err
@@ -382,7 +384,6 @@ func (l *looker) index(ctx context.Context, ref reference.Named, raw []byte, dep
 	nested := make([][]Entry, len(descs))
 	said := make([]remarks, len(descs))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
 	for i, d := range descs {
 		if !IsIndex(d.MediaType) && !IsImage(d.MediaType) {
 			said[i].warn("%s holds a %q, which is no image: left out", Familiar(ref), d.MediaType)
@@ -426,8 +427,16 @@ func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descr
 		return l.index(ctx, at, raw, depth+1)
 	}
 	got.Platform, got.Annotations, got.ArtifactType = d.Platform, d.Annotations, d.ArtifactType
+	l.announce(ref, got, raw)
 	e, err := readImage(ctx, l.Registry, at, got, raw)
 	return []Entry{e}, nil, err
+}
+
+// announce tells of an image that is going to be copied, unless its platform may yet rule it out.
+func (l *looker) announce(ref reference.Named, d ocispec.Descriptor, raw []byte) {
+	if l.coming != nil && IsImage(d.MediaType) && (len(l.choice.Platforms) == 0 || d.Platform != nil) {
+		l.coming(ref, d, raw)
+	}
 }
 
 // local returns the pending entries of an image in the daemon.

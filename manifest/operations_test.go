@@ -282,7 +282,7 @@ func TestPushOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := pushed.List.Entries[1].Descriptor.Digest
-	want := []string{"copy other.com/app:s390x to example.com/app@" + d.String(), "put example.com/app:1"}
+	want := []string{"copy other.com/app:s390x to example.com/app:1", "put example.com/app:1"}
 	if !slices.Equal(w.registry.log, want) {
 		t.Errorf("requests %q, want %q", w.registry.log, want)
 	}
@@ -787,5 +787,28 @@ func TestTagIsAllOrNothing(t *testing.T) {
 	}
 	if err := Tag(t.Context(), w.lists, w.daemon, named(t, "absent"), targets[:1]); !errdefs.IsNotFound(err) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A push says beforehand what it needs of the registries, and tells of images as they become known.
+func TestPublishTellsAhead(t *testing.T) {
+	w := built(t)
+	w.registry.image(t, "other.com/app:s390x", MediaTypeDockerManifest, "linux/s390x")
+	c := creation(t, example+":1", example+":amd64", "other.com/app:s390x")
+	if _, err := Publish(t.Context(), w.access(), c, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"example.com/app:1", "example.com/app", "other.com/app", // by create
+		"example.com/app:1", "other.com/app", // by push
+		"image example.com/app:amd64", "image other.com/app:s390x",
+	}
+	slices.Sort(want)
+	got := slices.Sorted(slices.Values(w.registry.expected))
+	if !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	if len(w.lists) != 0 {
+		t.Errorf("lists %v", w.lists)
 	}
 }

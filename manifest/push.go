@@ -39,6 +39,7 @@ func Push(ctx context.Context, a Access, list List, tags []reference.NamedTagged
 	if err := list.CheckPush(); err != nil {
 		return Pushed{}, err
 	}
+	a.Registry.Expect(ctx, list.Name, list.repositories())
 	list, children, err := sendPending(ctx, a, list, tags)
 	if err != nil {
 		return Pushed{}, err
@@ -51,10 +52,8 @@ func Push(ctx context.Context, a Access, list List, tags []reference.NamedTagged
 	if err != nil {
 		return Pushed{}, err
 	}
-	for _, name := range append([]reference.NamedTagged{list.Name.(reference.NamedTagged)}, tags...) {
-		if err := a.Registry.Put(ctx, name, desc.MediaType, raw); err != nil {
-			return Pushed{}, fmt.Errorf("pushing the list %s: %w", Familiar(name), err)
-		}
+	if err := a.Registry.Put(ctx, list.Name, desc.MediaType, raw, tagsOf(tags)...); err != nil {
+		return Pushed{}, fmt.Errorf("pushing the list %s: %w", Familiar(list.Name), err)
 	}
 	return Pushed{List: list, Descriptor: desc, Children: append(children, copied...)}, nil
 }
@@ -115,9 +114,9 @@ func pushImage(ctx context.Context, a Access, name reference.NamedTagged, tags [
 	if err != nil {
 		return Pushed{}, err
 	}
-	for _, tag := range tags {
-		if err := a.Registry.Put(ctx, tag, desc.MediaType, raw); err != nil {
-			return Pushed{}, fmt.Errorf("pushing %s: %w", Familiar(tag), err)
+	if len(tags) > 0 {
+		if err := a.Registry.Put(ctx, tags[0], desc.MediaType, raw, tagsOf(tags[1:])...); err != nil {
+			return Pushed{}, fmt.Errorf("pushing more tags of %s: %w", Familiar(name), err)
 		}
 	}
 	return Pushed{Descriptor: desc, Children: []Child{{name, desc.Digest}}}, nil
@@ -127,7 +126,6 @@ func pushImage(ctx context.Context, a Access, name reference.NamedTagged, tags [
 func copyChildren(ctx context.Context, registry Registry, list List) ([]Child, error) {
 	copied := make([]Child, len(list.Entries))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
 	for i, e := range list.Entries {
 		if SameRepository(e.Ref, list.Name) {
 			continue
@@ -136,7 +134,7 @@ func copyChildren(ctx context.Context, registry Registry, list List) ([]Child, e
 			to := atDigest(list.Name, e.Descriptor.Digest)
 			from, err := e.withRaw(ctx, registry)
 			if err == nil {
-				err = registry.Copy(ctx, from.Ref, from.Descriptor, from.Raw, to)
+				err = registry.Copy(ctx, from.Ref, from.Descriptor, from.Raw, list.Name)
 			}
 			if err != nil {
 				return fmt.Errorf("copying %s to %s: %w", Familiar(e.Ref), to.Name(), err)
@@ -149,6 +147,25 @@ func copyChildren(ctx context.Context, registry Registry, list List) ([]Child, e
 		return nil, err
 	}
 	return slices.DeleteFunc(copied, func(c Child) bool { return c.Ref == nil }), nil
+}
+
+// repositories returns the names of the repositories that a push copies from.
+func (l List) repositories() []reference.Named {
+	var out []reference.Named
+	for _, e := range l.Entries {
+		if !e.IsPending() && !SameRepository(e.Ref, l.Name) {
+			out = append(out, reference.TrimNamed(e.Ref))
+		}
+	}
+	return out
+}
+
+func tagsOf(names []reference.NamedTagged) []string {
+	var out []string
+	for _, n := range names {
+		out = append(out, n.Tag())
+	}
+	return out
 }
 
 // withRaw returns the entry with its bytes, which lists of older docker versions and of registries lack.

@@ -23,19 +23,29 @@ type Target interface {
 	// Digest returns the digest of what ref names, an errdefs.ErrNotFound error when it names nothing.
 	Digest(ctx context.Context, ref reference.Named) (digest.Digest, error)
 	// Copy brings the manifest d, whose bytes are raw, with all blobs it names from the repository of
-	// from into that of to, under its digest. Foreign layers stay where they are.
+	// from into that of to, under its digest. Foreign layers stay where they are. A tag of to names the
+	// list that is going to be replaced, where there is one: what that has is there.
 	Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error
-	// Put stores raw under the tag or digest of ref.
-	Put(ctx context.Context, ref reference.Named, mediaType string, raw []byte) error
+	// Put stores raw under the tag or digest of ref, and under tags.
+	Put(ctx context.Context, ref reference.Named, mediaType string, raw []byte, tags ...string) error
 	// Untag removes a tag and nothing else. The error is errdefs.ErrNotImplemented when the registry
 	// cannot do that.
 	Untag(ctx context.Context, name reference.NamedTagged) error
 }
 
-// Registry is both sides.
+// Expecter prepares for a push, so that nothing is asked twice or later than it could be.
+type Expecter interface {
+	// Expect tells that images of the repositories in from are going to be copied to that of to, and a
+	// list of them put under the name to. The function it returns is told of each image that is going to
+	// be copied, like Copy; it does not block, and changes nothing in a registry.
+	Expect(ctx context.Context, to reference.Named, from []reference.Named) func(from reference.Named, d ocispec.Descriptor, raw []byte)
+}
+
+// Registry is all of it.
 type Registry interface {
 	Fetcher
 	Target
+	Expecter
 }
 
 // Access is what operations work with.

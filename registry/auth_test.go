@@ -188,7 +188,7 @@ func TestTokensAreShared(t *testing.T) {
 	f.before = bearer("https://auth.example.com/token")
 	f.putImage("one", "1")
 	f.putImage("two", "1")
-	c := n.client(Options{})
+	c := n.client(Options{HasLogin: login})
 	refs := []string{"a.example.com/one:1", "a.example.com/two:1"}
 	var group sync.WaitGroup
 	for i := range 20 {
@@ -205,6 +205,29 @@ func TestTokensAreShared(t *testing.T) {
 	}
 	if got := len(f.requests()); got != 21 {
 		t.Errorf("%d requests", got)
+	}
+}
+
+// Without a login nobody waits for a challenge, and when there is one, one answer serves all.
+func TestAnonymousTokensAreShared(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	n.secure("a.example.com:443", f)
+	n.secure("auth.example.com:443", service)
+	f.before = bearer("https://auth.example.com/token")
+	f.putImage("app", "1")
+	c := n.client(Options{})
+	ref := parse(t, "a.example.com/app:1")
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() {
+			if _, _, err := c.Fetch(t.Context(), ref); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if tokens, requests := len(service.requests()), len(f.requests()); tokens != 1 || requests > 40 {
+		t.Errorf("%d tokens, %d requests", tokens, requests)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -18,7 +19,8 @@ import (
 
 // Copy brings the image manifest d, whose bytes are raw, from the repository of from into that of to,
 // under its digest and after its blobs. Blobs are mounted where both lie in one registry, and streamed
-// where not; a blob that several images share is brought once.
+// where not; an image is brought once, and a blob that several images share, too. What the list called to
+// has, where to has a tag, is there already.
 func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
 	blobs, err := blobsOf(d, raw)
 	if err != nil {
@@ -32,16 +34,27 @@ func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descr
 	if err != nil {
 		return err
 	}
-	if source != target {
-		if err := c.copyBlobs(ctx, source, target, blobs); err != nil {
-			return err
-		}
-	}
 	named, err := reference.WithDigest(reference.TrimNamed(to), d.Digest)
 	if err != nil {
 		return err
 	}
-	return c.Put(ctx, named, d.MediaType, raw)
+	return c.copyOnce(ctx, "image "+named.String(), func() error {
+		if source.host != target.host && c.hasCopy(ctx, to, d.Digest) {
+			return nil
+		}
+		if source != target {
+			if err := c.copyBlobs(ctx, source, target, blobs); err != nil {
+				return err
+			}
+		}
+		return c.Put(ctx, named, d.MediaType, raw)
+	})
+}
+
+// copyOnce runs a copy unless it was run before.
+func (c *Client) copyOnce(ctx context.Context, name string, bring func() error) error {
+	copied, _ := c.copies.LoadOrStore(name, &once{})
+	return copied.(*once).do(ctx, bring)
 }
 
 // blobsOf returns the blobs that raw names, each once, less the foreign layers.
@@ -80,39 +93,69 @@ func (c *Client) copyBlobs(ctx context.Context, source, target repository, blobs
 	group, ctx := errgroup.WithContext(ctx)
 	for _, b := range blobs {
 		group.Go(func() error {
-			key := target.name + "/" + target.repo + "@" + b.Digest.String()
-			copied, _ := c.copies.LoadOrStore(key, &once{})
-			return copied.(*once).do(ctx, func() error { return c.copyBlob(ctx, source, target, b) })
+			name := "blob " + target.name + "/" + target.repo + "@" + b.Digest.String()
+			return c.copyOnce(ctx, name, func() error { return c.copyBlob(ctx, source, target, b) })
 		})
 	}
 	return group.Wait()
 }
 
-// copyBlob brings one blob, when fewer than maxTransfers others are on their way.
+// copyBlob brings one blob. It is looked for in the target first, but for a mount, which needs no look.
 func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocispec.Descriptor) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case c.transfers <- struct{}{}:
-	}
-	defer func() { <-c.transfers }()
-
+	var session *url.URL
 	if source.host == target.host {
-		session, err := target.mount(withTries(ctx, mountTries), source, b)
-		if err == nil && session == nil {
+		var err error
+		if session, err = target.mount(withTries(ctx, mountTries), source, b); err == nil && session == nil {
 			return nil
 		}
-		if err == nil {
-			return transfer(ctx, source, target, b, session)
-		}
-		if !mountRefused(err) && gaveUpOn(err) == nil {
+		if err != nil && !mountRefused(err) && gaveUpOn(err) == nil {
 			return err
 		}
 	}
-	if there, err := target.has(ctx, b); there || err != nil {
+	if session == nil {
+		if there, err := target.has(ctx, b); there || err != nil {
+			return err
+		}
+	}
+	ctx, leave, err := target.enter(ctx)
+	if err != nil {
 		return err
 	}
-	return transfer(ctx, source, target, b, nil)
+	defer leave()
+	ctx, leave, err = source.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return transfer(ctx, source, target, b, session)
+}
+
+// begin opens a blob and, unless there is one, an upload session for it side by side. When the session
+// cannot be had, cancel ends the reading; when the blob cannot, the session is returned with the error.
+func begin(ctx context.Context, cancel func(), source, target repository, b ocispec.Descriptor, session *url.URL) (*verified, *url.URL, error) {
+	var content *verified
+	var opening, starting error
+	var group sync.WaitGroup
+	group.Go(func() {
+		if content = source.kept(b); content == nil {
+			content, opening = source.open(ctx, b)
+		}
+	})
+	if session == nil {
+		group.Go(func() {
+			if session, starting = target.startUpload(ctx); starting != nil {
+				cancel()
+			}
+		})
+	}
+	group.Wait()
+	if starting != nil && opening == nil {
+		content.Close()
+	}
+	if starting != nil {
+		return nil, nil, starting
+	}
+	return content, session, opening
 }
 
 // mount makes a blob of another repository of the registry one of p's. It returns an upload session when
@@ -138,18 +181,4 @@ func (p repository) mount(ctx context.Context, source repository, b ocispec.Desc
 func mountRefused(err error) bool {
 	return errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) ||
 		errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err)
-}
-
-// has reports whether the blob is in the repository. A registry that refuses to tell does not have it:
-// the upload shows why.
-func (p repository) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
-	resp, err := p.blob(ctx, http.MethodHead, b, pushScope(p.repo), nil)
-	if err == nil {
-		discard(resp)
-		return true, nil
-	}
-	if mountRefused(err) {
-		return false, nil
-	}
-	return false, err
 }

@@ -126,7 +126,7 @@ func mismatch(ref reference.Named, wanted, actual digest.Digest) error {
 }
 
 // Blob returns the blob d of the repository of repo, checked against its digest and, where it is known,
-// its size.
+// its size. It is read once, and not again when it is copied.
 func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) ([]byte, error) {
 	if err := d.Digest.Validate(); err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "blob %q of %s: %w", d.Digest, repo.Name(), err)
@@ -138,8 +138,16 @@ func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descr
 	if err != nil {
 		return nil, err
 	}
-	var raw []byte
-	err = p.persist(ctx, func() error {
+	raw, err := ask(ctx, c, p.config(d.Digest), func() ([]byte, error) { return p.small(ctx, d) })
+	if err == nil && d.Size > 0 && int64(len(raw)) != d.Size {
+		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has %d bytes instead of %d", d.Digest, p.name, p.repo, len(raw), d.Size)
+	}
+	return raw, err
+}
+
+// small reads the blob d into memory, checked against its digest.
+func (p repository) small(ctx context.Context, d ocispec.Descriptor) (raw []byte, err error) {
+	err = p.persist(ctx, func() (err error) {
 		raw, err = p.fetchBlob(ctx, d)
 		return err
 	})
@@ -156,9 +164,6 @@ func (p repository) fetchBlob(ctx context.Context, d ocispec.Descriptor) ([]byte
 	raw, err := readAll(resp)
 	if err != nil {
 		return nil, fmt.Errorf("blob %s of %s/%s: %w", d.Digest, p.name, p.repo, err)
-	}
-	if d.Size > 0 && int64(len(raw)) != d.Size {
-		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has %d bytes instead of %d", d.Digest, p.name, p.repo, len(raw), d.Size)
 	}
 	if actual := d.Digest.Algorithm().FromBytes(raw); actual != d.Digest {
 		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has the digest %s", d.Digest, p.name, p.repo, actual)

@@ -223,6 +223,10 @@ func TestBlob(t *testing.T) {
 	wantError(t, err, errdefs.ErrDataLoss, "6 bytes instead of 5")
 	f.blobs["app|"+d.Digest.String()] = []byte("cOnfig")
 	d.Size = 6
+	if raw, err := c.Blob(t.Context(), repo, d); err != nil || string(raw) != "config" || len(f.requests()) != 1 {
+		t.Errorf("got %q, %v, %q", raw, err, f.requests())
+	}
+	c = n.client(Options{})
 	_, err = c.Blob(t.Context(), repo, d)
 	wantError(t, err, errdefs.ErrDataLoss, d.Digest.String())
 	d.Size = maxManifest + 1

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -31,24 +32,34 @@ type host struct {
 	name   string
 	client *Client
 
-	// first is done when the registry has answered once: then Scheme and unverified are settled, and
-	// the authorizer knows its challenge.
-	first once
+	// slots has room for the requests that may be under way.
+	slots chan struct{}
+	// settled is done when it is known that way is the one; first when a registry with a login has
+	// answered once: then the authorizer knows its challenge.
+	settled, first once
+	way            atomic.Pointer[way]
+	strict, lax    *http.Transport
+	// union are the scopes that an operation needs in all, nil when they are not known.
+	union atomic.Pointer[[]string]
+}
+
+// way is how a registry is spoken to.
+type way struct {
+	scheme string
 	// unverified says that the registry's own certificate is not checked.
-	unverified  bool
-	strict, lax *http.Transport
+	unverified bool
 }
 
 // repository is a repository of a registry.
 type repository struct {
 	*host
-	// repo is the path of the repository, without the registry.
-	repo string
+	// repo is the path of the repository, without the registry; typed is its name as a person types it.
+	repo, typed string
 }
 
 func (c *Client) repository(ref reference.Named) (repository, error) {
 	h, err := c.host(reference.Domain(ref))
-	return repository{h, reference.Path(ref)}, err
+	return repository{h, reference.Path(ref), reference.FamiliarName(ref)}, err
 }
 
 // host returns the registry of this name, made at the first call.
@@ -74,8 +85,8 @@ func (c *Client) newHost(name string) (*host, error) {
 	if err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %w", name, err)
 	}
-	h := &host{RegistryHost: own, name: name, client: c}
-	h.unverified = transport.TLSClientConfig.InsecureSkipVerify
+	h := &host{RegistryHost: own, name: name, client: c, slots: make(chan struct{}, c.options.Jobs)}
+	h.way.Store(&way{own.Scheme, transport.TLSClientConfig.InsecureSkipVerify})
 	h.strict, h.lax = transport.Clone(), transport.Clone()
 	h.strict.TLSClientConfig.InsecureSkipVerify = false
 	h.lax.TLSClientConfig.InsecureSkipVerify = true
@@ -135,7 +146,7 @@ func (c *Client) adjust(t *http.Transport) {
 	t.ForceAttemptHTTP2 = true
 	t.DisableCompression = true // digests are those of the bytes as sent
 	t.MaxIdleConns = 0
-	t.MaxIdleConnsPerHost = 64
+	t.MaxIdleConnsPerHost = c.options.Jobs
 	t.IdleConnTimeout = 90 * time.Second
 	t.ResponseHeaderTimeout = 0 // see watch
 	if t.TLSClientConfig == nil {

@@ -39,6 +39,19 @@ func (o *once) do(ctx context.Context, f func() error) error {
 	}
 }
 
+// skip makes it done without a run.
+func (o *once) skip() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.done = true
+}
+
+func (o *once) isDone() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.done
+}
+
 // join returns the run to wait for or to lead, nil when it has succeeded before.
 func (o *once) join() (r *run, leading bool) {
 	o.mu.Lock()
@@ -58,7 +71,7 @@ func (o *once) lead(ctx context.Context, r *run, f func() error) error {
 	r.cancelled = ctx.Err() != nil
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.done, o.running = r.err == nil, nil
+	o.done, o.running = o.done || r.err == nil, nil
 	close(r.finished)
 	return r.err
 }

@@ -4,43 +4,94 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Put stores raw under the tag of ref, or else under its digest. When ref has a digest, raw must have
-// it.
-func (c *Client) Put(ctx context.Context, ref reference.Named, mediaType string, raw []byte) error {
+// Put stores raw under the tag of ref, or else under its digest, and under tags. When ref has a digest,
+// raw must have it. Several tags are one request where the registry can do that, and else one for each,
+// side by side.
+func (c *Client) Put(ctx context.Context, ref reference.Named, mediaType string, raw []byte, tags ...string) error {
 	p, err := c.repository(ref)
 	if err != nil {
 		return err
 	}
-	name := object(ref)
 	if digested, ok := ref.(reference.Digested); ok {
 		if actual := digested.Digest().Algorithm().FromBytes(raw); actual != digested.Digest() {
 			return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: the manifest to store is %s", manifest.Familiar(ref), actual)
 		}
 	}
 	if tagged, ok := ref.(reference.Tagged); ok {
-		name = tagged.Tag()
+		tags = append([]string{tagged.Tag()}, tags...)
 	}
+	switch len(tags) {
+	case 0:
+		_, err = p.put(ctx, object(ref), mediaType, raw, nil)
+		return err
+	case 1:
+		_, err = p.put(ctx, tags[0], mediaType, raw, nil)
+		return err
+	}
+	return p.putTags(ctx, tags, mediaType, raw)
+}
+
+// putTags stores raw under several tags, by
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests-with-multiple-tags
+// if the answer shows that the registry knows it.
+func (p repository) putTags(ctx context.Context, tags []string, mediaType string, raw []byte) error {
+	put, err := p.put(ctx, digest.FromBytes(raw).String(), mediaType, raw, url.Values{"tag": tags})
+	var refused *Error
+	if err != nil && (!errors.As(err, &refused) || refused.Status < 400 || refused.Status >= 500) {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, tag := range tags {
+		if !slices.Contains(put, tag) {
+			group.Go(func() error {
+				_, err := p.put(ctx, tag, mediaType, raw, nil)
+				return err
+			})
+		}
+	}
+	return group.Wait()
+}
+
+// put stores raw under a tag or digest and returns the tags that the registry says it has set besides.
+func (p repository) put(ctx context.Context, name, mediaType string, raw []byte, query url.Values) (tags []string, err error) {
 	r := request{
-		method: http.MethodPut, what: "manifest " + manifest.Familiar(ref),
-		repo: p.repo, path: "manifests/" + name, body: raw,
+		method: http.MethodPut, what: "manifest " + p.familiar(name),
+		repo: p.repo, path: "manifests/" + name, query: query, body: raw,
 		header: http.Header{"Content-Type": {mediaType}}, scopes: []string{pushScope(p.repo)},
 	}
-	return p.persist(ctx, func() error {
+	err = p.persist(ctx, func() error {
 		resp, err := p.do(ctx, r)
 		if err != nil {
 			return garbled(err)
 		}
 		defer discard(resp)
-		return checkStored(ref, resp.Header.Get("Docker-Content-Digest"), raw)
+		tags = tagsSet(resp.Header)
+		return checkStored(p.familiar(name), resp.Header.Get("Docker-Content-Digest"), raw)
 	})
+	return tags, err
+}
+
+// tagsSet returns the tags that an answer names.
+func tagsSet(header http.Header) []string {
+	var tags []string
+	for _, named := range header.Values("OCI-Tag") {
+		for tag := range strings.SplitSeq(named, ",") {
+			tags = append(tags, strings.TrimSpace(tag))
+		}
+	}
+	return tags
 }
 
 // garbled makes err, of what was sent with the right digest, one of kind errdefs.ErrDataLoss when the
@@ -53,8 +104,17 @@ func garbled(err error) error {
 	return err
 }
 
+// familiar is a tag or digest of the repository as a person types it.
+func (p repository) familiar(name string) string {
+	separator := ":"
+	if strings.Contains(name, ":") {
+		separator = "@"
+	}
+	return p.typed + separator + name
+}
+
 // checkStored compares the digest that the registry has stored raw under, where it tells.
-func checkStored(ref reference.Named, stored string, raw []byte) error {
+func checkStored(name, stored string, raw []byte) error {
 	if stored == "" {
 		return nil
 	}
@@ -64,7 +124,7 @@ func checkStored(ref reference.Named, stored string, raw []byte) error {
 	}
 	if ours != theirs {
 		return manifest.Errorf(errdefs.ErrDataLoss, "%s: the registry stored %s, but what was sent is %s",
-			manifest.Familiar(ref), manifest.OneLine(stored, maxMessage), ours)
+			name, manifest.OneLine(stored, maxMessage), ours)
 	}
 	return nil
 }

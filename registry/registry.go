@@ -29,6 +29,9 @@ type Options struct {
 	// Credentials returns the credential for a registry, named as in a reference ("docker.io"). It is
 	// asked at most once for each registry, and only when the registry wants to know.
 	Credentials func(ctx context.Context, host string) (Credential, error)
+	// HasLogin reports whether there is a credential for a registry: then its first request goes alone,
+	// since a challenge is to be expected. It is asked before the first request; nil stands for no.
+	HasLogin func(ctx context.Context, host string) bool
 	// Insecure permits plain HTTP and certificates that nobody vouches for.
 	Insecure bool
 	// InsecureHost permits the same for one registry. It is asked only when HTTPS failed, or when the
@@ -36,6 +39,8 @@ type Options struct {
 	InsecureHost func(ctx context.Context, host string) bool
 	// CertDirs are folders like /etc/docker/certs.d; the first that has something for a registry counts.
 	CertDirs []string
+	// Jobs bounds the requests to one registry that are under way at a time; 0 stands for DefaultJobs.
+	Jobs int
 	// UserAgent is sent with each request.
 	UserAgent string
 	// RetryTimeout is how long the client waits, in all, for what may pass: a rate limit, a registry that
@@ -45,8 +50,8 @@ type Options struct {
 	Warn func(format string, args ...any)
 }
 
-// maxTransfers bounds the blobs that are copied at one time.
-const maxTransfers = 8
+// DefaultJobs is enough for the blobs of ten images to be mounted in one round trip.
+const DefaultJobs = 64
 
 // Client is a manifest.Registry. It can be used by several goroutines.
 type Client struct {
@@ -60,9 +65,9 @@ type Client struct {
 	mu    sync.Mutex
 	hosts map[string]*host
 
-	// copies has a *once for each blob and repository that it was brought to.
-	copies    sync.Map
-	transfers chan struct{}
+	// copies has a *once for each image and blob and the repository that it was brought to, asked a
+	// *question for each that is asked once.
+	copies, asked sync.Map
 }
 
 var _ manifest.Registry = (*Client)(nil)
@@ -72,10 +77,10 @@ func New(o Options) *Client {
 	if o.UserAgent == "" {
 		o.UserAgent = "docker-multiarch"
 	}
-	c := &Client{
-		options: o, idle: idleTimeout, commit: commitTimeout,
-		hosts: map[string]*host{}, transfers: make(chan struct{}, maxTransfers),
+	if o.Jobs < 1 {
+		o.Jobs = DefaultJobs
 	}
+	c := &Client{options: o, idle: idleTimeout, commit: commitTimeout, hosts: map[string]*host{}}
 	c.patience = newPatience(o.RetryTimeout, c.warn)
 	return c
 }

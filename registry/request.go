@@ -32,20 +32,19 @@ type request struct {
 	scopes []string
 }
 
-func pullScope(repo string) string { return "repository:" + repo + ":pull" }
-func pushScope(repo string) string { return "repository:" + repo + ":pull,push" }
-
 // do sends r and returns the answer, whose body the caller closes. An answer that is not 2xx, or none,
 // is an *Error.
 func (h *host) do(ctx context.Context, r request) (*http.Response, error) {
-	ctx = quiet(ctx)
-	for _, s := range r.scopes {
-		ctx = docker.WithScope(ctx, s)
-	}
-	resp, err := h.exchange(ctx, r)
+	ctx, leave, err := h.enter(ctx)
 	if err != nil {
 		return nil, h.noAnswer(ctx, r, err)
 	}
+	resp, err := h.exchange(quiet(ctx), r)
+	if err != nil {
+		leave()
+		return nil, h.noAnswer(ctx, r, err)
+	}
+	resp.Body = leaving{resp.Body, leave}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		defer resp.Body.Close()
 		return nil, h.refusal(r, resp)
@@ -53,20 +52,34 @@ func (h *host) do(ctx context.Context, r request) (*http.Response, error) {
 	return resp, nil
 }
 
-// exchange sends r, and after a challenge once more with an answer to it. The first request to a
-// registry goes alone: those that wait for it know the scheme and the challenge.
+// exchange sends r with a token for all that the operation needs, and with one for r alone when that is
+// not granted: a registry may grant each scope, but not all of them in one token.
 func (h *host) exchange(ctx context.Context, r request) (*http.Response, error) {
-	var resp *http.Response
-	err := h.first.do(ctx, func() (err error) {
-		if resp, err = h.negotiate(ctx, r); err != nil {
+	if union := h.covering(r.scopes); union != nil {
+		resp, err := h.converse(withScopes(ctx, union), r)
+		if r.stream != nil || !tokenRefused(resp, err) {
+			return resp, err
+		}
+		discard(resp)
+		h.union.Store(nil)
+	}
+	return h.converse(withScopes(ctx, r.scopes), r)
+}
+
+// converse sends r, and after a challenge once more with an answer to it. The first request to a
+// registry that is going to ask for a login goes alone: those that wait for it know the challenge.
+func (h *host) converse(ctx context.Context, r request) (resp *http.Response, err error) {
+	attempt := func() error {
+		if resp, err = h.reach(ctx, r); err != nil {
 			return err
 		}
 		return h.challenged(ctx, resp)
-	})
+	}
+	if h.expectsChallenge(ctx) {
+		err = h.first.do(ctx, attempt)
+	}
 	if err == nil && resp == nil {
-		if resp, err = h.trip(ctx, r); err == nil {
-			err = h.challenged(ctx, resp)
-		}
+		err = attempt()
 	}
 	if err != nil {
 		discard(resp)
@@ -75,7 +88,18 @@ func (h *host) exchange(ctx context.Context, r request) (*http.Response, error) 
 	if resp.StatusCode != http.StatusUnauthorized || r.stream != nil {
 		return resp, nil
 	}
+	buffer(resp)
 	return h.again(ctx, r, resp)
+}
+
+// expectsChallenge reports whether the registry is about to be asked for the first time and will want a
+// login, as Docker Hub does of everyone.
+func (h *host) expectsChallenge(ctx context.Context) bool {
+	if h.first.isDone() {
+		return false
+	}
+	stored := h.client.options.HasLogin
+	return h.name == hubName || stored != nil && stored(ctx, h.name)
 }
 
 // challenged hands a 401 of the registry itself to the authorizer. An authorizer that knows no answer is
@@ -118,7 +142,7 @@ func (h *host) newRequest(ctx context.Context, r request) (*http.Request, error)
 	u := r.target
 	if u == nil {
 		u = &url.URL{
-			Scheme: h.Scheme, Host: h.Host, RawQuery: r.query.Encode(),
+			Scheme: h.way.Load().scheme, Host: h.Host, RawQuery: r.query.Encode(),
 			Path: strings.TrimSuffix(h.Path, "/") + "/" + r.repo + "/" + r.path,
 		}
 	}
@@ -172,6 +196,13 @@ func stripHeader(req *http.Request) {
 		}
 	}
 	req.Header = kept
+}
+
+// buffer reads what is shown of the answer into memory, so that its connection serves the next request.
+func buffer(resp *http.Response) {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	discard(resp)
+	resp.Body = io.NopCloser(bytes.NewReader(body))
 }
 
 // discard closes the answer in a way that keeps its connection.

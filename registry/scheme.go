@@ -8,55 +8,131 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"sync"
 	"syscall"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 )
 
+// reach sends r. A registry that may be one without HTTPS is tried out by one request, for whose
+// connection the others wait, not for its answer; any other only when HTTPS has failed.
+func (h *host) reach(ctx context.Context, r request) (*http.Response, error) {
+	known := h.settled.isDone()
+	if known || !h.client.options.Insecure && !loopback(h.name) {
+		resp, err := h.trip(ctx, r)
+		if err == nil {
+			h.settled.skip()
+			return resp, nil
+		}
+		if known || r.stream != nil || ctx.Err() != nil || !h.otherWay(ctx, err) {
+			return nil, err
+		}
+	}
+	var tried *trial
+	err := h.settled.do(ctx, func() error {
+		tried = h.tryOut(ctx, r)
+		return tried.settle()
+	})
+	switch {
+	case tried != nil:
+		return tried.answer()
+	case err != nil:
+		return nil, err
+	}
+	return h.trip(ctx, r)
+}
+
+// otherWay reports whether a request that failed by HTTPS may succeed otherwise.
+func (h *host) otherWay(ctx context.Context, err error) bool {
+	var untrusted *tls.CertificateVerificationError
+	return (errors.As(err, &untrusted) || maybePlain(err, h.Host)) && h.permitted(ctx, h.name)
+}
+
+// trial is a request that finds out how a registry is spoken to.
+type trial struct {
+	connect         sync.Once
+	connected, done chan struct{}
+	resp            *http.Response
+	err             error
+}
+
+func (h *host) tryOut(ctx context.Context, r request) *trial {
+	t := &trial{connected: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(t.done)
+		t.resp, t.err = h.negotiate(ctx, r, t)
+	}()
+	return t
+}
+
+// settle returns nil as soon as the registry's way is known.
+func (t *trial) settle() error {
+	select {
+	case <-t.connected:
+		return nil
+	case <-t.done:
+		return t.err
+	}
+}
+
+func (t *trial) answer() (*http.Response, error) {
+	<-t.done
+	return t.resp, t.err
+}
+
+// watch returns a context for the request whose connection settles the registry's way.
+func (t *trial) watch(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		t.connect.Do(func() { close(t.connected) })
+	}})
+}
+
 // negotiate sends r by HTTPS and, where that fails in a way that a registry without HTTPS or without a
-// known certificate shows, and the registry is permitted to be one, without them. What worked stays
-// settled.
-func (h *host) negotiate(ctx context.Context, r request) (*http.Response, error) {
-	resp, err := h.tripSecure(context.WithValue(ctx, probe{}, true), r)
-	if err == nil || ctx.Err() != nil || h.Scheme != "https" || gaveUpOn(err) != nil || !maybePlain(err, h.Host) {
+// known certificate shows, and the registry is permitted to be one, without them.
+func (h *host) negotiate(ctx context.Context, r request, t *trial) (*http.Response, error) {
+	resp, err := h.tripSecure(context.WithValue(ctx, probe{}, true), r, t)
+	if err == nil || ctx.Err() != nil || h.way.Load().scheme != "https" || gaveUpOn(err) != nil || !maybePlain(err, h.Host) {
 		return resp, err
 	}
 	if h.permitted(ctx, h.name) {
-		return h.tripPlain(ctx, r, err)
+		return h.tripPlain(ctx, r, t, err)
 	}
 	return nil, err
 }
 
 // tripSecure sends r by HTTPS, and without a known certificate where that is permitted.
-func (h *host) tripSecure(ctx context.Context, r request) (*http.Response, error) {
-	resp, err := h.trip(ctx, r)
+func (h *host) tripSecure(ctx context.Context, r request, t *trial) (*http.Response, error) {
+	resp, err := h.trip(t.watch(ctx), r)
 	var untrusted *tls.CertificateVerificationError
-	if errors.As(err, &untrusted) && !h.unverified && h.permitted(ctx, h.name) {
-		h.unverified = true
-		return h.trip(ctx, r)
+	now := h.way.Load()
+	if errors.As(err, &untrusted) && !now.unverified && h.permitted(ctx, h.name) {
+		h.way.Store(&way{now.scheme, true})
+		return h.trip(t.watch(ctx), r)
 	}
 	return resp, err
 }
 
-// tripPlain sends r by plain HTTP. When that fails too, the registry is not settled on it, and the error
-// is that of HTTPS. What takes plain HTTP for a bad request speaks HTTPS, and is asked that way again.
-func (h *host) tripPlain(ctx context.Context, r request, secure error) (*http.Response, error) {
-	h.Scheme = "http"
+// tripPlain sends r by plain HTTP. When that fails too, and HTTPS had not failed at a server of plain
+// HTTP, the registry is not settled on it, and the error is that of HTTPS. What takes plain HTTP for a bad
+// request speaks HTTPS, and is asked that way again.
+func (h *host) tripPlain(ctx context.Context, r request, t *trial, secure error) (*http.Response, error) {
+	before := h.way.Load()
+	h.way.Store(&way{"http", before.unverified})
+	if errors.Is(secure, http.ErrSchemeMismatch) {
+		return h.trip(t.watch(ctx), r)
+	}
 	resp, err := h.trip(ctx, r)
-	mismatch := errors.Is(secure, http.ErrSchemeMismatch)
-	if err == nil && (mismatch || resp.StatusCode != http.StatusBadRequest) {
+	if err == nil && resp.StatusCode != http.StatusBadRequest {
 		return resp, nil
 	}
-	h.Scheme = "https"
+	h.way.Store(before)
 	if err == nil {
 		discard(resp)
-		return h.tripSecure(ctx, r)
+		return h.tripSecure(ctx, r, t)
 	}
-	if !mismatch {
-		err = secure
-	}
-	return nil, err
+	return nil, secure
 }
 
 // probe is the context key of a request that is to show which scheme the registry speaks.
@@ -121,7 +197,7 @@ func closeBody(req *http.Request) {
 // plainTo reports whether req may go by plain HTTP. A registry that is settled on it may have its token
 // service beside it, on another port.
 func (h *host) plainTo(req *http.Request) bool {
-	if h.Scheme == "http" && req.URL.Hostname() == (&url.URL{Host: h.Host}).Hostname() {
+	if h.way.Load().scheme == "http" && req.URL.Hostname() == (&url.URL{Host: h.Host}).Hostname() {
 		return true
 	}
 	return !h.owns(req.URL) && h.permitted(req.Context(), req.URL.Host)
@@ -129,14 +205,14 @@ func (h *host) plainTo(req *http.Request) bool {
 
 func (h *host) unverifiedTo(u *url.URL) bool {
 	if h.owns(u) {
-		return h.unverified
+		return h.way.Load().unverified
 	}
 	return h.client.options.Insecure || loopback(u.Host)
 }
 
 // owns reports whether u is on the registry itself: scheme, host and port.
 func (h *host) owns(u *url.URL) bool {
-	return sameServer(u, &url.URL{Scheme: h.Scheme, Host: h.Host})
+	return sameServer(u, &url.URL{Scheme: h.way.Load().scheme, Host: h.Host})
 }
 
 func sameServer(a, b *url.URL) bool {

@@ -117,13 +117,15 @@ func TestCertificateOfAnotherName(t *testing.T) {
 	wantError(t, err, errdefs.ErrUnavailable, "registry.test", "not valid", "--insecure")
 }
 
-func TestFirstRequestGoesAlone(t *testing.T) {
+func login(context.Context, string) bool { return true }
+
+func TestFirstRequestWithALoginGoesAlone(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.plain("registry.test:5000", f)
 	f.before = basic("me", "hunter22")
 	f.putImage("app", "1")
 	asked := 0
-	c := n.client(Options{Insecure: true, Credentials: func(context.Context, string) (Credential, error) {
+	c := n.client(Options{Insecure: true, HasLogin: login, Credentials: func(context.Context, string) (Credential, error) {
 		asked++
 		return Credential{Username: "me", Secret: "hunter22"}, nil
 	}})

@@ -33,17 +33,12 @@ func transfer(ctx context.Context, source, target repository, b ocispec.Descript
 func stream(ctx context.Context, source, target repository, b ocispec.Descriptor, session *url.URL) error {
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
-	content, err := source.open(reading, b)
+	content, session, err := begin(reading, cancel, source, target, b, session)
 	if err != nil {
 		target.cancelUpload(ctx, session)
 		return err
 	}
 	defer content.Close()
-	if session == nil {
-		if session, err = target.startUpload(ctx); err != nil {
-			return err
-		}
-	}
 	if err := target.upload(ctx, session, b.Digest, content); err != nil {
 		target.cancelUpload(ctx, session)
 		return err
@@ -95,7 +90,7 @@ func (p repository) session(resp *http.Response) (*url.URL, error) {
 	}
 	u.User = nil
 	if u.Host == p.Host {
-		u.Scheme = p.Scheme
+		u.Scheme = p.way.Load().scheme
 	}
 	return u, nil
 }

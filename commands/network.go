@@ -1,0 +1,63 @@
+package commands
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/registry"
+	"github.com/spf13/pflag"
+)
+
+// network is how registries are to be reached.
+type network struct {
+	// insecure permits plain HTTP and certificates that nobody vouches for.
+	insecure     bool
+	jobs         jobs
+	retryTimeout timeout
+}
+
+// addTo adds the flags; insecure describes that one.
+func (n *network) addTo(flags *pflag.FlagSet, insecure string) {
+	n.jobs, n.retryTimeout = registry.DefaultJobs, timeout(30*time.Second)
+	flags.BoolVar(&n.insecure, "insecure", false, insecure)
+	flags.Var(&n.jobs, "jobs", "Requests to one registry that may be under way at a time")
+	flags.Var(&n.retryTimeout, "retry-timeout", "Longest wait, in all, for registries that are busy or failing (0 to try once)")
+}
+
+// jobs is the value of --jobs, a number from 1 on.
+type jobs int
+
+// Set takes a number.
+func (j *jobs) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return invalid("expected a number from 1 on")
+	}
+	*j = jobs(n)
+	return nil
+}
+
+// String returns the number.
+func (j *jobs) String() string { return strconv.Itoa(int(*j)) }
+
+// Type is what help shows.
+func (j *jobs) Type() string { return "int" }
+
+// timeout is a duration that is not less than 0.
+type timeout time.Duration
+
+// Set takes a duration as Go writes it.
+func (t *timeout) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return invalid(`expected a duration like "30s" or "2m"`)
+	}
+	*t = timeout(d)
+	return nil
+}
+
+// String returns the duration as Set takes it.
+func (t *timeout) String() string { return time.Duration(*t).String() }
+
+// Type is what help calls it.
+func (t *timeout) Type() string { return "duration" }

@@ -1,0 +1,122 @@
+// Package proxy puts a wire of a known length between a client and a registry: each request takes a round
+// trip, and the first one of a connection another. It counts what passes, and can ask for bearer tokens,
+// which a token service beside it issues. It speaks HTTP/1.1 without TLS; a TLS handshake that somebody
+// tries is answered at once and counted as a probe.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Line is a listener at the far end of the wire.
+type Line struct {
+	// Host is its address, "127.0.0.1:PORT".
+	Host  string
+	delay time.Duration
+
+	server  *http.Server
+	mu      sync.Mutex
+	traffic Traffic
+}
+
+// Traffic is what passed a line.
+type Traffic struct {
+	// Requests are method and path with query, in the order of their arrival.
+	Requests []string
+	// Connections are those that carried a request, Probes those that did not.
+	Connections, Probes int
+}
+
+// Start puts handler behind a line with this round trip time.
+func Start(delay time.Duration, handler http.Handler) (*Line, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	l := &Line{Host: listener.Addr().String(), delay: delay}
+	l.server = &http.Server{
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.pass(w, r, handler) }),
+		ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return l.opened(ctx) },
+		ErrorLog:          log.New(io.Discard, "", 0),
+		ReadHeaderTimeout: time.Minute,
+	}
+	go func() { _ = l.server.Serve(listener) }()
+	return l, nil
+}
+
+// Close closes the line with what is on it.
+func (l *Line) Close() error { return l.server.Close() }
+
+// Take returns the traffic since the line was started or Take was called last.
+func (l *Line) Take() Traffic {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.traffic
+	l.traffic = Traffic{}
+	return t
+}
+
+// Plus returns the sum of both.
+func (t Traffic) Plus(other Traffic) Traffic {
+	return Traffic{
+		slices.Concat(t.Requests, other.Requests), t.Connections + other.Connections, t.Probes + other.Probes,
+	}
+}
+
+// used is the key of a connection's *atomic.Bool: whether it has carried a request.
+type used struct{}
+
+func (l *Line) opened(ctx context.Context) context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.traffic.Probes++
+	return context.WithValue(ctx, used{}, &atomic.Bool{})
+}
+
+// pass lets a request through when its round trips are over.
+func (l *Line) pass(w http.ResponseWriter, r *http.Request, handler http.Handler) {
+	trips := time.Duration(1)
+	first := r.Context().Value(used{}).(*atomic.Bool).CompareAndSwap(false, true)
+	l.mu.Lock()
+	l.traffic.Requests = append(l.traffic.Requests, r.Method+" "+r.URL.RequestURI())
+	if first {
+		trips++
+		l.traffic.Connections++
+		l.traffic.Probes--
+	}
+	l.mu.Unlock()
+	select {
+	case <-r.Context().Done():
+	case <-time.After(trips * l.delay):
+		handler.ServeHTTP(w, r)
+	}
+}
+
+// To hands requests on to the registry at base, as if it were at the address the client asked for.
+func To(base string) (http.Handler, error) {
+	target, err := url.Parse(base)
+	if err != nil || target.Host == "" {
+		return nil, errors.Join(err, fmt.Errorf("no address of a registry: %q", base))
+	}
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host
+		},
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 128, DisableCompression: true},
+		FlushInterval: -1,
+		ErrorLog:      log.New(io.Discard, "", 0),
+	}, nil
+}

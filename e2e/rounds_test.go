@@ -1,0 +1,127 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+	"github.com/docker-multiarch/docker-multiarch/e2e/proxy"
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
+)
+
+// far is a registry at the far end of a line.
+type far struct {
+	registry *servers.Registry
+	line     *proxy.Line
+}
+
+func newFar(t *testing.T, guard func(http.Handler) http.Handler) far {
+	t.Helper()
+	r := harness.NewRegistry(t, harness.RegistryOptions{})
+	handler, err := proxy.To(r.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return far{r, newLine(t, guard(handler))}
+}
+
+func open(h http.Handler) http.Handler { return h }
+
+// newLine puts handler behind a line for the time of the test.
+func newLine(t *testing.T, handler http.Handler) *proxy.Line {
+	t.Helper()
+	l, err := proxy.Start(5*time.Millisecond, handler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+var farPlatforms = []string{"amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "loong64", "mips64le", "mips64"}
+
+// seed puts n images of a config and two layers into a repository and returns their names over the line.
+func (f far) seed(t *testing.T, repo string, n int) (names []string) {
+	t.Helper()
+	for _, arch := range farPlatforms[:n] {
+		harness.Put(t, f.registry, repo, arch, images.Image(images.Spec{
+			Seed: repo + arch, Platform: ocispec.Platform{OS: "linux", Architecture: arch}, Layers: 2,
+		}))
+		names = append(names, f.line.Host+"/"+repo+":"+arch)
+	}
+	return names
+}
+
+// passes fails the test when more requests or connections than these were on the lines since the last time.
+func passes(t *testing.T, requests, connections int, lines ...*proxy.Line) {
+	t.Helper()
+	var all proxy.Traffic
+	for _, l := range lines {
+		all = all.Plus(l.Take())
+	}
+	if len(all.Requests) > requests || all.Connections > connections {
+		t.Errorf("%d requests, not %d; %d connections, not %d:\n%s",
+			len(all.Requests), requests, all.Connections, connections, strings.Join(all.Requests, "\n"))
+	}
+	if all.Probes > len(lines)*2 {
+		t.Errorf("%d connections without a request", all.Probes)
+	}
+}
+
+func multiarch(t *testing.T, e *harness.Env, args ...string) {
+	t.Helper()
+	harness.MustRun(t, e, "docker", append([]string{"multiarch"}, args...)...)
+}
+
+// What has to be asked is asked once, and nothing else: each manifest, each config, each blob to be mounted
+// or sent, and the list. How long that takes is for make bench to tell.
+func TestRoundsSameRepository(t *testing.T) {
+	f, e := newFar(t, open), harness.NewEnv(t)
+	names := f.seed(t, "app", 10)
+	list := f.line.Host + "/app:1"
+	multiarch(t, e, append([]string{"create", "--push", list}, names...)...)
+	passes(t, 21, 10, f.line)
+	multiarch(t, e, append([]string{"create", list}, names...)...)
+	multiarch(t, e, "push", list)
+	passes(t, 21, 11, f.line)
+	multiarch(t, e, "rm", list)
+	multiarch(t, e, "inspect", list)
+	passes(t, 1, 1, f.line)
+}
+
+func TestRoundsLogin(t *testing.T) {
+	tokens := &proxy.Tokens{User: loginUser, Password: loginSecret}
+	f := newFar(t, tokens.Guard)
+	e := harness.NewEnv(t)
+	e.Login(t, f.line.Host, loginUser, loginSecret)
+	names := f.seed(t, "app", 10)
+	multiarch(t, e, append([]string{"create", "--push", f.line.Host + "/app:1"}, names...)...)
+	passes(t, 25, 10, f.line)
+	near := f.seed(t, "other/app", 10)
+	multiarch(t, e, append([]string{"create", "--push", f.line.Host + "/app:2"}, near...)...)
+	passes(t, 3*10+3*10+1+4, 3*10, f.line)
+}
+
+func TestRoundsOtherRepository(t *testing.T) {
+	f, e := newFar(t, open), harness.NewEnv(t)
+	names := f.seed(t, "from/app", 10)
+	multiarch(t, e, append([]string{"create", "--push", f.line.Host + "/app:1"}, names...)...)
+	passes(t, 3*10+3*10+1, 3*10, f.line)
+	harness.Sound(t, f.registry, "app", "1")
+}
+
+func TestRoundsOtherRegistry(t *testing.T) {
+	from, to, e := newFar(t, open), newFar(t, open), harness.NewEnv(t)
+	names := from.seed(t, "app", 4)
+	create := append([]string{"create", "--push", to.line.Host + "/app:1"}, names...)
+	multiarch(t, e, create...)
+	passes(t, 4*4+4*4*3+1, 2*4*3, from.line, to.line)
+	harness.Sound(t, to.registry, "app", "1")
+	multiarch(t, e, create...)
+	passes(t, 3*4+2, 2*4, from.line, to.line)
+}

@@ -1,0 +1,159 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// Expect tells that images of the repositories in from are going to be copied to that of to, and a list
+// of them put under the name to. All tokens are for all of that from now on. The function that it returns
+// is told of each image as soon as its manifest is known; until ctx is done it finds out ahead of Copy
+// what the target lacks. It only reads.
+func (c *Client) Expect(ctx context.Context, to reference.Named, from []reference.Named) func(from reference.Named, d ocispec.Descriptor, raw []byte) {
+	c.uniteScopes(to, from)
+	for _, ref := range from {
+		if reference.Domain(ref) != reference.Domain(to) {
+			go c.listed(ctx, to)
+			break
+		}
+	}
+	return func(from reference.Named, d ocispec.Descriptor, raw []byte) {
+		if reference.Domain(from) != reference.Domain(to) {
+			go c.survey(ctx, to, d, raw)
+		}
+	}
+}
+
+// uniteScopes makes what an operation needs at one registry a matter of one token.
+func (c *Client) uniteScopes(to reference.Named, from []reference.Named) {
+	scopes := map[*host][]string{}
+	target, err := c.repository(to)
+	if err != nil {
+		return // as the operation will find out
+	}
+	scopes[target.host] = []string{pushScope(target.repo)}
+	for _, ref := range from {
+		if source, err := c.repository(ref); err == nil {
+			scopes[source.host] = append(scopes[source.host], pullScope(source.repo))
+		}
+	}
+	for h, s := range scopes {
+		h.unite(s)
+	}
+}
+
+// survey asks what Copy will want to know of an image from another registry. Copy meets the errors.
+func (c *Client) survey(ctx context.Context, to reference.Named, d ocispec.Descriptor, raw []byte) {
+	target, err := c.repository(to)
+	if err != nil || c.hasCopy(ctx, to, d.Digest) {
+		return
+	}
+	blobs, _ := blobsOf(d, raw)
+	for _, b := range blobs {
+		go func() { _, _ = target.has(ctx, b) }()
+	}
+}
+
+// hasCopy reports whether the target has an image already. It is asked about those alone that are in the
+// list that the push is going to replace: about any other there are its blobs to be asked for.
+func (c *Client) hasCopy(ctx context.Context, to reference.Named, d digest.Digest) bool {
+	if !c.listed(ctx, to)[d] {
+		return false
+	}
+	at, err := reference.WithDigest(reference.TrimNamed(to), d)
+	if err != nil {
+		return false
+	}
+	there, err := ask(ctx, c, "image "+at.String(), func() (bool, error) {
+		_, err := c.Digest(ctx, at)
+		if errdefs.IsNotFound(err) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	return there && err == nil
+}
+
+// listed returns the digests that the index called name in a registry lists now; none when that cannot
+// be told.
+func (c *Client) listed(ctx context.Context, name reference.Named) map[digest.Digest]bool {
+	if _, ok := name.(reference.Tagged); !ok {
+		return nil
+	}
+	digests, _ := ask(ctx, c, "list "+name.String(), func() (map[digest.Digest]bool, error) {
+		d, raw, err := c.Fetch(ctx, name)
+		if err != nil || !manifest.IsIndex(d.MediaType) {
+			return nil, ctx.Err()
+		}
+		children, _, err := manifest.ParseIndex(raw)
+		digests := map[digest.Digest]bool{}
+		for _, child := range children {
+			digests[child.Digest] = err == nil
+		}
+		return digests, nil
+	})
+	return digests
+}
+
+// has reports whether the blob is in the repository. A registry that refuses to tell does not have it:
+// the upload shows why.
+func (p repository) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
+	return ask(ctx, p.client, "blob "+p.name+"/"+p.repo+"@"+b.Digest.String(), func() (bool, error) {
+		resp, err := p.blob(ctx, http.MethodHead, b, pushScope(p.repo), nil)
+		if err == nil {
+			discard(resp)
+			return true, nil
+		}
+		if mountRefused(err) {
+			return false, nil
+		}
+		return false, err
+	})
+}
+
+// question is one that a client asks once.
+type question[T any] struct {
+	once
+	answer T
+}
+
+// ask returns the answer that the question of this name got before, or gets now.
+func ask[T any](ctx context.Context, c *Client, name string, get func() (T, error)) (T, error) {
+	stored, _ := c.asked.LoadOrStore(name, &question[T]{})
+	q := stored.(*question[T])
+	var none T
+	if err := q.do(ctx, func() (err error) {
+		q.answer, err = get()
+		return err
+	}); err != nil {
+		return none, err
+	}
+	return q.answer, nil
+}
+
+// kept returns a config that was read before, nil when it was not.
+func (p repository) kept(b ocispec.Descriptor) *verified {
+	stored, ok := p.client.asked.Load(p.config(b.Digest))
+	if !ok {
+		return nil
+	}
+	q := stored.(*question[[]byte])
+	if !q.isDone() || b.Size > 0 && int64(len(q.answer)) != b.Size {
+		return nil
+	}
+	return newVerified("blob "+b.Digest.String(), io.NopCloser(bytes.NewReader(q.answer)), b.Digest, int64(len(q.answer)))
+}
+
+// config names the question for a config.
+func (p repository) config(d digest.Digest) string {
+	return "config " + p.name + "/" + p.repo + "@" + d.String()
+}
