@@ -138,6 +138,9 @@ func (l *lab) measureRow(ctx context.Context, w *tabwriter.Writer, n int, op ope
 			limit = fmt.Sprintf("%d requests, %.1f rounds", op.requests, op.rounds)
 		}
 		got, took, err := l.measure(ctx, n, op, p, lines)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
 			fmt.Fprintf(w, "%s\tfailed: %q\n", p.name, err)
 			continue
