@@ -1,7 +1,8 @@
 // Command bench measures the built plugin beside other programs and prints what it finds: start-up beside a
-// plugin without commands and beside docker buildx, requests and round trips, and copies between registries,
-// beside what is installed of docker manifest, docker buildx, crane, regctl, oras and skopeo. Programs that are compared take turns, so that what else
-// the machine does meets all of them alike; promises are made about ratios, never about times.
+// plugin without commands and beside docker buildx, requests and round trips, and copies between
+// registries, beside what is installed of docker manifest, docker buildx, crane, regctl, oras and skopeo.
+// Programs that are compared take turns, so that what else the machine does meets all of them alike;
+// promises are made about ratios, never about times.
 //
 // A section (sections, below) prints one subject matter. It describes its programs as a contest and prints
 // the contest's table; see startup.go.
