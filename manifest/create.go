@@ -79,18 +79,23 @@ func Preview(ctx context.Context, a Access, c Creation) (List, error) {
 // Assemble returns the list that the sources make, without a look at the store. Two entries of one
 // platform are an error: nobody can annotate one of them before the list is pushed.
 func Assemble(ctx context.Context, a Access, c Creation) (List, error) {
-	return c.assemble(ctx, &looker{Access: a, list: c.Name, choice: c.Choice})
+	return c.assemble(ctx, c.looker(a))
 }
 
 // Publish pushes the list that the sources make, as Assemble and Push do one after the other.
 func Publish(ctx context.Context, a Access, c Creation, tags []reference.NamedTagged) (Pushed, error) {
-	l := &looker{Access: a, list: c.Name, choice: c.Choice}
+	l := c.looker(a)
 	l.coming = a.Registry.Expect(ctx, c.Name, c.repositories())
 	list, err := c.assemble(ctx, l)
 	if err != nil {
 		return Pushed{}, err
 	}
 	return Push(ctx, a, list, tags)
+}
+
+// looker returns what looks the sources up.
+func (c Creation) looker(a Access) *looker {
+	return &looker{Access: a, list: c.Name, choice: c.Choice}
 }
 
 // repositories returns the names of the repositories that the registries are asked for whatever the daemon
@@ -150,7 +155,7 @@ func (c Creation) prepare(ctx context.Context, a Access) (List, func(List) (List
 	if err := refuse(old); err != nil {
 		return old, nil, err
 	}
-	entries, err := look(ctx, a, c.Name, c.Sources, c.Choice)
+	entries, err := c.looker(a).lookAll(ctx, c.Sources)
 	if err != nil {
 		return old, nil, err
 	}

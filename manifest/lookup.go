@@ -25,13 +25,9 @@ const (
 	daemonCompared = time.Second
 )
 
-// look returns the entries that the sources stand for, in the order of the sources, which are looked up
+// lookAll returns the entries that the sources stand for, in the order of the sources, which are looked up
 // side by side. What docker manifest would have taken is taken silently; notes hear of anything else. The
 // error is that of the first source that could not be had.
-func look(ctx context.Context, a Access, list reference.Named, sources []Source, choice Choice) ([]Entry, error) {
-	return (&looker{Access: a, list: list, choice: choice}).lookAll(ctx, sources)
-}
-
 func (l *looker) lookAll(ctx context.Context, sources []Source) ([]Entry, error) {
 	sources = once(sources)
 	found := make([]lookup, len(sources))
