@@ -229,6 +229,9 @@ func (h *host) plainCause(err error) error {
 		}
 		err = failed.Err
 	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("the connection was closed (%w)", err)
+	}
 	var untrusted *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
 	switch {

@@ -63,6 +63,23 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
+// Nobody has to know what EOF is, at the registry or at its token service.
+func TestErrorOfClosedConnection(t *testing.T) {
+	for closed, want := range map[string]string{"/v2/": "", "/token": "token service a.example.com: "} {
+		n, f := newNetwork(t), newFake()
+		n.secure("a.example.com:443", f)
+		ask := bearer("https://a.example.com/token")
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasPrefix(r.URL.Path, closed) {
+				panic(http.ErrAbortHandler)
+			}
+			return ask(w, r)
+		}
+		_, _, err := n.client(Options{RetryTimeout: -1}).Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+		wantError(t, err, errdefs.ErrUnavailable, "GET manifest a.example.com/app:1: "+want+"the connection was closed (EOF)")
+	}
+}
+
 func FuzzError(f *testing.F) {
 	f.Add([]byte(`{"errors":[{"code":"A","message":"m hunter22"}]}`))
 	f.Add([]byte(`{"details":"https://a:b@c?d=hunter22"}`))
