@@ -27,6 +27,7 @@ type Line struct {
 	delay time.Duration
 
 	server  *http.Server
+	end     context.CancelFunc // of the requests that are under way
 	mu      sync.Mutex
 	traffic Traffic
 }
@@ -45,9 +46,11 @@ func Start(delay time.Duration, handler http.Handler) (*Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Line{Host: listener.Addr().String(), delay: delay}
+	ctx, end := context.WithCancel(context.Background())
+	l := &Line{Host: listener.Addr().String(), delay: delay, end: end}
 	l.server = &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.pass(w, r, handler) }),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return l.opened(ctx) },
 		ErrorLog:          log.New(io.Discard, "", 0),
 		ReadHeaderTimeout: time.Minute,
@@ -57,7 +60,10 @@ func Start(delay time.Duration, handler http.Handler) (*Line, error) {
 }
 
 // Close closes the line with what is on it.
-func (l *Line) Close() error { return l.server.Close() }
+func (l *Line) Close() error {
+	l.end()
+	return l.server.Close()
+}
 
 // Take returns the traffic since the line was started or Take was called last.
 func (l *Line) Take() Traffic {
