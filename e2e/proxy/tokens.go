@@ -40,8 +40,12 @@ func (t *Tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	t.issued[token] = strings.Fields(strings.Join(r.Form["scope"], " "))
 	t.mu.Unlock()
+	name := "token"
+	if r.Method == http.MethodPost {
+		name = "access_token"
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"token": token, "access_token": token, "expires_in": 300})
+	_ = json.NewEncoder(w).Encode(map[string]any{name: token, "expires_in": 300})
 }
 
 // Guard asks for tokens before registry. The service is under /token on the same server.
