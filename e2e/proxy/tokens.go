@@ -48,6 +48,25 @@ func (t *Tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{name: token, "expires_in": 300})
 }
 
+// Expire is a Fault: the tokens that were issued serve no more, nor does one that is issued now.
+func (t *Tokens) Expire(w http.ResponseWriter, r *http.Request, then http.Handler) {
+	if r.URL.Path != "/token" {
+		t.forget()
+		then.ServeHTTP(w, r)
+		return
+	}
+	status, body := answer(w, r, then)
+	t.forget()
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+func (t *Tokens) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.issued = nil
+}
+
 // Guard asks for tokens before registry. The service is under /token on the same server.
 func (t *Tokens) Guard(registry http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
