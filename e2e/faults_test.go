@@ -1,0 +1,276 @@
+package e2e
+
+import (
+	"maps"
+	"math"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+	"github.com/docker-multiarch/docker-multiarch/e2e/proxy"
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
+)
+
+// failing is a way in which a request goes wrong.
+type failing struct {
+	name string
+	// fault is nil for the one of the scene's token service.
+	fault proxy.Fault
+	// passes says that it is gone when it does not happen the next time.
+	passes bool
+	// says matches what an error says of it, but for a refusal of tokens.
+	says string
+}
+
+var faults = []failing{
+	{"429", proxy.Refuse(http.StatusTooManyRequests, ""), true, "429 Too Many Requests"},
+	{"429, Retry-After", proxy.Refuse(http.StatusTooManyRequests, "1"), true, "429 Too Many Requests.*left alone for 1s"},
+	{"500", proxy.Refuse(http.StatusInternalServerError, ""), true, "500 Internal Server Error"},
+	{"502", proxy.Refuse(http.StatusBadGateway, ""), true, "502 Bad Gateway"},
+	{"503", proxy.Refuse(http.StatusServiceUnavailable, ""), true, "503 Service Unavailable"},
+	{"504", proxy.Refuse(http.StatusGatewayTimeout, ""), true, "504 Gateway Timeout"},
+	{"reset", proxy.Reset, true, "connection reset|broken pipe"},
+	{"truncated", proxy.Truncate, true, "the connection was closed|the transfer broke off"},
+	{"silence", proxy.Silence, true, "silent"},
+	{"flipped byte", proxy.Flip, false, "digest|DIGEST_INVALID|BLOB_UPLOAD_INVALID|the registry (says|stored) sha256:"},
+	{"expired token", nil, false, ""},
+}
+
+// faultPlace is a request that goes wrong.
+type faultPlace struct {
+	name string
+	is   func(s *faultScene, r *http.Request) bool
+	// object is what an error says that it is about.
+	object func(s *faultScene) string
+	// ways are the commands that send it.
+	ways []string
+}
+
+var (
+	reading = []string{"create --replace", "create --push"}
+	both    = []string{"create --replace", "push", "create --push"}
+	pushing = []string{"push", "create --push"}
+)
+
+var faultPlaces = []faultPlace{
+	{"manifest GET", func(s *faultScene, r *http.Request) bool {
+		return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/source/manifests/1")
+	}, func(s *faultScene) string { return s.sources[0] }, reading},
+	{"config GET", func(s *faultScene, r *http.Request) bool {
+		return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, s.far.ID().String())
+	}, func(s *faultScene) string { return "blob " + s.far.ID().String() }, both},
+	{"blob GET", func(s *faultScene, r *http.Request) bool {
+		return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, s.layer())
+	}, func(s *faultScene) string { return "blob " + s.layer() }, pushing},
+	{"mount", func(_ *faultScene, r *http.Request) bool {
+		return r.Method == http.MethodPost && r.URL.Query().Has("mount")
+	}, (*faultScene).target, pushing},
+	{"upload POST", func(_ *faultScene, r *http.Request) bool {
+		return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/uploads/") && !r.URL.Query().Has("mount")
+	}, func(s *faultScene) string { return " to " + s.repo }, pushing},
+	{"upload PUT", func(s *faultScene, r *http.Request) bool {
+		return r.Method == http.MethodPut && r.URL.Query().Get("digest") == s.layer()
+	}, func(s *faultScene) string { return "blob " + s.layer() + " to " + s.repo }, pushing},
+	{"child PUT", func(_ *faultScene, r *http.Request) bool {
+		return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/sha256:")
+	}, func(s *faultScene) string { return "manifest " + s.target() + "@sha256:" }, pushing},
+	{"list PUT", func(_ *faultScene, r *http.Request) bool { return isListPut(r) },
+		func(s *faultScene) string { return "pushing the list " + s.list }, pushing},
+	{"token", func(_ *faultScene, r *http.Request) bool { return r.URL.Path == "/token" },
+		func(*faultScene) string { return "token service 127.0.0.1:" }, both},
+}
+
+// faultCase is a fault that happens so many times at a place on one of its ways.
+type faultCase struct {
+	failing
+	place faultPlace
+	times int
+	way   string
+}
+
+// always is how often a fault happens that does not pass.
+const always = math.MaxInt
+
+// faultCases are all combinations of fault, place and number of times, with the ways in turns. A silence
+// lasts as long as the plugin waits for a connection, 30 seconds, so it comes once; twice and for ever are
+// for the tests of package registry, where that is less. A PATCH is never sent.
+func faultCases() (cases []faultCase) {
+	for _, place := range faultPlaces {
+		for i, f := range faults {
+			for j, times := range []int{1, 2, always} {
+				if f.name == "silence" && times > 1 {
+					continue
+				}
+				cases = append(cases, faultCase{f, place, times, place.ways[(i+j)%len(place.ways)]})
+			}
+		}
+	}
+	return cases
+}
+
+func (c faultCase) String() string {
+	count := map[int]string{1: "once", 2: "twice", always: "for ever"}
+	return strings.Join([]string{c.place.name, c.name, count[c.times], c.way}, "/")
+}
+
+// well returns whether the command goes well, where that is not left to the implementation.
+func (c faultCase) well() (well, known bool) {
+	expired := c.name == "expired token"
+	switch {
+	case c.place.name == "mount": // else the blob is uploaded, unless its requests are refused for ever, too
+		return true, !expired || c.times < always
+	case c.times == always:
+		return false, true
+	case c.passes:
+		return true, true
+	}
+	// A token that is refused at its first use may be taken for a useless one. That of the source is first
+	// used for the manifest.
+	first := c.place.name == "token" || c.place.name == "manifest GET" && expired
+	return true, c.times == 1 && !first
+}
+
+// faultScene is a publication of two images under a tag that names something else: the blobs of near lie
+// in the target registry and are mounted, those of far come from another one. Both ask for tokens.
+type faultScene struct {
+	*scene
+	faults    *proxy.Faults
+	tokens    *proxy.Tokens
+	far, near images.Manifest
+	sources   []string // far, near
+}
+
+func newFaultScene(t *testing.T, r *servers.Registry, to http.Handler, layerSize int) *faultScene {
+	s := &faultScene{scene: newScene(t, r.Kind), tokens: &proxy.Tokens{User: loginUser, Password: loginSecret}}
+	s.registry = r
+	s.faults = proxy.NewFaults(s.tokens.Guard(to))
+	here, there := newLine(t, s.faults).Host, newLine(t, s.faults).Host
+	s.Login(t, here, loginUser, loginSecret)
+	s.Login(t, there, loginUser, loginSecret)
+	s.far = s.put(s.repo+"/source", "1", images.Spec{Platform: arm64, LayerSize: layerSize})
+	s.near = s.put(s.repo+"/other", "1", images.Spec{Platform: amd64})
+	s.list = here + "/" + s.repo + ":1"
+	s.sources = []string{there + "/" + s.repo + "/source:1", here + "/" + s.repo + "/other:1"}
+	harness.Put(t, r, s.repo, "1", images.Index(images.OCI, images.Image(images.Spec{Seed: s.repo, Platform: windows})))
+	return s
+}
+
+func (s *faultScene) layer() string  { return s.far.Blobs[1].Descriptor.Digest.String() }
+func (s *faultScene) target() string { return strings.TrimSuffix(s.list, ":1") }
+
+// Whatever goes wrong, wherever and however often: either all is there and right, or there is an error that
+// names it, and the tag and the local list are what they were. What may pass is no error when it does.
+func TestFaults(t *testing.T) {
+	cases := faultCases()
+	if len(cases) < 120 {
+		t.Errorf("%d cases", len(cases))
+	}
+	r := harness.NewRegistry(t, harness.RegistryOptions{})
+	to, err := proxy.To(r.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Most of a case is waiting, and a silence is nothing else.
+	busy := make(chan struct{}, 8)
+	var group sync.WaitGroup
+	for _, c := range cases {
+		group.Go(func() {
+			if c.name != "silence" {
+				busy <- struct{}{}
+				defer func() { <-busy }()
+			}
+			t.Run(c.String(), func(t *testing.T) { c.test(t, r, to) })
+		})
+	}
+	group.Wait()
+}
+
+func (c faultCase) test(t *testing.T, registry *servers.Registry, to http.Handler) {
+	size := 100_000
+	if c.name == "silence" && c.place.name == "upload PUT" {
+		size = 8 << 20 // more than is on the way when nobody listens
+	}
+	s := newFaultScene(t, registry, to, size)
+	before, args := s.sources[1:], append([]string{s.list}, s.sources...)
+	if c.way == "push" {
+		before, args = s.sources, args[:1]
+	}
+	s.multiarch(append([]string{"create", s.list}, before...)...)
+	if c.times == always {
+		args = append(args, "--retry-timeout", "2s")
+	}
+	s.strike(c)
+	store, tag := s.store(), s.digestOf("1")
+	r := harness.Run(t, s.Env, "docker", append(strings.Fields("multiarch "+c.way), args...)...)
+	c.outcome(s, r)
+	if r.Code == 0 {
+		c.succeeded(s)
+	} else {
+		c.failed(s, r, tag)
+	}
+	if now := s.store(); !maps.Equal(now, store) && (r.Code != 0 || c.way != "create --replace") {
+		t.Errorf("the local list changed: %v", now)
+	}
+	if t.Failed() {
+		t.Logf("exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+// strike lets the fault happen from now on. A request without a token is a question for the challenge.
+func (s *faultScene) strike(c faultCase) {
+	fault := c.fault
+	if fault == nil {
+		fault = s.tokens.Expire
+	}
+	s.faults.Strike(fault, func(r *http.Request) bool {
+		return c.place.is(s, r) && (r.URL.Path == "/token" || r.Header.Get("Authorization") != "")
+	}, c.times)
+}
+
+// outcome checks what holds in any case. Two seconds of waiting have room for 7 tries of each of two
+// requests, and a download goes on some 17 times, each time with half of what is missing.
+func (c faultCase) outcome(s *faultScene, r harness.Result) {
+	s.Helper()
+	if well, known := c.well(); r.Code != 0 && r.Code != 1 || known && well != (r.Code == 0) {
+		s.Errorf("exit code %d", r.Code)
+	}
+	if met := s.faults.Met(); met < 1 || met > 2*7+17 {
+		s.Errorf("%d requests", met)
+	}
+	saysNot(s.T, r.Stdout+r.Stderr, loginSecret)
+}
+
+// succeeded checks the list in the registry, which create has left to push.
+func (c faultCase) succeeded(s *faultScene) {
+	s.Helper()
+	if c.way == "create --replace" {
+		s.faults.Strike(nil, isAny, 0)
+		s.multiarch("push", s.list)
+	}
+	s.holdsImages(s.holds("1", "linux/arm64/v8", "linux/amd64"), s.far, s.near)
+}
+
+// failed checks what was said, and that the tag still has the digest that it had.
+func (c faultCase) failed(s *faultScene, r harness.Result, tag string) {
+	s.Helper()
+	if r.Stdout != "" {
+		s.Errorf("stdout of a failed command: %s", r.Stdout)
+	}
+	if c.name == "expired token" || c.place.name == "token" && !c.passes { // any request may be refused then
+		says(s.T, r.Stderr, "401 Unauthorized", "docker login 127.0.0.1:")
+	} else {
+		says(s.T, r.Stderr, c.place.object(s))
+		if !regexp.MustCompile(c.says).MatchString(r.Stderr) {
+			s.Errorf("stderr does not say %q", c.says)
+		}
+	}
+	// An answer that is lost does not undo what was done, and no registry knows what list was meant.
+	damaged := c.place.name == "list PUT" && (c.name == "truncated" || c.name == "flipped byte")
+	if now := s.digestOf("1"); now != tag && !damaged {
+		s.Errorf("the tag moved to %s", now)
+	}
+}
