@@ -14,6 +14,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/containerd/v2/core/remotes/docker/auth"
+	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
 )
 
@@ -144,8 +145,12 @@ func (a *authorizer) answerer(ctx context.Context) (docker.Authorizer, error) {
 	if cred.RegistryToken != "" {
 		return registryToken(cred.RegistryToken), nil
 	}
+	var transport http.RoundTripper = patient{a.host, tokenTransport{a.host}}
+	if cred.Username == "" && cred.Secret != "" {
+		transport = identityTransport{transport}
+	}
 	return docker.NewDockerAuthorizer(
-		docker.WithAuthClient(&http.Client{Transport: patient{a.host, tokenTransport{a.host}}, CheckRedirect: checkTokenRedirect}),
+		docker.WithAuthClient(&http.Client{Transport: transport, CheckRedirect: checkTokenRedirect}),
 		docker.WithAuthHeader(http.Header{"User-Agent": {a.host.client.options.UserAgent}}),
 		docker.WithAuthCreds(func(string) (string, string, error) { return cred.Username, cred.Secret, nil }),
 	), nil
@@ -245,6 +250,24 @@ func (t tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp.Body = io.NopCloser(bytes.NewReader(raw))
 	return resp, nil
 }
+
+// identityTransport is the way of an identity token to the token service. A refusal is an error already:
+// after an answer containerd's authorizer would send the token once more, as a password.
+type identityTransport struct{ http.RoundTripper }
+
+func (t identityTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.RoundTripper.RoundTrip(req)
+	if err != nil || resp.StatusCode < 400 {
+		return resp, err
+	}
+	defer resp.Body.Close()
+	return nil, &identityRefused{remoteerrors.NewUnexpectedStatusErr(resp)}
+}
+
+// identityRefused hides from containerd's authorizer what kind of error it is.
+type identityRefused struct{ answer error }
+
+func (e *identityRefused) Error() string { return e.answer.Error() }
 
 // checkTokenRedirect lets a token service redirect within its server only: credentials may be in the
 // header or in the body.

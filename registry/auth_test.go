@@ -288,6 +288,29 @@ func TestTokenServiceFails(t *testing.T) {
 	}
 }
 
+// An identity token that is refused is not sent again as a password.
+func TestIdentityTokenRefused(t *testing.T) {
+	for _, status := range []int{400, 401, 404, 405} {
+		n, f := newNetwork(t), newFake()
+		var asked []string
+		n.secure("a.example.com:443", f)
+		n.secure("auth.example.com:443", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked = append(asked, r.Method+" "+r.Header.Get("Authorization"))
+			w.WriteHeader(status)
+			fmt.Fprint(w, `{"error":"invalid_grant","error_description":"identity has run out"}`)
+		}))
+		f.before = bearer("https://auth.example.com/token")
+		c := n.client(Options{Credentials: credential(Credential{Secret: "identity"})})
+		for range 2 {
+			_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+			wantError(t, err, errdefs.ErrUnauthenticated, fmt.Sprintf("token service auth.example.com: %d", status), "invalid_grant: *** has run out")
+		}
+		if !slices.Equal(asked, []string{"POST "}) {
+			t.Errorf("%d: the token service was asked %q", status, asked)
+		}
+	}
+}
+
 func redirectTo(address string) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, address, http.StatusTemporaryRedirect)

@@ -206,6 +206,10 @@ func (h *host) describeToken(e *Error, err error) {
 
 // tokenStatus returns the status with which a token service refused.
 func tokenStatus(err error) (int, remoteerrors.ErrUnexpectedStatus, bool) {
+	var identity *identityRefused
+	if errors.As(err, &identity) {
+		err = identity.answer
+	}
 	var answer remoteerrors.ErrUnexpectedStatus
 	ok := errors.As(err, &answer)
 	return answer.StatusCode, answer, ok
