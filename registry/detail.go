@@ -18,6 +18,7 @@ const (
 	maxMessage = 400
 	maxCode    = 60
 	maxCause   = 600
+	maxHost    = 255
 )
 
 // parseDetails returns what the body of a refusal says: the errors of the distribution spec, or the

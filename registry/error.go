@@ -215,12 +215,13 @@ func tokenStatus(err error) (int, remoteerrors.ErrUnexpectedStatus, bool) {
 	return answer.StatusCode, answer, ok
 }
 
+// hostOf returns the host of an address, as it is shown.
 func hostOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return ""
 	}
-	return u.Host
+	return manifest.OneLine(u.Host, maxHost)
 }
 
 // plainCause returns the cause of a failed round trip in plain words and without its URL.
