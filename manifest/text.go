@@ -4,23 +4,28 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
-// Escape returns s with everything escaped, as Go does, that neither prints nor is among keep: a text from
-// outside must not act on a terminal.
+// Escape returns s with everything escaped, as Go does, that is not valid UTF-8 or neither prints nor is
+// among keep: a text from outside must not act on a terminal.
 func Escape(s, keep string) string {
-	quoted := func(r rune) bool { return !unicode.IsPrint(r) && !strings.ContainsRune(keep, r) }
+	quoted := func(r rune) bool {
+		return r == utf8.RuneError || !unicode.IsPrint(r) && !strings.ContainsRune(keep, r)
+	}
 	if !strings.ContainsFunc(s, quoted) {
 		return s
 	}
 	var out strings.Builder
-	for _, r := range s {
-		if !quoted(r) {
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if quoted(r) {
+			q := strconv.Quote(s[:n])
+			out.WriteString(q[1 : len(q)-1])
+		} else {
 			out.WriteRune(r)
-			continue
 		}
-		q := strconv.QuoteRune(r)
-		out.WriteString(q[1 : len(q)-1])
+		s = s[n:]
 	}
 	return out.String()
 }
