@@ -244,7 +244,7 @@ func (h *host) plainCause(err error) error {
 		return fmt.Errorf("%s speaks plain HTTP, not HTTPS; --insecure permits that", server)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%s has a certificate that nobody vouches for (%w); put its CA into %s, or accept it with --insecure",
-			server, unknown, h.certFile(server))
+			server, unknown, filepath.Join(h.certDir(), "ca.crt"))
 	case errors.As(err, &untrusted):
 		return fmt.Errorf("%s has a certificate that is not valid (%w); --insecure accepts it", server, untrusted.Err)
 	case server != h.name:
@@ -253,10 +253,11 @@ func (h *host) plainCause(err error) error {
 	return err
 }
 
-func (h *host) certFile(server string) string {
+// certDir is where certificates for the registry, and for those that it sends us to, are looked for first.
+func (h *host) certDir() string {
 	root := "/etc/docker/certs.d"
 	if roots := h.client.options.CertDirs; len(roots) > 0 {
 		root = roots[0]
 	}
-	return filepath.Join(root, server, "ca.crt")
+	return filepath.Join(root, h.name)
 }

@@ -192,6 +192,20 @@ func TestCertDirs(t *testing.T) {
 	}
 }
 
+// A CA in certs.d vouches for the token service of its registry, too; there is no other place for it.
+func TestCertDirIsForTheTokenService(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	s := n.selfSigned("example.com:5000", f)
+	n.selfSigned("auth.example.com:443", service)
+	f.before = bearer("https://auth.example.com/token")
+	f.putImage("app", "1")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	root := certsDir(t, "example.com:5000", map[string][]byte{"ca.crt": ca})
+	if _, _, err := n.client(Options{CertDirs: []string{root}}).Fetch(t.Context(), parse(t, "example.com:5000/app:1")); err != nil {
+		t.Error(err)
+	}
+}
+
 // What certs.d permits for one registry is not permitted for its token service.
 func TestSkipVerifyIsForTheRegistryOnly(t *testing.T) {
 	n, f, service := newNetwork(t), newFake(), &tokens{}
@@ -200,7 +214,7 @@ func TestSkipVerifyIsForTheRegistryOnly(t *testing.T) {
 	f.before = bearer("https://auth.example.com/token")
 	root := certsDir(t, "example.com:5000", map[string][]byte{"hosts.toml": []byte("server = \"https://example.com:5000\"\nskip_verify = true\n")})
 	_, _, err := n.client(Options{CertDirs: []string{root}}).Fetch(t.Context(), parse(t, "example.com:5000/app:1"))
-	wantError(t, err, errdefs.ErrUnavailable, "auth.example.com has a certificate that nobody vouches for")
+	wantError(t, err, errdefs.ErrUnavailable, "auth.example.com has a certificate that nobody vouches for", filepath.Join(root, "example.com:5000", "ca.crt"))
 	if len(f.requests()) != 1 || len(service.requests()) != 0 {
 		t.Errorf("%q, %q", f.requests(), service.requests())
 	}
