@@ -1,8 +1,12 @@
 package registry
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,4 +61,46 @@ func (c *Client) addPair(conf *tls.Config, file string) {
 		return
 	}
 	conf.Certificates = append(conf.Certificates, pair)
+}
+
+// clientCertError is the failure of a request to a server that asks for a client certificate. By HTTP/2 the
+// failure itself says nothing of that.
+type clientCertError struct{ error }
+
+func (e *clientCertError) Unwrap() error { return e.error }
+
+// certAsked is the context key of what is called when a server asks for a client certificate.
+type certAsked struct{}
+
+// present gives a server the certificate that it asks for, if there is one, as crypto/tls does without it.
+func present(have []tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if note, ok := asked.Context().Value(certAsked{}).(func()); ok {
+			note()
+		}
+		for i := range have {
+			if asked.SupportsCertificate(&have[i]) == nil {
+				return &have[i], nil
+			}
+		}
+		return &tls.Certificate{}, nil
+	}
+}
+
+// overTLS sends req by a transport that presents certificates. Another request may meet the end of the
+// connection, so what a server asks for is remembered, until it has answered once: then it does without.
+func (h *host) overTLS(transport *http.Transport, req *http.Request) (*http.Response, error) {
+	server := req.URL.Host
+	note := func() { h.wantsCert.LoadOrStore(server, true) }
+	resp, err := h.client.watched(transport, req.WithContext(context.WithValue(req.Context(), certAsked{}, note)))
+	if err == nil {
+		h.wantsCert.Store(server, false)
+		return resp, nil
+	}
+	var timeout net.Error
+	silent := errors.As(err, &timeout) && timeout.Timeout()
+	if wanted, _ := h.wantsCert.Load(server); wanted == true && !silent {
+		err = &clientCertError{err}
+	}
+	return nil, err
 }

@@ -239,6 +239,7 @@ func (h *host) plainCause(err error) error {
 	}
 	var untrusted *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
+	var wanted *clientCertError
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%s speaks plain HTTP, not HTTPS; --insecure permits that", server)
@@ -247,6 +248,9 @@ func (h *host) plainCause(err error) error {
 			server, unknown, filepath.Join(h.certDir(), "ca.crt"))
 	case errors.As(err, &untrusted):
 		return fmt.Errorf("%s has a certificate that is not valid (%w); --insecure accepts it", server, untrusted.Err)
+	case errors.As(err, &wanted):
+		return fmt.Errorf("%s asks for a client certificate that it accepts (%w); put client.cert and client.key into %s",
+			server, wanted.error, h.certDir())
 	case server != h.name:
 		return fmt.Errorf("%s: %w", server, err)
 	}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -51,6 +52,16 @@ func (n *network) secure(name string, h http.Handler) {
 
 func (n *network) selfSigned(name string, h http.Handler) *httptest.Server {
 	return n.start(name, h, (*httptest.Server).StartTLS)
+}
+
+// asking starts a server of HTTPS that asks for client certificates and speaks this version of TLS.
+func (n *network) asking(name string, h http.Handler, who tls.ClientAuthType, version uint16) *httptest.Server {
+	s := n.start(name, h, func(s *httptest.Server) {
+		s.TLS = &tls.Config{ClientAuth: who, MinVersion: version, MaxVersion: version}
+		s.StartTLS()
+	})
+	n.vouched.AddCert(s.Certificate())
+	return s
 }
 
 func (n *network) start(name string, h http.Handler, start func(*httptest.Server)) *httptest.Server {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,8 @@ type host struct {
 	settled, first once
 	way            atomic.Pointer[way]
 	strict, lax    *http.Transport
+	// wantsCert has for each server whether it asked for a client certificate and never answered.
+	wantsCert sync.Map
 	// union are the scopes that an operation needs in all, nil when they are not known.
 	union atomic.Pointer[[]string]
 }
@@ -87,6 +90,7 @@ func (c *Client) newHost(name string) (*host, error) {
 	}
 	h := &host{RegistryHost: own, name: name, client: c, slots: make(chan struct{}, c.options.Jobs)}
 	h.way.Store(&way{own.Scheme, transport.TLSClientConfig.InsecureSkipVerify})
+	transport.TLSClientConfig.GetClientCertificate = present(transport.TLSClientConfig.Certificates)
 	h.strict, h.lax = transport.Clone(), transport.Clone()
 	h.strict.TLSClientConfig.InsecureSkipVerify = false
 	h.lax.TLSClientConfig.InsecureSkipVerify = true

@@ -147,9 +147,12 @@ func mayPass(status int) bool {
 func transient(err error, connected bool) (fault, bool) {
 	var dial *net.OpError
 	var timeout net.Error
+	var wanted *clientCertError
 	switch {
 	case permanent(err):
 		return fault{}, false
+	case errors.As(err, &wanted):
+		return fault{why: "the connection failed", few: true}, connected
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return fault{why: "no answer", few: true, slow: true}, true
 	case errors.As(err, &dial) && dial.Op == "dial":
@@ -166,11 +169,10 @@ func transient(err error, connected bool) (fault, bool) {
 func permanent(err error) bool {
 	var untrusted *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
-	var alert tls.AlertError
 	var record tls.RecordHeaderError
 	var plain *plainError
 	var large *http.MaxBytesError
-	return errors.As(err, &untrusted) || errors.As(err, &unknown) || errors.As(err, &alert) || errors.As(err, &record) ||
+	return errors.As(err, &untrusted) || errors.As(err, &unknown) || errors.As(err, &record) ||
 		errors.As(err, &plain) || errors.As(err, &large) || errors.Is(err, http.ErrSchemeMismatch)
 }
 

@@ -158,8 +158,8 @@ func loopback(name string) bool {
 
 // maybePlain reports whether err is what HTTPS meets at a server of plain HTTP.
 func maybePlain(err error, address string) bool {
-	var alert tls.AlertError
-	if errors.As(err, &alert) {
+	var wanted *clientCertError
+	if errors.As(err, &wanted) {
 		return false
 	}
 	var op *net.OpError
@@ -183,9 +183,9 @@ func (h *host) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, &plainError{req.URL.Host}
 	}
 	if h.unverifiedTo(req.URL) {
-		return h.client.watched(h.lax, req)
+		return h.overTLS(h.lax, req)
 	}
-	return h.client.watched(h.strict, req)
+	return h.overTLS(h.strict, req)
 }
 
 func closeBody(req *http.Request) {

@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -203,6 +205,62 @@ func TestCertDirIsForTheTokenService(t *testing.T) {
 	root := certsDir(t, "example.com:5000", map[string][]byte{"ca.crt": ca})
 	if _, _, err := n.client(Options{CertDirs: []string{root}}).Fetch(t.Context(), parse(t, "example.com:5000/app:1")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A registry that wants a client certificate gets the one in certs.d, and without one the error says so, also
+// where all else that is known is a connection that broke off.
+func TestClientCertificate(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, name := range []string{"h1.example.com", "h2.example.com"} {
+			t.Run(tls.VersionName(version)+" "+name, func(t *testing.T) {
+				n, f := newNetwork(t), newFake()
+				s := n.asking(name+":443", f, tls.RequireAnyClientCert, version)
+				f.putImage("app", "1")
+				ref, root := parse(t, name+"/app:1"), certsDir(t, name, clientPair(t, s))
+				for _, insecure := range []bool{false, true} {
+					_, _, err := n.client(Options{Insecure: insecure, CertDirs: []string{t.TempDir()}}).Fetch(t.Context(), ref)
+					wantError(t, err, errdefs.ErrUnavailable, name+" asks for a client certificate", "client.cert and client.key into", name)
+					if len(f.requests()) > 0 {
+						t.Fatalf("got %q", f.requests())
+					}
+				}
+				for _, insecure := range []bool{false, true} {
+					if _, _, err := n.client(Options{Insecure: insecure, CertDirs: []string{root}}).Fetch(t.Context(), ref); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// clientPair returns the files of certs.d for a client that has the certificate of s.
+func clientPair(t *testing.T, s *httptest.Server) map[string][]byte {
+	t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string][]byte{
+		"client.cert": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}),
+		"client.key":  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
+	}
+}
+
+// A registry that would like a certificate, but does without, fails for its own reasons.
+func TestClientCertificateIsOptional(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.asking("a.example.com:443", f, tls.RequestClientCert, tls.VersionTLS13)
+	f.putImage("app", "1")
+	c := n.client(Options{})
+	if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+		t.Error(err)
+	}
+	f.before = func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }
+	_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	if err == nil || strings.Contains(err.Error(), "client certificate") {
+		t.Errorf("got %v", err)
 	}
 }
 
