@@ -23,6 +23,7 @@ type RegistryOptions struct {
 	Kind           servers.RegistryKind // "" is V3
 	User, Password string
 	TLS            bool
+	ClientCert     bool // with TLS
 }
 
 type registryResult func() (*servers.Registry, error)
@@ -58,7 +59,7 @@ func NewRegistry(t testing.TB, o RegistryOptions) *servers.Registry {
 }
 
 func startRegistry(o RegistryOptions) (r *servers.Registry, err error) {
-	options := servers.RegistryOptions{Kind: o.Kind, User: o.User, Password: o.Password, TLS: o.TLS}
+	options := servers.RegistryOptions{Kind: o.Kind, User: o.User, Password: o.Password, TLS: o.TLS, ClientCert: o.ClientCert}
 	if options.Tools, err = servers.FindTools(); err != nil {
 		return nil, err
 	}

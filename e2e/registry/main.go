@@ -6,6 +6,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -28,8 +30,8 @@ import (
 )
 
 type options struct {
-	listen, storage, htpasswd, cert, key, requestLog string
-	untilEOF                                         bool
+	listen, storage, htpasswd, cert, key, clientCA, requestLog string
+	untilEOF                                                   bool
 }
 
 func main() {
@@ -39,6 +41,7 @@ func main() {
 	flag.StringVar(&o.htpasswd, "htpasswd", "", "file with the users (default: open to everyone)")
 	flag.StringVar(&o.cert, "tls-cert", "", "certificate file (default: plain HTTP)")
 	flag.StringVar(&o.key, "tls-key", "", "key file of the certificate")
+	flag.StringVar(&o.clientCA, "tls-client-ca", "", "file with the CA that client certificates have to be of (default: none is asked for)")
 	flag.StringVar(&o.requestLog, "request-log", "", "file that gets a line for each request")
 	flag.BoolVar(&o.untilEOF, "until-eof", false, "end when standard input is closed")
 	flag.Parse()
@@ -115,6 +118,14 @@ func config(o options) *configuration.Configuration {
 
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, o options) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	if o.clientCA != "" {
+		pem, err := os.ReadFile(o.clientCA)
+		if err != nil {
+			return err
+		}
+		server.TLSConfig = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}
+		server.TLSConfig.ClientCAs.AppendCertsFromPEM(pem)
+	}
 	stopped := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stopped()
 	var err error

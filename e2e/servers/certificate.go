@@ -13,8 +13,12 @@ import (
 	"time"
 )
 
+// RemoteName is a name in the certificates of registries that is not one of this
+// machine.
+const RemoteName = "registry.example.com"
+
 // writeCertificate makes a self-signed certificate of the loopback names and
-// returns a pool that trusts it.
+// RemoteName, and returns a pool that trusts it.
 func writeCertificate(certFile, keyFile string) (*x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -25,7 +29,7 @@ func writeCertificate(certFile, keyFile string) (*x509.CertPool, error) {
 		Subject:               pkix.Name{CommonName: "registry of a test"},
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(24 * time.Hour),
-		DNSNames:              []string{"localhost"},
+		DNSNames:              []string{"localhost", RemoteName},
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
 		IsCA:                  true,
 		BasicConstraintsValid: true,

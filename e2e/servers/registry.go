@@ -34,7 +34,8 @@ const (
 type RegistryOptions struct {
 	Kind           RegistryKind
 	User, Password string // asked for as basic auth when User is not empty
-	TLS            bool   // with a self-signed certificate for 127.0.0.1 and localhost
+	TLS            bool   // with a self-signed certificate for 127.0.0.1, localhost and RemoteName
+	ClientCert     bool   // with TLS: asks for the certificate in ClientCertFile
 	Program        string // the built e2e/registry; V3 needs it
 	Tools          Tools  // where docker-registry is; V28 needs it
 }
@@ -46,9 +47,12 @@ type Registry struct {
 	Version  string
 	Host     string // "127.0.0.1:PORT"
 	CertFile string // of a TLS registry, PEM
-	process  *process
-	dir      string
-	log      func() ([]Request, error)
+	// What a registry that asks for a client certificate accepts, PEM.
+	ClientCertFile, ClientKeyFile string
+
+	process *process
+	dir     string
+	log     func() ([]Request, error)
 }
 
 // Request is one request that a registry answered.
@@ -114,8 +118,18 @@ func (r *Registry) writeSecrets(o RegistryOptions) error {
 		return err
 	}
 	r.CertFile = r.path("cert.pem")
-	r.HTTP = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
-	return nil
+	config := &tls.Config{RootCAs: roots}
+	r.HTTP = &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	if !o.ClientCert {
+		return nil
+	}
+	r.ClientCertFile, r.ClientKeyFile = r.path("client-cert.pem"), r.path("client-key.pem")
+	if _, err := writeCertificate(r.ClientCertFile, r.ClientKeyFile); err != nil {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(r.ClientCertFile, r.ClientKeyFile)
+	config.Certificates = []tls.Certificate{pair}
+	return err
 }
 
 func (r *Registry) startV3(ctx context.Context, o RegistryOptions) error {
@@ -125,6 +139,9 @@ func (r *Registry) startV3(ctx context.Context, o RegistryOptions) error {
 	}
 	if o.TLS {
 		args = append(args, "-tls-cert", r.path("cert.pem"), "-tls-key", r.path("key.pem"))
+	}
+	if o.ClientCert {
+		args = append(args, "-tls-client-ca", r.ClientCertFile)
 	}
 	cmd := exec.Command(o.Program, args...)
 	cmd.Env = append(o.Tools.environment(), "OTEL_TRACES_EXPORTER=none")
@@ -163,7 +180,11 @@ func (r *Registry) configV28(o RegistryOptions) string {
 		"  addr: 127.0.0.1:0\n"
 	if o.TLS {
 		config += "  tls: {certificate: " + strconv.Quote(r.path("cert.pem")) +
-			", key: " + strconv.Quote(r.path("key.pem")) + "}\n"
+			", key: " + strconv.Quote(r.path("key.pem"))
+		if o.ClientCert {
+			config += ", clientcas: [" + strconv.Quote(r.ClientCertFile) + "]"
+		}
+		config += "}\n"
 	}
 	if o.User != "" {
 		config += "auth:\n  htpasswd: {realm: tests, path: " + strconv.Quote(r.path("htpasswd")) + "}\n"
