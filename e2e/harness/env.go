@@ -106,6 +106,33 @@ func (e *Env) installPlugin(t testing.TB, name, target string) {
 // Login writes credentials for host into the configuration, as docker login does.
 func (e *Env) Login(t testing.TB, host, user, password string) {
 	t.Helper()
+	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	e.addLogin(t, host, map[string]string{"auth": auth})
+}
+
+// LoginIdentity writes an identity token for host into the configuration, as docker login does after the
+// token service has given it one, and as the login commands of cloud providers do.
+func (e *Env) LoginIdentity(t testing.TB, host, token string) {
+	t.Helper()
+	auth := base64.StdEncoding.EncodeToString([]byte("00000000-0000-0000-0000-000000000000:"))
+	e.addLogin(t, host, map[string]string{"auth": auth, "identitytoken": token})
+}
+
+func (e *Env) addLogin(t testing.TB, host string, login map[string]string) {
+	t.Helper()
+	e.Configure(t, func(config map[string]any) {
+		auths, _ := config["auths"].(map[string]any)
+		if auths == nil {
+			auths = map[string]any{}
+		}
+		auths[host] = login
+		config["auths"] = auths
+	})
+}
+
+// Configure changes config.json.
+func (e *Env) Configure(t testing.TB, change func(config map[string]any)) {
+	t.Helper()
 	file := filepath.Join(e.Config, "config.json")
 	config := map[string]any{}
 	data, err := os.ReadFile(file)
@@ -115,12 +142,7 @@ func (e *Env) Login(t testing.TB, host, user, password string) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
-	auths, _ := config["auths"].(map[string]any)
-	if auths == nil {
-		auths = map[string]any{}
-	}
-	auths[host] = map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(user + ":" + password))}
-	config["auths"] = auths
+	change(config)
 	if data, err = json.Marshal(config); err == nil {
 		err = os.WriteFile(file, data, 0o600)
 	}

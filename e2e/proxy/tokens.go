@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,31 +15,42 @@ import (
 // https://distribution.github.io/distribution/spec/auth/oauth/ for one person.
 type Tokens struct {
 	User, Password string
+	// Identity is an identity token that serves for the password, where it is not empty.
+	Identity string
+	// AnonymousPull gives everybody tokens to pull.
+	AnonymousPull bool
+	// Grant returns what the person is granted of the scopes asked for; nil grants them all.
+	Grant func(scopes []string) []string
+	// Realm is the address of the service; "" stands for /token on the server of the registry.
+	Realm string
 
 	mu     sync.Mutex
-	issued map[string][]string // scopes by token
+	issued map[string][]string // scopes by token, nil for one that was revoked
 }
 
-// ServeHTTP issues a token for the scopes that are asked for.
+// ServeHTTP issues a token for what is granted of the scopes that are asked for.
 func (t *Tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	user, password, _ := r.BasicAuth()
-	if r.Method == http.MethodPost {
-		user, password = r.PostForm.Get("username"), r.PostForm.Get("password")
-	}
-	if user != t.User || password != t.Password {
+	granted := strings.Fields(strings.Join(r.Form["scope"], " "))
+	known, open := t.known(r), t.AnonymousPull && anonymous(r)
+	switch {
+	case !known && !open:
 		http.Error(w, `{"details":"incorrect username or password"}`, http.StatusUnauthorized)
 		return
+	case !known:
+		granted = pulls(granted)
+	case t.Grant != nil:
+		granted = t.Grant(granted)
 	}
 	token := rand.Text()
 	t.mu.Lock()
 	if t.issued == nil {
 		t.issued = map[string][]string{}
 	}
-	t.issued[token] = strings.Fields(strings.Join(r.Form["scope"], " "))
+	t.issued[token] = granted
 	t.mu.Unlock()
 	name := "token"
 	if r.Method == http.MethodPost {
@@ -67,10 +79,58 @@ func (t *Tokens) forget() {
 	t.issued = nil
 }
 
-// Guard asks for tokens before registry. The service is under /token on the same server.
+// known reports whether a request proves to be the person's.
+func (t *Tokens) known(r *http.Request) bool {
+	user, password, _ := r.BasicAuth()
+	if r.Method == http.MethodPost {
+		user, password = r.PostForm.Get("username"), r.PostForm.Get("password")
+	}
+	if r.PostForm.Get("grant_type") == "refresh_token" {
+		return t.Identity != "" && r.PostForm.Get("refresh_token") == t.Identity
+	}
+	return t.User != "" && user == t.User && password == t.Password
+}
+
+func anonymous(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.Header.Get("Authorization") == ""
+}
+
+// pulls returns the scopes with nothing but pull in them.
+func pulls(scopes []string) (out []string) {
+	for _, s := range scopes {
+		if resource, actions := cut(s); slices.Contains(actions, "pull") {
+			out = append(out, resource+":pull")
+		}
+	}
+	return out
+}
+
+// cut returns the parts of a scope: "repository:app" and its actions, in whatever order they are.
+func cut(scope string) (resource string, actions []string) {
+	i := strings.LastIndex(scope, ":")
+	return scope[:max(i, 0)], strings.Split(scope[i+1:], ",")
+}
+
+// Issued returns all tokens that were issued.
+func (t *Tokens) Issued() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.issued))
+}
+
+// Revoke makes all tokens worthless that were issued until now.
+func (t *Tokens) Revoke() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for token := range t.issued {
+		t.issued[token] = nil
+	}
+}
+
+// Guard asks for tokens before registry.
 func (t *Tokens) Guard(registry http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/token" {
+		if r.URL.Path == "/token" && t.Realm == "" {
 			t.ServeHTTP(w, r)
 			return
 		}
@@ -80,7 +140,7 @@ func (t *Tokens) Guard(registry http.Handler) http.Handler {
 			registry.ServeHTTP(w, r)
 			return
 		}
-		challenge := fmt.Sprintf(`Bearer realm="http://%s/token",service="registry",scope=%q`, r.Host, strings.Join(needed, " "))
+		challenge := fmt.Sprintf(`Bearer realm=%q,service="registry",scope=%q`, t.realm(r), strings.Join(needed, " "))
 		if ok {
 			challenge += `,error="insufficient_scope"`
 		}
@@ -89,9 +149,23 @@ func (t *Tokens) Guard(registry http.Handler) http.Handler {
 	})
 }
 
+// realm is the address of the service for one who asks the registry.
+func (t *Tokens) realm(r *http.Request) string {
+	switch {
+	case t.Realm != "":
+		return t.Realm
+	case r.TLS != nil:
+		return "https://" + r.Host + "/token"
+	}
+	return "http://" + r.Host + "/token"
+}
+
 // scopes returns what a request to a registry needs.
 func scopes(r *http.Request) []string {
 	repo := strings.TrimPrefix(r.URL.Path, "/v2/")
+	if repo == "" {
+		return nil
+	}
 	for _, part := range []string{"/manifests/", "/blobs/"} {
 		repo, _, _ = strings.Cut(repo, part)
 	}
@@ -110,6 +184,13 @@ func (t *Tokens) permits(token string, needed []string) bool {
 	issued, ok := t.issued[token]
 	t.mu.Unlock()
 	return ok && !slices.ContainsFunc(needed, func(s string) bool {
-		return !slices.ContainsFunc(issued, func(have string) bool { return strings.HasPrefix(have, s) })
+		return !slices.ContainsFunc(issued, func(have string) bool { return includes(have, s) })
 	})
+}
+
+// includes reports whether who has one scope may do all of the other.
+func includes(have, needed string) bool {
+	resource, permitted := cut(have)
+	same, actions := cut(needed)
+	return resource == same && !slices.ContainsFunc(actions, func(a string) bool { return !slices.Contains(permitted, a) })
 }
