@@ -1,149 +1,142 @@
 package e2e
 
 import (
-	"encoding/pem"
-	"io"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
 // remoteHost is a registry that is not on this machine, for all that the plugin
 // can tell.
-const remoteHost = "registry.example.com:5000"
+const remoteHost = servers.RemoteName + ":5000"
 
-// reach makes remoteHost the name of server: a proxy knows where that is.
-func (s *scene) reach(server *httptest.Server) {
-	s.Helper()
-	address := server.Listener.Addr().String()
-	direct := &http.Transport{}
-	s.Cleanup(direct.CloseIdleConnections)
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.Host != remoteHost:
-			http.Error(w, "no such host", http.StatusBadGateway)
-		case r.Method == http.MethodConnect:
-			tunnel(w, address)
-		default:
-			forward(w, r, direct, address)
+// newRemote is a scene whose lists lie at remoteHost, a registry with two images.
+func newRemote(t *testing.T, o harness.RegistryOptions) watched {
+	w := newWatched(t)
+	w.registry = harness.NewRegistry(t, o)
+	w.list = w.remote("1")
+	w.put(w.repo, "amd64", images.Spec{Platform: amd64})
+	w.put(w.repo, "arm64", images.Spec{Platform: arm64})
+	w.reach(map[string]string{remoteHost: w.registry.Host}, w.recorder)
+	return w
+}
+
+func (w watched) remote(tag string) string { return remoteHost + "/" + w.repo + ":" + tag }
+
+// certsD puts files into the docker configuration's certs.d for a host.
+func (w watched) certsD(host string, files map[string]string) {
+	w.Helper()
+	dir := filepath.Join(w.Config, "certs.d", host)
+	err := os.MkdirAll(dir, 0o700)
+	for name, file := range files {
+		if err == nil {
+			err = os.Symlink(file, filepath.Join(dir, name))
 		}
-	}))
-	s.Cleanup(proxy.Close)
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
-		s.Set(name, proxy.URL)
 	}
-}
-
-// tunnel joins the client with the address until either goes.
-func tunnel(w http.ResponseWriter, address string) {
-	server, err := net.Dial("tcp", address)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
+		w.Fatal(err)
 	}
-	defer server.Close()
-	client, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return
-	}
-	defer client.Close()
-	if _, err := io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
-		return
-	}
-	done := make(chan struct{}, 2)
-	go func() { _, _ = io.Copy(server, buffered); done <- struct{}{} }()
-	go func() { _, _ = io.Copy(client, server); done <- struct{}{} }()
-	<-done
 }
-
-func forward(w http.ResponseWriter, r *http.Request, direct *http.Transport, address string) {
-	r.URL.Host = address
-	resp, err := direct.RoundTrip(r)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
-	}
-	defer resp.Body.Close()
-	for k, v := range resp.Header {
-		w.Header()[k] = v
-	}
-	w.WriteHeader(resp.StatusCode)
-	_, _ = io.Copy(w, resp.Body)
-}
-
-// newRemoteScene is a scene whose lists lie at remoteHost, served as serve does
-// it, with two images there.
-func newRemoteScene(t *testing.T, serve func(http.Handler) *httptest.Server) (*scene, *httptest.Server) {
-	s := newScene(t, harness.V3)
-	s.put(s.repo, "amd64", images.Spec{Platform: amd64})
-	s.put(s.repo, "arm64", images.Spec{Platform: arm64})
-	server := serve(newProxy(t, s.registry))
-	t.Cleanup(server.Close)
-	s.reach(server)
-	s.list = s.remote("1")
-	return s, server
-}
-
-func (s *scene) remote(tag string) string { return remoteHost + "/" + s.repo + ":" + tag }
 
 // worksRemote creates, pushes and inspects with flags.
-func (s *scene) worksRemote(flags ...string) {
-	s.Helper()
-	s.multiarch(append([]string{"create", s.list, s.remote("amd64"), s.remote("arm64")}, flags...)...)
-	s.multiarch(append([]string{"push", "--purge", s.list}, flags...)...)
-	s.holds("1", "linux/amd64", "linux/arm64/v8")
-	s.multiarch(append([]string{"inspect", "-v", s.list}, flags...)...)
-	s.multiarch(append([]string{"create", "--push", s.remote("2"), s.remote("arm64")}, flags...)...)
-	s.holds("2", "linux/arm64/v8")
+func (w watched) worksRemote(flags ...string) (stderr string) {
+	w.Helper()
+	for _, args := range [][]string{
+		{"create", w.list, w.remote("amd64"), w.remote("arm64")},
+		{"push", "--purge", w.list},
+		{"inspect", "-v", w.list},
+		{"create", "--push", w.remote("2"), w.remote("arm64")},
+	} {
+		stderr += w.multiarch(append(args, flags...)...).Stderr
+	}
+	w.holds("1", "linux/amd64", "linux/arm64/v8")
+	w.holds("2", "linux/arm64/v8")
+	return stderr
 }
 
-// refusedRemote tries the same without them.
-func (s *scene) refusedRemote(words ...string) {
-	s.Helper()
-	words = append(words, remoteHost, "--insecure")
-	s.refused(words, "create", s.list, s.remote("amd64"))
-	s.refused(words, "create", "--push", s.remote("2"), s.remote("arm64"))
-	s.refused(words, "inspect", s.remote("amd64"))
-	s.multiarch("create", "--insecure", s.list, s.remote("amd64"))
-	s.refused(words, "push", "--purge", s.list)
-	s.multiarch("rm", s.list)
+// refusedRemote tries the same without them, and sees that nothing goes out without
+// TLS.
+func (w watched) refusedRemote(words ...string) {
+	w.Helper()
+	w.multiarch("create", "--insecure", w.list, w.remote("amd64"))
+	before := len(w.requests(outside))
+	words = append(words, remoteHost)
+	w.refused(words, "create", w.remote("3"), w.remote("amd64"))
+	w.refused(words, "create", "--push", w.remote("2"), w.remote("arm64"))
+	w.refused(words, "inspect", w.remote("amd64"))
+	w.refused(words, "push", "--purge", w.list)
+	if all := w.requests(outside); len(all) > before {
+		w.Errorf("without TLS:\n%s", strings.Join(all[before:], "\n"))
+	}
+	w.multiarch("rm", w.list)
 }
 
-// A registry elsewhere that speaks plain HTTP needs --insecure.
+var withLogin = harness.RegistryOptions{User: loginUser, Password: loginSecret}
+
+// A registry elsewhere that speaks plain HTTP needs --insecure. Without that not
+// even a request goes there.
 func TestPlainRegistryNeedsInsecure(t *testing.T) {
 	t.Parallel()
-	s, _ := newRemoteScene(t, httptest.NewServer)
-	s.refusedRemote("plain HTTP")
-	s.worksRemote("--insecure")
+	w := newRemote(t, withLogin)
+	w.Login(t, remoteHost, loginUser, loginSecret)
+	w.refusedRemote("plain HTTP", "--insecure")
+	w.worksRemote("--insecure")
+	w.only(t, basic(loginUser, loginSecret), outside)
 }
 
-// So does one with a certificate that nobody vouches for, unless its CA is in the
-// docker configuration.
+// A daemon that has it among its insecure registries permits that, too.
+func TestPlainRegistryOfTheDaemon(t *testing.T) {
+	for _, store := range stores {
+		t.Run(string(store), func(t *testing.T) {
+			t.Parallel()
+			w := newRemote(t, withLogin)
+			w.Login(t, remoteHost, loginUser, loginSecret)
+			w.useDaemon(harness.Daemon(t, store))
+			w.refusedRemote("plain HTTP", "--insecure")
+			w.useDaemon(harness.NewDaemon(t, store, remoteHost))
+			w.worksRemote()
+			w.only(t, basic(loginUser, loginSecret), outside)
+		})
+	}
+}
+
+// A registry with a certificate that nobody vouches for needs --insecure, or its CA
+// in the docker configuration. A file there that cannot be used is told, no more.
 func TestUnknownCertificateNeedsInsecureOrCA(t *testing.T) {
 	t.Parallel()
-	s, server := newRemoteScene(t, func(h http.Handler) *httptest.Server {
-		server := httptest.NewUnstartedServer(h)
-		server.Config.ErrorLog = silence
-		server.StartTLS()
-		return server
-	})
-	s.refusedRemote("certificate that nobody vouches for", "ca.crt")
-	s.worksRemote("--insecure")
-	dir := filepath.Join(s.Config, "certs.d", remoteHost)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
+	w := newRemote(t, harness.RegistryOptions{TLS: true, User: loginUser, Password: loginSecret})
+	w.Login(t, remoteHost, loginUser, loginSecret)
+	w.refusedRemote("certificate that nobody vouches for", "ca.crt", "--insecure")
+	w.worksRemote("--insecure")
+	w.certsD(remoteHost, map[string]string{"ca.crt": w.registry.CertFile})
+	saysNot(t, w.worksRemote(), "WARNING")
+	w.certsD(remoteHost, map[string]string{"old.crt": "absent", "client.cert": w.registry.CertFile, "other.crt": os.DevNull})
+	says(t, w.worksRemote(), "WARNING", "old.crt cannot be read", "other.crt has no CA certificate", "client certificate", "client.cert cannot be read")
+	if all := w.requests(outside); len(all) > 0 {
+		t.Errorf("without TLS:\n%s", strings.Join(all, "\n"))
 	}
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	if err := os.WriteFile(filepath.Join(dir, "ca.crt"), ca, 0o600); err != nil {
-		t.Fatal(err)
+}
+
+// A registry may ask for a certificate of the client.
+func TestClientCertificate(t *testing.T) {
+	for _, kind := range registryKinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			w := newRemote(t, harness.RegistryOptions{Kind: kind, TLS: true, ClientCert: true})
+			w.certsD(remoteHost, map[string]string{"ca.crt": w.registry.CertFile})
+			words := []string{remoteHost + " asks for a client certificate", "client.cert and client.key"}
+			w.refused(words, "create", w.list, w.remote("amd64"))
+			w.refused(words, "create", "--push", "--insecure", w.list, w.remote("amd64"))
+			w.certsD(remoteHost, map[string]string{"client.cert": w.registry.ClientCertFile, "client.key": w.registry.ClientKeyFile})
+			w.worksRemote()
+			w.multiarch("create", "--push", "--insecure", w.list, w.remote("amd64"))
+		})
 	}
-	s.worksRemote()
 }
 
 // A registry on the loopback address may do without, as it may for the daemon.

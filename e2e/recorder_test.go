@@ -1,0 +1,119 @@
+package e2e
+
+import (
+	"encoding/base64"
+	"maps"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+)
+
+// terminal and outside are where a recorder hears what a command prints, and what
+// leaves this machine without TLS.
+const (
+	terminal = "stdout and stderr"
+	outside  = "the outside"
+)
+
+// recorder keeps every request to the servers of a test, whole, and all that
+// commands print: it is the judge of where a secret went.
+type recorder struct {
+	mu   sync.Mutex
+	seen []record
+}
+
+// record is what was seen at one place.
+type record struct{ place, text string }
+
+func (r *recorder) add(place, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen = append(r.seen, record{place, text})
+}
+
+// at returns the handler as it is asked at a place.
+func (r *recorder) at(place string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		dump, err := httputil.DumpRequest(req, true)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		user, password, _ := req.BasicAuth()
+		r.add(place, string(dump)+"\n"+user+":"+password)
+		next.ServeHTTP(w, req)
+	})
+}
+
+// requests are those at a place.
+func (r *recorder) requests(place string) (texts []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.seen {
+		if s.place == place {
+			texts = append(texts, s.text)
+		}
+	}
+	return texts
+}
+
+// seenAt returns the places where the secret was seen, in order, and an example of
+// each.
+func (r *recorder) seenAt(secret string) (places []string, examples map[string]string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	examples = map[string]string{}
+	for _, s := range r.seen {
+		if strings.Contains(s.text, secret) {
+			examples[s.place] = s.text
+		}
+	}
+	return slices.Sorted(maps.Keys(examples)), examples
+}
+
+// only fails the test unless the secret was seen at each of these places and at no
+// other.
+func (r *recorder) only(t testing.TB, secret string, places ...string) {
+	t.Helper()
+	got, examples := r.seenAt(secret)
+	slices.Sort(places)
+	if !slices.Equal(got, places) {
+		t.Errorf("%q was seen at %q, not %q:\n%v", secret, got, places, examples)
+	}
+}
+
+// basic is the Authorization header of a password.
+func basic(user, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+}
+
+// watched is a scene with a recorder, which hears what the plugin's commands print.
+type watched struct {
+	*scene
+	*recorder
+}
+
+func newWatched(t *testing.T) watched {
+	return watched{newScene(t, harness.V3), &recorder{}}
+}
+
+// multiarch and refused are those of the scene.
+func (w watched) multiarch(args ...string) harness.Result {
+	w.Helper()
+	return w.heard(w.scene.multiarch(args...))
+}
+
+func (w watched) refused(words []string, args ...string) harness.Result {
+	w.Helper()
+	return w.heard(w.scene.refused(words, args...))
+}
+
+func (w watched) heard(r harness.Result) harness.Result {
+	w.add(terminal, r.Stdout+r.Stderr)
+	return r
+}
