@@ -1,0 +1,208 @@
+package e2e
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+	"github.com/docker-multiarch/docker-multiarch/e2e/proxy"
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
+)
+
+// onlyTokens checks that tokens of the service were used, at host and nowhere else.
+func (w watched) onlyTokens(service *proxy.Tokens, host string) {
+	w.Helper()
+	used := 0
+	for _, token := range service.Issued() {
+		if places, _ := w.seenAt(token); len(places) > 0 {
+			used++
+			w.only(w.T, token, host)
+		}
+	}
+	if used == 0 {
+		w.Error("no token was used")
+	}
+}
+
+// Everybody may pull, who is logged in may push. The password goes to the token
+// service only, tokens go to the registry only.
+func TestAnonymousPullAndLoginForPush(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t)
+	names := w.seed(homeHost)
+	tokens := &proxy.Tokens{User: loginUser, Password: loginSecret, AnonymousPull: true, Realm: tokenRealm}
+	w.elsewhere(map[string]http.Handler{homeHost: tokens.Guard(newProxy(t, w.registry)), tokenHost: tokens})
+	w.multiarch(append([]string{"create", w.home("1")}, names...)...)
+	w.multiarch("inspect", "-v", names[0])
+	words := []string{"401", "docker login " + homeHost}
+	w.refused(words, "push", w.home("1"))
+	w.refused(words, append([]string{"create", "--push", w.home("2")}, names...)...)
+	w.Login(t, homeHost, loginUser, "wrong-"+loginSecret)
+	w.refused(append(words, tokenHost), "push", w.home("1"))
+	w.Login(t, homeHost, loginUser, loginSecret)
+	w.multiarch("push", w.home("1"))
+	w.holds("1", "linux/amd64", "linux/arm64/v8")
+	w.only(t, loginSecret, tokenHost)
+	w.onlyTokens(tokens, homeHost)
+}
+
+// identity is a token as a registry of a cloud provider gives it to who logs in.
+const identity = "identity-token-of-ann"
+
+// An identity token is exchanged at the token service, is no password, and goes to no
+// other server: whether it is in the configuration or with a credential helper.
+func TestIdentityTokenIsForItsServiceOnly(t *testing.T) {
+	for name, login := range map[string]func(w watched, token string){
+		"config": func(w watched, token string) { w.LoginIdentity(w.T, homeHost, token) },
+		"helper": func(w watched, token string) {
+			w.helper(map[string]helperLogin{homeHost: {"<token>", token}})
+			w.Configure(w.T, func(config map[string]any) { config["credsStore"] = "test" })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWatched(t)
+			names := w.seed(homeHost)
+			tokens := &proxy.Tokens{Identity: identity, Realm: tokenRealm}
+			w.elsewhere(map[string]http.Handler{homeHost: tokens.Guard(newProxy(t, w.registry)), tokenHost: tokens})
+			login(w, identity)
+			create := append([]string{"create", "--push", w.home("1")}, names...)
+			w.multiarch(create...)
+			w.holds("1", "linux/amd64", "linux/arm64/v8")
+			w.onlyTokens(tokens, homeHost)
+			login(w, "old-"+identity)
+			w.refused([]string{"401", "token service " + tokenHost, "docker login " + homeHost}, create...)
+			w.only(t, identity, tokenHost)
+			for _, r := range w.requests(tokenHost) {
+				if !strings.HasPrefix(r, "POST ") || !strings.Contains(r, "grant_type=refresh_token") || strings.Contains(r, "Authorization:") {
+					t.Errorf("asked for a token:\n%s", r)
+				}
+			}
+		})
+	}
+}
+
+// Tokens that run out in the middle of a run are renewed at the token service,
+// wherever that is, once.
+func TestTokenRunsOut(t *testing.T) {
+	for name, when := range map[string]func(r *http.Request) bool{
+		"never":         func(*http.Request) bool { return false },
+		"at a blob":     func(r *http.Request) bool { return r.Host == homeHost && strings.Contains(r.URL.Path, "/blobs/") },
+		"at an upload":  isUpload,
+		"at a manifest": func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/manifests/sha256:") },
+		"at the list":   isListPut,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWatched(t)
+			names := w.seed(homeHost)
+			tokens := &proxy.Tokens{User: loginUser, Password: loginSecret, Realm: tokenRealm}
+			var ranOut atomic.Bool
+			guard := func(r *servers.Registry) http.Handler {
+				guarded := tokens.Guard(newProxy(t, r))
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if when(r) && ranOut.CompareAndSwap(false, true) {
+						tokens.Revoke()
+					}
+					guarded.ServeHTTP(w, r)
+				})
+			}
+			source := w.registry
+			w.registry = harness.NewRegistry(t, harness.RegistryOptions{})
+			w.elsewhere(map[string]http.Handler{homeHost: guard(source), remoteHost: guard(w.registry), tokenHost: tokens})
+			w.Login(t, homeHost, loginUser, loginSecret)
+			w.Login(t, remoteHost, loginUser, loginSecret)
+			w.multiarch(append([]string{"create", "--push", w.remote("1")}, names...)...)
+			w.holds("1", "linux/amd64", "linux/arm64/v8")
+			w.only(t, loginSecret, tokenHost)
+			most := 2 // one for each registry
+			if ranOut.Load() {
+				most *= 2
+			}
+			if n := len(tokens.Issued()); n > most || ranOut.Load() != (name != "never") {
+				t.Errorf("%d tokens, they ran out: %v", n, ranOut.Load())
+			}
+		})
+	}
+}
+
+// A token service may grant less than it is asked for: one scope at a time is enough,
+// to pull is not enough for a push, and then nobody asks for ever.
+func TestTokensForLess(t *testing.T) {
+	words := []string{"401", "docker login " + homeHost}
+	for name, test := range map[string]struct {
+		grant func(scopes []string) []string
+		words []string
+	}{
+		"one scope": {func(scopes []string) []string { return scopes[:1] }, nil},
+		"pull": {func(scopes []string) []string {
+			return strings.Fields(strings.ReplaceAll(strings.Join(scopes, " "), ",push", ""))
+		}, words},
+		"nothing": {func([]string) []string { return nil }, words},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWatched(t)
+			names := w.seed(homeHost)
+			tokens := &proxy.Tokens{User: loginUser, Password: loginSecret, Grant: test.grant, Realm: tokenRealm}
+			w.elsewhere(map[string]http.Handler{homeHost: tokens.Guard(newProxy(t, w.registry)), tokenHost: tokens})
+			w.Login(t, homeHost, loginUser, loginSecret)
+			create := append([]string{"create", "--push", homeHost + "/" + w.repo + "/target:1"}, names...)
+			if test.words != nil {
+				w.refused(test.words, create...)
+				harness.Absent(t, w.registry, w.repo+"/target", "1")
+			} else {
+				w.multiarch(create...)
+				harness.Sound(t, w.registry, w.repo+"/target", "1")
+			}
+			w.only(t, loginSecret, tokenHost)
+			if n, asked := len(tokens.Issued()), len(w.requests(homeHost)); n > 20 || asked > 60 {
+				t.Errorf("%d tokens, %d requests", n, asked)
+			}
+		})
+	}
+}
+
+// With bearer tokens the daemon's push, too, sends the login to the token service and
+// nothing but tokens to the registry.
+func TestBearerLoginServesDaemonAndPlugin(t *testing.T) {
+	for name, login := range map[string]func(w watched) (secret string){
+		"password": func(w watched) string { w.Login(w.T, w.registry.Host, loginUser, loginSecret); return loginSecret },
+		"identity": func(w watched) string { w.LoginIdentity(w.T, w.registry.Host, identity); return identity },
+	} {
+		for _, store := range stores {
+			t.Run(name+"/"+string(store), func(t *testing.T) {
+				t.Parallel()
+				w := newWatched(t)
+				w.useDaemon(harness.Daemon(t, store))
+				tokens := &proxy.Tokens{User: loginUser, Password: loginSecret, Identity: identity}
+				tokens.Realm = "http://" + w.beside(tokenHost, tokens) + "/token"
+				registry := *w.registry
+				registry.Host = w.beside(homeHost, tokens.Guard(newProxy(t, w.registry)))
+				w.registry, w.list = &registry, registry.Host+"/"+w.repo+":1"
+				w.load(w.plain("amd64"), amd64)
+				w.put(w.repo, "arm64", images.Spec{Platform: arm64})
+				create := []string{"create", "--push", w.list, w.plain("amd64"), w.name("arm64")}
+				w.refused([]string{"docker login " + registry.Host}, create...)
+				secret, before := login(w), w.daemonTags()
+				w.multiarch(create...)
+				w.holds("1", "linux/amd64", "linux/arm64/v8")
+				w.sameDaemonTags(before)
+				w.only(t, secret, tokenHost)
+				w.onlyTokens(tokens, homeHost)
+			})
+		}
+	}
+}
+
+// beside starts a server on this machine and returns its address. The recorder calls
+// it by another name.
+func (w watched) beside(name string, h http.Handler) string {
+	server := httptest.NewServer(w.at(name, h))
+	w.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
