@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -163,7 +164,8 @@ func (a *authorizer) secrets() []string {
 	if a.credential == nil {
 		return nil
 	}
-	return []string{a.credential.Secret, a.credential.RegistryToken}
+	basic := base64.StdEncoding.EncodeToString([]byte(a.credential.Username + ":" + a.credential.Secret))
+	return []string{a.credential.Secret, a.credential.RegistryToken, basic}
 }
 
 // registryToken answers every challenge with one token.

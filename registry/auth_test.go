@@ -246,6 +246,13 @@ func TestTokenServiceFails(t *testing.T) {
 			},
 			kind: errdefs.ErrUnauthenticated, want: []string{"a.example.com: GET manifest", "token service auth.example.com: 401", "not ***, see https://x.test/login"},
 		},
+		"echoes the header": {
+			service: func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(http.StatusUnauthorized)
+				fmt.Fprintf(w, `{"details":"%s is no header"}`, r.Header.Get("Authorization"))
+			},
+			kind: errdefs.ErrUnauthenticated, want: []string{"Basic *** is no header"},
+		},
 		"does not find": {
 			service: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
 			kind:    errdefs.ErrUnauthenticated, want: []string{"token service auth.example.com: 404"},
