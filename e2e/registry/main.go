@@ -124,7 +124,9 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, o o
 			return err
 		}
 		server.TLSConfig = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}
-		server.TLSConfig.ClientCAs.AppendCertsFromPEM(pem)
+		if !server.TLSConfig.ClientCAs.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("%s has no certificate", o.clientCA)
+		}
 	}
 	stopped := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stopped()
