@@ -39,7 +39,7 @@ func (c *Client) fetch(ctx context.Context, ref reference.Named) (ocispec.Descri
 		return ocispec.Descriptor{}, nil, err
 	}
 	defer resp.Body.Close()
-	raw, err := readAll(resp)
+	raw, err := readAll(resp, maxManifest)
 	if err != nil {
 		return ocispec.Descriptor{}, nil, fmt.Errorf("manifest %s: %w", manifest.Familiar(ref), err)
 	}
@@ -161,7 +161,7 @@ func (p repository) fetchBlob(ctx context.Context, d ocispec.Descriptor) ([]byte
 		return nil, err
 	}
 	defer resp.Body.Close()
-	raw, err := readAll(resp)
+	raw, err := readAll(resp, maxManifest)
 	if err != nil {
 		return nil, fmt.Errorf("blob %s of %s/%s: %w", d.Digest, p.name, p.repo, err)
 	}
@@ -179,17 +179,17 @@ func (p repository) blob(ctx context.Context, method string, d ocispec.Descripto
 	})
 }
 
-// readAll returns the body of resp, which may have 4 MiB.
-func readAll(resp *http.Response) ([]byte, error) {
-	tooLarge := manifest.Errorf(errdefs.ErrInvalidArgument, "larger than 4 MiB")
-	if resp.ContentLength > maxManifest {
+// readAll returns the body of resp, which may have limit bytes.
+func readAll(resp *http.Response, limit int64) ([]byte, error) {
+	tooLarge := manifest.Errorf(errdefs.ErrInvalidArgument, "larger than %d MiB", limit>>20)
+	if resp.ContentLength > limit {
 		return nil, tooLarge
 	}
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, interrupted(resp.Request.Context(), err)
 	}
-	if len(raw) > maxManifest {
+	if int64(len(raw)) > limit {
 		return nil, tooLarge
 	}
 	return raw, nil

@@ -44,6 +44,8 @@ type host struct {
 	wantsCert sync.Map
 	// union are the scopes that an operation needs in all, nil when they are not known.
 	union atomic.Pointer[[]string]
+	// withoutReferrers has the repositories that are known to have no referrers API.
+	withoutReferrers sync.Map
 }
 
 // way is how a registry is spoken to.

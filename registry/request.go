@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -19,10 +20,10 @@ type request struct {
 	method string
 	// what is asked for, as an error says it: "manifest app:1".
 	what string
-	// repo is the path of the repository, path what follows it in the URL.
+	// repo is the path of the repository, "" for the registry as a whole, path what follows it in the URL.
 	repo, path string
 	query      url.Values
-	// target is an upload session: it stands for repo, path and query.
+	// target is an upload session, or the next page of a listing: it stands for repo, path and query.
 	target *url.URL
 	header http.Header
 	body   []byte
@@ -141,9 +142,9 @@ func (h *host) trip(ctx context.Context, r request) (*http.Response, error) {
 func (h *host) newRequest(ctx context.Context, r request) (*http.Request, error) {
 	u := r.target
 	if u == nil {
-		u = &url.URL{
-			Scheme: h.way.Load().scheme, Host: h.Host, RawQuery: r.query.Encode(),
-			Path: strings.TrimSuffix(h.Path, "/") + "/" + r.repo + "/" + r.path,
+		u = &url.URL{Scheme: h.way.Load().scheme, Host: h.Host, RawQuery: r.query.Encode(), Path: path.Join(h.Path, r.repo, r.path)}
+		if strings.HasSuffix(r.path, "/") {
+			u.Path += "/"
 		}
 	}
 	var body io.Reader

@@ -10,8 +10,9 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 )
 
-func pullScope(repo string) string { return "repository:" + repo + ":pull" }
-func pushScope(repo string) string { return "repository:" + repo + ":pull,push" }
+func pullScope(repo string) string   { return "repository:" + repo + ":pull" }
+func pushScope(repo string) string   { return "repository:" + repo + ":pull,push" }
+func deleteScope(repo string) string { return "repository:" + repo + ":pull,delete" }
 
 func withScopes(ctx context.Context, scopes []string) context.Context {
 	for _, s := range scopes {

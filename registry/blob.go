@@ -1,0 +1,50 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// BlobSize returns how many bytes the blob d of the repository of repo has, -1 when the registry does not
+// say, without reading it. The error is errdefs.ErrNotFound when it is not there.
+func (c *Client) BlobSize(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (int64, error) {
+	p, err := c.blobOf(repo, d)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := p.blob(ctx, http.MethodHead, d, pullScope(p.repo), nil)
+	var refused *Error
+	if errors.As(err, &refused) && refused.service == "" && errdefs.IsNotImplemented(err) {
+		resp, err = p.blob(ctx, http.MethodGet, d, pullScope(p.repo), nil)
+	}
+	if err != nil {
+		return 0, err
+	}
+	resp.Body.Close()
+	return resp.ContentLength, nil
+}
+
+// OpenBlob returns the content of the blob d of the repository of repo. Reading it to its end returns
+// io.EOF only when all of it had the digest and the size of d; what broke off on the way goes on.
+func (c *Client) OpenBlob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (io.ReadCloser, error) {
+	p, err := c.blobOf(repo, d)
+	if err != nil {
+		return nil, err
+	}
+	return p.open(ctx, d)
+}
+
+func (c *Client) blobOf(repo reference.Named, d ocispec.Descriptor) (repository, error) {
+	if err := d.Digest.Validate(); err != nil {
+		return repository{}, manifest.Errorf(errdefs.ErrInvalidArgument, "blob %q of %s: %w", d.Digest, repo.Name(), err)
+	}
+	return c.repository(repo)
+}

@@ -1,0 +1,296 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// listing serves names in pages of two, as key has them in JSON, and says where the next one is as link
+// does.
+func listing(key string, names []string, link func(path, last string) string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet {
+			return false
+		}
+		from := 0
+		if last := r.URL.Query().Get("last"); last != "" {
+			from = slices.Index(names, last) + 1
+		}
+		to := min(from+2, len(names))
+		if to < len(names) && link != nil {
+			w.Header().Set("Link", link(r.URL.Path, names[to-1]))
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"name": "app", key: names[from:to]})
+		return true
+	}
+}
+
+func TestTags(t *testing.T) {
+	five := []string{"1", "1.0", "latest", "v2", "z"}
+	for name, tt := range map[string]struct {
+		link    func(path, last string) string
+		want    []string
+		problem string
+	}{
+		"one page":    {nil, five[:2], ""},
+		"relative":    {func(p, last string) string { return `<` + p + `?n=2&last=` + last + `>; rel="next"` }, five, ""},
+		"absolute":    {func(p, last string) string { return `<https://a.example.com` + p + `?last=` + last + `>;rel=next` }, five, ""},
+		"plain HTTP":  {func(p, last string) string { return `<http://a.example.com` + p + `?last=` + last + `>; rel="next"` }, five, ""},
+		"query alone": {func(_, last string) string { return `<?last=` + last + `>; title="a,>b"; rel="last next"` }, five, ""},
+		"not the first": {func(p, last string) string {
+			return `</first>; rel="first", <` + p + `?last=` + last + `>; rel="next"`
+		}, five, ""},
+		"last":       {func(string, string) string { return `</v2/app/tags/list>; rel="last"` }, five[:2], ""},
+		"elsewhere":  {func(p, _ string) string { return `<https://evil.example.com` + p + `>; rel="next"` }, nil, "evil.example.com"},
+		"other port": {func(p, _ string) string { return `<https://a.example.com:8443` + p + `>; rel="next"` }, nil, "not on the registry"},
+		"circle":     {func(p, _ string) string { return `<` + p + `?last=1>; rel="next"` }, nil, "does not end"},
+		"no URL":     {func(string, string) string { return "<%zz>; rel=next" }, nil, "not on the registry"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f := newNetwork(t), newFake()
+			n.secure("a.example.com:443", f)
+			f.before = listing("tags", five, tt.link)
+			got, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app"))
+			if tt.problem != "" {
+				wantError(t, err, errdefs.ErrInvalidArgument, "a.example.com", tt.problem)
+				return
+			}
+			if err != nil || !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, %v", got, err)
+			}
+			if first := f.requests()[0]; first != "GET /v2/app/tags/list?n=1000" {
+				t.Error(first)
+			}
+		})
+	}
+}
+
+func TestTagsCannotBeRead(t *testing.T) {
+	for body, problem := range map[string]string{
+		`{"tags":["a","../b"]}`: `\"../b\" is no tag`,
+		`{"tags":{}}`:           "tags of a.example.com/app",
+		`<html>`:                "cannot be read",
+		`{"tags":["` + strings.Repeat("x", maxPage) + `"]}`: "larger than 16 MiB",
+	} {
+		n, f := newNetwork(t), newFake()
+		n.secure("a.example.com:443", f)
+		f.before = func(w http.ResponseWriter, _ *http.Request) bool {
+			_, _ = w.Write([]byte(body))
+			return true
+		}
+		_, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app"))
+		wantError(t, err, errdefs.ErrInvalidArgument, strings.ReplaceAll(problem, `\"`, `"`))
+	}
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	if _, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app")); !errdefs.IsNotFound(err) {
+		t.Errorf("no repository: %v", err)
+	}
+}
+
+// The catalog is asked for with a scope of its own, and no page of it is left out.
+func TestRepositories(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	n.secure("a.example.com:443", f)
+	n.secure("auth.example.com:443", service)
+	all := []string{"app", "team/app", "team/other"}
+	pages := listing("repositories", all, func(p, last string) string { return `<` + p + `?last=` + url.QueryEscape(last) + `>; rel="next"` })
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.Header.Get("Authorization"), catalogScope) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="https://auth.example.com/token",service="registry",scope="registry:catalog:*"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		}
+		return pages(w, r)
+	}
+	got, err := n.client(Options{}).Repositories(t.Context(), "a.example.com")
+	if err != nil || !slices.Equal(got, all) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if want := []string{"GET /v2/_catalog?n=1000", "GET /v2/_catalog?n=1000", "GET /v2/_catalog?last=team%2Fapp"}; !slices.Equal(f.requests(), want) {
+		t.Errorf("%q", f.requests())
+	}
+}
+
+func TestReferrers(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	signature := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("s"), Size: 3, ArtifactType: "application/x-signature"}
+	index, err := json.Marshal(ocispec.Index{Manifests: []ocispec.Descriptor{signature}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/v2/app/referrers/"):
+			w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
+			if !r.URL.Query().Has("page") {
+				w.Header().Set("Link", `<?page=2>; rel="next"`)
+			}
+			_, _ = w.Write(index)
+		case strings.HasPrefix(r.URL.Path, "/v2/page/referrers/"):
+			fmt.Fprint(w, "<html>not found")
+		default:
+			return false
+		}
+		return true
+	}
+	c := n.client(Options{})
+	at := func(repo string) reference.Canonical {
+		return parse(t, "a.example.com/"+repo+"@"+digest.FromString("subject").String()).(reference.Canonical)
+	}
+	got, err := c.Referrers(t.Context(), at("app"))
+	if err != nil || len(got) != 2 || got[1].ArtifactType != signature.ArtifactType {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, repo := range []string{"page", "none"} { // asked once
+		for range 2 {
+			if _, err := c.Referrers(t.Context(), at(repo)); !errdefs.IsNotImplemented(err) {
+				t.Errorf("%s: %v", repo, err)
+			}
+		}
+		if got := f.count("GET /v2/" + repo + "/referrers"); got != 1 {
+			t.Errorf("%s: %d requests", repo, got)
+		}
+	}
+}
+
+func FuzzLink(f *testing.F) {
+	for _, seed := range []string{
+		`</v2/app/tags/list?last=b&n=2>; rel="next"`, `<a>; rel=prev, <b>;title="x\"y, <z>";rel="last next"`, `<a>;rel`, `<`, `<>;;rel=next`, `<a>; rel="next`,
+	} {
+		f.Add(seed)
+	}
+	base, err := url.Parse("https://a.example.com/v2/app/tags/list")
+	if err != nil {
+		f.Fatal(err)
+	}
+	h, err := New(Options{}).host("a.example.com")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		target, ok := nextLink([]string{value})
+		if !ok {
+			return
+		}
+		if !strings.Contains(value, "<"+target+">") || !strings.Contains(strings.ToLower(value), "next") {
+			t.Fatalf("%q has no next link to %q", value, target)
+		}
+		resp := &http.Response{Request: &http.Request{URL: base}, Header: http.Header{"Link": {value}}}
+		switch u, err := h.next(resp); {
+		case err != nil && !errdefs.IsInvalidArgument(err):
+			t.Fatal(err)
+		case err == nil && (u == nil || u.Scheme != "https" || u.Hostname() != "a.example.com" || port(u) != "443" || u.User != nil):
+			t.Fatalf("%q leads to %v", value, u)
+		}
+	})
+}
+
+func TestDelete(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status  int
+		code    string
+		kind    error // of Delete, nil for success
+		allowed error // of Deletes
+	}{
+		"deleted":     {http.StatusAccepted, "", nil, nil},
+		"absent":      {http.StatusNotFound, "MANIFEST_UNKNOWN", errdefs.ErrNotFound, nil},
+		"unsupported": {http.StatusMethodNotAllowed, "UNSUPPORTED", errdefs.ErrNotImplemented, errdefs.ErrNotImplemented},
+		"by code":     {http.StatusBadRequest, "UNSUPPORTED", errdefs.ErrNotImplemented, errdefs.ErrNotImplemented},
+		"locked":      {http.StatusConflict, "LOCKED", errdefs.ErrConflict, errdefs.ErrConflict},
+		"forbidden":   {http.StatusForbidden, "DENIED", errdefs.ErrPermissionDenied, errdefs.ErrPermissionDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f := newNetwork(t), newFake()
+			n.secure("a.example.com:443", f)
+			f.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if tt.code == "" {
+					w.WriteHeader(tt.status)
+				} else {
+					refuse(w, tt.status, tt.code, "no")
+				}
+				return true
+			}
+			c, d := n.client(Options{}), digest.FromString("x")
+			at := parse(t, "a.example.com/app@"+d.String()).(reference.Canonical)
+			checkKind(t, c.Delete(t.Context(), at), tt.kind)
+			checkKind(t, c.Deletes(t.Context(), parse(t, "a.example.com/app:1")), tt.allowed)
+			checkKind(t, c.Untags(t.Context(), parse(t, "a.example.com/app:1")), tt.allowed)
+			got := f.requests()
+			if got[0] != "DELETE /v2/app/manifests/"+d.String() || !strings.HasPrefix(got[1], "DELETE /v2/app/manifests/sha256:") ||
+				got[1] == got[0] || !strings.HasPrefix(got[2], "DELETE /v2/app/manifests/absent-") {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+}
+
+func checkKind(t *testing.T, err, kind error) {
+	t.Helper()
+	if kind == nil && err != nil || kind != nil && !errors.Is(err, kind) {
+		t.Errorf("got %v, not of kind %v", err, kind)
+	}
+}
+
+func TestBlobs(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	b, repo := f.putBlob("app", []byte("layer")), parse(t, "a.example.com/app:1")
+	absent := ocispec.Descriptor{Digest: digest.FromString("absent"), Size: 1}
+	c := n.client(Options{})
+	size, err := c.BlobSize(t.Context(), repo, b)
+	if err != nil || size != b.Size || f.count("HEAD") != 1 || f.count("GET") != 0 {
+		t.Errorf("%d, %v, %q", size, err, f.requests())
+	}
+	if _, err := c.BlobSize(t.Context(), repo, absent); !errdefs.IsNotFound(err) {
+		t.Error(err)
+	}
+	if _, err := c.OpenBlob(t.Context(), repo, absent); !errdefs.IsNotFound(err) {
+		t.Error(err)
+	}
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodHead {
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		}
+		return r.Method == http.MethodHead
+	}
+	if size, err := c.BlobSize(t.Context(), repo, b); err != nil || size != b.Size {
+		t.Errorf("%d, %v", size, err)
+	}
+	for _, tt := range []struct {
+		content string
+		kind    error
+	}{{"layer", nil}, {"lay_r", errdefs.ErrDataLoss}} {
+		f.blobs["app|"+b.Digest.String()] = []byte(tt.content)
+		_, err := readBlob(t, c, repo, b)
+		checkKind(t, err, tt.kind)
+	}
+	if _, err := c.BlobSize(t.Context(), repo, ocispec.Descriptor{Digest: "sha256:x"}); !errdefs.IsInvalidArgument(err) {
+		t.Error(err)
+	}
+}
+
+func readBlob(t *testing.T, c *Client, repo reference.Named, d ocispec.Descriptor) (string, error) {
+	t.Helper()
+	content, err := c.OpenBlob(t.Context(), repo, d)
+	if err != nil {
+		return "", err
+	}
+	defer content.Close()
+	var out strings.Builder
+	_, err = io.Copy(&out, content)
+	return out.String(), err
+}
