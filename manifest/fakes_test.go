@@ -1,9 +1,13 @@
 package manifest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,15 +20,16 @@ import (
 
 // memory is a registry of all hosts: manifests by "repository@digest" and "repository:tag".
 type memory struct {
-	mu        sync.Mutex
-	manifests map[string][]byte
-	types     map[digest.Digest]string
-	blobs     map[digest.Digest][]byte
-	errs      map[string]error // by reference
-	log       []string
-	expected  []string // what was told ahead
-	noUntag   bool
-	greedy    bool // deletes the manifest with its tag
+	mu          sync.Mutex
+	manifests   map[string][]byte
+	types       map[digest.Digest]string
+	blobs       map[digest.Digest][]byte
+	errs        map[string]error // by reference
+	log         []string
+	expected    []string // what was told ahead
+	noUntag     bool
+	greedy      bool // deletes the manifest with its tag
+	noReferrers bool // has no referrers API
 }
 
 func newMemory() *memory {
@@ -120,6 +125,95 @@ func (m *memory) put(ref reference.Named, mediaType string, raw []byte) digest.D
 	m.manifests[ref.Name()+"@"+d.String()] = raw
 	m.manifests[key(ref)] = raw
 	return d
+}
+
+func (m *memory) Repositories(context.Context, string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	repos := map[string]bool{}
+	for ref := range m.manifests {
+		_, path, _ := strings.Cut(ref, "/")
+		repos[path[:strings.IndexAny(path, ":@")]] = true
+	}
+	return slices.Sorted(maps.Keys(repos)), nil
+}
+
+func (m *memory) Tags(_ context.Context, repo reference.Named) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.errs["tags "+repo.Name()]; err != nil {
+		return nil, err
+	}
+	var tags []string
+	for ref := range m.manifests {
+		if tag, ok := strings.CutPrefix(ref, repo.Name()+":"); ok {
+			tags = append(tags, tag)
+		}
+	}
+	if tags == nil {
+		return nil, Errorf(errdefs.ErrNotFound, "repository %s unknown", repo.Name())
+	}
+	slices.Sort(tags)
+	return tags, nil
+}
+
+func (m *memory) Referrers(_ context.Context, subject reference.Canonical) ([]ocispec.Descriptor, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.say("referrers of %s", Familiar(subject))
+	if m.noReferrers {
+		return nil, Errorf(errdefs.ErrNotImplemented, "no referrers API")
+	}
+	var out []ocispec.Descriptor
+	for ref, raw := range m.manifests {
+		d := digest.FromBytes(raw)
+		n, err := ParseNode(ocispec.Descriptor{MediaType: m.types[d], Digest: d, Size: int64(len(raw))}, raw)
+		if err == nil && ref == subject.Name()+"@"+d.String() && n.Subject != nil && n.Subject.Digest == subject.Digest() {
+			n.Descriptor.ArtifactType, n.Descriptor.Annotations = n.ArtifactType, n.Annotations
+			out = append(out, n.Descriptor)
+		}
+	}
+	return out, nil
+}
+
+func (m *memory) BlobSize(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (int64, error) {
+	raw, err := m.Blob(ctx, repo, d)
+	return int64(len(raw)), err
+}
+
+func (m *memory) OpenBlob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (io.ReadCloser, error) {
+	raw, err := m.Blob(ctx, repo, d)
+	if err == nil && digest.FromBytes(raw) != d.Digest {
+		err = Errorf(errdefs.ErrDataLoss, "blob %s has another digest", d.Digest)
+	}
+	return io.NopCloser(bytes.NewReader(raw)), err
+}
+
+func (m *memory) Delete(_ context.Context, at reference.Canonical) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.say("delete %s", Familiar(at))
+	if err := m.errs["delete "+at.String()]; err != nil {
+		return err
+	}
+	if _, ok := m.manifests[key(at)]; !ok {
+		return Errorf(errdefs.ErrNotFound, "registry: %s unknown", at)
+	}
+	maps.DeleteFunc(m.manifests, func(ref string, raw []byte) bool {
+		return digest.FromBytes(raw) == at.Digest() && strings.HasPrefix(ref, at.Name()) && strings.ContainsRune(":@", rune(ref[len(at.Name())]))
+	})
+	return nil
+}
+
+func (m *memory) Deletes(_ context.Context, repo reference.Named) error {
+	return m.errs["deletes "+repo.Name()]
+}
+
+func (m *memory) Untags(context.Context, reference.Named) error {
+	if m.noUntag {
+		return Errorf(errdefs.ErrNotImplemented, "unsupported")
+	}
+	return nil
 }
 
 func (m *memory) Untag(_ context.Context, name reference.NamedTagged) error {

@@ -13,6 +13,7 @@ import (
 const (
 	MediaTypeDockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
 	MediaTypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	MediaTypeDockerConfig   = "application/vnd.docker.container.image.v1+json"
 )
 
 // MaxEntries bounds the children of an index, those of nested ones included.

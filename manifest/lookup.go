@@ -354,9 +354,7 @@ func readImage(ctx context.Context, registry Fetcher, ref reference.Named, desc 
 
 // readPlatform returns the platform that an image config states; none for the config of another artifact.
 func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, config ocispec.Descriptor) (ocispec.Platform, error) {
-	switch config.MediaType {
-	case ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json", "":
-	default:
+	if !isImageConfig(config.MediaType) {
 		return ocispec.Platform{}, nil
 	}
 	raw, err := registry.Blob(ctx, ref, config)

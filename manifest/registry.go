@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"context"
+	"io"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -28,9 +29,40 @@ type Target interface {
 	Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error
 	// Put stores raw under the tag or digest of ref, and under tags.
 	Put(ctx context.Context, ref reference.Named, mediaType string, raw []byte, tags ...string) error
-	// Untag removes a tag and nothing else. The error is errdefs.ErrNotImplemented when the registry
-	// cannot do that.
+}
+
+// Lister tells what there is in a registry.
+type Lister interface {
+	// Repositories returns the paths of the repositories of a registry, named as in a reference.
+	Repositories(ctx context.Context, registry string) ([]string, error)
+	// Tags returns the tags of the repository of repo; an errdefs.ErrNotFound error when there is no such
+	// repository.
+	Tags(ctx context.Context, repo reference.Named) ([]string, error)
+	// Referrers returns descriptors of what refers to subject; an errdefs.ErrNotImplemented error when the
+	// registry has no referrers API.
+	Referrers(ctx context.Context, subject reference.Canonical) ([]ocispec.Descriptor, error)
+}
+
+// Blobs reads configs and layers.
+type Blobs interface {
+	// BlobSize returns how many bytes the blob d in the repository of repo has, -1 when the registry does
+	// not say; an errdefs.ErrNotFound error when it is not there.
+	BlobSize(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (int64, error)
+	// OpenBlob returns the content of the blob. Reading it to its end fails with an errdefs.ErrDataLoss
+	// error when it does not have the digest and the size of d.
+	OpenBlob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (io.ReadCloser, error)
+}
+
+// Deleter removes from a registry. Where the registry cannot do that the error is
+// errdefs.ErrNotImplemented.
+type Deleter interface {
+	// Untag removes a tag and nothing else.
 	Untag(ctx context.Context, name reference.NamedTagged) error
+	// Delete removes a manifest with all its tags.
+	Delete(ctx context.Context, at reference.Canonical) error
+	// Untags and Deletes return nil when that is possible in the repository of repo, and remove nothing.
+	Untags(ctx context.Context, repo reference.Named) error
+	Deletes(ctx context.Context, repo reference.Named) error
 }
 
 // Expecter prepares for a push, so that nothing is asked twice or later than it could be.
@@ -46,6 +78,9 @@ type Registry interface {
 	Fetcher
 	Target
 	Expecter
+	Lister
+	Blobs
+	Deleter
 }
 
 // Access is what operations work with.

@@ -1,0 +1,214 @@
+package manifest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// Node is a manifest or an index of a repository, with what it names.
+type Node struct {
+	// Descriptor has the media type, digest and size of what the registry sent.
+	Descriptor ocispec.Descriptor
+	Raw        []byte
+	// Children are what an index lists; Config, nil for an index, and Layers what an image is made of.
+	Children []ocispec.Descriptor
+	Config   *ocispec.Descriptor
+	Layers   []ocispec.Descriptor
+	// Subject is what the manifest says it refers to, nil when it does not.
+	Subject *ocispec.Descriptor
+	// ArtifactType says what the manifest is when it is no image, "" when it is one.
+	ArtifactType string
+	Annotations  map[string]string
+}
+
+// ParseNode returns what the bytes raw, described by d, name. The error is errdefs.ErrInvalidArgument when
+// they are neither an image manifest nor an index.
+func ParseNode(d ocispec.Descriptor, raw []byte) (Node, error) {
+	n := Node{Descriptor: d, Raw: raw}
+	var err error
+	if IsIndex(d.MediaType) {
+		n.Children, _, err = ParseIndex(raw)
+	} else {
+		var config ocispec.Descriptor
+		config, n.Layers, err = ParseImage(raw)
+		n.Config = &config
+	}
+	if err != nil {
+		return Node{}, fmt.Errorf("manifest %s: %w", d.Digest, err)
+	}
+	var rest struct {
+		ArtifactType string              `json:"artifactType"`
+		Subject      *ocispec.Descriptor `json:"subject"`
+		Annotations  map[string]string   `json:"annotations"`
+	}
+	if err := json.Unmarshal(raw, &rest); err != nil {
+		return Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s is not valid JSON (%w)", d.Digest, err)
+	}
+	if rest.Subject != nil && rest.Subject.Digest.Validate() != nil {
+		return Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s has %q for a subject", d.Digest, rest.Subject.Digest)
+	}
+	n.Subject, n.Annotations, n.ArtifactType = rest.Subject, rest.Annotations, rest.ArtifactType
+	if n.ArtifactType == "" && n.Config != nil && !isImageConfig(n.Config.MediaType) {
+		n.ArtifactType = n.Config.MediaType
+	}
+	return n, nil
+}
+
+// isImageConfig reports whether mediaType is that of an image's config, rather than of another artifact's;
+// older images do not say.
+func isImageConfig(mediaType string) bool {
+	switch mediaType {
+	case ocispec.MediaTypeImageConfig, MediaTypeDockerConfig, "":
+		return true
+	}
+	return false
+}
+
+// Graph is what was read of a repository: manifests, and what they name. Each is read once, however many
+// name it. It can be used by several goroutines.
+type Graph struct {
+	fetch Fetcher
+
+	mu    sync.Mutex
+	found map[digest.Digest]*found
+}
+
+// found is a node or, in its place, why it could not be had.
+type found struct {
+	node Node
+	err  error
+}
+
+// NewGraph returns a graph of nothing yet, to be read from f.
+func NewGraph(f Fetcher) *Graph { return &Graph{fetch: f, found: map[digest.Digest]*found{}} }
+
+// Root is what a tag or digest named when it was asked for.
+type Root struct {
+	Ref    reference.Named
+	Digest digest.Digest
+	// Err is why that could not be told; then Digest is empty.
+	Err error
+}
+
+// Read adds what refs, of one repository, name and everything below that, side by side. It returns a root for
+// each of refs, in their order. What cannot be read is in the root, or else at Node; the error is that of
+// ctx.
+func (g *Graph) Read(ctx context.Context, refs ...reference.Named) ([]Root, error) {
+	roots := make([]Root, len(refs))
+	var group errgroup.Group
+	for i, ref := range refs {
+		group.Go(func() error {
+			roots[i] = g.root(ctx, ref)
+			return nil
+		})
+	}
+	_ = group.Wait() // the roots have the errors
+	return roots, ctx.Err()
+}
+
+func (g *Graph) root(ctx context.Context, ref reference.Named) Root {
+	d, raw, err := g.fetch.Fetch(ctx, ref)
+	if err != nil {
+		return Root{Ref: ref, Err: err}
+	}
+	if place, first := g.claim(d.Digest); first {
+		var left atomic.Int64
+		left.Store(MaxEntries)
+		g.fill(ctx, place, ref, d, raw, 0, &left)
+	}
+	return Root{Ref: ref, Digest: d.Digest}
+}
+
+// claim returns the place of the node d, and whether the caller is the first to have it, who fills it.
+func (g *Graph) claim(d digest.Digest) (place *found, first bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	place, there := g.found[d]
+	if !there {
+		place = &found{}
+		g.found[d] = place
+	}
+	return place, !there
+}
+
+// fill puts a node into its place and reads what it lists, of which there may be left so many at the most.
+func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, d ocispec.Descriptor, raw []byte, depth int, left *atomic.Int64) {
+	n, err := ParseNode(d, raw)
+	if err == nil && len(n.Children) > 0 && (depth == maxDepth || left.Add(-int64(len(n.Children))) < 0) {
+		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or part of one with more than %d entries in all",
+			d.Digest, maxDepth, MaxEntries)
+	}
+	g.mu.Lock()
+	place.node, place.err = n, err
+	g.mu.Unlock()
+	if err != nil {
+		return
+	}
+	var group sync.WaitGroup
+	for _, child := range n.Children {
+		if place, first := g.claim(child.Digest); first {
+			group.Go(func() { g.child(ctx, place, repo, child, depth+1, left) })
+		}
+	}
+	group.Wait()
+}
+
+func (g *Graph) child(ctx context.Context, place *found, repo reference.Named, d ocispec.Descriptor, depth int, left *atomic.Int64) {
+	got, raw, err := g.fetch.Fetch(ctx, atDigest(repo, d.Digest))
+	if err != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		place.err = err
+		return
+	}
+	g.fill(ctx, place, repo, got, raw, depth, left)
+}
+
+// Node returns the manifest with the digest d. The error says why it could not be read;
+// errdefs.ErrNotFound when the registry does not have it or nothing that was read names it.
+func (g *Graph) Node(d digest.Digest) (Node, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f, ok := g.found[d]
+	if !ok {
+		return Node{}, Errorf(errdefs.ErrNotFound, "manifest %s was not met", d)
+	}
+	return f.node, f.err
+}
+
+// Below returns roots and all manifests that are below them in indexes, each once and none before an
+// index that lists it. Those that could not be read are among them.
+func (g *Graph) Below(roots ...digest.Digest) []digest.Digest {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	seen := map[digest.Digest]bool{}
+	var out []digest.Digest // children first
+	var visit func(d digest.Digest)
+	visit = func(d digest.Digest) {
+		if seen[d] {
+			return
+		}
+		seen[d] = true
+		if f, ok := g.found[d]; ok {
+			for _, child := range slices.Backward(f.node.Children) {
+				visit(child.Digest)
+			}
+		}
+		out = append(out, d)
+	}
+	for _, d := range slices.Backward(roots) {
+		visit(d)
+	}
+	slices.Reverse(out)
+	return out
+}
