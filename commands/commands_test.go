@@ -16,6 +16,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -232,5 +233,33 @@ func TestJobs(t *testing.T) {
 		if err := flags.Parse([]string{"--jobs", wrong}); err == nil || !strings.Contains(err.Error(), "from 1 on") {
 			t.Errorf("%s: %v", wrong, err)
 		}
+	}
+}
+
+// What exists and verify cannot tell is neither yes nor no, whoever stops them.
+func TestUntold(t *testing.T) {
+	no := &verdict{exitNo, nil}
+	for name, tt := range map[string]struct {
+		args []string
+		err  error
+		code int
+		said string
+	}{
+		"yes":         {[]string{"a"}, nil, 0, ""},
+		"no":          {[]string{"a"}, no, 1, ""},
+		"failure":     {[]string{"a"}, errors.New("no route"), 2, "no route\n"},
+		"interrupted": {[]string{"a"}, context.Canceled, 130, "interrupted\n"},
+		"arguments":   {nil, nil, 2, "requires 1 argument"},
+		"flag":        {[]string{"--what"}, nil, 2, "unknown flag"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			cmd := untold(&cobra.Command{Use: "exists", Args: cli.ExactArgs(1), RunE: func(*cobra.Command, []string) error { return tt.err }})
+			cmd.SilenceErrors, cmd.SilenceUsage = true, true
+			cmd.SetArgs(tt.args)
+			if code := Report(&out, cmd.Execute()); code != tt.code || !strings.Contains(out.String(), tt.said) || (out.Len() == 0) != (tt.said == "") {
+				t.Errorf("%d, %q", code, &out)
+			}
+		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
+	"github.com/spf13/cobra"
 )
 
 // Exit codes beside those of cli.StatusError (125 for flag errors).
@@ -16,9 +17,53 @@ const (
 	exitInterrupted = 130
 )
 
+// verdict is the end of a command whose exit code is its answer, as grep's is.
+type verdict struct {
+	code int
+	err  error // nil when there is nothing to be said
+}
+
+// The exit codes of verdicts.
+const (
+	exitNo     = 1
+	exitUntold = 2
+)
+
+func (v *verdict) Unwrap() error { return v.err }
+func (v *verdict) Error() string {
+	if v.err == nil {
+		return ""
+	}
+	return v.err.Error()
+}
+
+// untold makes any failure of cmd but an interruption the answer that it could not be told.
+func untold(cmd *cobra.Command) *cobra.Command {
+	wrap := func(err error) error {
+		var v *verdict
+		if err == nil || errors.As(err, &v) || errdefs.IsCanceled(err) {
+			return err
+		}
+		return &verdict{exitUntold, err}
+	}
+	args, run := cmd.Args, cmd.RunE
+	cmd.Args = func(cmd *cobra.Command, given []string) error { return wrap(args(cmd, given)) }
+	cmd.RunE = func(cmd *cobra.Command, given []string) error { return wrap(run(cmd, given)) }
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrap(err) })
+	return cmd
+}
+
 // Report writes err for a person, with what to do next, and returns the exit code.
 func Report(out io.Writer, err error) int {
 	var status cli.StatusError
+	var v *verdict
+	code := exitError
+	if errors.As(err, &v) {
+		if code = v.code; v.err == nil {
+			return code
+		}
+		err = v.err
+	}
 	switch {
 	case err == nil:
 		return 0
@@ -33,7 +78,7 @@ func Report(out io.Writer, err error) int {
 	if h := hint(err); h != "" {
 		_, _ = fmt.Fprintln(out, manifest.Escape(h, ""))
 	}
-	return exitError
+	return code
 }
 
 // hint returns what the person can do about an error of a kind that has a remedy of its own.
