@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -28,8 +29,10 @@ type memory struct {
 	log         []string
 	expected    []string // what was told ahead
 	noUntag     bool
-	greedy      bool // deletes the manifest with its tag
-	noReferrers bool // has no referrers API
+	greedy      bool                        // deletes the manifest with its tag
+	noReferrers bool                        // has no referrers API
+	lists       bool                        // has a listing of its own
+	arrived     map[digest.Digest]time.Time // for that listing
 }
 
 func newMemory() *memory {
@@ -172,6 +175,33 @@ func (m *memory) Referrers(_ context.Context, subject reference.Canonical) ([]oc
 			n.Descriptor.ArtifactType, n.Descriptor.Annotations = n.ArtifactType, n.Annotations
 			out = append(out, n.Descriptor)
 		}
+	}
+	return out, nil
+}
+
+func (m *memory) Inventory(_ context.Context, repo reference.Named) ([]Listed, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.lists {
+		return nil, Errorf(errdefs.ErrNotImplemented, "%s lists tags alone", reference.Domain(repo))
+	}
+	byDigest := map[digest.Digest]*Listed{}
+	for _, ref := range slices.Sorted(maps.Keys(m.manifests)) {
+		rest, ok := strings.CutPrefix(ref, repo.Name())
+		if !ok || !strings.ContainsRune(":@", rune(rest[0])) {
+			continue
+		}
+		d := digest.FromBytes(m.manifests[ref])
+		if byDigest[d] == nil {
+			byDigest[d] = &Listed{Digest: d, MediaType: m.types[d], Created: m.arrived[d]}
+		}
+		if tag, ok := strings.CutPrefix(rest, ":"); ok {
+			byDigest[d].Tags = append(byDigest[d].Tags, tag)
+		}
+	}
+	var out []Listed
+	for _, d := range slices.Sorted(maps.Keys(byDigest)) {
+		out = append(out, *byDigest[d])
 	}
 	return out, nil
 }

@@ -81,6 +81,7 @@ type Registry interface {
 	Lister
 	Blobs
 	Deleter
+	Inventory
 }
 
 // Access is what operations work with.
