@@ -55,6 +55,7 @@ func NewRootCommand(dockerCLI command.Cli) *cobra.Command {
 		newLsCommand(dockerCLI),
 		newPruneCommand(dockerCLI),
 		newTagCommand(dockerCLI),
+		newRepoCommand(dockerCLI),
 		newVersionCommand(dockerCLI),
 	)
 	return root
