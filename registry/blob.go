@@ -39,7 +39,16 @@ func (c *Client) OpenBlob(ctx context.Context, repo reference.Named, d ocispec.D
 	if err != nil {
 		return nil, err
 	}
-	return p.open(ctx, d)
+	ctx, leave, err := p.enter(ctx) // what goes on after it broke off needs no second room
+	if err != nil {
+		return nil, err
+	}
+	content, err := p.open(ctx, d)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return leaving{content, leave}, nil
 }
 
 func (c *Client) blobOf(repo reference.Named, d ocispec.Descriptor) (repository, error) {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -280,6 +281,29 @@ func TestBlobs(t *testing.T) {
 	}
 	if _, err := c.BlobSize(t.Context(), repo, ocispec.Descriptor{Digest: "sha256:x"}); !errdefs.IsInvalidArgument(err) {
 		t.Error(err)
+	}
+}
+
+// A blob that breaks off goes on, also when only one request may be under way, and then leaves its room.
+func TestBlobGoesOnInItsRoom(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.plain("a.example.com:80", f)
+	b, repo := f.putBlob("app", []byte("layer")), parse(t, "a.example.com/app:1")
+	var broken atomic.Bool
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet && broken.CompareAndSwap(false, true) {
+			truncate(nil, w, r, f)
+		}
+		return false
+	}
+	c := n.client(Options{Jobs: 1, Insecure: true})
+	for range 2 {
+		if content, err := readBlob(t, c, repo, b); err != nil || content != "layer" {
+			t.Errorf("%q, %v", content, err)
+		}
+	}
+	if f.count("GET") != 4 { // truncate asks once itself
+		t.Errorf("%q", f.requests())
 	}
 }
 
