@@ -15,15 +15,16 @@ const module = "github.com/docker-multiarch/docker-multiarch/"
 // allowed are the packages of this module that each package may import. Imports point one way:
 // the plugin, the commands, what they work with, the domain.
 var allowed = map[string][]string{
-	"cli-plugin":     {"commands"},
-	"commands":       {"manifest", "manifest/store", "registry", "daemon", "credentials", "display"},
-	"display":        {"manifest", "manifest/store"},
-	"manifest":       {},
-	"manifest/store": {"manifest"},
-	"registry":       {"manifest"},
-	"daemon":         {"manifest"},
-	"credentials":    {"manifest"},
-	"docs/generate":  {"commands"},
+	"cli-plugin":       {"commands"},
+	"commands":         {"manifest", "manifest/store", "registry", "daemon", "credentials", "display"},
+	"display":          {"manifest", "manifest/store"},
+	"manifest":         {"manifest/program"},
+	"manifest/program": {},
+	"manifest/store":   {"manifest"},
+	"registry":         {"manifest"},
+	"daemon":           {"manifest"},
+	"credentials":      {"manifest"},
+	"docs/generate":    {"commands"},
 }
 
 // only are modules that a single package may import, and those that the domain may not.

@@ -1,0 +1,278 @@
+package program
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Command is what an image runs, as its config says it.
+type Command struct {
+	OS string
+	// Args are the entrypoint and the arguments; with Escaped they are a command line of Windows.
+	Args    []string
+	Escaped bool
+	Env     []string
+	Dir     string
+}
+
+// Found is a program that is run.
+type Found struct {
+	// Path is that of the file, all links followed.
+	Path    string
+	Program Program
+}
+
+// The paths that are searched when an image names none.
+const (
+	defaultPath        = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	defaultWindowsPath = `C:\Windows\System32;C:\Windows`
+	defaultExtensions  = ".com;.exe;.bat;.cmd"
+)
+
+// maxSteps bounds scripts that are interpreted by scripts, and programs that run others.
+const maxSteps = 8
+
+// Find returns the programs that c runs with these layers, the lowest first and nil for one that could not
+// be read: the first program, the interpreter of a script, what a shell or a program such as env or tini is
+// told to run. Unfound says why there is no more, "" when nothing is missing.
+func Find(c Command, layers []*Layer) (found []Found, unfound string) {
+	s := search{Command: c, tree: tree{layers: layers, windows: c.OS == "windows"}}
+	args := c.Args
+	if s.windows && c.Escaped {
+		args = commandLine(strings.Join(args, " "))
+	}
+	if len(args) == 0 || args[0] == "" {
+		return nil, "the image has no command"
+	}
+	s.run(args, true)
+	return s.found, s.unfound
+}
+
+type search struct {
+	Command
+	tree
+	found   []Found
+	unfound string
+}
+
+// run looks for the program args[0] and for what that runs. What is not there is told when it has to be.
+func (s *search) run(args []string, told bool) {
+	name := args[0]
+	if len(s.found) == maxSteps {
+		s.unfound = fmt.Sprintf("%s is run by %d others", name, maxSteps)
+		return
+	}
+	file, kind, p := s.look(name)
+	if kind != regular {
+		switch {
+		case s.looks > maxLooks:
+			s.unfound = "looking for the command takes too long"
+		case kind == unknown:
+			s.unfound = name + " may be in a layer that could not be read"
+		case told:
+			s.unfound = name + " is not in the image"
+		}
+		return
+	}
+	s.found = append(s.found, Found{file, p})
+	switch p.Format {
+	case Script:
+		interpreter, option, _ := strings.Cut(p.Interpreter, " ")
+		if interpreter == "" {
+			s.unfound = file + " names no interpreter"
+			return
+		}
+		line := []string{interpreter}
+		if option = strings.TrimSpace(option); option != "" {
+			line = append(line, option)
+		}
+		s.run(append(line, file), true)
+	case "":
+		s.unfound = file + " is a file of unknown format"
+	default:
+		if next, certain := s.next(args); len(next) > 0 {
+			s.run(next, certain)
+		}
+	}
+}
+
+// look searches for a program as execvp does, or CreateProcess.
+func (s *search) look(name string) (string, kind, Program) {
+	var places []string
+	if s.windows {
+		name = windowsPath(name)
+	}
+	if strings.Contains(name, "/") {
+		places = []string{s.absolute(name)}
+	} else {
+		separator, standard := ":", defaultPath
+		if s.windows {
+			separator, standard = ";", defaultWindowsPath
+		}
+		for _, dir := range strings.Split(cmp.Or(s.env("PATH"), standard), separator) {
+			places = append(places, s.absolute(dir+"/"+name))
+		}
+	}
+	least := nothing
+	for _, place := range places {
+		for _, extension := range s.extensions(name) {
+			switch file, kind, p := s.find(place + extension); kind {
+			case regular:
+				return file, kind, p
+			case unknown:
+				least = unknown
+			}
+		}
+	}
+	return "", least, Program{}
+}
+
+// absolute returns name as seen from the folder that the command starts in.
+func (s *search) absolute(name string) string {
+	if s.windows {
+		if name = windowsPath(name); !strings.HasPrefix(name, "/") {
+			return windowsPath(s.Dir) + "/" + name
+		}
+	}
+	if strings.HasPrefix(name, "/") {
+		return name
+	}
+	return s.Dir + "/" + name
+}
+
+// extensions are what may be missing at the end of name.
+func (s *search) extensions(name string) []string {
+	if !s.windows {
+		return []string{""}
+	}
+	all := strings.Split(strings.ToLower(cmp.Or(s.env("PATHEXT"), defaultExtensions)), ";")
+	if path.Ext(name) != "" {
+		return slices.Insert(all, 0, "")
+	}
+	return append(all, "")
+}
+
+// env returns a variable of the environment; the last one counts.
+func (s *search) env(name string) string {
+	for _, pair := range slices.Backward(s.Env) {
+		key, value, _ := strings.Cut(pair, "=")
+		if key == name || s.windows && strings.EqualFold(key, name) {
+			return value
+		}
+	}
+	return ""
+}
+
+var (
+	shells   = []string{"sh", "ash", "bash", "dash", "ksh", "zsh"}
+	wrappers = []string{"tini", "tini-static", "dumb-init", "docker-init", "catatonit"}
+)
+
+// next returns what the program args[0] is told to run, if it is one that runs another, and whether that
+// has to be a file.
+func (s *search) next(args []string) (next []string, certain bool) {
+	name := path.Base(args[0])
+	if s.windows {
+		name = strings.TrimSuffix(path.Base(windowsPath(args[0])), ".exe")
+	}
+	args = args[1:]
+	switch {
+	case name == "busybox" && len(args) > 0:
+		return s.next(args)
+	case name == "env":
+		return afterEnv(args), true
+	case slices.Contains(wrappers, name):
+		return afterOptions(args), true
+	case slices.Contains(shells, name):
+		return firstCommand(shellCommand(args)), false
+	case name == "cmd" && s.windows:
+		i := slices.IndexFunc(args, func(a string) bool { return strings.EqualFold(a, "/c") })
+		if i >= 0 {
+			return firstCommand(strings.Join(args[i+1:], " ")), false
+		}
+	}
+	return nil, false
+}
+
+// afterEnv returns what env runs: what follows its options and assignments.
+func afterEnv(args []string) []string {
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		switch split, ok := strings.CutPrefix(a, "-S"); {
+		case ok:
+			if split == "" && i+1 < len(args) {
+				i++
+				split = args[i]
+			}
+			return afterEnv(append(strings.Fields(split), args[i+1:]...))
+		case a == "-u" || a == "-C":
+			i++
+		case !strings.HasPrefix(a, "-") && !strings.Contains(a, "="):
+			return args[i:]
+		}
+	}
+	return nil
+}
+
+// afterOptions returns what follows "--", or everything when it does not begin with an option.
+func afterOptions(args []string) []string {
+	if i := slices.Index(args, "--"); i >= 0 {
+		return args[i+1:]
+	}
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return args
+	}
+	return nil
+}
+
+// shellCommand returns the command that a shell gets with -c, "" when it does not.
+func shellCommand(args []string) string {
+	for i, a := range args {
+		dashed := strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "--")
+		switch {
+		case dashed && strings.Contains(a, "c") && i+1 < len(args):
+			return args[i+1]
+		case !strings.HasPrefix(a, "-") && (i == 0 || !strings.HasSuffix(args[i-1], "o")): // as in -o pipefail
+			return ""
+		}
+	}
+	return ""
+}
+
+// firstCommand returns the words that a shell's command begins with, as far as they are plain ones.
+func firstCommand(command string) []string {
+	var words []string
+	for word := range strings.FieldsSeq(command) {
+		assigns := len(words) == 0 && strings.Contains(word, "=")
+		if strings.ContainsFunc(word, special) {
+			break
+		}
+		if !assigns && (len(words) > 0 || word != "exec") {
+			words = append(words, word)
+		}
+	}
+	return words
+}
+
+// special reports whether r may mean something to a shell.
+func special(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(`_./\:+-=,@`, r)
+}
+
+// commandLine returns the words of a command line of Windows.
+func commandLine(line string) []string {
+	var words []string
+	quoted := false
+	for _, part := range strings.FieldsFunc(line, func(r rune) bool {
+		if r == '"' {
+			quoted = !quoted
+		}
+		return r == ' ' && !quoted
+	}) {
+		words = append(words, strings.ReplaceAll(part, `"`, ""))
+	}
+	return words
+}
