@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -75,18 +74,12 @@ func blobsOf(d ocispec.Descriptor, raw []byte) ([]ocispec.Descriptor, error) {
 	var blobs []ocispec.Descriptor
 	seen := map[digest.Digest]bool{}
 	for _, b := range append([]ocispec.Descriptor{config}, layers...) {
-		if !foreign(b.MediaType) && !seen[b.Digest] {
+		if !manifest.IsForeign(b.MediaType) && !seen[b.Digest] {
 			seen[b.Digest] = true
 			blobs = append(blobs, b)
 		}
 	}
 	return blobs, nil
-}
-
-// foreign reports whether a layer lies outside of registries and must not be pushed.
-func foreign(mediaType string) bool {
-	return strings.HasPrefix(mediaType, "application/vnd.docker.image.rootfs.foreign.diff.tar") ||
-		strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.nondistributable.v1.")
 }
 
 func (c *Client) copyBlobs(ctx context.Context, source, target repository, blobs []ocispec.Descriptor) error {

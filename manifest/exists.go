@@ -1,0 +1,155 @@
+package manifest
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// Prober is what Exists asks.
+type Prober interface {
+	Fetcher
+	// Digest returns the digest of what ref names, an errdefs.ErrNotFound error when it names nothing.
+	Digest(ctx context.Context, ref reference.Named) (digest.Digest, error)
+}
+
+// Exists returns nil when the registry has name with an image for each of these platforms: as an index
+// lists it, or by the config of an image. The error is errdefs.ErrNotFound when something is not there, of
+// another kind when that could not be told.
+func Exists(ctx context.Context, r Prober, name reference.Named, want []Platform) error {
+	if len(want) == 0 {
+		_, err := r.Digest(ctx, name)
+		return notThere(err, name)
+	}
+	d, raw, err := r.Fetch(ctx, name)
+	if err != nil {
+		return notThere(err, name)
+	}
+	images, err := offers(ctx, r, name, d, raw, 0)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(want))
+	var group sync.WaitGroup
+	for i, p := range want {
+		group.Go(func() { errs[i] = offered(ctx, r, name, images, p) })
+	}
+	group.Wait()
+	if i := slices.IndexFunc(errs, errdefs.IsNotFound); i >= 0 {
+		return errs[i] // whatever could not be told of the others
+	}
+	return cmp.Or(errs...)
+}
+
+// notThere makes a registry's answer that it does not have name one that a person reads.
+func notThere(err error, name reference.Named) error {
+	if errdefs.IsNotFound(err) {
+		return Errorf(errdefs.ErrNotFound, "%s is not in the registry %s", Familiar(name), reference.Domain(name))
+	}
+	return err
+}
+
+// offer is an image for a platform; it has been read when its platform is that of its config.
+type offer struct {
+	platform ocispec.Platform
+	digest   digest.Digest
+	read     bool
+}
+
+// offers returns the images that raw, what name or an index in its repository is, leads to.
+func offers(ctx context.Context, r Fetcher, name reference.Named, d ocispec.Descriptor, raw []byte, depth int) ([]offer, error) {
+	n, err := ParseNode(d, raw)
+	if err != nil {
+		return nil, err
+	}
+	if n.Config != nil {
+		return configured(ctx, r, name, n)
+	}
+	if depth > maxDepth {
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%s has indexes nested deeper than %d", Familiar(name), maxDepth)
+	}
+	found := make([][]offer, len(n.Children))
+	var group errgroup.Group
+	for i, child := range n.Children {
+		switch {
+		case AttestationSubject(child) != "":
+		case statedPlatform(child) != nil && !IsIndex(child.MediaType):
+			found[i] = []offer{{platform: *child.Platform, digest: child.Digest}}
+		default:
+			group.Go(func() error {
+				d, raw, err := r.Fetch(ctx, atDigest(name, child.Digest))
+				if err == nil {
+					found[i], err = offers(ctx, r, name, d, raw, depth+1)
+				}
+				if errdefs.IsNotFound(err) {
+					return nil
+				}
+				return err
+			})
+		}
+	}
+	err = group.Wait()
+	return slices.Concat(found...), err
+}
+
+// configured returns the image n by its config.
+func configured(ctx context.Context, r Fetcher, name reference.Named, n Node) ([]offer, error) {
+	if n.ArtifactType != "" {
+		return nil, nil
+	}
+	raw, err := r.Blob(ctx, name, *n.Config)
+	if errdefs.IsNotFound(err) {
+		return nil, Errorf(errdefs.ErrNotFound, "%s is there, but its config %s is not", Familiar(atDigest(name, n.Descriptor.Digest)), n.Config.Digest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := ParseConfig(raw)
+	return []offer{{p, n.Descriptor.Digest, true}}, err
+}
+
+// offered returns nil when one of images is for the platform p and in the registry.
+func offered(ctx context.Context, r Prober, name reference.Named, images []offer, p Platform) error {
+	missing := Errorf(errdefs.ErrNotFound, "%s has no image for %s, but for %s", Familiar(name), p, platformsOf(images))
+	for _, i := range images {
+		if !p.Matches(i.platform) {
+			continue
+		}
+		if i.read {
+			return nil
+		}
+		_, err := r.Digest(ctx, atDigest(name, i.digest))
+		if !errdefs.IsNotFound(err) {
+			return err
+		}
+		missing = Errorf(errdefs.ErrNotFound, "%s lists %s for %s, which is not in the registry %s", Familiar(name), i.digest, p, reference.Domain(name))
+	}
+	return missing
+}
+
+func platformsOf(images []offer) string {
+	var names []string
+	for _, i := range images {
+		names = append(names, FormatPlatform(i.platform))
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return OneLine(strings.Join(names, ", "), maxFinding)
+}
+
+// statedPlatform returns the platform that an index gives d, nil when it gives none.
+func statedPlatform(d ocispec.Descriptor) *ocispec.Platform {
+	if p := d.Platform; p != nil && (p.OS != "" || p.Architecture != "") {
+		return p
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package manifest
+
+import (
+	"slices"
+
+	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// listing is an entry of an index: how the index by describes something.
+type listing struct {
+	by         digest.Digest
+	descriptor ocispec.Descriptor
+}
+
+// listings returns the first entry that names each manifest below a root; for the root itself its digest.
+func listings(g *Graph, below []digest.Digest) map[digest.Digest]listing {
+	out := map[digest.Digest]listing{below[0]: {descriptor: ocispec.Descriptor{Digest: below[0]}}}
+	for _, by := range below {
+		n, _ := g.Node(by)
+		for _, d := range n.Children {
+			if _, known := out[d.Digest]; !known {
+				out[d.Digest] = listing{by, d}
+			}
+		}
+	}
+	return out
+}
+
+// isAttestation reports whether an index gives d as the attestation of an image.
+func isAttestation(d ocispec.Descriptor) bool {
+	return d.Annotations[annotationReferenceType] == referenceTypeAttestation
+}
+
+// inIndexes returns the findings on how indexes describe what they list.
+func (v *verifier) inIndexes(name reference.Named, g *Graph, below []digest.Digest, listed map[digest.Digest]listing) []Finding {
+	var out []Finding
+	first := map[string]listing{} // by platform
+	for _, by := range below {
+		index, _ := g.Node(by)
+		for _, d := range index.Children {
+			found := v.entry(name, index, d)
+			found = append(found, v.samePlatform(name, first, listing{by, d})...)
+			for _, f := range found {
+				f.Digest, f.Manifest, f.Platform = d.Digest, d.Digest, v.row(name, d.Digest, listed).Platform
+				out = append(out, f)
+			}
+		}
+	}
+	return out
+}
+
+// entry returns the findings on the entry d of an index.
+func (v *verifier) entry(name reference.Named, index Node, d ocispec.Descriptor) []Finding {
+	var out []Finding
+	say := func(severity Soundness, format string, args ...any) {
+		out = append(out, finding(severity, d.Digest, format, args...))
+	}
+	by := index.Descriptor.Digest
+	n, err := v.graphs[name.Name()].Node(d.Digest)
+	if err == nil && n.Descriptor.Size != d.Size {
+		say(Unsound, "index %s says that manifest %s has %d bytes, it has %d", by, d.Digest, d.Size, n.Descriptor.Size)
+	}
+	if err == nil && n.Descriptor.MediaType != d.MediaType {
+		say(Unsound, "index %s says that manifest %s is of media type %q, it is of %s", by, d.Digest, d.MediaType, n.Descriptor.MediaType)
+	}
+	if isAttestation(d) {
+		subject := AttestationSubject(d)
+		if !slices.ContainsFunc(index.Children, func(c ocispec.Descriptor) bool { return c.Digest == subject && !isAttestation(c) }) {
+			say(Unsound, "attestation %s describes %q, which is no image of index %s", d.Digest, subject, by)
+		}
+		return out
+	}
+	if err != nil || n.Config == nil || !isImageConfig(n.Config.MediaType) {
+		return out
+	}
+	own, stated := v.images[imageKey{name.Name(), d.Digest}].platform, statedPlatform(d)
+	switch {
+	case stated == nil && index.Descriptor.MediaType == MediaTypeDockerList:
+		say(Unsound, "list %s gives image %s no platform", by, d.Digest)
+	case stated == nil:
+		say(Remark, "index %s gives image %s no platform", by, d.Digest)
+	case own != nil && platformsDiffer(*stated, *own):
+		say(Unsound, "index %s says that image %s is for %s, its config says %s", by, d.Digest, FormatPlatform(*stated), FormatPlatform(*own))
+	}
+	if stated != nil && platforms.Normalize(*stated).OS == "windows" && stated.OSVersion == "" {
+		say(Unsound, "index %s gives the windows image %s no os.version, by which hosts choose", by, d.Digest)
+	}
+	return out
+}
+
+// platformsDiffer reports whether an index says another platform than the image's own config. What the
+// config does not state is no difference, but for operating system and architecture.
+func platformsDiffer(listed, own ocispec.Platform) bool {
+	a, b := platforms.Normalize(listed), platforms.Normalize(own)
+	features := func(p ocispec.Platform) []string { return slices.Sorted(slices.Values(p.OSFeatures)) }
+	return a.OS != b.OS || a.Architecture != b.Architecture ||
+		own.Variant != "" && a.Variant != b.Variant ||
+		a.OSVersion != "" && b.OSVersion != "" && a.OSVersion != b.OSVersion ||
+		len(a.OSFeatures) > 0 && len(b.OSFeatures) > 0 && !slices.Equal(features(a), features(b))
+}
+
+// samePlatform returns the finding that an image is for the platform of one before it, which first has.
+func (v *verifier) samePlatform(name reference.Named, first map[string]listing, l listing) []Finding {
+	d := l.descriptor
+	if isAttestation(d) || IsIndex(d.MediaType) {
+		return nil
+	}
+	platform := statedPlatform(d)
+	if image := v.images[imageKey{name.Name(), d.Digest}]; platform == nil && image != nil {
+		platform = image.platform
+	}
+	if n, err := v.graphs[name.Name()].Node(d.Digest); platform == nil || err == nil && n.ArtifactType != "" {
+		return nil
+	}
+	key := platformKey(*platform)
+	before, taken := first[key]
+	switch {
+	case !taken:
+		first[key] = l
+	case before.descriptor.Digest != d.Digest:
+		return []Finding{finding(Unsound, d.Digest, "image %s, listed by index %s, is for %s, as %s is before it", d.Digest, l.by, FormatPlatform(*platform), before.descriptor.Digest)}
+	case before.by == l.by:
+		return []Finding{finding(Remark, d.Digest, "index %s lists image %s twice", l.by, d.Digest)}
+	}
+	return nil
+}
