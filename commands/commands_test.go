@@ -263,3 +263,29 @@ func TestUntold(t *testing.T) {
 		})
 	}
 }
+
+// What is not sound outweighs what could not be told, which outweighs what is sound.
+func TestConclusion(t *testing.T) {
+	sound, unsound := manifest.Verification{Name: "a", State: manifest.Sound}, manifest.Verification{Name: "b", State: manifest.Unsound}
+	untold := manifest.Verification{Name: "c", State: manifest.Untold, Findings: []manifest.Finding{{Err: refusal{errdefs.ErrUnauthenticated}}}}
+	for name, tt := range map[string]struct {
+		found []manifest.Verification
+		quiet bool
+		code  int
+		said  string
+	}{
+		"sound":            {[]manifest.Verification{sound}, false, 0, ""},
+		"unsound":          {[]manifest.Verification{sound, unsound}, false, 1, "not sound: b\n"},
+		"unsound, quiet":   {[]manifest.Verification{sound, unsound}, true, 1, ""},
+		"untold":           {[]manifest.Verification{sound, untold}, false, 2, "could not be told: c\nIf that is the right name, log in"},
+		"untold, quiet":    {[]manifest.Verification{untold}, true, 2, "could not be told: c\nIf that is the right name, log in"},
+		"untold and worse": {[]manifest.Verification{untold, unsound}, false, 1, "could not be told: c\nnot sound: b\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			if code := Report(&out, conclusion(tt.found, tt.quiet)); code != tt.code || !strings.Contains(out.String(), tt.said) || (tt.said == "") != (out.Len() == 0) {
+				t.Errorf("%d, %q", code, &out)
+			}
+		})
+	}
+}

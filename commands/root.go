@@ -55,6 +55,8 @@ func NewRootCommand(dockerCLI command.Cli) *cobra.Command {
 		newLsCommand(dockerCLI),
 		newPruneCommand(dockerCLI),
 		newTagCommand(dockerCLI),
+		newExistsCommand(dockerCLI),
+		newVerifyCommand(dockerCLI),
 		newRepoCommand(dockerCLI),
 		newVersionCommand(dockerCLI),
 	)

@@ -40,14 +40,15 @@ const (
 // Spec describes an image to make. The zero value but for Seed and Platform is
 // a small Docker image of one layer.
 type Spec struct {
-	Seed      string           // content and digests are unique for it
-	Platform  ocispec.Platform // goes into config and descriptor as given
-	Format    Format
-	Layers    int               // 0 means 1
-	LayerSize int               // bytes of incompressible data in each layer, 0 means a few
-	Foreign   []string          // URLs of a base layer that is stored nowhere
-	Files     map[string]string // text files in the first layer, by path
-	Labels    map[string]string
+	Seed       string           // content and digests are unique for it
+	Platform   ocispec.Platform // goes into config and descriptor as given
+	Format     Format
+	Layers     int               // 0 means 1
+	LayerSize  int               // bytes of incompressible data in each layer, 0 means a few
+	Foreign    []string          // URLs of a base layer that is stored nowhere
+	Files      map[string]string // files in the first layer, by path
+	Entrypoint []string
+	Labels     map[string]string
 }
 
 // Blob is a config or a layer.
@@ -74,7 +75,7 @@ func (m Manifest) ID() digest.Digest { return m.Blobs[0].Descriptor.Digest }
 func Image(s Spec) Manifest {
 	types := mediaTypes[s.Format]
 	config := ocispec.Image{Platform: s.Platform}
-	config.Config.Labels = s.Labels
+	config.Config.Labels, config.Config.Entrypoint = s.Labels, s.Entrypoint
 	config.RootFS.Type = "layers"
 	var layers []Blob
 	if len(s.Foreign) > 0 {

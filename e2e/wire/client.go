@@ -136,6 +136,12 @@ func (c Client) Delete(ctx context.Context, repo string, d digest.Digest) error 
 	return err
 }
 
+// DeleteBlob removes a config or layer, whatever names it.
+func (c Client) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
+	_, _, err := c.do(ctx, http.MethodDelete, "/v2/"+repo+"/blobs/"+d.String(), nil, nil)
+	return err
+}
+
 // do sends one request and reads the whole answer; any status but 2xx is an error.
 func (c Client) do(
 	ctx context.Context, method, path string, header http.Header, body []byte,

@@ -1,0 +1,56 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+type existsOptions struct {
+	name      string
+	platforms []string
+	network   network
+}
+
+func newExistsCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts existsOptions
+	cmd := &cobra.Command{
+		Use:   "exists [OPTIONS] NAME",
+		Short: "Tell by the exit code whether a registry has an image or manifest list",
+		Long: "Tell by the exit code whether a registry has an image or manifest list, by its tag or digest.\n" +
+			"The exit code is 0 when it is there, 1 when it is not, and 2 when that could not be told.",
+		Example: `docker multiarch exists registry.example.com/app:1
+docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/app:1`,
+		Args: cli.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.name = args[0]
+			return runExists(cmd.Context(), dockerCLI, opts)
+		},
+		ValidArgsFunction: completeListNames,
+	}
+	flags := cmd.Flags()
+	opts.network.addTo(flags, "Allow communication with an insecure registry")
+	flags.StringSliceVar(&opts.platforms, "platform", nil, "Only with an image for this platform, for each of several")
+	completeFlags(cmd, map[string][]string{"platform": manifest.KnownPlatforms()})
+	return untold(cmd)
+}
+
+func runExists(ctx context.Context, dockerCLI command.Cli, opts existsOptions) error {
+	name, err := manifest.ParseName(opts.name)
+	if err != nil {
+		return err
+	}
+	platforms, err := manifest.ParsePlatforms(opts.platforms)
+	if err != nil {
+		return err
+	}
+	err = manifest.Exists(ctx, newTools(dockerCLI, false).registries(opts.network), name, platforms)
+	if errdefs.IsNotFound(err) {
+		return &verdict{exitNo, err}
+	}
+	return err
+}
