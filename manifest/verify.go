@@ -103,8 +103,8 @@ const (
 	// imagesAtOnce and layersAtOnce bound what is unpacked at a time, and so the memory that takes.
 	imagesAtOnce = 2
 	layersAtOnce = 3
-	// maxFiles bounds the files of the layers that are known at a time.
-	maxFiles = 1 << 20
+	// maxFiles bounds the files of the layers that are known at a time, which take about 100 bytes each.
+	maxFiles = 1 << 19
 )
 
 // verifier is one run of Verify. What several names lead to is looked at once.

@@ -70,6 +70,9 @@ func (v *verifier) layer(ctx context.Context, repo reference.Named, n Node, i in
 	} else if got.broken != nil {
 		out.findings = got.compare(d, "")
 	}
+	if got.crowded {
+		out.findings = append(out.findings, finding(Remark, d.Digest, "the files of layer %s were not looked at: there are too many", d.Digest))
+	}
 	return out
 }
 
@@ -89,7 +92,9 @@ type unpacked struct {
 	// diffID is the digest of the content; empty when broken says why it could not be unpacked.
 	diffID digest.Digest
 	broken error
-	layer  *program.Layer
+	// layer has its files; crowded says that it has too many.
+	layer   *program.Layer
+	crowded bool
 }
 
 var errEncrypted = errors.New("it is encrypted")
@@ -174,14 +179,14 @@ func (l *layers) unpack(source io.Reader, archive, windows bool) (u unpacked) {
 	if archive {
 		u.layer, err = program.ReadLayer(tee, windows, l.budget)
 	}
-	if err == nil || errors.Is(err, program.ErrLimit) {
+	if u.crowded = errors.Is(err, program.ErrLimit); err == nil || u.crowded {
 		_, err = io.Copy(io.Discard, tee)
 	}
 	if u.broken = err; err == nil {
 		u.diffID = digester.Digest()
 		return u
 	}
-	if u.layer != nil {
+	if u.crowded = false; u.layer != nil {
 		u.layer.Release()
 		u.layer = nil
 	}

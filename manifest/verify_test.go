@@ -18,6 +18,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest/program"
 )
 
 // compiled is the start of a program for Linux.
@@ -497,6 +499,30 @@ func TestVerifyArtifact(t *testing.T) {
 		got, err := Verify(t.Context(), m, []reference.Named{named(t, "h.example.com/app:1")}, deep)
 		if err != nil || got[0].State != Sound || len(got[0].Findings) != 0 || got[0].Manifests[0].Kind != "artifact" {
 			t.Errorf("%v, %v", got, err)
+		}
+	}
+}
+
+// What there is too much of is not looked at, and no fault; the digests are known nevertheless.
+func TestVerifyLimits(t *testing.T) {
+	y := newYard(t)
+	l := layers{slots: make(chan struct{}, 1), budget: program.NewBudget(1)}
+	for _, tt := range []struct {
+		content string
+		crowded bool
+		broken  error
+	}{
+		{string(tarOf(t, "app", compiled("amd64"))), true, nil},          // a file and its program
+		{"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", false, program.ErrLimit}, // a window of 128 MiB
+	} {
+		d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString(tt.content), Size: int64(len(tt.content))}
+		y.blobs[d.Digest] = []byte(tt.content)
+		u := l.read(t.Context(), y.memory, named(t, "h.example.com/app"), d, true, false)
+		if u.crowded != tt.crowded || !errors.Is(u.broken, tt.broken) || u.err != nil || u.size != d.Size || u.layer != nil {
+			t.Errorf("%+v", u)
+		}
+		if found := u.compare(d, digest.FromString(tt.content)); tt.broken == nil && len(found) > 0 || tt.broken != nil && found[0].Severity != Remark {
+			t.Errorf("%v", found)
 		}
 	}
 }

@@ -80,14 +80,10 @@ func (s *search) run(args []string, told bool) {
 	s.found = append(s.found, Found{file, p})
 	switch p.Format {
 	case Script:
-		interpreter, option, _ := strings.Cut(p.Interpreter, " ")
-		if interpreter == "" {
+		line := interpreted(p)
+		if len(line) == 0 {
 			s.unfound = file + " names no interpreter"
 			return
-		}
-		line := []string{interpreter}
-		if option = strings.TrimSpace(option); option != "" {
-			line = append(line, option)
 		}
 		s.run(append(line, file), true)
 	case "":
@@ -97,6 +93,18 @@ func (s *search) run(args []string, told bool) {
 			s.run(next, certain)
 		}
 	}
+}
+
+// interpreted returns the interpreter of a script, and the one option that it is given.
+func interpreted(p Program) []string {
+	at := strings.IndexAny(p.Interpreter, " \t")
+	switch {
+	case p.Interpreter == "":
+		return nil
+	case at < 0:
+		return []string{p.Interpreter}
+	}
+	return []string{p.Interpreter[:at], strings.TrimSpace(p.Interpreter[at:])}
 }
 
 // look searches for a program as execvp does, or CreateProcess.

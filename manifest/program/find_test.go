@@ -22,7 +22,7 @@ var contents = map[string]string{
 	"exe":     string(peHead(0x8664, 0x80)),
 	"text":    "some text",
 	"script":  "#!/bin/sh -e\nexec x\n",
-	"python":  "#!/usr/bin/env python3\n",
+	"python":  "#!/usr/bin/env\tpython3\n",
 	"split":   "#! /usr/bin/env -S python3 -u\n",
 	"loop":    "#!/loop\n",
 	"nothing": "#!\n",

@@ -160,16 +160,15 @@ func parseMachO(head []byte) Program {
 			return Program{Format: MachO, Arch: machoArch(order.Uint32(head[4:]))}
 		}
 	}
-	magic, n := binary.BigEndian.Uint32(head), int(binary.BigEndian.Uint32(head[4:])&0xffff)
-	size := 20
+	magic, n, size := binary.BigEndian.Uint32(head), binary.BigEndian.Uint32(head[4:]), 20
 	if magic == magicFat64 {
 		size = 32
 	}
-	if magic != macho.MagicFat && magic != magicFat64 || n > maxFat || 8+n*size > len(head) {
+	if magic != macho.MagicFat && magic != magicFat64 || n == 0 || n > maxFat || 8+int(n)*size > len(head) {
 		return Program{}
 	}
 	var arches []string
-	for i := range n {
+	for i := range int(n) {
 		arches = append(arches, machoArch(binary.BigEndian.Uint32(head[8+i*size:])))
 	}
 	return Program{Format: MachO, Arch: strings.Join(arches, ",")}
