@@ -420,3 +420,14 @@ func TestVerifyTwentyAtOnce(t *testing.T) {
 		t.Errorf("%q", all)
 	}
 }
+
+func TestVerifyCompletion(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, harness.V3)
+	s.put(s.repo, "amd64", images.Spec{Platform: amd64})
+	s.multiarch("create", s.list, s.name("amd64"))
+	s.offers([]string{s.list}, "verify", "")
+	s.offers([]string{s.list}, "exists", "")
+	s.offers([]string{"json", "table"}, "verify", "--format", "")
+	s.offers([]string{"linux/amd64"}, "exists", "--platform", "")
+}

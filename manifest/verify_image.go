@@ -50,11 +50,13 @@ type words []string
 // UnmarshalJSON takes both forms.
 func (w *words) UnmarshalJSON(data []byte) error {
 	var one string
-	if json.Unmarshal(data, &one) == nil && one != "" {
-		*w = words{one}
-		return nil
+	if json.Unmarshal(data, &one) != nil {
+		return json.Unmarshal(data, (*[]string)(w))
 	}
-	return json.Unmarshal(data, (*[]string)(w))
+	if one != "" {
+		*w = words{one}
+	}
+	return nil
 }
 
 // image looks at an image: its config, its layers, and what it runs.

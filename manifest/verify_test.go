@@ -512,7 +512,7 @@ func TestVerifyLimits(t *testing.T) {
 		crowded bool
 		broken  error
 	}{
-		{string(tarOf(t, "app", compiled("amd64"))), true, nil},          // a file and its program
+		{string(tarOf(t, "app", compiled("amd64"))), true, nil},           // a file and its program
 		{"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", false, program.ErrLimit}, // a window of 128 MiB
 	} {
 		d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString(tt.content), Size: int64(len(tt.content))}

@@ -127,10 +127,10 @@ func (s *search) look(name string) (string, kind, Program) {
 	least := nothing
 	for _, place := range places {
 		for _, extension := range s.extensions(name) {
-			switch file, kind, p := s.find(place + extension); kind {
-			case regular:
+			switch file, kind, p := s.find(place + extension); {
+			case kind == regular || s.looks > maxLooks:
 				return file, kind, p
-			case unknown:
+			case kind == unknown:
 				least = unknown
 			}
 		}

@@ -222,16 +222,24 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// What is looked up is bounded, however many layers and folders there are.
+// What is looked up is bounded, however many layers, folders and places there are.
 func TestLooksAreBounded(t *testing.T) {
 	layers := make([]*Layer, 5000)
 	one := layer(t, false, "x amd64")
 	for i := range layers {
 		layers[i] = one
 	}
-	_, unfound := Find(Command{OS: "linux", Args: []string{"/" + strings.Repeat("a/", 2000) + "b"}}, layers)
-	if unfound != "looking for the command takes too long" {
-		t.Error(unfound)
+	for name, tt := range map[string]struct {
+		c      Command
+		layers []*Layer
+	}{
+		"folders": {Command{OS: "linux", Args: []string{"/" + strings.Repeat("a/", 2000) + "b"}}, layers},
+		"places": {Command{OS: "windows", Args: []string{"a"}, Env: []string{
+			"PATH=" + strings.Repeat("b;", 100_000), "PATHEXT=" + strings.Repeat(";", 100_000)}}, nil},
+	} {
+		if _, unfound := Find(tt.c, tt.layers); unfound != "looking for the command takes too long" {
+			t.Errorf("%s: %s", name, unfound)
+		}
 	}
 }
 

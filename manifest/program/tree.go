@@ -9,7 +9,7 @@ import (
 const (
 	// maxHops is how many links are followed, as in Linux.
 	maxHops = 40
-	// maxLooks bounds the paths that are looked up in layers to find what one image runs.
+	// maxLooks bounds the paths, in pieces of 64 bytes, that are looked up to find what one image runs.
 	maxLooks = 1 << 20
 )
 
@@ -23,8 +23,9 @@ type tree struct {
 
 // at returns what is at a path whose folders are no links, and the layer that has it.
 func (t *tree) at(name string) (file, *Layer) {
+	t.looks++
 	for _, l := range slices.Backward(t.layers) {
-		if t.looks += 1 + strings.Count(name, "/"); l == nil || t.looks > maxLooks {
+		if t.looks += (1 + strings.Count(name, "/")) * (1 + len(name)/64); l == nil || t.looks > maxLooks {
 			return file{kind: unknown}, nil
 		}
 		f := l.files[keyOf(name)]
