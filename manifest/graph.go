@@ -117,16 +117,37 @@ func (g *Graph) Read(ctx context.Context, refs ...reference.Named) ([]Root, erro
 }
 
 func (g *Graph) root(ctx context.Context, ref reference.Named) Root {
+	var place *found
+	first := true
+	if at, ok := ref.(reference.Canonical); ok {
+		if place, first = g.claim(at.Digest()); !first {
+			return Root{Ref: ref, Digest: at.Digest()}
+		}
+	}
 	d, raw, err := g.fetch.Fetch(ctx, ref)
 	if err != nil {
+		g.fail(place, err)
 		return Root{Ref: ref, Err: err}
 	}
-	if place, first := g.claim(d.Digest); first {
+	if place == nil {
+		place, first = g.claim(d.Digest)
+	}
+	if first {
 		var left atomic.Int64
 		left.Store(MaxEntries)
 		g.fill(ctx, place, ref, d, raw, 0, &left)
 	}
 	return Root{Ref: ref, Digest: d.Digest}
+}
+
+// fail puts into a place, where there is one, why there is no node.
+func (g *Graph) fail(place *found, err error) {
+	if place == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	place.err = err
 }
 
 // claim returns the place of the node d, and whether the caller is the first to have it, who fills it.
@@ -166,9 +187,7 @@ func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, d 
 func (g *Graph) child(ctx context.Context, place *found, repo reference.Named, d ocispec.Descriptor, depth int, left *atomic.Int64) {
 	got, raw, err := g.fetch.Fetch(ctx, atDigest(repo, d.Digest))
 	if err != nil {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		place.err = err
+		g.fail(place, err)
 		return
 	}
 	g.fill(ctx, place, repo, got, raw, depth, left)

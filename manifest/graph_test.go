@@ -32,6 +32,11 @@ func TestGraph(t *testing.T) {
 			t.Errorf("%s was asked for %d times", d, n)
 		}
 	}
+	m.log = nil
+	roots, err = g.Read(t.Context(), atDigest(named(t, "h.example.com/app"), amd64.Digest), atDigest(named(t, "h.example.com/app"), lost.Digest))
+	if err != nil || roots[0].Digest != amd64.Digest || roots[1].Digest != lost.Digest || len(m.log) > 0 {
+		t.Errorf("read again by digest: %v, %v, %q", roots, err, m.log)
+	}
 	if n, err := g.Node(amd64.Digest); err != nil || n.Config == nil || n.Descriptor.Size != amd64.Size {
 		t.Errorf("%v, %v", n, err)
 	}
