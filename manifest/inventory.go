@@ -25,6 +25,16 @@ type Listed struct {
 	Created, Updated time.Time
 	// Locked says that the registry would refuse to delete it.
 	Locked bool
+	// Attributes say what the registry permits, nil where it does not tell.
+	Attributes *Attributes
+}
+
+// Attributes are what Azure Container Registry permits to be done to a manifest.
+type Attributes struct {
+	Delete bool `json:"deleteEnabled"`
+	Write  bool `json:"writeEnabled"`
+	Read   bool `json:"readEnabled"`
+	List   bool `json:"listEnabled"`
 }
 
 // Inventory is the listing of its own that a registry offers.

@@ -65,10 +65,8 @@ func (c *Client) Tags(ctx context.Context, repo reference.Named) ([]string, erro
 		if err := json.Unmarshal(page.body, &got); err != nil {
 			return unlisted("tags of "+p.typed, err)
 		}
-		for _, tag := range got.Tags {
-			if _, err := reference.WithTag(repo, tag); err != nil {
-				return unlisted("tags of "+p.typed, fmt.Errorf("%q is no tag", tag))
-			}
+		if err := checkTags(repo, got.Tags); err != nil {
+			return unlisted("tags of "+p.typed, err)
 		}
 		all = append(all, got.Tags...)
 		return nil
@@ -112,6 +110,16 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 		p.withoutReferrers.Store(p.repo, true)
 	}
 	return all, err
+}
+
+// checkTags returns an error when one of tags is none.
+func checkTags(repo reference.Named, tags []string) error {
+	for _, tag := range tags {
+		if _, err := reference.WithTag(repo, tag); err != nil {
+			return fmt.Errorf("%q is no tag", tag)
+		}
+	}
+	return nil
 }
 
 func sized() url.Values { return url.Values{"n": {strconv.Itoa(pageSize)}} }

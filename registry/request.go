@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -22,8 +23,10 @@ type request struct {
 	what string
 	// repo is the path of the repository, "" for the registry as a whole, path what follows it in the URL.
 	repo, path string
-	query      url.Values
-	// target is an upload session, or the next page of a listing: it stands for repo, path and query.
+	// root is what comes before, when that is not the distribution spec's "/v2".
+	root  string
+	query url.Values
+	// target is an upload session, or the next page of a listing: it stands for root, repo, path and query.
 	target *url.URL
 	header http.Header
 	body   []byte
@@ -142,7 +145,7 @@ func (h *host) trip(ctx context.Context, r request) (*http.Response, error) {
 func (h *host) newRequest(ctx context.Context, r request) (*http.Request, error) {
 	u := r.target
 	if u == nil {
-		u = &url.URL{Scheme: h.way.Load().scheme, Host: h.Host, RawQuery: r.query.Encode(), Path: path.Join(h.Path, r.repo, r.path)}
+		u = &url.URL{Scheme: h.way.Load().scheme, Host: h.Host, RawQuery: r.query.Encode(), Path: path.Join(cmp.Or(r.root, h.Path), r.repo, r.path)}
 		if strings.HasSuffix(r.path, "/") {
 			u.Path += "/"
 		}

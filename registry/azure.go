@@ -1,0 +1,56 @@
+package registry
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// azure is the listing of Azure Container Registry:
+// https://learn.microsoft.com/rest/api/containerregistry/manifests/get-list.
+func azure(p repository) (request, func(page) ([]manifest.Listed, error)) {
+	return request{
+		method: http.MethodGet, what: "manifests of " + p.typed,
+		repo: p.repo, root: "/acr/v1", path: "_manifests", query: url.Values{"n": {"100"}}, // as many as it gives
+		scopes: []string{"repository:" + p.repo + ":metadata_read"},
+	}, readAzure
+}
+
+func readAzure(p page) ([]manifest.Listed, error) {
+	var got struct {
+		Manifests []struct {
+			Digest               digest.Digest
+			ImageSize            int64
+			CreatedTime          time.Time
+			LastUpdateTime       time.Time
+			Architecture, OS     string
+			MediaType            string
+			Tags                 []string
+			ChangeableAttributes *manifest.Attributes
+		}
+	}
+	if err := json.Unmarshal(p.body, &got); err != nil {
+		return nil, err
+	}
+	var out []manifest.Listed
+	for _, m := range got.Manifests {
+		l := manifest.Listed{
+			Digest: m.Digest, MediaType: m.MediaType, Tags: m.Tags, Size: m.ImageSize,
+			Created: m.CreatedTime, Updated: m.LastUpdateTime, Attributes: m.ChangeableAttributes,
+		}
+		if m.Architecture != "arm" { // which says little without its variant, and that is not listed
+			l.Platform = ocispec.Platform{OS: m.OS, Architecture: m.Architecture}
+		}
+		if a := m.ChangeableAttributes; a != nil {
+			l.Locked = !a.Delete || !a.Write
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}

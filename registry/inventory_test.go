@@ -1,0 +1,167 @@
+package registry
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// recorded serves answers from testdata, which are made after the documented forms of the registries, by
+// the request's URL. The first leads to the second where both are named.
+func recorded(t *testing.T, answers map[string]string) func(http.ResponseWriter, *http.Request) bool {
+	t.Helper()
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		name, ok := answers[r.URL.RequestURI()]
+		if !ok {
+			return false
+		}
+		raw, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Error(err)
+		}
+		if strings.HasSuffix(name, "-1.json") {
+			w.Header().Set("Link", `</acr/v1/team/app/_manifests?last=sha256%3Abbbb&n=100&orderby=>; rel="next"`)
+		}
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_, _ = w.Write(raw)
+		return true
+	}
+}
+
+func sha(c string) digest.Digest { return digest.Digest("sha256:" + strings.Repeat(c, 64)) }
+
+func TestInventoryOfAzure(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	n.secure("auth.example.com:443", service)
+	answer := recorded(t, map[string]string{
+		"/acr/v1/team/app/_manifests?n=100":                             "azure-manifests-1.json",
+		"/acr/v1/team/app/_manifests?last=sha256%3Abbbb&n=100&orderby=": "azure-manifests-2.json",
+	})
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.Header.Get("Authorization"), "repository:team/app:metadata_read") {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="https://auth.example.com/token",service="registry",scope="repository:team/app:metadata_read"`)
+			refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+			return true
+		}
+		return answer(w, r)
+	}
+	for _, host := range []string{"demo.azurecr.io", "demo.azurecr.cn", "demo.azurecr.us"} {
+		n.plain(host+":80", f)
+		got, err := n.client(Options{Insecure: true}).Inventory(t.Context(), parse(t, host+"/team/app"))
+		if err != nil || len(got) != 4 {
+			t.Fatalf("%s: %+v, %v", host, got, err)
+		}
+		want := manifest.Listed{
+			Digest: sha("a"), MediaType: ocispec.MediaTypeImageManifest, Tags: []string{"1.0-amd64", "latest-amd64"}, Size: 30412345,
+			Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"},
+			Created:  time.Date(2024, 5, 2, 9, 31, 5, 773018100, time.UTC), Updated: time.Date(2024, 5, 3, 10, 0, 0, 0, time.UTC),
+			Attributes: &manifest.Attributes{Delete: true, Write: true, Read: true, List: true},
+		}
+		if fmt.Sprint(got[0].Attributes) != fmt.Sprint(want.Attributes) {
+			t.Errorf("attributes %+v", got[0].Attributes)
+		}
+		got[0].Attributes, want.Attributes = nil, nil
+		if fmt.Sprint(got[0]) != fmt.Sprint(want) {
+			t.Errorf("got  %+v\nwant %+v", got[0], want)
+		}
+		if index := got[1]; !manifest.IsIndex(index.MediaType) || !index.Locked || index.Platform.OS != "" {
+			t.Errorf("index: %+v", index)
+		}
+		if arm, untagged := got[2], got[3]; arm.Platform.Architecture != "" || untagged.Tags != nil || untagged.Locked || untagged.Attributes != nil {
+			t.Errorf("%+v, %+v", arm, untagged)
+		}
+	}
+	if got := service.requests(); len(got) != 3 {
+		t.Errorf("%d tokens", len(got))
+	}
+}
+
+func TestInventoryOfGoogle(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	f.before = recorded(t, map[string]string{"/v2/project/app/tags/list": "google-tags.json", "/v2/project/plain/tags/list": "plain-tags.json"})
+	for _, host := range []string{"gcr.io", "eu.gcr.io", "europe-west1-docker.pkg.dev"} {
+		n.plain(host+":80", f)
+		c := n.client(Options{Insecure: true})
+		got, err := c.Inventory(t.Context(), parse(t, host+"/project/app"))
+		if err != nil || len(got) != 3 {
+			t.Fatalf("%s: %+v, %v", host, got, err)
+		}
+		want := manifest.Listed{Digest: sha("a"), MediaType: manifest.MediaTypeDockerManifest, Tags: []string{"1.0", "latest"}, Size: 30412345,
+			Created: time.UnixMilli(1714642265773).UTC()}
+		if fmt.Sprint(got[0]) != fmt.Sprint(want) {
+			t.Errorf("got  %+v\nwant %+v", got[0], want)
+		}
+		if untagged := got[2]; len(untagged.Tags) > 0 || !untagged.Created.IsZero() {
+			t.Errorf("%+v", untagged)
+		}
+		if _, err := c.Inventory(t.Context(), parse(t, host+"/project/plain")); !errdefs.IsNotImplemented(err) {
+			t.Errorf("tags alone: %v", err)
+		}
+	}
+}
+
+// What an account may not use is as if it were not there; other failures are failures.
+func TestInventoryRefused(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status  int
+		body    string
+		kind    error
+		words   string
+		warning string
+	}{
+		"401":       {http.StatusUnauthorized, "", errdefs.ErrNotImplemented, "without a tag cannot be seen", "401"},
+		"403":       {http.StatusForbidden, "", errdefs.ErrNotImplemented, "without a tag cannot be seen", "going on with the tags alone"},
+		"404":       {http.StatusNotFound, "", errdefs.ErrNotImplemented, "without a tag cannot be seen", ""},
+		"405":       {http.StatusMethodNotAllowed, "", errdefs.ErrNotImplemented, "without a tag cannot be seen", ""},
+		"500":       {http.StatusInternalServerError, "", errdefs.ErrUnavailable, "manifests of demo.azurecr.io/app", ""},
+		"page":      {http.StatusOK, "<html>", errdefs.ErrInvalidArgument, "manifests of demo.azurecr.io/app cannot be read", ""},
+		"no digest": {http.StatusOK, `{"manifests":[{"digest":"sha256:x"}]}`, errdefs.ErrInvalidArgument, `"sha256:x" is no digest`, ""},
+		"no tag":    {http.StatusOK, `{"manifests":[{"digest":"` + sha("a").String() + `","tags":["\u001b[31m"]}]}`, errdefs.ErrInvalidArgument, "is no tag", ""},
+		"no time":   {http.StatusOK, `{"manifests":[{"createdTime":"soon"}]}`, errdefs.ErrInvalidArgument, "cannot be read", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f := newNetwork(t), newFake()
+			n.plain("demo.azurecr.io:80", f)
+			f.before = func(w http.ResponseWriter, _ *http.Request) bool {
+				w.WriteHeader(tt.status)
+				_, _ = w.Write([]byte(tt.body))
+				return true
+			}
+			var warnings []string
+			c := n.client(Options{Insecure: true, Warn: func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }})
+			_, err := c.Inventory(t.Context(), parse(t, "demo.azurecr.io/app"))
+			wantError(t, err, tt.kind, tt.words)
+			said := slices.ContainsFunc(warnings, func(s string) bool { return tt.warning != "" && strings.Contains(s, tt.warning) })
+			if tt.status < 500 && (tt.warning != "" != said || len(warnings) > 1) {
+				t.Errorf("%q", warnings)
+			}
+		})
+	}
+}
+
+// Other registries are not asked for what they do not have.
+func TestInventoryElsewhere(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	for _, host := range []string{"a.example.com", "azurecr.io.example.com", "notgcr.io.example.com"} {
+		n.secure(host+":443", f)
+		if _, err := n.client(Options{}).Inventory(t.Context(), parse(t, host+"/app")); !errdefs.IsNotImplemented(err) || len(f.requests()) > 0 {
+			t.Errorf("%s: %v, %q", host, err, f.requests())
+		}
+	}
+	for _, host := range []string{"azurecr.io", "mygcr.io", "docker.pkg.dev"} {
+		if _, err := n.client(Options{}).Inventory(t.Context(), parse(t, host+"/app")); !errdefs.IsNotImplemented(err) {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
