@@ -1,0 +1,100 @@
+package manifest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+// Shown is a manifest in full.
+type Shown struct {
+	Name string `json:"name"`
+	Record
+	// Manifests are what is below an index, Referrers what refers to it or to any of these.
+	Manifests []Record `json:"manifests,omitempty"`
+	Referrers []Record `json:"referrers,omitempty"`
+}
+
+// Show returns what name names, in full. What cannot be read below it has its Err; the error tells of that
+// which is not merely absent.
+func Show(ctx context.Context, r Reader, notes Notes, name reference.Named) (Shown, error) {
+	s := newSurvey(r, name)
+	root := s.read(ctx, []reference.Named{name})[0]
+	if err := ctx.Err(); err != nil {
+		return Shown{}, err
+	}
+	if errdefs.IsNotFound(root.Err) {
+		return Shown{}, fmt.Errorf("no such manifest: %s; 'docker multiarch repo tags %s' shows which tags there are: %w",
+			Familiar(name), reference.FamiliarName(name), root.Err)
+	}
+	if root.Err != nil {
+		return Shown{}, root.Err
+	}
+	if _, err := s.graph.Node(root.Digest); err != nil {
+		return Shown{}, err
+	}
+	return s.show(ctx, notes, name, root.Digest)
+}
+
+func (s *survey) show(ctx context.Context, notes Notes, name reference.Named, d digest.Digest) (Shown, error) {
+	listed, err := s.reader.Inventory(ctx, s.repo)
+	if err != nil && !errdefs.IsNotImplemented(err) {
+		return Shown{}, err
+	}
+	for _, l := range listed {
+		s.listed[l.Digest], s.tags[l.Digest] = l, l.Tags
+	}
+	s.relate()
+	below := s.graph.Below(d)
+	failures := s.readReferrers(ctx, notes, below)
+	records := arrange(s.records(ctx, s.all, DetailCreated), Query{})
+	if err := ctx.Err(); err != nil {
+		return Shown{}, err
+	}
+	out := Shown{Name: Familiar(name)}
+	for _, r := range records {
+		switch {
+		case r.Digest == d:
+			out.Record = r
+		case slices.Contains(below, r.Digest):
+			out.Manifests = append(out.Manifests, r)
+		default:
+			out.Referrers = append(out.Referrers, r)
+		}
+		if r.Err != nil && !errdefs.IsNotFound(r.Err) {
+			failures = append(failures, r.Err)
+		}
+	}
+	return out, unread(failures)
+}
+
+// readReferrers reads what refers to subjects, as the referrers API or tags tell.
+func (s *survey) readReferrers(ctx context.Context, notes Notes, subjects []digest.Digest) []error {
+	found, errs := make([][]reference.Named, len(subjects)), make([]error, len(subjects))
+	var group sync.WaitGroup
+	for i, d := range subjects {
+		if s.kinds[d] == KindAttestation {
+			continue
+		}
+		group.Go(func() {
+			referrers, err := s.reader.Referrers(ctx, atDigest(s.repo, d))
+			for _, r := range referrers {
+				found[i] = append(found[i], atDigest(s.repo, r.Digest))
+			}
+			errs[i] = err
+		})
+	}
+	tags, err := s.reader.Tags(ctx, s.repo)
+	if err != nil && ctx.Err() == nil {
+		notes.Warn("%v; what refers to the manifest by a tag cannot be shown", err)
+	}
+	group.Wait()
+	s.read(ctx, slices.Concat(found...))
+	s.readArtifacts(ctx, tags)
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil || errdefs.IsNotImplemented(err) })
+}
