@@ -1,0 +1,265 @@
+package display
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf16"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli/command/formatter"
+	"github.com/docker/go-units"
+)
+
+const (
+	tagTable      = "table {{.Tag}}\t{{.Digest}}\t{{.MediaType}}\t{{.Platforms}}\t{{.Size}}"
+	manifestTable = "table {{.Digest}}\t{{.Tags}}\t{{.MediaType}}\t{{.Platforms}}\t{{.Size}}\t{{.Created}}"
+)
+
+// Listing is how tags or manifests are shown: in a format of the docker CLI, as names alone, with long
+// columns cut or not.
+type Listing struct {
+	Format  string
+	Quiet   bool
+	NoTrunc bool
+}
+
+// format returns the format that stands for a Listing, and the style of its rows.
+func (l Listing) format(name, table string) (string, style) {
+	switch {
+	case l.Quiet:
+		return name, style{}
+	case l.Format == "" || l.Format == formatter.TableFormatKey:
+		return table, style{table: true, cut: !l.NoTrunc}
+	}
+	return l.Format, style{}
+}
+
+// style says that a row is one of our own table, for people, and that long columns are cut.
+type style struct{ table, cut bool }
+
+// TagDetail returns what has to be known of tags to show them. The times at which they were made are not
+// part of {{json .}}.
+func (l Listing) TagDetail() manifest.Detail {
+	format, _ := l.format("{{.Tag}}", tagTable)
+	return detail(format, manifest.DetailPlatform)
+}
+
+// ManifestDetail returns what has to be known of manifests to show them.
+func (l Listing) ManifestDetail() manifest.Detail {
+	format, _ := l.format("{{.Digest}}", manifestTable)
+	return detail(format, manifest.DetailCreated)
+}
+
+var (
+	// field is what a template names, whole the use of everything at once.
+	field = regexp.MustCompile(`\.([A-Z][A-Za-z]*)`)
+	whole = regexp.MustCompile(`[\s({|][.$][\s)}|]`)
+)
+
+// detail returns what a template asks for, all being the detail of everything at once. It may ask for more
+// than it shows, never for less.
+func detail(format string, all manifest.Detail) manifest.Detail {
+	var need manifest.Detail
+	if format == formatter.JSONFormatKey || whole.MatchString(format) {
+		need = all
+	}
+	for _, name := range field.FindAllStringSubmatch(format, -1) {
+		switch name[1] {
+		case "Tag":
+		case "Digest":
+			need = max(need, manifest.DetailDigest)
+		case "Platforms":
+			need = max(need, manifest.DetailPlatform)
+		case "Created":
+			need = max(need, manifest.DetailCreated)
+		default:
+			need = max(need, manifest.DetailManifest)
+		}
+	}
+	return need
+}
+
+// Tags writes tags: a table, json, or a template over .Tag, .Digest, .Kind, .MediaType, .ArtifactType,
+// .Platforms, .Size and .Created.
+func Tags(out io.Writer, tags []manifest.TagRecord, l Listing) error {
+	format, style := l.format("{{.Tag}}", tagTable)
+	return table(out, format, &tagRow{recordRow: headed()}, func(yield func(formatter.SubContext) error) error {
+		for _, t := range tags {
+			if err := yield(&tagRow{recordRow{record: t.Record, whole: t, style: style}, t.Tag}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Manifests writes manifests, each under the one it belongs to: a table, json, or a template over .Digest,
+// .Tags and the other columns of Tags.
+func Manifests(out io.Writer, records []manifest.Record, l Listing) error {
+	format, style := l.format("{{.Digest}}", manifestTable)
+	row := headed()
+	return table(out, format, &row, func(yield func(formatter.SubContext) error) error {
+		for _, r := range records {
+			if err := yield(&recordRow{record: r, whole: r, style: style}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func table(out io.Writer, format string, header formatter.SubContext, rows formatter.SubFormat) error {
+	context := formatter.Context{Output: out, Format: formatter.Format(format)}
+	return context.Write(header, rows)
+}
+
+func headed() recordRow {
+	var r recordRow
+	r.Header = formatter.SubHeaderContext{
+		"Tag": "TAG", "Digest": "DIGEST", "Tags": "TAGS", "Kind": "KIND", "MediaType": "MEDIA TYPE", "ArtifactType": "ARTIFACT TYPE",
+		"Platforms": "PLATFORMS", "Size": "SIZE", "Created": "CREATED", "Layers": "LAYERS",
+	}
+	return r
+}
+
+type tagRow struct {
+	recordRow
+	tag string
+}
+
+// Tag is the tag.
+func (r *tagRow) Tag() string { return r.tag }
+
+type recordRow struct {
+	formatter.HeaderContext
+	record manifest.Record
+	whole  any
+	style
+}
+
+// MarshalJSON gives {{json .}} all that is known.
+func (r *recordRow) MarshalJSON() ([]byte, error) { return marshal(r.whole) }
+
+// Digest is the manifest's digest; in our table it stands under that of what the manifest belongs to.
+func (r *recordRow) Digest() string {
+	d := r.record.Digest.String()
+	if algorithm, encoded, ok := strings.Cut(d, ":"); ok && r.cut {
+		d = algorithm + ":" + encoded[:min(len(encoded), 12)]
+	}
+	if r.table {
+		d = strings.Repeat("  ", r.record.Depth) + d
+	}
+	return d
+}
+
+// Tags are the tags of the manifest.
+func (r *recordRow) Tags() string { return r.column(strings.Join(r.record.Tags, ", "), 40) }
+
+// Kind is image, index, attestation or artifact.
+func (r *recordRow) Kind() string { return r.record.Kind }
+
+// MediaType is the manifest's; where columns are cut, without what most begin with.
+func (r *recordRow) MediaType() string {
+	s := r.record.MediaType
+	if r.cut {
+		s = strings.TrimPrefix(s, "application/vnd.")
+	}
+	return r.column(s, 50)
+}
+
+// ArtifactType is what an artifact says it is.
+func (r *recordRow) ArtifactType() string { return r.column(r.record.ArtifactType, 50) }
+
+// Platforms are those of an image or of the images of an index; in brackets it is said what else it is.
+func (r *recordRow) Platforms() string {
+	var out []string
+	for _, p := range r.record.Platforms {
+		out = append(out, p.Platform)
+	}
+	if s := strings.Join(out, ", "); s != "" {
+		return r.column(s, 50)
+	}
+	return r.column(remark(r.record), 50)
+}
+
+// remark says why a record has no platform.
+func remark(r manifest.Record) string {
+	switch {
+	case errdefs.IsNotFound(r.Err):
+		return "(not in the registry)"
+	case r.Err != nil && r.Kind != manifest.KindIndex:
+		return "(cannot be read)"
+	case r.Kind == manifest.KindArtifact:
+		return strings.TrimSpace("(artifact "+r.ArtifactType) + ")"
+	case r.Kind == manifest.KindAttestation:
+		return "(attestation)"
+	}
+	return ""
+}
+
+// Size is what it takes to download.
+func (r *recordRow) Size() string { return formatSize(r.record.Size) }
+
+// formatSize returns a number of bytes as docker shows it, "" for an unknown one.
+func formatSize(size int64) string {
+	if size == 0 {
+		return ""
+	}
+	return units.HumanSizeWithPrecision(float64(size), 3)
+}
+
+// Layers is how many layers an image has.
+func (r *recordRow) Layers() string {
+	if r.record.Layers == 0 {
+		return ""
+	}
+	return strconv.Itoa(r.record.Layers)
+}
+
+// Created is when it came into the registry or else was made; in our table it is how long ago that was.
+func (r *recordRow) Created() string {
+	t := r.record.Time()
+	switch {
+	case t.IsZero():
+		return ""
+	case r.table:
+		return units.HumanDuration(time.Since(t)) + " ago"
+	}
+	return t.Format(time.RFC3339)
+}
+
+func (r *recordRow) column(s string, width int) string {
+	s = manifest.Escape(s, "")
+	if r.cut {
+		return formatter.Ellipsis(s, width)
+	}
+	return s
+}
+
+// marshal returns the JSON of v, with everything escaped that does not print.
+func marshal(v any) ([]byte, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var out strings.Builder
+	for _, r := range string(raw) {
+		switch {
+		case unicode.IsPrint(r):
+			out.WriteRune(r)
+		case r < 0x10000:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		}
+	}
+	return []byte(out.String()), nil
+}

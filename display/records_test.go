@@ -1,0 +1,152 @@
+package display
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/opencontainers/go-digest"
+)
+
+func TestDetail(t *testing.T) {
+	for format, want := range map[string]manifest.Detail{
+		"":                                 manifest.DetailPlatform,
+		"table":                            manifest.DetailPlatform,
+		"json":                             manifest.DetailPlatform,
+		"{{json .}}":                       manifest.DetailPlatform,
+		"{{. | json}}":                     manifest.DetailPlatform,
+		"{{json .}} {{.Created}}":          manifest.DetailCreated,
+		"{{.Tag}}":                         manifest.DetailName,
+		"table {{.Tag}}":                   manifest.DetailName,
+		"{{json .Tag}}":                    manifest.DetailName,
+		"{{.Tag}} {{.Digest}}":             manifest.DetailDigest,
+		"{{.Tag}} {{.Size}}":               manifest.DetailManifest,
+		"{{.Platforms}}":                   manifest.DetailPlatform,
+		"{{with .Created}}{{.}}{{end}}":    manifest.DetailCreated,
+		"{{$x := .}}{{$x.Created}}":        manifest.DetailCreated,
+		"{{if eq .Kind `x`}}{{$.Created}}": manifest.DetailCreated,
+		"fixed":                            manifest.DetailName,
+	} {
+		if got := (Listing{Format: format}).TagDetail(); got != want {
+			t.Errorf("%q asks for %d, not %d", format, got, want)
+		}
+	}
+	if got := (Listing{Format: "json"}).ManifestDetail(); got != manifest.DetailCreated {
+		t.Error(got)
+	}
+	if got := (Listing{Format: "json", Quiet: true}).TagDetail(); got != manifest.DetailName {
+		t.Error(got)
+	}
+}
+
+func tags() []manifest.TagRecord {
+	made := time.Date(2024, 5, 2, 9, 31, 5, 0, time.UTC)
+	gone := manifest.TagRecord{Tag: "gone"}
+	gone.Err, gone.Error = errdefs.ErrNotFound, "not in the registry"
+	bad := manifest.TagRecord{Tag: "bad"}
+	bad.Err, bad.Error = errdefs.ErrInvalidArgument, "bad\x1b[31m\u202e\U000e0001"
+	return []manifest.TagRecord{{Tag: "1", Record: manifest.Record{
+		Digest: digest.FromString("1"), MediaType: "application/vnd.oci.image.manifest.v1+json", Kind: manifest.KindImage, Size: 12345678, Layers: 2,
+		Platforms: []manifest.PlatformRecord{{Platform: "linux/amd64\x1b[31m\n"}}, Created: &made,
+	}}, gone, bad}
+}
+
+func TestTags(t *testing.T) {
+	full := digest.FromString("1").String()
+	for format, want := range map[string]string{
+		"":                                 "TAG DIGEST MEDIA TYPE PLATFORMS SIZE\n1 " + full[:19] + ` oci.image.manifest.v1+json linux/amd64\x1b[31m\n 12.3MB` + "\ngone (not in the registry)\nbad (cannot be read)\n",
+		"{{.Tag}} {{.Digest}} {{.Layers}}": "1 " + full + " 2\ngone\nbad\n",
+		"{{.Tag}}: {{.Created}}":           "1: 2024-05-02T09:31:05Z\ngone:\nbad:\n",
+	} {
+		var out strings.Builder
+		if err := Tags(&out, tags(), Listing{Format: format}); err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		for line := range strings.Lines(out.String()) {
+			got.WriteString(strings.Join(strings.Fields(line), " ") + "\n")
+		}
+		if got.String() != want {
+			t.Errorf("%q:\n%swant\n%s", format, got.String(), want)
+		}
+	}
+	var out strings.Builder
+	if err := Tags(&out, nil, Listing{}); err != nil || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("no tags: %q, %v", out.String(), err)
+	}
+}
+
+// Whatever strangers say stays what they said in JSON, and acts on no terminal.
+func TestTagsJSON(t *testing.T) {
+	var out strings.Builder
+	if err := Tags(&out, tags(), Listing{Format: "json"}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 3 || strings.ContainsAny(out.String(), "\x1b\u202e\U000e0001") {
+		t.Errorf("%q", lines)
+	}
+	var got struct{ Tag, Error string }
+	if err := json.Unmarshal([]byte(lines[2]), &got); err != nil || got.Error != tags()[2].Error || got.Tag != "bad" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestManifests(t *testing.T) {
+	records := []manifest.Record{
+		{Digest: digest.FromString("1"), Tags: []string{"1", "latest"}, Kind: manifest.KindIndex},
+		{Digest: digest.FromString("2"), Depth: 1, Kind: manifest.KindAttestation},
+	}
+	var out strings.Builder
+	if err := Manifests(&out, records, Listing{NoTrunc: true}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	if !strings.HasPrefix(lines[1], records[0].Digest.String()+" ") || !strings.Contains(lines[1], "1, latest") ||
+		!strings.HasPrefix(lines[2], "  "+records[1].Digest.String()) || !strings.Contains(lines[2], "(attestation)") {
+		t.Errorf("%s", out.String())
+	}
+	out.Reset()
+	if err := Manifests(&out, records, Listing{Quiet: true}); err != nil || out.String() != records[0].Digest.String()+"\n"+records[1].Digest.String()+"\n" {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+}
+
+func TestRepositories(t *testing.T) {
+	for format, want := range map[string]string{
+		"": "a/b\n\\x1b[2J\n", "{{.Name}}": "h.example.com/a/b\nh.example.com/\\x1b[2J\n",
+		"json": `{"name":"h.example.com/a/b","repository":"a/b"}` + "\n" + `{"name":"h.example.com/\\x1b[2J","repository":"\\x1b[2J"}` + "\n",
+	} {
+		var out strings.Builder
+		if err := Repositories(&out, "h.example.com", []string{"a/b", "\x1b[2J"}, format); err != nil || out.String() != want {
+			t.Errorf("%q: %q, %v", format, out.String(), err)
+		}
+	}
+}
+
+func TestShown(t *testing.T) {
+	s := manifest.Shown{Name: "h.example.com/app:1", Record: manifest.Record{
+		Digest: digest.FromString("1"), MediaType: "application/x", Kind: manifest.KindIndex, Size: 1500,
+		Platforms:            []manifest.PlatformRecord{{Platform: "linux/amd64", Size: 1200}},
+		ChangeableAttributes: &manifest.Attributes{Read: true, List: true},
+		Annotations:          map[string]string{"k": "v\x1b\n"},
+	}, Referrers: []manifest.Record{{Digest: digest.FromString("2"), Depth: 1, Kind: manifest.KindArtifact, ArtifactType: "application/x-sig"}}}
+	var out strings.Builder
+	if err := Shown(&out, s, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"Digest:        " + s.Digest.String() + "\n", "Platform:      linux/amd64  1.2kB\n", "Size:          1.5kB\n", "Permitted:     list, read\n",
+		`Annotation k:  v\x1b\n` + "\n", "\nReferrers:\nDIGEST", digest.FromString("2").String()[:19] + " ", "(artifact application/x-sig)",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "Manifests:") || strings.Contains(out.String(), "Tags:") {
+		t.Errorf("empty parts in\n%s", out.String())
+	}
+}

@@ -1,0 +1,45 @@
+package display
+
+import (
+	"io"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli/command/formatter"
+)
+
+// Repositories writes the repositories of a registry: their paths, a table, json, or a template over
+// .Repository and .Name, which has the registry in front.
+func Repositories(out io.Writer, registry string, paths []string, format string) error {
+	switch format {
+	case "":
+		format = "{{.Repository}}"
+	case formatter.TableFormatKey:
+		format = "table {{.Repository}}\t{{.Name}}"
+	}
+	row := &repositoryRow{}
+	row.Header = formatter.SubHeaderContext{"Repository": "REPOSITORY", "Name": "NAME"}
+	return table(out, format, row, func(yield func(formatter.SubContext) error) error {
+		for _, path := range paths {
+			if err := yield(&repositoryRow{path: manifest.Escape(path, ""), registry: registry}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+type repositoryRow struct {
+	formatter.HeaderContext
+	path, registry string
+}
+
+// MarshalJSON gives {{json .}} the columns by name.
+func (r *repositoryRow) MarshalJSON() ([]byte, error) {
+	return marshal(map[string]string{"repository": r.path, "name": r.Name()})
+}
+
+// Repository is the path of the repository.
+func (r *repositoryRow) Repository() string { return r.path }
+
+// Name is its name, as the other commands take it.
+func (r *repositoryRow) Name() string { return r.registry + "/" + r.path }

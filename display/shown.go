@@ -1,0 +1,97 @@
+package display
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli/command/formatter"
+)
+
+const shownTable = "table {{.Digest}}\t{{.Platforms}}\t{{.Size}}\t{{.Layers}}\t{{.ArtifactType}}"
+
+// Shown writes a manifest in full for people: what is known of it, then what is below it and what refers
+// to it.
+func Shown(out io.Writer, s manifest.Shown, noTrunc bool) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(key, value string) {
+		if value != "" {
+			_, _ = fmt.Fprintf(w, "%s:\t%s\n", key, manifest.Escape(value, ""))
+		}
+	}
+	row := recordRow{record: s.Record}
+	line("Name", s.Name)
+	line("Digest", s.Digest.String())
+	line("Tags", strings.Join(s.Tags, ", "))
+	line("Kind", s.Kind)
+	line("Media type", s.MediaType)
+	line("Config media type", s.ConfigMediaType)
+	line("Artifact type", s.ArtifactType)
+	line("Subject", s.Subject.String())
+	for _, p := range s.Platforms {
+		line("Platform", strings.TrimSpace(p.Platform+"  "+formatSize(p.Size)))
+	}
+	line("Size", row.Size())
+	line("Layers", row.Layers())
+	for _, at := range []struct {
+		key  string
+		time *time.Time
+	}{{"Made", s.Created}, {"Created", s.CreatedTime}, {"Last updated", s.LastUpdateTime}} {
+		if at.time != nil {
+			line(at.key, at.time.Format(time.RFC3339))
+		}
+	}
+	if a := s.ChangeableAttributes; a != nil {
+		line("Permitted", strings.Join(permitted(*a), ", "))
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Annotations)) {
+		line("Annotation "+manifest.Escape(key, ""), s.Annotations[key])
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := shownPart(out, "Manifests", s.Manifests, noTrunc); err != nil {
+		return err
+	}
+	return shownPart(out, "Referrers", s.Referrers, noTrunc)
+}
+
+func permitted(a manifest.Attributes) []string {
+	var out []string
+	for _, p := range []struct {
+		yes  bool
+		word string
+	}{{a.List, "list"}, {a.Read, "read"}, {a.Write, "write"}, {a.Delete, "delete"}} {
+		if p.yes {
+			out = append(out, p.word)
+		}
+	}
+	if out == nil {
+		out = []string{"nothing"}
+	}
+	return out
+}
+
+func shownPart(out io.Writer, title string, records []manifest.Record, noTrunc bool) error {
+	if len(records) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintf(out, "\n%s:\n", title); err != nil {
+		return err
+	}
+	row := headed()
+	return table(out, shownTable, &row, func(yield func(formatter.SubContext) error) error {
+		for _, r := range records {
+			r.Depth = max(r.Depth-1, 0)
+			if err := yield(&recordRow{record: r, whole: r, style: style{table: true, cut: !noTrunc}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
