@@ -19,5 +19,11 @@ func newRepoCommand(dockerCLI command.Cli) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.AddCommand(
+		newRepoLsCommand(dockerCLI),
+		newRepoTagsCommand(dockerCLI),
+		newRepoManifestsCommand(dockerCLI),
+		newRepoShowCommand(dockerCLI),
+	)
 	return cmd
 }

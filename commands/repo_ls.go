@@ -1,0 +1,65 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+type repoLsOptions struct {
+	registry string
+	filter   string
+	format   string
+	network  network
+}
+
+func newRepoLsCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts repoLsOptions
+	cmd := &cobra.Command{
+		Use:     "ls [OPTIONS] REGISTRY",
+		Aliases: []string{"list"},
+		Short:   "List the repositories of a registry",
+		Long: "List the repositories of a registry, one on a line. Many registries, Docker Hub among them, show\n" +
+			"the catalog of their repositories to administrators alone, or to nobody.",
+		Args: cli.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.registry = args[0]
+			return runRepoLs(cmd.Context(), dockerCLI, opts)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.filter, "filter", "", `Only repositories whose path matches a pattern ("team/*"; * stands for anything but /)`)
+	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("table", "json" or a Go template over .Repository and .Name)`)
+	opts.network.addTo(flags, "Allow communication with an insecure registry")
+	completeFlags(cmd, map[string][]string{"format": {"table", "json"}})
+	return cmd
+}
+
+func runRepoLs(ctx context.Context, dockerCLI command.Cli, opts repoLsOptions) error {
+	registry, err := manifest.ParseRegistry(opts.registry)
+	if err != nil {
+		return err
+	}
+	if err := manifest.CheckGlob(opts.filter); err != nil {
+		return err
+	}
+	if err := checkFormat(opts.format); err != nil {
+		return err
+	}
+	paths, err := manifest.ListRepositories(ctx, newTools(dockerCLI, false).registries(opts.network), registry, opts.filter)
+	if err != nil {
+		return err
+	}
+	return display.Repositories(dockerCLI.Out(), registry, paths, opts.format)
+}
+
+// checkFormat returns an error for a format that does not parse.
+func checkFormat(format string) error {
+	_, err := display.ParseTemplate(format)
+	return err
+}

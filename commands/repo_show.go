@@ -1,0 +1,64 @@
+package commands
+
+import (
+	"context"
+	"errors"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+type repoShowOptions struct {
+	name    string
+	format  string
+	noTrunc bool
+	network network
+}
+
+func newRepoShowCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts repoShowOptions
+	cmd := &cobra.Command{
+		Use:   "show [OPTIONS] NAME",
+		Short: "Show a manifest of a repository in full",
+		Long: "Show what a tag or digest names: an image or an artifact, or an index with all that is below it. What\n" +
+			"refers to any of these, such as signatures, is shown too. Where the registry lists tags alone, other\n" +
+			"tags of the manifest are not known: 'repo tags --digest' finds them.",
+		Args: cli.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.name = args[0]
+			return runRepoShow(cmd.Context(), dockerCLI, opts)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("json" or a Go template)`)
+	flags.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
+	opts.network.addTo(flags, "Allow communication with an insecure registry")
+	completeFlags(cmd, map[string][]string{"format": {"json"}})
+	return cmd
+}
+
+// runRepoShow shows the manifest, and reports what cannot be read below it.
+func runRepoShow(ctx context.Context, dockerCLI command.Cli, opts repoShowOptions) error {
+	name, err := manifest.ParseName(opts.name)
+	if err != nil {
+		return err
+	}
+	template, err := display.ParseTemplate(opts.format)
+	if err != nil {
+		return err
+	}
+	t := newTools(dockerCLI, false)
+	shown, err := manifest.Show(ctx, t.registries(opts.network), t.notes, name)
+	if shown.Name == "" {
+		return err
+	}
+	err = someUnread("manifests", err)
+	if opts.format != "" {
+		return errors.Join(display.Execute(dockerCLI.Out(), template, shown), err)
+	}
+	return errors.Join(display.Shown(dockerCLI.Out(), shown, opts.noTrunc), err)
+}

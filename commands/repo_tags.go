@@ -1,0 +1,117 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// listing are the flags of commands that list what a repository has.
+type listing struct {
+	orderBy string
+	top     int
+	filter  string
+	shape   display.Listing
+	network network
+}
+
+const (
+	byName = "name"
+	byTime = "time"
+)
+
+// addTo adds the flags; quiet and fields describe --quiet and the fields of --format.
+func (l *listing) addTo(flags *pflag.FlagSet, quiet, fields string) {
+	flags.StringVar(&l.orderBy, "orderby", byName, `Order by "name", or by "time", the newest first`)
+	flags.IntVar(&l.top, "top", 0, "Only so many of the first (0 for all)")
+	flags.StringVar(&l.filter, "filter", "", `Only tags that match a pattern ("1.*")`)
+	flags.StringVar(&l.shape.Format, "format", "", `Format output using a custom template ("table", "json" or a Go template over `+fields+`)`)
+	flags.BoolVarP(&l.shape.Quiet, "quiet", "q", false, quiet)
+	flags.BoolVar(&l.shape.NoTrunc, "no-trunc", false, "Don't truncate output")
+	l.network.addTo(flags, "Allow communication with an insecure registry")
+}
+
+// query checks the flags and returns what they ask for, without its detail.
+func (l *listing) query() (manifest.Query, error) {
+	if err := oneOf("orderby", l.orderBy, byName, byTime); err != nil {
+		return manifest.Query{}, err
+	}
+	if l.top < 0 {
+		return manifest.Query{}, invalid("--top %d is not a number from 0 on", l.top)
+	}
+	if err := checkFormat(l.shape.Format); err != nil {
+		return manifest.Query{}, err
+	}
+	return manifest.Query{Filter: l.filter, ByTime: l.orderBy == byTime, Top: l.top}, manifest.CheckGlob(l.filter)
+}
+
+type repoTagsOptions struct {
+	repo   string
+	digest string
+	listing
+}
+
+func newRepoTagsCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts repoTagsOptions
+	cmd := &cobra.Command{
+		Use:   "tags [OPTIONS] REPOSITORY",
+		Short: "List the tags of a repository",
+		Long: "List the tags of a repository, with the manifest that each of them names.\n\n" +
+			"The size is what it takes to download an image: manifest, config and layers. That of an index is not\n" +
+			"shown, since it takes a look at each of its images: see 'repo manifests'.\n\n" +
+			"The time is when the manifest came into the registry, where the registry tells that, and else when the\n" +
+			"image says it was made, for an index the latest of its images. Since that takes requests for each\n" +
+			"image, it is asked for only with --orderby time or with .Created in the template. What says no time, or\n" +
+			"the one of a reproducible build, comes last.\n\n" +
+			"What only the names are asked of (--quiet) takes the requests for the list of names alone. With\n" +
+			"--format json there is an object on each line.",
+		Args: cli.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.repo = args[0]
+			return runRepoTags(cmd.Context(), dockerCLI, opts)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.digest, "digest", "", "Only tags that name this digest")
+	opts.addTo(flags, "Only display tags", ".Tag, .Digest, .Kind, .MediaType, .ArtifactType, .Platforms, .Size, .Layers and .Created")
+	completeFlags(cmd, map[string][]string{"format": {"table", "json"}, "orderby": {byName, byTime}})
+	return cmd
+}
+
+// runRepoTags shows every tag, and reports those that cannot be read.
+func runRepoTags(ctx context.Context, dockerCLI command.Cli, opts repoTagsOptions) error {
+	repo, err := manifest.ParseRepository(opts.repo)
+	if err != nil {
+		return err
+	}
+	query, err := opts.query()
+	if err != nil {
+		return err
+	}
+	query.Digest, query.Detail = digest.Digest(opts.digest), opts.shape.TagDetail()
+	if err := query.Digest.Validate(); opts.digest != "" && err != nil {
+		return invalid("--digest %q is not a digest (%w): expected sha256: and 64 hexadecimal digits", opts.digest, err)
+	}
+	tags, err := manifest.ListTags(ctx, newTools(dockerCLI, false).registries(opts.network), repo, query)
+	if tags == nil {
+		return err
+	}
+	return errors.Join(display.Tags(dockerCLI.Out(), tags, opts.shape), someUnread("tags", err))
+}
+
+// someUnread is the end of a listing that is complete but for what could not be read.
+func someUnread(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("some %s could not be read: %w", what, err)
+}

@@ -1,0 +1,49 @@
+package commands
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/display"
+)
+
+// Flags are checked before anything is asked: there is no docker CLI to ask with.
+func TestListingFlags(t *testing.T) {
+	good := listing{orderBy: byName}
+	for name, c := range map[string]struct {
+		change func(*repoTagsOptions)
+		want   string
+	}{
+		"order":      {func(o *repoTagsOptions) { o.orderBy = "size" }, `--orderby "size" is none of name, time`},
+		"top":        {func(o *repoTagsOptions) { o.top = -1 }, "--top -1"},
+		"filter":     {func(o *repoTagsOptions) { o.filter = "[" }, `"[" is not a pattern`},
+		"format":     {func(o *repoTagsOptions) { o.shape = display.Listing{Format: "{{"} }, "template parsing error"},
+		"digest":     {func(o *repoTagsOptions) { o.digest = "sha256:12" }, `--digest "sha256:12" is not a digest`},
+		"tag":        {func(o *repoTagsOptions) { o.repo = "h.example.com/app:1" }, "give h.example.com/app alone"},
+		"repository": {func(o *repoTagsOptions) { o.repo = "A B" }, `"A B" is not a repository`},
+	} {
+		opts := repoTagsOptions{repo: "h.example.com/app", listing: good}
+		c.change(&opts)
+		if err := runRepoTags(t.Context(), nil, opts); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := runRepoManifests(t.Context(), nil, repoManifestsOptions{"h.example.com/app", listing{orderBy: "x"}}); !errdefs.IsInvalidArgument(err) {
+		t.Error(err)
+	}
+	for _, opts := range []repoLsOptions{{registry: "app/x"}, {registry: "h.example.com", filter: "["}, {registry: "h.example.com", format: "{{"}} {
+		if err := runRepoLs(t.Context(), nil, opts); err == nil {
+			t.Errorf("%+v is accepted", opts)
+		}
+	}
+	for _, opts := range []repoShowOptions{{name: "A"}, {name: "app", format: "{{"}} {
+		if err := runRepoShow(t.Context(), nil, opts); err == nil {
+			t.Errorf("%+v is accepted", opts)
+		}
+	}
+	o := listing{orderBy: byTime, top: 3, filter: "1.*"}
+	if q, err := o.query(); err != nil || !q.ByTime || q.Top != 3 || q.Filter != "1.*" {
+		t.Errorf("%+v, %v", q, err)
+	}
+}
