@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -49,6 +50,7 @@ type Spec struct {
 	Files      map[string]string // files in the first layer, by path
 	Entrypoint []string
 	Labels     map[string]string
+	Created    time.Time // when the config says it was made; the zero time says nothing
 }
 
 // Blob is a config or a layer.
@@ -76,6 +78,9 @@ func Image(s Spec) Manifest {
 	types := mediaTypes[s.Format]
 	config := ocispec.Image{Platform: s.Platform}
 	config.Config.Labels, config.Config.Entrypoint = s.Labels, s.Entrypoint
+	if !s.Created.IsZero() {
+		config.Created = &s.Created
+	}
 	config.RootFS.Type = "layers"
 	var layers []Blob
 	if len(s.Foreign) > 0 {
@@ -96,6 +101,17 @@ func Image(s Spec) Manifest {
 	}
 	blobs := append([]Blob{newBlob(types.config, encode(config))}, layers...)
 	return newImage(types.manifest, blobs, &s.Platform)
+}
+
+// Annotated is an OCI image with annotations: another manifest of the same blobs.
+func Annotated(m Manifest, annotations map[string]string) Manifest {
+	var content ocispec.Manifest
+	check(json.Unmarshal(m.Raw, &content))
+	content.Annotations = annotations
+	raw := encode(content)
+	descriptor := newBlob(m.Descriptor.MediaType, raw).Descriptor
+	descriptor.Platform = m.Descriptor.Platform
+	return Manifest{Descriptor: descriptor, Raw: raw, Blobs: m.Blobs}
 }
 
 type types struct{ manifest, index, config, layer, foreign string }
