@@ -50,7 +50,7 @@ test: build $(if $(TEST_TOOLS),,test-tools) ## run all tests, with race detectio
 
 # The empty plugin is compiled with the plugin's flags, from the plugin's go.mod.
 .PHONY: bench
-bench: build $(if $(TEST_TOOLS),,test-tools) ## compare start-up, round trips and copies with what is installed, measure store and index
+bench: build $(if $(TEST_TOOLS),,test-tools) ## compare start-up, round trips, copies and listings with what is installed, measure store and index
 	$(GOBUILD) -o '$(CACHE)/bench/docker-empty' e2e/bench/empty/main.go
 	@echo && ls -l bin/docker-multiarch '$(CACHE)/bench/docker-empty' | awk '{ printf "size: %.1f MiB %s\n", $$5 / 1048576, $$NF }'
 	@cd e2e && go run ./bench -plugin '$(CURDIR)/bin/docker-multiarch' -empty '$(CACHE)/bench/docker-empty'

@@ -1,6 +1,6 @@
 // Command bench measures the built plugin beside other programs and prints what it finds: start-up beside a
-// plugin without commands and beside docker buildx, requests and round trips, and copies between
-// registries, beside what is installed of docker manifest, docker buildx, crane, regctl, oras and skopeo.
+// plugin without commands and beside docker buildx, requests and round trips, copies between registries, and
+// listings, beside what is installed of docker manifest, docker buildx, crane, regctl, oras and skopeo.
 // Programs that are compared take turns, so that what else the machine does meets all of them alike;
 // promises are made about ratios, never about times.
 //
@@ -26,7 +26,7 @@ type options struct {
 	layer  int    // the size of the large layer that is copied, in MiB
 }
 
-var sections = []func(context.Context, options) error{startUp, rounds, copies}
+var sections = []func(context.Context, options) error{startUp, rounds, copies, listings}
 
 func main() {
 	var o options

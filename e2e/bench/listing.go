@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+)
+
+// listingTags is how many tags the repository has that is listed, listingRuns how often each program runs.
+const (
+	listingTags = 2000
+	listingRuns = 3
+)
+
+// listers show what a repository has: $list is its name.
+var listers = []peer{
+	{"docker multiarch repo tags -q", "docker", `docker multiarch repo tags -q "$list"`},
+	{"crane ls", "crane", `crane ls --insecure "$list"`},
+	{"regctl tag ls", "regctl", `regctl registry set --tls disabled "$host" && regctl tag ls "$list"`},
+	{"oras repo tags", "oras", `oras repo tags --plain-http "$list"`},
+	{"docker multiarch repo tags", "docker", `docker multiarch repo tags "$list"`},
+	{"docker multiarch repo manifests", "docker", `docker multiarch repo manifests "$list"`},
+}
+
+// listings measures what a look at a large repository takes.
+func listings(ctx context.Context, o options) (err error) {
+	l, err := newLab(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	if err := l.registries[0].Crowd(ctx, "crowd", listingTags); err != nil {
+		return err
+	}
+	lines, err := l.lines(0, nil)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nlisting of %d tags, every fourth a list of two images; the middle one of %d runs\n", listingTags, listingRuns)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "program\trequests\tseconds\tpeak MiB")
+	for _, p := range listers {
+		if !l.installed(p) {
+			continue
+		}
+		var walls []time.Duration
+		var s series
+		requests := 0
+		for range listingRuns {
+			lines[0].Take()
+			u, err := l.shell(p.script, lines[0].Host+"/crowd", lines[0].Host, nil).run(ctx)
+			if err != nil {
+				return err
+			}
+			walls, s, requests = append(walls, u.wall), append(s, u), len(lines[0].Take().Requests)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%.2f\t%s\n", p.name, requests, median(walls).Seconds(), s.peak())
+	}
+	return w.Flush()
+}
