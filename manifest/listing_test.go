@@ -334,6 +334,10 @@ func TestShow(t *testing.T) {
 		if err != nil || shown.Created == nil || len(shown.Referrers) != 1 || shown.Referrers[0].Digest != digests["signature"] {
 			t.Errorf("%+v, %v", shown, err)
 		}
+		shown, err = Show(t.Context(), m, &said{}, named(t, "h.example.com/app:"+ReferrersTag(digests["old"])+".sig"))
+		if err != nil || shown.Kind != KindArtifact || shown.Subject != digests["old"] {
+			t.Errorf("%+v, %v", shown, err)
+		}
 		_, err = Show(t.Context(), m, &said{}, named(t, "h.example.com/app:bad"))
 		if !errdefs.IsInvalidArgument(err) {
 			t.Error(err)

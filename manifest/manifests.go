@@ -61,8 +61,12 @@ func newSurvey(r Reader, repo reference.Named) *survey {
 func (s *survey) find(ctx context.Context, notes Notes, filter string) error {
 	listed, err := s.reader.Inventory(ctx, s.repo)
 	if errdefs.IsNotImplemented(err) {
-		notes.Note("%v", err)
-		return s.findTags(ctx, filter)
+		without := err
+		if err := s.findTags(ctx, filter); err != nil {
+			return err
+		}
+		notes.Note("%v", without)
+		return nil
 	}
 	if err != nil {
 		return err
@@ -162,7 +166,11 @@ func (s *survey) relate() {
 		}
 		for _, tag := range s.tags[d] {
 			base, _, _ := strings.Cut(tag, ".")
-			if subject := bases[base]; subject != "" && subject != d {
+			subject, ok := artifactTag(tag)
+			if met := bases[base]; met != "" {
+				subject, ok = met, true // a digest that is too long for a tag is cut
+			}
+			if ok && subject != d {
 				s.subjects[d], s.kinds[d] = subject, KindArtifact
 			}
 		}
