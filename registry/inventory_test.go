@@ -165,3 +165,34 @@ func TestInventoryElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// What is listed has digests and tags, whatever was sent.
+func FuzzInventory(f *testing.F) {
+	for _, name := range []string{"azure-manifests-1.json", "azure-manifests-2.json", "google-tags.json", "plain-tags.json"} {
+		raw, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	repo, err := manifest.ParseRepository("a.example.com/app")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		for _, read := range []func(page) ([]manifest.Listed, error){readAzure, readGoogle} {
+			listed, err := reading(repo, "manifests", read)(page{body: raw})
+			if err != nil {
+				if !errdefs.IsInvalidArgument(err) {
+					t.Fatal(err)
+				}
+				continue
+			}
+			for _, l := range listed {
+				if l.Digest.Validate() != nil || checkTags(repo, l.Tags) != nil {
+					t.Fatalf("%+v", l)
+				}
+			}
+		}
+	})
+}
