@@ -87,6 +87,13 @@ func (m *memory) Copy(_ context.Context, from reference.Named, d ocispec.Descrip
 	return m.errs["copy"]
 }
 
+func (m *memory) CopyBlobs(_ context.Context, from reference.Named, _ ocispec.Descriptor, _ []byte, to reference.Named) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.say("blobs of %s to %s", Familiar(from), Familiar(to))
+	return m.errs["copy"]
+}
+
 func (m *memory) Put(_ context.Context, ref reference.Named, mediaType string, raw []byte, tags ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -27,6 +28,13 @@ func IsIndex(mediaType string) bool {
 // IsImage reports whether mediaType is that of an image manifest, Docker's or OCI's.
 func IsImage(mediaType string) bool {
 	return mediaType == MediaTypeDockerManifest || mediaType == ocispec.MediaTypeImageManifest
+}
+
+// IsForeign reports whether mediaType is that of a layer that lies outside of registries and must not be
+// pushed.
+func IsForeign(mediaType string) bool {
+	return strings.HasPrefix(mediaType, "application/vnd.docker.image.rootfs.foreign.diff.tar") ||
+		strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.nondistributable.v1.")
 }
 
 // indexJSON is the form of docker/distribution's manifestlist package, field by field, so that the same

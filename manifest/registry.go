@@ -27,6 +27,8 @@ type Target interface {
 	// from into that of to, under its digest. Foreign layers stay where they are. A tag of to names the
 	// list that is going to be replaced, where there is one: what that has is there.
 	Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error
+	// CopyBlobs is Copy without the manifest itself, for one that is going to be put under a tag.
+	CopyBlobs(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error
 	// Put stores raw under the tag or digest of ref, and under tags.
 	Put(ctx context.Context, ref reference.Named, mediaType string, raw []byte, tags ...string) error
 }

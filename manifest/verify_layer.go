@@ -15,12 +15,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest/program"
 )
 
-// IsForeign reports whether a layer of this media type lies outside of registries and is not pushed.
-func IsForeign(mediaType string) bool {
-	return strings.HasPrefix(mediaType, "application/vnd.docker.image.rootfs.foreign.diff.tar") ||
-		strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.nondistributable.v1.")
-}
-
 // sized is what a registry says of a blob.
 type sized struct {
 	size int64

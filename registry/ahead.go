@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -20,14 +21,14 @@ import (
 // what the target lacks. It only reads.
 func (c *Client) Expect(ctx context.Context, to reference.Named, from []reference.Named) func(from reference.Named, d ocispec.Descriptor, raw []byte) {
 	c.uniteScopes(to, from)
-	for _, ref := range from {
-		if reference.Domain(ref) != reference.Domain(to) {
-			go c.listed(ctx, to)
-			break
-		}
+	streams := func(ref reference.Named) bool {
+		return c.options.From != nil || reference.Domain(ref) != reference.Domain(to)
+	}
+	if slices.ContainsFunc(from, streams) {
+		go c.listed(ctx, to)
 	}
 	return func(from reference.Named, d ocispec.Descriptor, raw []byte) {
-		if reference.Domain(from) != reference.Domain(to) {
+		if streams(from) {
 			go c.survey(ctx, to, d, raw)
 		}
 	}
@@ -42,7 +43,7 @@ func (c *Client) uniteScopes(to reference.Named, from []reference.Named) {
 	}
 	scopes[target.host] = []string{pushScope(target.repo)}
 	for _, ref := range from {
-		if source, err := c.repository(ref); err == nil {
+		if source, err := c.origin().repository(ref); err == nil {
 			scopes[source.host] = append(scopes[source.host], pullScope(source.repo))
 		}
 	}

@@ -43,7 +43,7 @@ func (c *Client) OpenBlob(ctx context.Context, repo reference.Named, d ocispec.D
 	if err != nil {
 		return nil, err
 	}
-	content, err := p.open(ctx, d)
+	content, err := p.open(ctx, d, nil)
 	if err != nil {
 		leave()
 		return nil, err

@@ -21,15 +21,7 @@ import (
 // where not; an image is brought once, and a blob that several images share, too. What the list called to
 // has, where to has a tag, is there already.
 func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
-	blobs, err := blobsOf(d, raw)
-	if err != nil {
-		return fmt.Errorf("copying %s from %s: %w", d.Digest, from.Name(), err)
-	}
-	source, err := c.repository(from)
-	if err != nil {
-		return err
-	}
-	target, err := c.repository(to)
+	way, err := c.wayOf(from, d, raw, to)
 	if err != nil {
 		return err
 	}
@@ -38,16 +30,39 @@ func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descr
 		return err
 	}
 	return c.copyOnce(ctx, "image "+named.String(), func() error {
-		if source.host != target.host && c.hasCopy(ctx, to, d.Digest) {
+		if way.source.host != way.target.host && c.hasCopy(ctx, to, d.Digest) {
 			return nil
 		}
-		if source != target {
-			if err := c.copyBlobs(ctx, source, target, blobs); err != nil {
-				return err
-			}
+		if err := c.copyBlobs(ctx, way); err != nil {
+			return err
 		}
 		return c.Put(ctx, named, d.MediaType, raw)
 	})
+}
+
+// CopyBlobs is Copy without the manifest itself, for one that is going to be put under a tag.
+func (c *Client) CopyBlobs(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
+	way, err := c.wayOf(from, d, raw, to)
+	if err != nil {
+		return err
+	}
+	return c.copyBlobs(ctx, way)
+}
+
+// passage is the way of an image's blobs from one repository to another.
+type passage struct {
+	source, target repository
+	blobs          []ocispec.Descriptor
+}
+
+func (c *Client) wayOf(from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) (p passage, err error) {
+	if p.blobs, err = blobsOf(d, raw); err != nil {
+		return p, fmt.Errorf("copying %s from %s: %w", d.Digest, from.Name(), err)
+	}
+	if p.source, err = c.origin().repository(from); err == nil {
+		p.target, err = c.repository(to)
+	}
+	return p, err
 }
 
 // copyOnce runs a copy unless it was run before.
@@ -82,12 +97,15 @@ func blobsOf(d ocispec.Descriptor, raw []byte) ([]ocispec.Descriptor, error) {
 	return blobs, nil
 }
 
-func (c *Client) copyBlobs(ctx context.Context, source, target repository, blobs []ocispec.Descriptor) error {
+func (c *Client) copyBlobs(ctx context.Context, way passage) error {
+	if way.source.name == way.target.name && way.source.repo == way.target.repo {
+		return nil
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, b := range blobs {
+	for _, b := range way.blobs {
 		group.Go(func() error {
-			name := "blob " + target.name + "/" + target.repo + "@" + b.Digest.String()
-			return c.copyOnce(ctx, name, func() error { return c.copyBlob(ctx, source, target, b) })
+			name := "blob " + way.target.name + "/" + way.target.repo + "@" + b.Digest.String()
+			return c.copyOnce(ctx, name, func() error { return c.copyBlob(ctx, way.source, way.target, b) })
 		})
 	}
 	return group.Wait()
@@ -99,6 +117,7 @@ func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocis
 	if source.host == target.host {
 		var err error
 		if session, err = target.mount(withTries(ctx, mountTries), source, b); err == nil && session == nil {
+			c.tell(b, manifest.Mounted, 0)
 			return nil
 		}
 		if err != nil && !mountRefused(err) && gaveUpOn(err) == nil {
@@ -106,10 +125,15 @@ func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocis
 		}
 	}
 	if session == nil {
-		if there, err := target.has(ctx, b); there || err != nil {
+		there, err := target.has(ctx, b)
+		if there {
+			c.tell(b, manifest.Present, 0)
+		}
+		if there || err != nil {
 			return err
 		}
 	}
+	c.tell(b, manifest.Sending, 0)
 	ctx, leave, err := target.enter(ctx)
 	if err != nil {
 		return err
@@ -120,7 +144,11 @@ func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocis
 		return err
 	}
 	defer leave()
-	return transfer(ctx, source, target, b, session)
+	if err := transfer(ctx, source, target, b, session); err != nil {
+		return err
+	}
+	c.tell(b, manifest.Sent, b.Size)
+	return nil
 }
 
 // begin opens a blob and, unless there is one, an upload session for it side by side. When the session
@@ -131,7 +159,7 @@ func begin(ctx context.Context, cancel func(), source, target repository, b ocis
 	var group sync.WaitGroup
 	group.Go(func() {
 		if content = source.kept(b); content == nil {
-			content, opening = source.open(ctx, b)
+			content, opening = source.open(ctx, b, func(n int64) { target.client.tell(b, manifest.Sending, n) })
 		}
 	})
 	if session == nil {

@@ -25,6 +25,8 @@ type download struct {
 	// n is how many bytes were read; tries are those since the last of them.
 	n     int64
 	tries *tries
+	// read is told n whenever it grows, nil for nobody.
+	read func(n int64)
 
 	mu     sync.Mutex
 	body   io.ReadCloser
@@ -42,6 +44,9 @@ func (d *download) Read(p []byte) (int, error) {
 		if n > 0 {
 			d.n += int64(n)
 			d.tries = nil
+			if d.read != nil {
+				d.read(d.n)
+			}
 		}
 		if err == nil || errors.Is(err, io.EOF) {
 			return n, err

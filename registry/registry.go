@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
@@ -46,6 +48,11 @@ type Options struct {
 	// RetryTimeout is how long the client waits, in all, for what may pass: a rate limit, a registry that
 	// is overloaded, a connection that breaks off. 0 stands for 30 s, less for not at all.
 	RetryTimeout time.Duration
+	// From reads what is copied, where that needs another credential than this client has; nil for the client
+	// itself. Then blobs are not mounted within one registry: nobody is known to have the right.
+	From *Client
+	// Progress is told of the blobs that are brought to a registry; nil for nobody.
+	Progress manifest.Progress
 	// Warn is told what a person should know but what stops nothing: one line, no newline.
 	Warn func(format string, args ...any)
 }
@@ -83,6 +90,21 @@ func New(o Options) *Client {
 	c := &Client{options: o, idle: idleTimeout, commit: commitTimeout, hosts: map[string]*host{}}
 	c.patience = newPatience(o.RetryTimeout, c.warn)
 	return c
+}
+
+// origin is the client that reads what is copied.
+func (c *Client) origin() *Client {
+	if c.options.From != nil {
+		return c.options.From
+	}
+	return c
+}
+
+// tell reports how far a blob is.
+func (c *Client) tell(b ocispec.Descriptor, state manifest.TransferState, sent int64) {
+	if c.options.Progress != nil {
+		c.options.Progress.Blob(manifest.Transfer{Blob: b, State: state, Sent: sent})
+	}
 }
 
 func (c *Client) warn(format string, args ...any) {

@@ -46,8 +46,9 @@ func stream(ctx context.Context, source, target repository, b ocispec.Descriptor
 	return nil
 }
 
-// open returns the content of a blob, verified while it is read.
-func (p repository) open(ctx context.Context, b ocispec.Descriptor) (*verified, error) {
+// open returns the content of a blob, verified while it is read. It tells read how many bytes were, nil for
+// nobody.
+func (p repository) open(ctx context.Context, b ocispec.Descriptor, read func(n int64)) (*verified, error) {
 	resp, err := p.blob(ctx, http.MethodGet, b, pullScope(p.repo), nil)
 	if err != nil {
 		return nil, err
@@ -64,7 +65,9 @@ func (p repository) open(ctx context.Context, b ocispec.Descriptor) (*verified, 
 		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has %d bytes instead of %d",
 			b.Digest, p.name, p.repo, resp.ContentLength, size)
 	}
-	return newVerified(fmt.Sprintf("blob %s of %s/%s", b.Digest, p.name, p.repo), newDownload(ctx, p, b, resp.Body), b.Digest, size), nil
+	content := newDownload(ctx, p, b, resp.Body)
+	content.read = read
+	return newVerified(fmt.Sprintf("blob %s of %s/%s", b.Digest, p.name, p.repo), content, b.Digest, size), nil
 }
 
 // startUpload opens an upload session.

@@ -1,0 +1,138 @@
+package registry
+
+import (
+	"bytes"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// recorded keeps what a progress is told, by blob.
+type recorded struct {
+	mu    sync.Mutex
+	blobs map[digest.Digest][]manifest.Transfer
+}
+
+func (r *recorded) Blob(t manifest.Transfer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.blobs[t.Blob.Digest] = append(r.blobs[t.Blob.Digest], t)
+}
+
+// states returns what was told of a blob in words, each once, and checks that its bytes grow.
+func (r *recorded) states(t *testing.T, b ocispec.Descriptor) string {
+	t.Helper()
+	var out []string
+	last := int64(0)
+	for _, one := range r.blobs[b.Digest] {
+		if one.Sent < last || one.Sent > b.Size {
+			t.Errorf("%d bytes after %d", one.Sent, last)
+		}
+		last = one.Sent
+		out = append(out, string(one.State))
+	}
+	return strings.Join(slices.Compact(out), " ")
+}
+
+// What happens to each blob is told, once for a blob that two images share.
+func TestProgress(t *testing.T) {
+	n, f, g := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("b.example.com:443", g)
+	large, there := f.putBlob("app", bytes.Repeat([]byte("layer"), 50_000)), f.putBlob("app", []byte("there"))
+	g.putBlob("app", []byte("there"))
+	d, raw := f.putImage("app", "1", large, there)
+	other, otherRaw := f.putImage("app", "2", large)
+	r := &recorded{blobs: map[digest.Digest][]manifest.Transfer{}}
+	c := n.client(Options{Progress: r})
+	from, to := parse(t, "a.example.com/app"), parse(t, "b.example.com/app")
+	for _, err := range []error{c.Copy(t.Context(), from, d, raw, to), c.Copy(t.Context(), from, other, otherRaw, to)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.states(t, large); got != "sending sent" || len(r.blobs[large.Digest]) < 4 {
+		t.Errorf("%q in %d parts", got, len(r.blobs[large.Digest]))
+	}
+	if got := r.blobs[large.Digest]; got[len(got)-1].Sent != large.Size || got[len(got)-2].Sent != large.Size {
+		t.Errorf("%v", got)
+	}
+	if got := r.states(t, there); got != "exists" {
+		t.Errorf("%q", got)
+	}
+	if err := c.Copy(t.Context(), from, d, raw, parse(t, "a.example.com/mounted")); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.blobs[large.Digest]; got[len(got)-1].State != manifest.Mounted {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestCopyBlobsAlone(t *testing.T) {
+	n, f, g := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("b.example.com:443", g)
+	layer := f.putBlob("app", []byte("layer"))
+	d, raw := f.putImage("app", "1", layer)
+	c := n.client(Options{})
+	if err := c.CopyBlobs(t.Context(), parse(t, "a.example.com/app"), d, raw, parse(t, "b.example.com/app:1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := g.blob("app", layer.Digest); !ok || g.count("PUT /v2/app/manifests") != 0 {
+		t.Errorf("%q", g.requests())
+	}
+	d.Digest = digest.FromString("another")
+	if err := c.CopyBlobs(t.Context(), parse(t, "a.example.com/app"), d, raw, parse(t, "b.example.com/app:1")); err == nil {
+		t.Error("a manifest with another digest is taken")
+	}
+}
+
+// The credential for the source reads there and is sent to nobody else, also when the source is in the
+// registry that is written to: then nothing is mounted.
+func TestCopyWithACredentialForTheSource(t *testing.T) {
+	for _, target := range []string{"b.example.com/app", "a.example.com/copy"} {
+		t.Run(target, func(t *testing.T) {
+			n, f, g := newNetwork(t), newFake(), newFake()
+			n.secure("a.example.com:443", f)
+			n.secure("b.example.com:443", g)
+			layer := f.putBlob("app", bytes.Repeat([]byte("layer"), 5000))
+			d, raw := f.putImage("app", "1", layer)
+			whole := func(user string) func(http.ResponseWriter, *http.Request) bool { return basic(user, user+"-secret") }
+			reader, writer := whole("reader"), whole("writer")
+			f.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if strings.HasPrefix(r.URL.Path, "/v2/app/") {
+					return reader(w, r)
+				}
+				return writer(w, r)
+			}
+			g.before = writer
+			from := n.client(Options{HasLogin: login, Credentials: credential(Credential{Username: "reader", Secret: "reader-secret"})})
+			c := n.client(Options{From: from, HasLogin: login, Credentials: credential(Credential{Username: "writer", Secret: "writer-secret"})})
+			to := parse(t, target)
+			tell := c.Expect(t.Context(), to, nil)
+			tell(parse(t, "a.example.com/app"), d, raw)
+			if err := c.Copy(t.Context(), parse(t, "a.example.com/app"), d, raw, to); err != nil {
+				t.Fatal(err)
+			}
+			if f.count("POST /v2/copy/blobs/uploads/?from") != 0 {
+				t.Errorf("%q", f.requests())
+			}
+			for _, server := range []*fake{f, g} {
+				for n, h := range server.headers {
+					user, _, sent := (&http.Request{Header: h}).BasicAuth()
+					reads := server == f && strings.Contains(server.seen[n], " /v2/app/")
+					if sent && (user == "reader") != reads {
+						t.Errorf("%s with the credential of %s", server.seen[n], user)
+					}
+				}
+			}
+		})
+	}
+}
