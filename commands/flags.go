@@ -7,7 +7,9 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/spf13/cobra"
 )
 
 // invalid returns an error for arguments or flags that make no sense.
@@ -65,8 +67,16 @@ func (p *purge) String() string {
 // Type makes help show the flag as the boolean one of docker manifest.
 func (p *purge) Type() string { return "bool" }
 
-// parseTags returns the names that -t gives a list: tags, or names in the list's repository.
-func parseTags(list reference.NamedTagged, typed []string) ([]reference.NamedTagged, error) {
+// addProgress adds the flag.
+func addProgress(cmd *cobra.Command, mode *string) {
+	cmd.Flags().StringVar(mode, "progress", display.ProgressAuto, `How to show progress ("auto", "plain", "tty", "json", "quiet")`)
+	completeFlags(cmd, map[string][]string{"progress": display.ProgressModes})
+}
+
+func checkProgress(mode string) error { return oneOf("progress", mode, display.ProgressModes...) }
+
+// parseTags returns the names that -t gives a list or image: tags, or names in its repository.
+func parseTags(list reference.Named, typed []string) ([]reference.NamedTagged, error) {
 	var out []reference.NamedTagged
 	for _, s := range typed {
 		if name, err := reference.WithTag(reference.TrimNamed(list), s); err == nil {
@@ -78,7 +88,7 @@ func parseTags(list reference.NamedTagged, typed []string) ([]reference.NamedTag
 			return nil, err
 		}
 		if !manifest.SameRepository(name, list) {
-			return nil, invalid("--tag %s is not in the repository %s of the list: give a tag alone, or a name in it", s, list.Name())
+			return nil, invalid("--tag %s is not in the repository %s: give a tag alone, or a name in it", s, list.Name())
 		}
 		out = append(out, name)
 	}

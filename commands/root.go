@@ -57,6 +57,7 @@ func NewRootCommand(dockerCLI command.Cli) *cobra.Command {
 		newTagCommand(dockerCLI),
 		newExistsCommand(dockerCLI),
 		newVerifyCommand(dockerCLI),
+		newImportCommand(dockerCLI),
 		newRepoCommand(dockerCLI),
 		newVersionCommand(dockerCLI),
 	)

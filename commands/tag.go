@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -10,32 +11,55 @@ import (
 	"github.com/spf13/cobra"
 )
 
+type tagOptions struct {
+	source  string
+	targets []string
+	remote  bool
+	network network
+}
+
 func newTagCommand(dockerCLI command.Cli) *cobra.Command {
-	return &cobra.Command{
-		Use:   "tag SOURCE TARGET [TARGET...]",
-		Short: "Give a local manifest list or a local image more names",
+	var opts tagOptions
+	cmd := &cobra.Command{
+		Use:   "tag [OPTIONS] SOURCE TARGET [TARGET...]",
+		Short: "Give a local manifest list, a local image or what a registry has more names",
 		Long: "Give a local manifest list or a local image more names.\n" +
-			"A local list is copied; a name that is no local list is a local image, tagged in the daemon.",
+			"A local list is copied; a name that is no local list is a local image, tagged in the daemon.\n" +
+			"With --remote the registry of SOURCE gives what it has under that name the names TARGET, with all its\n" +
+			"platforms; no layer moves, and tags that name something else are moved.",
 		Args: cli.RequiresMinArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runTag(cmd.Context(), dockerCLI, args[0], args[1:])
+			opts.source, opts.targets = args[0], args[1:]
+			return runTag(cmd.Context(), dockerCLI, opts)
 		},
 		ValidArgsFunction: completeListsAndImages(dockerCLI),
 	}
+	flags := cmd.Flags()
+	flags.BoolVar(&opts.remote, "remote", false, "Give the names in the registry, and print the digest")
+	opts.network.addTo(flags, "Allow communication with an insecure registry")
+	return cmd
 }
 
-func runTag(ctx context.Context, dockerCLI command.Cli, source string, targets []string) error {
-	name, err := manifest.ParseName(source)
+func runTag(ctx context.Context, dockerCLI command.Cli, opts tagOptions) error {
+	name, err := manifest.ParseName(opts.source)
 	if err != nil {
 		return err
 	}
 	var names []reference.NamedTagged
-	for _, t := range targets {
+	for _, t := range opts.targets {
 		n, err := manifest.ParseListName(t)
 		if err != nil {
 			return err
 		}
 		names = append(names, n)
 	}
-	return manifest.Tag(ctx, localLists(), newTools(dockerCLI, false).daemon, name, names)
+	t := newTools(dockerCLI, false)
+	if !opts.remote {
+		return manifest.Tag(ctx, localLists(), t.daemon, name, names)
+	}
+	d, err := manifest.TagRemote(ctx, t.access(opts.network), name, names)
+	if err == nil {
+		_, _ = fmt.Fprintln(dockerCLI.Out(), d.Digest)
+	}
+	return err
 }

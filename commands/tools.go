@@ -24,6 +24,8 @@ type tools struct {
 	notes  *display.Notes
 	logins *logins
 	daemon *daemon.Daemon
+	// progress shows how blobs travel, nil for not at all.
+	progress *display.Progress
 }
 
 // logins are the stored credentials. A credential helper that fails is told once; then, as in the docker
@@ -76,6 +78,16 @@ func newTools(dockerCLI command.Cli, quiet bool) tools {
 	return t
 }
 
+// withProgress returns t with a display of blobs that are copied; notes go through it.
+func (t tools) withProgress(mode string, quiet bool) tools {
+	if quiet {
+		mode = display.ProgressQuiet
+	}
+	t.progress = display.NewProgress(t.cli.Err(), mode)
+	t.notes = display.NewNotes(t.progress, quiet)
+	return t
+}
+
 // localLists returns the store of local lists.
 func localLists() *store.Store { return store.New(filepath.Join(config.Dir(), "manifests")) }
 
@@ -92,12 +104,14 @@ func (t tools) access(n network) manifest.Access {
 }
 
 // registries returns access to registries.
-func (t tools) registries(n network) *registry.Client {
+func (t tools) registries(n network) *registry.Client { return registry.New(t.registryOptions(n)) }
+
+func (t tools) registryOptions(n network) registry.Options {
 	patience := time.Duration(n.retryTimeout)
 	if patience == 0 {
 		patience = -1 // 0 stands for the default there
 	}
-	return registry.New(registry.Options{
+	o := registry.Options{
 		Credentials:  t.credential,
 		HasLogin:     t.hasLogin,
 		Insecure:     n.insecure,
@@ -107,7 +121,11 @@ func (t tools) registries(n network) *registry.Client {
 		UserAgent:    "docker-multiarch/" + Version + " (" + runtime.GOOS + ")",
 		RetryTimeout: patience,
 		Warn:         t.notes.Warn,
-	})
+	}
+	if t.progress != nil {
+		o.Progress = t.progress
+	}
+	return o
 }
 
 // certDirs are the folders of registry certificates: the daemon's, then the user's.
