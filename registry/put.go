@@ -74,7 +74,7 @@ func (p repository) put(ctx context.Context, name, mediaType string, raw []byte,
 	err = p.persist(ctx, func() error {
 		resp, err := p.do(ctx, r)
 		if err != nil {
-			return garbled(err)
+			return unsettled(err)
 		}
 		defer discard(resp)
 		tags = tagsSet(resp.Header)
@@ -93,6 +93,19 @@ func tagsSet(header http.Header) []string {
 	}
 	return tags
 }
+
+// unsettled makes err one that may pass when the registry says that it does not know what the manifest names:
+// that was seen there or put there a moment ago.
+func unsettled(err error) error {
+	var refused *Error
+	if errors.As(err, &refused) && refused.hasCode(blobUnknown) {
+		return &brokenOff{err}
+	}
+	return garbled(err)
+}
+
+// blobUnknown is the code for a manifest that names what the registry does not have.
+const blobUnknown = "MANIFEST_BLOB_UNKNOWN"
 
 // garbled makes err, of what was sent with the right digest, one of kind errdefs.ErrDataLoss when the
 // registry says that the digest is another.

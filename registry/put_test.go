@@ -2,6 +2,7 @@ package registry
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -102,5 +103,29 @@ func TestUntag(t *testing.T) {
 				t.Errorf("%v %v %v", err, there, kept)
 			}
 		})
+	}
+}
+
+// A registry that does not know yet what it was given a moment ago is asked again, a few times.
+func TestPutOfWhatIsNotKnownYet(t *testing.T) {
+	for refusals, tries := range map[int]int{2: 3, 100: fewTries} {
+		n, f := newNetwork(t), newFake()
+		n.secure("a.example.com:443", f)
+		left := refusals
+		f.before = func(w http.ResponseWriter, _ *http.Request) bool {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if left--; left >= 0 {
+				refuse(w, http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+			}
+			return left >= 0
+		}
+		err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+		if got := f.count("PUT"); got != tries || (err == nil) != (refusals < fewTries) {
+			t.Errorf("%d tries: %v", got, err)
+		}
+		if err != nil && (!strings.Contains(err.Error(), "gave up after 3 tries") || !strings.Contains(err.Error(), "MANIFEST_BLOB_UNKNOWN")) {
+			t.Error(err)
+		}
 	}
 }

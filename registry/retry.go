@@ -232,7 +232,7 @@ func breaksOff(err error) (fault, bool) {
 	}
 	var refused *Error
 	if errors.As(broken.error, &refused) && refused.Status != 0 {
-		return fault{why: statusText(refused.Status), after: refused.after}, true
+		return fault{why: statusText(refused.Status), after: refused.after, few: refused.hasCode(blobUnknown)}, true
 	}
 	return transient(err, true)
 }
