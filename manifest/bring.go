@@ -12,9 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxNamed bounds the manifests that an error names.
-const maxNamed = 10
-
 // reading reads what is imported.
 type reading struct {
 	Fetcher
@@ -104,7 +101,7 @@ func childName(d ocispec.Descriptor) string {
 	case AttestationSubject(d) != "":
 		return "the attestation " + d.Digest.String()
 	case d.Platform != nil:
-		return FormatPlatform(*d.Platform) + " " + d.Digest.String()
+		return OneLine(FormatPlatform(*d.Platform), maxPlatform) + " " + d.Digest.String()
 	}
 	return d.Digest.String()
 }

@@ -162,7 +162,10 @@ func (i imports) run(ctx context.Context) (Imported, error) {
 			return Imported{}, err
 		}
 	}
-	return done, i.put(ctx, s)
+	if err := i.put(ctx, s); err != nil {
+		return Imported{}, err
+	}
+	return done, nil
 }
 
 // name is what the image is called in the target's repository.

@@ -42,12 +42,19 @@ func choose(ctx context.Context, from Fetcher, ref reference.Named, d ocispec.De
 	})
 }
 
+// maxPlatform bounds what is shown of a platform, in bytes, and maxNamed how many platforms or manifests an
+// error names.
+const (
+	maxPlatform = 100
+	maxNamed    = 10
+)
+
 // there names the platforms of descriptors, each once.
 func there(children []ocispec.Descriptor) string {
 	var out []string
 	for _, c := range children {
 		if c.Platform != nil && AttestationSubject(c) == "" {
-			if p := FormatPlatform(*c.Platform); !slices.Contains(out, p) {
+			if p := OneLine(FormatPlatform(*c.Platform), maxPlatform); !slices.Contains(out, p) && len(out) < maxNamed {
 				out = append(out, p)
 			}
 		}
