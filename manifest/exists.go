@@ -118,7 +118,7 @@ func configured(ctx context.Context, r Fetcher, name reference.Named, n Node) ([
 
 // offered returns nil when one of images is for the platform p and in the registry.
 func offered(ctx context.Context, r Prober, name reference.Named, images []offer, p Platform) error {
-	missing := Errorf(errdefs.ErrNotFound, "%s has no image for %s, but for %s", Familiar(name), p, platformsOf(images))
+	missing := Errorf(errdefs.ErrNotFound, "%s has no image for %s, but for %s", Familiar(name), p, platformNames(images))
 	for _, i := range images {
 		if !p.Matches(i.platform) {
 			continue
@@ -135,7 +135,8 @@ func offered(ctx context.Context, r Prober, name reference.Named, images []offer
 	return missing
 }
 
-func platformsOf(images []offer) string {
+// platformNames lists the platforms of images for an error.
+func platformNames(images []offer) string {
 	var names []string
 	for _, i := range images {
 		names = append(names, FormatPlatform(i.platform))

@@ -17,9 +17,9 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// recorded serves answers from testdata, which are made after the documented forms of the registries, by
+// answering serves answers from testdata, which are made after the documented forms of the registries, by
 // the request's URL. The first leads to the second where both are named.
-func recorded(t *testing.T, answers map[string]string) func(http.ResponseWriter, *http.Request) bool {
+func answering(t *testing.T, answers map[string]string) func(http.ResponseWriter, *http.Request) bool {
 	t.Helper()
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		name, ok := answers[r.URL.RequestURI()]
@@ -44,7 +44,7 @@ func sha(c string) digest.Digest { return digest.Digest("sha256:" + strings.Repe
 func TestInventoryOfAzure(t *testing.T) {
 	n, f, service := newNetwork(t), newFake(), &tokens{}
 	n.secure("auth.example.com:443", service)
-	answer := recorded(t, map[string]string{
+	answer := answering(t, map[string]string{
 		"/acr/v1/team/app/_manifests?n=100":                             "azure-manifests-1.json",
 		"/acr/v1/team/app/_manifests?last=sha256%3Abbbb&n=100&orderby=": "azure-manifests-2.json",
 	})
@@ -89,7 +89,7 @@ func TestInventoryOfAzure(t *testing.T) {
 
 func TestInventoryOfGoogle(t *testing.T) {
 	n, f := newNetwork(t), newFake()
-	f.before = recorded(t, map[string]string{"/v2/project/app/tags/list": "google-tags.json", "/v2/project/plain/tags/list": "plain-tags.json"})
+	f.before = answering(t, map[string]string{"/v2/project/app/tags/list": "google-tags.json", "/v2/project/plain/tags/list": "plain-tags.json"})
 	for _, host := range []string{"gcr.io", "eu.gcr.io", "europe-west1-docker.pkg.dev"} {
 		n.plain(host+":80", f)
 		c := n.client(Options{Insecure: true})
