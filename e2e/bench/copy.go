@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/proxy"
 )
 
 // copyRuns is how often each program copies.
@@ -16,9 +20,11 @@ const copyRuns = 3
 // memoryLimit is the promise for a copy, in bytes.
 const memoryLimit = 64 << 20
 
-// copiers bring four images of four layers from one registry to another, under a list.
+// copiers bring four images of four layers from one registry to another, under a list. The ratios are those
+// of the first.
 var copiers = []peer{
-	{"docker multiarch", "docker", createPush},
+	{"docker multiarch import", "docker", `docker multiarch import --progress quiet "$from" "$list"`},
+	{"docker multiarch create", "docker", createPush},
 	{"docker buildx imagetools", "docker-buildx", `docker buildx imagetools create -t "$list" $sources`},
 	{"crane", "crane", `crane index append --insecure $(printf -- '-m %s ' $sources) -t "$list"`},
 	{"crane copy", "crane", `crane copy --insecure "$from" "$list"`},
@@ -45,50 +51,82 @@ func copies(ctx context.Context, o options) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := l.copyAt(ctx, delay, lines[0].Host, lines[1].Host); err != nil {
+		if err := l.copyAt(ctx, delay, lines[0], lines[1]); err != nil {
 			return err
 		}
 	}
 	return l.copyLarge(ctx, o.layer)
 }
 
-// copyAt prints what each program takes with the registries this far away.
-func (l *lab) copyAt(ctx context.Context, delay time.Duration, to, from string) error {
+// copyAt prints what each program takes with the registries this far away, and what it takes once more when
+// all is there.
+func (l *lab) copyAt(ctx context.Context, delay time.Duration, to, from *proxy.Line) error {
 	var sources []string
 	for _, arch := range benchPlatforms[:4] {
-		sources = append(sources, from+"/big:"+arch)
+		sources = append(sources, from.Host+"/big:"+arch)
 	}
-	whole := from + "/big:all"
-	if _, err := l.shell(createPush, whole, from, sources).run(ctx); err != nil {
+	whole := from.Host + "/big:all"
+	if _, err := l.shell(createPush, whole, from.Host, sources).run(ctx); err != nil {
 		return err
 	}
-	fmt.Printf("\ncopy of 4 platforms x 4 layers x 8 MiB at %v, the middle one of %d runs\n", delay, copyRuns)
+	fmt.Printf("\ncopy of 4 platforms x 4 layers x 8 MiB at %v, the middle one of %d runs; then once more with all of it there\n", delay, copyRuns)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "program\tseconds\tours to it\tpeak MiB")
-	var ours time.Duration
+	fmt.Fprintln(w, "program\tseconds\tours to it\trequests\tpeak MiB\tseconds\tours to it\trequests")
+	var ours [2]copied
 	for _, p := range copiers {
 		if !l.installed(p) {
 			continue
 		}
-		var walls []time.Duration
-		var s series
+		var runs [2][]copied
 		for run := range copyRuns {
-			list := fmt.Sprintf("%s/%s-%d-%d:1", to, strings.ReplaceAll(p.name, " ", "-"), delay.Milliseconds(), run)
-			program := l.shell(p.script, list, to, sources)
+			list := fmt.Sprintf("%s/%s-%d-%d:1", to.Host, strings.ReplaceAll(p.name, " ", "-"), delay.Milliseconds(), run)
+			program := l.shell(p.script, list, to.Host, sources)
 			program.env = append(program.env, "from="+whole)
-			u, err := program.run(ctx)
-			if err != nil {
-				return err
+			for again := range runs {
+				c, err := copyOnce(ctx, program, to, from)
+				if err != nil {
+					return err
+				}
+				runs[again] = append(runs[again], c)
 			}
-			walls, s = append(walls, u.wall), append(s, u)
 		}
-		if ours == 0 {
-			ours = median(walls)
+		first, again := middle(runs[0]), middle(runs[1])
+		if ours[0].wall == 0 {
+			ours = [2]copied{first, again}
 		}
-		fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%s\n", p.name, median(walls).Seconds(), float64(ours)/float64(median(walls)), s.peak())
+		fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%d\t%.1f\t%.2f\t%.2f\t%d\n", p.name,
+			first.wall.Seconds(), first.ratio(ours[0]), first.requests, float64(first.peak)/(1<<20),
+			again.wall.Seconds(), again.ratio(ours[1]), again.requests)
 	}
 	return w.Flush()
 }
+
+// copied is what a copy took.
+type copied struct {
+	usage
+	requests int
+}
+
+func copyOnce(ctx context.Context, p program, lines ...*proxy.Line) (copied, error) {
+	for _, l := range lines {
+		l.Take()
+	}
+	u, err := p.run(ctx)
+	c := copied{usage: u}
+	for _, l := range lines {
+		c.requests += len(l.Take().Requests)
+	}
+	return c, err
+}
+
+// middle returns the run that took the middle time.
+func middle(runs []copied) copied {
+	sorted := slices.SortedFunc(slices.Values(runs), func(a, b copied) int { return cmp.Compare(a.wall, b.wall) })
+	return sorted[len(sorted)/2]
+}
+
+// ratio is the time that ours took to that of c.
+func (c copied) ratio(ours copied) float64 { return float64(ours.wall) / float64(c.wall) }
 
 // copyLarge copies an image of one layer of so many MiB.
 func (l *lab) copyLarge(ctx context.Context, size int) error {
