@@ -1,0 +1,67 @@
+package commands
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/display"
+)
+
+func TestImportFlags(t *testing.T) {
+	digest := "@sha256:" + strings.Repeat("0", 64)
+	base := func(change func(*importOptions)) importOptions {
+		o := importOptions{source: "a.example.com/app:1", target: "b.example.com/app", progress: display.ProgressAuto}
+		change(&o)
+		return o
+	}
+	for want, opts := range map[string]importOptions{
+		`"A B" is not a reference`:      base(func(o *importOptions) { o.source = "A B" }),
+		`"B" is not a reference`:        base(func(o *importOptions) { o.target = "B" }),
+		"names a digest":                base(func(o *importOptions) { o.target += digest }),
+		"did you mean linux/amd64":      base(func(o *importOptions) { o.platforms = []string{"linux/amd46"} }),
+		"is not in the repository":      base(func(o *importOptions) { o.tags = []string{"c.example.com/app:1"} }),
+		"--filter goes with --all-tags": base(func(o *importOptions) { o.filters = []string{"1"} }),
+		"SOURCE and TARGET are":         base(func(o *importOptions) { o.allTags = true }),
+		"--tag has no place":            base(func(o *importOptions) { o.allTags, o.tags = true, []string{"1"} }),
+		"are for one image":             base(func(o *importOptions) { o.allTags, o.digestFile = true, "x" }),
+		`--filter "[" is no pattern`:    base(func(o *importOptions) { o.allTags, o.filters = true, []string{"["} }),
+		"needs --src-username":          base(func(o *importOptions) { o.passwordStdin = true }),
+		"needs --src-password-stdin":    base(func(o *importOptions) { o.username = "ann" }),
+		`--progress "loud" is none of`:  base(func(o *importOptions) { o.progress = "loud" }),
+	} {
+		if _, err := opts.request(); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	for want, opts := range map[string]importOptions{
+		"[b.example.com/app:1]":                     base(func(*importOptions) {}),
+		"[b.example.com/app:2 b.example.com/app:3]": base(func(o *importOptions) { o.target, o.tags = o.target+":2", []string{"3"} }),
+		"[]":                         base(func(o *importOptions) { o.source = "app" + digest }),
+		"[b.example.com/app:3]":      base(func(o *importOptions) { o.source, o.tags = "app"+digest, []string{"b.example.com/app:3"} }),
+		"[b.example.com/app:latest]": base(func(o *importOptions) { o.source = "app" }),
+	} {
+		if i, err := opts.request(); err != nil || fmt.Sprint(i.Tags) != want || i.Source.String() == "docker.io/library/app" {
+			t.Errorf("%v: %v, want %s", i, err, want)
+		}
+	}
+	i, err := base(func(o *importOptions) { o.source, o.allTags, o.filters = "app", true, []string{"1.*"} }).request()
+	if err != nil || i.Source.String() != "docker.io/library/app" || len(i.Tags) != 0 {
+		t.Errorf("%v, %v", i, err)
+	}
+}
+
+func TestPasswordFromStdin(t *testing.T) {
+	for in, want := range map[string]string{"a\n": "a", "a\r\n": "a", " a b ": " a b ", "a\n\n": "a\n", strings.Repeat("x", maxPassword): strings.Repeat("x", maxPassword)} {
+		if got, err := password(strings.NewReader(in)); err != nil || got != want {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+	for _, in := range []io.Reader{strings.NewReader(""), strings.NewReader("\n"), strings.NewReader(strings.Repeat("x", maxPassword+1))} {
+		if got, err := password(in); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+}
