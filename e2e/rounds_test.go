@@ -125,3 +125,19 @@ func TestRoundsOtherRegistry(t *testing.T) {
 	multiarch(t, e, create...)
 	passes(t, 3*4+2, 2*4, from.line, to.line)
 }
+
+// An import asks for each manifest and blob once, and of each blob whether it is there; once all is there,
+// for the two tags.
+func TestRoundsImport(t *testing.T) {
+	from, to, e := newFar(t, open), newFar(t, open), harness.NewEnv(t)
+	multiarch(t, e, append([]string{"create", "--push", from.line.Host + "/app:1"}, from.seed(t, "app", 4)...)...)
+	from.line.Take()
+	args := []string{"import", from.line.Host + "/app:1", to.line.Host + "/app:1"}
+	multiarch(t, e, args...)
+	passes(t, 1+4+4*3+1+4*3*3+4+1, 2*4*3+1, from.line, to.line)
+	harness.Sound(t, to.registry, "app", "1")
+	multiarch(t, e, args...)
+	passes(t, 2, 2, from.line, to.line)
+	multiarch(t, e, "tag", "--remote", to.line.Host+"/app:1", to.line.Host+"/app:2")
+	passes(t, 2, 1, to.line)
+}

@@ -1,0 +1,443 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
+)
+
+// move is an import from a list of four platforms with attestations in the scene's registry to another one,
+// which is for this test alone.
+type move struct {
+	*scene
+	list     images.Manifest
+	from, to string
+	target   *servers.Registry
+}
+
+// onEachTarget runs a test once with each registry as the target, and with one that asks for a login.
+func onEachTarget(t *testing.T, test func(m *move)) {
+	for name, o := range map[string]harness.RegistryOptions{
+		"distribution 3":   {Kind: harness.V3},
+		"distribution 2.8": {Kind: harness.V28},
+		"login":            {User: loginUser, Password: loginSecret},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(newMove(t, o))
+		})
+	}
+}
+
+func newMove(t *testing.T, o harness.RegistryOptions) *move {
+	s := newScene(t, harness.V3)
+	m := &move{scene: s, target: harness.NewRegistry(t, o)}
+	if o.User != "" {
+		s.Login(t, m.target.Host, o.User, o.Password)
+	}
+	m.list = attestedList(s.repo)
+	m.from = harness.Put(t, s.registry, s.repo, "1", m.list)
+	m.to = m.target.Host + "/" + s.repo
+	return m
+}
+
+// attestedList is a list of four platforms of two layers, with attestations.
+func attestedList(seed string) images.Manifest {
+	var all []images.Manifest
+	for _, arch := range farPlatforms[:4] {
+		all = append(all, images.Image(images.Spec{
+			Seed: seed + arch, Platform: ocispec.Platform{OS: "linux", Architecture: arch}, Format: images.OCI, Layers: 2,
+		}))
+	}
+	return images.Attested(all...)
+}
+
+// import runs the import from the scene's list to a tag of the target.
+func (m *move) imports(args ...string) harness.Result {
+	m.Helper()
+	return m.multiarch(append([]string{"import"}, args...)...)
+}
+
+// fails is an import that fails, and writes nothing to the target.
+func (m *move) fails(words []string, args ...string) harness.Result {
+	m.Helper()
+	var r harness.Result
+	requests := harness.Requests(m.T, m.target, func() {
+		r = harness.MustFail(m.T, m.Env, 1, words, "docker", append([]string{"multiarch", "import"}, args...)...)
+	})
+	if w := writes(requests); len(w) > 0 || r.Stdout != "" {
+		m.Errorf("written: %v, printed: %s", w, r.Stdout)
+	}
+	return r
+}
+
+// arrives checks that a tag of the target names d, all below it is there, and d is the last line of stdout.
+func (m *move) arrives(r harness.Result, tag string, d digest.Digest) {
+	m.Helper()
+	harness.Sound(m.T, m.target, m.repo, tag)
+	if got := harness.Get(m.T, m.target, m.repo, tag).Digest; got != d {
+		m.Errorf("%s is %s, not %s", tag, got, d)
+	}
+	if lines := strings.Split(strings.TrimSpace(r.Stdout), "\n"); lines[len(lines)-1] != d.String() {
+		m.Errorf("stdout ends in %q", lines[len(lines)-1])
+	}
+}
+
+// A list arrives as it is, its tags last; once it is there, two requests say so.
+func TestImport(t *testing.T) {
+	onEachTarget(t, func(m *move) {
+		digestFile := filepath.Join(m.Dir, "digest")
+		var r harness.Result
+		requests := harness.Requests(m.T, m.target, func() {
+			r = m.imports("-t", "latest", "--digest-file", digestFile, "--metadata-file", filepath.Join(m.Dir, "metadata"), m.from, m.to)
+		})
+		for _, tag := range []string{"1", "latest"} {
+			m.arrives(r, tag, m.list.Digest())
+		}
+		w := writes(requests)
+		for n, one := range w {
+			if tagged := strings.HasSuffix(one.Path, "/manifests/1") || strings.HasSuffix(one.Path, "/manifests/latest"); tagged && n < len(w)-3 {
+				m.Errorf("%s before %v", one, w[n+1:])
+			}
+		}
+		says(m.T, r.Stdout, "Pushed ref "+m.to+"@"+m.list.Children[0].Digest().String()+" with digest: ")
+		says(m.T, r.Stderr, "Pushed", "Sent 20 blobs")
+		saysNot(m.T, r.Stdout+r.Stderr, loginSecret)
+		if got, err := os.ReadFile(digestFile); err != nil || string(got) != m.list.Digest().String() {
+			m.Errorf("%s, %v", got, err)
+		}
+		if got, err := os.ReadFile(filepath.Join(m.Dir, "metadata")); err != nil || !strings.Contains(string(got), m.to+":1,"+m.to+":latest") {
+			m.Errorf("%s, %v", got, err)
+		}
+		var again harness.Result
+		requests = harness.Requests(m.T, m.target, func() { again = m.imports("--quiet", m.from, m.to+":1") })
+		m.arrives(again, "1", m.list.Digest())
+		if again.Stdout != m.list.Digest().String()+"\n" || again.Stderr != "" || len(requests) > 2 {
+			m.Errorf("%q, %q, %v", again.Stdout, again.Stderr, requests)
+		}
+	})
+}
+
+// Foreign layers stay where they are, and an index may hold others.
+func TestImportOddShapes(t *testing.T) {
+	onEachTarget(t, func(m *move) {
+		foreign := images.Image(images.Spec{Seed: m.repo + "w", Platform: windows, Foreign: []string{"https://example.invalid/base"}})
+		nested := images.Index(images.OCI, images.Index(images.Docker, foreign), m.list)
+		for tag, content := range map[string]images.Manifest{"foreign": foreign, "nested": nested} {
+			r := m.imports(harness.Put(m.T, m.registry, m.repo, tag, content), m.to)
+			m.arrives(r, tag, content.Digest())
+		}
+		d := m.list.Children[0].Digest().String()
+		m.imports(m.name("1")+"@"+d, m.to+":amd64")
+		bare := m.registry.Host + "/" + m.repo + "@" + m.list.Digest().String()
+		says(m.T, m.imports(bare, m.to).Stdout, m.list.Digest().String())
+		if tags := harness.Tags(m.T, m.target, m.repo); len(tags) != 3 || tags["amd64"] != d {
+			m.Errorf("%v", tags)
+		}
+	})
+}
+
+func TestImportPlatforms(t *testing.T) {
+	onEachTarget(t, func(m *move) {
+		r := m.imports("--platform", "linux/amd64,linux/arm64", m.from, m.to)
+		harness.Sound(m.T, m.target, m.repo, "1")
+		got := harness.Get(m.T, m.target, m.repo, "1")
+		m.arrives(r, "1", got.Digest)
+		index, err := got.Index()
+		want := []string{"linux/amd64", "linux/arm64", "attestation", "attestation"}
+		if err != nil || !slices.Equal(platformsOf(index), want) {
+			m.Errorf("%v, %v", platformsOf(index), err)
+		}
+		says(m.T, r.Stderr, m.list.Digest().String(), got.Digest.String())
+		again := harness.Requests(m.T, m.target, func() { m.imports("--platform", "linux/arm64,linux/amd64", m.from, m.to) })
+		if len(again) > 2 {
+			m.Errorf("%v", again)
+		}
+		m.fails([]string{"nothing for linux/s390x", "linux/amd64, linux/arm64, linux/arm and linux/386"}, "--platform", "linux/s390x", m.from, m.to+":2")
+		// What a list lacks at its source is told, unless it is not asked for.
+		lost := m.list.Children[2]
+		if err := m.registry.Delete(m.Context(), m.repo, lost.Digest()); err != nil {
+			m.Fatal(err)
+		}
+		m.fails([]string{"not complete", "linux/arm " + lost.Digest().String(), "--platform"}, m.from, m.to+":2")
+		m.arrives(m.imports("--platform", "linux/amd64,linux/arm64", m.from, m.to+":2"), "2", got.Digest)
+	})
+}
+
+// A tag that names something else is moved only when asked for.
+func TestImportForce(t *testing.T) {
+	onEachTarget(t, func(m *move) {
+		old := images.Image(images.Spec{Seed: m.repo + "old", Platform: amd64})
+		harness.Put(m.T, m.target, m.repo, "1", old)
+		m.fails([]string{m.to + ":1", old.Digest().String(), m.list.Digest().String(), "--force"}, m.from, m.to)
+		m.arrives(m.imports("--force", m.from, m.to), "1", m.list.Digest())
+	})
+}
+
+func TestImportDryRun(t *testing.T) {
+	onEachTarget(t, func(m *move) {
+		harness.Put(m.T, m.target, m.repo, "amd64", m.list.Children[0])
+		var r harness.Result
+		requests := harness.Requests(m.T, m.target, func() { r = m.imports("--dry-run", m.from, m.to) })
+		if w := writes(requests); len(w) > 0 || r.Stdout != m.list.Digest().String()+"\n" {
+			m.Errorf("%v, %q", w, r.Stdout)
+		}
+		says(m.T, r.Stderr, "Would copy 8 manifests and 17 blobs", "Would leave 1 manifests and 3 blobs", "Would put "+m.to+":1")
+	})
+}
+
+func TestImportAllTags(t *testing.T) {
+	onEachTarget(t, func(m *move) {
+		for _, tag := range []string{"1.1", "1.2", "2.0"} {
+			m.put(m.repo, tag, images.Spec{Platform: amd64})
+		}
+		source := strings.TrimSuffix(m.from, ":1")
+		r := m.imports("--all-tags", "--filter", "1.*", "--filter", "2.?", source, m.to)
+		says(m.T, r.Stdout, "Pushed ref "+m.to+":1.1 with digest: ", "Pushed ref "+m.to+":2.0 with digest: ")
+		if tags := harness.Tags(m.T, m.target, m.repo); len(tags) != 3 || tags["1.2"] != m.digestOf("1.2") {
+			m.Errorf("%v", tags)
+		}
+		harness.Put(m.T, m.target, m.repo, "1", m.list.Children[0])
+		failed := harness.MustFail(m.T, m.Env, 1, []string{"importing " + m.from, "--force"}, "docker", "multiarch", "import", "-a", source, m.to)
+		says(m.T, failed.Stdout, m.to+":1.2 with digest: ")
+		m.imports("-a", "--force", "-q", source, m.to)
+		for _, tag := range []string{"1", "1.1", "1.2", "2.0"} {
+			harness.Sound(m.T, m.target, m.repo, tag)
+		}
+	})
+}
+
+// Within a registry blobs are mounted.
+func TestImportWithinARegistry(t *testing.T) {
+	onEachTarget(t, func(m *move) {
+		m.imports(m.from, m.to)
+		var r harness.Result
+		requests := harness.Requests(m.T, m.target, func() { r = m.imports(m.to+":1", m.to+"/copy:2") })
+		if r.Stdout == "" || slices.ContainsFunc(requests, func(r servers.Request) bool { return strings.Contains(r.Path, "digest=") }) {
+			m.Errorf("%s\n%v", r.Stdout, requests)
+		}
+		says(m.T, r.Stderr, "20 were mounted")
+		harness.Sound(m.T, m.target, m.repo+"/copy", "2")
+	})
+}
+
+// artifact is what refers to a subject, as oras attaches it.
+func artifact(kind string, subject images.Manifest) images.Manifest {
+	a := images.Image(images.Spec{Seed: kind + subject.Digest().String(), Platform: amd64, Format: images.OCI})
+	var content map[string]any
+	if err := json.Unmarshal(a.Raw, &content); err != nil {
+		panic(err)
+	}
+	content["artifactType"] = kind
+	content["subject"] = map[string]any{"mediaType": subject.Descriptor.MediaType, "digest": subject.Digest(), "size": subject.Descriptor.Size}
+	a.Raw = []byte(quoted(content))
+	a.Descriptor.Digest, a.Descriptor.Size, a.Descriptor.Platform = digest.FromBytes(a.Raw), int64(len(a.Raw)), nil
+	return a
+}
+
+// tagFor is the tag that a registry without the referrers API has for what refers to d.
+func tagFor(d digest.Digest) string { return strings.Replace(d.String(), ":", "-", 1) }
+
+// What refers to a list and to its images comes along, listed by the tag scheme where the registries have no
+// API for it; what is listed in the target stays listed.
+func TestImportReferrers(t *testing.T) {
+	onEachTarget(t, func(m *move) {
+		image := m.list.Children[1]
+		ofList, ofImage, cosign := artifact("test/list", m.list), artifact("test/image", image), artifact("test/cosign", image)
+		old := artifact("test/old", m.list)
+		harness.Put(m.T, m.registry, m.repo, tagFor(m.list.Digest()), images.Index(images.OCI, ofList))
+		harness.Put(m.T, m.registry, m.repo, tagFor(image.Digest()), images.Index(images.OCI, ofImage))
+		harness.Put(m.T, m.registry, m.repo, tagFor(image.Digest())+".sig", cosign)
+		harness.Put(m.T, m.target, m.repo, tagFor(m.list.Digest()), images.Index(images.OCI, old))
+		r := m.imports("--referrers", m.from, m.to)
+		m.arrives(r, "1", m.list.Digest())
+		says(m.T, r.Stderr, "3 referrers and cosign tags, 3 of which are new")
+		for subject, want := range map[digest.Digest][]images.Manifest{m.list.Digest(): {old, ofList}, image.Digest(): {ofImage}} {
+			harness.Sound(m.T, m.target, m.repo, tagFor(subject))
+			index, err := harness.Get(m.T, m.target, m.repo, tagFor(subject)).Index()
+			same := func(d ocispec.Descriptor, w images.Manifest) bool { return d.Digest == w.Digest() }
+			if err != nil || !slices.EqualFunc(index.Manifests, want, same) {
+				m.Errorf("%v, %v", index.Manifests, err)
+			}
+		}
+		harness.Sound(m.T, m.target, m.repo, tagFor(image.Digest())+".sig")
+		again := harness.Requests(m.T, m.target, func() { m.imports("--referrers", m.from, m.to) })
+		if w := writes(again); len(w) > 0 {
+			m.Errorf("%v", w)
+		}
+	})
+}
+
+// A password for the source comes from standard input, and is sent there alone.
+func TestImportSourceCredential(t *testing.T) {
+	s := newScene(t, harness.V3)
+	source := harness.NewRegistry(t, harness.RegistryOptions{User: loginUser, Password: loginSecret})
+	image := images.Image(images.Spec{Seed: s.repo, Platform: amd64})
+	from := harness.Put(t, source, s.repo, "1", image)
+	args := []string{"multiarch", "import", "--src-username", loginUser, "--src-password-stdin", from, s.list}
+	harness.MustFail(t, s.Env, 1, []string{"docker login " + source.Host, "401"}, "docker", "multiarch", "import", from, s.list)
+	for secret, code := range map[string]int{"wrong-" + loginSecret: 1, "": 1, loginSecret + "\r\n": 0} {
+		r := harness.RunInput(t, s.Env, strings.NewReader(secret), "docker", args...)
+		if r.Code != code {
+			t.Errorf("%q: exit code %d\n%s", secret, r.Code, r.Stderr)
+		}
+		saysNot(t, r.Stdout+r.Stderr, loginSecret)
+	}
+	harness.Sound(t, s.registry, s.repo, "1")
+	// Within one registry the credential of the source reads, and the login writes: nothing is mounted.
+	s.Login(t, source.Host, loginUser, loginSecret)
+	args[len(args)-1] = source.Host + "/" + s.repo + "/copy"
+	requests := harness.Requests(t, source, func() {
+		if r := harness.RunInput(t, s.Env, strings.NewReader(loginSecret), "docker", args...); r.Code != 0 {
+			t.Errorf("%s", r.Stderr)
+		}
+	})
+	if slices.ContainsFunc(requests, func(r servers.Request) bool { return strings.Contains(r.Path, "mount=") }) {
+		t.Errorf("%v", requests)
+	}
+	harness.Sound(t, source, s.repo+"/copy", "1")
+}
+
+// The same content under more names in a registry, without a layer on the way.
+func TestTagRemote(t *testing.T) {
+	onEachTarget(t, func(m *move) {
+		m.imports(m.from, m.to)
+		harness.Put(m.T, m.target, m.repo, "old", m.list.Children[0])
+		var r harness.Result
+		requests := harness.Requests(m.T, m.target, func() { r = m.multiarch("tag", "--remote", m.to+":1", m.to+":old") })
+		m.arrives(r, "old", m.list.Digest())
+		if len(requests) > 3 { // one is the challenge
+			m.Errorf("%v", requests)
+		}
+		r = m.multiarch("tag", "--remote", m.to+"@"+m.list.Digest().String(), m.to+":2", m.to+":3", m.to+"/copy:3")
+		m.arrives(r, "3", m.list.Digest())
+		harness.Sound(m.T, m.target, m.repo+"/copy", "3")
+		m.refused([]string{m.from, "another registry", "docker multiarch import"}, "tag", "--remote", m.to+":1", m.from)
+		m.refused([]string{m.to + ":none"}, "tag", "--remote", m.to+":none", m.to+":4")
+	})
+}
+
+// A limit of rates, and a connection that breaks off, are survived wherever they are met once.
+func TestImportSurvivesFaults(t *testing.T) {
+	for name, fault := range map[string]func(http.ResponseWriter){
+		"429": func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) },
+		"reset": func(w http.ResponseWriter) {
+			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				_ = conn.Close()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMove(t, harness.RegistryOptions{})
+			m.target.Host = newFaulty(t, m.target, fault)
+			from := newFaulty(t, m.registry, fault)
+			m.to = m.target.Host + "/" + m.repo
+			m.arrives(m.imports(from+"/"+m.repo+":1", m.to), "1", m.list.Digest())
+		})
+	}
+}
+
+// newFaulty puts a proxy before a registry that meets the first request of each kind with a fault, and
+// returns its address.
+func newFaulty(t *testing.T, r *servers.Registry, fault func(http.ResponseWriter)) string {
+	proxy := newProxy(t, r)
+	var seen sync.Map
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		kind := r.Method + fmt.Sprint(strings.Contains(r.URL.Path, "/blobs/"), strings.Contains(r.URL.Path, "/uploads/"))
+		if _, before := seen.LoadOrStore(kind, true); !before {
+			fault(w)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// Twenty imports at once leave what each should. Distribution 2.8 mixes up writes of one manifest at a time,
+// so there each goes to a repository of its own.
+func TestImportTwentyAtOnce(t *testing.T) {
+	onEachTarget(t, func(m *move) {
+		var group sync.WaitGroup
+		for n := range 20 {
+			to := m.repo
+			if m.target.Kind == harness.V28 {
+				to = fmt.Sprint(m.repo, "/", n)
+			}
+			group.Go(func() {
+				r := harness.Run(m.T, m.Env, "docker", "multiarch", "import", "-q", m.from, m.target.Host+"/"+to)
+				if r.Code != 0 || r.Stdout != m.list.Digest().String()+"\n" {
+					m.Errorf("exit code %d: %s%s", r.Code, r.Stdout, r.Stderr)
+				}
+				harness.Sound(m.T, m.target, to, "1")
+			})
+		}
+		group.Wait()
+	})
+}
+
+// What arrived can be pulled, each platform by its own digest.
+func TestImportedListIsPulled(t *testing.T) {
+	t.Parallel()
+	m := newMove(t, harness.RegistryOptions{})
+	m.useDaemon(harness.Daemon(t, harness.Containerd))
+	m.imports(m.from, m.to)
+	for _, child := range m.list.Children[:4] {
+		p := child.Descriptor.Platform
+		m.docker("pull", "-q", "--platform", p.OS+"/"+p.Architecture, m.to+":1")
+		got := m.docker("image", "inspect", "--platform", p.OS+"/"+p.Architecture, "--format", "{{.Architecture}} {{json .RepoDigests}}", m.to+":1")
+		says(t, got, p.Architecture, m.to+"@"+m.list.Digest().String())
+		by := m.to + "@" + child.Digest().String()
+		m.docker("pull", "-q", "--platform", p.OS+"/"+p.Architecture, by)
+		says(t, m.docker("image", "inspect", "--format", "{{json .RepoDigests}}", by), by)
+	}
+	t.Cleanup(func() { harness.Run(t, m.Env, "docker", "image", "prune", "-af", "--filter", "label=none") })
+}
+
+// What a source sends is checked and escaped before anything is written.
+func TestImportFromAMisbehavingRegistry(t *testing.T) {
+	child := func(d any, size int) string {
+		return quoted(map[string]any{"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageIndex, "manifests": []any{
+			map[string]any{"mediaType": ocispec.MediaTypeImageManifest, "digest": d, "size": size, "platform": map[string]string{"os": evil, "architecture": evil}},
+		}})
+	}
+	for name, test := range map[string]struct {
+		answer
+		words []string
+	}{
+		"evil message":  {answer{status: http.StatusForbidden, body: refusal("DENIED", evil)}, []string{"403", `\x1b]0;title`}},
+		"evil digest":   {answer{body: child(evil, 1)}, []string{`\x1b`}},
+		"html":          {answer{contentType: "text/html", body: "<html>"}, []string{"text/html"}},
+		"evil platform": {answer{body: child(digest.FromString("x"), 1)}, nil},
+		"no method":     {answer{status: http.StatusMethodNotAllowed}, []string{"405"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMove(t, harness.RegistryOptions{})
+			server := httptest.NewServer(test.answer)
+			t.Cleanup(server.Close)
+			bad := strings.TrimPrefix(server.URL, "http://") + "/app:1"
+			for _, args := range [][]string{{bad, m.to}, {"--referrers", "--platform", "linux/amd64", bad, m.to}} {
+				r := m.fails(append(test.words, bad), args...)
+				if i := strings.IndexAny(r.Stderr, "\x1b\x07\r\u202e"); i >= 0 {
+					t.Errorf("control character at %d: %q", i, r.Stderr)
+				}
+			}
+		})
+	}
+}
