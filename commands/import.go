@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -108,7 +109,13 @@ func (o importOptions) targetTags(source, target reference.Named) ([]reference.N
 	} else if named, ok := source.(reference.Tagged); ok {
 		tags = append(tags, named.Tag())
 	}
-	return parseTags(target, append(tags, o.tags...))
+	names, err := parseTags(target, append(tags, o.tags...))
+	seen := map[string]bool{}
+	return slices.DeleteFunc(names, func(n reference.NamedTagged) bool {
+		twice := seen[n.Tag()]
+		seen[n.Tag()] = true
+		return twice
+	}), err
 }
 
 // contradiction returns an error for flags that cannot stand together or have an unknown value.

@@ -38,7 +38,7 @@ func TestImportFlags(t *testing.T) {
 	}
 	for want, opts := range map[string]importOptions{
 		"[b.example.com/app:1]":                     base(func(*importOptions) {}),
-		"[b.example.com/app:2 b.example.com/app:3]": base(func(o *importOptions) { o.target, o.tags = o.target+":2", []string{"3"} }),
+		"[b.example.com/app:2 b.example.com/app:3]": base(func(o *importOptions) { o.target, o.tags = o.target+":2", []string{"3", "2"} }),
 		"[]":                         base(func(o *importOptions) { o.source = "app" + digest }),
 		"[b.example.com/app:3]":      base(func(o *importOptions) { o.source, o.tags = "app"+digest, []string{"b.example.com/app:3"} }),
 		"[b.example.com/app:latest]": base(func(o *importOptions) { o.source = "app" }),

@@ -78,7 +78,9 @@ func (i imports) check(g *Graph, top digest.Digest) error {
 			got, err := g.Node(child.Digest)
 			switch {
 			case errdefs.IsNotFound(err):
-				lacking = append(lacking, childName(child))
+				if name := childName(child); !slices.Contains(lacking, name) {
+					lacking = append(lacking, name)
+				}
 			case err != nil:
 				return fmt.Errorf("reading a child of the index %s: %w", d, err)
 			case got.Descriptor.Size != child.Size:
