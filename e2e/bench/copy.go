@@ -30,7 +30,7 @@ var copiers = []peer{
 	{"crane copy", "crane", `crane copy --insecure "$from" "$list"`},
 	{"regctl", "regctl", `regctl registry set --tls disabled "$host" && regctl registry set --tls disabled "${from%%/*}" && regctl image copy "$from" "$list"`},
 	{"oras", "oras", `oras cp -r --from-plain-http --to-plain-http "$from" "$list"`},
-	{"skopeo", "skopeo", `skopeo copy --all --src-tls-verify=false --dest-tls-verify=false "docker://$from" "docker://$list"`},
+	{"skopeo", "skopeo", `skopeo --insecure-policy copy --all --src-tls-verify=false --dest-tls-verify=false "docker://$from" "docker://$list"`},
 }
 
 // copies measures the way of layers between registries.
