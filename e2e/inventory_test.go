@@ -115,7 +115,7 @@ func TestInventories(t *testing.T) {
 			if n := strings.Count(r.Stdout, "\n"); n != 8 {
 				t.Errorf("%d manifests:\n%s", n, r.Stdout)
 			}
-			asked := s.answered("repo", "tags", "--insecure", "--orderby", "time", "-q", repo)
+			_, asked := s.asks("repo", "tags", "--insecure", "--orderby", "time", "-q", repo)
 			if len(asked) > 0 {
 				t.Errorf("asked for what is listed: %q", asked)
 			}

@@ -185,15 +185,16 @@ func TestListingTags(t *testing.T) {
 	})
 }
 
-// answered runs a command and returns the requests it made, but for those that a login is asked for with.
-func (s *scene) answered(args ...string) (out []string) {
+// asks runs a command and returns what it prints and the requests it made, but for those that a login is
+// asked for with.
+func (s *scene) asks(args ...string) (stdout string, requests []string) {
 	s.Helper()
-	for _, r := range harness.Requests(s.T, s.registry, func() { s.multiarch(args...) }) {
+	for _, r := range harness.Requests(s.T, s.registry, func() { stdout = s.multiarch(args...).Stdout }) {
 		if r.Status != http.StatusUnauthorized {
-			out = append(out, r.String())
+			requests = append(requests, r.String())
 		}
 	}
-	return out
+	return stdout, requests
 }
 
 // Nobody is asked for more than is shown.
@@ -215,7 +216,8 @@ func TestListingAsksLittle(t *testing.T) {
 			{1 + 4 + 2, []string{"manifests", "--filter", "1"}},
 		} {
 			args := append(append([]string{"repo"}, tt.args...), s.repository())
-			got := slices.DeleteFunc(s.answered(args...), func(r string) bool {
+			_, got := s.asks(args...)
+			got = slices.DeleteFunc(got, func(r string) bool {
 				return !strings.Contains(r, "/manifests/") && !strings.Contains(r, "/blobs/")
 			})
 			if len(got) != tt.requests {
@@ -328,17 +330,19 @@ func TestListingOfACrowd(t *testing.T) {
 			s.Fatal(err)
 		}
 		const lists, pages = crowd / 4, 3
-		if asked := s.answered("repo", "tags", "-q", s.repository()); len(asked) > pages {
+		if _, asked := s.asks("repo", "tags", "-q", s.repository()); len(asked) > pages {
 			s.Errorf("%d requests for names: %q", len(asked), asked)
 		}
-		if asked := s.answered("repo", "tags", s.repository()); len(asked) > crowd+1+pages {
+		text, asked := s.asks("repo", "tags", "--format", "json", s.repository())
+		if len(asked) > crowd+1+pages {
 			s.Errorf("%d requests for tags", len(asked))
 		}
-		if asked := s.answered("repo", "manifests", s.repository()); len(asked) > crowd+lists*2+2+pages {
+		tags := objects(s.T, text)
+		text, asked = s.asks("repo", "manifests", "--format", "json", s.repository())
+		if len(asked) > crowd+lists*2+2+pages {
 			s.Errorf("%d requests for manifests", len(asked))
 		}
-		tags := objects(s.T, s.multiarch("repo", "tags", "--format", "json", s.repository()).Stdout)
-		manifests := objects(s.T, s.multiarch("repo", "manifests", "--format", "json", s.repository()).Stdout)
+		manifests := objects(s.T, text)
 		if len(tags) != crowd || !slices.IsSortedFunc(tags, func(a, b listed) int { return strings.Compare(a.Tag, b.Tag) }) {
 			s.Errorf("%d tags", len(tags))
 		}
