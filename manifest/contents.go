@@ -1,0 +1,86 @@
+package manifest
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Contents is what a repository has, as far as it can be seen.
+type Contents struct {
+	// Tags has what each tag names.
+	Tags map[string]digest.Digest
+	// Manifests are those that were met.
+	Manifests map[digest.Digest]Held
+	// Listed says that the registry lists its manifests: there are no others.
+	Listed bool
+}
+
+// Held is a manifest of a repository.
+type Held struct {
+	MediaType string
+	// Children are what an index lists; they need not be there.
+	Children []digest.Digest
+	// Subjects are what the manifest is about: what it refers to, and the images that an index says it
+	// attests.
+	Subjects []digest.Digest
+	// Time is when the registry got it or, where the registry does not tell, when the image was made; zero
+	// when that is not known.
+	Time time.Time
+	// Locked says that the registry would refuse to delete it.
+	Locked bool
+}
+
+// digestTagSuffixes are what follows the form of a referrers tag in the names of digest tags: nothing for
+// the referrers themselves, the rest from
+// https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#tag-based-discovery.
+var digestTagSuffixes = []string{"", "sig", "att", "sbom"}
+
+// digestTags returns the tags that are named after a manifest of the contents, with its digest. What they
+// name is about it.
+func (c Contents) digestTags() map[string]digest.Digest {
+	subjects := make(map[string]digest.Digest, len(c.Manifests))
+	for d := range c.Manifests {
+		subjects[ReferrersTag(d)] = d
+	}
+	out := map[string]digest.Digest{}
+	for tag := range c.Tags {
+		form, suffix, _ := strings.Cut(tag, ".")
+		if d, ok := subjects[form]; ok && slices.Contains(digestTagSuffixes, suffix) {
+			out[tag] = d
+		}
+	}
+	return out
+}
+
+// tagsOf returns the tags that name each manifest, sorted.
+func (c Contents) tagsOf() map[digest.Digest][]string {
+	out := map[digest.Digest][]string{}
+	for tag, d := range c.Tags {
+		out[d] = append(out[d], tag)
+	}
+	for _, tags := range out {
+		slices.Sort(tags)
+	}
+	return out
+}
+
+// add puts a node that was read into the contents, with what an index tells of its children.
+func (c Contents) add(n Node) {
+	held := c.Manifests[n.Descriptor.Digest]
+	held.MediaType = n.Descriptor.MediaType
+	if n.Subject != nil {
+		held.Subjects = append(held.Subjects, n.Subject.Digest)
+	}
+	for _, child := range n.Children {
+		held.Children = append(held.Children, child.Digest)
+		if subject := AttestationSubject(child); subject != "" {
+			attestation := c.Manifests[child.Digest]
+			attestation.Subjects = append(attestation.Subjects, subject)
+			c.Manifests[child.Digest] = attestation
+		}
+	}
+	c.Manifests[n.Descriptor.Digest] = held
+}
