@@ -29,7 +29,10 @@ type memory struct {
 	log         []string
 	expected    []string // what was told ahead
 	noUntag     bool
-	greedy      bool                        // deletes the manifest with its tag
+	greedy      bool                        // deletes the manifest, and all its tags, with a tag
+	deaf        bool                        // answers to a deletion that there is nothing
+	tagsFirst   bool                        // deletes no manifest that has a tag
+	deleted     func()                      // called at each deletion
 	noReferrers bool                        // has no referrers API
 	lists       bool                        // has a listing of its own
 	arrived     map[digest.Digest]time.Time // for that listing
@@ -233,13 +236,26 @@ func (m *memory) Delete(_ context.Context, at reference.Canonical) error {
 	if err := m.errs["delete "+at.String()]; err != nil {
 		return err
 	}
-	if _, ok := m.manifests[key(at)]; !ok {
+	if _, ok := m.manifests[key(at)]; !ok || m.deaf {
 		return Errorf(errdefs.ErrNotFound, "registry: %s unknown", at)
 	}
+	if m.tagsFirst && slices.ContainsFunc(slices.Collect(maps.Keys(m.manifests)), func(ref string) bool {
+		return strings.HasPrefix(ref, at.Name()+":") && digest.FromBytes(m.manifests[ref]) == at.Digest()
+	}) {
+		return Errorf(errdefs.ErrInvalidArgument, "%s has a tag", at)
+	}
+	m.forget(at)
+	if m.deleted != nil {
+		m.deleted()
+	}
+	return nil
+}
+
+// forget removes a manifest and all its tags.
+func (m *memory) forget(at reference.Canonical) {
 	maps.DeleteFunc(m.manifests, func(ref string, raw []byte) bool {
 		return digest.FromBytes(raw) == at.Digest() && strings.HasPrefix(ref, at.Name()) && strings.ContainsRune(":@", rune(ref[len(at.Name())]))
 	})
-	return nil
 }
 
 func (m *memory) Deletes(_ context.Context, repo reference.Named) error {
@@ -261,7 +277,7 @@ func (m *memory) Untag(_ context.Context, name reference.NamedTagged) error {
 	}
 	m.say("untag %s", Familiar(name))
 	if m.greedy {
-		delete(m.manifests, name.Name()+"@"+digest.FromBytes(m.manifests[key(name)]).String())
+		m.forget(atDigest(name, digest.FromBytes(m.manifests[key(name)])))
 	}
 	delete(m.manifests, key(name))
 	return nil

@@ -205,6 +205,14 @@ func (g *Graph) Node(d digest.Digest) (Node, error) {
 	return f.node, f.err
 }
 
+// has reports whether the manifest d was read, or tried to.
+func (g *Graph) has(d digest.Digest) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, there := g.found[d]
+	return there
+}
+
 // Below returns roots and all manifests that are below them in indexes, each once and none before an
 // index that lists it. Those that could not be read are among them.
 func (g *Graph) Below(roots ...digest.Digest) []digest.Digest {

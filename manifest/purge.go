@@ -43,7 +43,7 @@ func PurgeTags(ctx context.Context, a Access, pushed Pushed, tags []reference.Na
 		if err != nil && !errdefs.IsNotFound(err) {
 			return fmt.Errorf("removing the tag %s: %w", Familiar(t.name), err)
 		}
-		if err := keep(ctx, a, child); err != nil {
+		if err := keep(ctx, a, atDigest(child.Ref, child.Descriptor.Digest), child.Descriptor.MediaType, child.Raw); err != nil {
 			return err
 		}
 		a.Notes.Note("Untagged %s", Familiar(t.name))
@@ -82,14 +82,13 @@ func (l List) sourceTags(own []reference.NamedTagged) []sourceTag {
 	return out
 }
 
-// keep puts a child of the list back if the registry deleted it together with a tag.
-func keep(ctx context.Context, a Access, child Entry) error {
-	at := atDigest(child.Ref, child.Descriptor.Digest)
+// keep puts a manifest back, under the tags that it shared, if the registry deleted it together with a tag.
+func keep(ctx context.Context, a Access, at reference.Canonical, mediaType string, raw []byte, tags ...string) error {
 	_, err := a.Registry.Digest(ctx, at)
 	if !errdefs.IsNotFound(err) {
 		return err
 	}
-	if err := a.Registry.Put(ctx, at, child.Descriptor.MediaType, child.Raw); err != nil {
+	if err := a.Registry.Put(ctx, at, mediaType, raw, tags...); err != nil {
 		return fmt.Errorf("the registry deleted %s together with its tag, and it could not be put back: %w", Familiar(at), err)
 	}
 	a.Notes.Warn("the registry deleted %s together with its tag; it was put back", Familiar(at))

@@ -1,0 +1,243 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+)
+
+// Removed is told of each name that is gone: a tag, or a manifest by its digest. Calls come one at a time.
+type Removed func(name reference.Named)
+
+// remover carries a plan out.
+type remover struct {
+	*census
+	contents Contents
+	record   Recorder
+	removed  Removed
+
+	// alone are the tags that go alone.
+	alone map[string]bool
+
+	mu   sync.Mutex
+	errs []error
+	// refused are the manifests that the registry did not delete.
+	refused []digest.Digest
+}
+
+// permitted asks, before anything is changed, whether the registry removes what the plan wants it to.
+func (s *census) permitted(ctx context.Context, p Plan) error {
+	lone := func(step Step) bool { return step.Lone }
+	if slices.ContainsFunc(p.Steps, func(step Step) bool { return !step.Lone }) {
+		if err := s.Registry.Deletes(ctx, s.repo); err != nil {
+			return s.unchanged(cannotDelete(s.repo, err))
+		}
+	}
+	if i := slices.IndexFunc(p.Steps, lone); i >= 0 {
+		if err := s.Registry.Untags(ctx, s.repo); err != nil {
+			err = cannotUntag(s.repo, err)
+			return s.unchanged(fmt.Errorf("%s shares its manifest with what stays: %w", s.name(p.Steps[i].Tags[0]), err))
+		}
+	}
+	return nil
+}
+
+// cannotDelete and cannotUntag say what to do where a registry does not.
+func cannotDelete(repo reference.Named, err error) error {
+	if !errdefs.IsNotImplemented(err) {
+		return fmt.Errorf("asking %s whether it deletes manifests: %w", reference.Domain(repo), err)
+	}
+	return Errorf(errdefs.ErrNotImplemented, "%s does not delete manifests of %s (%w); whoever runs it may be able to permit that, as with "+
+		"REGISTRY_STORAGE_DELETE_ENABLED=true of the distribution registry", reference.Domain(repo), reference.FamiliarName(repo), err)
+}
+
+func cannotUntag(repo reference.Named, err error) error {
+	if !errdefs.IsNotImplemented(err) {
+		return fmt.Errorf("asking %s whether it removes tags: %w", reference.Domain(repo), err)
+	}
+	return Errorf(errdefs.ErrNotImplemented, "%s does not remove a tag without its manifest (%w); "+
+		"'docker multiarch repo untag --via-placeholder' can", reference.Domain(repo), err)
+}
+
+// carryOut removes what the plan says, wave by wave. A refusal is part of the error and keeps what the
+// refused manifest needs; the rest goes on. What is gone already counts as removed.
+func (r *remover) carryOut(ctx context.Context, p Plan) error {
+	r.alone = map[string]bool{}
+	for _, step := range p.Steps {
+		if step.Lone {
+			r.alone[step.Tags[0]] = true
+		}
+	}
+	for steps := p.Steps; len(steps) > 0; {
+		n := slices.IndexFunc(steps, func(s Step) bool { return s.wave != steps[0].wave })
+		if n < 0 {
+			n = len(steps)
+		}
+		if err := r.wave(ctx, steps[:n]); err != nil {
+			return errors.Join(append(r.errs, err)...)
+		}
+		steps = steps[n:]
+	}
+	return errors.Join(r.errs...)
+}
+
+// wave carries out steps of which none needs another. The error is one that ends the run.
+func (r *remover) wave(ctx context.Context, steps []Step) error {
+	needed := newPlanner(r.contents, Removal{}).reach(r.refused)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, step := range steps {
+		if needed[step.Digest] && !step.Lone {
+			r.fail(step, fmt.Errorf("%s stays, since what needs it could not be deleted", r.title(step)))
+			continue
+		}
+		group.Go(func() error {
+			if err := r.note(ctx, step); err != nil {
+				return err
+			}
+			err := r.step(ctx, step)
+			switch {
+			case err == nil:
+				r.tell(step)
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errdefs.IsUnavailable(err):
+				return fmt.Errorf("removing %s: %w", r.title(step), err)
+			default:
+				r.fail(step, fmt.Errorf("removing %s: %w", r.title(step), err))
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (r *remover) fail(step Step, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.errs = append(r.errs, err)
+	if !step.Lone {
+		r.refused = append(r.refused, step.Digest)
+	}
+}
+
+func (r *remover) tell(step Step) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, tag := range step.Tags {
+		r.removed(r.tag(tag))
+	}
+	if !step.Lone {
+		r.removed(atDigest(r.repo, step.Digest))
+	}
+}
+
+// note writes what a step is going to remove into the record. The error is that of ctx when it has ended.
+func (r *remover) note(ctx context.Context, step Step) error {
+	if r.record == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	n, err := r.graph.Node(step.Digest)
+	if err != nil {
+		return err
+	}
+	lines := make([]Recorded, 0, len(step.Tags)+1)
+	for _, name := range r.names(step) {
+		lines = append(lines, Recorded{name.String(), step.Digest, n.Descriptor.MediaType, n.Raw})
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.record.Add(lines...)
+}
+
+// names returns the tags of a step or, when there are none, its manifest.
+func (r *remover) names(step Step) []reference.Named {
+	if len(step.Tags) == 0 {
+		return []reference.Named{atDigest(r.repo, step.Digest)}
+	}
+	var out []reference.Named
+	for _, tag := range step.Tags {
+		out = append(out, r.tag(tag))
+	}
+	return out
+}
+
+func (r *remover) title(step Step) string { return Familiar(r.names(step)[0]) }
+
+// step removes a tag or a manifest.
+func (r *remover) step(ctx context.Context, step Step) error {
+	at := atDigest(r.repo, step.Digest)
+	if !step.Lone {
+		err := gone(ctx, r.Registry, at, r.Registry.Delete(ctx, at))
+		if errdefs.IsInvalidArgument(err) && len(step.Tags) > 0 {
+			return r.tagsFirst(ctx, at, step, err)
+		}
+		return err
+	}
+	name := r.tag(step.Tags[0])
+	if err := gone(ctx, r.Registry, name, r.Registry.Untag(ctx, name)); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // what the tag took along is put back in any case
+	n, err := r.graph.Node(step.Digest)
+	if err != nil {
+		return err
+	}
+	siblings := slices.DeleteFunc(r.contents.tagsOf()[step.Digest], func(tag string) bool { return r.alone[tag] })
+	return keep(ctx, r.Access, at, n.Descriptor.MediaType, n.Raw, siblings...)
+}
+
+// tagsFirst deletes a manifest where the registry, which refused with err, wants its tags to go before. When
+// that does not help the tags come back.
+func (r *remover) tagsFirst(ctx context.Context, at reference.Canonical, step Step, err error) error {
+	ctx = context.WithoutCancel(ctx) // nothing is left half-done
+	for _, tag := range step.Tags {
+		if untagged := gone(ctx, r.Registry, r.tag(tag), r.Registry.Untag(ctx, r.tag(tag))); untagged != nil {
+			return errors.Join(err, untagged, r.back(ctx, at, step))
+		}
+	}
+	if err = gone(ctx, r.Registry, at, r.Registry.Delete(ctx, at)); err != nil {
+		return errors.Join(err, r.back(ctx, at, step))
+	}
+	return nil
+}
+
+// back gives a manifest its tags back.
+func (r *remover) back(ctx context.Context, at reference.Canonical, step Step) error {
+	n, err := r.graph.Node(step.Digest)
+	if err != nil {
+		return err
+	}
+	return r.Registry.Put(ctx, at, n.Descriptor.MediaType, n.Raw, step.Tags...)
+}
+
+// gone is the error of a removal, nil when there is nothing to be removed any more. A registry that deletes
+// nothing may say that, too, of what is there.
+func gone(ctx context.Context, t Target, name reference.Named, err error) error {
+	if !errdefs.IsNotFound(err) {
+		return err
+	}
+	_, still := t.Digest(ctx, name)
+	if still == nil {
+		return Errorf(errdefs.ErrNotImplemented, "the registry has %s and does not remove it: %w", Familiar(name), err)
+	}
+	if errdefs.IsNotFound(still) {
+		return nil
+	}
+	return still
+}
+
+// tag returns a tag of the repository, which was listed.
+func (s *census) tag(tag string) reference.NamedTagged {
+	name, err := reference.WithTag(s.repo, tag)
+	if err != nil {
+		panic(err) // the tag was not checked
+	}
+	return name
+}

@@ -1,0 +1,204 @@
+package manifest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// Untag removes tags, never a manifest. Where the registry cannot do that, viaPlaceholder lets another
+// manifest take the tag with it. All tags are looked up before the first is removed. One that does not exist
+// is an error; the rest goes on.
+func Untag(ctx context.Context, a Access, names []reference.NamedTagged, viaPlaceholder bool, removed Removed) error {
+	groups := byRepository(names)
+	found, missing, err := lookUp(ctx, a, slices.Concat(groups...))
+	if err != nil {
+		return fmt.Errorf("%w; nothing was removed", err)
+	}
+	var all []*untagging
+	for _, group := range groups {
+		u := &untagging{Access: a, repo: reference.TrimNamed(group[0])}
+		for _, name := range group {
+			if t, ok := found[name.String()]; ok {
+				u.tags = append(u.tags, t)
+			}
+		}
+		if len(u.tags) == 0 {
+			continue
+		}
+		if err := u.prepare(ctx, viaPlaceholder); err != nil {
+			return fmt.Errorf("%w; nothing was removed", err)
+		}
+		all = append(all, u)
+	}
+	errs := missing
+	for _, u := range all {
+		errs = append(errs, u.run(ctx, removed)...)
+	}
+	return errors.Join(errs...)
+}
+
+// taken is a tag that is going to be removed, and what it names.
+type taken struct {
+	name       reference.NamedTagged
+	descriptor ocispec.Descriptor
+	raw        []byte
+}
+
+// lookUp returns what names stand for, side by side, and errors for those that do not exist.
+func lookUp(ctx context.Context, a Access, names []reference.NamedTagged) (found map[string]taken, missing []error, err error) {
+	tags, errs := make([]taken, len(names)), make([]error, len(names))
+	var group errgroup.Group
+	for i, name := range names {
+		group.Go(func() error {
+			d, raw, err := a.Registry.Fetch(ctx, name)
+			tags[i], errs[i] = taken{name, d, raw}, err
+			return nil
+		})
+	}
+	_ = group.Wait() // errs has the errors
+	found = map[string]taken{}
+	for i, t := range tags {
+		switch {
+		case errdefs.IsNotFound(errs[i]):
+			missing = append(missing, errs[i])
+		case errs[i] != nil:
+			return nil, nil, errs[i]
+		default:
+			found[t.name.String()] = t
+		}
+	}
+	return found, missing, nil
+}
+
+// untagging removes tags of one repository.
+type untagging struct {
+	Access
+	repo reference.Named
+	tags []taken
+	// displace says that tags go by a placeholder; before are the tags of the repository, before any went.
+	displace bool
+	before   []string
+}
+
+// prepare finds out how tags can be removed.
+func (u *untagging) prepare(ctx context.Context, viaPlaceholder bool) error {
+	var err error
+	if u.before, err = u.Registry.Tags(ctx, u.repo); err != nil {
+		return err
+	}
+	err = u.Registry.Untags(ctx, u.repo)
+	if viaPlaceholder && errdefs.IsNotImplemented(err) {
+		u.displace = true
+		if err := u.Registry.Deletes(ctx, u.repo); err != nil {
+			return cannotDelete(u.repo, err)
+		}
+		return nil
+	}
+	if err != nil {
+		return cannotUntag(u.repo, err)
+	}
+	return nil
+}
+
+func (u *untagging) run(ctx context.Context, removed Removed) (errs []error) {
+	for _, t := range u.tags {
+		remove := u.untag
+		if u.displace {
+			remove = u.viaPlaceholder
+		}
+		err := remove(ctx, t)
+		if ctx.Err() != nil && err != nil {
+			return append(errs, ctx.Err())
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("removing the tag %s: %w", Familiar(t.name), err))
+			continue
+		}
+		removed(t.name)
+	}
+	return errs
+}
+
+// untag removes a tag. If the registry deletes what it names, that is put back.
+func (u *untagging) untag(ctx context.Context, t taken) error {
+	if err := gone(ctx, u.Registry, t.name, u.Registry.Untag(ctx, t.name)); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // what the tag took along is put back in any case
+	u.before = slices.DeleteFunc(u.before, func(tag string) bool { return tag == t.name.Tag() })
+	at := atDigest(u.repo, t.descriptor.Digest)
+	if _, err := u.Registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
+		return err
+	}
+	after, err := u.Registry.Tags(ctx, u.repo)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	lost := slices.DeleteFunc(slices.Clone(u.before), func(tag string) bool { return slices.Contains(after, tag) })
+	return keep(ctx, u.Access, at, t.descriptor.MediaType, t.raw, lost...)
+}
+
+// viaPlaceholder gives the tag to a manifest that nothing else names, and deletes that. When it cannot be
+// deleted the tag gets back what it named.
+func (u *untagging) viaPlaceholder(ctx context.Context, t taken) error {
+	mediaType, raw, err := placeholder(t.descriptor, t.raw)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // nothing is left half-done
+	if err = u.Registry.Put(ctx, t.name, mediaType, raw); err == nil {
+		err = u.Registry.Delete(ctx, atDigest(u.repo, digest.FromBytes(raw)))
+	}
+	if err == nil {
+		_, err = u.Registry.Digest(ctx, t.name)
+		if errdefs.IsNotFound(err) {
+			return nil
+		}
+		err = errors.Join(errors.New("the tag outlived the manifest it named"), err)
+	}
+	if back := u.Registry.Put(ctx, t.name, t.descriptor.MediaType, t.raw); back != nil {
+		if now, _ := u.Registry.Digest(ctx, t.name); now != t.descriptor.Digest {
+			return fmt.Errorf("%w; giving it back to %s failed, too: %w", err, t.descriptor.Digest, back)
+		}
+	}
+	return err
+}
+
+// annotationPlaceholder makes a manifest like no other.
+const annotationPlaceholder = "io.github.docker-multiarch.placeholder"
+
+// placeholder returns a manifest of what d, whose bytes are raw, is made of, with another digest than any
+// other: whoever pulls it meanwhile gets the same image.
+func placeholder(d ocispec.Descriptor, raw []byte) (mediaType string, bytes []byte, err error) {
+	n, err := ParseNode(d, raw)
+	if err != nil {
+		return "", nil, err
+	}
+	mark := map[string]string{annotationPlaceholder: rand.Text()}
+	if n.Config == nil {
+		bytes, err = json.Marshal(ocispec.Index{
+			Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
+			Manifests: n.Children, Annotations: mark,
+		})
+		return ocispec.MediaTypeImageIndex, bytes, err
+	}
+	bytes, err = json.Marshal(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		Config: *n.Config, Layers: append([]ocispec.Descriptor{}, n.Layers...), Annotations: mark,
+	})
+	return ocispec.MediaTypeImageManifest, bytes, err
+}
