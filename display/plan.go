@@ -1,0 +1,114 @@
+package display
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli/command/formatter"
+	"github.com/docker/go-units"
+	"github.com/opencontainers/go-digest"
+)
+
+// Plan writes what would go from a repository in a format of the docker CLI: a table, json, or a template
+// over .Action, .Type, .Digest, .Tags, .Created and .CreatedAt. With trunc digests are cut.
+func Plan(out io.Writer, rows []manifest.Row, format string, trunc bool) error {
+	if format == "" || format == formatter.TableFormatKey {
+		format = "table {{.Action}}\t{{.Type}}\t{{.Digest}}\t{{.Created}}\t{{.Tags}}"
+	}
+	context := formatter.Context{Output: out, Format: formatter.Format(format), Trunc: trunc}
+	head := &planRow{}
+	head.Header = formatter.SubHeaderContext{
+		"Action": "ACTION", "Type": "TYPE", "Digest": "DIGEST", "Created": "CREATED", "CreatedAt": "CREATED AT", "Tags": "TAGS",
+	}
+	return context.Write(head, func(write func(formatter.SubContext) error) error {
+		for _, r := range rows {
+			if err := write(&planRow{row: r, trunc: trunc}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+type planRow struct {
+	formatter.HeaderContext
+	row   manifest.Row
+	trunc bool
+}
+
+// MarshalJSON gives {{json .}} the columns by name.
+func (r *planRow) MarshalJSON() ([]byte, error) { return formatter.MarshalJSON(r) }
+
+// Action is "untag" when the tag goes alone, "delete" when the manifest goes.
+func (r *planRow) Action() string {
+	if r.row.Lone {
+		return "untag"
+	}
+	return "delete"
+}
+
+// Type is "index", "image" or, for what is about another manifest, "referrer".
+func (r *planRow) Type() string { return typeOf(r.row) }
+
+func typeOf(r manifest.Row) string {
+	switch {
+	case len(r.Subjects) > 0:
+		return "referrer"
+	case manifest.IsIndex(r.MediaType):
+		return "index"
+	}
+	return "image"
+}
+
+// Digest is the manifest's.
+func (r *planRow) Digest() string {
+	if r.trunc {
+		return shortDigest(r.row.Digest)
+	}
+	return r.row.Digest.String()
+}
+
+func shortDigest(d digest.Digest) string {
+	const digits = 12
+	return d.Algorithm().String() + ":" + d.Encoded()[:digits]
+}
+
+// Tags are those that go.
+func (r *planRow) Tags() string { return strings.Join(r.row.Tags, ", ") }
+
+// Created is how old it is, as far as that was asked for and is known.
+func (r *planRow) Created() string {
+	if r.row.Time.IsZero() {
+		return "N/A"
+	}
+	return units.HumanDuration(time.Since(r.row.Time)) + " ago"
+}
+
+// CreatedAt is when that was.
+func (r *planRow) CreatedAt() string {
+	if r.row.Time.IsZero() {
+		return ""
+	}
+	return r.row.Time.UTC().Format(time.RFC3339)
+}
+
+// Removal returns what is going to be removed as a person is asked about it: a line for each manifest.
+func Removal(rows []manifest.Row) string {
+	var b strings.Builder
+	for _, r := range rows {
+		repo := manifest.Familiar(r.Repo)
+		if r.Lone {
+			fmt.Fprintf(&b, "  the tag %s:%s\n", repo, r.Tags[0])
+			continue
+		}
+		fmt.Fprintf(&b, "  the %s %s@%s", typeOf(r), repo, r.Digest)
+		for i, tag := range r.Tags {
+			fmt.Fprintf(&b, "%s%s:%s", []string{", named ", ", "}[min(i, 1)], repo, tag)
+		}
+		b.WriteString("\n")
+	}
+	return manifest.Escape(b.String(), "\n")
+}
