@@ -24,6 +24,10 @@ func newRepoCommand(dockerCLI command.Cli) *cobra.Command {
 		newRepoTagsCommand(dockerCLI),
 		newRepoManifestsCommand(dockerCLI),
 		newRepoShowCommand(dockerCLI),
+		newRepoUntagCommand(dockerCLI),
+		newRepoRmCommand(dockerCLI),
+		newRepoPurgeCommand(dockerCLI),
+		newRepoRestoreCommand(dockerCLI),
 	)
 	return cmd
 }

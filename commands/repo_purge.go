@@ -1,0 +1,256 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	"github.com/docker/cli/cli/flags"
+	"github.com/spf13/cobra"
+)
+
+type repoPurgeOptions struct {
+	network           network
+	filters, excludes []string
+	all               bool
+	olderThan         age
+	keep              keepTags
+	orderBy           string
+	untagged          bool
+	recursive         bool
+	force             bool
+	record            string
+	format            string
+	noTrunc           bool
+}
+
+func newRepoPurgeCommand(dockerCLI command.Cli) *cobra.Command {
+	opts := repoPurgeOptions{orderBy: "time"}
+	cmd := &cobra.Command{
+		Use:   "purge [OPTIONS] REPOSITORY",
+		Short: "Remove old tags and manifests from a repository",
+		Long: "Remove the tags that match from a repository, and the manifests they name.\n" +
+			"Shows what would go; --force removes it. What a tag that stays needs is never removed.",
+		Args: cli.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runRepoPurge(cmd.Context(), dockerCLI, opts, args[0])
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&opts.filters, "filter", nil, `Only tags that match: a glob, or "regex:" and a regular expression for the whole tag`)
+	f.StringArrayVar(&opts.excludes, "exclude", nil, "Never tags that match, written as for --filter")
+	f.BoolVar(&opts.all, "all", false, "Permit that every tag matches")
+	f.Var(&opts.olderThan, "older-than", `Only what is older: "12h", "30d", "2w", or a time as in RFC 3339`)
+	f.Var(&opts.keep, "keep", "Keep so many of the matching tags, the last ones")
+	f.StringVar(&opts.orderBy, "orderby", opts.orderBy, `What makes a tag one of the last for --keep ("name", "time")`)
+	f.BoolVar(&opts.untagged, "untagged", false, "Also manifests without a tag, where the registry lists them; without --filter only these")
+	f.BoolVarP(&opts.recursive, "recursive", "r", false, "Also the images, attestations and signatures that nothing else needs")
+	f.BoolVarP(&opts.force, "force", "f", false, "Remove what would else be shown")
+	f.StringVar(&opts.record, "record", "", "With --force, append what is removed to a file that 'repo restore' reads")
+	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
+	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
+	opts.network.addTo(f, "Allow communication with an insecure registry")
+	completeFlags(cmd, map[string][]string{"orderby": {"name", "time"}, "format": {"json", "table"}, "older-than": {"12h", "30d", "2w"}})
+	return cmd
+}
+
+func runRepoPurge(ctx context.Context, dockerCLI command.Cli, opts repoPurgeOptions, name string) error {
+	repo, selection, err := opts.parse(name)
+	if err != nil {
+		return err
+	}
+	record, err := openRecord(opts.record)
+	if err != nil {
+		return err
+	}
+	defer record.Close()
+	planned, err := manifest.PlanPurge(ctx, newTools(dockerCLI, false).access(opts.network), repo, selection)
+	if err != nil {
+		return err
+	}
+	if opts.force {
+		return planned.CarryOut(ctx, record, printRemoved(dockerCLI))
+	}
+	return display.Plan(dockerCLI.Out(), planned.Rows(), opts.format, !opts.noTrunc)
+}
+
+// parse checks arguments and flags.
+func (o repoPurgeOptions) parse(name string) (reference.Named, manifest.Selection, error) {
+	s := manifest.Selection{
+		All: o.all, Before: o.olderThan.before, Keep: int(o.keep), ByName: o.orderBy == "name",
+		Untagged: o.untagged, Recursive: o.recursive,
+	}
+	repo, err := parsePurged(name)
+	if err == nil {
+		err = oneOf("orderby", o.orderBy, "name", "time")
+	}
+	if err == nil {
+		err = o.contradiction()
+	}
+	if err == nil {
+		s.Filters, err = parsePatterns("filter", o.filters)
+	}
+	if err == nil {
+		s.Excludes, err = parsePatterns("exclude", o.excludes)
+	}
+	return repo, s, err
+}
+
+// contradiction returns an error for flags that do not go together.
+func (o repoPurgeOptions) contradiction() error {
+	selects := o.all || len(o.filters)+len(o.excludes) > 0
+	switch {
+	case !selects && !o.untagged:
+		return invalid("nothing says which tags are to go: give a --filter, or --all for every tag")
+	case !selects && o.keep > 0:
+		return invalid("--keep is about tags, and --untagged alone selects none: give a --filter, too")
+	case o.force && (o.format != "" || o.noTrunc):
+		return invalid("--format and --no-trunc are for showing what would go; --force removes it")
+	case !o.force && o.record != "":
+		return invalid("--record goes with --force: nothing is removed without it")
+	}
+	return nil
+}
+
+// parsePurged returns the repository that s names, without a tag or digest.
+func parsePurged(s string) (reference.Named, error) {
+	name, err := reference.ParseNormalizedNamed(s)
+	if err != nil {
+		return nil, invalid("%q is not a repository (%w): expected [REGISTRY/]REPOSITORY", s, err)
+	}
+	if !reference.IsNameOnly(name) {
+		return nil, invalid("%s names a tag or a digest, but a purge is of a repository: give %s", s, reference.FamiliarName(name))
+	}
+	return name, nil
+}
+
+func parsePatterns(flag string, typed []string) ([]manifest.TagPattern, error) {
+	var out []manifest.TagPattern
+	for _, s := range typed {
+		p, err := manifest.ParseTagPattern(s)
+		if err != nil {
+			return nil, invalid("--%s: %w", flag, err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// age is the value of --older-than.
+type age struct {
+	typed  string
+	before time.Time
+}
+
+// Set takes what parseOlderThan does.
+func (a *age) Set(s string) error {
+	before, err := parseOlderThan(s, time.Now())
+	*a = age{s, before}
+	return err
+}
+
+// String returns what was typed.
+func (a *age) String() string { return a.typed }
+
+// Type is what help calls it.
+func (a *age) Type() string { return "age" }
+
+// ageUnits are those of --older-than.
+var ageUnits = map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+
+// parseOlderThan returns the time before now that s stands for: a whole number of hours, days or weeks, or a
+// time as in RFC 3339.
+func parseOlderThan(s string, now time.Time) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		if !t.Before(now) {
+			return time.Time{}, invalid("expected a time in the past")
+		}
+		return t, nil
+	}
+	number := strings.TrimRight(s, "hdw")
+	n, err := strconv.ParseUint(number, 10, 31)
+	if err != nil || n == 0 || len(s) != len(number)+1 || n > uint64(math.MaxInt64/ageUnits[s[len(number)]]) {
+		return time.Time{}, invalid(`expected a number of hours, days or weeks ("12h", "30d", "2w") or a time as in RFC 3339`)
+	}
+	return now.Add(-time.Duration(n) * ageUnits[s[len(number)]]), nil
+}
+
+// keepTags is the value of --keep, a number from 1 on.
+type keepTags int
+
+// Set takes a number.
+func (k *keepTags) Set(s string) error { return (*jobs)(k).Set(s) }
+
+// String returns the number, empty when none was given.
+func (k *keepTags) String() string {
+	if *k == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(*k))
+}
+
+// Type is what help shows.
+func (k *keepTags) Type() string { return "int" }
+
+// recordFile is a manifest.Recorder in a file.
+type recordFile struct{ file *os.File }
+
+// openRecord opens a file to append to; without a path what is added goes nowhere.
+func openRecord(path string) (recordFile, error) {
+	if path == "" {
+		return recordFile{}, nil
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
+	if err != nil {
+		return recordFile{}, err
+	}
+	last := make([]byte, 1)
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+		if _, err = file.ReadAt(last, info.Size()-1); err != nil || last[0] != '\n' {
+			_ = file.Close()
+			return recordFile{}, invalid("--record %s is there and does not end like a record: give another file", path)
+		}
+	}
+	return recordFile{file}, nil
+}
+
+// Add appends lines and waits for the disk.
+func (r recordFile) Add(lines ...manifest.Recorded) error {
+	if r.file == nil {
+		return nil
+	}
+	var out []byte
+	for _, line := range lines {
+		raw, err := json.Marshal(line)
+		if err != nil {
+			return err
+		}
+		out = append(append(out, raw...), '\n')
+	}
+	_, err := r.file.Write(out)
+	if err == nil {
+		err = r.file.Sync()
+	}
+	if err != nil {
+		return fmt.Errorf("nothing more is removed, since that could not be recorded: %w", err)
+	}
+	return nil
+}
+
+// Close ends the record.
+func (r recordFile) Close() {
+	if r.file != nil {
+		_ = r.file.Close()
+	}
+}

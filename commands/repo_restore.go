@@ -1,0 +1,44 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+func newRepoRestoreCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts network
+	cmd := &cobra.Command{
+		Use:   "restore [OPTIONS] FILE",
+		Short: "Put back what 'repo purge --record FILE' has removed",
+		Long: "Put back the tags and manifests that 'repo purge --record FILE' has removed, as long as the\n" +
+			"registry still has their layers. A tag that names something else by now stays as it is.",
+		Args: cli.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runRepoRestore(cmd.Context(), dockerCLI, opts, args[0])
+		},
+	}
+	opts.addTo(cmd.Flags(), "Allow communication with an insecure registry")
+	return cmd
+}
+
+func runRepoRestore(ctx context.Context, dockerCLI command.Cli, opts network, path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	recorded, err := manifest.ReadRecorded(file)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	return manifest.Restore(ctx, newTools(dockerCLI, false).access(opts), recorded, func(name reference.Named) {
+		_, _ = fmt.Fprintln(dockerCLI.Out(), "Restored", manifest.Familiar(name))
+	})
+}

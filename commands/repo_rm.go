@@ -1,0 +1,57 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+type repoRmOptions struct {
+	network          network
+	force, recursive bool
+}
+
+func newRepoRmCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts repoRmOptions
+	cmd := &cobra.Command{
+		Use:   "rm [OPTIONS] NAME [NAME...]",
+		Short: "Delete manifests and indexes from a registry, with all tags that name them",
+		Long: "Delete manifests and indexes from a registry, with all tags that name them.\n" +
+			"NAME has a tag or a digest. What an index that stays lists is not deleted.",
+		Args: cli.RequiresMinArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runRepoRm(cmd.Context(), dockerCLI, opts, args)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	flags := cmd.Flags()
+	flags.BoolVarP(&opts.force, "force", "f", false, "Do not prompt for confirmation")
+	flags.BoolVarP(&opts.recursive, "recursive", "r", false, "Also delete the images, attestations and signatures that nothing else needs")
+	opts.network.addTo(flags, "Allow communication with an insecure registry")
+	return cmd
+}
+
+func runRepoRm(ctx context.Context, dockerCLI command.Cli, opts repoRmOptions, args []string) error {
+	var names []reference.Named
+	for _, arg := range args {
+		name, err := manifest.ParseName(arg)
+		if err != nil {
+			return err
+		}
+		names = append(names, name)
+	}
+	confirm := func(rows []manifest.Row) (bool, error) {
+		if opts.force {
+			return true, nil
+		}
+		//nolint:staticcheck // the docker CLI's own prompt; its successor is internal, and the version is pinned
+		return command.PromptForConfirmation(ctx, dockerCLI.In(), dockerCLI.Out(),
+			"WARNING! This will delete from the registry:\n"+display.Removal(rows)+"Are you sure you want to continue?")
+	}
+	return manifest.Remove(ctx, newTools(dockerCLI, false).access(opts.network), names, opts.recursive, confirm, printRemoved(dockerCLI))
+}

@@ -1,0 +1,73 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+type repoUntagOptions struct {
+	network        network
+	viaPlaceholder bool
+}
+
+func newRepoUntagCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts repoUntagOptions
+	cmd := &cobra.Command{
+		Use:   "untag [OPTIONS] REPOSITORY:TAG [REPOSITORY:TAG...]",
+		Short: "Remove tags from a registry, never the manifests they name",
+		Long: "Remove tags from a registry, never the manifests they name, which other tags may share.\n" +
+			"Some registries do not remove a tag alone. There, --via-placeholder puts a copy of the\n" +
+			"manifest that nothing else names under the tag, and deletes that copy with its tag.",
+		Args: cli.RequiresMinArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runRepoUntag(cmd.Context(), dockerCLI, opts, args)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&opts.viaPlaceholder, "via-placeholder", false, "Where the registry does not remove a tag alone, delete a manifest made for that")
+	opts.network.addTo(flags, "Allow communication with an insecure registry")
+	return cmd
+}
+
+func runRepoUntag(ctx context.Context, dockerCLI command.Cli, opts repoUntagOptions, args []string) error {
+	var names []reference.NamedTagged
+	for _, arg := range args {
+		name, err := parseTagged(arg)
+		if err != nil {
+			return err
+		}
+		names = append(names, name)
+	}
+	return manifest.Untag(ctx, newTools(dockerCLI, false).access(opts.network), names, opts.viaPlaceholder, printRemoved(dockerCLI))
+}
+
+// parseTagged returns the name of a tag.
+func parseTagged(s string) (reference.NamedTagged, error) {
+	name, err := manifest.ParseName(s)
+	if err != nil {
+		return nil, err
+	}
+	tagged, ok := name.(reference.NamedTagged)
+	if _, digested := name.(reference.Digested); digested || !ok {
+		return nil, invalid("%s names a manifest, not a tag: 'docker multiarch repo rm' deletes manifests", s)
+	}
+	return tagged, nil
+}
+
+// printRemoved prints each name that is gone, as docker rmi does.
+func printRemoved(dockerCLI command.Cli) manifest.Removed {
+	return func(name reference.Named) {
+		done := "Untagged"
+		if _, ok := name.(reference.Digested); ok {
+			done = "Deleted"
+		}
+		_, _ = fmt.Fprintln(dockerCLI.Out(), done, manifest.Familiar(name))
+	}
+}
