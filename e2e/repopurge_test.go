@@ -1,0 +1,408 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+)
+
+// onTidied runs a test with distribution 3, with 2.8, which removes no tag alone, and
+// with a registry that asks for a login.
+func onTidied(t *testing.T, test func(s *scene)) {
+	for _, kind := range registryKinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			test(newScene(t, kind))
+		})
+	}
+	t.Run("login", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t, harness.V3)
+		s.registry = harness.NewRegistry(t, harness.RegistryOptions{User: loginUser, Password: loginSecret})
+		s.Login(t, s.registry.Host, loginUser, loginSecret)
+		test(s)
+	})
+}
+
+// untagsAlone tells if the registry removes a tag without its manifest.
+func (s *scene) untagsAlone() bool { return s.registry.Kind == harness.V3 }
+
+// fails runs a command of the plugin that has to fail with exit code 1 and to say words.
+func (s *scene) fails(words []string, args ...string) harness.Result {
+	s.Helper()
+	return harness.MustFail(s.T, s.Env, 1, words, "docker", append([]string{"multiarch"}, args...)...)
+}
+
+// tagsAre checks which tags the repository has.
+func (s *scene) tagsAre(want ...string) {
+	s.Helper()
+	slices.Sort(want)
+	if got := slices.Sorted(maps.Keys(harness.Tags(s.T, s.registry, s.repo))); !slices.Equal(got, want) {
+		s.Errorf("tags: %v, not %v", got, want)
+	}
+}
+
+// putIndex gives the registry an attested index of two images under a tag.
+func (s *scene) putIndex(tag string, created time.Time) images.Manifest {
+	s.Helper()
+	oci := func(arch string) images.Manifest {
+		p := amd64
+		p.Architecture = arch
+		return images.Image(images.Spec{Seed: s.repo + tag, Platform: p, Format: images.OCI, Created: created})
+	}
+	index := images.Attested(oci("amd64"), oci("arm64"))
+	harness.Put(s.T, s.registry, s.repo, tag, index)
+	return index
+}
+
+// absent checks that m is not there, nor anything below it.
+func (s *scene) absent(m images.Manifest) {
+	s.Helper()
+	harness.Absent(s.T, s.registry, s.repo, m.Digest().String())
+	for _, child := range m.Children {
+		s.absent(child)
+	}
+}
+
+// A tag goes and nothing else: not the manifest, and no other tag of it.
+func TestRepoUntag(t *testing.T) {
+	onTidied(t, func(s *scene) {
+		image := s.put(s.repo, "a", images.Spec{Platform: amd64})
+		harness.Put(s.T, s.registry, s.repo, "b", image)
+		index := s.putIndex("c", time.Time{})
+		args := []string{"repo", "untag", s.name("a"), s.name("none"), s.name("c")}
+		if !s.untagsAlone() {
+			s.refused([]string{"does not remove a tag without its manifest", "--via-placeholder", "nothing was removed"}, args...)
+			args = append(args, "--via-placeholder")
+		}
+		r := s.fails([]string{s.name("none"), "404"}, args...)
+		if want := "Untagged " + s.name("a") + "\nUntagged " + s.name("c") + "\n"; r.Stdout != want {
+			s.Errorf("stdout: %s", r.Stdout)
+		}
+		s.tagsAre("b")
+		harness.Sound(s.T, s.registry, s.repo, "b")
+		harness.Sound(s.T, s.registry, s.repo, index.Digest().String())
+		s.refused([]string{"names a manifest, not a tag"}, "repo", "untag", s.registry.Host+"/"+s.repo+"@"+index.Digest().String())
+	})
+}
+
+// A manifest is deleted with all its tags, which are named before the question is asked.
+func TestRepoRm(t *testing.T) {
+	onTidied(t, func(s *scene) {
+		image := s.put(s.repo, "a", images.Spec{Platform: amd64})
+		harness.Put(s.T, s.registry, s.repo, "b", image)
+		s.put(s.repo, "c", images.Spec{Platform: arm64})
+		rm := []string{"multiarch", "repo", "rm", s.name("a")}
+		for _, no := range []string{"n\n", ""} {
+			r := harness.RunInput(s.T, s.Env, strings.NewReader(no), "docker", rm...)
+			says(s.T, r.Stdout, "the image "+s.registry.Host+"/"+s.repo+"@"+image.Digest().String()+", named "+s.name("a")+", "+s.name("b"))
+			s.tagsAre("a", "b", "c")
+		}
+		r := harness.RunInput(s.T, s.Env, strings.NewReader("y\n"), "docker", rm...)
+		says(s.T, r.Stdout, "Untagged "+s.name("a")+"\n", "Untagged "+s.name("b")+"\n", "Deleted "+s.registry.Host+"/"+s.repo+"@"+image.Digest().String()+"\n")
+		s.tagsAre("c")
+		s.absent(image)
+		s.fails([]string{s.name("a"), "404"}, "repo", "rm", "-f", s.name("a"), s.name("c"))
+		s.tagsAre()
+	})
+}
+
+// What an index lists is not deleted under it; with the index it goes, unless another
+// tag needs it.
+func TestRepoRmOfAnIndex(t *testing.T) {
+	onTidied(t, func(s *scene) {
+		index := s.putIndex("1", time.Time{})
+		arm := index.Children[1]
+		harness.Put(s.T, s.registry, s.repo, "arm", arm)
+		at := s.registry.Host + "/" + s.repo + "@"
+		s.refused([]string{"stays, since " + s.name("1") + " needs it", "repo untag"}, "repo", "rm", "-f", s.name("arm"))
+		s.refused([]string{"stays, since " + s.name("1") + " needs it"}, "repo", "rm", "-f", at+index.Children[0].Digest().String())
+		s.multiarch("repo", "rm", "-f", s.name("1"))
+		s.tagsAre("arm")
+		for _, child := range index.Children {
+			harness.Sound(s.T, s.registry, s.repo, child.Digest().String())
+		}
+		index = s.putIndex("1", time.Time{})
+		r := s.multiarch("repo", "rm", "-f", "--recursive", at+index.Digest().String())
+		if n := strings.Count(r.Stdout, "Deleted "); n != 3 {
+			s.Errorf("%d deleted:\n%s", n, r.Stdout)
+		}
+		s.tagsAre("arm")
+		harness.Sound(s.T, s.registry, s.repo, "arm")
+		harness.Sound(s.T, s.registry, s.repo, index.Children[3].Digest().String()) // its attestation
+		s.absent(index.Children[0])
+		s.absent(index.Children[2])
+	})
+}
+
+// A purge shows what would go; with --force it goes, and can be put back from the record.
+func TestRepoPurge(t *testing.T) {
+	onTidied(t, func(s *scene) {
+		long, now := time.Now().AddDate(0, 0, -40), time.Now()
+		old := s.putIndex("pr-1", long)
+		young, unknown := s.putIndex("pr-2", now), s.putIndex("pr-3", time.Time{})
+		harness.Put(s.T, s.registry, s.repo, "keep-amd64", old.Children[0])
+		repo := s.registry.Host + "/" + s.repo
+		args := []string{"repo", "purge", "--filter", "pr-*", "--older-than", "30d", "-r", repo}
+		before := harness.Tags(s.T, s.registry, s.repo)
+		dry := s.multiarch(args...)
+		says(s.T, dry.Stdout, "ACTION", "delete", "pr-1", "5 weeks ago", old.Digest().String()[:19])
+		says(s.T, dry.Stderr, "3 of 4 tags match; 1 tags and 3 manifests go", "how old these are is not known, so they stay: pr-3")
+		var row struct{ Action, Type, Digest, Tags, CreatedAt string }
+		lines := strings.Split(strings.TrimSpace(s.multiarch(append(args, "--format", "json", "--no-trunc")...).Stdout), "\n")
+		if err := json.Unmarshal([]byte(lines[0]), &row); err != nil || len(lines) != 3 ||
+			row.Action != "delete" || row.Type != "index" || row.Tags != "pr-1" || row.Digest != old.Digest().String() || row.CreatedAt != long.UTC().Format(time.RFC3339) {
+			s.Errorf("%+v of %d, %v", row, len(lines), err)
+		}
+		s.tagsAre(slices.Collect(maps.Keys(before))...)
+		record := filepath.Join(s.Home, "record")
+		r := s.multiarch(append(args, "--force", "--record", record)...)
+		says(s.T, r.Stdout, "Untagged "+s.name("pr-1")+"\n", "Deleted "+repo+"@"+old.Digest().String()+"\n")
+		s.tagsAre("pr-2", "pr-3", "keep-amd64")
+		for _, m := range []images.Manifest{young, unknown, old.Children[0], old.Children[2]} {
+			harness.Sound(s.T, s.registry, s.repo, m.Digest().String())
+		}
+		s.absent(old.Children[1])
+		s.absent(old.Children[3])
+		says(s.T, s.multiarch("repo", "restore", record).Stdout, "Restored "+s.name("pr-1"))
+		if now := harness.Tags(s.T, s.registry, s.repo); !maps.Equal(now, before) {
+			s.Errorf("tags: %v, were %v", now, before)
+		}
+		harness.Sound(s.T, s.registry, s.repo, "pr-1")
+	})
+}
+
+// A tag that shares its manifest goes alone where the registry can do that; elsewhere
+// that is told before anything goes.
+func TestRepoPurgeOfSharedManifests(t *testing.T) {
+	onTidied(t, func(s *scene) {
+		image := s.put(s.repo, "stay", images.Spec{Platform: amd64})
+		harness.Put(s.T, s.registry, s.repo, "go-1", image)
+		gone := s.put(s.repo, "go-2", images.Spec{Platform: arm64})
+		args := []string{"repo", "purge", "-f", "--filter", "regex:go-[0-9]", s.registry.Host + "/" + s.repo}
+		if !s.untagsAlone() {
+			s.refused([]string{s.name("go-1") + " shares its manifest", "--via-placeholder", "nothing was removed"}, args...)
+			s.multiarch("repo", "untag", "--via-placeholder", s.name("go-1"))
+		}
+		s.multiarch(args...)
+		s.tagsAre("stay")
+		harness.Sound(s.T, s.registry, s.repo, "stay")
+		s.absent(gone)
+	})
+}
+
+// The last tags stay, by name or time.
+func TestRepoPurgeKeeps(t *testing.T) {
+	for by, want := range map[string][]string{"name": {"v9", "v10"}, "time": {"v8", "v10"}} {
+		t.Run(by, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, harness.V3)
+			for i, tag := range []string{"v9", "v8", "v10"} {
+				s.put(s.repo, tag, images.Spec{Platform: amd64, Created: time.Now().AddDate(0, 0, i-9)})
+			}
+			s.multiarch("repo", "purge", "--all", "--keep", "2", "--orderby", by, "--force", s.registry.Host+"/"+s.repo)
+			s.tagsAre(want...)
+		})
+	}
+}
+
+// What cannot be meant, or cannot be done, is told, and nothing changes.
+func TestRepoPurgeRefuses(t *testing.T) {
+	onTidied(t, func(s *scene) {
+		s.put(s.repo, "a", images.Spec{Platform: amd64})
+		s.put(s.repo, "b", images.Spec{Platform: arm64})
+		repo := s.registry.Host + "/" + s.repo
+		for _, test := range []struct {
+			words, args []string
+		}{
+			{[]string{"--filter", "--all"}, []string{repo}},
+			{[]string{"--filter", "--all"}, []string{repo, "--older-than", "30d"}},
+			{[]string{"2 of 2 tags match", "--all"}, []string{repo, "--filter", "*"}},
+			{[]string{"2 of 2 tags match", "--all"}, []string{repo, "--filter", "*", "--older-than", "1h"}},
+			{[]string{"lists tags alone", "nothing was removed"}, []string{repo, "--untagged"}},
+			{[]string{repo + "/none", "404", "nothing was removed"}, []string{repo + "/none", "--all"}},
+			{[]string{"give " + repo}, []string{repo + ":a", "--all"}},
+			{[]string{"no glob"}, []string{repo, "--filter", "["}},
+		} {
+			s.refused(test.words, append([]string{"repo", "purge", "-f"}, test.args...)...)
+		}
+		for _, age := range []string{"", "0d", "-1d", "d7", "1d12h", "one day", "2999-01-01T00:00:00Z"} {
+			harness.MustFail(s.T, s.Env, 125, []string{"older-than"}, "docker", "multiarch", "repo", "purge", "-f", "--all", "--older-than", age, repo)
+		}
+		r := s.multiarch("repo", "purge", "-f", "--filter", "no*", repo)
+		says(s.T, r.Stderr, "0 of 2 tags match")
+		s.tagsAre("a", "b")
+	})
+}
+
+// newRefusing is a registry in front of the scene's own that answers deletions itself.
+func (s *scene) newRefusing(status int, refuses func(*http.Request) bool, message string) string {
+	proxy := newProxy(s.T, s.registry)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete && refuses(r) {
+			challenge := map[string]string{"WWW-Authenticate": `Basic realm="r"`}
+			answer{status: status, header: challenge, body: refusal("DENIED", message)}.ServeHTTP(w, r)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	s.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://") + "/" + s.repo
+}
+
+// A registry that deletes nothing, or not for this account, says so before anything is
+// changed, and with whatever characters.
+func TestRepoWithoutDeletion(t *testing.T) {
+	for _, status := range []int{401, 403, 405, 501} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, harness.V3)
+			repo := s.newRefusing(status, isAny, "no \x1b[31mdeletion\x07 here")
+			s.put(s.repo, "a", images.Spec{Platform: amd64})
+			s.put(s.repo, "b", images.Spec{Platform: arm64})
+			words := []string{strconv.Itoa(status), "nothing was removed", `no \x1b[31mdeletion\a here`}
+			for _, args := range [][]string{
+				{"purge", "-f", "--filter", "a", repo}, {"rm", "-f", repo + ":a"}, {"untag", repo + ":a"}, {"untag", "--via-placeholder", repo + ":a"},
+			} {
+				s.refused(words, append([]string{"repo"}, args...)...)
+			}
+		})
+	}
+}
+
+// A manifest that the registry refuses to delete is told and keeps what it needs; the
+// others go. One that the registry claims not to have is not taken for gone.
+func TestRepoPurgeGoesOn(t *testing.T) {
+	for _, status := range []int{401, 403, 404, 405, 409} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, harness.V3)
+			locked := s.putIndex("go-1", time.Time{})
+			s.put(s.repo, "go-2", images.Spec{Platform: arm64})
+			s.put(s.repo, "stay", images.Spec{Platform: amd64})
+			refuses := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, locked.Digest().String()) }
+			repo := s.newRefusing(status, refuses, "locked")
+			r := s.fails([]string{repo + ":go-1", "locked"}, "repo", "purge", "-f", "-r", "--filter", "go-*", repo)
+			says(t, r.Stdout, "Untagged "+repo+":go-2")
+			saysNot(t, r.Stdout, "go-1")
+			s.tagsAre("go-1", "stay")
+			harness.Sound(t, s.registry, s.repo, "go-1")
+		})
+	}
+}
+
+// An interrupted purge has recorded what it was about to delete, and deletes no more.
+func TestRepoPurgeInterrupted(t *testing.T) {
+	s := newScene(t, harness.V3)
+	index := s.putIndex("go", time.Time{})
+	s.put(s.repo, "stay", images.Spec{Platform: arm64})
+	g := newGate(t, s.registry, func(r *http.Request) bool {
+		return r.Method == http.MethodDelete && strings.HasSuffix(r.URL.Path, index.Digest().String())
+	})
+	record := filepath.Join(s.Home, "record")
+	r := s.start("repo", "purge", "-f", "-r", "--filter", "go", "--record", record, g.Host+"/"+s.repo)
+	s.await(g)
+	if err := receivers["group"](r.cmd); err != nil {
+		t.Fatal(err)
+	}
+	r.ends(130)
+	s.tagsAre("go", "stay")
+	harness.Sound(t, s.registry, s.repo, "go")
+	written, err := os.ReadFile(record)
+	if err != nil || strings.Count(string(written), "\n") != 1 || !strings.Contains(string(written), index.Digest().String()) {
+		t.Errorf("recorded %s, %v", written, err)
+	}
+}
+
+// What is pushed while a purge runs stays, with all it needs.
+func TestRepoPurgeMeetsPush(t *testing.T) {
+	s := newScene(t, harness.V3)
+	index := s.putIndex("go", time.Time{})
+	other := s.put(s.repo, "go-too", images.Spec{Platform: riscv64})
+	s.put(s.repo, "stay", images.Spec{Platform: arm64})
+	var lists atomic.Int32
+	g := newGate(t, s.registry, func(r *http.Request) bool {
+		return strings.HasSuffix(r.URL.Path, "/tags/list") && lists.Add(1) == 2
+	})
+	repo := g.Host + "/" + s.repo
+	r := s.start("repo", "purge", "-f", "-r", "--filter", "go*", repo)
+	s.await(g)
+	harness.Put(t, s.registry, s.repo, "new", index.Children[1])
+	harness.Put(t, s.registry, s.repo, "go-too", index.Children[0])
+	g.open()
+	if err := r.cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, &r.stderr)
+	}
+	says(t, r.stderr.String(), repo+":new is new: it stays", repo+":go-too points at "+index.Children[0].Digest().String()+" now")
+	s.tagsAre("stay", "new", "go-too")
+	harness.Sound(t, s.registry, s.repo, "new")
+	harness.Sound(t, s.registry, s.repo, "go-too")
+	harness.Sound(t, s.registry, s.repo, other.Digest().String())
+	harness.Absent(t, s.registry, s.repo, index.Digest().String())
+}
+
+// What is no manifest stops a purge, and can be removed by name.
+func TestRepoRmOfJunk(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, harness.V3)
+	junk := s.put(s.repo, "old", images.Spec{Platform: amd64})
+	s.put(s.repo, "new", images.Spec{Platform: arm64})
+	proxy := newProxy(t, s.registry)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && (strings.HasSuffix(r.URL.Path, "/manifests/old") || strings.HasSuffix(r.URL.Path, junk.Digest().String())) {
+			header := map[string]string{"Docker-Content-Digest": junk.Digest().String()}
+			answer{status: 200, header: header, body: `{"schemaVersion":1,"fsLayers":[]}`}.ServeHTTP(w, r)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	repo := strings.TrimPrefix(server.URL, "http://") + "/" + s.repo
+	s.refused([]string{"reading " + repo + ":old", "nothing was removed"}, "repo", "purge", "-f", "--filter", "new", repo)
+	s.refused([]string{"reading " + repo + ":old", "nothing was removed"}, "repo", "rm", "-f", repo+":new")
+	s.multiarch("repo", "rm", "-f", "-r", repo+":old")
+	s.tagsAre("new")
+	harness.Absent(t, s.registry, s.repo, junk.Digest().String())
+}
+
+// Twenty purges at once do no more than one.
+func TestRepoPurgeTwentyAtOnce(t *testing.T) {
+	s := newScene(t, harness.V3)
+	for i := range 10 {
+		s.put(s.repo, fmt.Sprint("go-", i), images.Spec{Platform: amd64})
+	}
+	s.putIndex("stay", time.Time{})
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() {
+			if r := harness.Run(t, s.Env, "docker", "multiarch", "repo", "purge", "-f", "-r", "--filter", "go-*", s.registry.Host+"/"+s.repo); r.Code != 0 {
+				t.Errorf("exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+			}
+		})
+	}
+	group.Wait()
+	s.tagsAre("stay")
+	harness.Sound(t, s.registry, s.repo, "stay")
+}
+
+// A shell is offered the values of flags.
+func TestRepoPurgeCompletion(t *testing.T) {
+	s := newScene(t, harness.V3)
+	s.offers([]string{"name", "time"}, "repo", "purge", "--orderby", "")
+	s.offers([]string{"json", "table"}, "repo", "purge", "--format", "")
+	s.offers([]string{"purge", "restore", "rm", "untag"}, "repo", "")
+}
