@@ -1,0 +1,244 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+)
+
+// repoGraph is a random repository: manifests, of which each names earlier ones
+// only, and tags. All images share their blobs.
+type repoGraph struct {
+	random    *rand.Rand
+	base      images.Manifest
+	manifests []graphManifest
+	tags      map[string]int // what a tag names, by its place
+}
+
+// graphManifest is a manifest, with what it names by their places.
+type graphManifest struct {
+	images.Manifest
+	children, subjects []int
+	attests            map[int]int // an index's attestations, and what it says they are of
+	absent             bool        // deleted behind the back of the index that lists it
+}
+
+// newRepoGraph makes a repository of a few images, attested indexes, indexes of
+// indexes, referrers under the tag that replaces the referrers API, signatures under
+// cosign's, and manifests that nothing names.
+func newRepoGraph(seed uint64, base images.Manifest) *repoGraph {
+	g := &repoGraph{random: rand.New(rand.NewPCG(seed, 7)), base: base, tags: map[string]int{}}
+	for range 2 + g.random.IntN(3) {
+		g.image(nil)
+	}
+	for range 1 + g.random.IntN(3) {
+		g.index()
+	}
+	for range g.random.IntN(3) {
+		g.refer(g.random.IntN(len(g.manifests)))
+	}
+	for i := range 2 + g.random.IntN(5) {
+		name := fmt.Sprintf("%s-%d", []string{"go", "go", "stay"}[g.random.IntN(3)], i)
+		g.tags[name] = g.random.IntN(len(g.manifests))
+	}
+	if g.random.IntN(4) == 0 {
+		g.lose()
+	}
+	return g
+}
+
+func (g *repoGraph) add(mediaType string, content any, children, subjects []int) int {
+	raw, err := json.Marshal(content)
+	if err != nil {
+		panic(err) // a well-formed value
+	}
+	d := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+	g.manifests = append(g.manifests, graphManifest{Manifest: images.Manifest{Descriptor: d, Raw: raw}, children: children, subjects: subjects})
+	return len(g.manifests) - 1
+}
+
+// image adds an image, or a referrer of subject.
+func (g *repoGraph) image(subject *ocispec.Descriptor, subjects ...int) int {
+	return g.add(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		Config: g.base.Blobs[0].Descriptor, Layers: []ocispec.Descriptor{g.base.Blobs[1].Descriptor},
+		Subject: subject, Annotations: map[string]string{"n": fmt.Sprint(len(g.manifests))},
+	}, nil, subjects)
+}
+
+// index adds an index of some of what there is, at times with an attestation.
+func (g *repoGraph) index() {
+	var children []int
+	var listed []ocispec.Descriptor
+	attests := map[int]int{}
+	for range 1 + g.random.IntN(2) {
+		i := g.random.IntN(len(g.manifests))
+		children, listed = append(children, i), append(listed, g.manifests[i].Descriptor)
+	}
+	if g.random.IntN(2) == 0 {
+		i := g.image(nil)
+		attests[i] = children[0]
+		d := g.manifests[i].Descriptor
+		d.Annotations = map[string]string{
+			"vnd.docker.reference.type":   "attestation-manifest",
+			"vnd.docker.reference.digest": g.manifests[children[0]].Digest().String(),
+		}
+		children, listed = append(children, i), append(listed, d)
+	}
+	g.manifests[g.list(listed, children)].attests = attests
+}
+
+func (g *repoGraph) list(listed []ocispec.Descriptor, children []int) int {
+	return g.add(ocispec.MediaTypeImageIndex, ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
+		Manifests: listed, Annotations: map[string]string{"n": fmt.Sprint(len(g.manifests))},
+	}, children, nil)
+}
+
+// refer adds a referrer of a manifest, or its signature, or one that no tag tells of.
+func (g *repoGraph) refer(subject int) {
+	d := g.manifests[subject].Descriptor
+	tag := "sha256-" + d.Digest.Encoded()
+	switch g.random.IntN(3) {
+	case 0:
+		i := g.image(&d, subject)
+		g.tags[tag] = g.list([]ocispec.Descriptor{g.manifests[i].Descriptor}, []int{i})
+	case 1:
+		g.tags[tag+[]string{".sig", ".att", ".sbom"}[g.random.IntN(3)]] = g.image(nil)
+	case 2:
+		g.image(&d, subject)
+	}
+}
+
+// lose makes one manifest absent that an index lists and no tag names.
+func (g *repoGraph) lose() {
+	for _, m := range g.manifests {
+		for _, i := range m.children {
+			if !slices.Contains(slices.Collect(maps.Values(g.tags)), i) {
+				g.manifests[i].absent = true
+				return
+			}
+		}
+	}
+}
+
+// purged is what a purge should remove.
+type purged struct {
+	tags      map[string]bool
+	manifests map[int]bool
+}
+
+// model says what has to go when these tags, digest tags among them, were asked to.
+// It begins with all that might go, and takes out what may not until nothing is left
+// to be taken out.
+func (g *repoGraph) model(asked map[string]bool, deep bool) purged {
+	seen, follows := g.seen(), g.follows()
+	out := purged{map[string]bool{}, map[int]bool{}}
+	for i := range g.manifests {
+		out.manifests[i] = seen[i] && !g.manifests[i].absent
+	}
+	for tag := range g.tags {
+		_, follow := follows[tag]
+		out.tags[tag] = asked[tag] || follow && deep
+	}
+	for changed := true; changed; {
+		changed = false
+		for i := range g.manifests {
+			if out.manifests[i] && (g.neededBy(i, out) || !g.justified(i, out, deep)) {
+				out.manifests[i], changed = false, true
+			}
+		}
+		for tag, subject := range follows {
+			if out.tags[tag] && !out.manifests[subject] {
+				out.tags[tag], changed = false, true
+			}
+		}
+	}
+	return out
+}
+
+// seen has what the tags lead to: all that a registry without a listing shows.
+func (g *repoGraph) seen() map[int]bool {
+	out := map[int]bool{}
+	var walk func(i int)
+	walk = func(i int) {
+		out[i] = true
+		if !g.manifests[i].absent {
+			for _, child := range g.manifests[i].children {
+				walk(child)
+			}
+		}
+	}
+	for _, i := range g.tags {
+		walk(i)
+	}
+	return out
+}
+
+// follows has the digest tags of what is seen, and what they are named after.
+func (g *repoGraph) follows() map[string]int {
+	out := map[string]int{}
+	seen := g.seen()
+	for tag := range g.tags {
+		form, _, _ := strings.Cut(tag, ".")
+		for i, m := range g.manifests {
+			if seen[i] && !m.absent && form == "sha256-"+m.Digest().Encoded() {
+				out[tag] = i
+			}
+		}
+	}
+	return out
+}
+
+// parents are the manifests that need i: those that list it, and those it is about.
+func (g *repoGraph) parents(i int) []int {
+	var out []int
+	seen := g.seen()
+	for j, m := range g.manifests {
+		if seen[j] && !m.absent && slices.Contains(m.children, i) {
+			out = append(out, j)
+			if subject, ok := m.attests[i]; ok {
+				out = append(out, subject)
+			}
+		}
+	}
+	if seen[i] {
+		out = append(out, g.manifests[i].subjects...)
+	}
+	for tag, subject := range g.follows() {
+		if g.tags[tag] == i {
+			out = append(out, subject)
+		}
+	}
+	return out
+}
+
+// neededBy reports whether a tag that stays leads to i.
+func (g *repoGraph) neededBy(i int, out purged) bool {
+	for tag, d := range g.tags {
+		if !out.tags[tag] && d == i {
+			return true
+		}
+	}
+	return slices.ContainsFunc(g.parents(i), func(j int) bool { return g.neededBy(j, out) })
+}
+
+// justified reports whether there is a reason for i to go: a tag that does or, in
+// depth, something that needs it.
+func (g *repoGraph) justified(i int, out purged, deep bool) bool {
+	for tag, d := range g.tags {
+		if out.tags[tag] && d == i {
+			return true
+		}
+	}
+	return deep && slices.ContainsFunc(g.parents(i), func(j int) bool { return out.manifests[j] })
+}
