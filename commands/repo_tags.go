@@ -68,11 +68,11 @@ func newRepoTagsCommand(dockerCLI command.Cli) *cobra.Command {
 			"The size is what it takes to download an image: manifest, config and layers. That of an index is not\n" +
 			"shown, since it takes a look at each of its images: see 'repo manifests'.\n\n" +
 			"The time is when the manifest came into the registry, where the registry tells that, and else when the\n" +
-			"image says it was made, for an index the latest of its images. Since that takes requests for each\n" +
-			"image, it is asked for only with --orderby time or with .Created in the template. What says no time, or\n" +
-			"the one of a reproducible build, comes last.\n\n" +
-			"What only the names are asked of (--quiet) takes the requests for the list of names alone. With\n" +
-			"--format json there is an object on each line.",
+			"image says it was made, for an index the latest of its images. That takes requests for each image, and\n" +
+			"is asked for only with --orderby time or with .Created in a template, not for json. What says no time,\n" +
+			"or the one of a reproducible build, comes last.\n\n" +
+			"With --quiet, the list of names is all that is asked for. With --format json there is an object on each\n" +
+			"line.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.repo = args[0]
