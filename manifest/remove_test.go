@@ -198,12 +198,15 @@ func TestPurgeRepositoryRefusedBeforehand(t *testing.T) {
 			Selection{All: true}, errdefs.ErrPermissionDenied, "denied; nothing was removed from h.example.com/app"},
 		"an unreadable root": {func(y *garden) { y.registry.errs[tidied+":2"] = broken }, Selection{Filters: tagPatterns(t, "1")}, errdefs.ErrUnavailable, "reading h.example.com/app:2: broken"},
 		"an unreadable child": {func(y *garden) {
-			raw := y.registry.manifests[tidied+":amd64"]
-			for ref := range y.registry.manifests {
-				if bytes.Equal(y.registry.manifests[ref], raw) && strings.Contains(ref, "@") {
-					y.registry.errs[ref] = broken
-				}
+			_, raw, err := y.registry.Fetch(y.Context(), named(y.T, tidied+":1"))
+			if err != nil {
+				y.Fatal(err)
 			}
+			children, _, err := ParseIndex(raw)
+			if err != nil {
+				y.Fatal(err)
+			}
+			y.registry.errs[atDigest(named(y.T, tidied), children[1].Digest).String()] = broken
 		}, Selection{Filters: tagPatterns(t, "2")}, errdefs.ErrUnavailable, "broken"},
 		"junk":          {func(y *garden) { y.registry.manifests[tidied+":2"] = []byte("{") }, Selection{Filters: tagPatterns(t, "1")}, errdefs.ErrInvalidArgument, "not valid JSON"},
 		"no deletion":   {func(y *garden) { y.registry.errs["deletes "+tidied] = Errorf(errdefs.ErrNotImplemented, "405") }, Selection{Filters: tagPatterns(t, "2")}, errdefs.ErrNotImplemented, "DELETE_ENABLED"},
