@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -178,7 +179,7 @@ func (s *census) fill(ctx context.Context, c Contents) error {
 		n, err := s.graph.Node(d)
 		switch {
 		case err != nil && s.opaque[d]:
-			c.Manifests[d] = c.Manifests[d]
+			c.add(Node{Descriptor: ocispec.Descriptor{Digest: d, MediaType: c.Manifests[d].MediaType}})
 		case errdefs.IsNotFound(err): // of an index that is not complete, or gone since it was listed
 			delete(c.Manifests, d)
 		case err != nil:
