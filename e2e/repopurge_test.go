@@ -331,6 +331,7 @@ func TestRepoPurgeInterrupted(t *testing.T) {
 // What is pushed while a purge runs stays, with all it needs.
 func TestRepoPurgeMeetsPush(t *testing.T) {
 	s := newScene(t, harness.V3)
+	s.registry = harness.NewRegistry(t, harness.RegistryOptions{})
 	index := s.putIndex("go", time.Time{})
 	other := s.put(s.repo, "go-too", images.Spec{Platform: riscv64})
 	s.put(s.repo, "stay", images.Spec{Platform: arm64})
