@@ -45,10 +45,22 @@ type authorizer struct {
 
 var _ docker.Authorizer = (*authorizer)(nil)
 
+// met is the authorizer that has taken the challenge a request met: that answers it, even when another
+// request's failure has made it be forgotten meanwhile.
+type met struct{ inner docker.Authorizer }
+
+// metKey is the context key of a *met.
+type metKey struct{}
+
+func withMet(ctx context.Context) context.Context { return context.WithValue(ctx, metKey{}, &met{}) }
+
 // Authorize gives req the header that answers the registry's challenge, nothing before there was one.
 func (a *authorizer) Authorize(ctx context.Context, req *http.Request) error {
 	a.mu.Lock()
 	inner := a.inner
+	if m, ok := ctx.Value(metKey{}).(*met); ok && m.inner != nil {
+		inner = m.inner
+	}
 	a.mu.Unlock()
 	if inner == nil {
 		return nil
@@ -122,6 +134,9 @@ func (a *authorizer) AddResponses(ctx context.Context, responses []*http.Respons
 			return err
 		}
 		a.inner = inner
+	}
+	if m, ok := ctx.Value(metKey{}).(*met); ok {
+		m.inner = a.inner
 	}
 	err := a.inner.AddResponses(ctx, []*http.Response{plainChallenge(ctx, last)})
 	if errdefs.IsNotImplemented(err) {

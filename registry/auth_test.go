@@ -419,3 +419,25 @@ func TestTokenServiceByPlainHTTP(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Requests that meet one challenge side by side share the failure to answer it: none takes the challenge
+// itself for the last word.
+func TestFailureToGetATokenIsShared(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	f.putImage("app", "1")
+	f.before = bearer("http://auth.example.com/token")
+	for range 10 {
+		c := n.client(Options{})
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+				if !errdefs.IsUnavailable(err) || !strings.Contains(err.Error(), "auth.example.com would be spoken to by plain HTTP") {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+	}
+}

@@ -73,6 +73,7 @@ func (h *host) exchange(ctx context.Context, r request) (*http.Response, error) 
 // converse sends r, and after a challenge once more with an answer to it. The first request to a
 // registry that is going to ask for a login goes alone: those that wait for it know the challenge.
 func (h *host) converse(ctx context.Context, r request) (resp *http.Response, err error) {
+	ctx = withMet(ctx)
 	attempt := func() error {
 		if resp, err = h.reach(ctx, r); err != nil {
 			return err
