@@ -63,7 +63,7 @@ func (c *Client) Digest(ctx context.Context, ref reference.Named) (digest.Digest
 	if err != nil {
 		return "", err
 	}
-	defer resp.Body.Close()
+	resp.Body.Close() // which leaves its slot to what may have to follow
 	d := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
 	if d.Validate() != nil {
 		return c.fetchDigest(ctx, ref)

@@ -186,7 +186,7 @@ func TestDigest(t *testing.T) {
 			n.secure("a.example.com:443", f)
 			d, _ := f.putImage("app", "1")
 			f.before = before
-			got, err := n.client(Options{}).Digest(t.Context(), parse(t, "a.example.com/app:1"))
+			got, err := n.client(Options{Jobs: 1}).Digest(t.Context(), parse(t, "a.example.com/app:1"))
 			if err != nil || got != d.Digest {
 				t.Errorf("got %s, %v", got, err)
 			}

@@ -18,9 +18,10 @@ import (
 const (
 	// pageSize is how many names a page should have: as many as most registries give at once.
 	pageSize = 1000
-	// maxPages and maxPage bound a listing, in pages and in bytes of a page.
-	maxPages = 10_000
-	maxPage  = 16 << 20
+	// maxPages, maxPage and maxListing bound a listing: in pages, and in bytes of a page and of all.
+	maxPages   = 10_000
+	maxPage    = 16 << 20
+	maxListing = 256 << 20
 )
 
 // catalogScope is what a token for the catalog of a registry is for.

@@ -25,10 +25,14 @@ type page struct {
 // called for each in turn.
 func (h *host) pages(ctx context.Context, r request, read func(page) error) error {
 	seen := map[string]bool{}
+	left := maxListing
 	for {
 		p, err := h.page(ctx, r)
 		if err != nil {
 			return err
+		}
+		if left -= len(p.body); left < 0 {
+			return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: the %s is larger than %d MiB", h.name, r.what, maxListing>>20)
 		}
 		if err := read(p); err != nil || p.next == nil {
 			return err
