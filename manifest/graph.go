@@ -133,9 +133,7 @@ func (g *Graph) root(ctx context.Context, ref reference.Named) Root {
 		place, first = g.claim(d.Digest)
 	}
 	if first {
-		var left atomic.Int64
-		left.Store(MaxEntries)
-		g.fill(ctx, place, ref, d, raw, 0, &left)
+		g.fill(ctx, place, ref, d, raw, 0, newAllowance())
 	}
 	return Root{Ref: ref, Digest: d.Digest}
 }
@@ -150,6 +148,19 @@ func (g *Graph) fail(place *found, err error) {
 	place.err = err
 }
 
+// allowance is what may be read below one root.
+type allowance struct{ entries, bytes atomic.Int64 }
+
+// maxBelow bounds the bytes of all manifests below a root.
+const maxBelow = 256 << 20
+
+func newAllowance() *allowance {
+	a := &allowance{}
+	a.entries.Store(MaxEntries)
+	a.bytes.Store(maxBelow)
+	return a
+}
+
 // claim returns the place of the node d, and whether the caller is the first to have it, who fills it.
 func (g *Graph) claim(d digest.Digest) (place *found, first bool) {
 	g.mu.Lock()
@@ -162,10 +173,13 @@ func (g *Graph) claim(d digest.Digest) (place *found, first bool) {
 	return place, !there
 }
 
-// fill puts a node into its place and reads what it lists, of which there may be left so many at the most.
-func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, d ocispec.Descriptor, raw []byte, depth int, left *atomic.Int64) {
+// fill puts a node into its place and reads what it lists, as far as left allows.
+func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, d ocispec.Descriptor, raw []byte, depth int, left *allowance) {
 	n, err := ParseNode(d, raw)
-	if err == nil && len(n.Children) > 0 && (depth == maxDepth || left.Add(-int64(len(n.Children))) < 0) {
+	if left.bytes.Add(-int64(len(raw))) < 0 {
+		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s is part of an index with more than %d MiB of manifests in all", d.Digest, maxBelow>>20)
+	}
+	if err == nil && len(n.Children) > 0 && (depth == maxDepth || left.entries.Add(-int64(len(n.Children))) < 0) {
 		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or part of one with more than %d entries in all",
 			d.Digest, maxDepth, MaxEntries)
 	}
@@ -184,7 +198,7 @@ func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, d 
 	group.Wait()
 }
 
-func (g *Graph) child(ctx context.Context, place *found, repo reference.Named, d ocispec.Descriptor, depth int, left *atomic.Int64) {
+func (g *Graph) child(ctx context.Context, place *found, repo reference.Named, d ocispec.Descriptor, depth int, left *allowance) {
 	got, raw, err := g.fetch.Fetch(ctx, atDigest(repo, d.Digest))
 	if err != nil {
 		g.fail(place, err)
