@@ -149,11 +149,26 @@ func parseRepository(s string) (reference.Named, error) {
 	return named, nil
 }
 
-// password returns the standard input as docker login takes a password from it.
-func password(in io.Reader) (string, error) {
-	raw, err := io.ReadAll(io.LimitReader(in, maxPassword+1))
-	if err != nil {
-		return "", err
+// password returns the standard input as docker login takes a password from it, unless ctx ends first.
+func password(ctx context.Context, in io.Reader) (string, error) {
+	type input struct {
+		raw []byte
+		err error
+	}
+	read := make(chan input, 1)
+	go func() {
+		raw, err := io.ReadAll(io.LimitReader(in, maxPassword+1))
+		read <- input{raw, err}
+	}()
+	var raw []byte
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case i := <-read:
+		if i.err != nil {
+			return "", i.err
+		}
+		raw = i.raw
 	}
 	secret := strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
 	if secret == "" || len(raw) > maxPassword {
@@ -172,7 +187,7 @@ func runImport(ctx context.Context, dockerCLI command.Cli, opts importOptions) e
 	}
 	t := newTools(dockerCLI, opts.quiet).withProgress(opts.progress, opts.quiet)
 	defer t.progress.Close()
-	access, err := t.importAccess(opts, &request)
+	access, err := t.importAccess(ctx, opts, &request)
 	if err != nil {
 		return err
 	}
@@ -202,10 +217,10 @@ func runImport(ctx context.Context, dockerCLI command.Cli, opts importOptions) e
 
 // importAccess returns what the import works with. A credential that was given for the source is read, and
 // sent to nobody else.
-func (t tools) importAccess(opts importOptions, request *manifest.Import) (manifest.Access, error) {
+func (t tools) importAccess(ctx context.Context, opts importOptions, request *manifest.Import) (manifest.Access, error) {
 	own := t.registryOptions(opts.network)
 	if opts.username != "" {
-		secret, err := password(t.cli.In())
+		secret, err := password(ctx, t.cli.In())
 		if err != nil {
 			return manifest.Access{}, err
 		}

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -55,13 +57,24 @@ func TestImportFlags(t *testing.T) {
 
 func TestPasswordFromStdin(t *testing.T) {
 	for in, want := range map[string]string{"a\n": "a", "a\r\n": "a", " a b ": " a b ", "a\n\n": "a\n", strings.Repeat("x", maxPassword): strings.Repeat("x", maxPassword)} {
-		if got, err := password(strings.NewReader(in)); err != nil || got != want {
+		if got, err := password(t.Context(), strings.NewReader(in)); err != nil || got != want {
 			t.Errorf("%q: %q, %v", in, got, err)
 		}
 	}
 	for _, in := range []io.Reader{strings.NewReader(""), strings.NewReader("\n"), strings.NewReader(strings.Repeat("x", maxPassword+1))} {
-		if got, err := password(in); !errdefs.IsInvalidArgument(err) {
+		if got, err := password(t.Context(), in); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%q, %v", got, err)
 		}
+	}
+}
+
+// Whoever stops while the password is awaited need not give one first.
+func TestPasswordIsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	in, out := io.Pipe()
+	defer out.Close()
+	if _, err := password(ctx, in); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

@@ -134,7 +134,7 @@ func TestRoundsImport(t *testing.T) {
 	from.line.Take()
 	args := []string{"import", from.line.Host + "/app:1", to.line.Host + "/app:1"}
 	multiarch(t, e, args...)
-	passes(t, 1+4+4*3+1+4*3*3+4+1, 2*4*3+1, from.line, to.line)
+	passes(t, 1+4+4*3+1+4*3*3+4+1+1, 2*4*3+1, from.line, to.line) // the tag is looked at twice
 	harness.Sound(t, to.registry, "app", "1")
 	multiarch(t, e, args...)
 	passes(t, 2, 2, from.line, to.line)

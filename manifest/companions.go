@@ -79,6 +79,10 @@ func (i imports) readCompanions(ctx context.Context, c *companions, s subject) e
 			break
 		}
 	}
+	return i.tooManyReferrers()
+}
+
+func (i imports) tooManyReferrers() error {
 	return Errorf(errdefs.ErrInvalidArgument, "what refers to %s is itself referred to more than %d times over, or by more than %d manifests in all: "+
 		"import it without --referrers", Familiar(i.Source), maxDepth, MaxEntries)
 }
@@ -109,6 +113,9 @@ func (i imports) readLevel(ctx context.Context, c *companions, subjects []digest
 			}
 			refs, of = append(refs, tag), append(of, d)
 		}
+	}
+	if len(refs) > MaxEntries*(1+len(cosignSuffixes)) {
+		return nil, i.tooManyReferrers()
 	}
 	roots, err := c.graph.Read(ctx, refs...)
 	if err != nil {

@@ -161,11 +161,38 @@ func (i imports) run(ctx context.Context) (Imported, error) {
 		if done.Children, err = i.bring(ctx, s); err != nil {
 			return Imported{}, err
 		}
+		if err := i.stillFree(ctx, s); err != nil {
+			return Imported{}, err
+		}
 	}
 	if err := i.put(ctx, s); err != nil {
 		return Imported{}, err
 	}
 	return done, nil
+}
+
+// stillFree returns an errdefs.ErrAlreadyExists error when somebody else has put one of the tags of s while its
+// content was brought, and tags are not to be moved.
+func (i imports) stillFree(ctx context.Context, s subject) error {
+	if i.Force {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, tag := range s.tags {
+		group.Go(func() error {
+			now, err := i.digest(ctx, tag)
+			if err == nil && now != "" && now != s.Digest {
+				err = inTheWay(tag, now, s.Digest)
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// inTheWay is the error that a tag names something else than it should.
+func inTheWay(tag reference.Named, now, want digest.Digest) error {
+	return Errorf(errdefs.ErrAlreadyExists, "%s is %s already, not %s: --force moves the tag", Familiar(tag), now, want)
 }
 
 // name is what the image is called in the target's repository.
@@ -206,7 +233,7 @@ func (i imports) resolve(ctx context.Context) (subject, error) {
 			s.there = true
 			continue
 		case now[n] != "" && !i.Force:
-			return s, Errorf(errdefs.ErrAlreadyExists, "%s is %s already, not %s: --force moves the tag", Familiar(tag), now[n], s.Digest)
+			return s, inTheWay(tag, now[n], s.Digest)
 		case now[n] != "":
 			s.replaces = tag
 		}

@@ -93,8 +93,8 @@ func TestImportList(t *testing.T) {
 func TestImportImage(t *testing.T) {
 	s := newShop(t)
 	done, err := s.run(t, order(t, "from.example.com/app:amd64", "to.example.com/app:x", nil))
-	want := []string{"blobs of from.example.com/app:amd64 to to.example.com/app", "put to.example.com/app:x"}
-	if err != nil || done[0].Descriptor.Digest != s.amd64.Digest || !slices.Equal(s.log[len(s.log)-2:], want) {
+	want := []string{"blobs of from.example.com/app:amd64 to to.example.com/app", "fetch to.example.com/app:x", "put to.example.com/app:x"}
+	if err != nil || done[0].Descriptor.Digest != s.amd64.Digest || !slices.Equal(s.log[len(s.log)-3:], want) {
 		t.Errorf("%v, %v, %q", done, err, s.log)
 	}
 	bare := order(t, "from.example.com/app@"+s.list.Digest.String(), "to.example.com/app:x", func(i *Import) { i.Tags = nil })
@@ -115,8 +115,8 @@ func TestImportNestedIndex(t *testing.T) {
 	if _, err := s.run(t, order(t, "from.example.com/app:outer", "to.example.com/app:1", nil)); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"put to.example.com/app@" + s.list.Digest.String(), "put to.example.com/app:1"}
-	if got := s.log[len(s.log)-2:]; !slices.Equal(got, want) || s.manifests["to.example.com/app@"+outer.Digest.String()] == nil {
+	want := []string{"put to.example.com/app@" + s.list.Digest.String(), "fetch to.example.com/app:1", "put to.example.com/app:1"}
+	if got := s.log[len(s.log)-3:]; !slices.Equal(got, want) || s.manifests["to.example.com/app@"+outer.Digest.String()] == nil {
 		t.Errorf("%q", got)
 	}
 }
@@ -456,5 +456,43 @@ func TestTagRemote(t *testing.T) {
 	err := tag("from.example.com/app:3", "to.example.com/app:3")
 	if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "'docker multiarch import from.example.com/app:1 to.example.com/app:3'") || len(s.log) != 0 {
 		t.Errorf("%v, %q", err, s.log)
+	}
+}
+
+// rival puts a tag of the target while an import brings what is below it.
+type rival struct {
+	*memory
+	tag reference.Named
+	raw []byte
+}
+
+func (r rival) Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
+	r.mu.Lock()
+	r.put(r.tag, ocispec.MediaTypeImageIndex, r.raw)
+	r.mu.Unlock()
+	return r.memory.Copy(ctx, from, d, raw, to)
+}
+
+// A tag that somebody else puts meanwhile is theirs, unless tags may be moved; the same content is nobody's.
+func TestImportMeetsARival(t *testing.T) {
+	for name, tt := range map[string]struct {
+		force, same bool
+	}{"another image": {}, "forced": {force: true}, "the same image": {same: true}} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			theirs := []byte(`{"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`)
+			if tt.same {
+				theirs = s.manifests["from.example.com/app:1"]
+			}
+			i := order(t, "from.example.com/app:1", "to.example.com/app:1", func(i *Import) { i.Force = tt.force })
+			_, err := RunImport(t.Context(), Access{Registry: rival{s.memory, i.Target, theirs}, Notes: s.said}, i)
+			refused := !tt.force && !tt.same
+			if refused != errdefs.IsAlreadyExists(err) || !refused && err != nil {
+				t.Error(err)
+			}
+			if now := s.manifests["to.example.com/app:1"]; (digest.FromBytes(now) == s.list.Digest) == refused {
+				t.Errorf("the tag is %s", now)
+			}
+		})
 	}
 }
