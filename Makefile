@@ -45,7 +45,7 @@ test: build $(if $(TEST_TOOLS),,test-tools) ## run all tests, with race detectio
 	cd e2e && go build -o '$(CACHE)/bin/report' ./report
 	{ failed=0; \
 	  go test -race -json -timeout 10m ./... || failed=1; \
-	  (cd e2e && go test -race -json -timeout 15m ./...) || failed=1; \
+	  (cd e2e && go test -race -json -timeout 25m ./...) || failed=1; \
 	  exit $$failed; } | '$(CACHE)/bin/report'
 
 # The empty plugin is compiled with the plugin's flags, from the plugin's go.mod.
