@@ -1,5 +1,5 @@
-// Package proxy puts a wire of a known length between a client and a registry: each request takes a round
-// trip, and the first one of a connection another. It counts what passes, and can ask for bearer tokens,
+// Package proxy puts a wire of a known length between a client and a registry: a connection takes a round
+// trip to open, and each request on it another. It counts what passes, and can ask for bearer tokens,
 // which a token service beside it issues. It speaks HTTP/1.1 without TLS; a TLS handshake that somebody
 // tries is answered at once and counted as a probe.
 package proxy
@@ -81,31 +81,36 @@ func (t Traffic) Plus(other Traffic) Traffic {
 	}
 }
 
-// used is the key of a connection's *atomic.Bool: whether it has carried a request.
-type used struct{}
+// connection is what is known of one.
+type connection struct {
+	opened time.Time
+	used   atomic.Bool // it has carried a request
+}
+
+// connectionKey is the key of a request's *connection.
+type connectionKey struct{}
 
 func (l *Line) opened(ctx context.Context) context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.traffic.Probes++
-	return context.WithValue(ctx, used{}, &atomic.Bool{})
+	return context.WithValue(ctx, connectionKey{}, &connection{opened: time.Now()})
 }
 
-// pass lets a request through when its round trips are over.
+// pass lets a request through when its round trip is over, which begins when its connection is open.
 func (l *Line) pass(w http.ResponseWriter, r *http.Request, handler http.Handler) {
-	trips := time.Duration(1)
-	first := r.Context().Value(used{}).(*atomic.Bool).CompareAndSwap(false, true)
+	c := r.Context().Value(connectionKey{}).(*connection)
 	l.mu.Lock()
 	l.traffic.Requests = append(l.traffic.Requests, r.Method+" "+r.URL.RequestURI())
-	if first {
-		trips++
+	if c.used.CompareAndSwap(false, true) {
 		l.traffic.Connections++
 		l.traffic.Probes--
 	}
 	l.mu.Unlock()
+	open := max(l.delay-time.Since(c.opened), 0)
 	select {
 	case <-r.Context().Done():
-	case <-time.After(trips * l.delay):
+	case <-time.After(open + l.delay):
 		handler.ServeHTTP(w, r)
 	}
 }
