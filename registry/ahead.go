@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -18,18 +17,23 @@ import (
 // Expect tells that images of the repositories in from are going to be copied to that of to, and a list
 // of them put under the name to. All tokens are for all of that from now on. The function that it returns
 // is told of each image as soon as its manifest is known; until ctx is done it finds out ahead of Copy
-// what the target lacks. It only reads.
+// what the target lacks, and opens the connections that Copy needs. It only reads.
 func (c *Client) Expect(ctx context.Context, to reference.Named, from []reference.Named) func(from reference.Named, d ocispec.Descriptor, raw []byte) {
 	c.uniteScopes(to, from)
-	streams := func(ref reference.Named) bool {
-		return c.options.From != nil || reference.Domain(ref) != reference.Domain(to)
+	abroad := 0
+	target, err := c.repository(to)
+	for _, ref := range from {
+		if source, unknown := c.origin().repository(ref); err == nil && unknown == nil && source.host != target.host {
+			abroad++
+		}
 	}
-	if slices.ContainsFunc(from, streams) {
+	if abroad > 0 {
+		target.want(abroad)
 		go c.listed(ctx, to)
 	}
 	return func(from reference.Named, d ocispec.Descriptor, raw []byte) {
-		if streams(from) {
-			go c.survey(ctx, to, d, raw)
+		if c.options.From != nil || from.Name() != to.Name() {
+			go c.survey(ctx, from, to, d, raw)
 		}
 	}
 }
@@ -52,15 +56,23 @@ func (c *Client) uniteScopes(to reference.Named, from []reference.Named) {
 	}
 }
 
-// survey asks what Copy will want to know of an image from another registry. Copy meets the errors.
-func (c *Client) survey(ctx context.Context, to reference.Named, d ocispec.Descriptor, raw []byte) {
-	target, err := c.repository(to)
-	if err != nil || c.hasCopy(ctx, to, d.Digest) {
+// survey asks what Copy will want to know of an image from another registry, and opens the connections that
+// the blobs of one from elsewhere are going to take. Copy meets the errors.
+func (c *Client) survey(ctx context.Context, from, to reference.Named, d ocispec.Descriptor, raw []byte) {
+	way, err := c.wayOf(from, d, raw, to)
+	if err != nil {
 		return
 	}
-	blobs, _ := blobsOf(d, raw)
-	for _, b := range blobs {
-		go func() { _, _ = target.has(ctx, b) }()
+	if way.source.host == way.target.host {
+		way.source.want(int(way.source.coming.Add(int64(len(way.blobs)))))
+		return
+	}
+	if c.hasCopy(ctx, to, d.Digest) {
+		return
+	}
+	way.source.want(int(way.source.coming.Add(int64(len(way.blobs) - 1)))) // a config is read for its platform, not now
+	for _, b := range way.blobs {
+		go func() { _, _ = way.target.has(ctx, b) }()
 	}
 }
 

@@ -42,6 +42,10 @@ type host struct {
 	strict, lax    *http.Transport
 	// wantsCert has for each server whether it asked for a client certificate and never answered.
 	wantsCert sync.Map
+	spares         spares
+	// waiting counts the requests that the first one is waited for by, coming the layers of images that are
+	// going to be copied.
+	waiting, coming atomic.Int64
 	// union are the scopes that an operation needs in all, nil when they are not known.
 	union atomic.Pointer[[]string]
 	// withoutReferrers has the repositories that are known to have no referrers API.
@@ -93,6 +97,8 @@ func (c *Client) newHost(name string) (*host, error) {
 	h := &host{RegistryHost: own, name: name, client: c, slots: make(chan struct{}, c.options.Jobs)}
 	h.way.Store(&way{own.Scheme, transport.TLSClientConfig.InsecureSkipVerify})
 	transport.TLSClientConfig.GetClientCertificate = present(transport.TLSClientConfig.Certificates)
+	h.spares.dial, h.spares.address = transport.DialContext, h.address
+	transport.DialContext = h.spares.DialContext
 	h.strict, h.lax = transport.Clone(), transport.Clone()
 	h.strict.TLSClientConfig.InsecureSkipVerify = false
 	h.lax.TLSClientConfig.InsecureSkipVerify = true

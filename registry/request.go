@@ -71,7 +71,8 @@ func (h *host) exchange(ctx context.Context, r request) (*http.Response, error) 
 }
 
 // converse sends r, and after a challenge once more with an answer to it. The first request to a
-// registry that is going to ask for a login goes alone: those that wait for it know the challenge.
+// registry that is going to ask for a login goes alone: those that wait for it know the challenge, and
+// their connections are opened meanwhile.
 func (h *host) converse(ctx context.Context, r request) (resp *http.Response, err error) {
 	ctx = withMet(ctx)
 	attempt := func() error {
@@ -81,6 +82,7 @@ func (h *host) converse(ctx context.Context, r request) (resp *http.Response, er
 		return h.challenged(ctx, resp)
 	}
 	if h.expectsChallenge(ctx) {
+		h.want(int(h.waiting.Add(1)))
 		err = h.first.do(ctx, attempt)
 	}
 	if err == nil && resp == nil {

@@ -90,7 +90,12 @@ func (p patient) RoundTrip(req *http.Request) (*http.Response, error) {
 func (p patient) try(req *http.Request, n int) (resp *http.Response, connected bool, err error) {
 	var reached atomic.Bool
 	sent := req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { reached.Store(true) },
+		GotConn: func(got httptrace.GotConnInfo) {
+			reached.Store(true)
+			if p.host.owns(req.URL) {
+				p.host.spares.connected(got.Conn)
+			}
+		},
 	}))
 	if n > 0 && req.GetBody != nil {
 		if sent.Body, err = req.GetBody(); err != nil {
