@@ -3,10 +3,15 @@
 # the machine: Debian packages are unpacked there, not installed, so no service
 # is started and the docker command on PATH stays what it is.
 #
-#   e2e/install.sh [FOLDER]     FOLDER: default .cache of the project
+#   e2e/install.sh [FOLDER]         FOLDER: default .cache of the project
 #
 #   FOLDER/debian/...    dockerd (graph-driver store), containerd, runc, docker-registry
 #   FOLDER/bin/...       dockerd (containerd store) and buildx, built from their modules
+#
+#   e2e/install.sh FOLDER peers     what `make bench` compares with, besides
+#
+#   FOLDER/bin/...       crane, regctl and oras, built from their modules
+#   FOLDER/debian/...    skopeo
 #
 # What cannot be had (no apt, no Linux) is told on stderr; the tests that need it
 # are then skipped, or fail with CI=true.
@@ -14,7 +19,11 @@ set -euo pipefail
 
 dockerd_version=v2.0.0-beta.24
 buildx_version=v0.38.2
+crane_version=v0.22.1
+regctl_version=v0.11.7
+oras_version=v1.3.6
 packages=(docker.io docker-registry containerd runc tini libdevmapper1.02.1 libseccomp2)
+peer_packages=(skopeo libdevmapper1.02.1 libgpgme11 libassuan0 libgpg-error0)
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=$(mkdir -p "${1:-$root/.cache}" && cd "${1:-$root/.cache}" && pwd)
@@ -58,7 +67,23 @@ module() {
 	rm -rf "$work"
 }
 
-if [[ $(uname -s) != Linux ]]; then
+# skopeo: write a command that starts the unpacked one with its libraries.
+skopeo() {
+	cat >"$cache/bin/skopeo" <<-'END'
+		#!/bin/bash
+		debian=$(dirname "$0")/../debian
+		libraries=$(echo "$debian"/lib/*-linux-gnu* "$debian"/usr/lib/*-linux-gnu*)
+		LD_LIBRARY_PATH=${libraries// /:} exec "$debian/usr/bin/skopeo" "$@"
+	END
+	chmod +x "$cache/bin/skopeo"
+}
+
+what=${2:-tests}
+without="tests that need Debian's daemon, containerd or registry will be skipped"
+if [[ $what == peers ]]; then
+	packages=("${peer_packages[@]}")
+	without="skopeo will be absent"
+elif [[ $(uname -s) != Linux ]]; then
 	say "daemons run on Linux only: tests that need one will be skipped"
 	exit 0
 fi
@@ -72,15 +97,28 @@ elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
 	debian "$cache/debian" &
 	fetch=$!
 else
-	say "no apt-get here: tests that need Debian's daemon, containerd or registry will be skipped"
+	say "no apt-get here: $without"
 fi
-module dockerd $dockerd_version github.com/moby/moby/v2/cmd/dockerd \
-	-tags "exclude_graphdriver_btrfs no_systemd" \
-	-ldflags "-s -w -X github.com/moby/moby/v2/dockerversion.Version=$dockerd_version"
-module buildx $buildx_version github.com/docker/buildx/cmd/buildx -ldflags "-s -w"
+if [[ $what == peers ]]; then
+	module crane $crane_version github.com/google/go-containerregistry/cmd/crane
+	module regctl $regctl_version github.com/regclient/regclient/cmd/regctl
+	module oras $oras_version oras.land/oras/cmd/oras
+else
+	module dockerd $dockerd_version github.com/moby/moby/v2/cmd/dockerd \
+		-tags "exclude_graphdriver_btrfs no_systemd" \
+		-ldflags "-s -w -X github.com/moby/moby/v2/dockerversion.Version=$dockerd_version"
+	module buildx $buildx_version github.com/docker/buildx/cmd/buildx -ldflags "-s -w"
+fi
 if [[ -n $fetch ]] && ! wait "$fetch"; then
 	say "the Debian packages could not be had"
 	exit 1
 fi
-ln -sf "dockerd-$dockerd_version" "$cache/bin/dockerd"
-ln -sf "buildx-$buildx_version" "$cache/bin/docker-buildx"
+if [[ $what == peers ]]; then
+	ln -sf "crane-$crane_version" "$cache/bin/crane"
+	ln -sf "regctl-$regctl_version" "$cache/bin/regctl"
+	ln -sf "oras-$oras_version" "$cache/bin/oras"
+	[[ ! -x $cache/debian/usr/bin/skopeo ]] || skopeo
+else
+	ln -sf "dockerd-$dockerd_version" "$cache/bin/dockerd"
+	ln -sf "buildx-$buildx_version" "$cache/bin/docker-buildx"
+fi

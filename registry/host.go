@@ -42,7 +42,7 @@ type host struct {
 	strict, lax    *http.Transport
 	// wantsCert has for each server whether it asked for a client certificate and never answered.
 	wantsCert sync.Map
-	spares         spares
+	spares    spares
 	// waiting counts the requests that the first one is waited for by, coming the layers of images that are
 	// going to be copied.
 	waiting, coming atomic.Int64
