@@ -52,13 +52,14 @@ test: build $(if $(TEST_TOOLS),,test-tools) ## run all tests, with race detectio
 bench-tools: ## bring the programs that bench compares with into .cache/bench
 	e2e/install.sh '$(CACHE)/bench' peers
 
-# The empty plugin is compiled with the plugin's flags, from the plugin's go.mod.
+# The empty plugin is compiled with the plugin's flags, from the plugin's go.mod. SECTIONS="rounds copies"
+# measures these alone.
 .PHONY: bench
 bench: build $(if $(TEST_TOOLS),,test-tools) ## compare start-up, round trips, copies and listings with what is installed, measure store and index
 	$(GOBUILD) -o '$(CACHE)/bench/docker-empty' e2e/bench/empty/main.go
 	@echo && ls -l bin/docker-multiarch '$(CACHE)/bench/docker-empty' | awk '{ printf "size: %.1f MiB %s\n", $$5 / 1048576, $$NF }'
-	@cd e2e && PATH='$(CACHE)/bench/bin':"$$PATH" go run ./bench -plugin '$(CURDIR)/bin/docker-multiarch' -empty '$(CACHE)/bench/docker-empty'
-	@echo && go test -run '^$$' -bench . -benchmem ./manifest/...
+	@cd e2e && PATH='$(CACHE)/bench/bin':"$$PATH" go run ./bench -plugin '$(CURDIR)/bin/docker-multiarch' -empty '$(CACHE)/bench/docker-empty' $(SECTIONS)
+	@$(if $(SECTIONS),,echo && go test -run '^$$' -bench . -benchmem ./manifest/...)
 
 $(GOLANGCI):
 	mkdir -p '$(CACHE)/golangci'

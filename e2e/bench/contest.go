@@ -10,13 +10,11 @@ import (
 	"time"
 )
 
-// warmUp is how often each program runs before it is measured: files are in memory then.
-const warmUp = 3
-
 // contest is a number of programs that do the same. The first is ours, the others are what it is measured
 // by.
 type contest struct {
 	title    string
+	warmUp   int // how often each program runs before it is measured: files are in memory then
 	programs []program
 }
 
@@ -26,13 +24,13 @@ type series []usage
 // hold lets the programs take turns and returns the series of each.
 func (c contest) hold(ctx context.Context, runs int) ([]series, error) {
 	all := make([]series, len(c.programs))
-	for i := range warmUp + runs {
+	for i := range c.warmUp + runs {
 		for j, p := range c.programs {
-			u, err := p.run(ctx)
+			u, err := p.run(ctx, i)
 			if err != nil {
 				return nil, err
 			}
-			if i >= warmUp {
+			if i >= c.warmUp {
 				all[j] = append(all[j], u)
 			}
 		}

@@ -1,36 +1,43 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
-	"github.com/docker-multiarch/docker-multiarch/e2e/proxy"
-)
+	"github.com/opencontainers/go-digest"
 
-// copyRuns is how often each program copies.
-const copyRuns = 3
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
+)
 
 // memoryLimit is the promise for a copy, in bytes.
 const memoryLimit = 64 << 20
 
-// copiers bring four images of four layers from one registry to another, under a list. The ratios are those
-// of the first.
+// trusting are the copiers that leave it to the target to check what they bring. Each byte that the others
+// check takes time.
+var trusting = []string{"docker buildx imagetools", "oras"}
+
+// copiers bring four images of four layers from one registry to another, under a list. Those that can be
+// told how much they may do at a time are told what is best for them.
 var copiers = []peer{
-	{"docker multiarch import", "docker", `docker multiarch import --progress quiet "$from" "$list"`},
-	{"docker multiarch create", "docker", createPush},
+	{"docker multiarch", "docker", createPush},
 	{"docker buildx imagetools", "docker-buildx", `docker buildx imagetools create -t "$list" $sources`},
-	{"crane", "crane", `crane index append --insecure $(printf -- '-m %s ' $sources) -t "$list"`},
-	{"crane copy", "crane", `crane copy --insecure "$from" "$list"`},
-	{"regctl", "regctl", `regctl registry set --tls disabled "$host" && regctl registry set --tls disabled "${from%%/*}" && regctl image copy "$from" "$list"`},
-	{"oras", "oras", `oras cp -r --from-plain-http --to-plain-http "$from" "$list"`},
-	{"skopeo", "skopeo", `skopeo --insecure-policy copy --all --src-tls-verify=false --dest-tls-verify=false "docker://$from" "docker://$list"`},
+	{"crane index append", "crane", `crane index append --insecure $(printf -- '-m %s ' $sources) -t "$list"`},
+	{"crane copy", "crane", `crane copy --jobs 16 --insecure "$from" "$list"`},
+	{"regctl", "regctl", `regctl image copy "$from" "$list"`},
+	{"oras", "oras", `oras cp --concurrency 16 --no-tty --from-plain-http --to-plain-http "$from" "$list"`},
+	// skopeo as root would remember for the whole machine, and the next run, which repository has a blob.
+	{"skopeo", "skopeo", `_CONTAINERS_ROOTLESS_UID=1 XDG_DATA_HOME=$(mktemp -d -p "$HOME") skopeo --insecure-policy copy --quiet --all --preserve-digests --src-tls-verify=false --dest-tls-verify=false "docker://$from" "docker://$list"`},
+}
+
+// distance is how far away the registries of a copy are, and how often it is measured there.
+type distance struct {
+	delay        time.Duration
+	warmUp, runs int
 }
 
 // copies measures the way of layers between registries.
@@ -41,92 +48,143 @@ func copies(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
 	from := l.registries[1]
+	var sources []string
 	for _, arch := range benchPlatforms[:4] {
 		if err := putNoise(ctx, from, "big", arch, 4, 8<<20); err != nil {
 			return err
 		}
+		sources = append(sources, from.Host+"/big:"+arch)
 	}
-	for _, delay := range []time.Duration{0, 50 * time.Millisecond} {
-		lines, err := l.lines(delay, nil)
-		if err != nil {
-			return err
-		}
-		if err := l.copyAt(ctx, delay, lines[0], lines[1]); err != nil {
+	if _, err := l.shell(createPush, from.Host+"/big:all", sources).run(ctx, 0); err != nil {
+		return err
+	}
+	for _, d := range []distance{{0, 1, 7}, {50 * time.Millisecond, 0, 3}} {
+		if err := l.copyAt(ctx, d); err != nil {
 			return err
 		}
 	}
 	return l.copyLarge(ctx, o.layer)
 }
 
-// copyAt prints what each program takes with the registries this far away, and what it takes once more when
-// all is there.
-func (l *lab) copyAt(ctx context.Context, delay time.Duration, to, from *proxy.Line) error {
-	var sources []string
-	for _, arch := range benchPlatforms[:4] {
-		sources = append(sources, from.Host+"/big:"+arch)
-	}
-	whole := from.Host + "/big:all"
-	if _, err := l.shell(createPush, whole, from.Host, sources).run(ctx); err != nil {
+// copyAt compares the copiers with the registries this far away.
+func (l *lab) copyAt(ctx context.Context, d distance) error {
+	to, from, err := l.hosts(ctx, d.delay)
+	if err != nil {
 		return err
 	}
-	fmt.Printf("\ncopy of 4 platforms x 4 layers x 8 MiB at %v, the middle one of %d runs; then once more with all of it there\n", delay, copyRuns)
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "program\tseconds\tours to it\trequests\tpeak MiB\tseconds\tours to it\trequests")
-	var ours [2]copied
+	c := contest{title: fmt.Sprintf("copy of 4 platforms x 4 layers x 8 MiB at %v", d.delay), warmUp: d.warmUp}
+	var repos []string
 	for _, p := range copiers {
-		if !l.installed(p) {
-			continue
+		if l.installed(p) {
+			repo := fmt.Sprintf("%s-%d-", strings.ReplaceAll(p.name, " ", "-"), d.delay.Milliseconds())
+			repos = append(repos, repo)
+			c.programs = append(c.programs, l.copier(p, to+"/"+repo, from))
 		}
-		var runs [2][]copied
-		for run := range copyRuns {
-			list := fmt.Sprintf("%s/%s-%d-%d:1", to.Host, strings.ReplaceAll(p.name, " ", "-"), delay.Milliseconds(), run)
-			program := l.shell(p.script, list, to.Host, sources)
-			program.env = append(program.env, "from="+whole)
-			for again := range runs {
-				c, err := copyOnce(ctx, program, to, from)
-				if err != nil {
-					return err
-				}
-				runs[again] = append(runs[again], c)
+	}
+	all, err := c.hold(ctx, d.runs)
+	if err != nil {
+		return err
+	}
+	for i := range d.warmUp + d.runs {
+		for _, repo := range repos {
+			if err := l.checkCopy(ctx, fmt.Sprint(repo, i)); err != nil {
+				return err
 			}
 		}
-		first, again := middle(runs[0]), middle(runs[1])
-		if ours[0].wall == 0 {
-			ours = [2]copied{first, again}
+	}
+	c.print(all)
+	c.judge(all)
+	return nil
+}
+
+// hosts returns the addresses to copy to and from: without a delay those of the registries themselves.
+func (l *lab) hosts(ctx context.Context, delay time.Duration) (to, from string, err error) {
+	to, from = l.registries[0].Host, l.registries[1].Host
+	if delay == 0 {
+		return to, from, errors.Join(l.trust(ctx, to), l.trust(ctx, from))
+	}
+	lines, err := l.lines(ctx, delay, nil)
+	if err != nil {
+		return "", "", err
+	}
+	return lines[0].Host, lines[1].Host, nil
+}
+
+// copier is a program that copies to a repository of its own in each run: its name ends in the run's number.
+func (l *lab) copier(p peer, to, from string) program {
+	var sources []string
+	for _, arch := range benchPlatforms[:4] {
+		sources = append(sources, from+"/big:"+arch)
+	}
+	made := l.shell(`list="$list$run:1" && `+p.script, to, sources, "from="+from+"/big:all")
+	made.name = p.name
+	return made
+}
+
+// checkCopy fails when a repository does not have the list of the images that were to be copied. The
+// registry takes a manifest only when it has what that names.
+func (l *lab) checkCopy(ctx context.Context, repo string) error {
+	want, err := children(ctx, l.registries[1], "big", "all")
+	if err != nil {
+		return err
+	}
+	got, err := children(ctx, l.registries[0], repo, "1")
+	if err == nil && !slices.Equal(got, want) {
+		err = fmt.Errorf("%s has the images %v, not %v", repo, got, want)
+	}
+	return err
+}
+
+// children returns the digests in a list, sorted.
+func children(ctx context.Context, r *servers.Registry, repo, tag string) ([]digest.Digest, error) {
+	m, err := r.Get(ctx, repo, tag)
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Manifests []struct{ Digest digest.Digest }
+	}
+	if err := json.Unmarshal(m.Raw, &list); err != nil {
+		return nil, err
+	}
+	var out []digest.Digest
+	for _, child := range list.Manifests {
+		out = append(out, child.Digest)
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// judge prints whether ours is the fastest, and how much memory it took.
+func (c contest) judge(all []series) {
+	var checking, others []int
+	for i := range c.programs[1:] {
+		others = append(others, i+1)
+		if !slices.Contains(trusting, c.programs[i+1].name) {
+			checking = append(checking, i+1)
 		}
-		fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%d\t%.1f\t%.2f\t%.2f\t%d\n", p.name,
-			first.wall.Seconds(), first.ratio(ours[0]), first.requests, float64(first.peak)/(1<<20),
-			again.wall.Seconds(), again.ratio(ours[1]), again.requests)
 	}
-	return w.Flush()
+	c.judgeBeside(all, "every peer's", others)
+	c.judgeBeside(all, "that of every peer that checks the digests itself", checking)
+	judgeMemory(c.title, all[0])
 }
 
-// copied is what a copy took.
-type copied struct {
-	usage
-	requests int
-}
-
-func copyOnce(ctx context.Context, p program, lines ...*proxy.Line) (copied, error) {
-	for _, l := range lines {
-		l.Take()
+func (c contest) judgeBeside(all []series, whose string, programs []int) {
+	fastest := true
+	var ratios []string
+	for _, i := range programs {
+		r := ratio(all[0], all[i], wall)
+		fastest = fastest && r < 1
+		ratios = append(ratios, fmt.Sprintf("%.2f of the time of %s", r, c.programs[i].name))
 	}
-	u, err := p.run(ctx)
-	c := copied{usage: u}
-	for _, l := range lines {
-		c.requests += len(l.Take().Requests)
-	}
-	return c, err
+	result(c.title+" is faster than "+whose, fastest, strings.Join(ratios, ", "))
 }
 
-// middle returns the run that took the middle time.
-func middle(runs []copied) copied {
-	sorted := slices.SortedFunc(slices.Values(runs), func(a, b copied) int { return cmp.Compare(a.wall, b.wall) })
-	return sorted[len(sorted)/2]
+func judgeMemory(title string, s series) {
+	most := slices.MaxFunc(s, func(a, b usage) int { return int(a.peak - b.peak) }).peak
+	result(fmt.Sprintf("%s takes less than %d MiB of memory", title, memoryLimit>>20),
+		most < memoryLimit, fmt.Sprintf("%.1f MiB at most", float64(most)/(1<<20)))
 }
-
-// ratio is the time that ours took to that of c.
-func (c copied) ratio(ours copied) float64 { return float64(ours.wall) / float64(c.wall) }
 
 // copyLarge copies an image of one layer of so many MiB.
 func (l *lab) copyLarge(ctx context.Context, size int) error {
@@ -137,15 +195,12 @@ func (l *lab) copyLarge(ctx context.Context, size int) error {
 	if err := putNoise(ctx, from, "large", "amd64", 1, int64(size)<<20); err != nil {
 		return err
 	}
-	u, err := l.shell(createPush, to.Host+"/large:1", to.Host, []string{from.Host + "/large:amd64"}).run(ctx)
+	u, err := l.shell(createPush, to.Host+"/large:1", []string{from.Host + "/large:amd64"}).run(ctx, 0)
 	if err != nil {
 		return err
 	}
-	verdict := "yes"
-	if u.peak > memoryLimit {
-		verdict = "NO"
-	}
-	fmt.Printf("\ncopy of one layer of %d MiB: %.1f s, peak %.1f MiB\nresult: peak memory is below %d MiB: %s\n",
-		size, u.wall.Seconds(), float64(u.peak)/(1<<20), memoryLimit>>20, verdict)
+	title := fmt.Sprintf("copy of one layer of %d MiB", size)
+	fmt.Printf("\n%s: %.1f s\n", title, u.wall.Seconds())
+	judgeMemory(title, series{u})
 	return nil
 }

@@ -19,7 +19,7 @@ const (
 var listers = []peer{
 	{"docker multiarch repo tags -q", "docker", `docker multiarch repo tags -q "$list"`},
 	{"crane ls", "crane", `crane ls --insecure "$list"`},
-	{"regctl tag ls", "regctl", `regctl registry set --tls disabled "$host" && regctl tag ls "$list"`},
+	{"regctl tag ls", "regctl", `regctl tag ls "$list"`},
 	{"oras repo tags", "oras", `oras repo tags --plain-http "$list"`},
 	{"docker multiarch repo tags", "docker", `docker multiarch repo tags "$list"`},
 	{"docker multiarch repo manifests", "docker", `docker multiarch repo manifests "$list"`},
@@ -35,7 +35,7 @@ func listings(ctx context.Context, o options) (err error) {
 	if err := l.registries[0].Crowd(ctx, "crowd", listingTags); err != nil {
 		return err
 	}
-	lines, err := l.lines(0, nil)
+	lines, err := l.lines(ctx, 0, nil)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func listings(ctx context.Context, o options) (err error) {
 		requests := 0
 		for range listingRuns {
 			lines[0].Take()
-			u, err := l.shell(p.script, lines[0].Host+"/crowd", lines[0].Host, nil).run(ctx)
+			u, err := l.shell(p.script, lines[0].Host+"/crowd", nil).run(ctx, 0)
 			if err != nil {
 				return err
 			}

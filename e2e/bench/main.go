@@ -1,11 +1,13 @@
 // Command bench measures the built plugin beside other programs and prints what it finds: start-up beside a
-// plugin without commands and beside docker buildx, requests and round trips, copies between registries, and
-// listings, beside what is installed of docker manifest, docker buildx, crane, regctl, oras and skopeo.
+// plugin without commands and beside docker buildx, requests and round trips, copies between registries,
+// imports and listings, beside what is installed of docker manifest, docker buildx, crane, regctl, oras and
+// skopeo.
 // Programs that are compared take turns, so that what else the machine does meets all of them alike;
-// promises are made about ratios, never about times.
+// promises are made about ratios, never about times. Each promise ends in a line "result: ...: yes" or NO.
 //
-// A section (sections, below) prints one subject matter. It describes its programs as a contest and prints
-// the contest's table; see startup.go.
+// A section (sections, below) prints one subject matter; arguments name those that are wanted, without
+// any it is all of them. It describes its programs as a contest and prints the contest's table; see
+// startup.go.
 package main
 
 import (
@@ -15,7 +17,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+	"time"
 )
 
 // options are what the sections work with.
@@ -26,7 +30,13 @@ type options struct {
 	layer  int    // the size of the large layer that is copied, in MiB
 }
 
-var sections = []func(context.Context, options) error{startUp, rounds, copies, listings}
+// section is one subject matter.
+type section struct {
+	name string
+	run  func(context.Context, options) error
+}
+
+var sections = []section{{"start-up", startUp}, {"rounds", rounds}, {"copies", copies}, {"imports", imports}, {"listings", listings}}
 
 func main() {
 	var o options
@@ -45,13 +55,32 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	if o.plugin == "" || o.empty == "" || o.runs < 1 || flag.NArg() > 0 {
-		return errors.New("usage: bench -plugin FILE -empty FILE [-runs N]")
+	if o.plugin == "" || o.empty == "" || o.runs < 1 {
+		return errors.New("usage: bench -plugin FILE -empty FILE [-runs N] [-layer MiB] [SECTION...]")
 	}
-	for _, section := range sections {
-		if err := section(ctx, o); err != nil {
-			return err
+	for _, name := range flag.Args() {
+		if !slices.ContainsFunc(sections, func(s section) bool { return s.name == name }) {
+			return fmt.Errorf("no section %q", name)
 		}
 	}
+	for _, section := range sections {
+		if flag.NArg() > 0 && !slices.Contains(flag.Args(), section.name) {
+			continue
+		}
+		start := time.Now()
+		if err := section.run(ctx, o); err != nil {
+			return err
+		}
+		fmt.Printf("\nsection %s: %v\n", section.name, time.Since(start).Round(time.Second))
+	}
 	return nil
+}
+
+// result prints whether a promise is kept, and the figures that show it.
+func result(promise string, kept bool, figures string) {
+	verdict := "yes"
+	if !kept {
+		verdict = "NO"
+	}
+	fmt.Printf("\nresult: %s: %s (%s)\n", promise, verdict, figures)
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -29,15 +31,15 @@ func putNoise(ctx context.Context, r *servers.Registry, repo, arch string, layer
 	m.Layers = nil
 	for i := range layers {
 		seed := sha256.Sum256(fmt.Append(nil, repo, arch, i))
-		noise := func() io.Reader { return io.LimitReader(rand.NewChaCha8(seed), size) }
-		d, err := digest.FromReader(noise())
+		digester := digest.Canonical.Digester()
+		n, err := io.Copy(digester.Hash(), noise(seed, size))
 		if err != nil {
 			return err
 		}
-		if err := upload(ctx, r, repo, d, noise(), size); err != nil {
+		layer.Digest, layer.Size = digester.Digest(), n
+		if err := upload(ctx, r, repo, layer, noise(seed, size)); err != nil {
 			return err
 		}
-		layer.Digest, layer.Size = d, size
 		m.Layers = append(m.Layers, layer)
 	}
 	if err := r.PutBlob(ctx, repo, small.Blobs[0].Data); err != nil {
@@ -50,8 +52,22 @@ func putNoise(ctx context.Context, r *servers.Registry, repo, arch string, layer
 	return r.PutManifest(ctx, repo, arch, m.MediaType, raw)
 }
 
+// noise returns so many bytes of it in a gzip stream, since some programs compress what is not compressed.
+func noise(seed [32]byte, size int64) io.Reader {
+	out, in := io.Pipe()
+	go func() {
+		w, err := gzip.NewWriterLevel(in, gzip.NoCompression)
+		if err == nil {
+			_, err = io.CopyN(w, rand.NewChaCha8(seed), size)
+			err = errors.Join(err, w.Close())
+		}
+		in.CloseWithError(err)
+	}()
+	return out
+}
+
 // upload sends a blob in one piece.
-func upload(ctx context.Context, r *servers.Registry, repo string, d digest.Digest, content io.Reader, size int64) error {
+func upload(ctx context.Context, r *servers.Registry, repo string, d ocispec.Descriptor, content io.Reader) error {
 	resp, err := r.HTTP.Post(r.Base+"/v2/"+repo+"/blobs/uploads/", "", nil)
 	if err != nil {
 		return err
@@ -62,19 +78,19 @@ func upload(ctx context.Context, r *servers.Registry, repo string, d digest.Dige
 		return err
 	}
 	query := target.Query()
-	query.Set("digest", d.String())
+	query.Set("digest", d.Digest.String())
 	target.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, target.String(), content)
 	if err != nil {
 		return err
 	}
-	req.ContentLength = size
+	req.ContentLength = d.Size
 	if resp, err = r.HTTP.Do(req); err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusCreated {
-		return fmt.Errorf("uploading %s: %s", d, resp.Status)
+		return fmt.Errorf("uploading %s: %s", d.Digest, resp.Status)
 	}
 	return nil
 }

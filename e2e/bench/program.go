@@ -24,10 +24,10 @@ type usage struct {
 	peak      int64
 }
 
-// run runs the program to its end, which has to be a good one.
-func (p program) run(ctx context.Context) (usage, error) {
+// run runs the program to its end, which has to be a good one. It finds in $run which of its runs it is.
+func (p program) run(ctx context.Context, run int) (usage, error) {
 	cmd := exec.CommandContext(ctx, p.args[0], p.args[1:]...)
-	cmd.Env = p.env
+	cmd.Env = append(p.env[:len(p.env):len(p.env)], fmt.Sprint("run=", run))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	start := time.Now()

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -21,8 +24,9 @@ import (
 const (
 	// farAway is the round trip time at which rounds are counted: the start of a process is a fraction.
 	farAway = 200 * time.Millisecond
-	// roundsRuns is how often each operation is measured.
-	roundsRuns = 3
+	// roundsRuns is how often each of our operations is measured; those of the peers, which take long and
+	// vary little, are measured once.
+	roundsRuns = 5
 )
 
 // operation is a row of the table of limits.
@@ -35,6 +39,7 @@ type operation struct {
 	images   int
 	login    bool
 	again    bool // the list is the one that was there before
+	bytes    bool // what the same takes without a delay counts as the time of its bytes, not as rounds
 	script   string
 	peers    []peer
 }
@@ -45,26 +50,51 @@ var (
 	dockerManifest = peer{"docker manifest", "docker", `docker manifest create --insecure "$list" $sources && docker manifest push --insecure -p "$list"`}
 	imagetools     = peer{"docker buildx imagetools", "docker-buildx", `docker buildx imagetools create -t "$list" $sources`}
 	crane          = peer{"crane", "crane", `crane index append --insecure $(printf -- '-m %s ' $sources) -t "$list"`}
-	regctl         = peer{"regctl", "regctl", `regctl registry set --tls disabled "$host" && regctl index create "$list" $(printf -- '--ref %s ' $sources)`}
+	regctl         = peer{"regctl", "regctl", `regctl index create "$list" $(printf -- '--ref %s ' $sources)`}
 	oras           = peer{"oras", "oras", `oras manifest index create --plain-http "$list" $(printf '%s\n' $sources | sed 's/.*://')`}
 )
 
 // table has the limits of what a push may take. Each image has a config and two layers.
 var table = []operation{
-	{"create --push, 10 images, same repository", 21, 4.5, 0, "list", 10, false, false, createPush, []peer{dockerManifest, imagetools, crane, regctl, oras}},
-	{"create, then push, the same", 21, 6, 0, "list", 10, false, false, `docker multiarch create "$list" $sources && docker multiarch push --purge "$list"`, nil},
-	{"create --push, bearer login", 25, 7.5, 0, "list", 10, true, false, createPush, []peer{dockerManifest, imagetools, crane}},
-	{"inspect of a list", 1, 2.5, 0, "list", 1, false, true, `docker multiarch inspect "$list"`, []peer{
-		{"docker manifest", "docker", `docker manifest inspect --insecure "$list"`},
-		{"docker buildx imagetools", "docker-buildx", `docker buildx imagetools inspect --raw "$list"`},
-		{"crane", "crane", `crane manifest --insecure "$list"`},
-		{"oras", "oras", `oras manifest fetch --plain-http "$list"`},
-		{"skopeo", "skopeo", `skopeo inspect --raw --tls-verify=false "docker://$list"`},
-	}},
-	{"create --push, 10 images, another repository", 3*10 + 3*10 + 1, 7.5, 0, "other", 10, false, false, createPush, []peer{dockerManifest, imagetools, crane, regctl}},
-	{"create --push, 4 images, another registry", 4*4 + 4*4*3 + 1, 9, 1, "other", 4, false, false, createPush, []peer{imagetools, crane, regctl}},
-	{"the same once more", 3*4 + 2, 6, 1, "other", 4, false, true, createPush, []peer{imagetools, crane, regctl}},
+	{
+		title: "create --push, 10 images, same repository", requests: 21, rounds: 4.5, repo: "list", images: 10,
+		script: createPush, peers: []peer{dockerManifest, imagetools, crane, regctl, oras},
+	},
+	{
+		title: "create, then push, the same", requests: 21, rounds: 6, repo: "list", images: 10,
+		script: `docker multiarch create "$list" $sources && docker multiarch push --purge "$list"`,
+	},
+	{
+		title: "create --push, bearer login", requests: 25, rounds: 7.5, repo: "list", images: 10, login: true,
+		script: createPush, peers: []peer{dockerManifest, imagetools, crane},
+	},
+	{
+		title: "inspect of a list", requests: 1, rounds: 2.5, repo: "list", images: 1, again: true,
+		script: `docker multiarch inspect "$list"`, peers: []peer{
+			{"docker manifest", "docker", `docker manifest inspect --insecure "$list"`},
+			{"docker buildx imagetools", "docker-buildx", `docker buildx imagetools inspect --raw "$list"`},
+			{"crane", "crane", `crane manifest --insecure "$list"`},
+			{"regctl", "regctl", `regctl manifest get --format raw-body "$list"`},
+			{"oras", "oras", `oras manifest fetch --plain-http "$list"`},
+			{"skopeo", "skopeo", `skopeo inspect --raw --tls-verify=false "docker://$list"`},
+		},
+	},
+	{
+		title: "create --push, 10 images, another repository", requests: 3*10 + 3*10 + 1, rounds: 7.5, repo: "other", images: 10,
+		script: createPush, peers: []peer{dockerManifest, imagetools, crane, regctl},
+	},
+	{
+		title: "create --push, 4 images, another registry", requests: 4*4 + 4*4*3 + 1, rounds: 9, from: 1, repo: "other", images: 4,
+		bytes: true, script: createPush, peers: []peer{imagetools, crane, regctl},
+	},
+	{
+		title: "the same once more", requests: 3*4 + 2, rounds: 6, from: 1, repo: "other", images: 4, again: true,
+		script: createPush, peers: []peer{imagetools, crane, regctl},
+	},
 }
+
+// distances are lines to the registries, and the same before registries that ask for a login.
+type distances struct{ open, guarded []*proxy.Line }
 
 // rounds measures what the table limits, beside the peers that are installed.
 func rounds(ctx context.Context, o options) (err error) {
@@ -73,16 +103,16 @@ func rounds(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	lines, err := l.lines(farAway, nil)
-	if err != nil {
-		return err
-	}
 	tokens := &proxy.Tokens{User: "bench", Password: "bench-secret"}
-	guarded, err := l.lines(farAway, tokens)
+	near, err := l.distances(ctx, 0, tokens)
 	if err != nil {
 		return err
 	}
-	if err := l.login(tokens, guarded[0].Host); err != nil {
+	far, err := l.distances(ctx, farAway, tokens)
+	if err != nil {
+		return err
+	}
+	if err := l.login(tokens, near.guarded[0].Host, far.guarded[0].Host); err != nil {
 		return err
 	}
 	for i, r := range l.registries {
@@ -92,25 +122,43 @@ func rounds(ctx context.Context, o options) (err error) {
 			}
 		}
 	}
-	fmt.Printf("\nround trips of %v, connections included; the middle one of %d runs\n", farAway, roundsRuns)
+	fmt.Printf("\nround trips of %v, connections included: ours the middle one of %d runs, the peers' of one\n", farAway, roundsRuns)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	for n, op := range table {
-		at := lines
-		if op.login {
-			at = guarded
-		}
-		if err := l.measureRow(ctx, w, n, op, at); err != nil {
+	for _, op := range table {
+		if err := l.measureRow(ctx, w, op, near.of(op), far.of(op)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (l *lab) distances(ctx context.Context, delay time.Duration, tokens *proxy.Tokens) (d distances, err error) {
+	if d.open, err = l.lines(ctx, delay, nil); err == nil {
+		d.guarded, err = l.lines(ctx, delay, tokens)
+	}
+	return d, err
+}
+
+// of returns the lines that an operation goes by.
+func (d distances) of(op operation) []*proxy.Line {
+	if op.login {
+		return d.guarded
+	}
+	return d.open
+}
+
 // login writes the person of the token service into the docker configuration.
-func (l *lab) login(tokens *proxy.Tokens, host string) error {
+func (l *lab) login(tokens *proxy.Tokens, hosts ...string) error {
 	auth := base64.StdEncoding.EncodeToString([]byte(tokens.User + ":" + tokens.Password))
-	config := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, host, auth)
-	return os.WriteFile(filepath.Join(l.home, ".docker", "config.json"), []byte(config), 0o600)
+	auths := map[string]any{}
+	for _, host := range hosts {
+		auths[host] = map[string]string{"auth": auth}
+	}
+	config, err := json.Marshal(map[string]any{"auths": auths})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(l.home, ".docker", "config.json"), config, 0o600)
 }
 
 var benchPlatforms = []string{"amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "loong64", "mips64le", "mips64"}
@@ -127,53 +175,83 @@ func seed(ctx context.Context, r *servers.Registry, repo, seed string, spec imag
 }
 
 // measureRow prints what our program takes, and then the peers.
-func (l *lab) measureRow(ctx context.Context, w *tabwriter.Writer, n int, op operation, lines []*proxy.Line) error {
-	fmt.Fprintf(w, "\n%s\trequests\tconnections\trounds\tlimit\n", op.title)
-	for _, p := range append([]peer{{"docker multiarch", "docker", op.script}}, op.peers...) {
-		if !l.installed(p) {
-			continue
-		}
-		limit := ""
-		if p.script == op.script {
-			limit = fmt.Sprintf("%d requests, %.1f rounds", op.requests, op.rounds)
-		}
-		got, took, err := l.measure(ctx, n, op, p, lines)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			fmt.Fprintf(w, "%s\tfailed: %q\n", p.name, err)
-			continue
-		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.2f\t%s\n", p.name, len(got.Requests), got.Connections, float64(took)/float64(farAway), limit)
+func (l *lab) measureRow(ctx context.Context, w *tabwriter.Writer, op operation, near, far []*proxy.Line) error {
+	fmt.Fprintf(w, "\n%s\trequests\tconnections\trounds\n", op.title)
+	ours := peer{"docker multiarch", "docker", op.script}
+	got, took, err := l.measure(ctx, op, ours, far, roundsRuns)
+	if err != nil {
+		return err
 	}
-	return w.Flush()
+	_, least, err := l.measure(ctx, op, ours, near, roundsRuns)
+	if err != nil {
+		return err
+	}
+	printRow(w, ours, got, took)
+	for _, p := range op.peers {
+		if err := l.measurePeer(ctx, w, op, p, far); err != nil {
+			return err
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	op.judge(len(got.Requests), took, least)
+	return nil
+}
+
+func printRow(w io.Writer, p peer, got proxy.Traffic, took time.Duration) {
+	fmt.Fprintf(w, "%s\t%d\t%d\t%.2f\n", p.name, len(got.Requests), got.Connections, inRounds(took))
+}
+
+func inRounds(d time.Duration) float64 { return float64(d) / float64(farAway) }
+
+// judge prints whether the limits are kept. Least is what the operation takes without a delay.
+func (op operation) judge(requests int, took, least time.Duration) {
+	promise := fmt.Sprintf("%s: at most %d requests and %.1f rounds", op.title, op.requests, op.rounds)
+	figures := fmt.Sprintf("%d, %.2f; without a delay the same takes %.2f s, as long as %.2f rounds", requests, inRounds(took), least.Seconds(), inRounds(least))
+	if op.bytes {
+		promise += " plus the bytes"
+		took -= least
+		figures += fmt.Sprintf("; %.2f less these", inRounds(took))
+	}
+	result(promise, requests <= op.requests && inRounds(took) <= op.rounds, figures)
+}
+
+func (l *lab) measurePeer(ctx context.Context, w *tabwriter.Writer, op operation, p peer, lines []*proxy.Line) error {
+	if !l.installed(p) {
+		return nil
+	}
+	got, took, err := l.measure(ctx, op, p, lines, 1)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		fmt.Fprintf(w, "%s\tfailed: %q\n", p.name, err)
+	default:
+		printRow(w, p, got, took)
+	}
+	return nil
 }
 
 // measure returns the traffic of the last run and the middle time.
-func (l *lab) measure(ctx context.Context, n int, op operation, p peer, lines []*proxy.Line) (proxy.Traffic, time.Duration, error) {
-	var sources []string
-	for _, arch := range benchPlatforms[:op.images] {
-		sources = append(sources, lines[op.from].Host+"/"+op.repo+":"+arch)
-	}
+func (l *lab) measure(ctx context.Context, op operation, p peer, lines []*proxy.Line, runs int) (proxy.Traffic, time.Duration, error) {
 	var traffic proxy.Traffic
 	var walls []time.Duration
-	for run := range roundsRuns {
+	for range runs {
 		repo := "list"
 		if op.from != 0 || op.repo != "list" {
-			repo = fmt.Sprintf("list%d-%s-%d", n, strings.ReplaceAll(p.name, " ", "-"), run)
+			l.lists++
+			repo += fmt.Sprint(l.lists)
 		}
-		list := lines[0].Host + "/" + repo + ":bench"
-		program := l.shell(p.script, list, lines[0].Host, sources)
 		if op.again {
-			if _, err := l.shell(createPush, list, lines[0].Host, sources).run(ctx); err != nil {
+			if _, err := l.operate(ctx, op, createPush, repo, l.registries[0].Host, l.registries[op.from].Host); err != nil {
 				return traffic, 0, err
 			}
 		}
 		for _, line := range lines {
 			line.Take()
 		}
-		u, err := program.run(ctx)
+		u, err := l.operate(ctx, op, p.script, repo, lines[0].Host, lines[op.from].Host)
 		if err != nil {
 			return traffic, 0, err
 		}
@@ -183,8 +261,17 @@ func (l *lab) measure(ctx context.Context, n int, op operation, p peer, lines []
 	return traffic, median(walls), nil
 }
 
-// shell is a script with the names that it works on.
-func (l *lab) shell(script, list, host string, sources []string) program {
-	env := append(l.env[:len(l.env):len(l.env)], "list="+list, "host="+host, "sources="+strings.Join(sources, " "))
+// operate runs a script for a list in a repository of the registry to.
+func (l *lab) operate(ctx context.Context, op operation, script, repo, to, from string) (usage, error) {
+	var sources []string
+	for _, arch := range benchPlatforms[:op.images] {
+		sources = append(sources, from+"/"+op.repo+":"+arch)
+	}
+	return l.shell(script, to+"/"+repo+":bench", sources).run(ctx, 0)
+}
+
+// shell is a script with the names that it works on, besides what env has.
+func (l *lab) shell(script, list string, sources []string, env ...string) program {
+	env = slices.Concat(l.env, env, []string{"list=" + list, "sources=" + strings.Join(sources, " ")})
 	return program{script, []string{"sh", "-c", script}, env}
 }

@@ -12,8 +12,11 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// startUpLimit is the promise: how much longer than the empty plugin ours may take to start.
-const startUpLimit = 1.5
+const (
+	// startUpLimit is the promise: how much longer than the empty plugin ours may take to start.
+	startUpLimit  = 1.5
+	startUpWarmUp = 3
+)
 
 // startUp compares the plugin with one that has no commands, alone and under the docker command, and there
 // with docker buildx too. The docker command starts a plugin twice: for its metadata, and to run it.
@@ -46,17 +49,13 @@ func startUp(ctx context.Context, o options) (err error) {
 		held = held && r <= startUpLimit
 		ratios = append(ratios, fmt.Sprintf("%s %.2f", c.programs[0].name, r))
 	}
-	verdict := "yes"
-	if !held {
-		verdict = "NO"
-	}
-	fmt.Printf("\nresult: start-up is at most %.1f times the empty plugin's: %s (%s)\n", startUpLimit, verdict, strings.Join(ratios, ", "))
+	result(fmt.Sprintf("start-up is at most %.1f times the empty plugin's", startUpLimit), held, strings.Join(ratios, ", "))
 	return nil
 }
 
 func metadata(o options, env []string) contest {
 	const subcommand = "docker-cli-plugin-metadata"
-	return contest{"start-up: a plugin's metadata", []program{
+	return contest{"start-up: a plugin's metadata", startUpWarmUp, []program{
 		{"docker-multiarch metadata", []string{o.plugin, subcommand}, env},
 		{"docker-empty metadata", []string{o.empty, subcommand}, env},
 	}}
@@ -65,14 +64,14 @@ func metadata(o options, env []string) contest {
 // help runs the plugins in the way that the docker command does.
 func help(o options, env []string) contest {
 	env = append(env[:len(env):len(env)], "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND=docker")
-	return contest{"start-up: a plugin's help", []program{
+	return contest{"start-up: a plugin's help", startUpWarmUp, []program{
 		{"docker-multiarch help", []string{o.plugin, "multiarch", "--help"}, env},
 		{"docker-empty help", []string{o.empty, "empty", "--help"}, env},
 	}}
 }
 
 func dockerHelp(o options, home string, env []string) (contest, error) {
-	c := contest{"start-up: help under the docker command", []program{
+	c := contest{"start-up: help under the docker command", startUpWarmUp, []program{
 		{"docker multiarch --help", []string{"docker", "multiarch", "--help"}, env},
 		{"docker empty --help", []string{"docker", "empty", "--help"}, env},
 	}}
