@@ -1,15 +1,11 @@
 package display
 
 import (
-	"encoding/json"
-	"fmt"
 	"io"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf16"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -241,25 +237,4 @@ func (r *recordRow) column(s string, width int) string {
 		return formatter.Ellipsis(s, width)
 	}
 	return s
-}
-
-// marshal returns the JSON of v, with everything escaped that does not print.
-func marshal(v any) ([]byte, error) {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	var out strings.Builder
-	for _, r := range string(raw) {
-		switch {
-		case unicode.IsPrint(r):
-			out.WriteRune(r)
-		case r < 0x10000:
-			fmt.Fprintf(&out, `\u%04x`, r)
-		default:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
-		}
-	}
-	return []byte(out.String()), nil
 }

@@ -1,16 +1,21 @@
 package display
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/template"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/templates"
 )
 
-// ParseTemplate returns a Go template as the docker CLI has them; "json" stands for {{json .}}.
+// ParseTemplate returns a Go template as the docker CLI has them, whose json escapes as marshal does; "json"
+// stands for {{json .}}.
 func ParseTemplate(format string) (*template.Template, error) {
 	if format == "json" {
 		format = "{{json .}}"
@@ -19,10 +24,13 @@ func ParseTemplate(format string) (*template.Template, error) {
 	if err != nil {
 		return nil, fmt.Errorf("template parsing error: %w", err)
 	}
-	return t, nil
+	return t.Funcs(template.FuncMap{"json": func(v any) (string, error) {
+		raw, err := marshal(v)
+		return string(raw), err
+	}}), nil
 }
 
-// Execute writes v with a template, and a newline.
+// Execute writes v with a template, and a newline. All of JSON prints, so that nothing is left to escape in it.
 func Execute(out io.Writer, t *template.Template, v any) error {
 	var text strings.Builder
 	if err := t.Execute(&text, v); err != nil {
@@ -30,4 +38,27 @@ func Execute(out io.Writer, t *template.Template, v any) error {
 	}
 	_, err := fmt.Fprintln(out, manifest.Escape(text.String(), "\n\t"))
 	return err
+}
+
+// marshal returns the JSON of v, with everything escaped that does not print.
+func marshal(v any) ([]byte, error) {
+	var raw bytes.Buffer
+	encoder := json.NewEncoder(&raw)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	for _, r := range strings.TrimSuffix(raw.String(), "\n") {
+		switch {
+		case unicode.IsPrint(r):
+			out.WriteRune(r)
+		case r < 0x10000:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		}
+	}
+	return out.Bytes(), nil
 }

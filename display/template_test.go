@@ -1,0 +1,69 @@
+package display
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// evil is what must reach no terminal: escape sequences, DEL, and characters that hide or turn text.
+const evil = "a<\x1b[2J\x7f\u202e\U000e0001\n\"é"
+
+// jsonOf are the ways to JSON, each with a text of a stranger and the key it stands under.
+var jsonOf = map[string]struct {
+	write func(out io.Writer, text string) error
+	key   string
+}{
+	"inspect": {func(out io.Writer, text string) error { return execute(out, manifest.View{Name: text}) }, "name"},
+	"show":    {func(out io.Writer, text string) error { return execute(out, manifest.Shown{Name: text}) }, "name"},
+	"verify": {func(out io.Writer, text string) error {
+		return Verified(out, []manifest.Verification{{Name: text}}, "json", false)
+	}, "name"},
+	"tags": {func(out io.Writer, text string) error {
+		return Tags(out, []manifest.TagRecord{{Tag: text}}, Listing{Format: "json"})
+	}, "tag"},
+}
+
+func execute(out io.Writer, v any) error {
+	t, err := ParseTemplate("json")
+	if err != nil {
+		return err
+	}
+	return Execute(out, t, v)
+}
+
+// JSON is valid on one line, says what strangers said, and acts on no terminal.
+func TestJSON(t *testing.T) {
+	for name, tt := range jsonOf {
+		var out strings.Builder
+		if err := tt.write(&out, evil); err != nil {
+			t.Fatal(err)
+		}
+		line := strings.TrimSuffix(out.String(), "\n")
+		got := map[string]any{}
+		if err := json.Unmarshal([]byte(line), &got); err != nil || got[tt.key] != evil {
+			t.Errorf("%s: %q in %s, %v", name, got[tt.key], line, err)
+		}
+		if !strings.Contains(line, `a<\u001b[2J\u007f\u202e\udb40\udc01\n\"é`) || strings.ContainsAny(line, "\x1b\x7f\u202e\U000e0001\n") {
+			t.Errorf("%s: %q", name, line)
+		}
+	}
+}
+
+// What is not JSON is escaped as Go does.
+func TestTemplate(t *testing.T) {
+	template, err := ParseTemplate("{{.Name}} {{json .Name}}\t{{len .Name}}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := Execute(&out, template, manifest.View{Name: "\x1b\x7f\U000e0001"}); err != nil {
+		t.Fatal(err)
+	}
+	if want := `\x1b\x7f\U000e0001 "\u001b\u007f\udb40\udc01"` + "\t6\n\n"; out.String() != want {
+		t.Errorf("%q, not %q", out.String(), want)
+	}
+}
