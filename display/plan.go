@@ -13,15 +13,15 @@ import (
 )
 
 // Plan writes what would go from a repository in a format of the docker CLI: a table, json, or a template
-// over .Action, .Type, .Digest, .Tags, .Created and .CreatedAt. With trunc digests are cut.
+// over .Action, .Kind, .Digest, .Tags, .Created and .CreatedAt. With trunc digests are cut, but in JSON.
 func Plan(out io.Writer, rows []manifest.Row, format string, trunc bool) error {
 	if format == "" || format == formatter.TableFormatKey {
-		format = "table {{.Action}}\t{{.Type}}\t{{.Digest}}\t{{.Created}}\t{{.Tags}}"
+		format = "table {{.Action}}\t{{.Kind}}\t{{.Digest}}\t{{.Created}}\t{{.Tags}}"
 	}
 	context := formatter.Context{Output: out, Format: formatter.Format(format), Trunc: trunc}
 	head := &planRow{}
 	head.Header = formatter.SubHeaderContext{
-		"Action": "ACTION", "Type": "TYPE", "Digest": "DIGEST", "Created": "CREATED", "CreatedAt": "CREATED AT", "Tags": "TAGS",
+		"Action": "ACTION", "Kind": "KIND", "Digest": "DIGEST", "Created": "CREATED", "CreatedAt": "CREATED AT", "Tags": "TAGS",
 	}
 	return context.Write(head, func(write func(formatter.SubContext) error) error {
 		for _, r := range rows {
@@ -39,8 +39,16 @@ type planRow struct {
 	trunc bool
 }
 
-// MarshalJSON gives {{json .}} the columns by name.
-func (r *planRow) MarshalJSON() ([]byte, error) { return formatter.MarshalJSON(r) }
+// MarshalJSON gives {{json .}} what is known, as values.
+func (r *planRow) MarshalJSON() ([]byte, error) {
+	return marshal(struct {
+		Action string        `json:"action"`
+		Digest digest.Digest `json:"digest"`
+		Kind   string        `json:"kind"`
+		Tags   []string      `json:"tags,omitempty"`
+		Time   time.Time     `json:"time,omitzero"`
+	}{r.Action(), r.row.Digest, r.Kind(), r.row.Tags, r.row.Time.UTC()})
+}
 
 // Action is "untag" when the tag goes alone, "delete" when the manifest goes.
 func (r *planRow) Action() string {
@@ -50,10 +58,10 @@ func (r *planRow) Action() string {
 	return "delete"
 }
 
-// Type is "index", "image" or, for what is about another manifest, "referrer".
-func (r *planRow) Type() string { return typeOf(r.row) }
+// Kind is "index", "image" or, for what is about another manifest, "referrer".
+func (r *planRow) Kind() string { return kindOf(r.row) }
 
-func typeOf(r manifest.Row) string {
+func kindOf(r manifest.Row) string {
 	switch {
 	case len(r.Subjects) > 0:
 		return "referrer"
@@ -104,7 +112,7 @@ func Removal(rows []manifest.Row) string {
 			fmt.Fprintf(&b, "  the tag %s:%s\n", repo, r.Tags[0])
 			continue
 		}
-		fmt.Fprintf(&b, "  the %s %s@%s", typeOf(r), repo, r.Digest)
+		fmt.Fprintf(&b, "  the %s %s@%s", kindOf(r), repo, r.Digest)
 		for i, tag := range r.Tags {
 			fmt.Fprintf(&b, "%s%s:%s", []string{", named ", ", "}[min(i, 1)], repo, tag)
 		}

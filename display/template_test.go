@@ -2,11 +2,13 @@ package display
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/opencontainers/go-digest"
 )
 
 // evil is what must reach no terminal: escape sequences, DEL, and characters that hide or turn text.
@@ -22,6 +24,10 @@ var jsonOf = map[string]struct {
 	"verify": {func(out io.Writer, text string) error {
 		return Verified(out, []manifest.Verification{{Name: text}}, "json", false)
 	}, "name"},
+	"purge": {func(out io.Writer, text string) error {
+		row := manifest.Row{Step: manifest.Step{Digest: digest.FromString("1"), Tags: []string{text}}}
+		return Plan(out, []manifest.Row{row}, "json", true)
+	}, "tags"},
 	"tags": {func(out io.Writer, text string) error {
 		return Tags(out, []manifest.TagRecord{{Tag: text}}, Listing{Format: "json"})
 	}, "tag"},
@@ -44,7 +50,7 @@ func TestJSON(t *testing.T) {
 		}
 		line := strings.TrimSuffix(out.String(), "\n")
 		got := map[string]any{}
-		if err := json.Unmarshal([]byte(line), &got); err != nil || got[tt.key] != evil {
+		if err := json.Unmarshal([]byte(line), &got); err != nil || strings.Trim(fmt.Sprint(got[tt.key]), "[]") != evil {
 			t.Errorf("%s: %q in %s, %v", name, got[tt.key], line, err)
 		}
 		if !strings.Contains(line, `a<\u001b[2J\u007f\u202e\udb40\udc01\n\"é`) || strings.ContainsAny(line, "\x1b\x7f\u202e\U000e0001\n") {
