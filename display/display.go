@@ -1,13 +1,16 @@
-// Package display draws for people: notes and warnings, tables and trees, on the streams and with the
-// formatter of the docker CLI. Everything it prints has control characters escaped.
+// Package display draws for people: notes and warnings, progress, tables and trees, on the streams and with
+// the formatter of the docker CLI. Everything it prints has control characters escaped.
 package display
 
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli/command/formatter"
+	"github.com/opencontainers/go-digest"
 )
 
 // Notes writes what an operation tells to a stream, a line each.
@@ -34,4 +37,19 @@ func (n *Notes) line(prefix, format string, args []any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	_, _ = fmt.Fprintln(n.out, prefix+manifest.Escape(fmt.Sprintf(format, args...), ""))
+}
+
+// table writes rows in a format of the docker CLI: a table, json, or a template.
+func table(out io.Writer, format string, header formatter.SubContext, rows formatter.SubFormat) error {
+	context := formatter.Context{Output: out, Format: formatter.Format(format)}
+	return context.Write(header, rows)
+}
+
+// shortDigest returns a digest cut to 12 digits; "" stays.
+func shortDigest(d digest.Digest) string {
+	algorithm, encoded, found := strings.Cut(d.String(), ":")
+	if !found {
+		return d.String()
+	}
+	return algorithm + ":" + encoded[:min(len(encoded), 12)]
 }

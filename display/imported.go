@@ -20,7 +20,7 @@ func Imported(out io.Writer, imported []manifest.Imported, quiet bool) {
 			_, _ = fmt.Fprintln(out, i.Descriptor.Digest)
 			continue
 		}
-		_, _ = fmt.Fprintf(out, "Pushed ref %s with digest: %s\n", i.Name, i.Descriptor.Digest)
+		pushedRef(out, i.Name, i.Descriptor.Digest)
 	}
 }
 

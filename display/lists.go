@@ -21,14 +21,13 @@ func Lists(out io.Writer, lists []store.Stored, format string, quiet, trunc bool
 	case format == "" || format == formatter.TableFormatKey:
 		format = "table {{.Name}}\t{{.Platforms}}\t{{.Entries}}\t{{.Pending}}\t{{.Age}}"
 	}
-	context := formatter.Context{Output: out, Format: formatter.Format(format), Trunc: trunc}
-	row := &listRow{trunc: trunc}
+	row := &listRow{}
 	row.Header = formatter.SubHeaderContext{
 		"Name": "NAME", "Platforms": "PLATFORMS", "Entries": "ENTRIES", "Pending": "PENDING", "Age": "AGE",
 	}
-	return context.Write(row, func(write func(formatter.SubContext) error) error {
+	return table(out, format, row, func(yield func(formatter.SubContext) error) error {
 		for _, s := range lists {
-			if err := write(&listRow{stored: s, trunc: trunc}); err != nil {
+			if err := yield(&listRow{stored: s, trunc: trunc}); err != nil {
 				return err
 			}
 		}

@@ -18,14 +18,13 @@ func Plan(out io.Writer, rows []manifest.Row, format string, trunc bool) error {
 	if format == "" || format == formatter.TableFormatKey {
 		format = "table {{.Action}}\t{{.Kind}}\t{{.Digest}}\t{{.Created}}\t{{.Tags}}"
 	}
-	context := formatter.Context{Output: out, Format: formatter.Format(format), Trunc: trunc}
 	head := &planRow{}
 	head.Header = formatter.SubHeaderContext{
 		"Action": "ACTION", "Kind": "KIND", "Digest": "DIGEST", "Created": "CREATED", "CreatedAt": "CREATED AT", "Tags": "TAGS",
 	}
-	return context.Write(head, func(write func(formatter.SubContext) error) error {
+	return table(out, format, head, func(yield func(formatter.SubContext) error) error {
 		for _, r := range rows {
-			if err := write(&planRow{row: r, trunc: trunc}); err != nil {
+			if err := yield(&planRow{row: r, trunc: trunc}); err != nil {
 				return err
 			}
 		}
@@ -77,11 +76,6 @@ func (r *planRow) Digest() string {
 		return shortDigest(r.row.Digest)
 	}
 	return r.row.Digest.String()
-}
-
-func shortDigest(d digest.Digest) string {
-	const digits = 12
-	return d.Algorithm().String() + ":" + d.Encoded()[:digits]
 }
 
 // Tags are those that go.

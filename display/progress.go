@@ -73,7 +73,8 @@ func (p *Progress) Blob(t manifest.Transfer) {
 	defer p.mu.Unlock()
 	r, known := p.byID[t.Blob.Digest]
 	if !known {
-		r = &row{id: t.Blob.Digest.Encoded()[:12]}
+		_, id, _ := strings.Cut(shortDigest(t.Blob.Digest), ":")
+		r = &row{id: id}
 		p.byID[t.Blob.Digest] = r
 		p.rows = append(p.rows, r)
 		p.start()

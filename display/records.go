@@ -83,7 +83,7 @@ func detail(format string, all manifest.Detail) manifest.Detail {
 }
 
 // Tags writes tags: a table, json, or a template over .Tag, .Digest, .Kind, .MediaType, .ArtifactType,
-// .Platforms, .Size and .Created.
+// .Platforms, .Size, .Layers and .Created.
 func Tags(out io.Writer, tags []manifest.TagRecord, l Listing) error {
 	format, style := l.format("{{.Tag}}", tagTable)
 	return table(out, format, &tagRow{recordRow: headed()}, func(yield func(formatter.SubContext) error) error {
@@ -109,11 +109,6 @@ func Manifests(out io.Writer, records []manifest.Record, l Listing) error {
 		}
 		return nil
 	})
-}
-
-func table(out io.Writer, format string, header formatter.SubContext, rows formatter.SubFormat) error {
-	context := formatter.Context{Output: out, Format: formatter.Format(format)}
-	return context.Write(header, rows)
 }
 
 func headed() recordRow {
@@ -146,8 +141,8 @@ func (r *recordRow) MarshalJSON() ([]byte, error) { return marshal(r.whole) }
 // Digest is the manifest's digest; in our table it stands under that of what the manifest belongs to.
 func (r *recordRow) Digest() string {
 	d := r.record.Digest.String()
-	if algorithm, encoded, ok := strings.Cut(d, ":"); ok && r.cut {
-		d = algorithm + ":" + encoded[:min(len(encoded), 12)]
+	if r.cut {
+		d = shortDigest(r.record.Digest)
 	}
 	if r.table {
 		d = strings.Repeat("  ", r.record.Depth) + d

@@ -33,7 +33,7 @@ type repositoryRow struct {
 	path, registry string
 }
 
-// MarshalJSON gives {{json .}} the columns by name.
+// MarshalJSON gives {{json .}} the columns.
 func (r *repositoryRow) MarshalJSON() ([]byte, error) {
 	return marshal(map[string]string{"repository": r.path, "name": r.Name()})
 }

@@ -61,19 +61,18 @@ func findings(out io.Writer, found []manifest.Verification, wanted func(manifest
 }
 
 func verifiedRows(out io.Writer, found []manifest.Verification, format string) error {
-	context := formatter.Context{Output: out, Format: formatter.Format(format)}
 	row := &verifiedRow{}
 	row.Header = formatter.SubHeaderContext{
 		"Name": "NAME", "Kind": "KIND", "Platform": "PLATFORM", "MediaType": "MEDIA TYPE", "Digest": "DIGEST", "Size": "SIZE", "State": "STATE",
 	}
-	return context.Write(row, func(write func(formatter.SubContext) error) error {
+	return table(out, format, row, func(yield func(formatter.SubContext) error) error {
 		for _, v := range found {
 			rows := v.Manifests
 			if len(rows) == 0 {
 				rows = []manifest.VerifiedContent{{State: v.State}}
 			}
 			for _, content := range rows {
-				if err := write(&verifiedRow{name: v.Name, content: content}); err != nil {
+				if err := yield(&verifiedRow{name: v.Name, content: content}); err != nil {
 					return err
 				}
 			}
