@@ -29,18 +29,9 @@ type move struct {
 	target   *servers.Registry
 }
 
-// onEachTarget runs a test once with each registry as the target, and with one that asks for a login.
+// onEachTarget runs a test once with each registry as the target.
 func onEachTarget(t *testing.T, test func(m *move)) {
-	for name, o := range map[string]harness.RegistryOptions{
-		"distribution 3":   {Kind: harness.V3},
-		"distribution 2.8": {Kind: harness.V28},
-		"login":            {User: loginUser, Password: loginSecret},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(newMove(t, o))
-		})
-	}
+	eachRegistry(t, func(t *testing.T, o harness.RegistryOptions) { test(newMove(t, o)) })
 }
 
 func newMove(t *testing.T, o harness.RegistryOptions) *move {

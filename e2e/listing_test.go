@@ -18,23 +18,15 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// onEachRegistry runs a test with distribution 3, with 2.8, and with one that asks for a login. Each is the
-// test's own, so that its catalog is known and its requests can be counted.
-func onEachRegistry(t *testing.T, test func(s *scene)) {
-	for name, o := range map[string]harness.RegistryOptions{
-		"3": {Kind: harness.V3}, "2.8": {Kind: harness.V28}, "login": {User: loginUser, Password: loginSecret},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newScene(t, harness.V3)
-			s.registry, s.repo = harness.NewRegistry(t, o), "team/app"
-			if o.User != "" {
-				s.Login(t, s.registry.Host, loginUser, loginSecret)
-			}
-			s.list = s.name("1")
-			test(s)
-		})
-	}
+// onOwnRegistry runs a test with each registry, which is the test's own so that its
+// catalog is known and its requests can be counted.
+func onOwnRegistry(t *testing.T, test func(s *scene)) {
+	eachRegistry(t, func(t *testing.T, o harness.RegistryOptions) {
+		s := newScene(t, harness.V3)
+		s.repo = "team/app"
+		s.ownRegistry(o)
+		test(s)
+	})
 }
 
 // repository is the target repository without a tag.
@@ -122,7 +114,7 @@ func sizeOf(m images.Manifest) int64 {
 }
 
 func TestListingRepositories(t *testing.T) {
-	onEachRegistry(t, func(s *scene) {
+	onOwnRegistry(t, func(s *scene) {
 		for _, repo := range []string{"team/b", "app", "team/a", "z/y/x"} {
 			s.put(repo, "1", images.Spec{Platform: amd64})
 		}
@@ -139,7 +131,7 @@ func TestListingRepositories(t *testing.T) {
 }
 
 func TestListingTags(t *testing.T) {
-	onEachRegistry(t, func(s *scene) {
+	onOwnRegistry(t, func(s *scene) {
 		l := newLibrary(s)
 		r := s.multiarch("repo", "tags", "--format", "json", s.repository())
 		got := objects(s.T, r.Stdout)
@@ -199,7 +191,7 @@ func (s *scene) asks(args ...string) (stdout string, requests []string) {
 
 // Nobody is asked for more than is shown.
 func TestListingAsksLittle(t *testing.T) {
-	onEachRegistry(t, func(s *scene) {
+	onOwnRegistry(t, func(s *scene) {
 		newLibrary(s)
 		for _, tt := range []struct {
 			requests int
@@ -228,7 +220,7 @@ func TestListingAsksLittle(t *testing.T) {
 }
 
 func TestListingManifests(t *testing.T) {
-	onEachRegistry(t, func(s *scene) {
+	onOwnRegistry(t, func(s *scene) {
 		l := newLibrary(s)
 		r := s.multiarch("repo", "manifests", "--no-trunc", s.repository())
 		says(s.T, r.Stderr, "manifests without a tag cannot be seen")
@@ -265,7 +257,7 @@ func TestListingManifests(t *testing.T) {
 }
 
 func TestListingShow(t *testing.T) {
-	onEachRegistry(t, func(s *scene) {
+	onOwnRegistry(t, func(s *scene) {
 		l := newLibrary(s)
 		referrer := s.artifact(l.arm64.Descriptor, "sha256-"+l.arm64.Digest().Encoded()+".sbom")
 		text := s.multiarch("repo", "show", s.list).Stdout
@@ -291,7 +283,7 @@ func TestListingShow(t *testing.T) {
 
 // What is not there is an error, what is empty is not.
 func TestListingOfNothing(t *testing.T) {
-	onEachRegistry(t, func(s *scene) {
+	onOwnRegistry(t, func(s *scene) {
 		only := s.put(s.repo, "1", images.Spec{Platform: amd64})
 		for _, command := range []string{"tags", "manifests"} {
 			s.refused([]string{"no such repository: " + s.registry.Host + "/none", "repo ls " + s.registry.Host}, "repo", command, s.registry.Host+"/none")
@@ -325,7 +317,7 @@ const crowd = 2000
 
 // Two thousand tags are all there, in order, and nothing is asked for twice.
 func TestListingOfACrowd(t *testing.T) {
-	onEachRegistry(t, func(s *scene) {
+	onOwnRegistry(t, func(s *scene) {
 		if err := s.registry.Crowd(s.Context(), s.repo, crowd); err != nil {
 			s.Fatal(err)
 		}

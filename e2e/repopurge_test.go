@@ -20,32 +20,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// onTidied runs a test with distribution 3, with 2.8, which removes no tag alone, and
-// with a registry that asks for a login.
-func onTidied(t *testing.T, test func(s *scene)) {
-	for _, kind := range registryKinds {
-		t.Run(string(kind), func(t *testing.T) {
-			t.Parallel()
-			test(newScene(t, kind))
-		})
-	}
-	t.Run("login", func(t *testing.T) {
-		t.Parallel()
-		s := newScene(t, harness.V3)
-		s.registry = harness.NewRegistry(t, harness.RegistryOptions{User: loginUser, Password: loginSecret})
-		s.Login(t, s.registry.Host, loginUser, loginSecret)
-		test(s)
-	})
-}
-
 // untagsAlone tells if the registry removes a tag without its manifest.
 func (s *scene) untagsAlone() bool { return s.registry.Kind == harness.V3 }
-
-// fails runs a command of the plugin that has to fail with exit code 1 and to say words.
-func (s *scene) fails(words []string, args ...string) harness.Result {
-	s.Helper()
-	return harness.MustFail(s.T, s.Env, 1, words, "docker", append([]string{"multiarch"}, args...)...)
-}
 
 // tagsAre checks which tags the repository has.
 func (s *scene) tagsAre(want ...string) {
@@ -80,7 +56,7 @@ func (s *scene) absent(m images.Manifest) {
 
 // A tag goes and nothing else: not the manifest, and no other tag of it.
 func TestRepoUntag(t *testing.T) {
-	onTidied(t, func(s *scene) {
+	onEachRegistry(t, func(s *scene) {
 		image := s.put(s.repo, "a", images.Spec{Platform: amd64})
 		harness.Put(s.T, s.registry, s.repo, "b", image)
 		index := s.putIndex("c", time.Time{})
@@ -89,7 +65,7 @@ func TestRepoUntag(t *testing.T) {
 			s.refused([]string{"does not remove a tag without its manifest", "--via-placeholder", "nothing was removed"}, args...)
 			args = append(args, "--via-placeholder")
 		}
-		r := s.fails([]string{s.name("none"), "404"}, args...)
+		r := s.ends(1, []string{s.name("none"), "404"}, args...)
 		if want := "Untagged " + s.name("a") + "\nUntagged " + s.name("c") + "\n"; r.Stdout != want {
 			s.Errorf("stdout: %s", r.Stdout)
 		}
@@ -102,7 +78,7 @@ func TestRepoUntag(t *testing.T) {
 
 // A manifest is deleted with all its tags, which are named before the question is asked.
 func TestRepoRm(t *testing.T) {
-	onTidied(t, func(s *scene) {
+	onEachRegistry(t, func(s *scene) {
 		image := s.put(s.repo, "a", images.Spec{Platform: amd64})
 		harness.Put(s.T, s.registry, s.repo, "b", image)
 		s.put(s.repo, "c", images.Spec{Platform: arm64})
@@ -116,7 +92,7 @@ func TestRepoRm(t *testing.T) {
 		says(s.T, r.Stdout, "Untagged "+s.name("a")+"\n", "Untagged "+s.name("b")+"\n", "Deleted "+s.registry.Host+"/"+s.repo+"@"+image.Digest().String()+"\n")
 		s.tagsAre("c")
 		s.absent(image)
-		s.fails([]string{s.name("a"), "404"}, "repo", "rm", "-f", s.name("a"), s.name("c"))
+		s.ends(1, []string{s.name("a"), "404"}, "repo", "rm", "-f", s.name("a"), s.name("c"))
 		s.tagsAre()
 	})
 }
@@ -124,7 +100,7 @@ func TestRepoRm(t *testing.T) {
 // What an index lists is not deleted under it; with the index it goes, unless another
 // tag needs it.
 func TestRepoRmOfAnIndex(t *testing.T) {
-	onTidied(t, func(s *scene) {
+	onEachRegistry(t, func(s *scene) {
 		index := s.putIndex("1", time.Time{})
 		arm := index.Children[1]
 		harness.Put(s.T, s.registry, s.repo, "arm", arm)
@@ -151,7 +127,7 @@ func TestRepoRmOfAnIndex(t *testing.T) {
 
 // A purge shows what would go; with --force it goes, and can be put back from the record.
 func TestRepoPurge(t *testing.T) {
-	onTidied(t, func(s *scene) {
+	onEachRegistry(t, func(s *scene) {
 		long, now := time.Now().AddDate(0, 0, -40), time.Now()
 		old := s.putIndex("pr-1", long)
 		young, unknown := s.putIndex("pr-2", now), s.putIndex("pr-3", time.Time{})
@@ -193,7 +169,7 @@ func TestRepoPurge(t *testing.T) {
 // A tag that shares its manifest goes alone where the registry can do that; elsewhere
 // that is told before anything goes.
 func TestRepoPurgeOfSharedManifests(t *testing.T) {
-	onTidied(t, func(s *scene) {
+	onEachRegistry(t, func(s *scene) {
 		image := s.put(s.repo, "stay", images.Spec{Platform: amd64})
 		harness.Put(s.T, s.registry, s.repo, "go-1", image)
 		gone := s.put(s.repo, "go-2", images.Spec{Platform: arm64})
@@ -226,7 +202,7 @@ func TestRepoPurgeKeeps(t *testing.T) {
 
 // What cannot be meant, or cannot be done, is told, and nothing changes.
 func TestRepoPurgeRefuses(t *testing.T) {
-	onTidied(t, func(s *scene) {
+	onEachRegistry(t, func(s *scene) {
 		s.put(s.repo, "a", images.Spec{Platform: amd64})
 		s.put(s.repo, "b", images.Spec{Platform: arm64})
 		repo := s.registry.Host + "/" + s.repo
@@ -300,7 +276,7 @@ func TestRepoPurgeGoesOn(t *testing.T) {
 			s.put(s.repo, "stay", images.Spec{Platform: amd64})
 			refuses := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, locked.Digest().String()) }
 			repo := s.newRefusing(status, refuses, "locked")
-			r := s.fails([]string{repo + ":go-1", "locked"}, "repo", "purge", "-f", "-r", "--filter", "go-*", repo)
+			r := s.ends(1, []string{repo + ":go-1", "locked"}, "repo", "purge", "-f", "-r", "--filter", "go-*", repo)
 			says(t, r.Stdout, "Untagged "+repo+":go-2")
 			saysNot(t, r.Stdout, "go-1")
 			s.tagsAre("go-1", "stay")

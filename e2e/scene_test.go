@@ -48,6 +48,43 @@ func onEachStore(t *testing.T, test func(s *scene)) {
 	}
 }
 
+// eachRegistry runs a test with distribution 3, with 2.8, and with one that asks for a
+// login.
+func eachRegistry(t *testing.T, test func(t *testing.T, o harness.RegistryOptions)) {
+	for name, o := range map[string]harness.RegistryOptions{
+		"3": {Kind: harness.V3}, "2.8": {Kind: harness.V28}, "login": withLogin,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, o)
+		})
+	}
+}
+
+// onEachRegistry runs a test once with each registry.
+func onEachRegistry(t *testing.T, test func(s *scene)) {
+	eachRegistry(t, func(t *testing.T, o harness.RegistryOptions) {
+		if o.User == "" {
+			test(newScene(t, o.Kind))
+			return
+		}
+		s := newScene(t, harness.V3)
+		s.ownRegistry(o)
+		test(s)
+	})
+}
+
+// ownRegistry gives the scene a registry of its own, and a login where that asks for
+// one.
+func (s *scene) ownRegistry(o harness.RegistryOptions) {
+	s.Helper()
+	s.registry = harness.NewRegistry(s.T, o)
+	s.list = s.name("1")
+	if o.User != "" {
+		s.Login(s.T, s.registry.Host, o.User, o.Password)
+	}
+}
+
 func (s *scene) useDaemon(d *servers.Daemon) {
 	s.daemon = d
 	s.UseDaemon(d)
@@ -93,6 +130,17 @@ func (s *scene) multiarch(args ...string) harness.Result {
 	if r.Code != 0 {
 		s.Fatalf("docker multiarch %s: exit code %d\n%s%s", strings.Join(args, " "), r.Code, r.Stdout, r.Stderr)
 	}
+	return r
+}
+
+// ends runs a command of the plugin that has to end with code and to say words.
+func (s *scene) ends(code int, words []string, args ...string) harness.Result {
+	s.Helper()
+	r := harness.Run(s.T, s.Env, "docker", append([]string{"multiarch"}, args...)...)
+	if r.Code != code {
+		s.Errorf("%v: exit code %d, not %d\n%s%s", args, r.Code, code, r.Stdout, r.Stderr)
+	}
+	says(s.T, r.Stdout+r.Stderr, words...)
 	return r
 }
 

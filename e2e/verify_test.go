@@ -18,37 +18,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
-	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
-
-// askRegistries runs a test against each registry, and one that wants a login.
-func askRegistries(t *testing.T, test func(s *scene)) {
-	for _, kind := range []servers.RegistryKind{harness.V3, harness.V28, "login"} {
-		t.Run(string(kind), func(t *testing.T) {
-			t.Parallel()
-			if kind != "login" {
-				test(newScene(t, kind))
-				return
-			}
-			s := newScene(t, harness.V3)
-			s.registry = harness.NewRegistry(t, harness.RegistryOptions{User: loginUser, Password: loginSecret})
-			s.list = s.registry.Host + "/" + s.repo + ":1"
-			s.Login(t, s.registry.Host, loginUser, loginSecret)
-			test(s)
-		})
-	}
-}
-
-// ends runs a command of the plugin that has to end with code and to say words.
-func (s *scene) ends(code int, words []string, args ...string) harness.Result {
-	s.Helper()
-	r := harness.Run(s.T, s.Env, "docker", append([]string{"multiarch"}, args...)...)
-	if r.Code != code {
-		s.Errorf("%v: exit code %d, not %d\n%s%s", args, r.Code, code, r.Stdout, r.Stderr)
-	}
-	says(s.T, r.Stdout+r.Stderr, words...)
-	return r
-}
 
 // pair are two images of the test for amd64 and arm64.
 func (s *scene) pair(format images.Format) (images.Manifest, images.Manifest) {
@@ -124,7 +94,7 @@ func (s *scene) must(err error) {
 func TestVerifyFindsFaults(t *testing.T) {
 	for name, prepare := range unsoundLists {
 		t.Run(name, func(t *testing.T) {
-			askRegistries(t, func(s *scene) {
+			onEachRegistry(t, func(s *scene) {
 				words := prepare(s)
 				for _, args := range [][]string{{"verify"}, {"verify", "--deep"}, {"verify", "--quiet"}} {
 					r := s.ends(1, words, append(args, s.list)...)
@@ -151,7 +121,7 @@ type verified struct {
 
 // A sound list passes, in every form of output.
 func TestVerifySound(t *testing.T) {
-	askRegistries(t, func(s *scene) {
+	onEachRegistry(t, func(s *scene) {
 		a, b := s.pair(images.OCI)
 		list := images.Attested(a, b)
 		harness.Put(s.T, s.registry, s.repo, "1", list)
@@ -219,7 +189,7 @@ func (s *scene) program(arch string) string {
 
 // A build for one architecture that was published as another's is found by looking at the program.
 func TestVerifyDeepFindsSwappedPrograms(t *testing.T) {
-	askRegistries(t, func(s *scene) {
+	onEachRegistry(t, func(s *scene) {
 		build := func(p ocispec.Platform, arch string) images.Manifest {
 			return images.Image(images.Spec{Seed: s.repo, Platform: p, Files: map[string]string{"usr/bin/app": s.program(arch)}, Entrypoint: []string{"app"}})
 		}
@@ -308,7 +278,7 @@ func TestVerifyUntold(t *testing.T) {
 
 // exists answers by its exit code alone, and tells on stderr why not.
 func TestExists(t *testing.T) {
-	askRegistries(t, func(s *scene) {
+	onEachRegistry(t, func(s *scene) {
 		a, b := s.pair(images.Docker)
 		harness.Put(s.T, s.registry, s.repo, "1", images.Index(images.Docker, a, b))
 		s.put(s.repo, "image", images.Spec{Platform: riscv64})
