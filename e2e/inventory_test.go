@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,33 +12,15 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// impersonate makes handler answer for every registry that is not on this machine: the person's web proxy
-// leads there. Its certificate is one that nobody vouches for.
-func (s *scene) impersonate(handler http.Handler) {
+// impersonate makes handler answer for a registry that is not on this machine, with a certificate that nobody
+// vouches for.
+func (s *scene) impersonate(host string, handler http.Handler) {
 	s.Helper()
 	registry := httptest.NewUnstartedServer(handler)
 	registry.Config.ErrorLog = silence
 	registry.StartTLS()
 	s.Cleanup(registry.Close)
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		there, err := net.Dial("tcp", registry.Listener.Addr().String())
-		if err != nil {
-			s.Error(err)
-			return
-		}
-		defer there.Close()
-		here, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			s.Error(err)
-			return
-		}
-		defer here.Close()
-		fmt.Fprint(here, "HTTP/1.1 200 OK\r\n\r\n")
-		go func() { _, _ = io.Copy(there, here) }()
-		_, _ = io.Copy(here, there)
-	}))
-	s.Cleanup(proxy.Close)
-	s.Set("HTTPS_PROXY", proxy.URL)
+	s.reach(map[string]string{host: registry.Listener.Addr().String()}, &recorder{})
 }
 
 // inventories answer for registries that list their manifests, in the forms that are documented; extra is the
@@ -98,7 +78,7 @@ func TestInventories(t *testing.T) {
 			})
 			var refused atomic.Bool
 			proxy := newProxy(t, s.registry)
-			s.impersonate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.impersonate(tt.host, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch {
 				case r.URL.Path != tt.extra:
 					proxy.ServeHTTP(w, r)
