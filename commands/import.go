@@ -41,7 +41,9 @@ func newImportCommand(dockerCLI command.Cli) *cobra.Command {
 		Short: "Copy an image or a manifest list from one registry to another",
 		Long: "Copy an image or a manifest list, with all its platforms and attestations, from a repository to another\n" +
 			"one, in the same registry or in another. Digests stay what they are, what is there is not sent, and tags\n" +
-			"are put last. A TARGET without a tag takes the tag of SOURCE.",
+			"are put last. A TARGET without a tag takes the tag of SOURCE.\n\n" +
+			"With --progress json there is an object on a line of standard error for each step of a blob: digest,\n" +
+			"size, sent (both in bytes) and state (sending, sent, mounted or exists).",
 		Example: `docker multiarch import alpine:3.22 registry.example.com/mirror/alpine
 docker multiarch import --platform linux/amd64,linux/arm64 --referrers quay.io/team/app:1.0 registry.example.com/app:1.0
 docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.example.com/app`,

@@ -40,7 +40,10 @@ func newRepoPurgeCommand(dockerCLI command.Cli) *cobra.Command {
 		Use:   "purge [OPTIONS] REPOSITORY",
 		Short: "Remove old tags and manifests from a repository",
 		Long: "Remove the tags that match from a repository, and the manifests they name.\n" +
-			"Shows what would go; --force removes it. What a tag that stays needs is never removed.",
+			"Shows what would go; --force removes it. What a tag that stays needs is never removed.\n\n" +
+			"With --format json there is an object on each line: action (untag when a tag goes alone, or else\n" +
+			"delete), digest, kind (index, image, or referrer for what is about another manifest), tags, and time,\n" +
+			"which says how old the manifest is where that was asked for and is known.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoPurge(cmd.Context(), dockerCLI, opts, args[0])

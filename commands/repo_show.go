@@ -25,7 +25,9 @@ func newRepoShowCommand(dockerCLI command.Cli) *cobra.Command {
 		Short: "Show a manifest of a repository in full",
 		Long: "Show what a tag or digest names: an image or an artifact, or an index with all that is below it. What\n" +
 			"refers to any of these, such as signatures, is shown too. Where the registry lists tags alone, other\n" +
-			"tags of the manifest are not known: 'repo tags --digest' finds them.",
+			"tags of the manifest are not known: 'repo tags --digest' finds them.\n\n" +
+			"With --format json there is an object: the name, the fields that 'repo manifests' has, and the same of\n" +
+			"manifests and referrers.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.name = args[0]

@@ -72,7 +72,7 @@ func newRepoTagsCommand(dockerCLI command.Cli) *cobra.Command {
 			"is asked for only with --orderby time or with .Created in a template, not for json. What says no time,\n" +
 			"or the one of a reproducible build, comes last.\n\n" +
 			"With --quiet, the list of names is all that is asked for. With --format json there is an object on each\n" +
-			"line.",
+			"line: the tag, and the fields that 'repo manifests' has.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.repo = args[0]

@@ -29,7 +29,11 @@ func newVerifyCommand(dockerCLI command.Cli) *cobra.Command {
 		Short: "Find out whether images and manifest lists in registries are sound",
 		Long: "Find out whether images and manifest lists in registries are sound: everything is there, with the\n" +
 			"size and digest that it should have, and platforms are what the images say themselves.\n" +
-			"The exit code is 0 when all is sound, 1 when something is not, and 2 when that could not be told.",
+			"The exit code is 0 when all is sound, 1 when something is not, and 2 when that could not be told.\n\n" +
+			"With --format json there is an object on each line, one for each name: name, digest, state (sound,\n" +
+			"unsound or untold), manifests (each with kind, platform, mediaType, digest, size and state) and findings\n" +
+			"(each with severity, which is unsound, untold or note, the digest of the object, the manifest that it\n" +
+			"belongs to, platform and message).",
 		Example: `docker multiarch verify registry.example.com/app:1
 docker multiarch verify --deep --format json registry.example.com/app:1 registry.example.com/app:2`,
 		Args: cli.RequiresMinArgs(1),
