@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -226,46 +225,29 @@ func TestImportWithinARegistry(t *testing.T) {
 	})
 }
 
-// artifact is what refers to a subject, as oras attaches it.
-func artifact(kind string, subject images.Manifest) images.Manifest {
-	a := images.Image(images.Spec{Seed: kind + subject.Digest().String(), Platform: amd64, Format: images.OCI})
-	var content map[string]any
-	if err := json.Unmarshal(a.Raw, &content); err != nil {
-		panic(err)
-	}
-	content["artifactType"] = kind
-	content["subject"] = map[string]any{"mediaType": subject.Descriptor.MediaType, "digest": subject.Digest(), "size": subject.Descriptor.Size}
-	a.Raw = []byte(quoted(content))
-	a.Descriptor.Digest, a.Descriptor.Size, a.Descriptor.Platform = digest.FromBytes(a.Raw), int64(len(a.Raw)), nil
-	return a
-}
-
-// tagFor is the tag that a registry without the referrers API has for what refers to d.
-func tagFor(d digest.Digest) string { return strings.Replace(d.String(), ":", "-", 1) }
-
 // What refers to a list and to its images comes along, listed by the tag scheme where the registries have no
 // API for it; what is listed in the target stays listed.
 func TestImportReferrers(t *testing.T) {
 	onEachTarget(t, func(m *move) {
 		image := m.list.Children[1]
-		ofList, ofImage, cosign := artifact("test/list", m.list), artifact("test/image", image), artifact("test/cosign", image)
-		old := artifact("test/old", m.list)
-		harness.Put(m.T, m.registry, m.repo, tagFor(m.list.Digest()), images.Index(images.OCI, ofList))
-		harness.Put(m.T, m.registry, m.repo, tagFor(image.Digest()), images.Index(images.OCI, ofImage))
-		harness.Put(m.T, m.registry, m.repo, tagFor(image.Digest())+".sig", cosign)
-		harness.Put(m.T, m.target, m.repo, tagFor(m.list.Digest()), images.Index(images.OCI, old))
+		ofList, ofImage, cosign := images.Artifact("test/list", m.list), images.Artifact("test/image", image), images.Artifact("test/cosign", image)
+		old := images.Artifact("test/old", m.list)
+		harness.Put(m.T, m.registry, m.repo, images.DigestTag(m.list.Digest(), ""), images.Index(images.OCI, ofList))
+		harness.Put(m.T, m.registry, m.repo, images.DigestTag(image.Digest(), ""), images.Index(images.OCI, ofImage))
+		harness.Put(m.T, m.registry, m.repo, images.DigestTag(image.Digest(), ".sig"), cosign)
+		harness.Put(m.T, m.target, m.repo, images.DigestTag(m.list.Digest(), ""), images.Index(images.OCI, old))
 		r := m.imports("--referrers", m.from, m.to)
 		m.arrives(r, "1", m.list.Digest())
 		says(m.T, r.Stderr, "3 referrers and cosign tags, 3 of which are new")
 		for subject, want := range map[digest.Digest][]images.Manifest{m.list.Digest(): {old, ofList}, image.Digest(): {ofImage}} {
-			harness.Sound(m.T, m.target, m.repo, tagFor(subject))
-			index, err := harness.Get(m.T, m.target, m.repo, tagFor(subject)).Index()
+			harness.Sound(m.T, m.target, m.repo, images.DigestTag(subject, ""))
+			index, err := harness.Get(m.T, m.target, m.repo, images.DigestTag(subject, "")).Index()
 			same := func(d ocispec.Descriptor, w images.Manifest) bool { return d.Digest == w.Digest() }
 			if err != nil || !slices.EqualFunc(index.Manifests, want, same) {
 				m.Errorf("%v, %v", index.Manifests, err)
 			}
 		}
-		harness.Sound(m.T, m.target, m.repo, tagFor(image.Digest())+".sig")
+		harness.Sound(m.T, m.target, m.repo, images.DigestTag(image.Digest(), ".sig"))
 		again := harness.Requests(m.T, m.target, func() { m.imports("--referrers", m.from, m.to) })
 		if w := writes(again); len(w) > 0 {
 			m.Errorf("%v", w)

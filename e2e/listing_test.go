@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
@@ -63,23 +62,12 @@ func objects(t *testing.T, text string) []listed {
 	return out
 }
 
-// artifact puts an artifact that refers to a manifest under a tag or its digest.
-func (s *scene) artifact(subject ocispec.Descriptor, tag string) digest.Digest {
+// refer puts an artifact that refers to a manifest under a digest tag of that.
+func (s *scene) refer(subject images.Manifest, suffix string) digest.Digest {
 	s.Helper()
-	config := []byte("{}")
-	if err := s.registry.PutBlob(s.Context(), s.repo, config); err != nil {
-		s.Fatal(err)
-	}
-	empty := ocispec.Descriptor{MediaType: ocispec.MediaTypeEmptyJSON, Digest: digest.FromBytes(config), Size: 2}
-	subject.Platform = nil
-	raw := []byte(quoted(ocispec.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-		ArtifactType: "application/x-signature", Config: empty, Layers: []ocispec.Descriptor{empty}, Subject: &subject,
-	}))
-	if err := s.registry.PutManifest(s.Context(), s.repo, tag, ocispec.MediaTypeImageManifest, raw); err != nil {
-		s.Fatal(err)
-	}
-	return digest.FromBytes(raw)
+	artifact := images.Artifact("application/x-signature", subject)
+	harness.Put(s.T, s.registry, s.repo, images.DigestTag(subject.Digest(), suffix), artifact)
+	return artifact.Digest()
 }
 
 // library is what newLibrary put into the target repository.
@@ -98,11 +86,9 @@ func newLibrary(s *scene) (l library) {
 	for tag, m := range map[string]images.Manifest{"1": l.list, "amd64": l.amd64, "old": l.old, "windows": l.windows} {
 		harness.Put(s.T, s.registry, s.repo, tag, m)
 	}
-	s.artifact(l.windows.Descriptor, signatureTag(l.windows))
+	s.refer(l.windows, ".sig")
 	return l
 }
-
-func signatureTag(m images.Manifest) string { return "sha256-" + m.Digest().Encoded() + ".sig" }
 
 // sizeOf is what it takes to download an image.
 func sizeOf(m images.Manifest) int64 {
@@ -143,7 +129,7 @@ func TestListingTags(t *testing.T) {
 			{"1", "index", "linux/amd64 linux/arm64/v8", l.list, 0},
 			{"amd64", "image", "linux/amd64", l.amd64, sizeOf(l.amd64)},
 			{"old", "image", "linux/amd64", l.old, sizeOf(l.old)},
-			{signatureTag(l.windows), "artifact", "", images.Manifest{}, 0},
+			{images.DigestTag(l.windows.Digest(), ".sig"), "artifact", "", images.Manifest{}, 0},
 			{"windows", "image", "windows(10.0.26100.1742)/amd64", l.windows, sizeOf(l.windows)},
 		}
 		if len(got) != len(want) {
@@ -259,7 +245,7 @@ func TestListingManifests(t *testing.T) {
 func TestListingShow(t *testing.T) {
 	onOwnRegistry(t, func(s *scene) {
 		l := newLibrary(s)
-		referrer := s.artifact(l.arm64.Descriptor, "sha256-"+l.arm64.Digest().Encoded()+".sbom")
+		referrer := s.refer(l.arm64, ".sbom")
 		text := s.multiarch("repo", "show", s.list).Stdout
 		says(s.T, text, "Name:        "+s.list+"\n", l.list.Digest().String(), "Kind:        index", "linux/arm64/v8  ", "Manifests:\nDIGEST",
 			"(attestation)", "Referrers:\nDIGEST", referrer.String()[:19], "application/x-signature")

@@ -107,13 +107,13 @@ func (g *repoGraph) list(listed []ocispec.Descriptor, children []int) int {
 // refer adds a referrer of a manifest, or its signature, or one that no tag tells of.
 func (g *repoGraph) refer(subject int) {
 	d := g.manifests[subject].Descriptor
-	tag := "sha256-" + d.Digest.Encoded()
 	switch g.random.IntN(3) {
 	case 0:
 		i := g.image(&d, subject)
-		g.tags[tag] = g.list([]ocispec.Descriptor{g.manifests[i].Descriptor}, []int{i})
+		g.tags[images.DigestTag(d.Digest, "")] = g.list([]ocispec.Descriptor{g.manifests[i].Descriptor}, []int{i})
 	case 1:
-		g.tags[tag+[]string{".sig", ".att", ".sbom"}[g.random.IntN(3)]] = g.image(nil)
+		suffix := []string{".sig", ".att", ".sbom"}[g.random.IntN(3)]
+		g.tags[images.DigestTag(d.Digest, suffix)] = g.image(nil)
 	case 2:
 		g.image(&d, subject)
 	}
@@ -191,7 +191,7 @@ func (g *repoGraph) follows() map[string]int {
 	for tag := range g.tags {
 		form, _, _ := strings.Cut(tag, ".")
 		for i, m := range g.manifests {
-			if seen[i] && !m.absent && form == "sha256-"+m.Digest().Encoded() {
+			if seen[i] && !m.absent && form == images.DigestTag(m.Digest(), "") {
 				out[tag] = i
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -58,6 +59,28 @@ func Attestation(image Manifest) Manifest {
 		"vnd.docker.reference.digest": image.Digest().String(),
 	}
 	return m
+}
+
+// Artifact makes what refers to a subject, as signatures and SBOMs do.
+func Artifact(artifactType string, subject Manifest) Manifest {
+	config := newBlob(ocispec.MediaTypeEmptyJSON, []byte("{}"))
+	content := newBlob(artifactType, []byte(artifactType+" of "+subject.Digest().String()))
+	d := subject.Descriptor
+	raw := encode(ocispec.Manifest{
+		Versioned:    specs.Versioned{SchemaVersion: 2},
+		MediaType:    ocispec.MediaTypeImageManifest,
+		ArtifactType: artifactType,
+		Config:       config.Descriptor,
+		Layers:       []ocispec.Descriptor{content.Descriptor},
+		Subject:      &ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size},
+	})
+	return Manifest{Descriptor: newBlob(ocispec.MediaTypeImageManifest, raw).Descriptor, Raw: raw, Blobs: []Blob{config, content}}
+}
+
+// DigestTag is a tag named after a manifest: without a suffix that of its referrers
+// where there is no API for them, with one of cosign's that of a signature or an SBOM.
+func DigestTag(d digest.Digest, suffix string) string {
+	return d.Algorithm().String() + "-" + d.Encoded() + suffix
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
