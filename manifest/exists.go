@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -33,7 +34,9 @@ func Exists(ctx context.Context, r Prober, name reference.Named, want []Platform
 	if err != nil {
 		return notThere(err, name)
 	}
-	images, err := offers(ctx, r, name, d, raw, 0)
+	var left atomic.Int64
+	left.Store(MaxEntries)
+	images, err := offers(ctx, r, name, d, raw, 0, &left)
 	if err != nil {
 		return err
 	}
@@ -64,8 +67,9 @@ type offer struct {
 	read     bool
 }
 
-// offers returns the images that raw, what name or an index in its repository is, leads to.
-func offers(ctx context.Context, r Fetcher, name reference.Named, d ocispec.Descriptor, raw []byte, depth int) ([]offer, error) {
+// offers returns the images that raw, what name or an index in its repository is, leads to. Indexes may list
+// so many more as there are left.
+func offers(ctx context.Context, r Fetcher, name reference.Named, d ocispec.Descriptor, raw []byte, depth int, left *atomic.Int64) ([]offer, error) {
 	n, err := ParseNode(d, raw)
 	if err != nil {
 		return nil, err
@@ -73,8 +77,8 @@ func offers(ctx context.Context, r Fetcher, name reference.Named, d ocispec.Desc
 	if n.Config != nil {
 		return configured(ctx, r, name, n)
 	}
-	if depth > maxDepth {
-		return nil, Errorf(errdefs.ErrInvalidArgument, "%s has indexes nested deeper than %d", Familiar(name), maxDepth)
+	if depth > maxDepth || left.Add(-int64(len(n.Children))) < 0 {
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%s has indexes nested deeper than %d or more than %d entries in all", Familiar(name), maxDepth, MaxEntries)
 	}
 	found := make([][]offer, len(n.Children))
 	var group errgroup.Group
@@ -87,7 +91,7 @@ func offers(ctx context.Context, r Fetcher, name reference.Named, d ocispec.Desc
 			group.Go(func() error {
 				d, raw, err := r.Fetch(ctx, atDigest(name, child.Digest))
 				if err == nil {
-					found[i], err = offers(ctx, r, name, d, raw, depth+1)
+					found[i], err = offers(ctx, r, name, d, raw, depth+1, left)
 				}
 				if errdefs.IsNotFound(err) {
 					return nil

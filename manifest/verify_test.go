@@ -548,6 +548,9 @@ func TestExists(t *testing.T) {
 	m.errs["h.example.com/app@"+forbidden.Digest.String()] = Errorf(errdefs.ErrPermissionDenied, "403")
 	inner := m.index(t, "h.example.com/app:inner", ocispec.MediaTypeImageIndex, arm64)
 	m.index(t, "h.example.com/app:1", ocispec.MediaTypeImageIndex, amd64, inner, m.attestation(t, "h.example.com/app:att", amd64.Digest), bare, lost, forbidden)
+	half := m.index(t, "h.example.com/app:half", ocispec.MediaTypeImageIndex, slices.Repeat([]ocispec.Descriptor{lost}, MaxEntries/2)...)
+	other := m.index(t, "h.example.com/app:other", ocispec.MediaTypeImageIndex, slices.Repeat([]ocispec.Descriptor{lost}, MaxEntries/2)...)
+	m.index(t, "h.example.com/app:many", ocispec.MediaTypeImageIndex, half, other)
 	m.errs["h.example.com/app:secret"] = Errorf(errdefs.ErrUnauthenticated, "401")
 	for _, tt := range []struct {
 		name, platforms, want string
@@ -567,6 +570,7 @@ func TestExists(t *testing.T) {
 		{"app:arm64", "linux/amd64", "has no image for linux/amd64, but for linux/arm64", errdefs.ErrNotFound},
 		{"app@" + amd64.Digest.String(), "linux/amd64", "", nil},
 		{"app@" + lost.Digest.String(), "", "is not in the registry", errdefs.ErrNotFound},
+		{"app:many", "linux/s390x", "more than 4096 entries in all", errdefs.ErrInvalidArgument},
 	} {
 		want, err := ParsePlatforms(strings.Fields(tt.platforms))
 		if err != nil {
