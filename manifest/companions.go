@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -15,22 +14,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// cosignSuffixes follow the referrers tag of a manifest in the tags that cosign gives its signatures,
-// attestations and bills of materials: https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md.
-var cosignSuffixes = []string{".sig", ".att", ".sbom"}
-
-var companionTag = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{64,128})(\.(sig|att|sbom))?$`)
-
-// isCompanionTag reports whether a tag is there for what refers to a manifest.
-func isCompanionTag(tag string) bool { return companionTag.MatchString(tag) }
-
 // companions are what refers to the manifests of an image, and to one another.
 type companions struct {
 	graph *Graph
 	// subjects are manifests that something refers to, in the order they were met; referrers are what does.
 	subjects  []digest.Digest
 	referrers map[digest.Digest][]Node
-	// tags are those of cosign, and what they name.
+	// tags are the digest tags of cosign, and what they name.
 	tags []tagged
 }
 
@@ -279,7 +269,7 @@ func (i imports) referrersIndex(ctx context.Context, tag reference.NamedTagged) 
 	return index, err
 }
 
-// putTag gives a tag of cosign the manifest that it has in the source, unless it names another one.
+// putTag gives a digest tag the manifest that it has in the source, unless it names another one.
 func (i imports) putTag(ctx context.Context, g *Graph, t tagged) error {
 	tag, err := reference.WithTag(reference.TrimNamed(i.Target), t.tag)
 	if err != nil {

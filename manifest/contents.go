@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -33,12 +32,7 @@ type Held struct {
 	Locked bool
 }
 
-// digestTagSuffixes are what follows the form of a referrers tag in the names of digest tags: nothing for
-// the referrers themselves, the rest from
-// https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#tag-based-discovery.
-var digestTagSuffixes = []string{"", "sig", "att", "sbom"}
-
-// digestTags returns the tags that are named after a manifest of the contents, with its digest. What they
+// digestTags returns the digest tags of the manifests of the contents, with the digest of that. What they
 // name is about it.
 func (c Contents) digestTags() map[string]digest.Digest {
 	subjects := make(map[string]digest.Digest, len(c.Manifests))
@@ -47,8 +41,8 @@ func (c Contents) digestTags() map[string]digest.Digest {
 	}
 	out := map[string]digest.Digest{}
 	for tag := range c.Tags {
-		form, suffix, _ := strings.Cut(tag, ".")
-		if d, ok := subjects[form]; ok && slices.Contains(digestTagSuffixes, suffix) {
+		form, ok := cutDigestTag(tag)
+		if d := subjects[form]; ok && d != "" {
 			out[tag] = d
 		}
 	}

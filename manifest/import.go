@@ -125,7 +125,7 @@ func newImports(ctx context.Context, a Access, i Import) ([]imports, error) {
 
 // wants reports whether a tag of the source is to be imported for itself.
 func (i Import) wants(tag string) bool {
-	if i.Referrers && isCompanionTag(tag) {
+	if _, isDigestTag := cutDigestTag(tag); i.Referrers && isDigestTag {
 		return false // comes along with what it refers to
 	}
 	return len(i.Filters) == 0 || slices.ContainsFunc(i.Filters, func(glob string) bool {

@@ -389,7 +389,7 @@ type racing struct {
 
 func (r *racing) Put(ctx context.Context, ref reference.Named, mediaType string, raw []byte, tags ...string) error {
 	err := r.memory.Put(ctx, ref, mediaType, raw, tags...)
-	if tag, ok := ref.(reference.NamedTagged); ok && isCompanionTag(tag.Tag()) {
+	if tag, ok := ref.(reference.NamedTagged); ok && referrersTag.MatchString(tag.Tag()) {
 		r.once.Do(func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -406,16 +406,22 @@ func TestParseRegistryAndRepository(t *testing.T) {
 	}
 }
 
-// What a tag claims is taken for what it is: a digest or nothing.
-func TestArtifactTag(t *testing.T) {
-	d := digest.FromString("x")
-	for tag, want := range map[string]digest.Digest{
-		ReferrersTag(d): d, ReferrersTag(d) + ".sig": d, ReferrersTag(d) + ".att": d,
-		"sha256-abc": "", "1.0": "", "md5-" + strings.Repeat("0", 32): "", "sha256-" + strings.Repeat("g", 64): "", "-": "",
+// What a tag claims is taken for what it is: a digest, the start of a long one, or nothing.
+func TestCutDigestTag(t *testing.T) {
+	d, long := digest.FromString("x"), digest.SHA512.FromString("x")
+	for tag, want := range map[string]struct {
+		form   string
+		digest digest.Digest
+	}{
+		ReferrersTag(d): {ReferrersTag(d), d}, ReferrersTag(d) + ".sig": {ReferrersTag(d), d},
+		ReferrersTag(d) + ".att": {ReferrersTag(d), d}, ReferrersTag(d) + ".sbom": {ReferrersTag(d), d},
+		ReferrersTag(long): {ReferrersTag(long), ""}, ReferrersTag(long) + ".sig": {ReferrersTag(long), ""},
+		ReferrersTag(d) + ".": {}, ReferrersTag(d) + ".old": {}, ReferrersTag(d) + ".sig.sig": {}, "v" + ReferrersTag(d): {}, ReferrersTag(d) + "0": {},
+		"sha256-abc": {}, "1.0": {}, "md5-" + strings.Repeat("0", 32): {}, "sha256-" + strings.Repeat("g", 64): {}, "-": {}, "": {},
 	} {
-		got, ok := artifactTag(tag)
-		if ok != (want != "") || ok && got != want {
-			t.Errorf("%s: %s, %v", tag, got, ok)
+		form, ok := cutDigestTag(tag)
+		if ok != (want.form != "") || ok && (form != want.form || digestOf(form) != want.digest) {
+			t.Errorf("%s: %s, %v", tag, form, ok)
 		}
 	}
 }

@@ -97,22 +97,22 @@ func (s *survey) findTags(ctx context.Context, filter string) error {
 	}
 	s.read(ctx, s.tagged(chosen))
 	s.relate()
-	s.readArtifacts(ctx, rest)
+	s.readDigestTags(ctx, rest)
 	return nil
 }
 
-// readArtifacts reads those of tags that name a manifest which was read, and so what refers to it.
-func (s *survey) readArtifacts(ctx context.Context, tags []string) {
-	subjects := s.artifactSubjects()
+// readDigestTags reads those of tags that are the digest tags of a manifest which was read.
+func (s *survey) readDigestTags(ctx context.Context, tags []string) {
+	subjects := s.forms()
 	s.read(ctx, s.tagged(slices.DeleteFunc(tags, func(tag string) bool {
-		base, _, _ := strings.Cut(tag, ".")
-		return subjects[base] == ""
+		form, ok := cutDigestTag(tag)
+		return !ok || subjects[form] == ""
 	})))
 	s.relate()
 }
 
-// artifactSubjects returns the manifests that were read by the tags for what refers to them.
-func (s *survey) artifactSubjects() map[string]digest.Digest {
+// forms returns the manifests that were read by the form that ReferrersTag gives them.
+func (s *survey) forms() map[string]digest.Digest {
 	out := map[string]digest.Digest{}
 	for _, d := range s.all {
 		out[ReferrersTag(d)] = d
@@ -158,19 +158,16 @@ func (s *survey) relate() {
 	s.all = s.graph.Below(s.roots...)
 	s.parents, s.subjects = map[digest.Digest][]digest.Digest{}, map[digest.Digest]digest.Digest{}
 	s.platforms, s.kinds = map[digest.Digest]ocispec.Platform{}, map[digest.Digest]string{}
-	bases := s.artifactSubjects()
+	forms := s.forms()
 	for _, d := range s.all {
 		n, _ := s.graph.Node(d) // one that cannot be read has no relations of its own
 		if n.Subject != nil {
 			s.subjects[d] = n.Subject.Digest
 		}
 		for _, tag := range s.tags[d] {
-			base, _, _ := strings.Cut(tag, ".")
-			subject, ok := artifactTag(tag)
-			if met := bases[base]; met != "" {
-				subject, ok = met, true // a digest that is too long for a tag is cut
-			}
-			if ok && subject != d {
+			form, ok := cutDigestTag(tag)
+			subject := cmp.Or(forms[form], digestOf(form))
+			if ok && subject != "" && subject != d {
 				s.subjects[d], s.kinds[d] = subject, KindArtifact
 			}
 		}

@@ -3,7 +3,6 @@ package manifest
 import (
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -174,13 +173,4 @@ func sizeOf(nodes ...Node) int64 {
 		}
 	}
 	return total
-}
-
-// artifactTag returns the digest that a tag names in the way of the referrers tag schema or of cosign
-// (sha256-HEX.sig).
-func artifactTag(tag string) (subject digest.Digest, ok bool) {
-	base, _, _ := strings.Cut(tag, ".")
-	algorithm, encoded, _ := strings.Cut(base, "-")
-	subject = digest.Digest(algorithm + ":" + encoded)
-	return subject, subject.Validate() == nil
 }

@@ -95,6 +95,6 @@ func (s *survey) readReferrers(ctx context.Context, notes Notes, subjects []dige
 	}
 	group.Wait()
 	s.read(ctx, slices.Concat(found...))
-	s.readArtifacts(ctx, tags)
+	s.readDigestTags(ctx, tags)
 	return slices.DeleteFunc(errs, func(err error) bool { return err == nil || errdefs.IsNotImplemented(err) })
 }

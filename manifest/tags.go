@@ -135,8 +135,8 @@ func (t *TagRecord) take(r Record, err error) {
 			cmp.Or(r.LastUpdateTime, t.LastUpdateTime), cmp.Or(r.ChangeableAttributes, t.ChangeableAttributes)
 		t.Record = r
 	}
-	if subject, ok := artifactTag(t.Tag); ok {
-		t.Kind, t.Subject = KindArtifact, subject
+	if form, ok := cutDigestTag(t.Tag); ok {
+		t.Kind, t.Subject = KindArtifact, cmp.Or(digestOf(form), t.Subject)
 	}
 	if err != nil {
 		t.fail(err)
