@@ -39,6 +39,36 @@ func parseAnnotations(flag string, pairs []string) (map[string]string, error) {
 	return out, nil
 }
 
+// parsePattern returns the pattern that a flag was given.
+func parsePattern(flag, typed string) (manifest.Pattern, error) {
+	p, err := manifest.ParsePattern(typed)
+	if err != nil {
+		return p, invalid("--%s %w", flag, err)
+	}
+	return p, nil
+}
+
+// parseFilter returns the pattern of --filter, which matches all when none was given.
+func parseFilter(typed string) (p manifest.Pattern, err error) {
+	if typed != "" {
+		p, err = parsePattern("filter", typed)
+	}
+	return p, err
+}
+
+// parsePatterns is parsePattern for a flag that can be given several times.
+func parsePatterns(flag string, typed []string) ([]manifest.Pattern, error) {
+	var out []manifest.Pattern
+	for _, s := range typed {
+		p, err := parsePattern(flag, s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
 // purge is the value of --purge: a boolean as in docker manifest, or "tags".
 type purge struct{ list, tags bool }
 

@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"io"
-	"path"
 	"slices"
 	"strings"
 
@@ -58,7 +57,7 @@ docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.exam
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Put this tag in the repository of TARGET too")
 	flags.BoolVarP(&opts.allTags, "all-tags", "a", false, "Import all tags; SOURCE and TARGET are repositories")
-	flags.StringArrayVar(&opts.filters, "filter", nil, "Import only tags that match this pattern (with --all-tags)")
+	flags.StringArrayVar(&opts.filters, "filter", nil, `With --all-tags, only tags that match a pattern ("1.*", "regex:1[.].*")`)
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Import only these platforms, with their attestations")
 	flags.BoolVar(&opts.referrers, "referrers", false, "Import signatures and other artifacts that refer to the image, too")
 	flags.BoolVarP(&opts.force, "force", "f", false, "Move tags that name something else")
@@ -78,7 +77,10 @@ func (o importOptions) request() (i manifest.Import, err error) {
 	if err := o.contradiction(); err != nil {
 		return i, err
 	}
-	i = manifest.Import{AllTags: o.allTags, Filters: o.filters, Referrers: o.referrers, Force: o.force}
+	i = manifest.Import{AllTags: o.allTags, Referrers: o.referrers, Force: o.force}
+	if i.Filters, err = parsePatterns("filter", o.filters); err != nil {
+		return i, err
+	}
 	if i.Source, err = parseRepository(o.source); err != nil {
 		return i, err
 	}
@@ -133,11 +135,6 @@ func (o importOptions) contradiction() error {
 		return invalid("--src-password-stdin needs --src-username")
 	case o.username != "" && !o.passwordStdin:
 		return invalid("--src-username needs --src-password-stdin: a password in the arguments would be seen by others")
-	}
-	for _, f := range o.filters {
-		if _, err := path.Match(f, ""); err != nil {
-			return invalid("--filter %q is no pattern (%w): * stands for any characters, ? for one, [ab] for one of these", f, err)
-		}
 	}
 	return checkProgress(o.progress)
 }

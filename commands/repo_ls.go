@@ -33,7 +33,7 @@ func newRepoLsCommand(dockerCLI command.Cli) *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.filter, "filter", "", `Only repositories whose path matches a pattern ("team/*"; * stands for anything but /)`)
+	flags.StringVar(&opts.filter, "filter", "", `Only repositories whose path matches a pattern ("team/*", "regex:team/.*"; * stands for anything but /)`)
 	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("table", "json" or a Go template over .Repository and .Name)`)
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	completeFlags(cmd, map[string][]string{"format": {"table", "json"}})
@@ -45,13 +45,14 @@ func runRepoLs(ctx context.Context, dockerCLI command.Cli, opts repoLsOptions) e
 	if err != nil {
 		return err
 	}
-	if err := manifest.CheckGlob(opts.filter); err != nil {
+	filter, err := parseFilter(opts.filter)
+	if err != nil {
 		return err
 	}
 	if err := checkFormat(opts.format); err != nil {
 		return err
 	}
-	paths, err := manifest.ListRepositories(ctx, newTools(dockerCLI, false).registries(opts.network), registry, opts.filter)
+	paths, err := manifest.ListRepositories(ctx, newTools(dockerCLI, false).registries(opts.network), registry, filter)
 	if err != nil {
 		return err
 	}

@@ -51,8 +51,8 @@ func newRepoPurgeCommand(dockerCLI command.Cli) *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&opts.filters, "filter", nil, `Only tags that match: a glob, or "regex:" and a regular expression for the whole tag`)
-	f.StringArrayVar(&opts.excludes, "exclude", nil, "Never tags that match, written as for --filter")
+	f.StringArrayVar(&opts.filters, "filter", nil, `Only tags that match a pattern ("1.*", "regex:1[.].*")`)
+	f.StringArrayVar(&opts.excludes, "exclude", nil, "Never tags that match a pattern, written as for --filter")
 	f.BoolVar(&opts.all, "all", false, "Permit that every tag matches")
 	f.Var(&opts.olderThan, "older-than", `Only what is older: "12h", "30d", "2w", or a time as in RFC 3339`)
 	f.Var(&opts.keep, "keep", "Keep so many of the matching tags, the last ones")
@@ -136,18 +136,6 @@ func parsePurged(s string) (reference.Named, error) {
 		return nil, invalid("%s names a tag or a digest, but a purge is of a repository: give %s", s, reference.FamiliarName(name))
 	}
 	return name, nil
-}
-
-func parsePatterns(flag string, typed []string) ([]manifest.TagPattern, error) {
-	var out []manifest.TagPattern
-	for _, s := range typed {
-		p, err := manifest.ParseTagPattern(s)
-		if err != nil {
-			return nil, invalid("--%s: %w", flag, err)
-		}
-		out = append(out, p)
-	}
-	return out, nil
 }
 
 // age is the value of --older-than.

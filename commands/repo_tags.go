@@ -32,7 +32,7 @@ const (
 func (l *listing) addTo(flags *pflag.FlagSet, quiet, fields string) {
 	flags.StringVar(&l.orderBy, "orderby", byName, `Order by "name", or by "time", the newest first`)
 	flags.IntVar(&l.top, "top", 0, "Only so many of the first (0 for all)")
-	flags.StringVar(&l.filter, "filter", "", `Only tags that match a pattern ("1.*")`)
+	flags.StringVar(&l.filter, "filter", "", `Only tags that match a pattern ("1.*", "regex:1[.].*")`)
 	flags.StringVar(&l.shape.Format, "format", "", `Format output using a custom template ("table", "json" or a Go template over `+fields+`)`)
 	flags.BoolVarP(&l.shape.Quiet, "quiet", "q", false, quiet)
 	flags.BoolVar(&l.shape.NoTrunc, "no-trunc", false, "Don't truncate output")
@@ -50,7 +50,8 @@ func (l *listing) query() (manifest.Query, error) {
 	if err := checkFormat(l.shape.Format); err != nil {
 		return manifest.Query{}, err
 	}
-	return manifest.Query{Filter: l.filter, ByTime: l.orderBy == byTime, Top: l.top}, manifest.CheckGlob(l.filter)
+	filter, err := parseFilter(l.filter)
+	return manifest.Query{Filter: filter, ByTime: l.orderBy == byTime, Top: l.top}, err
 }
 
 type repoTagsOptions struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -33,9 +32,9 @@ type Import struct {
 	// Without one it is there under its digest.
 	Target reference.Named
 	Tags   []reference.NamedTagged
-	// AllTags imports all tags or, where there are Filters, those that match a glob.
+	// AllTags imports all tags or, where there are Filters, those that match one.
 	AllTags bool
-	Filters []string
+	Filters []Pattern
 	// Platforms are the ones to keep; all when empty.
 	Platforms []Platform
 	// Referrers takes along what refers to the image.
@@ -128,10 +127,7 @@ func (i Import) wants(tag string) bool {
 	if _, isDigestTag := cutDigestTag(tag); i.Referrers && isDigestTag {
 		return false // comes along with what it refers to
 	}
-	return len(i.Filters) == 0 || slices.ContainsFunc(i.Filters, func(glob string) bool {
-		match, err := path.Match(glob, tag)
-		return match && err == nil
-	})
+	return len(i.Filters) == 0 || slices.ContainsFunc(i.Filters, func(p Pattern) bool { return p.Match(tag) })
 }
 
 // subject is what is imported: what the source's name stands for, or with platforms what is made of that.

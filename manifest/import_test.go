@@ -267,7 +267,7 @@ func TestImportAllTags(t *testing.T) {
 	all := func(filters ...string) Import {
 		return Import{
 			Source: reference.TrimNamed(named(t, "from.example.com/app")), Target: reference.TrimNamed(named(t, "to.example.com/app")),
-			AllTags: true, Filters: filters,
+			AllTags: true, Filters: patterns(t, filters...),
 		}
 	}
 	done, err := s.run(t, all("a??64", "1"))

@@ -58,7 +58,7 @@ func newSurvey(r Reader, repo reference.Named) *survey {
 }
 
 // find reads what there is: all that the registry lists, or what the tags that match name.
-func (s *survey) find(ctx context.Context, notes Notes, filter string) error {
+func (s *survey) find(ctx context.Context, notes Notes, filter Pattern) error {
 	listed, err := s.reader.Inventory(ctx, s.repo)
 	if errdefs.IsNotImplemented(err) {
 		without := err
@@ -82,14 +82,14 @@ func (s *survey) find(ctx context.Context, notes Notes, filter string) error {
 }
 
 // findTags reads what the tags that match name, and what refers to that by its tag.
-func (s *survey) findTags(ctx context.Context, filter string) error {
+func (s *survey) findTags(ctx context.Context, filter Pattern) error {
 	tags, err := tagNames(ctx, s.reader, s.repo)
 	if err != nil {
 		return err
 	}
 	var chosen, rest []string
 	for _, tag := range slices.Compact(slices.Sorted(slices.Values(tags))) {
-		if matches(filter, tag) {
+		if filter.Match(tag) {
 			chosen = append(chosen, tag)
 		} else {
 			rest = append(rest, tag)
@@ -183,8 +183,8 @@ func (s *survey) relate() {
 }
 
 // chosen returns the manifests whose tags match, what is below them and what refers to any of these.
-func (s *survey) chosen(filter string) []digest.Digest {
-	if filter == "" {
+func (s *survey) chosen(filter Pattern) []digest.Digest {
+	if filter == (Pattern{}) {
 		return s.all
 	}
 	in := map[digest.Digest]bool{}
@@ -194,7 +194,7 @@ func (s *survey) chosen(filter string) []digest.Digest {
 		}
 	}
 	for _, d := range s.all {
-		if slices.ContainsFunc(s.tags[d], func(tag string) bool { return matches(filter, tag) }) {
+		if slices.ContainsFunc(s.tags[d], func(tag string) bool { return filter.Match(tag) }) {
 			add(d)
 		}
 	}

@@ -124,15 +124,15 @@ func TestPurgeRepository(t *testing.T) {
 		listed    bool
 		left      string
 	}{
-		"one":               {Selection{Filters: tagPatterns(t, "2")}, false, "1 amd64 sig @@@@"},
-		"a child's tag":     {Selection{Filters: tagPatterns(t, "amd64")}, false, "1 2 sig @@@@@"},
-		"an index":          {Selection{Filters: tagPatterns(t, "1")}, false, "2 amd64 sig @@@@"},
-		"its images, too":   {Selection{Filters: tagPatterns(t, "1"), Recursive: true}, false, "2 amd64 sig @@@"},
-		"listed":            {Selection{Filters: tagPatterns(t, "1")}, true, "2 amd64 sig @@@"},
-		"with its child":    {Selection{Filters: tagPatterns(t, "1", "amd64")}, false, "2 sig @@@"},
+		"one":               {Selection{Filters: patterns(t, "2")}, false, "1 amd64 sig @@@@"},
+		"a child's tag":     {Selection{Filters: patterns(t, "amd64")}, false, "1 2 sig @@@@@"},
+		"an index":          {Selection{Filters: patterns(t, "1")}, false, "2 amd64 sig @@@@"},
+		"its images, too":   {Selection{Filters: patterns(t, "1"), Recursive: true}, false, "2 amd64 sig @@@"},
+		"listed":            {Selection{Filters: patterns(t, "1")}, true, "2 amd64 sig @@@"},
+		"with its child":    {Selection{Filters: patterns(t, "1", "amd64")}, false, "2 sig @@@"},
 		"all":               {Selection{All: true}, false, "@"},
 		"all in depth":      {Selection{All: true, Recursive: true}, false, ""},
-		"nothing":           {Selection{Filters: tagPatterns(t, "3")}, false, "1 2 amd64 sig @@@@@"},
+		"nothing":           {Selection{Filters: patterns(t, "3")}, false, "1 2 amd64 sig @@@@@"},
 		"nothing of age":    {Selection{All: true, Before: time.Now()}, false, "1 2 amd64 sig @@@@@"},
 		"nothing untagged":  {Selection{Untagged: true}, true, "1 2 amd64 sig @@@@@"},
 		"all of the listed": {Selection{All: true, Untagged: true}, true, ""},
@@ -164,7 +164,7 @@ func TestPurgeRepositoryThatChanges(t *testing.T) {
 	y := newGarden(t)
 	y.retag("2", "3")
 	y.retag("2", "4")
-	p := y.plan(Selection{Filters: tagPatterns(t, "1", "2", "4"), Recursive: true})
+	p := y.plan(Selection{Filters: patterns(t, "1", "2", "4"), Recursive: true})
 	y.retag("1", "new")
 	y.retag("amd64", "4")
 	delete(y.registry.manifests, tidied+":2")
@@ -196,7 +196,7 @@ func TestPurgeRepositoryRefusedBeforehand(t *testing.T) {
 		"no repository": {func(y *garden) { clear(y.registry.manifests) }, Selection{All: true}, errdefs.ErrNotFound, "unknown"},
 		"no list of tags": {func(y *garden) { y.registry.errs["tags "+tidied] = Errorf(errdefs.ErrPermissionDenied, "denied") },
 			Selection{All: true}, errdefs.ErrPermissionDenied, "denied; nothing was removed from h.example.com/app"},
-		"an unreadable root": {func(y *garden) { y.registry.errs[tidied+":2"] = broken }, Selection{Filters: tagPatterns(t, "1")}, errdefs.ErrUnavailable, "reading h.example.com/app:2: broken"},
+		"an unreadable root": {func(y *garden) { y.registry.errs[tidied+":2"] = broken }, Selection{Filters: patterns(t, "1")}, errdefs.ErrUnavailable, "reading h.example.com/app:2: broken"},
 		"an unreadable child": {func(y *garden) {
 			_, raw, err := y.registry.Fetch(y.Context(), named(y.T, tidied+":1"))
 			if err != nil {
@@ -207,13 +207,13 @@ func TestPurgeRepositoryRefusedBeforehand(t *testing.T) {
 				y.Fatal(err)
 			}
 			y.registry.errs[atDigest(named(y.T, tidied), children[1].Digest).String()] = broken
-		}, Selection{Filters: tagPatterns(t, "2")}, errdefs.ErrUnavailable, "broken"},
-		"junk":          {func(y *garden) { y.registry.manifests[tidied+":2"] = []byte("{") }, Selection{Filters: tagPatterns(t, "1")}, errdefs.ErrInvalidArgument, "not valid JSON"},
-		"no deletion":   {func(y *garden) { y.registry.errs["deletes "+tidied] = Errorf(errdefs.ErrNotImplemented, "405") }, Selection{Filters: tagPatterns(t, "2")}, errdefs.ErrNotImplemented, "DELETE_ENABLED"},
-		"no permission": {func(y *garden) { y.registry.errs["deletes "+tidied] = Errorf(errdefs.ErrPermissionDenied, "403") }, Selection{Filters: tagPatterns(t, "2")}, errdefs.ErrPermissionDenied, "403"},
-		"no untagging":  {func(y *garden) { y.registry.noUntag = true }, Selection{Filters: tagPatterns(t, "amd64", "2")}, errdefs.ErrNotImplemented, "--via-placeholder"},
+		}, Selection{Filters: patterns(t, "2")}, errdefs.ErrUnavailable, "broken"},
+		"junk":          {func(y *garden) { y.registry.manifests[tidied+":2"] = []byte("{") }, Selection{Filters: patterns(t, "1")}, errdefs.ErrInvalidArgument, "not valid JSON"},
+		"no deletion":   {func(y *garden) { y.registry.errs["deletes "+tidied] = Errorf(errdefs.ErrNotImplemented, "405") }, Selection{Filters: patterns(t, "2")}, errdefs.ErrNotImplemented, "DELETE_ENABLED"},
+		"no permission": {func(y *garden) { y.registry.errs["deletes "+tidied] = Errorf(errdefs.ErrPermissionDenied, "403") }, Selection{Filters: patterns(t, "2")}, errdefs.ErrPermissionDenied, "403"},
+		"no untagging":  {func(y *garden) { y.registry.noUntag = true }, Selection{Filters: patterns(t, "amd64", "2")}, errdefs.ErrNotImplemented, "--via-placeholder"},
 		"no listing":    {func(*garden) {}, Selection{Untagged: true}, errdefs.ErrNotImplemented, "lists tags alone"},
-		"every tag":     {func(*garden) {}, Selection{Filters: tagPatterns(t, "*")}, errdefs.ErrInvalidArgument, "--all"},
+		"every tag":     {func(*garden) {}, Selection{Filters: patterns(t, "*")}, errdefs.ErrInvalidArgument, "--all"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			y := newGarden(t)
@@ -241,23 +241,23 @@ func TestPurgeRepositoryRefusedOnTheWay(t *testing.T) {
 	y := newGarden(t)
 	index := atDigest(named(t, tidied), y.digest("1"))
 	y.registry.errs["delete "+index.String()] = Errorf(errdefs.ErrConflict, "locked")
-	err := y.purge(Selection{Filters: tagPatterns(t, "1", "2"), Recursive: true})
+	err := y.purge(Selection{Filters: patterns(t, "1", "2"), Recursive: true})
 	y.says(err, "removing h.example.com/app:1: locked", "stays, since what needs it could not be deleted")
 	y.leaves("1 amd64 sig @@@@")
 
 	y = newGarden(t)
 	y.registry.deaf = true
-	y.says(y.purge(Selection{Filters: tagPatterns(t, "2")}), "has h.example.com/app@sha256:", "does not remove it")
+	y.says(y.purge(Selection{Filters: patterns(t, "2")}), "has h.example.com/app@sha256:", "does not remove it")
 
 	y = newGarden(t)
 	y.registry.errs["delete "+atDigest(named(t, tidied), y.digest("2")).String()] = Errorf(errdefs.ErrNotFound, "gone")
-	p := y.plan(Selection{Filters: tagPatterns(t, "2")})
+	p := y.plan(Selection{Filters: patterns(t, "2")})
 	y.registry.errs["deletes "+tidied] = nil
 	y.says(p.CarryOut(t.Context(), nil, y.removed), "does not remove it")
 
 	y = newGarden(t)
 	y.record.full = true
-	y.says(y.purge(Selection{Filters: tagPatterns(t, "2")}), "no space left")
+	y.says(y.purge(Selection{Filters: patterns(t, "2")}), "no space left")
 	y.leaves("1 2 amd64 sig @@@@@")
 }
 
@@ -266,7 +266,7 @@ func TestPurgeRepositoryTagsFirst(t *testing.T) {
 	y := newGarden(t)
 	y.retag("2", "3")
 	y.registry.tagsFirst = true
-	if err := y.purge(Selection{Filters: tagPatterns(t, "2", "3")}); err != nil {
+	if err := y.purge(Selection{Filters: patterns(t, "2", "3")}); err != nil {
 		t.Error(err)
 	}
 	y.leaves("1 amd64 sig @@@@")
@@ -274,7 +274,7 @@ func TestPurgeRepositoryTagsFirst(t *testing.T) {
 	y = newGarden(t)
 	y.retag("2", "3")
 	y.registry.errs["delete "+atDigest(named(t, tidied), y.digest("2")).String()] = Errorf(errdefs.ErrInvalidArgument, "400")
-	y.says(y.purge(Selection{Filters: tagPatterns(t, "2", "3")}), "400")
+	y.says(y.purge(Selection{Filters: patterns(t, "2", "3")}), "400")
 	y.leaves("1 2 3 amd64 sig @@@@@")
 }
 
@@ -289,7 +289,7 @@ func (y *garden) digest(tag string) digest.Digest {
 func TestPurgeRepositoryInterrupted(t *testing.T) {
 	y := newGarden(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	p := y.plan(Selection{Filters: tagPatterns(t, "1"), Recursive: true})
+	p := y.plan(Selection{Filters: patterns(t, "1"), Recursive: true})
 	y.registry.deleted = cancel
 	if err := p.CarryOut(ctx, &y.record, y.removed); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
@@ -305,7 +305,7 @@ func TestPurgeRepositoryAsksForReferrers(t *testing.T) {
 		y.registry.put(atDigest(named(t, tidied), d), ocispec.MediaTypeImageManifest, y.registry.manifests[tidied+":2"])
 		raw := []byte(`{"mediaType":"` + ocispec.MediaTypeImageManifest + `","config":{"digest":"` + d.String() + `"},"layers":[],"subject":{"digest":"` + d.String() + `"}}`)
 		y.registry.put(atDigest(named(t, tidied), digest.FromBytes(raw)), ocispec.MediaTypeImageManifest, raw)
-		if err := y.purge(Selection{Filters: tagPatterns(t, "2"), Recursive: recursive}); err != nil {
+		if err := y.purge(Selection{Filters: patterns(t, "2"), Recursive: recursive}); err != nil {
 			t.Fatal(err)
 		}
 		y.leaves(map[bool]string{false: "1 amd64 sig @@@@@", true: "1 amd64 sig @@@@"}[recursive])
@@ -315,7 +315,7 @@ func TestPurgeRepositoryAsksForReferrers(t *testing.T) {
 // A registry that deletes a manifest with its tag gets it back, with the tags that stay.
 func TestUntagPutsBack(t *testing.T) {
 	for name, run := range map[string]func(y *garden) error{
-		"purge": func(y *garden) error { return y.purge(Selection{Filters: tagPatterns(t, "amd64", "go")}) },
+		"purge": func(y *garden) error { return y.purge(Selection{Filters: patterns(t, "amd64", "go")}) },
 		"untag": func(y *garden) error { return y.untag(false, "amd64", "go") },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package manifest
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -34,23 +33,9 @@ func ParseRepository(s string) (reference.Named, error) {
 	return named, nil
 }
 
-// CheckGlob returns an errdefs.ErrInvalidArgument error when pattern is none of path.Match.
-func CheckGlob(pattern string) error {
-	if _, err := path.Match(pattern, ""); err != nil {
-		return Errorf(errdefs.ErrInvalidArgument, "%q is not a pattern: * stands for anything, ? for one character, [a-z] for one of some", pattern)
-	}
-	return nil
-}
-
-// matches reports whether name matches a pattern of path.Match; an empty one matches all.
-func matches(pattern, name string) bool {
-	ok, err := path.Match(pattern, name)
-	return pattern == "" || ok && err == nil
-}
-
-// ListRepositories returns the paths of the repositories of a registry that match the pattern filter,
+// ListRepositories returns the paths of the repositories of a registry that match filter,
 // sorted. The error says so when the registry has no catalog of them.
-func ListRepositories(ctx context.Context, l Lister, registry, filter string) ([]string, error) {
+func ListRepositories(ctx context.Context, l Lister, registry string, filter Pattern) ([]string, error) {
 	all, err := l.Repositories(ctx, registry)
 	refused := errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err)
 	switch {
@@ -61,7 +46,7 @@ func ListRepositories(ctx context.Context, l Lister, registry, filter string) ([
 	case err != nil:
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(name string) bool { return !matches(filter, name) })
+	all = slices.DeleteFunc(all, func(name string) bool { return !filter.Match(name) })
 	slices.Sort(all)
 	return slices.Compact(all), nil
 }

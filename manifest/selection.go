@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,41 +12,10 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// TagPattern matches tags.
-type TagPattern struct {
-	glob  string
-	regex *regexp.Regexp
-}
-
-// ParseTagPattern returns the pattern that s is: a glob as the shell has them or, after "regex:", a regular
-// expression for the whole tag.
-func ParseTagPattern(s string) (TagPattern, error) {
-	if expression, ok := strings.CutPrefix(s, "regex:"); ok {
-		regex, err := regexp.Compile("^(?:" + expression + ")$")
-		if err != nil || expression == "" {
-			return TagPattern{}, Errorf(errdefs.ErrInvalidArgument, "%q is no regular expression (see https://golang.org/s/re2syntax)", expression)
-		}
-		return TagPattern{regex: regex}, nil
-	}
-	if _, err := path.Match(s, ""); err != nil || s == "" {
-		return TagPattern{}, Errorf(errdefs.ErrInvalidArgument, "%q is no glob: * stands for any characters, ? for one, [a-z] for one of these", s)
-	}
-	return TagPattern{glob: s}, nil
-}
-
-// Match reports whether the pattern matches the whole tag.
-func (p TagPattern) Match(tag string) bool {
-	if p.regex != nil {
-		return p.regex.MatchString(tag)
-	}
-	ok, _ := path.Match(p.glob, tag) // the pattern was parsed
-	return ok
-}
-
 // Selection says which tags and manifests of a repository are to go. A tag has to match one of Filters,
 // where there are any, and none of Excludes.
 type Selection struct {
-	Filters, Excludes []TagPattern
+	Filters, Excludes []Pattern
 	// All permits the filters to match every tag.
 	All bool
 	// Before keeps what is not older; the zero time keeps nothing.
@@ -88,7 +55,7 @@ func (s Selection) matched(c Contents) (tags []string, total int, err error) {
 }
 
 func (s Selection) matches(tag string) bool {
-	match := func(p TagPattern) bool { return p.Match(tag) }
+	match := func(p Pattern) bool { return p.Match(tag) }
 	return (len(s.Filters) == 0 || slices.ContainsFunc(s.Filters, match)) && !slices.ContainsFunc(s.Excludes, match)
 }
 
@@ -139,7 +106,7 @@ func (s Selection) followers(c Contents, r Removal) {
 		if s.matches(tag) {
 			r.Tags[tag] = true
 		}
-		if slices.ContainsFunc(s.Excludes, func(p TagPattern) bool { return p.Match(tag) }) {
+		if slices.ContainsFunc(s.Excludes, func(p Pattern) bool { return p.Match(tag) }) {
 			r.StayTags[tag] = true
 		}
 	}

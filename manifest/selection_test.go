@@ -12,58 +12,6 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-func TestTagPattern(t *testing.T) {
-	for _, tt := range []struct {
-		pattern      string
-		match, other string // tags that match and that do not
-	}{
-		{"*", "1.0 latest .hidden", ""},
-		{"v1.?", "v1.0 v1.x", "v1. v1.10 xv1.0 V1.0"},
-		{"*-rc[0-9]", "1-rc1", "1-rc 1-rc10"},
-		{"1.0", "1.0", "1x0 1.0.1 11.0"},
-		{`\*`, "", "a"},
-		{"regex:v1.0", "v1.0 v1x0", "v1.0.1 xv1.0"},
-		{"regex:a|b", "a b", "ab ac"},
-		{"regex:(?i)pr-[0-9]+", "PR-1 pr-22", "pr- pr-1a"},
-	} {
-		p, err := ParseTagPattern(tt.pattern)
-		if err != nil {
-			t.Error(err)
-		}
-		for _, tag := range strings.Fields(tt.match) {
-			if !p.Match(tag) {
-				t.Errorf("%s does not match %s", tt.pattern, tag)
-			}
-		}
-		for _, tag := range strings.Fields(tt.other) {
-			if p.Match(tag) {
-				t.Errorf("%s matches %s", tt.pattern, tag)
-			}
-		}
-	}
-	for _, s := range []string{"", "[", "a[b", `\`, "regex:", "regex:(", "regex:(?!a)", "regex:*"} {
-		if _, err := ParseTagPattern(s); !errdefs.IsInvalidArgument(err) {
-			t.Errorf("%q: %v", s, err)
-		}
-	}
-}
-
-func FuzzTagPattern(f *testing.F) {
-	for _, s := range []string{"*", "regex:a|b", "[a-z]?", "regex:)(", `regex:\z`} {
-		f.Add(s, "latest")
-	}
-	f.Fuzz(func(t *testing.T, pattern, tag string) {
-		p, err := ParseTagPattern(pattern)
-		if err != nil {
-			if !errdefs.IsInvalidArgument(err) {
-				t.Fatal(err)
-			}
-			return
-		}
-		p.Match(tag)
-	})
-}
-
 func TestCompareTags(t *testing.T) {
 	for _, ordered := range []string{"1 2 10 010.1 11", "1.8 1.9 1.10 1.10.1 2", "a a1 a2 a10 b", "v1 v1-rc1 v1-rc2 v1-rc10 v1.0"} {
 		names := strings.Fields(ordered)
@@ -89,18 +37,6 @@ func dated(now time.Time, tags ...string) Contents {
 	return c
 }
 
-func tagPatterns(t *testing.T, typed ...string) (out []TagPattern) {
-	t.Helper()
-	for _, s := range typed {
-		p, err := ParseTagPattern(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, p)
-	}
-	return out
-}
-
 func TestSelection(t *testing.T) {
 	now := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
 	c := dated(now, "v9", "v8", "v10", "latest", "x", "lock", "old") // old is from today
@@ -114,22 +50,22 @@ func TestSelection(t *testing.T) {
 		tags          string
 		matched, told int
 	}{
-		"a glob":             {Selection{Filters: tagPatterns(t, "v*")}, "v10 v8 v9", 3, 0},
-		"two":                {Selection{Filters: tagPatterns(t, "v9", "old")}, "old v9", 2, 0},
-		"less one":           {Selection{Filters: tagPatterns(t, "v*"), Excludes: tagPatterns(t, "v9")}, "v10 v8", 2, 0},
-		"all but one":        {Selection{Excludes: tagPatterns(t, "latest")}, "old v10 v8 v9 x " + ReferrersTag(unknown) + ".sig", 6, 1},
+		"a glob":             {Selection{Filters: patterns(t, "v*")}, "v10 v8 v9", 3, 0},
+		"two":                {Selection{Filters: patterns(t, "v9", "old")}, "old v9", 2, 0},
+		"less one":           {Selection{Filters: patterns(t, "v*"), Excludes: patterns(t, "v9")}, "v10 v8", 2, 0},
+		"all but one":        {Selection{Excludes: patterns(t, "latest")}, "old v10 v8 v9 x " + ReferrersTag(unknown) + ".sig", 6, 1},
 		"all":                {Selection{All: true}, "latest old v10 v8 v9 x " + ReferrersTag(unknown) + ".sig", 7, 1},
-		"none":               {Selection{Filters: tagPatterns(t, "w*")}, "", 0, 0},
-		"older":              {Selection{Filters: tagPatterns(t, "v*"), Before: before}, "v8 v9", 3, 0},
-		"older, age unknown": {Selection{Filters: tagPatterns(t, "v*", "x"), Before: before}, "v8 v9", 4, 1},
-		"locked":             {Selection{Filters: tagPatterns(t, "lock", "v8")}, "v8", 2, 1},
-		"keep by time":       {Selection{Filters: tagPatterns(t, "v*"), Keep: 1}, "v8 v9", 3, 0},
-		"keep by name":       {Selection{Filters: tagPatterns(t, "v*"), Keep: 1, ByName: true}, "v8 v9", 3, 0},
-		"keep two by time":   {Selection{Filters: tagPatterns(t, "v*"), Keep: 2}, "v9", 3, 0},
-		"keep two by name":   {Selection{Filters: tagPatterns(t, "v*"), Keep: 2, ByName: true}, "v8", 3, 0},
-		"keep unknown":       {Selection{Filters: tagPatterns(t, "x", "v*"), Keep: 1}, "v8 v9", 4, 1},
-		"keep more":          {Selection{Filters: tagPatterns(t, "v*"), Keep: 5}, "", 3, 0},
-		"keep and older":     {Selection{Filters: tagPatterns(t, "v*"), Keep: 2, Before: now}, "v9", 3, 0},
+		"none":               {Selection{Filters: patterns(t, "w*")}, "", 0, 0},
+		"older":              {Selection{Filters: patterns(t, "v*"), Before: before}, "v8 v9", 3, 0},
+		"older, age unknown": {Selection{Filters: patterns(t, "v*", "x"), Before: before}, "v8 v9", 4, 1},
+		"locked":             {Selection{Filters: patterns(t, "lock", "v8")}, "v8", 2, 1},
+		"keep by time":       {Selection{Filters: patterns(t, "v*"), Keep: 1}, "v8 v9", 3, 0},
+		"keep by name":       {Selection{Filters: patterns(t, "v*"), Keep: 1, ByName: true}, "v8 v9", 3, 0},
+		"keep two by time":   {Selection{Filters: patterns(t, "v*"), Keep: 2}, "v9", 3, 0},
+		"keep two by name":   {Selection{Filters: patterns(t, "v*"), Keep: 2, ByName: true}, "v8", 3, 0},
+		"keep unknown":       {Selection{Filters: patterns(t, "x", "v*"), Keep: 1}, "v8 v9", 4, 1},
+		"keep more":          {Selection{Filters: patterns(t, "v*"), Keep: 5}, "", 3, 0},
+		"keep and older":     {Selection{Filters: patterns(t, "v*"), Keep: 2, Before: now}, "v9", 3, 0},
 		"untagged alone":     {Selection{Untagged: true}, ReferrersTag(unknown) + ".sig", 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,7 +82,7 @@ func TestSelection(t *testing.T) {
 			}
 		})
 	}
-	for _, s := range []Selection{{}, {Filters: tagPatterns(t, "*")}, {Filters: tagPatterns(t, "regex:.*")}, {Excludes: tagPatterns(t, "w")}} {
+	for _, s := range []Selection{{}, {Filters: patterns(t, "*")}, {Filters: patterns(t, "regex:.*")}, {Excludes: patterns(t, "w")}} {
 		if _, _, err := s.matched(c); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "7 of 7 tags match") || !strings.Contains(err.Error(), "--all") {
 			t.Errorf("%v: %v", s, err)
 		}

@@ -26,8 +26,8 @@ type Reader interface {
 
 // Query says what of a repository is listed, and in which order.
 type Query struct {
-	// Filter is a pattern of path.Match for tags; an empty one matches all.
-	Filter string
+	// Filter is for tags.
+	Filter Pattern
 	// Digest keeps the tags that name it, where it is not empty.
 	Digest digest.Digest
 	// ByTime lists the newest first, and what has no time last; otherwise the order is that of names.
@@ -80,7 +80,7 @@ func (q Query) tags(ctx context.Context, r Reader, repo reference.Named) ([]*Tag
 	var out []*TagRecord
 	add := func(l Listed, names ...string) {
 		for _, name := range names {
-			if matches(q.Filter, name) {
+			if q.Filter.Match(name) {
 				t := &TagRecord{Tag: name}
 				t.take(listedRecord(l), nil)
 				out = append(out, t)

@@ -1,0 +1,44 @@
+package manifest
+
+import (
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/containerd/errdefs"
+)
+
+// Pattern matches tags, or paths of repositories. The zero Pattern matches all.
+type Pattern struct {
+	glob  string
+	regex *regexp.Regexp
+}
+
+// ParsePattern returns the pattern that s is: a glob as the shell has them or, after "regex:", a regular
+// expression for the whole name.
+func ParsePattern(s string) (Pattern, error) {
+	if expression, ok := strings.CutPrefix(s, "regex:"); ok {
+		regex, err := regexp.Compile("^(?:" + expression + ")$")
+		if err != nil || expression == "" {
+			return Pattern{}, Errorf(errdefs.ErrInvalidArgument, "%q is no regular expression (see https://golang.org/s/re2syntax)", expression)
+		}
+		return Pattern{regex: regex}, nil
+	}
+	if _, err := path.Match(s, ""); err != nil || s == "" {
+		return Pattern{}, Errorf(errdefs.ErrInvalidArgument, "%q is no pattern: * stands for any characters, ? for one, [a-z] for one of these; "+
+			`"regex:" stands before a regular expression`, s)
+	}
+	return Pattern{glob: s}, nil
+}
+
+// Match reports whether the pattern matches the whole name.
+func (p Pattern) Match(name string) bool {
+	switch {
+	case p.regex != nil:
+		return p.regex.MatchString(name)
+	case p.glob == "":
+		return true
+	}
+	ok, _ := path.Match(p.glob, name) // the pattern was parsed
+	return ok
+}

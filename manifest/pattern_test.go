@@ -1,0 +1,81 @@
+package manifest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+)
+
+func TestPattern(t *testing.T) {
+	for _, tt := range []struct {
+		pattern      string
+		match, other string // tags that match and that do not
+	}{
+		{"*", "1.0 latest .hidden", ""},
+		{"v1.?", "v1.0 v1.x", "v1. v1.10 xv1.0 V1.0"},
+		{"*-rc[0-9]", "1-rc1", "1-rc 1-rc10"},
+		{"1.0", "1.0", "1x0 1.0.1 11.0"},
+		{`\*`, "", "a"},
+		{"regex:v1.0", "v1.0 v1x0", "v1.0.1 xv1.0"},
+		{"regex:a|b", "a b", "ab ac"},
+		{"regex:(?i)pr-[0-9]+", "PR-1 pr-22", "pr- pr-1a"},
+	} {
+		p, err := ParsePattern(tt.pattern)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, tag := range strings.Fields(tt.match) {
+			if !p.Match(tag) {
+				t.Errorf("%s does not match %s", tt.pattern, tag)
+			}
+		}
+		for _, tag := range strings.Fields(tt.other) {
+			if p.Match(tag) {
+				t.Errorf("%s matches %s", tt.pattern, tag)
+			}
+		}
+	}
+	for _, s := range []string{"", "[", "a[b", `\`, "regex:", "regex:(", "regex:(?!a)", "regex:*"} {
+		if _, err := ParsePattern(s); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+}
+
+func FuzzPattern(f *testing.F) {
+	for _, s := range []string{"*", "regex:a|b", "[a-z]?", "regex:)(", `regex:\z`} {
+		f.Add(s, "latest")
+	}
+	f.Fuzz(func(t *testing.T, pattern, tag string) {
+		p, err := ParsePattern(pattern)
+		if err != nil {
+			if !errdefs.IsInvalidArgument(err) {
+				t.Fatal(err)
+			}
+			return
+		}
+		p.Match(tag)
+	})
+}
+
+func patterns(t *testing.T, typed ...string) (out []Pattern) {
+	t.Helper()
+	for _, s := range typed {
+		p, err := ParsePattern(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// pattern is patterns for one, which matches all when nothing was typed.
+func pattern(t *testing.T, typed string) Pattern {
+	t.Helper()
+	if typed == "" {
+		return Pattern{}
+	}
+	return patterns(t, typed)[0]
+}
