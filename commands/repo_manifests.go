@@ -27,8 +27,8 @@ func newRepoManifestsCommand(dockerCLI command.Cli) *cobra.Command {
 			"Azure Container Registry and Google's registries list all their manifests. Other registries list tags\n" +
 			"alone: what can be reached from these is shown, and manifests without a tag cannot be seen.\n\n" +
 			"The size is what it takes to download an image: manifest, config and layers; that of an index is all\n" +
-			"that is below it, each blob once. The time is when the manifest came into the registry, where the\n" +
-			"registry tells that, and else when the image says it was made.\n\n" +
+			"that is below it, each blob once. The time is when the manifest came into the registry or was last\n" +
+			"changed there, where the registry tells that, and else when the image says it was made.\n\n" +
 			"With --format json there is an object on each line, with the fields of 'az acr manifest list-metadata'\n" +
 			"(digest, tags, mediaType, configMediaType, imageSize, createdTime, lastUpdateTime, os, architecture,\n" +
 			"changeableAttributes) and further kind, artifactType, platforms (each with digest and imageSize),\n" +

@@ -35,7 +35,7 @@ type repoPurgeOptions struct {
 }
 
 func newRepoPurgeCommand(dockerCLI command.Cli) *cobra.Command {
-	opts := repoPurgeOptions{orderBy: "time"}
+	opts := repoPurgeOptions{orderBy: byTime}
 	cmd := &cobra.Command{
 		Use:   "purge [OPTIONS] REPOSITORY",
 		Short: "Remove old tags and manifests from a repository",
@@ -64,7 +64,7 @@ func newRepoPurgeCommand(dockerCLI command.Cli) *cobra.Command {
 	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
 	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
 	opts.network.addTo(f, "Allow communication with an insecure registry")
-	completeFlags(cmd, map[string][]string{"orderby": {"name", "time"}, "format": {"json", "table"}, "older-than": {"12h", "30d", "2w"}})
+	completeFlags(cmd, map[string][]string{"orderby": {byName, byTime}, "format": {"json", "table"}, "older-than": {"12h", "30d", "2w"}})
 	return cmd
 }
 
@@ -91,12 +91,12 @@ func runRepoPurge(ctx context.Context, dockerCLI command.Cli, opts repoPurgeOpti
 // parse checks arguments and flags.
 func (o repoPurgeOptions) parse(name string) (reference.Named, manifest.Selection, error) {
 	s := manifest.Selection{
-		All: o.all, Before: o.olderThan.before, Keep: int(o.keep), ByName: o.orderBy == "name",
+		All: o.all, Before: o.olderThan.before, Keep: int(o.keep), ByName: o.orderBy == byName,
 		Untagged: o.untagged, Recursive: o.recursive,
 	}
 	repo, err := parsePurged(name)
 	if err == nil {
-		err = oneOf("orderby", o.orderBy, "name", "time")
+		err = oneOf("orderby", o.orderBy, byName, byTime)
 	}
 	if err == nil {
 		err = o.contradiction()

@@ -30,7 +30,7 @@ const (
 
 // addTo adds the flags; quiet and fields describe --quiet and the fields of --format.
 func (l *listing) addTo(flags *pflag.FlagSet, quiet, fields string) {
-	flags.StringVar(&l.orderBy, "orderby", byName, `Order by "name", or by "time", the newest first`)
+	flags.StringVar(&l.orderBy, "orderby", byName, `Order by "name", where numbers count as numbers, or by "time", the newest first`)
 	flags.IntVar(&l.top, "top", 0, "Only so many of the first (0 for all)")
 	flags.StringVar(&l.filter, "filter", "", `Only tags that match a pattern ("1.*", "regex:1[.].*")`)
 	flags.StringVar(&l.shape.Format, "format", "", `Format output using a custom template ("table", "json" or a Go template over `+fields+`)`)
@@ -68,10 +68,10 @@ func newRepoTagsCommand(dockerCLI command.Cli) *cobra.Command {
 		Long: "List the tags of a repository, with the manifest that each of them names.\n\n" +
 			"The size is what it takes to download an image: manifest, config and layers. That of an index is not\n" +
 			"shown, since it takes a look at each of its images: see 'repo manifests'.\n\n" +
-			"The time is when the manifest came into the registry, where the registry tells that, and else when the\n" +
-			"image says it was made, for an index the latest of its images. That takes requests for each image, and\n" +
-			"is asked for only with --orderby time or with .Created in a template, not for json. What says no time,\n" +
-			"or the one of a reproducible build, comes last.\n\n" +
+			"The time is when the manifest came into the registry or was last changed there, where the registry tells\n" +
+			"that, and else when the image says it was made, for an index the latest of its images. That takes\n" +
+			"requests for each image, and is asked for only with --orderby time or with .Created in a template, not\n" +
+			"for json. What says no time, or the one of a reproducible build, comes last.\n\n" +
 			"With --quiet, the list of names is all that is asked for. With --format json there is an object on each\n" +
 			"line: the tag, and the fields that 'repo manifests' has.",
 		Args: cli.ExactArgs(1),

@@ -73,11 +73,7 @@ func (s *census) readListed(ctx context.Context, c Contents, listed []Listed) er
 			return Errorf(errdefs.ErrInvalidArgument, "the registry lists the digest %q: %w", l.Digest, err)
 		}
 		digests = append(digests, l.Digest)
-		held := Held{MediaType: l.MediaType, Time: l.Created, Locked: l.Locked}
-		if l.Updated.After(held.Time) {
-			held.Time = l.Updated
-		}
-		c.Manifests[l.Digest] = held
+		c.Manifests[l.Digest] = Held{MediaType: l.MediaType, Time: l.Time(), Locked: l.Locked}
 		for _, tag := range l.Tags {
 			c.Tags[tag] = l.Digest
 		}
@@ -276,12 +272,11 @@ func (s *census) again(ctx context.Context, c Contents, r Removal) (Contents, Re
 // times puts into c when the images say they were made that these tags name, where the registry does not
 // tell its own times.
 func (s *census) times(ctx context.Context, c Contents, tags []string) error {
-	if c.Listed {
-		return nil
-	}
 	digests := map[digest.Digest]bool{}
 	for _, tag := range tags {
-		digests[c.Tags[tag]] = true
+		if d := c.Tags[tag]; c.Manifests[d].Time.IsZero() {
+			digests[d] = true
+		}
 	}
 	made := map[digest.Digest]time.Time{}
 	var mu sync.Mutex

@@ -25,7 +25,7 @@ type Held struct {
 	// Subjects are what the manifest is about: what it refers to, and the images that an index says it
 	// attests.
 	Subjects []digest.Digest
-	// Time is when the registry got it or, where the registry does not tell, when the image was made; zero
+	// Time is that of Listed or, where the registry does not tell, when the image was made; zero
 	// when that is not known.
 	Time time.Time
 	// Locked says that the registry would refuse to delete it.

@@ -29,6 +29,14 @@ type Listed struct {
 	Attributes *Attributes
 }
 
+// Time is when the manifest came into the registry, or was last changed there: the later of both.
+func (l Listed) Time() time.Time {
+	if l.Updated.After(l.Created) {
+		return l.Updated
+	}
+	return l.Created
+}
+
 // Attributes are what Azure Container Registry permits to be done to a manifest.
 type Attributes struct {
 	Delete bool `json:"deleteEnabled"`

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -420,5 +421,45 @@ func TestCutDigestTag(t *testing.T) {
 		if ok != (want.form != "") || ok && (form != want.form || digestOf(form) != want.digest) {
 			t.Errorf("%s: %s, %v", tag, form, ok)
 		}
+	}
+}
+
+// What a purge keeps by time or by name is what a listing by the same has first or last.
+func TestListingAndKeepAgree(t *testing.T) {
+	m := newMemory()
+	repo := reference.TrimNamed(named(t, "h.example.com/app"))
+	v9, v10 := m.dated(t, "h.example.com/app:v9", `"2021-01-01T00:00:00Z"`), m.dated(t, "h.example.com/app:v10", `"2022-01-01T00:00:00Z"`)
+	m.dated(t, "h.example.com/app:v2", `"2020-01-01T00:00:00Z"`) // the registry does not tell when it came
+	m.lists, m.arrived = true, map[digest.Digest]time.Time{v9.Digest: time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC), v10.Digest: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	for keep := range 3 {
+		for _, byTime := range []bool{false, true} {
+			listed, err := ListTags(t.Context(), m, repo, Query{ByTime: byTime})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !byTime { // the last by name stay, and the newest, which a listing has first
+				slices.Reverse(listed)
+			}
+			p, err := PlanPurge(t.Context(), Access{Registry: m, Notes: &said{}}, repo, Selection{All: true, Keep: keep, ByName: !byTime})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want, got []string
+			for _, tag := range listed[keep:] {
+				want = append(want, tag.Tag)
+			}
+			for _, row := range p.Rows() {
+				got = append(got, row.Tags...)
+			}
+			slices.Sort(want)
+			if slices.Sort(got); !slices.Equal(got, want) || len(got) != 3-keep {
+				t.Errorf("keep %d, by time %v: %q go, not %q", keep, byTime, got, want)
+			}
+		}
+	}
+	l := Listed{Created: time.Unix(1, 0), Updated: time.Unix(2, 0)}
+	r := Record{}
+	if r.setListed(l); !l.Time().Equal(l.Updated) || !r.Time().Equal(l.Updated) {
+		t.Errorf("%s, %s", l.Time(), r.Time())
 	}
 }

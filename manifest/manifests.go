@@ -230,7 +230,7 @@ func (s *survey) record(ctx context.Context, d digest.Digest, detail Detail) Rec
 		r, err = fullRecord(ctx, s.graph, s.repo, n, s.platforms[d], detail)
 		s.measure(&r)
 	}
-	r.Tags, r.Parents = slices.Compact(slices.Sorted(slices.Values(s.tags[d]))), slices.Compact(s.parents[d])
+	r.Tags, r.Parents = slices.Compact(slices.SortedFunc(slices.Values(s.tags[d]), compareTags)), slices.Compact(s.parents[d])
 	r.Kind, r.Subject = cmp.Or(s.kinds[d], r.Kind), cmp.Or(s.subjects[d], r.Subject)
 	r.setListed(s.listed[d])
 	if err != nil {
@@ -349,5 +349,5 @@ func compareNames(a, b Record) int {
 	if c := cmp.Compare(min(len(b.Tags), 1), min(len(a.Tags), 1)); c != 0 {
 		return c
 	}
-	return cmp.Or(slices.Compare(a.Tags, b.Tags), strings.Compare(a.Digest.String(), b.Digest.String()))
+	return cmp.Or(slices.CompareFunc(a.Tags, b.Tags, compareTags), strings.Compare(a.Digest.String(), b.Digest.String()))
 }

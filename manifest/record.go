@@ -65,15 +65,13 @@ type PlatformRecord struct {
 	Size     int64         `json:"imageSize,omitempty"`
 }
 
-// Time is when the manifest came into the registry or else, where that is not told, when the image says it
-// was made.
+// Time is that of Listed or else, where that is not told, when the image says it was made.
 func (r Record) Time() time.Time {
-	for _, t := range []*time.Time{r.CreatedTime, r.Created} {
-		if t != nil {
-			return *t
-		}
+	told := Listed{Created: timeOrZero(r.CreatedTime), Updated: timeOrZero(r.LastUpdateTime)}.Time()
+	if told.IsZero() {
+		return timeOrZero(r.Created)
 	}
-	return time.Time{}
+	return told
 }
 
 // Detail is how much a listing tells of each manifest, and so what it has to ask.
@@ -139,6 +137,13 @@ func (r *Record) fail(err error) {
 	if errdefs.IsNotFound(err) {
 		r.Error = "not in the registry"
 	}
+}
+
+func timeOrZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
 }
 
 func timeOrNil(t time.Time) *time.Time {

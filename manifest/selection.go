@@ -139,7 +139,10 @@ func (s Selection) untagged(c Contents, r Removal) (ageless []string) {
 func (s Selection) isOld(held Held) bool { return s.Before.IsZero() || held.Time.Before(s.Before) }
 
 // compareTags compares tags; the numbers in them count as numbers.
-func compareTags(a, b string) int {
+func compareTags(a, b string) int { return cmp.Or(compareNumbered(a, b), strings.Compare(a, b)) }
+
+// compareNumbered is 0 for what differs by leading zeros alone.
+func compareNumbered(a, b string) int {
 	for a != "" && b != "" {
 		numberA, restA := cutNumber(a)
 		numberB, restB := cutNumber(b)

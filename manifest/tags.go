@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -30,7 +29,8 @@ type Query struct {
 	Filter Pattern
 	// Digest keeps the tags that name it, where it is not empty.
 	Digest digest.Digest
-	// ByTime lists the newest first, and what has no time last; otherwise the order is that of names.
+	// ByTime lists the newest first, and what has no time last; otherwise the order is that of names, in
+	// which numbers count as numbers.
 	ByTime bool
 	// Top keeps as many of the first, where it is not 0.
 	Top    int
@@ -96,7 +96,7 @@ func (q Query) tags(ctx context.Context, r Reader, repo reference.Named) ([]*Tag
 		names, err = tagNames(ctx, r, repo)
 		add(Listed{}, names...)
 	}
-	slices.SortStableFunc(out, func(a, b *TagRecord) int { return strings.Compare(a.Tag, b.Tag) })
+	slices.SortStableFunc(out, func(a, b *TagRecord) int { return compareTags(a.Tag, b.Tag) })
 	return slices.CompactFunc(out, func(a, b *TagRecord) bool { return a.Tag == b.Tag }), err
 }
 
