@@ -39,34 +39,25 @@ func parseAnnotations(flag string, pairs []string) (map[string]string, error) {
 	return out, nil
 }
 
-// parsePattern returns the pattern that a flag was given.
-func parsePattern(flag, typed string) (manifest.Pattern, error) {
-	p, err := manifest.ParsePattern(typed)
-	if err != nil {
-		return p, invalid("--%s %w", flag, err)
-	}
-	return p, nil
-}
-
-// parseFilter returns the pattern of --filter, which matches all when none was given.
-func parseFilter(typed string) (p manifest.Pattern, err error) {
-	if typed != "" {
-		p, err = parsePattern("filter", typed)
-	}
-	return p, err
-}
-
-// parsePatterns is parsePattern for a flag that can be given several times.
+// parsePatterns returns the patterns that a flag was given.
 func parsePatterns(flag string, typed []string) ([]manifest.Pattern, error) {
-	var out []manifest.Pattern
-	for _, s := range typed {
-		p, err := parsePattern(flag, s)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
+	patterns, err := parseAll(typed, manifest.ParsePattern)
+	if err != nil {
+		return nil, invalid("--%s %w", flag, err)
 	}
-	return out, nil
+	return patterns, nil
+}
+
+// parseFilter returns the pattern of a --filter that can be given once, and matches all without it.
+func parseFilter(typed string) (manifest.Pattern, error) {
+	if typed == "" {
+		return manifest.Pattern{}, nil
+	}
+	patterns, err := parsePatterns("filter", []string{typed})
+	if err != nil {
+		return manifest.Pattern{}, err
+	}
+	return patterns[0], nil
 }
 
 // purge is the value of --purge: a boolean as in docker manifest, or "tags".
@@ -105,22 +96,37 @@ func addProgress(cmd *cobra.Command, mode *string) {
 
 func checkProgress(mode string) error { return oneOf("progress", mode, display.ProgressModes...) }
 
-// parseTags returns the names that -t gives a list or image: tags, or names in its repository.
-func parseTags(list reference.Named, typed []string) ([]reference.NamedTagged, error) {
-	var out []reference.NamedTagged
+// parseAll returns what parse makes of each argument or value of a flag.
+func parseAll[T any](typed []string, parse func(string) (T, error)) ([]T, error) {
+	var out []T
 	for _, s := range typed {
-		if name, err := reference.WithTag(reference.TrimNamed(list), s); err == nil {
-			out = append(out, name)
-			continue
-		}
-		name, err := manifest.ParseListName(s)
+		one, err := parse(s)
 		if err != nil {
 			return nil, err
 		}
-		if !manifest.SameRepository(name, list) {
-			return nil, invalid("--tag %s is not in the repository %s: give a tag alone, or a name in it", s, list.Name())
-		}
-		out = append(out, name)
+		out = append(out, one)
 	}
 	return out, nil
+}
+
+// parseTags returns the names that -t gives a list or image: tags, or names in its repository, each once.
+func parseTags(list reference.Named, typed []string) ([]reference.NamedTagged, error) {
+	names, err := parseAll(typed, func(s string) (reference.NamedTagged, error) { return parseTag(list, s) })
+	seen := map[string]bool{}
+	return slices.DeleteFunc(names, func(n reference.NamedTagged) bool {
+		twice := seen[n.Tag()]
+		seen[n.Tag()] = true
+		return twice
+	}), err
+}
+
+func parseTag(list reference.Named, s string) (reference.NamedTagged, error) {
+	if name, err := reference.WithTag(reference.TrimNamed(list), s); err == nil {
+		return name, nil
+	}
+	name, err := manifest.ParseListName(s)
+	if err == nil && !manifest.SameRepository(name, list) {
+		err = invalid("--tag %s is not in the repository %s: give a tag alone, or a name in it", s, list.Name())
+	}
+	return name, err
 }

@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -81,10 +80,10 @@ func (o importOptions) request() (i manifest.Import, err error) {
 	if i.Filters, err = parsePatterns("filter", o.filters); err != nil {
 		return i, err
 	}
-	if i.Source, err = parseRepository(o.source); err != nil {
+	if i.Source, err = manifest.ParseReference(o.source); err != nil {
 		return i, err
 	}
-	if i.Target, err = parseRepository(o.target); err != nil {
+	if i.Target, err = manifest.ParseReference(o.target); err != nil {
 		return i, err
 	}
 	if _, digested := i.Target.(reference.Digested); digested {
@@ -113,13 +112,7 @@ func (o importOptions) targetTags(source, target reference.Named) ([]reference.N
 	} else if named, ok := source.(reference.Tagged); ok {
 		tags = append(tags, named.Tag())
 	}
-	names, err := parseTags(target, append(tags, o.tags...))
-	seen := map[string]bool{}
-	return slices.DeleteFunc(names, func(n reference.NamedTagged) bool {
-		twice := seen[n.Tag()]
-		seen[n.Tag()] = true
-		return twice
-	}), err
+	return parseTags(target, append(tags, o.tags...))
 }
 
 // contradiction returns an error for flags that cannot stand together or have an unknown value.
@@ -137,15 +130,6 @@ func (o importOptions) contradiction() error {
 		return invalid("--src-username needs --src-password-stdin: a password in the arguments would be seen by others")
 	}
 	return checkProgress(o.progress)
-}
-
-// parseRepository returns the reference that s stands for, without a tag when it has none.
-func parseRepository(s string) (reference.Named, error) {
-	named, err := reference.ParseNormalizedNamed(s)
-	if err != nil {
-		return nil, invalid("%q is not a reference (%w): expected [REGISTRY/]REPOSITORY[:TAG|@DIGEST]", s, err)
-	}
-	return named, nil
 }
 
 // password returns the standard input as docker login takes a password from it, unless ctx ends first.

@@ -94,7 +94,7 @@ func (o repoPurgeOptions) parse(name string) (reference.Named, manifest.Selectio
 		All: o.all, Before: o.olderThan.before, Keep: int(o.keep), ByName: o.orderBy == byName,
 		Untagged: o.untagged, Recursive: o.recursive,
 	}
-	repo, err := parsePurged(name)
+	repo, err := manifest.ParseRepository(name)
 	if err == nil {
 		err = oneOf("orderby", o.orderBy, byName, byTime)
 	}
@@ -124,18 +124,6 @@ func (o repoPurgeOptions) contradiction() error {
 		return invalid("--record goes with --force: nothing is removed without it")
 	}
 	return nil
-}
-
-// parsePurged returns the repository that s names, without a tag or digest.
-func parsePurged(s string) (reference.Named, error) {
-	name, err := reference.ParseNormalizedNamed(s)
-	if err != nil {
-		return nil, invalid("%q is not a repository (%w): expected [REGISTRY/]REPOSITORY", s, err)
-	}
-	if !reference.IsNameOnly(name) {
-		return nil, invalid("%s names a tag or a digest, but a purge is of a repository: give %s", s, reference.FamiliarName(name))
-	}
-	return name, nil
 }
 
 // age is the value of --older-than.

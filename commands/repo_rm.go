@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 
-	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
@@ -37,13 +36,9 @@ func newRepoRmCommand(dockerCLI command.Cli) *cobra.Command {
 }
 
 func runRepoRm(ctx context.Context, dockerCLI command.Cli, opts repoRmOptions, args []string) error {
-	var names []reference.Named
-	for _, arg := range args {
-		name, err := manifest.ParseName(arg)
-		if err != nil {
-			return err
-		}
-		names = append(names, name)
+	names, err := parseAll(args, manifest.ParseName)
+	if err != nil {
+		return err
 	}
 	confirm := func(rows []manifest.Row) (bool, error) {
 		if opts.force {

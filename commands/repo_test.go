@@ -6,7 +6,19 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
+
+// A tag that is going to be removed was typed.
+func TestUntagNamesATag(t *testing.T) {
+	for typed, want := range map[string]string{
+		"app": "app names no tag: expected REPOSITORY:TAG", "app:1@sha256:" + strings.Repeat("0", 64): "names a manifest", "A": "is not a reference",
+	} {
+		if err := runRepoUntag(t.Context(), nil, repoUntagOptions{}, []string{"app:1", typed}); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", typed, err)
+		}
+	}
+}
 
 // Flags are checked before anything is asked: there is no docker CLI to ask with.
 func TestListingFlags(t *testing.T) {
@@ -45,5 +57,17 @@ func TestListingFlags(t *testing.T) {
 	o := listing{orderBy: byTime, top: 3, filter: "1.*"}
 	if q, err := o.query(); err != nil || !q.ByTime || q.Top != 3 || !q.Filter.Match("1.2") || q.Filter.Match("2") {
 		t.Errorf("%+v, %v", q, err)
+	}
+}
+
+// A tag that is given twice, in whatever form, is put once.
+func TestTagsOnce(t *testing.T) {
+	list, err := manifest.ParseListName("h.example.com/app:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parseTags(list, []string{"2", "h.example.com/app:2", "3", "2"})
+	if err != nil || len(got) != 2 || got[0].Tag() != "2" || got[1].Tag() != "3" {
+		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -37,26 +37,25 @@ func newRepoUntagCommand(dockerCLI command.Cli) *cobra.Command {
 }
 
 func runRepoUntag(ctx context.Context, dockerCLI command.Cli, opts repoUntagOptions, args []string) error {
-	var names []reference.NamedTagged
-	for _, arg := range args {
-		name, err := parseTagged(arg)
-		if err != nil {
-			return err
-		}
-		names = append(names, name)
+	names, err := parseAll(args, parseTagged)
+	if err != nil {
+		return err
 	}
 	return manifest.Untag(ctx, newTools(dockerCLI, false).access(opts.network), names, opts.viaPlaceholder, printRemoved(dockerCLI))
 }
 
-// parseTagged returns the name of a tag.
+// parseTagged returns the name of a tag, which nobody removes by leaving it out.
 func parseTagged(s string) (reference.NamedTagged, error) {
-	name, err := manifest.ParseName(s)
+	name, err := manifest.ParseReference(s)
 	if err != nil {
 		return nil, err
 	}
-	tagged, ok := name.(reference.NamedTagged)
-	if _, digested := name.(reference.Digested); digested || !ok {
+	if _, digested := name.(reference.Digested); digested {
 		return nil, invalid("%s names a manifest, not a tag: 'docker multiarch repo rm' deletes manifests", s)
+	}
+	tagged, ok := name.(reference.NamedTagged)
+	if !ok {
+		return nil, invalid("%s names no tag: expected REPOSITORY:TAG", s)
 	}
 	return tagged, nil
 }

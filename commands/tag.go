@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/command"
@@ -45,13 +44,9 @@ func runTag(ctx context.Context, dockerCLI command.Cli, opts tagOptions) error {
 	if err != nil {
 		return err
 	}
-	var names []reference.NamedTagged
-	for _, t := range opts.targets {
-		n, err := manifest.ParseListName(t)
-		if err != nil {
-			return err
-		}
-		names = append(names, n)
+	names, err := parseAll(opts.targets, manifest.ParseListName)
+	if err != nil {
+		return err
 	}
 	t := newTools(dockerCLI, false)
 	if !opts.remote {

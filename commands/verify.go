@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
@@ -59,13 +58,9 @@ func runVerify(ctx context.Context, dockerCLI command.Cli, opts verifyOptions) e
 	if _, err := display.ParseTemplate(opts.format); err != nil {
 		return err
 	}
-	var names []reference.Named
-	for _, typed := range opts.names {
-		name, err := manifest.ParseName(typed)
-		if err != nil {
-			return err
-		}
-		names = append(names, name)
+	names, err := parseAll(opts.names, manifest.ParseName)
+	if err != nil {
+		return err
 	}
 	found, err := manifest.Verify(ctx, newTools(dockerCLI, opts.quiet).registries(opts.network), names, opts.deep)
 	if err != nil {

@@ -8,12 +8,21 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// ParseName returns the normalised reference that s stands for, with the tag "latest" when s has
-// neither tag nor digest: what docker manifest makes of its arguments.
-func ParseName(s string) (reference.Named, error) {
+// ParseReference returns the normalised reference that s stands for, without a tag when s has none.
+func ParseReference(s string) (reference.Named, error) {
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
 		return nil, Errorf(errdefs.ErrInvalidArgument, "%q is not a reference (%w): expected [REGISTRY/]REPOSITORY[:TAG|@DIGEST]", s, err)
+	}
+	return named, nil
+}
+
+// ParseName is ParseReference with the tag "latest" when s has neither tag nor digest: what docker manifest
+// makes of its arguments.
+func ParseName(s string) (reference.Named, error) {
+	named, err := ParseReference(s)
+	if err != nil {
+		return nil, err
 	}
 	return reference.TagNameOnly(named), nil
 }
