@@ -83,7 +83,7 @@ func (i imports) readLevel(ctx context.Context, c *companions, subjects []digest
 	group, asking := errgroup.WithContext(ctx)
 	for n, d := range subjects {
 		group.Go(func() (err error) {
-			listed[n], err = Referrers(asking, i.From, i.From, atDigest(i.Source, d))
+			listed[n], err = Referrers(asking, i.From, atDigest(i.Source, d))
 			return err
 		})
 	}

@@ -15,17 +15,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Prober is what Exists asks.
-type Prober interface {
-	Fetcher
-	// Digest returns the digest of what ref names, an errdefs.ErrNotFound error when it names nothing.
-	Digest(ctx context.Context, ref reference.Named) (digest.Digest, error)
-}
-
 // Exists returns nil when the registry has name with an image for each of these platforms: as an index
 // lists it, or by the config of an image. The error is errdefs.ErrNotFound when something is not there, of
 // another kind when that could not be told.
-func Exists(ctx context.Context, r Prober, name reference.Named, want []Platform) error {
+func Exists(ctx context.Context, r Fetcher, name reference.Named, want []Platform) error {
 	if len(want) == 0 {
 		_, err := r.Digest(ctx, name)
 		return notThere(err, name)
@@ -121,7 +114,7 @@ func configured(ctx context.Context, r Fetcher, name reference.Named, n Node) ([
 }
 
 // offered returns nil when one of images is for the platform p and in the registry.
-func offered(ctx context.Context, r Prober, name reference.Named, images []offer, p Platform) error {
+func offered(ctx context.Context, r Fetcher, name reference.Named, images []offer, p Platform) error {
 	missing := Errorf(errdefs.ErrNotFound, "%s has no image for %s, but for %s", Familiar(name), p, platformNames(images))
 	for _, i := range images {
 		if !p.Matches(i.platform) {

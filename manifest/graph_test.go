@@ -110,11 +110,11 @@ func TestReferrers(t *testing.T) {
 		raw := fmt.Appendf(nil, `{"mediaType":%q,"config":{"mediaType":"application/x","digest":%q},"layers":[],"subject":{"digest":%q}}`,
 			ocispec.MediaTypeImageManifest, subject, subject)
 		d := m.put(named(t, "h.example.com/app:signature"), ocispec.MediaTypeImageManifest, raw)
-		if got, err := Referrers(t.Context(), m, m, at); err != nil || without != (len(got) == 0) {
+		if got, err := Referrers(t.Context(), m, at); err != nil || without != (len(got) == 0) {
 			t.Errorf("without %v: %v, %v", without, got, err)
 		}
 		m.index(t, "h.example.com/app:"+ReferrersTag(subject), ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: d})
-		if got, err := Referrers(t.Context(), m, m, at); err != nil || len(got) != 1 || got[0].Digest != d {
+		if got, err := Referrers(t.Context(), m, at); err != nil || len(got) != 1 || got[0].Digest != d {
 			t.Errorf("without %v: %v, %v", without, got, err)
 		}
 	}

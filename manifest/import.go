@@ -16,18 +16,12 @@ import (
 // tagsAtOnce bounds the tags that are imported at a time; their requests are bounded elsewhere.
 const tagsAtOnce = 8
 
-// Origin is a registry that is imported from.
-type Origin interface {
-	Fetcher
-	Lister
-}
-
 // Import is what import is asked for.
 type Import struct {
 	// Source has a tag or a digest. With AllTags it is a repository, and so is Target.
 	Source reference.Named
 	// From reads the source; nil for the registries of Access.
-	From Origin
+	From Reader
 	// Target is a name in the repository that is imported into, Tags are those that the image gets there.
 	// Without one it is there under its digest.
 	Target reference.Named

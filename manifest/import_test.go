@@ -332,7 +332,7 @@ func TestImportReferrers(t *testing.T) {
 				t.Errorf("%q", s.log)
 			}
 			for subject, want := range map[digest.Digest][]digest.Digest{s.list.Digest: {old.Digest, ofList}, s.amd64.Digest: {ofImage}, ofImage: {ofReferrer}} {
-				got, err := Referrers(t.Context(), s, s, atDigest(i.Target, subject))
+				got, err := Referrers(t.Context(), s, atDigest(i.Target, subject))
 				if !without {
 					want = slices.DeleteFunc(want, func(d digest.Digest) bool { return d == old.Digest })
 				}
@@ -408,7 +408,7 @@ func TestImportListsReferrersAgain(t *testing.T) {
 	if _, err := RunImport(t.Context(), Access{Registry: &racing{memory: s.memory}, Notes: s.said}, i); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Referrers(t.Context(), s, s, atDigest(i.Target, s.list.Digest)); err != nil || len(got) != 1 || got[0].ArtifactType != "a/b" {
+	if got, err := Referrers(t.Context(), s, atDigest(i.Target, s.list.Digest)); err != nil || len(got) != 1 || got[0].ArtifactType != "a/b" {
 		t.Errorf("%v, %v", got, err)
 	}
 }

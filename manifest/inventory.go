@@ -45,13 +45,6 @@ type Attributes struct {
 	List   bool `json:"listEnabled"`
 }
 
-// Inventory is the listing of its own that a registry offers.
-type Inventory interface {
-	// Inventory returns all manifests of the repository of repo, untagged ones included. The error is
-	// errdefs.ErrNotImplemented when the registry has no such listing, or not for this account.
-	Inventory(ctx context.Context, repo reference.Named) ([]Listed, error)
-}
-
 // madeUp is the time before which no image was made: reproducible builds say they were, in 1970 or 1980.
 var madeUp = time.Date(1980, time.February, 1, 0, 0, 0, 0, time.UTC)
 

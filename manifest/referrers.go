@@ -46,8 +46,8 @@ func digestOf(form string) digest.Digest {
 
 // Referrers returns descriptors of what refers to subject: as the registry's referrers API tells or, where
 // it has none, as the index under the tag for them lists.
-func Referrers(ctx context.Context, f Fetcher, l Lister, subject reference.Canonical) ([]ocispec.Descriptor, error) {
-	found, err := l.Referrers(ctx, subject)
+func Referrers(ctx context.Context, r Reader, subject reference.Canonical) ([]ocispec.Descriptor, error) {
+	found, err := r.Referrers(ctx, subject)
 	if !errdefs.IsNotImplemented(err) {
 		return found, err
 	}
@@ -55,7 +55,7 @@ func Referrers(ctx context.Context, f Fetcher, l Lister, subject reference.Canon
 	if err != nil {
 		return nil, err
 	}
-	d, raw, err := f.Fetch(ctx, tag)
+	d, raw, err := r.Fetch(ctx, tag)
 	if errdefs.IsNotFound(err) || err == nil && !IsIndex(d.MediaType) {
 		return nil, nil
 	}

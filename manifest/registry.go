@@ -9,9 +9,11 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Fetcher reads from registries. What it returns has the digest and the size that were asked for; both
-// methods refuse what is larger than 4 MiB.
+// Fetcher reads from registries. What it returns has the digest and the size that were asked for; what is
+// larger than 4 MiB is refused.
 type Fetcher interface {
+	// Digest returns the digest of what ref names, an errdefs.ErrNotFound error when it names nothing.
+	Digest(ctx context.Context, ref reference.Named) (digest.Digest, error)
 	// Fetch returns the manifest or index that ref names, and a descriptor with its media type, digest
 	// and size. The error is errdefs.ErrNotFound when the registry does not have it.
 	Fetch(ctx context.Context, ref reference.Named) (ocispec.Descriptor, []byte, error)
@@ -21,8 +23,6 @@ type Fetcher interface {
 
 // Target is the registry that a list is pushed to.
 type Target interface {
-	// Digest returns the digest of what ref names, an errdefs.ErrNotFound error when it names nothing.
-	Digest(ctx context.Context, ref reference.Named) (digest.Digest, error)
 	// Copy brings the manifest d, whose bytes are raw, with all blobs it names from the repository of
 	// from into that of to, under its digest. Foreign layers stay where they are. A tag of to names the
 	// list that is going to be replaced, where there is one: what that has is there.
@@ -43,6 +43,15 @@ type Lister interface {
 	// Referrers returns descriptors of what refers to subject; an errdefs.ErrNotImplemented error when the
 	// registry has no referrers API.
 	Referrers(ctx context.Context, subject reference.Canonical) ([]ocispec.Descriptor, error)
+	// Inventory returns all manifests of the repository of repo, untagged ones included. The error is
+	// errdefs.ErrNotImplemented when the registry has no such listing, or not for this account.
+	Inventory(ctx context.Context, repo reference.Named) ([]Listed, error)
+}
+
+// Reader reads what there is in a registry.
+type Reader interface {
+	Fetcher
+	Lister
 }
 
 // Blobs reads configs and layers.
@@ -77,13 +86,11 @@ type Expecter interface {
 
 // Registry is all of it.
 type Registry interface {
-	Fetcher
+	Reader
 	Target
 	Expecter
-	Lister
 	Blobs
 	Deleter
-	Inventory
 }
 
 // Access is what operations work with.

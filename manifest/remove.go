@@ -219,11 +219,11 @@ func (r *remover) back(ctx context.Context, at reference.Canonical, step Step) e
 
 // gone is the error of a removal, nil when there is nothing to be removed any more. A registry that deletes
 // nothing may say that, too, of what is there.
-func gone(ctx context.Context, t Target, name reference.Named, err error) error {
+func gone(ctx context.Context, f Fetcher, name reference.Named, err error) error {
 	if !errdefs.IsNotFound(err) {
 		return err
 	}
-	_, still := t.Digest(ctx, name)
+	_, still := f.Digest(ctx, name)
 	if still == nil {
 		return Errorf(errdefs.ErrNotImplemented, "the registry has %s and does not remove it: %w", Familiar(name), err)
 	}

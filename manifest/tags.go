@@ -14,15 +14,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Reader is what listings are made from.
-type Reader interface {
-	Fetcher
-	Lister
-	Inventory
-	// Digest returns the digest of what ref names, an errdefs.ErrNotFound error when it names nothing.
-	Digest(ctx context.Context, ref reference.Named) (digest.Digest, error)
-}
-
 // Query says what of a repository is listed, and in which order.
 type Query struct {
 	// Filter is for tags.
@@ -101,11 +92,11 @@ func (q Query) tags(ctx context.Context, r Reader, repo reference.Named) ([]*Tag
 }
 
 // inventory asks for the registry's own listing when more than names is needed.
-func (q Query) inventory(ctx context.Context, i Inventory, repo reference.Named) ([]Listed, error) {
+func (q Query) inventory(ctx context.Context, l Lister, repo reference.Named) ([]Listed, error) {
 	if q.Detail == DetailName && !q.ByTime && q.Digest == "" {
 		return nil, errdefs.ErrNotImplemented
 	}
-	return i.Inventory(ctx, repo)
+	return l.Inventory(ctx, repo)
 }
 
 // tagNames returns the tags of a repository, which has to exist.
