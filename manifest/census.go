@@ -69,9 +69,6 @@ func (s *census) unchanged(err error) error {
 func (s *census) readListed(ctx context.Context, c Contents, listed []Listed) error {
 	var digests []digest.Digest
 	for _, l := range listed {
-		if err := l.Digest.Validate(); err != nil {
-			return Errorf(errdefs.ErrInvalidArgument, "the registry lists the digest %q: %w", l.Digest, err)
-		}
 		digests = append(digests, l.Digest)
 		c.Manifests[l.Digest] = Held{MediaType: l.MediaType, Time: l.Time(), Locked: l.Locked}
 		for _, tag := range l.Tags {
@@ -89,9 +86,7 @@ func (s *census) readTags(ctx context.Context, c Contents) error {
 	}
 	refs := make([]reference.Named, len(tags))
 	for i, tag := range tags {
-		if refs[i], err = reference.WithTag(s.repo, tag); err != nil {
-			return Errorf(errdefs.ErrInvalidArgument, "the registry lists the tag %q: %w", tag, err)
-		}
+		refs[i] = atTag(s.repo, tag)
 	}
 	var roots []Root
 	if s.last == nil {

@@ -271,10 +271,7 @@ func (i imports) referrersIndex(ctx context.Context, tag reference.NamedTagged) 
 
 // putTag gives a digest tag the manifest that it has in the source, unless it names another one.
 func (i imports) putTag(ctx context.Context, g *Graph, t tagged) error {
-	tag, err := reference.WithTag(reference.TrimNamed(i.Target), t.tag)
-	if err != nil {
-		return err
-	}
+	tag := atTag(i.Target, t.tag)
 	now, err := i.digest(ctx, tag)
 	if err != nil || now == t.digest {
 		return err

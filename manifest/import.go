@@ -100,14 +100,8 @@ func newImports(ctx context.Context, a Access, i Import) ([]imports, error) {
 			continue
 		}
 		one := i
-		if one.Source, err = reference.WithTag(i.Source, tag); err != nil {
-			return nil, err
-		}
-		target, err := reference.WithTag(i.Target, tag)
-		if err != nil {
-			return nil, err
-		}
-		one.Target, one.Tags = target, []reference.NamedTagged{target}
+		target := atTag(i.Target, tag)
+		one.Source, one.Target, one.Tags = atTag(i.Source, tag), target, []reference.NamedTagged{target}
 		all = append(all, imports{one, a, coming})
 	}
 	if len(all) == 0 {

@@ -123,9 +123,7 @@ func (s *survey) forms() map[string]digest.Digest {
 func (s *survey) tagged(tags []string) []reference.Named {
 	var out []reference.Named
 	for _, tag := range tags {
-		if ref, err := reference.WithTag(s.repo, tag); err == nil {
-			out = append(out, ref)
-		}
+		out = append(out, atTag(s.repo, tag))
 	}
 	return out
 }

@@ -56,6 +56,15 @@ func atDigest(ref reference.Named, d digest.Digest) reference.Canonical {
 	return at
 }
 
+// atTag returns the reference of a tag, which is one, in the repository of ref.
+func atTag(ref reference.Named, tag string) reference.NamedTagged {
+	at, err := reference.WithTag(reference.TrimNamed(ref), tag)
+	if err != nil {
+		panic(err) // the tag was not checked
+	}
+	return at
+}
+
 // SameRepository reports whether a and b lie in one repository of one registry.
 func SameRepository(a, b reference.Named) bool { return a.Name() == b.Name() }
 

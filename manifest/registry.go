@@ -37,13 +37,14 @@ type Target interface {
 type Lister interface {
 	// Repositories returns the paths of the repositories of a registry, named as in a reference.
 	Repositories(ctx context.Context, registry string) ([]string, error)
-	// Tags returns the tags of the repository of repo; an errdefs.ErrNotFound error when there is no such
+	// Tags returns the tags of the repository of repo, which are valid; an errdefs.ErrNotFound error when there is no such
 	// repository.
 	Tags(ctx context.Context, repo reference.Named) ([]string, error)
 	// Referrers returns descriptors of what refers to subject; an errdefs.ErrNotImplemented error when the
 	// registry has no referrers API.
 	Referrers(ctx context.Context, subject reference.Canonical) ([]ocispec.Descriptor, error)
-	// Inventory returns all manifests of the repository of repo, untagged ones included. The error is
+	// Inventory returns all manifests of the repository of repo, untagged ones included. Their digests and
+	// tags are valid. The error is
 	// errdefs.ErrNotImplemented when the registry has no such listing, or not for this account.
 	Inventory(ctx context.Context, repo reference.Named) ([]Listed, error)
 }

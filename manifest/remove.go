@@ -131,7 +131,7 @@ func (r *remover) tell(step Step) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, tag := range step.Tags {
-		r.removed(r.tag(tag))
+		r.removed(atTag(r.repo, tag))
 	}
 	if !step.Lone {
 		r.removed(atDigest(r.repo, step.Digest))
@@ -163,7 +163,7 @@ func (r *remover) names(step Step) []reference.Named {
 	}
 	var out []reference.Named
 	for _, tag := range step.Tags {
-		out = append(out, r.tag(tag))
+		out = append(out, atTag(r.repo, tag))
 	}
 	return out
 }
@@ -180,7 +180,7 @@ func (r *remover) step(ctx context.Context, step Step) error {
 		}
 		return err
 	}
-	name := r.tag(step.Tags[0])
+	name := atTag(r.repo, step.Tags[0])
 	if err := gone(ctx, r.Registry, name, r.Registry.Untag(ctx, name)); err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (r *remover) step(ctx context.Context, step Step) error {
 func (r *remover) tagsFirst(ctx context.Context, at reference.Canonical, step Step, err error) error {
 	ctx = context.WithoutCancel(ctx) // nothing is left half-done
 	for _, tag := range step.Tags {
-		if untagged := gone(ctx, r.Registry, r.tag(tag), r.Registry.Untag(ctx, r.tag(tag))); untagged != nil {
+		if untagged := gone(ctx, r.Registry, atTag(r.repo, tag), r.Registry.Untag(ctx, atTag(r.repo, tag))); untagged != nil {
 			return errors.Join(err, untagged, r.back(ctx, at, step))
 		}
 	}
@@ -231,13 +231,4 @@ func gone(ctx context.Context, f Fetcher, name reference.Named, err error) error
 		return nil
 	}
 	return still
-}
-
-// tag returns a tag of the repository, which was listed.
-func (s *census) tag(tag string) reference.NamedTagged {
-	name, err := reference.WithTag(s.repo, tag)
-	if err != nil {
-		panic(err) // the tag was not checked
-	}
-	return name
 }

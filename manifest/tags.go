@@ -190,11 +190,7 @@ func (l *tagReader) ref(t *TagRecord) reference.Named {
 	if t.Digest != "" {
 		return atDigest(l.repo, t.Digest)
 	}
-	ref, err := reference.WithTag(l.repo, t.Tag)
-	if err != nil {
-		panic(err) // Tags and Inventory return tags
-	}
-	return ref
+	return atTag(l.repo, t.Tag)
 }
 
 // record looks up what a tag names; root is what the graph has of it, empty where it was not read.
