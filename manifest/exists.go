@@ -143,11 +143,3 @@ func platformNames(images []offer) string {
 	}
 	return OneLine(strings.Join(names, ", "), maxFinding)
 }
-
-// statedPlatform returns the platform that an index gives d, nil when it gives none.
-func statedPlatform(d ocispec.Descriptor) *ocispec.Platform {
-	if p := d.Platform; p != nil && (p.OS != "" || p.Architecture != "") {
-		return p
-	}
-	return nil
-}

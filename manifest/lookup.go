@@ -342,7 +342,7 @@ func readImage(ctx context.Context, registry Fetcher, ref reference.Named, desc 
 	if err != nil {
 		return Entry{}, fmt.Errorf("reading manifest %s: %w", Familiar(ref), err)
 	}
-	if p := desc.Platform; p == nil || p.OS == "" || p.Architecture == "" {
+	if statedPlatform(desc) == nil {
 		platform, err := readPlatform(ctx, registry, ref, config)
 		if err != nil {
 			return Entry{}, fmt.Errorf("reading the config of %s: %w", Familiar(ref), err)
@@ -403,8 +403,8 @@ func (l *looker) unwanted(d ocispec.Descriptor) bool {
 	if AttestationSubject(d) != "" {
 		return l.choice.Strip
 	}
-	p := d.Platform
-	return !IsIndex(d.MediaType) && p != nil && p.OS != "" && p.Architecture != "" && !l.choice.keeps(*p)
+	p := statedPlatform(d)
+	return !IsIndex(d.MediaType) && p != nil && !l.choice.keeps(*p)
 }
 
 // child returns the entries of one child of an index in the repository of ref.

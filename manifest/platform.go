@@ -75,6 +75,14 @@ func FormatPlatform(p ocispec.Platform) string {
 	return os + "/" + arch
 }
 
+// statedPlatform returns the platform that d gives whole, nil when operating system or architecture is missing.
+func statedPlatform(d ocispec.Descriptor) *ocispec.Platform {
+	if p := d.Platform; p != nil && p.OS != "" && p.Architecture != "" {
+		return p
+	}
+	return nil
+}
+
 // platformKey is equal for platforms that clients take for the same.
 func platformKey(p ocispec.Platform) string {
 	n := platforms.Normalize(p)

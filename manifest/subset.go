@@ -12,6 +12,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 )
 
 // choose returns the bytes of the index or image raw less the children of platforms that are not asked for,
@@ -76,28 +77,32 @@ func platformsOf(ctx context.Context, from Fetcher, ref reference.Named, d ocisp
 	if err != nil {
 		return nil, fmt.Errorf("reading index %s: %w", Familiar(ref), err)
 	}
+	group, reading := errgroup.WithContext(ctx)
 	for n, c := range children {
-		switch {
-		case AttestationSubject(c) != "" || c.Platform != nil && c.Platform.OS != "" && c.Platform.Architecture != "":
-			continue
-		case IsIndex(c.MediaType):
-			return nil, Errorf(errdefs.ErrInvalidArgument, "%s lists another index, %s, and does not say its platform: "+
-				"take all of it, without --platform, or name that index", Familiar(ref), c.Digest)
-		case !IsImage(c.MediaType):
+		if AttestationSubject(c) != "" || statedPlatform(c) != nil || !IsIndex(c.MediaType) && !IsImage(c.MediaType) {
 			continue
 		}
-		at := atDigest(ref, c.Digest)
-		got, raw, err := from.Fetch(ctx, at)
-		if err != nil {
-			return nil, fmt.Errorf("looking for the platform of a child of the index %s: %w", Familiar(ref), err)
-		}
-		e, err := readImage(ctx, from, at, got, raw)
-		if err != nil {
-			return nil, err
-		}
-		children[n].Platform = e.Descriptor.Platform
+		group.Go(func() (err error) {
+			children[n].Platform, err = childPlatform(reading, from, ref, c)
+			return err
+		})
 	}
-	return children, nil
+	return children, group.Wait()
+}
+
+// childPlatform returns the platform of the image c by its config.
+func childPlatform(ctx context.Context, from Fetcher, ref reference.Named, c ocispec.Descriptor) (*ocispec.Platform, error) {
+	if IsIndex(c.MediaType) {
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%s lists another index, %s, and does not say its platform: "+
+			"take all of it, without --platform, or name that index", Familiar(ref), c.Digest)
+	}
+	at := atDigest(ref, c.Digest)
+	got, raw, err := from.Fetch(ctx, at)
+	if err != nil {
+		return nil, fmt.Errorf("looking for the platform of a child of the index %s: %w", Familiar(ref), err)
+	}
+	e, err := readImage(ctx, from, at, got, raw)
+	return e.Descriptor.Platform, err
 }
 
 // withoutChildren returns the bytes of an index less the children that drop names by their number. The rest

@@ -283,7 +283,7 @@ func (v *verifier) row(name reference.Named, d digest.Digest, listed map[digest.
 	case err == nil && !isImageConfig(n.Config.MediaType):
 		row.Kind = "artifact"
 	}
-	platform := statedPlatform(desc)
+	platform := givenPlatform(desc)
 	if image := v.images[imageKey{name.Name(), d}]; platform == nil && image != nil {
 		platform = image.platform
 	}

@@ -76,7 +76,7 @@ func (v *verifier) entry(name reference.Named, index Node, d ocispec.Descriptor)
 	if err != nil || n.Config == nil || !isImageConfig(n.Config.MediaType) {
 		return out
 	}
-	own, stated := v.images[imageKey{name.Name(), d.Digest}].platform, statedPlatform(d)
+	own, stated := v.images[imageKey{name.Name(), d.Digest}].platform, givenPlatform(d)
 	switch {
 	case stated == nil && index.Descriptor.MediaType == MediaTypeDockerList:
 		say(Unsound, "list %s gives image %s no platform", by, d.Digest)
@@ -89,6 +89,14 @@ func (v *verifier) entry(name reference.Named, index Node, d ocispec.Descriptor)
 		say(Unsound, "index %s gives the windows image %s no os.version, by which hosts choose", by, d.Digest)
 	}
 	return out
+}
+
+// givenPlatform returns the platform that an index gives d, whole or in part, nil when it gives none.
+func givenPlatform(d ocispec.Descriptor) *ocispec.Platform {
+	if p := d.Platform; p != nil && (p.OS != "" || p.Architecture != "") {
+		return p
+	}
+	return nil
 }
 
 // platformsDiffer reports whether an index says another platform than the image's own config. What the
@@ -108,7 +116,7 @@ func (v *verifier) samePlatform(name reference.Named, first map[string]listing, 
 	if isAttestation(d) || IsIndex(d.MediaType) {
 		return nil
 	}
-	platform := statedPlatform(d)
+	platform := givenPlatform(d)
 	if image := v.images[imageKey{name.Name(), d.Digest}]; platform == nil && image != nil {
 		platform = image.platform
 	}

@@ -547,10 +547,13 @@ func TestExists(t *testing.T) {
 	forbidden := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("no"), Size: 4, Platform: &ocispec.Platform{OS: "linux", Architecture: "386"}}
 	m.errs["h.example.com/app@"+forbidden.Digest.String()] = Errorf(errdefs.ErrPermissionDenied, "403")
 	inner := m.index(t, "h.example.com/app:inner", ocispec.MediaTypeImageIndex, arm64)
+	half := arm64 // the index gives half of a platform, the config all of it
+	half.Platform = &ocispec.Platform{OS: "linux"}
+	m.index(t, "h.example.com/app:partial", ocispec.MediaTypeImageIndex, half)
 	m.index(t, "h.example.com/app:1", ocispec.MediaTypeImageIndex, amd64, inner, m.attestation(t, "h.example.com/app:att", amd64.Digest), bare, lost, forbidden)
-	half := m.index(t, "h.example.com/app:half", ocispec.MediaTypeImageIndex, slices.Repeat([]ocispec.Descriptor{lost}, MaxEntries/2)...)
-	other := m.index(t, "h.example.com/app:other", ocispec.MediaTypeImageIndex, slices.Repeat([]ocispec.Descriptor{lost}, MaxEntries/2)...)
-	m.index(t, "h.example.com/app:many", ocispec.MediaTypeImageIndex, half, other)
+	many := m.index(t, "h.example.com/app:many1", ocispec.MediaTypeImageIndex, slices.Repeat([]ocispec.Descriptor{lost}, MaxEntries/2)...)
+	other := m.index(t, "h.example.com/app:many2", ocispec.MediaTypeImageIndex, slices.Repeat([]ocispec.Descriptor{lost}, MaxEntries/2)...)
+	m.index(t, "h.example.com/app:many", ocispec.MediaTypeImageIndex, many, other)
 	m.errs["h.example.com/app:secret"] = Errorf(errdefs.ErrUnauthenticated, "401")
 	for _, tt := range []struct {
 		name, platforms, want string
@@ -570,6 +573,7 @@ func TestExists(t *testing.T) {
 		{"app:arm64", "linux/amd64", "has no image for linux/amd64, but for linux/arm64", errdefs.ErrNotFound},
 		{"app@" + amd64.Digest.String(), "linux/amd64", "", nil},
 		{"app@" + lost.Digest.String(), "", "is not in the registry", errdefs.ErrNotFound},
+		{"app:partial", "linux/arm64", "", nil},
 		{"app:many", "linux/s390x", "more than 4096 entries in all", errdefs.ErrInvalidArgument},
 	} {
 		want, err := ParsePlatforms(strings.Fields(tt.platforms))
