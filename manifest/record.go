@@ -18,6 +18,18 @@ const (
 	KindArtifact    = "artifact"
 )
 
+// Kind is KindIndex, KindImage or, for what is no image or refers to something, KindArtifact. That something is
+// an attestation an index says.
+func (n Node) Kind() string {
+	switch {
+	case n.ArtifactType != "" || n.Subject != nil:
+		return KindArtifact
+	case n.Config == nil:
+		return KindIndex
+	}
+	return KindImage
+}
+
 // Record is a manifest of a repository as listings show it. What is not told is the zero value. The names
 // in JSON are those of 'az acr manifest list-metadata' where they mean the same.
 type Record struct {
@@ -94,7 +106,7 @@ const (
 // recordOf returns what the manifest itself says.
 func recordOf(n Node) Record {
 	r := Record{
-		Digest: n.Descriptor.Digest, MediaType: n.Descriptor.MediaType, Kind: KindImage, Layers: len(n.Layers),
+		Digest: n.Descriptor.Digest, MediaType: n.Descriptor.MediaType, Kind: n.Kind(), Layers: len(n.Layers),
 		ArtifactType: n.ArtifactType, Annotations: n.Annotations, detail: DetailManifest,
 	}
 	if n.Subject != nil {
@@ -102,11 +114,6 @@ func recordOf(n Node) Record {
 	}
 	if n.Config != nil {
 		r.ConfigMediaType, r.Size = n.Config.MediaType, sizeOf(n)
-	} else {
-		r.Kind = KindIndex
-	}
-	if n.ArtifactType != "" || n.Subject != nil {
-		r.Kind = KindArtifact
 	}
 	for _, child := range n.Children {
 		r.Children = append(r.Children, child.Digest)

@@ -55,7 +55,7 @@ type Verification struct {
 
 // VerifiedContent is a manifest or index that a name leads to.
 type VerifiedContent struct {
-	// Kind is "index", "image", "attestation" or "artifact".
+	// Kind is that of a Record.
 	Kind      string        `json:"kind"`
 	Platform  string        `json:"platform,omitempty"`
 	MediaType string        `json:"mediaType,omitempty"`
@@ -268,20 +268,19 @@ func (v *verifier) findings(name reference.Named, n Node, err error, listed list
 // row is how a manifest is shown.
 func (v *verifier) row(name reference.Named, d digest.Digest, listed map[digest.Digest]listing) VerifiedContent {
 	desc := listed[d].descriptor
-	row := VerifiedContent{Kind: "image", Digest: d, MediaType: desc.MediaType, Size: desc.Size, State: Sound}
-	n, err := v.graphs[name.Name()].Node(d)
-	if err == nil {
-		row.MediaType, row.Size = n.Descriptor.MediaType, n.Descriptor.Size
+	row := VerifiedContent{Kind: KindImage, Digest: d, MediaType: desc.MediaType, Size: desc.Size, State: Sound}
+	if IsIndex(desc.MediaType) {
+		row.Kind = KindIndex
+	}
+	if n, err := v.graphs[name.Name()].Node(d); err == nil {
+		row.Kind, row.MediaType, row.Size = n.Kind(), n.Descriptor.MediaType, n.Descriptor.Size
 	}
 	switch {
 	case IsIndex(row.MediaType):
-		row.Kind = "index"
 		return row
 	case isAttestation(desc):
-		row.Kind = "attestation"
+		row.Kind = KindAttestation
 		return row
-	case err == nil && !isImageConfig(n.Config.MediaType):
-		row.Kind = "artifact"
 	}
 	platform := givenPlatform(desc)
 	if image := v.images[imageKey{name.Name(), d}]; platform == nil && image != nil {
