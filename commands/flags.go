@@ -1,9 +1,11 @@
 package commands
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -129,4 +131,67 @@ func parseTag(list reference.Named, s string) (reference.NamedTagged, error) {
 		err = invalid("--tag %s is not in the repository %s: give a tag alone, or a name in it", s, list.Name())
 	}
 	return name, err
+}
+
+// number is the value of a flag, from 1 on; 0 stands for none.
+type number int
+
+// Set takes a number.
+func (n *number) Set(s string) error {
+	given, err := strconv.Atoi(s)
+	if err != nil || given < 1 {
+		return invalid("expected a number from 1 on")
+	}
+	*n = number(given)
+	return nil
+}
+
+// String returns the number, empty when there is none.
+func (n *number) String() string {
+	if *n == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(*n))
+}
+
+// Type is what help shows.
+func (n *number) Type() string { return "int" }
+
+// age is the value of --older-than.
+type age struct {
+	typed  string
+	before time.Time
+}
+
+// Set takes what parseOlderThan does.
+func (a *age) Set(s string) error {
+	before, err := parseOlderThan(s, time.Now())
+	*a = age{s, before}
+	return err
+}
+
+// String returns what was typed.
+func (a *age) String() string { return a.typed }
+
+// Type is what help calls it.
+func (a *age) Type() string { return "age" }
+
+// ageUnits are those of --older-than.
+var ageUnits = map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+
+// parseOlderThan returns the time before now that s stands for: a whole number of hours, days or weeks, or a
+// time as in RFC 3339.
+func parseOlderThan(s string, now time.Time) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		if !t.Before(now) {
+			return time.Time{}, invalid("expected a time in the past")
+		}
+		return t, nil
+	}
+	number := strings.TrimRight(s, "hdw")
+	n, err := strconv.ParseUint(number, 10, 31)
+	if err != nil || n == 0 || len(s) != len(number)+1 || n > uint64(math.MaxInt64/ageUnits[s[len(number)]]) {
+		return time.Time{}, invalid(`expected a number of hours, days or weeks ("12h", "30d", "2w") or a time as in RFC 3339`)
+	}
+	return now.Add(-time.Duration(n) * ageUnits[s[len(number)]]), nil
 }

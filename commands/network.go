@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/docker-multiarch/docker-multiarch/registry"
@@ -12,7 +11,7 @@ import (
 type network struct {
 	// insecure permits plain HTTP and certificates that nobody vouches for.
 	insecure     bool
-	jobs         jobs
+	jobs         number
 	retryTimeout timeout
 }
 
@@ -23,25 +22,6 @@ func (n *network) addTo(flags *pflag.FlagSet, insecure string) {
 	flags.Var(&n.jobs, "jobs", "Requests to one registry that may be under way at a time")
 	flags.Var(&n.retryTimeout, "retry-timeout", "Longest wait, in all, for registries that are busy or failing (0 to try once)")
 }
-
-// jobs is the value of --jobs, a number from 1 on.
-type jobs int
-
-// Set takes a number.
-func (j *jobs) Set(s string) error {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 {
-		return invalid("expected a number from 1 on")
-	}
-	*j = jobs(n)
-	return nil
-}
-
-// String returns the number.
-func (j *jobs) String() string { return strconv.Itoa(int(*j)) }
-
-// Type is what help shows.
-func (j *jobs) Type() string { return "int" }
 
 // timeout is a duration that is not less than 0.
 type timeout time.Duration

@@ -47,10 +47,7 @@ func runPrune(ctx context.Context, dockerCLI command.Cli, opts pruneOptions) err
 		if !until.IsZero() {
 			what += " last changed before " + until.Format(time.RFC3339)
 		}
-		//nolint:staticcheck // the docker CLI's own prompt; its successor is internal, and the version is pinned
-		yes, err := command.PromptForConfirmation(ctx, dockerCLI.In(), dockerCLI.Out(),
-			"WARNING! This will remove "+what+".\nAre you sure you want to continue?")
-		if err != nil || !yes {
+		if yes, err := confirm(ctx, dockerCLI, "remove "+what+"."); err != nil || !yes {
 			return err
 		}
 	}

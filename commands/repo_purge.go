@@ -2,13 +2,6 @@ package commands
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"math"
-	"os"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/display"
@@ -24,7 +17,7 @@ type repoPurgeOptions struct {
 	filters, excludes []string
 	all               bool
 	olderThan         age
-	keep              keepTags
+	keep              number
 	orderBy           string
 	untagged          bool
 	recursive         bool
@@ -124,112 +117,4 @@ func (o repoPurgeOptions) contradiction() error {
 		return invalid("--record goes with --force: nothing is removed without it")
 	}
 	return nil
-}
-
-// age is the value of --older-than.
-type age struct {
-	typed  string
-	before time.Time
-}
-
-// Set takes what parseOlderThan does.
-func (a *age) Set(s string) error {
-	before, err := parseOlderThan(s, time.Now())
-	*a = age{s, before}
-	return err
-}
-
-// String returns what was typed.
-func (a *age) String() string { return a.typed }
-
-// Type is what help calls it.
-func (a *age) Type() string { return "age" }
-
-// ageUnits are those of --older-than.
-var ageUnits = map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
-
-// parseOlderThan returns the time before now that s stands for: a whole number of hours, days or weeks, or a
-// time as in RFC 3339.
-func parseOlderThan(s string, now time.Time) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		if !t.Before(now) {
-			return time.Time{}, invalid("expected a time in the past")
-		}
-		return t, nil
-	}
-	number := strings.TrimRight(s, "hdw")
-	n, err := strconv.ParseUint(number, 10, 31)
-	if err != nil || n == 0 || len(s) != len(number)+1 || n > uint64(math.MaxInt64/ageUnits[s[len(number)]]) {
-		return time.Time{}, invalid(`expected a number of hours, days or weeks ("12h", "30d", "2w") or a time as in RFC 3339`)
-	}
-	return now.Add(-time.Duration(n) * ageUnits[s[len(number)]]), nil
-}
-
-// keepTags is the value of --keep, a number from 1 on.
-type keepTags int
-
-// Set takes a number.
-func (k *keepTags) Set(s string) error { return (*jobs)(k).Set(s) }
-
-// String returns the number, empty when none was given.
-func (k *keepTags) String() string {
-	if *k == 0 {
-		return ""
-	}
-	return strconv.Itoa(int(*k))
-}
-
-// Type is what help shows.
-func (k *keepTags) Type() string { return "int" }
-
-// recordFile is a manifest.Recorder in a file.
-type recordFile struct{ file *os.File }
-
-// openRecord opens a file to append to; without a path what is added goes nowhere.
-func openRecord(path string) (recordFile, error) {
-	if path == "" {
-		return recordFile{}, nil
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
-	if err != nil {
-		return recordFile{}, err
-	}
-	last := make([]byte, 1)
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
-		if _, err = file.ReadAt(last, info.Size()-1); err != nil || last[0] != '\n' {
-			_ = file.Close()
-			return recordFile{}, invalid("--record %s is there and does not end like a record: give another file", path)
-		}
-	}
-	return recordFile{file}, nil
-}
-
-// Add appends lines and waits for the disk.
-func (r recordFile) Add(lines ...manifest.Recorded) error {
-	if r.file == nil {
-		return nil
-	}
-	var out []byte
-	for _, line := range lines {
-		raw, err := json.Marshal(line)
-		if err != nil {
-			return err
-		}
-		out = append(append(out, raw...), '\n')
-	}
-	_, err := r.file.Write(out)
-	if err == nil {
-		err = r.file.Sync()
-	}
-	if err != nil {
-		return fmt.Errorf("nothing more is removed, since that could not be recorded: %w", err)
-	}
-	return nil
-}
-
-// Close ends the record.
-func (r recordFile) Close() {
-	if r.file != nil {
-		_ = r.file.Close()
-	}
 }

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"strings"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -40,13 +41,11 @@ func runRepoRm(ctx context.Context, dockerCLI command.Cli, opts repoRmOptions, a
 	if err != nil {
 		return err
 	}
-	confirm := func(rows []manifest.Row) (bool, error) {
+	confirmed := func(rows []manifest.Row) (bool, error) {
 		if opts.force {
 			return true, nil
 		}
-		//nolint:staticcheck // the docker CLI's own prompt; its successor is internal, and the version is pinned
-		return command.PromptForConfirmation(ctx, dockerCLI.In(), dockerCLI.Out(),
-			"WARNING! This will delete from the registry:\n"+display.Removal(rows)+"Are you sure you want to continue?")
+		return confirm(ctx, dockerCLI, "delete from the registry:\n"+strings.TrimSuffix(display.Removal(rows), "\n"))
 	}
-	return manifest.Remove(ctx, newTools(dockerCLI, false).access(opts.network), names, opts.recursive, confirm, printRemoved(dockerCLI))
+	return manifest.Remove(ctx, newTools(dockerCLI, false).access(opts.network), names, opts.recursive, confirmed, printRemoved(dockerCLI))
 }

@@ -17,7 +17,7 @@ import (
 // listing are the flags of commands that list what a repository has.
 type listing struct {
 	orderBy string
-	top     int
+	top     number
 	filter  string
 	shape   display.Listing
 	network network
@@ -31,7 +31,7 @@ const (
 // addTo adds the flags; quiet and fields describe --quiet and the fields of --format.
 func (l *listing) addTo(flags *pflag.FlagSet, quiet, fields string) {
 	flags.StringVar(&l.orderBy, "orderby", byName, `Order by "name", where numbers count as numbers, or by "time", the newest first`)
-	flags.IntVar(&l.top, "top", 0, "Only so many of the first (0 for all)")
+	flags.Var(&l.top, "top", "Only so many of the first")
 	flags.StringVar(&l.filter, "filter", "", `Only tags that match a pattern ("1.*", "regex:1[.].*")`)
 	flags.StringVar(&l.shape.Format, "format", "", `Format output using a custom template ("table", "json" or a Go template over `+fields+`)`)
 	flags.BoolVarP(&l.shape.Quiet, "quiet", "q", false, quiet)
@@ -44,14 +44,11 @@ func (l *listing) query() (manifest.Query, error) {
 	if err := oneOf("orderby", l.orderBy, byName, byTime); err != nil {
 		return manifest.Query{}, err
 	}
-	if l.top < 0 {
-		return manifest.Query{}, invalid("--top %d is not a number from 0 on", l.top)
-	}
 	if err := checkFormat(l.shape.Format); err != nil {
 		return manifest.Query{}, err
 	}
 	filter, err := parseFilter(l.filter)
-	return manifest.Query{Filter: filter, ByTime: l.orderBy == byTime, Top: l.top}, err
+	return manifest.Query{Filter: filter, ByTime: l.orderBy == byTime, Top: int(l.top)}, err
 }
 
 type repoTagsOptions struct {

@@ -28,7 +28,6 @@ func TestListingFlags(t *testing.T) {
 		want   string
 	}{
 		"order":      {func(o *repoTagsOptions) { o.orderBy = "size" }, `--orderby "size" is none of name, time`},
-		"top":        {func(o *repoTagsOptions) { o.top = -1 }, "--top -1"},
 		"filter":     {func(o *repoTagsOptions) { o.filter = "[" }, `--filter "[" is no pattern`},
 		"format":     {func(o *repoTagsOptions) { o.shape = display.Listing{Format: "{{"} }, "template parsing error"},
 		"digest":     {func(o *repoTagsOptions) { o.digest = "sha256:12" }, `--digest "sha256:12" is not a digest`},

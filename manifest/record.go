@@ -18,8 +18,8 @@ const (
 	KindArtifact    = "artifact"
 )
 
-// Kind is KindIndex, KindImage or, for what is no image or refers to something, KindArtifact. That something is
-// an attestation an index says.
+// Kind is KindIndex, KindImage or, for what is no image or refers to something, KindArtifact. That it is
+// an attestation is said by the index that lists it.
 func (n Node) Kind() string {
 	switch {
 	case n.ArtifactType != "" || n.Subject != nil:

@@ -1,0 +1,13 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/docker/cli/cli/command"
+)
+
+// confirm asks a person whether what is going to be done may be.
+func confirm(ctx context.Context, dockerCLI command.Cli, what string) (bool, error) {
+	//nolint:staticcheck // the docker CLI's own prompt; its successor is internal, and the version is pinned
+	return command.PromptForConfirmation(ctx, dockerCLI.In(), dockerCLI.Out(), "WARNING! This will "+what+"\nAre you sure you want to continue?")
+}

@@ -1,0 +1,52 @@
+package commands
+
+import (
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+func TestNumber(t *testing.T) {
+	var n number
+	for _, s := range []string{"0", "-1", "", "x", "1.5"} {
+		if err := n.Set(s); !errdefs.IsInvalidArgument(err) || n.String() != "" {
+			t.Errorf("%q: %q, %v", s, n.String(), err)
+		}
+	}
+	if err := n.Set("3"); err != nil || n != 3 || n.String() != "3" {
+		t.Errorf("%q, %v", n.String(), err)
+	}
+}
+
+func TestParseOlderThan(t *testing.T) {
+	now := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
+	for s, want := range map[string]time.Time{
+		"12h": now.Add(-12 * time.Hour), "30d": now.AddDate(0, 0, -30), "2w": now.AddDate(0, 0, -14), "1h": now.Add(-time.Hour),
+		"2026-05-01T00:00:00Z": time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), "2026-05-17T13:59:59+02:00": now.Add(-time.Second),
+	} {
+		if got, err := parseOlderThan(s, now); err != nil || !got.Equal(want) {
+			t.Errorf("%s: got %s, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{
+		"", "0", "0d", "00h", "-1d", "+1d", "d", "30", "d7", "7D", "1.5d", "1d12h", "30m", "30s", "5days", "one day", "1 d", " 1d", "1d ", "dd", "1dd",
+		"99999999w", "9999999999d", "18446744073709551617d", "0x1d", "1e3d", "2026-05-01", "2026-05-17T12:00:00Z", "2027-01-01T00:00:00Z", "yesterday", "１d",
+	} {
+		if got, err := parseOlderThan(s, now); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%q: got %s, %v", s, got, err)
+		}
+	}
+}
+
+func FuzzOlderThan(f *testing.F) {
+	for _, s := range []string{"30d", "2w", "2026-05-01T00:00:00Z", "-1h", ""} {
+		f.Add(s)
+	}
+	now := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, s string) {
+		if got, err := parseOlderThan(s, now); err == nil && !got.Before(now) {
+			t.Fatalf("%q is %s, which is not before %s", s, got, now)
+		}
+	})
+}

@@ -1,0 +1,44 @@
+package commands
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/opencontainers/go-digest"
+)
+
+// A record grows, and one that does not end like a record is not added to.
+func TestRecordFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record")
+	for range 2 {
+		record, err := openRecord(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := []byte("{\n}")
+		if err := record.Add(manifest.Recorded{Name: "example.com/app:1", Digest: digest.FromBytes(raw), MediaType: "m", Manifest: raw}); err != nil {
+			t.Fatal(err)
+		}
+		record.Close()
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if got, err := manifest.ReadRecorded(file); err != nil || len(got) != 2 || string(got[1].Manifest) != "{\n}" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if err := os.WriteFile(path, []byte("notes"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openRecord(path); !errdefs.IsInvalidArgument(err) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := openRecord(filepath.Join(path, "absent")); err == nil {
+		t.Error("a folder that does not exist is told too late")
+	}
+}
