@@ -91,11 +91,8 @@ func (i imports) check(g *Graph, top digest.Digest) error {
 	if len(lacking) == 0 {
 		return nil
 	}
-	if n := len(lacking) - maxNamed; n > 0 {
-		lacking = append(lacking[:maxNamed], fmt.Sprintf("%d more", n))
-	}
 	return Errorf(errdefs.ErrFailedPrecondition, "the source is not complete: %s lacks %s; --platform imports what is there",
-		reference.FamiliarName(i.Source), joinAnd(lacking))
+		reference.FamiliarName(i.Source), joinSome(lacking))
 }
 
 func childName(d ocispec.Descriptor) string {

@@ -80,7 +80,7 @@ func (s *census) readListed(ctx context.Context, c Contents, listed []Listed) er
 
 // readTags reads what the tags name. What they named before is not read again.
 func (s *census) readTags(ctx context.Context, c Contents) error {
-	tags, err := s.Registry.Tags(ctx, s.repo)
+	tags, err := tagNames(ctx, s.Registry, s.repo)
 	if err != nil && (!s.bare || !errdefs.IsNotFound(err)) {
 		return err
 	}

@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -77,4 +79,15 @@ func joinAnd(words []string) string {
 		return strings.Join(words, "")
 	}
 	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}
+
+// maxNamed is how many words of a long list are told.
+const maxNamed = 10
+
+// joinSome is joinAnd for what may be a long list, of which it tells the first.
+func joinSome(words []string) string {
+	if more := len(words) - maxNamed; more > 0 {
+		return joinAnd(append(slices.Clone(words[:maxNamed]), fmt.Sprintf("%d more", more)))
+	}
+	return joinAnd(words)
 }

@@ -193,7 +193,7 @@ func TestPurgeRepositoryRefusedBeforehand(t *testing.T) {
 		kind      error
 		says      string
 	}{
-		"no repository": {func(y *garden) { clear(y.registry.manifests) }, Selection{All: true}, errdefs.ErrNotFound, "unknown"},
+		"no repository": {func(y *garden) { clear(y.registry.manifests) }, Selection{All: true}, errdefs.ErrNotFound, "no such repository: h.example.com/app; 'docker multiarch repo ls h.example.com'"},
 		"no list of tags": {func(y *garden) { y.registry.errs["tags "+tidied] = Errorf(errdefs.ErrPermissionDenied, "denied") },
 			Selection{All: true}, errdefs.ErrPermissionDenied, "denied; nothing was removed from h.example.com/app"},
 		"an unreadable root": {func(y *garden) { y.registry.errs[tidied+":2"] = broken }, Selection{Filters: patterns(t, "1")}, errdefs.ErrUnavailable, "reading h.example.com/app:2: broken"},
@@ -350,6 +350,10 @@ func TestUntag(t *testing.T) {
 	if strings.Join(y.gone, " ") != "2 amd64" {
 		t.Errorf("told %v", y.gone)
 	}
+
+	y = newGarden(t)
+	clear(y.registry.manifests)
+	y.says(y.untag(false, "1"), "no such repository: h.example.com/app; 'docker multiarch repo ls h.example.com'")
 
 	y = newGarden(t)
 	y.registry.errs[tidied+":2"] = Errorf(errdefs.ErrPermissionDenied, "denied")

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -91,10 +90,10 @@ func (s Selection) removal(c Contents, matched []string) (Removal, remarks) {
 	ageless = append(ageless, s.untagged(c, r)...)
 	var out remarks
 	if len(ageless) > 0 {
-		out.warn("how old these are is not known, so they stay: %s", some(ageless))
+		out.warn("how old these are is not known, so they stay: %s", joinSome(ageless))
 	}
 	if len(locked) > 0 {
-		out.warn("these are locked, so they stay: %s", some(locked))
+		out.warn("these are locked, so they stay: %s", joinSome(locked))
 	}
 	return r, out
 }
@@ -169,13 +168,4 @@ func cutNumber(s string) (number, rest string) {
 		number = "0"
 	}
 	return number, rest
-}
-
-// some lists names, but not too many.
-func some(names []string) string {
-	const most = 10
-	if len(names) <= most {
-		return joinAnd(names)
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }

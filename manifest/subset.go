@@ -43,19 +43,15 @@ func choose(ctx context.Context, from Fetcher, ref reference.Named, d ocispec.De
 	})
 }
 
-// maxPlatform bounds what is shown of a platform, in bytes, and maxNamed how many platforms or manifests an
-// error names.
-const (
-	maxPlatform = 100
-	maxNamed    = 10
-)
+// maxPlatform bounds what is shown of a platform, in bytes.
+const maxPlatform = 100
 
 // there names the platforms of descriptors, each once.
 func there(children []ocispec.Descriptor) string {
 	var out []string
 	for _, c := range children {
 		if c.Platform != nil && AttestationSubject(c) == "" {
-			if p := OneLine(FormatPlatform(*c.Platform), maxPlatform); !slices.Contains(out, p) && len(out) < maxNamed {
+			if p := OneLine(FormatPlatform(*c.Platform), maxPlatform); !slices.Contains(out, p) {
 				out = append(out, p)
 			}
 		}
@@ -63,7 +59,7 @@ func there(children []ocispec.Descriptor) string {
 	if len(out) == 0 {
 		return "no image with a platform"
 	}
-	return joinAnd(out)
+	return joinSome(out)
 }
 
 // platformsOf returns the children of an index, or an image as if it were one, with their platforms. A

@@ -34,6 +34,9 @@ func Untag(ctx context.Context, a Access, names []reference.NamedTagged, viaPlac
 			}
 		}
 		if len(u.tags) == 0 {
+			if _, err := tagNames(ctx, a.Registry, u.repo); errdefs.IsNotFound(err) {
+				missing = append(missing, err)
+			}
 			continue
 		}
 		if err := u.prepare(ctx, viaPlaceholder); err != nil {
@@ -94,7 +97,7 @@ type untagging struct {
 // prepare finds out how tags can be removed.
 func (u *untagging) prepare(ctx context.Context, viaPlaceholder bool) error {
 	var err error
-	if u.before, err = u.Registry.Tags(ctx, u.repo); err != nil {
+	if u.before, err = tagNames(ctx, u.Registry, u.repo); err != nil {
 		return err
 	}
 	err = u.Registry.Untags(ctx, u.repo)
