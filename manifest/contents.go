@@ -49,8 +49,8 @@ func (c Contents) digestTags() map[string]digest.Digest {
 	return out
 }
 
-// tagsOf returns the tags that name each manifest, sorted.
-func (c Contents) tagsOf() map[digest.Digest][]string {
+// tagsByDigest returns the tags that name each manifest, sorted.
+func (c Contents) tagsByDigest() map[digest.Digest][]string {
 	out := map[digest.Digest][]string{}
 	for tag, d := range c.Tags {
 		out[d] = append(out[d], tag)

@@ -19,7 +19,7 @@ import (
 // are told so. A manifest that cannot be read has its Err; the error tells of those that are not merely
 // absent.
 func ListManifests(ctx context.Context, r Reader, notes Notes, repo reference.Named, q Query) ([]Record, error) {
-	s := newSurvey(r, repo)
+	s := newManifestReader(r, repo)
 	if err := s.find(ctx, notes, q.Filter); err != nil {
 		return nil, err
 	}
@@ -30,8 +30,8 @@ func ListManifests(ctx context.Context, r Reader, notes Notes, repo reference.Na
 	return arrange(append(records, s.lost...), q), s.unread(records)
 }
 
-// survey is what was read of a repository, and how it hangs together.
-type survey struct {
+// manifestReader has what was read of a repository, and how it hangs together.
+type manifestReader struct {
 	reader Reader
 	repo   reference.Named
 	graph  *Graph
@@ -50,15 +50,15 @@ type survey struct {
 	kinds     map[digest.Digest]string
 }
 
-func newSurvey(r Reader, repo reference.Named) *survey {
-	return &survey{
+func newManifestReader(r Reader, repo reference.Named) *manifestReader {
+	return &manifestReader{
 		reader: r, repo: reference.TrimNamed(repo), graph: NewGraph(r),
 		listed: map[digest.Digest]Listed{}, tags: map[digest.Digest][]string{},
 	}
 }
 
 // find reads what there is: all that the registry lists, or what the tags that match name.
-func (s *survey) find(ctx context.Context, notes Notes, filter Pattern) error {
+func (s *manifestReader) find(ctx context.Context, notes Notes, filter Pattern) error {
 	listed, err := s.reader.Inventory(ctx, s.repo)
 	if errdefs.IsNotImplemented(err) {
 		without := err
@@ -82,7 +82,7 @@ func (s *survey) find(ctx context.Context, notes Notes, filter Pattern) error {
 }
 
 // findTags reads what the tags that match name, and what refers to that by its tag.
-func (s *survey) findTags(ctx context.Context, filter Pattern) error {
+func (s *manifestReader) findTags(ctx context.Context, filter Pattern) error {
 	tags, err := tagNames(ctx, s.reader, s.repo)
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (s *survey) findTags(ctx context.Context, filter Pattern) error {
 }
 
 // readDigestTags reads those of tags that are the digest tags of a manifest which was read.
-func (s *survey) readDigestTags(ctx context.Context, tags []string) {
+func (s *manifestReader) readDigestTags(ctx context.Context, tags []string) {
 	subjects := s.forms()
 	s.read(ctx, s.tagged(slices.DeleteFunc(tags, func(tag string) bool {
 		form, ok := cutDigestTag(tag)
@@ -112,7 +112,7 @@ func (s *survey) readDigestTags(ctx context.Context, tags []string) {
 }
 
 // forms returns the manifests that were read by the form that ReferrersTag gives them.
-func (s *survey) forms() map[string]digest.Digest {
+func (s *manifestReader) forms() map[string]digest.Digest {
 	out := map[string]digest.Digest{}
 	for _, d := range s.all {
 		out[ReferrersTag(d)] = d
@@ -120,7 +120,7 @@ func (s *survey) forms() map[string]digest.Digest {
 	return out
 }
 
-func (s *survey) tagged(tags []string) []reference.Named {
+func (s *manifestReader) tagged(tags []string) []reference.Named {
 	var out []reference.Named
 	for _, tag := range tags {
 		out = append(out, atTag(s.repo, tag))
@@ -129,7 +129,7 @@ func (s *survey) tagged(tags []string) []reference.Named {
 }
 
 // read reads what refs name, and all below that.
-func (s *survey) read(ctx context.Context, refs []reference.Named) []Root {
+func (s *manifestReader) read(ctx context.Context, refs []reference.Named) []Root {
 	roots, _ := s.graph.Read(ctx, refs...) // who asks looks at ctx
 	for _, root := range roots {
 		tagged, isTag := root.Ref.(reference.Tagged)
@@ -152,7 +152,7 @@ func (s *survey) read(ctx context.Context, refs []reference.Named) []Root {
 }
 
 // relate finds out how all that was read hangs together.
-func (s *survey) relate() {
+func (s *manifestReader) relate() {
 	s.all = s.graph.Below(s.roots...)
 	s.parents, s.subjects = map[digest.Digest][]digest.Digest{}, map[digest.Digest]digest.Digest{}
 	s.platforms, s.kinds = map[digest.Digest]ocispec.Platform{}, map[digest.Digest]string{}
@@ -181,7 +181,7 @@ func (s *survey) relate() {
 }
 
 // chosen returns the manifests whose tags match, what is below them and what refers to any of these.
-func (s *survey) chosen(filter Pattern) []digest.Digest {
+func (s *manifestReader) chosen(filter Pattern) []digest.Digest {
 	if filter == (Pattern{}) {
 		return s.all
 	}
@@ -208,7 +208,7 @@ func (s *survey) chosen(filter Pattern) []digest.Digest {
 }
 
 // records returns the records of manifests, which are looked up side by side.
-func (s *survey) records(ctx context.Context, digests []digest.Digest, detail Detail) []Record {
+func (s *manifestReader) records(ctx context.Context, digests []digest.Digest, detail Detail) []Record {
 	out := make([]Record, len(digests))
 	var group sync.WaitGroup
 	for i, d := range digests {
@@ -218,7 +218,7 @@ func (s *survey) records(ctx context.Context, digests []digest.Digest, detail De
 	return out
 }
 
-func (s *survey) record(ctx context.Context, d digest.Digest, detail Detail) Record {
+func (s *manifestReader) record(ctx context.Context, d digest.Digest, detail Detail) Record {
 	n, err := s.graph.Node(d)
 	r := Record{Digest: d, MediaType: s.listed[d].MediaType}
 	if err == nil {
@@ -238,7 +238,7 @@ func (s *survey) record(ctx context.Context, d digest.Digest, detail Detail) Rec
 }
 
 // measure fills in the sizes of an index, in all and for each of its images.
-func (s *survey) measure(r *Record) {
+func (s *manifestReader) measure(r *Record) {
 	if r.Children == nil {
 		return
 	}
@@ -249,7 +249,7 @@ func (s *survey) measure(r *Record) {
 }
 
 // size returns what it takes to download all from d on down, 0 when that cannot be told.
-func (s *survey) size(d digest.Digest) int64 {
+func (s *manifestReader) size(d digest.Digest) int64 {
 	var nodes []Node
 	for _, d := range s.graph.Below(d) {
 		n, err := s.graph.Node(d)
@@ -262,7 +262,7 @@ func (s *survey) size(d digest.Digest) int64 {
 }
 
 // unread returns the error for what could not be read, and is not merely absent.
-func (s *survey) unread(records []Record) error {
+func (s *manifestReader) unread(records []Record) error {
 	var failures []error
 	for _, r := range append(slices.Clone(records), s.lost...) {
 		if r.Err != nil && !errdefs.IsNotFound(r.Err) {

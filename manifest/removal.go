@@ -18,8 +18,8 @@ type Removal struct {
 	Manifests map[digest.Digest]bool
 	// Outright says that Manifests were named one by one: they go even if they are about what stays.
 	Outright bool
-	// Deep says that what is there only for what goes does go, too.
-	Deep bool
+	// Recursive says that what is there only for what goes does go, too.
+	Recursive bool
 	// StayTags and Stay are what must not go, whatever is about to.
 	StayTags map[string]bool
 	Stay     map[digest.Digest]bool
@@ -142,12 +142,12 @@ func (p *planner) going(kept map[digest.Digest]bool) (going map[digest.Digest]bo
 		}
 		going[d] = true
 		for _, tag := range p.names[d] {
-			if p.Deep || p.Removal.Tags[tag] {
+			if p.Recursive || p.Removal.Tags[tag] {
 				tags[tag] = true
 				todo = append(todo, p.Contents.Tags[tag])
 			}
 		}
-		if p.Deep {
+		if p.Recursive {
 			todo = append(append(todo, held.Children...), p.about[d]...)
 		}
 	}
@@ -182,7 +182,7 @@ func (p *planner) steps(going map[digest.Digest]bool, tags map[string]bool) []St
 			steps = append(steps, Step{Digest: d, Tags: []string{tag}, Lone: true})
 		}
 	}
-	named, waves := p.tagsOf(), p.waves(going)
+	named, waves := p.tagsByDigest(), p.waves(going)
 	for d := range going {
 		steps = append(steps, Step{Digest: d, Tags: named[d], wave: waves[d]})
 	}

@@ -18,7 +18,7 @@ type Removed func(name reference.Named)
 
 // remover carries a plan out.
 type remover struct {
-	*census
+	*contentsReader
 	contents Contents
 	record   Recorder
 	removed  Removed
@@ -33,7 +33,7 @@ type remover struct {
 }
 
 // permitted asks, before anything is changed, whether the registry removes what the plan wants it to.
-func (s *census) permitted(ctx context.Context, p Plan) error {
+func (s *contentsReader) permitted(ctx context.Context, p Plan) error {
 	lone := func(step Step) bool { return step.Lone }
 	if slices.ContainsFunc(p.Steps, func(step Step) bool { return !step.Lone }) {
 		if err := s.Registry.Deletes(ctx, s.repo); err != nil {
@@ -189,7 +189,7 @@ func (r *remover) step(ctx context.Context, step Step) error {
 	if err != nil {
 		return err
 	}
-	siblings := slices.DeleteFunc(r.contents.tagsOf()[step.Digest], func(tag string) bool { return r.alone[tag] })
+	siblings := slices.DeleteFunc(r.contents.tagsByDigest()[step.Digest], func(tag string) bool { return r.alone[tag] })
 	return keep(ctx, r.Access, at, n.Descriptor.MediaType, n.Raw, siblings...)
 }
 

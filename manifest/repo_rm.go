@@ -22,7 +22,7 @@ func Remove(ctx context.Context, a Access, names []reference.Named, recursive bo
 	var all []*namedRemoval
 	var rows []Row
 	for _, group := range byRepository(names) {
-		n := &namedRemoval{census: newCensus(a, group[0])}
+		n := &namedRemoval{contentsReader: newContentsReader(a, group[0])}
 		missing, err := n.plan(ctx, group, recursive)
 		if err != nil {
 			return err
@@ -66,7 +66,7 @@ func byRepository[N reference.Named](names []N) [][]N {
 
 // namedRemoval removes from one repository what was named.
 type namedRemoval struct {
-	*census
+	*contentsReader
 	contents Contents
 	removal  Removal
 	planned  Plan
@@ -94,7 +94,7 @@ func (n *namedRemoval) plan(ctx context.Context, names []reference.Named, recurs
 		return nil, err
 	}
 	maps.Copy(n.contents.Tags, tags)
-	n.removal = Removal{Manifests: maps.Clone(n.opaque), Outright: true, Deep: recursive}
+	n.removal = Removal{Manifests: maps.Clone(n.opaque), Outright: true, Recursive: recursive}
 	if err := n.extend(ctx, n.contents, slices.Collect(maps.Keys(n.removal.Manifests))); err != nil {
 		return nil, n.unchanged(err)
 	}
@@ -110,7 +110,7 @@ func (n *namedRemoval) replan(ctx context.Context) (needed []error, err error) {
 			n.removal.Tags[tag] = n.removal.Manifests[d] && !n.removal.StayTags[tag]
 		}
 		maps.DeleteFunc(n.removal.Tags, func(_ string, goes bool) bool { return !goes })
-		if n.planned, err = n.census.plan(ctx, n.contents, n.removal); err != nil {
+		if n.planned, err = n.contentsReader.plan(ctx, n.contents, n.removal); err != nil {
 			return needed, err
 		}
 		blocked := slices.DeleteFunc(slices.Sorted(maps.Keys(n.removal.Manifests)), func(d digest.Digest) bool { return !n.planned.kept[d] })
@@ -160,7 +160,7 @@ func (n *namedRemoval) carryOut(ctx context.Context, removed Removed) error {
 		err = n.permitted(ctx, n.planned)
 	}
 	if err == nil {
-		r := &remover{census: n.census, contents: n.contents, removed: removed}
+		r := &remover{contentsReader: n.contentsReader, contents: n.contents, removed: removed}
 		err = r.carryOut(ctx, n.planned)
 	}
 	return errors.Join(append(needed, err)...)

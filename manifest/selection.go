@@ -62,7 +62,7 @@ func (s Selection) matches(tag string) bool {
 // age is not known or because it is locked is told.
 func (s Selection) removal(c Contents, matched []string) (Removal, remarks) {
 	r := Removal{Tags: map[string]bool{}, Manifests: map[digest.Digest]bool{}, StayTags: map[string]bool{}, Stay: map[digest.Digest]bool{}}
-	r.Deep = s.Recursive || c.Listed
+	r.Recursive = s.Recursive || c.Listed
 	var locked, ageless []string
 	candidates := slices.DeleteFunc(slices.Clone(matched), func(tag string) bool {
 		held := c.Manifests[c.Tags[tag]]
@@ -117,7 +117,7 @@ func (s Selection) untagged(c Contents, r Removal) (ageless []string) {
 	if !c.Listed {
 		return nil
 	}
-	tagged := c.tagsOf()
+	tagged := c.tagsByDigest()
 	for _, d := range slices.Sorted(maps.Keys(c.Manifests)) {
 		held := c.Manifests[d]
 		switch {

@@ -23,7 +23,7 @@ type Shown struct {
 // Show returns what name names, in full. What cannot be read below it has its Err; the error tells of that
 // which is not merely absent.
 func Show(ctx context.Context, r Reader, notes Notes, name reference.Named) (Shown, error) {
-	s := newSurvey(r, name)
+	s := newManifestReader(r, name)
 	root := s.read(ctx, []reference.Named{name})[0]
 	if err := ctx.Err(); err != nil {
 		return Shown{}, err
@@ -41,7 +41,7 @@ func Show(ctx context.Context, r Reader, notes Notes, name reference.Named) (Sho
 	return s.show(ctx, notes, name, root.Digest)
 }
 
-func (s *survey) show(ctx context.Context, notes Notes, name reference.Named, d digest.Digest) (Shown, error) {
+func (s *manifestReader) show(ctx context.Context, notes Notes, name reference.Named, d digest.Digest) (Shown, error) {
 	listed, err := s.reader.Inventory(ctx, s.repo)
 	if err != nil && !errdefs.IsNotImplemented(err) {
 		return Shown{}, err
@@ -74,7 +74,7 @@ func (s *survey) show(ctx context.Context, notes Notes, name reference.Named, d 
 }
 
 // readReferrers reads what refers to subjects, as the referrers API or tags tell.
-func (s *survey) readReferrers(ctx context.Context, notes Notes, subjects []digest.Digest) []error {
+func (s *manifestReader) readReferrers(ctx context.Context, notes Notes, subjects []digest.Digest) []error {
 	found, errs := make([][]reference.Named, len(subjects)), make([]error, len(subjects))
 	var group sync.WaitGroup
 	for i, d := range subjects {

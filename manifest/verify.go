@@ -203,7 +203,7 @@ func (v *verifier) report(name reference.Named, root Root) Verification {
 	}
 	g := v.graphs[name.Name()]
 	below := g.Below(root.Digest)
-	listed := listings(g, below)
+	listed := indexEntries(g, below)
 	for _, d := range below {
 		row := v.row(name, d, listed)
 		n, err := g.Node(d)
@@ -250,7 +250,7 @@ func (v *verifier) absentRoot(name reference.Named, err error) Finding {
 }
 
 // findings are those on the manifest n alone, or on why it could not be had; listed is where it was met.
-func (v *verifier) findings(name reference.Named, n Node, err error, listed listing) []Finding {
+func (v *verifier) findings(name reference.Named, n Node, err error, listed indexEntry) []Finding {
 	d := listed.descriptor
 	switch {
 	case err == nil && n.Config != nil:
@@ -266,7 +266,7 @@ func (v *verifier) findings(name reference.Named, n Node, err error, listed list
 }
 
 // row is how a manifest is shown.
-func (v *verifier) row(name reference.Named, d digest.Digest, listed map[digest.Digest]listing) VerifiedContent {
+func (v *verifier) row(name reference.Named, d digest.Digest, listed map[digest.Digest]indexEntry) VerifiedContent {
 	desc := listed[d].descriptor
 	row := VerifiedContent{Kind: KindImage, Digest: d, MediaType: desc.MediaType, Size: desc.Size, State: Sound}
 	if IsIndex(desc.MediaType) {

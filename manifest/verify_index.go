@@ -9,20 +9,20 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// listing is an entry of an index: how the index by describes something.
-type listing struct {
+// indexEntry is an entry of an index: how the index by describes something.
+type indexEntry struct {
 	by         digest.Digest
 	descriptor ocispec.Descriptor
 }
 
-// listings returns the first entry that names each manifest below a root; for the root itself its digest.
-func listings(g *Graph, below []digest.Digest) map[digest.Digest]listing {
-	out := map[digest.Digest]listing{below[0]: {descriptor: ocispec.Descriptor{Digest: below[0]}}}
+// indexEntries returns the first entry that names each manifest below a root; for the root itself its digest.
+func indexEntries(g *Graph, below []digest.Digest) map[digest.Digest]indexEntry {
+	out := map[digest.Digest]indexEntry{below[0]: {descriptor: ocispec.Descriptor{Digest: below[0]}}}
 	for _, by := range below {
 		n, _ := g.Node(by)
 		for _, d := range n.Children {
 			if _, known := out[d.Digest]; !known {
-				out[d.Digest] = listing{by, d}
+				out[d.Digest] = indexEntry{by, d}
 			}
 		}
 	}
@@ -35,14 +35,14 @@ func isAttestation(d ocispec.Descriptor) bool {
 }
 
 // inIndexes returns the findings on how indexes describe what they list.
-func (v *verifier) inIndexes(name reference.Named, g *Graph, below []digest.Digest, listed map[digest.Digest]listing) []Finding {
+func (v *verifier) inIndexes(name reference.Named, g *Graph, below []digest.Digest, listed map[digest.Digest]indexEntry) []Finding {
 	var out []Finding
-	first := map[string]listing{} // by platform
+	first := map[string]indexEntry{} // by platform
 	for _, by := range below {
 		index, _ := g.Node(by)
 		for _, d := range index.Children {
 			found := v.entry(name, index, d)
-			found = append(found, v.samePlatform(name, first, listing{by, d})...)
+			found = append(found, v.samePlatform(name, first, indexEntry{by, d})...)
 			for _, f := range found {
 				f.Digest, f.Manifest, f.Platform = d.Digest, d.Digest, v.row(name, d.Digest, listed).Platform
 				out = append(out, f)
@@ -111,7 +111,7 @@ func platformsDiffer(listed, own ocispec.Platform) bool {
 }
 
 // samePlatform returns the finding that an image is for the platform of one before it, which first has.
-func (v *verifier) samePlatform(name reference.Named, first map[string]listing, l listing) []Finding {
+func (v *verifier) samePlatform(name reference.Named, first map[string]indexEntry, l indexEntry) []Finding {
 	d := l.descriptor
 	if isAttestation(d) || IsIndex(d.MediaType) {
 		return nil

@@ -21,7 +21,7 @@ import (
 // where not; an image is brought once, and a blob that several images share, too. What the list called to
 // has, where to has a tag, is there already.
 func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
-	way, err := c.wayOf(from, d, raw, to)
+	p, err := c.passageOf(from, d, raw, to)
 	if err != nil {
 		return err
 	}
@@ -30,10 +30,10 @@ func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descr
 		return err
 	}
 	return c.copyOnce(ctx, "image "+named.String(), func() error {
-		if way.source.host != way.target.host && c.hasCopy(ctx, to, d.Digest) {
+		if p.source.host != p.target.host && c.hasCopy(ctx, to, d.Digest) {
 			return nil
 		}
-		if err := c.copyBlobs(ctx, way); err != nil {
+		if err := c.copyBlobs(ctx, p); err != nil {
 			return err
 		}
 		return c.Put(ctx, named, d.MediaType, raw)
@@ -42,11 +42,11 @@ func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descr
 
 // CopyBlobs is Copy without the manifest itself, for one that is going to be put under a tag.
 func (c *Client) CopyBlobs(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
-	way, err := c.wayOf(from, d, raw, to)
+	p, err := c.passageOf(from, d, raw, to)
 	if err != nil {
 		return err
 	}
-	return c.copyBlobs(ctx, way)
+	return c.copyBlobs(ctx, p)
 }
 
 // passage is the way of an image's blobs from one repository to another.
@@ -55,7 +55,7 @@ type passage struct {
 	blobs          []ocispec.Descriptor
 }
 
-func (c *Client) wayOf(from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) (p passage, err error) {
+func (c *Client) passageOf(from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) (p passage, err error) {
 	if p.blobs, err = blobsOf(d, raw); err != nil {
 		return p, fmt.Errorf("copying %s from %s: %w", d.Digest, from.Name(), err)
 	}
@@ -97,15 +97,15 @@ func blobsOf(d ocispec.Descriptor, raw []byte) ([]ocispec.Descriptor, error) {
 	return blobs, nil
 }
 
-func (c *Client) copyBlobs(ctx context.Context, way passage) error {
-	if way.source.name == way.target.name && way.source.repo == way.target.repo {
+func (c *Client) copyBlobs(ctx context.Context, p passage) error {
+	if p.source.name == p.target.name && p.source.repo == p.target.repo {
 		return nil
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, b := range way.blobs {
+	for _, b := range p.blobs {
 		group.Go(func() error {
-			name := "blob " + way.target.name + "/" + way.target.repo + "@" + b.Digest.String()
-			return c.copyOnce(ctx, name, func() error { return c.copyBlob(ctx, way.source, way.target, b) })
+			name := "blob " + p.target.name + "/" + p.target.repo + "@" + b.Digest.String()
+			return c.copyOnce(ctx, name, func() error { return c.copyBlob(ctx, p.source, p.target, b) })
 		})
 	}
 	return group.Wait()

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// census reads the contents of a repository, again and again: manifests that it knows are not read twice.
-type census struct {
+// contentsReader reads the contents of a repository, again and again: manifests that it knows are not read twice.
+type contentsReader struct {
 	Access
 	repo  reference.Named
 	graph *Graph
@@ -34,13 +34,13 @@ type census struct {
 	asked map[digest.Digest]bool
 }
 
-func newCensus(a Access, repo reference.Named) *census {
-	return &census{Access: a, repo: reference.TrimNamed(repo), graph: NewGraph(a.Registry), asked: map[digest.Digest]bool{}}
+func newContentsReader(a Access, repo reference.Named) *contentsReader {
+	return &contentsReader{Access: a, repo: reference.TrimNamed(repo), graph: NewGraph(a.Registry), asked: map[digest.Digest]bool{}}
 }
 
 // read returns the contents: the registry's own listing, or else the tags, and everything below. What is
 // listed and cannot be read is an error, unless it is gone.
-func (s *census) read(ctx context.Context) (Contents, error) {
+func (s *contentsReader) read(ctx context.Context) (Contents, error) {
 	c := Contents{Tags: map[string]digest.Digest{}, Manifests: map[digest.Digest]Held{}}
 	listed, err := s.Registry.Inventory(ctx, s.repo)
 	switch {
@@ -61,12 +61,12 @@ func (s *census) read(ctx context.Context) (Contents, error) {
 	return c, nil
 }
 
-func (s *census) unchanged(err error) error {
+func (s *contentsReader) unchanged(err error) error {
 	return fmt.Errorf("%w; nothing was removed from %s", err, reference.FamiliarName(s.repo))
 }
 
 // readListed reads what the registry lists.
-func (s *census) readListed(ctx context.Context, c Contents, listed []Listed) error {
+func (s *contentsReader) readListed(ctx context.Context, c Contents, listed []Listed) error {
 	var digests []digest.Digest
 	for _, l := range listed {
 		digests = append(digests, l.Digest)
@@ -79,7 +79,7 @@ func (s *census) readListed(ctx context.Context, c Contents, listed []Listed) er
 }
 
 // readTags reads what the tags name. What they named before is not read again.
-func (s *census) readTags(ctx context.Context, c Contents) error {
+func (s *contentsReader) readTags(ctx context.Context, c Contents) error {
 	tags, err := tagNames(ctx, s.Registry, s.repo)
 	if err != nil && (!s.bare || !errdefs.IsNotFound(err)) {
 		return err
@@ -114,7 +114,7 @@ func (s *census) readTags(ctx context.Context, c Contents) error {
 }
 
 // opaqueRoot returns the digest of a root that could not be read, if it need not be.
-func (s *census) opaqueRoot(ctx context.Context, root Root) (digest.Digest, error) {
+func (s *contentsReader) opaqueRoot(ctx context.Context, root Root) (digest.Digest, error) {
 	if unreadable(root.Err) && len(s.opaque) > 0 {
 		if d, err := s.Registry.Digest(ctx, root.Ref); err == nil && s.opaque[d] {
 			return d, nil
@@ -127,7 +127,7 @@ func (s *census) opaqueRoot(ctx context.Context, root Root) (digest.Digest, erro
 func unreadable(err error) bool { return errdefs.IsInvalidArgument(err) || errdefs.IsDataLoss(err) }
 
 // resolve returns what refs name now, without reading it.
-func (s *census) resolve(ctx context.Context, refs []reference.Named) ([]Root, error) {
+func (s *contentsReader) resolve(ctx context.Context, refs []reference.Named) ([]Root, error) {
 	roots := make([]Root, len(refs))
 	var group errgroup.Group
 	for i, ref := range refs {
@@ -142,7 +142,7 @@ func (s *census) resolve(ctx context.Context, refs []reference.Named) ([]Root, e
 }
 
 // visit reads manifests that are not known yet.
-func (s *census) visit(ctx context.Context, digests []digest.Digest) error {
+func (s *contentsReader) visit(ctx context.Context, digests []digest.Digest) error {
 	var refs []reference.Named
 	for _, d := range slices.Compact(slices.Sorted(slices.Values(digests))) {
 		if !s.graph.has(d) {
@@ -160,7 +160,7 @@ func (s *census) visit(ctx context.Context, digests []digest.Digest) error {
 }
 
 // fill puts what was read, from the tags and the listed manifests down, into c.
-func (s *census) fill(ctx context.Context, c Contents) error {
+func (s *contentsReader) fill(ctx context.Context, c Contents) error {
 	roots := slices.Concat(slices.Collect(maps.Keys(c.Manifests)), slices.Collect(maps.Values(c.Tags)), s.more)
 	for d, held := range c.Manifests {
 		held.Children, held.Subjects = nil, nil
@@ -183,10 +183,10 @@ func (s *census) fill(ctx context.Context, c Contents) error {
 }
 
 // plan returns a plan. Referrers of what goes that were not known are added to c.
-func (s *census) plan(ctx context.Context, c Contents, r Removal) (Plan, error) {
+func (s *contentsReader) plan(ctx context.Context, c Contents, r Removal) (Plan, error) {
 	for {
 		p := c.Plan(r)
-		if c.Listed || !r.Deep {
+		if c.Listed || !r.Recursive {
 			return p, nil
 		}
 		found, err := s.ask(ctx, p)
@@ -203,7 +203,7 @@ func (s *census) plan(ctx context.Context, c Contents, r Removal) (Plan, error) 
 }
 
 // extend puts more manifests, and what is below them, into c.
-func (s *census) extend(ctx context.Context, c Contents, more []digest.Digest) error {
+func (s *contentsReader) extend(ctx context.Context, c Contents, more []digest.Digest) error {
 	s.more = append(s.more, more...)
 	if err := s.visit(ctx, more); err != nil {
 		return err
@@ -213,7 +213,7 @@ func (s *census) extend(ctx context.Context, c Contents, more []digest.Digest) e
 
 // ask returns the referrers of what a plan deletes, by the referrers API where there is one: those in a
 // digest tag are known.
-func (s *census) ask(ctx context.Context, p Plan) ([]digest.Digest, error) {
+func (s *contentsReader) ask(ctx context.Context, p Plan) ([]digest.Digest, error) {
 	var mu sync.Mutex
 	var found []digest.Digest
 	group, ctx := errgroup.WithContext(ctx)
@@ -240,7 +240,7 @@ func (s *census) ask(ctx context.Context, p Plan) ([]digest.Digest, error) {
 
 // again returns the contents as they are now, and r less what has changed since c was read: tags that are
 // new or name something else stay. Each is told.
-func (s *census) again(ctx context.Context, c Contents, r Removal) (Contents, Removal, error) {
+func (s *contentsReader) again(ctx context.Context, c Contents, r Removal) (Contents, Removal, error) {
 	now, err := s.read(ctx)
 	if err != nil {
 		return now, r, err
@@ -266,7 +266,7 @@ func (s *census) again(ctx context.Context, c Contents, r Removal) (Contents, Re
 
 // times puts into c when the images say they were made that these tags name, where the registry does not
 // tell its own times.
-func (s *census) times(ctx context.Context, c Contents, tags []string) error {
+func (s *contentsReader) times(ctx context.Context, c Contents, tags []string) error {
 	digests := map[digest.Digest]bool{}
 	for _, tag := range tags {
 		if d := c.Tags[tag]; c.Manifests[d].Time.IsZero() {
@@ -298,4 +298,4 @@ func (s *census) times(ctx context.Context, c Contents, tags []string) error {
 }
 
 // name is a tag of the repository as a person types it.
-func (s *census) name(tag string) string { return reference.FamiliarName(s.repo) + ":" + tag }
+func (s *contentsReader) name(tag string) string { return reference.FamiliarName(s.repo) + ":" + tag }
