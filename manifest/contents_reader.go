@@ -129,15 +129,14 @@ func unreadable(err error) bool { return errdefs.IsInvalidArgument(err) || errde
 // resolve returns what refs name now, without reading it.
 func (s *contentsReader) resolve(ctx context.Context, refs []reference.Named) ([]Root, error) {
 	roots := make([]Root, len(refs))
-	var group errgroup.Group
+	var group sync.WaitGroup
 	for i, ref := range refs {
-		group.Go(func() error {
+		group.Go(func() {
 			d, err := s.Registry.Digest(ctx, ref)
 			roots[i] = Root{Ref: ref, Digest: d, Err: err}
-			return nil
 		})
 	}
-	_ = group.Wait() // the roots have the errors
+	group.Wait()
 	return roots, ctx.Err()
 }
 

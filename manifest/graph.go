@@ -12,7 +12,6 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 )
 
 // Node is a manifest or an index of a repository, with what it names.
@@ -105,14 +104,11 @@ type Root struct {
 // ctx.
 func (g *Graph) Read(ctx context.Context, refs ...reference.Named) ([]Root, error) {
 	roots := make([]Root, len(refs))
-	var group errgroup.Group
+	var group sync.WaitGroup
 	for i, ref := range refs {
-		group.Go(func() error {
-			roots[i] = g.root(ctx, ref)
-			return nil
-		})
+		group.Go(func() { roots[i] = g.root(ctx, ref) })
 	}
-	_ = group.Wait() // the roots have the errors
+	group.Wait()
 	return roots, ctx.Err()
 }
 

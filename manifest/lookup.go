@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,14 +33,11 @@ func (l *looker) lookAll(ctx context.Context, sources []Source) ([]Entry, error)
 	sources = once(sources)
 	found := make([]lookup, len(sources))
 	errs := make([]error, len(sources))
-	var group errgroup.Group
+	var group sync.WaitGroup
 	for i, s := range sources {
-		group.Go(func() error {
-			found[i], errs[i] = l.look(ctx, s)
-			return nil
-		})
+		group.Go(func() { found[i], errs[i] = l.look(ctx, s) })
 	}
-	_ = group.Wait() // errs has the errors
+	group.Wait()
 	var entries []Entry
 	for i, f := range found {
 		if errs[i] != nil {

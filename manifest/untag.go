@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 )
 
 // Untag removes tags, never a manifest. Where the registry cannot do that, viaPlaceholder lets another
@@ -61,15 +61,14 @@ type taken struct {
 // lookUp returns what names stand for, side by side, and errors for those that do not exist.
 func lookUp(ctx context.Context, a Access, names []reference.NamedTagged) (found map[string]taken, missing []error, err error) {
 	tags, errs := make([]taken, len(names)), make([]error, len(names))
-	var group errgroup.Group
+	var group sync.WaitGroup
 	for i, name := range names {
-		group.Go(func() error {
+		group.Go(func() {
 			d, raw, err := a.Registry.Fetch(ctx, name)
 			tags[i], errs[i] = taken{name, d, raw}, err
-			return nil
 		})
 	}
-	_ = group.Wait() // errs has the errors
+	group.Wait()
 	found = map[string]taken{}
 	for i, t := range tags {
 		switch {
