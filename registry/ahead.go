@@ -59,20 +59,20 @@ func (c *Client) uniteScopes(to reference.Named, from []reference.Named) {
 // survey asks what Copy will want to know of an image from another registry, and opens the connections that
 // the blobs of one from elsewhere are going to take. Copy meets the errors.
 func (c *Client) survey(ctx context.Context, from, to reference.Named, d ocispec.Descriptor, raw []byte) {
-	way, err := c.wayOf(from, d, raw, to)
+	p, err := c.passageOf(from, d, raw, to)
 	if err != nil {
 		return
 	}
-	if way.source.host == way.target.host {
-		way.source.want(int(way.source.coming.Add(int64(len(way.blobs)))))
+	if p.source.host == p.target.host {
+		p.source.want(int(p.source.coming.Add(int64(len(p.blobs)))))
 		return
 	}
 	if c.hasCopy(ctx, to, d.Digest) {
 		return
 	}
-	way.source.want(int(way.source.coming.Add(int64(len(way.blobs) - 1)))) // a config is read for its platform, not now
-	for _, b := range way.blobs {
-		go func() { _, _ = way.target.has(ctx, b) }()
+	p.source.want(int(p.source.coming.Add(int64(len(p.blobs) - 1)))) // a config is read for its platform, not now
+	for _, b := range p.blobs {
+		go func() { _, _ = p.target.has(ctx, b) }()
 	}
 }
 
