@@ -175,7 +175,7 @@ func TestFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Most of a case is waiting, and a silence is nothing else.
-	busy := make(chan struct{}, 8)
+	busy := make(chan struct{}, 16)
 	var group sync.WaitGroup
 	for _, c := range cases {
 		group.Go(func() {
