@@ -234,7 +234,7 @@ func (h *host) plainCause(err error) error {
 		}
 		err = failed.Err
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if closed(err) {
 		err = fmt.Errorf("the connection was closed (%w)", err)
 	}
 	var untrusted *tls.CertificateVerificationError

@@ -164,10 +164,16 @@ func transient(err error, connected bool) (fault, bool) {
 		return fault{}, false
 	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
 		return fault{why: "the connection was reset"}, true
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+	case closed(err):
 		return fault{why: "the connection was closed"}, true
 	}
 	return fault{why: "the connection failed", few: true}, connected
+}
+
+// closed reports whether the server closed the connection: net.ErrClosed is what an upload meets when the
+// transport has noticed that first.
+func closed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
 // permanent reports whether err is about who may speak to whom, or about what was said.

@@ -128,6 +128,22 @@ func TestNotTriedAgain(t *testing.T) {
 	}
 }
 
+// An upload may meet a connection that was reset as one that is closed.
+func TestClosedDuringUpload(t *testing.T) {
+	err := &net.OpError{Op: "readfrom", Net: "tcp", Err: &net.OpError{Op: "write", Net: "tcp", Err: net.ErrClosed}}
+	if f, ok := transient(err, true); !ok || f.few || f.why != "the connection was closed" {
+		t.Errorf("%v, %v", f, ok)
+	}
+	c := New(Options{})
+	h, hostErr := c.host("a.example.com")
+	if hostErr != nil {
+		t.Fatal(hostErr)
+	}
+	if got := h.plainCause(err).Error(); !strings.HasPrefix(got, "the connection was closed (") {
+		t.Error(got)
+	}
+}
+
 func TestRetryIsCancelled(t *testing.T) {
 	f, c, _ := failingScene(t, Options{}, answerWith(429, "Retry-After", "20"))
 	ctx, cancel := context.WithCancel(t.Context())
