@@ -59,6 +59,8 @@ func Parse(head []byte) Program {
 	switch {
 	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
 		return parseELF(head)
+	case bytes.HasPrefix(head, []byte("MZqFpD")):
+		return Program{} // Cosmopolitan's: PE, ELF and a shell script in one, for several machines
 	case bytes.HasPrefix(head, []byte("MZ")):
 		return parsePE(head)
 	case bytes.HasPrefix(head, []byte("\x00asm")):

@@ -49,6 +49,7 @@ func TestParse(t *testing.T) {
 		"PE":                {string(peHead(0xaa64, 0x80)), "a program for arm64 (PE)"},
 		"odd PE":            {string(peHead(0x1234, 0x40)), "a program for machine 0x1234 (PE)"},
 		"DOS":               {"MZ" + strings.Repeat("\x00", 100), "a file of unknown format"},
+		"actually portable": {"MZqFpD='\n" + string(peHead(0x8664, 0x80))[9:], "a file of unknown format"},
 		"far PE":            {"MZ" + strings.Repeat("\x00", 0x3a) + "\xff\xff\xff\xff", "a file of unknown format"},
 		"Mach-O":            {"\xcf\xfa\xed\xfe\x0c\x00\x00\x01", "a program for arm64 (Mach-O)"},
 		"old Mach-O":        {"\xfe\xed\xfa\xce\x00\x00\x00\x07", "a program for 386 (Mach-O)"},
