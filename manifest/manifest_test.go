@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"encoding/json"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -146,6 +147,7 @@ func TestPlatformMatches(t *testing.T) {
 		{"windows/amd64", ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.1"}, true},
 		{"windows(10.0.2)/amd64", ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.1"}, false},
 		{"linux/amd64", ocispec.Platform{OS: "windows", Architecture: "amd64"}, false},
+		{runtime.GOOS + "/amd64", ocispec.Platform{Architecture: "amd64"}, false},
 	} {
 		p, err := ParsePlatform(c.selector)
 		if err != nil {

@@ -54,7 +54,7 @@ func ParsePlatforms(specs []string) ([]Platform, error) {
 
 // Matches reports whether p selects other.
 func (p Platform) Matches(other ocispec.Platform) bool {
-	a, b := platforms.Normalize(p.Platform), platforms.Normalize(other)
+	a, b := normalize(p.Platform), normalize(other)
 	return a.OS == b.OS && a.Architecture == b.Architecture &&
 		(p.Variant == "" || a.Variant == b.Variant) &&
 		(p.OSVersion == "" || a.OSVersion == b.OSVersion)
@@ -83,9 +83,18 @@ func statedPlatform(d ocispec.Descriptor) *ocispec.Platform {
 	return nil
 }
 
+// normalize is platforms.Normalize, but leaves an empty OS, which that takes for the one it runs on.
+func normalize(p ocispec.Platform) ocispec.Platform {
+	n := platforms.Normalize(p)
+	if p.OS == "" {
+		n.OS = ""
+	}
+	return n
+}
+
 // platformKey is equal for platforms that clients take for the same.
 func platformKey(p ocispec.Platform) string {
-	n := platforms.Normalize(p)
+	n := normalize(p)
 	features := slices.Sorted(slices.Values(n.OSFeatures))
 	return strings.Join(append([]string{n.OS, n.Architecture, n.Variant, n.OSVersion}, features...), "\x00")
 }
@@ -93,7 +102,7 @@ func platformKey(p ocispec.Platform) string {
 // normalizeNames returns the names that aliases such as x86_64 and macos stand for, and the variant
 // that an alias such as armhf says.
 func normalizeNames(os, arch string) (string, string, string) {
-	n := platforms.Normalize(ocispec.Platform{OS: os, Architecture: arch})
+	n := normalize(ocispec.Platform{OS: os, Architecture: arch})
 	if n.Architecture == arch { // no alias: the variant is a default
 		n.Variant = ""
 	}
@@ -104,15 +113,7 @@ func normalizeNames(os, arch string) (string, string, string) {
 // they stand for; the variant that an alias implies is set when p has none.
 func Unalias(p ocispec.Platform) ocispec.Platform {
 	os, arch, variant := normalizeNames(p.OS, p.Architecture)
-	if p.OS != "" {
-		p.OS = os
-	}
-	if p.Architecture != "" {
-		p.Architecture = arch
-		if p.Variant == "" {
-			p.Variant = variant
-		}
-	}
+	p.OS, p.Architecture, p.Variant = os, arch, cmp.Or(p.Variant, variant)
 	return p
 }
 

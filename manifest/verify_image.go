@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -115,7 +114,7 @@ func wrongSize(d ocispec.Descriptor, object string, size int64) Finding {
 
 // runs returns the findings on what an image runs: whether that is for the platform of its config.
 func runs(n Node, c imageConfig, found []foundLayer) []Finding {
-	platform := platforms.Normalize(c.Platform)
+	platform := normalize(c.Platform)
 	if c.OS == "unknown" || c.Architecture == "unknown" {
 		return nil // an attestation
 	}

@@ -3,7 +3,6 @@ package manifest
 import (
 	"slices"
 
-	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -85,7 +84,7 @@ func (v *verifier) entry(name reference.Named, index Node, d ocispec.Descriptor)
 	case own != nil && platformsDiffer(*stated, *own):
 		say(Unsound, "index %s says that image %s is for %s, its config says %s", by, d.Digest, FormatPlatform(*stated), FormatPlatform(*own))
 	}
-	if stated != nil && platforms.Normalize(*stated).OS == "windows" && stated.OSVersion == "" {
+	if stated != nil && normalize(*stated).OS == "windows" && stated.OSVersion == "" {
 		say(Unsound, "index %s gives the windows image %s no os.version, by which hosts choose", by, d.Digest)
 	}
 	return out
@@ -102,7 +101,7 @@ func givenPlatform(d ocispec.Descriptor) *ocispec.Platform {
 // platformsDiffer reports whether an index says another platform than the image's own config. What the
 // config does not state is no difference, but for operating system and architecture.
 func platformsDiffer(listed, own ocispec.Platform) bool {
-	a, b := platforms.Normalize(listed), platforms.Normalize(own)
+	a, b := normalize(listed), normalize(own)
 	features := func(p ocispec.Platform) []string { return slices.Sorted(slices.Values(p.OSFeatures)) }
 	return a.OS != b.OS || a.Architecture != b.Architecture ||
 		own.Variant != "" && a.Variant != b.Variant ||

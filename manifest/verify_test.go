@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -294,6 +295,14 @@ var verifyCases = map[string]verifyCase{
 	},
 	"other variant": {
 		before: func(y *yard) { y.config["amd64"]["variant"] = "v3" }, state: Unsound, says: []string{"its config says linux/amd64/v3"},
+	},
+	"no operating system": { // not even the one that the test runs on
+		before: func(y *yard) { y.config["amd64"]["os"] = "" },
+		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
+			d[0].Platform.OS = runtime.GOOS
+			return d
+		}, state: Unsound, says: []string{"its config says unknown/amd64"},
+		deep: []string{"which cannot be compared with unknown/amd64", "its config says unknown/amd64"}, deepState: Unsound,
 	},
 	"other features": {
 		before: func(y *yard) { y.config["amd64"]["os.features"] = []string{"a"} },
