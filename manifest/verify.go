@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -252,11 +253,13 @@ func (v *verifier) absentRoot(name reference.Named, err error) Finding {
 // findings are those on the manifest n alone, or on why it could not be had; listed is where it was met.
 func (v *verifier) findings(name reference.Named, n Node, err error, listed indexEntry) []Finding {
 	d := listed.descriptor
+	var refusal interface{ Registry() string } // what is invalid then is the request
 	switch {
 	case err == nil && n.Config != nil:
 		return v.images[imageKey{name.Name(), n.Descriptor.Digest}].findings
 	case err == nil:
 		return nil
+	case errors.As(err, &refusal):
 	case errdefs.IsInvalidArgument(err) && d.MediaType != "" && !IsIndex(d.MediaType) && !IsImage(d.MediaType):
 		return []Finding{finding(Remark, d.Digest, "%s, listed by index %s, is no image: %v", d.Digest, listed.by, err)}
 	case errdefs.IsInvalidArgument(err):

@@ -163,6 +163,12 @@ func (y *yard) verifyOne(deep bool) Verification {
 	return got[0]
 }
 
+// refusal is an error of a registry.
+type refusal struct{ error }
+
+func (refusal) Registry() string { return "h.example.com" }
+func (r refusal) Unwrap() error  { return r.error }
+
 type verifyCase struct {
 	// before changes what the list is made of, entries what it lists, after what the registry has then.
 	before  func(*yard)
@@ -195,6 +201,12 @@ var verifyCases = map[string]verifyCase{
 	"forbidden child": {
 		after: func(y *yard) {
 			y.errs["h.example.com/app@"+y.children[0].Digest.String()] = Errorf(errdefs.ErrPermissionDenied, "403 Forbidden\x1b")
+		}, state: Untold,
+		says: []string{`untold linux/amd64: manifest sha256:`},
+	},
+	"refused child": {
+		after: func(y *yard) {
+			y.errs["h.example.com/app@"+y.children[0].Digest.String()] = refusal{Errorf(errdefs.ErrInvalidArgument, "400 Bad Request")}
 		}, state: Untold,
 		says: []string{`untold linux/amd64: manifest sha256:`},
 	},
