@@ -29,10 +29,7 @@ func Exists(ctx context.Context, r Fetcher, name reference.Named, want []Platfor
 	}
 	var left atomic.Int64
 	left.Store(MaxEntries)
-	images, err := offers(ctx, r, name, d, raw, 0, &left)
-	if err != nil {
-		return err
-	}
+	images, untold := offers(ctx, r, name, d, raw, 0, &left)
 	errs := make([]error, len(want))
 	var group sync.WaitGroup
 	for i, p := range want {
@@ -40,7 +37,7 @@ func Exists(ctx context.Context, r Fetcher, name reference.Named, want []Platfor
 	}
 	group.Wait()
 	if i := slices.IndexFunc(errs, errdefs.IsNotFound); i >= 0 {
-		return errs[i] // whatever could not be told of the others
+		return cmp.Or(untold, errs[i]) // whatever could not be told of the others; what is untold may be for it
 	}
 	return cmp.Or(errs...)
 }
@@ -60,8 +57,8 @@ type offer struct {
 	read     bool
 }
 
-// offers returns the images that raw, what name or an index in its repository is, leads to. Indexes may list
-// so many more as there are left.
+// offers returns the images that raw, what name or an index in its repository is, leads to, and why there may
+// be more. Indexes may list so many more as there are left.
 func offers(ctx context.Context, r Fetcher, name reference.Named, d ocispec.Descriptor, raw []byte, depth int, left *atomic.Int64) ([]offer, error) {
 	n, err := ParseNode(d, raw)
 	if err != nil {
@@ -110,7 +107,10 @@ func configured(ctx context.Context, r Fetcher, name reference.Named, n Node) ([
 		return nil, err
 	}
 	p, err := ParseConfig(raw)
-	return []offer{{p, n.Descriptor.Digest, true}}, err
+	if err != nil {
+		return nil, err
+	}
+	return []offer{{p, n.Descriptor.Digest, true}}, nil
 }
 
 // offered returns nil when one of images is for the platform p and in the registry.

@@ -575,6 +575,9 @@ func TestExists(t *testing.T) {
 	many := m.index(t, "h.example.com/app:many1", ocispec.MediaTypeImageIndex, slices.Repeat([]ocispec.Descriptor{lost}, MaxEntries/2)...)
 	other := m.index(t, "h.example.com/app:many2", ocispec.MediaTypeImageIndex, slices.Repeat([]ocispec.Descriptor{lost}, MaxEntries/2)...)
 	m.index(t, "h.example.com/app:many", ocispec.MediaTypeImageIndex, many, other)
+	odd := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("odd"), Size: 4}
+	m.errs["h.example.com/app@"+odd.Digest.String()] = Errorf(errdefs.ErrUnavailable, "502")
+	m.index(t, "h.example.com/app:odd", ocispec.MediaTypeImageIndex, odd, amd64, inner)
 	m.errs["h.example.com/app:secret"] = Errorf(errdefs.ErrUnauthenticated, "401")
 	for _, tt := range []struct {
 		name, platforms, want string
@@ -590,6 +593,8 @@ func TestExists(t *testing.T) {
 		{"app:1", "linux/s390x", "lists " + lost.Digest.String() + " for linux/s390x, which is not in the registry", errdefs.ErrNotFound},
 		{"app:1", "linux/386", "403", errdefs.ErrPermissionDenied},
 		{"app:1", "linux/386 linux/s390x", "which is not in the registry", errdefs.ErrNotFound},
+		{"app:odd", "linux/amd64 linux/arm64", "", nil},
+		{"app:odd", "linux/amd64 linux/s390x", "502", errdefs.ErrUnavailable},
 		{"app:arm64", "linux/arm64", "", nil},
 		{"app:arm64", "linux/amd64", "has no image for linux/amd64, but for linux/arm64", errdefs.ErrNotFound},
 		{"app@" + amd64.Digest.String(), "linux/amd64", "", nil},
