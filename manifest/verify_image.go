@@ -120,9 +120,7 @@ func runs(n Node, c imageConfig, found []foundLayer) []Finding {
 	}
 	layers := make([]*program.Layer, len(found))
 	for i, f := range found {
-		if layers[i] = f.layer; !isArchive(n.Layers[i].MediaType) {
-			return nil // no file system
-		}
+		layers[i] = f.layer
 	}
 	programs, unfound := program.Find(program.Command{
 		OS: platform.OS, Args: append(append([]string{}, c.Config.Entrypoint...), c.Config.Cmd...),

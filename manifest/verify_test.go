@@ -281,6 +281,18 @@ var verifyCases = map[string]verifyCase{
 		}, state: Sound,
 		deep: []string{"unsound linux/arm64: /app is a program for amd64 (ELF), but the image is for linux/arm64"}, deepState: Unsound,
 	},
+	"beside something else": {
+		before: func(y *yard) {
+			content := tarOf(y.T, "app", compiled("amd64"))
+			y.relayer("arm64", content, zipped(y.T, content))
+			y.layers["arm64"][0].MediaType = "application/x"
+		}, state: Sound,
+		deep: []string{"unsound linux/arm64: /app is a program for amd64"}, deepState: Unsound,
+	},
+	"below something else": {
+		before: func(y *yard) { y.layers["arm64"][1].MediaType = "application/x" }, state: Sound,
+		deep: []string{"note linux/arm64: what the image runs could not be compared with its platform: /app may be in a layer"}, deepState: Sound,
+	},
 	"plain layer": {
 		before: func(y *yard) {
 			content := tarOf(y.T, "app", compiled("arm64"))
