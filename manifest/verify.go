@@ -10,7 +10,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest/program"
@@ -124,7 +123,7 @@ type verifier struct {
 // verification for each name; the error is that of ctx.
 func Verify(ctx context.Context, from Content, names []reference.Named, deep bool) ([]Verification, error) {
 	v := &verifier{from: from, deep: deep, graphs: map[string]*Graph{}, images: map[imageKey]*judged{}}
-	v.layers = layers{left: map[blobKey]int{}, slots: make(chan struct{}, layersAtOnce), budget: program.NewBudget(maxFiles)}
+	v.layers = layers{left: map[layerKey]int{}, slots: make(chan struct{}, layersAtOnce), budget: program.NewBudget(maxFiles)}
 	roots := v.read(ctx, names)
 	v.judge(ctx, names, roots)
 	if err := ctx.Err(); err != nil {
@@ -179,7 +178,7 @@ func (v *verifier) judge(ctx context.Context, names []reference.Named, roots []R
 			result := &judged{}
 			v.images[key] = result
 			for _, layer := range n.Layers {
-				v.layers.left[keyOfBlob(name, layer)]++
+				v.layers.left[keyOfLayer(name, n, layer)]++
 			}
 			jobs = append(jobs, func() error {
 				*result = v.image(ctx, name, n)
@@ -332,8 +331,4 @@ type blobKey struct {
 	repo   string
 	digest digest.Digest
 	size   int64
-}
-
-func keyOfBlob(repo reference.Named, d ocispec.Descriptor) blobKey {
-	return blobKey{repo.Name(), d.Digest, d.Size}
 }

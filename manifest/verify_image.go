@@ -82,7 +82,7 @@ func (v *verifier) image(ctx context.Context, repo reference.Named, n Node) judg
 		out.findings = append(out.findings, runs(n, c, found)...)
 	}
 	for _, d := range n.Layers {
-		v.layers.release(keyOfBlob(repo, d))
+		v.layers.release(keyOfLayer(repo, n, d))
 	}
 	return out
 }

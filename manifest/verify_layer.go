@@ -46,16 +46,15 @@ func (v *verifier) layer(ctx context.Context, repo reference.Named, n Node, i in
 		return foundLayer{}
 	}
 	c := config()
-	image := isImageConfig(n.Config.MediaType)
-	got := v.layers.get(keyOfBlob(repo, d), func() unpacked {
-		return v.layers.read(ctx, v.from, repo, d, image, c.OS == "windows")
-	})
+	key := keyOfLayer(repo, n, d)
+	key.windows = c.OS == "windows"
+	got := v.layers.get(key, func() unpacked { return v.layers.read(ctx, v.from, repo, d, key.image, key.windows) })
 	switch {
 	case got.err != nil:
 		return foundLayer{findings: []Finding{absentLayer(d, object, repo, got.err)}}
 	case got.size != d.Size:
 		return foundLayer{findings: []Finding{wrongSize(d, "layer", got.size)}}
-	case !image:
+	case !key.image:
 		return foundLayer{}
 	}
 	out := foundLayer{layer: got.layer}
@@ -110,17 +109,29 @@ func (u unpacked) compare(d ocispec.Descriptor, diffID digest.Digest) []Finding 
 	return nil
 }
 
+// layerKey is a layer and what it is read as.
+type layerKey struct {
+	blobKey
+	mediaType      string
+	image, windows bool
+}
+
+// keyOfLayer is that of the layer d of n; for Windows there is one more.
+func keyOfLayer(repo reference.Named, n Node, d ocispec.Descriptor) layerKey {
+	return layerKey{blobKey{repo.Name(), d.Digest, d.Size}, d.MediaType, isImageConfig(n.Config.MediaType), false}
+}
+
 // layers are the layers that were read, as long as an image may need them.
 type layers struct {
-	memo[blobKey, unpacked]
+	memo[layerKey, unpacked]
 	uses   sync.Mutex
-	left   map[blobKey]int // how many images are still going to need one
+	left   map[layerKey]int // how many images, for any system, are still going to need one
 	slots  chan struct{}
 	budget *program.Budget
 }
 
 // release forgets a layer that the last image was done with.
-func (l *layers) release(key blobKey) {
+func (l *layers) release(key layerKey) {
 	l.uses.Lock()
 	l.left[key]--
 	last := l.left[key] == 0
@@ -128,8 +139,10 @@ func (l *layers) release(key blobKey) {
 	if !last {
 		return
 	}
-	if u, ok := l.drop(key); ok && u.layer != nil {
-		u.layer.Release()
+	for _, key.windows = range []bool{false, true} {
+		if u, ok := l.drop(key); ok && u.layer != nil {
+			u.layer.Release()
+		}
 	}
 }
 

@@ -536,6 +536,51 @@ func TestVerifyArtifact(t *testing.T) {
 	}
 }
 
+// What a layer is read as depends on who has it, and not on who had it first.
+func TestVerifySharedLayer(t *testing.T) {
+	content := tarOf(t, "app", compiled("amd64"))
+	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromBytes(content), Size: int64(len(content))}
+	cases := []struct{ config, suffix, os, want string }{
+		{ocispec.MediaTypeImageConfig, "", "linux", "[/app] []"},
+		{"application/x", "", "linux", "[] []"},
+		{ocispec.MediaTypeImageConfig, "", "windows", "[] []"},
+		{ocispec.MediaTypeImageConfig, "+encrypted", "linux", "[] [note : layer " + d.Digest.String() + " was not unpacked: it is encrypted]"},
+	}
+	for first := range cases {
+		m, repo := newMemory(), named(t, "h.example.com/app")
+		m.blobs[d.Digest] = content
+		v := &verifier{from: m, deep: true}
+		v.layers = layers{left: map[layerKey]int{}, slots: make(chan struct{}, 1), budget: program.NewBudget(maxFiles)}
+		var keys []layerKey
+		for _, c := range append(cases[first:len(cases):len(cases)], cases[:first]...) {
+			of, n := d, Node{Config: &ocispec.Descriptor{MediaType: c.config}, Layers: []ocispec.Descriptor{d}}
+			of.MediaType += c.suffix
+			keys = append(keys, keyOfLayer(repo, n, of))
+			v.layers.left[keys[len(keys)-1]]++
+			got := v.layer(t.Context(), repo, n, 0, of, func() (config imageConfig) {
+				config.OS, config.RootFS.DiffIDs = c.os, []digest.Digest{d.Digest}
+				return config
+			})
+			paths := []string{}
+			if got.layer != nil {
+				found, _ := program.Find(program.Command{OS: c.os, Args: []string{"/app"}}, []*program.Layer{got.layer})
+				for _, f := range found {
+					paths = append(paths, f.Path)
+				}
+			}
+			if got := fmt.Sprint(paths, inWords(Verification{Findings: got.findings})); got != c.want {
+				t.Errorf("%v: %s", c, got)
+			}
+		}
+		for _, key := range keys {
+			v.layers.release(key)
+		}
+		if len(v.layers.made) > 0 {
+			t.Errorf("%v are not released", v.layers.made)
+		}
+	}
+}
+
 // What there is too much of is not looked at, and no fault; the digests are known nevertheless.
 func TestVerifyLimits(t *testing.T) {
 	y := newYard(t)
