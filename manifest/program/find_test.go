@@ -213,6 +213,9 @@ func TestBudget(t *testing.T) {
 	if _, err := ReadLayer(bytes.NewReader(archive(t, "c -> "+strings.Repeat("x", 200))), false, b); !errors.Is(err, ErrLimit) {
 		t.Error(err)
 	}
+	if _, err := ReadLayer(bytes.NewReader(archive(t, strings.Split(strings.Repeat("c -> x,", 5)+"c", ",")...)), false, b); !errors.Is(err, ErrLimit) {
+		t.Errorf("many links at one path: %v", err)
+	}
 	l.Release()
 	if left := b.left.Load(); left != 5 {
 		t.Errorf("%d are left", left)

@@ -164,8 +164,8 @@ func (l *Layer) classify(h *tar.Header, content io.Reader, head []byte) (kind, u
 		if len(h.Linkname) > maxLink {
 			return kind, 0, fmt.Errorf("a link has a target of %d bytes", len(h.Linkname))
 		}
-		l.links = append(l.links, h.Linkname)
-		return kind, uint32(len(l.links) - 1), l.spend(int64(len(h.Linkname) / linkCost))
+		l.links = append(l.links, strings.Clone(h.Linkname)) // which may be part of a header of 1 MiB
+		return kind, uint32(len(l.links) - 1), l.spend(1 + int64(len(h.Linkname)/linkCost))
 	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
 		n, err := l.number(Program{})
 		return regular, n, err
