@@ -105,6 +105,8 @@ const (
 	layersAtOnce = 3
 	// maxFiles bounds the files of the layers that are known at a time, which take about 100 bytes each.
 	maxFiles = 1 << 19
+	// maxContent bounds the content of a layer: a few bytes can stand for as many as one likes.
+	maxContent = 64 << 30
 )
 
 // verifier is one run of Verify. What several names lead to is looked at once.
@@ -123,7 +125,9 @@ type verifier struct {
 // verification for each name; the error is that of ctx.
 func Verify(ctx context.Context, from Content, names []reference.Named, deep bool) ([]Verification, error) {
 	v := &verifier{from: from, deep: deep, graphs: map[string]*Graph{}, images: map[imageKey]*judged{}}
-	v.layers = layers{left: map[layerKey]int{}, slots: make(chan struct{}, layersAtOnce), budget: program.NewBudget(maxFiles)}
+	v.layers = layers{
+		left: map[layerKey]int{}, slots: make(chan struct{}, layersAtOnce), budget: program.NewBudget(maxFiles), most: maxContent,
+	}
 	roots := v.read(ctx, names)
 	v.judge(ctx, names, roots)
 	if err := ctx.Err(); err != nil {

@@ -128,6 +128,7 @@ type layers struct {
 	left   map[layerKey]int // how many images, for any system, are still going to need one
 	slots  chan struct{}
 	budget *program.Budget
+	most   int64 // the bytes of content that are read of one
 }
 
 // release forgets a layer that the last image was done with.
@@ -164,7 +165,7 @@ func (l *layers) read(ctx context.Context, from Blobs, repo reference.Named, d o
 	case strings.HasSuffix(d.MediaType, "+encrypted"):
 		u.broken = errEncrypted
 	case image:
-		u = l.unpack(source, isArchive(d.MediaType), windows)
+		u = l.unpack(ctx, source, isArchive(d.MediaType), windows)
 	}
 	_, _ = io.Copy(io.Discard, source) // its digest is known at the end
 	if u.size, u.err = source.n, source.err; u.err != nil && u.layer != nil {
@@ -175,14 +176,14 @@ func (l *layers) read(ctx context.Context, from Blobs, repo reference.Named, d o
 }
 
 // unpack reads the content of a layer, and keeps its files when it is an archive.
-func (l *layers) unpack(source io.Reader, archive, windows bool) (u unpacked) {
+func (l *layers) unpack(ctx context.Context, source io.Reader, archive, windows bool) (u unpacked) {
 	content, err := program.Unpack(source)
 	if err != nil {
 		return unpacked{broken: err}
 	}
 	defer content.Close()
 	digester := digest.Canonical.Digester()
-	tee := io.TeeReader(content, digester.Hash())
+	tee := io.TeeReader(&bounded{ctx, content, l.most}, digester.Hash())
 	if archive {
 		u.layer, err = program.ReadLayer(tee, windows, l.budget)
 	}
@@ -198,6 +199,24 @@ func (l *layers) unpack(source io.Reader, archive, windows bool) (u unpacked) {
 		u.layer = nil
 	}
 	return u
+}
+
+// bounded ends with program.ErrLimit what has more than left bytes, and with the error of ctx.
+type bounded struct {
+	ctx  context.Context
+	from io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := b.from.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, program.ErrLimit
+	}
+	return n, err
 }
 
 // counted counts what is read, and keeps what ended it before its time.

@@ -550,7 +550,7 @@ func TestVerifySharedLayer(t *testing.T) {
 		m, repo := newMemory(), named(t, "h.example.com/app")
 		m.blobs[d.Digest] = content
 		v := &verifier{from: m, deep: true}
-		v.layers = layers{left: map[layerKey]int{}, slots: make(chan struct{}, 1), budget: program.NewBudget(maxFiles)}
+		v.layers = layers{left: map[layerKey]int{}, slots: make(chan struct{}, 1), budget: program.NewBudget(maxFiles), most: maxContent}
 		var keys []layerKey
 		for _, c := range append(cases[first:len(cases):len(cases)], cases[:first]...) {
 			of, n := d, Node{Config: &ocispec.Descriptor{MediaType: c.config}, Layers: []ocispec.Descriptor{d}}
@@ -584,14 +584,16 @@ func TestVerifySharedLayer(t *testing.T) {
 // What there is too much of is not looked at, and no fault; the digests are known nevertheless.
 func TestVerifyLimits(t *testing.T) {
 	y := newYard(t)
-	l := layers{slots: make(chan struct{}, 1), budget: program.NewBudget(1)}
+	l := layers{slots: make(chan struct{}, 1), budget: program.NewBudget(1), most: 2048}
 	for _, tt := range []struct {
 		content string
 		crowded bool
 		broken  error
 	}{
-		{string(tarOf(t, "app", compiled("amd64"))), true, nil},           // a file and its program
+		{string(tarOf(t, "app", compiled("amd64"))), true, nil},           // a file and its program, in 2048 bytes
 		{"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", false, program.ErrLimit}, // a window of 128 MiB
+		{string(zipped(t, make([]byte, 2049))), false, program.ErrLimit},
+		{string(zipped(t, tarOf(t, "app", strings.Repeat("x", 9000)))), false, program.ErrLimit},
 	} {
 		d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString(tt.content), Size: int64(len(tt.content))}
 		y.blobs[d.Digest] = []byte(tt.content)
@@ -612,6 +614,10 @@ func TestVerifyIsInterrupted(t *testing.T) {
 	cancel()
 	if got, err := Verify(ctx, y.memory, []reference.Named{named(t, "h.example.com/app:1")}, true); !errors.Is(err, context.Canceled) || got != nil {
 		t.Errorf("%v, %v", got, err)
+	}
+	l := layers{budget: program.NewBudget(maxFiles), most: maxContent}
+	if u := l.unpack(ctx, bytes.NewReader(tarOf(t, "app", "x")), true, false); !errors.Is(u.broken, context.Canceled) {
+		t.Errorf("%+v", u)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // maxWindow is the largest window of a zstd stream: what the strongest level of the builders has.
 const maxWindow = 32 << 20
 
-// ErrLimit is what is larger than is looked at: files in layers, or the window of a zstd stream.
+// ErrLimit is what is larger than is looked at: files in layers, their content, or the window of a zstd stream.
 var ErrLimit = errors.New("larger than is looked at")
 
 // Unpack returns the content of a layer that is packed by gzip or zstd, or not at all, whatever its media
