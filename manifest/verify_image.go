@@ -79,7 +79,7 @@ func (v *verifier) image(ctx context.Context, repo reference.Named, n Node) judg
 		out.findings = append(out.findings, f.findings...)
 	}
 	if v.deep && c.read {
-		out.findings = append(out.findings, runs(n, c, found)...)
+		out.findings = append(out.findings, runs(ctx, n, c, found)...)
 	}
 	for _, d := range n.Layers {
 		v.layers.release(keyOfLayer(repo, n, d))
@@ -113,7 +113,7 @@ func wrongSize(d ocispec.Descriptor, object string, size int64) Finding {
 }
 
 // runs returns the findings on what an image runs: whether that is for the platform of its config.
-func runs(n Node, c imageConfig, found []foundLayer) []Finding {
+func runs(ctx context.Context, n Node, c imageConfig, found []foundLayer) []Finding {
 	platform := normalize(c.Platform)
 	if c.OS == "unknown" || c.Architecture == "unknown" {
 		return nil // an attestation
@@ -122,7 +122,7 @@ func runs(n Node, c imageConfig, found []foundLayer) []Finding {
 	for i, f := range found {
 		layers[i] = f.layer
 	}
-	programs, unfound := program.Find(program.Command{
+	programs, unfound := program.Find(ctx, program.Command{
 		OS: platform.OS, Args: append(append([]string{}, c.Config.Entrypoint...), c.Config.Cmd...),
 		Escaped: c.Config.ArgsEscaped, Env: c.Config.Env, Dir: c.Config.WorkingDir,
 	}, layers)

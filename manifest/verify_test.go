@@ -563,7 +563,7 @@ func TestVerifySharedLayer(t *testing.T) {
 			})
 			paths := []string{}
 			if got.layer != nil {
-				found, _ := program.Find(program.Command{OS: c.os, Args: []string{"/app"}}, []*program.Layer{got.layer})
+				found, _ := program.Find(t.Context(), program.Command{OS: c.os, Args: []string{"/app"}}, []*program.Layer{got.layer})
 				for _, f := range found {
 					paths = append(paths, f.Path)
 				}

@@ -2,7 +2,9 @@ package program
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -32,13 +34,17 @@ const (
 	defaultExtensions  = ".com;.exe;.bat;.cmd"
 )
 
-// maxSteps bounds scripts that are interpreted by scripts, and programs that run others.
-const maxSteps = 8
+const (
+	// maxSteps bounds scripts that are interpreted by scripts, and programs that run others.
+	maxSteps = 8
+	// maxArgs bounds the arguments that are looked at.
+	maxArgs = 1024
+)
 
 // Find returns the programs that c runs with these layers, the lowest first and nil for one that could not
 // be read: the first program, the interpreter of a script, what a shell or a program such as env or tini is
 // told to run. Unfound says why there is no more, "" when nothing is missing.
-func Find(c Command, layers []*Layer) (found []Found, unfound string) {
+func Find(ctx context.Context, c Command, layers []*Layer) (found []Found, unfound string) {
 	s := search{Command: c, tree: tree{layers: layers, windows: c.OS == "windows"}}
 	args := c.Args
 	if s.windows && c.Escaped {
@@ -47,7 +53,7 @@ func Find(c Command, layers []*Layer) (found []Found, unfound string) {
 	if len(args) == 0 || args[0] == "" {
 		return nil, "the image has no command"
 	}
-	s.run(args, true)
+	s.run(ctx, args, true)
 	return s.found, s.unfound
 }
 
@@ -59,16 +65,21 @@ type search struct {
 }
 
 // run looks for the program args[0] and for what that runs. What is not there is told when it has to be.
-func (s *search) run(args []string, told bool) {
+func (s *search) run(ctx context.Context, args []string, told bool) {
+	args = args[:min(len(args), maxArgs)]
 	name := args[0]
-	if len(s.found) == maxSteps {
+	switch {
+	case len(name) > maxLink:
+		s.unfound = fmt.Sprintf("the name of a command has %d bytes, more than a path can have", len(name))
+		return
+	case len(s.found) == maxSteps:
 		s.unfound = fmt.Sprintf("%s is run by %d others", name, maxSteps)
 		return
 	}
-	file, kind, p := s.look(name)
+	file, kind, p := s.look(ctx, name)
 	if kind != regular {
 		switch {
-		case s.looks > maxLooks:
+		case s.looks > maxLooks || ctx.Err() != nil:
 			s.unfound = "looking for the command takes too long"
 		case kind == unknown:
 			s.unfound = name + " may be in a layer that could not be read"
@@ -85,12 +96,12 @@ func (s *search) run(args []string, told bool) {
 			s.unfound = file + " names no interpreter"
 			return
 		}
-		s.run(append(line, file), true)
+		s.run(ctx, append(line, file), true)
 	case "":
 		s.unfound = file + " is a file of unknown format"
 	default:
 		if next, certain := s.next(args); len(next) > 0 {
-			s.run(next, certain)
+			s.run(ctx, next, certain)
 		}
 	}
 }
@@ -108,27 +119,16 @@ func interpreted(p Program) []string {
 }
 
 // look searches for a program as execvp does, or CreateProcess.
-func (s *search) look(name string) (string, kind, Program) {
-	var places []string
+func (s *search) look(ctx context.Context, name string) (string, kind, Program) {
 	if s.windows {
 		name = windowsPath(name)
 	}
-	if strings.Contains(name, "/") {
-		places = []string{s.absolute(name)}
-	} else {
-		separator, standard := ":", defaultPath
-		if s.windows {
-			separator, standard = ";", defaultWindowsPath
-		}
-		for _, dir := range strings.Split(cmp.Or(s.env("PATH"), standard), separator) {
-			places = append(places, s.absolute(dir+"/"+name))
-		}
-	}
-	least := nothing
-	for _, place := range places {
-		for _, extension := range s.extensions(name) {
+	extensions, least := s.extensions(name), nothing
+	for place := range s.places(name) {
+		for extension := range strings.SplitSeq(extensions, ";") {
+			s.looks += 1 + (len(place)+len(extension))/64
 			switch file, kind, p := s.find(place + extension); {
-			case kind == regular || s.looks > maxLooks:
+			case kind == regular || s.looks > maxLooks || ctx.Err() != nil:
 				return file, kind, p
 			case kind == unknown:
 				least = unknown
@@ -136,6 +136,25 @@ func (s *search) look(name string) (string, kind, Program) {
 		}
 	}
 	return "", least, Program{}
+}
+
+// places are the paths that name may stand for.
+func (s *search) places(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if strings.Contains(name, "/") {
+			yield(s.absolute(name))
+			return
+		}
+		separator, standard := ":", defaultPath
+		if s.windows {
+			separator, standard = ";", defaultWindowsPath
+		}
+		for dir := range strings.SplitSeq(cmp.Or(s.env("PATH"), standard), separator) {
+			if !yield(s.absolute(dir + "/" + name)) {
+				return
+			}
+		}
+	}
 }
 
 // absolute returns name as seen from the folder that the command starts in.
@@ -151,16 +170,16 @@ func (s *search) absolute(name string) string {
 	return s.Dir + "/" + name
 }
 
-// extensions are what may be missing at the end of name.
-func (s *search) extensions(name string) []string {
+// extensions are what may be missing at the end of name, separated by semicolons.
+func (s *search) extensions(name string) string {
 	if !s.windows {
-		return []string{""}
+		return ""
 	}
-	all := strings.Split(strings.ToLower(cmp.Or(s.env("PATHEXT"), defaultExtensions)), ";")
+	all := strings.ToLower(cmp.Or(s.env("PATHEXT"), defaultExtensions))
 	if path.Ext(name) != "" {
-		return slices.Insert(all, 0, "")
+		return ";" + all
 	}
-	return append(all, "")
+	return all + ";"
 }
 
 // env returns a variable of the environment; the last one counts.
@@ -207,22 +226,38 @@ func (s *search) next(args []string) (next []string, certain bool) {
 
 // afterEnv returns what env runs: what follows its options and assignments.
 func afterEnv(args []string) []string {
-	for i := 0; i < len(args); i++ {
-		a := args[i]
-		switch split, ok := strings.CutPrefix(a, "-S"); {
-		case ok:
-			if split == "" && i+1 < len(args) {
-				i++
-				split = args[i]
-			}
-			return afterEnv(append(strings.Fields(split), args[i+1:]...))
+	for range maxArgs {
+		if len(args) == 0 {
+			return nil
+		}
+		a := args[0]
+		split, isSplit := strings.CutPrefix(a, "-S")
+		switch {
+		case isSplit && split == "" && len(args) > 1:
+			args = fields(args[1], args[2:])
+		case isSplit:
+			args = fields(split, args[1:])
 		case a == "-u" || a == "-C":
-			i++
-		case !strings.HasPrefix(a, "-") && !strings.Contains(a, "="):
-			return args[i:]
+			args = args[min(2, len(args)):]
+		case strings.HasPrefix(a, "-") || strings.Contains(a, "="):
+			args = args[1:]
+		default:
+			return args
 		}
 	}
 	return nil
+}
+
+// fields returns the words of text and then rest, maxArgs of them at most.
+func fields(text string, rest []string) []string {
+	var words []string
+	for word := range strings.FieldsSeq(text) {
+		if len(words) == maxArgs {
+			return words
+		}
+		words = append(words, word)
+	}
+	return append(words, rest[:min(len(rest), maxArgs-len(words))]...)
 }
 
 // afterOptions returns what follows "--", or everything when it does not begin with an option.
@@ -255,7 +290,7 @@ func firstCommand(command string) []string {
 	var words []string
 	for word := range strings.FieldsSeq(command) {
 		assigns := len(words) == 0 && strings.Contains(word, "=")
-		if strings.ContainsFunc(word, special) {
+		if len(words) == maxArgs || strings.ContainsFunc(word, special) {
 			break
 		}
 		if !assigns && (len(words) > 0 || word != "exec") {
@@ -274,12 +309,15 @@ func special(r rune) bool {
 func commandLine(line string) []string {
 	var words []string
 	quoted := false
-	for _, part := range strings.FieldsFunc(line, func(r rune) bool {
+	for part := range strings.FieldsFuncSeq(line, func(r rune) bool {
 		if r == '"' {
 			quoted = !quoted
 		}
 		return r == ' ' && !quoted
 	}) {
+		if len(words) == maxArgs {
+			break
+		}
 		words = append(words, strings.ReplaceAll(part, `"`, ""))
 	}
 	return words

@@ -3,10 +3,12 @@ package program
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -148,7 +150,7 @@ func TestFind(t *testing.T) {
 				layers = append(layers, layer(t, false, entries...))
 			}
 			args := strings.FieldsFunc(tt.args, func(r rune) bool { return r == '|' || r == ' ' && !strings.Contains(tt.args, "|") })
-			if got := shown(Find(Command{OS: "linux", Args: args, Dir: "/work"}, layers)); got != tt.want {
+			if got := shown(Find(t.Context(), Command{OS: "linux", Args: args, Dir: "/work"}, layers)); got != tt.want {
 				t.Errorf("got %s", got)
 			}
 		})
@@ -161,7 +163,7 @@ func TestFindByEnvironment(t *testing.T) {
 		"/none:/opt": "/opt/app ELF amd64", "bin:/opt": "/work/bin/app ELF arm64", "/none": "but app is not in the image", "": "but app is not in the image",
 	} {
 		c := Command{OS: "linux", Args: []string{"app"}, Dir: "/work", Env: []string{"PATH=/opt", "X", "PATH=" + path}}
-		if got := shown(Find(c, layers)); got != want {
+		if got := shown(Find(t.Context(), c, layers)); got != want {
 			t.Errorf("%q: %s", path, got)
 		}
 	}
@@ -190,11 +192,11 @@ func TestFindOnWindows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tt.c.OS = "windows"
 			layers := []*Layer{nil, layer(t, true, entries...), layer(t, true, "Files/OLD/.wh.APP.exe")}
-			if got := shown(Find(tt.c, layers)); got != tt.want {
+			if got := shown(Find(t.Context(), tt.c, layers)); got != tt.want {
 				t.Errorf("got %s", got)
 			}
 			want := strings.ReplaceAll(tt.want, "may be in a layer that could not be read", "is not in the image")
-			if got := shown(Find(tt.c, layers[1:])); got != want {
+			if got := shown(Find(t.Context(), tt.c, layers[1:])); got != want {
 				t.Errorf("with all layers: got %s", got)
 			}
 		})
@@ -239,10 +241,41 @@ func TestLooksAreBounded(t *testing.T) {
 		"folders": {Command{OS: "linux", Args: []string{"/" + strings.Repeat("a/", 2000) + "b"}}, layers},
 		"places": {Command{OS: "windows", Args: []string{"a"}, Env: []string{
 			"PATH=" + strings.Repeat("b;", 100_000), "PATHEXT=" + strings.Repeat(";", 100_000)}}, nil},
+		"extensions":  {Command{OS: "windows", Args: []string{"./"}, Env: []string{"PATHEXT=" + strings.Repeat(";", 2_000_000)}}, nil},
+		"long places": {Command{OS: "linux", Args: []string{"a"}, Dir: strings.Repeat("/", 1_000_000), Env: []string{"PATH=" + strings.Repeat(":", 1_000_000)}}, nil},
 	} {
-		if _, unfound := Find(tt.c, tt.layers); unfound != "looking for the command takes too long" {
+		if _, unfound := Find(t.Context(), tt.c, tt.layers); unfound != "looking for the command takes too long" {
 			t.Errorf("%s: %s", name, unfound)
 		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, unfound := Find(ctx, Command{OS: "linux", Args: []string{"a"}}, nil); unfound != "looking for the command takes too long" {
+		t.Errorf("interrupted: %s", unfound)
+	}
+}
+
+// What a command has too many of is not looked at.
+func TestArgumentsAreBounded(t *testing.T) {
+	repeat := func(word string) []string { return append(slices.Repeat([]string{word}, maxArgs), "app") }
+	layers := []*Layer{layer(t, false, "bin/env amd64", "bin/sh amd64", "bin/app amd64")}
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"name":        {[]string{strings.Repeat("x", maxLink+1)}, "but the name of a command has 4097 bytes, more than a path can have"},
+		"path":        {[]string{"/app" + strings.Repeat("/", maxLink)}, "but the name of a command has 4100 bytes, more than a path can have"},
+		"env":         {append([]string{"env"}, repeat("-S")...), "/bin/env ELF amd64"},
+		"words":       {[]string{"env", "-S", strings.Join(repeat("-i"), " ")}, "/bin/env ELF amd64"},
+		"split again": {[]string{"env", "-S", "-S -S " + strings.Join(repeat("-S"), " ")}, "/bin/env ELF amd64"},
+		"shell":       {[]string{"sh", "-c", "env " + strings.Join(repeat("-i"), " ")}, "/bin/sh ELF amd64; /bin/env ELF amd64"},
+	} {
+		if got := shown(Find(t.Context(), Command{OS: "linux", Args: tt.args}, layers)); got != tt.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if words := commandLine(strings.Join(repeat("a"), " ")); len(words) != maxArgs {
+		t.Errorf("%d words", len(words))
 	}
 }
 
@@ -303,7 +336,7 @@ func FuzzLayer(f *testing.F) {
 			if len(l.files) > 100 || b.left.Load() < 0 {
 				t.Errorf("%d files", len(l.files))
 			}
-			found, unfound := Find(Command{OS: os, Args: []string{name}, Env: []string{"PATH=/:bin"}}, []*Layer{nil, l, l})
+			found, unfound := Find(t.Context(), Command{OS: os, Args: []string{name}, Env: []string{"PATH=/:bin"}}, []*Layer{nil, l, l})
 			if len(found) > maxSteps || len(found) == 0 && unfound == "" {
 				t.Error(fmt.Sprint(found, unfound))
 			}

@@ -59,6 +59,9 @@ func (l *Layer) hidesBelow(dir string) bool {
 // find follows links from an absolute path to the file that it names, and returns that file's own path.
 // The kind is nothing when there is none, and unknown when a layer would have to be known to tell.
 func (t *tree) find(name string) (string, kind, Program) {
+	if len(name) > maxLink {
+		return "", nothing, Program{}
+	}
 	if t.windows {
 		name = windowsPath(name)
 	}
