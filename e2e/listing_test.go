@@ -235,6 +235,7 @@ func TestListingManifests(t *testing.T) {
 		if !slices.Equal(child.Tags, []string{"amd64"}) || !slices.Equal(child.Parents, []digest.Digest{l.list.Digest()}) || all[2].Subject != l.amd64.Digest() {
 			s.Errorf("child: %+v", child)
 		}
+		harness.Put(s.T, s.registry, s.repo, "0", l.old) // the oldest has the first name
 		newest := s.multiarch("repo", "manifests", "--orderby", "time", "--top", "1", "-q", s.repository()).Stdout
 		if !strings.HasPrefix(newest, l.list.Digest().String()+"\n") || strings.Count(newest, "\n") != 5 {
 			s.Errorf("newest:\n%s", newest)

@@ -210,6 +210,24 @@ func TestListManifests(t *testing.T) {
 	}
 }
 
+// The order of times is the same when no times are shown.
+func TestListManifestsByTimeUnseen(t *testing.T) {
+	m, digests := library(t)
+	m.put(named(t, "h.example.com/app:a-old"), ocispec.MediaTypeImageManifest, m.manifests["h.example.com/app:old"])
+	for _, lists := range []bool{false, true} {
+		m.lists = lists
+		m.arrived = map[digest.Digest]time.Time{digests["new"]: time.Unix(2000, 0), digests["old"]: time.Unix(1000, 0)}
+		m.log = nil
+		records, err := ListManifests(t.Context(), m, &said{}, named(t, "h.example.com/app"), Query{Filter: pattern(t, "[ano]*"), ByTime: true, Detail: DetailDigest})
+		if err != nil || len(records) < 3 || records[0].Digest != digests["new"] || records[1].Digest != digests["old"] {
+			t.Errorf("%q, %v", recordLines(records), err)
+		}
+		if configs := strings.Count(strings.Join(m.log, "\n"), "blob"); lists && configs != strings.Count(strings.Join(recordLines(records), "\n"), " image")-2 {
+			t.Errorf("%d configs for\n%s", configs, strings.Join(recordLines(records), "\n"))
+		}
+	}
+}
+
 // Where the registry lists manifests, those without a tag are there; what no tag leads to is found by its
 // subject.
 func TestListManifestsFromListing(t *testing.T) {

@@ -23,7 +23,7 @@ func ListManifests(ctx context.Context, r Reader, notes Notes, repo reference.Na
 	if err := s.find(ctx, notes, q.Filter); err != nil {
 		return nil, err
 	}
-	records := s.records(ctx, s.chosen(q.Filter), q.Detail)
+	records := s.records(ctx, s.chosen(q.Filter), q)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -208,18 +208,22 @@ func (s *manifestReader) chosen(filter Pattern) []digest.Digest {
 }
 
 // records returns the records of manifests, which are looked up side by side.
-func (s *manifestReader) records(ctx context.Context, digests []digest.Digest, detail Detail) []Record {
+func (s *manifestReader) records(ctx context.Context, digests []digest.Digest, q Query) []Record {
 	out := make([]Record, len(digests))
 	var group sync.WaitGroup
 	for i, d := range digests {
-		group.Go(func() { out[i] = s.record(ctx, d, detail) })
+		group.Go(func() { out[i] = s.record(ctx, d, q) })
 	}
 	group.Wait()
 	return out
 }
 
-func (s *manifestReader) record(ctx context.Context, d digest.Digest, detail Detail) Record {
+func (s *manifestReader) record(ctx context.Context, d digest.Digest, q Query) Record {
 	n, err := s.graph.Node(d)
+	detail := q.Detail
+	if q.ByTime && s.listed[d].Created.IsZero() {
+		detail = DetailCreated
+	}
 	r := Record{Digest: d, MediaType: s.listed[d].MediaType}
 	if err == nil {
 		if s.kinds[d] == KindAttestation {

@@ -52,7 +52,7 @@ func (s *manifestReader) show(ctx context.Context, notes Notes, name reference.N
 	s.relate()
 	below := s.graph.Below(d)
 	failures := s.readReferrers(ctx, notes, below)
-	records := arrange(s.records(ctx, s.all, DetailCreated), Query{})
+	records := arrange(s.records(ctx, s.all, Query{Detail: DetailCreated}), Query{})
 	if err := ctx.Err(); err != nil {
 		return Shown{}, err
 	}
