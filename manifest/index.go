@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 
@@ -17,7 +18,7 @@ const (
 	MediaTypeDockerConfig   = "application/vnd.docker.container.image.v1+json"
 )
 
-// MaxEntries bounds the children of an index, those of nested ones included.
+// MaxEntries bounds the children of an index, those of nested ones included, and the layers of an image.
 const MaxEntries = 4096
 
 // IsIndex reports whether mediaType is that of a manifest list or an OCI index.
@@ -172,10 +173,10 @@ func stripHint(l List) string {
 // errdefs.ErrInvalidArgument when raw is no index, has a child without a valid digest, or too many.
 func ParseIndex(raw []byte) ([]ocispec.Descriptor, map[string]string, error) {
 	var index struct {
-		Manifests   *[]ocispec.Descriptor `json:"manifests"`
-		Annotations map[string]string     `json:"annotations"`
-		Config      json.RawMessage       `json:"config"`
-		Layers      json.RawMessage       `json:"layers"`
+		Manifests   *descriptors      `json:"manifests"`
+		Annotations map[string]string `json:"annotations"`
+		Config      json.RawMessage   `json:"config"`
+		Layers      json.RawMessage   `json:"layers"`
 	}
 	if err := json.Unmarshal(raw, &index); err != nil {
 		return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index is not valid JSON (%w)", err)
@@ -183,10 +184,10 @@ func ParseIndex(raw []byte) ([]ocispec.Descriptor, map[string]string, error) {
 	if index.Manifests == nil || index.Config != nil || index.Layers != nil {
 		return nil, nil, Errorf(errdefs.ErrInvalidArgument, "not an index")
 	}
-	children := *index.Manifests
-	if len(children) > MaxEntries {
-		return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index has %d entries, more than %d", len(children), MaxEntries)
+	if n := index.Manifests.n; n > MaxEntries {
+		return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index has %d entries, more than %d", n, MaxEntries)
 	}
+	children := index.Manifests.first
 	for _, d := range children {
 		if err := d.Digest.Validate(); err != nil {
 			return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index names the digest %q (%w)", d.Digest, err)
@@ -198,13 +199,41 @@ func ParseIndex(raw []byte) ([]ocispec.Descriptor, map[string]string, error) {
 	return children, index.Annotations, nil
 }
 
+// descriptors are an array of them. Those after MaxEntries are counted, not kept: "{}" takes three bytes in
+// JSON and a hundred times as much in memory.
+type descriptors struct {
+	first []ocispec.Descriptor
+	n     int
+}
+
+func (d *descriptors) UnmarshalJSON(raw []byte) error {
+	*d = descriptors{}
+	if raw[0] != '[' {
+		return json.Unmarshal(raw, &d.first) // null, or an error that says what it is
+	}
+	d.first = []ocispec.Descriptor{}
+	array := json.NewDecoder(bytes.NewReader(raw))
+	_, err := array.Token()
+	var rest json.RawMessage
+	for ; err == nil && array.More(); d.n++ {
+		if d.n >= MaxEntries {
+			err = array.Decode(&rest)
+			continue
+		}
+		var one ocispec.Descriptor
+		err = array.Decode(&one)
+		d.first = append(d.first, one)
+	}
+	return err
+}
+
 // ParseImage returns the config and the layers that the bytes of an image manifest name. The error is
-// errdefs.ErrInvalidArgument when raw is no image manifest or names a blob without a valid digest.
+// errdefs.ErrInvalidArgument when raw is no image manifest, names a blob without a valid digest, or too many.
 func ParseImage(raw []byte) (config ocispec.Descriptor, layers []ocispec.Descriptor, err error) {
 	var image struct {
-		Config    *ocispec.Descriptor  `json:"config"`
-		Layers    []ocispec.Descriptor `json:"layers"`
-		Manifests json.RawMessage      `json:"manifests"`
+		Config    *ocispec.Descriptor `json:"config"`
+		Layers    descriptors         `json:"layers"`
+		Manifests json.RawMessage     `json:"manifests"`
 	}
 	if err := json.Unmarshal(raw, &image); err != nil {
 		return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest is not valid JSON (%w)", err)
@@ -212,7 +241,10 @@ func ParseImage(raw []byte) (config ocispec.Descriptor, layers []ocispec.Descrip
 	if image.Config == nil || image.Manifests != nil {
 		return config, nil, Errorf(errdefs.ErrInvalidArgument, "not an image manifest")
 	}
-	for _, d := range append([]ocispec.Descriptor{*image.Config}, image.Layers...) {
+	if n := image.Layers.n; n > MaxEntries {
+		return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest has %d layers, more than %d", n, MaxEntries)
+	}
+	for _, d := range append([]ocispec.Descriptor{*image.Config}, image.Layers.first...) {
 		if err := d.Digest.Validate(); err != nil {
 			return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest names the digest %q (%w)", d.Digest, err)
 		}
@@ -220,7 +252,7 @@ func ParseImage(raw []byte) (config ocispec.Descriptor, layers []ocispec.Descrip
 			return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest gives %s a negative size", d.Digest)
 		}
 	}
-	return *image.Config, image.Layers, nil
+	return *image.Config, image.Layers.first, nil
 }
 
 // ParseConfig returns the platform that the bytes of an image config state; its fields are empty when

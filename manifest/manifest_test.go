@@ -231,6 +231,65 @@ func TestAnnotate(t *testing.T) {
 	}
 }
 
+// What is parsed takes a small multiple of its bytes, whatever it claims to list.
+func TestParseInLittleMemory(t *testing.T) {
+	const child = `{"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}`
+	many := strings.Repeat("{},", 1<<18)
+	for name, tt := range map[string]struct {
+		raw   string
+		words string
+		parse func([]byte) error
+	}{
+		"index": {`{"manifests":[` + many + `{}]}`, "index has 262145 entries, more than 4096", parseIndexAlone},
+		"image": {`{"config":` + child + `,"layers":[` + many + `{}]}`, "manifest has 262145 layers, more than 4096", parseImageAlone},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := tt.parse([]byte(tt.raw))
+		runtime.ReadMemStats(&after)
+		if !errdefs.IsInvalidArgument(err) || err.Error() != tt.words {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > 10*uint64(len(tt.raw)) {
+			t.Errorf("%s: %d KiB for %d KiB", name, took>>10, len(tt.raw)>>10)
+		}
+	}
+	most := strings.TrimSuffix(strings.Repeat(child+",", MaxEntries), ",")
+	if children, _, err := ParseIndex([]byte(`{"manifests":[` + most + `]}`)); err != nil || len(children) != MaxEntries {
+		t.Errorf("%d entries, %v", len(children), err)
+	}
+}
+
+func parseIndexAlone(raw []byte) error {
+	_, _, err := ParseIndex(raw)
+	return err
+}
+
+func parseImageAlone(raw []byte) error {
+	_, _, err := ParseImage(raw)
+	return err
+}
+
+// What is no array is no list of descriptors; an image may have none.
+func TestParseNoArray(t *testing.T) {
+	const config = `{"config":{"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}`
+	for raw, words := range map[string]string{
+		`{"manifests":null}`: "not an index", `{"manifests":{}}`: "index is not valid JSON", `{"manifests":[1]}`: "index is not valid JSON",
+		`{"manifests":[null]}`: `index names the digest ""`, `{"manifests": [] }`: "",
+	} {
+		if err := parseIndexAlone([]byte(raw)); words == "" && err != nil || words != "" && (!errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), words)) {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+	for raw, words := range map[string]string{
+		config + `}`: "", config + `,"layers":null}`: "", config + `,"layers":"x"}`: "manifest is not valid JSON", config + `,"layers":[{}]}`: `manifest names the digest ""`,
+	} {
+		if err := parseImageAlone([]byte(raw)); words == "" && err != nil || words != "" && (!errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), words)) {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"manifests":[{"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":1}]}`))
 	f.Add([]byte(`{"config":{"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"layers":[]}`))
