@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -198,9 +199,9 @@ func (t registryToken) AddResponses(_ context.Context, responses []*http.Respons
 	return nil
 }
 
-// plainChallenge returns the response with a challenge that suits containerd's authorizer. Scopes of
-// the repositories that ctx asks for already are taken out, since the authorizer would ask for them in
-// every later token too. An error is named when a header was refused, and only then: it makes the
+// plainChallenge returns the response with a challenge that suits containerd's authorizer. Scopes
+// that ctx asks for already are taken out, since the authorizer would ask for them in every later token
+// too. An error is named when a header was refused, and only then: it makes the
 // authorizer forget its tokens.
 func plainChallenge(ctx context.Context, resp *http.Response) *http.Response {
 	refused := resp.Request.Header.Get("Authorization") != ""
@@ -226,18 +227,10 @@ func plainChallenge(ctx context.Context, resp *http.Response) *http.Response {
 	return out
 }
 
-// foreignScopes returns the scopes of a challenge less those of repositories in ctx.
+// foreignScopes returns the scopes of a challenge less those that ctx has already.
 func foreignScopes(ctx context.Context, challenge string) string {
-	asked := map[string]bool{}
-	for _, s := range docker.GetTokenScopes(ctx, nil) {
-		asked[s[:strings.LastIndex(s, ":")+1]] = true
-	}
-	var out []string
-	for s := range strings.FieldsSeq(challenge) {
-		if !asked[s[:strings.LastIndex(s, ":")+1]] {
-			out = append(out, s)
-		}
-	}
+	asked := docker.GetTokenScopes(ctx, nil)
+	out := slices.DeleteFunc(strings.Fields(challenge), func(s string) bool { return covered(s, asked) })
 	return strings.Join(out, " ")
 }
 

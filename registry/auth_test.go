@@ -132,6 +132,35 @@ func TestScopeOfTheChallenge(t *testing.T) {
 	}
 }
 
+// A registry that wants one more action of the repository gets it, and one token serves what follows.
+func TestActionOfTheChallenge(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	n.secure("a.example.com:443", f)
+	n.secure("auth.example.com:443", service)
+	f.putImage("app", "1")
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.Header.Get("Authorization"), "metadata_read") {
+			return false
+		}
+		challenge := `Bearer realm="https://auth.example.com/token",service="s",scope="repository:app:metadata_read repository:app:pull"`
+		if r.Header.Get("Authorization") != "" {
+			challenge += `,error="insufficient_scope"`
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	}
+	c := n.client(Options{})
+	for range 2 {
+		if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := service.requests(); len(got) != 1 || strings.Join(got[0]["scope"], " ") != "repository:app:metadata_read repository:app:pull" {
+		t.Errorf("%q", got)
+	}
+}
+
 // A token that does not suffice is renewed once; then the refusal is final.
 func TestInsufficientScope(t *testing.T) {
 	n, f := newNetwork(t), newFake()

@@ -12,13 +12,17 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
+// metadataRead is the action that Azure wants a token to permit for what lists:
+// https://learn.microsoft.com/azure/container-registry/container-registry-token-based-repository-permissions.
+const metadataRead = "metadata_read"
+
 // azure is the listing of Azure Container Registry:
 // https://learn.microsoft.com/rest/api/containerregistry/manifests/get-list.
 func azure(p repository) (request, func(page) ([]manifest.Listed, error)) {
 	return request{
 		method: http.MethodGet, what: "manifests of " + p.typed,
 		repo: p.repo, root: "/acr/v1", path: "_manifests", query: url.Values{"n": {"100"}}, // as many as it gives
-		scopes: []string{"repository:" + p.repo + ":metadata_read"},
+		scopes: []string{"repository:" + p.repo + ":" + metadataRead},
 	}, readAzure
 }
 

@@ -14,9 +14,11 @@ import (
 var inventories = []struct {
 	host *regexp.Regexp
 	of   func(repository) (request, func(page) ([]manifest.Listed, error))
+	// tags is what a token has to permit besides pull for the list of tags, "" for nothing.
+	tags string
 }{
-	{regexp.MustCompile(`\.azurecr\.(io|cn|us)(:\d+)?$`), azure},
-	{regexp.MustCompile(`^(([^/]+\.)?gcr\.io|[^/]+-docker\.pkg\.dev)(:\d+)?$`), google},
+	{regexp.MustCompile(`\.azurecr\.(io|cn|us)(:\d+)?$`), azure, metadataRead},
+	{regexp.MustCompile(`^(([^/]+\.)?gcr\.io|[^/]+-docker\.pkg\.dev)(:\d+)?$`), google, ""},
 }
 
 // Inventory returns all manifests of a repository as the registry's own listing has them. The error is
@@ -34,6 +36,16 @@ func (c *Client) Inventory(ctx context.Context, repo reference.Named) ([]manifes
 		}
 	}
 	return nil, p.withoutInventory()
+}
+
+// tagsScope is what a token for the list of tags is for.
+func (p repository) tagsScope() string {
+	for _, own := range inventories {
+		if own.tags != "" && own.host.MatchString(p.name) {
+			return pullScope(p.repo) + "," + own.tags
+		}
+	}
+	return pullScope(p.repo)
 }
 
 func (p repository) withoutInventory() error {

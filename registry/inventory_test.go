@@ -87,6 +87,42 @@ func TestInventoryOfAzure(t *testing.T) {
 	}
 }
 
+// Azure's list of tags takes another permission than pulling does: it is asked for at once, and for
+// everything else no more than pull.
+func TestTagsOfAzure(t *testing.T) {
+	n, f, service := newNetwork(t), newFake(), &tokens{}
+	n.secure("auth.example.com:443", service)
+	n.plain("demo.azurecr.io:80", f)
+	f.putImage("team/app", "1")
+	pulls := bearer("https://auth.example.com/token")
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/tags/list") {
+			return pulls(w, r)
+		}
+		if !strings.Contains(r.Header.Get("Authorization"), metadataRead) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="https://auth.example.com/token",service="registry",scope="repository:team/app:metadata_read"`)
+			refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+			return true
+		}
+		_, _ = w.Write([]byte(`{"name":"team/app","tags":["1"]}`))
+		return true
+	}
+	c := n.client(Options{Insecure: true})
+	if got, err := c.Tags(t.Context(), parse(t, "demo.azurecr.io/team/app")); err != nil || !slices.Equal(got, []string{"1"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, _, err := c.Fetch(t.Context(), parse(t, "demo.azurecr.io/team/app:1")); err != nil {
+		t.Error(err)
+	}
+	var asked []string
+	for _, form := range service.requests() {
+		asked = append(asked, strings.Join(form["scope"], " "))
+	}
+	if want := []string{"repository:team/app:pull,metadata_read", "repository:team/app:pull"}; !slices.Equal(asked, want) {
+		t.Errorf("%q", asked)
+	}
+}
+
 func TestInventoryOfGoogle(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	f.before = answering(t, map[string]string{"/v2/project/app/tags/list": "google-tags.json", "/v2/project/plain/tags/list": "plain-tags.json"})

@@ -60,7 +60,7 @@ func (c *Client) Tags(ctx context.Context, repo reference.Named) ([]string, erro
 	var all []string
 	err = p.pages(ctx, request{
 		method: http.MethodGet, what: "tags of " + p.typed,
-		repo: p.repo, path: "tags/list", query: sized(), scopes: []string{pullScope(p.repo)},
+		repo: p.repo, path: "tags/list", query: sized(), scopes: []string{p.tagsScope()},
 	}, func(page page) error {
 		var got struct{ Tags []string }
 		if err := json.Unmarshal(page.body, &got); err != nil {
