@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -32,10 +34,10 @@ func google(p repository) (request, func(page) ([]manifest.Listed, error)) {
 func readGoogle(p page) ([]manifest.Listed, error) {
 	var got struct {
 		Manifest map[digest.Digest]struct {
-			ImageSizeBytes int64 `json:",string"`
+			ImageSizeBytes number
 			MediaType      string
 			Tag            []string
-			TimeUploadedMs int64 `json:",string"`
+			TimeUploadedMs number
 		}
 	}
 	if err := json.Unmarshal(p.body, &got); err != nil {
@@ -47,11 +49,22 @@ func readGoogle(p page) ([]manifest.Listed, error) {
 	out := []manifest.Listed{}
 	for _, d := range slices.Sorted(maps.Keys(got.Manifest)) {
 		m := got.Manifest[d]
-		l := manifest.Listed{Digest: d, MediaType: m.MediaType, Tags: m.Tag, Size: m.ImageSizeBytes}
+		l := manifest.Listed{Digest: d, MediaType: m.MediaType, Tags: m.Tag, Size: int64(m.ImageSizeBytes)}
 		if m.TimeUploadedMs > 0 {
-			l.Created = time.UnixMilli(m.TimeUploadedMs).UTC()
+			l.Created = time.UnixMilli(int64(m.TimeUploadedMs)).UTC()
 		}
 		out = append(out, l)
 	}
 	return out, nil
+}
+
+// number is a JSON number, or a string of digits; any other value is taken for 0, which tells nothing.
+type number int64
+
+func (n *number) UnmarshalJSON(raw []byte) error {
+	*n = 0
+	if i, err := strconv.ParseInt(strings.Trim(string(raw), `"`), 10, 64); err == nil {
+		*n = number(max(i, 0))
+	}
+	return nil
 }

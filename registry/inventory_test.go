@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -125,9 +126,11 @@ func TestTagsOfAzure(t *testing.T) {
 
 func TestInventoryOfGoogle(t *testing.T) {
 	n, f := newNetwork(t), newFake()
-	f.before = answering(t, map[string]string{"/v2/project/app/tags/list": "google-tags.json", "/v2/project/plain/tags/list": "plain-tags.json"})
-	for _, host := range []string{"gcr.io", "eu.gcr.io", "europe-west1-docker.pkg.dev"} {
+	answers := map[string]string{"/v2/project/plain/tags/list": "plain-tags.json"}
+	f.before = answering(t, answers)
+	for i, host := range []string{"gcr.io", "eu.gcr.io", "europe-west1-docker.pkg.dev"} {
 		n.plain(host+":80", f)
+		answers["/v2/project/app/tags/list"] = []string{"google-tags.json", "google-tags-numbers.json"}[i%2]
 		c := n.client(Options{Insecure: true})
 		got, err := c.Inventory(t.Context(), parse(t, host+"/project/app"))
 		if err != nil || len(got) != 3 {
@@ -143,6 +146,16 @@ func TestInventoryOfGoogle(t *testing.T) {
 		}
 		if _, err := c.Inventory(t.Context(), parse(t, host+"/project/plain")); !errdefs.IsNotImplemented(err) {
 			t.Errorf("tags alone: %v", err)
+		}
+	}
+}
+
+// Numbers are told in both forms of JSON, or not at all.
+func TestNumber(t *testing.T) {
+	for raw, want := range map[string]number{`7`: 7, `"7"`: 7, `"1714642265773"`: 1714642265773, `""`: 0, `null`: 0, `"-62135596800000"`: 0, `1.5`: 0, `"x"`: 0, `{}`: 0, `[1]`: 0} {
+		got := []number{9}
+		if err := json.Unmarshal([]byte("["+raw+"]"), &got); err != nil || got[0] != want {
+			t.Errorf("%s: %d, %v", raw, got[0], err)
 		}
 	}
 }
@@ -204,7 +217,7 @@ func TestInventoryElsewhere(t *testing.T) {
 
 // What is listed has digests and tags, whatever was sent.
 func FuzzInventory(f *testing.F) {
-	for _, name := range []string{"azure-manifests-1.json", "azure-manifests-2.json", "google-tags.json", "plain-tags.json"} {
+	for _, name := range []string{"azure-manifests-1.json", "azure-manifests-2.json", "google-tags.json", "google-tags-numbers.json", "plain-tags.json"} {
 		raw, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			f.Fatal(err)
