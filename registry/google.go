@@ -5,29 +5,49 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
+// googlePage is how many manifests, and how many tags, Google's registries list in one answer at most.
+const googlePage = 10_000
+
 // google is the listing of Google's registries: their answer to the request for tags has the manifests,
-// too.
+// too. A full answer that no page follows is likely to lack some, and so it is no listing of all.
 func google(p repository) (request, func(page) ([]manifest.Listed, error)) {
 	return request{
 			method: http.MethodGet, what: "manifests of " + p.typed,
-			repo: p.repo, path: "tags/list", scopes: []string{pullScope(p.repo)},
+			repo: p.repo, path: "tags/list", query: url.Values{"n": {strconv.Itoa(googlePage)}}, scopes: []string{pullScope(p.repo)},
 		}, func(page page) ([]manifest.Listed, error) {
 			listed, err := readGoogle(page)
-			if listed == nil && err == nil {
-				err = p.withoutInventory()
+			switch {
+			case err != nil:
+				return nil, err
+			case listed == nil:
+				return nil, p.withoutInventory()
+			case page.next == nil && isFull(listed):
+				return nil, manifest.Errorf(errdefs.ErrNotImplemented,
+					"%s lists no more than %d manifests or tags of %s: manifests without a tag may not be seen", p.name, googlePage, p.typed)
 			}
-			return listed, err
+			return listed, nil
 		}
+}
+
+// isFull reports whether an answer has as many manifests or tags as it can have.
+func isFull(listed []manifest.Listed) bool {
+	tags := 0
+	for _, l := range listed {
+		tags += len(l.Tags)
+	}
+	return max(tags, len(listed)) >= googlePage
 }
 
 // readGoogle returns nil when the answer has tags alone.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"regexp"
 
 	"github.com/containerd/errdefs"
@@ -66,7 +67,7 @@ func reading(repo reference.Named, what string, read func(page) ([]manifest.List
 	}
 }
 
-// inventory reads the pages of a listing.
+// inventory reads the pages of a listing. That it is none is told by read, or by what the registry answers.
 func (p repository) inventory(ctx context.Context, r request, read func(page) ([]manifest.Listed, error)) ([]manifest.Listed, error) {
 	var all []manifest.Listed
 	err := p.pages(ctx, r, func(page page) error {
@@ -74,14 +75,19 @@ func (p repository) inventory(ctx context.Context, r request, read func(page) ([
 		all = append(all, listed...)
 		return err
 	})
+	var answer *Error
 	switch {
+	case !errors.As(err, &answer):
 	case errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err):
 		p.client.warn("%v; going on with the tags alone", err)
 		fallthrough
 	case errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err):
-		return nil, p.withoutInventory()
+		err = p.withoutInventory()
 	}
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
 }
 
 // checkListed returns an error when a listing has what is neither a digest nor a tag.

@@ -126,11 +126,11 @@ func TestTagsOfAzure(t *testing.T) {
 
 func TestInventoryOfGoogle(t *testing.T) {
 	n, f := newNetwork(t), newFake()
-	answers := map[string]string{"/v2/project/plain/tags/list": "plain-tags.json"}
+	answers := map[string]string{"/v2/project/plain/tags/list?n=10000": "plain-tags.json"}
 	f.before = answering(t, answers)
 	for i, host := range []string{"gcr.io", "eu.gcr.io", "europe-west1-docker.pkg.dev"} {
 		n.plain(host+":80", f)
-		answers["/v2/project/app/tags/list"] = []string{"google-tags.json", "google-tags-numbers.json"}[i%2]
+		answers["/v2/project/app/tags/list?n=10000"] = []string{"google-tags.json", "google-tags-numbers.json"}[i%2]
 		c := n.client(Options{Insecure: true})
 		got, err := c.Inventory(t.Context(), parse(t, host+"/project/app"))
 		if err != nil || len(got) != 3 {
@@ -147,6 +147,44 @@ func TestInventoryOfGoogle(t *testing.T) {
 		if _, err := c.Inventory(t.Context(), parse(t, host+"/project/plain")); !errdefs.IsNotImplemented(err) {
 			t.Errorf("tags alone: %v", err)
 		}
+	}
+}
+
+// Google's registries end their listing at some length without a word: what is that long is no listing of
+// all, unless a page follows.
+func TestInventoryOfGoogleIsFull(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.plain("gcr.io:80", f)
+	for name, tt := range map[string]struct {
+		manifests, tags int // in all, and of each
+		pages           int
+		want            int
+	}{
+		"few": {9_999, 1, 1, 9_999}, "manifests": {10_000, 0, 1, 0}, "tags": {2_000, 5, 1, 0}, "pages": {10_000, 0, 2, 10_003},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.before = func(w http.ResponseWriter, r *http.Request) bool {
+				count := tt.manifests
+				if r.URL.Query().Has("last") {
+					count = 3
+				} else if tt.pages > 1 {
+					w.Header().Set("Link", `<?n=10000&last=x>; rel="next"`)
+				}
+				listed := map[digest.Digest]any{}
+				for i := range count {
+					listed[digest.FromString(fmt.Sprint(i))] = map[string]any{"tag": slices.Repeat([]string{"a"}, tt.tags)}
+				}
+				_ = json.NewEncoder(w).Encode(map[string]any{"manifest": listed})
+				return true
+			}
+			got, err := n.client(Options{Insecure: true}).Inventory(t.Context(), parse(t, "gcr.io/project/app"))
+			if tt.want == 0 {
+				wantError(t, err, errdefs.ErrNotImplemented, "gcr.io lists no more than 10000 manifests or tags of gcr.io/project/app")
+			}
+			if len(got) != tt.want || tt.want > 0 && err != nil {
+				t.Errorf("%d manifests, %v", len(got), err)
+			}
+		})
 	}
 }
 
