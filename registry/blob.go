@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 
@@ -14,15 +13,14 @@ import (
 )
 
 // BlobSize returns how many bytes the blob d of the repository of repo has, -1 when the registry does not
-// say, without reading it. The error is errdefs.ErrNotFound when it is not there.
+// say, without reading it: a GET that stands in for a HEAD is broken off. The error is errdefs.ErrNotFound when it is not there.
 func (c *Client) BlobSize(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (int64, error) {
 	p, err := c.blobOf(repo, d)
 	if err != nil {
 		return 0, err
 	}
 	resp, err := p.blob(ctx, http.MethodHead, d, pullScope(p.repo), nil)
-	var refused *Error
-	if errors.As(err, &refused) && refused.service == "" && errdefs.IsNotImplemented(err) {
+	if isHeadRefused(err) {
 		resp, err = p.blob(ctx, http.MethodGet, d, pullScope(p.repo), nil)
 	}
 	if err != nil {

@@ -33,7 +33,9 @@ type Error struct {
 
 	// service is the host of the token service when it was that which refused.
 	service string
-	kind    error
+	// elsewhere says that a server refused which the registry had led to.
+	elsewhere bool
+	kind      error
 	cause   error
 	// after is how long the registry wants to be left alone; spent is set when it was tried enough.
 	after time.Duration
@@ -100,6 +102,16 @@ func (e *Error) hasCode(codes ...string) bool {
 	return false
 }
 
+// isHeadRefused reports whether err says no more than that HEAD is not taken: by the registry, or by a store
+// that it leads to with an address that is signed for GET alone.
+func isHeadRefused(err error) bool {
+	var refused *Error
+	if !errors.As(err, &refused) || refused.service != "" {
+		return false
+	}
+	return errdefs.IsNotImplemented(err) || refused.elsewhere && errdefs.IsPermissionDenied(err)
+}
+
 // kindOf returns the kind of an HTTP status.
 func kindOf(status int) error {
 	switch status {
@@ -141,6 +153,7 @@ func (h *host) refusal(r request, resp *http.Response) *Error {
 	e := h.newError(r)
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	e.Status, e.kind = resp.StatusCode, kindOf(resp.StatusCode)
+	e.elsewhere = !h.owns(resp.Request.URL)
 	e.Details = h.details(body, resp.Request.Header.Get("Authorization"))
 	e.after = retryAfter(resp.Header, h.client.patience.now())
 	return e

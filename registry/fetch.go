@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -56,8 +55,7 @@ func (c *Client) fetch(ctx context.Context, ref reference.Named) (ocispec.Descri
 // Digest returns the digest of what ref names, without its bytes where the registry can do that.
 func (c *Client) Digest(ctx context.Context, ref reference.Named) (digest.Digest, error) {
 	resp, err := c.manifest(ctx, http.MethodHead, ref)
-	var refused *Error
-	if errors.As(err, &refused) && refused.service == "" && errdefs.IsNotImplemented(err) {
+	if isHeadRefused(err) {
 		return c.fetchDigest(ctx, ref)
 	}
 	if err != nil {

@@ -284,6 +284,51 @@ func TestBlobs(t *testing.T) {
 	}
 }
 
+// A store that a registry leads to may take no HEAD: then the answer to a GET tells the size.
+func TestBlobSizeFromAStore(t *testing.T) {
+	for name, tt := range map[string]struct {
+		head, get int // what the store answers
+		kind      error
+	}{
+		"signed for GET": {http.StatusForbidden, http.StatusOK, nil}, "no HEAD": {http.StatusMethodNotAllowed, http.StatusOK, nil},
+		"absent": {http.StatusNotFound, http.StatusOK, errdefs.ErrNotFound}, "forbidden": {http.StatusForbidden, http.StatusForbidden, errdefs.ErrPermissionDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f, store := newNetwork(t), newFake(), newFake()
+			n.secure("a.example.com:443", f)
+			n.secure("store.example.com:443", store)
+			b := store.putBlob("app", []byte("layer"))
+			f.before = func(w http.ResponseWriter, r *http.Request) bool {
+				http.Redirect(w, r, "https://store.example.com"+r.URL.Path, http.StatusTemporaryRedirect)
+				return true
+			}
+			store.before = func(w http.ResponseWriter, r *http.Request) bool {
+				status := map[string]int{http.MethodHead: tt.head, http.MethodGet: tt.get}[r.Method]
+				if status != http.StatusOK {
+					w.WriteHeader(status)
+				}
+				return status != http.StatusOK
+			}
+			size, err := n.client(Options{}).BlobSize(t.Context(), parse(t, "a.example.com/app"), b)
+			checkKind(t, err, tt.kind)
+			if err == nil && size != b.Size || tt.kind == errdefs.ErrNotFound && store.count("GET") > 0 {
+				t.Errorf("%d, %v, %q", size, err, store.requests())
+			}
+		})
+	}
+	n, f := newNetwork(t), newFake() // what the registry itself forbids is forbidden
+	n.secure("a.example.com:443", f)
+	f.before = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	}
+	_, err := n.client(Options{}).BlobSize(t.Context(), parse(t, "a.example.com/app"), ocispec.Descriptor{Digest: digest.FromString("x")})
+	checkKind(t, err, errdefs.ErrPermissionDenied)
+	if got := f.count("GET"); got != 0 {
+		t.Errorf("%d times GET", got)
+	}
+}
+
 // A blob that breaks off goes on, also when only one request may be under way, and then leaves its room.
 func TestBlobGoesOnInItsRoom(t *testing.T) {
 	n, f := newNetwork(t), newFake()
