@@ -25,7 +25,8 @@ func newRepoManifestsCommand(dockerCLI command.Cli) *cobra.Command {
 			"under the image they describe, signatures and other artifacts under what they refer to; --filter,\n" +
 			"--orderby and --top are about what stands under nothing.\n\n" +
 			"Azure Container Registry and Google's registries list all their manifests. Other registries list tags\n" +
-			"alone: what can be reached from these is shown, and manifests without a tag cannot be seen.\n\n" +
+			"alone: what these name, what is below that, and what refers to what they name is shown; other manifests\n" +
+			"without a tag cannot be seen. 'repo show' asks for what refers to the images of an index, too.\n\n" +
 			"The size is what it takes to download an image: manifest, config and layers; that of an index is all\n" +
 			"that is below it, each blob once. The time is when the manifest came into the registry or was last\n" +
 			"changed there, where the registry tells that, and else when the image says it was made.\n\n" +

@@ -177,6 +177,9 @@ func (m *memory) Referrers(_ context.Context, subject reference.Canonical) ([]oc
 	if m.noReferrers {
 		return nil, Errorf(errdefs.ErrNotImplemented, "no referrers API")
 	}
+	if err := m.errs["referrers"]; err != nil {
+		return nil, err
+	}
 	var out []ocispec.Descriptor
 	for ref, raw := range m.manifests {
 		d := digest.FromBytes(raw)

@@ -210,6 +210,41 @@ func TestListManifests(t *testing.T) {
 	}
 }
 
+// What refers to what a tag names is found by the referrers API. A registry without it is asked once.
+func TestListManifestsReferrers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		without, fails bool
+		want           []string
+		asked          int
+	}{
+		"API":    {false, false, []string{"new+new2 image", "  artifact"}, 3},
+		"none":   {true, false, []string{"new+new2 image"}, 1},
+		"broken": {false, true, []string{"new+new2 image"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, digests := library(t)
+			m.artifact(t, "h.example.com/app:tmp", digests["new"])
+			delete(m.manifests, "h.example.com/app:tmp")
+			m.noReferrers = tt.without
+			if tt.fails {
+				m.errs["referrers"] = Errorf(errdefs.ErrPermissionDenied, "h.example.com: no")
+			}
+			notes := &said{}
+			records, err := ListManifests(t.Context(), m, notes, named(t, "h.example.com/app"), Query{Filter: pattern(t, "[no]*"), Detail: DetailDigest})
+			got := recordLines(records)
+			if err != nil || !slices.Equal(got[:len(got)-2], tt.want) { // what is old is last, with its signature
+				t.Errorf("%q, %v", got, err)
+			}
+			if asked := strings.Count(strings.Join(m.log, "\n"), "referrers of"); asked != tt.asked {
+				t.Errorf("asked %d times", asked)
+			}
+			if warned := strings.Contains(strings.Join(notes.warnings, "\n"), "h.example.com: no; what refers"); warned != tt.fails || len(notes.warnings) > 1 {
+				t.Errorf("%q", notes.warnings)
+			}
+		})
+	}
+}
+
 // The order of times is the same when no times are shown.
 func TestListManifestsByTimeUnseen(t *testing.T) {
 	m, digests := library(t)

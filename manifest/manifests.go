@@ -15,9 +15,9 @@ import (
 
 // ListManifests returns the manifests of a repository, each once. What an index lists follows it with a
 // greater Depth, as does what describes or refers to a manifest; Filter, ByTime and Top are about the
-// others. Where the registry has no listing of its own, that is what can be reached from tags, and notes
-// are told so. A manifest that cannot be read has its Err; the error tells of those that are not merely
-// absent.
+// others. Where the registry has no listing of its own, that is what can be reached from tags and refers to
+// what a tag names, and notes are told so. A manifest that cannot be read has its Err; the error tells of
+// those that are not merely absent.
 func ListManifests(ctx context.Context, r Reader, notes Notes, repo reference.Named, q Query) ([]Record, error) {
 	s := newManifestReader(r, repo)
 	if err := s.find(ctx, notes, q.Filter); err != nil {
@@ -65,6 +65,10 @@ func (s *manifestReader) find(ctx context.Context, notes Notes, filter Pattern) 
 		if err := s.findTags(ctx, filter); err != nil {
 			return err
 		}
+		if errs := s.askReferrers(ctx, s.roots); len(errs) > 0 && ctx.Err() == nil {
+			notes.Warn("%v; what refers to a manifest without a tag of its own may be missing", errs[0])
+		}
+		s.relate()
 		notes.Note("%v", without)
 		return nil
 	}
@@ -109,6 +113,32 @@ func (s *manifestReader) readDigestTags(ctx context.Context, tags []string) {
 		return !ok || subjects[form] == ""
 	})))
 	s.relate()
+}
+
+// askReferrers reads what refers to subjects, where the registry has the referrers API. It asks about one
+// first: where that fails, the others would too.
+func (s *manifestReader) askReferrers(ctx context.Context, subjects []digest.Digest) []error {
+	subjects = slices.Compact(slices.Sorted(slices.Values(subjects)))
+	found, errs := make([][]reference.Named, len(subjects)), make([]error, len(subjects))
+	var group sync.WaitGroup
+	for i, d := range subjects {
+		if i > 0 && errs[0] != nil {
+			break
+		}
+		group.Go(func() {
+			referrers, err := s.reader.Referrers(ctx, atDigest(s.repo, d))
+			for _, r := range referrers {
+				found[i] = append(found[i], atDigest(s.repo, r.Digest))
+			}
+			errs[i] = err
+		})
+		if i == 0 {
+			group.Wait()
+		}
+	}
+	group.Wait()
+	s.read(ctx, slices.Concat(found...))
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil || errdefs.IsNotImplemented(err) })
 }
 
 // forms returns the manifests that were read by the form that ReferrersTag gives them.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -75,26 +74,12 @@ func (s *manifestReader) show(ctx context.Context, notes Notes, name reference.N
 
 // readReferrers reads what refers to subjects, as the referrers API or tags tell.
 func (s *manifestReader) readReferrers(ctx context.Context, notes Notes, subjects []digest.Digest) []error {
-	found, errs := make([][]reference.Named, len(subjects)), make([]error, len(subjects))
-	var group sync.WaitGroup
-	for i, d := range subjects {
-		if s.kinds[d] == KindAttestation {
-			continue
-		}
-		group.Go(func() {
-			referrers, err := s.reader.Referrers(ctx, atDigest(s.repo, d))
-			for _, r := range referrers {
-				found[i] = append(found[i], atDigest(s.repo, r.Digest))
-			}
-			errs[i] = err
-		})
-	}
+	subjects = slices.DeleteFunc(slices.Clone(subjects), func(d digest.Digest) bool { return s.kinds[d] == KindAttestation })
 	tags, err := s.reader.Tags(ctx, s.repo)
 	if err != nil && ctx.Err() == nil {
 		notes.Warn("%v; what refers to the manifest by a tag cannot be shown", err)
 	}
-	group.Wait()
-	s.read(ctx, slices.Concat(found...))
+	errs := s.askReferrers(ctx, subjects)
 	s.readDigestTags(ctx, tags)
-	return slices.DeleteFunc(errs, func(err error) bool { return err == nil || errdefs.IsNotImplemented(err) })
+	return errs
 }
