@@ -47,7 +47,7 @@ func (s *contentsReader) read(ctx context.Context) (Contents, error) {
 	case err == nil:
 		c.Listed, s.unlisted = true, nil
 		err = s.readListed(ctx, c, listed)
-	case errdefs.IsNotImplemented(err):
+	case errdefs.IsNotImplemented(err) && (s.last == nil || !s.last.Listed): // else what it listed would count no more
 		s.unlisted = err
 		err = s.readTags(ctx, c)
 	}
@@ -238,7 +238,7 @@ func (s *contentsReader) ask(ctx context.Context, p Plan) ([]digest.Digest, erro
 }
 
 // again returns the contents as they are now, and r less what has changed since c was read: tags that are
-// new or name something else stay. Each is told.
+// new or name something else stay, and what tags named that are gone and were to stay. Each is told.
 func (s *contentsReader) again(ctx context.Context, c Contents, r Removal) (Contents, Removal, error) {
 	now, err := s.read(ctx)
 	if err != nil {
@@ -260,7 +260,33 @@ func (s *contentsReader) again(ctx context.Context, c Contents, r Removal) (Cont
 		}
 		r.StayTags[tag] = true
 	}
+	lost := s.lost(c, now, r)
+	if len(lost) == 0 {
+		return now, r, nil
+	}
+	r.Stay = maps.Clone(r.Stay)
+	if r.Stay == nil {
+		r.Stay = map[digest.Digest]bool{}
+	}
+	for _, d := range lost {
+		r.Stay[d] = true
+	}
+	if err := s.extend(ctx, now, lost); err != nil {
+		return now, r, s.unchanged(err)
+	}
 	return now, r, nil
+}
+
+// lost returns what tags named that were to stay and are gone now: the registry may have them again.
+func (s *contentsReader) lost(c, now Contents, r Removal) []digest.Digest {
+	var out []digest.Digest
+	for _, tag := range slices.Sorted(maps.Keys(c.Tags)) {
+		if _, there := now.Tags[tag]; !there && !r.Tags[tag] {
+			s.Notes.Warn("%s is gone: what it named stays", s.name(tag))
+			out = append(out, c.Tags[tag])
+		}
+	}
+	return out
 }
 
 // times puts into c when the images say they were made that these tags name, where the registry does not

@@ -184,6 +184,31 @@ func TestPurgeRepositoryThatChanges(t *testing.T) {
 	}
 }
 
+// A tag that stays and is not there at the second look protects what it named, all the same.
+func TestPurgeRepositoryLosesATag(t *testing.T) {
+	y := newGarden(t)
+	p := y.plan(Selection{Filters: patterns(t, "amd64", "2")})
+	y.registry.errs[tidied+":1"] = Errorf(errdefs.ErrNotFound, "unknown")
+	if err := p.CarryOut(t.Context(), nil, y.removed); err != nil {
+		t.Fatal(err)
+	}
+	y.leaves("1 sig @@@@")
+	if said := strings.Join(y.notes.warnings, "\n"); !strings.Contains(said, "app:1 is gone: what it named stays") {
+		t.Errorf("said %s", said)
+	}
+}
+
+// A registry that listed its manifests and does not any more is not taken for one that lists tags alone.
+func TestPurgeRepositoryLosesTheListing(t *testing.T) {
+	y := newGarden(t)
+	y.registry.lists = true
+	before := y.left()
+	p := y.plan(Selection{Filters: patterns(t, "1", "2")})
+	y.registry.lists = false
+	y.says(p.CarryOut(t.Context(), nil, y.removed), "lists tags alone", "nothing was removed")
+	y.leaves(before)
+}
+
 // A registry that cannot do what is planned, or whose contents cannot be read, is left as it is.
 func TestPurgeRepositoryRefusedBeforehand(t *testing.T) {
 	broken := Errorf(errdefs.ErrUnavailable, "broken")
