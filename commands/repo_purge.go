@@ -105,7 +105,7 @@ func (o repoPurgeOptions) parse(name string) (reference.Named, manifest.Selectio
 
 // contradiction returns an error for flags that do not go together.
 func (o repoPurgeOptions) contradiction() error {
-	selects := o.all || len(o.filters)+len(o.excludes) > 0
+	selects := o.all || len(o.filters) > 0
 	switch {
 	case !selects && !o.untagged:
 		return invalid("nothing says which tags are to go: give a --filter, or --all for every tag")

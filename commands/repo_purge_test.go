@@ -29,6 +29,7 @@ func TestRepoPurgeFlags(t *testing.T) {
 		"empty":         {"app", base(func(o *repoPurgeOptions) { o.filters = []string{""} }), "--filter"},
 		"nothing":       {"app", base(func(o *repoPurgeOptions) { o.filters = nil }), "give a --filter, or --all"},
 		"age alone":     {"app", base(func(o *repoPurgeOptions) { o.filters, o.olderThan.before = nil, time.Unix(1, 0) }), "give a --filter, or --all"},
+		"exclude alone": {"app", base(func(o *repoPurgeOptions) { o.filters, o.excludes = nil, []string{"v1"} }), "give a --filter, or --all"},
 		"keep untagged": {"app", base(func(o *repoPurgeOptions) { o.filters, o.untagged, o.keep = nil, true, 1 }), "--keep is about tags"},
 		"format":        {"app", base(func(o *repoPurgeOptions) { o.force, o.format = true, "json" }), "--format"},
 		"record":        {"app", base(func(o *repoPurgeOptions) { o.record = "file" }), "--record goes with --force"},

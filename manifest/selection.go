@@ -22,7 +22,7 @@ type Selection struct {
 	// Keep is how many of the matching tags stay, the last by their time or, with ByName, by their names.
 	Keep   int
 	ByName bool
-	// Untagged selects untagged manifests, too: alone when there is nothing that selects tags.
+	// Untagged selects untagged manifests, too: alone when neither Filters nor All select tags.
 	Untagged bool
 	// Recursive selects what is there only for what goes.
 	Recursive bool
@@ -44,7 +44,7 @@ func (s Selection) matched(c Contents) (tags []string, total int, err error) {
 			tags = append(tags, tag)
 		}
 	}
-	if s.Untagged && !s.All && len(s.Filters)+len(s.Excludes) == 0 {
+	if s.Untagged && !s.All && len(s.Filters) == 0 {
 		return nil, total, nil
 	}
 	if len(tags) == total && total > 0 && !s.All {
