@@ -183,8 +183,11 @@ var ageUnits = map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 
 // time as in RFC 3339.
 func parseOlderThan(s string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		if !t.Before(now) {
+		switch {
+		case !t.Before(now):
 			return time.Time{}, invalid("expected a time in the past")
+		case t.Before(manifest.MadeUp):
+			return time.Time{}, invalid("expected a time after %s: no image is older", manifest.MadeUp.Format(time.RFC3339))
 		}
 		return t, nil
 	}

@@ -31,7 +31,7 @@ func TestParseOlderThan(t *testing.T) {
 	}
 	for _, s := range []string{
 		"", "0", "0d", "00h", "-1d", "+1d", "d", "30", "d7", "7D", "1.5d", "1d12h", "30m", "30s", "5days", "one day", "1 d", " 1d", "1d ", "dd", "1dd",
-		"99999999w", "9999999999d", "18446744073709551617d", "0x1d", "1e3d", "2026-05-01", "2026-05-17T12:00:00Z", "2027-01-01T00:00:00Z", "yesterday", "１d",
+		"99999999w", "9999999999d", "18446744073709551617d", "0x1d", "1e3d", "2026-05-01", "0001-01-01T00:00:00Z", "1979-12-31T23:59:59Z", "2026-05-17T12:00:00Z", "2027-01-01T00:00:00Z", "yesterday", "１d",
 	} {
 		if got, err := parseOlderThan(s, now); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%q: got %s, %v", s, got, err)

@@ -11,8 +11,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// madeUp is the time before which no image was made: reproducible builds say they were, in 1970 or 1980.
-var madeUp = time.Date(1980, time.February, 1, 0, 0, 0, 0, time.UTC)
+// MadeUp is the time before which no image was made: reproducible builds say they were, in 1970 or 1980.
+var MadeUp = time.Date(1980, time.February, 1, 0, 0, 0, 0, time.UTC)
 
 // ParseCreated returns when an image says it was made in the bytes of its config; the zero time when it
 // does not, or in the way of reproducible builds.
@@ -23,7 +23,7 @@ func ParseCreated(raw []byte) (time.Time, error) {
 	if err := json.Unmarshal(raw, &config); err != nil {
 		return time.Time{}, Errorf(errdefs.ErrInvalidArgument, "image config is not valid JSON (%w)", err)
 	}
-	if config.Created == nil || config.Created.Before(madeUp) {
+	if config.Created == nil || config.Created.Before(MadeUp) {
 		return time.Time{}, nil
 	}
 	return *config.Created, nil
@@ -66,7 +66,7 @@ func (g *Graph) Created(ctx context.Context, repo reference.Named, d digest.Dige
 // createdAnnotation returns the time that the annotation of the OCI image spec gives.
 func createdAnnotation(annotations map[string]string) time.Time {
 	made, err := time.Parse(time.RFC3339, annotations[ocispec.AnnotationCreated])
-	if err != nil || made.Before(madeUp) {
+	if err != nil || made.Before(MadeUp) {
 		return time.Time{}
 	}
 	return made

@@ -67,7 +67,7 @@ func TestSelection(t *testing.T) {
 		"keep more":          {Selection{Filters: patterns(t, "v*"), Keep: 5}, "", 3, 0},
 		"keep and older":     {Selection{Filters: patterns(t, "v*"), Keep: 2, Before: now}, "v9", 3, 0},
 		"untagged alone":     {Selection{Untagged: true}, ReferrersTag(unknown) + ".sig", 0, 0},
-		"untagged less one":  {Selection{Untagged: true, Excludes: tagPatterns(t, "v9")}, ReferrersTag(unknown) + ".sig", 0, 0},
+		"untagged less one":  {Selection{Untagged: true, Excludes: patterns(t, "v9")}, ReferrersTag(unknown) + ".sig", 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			matched, total, err := tt.selection.matched(c)
