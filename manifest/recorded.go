@@ -61,8 +61,8 @@ func ReadRecorded(r io.Reader) ([]Recorded, error) {
 }
 
 // Restore puts back what was recorded, the last first, since an index goes before what it lists. A tag that
-// names something else by now stays as it is. What cannot be put back is part of the error; the rest goes
-// on. restored is told of each name.
+// names something else by now stays as it is; the manifest comes back without it. What cannot be put back is
+// part of the error; the rest goes on. restored is told of each name.
 func Restore(ctx context.Context, a Access, recorded []Recorded, restored func(name reference.Named)) error {
 	var errs []error
 	for _, line := range slices.Backward(recorded) {
@@ -70,23 +70,29 @@ func Restore(ctx context.Context, a Access, recorded []Recorded, restored func(n
 		if err != nil {
 			return err
 		}
-		now, err := a.Registry.Digest(ctx, name)
+		put, err := line.restore(ctx, a, name)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err == nil && now != line.Digest:
-			a.Notes.Warn("%s points at %s now, not at %s: it stays", Familiar(name), now, line.Digest)
-			continue
-		case err == nil:
-			continue
-		case errdefs.IsNotFound(err):
-			err = a.Registry.Put(ctx, name, line.MediaType, line.Manifest)
-		}
-		if err != nil {
+		case err != nil:
 			errs = append(errs, fmt.Errorf("restoring %s: %w", Familiar(name), err))
-			continue
+		case put != nil:
+			restored(put)
 		}
-		restored(name)
 	}
 	return errors.Join(errs...)
+}
+
+// restore returns what was put back, the name or the manifest alone; nil when it was there.
+func (r Recorded) restore(ctx context.Context, a Access, name reference.Named) (reference.Named, error) {
+	now, err := a.Registry.Digest(ctx, name)
+	if err == nil && now != r.Digest {
+		a.Notes.Warn("%s points at %s now, not at %s: it stays", Familiar(name), now, r.Digest)
+		name = atDigest(name, r.Digest)
+		_, err = a.Registry.Digest(ctx, name)
+	}
+	if !errdefs.IsNotFound(err) {
+		return nil, err
+	}
+	return name, a.Registry.Put(ctx, name, r.MediaType, r.Manifest)
 }

@@ -51,7 +51,8 @@ func FuzzReadRecorded(f *testing.F) {
 	})
 }
 
-// A tag that names something else by now stays; what is there is left alone.
+// A tag that names something else by now stays, and its manifest comes back without it; what is there is left
+// alone.
 func TestRestore(t *testing.T) {
 	y := newGarden(t)
 	recorded := []Recorded{
@@ -61,7 +62,7 @@ func TestRestore(t *testing.T) {
 	}
 	var restored []string
 	err := Restore(t.Context(), y.access(), recorded, func(name reference.Named) { restored = append(restored, Familiar(name)) })
-	if err != nil || strings.Join(restored, " ") != tidied+":gone" || string(y.registry.manifests[tidied+":gone"]) != "gone" {
+	if err != nil || strings.Join(restored, " ") != tidied+":gone "+tidied+"@"+digest.FromString("old").String() || string(y.registry.manifests[tidied+":gone"]) != "gone" {
 		t.Errorf("%v, %v", restored, err)
 	}
 	if len(y.notes.warnings) != 1 || !strings.Contains(y.notes.warnings[0], tidied+":2 points at") {
