@@ -272,18 +272,24 @@ func (m *memory) Untags(context.Context, reference.Named) error {
 	return nil
 }
 
-func (m *memory) Untag(_ context.Context, name reference.NamedTagged) error {
+func (m *memory) Untag(ctx context.Context, name reference.NamedTagged) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.noUntag {
 		return Errorf(errdefs.ErrNotImplemented, "unsupported")
 	}
 	m.say("untag %s", Familiar(name))
+	if err := m.errs["untag "+name.String()]; err != nil {
+		return err
+	}
 	if m.greedy {
 		m.forget(atDigest(name, digest.FromBytes(m.manifests[key(name)])))
 	}
 	delete(m.manifests, key(name))
-	return nil
+	if m.deleted != nil {
+		m.deleted()
+	}
+	return ctx.Err() // interrupted, the answer is not waited for
 }
 
 // image puts an image with a config for this platform under a name and returns its descriptor.

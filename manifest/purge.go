@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -43,7 +44,7 @@ func PurgeTags(ctx context.Context, a Access, pushed Pushed, tags []reference.Na
 		if err != nil && !errdefs.IsNotFound(err) {
 			return fmt.Errorf("removing the tag %s: %w", Familiar(t.name), err)
 		}
-		if err := keep(ctx, a, atDigest(child.Ref, child.Descriptor.Digest), child.Descriptor.MediaType, child.Raw); err != nil {
+		if _, err := keep(ctx, a, atDigest(child.Ref, child.Descriptor.Digest), child.Descriptor.MediaType, child.Raw); err != nil {
 			return err
 		}
 		a.Notes.Note("Untagged %s", Familiar(t.name))
@@ -82,15 +83,18 @@ func (l List) sourceTags(own []reference.NamedTagged) []sourceTag {
 	return out
 }
 
-// keep puts a manifest back, under the tags that it shared, if the registry deleted it together with a tag.
-func keep(ctx context.Context, a Access, at reference.Canonical, mediaType string, raw []byte, tags ...string) error {
-	_, err := a.Registry.Digest(ctx, at)
-	if !errdefs.IsNotFound(err) {
-		return err
+// errLost is part of an error after which no other tag may be removed.
+var errLost = errors.New("it could not be put back")
+
+// keep puts a manifest back, under the tags that it shared, if the registry deleted it together with a tag,
+// and reports whether it was. The error has errLost in it when that failed.
+func keep(ctx context.Context, a Access, at reference.Canonical, mediaType string, raw []byte, tags ...string) (back bool, err error) {
+	if _, err := a.Registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
+		return false, err
 	}
 	if err := a.Registry.Put(ctx, at, mediaType, raw, tags...); err != nil {
-		return fmt.Errorf("the registry deleted %s together with its tag, and it could not be put back: %w", Familiar(at), err)
+		return false, fmt.Errorf("the registry deleted %s together with its tag, and %w: %w", Familiar(at), errLost, err)
 	}
 	a.Notes.Warn("the registry deleted %s together with its tag; it was put back", Familiar(at))
-	return nil
+	return true, nil
 }

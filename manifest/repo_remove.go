@@ -23,8 +23,9 @@ type remover struct {
 	record   Recorder
 	removed  Removed
 
-	// alone are the tags that go alone.
-	alone map[string]bool
+	// alone are the tags that go alone; spares says that the registry was seen to leave a manifest there.
+	alone  map[string]bool
+	spares bool
 
 	mu   sync.Mutex
 	errs []error
@@ -77,18 +78,36 @@ func (r *remover) carryOut(ctx context.Context, p Plan) error {
 	}
 	for steps := p.Steps; len(steps) > 0; {
 		n := slices.IndexFunc(steps, func(s Step) bool { return s.wave != steps[0].wave })
-		if n < 0 {
+		switch {
+		case steps[0].Lone && !r.spares: // what it may take along is put back before the next one
+			n = 1
+		case n < 0:
 			n = len(steps)
 		}
-		if err := r.wave(ctx, steps[:n]); err != nil {
-			return errors.Join(append(r.errs, err)...)
+		if r.wave(ctx, steps[:n]) != nil {
+			return ended(r.Notes, append(r.errs, ctx.Err()))
 		}
 		steps = steps[n:]
 	}
 	return errors.Join(r.errs...)
 }
 
-// wave carries out steps of which none needs another. The error is one that ends the run.
+// ended returns all errors, less nil, of a run that may have been interrupted: then that is the error, and the
+// others are told.
+func ended(notes Notes, errs []error) error {
+	all := errors.Join(errs...)
+	if !errdefs.IsCanceled(all) {
+		return all
+	}
+	for _, err := range errs {
+		if !errdefs.IsCanceled(err) {
+			notes.Warn("%v", err)
+		}
+	}
+	return context.Canceled
+}
+
+// wave carries out steps of which none needs another. The error says that the run ends.
 func (r *remover) wave(ctx context.Context, steps []Step) error {
 	needed := newPlanner(r.contents, Removal{}).reach(r.refused)
 	group, ctx := errgroup.WithContext(ctx)
@@ -97,25 +116,32 @@ func (r *remover) wave(ctx context.Context, steps []Step) error {
 			r.fail(step, fmt.Errorf("%s stays, since what needs it could not be deleted", r.title(step)))
 			continue
 		}
-		group.Go(func() error {
-			if err := r.note(ctx, step); err != nil {
-				return err
-			}
-			err := r.step(ctx, step)
-			switch {
-			case err == nil:
-				r.tell(step)
-			case ctx.Err() != nil:
-				return ctx.Err()
-			case errdefs.IsUnavailable(err):
-				return fmt.Errorf("removing %s: %w", r.title(step), err)
-			default:
-				r.fail(step, fmt.Errorf("removing %s: %w", r.title(step), err))
-			}
-			return nil
-		})
+		group.Go(func() error { return r.carryOutStep(ctx, step) })
 	}
 	return group.Wait()
+}
+
+// carryOutStep records, removes and tells. An error that it returns ends the run, and is among errs unless ctx
+// has ended.
+func (r *remover) carryOutStep(ctx context.Context, step Step) error {
+	err := r.note(ctx, step)
+	ends := err != nil
+	if err == nil {
+		err = r.step(ctx, step)
+		ends = errors.Is(err, errLost) || errdefs.IsUnavailable(err)
+	}
+	switch {
+	case err == nil:
+		r.tell(step)
+		return nil
+	case ctx.Err() != nil && !errors.Is(err, errLost):
+		return ctx.Err()
+	}
+	r.fail(step, fmt.Errorf("removing %s: %w", r.title(step), err))
+	if ends {
+		return err
+	}
+	return nil
 }
 
 func (r *remover) fail(step Step, err error) {
@@ -180,17 +206,30 @@ func (r *remover) step(ctx context.Context, step Step) error {
 		}
 		return err
 	}
-	name := atTag(r.repo, step.Tags[0])
-	if err := gone(ctx, r.Registry, name, r.Registry.Untag(ctx, name)); err != nil {
+	return r.untag(ctx, at, step)
+}
+
+// untag removes a tag that goes alone. What the registry deletes with it is put back in any case.
+func (r *remover) untag(ctx context.Context, at reference.Canonical, step Step) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx) // what the tag took along is put back in any case
+	ctx = context.WithoutCancel(ctx)
+	name := atTag(r.repo, step.Tags[0])
+	was := r.Registry.Untag(ctx, name)
+	if err := gone(ctx, r.Registry, name, was); err != nil {
+		return err
+	}
 	n, err := r.graph.Node(step.Digest)
 	if err != nil {
 		return err
 	}
 	siblings := slices.DeleteFunc(r.contents.tagsByDigest()[step.Digest], func(tag string) bool { return r.alone[tag] })
-	return keep(ctx, r.Access, at, n.Descriptor.MediaType, n.Raw, siblings...)
+	back, err := keep(ctx, r.Access, at, n.Descriptor.MediaType, n.Raw, siblings...)
+	if !r.spares && was == nil && err == nil && !back {
+		r.spares = true
+	}
+	return err
 }
 
 // tagsFirst deletes a manifest where the registry, which refused with err, wants its tags to go before. When
@@ -214,7 +253,10 @@ func (r *remover) back(ctx context.Context, at reference.Canonical, step Step) e
 	if err != nil {
 		return err
 	}
-	return r.Registry.Put(ctx, at, n.Descriptor.MediaType, n.Raw, step.Tags...)
+	if err := r.Registry.Put(ctx, at, n.Descriptor.MediaType, n.Raw, step.Tags...); err != nil {
+		return fmt.Errorf("%s has lost tags, and %w: %w", Familiar(at), errLost, err)
+	}
+	return nil
 }
 
 // gone is the error of a removal, nil when there is nothing to be removed any more. A registry that deletes

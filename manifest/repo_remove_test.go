@@ -311,15 +311,21 @@ func (y *garden) digest(tag string) digest.Digest {
 	return got
 }
 
+// What was refused before an interruption is told.
 func TestPurgeRepositoryInterrupted(t *testing.T) {
 	y := newGarden(t)
+	y.retag("2", "3")
 	ctx, cancel := context.WithCancel(t.Context())
-	p := y.plan(Selection{Filters: patterns(t, "1"), Recursive: true})
+	p := y.plan(Selection{Filters: patterns(t, "1", "3"), Recursive: true})
 	y.registry.deleted = cancel
+	y.registry.errs["untag "+tidied+":3"] = Errorf(errdefs.ErrPermissionDenied, "locked")
 	if err := p.CarryOut(ctx, &y.record, y.removed); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	y.leaves("2 amd64 sig @@@@") // the index; not its images
+	if said := strings.Join(y.notes.warnings, "\n"); said != "removing "+tidied+":3: locked" {
+		t.Errorf("said %s", said)
+	}
+	y.leaves("2 3 amd64 sig @@@@") // the index; not its images
 }
 
 // What refers to something that goes goes with it, as the referrers API tells.
@@ -355,6 +361,54 @@ func TestUntagPutsBack(t *testing.T) {
 			if len(y.notes.warnings) == 0 || !strings.Contains(y.notes.warnings[0], "it was put back") {
 				t.Errorf("said %v", y.notes.warnings)
 			}
+		})
+	}
+}
+
+// When a manifest that a tag took along cannot be put back, no other tag goes.
+func TestUntagCannotPutBack(t *testing.T) {
+	for name, run := range map[string]func(y *garden) error{
+		"purge": func(y *garden) error { return y.purge(Selection{Filters: patterns(t, "amd64", "3", "4", "5")}) },
+		"untag": func(y *garden) error { return y.untag(false, "amd64", "3", "4", "5") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			y := newGarden(t)
+			for _, tag := range []string{"3", "4", "5"} {
+				y.retag("2", tag)
+			}
+			y.registry.greedy = true
+			for _, tag := range []string{"2", "amd64"} {
+				y.registry.errs["put "+atDigest(named(t, tidied), y.digest(tag)).String()] = Errorf(errdefs.ErrPermissionDenied, "no pushes")
+			}
+			y.says(run(y), "together with its tag, and it could not be put back: no pushes")
+			if n := strings.Count(strings.Join(y.registry.log, "\n"), "untag "); n != 1 || len(y.gone) > 0 {
+				t.Errorf("%d tags were removed, told %v", n, y.gone)
+			}
+		})
+	}
+}
+
+// An interruption comes too late for a tag that is being removed: what it takes along is back.
+func TestUntagInterrupted(t *testing.T) {
+	for name, run := range map[string]func(ctx context.Context, y *garden) error{
+		"purge": func(ctx context.Context, y *garden) error {
+			return y.plan(Selection{Filters: patterns(t, "go", "more")}).CarryOut(ctx, nil, y.removed)
+		},
+		"untag": func(ctx context.Context, y *garden) error {
+			return Untag(ctx, y.access(), []reference.NamedTagged{listName(t, tidied+":go"), listName(t, tidied+":more")}, false, y.removed)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			y := newGarden(t)
+			y.retag("amd64", "go")
+			y.retag("2", "more")
+			y.registry.greedy = true
+			ctx, cancel := context.WithCancel(t.Context())
+			y.registry.deleted = cancel
+			if err := run(ctx, y); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+			y.leaves("1 2 amd64 more sig @@@@@")
 		})
 	}
 }

@@ -47,8 +47,11 @@ func Untag(ctx context.Context, a Access, names []reference.NamedTagged, viaPlac
 	errs := missing
 	for _, u := range all {
 		errs = append(errs, u.run(ctx, removed)...)
+		if errors.Is(errors.Join(errs...), errLost) {
+			break
+		}
 	}
-	return errors.Join(errs...)
+	return ended(a.Notes, errs)
 }
 
 // taken is a tag that is going to be removed, and what it names.
@@ -120,24 +123,30 @@ func (u *untagging) run(ctx context.Context, removed Removed) (errs []error) {
 			remove = u.viaPlaceholder
 		}
 		err := remove(ctx, t)
-		if ctx.Err() != nil && err != nil {
+		switch {
+		case err == nil:
+			removed(t.name)
+			continue
+		case ctx.Err() != nil && !errors.Is(err, errLost):
 			return append(errs, ctx.Err())
 		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("removing the tag %s: %w", Familiar(t.name), err))
-			continue
+		errs = append(errs, fmt.Errorf("removing the tag %s: %w", Familiar(t.name), err))
+		if errors.Is(err, errLost) || errdefs.IsUnavailable(err) {
+			return errs
 		}
-		removed(t.name)
 	}
 	return errs
 }
 
 // untag removes a tag. If the registry deletes what it names, that is put back.
 func (u *untagging) untag(ctx context.Context, t taken) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // what the tag takes along is put back in any case
 	if err := gone(ctx, u.Registry, t.name, u.Registry.Untag(ctx, t.name)); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx) // what the tag took along is put back in any case
 	u.before = slices.DeleteFunc(u.before, func(tag string) bool { return tag == t.name.Tag() })
 	at := atDigest(u.repo, t.descriptor.Digest)
 	if _, err := u.Registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
@@ -148,7 +157,8 @@ func (u *untagging) untag(ctx context.Context, t taken) error {
 		return err
 	}
 	lost := slices.DeleteFunc(slices.Clone(u.before), func(tag string) bool { return slices.Contains(after, tag) })
-	return keep(ctx, u.Access, at, t.descriptor.MediaType, t.raw, lost...)
+	_, err = keep(ctx, u.Access, at, t.descriptor.MediaType, t.raw, lost...)
+	return err
 }
 
 // viaPlaceholder gives the tag to a manifest that nothing else names, and deletes that. When it cannot be
@@ -174,7 +184,7 @@ func (u *untagging) viaPlaceholder(ctx context.Context, t taken) error {
 	}
 	if back := u.Registry.Put(ctx, t.name, t.descriptor.MediaType, t.raw); back != nil {
 		if now, _ := u.Registry.Digest(ctx, t.name); now != t.descriptor.Digest {
-			return fmt.Errorf("%w; giving it back to %s failed, too: %w", err, t.descriptor.Digest, back)
+			return fmt.Errorf("%w; what it named is %s, and %w: %w", err, t.descriptor.Digest, errLost, back)
 		}
 	}
 	return err
