@@ -29,8 +29,9 @@ type remover struct {
 
 	mu   sync.Mutex
 	errs []error
-	// refused are the manifests that the registry did not delete.
+	// refused are the manifests that the registry did not delete; stay are tags that had moved.
 	refused []digest.Digest
+	stay    []string
 }
 
 // permitted asks, before anything is changed, whether the registry removes what the plan wants it to.
@@ -157,7 +158,9 @@ func (r *remover) tell(step Step) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, tag := range step.Tags {
-		r.removed(atTag(r.repo, tag))
+		if !slices.Contains(r.stay, tag) {
+			r.removed(atTag(r.repo, tag))
+		}
 	}
 	if !step.Lone {
 		r.removed(atDigest(r.repo, step.Digest))
@@ -216,6 +219,9 @@ func (r *remover) untag(ctx context.Context, at reference.Canonical, step Step) 
 	}
 	ctx = context.WithoutCancel(ctx)
 	name := atTag(r.repo, step.Tags[0])
+	if is, err := r.moved(ctx, name, step.Digest); is || err != nil {
+		return err
+	}
 	was := r.Registry.Untag(ctx, name)
 	if err := gone(ctx, r.Registry, name, was); err != nil {
 		return err
@@ -237,7 +243,11 @@ func (r *remover) untag(ctx context.Context, at reference.Canonical, step Step) 
 func (r *remover) tagsFirst(ctx context.Context, at reference.Canonical, step Step, err error) error {
 	ctx = context.WithoutCancel(ctx) // nothing is left half-done
 	for _, tag := range step.Tags {
-		if untagged := gone(ctx, r.Registry, atTag(r.repo, tag), r.Registry.Untag(ctx, atTag(r.repo, tag))); untagged != nil {
+		is, untagged := r.moved(ctx, atTag(r.repo, tag), step.Digest)
+		if untagged == nil && !is {
+			untagged = gone(ctx, r.Registry, atTag(r.repo, tag), r.Registry.Untag(ctx, atTag(r.repo, tag)))
+		}
+		if untagged != nil {
 			return errors.Join(err, untagged, r.back(ctx, at, step))
 		}
 	}
@@ -247,13 +257,28 @@ func (r *remover) tagsFirst(ctx context.Context, at reference.Canonical, step St
 	return nil
 }
 
-// back gives a manifest its tags back.
+// moved is the function of that name; a tag that has moved is not told as removed.
+func (r *remover) moved(ctx context.Context, name reference.NamedTagged, d digest.Digest) (bool, error) {
+	is, err := moved(ctx, r.Access, name, d)
+	if is {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.stay = append(r.stay, name.Tag())
+	}
+	return is, err
+}
+
+// back gives a manifest its tags back, unless they name something.
 func (r *remover) back(ctx context.Context, at reference.Canonical, step Step) error {
 	n, err := r.graph.Node(step.Digest)
 	if err != nil {
 		return err
 	}
-	if err := r.Registry.Put(ctx, at, n.Descriptor.MediaType, n.Raw, step.Tags...); err != nil {
+	lost := slices.DeleteFunc(slices.Clone(step.Tags), func(tag string) bool {
+		_, err := r.Registry.Digest(ctx, atTag(r.repo, tag))
+		return err == nil
+	})
+	if err := r.Registry.Put(ctx, at, n.Descriptor.MediaType, n.Raw, lost...); err != nil {
 		return fmt.Errorf("%s has lost tags, and %w: %w", Familiar(at), errLost, err)
 	}
 	return nil

@@ -365,6 +365,34 @@ func TestUntagPutsBack(t *testing.T) {
 	}
 }
 
+// A tag that moves at the last moment stays where it is, and is not said to be gone.
+func TestUntagLeavesWhatMoves(t *testing.T) {
+	for name, tt := range map[string]struct {
+		of   string // what the tags name
+		run  func(y *garden) error
+		left string
+	}{
+		"purge":      {"amd64", func(y *garden) error { return y.purge(Selection{Filters: patterns(t, "go*")}) }, "1 2 amd64 go2 sig @@@@@"},
+		"untag":      {"amd64", func(y *garden) error { return y.untag(false, "go1", "go2") }, "1 2 amd64 go2 sig @@@@@"},
+		"tags first": {"2", func(y *garden) error { return y.remove(false, agree, tidied+":go1") }, "1 amd64 go2 sig @@@@"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			y := newGarden(t)
+			y.retag(tt.of, "go1")
+			y.retag(tt.of, "go2")
+			y.registry.tagsFirst = true
+			y.registry.deleted = func() { y.retag("1", "go2") }
+			if err := tt.run(y); err != nil {
+				t.Fatal(err)
+			}
+			y.leaves(tt.left)
+			if said := strings.Join(y.notes.warnings, "\n"); y.digest("go2") != y.digest("1") || slices.Contains(y.gone, "go2") || !strings.Contains(said, "app:go2 points at") {
+				t.Errorf("go2 is %s, told %v, said %s", y.digest("go2"), y.gone, said)
+			}
+		})
+	}
+}
+
 // When a manifest that a tag took along cannot be put back, no other tag goes.
 func TestUntagCannotPutBack(t *testing.T) {
 	for name, run := range map[string]func(y *garden) error{

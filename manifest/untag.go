@@ -122,7 +122,13 @@ func (u *untagging) run(ctx context.Context, removed Removed) (errs []error) {
 		if u.displace {
 			remove = u.viaPlaceholder
 		}
-		err := remove(ctx, t)
+		is, err := moved(ctx, u.Access, t.name, t.descriptor.Digest)
+		if is {
+			continue
+		}
+		if err == nil {
+			err = remove(ctx, t)
+		}
 		switch {
 		case err == nil:
 			removed(t.name)
@@ -136,6 +142,19 @@ func (u *untagging) run(ctx context.Context, removed Removed) (errs []error) {
 		}
 	}
 	return errs
+}
+
+// moved reports, with a warning, whether a tag that is about to be removed names something else than d by now.
+func moved(ctx context.Context, a Access, name reference.NamedTagged, d digest.Digest) (bool, error) {
+	now, err := a.Registry.Digest(ctx, name)
+	switch {
+	case errdefs.IsNotFound(err):
+		return false, nil
+	case err != nil || now == d:
+		return false, err
+	}
+	a.Notes.Warn("%s points at %s now, not at %s: it stays", Familiar(name), now, d)
+	return true, nil
 }
 
 // untag removes a tag. If the registry deletes what it names, that is put back.
