@@ -501,6 +501,33 @@ func TestUntagViaPlaceholder(t *testing.T) {
 	}
 }
 
+// A registry may say only of a tag that is there that it does not remove it.
+func TestUntagIsRefusedLate(t *testing.T) {
+	for name, tt := range map[string]struct {
+		refusal, deletes error
+		viaPlaceholder   bool
+		left             string
+		says             []string
+	}{
+		"to be displaced": {Errorf(errdefs.ErrNotFound, "404"), nil, true, "2 sig @@@@@", nil},
+		"refused":         {Errorf(errdefs.ErrNotImplemented, "405"), nil, true, "2 sig @@@@@", nil},
+		"denied":          {Errorf(errdefs.ErrPermissionDenied, "403"), nil, true, "1 2 sig @@@@@", []string{"403"}},
+		"not permitted":   {Errorf(errdefs.ErrNotFound, "404"), nil, false, "1 2 sig @@@@@", []string{"does not remove it", "--via-placeholder"}},
+		"no deletion":     {Errorf(errdefs.ErrNotFound, "404"), Errorf(errdefs.ErrNotImplemented, "405"), true, "1 2 sig @@@@@", []string{"does not delete manifests"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			y := newGarden(t)
+			y.registry.errs["untag "+tidied+":1"], y.registry.errs["deletes "+tidied] = tt.refusal, tt.deletes
+			err := y.untag(tt.viaPlaceholder, "1", "amd64")
+			if (err != nil) != (tt.says != nil) {
+				t.Error(err)
+			}
+			y.says(err, tt.says...)
+			y.leaves(tt.left)
+		})
+	}
+}
+
 func (y *garden) remove(recursive bool, confirm Confirm, names ...string) error {
 	y.Helper()
 	var refs []reference.Named

@@ -27,7 +27,7 @@ func Untag(ctx context.Context, a Access, names []reference.NamedTagged, viaPlac
 	}
 	var all []*untagging
 	for _, group := range groups {
-		u := &untagging{Access: a, repo: reference.TrimNamed(group[0])}
+		u := &untagging{Access: a, repo: reference.TrimNamed(group[0]), permitted: viaPlaceholder}
 		for _, name := range group {
 			if t, ok := found[name.String()]; ok {
 				u.tags = append(u.tags, t)
@@ -39,7 +39,7 @@ func Untag(ctx context.Context, a Access, names []reference.NamedTagged, viaPlac
 			}
 			continue
 		}
-		if err := u.prepare(ctx, viaPlaceholder); err != nil {
+		if err := u.prepare(ctx); err != nil {
 			return fmt.Errorf("%w; nothing was removed", err)
 		}
 		all = append(all, u)
@@ -91,43 +91,44 @@ type untagging struct {
 	Access
 	repo reference.Named
 	tags []taken
-	// displace says that tags go by a placeholder; before are the tags of the repository, before any went.
-	displace bool
-	before   []string
+	// permitted says that tags may go by a placeholder, and displace that they do; before are the tags of the
+	// repository, before any went.
+	permitted, displace bool
+	before              []string
 }
 
 // prepare finds out how tags can be removed.
-func (u *untagging) prepare(ctx context.Context, viaPlaceholder bool) error {
+func (u *untagging) prepare(ctx context.Context) error {
 	var err error
 	if u.before, err = tagNames(ctx, u.Registry, u.repo); err != nil {
 		return err
 	}
-	err = u.Registry.Untags(ctx, u.repo)
-	if viaPlaceholder && errdefs.IsNotImplemented(err) {
-		u.displace = true
-		if err := u.Registry.Deletes(ctx, u.repo); err != nil {
-			return cannotDelete(u.repo, err)
-		}
-		return nil
+	if err := u.Registry.Untags(ctx, u.repo); err != nil {
+		return u.resort(ctx, err)
 	}
-	if err != nil {
-		return cannotUntag(u.repo, err)
+	return nil
+}
+
+// resort makes tags go by a placeholder where the registry refused to remove one, or returns why they cannot.
+func (u *untagging) resort(ctx context.Context, refusal error) error {
+	if !u.permitted || !errdefs.IsNotImplemented(refusal) {
+		return cannotUntag(u.repo, refusal)
 	}
+	if err := u.Registry.Deletes(ctx, u.repo); err != nil {
+		return cannotDelete(u.repo, err)
+	}
+	u.displace = true
 	return nil
 }
 
 func (u *untagging) run(ctx context.Context, removed Removed) (errs []error) {
 	for _, t := range u.tags {
-		remove := u.untag
-		if u.displace {
-			remove = u.viaPlaceholder
-		}
 		is, err := moved(ctx, u.Access, t.name, t.descriptor.Digest)
 		if is {
 			continue
 		}
 		if err == nil {
-			err = remove(ctx, t)
+			err = u.remove(ctx, t)
 		}
 		switch {
 		case err == nil:
@@ -157,15 +158,29 @@ func moved(ctx context.Context, a Access, name reference.NamedTagged, d digest.D
 	return true, nil
 }
 
-// untag removes a tag. If the registry deletes what it names, that is put back.
-func (u *untagging) untag(ctx context.Context, t taken) error {
+// remove removes a tag. Some registries tell only then that they do not.
+func (u *untagging) remove(ctx context.Context, t taken) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx) // what the tag takes along is put back in any case
-	if err := gone(ctx, u.Registry, t.name, u.Registry.Untag(ctx, t.name)); err != nil {
-		return err
+	ctx = context.WithoutCancel(ctx) // nothing is left half-done
+	if !u.displace {
+		err := gone(ctx, u.Registry, t.name, u.Registry.Untag(ctx, t.name))
+		switch {
+		case err == nil:
+			return u.putBack(ctx, t)
+		case !errdefs.IsNotImplemented(err):
+			return err
+		}
+		if err := u.resort(ctx, err); err != nil {
+			return err
+		}
 	}
+	return u.viaPlaceholder(ctx, t)
+}
+
+// putBack puts back what a tag named that is gone, if the registry deleted that, too.
+func (u *untagging) putBack(ctx context.Context, t taken) error {
 	u.before = slices.DeleteFunc(u.before, func(tag string) bool { return tag == t.name.Tag() })
 	at := atDigest(u.repo, t.descriptor.Digest)
 	if _, err := u.Registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
@@ -173,7 +188,7 @@ func (u *untagging) untag(ctx context.Context, t taken) error {
 	}
 	after, err := u.Registry.Tags(ctx, u.repo)
 	if err != nil && !errdefs.IsNotFound(err) {
-		return err
+		return fmt.Errorf("the registry deleted %s together with its tag, and %w: %w", Familiar(at), errLost, err)
 	}
 	lost := slices.DeleteFunc(slices.Clone(u.before), func(tag string) bool { return slices.Contains(after, tag) })
 	_, err = keep(ctx, u.Access, at, t.descriptor.MediaType, t.raw, lost...)
@@ -187,10 +202,6 @@ func (u *untagging) viaPlaceholder(ctx context.Context, t taken) error {
 	if err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	ctx = context.WithoutCancel(ctx) // nothing is left half-done
 	if err = u.Registry.Put(ctx, t.name, mediaType, raw); err == nil {
 		err = u.Registry.Delete(ctx, atDigest(u.repo, digest.FromBytes(raw)))
 	}
