@@ -222,10 +222,31 @@ func (g *repoGraph) parents(i int) []int {
 	return out
 }
 
-// neededBy reports whether a tag that stays leads to i.
+// subjects are what i is about and can be seen, and what that is about.
+func (g *repoGraph) subjects(i int) []int {
+	seen := g.seen()
+	direct := slices.Clone(g.manifests[i].subjects)
+	for j, m := range g.manifests {
+		if subject, ok := m.attests[i]; ok && seen[j] && !m.absent {
+			direct = append(direct, subject)
+		}
+	}
+	var out []int
+	for _, s := range direct {
+		if seen[s] && !g.manifests[s].absent {
+			out = append(append(out, s), g.subjects(s)...)
+		}
+	}
+	return out
+}
+
+// neededBy reports whether a tag that stays leads to i, or is not a digest tag and
+// names something about i: some registries would delete that with i.
 func (g *repoGraph) neededBy(i int, out purged) bool {
+	follows := g.follows()
 	for tag, d := range g.tags {
-		if !out.tags[tag] && d == i {
+		_, follow := follows[tag]
+		if !out.tags[tag] && (d == i || !follow && slices.Contains(g.subjects(d), i)) {
 			return true
 		}
 	}

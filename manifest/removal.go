@@ -91,15 +91,29 @@ func (p *planner) roots() []digest.Digest {
 	stay := slices.Collect(maps.Keys(p.Stay))
 	for tag, d := range p.Contents.Tags {
 		if _, follows := p.digestTags[tag]; p.StayTags[tag] || !follows && !p.Removal.Tags[tag] {
-			stay = append(stay, d)
+			stay = append(stay, p.withSubjects(d)...)
 		}
 	}
 	for d, held := range p.Contents.Manifests {
 		if held.Locked {
-			stay = append(stay, d)
+			stay = append(stay, p.withSubjects(d)...)
 		}
 	}
 	return stay
+}
+
+// withSubjects returns d, what it is about, and what that is: some registries delete what is about a manifest
+// with it.
+func (p *planner) withSubjects(d digest.Digest) []digest.Digest {
+	out := []digest.Digest{d}
+	for i := 0; i < len(out); i++ {
+		for _, subject := range p.Contents.Manifests[out[i]].Subjects {
+			if _, there := p.Contents.Manifests[subject]; there && !slices.Contains(out, subject) {
+				out = append(out, subject)
+			}
+		}
+	}
+	return out
 }
 
 // reach returns what manifests need in order to be whole, themselves included.

@@ -96,7 +96,9 @@ func TestPlan(t *testing.T) {
 		"a lone tag first":      {drawn(false, "a", "b", "t = a", "u = a", "s = b"), Removal{Tags: setOf("t", "s")}, "untag t, delete b s"},
 		"a referrer":            {drawn(false, "a", "r > a", "t = a", "u = r"), Removal{Tags: setOf("u"), Recursive: true}, "untag u"},
 		"with a referrer":       {drawn(false, "a", "r > a", "t = a"), Removal{Tags: setOf("t"), Recursive: true}, "delete a t, delete r"},
-		"without its referrer":  {drawn(false, "a", "r > a", "t = a", "u = r"), Removal{Tags: setOf("t"), Recursive: true}, "delete a t"},
+		"without its referrer":  {drawn(false, "a", "r > a", "t = a", "u = r"), Removal{Tags: setOf("t"), Recursive: true}, "untag t"},
+		"about a referrer":      {drawn(true, "i: a", "a", "r > a", "q > r", "t = i", "u = q"), Removal{Tags: setOf("t")}, "delete i t"},
+		"about what is absent":  {drawn(false, "r > a", "q > a", "t = r", "u = q"), Removal{Tags: setOf("t")}, "delete r t"},
 		"an attestation of two": {drawn(false, "i: a x", "a", "x > a", "t = i", "u = a"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t"},
 		"a signature stays": {drawn(false, "a", "s", "b", "t = a", "{a}.sig = s", "u = b"),
 			Removal{Tags: setOf("u", "{a}.sig"), Recursive: true}, "delete b u"},
@@ -113,6 +115,7 @@ func TestPlan(t *testing.T) {
 		"referrers by the tag":   {drawn(false, "a", "k: r", "r > a", "t = a", "{a} = k"), Removal{Tags: setOf("t"), Recursive: true}, "delete a t, delete k {a}, delete r"},
 		"of a child":             {drawn(false, "i: a", "a", "s", "t = i", "{a}.sig = s"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t, delete a, delete s {a}.sig"},
 		"a locked child":         {drawn(false, "i: a b", "a!", "b", "t = i"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t, delete b"},
+		"a locked referrer":      {drawn(false, "a", "r!", "r > a", "t = a", "u = r"), Removal{Tags: setOf("t", "u"), Recursive: true}, "untag t"},
 		"a locked index":         {drawn(true, "i!: a", "a", "t = i"), Removal{Tags: setOf("t"), Manifests: setOf(digest.FromString("a")), Recursive: true}, ""},
 		"an untagged index":      {drawn(true, "i: a", "j: a", "a", "t = i"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t"},
 		"a child of nobody else": {drawn(true, "i: a", "a", "b", "t = i"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t, delete a"},
@@ -193,6 +196,16 @@ func whole(c Contents, p Plan) error {
 				return fmt.Errorf("%s goes twice", tag)
 			}
 			tags[tag] = true
+		}
+	}
+	for tag, d := range c.Tags {
+		if _, follows := c.digestTags()[tag]; follows || tags[tag] {
+			continue
+		}
+		for _, subject := range c.Manifests[d].Subjects {
+			if gone[subject] {
+				return fmt.Errorf("%s goes, and %s is about it", subject, tag)
+			}
 		}
 	}
 	stays := func(d digest.Digest) bool {

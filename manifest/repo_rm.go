@@ -133,7 +133,7 @@ func (n *namedRemoval) needed(d digest.Digest) error {
 	p := newPlanner(n.contents, n.removal)
 	for _, tag := range slices.Sorted(maps.Keys(n.contents.Tags)) {
 		switch root := n.contents.Tags[tag]; {
-		case n.removal.Tags[tag] || !p.reach([]digest.Digest{root})[d]:
+		case n.removal.Tags[tag] || !p.reach(p.withSubjects(root))[d]:
 		case root == d:
 			return Errorf(errdefs.ErrFailedPrecondition, "%s stays, since %s points at it", at, n.name(tag))
 		default:
