@@ -18,7 +18,11 @@ type Pattern struct {
 // expression for the whole name.
 func ParsePattern(s string) (Pattern, error) {
 	if expression, ok := strings.CutPrefix(s, "regex:"); ok {
-		regex, err := regexp.Compile("^(?:" + expression + ")$")
+		var regex *regexp.Regexp
+		_, err := regexp.Compile(expression) // alone, or it could close what it is put into
+		if err == nil {
+			regex, err = regexp.Compile("^(?:" + expression + ")$")
+		}
 		if err != nil || expression == "" {
 			return Pattern{}, Errorf(errdefs.ErrInvalidArgument, "%q is no regular expression (see https://golang.org/s/re2syntax)", expression)
 		}

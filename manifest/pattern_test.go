@@ -36,7 +36,7 @@ func TestPattern(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range []string{"", "[", "a[b", `\`, "regex:", "regex:(", "regex:(?!a)", "regex:*"} {
+	for _, s := range []string{"", "[", "a[b", `\`, "regex:", "regex:(", "regex:(?!a)", "regex:*", "regex:pr-1)|(?:old"} {
 		if _, err := ParsePattern(s); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%q: %v", s, err)
 		}
