@@ -28,11 +28,31 @@ func ParsePattern(s string) (Pattern, error) {
 		}
 		return Pattern{regex: regex}, nil
 	}
-	if _, err := path.Match(s, ""); err != nil || s == "" {
+	glob := shellGlob(s)
+	if _, err := path.Match(glob, ""); err != nil || s == "" {
 		return Pattern{}, Errorf(errdefs.ErrInvalidArgument, "%q is no pattern: * stands for any characters, ? for one, [a-z] for one of these; "+
 			`"regex:" stands before a regular expression`, s)
 	}
-	return Pattern{glob: s}, nil
+	return Pattern{glob: glob}, nil
+}
+
+// shellGlob returns a glob with [^ where s has the shell's [! for none of these.
+func shellGlob(s string) string {
+	glob, class := []byte(s), false
+	for i := 0; i < len(glob); i++ {
+		switch c := glob[i]; {
+		case c == '\\':
+			i++
+		case class:
+			class = c != ']'
+		case c == '[':
+			class = true
+			if i+1 < len(glob) && glob[i+1] == '!' {
+				glob[i+1] = '^'
+			}
+		}
+	}
+	return string(glob)
 }
 
 // Match reports whether the pattern matches the whole name.

@@ -15,6 +15,12 @@ func TestPattern(t *testing.T) {
 		{"*", "1.0 latest .hidden", ""},
 		{"v1.?", "v1.0 v1.x", "v1. v1.10 xv1.0 V1.0"},
 		{"*-rc[0-9]", "1-rc1", "1-rc 1-rc10"},
+		{"[!v]*", "latest 1.0 !", "v1 v"},
+		{"[^v]*", "latest ^", "v1"},
+		{"[v!]1", "v1 !1", "^1 a1"},
+		{`[\!v]1`, "v1 !1", "a1"},
+		{`\[[!a]`, "[b [!", "[a"},
+		{"[a[!]", "[ ! a", "b ^"},
 		{"1.0", "1.0", "1x0 1.0.1 11.0"},
 		{`\*`, "", "a"},
 		{"regex:v1.0", "v1.0 v1x0", "v1.0.1 xv1.0"},
@@ -36,7 +42,7 @@ func TestPattern(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range []string{"", "[", "a[b", `\`, "regex:", "regex:(", "regex:(?!a)", "regex:*", "regex:pr-1)|(?:old"} {
+	for _, s := range []string{"", "[", "a[b", "[!", "[!]", `\`, "regex:", "regex:(", "regex:(?!a)", "regex:*", "regex:pr-1)|(?:old"} {
 		if _, err := ParsePattern(s); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%q: %v", s, err)
 		}
