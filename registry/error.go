@@ -36,7 +36,7 @@ type Error struct {
 	// elsewhere says that a server refused which the registry had led to.
 	elsewhere bool
 	kind      error
-	cause   error
+	cause     error
 	// after is how long the registry wants to be left alone; spent is set when it was tried enough.
 	after time.Duration
 	spent *gaveUp

@@ -311,7 +311,7 @@ func TestBlobSizeFromAStore(t *testing.T) {
 			}
 			size, err := n.client(Options{}).BlobSize(t.Context(), parse(t, "a.example.com/app"), b)
 			checkKind(t, err, tt.kind)
-			if err == nil && size != b.Size || tt.kind == errdefs.ErrNotFound && store.count("GET") > 0 {
+			if err == nil && size != b.Size || tt.head == http.StatusNotFound && store.count("GET") > 0 {
 				t.Errorf("%d, %v, %q", size, err, store.requests())
 			}
 		})
