@@ -216,7 +216,7 @@ func TestRepoPurgeRefuses(t *testing.T) {
 			{[]string{"lists tags alone", "nothing was removed"}, []string{repo, "--untagged"}},
 			{[]string{repo + "/none", "404", "nothing was removed"}, []string{repo + "/none", "--all"}},
 			{[]string{"give " + repo}, []string{repo + ":a", "--all"}},
-			{[]string{"no glob"}, []string{repo, "--filter", "["}},
+			{[]string{"is no pattern"}, []string{repo, "--filter", "["}},
 		} {
 			s.refused(test.words, append([]string{"repo", "purge", "-f"}, test.args...)...)
 		}
