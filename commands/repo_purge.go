@@ -71,14 +71,19 @@ func runRepoPurge(ctx context.Context, dockerCLI command.Cli, opts repoPurgeOpti
 		return err
 	}
 	defer record.Close()
-	planned, err := manifest.PlanPurge(ctx, newTools(dockerCLI, false).access(opts.network), repo, selection)
+	t := newTools(dockerCLI, false)
+	planned, err := manifest.PlanPurge(ctx, t.access(opts.network), repo, selection)
 	if err != nil {
 		return err
 	}
 	if opts.force {
 		return planned.CarryOut(ctx, record, printRemoved(dockerCLI))
 	}
-	return display.Plan(dockerCLI.Out(), planned.Rows(), opts.format, !opts.noTrunc)
+	rows := planned.Rows()
+	if len(rows) > 0 {
+		t.notes.Note("Nothing was removed: --force does that")
+	}
+	return display.Plan(dockerCLI.Out(), rows, opts.format, !opts.noTrunc)
 }
 
 // parse checks arguments and flags.

@@ -137,7 +137,7 @@ func TestRepoPurge(t *testing.T) {
 		before := harness.Tags(s.T, s.registry, s.repo)
 		dry := s.multiarch(args...)
 		says(s.T, dry.Stdout, "ACTION", "delete", "pr-1", "5 weeks ago", old.Digest().String()[:19])
-		says(s.T, dry.Stderr, "3 of 4 tags match; 1 tags and 3 manifests go", "how old these are is not known, so they stay: pr-3")
+		says(s.T, dry.Stderr, "3 of 4 tags match; 1 tags and 3 manifests go", "Nothing was removed: --force does that", "how old these are is not known, so they stay: pr-3")
 		var row struct {
 			Action, Kind, Digest string
 			Tags                 []string
