@@ -234,7 +234,8 @@ func (s *contentsReader) ask(ctx context.Context, p Plan) ([]digest.Digest, erro
 			return err
 		})
 	}
-	return found, group.Wait()
+	err := group.Wait()
+	return found, err
 }
 
 // again returns the contents as they are now, and r less what has changed since c was read: tags that are

@@ -51,7 +51,8 @@ func (i imports) bring(ctx context.Context, s subject) ([]Child, error) {
 		})
 	}
 	group.Go(func() error { return i.copyCompanions(copying, c) })
-	return brought, group.Wait()
+	err = group.Wait()
+	return brought, err
 }
 
 // read returns all that is to be imported for s.

@@ -139,7 +139,7 @@ func FuzzChallenge(f *testing.F) {
 	f.Fuzz(func(t *testing.T, challenge string, status int, location, answer string) {
 		const secret = "hunter22hunter22"
 		if strings.Contains(challenge+location+answer, secret) {
-			t.Skip("it guessed the secret")
+			return // the registry guessed the secret
 		}
 		for _, cred := range []Credential{{Username: "me", Secret: secret}, {Secret: secret}} {
 			s := &stranger{challenge: challenge, status: status, location: location, answer: answer}
