@@ -16,15 +16,17 @@ const module = "github.com/docker-multiarch/docker-multiarch/"
 // the plugin, the commands, what they work with, the domain.
 var allowed = map[string][]string{
 	"cli-plugin":       {"commands"},
-	"commands":         {"manifest", "manifest/store", "registry", "daemon", "credentials", "display"},
-	"display":          {"manifest", "manifest/store"},
+	"commands":         {"manifest", "manifest/store", "registry", "daemon", "credentials", "display", "task", "task/run"},
+	"display":          {"manifest", "manifest/store", "task", "task/run"},
 	"manifest":         {"manifest/program"},
 	"manifest/program": {},
 	"manifest/store":   {"manifest"},
 	"registry":         {"manifest"},
-	"daemon":           {"manifest"},
+	"daemon":           {"manifest", "task", "task/run"},
 	"credentials":      {"manifest"},
 	"docs/generate":    {"commands"},
+	"task":             {"manifest"},
+	"task/run":         {"manifest", "task"},
 }
 
 // only are modules that a single package may import, and those that the domain may not.
