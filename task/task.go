@@ -4,6 +4,8 @@
 package task
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/distribution/reference"
@@ -116,14 +118,34 @@ type Action interface{ action() }
 
 // Build builds an image, as docker build does.
 type Build struct {
-	// Args are the words after 'docker build', the context last.
-	Args []string
-	// Tags, File, Platforms, Target and Context are what Args say; File is "" for the default.
+	// Flags are all flags as --name=value, but those of the following fields.
+	Flags     []string
 	Tags      []reference.NamedTagged
-	File      string
 	Platforms []string
-	Target    string
-	Context   string
+	// File and Target are among Flags too; "" for the default.
+	File    string
+	Target  string
+	Context string
+}
+
+// Words returns the arguments of docker build.
+func (b Build) Words() []string {
+	words := slices.Clone(b.Flags)
+	for _, tag := range b.Tags {
+		words = append(words, "--tag="+tag.String())
+	}
+	if len(b.Platforms) > 0 {
+		words = append(words, "--platform="+strings.Join(b.Platforms, ","))
+	}
+	return append(words, b.Context)
+}
+
+// SaysOutput reports whether a flag says where the result goes.
+func (b Build) SaysOutput() bool {
+	return slices.ContainsFunc(b.Flags, func(flag string) bool {
+		name, value, _ := strings.Cut(flag, "=")
+		return name == "--output" || (name == "--push" || name == "--load") && value != "false"
+	})
 }
 
 // Push has the daemon push images, side by side.
