@@ -1,0 +1,207 @@
+package task
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// maxText is how long a file, and what it is rendered to, can be.
+const maxText = 4 << 20
+
+// The versions of the format.
+const (
+	versionPreview   = "1.0-preview-1"
+	versionDefault   = "v1.0.0"
+	versionWithAlias = "v1.1.0"
+)
+
+// Rendered is a file after comments, aliases and templates.
+type Rendered struct {
+	Name string
+	// Version is that of the format, in lower case.
+	Version string
+	// Text is YAML; "" when the file could not be rendered. It has the secrets in it that templates put there.
+	Text string
+
+	file     lined
+	text     text
+	lines    lined // of Text
+	commands map[string]string
+}
+
+// At returns where in the file as written a place of Text comes from: what a template or an alias made is
+// where it stands. Lines are counted as YAML does.
+func (r Rendered) At(line, column int) Position {
+	if r.text.pieces == nil {
+		return Position{line, column}
+	}
+	return r.file.position(r.text.origin(r.lines.offset(line, column)))
+}
+
+// Command returns the image that the first word of a cmd stands for, and whether it stands for one (v1.1.0).
+func (r Rendered) Command(word string) (image string, ok bool) {
+	image, ok = r.commands[word]
+	return image, ok
+}
+
+// Render takes the comments out of a file, replaces its aliases (v1.1.0) and executes its templates. Sources
+// reads the files and URLs that aliases are in; nil when there are none to be read.
+func Render(name string, file []byte, vars Variables, sources func(name string) ([]byte, error)) (Rendered, []Finding) {
+	r := &renderer{
+		file:    linesOf(strings.TrimPrefix(string(file), "\ufeff")),
+		scope:   scopeOf(vars),
+		secrets: redacter(vars.Secrets),
+		sources: sources,
+	}
+	out := r.render()
+	out.Name = name
+	slices.SortStableFunc(r.findings, func(a, b Finding) int {
+		return slices.Compare([]int{a.Line, a.Column}, []int{b.Line, b.Column})
+	})
+	return out, r.findings
+}
+
+// renderer renders one file.
+type renderer struct {
+	file     lined
+	scope    scope
+	secrets  *strings.Replacer
+	sources  func(name string) ([]byte, error)
+	findings []Finding
+}
+
+func (r *renderer) render() Rendered {
+	out := Rendered{Version: versionDefault, file: r.file}
+	if !r.readable() {
+		return out
+	}
+	lines := splitLines(r.file.string)
+	out.Version = r.version(lines)
+	body, block := r.divide(lines, out.Version == versionWithAlias)
+	if out.Version == versionWithAlias {
+		var ok bool
+		if body, out.commands, ok = r.expand(body, block); !ok {
+			return out
+		}
+	}
+	rendered, ok := r.execute(body)
+	if !ok {
+		return out
+	}
+	if strings.TrimSpace(rendered.string) == "" {
+		r.add(Error, 0, "", "the file is empty once it is rendered: expected steps")
+		return out
+	}
+	out.Text, out.text, out.lines = rendered.string, rendered, linesOf(rendered.string)
+	return out
+}
+
+// readable reports whether the file is a text of a size that can be worked on.
+func (r *renderer) readable() bool {
+	file := r.file.string
+	if len(file) > maxText {
+		r.add(Error, 0, "", "the file is longer than 4 MiB")
+		return false
+	}
+	if i := strings.IndexByte(file, 0); i >= 0 {
+		r.add(Error, i, "", "a NUL byte: expected a text in UTF-8")
+		return false
+	}
+	for i, c := range file {
+		if c == utf8.RuneError && !strings.HasPrefix(file[i:], "\ufffd") {
+			r.add(Error, i, "", "the byte 0x%02x is not UTF-8: expected a text in UTF-8", file[i])
+			return false
+		}
+	}
+	return true
+}
+
+// divide returns the file without comments and, where it is looked for, the alias block apart.
+func (r *renderer) divide(lines []line, alias bool) (body, block text) {
+	file := textOf(r.file.string)
+	var in, out textBuilder
+	inside := false
+	for _, l := range lines {
+		if alias && l.kind == structure {
+			if key, _ := topLevel(file.string[l.start:l.end]); key != "" {
+				inside = key == "alias" && in.Len() == 0
+			}
+		}
+		switch {
+		case l.kind == comment:
+		case inside:
+			in.add(file, l.start, l.end)
+		default:
+			out.add(file, l.start, l.end)
+		}
+	}
+	return out.text(), in.text()
+}
+
+var topLevelKey = regexp.MustCompile(`^(["']?)([^\s:"'-][^\s:"']*)["']?[ \t]*:(?:\s|$)`)
+
+// topLevel returns the key of a line that begins with one, and the offset of what is behind its colon.
+func topLevel(line string) (key string, value int) {
+	m := topLevelKey.FindStringSubmatchIndex(line)
+	if m == nil {
+		return "", 0
+	}
+	return line[m[4]:m[5]], strings.IndexByte(line, ':') + 1
+}
+
+// version returns the version that the file says it is in.
+func (r *renderer) version(lines []line) string {
+	for _, l := range lines {
+		s := r.file.string[l.start:l.end]
+		key, at := topLevel(s)
+		if l.kind != structure || key != "version" {
+			continue
+		}
+		at += len(s[at:]) - len(strings.TrimLeft(s[at:], " \t"))
+		value, _, _ := strings.Cut(s[at:], " #")
+		value = strings.TrimSpace(value)
+		switch v := strings.ToLower(strings.Trim(value, `"'`)); v {
+		case "", "null", "~":
+			return versionDefault
+		case versionPreview, versionDefault, versionWithAlias:
+			return v
+		}
+		r.add(Error, l.start+at, "version", "%s is no version of the format: expected %s, %s or %s",
+			value, versionPreview, versionDefault, versionWithAlias)
+		return versionWithAlias // whose rules are those of the others and some more
+	}
+	return versionDefault
+}
+
+// add keeps a finding, once.
+func (r *renderer) add(severity Severity, offset int, key, format string, args ...any) {
+	message := r.secrets.Replace(fmt.Sprintf(format, args...))
+	f := Finding{r.file.position(offset), severity, key, manifest.OneLine(message, 500)}
+	if !slices.Contains(r.findings, f) {
+		r.findings = append(r.findings, f)
+	}
+}
+
+// redacter replaces secrets, those of several lines line by line. What is shorter than 4 characters would be
+// found in every text.
+func redacter(secrets map[string]string) *strings.Replacer {
+	var found []string
+	for _, s := range secrets {
+		for l := range strings.Lines(s) {
+			if l = strings.TrimSpace(l); utf8.RuneCountInString(l) >= 4 {
+				found = append(found, l)
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b string) int { return len(b) - len(a) }) // one may begin with another
+	var pairs []string
+	for _, l := range found {
+		pairs = append(pairs, l, "****")
+	}
+	return strings.NewReplacer(pairs...)
+}
