@@ -37,14 +37,19 @@ const (
 	TimedOut  State = "timed out"
 )
 
-// Event is told when the state of a step changes, and when it is tried again.
+// Event is told when the state of a step changes, and when it is run again.
 type Event struct {
-	Time  time.Time
-	Step  task.Step
-	State State
-	// Try counts from 1; Running with more than 1 is a retry or repetition.
-	Try      int
-	ExitCode int // -1 for none
+	Time time.Time
+	Step task.Step
+	// State is Waiting while a StartDelay goes on; Running with a Repetition, or with a Try above 1, is another
+	// run of the step, whose RetryDelay may only begin. A detached step that ends by itself and with a failure
+	// is told of once more, as Succeeded with Err.
+	State      State
+	Repetition int // 0 for the first
+	Try        int // in this repetition, from 1; when final, those of all repetitions
+	// ExitCode and Err are those of the run before when Running, and of the step when final. The code is -1
+	// for none. Err also says why a step was skipped or cancelled.
+	ExitCode int
 	Err      error
 	Took     time.Duration // when final
 }
