@@ -1,0 +1,202 @@
+package run
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/task"
+	"go.yaml.in/yaml/v3"
+)
+
+// TestOrder runs all files of testdata/order, on a clock that is not waited for.
+func TestOrder(t *testing.T) {
+	names, err := filepath.Glob("testdata/order/*.yaml")
+	if err != nil || len(names) < 80 {
+		t.Fatalf("%d files, %v", len(names), err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".yaml"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { testOrder(t, name) })
+		})
+	}
+}
+
+func testOrder(t *testing.T, name string) {
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := readHead(t, raw)
+	file := parse(t, raw)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if h.interrupt > 0 {
+		defer time.AfterFunc(h.interrupt, cancel).Stop()
+	}
+	if h.options.Timeout == 0 {
+		h.options.Timeout = file.Timeout
+	}
+	runner, told := &script{folders: map[string]bool{}}, &recorder{}
+	results, err := Steps(ctx, file.Steps, h.options, runner, told)
+	if n := runner.active.Load(); n != 0 {
+		t.Errorf("%d steps go on", n)
+	}
+	if got := exitCode(err); got != h.exit {
+		t.Errorf("exit code %d, not %d: %v", got, h.exit, err)
+	}
+	if h.text != "" && (err == nil || err.Error() != h.text) {
+		t.Errorf("error %v\nnot   %s", err, h.text)
+	}
+	if results != nil {
+		told.check(t, file.Steps, results)
+	}
+	h.matches(t, told.all())
+}
+
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errdefs.IsCanceled(err):
+		return 130
+	}
+	return 1
+}
+
+// head is what the comments at the top of a file say.
+type head struct {
+	options   Options
+	interrupt time.Duration
+	expect    string
+	exit      int
+	text      string // of the error
+}
+
+var headLine = regexp.MustCompile(`(?m)^# (\w+): ?(.*)$`)
+
+func readHead(t *testing.T, raw []byte) (h head) {
+	for _, m := range headLine.FindAllSubmatch(raw, -1) {
+		value := string(m[2])
+		var err error
+		switch string(m[1]) {
+		case "jobs":
+			h.options.Jobs, err = strconv.Atoi(value)
+		case "from":
+			h.options.From = value
+		case "timeout":
+			h.options.Timeout, err = time.ParseDuration(value)
+		case "interrupt":
+			h.interrupt, err = time.ParseDuration(value)
+		case "expect":
+			h.expect = value
+		case "exit":
+			h.exit, err = strconv.Atoi(value)
+		case "error":
+			h.text, err = strconv.Unquote(`"` + value + `"`)
+		default:
+			t.Fatalf("what is %q?", m[0])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+var expected = regexp.MustCompile(`\{[^}]*\}|[^,{}]+`)
+
+// matches checks what happened against what is expected.
+func (h head) matches(t *testing.T, got []string) {
+	var want []string
+	rest := got
+	for _, part := range expected.FindAllString(h.expect, -1) {
+		group := strings.Split(strings.Trim(part, "{} "), ", ")
+		if group[0] == "" {
+			continue
+		}
+		slices.Sort(group)
+		want = append(want, group...)
+		slices.Sort(rest[:min(len(group), len(rest))])
+		rest = rest[min(len(group), len(rest)):]
+	}
+	told := slices.Clone(got) // by now with the groups in order
+	if !slices.Equal(told, want) {
+		t.Errorf("got  %s\nwant %s", strings.Join(told, ", "), strings.Join(want, ", "))
+	}
+}
+
+// parse returns the steps of a file.
+func parse(t *testing.T, raw []byte) (f task.File) {
+	var in struct {
+		StepTimeout, TotalTimeout int
+		Steps                     []map[string]yaml.Node
+	}
+	keys := regexp.MustCompile(`(?m)^(stepTimeout|totalTimeout):`)
+	if err := yaml.Unmarshal(keys.ReplaceAllFunc(raw, func(b []byte) []byte { return []byte(strings.ToLower(string(b))) }), &in); err != nil {
+		t.Fatal(err)
+	}
+	f.Timeout = time.Duration(in.TotalTimeout) * time.Second
+	index := map[string]int{}
+	for i, keys := range in.Steps {
+		s := task.Step{Timeout: 10 * time.Minute, RetryDelay: 5 * time.Second}
+		if in.StepTimeout > 0 {
+			s.Timeout = time.Duration(in.StepTimeout) * time.Second
+		}
+		when := []string{}
+		if i > 0 {
+			when = append(when, f.Steps[i-1].ID)
+		}
+		for key, node := range keys {
+			property(t, &s, &when, key, node)
+		}
+		for _, id := range when {
+			if id != "-" {
+				s.After = append(s.After, index[id])
+			}
+		}
+		slices.Sort(s.After)
+		s.After = slices.Compact(s.After)
+		index[s.ID] = i
+		f.Steps = append(f.Steps, s)
+	}
+	return f
+}
+
+func property(t *testing.T, s *task.Step, when *[]string, key string, node yaml.Node) {
+	var seconds int
+	var text string
+	into := map[string]any{
+		"id": &s.ID, "retries": &s.Retries, "repeat": &s.Repeat, "retryOnErrors": &s.RetryOnErrors, "ignoreErrors": &s.IgnoreErrors,
+		"exitedWith": &s.ExitedWith, "exitedWithout": &s.ExitedWithout, "detach": &s.Detach,
+		"cmd": &text, "onError": &text, "when": when, "timeout": &seconds, "startDelay": &seconds, "retryDelay": &seconds,
+	}[key]
+	if key == "when" && node.Kind == yaml.ScalarNode {
+		*when = make([]string, 1)
+		into = &(*when)[0]
+	}
+	if err := node.Decode(into); err != nil {
+		t.Fatal(key, err)
+	}
+	switch key {
+	case "cmd":
+		text = strings.TrimPrefix(text, "busybox sh -c ")
+		s.Action = task.Container{Image: "busybox", Args: []string{"sh", "-c", strings.Trim(text, `"`)}}
+	case "onError":
+		s.CancelRest = text == "cancel"
+	case "timeout":
+		s.Timeout = time.Duration(seconds) * time.Second
+	case "startDelay":
+		s.StartDelay = time.Duration(seconds) * time.Second
+	case "retryDelay":
+		s.RetryDelay = time.Duration(seconds) * time.Second
+	}
+}

@@ -1,0 +1,387 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/task"
+)
+
+// outcome is what each try of a step makes of it: exit codes in turn, the last for ever, each after a while.
+type outcome struct {
+	codes []int
+	takes time.Duration
+}
+
+// random returns steps that wait for each other at random, and what becomes of each.
+func random(r *rand.Rand) (steps []task.Step, outcomes []outcome) {
+	some := func(n int) bool { return r.IntN(n) == 0 }
+	for i := range r.IntN(12) + 1 {
+		s := task.Step{ID: fmt.Sprint("s", i), Retries: r.IntN(3), RetryDelay: time.Duration(r.IntN(3)), IgnoreErrors: some(6), Detach: some(8)}
+		for before := range i {
+			if some(3) {
+				s.After = append(s.After, before)
+			}
+		}
+		if some(4) {
+			s.ExitedWith = []int{r.IntN(3)}
+		}
+		if some(6) {
+			s.ExitedWithout = []int{r.IntN(3)}
+		}
+		if some(4) {
+			s.StartDelay = time.Duration(r.IntN(3))
+		}
+		if some(4) {
+			s.Repeat = r.IntN(3)
+		}
+		o := outcome{takes: time.Duration(r.IntN(4))}
+		for range r.IntN(3) + 1 {
+			o.codes = append(o.codes, max(r.IntN(6)-3, 0))
+		}
+		steps, outcomes = append(steps, s), append(outcomes, o)
+	}
+	return steps, outcomes
+}
+
+// model returns how the steps end, and their exit codes, when nothing stops the run.
+func model(steps []task.Step, outcomes []outcome, from int) (states []State, codes []int) {
+	for i, s := range steps {
+		state, code := Skipped, -1
+		if i >= from && due(s, from, states, codes) {
+			state, code = end(s, outcomes[i])
+		}
+		states, codes = append(states, state), append(codes, code)
+	}
+	return states, codes
+}
+
+func due(s task.Step, from int, states []State, codes []int) bool {
+	good, with, without := true, false, false
+	for _, i := range s.After {
+		state, code := states[i], codes[i]
+		if i < from {
+			state, code = Succeeded, 0
+		}
+		good = good && (state == Succeeded || state == Ignored)
+		with = with || slices.Contains(s.ExitedWith, code)
+		without = without || slices.Contains(s.ExitedWithout, code)
+	}
+	if s.ExitedWith == nil && s.ExitedWithout == nil {
+		return good
+	}
+	return (with || s.ExitedWith == nil) && !without
+}
+
+func end(s task.Step, o outcome) (State, int) {
+	code, try := 0, 0
+	next := func() int { try++; return o.codes[min(try, len(o.codes))-1] }
+	for range s.Repeat + 1 {
+		last := next()
+		for range s.Retries {
+			if last != 0 && !s.Detach {
+				last = next()
+			}
+		}
+		if code == 0 {
+			code = last
+		}
+	}
+	switch {
+	case s.Detach || code == 0:
+		return Succeeded, 0
+	case s.IgnoreErrors:
+		return Ignored, code
+	}
+	return Failed, code
+}
+
+// played is a Runner of outcomes that counts what is under way.
+type played struct {
+	outcomes map[string]outcome
+	tries    map[string]*atomic.Int32
+	active   atomic.Int32
+	most     atomic.Int32 // that were under way at a time
+}
+
+func play(steps []task.Step, outcomes []outcome) *played {
+	p := &played{outcomes: map[string]outcome{}, tries: map[string]*atomic.Int32{}}
+	for i, s := range steps {
+		p.outcomes[s.ID], p.tries[s.ID] = outcomes[i], &atomic.Int32{}
+	}
+	return p
+}
+
+// Run waits, unless ctx ends.
+func (p *played) Run(ctx context.Context, step task.Step, _ Output, started func()) (int, error) {
+	n := p.active.Add(1)
+	defer p.active.Add(-1)
+	for most := p.most.Load(); !step.Detach && n > most && !p.most.CompareAndSwap(most, n); most = p.most.Load() {
+	}
+	started()
+	o := p.outcomes[step.ID]
+	if err := wait(ctx, o.takes); err != nil {
+		return -1, err
+	}
+	code := o.codes[min(int(p.tries[step.ID].Add(1)), len(o.codes))-1]
+	return code, exitError(code)
+}
+
+// Random steps end as the model says. The seed in a failure's name makes them again.
+func TestStepsOfRandomFiles(t *testing.T) {
+	for seed := range uint64(2000) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 0))
+			steps, outcomes := random(r)
+			from := 0
+			if r.IntN(4) == 0 {
+				from = r.IntN(len(steps))
+			}
+			o := Options{Jobs: r.IntN(4), From: steps[from].ID}
+			synctest.Test(t, func(t *testing.T) {
+				runner, told := play(steps, outcomes), &recorder{}
+				results, err := Steps(t.Context(), steps, o, runner, told)
+				told.check(t, steps, results)
+				states, codes := model(steps, outcomes, from)
+				for i, got := range results {
+					if got.State != states[i] || got.ExitCode != codes[i] {
+						t.Errorf("%s is %s with %d, not %s with %d", got.Step.ID, got.State, got.ExitCode, states[i], codes[i])
+					}
+				}
+				if failed := slices.Contains(states, Failed); failed != (err != nil) {
+					t.Errorf("%v, error %v", states, err)
+				}
+				checkPlayed(t, runner, steps, o)
+			})
+		})
+	}
+}
+
+func checkPlayed(t *testing.T, runner *played, steps []task.Step, o Options) {
+	t.Helper()
+	if n := runner.active.Load(); n != 0 {
+		t.Errorf("%d steps go on", n)
+	}
+	detached := slices.ContainsFunc(steps, func(s task.Step) bool { return s.Detach })
+	if most := int(runner.most.Load()); o.Jobs > 0 && !detached && most > o.Jobs {
+		t.Errorf("%d steps at a time", most)
+	}
+}
+
+// Random steps that are stopped half-way, by a failure or from outside, leave nothing behind, and all of
+// them have ended somehow.
+func TestStepsOfRandomFilesStopped(t *testing.T) {
+	for seed := range uint64(2000) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			steps, outcomes := random(r)
+			for i := range steps {
+				steps[i].CancelRest = r.IntN(4) == 0
+				steps[i].Timeout = time.Duration(r.IntN(6)) * 2
+			}
+			o := Options{Jobs: r.IntN(4), Timeout: time.Duration(r.IntN(12))}
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(r.IntN(20)+1), context.Canceled)
+				defer cancel()
+				runner, told := play(steps, outcomes), &recorder{}
+				results, err := Steps(ctx, steps, o, runner, told)
+				told.check(t, steps, results)
+				bad := func(r Result) bool { return r.State == Failed || r.State == TimedOut || r.State == Cancelled }
+				if slices.ContainsFunc(results, bad) && err == nil {
+					t.Errorf("no error, but %v", results)
+				}
+				for _, r := range results {
+					if r.Cause != "" && r.State == Cancelled && !strings.HasPrefix(r.Err.Error(), r.Cause+" ") {
+						t.Errorf("cause %s, error %v", r.Cause, r.Err)
+					}
+				}
+				checkPlayed(t, runner, steps, o)
+			})
+		})
+	}
+}
+
+// failing fails each step with a code until it was run so often.
+func failing(times, code int) runnerFunc {
+	return func(context.Context, task.Step, Output, func()) (int, error) {
+		if times--; times < 0 {
+			return 0, nil
+		}
+		return code, errBroken
+	}
+}
+
+func TestResults(t *testing.T) {
+	steps := []task.Step{
+		{ID: "a", StartDelay: time.Hour, Timeout: time.Minute, Retries: 2, RetryDelay: 10 * time.Second},
+		{ID: "b", After: []int{0}},
+		{ID: "c", After: []int{1}},
+		{ID: "d", After: []int{2}, ExitedWith: []int{1, 3}},
+		{ID: "e", After: []int{3}},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		told := &recorder{}
+		results, err := Steps(t.Context(), steps, Options{}, failing(9, 7), told)
+		told.check(t, steps, results)
+		if !errors.Is(err, errBroken) || err.Error() != "step a: broken" {
+			t.Error(err)
+		}
+		if a := results[0]; a.Tries != 3 || a.Took != 20*time.Second || a.ExitCode != 7 || a.Cause != "" {
+			t.Errorf("%+v", a)
+		}
+		for i, want := range []string{"a: a failed", "a: a failed", "c: nothing that it waits for exited with 1, 3", "d: d skipped"} {
+			if r := results[i+1]; r.Cause+": "+r.Err.Error() != want || r.State != Skipped || r.Took != 0 || r.ExitCode != -1 {
+				t.Errorf("%+v\nnot %s", r, want)
+			}
+		}
+	})
+}
+
+// A step that was stopped for another names it.
+func TestCauseOfWhatWasStopped(t *testing.T) {
+	steps := []task.Step{{ID: "a"}, {ID: "b", CancelRest: true}, {ID: "c", StartDelay: time.Hour}, {ID: "d", After: []int{0}}}
+	runner := runnerFunc(func(ctx context.Context, step task.Step, _ Output, _ func()) (int, error) {
+		if step.ID == "b" {
+			return -1, errBroken
+		}
+		<-ctx.Done()
+		return -1, ctx.Err()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		results, err := Steps(t.Context(), steps, Options{}, runner, &recorder{})
+		if err == nil || err.Error() != "step b: broken" || errdefs.IsCanceled(err) {
+			t.Error(err)
+		}
+		var got []string
+		for _, r := range results {
+			got = append(got, fmt.Sprint(r.Step.ID, " ", r.State, " ", r.Cause, " ", r.Err))
+		}
+		want := "a cancelled b b failed\nb failed  broken\nc skipped b b failed\nd skipped b b failed"
+		if strings.Join(got, "\n") != want {
+			t.Errorf("got\n%s", strings.Join(got, "\n"))
+		}
+	})
+}
+
+// What succeeds although it was stopped has succeeded.
+func TestStepSucceedsWhenStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runner := runnerFunc(func(ctx context.Context, _ task.Step, _ Output, _ func()) (int, error) {
+			<-ctx.Done()
+			return 0, nil
+		})
+		results, err := Steps(t.Context(), []task.Step{{ID: "a", Timeout: time.Second}}, Options{}, runner, &recorder{})
+		if err != nil || results[0].State != Succeeded {
+			t.Errorf("%+v, %v", results[0], err)
+		}
+	})
+}
+
+// Somebody else's cancelling is a failure like others, and not that of the run.
+func TestStepFailsAsCancelled(t *testing.T) {
+	runner := runnerFunc(func(context.Context, task.Step, Output, func()) (int, error) {
+		return -1, fmt.Errorf("the daemon says: %w", context.Canceled)
+	})
+	_, err := Steps(t.Context(), []task.Step{{ID: "a"}}, Options{}, runner, &recorder{})
+	if err == nil || errdefs.IsCanceled(err) || err.Error() != "step a: the daemon says: context canceled" {
+		t.Error(err)
+	}
+}
+
+func TestRunTimesOut(t *testing.T) {
+	runner := runnerFunc(func(ctx context.Context, _ task.Step, _ Output, _ func()) (int, error) {
+		<-ctx.Done()
+		return -1, ctx.Err()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		_, err := Steps(t.Context(), []task.Step{{ID: "a"}}, Options{Timeout: time.Minute}, runner, &recorder{})
+		if !errdefs.IsDeadlineExceeded(err) || errdefs.IsCanceled(err) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestStepsFromUnknown(t *testing.T) {
+	results, err := Steps(t.Context(), []task.Step{{ID: "a"}}, Options{From: "b"}, nil, nil)
+	if !errdefs.IsNotFound(err) || results != nil {
+		t.Errorf("%v, %v", results, err)
+	}
+}
+
+// A service ends after all else, when its context is cancelled, and is waited for.
+func TestServiceIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stopped atomic.Bool
+		runner := runnerFunc(func(ctx context.Context, step task.Step, _ Output, started func()) (int, error) {
+			if step.ID != "service" {
+				_ = wait(ctx, time.Minute)
+				if stopped.Load() {
+					t.Error("stopped before the end")
+				}
+				return 0, nil
+			}
+			_ = wait(ctx, time.Second)
+			started()
+			started()
+			<-ctx.Done()
+			_ = wait(context.WithoutCancel(ctx), time.Second)
+			stopped.Store(true)
+			return 137, errBroken
+		})
+		steps := []task.Step{{ID: "service", Detach: true, Timeout: 2 * time.Second}, {ID: "a", After: []int{0}}}
+		results, err := Steps(t.Context(), steps, Options{}, runner, &recorder{})
+		if err != nil || !stopped.Load() || results[0].State != Succeeded || results[0].Took != time.Second || results[0].Err != nil {
+			t.Errorf("%+v, %v, stopped %v", results, err, stopped.Load())
+		}
+	})
+}
+
+// A service that is not there in time, or never, fails as any step.
+func TestServiceDoesNotStart(t *testing.T) {
+	for state, takes := range map[State]time.Duration{TimedOut: time.Minute, Failed: time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			runner := runnerFunc(func(ctx context.Context, _ task.Step, _ Output, started func()) (int, error) {
+				if err := wait(ctx, takes); err != nil {
+					started() // too late
+					return -1, err
+				}
+				return 125, errBroken
+			})
+			results, err := Steps(t.Context(), []task.Step{{ID: "a", Detach: true, Timeout: 2 * time.Second}}, Options{}, runner, &recorder{})
+			if err == nil || results[0].State != state {
+				t.Errorf("%+v, %v", results, err)
+			}
+		})
+	}
+}
+
+// How a service was lost is in its result, and its exit code in the event alone.
+func TestServiceIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runner := runnerFunc(func(ctx context.Context, step task.Step, _ Output, started func()) (int, error) {
+			started()
+			if step.Detach {
+				return 3, errBroken
+			}
+			return 0, wait(ctx, time.Second)
+		})
+		told := &recorder{}
+		results, err := Steps(t.Context(), []task.Step{{ID: "a", Detach: true}, {ID: "b"}}, Options{}, runner, told)
+		if r := results[0]; err != nil || r.State != Succeeded || r.ExitCode != 0 || !errors.Is(r.Err, errBroken) {
+			t.Errorf("%+v, %v", r, err)
+		}
+		lost := func(e Event) bool { return e.State == Succeeded && e.ExitCode == 3 && errors.Is(e.Err, errBroken) }
+		if !slices.ContainsFunc(told.events, lost) {
+			t.Errorf("%v", told.events)
+		}
+	})
+}
