@@ -1,0 +1,235 @@
+package display
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/run"
+	"github.com/docker/cli/cli/streams"
+)
+
+var twoSteps = []task.Step{
+	{ID: "a", Retries: 3, RetryDelay: 5 * time.Second, Repeat: 2, StartDelay: time.Minute},
+	{ID: "service", Detach: true},
+}
+
+// drawing shows two steps, one with a secret.
+type drawing struct {
+	*Steps
+	stdout, stderr bytes.Buffer
+}
+
+func draw(mode string, terminal bool) *drawing {
+	var d drawing
+	stdout, stderr := streams.NewOut(&d.stdout), streams.NewOut(&d.stderr)
+	stdout.SetIsTerminal(terminal)
+	stderr.SetIsTerminal(terminal)
+	d.Steps = NewSteps(stdout, stderr, mode, twoSteps, []string{"hunter2", "-----BEGIN\nmulti-line\n"})
+	return &d
+}
+
+func (d *drawing) wants(t *testing.T, stdout, stderr string) {
+	t.Helper()
+	if d.stdout.String() != stdout || d.stderr.String() != stderr {
+		t.Errorf("got\n%s---\n%swant\n%s---\n%s", &d.stdout, &d.stderr, stdout, stderr)
+	}
+}
+
+func TestStepsOutput(t *testing.T) {
+	t.Setenv("NO_COLOR", "")
+	d := draw(ProgressAuto, false)
+	a, b := d.Output(twoSteps[0]), d.Output(twoSteps[1])
+	for _, w := range []struct {
+		to   io.Writer
+		text string
+	}{
+		{a.Stdout, "one\ntw"}, {b.Stdout, "\x1b[31mred\x1b[0m \x1b]0;title\a\tx\n"}, {a.Stderr, "oops hun"}, {a.Stdout, "o\n\n"},
+		{a.Stderr, "ter2\n"}, {b.Stderr, "10%\r99%\r"}, {a.Stdout, "no newline"}, {a.Stderr, "a multi-line one"},
+	} {
+		if n, err := io.WriteString(w.to, w.text); n != len(w.text) || err != nil {
+			t.Error(n, err)
+		}
+	}
+	if err := d.Summarize(nil); err != nil {
+		t.Fatal(err)
+	}
+	d.Tell(run.Event{Step: twoSteps[0], State: run.Succeeded, Took: 1234 * time.Millisecond})
+	d.Tell(run.Event{Step: twoSteps[1], State: run.Succeeded})
+	d.wants(t, `a       | one
+service | red \x1b]0;title\a	x
+a       | two
+a       | `+`
+a       | no newline
+`, `a       | oops ****
+a       | a **** one
+a       | done in 1.2s
+service | 99%
+service | runs in the background
+`)
+}
+
+func TestStepsColors(t *testing.T) {
+	for _, c := range []struct {
+		mode     string
+		terminal bool
+		noColor  string
+		colored  bool
+	}{
+		{ProgressAuto, true, "", true},
+		{ProgressAuto, true, "1", false},
+		{ProgressAuto, false, "", false},
+		{ProgressPlain, true, "", false},
+		{ProgressTTY, false, "", true},
+		{ProgressTTY, true, "1", true},
+	} {
+		t.Setenv("NO_COLOR", c.noColor)
+		d := draw(c.mode, c.terminal)
+		for _, step := range twoSteps {
+			_, _ = io.WriteString(d.Output(step).Stdout, "\x1b[1;31mred\x1b[2J\n")
+		}
+		want := "a       | red\\x1b[2J\nservice | red\\x1b[2J\n"
+		if c.colored {
+			want = "\x1b[36ma       | \x1b[0m\x1b[1;31mred\\x1b[2J\x1b[0m\n\x1b[33mservice | \x1b[0m\x1b[1;31mred\\x1b[2J\x1b[0m\n"
+		}
+		d.wants(t, want, "")
+	}
+}
+
+func TestStepsEvents(t *testing.T) {
+	broken := errors.New("exit code 3")
+	for want, e := range map[string]run.Event{
+		"starts in 1m0s":                                                {State: run.Waiting},
+		"started":                                                       {State: run.Running, Try: 1},
+		"try 2 of 4 in 5s: exit code 3":                                 {State: run.Running, Try: 2, Err: broken},
+		"repetition 2 of 3":                                             {State: run.Running, Try: 1, Repetition: 1},
+		"repetition 2 of 3: exit code 3":                                {State: run.Running, Try: 1, Repetition: 1, Err: broken},
+		"repetition 3 of 3, try 4 of 4 in 5s: x y":                      {State: run.Running, Try: 4, Repetition: 2, Err: errors.New("x\n y")},
+		"done in 12ms":                                                  {State: run.Succeeded, Try: 1, Took: 12 * time.Millisecond},
+		"failed after 1m1.5s: exit code 3":                              {State: run.Failed, Try: 1, Took: 61500 * time.Millisecond, Err: broken},
+		"failed after 2s and 4 tries: exit code 3":                      {State: run.Failed, Try: 4, Took: 2 * time.Second, Err: broken},
+		"failed after 2s, which is ignored: exit code 3":                {State: run.Ignored, Try: 1, Took: 2 * time.Second, Err: broken},
+		"timed out after 2s: not done within its timeout of 2s":         {State: run.TimedOut, Try: 1, Took: 2 * time.Second, Err: errors.New("not done within its timeout of 2s")},
+		"cancelled after 2s: the run was cancelled":                     {State: run.Cancelled, Try: 1, Took: 2 * time.Second, Err: errors.New("the run was cancelled")},
+		"skipped: b failed":                                             {State: run.Skipped, Err: errors.New("b failed")},
+		"failed after 0s: curl -u me:**** \\x1b[2J":                     {State: run.Failed, Err: errors.New("curl -u me:hunter2 \x1b[2J")},
+		"failed after 0s: " + strings.Repeat("x", 995) + "****" + "...": {State: run.Failed, Err: errors.New(strings.Repeat("x", 995) + "hunter2" + "yyyy")},
+	} {
+		d := draw(ProgressPlain, false)
+		e.Step = twoSteps[0]
+		d.Tell(e)
+		if want = "a       | " + want + "\n"; strings.Contains(want, "...") {
+			want = strings.Replace(want, "****...", "****y...", 1)
+		}
+		d.wants(t, "", want)
+	}
+	d := draw(ProgressPlain, false)
+	d.Tell(run.Event{Step: twoSteps[1], State: run.Succeeded, Err: broken})
+	d.wants(t, "", "service | WARNING: it ended before the run did: exit code 3\n")
+}
+
+func TestStepsAsJSON(t *testing.T) {
+	d := draw(ProgressJSON, true)
+	at := time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)
+	d.Tell(run.Event{Time: at, Step: twoSteps[0], State: run.Running, Try: 1, ExitCode: -1})
+	_, _ = io.WriteString(d.Output(twoSteps[0]).Stderr, "it's \x1b[31mhunter2\n\nlast")
+	d.Tell(run.Event{Time: at, Step: twoSteps[0], State: run.Failed, Try: 2, ExitCode: 0, Took: 1500 * time.Millisecond, Err: errors.New("hunter2")})
+	if err := d.Summarize([]run.Result{{Step: twoSteps[0]}}); err != nil || d.stdout.Len() > 0 {
+		t.Error(err, d.stdout.String())
+	}
+	var got []string
+	for line := range strings.Lines(d.stderr.String()) {
+		var one map[string]any
+		if err := json.Unmarshal([]byte(line), &one); err != nil {
+			t.Fatal(err)
+		}
+		if when, err := time.Parse(time.RFC3339Nano, fmt.Sprint(one["time"])); err != nil || one["event"] != "output" && !when.Equal(at) {
+			t.Error(one["time"], err)
+		}
+		delete(one, "time")
+		again, _ := json.Marshal(one)
+		got = append(got, string(again))
+	}
+	want := `{"event":"running","step":"a","try":1}
+{"event":"output","step":"a","stream":"stderr","text":"it's \u001b[31m****"}
+{"event":"output","step":"a","stream":"stderr","text":""}
+{"event":"output","step":"a","stream":"stderr","text":"last"}
+{"error":"****","event":"failed","exitCode":0,"step":"a","took":1.5,"try":2}`
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+}
+
+func TestStepsQuiet(t *testing.T) {
+	d := draw(ProgressQuiet, true)
+	failed, fine := d.Output(twoSteps[0]), d.Output(twoSteps[1])
+	_, _ = io.WriteString(fine.Stdout, "nobody sees\n")
+	for range 1000 {
+		_, _ = io.WriteString(failed.Stdout, strings.Repeat("x", 999)+"\n")
+	}
+	_, _ = io.WriteString(failed.Stderr, "hunter2\nlast")
+	d.Tell(run.Event{Step: twoSteps[0], State: run.Running, Try: 1})
+	d.Tell(run.Event{Step: twoSteps[1], State: run.Succeeded})
+	d.wants(t, "", "")
+	d.Tell(run.Event{Step: twoSteps[0], State: run.Failed, Err: errors.New("exit code 3")})
+	want := strings.Repeat("a       | "+strings.Repeat("x", 999)+"\n", 65) + "a       | ****\na       | last\n"
+	if err := d.Summarize([]run.Result{{Step: twoSteps[0], State: run.Failed}}); err != nil {
+		t.Error(err)
+	}
+	d.wants(t, "", want)
+	// A service that was lost.
+	d.stderr.Reset()
+	d.Tell(run.Event{Step: twoSteps[1], State: run.Succeeded, Err: errors.New("exit code 3")})
+	d.wants(t, "", "service | nobody sees\n")
+}
+
+func TestStepsSummary(t *testing.T) {
+	d := draw(ProgressPlain, false)
+	_, _ = io.WriteString(d.Output(twoSteps[0]).Stdout, "last words")
+	err := d.Summarize([]run.Result{
+		{Step: twoSteps[0], State: run.Failed, Tries: 4, ExitCode: 3, Took: 2345 * time.Millisecond, Err: errors.New("exit code 3 of hunter2\x1b")},
+		{Step: twoSteps[1], State: run.Skipped, ExitCode: -1, Err: errors.New("a failed")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.wants(t, "a       | last words\n", `STEP      STATE     TRIES     TIME      EXIT CODE   WHY
+a         failed    4         2.3s      3           exit code 3 of ****\x1b
+service   skipped   0                               a failed
+`)
+}
+
+// Lines of steps that write at the same time stay whole.
+func TestStepsSideBySide(t *testing.T) {
+	d := draw(ProgressPlain, false)
+	var group sync.WaitGroup
+	for _, step := range twoSteps {
+		out := d.Output(step)
+		for _, w := range []io.Writer{out.Stdout, out.Stderr} {
+			group.Go(func() {
+				for range 500 {
+					_, _ = io.WriteString(w, "half ")
+					_, _ = io.WriteString(w, "a line\n")
+				}
+			})
+		}
+	}
+	group.Wait()
+	want := map[string]int{"a       | half a line\n": 500, "service | half a line\n": 500}
+	for _, out := range []*bytes.Buffer{&d.stdout, &d.stderr} {
+		got := map[string]int{}
+		for line := range strings.Lines(out.String()) {
+			got[line]++
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("got %v", got)
+		}
+	}
+}
