@@ -5,8 +5,8 @@
 #
 #   e2e/install.sh [FOLDER]         FOLDER: default .cache of the project
 #
-#   FOLDER/debian/...    dockerd (graph-driver store), containerd, runc, docker-registry
-#   FOLDER/bin/...       dockerd (containerd store) and buildx, built from their modules
+#   FOLDER/debian/...    dockerd (graph-driver store), containerd, runc, docker-registry, busybox, iptables
+#   FOLDER/bin/...       dockerd (containerd store), its docker-proxy and runc, and buildx, built from their modules
 #
 #   e2e/install.sh FOLDER peers     what `make bench` compares with, besides
 #
@@ -22,7 +22,9 @@ buildx_version=v0.38.2
 crane_version=v0.22.1
 regctl_version=v0.11.7
 oras_version=v1.3.6
-packages=(docker.io docker-registry containerd runc tini libdevmapper1.02.1 libseccomp2)
+runc_version=v1.5.2
+packages=(docker.io docker-registry containerd runc tini libdevmapper1.02.1 libseccomp2
+	busybox-static iptables libip4tc2 libip6tc2 libxtables12 libnftnl11 libmnl0 libnfnetlink0 libnetfilter-conntrack3)
 peer_packages=(skopeo libdevmapper1.02.1 libgpgme11 libassuan0 libgpg-error0)
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -44,6 +46,10 @@ debian() {
 	for deb in "$work"/debs/*.deb; do
 		dpkg-deb -x "$deb" "$work/root"
 	done
+	if [[ -e $work/root/usr/sbin/xtables-nft-multi ]]; then # a machine's alternatives choose between it and the old one
+		ln -s xtables-nft-multi "$work/root/usr/sbin/iptables"
+		ln -s xtables-nft-multi "$work/root/usr/sbin/ip6tables"
+	fi
 	echo "${packages[*]}" >"$work/root/packages"
 	rm -rf "$dir"
 	mv "$work/root" "$dir"
@@ -51,7 +57,7 @@ debian() {
 }
 
 # module NAME VERSION PACKAGE [FLAGS...]: build a program of a module, unless
-# the cache has that version.
+# the cache has that version; with cgo=1 before it where it takes a C compiler.
 module() {
 	local name=$1 version=$2 package=$3
 	shift 3
@@ -61,7 +67,7 @@ module() {
 	say "building $name $version"
 	local work
 	work=$(mktemp -d "$cache/go.XXXXXX")
-	CGO_ENABLED=0 GOBIN=$work GOFLAGS=-trimpath go install "$@" "$package@$version"
+	CGO_ENABLED=${cgo:-0} GOBIN=$work GOFLAGS=-trimpath go install "$@" "$package@$version"
 	mkdir -p "$cache/bin"
 	mv "$work/$name" "$cache/bin/$name-$version"
 	rm -rf "$work"
@@ -107,6 +113,8 @@ else
 	module dockerd $dockerd_version github.com/moby/moby/v2/cmd/dockerd \
 		-tags "exclude_graphdriver_btrfs no_systemd" \
 		-ldflags "-s -w -X github.com/moby/moby/v2/dockerversion.Version=$dockerd_version"
+	module docker-proxy $dockerd_version github.com/moby/moby/v2/cmd/docker-proxy -ldflags "-s -w"
+	cgo=1 module runc $runc_version github.com/opencontainers/runc -ldflags "-s -w" # Debian's is too old for that dockerd
 	module buildx $buildx_version github.com/docker/buildx/cmd/buildx -ldflags "-s -w"
 fi
 if [[ -n $fetch ]] && ! wait "$fetch"; then
@@ -120,5 +128,7 @@ if [[ $what == peers ]]; then
 	[[ ! -x $cache/debian/usr/bin/skopeo ]] || skopeo
 else
 	ln -sf "dockerd-$dockerd_version" "$cache/bin/dockerd"
+	ln -sf "docker-proxy-$dockerd_version" "$cache/bin/docker-proxy"
+	ln -sf "runc-$runc_version" "$cache/bin/runc"
 	ln -sf "buildx-$buildx_version" "$cache/bin/docker-buildx"
 fi
