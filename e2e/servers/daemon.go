@@ -32,14 +32,17 @@ type DaemonOptions struct {
 	Tools              Tools
 }
 
-// Daemon is a running Docker daemon without networks.
+// Daemon is a running Docker daemon. It has no default network, so a container needs
+// a network that was made, or none.
 type Daemon struct {
 	Store      Store
 	Version    string // "20.10.24+dfsg1"
 	Driver     string // "overlay2"
 	Host       string // for DOCKER_HOST
+	tools      Tools
 	socket     string
 	dir        string
+	addresses  *addresses
 	containerd *process
 	dockerd    *process
 	http       *http.Client
@@ -51,7 +54,7 @@ func StartDaemon(ctx context.Context, dir string, o DaemonOptions) (*Daemon, err
 	if err := daemonsPossible(); err != nil {
 		return nil, err
 	}
-	d := &Daemon{Store: o.Store, dir: dir, socket: filepath.Join(dir, "d.sock")}
+	d := &Daemon{Store: o.Store, tools: o.Tools, dir: dir, socket: filepath.Join(dir, "d.sock")}
 	d.Host = "unix://" + d.socket
 	d.http = &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -65,7 +68,11 @@ func StartDaemon(ctx context.Context, dir string, o DaemonOptions) (*Daemon, err
 }
 
 func (d *Daemon) start(ctx context.Context, o DaemonOptions) error {
-	if err := d.startContainerd(ctx, o.Tools); err != nil {
+	var err error
+	if d.addresses, err = reserveAddresses(); err != nil {
+		return err
+	}
+	if err := d.startContainerd(ctx); err != nil {
 		return err
 	}
 	cmd, err := d.command(o)
@@ -88,7 +95,7 @@ func (d *Daemon) start(ctx context.Context, o DaemonOptions) error {
 
 func (d *Daemon) path(name string) string { return filepath.Join(d.dir, name) }
 
-func (d *Daemon) startContainerd(ctx context.Context, tools Tools) error {
+func (d *Daemon) startContainerd(ctx context.Context) error {
 	socket := d.path("c.sock")
 	config := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\n"+
 		"disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n",
@@ -96,10 +103,11 @@ func (d *Daemon) startContainerd(ctx context.Context, tools Tools) error {
 	if err := os.WriteFile(d.path("containerd.toml"), []byte(config), 0o600); err != nil {
 		return err
 	}
-	cmd, err := tools.debian("usr/bin/containerd", "--config", d.path("containerd.toml"))
+	cmd, err := d.tools.debian("usr/bin/containerd", "--config", d.path("containerd.toml"))
 	if err != nil {
 		return err
 	}
+	d.preferBuilt(cmd) // the runc that it starts
 	if d.containerd, err = start(cmd, d.dir); err != nil {
 		return err
 	}
@@ -117,6 +125,7 @@ func (d *Daemon) command(o DaemonOptions) (*exec.Cmd, error) {
 	config := map[string]any{}
 	if d.Store == Containerd {
 		config["features"] = map[string]bool{"containerd-snapshotter": true}
+		config["seccomp-profile"] = "unconfined" // its runc is built without libseccomp
 	}
 	data, err := json.Marshal(config)
 	if err != nil {
@@ -128,26 +137,80 @@ func (d *Daemon) command(o DaemonOptions) (*exec.Cmd, error) {
 	args := []string{
 		"--config-file", d.path("daemon.json"), "--host", d.Host, "--pidfile", d.path("pid"),
 		"--data-root", d.path("data"), "--exec-root", d.path("exec"), "--containerd", d.path("c.sock"),
-		"--iptables=false", "--ip6tables=false", "--bridge=none", "--userland-proxy=false",
+		"--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none",
+		"--default-address-pool", fmt.Sprintf("base=%s,size=27", d.addresses.Prefix),
 	}
 	for _, registry := range o.InsecureRegistries {
 		args = append(args, "--insecure-registry", registry)
 	}
 	if d.Store == GraphDriver {
-		return o.Tools.debian("usr/sbin/dockerd", args...)
+		return d.tools.debian("usr/sbin/dockerd", args...)
 	}
-	program, err := o.Tools.Built("dockerd")
+	program, err := d.tools.Built("dockerd")
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(program, args...)
-	cmd.Env = append(o.Tools.environment(), "OTEL_TRACES_EXPORTER=none")
+	cmd.Env = append(d.tools.environment(), "OTEL_TRACES_EXPORTER=none")
+	d.preferBuilt(cmd)
 	return cmd, nil
 }
 
-// Stop ends the daemon in order: dockerd before containerd, mounts after both.
+// preferBuilt puts what was built from modules before Debian's programs on PATH,
+// where the daemon takes the newer ones.
+func (d *Daemon) preferBuilt(cmd *exec.Cmd) {
+	if d.Store == Containerd {
+		for i, kv := range cmd.Env {
+			if path, ok := strings.CutPrefix(kv, "PATH="); ok {
+				cmd.Env[i] = "PATH=" + filepath.Join(d.tools.Dir, "bin") + ":" + path
+			}
+		}
+	}
+}
+
+// Stop ends the daemon in order: containers, of which each would have 10 seconds to
+// end by itself, before dockerd, dockerd before containerd, mounts and networks
+// after both.
 func (d *Daemon) Stop() error {
-	return errors.Join(d.dockerd.stop(), d.containerd.stop(), unmountBelow(d.dir))
+	errs := []error{d.endContainers(), d.dockerd.stop(), d.containerd.stop(), unmountBelow(d.dir)}
+	if d.addresses != nil { // not stopped before
+		errs = append(errs, d.addresses.release(d.tools))
+		d.addresses = nil
+	}
+	return errors.Join(errs...)
+}
+
+// endContainers ends what runs on the daemon. A dockerd that was killed leaves it
+// running, so it is containerd that is asked; one that runs may be quicker with what
+// has just ended, which is an error then, and asked again.
+func (d *Daemon) endContainers() error {
+	if !d.containerd.running() {
+		return nil
+	}
+	var err error
+	for range 5 {
+		tasks, listErr := d.ctr("list", "--quiet")
+		ids := strings.Fields(tasks)
+		if listErr != nil || len(ids) == 0 {
+			return listErr
+		}
+		_, err = d.ctr(append([]string{"delete", "--force"}, ids...)...)
+	}
+	return err
+}
+
+// ctr asks containerd about the tasks that run containers of dockerd.
+func (d *Daemon) ctr(args ...string) (string, error) {
+	args = append([]string{"--address", d.path("c.sock"), "--namespace", "moby", "tasks"}, args...)
+	cmd, err := d.tools.debian("usr/bin/ctr", args...)
+	if err != nil {
+		return "", err
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(out))
+	}
+	return string(out), err
 }
 
 // Kill ends the daemon at once, as a crash would.

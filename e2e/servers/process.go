@@ -91,6 +91,19 @@ func (p *process) await(ctx context.Context, ready func() bool) error {
 	return nil
 }
 
+// running reports whether the process was started and has not ended.
+func (p *process) running() bool {
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
+}
+
 // tail is the last of the process's stderr.
 func (p *process) tail() []byte {
 	const enough = 4 << 10

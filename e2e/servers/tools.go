@@ -49,21 +49,24 @@ func (t Tools) Built(name string) (string, error) {
 	return t.executable(filepath.Join(t.Dir, "bin", name))
 }
 
-// debian is a command for a program of an unpacked Debian package, which finds
-// its libraries and the programs it starts in the same folder.
+// Busybox is the path of a static busybox.
+func (t Tools) Busybox() (string, error) { return t.executable(t.debianPath("bin/busybox")) }
+
+// debian is a command for a program of an unpacked Debian package.
 func (t Tools) debian(path string, args ...string) (*exec.Cmd, error) {
-	program, err := t.executable(filepath.Join(t.Dir, "debian", path))
+	program, err := t.executable(t.debianPath(path))
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(program, args...)
-	libraries := t.debianFolders("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*")
-	cmd.Env = append(t.environment(), "LD_LIBRARY_PATH="+libraries)
+	cmd.Env = t.environment()
 	return cmd, nil
 }
 
-// environment has the unpacked Debian programs first on PATH, and no proxy:
-// every address is on this machine.
+func (t Tools) debianPath(path string) string { return filepath.Join(t.Dir, "debian", path) }
+
+// environment has the unpacked Debian programs first on PATH, lets them find their
+// libraries, and has no proxy: every address is on this machine.
 func (t Tools) environment() []string {
 	var env []string
 	for _, kv := range os.Environ() {
@@ -73,13 +76,15 @@ func (t Tools) environment() []string {
 		}
 	}
 	path := t.debianFolders("usr/sbin", "usr/bin", "sbin", "bin")
-	return append(env, "PATH="+path+":"+os.Getenv("PATH"))
+	return append(env, "PATH="+path+":"+os.Getenv("PATH"),
+		"LD_LIBRARY_PATH="+t.debianFolders("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*"),
+		"XTABLES_LIBDIR="+t.debianFolders("usr/lib/*-linux-gnu*/xtables"))
 }
 
 func (t Tools) debianFolders(patterns ...string) string {
 	var found []string
 	for _, pattern := range patterns {
-		dirs, err := filepath.Glob(filepath.Join(t.Dir, "debian", pattern))
+		dirs, err := filepath.Glob(t.debianPath(pattern))
 		if err == nil {
 			found = append(found, dirs...)
 		}
