@@ -48,6 +48,7 @@ type Spec struct {
 	LayerSize  int               // bytes of incompressible data in each layer, 0 means a few
 	Foreign    []string          // URLs of a base layer that is stored nowhere
 	Files      map[string]string // files in the first layer, by path
+	Links      map[string]string // symbolic links there, by path
 	Entrypoint []string
 	Labels     map[string]string
 	Created    time.Time // when the config says it was made; the zero time says nothing
@@ -84,17 +85,17 @@ func Image(s Spec) Manifest {
 	config.RootFS.Type = "layers"
 	var layers []Blob
 	if len(s.Foreign) > 0 {
-		blob, diffID := layer(s.Seed+"/foreign", types.foreign, 0, nil)
+		blob, diffID := layer(s.Seed+"/foreign", types.foreign, 0, nil, nil)
 		blob.Data, blob.Descriptor.URLs = nil, s.Foreign
 		layers = append(layers, blob)
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, diffID)
 	}
-	files := s.Files
+	files, links := s.Files, s.Links
 	for i := range max(s.Layers, 1) {
-		blob, diffID := layer(fmt.Sprintf("%s/%d", s.Seed, i), types.layer, s.LayerSize, files)
+		blob, diffID := layer(fmt.Sprintf("%s/%d", s.Seed, i), types.layer, s.LayerSize, files, links)
 		layers = append(layers, blob)
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, diffID)
-		files = nil
+		files, links = nil, nil
 	}
 	for i := range layers {
 		config.History = append(config.History, ocispec.History{CreatedBy: fmt.Sprintf("layer %d of %s", i, s.Seed)})
@@ -140,9 +141,9 @@ func newImage(mediaType string, blobs []Blob, platform *ocispec.Platform) Manife
 	return Manifest{Descriptor: descriptor, Raw: raw, Blobs: blobs}
 }
 
-// layer is a gzipped tar with one file that no other seed has, and files.
-func layer(seed, mediaType string, size int, files map[string]string) (Blob, digest.Digest) {
-	archive := layerTar(seed, size, files)
+// layer is a gzipped tar with one file that no other seed has, and files and links.
+func layer(seed, mediaType string, size int, files, links map[string]string) (Blob, digest.Digest) {
+	archive := layerTar(seed, size, files, links)
 	var packed bytes.Buffer
 	zip := gzip.NewWriter(&packed)
 	must(zip.Write(archive))
@@ -156,11 +157,14 @@ func newBlob(mediaType string, data []byte) Blob {
 	}, Data: data}
 }
 
-func layerTar(seed string, size int, files map[string]string) []byte {
+func layerTar(seed string, size int, files, links map[string]string) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, path := range sortedKeys(files) {
 		addFile(w, path, []byte(files[path]))
+	}
+	for _, path := range sortedKeys(links) {
+		check(w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: path, Linkname: links[path], Mode: 0o777, Format: tar.FormatUSTAR}))
 	}
 	sum := sha256.Sum256([]byte(seed))
 	addFile(w, fmt.Sprintf("content-%x", sum[:4]), noise(sum, max(size, len(sum))))
