@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -196,6 +198,70 @@ func TestHarnessDaemonCanBeKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	harness.MustFail(t, env, 1, []string{"Is the docker daemon running?"}, "docker", "version")
+}
+
+// Containers run on either daemon, find each other by name in a network, and can be
+// reached at their published ports from here.
+func TestHarnessDaemonRunsContainers(t *testing.T) {
+	for _, store := range stores {
+		t.Run(string(store), func(t *testing.T) {
+			d, name := harness.Daemon(t, store), harness.Repo(t)
+			image := harness.Busybox(t, d)
+			env := harness.NewEnv(t)
+			env.UseDaemon(d)
+			harness.MustRun(t, env, "docker", "network", "create", name)
+			serve := "mkdir /www && echo hello >/www/index.html && exec httpd -f -p 80 -h /www"
+			id := strings.TrimSpace(harness.MustRun(t, env, "docker", "run", "--rm", "--detach", "--network", name, "--network-alias", "web", "--publish", "127.0.0.1::80", image, "sh", "-c", serve))
+			get := "until wget -q -O - http://web; do usleep 10000; done"
+			if got := harness.MustRun(t, env, "docker", "run", "--rm", "--network", name, image, "sh", "-c", get); got != "hello\n" {
+				t.Errorf("from a container: %q", got)
+			}
+			address := strings.TrimSpace(harness.MustRun(t, env, "docker", "port", id, "80"))
+			rsp, err := http.Get("http://" + address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer rsp.Body.Close()
+			if got, err := io.ReadAll(rsp.Body); string(got) != "hello\n" || err != nil {
+				t.Errorf("from here: %q, %v", got, err)
+			}
+			harness.MustRun(t, env, "docker", "kill", id)
+			harness.MustRun(t, env, "docker", "run", "--rm", "--network", "none", image, "true")
+		})
+	}
+}
+
+// What ran on a daemon ends with it, and its networks leave nothing on the machine.
+func TestHarnessContainersEndWithTheirDaemon(t *testing.T) {
+	for _, store := range stores {
+		for how, end := range map[string]func(*servers.Daemon) error{"stopped": (*servers.Daemon).Stop, "killed": (*servers.Daemon).Kill} {
+			t.Run(string(store)+"/"+how, func(t *testing.T) {
+				t.Parallel()
+				d := harness.NewDaemon(t, store)
+				image := harness.Busybox(t, d)
+				env := harness.NewEnv(t)
+				env.UseDaemon(d)
+				bridge := "br-" + harness.MustRun(t, env, "docker", "network", "create", "net")[:12]
+				id := strings.TrimSpace(harness.MustRun(t, env, "docker", "run", "--detach", "--network", "net", image, "sleep", "1000"))
+				process := filepath.Join("/proc", strings.TrimSpace(harness.MustRun(t, env, "docker", "inspect", "--format", "{{.State.Pid}}", id)))
+				if _, err := net.InterfaceByName(bridge); err != nil {
+					t.Error(err)
+				}
+				if _, err := os.Stat(process); err != nil {
+					t.Error(err)
+				}
+				if err := end(d); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := net.InterfaceByName(bridge); err == nil {
+					t.Errorf("%s is still there", bridge)
+				}
+				if _, err := os.Stat(process); err == nil {
+					t.Errorf("%s is still there", process)
+				}
+			})
+		}
+	}
 }
 
 // The docker command finds the plugin in an otherwise empty home.

@@ -1,0 +1,67 @@
+package harness
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
+)
+
+const busyboxName = "test/busybox:1"
+
+// busyboxes are the daemons that have it, each with a func() error that loads it once.
+var busyboxes sync.Map
+
+// Busybox gives the daemon an image with a shell and the common programs (sh, cat, sleep,
+// wget, httpd, ...) in /bin, and returns its name. It stays there for all tests; a test
+// that removes or pushes it gives it another name first.
+func Busybox(t testing.TB, d *servers.Daemon) string {
+	t.Helper()
+	load, _ := busyboxes.LoadOrStore(d, sync.OnceValue(func() error {
+		image, err := busybox()
+		if err != nil {
+			return err
+		}
+		return d.Load(lasting(t), images.DockerArchive(map[string]images.Manifest{busyboxName: image}))
+	}))
+	require(t, "busybox", load.(func() error)())
+	return busyboxName
+}
+
+var busybox = sync.OnceValues(func() (images.Manifest, error) {
+	tools, err := servers.FindTools()
+	if err != nil {
+		return images.Manifest{}, err
+	}
+	program, err := tools.Busybox()
+	if err != nil {
+		return images.Manifest{}, err
+	}
+	data, err := os.ReadFile(program)
+	if err != nil {
+		return images.Manifest{}, err
+	}
+	names, err := exec.Command(program, "--list").Output()
+	if err != nil {
+		return images.Manifest{}, err
+	}
+	links := map[string]string{}
+	for _, name := range strings.Fields(string(names)) {
+		if name != "busybox" {
+			links["bin/"+name] = "busybox"
+		}
+	}
+	return images.Image(images.Spec{
+		Seed:     "busybox",
+		Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH},
+		Files:    map[string]string{"bin/busybox": string(data), "etc/passwd": "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"},
+		Links:    links,
+	}), nil
+})
