@@ -1,5 +1,6 @@
 // Package daemon is the local Docker daemon as the domain sees it: which images it has, the names it
-// gives them, its push, and which registries it talks to without TLS. It is the only package that knows
+// gives them, its push and pull, which registries it talks to without TLS, and the containers, networks and
+// volumes of task files. It is the only package that knows
 // the Engine API, and it asks nothing of a daemon older than that of API 1.24. Where the daemon is (a
 // docker context, DOCKER_HOST) is the docker CLI's to say; whether an image of the daemon is the one that
 // is wanted is left to package manifest.
@@ -27,11 +28,14 @@ const (
 
 // Versions of the Engine API that brought what is used where it is there.
 const (
+	apiCPUs         = "1.25" // a limit of CPUs
+	apiBuildKit     = "1.39" // BuildKit where it is asked for
 	apiPushPlatform = "1.46" // push of one platform
 	apiManifests    = "1.48" // manifests and descriptor in an image's inspection
 )
 
-// Daemon is a daemon that is connected to at the first question. It implements manifest.Images.
+// Daemon is a daemon that is connected to at the first question. It implements manifest.Images,
+// run.Containers, run.Resources and run.Archives.
 type Daemon struct {
 	connect func() (client.APIClient, error)
 	auth    func(ctx context.Context, host string) (string, error)
@@ -41,6 +45,7 @@ type Daemon struct {
 
 	api        once[client.APIClient]
 	registries once[*registry.ServiceConfig]
+	empty      emptyImage
 }
 
 var _ manifest.Images = (*Daemon)(nil)

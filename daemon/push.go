@@ -59,7 +59,7 @@ func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform 
 
 // follow draws the stream of a push to its end and returns the digest that it told, if it did.
 func (d *Daemon) follow(body io.Reader, tag string) (digest.Digest, error) {
-	stream := newPushStream(body, tag)
+	stream := newMessageStream(body, tag)
 	err := jsonmessage.DisplayJSONMessagesToStream(stream, d.out, nil)
 	var said *refusal
 	switch {

@@ -11,19 +11,20 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// pushStream hands on the messages of a push and keeps what they say about its outcome. A message that
-// says the push failed ends it with a refusal.
-type pushStream struct {
+// messageStream hands on the messages of a push or a pull and keeps what they say about its outcome. A message that
+// says that it failed ends it with a refusal.
+type messageStream struct {
 	messages *json.Decoder
 	tag      string
 	current  []byte // rest of the message that is being read
 
+	status  string        // the last one
 	digest  digest.Digest // of what was pushed
 	missing bool          // content of the image
 }
 
-func newPushStream(body io.Reader, tag string) *pushStream {
-	return &pushStream{messages: json.NewDecoder(body), tag: tag}
+func newMessageStream(body io.Reader, tag string) *messageStream {
+	return &messageStream{messages: json.NewDecoder(body), tag: tag}
 }
 
 // message is a message of the stream, as far as the outcome may be in it.
@@ -34,7 +35,7 @@ type message struct {
 	Aux         json.RawMessage
 }
 
-// refusal is what the daemon says about a push that failed.
+// refusal is what the daemon says about a push or a pull that failed.
 type refusal struct {
 	text     string
 	registry string
@@ -42,7 +43,7 @@ type refusal struct {
 
 func (r *refusal) Error() string { return clean(r.text) }
 
-// Registry returns the registry that the push was for: the argument of "docker login".
+// Registry returns the registry that it was for: the argument of "docker login".
 func (r *refusal) Registry() string { return r.registry }
 
 // loginWords are in what daemons of either store say when a registry wants a login. They send words alone,
@@ -67,7 +68,7 @@ func (r *refusal) Unwrap() error {
 
 // Read reads the messages, whole ones only. The error is io.EOF only where the daemon ended the stream
 // between two.
-func (s *pushStream) Read(p []byte) (int, error) {
+func (s *messageStream) Read(p []byte) (int, error) {
 	if len(s.current) == 0 {
 		var raw json.RawMessage
 		if err := s.messages.Decode(&raw); err != nil {
@@ -84,11 +85,12 @@ func (s *pushStream) Read(p []byte) (int, error) {
 }
 
 // take keeps what a message says. Fields of an unknown shape say nothing.
-func (s *pushStream) take(raw []byte) error {
+func (s *messageStream) take(raw []byte) error {
 	var m message
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return err
 	}
+	s.status = m.Status
 	if m.Aux != nil {
 		s.takeAux(m.Aux)
 	}
@@ -101,7 +103,7 @@ func (s *pushStream) take(raw []byte) error {
 	case m.Error != "":
 		return &refusal{text: m.Error}
 	case m.ErrorDetail != nil:
-		return &refusal{text: "push failed"}
+		return &refusal{text: "it failed, and does not say why"}
 	}
 	return nil
 }
@@ -109,7 +111,7 @@ func (s *pushStream) take(raw []byte) error {
 // takeAux keeps what the daemon says to programs: the digest of what it pushed (graph-driver store), that
 // it pushed one platform's manifest for want of the others, or that content is missing (containerd
 // store).
-func (s *pushStream) takeAux(raw []byte) {
+func (s *messageStream) takeAux(raw []byte) {
 	var pushed struct{ Digest string }
 	if json.Unmarshal(raw, &pushed) == nil {
 		s.takeDigest(pushed.Digest)
@@ -124,7 +126,7 @@ func (s *pushStream) takeAux(raw []byte) {
 	}
 }
 
-func (s *pushStream) takeDigest(text string) {
+func (s *messageStream) takeDigest(text string) {
 	if d, err := digest.Parse(text); err == nil {
 		s.digest = d
 	}

@@ -1,0 +1,37 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+
+	"github.com/docker/docker/api/types/build"
+)
+
+// containerdDriver is what the containerd store calls itself among the facts about a daemon's driver.
+var containerdDriver = [2]string{"driver-type", "io.containerd.snapshotter.v1"}
+
+// Builds reports whether the daemon builds with BuildKit, and whether what it builds can be for several
+// platforms at once, which takes the containerd store. The error is errdefs.ErrUnavailable when the daemon
+// cannot be reached.
+func (d *Daemon) Builds(ctx context.Context) (buildKit, multiPlatform bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
+	defer cancel()
+	api, err := d.client(ctx)
+	if err != nil {
+		return false, false, err
+	}
+	const what = "asking the Docker daemon how it builds"
+	ping, err := api.Ping(ctx)
+	if err != nil {
+		return false, false, failed(ctx, api, err, what)
+	}
+	info, err := api.Info(ctx)
+	if err != nil {
+		return false, false, failed(ctx, api, err, what)
+	}
+	buildKit = ping.BuilderVersion == build.BuilderBuildKit
+	if ping.BuilderVersion == "" { // before 23.0 it has no default, and does what it is asked for
+		buildKit = has(api, apiBuildKit) && info.OSType != "windows"
+	}
+	return buildKit, slices.Contains(info.DriverStatus, containerdDriver), nil
+}

@@ -1,0 +1,159 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/run"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/client"
+)
+
+var _ run.Resources = (*Daemon)(nil)
+
+// CreateNetwork makes a network of this name, with the driver and the addresses that n asks for. The
+// error is errdefs.ErrConflict when there is one.
+func (d *Daemon) CreateNetwork(ctx context.Context, n task.Network, name string, labels map[string]string) error {
+	options := network.CreateOptions{Driver: n.Driver, Labels: labels}
+	if n.IPv6 {
+		options.EnableIPv6 = &n.IPv6
+	}
+	return d.make(ctx, "making network "+clean(name), func(ctx context.Context, api client.APIClient) error {
+		_, err := api.NetworkCreate(ctx, name, options)
+		return err
+	})
+}
+
+// CreateVolume makes an empty volume of this name. One that is there is left as it is.
+func (d *Daemon) CreateVolume(ctx context.Context, name string, labels map[string]string) error {
+	return d.make(ctx, "making volume "+clean(name), func(ctx context.Context, api client.APIClient) error {
+		_, err := api.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: labels})
+		return err
+	})
+}
+
+// make sends a request that makes something.
+func (d *Daemon) make(ctx context.Context, what string, request func(context.Context, client.APIClient) error) error {
+	api, err := d.client(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	ctx, cancel := outlast(ctx)
+	defer cancel()
+	if err := request(ctx, api); err != nil {
+		return failed(ctx, api, err, what)
+	}
+	return nil
+}
+
+// Remove removes all containers with the label, running ones too and with their anonymous volumes, then the
+// networks and volumes with it, and the image that Send and Receive made. What cannot be removed does not
+// keep the rest; what is gone already is as good.
+func (d *Daemon) Remove(ctx context.Context, label, value string) error {
+	text := clean(label + "=" + value)
+	api, err := d.client(ctx)
+	if err != nil {
+		return fmt.Errorf("removing what has the label %s: %w", text, err)
+	}
+	d.empty.forget()
+	labelled := filters.NewArgs(filters.Arg("label", label+"="+value))
+	var errs []error
+	for _, k := range kinds {
+		ids, err := k.list(ctx, api, labelled)
+		if err != nil {
+			errs = append(errs, failed(ctx, api, err, "listing the "+k.name+"s with the label "+text))
+		}
+		errs = append(errs, k.removeAll(ctx, api, ids))
+	}
+	return errors.Join(errs...)
+}
+
+// kind is a kind of things that a label can be on.
+type kind struct {
+	name   string
+	list   func(context.Context, client.APIClient, filters.Args) ([]string, error)
+	remove func(context.Context, client.APIClient, string) error
+}
+
+// kinds are in the order in which things can be removed.
+var kinds = []kind{
+	{"container", listContainers, removeContainer},
+	{"network", listNetworks, func(ctx context.Context, api client.APIClient, id string) error { return api.NetworkRemove(ctx, id) }},
+	{"volume", listVolumes, func(ctx context.Context, api client.APIClient, name string) error {
+		return api.VolumeRemove(ctx, name, false)
+	}},
+	{"image", listImages, removeImage},
+}
+
+// removeAll removes things side by side: a container may take a while to end.
+func (k kind) removeAll(ctx context.Context, api client.APIClient, ids []string) error {
+	errs := make([]error, len(ids))
+	var all sync.WaitGroup
+	for i, id := range ids {
+		all.Go(func() {
+			if err := k.remove(ctx, api, id); err != nil && !errdefs.IsNotFound(err) {
+				errs[i] = failed(ctx, api, err, "removing "+k.name+" "+clean(id))
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// removeContainer removes a container with its anonymous volumes, also when it runs. One that another
+// request is removing is waited for: its networks and volumes are in use as long.
+func removeContainer(ctx context.Context, api client.APIClient, id string) error {
+	err := api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	if !errdefs.IsConflict(err) {
+		return err
+	}
+	removed, errs := api.ContainerWait(ctx, id, container.WaitConditionRemoved)
+	select {
+	case <-removed:
+		return nil
+	case err := <-errs:
+		return err
+	}
+}
+
+func removeImage(ctx context.Context, api client.APIClient, id string) error {
+	_, err := api.ImageRemove(ctx, id, image.RemoveOptions{Force: true})
+	return err
+}
+
+func listContainers(ctx context.Context, api client.APIClient, labelled filters.Args) ([]string, error) {
+	list, err := api.ContainerList(ctx, container.ListOptions{All: true, Filters: labelled})
+	return each(list, func(c container.Summary) string { return c.ID }), err
+}
+
+func listNetworks(ctx context.Context, api client.APIClient, labelled filters.Args) ([]string, error) {
+	list, err := api.NetworkList(ctx, network.ListOptions{Filters: labelled})
+	return each(list, func(n network.Summary) string { return n.ID }), err
+}
+
+func listVolumes(ctx context.Context, api client.APIClient, labelled filters.Args) ([]string, error) {
+	list, err := api.VolumeList(ctx, volume.ListOptions{Filters: labelled})
+	return each(list.Volumes, func(v *volume.Volume) string { return v.Name }), err
+}
+
+func listImages(ctx context.Context, api client.APIClient, labelled filters.Args) ([]string, error) {
+	list, err := api.ImageList(ctx, image.ListOptions{Filters: labelled})
+	return each(list, func(i image.Summary) string { return i.ID }), err
+}
+
+// each returns what of returns for each thing.
+func each[T any](things []T, of func(T) string) []string {
+	var all []string
+	for _, thing := range things {
+		all = append(all, of(thing))
+	}
+	return all
+}
