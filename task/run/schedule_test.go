@@ -138,7 +138,7 @@ func (p *played) Run(ctx context.Context, step task.Step, _ Output, started func
 
 // Random steps end as the model says. The seed in a failure's name makes them again.
 func TestStepsOfRandomFiles(t *testing.T) {
-	for seed := range uint64(2000) {
+	for seed := range uint64(1000) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			steps, outcomes := random(r)
@@ -180,7 +180,7 @@ func checkPlayed(t *testing.T, runner *played, steps []task.Step, o Options) {
 // Random steps that are stopped half-way, by a failure or from outside, leave nothing behind, and all of
 // them have ended somehow.
 func TestStepsOfRandomFilesStopped(t *testing.T) {
-	for seed := range uint64(2000) {
+	for seed := range uint64(1000) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			steps, outcomes := random(r)
