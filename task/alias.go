@@ -56,7 +56,7 @@ func (r *renderer) expand(body, block text) (expanded text, commands map[string]
 	}
 	for name, value := range a.values {
 		if strings.Contains(value, "{{") { // templates are replaced in the body; this is not part of it
-			quiet := renderer{file: r.file, scope: r.scope, secrets: r.secrets}
+			quiet := renderer{file: r.file, scope: r.scope, secrets: r.secrets, found: map[found]bool{}}
 			if rendered, ok := quiet.execute(text{value, []piece{{made: true}}}); ok {
 				a.values[name] = rendered.string
 			}

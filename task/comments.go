@@ -163,8 +163,9 @@ func (s *scanner) blockHeader(i, end int) bool {
 	return true
 }
 
-// action returns the end of the template action that begins at i, as far as it is in the line.
+// action returns the end of the template action that begins at i, when that is before end and not far.
 func (s *scanner) action(i, end int) int {
+	end = min(end, i+4096) // or a file of actions without ends would take long
 	if n := strings.Index(s.file[i:end], "}}"); n >= 0 {
 		return i + n + 2
 	}
@@ -195,8 +196,8 @@ func (s *scanner) closed(i int) int {
 	return 0
 }
 
-// outdented reports whether the line that begins at i is not blank and not indented by more than the
-// parent.
+// outdented reports whether the line that begins at i is not blank and not indented by more than
+// the parent.
 func (s *scanner) outdented(i int) bool {
 	rest := strings.TrimLeft(s.file[i:], " ")
 	indent := len(s.file) - i - len(rest)

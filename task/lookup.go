@@ -5,14 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
-	"text/template/parse"
 )
-
-// A field that is not there must neither fail nor be printed as "<no value>", and whoever prints it is to be
-// warned. So each field, variable and dot of a template is replaced by a call of lookup, which knows what the
-// value is for.
 
 // lookup is one place of a template that reads a value.
 type lookup struct {
@@ -29,7 +23,7 @@ type want struct {
 	asked   bool // nor when something is missing that the value is made of
 }
 
-// run are the fields of .Run.
+// runFields are the fields of .Run.
 var runFields = []string{
 	"ID", "Registry", "RegistryName", "Date", "Commit", "Branch", "Repository", "GitTag", "TriggeredBy",
 	"SharedVolume", "OS", "OSVersion", "Architecture", "TaskName",
@@ -105,8 +99,7 @@ func (e *execution) lookup(n int, of any) (any, error) {
 		}
 		var ok bool
 		if value, ok = field(value, f); !ok {
-			parent := l.name(i)
-			return nil, refusal(fmt.Sprintf("%s is %s, which has no %s", parent, kind(value), f))
+			return nil, refusal(fmt.Sprintf("%s is %s, which has no %s", l.name(i), kind(value), f))
 		}
 	}
 	if value != nil {
@@ -196,149 +189,4 @@ func kind(value any) string {
 		return "a number"
 	}
 	return fmt.Sprintf("of type %T", value)
-}
-
-// list replaces what reads values in a list of nodes, and notes where the literal pieces are.
-func (e *execution) list(l *parse.ListNode) {
-	if l == nil {
-		return
-	}
-	for _, n := range l.Nodes {
-		switch n := n.(type) {
-		case *parse.TextNode:
-			if len(n.Text) > 0 {
-				e.texts[&n.Text[0]] = int(n.Pos)
-			}
-		case *parse.ActionNode:
-			if len(n.Pipe.Decl) > 0 {
-				e.pipe(n.Pipe, want{quiet: true})
-				break
-			}
-			e.pipe(n.Pipe, want{instead: ""})
-			n.Pipe.Cmds = append(n.Pipe.Cmds, call("at", n.Pos, number(int(n.Pos))))
-		case *parse.TemplateNode:
-			e.pipe(n.Pipe, want{quiet: true})
-		case *parse.IfNode:
-			e.branch(&n.BranchNode)
-		case *parse.WithNode:
-			e.branch(&n.BranchNode)
-		case *parse.RangeNode:
-			e.branch(&n.BranchNode)
-			countPasses(n.List, n.Pos)
-		}
-	}
-}
-
-func (e *execution) branch(b *parse.BranchNode) {
-	e.pipe(b.Pipe, want{asked: true})
-	e.list(b.List)
-	e.list(b.ElseList)
-}
-
-// countPasses has the times counted that the list of the action at pos is gone through.
-func countPasses(l *parse.ListNode, pos parse.Pos) {
-	pipe := pipeOf(call("pass", pos))
-	l.Nodes = append([]parse.Node{&parse.ActionNode{NodeType: parse.NodeAction, Pos: pos, Pipe: pipe}}, l.Nodes...)
-}
-
-// pipe replaces what reads values in a pipeline whose own value is for w.
-func (e *execution) pipe(p *parse.PipeNode, w want) {
-	if p == nil {
-		return
-	}
-	for i := len(p.Cmds) - 1; i >= 0; i-- {
-		cmd := p.Cmds[i]
-		next := wanted(cmd, len(cmd.Args)-1)
-		next.asked = w.asked || asks[function(cmd)]
-		e.command(cmd, i > 0, w)
-		w = next
-	}
-}
-
-// command replaces what reads values in a command; with piped it gets one more argument.
-func (e *execution) command(cmd *parse.CommandNode, piped bool, w want) {
-	if keys := constantKeys(cmd); keys != nil && !piped {
-		cmd.Args = []parse.Node{e.operand(cmd.Args[1], w, keys...)}
-		return
-	}
-	called := piped || len(cmd.Args) > 1
-	for i, arg := range cmd.Args {
-		switch chain, ok := arg.(*parse.ChainNode); {
-		case i > 0:
-			argument := wanted(cmd, i-1)
-			argument.asked = w.asked || asks[function(cmd)]
-			cmd.Args[i] = e.operand(arg, argument)
-		case !called:
-			cmd.Args[i] = e.operand(arg, w)
-		case ok: // a method with arguments
-			chain.Node = e.operand(chain.Node, want{quiet: true, asked: w.asked})
-		}
-	}
-}
-
-// constantKeys returns the keys of a call of index that has strings for keys, which is a chain of fields.
-func constantKeys(cmd *parse.CommandNode) (keys []string) {
-	if function(cmd) != "index" || len(cmd.Args) < 3 {
-		return nil
-	}
-	for _, arg := range cmd.Args[2:] {
-		s, ok := arg.(*parse.StringNode)
-		if !ok {
-			return nil
-		}
-		keys = append(keys, s.Text)
-	}
-	return keys
-}
-
-// operand returns what a term is replaced by, with more fields behind its own.
-func (e *execution) operand(n parse.Node, w want, more ...string) parse.Node {
-	dot := &parse.DotNode{NodeType: parse.NodeDot, Pos: n.Position()}
-	switch n := n.(type) {
-	case *parse.DotNode:
-		return e.look(dot, ".", more, w)
-	case *parse.FieldNode:
-		return e.look(dot, ".", append(n.Ident, more...), w)
-	case *parse.VariableNode:
-		variable := &parse.VariableNode{NodeType: parse.NodeVariable, Pos: n.Pos, Ident: n.Ident[:1]}
-		return e.look(variable, n.Ident[0], append(slices.Clone(n.Ident[1:]), more...), w)
-	case *parse.ChainNode:
-		root := strings.TrimSuffix(n.String(), "."+strings.Join(n.Field, "."))
-		return e.look(e.operand(n.Node, want{quiet: true, asked: w.asked}), root, append(n.Field, more...), w)
-	case *parse.PipeNode:
-		root := "(" + n.String() + ")"
-		if e.pipe(n, w); len(more) > 0 {
-			return e.look(n, root, more, w)
-		}
-	}
-	return n
-}
-
-// look returns a call of lookup.
-func (e *execution) look(of parse.Node, root string, fields []string, w want) parse.Node {
-	e.lookups = append(e.lookups, lookup{int(of.Position()), root, fields, w})
-	return pipeOf(call("lookup", of.Position(), number(len(e.lookups)-1), of))
-}
-
-// function returns the name of the function that a command calls, "" for none.
-func function(cmd *parse.CommandNode) string {
-	if id, ok := cmd.Args[0].(*parse.IdentifierNode); ok {
-		return id.Ident
-	}
-	return ""
-}
-
-// call, number and pipeOf return nodes for the parse tree.
-
-func call(function string, pos parse.Pos, args ...parse.Node) *parse.CommandNode {
-	name := parse.NewIdentifier(function).SetPos(pos)
-	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: pos, Args: append([]parse.Node{name}, args...)}
-}
-
-func number(n int) *parse.NumberNode {
-	return &parse.NumberNode{NodeType: parse.NodeNumber, IsInt: true, Int64: int64(n), Text: strconv.Itoa(n)}
-}
-
-func pipeOf(cmd *parse.CommandNode) *parse.PipeNode {
-	return &parse.PipeNode{NodeType: parse.NodePipe, Pos: cmd.Pos, Cmds: []*parse.CommandNode{cmd}}
 }

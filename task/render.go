@@ -13,6 +13,9 @@ import (
 // maxText is how long a file, and what it is rendered to, can be.
 const maxText = 4 << 20
 
+// maxWarnings is after how many findings no more warnings are kept: nobody reads them.
+const maxWarnings = 1000
+
 // The versions of the format.
 const (
 	versionPreview   = "1.0-preview-1"
@@ -50,13 +53,15 @@ func (r Rendered) Command(word string) (image string, ok bool) {
 }
 
 // Render takes the comments out of a file, replaces its aliases (v1.1.0) and executes its templates. Sources
-// reads the files and URLs that aliases are in; nil when there are none to be read.
+// reads the files and URLs that aliases are in; nil when there are none to be read. Findings are in the order
+// of the file.
 func Render(name string, file []byte, vars Variables, sources func(name string) ([]byte, error)) (Rendered, []Finding) {
 	r := &renderer{
 		file:    linesOf(strings.TrimPrefix(string(file), "\ufeff")),
 		scope:   scopeOf(vars),
 		secrets: redacter(vars.Secrets),
 		sources: sources,
+		found:   map[found]bool{},
 	}
 	out := r.render()
 	out.Name = name
@@ -73,6 +78,13 @@ type renderer struct {
 	secrets  *strings.Replacer
 	sources  func(name string) ([]byte, error)
 	findings []Finding
+	found    map[found]bool
+}
+
+// found is a finding for renderer to know it again.
+type found struct {
+	offset       int
+	key, message string
 }
 
 func (r *renderer) render() Rendered {
@@ -143,15 +155,16 @@ func (r *renderer) divide(lines []line, alias bool) (body, block text) {
 	return out.text(), in.text()
 }
 
-var topLevelKey = regexp.MustCompile(`^(["']?)([^\s:"'-][^\s:"']*)["']?[ \t]*:(?:\s|$)`)
+var topLevelKey = regexp.MustCompile(`^["']?([^\s:"'][^:"']*?)["']?[ \t]*:`)
 
-// topLevel returns the key of a line that begins with one, and the offset of what is behind its colon.
+// topLevel returns the key of a line that begins with one, or with what a template may make one of, and the
+// offset of what is behind its colon.
 func topLevel(line string) (key string, value int) {
 	m := topLevelKey.FindStringSubmatchIndex(line)
 	if m == nil {
 		return "", 0
 	}
-	return line[m[4]:m[5]], strings.IndexByte(line, ':') + 1
+	return line[m[2]:m[3]], m[1]
 }
 
 // version returns the version that the file says it is in.
@@ -180,27 +193,30 @@ func (r *renderer) version(lines []line) string {
 
 // add keeps a finding, once.
 func (r *renderer) add(severity Severity, offset int, key, format string, args ...any) {
-	message := r.secrets.Replace(fmt.Sprintf(format, args...))
-	f := Finding{r.file.position(offset), severity, key, manifest.OneLine(message, 500)}
-	if !slices.Contains(r.findings, f) {
-		r.findings = append(r.findings, f)
+	f := found{offset, key, r.secrets.Replace(fmt.Sprintf(format, args...))}
+	if r.found[f] || severity == Warning && len(r.findings) >= maxWarnings {
+		return
 	}
+	r.found[f] = true
+	r.findings = append(r.findings, Finding{
+		r.file.position(offset), severity, manifest.OneLine(f.key, 100), manifest.OneLine(f.message, 500),
+	})
 }
 
 // redacter replaces secrets, those of several lines line by line. What is shorter than 4 characters would be
 // found in every text.
 func redacter(secrets map[string]string) *strings.Replacer {
-	var found []string
+	var lines []string
 	for _, s := range secrets {
 		for l := range strings.Lines(s) {
 			if l = strings.TrimSpace(l); utf8.RuneCountInString(l) >= 4 {
-				found = append(found, l)
+				lines = append(lines, l)
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b string) int { return len(b) - len(a) }) // one may begin with another
+	slices.SortFunc(lines, func(a, b string) int { return len(b) - len(a) }) // one may begin with another
 	var pairs []string
-	for _, l := range found {
+	for _, l := range lines {
 		pairs = append(pairs, l, "****")
 	}
 	return strings.NewReplacer(pairs...)

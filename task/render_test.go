@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/containerd/errdefs"
 )
 
 // rendering is a file and what it is rendered to.
@@ -126,7 +128,8 @@ func TestTemplates(t *testing.T) {
 		{name: "from the top", file: "{{with .Values.map}}{{.e.f}} {{$.Run.ID}}{{end}}", text: "it's 7f"},
 		{name: "index", file: `{{index .Values.map "b-c"}} {{index .Values.map "e" "f"}} {{index .Values.list 1}} {{"b-c" | index .Values.map}}`,
 			text: "d it's arm64 d"},
-		{name: "index of what calls and pipes return", file: `{{index (dict "a" "b") "a"}} {{index ("x" | dict "a") "a"}}`, text: "b x"},
+		{name: "index of what calls and pipes return", file: `{{index (dict "a" "b") "a"}} {{index ("x" | dict "a") "a"}}{{index dict "a"}}`, text: "b x",
+			want: []string{`1:60: warning: {{dict.a}} has no value`}},
 		{name: "secrets", file: `{{.Secrets.token}} {{index .Secrets "token" | b64enc}}`, text: "hunter22 aHVudGVyMjI="},
 		{name: "secrets of a dry run", file: `{{.Secrets.token}} {{index .Secrets "no-other"}} {{if .Secrets.x}}y{{end}}`, text: "REDACTED REDACTED y",
 			vars: func(v *Variables) { v.Secrets = nil }},
@@ -353,6 +356,9 @@ func TestAliases(t *testing.T) {
 		{name: "directive", file: v + "alias:\n  directive: é\n  values: {x: 1}\na: éx $x éé éIDé", text: v + "a: 1 $x é 7fé"},
 		{name: "old version", file: "version: v1.0.0\nalias:\n  values: {x: 1}\na: $x $ID $$", text: "version: v1.0.0\nalias:\n  values: {x: 1}\na: $x $ID $$"},
 		{name: "comments and blank lines", file: v + "alias:\n  # x: {{\n\n  values:\n# y\n    x: 1\n# z\na: $x", text: v + "a: 1"},
+		{name: "ends at what begins with a key", file: v + "alias:\n  values: {x: 1}\n{{$y := \"$x\"}}\na: {{$y}}", text: v + "\na: 1"},
+		{name: "ends at a key of two words", file: v + "alias:\n  values: {x: 1}\na b: $x", text: v + "a b: 1"},
+		{name: "ends at a quoted key", file: v + "'alias':\n  values: {x: 1}\n\"a\": $x", text: v + "\"a\": 1"},
 		{name: "anchors", file: v + "alias:\n  values: {x: &a 1, y: *a}\na: $y", text: v + "a: 1"},
 		{name: "null", file: v + "alias:\na: $ID", text: v + "a: 7f"},
 		{name: "null below", file: v + "alias:\n  src:\n  values:\n  directive: '%'\na: %ID", text: v + "a: 7f"},
@@ -466,6 +472,14 @@ func TestFindingsInOrder(t *testing.T) {
 	}
 }
 
+func TestManyWarnings(t *testing.T) {
+	file := strings.Repeat("{{.Values.x}}", maxWarnings+1) + "{{fail \"x\"}}"
+	_, findings := Render("acb.yaml", []byte(file), variables(), nil)
+	if n := len(findings); n != maxWarnings+1 || findings[n-1].Severity != Error {
+		t.Errorf("got %d findings, the last %v", n, findings[n-1])
+	}
+}
+
 func TestValues(t *testing.T) {
 	values, err := ParseValues([]byte("a: 1\nb: {c: true, 1: x}\nd: 2026-01-02\ne: [2026-01-02]\nf: 1.5\n"))
 	if err != nil {
@@ -483,9 +497,11 @@ func TestValues(t *testing.T) {
 	if got, want := fmt.Sprintf("%#v", values), fmt.Sprintf("%#v", want); got != want {
 		t.Errorf("got %s, not %s", got, want)
 	}
-	for _, s := range []string{"", "a", "=b", "a..b=c", ".a=b", "a.=b"} {
+	for _, s := range []string{"", "a", "=secret", "a..b=secret", ".a=secret", "a.=secret"} {
 		if err := SetValue(maps.Clone(values), s); err == nil {
 			t.Errorf("--set %q was taken", s)
+		} else if !errdefs.IsInvalidArgument(err) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("--set %q: got %v", s, err)
 		}
 	}
 }

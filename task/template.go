@@ -188,8 +188,7 @@ const unexpectedEOF = "unexpected EOF"
 func (e *execution) parseError(err error) {
 	_, message, _ := strings.Cut(strings.TrimPrefix(err.Error(), "template: task:"), ": ")
 	if message == unexpectedEOF {
-		open := e.open()
-		e.failed(open, "{{end}} is missing")
+		e.failed(e.open(), "{{end}} is missing")
 		return
 	}
 	i := sort.Search(len(e.actions)-1, func(i int) bool {
@@ -204,7 +203,7 @@ func (e *execution) parseError(err error) {
 	e.failed(a.start, message)
 }
 
-var keyword = regexp.MustCompile(`^\{\{(?:- )?\s*(if|range|with|block|define|end)\b`)
+var keyword = regexp.MustCompile(`^\{\{(?:-\s)?\s*(if|range|with|block|define|end)\b`)
 
 // open returns the offset of the innermost action that lacks its {{end}}.
 func (e *execution) open() int {
@@ -222,14 +221,14 @@ func (e *execution) open() int {
 }
 
 var (
-	runError  = regexp.MustCompile(`(?s)^template: task:(\d+):(\d+): executing ".*?" at <.*?>: (.*)$`)
+	executing = regexp.MustCompile(`(?s)^template: task:(\d+):(\d+): executing ".*?" at <.*?>: (.*)$`)
 	callError = regexp.MustCompile(`^error calling (\w+): `)
 )
 
 // runError keeps the error that the execution ended with.
 func (e *execution) runError(err error) {
 	offset, message := e.current, err.Error()
-	if m := runError.FindStringSubmatch(message); m != nil {
+	if m := executing.FindStringSubmatch(message); m != nil {
 		offset, message = e.place(m[1], m[2]), callError.ReplaceAllString(m[3], "$1: ")
 	}
 	var ours refusal

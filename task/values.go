@@ -1,12 +1,14 @@
 package task
 
 import (
-	"fmt"
 	"maps"
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // RunFields returns the fields of .Run: those given, and what follows from the registry and the time of the run.
@@ -22,22 +24,24 @@ func RunFields(given map[string]string, now time.Time) map[string]string {
 func ParseValues(data []byte) (map[string]any, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
-		line, message := yamlError(err)
-		return nil, fmt.Errorf("values, line %d: %s", line, message)
+		return nil, valuesError(yamlError(err))
 	}
 	values := map[string]any{}
 	if len(document.Content) == 0 || document.Content[0].Tag == "!!null" {
 		return values, nil
 	}
 	if n := document.Content[0]; n.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("values, line %d: expected NAME: VALUE", n.Line)
+		return nil, valuesError(n.Line, "expected NAME: VALUE")
 	}
 	keepText(&document)
 	if err := document.Decode(&values); err != nil {
-		line, message := yamlError(err)
-		return nil, fmt.Errorf("values, line %d: %s", line, message)
+		return nil, valuesError(yamlError(err))
 	}
 	return values, nil
+}
+
+func valuesError(line int, message string) error {
+	return manifest.Errorf(errdefs.ErrInvalidArgument, "values, line %d: %s", line, manifest.OneLine(message, 200))
 }
 
 // keepText makes strings of dates and of the keys of mappings.
@@ -60,7 +64,8 @@ func SetValue(values map[string]any, assignment string) error {
 	keys := strings.Split(name, ".")
 	for _, k := range keys {
 		if k == "" || !ok {
-			return fmt.Errorf("--set %s: expected NAME=VALUE, or NAME.NAME=VALUE for a value in a mapping", assignment)
+			return manifest.Errorf(errdefs.ErrInvalidArgument, "--set %s: expected NAME=VALUE, or NAME.NAME=VALUE for a value in a mapping",
+				manifest.OneLine(name, 100)) // without the value, which may be a secret
 		}
 	}
 	for _, k := range keys[:len(keys)-1] {
