@@ -195,7 +195,7 @@ func (e *execution) failed(ctx context.Context, err error) error {
 		return e.ended(ctx)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &network):
 		return manifest.Errorf(errdefs.ErrUnavailable, "%s: the connection to the Docker daemon broke (%s); container %s may still be running",
-			e.what, clean(err.Error()), shortID(e.id))
+			e.what, clean(reason(e.api.DaemonHost(), err)), shortID(e.id))
 	}
 	return failed(ctx, e.api, err, e.what)
 }

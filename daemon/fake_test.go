@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 // without the version, and keeps all requests but the pings, with their version.
 type fake struct {
 	version string
+	builder string // as its pings name it
 	socket  string
 	answers map[string]http.HandlerFunc
 
@@ -57,11 +59,15 @@ func newFake(t *testing.T, version string, answers map[string]http.HandlerFunc) 
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Api-Version", f.version)
-	_, _ = io.Copy(io.Discard, r.Body) // else the server does not see when the client goes
+	body, _ := io.ReadAll(r.Body) // else the server does not see when the client goes
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if r.URL.Path == "/_ping" {
 		f.pings++
+		if f.builder != "" {
+			w.Header().Set("Builder-Version", f.builder)
+		}
 		return
 	}
 	f.requests = append(f.requests, r)

@@ -22,7 +22,7 @@ func (d *Daemon) Pull(ctx context.Context, name string, out io.Writer) error {
 	what := "pulling " + clean(name)
 	ref, err := reference.ParseNormalizedNamed(name)
 	if err != nil {
-		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %w", what, err)
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %s", what, clean(err.Error()))
 	}
 	api, err := d.client(ctx)
 	if err != nil {

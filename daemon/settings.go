@@ -51,7 +51,7 @@ func (s *settings) setNames(alias string) {
 	if len(alias) <= maxHostname && !mode.IsContainer() { // else it has the name of the other one
 		s.config.Hostname = alias
 	}
-	if alias != "" && mode.IsUserDefined() {
+	if alias != "" && mode != "" && mode.IsUserDefined() {
 		s.networking.EndpointsConfig = map[string]*network.EndpointSettings{
 			mode.NetworkName(): {Aliases: []string{alias}},
 		}

@@ -1,0 +1,261 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"github.com/docker-multiarch/docker-multiarch/task/run"
+)
+
+const (
+	containerID = "c0ffee0123456789"
+	containers  = "/containers/" + containerID
+)
+
+// running is a daemon that runs a container: output is what it says, and code how it ends..
+func running(t *testing.T, version string, code int, output func(stdout, stderr io.Writer)) *fake {
+	return newFake(t, version, map[string]http.HandlerFunc{
+		"POST /containers/create":       answer(map[string]any{"Id": containerID, "Warnings": []string{"odd\nplatform"}}),
+		"POST " + containers + "/start": done,
+		"POST " + containers + "/wait":  answer(map[string]any{"StatusCode": code}),
+		"POST " + containers + "/stop":  done,
+		"DELETE " + containers:          done,
+		"POST " + containers + "/attach": func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			fmt.Fprint(conn, "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+			output(stdcopy.NewStdWriter(conn, stdcopy.Stdout), stdcopy.NewStdWriter(conn, stdcopy.Stderr))
+		},
+	})
+}
+
+func done(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
+
+func silentOutput(io.Writer, io.Writer) {}
+
+// asksOf returns the requests about the container as "METHOD LAST-PART?QUERY".
+func (f *fake) asksOf() []string {
+	var out []string
+	for _, asked := range f.asked() {
+		out = append(out, strings.NewReplacer(containers+"/", "", "/containers/", "", containerID, "container").Replace(asked))
+	}
+	return out
+}
+
+func TestRun(t *testing.T) {
+	for _, version := range append(allVersions, "1.30") {
+		f := running(t, version, 3, func(stdout, stderr io.Writer) {
+			fmt.Fprint(stdout, "out 1\n")
+			fmt.Fprint(stderr, "err\n")
+			fmt.Fprint(stdout, "out 2\n")
+		})
+		var stdout, stderr bytes.Buffer
+		started := 0
+		code, err := f.daemon().Run(t.Context(), run.Container{Name: "name", Image: "app:1"}, run.Output{Stdout: &stdout, Stderr: &stderr}, func() { started++ })
+		if code != 3 || err != nil || started != 1 {
+			t.Errorf("API %s: exit code %d, %v, started %d times", version, code, err, started)
+		}
+		if stdout.String() != "out 1\nout 2\n" || stderr.String() != "WARNING: odd platform\nerr\n" {
+			t.Errorf("API %s: stdout %q, stderr %q", version, stdout.String(), stderr.String())
+		}
+		wait := "POST wait"
+		if version != "1.24" {
+			wait += "?condition=not-running"
+		}
+		want := []string{"POST create?name=name", "POST attach?stderr=1&stdout=1&stream=1", "POST start", wait, "DELETE container?force=1&v=1"}
+		if got := f.asksOf(); !slices.Equal(got, want) {
+			t.Errorf("API %s: asked %q", version, got)
+		}
+	}
+}
+
+// The exit code may come before the last of the output, and that slower than it is taken.
+func TestRunWaitsForAllOutput(t *testing.T) {
+	waited := make(chan struct{})
+	f := running(t, "1.51", 0, func(stdout, _ io.Writer) {
+		<-waited
+		for range 1000 {
+			fmt.Fprintln(stdout, strings.Repeat("x", 99))
+		}
+	})
+	f.answers["POST "+containers+"/wait"] = func(w http.ResponseWriter, r *http.Request) {
+		answer(map[string]any{"StatusCode": 0})(w, r)
+		close(waited)
+	}
+	var stdout bytes.Buffer
+	code, err := f.daemon().Run(t.Context(), run.Container{}, run.Output{Stdout: &stdout, Stderr: io.Discard}, func() {})
+	if code != 0 || err != nil || stdout.Len() != 100_000 {
+		t.Errorf("exit code %d, %v, %d bytes", code, err, stdout.Len())
+	}
+}
+
+func TestRunKeepsAContainer(t *testing.T) {
+	f := running(t, "1.51", 0, silentOutput)
+	_, err := f.daemon().Run(t.Context(), run.Container{Keep: true}, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
+	if asked := f.asksOf(); err != nil || slices.ContainsFunc(asked, func(s string) bool { return strings.HasPrefix(s, "DELETE") }) {
+		t.Errorf("%v, asked %q", err, asked)
+	}
+}
+
+func abort(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+func TestRunErrors(t *testing.T) {
+	there := map[string]http.HandlerFunc{"GET /images/app:1/json": answer(inspected())}
+	fails := func(request string, handler http.HandlerFunc) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{request: handler}
+	}
+	broken := func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"Stat`)
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	for _, tt := range []struct {
+		name    string
+		kind    error
+		text    string
+		removed bool
+		answers []map[string]http.HandlerFunc
+	}{
+		{"no image", errdefs.ErrNotFound, "No such image: app:1", false,
+			[]map[string]http.HandlerFunc{fails("POST /containers/create", refuse(http.StatusNotFound, "No such image: app:1"))}},
+		{"no network, told at once", errdefs.ErrFailedPrecondition, "network x not found", false,
+			[]map[string]http.HandlerFunc{there, fails("POST /containers/create", refuse(http.StatusNotFound, "network x not found"))}},
+		{"no network, told at the start", errdefs.ErrFailedPrecondition, "network x not found", true,
+			[]map[string]http.HandlerFunc{there, fails("POST "+containers+"/start", refuse(http.StatusNotFound, "network x not found"))}},
+		{"no program", errdefs.ErrFailedPrecondition, `exec: "x": executable file not found in $PATH`, true,
+			[]map[string]http.HandlerFunc{fails("POST "+containers+"/start", refuse(http.StatusBadRequest, `exec: "x": executable file not found in $PATH`))}},
+		{"name taken", errdefs.ErrConflict, "already in use", false,
+			[]map[string]http.HandlerFunc{fails("POST /containers/create", refuse(http.StatusConflict, "already in use"))}},
+		{"no attaching", nil, "unable to upgrade to tcp, received 500", true,
+			[]map[string]http.HandlerFunc{fails("POST "+containers+"/attach", refuse(http.StatusInternalServerError, "no"))}},
+		{"no waiting", errdefs.ErrInternal, "no\\x1b", true,
+			[]map[string]http.HandlerFunc{fails("POST "+containers+"/wait", refuse(http.StatusInternalServerError, "no\x1b"))}},
+		{"waiting fails", nil, "shim is gone", true,
+			[]map[string]http.HandlerFunc{fails("POST "+containers+"/wait", answer(`{"StatusCode":0,"Error":{"Message":"shim is gone"}}`))}},
+		{"daemon dies before", errdefs.ErrUnavailable, "cannot reach the Docker daemon", false,
+			[]map[string]http.HandlerFunc{fails("POST /containers/create", abort)}},
+		{"daemon dies at attaching", errdefs.ErrUnavailable, "connection to the Docker daemon broke", true,
+			[]map[string]http.HandlerFunc{fails("POST "+containers+"/attach", abort)}},
+		{"daemon dies at the start", errdefs.ErrUnavailable, "broke (EOF); container c0ffee012345 may still be running", true,
+			[]map[string]http.HandlerFunc{fails("POST "+containers+"/start", abort)}},
+		{"daemon dies meanwhile", errdefs.ErrUnavailable, "container c0ffee012345 may still be running", true,
+			[]map[string]http.HandlerFunc{fails("POST "+containers+"/wait", broken)}},
+	} {
+		for _, version := range []string{"1.24", "1.51"} {
+			f := running(t, version, 0, silentOutput)
+			for _, answers := range tt.answers {
+				for request, handler := range answers {
+					f.answers[request] = handler
+				}
+			}
+			code, err := f.daemon().Run(t.Context(), run.Container{Image: "app:1"}, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
+			if code != -1 || err == nil || tt.kind != nil && !errors.Is(err, tt.kind) {
+				t.Fatalf("%s, API %s: exit code %d, %v", tt.name, version, code, err)
+			}
+			if tt.kind != errdefs.ErrNotFound && errdefs.IsNotFound(err) {
+				t.Errorf("%s, API %s: a pull would not help: %v", tt.name, version, err)
+			}
+			checkText(t, err, "running app:1", tt.text)
+			asked := f.asksOf()
+			if tt.removed != (asked[len(asked)-1] == "DELETE container?force=1&v=1") {
+				t.Errorf("%s, API %s: asked %q", tt.name, version, asked)
+			}
+		}
+	}
+}
+
+// A container that is left because its daemon is gone is told.
+func TestRunTellsOfAContainerThatIsLeft(t *testing.T) {
+	f := running(t, "1.51", 0, silentOutput)
+	f.answers["POST "+containers+"/wait"], f.answers["DELETE "+containers] = abort, abort
+	_, err := f.daemon().Run(t.Context(), run.Container{}, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
+	if !errors.Is(err, errdefs.ErrUnavailable) || !strings.Contains(err.Error(), "removing container c0ffee012345: cannot reach the Docker daemon") {
+		t.Error(err)
+	}
+}
+
+func TestCancelStopsAContainer(t *testing.T) {
+	cause := errors.New("enough")
+	for _, keep := range []bool{false, true} {
+		for _, version := range []string{"1.24", "1.51"} {
+			asked, stopped := make(chan struct{}, 1), make(chan struct{})
+			f := running(t, version, 0, func(stdout, _ io.Writer) {
+				<-stopped
+				fmt.Fprint(stdout, "bye\n")
+			})
+			f.answers["POST "+containers+"/wait"] = hang(asked)
+			f.answers["POST "+containers+"/stop"] = func(w http.ResponseWriter, _ *http.Request) {
+				close(stopped)
+				w.WriteHeader(http.StatusNoContent)
+			}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			go func() { <-asked; cancel(cause) }()
+			code, err := f.daemon().Run(ctx, run.Container{Keep: keep}, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
+			if code != -1 || !errors.Is(err, cause) {
+				t.Errorf("exit code %d, %v", code, err)
+			}
+			want := []string{"POST stop?t=10", "DELETE container?force=1&v=1"}
+			if keep {
+				want = want[:1]
+			}
+			if got := f.asksOf(); !slices.Equal(got[4:], want) {
+				t.Errorf("API %s, keep %t: asked %q", version, keep, got)
+			}
+		}
+	}
+}
+
+// A daemon goes on with a request that nobody waits for any more.
+func TestCancelWaitsForWhatIsBeingMade(t *testing.T) {
+	for _, request := range []string{"POST /containers/create", "POST " + containers + "/start"} {
+		f := running(t, "1.51", 0, silentOutput)
+		ctx, cancel := context.WithCancel(t.Context())
+		made := f.answers[request]
+		f.answers[request] = func(w http.ResponseWriter, r *http.Request) {
+			cancel()
+			made(w, r)
+		}
+		code, err := f.daemon().Run(ctx, run.Container{}, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
+		if code != -1 || !errors.Is(err, context.Canceled) {
+			t.Errorf("exit code %d, %v", code, err)
+		}
+		if asked := f.asksOf(); asked[len(asked)-1] != "DELETE container?force=1&v=1" {
+			t.Errorf("asked %q", asked)
+		}
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// A container whose output nobody takes would not end.
+func TestRunEndsWhenItsOutputCannotBeWritten(t *testing.T) {
+	f := running(t, "1.51", 0, func(stdout, _ io.Writer) {
+		for {
+			if _, err := fmt.Fprintln(stdout, "more"); err != nil {
+				return
+			}
+		}
+	})
+	f.answers["POST "+containers+"/wait"] = hang(make(chan struct{}, 1))
+	_, err := f.daemon().Run(t.Context(), run.Container{Image: "app:1"}, run.Output{Stdout: full{}, Stderr: io.Discard}, func() {})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	checkText(t, err, "running app:1", "writing its output: disk full")
+}

@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/containerd/errdefs"
+)
+
+func TestPull(t *testing.T) {
+	stream := `{"status":"Pulling from x","id":"1"}` + "\n" +
+		`{"status":"Pulling fs layer","progressDetail":{},"id":"c36d3a1fcef2"}` + "\n" +
+		`{"status":"Downloading","progressDetail":{"current":1,"total":2},"progress":"[=>]","id":"c36d3a1fcef2"}` + "\n" +
+		`{"status":"Pull complete","progressDetail":{},"id":"c36d3a1fcef2"}` + "\n" +
+		`{"status":"Digest: ` + digestB.String() + `"}` + "\n"
+	for _, version := range allVersions {
+		for name, query := range map[string]string{
+			"h.example/x:1":                   "fromImage=h.example%2Fx&tag=1",
+			"h.example/x":                     "fromImage=h.example%2Fx&tag=latest",
+			"x":                               "fromImage=docker.io%2Flibrary%2Fx&tag=latest",
+			"h.example/x@" + digestA.String(): "fromImage=h.example%2Fx&tag=sha256%3A" + digestA.Encoded(),
+		} {
+			f := newFake(t, version, map[string]http.HandlerFunc{"POST /images/create": answer(stream)})
+			var out bytes.Buffer
+			if err := f.daemon().Pull(t.Context(), name, &out); err != nil {
+				t.Errorf("%s, API %s: %v", name, version, err)
+			}
+			want := "1: Pulling from x\nc36d3a1fcef2: Pulling fs layer\nc36d3a1fcef2: Pull complete\nDigest: " + digestB.String() + "\n"
+			if out.String() != want {
+				t.Errorf("%s, API %s: drawn\n%s", name, version, out.String())
+			}
+			if asked := f.asked(); !slices.Equal(asked, []string{"POST /images/create?" + query}) {
+				t.Errorf("%s, API %s: asked %q", name, version, asked)
+			}
+			if auth := f.requests[0].Header.Get("X-Registry-Auth"); auth != "e30=" {
+				t.Errorf("%s, API %s: login %q", name, version, auth)
+			}
+		}
+	}
+}
+
+func TestPullErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		handler http.HandlerFunc
+		kind    error
+		text    string
+	}{
+		{"login, told at once", refuse(http.StatusInternalServerError, "unauthorized: authentication required"), errdefs.ErrUnauthenticated, "authentication required"},
+		{"login, told later", answer(`{"status":"x"}{"errorDetail":{"message":"pull access denied: authorization failed"}}`), errdefs.ErrUnauthenticated, "pull access denied"},
+		{"no image", refuse(http.StatusNotFound, "manifest unknown"), errdefs.ErrNotFound, "manifest unknown"},
+		{"no words", answer(`{"errorDetail":{}}`), nil, "does not say why"},
+		{"daemon dies at once", abort, errdefs.ErrUnavailable, "cannot reach the Docker daemon"},
+		{"daemon dies", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"status":"x"}{"st`)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}, errdefs.ErrUnavailable, "the connection to the Docker daemon broke (unexpected EOF)"},
+	} {
+		f := newFake(t, "1.51", map[string]http.HandlerFunc{"POST /images/create": tt.handler})
+		err := f.daemon().Pull(t.Context(), "h.example/x:1", io.Discard)
+		if err == nil || tt.kind != nil && !errors.Is(err, tt.kind) {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		checkText(t, err, "pulling h.example/x:1", tt.text)
+		var at interface{ Registry() string }
+		if errdefs.IsUnauthorized(err) && (!errors.As(err, &at) || at.Registry() != "h.example") {
+			t.Errorf("%s: registry of %v", tt.name, err)
+		}
+	}
+	err := New(nil, noAuth, nil).Pull(t.Context(), "NO\nname", io.Discard)
+	if !errors.Is(err, errdefs.ErrInvalidArgument) {
+		t.Fatal(err)
+	}
+	checkText(t, err, "pulling NO name", "lowercase")
+	refused := errors.New("helper failed")
+	f := newFake(t, "1.51", nil)
+	d := New(f.connect, func(context.Context, string) (string, error) { return "", refused }, nil)
+	if err := d.Pull(t.Context(), "x", io.Discard); !errors.Is(err, refused) || len(f.asked()) > 0 {
+		t.Error(err)
+	}
+}
+
+func TestCancelStopsAPull(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	f := newFake(t, "1.51", map[string]http.HandlerFunc{"POST /images/create": hang(asked)})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-asked; cancel() }()
+	if err := f.daemon().Pull(ctx, "x", io.Discard); !errors.Is(err, context.Canceled) || errors.Is(err, errdefs.ErrUnavailable) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,202 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/docker-multiarch/docker-multiarch/task"
+)
+
+// keep answers with content and puts the request's JSON into body.
+func keep(body *map[string]any, content any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_ = json.NewDecoder(r.Body).Decode(body)
+		answer(content)(w, r)
+	}
+}
+
+func TestCreateNetworkAndVolume(t *testing.T) {
+	for _, version := range allVersions {
+		var network, volume map[string]any
+		f := newFake(t, version, map[string]http.HandlerFunc{
+			"POST /networks/create": keep(&network, map[string]string{"Id": "1"}),
+			"POST /volumes/create":  keep(&volume, map[string]string{"Name": "v"}),
+		})
+		d := f.daemon()
+		labels := map[string]string{"l": "1"}
+		if err := d.CreateNetwork(t.Context(), task.Network{Driver: "overlay", IPv6: true}, "n", labels); err != nil {
+			t.Error(err)
+		}
+		if network["Name"] != "n" || network["Driver"] != "overlay" || network["EnableIPv6"] != true || network["Labels"].(map[string]any)["l"] != "1" {
+			t.Errorf("API %s: network %v", version, network)
+		}
+		network = nil
+		if err := d.CreateNetwork(t.Context(), task.Network{}, "n", nil); err != nil {
+			t.Error(err)
+		}
+		if _, set := network["EnableIPv6"]; set || network["Driver"] != "" {
+			t.Errorf("API %s: network %v", version, network)
+		}
+		if err := d.CreateVolume(t.Context(), "v", labels); err != nil {
+			t.Error(err)
+		}
+		if volume["Name"] != "v" || volume["Labels"].(map[string]any)["l"] != "1" {
+			t.Errorf("API %s: volume %v", version, volume)
+		}
+	}
+}
+
+func TestCreateNetworkErrors(t *testing.T) {
+	f := newFake(t, "1.51", map[string]http.HandlerFunc{"POST /networks/create": refuse(http.StatusConflict, "network with name n already exists")})
+	err := f.daemon().CreateNetwork(t.Context(), task.Network{}, "n", nil)
+	if !errors.Is(err, errdefs.ErrConflict) {
+		t.Fatal(err)
+	}
+	checkText(t, err, "making network n", "already exists")
+	f = newFake(t, "1.51", map[string]http.HandlerFunc{"POST /volumes/create": abort})
+	err = f.daemon().CreateVolume(t.Context(), "v", nil)
+	if !errors.Is(err, errdefs.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	checkText(t, err, "making volume v", "cannot reach the Docker daemon")
+}
+
+// labelled is a daemon that has two things of each kind.
+func labelled(t *testing.T, version string) *fake {
+	f := newFake(t, version, map[string]http.HandlerFunc{
+		"GET /containers/json": answer(`[{"Id":"c1"},{"Id":"c2"}]`),
+		"GET /networks":        answer(`[{"Id":"n1"},{"Id":"n2"}]`),
+		"GET /volumes":         answer(`{"Volumes":[{"Name":"v1"},{"Name":"v2"}]}`),
+		"GET /images/json":     answer(`[{"Id":"i1"}]`),
+		"DELETE /images/i1":    answer(`[]`),
+	})
+	for _, path := range []string{"/containers/c1", "/containers/c2", "/networks/n1", "/networks/n2", "/volumes/v1", "/volumes/v2"} {
+		f.answers["DELETE "+path] = done
+	}
+	return f
+}
+
+// removals returns the paths of what was to be deleted, in order but for those of one kind.
+func (f *fake) removals() []string {
+	var out []string
+	for _, asked := range f.asked() {
+		if path, ok := strings.CutPrefix(asked, "DELETE "); ok {
+			out = append(out, path)
+		}
+	}
+	rank := func(path string) int { return strings.Index("cnvi", path[1:2]) }
+	if !slices.IsSortedFunc(out, func(a, b string) int { return rank(a) - rank(b) }) {
+		return append(out, "in this order")
+	}
+	slices.Sort(out)
+	return out
+}
+
+var allRemovals = []string{"/containers/c1?force=1&v=1", "/containers/c2?force=1&v=1", "/images/i1?force=1&noprune=1", "/networks/n1", "/networks/n2", "/volumes/v1", "/volumes/v2"}
+
+func TestRemove(t *testing.T) {
+	for _, version := range allVersions {
+		f := labelled(t, version)
+		f.answers["DELETE /containers/c1"] = refuse(http.StatusNotFound, "No such container") // gone already
+		if err := f.daemon().Remove(t.Context(), "l", "1"); err != nil {
+			t.Error(err)
+		}
+		if got := f.removals(); !slices.Equal(got, allRemovals) {
+			t.Errorf("API %s: removed %q", version, got)
+		}
+		for _, r := range f.requests {
+			if filter := r.URL.Query().Get("filters"); r.Method == http.MethodGet && filter != `{"label":{"l=1":true}}` {
+				t.Errorf("API %s: %s has the filter %s", version, r.URL.Path, filter)
+			}
+		}
+	}
+}
+
+// What cannot be listed or removed does not keep the rest.
+func TestRemoveGoesOn(t *testing.T) {
+	f := labelled(t, "1.51")
+	f.answers["DELETE /containers/c1"] = refuse(http.StatusInternalServerError, "device is busy")
+	f.answers["DELETE /networks/n2"] = refuse(http.StatusForbidden, "has active endpoints")
+	err := f.daemon().Remove(t.Context(), "l", "1")
+	if err == nil || err.Error() != "removing container c1: Error response from daemon: device is busy\n"+
+		"removing network n2: Error response from daemon: has active endpoints" {
+		t.Error(err)
+	}
+	if got := f.removals(); !slices.Equal(got, allRemovals) {
+		t.Errorf("removed %q", got)
+	}
+	f = labelled(t, "1.51")
+	f.answers["GET /containers/json"] = refuse(http.StatusInternalServerError, "no")
+	err = f.daemon().Remove(t.Context(), "l", "1")
+	if err == nil {
+		t.Fatal("no error")
+	}
+	checkText(t, err, "listing the containers with the label l=1", "no")
+	if got := f.removals(); !slices.Equal(got, allRemovals[2:]) {
+		t.Errorf("removed %q", got)
+	}
+}
+
+// A container that another request removes is waited for: its networks cannot be removed before.
+func TestRemoveWaitsForARemovalUnderWay(t *testing.T) {
+	f := labelled(t, "1.51")
+	f.answers["DELETE /containers/c1"] = refuse(http.StatusConflict, "removal is already in progress")
+	f.answers["POST /containers/c1/wait"] = answer(`{"StatusCode":0}`)
+	f.answers["DELETE /containers/c2"] = f.answers["DELETE /containers/c1"]
+	f.answers["POST /containers/c2/wait"] = refuse(http.StatusNotFound, "No such container")
+	if err := f.daemon().Remove(t.Context(), "l", "1"); err != nil {
+		t.Error(err)
+	}
+	if asked := f.asked(); !slices.Contains(asked, "POST /containers/c1/wait?condition=removed") {
+		t.Errorf("asked %q", asked)
+	}
+}
+
+func TestRemoveFromADaemonThatIsGone(t *testing.T) {
+	d := New(FromCLI(cli(t, refused(t))), noAuth, nil)
+	err := d.Remove(t.Context(), "l", "1")
+	if !errors.Is(err, errdefs.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	checkText(t, err, "removing what has the label l=1", "cannot reach the Docker daemon")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := labelled(t, "1.51").daemon().Remove(ctx, "l", "1"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestBuilds(t *testing.T) {
+	containerd := `{"OSType":"linux","DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]]}`
+	for _, tt := range []struct {
+		version, builder, info  string
+		buildKit, multiPlatform bool
+	}{
+		{"1.51", "2", containerd, true, true},
+		{"1.51", "2", `{"OSType":"linux","DriverStatus":[["Backing Filesystem","extfs"]]}`, true, false},
+		{"1.51", "1", containerd, false, true}, // told in its configuration
+		{"1.41", "", `{"OSType":"linux"}`, true, false},
+		{"1.41", "", `{"OSType":"windows"}`, false, false},
+		{"1.38", "", `{"OSType":"linux"}`, false, false},
+	} {
+		f := newFake(t, tt.version, map[string]http.HandlerFunc{"GET /info": answer(tt.info)})
+		f.builder = tt.builder
+		buildKit, multiPlatform, err := f.daemon().Builds(t.Context())
+		if err != nil || buildKit != tt.buildKit || multiPlatform != tt.multiPlatform {
+			t.Errorf("%+v: %t, %t, %v", tt, buildKit, multiPlatform, err)
+		}
+	}
+	f := newFake(t, "1.51", map[string]http.HandlerFunc{"GET /info": refuse(http.StatusInternalServerError, "no")})
+	_, _, err := f.daemon().Builds(t.Context())
+	if err == nil {
+		t.Fatal("no error")
+	}
+	checkText(t, err, "asking the Docker daemon how it builds", "no")
+}

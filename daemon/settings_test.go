@@ -1,0 +1,96 @@
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/go-connections/nat"
+
+	"github.com/docker-multiarch/docker-multiarch/task/run"
+)
+
+func TestSettings(t *testing.T) {
+	s, err := newSettings(run.Container{
+		Name: "n", Image: "app:1", Entrypoint: []string{"e"}, Args: []string{"a", "b c"}, Env: []string{"K=V"}, Dir: "/d", User: "1:2",
+		Network: "net", Alias: "web", Isolation: "process", CPUs: "1.5", Privileged: true,
+		Expose: []string{"80", "90-91/udp"}, Ports: []string{"127.0.0.1:8080:81", "82"},
+		Mounts: []run.Mount{{Source: "vol", Target: "/v"}, {Source: "/h", Target: "/w"}}, Labels: map[string]string{"l": "1"},
+	}, "1.51")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := settings{
+		name: "n",
+		config: container.Config{
+			Image: "app:1", Entrypoint: []string{"e"}, Cmd: []string{"a", "b c"}, Env: []string{"K=V"}, WorkingDir: "/d", User: "1:2",
+			Hostname: "web", Labels: map[string]string{"l": "1"}, AttachStdout: true, AttachStderr: true,
+			ExposedPorts: nat.PortSet{"80/tcp": {}, "81/tcp": {}, "82/tcp": {}, "90/udp": {}, "91/udp": {}},
+		},
+		host: container.HostConfig{
+			Binds: []string{"vol:/v", "/h:/w"}, NetworkMode: "net", Isolation: "process", Privileged: true,
+			Resources:    container.Resources{NanoCPUs: 1_500_000_000},
+			PortBindings: nat.PortMap{"81/tcp": {{HostIP: "127.0.0.1", HostPort: "8080"}}, "82/tcp": {{}}},
+		},
+		networking: network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{"net": {Aliases: []string{"web"}}}},
+	}
+	if !reflect.DeepEqual(s, want) {
+		got, _ := json.Marshal([]any{s.config, s.host, s.networking})
+		t.Errorf("got %s", got)
+	}
+}
+
+// A container has its alias where the daemon takes one.
+func TestSettingsOfNames(t *testing.T) {
+	for _, tt := range []struct {
+		network, alias, hostname string
+		inNetwork                bool
+	}{
+		{"net", "web", "web", true},
+		{"net", "", "", false},
+		{"", "web", "web", false},
+		{"none", "web", "web", false},
+		{"bridge", "web", "web", false},
+		{"host", "web", "web", false},
+		{"container:other", "web", "", false},
+		{"net", strings.Repeat("a", 64), strings.Repeat("a", 64), true},
+		{"net", strings.Repeat("a", 65), "", true}, // is no hostname on Linux
+	} {
+		s, err := newSettings(run.Container{Network: tt.network, Alias: tt.alias}, "1.51")
+		_, inNetwork := s.networking.EndpointsConfig[tt.network]
+		if err != nil || s.config.Hostname != tt.hostname || inNetwork != tt.inNetwork {
+			t.Errorf("%s as %s: %q, %t, %v", tt.network, tt.alias, s.config.Hostname, inNetwork, err)
+		}
+	}
+}
+
+func TestSettingsThatAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		container run.Container
+		version   string
+		kind      error
+		texts     []string
+	}{
+		{run.Container{Ports: []string{"http"}}, "1.51", errdefs.ErrInvalidArgument, []string{"ports", "http"}},
+		{run.Container{Ports: []string{"1-2:1-3"}}, "1.51", errdefs.ErrInvalidArgument, []string{"ports", "1-2"}},
+		{run.Container{Expose: []string{"80:80"}}, "1.51", errdefs.ErrInvalidArgument, []string{`expose "80:80"`}},
+		{run.Container{Expose: []string{"9-8"}}, "1.51", errdefs.ErrInvalidArgument, []string{`expose "9-8"`}},
+		{run.Container{CPUs: "two"}, "1.51", errdefs.ErrInvalidArgument, []string{`cpus "two"`}},
+		{run.Container{CPUs: "2"}, "1.24", errdefs.ErrNotImplemented, []string{"API 1.25", "1.24", "update"}},
+	} {
+		f := running(t, tt.version, 0, silentOutput)
+		code, err := f.daemon().Run(t.Context(), tt.container, run.Output{}, func() {})
+		if code != -1 || !errors.Is(err, tt.kind) {
+			t.Fatalf("%+v: %d, %v", tt.container, code, err)
+		}
+		checkText(t, err, tt.texts...)
+		if asked := f.asked(); len(asked) > 0 {
+			t.Errorf("%+v: asked %q", tt.container, asked)
+		}
+	}
+}
