@@ -164,16 +164,25 @@ func checkKnown(os, arch string) error {
 		return Errorf(errdefs.ErrInvalidArgument, "platform %s is not complete: give both --os and --arch", FormatPlatform(ocispec.Platform{OS: os, Architecture: arch}))
 	}
 	given := os + "/" + arch
-	nearest, best := "", len(given)
-	for _, known := range KnownPlatforms() {
-		if d := distance(given, known); d < best {
-			nearest, best = known, d
-		}
-	}
-	if best > maxSlips {
+	nearest := Nearest(given, KnownPlatforms())
+	if nearest == "" {
 		return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: known are %s", given, strings.Join(KnownPlatforms(), ", "))
 	}
 	return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: did you mean %s?", given, nearest)
+}
+
+// Nearest returns the one of known that given may have been meant for, "" when none is like it.
+func Nearest(given string, known []string) string {
+	nearest, best := "", min(maxSlips+1, len(given))
+	for _, k := range known {
+		if len(given)-len(k) >= best {
+			continue // strangers' texts may be long
+		}
+		if d := distance(given, k); d < best {
+			nearest, best = k, d
+		}
+	}
+	return nearest
 }
 
 // distance is the Levenshtein distance of a and b.
