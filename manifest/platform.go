@@ -173,7 +173,7 @@ func checkKnown(os, arch string) error {
 
 // Nearest returns the one of known that given may have been meant for, "" when none is like it.
 func Nearest(given string, known []string) string {
-	nearest, best := "", min(maxSlips+1, len(given))
+	nearest, best := "", 1+min(maxSlips, len(given)/2)
 	for _, k := range known {
 		if len(given)-len(k) >= best {
 			continue // strangers' texts may be long
