@@ -1,0 +1,134 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/spf13/pflag"
+)
+
+// valueFlags and booleanFlags are those of 'docker buildx build' and of 'docker build' without buildx, hidden
+// ones too; a letter after a comma is the short form.
+const (
+	valueFlags = "add-host allow annotation attest build-arg build-context builder cache-from cache-to call cgroup-parent " +
+		"cpu-period cpu-quota cpu-shares,c cpuset-cpus cpuset-mems file,f iidfile isolation label memory,m memory-swap " +
+		"metadata-file network no-cache-filter output,o platform policy print progress provenance resource sbom secret " +
+		"security-opt shm-size ssh tag,t target ulimit"
+	booleanFlags = "check compress debug,D disable-content-trust force-rm help,h load no-cache pull push quiet,q rm squash"
+)
+
+// newFlags returns flags of which nothing is printed.
+func newFlags() *pflag.FlagSet {
+	f := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	return f
+}
+
+// buildFlags returns the flags of a build. Those with a value collect all that they are given.
+func buildFlags() *pflag.FlagSet {
+	f := newFlags()
+	f.SetInterspersed(false)
+	for name := range strings.FieldsSeq(valueFlags) {
+		name, short, _ := strings.Cut(name, ",")
+		f.StringArrayP(name, short, nil, "")
+	}
+	for name := range strings.FieldsSeq(booleanFlags) {
+		name, short, _ := strings.Cut(name, ",")
+		f.BoolP(name, short, false, "")
+	}
+	return f
+}
+
+// parseBuild returns the build that the words after 'docker build' stand for, and what is wrong with them.
+func parseBuild(words []string) (Build, []error) {
+	flags := buildFlags()
+	options, contexts, err := splitFlags(flags, words)
+	if err != nil {
+		return Build{}, []error{err}
+	}
+	var b Build
+	var errs []error
+	switch {
+	case len(contexts) == 0:
+		errs = append(errs, errors.New("there is no context: the last word is the folder or URL that is built, as in '-t myimage .'"))
+	case len(contexts) > 1:
+		errs = append(errs, fmt.Errorf("expected one context, found %d: %s", len(contexts), manifest.OneLine(quoteWords(contexts), maxShown)))
+	case contexts[0] == "-":
+		errs = append(errs, errors.New("the context is the standard input, and a step has none: expected a folder or URL"))
+	default:
+		b.Context = contexts[0]
+	}
+	b.Args = append(options, contexts...)
+	last := func(name string) string {
+		if all, _ := flags.GetStringArray(name); len(all) > 0 {
+			return all[len(all)-1]
+		}
+		return ""
+	}
+	b.File, b.Target = last("file"), last("target")
+	platforms, _ := flags.GetStringArray("platform")
+	for _, p := range platforms {
+		b.Platforms = append(b.Platforms, strings.FieldsFunc(p, func(r rune) bool { return r == ',' || r == ' ' })...)
+	}
+	tags, _ := flags.GetStringArray("tag")
+	for _, t := range tags {
+		tag, err := manifest.ParseListName(t)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--tag %s is not the name of an image: expected [REGISTRY/]REPOSITORY[:TAG]", show(t)))
+			continue
+		}
+		b.Tags = append(b.Tags, tag)
+	}
+	return b, errs
+}
+
+// splitFlags parses words in which flags and others may be mixed, and returns both.
+func splitFlags(flags *pflag.FlagSet, words []string) (options, others []string, err error) {
+	for rest := words; len(rest) > 0; rest = rest[1:] {
+		before := rest
+		if err := flags.Parse(rest); err != nil {
+			return nil, nil, flagError(err)
+		}
+		rest = flags.Args()
+		options = append(options, before[:len(before)-len(rest)]...)
+		if len(rest) == 0 {
+			break
+		}
+		if flags.ArgsLenAtDash() >= 0 {
+			return options, append(others, rest...), nil
+		}
+		others = append(others, rest[0])
+	}
+	return options, others, nil
+}
+
+// flagError says what is wrong with a flag, without its value, which may be secret.
+func flagError(err error) error {
+	var unknown *pflag.NotExistError
+	var noValue *pflag.ValueRequiredError
+	var badValue *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
+		return fmt.Errorf("unknown flag -%s", unknown.GetSpecifiedName())
+	case errors.As(err, &unknown):
+		return fmt.Errorf("unknown flag --%s", manifest.OneLine(unknown.GetSpecifiedName(), maxShown))
+	case errors.As(err, &noValue):
+		return fmt.Errorf("--%s has no value", noValue.GetFlag().Name)
+	case errors.As(err, &badValue):
+		return fmt.Errorf("--%s is true or false, and has another value", badValue.GetFlag().Name)
+	}
+	return errors.New("a flag begins with - and a letter, or with -- and a name")
+}
+
+// named returns the reference of an image with a tag or digest; the tag is latest when s has none.
+func named(s string) (reference.Named, error) {
+	name, err := manifest.ParseName(s)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not the name of an image: expected [REGISTRY/]REPOSITORY[:TAG|@DIGEST]", show(s))
+	}
+	return name, nil
+}
