@@ -1,0 +1,248 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// The images of the programs whose commands ours can stand for.
+const (
+	acrImage   = "mcr.microsoft.com/acr/acr-cli"
+	azureImage = "mcr.microsoft.com/acr/azure-cli"
+)
+
+// command returns what a cmd does, in a step with this env. Aliases of its first word are those of alias.
+func command(typed, env []string, alias func(string) (string, bool)) (Action, error) {
+	all := typed
+	if all[0] != "docker" {
+		var err error
+		if all, err = expand(typed, alias); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case all[0] != "docker":
+	case len(all) > 1 && (all[1] == "manifest" || all[1] == "multiarch"):
+		return Plugin{Args: all[2:]}, nil
+	default:
+		return Docker{Args: all[1:]}, nil
+	}
+	if _, err := reference.ParseAnyReference(all[0]); err != nil {
+		return nil, fmt.Errorf("%s is not the name of an image, which a cmd begins with: expected IMAGE [ARGUMENT...] or docker COMMAND", show(all[0]))
+	}
+	ours := []string(nil)
+	if rest, ok := commandOf(all, "acr", acrImage, "purge"); ok {
+		ours = purge(rest, env)
+	} else if rest, ok := commandOf(all, "az", azureImage, "acr", "import"); ok {
+		ours = azureImport(rest)
+	}
+	if ours != nil {
+		return Plugin{Args: ours, Instead: quoteWords(typed)}, nil
+	}
+	return Container{Image: all[0], Args: all[1:]}, nil
+}
+
+// expand replaces the first word when it is an alias.
+func expand(typed []string, alias func(string) (string, bool)) ([]string, error) {
+	text, ok := alias(typed[0])
+	if !ok {
+		return typed, nil
+	}
+	replaced, err := words(text)
+	if err == nil && len(replaced) == 0 {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the alias %s stands for no command: %w", show(typed[0]), err)
+	}
+	return append(replaced, typed[1:]...), nil
+}
+
+// commandOf returns the arguments of a command of a program, which may be named by its image.
+func commandOf(all []string, program, image string, command ...string) ([]string, bool) {
+	name, _, _ := strings.Cut(all[0], "@")
+	if all[0] != program && name != image && !strings.HasPrefix(name, image+":") || len(all) <= len(command) {
+		return nil, false
+	}
+	for i, word := range command {
+		if all[i+1] != word {
+			return nil, false
+		}
+	}
+	return all[1+len(command):], true
+}
+
+// purge returns the command that does what 'acr purge' does with these arguments, nil when there is none.
+func purge(args, env []string) []string {
+	f := newFlags()
+	registry := f.StringP("registry", "r", valueOf(env, "ACR_DEFAULT_REGISTRY"), "")
+	filters := f.StringArrayP("filter", "f", nil, "")
+	ago := f.String("ago", "", "")
+	keep := f.Int("keep", 0, "")
+	untagged := f.Bool("untagged", false, "")
+	dryRun := f.Bool("dry-run", false, "")
+	f.Int("concurrency", 0, "") // how it is done, and not what
+	f.Int("repository-page-size", 0, "")
+	f.Int("filter-timeout-seconds", 0, "")
+	age, ok := "", false
+	if f.Parse(args) == nil && f.NArg() == 0 {
+		age, ok = olderThan(*ago)
+	}
+	// Without --untagged it leaves the manifests, and ours never does. It keeps the last of the tags that are
+	// old, and ours the last of all.
+	if !ok || !*untagged || *registry == "" || *keep < 0 || *keep > 0 && age != "" {
+		return nil
+	}
+	repo, patterns := purgeFilters(*filters)
+	if repo == "" {
+		return nil
+	}
+	out := []string{"repo", "purge", azureHost(*registry) + "/" + repo, "--all", "--untagged"}
+	for _, p := range patterns {
+		out = append(out, "--filter", p)
+	}
+	if age != "" {
+		out = append(out, "--older-than", age)
+	}
+	if *keep > 0 {
+		out = append(out, "--keep", fmt.Sprint(*keep))
+	}
+	if !*dryRun {
+		out = append(out, "--force")
+	}
+	return out
+}
+
+// valueOf returns the value of a name in an env.
+func valueOf(env []string, name string) string {
+	for _, item := range env {
+		if n, value, _ := strings.Cut(item, "="); n == name {
+			return value
+		}
+	}
+	return ""
+}
+
+// purgeFilters returns the repository of filters REPOSITORY:EXPRESSION and a pattern for each, "" when they
+// are not about one repository. An expression is looked for anywhere in a tag.
+func purgeFilters(filters []string) (repo string, patterns []string) {
+	for _, filter := range filters {
+		name, expression, _ := strings.Cut(filter, ":")
+		if named, err := reference.WithName("r.io/" + name); err != nil || reference.Path(named) != name ||
+			strings.Contains(name, ".") || repo != "" && name != repo {
+			return "", nil // a dot is any character there
+		}
+		pattern := "regex:.*(?:" + expression + ").*"
+		if _, err := regexp.Compile(expression); err != nil || expression == "" || strings.Contains(expression, ":") {
+			return "", nil
+		}
+		repo, patterns = name, append(patterns, pattern)
+	}
+	return repo, patterns
+}
+
+var azureAge = regexp.MustCompile(`^(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:0+m)?(?:0+s)?$`)
+
+// olderThan returns the age that an --ago stands for, "" for any age. It is not ok when ours has no such one:
+// it counts whole hours.
+func olderThan(ago string) (age string, ok bool) {
+	m := azureAge.FindStringSubmatch(ago)
+	if m == nil || ago == "" {
+		return "", false
+	}
+	var days, hours int
+	_, _ = fmt.Sscan(m[1], &days) // nothing stands for 0
+	_, _ = fmt.Sscan(m[2], &hours)
+	switch {
+	case days == 0 && hours == 0:
+		return "", true
+	case hours == 0:
+		return fmt.Sprintf("%dd", days), true
+	}
+	return fmt.Sprintf("%dh", 24*days+hours), true
+}
+
+// azureImport returns the command that does what 'az acr import' does with these arguments, nil when there is
+// none.
+func azureImport(args []string) []string {
+	f := newFlags()
+	registry := f.StringP("name", "n", "", "")
+	source := f.String("source", "", "")
+	from := f.StringP("registry", "r", "", "")
+	images := f.StringArrayP("image", "t", nil, "")
+	force := f.Bool("force", false, "")
+	f.Bool("no-wait", false, "")
+	f.Bool("only-show-errors", false, "")
+	f.StringP("resource-group", "g", "", "")
+	f.String("subscription", "", "")
+	if f.Parse(args) != nil || f.NArg() > 0 || *registry == "" || strings.Contains(*from, "/") {
+		return nil
+	}
+	if *from != "" {
+		host := azureHost(*from)
+		*source = host + "/" + strings.TrimPrefix(*source, host+"/")
+	}
+	host, image, _ := strings.Cut(*source, "/")
+	if !strings.Contains(host, ".") || image == "" {
+		return nil // as az has it, the source names its registry
+	}
+	if len(*images) == 0 {
+		name, _, _ := strings.Cut(image, "@")
+		*images = []string{name}
+	}
+	target, tags, ok := importTargets(azureHost(*registry), *source, *images)
+	if !ok {
+		return nil
+	}
+	out := []string{"import", *source, target}
+	for _, tag := range tags {
+		out = append(out, "--tag", tag)
+	}
+	if *force {
+		out = append(out, "--force")
+	}
+	return out
+}
+
+// importTargets returns the first of images in a registry, and the tags of the others. It is not ok when they
+// are not in one repository, or are not names.
+func importTargets(host, source string, images []string) (target string, tags []string, ok bool) {
+	from, err := manifest.ParseReference(source)
+	if err != nil {
+		return "", nil, false
+	}
+	var first reference.Named
+	for _, image := range images {
+		to, err := manifest.ParseReference(host + "/" + image)
+		if err != nil || first != nil && !manifest.SameRepository(first, to) {
+			return "", nil, false
+		}
+		if _, digested := to.(reference.Digested); digested {
+			return "", nil, false
+		}
+		tag, tagged := to.(reference.Tagged)
+		_, digested := from.(reference.Digested)
+		switch {
+		case !tagged && (digested || len(images) > 1):
+			return "", nil, false // which tag it is to get is not said
+		case first == nil:
+			first = to
+		default:
+			tags = append(tags, tag.Tag())
+		}
+	}
+	return first.String(), tags, true
+}
+
+// azureHost returns the host of a registry that may be given by its name in Azure.
+func azureHost(name string) string {
+	if strings.ContainsAny(name, ".:") {
+		return strings.ToLower(name)
+	}
+	return strings.ToLower(name) + ".azurecr.io"
+}

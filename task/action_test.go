@@ -1,0 +1,104 @@
+package task
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// aliases are some of the format's own.
+func aliases(word string) (string, bool) {
+	text, ok := map[string]string{
+		"acr": "mcr.microsoft.com/acr/acr-cli:0.19", "az": "mcr.microsoft.com/acr/azure-cli:2ff604c",
+		"two": "alpine:3 echo", "bad": "alpine 'echo", "none": "",
+	}[word]
+	return text, ok
+}
+
+func TestActions(t *testing.T) {
+	const acr = "mcr.microsoft.com/acr/acr-cli:0.19"
+	digest := "sha256:" + strings.Repeat("0", 64)
+	for _, tt := range []struct{ cmd, want string }{
+		{"alpine:3 echo hi", "Container alpine:3 | echo hi"},
+		{digest, "Container " + digest + " | "},
+		{"h:5000/a", "Container h:5000/a | "},
+		{"two hi", "Container alpine:3 | echo hi"},
+		{"docker manifest create a b", "Plugin create a b"},
+		{"docker manifest push --purge a", "Plugin push --purge a"},
+		{"docker multiarch ls", "Plugin ls"},
+		{"docker manifest", "Plugin "},
+		{"docker build -t a .", "Docker build -t a ."},
+		{"docker --config x manifest inspect a", "Docker --config x manifest inspect a"},
+		{"docker", "Docker "},
+		{"docker:cli manifest", "Container docker:cli | manifest"},
+
+		{"acr purge -r reg --filter app:v.* --ago 30d --untagged", "Plugin repo purge reg.azurecr.io/app --all --untagged --filter regex:.*(?:v.*).* --older-than 30d --force"},
+		{"acr purge --registry Reg.azurecr.io -f a/b:^x -f a/b:y$ --ago 0d --keep 3 --untagged", "Plugin repo purge reg.azurecr.io/a/b --all --untagged --filter regex:.*(?:^x).* --filter regex:.*(?:y$).* --keep 3 --force"},
+		{"acr purge -r reg --filter app:. --ago 1d2h --untagged --dry-run --concurrency 4", "Plugin repo purge reg.azurecr.io/app --all --untagged --filter regex:.*(?:.).* --older-than 26h"},
+		{acr + " purge -r localhost:5000 --filter app:. --ago 3h --untagged", "Plugin repo purge localhost:5000/app --all --untagged --filter regex:.*(?:.).* --older-than 3h --force"},
+		{"acr purge --filter app:. --ago 0d --untagged", "Plugin repo purge env.azurecr.io/app --all --untagged --filter regex:.*(?:.).* --force"},
+		// These leave manifests, name several repositories, or are not told apart from such.
+		{"acr purge -r reg --filter app:. --ago 1d", "Container " + acr + " | purge -r reg --filter app:. --ago 1d"},
+		{"acr purge -r reg --filter .*:. --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter .*:. --ago 1d --untagged"},
+		{"acr purge -r reg --filter a.b:. --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a.b:. --ago 1d --untagged"},
+		{"acr purge -r reg --filter a:. --filter b:. --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a:. --filter b:. --ago 1d --untagged"},
+		{"acr purge -r reg --filter a:(?!b) --ago 1d --untagged", ""}, // is for a shell
+		{"acr purge -r reg --filter 'a:(?!b)' --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a:(?!b) --ago 1d --untagged"},
+		{"acr purge -r reg --filter a: --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a: --ago 1d --untagged"},
+		{"acr purge -r reg --filter a:b:c --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a:b:c --ago 1d --untagged"},
+		{"acr purge -r reg --filter a:. --ago 1d --untagged --keep 3", "Container " + acr + " | purge -r reg --filter a:. --ago 1d --untagged --keep 3"},
+		{"acr purge -r reg --filter a:. --ago 30m --untagged", "Container " + acr + " | purge -r reg --filter a:. --ago 30m --untagged"},
+		{"acr purge -r reg --filter a:. --untagged", "Container " + acr + " | purge -r reg --filter a:. --untagged"},
+		{"acr purge -r reg --filter a:. --ago 1d --untagged --include-locked", "Container " + acr + " | purge -r reg --filter a:. --ago 1d --untagged --include-locked"},
+		{"acr purge -r reg --ago 1d --untagged", "Container " + acr + " | purge -r reg --ago 1d --untagged"},
+		{"acr tag list -r reg", "Container " + acr + " | tag list -r reg"},
+		{"acr", "Container " + acr + " | "},
+
+		{"az acr import -n reg --source docker.io/library/alpine:3", "Plugin import docker.io/library/alpine:3 reg.azurecr.io/library/alpine:3"},
+		{"az acr import --name reg --source mcr.microsoft.com/a --image b:1 -t b:2 --force --no-wait", "Plugin import mcr.microsoft.com/a reg.azurecr.io/b:1 --tag 2 --force"},
+		{"az acr import -n reg --source other.azurecr.io/a -t b", "Plugin import other.azurecr.io/a reg.azurecr.io/b"},
+		{"az acr import -n reg.azurecr.io -r other --source a:1 -g group", "Plugin import other.azurecr.io/a:1 reg.azurecr.io/a:1"},
+		{"az acr import -n reg -r other --source other.azurecr.io/a:1", "Plugin import other.azurecr.io/a:1 reg.azurecr.io/a:1"},
+		{"az acr import -n reg --source q.io/a@" + digest + " -t a:1", "Plugin import q.io/a@" + digest + " reg.azurecr.io/a:1"},
+		{"az acr import -n reg --source q.io/a@" + digest, "Container mcr.microsoft.com/acr/azure-cli:2ff604c | acr import -n reg --source q.io/a@" + digest},
+		{"az acr import -n reg --source alpine:3", "Container mcr.microsoft.com/acr/azure-cli:2ff604c | acr import -n reg --source alpine:3"},
+		{"az acr import -n reg --source q.io/a -t b:1 -t c:1", "Container mcr.microsoft.com/acr/azure-cli:2ff604c | acr import -n reg --source q.io/a -t b:1 -t c:1"},
+		{"az acr import -n reg --source q.io/a -u me -p pw", "Container mcr.microsoft.com/acr/azure-cli:2ff604c | acr import -n reg --source q.io/a -u me -p pw"},
+		{"az acr import -n reg --source q.io/a --repository b", "Container mcr.microsoft.com/acr/azure-cli:2ff604c | acr import -n reg --source q.io/a --repository b"},
+		{"az acr import --source q.io/a", "Container mcr.microsoft.com/acr/azure-cli:2ff604c | acr import --source q.io/a"},
+		{"az acr import -n reg -r /subscriptions/x --source a", "Container mcr.microsoft.com/acr/azure-cli:2ff604c | acr import -n reg -r /subscriptions/x --source a"},
+		{"az acr login", "Container mcr.microsoft.com/acr/azure-cli:2ff604c | acr login"},
+
+		{"bad x", ""}, {"none x", ""}, {"Alpine", ""}, {"-it alpine", ""}, {"a:b:c", ""},
+	} {
+		var got string
+		typed, err := words(tt.cmd)
+		if err == nil {
+			var a Action
+			if a, err = command(typed, []string{"A=1", "ACR_DEFAULT_REGISTRY=env"}, aliases); err == nil {
+				got = summary(a, quoteWords(typed))
+			}
+		}
+		if got != tt.want || (err != nil) != (tt.want == "") {
+			t.Errorf("%s is\n%s (%v), want\n%s", tt.cmd, got, err, tt.want)
+		}
+	}
+	if a, _ := command([]string{"acr", "purge", "--filter", "app:.", "--ago", "0d", "--untagged"}, nil, aliases); fmt.Sprintf("%T", a) != "task.Container" {
+		t.Errorf("without a registry it is %v", a)
+	}
+}
+
+func summary(a Action, cmd string) string {
+	switch a := a.(type) {
+	case Container:
+		return "Container " + a.Image + " | " + strings.Join(a.Args, " ")
+	case Docker:
+		return "Docker " + strings.Join(a.Args, " ")
+	case Plugin:
+		if a.Instead != "" && a.Instead != cmd || a.Instead == "" && !strings.HasPrefix(cmd, "docker ") {
+			return "instead of " + a.Instead
+		}
+		return "Plugin " + strings.Join(a.Args, " ")
+	}
+	return fmt.Sprint(a)
+}
