@@ -1,0 +1,113 @@
+package task
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// Graph is the steps of a file and their order.
+type Graph []Node
+
+// Node is a step in a Graph. In JSON a Graph is a list of these.
+type Node struct {
+	ID string `json:"id"`
+	// Kind is build, push, container, docker or plugin, and Action what is run, for people.
+	Kind   string `json:"kind"`
+	Action string `json:"action"`
+	// After are the ids of the steps that it waits for.
+	After   []string `json:"after"`
+	Context string   `json:"context"`
+	// beside are the ids of the steps that may run at the same time.
+	beside []string
+}
+
+// NewGraph returns the graph of a file.
+func NewGraph(f File) Graph {
+	before := ancestors(f)
+	g := make(Graph, len(f.Steps))
+	for i, s := range f.Steps {
+		n := Node{ID: s.ID, After: []string{}, Context: s.Context}
+		n.Kind, n.Action = describe(s.Action)
+		for _, a := range s.After {
+			n.After = append(n.After, f.Steps[a].ID)
+		}
+		for j, other := range f.Steps {
+			if j != i && !before[i][j] && !before[j][i] {
+				n.beside = append(n.beside, other.ID)
+			}
+		}
+		g[i] = n
+	}
+	return g
+}
+
+// describe returns what kind an action is, and what it runs.
+func describe(a Action) (kind, text string) {
+	switch a := a.(type) {
+	case Build:
+		return "build", quoteWords(append([]string{"docker", "build"}, a.Args...))
+	case Push:
+		all := []string{"docker", "push"}
+		for _, image := range a.Images {
+			all = append(all, manifest.Familiar(image))
+		}
+		return "push", quoteWords(all)
+	case Container:
+		return "container", quoteWords(append([]string{a.Image}, a.Args...))
+	case Docker:
+		return "docker", quoteWords(append([]string{"docker"}, a.Args...))
+	case Plugin:
+		return "plugin", quoteWords(append([]string{"docker", "multiarch"}, a.Args...))
+	}
+	return "", ""
+}
+
+// Text returns a table for people: each step, what it waits for, and what may run beside it.
+func (g Graph) Text() string {
+	var out strings.Builder
+	w := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
+	_, _ = fmt.Fprintln(w, "STEP\tAFTER\tBESIDE\tACTION")
+	for _, n := range g {
+		action := n.Action
+		if n.Context != "" {
+			action = "[" + n.Context + "] " + action
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n.ID, listed(n.After), listed(n.beside), manifest.OneLine(action, maxShown))
+	}
+	_ = w.Flush()
+	return out.String()
+}
+
+func listed(ids []string) string {
+	if len(ids) == 0 {
+		return "-"
+	}
+	return manifest.OneLine(strings.Join(ids, ", "), maxShown)
+}
+
+// Dot returns the graph in the language of Graphviz.
+func (g Graph) Dot() string {
+	var out strings.Builder
+	out.WriteString("digraph task {\n\trankdir=LR;\n\tnode [shape=box];\n")
+	for _, n := range g {
+		label := n.ID + "\n" + manifest.OneLine(n.Action, maxShown)
+		if n.Context != "" {
+			label += "\non " + n.Context
+		}
+		fmt.Fprintf(&out, "\t%s [label=%s];\n", dotQuote(n.ID), dotQuote(label))
+	}
+	for _, n := range g {
+		for _, a := range n.After {
+			fmt.Fprintf(&out, "\t%s -> %s;\n", dotQuote(a), dotQuote(n.ID))
+		}
+	}
+	out.WriteString("}\n")
+	return out.String()
+}
+
+func dotQuote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
+}

@@ -1,0 +1,46 @@
+package task
+
+import (
+	"errors"
+	"testing"
+)
+
+// dockerfiles are those of the examples.
+var dockerfiles = map[string]string{
+	"Dockerfile":        "FROM scratch\nCOPY . /\n",
+	"src/Dockerfile":    "FROM scratch\n",
+	"dockerfile.amd64":  "FROM --platform=linux/amd64 alpine\n",
+	"dockerfile.arm64":  "FROM --platform=linux/arm64 alpine\n",
+	"Dockerfile.base":   "FROM arm64v8/alpine\n",
+	"Dockerfile.build":  "FROM --platform=$BUILDPLATFORM golang AS build\nFROM scratch\n",
+	"Dockerfile.stages": "FROM --platform=linux/arm64 alpine AS base\nFROM base AS arm\nFROM --platform=linux/amd64 alpine\n",
+}
+
+func readDockerfile(_ Step, name string) ([]byte, error) {
+	if text, ok := dockerfiles[name]; ok {
+		return []byte(text), nil
+	}
+	return nil, errors.New("there is none")
+}
+
+func TestLints(t *testing.T) {
+	for _, e := range examples(t, "lints.txt") {
+		r := Rendered{Name: "acb.yaml", Text: e.file}
+		findings := Lints(r, parsed(t, e.file), readDockerfile)
+		if got := lines(findings); got != e.findings {
+			t.Errorf("%s\nis said to have\n%snot\n%s", e.file, got, e.findings)
+		}
+	}
+}
+
+func TestArchitectureOf(t *testing.T) {
+	for name, want := range map[string]string{
+		"1.0-amd64": "amd64", "x86_64": "amd64", "linux_x86-64-1": "amd64", "AMD64": "amd64", "v1.arm64v8": "arm64", "aarch64": "arm64",
+		"armv7l": "arm/v7", "arm32v6-1": "arm/v6", "armhf": "arm/v7", "build/arm/Dockerfile": "arm", "1-s390x": "s390x", "i386": "386",
+		"1.386": "", "alarm": "", "amd64x": "", "arm64-amd64": "", "arm64-aarch64": "arm64", "": "", "latest": "",
+	} {
+		if got := architectureOf(name); got != want {
+			t.Errorf("%s says %q, want %q", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,273 @@
+package task
+
+import (
+	"cmp"
+	"encoding/base64"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The defaults of the format.
+const (
+	defaultVersion     = "v1.0.0"
+	defaultTimeout     = 10 * time.Minute
+	defaultRetryDelay  = 5 * time.Second
+	defaultNetworkName = "acb_default_network"
+	defaultDriver      = "bridge"
+	defaultIDPrefix    = "acb_step_"
+)
+
+// maxSteps is more than anybody follows, and bounds what is compared with each other.
+const maxSteps = 1000
+
+// rootID is the id of what comes before all steps: waiting for it alone is waiting for none.
+const rootID = "acb_root"
+
+// The keys of each mapping of the format.
+var (
+	fileKeys = strings.Fields("version alias env networks secrets stepTimeout steps totalTimeout volumes workingDirectory")
+	stepKeys = strings.Fields("id cmd build push when timeout startDelay retries retryDelay retryOnErrors repeat ignoreErrors " +
+		"exitedWith exitedWithout onError detach keep context workingDirectory disableWorkingDirectoryOverride env pull " +
+		"cmdDownloadRetries cmdDownloadRetryDelay entryPoint user network isolation cpus privileged expose ports volumeMounts cache")
+	networkKeys = strings.Fields("name driver ipv6 skipCreation isDefault")
+	volumeKeys  = strings.Fields("name secret")
+	mountKeys   = strings.Fields("name mountPath")
+	secretKeys  = strings.Fields("id keyvault clientID")
+)
+
+var (
+	namePattern   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+	volumePattern = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
+	uuidPattern   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	envPattern    = regexp.MustCompile(`^[^=\s]+=`)
+)
+
+// Parse returns the file that a rendered text is, with all defaults, and everything that is wrong with it.
+func Parse(r Rendered) (File, []Finding) {
+	p := parse(r)
+	return p.file, slices.DeleteFunc(p.sorted(), func(f Finding) bool { return f.Severity == Lint })
+}
+
+// parser makes a File of what a decoder reads.
+type parser struct {
+	decoder
+	file File
+	// What the file says for all steps.
+	timeout time.Duration
+	dir     string
+	env     []string
+	network string
+	// steps are the mappings of the steps; those of what is none are empty.
+	steps []fields
+	ids   []string
+	// index is where the first step of each id is.
+	index map[string]int
+}
+
+func parse(r Rendered) *parser {
+	p := &parser{decoder: newDecoder(r), index: map[string]int{}}
+	if root, ok := p.document(); ok {
+		if top, ok := p.fields(root, fileKeys); ok {
+			p.parse(top)
+		}
+	}
+	return p
+}
+
+func (p *parser) parse(top fields) {
+	p.file.Version = strings.ToLower(cmp.Or(top.text("version"), defaultVersion))
+	p.file.Timeout = top.seconds("totalTimeout", 0)
+	p.timeout = top.seconds("stepTimeout", defaultTimeout)
+	p.dir = p.directory(top)
+	p.env = p.taskEnv(top)
+	p.networks(top)
+	p.volumes(top)
+	p.secrets(top)
+	items := top.list("steps")
+	if len(items) == 0 && (!top.has("steps") || top.at("steps").node.Kind == yaml.SequenceNode) {
+		p.report(Warning, top.at("steps"), "there are no steps: nothing will be done")
+	}
+	if len(items) > maxSteps {
+		p.errorf(top.at("steps"), "expected at most %d steps, found %d", maxSteps, len(items))
+		items = items[:maxSteps]
+	}
+	for i, item := range items {
+		p.identify(i, item)
+	}
+	for i, s := range p.steps {
+		p.file.Steps = append(p.file.Steps, p.step(i, s))
+	}
+}
+
+// directory returns a workingDirectory, relative to the workspace.
+func (p *parser) directory(f fields) string {
+	dir := strings.Trim(path.Clean("./"+strings.TrimLeft(f.text("workingDirectory"), "/")), "/")
+	switch {
+	case dir == ".":
+		return ""
+	case dir == ".." || strings.HasPrefix(dir, "../"):
+		p.errorf(f.at("workingDirectory"), "expected a folder below the workspace, found %s", show(f.text("workingDirectory")))
+	}
+	return dir
+}
+
+// taskEnv returns the env of the file. One item may be several, with commas between.
+func (p *parser) taskEnv(f fields) []string {
+	var env []string
+	for _, v := range f.list("env") {
+		item, ok := p.string(v)
+		if !ok {
+			continue
+		}
+		parts := strings.Split(item, ",")
+		if slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(part, "=") }) {
+			parts = []string{item}
+		}
+		for _, part := range parts {
+			env = p.setEnv(env, v, strings.TrimSpace(part))
+		}
+	}
+	return env
+}
+
+// stepEnv returns the env of a step: that of the file, changed by its own.
+func (p *parser) stepEnv(f fields) []string {
+	env := slices.Clone(p.env)
+	for _, v := range f.list("env") {
+		if item, ok := p.string(v); ok {
+			env = p.setEnv(env, v, item)
+		}
+	}
+	return env
+}
+
+// setEnv puts an item into an env, where it replaces another of its name. The values may be secret.
+func (p *parser) setEnv(env []string, v value, item string) []string {
+	if !envPattern.MatchString(item) {
+		p.errorf(v, "expected KEY=VALUE, found no KEY without blanks before a =")
+		return env
+	}
+	name, val, _ := strings.Cut(item, "=")
+	if name == "DOCKER_BUILDKIT" {
+		p.lintf(v, "DOCKER_BUILDKIT makes no difference here: BuildKit builds wherever the daemon has it")
+	}
+	item = name + "=" + unquoteValue(val)
+	for i, other := range env {
+		if strings.HasPrefix(other, name+"=") {
+			env[i] = item
+			return env
+		}
+	}
+	return append(env, item)
+}
+
+// unquoteValue returns a value without the quotes around it. ACR Tasks gives values to a shell, so those with
+// blanks have quotes.
+func unquoteValue(s string) string {
+	if strings.HasPrefix(s, `"`) || strings.HasPrefix(s, "'") {
+		if all, err := words(s); err == nil && len(all) == 1 {
+			return all[0]
+		}
+	}
+	return s
+}
+
+func (p *parser) networks(top fields) {
+	seen := map[string]bool{}
+	for _, v := range top.list("networks") {
+		f, ok := p.fields(v, networkKeys)
+		if !ok {
+			continue
+		}
+		n := Network{Position: p.position(v), Name: f.text("name"), Driver: cmp.Or(f.text("driver"), defaultDriver),
+			IPv6: f.flag("ipv6"), External: f.flag("skipCreation")}
+		if !namePattern.MatchString(n.Name) {
+			p.errorf(f.at("name"), "expected a name of letters, digits, _, . and -, found %s", show(n.Name))
+		}
+		p.once(f.at("name"), "network", n.Name, seen)
+		if f.flag("isDefault") {
+			p.network = n.Name
+		}
+		p.file.Networks = append(p.file.Networks, n)
+	}
+	if !top.has("networks") || len(p.file.Networks) == 0 {
+		p.network = defaultNetworkName
+		p.file.Networks = []Network{{Name: defaultNetworkName, Driver: defaultDriver}}
+	}
+}
+
+// once reports a name that is there a second time.
+func (p *parser) once(v value, what, name string, seen map[string]bool) {
+	if seen[name] && name != "" {
+		p.errorf(v, "there is another %s %s: expected each once", what, show(name))
+	}
+	seen[name] = true
+}
+
+func (p *parser) volumes(top fields) {
+	seen := map[string]bool{}
+	for _, v := range top.list("volumes") {
+		f, ok := p.fields(v, volumeKeys)
+		if !ok {
+			continue
+		}
+		volume := Volume{Position: p.position(v), Name: f.text("name")}
+		if !volumePattern.MatchString(volume.Name) {
+			p.errorf(f.at("name"), "expected a name of letters, digits, _ and -, found %s", show(volume.Name))
+		}
+		p.once(f.at("name"), "volume", volume.Name, seen)
+		if secret, ok := f.values["secret"]; ok {
+			volume.Files = p.secretFiles(secret)
+		}
+		p.file.Volumes = append(p.file.Volumes, volume)
+	}
+}
+
+// secretFiles returns the files of a secret volume. What they contain is not told.
+func (p *parser) secretFiles(v value) map[string][]byte {
+	files := map[string][]byte{}
+	if v.node.Kind != yaml.MappingNode {
+		p.errorf(v, "expected a mapping of file names to base64, found something else")
+		return files
+	}
+	f, _ := p.fields(v, nil)
+	for name, content := range f.values {
+		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") {
+			p.errorf(content, "expected the name of a file, without folders")
+		}
+		raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(content.node.Value))
+		if content.node.Kind != yaml.ScalarNode || err != nil {
+			p.errorf(content, "expected the content of the file in base64")
+		}
+		files[name] = raw
+	}
+	return files
+}
+
+func (p *parser) secrets(top fields) {
+	seen := map[string]bool{}
+	for _, v := range top.list("secrets") {
+		f, ok := p.fields(v, secretKeys)
+		if !ok {
+			continue
+		}
+		s := Secret{Position: p.position(v), ID: f.text("id"), KeyVault: f.text("keyvault")}
+		if s.ID == "" || strings.ContainsAny(s.ID, " \t\n") {
+			p.errorf(f.at("id"), "expected an id without blanks, found %s", show(s.ID))
+		}
+		p.once(f.at("id"), "secret", s.ID, seen)
+		if u, err := url.Parse(s.KeyVault); s.KeyVault != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+			p.errorf(f.at("keyvault"), "expected the URL of a secret in a key vault, as in https://myvault.vault.azure.net/secrets/name")
+		}
+		if id := f.text("clientID"); id != "" && !uuidPattern.MatchString(id) {
+			p.errorf(f.at("clientID"), "expected a UUID, as in 00000000-0000-0000-0000-000000000000, found %s", show(id))
+		}
+		p.file.Secrets = append(p.file.Secrets, s)
+	}
+}

@@ -1,0 +1,339 @@
+package task
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math/big"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/docker/go-connections/nat"
+	"go.yaml.in/yaml/v3"
+)
+
+var contextPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$`)
+
+// dockerNetworks are there on every daemon.
+var dockerNetworks = []string{"bridge", "host", "none"}
+
+// identify reads the mapping of a step and its id, before any step is parsed.
+func (p *parser) identify(i int, item value) {
+	f := fields{decoder: &p.decoder, value: item}
+	if item.null() {
+		p.errorf(item, "the step is empty: expected a mapping with one of cmd, build and push")
+	} else {
+		f, _ = p.fields(item, stepKeys)
+	}
+	id := cmp.Or(f.text("id"), fmt.Sprint(defaultIDPrefix, i))
+	p.steps, p.ids = append(p.steps, f), append(p.ids, id)
+	switch {
+	case id == rootID:
+		p.errorf(f.at("id"), "the id %s stands for the start of the run: expected another one", rootID)
+	case !namePattern.MatchString(id):
+		p.errorf(f.at("id"), "expected an id of letters, digits, _, . and - that begins with a letter or digit, found %s", show(id))
+	}
+	if other, twice := p.index[id]; twice {
+		p.errorf(f.at("id"), "%s has the id %s, too: expected each once", p.steps[other].key, show(id))
+		return
+	}
+	p.index[id] = i
+}
+
+func (p *parser) step(i int, f fields) Step {
+	s := Step{
+		Position:      p.position(f.value),
+		ID:            p.ids[i],
+		Env:           p.stepEnv(f),
+		After:         p.after(i, f),
+		Timeout:       f.seconds("timeout", p.timeout),
+		StartDelay:    f.seconds("startDelay", 0),
+		Retries:       f.number("retries"),
+		RetryDelay:    f.seconds("retryDelay", defaultRetryDelay),
+		RetryOnErrors: f.texts("retryOnErrors"),
+		Repeat:        f.number("repeat"),
+		IgnoreErrors:  f.flag("ignoreErrors"),
+		ExitedWith:    f.numbers("exitedWith"),
+		ExitedWithout: f.numbers("exitedWithout"),
+		CancelRest:    p.oneOf(f, "onError", "wait", "cancel") == "cancel",
+		Detach:        f.flag("detach"),
+		Keep:          f.flag("keep"),
+		Context:       f.text("context"),
+		NoDir:         f.flag("disableWorkingDirectoryOverride"),
+		Dir:           p.dir,
+	}
+	if f.has("workingDirectory") {
+		s.Dir = p.directory(f)
+	}
+	if s.Context != "" {
+		p.lintf(f.at("context"), "context is an addition of docker multiarch, which ACR Tasks does not know")
+		if !contextPattern.MatchString(s.Context) {
+			p.errorf(f.at("context"), "expected the name of a docker context, found %s: 'docker context ls' has them", show(s.Context))
+		}
+	}
+	if f.has("onError") {
+		p.lintf(f.at("onError"), "onError is an addition of docker multiarch, which ACR Tasks does not know")
+	}
+	if f.node.Kind == yaml.MappingNode {
+		s.Action = p.action(f, s.Env)
+		p.useless(f, s.Action)
+	}
+	p.container(f, &s)
+	return s
+}
+
+// container reads how the container of a step is made.
+func (p *parser) container(f fields, s *Step) {
+	s.Pull = f.flag("pull")
+	s.PullRetries, s.PullRetryDelay = f.number("cmdDownloadRetries"), f.seconds("cmdDownloadRetryDelay", 0)
+	s.EntryPoint, s.User = f.text("entryPoint"), f.text("user")
+	s.Network = p.stepNetwork(f)
+	s.Isolation = p.oneOf(f, "isolation", "default", "process", "hyperv")
+	s.CPUs = p.cpus(f)
+	s.Privileged = f.flag("privileged")
+	s.Expose = p.ports(f, "expose", "PORT[-PORT][/PROTOCOL]")
+	s.Ports = p.ports(f, "ports", "[[IP:]HOST-PORT:]PORT[/PROTOCOL]")
+	s.Mounts = p.mounts(f)
+	s.Cache = p.oneOf(f, "cache", "enabled", "disabled") == "enabled"
+}
+
+// oneOf returns the value of a field, in lower case, which is one of allowed or not there.
+func (p *parser) oneOf(f fields, name string, allowed ...string) string {
+	given := strings.ToLower(f.text(name))
+	if given != "" && !slices.Contains(allowed, given) {
+		p.errorf(f.at(name), "expected %s, found %s", strings.Join(allowed, " or "), show(f.text(name)))
+	}
+	return given
+}
+
+// after returns the steps that the i-th one waits for.
+func (p *parser) after(i int, f fields) []int {
+	items := f.listOrOne("when")
+	if len(items) == 0 && i > 0 {
+		return []int{i - 1}
+	}
+	var after []int
+	for _, v := range items {
+		id, ok := p.string(v)
+		if !ok || id == rootID {
+			continue
+		}
+		if id == "-" {
+			if len(items) > 1 {
+				p.errorf(v, "- means that the step waits for none: expected it alone")
+			}
+			continue
+		}
+		if other, ok := p.waited(i, id, v); ok && !slices.Contains(after, other) {
+			after = append(after, other)
+		}
+	}
+	slices.Sort(after)
+	return after
+}
+
+// waited returns where the step is that the i-th one waits for by id.
+func (p *parser) waited(i int, id string, v value) (int, bool) {
+	other, ok := p.index[id]
+	switch {
+	case !ok:
+		p.errorf(v, "no step has the id %s%s", show(id), didYouMean(id, p.ids[:i]))
+	case other == i:
+		p.errorf(v, "the step waits for itself: expected the id of a step above it")
+	case other > i:
+		p.errorf(v, "%s stands below this one, at line %d: expected the id of a step above it", show(id), p.position(p.steps[other].value).Line)
+	default:
+		return other, true
+	}
+	return 0, false
+}
+
+// action returns what a step does, nil when that is not known.
+func (p *parser) action(f fields, env []string) Action {
+	switch p.kind(f) {
+	case "push":
+		return p.push(f)
+	case "build":
+		if all, ok := p.words(f.values["build"], "quote it"); ok {
+			return p.build(f.values["build"], all)
+		}
+	case "cmd":
+		if all, ok := p.words(f.values["cmd"], "quote it, or write IMAGE sh -c '...'"); ok {
+			return p.command(f.values["cmd"], all, env)
+		}
+	}
+	return nil
+}
+
+// kind returns which of cmd, build and push a step has, "" when that is not one.
+func (p *parser) kind(f fields) string {
+	var kinds []string
+	for _, kind := range []string{"cmd", "build", "push"} {
+		if v, ok := f.values[kind]; ok && (v.node.Kind != yaml.ScalarNode || strings.TrimSpace(v.node.Value) != "") {
+			kinds = append(kinds, kind)
+		}
+	}
+	switch len(kinds) {
+	case 0:
+		p.errorf(f.value, "expected one of cmd, build and push, found none")
+	case 1:
+		return kinds[0]
+	default:
+		p.errorf(f.at(kinds[1]), "expected one of cmd, build and push, found %s: make them steps of their own", strings.Join(kinds, " and "))
+	}
+	return ""
+}
+
+// words returns the words of a text. The hint is what is to be done about what is for a shell.
+func (p *parser) words(v value, hint string) ([]string, bool) {
+	text, ok := p.string(v)
+	if !ok {
+		return nil, false
+	}
+	all, err := words(text)
+	switch {
+	case errors.Is(err, errUnclosed):
+		p.errorf(v, "%v", err)
+	case err != nil:
+		p.errorf(v, "%v: %s", err, hint)
+	}
+	return all, err == nil
+}
+
+func (p *parser) build(v value, all []string) Action {
+	build, errs := parseBuild(all)
+	for _, err := range errs {
+		p.errorf(v, "%v", err)
+	}
+	return build
+}
+
+func (p *parser) command(v value, all, env []string) Action {
+	if len(all) == 0 {
+		p.errorf(v, "expected a command, found only a comment")
+		return nil
+	}
+	action, err := command(all, env, p.rendered.Command)
+	if err != nil {
+		p.errorf(v, "%v", err)
+	}
+	return action
+}
+
+func (p *parser) push(f fields) Action {
+	var images []reference.Named
+	seen := map[string]bool{}
+	items := f.listOrOne("push")
+	if len(items) == 0 && f.values["push"].node.Kind == yaml.SequenceNode {
+		p.errorf(f.at("push"), "the list is empty: expected the images to push")
+	}
+	for _, v := range items {
+		s, ok := p.string(v)
+		if !ok {
+			continue
+		}
+		name, err := named(s)
+		if err != nil {
+			p.errorf(v, "%v", err)
+			continue
+		}
+		if !seen[name.String()] {
+			images = append(images, name)
+		}
+		seen[name.String()] = true
+	}
+	return Push{images}
+}
+
+// stepNetwork returns the network of a step. One that docker has itself counts as one of the file.
+func (p *parser) stepNetwork(f fields) string {
+	name := f.text("network")
+	if name == "" {
+		return p.network
+	}
+	is := func(n Network) bool { return n.Name == name }
+	switch {
+	case slices.ContainsFunc(p.file.Networks, is):
+	case slices.Contains(dockerNetworks, name):
+		p.file.Networks = append(p.file.Networks, Network{Position: p.position(f.at("network")), Name: name, Driver: name, External: true})
+	default:
+		known := slices.Clone(dockerNetworks)
+		for _, n := range p.file.Networks {
+			known = append(known, n.Name)
+		}
+		p.errorf(f.at("network"), "the file has no network %s%s", show(name), didYouMean(name, known))
+	}
+	return name
+}
+
+// cpus returns how many CPUs a container gets, as docker run --cpus takes it.
+func (p *parser) cpus(f fields) string {
+	s := f.text("cpus")
+	if s == "" {
+		return ""
+	}
+	n, ok := new(big.Rat).SetString(s)
+	if !ok || n.Sign() < 0 || !new(big.Rat).Mul(n, big.NewRat(1e9, 1)).IsInt() {
+		p.errorf(f.at("cpus"), "expected a number of CPUs, as in 1.5, found %s", show(s))
+	}
+	return s
+}
+
+// ports returns the ports of a field, which docker run takes in the form given.
+func (p *parser) ports(f fields, name, form string) []string {
+	var out []string
+	for _, v := range f.list(name) {
+		s, ok := p.string(v)
+		if !ok {
+			continue
+		}
+		_, err := nat.ParsePortSpec(s)
+		if err != nil || name == "expose" && strings.Contains(s, ":") {
+			p.errorf(v, "expected %s, found %s", form, show(s))
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (p *parser) mounts(f fields) []Mount {
+	if f.has("volumeMounts") && f.has("push") {
+		p.errorf(f.at("volumeMounts"), "a push has no container: expected no volumeMounts")
+	}
+	var out []Mount
+	seen := map[string]bool{}
+	for _, v := range f.list("volumeMounts") {
+		m, ok := p.fields(v, mountKeys)
+		if !ok {
+			continue
+		}
+		mount := Mount{p.position(v), m.text("name"), m.text("mountPath")}
+		p.mountedVolume(m, mount.Volume)
+		if !path.IsAbs(mount.Path) {
+			p.errorf(m.at("mountPath"), "expected an absolute path in the container, found %s", show(mount.Path))
+		}
+		p.once(m.at("mountPath"), "mount at", path.Clean(mount.Path), seen)
+		out = append(out, mount)
+	}
+	return out
+}
+
+func (p *parser) mountedVolume(m fields, name string) {
+	if name == DockerSocket {
+		p.lintf(m.at("name"), "a mount of %s is an addition of docker multiarch: in ACR Tasks it is always there", DockerSocket)
+		return
+	}
+	var known []string
+	for _, volume := range p.file.Volumes {
+		known = append(known, volume.Name)
+	}
+	switch {
+	case name == "":
+		p.errorf(m.at("name"), "expected the name of a volume of the file, found none")
+	case !slices.Contains(known, name):
+		p.errorf(m.at("name"), "the file has no volume %s%s", show(name), didYouMean(name, known))
+	}
+}
