@@ -42,7 +42,7 @@ func command(typed, env []string, alias func(string) (string, bool)) (Action, er
 		ours = azureImport(rest)
 	}
 	if ours != nil {
-		return Plugin{Args: ours, Instead: quoteWords(typed)}, nil
+		return Plugin{Args: ours, Instead: Quote(typed)}, nil
 	}
 	return Container{Image: all[0], Args: all[1:]}, nil
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// aliases are some of the format's own.
-func aliases(word string) (string, bool) {
+// someAliases are some of the format's own.
+func someAliases(word string) (string, bool) {
 	text, ok := map[string]string{
 		"acr": "mcr.microsoft.com/acr/acr-cli:0.19", "az": "mcr.microsoft.com/acr/azure-cli:2ff604c",
 		"two": "alpine:3 echo", "bad": "alpine 'echo", "none": "",
@@ -75,15 +75,15 @@ func TestActions(t *testing.T) {
 		typed, err := words(tt.cmd)
 		if err == nil {
 			var a Action
-			if a, err = command(typed, []string{"A=1", "ACR_DEFAULT_REGISTRY=env"}, aliases); err == nil {
-				got = summary(a, quoteWords(typed))
+			if a, err = command(typed, []string{"A=1", "ACR_DEFAULT_REGISTRY=env"}, someAliases); err == nil {
+				got = summary(a, Quote(typed))
 			}
 		}
 		if got != tt.want || (err != nil) != (tt.want == "") {
 			t.Errorf("%s is\n%s (%v), want\n%s", tt.cmd, got, err, tt.want)
 		}
 	}
-	if a, _ := command([]string{"acr", "purge", "--filter", "app:.", "--ago", "0d", "--untagged"}, nil, aliases); fmt.Sprintf("%T", a) != "task.Container" {
+	if a, _ := command([]string{"acr", "purge", "--filter", "app:.", "--ago", "0d", "--untagged"}, nil, someAliases); fmt.Sprintf("%T", a) != "task.Container" {
 		t.Errorf("without a registry it is %v", a)
 	}
 }

@@ -46,7 +46,7 @@ func buildFlags() *pflag.FlagSet {
 // parseBuild returns the build that the words after 'docker build' stand for, and what is wrong with them.
 func parseBuild(words []string) (Build, []error) {
 	flags := buildFlags()
-	options, contexts, err := splitFlags(flags, words)
+	contexts, err := splitFlags(flags, words)
 	if err != nil {
 		return Build{}, []error{err}
 	}
@@ -56,13 +56,13 @@ func parseBuild(words []string) (Build, []error) {
 	case len(contexts) == 0:
 		errs = append(errs, errors.New("there is no context: the last word is the folder or URL that is built, as in '-t myimage .'"))
 	case len(contexts) > 1:
-		errs = append(errs, fmt.Errorf("expected one context, found %d: %s", len(contexts), manifest.OneLine(quoteWords(contexts), maxShown)))
+		errs = append(errs, fmt.Errorf("expected one context, found %d: %s", len(contexts), manifest.OneLine(Quote(contexts), maxShown)))
 	case contexts[0] == "-":
 		errs = append(errs, errors.New("the context is the standard input, and a step has none: expected a folder or URL"))
 	default:
 		b.Context = contexts[0]
 	}
-	b.Args = append(options, contexts...)
+	b.Flags = written(flags)
 	last := func(name string) string {
 		if all, _ := flags.GetStringArray(name); len(all) > 0 {
 			return all[len(all)-1]
@@ -86,24 +86,41 @@ func parseBuild(words []string) (Build, []error) {
 	return b, errs
 }
 
-// splitFlags parses words in which flags and others may be mixed, and returns both.
-func splitFlags(flags *pflag.FlagSet, words []string) (options, others []string, err error) {
+// splitFlags parses words in which flags and others may be mixed, and returns the others.
+func splitFlags(flags *pflag.FlagSet, words []string) (others []string, err error) {
 	for rest := words; len(rest) > 0; rest = rest[1:] {
-		before := rest
 		if err := flags.Parse(rest); err != nil {
-			return nil, nil, flagError(err)
+			return nil, flagError(err)
 		}
 		rest = flags.Args()
-		options = append(options, before[:len(before)-len(rest)]...)
 		if len(rest) == 0 {
 			break
 		}
 		if flags.ArgsLenAtDash() >= 0 {
-			return options, append(others, rest...), nil
+			return append(others, rest...), nil
 		}
 		others = append(others, rest[0])
 	}
-	return options, others, nil
+	return others, nil
+}
+
+// written returns the flags that were given, as Build has them.
+func written(flags *pflag.FlagSet) []string {
+	var out []string
+	flags.Visit(func(f *pflag.Flag) {
+		switch list, ok := f.Value.(pflag.SliceValue); {
+		case f.Name == "tag" || f.Name == "platform":
+		case ok:
+			for _, value := range list.GetSlice() {
+				out = append(out, "--"+f.Name+"="+value)
+			}
+		case f.Value.String() == "true":
+			out = append(out, "--"+f.Name)
+		default:
+			out = append(out, "--"+f.Name+"="+f.Value.String())
+		}
+	})
+	return out
 }
 
 // flagError says what is wrong with a flag, without its value, which may be secret.

@@ -10,31 +10,34 @@ import (
 
 func TestBuildArguments(t *testing.T) {
 	for _, tt := range []struct {
-		build, args, tags, file, platforms, target, context string
+		build, words, tags, file, platforms, target, context string
 	}{
-		{build: ".", context: "."},
-		{build: "-t app .", tags: "app:latest", context: "."},
-		{build: "--tag=h:5000/a/b:1 -tc:2 --tag c:3 dir", tags: "h:5000/a/b:1 c:2 c:3", context: "dir"},
-		{build: "-f a -f b .", file: "b", context: "."},
-		{build: "-qf Dockerfile .", file: "Dockerfile", context: "."},
-		{build: "--file=sub/Dockerfile .", file: "sub/Dockerfile", context: "."},
-		{build: "--pull .", context: "."},
-		{build: "--no-cache --rm=false --force-rm --squash --compress -D .", context: "."},
-		{build: "--load --push --check .", context: "."},
-		{build: "--build-arg A=1 --build-arg=B=. -m 1g -c 5 --shm-size 1 --isolation process .", context: "."},
-		{build: "--platform linux/amd64,linux/arm64 --platform linux/s390x .", platforms: "linux/amd64 linux/arm64 linux/s390x", context: "."},
-		{build: "--target base --secret id=a,src=b --ssh default --output type=local,dest=. .", target: "base", context: "."},
-		{build: "https://github.com/a/b.git#main:dir", context: "https://github.com/a/b.git#main:dir"},
-		{build: ". -t app", args: "-t app .", tags: "app:latest", context: "."},
-		{build: "-t app . --pull", args: "-t app --pull .", tags: "app:latest", context: "."},
-		{build: "-t app -f . .", tags: "app:latest", file: ".", context: "."},
-		{build: ". -f . --target .", args: "-f . --target . .", file: ".", target: ".", context: "."},
-		{build: "-t app -- .", tags: "app:latest", context: "."},
-		{build: "-t app -- -x", tags: "app:latest", context: "-x"},
+		{build: ".", words: ".", context: "."},
+		{build: "-t app .", words: "--tag=app:latest .", tags: "app:latest", context: "."},
+		{build: "--tag=h:5000/a/b:1 -tc:2 --tag c:3 dir", words: "--tag=h:5000/a/b:1 --tag=c:2 --tag=c:3 dir", tags: "h:5000/a/b:1 c:2 c:3", context: "dir"},
+		{build: "-f a -f b .", words: "--file=a --file=b .", file: "b", context: "."},
+		{build: "-qf Dockerfile .", words: "--file=Dockerfile --quiet .", file: "Dockerfile", context: "."},
+		{build: "--file=sub/Dockerfile .", words: "--file=sub/Dockerfile .", file: "sub/Dockerfile", context: "."},
+		{build: "--pull .", words: "--pull .", context: "."},
+		{build: "--no-cache --rm=false --force-rm --squash --compress -D .", words: "--compress --debug --force-rm --no-cache --rm=false --squash .", context: "."},
+		{build: "--load --push --check .", words: "--check --load --push .", context: "."},
+		{build: "--build-arg A=1 --build-arg=B=. -m 1g -c 5 --shm-size 1 --isolation process .", words: "--build-arg=A=1 --build-arg=B=. --cpu-shares=5 --isolation=process --memory=1g --shm-size=1 .", context: "."},
+		{build: "--platform linux/amd64,linux/arm64 --platform linux/s390x .", words: "--platform=linux/amd64,linux/arm64,linux/s390x .", platforms: "linux/amd64 linux/arm64 linux/s390x", context: "."},
+		{build: "--target base --secret id=a,src=b --ssh default --output type=local,dest=. .", words: "--output=type=local,dest=. --secret=id=a,src=b --ssh=default --target=base .", target: "base", context: "."},
+		{build: "https://github.com/a/b.git#main:dir", words: "https://github.com/a/b.git#main:dir", context: "https://github.com/a/b.git#main:dir"},
+		{build: ". -t app", words: "--tag=app:latest .", tags: "app:latest", context: "."},
+		{build: "-t app . --pull", words: "--pull --tag=app:latest .", tags: "app:latest", context: "."},
+		{build: "-t app -f . .", words: "--file=. --tag=app:latest .", tags: "app:latest", file: ".", context: "."},
+		{build: ". -f . --target .", words: "--file=. --target=. .", file: ".", target: ".", context: "."},
+		{build: "-t app -- .", words: "--tag=app:latest .", tags: "app:latest", context: "."},
+		{build: "-t app -- -x", words: "--tag=app:latest -- -x", tags: "app:latest", context: "-x"},
 		{build: "--annotation a=b --attest type=sbom --allow x --call check --progress plain --provenance false --sbom true " +
 			"--cache-from a --cache-to b --build-context c=d --metadata-file m --iidfile i --network host --no-cache-filter s " +
-			"--add-host a:1 --label l --ulimit u --cgroup-parent p --builder b --resource memory=1 --policy filename=p --print x .", context: "."},
-		{build: "--cpu-period 1 --cpu-quota 1 --cpuset-cpus 0 --cpuset-mems 0 --memory-swap -1 --security-opt s --disable-content-trust .", context: "."},
+			"--add-host a:1 --label l --ulimit u --cgroup-parent p --builder b --resource memory=1 --policy filename=p --print x .",
+			words: "--add-host=a:1 --allow=x --annotation=a=b --attest=type=sbom --build-context=c=d --builder=b --cache-from=a --cache-to=b " +
+				"--call=check --cgroup-parent=p --iidfile=i --label=l --metadata-file=m --network=host --no-cache-filter=s --policy=filename=p " +
+				"--print=x --progress=plain --provenance=false --resource=memory=1 --sbom=true --ulimit=u .", context: "."},
+		{build: "--cpu-period 1 --cpu-quota 1 --cpuset-cpus 0 --cpuset-mems 0 --memory-swap -1 --security-opt s --disable-content-trust .", words: "--cpu-period=1 --cpu-quota=1 --cpuset-cpus=0 --cpuset-mems=0 --disable-content-trust --memory-swap=-1 --security-opt=s .", context: "."},
 	} {
 		typed := strings.Fields(tt.build)
 		b, errs := parseBuild(typed)
@@ -42,15 +45,12 @@ func TestBuildArguments(t *testing.T) {
 			t.Errorf("%s: %v", tt.build, errs)
 			continue
 		}
-		if tt.args == "" {
-			tt.args = tt.build
-		}
 		var tags []string
 		for _, tag := range b.Tags {
 			tags = append(tags, reference.FamiliarString(tag))
 		}
-		got := []string{strings.Join(b.Args, " "), strings.Join(tags, " "), b.File, strings.Join(b.Platforms, " "), b.Target, b.Context}
-		want := []string{tt.args, tt.tags, tt.file, tt.platforms, tt.target, tt.context}
+		got := []string{strings.Join(b.Words(), " "), strings.Join(tags, " "), b.File, strings.Join(b.Platforms, " "), b.Target, b.Context}
+		want := []string{tt.words, tt.tags, tt.file, tt.platforms, tt.target, tt.context}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s is %q, want %q", tt.build, got, want)
 		}

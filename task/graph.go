@@ -48,19 +48,19 @@ func NewGraph(f File) Graph {
 func describe(a Action) (kind, text string) {
 	switch a := a.(type) {
 	case Build:
-		return "build", quoteWords(append([]string{"docker", "build"}, a.Args...))
+		return "build", Quote(append([]string{"docker", "build"}, a.Words()...))
 	case Push:
 		all := []string{"docker", "push"}
 		for _, image := range a.Images {
 			all = append(all, manifest.Familiar(image))
 		}
-		return "push", quoteWords(all)
+		return "push", Quote(all)
 	case Container:
-		return "container", quoteWords(append([]string{a.Image}, a.Args...))
+		return "container", Quote(append([]string{a.Image}, a.Args...))
 	case Docker:
-		return "docker", quoteWords(append([]string{"docker"}, a.Args...))
+		return "docker", Quote(append([]string{"docker"}, a.Args...))
 	case Plugin:
-		return "plugin", quoteWords(append([]string{"docker", "multiarch"}, a.Args...))
+		return "plugin", Quote(append([]string{"docker", "multiarch"}, a.Args...))
 	}
 	return "", ""
 }

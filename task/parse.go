@@ -15,7 +15,6 @@ import (
 
 // The defaults of the format.
 const (
-	defaultVersion     = "v1.0.0"
 	defaultTimeout     = 10 * time.Minute
 	defaultRetryDelay  = 5 * time.Second
 	defaultNetworkName = "acb_default_network"
@@ -50,7 +49,7 @@ var (
 
 // Parse returns the file that a rendered text is, with all defaults, and everything that is wrong with it.
 func Parse(r Rendered) (File, []Finding) {
-	p := parse(r)
+	p := newParser(r)
 	return p.file, slices.DeleteFunc(p.sorted(), func(f Finding) bool { return f.Severity == Lint })
 }
 
@@ -70,8 +69,9 @@ type parser struct {
 	index map[string]int
 }
 
-func parse(r Rendered) *parser {
+func newParser(r Rendered) *parser {
 	p := &parser{decoder: newDecoder(r), index: map[string]int{}}
+	p.file.Version = cmp.Or(r.Version, versionDefault)
 	if root, ok := p.document(); ok {
 		if top, ok := p.fields(root, fileKeys); ok {
 			p.parse(top)
@@ -81,7 +81,6 @@ func parse(r Rendered) *parser {
 }
 
 func (p *parser) parse(top fields) {
-	p.file.Version = strings.ToLower(cmp.Or(top.text("version"), defaultVersion))
 	p.file.Timeout = top.seconds("totalTimeout", 0)
 	p.timeout = top.seconds("stepTimeout", defaultTimeout)
 	p.dir = p.directory(top)

@@ -164,11 +164,11 @@ steps:
 	}
 	common := Step{Timeout: time.Minute, RetryDelay: 5 * time.Second, Dir: "src", Env: []string{"A=1", "B=2", "C=x"}, Network: "back"}
 	two, three := common, common
-	two.Position, two.ID, two.Action, two.Cache = Position{46, 3}, "two", Build{Args: []string{"."}, Context: "."}, true
+	two.Position, two.ID, two.Action, two.Cache = Position{46, 3}, "two", Build{Context: "."}, true
 	three.Position, three.ID, three.Action = Position{47, 3}, "three", Push{[]reference.Named{name(t, "app:latest")}}
 	three.After, three.ExitedWith, three.ExitedWithout, three.Network = []int{0, 1}, []int{1, 2}, []int{3}, "host"
 	want := File{
-		Version: "v1.1.0", Timeout: time.Hour, Steps: []Step{one, two, three},
+		Version: versionDefault, Timeout: time.Hour, Steps: []Step{one, two, three},
 		Networks: []Network{
 			{Position{9, 3}, "front", "bridge", false, false},
 			{Position{10, 3}, "back", "overlay", true, true},

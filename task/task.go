@@ -118,7 +118,7 @@ type Action interface{ action() }
 
 // Build builds an image, as docker build does.
 type Build struct {
-	// Flags are all flags as --name=value, but those of the following fields.
+	// Flags are all flags as --name=value, those that are just true as --name, but for tags and platforms.
 	Flags     []string
 	Tags      []reference.NamedTagged
 	Platforms []string
@@ -132,10 +132,13 @@ type Build struct {
 func (b Build) Words() []string {
 	words := slices.Clone(b.Flags)
 	for _, tag := range b.Tags {
-		words = append(words, "--tag="+tag.String())
+		words = append(words, "--tag="+reference.FamiliarString(tag))
 	}
 	if len(b.Platforms) > 0 {
 		words = append(words, "--platform="+strings.Join(b.Platforms, ","))
+	}
+	if strings.HasPrefix(b.Context, "-") {
+		words = append(words, "--")
 	}
 	return append(words, b.Context)
 }
@@ -143,8 +146,7 @@ func (b Build) Words() []string {
 // SaysOutput reports whether a flag says where the result goes.
 func (b Build) SaysOutput() bool {
 	return slices.ContainsFunc(b.Flags, func(flag string) bool {
-		name, value, _ := strings.Cut(flag, "=")
-		return name == "--output" || (name == "--push" || name == "--load") && value != "false"
+		return flag == "--push" || flag == "--load" || strings.HasPrefix(flag, "--output=")
 	})
 }
 

@@ -131,8 +131,8 @@ func unescape(s, special string) string {
 	return out.String()
 }
 
-// quoteWords is the other way round: a text for people, of which words makes the same words.
-func quoteWords(all []string) string {
+// Quote returns words as a shell reads them, for people.
+func Quote(all []string) string {
 	quoted := make([]string, len(all))
 	for i, w := range all {
 		quoted[i] = w

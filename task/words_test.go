@@ -39,8 +39,8 @@ func TestWords(t *testing.T) {
 		if err != nil || !slices.Equal(got, tt.want) {
 			t.Errorf("%q is %q (%v), want %q", tt.text, got, err, tt.want)
 		}
-		if again, err := words(quoteWords(got)); err != nil || !slices.Equal(again, got) {
-			t.Errorf("%q, quoted, is %q (%v), want %q", quoteWords(got), again, err, got)
+		if again, err := words(Quote(got)); err != nil || !slices.Equal(again, got) {
+			t.Errorf("%q, quoted, is %q (%v), want %q", Quote(got), again, err, got)
 		}
 	}
 }
@@ -68,8 +68,8 @@ func FuzzWords(f *testing.F) {
 		if err != nil || strings.ContainsAny(text, "\x00\r") { // which shells do not agree about
 			return
 		}
-		if again, err := words(quoteWords(all)); err != nil || !slices.Equal(again, all) {
-			t.Errorf("%q is %q; %q is %q, %v", text, all, quoteWords(all), again, err)
+		if again, err := words(Quote(all)); err != nil || !slices.Equal(again, all) {
+			t.Errorf("%q is %q; %q is %q, %v", text, all, Quote(all), again, err)
 		}
 	})
 }
