@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// someAliases are some of the format's own.
-func someAliases(word string) (string, bool) {
+// knownAliases has some of the format's own aliases, and some that are wrong.
+func knownAliases(word string) (string, bool) {
 	text, ok := map[string]string{
 		"acr": "mcr.microsoft.com/acr/acr-cli:0.19", "az": "mcr.microsoft.com/acr/azure-cli:2ff604c",
 		"two": "alpine:3 echo", "bad": "alpine 'echo", "none": "",
@@ -75,7 +75,7 @@ func TestActions(t *testing.T) {
 		typed, err := words(tt.cmd)
 		if err == nil {
 			var a Action
-			if a, err = command(typed, []string{"A=1", "ACR_DEFAULT_REGISTRY=env"}, someAliases); err == nil {
+			if a, err = command(typed, []string{"A=1", "ACR_DEFAULT_REGISTRY=env"}, knownAliases); err == nil {
 				got = summary(a, Quote(typed))
 			}
 		}
@@ -83,7 +83,7 @@ func TestActions(t *testing.T) {
 			t.Errorf("%s is\n%s (%v), want\n%s", tt.cmd, got, err, tt.want)
 		}
 	}
-	if a, _ := command([]string{"acr", "purge", "--filter", "app:.", "--ago", "0d", "--untagged"}, nil, someAliases); fmt.Sprintf("%T", a) != "task.Container" {
+	if a, _ := command([]string{"acr", "purge", "--filter", "app:.", "--ago", "0d", "--untagged"}, nil, knownAliases); fmt.Sprintf("%T", a) != "task.Container" {
 		t.Errorf("without a registry it is %v", a)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -32,8 +33,11 @@ type decoder struct {
 	lines, nodes int
 }
 
+// lineBreak is what YAML ends lines with.
+var lineBreak = regexp.MustCompile("\r\n|[\n\r\u0085\u2028\u2029]")
+
 func newDecoder(r Rendered) decoder {
-	return decoder{rendered: r, places: map[string]Position{}, lines: 1 + strings.Count(r.Text, "\n")}
+	return decoder{rendered: r, places: map[string]Position{}, lines: 1 + len(lineBreak.FindAllStringIndex(r.Text, -1))}
 }
 
 // value is a node, and where it is in the structure. An alias is resolved.
@@ -148,7 +152,7 @@ func (d *decoder) spend(nodes int, v value) bool {
 func (d *decoder) fields(v value, known []string) (fields, bool) {
 	f := fields{d, v, map[string]value{}}
 	if v.node.Kind != yaml.MappingNode {
-		d.errorf(v, "expected a mapping, found %s", shownValue(v))
+		d.errorf(v, "expected a mapping, found %s", whatIs(v))
 		return f, false
 	}
 	d.collect(v, f.values, 0)
@@ -174,7 +178,7 @@ func (d *decoder) collect(v value, into map[string]value, depth int) {
 	for i := 0; i+1 < len(v.node.Content); i += 2 {
 		name := newValue(v.key, v.node.Content[i], nil)
 		if name.node.Kind != yaml.ScalarNode {
-			d.errorf(name, "expected a key, found %s", shownValue(name))
+			d.errorf(name, "expected a key, found %s", whatIs(name))
 			continue
 		}
 		if name.node.ShortTag() == "!!merge" {
@@ -206,7 +210,7 @@ func (d *decoder) merge(v value, into map[string]value, depth int) {
 	for _, node := range all {
 		m := newValue(v.key, node, v.name)
 		if m.node.Kind != yaml.MappingNode {
-			d.errorf(m, "expected a mapping after <<, found %s", shownValue(m))
+			d.errorf(m, "expected a mapping after <<, found %s", whatIs(m))
 			continue
 		}
 		d.collect(m, into, depth)
@@ -220,7 +224,7 @@ func (f fields) list(name string) []value {
 		return nil
 	}
 	if v.node.Kind != yaml.SequenceNode {
-		f.errorf(v, "expected a list, found %s", shownValue(v))
+		f.errorf(v, "expected a list, found %s", whatIs(v))
 		return nil
 	}
 	return f.items(v)
@@ -249,7 +253,7 @@ func (d *decoder) items(v value) []value {
 // string returns the text that v is; a number is one, too.
 func (d *decoder) string(v value) (string, bool) {
 	if v.node.Kind != yaml.ScalarNode || v.null() {
-		d.errorf(v, "expected a text, found %s", shownValue(v))
+		d.errorf(v, "expected a text, found %s", whatIs(v))
 		return "", false
 	}
 	return v.node.Value, true
@@ -281,7 +285,7 @@ func (f fields) flag(name string) bool {
 	v, ok := f.values[name]
 	var b bool
 	if ok && (v.node.Kind != yaml.ScalarNode || v.node.Decode(&b) != nil) {
-		f.errorf(v, "expected true or false, found %s", shownValue(v))
+		f.errorf(v, "expected true or false, found %s", whatIs(v))
 	}
 	return b
 }
@@ -290,7 +294,7 @@ func (f fields) flag(name string) bool {
 func (d *decoder) integer(v value) (int, bool) {
 	var n int
 	if v.node.Kind != yaml.ScalarNode || v.node.ShortTag() != "!!int" || v.node.Decode(&n) != nil || n < 0 || n > math.MaxInt32 {
-		d.errorf(v, "expected a whole number from 0 to %d, found %s", math.MaxInt32, shownValue(v))
+		d.errorf(v, "expected a whole number from 0 to %d, found %s", math.MaxInt32, whatIs(v))
 		return 0, false
 	}
 	return n, true
@@ -348,8 +352,8 @@ const maxShown = 80
 // show returns a text of the file for a finding.
 func show(s string) string { return `"` + manifest.OneLine(s, maxShown) + `"` }
 
-// shownValue says what v is.
-func shownValue(v value) string {
+// whatIs says what v is.
+func whatIs(v value) string {
 	switch {
 	case v.node.Kind == yaml.SequenceNode:
 		return "a list"

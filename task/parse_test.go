@@ -290,7 +290,10 @@ func FuzzParse(f *testing.F) {
 			g := NewGraph(file)
 			_, _ = g.Text(), g.Dot()
 		}
-		last := 1 + strings.Count(text, "\n")
+		last := 1 - strings.Count(text, "\r\n")
+		for _, end := range []string{"\n", "\r", "\u0085", "\u2028", "\u2029"} {
+			last += strings.Count(text, end)
+		}
 		for _, f := range findings {
 			if f.Line < 1 || f.Line > last || f.Column < 1 || f.Column > len(text)+1 {
 				t.Errorf("%d lines, and this finding: %s", last, f)
