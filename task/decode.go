@@ -33,11 +33,11 @@ type decoder struct {
 	lines, nodes int
 }
 
-// lineBreak is what YAML ends lines with.
-var lineBreak = regexp.MustCompile("\r\n|[\n\r\u0085\u2028\u2029]")
+// yamlBreak is what YAML ends lines with.
+var yamlBreak = regexp.MustCompile("\r\n|[\n\r\u0085\u2028\u2029]")
 
 func newDecoder(r Rendered) decoder {
-	return decoder{rendered: r, places: map[string]Position{}, lines: 1 + len(lineBreak.FindAllStringIndex(r.Text, -1))}
+	return decoder{rendered: r, places: map[string]Position{}, lines: 1 + len(yamlBreak.FindAllStringIndex(r.Text, -1))}
 }
 
 // value is a node, and where it is in the structure. An alias is resolved.

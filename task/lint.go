@@ -14,7 +14,7 @@ import (
 // would not do, and what is likely to go wrong. The function returns the Dockerfile of a build step, whose
 // name is relative to the step's folder; of one that cannot be read nothing is said.
 func Lints(r Rendered, f File, dockerfile func(step Step, name string) ([]byte, error)) []Finding {
-	p := newParser(r)
+	p := parseFile(r)
 	p.findings = slices.DeleteFunc(p.findings, func(f Finding) bool { return f.Severity != Lint })
 	l := linter{parser: p, file: f, before: ancestors(f), builders: map[string][]int{}, dockerfile: dockerfile}
 	for i, s := range f.Steps {

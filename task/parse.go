@@ -49,7 +49,7 @@ var (
 
 // Parse returns the file that a rendered text is, with all defaults, and everything that is wrong with it.
 func Parse(r Rendered) (File, []Finding) {
-	p := newParser(r)
+	p := parseFile(r)
 	return p.file, slices.DeleteFunc(p.sorted(), func(f Finding) bool { return f.Severity == Lint })
 }
 
@@ -69,7 +69,7 @@ type parser struct {
 	index map[string]int
 }
 
-func newParser(r Rendered) *parser {
+func parseFile(r Rendered) *parser {
 	p := &parser{decoder: newDecoder(r), index: map[string]int{}}
 	p.file.Version = cmp.Or(r.Version, versionDefault)
 	if root, ok := p.document(); ok {
