@@ -14,7 +14,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/task"
-	"go.yaml.in/yaml/v3"
 )
 
 // TestOrder runs all files of testdata/order, on a clock that is not waited for.
@@ -36,7 +35,13 @@ func testOrder(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	h := readHead(t, raw)
-	file := parse(t, raw)
+	rendered, found := task.Render(name, raw, task.Variables{}, nil)
+	file, wrong := task.Parse(rendered)
+	for _, f := range append(found, wrong...) {
+		if f.Severity == task.Error {
+			t.Fatal(f)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	if h.interrupt > 0 {
@@ -131,72 +136,5 @@ func (h head) matches(t *testing.T, got []string) {
 	told := slices.Clone(got) // by now with the groups in order
 	if !slices.Equal(told, want) {
 		t.Errorf("got  %s\nwant %s", strings.Join(told, ", "), strings.Join(want, ", "))
-	}
-}
-
-// parse returns the steps of a file.
-func parse(t *testing.T, raw []byte) (f task.File) {
-	var in struct {
-		StepTimeout, TotalTimeout int
-		Steps                     []map[string]yaml.Node
-	}
-	keys := regexp.MustCompile(`(?m)^(stepTimeout|totalTimeout):`)
-	if err := yaml.Unmarshal(keys.ReplaceAllFunc(raw, func(b []byte) []byte { return []byte(strings.ToLower(string(b))) }), &in); err != nil {
-		t.Fatal(err)
-	}
-	f.Timeout = time.Duration(in.TotalTimeout) * time.Second
-	index := map[string]int{}
-	for i, keys := range in.Steps {
-		s := task.Step{Timeout: 10 * time.Minute, RetryDelay: 5 * time.Second}
-		if in.StepTimeout > 0 {
-			s.Timeout = time.Duration(in.StepTimeout) * time.Second
-		}
-		when := []string{}
-		if i > 0 {
-			when = append(when, f.Steps[i-1].ID)
-		}
-		for key, node := range keys {
-			property(t, &s, &when, key, node)
-		}
-		for _, id := range when {
-			if id != "-" {
-				s.After = append(s.After, index[id])
-			}
-		}
-		slices.Sort(s.After)
-		s.After = slices.Compact(s.After)
-		index[s.ID] = i
-		f.Steps = append(f.Steps, s)
-	}
-	return f
-}
-
-func property(t *testing.T, s *task.Step, when *[]string, key string, node yaml.Node) {
-	var seconds int
-	var text string
-	into := map[string]any{
-		"id": &s.ID, "retries": &s.Retries, "repeat": &s.Repeat, "retryOnErrors": &s.RetryOnErrors, "ignoreErrors": &s.IgnoreErrors,
-		"exitedWith": &s.ExitedWith, "exitedWithout": &s.ExitedWithout, "detach": &s.Detach,
-		"cmd": &text, "onError": &text, "when": when, "timeout": &seconds, "startDelay": &seconds, "retryDelay": &seconds,
-	}[key]
-	if key == "when" && node.Kind == yaml.ScalarNode {
-		*when = make([]string, 1)
-		into = &(*when)[0]
-	}
-	if err := node.Decode(into); err != nil {
-		t.Fatal(key, err)
-	}
-	switch key {
-	case "cmd":
-		text = strings.TrimPrefix(text, "busybox sh -c ")
-		s.Action = task.Container{Image: "busybox", Args: []string{"sh", "-c", strings.Trim(text, `"`)}}
-	case "onError":
-		s.CancelRest = text == "cancel"
-	case "timeout":
-		s.Timeout = time.Duration(seconds) * time.Second
-	case "startDelay":
-		s.StartDelay = time.Duration(seconds) * time.Second
-	case "retryDelay":
-		s.RetryDelay = time.Duration(seconds) * time.Second
 	}
 }
