@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	"credentials":      {"manifest"},
 	"docs/generate":    {"commands"},
 	"task":             {"manifest"},
-	"task/run":         {"manifest", "task"},
+	"task/run":         {"manifest", "manifest/program", "task"},
 }
 
 // only are modules that a single package may import, and those that the domain may not.

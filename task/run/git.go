@@ -1,0 +1,254 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// repository is a folder of a git repository at a branch, tag or commit, as docker build takes it:
+// URL#REF:FOLDER.
+type repository struct {
+	url      string
+	ref      string // "" for the default branch
+	folder   string // "" for all
+	shown    string // the URL fit for an error
+	secret   string // what to keep out of errors
+	fromDisk bool
+}
+
+var (
+	// scp is the form of an address that ssh takes, as git@github.com:owner/repository.
+	scp = regexp.MustCompile(`^\w[\w.-]*@[^:/]+:`)
+	// object is a commit, maybe abbreviated.
+	object = regexp.MustCompile(`^[0-9a-f]{4,64}$`)
+)
+
+// parseRepository returns the repository that a context names, and false when it names none.
+func parseRepository(name string) (repository, bool) {
+	address, fragment, _ := strings.Cut(name, "#")
+	r := repository{url: address, shown: address}
+	if strings.HasPrefix(address, "github.com/") {
+		r.url = "https://" + address
+	}
+	if !scp.MatchString(address) {
+		u, err := url.Parse(r.url)
+		if err != nil || address == r.url && !isRepository(u) {
+			return repository{}, false
+		}
+		r.shown, r.fromDisk = shown(u), u.Scheme == "file"
+		if u.User != nil {
+			r.secret = u.User.String() + "@"
+		}
+		if decoded, err := url.PathUnescape(fragment); err == nil {
+			fragment = decoded
+		}
+	}
+	r.ref, r.folder, _ = strings.Cut(fragment, ":")
+	return r, true
+}
+
+// isRepository reports whether a URL is that of a repository; others are those of tar files.
+func isRepository(u *url.URL) bool {
+	switch u.Scheme {
+	case "git", "ssh", "file":
+		return true
+	case "http", "https":
+		return strings.HasSuffix(u.Path, ".git") || strings.Contains(u.Path, "/_git/")
+	}
+	return false
+}
+
+// shown returns a URL without what may be secret: a token can be the user, a password, or in the query.
+func shown(u *url.URL) string {
+	public := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	return manifest.OneLine(public.String(), 200)
+}
+
+// checkOut fills the empty folder dir with the commit and its submodules, and has no more of the history in
+// .git than the server makes it have.
+func (r repository) checkOut(ctx context.Context, dir string) error {
+	if _, err := exec.LookPath("git"); err != nil {
+		return manifest.Errorf(errdefs.ErrNotFound, "there is no git command (%w): install git, or give a folder or a tar file", err)
+	}
+	want, err := r.resolve(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if _, err := r.git(ctx, dir, "init", "-q", "--template="); err != nil {
+		return err
+	}
+	commit, err := r.fetch(ctx, dir, want)
+	if err != nil {
+		return err
+	}
+	how := []string{"-q", "--detach", commit}
+	if branch, ok := strings.CutPrefix(want, "refs/heads/"); ok {
+		how = []string{"-q", "-B", branch, commit}
+	}
+	if _, err := r.git(ctx, dir, "checkout", how...); err != nil {
+		return err
+	}
+	_, err = r.git(ctx, dir, "submodule", "update", "-q", "--init", "--recursive", "--depth=1")
+	return err
+}
+
+// resolve returns the full name of r.ref in the repository, or r.ref itself when it may be a commit.
+func (r repository) resolve(ctx context.Context, dir string) (string, error) {
+	ref := cmp.Or(r.ref, "HEAD")
+	if strings.HasPrefix(ref, "-") {
+		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "%q is no name of a branch, tag or commit", ref)
+	}
+	// In the order in which git takes a name.
+	names := []string{ref, "refs/" + ref, "refs/tags/" + ref, "refs/heads/" + ref}
+	listed, err := r.git(ctx, dir, "ls-remote", append([]string{"--symref", "--", r.url}, names...)...)
+	if err != nil {
+		return "", err
+	}
+	there, branch := map[string]bool{}, ""
+	for line := range strings.Lines(listed) {
+		value, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		there[name] = true
+		if target, ok := strings.CutPrefix(value, "ref: "); ok && name == "HEAD" {
+			branch = target
+		}
+	}
+	i := slices.IndexFunc(names, func(name string) bool { return there[name] })
+	switch {
+	case i >= 0 && names[i] == "HEAD":
+		return cmp.Or(branch, "HEAD"), nil
+	case i >= 0:
+		return names[i], nil
+	case object.MatchString(ref):
+		return ref, nil
+	case r.ref == "":
+		return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no default branch: name one, as in %[1]s#main", r.shown)
+	}
+	return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no branch, tag or commit %s", r.shown, manifest.OneLine(ref, 200))
+}
+
+// fetch brings what resolve found and returns how the checkout's git calls it.
+func (r repository) fetch(ctx context.Context, dir, want string) (string, error) {
+	if _, err := r.git(ctx, dir, "fetch", "-q", "--no-tags", "--depth=1", "--", r.url, want); err == nil {
+		return "FETCH_HEAD", nil
+	}
+	// There are servers that send no part of a history, and those that know commits by their branches alone.
+	if !object.MatchString(want) {
+		_, err := r.git(ctx, dir, "fetch", "-q", "--no-tags", "--", r.url, want)
+		return "FETCH_HEAD", err
+	}
+	_, err := r.git(ctx, dir, "fetch", "-q", "--", r.url, "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+	if err != nil {
+		return "", err
+	}
+	commit, err := r.git(ctx, dir, "rev-parse", "-q", "--verify", want+"^{commit}")
+	if err != nil && ctx.Err() == nil {
+		err = manifest.Errorf(errdefs.ErrNotFound, "%s has no branch, tag or commit %s, or several that begin so", r.shown, want)
+	}
+	return strings.TrimSpace(commit), err
+}
+
+// subfolder returns the path of r.folder in the checkout dir.
+func (r repository) subfolder(dir string) (string, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	name := filepath.FromSlash(cmp.Or(strings.TrimLeft(r.folder, "/"), "."))
+	info, err := root.Stat(name)
+	if err == nil && !info.IsDir() {
+		err = errors.New("it is not a folder")
+	}
+	if err != nil {
+		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "%s has no folder %s: %w", r.shown, manifest.OneLine(r.folder, 200), err)
+	}
+	// All links on the way stay in the checkout.
+	return filepath.EvalSymlinks(filepath.Join(dir, name))
+}
+
+// git runs a command of git in dir and returns its output. The error has what git says.
+func (r repository) git(ctx context.Context, dir, verb string, args ...string) (string, error) {
+	protocols := "https:http:git:ssh"
+	if r.fromDisk {
+		protocols += ":file"
+	}
+	// The URL of a submodule may be relative to that of origin.
+	args = append([]string{"-c", "remote.origin.url=" + r.url, verb}, args...)
+	out, said, err := git(ctx, dir, []string{"GIT_ALLOW_PROTOCOL=" + protocols}, args...)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if err != nil {
+		if r.secret != "" {
+			said = strings.ReplaceAll(said, r.secret, "")
+		}
+		return "", fmt.Errorf("git %s: %w: %s", verb, err, manifest.OneLine(said, 500))
+	}
+	return out, nil
+}
+
+// workTree returns the commit and branch of a folder that is in a git work tree. Both are "" otherwise, and
+// the branch for a commit that is checked out without one.
+func workTree(ctx context.Context, dir string) (commit, branch string) {
+	out, _, err := git(ctx, dir, nil, "rev-parse", "HEAD", "--symbolic-full-name", "HEAD")
+	if err != nil {
+		return "", ""
+	}
+	commit, ref, _ := strings.Cut(strings.TrimSpace(out), "\n")
+	branch, ok := strings.CutPrefix(ref, "refs/heads/")
+	if !ok {
+		return commit, ""
+	}
+	return commit, branch
+}
+
+// git runs git in a folder, without asking anybody anything, and returns what it said on both streams.
+func git(ctx context.Context, dir string, env []string, args ...string) (out, said string, err error) {
+	// What git would do later would meet a folder that is gone.
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "gc.auto=0", "-c", "maintenance.auto=false"}, args...)...)
+	cmd.Dir = dir
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), ofHook), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0")
+	cmd.Env = append(cmd.Env, env...)
+	var stdout, stderr capped
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	// When told to end, git ends the programs that it started.
+	cmd.Cancel = func() error {
+		if cmd.Process.Signal(syscall.SIGTERM) != nil {
+			return cmd.Process.Kill()
+		}
+		return nil
+	}
+	cmd.WaitDelay = 10 * time.Second
+	err = cmd.Run()
+	return stdout.kept.String(), stderr.kept.String(), err
+}
+
+// ofHook reports whether a variable says which repository git is in, as those of a hook do.
+func ofHook(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
+		"GIT_NAMESPACE", "GIT_PREFIX"}, name)
+}
+
+// capped keeps the beginning of what is written.
+type capped struct{ kept strings.Builder }
+
+func (c *capped) Write(p []byte) (int, error) {
+	c.kept.Write(p[:min(len(p), 1<<20-c.kept.Len())])
+	return len(p), nil
+}

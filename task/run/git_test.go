@@ -1,0 +1,290 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+)
+
+func TestParseRepository(t *testing.T) {
+	for name, want := range map[string]repository{
+		"https://h.io/o/r.git":                       {url: "https://h.io/o/r.git"},
+		"http://h.io/r.git#main":                     {url: "http://h.io/r.git", ref: "main"},
+		"https://h.io/r.git#v1:a/b":                  {url: "https://h.io/r.git", ref: "v1", folder: "a/b"},
+		"https://h.io/r.git#:a":                      {url: "https://h.io/r.git", folder: "a"},
+		"https://h.io/r.git#feature%2Fx":             {url: "https://h.io/r.git", ref: "feature/x"},
+		"https://dev.azure.com/u/p/_git/r#main:a":    {url: "https://dev.azure.com/u/p/_git/r", ref: "main", folder: "a"},
+		"github.com/o/r":                             {url: "https://github.com/o/r"},
+		"github.com/o/r.git#pull/42/head":            {url: "https://github.com/o/r.git", ref: "pull/42/head"},
+		"git@github.com:o/r.git#v1:a":                {url: "git@github.com:o/r.git", ref: "v1", folder: "a"},
+		"deploy.user@h.io:r":                         {url: "deploy.user@h.io:r"},
+		"git://h.io/r":                               {url: "git://h.io/r"},
+		"ssh://git@h.io:22/r.git":                    {url: "ssh://git@h.io:22/r.git", shown: "ssh://h.io:22/r.git", secret: "git@"},
+		"file:///r#main":                             {url: "file:///r", ref: "main", fromDisk: true},
+		"https://u:pass%40word@h.io/r.git?a=b#-x:..": {url: "https://u:pass%40word@h.io/r.git?a=b", ref: "-x", folder: "..", shown: "https://h.io/r.git", secret: "u:pass%40word@"},
+		"https://h.io/context.tar.gz":                {},
+		"https://github.com/o/r/archive/main.tar.gz": {},
+		"ext::sh -c id":                              {},
+		"-upload-pack=id@h:r":                        {},
+		"./folder":                                   {},
+		"folder":                                     {},
+		"":                                           {},
+		"C:\\folder":                                 {},
+		"https://h.io/\x7f.git":                      {},
+		"http://[::1/r.git":                          {},
+	} {
+		if want.url != "" && want.shown == "" {
+			want.shown = want.url
+		}
+		if got, ok := parseRepository(name); got != want || ok != (want.url != "") {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// in runs git in a folder, as somebody without a configuration, and returns what it prints.
+func in(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@h.io", "-c", "protocol.file.allow=always"}, args...)...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %q: %v: %s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// plainGit lets git see no configuration but the lines given.
+func plainGit(t *testing.T, config ...string) {
+	t.Helper()
+	home := t.TempDir()
+	write(t, filepath.Join(home, ".gitconfig"), strings.Join(config, "\n"))
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CONFIG_HOME", home)
+	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+}
+
+// upstream makes a repository with the branches main and feature/x, the tags v1 and v2, and a submodule, and
+// returns its folder and its commits by branch or tag.
+func upstream(t *testing.T) (dir string, commits map[string]string) {
+	t.Helper()
+	base, commits := t.TempDir(), map[string]string{}
+	dir, sub := filepath.Join(base, "r"), filepath.Join(base, "sub")
+	write(t, filepath.Join(sub, "part"), "part")
+	in(t, sub, "init", "-q", "-b", "main")
+	in(t, sub, "add", ".")
+	in(t, sub, "commit", "-qm", "sub")
+	write(t, filepath.Join(dir, "file"), "first")
+	write(t, filepath.Join(dir, "a/b/file"), "below")
+	in(t, dir, "init", "-q", "-b", "main")
+	for _, link := range [][2]string{{"a", "in"}, {"..", "a/up"}, {"../..", "a/out"}, {"/etc", "a/absolute"}} {
+		if err := os.Symlink(link[0], filepath.Join(dir, link[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit := func(name string) {
+		in(t, dir, "add", ".")
+		in(t, dir, "commit", "-qm", name)
+		commits[name] = in(t, dir, "rev-parse", "HEAD")
+	}
+	commit("first")
+	write(t, filepath.Join(dir, "file"), "v1")
+	commit("v1")
+	in(t, dir, "tag", "-m", "annotated", "v1")
+	in(t, dir, "checkout", "-qb", "feature/x")
+	write(t, filepath.Join(dir, "file"), "x")
+	commit("feature/x")
+	in(t, dir, "checkout", "-q", "main")
+	in(t, dir, "submodule", "--quiet", "add", "../sub", "module")
+	write(t, filepath.Join(dir, "file"), "main")
+	commit("main")
+	in(t, dir, "update-ref", "refs/pull/42/head", commits["feature/x"])
+	return dir, commits
+}
+
+func TestOpenRepository(t *testing.T) {
+	emptyTemp(t)
+	plainGit(t)
+	dir, commits := upstream(t)
+	bare := filepath.Join(t.TempDir(), "bare.git")
+	in(t, dir, "clone", "-q", "--bare", dir, bare)
+	for ref, tt := range map[string]struct{ commit, branch, file string }{
+		"":                                   {"main", "main", "main"},
+		"#main":                              {"main", "main", "main"},
+		"#HEAD":                              {"main", "main", "main"},
+		"#feature/x":                         {"feature/x", "feature/x", "x"},
+		"#refs/heads/feature/x":              {"feature/x", "feature/x", "x"},
+		"#v1":                                {"v1", "", "v1"},
+		"#pull/42/head":                      {"feature/x", "", "x"},
+		"#" + commits["first"]:               {"first", "", "first"},
+		"#" + commits["first"][:9]:           {"first", "", "first"},
+		"#" + commits["v1"] + ":/":           {"v1", "", "v1"},
+		"#main:a/b":                          {"main", "main", "below"},
+		"#:in/b/":                            {"main", "main", "below"},
+		"#:/a/up":                            {"main", "main", "main"},
+		"#" + commits["feature/x"][:7] + ":": {"feature/x", "", "x"},
+	} {
+		s := open(t, "file://"+dir+ref, nil, nil)
+		content, err := os.ReadFile(filepath.Join(s.Dir, "file"))
+		if err != nil || string(content) != tt.file || s.Commit != commits[tt.commit] || s.Branch != tt.branch {
+			t.Errorf("%s: %+v, %s, %v", ref, s, content, err)
+		}
+		// No more history than is needed, unless a commit's name is short.
+		whole := strings.HasPrefix(ref, "#"+commits["first"][:9]) || strings.HasPrefix(ref, "#"+commits["feature/x"][:7])
+		if n := in(t, s.Dir, "rev-list", "--count", "HEAD"); n != "1" && !whole {
+			t.Errorf("%s: %s commits", ref, n)
+		}
+		_, err = os.Stat(filepath.Join(s.made.dir(), "module/part"))
+		if (err == nil) != (tt.commit == "main") {
+			t.Errorf("%s: submodule: %v", ref, err)
+		}
+	}
+}
+
+func TestOpenRepositoryFails(t *testing.T) {
+	emptyTemp(t)
+	plainGit(t)
+	dir, _ := upstream(t)
+	empty := t.TempDir()
+	in(t, empty, "init", "-q")
+	marker := filepath.Join(t.TempDir(), "marker")
+	for name, want := range map[string]string{
+		"#nothing":                           "has no branch, tag or commit nothing",
+		"#dead":                              "has no branch, tag or commit dead, or several",
+		"#" + strings.Repeat("0", 40):        "has no branch, tag or commit 000",
+		"#--upload-pack=touch " + marker:     "is no name of a branch, tag or commit",
+		"#-x":                                "is no name of a branch, tag or commit",
+		"#main:..":                           `has no folder ..: `,
+		"#main:a/out":                        "has no folder a/out",
+		"#main:a/absolute":                   "has no folder a/absolute",
+		"#main:../r/a":                       "has no folder ../r/a",
+		"#main:file":                         "it is not a folder",
+		"#main:none":                         "has no folder none",
+		"/none":                              "git ls-remote: exit status 128",
+		"/../" + filepath.Base(empty) + "/x": "git ls-remote: exit status 128",
+	} {
+		_, err := Open(t.Context(), "file://"+dir+name, nil, nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := Open(t.Context(), "file://"+empty, nil, nil); err == nil || !strings.Contains(err.Error(), "has no default branch") {
+		t.Error(err)
+	}
+	if _, err := os.Stat(marker); err == nil {
+		t.Error("an option was taken")
+	}
+}
+
+// A server that sends commits by the names of branches alone is asked for all of these.
+func TestOpenRepositoryOfOldServer(t *testing.T) {
+	emptyTemp(t)
+	plainGit(t, "[protocol]", "version = 0")
+	dir, commits := upstream(t)
+	s := open(t, "file://"+dir+"#"+commits["v1"], nil, nil)
+	content, err := os.ReadFile(filepath.Join(s.Dir, "file"))
+	if n := in(t, s.Dir, "rev-list", "--count", "HEAD"); err != nil || string(content) != "v1" || s.Commit != commits["v1"] || n != "2" {
+		t.Errorf("%+v with %s commits, %s, %v", s, n, content, err)
+	}
+}
+
+// A repository from elsewhere has no submodule of this machine, and none that runs a program.
+func TestSubmodulesComeFromElsewhere(t *testing.T) {
+	plainGit(t, "[protocol]", "allow = always")
+	dir, _ := upstream(t)
+	marker := filepath.Join(t.TempDir(), "marker")
+	for url, protocol := range map[string]string{"ext::touch " + marker: "ext", "file://" + dir: "file"} {
+		in(t, dir, "config", "-f", ".gitmodules", "submodule.module.url", url)
+		in(t, dir, "commit", "-qam", "other submodule")
+		r, _ := parseRepository("file://" + dir)
+		r.fromDisk = protocol == "ext"
+		made := emptyTree(t)
+		if !r.fromDisk {
+			in(t, made.dir(), "clone", "-q", dir, ".")
+			_, err := r.git(t.Context(), made.dir(), "submodule", "update", "--init")
+			if err == nil || !strings.Contains(err.Error(), "'file' not allowed") {
+				t.Errorf("%s: %v", url, err)
+			}
+			continue
+		}
+		if err := r.checkOut(t.Context(), made.dir()); err == nil || !strings.Contains(err.Error(), "'ext' not allowed") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	if _, err := os.Stat(marker); err == nil {
+		t.Error("a program was run")
+	}
+}
+
+func TestWorkTree(t *testing.T) {
+	emptyTemp(t)
+	plainGit(t)
+	dir, commits := upstream(t)
+	// As in a hook of another repository.
+	t.Setenv("GIT_DIR", t.TempDir())
+	for _, name := range []string{dir, filepath.Join(dir, "a/b")} {
+		if s := open(t, name, nil, nil); s.Commit != commits["main"] || s.Branch != "main" || s.Dir != name {
+			t.Errorf("%+v", s)
+		}
+	}
+	_ = os.Unsetenv("GIT_DIR")
+	in(t, dir, "tag", "main", "v1^{commit}")
+	if s := open(t, dir, nil, nil); s.Branch != "main" {
+		t.Errorf("beside a tag of that name: %+v", s)
+	}
+	in(t, dir, "checkout", "-q", "v1")
+	if s := open(t, dir, nil, nil); s.Commit != commits["v1"] || s.Branch != "" {
+		t.Errorf("without a branch: %+v", s)
+	}
+	empty := t.TempDir()
+	in(t, empty, "init", "-q")
+	if s := open(t, empty, nil, nil); s.Commit != "" || s.Branch != "" {
+		t.Errorf("without a commit: %+v", s)
+	}
+}
+
+func TestWithoutGit(t *testing.T) {
+	emptyTemp(t)
+	t.Setenv("PATH", t.TempDir())
+	_, err := Open(t.Context(), "https://h.io/r.git", nil, nil)
+	if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "install git") {
+		t.Error(err)
+	}
+	if s := open(t, t.TempDir(), nil, nil); s.Commit != "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Git that waits for a server ends with the run, and so does what it has started.
+func TestGitIsCancelled(t *testing.T) {
+	emptyTemp(t)
+	plainGit(t)
+	started := filepath.Join(t.TempDir(), "started")
+	if err := exec.Command("mkfifo", started).Run(); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GIT_SSH_COMMAND", "echo ssh >'"+started+"'; cat >&2; :")
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, _ = os.ReadFile(started)
+		cancel()
+	}()
+	if _, err := Open(ctx, "git@h.io:r.git", nil, nil); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// Git is not told of the repository that the run is in by accident.
+func TestVariablesOfHooks(t *testing.T) {
+	env := slices.DeleteFunc([]string{"GIT_DIR=a", "GIT_WORK_TREE=b", "GIT_DIRECTORY=c", "PATH=d", "GIT_SSH=e"}, ofHook)
+	if strings.Join(env, " ") != "GIT_DIRECTORY=c PATH=d GIT_SSH=e" {
+		t.Error(env)
+	}
+}

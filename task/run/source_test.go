@@ -1,0 +1,238 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+)
+
+// emptyTemp makes the folder for temporary files an empty one, which has to be empty again at the end.
+func emptyTemp(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Cleanup(func() {
+		if left := listing(t, dir); len(left) > 0 {
+			t.Errorf("left behind: %q", left)
+		}
+	})
+}
+
+// listing returns what is in a folder, as "path mode content", less the folder .git.
+func listing(t *testing.T, dir string) []string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		if d.Name() == ".git" {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(dir, path)
+		line := name + " " + info.Mode().String()
+		switch {
+		case info.Mode().IsRegular():
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			line += " " + string(content)
+		case info.Mode().Type() == fs.ModeSymlink:
+			target, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			line += " " + target
+		}
+		out = append(out, line)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// open opens a context that is there, and closes it at the end of the test.
+func open(t *testing.T, name string, in io.Reader, fetch Fetch) Source {
+	t.Helper()
+	s, err := Open(t.Context(), name, in, fetch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestOpenFolder(t *testing.T) {
+	emptyTemp(t)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "app/acb.yaml"), "steps")
+	t.Chdir(dir)
+	if err := os.Symlink("app", "link"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"app", "./app/", filepath.Join(dir, "app"), "link"} {
+		s := open(t, name, nil, nil)
+		if want, _ := filepath.EvalSymlinks(filepath.Join(dir, "app")); s.Dir != want || s.Commit != "" || s.Branch != "" {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+	// A folder is taken before a repository of that name.
+	write(t, "github.com/owner/repository/file", "mine")
+	if got := listing(t, open(t, "github.com/owner/repository", nil, nil).Dir); len(got) != 1 {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestOpenNothing(t *testing.T) {
+	emptyTemp(t)
+	s := open(t, NoContext, nil, nil)
+	if got := listing(t, s.Dir); len(got) != 0 || !filepath.IsAbs(s.Dir) {
+		t.Errorf("%s has %q", s.Dir, got)
+	}
+	for name, want := range map[string]string{
+		"absent":               `there is no context "absent": expected a folder`,
+		"":                     "there is no context",
+		"https://h.io/\x7f":    "is not a valid URL",
+		"ftp://h.io/a.tar":     "there is no context",
+		"host:path/repository": "there is no context",
+	} {
+		if _, err := Open(t.Context(), name, nil, nil); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+func TestOpenTar(t *testing.T) {
+	emptyTemp(t)
+	content := tarOf(t, "acb.yaml steps", "src/", "src/main.go package")
+	want := []string{"acb.yaml -rw-r--r-- steps", "src drwxr-xr-x", "src/main.go -rw-r--r-- package"}
+	file := filepath.Join(t.TempDir(), "context")
+	for packing, packed := range map[string][]byte{"plain": content, "gzip": gzipped(t, content), "zstd": zstded(t, content)} {
+		if err := os.WriteFile(file, packed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fetch := func(_ context.Context, url string) (io.ReadCloser, error) {
+			if url != "https://h.io/c.tgz?sig=secret" {
+				return nil, errors.New(url)
+			}
+			return io.NopCloser(bytes.NewReader(packed)), nil
+		}
+		for _, name := range []string{file, "-", "https://h.io/c.tgz?sig=secret"} {
+			s := open(t, name, bytes.NewReader(packed), fetch)
+			if got := listing(t, s.Dir); strings.Join(got, "\n") != strings.Join(want, "\n") {
+				t.Errorf("%s %s: %q", packing, name, got)
+			}
+		}
+	}
+}
+
+// A context that cannot be opened leaves nothing, and its error has no secret in it.
+func TestOpenFails(t *testing.T) {
+	emptyTemp(t)
+	broken := filepath.Join(t.TempDir(), "broken")
+	write(t, broken, "no tar")
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	fetch := func(context.Context, string) (io.ReadCloser, error) { return nil, errdefs.ErrUnavailable }
+	for name, tt := range map[string]struct {
+		ctx  context.Context
+		want string
+	}{
+		broken:                                {t.Context(), "broken ready: it is not a tar file"},
+		"-":                                   {t.Context(), "standard input ready: it is not a tar file"},
+		"https://token@h.io/c.tgz?sig=secret": {t.Context(), "the context from https://h.io/c.tgz ready: unavailable"},
+		"https://u:secret@127.0.0.1:1/r.git#main": {t.Context(), "the context from https://127.0.0.1:1/r.git ready: git ls-remote: exit status 128"},
+		"file:///nowhere":                         {cancelled, "context canceled"},
+	} {
+		_, err := Open(tt.ctx, name, strings.NewReader(""), fetch)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "token") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Nobody waits for an input that does not end.
+func TestOpenIsCancelled(t *testing.T) {
+	emptyTemp(t)
+	in, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, _ = w.Write(tarOf(t, "file content")[:1024])
+		cancel()
+	}()
+	if _, err := Open(ctx, "-", in, nil); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	emptyTemp(t)
+	outside := t.TempDir()
+	write(t, filepath.Join(outside, "current/acb.yaml"), "current")
+	write(t, filepath.Join(outside, "current/own.yaml"), "own")
+	write(t, filepath.Join(outside, "context/acb.yaml"), "context")
+	write(t, filepath.Join(outside, "secret"), "secret")
+	t.Chdir(filepath.Join(outside, "current"))
+	if err := os.Symlink("../secret", filepath.Join(outside, "context/link")); err != nil {
+		t.Fatal(err)
+	}
+	folder := open(t, "../context", nil, nil)
+	unpacked := open(t, "-", bytes.NewReader(tarOf(t, "acb.yaml unpacked", "link -> "+filepath.Join(outside, "secret"))), nil)
+	for name, tt := range map[string]struct {
+		source           Source
+		file, want, fail string
+	}{
+		"context first":     {folder, "acb.yaml", "context", ""},
+		"then current":      {folder, "own.yaml", "own", ""},
+		"outside":           {folder, "../secret", "secret", ""},
+		"absolute":          {folder, filepath.Join(outside, "secret"), "secret", ""},
+		"input":             {folder, "-", "input", ""},
+		"own link":          {folder, "link", "secret", ""},
+		"unpacked":          {unpacked, "acb.yaml", "unpacked", ""},
+		"unpacked, current": {unpacked, "own.yaml", "own", ""},
+		"stranger's link":   {unpacked, "link", "", "path escapes"},
+		"absent":            {unpacked, "no.yaml", "", "there is no file no.yaml, neither in the context nor in the current folder"},
+		"folder":            {folder, ".", "", "is a directory"},
+	} {
+		got, err := tt.source.ReadFile(tt.file, strings.NewReader("input"))
+		if string(got) != tt.want || tt.fail == "" != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.fail) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if _, err := folder.ReadFile("-", strings.NewReader(strings.Repeat("x", maxFile+1))); !errdefs.IsInvalidArgument(err) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,184 @@
+package run
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/program"
+)
+
+const (
+	// A context may unpack to maxContext bytes, and to maxGrowth times what was read of it if that is more.
+	// Each file, and each folder of its name, counts as entrySize bytes more than it has.
+	maxContext = 1 << 30
+	maxGrowth  = 100
+	entrySize  = 4 << 10
+	// maxName and maxDepth bound names: their bytes, as systems do, and the folders in them.
+	maxName  = 4 << 10
+	maxDepth = 256
+)
+
+// unpack puts the content of a tar file, plain or packed by gzip or zstd, into a tree. It may have limit bytes,
+// and maxGrowth times what was read of it if that is more.
+func unpack(ctx context.Context, packed io.Reader, t *tree, limit int64) error {
+	read := &counter{from: cancellable{ctx, packed}}
+	unpacked, err := program.Unpack(read)
+	if err != nil {
+		return err
+	}
+	defer unpacked.Close()
+	grown := &growth{read: read, limit: limit}
+	err = readTar(unpacked, func(i item) error {
+		if err := grown.add(entrySize * int64(1+strings.Count(i.name, "/"))); err != nil {
+			return err
+		}
+		if i.mode.IsRegular() {
+			content, err := t.contentOf(i)
+			if err != nil {
+				return err
+			}
+			defer content.Close()
+			if _, err := t.spool(grown.reader(content)); err != nil {
+				return err
+			}
+		}
+		return t.place(i.name, i.entry, i.modified)
+	})
+	if grown.bytes == 0 && (read.bytes == 0 && err == nil || errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "it is not a tar file, plain or packed by gzip or zstd")
+	}
+	return errors.Join(err, t.finish())
+}
+
+// item is something in a tar stream.
+type item struct {
+	entry
+	name     string
+	modified time.Time
+	hardlink string // what has its content, as another item
+	content  io.Reader
+}
+
+// readTar calls each for the files, folders and links of a tar stream. Other things are left out.
+func readTar(r io.Reader, each func(item) error) error {
+	archive := tar.NewReader(r)
+	for {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		e, ok := newEntry(h.FileInfo().Mode(), h.Linkname)
+		if !ok || h.Typeflag == tar.TypeXGlobalHeader {
+			continue
+		}
+		i := item{entry: e, modified: h.ModTime, content: archive}
+		i.uid, i.gid = h.Uid, h.Gid
+		if i.name, err = inside(h.Name); err == nil && h.Typeflag == tar.TypeLink {
+			i.hardlink, err = inside(h.Linkname)
+		}
+		if err == nil && i.name != "." {
+			err = each(i)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", manifest.OneLine(h.Name, 200), err)
+		}
+	}
+}
+
+// inside returns the name of a tar stream as a tree has it: absolute ones start at the tree, as tar has it.
+func inside(name string) (string, error) {
+	clean := path.Clean(strings.TrimLeft(name, "/"))
+	switch {
+	case len(name) > maxName:
+		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "its name has %d bytes, more than %d", len(name), maxName)
+	case strings.Count(clean, "/") > maxDepth:
+		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "it is in more than %d folders", maxDepth)
+	case !filepath.IsLocal(filepath.FromSlash(clean)):
+		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "%s leads out of the folder that it is unpacked in", manifest.OneLine(name, 200))
+	}
+	return clean, nil
+}
+
+// contentOf returns the content of an item that is a file.
+func (t *tree) contentOf(i item) (io.ReadCloser, error) {
+	if i.hardlink == "" {
+		return io.NopCloser(i.content), nil
+	}
+	at := path.Join(treeFiles, i.hardlink)
+	info, err := t.root.Lstat(at)
+	if err != nil {
+		return nil, fmt.Errorf("reading what it is a link to: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "it is a hard link to %s, which is not a file", manifest.OneLine(i.hardlink, 200))
+	}
+	return t.root.Open(at)
+}
+
+// growth is what becomes of bytes that were read.
+type growth struct {
+	read         *counter
+	bytes, limit int64
+}
+
+func (g *growth) add(n int64) error {
+	if g.bytes += n; g.bytes > max(g.limit, maxGrowth*g.read.bytes) {
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "there are %d bytes in what is a tar file of %d bytes so far, more than %d times as many: unpack it yourself if you trust it",
+			g.bytes, g.read.bytes, maxGrowth)
+	}
+	return nil
+}
+
+// reader returns r with all that is read of it added.
+func (g *growth) reader(r io.Reader) io.Reader { return growing{r, g} }
+
+type growing struct {
+	from io.Reader
+	g    *growth
+}
+
+func (r growing) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	if tooMuch := r.g.add(int64(n)); tooMuch != nil {
+		return n, tooMuch
+	}
+	return n, err
+}
+
+// counter counts what is read.
+type counter struct {
+	from  io.Reader
+	bytes int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	c.bytes += int64(n)
+	return n, err
+}
+
+// cancellable is a reader that ends with ctx.
+type cancellable struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (c cancellable) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.from.Read(p)
+}

@@ -1,0 +1,252 @@
+package run
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// entry is what is at a path, as far as places are compared.
+type entry struct {
+	mode     fs.FileMode // of a file, a folder or a link, with its permissions
+	link     string      // where a link leads
+	sum      [sha256.Size]byte
+	uid, gid int
+}
+
+// permissions are the bits of a mode that are kept.
+const permissions = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+
+// newEntry returns an entry without a sum, and false for what is neither file, folder nor link.
+func newEntry(mode fs.FileMode, link string) (entry, bool) {
+	switch mode.Type() {
+	case 0, fs.ModeDir:
+		return entry{mode: mode & (fs.ModeDir | permissions)}, true
+	case fs.ModeSymlink:
+		return entry{mode: fs.ModeSymlink | 0o777, link: link}, true
+	}
+	return entry{}, false
+}
+
+// readable returns the mode that e has in a tree, where we have to read it.
+func (e entry) readable() fs.FileMode {
+	if e.mode.IsDir() {
+		return e.mode | 0o500
+	}
+	return e.mode | 0o400
+}
+
+// tree is a temporary folder of files. It is written to without ever following a link. Names in it are
+// relative and have slashes.
+type tree struct {
+	// root is the temporary folder: in it are the files, and what has no place among them yet.
+	root *os.Root
+	// folders are those whose mode and time finish has to set: files are put into them until then.
+	folders map[string]folder
+}
+
+type folder struct {
+	mode     fs.FileMode
+	modified time.Time
+}
+
+const (
+	treeFiles = "files"
+	treeSpool = "spool"
+)
+
+// newTree makes an empty tree for a purpose, as "context".
+func newTree(purpose string) (*tree, error) {
+	dir, err := os.MkdirTemp("", "docker-multiarch-"+purpose+"-")
+	if err != nil {
+		return nil, fmt.Errorf("making a temporary folder (TMPDIR says where): %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(dir))
+	}
+	t := &tree{root, map[string]folder{}}
+	if err := root.Mkdir(treeFiles, 0o755); err != nil {
+		return nil, errors.Join(err, t.remove())
+	}
+	return t, nil
+}
+
+// dir is the folder of the files.
+func (t *tree) dir() string { return filepath.Join(t.root.Name(), treeFiles) }
+
+// remove removes the tree.
+func (t *tree) remove() error {
+	return errors.Join(t.removeAll(treeFiles), os.RemoveAll(t.root.Name()), t.root.Close())
+}
+
+// removeAll removes what is at a path of the root, also folders that may not be written to.
+func (t *tree) removeAll(at string) error {
+	err := t.root.RemoveAll(at)
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	err = fs.WalkDir(t.root.FS(), at, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = t.root.Chmod(name, 0o700)
+		}
+		return err
+	})
+	return errors.Join(err, t.root.RemoveAll(at))
+}
+
+// spool takes the content of the next file and returns its sum.
+func (t *tree) spool(content io.Reader) (sum [sha256.Size]byte, err error) {
+	if err := t.root.Remove(treeSpool); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return sum, err
+	}
+	f, err := t.root.OpenFile(treeSpool, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return sum, err
+	}
+	hash := sha256.New()
+	_, err = io.Copy(io.MultiWriter(f, hash), content)
+	return [sha256.Size]byte(hash.Sum(nil)), errors.Join(err, f.Close())
+}
+
+// place puts e at name, in place of what is there; only folders keep what is in them. A file's content is
+// what was spooled last.
+func (t *tree) place(name string, e entry, modified time.Time) error {
+	if err := t.clear(name, e.mode.IsDir()); err != nil {
+		return err
+	}
+	at := path.Join(treeFiles, name)
+	switch e.mode.Type() {
+	case fs.ModeDir:
+		if err := t.root.Mkdir(at, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		t.folders[name] = folder{e.readable(), modified}
+		return nil
+	case fs.ModeSymlink:
+		if err := t.root.Remove(treeSpool); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := t.root.Symlink(e.link, treeSpool); err != nil {
+			return err
+		}
+	default:
+		if err := errors.Join(t.root.Chmod(treeSpool, e.readable()), t.root.Chtimes(treeSpool, modified, modified)); err != nil {
+			return err
+		}
+	}
+	return t.root.Rename(treeSpool, at)
+}
+
+// clear makes room for a file, link or folder at name: what it is in is folders, and no folder is replaced
+// by a file without what is in it being gone.
+func (t *tree) clear(name string, isFolder bool) error {
+	for dir := range parents(name) {
+		switch info, err := t.root.Lstat(path.Join(treeFiles, dir)); {
+		case errors.Is(err, fs.ErrNotExist):
+			if err := t.root.Mkdir(path.Join(treeFiles, dir), 0o755); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case !info.IsDir():
+			if err := t.place(dir, entry{mode: fs.ModeDir | 0o755}, time.Now()); err != nil {
+				return err
+			}
+		default:
+			if err := t.unlock(dir, info); err != nil {
+				return err
+			}
+		}
+	}
+	info, err := t.root.Lstat(path.Join(treeFiles, name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.IsDir() && isFolder:
+		return t.unlock(name, info)
+	case info.IsDir():
+		maps.DeleteFunc(t.folders, func(n string, _ folder) bool { return within(n, name) })
+		return t.removeAll(path.Join(treeFiles, name))
+	case isFolder:
+		return t.root.Remove(path.Join(treeFiles, name))
+	}
+	return nil
+}
+
+// unlock lets files be put into the folder at name, until finish.
+func (t *tree) unlock(name string, info fs.FileInfo) error {
+	if info.Mode()&0o300 == 0o300 {
+		return nil
+	}
+	if _, ok := t.folders[name]; !ok {
+		t.folders[name] = folder{info.Mode() & permissions, info.ModTime()}
+	}
+	return t.root.Chmod(path.Join(treeFiles, name), info.Mode()&permissions|0o700)
+}
+
+// delete removes what is at name, if anything is; a folder only when nothing is in it.
+func (t *tree) delete(name string) error {
+	for dir := range parents(name) {
+		info, err := t.root.Lstat(path.Join(treeFiles, dir))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+			return nil
+		}
+		if err == nil {
+			err = t.unlock(dir, info)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	at := path.Join(treeFiles, name)
+	if info, err := t.root.Lstat(at); err == nil && info.IsDir() {
+		inside, err := fs.ReadDir(t.root.FS(), at)
+		if err != nil || len(inside) > 0 {
+			return err
+		}
+	}
+	delete(t.folders, name)
+	if err := t.root.Remove(at); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// finish gives folders their modes and times.
+func (t *tree) finish() error {
+	var errs []error
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(t.folders))) {
+		at, f := path.Join(treeFiles, name), t.folders[name]
+		errs = append(errs, t.root.Chmod(at, f.mode), t.root.Chtimes(at, f.modified, f.modified))
+	}
+	clear(t.folders)
+	return errors.Join(errs...)
+}
+
+// parents are the folders that name is in, the outermost first.
+func parents(name string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for i, r := range name {
+			if r == '/' && !yield(name[:i]) {
+				return
+			}
+		}
+	}
+}
+
+// within reports whether name is dir or below it.
+func within(name, dir string) bool {
+	return name == dir || strings.HasPrefix(name, dir+"/")
+}
