@@ -23,11 +23,12 @@ crane_version=v0.22.1
 regctl_version=v0.11.7
 oras_version=v1.3.6
 runc_version=v1.5.2
-packages=(docker.io docker-registry containerd runc tini libdevmapper1.02.1 libseccomp2
+packages=(docker.io docker-registry containerd runc tini libdevmapper1.02.1 libseccomp2 libseccomp-dev
 	busybox-static iptables libip4tc2 libip6tc2 libxtables12 libnftnl11 libmnl0 libnfnetlink0 libnetfilter-conntrack3)
 peer_packages=(skopeo libdevmapper1.02.1 libgpgme11 libassuan0 libgpg-error0)
 
 root=$(cd "$(dirname "$0")/.." && pwd)
+export CGO_ENABLED=0
 cache=$(mkdir -p "${1:-$root/.cache}" && cd "${1:-$root/.cache}" && pwd)
 
 say() { echo "install: $*" >&2; }
@@ -57,7 +58,7 @@ debian() {
 }
 
 # module NAME VERSION PACKAGE [FLAGS...]: build a program of a module, unless
-# the cache has that version; with cgo=1 before it where it takes a C compiler.
+# the cache has that version.
 module() {
 	local name=$1 version=$2 package=$3
 	shift 3
@@ -67,10 +68,20 @@ module() {
 	say "building $name $version"
 	local work
 	work=$(mktemp -d "$cache/go.XXXXXX")
-	CGO_ENABLED=${cgo:-0} GOBIN=$work GOFLAGS=-trimpath go install "$@" "$package@$version"
+	GOBIN=$work GOFLAGS=-trimpath go install "$@" "$package@$version"
 	mkdir -p "$cache/bin"
 	mv "$work/$name" "$cache/bin/$name-$version"
 	rm -rf "$work"
+}
+
+# runc: build a newer one than Debian's, which is too old for a current dockerd,
+# with Debian's libseccomp. No pkg-config is needed to find that.
+runc() {
+	local libraries
+	libraries=$(echo "$cache"/debian/usr/lib/*-linux-gnu*)
+	CGO_ENABLED=1 PKG_CONFIG=true CGO_CFLAGS="-I$cache/debian/usr/include" CGO_LDFLAGS="-L$libraries -lseccomp" \
+		module runc $runc_version github.com/opencontainers/runc -tags seccomp -ldflags "-s -w"
+	ln -sf "runc-$runc_version" "$cache/bin/runc"
 }
 
 # skopeo: write a command that starts the unpacked one with its libraries.
@@ -114,7 +125,6 @@ else
 		-tags "exclude_graphdriver_btrfs no_systemd" \
 		-ldflags "-s -w -X github.com/moby/moby/v2/dockerversion.Version=$dockerd_version"
 	module docker-proxy $dockerd_version github.com/moby/moby/v2/cmd/docker-proxy -ldflags "-s -w"
-	cgo=1 module runc $runc_version github.com/opencontainers/runc -ldflags "-s -w" # Debian's is too old for that dockerd
 	module buildx $buildx_version github.com/docker/buildx/cmd/buildx -ldflags "-s -w"
 fi
 if [[ -n $fetch ]] && ! wait "$fetch"; then
@@ -129,6 +139,6 @@ if [[ $what == peers ]]; then
 else
 	ln -sf "dockerd-$dockerd_version" "$cache/bin/dockerd"
 	ln -sf "docker-proxy-$dockerd_version" "$cache/bin/docker-proxy"
-	ln -sf "runc-$runc_version" "$cache/bin/runc"
+	[[ ! -e $cache/debian/usr/include/seccomp.h ]] || runc
 	ln -sf "buildx-$buildx_version" "$cache/bin/docker-buildx"
 fi

@@ -125,7 +125,6 @@ func (d *Daemon) command(o DaemonOptions) (*exec.Cmd, error) {
 	config := map[string]any{}
 	if d.Store == Containerd {
 		config["features"] = map[string]bool{"containerd-snapshotter": true}
-		config["seccomp-profile"] = "unconfined" // its runc is built without libseccomp
 	}
 	data, err := json.Marshal(config)
 	if err != nil {
