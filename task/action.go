@@ -80,7 +80,7 @@ func commandOf(all []string, program, image string, command ...string) ([]string
 // purge returns the command that does what 'acr purge' does with these arguments, nil when there is none.
 func purge(args, env []string) []string {
 	f := newFlags()
-	registry := f.StringP("registry", "r", valueOf(env, "ACR_DEFAULT_REGISTRY"), "")
+	registry := f.StringP("registry", "r", valueOf(env, defaultRegistry), "")
 	filters := f.StringArrayP("filter", "f", nil, "")
 	ago := f.String("ago", "", "")
 	keep := f.Int("keep", 0, "")
@@ -102,7 +102,11 @@ func purge(args, env []string) []string {
 	if repo == "" {
 		return nil
 	}
-	out := []string{"repo", "purge", azureHost(*registry) + "/" + repo, "--all", "--untagged"}
+	host := azureHost(*registry)
+	out := []string{"repo", "purge", host + "/" + repo, "--all"}
+	if strings.Contains(host, ".azurecr.") { // others list tags alone, and what loses its tags goes with them
+		out = append(out, "--untagged")
+	}
 	for _, p := range patterns {
 		out = append(out, "--filter", p)
 	}
@@ -127,6 +131,9 @@ func valueOf(env []string, name string) string {
 	}
 	return ""
 }
+
+// defaultRegistry is the variable with the registry of acr commands that name none.
+const defaultRegistry = "ACR_DEFAULT_REGISTRY"
 
 // purgeFilters returns the repository of filters REPOSITORY:EXPRESSION and a pattern for each, "" when they
 // are not about one repository. An expression is looked for anywhere in a tag.

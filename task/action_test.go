@@ -35,7 +35,7 @@ func TestActions(t *testing.T) {
 		{"acr purge -r reg --filter app:v.* --ago 30d --untagged", "Plugin repo purge reg.azurecr.io/app --all --untagged --filter regex:.*(?:v.*).* --older-than 30d --force"},
 		{"acr purge --registry Reg.azurecr.io -f a/b:^x -f a/b:y$ --ago 0d --keep 3 --untagged", "Plugin repo purge reg.azurecr.io/a/b --all --untagged --filter regex:.*(?:^x).* --filter regex:.*(?:y$).* --keep 3 --force"},
 		{"acr purge -r reg --filter app:. --ago 1d2h --untagged --dry-run --concurrency 4", "Plugin repo purge reg.azurecr.io/app --all --untagged --filter regex:.*(?:.).* --older-than 26h"},
-		{acr + " purge -r localhost:5000 --filter app:. --ago 3h --untagged", "Plugin repo purge localhost:5000/app --all --untagged --filter regex:.*(?:.).* --older-than 3h --force"},
+		{acr + " purge -r localhost:5000 --filter app:. --ago 3h --untagged", "Plugin repo purge localhost:5000/app --all --filter regex:.*(?:.).* --older-than 3h --force"},
 		{"acr purge --filter app:. --ago 0d --untagged", "Plugin repo purge env.azurecr.io/app --all --untagged --filter regex:.*(?:.).* --force"},
 		// These leave manifests, name several repositories, or are not told apart from such.
 		{"acr purge -r reg --filter app:. --ago 1d", "Container " + acr + " | purge -r reg --filter app:. --ago 1d"},

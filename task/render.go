@@ -31,6 +31,7 @@ type Rendered struct {
 	// Text is YAML; "" when the file could not be rendered. It has the secrets in it that templates put there.
 	Text string
 
+	registry string // that of the run
 	file     lined
 	text     text
 	lines    lined // of Text
@@ -64,7 +65,7 @@ func Render(name string, file []byte, vars Variables, sources func(name string) 
 		found:   map[found]bool{},
 	}
 	out := r.render()
-	out.Name = name
+	out.Name, out.registry = name, vars.Run["Registry"]
 	slices.SortStableFunc(r.findings, func(a, b Finding) int {
 		return slices.Compare([]int{a.Line, a.Column}, []int{b.Line, b.Column})
 	})
