@@ -62,6 +62,7 @@ type folder struct {
 const (
 	treeFiles = "files"
 	treeSpool = "spool"
+	treeAside = "aside"
 )
 
 // newTree makes an empty tree for a purpose, as "context".
@@ -116,6 +117,18 @@ func (t *tree) spool(content io.Reader) (sum [sha256.Size]byte, err error) {
 	hash := sha256.New()
 	_, err = io.Copy(io.MultiWriter(f, hash), content)
 	return [sha256.Size]byte(hash.Sum(nil)), errors.Join(err, f.Close())
+}
+
+// aside does what spools other files, and has what is spooled now again after that.
+func (t *tree) aside(do func() error) error {
+	err := t.root.Rename(treeSpool, treeAside)
+	if errors.Is(err, fs.ErrNotExist) {
+		return do()
+	}
+	if err == nil {
+		err = errors.Join(do(), t.root.Rename(treeAside, treeSpool))
+	}
+	return err
 }
 
 // place puts e at name, in place of what is there; only folders keep what is in them. A file's content is

@@ -1,0 +1,248 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync/atomic"
+)
+
+// Workspace is the files that the steps of a run share. They begin as the context, and lie where steps need
+// them: in a folder of this machine, and in a volume of each daemon that runs containers. What a step has
+// changed in one place is carried to another before the next step there starts.
+//
+// The context's folder itself is never written to: a copy is made as soon as something is. When steps that
+// run side by side in different places change the same file, the change that is carried later stays. The
+// folder .git of a context that is a user's own folder stays on this machine. What is neither file, folder
+// nor link is left out, and so are changes of a file's time alone.
+//
+// Methods may be called side by side.
+type Workspace struct {
+	prefix string // of volumes' names
+	labels map[string]string
+	keeps  string // the folder that is never in a volume, "" for none
+
+	// carrying is held, by its one element, while files are carried. It guards what follows.
+	carrying chan struct{}
+	dir      string // where the files are on this machine: the context, and the copy once there is one
+	copy     *tree
+	temp     string // where copy is in the context, "" for elsewhere
+	// index is what is in dir. After written, its sums are no longer checked.
+	index   map[string]entry
+	checked bool
+	changes int // counts changes of dir
+	volumes map[string]*volume
+	made    int // counts volumes
+
+	written atomic.Bool  // a step that may have written to dir has ended
+	ended   atomic.Int64 // counts steps that ended
+}
+
+// volume is the place of the files on a daemon.
+type volume struct {
+	archives  Archives
+	resources Resources
+	name      string
+	// record is what is in the volume as far as it was carried from or to it, and changes which change of the
+	// folder of this machine that has in it.
+	record  map[string]entry
+	changes int
+	// surplus says that files are in the volume that are no longer in the workspace, unsure that it is not
+	// known what is in it.
+	surplus, unsure bool
+
+	changed atomic.Int64 // when a step in it ended last, by Workspace.ended; 0 when that was carried
+	users   atomic.Int64 // steps that are running
+}
+
+// NewWorkspace returns the workspace of a run on a context. Its volumes have names that begin with prefix,
+// and labels.
+func NewWorkspace(context Source, prefix string, labels map[string]string) *Workspace {
+	w := &Workspace{prefix: prefix, labels: labels, dir: context.Dir, index: map[string]entry{}, volumes: map[string]*volume{},
+		carrying: make(chan struct{}, 1)}
+	if context.made == nil {
+		w.keeps = ".git"
+	}
+	return w
+}
+
+// Host returns the folder of this machine that a step can use, with all changes of steps that ended before.
+// One that writes gets a copy of the context, and release says when it has ended. It may be called for a step
+// that failed, too.
+func (w *Workspace) Host(ctx context.Context, writes bool) (dir string, release func(), err error) {
+	unlock, err := w.lock(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	defer unlock()
+	if err := w.pullOthers(ctx, nil); err != nil {
+		return "", nil, err
+	}
+	if !writes {
+		return w.dir, func() {}, nil
+	}
+	if err := w.own(ctx); err != nil {
+		return "", nil, err
+	}
+	return w.dir, func() { w.written.Store(true) }, nil
+}
+
+// Volume returns the name of the volume that a step on a daemon can use, with all changes of steps that ended
+// before; the daemon is told from others by place. Release says when the step has ended. While other steps
+// are using the volume, files that were removed elsewhere stay in it.
+func (w *Workspace) Volume(ctx context.Context, place string, archives Archives, resources Resources) (name string, release func(), err error) {
+	unlock, err := w.lock(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	defer unlock()
+	v := w.volumes[place]
+	if v == nil {
+		v = &volume{archives: archives, resources: resources}
+		w.volumes[place] = v
+	}
+	if err := w.pullOthers(ctx, v); err != nil {
+		return "", nil, err
+	}
+	if err := w.fill(ctx, v); err != nil {
+		return "", nil, err
+	}
+	v.users.Add(1)
+	return v.name, func() {
+		v.changed.Store(w.ended.Add(1))
+		v.users.Add(-1)
+	}, nil
+}
+
+// Close removes the copy of the context. Volumes are removed with what else a run made on a daemon.
+func (w *Workspace) Close() error {
+	unlock, err := w.lock(context.Background())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if w.copy == nil {
+		return nil
+	}
+	return w.copy.remove()
+}
+
+// lock waits until nothing is carried.
+func (w *Workspace) lock(ctx context.Context) (unlock func(), err error) {
+	select {
+	case w.carrying <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if w.written.Swap(false) {
+		w.checked = false
+		w.changes++
+	}
+	return func() { <-w.carrying }, nil
+}
+
+// pullOthers brings to dir what steps have changed in all volumes but one, in the order in which they ended.
+func (w *Workspace) pullOthers(ctx context.Context, but *volume) error {
+	changed := slices.DeleteFunc(slices.Collect(maps.Values(w.volumes)), func(v *volume) bool {
+		return v == but || v.changed.Load() == 0
+	})
+	slices.SortFunc(changed, func(a, b *volume) int { return cmp.Compare(a.changed.Load(), b.changed.Load()) })
+	for _, v := range changed {
+		if err := w.pull(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill brings to a volume what is in dir, and makes it first if it has to.
+func (w *Workspace) fill(ctx context.Context, v *volume) error {
+	if v.name == "" {
+		if err := w.create(ctx, v); err != nil {
+			return err
+		}
+	}
+	if v.changes != w.changes || v.unsure {
+		if err := w.push(ctx, v); err != nil {
+			return err
+		}
+	}
+	if !v.surplus || v.users.Load() > 0 {
+		return nil
+	}
+	// No file can be removed from a volume, so that another volume takes its place.
+	if v.changed.Load() > 0 {
+		if err := w.pull(ctx, v); err != nil {
+			return err
+		}
+	}
+	if err := w.create(ctx, v); err != nil {
+		return err
+	}
+	return w.push(ctx, v)
+}
+
+// create gives a place an empty volume.
+func (w *Workspace) create(ctx context.Context, v *volume) error {
+	// A volume of a task file has no dot in its name.
+	name := w.prefix + "workspace." + strconv.Itoa(w.made+1)
+	if err := v.resources.CreateVolume(ctx, name, w.labels); err != nil {
+		return fmt.Errorf("making a volume for the workspace: %w", err)
+	}
+	w.made++
+	v.name, v.record, v.surplus, v.unsure, v.changes = name, map[string]entry{}, false, false, -1
+	return nil
+}
+
+// scratch makes a tree that is empty before own.
+func (w *Workspace) scratch() (err error) {
+	if w.copy != nil {
+		return nil
+	}
+	if w.copy, err = newTree("workspace"); err != nil {
+		return err
+	}
+	temp, err := filepath.EvalSymlinks(w.copy.root.Name())
+	if err != nil {
+		return err
+	}
+	if name, err := filepath.Rel(w.dir, temp); err == nil && filepath.IsLocal(name) {
+		w.temp = filepath.ToSlash(name)
+	}
+	return nil
+}
+
+// own makes dir a copy of the context.
+func (w *Workspace) own(ctx context.Context) error {
+	if err := w.scratch(); err != nil || w.dir == w.copy.dir() {
+		return err
+	}
+	err := w.copy.aside(func() error {
+		return readFolder(ctx, w.dir, func(name string) bool { return name == w.temp }, w.copyItem)
+	})
+	if err := errors.Join(err, w.copy.finish()); err != nil {
+		return fmt.Errorf("copying the context, which a step writes to: %w", err)
+	}
+	w.dir = w.copy.dir()
+	return nil
+}
+
+func (w *Workspace) copyItem(root *os.Root, i item) error {
+	if i.mode.IsRegular() {
+		f, _, err := openFile(root, i.name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if _, err := w.copy.spool(f); err != nil {
+			return err
+		}
+	}
+	return w.copy.place(i.name, i.entry, i.modified)
+}
