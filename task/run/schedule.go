@@ -58,7 +58,7 @@ func Steps(ctx context.Context, steps []task.Step, o Options, runner Runner, lis
 	for _, step := range steps {
 		s.results = append(s.results, Result{Step: step, State: Waiting, ExitCode: -1})
 	}
-	if err := s.skipAbove(o.From); err != nil {
+	if err := s.skipAbove(steps, o.From); err != nil {
 		return nil, err
 	}
 	ctx, s.stop = context.WithCancelCause(ctx)
@@ -106,21 +106,29 @@ type ended struct {
 }
 
 // skipAbove skips all steps above the one that has the id.
-func (s *schedule) skipAbove(id string) error {
-	if id == "" {
-		return nil
-	}
-	var ids []string
-	for _, r := range s.results {
-		ids = append(ids, r.Step.ID)
-	}
-	if s.above = slices.Index(ids, id); s.above < 0 {
-		return manifest.Errorf(errdefs.ErrNotFound, "no step has the id %q to begin with; there are %s", id, strings.Join(ids, ", "))
+func (s *schedule) skipAbove(steps []task.Step, id string) (err error) {
+	if s.above, err = first(steps, id); err != nil {
+		return err
 	}
 	for i := range s.above {
 		s.skip(i, "", fmt.Errorf("the run begins with %s", id))
 	}
 	return nil
+}
+
+// first returns the index of the step that a run begins with, which is called id; "" stands for the first.
+func first(steps []task.Step, id string) (int, error) {
+	if id == "" {
+		return 0, nil
+	}
+	var ids []string
+	for i, step := range steps {
+		if step.ID == id {
+			return i, nil
+		}
+		ids = append(ids, step.ID)
+	}
+	return 0, manifest.Errorf(errdefs.ErrNotFound, "no step has the id %q to begin with; there are %s", id, strings.Join(ids, ", "))
 }
 
 // proceed starts or skips all steps that wait for nothing any more.

@@ -1,0 +1,241 @@
+package run
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task"
+)
+
+// build builds an image from the workspace: with BuildKit, and with the classic builder where there is nothing
+// else or the step's DOCKER_BUILDKIT=0 asks for it.
+func (e *Executor) build(ctx context.Context, step task.Step, b task.Build, out Output) (int, error) {
+	p, err := e.place(step.Context)
+	if err != nil {
+		return -1, err
+	}
+	buildKit, multiPlatform, err := p.Builds(ctx)
+	if err != nil {
+		return -1, err
+	}
+	dir, release, err := e.workspace.Host(ctx, mayWrite(b))
+	if err != nil {
+		return -1, err
+	}
+	defer release()
+	secrets, err := e.secrets(step, &b)
+	if err != nil {
+		return -1, err
+	}
+	defer os.RemoveAll(secrets)
+	if !buildKit || slices.Contains(step.Env, "DOCKER_BUILDKIT=0") || !e.hasBuildx(ctx) {
+		return e.command(ctx, step, dir, append([]string{"build"}, b.Words()...), []string{"DOCKER_BUILDKIT=0"}, out)
+	}
+	if len(b.Platforms) == 0 {
+		e.infer(step, dir, &b, out)
+	}
+	b.Flags = append(e.builder(step, b), b.Flags...)
+	b.Flags = append(b.Flags, cacheFlags(step, b, multiPlatform || e.Builder != "")...)
+	if len(b.Platforms) > 1 && !multiPlatform && !b.SaysOutput() {
+		return e.buildParts(ctx, step, dir, b, out)
+	}
+	return e.buildx(ctx, step, dir, b, out)
+}
+
+func (e *Executor) buildx(ctx context.Context, step task.Step, dir string, b task.Build, out Output) (int, error) {
+	if !b.SaysOutput() {
+		b.Flags = append(b.Flags, "--load")
+	}
+	return e.command(ctx, step, dir, append([]string{"buildx", "build"}, b.Words()...), nil, out)
+}
+
+// hasBuildx reports whether the docker command has buildx. It is asked once.
+func (e *Executor) hasBuildx(ctx context.Context) bool {
+	e.buildxOnce.Do(func() { e.buildxThere = e.Programs.Docker(ctx, "", "buildx", "version").Run() == nil })
+	return e.buildxThere
+}
+
+// builder returns the flag that names the builder: the one of the run, or that of the daemon itself, whatever
+// 'docker buildx use' has chosen.
+func (e *Executor) builder(step task.Step, b task.Build) []string {
+	if slices.ContainsFunc(b.Flags, func(f string) bool { return strings.HasPrefix(f, "--builder=") }) {
+		return nil
+	}
+	name := e.Builder
+	if name == "" {
+		name = e.Programs.Builder(step.Context)
+	}
+	return []string{"--builder=" + name}
+}
+
+// infer makes the platform that the Dockerfile's last stage names that of the image, as the classic builder,
+// which the format comes from, does: BuildKit calls the image one of the daemon's own platform.
+func (e *Executor) infer(step task.Step, dir string, b *task.Build, out Output) {
+	dockerfile, err := ReadDockerfile(dir, step)
+	if err != nil {
+		return // BuildKit tells why
+	}
+	if platform := task.Platform(dockerfile, b.Target); platform != "" {
+		_, _ = fmt.Fprintf(out.Stderr, "Building for %s, the platform in the Dockerfile's FROM\n", manifest.Escape(platform, ""))
+		b.Platforms = []string{platform}
+	}
+}
+
+// maxDockerfile bounds what is read of a Dockerfile.
+const maxDockerfile = 1 << 20
+
+// ReadDockerfile returns the Dockerfile of a build step whose workspace is in dir. The error is os.ErrNotExist
+// when the step's context is not a folder.
+func ReadDockerfile(dir string, step task.Step) ([]byte, error) {
+	b, ok := step.Action.(task.Build)
+	if !ok || b.Context == "-" || strings.Contains(b.Context, "://") || strings.HasPrefix(b.Context, "git@") || b.File == "-" {
+		return nil, os.ErrNotExist
+	}
+	name := b.File
+	if name == "" {
+		name = filepath.Join(b.Context, "Dockerfile")
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(hostDir(dir, step), name)
+	}
+	return readFile(name, maxDockerfile)
+}
+
+// cacheFlags returns what 'cache: enabled' stands for: a cache beside the image in its registry or, where the
+// builder cannot send one, within the image.
+func cacheFlags(step task.Step, b task.Build, registry bool) []string {
+	if !step.Cache || len(b.Tags) == 0 {
+		return nil
+	}
+	if !registry {
+		return []string{"--cache-to=type=inline", "--cache-from=type=registry,ref=" + b.Tags[0].String()}
+	}
+	ref := b.Tags[0].Name() + ":cache_" + cacheTask + "_" + step.ID
+	return []string{"--cache-to=type=registry,mode=max,ref=" + ref, "--cache-from=type=registry,ref=" + ref}
+}
+
+// cacheTask is what Azure calls a task that has no name.
+const cacheTask = "quickrun"
+
+// buildParts builds each platform of an image under a name of its own, since the daemon cannot keep them under
+// one; a push step joins them.
+func (e *Executor) buildParts(ctx context.Context, step task.Step, dir string, b task.Build, out Output) (int, error) {
+	parts := map[string][]string{}
+	for _, platform := range b.Platforms {
+		one := b
+		one.Platforms, one.Tags = []string{platform}, nil
+		for _, tag := range b.Tags {
+			part, err := partName(tag, platform)
+			if err != nil {
+				return -1, err
+			}
+			one.Tags = append(one.Tags, part)
+			parts[tag.String()] = append(parts[tag.String()], part.String())
+		}
+		if code, err := e.buildx(ctx, step, dir, one, out); err != nil {
+			return code, fmt.Errorf("for %s: %w", platform, err)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for tag, names := range parts {
+		e.parts[tag] = names
+		_, _ = fmt.Fprintf(out.Stderr, "This daemon keeps one platform under a name: %s is %s, and a push step makes the list of them\n",
+			tag, strings.Join(names, " and "))
+	}
+	return 0, nil
+}
+
+// partName returns the name of one platform of an image.
+func partName(tag reference.NamedTagged, platform string) (reference.NamedTagged, error) {
+	return reference.WithTag(reference.TrimNamed(tag), tag.Tag()+"-"+strings.ReplaceAll(platform, "/", "-"))
+}
+
+// secrets writes the secret volumes of a build step to a folder, and makes the build's --secret flags that name
+// files in them name those. The folder is "" when there are none.
+func (e *Executor) secrets(step task.Step, b *task.Build) (folder string, err error) {
+	for _, m := range step.Mounts {
+		i := slices.IndexFunc(e.File.Volumes, func(v task.Volume) bool { return v.Name == m.Volume })
+		if i < 0 || len(e.File.Volumes[i].Files) == 0 {
+			continue
+		}
+		if folder == "" {
+			if folder, err = os.MkdirTemp("", "multiarch-"); err != nil {
+				return "", err
+			}
+		}
+		own := filepath.Join(folder, m.Volume)
+		if err := writeFiles(own, e.File.Volumes[i].Files); err != nil {
+			return "", errors.Join(err, os.RemoveAll(folder))
+		}
+		for i, flag := range b.Flags {
+			b.Flags[i] = moveSecret(flag, m.Path, own)
+		}
+	}
+	return folder, nil
+}
+
+func writeFiles(folder string, files map[string][]byte) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moveSecret returns a --secret flag with its file in the folder 'to' when it was in 'from'; others stay.
+func moveSecret(flag, from, to string) string {
+	value, ok := strings.CutPrefix(flag, "--secret=")
+	if !ok {
+		return flag
+	}
+	fields, err := csv.NewReader(strings.NewReader(value)).Read()
+	if err != nil {
+		return flag
+	}
+	for i, field := range fields {
+		key, file, _ := strings.Cut(field, "=")
+		if rest, ok := strings.CutPrefix(path.Clean(file), path.Clean(from)+"/"); ok && (key == "src" || key == "source") {
+			fields[i] = key + "=" + filepath.Join(to, filepath.FromSlash(rest))
+		}
+	}
+	var moved strings.Builder
+	w := csv.NewWriter(&moved)
+	if err := w.Write(fields); err != nil {
+		return flag
+	}
+	w.Flush()
+	return "--secret=" + strings.TrimSuffix(moved.String(), "\n")
+}
+
+// hostDir returns the working directory of a step below the workspace in dir, which it cannot leave.
+func hostDir(dir string, step task.Step) string {
+	if step.NoDir {
+		return dir
+	}
+	return filepath.Join(dir, filepath.FromSlash(path.Clean("/"+step.Dir)))
+}
+
+// readFile returns the content of a file, of max bytes at most.
+func readFile(name string, max int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, max))
+}

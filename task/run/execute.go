@@ -1,0 +1,444 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/opencontainers/go-digest"
+)
+
+// Label is what everything that a run makes on a daemon carries, with the run's ID as its value.
+const Label = "docker-multiarch.run"
+
+// Images are what a daemon builds and pushes.
+type Images interface {
+	// Push sends an image to the registry in its name and returns its digest there; progress goes to out.
+	Push(ctx context.Context, name reference.NamedTagged, out io.Writer) (digest.Digest, error)
+	// Builds reports whether the daemon builds with BuildKit, and keeps images of several platforms.
+	Builds(ctx context.Context) (buildKit, multiPlatform bool, err error)
+}
+
+// Machine is a Docker daemon as a run needs it.
+type Machine interface {
+	Containers
+	Resources
+	Archives
+	Images
+}
+
+// Programs are what runs on this machine, for the daemon of a docker context ("" for that of the run).
+type Programs interface {
+	// Builder returns the name of the builder that is the daemon's own BuildKit.
+	Builder(context string) string
+	// Docker returns the docker command with arguments, ready to be started.
+	Docker(ctx context.Context, context string, args ...string) *exec.Cmd
+	// Plugin runs a command of this program to its end and returns its exit code; names of files in args are
+	// relative to dir.
+	Plugin(ctx context.Context, context, dir string, args []string, out Output) int
+}
+
+// Setup is what steps are carried out with.
+type Setup struct {
+	// ID is that of the run; it is part of the names of all that the run makes.
+	ID   string
+	File task.File
+	// Builder is the buildx builder of all builds, "" for that of each daemon itself.
+	Builder string
+	// Context is what the workspace begins as.
+	Context Source
+	// Machine returns the daemon of a docker context, the same value for the same daemon.
+	Machine  func(context string) (Machine, error)
+	Programs Programs
+}
+
+// Executor carries out the steps of a file. It is a Runner.
+type Executor struct {
+	Setup
+	workspace *Workspace
+
+	buildxOnce  sync.Once
+	buildxThere bool
+
+	mu     sync.Mutex
+	places map[Machine]*place
+	parts  map[string][]string // names of an image's platforms, where the daemon could not keep them under its own
+}
+
+// place is a daemon with what the run has made there.
+type place struct {
+	Machine
+	name  string
+	mu    sync.Mutex
+	made  map[string]error // networks and volumes by name
+	tries map[string]int   // containers that were run, by step
+}
+
+// NewExecutor returns an Executor, whose Close has to be called.
+func NewExecutor(s Setup) *Executor {
+	e := &Executor{Setup: s, places: map[Machine]*place{}, parts: map[string][]string{}}
+	e.workspace = NewWorkspace(s.Context, e.name(""), e.labels())
+	return e
+}
+
+// Run carries out the action of step.
+func (e *Executor) Run(ctx context.Context, step task.Step, out Output, started func()) (int, error) {
+	if container, ok := step.Action.(task.Container); ok {
+		return e.container(ctx, step, container, out, started)
+	}
+	started()
+	switch action := step.Action.(type) {
+	case task.Build:
+		return e.build(ctx, step, action, out)
+	case task.Push:
+		if err := e.push(ctx, step, action, out); err != nil {
+			return 1, err // as docker push has it
+		}
+		return 0, nil
+	case task.Docker:
+		return e.docker(ctx, step, action, out)
+	case task.Plugin:
+		return e.plugin(ctx, step, action, out)
+	}
+	return -1, fmt.Errorf("step %s: nothing is known of %T", step.ID, step.Action)
+}
+
+// Close removes everything that the run made on daemons and on this machine.
+func (e *Executor) Close(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var errs []error
+	for m := range e.places {
+		errs = append(errs, m.Remove(ctx, Label, e.ID))
+	}
+	return errors.Join(append(errs, e.workspace.Close())...)
+}
+
+func (e *Executor) labels() map[string]string { return map[string]string{Label: e.ID} }
+
+func (e *Executor) name(thing string) string { return Name(e.ID, thing) }
+
+// Name returns what a thing that a run makes is called on daemons: a step's container, a network, a volume.
+func Name(id, thing string) string { return "multiarch-" + id + "-" + thing }
+
+// SharedVolume is the thing that the workspace begins with on a daemon.
+const SharedVolume = "workspace.1"
+
+// place returns the daemon of a docker context.
+func (e *Executor) place(context string) (*place, error) {
+	m, err := e.Machine(context)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.places[m] == nil {
+		e.places[m] = &place{Machine: m, name: context, made: map[string]error{}, tries: map[string]int{}}
+	}
+	return e.places[m], nil
+}
+
+// once makes a network or volume at its first need.
+func (p *place) once(name string, make func() error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err, done := p.made[name]; done {
+		return err
+	}
+	err := make()
+	if !errdefs.IsCanceled(err) { // the next step may have more time
+		p.made[name] = err
+	}
+	return err
+}
+
+// container runs an image, which is pulled when it is not there.
+func (e *Executor) container(ctx context.Context, step task.Step, action task.Container, out Output, started func()) (int, error) {
+	p, err := e.place(step.Context)
+	if err != nil {
+		return -1, err
+	}
+	c, err := e.prepare(ctx, p, step, action)
+	if err != nil {
+		return -1, err
+	}
+	volume, release, err := e.workspace.Volume(ctx, p.name, p, p)
+	if err != nil {
+		return -1, err
+	}
+	defer release()
+	c.Mounts = slices.Insert(c.Mounts, 0, Mount{Source: volume, Target: workspacePath})
+	if step.Pull {
+		if err := pull(ctx, p, step, action.Image, out); err != nil {
+			return -1, err
+		}
+	}
+	code, err := p.Run(ctx, c, out, started)
+	if errdefs.IsNotFound(err) && !step.Pull {
+		if err := pull(ctx, p, step, action.Image, out); err != nil {
+			return -1, err
+		}
+		code, err = p.Run(ctx, c, out, started)
+	}
+	return code, cmp.Or(err, exited(code))
+}
+
+// workspacePath is where containers have the workspace.
+const workspacePath = "/workspace"
+
+// prepare makes the networks and volumes of a container and returns it without its workspace.
+func (e *Executor) prepare(ctx context.Context, p *place, step task.Step, action task.Container) (Container, error) {
+	c := Container{
+		Name: e.name(step.ID), Image: action.Image, Args: action.Args, Env: step.Env, User: step.User,
+		Alias: step.ID, Isolation: step.Isolation, CPUs: step.CPUs, Privileged: step.Privileged,
+		Expose: step.Expose, Ports: step.Ports, Keep: step.Keep, Labels: e.labels(),
+	}
+	p.mu.Lock()
+	p.tries[step.ID]++
+	if n := p.tries[step.ID]; n > 1 && step.Keep {
+		c.Name += fmt.Sprintf("-%d", n)
+	}
+	p.mu.Unlock()
+	if step.EntryPoint != "" {
+		c.Entrypoint = []string{step.EntryPoint}
+	}
+	if !step.NoDir {
+		c.Dir = containerDir(step)
+	}
+	var err error
+	if c.Network, err = e.network(ctx, p, step.Network); err != nil {
+		return c, err
+	}
+	for _, m := range step.Mounts {
+		source := m.Volume
+		if source != task.DockerSocket {
+			if source, err = e.volume(ctx, p, m.Volume); err != nil {
+				return c, err
+			}
+		}
+		c.Mounts = append(c.Mounts, Mount{Source: source, Target: m.Path})
+	}
+	return c, nil
+}
+
+// containerDir returns the working directory of a container, which is in the workspace.
+func containerDir(step task.Step) string { return path.Join(workspacePath, path.Clean("/"+step.Dir)) }
+
+// network returns the name on the daemon of a network of the file, which is made at its first need.
+func (e *Executor) network(ctx context.Context, p *place, name string) (string, error) {
+	i := slices.IndexFunc(e.File.Networks, func(n task.Network) bool { return n.Name == name })
+	if i < 0 || e.File.Networks[i].External {
+		return name, nil
+	}
+	full := e.name(name)
+	return full, p.once("network "+name, func() error {
+		return p.CreateNetwork(ctx, e.File.Networks[i], full, e.labels())
+	})
+}
+
+// volume returns the name on the daemon of a volume of the file, which is made and filled at its first need.
+func (e *Executor) volume(ctx context.Context, p *place, name string) (string, error) {
+	i := slices.IndexFunc(e.File.Volumes, func(v task.Volume) bool { return v.Name == name })
+	if i < 0 {
+		return "", fmt.Errorf("no volume %s", name) // parsing has refused that
+	}
+	full := e.name(name)
+	return full, p.once("volume "+name, func() error {
+		if err := p.CreateVolume(ctx, full, e.labels()); err != nil {
+			return err
+		}
+		if len(e.File.Volumes[i].Files) == 0 {
+			return nil
+		}
+		return p.Send(ctx, full, secretFiles(e.File.Volumes[i].Files))
+	})
+}
+
+// pull brings an image, as often as the step says.
+func pull(ctx context.Context, p *place, step task.Step, image string, out Output) error {
+	for try := 0; ; try++ {
+		err := p.Pull(ctx, image, out.Stderr)
+		if err == nil || try == step.PullRetries || hopeless(err) {
+			return err
+		}
+		if err := wait(ctx, step.PullRetryDelay); err != nil {
+			return err
+		}
+	}
+}
+
+// hopeless reports whether trying again cannot change an error.
+func hopeless(err error) bool {
+	return errdefs.IsCanceled(err) || errdefs.IsDeadlineExceeded(err) || errdefs.IsInvalidArgument(err) ||
+		errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) || errdefs.IsNotFound(err)
+}
+
+// pushTries are how often the push of an image is tried, pushDelay and maxPushDelay what is waited between.
+const (
+	pushTries    = 3
+	pushDelay    = 250 * time.Millisecond
+	maxPushDelay = 5 * time.Second
+)
+
+// push pushes the images of a step side by side.
+func (e *Executor) push(ctx context.Context, step task.Step, action task.Push, out Output) error {
+	errs := make([]error, len(action.Images))
+	var wg sync.WaitGroup
+	for i, image := range action.Images {
+		own := out
+		if len(action.Images) > 1 {
+			lines := &prefixed{out: out, prefix: manifest.Familiar(image) + ": "}
+			defer lines.flush()
+			own = Output{Stdout: lines.stream(false), Stderr: lines.stream(true)}
+		}
+		wg.Go(func() { errs[i] = e.pushImage(ctx, step, image, own) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (e *Executor) pushImage(ctx context.Context, step task.Step, image reference.Named, out Output) error {
+	name, ok := image.(reference.NamedTagged)
+	if !ok {
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s names a digest, which cannot be pushed: give a tag", manifest.Familiar(image))
+	}
+	context := step.Context
+	if context == "" {
+		context = e.builtOn(step, name)
+	}
+	e.mu.Lock()
+	parts := e.parts[name.String()]
+	e.mu.Unlock()
+	if len(parts) > 0 {
+		return e.pushParts(ctx, context, name, parts, out)
+	}
+	p, err := e.place(context)
+	if err != nil {
+		return err
+	}
+	for delay, try := pushDelay, 1; ; try++ {
+		pushed, err := p.Push(ctx, name, out.Stderr)
+		if err == nil {
+			_, _ = fmt.Fprintln(out.Stdout, pushed)
+			return nil
+		}
+		if try == pushTries || hopeless(err) {
+			return err
+		}
+		_, _ = fmt.Fprintf(out.Stderr, "%s; trying again\n", manifest.Escape(err.Error(), ""))
+		if err := wait(ctx, delay); err != nil {
+			return err
+		}
+		delay = min(2*delay, maxPushDelay)
+	}
+}
+
+// pushParts pushes an image whose platforms have names of their own, as a list.
+func (e *Executor) pushParts(ctx context.Context, context string, name reference.Named, parts []string, out Output) error {
+	args := append([]string{"create", "--push", "--from", "daemon", name.String()}, parts...)
+	if err := exited(e.Programs.Plugin(ctx, context, "", args, out)); err != nil {
+		return fmt.Errorf("pushing %s as a list of its platforms: %w", manifest.Familiar(name), err)
+	}
+	return nil
+}
+
+// builtOn returns the docker context of the last build step above a push that made an image of this name.
+func (e *Executor) builtOn(push task.Step, name reference.NamedTagged) (context string) {
+	for _, s := range e.File.Steps {
+		if s.ID == push.ID {
+			return context
+		}
+		build, ok := s.Action.(task.Build)
+		if ok && slices.ContainsFunc(build.Tags, func(t reference.NamedTagged) bool { return t.String() == name.String() }) {
+			context = s.Context
+		}
+	}
+	return context
+}
+
+// docker runs the docker command in the workspace.
+func (e *Executor) docker(ctx context.Context, step task.Step, action task.Docker, out Output) (int, error) {
+	dir, release, err := e.workspace.Host(ctx, mayWrite(action))
+	if err != nil {
+		return -1, err
+	}
+	defer release()
+	return e.command(ctx, step, dir, action.Args, nil, out)
+}
+
+// reading are the docker commands that write no files on this machine.
+var reading = []string{"build", "buildx", "images", "login", "logout", "ps", "pull", "push", "rmi", "tag", "version"}
+
+// mayWrite reports whether an action can change files of the workspace.
+func mayWrite(action task.Action) bool {
+	switch a := action.(type) {
+	case task.Container:
+		return true
+	case task.Build:
+		return hasFlag(a.Flags, "--output", "--iidfile", "--metadata-file", "--cache-to")
+	case task.Docker:
+		return len(a.Args) == 0 || !slices.Contains(reading, a.Args[0])
+	case task.Plugin:
+		return hasFlag(a.Args, "--digest-file", "--metadata-file", "--record")
+	}
+	return false
+}
+
+func hasFlag(args []string, flags ...string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		flag, _, _ := strings.Cut(arg, "=")
+		return slices.Contains(flags, flag)
+	})
+}
+
+// command runs the docker command to its end, in the step's folder below dir.
+func (e *Executor) command(ctx context.Context, step task.Step, dir string, args, env []string, out Output) (int, error) {
+	cmd := e.Programs.Docker(ctx, step.Context, args...)
+	cmd.Dir = hostDir(dir, step)
+	cmd.Env = append(append(cmd.Env, step.Env...), env...)
+	cmd.Stdout, cmd.Stderr = out.Stdout, out.Stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return -1, context.Cause(ctx)
+	case err != nil && !errors.As(err, &exit):
+		return -1, fmt.Errorf("starting the docker command: %w", err)
+	}
+	code := cmd.ProcessState.ExitCode()
+	return code, exited(code)
+}
+
+// plugin runs a command of this program.
+func (e *Executor) plugin(ctx context.Context, step task.Step, action task.Plugin, out Output) (int, error) {
+	if action.Instead != "" {
+		_, _ = fmt.Fprintf(out.Stderr, "docker multiarch %s (instead of %s)\n", task.Quote(action.Args), action.Instead)
+	}
+	dir, release, err := e.workspace.Host(ctx, mayWrite(action))
+	if err != nil {
+		return -1, err
+	}
+	defer release()
+	code := e.Programs.Plugin(ctx, step.Context, hostDir(dir, step), action.Args, out)
+	return code, exited(code)
+}
+
+// exited is the failure of a program, nil for the exit code 0.
+func exited(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return fmt.Errorf("exit code %d", code)
+}

@@ -1,0 +1,359 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/opencontainers/go-digest"
+)
+
+// fakeMachine is a daemon that notes what it is asked, and fails as told.
+type fakeMachine struct {
+	mu       sync.Mutex
+	calls    []string
+	missing  map[string]bool // images that have to be pulled
+	failures map[string][]error
+	ran      []Container
+}
+
+func (m *fakeMachine) call(words ...string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	what := strings.Join(words, " ")
+	m.calls = append(m.calls, what)
+	if next := m.failures[what]; len(next) > 0 {
+		m.failures[what] = next[1:]
+		return next[0]
+	}
+	return nil
+}
+
+func (m *fakeMachine) Run(_ context.Context, c Container, _ Output, started func()) (int, error) {
+	err := m.call("run", c.Name)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.missing[c.Image] {
+		return -1, manifest.Errorf(errdefs.ErrNotFound, "no image %s", c.Image)
+	}
+	m.ran = append(m.ran, c)
+	started()
+	return 0, err
+}
+
+func (m *fakeMachine) Pull(_ context.Context, image string, _ io.Writer) error {
+	err := m.call("pull", image)
+	if err == nil {
+		delete(m.missing, image)
+	}
+	return err
+}
+
+func (m *fakeMachine) CreateNetwork(_ context.Context, n task.Network, name string, _ map[string]string) error {
+	return m.call("network", n.Name, "as", name)
+}
+
+func (m *fakeMachine) CreateVolume(_ context.Context, name string, _ map[string]string) error {
+	return m.call("volume", name)
+}
+
+func (m *fakeMachine) Remove(_ context.Context, label, value string) error {
+	return m.call("remove", label+"="+value)
+}
+
+func (m *fakeMachine) Send(_ context.Context, volume string, tar io.Reader) error {
+	if _, err := io.Copy(io.Discard, tar); err != nil {
+		return err
+	}
+	return m.call("send", volume)
+}
+
+func (m *fakeMachine) Receive(context.Context, string) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader("")), nil
+}
+
+func (m *fakeMachine) Push(_ context.Context, name reference.NamedTagged, out io.Writer) (digest.Digest, error) {
+	_, _ = io.WriteString(out, "layer: Pushed\n")
+	return digest.FromString(name.String()), m.call("push", name.String())
+}
+
+func (m *fakeMachine) Builds(context.Context) (bool, bool, error) { return true, false, nil }
+
+// fakePrograms answers 'docker ...' with true, and notes the commands.
+type fakePrograms struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (p *fakePrograms) note(words ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lines = append(p.lines, strings.Join(words, " "))
+}
+
+func (p *fakePrograms) Builder(dockerContext string) string { return "builder-" + dockerContext }
+
+func (p *fakePrograms) Docker(ctx context.Context, dockerContext string, args ...string) *exec.Cmd {
+	p.note(append([]string{dockerContext, "docker"}, args...)...)
+	return exec.CommandContext(ctx, "true")
+}
+
+func (p *fakePrograms) Plugin(_ context.Context, dockerContext, _ string, args []string, _ Output) int {
+	p.note(append([]string{dockerContext, "plugin"}, args...)...)
+	return 0
+}
+
+func tagged(t *testing.T, name string) reference.NamedTagged {
+	t.Helper()
+	ref, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref.(reference.NamedTagged)
+}
+
+// stage is an executor on fakes, with two daemons: that of the run and that of docker context "arm".
+type stage struct {
+	*Executor
+	here, arm *fakeMachine
+	programs  *fakePrograms
+	out, err  bytes.Buffer
+}
+
+func newStage(t *testing.T, f task.File) *stage {
+	t.Helper()
+	s := &stage{here: &fakeMachine{}, arm: &fakeMachine{}, programs: &fakePrograms{}}
+	s.Executor = NewExecutor(Setup{
+		ID: "r1", File: f, Programs: s.programs, Context: Source{Dir: t.TempDir()},
+		Machine: func(name string) (Machine, error) {
+			switch name {
+			case "":
+				return s.here, nil
+			case "arm":
+				return s.arm, nil
+			}
+			return nil, errors.New("no context " + name)
+		},
+	})
+	t.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *stage) run(t *testing.T, step task.Step) (int, error) {
+	t.Helper()
+	return s.Run(t.Context(), step, Output{Stdout: &s.out, Stderr: &s.err}, func() {})
+}
+
+func TestContainerIsPreparedOnce(t *testing.T) {
+	f := task.File{
+		Networks: []task.Network{{Name: "net"}, {Name: "outside", External: true}},
+		Volumes:  []task.Volume{{Name: "secret", Files: map[string][]byte{"k": []byte("v")}}},
+	}
+	step := func(id, network string) task.Step {
+		return task.Step{ID: id, Action: task.Container{Image: "image", Args: []string{"a"}}, Network: network, Dir: "../sub",
+			Mounts: []task.Mount{{Volume: "secret", Path: "/s"}, {Volume: task.DockerSocket, Path: "/d"}}}
+	}
+	f.Steps = []task.Step{step("one", "net"), step("two", "net"), step("three", "outside")}
+	s := newStage(t, f)
+	s.here.missing = map[string]bool{"image": true}
+	for _, each := range f.Steps {
+		if code, err := s.run(t, each); code != 0 || err != nil {
+			t.Fatal(code, err)
+		}
+	}
+	for what, times := range map[string]int{
+		"network net as multiarch-r1-net": 1, "volume multiarch-r1-secret": 1, "send multiarch-r1-secret": 1, "pull image": 1,
+		"run multiarch-r1-one": 2, // before the pull and after it
+	} {
+		n := 0
+		for _, call := range s.here.calls {
+			if call == what {
+				n++
+			}
+		}
+		if n != times {
+			t.Errorf("%d times %q, not %d: %q", n, what, times, s.here.calls)
+		}
+	}
+	c := s.here.ran[0]
+	if c.Dir != "/workspace/sub" || c.Network != "multiarch-r1-net" || c.Alias != "one" || c.Labels[Label] != "r1" {
+		t.Errorf("%+v", c)
+	}
+	want := []Mount{{"multiarch-r1-workspace.1", "/workspace"}, {"multiarch-r1-secret", "/s"}, {task.DockerSocket, "/d"}}
+	if !slices.Equal(c.Mounts, want) {
+		t.Errorf("mounts %v, not %v", c.Mounts, want)
+	}
+	if s.here.ran[2].Network != "outside" {
+		t.Errorf("network %s", s.here.ran[2].Network)
+	}
+}
+
+func TestPullIsTriedAsOftenAsTheStepSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy := manifest.Errorf(errdefs.ErrUnavailable, "busy")
+		step := task.Step{ID: "a", Action: task.Container{Image: "image"}, Pull: true, PullRetries: 2}
+		s := newStage(t, task.File{Steps: []task.Step{step}})
+		s.here.failures = map[string][]error{"pull image": {busy, busy}}
+		if _, err := s.run(t, step); err != nil {
+			t.Error(err)
+		}
+		s.here.failures = map[string][]error{"pull image": {busy, busy, busy}}
+		if _, err := s.run(t, step); !errors.Is(err, busy) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestPushIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy, refused := manifest.Errorf(errdefs.ErrUnavailable, "busy"), manifest.Errorf(errdefs.ErrUnauthenticated, "who?")
+		a, b := tagged(t, "h:5000/a:1"), tagged(t, "h:5000/b:1")
+		step := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a, b}}}
+		s := newStage(t, task.File{Steps: []task.Step{step}})
+		s.here.failures = map[string][]error{"push h:5000/a:1": {busy, busy}, "push h:5000/b:1": {refused}}
+		_, err := s.run(t, step)
+		if !errors.Is(err, refused) || errors.Is(err, busy) {
+			t.Error(err)
+		}
+		if n := len(s.here.calls); n != 4 {
+			t.Errorf("%d pushes: %q", n, s.here.calls)
+		}
+		if want := "h:5000/a:1: " + digest.FromString("h:5000/a:1").String() + "\n"; s.out.String() != want {
+			t.Errorf("%q, not %q", s.out.String(), want)
+		}
+		if !strings.Contains(s.err.String(), "h:5000/b:1: layer: Pushed\n") {
+			t.Errorf("%q", s.err.String())
+		}
+	})
+}
+
+func TestPushGoesWhereTheImageWasBuilt(t *testing.T) {
+	a := tagged(t, "h:5000/a:1")
+	build := task.Step{ID: "build", Context: "arm", Action: task.Build{Tags: []reference.NamedTagged{a}, Context: "."}}
+	push := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a}}}
+	s := newStage(t, task.File{Steps: []task.Step{build, push}})
+	if _, err := s.run(t, push); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.here.calls) != 0 || !slices.Equal(s.arm.calls, []string{"push h:5000/a:1"}) {
+		t.Errorf("here %q, arm %q", s.here.calls, s.arm.calls)
+	}
+}
+
+func TestBuildOfSeveralPlatforms(t *testing.T) {
+	a := tagged(t, "h:5000/a:1")
+	build := task.Step{ID: "build", Action: task.Build{Tags: []reference.NamedTagged{a}, Platforms: []string{"linux/amd64", "linux/arm/v7"}, Context: "."}}
+	push := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a}}}
+	s := newStage(t, task.File{Steps: []task.Step{build, push}})
+	for _, step := range s.File.Steps {
+		if _, err := s.run(t, step); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{
+		" docker buildx version",
+		" docker buildx build --builder=builder- --load --tag=h:5000/a:1-linux-amd64 --platform=linux/amd64 .",
+		" docker buildx build --builder=builder- --load --tag=h:5000/a:1-linux-arm-v7 --platform=linux/arm/v7 .",
+		" plugin create --push --from daemon h:5000/a:1 h:5000/a:1-linux-amd64 h:5000/a:1-linux-arm-v7",
+	}
+	if !slices.Equal(s.programs.lines, want) {
+		t.Errorf("%s", strings.Join(s.programs.lines, "\n"))
+	}
+}
+
+func TestBuildTakesThePlatformOfTheDockerfile(t *testing.T) {
+	step := task.Step{ID: "b", Dir: "sub", Cache: true, Env: []string{"A=b"},
+		Action: task.Build{Tags: []reference.NamedTagged{tagged(t, "h/a:1")}, Context: "."}}
+	s := newStage(t, task.File{Steps: []task.Step{step}})
+	dir := s.Context.Dir
+	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "sub", "Dockerfile"), []byte("FROM --platform=linux/arm64 scratch\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.run(t, step); err != nil {
+		t.Fatal(err)
+	}
+	last := s.programs.lines[len(s.programs.lines)-1]
+	want := " docker buildx build --builder=builder- --cache-to=type=inline --cache-from=type=registry,ref=h/a:1 --load --tag=h/a:1 --platform=linux/arm64 ."
+	if strings.ReplaceAll(last, "docker.io/", "") != want || !strings.Contains(s.err.String(), "linux/arm64") {
+		t.Errorf("%s\n%s\n%s", last, want, s.err.String())
+	}
+}
+
+func TestSecretsOfBuilds(t *testing.T) {
+	for flag, want := range map[string]string{
+		"--secret=id=a,src=/run/s/k":           "--secret=id=a,src=/tmp/x/k",
+		"--secret=id=a,source=/run/s/../s/k":   "--secret=id=a,source=/tmp/x/k",
+		`--secret="id=a,b",src=/run/s/sub/k`:   `--secret="id=a,b",src=/tmp/x/sub/k`,
+		"--secret=id=a,src=/run/s/../other":    "--secret=id=a,src=/run/s/../other",
+		"--secret=id=a,src=/run/secret":        "--secret=id=a,src=/run/secret",
+		"--secret=id=a,env=/run/s/k":           "--secret=id=a,env=/run/s/k",
+		"--build-arg=src=/run/s/k":             "--build-arg=src=/run/s/k",
+		"--secret=id=a,src=/run/s/../s/../../": "--secret=id=a,src=/run/s/../s/../../",
+	} {
+		if got := moveSecret(flag, "/run/s/", "/tmp/x"); got != want {
+			t.Errorf("%s became %s, not %s", flag, got, want)
+		}
+	}
+}
+
+func TestPrefixedLines(t *testing.T) {
+	var out, err bytes.Buffer
+	p := &prefixed{out: Output{&out, &err}, prefix: "a: "}
+	for _, text := range []string{"one\ntw", "o\n\nthree", strings.Repeat("x", maxLine)} {
+		_, _ = io.WriteString(p.stream(false), text)
+	}
+	_, _ = io.WriteString(p.stream(true), "failed")
+	p.flush()
+	if want := "a: one\na: two\na: \na: three" + strings.Repeat("x", maxLine); strings.TrimSuffix(out.String(), "\n") != want {
+		t.Errorf("%q", out.String())
+	}
+	if err.String() != "a: failed\n" {
+		t.Errorf("%q", err.String())
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	f := task.File{Steps: []task.Step{
+		{ID: "one", Action: task.Build{Flags: []string{"--file=a b"}, Tags: []reference.NamedTagged{tagged(t, "h:5000/a:1")}, Context: "."}},
+		{ID: "two", After: []int{0}, Retries: 2, Action: task.Push{Images: []reference.Named{tagged(t, "h:5000/a:1")}}},
+		{ID: "three", After: []int{0, 1}, Dir: "d", Env: []string{"A=$b"}, Detach: true, Action: task.Container{Image: "bash", Args: []string{"-c", "echo 'x' \x1b"}}},
+	}}
+	var out strings.Builder
+	if err := Describe(&out, "r1", f, ""); err != nil {
+		t.Fatal(err)
+	}
+	want := `# one: at once
+docker build '--file=a b' --tag=h:5000/a:1 .
+
+# two: after one, 2 retries
+docker push h:5000/a:1
+
+# three: after one, two, in the background
+docker run --name=multiarch-r1-three --rm --volume=multiarch-r1-workspace.1:/workspace --workdir=/workspace/d '--env=A=$b' bash -c 'echo '\''x'\'' `
+	if got, ok := strings.CutPrefix(out.String(), want); !ok || strings.Contains(got, "\x1b") {
+		t.Errorf("%s\nnot\n%s", out.String(), want)
+	}
+	if err := Describe(io.Discard, "r1", f, "four"); err == nil || !strings.Contains(err.Error(), "four") {
+		t.Error(err)
+	}
+}

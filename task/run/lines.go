@@ -1,0 +1,82 @@
+package run
+
+import (
+	"archive/tar"
+	"bytes"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// prefixed puts a prefix before each line of two streams that write to one output side by side with others.
+type prefixed struct {
+	out    Output
+	prefix string
+	mu     sync.Mutex
+	rest   [2][]byte // the lines that have not ended, of standard output and standard error
+}
+
+// stream returns one of the streams.
+func (p *prefixed) stream(stderr bool) io.Writer {
+	if stderr {
+		return prefixedStream{p, 1}
+	}
+	return prefixedStream{p, 0}
+}
+
+type prefixedStream struct {
+	*prefixed
+	which int
+}
+
+// maxLine is where lines without an end are broken.
+const maxLine = 64 << 10
+
+func (s prefixedStream) Write(text []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rest := append(s.rest[s.which], text...)
+	for {
+		i := bytes.IndexByte(rest, '\n') + 1
+		if i == 0 && len(rest) < maxLine {
+			break
+		}
+		if i == 0 {
+			i = len(rest)
+		}
+		s.line(s.which, rest[:i])
+		rest = rest[i:]
+	}
+	s.rest[s.which] = bytes.Clone(rest)
+	return len(text), nil
+}
+
+func (p *prefixed) line(which int, text []byte) {
+	to := []io.Writer{p.out.Stdout, p.out.Stderr}[which]
+	_, _ = to.Write(append([]byte(p.prefix), text...))
+}
+
+// flush writes what has not ended with a newline.
+func (p *prefixed) flush() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for which, rest := range p.rest {
+		if len(rest) > 0 {
+			p.line(which, append(rest, '\n'))
+			p.rest[which] = nil
+		}
+	}
+}
+
+// secretFiles returns files as a tar stream.
+func secretFiles(files map[string][]byte) io.Reader {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		_ = w.WriteHeader(&tar.Header{Name: name, Mode: 0o444, Size: int64(len(files[name])), Typeflag: tar.TypeReg}) // a buffer
+		_, _ = w.Write(files[name])
+	}
+	_ = w.Close()
+	return &b
+}
