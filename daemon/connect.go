@@ -97,3 +97,9 @@ func (c called) DaemonHost() string {
 	}
 	return c.host
 }
+
+// Host returns the address of the daemon that the docker CLI is set up for, "" for the default one.
+func Host(cli command.Cli) (string, error) {
+	endpoint, err := endpoint(cli)
+	return endpoint.Host, err
+}

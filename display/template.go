@@ -40,6 +40,15 @@ func Execute(out io.Writer, t *template.Template, v any) error {
 	return err
 }
 
+// JSON writes v as JSON, and a newline.
+func JSON(out io.Writer, v any) error {
+	raw, err := marshal(v)
+	if err == nil {
+		_, err = fmt.Fprintln(out, string(raw))
+	}
+	return err
+}
+
 // marshal returns the JSON of v, with everything escaped that does not print.
 func marshal(v any) ([]byte, error) {
 	var raw bytes.Buffer

@@ -1,0 +1,32 @@
+package display
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task"
+)
+
+// Findings writes what was found in a task file: a line for each, as compilers have them, or each in a format,
+// a template or "json".
+func Findings(out io.Writer, file string, found []task.Finding, format string) error {
+	if format == "" {
+		for _, f := range found {
+			if _, err := fmt.Fprintln(out, manifest.Escape(file+":"+f.String(), "")); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	template, err := ParseTemplate(format)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if err := Execute(out, template, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
