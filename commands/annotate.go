@@ -33,7 +33,7 @@ func newAnnotateCommand(dockerCLI command.Cli) *cobra.Command {
 			if len(args) == 2 {
 				opts.source = args[1]
 			}
-			return runAnnotate(cmd.Context(), opts)
+			return runAnnotate(cmd.Context(), dockerCLI, opts)
 		},
 		ValidArgsFunction: completeListThenEntry,
 	}
@@ -68,7 +68,7 @@ func (o annotateOptions) annotation() (a manifest.Annotation, err error) {
 	return a, nil
 }
 
-func runAnnotate(ctx context.Context, opts annotateOptions) error {
+func runAnnotate(ctx context.Context, dockerCLI command.Cli, opts annotateOptions) error {
 	a, err := opts.annotation()
 	if err != nil {
 		return err
@@ -77,5 +77,5 @@ func runAnnotate(ctx context.Context, opts annotateOptions) error {
 	if err != nil {
 		return fmt.Errorf("annotate: error parsing name for manifest list %s: %w", opts.list, err)
 	}
-	return manifest.AnnotateLocal(ctx, localLists(), name, opts.source, a)
+	return manifest.AnnotateLocal(ctx, localLists(dockerCLI), name, opts.source, a)
 }

@@ -37,7 +37,7 @@ func knownNames(part int) []string {
 // listNames returns the names of the local lists.
 func listNames() []string {
 	var out []string
-	for s, err := range localLists().All() {
+	for s, err := range usersLists().All() {
 		if err == nil && s.List.Name != nil {
 			out = append(out, display.ListName(s))
 		}
@@ -68,7 +68,7 @@ func completeListThenEntry(cmd *cobra.Command, args []string, typed string) ([]s
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	list, err := localLists().Get(name)
+	list, err := usersLists().Get(name)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

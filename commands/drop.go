@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newDropCommand(command.Cli) *cobra.Command {
+func newDropCommand(dockerCLI command.Cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "drop MANIFEST_LIST ENTRY [ENTRY...]",
 		Short: "Remove entries from a local manifest list",
@@ -17,16 +17,16 @@ func newDropCommand(command.Cli) *cobra.Command {
 			"An ENTRY is the name it was made from, a platform (linux/arm64) or a digest.",
 		Args: cli.RequiresMinArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runDrop(cmd.Context(), args[0], args[1:])
+			return runDrop(cmd.Context(), dockerCLI, args[0], args[1:])
 		},
 		ValidArgsFunction: completeListThenEntry,
 	}
 }
 
-func runDrop(ctx context.Context, list string, entries []string) error {
+func runDrop(ctx context.Context, dockerCLI command.Cli, list string, entries []string) error {
 	name, err := manifest.ParseListName(list)
 	if err != nil {
 		return err
 	}
-	return manifest.DropLocal(ctx, localLists(), name, entries)
+	return manifest.DropLocal(ctx, localLists(dockerCLI), name, entries)
 }

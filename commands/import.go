@@ -181,7 +181,7 @@ func runImport(ctx context.Context, dockerCLI command.Cli, opts importOptions) e
 		}
 		return err
 	}
-	files, err := openResults(opts.digestFile, opts.metadataFile)
+	files, err := openResults(pathOf(dockerCLI, opts.digestFile), pathOf(dockerCLI, opts.metadataFile))
 	if err != nil {
 		return err
 	}

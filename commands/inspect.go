@@ -56,7 +56,7 @@ func runInspect(ctx context.Context, dockerCLI command.Cli, opts inspectOptions)
 	}
 	t := newTools(dockerCLI, false)
 	registries := t.registries(opts.network)
-	found, err := lookFor(ctx, opts, registries)
+	found, err := lookFor(ctx, dockerCLI, opts, registries)
 	if err != nil {
 		return err
 	}
@@ -85,19 +85,19 @@ func runInspect(ctx context.Context, dockerCLI command.Cli, opts inspectOptions)
 }
 
 // lookFor returns the list or image, or the entry of a local list, that the arguments name.
-func lookFor(ctx context.Context, opts inspectOptions, registries manifest.Fetcher) (manifest.Inspection, error) {
+func lookFor(ctx context.Context, dockerCLI command.Cli, opts inspectOptions, registries manifest.Fetcher) (manifest.Inspection, error) {
 	if opts.list == "" {
 		name, err := manifest.ParseName(opts.name)
 		if err != nil {
 			return manifest.Inspection{}, err
 		}
-		return manifest.Inspect(ctx, localLists(), registries, name)
+		return manifest.Inspect(ctx, localLists(dockerCLI), registries, name)
 	}
 	list, err := manifest.ParseListName(opts.list)
 	if err != nil {
 		return manifest.Inspection{}, err
 	}
-	return manifest.InspectEntry(ctx, localLists(), registries, list, opts.name)
+	return manifest.InspectEntry(ctx, localLists(dockerCLI), registries, list, opts.name)
 }
 
 func printText(dockerCLI command.Cli, text []byte) error {

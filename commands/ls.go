@@ -40,7 +40,7 @@ func newLsCommand(dockerCLI command.Cli) *cobra.Command {
 func runLs(dockerCLI command.Cli, opts lsOptions) error {
 	var lists []store.Stored
 	var errs []error
-	for s, err := range localLists().All() {
+	for s, err := range localLists(dockerCLI).All() {
 		if err != nil {
 			errs = append(errs, err)
 			continue

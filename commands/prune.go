@@ -51,7 +51,7 @@ func runPrune(ctx context.Context, dockerCLI command.Cli, opts pruneOptions) err
 			return err
 		}
 	}
-	removed, err := localLists().Prune(ctx, func(s store.Stored) bool {
+	removed, err := localLists(dockerCLI).Prune(ctx, func(s store.Stored) bool {
 		return until.IsZero() || s.Modified.Before(until)
 	})
 	if len(removed) > 0 {

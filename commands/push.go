@@ -63,7 +63,7 @@ func runPush(ctx context.Context, dockerCLI command.Cli, opts pushOptions) error
 	if opts.dryRun {
 		return t.planPush(ctx, access, name, tags, opts.quiet)
 	}
-	files, err := openResults(opts.digestFile, opts.metadataFile)
+	files, err := openResults(pathOf(dockerCLI, opts.digestFile), pathOf(dockerCLI, opts.metadataFile))
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func runRepoPurge(ctx context.Context, dockerCLI command.Cli, opts repoPurgeOpti
 	if err != nil {
 		return err
 	}
-	record, err := openRecord(opts.record)
+	record, err := openRecord(pathOf(dockerCLI, opts.record))
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func newRepoRestoreCommand(dockerCLI command.Cli) *cobra.Command {
 }
 
 func runRepoRestore(ctx context.Context, dockerCLI command.Cli, opts network, path string) error {
-	file, err := os.Open(path)
+	file, err := os.Open(pathOf(dockerCLI, path))
 	if err != nil {
 		return err
 	}

@@ -10,26 +10,26 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newRmCommand(command.Cli) *cobra.Command {
+func newRmCommand(dockerCLI command.Cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rm MANIFEST_LIST [MANIFEST_LIST...]",
 		Short: "Delete one or more manifest lists from local storage",
 		Long:  "Delete one or more manifest lists from local storage. Images are never deleted.",
 		Args:  cli.RequiresMinArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runRm(cmd.Context(), args)
+			return runRm(cmd.Context(), dockerCLI, args)
 		},
 		ValidArgsFunction: completeListNames,
 	}
 }
 
 // runRm removes what is there and reports the rest, as docker manifest does.
-func runRm(ctx context.Context, lists []string) error {
+func runRm(ctx context.Context, dockerCLI command.Cli, lists []string) error {
 	var errs []error
 	for _, typed := range lists {
 		name, err := manifest.ParseName(typed)
 		if err == nil {
-			err = localLists().Remove(ctx, name)
+			err = localLists(dockerCLI).Remove(ctx, name)
 		}
 		errs = append(errs, err)
 	}

@@ -50,7 +50,7 @@ func runTag(ctx context.Context, dockerCLI command.Cli, opts tagOptions) error {
 	}
 	t := newTools(dockerCLI, false)
 	if !opts.remote {
-		return manifest.Tag(ctx, localLists(), t.daemon, name, names)
+		return manifest.Tag(ctx, localLists(dockerCLI), t.daemon, name, names)
 	}
 	d, err := manifest.TagRemote(ctx, t.access(opts.network), name, names)
 	if err == nil {

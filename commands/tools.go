@@ -88,8 +88,24 @@ func (t tools) withProgress(mode string, quiet bool) tools {
 	return t
 }
 
-// localLists returns the store of local lists.
-func localLists() *store.Store { return store.New(filepath.Join(config.Dir(), "manifests")) }
+// usersLists returns the store of the user's local lists.
+func usersLists() *store.Store { return store.New(filepath.Join(config.Dir(), "manifests")) }
+
+// localLists returns the store of local lists: the user's or, in a task, that of the run.
+func localLists(dockerCLI command.Cli) *store.Store {
+	if step, ok := dockerCLI.(stepCLI); ok {
+		return store.New(step.lists)
+	}
+	return usersLists()
+}
+
+// pathOf returns where a file is that an argument names: in a task that is relative to the step's folder.
+func pathOf(dockerCLI command.Cli, name string) string {
+	if step, ok := dockerCLI.(stepCLI); ok && name != "" && !filepath.IsAbs(name) {
+		return filepath.Join(step.dir, name)
+	}
+	return name
+}
 
 // hasLogin reports whether there is a credential for a registry. That it cannot be read is told when it is
 // needed.
@@ -100,7 +116,7 @@ func (t tools) hasLogin(ctx context.Context, host string) bool {
 
 // access returns what operations work with.
 func (t tools) access(n network) manifest.Access {
-	return manifest.Access{Lists: localLists(), Registry: t.registries(n), Images: t.daemon, Notes: t.notes}
+	return manifest.Access{Lists: localLists(t.cli), Registry: t.registries(n), Images: t.daemon, Notes: t.notes}
 }
 
 // registries returns access to registries.

@@ -1,0 +1,47 @@
+package commands
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"github.com/docker-multiarch/docker-multiarch/task/run"
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
+	"github.com/docker/cli/cli/streams"
+	"github.com/spf13/cobra"
+)
+
+// stepCLI is the docker CLI of a command that a step of a task runs: with the step's streams and daemon, the
+// run's local lists, and a folder for files.
+type stepCLI struct {
+	command.Cli
+	out, err   *streams.Out
+	context    string
+	lists, dir string
+}
+
+func (s stepCLI) In() *streams.In        { return streams.NewIn(io.NopCloser(strings.NewReader(""))) }
+func (s stepCLI) Out() *streams.Out      { return s.out }
+func (s stepCLI) Err() *streams.Out      { return s.err }
+func (s stepCLI) CurrentContext() string { return s.context }
+
+// newStepCLI returns the docker CLI of a step for a docker context.
+func newStepCLI(dockerCLI command.Cli, dockerContext string, out run.Output) stepCLI {
+	return stepCLI{Cli: dockerCLI, context: dockerContext, out: streams.NewOut(out.Stdout), err: streams.NewOut(out.Stderr)}
+}
+
+// runEmbedded runs a command of this plugin to its end within this process, reports its error on its own
+// standard error, and returns its exit code.
+func runEmbedded(ctx context.Context, dockerCLI command.Cli, args []string) int {
+	plugin := NewRootCommand(dockerCLI)
+	plugin.PersistentPreRunE = nil // signals and streams are those of the run
+	docker := &cobra.Command{Use: "docker", SilenceUsage: true, SilenceErrors: true, TraverseChildren: true}
+	docker.SetFlagErrorFunc(cli.FlagErrorFunc)
+	docker.SetIn(dockerCLI.In())
+	docker.SetOut(dockerCLI.Out())
+	docker.SetErr(dockerCLI.Err())
+	docker.AddCommand(plugin)
+	docker.SetArgs(append([]string{Name}, args...))
+	return Report(dockerCLI.Err(), docker.ExecuteContext(ctx))
+}
