@@ -59,6 +59,7 @@ func NewRootCommand(dockerCLI command.Cli) *cobra.Command {
 		newVerifyCommand(dockerCLI),
 		newImportCommand(dockerCLI),
 		newRepoCommand(dockerCLI),
+		newTaskCommand(dockerCLI),
 		newVersionCommand(dockerCLI),
 	)
 	return root

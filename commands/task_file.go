@@ -1,0 +1,282 @@
+package commands
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/registry"
+	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/run"
+	"github.com/docker/cli/cli"
+	"github.com/spf13/cobra"
+)
+
+// taskOptions say which task file is meant, and what its templates read.
+type taskOptions struct {
+	context  string
+	file     string
+	registry string
+	id       string
+	sets     []string
+	values   string
+	strict   bool
+	// secrets are those of a run; nil stands for none, as where nothing is run.
+	secrets map[string]string
+}
+
+// taskArgs are the arguments of the commands on task files.
+const taskArgs = "[OPTIONS] [CONTEXT]"
+
+// addTo adds the flags and the argument.
+func (o *taskOptions) addTo(cmd *cobra.Command) {
+	cmd.Args = cli.RequiresMaxArgs(1)
+	flags := cmd.Flags()
+	flags.StringVarP(&o.file, "file", "f", "acb.yaml", `Task file in CONTEXT ("-" for standard input)`)
+	flags.StringVarP(&o.registry, "registry", "r", "", "Value of {{.Run.Registry}}")
+	flags.StringVar(&o.id, "id", "", "Value of {{.Run.ID}} (default a fresh one)")
+	flags.StringArrayVar(&o.sets, "set", nil, "Value of the file, as KEY=VALUE")
+	flags.StringVar(&o.values, "values", "", "File with values, as YAML")
+}
+
+// loadedTask is a task file with all that was found in it.
+type loadedTask struct {
+	name     string
+	id       string
+	source   run.Source
+	rendered task.Rendered
+	file     task.File
+	findings []task.Finding
+	// bad is how many findings keep it from being run.
+	bad int
+}
+
+// runID are the IDs that names of tags, containers and volumes can have in them.
+var runID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`)
+
+// load opens the context and reads the file, tells what was found in it, and refuses the file if need be.
+// What it returns has to be closed unless there is an error.
+func (o taskOptions) load(ctx context.Context, t tools) (loadedTask, error) {
+	l, err := o.read(ctx, t)
+	if err != nil {
+		return l, err
+	}
+	if err = display.Findings(t.cli.Err(), l.name, l.findings, ""); err == nil && l.bad > 0 {
+		err = invalid("%s cannot be run as it is", l.name)
+	}
+	if err != nil {
+		l.close()
+	}
+	return l, err
+}
+
+// read opens the context and reads the file, whatever is wrong with that. What it returns has to be closed
+// unless there is an error.
+func (o taskOptions) read(ctx context.Context, t tools) (l loadedTask, err error) {
+	if l.id = o.id; l.id == "" {
+		l.id = strings.ToLower("r" + rand.Text()[:9])
+	}
+	if !runID.MatchString(l.id) {
+		return l, invalid("--id %q is not made of up to 64 letters, digits, dots, dashes and underscores", o.id)
+	}
+	values, err := o.readValues()
+	if err != nil {
+		return l, err
+	}
+	if o.file == "-" && o.context == "-" {
+		return l, invalid("--file - and the context - both want standard input: give one of them by name")
+	}
+	if l.source, err = run.Open(ctx, o.context, t.cli.In(), registry.Download); err != nil {
+		return l, err
+	}
+	file, err := l.source.ReadFile(o.file, t.cli.In())
+	if err != nil {
+		l.close()
+		return l, err
+	}
+	l.name = o.file
+	l.rendered, l.findings = task.Render(l.name, file, o.variables(l, values), o.aliases(ctx, l.source))
+	if !slices.ContainsFunc(l.findings, isError) {
+		var found []task.Finding
+		l.file, found = task.Parse(l.rendered)
+		l.findings = append(l.findings, found...)
+		if o.strict {
+			l.findings = append(l.findings, task.Lints(l.rendered, l.file, l.dockerfile)...)
+		}
+	}
+	slices.SortStableFunc(l.findings, func(a, b task.Finding) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
+	for _, f := range l.findings {
+		if o.strict || isError(f) {
+			l.bad++
+		}
+	}
+	return l, nil
+}
+
+func isError(f task.Finding) bool { return f.Severity == task.Error }
+
+// close removes what opening the context has brought.
+func (l loadedTask) close() { _ = l.source.Close() }
+
+// setContext takes the argument.
+func (o *taskOptions) setContext(args []string) {
+	o.context = "."
+	if len(args) > 0 {
+		o.context = args[0]
+	}
+}
+
+// dockerfile returns the Dockerfile of a build step, called name in its flags, when it is in the context.
+func (l loadedTask) dockerfile(step task.Step, _ string) ([]byte, error) {
+	return run.ReadDockerfile(l.source.Dir, step)
+}
+
+// aliasPatience and maxAliases bound the reading of a file of aliases.
+const (
+	aliasPatience = 10 * time.Second
+	maxAliases    = 1 << 20
+)
+
+// aliases returns what reads the files and URLs that aliases are in.
+func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name string) ([]byte, error) {
+	return func(name string) ([]byte, error) {
+		if !strings.Contains(name, "://") {
+			return source.ReadFile(name, nil)
+		}
+		ctx, cancel := context.WithTimeout(ctx, aliasPatience)
+		defer cancel()
+		body, err := registry.Download(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		defer body.Close()
+		return io.ReadAll(io.LimitReader(body, maxAliases+1)) // longer ones are refused
+	}
+}
+
+// variables returns what templates read.
+func (o taskOptions) variables(l loadedTask, values map[string]any) task.Variables {
+	return task.Variables{Values: values, Secrets: o.secrets, Run: task.RunFields(map[string]string{
+		"ID": l.id, "Registry": o.registry, "Commit": l.source.Commit, "Branch": l.source.Branch,
+		"SharedVolume": run.Name(l.id, run.SharedVolume), "OS": "linux", "Architecture": runtime.GOARCH,
+		"Repository": "", "GitTag": "", "TriggeredBy": "", "OSVersion": "", "TaskName": "",
+	}, time.Now())}
+}
+
+// readValues returns those of --values, with those of --set.
+func (o taskOptions) readValues() (map[string]any, error) {
+	values := map[string]any{}
+	if o.values != "" {
+		data, err := os.ReadFile(o.values)
+		if err != nil {
+			return nil, err
+		}
+		if values, err = task.ParseValues(data); err != nil {
+			return nil, invalid("--values %s: %w", o.values, err)
+		}
+	}
+	for _, set := range o.sets {
+		if err := task.SetValue(values, set); err != nil {
+			return nil, invalid("--set %s: %w", set, err)
+		}
+	}
+	return values, nil
+}
+
+// parseSecrets returns the values of --secret id=ID,src=FILE and id=ID,env=NAME. A newline at the end is no part
+// of a value.
+func parseSecrets(typed []string) (map[string]string, error) {
+	secrets := map[string]string{}
+	for _, s := range typed {
+		id, value, err := parseSecret(s)
+		if err != nil {
+			return nil, invalid("--secret %w", err)
+		}
+		secrets[id] = strings.TrimSuffix(strings.TrimSuffix(value, "\n"), "\r")
+	}
+	return secrets, nil
+}
+
+// maxSecret is longer than any key or certificate chain.
+const maxSecret = 1 << 20
+
+func parseSecret(typed string) (id, value string, err error) {
+	expected := errors.New("expected id=ID,src=FILE or id=ID,env=NAME")
+	fields, err := csv.NewReader(strings.NewReader(typed)).Read()
+	if err != nil || len(fields) != 2 {
+		return "", "", expected
+	}
+	id, ok := strings.CutPrefix(fields[0], "id=")
+	key, from, _ := strings.Cut(fields[1], "=")
+	switch {
+	case !ok || id == "" || from == "":
+		return "", "", expected
+	case key == "env":
+		value, ok = os.LookupEnv(from)
+		if !ok {
+			return "", "", fmt.Errorf("%s: the variable %s is not set", id, from)
+		}
+		return id, value, nil
+	case key == "src" || key == "source":
+		value, err = readSecret(from)
+		if err != nil {
+			return "", "", fmt.Errorf("%s: %w", id, err)
+		}
+		return id, value, nil
+	}
+	return "", "", expected
+}
+
+func readSecret(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err == nil && len(data) > maxSecret {
+		err = fmt.Errorf("%s is longer than 1 MiB", name)
+	}
+	return string(data), err
+}
+
+// parseEnv returns KEY=VALUE pairs; KEY alone takes its value from the environment, as with docker run.
+func parseEnv(typed []string) ([]string, error) {
+	var env []string
+	for _, s := range typed {
+		name, _, given := strings.Cut(s, "=")
+		if name == "" {
+			return nil, invalid("--env %q is not KEY=VALUE", s)
+		}
+		value, there := os.LookupEnv(s)
+		switch {
+		case given:
+			env = append(env, s)
+		case there:
+			env = append(env, s+"="+value)
+		}
+	}
+	return env, nil
+}
+
+// missingSecrets returns an error that names the secrets of the file which were not given.
+func missingSecrets(f task.File, given map[string]string) error {
+	var errs []error
+	for _, s := range f.Secrets {
+		if _, ok := given[s.ID]; !ok {
+			errs = append(errs, invalid("secret %s has no value, and no key vault is asked for it: give it with --secret id=%[1]s,src=FILE or --secret id=%[1]s,env=NAME", s.ID))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,52 @@
+package commands
+
+import (
+	"context"
+	"io"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+func newTaskGraphCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts taskOptions
+	var format string
+	cmd := &cobra.Command{
+		Use:   "graph " + taskArgs,
+		Short: "Show the steps of a task file and what each waits for",
+		Long: "Show the steps of a task file and what each waits for.\n\n" +
+			"CONTEXT is a folder, a git repository (URL#REF:FOLDER) or a tar file, by default the current folder.",
+		Example: "docker multiarch task graph --format dot . | dot -Tsvg > graph.svg",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.setContext(args)
+			return runTaskGraph(cmd.Context(), dockerCLI, opts, format)
+		},
+	}
+	opts.addTo(cmd)
+	cmd.Flags().StringVar(&format, "format", "text", `Format of the graph ("text", "dot", "json")`)
+	completeFlags(cmd, map[string][]string{"format": {"text", "dot", "json"}})
+	return cmd
+}
+
+func runTaskGraph(ctx context.Context, dockerCLI command.Cli, opts taskOptions, format string) error {
+	if err := oneOf("format", format, "text", "dot", "json"); err != nil {
+		return err
+	}
+	loaded, err := opts.load(ctx, newTools(dockerCLI, false))
+	if err != nil {
+		return err
+	}
+	defer loaded.close()
+	graph := task.NewGraph(loaded.file)
+	switch format {
+	case "text":
+		_, err = io.WriteString(dockerCLI.Out(), graph.Text())
+	case "dot":
+		_, err = io.WriteString(dockerCLI.Out(), graph.Dot())
+	default:
+		err = display.JSON(dockerCLI.Out(), graph)
+	}
+	return err
+}

@@ -1,0 +1,37 @@
+package commands
+
+import (
+	"context"
+	"io"
+
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+func newTaskRenderCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts taskOptions
+	cmd := &cobra.Command{
+		Use:   "render " + taskArgs,
+		Short: "Show a task file after aliases and templates",
+		Long: "Show a task file as it is after aliases and templates. A secret is shown as REDACTED.\n\n" +
+			"CONTEXT is a folder, a git repository (URL#REF:FOLDER) or a tar file, by default the current folder.",
+		Example: "docker multiarch task render --registry registry.example.com --set version=1.2 .",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.setContext(args)
+			return runTaskRender(cmd.Context(), dockerCLI, opts)
+		},
+	}
+	opts.addTo(cmd)
+	return cmd
+}
+
+func runTaskRender(ctx context.Context, dockerCLI command.Cli, opts taskOptions) error {
+	t := newTools(dockerCLI, false)
+	loaded, err := opts.load(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer loaded.close()
+	_, err = io.WriteString(dockerCLI.Out(), loaded.rendered.Text)
+	return err
+}

@@ -1,0 +1,129 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/task/run"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+type taskRunOptions struct {
+	taskOptions
+	env      []string
+	dryRun   bool
+	from     string
+	timeout  timeout
+	jobs     number
+	progress string
+	builder  string
+	secrets  []string
+}
+
+func newTaskRunCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts taskRunOptions
+	cmd := &cobra.Command{
+		Use:   "run " + taskArgs,
+		Short: "Run the steps of a task file",
+		Long: "Run the steps of a task file in the format of ACR Tasks: 'build' with BuildKit of the daemon, 'push'\n" +
+			"through the daemon, 'cmd' as a container with the workspace in /workspace. A 'cmd' that begins with\n" +
+			"'docker' needs no image: 'docker manifest' and 'docker multiarch' run within this program, other docker\n" +
+			"commands on this machine. Whatever the run makes on daemons, images aside, is removed at its end.\n\n" +
+			"CONTEXT is a folder, a git repository (URL#REF:FOLDER) or a tar file, by default the current folder.\n" +
+			"The steps see its files; the folder itself is not changed.\n\n" +
+			"With --progress json there is an object on a line of standard error for each line of output and for\n" +
+			"each change of a step.",
+		Example: `docker multiarch task run --registry registry.example.com .
+docker multiarch task run -f release.yaml --set version=1.2 --secret id=token,env=TOKEN https://github.com/team/app.git#main
+docker multiarch task run --dry-run --registry registry.example.com .`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.setContext(args)
+			return runTaskRun(cmd.Context(), dockerCLI, opts)
+		},
+	}
+	opts.addTo(cmd)
+	flags := cmd.Flags()
+	flags.StringArrayVarP(&opts.env, "env", "e", nil, "Variable for all steps, as KEY=VALUE, or KEY with the value it has here")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show what would be run, and run nothing")
+	flags.StringVar(&opts.from, "from-step", "", "Start at this step; those above it in the file count as done")
+	flags.Var(&opts.timeout, "timeout", "Longest time for all steps together (0 for no limit, or that of the file)")
+	flags.Var(&opts.jobs, "jobs", "Steps that may be under way at a time (default no limit)")
+	flags.BoolVar(&opts.strict, "strict", false, "Refuse a file with likely mistakes, too")
+	flags.StringVar(&opts.builder, "builder", "", "Builder of 'docker buildx' for all builds (default that of the daemon)")
+	flags.StringArrayVar(&opts.secrets, "secret", nil, "Value of a secret of the file (id=ID,src=FILE or id=ID,env=NAME)")
+	addProgress(cmd, &opts.progress)
+	return cmd
+}
+
+func runTaskRun(ctx context.Context, dockerCLI command.Cli, opts taskRunOptions) error {
+	env, err := opts.check()
+	if err != nil {
+		return err
+	}
+	t := newTools(dockerCLI, opts.progress == display.ProgressQuiet)
+	loaded, err := opts.load(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer loaded.close()
+	for i, s := range loaded.file.Steps {
+		loaded.file.Steps[i].Env = append(slices.Clone(env), s.Env...)
+	}
+	if opts.dryRun {
+		return run.Describe(dockerCLI.Out(), loaded.id, loaded.file, opts.from)
+	}
+	if err := missingSecrets(loaded.file, opts.taskOptions.secrets); err != nil {
+		return err
+	}
+	return opts.execute(ctx, t, loaded)
+}
+
+// check returns the variables of --env, after all flags were found to be sound. Secrets are read, unless
+// nothing is run.
+func (o *taskRunOptions) check() ([]string, error) {
+	if err := checkProgress(o.progress); err != nil {
+		return nil, err
+	}
+	if !o.dryRun {
+		var err error
+		if o.taskOptions.secrets, err = parseSecrets(o.secrets); err != nil {
+			return nil, err
+		}
+	}
+	return parseEnv(o.env)
+}
+
+// cleanPatience is how long daemons have to remove what a run has made.
+const cleanPatience = time.Minute
+
+// execute runs the steps, and removes what they leave.
+func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask) (err error) {
+	lists, err := os.MkdirTemp("", "multiarch-lists-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(lists)) }()
+	machines := newMachines(t, lists)
+	executor := run.NewExecutor(run.Setup{
+		ID: loaded.id, File: loaded.file, Builder: o.builder, Machine: machines.Machine, Programs: machines,
+		Context: loaded.source,
+	})
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanPatience)
+		defer cancel()
+		err = errors.Join(err, executor.Close(ctx))
+	}()
+	limit := time.Duration(o.timeout)
+	if limit == 0 {
+		limit = loaded.file.Timeout
+	}
+	show := display.NewSteps(t.cli.Out(), t.cli.Err(), o.progress, loaded.file.Steps, slices.Collect(maps.Values(o.taskOptions.secrets)))
+	results, err := run.Steps(ctx, loaded.file.Steps, run.Options{Jobs: int(o.jobs), From: o.from, Timeout: limit}, executor, show)
+	return errors.Join(err, show.Summarize(results))
+}

@@ -1,0 +1,50 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker/cli/cli/command"
+	"github.com/spf13/cobra"
+)
+
+func newTaskValidateCommand(dockerCLI command.Cli) *cobra.Command {
+	var opts taskOptions
+	var format string
+	cmd := &cobra.Command{
+		Use:   "validate " + taskArgs,
+		Short: "Show what is wrong with a task file",
+		Long: "Show all that is wrong with a task file, each with its line and column. With --strict also what is\n" +
+			"allowed but likely a mistake: unknown keys, a push before its build, a step after a parallel group\n" +
+			"without 'when', a tag that names one architecture while its Dockerfile or --platform names another.\n\n" +
+			"CONTEXT is a folder, a git repository (URL#REF:FOLDER) or a tar file, by default the current folder.\n" +
+			"The exit code is 1 when 'task run' with the same flags would refuse the file.",
+		Example: "docker multiarch task validate --strict --file build.yaml .",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.setContext(args)
+			return runTaskValidate(cmd.Context(), dockerCLI, opts, format)
+		},
+	}
+	opts.addTo(cmd)
+	cmd.Flags().BoolVar(&opts.strict, "strict", false, "Look for likely mistakes too, and count every finding as an error")
+	cmd.Flags().StringVar(&format, "format", "", `Format of the findings ("json" or a Go template)`)
+	completeFlags(cmd, map[string][]string{"format": {"json"}})
+	return cmd
+}
+
+func runTaskValidate(ctx context.Context, dockerCLI command.Cli, opts taskOptions, format string) error {
+	t := newTools(dockerCLI, false)
+	loaded, err := opts.read(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer loaded.close()
+	if err := display.Findings(dockerCLI.Out(), loaded.name, loaded.findings, format); err != nil {
+		return err
+	}
+	if loaded.bad > 0 {
+		return &verdict{code: exitNo}
+	}
+	t.notes.Note("%s: %d steps, nothing wrong", loaded.name, len(loaded.file.Steps))
+	return nil
+}
