@@ -166,7 +166,7 @@ func TestRunErrors(t *testing.T) {
 			if code != -1 || err == nil || tt.kind != nil && !errors.Is(err, tt.kind) {
 				t.Fatalf("%s, API %s: exit code %d, %v", tt.name, version, code, err)
 			}
-			if tt.kind != errdefs.ErrNotFound && errdefs.IsNotFound(err) {
+			if !errdefs.IsNotFound(tt.kind) && errdefs.IsNotFound(err) {
 				t.Errorf("%s, API %s: a pull would not help: %v", tt.name, version, err)
 			}
 			checkText(t, err, "running app:1", tt.text)
