@@ -61,12 +61,12 @@ type sending struct {
 }
 
 // send sends an item, if it has to be.
-func (s *sending) send(root *os.Root, i item) error {
+func (s *sending) send(ctx context.Context, root *os.Root, i item) error {
 	old, there := s.v.record[i.name]
 	e, certain := s.w.known(i)
 	if !certain && there && old.mode.IsRegular() && e.mode.IsRegular() {
 		var err error
-		if e.sum, err = sumOf(root, i.name); err != nil {
+		if e.sum, err = sumOf(ctx, root, i.name); err != nil {
 			return err
 		}
 		certain = true
@@ -89,13 +89,15 @@ func (s *sending) send(root *os.Root, i item) error {
 	if there && old.mode.IsDir() && !e.mode.IsDir() {
 		maps.DeleteFunc(s.record, func(name string, _ entry) bool { return within(name, i.name) })
 	}
-	e, err := s.content(root, i, e)
-	s.index[i.name], s.record[i.name] = e, e
+	e, err := s.content(ctx, root, i, e)
+	if err == nil {
+		s.index[i.name], s.record[i.name] = e, e
+	}
 	return err
 }
 
 // content sends an item with all that it has, and returns it with the sum of that.
-func (s *sending) content(root *os.Root, i item, e entry) (entry, error) {
+func (s *sending) content(ctx context.Context, root *os.Root, i item, e entry) (entry, error) {
 	if !e.mode.IsRegular() {
 		return e, s.header(i, e, 0)
 	}
@@ -108,7 +110,7 @@ func (s *sending) content(root *os.Root, i item, e entry) (entry, error) {
 		return e, err
 	}
 	hash := sha256.New()
-	if _, err := io.CopyN(io.MultiWriter(s.to, hash), f, size); errors.Is(err, io.EOF) {
+	if _, err := io.CopyN(io.MultiWriter(s.to, hash), cancellable{ctx, f}, size); errors.Is(err, io.EOF) {
 		return e, fmt.Errorf("%s became shorter while it was read", i.name)
 	} else if err != nil {
 		return e, err
@@ -186,8 +188,8 @@ func (w *Workspace) receive(ctx context.Context, v *volume) (map[string]entry, e
 		return nil, err
 	}
 	defer stream.Close()
-	seen := map[string]entry{}
-	err = readTar(cancellable{ctx, stream}, func(i item) error {
+	seen, read := map[string]entry{}, &counter{from: cancellable{ctx, stream}}
+	err = readTar(read, func(i item) error {
 		if w.stays(i.name) {
 			return nil
 		}
@@ -203,6 +205,10 @@ func (w *Workspace) receive(ctx context.Context, v *volume) (map[string]entry, e
 		}
 		return w.take(ctx, i)
 	})
+	// A tar stream has an end of its own. What comes after a break would seem to be removed.
+	if err == nil && read.ended {
+		err = io.ErrUnexpectedEOF
+	}
 	return seen, err
 }
 
@@ -249,27 +255,33 @@ func (w *Workspace) stays(name string) bool {
 	return w.keeps != "" && within(name, w.keeps) || name == w.temp && w.dir != w.copy.dir()
 }
 
-// readFolder calls each for the files, folders and links in a folder, less those that without names. Others
-// are left out, and those that are removed meanwhile may be.
-func readFolder(ctx context.Context, dir string, without func(name string) bool, each func(root *os.Root, i item) error) error {
+// readFolder calls each for the files, folders and links in a folder, less those that without names and those
+// that are removed meanwhile. Other things are left out.
+func readFolder(ctx context.Context, dir string, without func(name string) bool, each func(ctx context.Context, root *os.Root, i item) error) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err = errors.Join(err, ctx.Err()); err != nil || name == "." {
-			return err
-		}
-		if without(name) {
-			if d.IsDir() {
-				return fs.SkipDir
-			}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil && name == ".":
 			return nil
+		case err == nil && without(name) && d.IsDir():
+			return fs.SkipDir
+		case err == nil && !without(name):
+			var i item
+			var ok bool
+			if i, ok, err = readItem(root, name); err == nil && ok {
+				err = each(ctx, root, i)
+			}
 		}
-		i, ok, err := readItem(root, name)
-		if err == nil && ok {
-			err = each(root, i)
+		if errors.Is(err, fs.ErrNotExist) {
+			if _, gone := root.Lstat(name); errors.Is(gone, fs.ErrNotExist) {
+				return nil
+			}
 		}
 		return err
 	})
@@ -313,13 +325,13 @@ func openFile(root *os.Root, name string) (*os.File, int64, error) {
 }
 
 // sumOf returns the sum of a file.
-func sumOf(root *os.Root, name string) (sum [sha256.Size]byte, err error) {
+func sumOf(ctx context.Context, root *os.Root, name string) (sum [sha256.Size]byte, err error) {
 	f, _, err := openFile(root, name)
 	if err != nil {
 		return sum, err
 	}
 	defer f.Close()
 	hash := sha256.New()
-	_, err = io.Copy(hash, f)
+	_, err = io.Copy(hash, cancellable{ctx, f})
 	return [sha256.Size]byte(hash.Sum(nil)), err
 }

@@ -1,8 +1,12 @@
 package run
 
 import (
+	"bytes"
+	"errors"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -22,4 +26,57 @@ func asNobody(t *testing.T, f func()) {
 	}
 	defer func() { _ = unix.Setfsuid(0) }()
 	f()
+}
+
+// A folder that may not be written to is removed with its tree, also by one who is not root.
+func TestTreeOfReadOnlyFolders(t *testing.T) {
+	outside := t.TempDir()
+	if err := errors.Join(os.Chmod(outside, 0o777), os.Chmod(filepath.Dir(outside), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", outside)
+	asNobody(t, func() {
+		made, err := newTree("test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		content := tarOf(t, "0555 a/", "0555 a/b/", "0400 a/b/c x", "0000 d/", "0555 e/", "e/f x", "e y")
+		if err := unpack(t.Context(), bytes.NewReader(content), made, maxContext); err != nil {
+			t.Error(err)
+		}
+		sum, err := made.spool(strings.NewReader("new"))
+		if err == nil {
+			err = made.place("a/b/new", entry{mode: 0o644, sum: sum}, modified)
+		}
+		if err := errors.Join(err, made.delete("a/b/c"), made.finish()); err != nil {
+			t.Error(err)
+		}
+		want := []string{"a dr-xr-xr-x", "a/b dr-xr-xr-x", "a/b/new -rw-r--r-- new", "d dr-x------", "e -rw-r--r-- y"}
+		if got := listing(t, made.dir()); strings.Join(got, "|") != strings.Join(want, "|") {
+			t.Errorf("got %q", got)
+		}
+		if err := made.remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	if got := listing(t, outside); len(got) != 0 {
+		t.Errorf("left behind: %q", got)
+	}
+}
+
+// A file that cannot be read is named.
+func TestUnreadableFile(t *testing.T) {
+	s := newSpace(t, "d/", "0000 d/secret x")
+	for _, dir := range []string{os.Getenv("TMPDIR"), s.context} {
+		if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o777)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asNobody(t, func() {
+		_, _, err := s.Host(t.Context(), true)
+		want := "copying the context, which a step writes to: reading the files in " + s.context + ": "
+		if !errors.Is(err, os.ErrPermission) || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "d/secret") {
+			t.Error(err)
+		}
+	})
 }

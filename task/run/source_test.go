@@ -26,7 +26,7 @@ func emptyTemp(t *testing.T) {
 	})
 }
 
-// listing returns what is in a folder, as "path mode content", less the folder .git.
+// listing returns what is in a folder, as "path mode content", less the folder .git and what only root can read.
 func listing(t *testing.T, dir string) []string {
 	t.Helper()
 	var out []string
@@ -47,7 +47,7 @@ func listing(t *testing.T, dir string) []string {
 		name, _ := filepath.Rel(dir, path)
 		line := name + " " + info.Mode().String()
 		switch {
-		case info.Mode().IsRegular():
+		case info.Mode().IsRegular() && info.Mode()&0o400 != 0:
 			content, err := os.ReadFile(path)
 			if err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"strings"
@@ -71,7 +72,7 @@ type item struct {
 
 // readTar calls each for the files, folders and links of a tar stream. Other things are left out.
 func readTar(r io.Reader, each func(item) error) error {
-	archive := tar.NewReader(r)
+	archive, links := tar.NewReader(r), map[string]entry{}
 	for {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -88,6 +89,12 @@ func readTar(r io.Reader, each func(item) error) error {
 		i.uid, i.gid = h.Uid, h.Gid
 		if i.name, err = inside(h.Name); err == nil && h.Typeflag == tar.TypeLink {
 			i.hardlink, err = inside(h.Linkname)
+		}
+		if link, ok := links[i.hardlink]; ok {
+			i.entry, i.hardlink = link, ""
+		}
+		if delete(links, i.name); i.mode.Type() == fs.ModeSymlink {
+			links[i.name] = i.entry
 		}
 		if err == nil && i.name != "." {
 			err = each(i)
@@ -158,15 +165,17 @@ func (r growing) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// counter counts what is read.
+// counter counts what is read, and notes that nothing was left to be.
 type counter struct {
 	from  io.Reader
 	bytes int64
+	ended bool
 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.from.Read(p)
 	c.bytes += int64(n)
+	c.ended = c.ended || n == 0 && errors.Is(err, io.EOF)
 	return n, err
 }
 

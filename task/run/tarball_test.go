@@ -131,7 +131,7 @@ func TestUnpack(t *testing.T) {
 		"out by absolute":       {[]string{"/../b x"}, "", "leads out"},
 		"hard link out":         {[]string{"a => ../spool"}, "", "leads out"},
 		"hard link to nothing":  {[]string{"a => b"}, "", "a: reading what it is a link to"},
-		"hard link to link":     {[]string{"a -> /etc/passwd", "b => a"}, "", "hard link to a, which is not a file"},
+		"hard link to link":     {[]string{"a -> b", "c => a"}, "a Lrwxrwxrwx b|c Lrwxrwxrwx b", ""},
 		"hard link to itself":   {[]string{"a => a"}, "", "no such file"},
 		"hard link to folder":   {[]string{"a/", "b => a"}, "", "which is not a file"},
 		"hard link by link out": {[]string{"a -> /etc", "b => a/passwd"}, "", "b: reading what it is a link to"},
@@ -241,42 +241,6 @@ func anything(n int) string {
 	return string(b)
 }
 
-// A folder that may not be written to is removed with its tree, also by one who is not root.
-func TestTreeOfReadOnlyFolders(t *testing.T) {
-	outside := t.TempDir()
-	if err := errors.Join(os.Chmod(outside, 0o777), os.Chmod(filepath.Dir(outside), 0o755)); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("TMPDIR", outside)
-	asNobody(t, func() {
-		made, err := newTree("test")
-		if err != nil {
-			t.Fatal(err)
-		}
-		content := tarOf(t, "0555 a/", "0555 a/b/", "0400 a/b/c x", "0000 d/", "0555 e/", "e/f x", "e y")
-		if err := unpack(t.Context(), bytes.NewReader(content), made, maxContext); err != nil {
-			t.Error(err)
-		}
-		sum, err := made.spool(strings.NewReader("new"))
-		if err == nil {
-			err = made.place("a/b/new", entry{mode: 0o644, sum: sum}, modified)
-		}
-		if err := errors.Join(err, made.delete("a/b/c"), made.finish()); err != nil {
-			t.Error(err)
-		}
-		want := []string{"a dr-xr-xr-x", "a/b dr-xr-xr-x", "a/b/new -rw-r--r-- new", "d dr-x------", "e -rw-r--r-- y"}
-		if got := listing(t, made.dir()); strings.Join(got, "|") != strings.Join(want, "|") {
-			t.Errorf("got %q", got)
-		}
-		if err := made.remove(); err != nil {
-			t.Error(err)
-		}
-	})
-	if got := listing(t, outside); len(got) != 0 {
-		t.Errorf("left behind: %q", got)
-	}
-}
-
 // Whatever a tar file holds, it is unpacked below its folder and nowhere else.
 func FuzzUnpack(f *testing.F) {
 	f.Add(tarOf(f, "a/", "a/b x", "c -> a", "c/d y", "e => a/b"))
@@ -287,7 +251,7 @@ func FuzzUnpack(f *testing.F) {
 		outside := t.TempDir()
 		t.Setenv("TMPDIR", outside)
 		made := emptyTree(t)
-		_ = unpack(t.Context(), bytes.NewReader(packed), made, maxContext)
+		_ = unpack(t.Context(), bytes.NewReader(packed), made, 1<<20)
 		beside, err := fs.ReadDir(os.DirFS(made.root.Name()), ".")
 		if err != nil {
 			t.Fatal(err)

@@ -233,14 +233,14 @@ func (w *Workspace) own(ctx context.Context) error {
 	return nil
 }
 
-func (w *Workspace) copyItem(root *os.Root, i item) error {
+func (w *Workspace) copyItem(ctx context.Context, root *os.Root, i item) error {
 	if i.mode.IsRegular() {
 		f, _, err := openFile(root, i.name)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		if _, err := w.copy.spool(f); err != nil {
+		if _, err := w.copy.spool(cancellable{ctx, f}); err != nil {
 			return err
 		}
 	}
