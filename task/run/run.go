@@ -1,6 +1,6 @@
 // Package run runs the steps of a task file: their order, retries and time limits, their containers on a
-// daemon, their builds and pushes, and the workspace that they share. Which daemon that is, and how its API
-// is spoken, is left to the interfaces that it is given.
+// daemon, their builds and pushes, the context that they start from and the workspace that they share. Which
+// daemon that is, and how its API is spoken, is left to the interfaces that it is given.
 package run
 
 import (

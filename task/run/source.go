@@ -35,15 +35,20 @@ type Fetch func(ctx context.Context, url string) (io.ReadCloser, error)
 // Open makes a context ready. It is named as docker build has it: a folder; a git repository, as in
 // https://host/repository.git#ref:folder, git@host:repository.git, github.com/owner/repository or a URL of git,
 // ssh or file; a tar file, plain or packed by gzip or zstd, at an http or https URL; - for a tar file from in.
-// Besides, a tar file of this machine, and NoContext. Close removes what was made, and after an error
-// nothing is left.
+// Besides, a tar file of this machine, and NoContext. A tar file may unpack to 1 GiB, and to 100 times its size
+// if that is more; devices and pipes in it are left out. Close removes what was made, and after an error nothing
+// is left.
 func Open(ctx context.Context, name string, in io.Reader, fetch Fetch) (Source, error) {
 	repository, isRepository := parseRepository(name)
 	switch info, err := os.Stat(name); {
 	case name == NoContext:
 		return made(name, func(*Source) error { return nil })
 	case name == "-":
-		return made("standard input", func(s *Source) error { return unpack(ctx, interruptible(ctx, in), s.made, maxContext) })
+		return made("standard input", func(s *Source) error {
+			in := interruptible(ctx, in)
+			defer in.Close()
+			return unpack(ctx, in, s.made, maxContext)
+		})
 	case err == nil && info.IsDir():
 		return openFolder(ctx, name)
 	case isRepository:
@@ -81,10 +86,7 @@ func made(shown string, fill func(*Source) error) (Source, error) {
 
 // openFolder returns a folder of this machine.
 func openFolder(ctx context.Context, name string) (Source, error) {
-	dir, err := filepath.Abs(name)
-	if err == nil {
-		dir, err = filepath.EvalSymlinks(dir)
-	}
+	dir, err := absolute(name)
 	if err != nil {
 		return Source{}, fmt.Errorf("opening the context: %w", err)
 	}
@@ -180,7 +182,7 @@ func (s Source) Close() error {
 }
 
 // interruptible returns a reader of in that ends with ctx, even when nothing comes from in.
-func interruptible(ctx context.Context, in io.Reader) io.Reader {
+func interruptible(ctx context.Context, in io.Reader) io.ReadCloser {
 	out, w := io.Pipe()
 	context.AfterFunc(ctx, func() { w.CloseWithError(ctx.Err()) })
 	go func() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"maps"
 	"os"
 	"path"
@@ -67,9 +68,13 @@ const (
 
 // newTree makes an empty tree for a purpose, as "context".
 func newTree(purpose string) (*tree, error) {
-	dir, err := os.MkdirTemp("", "docker-multiarch-"+purpose+"-")
+	temp, err := os.MkdirTemp("", "docker-multiarch-"+purpose+"-")
 	if err != nil {
 		return nil, fmt.Errorf("making a temporary folder (TMPDIR says where): %w", err)
+	}
+	dir, err := absolute(temp)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(temp))
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -80,6 +85,15 @@ func newTree(purpose string) (*tree, error) {
 		return nil, errors.Join(err, t.remove())
 	}
 	return t, nil
+}
+
+// absolute returns the absolute path of a folder, without links.
+func absolute(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(dir)
 }
 
 // dir is the folder of the files.
@@ -160,8 +174,8 @@ func (t *tree) place(name string, e entry, modified time.Time) error {
 	return t.root.Rename(treeSpool, at)
 }
 
-// clear makes room for a file, link or folder at name: what it is in is folders, and no folder is replaced
-// by a file without what is in it being gone.
+// clear makes room at name. All on the way there become folders that can be written to. A folder goes when no
+// folder comes, and anything else when one does.
 func (t *tree) clear(name string, isFolder bool) error {
 	for dir := range parents(name) {
 		switch info, err := t.root.Lstat(path.Join(treeFiles, dir)); {
@@ -242,14 +256,17 @@ func (t *tree) finish() error {
 	var errs []error
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(t.folders))) {
 		at, f := path.Join(treeFiles, name), t.folders[name]
-		errs = append(errs, t.root.Chmod(at, f.mode), t.root.Chtimes(at, f.modified, f.modified))
+		err := errors.Join(t.root.Chmod(at, f.mode), t.root.Chtimes(at, f.modified, f.modified))
+		if !errors.Is(err, fs.ErrNotExist) { // a step may remove it meanwhile
+			errs = append(errs, err)
+		}
 	}
 	clear(t.folders)
 	return errors.Join(errs...)
 }
 
 // parents are the folders that name is in, the outermost first.
-func parents(name string) func(yield func(string) bool) {
+func parents(name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i, r := range name {
 			if r == '/' && !yield(name[:i]) {

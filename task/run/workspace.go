@@ -10,17 +10,18 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 )
 
 // Workspace is the files that the steps of a run share. They begin as the context, and lie where steps need
-// them: in a folder of this machine, and in a volume of each daemon that runs containers. What a step has
-// changed in one place is carried to another before the next step there starts.
+// them: in a folder of this machine, and in a volume of each daemon that runs containers. What steps have
+// changed in one place by the time they end is carried to another before the next step there starts.
 //
-// The context's folder itself is never written to: a copy is made as soon as something is. When steps that
-// run side by side in different places change the same file, the change that is carried later stays. The
-// folder .git of a context that is a user's own folder stays on this machine. What is neither file, folder
-// nor link is left out, and so are changes of a file's time alone.
+// The user's folder is never written to: a copy of the context is made when something has to be. When steps
+// that run side by side in different places change the same file, the change that is carried later stays.
+// The folder .git of a context that is a user's own folder stays on this machine. What is neither file, folder
+// nor link is not carried, and a file of which only the time changed is not either.
 //
 // Methods may be called side by side.
 type Workspace struct {
@@ -33,15 +34,15 @@ type Workspace struct {
 	dir      string // where the files are on this machine: the context, and the copy once there is one
 	copy     *tree
 	temp     string // where copy is in the context, "" for elsewhere
-	// index is what is in dir. After written, its sums are no longer checked.
+	// index is what is in dir. Without checked, that is only what was there.
 	index   map[string]entry
 	checked bool
-	changes int // counts changes of dir
+	changes int // of dir, counted
 	volumes map[string]*volume
-	made    int // counts volumes
+	made    int // volumes, counted
 
 	written atomic.Bool  // a step that may have written to dir has ended
-	ended   atomic.Int64 // counts steps that ended
+	ended   atomic.Int64 // steps in volumes, counted
 }
 
 // volume is the place of the files on a daemon.
@@ -49,16 +50,14 @@ type volume struct {
 	archives  Archives
 	resources Resources
 	name      string
-	// record is what is in the volume as far as it was carried from or to it, and changes which change of the
-	// folder of this machine that has in it.
+	// record is what is in the volume when no step has changed that since it was carried.
 	record  map[string]entry
-	changes int
-	// surplus says that files are in the volume that are no longer in the workspace, unsure that it is not
-	// known what is in it.
-	surplus, unsure bool
+	changes int  // Workspace.changes when all of dir was here
+	surplus bool // there are files that are no longer in dir
+	unsure  bool // something was sent in part
 
-	changed atomic.Int64 // when a step in it ended last, by Workspace.ended; 0 when that was carried
-	users   atomic.Int64 // steps that are running
+	changed atomic.Int64 // Workspace.ended when a step here ended last, 0 when all was carried since
+	users   atomic.Int64 // steps that have not ended
 }
 
 // NewWorkspace returns the workspace of a run on a context. Its volumes have names that begin with prefix,
@@ -72,9 +71,8 @@ func NewWorkspace(context Source, prefix string, labels map[string]string) *Work
 	return w
 }
 
-// Host returns the folder of this machine that a step can use, with all changes of steps that ended before.
-// One that writes gets a copy of the context, and release says when it has ended. It may be called for a step
-// that failed, too.
+// Host returns the folder of this machine for a step, with all that steps that have ended have changed. A step
+// that may write says so, and calls release when it has ended, however that was.
 func (w *Workspace) Host(ctx context.Context, writes bool) (dir string, release func(), err error) {
 	unlock, err := w.lock(ctx)
 	if err != nil {
@@ -93,9 +91,10 @@ func (w *Workspace) Host(ctx context.Context, writes bool) (dir string, release 
 	return w.dir, func() { w.written.Store(true) }, nil
 }
 
-// Volume returns the name of the volume that a step on a daemon can use, with all changes of steps that ended
-// before; the daemon is told from others by place. Release says when the step has ended. While other steps
-// are using the volume, files that were removed elsewhere stay in it.
+// Volume returns the name of the volume for a step on a daemon, with all that steps that have ended have
+// changed. The daemon is told from others by place. The step calls release when it has ended, however that was,
+// a detached one when its container has. Files that were removed elsewhere stay in the volume as long as other
+// steps use it.
 func (w *Workspace) Volume(ctx context.Context, place string, archives Archives, resources Resources) (name string, release func(), err error) {
 	unlock, err := w.lock(ctx)
 	if err != nil {
@@ -114,10 +113,10 @@ func (w *Workspace) Volume(ctx context.Context, place string, archives Archives,
 		return "", nil, err
 	}
 	v.users.Add(1)
-	return v.name, func() {
+	return v.name, sync.OnceFunc(func() {
 		v.changed.Store(w.ended.Add(1))
 		v.users.Add(-1)
-	}, nil
+	}), nil
 }
 
 // Close removes the copy of the context. Volumes are removed with what else a run made on a daemon.
@@ -208,11 +207,7 @@ func (w *Workspace) scratch() (err error) {
 	if w.copy, err = newTree("workspace"); err != nil {
 		return err
 	}
-	temp, err := filepath.EvalSymlinks(w.copy.root.Name())
-	if err != nil {
-		return err
-	}
-	if name, err := filepath.Rel(w.dir, temp); err == nil && filepath.IsLocal(name) {
+	if name, err := filepath.Rel(w.dir, w.copy.root.Name()); err == nil && filepath.IsLocal(name) {
 		w.temp = filepath.ToSlash(name)
 	}
 	return nil

@@ -10,13 +10,12 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/docker-multiarch/docker-multiarch/task"
@@ -134,7 +133,7 @@ func (v *volumes) Receive(_ context.Context, volume string) (io.ReadCloser, erro
 	defer v.mutex.Unlock()
 	v.received++
 	var out bytes.Buffer
-	w, inodes := tar.NewWriter(&out), map[uint64]string{}
+	w, files := tar.NewWriter(&out), map[string]fs.FileInfo{}
 	err := filepath.WalkDir(v.path(volume), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -152,11 +151,14 @@ func (v *volumes) Receive(_ context.Context, volume string) (io.ReadCloser, erro
 		h.Format, h.Name = tar.FormatPAX, name
 		owner := v.owners[volume+"/"+name]
 		h.Uid, h.Gid, h.Uname, h.Gname = owner[0], owner[1], "", ""
-		inode := info.Sys().(*syscall.Stat_t).Ino
-		if first, ok := inodes[inode]; ok {
-			h.Typeflag, h.Linkname, h.Size = tar.TypeLink, first, 0
+		for first, other := range files {
+			if os.SameFile(info, other) {
+				h.Typeflag, h.Linkname, h.Size = tar.TypeLink, first, 0
+			}
 		}
-		inodes[inode] = name
+		if h.Typeflag != tar.TypeLink {
+			files[name] = info
+		}
 		if h.Typeflag != tar.TypeReg {
 			return w.WriteHeader(h)
 		}
@@ -473,34 +475,6 @@ func TestHardLinks(t *testing.T) {
 	}
 }
 
-// Sockets and pipes are no content, in a folder of this machine and in a volume.
-func TestOtherThingsAreLeftOut(t *testing.T) {
-	s := newSpace(t, "file x")
-	odd := func(dir, suffix string) {
-		if err := syscall.Mkfifo(filepath.Join(dir, "pipe"+suffix), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		l, err := net.Listen("unix", filepath.Join(dir, "s"+suffix))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = l.Close(); _ = os.Remove(filepath.Join(dir, "pipe"+suffix)) })
-	}
-	t.Chdir(s.context) // the name of a socket has to be short
-	odd(".", "1")
-	dir, release := s.at("a")
-	t.Chdir(dir)
-	odd(".", "2")
-	release()
-	s.step("host", "new x")
-	s.want("b", "file -rw-r--r-- x", "new -rw-r--r-- x")
-	for _, name := range []string{"pipe1", "s1", "pipe2", "s2"} {
-		if _, err := os.Lstat(filepath.Join(s.dir, name)); err == nil {
-			t.Errorf("%s was copied", name)
-		}
-	}
-}
-
 // The copy may be in the context, when that is where temporary files are: it does not copy itself.
 func TestCopyInsideContext(t *testing.T) {
 	s := newSpace(t, "file x", "tmp/")
@@ -509,6 +483,12 @@ func TestCopyInsideContext(t *testing.T) {
 	s.want("b", "file -rw-r--r-- x", "new -rw-r--r-- x", "tmp drwxr-xr-x")
 	s.want("host", "file -rw-r--r-- x", "new -rw-r--r-- x", "tmp drwxr-xr-x")
 	s.want("c", "file -rw-r--r-- x", "new -rw-r--r-- x", "tmp drwxr-xr-x")
+	// It has an absolute path all the same when that of temporary files is none.
+	t.Chdir(s.context)
+	t.Setenv("TMPDIR", "tmp")
+	if nothing := open(t, NoContext, nil, nil); filepath.Dir(filepath.Dir(nothing.Dir)) != filepath.Join(s.context, "tmp") {
+		t.Error(nothing.Dir)
+	}
 }
 
 // After a stream that broke off, at any place, a step that is tried again sees what it has to.
@@ -558,6 +538,54 @@ func TestQuietBreak(t *testing.T) {
 		}
 	}
 	s.want("reader", "file -rw-r--r-- x", "other -rw-r--r-- x")
+}
+
+// flow are volumes that keep nothing: what is sent is read, and received is one large file.
+type flow struct {
+	*volumes
+	size int64
+}
+
+func (flow) Send(_ context.Context, _ string, r io.Reader) error {
+	_, err := io.Copy(io.Discard, r)
+	return err
+}
+
+func (f flow) Receive(context.Context, string) (io.ReadCloser, error) {
+	r, out := io.Pipe()
+	go func() {
+		w := tar.NewWriter(out)
+		err := w.WriteHeader(&tar.Header{Name: "large", Size: f.size, Mode: 0o600, Typeflag: tar.TypeReg})
+		_, failed := io.CopyN(w, rand.NewChaCha8([32]byte{}), f.size)
+		out.CloseWithError(errors.Join(err, failed, w.Close()))
+	}()
+	return r, nil
+}
+
+// The size of a file does not matter to the memory: a whole copy of 64 MiB would be seen.
+func TestMemoryDoesNotGrowWithFiles(t *testing.T) {
+	s := newSpace(t)
+	f := flow{s.daemons["a"], 64 << 20}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, release, err := s.Volume(t.Context(), "a", f, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if _, _, err = s.Host(t.Context(), true); err == nil {
+		_, _, err = s.Volume(t.Context(), "b", f, f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 16<<20 {
+		t.Errorf("%d bytes were allocated", grown)
+	}
+	if info, err := os.Stat(filepath.Join(s.dir, "large")); err != nil || info.Size() != f.size {
+		t.Error(err)
+	}
 }
 
 func TestCarryIsCancelled(t *testing.T) {

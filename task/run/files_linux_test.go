@@ -3,10 +3,12 @@ package run
 import (
 	"bytes"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -79,4 +81,32 @@ func TestUnreadableFile(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Sockets and pipes are no content, in a folder of this machine and in a volume.
+func TestOtherThingsAreLeftOut(t *testing.T) {
+	s := newSpace(t, "file x")
+	odd := func(dir, suffix string) {
+		if err := syscall.Mkfifo(filepath.Join(dir, "pipe"+suffix), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("unix", filepath.Join(dir, "s"+suffix))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close(); _ = os.Remove(filepath.Join(dir, "pipe"+suffix)) })
+	}
+	t.Chdir(s.context) // the name of a socket has to be short
+	odd(".", "1")
+	dir, release := s.at("a")
+	t.Chdir(dir)
+	odd(".", "2")
+	release()
+	s.step("host", "new x")
+	s.want("b", "file -rw-r--r-- x", "new -rw-r--r-- x")
+	for _, name := range []string{"pipe1", "s1", "pipe2", "s2"} {
+		if _, err := os.Lstat(filepath.Join(s.dir, name)); err == nil {
+			t.Errorf("%s was copied", name)
+		}
+	}
 }
