@@ -164,6 +164,7 @@ func partName(tag reference.NamedTagged, platform string) (reference.NamedTagged
 // secrets writes the secret volumes of a build step to a folder, and makes the build's --secret flags that name
 // files in them name those. The folder is "" when there are none.
 func (e *Executor) secrets(step task.Step, b *task.Build) (folder string, err error) {
+	b.Flags = slices.Clone(b.Flags) // those of the file stay for the next try
 	for _, m := range step.Mounts {
 		i := slices.IndexFunc(e.File.Volumes, func(v task.Volume) bool { return v.Name == m.Volume })
 		if i < 0 || len(e.File.Volumes[i].Files) == 0 {

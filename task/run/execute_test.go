@@ -130,7 +130,19 @@ type stage struct {
 	*Executor
 	here, arm *fakeMachine
 	programs  *fakePrograms
-	out, err  bytes.Buffer
+	out, err  locked
+}
+
+// locked is a buffer that may be written to side by side.
+type locked struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Buffer.Write(p)
 }
 
 func newStage(t *testing.T, f task.File) *stage {
@@ -355,5 +367,24 @@ docker run --name=multiarch-r1-three --rm --volume=multiarch-r1-workspace.1:/wor
 	}
 	if err := Describe(io.Discard, "r1", f, "four"); err == nil || !strings.Contains(err.Error(), "four") {
 		t.Error(err)
+	}
+}
+
+// A build that is tried again has its secrets again, and nothing of them is left.
+func TestSecretsOfBuildsThatAreTriedAgain(t *testing.T) {
+	step := task.Step{ID: "b", Mounts: []task.Mount{{Volume: "v", Path: "/s"}}, Action: task.Build{
+		Flags: []string{"--secret=id=a,src=/s/k"}, Tags: []reference.NamedTagged{tagged(t, "a:1")}, Context: "."}}
+	t.Setenv("TMPDIR", t.TempDir())
+	s := newStage(t, task.File{Steps: []task.Step{step}, Volumes: []task.Volume{{Name: "v", Files: map[string][]byte{"k": nil}}}})
+	for range 2 {
+		if _, err := s.run(t, step); err != nil {
+			t.Fatal(err)
+		}
+		if last := s.programs.lines[len(s.programs.lines)-1]; !strings.Contains(last, "src="+os.TempDir()) {
+			t.Error(last)
+		}
+	}
+	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+		t.Error(left, err)
 	}
 }

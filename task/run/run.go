@@ -19,7 +19,7 @@ type Runner interface {
 	Run(ctx context.Context, step task.Step, out Output, started func()) (exitCode int, err error)
 }
 
-// Output is where the output of a step goes. Both may be written to at the same time.
+// Output is where the output of a step goes. Both may be written to side by side.
 type Output struct{ Stdout, Stderr io.Writer }
 
 // State is how far a step is.
