@@ -59,10 +59,21 @@ func (e *Executor) buildx(ctx context.Context, step task.Step, dir string, b tas
 	return e.command(ctx, step, dir, append([]string{"buildx", "build"}, b.Words()...), nil, out)
 }
 
-// hasBuildx reports whether the docker command has buildx. It is asked once.
+// hasBuildx reports whether the docker command has buildx. It is asked until there is an answer.
 func (e *Executor) hasBuildx(ctx context.Context) bool {
-	e.buildxOnce.Do(func() { e.buildxThere = e.Programs.Docker(ctx, "", "buildx", "version").Run() == nil })
-	return e.buildxThere
+	e.mu.Lock()
+	known := e.asked
+	e.mu.Unlock()
+	if known != nil {
+		return *known
+	}
+	there := e.Programs.Docker(ctx, "", "buildx", "version").Run() == nil
+	if ctx.Err() == nil {
+		e.mu.Lock()
+		e.asked = &there
+		e.mu.Unlock()
+	}
+	return there
 }
 
 // builder returns the flag that names the builder: the one of the run, or that of the daemon itself, whatever

@@ -69,26 +69,24 @@ type Executor struct {
 	Setup
 	workspace *Workspace
 
-	buildxOnce  sync.Once
-	buildxThere bool
-
 	mu     sync.Mutex
 	places map[Machine]*place
+	tries  map[string]int      // containers that were run, by step
 	parts  map[string][]string // names of an image's platforms, where the daemon could not keep them under its own
+	asked  *bool               // whether the docker command has buildx, nil while that is not known
 }
 
 // place is a daemon with what the run has made there.
 type place struct {
 	Machine
-	name  string
-	mu    sync.Mutex
-	made  map[string]error // networks and volumes by name
-	tries map[string]int   // containers that were run, by step
+	name   string
+	making chan struct{}   // is held, by its one element, while something is made
+	made   map[string]bool // networks and volumes by name
 }
 
 // NewExecutor returns an Executor, whose Close has to be called.
 func NewExecutor(s Setup) *Executor {
-	e := &Executor{Setup: s, places: map[Machine]*place{}, parts: map[string][]string{}}
+	e := &Executor{Setup: s, places: map[Machine]*place{}, tries: map[string]int{}, parts: map[string][]string{}}
 	e.workspace = NewWorkspace(s.Context, e.name(""), e.labels())
 	return e
 }
@@ -145,22 +143,24 @@ func (e *Executor) place(context string) (*place, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.places[m] == nil {
-		e.places[m] = &place{Machine: m, name: context, made: map[string]error{}, tries: map[string]int{}}
+		e.places[m] = &place{Machine: m, name: context, making: make(chan struct{}, 1), made: map[string]bool{}}
 	}
 	return e.places[m], nil
 }
 
-// once makes a network or volume at its first need.
-func (p *place) once(name string, make func() error) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err, done := p.made[name]; done {
-		return err
+// once makes a network or volume at its first need. One that could not be made is tried again for the next.
+func (p *place) once(ctx context.Context, name string, make func() error) error {
+	select {
+	case p.making <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-p.making }()
+	if p.made[name] {
+		return nil
 	}
 	err := make()
-	if !errdefs.IsCanceled(err) { // the next step may have more time
-		p.made[name] = err
-	}
+	p.made[name] = err == nil
 	return err
 }
 
@@ -205,12 +205,12 @@ func (e *Executor) prepare(ctx context.Context, p *place, step task.Step, action
 		Alias: step.ID, Isolation: step.Isolation, CPUs: step.CPUs, Privileged: step.Privileged,
 		Expose: step.Expose, Ports: step.Ports, Keep: step.Keep, Labels: e.labels(),
 	}
-	p.mu.Lock()
-	p.tries[step.ID]++
-	if n := p.tries[step.ID]; n > 1 && step.Keep {
+	e.mu.Lock()
+	e.tries[step.ID]++
+	if n := e.tries[step.ID]; n > 1 && step.Keep {
 		c.Name += fmt.Sprintf("-%d", n)
 	}
-	p.mu.Unlock()
+	e.mu.Unlock()
 	if step.EntryPoint != "" {
 		c.Entrypoint = []string{step.EntryPoint}
 	}
@@ -243,7 +243,7 @@ func (e *Executor) network(ctx context.Context, p *place, name string) (string, 
 		return name, nil
 	}
 	full := e.name(name)
-	return full, p.once("network "+name, func() error {
+	return full, p.once(ctx, "network "+name, func() error {
 		return p.CreateNetwork(ctx, e.File.Networks[i], full, e.labels())
 	})
 }
@@ -255,7 +255,7 @@ func (e *Executor) volume(ctx context.Context, p *place, name string) (string, e
 		return "", fmt.Errorf("no volume %s", name) // parsing has refused that
 	}
 	full := e.name(name)
-	return full, p.once("volume "+name, func() error {
+	return full, p.once(ctx, "volume "+name, func() error {
 		if err := p.CreateVolume(ctx, full, e.labels()); err != nil {
 			return err
 		}

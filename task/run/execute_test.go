@@ -376,15 +376,63 @@ func TestSecretsOfBuildsThatAreTriedAgain(t *testing.T) {
 		Flags: []string{"--secret=id=a,src=/s/k"}, Tags: []reference.NamedTagged{tagged(t, "a:1")}, Context: "."}}
 	t.Setenv("TMPDIR", t.TempDir())
 	s := newStage(t, task.File{Steps: []task.Step{step}, Volumes: []task.Volume{{Name: "v", Files: map[string][]byte{"k": nil}}}})
+	var lines []string
 	for range 2 {
 		if _, err := s.run(t, step); err != nil {
 			t.Fatal(err)
 		}
-		if last := s.programs.lines[len(s.programs.lines)-1]; !strings.Contains(last, "src="+os.TempDir()) {
-			t.Error(last)
-		}
+		lines = append(lines, s.programs.lines[len(s.programs.lines)-1])
+	}
+	if !strings.Contains(lines[0], "src="+os.TempDir()) || lines[0] == lines[1] {
+		t.Errorf("%q", lines) // each has a folder of its own
 	}
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
 		t.Error(left, err)
+	}
+}
+
+func TestWhatCouldNotBeMadeIsTriedAgain(t *testing.T) {
+	step := task.Step{ID: "a", Network: "net", Action: task.Container{Image: "image"}}
+	s := newStage(t, task.File{Steps: []task.Step{step}, Networks: []task.Network{{Name: "net"}}})
+	full := manifest.Errorf(errdefs.ErrUnavailable, "no address is left")
+	s.here.failures = map[string][]error{"network net as multiarch-r1-net": {full}}
+	if _, err := s.run(t, step); !errors.Is(err, full) {
+		t.Error(err)
+	}
+	if code, err := s.run(t, step); code != 0 || err != nil {
+		t.Error(code, err)
+	}
+}
+
+func TestWaitingForWhatAnotherStepMakesEnds(t *testing.T) {
+	s := newStage(t, task.File{})
+	p, err := s.place("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	making, done := make(chan struct{}), make(chan error)
+	go func() {
+		done <- p.once(t.Context(), "net", func() error { close(making); <-done; return nil })
+	}()
+	<-making
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errTimeout)
+	unwanted := func() error { t.Error("made twice"); return nil }
+	if err := p.once(ctx, "net", unwanted); !errors.Is(err, errTimeout) {
+		t.Error(err)
+	}
+	done <- nil
+	if err := errors.Join(<-done, p.once(t.Context(), "net", unwanted)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A step that is stopped while it asks says nothing about the docker command.
+func TestBuildxIsAskedUntilThereIsAnAnswer(t *testing.T) {
+	s := newStage(t, task.File{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if s.hasBuildx(ctx) || !s.hasBuildx(t.Context()) || !s.hasBuildx(ctx) || len(s.programs.lines) != 2 {
+		t.Errorf("%q", s.programs.lines)
 	}
 }
