@@ -96,8 +96,7 @@ func (e *Executor) Run(ctx context.Context, step task.Step, out Output, started 
 	if container, ok := step.Action.(task.Container); ok {
 		return e.container(ctx, step, container, out, started)
 	}
-	started()
-	switch action := step.Action.(type) {
+	switch action := step.Action.(type) { // a build and a push are never detached: what comes after them needs the image
 	case task.Build:
 		return e.build(ctx, step, action, out)
 	case task.Push:
@@ -106,8 +105,10 @@ func (e *Executor) Run(ctx context.Context, step task.Step, out Output, started 
 		}
 		return 0, nil
 	case task.Docker:
+		started()
 		return e.docker(ctx, step, action, out)
 	case task.Plugin:
+		started()
 		return e.plugin(ctx, step, action, out)
 	}
 	return -1, fmt.Errorf("step %s: nothing is known of %T", step.ID, step.Action)
@@ -117,11 +118,15 @@ func (e *Executor) Run(ctx context.Context, step task.Step, out Output, started 
 func (e *Executor) Close(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var errs []error
+	errs := make(chan error, len(e.places))
 	for m := range e.places {
-		errs = append(errs, m.Remove(ctx, Label, e.ID))
+		go func() { errs <- m.Remove(ctx, Label, e.ID) }() // a daemon that does not answer leaves the others their time
 	}
-	return errors.Join(append(errs, e.workspace.Close())...)
+	err := e.workspace.Close()
+	for range e.places {
+		err = errors.Join(err, <-errs)
+	}
+	return err
 }
 
 func (e *Executor) labels() map[string]string { return map[string]string{Label: e.ID} }
@@ -379,7 +384,7 @@ func (e *Executor) docker(ctx context.Context, step task.Step, action task.Docke
 }
 
 // reading are the docker commands that write no files on this machine.
-var reading = []string{"build", "buildx", "images", "login", "logout", "ps", "pull", "push", "rmi", "tag", "version"}
+var reading = []string{"images", "login", "logout", "ps", "pull", "push", "rmi", "tag", "version"}
 
 // mayWrite reports whether an action can change files of the workspace.
 func mayWrite(action task.Action) bool {
@@ -414,11 +419,16 @@ func (e *Executor) command(ctx context.Context, step task.Step, dir string, args
 	switch {
 	case ctx.Err() != nil:
 		return -1, context.Cause(ctx)
-	case err != nil && !errors.As(err, &exit):
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // a process that it leaves behind may hold its output open
+		return 0, nil
+	case errors.Is(err, exec.ErrNotFound):
+		return -1, manifest.Errorf(errdefs.ErrNotFound, "there is no docker command (%w): install the docker CLI, which builds and 'cmd: docker' take", err)
+	case !errors.As(err, &exit):
 		return -1, fmt.Errorf("starting the docker command: %w", err)
+	case exit.ExitCode() < 0:
+		return -1, fmt.Errorf("the docker command ended with %w", err)
 	}
-	code := cmd.ProcessState.ExitCode()
-	return code, exited(code)
+	return exit.ExitCode(), exited(exit.ExitCode())
 }
 
 // plugin runs a command of this program.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -94,8 +95,9 @@ func (m *fakeMachine) Builds(context.Context) (bool, bool, error) { return true,
 
 // fakePrograms answers 'docker ...' with true, and notes the commands.
 type fakePrograms struct {
-	mu    sync.Mutex
-	lines []string
+	script string // what commands do instead of nothing
+	mu     sync.Mutex
+	lines  []string
 }
 
 func (p *fakePrograms) note(words ...string) {
@@ -108,7 +110,12 @@ func (p *fakePrograms) Builder(dockerContext string) string { return "builder-" 
 
 func (p *fakePrograms) Docker(ctx context.Context, dockerContext string, args ...string) *exec.Cmd {
 	p.note(append([]string{dockerContext, "docker"}, args...)...)
-	return exec.CommandContext(ctx, "true")
+	if p.script == "" {
+		return exec.CommandContext(ctx, "true")
+	}
+	cmd := exec.CommandContext(ctx, "sh", "-c", p.script)
+	cmd.WaitDelay = time.Millisecond
+	return cmd
 }
 
 func (p *fakePrograms) Plugin(_ context.Context, dockerContext, _ string, args []string, _ Output) int {
@@ -434,5 +441,56 @@ func TestBuildxIsAskedUntilThereIsAnAnswer(t *testing.T) {
 	cancel()
 	if s.hasBuildx(ctx) || !s.hasBuildx(t.Context()) || !s.hasBuildx(ctx) || len(s.programs.lines) != 2 {
 		t.Errorf("%q", s.programs.lines)
+	}
+}
+
+func TestDockerCommandsThatFail(t *testing.T) {
+	for script, want := range map[string]struct {
+		code int
+		text string
+	}{
+		"exit 3":     {3, "exit code 3"},
+		"kill -9 $$": {-1, "signal: killed"},
+		"sleep 5 &":  {0, ""}, // as agents that log in do
+	} {
+		s := newStage(t, task.File{})
+		s.programs.script = script
+		step := task.Step{ID: "a", Action: task.Docker{Args: []string{"tag", "a", "b"}}}
+		code, err := s.run(t, step)
+		if code != want.code || (err == nil) != (want.text == "") || err != nil && !strings.Contains(err.Error(), want.text) {
+			t.Errorf("%s: %d, %v", script, code, err)
+		}
+	}
+	t.Setenv("PATH", t.TempDir())
+	s := newStage(t, task.File{})
+	if _, err := s.run(t, task.Step{ID: "a", Action: task.Docker{Args: []string{"ps"}}}); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "install") {
+		t.Error(err)
+	}
+}
+
+func TestOnlyCommandsAreDetached(t *testing.T) {
+	for want, action := range map[string]task.Action{
+		"":         task.Push{Images: []reference.Named{tagged(t, "a:1")}},
+		"detached": task.Docker{Args: []string{"ps"}},
+	} {
+		s, got := newStage(t, task.File{}), ""
+		step := task.Step{ID: "a", Detach: true, Action: action}
+		if _, err := s.Run(t.Context(), step, Output{Stdout: &s.out, Stderr: &s.err}, func() { got = "detached" }); err != nil || got != want {
+			t.Errorf("%T: %q, %v", action, got, err)
+		}
+	}
+}
+
+// The user's folder is never written to, whatever a docker command does.
+func TestDockerCommandsThatWriteHaveACopy(t *testing.T) {
+	s := newStage(t, task.File{})
+	s.programs.script = "echo >written"
+	for _, args := range []string{"buildx build --output=. .", "build -o out .", "save -o a.tar a", "--context=x build -oout ."} {
+		if _, err := s.run(t, task.Step{ID: "a", Action: task.Docker{Args: strings.Fields(args)}}); err != nil {
+			t.Error(args, err)
+		}
+		if left, err := os.ReadDir(s.Context.Dir); err != nil || len(left) > 0 {
+			t.Errorf("%s: %v, %v", args, left, err)
+		}
 	}
 }
