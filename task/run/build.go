@@ -38,23 +38,39 @@ func (e *Executor) build(ctx context.Context, step task.Step, b task.Build, out 
 		return -1, err
 	}
 	defer os.RemoveAll(secrets)
-	if !buildKit || slices.Contains(step.Env, "DOCKER_BUILDKIT=0") || !e.hasBuildx(ctx) {
+	if !e.buildKit(buildKit, step) || !e.hasBuildx(ctx) {
 		return e.command(ctx, step, dir, append([]string{"build"}, b.Words()...), []string{"DOCKER_BUILDKIT=0"}, out)
 	}
 	if len(b.Platforms) == 0 {
 		e.infer(step, dir, &b, out)
 	}
 	b.Flags = append(e.builder(step, b), b.Flags...)
-	b.Flags = append(b.Flags, cacheFlags(step, b, multiPlatform || e.Builder != "")...)
+	registryCache := multiPlatform || e.Builder != ""
 	if len(b.Platforms) > 1 && !multiPlatform && !b.SaysOutput() {
-		return e.buildParts(ctx, step, dir, b, out)
+		return e.buildParts(ctx, step, dir, b, registryCache, out)
 	}
+	b.Flags = append(b.Flags, cacheFlags(step, b, "", registryCache)...)
 	return e.buildx(ctx, step, dir, b, out)
+}
+
+// buildKit reports whether BuildKit is to build, given whether the daemon has it.
+func (e *Executor) buildKit(there bool, step task.Step) bool {
+	return (there || e.Builder != "") && !slices.Contains(step.Env, "DOCKER_BUILDKIT=0")
+}
+
+// split reports whether a build makes a name for each platform, see buildParts. That is told by the file and the
+// daemon alone, so that a run that begins with the push knows it, too.
+func (e *Executor) split(ctx context.Context, p *place, step task.Step, b task.Build) (bool, error) {
+	if len(b.Platforms) < 2 || b.SaysOutput() {
+		return false, nil
+	}
+	buildKit, multiPlatform, err := p.Builds(ctx)
+	return e.buildKit(buildKit, step) && !multiPlatform, err
 }
 
 func (e *Executor) buildx(ctx context.Context, step task.Step, dir string, b task.Build, out Output) (int, error) {
 	if !b.SaysOutput() {
-		b.Flags = append(b.Flags, "--load")
+		b.Flags = append(slices.Clone(b.Flags), "--load")
 	}
 	return e.command(ctx, step, dir, append([]string{"buildx", "build"}, b.Words()...), nil, out)
 }
@@ -123,8 +139,8 @@ func ReadDockerfile(dir string, step task.Step) ([]byte, error) {
 }
 
 // cacheFlags returns what 'cache: enabled' stands for: a cache beside the image in its registry or, where the
-// builder cannot send one, within the image.
-func cacheFlags(step task.Step, b task.Build, registry bool) []string {
+// builder cannot send one, within the image. That of one platform of several has the platform in its name.
+func cacheFlags(step task.Step, b task.Build, platform string, registry bool) []string {
 	if !step.Cache || len(b.Tags) == 0 {
 		return nil
 	}
@@ -132,6 +148,9 @@ func cacheFlags(step task.Step, b task.Build, registry bool) []string {
 		return []string{"--cache-to=type=inline", "--cache-from=type=registry,ref=" + b.Tags[0].String()}
 	}
 	ref := b.Tags[0].Name() + ":cache_" + cacheTask + "_" + step.ID
+	if platform != "" {
+		ref += "-" + strings.ReplaceAll(platform, "/", "-")
+	}
 	return []string{"--cache-to=type=registry,mode=max,ref=" + ref, "--cache-from=type=registry,ref=" + ref}
 }
 
@@ -140,8 +159,7 @@ const cacheTask = "quickrun"
 
 // buildParts builds each platform of an image under a name of its own, since the daemon cannot keep them under
 // one; a push step joins them.
-func (e *Executor) buildParts(ctx context.Context, step task.Step, dir string, b task.Build, out Output) (int, error) {
-	parts := map[string][]string{}
+func (e *Executor) buildParts(ctx context.Context, step task.Step, dir string, b task.Build, registryCache bool, out Output) (int, error) {
 	for _, platform := range b.Platforms {
 		one := b
 		one.Platforms, one.Tags = []string{platform}, nil
@@ -151,18 +169,15 @@ func (e *Executor) buildParts(ctx context.Context, step task.Step, dir string, b
 				return -1, err
 			}
 			one.Tags = append(one.Tags, part)
-			parts[tag.String()] = append(parts[tag.String()], part.String())
 		}
+		one.Flags = slices.Concat(b.Flags, cacheFlags(step, b, platform, registryCache))
 		if code, err := e.buildx(ctx, step, dir, one, out); err != nil {
 			return code, fmt.Errorf("for %s: %w", platform, err)
 		}
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for tag, names := range parts {
-		e.parts[tag] = names
-		_, _ = fmt.Fprintf(out.Stderr, "This daemon keeps one platform under a name: %s is %s, and a push step makes the list of them\n",
-			tag, strings.Join(names, " and "))
+		for i, tag := range b.Tags {
+			_, _ = fmt.Fprintf(out.Stderr, "This daemon keeps one platform under a name: that of %s for %s is %s, and a push step makes the list\n",
+				manifest.Familiar(tag), manifest.Escape(platform, ""), manifest.Familiar(one.Tags[i]))
+		}
 	}
 	return 0, nil
 }

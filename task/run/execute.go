@@ -71,9 +71,8 @@ type Executor struct {
 
 	mu     sync.Mutex
 	places map[Machine]*place
-	tries  map[string]int      // containers that were run, by step
-	parts  map[string][]string // names of an image's platforms, where the daemon could not keep them under its own
-	asked  *bool               // whether the docker command has buildx, nil while that is not known
+	tries  map[string]int // containers that were run, by step
+	asked  *bool          // whether the docker command has buildx, nil while that is not known
 }
 
 // place is a daemon with what the run has made there.
@@ -86,7 +85,7 @@ type place struct {
 
 // NewExecutor returns an Executor, whose Close has to be called.
 func NewExecutor(s Setup) *Executor {
-	e := &Executor{Setup: s, places: map[Machine]*place{}, tries: map[string]int{}, parts: map[string][]string{}}
+	e := &Executor{Setup: s, places: map[Machine]*place{}, tries: map[string]int{}}
 	e.workspace = NewWorkspace(s.Context, e.name(""), e.labels())
 	return e
 }
@@ -315,24 +314,34 @@ func (e *Executor) push(ctx context.Context, step task.Step, action task.Push, o
 }
 
 func (e *Executor) pushImage(ctx context.Context, step task.Step, image reference.Named, out Output) error {
-	name, ok := image.(reference.NamedTagged)
-	if !ok {
+	name, tagged := image.(reference.NamedTagged)
+	if _, digested := image.(reference.Digested); digested || !tagged {
 		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s names a digest, which cannot be pushed: give a tag", manifest.Familiar(image))
 	}
-	context := step.Context
-	if context == "" {
-		context = e.builtOn(step, name)
-	}
-	e.mu.Lock()
-	parts := e.parts[name.String()]
-	e.mu.Unlock()
-	if len(parts) > 0 {
-		return e.pushParts(ctx, context, name, parts, out)
-	}
-	p, err := e.place(context)
+	build := e.builtBy(step, name)
+	step.Context = cmp.Or(step.Context, build.Context)
+	p, err := e.place(step.Context)
 	if err != nil {
 		return err
 	}
+	if b, ok := build.Action.(task.Build); ok {
+		split, err := e.split(ctx, p, build, b)
+		if err != nil {
+			return err
+		}
+		if split {
+			return e.pushParts(ctx, step.Context, name, b.Platforms, out)
+		}
+	}
+	err = tryPush(ctx, p, name, out)
+	if errdefs.IsNotFound(err) && build.ID != "" {
+		return fmt.Errorf("%w; step %s builds it", err, build.ID)
+	}
+	return err
+}
+
+// tryPush pushes an image and prints its digest.
+func tryPush(ctx context.Context, p *place, name reference.NamedTagged, out Output) error {
 	for delay, try := pushDelay, 1; ; try++ {
 		pushed, err := p.Push(ctx, name, out.Stderr)
 		if err == nil {
@@ -351,26 +360,33 @@ func (e *Executor) pushImage(ctx context.Context, step task.Step, image referenc
 }
 
 // pushParts pushes an image whose platforms have names of their own, as a list.
-func (e *Executor) pushParts(ctx context.Context, context string, name reference.Named, parts []string, out Output) error {
-	args := append([]string{"create", "--push", "--from", "daemon", name.String()}, parts...)
-	if err := exited(e.Programs.Plugin(ctx, context, "", args, out)); err != nil {
+func (e *Executor) pushParts(ctx context.Context, dockerContext string, name reference.NamedTagged, platforms []string, out Output) error {
+	args := []string{"create", "--push", "--from", "daemon", name.String()}
+	for _, platform := range platforms {
+		part, err := partName(name, platform)
+		if err != nil {
+			return err
+		}
+		args = append(args, part.String())
+	}
+	if err := exited(e.Programs.Plugin(ctx, dockerContext, "", args, out)); err != nil {
 		return fmt.Errorf("pushing %s as a list of its platforms: %w", manifest.Familiar(name), err)
 	}
 	return nil
 }
 
-// builtOn returns the docker context of the last build step above a push that made an image of this name.
-func (e *Executor) builtOn(push task.Step, name reference.NamedTagged) (context string) {
+// builtBy returns the last build step above a push that makes an image of this name, the zero step for none.
+func (e *Executor) builtBy(push task.Step, name reference.NamedTagged) (build task.Step) {
 	for _, s := range e.File.Steps {
 		if s.ID == push.ID {
-			return context
+			break
 		}
-		build, ok := s.Action.(task.Build)
-		if ok && slices.ContainsFunc(build.Tags, func(t reference.NamedTagged) bool { return t.String() == name.String() }) {
-			context = s.Context
+		b, ok := s.Action.(task.Build)
+		if ok && slices.ContainsFunc(b.Tags, func(t reference.NamedTagged) bool { return t.String() == name.String() }) {
+			build = s
 		}
 	}
-	return context
+	return build
 }
 
 // docker runs the docker command in the workspace.

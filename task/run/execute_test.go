@@ -274,6 +274,10 @@ func TestPushGoesWhereTheImageWasBuilt(t *testing.T) {
 	if len(s.here.calls) != 0 || !slices.Equal(s.arm.calls, []string{"push h:5000/a:1"}) {
 		t.Errorf("here %q, arm %q", s.here.calls, s.arm.calls)
 	}
+	s.arm.failures = map[string][]error{"push h:5000/a:1": {manifest.Errorf(errdefs.ErrNotFound, "no such image")}}
+	if _, err := s.run(t, push); err == nil || err.Error() != "no such image; step build builds it" {
+		t.Error(err)
+	}
 }
 
 func TestBuildOfSeveralPlatforms(t *testing.T) {
@@ -281,7 +285,7 @@ func TestBuildOfSeveralPlatforms(t *testing.T) {
 	build := task.Step{ID: "build", Action: task.Build{Tags: []reference.NamedTagged{a}, Platforms: []string{"linux/amd64", "linux/arm/v7"}, Context: "."}}
 	push := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a}}}
 	s := newStage(t, task.File{Steps: []task.Step{build, push}})
-	for _, step := range s.File.Steps {
+	for _, step := range []task.Step{build, push} {
 		if _, err := s.run(t, step); err != nil {
 			t.Fatal(err)
 		}
@@ -294,6 +298,41 @@ func TestBuildOfSeveralPlatforms(t *testing.T) {
 	}
 	if !slices.Equal(s.programs.lines, want) {
 		t.Errorf("%s", strings.Join(s.programs.lines, "\n"))
+	}
+}
+
+// A run that begins with the push knows what an earlier one built.
+func TestPushOfSeveralPlatformsAlone(t *testing.T) {
+	a := tagged(t, "h:5000/a:1")
+	build := task.Step{ID: "build", Context: "arm", Action: task.Build{Tags: []reference.NamedTagged{a}, Platforms: []string{"linux/amd64", "linux/arm64"}, Context: "."}}
+	push := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a}}}
+	s := newStage(t, task.File{Steps: []task.Step{build, push}})
+	if _, err := s.run(t, push); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"arm plugin create --push --from daemon h:5000/a:1 h:5000/a:1-linux-amd64 h:5000/a:1-linux-arm64"}
+	if !slices.Equal(s.programs.lines, want) {
+		t.Errorf("%q", s.programs.lines)
+	}
+	build.Env = []string{"DOCKER_BUILDKIT=0"} // the classic builder builds no parts
+	s = newStage(t, task.File{Steps: []task.Step{build, push}})
+	if _, err := s.run(t, push); err != nil || len(s.programs.lines) > 0 {
+		t.Errorf("%q, %v", s.programs.lines, err)
+	}
+}
+
+func TestCachesOfPlatformsAreApart(t *testing.T) {
+	step := task.Step{ID: "b", Cache: true, Action: task.Build{Tags: []reference.NamedTagged{tagged(t, "h:5000/a:1")},
+		Platforms: []string{"linux/amd64", "linux/arm64"}, Context: "."}}
+	s := newStage(t, task.File{Steps: []task.Step{step}})
+	s.Builder = "nodes"
+	if _, err := s.run(t, step); err != nil {
+		t.Fatal(err)
+	}
+	for i, ref := range []string{"ref=h:5000/a:cache_quickrun_b-linux-amd64", "ref=h:5000/a:cache_quickrun_b-linux-arm64"} {
+		if line := s.programs.lines[i+1]; strings.Count(line, ref) != 2 || strings.Count(line, "ref=") != 2 {
+			t.Error(line)
+		}
 	}
 }
 
