@@ -200,6 +200,12 @@ func (refusal) Registry() string { return "example.com" }
 func (refusal) Error() string    { return "example.com: refused\x1b[2J" }
 func (r refusal) Unwrap() error  { return r.kind }
 
+// other is an error of another registry, which wants no login.
+type other struct{}
+
+func (other) Registry() string { return "other.example.com" }
+func (other) Error() string    { return "gone" }
+
 func TestReport(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
@@ -211,7 +217,9 @@ func TestReport(t *testing.T) {
 		"flag":         {cli.StatusError{Status: "unknown flag", StatusCode: 125}, 125, "unknown flag\n"},
 		"interrupted":  {fmt.Errorf("pushing: %w", context.Canceled), 130, "interrupted\n"},
 		"unauthorized": {refusal{errdefs.ErrUnauthenticated}, 1, "example.com: refused\\x1b[2J\nIf that is the right name, log in with 'docker login example.com'.\n"},
-		"forbidden":    {refusal{errdefs.ErrPermissionDenied}, 1, "'docker login example.com' as one that has"},
+		"several": {fmt.Errorf("run: %w", errors.Join(other{}, fmt.Errorf("push: %w", refusal{errdefs.ErrUnauthenticated}))), 1,
+			"log in with 'docker login example.com'"},
+		"forbidden": {refusal{errdefs.ErrPermissionDenied}, 1, "'docker login example.com' as one that has"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

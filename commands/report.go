@@ -81,10 +81,18 @@ func Report(out io.Writer, err error) int {
 	return code
 }
 
+// atRegistry is an error that a registry is the reason of.
+type atRegistry interface {
+	error
+	Registry() string
+}
+
 // hint returns what the person can do about an error of a kind that has a remedy of its own.
 func hint(err error) string {
-	var at interface{ Registry() string }
-	if !errors.As(err, &at) {
+	at := refusedBy(err)
+	if at != nil {
+		err = at
+	} else if !errors.As(err, &at) {
 		return ""
 	}
 	switch {
@@ -94,4 +102,25 @@ func hint(err error) string {
 		return fmt.Sprintf("The account of %s has no right to do that; 'docker login %[1]s' as one that has.", at.Registry())
 	}
 	return ""
+}
+
+// refusedBy returns the first of several errors in which a registry wants another account, nil for none: others
+// may be about other registries.
+func refusedBy(err error) atRegistry {
+	//nolint:errorlint // the tree is walked here
+	switch e := err.(type) {
+	case atRegistry:
+		if errdefs.IsUnauthorized(e) || errdefs.IsPermissionDenied(e) {
+			return e
+		}
+	case interface{ Unwrap() error }:
+		return refusedBy(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			if at := refusedBy(one); at != nil {
+				return at
+			}
+		}
+	}
+	return nil
 }
