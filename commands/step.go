@@ -8,6 +8,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/command"
+	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/config/configfile"
 	"github.com/docker/cli/cli/streams"
 	"github.com/spf13/cobra"
 )
@@ -25,6 +27,9 @@ func (s stepCLI) In() *streams.In        { return streams.NewIn(io.NopCloser(str
 func (s stepCLI) Out() *streams.Out      { return s.out }
 func (s stepCLI) Err() *streams.Out      { return s.err }
 func (s stepCLI) CurrentContext() string { return s.context }
+
+// ConfigFile returns the configuration as it is now: a step before may have logged in.
+func (s stepCLI) ConfigFile() *configfile.ConfigFile { return config.LoadDefaultConfigFile(io.Discard) }
 
 // newStepCLI returns the docker CLI of a step for a docker context.
 func newStepCLI(dockerCLI command.Cli, dockerContext string, out run.Output) stepCLI {

@@ -2,15 +2,19 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/credentials"
 	"github.com/docker-multiarch/docker-multiarch/daemon"
+	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli-plugins/metadata"
 	"github.com/docker/cli/cli/command"
@@ -26,7 +30,7 @@ type machines struct {
 	lists string // the folder of the run's local lists
 
 	mu    sync.Mutex
-	known map[string]*machine
+	known map[string]*machine // by address
 }
 
 // machine is the daemon of a docker context.
@@ -54,19 +58,51 @@ func (m *machines) named(dockerContext string) string {
 	return dockerContext
 }
 
-// Machine returns the daemon of a docker context. Nothing is asked of it yet.
+// Machine returns the daemon of a docker context. Nothing is asked of it yet. Docker contexts of one address are
+// one daemon: a network, say, is made there once.
 func (m *machines) Machine(dockerContext string) (run.Machine, error) {
 	name := m.named(dockerContext)
+	own := m.quiet(name)
+	host, err := daemon.Host(own)
+	if err != nil {
+		return nil, invalid("docker context %s: %w; 'docker context ls' shows those that are there", name, err)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known[name] == nil {
-		if _, err := m.cli.ContextStore().GetMetadata(name); err != nil {
-			return nil, invalid("docker context %s: %w; 'docker context ls' shows those that are there", name, err)
-		}
-		own := newStepCLI(m.cli, name, run.Output{Stdout: io.Discard, Stderr: io.Discard})
-		m.known[name] = &machine{daemon.New(daemon.FromCLI(own), m.header, nil), own, m.header}
+	if m.known[host] == nil {
+		header := m.headerOf(own)
+		m.known[host] = &machine{daemon.New(daemon.FromCLI(own), header, nil), own, header}
 	}
-	return m.known[name], nil
+	return m.known[host], nil
+}
+
+// check returns an error for the first docker context that is not there, of the steps from an id on.
+func (m *machines) check(steps []task.Step, from string) error {
+	above := slices.IndexFunc(steps, func(s task.Step) bool { return s.ID == from })
+	for _, s := range steps[max(above, 0):] {
+		if s.Context == "" {
+			continue
+		}
+		if _, err := m.Machine(s.Context); err != nil {
+			return fmt.Errorf("step %s: %w", s.ID, err)
+		}
+	}
+	return nil
+}
+
+// quiet returns the docker CLI for a docker context of which nothing is printed.
+func (m *machines) quiet(name string) stepCLI {
+	return newStepCLI(m.cli, name, run.Output{Stdout: io.Discard, Stderr: io.Discard})
+}
+
+// headerOf returns what a daemon is sent for a registry, with the logins that there are then: a step may have
+// logged in.
+func (m *machines) headerOf(own stepCLI) func(ctx context.Context, host string) (string, error) {
+	return func(ctx context.Context, host string) (string, error) {
+		now := m.tools
+		now.logins = &logins{stored: credentials.New(own.ConfigFile), warned: m.logins.warned}
+		return now.header(ctx, host)
+	}
 }
 
 // Push sends an image to its registry and draws the progress on out.
@@ -95,7 +131,12 @@ func (m *machines) Docker(ctx context.Context, dockerContext string, args ...str
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = m.environment(m.named(dockerContext))
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.Cancel = func() error {
+		if cmd.Process.Signal(os.Interrupt) != nil { // as on Windows
+			return cmd.Process.Kill()
+		}
+		return nil
+	}
 	cmd.WaitDelay = interruptGrace
 	return cmd
 }
@@ -114,8 +155,9 @@ func (m *machines) environment(dockerContext string) []string {
 	if dockerContext != command.DefaultContextName {
 		return append(env, "DOCKER_CONTEXT="+dockerContext)
 	}
-	if host, err := daemon.Host(newStepCLI(m.cli, dockerContext, run.Output{Stdout: io.Discard, Stderr: io.Discard})); err == nil && host != "" {
-		env = append(env, "DOCKER_HOST="+host)
+	host, err := daemon.Host(m.quiet(dockerContext))
+	if err != nil || host == "" {
+		return append(env, "DOCKER_CONTEXT="+dockerContext) // not that of config.json
 	}
-	return env
+	return append(env, "DOCKER_HOST="+host)
 }

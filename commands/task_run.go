@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli/command"
@@ -109,7 +110,12 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(lists)) }()
+	show := display.NewSteps(t.cli.Out(), t.cli.Err(), o.progress, loaded.file.Steps, slices.Collect(maps.Values(o.taskOptions.secrets)))
+	defer func() { err = show.Hide(err) }()
 	machines := newMachines(t, lists)
+	if err := machines.check(loaded.file.Steps, o.from); err != nil {
+		return err
+	}
 	executor := run.NewExecutor(run.Setup{
 		ID: loaded.id, File: loaded.file, Builder: o.builder, Machine: machines.Machine, Programs: machines,
 		Context: loaded.source,
@@ -117,13 +123,16 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanPatience)
 		defer cancel()
-		err = errors.Join(err, executor.Close(ctx))
+		closeErr := executor.Close(ctx)
+		if closeErr != nil && errdefs.IsCanceled(err) { // of which nothing more is said
+			t.notes.Warn("%v", show.Hide(closeErr))
+		}
+		err = errors.Join(err, closeErr)
 	}()
 	limit := time.Duration(o.timeout)
 	if limit == 0 {
 		limit = loaded.file.Timeout
 	}
-	show := display.NewSteps(t.cli.Out(), t.cli.Err(), o.progress, loaded.file.Steps, slices.Collect(maps.Values(o.taskOptions.secrets)))
 	results, err := run.Steps(ctx, loaded.file.Steps, run.Options{Jobs: int(o.jobs), From: o.from, Timeout: limit}, executor, show)
 	return errors.Join(err, show.Summarize(results))
 }

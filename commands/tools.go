@@ -32,7 +32,7 @@ type tools struct {
 // CLI, the run goes on without a login.
 type logins struct {
 	stored *credentials.Store
-	warned sync.Once
+	warned *sync.Once
 }
 
 func (t tools) withoutLogin(ctx context.Context, err error) error {
@@ -73,7 +73,7 @@ func newTools(dockerCLI command.Cli, quiet bool) tools {
 	if quiet {
 		progress = nil
 	}
-	t := tools{cli: dockerCLI, notes: display.NewNotes(dockerCLI.Err(), quiet), logins: &logins{stored: credentials.New(dockerCLI.ConfigFile)}}
+	t := tools{cli: dockerCLI, notes: display.NewNotes(dockerCLI.Err(), quiet), logins: &logins{credentials.New(dockerCLI.ConfigFile), &sync.Once{}}}
 	t.daemon = daemon.New(daemon.FromCLI(dockerCLI), t.header, progress)
 	return t
 }

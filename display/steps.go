@@ -127,6 +127,14 @@ func (s *Steps) Summarize(results []run.Result) error {
 	return s.table(results)
 }
 
+// Hide returns an error of the same kind without the values of secrets.
+func (s *Steps) Hide(err error) error {
+	if err == nil {
+		return nil
+	}
+	return manifest.Errorf(err, "%s", s.secrets.hide(err.Error()))
+}
+
 func (d *drawnStep) flush() {
 	d.stdout.flush()
 	d.stderr.flush()

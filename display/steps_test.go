@@ -233,3 +233,13 @@ func TestStepsSideBySide(t *testing.T) {
 		}
 	}
 }
+
+func TestStepsHideSecretsOfErrors(t *testing.T) {
+	d, cause := draw(ProgressPlain, false), errors.New("exec: hunter2: not found")
+	if err := d.Hide(fmt.Errorf("step a: %w", cause)); err.Error() != "step a: exec: ****: not found" || !errors.Is(err, cause) {
+		t.Error(err)
+	}
+	if err := d.Hide(nil); err != nil {
+		t.Error(err)
+	}
+}

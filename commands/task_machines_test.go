@@ -1,0 +1,138 @@
+package commands
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/run"
+	"github.com/docker/cli/cli/command"
+	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/flags"
+	"github.com/opencontainers/go-digest"
+)
+
+// newTestMachines returns the machines of a docker CLI with these docker contexts, NAME=HOST.
+func newTestMachines(t *testing.T, contexts ...string) *machines {
+	t.Helper()
+	old := config.Dir()
+	config.SetDir(t.TempDir())
+	t.Cleanup(func() { config.SetDir(old) })
+	cli, err := command.NewDockerCli(command.WithCombinedStreams(&bytes.Buffer{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range contexts {
+		name, host, _ := strings.Cut(c, "=")
+		dir := filepath.Join(config.Dir(), "contexts", "meta", digest.FromString(name).Encoded())
+		meta := fmt.Sprintf(`{"Name":%q,"Metadata":{},"Endpoints":{"docker":{"Host":%q}}}`, name, host)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "meta.json"), []byte(meta), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cli.Initialize(flags.NewClientOptions()); err != nil {
+		t.Fatal(err)
+	}
+	return newMachines(newTools(cli, true), t.TempDir())
+}
+
+func TestMachinesOfOneAddressAreOne(t *testing.T) {
+	t.Setenv("DOCKER_HOST", "tcp://one.example.com:2375")
+	m := newTestMachines(t, "same=tcp://one.example.com:2375", "other=tcp://two.example.com:2375")
+	var got []run.Machine
+	for _, name := range []string{"", "same", "other"} {
+		machine, err := m.Machine(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, machine)
+	}
+	if got[0] != got[1] || got[0] == got[2] {
+		t.Errorf("%p", got)
+	}
+	steps := []task.Step{{ID: "a", Context: "othr"}, {ID: "b", Context: "other"}, {ID: "c"}}
+	if err := m.check(steps, ""); err == nil || !strings.Contains(err.Error(), "step a: docker context othr") || !strings.Contains(err.Error(), "docker context ls") {
+		t.Error(err)
+	}
+	if err := m.check(steps, "b"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEnvironmentOfDockerCommands(t *testing.T) {
+	t.Setenv("DOCKER_CONTEXT", "same")
+	t.Setenv("DOCKER_CLI_PLUGIN_SOCKET", "@socket")
+	m := newTestMachines(t, "same=tcp://one.example.com:2375")
+	for dockerContext, want := range map[string]string{
+		"": "DOCKER_CONTEXT=same", "same": "DOCKER_CONTEXT=same", "default": "DOCKER_HOST=unix:///var/run/docker.sock",
+	} {
+		var got []string
+		for _, kv := range m.Docker(t.Context(), dockerContext, "ps").Env {
+			for _, name := range []string{"DOCKER_CONTEXT=", "DOCKER_HOST=", "DOCKER_CLI_PLUGIN_", "DOCKER_CONFIG="} {
+				if strings.HasPrefix(kv, name) {
+					got = append(got, kv)
+				}
+			}
+		}
+		slices.Sort(got)
+		if w := []string{"DOCKER_CONFIG=" + config.Dir(), want}; !slices.Equal(got, w) {
+			t.Errorf("%q: %q, not %q", dockerContext, got, w)
+		}
+	}
+	t.Setenv("DOCKER_HOST", "nonsense://")
+	if env := newTestMachines(t).Docker(t.Context(), "", "ps").Env; !slices.Contains(env, "DOCKER_CONTEXT=default") {
+		t.Errorf("%q", env)
+	}
+}
+
+// A step that logs in does so for those after it.
+func TestLoginsOfSteps(t *testing.T) {
+	m := newTestMachines(t)
+	header := m.headerOf(m.quiet("default"))
+	before, err := header(t.Context(), "h.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := `{"auths":{"h.example.com":{"auth":"dXNlcjpwYXNz"}}}`
+	if err := os.WriteFile(filepath.Join(config.Dir(), "config.json"), []byte(login), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := header(t.Context(), "h.example.com"); err != nil || after == before {
+		t.Errorf("%q as before, %v", after, err)
+	}
+}
+
+// Steps run commands of this program side by side.
+func TestCommandsSideBySide(t *testing.T) {
+	m := newTestMachines(t)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			var out, errOut bytes.Buffer
+			output := run.Output{Stdout: &out, Stderr: &errOut}
+			list, dir := fmt.Sprintf("h.example.com/a:%d", i), t.TempDir()
+			for _, c := range []struct {
+				args string
+				code int
+			}{{"version", 0}, {"ls", 0}, {"rm " + list, 1}, {"create --nonsense", 125}, {"push " + list + " --digest-file no/where", 1}, {"exists", 2}, {"nonsense", 1}} {
+				if code := m.Plugin(context.Background(), "", dir, strings.Fields(c.args), output); code != c.code {
+					t.Errorf("%s: exit code %d, not %d: %s", c.args, code, c.code, &errOut)
+				}
+			}
+			if !strings.Contains(errOut.String(), dir) {
+				t.Error("files are not relative to the step's folder: " + errOut.String())
+			}
+		})
+	}
+	all.Wait()
+}
