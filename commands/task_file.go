@@ -251,23 +251,37 @@ func readSecret(name string) (string, error) {
 	return string(data), err
 }
 
-// parseEnv returns KEY=VALUE pairs; KEY alone takes its value from the environment, as with docker run.
-func parseEnv(typed []string) ([]string, error) {
+// parseEnv returns KEY=VALUE pairs, each key once; KEY alone takes its value from the environment, as with docker
+// run. Where nothing is run it stays as it is: the value may be secret.
+func parseEnv(typed []string, dryRun bool) ([]string, error) {
 	var env []string
 	for _, s := range typed {
 		name, _, given := strings.Cut(s, "=")
 		if name == "" {
 			return nil, invalid("--env %q is not KEY=VALUE", s)
 		}
-		value, there := os.LookupEnv(s)
+		value, there := os.LookupEnv(name)
 		switch {
-		case given:
-			env = append(env, s)
+		case given || dryRun:
+			env = withEnv(env, s)
 		case there:
-			env = append(env, s+"="+value)
+			env = withEnv(env, s+"="+value)
 		}
 	}
 	return env, nil
+}
+
+// withEnv returns env with variables, which take the place of those of the same name: what a program makes of
+// two of a name is its own affair.
+func withEnv(env []string, variables ...string) []string {
+	var out []string
+	for _, kv := range env {
+		name, _, _ := strings.Cut(kv, "=")
+		if !slices.ContainsFunc(variables, func(v string) bool { return v == name || strings.HasPrefix(v, name+"=") }) {
+			out = append(out, kv)
+		}
+	}
+	return append(out, variables...)
 }
 
 // missingSecrets returns an error that names the secrets of the file which were not given.

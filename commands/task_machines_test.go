@@ -136,3 +136,19 @@ func TestCommandsSideBySide(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestEnvOfSteps(t *testing.T) {
+	t.Setenv("HERE", "secret")
+	typed := []string{"A=1", "HERE", "NOWHERE", "A=2", "AB=3"}
+	for dryRun, want := range map[bool]string{false: "HERE=secret A=2 AB=3", true: "HERE NOWHERE A=2 AB=3"} {
+		if env, err := parseEnv(typed, dryRun); err != nil || strings.Join(env, " ") != want {
+			t.Errorf("%q, not %q, %v", env, want, err)
+		}
+	}
+	if got := withEnv([]string{"A=1", "AB", "B=2"}, "AB=3", "A="); strings.Join(got, " ") != "B=2 AB=3 A=" {
+		t.Errorf("%q", got)
+	}
+	if _, err := parseEnv([]string{"=x"}, false); err == nil {
+		t.Error("no name is taken")
+	}
+}

@@ -74,7 +74,7 @@ func runTaskRun(ctx context.Context, dockerCLI command.Cli, opts taskRunOptions)
 	}
 	defer loaded.close()
 	for i, s := range loaded.file.Steps {
-		loaded.file.Steps[i].Env = append(slices.Clone(env), s.Env...)
+		loaded.file.Steps[i].Env = withEnv(env, s.Env...)
 	}
 	if opts.dryRun {
 		return run.Describe(dockerCLI.Out(), loaded.id, loaded.file, opts.from)
@@ -97,7 +97,7 @@ func (o *taskRunOptions) check() ([]string, error) {
 			return nil, err
 		}
 	}
-	return parseEnv(o.env)
+	return parseEnv(o.env, o.dryRun)
 }
 
 // cleanPatience is how long daemons have to remove what a run has made.
