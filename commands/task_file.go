@@ -20,6 +20,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -130,11 +131,17 @@ func isError(f task.Finding) bool { return f.Severity == task.Error }
 func (l loadedTask) close() { _ = l.source.Close() }
 
 // setContext takes the argument.
-func (o *taskOptions) setContext(args []string) {
+func (o *taskOptions) setContext(dockerCLI command.Cli, args []string) {
 	o.context = "."
 	if len(args) > 0 {
 		o.context = args[0]
 	}
+	if at := pathOf(dockerCLI, o.context); at != o.context {
+		if _, err := os.Stat(at); err == nil {
+			o.context = at
+		}
+	}
+	o.values = pathOf(dockerCLI, o.values)
 }
 
 // dockerfile returns the Dockerfile of a build step, called name in its flags, when it is in the context.
@@ -196,10 +203,10 @@ func (o taskOptions) readValues() (map[string]any, error) {
 
 // parseSecrets returns the values of --secret id=ID,src=FILE and id=ID,env=NAME. A newline at the end is no part
 // of a value.
-func parseSecrets(typed []string) (map[string]string, error) {
+func parseSecrets(dockerCLI command.Cli, typed []string) (map[string]string, error) {
 	secrets := map[string]string{}
 	for _, s := range typed {
-		id, value, err := parseSecret(s)
+		id, value, err := parseSecret(dockerCLI, s)
 		if err != nil {
 			return nil, invalid("--secret %w", err)
 		}
@@ -211,7 +218,7 @@ func parseSecrets(typed []string) (map[string]string, error) {
 // maxSecret is longer than any key or certificate chain.
 const maxSecret = 1 << 20
 
-func parseSecret(typed string) (id, value string, err error) {
+func parseSecret(dockerCLI command.Cli, typed string) (id, value string, err error) {
 	expected := errors.New("expected id=ID,src=FILE or id=ID,env=NAME")
 	fields, err := csv.NewReader(strings.NewReader(typed)).Read()
 	if err != nil || len(fields) != 2 {
@@ -229,7 +236,7 @@ func parseSecret(typed string) (id, value string, err error) {
 		}
 		return id, value, nil
 	case key == "src" || key == "source":
-		value, err = readSecret(from)
+		value, err = readSecret(pathOf(dockerCLI, from))
 		if err != nil {
 			return "", "", fmt.Errorf("%s: %w", id, err)
 		}

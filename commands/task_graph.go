@@ -20,7 +20,7 @@ func newTaskGraphCommand(dockerCLI command.Cli) *cobra.Command {
 			"CONTEXT is a folder, a git repository (URL#REF:FOLDER) or a tar file, by default the current folder.",
 		Example: "docker multiarch task graph --format dot . | dot -Tsvg > graph.svg",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.setContext(args)
+			opts.setContext(dockerCLI, args)
 			return runTaskGraph(cmd.Context(), dockerCLI, opts, format)
 		},
 	}

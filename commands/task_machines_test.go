@@ -152,3 +152,29 @@ func TestEnvOfSteps(t *testing.T) {
 		t.Error("no name is taken")
 	}
 }
+
+// A task within a task finds its files where its step is.
+func TestTaskWithinTask(t *testing.T) {
+	m, dir := newTestMachines(t), t.TempDir()
+	for name, text := range map[string]string{
+		"sub/acb.yaml": "steps:\n  - cmd: image {{.Values.a}} {{.Secrets.s}}\n",
+		"sub/bad.yaml": "steps:\n  - cmd: image {{.Values.a}}\n    timeout: {{.Secrets.s}}\n",
+		"values.yaml":  "a: b\n", "secret": "not-a-number\n",
+	} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, errOut bytes.Buffer
+	output := run.Output{Stdout: &out, Stderr: &errOut}
+	if code := m.Plugin(t.Context(), "", dir, strings.Fields("task render --values values.yaml sub"), output); code != 0 || !strings.Contains(out.String(), "image b REDACTED") {
+		t.Errorf("%d: %s%s", code, &out, &errOut)
+	}
+	code := m.Plugin(t.Context(), "", dir, strings.Fields("task run --values values.yaml --secret id=s,src=secret -f bad.yaml sub"), output)
+	if code != 1 || !strings.Contains(errOut.String(), `bad.yaml:3:`) || !strings.Contains(errOut.String(), "****") {
+		t.Errorf("%d: %s", code, &errOut)
+	}
+}

@@ -17,7 +17,7 @@ func newTaskRenderCommand(dockerCLI command.Cli) *cobra.Command {
 			"CONTEXT is a folder, a git repository (URL#REF:FOLDER) or a tar file, by default the current folder.",
 		Example: "docker multiarch task render --registry registry.example.com --set version=1.2 .",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.setContext(args)
+			opts.setContext(dockerCLI, args)
 			return runTaskRender(cmd.Context(), dockerCLI, opts)
 		},
 	}

@@ -44,7 +44,7 @@ func newTaskRunCommand(dockerCLI command.Cli) *cobra.Command {
 docker multiarch task run -f release.yaml --set version=1.2 --secret id=token,env=TOKEN https://github.com/team/app.git#main
 docker multiarch task run --dry-run --registry registry.example.com .`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.setContext(args)
+			opts.setContext(dockerCLI, args)
 			return runTaskRun(cmd.Context(), dockerCLI, opts)
 		},
 	}
@@ -63,7 +63,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 }
 
 func runTaskRun(ctx context.Context, dockerCLI command.Cli, opts taskRunOptions) error {
-	env, err := opts.check()
+	env, err := opts.check(dockerCLI)
 	if err != nil {
 		return err
 	}
@@ -87,13 +87,13 @@ func runTaskRun(ctx context.Context, dockerCLI command.Cli, opts taskRunOptions)
 
 // check returns the variables of --env, after all flags were found to be sound. Secrets are read, unless
 // nothing is run.
-func (o *taskRunOptions) check() ([]string, error) {
+func (o *taskRunOptions) check(dockerCLI command.Cli) ([]string, error) {
 	if err := checkProgress(o.progress); err != nil {
 		return nil, err
 	}
 	if !o.dryRun {
 		var err error
-		if o.taskOptions.secrets, err = parseSecrets(o.secrets); err != nil {
+		if o.taskOptions.secrets, err = parseSecrets(dockerCLI, o.secrets); err != nil {
 			return nil, err
 		}
 	}

@@ -21,7 +21,7 @@ func newTaskValidateCommand(dockerCLI command.Cli) *cobra.Command {
 			"The exit code is 1 when 'task run' with the same flags would refuse the file.",
 		Example: "docker multiarch task validate --strict --file build.yaml .",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.setContext(args)
+			opts.setContext(dockerCLI, args)
 			return runTaskValidate(cmd.Context(), dockerCLI, opts, format)
 		},
 	}
