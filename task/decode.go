@@ -130,8 +130,11 @@ func (d *decoder) report(severity Severity, v value, format string, args ...any)
 func (d *decoder) errorf(v value, format string, args ...any) { d.report(Error, v, format, args...) }
 func (d *decoder) lintf(v value, format string, args ...any)  { d.report(Lint, v, format, args...) }
 
-// sorted returns the findings in the order of the file.
+// sorted returns the findings in the order of the file, without the secrets that templates put into it.
 func (d *decoder) sorted() []Finding {
+	for i, f := range d.findings {
+		d.findings[i].Key, d.findings[i].Message = d.rendered.secrets.hide(f.Key), d.rendered.secrets.hide(f.Message)
+	}
 	slices.SortStableFunc(d.findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Key, b.Key))
 	})

@@ -31,7 +31,8 @@ type Rendered struct {
 	// Text is YAML; "" when the file could not be rendered. It has the secrets in it that templates put there.
 	Text string
 
-	registry string // that of the run
+	registry string  // that of the run
+	secrets  secrets // those that Text may have
 	file     lined
 	text     text
 	lines    lined // of Text
@@ -60,12 +61,12 @@ func Render(name string, file []byte, vars Variables, sources func(name string) 
 	r := &renderer{
 		file:    linesOf(strings.TrimPrefix(string(file), "\ufeff")),
 		scope:   scopeOf(vars),
-		secrets: redacter(vars.Secrets),
+		secrets: secretsOf(vars.Secrets),
 		sources: sources,
 		found:   map[found]bool{},
 	}
 	out := r.render()
-	out.Name, out.registry = name, vars.Run["Registry"]
+	out.Name, out.registry, out.secrets = name, vars.Run["Registry"], r.secrets
 	slices.SortStableFunc(r.findings, func(a, b Finding) int {
 		return slices.Compare([]int{a.Line, a.Column}, []int{b.Line, b.Column})
 	})
@@ -76,7 +77,7 @@ func Render(name string, file []byte, vars Variables, sources func(name string) 
 type renderer struct {
 	file     lined
 	scope    scope
-	secrets  *strings.Replacer
+	secrets  secrets
 	sources  func(name string) ([]byte, error)
 	findings []Finding
 	found    map[found]bool
@@ -194,7 +195,7 @@ func (r *renderer) version(lines []line) string {
 
 // add keeps a finding, once.
 func (r *renderer) add(severity Severity, offset int, key, format string, args ...any) {
-	f := found{offset, key, r.secrets.Replace(fmt.Sprintf(format, args...))}
+	f := found{offset, key, r.secrets.hide(fmt.Sprintf(format, args...))}
 	if r.found[f] || severity == Warning && len(r.findings) >= maxWarnings {
 		return
 	}
@@ -202,23 +203,4 @@ func (r *renderer) add(severity Severity, offset int, key, format string, args .
 	r.findings = append(r.findings, Finding{
 		r.file.position(offset), severity, manifest.OneLine(f.key, 100), manifest.OneLine(f.message, 500),
 	})
-}
-
-// redacter replaces secrets, those of several lines line by line. What is shorter than 4 characters would be
-// found in every text.
-func redacter(secrets map[string]string) *strings.Replacer {
-	var lines []string
-	for _, s := range secrets {
-		for l := range strings.Lines(s) {
-			if l = strings.TrimSpace(l); utf8.RuneCountInString(l) >= 4 {
-				lines = append(lines, l)
-			}
-		}
-	}
-	slices.SortFunc(lines, func(a, b string) int { return len(b) - len(a) }) // one may begin with another
-	var pairs []string
-	for _, l := range lines {
-		pairs = append(pairs, l, "****")
-	}
-	return strings.NewReplacer(pairs...)
 }
