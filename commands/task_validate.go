@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker/cli/cli/command"
@@ -45,6 +46,10 @@ func runTaskValidate(ctx context.Context, dockerCLI command.Cli, opts taskOption
 	if loaded.bad > 0 {
 		return &verdict{code: exitNo}
 	}
-	t.notes.Note("%s: %d steps, nothing wrong", loaded.name, len(loaded.file.Steps))
+	steps := "1 step"
+	if n := len(loaded.file.Steps); n != 1 {
+		steps = fmt.Sprintf("%d steps", n)
+	}
+	t.notes.Note("%s: %s, nothing wrong", loaded.name, steps)
 	return nil
 }
