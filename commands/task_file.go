@@ -48,7 +48,7 @@ func (o *taskOptions) addTo(cmd *cobra.Command) {
 	flags.StringVarP(&o.registry, "registry", "r", "", "Value of {{.Run.Registry}}")
 	flags.StringVar(&o.id, "id", "", "Value of {{.Run.ID}} (default a fresh one)")
 	flags.StringArrayVar(&o.sets, "set", nil, "Value of the file, as KEY=VALUE")
-	flags.StringVar(&o.values, "values", "", "File with values, as YAML")
+	flags.StringVar(&o.values, "values", "", `File with values in CONTEXT, as YAML ("-" for standard input)`)
 }
 
 // loadedTask is a task file with all that was found in it.
@@ -73,13 +73,27 @@ func (o taskOptions) load(ctx context.Context, t tools) (loadedTask, error) {
 	if err != nil {
 		return l, err
 	}
-	if err = display.Findings(t.cli.Err(), l.name, l.findings, ""); err == nil && l.bad > 0 {
-		err = invalid("%s cannot be run as it is", l.name)
-	}
-	if err != nil {
+	if err = l.tell(t.cli.Err()); err != nil {
 		l.close()
 	}
 	return l, err
+}
+
+// tell writes what was found, a warning about several places once. The error is that the file cannot be run.
+func (l loadedTask) tell(out io.Writer) error {
+	seen := map[string]bool{}
+	findings := slices.DeleteFunc(slices.Clone(l.findings), func(f task.Finding) bool {
+		again := f.Severity == task.Warning && seen[f.Message]
+		seen[f.Message] = true
+		return again
+	})
+	if err := display.Findings(out, l.name, findings, ""); err != nil {
+		return err
+	}
+	if l.bad > 0 {
+		return invalid("%s cannot be run as it is", l.name)
+	}
+	return nil
 }
 
 // read opens the context and reads the file, whatever is wrong with that. What it returns has to be closed
@@ -91,14 +105,15 @@ func (o taskOptions) read(ctx context.Context, t tools) (l loadedTask, err error
 	if !runID.MatchString(l.id) {
 		return l, invalid("--id %q is not made of up to 64 letters, digits, dots, dashes and underscores", o.id)
 	}
-	values, err := o.readValues()
-	if err != nil {
-		return l, err
-	}
-	if o.file == "-" && o.context == "-" {
-		return l, invalid("--file - and the context - both want standard input: give one of them by name")
+	if o.file == "-" && o.context == "-" || o.values == "-" && (o.file == "-" || o.context == "-") {
+		return l, invalid("only one of --file, --values and the context can be -, which is standard input")
 	}
 	if l.source, err = run.Open(ctx, o.context, t.cli.In(), registry.Download); err != nil {
+		return l, err
+	}
+	values, err := o.readValues(l.source, t.cli.In())
+	if err != nil {
+		l.close()
 		return l, err
 	}
 	file, err := l.source.ReadFile(o.file, t.cli.In())
@@ -108,7 +123,7 @@ func (o taskOptions) read(ctx context.Context, t tools) (l loadedTask, err error
 	}
 	l.name = o.file
 	l.rendered, l.findings = task.Render(l.name, file, o.variables(l, values), o.aliases(ctx, l.source))
-	if !slices.ContainsFunc(l.findings, isError) {
+	if l.rendered.Text != "" {
 		var found []task.Finding
 		l.file, found = task.Parse(l.rendered)
 		l.findings = append(l.findings, found...)
@@ -118,14 +133,12 @@ func (o taskOptions) read(ctx context.Context, t tools) (l loadedTask, err error
 	}
 	slices.SortStableFunc(l.findings, func(a, b task.Finding) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
 	for _, f := range l.findings {
-		if o.strict || isError(f) {
+		if o.strict || f.Severity == task.Error {
 			l.bad++
 		}
 	}
 	return l, nil
 }
-
-func isError(f task.Finding) bool { return f.Severity == task.Error }
 
 // close removes what opening the context has brought.
 func (l loadedTask) close() { _ = l.source.Close() }
@@ -158,7 +171,10 @@ const (
 // aliases returns what reads the files and URLs that aliases are in.
 func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name string) ([]byte, error) {
 	return func(name string) ([]byte, error) {
-		if !strings.Contains(name, "://") {
+		switch {
+		case name == "-":
+			return nil, errors.New("expected a file or a URL")
+		case !strings.Contains(name, "://"):
 			return source.ReadFile(name, nil)
 		}
 		ctx, cancel := context.WithTimeout(ctx, aliasPatience)
@@ -182,10 +198,10 @@ func (o taskOptions) variables(l loadedTask, values map[string]any) task.Variabl
 }
 
 // readValues returns those of --values, with those of --set.
-func (o taskOptions) readValues() (map[string]any, error) {
+func (o taskOptions) readValues(source run.Source, in io.Reader) (map[string]any, error) {
 	values := map[string]any{}
 	if o.values != "" {
-		data, err := os.ReadFile(o.values)
+		data, err := source.ReadFile(o.values, in)
 		if err != nil {
 			return nil, err
 		}
@@ -195,7 +211,7 @@ func (o taskOptions) readValues() (map[string]any, error) {
 	}
 	for _, set := range o.sets {
 		if err := task.SetValue(values, set); err != nil {
-			return nil, invalid("--set %s: %w", set, err)
+			return nil, err
 		}
 	}
 	return values, nil
@@ -208,7 +224,7 @@ func parseSecrets(dockerCLI command.Cli, typed []string) (map[string]string, err
 	for _, s := range typed {
 		id, value, err := parseSecret(dockerCLI, s)
 		if err != nil {
-			return nil, invalid("--secret %w", err)
+			return nil, invalid("--secret: %w", err)
 		}
 		secrets[id] = strings.TrimSuffix(strings.TrimSuffix(value, "\n"), "\r")
 	}

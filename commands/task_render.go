@@ -13,7 +13,8 @@ func newTaskRenderCommand(dockerCLI command.Cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "render " + taskArgs,
 		Short: "Show a task file after aliases and templates",
-		Long: "Show a task file as it is after aliases and templates. A secret is shown as REDACTED.\n\n" +
+		Long: "Show a task file as it is after aliases and templates. A secret is shown as REDACTED.\n" +
+			"A file that is not fit to be run is shown too, and the exit code is 1 then.\n\n" +
 			"CONTEXT is a folder, a git repository (URL#REF:FOLDER) or a tar file, by default the current folder.",
 		Example: "docker multiarch task render --registry registry.example.com --set version=1.2 .",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -27,11 +28,13 @@ func newTaskRenderCommand(dockerCLI command.Cli) *cobra.Command {
 
 func runTaskRender(ctx context.Context, dockerCLI command.Cli, opts taskOptions) error {
 	t := newTools(dockerCLI, false)
-	loaded, err := opts.load(ctx, t)
+	loaded, err := opts.read(ctx, t)
 	if err != nil {
 		return err
 	}
 	defer loaded.close()
-	_, err = io.WriteString(dockerCLI.Out(), loaded.rendered.Text)
-	return err
+	if _, err := io.WriteString(dockerCLI.Out(), loaded.rendered.Text); err != nil {
+		return err
+	}
+	return loaded.tell(dockerCLI.Err())
 }

@@ -509,10 +509,10 @@ func TestValues(t *testing.T) {
 func TestParseValues(t *testing.T) {
 	for file, want := range map[string]string{
 		"": "", "# x": "", "null": "", "a: b": "",
-		"- a":          "values, line 1: expected NAME: VALUE",
-		"\n\nb":        "values, line 3: expected NAME: VALUE",
-		"a: 1\na: 2":   "values, line 2: mapping key \"a\" already defined at line 1",
-		"a: 1\nb: c: ": "values, line 2: mapping values are not allowed in this context",
+		"- a":          "line 1: expected NAME: VALUE",
+		"\n\nb":        "line 3: expected NAME: VALUE",
+		"a: 1\na: 2":   "line 2: mapping key \"a\" already defined at line 1",
+		"a: 1\nb: c: ": "line 2: mapping values are not allowed in this context",
 	} {
 		values, err := ParseValues([]byte(file))
 		if got := fmt.Sprint(err); err != nil && got != want || (err == nil) != (want == "") {

@@ -41,7 +41,7 @@ func ParseValues(data []byte) (map[string]any, error) {
 }
 
 func valuesError(line int, message string) error {
-	return manifest.Errorf(errdefs.ErrInvalidArgument, "values, line %d: %s", line, manifest.OneLine(message, 200))
+	return manifest.Errorf(errdefs.ErrInvalidArgument, "line %d: %s", line, manifest.OneLine(message, 200))
 }
 
 // keepText makes strings of dates and of the keys of mappings.

@@ -1,0 +1,72 @@
+package commands
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/run"
+)
+
+func TestValuesOfATask(t *testing.T) {
+	source := run.Source{Dir: t.TempDir()}
+	for name, text := range map[string]string{"values.yaml": "a: 1\nb: {c: 2}\n", "bad.yaml": "a: 1\n- b\n"} {
+		if err := os.WriteFile(filepath.Join(source.Dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	values, err := taskOptions{values: "values.yaml", sets: []string{"b.c=x,y", "d=="}}.readValues(source, nil)
+	if err != nil || values["a"] != 1 || values["b"].(map[string]any)["c"] != "x,y" || values["d"] != "=" {
+		t.Errorf("%v, %v", values, err)
+	}
+	if values, err = (taskOptions{values: "-"}).readValues(source, strings.NewReader("a: b")); err != nil || values["a"] != "b" {
+		t.Errorf("from standard input: %v, %v", values, err)
+	}
+	for want, opts := range map[string]taskOptions{
+		"--values bad.yaml: line 1: ":                  {values: "bad.yaml"},
+		"there is no file none.yaml":                   {values: "none.yaml"},
+		"--set .a: expected NAME=VALUE, or NAME.NAME=": {sets: []string{".a=hunter2"}},
+	} {
+		if _, err := opts.readValues(source, nil); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestAliasesOfATask(t *testing.T) {
+	source := run.Source{Dir: t.TempDir()}
+	if err := os.WriteFile(filepath.Join(source.Dir, "aliases.yaml"), []byte("a: b"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	read := taskOptions{}.aliases(t.Context(), source)
+	if text, err := read("aliases.yaml"); err != nil || string(text) != "a: b" {
+		t.Errorf("%s, %v", text, err)
+	}
+	for _, name := range []string{"-", "none.yaml"} {
+		if _, err := read(name); err == nil {
+			t.Errorf("there are aliases in %s", name)
+		}
+	}
+}
+
+func TestTellFindings(t *testing.T) {
+	warning := func(line int, message string) task.Finding {
+		return task.Finding{Position: task.Position{Line: line, Column: 1}, Severity: task.Warning, Message: message}
+	}
+	wrong := task.Finding{Position: task.Position{Line: 4, Column: 1}, Severity: task.Error, Message: "no"}
+	var out bytes.Buffer
+	l := loadedTask{name: "f", findings: []task.Finding{warning(1, "x"), warning(2, "x"), warning(3, "y"), wrong, wrong}, bad: 2}
+	if err := l.tell(&out); err == nil || !strings.Contains(err.Error(), "f cannot be run") {
+		t.Error(err)
+	}
+	if want := "f:1:1: warning: x\nf:3:1: warning: y\nf:4:1: error: no\nf:4:1: error: no\n"; out.String() != want {
+		t.Errorf("%s, want\n%s", out.String(), want)
+	}
+	out.Reset()
+	if err := (loadedTask{name: "f", findings: l.findings[:2]}).tell(&out); err != nil || out.String() != "f:1:1: warning: x\n" {
+		t.Errorf("%v: %s", err, out.String())
+	}
+}
