@@ -33,7 +33,7 @@ func command(typed, env []string, alias func(string) (string, bool)) (Action, er
 		return Docker{Args: all[1:]}, nil
 	}
 	if _, err := reference.ParseAnyReference(all[0]); err != nil {
-		return nil, fmt.Errorf("%s is not the name of an image, which a cmd begins with: expected IMAGE [ARGUMENT...] or docker COMMAND", show(all[0]))
+		return nil, notImage(all[0], "IMAGE [ARGUMENT...] or docker COMMAND")
 	}
 	ours := []string(nil)
 	if rest, ok := commandOf(all, "acr", acrImage, "purge"); ok {

@@ -78,7 +78,7 @@ func parseBuild(words []string) (Build, []error) {
 	for _, t := range tags {
 		tag, err := manifest.ParseListName(t)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("--tag %s is not the name of an image: expected [REGISTRY/]REPOSITORY[:TAG]", show(t)))
+			errs = append(errs, fmt.Errorf("--tag %w", notImage(t, "[REGISTRY/]REPOSITORY[:TAG]")))
 			continue
 		}
 		b.Tags = append(b.Tags, tag)
@@ -141,11 +141,23 @@ func flagError(err error) error {
 	return errors.New("a flag begins with - and a letter, or with -- and a name")
 }
 
-// named returns the reference of an image with a tag or digest; the tag is latest when s has none.
-func named(s string) (reference.Named, error) {
+// notImage is the error that s is no name of an image, which has another form.
+func notImage(s, form string) error {
+	hint := ""
+	if strings.Contains(s, "$") {
+		hint = "; $NAME is an alias only where the file says version: v1.1.0 and has one of that name"
+	}
+	return fmt.Errorf("%s is not the name of an image: expected %s%s", show(s), form, hint)
+}
+
+// pushed returns the reference of an image to push; the tag is latest when s has none.
+func pushed(s string) (reference.Named, error) {
 	name, err := manifest.ParseName(s)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not the name of an image: expected [REGISTRY/]REPOSITORY[:TAG|@DIGEST]", show(s))
+		return nil, notImage(s, "[REGISTRY/]REPOSITORY[:TAG]")
+	}
+	if _, ok := name.(reference.Digested); ok {
+		return nil, fmt.Errorf("%s names a digest, which cannot be pushed: expected [REGISTRY/]REPOSITORY[:TAG]", show(s))
 	}
 	return name, nil
 }

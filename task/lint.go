@@ -28,18 +28,30 @@ func Lints(r Rendered, f File, dockerfile func(step Step, name string) ([]byte, 
 	return p.sorted()
 }
 
+// ours reports the fields that mean something here alone.
+func (p *parser) ours(f fields, names ...string) {
+	for _, name := range names {
+		if f.has(name) {
+			p.lintf(f.at(name), "this has an effect in docker multiarch alone, and none in ACR Tasks")
+		}
+	}
+}
+
 // useless reports the properties of a step that have no effect on what it does.
 func (p *parser) useless(f fields, a Action) {
 	var what, names string
 	const container = "keep entryPoint user network isolation cpus privileged expose ports pull cmdDownloadRetries cmdDownloadRetryDelay"
-	switch a.(type) {
+	switch a := a.(type) {
 	case Push:
 		what = "a push"
 		names = container + " cache retries retryDelay retryOnErrors repeat detach workingDirectory disableWorkingDirectoryOverride env"
 	case Build:
-		what, names = "a build", container+" volumeMounts detach disableWorkingDirectoryOverride"
+		what, names = "a build", container
+		if !hasSecret(a) { // which may be a file of a secret volume
+			names += " volumeMounts"
+		}
 	case Docker, Plugin:
-		what, names = "a docker command, which runs without a container", container+" volumeMounts disableWorkingDirectoryOverride cache"
+		what, names = "a docker command, which runs without a container", container+" volumeMounts cache"
 	case Container:
 		what, names = "a cmd", "cache"
 	}
@@ -48,6 +60,10 @@ func (p *parser) useless(f fields, a Action) {
 			p.lintf(f.at(name), "this has no effect on %s", what)
 		}
 	}
+}
+
+func hasSecret(b Build) bool {
+	return slices.ContainsFunc(b.Flags, func(flag string) bool { return strings.HasPrefix(flag, "--secret=") })
 }
 
 // linter looks at how the steps of a file go together.

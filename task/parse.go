@@ -82,6 +82,7 @@ func parseFile(r Rendered) *parser {
 
 func (p *parser) parse(top fields) {
 	p.file.Timeout = top.seconds("totalTimeout", 0)
+	p.ours(top, "totalTimeout")
 	p.timeout = top.seconds("stepTimeout", defaultTimeout)
 	p.dir = p.directory(top)
 	p.env = p.taskEnv(top)
@@ -153,7 +154,7 @@ func (p *parser) setEnv(env []string, v value, item string) []string {
 		return env
 	}
 	name, val, _ := strings.Cut(item, "=")
-	if name == "DOCKER_BUILDKIT" {
+	if name == "DOCKER_BUILDKIT" && val != "0" {
 		p.lintf(v, "DOCKER_BUILDKIT makes no difference here: BuildKit builds wherever the daemon has it")
 	}
 	item = name + "=" + unquoteValue(val)

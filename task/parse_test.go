@@ -219,13 +219,21 @@ func TestNetworks(t *testing.T) {
 }
 
 func TestPush(t *testing.T) {
-	f := parsed(t, "steps:\n- push: [a, 'a:latest', 'h:5000/a', 'h:5000/a:1', 'a@sha256:"+strings.Repeat("0", 64)+"', docker.io/library/a]\n")
+	f := parsed(t, "steps:\n- push: [a, 'a:latest', 'h:5000/a', 'h:5000/a:1', docker.io/library/a]\n")
 	var got []string
 	for _, image := range f.Steps[0].Action.(Push).Images {
 		got = append(got, reference.FamiliarString(image))
 	}
-	if want := []string{"a:latest", "h:5000/a:latest", "h:5000/a:1", "a@sha256:" + strings.Repeat("0", 64)}; !slices.Equal(got, want) {
+	if want := []string{"a:latest", "h:5000/a:latest", "h:5000/a:1"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// A push has tries of its own, and is never left to run on.
+func TestPushIsTriedOnce(t *testing.T) {
+	s := parsed(t, "steps: [{push: a, retries: 1, retryOnErrors: [x], repeat: 2, detach: true}]").Steps[0]
+	if s.Retries != 0 || s.RetryOnErrors != nil || s.Repeat != 0 || s.Detach {
+		t.Errorf("%+v", s)
 	}
 }
 

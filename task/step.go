@@ -68,18 +68,16 @@ func (p *parser) step(i int, f fields) Step {
 	if f.has("workingDirectory") {
 		s.Dir = p.directory(f)
 	}
-	if s.Context != "" {
-		p.lintf(f.at("context"), "context is an addition of docker multiarch, which ACR Tasks does not know")
-		if !contextPattern.MatchString(s.Context) {
-			p.errorf(f.at("context"), "expected the name of a docker context, found %s: 'docker context ls' has them", show(s.Context))
-		}
+	if s.Context != "" && !contextPattern.MatchString(s.Context) {
+		p.errorf(f.at("context"), "expected the name of a docker context, found %s: 'docker context ls' has them", show(s.Context))
 	}
-	if f.has("onError") {
-		p.lintf(f.at("onError"), "onError is an addition of docker multiarch, which ACR Tasks does not know")
-	}
+	p.ours(f, "context", "onError", "exitedWith", "exitedWithout")
 	if f.node.Kind == yaml.MappingNode {
 		s.Action = p.action(f, s.Env)
 		p.useless(f, s.Action)
+	}
+	if _, push := s.Action.(Push); push { // which has tries of its own
+		s.Retries, s.RetryOnErrors, s.Repeat, s.Detach = 0, nil, 0, false
 	}
 	p.container(f, &s)
 	return s
@@ -235,7 +233,7 @@ func (p *parser) push(f fields) Action {
 		if !ok {
 			continue
 		}
-		name, err := named(s)
+		name, err := pushed(s)
 		if err != nil {
 			p.errorf(v, "%v", err)
 			continue

@@ -152,7 +152,7 @@ func (b Build) SaysOutput() bool {
 
 // Push has the daemon push images, side by side.
 type Push struct {
-	Images []reference.Named // with a tag or a digest
+	Images []reference.Named // with a tag
 }
 
 // Container runs an image.
