@@ -29,8 +29,12 @@ func NewGraph(f File) Graph {
 	before := ancestors(f)
 	g := make(Graph, len(f.Steps))
 	for i, s := range f.Steps {
-		n := Node{ID: s.ID, After: []string{}, Context: s.Context}
-		n.Kind, n.Action = describe(s.Action)
+		n := Node{ID: s.ID, Kind: kindOf(s.Action), After: []string{}, Context: s.Context}
+		var commands []string
+		for _, words := range Commands(s.Action) {
+			commands = append(commands, Quote(words))
+		}
+		n.Action = strings.Join(commands, "; ")
 		for _, a := range s.After {
 			n.After = append(n.After, f.Steps[a].ID)
 		}
@@ -44,25 +48,21 @@ func NewGraph(f File) Graph {
 	return g
 }
 
-// describe returns what kind an action is, and what it runs.
-func describe(a Action) (kind, text string) {
-	switch a := a.(type) {
+// kindOf returns what a Node calls an action.
+func kindOf(a Action) string {
+	switch a.(type) {
 	case Build:
-		return "build", Quote(append([]string{"docker", "build"}, a.Words()...))
+		return "build"
 	case Push:
-		all := []string{"docker", "push"}
-		for _, image := range a.Images {
-			all = append(all, manifest.Familiar(image))
-		}
-		return "push", Quote(all)
+		return "push"
 	case Container:
-		return "container", Quote(append([]string{a.Image}, a.Args...))
+		return "container"
 	case Docker:
-		return "docker", Quote(append([]string{"docker"}, a.Args...))
+		return "docker"
 	case Plugin:
-		return "plugin", Quote(append([]string{"docker", "multiarch"}, a.Args...))
+		return "plugin"
 	}
-	return "", ""
+	return ""
 }
 
 // Text returns a table for people: each step, what it waits for, and what may run beside it.

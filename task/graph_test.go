@@ -18,7 +18,7 @@ steps:
 	const text = `STEP     AFTER          BESIDE              ACTION
 amd64    -              arm64, test         docker build --tag=r.io/app:1-amd64 .
 arm64    -              amd64               [arm] docker build --tag=r.io/app:1-arm64 .
-push     amd64, arm64   test                docker push r.io/app:1-amd64 r.io/app:1-arm64
+push     amd64, arm64   test                docker push r.io/app:1-amd64; docker push r.io/app:1-arm64
 list     push           test                docker multiarch create r.io/app:1 r.io/app:1-amd64
 test     arm64          amd64, push, list   alpine sh -c 'echo "hi"'
 images   list, test     -                   docker images
@@ -28,7 +28,7 @@ images   list, test     -                   docker images
 	node [shape=box];
 	"amd64" [label="amd64\ndocker build --tag=r.io/app:1-amd64 ."];
 	"arm64" [label="arm64\ndocker build --tag=r.io/app:1-arm64 .\non arm"];
-	"push" [label="push\ndocker push r.io/app:1-amd64 r.io/app:1-arm64"];
+	"push" [label="push\ndocker push r.io/app:1-amd64; docker push r.io/app:1-arm64"];
 	"list" [label="list\ndocker multiarch create r.io/app:1 r.io/app:1-amd64"];
 	"test" [label="test\nalpine sh -c 'echo \"hi\"'"];
 	"images" [label="images\ndocker images"];
@@ -43,7 +43,7 @@ images   list, test     -                   docker images
 	const array = `[
  {"id":"amd64","kind":"build","action":"docker build --tag=r.io/app:1-amd64 .","after":[],"context":""},
  {"id":"arm64","kind":"build","action":"docker build --tag=r.io/app:1-arm64 .","after":[],"context":"arm"},
- {"id":"push","kind":"push","action":"docker push r.io/app:1-amd64 r.io/app:1-arm64","after":["amd64","arm64"],"context":""},
+ {"id":"push","kind":"push","action":"docker push r.io/app:1-amd64; docker push r.io/app:1-arm64","after":["amd64","arm64"],"context":""},
  {"id":"list","kind":"plugin","action":"docker multiarch create r.io/app:1 r.io/app:1-amd64","after":["push"],"context":""},
  {"id":"test","kind":"container","action":"alpine sh -c 'echo \"hi\"'","after":["arm64"],"context":""},
  {"id":"images","kind":"docker","action":"docker images","after":["list","test"],"context":""}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // Position is a place in the file as it was written, before templates and aliases. Lines and columns count
@@ -172,6 +173,28 @@ type Plugin struct {
 	Args []string
 	// Instead is the command that Args stand for, when that is another program's.
 	Instead string
+}
+
+// Commands returns the commands that a person would type in place of an action, as words. That of a Container
+// lacks docker run and its flags, which are those of the step.
+func Commands(a Action) [][]string {
+	switch a := a.(type) {
+	case Build:
+		return [][]string{append([]string{"docker", "build"}, a.Words()...)}
+	case Push:
+		var all [][]string
+		for _, image := range a.Images {
+			all = append(all, []string{"docker", "push", manifest.Familiar(image)})
+		}
+		return all
+	case Container:
+		return [][]string{append([]string{a.Image}, a.Args...)}
+	case Docker:
+		return [][]string{append([]string{"docker"}, a.Args...)}
+	case Plugin:
+		return [][]string{append([]string{"docker", "multiarch"}, a.Args...)}
+	}
+	return nil
 }
 
 func (Build) action()     {}

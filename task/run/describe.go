@@ -3,6 +3,8 @@ package run
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -22,13 +24,16 @@ func Describe(w io.Writer, id string, f task.File, from string) error {
 			b.WriteByte('\n')
 		}
 		b.WriteString("# " + heading(f, s) + "\n")
-		for _, line := range commandLines(id, s) {
+		for _, line := range commandLines(id, f, s) {
 			b.WriteString(line + "\n")
 		}
 	}
 	_, err = io.WriteString(w, manifest.Escape(b.String(), "\n"))
 	return err
 }
+
+// maxInstead is how much is shown of a command that ours stand for.
+const maxInstead = 500
 
 // heading names a step, what it waits for and its properties.
 func heading(f task.File, s task.Step) string {
@@ -51,43 +56,54 @@ func heading(f task.File, s task.Step) string {
 	add(s.Repeat > 0, "%d times", s.Repeat+1)
 	add(s.Detach, "in the background")
 	add(s.IgnoreErrors, "errors ignored")
+	add(s.CancelRest, "its failure stops the rest")
+	add(len(s.ExitedWith) > 0, "only after exit code %s", numbers(s.ExitedWith))
+	add(len(s.ExitedWithout) > 0, "not after exit code %s", numbers(s.ExitedWithout))
+	if plugin, ok := s.Action.(task.Plugin); ok {
+		add(plugin.Instead != "", "instead of %s", manifest.OneLine(plugin.Instead, maxInstead))
+	}
 	return s.ID + ": " + strings.Join(words, ", ")
 }
 
-// commandLines returns what a person would type in place of a step.
-func commandLines(id string, s task.Step) []string {
-	switch a := s.Action.(type) {
-	case task.Build:
-		return []string{"docker build " + task.Quote(a.Words())}
-	case task.Push:
-		var lines []string
-		for _, image := range a.Images {
-			lines = append(lines, "docker push "+manifest.Familiar(image))
-		}
-		return lines
-	case task.Docker:
-		return []string{"docker " + task.Quote(a.Args)}
-	case task.Plugin:
-		return []string{"docker multiarch " + task.Quote(a.Args)}
-	case task.Container:
-		return []string{"docker run " + task.Quote(append(append(runFlags(id, s), a.Image), a.Args...))}
+// numbers returns numbers for a person.
+func numbers(all []int) string {
+	words := make([]string, len(all))
+	for i, n := range all {
+		words[i] = strconv.Itoa(n)
 	}
-	return nil
+	return strings.Join(words, " or ")
+}
+
+// commandLines returns what a person would type in place of a step.
+func commandLines(id string, f task.File, s task.Step) []string {
+	var lines []string
+	_, isContainer := s.Action.(task.Container)
+	for _, words := range task.Commands(s.Action) {
+		if isContainer {
+			words = append(append([]string{"docker", "run"}, runFlags(id, f, s)...), words...)
+		}
+		lines = append(lines, task.Quote(words))
+	}
+	return lines
 }
 
 // runFlags returns those of docker run for the container of a step.
-func runFlags(id string, s task.Step) []string {
-	flags := []string{"--name=" + Name(id, s.ID)}
-	if !s.Keep {
-		flags = append(flags, "--rm")
+func runFlags(id string, f task.File, s task.Step) []string {
+	var flags []string
+	is := func(name string, holds bool) {
+		if holds {
+			flags = append(flags, "--"+name)
+		}
 	}
 	add := func(name string, values ...string) {
 		for _, v := range values {
-			if v != "" {
-				flags = append(flags, "--"+name+"="+v)
-			}
+			is(name+"="+v, v != "")
 		}
 	}
+	add("name", Name(id, s.ID))
+	is("rm", !s.Keep)
+	is("detach", s.Detach)
+	is("pull=always", s.Pull)
 	add("volume", Name(id, SharedVolume)+":"+workspacePath)
 	for _, m := range s.Mounts {
 		if m.Volume == task.DockerSocket {
@@ -99,7 +115,12 @@ func runFlags(id string, s task.Step) []string {
 	if !s.NoDir {
 		add("workdir", containerDir(s))
 	}
-	add("network", s.Network)
+	if made := func(n task.Network) bool { return n.Name == s.Network && !n.External }; slices.ContainsFunc(f.Networks, made) {
+		add("network", Name(id, s.Network))
+		add("network-alias", s.ID)
+	} else {
+		add("network", s.Network)
+	}
 	add("env", s.Env...)
 	add("publish", s.Ports...)
 	add("expose", s.Expose...)
@@ -107,8 +128,6 @@ func runFlags(id string, s task.Step) []string {
 	add("entrypoint", s.EntryPoint)
 	add("isolation", s.Isolation)
 	add("cpus", s.CPUs)
-	if s.Privileged {
-		flags = append(flags, "--privileged")
-	}
+	is("privileged", s.Privileged)
 	return flags
 }

@@ -391,10 +391,12 @@ func TestPrefixedLines(t *testing.T) {
 }
 
 func TestDescribe(t *testing.T) {
-	f := task.File{Steps: []task.Step{
+	f := task.File{Networks: []task.Network{{Name: "own"}, {Name: "host", External: true}}, Steps: []task.Step{
 		{ID: "one", Action: task.Build{Flags: []string{"--file=a b"}, Tags: []reference.NamedTagged{tagged(t, "h:5000/a:1")}, Context: "."}},
 		{ID: "two", After: []int{0}, Retries: 2, Action: task.Push{Images: []reference.Named{tagged(t, "h:5000/a:1")}}},
-		{ID: "three", After: []int{0, 1}, Dir: "d", Env: []string{"A=$b"}, Detach: true, Action: task.Container{Image: "bash", Args: []string{"-c", "echo 'x' \x1b"}}},
+		{ID: "three", After: []int{0, 1}, Dir: "d", Env: []string{"A=$b"}, Detach: true, Network: "own", Action: task.Container{Image: "bash", Args: []string{"-c", "echo 'x' \x1b"}}},
+		{ID: "four", After: []int{2}, Keep: true, Pull: true, NoDir: true, Network: "host", ExitedWith: []int{1, 2}, ExitedWithout: []int{3}, CancelRest: true, Action: task.Container{Image: "x"}},
+		{ID: "five", Action: task.Plugin{Args: []string{"import", "a", "b"}, Instead: "az acr import\n-t b"}},
 	}}
 	var out strings.Builder
 	if err := Describe(&out, "r1", f, ""); err != nil {
@@ -407,11 +409,19 @@ docker build '--file=a b' --tag=h:5000/a:1 .
 docker push h:5000/a:1
 
 # three: after one, two, in the background
-docker run --name=multiarch-r1-three --rm --volume=multiarch-r1-workspace.1:/workspace --workdir=/workspace/d '--env=A=$b' bash -c 'echo '\''x'\'' `
-	if got, ok := strings.CutPrefix(out.String(), want); !ok || strings.Contains(got, "\x1b") {
-		t.Errorf("%s\nnot\n%s", out.String(), want)
+docker run --name=multiarch-r1-three --rm --detach --volume=multiarch-r1-workspace.1:/workspace --workdir=/workspace/d --network=multiarch-r1-own --network-alias=three '--env=A=$b' bash -c 'echo '\''x'\'' `
+	const end = `
+
+# four: after three, its failure stops the rest, only after exit code 1 or 2, not after exit code 3
+docker run --name=multiarch-r1-four --pull=always --volume=multiarch-r1-workspace.1:/workspace --network=host x
+
+# five: at once, instead of az acr import -t b
+docker multiarch import a b
+`
+	if got, ok := strings.CutPrefix(out.String(), want); !ok || strings.Contains(got, "\x1b") || !strings.HasSuffix(got, end) {
+		t.Errorf("%s\nnot\n%s ... %s", out.String(), want, end)
 	}
-	if err := Describe(io.Discard, "r1", f, "four"); err == nil || !strings.Contains(err.Error(), "four") {
+	if err := Describe(io.Discard, "r1", f, "none"); err == nil || !strings.Contains(err.Error(), "none") {
 		t.Error(err)
 	}
 }
