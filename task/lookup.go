@@ -140,15 +140,27 @@ func (l lookup) hint(of any) string {
 		}
 		return ": .Build has ID alone"
 	case "Run":
-		if flag, ok := map[string]string{"ID": "--id", "Registry": "--registry", "RegistryName": "--registry"}[below]; ok {
-			return ": give it with " + flag
-		}
-		if !slices.Contains(runFields, below) {
-			return ": .Run has " + strings.Join(runFields, ", ")
-		}
-		return ""
+		return runHint(below)
 	}
 	return ": there are .Run, .Build, .Values, .Secrets, .RunJSON and .ValuesJSON"
+}
+
+// runHint says how to give a field of .Run that is missing.
+func runHint(name string) string {
+	switch name {
+	case "ID":
+		return ": give it with --id"
+	case "Registry", "RegistryName":
+		return ": give it with --registry"
+	case "Commit", "Branch":
+		return ": a context has one that is in a git repository"
+	case "Repository", "GitTag", "TriggeredBy", "OSVersion", "TaskName":
+		return ": only Azure gives it one; write {{.Values." + name + "}} and give it with --set"
+	}
+	if !slices.Contains(runFields, name) {
+		return ": .Run has " + strings.Join(runFields, ", ")
+	}
+	return ""
 }
 
 // field returns a field of a value that is not nil as templates do, nil for what a map does not have. It
