@@ -157,8 +157,8 @@ func (o *taskOptions) setContext(dockerCLI command.Cli, args []string) {
 	o.values = pathOf(dockerCLI, o.values)
 }
 
-// dockerfile returns the Dockerfile of a build step, called name in its flags, when it is in the context.
-func (l loadedTask) dockerfile(step task.Step, _ string) ([]byte, error) {
+// dockerfile returns the Dockerfile of a build step, when it is in the context.
+func (l loadedTask) dockerfile(step task.Step) ([]byte, error) {
 	return run.ReadDockerfile(l.source.Dir, step)
 }
 

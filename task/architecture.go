@@ -2,7 +2,6 @@ package task
 
 import (
 	"cmp"
-	"path"
 	"slices"
 	"strings"
 
@@ -44,19 +43,11 @@ func (l *linter) architecture(i int, b Build) {
 
 // stage returns the stage of a Dockerfile that a build ends with, and whether the Dockerfile could be read.
 func (l *linter) stage(s Step, b Build) (stage, bool) {
-	if b.File == "-" || isRemote(b.Context) {
-		return stage{}, false
-	}
-	raw, err := l.dockerfile(s, cmp.Or(b.File, path.Join(b.Context, "Dockerfile")))
+	raw, err := l.dockerfile(s)
 	if err != nil {
 		return stage{}, false
 	}
 	return builtStage(readStages(raw), b.Target), true
-}
-
-// isRemote reports whether a context is a URL or a git repository, as docker build has it.
-func isRemote(context string) bool {
-	return strings.Contains(context, "://") || strings.HasPrefix(context, "git@") || strings.HasPrefix(context, "github.com/")
 }
 
 // architectures are the words that say one, and the name of that; a variant that is the usual one is left out.

@@ -11,9 +11,9 @@ import (
 )
 
 // Lints returns what is odd in a rendered file that Parse took for f: what has no effect, what ACR Tasks
-// would not do, and what is likely to go wrong. The function returns the Dockerfile of a build step, whose
-// name is relative to the step's folder; of one that cannot be read nothing is said.
-func Lints(r Rendered, f File, dockerfile func(step Step, name string) ([]byte, error)) []Finding {
+// would not do, and what is likely to go wrong. The function returns the Dockerfile of a build step; of one that
+// cannot be read nothing is said.
+func Lints(r Rendered, f File, dockerfile func(Step) ([]byte, error)) []Finding {
 	p := parseFile(r)
 	p.findings = slices.DeleteFunc(p.findings, func(f Finding) bool { return f.Severity != Lint })
 	l := linter{parser: p, file: f, before: ancestors(f), builders: map[string][]int{}, dockerfile: dockerfile}
@@ -74,7 +74,7 @@ type linter struct {
 	before []map[int]bool
 	// builders are the steps that build each name.
 	builders   map[string][]int
-	dockerfile func(Step, string) ([]byte, error)
+	dockerfile func(Step) ([]byte, error)
 }
 
 // ancestors returns for each step those that it waits for, directly or not.

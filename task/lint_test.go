@@ -1,7 +1,9 @@
 package task
 
 import (
+	"cmp"
 	"errors"
+	"path"
 	"testing"
 )
 
@@ -16,8 +18,9 @@ var dockerfiles = map[string]string{
 	"Dockerfile.stages": "FROM --platform=linux/arm64 alpine AS base\nFROM base AS arm\nFROM --platform=linux/amd64 alpine\n",
 }
 
-func readDockerfile(_ Step, name string) ([]byte, error) {
-	if text, ok := dockerfiles[name]; ok {
+func readDockerfile(step Step) ([]byte, error) {
+	b := step.Action.(Build)
+	if text, ok := dockerfiles[cmp.Or(b.File, path.Join(b.Context, "Dockerfile"))]; ok {
 		return []byte(text), nil
 	}
 	return nil, errors.New("there is none")

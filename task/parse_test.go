@@ -294,7 +294,7 @@ func FuzzParse(f *testing.F) {
 		r := Rendered{Text: text}
 		file, findings := Parse(r)
 		if !slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error }) {
-			findings = append(findings, Lints(r, file, func(Step, string) ([]byte, error) { return []byte(text), nil })...)
+			findings = append(findings, Lints(r, file, func(Step) ([]byte, error) { return []byte(text), nil })...)
 			g := NewGraph(file)
 			_, _ = g.Text(), g.Dot()
 		}
