@@ -87,7 +87,7 @@ func (d *decoder) syntaxError(err error) {
 		return err != nil && yamlProblem(err) == problem
 	})
 	text := lines[line-1]
-	at := d.rendered.At(line, 1+len(text)-len(strings.TrimLeft(text, " \t")))
+	at := d.rendered.at(line, 1+len(text)-len(strings.TrimLeft(text, " \t")))
 	d.findings = append(d.findings, Finding{Position: at, Severity: Error, Message: "this is not YAML: " + manifest.OneLine(problem, maxShown)})
 }
 
@@ -118,9 +118,9 @@ func (d *decoder) place(key string, node, name *yaml.Node) value {
 
 func (d *decoder) position(v value) Position {
 	if v.node == nil || v.node.Line == 0 {
-		return d.rendered.At(1, 1)
+		return d.rendered.at(1, 1)
 	}
-	return d.rendered.At(min(v.node.Line, d.lines), v.node.Column) // what is missing at the end may be placed after it
+	return d.rendered.at(min(v.node.Line, d.lines), v.node.Column) // what is missing at the end may be placed after it
 }
 
 func (d *decoder) report(severity Severity, v value, format string, args ...any) {

@@ -39,17 +39,17 @@ type Rendered struct {
 	commands map[string]string
 }
 
-// At returns where in the file as written a place of Text comes from: what a template or an alias made is
+// at returns where in the file as written a place of Text comes from: what a template or an alias made is
 // where it stands. Lines are counted as YAML does.
-func (r Rendered) At(line, column int) Position {
+func (r Rendered) at(line, column int) Position {
 	if r.text.pieces == nil {
 		return Position{line, column}
 	}
 	return r.file.position(r.text.origin(r.lines.offset(line, column)))
 }
 
-// Command returns the image that the first word of a cmd stands for, and whether it stands for one (v1.1.0).
-func (r Rendered) Command(word string) (image string, ok bool) {
+// command returns the image that the first word of a cmd stands for, and whether it stands for one (v1.1.0).
+func (r Rendered) command(word string) (image string, ok bool) {
 	image, ok = r.commands[word]
 	return image, ok
 }

@@ -110,7 +110,7 @@ func checkOrigins(t *testing.T, r Rendered, findings []Finding) {
 	}
 	for line := range len(r.lines.starts) + 2 {
 		for _, column := range []int{0, 1, 2, 5, 1000} {
-			if p := r.At(line, column); r.Text != "" && !within(p) {
+			if p := r.at(line, column); r.Text != "" && !within(p) {
 				t.Errorf("%d:%d comes from %v, which is not in the file", line, column, p)
 			}
 		}
@@ -416,10 +416,10 @@ func TestCommand(t *testing.T) {
 		"cssc": "mcr.microsoft.com/acr/cssc:2ff604c", "az": "my-az:1", "tool": "tool:2", "img": "reg.example.com:5000/img",
 		"docker": "", "bash:3.0": "", "$bash": "", "": "",
 	} {
-		if got, ok := r.Command(word); got != want || ok != (want != "") {
+		if got, ok := r.command(word); got != want || ok != (want != "") {
 			t.Errorf("%q: got %q, %v", word, got, ok)
 		}
-		if got, ok := old.Command(word); ok {
+		if got, ok := old.command(word); ok {
 			t.Errorf("%q in v1.0.0: got %q", word, got)
 		}
 	}
@@ -455,13 +455,13 @@ func TestAt(t *testing.T) {
 				t.Errorf("%s: %q is there twice in %q", tt.name, needle, r.Text)
 			}
 			p := linesOf(r.Text).position(len(r.Text) - len(behind) - len(needle))
-			if got := r.At(p.Line, p.Column); fmt.Sprintf("%d:%d", got.Line, got.Column) != want || before == r.Text {
+			if got := r.at(p.Line, p.Column); fmt.Sprintf("%d:%d", got.Line, got.Column) != want || before == r.Text {
 				t.Errorf("%s: %q, %d:%d of %q, comes from %v, not %s", tt.name, needle, p.Line, p.Column, r.Text, got, want)
 			}
 		}
 		checkOrigins(t, r, findings)
 	}
-	if got := (Rendered{Text: "a\nb"}).At(2, 1); got != (Position{2, 1}) {
+	if got := (Rendered{Text: "a\nb"}).at(2, 1); got != (Position{2, 1}) {
 		t.Errorf("of a text that was not rendered: %v", got)
 	}
 }
@@ -542,7 +542,7 @@ func FuzzRender(f *testing.F) {
 		}
 		r, findings := Render("acb.yaml", []byte(file), vars, files)
 		r2, _ := Render("acb.yaml", []byte(file), vars, nil)
-		r2.Command("x")
+		r2.command("x")
 		failed := slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error })
 		if r.Text == "" && !failed || len(r.Text) > maxText {
 			t.Errorf("%d bytes, findings %v", len(r.Text), said(findings))

@@ -214,7 +214,7 @@ func (p *parser) command(v value, all, env []string) Action {
 		p.errorf(v, "expected a command, found only a comment")
 		return nil
 	}
-	action, err := command(all, append(slices.Clone(env), defaultRegistry+"="+p.rendered.registry), p.rendered.Command)
+	action, err := command(all, append(slices.Clone(env), defaultRegistry+"="+p.rendered.registry), p.rendered.command)
 	if err != nil {
 		p.errorf(v, "%v", err)
 	}
