@@ -87,8 +87,22 @@ func (d *decoder) syntaxError(err error) {
 		return err != nil && yamlProblem(err) == problem
 	})
 	text := lines[line-1]
-	at := d.rendered.at(line, 1+len(text)-len(strings.TrimLeft(text, " \t")))
-	d.findings = append(d.findings, Finding{Position: at, Severity: Error, Message: "this is not YAML: " + manifest.OneLine(problem, maxShown)})
+	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
+	d.findings = append(d.findings, Finding{
+		Position: d.rendered.at(line, 1+len(indent)), Severity: Error,
+		Message: "this is not YAML: " + manifest.OneLine(problem, maxShown) + yamlHint(problem, indent),
+	})
+}
+
+// yamlHint says how to mend what people get wrong most often in a line that begins with indent.
+func yamlHint(problem, indent string) string {
+	switch {
+	case strings.Contains(indent, "\t"):
+		return "; indent with spaces, not tabs"
+	case problem == "mapping values are not allowed in this context":
+		return "; quote a text that has a colon and a blank in it"
+	}
+	return ""
 }
 
 // yamlProblem returns what the parser says, without the line.
