@@ -18,27 +18,20 @@ const (
 
 // command returns what a cmd does, in a step with this env. Aliases of its first word are those of alias.
 func command(typed, env []string, alias func(string) (string, bool)) (Action, error) {
-	all := typed
-	if all[0] != "docker" {
-		var err error
-		if all, err = expand(typed, alias); err != nil {
-			return nil, err
-		}
+	all, err := expand(typed, alias)
+	if err != nil {
+		return nil, err
 	}
-	switch {
-	case all[0] != "docker":
-	case len(all) > 1 && (all[1] == "manifest" || all[1] == "multiarch"):
-		return Plugin{Args: all[2:]}, nil
-	default:
-		return Docker{Args: all[1:]}, nil
+	if all[0] == "docker" {
+		return dockerCommand(all[1:]), nil
 	}
 	if _, err := reference.ParseAnyReference(all[0]); err != nil {
 		return nil, notImage(all[0], "IMAGE [ARGUMENT...] or docker COMMAND")
 	}
-	ours := []string(nil)
-	if rest, ok := commandOf(all, "acr", acrImage, "purge"); ok {
+	var ours []string
+	if rest, ok := purgeOf(all); ok {
 		ours = purge(rest, env)
-	} else if rest, ok := commandOf(all, "az", azureImage, "acr", "import"); ok {
+	} else if rest, ok := importOf(all); ok {
 		ours = azureImport(rest)
 	}
 	if ours != nil {
@@ -47,10 +40,18 @@ func command(typed, env []string, alias func(string) (string, bool)) (Action, er
 	return Container{Image: all[0], Args: all[1:]}, nil
 }
 
-// expand replaces the first word when it is an alias.
+// dockerCommand returns what the docker command does with args.
+func dockerCommand(args []string) Action {
+	if len(args) > 0 && (args[0] == "manifest" || args[0] == "multiarch") {
+		return Plugin{Args: args[1:]}
+	}
+	return Docker{Args: args}
+}
+
+// expand replaces the first word when it is an alias. There is none for docker.
 func expand(typed []string, alias func(string) (string, bool)) ([]string, error) {
 	text, ok := alias(typed[0])
-	if !ok {
+	if !ok || typed[0] == "docker" {
 		return typed, nil
 	}
 	replaced, err := words(text)
@@ -61,6 +62,12 @@ func expand(typed []string, alias func(string) (string, bool)) ([]string, error)
 		return nil, fmt.Errorf("the alias %s stands for no command: %w", show(typed[0]), err)
 	}
 	return append(replaced, typed[1:]...), nil
+}
+
+// purgeOf and importOf return the arguments of 'acr purge' and 'az acr import'.
+func purgeOf(all []string) ([]string, bool) { return commandOf(all, "acr", acrImage, "purge") }
+func importOf(all []string) ([]string, bool) {
+	return commandOf(all, "az", azureImage, "acr", "import")
 }
 
 // commandOf returns the arguments of a command of a program, which may be named by its image.

@@ -127,8 +127,8 @@ func (l *linter) step(i int) {
 // azure reports commands of Azure's programs that are known here, but not with these arguments.
 func (l *linter) azure(i int, c Container) {
 	words := append([]string{c.Image}, c.Args...)
-	_, purges := commandOf(words, "acr", acrImage, "purge")
-	_, imports := commandOf(words, "az", azureImage, "acr", "import")
+	_, purges := purgeOf(words)
+	_, imports := importOf(words)
 	if purges || imports {
 		l.stepf(i, "cmd", "docker multiarch has no command that does the same: this runs in a container of %s, which needs a login of its own", show(c.Image))
 	}

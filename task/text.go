@@ -16,8 +16,8 @@ type text struct {
 type piece struct {
 	at   int // where it begins in the text
 	from int // where it came from in the file
-	made bool
 	// made says that it is not in the file: it was made by what stands at from.
+	made bool
 }
 
 // textOf returns the text that is the whole file.
