@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,11 +38,15 @@ func newTaskScene(t *testing.T) *scene {
 	return s
 }
 
-// leftovers are the containers, networks and volumes of runs on the daemon that have id in their names.
-func (s *scene) leftovers(id string) string {
+// leaves checks that nothing that the run with that id made is on the daemon any more, by label and by name.
+func (s *scene) leaves(id string) {
 	s.Helper()
-	label := "label=docker-multiarch.run=" + id
-	return s.docker("ps", "-aq", "--filter", label) + s.docker("network", "ls", "-q", "--filter", label) + s.docker("volume", "ls", "-q", "--filter", label)
+	for _, filter := range []string{"label=docker-multiarch.run=" + id, "name=multiarch-" + id + "-"} {
+		left := s.docker("ps", "-aq", "--filter", filter) + s.docker("network", "ls", "-q", "--filter", filter) + s.docker("volume", "ls", "-q", "--filter", filter)
+		if left != "" {
+			s.Errorf("left behind with %s: %s", filter, left)
+		}
+	}
 }
 
 // tutorial is the file of the tutorial that this project comes from.
@@ -79,9 +84,7 @@ func TestTaskOfTheTutorial(t *testing.T) {
 		for _, id := range []string{"one", "two"} {
 			r := s.multiarch("task", "run", "--strict", "--registry", s.registry.Host, "--id", id)
 			says(s.T, r.Stdout, `"mediaType"`, `"architecture": "arm64"`)
-			if left := s.leftovers(id); left != "" {
-				s.Errorf("left behind: %s", left)
-			}
+			s.leaves(id)
 		}
 		s.multiarch("verify", "--deep", s.name("latest"))
 		want := []string{"linux/arm64", "linux/amd64"}
@@ -142,7 +145,7 @@ volumes: [{name: shared}, {name: keys, secret: {key: {{.Secrets.key | b64enc}}}}
 secrets: [{id: key, keyvault: https://example.vault.azure.net/secrets/key}]
 steps:
   - id: web
-    cmd: IMAGE sh -c "echo served > /index.html; cp /workspace/in /shared/in; exec httpd -f -p 8080 -h /"
+    cmd: IMAGE sh -c "trap 'exit 0' TERM; echo it listens; echo served > /index.html; cp /workspace/in /shared/in; httpd -f -p 8080 -h / & wait"
     detach: true
     volumeMounts: [{name: shared, mountPath: /shared}]
   - id: wait
@@ -155,11 +158,9 @@ steps:
 	s.image("acb.yaml")
 	s.Set("KEY", "very secret")
 	r := s.multiarch("task", "run", "--id", "service", "--secret", "id=key,env=KEY")
-	says(s.T, r.Stdout, "served", "from the contextfrom the context", "****", "/workspace")
+	says(s.T, r.Stdout, "web  | it listens\n", "served", "from the contextfrom the context", "****", "/workspace")
 	saysNot(s.T, r.Stdout+r.Stderr, "very secret")
-	if left := s.leftovers("service"); left != "" {
-		s.Errorf("left behind: %s", left)
-	}
+	s.leaves("service")
 	if _, err := os.Stat(filepath.Join(s.Dir, "got")); err == nil {
 		s.Error("the folder of the context was written to")
 	}
@@ -181,34 +182,33 @@ func (s *scene) image(file string) {
 func TestInterruptDuringTask(t *testing.T) {
 	for name, interrupt := range receivers {
 		t.Run(name, func(t *testing.T) {
-			s := newTaskScene(t)
-			s.write(map[string]string{"acb.yaml": `
+			onEachStore(t, func(s *scene) { s.interruptTask("interrupted-"+name, interrupt) })
+		})
+	}
+}
+
+func (s *scene) interruptTask(id string, interrupt func(*exec.Cmd) error) {
+	s.Helper()
+	s.write(map[string]string{"acb.yaml": `
 volumes: [{name: shared}]
 steps:
   - id: web
-    cmd: IMAGE sh -c "exec httpd -f -p 8080 -h /"
+    cmd: IMAGE sh -c "trap 'exit 0' TERM; httpd -f -p 8080 -h / & wait"
     detach: true
   - id: long
     cmd: IMAGE sh -c "trap 'exit 0' TERM; echo it runs; while true; do sleep 0.1; done"
     volumeMounts: [{name: shared, mountPath: /shared}]
   - cmd: IMAGE echo never
 `})
-			s.image("acb.yaml")
-			id := "interrupted-" + name
-			r := s.start("task", "run", "--id", id)
-			s.awaitContainers(id, 2)
-			if err := interrupt(r.cmd); err != nil {
-				t.Fatal(err)
-			}
-			if err := r.cmd.Wait(); err == nil || r.cmd.ProcessState.ExitCode() != 130 {
-				t.Errorf("%v\n%s", err, &r.stderr)
-			}
-			saysNot(t, r.stdout.String(), "never")
-			if left := s.leftovers(id); left != "" {
-				t.Errorf("left behind: %s", left)
-			}
-		})
+	s.image("acb.yaml")
+	r := s.start("task", "run", "--id", id)
+	s.awaitContainers(id, 2)
+	s.must(interrupt(r.cmd))
+	if err := r.cmd.Wait(); err == nil || r.cmd.ProcessState.ExitCode() != 130 {
+		s.Errorf("%v\n%s", err, &r.stderr)
 	}
+	saysNot(s.T, r.stdout.String(), "never")
+	s.leaves(id)
 }
 
 // awaitContainers waits until so many containers of a run are running.

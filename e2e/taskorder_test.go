@@ -46,10 +46,12 @@ func TestTaskOrder(t *testing.T) {
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			t.Run(strings.TrimSuffix(filepath.Base(name), ".yaml"), func(t *testing.T) { s.runOrder(t, string(raw), expected) })
+			id := strings.TrimSuffix(filepath.Base(name), ".yaml")
+			t.Run(id, func(t *testing.T) { s.runOrder(t, "order-"+id, string(raw), expected) })
 		})
 	}
 	all.Wait()
+	s.leaves("order")
 }
 
 // nameBusybox gives the daemon an image busybox that ends when it is asked to: the shell does not when it is the
@@ -107,8 +109,8 @@ func readOrder(t *testing.T, raw []byte) (o order) {
 }
 
 // runOrder runs a file and checks what came of it.
-func (s *scene) runOrder(t *testing.T, file string, o order) {
-	args := append([]string{"multiarch", "task", "run", "--progress", "json", "-f", "-"}, o.args...)
+func (s *scene) runOrder(t *testing.T, id, file string, o order) {
+	args := append([]string{"multiarch", "task", "run", "--progress", "json", "--id", id, "-f", "-"}, o.args...)
 	cmd := s.Command(t.Context(), "docker", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdin = strings.NewReader(file)

@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+)
+
+// shell gives the daemon an image with a shell under name, in which WHICH is a word, until the end of the test.
+func (s *scene) shell(name, word string) {
+	s.Helper()
+	s.docker("build", "-q", "-t", name, s.dockerfile("FROM "+harness.Busybox(s.T, s.daemon)+"\nENV WHICH="+word+"\n"))
+	s.Cleanup(func() { _ = s.daemon.RemoveImage(s.Context(), name) })
+}
+
+// dockerfile returns a folder with nothing but a Dockerfile.
+func (s *scene) dockerfile(content string) string {
+	s.Helper()
+	s.write(map[string]string{"image/Dockerfile": content})
+	return "image"
+}
+
+// What a run is told with flags reaches its steps.
+func TestTaskRunFlags(t *testing.T) {
+	s := newTaskScene(t)
+	s.write(map[string]string{
+		"values.yaml": "name: ann\nplace: {city: Berlin}\n",
+		"acb.yaml": `
+steps:
+  - id: first
+    cmd: IMAGE echo never
+  - id: second
+    cmd: IMAGE sh -c 'echo $GREETING $OTHER, {{.Values.name}} of {{.Values.place.city}}${UNSET-}'
+  - id: third
+    cmd: IMAGE echo after {{.Run.ID}}
+    env: [GREETING=own]
+`})
+	s.image("acb.yaml")
+	s.Set("GREETING", "good day")
+	r := s.multiarch("task", "run", "--id", "flags", "--from-step", "second", "--env", "GREETING", "--env", "UNSET", "-e", "OTHER=there",
+		"--values", "values.yaml", "--set", "place.city=Rome", "--set", "name=bea")
+	if want := "second | good day there, bea of Rome\nthird  | after flags\n"; r.Stdout != want {
+		t.Errorf("stdout %q, not %q", r.Stdout, want)
+	}
+	says(t, r.Stderr, "first  | skipped: the run begins with second")
+	s.refused([]string{`no step has the id "fourth"`, "first, second, third"}, "task", "run", "--from-step", "fourth", "--values", "values.yaml")
+	s.refused([]string{"no-values.yaml"}, "task", "run", "--values", "no-values.yaml")
+	s.ends(1, []string{"acb.yaml:6:", "Values.name"}, "task", "validate", "--strict")
+	s.leaves("flags")
+}
+
+// A run that takes too long is stopped, and says what it did then.
+func TestTaskRunTimeout(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.write(map[string]string{"acb.yaml": `
+totalTimeout: 600
+steps:
+  - id: web
+    cmd: IMAGE sh -c "trap 'exit 0' TERM; httpd -f -p 8080 -h / & wait"
+    detach: true
+  - id: long
+    cmd: IMAGE sh -c "trap 'exit 0' TERM; while true; do sleep 0.1; done"
+  - id: after
+    cmd: IMAGE echo never
+    exitedWithout: [0]
+`})
+		s.image("acb.yaml")
+		r := s.refused([]string{"the run timed out after 5s while it ran long", "long  | cancelled", "after | skipped"},
+			"task", "run", "--id", "late", "--timeout", "5s")
+		saysNot(s.T, r.Stderr, "web   | WARNING")
+		s.leaves("late")
+	})
+}
+
+// What a run makes is there while it runs, also a container that is kept, and gone after a failure.
+func TestTaskFailureLeavesNothing(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.write(map[string]string{"acb.yaml": `
+networks: [{name: net}]
+volumes: [{name: data}]
+steps:
+  - id: kept
+    cmd: IMAGE sh -c "echo hello from $(hostname)"
+    network: net
+    keep: true
+    repeat: 1
+    volumeMounts: [{name: data, mountPath: /data}]
+  - id: removed
+    cmd: IMAGE echo there
+  - id: logs
+    cmd: docker logs multiarch-{{.Run.ID}}-kept-2
+  - id: there
+    cmd: docker inspect --format "is {{ "{{.Name}}" }}" multiarch-{{.Run.ID}}-net multiarch-{{.Run.ID}}-data multiarch-{{.Run.ID}}-kept
+  - id: gone
+    cmd: docker inspect multiarch-{{.Run.ID}}-removed
+    ignoreErrors: true
+  - id: fails
+    cmd: IMAGE sh -c "echo it went wrong >&2; exit 3"
+    network: net
+    volumeMounts: [{name: data, mountPath: /data}]
+`})
+		s.image("acb.yaml")
+		r := s.ends(1, []string{
+			"logs    | hello from kept\n", "there   | is multiarch-broken-net\n", "there   | is multiarch-broken-data\n", "there   | is /multiarch-broken-kept\n",
+			"gone    | failed after", "multiarch-broken-removed", "fails   | it went wrong\n", "step fails: exit code 3",
+		}, "task", "run", "--id", "broken")
+		if n := strings.Count(r.Stdout, "kept    | hello from kept\n"); n != 2 {
+			s.Errorf("%d repetitions, not 2:\n%s", n, r.Stdout)
+		}
+		s.leaves("broken")
+	})
+}
+
+// An image that the daemon does not have is pulled; one that it has is pulled with 'pull: true' only.
+func TestTaskPullsImages(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		name := s.name("shell")
+		s.write(map[string]string{"acb.yaml": "steps:\n  - cmd: " + name + ` sh -c "echo it is $WHICH"` + "\n"})
+		run := func(word string) {
+			s.Helper()
+			says(s.T, s.multiarch("task", "run").Stdout, "| it is "+word+"\n")
+		}
+		s.shell(name, "new")
+		s.docker("push", "-q", name)
+		s.docker("rmi", name)
+		run("new")
+		s.shell(name, "old")
+		run("old")
+		s.write(map[string]string{"acb.yaml": "steps:\n  - pull: true\n    cmd: " + name + ` sh -c "echo it is $WHICH"` + "\n"})
+		run("new")
+		absent := s.name("absent")
+		s.write(map[string]string{"acb.yaml": "steps:\n  - cmd: " + absent + "\n"})
+		s.refused([]string{"pulling " + absent}, "task", "run")
+	})
+}
+
+// Push, pull and lists use the login of the registry, and without it the run says what to type.
+func TestTaskUsesLogin(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.UseBuildx(s.T)
+		s.ownRegistry(harness.RegistryOptions{User: loginUser, Password: loginSecret})
+		s.write(map[string]string{
+			"Dockerfile": "FROM " + harness.Busybox(s.T, s.daemon) + "\nENV WHICH=private\n",
+			"acb.yaml": strings.ReplaceAll(`
+version: v1.1.0
+steps:
+  - build: -t REPO:shell .
+  - push: [REPO:shell]
+  - cmd: docker rmi REPO:shell
+  - cmd: REPO:shell sh -c "echo it is $WHICH"
+  - cmd: docker manifest create REPO:list REPO:shell
+  - cmd: docker manifest push REPO:list
+  - cmd: docker rmi REPO:shell
+`, "REPO", "{{.Run.Registry}}/"+s.repo)})
+		says(s.T, s.multiarch("task", "run", "--registry", s.registry.Host).Stdout, "| it is private\n")
+		harness.Sound(s.T, s.registry, s.repo, "list")
+		for _, secret := range []string{"", "wrong-" + loginSecret} {
+			s.Configure(s.T, func(config map[string]any) { delete(config, "auths") })
+			if secret != "" {
+				s.Login(s.T, s.registry.Host, loginUser, secret)
+			}
+			s.shell(s.name("shell"), "private")
+			s.needsLogin("acb_step_1")
+			s.docker("rmi", s.name("shell"))
+			s.needsLogin("acb_step_3")
+			s.needsLogin("acb_step_4")
+		}
+	})
+}
+
+// needsLogin checks that the run of acb.yaml from a step fails with the command to type.
+func (s *scene) needsLogin(from string) {
+	s.Helper()
+	r := s.ends(1, []string{from + " | failed", "docker login " + s.registry.Host}, "task", "run", "--registry", s.registry.Host, "--from-step", from)
+	saysNot(s.T, r.Stdout+r.Stderr, loginSecret)
+}
