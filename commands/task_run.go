@@ -3,9 +3,12 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -103,14 +106,31 @@ func (o *taskRunOptions) check(dockerCLI command.Cli) ([]string, error) {
 // cleanPatience is how long daemons have to remove what a run has made.
 const cleanPatience = time.Minute
 
+// outliving returns a context that also ends with the terminal. Until stop is called neither that nor a reader of
+// our output that went away ends this process, which has to remove what it made on daemons.
+func outliving(ctx context.Context) (_ context.Context, stop func()) {
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE) // the write fails besides
+	if signal.Ignored(syscall.SIGHUP) {    // as nohup wants it
+		return ctx, func() { signal.Stop(broken) }
+	}
+	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGHUP)
+	return ctx, func() { signal.Stop(broken); cancel() }
+}
+
 // execute runs the steps, and removes what they leave.
 func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask) (err error) {
+	ctx, stop := outliving(ctx)
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	lists, err := os.MkdirTemp("", "multiarch-lists-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(lists)) }()
 	show := display.NewSteps(t.cli.Out(), t.cli.Err(), o.progress, loaded.file.Steps, slices.Collect(maps.Values(o.taskOptions.secrets)))
+	show.Broken = func(err error) { cancel(fmt.Errorf("nobody reads the output any more: %w", err)) }
 	defer func() { err = show.Hide(err) }()
 	machines := newMachines(t, lists)
 	if err := machines.check(loaded.file.Steps, o.from); err != nil {

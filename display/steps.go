@@ -1,12 +1,14 @@
 package display
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -31,6 +33,9 @@ const maxOutput = 64 << 10
 // stderr, an object a line. When quiet, the end of the output of a step that failed comes on stderr, and nothing
 // else. Values of secrets are hidden everywhere. It is a run.Listener.
 type Steps struct {
+	// Broken, unless nil, is told when nobody reads a stream any more.
+	Broken func(error)
+
 	stdout, stderr *sink
 	mode           string
 	secrets        secrets
@@ -171,7 +176,13 @@ func (s *Steps) print(to *sink, d *drawnStep, text string) {
 	if to.colored {
 		prefix = "\x1b[" + d.color + "m" + prefix + "\x1b[0m"
 	}
-	_, _ = io.WriteString(to, prefix+to.fit(text)+"\n")
+	s.write(to, prefix+to.fit(text)+"\n")
+}
+
+func (s *Steps) write(to *sink, text string) {
+	if _, err := io.WriteString(to, text); errors.Is(err, syscall.EPIPE) && s.Broken != nil {
+		s.Broken(err)
+	}
 }
 
 // fit returns text with all escaped that must not come to the stream.
@@ -281,7 +292,7 @@ func (s *Steps) eventJSON(e run.Event) stepJSON {
 
 func (s *Steps) json(v stepJSON) {
 	if line, err := marshal(v); err == nil {
-		_, _ = s.stderr.Write(append(line, '\n'))
+		s.write(s.stderr, string(line)+"\n")
 	}
 }
 

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"bufio"
+	"syscall"
 	"testing"
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
@@ -26,6 +28,65 @@ secrets: [{id: key, keyvault: https://v.example/k}, {id: quotes, keyvault: https
 steps: [` + step + "]\n"})
 			r := s.ends(1, []string{"****"}, "task", "run", "-f", name+".yaml", "--secret", "id=key,env=KEY", "--secret", "id=quotes,env=QUOTES")
 			saysNot(t, r.Stdout+r.Stderr, "veryhidden", "panic")
+		})
+	}
+}
+
+// endless is a task that says something until it is stopped.
+const endless = `
+volumes: [{name: shared}]
+steps:
+  - id: long
+    cmd: IMAGE sh -c "trap 'exit 0' TERM; while true; do echo it runs; sleep 0.1; done"
+    volumeMounts: [{name: shared, mountPath: /shared}]
+`
+
+// Nothing stays when the terminal is closed, of which a shell may tell twice.
+func TestHangupDuringTask(t *testing.T) {
+	s := newTaskScene(t)
+	s.write(map[string]string{"acb.yaml": endless})
+	s.image("acb.yaml")
+	r := s.start("task", "run", "--id", "hangup")
+	s.awaitContainers("hangup", 1)
+	for range 2 {
+		if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = r.cmd.Wait() // for the plugin, too; the docker command ends at once
+	says(t, r.stderr.String(), "interrupted")
+	if left := s.leftovers("hangup"); left != "" {
+		t.Errorf("left behind: %s", left)
+	}
+}
+
+// Nothing stays when the reader of the output has seen enough, as head does.
+func TestTaskWhoseReaderGoesAway(t *testing.T) {
+	for name, flags := range map[string][]string{"plain": nil, "json": {"--progress", "json"}} {
+		t.Run(name, func(t *testing.T) {
+			s := newTaskScene(t)
+			s.write(map[string]string{"acb.yaml": endless})
+			s.image("acb.yaml")
+			id := "reader-" + name
+			cmd := s.Command(t.Context(), "docker", append([]string{"multiarch", "task", "run", "--id", id}, flags...)...)
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd.Stderr = cmd.Stdout
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+				t.Error(err)
+			}
+			_ = out.Close()
+			if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 {
+				t.Error(err)
+			}
+			if left := s.leftovers(id); left != "" {
+				t.Errorf("left behind: %s", left)
+			}
 		})
 	}
 }
