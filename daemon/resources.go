@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/docker/api/types/container"
@@ -32,10 +34,14 @@ func (d *Daemon) CreateNetwork(ctx context.Context, n task.Network, name string,
 	})
 }
 
-// CreateVolume makes an empty volume of this name. One that is there is left as it is.
+// CreateVolume makes an empty volume of this name. The error is errdefs.ErrConflict when there is one with
+// other labels: a daemon takes no notice of those.
 func (d *Daemon) CreateVolume(ctx context.Context, name string, labels map[string]string) error {
 	return d.make(ctx, "making volume "+clean(name), func(ctx context.Context, api client.APIClient) error {
-		_, err := api.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: labels})
+		made, err := api.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: labels})
+		if err == nil && !maps.Equal(made.Labels, labels) {
+			err = manifest.Errorf(errdefs.ErrConflict, "there is one with this name already")
+		}
 		return err
 	})
 }

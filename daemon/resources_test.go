@@ -27,7 +27,7 @@ func TestCreateNetworkAndVolume(t *testing.T) {
 		var network, volume map[string]any
 		f := newFake(t, version, map[string]http.HandlerFunc{
 			"POST /networks/create": keep(&network, map[string]string{"Id": "1"}),
-			"POST /volumes/create":  keep(&volume, map[string]string{"Name": "v"}),
+			"POST /volumes/create":  keep(&volume, map[string]any{"Name": "v", "Labels": map[string]string{"l": "1"}}),
 		})
 		d := f.daemon()
 		labels := map[string]string{"l": "1"}
@@ -60,6 +60,12 @@ func TestCreateNetworkErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkText(t, err, "making network n", "already exists")
+	f = newFake(t, "1.51", map[string]http.HandlerFunc{"POST /volumes/create": answer(`{"Name":"v","Labels":{"l":"of another"}}`)})
+	err = f.daemon().CreateVolume(t.Context(), "v", map[string]string{"l": "ours"})
+	if !errors.Is(err, errdefs.ErrConflict) {
+		t.Fatal(err)
+	}
+	checkText(t, err, "making volume v", "already")
 	f = newFake(t, "1.51", map[string]http.HandlerFunc{"POST /volumes/create": abort})
 	err = f.daemon().CreateVolume(t.Context(), "v", nil)
 	if !errors.Is(err, errdefs.ErrUnavailable) {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -89,4 +90,30 @@ func TestTaskWhoseReaderGoesAway(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A run with the ID of another that is under way, or that was killed, touches nothing of that, and says what to
+// do. What that is helps.
+func TestTasksWithOneID(t *testing.T) {
+	s := newTaskScene(t)
+	s.write(map[string]string{"acb.yaml": endless, "short.yaml": "steps: [{cmd: IMAGE cat short.yaml, network: host}]\n"})
+	s.image("acb.yaml")
+	s.image("short.yaml")
+	r := s.start("task", "run", "--id", "same")
+	s.awaitContainers("same", 1)
+	before := s.leftovers("same")
+	for _, file := range []string{"acb.yaml", "short.yaml"} {
+		s.ends(1, []string{"already", "give another --id", "docker rm -fv"}, "task", "run", "--id", "same", "-f", file)
+	}
+	if now := s.leftovers("same"); now != before {
+		t.Errorf("had %s, has %s", before, now)
+	}
+	if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.cmd.Wait()
+	said := s.ends(1, nil, "task", "run", "--id", "same", "-f", "short.yaml").Stderr
+	_, remedy, _ := strings.Cut(strings.TrimSpace(said[strings.LastIndex(said, "remove what it left: "):]), ": ")
+	harness.MustRun(t, s.Env, "sh", "-c", remedy)
+	s.multiarch("task", "run", "--id", "same", "-f", "short.yaml")
 }

@@ -3,6 +3,7 @@ package run
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,9 @@ import (
 
 // Label is what everything that a run makes on a daemon carries, with the run's ID as its value.
 const Label = "docker-multiarch.run"
+
+// processLabel tells runs with the same ID apart: its value is another in each.
+const processLabel = "docker-multiarch.process"
 
 // Images are what a daemon builds and pushes.
 type Images interface {
@@ -67,6 +71,7 @@ type Setup struct {
 // Executor carries out the steps of a file. It is a Runner.
 type Executor struct {
 	Setup
+	process   string
 	workspace *Workspace
 
 	mu     sync.Mutex
@@ -85,7 +90,7 @@ type place struct {
 
 // NewExecutor returns an Executor, whose Close has to be called.
 func NewExecutor(s Setup) *Executor {
-	e := &Executor{Setup: s, places: map[Machine]*place{}, tries: map[string]int{}}
+	e := &Executor{Setup: s, process: rand.Text(), places: map[Machine]*place{}, tries: map[string]int{}}
 	e.workspace = NewWorkspace(s.Context, e.name(""), e.labels())
 	return e
 }
@@ -119,7 +124,7 @@ func (e *Executor) Close(ctx context.Context) error {
 	defer e.mu.Unlock()
 	errs := make(chan error, len(e.places))
 	for m := range e.places {
-		go func() { errs <- m.Remove(ctx, Label, e.ID) }() // a daemon that does not answer leaves the others their time
+		go func() { errs <- m.Remove(ctx, processLabel, e.process) }() // a daemon that does not answer leaves the others their time
 	}
 	err := e.workspace.Close()
 	for range e.places {
@@ -128,9 +133,27 @@ func (e *Executor) Close(ctx context.Context) error {
 	return err
 }
 
-func (e *Executor) labels() map[string]string { return map[string]string{Label: e.ID} }
+func (e *Executor) labels() map[string]string {
+	return map[string]string{Label: e.ID, processLabel: e.process}
+}
 
 func (e *Executor) name(thing string) string { return Name(e.ID, thing) }
+
+// taken says what to do about an error for a name that something on the daemon has already.
+func (e *Executor) taken(err error) error {
+	if !errdefs.IsConflict(err) {
+		return err
+	}
+	return fmt.Errorf("%w; a run with the ID %s is under way there, or was killed: wait for it, give another --id, or remove what it left: %s",
+		err, e.ID, Removal(e.ID))
+}
+
+// Removal returns the commands that remove what the run with an ID has made on a daemon.
+func Removal(id string) string {
+	filter := "--filter label=" + Label + "=" + id + ")"
+	return "docker rm -fv $(docker ps -aq " + filter + "; docker network rm $(docker network ls -q " + filter +
+		"; docker volume rm $(docker volume ls -q " + filter
+}
 
 // Name returns what a thing that a run makes is called on daemons: a step's container, a network, a volume.
 func Name(id, thing string) string { return "multiarch-" + id + "-" + thing }
@@ -180,7 +203,7 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 	}
 	volume, release, err := e.workspace.Volume(ctx, p.name, p, p)
 	if err != nil {
-		return -1, err
+		return -1, e.taken(err)
 	}
 	defer release()
 	c.Mounts = slices.Insert(c.Mounts, 0, Mount{Source: volume, Target: workspacePath})
@@ -248,7 +271,7 @@ func (e *Executor) network(ctx context.Context, p *place, name string) (string, 
 	}
 	full := e.name(name)
 	return full, p.once(ctx, "network "+name, func() error {
-		return p.CreateNetwork(ctx, e.File.Networks[i], full, e.labels())
+		return e.taken(p.CreateNetwork(ctx, e.File.Networks[i], full, e.labels()))
 	})
 }
 
@@ -261,7 +284,7 @@ func (e *Executor) volume(ctx context.Context, p *place, name string) (string, e
 	full := e.name(name)
 	return full, p.once(ctx, "volume "+name, func() error {
 		if err := p.CreateVolume(ctx, full, e.labels()); err != nil {
-			return err
+			return e.taken(err)
 		}
 		if len(e.File.Volumes[i].Files) == 0 {
 			return nil
