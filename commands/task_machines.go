@@ -2,11 +2,9 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,7 +12,6 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/credentials"
 	"github.com/docker-multiarch/docker-multiarch/daemon"
-	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli-plugins/metadata"
 	"github.com/docker/cli/cli/command"
@@ -74,20 +71,6 @@ func (m *machines) Machine(dockerContext string) (run.Machine, error) {
 		m.known[host] = &machine{daemon.New(daemon.FromCLI(own), header, nil), own, header}
 	}
 	return m.known[host], nil
-}
-
-// check returns an error for the first docker context that is not there, of the steps from an id on.
-func (m *machines) check(steps []task.Step, from string) error {
-	above := slices.IndexFunc(steps, func(s task.Step) bool { return s.ID == from })
-	for _, s := range steps[max(above, 0):] {
-		if s.Context == "" {
-			continue
-		}
-		if _, err := m.Machine(s.Context); err != nil {
-			return fmt.Errorf("step %s: %w", s.ID, err)
-		}
-	}
-	return nil
 }
 
 // quiet returns the docker CLI for a docker context of which nothing is printed.

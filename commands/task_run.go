@@ -133,9 +133,6 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	show.Broken = func(err error) { cancel(fmt.Errorf("nobody reads the output any more: %w", err)) }
 	defer func() { err = show.Hide(err) }()
 	machines := newMachines(t, lists)
-	if err := machines.check(loaded.file.Steps, o.from); err != nil {
-		return err
-	}
 	executor := run.NewExecutor(run.Setup{
 		ID: loaded.id, File: loaded.file, Builder: o.builder, Machine: machines.Machine, Programs: machines,
 		Context: loaded.source,
@@ -149,6 +146,9 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 		}
 		err = errors.Join(err, closeErr)
 	}()
+	if err := executor.Check(ctx, o.from); err != nil {
+		return err
+	}
 	limit := time.Duration(o.timeout)
 	if limit == 0 {
 		limit = loaded.file.Timeout

@@ -8,6 +8,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -81,6 +82,14 @@ func (d *Daemon) reach(ctx context.Context) (client.APIClient, error) {
 	}
 	api.NegotiateAPIVersionPing(ping)
 	return api, nil
+}
+
+// Reach returns an errdefs.ErrUnavailable error when the daemon cannot be reached.
+func (d *Daemon) Reach(ctx context.Context) error {
+	if _, err := d.client(ctx); err != nil {
+		return fmt.Errorf("%w; 'docker version' shows what it is asked with, --context and DOCKER_HOST choose another", err)
+	}
+	return nil
 }
 
 // has reports whether the API that was negotiated has what came with version.

@@ -92,6 +92,23 @@ func TestTaskWhoseReaderGoesAway(t *testing.T) {
 	}
 }
 
+// A docker context that does not exist and a daemon that is not there are found before the first step, and said
+// once.
+func TestTaskWithoutItsDaemons(t *testing.T) {
+	s := newTaskScene(t)
+	s.write(map[string]string{"acb.yaml": "steps: [{cmd: IMAGE echo ran}, {cmd: docker ps, context: nowhere}]\n", "Dockerfile": "FROM scratch\n"})
+	s.image("acb.yaml")
+	s.refused([]string{"acb_step_1", "docker context nowhere", "docker context ls"}, "task", "run")
+	s.Unset("DOCKER_HOST")
+	s.docker("context", "create", "nowhere", "--docker", "host=unix://"+s.Dir+"/nothing.sock")
+	s.Set("DOCKER_CONTEXT", "nowhere")
+	s.write(map[string]string{"acb.yaml": "steps: [{build: -t a ., when: ['-']}, {push: b, when: ['-']}, {cmd: c, when: ['-']}]\n"})
+	r := s.ends(1, []string{"docker version"}, "task", "run")
+	if n := strings.Count(r.Stderr, "cannot reach the Docker daemon"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, r.Stderr)
+	}
+}
+
 // A run with the ID of another that is under way, or that was killed, touches nothing of that, and says what to
 // do. What that is helps.
 func TestTasksWithOneID(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os/exec"
 	"path"
 	"slices"
@@ -37,6 +38,8 @@ type Images interface {
 
 // Machine is a Docker daemon as a run needs it.
 type Machine interface {
+	// Reach returns an error when the daemon cannot be reached.
+	Reach(ctx context.Context) error
 	Containers
 	Resources
 	Archives
@@ -93,6 +96,35 @@ func NewExecutor(s Setup) *Executor {
 	e := &Executor{Setup: s, process: rand.Text(), places: map[Machine]*place{}, tries: map[string]int{}}
 	e.workspace = NewWorkspace(s.Context, e.name(""), e.labels())
 	return e
+}
+
+// Check finds docker contexts that do not exist and daemons that cannot be reached before anything is run. The run
+// begins with the step called from, "" for the first.
+func (e *Executor) Check(ctx context.Context, from string) error {
+	above, err := first(e.File.Steps, from)
+	if err != nil {
+		return err
+	}
+	checked := map[Machine]error{}
+	for _, step := range e.File.Steps[above:] {
+		m, err := e.Machine(step.Context)
+		if err != nil {
+			return fmt.Errorf("step %s: %w", step.ID, err)
+		}
+		if _, done := checked[m]; !done && onDaemon(step.Action) {
+			checked[m] = m.Reach(ctx)
+		}
+	}
+	return errors.Join(slices.Collect(maps.Values(checked))...)
+}
+
+// onDaemon reports whether an action is carried out by a daemon for us.
+func onDaemon(action task.Action) bool {
+	switch action.(type) {
+	case task.Container, task.Build, task.Push:
+		return true
+	}
+	return false
 }
 
 // Run carries out the action of step.

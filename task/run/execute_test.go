@@ -91,6 +91,8 @@ func (m *fakeMachine) Push(_ context.Context, name reference.NamedTagged, out io
 	return digest.FromString(name.String()), m.call("push", name.String())
 }
 
+func (m *fakeMachine) Reach(context.Context) error { return m.call("reach") }
+
 func (m *fakeMachine) Builds(context.Context) (bool, bool, error) { return true, false, nil }
 
 // fakePrograms answers 'docker ...' with true, and notes the commands.
