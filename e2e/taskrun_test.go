@@ -66,8 +66,8 @@ steps:
     exitedWithout: [0]
 `})
 		s.image("acb.yaml")
-		r := s.refused([]string{"the run timed out after 5s while it ran long", "long  | cancelled", "after | skipped"},
-			"task", "run", "--id", "late", "--timeout", "5s")
+		r := s.refused([]string{"the run timed out after 10s while it ran long", "long  | cancelled", "after | skipped"},
+			"task", "run", "--id", "late", "--timeout", "10s")
 		saysNot(s.T, r.Stderr, "web   | WARNING")
 		s.leaves("late")
 	})
