@@ -42,11 +42,16 @@ func newTaskScene(t *testing.T) *scene {
 func (s *scene) leaves(id string) {
 	s.Helper()
 	for _, filter := range []string{"label=docker-multiarch.run=" + id, "name=multiarch-" + id + "-"} {
-		left := s.docker("ps", "-aq", "--filter", filter) + s.docker("network", "ls", "-q", "--filter", filter) + s.docker("volume", "ls", "-q", "--filter", filter)
-		if left != "" {
+		if left := s.things(filter); left != "" {
 			s.Errorf("left behind with %s: %s", filter, left)
 		}
 	}
+}
+
+// things are the containers, networks and volumes of the daemon that a filter lets through.
+func (s *scene) things(filter string) string {
+	s.Helper()
+	return s.docker("ps", "-aq", "--filter", filter) + s.docker("network", "ls", "-q", "--filter", filter) + s.docker("volume", "ls", "-q", "--filter", filter)
 }
 
 // tutorial is the file of the tutorial that this project comes from.

@@ -56,9 +56,7 @@ func TestHangupDuringTask(t *testing.T) {
 	}
 	_ = r.cmd.Wait() // for the plugin, too; the docker command ends at once
 	says(t, r.stderr.String(), "interrupted")
-	if left := s.leftovers("hangup"); left != "" {
-		t.Errorf("left behind: %s", left)
-	}
+	s.leaves("hangup")
 }
 
 // Nothing stays when the reader of the output has seen enough, as head does.
@@ -85,9 +83,7 @@ func TestTaskWhoseReaderGoesAway(t *testing.T) {
 			if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 {
 				t.Error(err)
 			}
-			if left := s.leftovers(id); left != "" {
-				t.Errorf("left behind: %s", left)
-			}
+			s.leaves(id)
 		})
 	}
 }
@@ -118,11 +114,11 @@ func TestTasksWithOneID(t *testing.T) {
 	s.image("short.yaml")
 	r := s.start("task", "run", "--id", "same")
 	s.awaitContainers("same", 1)
-	before := s.leftovers("same")
+	before := s.things("label=docker-multiarch.run=same")
 	for _, file := range []string{"acb.yaml", "short.yaml"} {
 		s.ends(1, []string{"already", "give another --id", "docker rm -fv"}, "task", "run", "--id", "same", "-f", file)
 	}
-	if now := s.leftovers("same"); now != before {
+	if now := s.things("label=docker-multiarch.run=same"); now != before {
 		t.Errorf("had %s, has %s", before, now)
 	}
 	if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL); err != nil {
