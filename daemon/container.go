@@ -53,7 +53,7 @@ func (d *Daemon) Run(ctx context.Context, c run.Container, out run.Output, start
 	for _, warning := range warnings {
 		fmt.Fprintf(out.Stderr, "WARNING: %s\n", clean(warning))
 	}
-	return (&execution{api, id, what}).run(ctx, out, started)
+	return (&execution{api, id, what, c.Kill}).run(ctx, out, started)
 }
 
 // create makes a container and returns its ID and what the daemon finds odd about it.
@@ -87,6 +87,7 @@ type execution struct {
 	api  client.APIClient
 	id   string
 	what string
+	kill bool // instead of stopping it
 }
 
 // run attaches to the container, starts it and follows it to its end.
@@ -176,6 +177,9 @@ func (e *execution) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*stopGrace)
 	defer cancel()
 	seconds := int(stopGrace.Seconds())
+	if e.kill {
+		seconds = 0
+	}
 	if err := e.api.ContainerStop(ctx, e.id, container.StopOptions{Timeout: &seconds}); err != nil && !errdefs.IsNotFound(err) {
 		return failed(ctx, e.api, err, "stopping container "+shortID(e.id))
 	}

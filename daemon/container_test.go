@@ -190,7 +190,7 @@ func TestRunTellsOfAContainerThatIsLeft(t *testing.T) {
 
 func TestCancelStopsAContainer(t *testing.T) {
 	cause := errors.New("enough")
-	for _, keep := range []bool{false, true} {
+	for _, c := range []run.Container{{}, {Keep: true}, {Kill: true}} {
 		for _, version := range []string{"1.24", "1.51"} {
 			asked, stopped := make(chan struct{}, 1), make(chan struct{})
 			f := running(t, version, 0, func(stdout, _ io.Writer) {
@@ -204,16 +204,19 @@ func TestCancelStopsAContainer(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancelCause(t.Context())
 			go func() { <-asked; cancel(cause) }()
-			code, err := f.daemon().Run(ctx, run.Container{Keep: keep}, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
+			code, err := f.daemon().Run(ctx, c, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
 			if code != -1 || !errors.Is(err, cause) {
 				t.Errorf("exit code %d, %v", code, err)
 			}
 			want := []string{"POST stop?t=10", "DELETE container?force=1&v=1"}
-			if keep {
+			if c.Keep {
 				want = want[:1]
 			}
+			if c.Kill {
+				want[0] = "POST stop?t=0"
+			}
 			if got := f.asksOf(); !slices.Equal(got[4:], want) {
-				t.Errorf("API %s, keep %t: asked %q", version, keep, got)
+				t.Errorf("API %s, %+v: asked %q", version, c, got)
 			}
 		}
 	}

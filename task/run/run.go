@@ -79,7 +79,9 @@ type Container struct {
 	Ports      []string // as docker run --publish takes it
 	Mounts     []Mount
 	Keep       bool // leave it when it has ended; else it is removed
-	Labels     map[string]string
+	// Kill ends it at once when it is no longer wanted, without time to stop.
+	Kill   bool
+	Labels map[string]string
 }
 
 // Mount is a volume, or a path of the daemon's machine, in a container.
