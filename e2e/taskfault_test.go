@@ -18,7 +18,7 @@ func TestTaskErrorsHideSecrets(t *testing.T) {
 		"id":        `{cmd: a, id: "{{.Secrets.key}} b"}`,
 		"reference": `{push: "{{.Secrets.key}} b"}`,
 		"quoted":    `{cmd: a, id: '{{.Secrets.quotes}}'}`,
-		"run":       "{push: h.example/{{.Secrets.key}}}",
+		"run":       `{cmd: "docker multiarch rm {{.Secrets.key}}:b:c"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &scene{T: t, Env: s.Env}

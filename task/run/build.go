@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -44,9 +46,8 @@ func (e *Executor) build(ctx context.Context, step task.Step, b task.Build, out 
 	if len(b.Platforms) == 0 {
 		e.infer(step, dir, &b, out)
 	}
-	b.Flags = append(e.builder(step, b), b.Flags...)
-	registryCache := multiPlatform || e.Builder != ""
-	if len(b.Platforms) > 1 && !multiPlatform && !b.SaysOutput() {
+	registryCache := multiPlatform || e.foreign(b)
+	if splits(b, multiPlatform && !e.foreign(b)) {
 		return e.buildParts(ctx, step, dir, b, registryCache, out)
 	}
 	b.Flags = append(b.Flags, cacheFlags(step, b, "", registryCache)...)
@@ -61,17 +62,29 @@ func (e *Executor) buildKit(there bool, step task.Step) bool {
 // split reports whether a build makes a name for each platform, see buildParts. That is told by the file and the
 // daemon alone, so that a run that begins with the push knows it, too.
 func (e *Executor) split(ctx context.Context, p *place, step task.Step, b task.Build) (bool, error) {
-	if len(b.Platforms) < 2 || b.SaysOutput() {
+	if !splits(b, false) {
 		return false, nil
 	}
 	buildKit, multiPlatform, err := p.Builds(ctx)
-	return e.buildKit(buildKit, step) && !multiPlatform, err
+	return e.buildKit(buildKit, step) && splits(b, multiPlatform && !e.foreign(b)), err
+}
+
+// splits reports the same, given whether the daemon gets several platforms under one name: other builders than its
+// own cannot send them so.
+func splits(b task.Build, together bool) bool {
+	return len(b.Platforms) > 1 && !together && !b.SaysOutput()
+}
+
+// foreign reports whether the builder is another than the daemon's own.
+func (e *Executor) foreign(b task.Build) bool {
+	return e.Builder != "" || hasFlag(b.Flags, "--builder")
 }
 
 func (e *Executor) buildx(ctx context.Context, step task.Step, dir string, b task.Build, out Output) (int, error) {
 	if !b.SaysOutput() {
 		b.Flags = append(slices.Clone(b.Flags), "--load")
 	}
+	b.Flags = append(e.builder(step, b), b.Flags...)
 	return e.command(ctx, step, dir, append([]string{"buildx", "build"}, b.Words()...), nil, out)
 }
 
@@ -95,7 +108,7 @@ func (e *Executor) hasBuildx(ctx context.Context) bool {
 // builder returns the flag that names the builder: the one of the run, or that of the daemon itself, whatever
 // 'docker buildx use' has chosen.
 func (e *Executor) builder(step task.Step, b task.Build) []string {
-	if slices.ContainsFunc(b.Flags, func(f string) bool { return strings.HasPrefix(f, "--builder=") }) {
+	if hasFlag(b.Flags, "--builder") {
 		return nil
 	}
 	name := e.Builder
@@ -157,29 +170,50 @@ func cacheFlags(step task.Step, b task.Build, platform string, registry bool) []
 // cacheTask is what Azure calls a task that has no name.
 const cacheTask = "quickrun"
 
-// buildParts builds each platform of an image under a name of its own, since the daemon cannot keep them under
-// one; a push step joins them.
+// buildParts builds each platform of an image under a name of its own, side by side, since the daemon cannot be
+// given them under one; a push step joins them.
 func (e *Executor) buildParts(ctx context.Context, step task.Step, dir string, b task.Build, registryCache bool, out Output) (int, error) {
+	parts, err := partsOf(b)
+	if err != nil {
+		return -1, err
+	}
+	codes, errs := make([]int, len(parts)), make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i, one := range parts {
+		platform := one.Platforms[0]
+		one.Flags = append(one.Flags, cacheFlags(step, b, platform, registryCache)...)
+		lines := &prefixed{out: out, prefix: manifest.Escape(platform, "") + ": "}
+		defer lines.flush()
+		wg.Go(func() {
+			if codes[i], errs[i] = e.buildx(ctx, step, dir, one, lines.streams()); errs[i] != nil {
+				errs[i] = fmt.Errorf("for %s: %w", platform, errs[i])
+				return
+			}
+			for _, name := range one.Tags {
+				_, _ = fmt.Fprintf(lines.streams().Stderr, "Built as %s, which a push step joins with the others\n", manifest.Familiar(name))
+			}
+		})
+	}
+	wg.Wait()
+	return cmp.Or(codes...), errors.Join(errs...)
+}
+
+// partsOf returns the builds of each platform, with names of their own.
+func partsOf(b task.Build) ([]task.Build, error) {
+	var parts []task.Build
 	for _, platform := range b.Platforms {
 		one := b
-		one.Platforms, one.Tags = []string{platform}, nil
+		one.Platforms, one.Tags, one.Flags = []string{platform}, nil, slices.Clone(b.Flags)
 		for _, tag := range b.Tags {
-			part, err := partName(tag, platform)
+			name, err := partName(tag, platform)
 			if err != nil {
-				return -1, err
+				return nil, err
 			}
-			one.Tags = append(one.Tags, part)
+			one.Tags = append(one.Tags, name)
 		}
-		one.Flags = slices.Concat(b.Flags, cacheFlags(step, b, platform, registryCache))
-		if code, err := e.buildx(ctx, step, dir, one, out); err != nil {
-			return code, fmt.Errorf("for %s: %w", platform, err)
-		}
-		for i, tag := range b.Tags {
-			_, _ = fmt.Fprintf(out.Stderr, "This daemon keeps one platform under a name: that of %s for %s is %s, and a push step makes the list\n",
-				manifest.Familiar(tag), manifest.Escape(platform, ""), manifest.Familiar(one.Tags[i]))
-		}
+		parts = append(parts, one)
 	}
-	return 0, nil
+	return parts, nil
 }
 
 // partName returns the name of one platform of an image.

@@ -262,7 +262,7 @@ func (e *Executor) prepare(ctx context.Context, p *place, step task.Step, action
 	c := Container{
 		Name: e.name(step.ID), Image: action.Image, Args: action.Args, Env: step.Env, User: step.User,
 		Alias: step.ID, Isolation: step.Isolation, CPUs: step.CPUs, Privileged: step.Privileged,
-		Expose: step.Expose, Ports: step.Ports, Keep: step.Keep, Labels: e.labels(),
+		Expose: step.Expose, Ports: step.Ports, Keep: step.Keep, Kill: step.Detach, Labels: e.labels(),
 	}
 	e.mu.Lock()
 	e.tries[step.ID]++
@@ -360,7 +360,7 @@ func (e *Executor) push(ctx context.Context, step task.Step, action task.Push, o
 		if len(action.Images) > 1 {
 			lines := &prefixed{out: out, prefix: manifest.Familiar(image) + ": "}
 			defer lines.flush()
-			own = Output{Stdout: lines.stream(false), Stderr: lines.stream(true)}
+			own = lines.streams()
 		}
 		wg.Go(func() { errs[i] = e.pushImage(ctx, step, image, own) })
 	}

@@ -29,6 +29,8 @@ type fakeMachine struct {
 	missing  map[string]bool // images that have to be pulled
 	failures map[string][]error
 	ran      []Container
+
+	multiPlatform bool
 }
 
 func (m *fakeMachine) call(words ...string) error {
@@ -93,7 +95,7 @@ func (m *fakeMachine) Push(_ context.Context, name reference.NamedTagged, out io
 
 func (m *fakeMachine) Reach(context.Context) error { return m.call("reach") }
 
-func (m *fakeMachine) Builds(context.Context) (bool, bool, error) { return true, false, nil }
+func (m *fakeMachine) Builds(context.Context) (bool, bool, error) { return true, m.multiPlatform, nil }
 
 // fakePrograms answers 'docker ...' with true, and notes the commands.
 type fakePrograms struct {
@@ -286,20 +288,33 @@ func TestBuildOfSeveralPlatforms(t *testing.T) {
 	a := tagged(t, "h:5000/a:1")
 	build := task.Step{ID: "build", Action: task.Build{Tags: []reference.NamedTagged{a}, Platforms: []string{"linux/amd64", "linux/arm/v7"}, Context: "."}}
 	push := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a}}}
-	s := newStage(t, task.File{Steps: []task.Step{build, push}})
-	for _, step := range []task.Step{build, push} {
-		if _, err := s.run(t, step); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := []string{
+	parts := []string{
+		" docker buildx build --builder=BUILDER --load --tag=h:5000/a:1-linux-amd64 --platform=linux/amd64 .",
+		" docker buildx build --builder=BUILDER --load --tag=h:5000/a:1-linux-arm-v7 --platform=linux/arm/v7 .",
 		" docker buildx version",
-		" docker buildx build --builder=builder- --load --tag=h:5000/a:1-linux-amd64 --platform=linux/amd64 .",
-		" docker buildx build --builder=builder- --load --tag=h:5000/a:1-linux-arm-v7 --platform=linux/arm/v7 .",
 		" plugin create --push --from daemon h:5000/a:1 h:5000/a:1-linux-amd64 h:5000/a:1-linux-arm-v7",
 	}
-	if !slices.Equal(s.programs.lines, want) {
-		t.Errorf("%s", strings.Join(s.programs.lines, "\n"))
+	for name, tt := range map[string]struct {
+		multiPlatform  bool
+		builder, named string
+		want           []string
+	}{
+		"a daemon of one platform":      {false, "", "builder-", parts},
+		"a daemon of several":           {true, "", "builder-", []string{" docker buildx build --builder=BUILDER --load --tag=h:5000/a:1 --platform=linux/amd64,linux/arm/v7 .", " docker buildx version"}},
+		"a builder apart":               {true, "many", "many", parts},
+		"a builder apart, one platform": {false, "many", "many", parts},
+	} {
+		s := newStage(t, task.File{Steps: []task.Step{build, push}})
+		s.here.multiPlatform, s.Builder = tt.multiPlatform, tt.builder
+		for _, step := range []task.Step{build, push} {
+			if _, err := s.run(t, step); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := slices.Sorted(slices.Values(s.programs.lines)) // side by side
+		if want := strings.ReplaceAll(strings.Join(tt.want, "\n"), "BUILDER", tt.named); strings.Join(got, "\n") != want {
+			t.Errorf("%s: %s", name, strings.Join(got, "\n"))
+		}
 	}
 }
 
@@ -331,8 +346,9 @@ func TestCachesOfPlatformsAreApart(t *testing.T) {
 	if _, err := s.run(t, step); err != nil {
 		t.Fatal(err)
 	}
+	builds := slices.Sorted(slices.Values(s.programs.lines[1:])) // side by side
 	for i, ref := range []string{"ref=h:5000/a:cache_quickrun_b-linux-amd64", "ref=h:5000/a:cache_quickrun_b-linux-arm64"} {
-		if line := s.programs.lines[i+1]; strings.Count(line, ref) != 2 || strings.Count(line, "ref=") != 2 {
+		if line := builds[i]; strings.Count(line, ref) != 2 || strings.Count(line, "ref=") != 2 {
 			t.Error(line)
 		}
 	}
@@ -411,9 +427,9 @@ func TestPrefixedLines(t *testing.T) {
 	var out, err bytes.Buffer
 	p := &prefixed{out: Output{&out, &err}, prefix: "a: "}
 	for _, text := range []string{"one\ntw", "o\n\nthree", strings.Repeat("x", maxLine)} {
-		_, _ = io.WriteString(p.stream(false), text)
+		_, _ = io.WriteString(p.streams().Stdout, text)
 	}
-	_, _ = io.WriteString(p.stream(true), "failed")
+	_, _ = io.WriteString(p.streams().Stderr, "failed")
 	p.flush()
 	if want := "a: one\na: two\na: \na: three" + strings.Repeat("x", maxLine); strings.TrimSuffix(out.String(), "\n") != want {
 		t.Errorf("%q", out.String())

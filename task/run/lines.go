@@ -17,13 +17,8 @@ type prefixed struct {
 	rest   [2][]byte // the lines that have not ended, of standard output and standard error
 }
 
-// stream returns one of the streams.
-func (p *prefixed) stream(stderr bool) io.Writer {
-	if stderr {
-		return prefixedStream{p, 1}
-	}
-	return prefixedStream{p, 0}
-}
+// streams returns the two.
+func (p *prefixed) streams() Output { return Output{prefixedStream{p, 0}, prefixedStream{p, 1}} }
 
 type prefixedStream struct {
 	*prefixed
