@@ -17,6 +17,7 @@ import (
 func main() {
 	otel.SetErrorHandler(debug.OTELErrorHandler) // heard of with --debug alone
 	os.Args = commands.PluginArgs(os.Args)
+	go func() { os.Exit(<-commands.Abandoned) }()
 	cli, err := command.NewDockerCli()
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)

@@ -68,7 +68,7 @@ func NewRootCommand(dockerCLI command.Cli) *cobra.Command {
 // preRun ends the command's context at the first signal, then lets the plugin framework prepare.
 func preRun(cmd *cobra.Command, args []string) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process
+	context.AfterFunc(ctx, func() { abandonAtSignal(); stop() })
 	cmd.SetContext(ctx)
 	return plugin.PersistentPreRunE(cmd, args)
 }
@@ -81,6 +81,19 @@ func PluginArgs(args []string) []string {
 		return args
 	}
 	return append([]string{args[0], Name}, args[1:]...)
+}
+
+// Abandoned has the exit code when a second signal comes: nobody waits any more for what the process is at.
+var Abandoned = make(chan int, 1)
+
+// abandonAtSignal makes the next signal the last.
+func abandonAtSignal() {
+	next := make(chan os.Signal, 1)
+	signal.Notify(next, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-next
+		Abandoned <- exitInterrupted
+	}()
 }
 
 func newVersionCommand(dockerCLI command.Cli) *cobra.Command {

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli/command"
@@ -118,6 +118,15 @@ func outliving(ctx context.Context) (_ context.Context, stop func()) {
 	return ctx, func() { signal.Stop(broken); cancel() }
 }
 
+// tellStopping tells a person who stops the run what goes on then, until it is called off.
+func (o taskRunOptions) tellStopping(ctx context.Context, t tools, id string) (off func() bool) {
+	return context.AfterFunc(ctx, func() {
+		if o.progress != display.ProgressJSON {
+			t.notes.Note("Stopping, and removing what the run made; another Ctrl-C leaves it with the label %s=%s", run.Label, id)
+		}
+	})
+}
+
 // execute runs the steps, and removes what they leave.
 func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask) (err error) {
 	ctx, stop := outliving(ctx)
@@ -140,12 +149,16 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanPatience)
 		defer cancel()
-		closeErr := executor.Close(ctx)
-		if closeErr != nil && errdefs.IsCanceled(err) { // of which nothing more is said
-			t.notes.Warn("%v", show.Hide(closeErr))
+		left := executor.Close(ctx)
+		if left != nil {
+			left = fmt.Errorf("%w; what is left of the run can be removed with: %s", left, run.Removal(loaded.id))
 		}
-		err = errors.Join(err, closeErr)
+		if left != nil && err != nil { // of which an interruption alone would be shown
+			t.notes.Warn("%v", show.Hide(left))
+		}
+		err = cmp.Or(err, left)
 	}()
+	defer o.tellStopping(ctx, t, loaded.id)()
 	if err := executor.Check(ctx, o.from); err != nil {
 		return err
 	}

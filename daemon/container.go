@@ -21,6 +21,9 @@ var _ run.Containers = (*Daemon)(nil)
 // stopGrace is how long a container may take to end after it was asked to.
 const stopGrace = 10 * time.Second
 
+// killGrace is how long the daemon may take to kill it after that.
+const killGrace = 5 * time.Second
+
 // Run runs a container to its end and returns the exit code of its program; it calls started once that
 // runs. All output is written before Run returns, and nothing after. When ctx ends the container is
 // stopped, killed when that takes more than 10 seconds, and the error is the cause of ctx. The container is
@@ -44,6 +47,9 @@ func (d *Daemon) Run(ctx context.Context, c run.Container, out run.Output, start
 	}
 	if !c.Keep {
 		defer func() {
+			if ctx.Err() != nil && errdefs.IsUnavailable(err) {
+				return // a daemon that does not answer is asked once more, when the run is cleaned up
+			}
 			// What cannot be removed after a good end is told when the run is cleaned up.
 			if removeErr := discard(ctx, api, id); err != nil {
 				err = errors.Join(err, removeErr)
@@ -174,7 +180,7 @@ func (e *execution) drain(ctx context.Context, copied <-chan error) error {
 
 // stop asks the container to end, and has it killed when it takes too long.
 func (e *execution) stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*stopGrace)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace+killGrace)
 	defer cancel()
 	seconds := int(stopGrace.Seconds())
 	if e.kill {

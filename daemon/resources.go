@@ -69,6 +69,9 @@ func (d *Daemon) Remove(ctx context.Context, label, value string) error {
 	if err != nil {
 		return fmt.Errorf("removing what has the label %s: %w", text, err)
 	}
+	if err := d.answers(ctx, api); err != nil {
+		return fmt.Errorf("removing what has the label %s: %w", text, err)
+	}
 	d.empty.forget()
 	labelled := filters.NewArgs(filters.Arg("label", label+"="+value))
 	var errs []error
@@ -80,6 +83,20 @@ func (d *Daemon) Remove(ctx context.Context, label, value string) error {
 		errs = append(errs, k.removeAll(ctx, api, ids))
 	}
 	return errors.Join(errs...)
+}
+
+// answers returns an error when the daemon does not answer any more.
+func (d *Daemon) answers(ctx context.Context, api client.APIClient) error {
+	ctx, cancel := context.WithTimeout(ctx, d.reachTimeout)
+	defer cancel()
+	_, err := api.Ping(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return silent(api.DaemonHost(), d.reachTimeout)
+	case client.IsErrConnectionFailed(err):
+		return unreachable(api.DaemonHost(), err)
+	}
+	return nil
 }
 
 // kind is a kind of things that a label can be on.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -161,6 +162,26 @@ func TestRemoveWaitsForARemovalUnderWay(t *testing.T) {
 		t.Error(err)
 	}
 	if asked := f.asked(); !slices.Contains(asked, "POST /containers/c1/wait?condition=removed") {
+		t.Errorf("asked %q", asked)
+	}
+}
+
+// A daemon that has fallen silent is not waited for with each thing.
+func TestRemoveFromADaemonThatHangs(t *testing.T) {
+	f := labelled(t, "1.51")
+	d := f.daemon()
+	if err := d.Reach(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.reachTimeout = 100 * time.Millisecond
+	f.mu.Lock() // it answers nothing as long
+	err := d.Remove(t.Context(), "l", "1")
+	f.mu.Unlock()
+	if !errors.Is(err, errdefs.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	checkText(t, err, "removing what has the label l=1", "no answer within 100ms")
+	if asked := f.asked(); len(asked) > 0 {
 		t.Errorf("asked %q", asked)
 	}
 }

@@ -59,6 +59,39 @@ func TestHangupDuringTask(t *testing.T) {
 	s.leaves("hangup")
 }
 
+// A second Ctrl-C ends a task at once, while a container takes its time, and what stays was said before.
+func TestSecondInterruptDuringTask(t *testing.T) {
+	s := newTaskScene(t)
+	s.write(map[string]string{"acb.yaml": "steps: [{cmd: 'IMAGE sh -c \"trap : TERM; while true; do sleep 0.1; done\"'}]\n"})
+	s.image("acb.yaml")
+	cmd := s.Command(t.Context(), "docker", "multiarch", "task", "run", "--id", "twice")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitContainers("twice", 1)
+	interrupt := func() {
+		if err := receivers["group"](cmd); err != nil {
+			t.Error(err)
+		}
+	}
+	interrupt()
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		if strings.Contains(lines.Text(), "label docker-multiarch.run=twice") {
+			interrupt()
+		}
+		saysNot(t, lines.Text(), "cancelled")
+	}
+	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 130 {
+		t.Error(err)
+	}
+	s.docker("rm", "-fv", strings.TrimSpace(s.docker("ps", "-aq", "--filter", "label=docker-multiarch.run=twice")))
+}
+
 // Nothing stays when the reader of the output has seen enough, as head does.
 func TestTaskWhoseReaderGoesAway(t *testing.T) {
 	for name, flags := range map[string][]string{"plain": nil, "json": {"--progress", "json"}} {
