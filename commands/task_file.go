@@ -111,12 +111,12 @@ func (o taskOptions) read(ctx context.Context, t tools) (l loadedTask, err error
 	if l.source, err = run.Open(ctx, o.context, t.cli.In(), registry.Download); err != nil {
 		return l, err
 	}
-	values, err := o.readValues(l.source, t.cli.In())
+	values, err := o.readValues(ctx, l.source, t.cli.In())
 	if err != nil {
 		l.close()
 		return l, err
 	}
-	file, err := l.source.ReadFile(o.file, t.cli.In())
+	file, err := l.source.ReadFile(ctx, o.file, t.cli.In())
 	if err != nil {
 		l.close()
 		return l, err
@@ -175,7 +175,7 @@ func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name s
 		case name == "-":
 			return nil, errors.New("expected a file or a URL")
 		case !strings.Contains(name, "://"):
-			return source.ReadFile(name, nil)
+			return source.ReadFile(ctx, name, nil)
 		}
 		ctx, cancel := context.WithTimeout(ctx, aliasPatience)
 		defer cancel()
@@ -198,10 +198,10 @@ func (o taskOptions) variables(l loadedTask, values map[string]any) task.Variabl
 }
 
 // readValues returns those of --values, with those of --set.
-func (o taskOptions) readValues(source run.Source, in io.Reader) (map[string]any, error) {
+func (o taskOptions) readValues(ctx context.Context, source run.Source, in io.Reader) (map[string]any, error) {
 	values := map[string]any{}
 	if o.values != "" {
-		data, err := source.ReadFile(o.values, in)
+		data, err := source.ReadFile(ctx, o.values, in)
 		if err != nil {
 			return nil, err
 		}

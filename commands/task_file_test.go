@@ -18,11 +18,11 @@ func TestValuesOfATask(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	values, err := taskOptions{values: "values.yaml", sets: []string{"b.c=x,y", "d=="}}.readValues(source, nil)
+	values, err := taskOptions{values: "values.yaml", sets: []string{"b.c=x,y", "d=="}}.readValues(t.Context(), source, nil)
 	if err != nil || values["a"] != 1 || values["b"].(map[string]any)["c"] != "x,y" || values["d"] != "=" {
 		t.Errorf("%v, %v", values, err)
 	}
-	if values, err = (taskOptions{values: "-"}).readValues(source, strings.NewReader("a: b")); err != nil || values["a"] != "b" {
+	if values, err = (taskOptions{values: "-"}).readValues(t.Context(), source, strings.NewReader("a: b")); err != nil || values["a"] != "b" {
 		t.Errorf("from standard input: %v, %v", values, err)
 	}
 	for want, opts := range map[string]taskOptions{
@@ -30,7 +30,7 @@ func TestValuesOfATask(t *testing.T) {
 		"there is no file none.yaml":                   {values: "none.yaml"},
 		"--set .a: expected NAME=VALUE, or NAME.NAME=": {sets: []string{".a=hunter2"}},
 	} {
-		if _, err := opts.readValues(source, nil); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+		if _, err := opts.readValues(t.Context(), source, nil); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}

@@ -127,7 +127,7 @@ const maxFile = 4 << 20
 
 // ReadFile returns the file that a user names: - is in, a path is one in the context or, when the context has
 // no such file, one of this machine as seen from the current folder. Files of more than 4 MiB are refused.
-func (s Source) ReadFile(name string, in io.Reader) ([]byte, error) {
+func (s Source) ReadFile(ctx context.Context, name string, in io.Reader) ([]byte, error) {
 	if name != "-" {
 		f, err := s.open(name)
 		if err != nil {
@@ -136,7 +136,7 @@ func (s Source) ReadFile(name string, in io.Reader) ([]byte, error) {
 		defer f.Close()
 		in = f
 	}
-	content, err := io.ReadAll(io.LimitReader(in, maxFile+1))
+	content, err := io.ReadAll(io.LimitReader(interruptible(ctx, in), maxFile+1))
 	if err == nil && len(content) > maxFile {
 		err = manifest.Errorf(errdefs.ErrInvalidArgument, "it has more than %d bytes", maxFile)
 	}

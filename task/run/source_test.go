@@ -227,12 +227,26 @@ func TestReadFile(t *testing.T) {
 		"absent":            {unpacked, "no.yaml", "", "there is no file no.yaml, neither in the context nor in the current folder"},
 		"folder":            {folder, ".", "", "is a directory"},
 	} {
-		got, err := tt.source.ReadFile(tt.file, strings.NewReader("input"))
+		got, err := tt.source.ReadFile(t.Context(), tt.file, strings.NewReader("input"))
 		if string(got) != tt.want || tt.fail == "" != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.fail) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	if _, err := folder.ReadFile("-", strings.NewReader(strings.Repeat("x", maxFile+1))); !errdefs.IsInvalidArgument(err) {
+	if _, err := folder.ReadFile(t.Context(), "-", strings.NewReader(strings.Repeat("x", maxFile+1))); !errdefs.IsInvalidArgument(err) {
+		t.Error(err)
+	}
+}
+
+// Nobody has to end what they type to stop it.
+func TestReadFileEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	in, typing := io.Pipe()
+	defer typing.Close()
+	go func() {
+		_, _ = io.WriteString(typing, "steps:\n")
+		cancel()
+	}()
+	if _, err := (Source{}).ReadFile(ctx, "-", in); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
