@@ -11,8 +11,7 @@ import (
 
 // A secret stays hidden where a file is refused for it, and in the error of the run.
 func TestTaskErrorsHideSecrets(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, harness.V3)
+	s := newTaskScene(t)
 	for name, step := range map[string]string{
 		"number":    "{cmd: a, timeout: {{.Secrets.key}}}",
 		"id":        `{cmd: a, id: "{{.Secrets.key}} b"}`,
