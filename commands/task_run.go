@@ -106,16 +106,14 @@ func (o *taskRunOptions) check(dockerCLI command.Cli) ([]string, error) {
 // cleanPatience is how long daemons have to remove what a run has made.
 const cleanPatience = time.Minute
 
-// outliving returns a context that also ends with the terminal. Until stop is called neither that nor a reader of
-// our output that went away ends this process, which has to remove what it made on daemons.
+// outliving returns a context that also ends with the terminal. Until stop is called that does not end this process,
+// which has to remove what it made on daemons, and neither does a reader of our output that went away.
 func outliving(ctx context.Context) (_ context.Context, stop func()) {
-	broken := make(chan os.Signal, 1)
-	signal.Notify(broken, syscall.SIGPIPE) // the write fails besides
-	if signal.Ignored(syscall.SIGHUP) {    // as nohup wants it
-		return ctx, func() { signal.Stop(broken) }
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // the write fails besides
+	if signal.Ignored(syscall.SIGHUP) {                     // as nohup wants it
+		return ctx, func() {}
 	}
-	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGHUP)
-	return ctx, func() { signal.Stop(broken); cancel() }
+	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }
 
 // tellStopping tells a person who stops the run what goes on then, until it is called off.
