@@ -517,7 +517,7 @@ func TestWaitingForWhatAnotherStepMakesEnds(t *testing.T) {
 	}
 	making, done := make(chan struct{}), make(chan error)
 	go func() {
-		done <- p.once(t.Context(), "net", func() error { close(making); <-done; return nil })
+		done <- p.once(t.Context(), "net", func() error { close(making); return <-done })
 	}()
 	<-making
 	ctx, cancel := context.WithCancelCause(t.Context())
