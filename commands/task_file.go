@@ -122,7 +122,7 @@ func (o taskOptions) read(ctx context.Context, t tools) (l loadedTask, err error
 		return l, err
 	}
 	l.name = o.file
-	l.rendered, l.findings = task.Render(l.name, file, o.variables(l, values), o.aliases(ctx, l.source))
+	l.rendered, l.findings = task.Render(file, o.variables(l, values), o.aliases(ctx, l.source))
 	if l.rendered.Text != "" {
 		var found []task.Finding
 		l.file, found = task.Parse(l.rendered)
@@ -310,9 +310,9 @@ func withEnv(env []string, variables ...string) []string {
 // missingSecrets returns an error that names the secrets of the file which were not given.
 func missingSecrets(f task.File, given map[string]string) error {
 	var errs []error
-	for _, s := range f.Secrets {
-		if _, ok := given[s.ID]; !ok {
-			errs = append(errs, invalid("secret %s has no value, and no key vault is asked for it: give it with --secret id=%[1]s,src=FILE or --secret id=%[1]s,env=NAME", s.ID))
+	for _, id := range f.Secrets {
+		if _, ok := given[id]; !ok {
+			errs = append(errs, invalid("secret %s has no value, and no key vault is asked for it: give it with --secret id=%[1]s,src=FILE or --secret id=%[1]s,env=NAME", id))
 		}
 	}
 	return errors.Join(errs...)

@@ -28,7 +28,7 @@ func readDockerfile(step Step) ([]byte, error) {
 
 func TestLints(t *testing.T) {
 	for _, e := range examples(t, "lints.txt") {
-		r := Rendered{Name: "acb.yaml", Text: e.file}
+		r := Rendered{Text: e.file}
 		findings := Lints(r, parsed(t, e.file), readDockerfile)
 		if got := lines(findings); got != e.findings {
 			t.Errorf("%s\nis said to have\n%snot\n%s", e.file, got, e.findings)

@@ -71,7 +71,6 @@ type parser struct {
 
 func parseFile(r Rendered) *parser {
 	p := &parser{decoder: newDecoder(r), index: map[string]int{}}
-	p.file.Version = cmp.Or(r.Version, versionDefault)
 	if root, ok := p.document(); ok {
 		if top, ok := p.fields(root, fileKeys); ok {
 			p.parse(top)
@@ -185,7 +184,7 @@ func (p *parser) networks(top fields) {
 		if !ok {
 			continue
 		}
-		n := Network{Position: p.position(v), Name: f.text("name"), Driver: cmp.Or(f.text("driver"), defaultDriver),
+		n := Network{Name: f.text("name"), Driver: cmp.Or(f.text("driver"), defaultDriver),
 			IPv6: f.flag("ipv6"), External: f.flag("skipCreation")}
 		if !namePattern.MatchString(n.Name) {
 			p.errorf(f.at("name"), "expected a name of letters, digits, _, . and -, found %s", show(n.Name))
@@ -217,7 +216,7 @@ func (p *parser) volumes(top fields) {
 		if !ok {
 			continue
 		}
-		volume := Volume{Position: p.position(v), Name: f.text("name")}
+		volume := Volume{Name: f.text("name")}
 		if !volumePattern.MatchString(volume.Name) {
 			p.errorf(f.at("name"), "expected a name of letters, digits, _ and -, found %s", show(volume.Name))
 		}
@@ -257,17 +256,17 @@ func (p *parser) secrets(top fields) {
 		if !ok {
 			continue
 		}
-		s := Secret{Position: p.position(v), ID: f.text("id"), KeyVault: f.text("keyvault")}
-		if s.ID == "" || strings.ContainsAny(s.ID, " \t\n") {
-			p.errorf(f.at("id"), "expected an id without blanks, found %s", show(s.ID))
+		secret, keyVault := f.text("id"), f.text("keyvault") // where nobody asks
+		if secret == "" || strings.ContainsAny(secret, " \t\n") {
+			p.errorf(f.at("id"), "expected an id without blanks, found %s", show(secret))
 		}
-		p.once(f.at("id"), "secret", s.ID, seen)
-		if u, err := url.Parse(s.KeyVault); s.KeyVault != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+		p.once(f.at("id"), "secret", secret, seen)
+		if u, err := url.Parse(keyVault); keyVault != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
 			p.errorf(f.at("keyvault"), "expected the URL of a secret in a key vault, as in https://myvault.vault.azure.net/secrets/name")
 		}
 		if id := f.text("clientID"); id != "" && !uuidPattern.MatchString(id) {
 			p.errorf(f.at("clientID"), "expected a UUID, as in 00000000-0000-0000-0000-000000000000, found %s", show(id))
 		}
-		p.file.Secrets = append(p.file.Secrets, s)
+		p.file.Secrets = append(p.file.Secrets, secret)
 	}
 }

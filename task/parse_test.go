@@ -44,7 +44,7 @@ func lines(findings []Finding) string {
 // parsed returns the file that text is, of which nothing is wrong.
 func parsed(t *testing.T, text string) File {
 	t.Helper()
-	f, findings := Parse(Rendered{Name: "acb.yaml", Text: text})
+	f, findings := Parse(Rendered{Text: text})
 	if len(findings) > 0 {
 		t.Fatalf("%s\n%s", text, lines(findings))
 	}
@@ -53,7 +53,7 @@ func parsed(t *testing.T, text string) File {
 
 func TestRejected(t *testing.T) {
 	for _, e := range examples(t, "rejected.txt") {
-		_, findings := Parse(Rendered{Name: "acb.yaml", Text: e.file})
+		_, findings := Parse(Rendered{Text: e.file})
 		if got := lines(findings); got != e.findings {
 			t.Errorf("%s\nis said to have\n%snot\n%s", e.file, got, e.findings)
 		}
@@ -86,7 +86,7 @@ func TestDefaults(t *testing.T) {
 	second.Position, second.ID, second.After = Position{3, 3}, "acb_step_1", []int{0}
 	second.Action = Push{[]reference.Named{name(t, "app:latest")}}
 	want := File{
-		Version: "v1.0.0", Steps: []Step{step, second},
+		Steps:    []Step{step, second},
 		Networks: []Network{{Name: "acb_default_network", Driver: "bridge"}},
 	}
 	if !reflect.DeepEqual(f, want) {
@@ -160,7 +160,7 @@ steps:
 		Pull: true, PullRetries: 6, PullRetryDelay: 7 * time.Second, EntryPoint: "/bin/sh", User: "1000",
 		Network: "front", Isolation: "default", CPUs: "1.5", Privileged: true,
 		Expose: []string{"80", "90-91/udp"}, Ports: []string{"8080:80", "127.0.0.1:1:1"},
-		Mounts: []Mount{{Position{44, 5}, "data", "/data"}, {Position{45, 5}, DockerSocket, DockerSocket}},
+		Mounts: []Mount{{"data", "/data"}, {DockerSocket, DockerSocket}},
 	}
 	common := Step{Timeout: time.Minute, RetryDelay: 5 * time.Second, Dir: "src", Env: []string{"A=1", "B=2", "C=x"}, Network: "back"}
 	two, three := common, common
@@ -168,14 +168,14 @@ steps:
 	three.Position, three.ID, three.Action = Position{47, 3}, "three", Push{[]reference.Named{name(t, "app:latest")}}
 	three.After, three.ExitedWith, three.ExitedWithout, three.Network = []int{0, 1}, []int{1, 2}, []int{3}, "host"
 	want := File{
-		Version: versionDefault, Timeout: time.Hour, Steps: []Step{one, two, three},
+		Timeout: time.Hour, Steps: []Step{one, two, three},
 		Networks: []Network{
-			{Position{9, 3}, "front", "bridge", false, false},
-			{Position{10, 3}, "back", "overlay", true, true},
-			{Position{47, 98}, "host", "host", false, true},
+			{"front", "bridge", false, false},
+			{"back", "overlay", true, true},
+			{"host", "host", false, true},
 		},
-		Volumes: []Volume{{Position: Position{12, 3}, Name: "data"}, {Position{13, 3}, "keys", map[string][]byte{"key": []byte("hunter2")}}},
-		Secrets: []Secret{{Position{7, 3}, "token", "https://v.vault.azure.net/secrets/token"}},
+		Volumes: []Volume{{Name: "data"}, {"keys", map[string][]byte{"key": []byte("hunter2")}}},
+		Secrets: []string{"token"},
 	}
 	for i := range want.Steps {
 		if !reflect.DeepEqual(f.Steps[i], want.Steps[i]) {
@@ -328,7 +328,7 @@ func TestFindingsHideSecrets(t *testing.T) {
 	} {
 		for _, id := range []string{"one", "long"} {
 			file := "steps:\n- {build: -t app:{{.Secrets." + id + "}} ., when: ['-']}\n- " + strings.ReplaceAll(step, "S", "{{.Secrets."+id+"}}") + "\n"
-			r, findings := Render("acb.yaml", []byte(file), vars, nil)
+			r, findings := Render([]byte(file), vars, nil)
 			f, wrong := Parse(r)
 			findings = append(append(findings, wrong...), Lints(r, f, readDockerfile)...)
 			if got := lines(findings); got == "" || strings.Contains(got, "hunter22") || strings.Contains(got, "0123") {

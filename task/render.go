@@ -25,12 +25,10 @@ const (
 
 // Rendered is a file after comments, aliases and templates.
 type Rendered struct {
-	Name string
-	// Version is that of the format, in lower case.
-	Version string
 	// Text is YAML; "" when the file could not be rendered. It has the secrets in it that templates put there.
 	Text string
 
+	version  string  // of the format, in lower case
 	registry string  // that of the run
 	secrets  secrets // those that Text may have
 	file     lined
@@ -57,7 +55,7 @@ func (r Rendered) command(word string) (image string, ok bool) {
 // Render takes the comments out of a file, replaces its aliases (v1.1.0) and executes its templates. Sources
 // reads the files and URLs that aliases are in; nil when there are none to be read. Findings are in the order
 // of the file.
-func Render(name string, file []byte, vars Variables, sources func(name string) ([]byte, error)) (Rendered, []Finding) {
+func Render(file []byte, vars Variables, sources func(name string) ([]byte, error)) (Rendered, []Finding) {
 	r := &renderer{
 		file:    linesOf(strings.TrimPrefix(string(file), "\ufeff")),
 		scope:   scopeOf(vars),
@@ -66,7 +64,7 @@ func Render(name string, file []byte, vars Variables, sources func(name string) 
 		found:   map[found]bool{},
 	}
 	out := r.render()
-	out.Name, out.registry, out.secrets = name, vars.Run["Registry"], r.secrets
+	out.registry, out.secrets = vars.Run["Registry"], r.secrets
 	slices.SortStableFunc(r.findings, func(a, b Finding) int {
 		return slices.Compare([]int{a.Line, a.Column}, []int{b.Line, b.Column})
 	})
@@ -90,14 +88,14 @@ type found struct {
 }
 
 func (r *renderer) render() Rendered {
-	out := Rendered{Version: versionDefault, file: r.file}
+	out := Rendered{version: versionDefault, file: r.file}
 	if !r.readable() {
 		return out
 	}
 	lines := splitLines(r.file.string)
-	out.Version = r.version(lines)
-	body, block := r.divide(lines, out.Version == versionWithAlias)
-	if out.Version == versionWithAlias {
+	out.version = r.version(lines)
+	body, block := r.divide(lines, out.version == versionWithAlias)
+	if out.version == versionWithAlias {
 		var ok bool
 		if body, out.commands, ok = r.expand(body, block); !ok {
 			return out

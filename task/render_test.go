@@ -68,7 +68,7 @@ func check(t *testing.T, cases []rendering) {
 			if tt.vars != nil {
 				tt.vars(&vars)
 			}
-			r, findings := Render("acb.yaml", []byte(tt.file), vars, files)
+			r, findings := Render([]byte(tt.file), vars, files)
 			if r.Text != tt.text {
 				t.Errorf("got text\n%q, not\n%q", r.Text, tt.text)
 			}
@@ -160,7 +160,7 @@ func TestTemplates(t *testing.T) {
 	})
 	before := variables()
 	vars := variables()
-	Render("acb.yaml", []byte(`{{$_ := set .Values "name" "x"}}{{$_ := set .Values.map.e "f" "x"}}`), vars, nil)
+	Render([]byte(`{{$_ := set .Values "name" "x"}}{{$_ := set .Values.map.e "f" "x"}}`), vars, nil)
 	if fmt.Sprint(vars) != fmt.Sprint(before) {
 		t.Errorf("a template has changed %v", vars)
 	}
@@ -330,9 +330,9 @@ func TestVersion(t *testing.T) {
 		{"version: {{.Run.ID}}\n", versionWithAlias, "1:10: error: version: {{.Run.ID}} is no version of the format: expected 1.0-preview-1, v1.0.0 or v1.1.0"},
 		{"version: 1.0.0\nb: $ID", versionWithAlias, "1:10: error: version: 1.0.0 is no version of the format: expected 1.0-preview-1, v1.0.0 or v1.1.0"},
 	} {
-		r, findings := Render("acb.yaml", []byte(tt.file), variables(), nil)
-		if r.Version != tt.version || strings.Join(said(findings), "\n") != tt.finding {
-			t.Errorf("%q: got %s and %v", tt.file, r.Version, said(findings))
+		r, findings := Render([]byte(tt.file), variables(), nil)
+		if r.version != tt.version || strings.Join(said(findings), "\n") != tt.finding {
+			t.Errorf("%q: got %s and %v", tt.file, r.version, said(findings))
 		}
 		if r.Text == "" {
 			t.Errorf("%q: a version ended it", tt.file)
@@ -400,7 +400,7 @@ func TestAliases(t *testing.T) {
 			"10:5: error: alias.src[6]: expected a file or a URL"}},
 		{name: "too long", file: v + "alias:\n  src: full.yaml\na: $a$a$a$a$a", want: []string{"1:1: error: alias: the file is longer than 4 MiB once its aliases are replaced"}},
 	})
-	_, findings := Render("acb.yaml", []byte(v+"alias:\n  src: [a.yaml]\nb: c"), variables(), nil)
+	_, findings := Render([]byte(v+"alias:\n  src: [a.yaml]\nb: c"), variables(), nil)
 	want := []string{"3:9: error: alias.src[0]: a.yaml: aliases cannot be read from another place here"}
 	if got := said(findings); !slices.Equal(got, want) {
 		t.Errorf("without sources: got %v", got)
@@ -409,8 +409,8 @@ func TestAliases(t *testing.T) {
 
 func TestCommand(t *testing.T) {
 	const file = "alias:\n  src: [template.yaml]\n  values: {az: my-az:1, tool: tool:2}\nsteps: []\n"
-	r, _ := Render("acb.yaml", []byte("version: v1.1.0\n"+file), variables(), files)
-	old, _ := Render("acb.yaml", []byte(file), variables(), files)
+	r, _ := Render([]byte("version: v1.1.0\n"+file), variables(), files)
+	old, _ := Render([]byte(file), variables(), files)
 	for word, want := range map[string]string{
 		"acr": "mcr.microsoft.com/acr/acr-cli:0.19", "bash": "mcr.microsoft.com/acr/bash:2ff604c", "curl": "mcr.microsoft.com/acr/curl:2ff604c",
 		"cssc": "mcr.microsoft.com/acr/cssc:2ff604c", "az": "my-az:1", "tool": "tool:2", "img": "reg.example.com:5000/img",
@@ -445,7 +445,7 @@ func TestAt(t *testing.T) {
 		{"line breaks of YAML", "a: b\r\nc: d\re: f\u2028{{.Run.ID}}: g", map[string]string{"b": "1:4", "d": "2:4", "f\u2028": "3:4", "7f": "4:1", "g": "4:14"}},
 		{"byte order mark", "\ufeffa: b", map[string]string{"a": "1:1", "b": "1:4"}},
 	} {
-		r, findings := Render("acb.yaml", []byte(tt.file), variables(), nil)
+		r, findings := Render([]byte(tt.file), variables(), nil)
 		if findings != nil {
 			t.Errorf("%s: %v", tt.name, findings)
 		}
@@ -468,7 +468,7 @@ func TestAt(t *testing.T) {
 
 func TestFindingsInOrder(t *testing.T) {
 	const file = "version: v3\nalias:\n  src: no.yaml\na: {{.Values.x}}\nb: {{.Values.y}} {{.Values.z}}"
-	_, findings := Render("acb.yaml", []byte(file), variables(), files)
+	_, findings := Render([]byte(file), variables(), files)
 	if len(findings) != 5 || !slices.IsSortedFunc(findings, func(a, b Finding) int { return a.Line*100 + a.Column - b.Line*100 - b.Column }) {
 		t.Errorf("got %v", said(findings))
 	}
@@ -476,7 +476,7 @@ func TestFindingsInOrder(t *testing.T) {
 
 func TestManyWarnings(t *testing.T) {
 	file := strings.Repeat("{{.Values.x}}", maxWarnings+1) + "{{fail \"x\"}}"
-	_, findings := Render("acb.yaml", []byte(file), variables(), nil)
+	_, findings := Render([]byte(file), variables(), nil)
 	if n := len(findings); n != maxWarnings+1 || findings[n-1].Severity != Error {
 		t.Errorf("got %d findings, the last %v", n, findings[n-1])
 	}
@@ -540,8 +540,8 @@ func FuzzRender(f *testing.F) {
 		if v, err := ParseValues([]byte(values)); err == nil {
 			vars.Values = v
 		}
-		r, findings := Render("acb.yaml", []byte(file), vars, files)
-		r2, _ := Render("acb.yaml", []byte(file), vars, nil)
+		r, findings := Render([]byte(file), vars, files)
+		r2, _ := Render([]byte(file), vars, nil)
 		r2.command("x")
 		failed := slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error })
 		if r.Text == "" && !failed || len(r.Text) > maxText {

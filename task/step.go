@@ -256,7 +256,7 @@ func (p *parser) stepNetwork(f fields) string {
 	switch {
 	case slices.ContainsFunc(p.file.Networks, is):
 	case slices.Contains(dockerNetworks, name):
-		p.file.Networks = append(p.file.Networks, Network{Position: p.position(f.at("network")), Name: name, Driver: name, External: true})
+		p.file.Networks = append(p.file.Networks, Network{Name: name, Driver: name, External: true})
 	default:
 		known := slices.Clone(dockerNetworks)
 		for _, n := range p.file.Networks {
@@ -308,7 +308,7 @@ func (p *parser) mounts(f fields) []Mount {
 		if !ok {
 			continue
 		}
-		mount := Mount{p.position(v), m.text("name"), m.text("mountPath")}
+		mount := Mount{m.text("name"), m.text("mountPath")}
 		p.mountedVolume(m, mount.Volume)
 		if !path.IsAbs(mount.Path) {
 			p.errorf(m.at("mountPath"), "expected an absolute path in the container, found %s", show(mount.Path))

@@ -21,18 +21,16 @@ type Position struct {
 
 // File is a task file with all defaults filled in.
 type File struct {
-	Version  string
 	Steps    []Step // in the order of the file
 	Networks []Network
 	Volumes  []Volume
-	Secrets  []Secret
+	Secrets  []string // the ids of the values that are given to a run with --secret
 	// Timeout is for all steps together, 0 for none (totalTimeout).
 	Timeout time.Duration
 }
 
 // Network is a network that the steps' containers can be in.
 type Network struct {
-	Position
 	Name   string
 	Driver string
 	IPv6   bool
@@ -42,18 +40,9 @@ type Network struct {
 
 // Volume is a volume that the steps' containers can mount, made for the run.
 type Volume struct {
-	Position
 	Name string
 	// Files are those of a secret volume by name; nil for an empty volume. Their contents are secret.
 	Files map[string][]byte
-}
-
-// Secret is a value that is given to a run with --secret.
-type Secret struct {
-	Position
-	ID string
-	// KeyVault is where Azure keeps it; nobody asks there.
-	KeyVault string
 }
 
 // Step is one step of a file.
@@ -106,7 +95,6 @@ type Step struct {
 
 // Mount puts a volume of the file into the container of a step.
 type Mount struct {
-	Position
 	Volume string // DockerSocket for the daemon's
 	Path   string
 }

@@ -35,7 +35,7 @@ func testOrder(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	h := readHead(t, raw)
-	rendered, found := task.Render(name, raw, task.Variables{}, nil)
+	rendered, found := task.Render(raw, task.Variables{}, nil)
 	file, wrong := task.Parse(rendered)
 	for _, f := range append(found, wrong...) {
 		if f.Severity == task.Error {
