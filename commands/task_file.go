@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/csv"
@@ -131,7 +130,7 @@ func (o taskOptions) read(ctx context.Context, t tools) (l loadedTask, err error
 			l.findings = append(l.findings, task.Lints(l.rendered, l.file, l.dockerfile)...)
 		}
 	}
-	slices.SortStableFunc(l.findings, func(a, b task.Finding) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
+	slices.SortStableFunc(l.findings, func(a, b task.Finding) int { return a.Compare(b.Position) })
 	for _, f := range l.findings {
 		if o.strict || f.Severity == task.Error {
 			l.bad++

@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -33,11 +32,8 @@ type decoder struct {
 	lines, nodes int
 }
 
-// yamlBreak is what YAML ends lines with.
-var yamlBreak = regexp.MustCompile("\r\n|[\n\r\u0085\u2028\u2029]")
-
 func newDecoder(r Rendered) decoder {
-	return decoder{rendered: r, places: map[string]Position{}, lines: 1 + len(yamlBreak.FindAllStringIndex(r.Text, -1))}
+	return decoder{rendered: r, places: map[string]Position{}, lines: len(linesOf(r.Text).starts)}
 }
 
 // value is a node, and where it is in the structure. An alias is resolved.
@@ -80,11 +76,15 @@ func (d *decoder) document() (value, bool) {
 // another way. The line that the parser tells is often that of something around it.
 func (d *decoder) syntaxError(err error) {
 	lines := strings.SplitAfter(d.rendered.Text, "\n")
-	problem := yamlProblem(err)
+	_, problem := yamlError(err)
 	line := 1 + sort.Search(len(lines)-1, func(i int) bool {
 		var n yaml.Node
 		err := yaml.Unmarshal([]byte(strings.Join(lines[:i+1], "")), &n)
-		return err != nil && yamlProblem(err) == problem
+		if err == nil {
+			return false
+		}
+		_, now := yamlError(err)
+		return now == problem
 	})
 	text := lines[line-1]
 	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
@@ -103,15 +103,6 @@ func yamlHint(problem, indent string) string {
 		return "; quote a text that has a colon and a blank in it"
 	}
 	return ""
-}
-
-// yamlProblem returns what the parser says, without the line.
-func yamlProblem(err error) string {
-	s := strings.TrimPrefix(err.Error(), "yaml: ")
-	if rest, ok := strings.CutPrefix(s, "line "); ok {
-		_, s, _ = strings.Cut(rest, ": ")
-	}
-	return s
 }
 
 // newValue returns what node, or the alias that it is, stands for.
@@ -150,7 +141,7 @@ func (d *decoder) sorted() []Finding {
 		d.findings[i].Key, d.findings[i].Message = d.rendered.secrets.hide(f.Key), d.rendered.secrets.hide(f.Message)
 	}
 	slices.SortStableFunc(d.findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Key, b.Key))
+		return cmp.Or(a.Compare(b.Position), cmp.Compare(a.Key, b.Key))
 	})
 	return d.findings
 }

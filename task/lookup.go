@@ -86,7 +86,7 @@ func quotedJSON[V any](values map[string]V) string {
 		values = map[string]V{}
 	}
 	b, _ := json.Marshal(values) // of what YAML has
-	return "'" + strings.ReplaceAll(string(b), "'", `'\''`) + "'"
+	return Quote([]string{string(b)})
 }
 
 // lookup returns the value of a lookup in what it is of.

@@ -65,9 +65,7 @@ func Render(file []byte, vars Variables, sources func(name string) ([]byte, erro
 	}
 	out := r.render()
 	out.registry, out.secrets = vars.Run["Registry"], r.secrets
-	slices.SortStableFunc(r.findings, func(a, b Finding) int {
-		return slices.Compare([]int{a.Line, a.Column}, []int{b.Line, b.Column})
-	})
+	slices.SortStableFunc(r.findings, func(a, b Finding) int { return a.Compare(b.Position) })
 	return out, r.findings
 }
 

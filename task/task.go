@@ -4,6 +4,7 @@
 package task
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,11 @@ import (
 type Position struct {
 	Line   int `json:"line"`
 	Column int `json:"column"`
+}
+
+// Compare returns a negative number when p stands before q, 0 when they are the same, and a positive one else.
+func (p Position) Compare(q Position) int {
+	return cmp.Or(cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
 }
 
 // File is a task file with all defaults filled in.
