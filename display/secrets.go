@@ -7,13 +7,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// hiddenText stands where a secret was.
-const hiddenText = "****"
-
-// secrets finds secret values in text. A value of several lines is found by each of its lines, of which those
-// of fewer than 4 characters are too common to be hidden.
+// secrets finds secret values in text, by their lines; see task.SecretLines.
 type secrets struct {
 	texts   [][]byte
 	longest int
@@ -21,13 +18,9 @@ type secrets struct {
 
 func newSecrets(values []string) secrets {
 	var s secrets
-	for _, value := range values {
-		for _, line := range strings.FieldsFunc(value, func(r rune) bool { return r == '\n' || r == '\r' }) {
-			if line = strings.TrimSpace(line); utf8.RuneCountInString(line) >= 4 {
-				s.texts = append(s.texts, []byte(line))
-				s.longest = max(s.longest, len(line))
-			}
-		}
+	for _, line := range task.SecretLines(slices.Values(values)) {
+		s.texts = append(s.texts, []byte(line))
+		s.longest = max(s.longest, len(line))
 	}
 	return s
 }
@@ -71,7 +64,7 @@ func hide(text []byte, spans []span) string {
 			break
 		}
 		out.Write(text[at:s.from])
-		out.WriteString(hiddenText)
+		out.WriteString(task.Hidden)
 		at = min(s.to, len(text))
 	}
 	out.Write(text[at:])

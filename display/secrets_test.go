@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
 // shownLines returns what comes of pieces that are written to a stream.
@@ -89,14 +91,14 @@ func TestSecretsAtABreak(t *testing.T) {
 	const secret = "0123456789"
 	for before := 85; before <= 101; before++ {
 		got := shownLines(100, []string{secret}, strings.Repeat("x", before)+secret+"yy")
-		all := strings.ReplaceAll(strings.Join(got, ""), hiddenText, "")
+		all := strings.ReplaceAll(strings.Join(got, ""), task.Hidden, "")
 		if all != strings.Repeat("x", before)+"yy" {
 			t.Errorf("after %d: %q", before, all[before-1:])
 		}
 	}
 	// One that goes on for ever.
 	for _, line := range shownLines(100, []string{"aaaa"}, strings.Repeat("a", 302)) {
-		if line != hiddenText {
+		if line != task.Hidden {
 			t.Errorf("%.20q", line)
 		}
 	}
@@ -120,7 +122,7 @@ func FuzzLines(f *testing.F) {
 			t.Errorf("in pieces of %d: %q, not %q", size, got, whole)
 		}
 		for _, line := range got {
-			if len(line) > longest && !strings.Contains(line, hiddenText) {
+			if len(line) > longest && !strings.Contains(line, task.Hidden) {
 				t.Errorf("a line of %d bytes", len(line))
 			}
 			for _, secret := range newSecrets([]string{value}).texts {

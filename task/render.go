@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ func Render(file []byte, vars Variables, sources func(name string) ([]byte, erro
 	r := &renderer{
 		file:    linesOf(strings.TrimPrefix(string(file), "\ufeff")),
 		scope:   scopeOf(vars),
-		secrets: secretsOf(vars.Secrets),
+		secrets: SecretLines(maps.Values(vars.Secrets)),
 		sources: sources,
 		found:   map[found]bool{},
 	}
