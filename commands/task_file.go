@@ -161,11 +161,8 @@ func (l loadedTask) dockerfile(step task.Step) ([]byte, error) {
 	return run.ReadDockerfile(l.source.Dir, step)
 }
 
-// aliasPatience and maxAliases bound the reading of a file of aliases.
-const (
-	aliasPatience = 10 * time.Second
-	maxAliases    = 1 << 20
-)
+// aliasPatience is how long a server has to send a file of aliases.
+const aliasPatience = 10 * time.Second
 
 // aliases returns what reads the files and URLs that aliases are in.
 func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name string) ([]byte, error) {
@@ -183,7 +180,7 @@ func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name s
 			return nil, err
 		}
 		defer body.Close()
-		return io.ReadAll(io.LimitReader(body, maxAliases+1)) // longer ones are refused
+		return io.ReadAll(io.LimitReader(body, task.MaxAliases+1)) // longer ones are refused
 	}
 }
 

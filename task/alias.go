@@ -12,8 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxSource is how long a file of aliases can be.
-const maxSource = 1 << 20
+// MaxAliases is how many bytes a file of aliases can have.
+const MaxAliases = 1 << 20
 
 // builtIn are the aliases of every file of v1.1.0.
 var builtIn = map[string]string{
@@ -194,7 +194,7 @@ func (a aliasReader) readSource(name string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading aliases from %s: %w", name, err)
 	}
-	if len(data) > maxSource {
+	if len(data) > MaxAliases {
 		return nil, fmt.Errorf("reading aliases from %s: it is longer than 1 MiB", name)
 	}
 	var document yaml.Node

@@ -49,9 +49,9 @@ func files(name string) ([]byte, error) {
 	}
 	switch name {
 	case "long.yaml":
-		return []byte("a: " + strings.Repeat("x", maxSource-2)), nil
+		return []byte("a: " + strings.Repeat("x", MaxAliases-2)), nil
 	case "full.yaml":
-		return []byte("a: " + strings.Repeat("x", maxSource-3)), nil
+		return []byte("a: " + strings.Repeat("x", MaxAliases-3)), nil
 	}
 	s, ok := f[name]
 	if !ok {

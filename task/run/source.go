@@ -122,7 +122,7 @@ func (s *Source) checkOut(ctx context.Context, r repository) error {
 	return err
 }
 
-// maxFile bounds what ReadFile reads.
+// maxFile is how many bytes of a file ReadFile reads.
 const maxFile = 4 << 20
 
 // ReadFile returns the file that a user names: - is in, a path is one in the context or, when the context has
@@ -138,7 +138,7 @@ func (s Source) ReadFile(ctx context.Context, name string, in io.Reader) ([]byte
 	}
 	content, err := io.ReadAll(io.LimitReader(interruptible(ctx, in), maxFile+1))
 	if err == nil && len(content) > maxFile {
-		err = manifest.Errorf(errdefs.ErrInvalidArgument, "it has more than %d bytes", maxFile)
+		err = manifest.Errorf(errdefs.ErrInvalidArgument, "it is longer than %d MiB", maxFile>>20)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the file %s: %w", name, err)
