@@ -17,7 +17,7 @@ func newTaskGraphCommand(dockerCLI command.Cli) *cobra.Command {
 		Use:   "graph " + taskArgs,
 		Short: "Show the steps of a task file and what each waits for",
 		Long: "Show the steps of a task file and what each waits for.\n\n" +
-			"CONTEXT is a folder, a git repository (URL#REF:FOLDER) or a tar file, by default the current folder.",
+			taskContext,
 		Example: "docker multiarch task graph --format dot . | dot -Tsvg > graph.svg",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.setContext(dockerCLI, args)

@@ -15,7 +15,7 @@ func newTaskRenderCommand(dockerCLI command.Cli) *cobra.Command {
 		Short: "Show a task file after aliases and templates",
 		Long: "Show a task file as it is after aliases and templates. A secret is shown as REDACTED.\n" +
 			"A file that is not fit to be run is shown too, and the exit code is 1 then.\n\n" +
-			"CONTEXT is a folder, a git repository (URL#REF:FOLDER) or a tar file, by default the current folder.",
+			taskContext,
 		Example: "docker multiarch task render --registry registry.example.com --set version=1.2 .",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.setContext(dockerCLI, args)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,7 +28,7 @@ type taskRunOptions struct {
 	jobs     number
 	progress string
 	builder  string
-	secrets  []string
+	given    []string // secrets as they were typed
 }
 
 func newTaskRunCommand(dockerCLI command.Cli) *cobra.Command {
@@ -39,7 +40,7 @@ func newTaskRunCommand(dockerCLI command.Cli) *cobra.Command {
 			"through the daemon, 'cmd' as a container with the workspace in /workspace. A 'cmd' that begins with\n" +
 			"'docker' needs no image: 'docker manifest' and 'docker multiarch' run within this program, other docker\n" +
 			"commands on this machine. Whatever the run makes on daemons, images aside, is removed at its end.\n\n" +
-			"CONTEXT is a folder, a git repository (URL#REF:FOLDER) or a tar file, by default the current folder.\n" +
+			taskContext + "\n" +
 			"The steps see its files; the folder itself is not changed.\n\n" +
 			"With --progress json there is an object on a line of standard error for each line of output and for\n" +
 			"each change of a step.",
@@ -60,7 +61,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	flags.Var(&opts.jobs, "jobs", "Steps that may be under way at a time (default no limit)")
 	flags.BoolVar(&opts.strict, "strict", false, "Refuse a file with likely mistakes, too")
 	flags.StringVar(&opts.builder, "builder", "", "Builder of 'docker buildx' for all builds (default that of the daemon)")
-	flags.StringArrayVar(&opts.secrets, "secret", nil, "Value of a secret of the file (id=ID,src=FILE or id=ID,env=NAME)")
+	flags.StringArrayVar(&opts.given, "secret", nil, "Value of a secret of the file (id=ID,src=FILE or id=ID,env=NAME)")
 	addProgress(cmd, &opts.progress)
 	return cmd
 }
@@ -82,7 +83,7 @@ func runTaskRun(ctx context.Context, dockerCLI command.Cli, opts taskRunOptions)
 	if opts.dryRun {
 		return run.Describe(dockerCLI.Out(), loaded.id, loaded.file, opts.from)
 	}
-	if err := missingSecrets(loaded.file, opts.taskOptions.secrets); err != nil {
+	if err := missingSecrets(loaded.file, opts.secrets); err != nil {
 		return err
 	}
 	return opts.execute(ctx, t, loaded)
@@ -96,11 +97,44 @@ func (o *taskRunOptions) check(dockerCLI command.Cli) ([]string, error) {
 	}
 	if !o.dryRun {
 		var err error
-		if o.taskOptions.secrets, err = parseSecrets(dockerCLI, o.secrets); err != nil {
+		if o.secrets, err = parseSecrets(dockerCLI, o.given); err != nil {
 			return nil, err
 		}
 	}
 	return parseEnv(o.env, o.dryRun)
+}
+
+// parseEnv returns KEY=VALUE pairs, each key once; KEY alone takes its value from the environment, as with docker
+// run. Where nothing is run it stays as it is: the value may be secret.
+func parseEnv(typed []string, dryRun bool) ([]string, error) {
+	var env []string
+	for _, s := range typed {
+		name, _, given := strings.Cut(s, "=")
+		if name == "" {
+			return nil, invalid("--env %q is not KEY=VALUE", s)
+		}
+		value, there := os.LookupEnv(name)
+		switch {
+		case given || dryRun:
+			env = withEnv(env, s)
+		case there:
+			env = withEnv(env, s+"="+value)
+		}
+	}
+	return env, nil
+}
+
+// withEnv returns env with variables, which take the place of those of the same name: what a program makes of
+// two of a name is its own affair.
+func withEnv(env []string, variables ...string) []string {
+	var out []string
+	for _, kv := range env {
+		name, _, _ := strings.Cut(kv, "=")
+		if !slices.ContainsFunc(variables, func(v string) bool { return v == name || strings.HasPrefix(v, name+"=") }) {
+			out = append(out, kv)
+		}
+	}
+	return append(out, variables...)
 }
 
 // cleanPatience is how long daemons have to remove what a run has made.
@@ -136,7 +170,7 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(lists)) }()
-	show := display.NewSteps(t.cli.Out(), t.cli.Err(), o.progress, loaded.file.Steps, slices.Collect(maps.Values(o.taskOptions.secrets)))
+	show := display.NewSteps(t.cli.Out(), t.cli.Err(), o.progress, loaded.file.Steps, slices.Collect(maps.Values(o.secrets)))
 	show.Broken = func(err error) { cancel(fmt.Errorf("nobody reads the output any more: %w", err)) }
 	defer func() { err = show.Hide(err) }()
 	machines := newMachines(t, lists)

@@ -18,7 +18,7 @@ func newTaskValidateCommand(dockerCLI command.Cli) *cobra.Command {
 		Long: "Show all that is wrong with a task file, each with its line and column. With --strict also what is\n" +
 			"allowed but likely a mistake: unknown keys, a push before its build, a step after a parallel group\n" +
 			"without 'when', a tag that names one architecture while its Dockerfile or --platform names another.\n\n" +
-			"CONTEXT is a folder, a git repository (URL#REF:FOLDER) or a tar file, by default the current folder.\n" +
+			taskContext + "\n" +
 			"The exit code is 1 when 'task run' with the same flags would refuse the file.",
 		Example: "docker multiarch task validate --strict --file build.yaml .",
 		RunE: func(cmd *cobra.Command, args []string) error {

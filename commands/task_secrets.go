@@ -1,0 +1,81 @@
+package commands
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker/cli/cli/command"
+)
+
+// parseSecrets returns the values of --secret id=ID,src=FILE and id=ID,env=NAME. A newline at the end is no part
+// of a value.
+func parseSecrets(dockerCLI command.Cli, typed []string) (map[string]string, error) {
+	secrets := map[string]string{}
+	for _, s := range typed {
+		id, value, err := parseSecret(dockerCLI, s)
+		if err != nil {
+			return nil, invalid("--secret: %w", err)
+		}
+		secrets[id] = strings.TrimSuffix(strings.TrimSuffix(value, "\n"), "\r")
+	}
+	return secrets, nil
+}
+
+// maxSecret is longer than any key or certificate chain.
+const maxSecret = 1 << 20
+
+func parseSecret(dockerCLI command.Cli, typed string) (id, value string, err error) {
+	expected := errors.New("expected id=ID,src=FILE or id=ID,env=NAME")
+	fields, err := csv.NewReader(strings.NewReader(typed)).Read()
+	if err != nil || len(fields) != 2 {
+		return "", "", expected
+	}
+	id, ok := strings.CutPrefix(fields[0], "id=")
+	key, from, _ := strings.Cut(fields[1], "=")
+	switch {
+	case !ok || id == "" || from == "":
+		return "", "", expected
+	case key == "env":
+		value, ok = os.LookupEnv(from)
+		if !ok {
+			return "", "", fmt.Errorf("%s: the variable %s is not set", id, from)
+		}
+		return id, value, nil
+	case key == "src" || key == "source":
+		value, err = readSecret(pathOf(dockerCLI, from))
+		if err != nil {
+			return "", "", fmt.Errorf("%s: %w", id, err)
+		}
+		return id, value, nil
+	}
+	return "", "", expected
+}
+
+func readSecret(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err == nil && len(data) > maxSecret {
+		err = fmt.Errorf("%s is longer than 1 MiB", name)
+	}
+	return string(data), err
+}
+
+// missingSecrets returns an error that names the secrets of the file which were not given.
+func missingSecrets(f task.File, given map[string]string) error {
+	var errs []error
+	for _, id := range f.Secrets {
+		if _, ok := given[id]; !ok {
+			errs = append(errs, invalid("secret %s has no value, and no key vault is asked for it: give it with --secret id=%[1]s,src=FILE or --secret id=%[1]s,env=NAME", id))
+		}
+	}
+	return errors.Join(errs...)
+}
