@@ -47,7 +47,7 @@ func (o *taskOptions) addTo(cmd *cobra.Command) {
 	flags.StringVarP(&o.file, "file", "f", "acb.yaml", `Task file in CONTEXT ("-" for standard input)`)
 	flags.StringVarP(&o.registry, "registry", "r", "", "Value of {{.Run.Registry}}")
 	flags.StringVar(&o.id, "id", "", "Value of {{.Run.ID}} (default a fresh one)")
-	flags.StringArrayVar(&o.sets, "set", nil, "Value of the file, as KEY=VALUE")
+	flags.StringArrayVar(&o.sets, "set", nil, "Value of {{.Values.NAME}}, as NAME=VALUE")
 	flags.StringVar(&o.values, "values", "", `File with values in CONTEXT, as YAML ("-" for standard input)`)
 }
 

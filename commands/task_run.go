@@ -57,7 +57,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	flags.StringArrayVarP(&opts.env, "env", "e", nil, "Variable for all steps, as KEY=VALUE, or KEY with the value it has here")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show what would be run, and run nothing")
 	flags.StringVar(&opts.from, "from-step", "", "Start at this step; those above it in the file count as done")
-	flags.Var(&opts.timeout, "timeout", "Longest time for all steps together (0 for no limit, or that of the file)")
+	flags.Var(&opts.timeout, "timeout", "Longest time for all steps together (0 for that of the file, if it has one)")
 	flags.Var(&opts.jobs, "jobs", "Steps that may be under way at a time (default no limit)")
 	flags.BoolVar(&opts.strict, "strict", false, "Refuse a file with likely mistakes, too")
 	flags.StringVar(&opts.builder, "builder", "", "Builder of 'docker buildx' for all builds (default that of the daemon)")
@@ -111,7 +111,7 @@ func parseEnv(typed []string, dryRun bool) ([]string, error) {
 	for _, s := range typed {
 		name, _, given := strings.Cut(s, "=")
 		if name == "" {
-			return nil, invalid("--env %q is not KEY=VALUE", s)
+			return nil, invalid("--env: expected KEY=VALUE or KEY, found no KEY before a =") // without the value, which may be a secret
 		}
 		value, there := os.LookupEnv(name)
 		switch {
