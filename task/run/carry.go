@@ -15,7 +15,7 @@ import (
 )
 
 // push sends to a volume what of the files of this machine is not in it, as far as that is known.
-func (w *Workspace) push(ctx context.Context, v *volume) error {
+func (w *workspace) push(ctx context.Context, v *volume) error {
 	stream, out := io.Pipe()
 	s := sending{w: w, v: v, to: tar.NewWriter(out), index: map[string]entry{}, record: maps.Clone(v.record), folders: map[string]item{}}
 	written := make(chan error, 1)
@@ -52,7 +52,7 @@ func (w *Workspace) push(ctx context.Context, v *volume) error {
 
 // sending is a push.
 type sending struct {
-	w *Workspace
+	w *workspace
 	v *volume
 
 	to            *tar.Writer
@@ -138,7 +138,7 @@ func (s *sending) header(i item, e entry, size int64) error {
 }
 
 // known returns an item of dir with what else is known of it, and whether its sum is among that.
-func (w *Workspace) known(i item) (e entry, certain bool) {
+func (w *workspace) known(i item) (e entry, certain bool) {
 	old, ok := w.index[i.name]
 	if !ok || old.mode.Type() != i.mode.Type() {
 		return i.entry, false
@@ -154,7 +154,7 @@ func (w *Workspace) known(i item) (e entry, certain bool) {
 }
 
 // pull brings to the folder of this machine what steps have changed in a volume.
-func (w *Workspace) pull(ctx context.Context, v *volume) error {
+func (w *workspace) pull(ctx context.Context, v *volume) error {
 	if v.unsure {
 		if err := w.push(ctx, v); err != nil {
 			return err
@@ -179,7 +179,7 @@ func (w *Workspace) pull(ctx context.Context, v *volume) error {
 }
 
 // receive takes what is in a volume, and returns it.
-func (w *Workspace) receive(ctx context.Context, v *volume) (map[string]entry, error) {
+func (w *workspace) receive(ctx context.Context, v *volume) (map[string]entry, error) {
 	if err := w.scratch(); err != nil {
 		return nil, err
 	}
@@ -213,7 +213,7 @@ func (w *Workspace) receive(ctx context.Context, v *volume) (map[string]entry, e
 }
 
 // take puts into dir what came from a volume and has been spooled.
-func (w *Workspace) take(ctx context.Context, i item) error {
+func (w *workspace) take(ctx context.Context, i item) error {
 	if err := w.own(ctx); err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (w *Workspace) take(ctx context.Context, i item) error {
 }
 
 // forget removes from dir what was removed from a volume.
-func (w *Workspace) forget(ctx context.Context, v *volume, seen map[string]entry) error {
+func (w *workspace) forget(ctx context.Context, v *volume, seen map[string]entry) error {
 	// What is in a folder comes after it.
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(v.record))) {
 		if _, ok := seen[name]; ok {
@@ -251,7 +251,7 @@ func (w *Workspace) forget(ctx context.Context, v *volume, seen map[string]entry
 }
 
 // stays reports whether a file is never in a volume.
-func (w *Workspace) stays(name string) bool {
+func (w *workspace) stays(name string) bool {
 	return w.keeps != "" && within(name, w.keeps) || name == w.temp && w.dir != w.copy.dir()
 }
 

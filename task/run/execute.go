@@ -75,7 +75,7 @@ type Setup struct {
 type Executor struct {
 	Setup
 	process   string
-	workspace *Workspace
+	workspace *workspace
 
 	mu     sync.Mutex
 	places map[Machine]*place
@@ -94,7 +94,7 @@ type place struct {
 // NewExecutor returns an Executor, whose Close has to be called.
 func NewExecutor(s Setup) *Executor {
 	e := &Executor{Setup: s, process: rand.Text(), places: map[Machine]*place{}, tries: map[string]int{}}
-	e.workspace = NewWorkspace(s.Context, e.name(""), e.labels())
+	e.workspace = newWorkspace(s.Context, e.name(""), e.labels())
 	return e
 }
 

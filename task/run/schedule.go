@@ -35,8 +35,8 @@ type Result struct {
 	// a failure by itself: as with docker run --detach, that makes neither it nor the run fail.
 	Err  error
 	Took time.Duration // from the first try
-	// Cause is the id of the step on whose account this one was skipped or cancelled, "" for none.
-	Cause string
+	// cause is the id of the step on whose account this one was skipped or cancelled, "" for none.
+	cause string
 }
 
 func (r Result) event() Event {
@@ -158,7 +158,7 @@ func (s *schedule) final(steps []int) bool {
 
 func (s *schedule) skip(i int, cause string, err error) {
 	r := &s.results[i]
-	r.State, r.Cause, r.Err = Skipped, cause, err
+	r.State, r.cause, r.Err = Skipped, cause, err
 	s.listener.Tell(r.event())
 }
 
@@ -189,7 +189,7 @@ func (s *schedule) end(ctx context.Context, e ended) {
 			s.stop(ending{e.Step.ID, e.State})
 		}
 	case Skipped, Cancelled:
-		s.stopped, e.Cause = true, blame(ctx)
+		s.stopped, e.cause = true, blame(ctx)
 	}
 	s.results[e.index] = e.Result
 }
@@ -205,7 +205,7 @@ func (s *schedule) obstacle(step task.Step) (cause string, err error) {
 		switch {
 		case i < s.above || r.State == Succeeded || r.State == Ignored:
 		case r.State == Skipped && !conditional(r.Step):
-			return r.Cause, r.Err
+			return r.cause, r.Err
 		default:
 			return r.Step.ID, ending{r.Step.ID, r.State}
 		}

@@ -200,8 +200,8 @@ func TestStepsOfRandomFilesStopped(t *testing.T) {
 					t.Errorf("no error, but %v", results)
 				}
 				for _, r := range results {
-					if r.Cause != "" && r.State == Cancelled && !strings.HasPrefix(r.Err.Error(), r.Cause+" ") {
-						t.Errorf("cause %s, error %v", r.Cause, r.Err)
+					if r.cause != "" && r.State == Cancelled && !strings.HasPrefix(r.Err.Error(), r.cause+" ") {
+						t.Errorf("cause %s, error %v", r.cause, r.Err)
 					}
 				}
 				checkPlayed(t, runner, steps, o)
@@ -235,11 +235,11 @@ func TestResults(t *testing.T) {
 		if !errors.Is(err, errBroken) || err.Error() != "step a: broken" {
 			t.Error(err)
 		}
-		if a := results[0]; a.Tries != 3 || a.Took != 20*time.Second || a.ExitCode != 7 || a.Cause != "" {
+		if a := results[0]; a.Tries != 3 || a.Took != 20*time.Second || a.ExitCode != 7 || a.cause != "" {
 			t.Errorf("%+v", a)
 		}
 		for i, want := range []string{"a: a failed", "a: a failed", "c: nothing that it waits for exited with 1, 3", "d: d skipped"} {
-			if r := results[i+1]; r.Cause+": "+r.Err.Error() != want || r.State != Skipped || r.Took != 0 || r.ExitCode != -1 {
+			if r := results[i+1]; r.cause+": "+r.Err.Error() != want || r.State != Skipped || r.Took != 0 || r.ExitCode != -1 {
 				t.Errorf("%+v\nnot %s", r, want)
 			}
 		}
@@ -263,7 +263,7 @@ func TestCauseOfWhatWasStopped(t *testing.T) {
 		}
 		var got []string
 		for _, r := range results {
-			got = append(got, fmt.Sprint(r.Step.ID, " ", r.State, " ", r.Cause, " ", r.Err))
+			got = append(got, fmt.Sprint(r.Step.ID, " ", r.State, " ", r.cause, " ", r.Err))
 		}
 		want := "a cancelled b b failed\nb failed  broken\nc skipped b b failed\nd skipped b b failed"
 		if strings.Join(got, "\n") != want {

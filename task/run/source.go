@@ -26,8 +26,8 @@ type Source struct {
 	made *tree
 }
 
-// NoContext is the name of a context for a run that has none.
-const NoContext = "/dev/null"
+// noContext is the name of a context for a run that has none.
+const noContext = "/dev/null"
 
 // Fetch returns the file at an http or https URL. Its errors show no password and no query.
 type Fetch func(ctx context.Context, url string) (io.ReadCloser, error)
@@ -35,13 +35,13 @@ type Fetch func(ctx context.Context, url string) (io.ReadCloser, error)
 // Open makes a context ready. It is named as docker build has it: a folder; a git repository, as in
 // https://host/repository.git#ref:folder, git@host:repository.git, github.com/owner/repository or a URL of git,
 // ssh or file; a tar file, plain or packed by gzip or zstd, at an http or https URL; - for a tar file from in.
-// Besides, a tar file of this machine, and NoContext. A tar file may unpack to 1 GiB, and to 100 times its size
+// Besides, a tar file of this machine, and noContext. A tar file may unpack to 1 GiB, and to 100 times its size
 // if that is more; devices and pipes in it are left out. Close removes what was made, and after an error nothing
 // is left.
 func Open(ctx context.Context, name string, in io.Reader, fetch Fetch) (Source, error) {
 	repository, isRepository := parseRepository(name)
 	switch info, err := os.Stat(name); {
-	case name == NoContext:
+	case name == noContext:
 		return made(name, func(*Source) error { return nil })
 	case name == "-":
 		return made("standard input", func(s *Source) error {
@@ -57,7 +57,7 @@ func Open(ctx context.Context, name string, in io.Reader, fetch Fetch) (Source, 
 		return openURL(ctx, name, fetch)
 	case errors.Is(err, fs.ErrNotExist):
 		return Source{}, manifest.Errorf(errdefs.ErrInvalidArgument, "there is no context %q: expected a folder, a tar file, - for standard input, "+
-			"the URL of a git repository or of a tar file, or %s for no context", name, NoContext)
+			"the URL of a git repository or of a tar file, or %s for no context", name, noContext)
 	case err != nil:
 		return Source{}, fmt.Errorf("opening the context: %w", err)
 	}

@@ -117,7 +117,7 @@ func TestOpenFolder(t *testing.T) {
 
 func TestOpenNothing(t *testing.T) {
 	emptyTemp(t)
-	s := open(t, NoContext, nil, nil)
+	s := open(t, noContext, nil, nil)
 	if got := listing(t, s.Dir); len(got) != 0 || !filepath.IsAbs(s.Dir) {
 		t.Errorf("%s has %q", s.Dir, got)
 	}

@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 )
 
-// Workspace is the files that the steps of a run share. They begin as the context, and lie where steps need
+// workspace is the files that the steps of a run share. They begin as the context, and lie where steps need
 // them: in a folder of this machine, and in a volume of each daemon that runs containers. What steps have
 // changed in one place by the time they end is carried to another before the next step there starts.
 //
@@ -24,7 +24,7 @@ import (
 // nor link is not carried, and a file of which only the time changed is not either.
 //
 // Methods may be called side by side.
-type Workspace struct {
+type workspace struct {
 	prefix string // of volumes' names
 	labels map[string]string
 	keeps  string // the folder that is never in a volume, "" for none
@@ -52,18 +52,18 @@ type volume struct {
 	name      string
 	// record is what is in the volume when no step has changed that since it was carried.
 	record  map[string]entry
-	changes int  // Workspace.changes when all of dir was here
+	changes int  // workspace.changes when all of dir was here
 	surplus bool // there are files that are no longer in dir
 	unsure  bool // something was sent in part
 
-	changed atomic.Int64 // Workspace.ended when a step here ended last, 0 when all was carried since
+	changed atomic.Int64 // workspace.ended when a step here ended last, 0 when all was carried since
 	users   atomic.Int64 // steps that have not ended
 }
 
-// NewWorkspace returns the workspace of a run on a context. Its volumes have names that begin with prefix,
+// newWorkspace returns the workspace of a run on a context. Its volumes have names that begin with prefix,
 // and labels.
-func NewWorkspace(context Source, prefix string, labels map[string]string) *Workspace {
-	w := &Workspace{prefix: prefix, labels: labels, dir: context.Dir, index: map[string]entry{}, volumes: map[string]*volume{},
+func newWorkspace(context Source, prefix string, labels map[string]string) *workspace {
+	w := &workspace{prefix: prefix, labels: labels, dir: context.Dir, index: map[string]entry{}, volumes: map[string]*volume{},
 		carrying: make(chan struct{}, 1)}
 	if context.made == nil {
 		w.keeps = ".git"
@@ -73,7 +73,7 @@ func NewWorkspace(context Source, prefix string, labels map[string]string) *Work
 
 // Host returns the folder of this machine for a step, with all that steps that have ended have changed. A step
 // that may write says so, and calls release when it has ended, however that was.
-func (w *Workspace) Host(ctx context.Context, writes bool) (dir string, release func(), err error) {
+func (w *workspace) Host(ctx context.Context, writes bool) (dir string, release func(), err error) {
 	unlock, err := w.lock(ctx)
 	if err != nil {
 		return "", nil, err
@@ -95,7 +95,7 @@ func (w *Workspace) Host(ctx context.Context, writes bool) (dir string, release 
 // changed. The daemon is told from others by place. The step calls release when it has ended, however that was,
 // a detached one when its container has. Files that were removed elsewhere stay in the volume as long as other
 // steps use it.
-func (w *Workspace) Volume(ctx context.Context, place string, archives Archives, resources Resources) (name string, release func(), err error) {
+func (w *workspace) Volume(ctx context.Context, place string, archives Archives, resources Resources) (name string, release func(), err error) {
 	unlock, err := w.lock(ctx)
 	if err != nil {
 		return "", nil, err
@@ -120,7 +120,7 @@ func (w *Workspace) Volume(ctx context.Context, place string, archives Archives,
 }
 
 // Close removes the copy of the context. Volumes are removed with what else a run made on a daemon.
-func (w *Workspace) Close() error {
+func (w *workspace) Close() error {
 	unlock, err := w.lock(context.Background())
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func (w *Workspace) Close() error {
 }
 
 // lock waits until nothing is carried.
-func (w *Workspace) lock(ctx context.Context) (unlock func(), err error) {
+func (w *workspace) lock(ctx context.Context) (unlock func(), err error) {
 	select {
 	case w.carrying <- struct{}{}:
 	case <-ctx.Done():
@@ -147,7 +147,7 @@ func (w *Workspace) lock(ctx context.Context) (unlock func(), err error) {
 }
 
 // pullOthers brings to dir what steps have changed in all volumes but one, in the order in which they ended.
-func (w *Workspace) pullOthers(ctx context.Context, but *volume) error {
+func (w *workspace) pullOthers(ctx context.Context, but *volume) error {
 	changed := slices.DeleteFunc(slices.Collect(maps.Values(w.volumes)), func(v *volume) bool {
 		return v == but || v.changed.Load() == 0
 	})
@@ -161,7 +161,7 @@ func (w *Workspace) pullOthers(ctx context.Context, but *volume) error {
 }
 
 // fill brings to a volume what is in dir, and makes it first if it has to.
-func (w *Workspace) fill(ctx context.Context, v *volume) error {
+func (w *workspace) fill(ctx context.Context, v *volume) error {
 	if v.name == "" {
 		if err := w.create(ctx, v); err != nil {
 			return err
@@ -188,7 +188,7 @@ func (w *Workspace) fill(ctx context.Context, v *volume) error {
 }
 
 // create gives a place an empty volume.
-func (w *Workspace) create(ctx context.Context, v *volume) error {
+func (w *workspace) create(ctx context.Context, v *volume) error {
 	// A volume of a task file has no dot in its name.
 	name := w.prefix + "workspace." + strconv.Itoa(w.made+1)
 	if err := v.resources.CreateVolume(ctx, name, w.labels); err != nil {
@@ -200,7 +200,7 @@ func (w *Workspace) create(ctx context.Context, v *volume) error {
 }
 
 // scratch makes a tree that is empty before own.
-func (w *Workspace) scratch() (err error) {
+func (w *workspace) scratch() (err error) {
 	if w.copy != nil {
 		return nil
 	}
@@ -214,7 +214,7 @@ func (w *Workspace) scratch() (err error) {
 }
 
 // own makes dir a copy of the context.
-func (w *Workspace) own(ctx context.Context) error {
+func (w *workspace) own(ctx context.Context) error {
 	if err := w.scratch(); err != nil || w.dir == w.copy.dir() {
 		return err
 	}
@@ -228,7 +228,7 @@ func (w *Workspace) own(ctx context.Context) error {
 	return nil
 }
 
-func (w *Workspace) copyItem(ctx context.Context, root *os.Root, i item) error {
+func (w *workspace) copyItem(ctx context.Context, root *os.Root, i item) error {
 	if i.mode.IsRegular() {
 		f, _, err := openFile(root, i.name)
 		if err != nil {

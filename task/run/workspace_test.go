@@ -190,7 +190,7 @@ func readAnyway(path string, info fs.FileInfo) ([]byte, error) {
 
 // space is a workspace with daemons.
 type space struct {
-	*Workspace
+	*workspace
 	t       *testing.T
 	daemons map[string]*volumes
 	context string
@@ -203,7 +203,7 @@ func newSpace(t *testing.T, files ...string) *space {
 	dir := t.TempDir()
 	change(t, dir, files...)
 	before := listing(t, dir)
-	s := &space{NewWorkspace(Source{Dir: dir}, "multiarch-1-", map[string]string{"run": "1"}), t,
+	s := &space{newWorkspace(Source{Dir: dir}, "multiarch-1-", map[string]string{"run": "1"}), t,
 		map[string]*volumes{"a": newVolumes(t), "b": newVolumes(t), "c": newVolumes(t)}, dir}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
@@ -368,7 +368,7 @@ func TestGitStaysHere(t *testing.T) {
 	// What was checked out for the run has its own.
 	made := emptyTree(t)
 	change(t, made.dir(), ".git/", ".git/HEAD x", "d/.git/HEAD y")
-	s = &space{NewWorkspace(Source{Dir: made.dir(), made: made}, "other-", nil), t, s.daemons, made.dir()}
+	s = &space{newWorkspace(Source{Dir: made.dir(), made: made}, "other-", nil), t, s.daemons, made.dir()}
 	has("a", true)
 }
 
@@ -486,7 +486,7 @@ func TestCopyInsideContext(t *testing.T) {
 	// It has an absolute path all the same when that of temporary files is none.
 	t.Chdir(s.context)
 	t.Setenv("TMPDIR", "tmp")
-	if nothing := open(t, NoContext, nil, nil); filepath.Dir(filepath.Dir(nothing.Dir)) != filepath.Join(s.context, "tmp") {
+	if nothing := open(t, noContext, nil, nil); filepath.Dir(filepath.Dir(nothing.Dir)) != filepath.Join(s.context, "tmp") {
 		t.Error(nothing.Dir)
 	}
 }
