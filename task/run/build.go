@@ -3,7 +3,6 @@ package run
 import (
 	"cmp"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -219,68 +218,6 @@ func partsOf(b task.Build) ([]task.Build, error) {
 // partName returns the name of one platform of an image.
 func partName(tag reference.NamedTagged, platform string) (reference.NamedTagged, error) {
 	return reference.WithTag(reference.TrimNamed(tag), tag.Tag()+"-"+strings.ReplaceAll(platform, "/", "-"))
-}
-
-// secrets writes the secret volumes of a build step to a folder, and makes the build's --secret flags that name
-// files in them name those. The folder is "" when there are none.
-func (e *Executor) secrets(step task.Step, b *task.Build) (folder string, err error) {
-	b.Flags = slices.Clone(b.Flags) // those of the file stay for the next try
-	for _, m := range step.Mounts {
-		i := slices.IndexFunc(e.File.Volumes, func(v task.Volume) bool { return v.Name == m.Volume })
-		if i < 0 || len(e.File.Volumes[i].Files) == 0 {
-			continue
-		}
-		if folder == "" {
-			if folder, err = os.MkdirTemp("", "multiarch-"); err != nil {
-				return "", err
-			}
-		}
-		own := filepath.Join(folder, m.Volume)
-		if err := writeFiles(own, e.File.Volumes[i].Files); err != nil {
-			return "", errors.Join(err, os.RemoveAll(folder))
-		}
-		for i, flag := range b.Flags {
-			b.Flags[i] = moveSecret(flag, m.Path, own)
-		}
-	}
-	return folder, nil
-}
-
-func writeFiles(folder string, files map[string][]byte) error {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// moveSecret returns a --secret flag with its file in the folder 'to' when it was in 'from'; others stay.
-func moveSecret(flag, from, to string) string {
-	value, ok := strings.CutPrefix(flag, "--secret=")
-	if !ok {
-		return flag
-	}
-	fields, err := csv.NewReader(strings.NewReader(value)).Read()
-	if err != nil {
-		return flag
-	}
-	for i, field := range fields {
-		key, file, _ := strings.Cut(field, "=")
-		if rest, ok := strings.CutPrefix(path.Clean(file), path.Clean(from)+"/"); ok && (key == "src" || key == "source") {
-			fields[i] = key + "=" + filepath.Join(to, filepath.FromSlash(rest))
-		}
-	}
-	var moved strings.Builder
-	w := csv.NewWriter(&moved)
-	if err := w.Write(fields); err != nil {
-		return flag
-	}
-	w.Flush()
-	return "--secret=" + strings.TrimSuffix(moved.String(), "\n")
 }
 
 // hostDir returns the working directory of a step below the workspace in dir, which it cannot leave.

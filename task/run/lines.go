@@ -1,11 +1,8 @@
 package run
 
 import (
-	"archive/tar"
 	"bytes"
 	"io"
-	"maps"
-	"slices"
 	"sync"
 )
 
@@ -62,16 +59,4 @@ func (p *prefixed) flush() {
 			p.rest[which] = nil
 		}
 	}
-}
-
-// secretFiles returns files as a tar stream.
-func secretFiles(files map[string][]byte) io.Reader {
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		_ = w.WriteHeader(&tar.Header{Name: name, Mode: 0o444, Size: int64(len(files[name])), Typeflag: tar.TypeReg}) // a buffer
-		_, _ = w.Write(files[name])
-	}
-	_ = w.Close()
-	return &b
 }

@@ -1,0 +1,94 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task"
+)
+
+// docker runs the docker command in the workspace.
+func (e *Executor) docker(ctx context.Context, step task.Step, action task.Docker, out Output) (int, error) {
+	dir, release, err := e.workspace.Host(ctx, mayWrite(action))
+	if err != nil {
+		return -1, err
+	}
+	defer release()
+	return e.command(ctx, step, dir, action.Args, nil, out)
+}
+
+// reading are the docker commands that write no files on this machine.
+var reading = []string{"images", "login", "logout", "ps", "pull", "push", "rmi", "tag", "version"}
+
+// mayWrite reports whether an action can change files of the workspace.
+func mayWrite(action task.Action) bool {
+	switch a := action.(type) {
+	case task.Container:
+		return true
+	case task.Build:
+		return hasFlag(a.Flags, "--output", "--iidfile", "--metadata-file", "--cache-to")
+	case task.Docker:
+		return len(a.Args) == 0 || !slices.Contains(reading, a.Args[0])
+	case task.Plugin:
+		return hasFlag(a.Args, "--digest-file", "--metadata-file", "--record")
+	}
+	return false
+}
+
+func hasFlag(args []string, flags ...string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		flag, _, _ := strings.Cut(arg, "=")
+		return slices.Contains(flags, flag)
+	})
+}
+
+// command runs the docker command to its end, in the step's folder below dir.
+func (e *Executor) command(ctx context.Context, step task.Step, dir string, args, env []string, out Output) (int, error) {
+	cmd := e.Programs.Docker(ctx, step.Context, args...)
+	cmd.Dir = hostDir(dir, step)
+	cmd.Env = append(append(cmd.Env, step.Env...), env...)
+	cmd.Stdout, cmd.Stderr = out.Stdout, out.Stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return -1, context.Cause(ctx)
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // a process that it leaves behind may hold its output open
+		return 0, nil
+	case errors.Is(err, exec.ErrNotFound):
+		return -1, manifest.Errorf(errdefs.ErrNotFound, "there is no docker command (%w): install the docker CLI, which builds and 'cmd: docker' take", err)
+	case !errors.As(err, &exit):
+		return -1, fmt.Errorf("starting the docker command: %w", err)
+	case exit.ExitCode() < 0:
+		return -1, fmt.Errorf("the docker command ended with %w", err)
+	}
+	return exit.ExitCode(), exited(exit.ExitCode())
+}
+
+// plugin runs a command of this program.
+func (e *Executor) plugin(ctx context.Context, step task.Step, action task.Plugin, out Output) (int, error) {
+	if action.Instead != "" {
+		_, _ = fmt.Fprintf(out.Stderr, "docker multiarch %s (instead of %s)\n", task.Quote(action.Args), action.Instead)
+	}
+	dir, release, err := e.workspace.Host(ctx, mayWrite(action))
+	if err != nil {
+		return -1, err
+	}
+	defer release()
+	code := e.Programs.Plugin(ctx, step.Context, hostDir(dir, step), action.Args, out)
+	return code, exited(code)
+}
+
+// exited is the failure of a program, nil for the exit code 0.
+func exited(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return fmt.Errorf("exit code %d", code)
+}

@@ -1,0 +1,116 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task"
+)
+
+// pushTries are how often the push of an image is tried, pushDelay and maxPushDelay what is waited between.
+const (
+	pushTries    = 3
+	pushDelay    = 250 * time.Millisecond
+	maxPushDelay = 5 * time.Second
+)
+
+// push pushes the images of a step side by side.
+func (e *Executor) push(ctx context.Context, step task.Step, action task.Push, out Output) error {
+	errs := make([]error, len(action.Images))
+	var wg sync.WaitGroup
+	for i, image := range action.Images {
+		own := out
+		if len(action.Images) > 1 {
+			lines := &prefixed{out: out, prefix: manifest.Familiar(image) + ": "}
+			defer lines.flush()
+			own = lines.streams()
+		}
+		wg.Go(func() { errs[i] = e.pushImage(ctx, step, image, own) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (e *Executor) pushImage(ctx context.Context, step task.Step, image reference.Named, out Output) error {
+	name, tagged := image.(reference.NamedTagged)
+	if _, digested := image.(reference.Digested); digested || !tagged {
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s names a digest, which cannot be pushed: give a tag", manifest.Familiar(image))
+	}
+	build := e.builtBy(step, name)
+	step.Context = cmp.Or(step.Context, build.Context)
+	p, err := e.place(step.Context)
+	if err != nil {
+		return err
+	}
+	if b, ok := build.Action.(task.Build); ok {
+		split, err := e.split(ctx, p, build, b)
+		if err != nil {
+			return err
+		}
+		if split {
+			return e.pushParts(ctx, step.Context, name, b.Platforms, out)
+		}
+	}
+	err = tryPush(ctx, p, name, out)
+	if errdefs.IsNotFound(err) && build.ID != "" {
+		return fmt.Errorf("%w; step %s builds it", err, build.ID)
+	}
+	return err
+}
+
+// tryPush pushes an image and prints its digest.
+func tryPush(ctx context.Context, p *place, name reference.NamedTagged, out Output) error {
+	for delay, try := pushDelay, 1; ; try++ {
+		pushed, err := p.Push(ctx, name, out.Stderr)
+		if err == nil {
+			_, _ = fmt.Fprintln(out.Stdout, pushed)
+			return nil
+		}
+		if try == pushTries || hopeless(err) {
+			return err
+		}
+		_, _ = fmt.Fprintf(out.Stderr, "%s; trying again\n", manifest.Escape(err.Error(), ""))
+		if err := wait(ctx, delay); err != nil {
+			return err
+		}
+		delay = min(2*delay, maxPushDelay)
+	}
+}
+
+// pushParts pushes an image whose platforms have names of their own, as a list.
+func (e *Executor) pushParts(ctx context.Context, dockerContext string, name reference.NamedTagged, platforms []string, out Output) error {
+	args := []string{"create", "--push", "--from", "daemon", name.String()}
+	for _, platform := range platforms {
+		part, err := partName(name, platform)
+		if err != nil {
+			return err
+		}
+		args = append(args, part.String())
+	}
+	if err := exited(e.Programs.Plugin(ctx, dockerContext, "", args, out)); err != nil {
+		return fmt.Errorf("pushing %s as a list of its platforms: %w", manifest.Familiar(name), err)
+	}
+	return nil
+}
+
+// builtBy returns the last build step above a push that makes an image of this name, the zero step for none.
+func (e *Executor) builtBy(push task.Step, name reference.NamedTagged) (build task.Step) {
+	for _, s := range e.File.Steps {
+		if s.ID == push.ID {
+			break
+		}
+		b, ok := s.Action.(task.Build)
+		if ok && slices.ContainsFunc(b.Tags, func(t reference.NamedTagged) bool { return t.String() == name.String() }) {
+			build = s
+		}
+	}
+	return build
+}
