@@ -57,21 +57,21 @@ func heading(f task.File, s task.Step) string {
 	add(s.Detach, "in the background")
 	add(s.IgnoreErrors, "errors ignored")
 	add(s.CancelRest, "its failure stops the rest")
-	add(len(s.ExitedWith) > 0, "only after exit code %s", numbers(s.ExitedWith))
-	add(len(s.ExitedWithout) > 0, "not after exit code %s", numbers(s.ExitedWithout))
+	add(len(s.ExitedWith) > 0, "only after exit code %s", numbers(s.ExitedWith, " or "))
+	add(len(s.ExitedWithout) > 0, "not after exit code %s", numbers(s.ExitedWithout, " or "))
 	if plugin, ok := s.Action.(task.Plugin); ok {
 		add(plugin.Instead != "", "instead of %s", manifest.OneLine(plugin.Instead, maxInstead))
 	}
 	return s.ID + ": " + strings.Join(words, ", ")
 }
 
-// numbers returns numbers for a person.
-func numbers(all []int) string {
+// numbers returns numbers for a person, with a word or a comma between.
+func numbers(all []int, between string) string {
 	words := make([]string, len(all))
 	for i, n := range all {
 		words[i] = strconv.Itoa(n)
 	}
-	return strings.Join(words, " or ")
+	return strings.Join(words, between)
 }
 
 // commandLines returns what a person would type in place of a step.

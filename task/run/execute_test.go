@@ -392,37 +392,6 @@ func TestSecretsOfBuilds(t *testing.T) {
 	}
 }
 
-// Each try of a build has its secrets in a folder of its own, which is gone afterwards.
-func TestBuildIsTriedAgainWithItsSecrets(t *testing.T) {
-	step := task.Step{ID: "b", Mounts: []task.Mount{{Volume: "keys", Path: "/s"}},
-		Action: task.Build{Flags: []string{"--secret=id=a,src=/s/k"}, Context: "."}}
-	s := newStage(t, task.File{Steps: []task.Step{step}, Volumes: []task.Volume{{Name: "keys", Files: map[string][]byte{"k": []byte("v")}}}})
-	for range 2 {
-		if _, err := s.run(t, step); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first, second := s.programs.lines[1], s.programs.lines[2]
-	if !strings.Contains(second, "--secret=id=a,src="+os.TempDir()) || first == second {
-		t.Errorf("%s\n%s", first, second)
-	}
-}
-
-// A step that is stopped while buildx is looked for does not decide how later steps build.
-func TestStoppedBuildDoesNotLoseBuildx(t *testing.T) {
-	step := task.Step{ID: "b", Action: task.Build{Context: "."}}
-	s := newStage(t, task.File{Steps: []task.Step{step}})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	s.hasBuildx(ctx)
-	if _, err := s.run(t, step); err != nil {
-		t.Fatal(err)
-	}
-	if last := s.programs.lines[len(s.programs.lines)-1]; !strings.HasPrefix(last, " docker buildx build") {
-		t.Error(last)
-	}
-}
-
 func TestPrefixedLines(t *testing.T) {
 	var out, err bytes.Buffer
 	p := &prefixed{out: Output{&out, &err}, prefix: "a: "}

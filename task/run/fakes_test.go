@@ -37,21 +37,14 @@ func (s *script) Run(ctx context.Context, step task.Step, out Output, started fu
 				return -1, ctx.Err()
 			}
 			if exit {
-				return code, exitError(code)
+				return code, exited(code)
 			}
 			if code != 0 {
 				break
 			}
 		}
 	}
-	return code, exitError(code)
-}
-
-func exitError(code int) error {
-	if code == 0 {
-		return nil
-	}
-	return fmt.Errorf("exit code %d", code)
+	return code, exited(code)
 }
 
 func (s *script) command(ctx context.Context, command string, out Output) (exit bool, code int) {

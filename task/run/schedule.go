@@ -234,8 +234,7 @@ func (s *schedule) unmet(step task.Step) (cause string, err error) {
 	if len(step.After) > 0 {
 		cause = s.results[step.After[0]].Step.ID
 	}
-	codes := strings.Trim(strings.Join(strings.Fields(fmt.Sprint(step.ExitedWith)), ", "), "[]")
-	return cause, fmt.Errorf("nothing that it waits for exited with %s", codes)
+	return cause, fmt.Errorf("nothing that it waits for exited with %s", numbers(step.ExitedWith, ", "))
 }
 
 // err is the error of the run.

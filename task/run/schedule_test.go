@@ -133,7 +133,7 @@ func (p *played) Run(ctx context.Context, step task.Step, _ Output, started func
 		return -1, err
 	}
 	code := o.codes[min(int(p.tries[step.ID].Add(1)), len(o.codes))-1]
-	return code, exitError(code)
+	return code, exited(code)
 }
 
 // Random steps end as the model says. The seed in a failure's name makes them again.
