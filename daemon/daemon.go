@@ -1,9 +1,8 @@
-// Package daemon is the local Docker daemon as the domain sees it: which images it has, the names it
-// gives them, its push and pull, which registries it talks to without TLS, and the containers, networks and
-// volumes of task files. It is the only package that knows
-// the Engine API, and it asks nothing of a daemon older than that of API 1.24. Where the daemon is (a
-// docker context, DOCKER_HOST) is the docker CLI's to say; whether an image of the daemon is the one that
-// is wanted is left to package manifest.
+// Package daemon is a Docker daemon as the domain sees it: which images it has, the names it gives them, its
+// push and pull, which registries it talks to without TLS, and the containers, networks and volumes of task
+// runs. It is the only package that knows the Engine API, and it asks nothing of a daemon older than that of
+// API 1.24. Where the daemon is (a docker context, DOCKER_HOST) is the docker CLI's to say; whether an image of
+// the daemon is the one that is wanted is left to package manifest, and when a container runs to package run.
 package daemon
 
 import (

@@ -15,7 +15,7 @@ import (
 )
 
 // Pull has the daemon fetch an image from its registry; "latest" is the tag of a name that has none. Its
-// progress goes to out, a line for each step. The error is errdefs.ErrInvalidArgument when image is no
+// progress goes to out, a line for each step. The error is errdefs.ErrInvalidArgument when name is no
 // reference, errdefs.ErrUnauthenticated when the registry wants a login, errdefs.ErrNotFound when it does
 // not have the image, errdefs.ErrUnavailable when the daemon cannot be reached or its connection breaks.
 func (d *Daemon) Pull(ctx context.Context, name string, out io.Writer) error {

@@ -11,7 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// messageStream hands on the messages of a push or a pull and keeps what they say about its outcome. A message that
+// messageStream hands on the messages of a push, pull or import and keeps what they say about its outcome. A message that
 // says that it failed ends it with a refusal.
 type messageStream struct {
 	messages *json.Decoder
@@ -35,7 +35,7 @@ type message struct {
 	Aux         json.RawMessage
 }
 
-// refusal is what the daemon says about a push or a pull that failed.
+// refusal is what the daemon says about a push, pull or import that failed.
 type refusal struct {
 	text     string
 	registry string

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -59,5 +58,5 @@ func bare(err error) string {
 	if failed, ok := err.(*url.Error); ok { //nolint:errorlint // what http.Client returns
 		err = failed.Err
 	}
-	return fmt.Sprint(err)
+	return err.Error()
 }

@@ -46,12 +46,12 @@ type Machine interface {
 // Programs are what runs on this machine, for the daemon of a docker context ("" for that of the run).
 type Programs interface {
 	// Builder returns the name of the builder that is the daemon's own BuildKit.
-	Builder(context string) string
+	Builder(dockerContext string) string
 	// Docker returns the docker command with arguments, ready to be started.
-	Docker(ctx context.Context, context string, args ...string) *exec.Cmd
+	Docker(ctx context.Context, dockerContext string, args ...string) *exec.Cmd
 	// Plugin runs a command of this program to its end and returns its exit code; names of files in args are
 	// relative to dir.
-	Plugin(ctx context.Context, context, dir string, args []string, out Output) int
+	Plugin(ctx context.Context, dockerContext, dir string, args []string, out Output) int
 }
 
 // Setup is what steps are carried out with.
@@ -64,7 +64,7 @@ type Setup struct {
 	// Context is what the workspace begins as.
 	Context Source
 	// Machine returns the daemon of a docker context, the same value for the same daemon.
-	Machine  func(context string) (Machine, error)
+	Machine  func(dockerContext string) (Machine, error)
 	Programs Programs
 }
 
@@ -191,15 +191,15 @@ func Name(id, thing string) string { return "multiarch-" + id + "-" + thing }
 const SharedVolume = "workspace.1"
 
 // place returns the daemon of a docker context.
-func (e *Executor) place(context string) (*place, error) {
-	m, err := e.Machine(context)
+func (e *Executor) place(dockerContext string) (*place, error) {
+	m, err := e.Machine(dockerContext)
 	if err != nil {
 		return nil, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.places[m] == nil {
-		e.places[m] = &place{Machine: m, name: context, making: make(chan struct{}, 1), made: map[string]bool{}}
+		e.places[m] = &place{Machine: m, name: dockerContext, making: make(chan struct{}, 1), made: map[string]bool{}}
 	}
 	return e.places[m], nil
 }
