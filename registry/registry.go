@@ -3,8 +3,8 @@
 //
 // It keeps one connection pool and one authorizer for each registry, finds out once which scheme a
 // registry speaks, has patience with failures that may pass, and lets nothing through whose digest or
-// size is wrong. What a list is, which manifests are needed and where credentials come from is left to
-// others.
+// size is wrong. Besides, it downloads files of the web. What a list is, which manifests are needed and where
+// credentials come from is left to others.
 package registry
 
 import (

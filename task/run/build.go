@@ -18,8 +18,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// build builds an image from the workspace: with BuildKit, and with the classic builder where there is nothing
-// else or the step's DOCKER_BUILDKIT=0 asks for it.
+// build builds an image from the workspace: with BuildKit, and with the classic builder where the daemon has nothing
+// else, the docker command has no buildx or the step's DOCKER_BUILDKIT=0 asks for it.
 func (e *Executor) build(ctx context.Context, step task.Step, b task.Build, out Output) (int, error) {
 	p, err := e.place(step.Context)
 	if err != nil {
