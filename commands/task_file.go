@@ -68,12 +68,12 @@ var runID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`)
 
 // load opens the context and reads the file, tells what was found in it, and refuses the file if need be.
 // What it returns has to be closed unless there is an error.
-func (o taskOptions) load(ctx context.Context, t tools) (loadedTask, error) {
-	l, err := o.read(ctx, t)
+func (o taskOptions) load(ctx context.Context, dockerCLI command.Cli) (loadedTask, error) {
+	l, err := o.read(ctx, dockerCLI)
 	if err != nil {
 		return l, err
 	}
-	if err = l.tell(t.cli.Err()); err != nil {
+	if err = l.tell(dockerCLI.Err()); err != nil {
 		l.close()
 	}
 	return l, err
@@ -98,7 +98,7 @@ func (l loadedTask) tell(out io.Writer) error {
 
 // read opens the context and reads the file, whatever is wrong with that. What it returns has to be closed
 // unless there is an error.
-func (o taskOptions) read(ctx context.Context, t tools) (l loadedTask, err error) {
+func (o taskOptions) read(ctx context.Context, dockerCLI command.Cli) (l loadedTask, err error) {
 	if l.id = o.id; l.id == "" {
 		l.id = strings.ToLower("r" + rand.Text()[:9])
 	}
@@ -108,15 +108,15 @@ func (o taskOptions) read(ctx context.Context, t tools) (l loadedTask, err error
 	if o.file == "-" && o.context == "-" || o.values == "-" && (o.file == "-" || o.context == "-") {
 		return l, invalid("only one of --file, --values and the context can be -, which is standard input")
 	}
-	if l.source, err = run.Open(ctx, o.context, t.cli.In(), registry.Download); err != nil {
+	if l.source, err = run.Open(ctx, o.context, dockerCLI.In(), registry.Download); err != nil {
 		return l, err
 	}
-	values, err := o.readValues(ctx, l.source, t.cli.In())
+	values, err := o.readValues(ctx, l.source, dockerCLI.In())
 	if err != nil {
 		l.close()
 		return l, err
 	}
-	file, err := l.source.ReadFile(ctx, o.file, t.cli.In())
+	file, err := l.source.ReadFile(ctx, o.file, dockerCLI.In())
 	if err != nil {
 		l.close()
 		return l, err

@@ -34,7 +34,7 @@ func runTaskGraph(ctx context.Context, dockerCLI command.Cli, opts taskOptions, 
 	if err := oneOf("format", format, "text", "dot", "json"); err != nil {
 		return err
 	}
-	loaded, err := opts.load(ctx, newTools(dockerCLI, false))
+	loaded, err := opts.load(ctx, dockerCLI)
 	if err != nil {
 		return err
 	}

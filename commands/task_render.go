@@ -27,8 +27,7 @@ func newTaskRenderCommand(dockerCLI command.Cli) *cobra.Command {
 }
 
 func runTaskRender(ctx context.Context, dockerCLI command.Cli, opts taskOptions) error {
-	t := newTools(dockerCLI, false)
-	loaded, err := opts.read(ctx, t)
+	loaded, err := opts.read(ctx, dockerCLI)
 	if err != nil {
 		return err
 	}

@@ -71,8 +71,7 @@ func runTaskRun(ctx context.Context, dockerCLI command.Cli, opts taskRunOptions)
 	if err != nil {
 		return err
 	}
-	t := newTools(dockerCLI, opts.progress == display.ProgressQuiet)
-	loaded, err := opts.load(ctx, t)
+	loaded, err := opts.load(ctx, dockerCLI)
 	if err != nil {
 		return err
 	}
@@ -86,7 +85,7 @@ func runTaskRun(ctx context.Context, dockerCLI command.Cli, opts taskRunOptions)
 	if err := missingSecrets(loaded.file, opts.secrets); err != nil {
 		return err
 	}
-	return opts.execute(ctx, t, loaded)
+	return opts.execute(ctx, newTools(dockerCLI, opts.progress == display.ProgressQuiet), loaded)
 }
 
 // check returns the variables of --env, after all flags were found to be sound. Secrets are read, unless
@@ -102,39 +101,6 @@ func (o *taskRunOptions) check(dockerCLI command.Cli) ([]string, error) {
 		}
 	}
 	return parseEnv(o.env, o.dryRun)
-}
-
-// parseEnv returns KEY=VALUE pairs, each key once; KEY alone takes its value from the environment, as with docker
-// run. Where nothing is run it stays as it is: the value may be secret.
-func parseEnv(typed []string, dryRun bool) ([]string, error) {
-	var env []string
-	for _, s := range typed {
-		name, _, given := strings.Cut(s, "=")
-		if name == "" {
-			return nil, invalid("--env: expected KEY=VALUE or KEY, found no KEY before a =") // without the value, which may be a secret
-		}
-		value, there := os.LookupEnv(name)
-		switch {
-		case given || dryRun:
-			env = withEnv(env, s)
-		case there:
-			env = withEnv(env, s+"="+value)
-		}
-	}
-	return env, nil
-}
-
-// withEnv returns env with variables, which take the place of those of the same name: what a program makes of
-// two of a name is its own affair.
-func withEnv(env []string, variables ...string) []string {
-	var out []string
-	for _, kv := range env {
-		name, _, _ := strings.Cut(kv, "=")
-		if !slices.ContainsFunc(variables, func(v string) bool { return v == name || strings.HasPrefix(v, name+"=") }) {
-			out = append(out, kv)
-		}
-	}
-	return append(out, variables...)
 }
 
 // cleanPatience is how long daemons have to remove what a run has made.
@@ -200,4 +166,37 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	}
 	results, err := run.Steps(ctx, loaded.file.Steps, run.Options{Jobs: int(o.jobs), From: o.from, Timeout: limit}, executor, show)
 	return errors.Join(err, show.Summarize(results))
+}
+
+// parseEnv returns KEY=VALUE pairs, each key once; KEY alone takes its value from the environment, as with docker
+// run. Where nothing is run it stays as it is: the value may be secret.
+func parseEnv(typed []string, dryRun bool) ([]string, error) {
+	var env []string
+	for _, s := range typed {
+		name, _, given := strings.Cut(s, "=")
+		if name == "" {
+			return nil, invalid("--env: expected KEY=VALUE or KEY, found no KEY before a =") // without the value, which may be a secret
+		}
+		value, there := os.LookupEnv(name)
+		switch {
+		case given || dryRun:
+			env = withEnv(env, s)
+		case there:
+			env = withEnv(env, s+"="+value)
+		}
+	}
+	return env, nil
+}
+
+// withEnv returns env with variables, which take the place of those of the same name: what a program makes of
+// two of a name is its own affair.
+func withEnv(env []string, variables ...string) []string {
+	var out []string
+	for _, kv := range env {
+		name, _, _ := strings.Cut(kv, "=")
+		if !slices.ContainsFunc(variables, func(v string) bool { return v == name || strings.HasPrefix(v, name+"=") }) {
+			out = append(out, kv)
+		}
+	}
+	return append(out, variables...)
 }

@@ -34,8 +34,7 @@ func newTaskValidateCommand(dockerCLI command.Cli) *cobra.Command {
 }
 
 func runTaskValidate(ctx context.Context, dockerCLI command.Cli, opts taskOptions, format string) error {
-	t := newTools(dockerCLI, false)
-	loaded, err := opts.read(ctx, t)
+	loaded, err := opts.read(ctx, dockerCLI)
 	if err != nil {
 		return err
 	}
@@ -50,6 +49,6 @@ func runTaskValidate(ctx context.Context, dockerCLI command.Cli, opts taskOption
 	if n := len(loaded.file.Steps); n != 1 {
 		steps = fmt.Sprintf("%d steps", n)
 	}
-	t.notes.Note("%s: %s, nothing wrong", loaded.name, steps)
+	display.NewNotes(dockerCLI.Err(), false).Note("%s: %s, nothing wrong", loaded.name, steps)
 	return nil
 }
