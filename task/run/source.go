@@ -56,6 +56,9 @@ func Open(ctx context.Context, name string, in io.Reader, fetch Fetch) (Source, 
 	case strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://"):
 		return openURL(ctx, name, fetch)
 	case errors.Is(err, fs.ErrNotExist):
+		if u, err := url.Parse(name); err == nil && u.Host != "" {
+			name = shown(u)
+		}
 		return Source{}, manifest.Errorf(errdefs.ErrInvalidArgument, "there is no context %q: expected a folder, a tar file, - for standard input, "+
 			"the URL of a git repository or of a tar file, or %s for no context", name, noContext)
 	case err != nil:

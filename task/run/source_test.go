@@ -174,6 +174,7 @@ func TestOpenFails(t *testing.T) {
 		"-":                                   {t.Context(), "standard input ready: it is not a tar file"},
 		"https://token@h.io/c.tgz?sig=secret": {t.Context(), "the context from https://h.io/c.tgz ready: unavailable"},
 		"https://u:secret@127.0.0.1:1/r.git#main": {t.Context(), "the context from https://127.0.0.1:1/r.git ready: git ls-remote: exit status 128"},
+		"ftp://token:secret@h.io/c.tar":           {t.Context(), `no context "ftp://h.io/c.tar"`},
 		"file:///nowhere":                         {cancelled, "context canceled"},
 	} {
 		_, err := Open(tt.ctx, name, strings.NewReader(""), fetch)
