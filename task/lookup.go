@@ -23,8 +23,8 @@ type want struct {
 	asked   bool // nor when something is missing that the value is made of
 }
 
-// runFields are the fields of .Run.
-var runFields = []string{
+// runNames are the names of the fields of .Run.
+var runNames = []string{
 	"ID", "Registry", "RegistryName", "Date", "Commit", "Branch", "Repository", "GitTag", "TriggeredBy",
 	"SharedVolume", "OS", "OSVersion", "Architecture", "TaskName",
 }
@@ -157,8 +157,8 @@ func runHint(name string) string {
 	case "Repository", "GitTag", "TriggeredBy", "OSVersion", "TaskName":
 		return ": only Azure gives it one; write {{.Values." + name + "}} and give it with --set"
 	}
-	if !slices.Contains(runFields, name) {
-		return ": .Run has " + strings.Join(runFields, ", ")
+	if !slices.Contains(runNames, name) {
+		return ": .Run has " + strings.Join(runNames, ", ")
 	}
 	return ""
 }

@@ -199,7 +199,7 @@ func TestMissingValues(t *testing.T) {
 			want: []string{"1:18: warning: {{$.Values.x}} has no value: give it with --set x=... or --values", no("1:40", "x")}},
 		{name: "fields of run", file: "{{.Run.Commit}}{{.Run.Tag}}!", text: "!", want: []string{
 			"1:1: warning: {{.Run.Commit}} has no value: a context has one that is in a git repository",
-			"1:16: warning: {{.Run.Tag}} has no value: .Run has " + strings.Join(runFields, ", ")}},
+			"1:16: warning: {{.Run.Tag}} has no value: .Run has " + strings.Join(runNames, ", ")}},
 		{name: "fields of run that Azure alone has", file: "{{.Run.GitTag}}!", text: "!", want: []string{
 			"1:1: warning: {{.Run.GitTag}} has no value: only Azure gives it one; write {{.Values.GitTag}} and give it with --set"}},
 		{name: "no registry", file: "{{.Run.Registry}}{{.Run.RegistryName}}{{.Build.ID}}{{.Build.X}}!", text: "!", vars: func(v *Variables) { v.Run = map[string]string{"Registry": ""} },
