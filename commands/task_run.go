@@ -103,9 +103,6 @@ func (o *taskRunOptions) check(dockerCLI command.Cli) ([]string, error) {
 	return parseEnv(o.env, o.dryRun)
 }
 
-// cleanPatience is how long daemons have to remove what a run has made.
-const cleanPatience = time.Minute
-
 // outliving returns a context that also ends with the terminal. Until stop is called that does not end this process,
 // which has to remove what it made on daemons, and neither does a reader of our output that went away.
 func outliving(ctx context.Context) (_ context.Context, stop func()) {
@@ -131,7 +128,7 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	lists, err := os.MkdirTemp("", "multiarch-lists-")
+	lists, err := os.MkdirTemp("", "docker-multiarch-lists-")
 	if err != nil {
 		return err
 	}
@@ -145,12 +142,7 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 		Context: loaded.source,
 	})
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanPatience)
-		defer cancel()
-		left := executor.Close(ctx)
-		if left != nil {
-			left = fmt.Errorf("%w; what is left of the run can be removed with: %s", left, run.Removal(loaded.id))
-		}
+		left := cleanUp(ctx, executor, loaded.id)
 		if left != nil && err != nil { // of which an interruption alone would be shown
 			t.notes.Warn("%v", show.Hide(left))
 		}
@@ -166,6 +158,19 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	}
 	results, err := run.Steps(ctx, loaded.file.Steps, run.Options{Jobs: int(o.jobs), From: o.from, Timeout: limit}, executor, show)
 	return errors.Join(err, show.Summarize(results))
+}
+
+// cleanPatience is how long daemons have to remove what a run has made.
+const cleanPatience = time.Minute
+
+// cleanUp removes what the run with an ID has made, when ctx may have ended.
+func cleanUp(ctx context.Context, executor *run.Executor, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanPatience)
+	defer cancel()
+	if err := executor.Close(ctx); err != nil {
+		return fmt.Errorf("%w; what is left of the run can be removed with: %s", err, run.Removal(id))
+	}
+	return nil
 }
 
 // parseEnv returns KEY=VALUE pairs, each key once; KEY alone takes its value from the environment, as with docker

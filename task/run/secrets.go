@@ -26,7 +26,7 @@ func (e *Executor) secrets(step task.Step, b *task.Build) (folder string, err er
 			continue
 		}
 		if folder == "" {
-			if folder, err = os.MkdirTemp("", "multiarch-"); err != nil {
+			if folder, err = os.MkdirTemp("", "docker-multiarch-secrets-"); err != nil {
 				return "", err
 			}
 		}

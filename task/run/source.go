@@ -35,9 +35,9 @@ type Fetch func(ctx context.Context, url string) (io.ReadCloser, error)
 // Open makes a context ready. It is named as docker build has it: a folder; a git repository, as in
 // https://host/repository.git#ref:folder, git@host:repository.git, github.com/owner/repository or a URL of git,
 // ssh or file; a tar file, plain or packed by gzip or zstd, at an http or https URL; - for a tar file from in.
-// Besides, a tar file of this machine, and noContext. A tar file may unpack to 1 GiB, and to 100 times its size
-// if that is more; devices and pipes in it are left out. Close removes what was made, and after an error nothing
-// is left.
+// Besides, a tar file of this machine, and /dev/null for no context. A tar file may unpack to 1 GiB, and to 100
+// times its size if that is more; devices and pipes in it are left out. Close removes what was made, and after an
+// error nothing is left.
 func Open(ctx context.Context, name string, in io.Reader, fetch Fetch) (Source, error) {
 	repository, isRepository := parseRepository(name)
 	switch info, err := os.Stat(name); {
