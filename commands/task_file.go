@@ -37,7 +37,8 @@ type taskOptions struct {
 // taskArgs are the arguments of the commands on task files, and taskContext is what their help says of them.
 const (
 	taskArgs    = "[OPTIONS] [CONTEXT]"
-	taskContext = "CONTEXT is a folder, a git repository (URL#REF:FOLDER) or a tar file, by default the current folder."
+	taskContext = "CONTEXT is a folder, a git repository (URL#REF:FOLDER), a tar file or its URL, - for a tar file on standard\n" +
+		"input, or /dev/null for none; by default it is the current folder."
 )
 
 // addTo adds the flags and the argument.
