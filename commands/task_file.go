@@ -30,7 +30,7 @@ type taskOptions struct {
 	sets     []string
 	values   string
 	strict   bool
-	// secrets are those of a run; nil stands for none, as where nothing is run.
+	// secrets are those of a run by id, nil where nothing is run.
 	secrets map[string]string
 }
 

@@ -59,7 +59,7 @@ type drawnStep struct {
 }
 
 // NewSteps shows steps in one of the ProgressModes: auto has colours where there is a terminal and NO_COLOR is
-// not set, tty has them always.
+// not set, tty has them always. Values are the secrets that are hidden.
 func NewSteps(stdout, stderr *streams.Out, mode string, steps []task.Step, values []string) *Steps {
 	colored := func(out *streams.Out) bool {
 		return mode == ProgressTTY || mode == ProgressAuto && out.IsTerminal() && os.Getenv("NO_COLOR") == ""

@@ -18,8 +18,9 @@ type Node struct {
 	Kind   string `json:"kind"`
 	Action string `json:"action"`
 	// After are the ids of the steps that it waits for.
-	After   []string `json:"after"`
-	Context string   `json:"context"`
+	After []string `json:"after"`
+	// Context is the docker context that it is for, "" for that of the run.
+	Context string `json:"context"`
 	// beside are the ids of the steps that may run at the same time.
 	beside []string
 }

@@ -20,7 +20,8 @@ func RunFields(given map[string]string, now time.Time) map[string]string {
 	return out
 }
 
-// ParseValues returns what a file of --values has: a YAML mapping, whose dates stay as they were written.
+// ParseValues returns what a file of --values has: a YAML mapping, whose dates stay as they were written. The error
+// is errdefs.ErrInvalidArgument and begins with the line, as in "line 2: ...".
 func ParseValues(data []byte) (map[string]any, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
@@ -58,7 +59,7 @@ func keepText(n *yaml.Node) {
 }
 
 // SetValue puts what --set says into values, "a.b=c" as c of b in the mapping a. The value is a string, also
-// with commas in it.
+// with commas in it. The error is errdefs.ErrInvalidArgument and does not have the value in it.
 func SetValue(values map[string]any, assignment string) error {
 	name, value, ok := strings.Cut(assignment, "=")
 	keys := strings.Split(name, ".")

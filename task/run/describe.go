@@ -12,7 +12,7 @@ import (
 )
 
 // Describe writes what a run would do: for each step a line with its ID and what it waits for, and the commands
-// that a person would type in its place.
+// that a person would type in its place. The error is errdefs.ErrNotFound when from is no step of the file.
 func Describe(w io.Writer, id string, f task.File, from string) error {
 	var b strings.Builder
 	above, err := first(f.Steps, from)

@@ -96,7 +96,8 @@ func NewExecutor(s Setup) *Executor {
 }
 
 // Check finds docker contexts that do not exist and daemons that cannot be reached before anything is run. The run
-// begins with the step called from, "" for the first.
+// begins with the step called from, "" for the first. The error is errdefs.ErrNotFound when there is no such step,
+// errdefs.ErrUnavailable for a daemon.
 func (e *Executor) Check(ctx context.Context, from string) error {
 	above, err := first(e.File.Steps, from)
 	if err != nil {
