@@ -14,8 +14,8 @@ import (
 	"slices"
 )
 
-// push sends to a volume what of the files of this machine is not in it, as far as that is known.
-func (w *workspace) push(ctx context.Context, v *volume) error {
+// carryTo sends to a volume what of the files of this machine is not in it, as far as that is known.
+func (w *workspace) carryTo(ctx context.Context, v *volume) error {
 	stream, out := io.Pipe()
 	s := sending{w: w, v: v, to: tar.NewWriter(out), index: map[string]entry{}, record: maps.Clone(v.record), folders: map[string]item{}}
 	written := make(chan error, 1)
@@ -50,7 +50,7 @@ func (w *workspace) push(ctx context.Context, v *volume) error {
 	return nil
 }
 
-// sending is a push.
+// sending is what carryTo sends.
 type sending struct {
 	w *workspace
 	v *volume
@@ -153,10 +153,10 @@ func (w *workspace) known(i item) (e entry, certain bool) {
 	return e, false
 }
 
-// pull brings to the folder of this machine what steps have changed in a volume.
-func (w *workspace) pull(ctx context.Context, v *volume) error {
+// carryFrom brings to the folder of this machine what steps have changed in a volume.
+func (w *workspace) carryFrom(ctx context.Context, v *volume) error {
 	if v.unsure {
-		if err := w.push(ctx, v); err != nil {
+		if err := w.carryTo(ctx, v); err != nil {
 			return err
 		}
 	}

@@ -79,7 +79,7 @@ func (w *workspace) Host(ctx context.Context, writes bool) (dir string, release 
 		return "", nil, err
 	}
 	defer unlock()
-	if err := w.pullOthers(ctx, nil); err != nil {
+	if err := w.carryFromOthers(ctx, nil); err != nil {
 		return "", nil, err
 	}
 	if !writes {
@@ -106,7 +106,7 @@ func (w *workspace) Volume(ctx context.Context, place string, archives Archives,
 		v = &volume{archives: archives, resources: resources}
 		w.volumes[place] = v
 	}
-	if err := w.pullOthers(ctx, v); err != nil {
+	if err := w.carryFromOthers(ctx, v); err != nil {
 		return "", nil, err
 	}
 	if err := w.fill(ctx, v); err != nil {
@@ -146,14 +146,14 @@ func (w *workspace) lock(ctx context.Context) (unlock func(), err error) {
 	return func() { <-w.carrying }, nil
 }
 
-// pullOthers brings to dir what steps have changed in all volumes but one, in the order in which they ended.
-func (w *workspace) pullOthers(ctx context.Context, but *volume) error {
+// carryFromOthers brings to dir what steps have changed in all volumes but one, in the order in which they ended.
+func (w *workspace) carryFromOthers(ctx context.Context, but *volume) error {
 	changed := slices.DeleteFunc(slices.Collect(maps.Values(w.volumes)), func(v *volume) bool {
 		return v == but || v.changed.Load() == 0
 	})
 	slices.SortFunc(changed, func(a, b *volume) int { return cmp.Compare(a.changed.Load(), b.changed.Load()) })
 	for _, v := range changed {
-		if err := w.pull(ctx, v); err != nil {
+		if err := w.carryFrom(ctx, v); err != nil {
 			return err
 		}
 	}
@@ -168,7 +168,7 @@ func (w *workspace) fill(ctx context.Context, v *volume) error {
 		}
 	}
 	if v.changes != w.changes || v.unsure {
-		if err := w.push(ctx, v); err != nil {
+		if err := w.carryTo(ctx, v); err != nil {
 			return err
 		}
 	}
@@ -177,14 +177,14 @@ func (w *workspace) fill(ctx context.Context, v *volume) error {
 	}
 	// No file can be removed from a volume, so that another volume takes its place.
 	if v.changed.Load() > 0 {
-		if err := w.pull(ctx, v); err != nil {
+		if err := w.carryFrom(ctx, v); err != nil {
 			return err
 		}
 	}
 	if err := w.create(ctx, v); err != nil {
 		return err
 	}
-	return w.push(ctx, v)
+	return w.carryTo(ctx, v)
 }
 
 // create gives a place an empty volume.
