@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"io"
-	"strings"
 
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/display"
@@ -153,7 +152,7 @@ func password(ctx context.Context, in io.Reader) (string, error) {
 		}
 		raw = i.raw
 	}
-	secret := strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
+	secret := withoutNewline(string(raw))
 	if secret == "" || len(raw) > maxPassword {
 		return "", invalid("--src-password-stdin: standard input is empty or longer than 64 KiB, so it is no password")
 	}

@@ -12,8 +12,7 @@ import (
 	"github.com/docker/cli/cli/command"
 )
 
-// parseSecrets returns the values of --secret id=ID,src=FILE and id=ID,env=NAME. A newline at the end is no part
-// of a value.
+// parseSecrets returns the values of --secret id=ID,src=FILE and id=ID,env=NAME by id.
 func parseSecrets(dockerCLI command.Cli, typed []string) (map[string]string, error) {
 	secrets := map[string]string{}
 	for _, s := range typed {
@@ -21,9 +20,14 @@ func parseSecrets(dockerCLI command.Cli, typed []string) (map[string]string, err
 		if err != nil {
 			return nil, invalid("--secret: %w", err)
 		}
-		secrets[id] = strings.TrimSuffix(strings.TrimSuffix(value, "\n"), "\r")
+		secrets[id] = withoutNewline(value)
 	}
 	return secrets, nil
+}
+
+// withoutNewline returns a secret as it is meant: programs that print one, and editors, end it with a newline.
+func withoutNewline(secret string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(secret, "\n"), "\r")
 }
 
 // maxSecret is longer than any key or certificate chain.
