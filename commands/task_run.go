@@ -42,8 +42,10 @@ func newTaskRunCommand(dockerCLI command.Cli) *cobra.Command {
 			"commands on this machine. Whatever the run makes on daemons, images aside, is removed at its end.\n\n" +
 			taskContext + "\n" +
 			"The steps see its files; the folder itself is not changed.\n\n" +
-			"With --progress json there is an object on a line of standard error for each line of output and for\n" +
-			"each change of a step.",
+			"With --progress json there is an object on a line of standard error for each line of output (time, step,\n" +
+			"event \"output\", stream and text) and for each change of a step: time, step, event (waiting, running,\n" +
+			"succeeded, failed, ignored, skipped, cancelled or timed out), try, repetition, exitCode, took (in seconds)\n" +
+			"and error, those that there are.",
 		Example: `docker multiarch task run --registry registry.example.com .
 docker multiarch task run -f release.yaml --set version=1.2 --secret id=token,env=TOKEN https://github.com/team/app.git#main
 docker multiarch task run --dry-run --registry registry.example.com .`,
