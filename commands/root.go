@@ -65,13 +65,24 @@ func NewRootCommand(dockerCLI command.Cli) *cobra.Command {
 	return root
 }
 
-// preRun ends the command's context at the first signal, then lets the plugin framework prepare.
+// preRun ends the command's context at the first signal and the process at the second, then lets the plugin
+// framework prepare.
 func preRun(cmd *cobra.Command, args []string) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, func() { abandonAtSignal(); stop() })
+	ctx, cancel := context.WithCancel(cmd.Context())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		Abandoned <- exitInterrupted
+	}()
 	cmd.SetContext(ctx)
 	return plugin.PersistentPreRunE(cmd, args)
 }
+
+// Abandoned has the exit code when a second signal comes: nobody waits any more for what the process is at.
+var Abandoned = make(chan int, 1)
 
 // PluginArgs returns args as the docker command would have passed them when the binary was called
 // directly.
@@ -81,19 +92,6 @@ func PluginArgs(args []string) []string {
 		return args
 	}
 	return append([]string{args[0], Name}, args[1:]...)
-}
-
-// Abandoned has the exit code when a second signal comes: nobody waits any more for what the process is at.
-var Abandoned = make(chan int, 1)
-
-// abandonAtSignal makes the next signal the last.
-func abandonAtSignal() {
-	next := make(chan os.Signal, 1)
-	signal.Notify(next, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-next
-		Abandoned <- exitInterrupted
-	}()
 }
 
 func newVersionCommand(dockerCLI command.Cli) *cobra.Command {
