@@ -87,11 +87,13 @@ func (d *Daemon) Remove(ctx context.Context, label, value string) error {
 
 // answers returns an error when the daemon does not answer any more.
 func (d *Daemon) answers(ctx context.Context, api client.APIClient) error {
-	ctx, cancel := context.WithTimeout(ctx, d.reachTimeout)
+	asking, cancel := context.WithTimeout(ctx, d.reachTimeout)
 	defer cancel()
-	_, err := api.Ping(ctx)
+	_, err := api.Ping(asking)
 	switch {
 	case ctx.Err() != nil:
+		return stopped(ctx, "waiting for the Docker daemon")
+	case asking.Err() != nil:
 		return silent(api.DaemonHost(), d.reachTimeout)
 	case client.IsErrConnectionFailed(err):
 		return unreachable(api.DaemonHost(), err)
