@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
@@ -65,7 +66,7 @@ type loadedTask struct {
 }
 
 // runID are the IDs that names of tags, containers and volumes can have in them.
-var runID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`)
+var runID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`) })
 
 // load opens the context and reads the file, tells what was found in it, and refuses the file if need be.
 // What it returns has to be closed unless there is an error.
@@ -103,7 +104,7 @@ func (o taskOptions) read(ctx context.Context, dockerCLI command.Cli) (l loadedT
 	if l.id = o.id; l.id == "" {
 		l.id = strings.ToLower("r" + rand.Text()[:9])
 	}
-	if !runID.MatchString(l.id) {
+	if !runID().MatchString(l.id) {
 		return l, invalid("--id %q is not made of up to 64 letters, digits, dots, dashes and underscores", o.id)
 	}
 	if o.file == "-" && o.context == "-" || o.values == "-" && (o.file == "-" || o.context == "-") {

@@ -160,12 +160,12 @@ func purgeFilters(filters []string) (repo string, patterns []string) {
 	return repo, patterns
 }
 
-var azureAge = regexp.MustCompile(`^(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:0+m)?(?:0+s)?$`)
+var azureAge = pattern(`^(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:0+m)?(?:0+s)?$`)
 
 // olderThan returns the age that an --ago stands for, "" for any age. It is not ok when ours has no such one:
 // it counts whole hours.
 func olderThan(ago string) (age string, ok bool) {
-	m := azureAge.FindStringSubmatch(ago)
+	m := azureAge().FindStringSubmatch(ago)
 	if m == nil || ago == "" {
 		return "", false
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -40,7 +39,7 @@ type aliases struct {
 	directive string // the character before a name
 }
 
-var aliasName = regexp.MustCompile(`^[A-Za-z0-9]+`)
+var aliasName = pattern(`^[A-Za-z0-9]+`)
 
 // expand returns the body of a file with the aliases replaced that its alias block and the format have, and
 // what they make of the first word of a cmd.
@@ -76,7 +75,7 @@ func (a aliases) replace(t text) text {
 			break
 		}
 		at := from + n
-		name := aliasName.FindString(s[at+len(a.directive):])
+		name := aliasName().FindString(s[at+len(a.directive):])
 		end := at + len(a.directive) + len(name)
 		value, known := a.values[name]
 		out.add(t, from, at)
@@ -135,7 +134,7 @@ func (a aliasReader) keys(alias *yaml.Node, out *aliases, values map[string]stri
 		case "src":
 			a.readSources(p[1], key, out.values)
 		case "directive":
-			if c := p[1].Value; utf8.RuneCountInString(c) != 1 || aliasName.MatchString(c) || strings.TrimSpace(c) == "" {
+			if c := p[1].Value; utf8.RuneCountInString(c) != 1 || aliasName().MatchString(c) || strings.TrimSpace(c) == "" {
 				a.at(Error, p[1], key, "expected one character that is neither a letter nor a digit")
 			} else {
 				out.directive = c
@@ -220,7 +219,7 @@ func (a aliasReader) readSource(name string) (map[string]string, error) {
 
 // checkAlias returns an error unless a pair is an alias.
 func checkAlias(p [2]*yaml.Node) error {
-	if aliasName.FindString(p[0].Value) != p[0].Value || p[0].Value == "" {
+	if aliasName().FindString(p[0].Value) != p[0].Value || p[0].Value == "" {
 		return fmt.Errorf("%q is no name of an alias: expected letters (a to z) and digits", p[0].Value)
 	}
 	if p[1].Kind != yaml.ScalarNode {
@@ -261,12 +260,12 @@ func asWritten(n *yaml.Node) string {
 	return n.Value
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:unmarshal errors:\s+)?(?:line (\d+): )?`)
+var yamlLine = pattern(`^yaml: (?:unmarshal errors:\s+)?(?:line (\d+): )?`)
 
 // yamlError returns the line and the message of an error of the YAML reader, the first of several. What is
 // wrong is there, or below in the same block.
 func yamlError(err error) (line int, message string) {
-	m := yamlLine.FindStringSubmatch(err.Error())
+	m := yamlLine().FindStringSubmatch(err.Error())
 	if m == nil {
 		return 1, err.Error()
 	}

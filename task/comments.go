@@ -1,7 +1,6 @@
 package task
 
 import (
-	"regexp"
 	"strings"
 )
 
@@ -148,11 +147,11 @@ func (s *scanner) bracket(c byte, fresh bool, indent int) bool {
 	return true
 }
 
-var blockHeader = regexp.MustCompile(`^[|>]([+-]?)([1-9]?)[+-]?[ \t]*([ \t]#.*)?\r?\n?$`)
+var blockHeader = pattern(`^[|>]([+-]?)([1-9]?)[+-]?[ \t]*([ \t]#.*)?\r?\n?$`)
 
 // blockHeader reports whether a block scalar begins at i, and prepares for its lines.
 func (s *scanner) blockHeader(i, end int) bool {
-	m := blockHeader.FindStringSubmatch(s.file[i:end])
+	m := blockHeader().FindStringSubmatch(s.file[i:end])
 	if m == nil {
 		return false
 	}

@@ -1,7 +1,6 @@
 package task
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -82,17 +81,17 @@ func readStages(dockerfile []byte) []stage {
 	return stages
 }
 
-var escapeDirective = regexp.MustCompile("(?i)^#\\s*escape\\s*=\\s*([\\\\`])\\s*$")
-var otherDirective = regexp.MustCompile(`^#\s*[a-zA-Z][a-zA-Z0-9]*\s*=`)
+var escapeDirective = pattern("(?i)^#\\s*escape\\s*=\\s*([\\\\`])\\s*$")
+var otherDirective = pattern(`^#\s*[a-zA-Z][a-zA-Z0-9]*\s*=`)
 
 // instructions returns the instructions of a Dockerfile, each on a line, without comments and here-documents.
 func instructions(text string) []string {
 	lines := strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n")
 	escape := `\`
 	for _, line := range lines {
-		if m := escapeDirective.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+		if m := escapeDirective().FindStringSubmatch(strings.TrimSpace(line)); m != nil {
 			escape = m[1]
-		} else if !otherDirective.MatchString(line) {
+		} else if !otherDirective().MatchString(line) {
 			break // directives stand above all else
 		}
 	}
@@ -118,7 +117,7 @@ func instructions(text string) []string {
 	return out
 }
 
-var hereDocument = regexp.MustCompile(`^[0-9]*<<(-?)["']?([a-zA-Z_][a-zA-Z0-9_.-]*)["']?$`)
+var hereDocument = pattern(`^[0-9]*<<(-?)["']?([a-zA-Z_][a-zA-Z0-9_.-]*)["']?$`)
 
 // afterDocuments returns the last line of the here-documents of an instruction that ends at line i: i itself
 // when it has none.
@@ -130,7 +129,7 @@ func afterDocuments(instruction string, lines []string, i int) int {
 		return i
 	}
 	for _, word := range all[1:] {
-		m := hereDocument.FindStringSubmatch(word)
+		m := hereDocument().FindStringSubmatch(word)
 		if m == nil {
 			continue
 		}

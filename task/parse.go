@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -41,10 +40,10 @@ var (
 )
 
 var (
-	namePattern   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
-	volumePattern = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
-	uuidPattern   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	envPattern    = regexp.MustCompile(`^[^=\s]+=`)
+	namePattern   = pattern(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+	volumePattern = pattern(`^[a-zA-Z0-9_-]+$`)
+	uuidPattern   = pattern(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	envPattern    = pattern(`^[^=\s]+=`)
 )
 
 // Parse returns the file that a rendered text is, with all defaults, and everything that is wrong with it.
@@ -148,7 +147,7 @@ func (p *parser) stepEnv(f fields) []string {
 
 // setEnv puts an item into an env, where it replaces another of its name. The values may be secret.
 func (p *parser) setEnv(env []string, v value, item string) []string {
-	if !envPattern.MatchString(item) {
+	if !envPattern().MatchString(item) {
 		p.errorf(v, "expected KEY=VALUE, found no KEY without blanks before a =")
 		return env
 	}
@@ -186,7 +185,7 @@ func (p *parser) networks(top fields) {
 		}
 		n := Network{Name: f.text("name"), Driver: cmp.Or(f.text("driver"), defaultDriver),
 			IPv6: f.flag("ipv6"), External: f.flag("skipCreation")}
-		if !namePattern.MatchString(n.Name) {
+		if !namePattern().MatchString(n.Name) {
 			p.errorf(f.at("name"), "expected a name of letters, digits, _, . and -, found %s", show(n.Name))
 		}
 		p.once(f.at("name"), "network", n.Name, seen)
@@ -217,7 +216,7 @@ func (p *parser) volumes(top fields) {
 			continue
 		}
 		volume := Volume{Name: f.text("name")}
-		if !volumePattern.MatchString(volume.Name) {
+		if !volumePattern().MatchString(volume.Name) {
 			p.errorf(f.at("name"), "expected a name of letters, digits, _ and -, found %s", show(volume.Name))
 		}
 		p.once(f.at("name"), "volume", volume.Name, seen)
@@ -264,7 +263,7 @@ func (p *parser) secrets(top fields) {
 		if u, err := url.Parse(keyVault); keyVault != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
 			p.errorf(f.at("keyvault"), "expected the URL of a secret in a key vault, as in https://myvault.vault.azure.net/secrets/name")
 		}
-		if id := f.text("clientID"); id != "" && !uuidPattern.MatchString(id) {
+		if id := f.text("clientID"); id != "" && !uuidPattern().MatchString(id) {
 			p.errorf(f.at("clientID"), "expected a UUID, as in 00000000-0000-0000-0000-000000000000, found %s", show(id))
 		}
 		p.file.Secrets = append(p.file.Secrets, secret)

@@ -3,7 +3,6 @@ package task
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -154,12 +153,12 @@ func (r *renderer) divide(lines []line, alias bool) (body, block text) {
 	return out.text(), in.text()
 }
 
-var topLevelKey = regexp.MustCompile(`^["']?([^\s:"'][^:"']*?)["']?[ \t]*:`)
+var topLevelKey = pattern(`^["']?([^\s:"'][^:"']*?)["']?[ \t]*:`)
 
 // topLevel returns the key of a line that begins with one, or with what a template may make one of, and the
 // offset of what is behind its colon.
 func topLevel(line string) (key string, value int) {
-	m := topLevelKey.FindStringSubmatchIndex(line)
+	m := topLevelKey().FindStringSubmatchIndex(line)
 	if m == nil {
 		return "", 0
 	}

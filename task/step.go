@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/big"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -15,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-var contextPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$`)
+var contextPattern = pattern(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$`)
 
 // dockerNetworks are there on every daemon.
 var dockerNetworks = []string{"bridge", "host", "none"}
@@ -33,7 +32,7 @@ func (p *parser) identify(i int, item value) {
 	switch {
 	case id == rootID:
 		p.errorf(f.at("id"), "the id %s stands for the start of the run: expected another one", rootID)
-	case !namePattern.MatchString(id):
+	case !namePattern().MatchString(id):
 		p.errorf(f.at("id"), "expected an id of letters, digits, _, . and - that begins with a letter or digit, found %s", show(id))
 	}
 	if other, twice := p.index[id]; twice {
@@ -68,7 +67,7 @@ func (p *parser) step(i int, f fields) Step {
 	if f.has("workingDirectory") {
 		s.Dir = p.directory(f)
 	}
-	if s.Context != "" && !contextPattern.MatchString(s.Context) {
+	if s.Context != "" && !contextPattern().MatchString(s.Context) {
 		p.errorf(f.at("context"), "expected the name of a docker context, found %s: 'docker context ls' has them", show(s.Context))
 	}
 	p.ours(f, "context", "onError", "exitedWith", "exitedWithout")

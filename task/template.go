@@ -3,7 +3,6 @@ package task
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -203,13 +202,13 @@ func (e *execution) parseError(err error) {
 	e.failed(a.start, message)
 }
 
-var keyword = regexp.MustCompile(`^\{\{(?:-\s)?\s*(if|range|with|block|define|end)\b`)
+var keyword = pattern(`^\{\{(?:-\s)?\s*(if|range|with|block|define|end)\b`)
 
 // open returns the offset of the innermost action that lacks its {{end}}.
 func (e *execution) open() int {
 	var open []int
 	for _, a := range e.actions {
-		switch m := keyword.FindStringSubmatch(e.source.string[a.start:a.end]); {
+		switch m := keyword().FindStringSubmatch(e.source.string[a.start:a.end]); {
 		case m == nil:
 		case m[1] != "end":
 			open = append(open, a.start)
@@ -221,15 +220,15 @@ func (e *execution) open() int {
 }
 
 var (
-	executing = regexp.MustCompile(`(?s)^template: task:(\d+):(\d+): executing ".*?" at <.*?>: (.*)$`)
-	callError = regexp.MustCompile(`^error calling (\w+): `)
+	executing = pattern(`(?s)^template: task:(\d+):(\d+): executing ".*?" at <.*?>: (.*)$`)
+	callError = pattern(`^error calling (\w+): `)
 )
 
 // runError keeps the error that the execution ended with.
 func (e *execution) runError(err error) {
 	offset, message := e.current, err.Error()
-	if m := executing.FindStringSubmatch(message); m != nil {
-		offset, message = e.place(m[1], m[2]), callError.ReplaceAllString(m[3], "$1: ")
+	if m := executing().FindStringSubmatch(message); m != nil {
+		offset, message = e.place(m[1], m[2]), callError().ReplaceAllString(m[3], "$1: ")
 	}
 	var ours refusal
 	if errors.As(err, &ours) {
