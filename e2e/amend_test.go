@@ -39,7 +39,7 @@ func TestAnnotatedPendingImages(t *testing.T) {
 		s.multiarch("annotate", s.list, s.plain("b"), "--arch", "arm", "--variant", "v7", "--annotation", "k=v")
 		s.multiarch("annotate", s.list, "--index-annotation", "list=1")
 		r = s.multiarch("push", s.list)
-		saysNot(s.T, r.Stderr, "WARNING")
+		s.noWarning(r.Stderr)
 		index := s.holds("1", "linux/amd64", "linux/arm/v7")
 		if index.Annotations["list"] != "1" || index.Manifests[1].Annotations["k"] != "v" {
 			s.Errorf("annotations: %v, %v", index.Annotations, index.Manifests[1].Annotations)
@@ -90,7 +90,7 @@ func TestImageIDsAndDigestsAsSources(t *testing.T) {
 		digest := harness.Get(s.T, s.registry, s.repo, "amd64").Digest.String()
 		at := s.registry.Host + "/" + s.repo + "@" + digest
 		r := s.multiarch("create", s.list, at)
-		saysNot(s.T, r.Stderr, "WARNING")
+		s.noWarning(r.Stderr)
 		s.multiarch("push", s.list)
 		if index := s.holds("1", "linux/amd64"); index.Manifests[0].Digest.String() != digest {
 			s.Errorf("child %s, not %s", index.Manifests[0].Digest, digest)

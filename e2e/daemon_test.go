@@ -120,7 +120,7 @@ func TestCreateTellsOfNewerLocalImage(t *testing.T) {
 		s.holdsImages(s.holds("1", "linux/arm64/v8", "linux/amd64"), fresh, a)
 		s.nothingPending()
 		r = s.multiarch("create", "--replace", s.list, name)
-		saysNot(s.T, r.Stderr, "WARNING")
+		s.noWarning(r.Stderr)
 		s.refused([]string{s.plain("a")}, "create", "--replace", "--from", "registry", s.list, s.plain("a"))
 		s.refused([]string{s.name("none"), "daemon"}, "create", "--replace", "--from", "daemon", s.list, s.name("none"))
 	})

@@ -273,7 +273,7 @@ func TestProcessesPushTheSameImages(t *testing.T) {
 					if j.code != 0 {
 						s.Errorf("%v: exit code %d\n%s", j.args, j.code, j.text)
 					}
-					saysNot(s.T, j.text, "WARNING")
+					s.noWarning(j.text)
 				}
 				s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
 				s.sameDaemonTags(before)

@@ -306,6 +306,16 @@ func saysNot(t testing.TB, text string, words ...string) {
 	}
 }
 
+// noWarning checks that stderr has no warning about anything of this test. A daemon may print warnings of its own.
+func (s *scene) noWarning(stderr string) {
+	s.Helper()
+	for line := range strings.Lines(stderr) {
+		if strings.HasPrefix(line, "WARNING") && (strings.Contains(line, s.repo) || strings.Contains(line, s.plain(""))) {
+			s.Errorf("got %swant no warning in:\n%s", line, stderr)
+		}
+	}
+}
+
 // writes are the requests that change a registry.
 func writes(requests []servers.Request) []servers.Request {
 	return slices.DeleteFunc(slices.Clone(requests), func(r servers.Request) bool {

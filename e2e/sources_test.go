@@ -18,7 +18,7 @@ func TestSourceNamedTwice(t *testing.T) {
 		b := s.put(s.repo, "b", images.Spec{Platform: arm64})
 		sources := []string{s.plain("a"), s.name("b"), s.plain("a"), "docker.io/library/" + s.plain("a"), s.name("b")}
 		r := s.multiarch(append([]string{"create", s.list}, sources...)...)
-		saysNot(s.T, r.Stderr, "WARNING")
+		s.noWarning(r.Stderr)
 		if n := strings.Count(r.Stderr, "in the daemon"); n != 1 {
 			s.Errorf("told %d times:\n%s", n, r.Stderr)
 		}

@@ -38,6 +38,9 @@ func newTaskScene(t *testing.T) *scene {
 	return s
 }
 
+// runID is the ID of a run that only this test starts.
+func (s *scene) runID() string { return strings.ReplaceAll(s.repo, "/", "-") }
+
 // leaves checks that nothing that the run with that id made is on the daemon any more, by label and by name.
 func (s *scene) leaves(id string) {
 	s.Helper()
@@ -162,10 +165,10 @@ steps:
 `})
 	s.image("acb.yaml")
 	s.Set("KEY", "very secret")
-	r := s.multiarch("task", "run", "--id", "service", "--secret", "id=key,env=KEY")
+	r := s.multiarch("task", "run", "--id", s.runID(), "--secret", "id=key,env=KEY")
 	says(s.T, r.Stdout, "web  | it listens\n", "served", "from the contextfrom the context", "****", "/workspace")
 	saysNot(s.T, r.Stdout+r.Stderr, "very secret")
-	s.leaves("service")
+	s.leaves(s.runID())
 	if _, err := os.Stat(filepath.Join(s.Dir, "got")); err == nil {
 		s.Error("the folder of the context was written to")
 	}
@@ -187,13 +190,14 @@ func (s *scene) image(file string) {
 func TestInterruptDuringTask(t *testing.T) {
 	for name, interrupt := range receivers {
 		t.Run(name, func(t *testing.T) {
-			onEachStore(t, func(s *scene) { s.interruptTask("interrupted-"+name, interrupt) })
+			onEachStore(t, func(s *scene) { s.interruptTask(interrupt) })
 		})
 	}
 }
 
-func (s *scene) interruptTask(id string, interrupt func(*exec.Cmd) error) {
+func (s *scene) interruptTask(interrupt func(*exec.Cmd) error) {
 	s.Helper()
+	id := s.runID()
 	s.write(map[string]string{"acb.yaml": `
 volumes: [{name: shared}]
 steps:
@@ -212,7 +216,7 @@ steps:
 	if err := r.cmd.Wait(); err == nil || r.cmd.ProcessState.ExitCode() != 130 {
 		s.Errorf("%v\n%s", err, &r.stderr)
 	}
-	saysNot(s.T, r.stdout.String(), "never")
+	saysNot(s.T, r.stdout.String(), "| never")
 	s.leaves(id)
 }
 

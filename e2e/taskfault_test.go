@@ -46,8 +46,8 @@ func TestHangupDuringTask(t *testing.T) {
 	s := newTaskScene(t)
 	s.write(map[string]string{"acb.yaml": endless})
 	s.image("acb.yaml")
-	r := s.start("task", "run", "--id", "hangup")
-	s.awaitContainers("hangup", 1)
+	r := s.start("task", "run", "--id", s.runID())
+	s.awaitContainers(s.runID(), 1)
 	for range 2 {
 		if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGHUP); err != nil {
 			t.Fatal(err)
@@ -55,7 +55,7 @@ func TestHangupDuringTask(t *testing.T) {
 	}
 	_ = r.cmd.Wait() // for the plugin, too; the docker command ends at once
 	says(t, r.stderr.String(), "interrupted")
-	s.leaves("hangup")
+	s.leaves(s.runID())
 }
 
 // A second Ctrl-C ends a task at once, while a container takes its time, and what stays was said before.
@@ -63,7 +63,8 @@ func TestSecondInterruptDuringTask(t *testing.T) {
 	s := newTaskScene(t)
 	s.write(map[string]string{"acb.yaml": "steps: [{cmd: 'IMAGE sh -c \"trap : TERM; while true; do sleep 0.1; done\"'}]\n"})
 	s.image("acb.yaml")
-	cmd := s.Command(t.Context(), "docker", "multiarch", "task", "run", "--id", "twice")
+	label := "label docker-multiarch.run=" + s.runID()
+	cmd := s.Command(t.Context(), "docker", "multiarch", "task", "run", "--id", s.runID())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -72,7 +73,7 @@ func TestSecondInterruptDuringTask(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s.awaitContainers("twice", 1)
+	s.awaitContainers(s.runID(), 1)
 	interrupt := func() {
 		if err := receivers["group"](cmd); err != nil {
 			t.Error(err)
@@ -80,17 +81,17 @@ func TestSecondInterruptDuringTask(t *testing.T) {
 	}
 	interrupt()
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
-		if strings.Contains(lines.Text(), "label docker-multiarch.run=twice") {
+		if strings.Contains(lines.Text(), label) {
 			interrupt()
 		}
-		saysNot(t, lines.Text(), "cancelled")
+		saysNot(t, lines.Text(), "| cancelled")
 	}
 	err = cmd.Wait()
 	status := cmd.ProcessState.Sys().(syscall.WaitStatus) // a shell makes 130 of the signal, which the docker command may die of
 	if status.ExitStatus() != 130 && status.Signal() != syscall.SIGINT {
 		t.Error(err)
 	}
-	s.docker("rm", "-fv", strings.TrimSpace(s.docker("ps", "-aq", "--filter", "label=docker-multiarch.run=twice")))
+	s.docker("rm", "-fv", strings.TrimSpace(s.docker("ps", "-aq", "--filter", "label=docker-multiarch.run="+s.runID())))
 }
 
 // Nothing stays when the reader of the output has seen enough, as head does.
@@ -100,7 +101,7 @@ func TestTaskWhoseReaderGoesAway(t *testing.T) {
 			s := newTaskScene(t)
 			s.write(map[string]string{"acb.yaml": endless})
 			s.image("acb.yaml")
-			id := "reader-" + name
+			id := s.runID()
 			cmd := s.Command(t.Context(), "docker", append([]string{"multiarch", "task", "run", "--id", id}, flags...)...)
 			out, err := cmd.StdoutPipe()
 			if err != nil {
@@ -146,21 +147,21 @@ func TestTasksWithOneID(t *testing.T) {
 	s.write(map[string]string{"acb.yaml": endless, "short.yaml": "steps: [{cmd: IMAGE cat short.yaml, network: host}]\n"})
 	s.image("acb.yaml")
 	s.image("short.yaml")
-	r := s.start("task", "run", "--id", "same")
-	s.awaitContainers("same", 1)
-	before := s.things("label=docker-multiarch.run=same")
+	r := s.start("task", "run", "--id", s.runID())
+	s.awaitContainers(s.runID(), 1)
+	before := s.things("label=docker-multiarch.run=" + s.runID())
 	for _, file := range []string{"acb.yaml", "short.yaml"} {
-		s.ends(1, []string{"already", "give another --id", "docker rm -fv"}, "task", "run", "--id", "same", "-f", file)
+		s.ends(1, []string{"already", "give another --id", "docker rm -fv"}, "task", "run", "--id", s.runID(), "-f", file)
 	}
-	if now := s.things("label=docker-multiarch.run=same"); now != before {
+	if now := s.things("label=docker-multiarch.run=" + s.runID()); now != before {
 		t.Errorf("had %s, has %s", before, now)
 	}
 	if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	_ = r.cmd.Wait()
-	said := s.ends(1, nil, "task", "run", "--id", "same", "-f", "short.yaml").Stderr
+	said := s.ends(1, nil, "task", "run", "--id", s.runID(), "-f", "short.yaml").Stderr
 	_, remedy, _ := strings.Cut(strings.TrimSpace(said[strings.LastIndex(said, "remove what it left: "):]), ": ")
 	harness.MustRun(t, s.Env, "sh", "-c", remedy)
-	s.multiarch("task", "run", "--id", "same", "-f", "short.yaml")
+	s.multiarch("task", "run", "--id", s.runID(), "-f", "short.yaml")
 }

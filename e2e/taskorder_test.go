@@ -19,39 +19,32 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 )
 
-// orderFiles are task files with what happens in a run of each; their README.md has the format. The unit test of
-// task/run runs them on a clock that is not waited for.
-const orderFiles = "../task/run/testdata/order"
+// orderFolder has task files with the expected order of events; its README.md has the format. The unit test of
+// task/run runs all of them on a fake clock.
+const orderFolder = "../task/run/testdata/order"
 
-// filesAtOnce is how many of them run side by side: they sleep most of the time.
-const filesAtOnce = 6
+// orderFiles are the files that depend on what only a daemon can show: containers that run side by side, their exit
+// codes and output, a detached one that exits, and containers that are stopped by a timeout and by a signal.
+var orderFiles = []string{"diamonds", "exited-with-codes", "retry-on-stderr", "detach-is-lost", "timeout-second-try", "interrupt-two"}
 
-// What is expected of the files holds on a daemon, too: the order in which steps start and end, their states and
-// exit codes, and what the run says.
+// The order in which steps start and end, their states and exit codes, and the error of the run are the same on a
+// daemon as on the fake clock.
 func TestTaskOrder(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
 	s.useDaemon(harness.Daemon(t, harness.Containerd))
 	s.nameBusybox()
-	names, err := filepath.Glob(filepath.Join(orderFiles, "*.yaml"))
-	if err != nil || len(names) < 80 {
-		t.Fatalf("%d files, %v", len(names), err)
-	}
-	slots := make(chan struct{}, filesAtOnce)
-	var all sync.WaitGroup
-	for _, name := range names {
-		raw, err := os.ReadFile(name)
+	var files sync.WaitGroup // they sleep most of the time
+	for _, name := range orderFiles {
+		raw, err := os.ReadFile(filepath.Join(orderFolder, name+".yaml"))
 		s.must(err)
 		expected := readOrder(t, raw)
-		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			id := strings.TrimSuffix(filepath.Base(name), ".yaml")
-			t.Run(id, func(t *testing.T) { s.runOrder(t, "order-"+id, string(raw), expected) })
+		files.Go(func() {
+			t.Run(name, func(t *testing.T) { s.runOrder(t, s.runID()+"-"+name, string(raw), expected) })
 		})
 	}
-	all.Wait()
-	s.leaves("order")
+	files.Wait()
+	s.leaves(s.runID())
 }
 
 // nameBusybox gives the daemon an image busybox that ends when it is asked to: the shell does not when it is the
@@ -68,9 +61,8 @@ ENTRYPOINT ["sh", "-c", "trap 'exit 143' TERM; \"$@\" & wait $!", "init"]
 	s.Cleanup(func() { _ = s.daemon.RemoveImage(s.Context(), "busybox") })
 }
 
-// order is what the comments at the top of a file say.
+// order is what the comments at the top of a file expect.
 type order struct {
-	args      []string
 	interrupt time.Duration // 0 for none
 	expect    string
 	exit      int
@@ -79,17 +71,12 @@ type order struct {
 
 var orderLine = regexp.MustCompile(`(?m)^# (\w+): ?(.*)$`)
 
-// readOrder reads the top of a file. The unit test has the same few lines: a module cannot use the tests of
-// another one.
+// readOrder reads the comments at the top of a file.
 func readOrder(t *testing.T, raw []byte) (o order) {
 	for _, m := range orderLine.FindAllSubmatch(raw, -1) {
 		key, value := string(m[1]), string(m[2])
 		var err error
 		switch key {
-		case "jobs", "timeout":
-			o.args = append(o.args, "--"+key, value)
-		case "from":
-			o.args = append(o.args, "--from-step", value)
 		case "interrupt":
 			o.interrupt, err = time.ParseDuration(value)
 		case "expect":
@@ -99,7 +86,7 @@ func readOrder(t *testing.T, raw []byte) (o order) {
 		case "error":
 			o.text, err = strconv.Unquote(`"` + value + `"`)
 		default:
-			t.Fatalf("what is %q?", m[0])
+			t.Fatalf("unknown comment %q", m[0])
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -108,10 +95,9 @@ func readOrder(t *testing.T, raw []byte) (o order) {
 	return o
 }
 
-// runOrder runs a file and checks what came of it.
+// runOrder runs a file and checks its events, its error and its exit code.
 func (s *scene) runOrder(t *testing.T, id, file string, o order) {
-	args := append([]string{"multiarch", "task", "run", "--progress", "json", "--id", id, "-f", "-"}, o.args...)
-	cmd := s.Command(t.Context(), "docker", args...)
+	cmd := s.Command(t.Context(), "docker", "multiarch", "task", "run", "--progress", "json", "--id", id, "-f", "-")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdin = strings.NewReader(file)
 	stderr, err := cmd.StderrPipe()
@@ -128,14 +114,14 @@ func (s *scene) runOrder(t *testing.T, id, file string, o order) {
 	})
 	_ = cmd.Wait()
 	if got := cmd.ProcessState.ExitCode(); got != o.exit {
-		t.Errorf("exit code %d, not %d", got, o.exit)
+		t.Errorf("got exit code %d, want %d", got, o.exit)
 	}
 	want := o.text
 	if o.exit == 130 {
 		want = "interrupted"
 	}
 	if want != "" && text != want+"\n" {
-		t.Errorf("it says  %q\nnot      %q", text, want)
+		t.Errorf("got error  %q\nwant error %q", text, want)
 	}
 	o.matches(t, events)
 }
@@ -147,8 +133,8 @@ type event struct {
 	ExitCode        int
 }
 
-// readEvents returns what was told of the steps, in words, and what else was said; it calls began at the first.
-func readEvents(r io.Reader, began func()) (told []string, text string) {
+// readEvents returns the events of the steps, in words, and all other lines of stderr; it calls began at the first event.
+func readEvents(r io.Reader, began func()) (events []string, text string) {
 	begin := sync.OnceFunc(began)
 	done := map[string]bool{}
 	for lines := bufio.NewScanner(r); lines.Scan(); {
@@ -164,10 +150,10 @@ func readEvents(r io.Reader, began func()) (told []string, text string) {
 		}
 		done[e.Step] = done[e.Step] || e.Event == "succeeded"
 		if words != "" {
-			told = append(told, words)
+			events = append(events, words)
 		}
 	}
-	return told, text
+	return events, text
 }
 
 func (e event) words() string {
@@ -193,9 +179,9 @@ func (e event) words() string {
 
 var orderPart = regexp.MustCompile(`\{[^}]*\}|[^,{}]+`)
 
-// matches checks what happened against what is expected.
+// matches checks the events against the expected ones.
 func (o order) matches(t *testing.T, got []string) {
-	told := strings.Join(got, ", ")
+	inOrder := strings.Join(got, ", ")
 	var want []string
 	rest := got
 	for _, part := range orderPart.FindAllString(o.expect, -1) {
@@ -209,7 +195,7 @@ func (o order) matches(t *testing.T, got []string) {
 		slices.Sort(rest[:n])
 		rest = rest[n:]
 	}
-	if !slices.Equal(got, want) { // by now with the groups in order
-		t.Errorf("got  %s\nwant %s", told, o.expect)
+	if !slices.Equal(got, want) { // the groups in braces are sorted in both
+		t.Errorf("got  %s\nwant %s", inOrder, o.expect)
 	}
 }

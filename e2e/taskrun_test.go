@@ -38,16 +38,16 @@ steps:
 `})
 	s.image("acb.yaml")
 	s.Set("GREETING", "good day")
-	r := s.multiarch("task", "run", "--id", "flags", "--from-step", "second", "--env", "GREETING", "--env", "UNSET", "-e", "OTHER=there",
+	r := s.multiarch("task", "run", "--id", s.runID(), "--from-step", "second", "--env", "GREETING", "--env", "UNSET", "-e", "OTHER=there",
 		"--values", "values.yaml", "--set", "place.city=Rome", "--set", "name=bea")
-	if want := "second | good day there, bea of Rome\nthird  | after flags\n"; r.Stdout != want {
+	if want := "second | good day there, bea of Rome\nthird  | after " + s.runID() + "\n"; r.Stdout != want {
 		t.Errorf("stdout %q, not %q", r.Stdout, want)
 	}
 	says(t, r.Stderr, "first  | skipped: the run begins with second")
 	s.refused([]string{`no step has the id "fourth"`, "first, second, third"}, "task", "run", "--from-step", "fourth", "--values", "values.yaml")
 	s.refused([]string{"no-values.yaml"}, "task", "run", "--values", "no-values.yaml")
 	s.ends(1, []string{"acb.yaml:6:", "Values.name"}, "task", "validate", "--strict")
-	s.leaves("flags")
+	s.leaves(s.runID())
 }
 
 // A run that takes too long is stopped, and says what it did then.
@@ -67,9 +67,9 @@ steps:
 `})
 		s.image("acb.yaml")
 		r := s.refused([]string{"the run timed out after 10s while it ran long", "long  | cancelled", "after | skipped"},
-			"task", "run", "--id", "late", "--timeout", "10s")
-		saysNot(s.T, r.Stderr, "web   | WARNING")
-		s.leaves("late")
+			"task", "run", "--id", s.runID(), "--timeout", "10s")
+		saysNot(s.T, r.Stderr, "ended before the run did") // a daemon may print other warnings
+		s.leaves(s.runID())
 	})
 }
 
@@ -101,14 +101,15 @@ steps:
     volumeMounts: [{name: data, mountPath: /data}]
 `})
 		s.image("acb.yaml")
+		named := "multiarch-" + s.runID() + "-"
 		r := s.ends(1, []string{
-			"logs    | hello from kept\n", "there   | is multiarch-broken-net\n", "there   | is multiarch-broken-data\n", "there   | is /multiarch-broken-kept\n",
-			"gone    | failed after", "multiarch-broken-removed", "fails   | it went wrong\n", "step fails: exit code 3",
-		}, "task", "run", "--id", "broken")
+			"logs    | hello from kept\n", "there   | is " + named + "net\n", "there   | is " + named + "data\n", "there   | is /" + named + "kept\n",
+			"gone    | failed after", named + "removed", "fails   | it went wrong\n", "step fails: exit code 3",
+		}, "task", "run", "--id", s.runID())
 		if n := strings.Count(r.Stdout, "kept    | hello from kept\n"); n != 2 {
 			s.Errorf("%d repetitions, not 2:\n%s", n, r.Stdout)
 		}
-		s.leaves("broken")
+		s.leaves(s.runID())
 	})
 }
 

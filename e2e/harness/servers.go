@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -120,8 +121,34 @@ func startDaemon(store servers.Store, insecure []string) (d *servers.Daemon, err
 	return d, err
 }
 
-// Repo is a repository name that belongs to this test.
+// repos are the tests that have asked for a repository, by its name. A test that runs again, with -count, has the
+// name of the first run.
+var repos struct {
+	sync.Mutex
+	tests map[string][]testing.TB
+}
+
+// Repo is a repository name that only this test uses, always the same one.
 func Repo(t testing.TB) string {
+	repos.Lock()
+	defer repos.Unlock()
+	name := repoName(t)
+	n := slices.Index(repos.tests[name], t)
+	if n < 0 {
+		n = len(repos.tests[name])
+		if repos.tests == nil {
+			repos.tests = map[string][]testing.TB{}
+		}
+		repos.tests[name] = append(repos.tests[name], t)
+	}
+	if n > 0 {
+		return fmt.Sprintf("%s-%d", name, n+1)
+	}
+	return name
+}
+
+// repoName is the name of a test as a repository name.
+func repoName(t testing.TB) string {
 	clean := func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '/':
