@@ -3,7 +3,6 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -50,10 +49,10 @@ func TestImportKilled(t *testing.T) {
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(second.Close)
-	partly := 0
+	partly, random := 0, newRandom(t)
 	for n := range kills {
 		m.repo = fmt.Sprint(repo, "/", n)
-		at := 1 + rand.Int64N(importRequests)
+		at := 1 + random.Int64N(importRequests)
 		left.Store(at)
 		r := m.start("import", m.from, host+"/"+m.repo)
 		<-arrived

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -167,7 +168,7 @@ func TestKilledProcessLeavesOldOrNew(t *testing.T) {
 	harness.MustRun(t, s.Env, plugin, amend...)
 	whole := time.Since(started)
 	const kills = 50
-	killed, moved := 0, 0
+	killed, moved, random := 0, 0, newRandom(t)
 	now := s.digestOf("arm64")
 	for n := range kills {
 		next := s.put(s.repo, "arm64", images.Spec{Seed: fmt.Sprint(s.repo, n), Platform: arm64}).Digest().String()
@@ -175,7 +176,7 @@ func TestKilledProcessLeavesOldOrNew(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		s.killSomewhere(cmd, n, whole)
+		s.killSomewhere(cmd, n, whole, random)
 		if cmd.ProcessState.ExitCode() != 0 {
 			killed++
 		}
@@ -202,9 +203,25 @@ func TestKilledProcessLeavesOldOrNew(t *testing.T) {
 	s.holds("1", "linux/amd64", "linux/arm64/v8")
 }
 
+var seedFlag = flag.Uint64("seed", 0, "seed of the random moments at which processes are killed (0 for a random one)")
+
+// newRandom returns the random numbers of -seed. If the test fails, it logs how to run it with the same ones.
+func newRandom(t testing.TB) *rand.Rand {
+	seed := *seedFlag
+	for seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("run again with: go test -run '^%s$' . -seed %d", t.Name(), seed)
+		}
+	})
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
 // killSomewhere kills a process that takes about as long as whole: at any moment,
 // or, every other time, while it writes to the store.
-func (s *scene) killSomewhere(cmd *exec.Cmd, n int, whole time.Duration) {
+func (s *scene) killSomewhere(cmd *exec.Cmd, n int, whole time.Duration, random *rand.Rand) {
 	s.Helper()
 	ended := make(chan struct{})
 	go func() {
@@ -214,13 +231,13 @@ func (s *scene) killSomewhere(cmd *exec.Cmd, n int, whole time.Duration) {
 	if n%2 == 0 {
 		select {
 		case <-ended:
-		case <-time.After(rand.N(whole * 5 / 4)):
+		case <-time.After(time.Duration(random.Int64N(int64(whole * 5 / 4)))):
 		}
 	} else {
 		s.awaitWriter(ended)
 		select {
 		case <-ended:
-		case <-time.After(rand.N(3 * time.Millisecond)):
+		case <-time.After(time.Duration(random.Int64N(int64(3 * time.Millisecond)))):
 		}
 	}
 	_ = cmd.Process.Kill()

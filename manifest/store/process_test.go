@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -239,6 +240,22 @@ func loop(s *Store, arg string) error {
 	}
 }
 
+var seedFlag = flag.Uint64("seed", 0, "seed of the random moments at which writers are killed (0 for a random one)")
+
+// newRandom returns the random numbers of -seed. If the test fails, it logs how to run it with the same ones.
+func newRandom(t testing.TB) *rand.Rand {
+	seed := *seedFlag
+	for seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("run again with: go test -run '^%s$' . -seed %d", t.Name(), seed)
+		}
+	})
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
 // TestKill kills a writer at any moment, and expects the state it wrote last or the one it was writing.
 func TestKill(t *testing.T) {
 	t.Parallel()
@@ -247,9 +264,9 @@ func TestKill(t *testing.T) {
 		t.Run(fmt.Sprintf("aside=%t", aside), func(t *testing.T) {
 			t.Parallel()
 			s := New(memoryRoot(t))
-			k := 0
+			k, random := 0, newRandom(t)
 			for range kills {
-				k = wantStateAfter(t, s, k+killWriter(t, s, aside, k))
+				k = wantStateAfter(t, s, k+killWriter(t, s, aside, k, random))
 				if t.Failed() {
 					return
 				}
@@ -265,7 +282,7 @@ func TestKill(t *testing.T) {
 }
 
 // killWriter lets a process write states from k on, kills it, and returns how many it has written.
-func killWriter(t *testing.T, s *Store, aside bool, k int) int {
+func killWriter(t *testing.T, s *Store, aside bool, k int, random *rand.Rand) int {
 	t.Helper()
 	cmd := start(t, s, aside, "loop", fmt.Sprint(k))
 	out, err := cmd.StdoutPipe()
@@ -277,13 +294,13 @@ func killWriter(t *testing.T, s *Store, aside bool, k int) int {
 	}
 	written := 0
 	progress := bufio.NewReader(out)
-	for range rand.IntN(4) + 1 {
+	for range random.IntN(4) + 1 {
 		if _, err := progress.ReadByte(); err != nil {
 			t.Fatal(err)
 		}
 		written++
 	}
-	time.AfterFunc(rand.N(4*time.Millisecond), func() { _ = cmd.Process.Kill() })
+	time.AfterFunc(time.Duration(random.Int64N(int64(4*time.Millisecond))), func() { _ = cmd.Process.Kill() })
 	rest, err := io.ReadAll(progress)
 	if err != nil {
 		t.Fatal(err)
