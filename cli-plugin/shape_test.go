@@ -15,18 +15,19 @@ const module = "github.com/docker-multiarch/docker-multiarch/"
 // allowed are the packages of this module that each package may import. Imports point one way:
 // the plugin, the commands, what they work with, the domain.
 var allowed = map[string][]string{
-	"cli-plugin":       {"commands"},
-	"commands":         {"manifest", "manifest/store", "registry", "daemon", "credentials", "display", "task", "task/run"},
-	"display":          {"manifest", "manifest/store", "task", "task/run"},
-	"manifest":         {"manifest/program"},
-	"manifest/program": {},
-	"manifest/store":   {"manifest"},
-	"registry":         {"manifest"},
-	"daemon":           {"manifest", "task", "task/run"},
-	"credentials":      {"manifest"},
-	"docs/generate":    {"commands"},
-	"task":             {"manifest"},
-	"task/run":         {"manifest", "manifest/program", "task"},
+	"cli-plugin":           {"commands"},
+	"commands":             {"manifest", "manifest/store", "registry", "daemon", "credentials", "display", "task", "task/run"},
+	"display":              {"manifest", "manifest/store", "task", "task/run"},
+	"manifest":             {"manifest/program", "internal/compression"},
+	"manifest/program":     {},
+	"manifest/store":       {"manifest"},
+	"registry":             {"manifest"},
+	"daemon":               {"manifest", "task", "task/run"},
+	"credentials":          {"manifest"},
+	"internal/compression": {},
+	"docs/generate":        {"commands"},
+	"task":                 {"manifest"},
+	"task/run":             {"manifest", "internal/compression", "task"},
 }
 
 // only are modules that a single package may import, and those that the domain may not.

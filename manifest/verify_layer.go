@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/compression"
 	"github.com/docker-multiarch/docker-multiarch/manifest/program"
 )
 
@@ -95,7 +96,7 @@ var errEncrypted = errors.New("it is encrypted")
 // compare returns the finding on a layer whose content should have the digest diffID.
 func (u unpacked) compare(d ocispec.Descriptor, diffID digest.Digest) []Finding {
 	switch {
-	case errors.Is(u.broken, errEncrypted), errors.Is(u.broken, program.ErrLimit):
+	case errors.Is(u.broken, errEncrypted), errors.Is(u.broken, program.ErrLimit), errors.Is(u.broken, compression.ErrWindow):
 		return []Finding{finding(Remark, d.Digest, "layer %s was not unpacked: %v", d.Digest, u.broken)}
 	case u.broken != nil:
 		return []Finding{finding(Unsound, d.Digest, "layer %s cannot be unpacked: %v", d.Digest, u.broken)}
@@ -177,7 +178,7 @@ func (l *layers) read(ctx context.Context, from Blobs, repo reference.Named, d o
 
 // unpack reads the content of a layer, and keeps its files when it is an archive.
 func (l *layers) unpack(ctx context.Context, source io.Reader, archive, windows bool) (u unpacked) {
-	content, err := program.Unpack(source)
+	content, err := compression.NewReader(source)
 	if err != nil {
 		return unpacked{broken: err}
 	}

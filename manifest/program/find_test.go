@@ -11,9 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 )
 
 // contents are the files of the tests by a word for what they are.
@@ -279,45 +276,6 @@ func TestArgumentsAreBounded(t *testing.T) {
 	}
 }
 
-func TestUnpack(t *testing.T) {
-	content := archive(t, "app amd64")
-	var zipped, other bytes.Buffer
-	g := gzip.NewWriter(&zipped)
-	_, _ = g.Write(content)
-	_ = g.Close()
-	z, err := zstd.NewWriter(&other)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = z.Write(content)
-	_ = z.Close()
-	skipped := append([]byte{0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9}, other.Bytes()...)
-	for name, packed := range map[string][]byte{"plain": content, "gzip": zipped.Bytes(), "zstd": other.Bytes(), "skipped frame": skipped, "empty": nil} {
-		want := content
-		if packed == nil {
-			want = nil
-		}
-		r, err := Unpack(bytes.NewReader(packed))
-		if err != nil {
-			t.Fatal(name, err)
-		}
-		got, err := io.ReadAll(r)
-		if err != nil || !bytes.Equal(got, want) || r.Close() != nil {
-			t.Errorf("%s: %d bytes, %v", name, len(got), err)
-		}
-	}
-	// A frame with a window of 128 MiB, and one that breaks off.
-	for name, packed := range map[string]string{"window": "\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", "cut": "\x28\xb5\x2f\xfd\x00", "gzip": "\x1f\x8b\x08"} {
-		r, err := Unpack(strings.NewReader(packed))
-		if err == nil {
-			_, err = io.Copy(io.Discard, r)
-		}
-		if err == nil || errors.Is(err, ErrLimit) != (name == "window") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 // Whatever a layer holds, reading it ends, within its budget.
 func FuzzLayer(f *testing.F) {
 	f.Add(archive(f, "app -> x", "x => app", ".wh.y", "z/.wh..wh..opq", "z/app amd64"), "app")
@@ -325,11 +283,7 @@ func FuzzLayer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte, name string) {
 		for _, os := range []string{"linux", "windows"} {
 			b := NewBudget(100)
-			unpacked, err := Unpack(bytes.NewReader(content))
-			if err != nil {
-				continue
-			}
-			l, err := ReadLayer(unpacked, os == "windows", b)
+			l, err := ReadLayer(bytes.NewReader(content), os == "windows", b)
 			if err != nil {
 				continue
 			}

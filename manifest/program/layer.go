@@ -68,6 +68,9 @@ type file struct {
 	n uint32
 }
 
+// ErrLimit is what is larger than is looked at: files in layers, or their content.
+var ErrLimit = errors.New("larger than is looked at")
+
 // ReadLayer reads the layer of an image, for Windows or another operating system, from its unpacked bytes.
 // The error is ErrLimit when the budget is spent, and otherwise says what is wrong with the archive.
 func ReadLayer(r io.Reader, windows bool, budget *Budget) (*Layer, error) {

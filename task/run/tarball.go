@@ -14,8 +14,8 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/compression"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-	"github.com/docker-multiarch/docker-multiarch/manifest/program"
 )
 
 const (
@@ -33,7 +33,7 @@ const (
 // and maxGrowth times what was read of it if that is more.
 func unpack(ctx context.Context, packed io.Reader, t *tree, limit int64) error {
 	read := &counter{from: cancellable{ctx, packed}}
-	unpacked, err := program.Unpack(read)
+	unpacked, err := compression.NewReader(read)
 	if err != nil {
 		return err
 	}
