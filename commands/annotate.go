@@ -6,7 +6,6 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 )
@@ -20,7 +19,7 @@ type annotateOptions struct {
 	clear            bool
 }
 
-func newAnnotateCommand(dockerCLI command.Cli) *cobra.Command {
+func newAnnotateCommand(env environment) *cobra.Command {
 	var opts annotateOptions
 	cmd := &cobra.Command{
 		Use:   "annotate [OPTIONS] MANIFEST_LIST [MANIFEST]",
@@ -33,9 +32,9 @@ func newAnnotateCommand(dockerCLI command.Cli) *cobra.Command {
 			if len(args) == 2 {
 				opts.source = args[1]
 			}
-			return runAnnotate(cmd.Context(), dockerCLI, opts)
+			return runAnnotate(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: completeListThenEntry,
+		ValidArgsFunction: env.completeListThenEntry,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.platform.OS, "os", "", "Set operating system")
@@ -68,7 +67,7 @@ func (o annotateOptions) annotation() (a manifest.Annotation, err error) {
 	return a, nil
 }
 
-func runAnnotate(ctx context.Context, dockerCLI command.Cli, opts annotateOptions) error {
+func runAnnotate(ctx context.Context, env environment, opts annotateOptions) error {
 	a, err := opts.annotation()
 	if err != nil {
 		return err
@@ -77,5 +76,5 @@ func runAnnotate(ctx context.Context, dockerCLI command.Cli, opts annotateOption
 	if err != nil {
 		return fmt.Errorf("annotate: error parsing name for manifest list %s: %w", opts.list, err)
 	}
-	return manifest.AnnotateLocal(ctx, localLists(dockerCLI), name, opts.source, a)
+	return manifest.AnnotateLocal(ctx, env.lists(), name, opts.source, a)
 }

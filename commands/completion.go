@@ -8,7 +8,6 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -35,9 +34,9 @@ func knownNames(part int) []string {
 }
 
 // listNames returns the names of the local lists.
-func listNames() []string {
+func (e environment) listNames() []string {
 	var out []string
-	for s, err := range usersLists().All() {
+	for s, err := range e.lists().All() {
 		if err == nil && s.List.Name != nil {
 			out = append(out, display.ListName(s))
 		}
@@ -46,29 +45,29 @@ func listNames() []string {
 }
 
 // imageNames returns the names of the daemon's images; none when it does not answer.
-func imageNames(ctx context.Context, dockerCLI command.Cli) []string {
+func (e environment) imageNames(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, completionPatience)
 	defer cancel()
-	names, _ := newTools(dockerCLI, true).daemon.List(ctx)
+	names, _ := newTools(e, true).daemon.List(ctx)
 	return names
 }
 
 // completeListNames offers local lists that are not among the arguments yet.
-func completeListNames(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	names := slices.DeleteFunc(listNames(), func(s string) bool { return slices.Contains(args, s) })
+func (e environment) completeListNames(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	names := slices.DeleteFunc(e.listNames(), func(s string) bool { return slices.Contains(args, s) })
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeListThenEntry offers local lists, then the sources of the list that the first argument names.
-func completeListThenEntry(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+func (e environment) completeListThenEntry(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
-		return completeListNames(cmd, args, typed)
+		return e.completeListNames(cmd, args, typed)
 	}
 	name, err := manifest.ParseListName(args[0])
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	list, err := usersLists().Get(name)
+	list, err := e.lists().Get(name)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -82,28 +81,22 @@ func completeListThenEntry(cmd *cobra.Command, args []string, typed string) ([]s
 }
 
 // completeListThenImages offers local lists, then images of the daemon.
-func completeListThenImages(dockerCLI command.Cli) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-		if len(args) == 0 {
-			return completeListNames(cmd, args, typed)
-		}
-		return imageNames(cmd.Context(), dockerCLI), cobra.ShellCompDirectiveNoFileComp
+func (e environment) completeListThenImages(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return e.completeListNames(cmd, args, typed)
 	}
+	return e.imageNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeListOrImage offers local lists and images of the daemon as the one argument.
-func completeListOrImage(dockerCLI command.Cli) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return completeListsAndImages(dockerCLI)(cmd, args, typed)
+func (e environment) completeListOrImage(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	return e.completeListsAndImages(cmd, args, typed)
 }
 
 // completeListsAndImages offers local lists and images of the daemon.
-func completeListsAndImages(dockerCLI command.Cli) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return append(listNames(), imageNames(cmd.Context(), dockerCLI)...), cobra.ShellCompDirectiveNoFileComp
-	}
+func (e environment) completeListsAndImages(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return append(e.listNames(), e.imageNames(cmd.Context())...), cobra.ShellCompDirectiveNoFileComp
 }

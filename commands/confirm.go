@@ -7,7 +7,7 @@ import (
 )
 
 // confirm asks a person whether what is going to be done may be.
-func confirm(ctx context.Context, dockerCLI command.Cli, what string) (bool, error) {
+func confirm(ctx context.Context, env environment, what string) (bool, error) {
 	//nolint:staticcheck // the docker CLI's own prompt; its successor is internal, and the version is pinned
-	return command.PromptForConfirmation(ctx, dockerCLI.In(), dockerCLI.Out(), "WARNING! This will "+what+"\nAre you sure you want to continue?")
+	return command.PromptForConfirmation(ctx, env.In(), env.Out(), "WARNING! This will "+what+"\nAre you sure you want to continue?")
 }

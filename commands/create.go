@@ -8,7 +8,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 )
@@ -29,7 +28,7 @@ type createOptions struct {
 	dryRun       bool
 }
 
-func newCreateCommand(dockerCLI command.Cli) *cobra.Command {
+func newCreateCommand(env environment) *cobra.Command {
 	var opts createOptions
 	cmd := &cobra.Command{
 		Use:   "create [OPTIONS] MANIFEST_LIST MANIFEST [MANIFEST...]",
@@ -41,9 +40,9 @@ docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64`,
 		Args: cli.RequiresMinArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.list, opts.sources = args[0], args[1:]
-			return runCreate(cmd.Context(), dockerCLI, opts)
+			return runCreate(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: completeListThenImages(dockerCLI),
+		ValidArgsFunction: env.completeListThenImages,
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&opts.amend, "amend", "a", false, "Amend an existing manifest list")
@@ -118,18 +117,18 @@ func (o createOptions) contradiction() error {
 	return oneOf("type", o.mediaType, "", "docker", "oci")
 }
 
-func runCreate(ctx context.Context, dockerCLI command.Cli, opts createOptions) error {
+func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	c, tags, err := opts.creation()
 	if err != nil {
 		return err
 	}
-	t := newTools(dockerCLI, false)
+	t := newTools(env, false)
 	access := t.access(opts.network)
 	switch {
 	case opts.push && !opts.dryRun:
 		pushed, err := manifest.Publish(ctx, access, c, tags)
 		if err == nil {
-			display.Pushed(dockerCLI.Out(), pushed, false)
+			display.Pushed(env.Out(), pushed, false)
 		}
 		return err
 	case opts.dryRun:
@@ -147,6 +146,6 @@ func runCreate(ctx context.Context, dockerCLI command.Cli, opts createOptions) e
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintln(dockerCLI.Out(), "Created manifest list", list.Name)
+	_, _ = fmt.Fprintln(env.Out(), "Created manifest list", list.Name)
 	return nil
 }

@@ -5,11 +5,10 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
-func newDropCommand(dockerCLI command.Cli) *cobra.Command {
+func newDropCommand(env environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "drop MANIFEST_LIST ENTRY [ENTRY...]",
 		Short: "Remove entries from a local manifest list",
@@ -17,16 +16,16 @@ func newDropCommand(dockerCLI command.Cli) *cobra.Command {
 			"An ENTRY is the name it was made from, a platform (linux/arm64) or a digest.",
 		Args: cli.RequiresMinArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runDrop(cmd.Context(), dockerCLI, args[0], args[1:])
+			return runDrop(cmd.Context(), env, args[0], args[1:])
 		},
-		ValidArgsFunction: completeListThenEntry,
+		ValidArgsFunction: env.completeListThenEntry,
 	}
 }
 
-func runDrop(ctx context.Context, dockerCLI command.Cli, list string, entries []string) error {
+func runDrop(ctx context.Context, env environment, list string, entries []string) error {
 	name, err := manifest.ParseListName(list)
 	if err != nil {
 		return err
 	}
-	return manifest.DropLocal(ctx, localLists(dockerCLI), name, entries)
+	return manifest.DropLocal(ctx, env.lists(), name, entries)
 }

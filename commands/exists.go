@@ -6,7 +6,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -16,7 +15,7 @@ type existsOptions struct {
 	network   network
 }
 
-func newExistsCommand(dockerCLI command.Cli) *cobra.Command {
+func newExistsCommand(env environment) *cobra.Command {
 	var opts existsOptions
 	cmd := &cobra.Command{
 		Use:   "exists [OPTIONS] NAME",
@@ -28,9 +27,9 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.name = args[0]
-			return runExists(cmd.Context(), dockerCLI, opts)
+			return runExists(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: completeListNames,
+		ValidArgsFunction: env.completeListNames,
 	}
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
@@ -39,7 +38,7 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 	return untold(cmd)
 }
 
-func runExists(ctx context.Context, dockerCLI command.Cli, opts existsOptions) error {
+func runExists(ctx context.Context, env environment, opts existsOptions) error {
 	name, err := manifest.ParseName(opts.name)
 	if err != nil {
 		return err
@@ -48,7 +47,7 @@ func runExists(ctx context.Context, dockerCLI command.Cli, opts existsOptions) e
 	if err != nil {
 		return err
 	}
-	err = manifest.Exists(ctx, newTools(dockerCLI, false).registries(opts.network), name, platforms)
+	err = manifest.Exists(ctx, newTools(env, false).registries(opts.network), name, platforms)
 	if errdefs.IsNotFound(err) {
 		return &verdict{exitNo, err}
 	}

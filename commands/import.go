@@ -9,7 +9,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/registry"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -31,7 +30,7 @@ type importOptions struct {
 	progress       string
 }
 
-func newImportCommand(dockerCLI command.Cli) *cobra.Command {
+func newImportCommand(env environment) *cobra.Command {
 	var opts importOptions
 	cmd := &cobra.Command{
 		Use:   "import [OPTIONS] SOURCE TARGET",
@@ -47,7 +46,7 @@ docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.exam
 		Args: cli.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.source, opts.target = args[0], args[1]
-			return runImport(cmd.Context(), dockerCLI, opts)
+			return runImport(cmd.Context(), env, opts)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -162,12 +161,12 @@ func password(ctx context.Context, in io.Reader) (string, error) {
 // maxPassword is longer than any token.
 const maxPassword = 64 << 10
 
-func runImport(ctx context.Context, dockerCLI command.Cli, opts importOptions) error {
+func runImport(ctx context.Context, env environment, opts importOptions) error {
 	request, err := opts.request()
 	if err != nil {
 		return err
 	}
-	t := newTools(dockerCLI, opts.quiet).withProgress(opts.progress, opts.quiet)
+	t := newTools(env, opts.quiet).withProgress(opts.progress, opts.quiet)
 	defer t.progress.Close()
 	access, err := t.importAccess(ctx, opts, &request)
 	if err != nil {
@@ -176,11 +175,11 @@ func runImport(ctx context.Context, dockerCLI command.Cli, opts importOptions) e
 	if opts.dryRun {
 		plan, err := manifest.PlanImport(ctx, access, request)
 		if err == nil {
-			display.ImportPlan(dockerCLI.Out(), t.notes, plan, opts.quiet)
+			display.ImportPlan(env.Out(), t.notes, plan, opts.quiet)
 		}
 		return err
 	}
-	files, err := openResults(pathOf(dockerCLI, opts.digestFile), pathOf(dockerCLI, opts.metadataFile))
+	files, err := openResults(env.path(opts.digestFile), env.path(opts.metadataFile))
 	if err != nil {
 		return err
 	}
@@ -189,7 +188,7 @@ func runImport(ctx context.Context, dockerCLI command.Cli, opts importOptions) e
 	t.progress.Close()
 	if len(imported) > 0 {
 		t.progress.Summarize(t.notes)
-		display.Imported(dockerCLI.Out(), imported, opts.quiet)
+		display.Imported(env.Out(), imported, opts.quiet)
 	}
 	if err != nil || opts.allTags {
 		return err
@@ -202,7 +201,7 @@ func runImport(ctx context.Context, dockerCLI command.Cli, opts importOptions) e
 func (t tools) importAccess(ctx context.Context, opts importOptions, request *manifest.Import) (manifest.Access, error) {
 	own := t.registryOptions(opts.network)
 	if opts.username != "" {
-		secret, err := password(ctx, t.cli.In())
+		secret, err := password(ctx, t.env.In())
 		if err != nil {
 			return manifest.Access{}, err
 		}

@@ -7,7 +7,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -20,7 +19,7 @@ type inspectOptions struct {
 	tree    bool
 }
 
-func newInspectCommand(dockerCLI command.Cli) *cobra.Command {
+func newInspectCommand(env environment) *cobra.Command {
 	var opts inspectOptions
 	cmd := &cobra.Command{
 		Use:   "inspect [OPTIONS] [MANIFEST_LIST] MANIFEST",
@@ -33,9 +32,9 @@ func newInspectCommand(dockerCLI command.Cli) *cobra.Command {
 			if len(args) == 2 {
 				opts.list = args[0]
 			}
-			return runInspect(cmd.Context(), dockerCLI, opts)
+			return runInspect(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: completeListThenEntry,
+		ValidArgsFunction: env.completeListThenEntry,
 	}
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
@@ -46,7 +45,7 @@ func newInspectCommand(dockerCLI command.Cli) *cobra.Command {
 	return cmd
 }
 
-func runInspect(ctx context.Context, dockerCLI command.Cli, opts inspectOptions) error {
+func runInspect(ctx context.Context, env environment, opts inspectOptions) error {
 	if opts.tree && (opts.verbose || opts.format != "") || opts.verbose && opts.format != "" {
 		return invalid("--verbose, --format and --tree are three ways to show one thing: give one of them")
 	}
@@ -54,9 +53,9 @@ func runInspect(ctx context.Context, dockerCLI command.Cli, opts inspectOptions)
 	if err != nil {
 		return err
 	}
-	t := newTools(dockerCLI, false)
+	t := newTools(env, false)
 	registries := t.registries(opts.network)
-	found, err := lookFor(ctx, dockerCLI, opts, registries)
+	found, err := lookFor(ctx, env, opts, registries)
 	if err != nil {
 		return err
 	}
@@ -67,40 +66,40 @@ func runInspect(ctx context.Context, dockerCLI command.Cli, opts inspectOptions)
 			return err
 		}
 		if opts.tree {
-			return display.Tree(dockerCLI.Out(), view)
+			return display.Tree(env.Out(), view)
 		}
-		return display.Execute(dockerCLI.Out(), template, view)
+		return display.Execute(env.Out(), template, view)
 	case opts.verbose:
 		text, err := found.Verbose(ctx, registries, t.notes)
 		if err != nil {
 			return err
 		}
-		return printText(dockerCLI, text)
+		return printText(env, text)
 	}
 	text, err := found.Text()
 	if err != nil {
 		return err
 	}
-	return printText(dockerCLI, text)
+	return printText(env, text)
 }
 
 // lookFor returns the list or image, or the entry of a local list, that the arguments name.
-func lookFor(ctx context.Context, dockerCLI command.Cli, opts inspectOptions, registries manifest.Fetcher) (manifest.Inspection, error) {
+func lookFor(ctx context.Context, env environment, opts inspectOptions, registries manifest.Fetcher) (manifest.Inspection, error) {
 	if opts.list == "" {
 		name, err := manifest.ParseName(opts.name)
 		if err != nil {
 			return manifest.Inspection{}, err
 		}
-		return manifest.Inspect(ctx, localLists(dockerCLI), registries, name)
+		return manifest.Inspect(ctx, env.lists(), registries, name)
 	}
 	list, err := manifest.ParseListName(opts.list)
 	if err != nil {
 		return manifest.Inspection{}, err
 	}
-	return manifest.InspectEntry(ctx, localLists(dockerCLI), registries, list, opts.name)
+	return manifest.InspectEntry(ctx, env.lists(), registries, list, opts.name)
 }
 
-func printText(dockerCLI command.Cli, text []byte) error {
-	_, err := fmt.Fprintln(dockerCLI.Out(), string(text))
+func printText(env environment, text []byte) error {
+	_, err := fmt.Fprintln(env.Out(), string(text))
 	return err
 }

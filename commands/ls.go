@@ -6,7 +6,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/flags"
 	"github.com/spf13/cobra"
 )
@@ -17,7 +16,7 @@ type lsOptions struct {
 	noTrunc bool
 }
 
-func newLsCommand(dockerCLI command.Cli) *cobra.Command {
+func newLsCommand(env environment) *cobra.Command {
 	var opts lsOptions
 	cmd := &cobra.Command{
 		Use:     "ls [OPTIONS]",
@@ -25,7 +24,7 @@ func newLsCommand(dockerCLI command.Cli) *cobra.Command {
 		Short:   "List local manifest lists",
 		Args:    cli.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return runLs(dockerCLI, opts)
+			return runLs(env, opts)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -37,16 +36,16 @@ func newLsCommand(dockerCLI command.Cli) *cobra.Command {
 }
 
 // runLs shows every list that can be read, and reports the others.
-func runLs(dockerCLI command.Cli, opts lsOptions) error {
+func runLs(env environment, opts lsOptions) error {
 	var lists []store.Stored
 	var errs []error
-	for s, err := range localLists(dockerCLI).All() {
+	for s, err := range env.lists().All() {
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		lists = append(lists, s)
 	}
-	errs = append(errs, display.Lists(dockerCLI.Out(), lists, opts.format, opts.quiet, !opts.noTrunc))
+	errs = append(errs, display.Lists(env.Out(), lists, opts.format, opts.quiet, !opts.noTrunc))
 	return errors.Join(errs...)
 }

@@ -20,13 +20,13 @@ func (t tools) showPlan(list manifest.List, tags []reference.NamedTagged, quiet 
 		return err
 	}
 	if !quiet {
-		_, _ = fmt.Fprintln(t.cli.Out(), string(raw))
+		_, _ = fmt.Fprintln(t.env.Out(), string(raw))
 	}
 	switch desc, _, err := list.Index(); {
 	case err != nil:
 		t.notes.Warn("the digest is not known before the daemon has pushed what is pending")
 	case quiet:
-		_, _ = fmt.Fprintln(t.cli.Out(), desc.Digest)
+		_, _ = fmt.Fprintln(t.env.Out(), desc.Digest)
 	default:
 		t.notes.Note("Digest: %s", desc.Digest)
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -19,7 +18,7 @@ type pruneOptions struct {
 	filter []string
 }
 
-func newPruneCommand(dockerCLI command.Cli) *cobra.Command {
+func newPruneCommand(env environment) *cobra.Command {
 	var opts pruneOptions
 	cmd := &cobra.Command{
 		Use:   "prune [OPTIONS]",
@@ -27,7 +26,7 @@ func newPruneCommand(dockerCLI command.Cli) *cobra.Command {
 		Long:  "Remove all local manifest lists. Images are never removed.",
 		Args:  cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runPrune(cmd.Context(), dockerCLI, opts)
+			return runPrune(cmd.Context(), env, opts)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -37,7 +36,7 @@ func newPruneCommand(dockerCLI command.Cli) *cobra.Command {
 	return cmd
 }
 
-func runPrune(ctx context.Context, dockerCLI command.Cli, opts pruneOptions) error {
+func runPrune(ctx context.Context, env environment, opts pruneOptions) error {
 	until, err := parseUntil(opts.filter, time.Now())
 	if err != nil {
 		return err
@@ -47,18 +46,18 @@ func runPrune(ctx context.Context, dockerCLI command.Cli, opts pruneOptions) err
 		if !until.IsZero() {
 			what += " last changed before " + until.Format(time.RFC3339)
 		}
-		if yes, err := confirm(ctx, dockerCLI, "remove "+what+"."); err != nil || !yes {
+		if yes, err := confirm(ctx, env, "remove "+what+"."); err != nil || !yes {
 			return err
 		}
 	}
-	removed, err := localLists(dockerCLI).Prune(ctx, func(s store.Stored) bool {
+	removed, err := env.lists().Prune(ctx, func(s store.Stored) bool {
 		return until.IsZero() || s.Modified.Before(until)
 	})
 	if len(removed) > 0 {
-		_, _ = fmt.Fprintln(dockerCLI.Out(), "Deleted Manifest Lists:")
+		_, _ = fmt.Fprintln(env.Out(), "Deleted Manifest Lists:")
 	}
 	for _, s := range removed {
-		_, _ = fmt.Fprintln(dockerCLI.Out(), display.ListName(s))
+		_, _ = fmt.Fprintln(env.Out(), display.ListName(s))
 	}
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -22,7 +21,7 @@ type pushOptions struct {
 	metadataFile string
 }
 
-func newPushCommand(dockerCLI command.Cli) *cobra.Command {
+func newPushCommand(env environment) *cobra.Command {
 	var opts pushOptions
 	cmd := &cobra.Command{
 		Use:   "push [OPTIONS] MANIFEST_LIST",
@@ -32,9 +31,9 @@ func newPushCommand(dockerCLI command.Cli) *cobra.Command {
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.name = args[0]
-			return runPush(cmd.Context(), dockerCLI, opts)
+			return runPush(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: completeListOrImage(dockerCLI),
+		ValidArgsFunction: env.completeListOrImage,
 	}
 	flags := cmd.Flags()
 	flags.VarPF(&opts.purge, "purge", "p", `Remove the local manifest list after push; --purge=tags removes the images' own tags in the repository too`).
@@ -49,7 +48,7 @@ func newPushCommand(dockerCLI command.Cli) *cobra.Command {
 	return cmd
 }
 
-func runPush(ctx context.Context, dockerCLI command.Cli, opts pushOptions) error {
+func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	name, err := manifest.ParseListName(opts.name)
 	if err != nil {
 		return err
@@ -58,19 +57,19 @@ func runPush(ctx context.Context, dockerCLI command.Cli, opts pushOptions) error
 	if err != nil {
 		return err
 	}
-	t := newTools(dockerCLI, opts.quiet)
+	t := newTools(env, opts.quiet)
 	access := t.access(opts.network)
 	if opts.dryRun {
 		return t.planPush(ctx, access, name, tags, opts.quiet)
 	}
-	files, err := openResults(pathOf(dockerCLI, opts.digestFile), pathOf(dockerCLI, opts.metadataFile))
+	files, err := openResults(env.path(opts.digestFile), env.path(opts.metadataFile))
 	if err != nil {
 		return err
 	}
 	defer files.discard()
 	pushed, err := manifest.PushLocal(ctx, access, name, tags, opts.purge.list)
 	if pushed.Descriptor.Digest != "" { // also when only the local store failed
-		display.Pushed(dockerCLI.Out(), pushed, opts.quiet)
+		display.Pushed(env.Out(), pushed, opts.quiet)
 		err = errors.Join(err, files.write(pushed.Descriptor, name, tags))
 	}
 	if err == nil && opts.purge.tags {

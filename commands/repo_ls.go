@@ -6,7 +6,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -17,7 +16,7 @@ type repoLsOptions struct {
 	network  network
 }
 
-func newRepoLsCommand(dockerCLI command.Cli) *cobra.Command {
+func newRepoLsCommand(env environment) *cobra.Command {
 	var opts repoLsOptions
 	cmd := &cobra.Command{
 		Use:     "ls [OPTIONS] REGISTRY",
@@ -28,7 +27,7 @@ func newRepoLsCommand(dockerCLI command.Cli) *cobra.Command {
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.registry = args[0]
-			return runRepoLs(cmd.Context(), dockerCLI, opts)
+			return runRepoLs(cmd.Context(), env, opts)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -40,7 +39,7 @@ func newRepoLsCommand(dockerCLI command.Cli) *cobra.Command {
 	return cmd
 }
 
-func runRepoLs(ctx context.Context, dockerCLI command.Cli, opts repoLsOptions) error {
+func runRepoLs(ctx context.Context, env environment, opts repoLsOptions) error {
 	registry, err := manifest.ParseRegistry(opts.registry)
 	if err != nil {
 		return err
@@ -52,11 +51,11 @@ func runRepoLs(ctx context.Context, dockerCLI command.Cli, opts repoLsOptions) e
 	if err := checkFormat(opts.format); err != nil {
 		return err
 	}
-	paths, err := manifest.ListRepositories(ctx, newTools(dockerCLI, false).registries(opts.network), registry, filter)
+	paths, err := manifest.ListRepositories(ctx, newTools(env, false).registries(opts.network), registry, filter)
 	if err != nil {
 		return err
 	}
-	return display.Repositories(dockerCLI.Out(), registry, paths, opts.format)
+	return display.Repositories(env.Out(), registry, paths, opts.format)
 }
 
 // checkFormat returns an error for a format that does not parse.

@@ -7,7 +7,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -16,7 +15,7 @@ type repoManifestsOptions struct {
 	listing
 }
 
-func newRepoManifestsCommand(dockerCLI command.Cli) *cobra.Command {
+func newRepoManifestsCommand(env environment) *cobra.Command {
 	var opts repoManifestsOptions
 	cmd := &cobra.Command{
 		Use:   "manifests [OPTIONS] REPOSITORY",
@@ -37,7 +36,7 @@ func newRepoManifestsCommand(dockerCLI command.Cli) *cobra.Command {
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.repo = args[0]
-			return runRepoManifests(cmd.Context(), dockerCLI, opts)
+			return runRepoManifests(cmd.Context(), env, opts)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -47,7 +46,7 @@ func newRepoManifestsCommand(dockerCLI command.Cli) *cobra.Command {
 }
 
 // runRepoManifests shows every manifest, and reports those that cannot be read.
-func runRepoManifests(ctx context.Context, dockerCLI command.Cli, opts repoManifestsOptions) error {
+func runRepoManifests(ctx context.Context, env environment, opts repoManifestsOptions) error {
 	repo, err := manifest.ParseRepository(opts.repo)
 	if err != nil {
 		return err
@@ -57,10 +56,10 @@ func runRepoManifests(ctx context.Context, dockerCLI command.Cli, opts repoManif
 		return err
 	}
 	query.Detail = opts.shape.ManifestDetail()
-	t := newTools(dockerCLI, false)
+	t := newTools(env, false)
 	records, err := manifest.ListManifests(ctx, t.registries(opts.network), t.notes, repo, query)
 	if records == nil {
 		return err
 	}
-	return errors.Join(display.Manifests(dockerCLI.Out(), records, opts.shape), someUnread("manifests", err))
+	return errors.Join(display.Manifests(env.Out(), records, opts.shape), someUnread("manifests", err))
 }

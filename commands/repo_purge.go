@@ -7,7 +7,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/flags"
 	"github.com/spf13/cobra"
 )
@@ -27,7 +26,7 @@ type repoPurgeOptions struct {
 	noTrunc           bool
 }
 
-func newRepoPurgeCommand(dockerCLI command.Cli) *cobra.Command {
+func newRepoPurgeCommand(env environment) *cobra.Command {
 	opts := repoPurgeOptions{orderBy: byTime}
 	cmd := &cobra.Command{
 		Use:   "purge [OPTIONS] REPOSITORY",
@@ -39,7 +38,7 @@ func newRepoPurgeCommand(dockerCLI command.Cli) *cobra.Command {
 			"which says how old the manifest is where that was asked for and is known.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runRepoPurge(cmd.Context(), dockerCLI, opts, args[0])
+			return runRepoPurge(cmd.Context(), env, opts, args[0])
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -61,29 +60,29 @@ func newRepoPurgeCommand(dockerCLI command.Cli) *cobra.Command {
 	return cmd
 }
 
-func runRepoPurge(ctx context.Context, dockerCLI command.Cli, opts repoPurgeOptions, name string) error {
+func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, name string) error {
 	repo, selection, err := opts.parse(name)
 	if err != nil {
 		return err
 	}
-	record, err := openRecord(pathOf(dockerCLI, opts.record))
+	record, err := openRecord(env.path(opts.record))
 	if err != nil {
 		return err
 	}
 	defer record.Close()
-	t := newTools(dockerCLI, false)
+	t := newTools(env, false)
 	planned, err := manifest.PlanPurge(ctx, t.access(opts.network), repo, selection)
 	if err != nil {
 		return err
 	}
 	if opts.force {
-		return planned.CarryOut(ctx, record, printRemoved(dockerCLI))
+		return planned.CarryOut(ctx, record, printRemoved(env))
 	}
 	rows := planned.Rows()
 	if len(rows) > 0 {
 		t.notes.Note("Nothing was removed: --force does that")
 	}
-	return display.Plan(dockerCLI.Out(), rows, opts.format, !opts.noTrunc)
+	return display.Plan(env.Out(), rows, opts.format, !opts.noTrunc)
 }
 
 // parse checks arguments and flags.

@@ -8,11 +8,10 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
-func newRepoRestoreCommand(dockerCLI command.Cli) *cobra.Command {
+func newRepoRestoreCommand(env environment) *cobra.Command {
 	var opts network
 	cmd := &cobra.Command{
 		Use:   "restore [OPTIONS] FILE",
@@ -21,15 +20,15 @@ func newRepoRestoreCommand(dockerCLI command.Cli) *cobra.Command {
 			"registry still has their layers. A tag that names something else by now stays as it is.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runRepoRestore(cmd.Context(), dockerCLI, opts, args[0])
+			return runRepoRestore(cmd.Context(), env, opts, args[0])
 		},
 	}
 	opts.addTo(cmd.Flags(), "Allow communication with an insecure registry")
 	return cmd
 }
 
-func runRepoRestore(ctx context.Context, dockerCLI command.Cli, opts network, path string) error {
-	file, err := os.Open(pathOf(dockerCLI, path))
+func runRepoRestore(ctx context.Context, env environment, opts network, path string) error {
+	file, err := os.Open(env.path(path))
 	if err != nil {
 		return err
 	}
@@ -38,7 +37,7 @@ func runRepoRestore(ctx context.Context, dockerCLI command.Cli, opts network, pa
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", path, err)
 	}
-	return manifest.Restore(ctx, newTools(dockerCLI, false).access(opts), recorded, func(name reference.Named) {
-		_, _ = fmt.Fprintln(dockerCLI.Out(), "Restored", manifest.Familiar(name))
+	return manifest.Restore(ctx, newTools(env, false).access(opts), recorded, func(name reference.Named) {
+		_, _ = fmt.Fprintln(env.Out(), "Restored", manifest.Familiar(name))
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -16,7 +15,7 @@ type repoRmOptions struct {
 	force, recursive bool
 }
 
-func newRepoRmCommand(dockerCLI command.Cli) *cobra.Command {
+func newRepoRmCommand(env environment) *cobra.Command {
 	var opts repoRmOptions
 	cmd := &cobra.Command{
 		Use:   "rm [OPTIONS] NAME [NAME...]",
@@ -25,7 +24,7 @@ func newRepoRmCommand(dockerCLI command.Cli) *cobra.Command {
 			"NAME has a tag or a digest. What an index that stays lists is not deleted.",
 		Args: cli.RequiresMinArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runRepoRm(cmd.Context(), dockerCLI, opts, args)
+			return runRepoRm(cmd.Context(), env, opts, args)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -36,7 +35,7 @@ func newRepoRmCommand(dockerCLI command.Cli) *cobra.Command {
 	return cmd
 }
 
-func runRepoRm(ctx context.Context, dockerCLI command.Cli, opts repoRmOptions, args []string) error {
+func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []string) error {
 	names, err := parseAll(args, manifest.ParseName)
 	if err != nil {
 		return err
@@ -45,7 +44,7 @@ func runRepoRm(ctx context.Context, dockerCLI command.Cli, opts repoRmOptions, a
 		if opts.force {
 			return true, nil
 		}
-		return confirm(ctx, dockerCLI, "delete from the registry:\n"+strings.TrimSuffix(display.Removal(rows), "\n"))
+		return confirm(ctx, env, "delete from the registry:\n"+strings.TrimSuffix(display.Removal(rows), "\n"))
 	}
-	return manifest.Remove(ctx, newTools(dockerCLI, false).access(opts.network), names, opts.recursive, confirmed, printRemoved(dockerCLI))
+	return manifest.Remove(ctx, newTools(env, false).access(opts.network), names, opts.recursive, confirmed, printRemoved(env))
 }

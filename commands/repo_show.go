@@ -7,7 +7,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -18,7 +17,7 @@ type repoShowOptions struct {
 	network network
 }
 
-func newRepoShowCommand(dockerCLI command.Cli) *cobra.Command {
+func newRepoShowCommand(env environment) *cobra.Command {
 	var opts repoShowOptions
 	cmd := &cobra.Command{
 		Use:   "show [OPTIONS] NAME",
@@ -31,7 +30,7 @@ func newRepoShowCommand(dockerCLI command.Cli) *cobra.Command {
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.name = args[0]
-			return runRepoShow(cmd.Context(), dockerCLI, opts)
+			return runRepoShow(cmd.Context(), env, opts)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -44,7 +43,7 @@ func newRepoShowCommand(dockerCLI command.Cli) *cobra.Command {
 }
 
 // runRepoShow shows the manifest, and reports what cannot be read below it.
-func runRepoShow(ctx context.Context, dockerCLI command.Cli, opts repoShowOptions) error {
+func runRepoShow(ctx context.Context, env environment, opts repoShowOptions) error {
 	name, err := manifest.ParseName(opts.name)
 	if err != nil {
 		return err
@@ -53,14 +52,14 @@ func runRepoShow(ctx context.Context, dockerCLI command.Cli, opts repoShowOption
 	if err != nil {
 		return err
 	}
-	t := newTools(dockerCLI, false)
+	t := newTools(env, false)
 	shown, err := manifest.Show(ctx, t.registries(opts.network), t.notes, name)
 	if shown.Name == "" {
 		return err
 	}
 	err = someUnread("manifests", err)
 	if opts.format != "" {
-		return errors.Join(display.Execute(dockerCLI.Out(), template, shown), err)
+		return errors.Join(display.Execute(env.Out(), template, shown), err)
 	}
-	return errors.Join(display.Shown(dockerCLI.Out(), shown, opts.noTrunc), err)
+	return errors.Join(display.Shown(env.Out(), shown, opts.noTrunc), err)
 }

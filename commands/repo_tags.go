@@ -8,7 +8,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -57,7 +56,7 @@ type repoTagsOptions struct {
 	listing
 }
 
-func newRepoTagsCommand(dockerCLI command.Cli) *cobra.Command {
+func newRepoTagsCommand(env environment) *cobra.Command {
 	var opts repoTagsOptions
 	cmd := &cobra.Command{
 		Use:   "tags [OPTIONS] REPOSITORY",
@@ -74,7 +73,7 @@ func newRepoTagsCommand(dockerCLI command.Cli) *cobra.Command {
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.repo = args[0]
-			return runRepoTags(cmd.Context(), dockerCLI, opts)
+			return runRepoTags(cmd.Context(), env, opts)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -86,7 +85,7 @@ func newRepoTagsCommand(dockerCLI command.Cli) *cobra.Command {
 }
 
 // runRepoTags shows every tag, and reports those that cannot be read.
-func runRepoTags(ctx context.Context, dockerCLI command.Cli, opts repoTagsOptions) error {
+func runRepoTags(ctx context.Context, env environment, opts repoTagsOptions) error {
 	repo, err := manifest.ParseRepository(opts.repo)
 	if err != nil {
 		return err
@@ -99,11 +98,11 @@ func runRepoTags(ctx context.Context, dockerCLI command.Cli, opts repoTagsOption
 	if err := query.Digest.Validate(); opts.digest != "" && err != nil {
 		return invalid("--digest %q is not a digest (%w): expected sha256: and 64 hexadecimal digits", opts.digest, err)
 	}
-	tags, err := manifest.ListTags(ctx, newTools(dockerCLI, false).registries(opts.network), repo, query)
+	tags, err := manifest.ListTags(ctx, newTools(env, false).registries(opts.network), repo, query)
 	if tags == nil {
 		return err
 	}
-	return errors.Join(display.Tags(dockerCLI.Out(), tags, opts.shape), someUnread("tags", err))
+	return errors.Join(display.Tags(env.Out(), tags, opts.shape), someUnread("tags", err))
 }
 
 // someUnread is the end of a listing that is complete but for what could not be read.

@@ -14,7 +14,7 @@ func TestUntagNamesATag(t *testing.T) {
 	for typed, want := range map[string]string{
 		"app": "app names no tag: expected REPOSITORY:TAG", "app:1@sha256:" + strings.Repeat("0", 64): "names a manifest", "A": "is not a reference",
 	} {
-		if err := runRepoUntag(t.Context(), nil, repoUntagOptions{}, []string{"app:1", typed}); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
+		if err := runRepoUntag(t.Context(), environment{}, repoUntagOptions{}, []string{"app:1", typed}); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", typed, err)
 		}
 	}
@@ -36,20 +36,20 @@ func TestListingFlags(t *testing.T) {
 	} {
 		opts := repoTagsOptions{repo: "h.example.com/app", listing: good}
 		c.change(&opts)
-		if err := runRepoTags(t.Context(), nil, opts); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := runRepoTags(t.Context(), environment{}, opts); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := runRepoManifests(t.Context(), nil, repoManifestsOptions{"h.example.com/app", listing{orderBy: "x"}}); !errdefs.IsInvalidArgument(err) {
+	if err := runRepoManifests(t.Context(), environment{}, repoManifestsOptions{"h.example.com/app", listing{orderBy: "x"}}); !errdefs.IsInvalidArgument(err) {
 		t.Error(err)
 	}
 	for _, opts := range []repoLsOptions{{registry: "app/x"}, {registry: "h.example.com", filter: "["}, {registry: "h.example.com", format: "{{"}} {
-		if err := runRepoLs(t.Context(), nil, opts); err == nil {
+		if err := runRepoLs(t.Context(), environment{}, opts); err == nil {
 			t.Errorf("%+v is accepted", opts)
 		}
 	}
 	for _, opts := range []repoShowOptions{{name: "A"}, {name: "app", format: "{{"}} {
-		if err := runRepoShow(t.Context(), nil, opts); err == nil {
+		if err := runRepoShow(t.Context(), environment{}, opts); err == nil {
 			t.Errorf("%+v is accepted", opts)
 		}
 	}

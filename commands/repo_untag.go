@@ -7,7 +7,6 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -16,7 +15,7 @@ type repoUntagOptions struct {
 	viaPlaceholder bool
 }
 
-func newRepoUntagCommand(dockerCLI command.Cli) *cobra.Command {
+func newRepoUntagCommand(env environment) *cobra.Command {
 	var opts repoUntagOptions
 	cmd := &cobra.Command{
 		Use:   "untag [OPTIONS] REPOSITORY:TAG [REPOSITORY:TAG...]",
@@ -26,7 +25,7 @@ func newRepoUntagCommand(dockerCLI command.Cli) *cobra.Command {
 			"manifest that nothing else names under the tag, and deletes that copy with its tag.",
 		Args: cli.RequiresMinArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runRepoUntag(cmd.Context(), dockerCLI, opts, args)
+			return runRepoUntag(cmd.Context(), env, opts, args)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -36,12 +35,12 @@ func newRepoUntagCommand(dockerCLI command.Cli) *cobra.Command {
 	return cmd
 }
 
-func runRepoUntag(ctx context.Context, dockerCLI command.Cli, opts repoUntagOptions, args []string) error {
+func runRepoUntag(ctx context.Context, env environment, opts repoUntagOptions, args []string) error {
 	names, err := parseAll(args, parseTagged)
 	if err != nil {
 		return err
 	}
-	return manifest.Untag(ctx, newTools(dockerCLI, false).access(opts.network), names, opts.viaPlaceholder, printRemoved(dockerCLI))
+	return manifest.Untag(ctx, newTools(env, false).access(opts.network), names, opts.viaPlaceholder, printRemoved(env))
 }
 
 // parseTagged returns the name of a tag, which nobody removes by leaving it out.
@@ -61,12 +60,12 @@ func parseTagged(s string) (reference.NamedTagged, error) {
 }
 
 // printRemoved prints each name that is gone, as docker rmi does.
-func printRemoved(dockerCLI command.Cli) manifest.Removed {
+func printRemoved(env environment) manifest.Removed {
 	return func(name reference.Named) {
 		done := "Untagged"
 		if _, ok := name.(reference.Digested); ok {
 			done = "Deleted"
 		}
-		_, _ = fmt.Fprintln(dockerCLI.Out(), done, manifest.Familiar(name))
+		_, _ = fmt.Fprintln(env.Out(), done, manifest.Familiar(name))
 	}
 }

@@ -6,30 +6,29 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
-func newRmCommand(dockerCLI command.Cli) *cobra.Command {
+func newRmCommand(env environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rm MANIFEST_LIST [MANIFEST_LIST...]",
 		Short: "Delete one or more manifest lists from local storage",
 		Long:  "Delete one or more manifest lists from local storage. Images are never deleted.",
 		Args:  cli.RequiresMinArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runRm(cmd.Context(), dockerCLI, args)
+			return runRm(cmd.Context(), env, args)
 		},
-		ValidArgsFunction: completeListNames,
+		ValidArgsFunction: env.completeListNames,
 	}
 }
 
 // runRm removes what is there and reports the rest, as docker manifest does.
-func runRm(ctx context.Context, dockerCLI command.Cli, lists []string) error {
+func runRm(ctx context.Context, env environment, lists []string) error {
 	var errs []error
 	for _, typed := range lists {
 		name, err := manifest.ParseName(typed)
 		if err == nil {
-			err = localLists(dockerCLI).Remove(ctx, name)
+			err = env.lists().Remove(ctx, name)
 		}
 		errs = append(errs, err)
 	}

@@ -32,6 +32,10 @@ var (
 
 // NewRootCommand returns 'docker multiarch' with all its commands.
 func NewRootCommand(dockerCLI command.Cli) *cobra.Command {
+	return newRootCommand(environment{Cli: dockerCLI})
+}
+
+func newRootCommand(env environment) *cobra.Command {
 	root := &cobra.Command{
 		Use:   Name + " COMMAND",
 		Short: Short,
@@ -41,26 +45,26 @@ func NewRootCommand(dockerCLI command.Cli) *cobra.Command {
 		Args:              cli.NoArgs,
 		PersistentPreRunE: preRun,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, _ = fmt.Fprint(dockerCLI.Err(), "\n"+cmd.UsageString())
+			_, _ = fmt.Fprint(env.Err(), "\n"+cmd.UsageString())
 			return nil
 		},
 	}
 	root.AddCommand(
-		newCreateCommand(dockerCLI),
-		newAnnotateCommand(dockerCLI),
-		newDropCommand(dockerCLI),
-		newInspectCommand(dockerCLI),
-		newPushCommand(dockerCLI),
-		newRmCommand(dockerCLI),
-		newLsCommand(dockerCLI),
-		newPruneCommand(dockerCLI),
-		newTagCommand(dockerCLI),
-		newExistsCommand(dockerCLI),
-		newVerifyCommand(dockerCLI),
-		newImportCommand(dockerCLI),
-		newRepoCommand(dockerCLI),
-		newTaskCommand(dockerCLI),
-		newVersionCommand(dockerCLI),
+		newCreateCommand(env),
+		newAnnotateCommand(env),
+		newDropCommand(env),
+		newInspectCommand(env),
+		newPushCommand(env),
+		newRmCommand(env),
+		newLsCommand(env),
+		newPruneCommand(env),
+		newTagCommand(env),
+		newExistsCommand(env),
+		newVerifyCommand(env),
+		newImportCommand(env),
+		newRepoCommand(env),
+		newTaskCommand(env),
+		newVersionCommand(env),
 	)
 	return root
 }
@@ -94,13 +98,13 @@ func PluginArgs(args []string) []string {
 	return append([]string{args[0], Name}, args[1:]...)
 }
 
-func newVersionCommand(dockerCLI command.Cli) *cobra.Command {
+func newVersionCommand(env environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Show the version of the plugin",
 		Args:  cli.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, _ = fmt.Fprintf(dockerCLI.Out(), "docker-multiarch %s, commit %s, built %s\n", Version, Commit, Date)
+			_, _ = fmt.Fprintf(env.Out(), "docker-multiarch %s, commit %s, built %s\n", Version, Commit, Date)
 			return nil
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,

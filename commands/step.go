@@ -14,13 +14,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// stepCLI is the docker CLI of a command that a step of a task runs: with the step's streams and daemon, the
-// run's local lists, and a folder for files.
+// stepCLI is the docker CLI of a command that a step of a task runs, with the step's streams and docker context.
 type stepCLI struct {
 	command.Cli
-	out, err   *streams.Out
-	context    string
-	lists, dir string
+	out, err *streams.Out
+	context  string
 }
 
 func (s stepCLI) In() *streams.In        { return streams.NewIn(io.NopCloser(strings.NewReader(""))) }
@@ -38,15 +36,15 @@ func newStepCLI(dockerCLI command.Cli, dockerContext string, out run.Output) ste
 
 // runEmbedded runs a command of this plugin to its end within this process, reports its error on its own
 // standard error, and returns its exit code.
-func runEmbedded(ctx context.Context, dockerCLI command.Cli, args []string) int {
-	plugin := NewRootCommand(dockerCLI)
+func runEmbedded(ctx context.Context, env environment, args []string) int {
+	plugin := newRootCommand(env)
 	plugin.PersistentPreRunE = nil // signals and streams are those of the run
 	docker := &cobra.Command{Use: "docker", SilenceUsage: true, SilenceErrors: true, TraverseChildren: true}
 	docker.SetFlagErrorFunc(cli.FlagErrorFunc)
-	docker.SetIn(dockerCLI.In())
-	docker.SetOut(dockerCLI.Out())
-	docker.SetErr(dockerCLI.Err())
+	docker.SetIn(env.In())
+	docker.SetOut(env.Out())
+	docker.SetErr(env.Err())
 	docker.AddCommand(plugin)
 	docker.SetArgs(append([]string{Name}, args...))
-	return Report(dockerCLI.Err(), docker.ExecuteContext(ctx))
+	return Report(env.Err(), docker.ExecuteContext(ctx))
 }

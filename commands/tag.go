@@ -6,7 +6,6 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -17,7 +16,7 @@ type tagOptions struct {
 	network network
 }
 
-func newTagCommand(dockerCLI command.Cli) *cobra.Command {
+func newTagCommand(env environment) *cobra.Command {
 	var opts tagOptions
 	cmd := &cobra.Command{
 		Use:   "tag [OPTIONS] SOURCE TARGET [TARGET...]",
@@ -29,9 +28,9 @@ func newTagCommand(dockerCLI command.Cli) *cobra.Command {
 		Args: cli.RequiresMinArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.source, opts.targets = args[0], args[1:]
-			return runTag(cmd.Context(), dockerCLI, opts)
+			return runTag(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: completeListsAndImages(dockerCLI),
+		ValidArgsFunction: env.completeListsAndImages,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&opts.remote, "remote", false, "Give the names in the registry, and print the digest")
@@ -39,7 +38,7 @@ func newTagCommand(dockerCLI command.Cli) *cobra.Command {
 	return cmd
 }
 
-func runTag(ctx context.Context, dockerCLI command.Cli, opts tagOptions) error {
+func runTag(ctx context.Context, env environment, opts tagOptions) error {
 	name, err := manifest.ParseName(opts.source)
 	if err != nil {
 		return err
@@ -48,13 +47,13 @@ func runTag(ctx context.Context, dockerCLI command.Cli, opts tagOptions) error {
 	if err != nil {
 		return err
 	}
-	t := newTools(dockerCLI, false)
+	t := newTools(env, false)
 	if !opts.remote {
-		return manifest.Tag(ctx, localLists(dockerCLI), t.daemon, name, names)
+		return manifest.Tag(ctx, env.lists(), t.daemon, name, names)
 	}
 	d, err := manifest.TagRemote(ctx, t.access(opts.network), name, names)
 	if err == nil {
-		_, _ = fmt.Fprintln(dockerCLI.Out(), d.Digest)
+		_, _ = fmt.Fprintln(env.Out(), d.Digest)
 	}
 	return err
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -70,12 +69,12 @@ var runID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[
 
 // load opens the context and reads the file, tells what was found in it, and refuses the file if need be.
 // What it returns has to be closed unless there is an error.
-func (o taskOptions) load(ctx context.Context, dockerCLI command.Cli) (loadedTask, error) {
-	l, err := o.read(ctx, dockerCLI)
+func (o taskOptions) load(ctx context.Context, env environment) (loadedTask, error) {
+	l, err := o.read(ctx, env)
 	if err != nil {
 		return l, err
 	}
-	if err = l.tell(dockerCLI.Err()); err != nil {
+	if err = l.tell(env.Err()); err != nil {
 		l.close()
 	}
 	return l, err
@@ -100,7 +99,7 @@ func (l loadedTask) tell(out io.Writer) error {
 
 // read opens the context and reads the file, whatever is wrong with that. What it returns has to be closed
 // unless there is an error.
-func (o taskOptions) read(ctx context.Context, dockerCLI command.Cli) (l loadedTask, err error) {
+func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, err error) {
 	if l.id = o.id; l.id == "" {
 		l.id = strings.ToLower("r" + rand.Text()[:9])
 	}
@@ -110,15 +109,15 @@ func (o taskOptions) read(ctx context.Context, dockerCLI command.Cli) (l loadedT
 	if o.file == "-" && o.context == "-" || o.values == "-" && (o.file == "-" || o.context == "-") {
 		return l, invalid("only one of --file, --values and the context can be -, which is standard input")
 	}
-	if l.source, err = run.Open(ctx, o.context, dockerCLI.In(), registry.Download); err != nil {
+	if l.source, err = run.Open(ctx, o.context, env.In(), registry.Download); err != nil {
 		return l, err
 	}
-	values, err := o.readValues(ctx, l.source, dockerCLI.In())
+	values, err := o.readValues(ctx, l.source, env.In())
 	if err != nil {
 		l.close()
 		return l, err
 	}
-	file, err := l.source.ReadFile(ctx, o.file, dockerCLI.In())
+	file, err := l.source.ReadFile(ctx, o.file, env.In())
 	if err != nil {
 		l.close()
 		return l, err
@@ -146,17 +145,17 @@ func (o taskOptions) read(ctx context.Context, dockerCLI command.Cli) (l loadedT
 func (l loadedTask) close() { _ = l.source.Close() }
 
 // setContext takes the argument.
-func (o *taskOptions) setContext(dockerCLI command.Cli, args []string) {
+func (o *taskOptions) setContext(env environment, args []string) {
 	o.context = "."
 	if len(args) > 0 {
 		o.context = args[0]
 	}
-	if at := pathOf(dockerCLI, o.context); at != o.context {
+	if at := env.path(o.context); at != o.context {
 		if _, err := os.Stat(at); err == nil {
 			o.context = at
 		}
 	}
-	o.values = pathOf(dockerCLI, o.values)
+	o.values = env.path(o.values)
 }
 
 // dockerfile returns the Dockerfile of a build step, when it is in the context.

@@ -6,11 +6,10 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/task"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
-func newTaskGraphCommand(dockerCLI command.Cli) *cobra.Command {
+func newTaskGraphCommand(env environment) *cobra.Command {
 	var opts taskOptions
 	var format string
 	cmd := &cobra.Command{
@@ -20,8 +19,8 @@ func newTaskGraphCommand(dockerCLI command.Cli) *cobra.Command {
 			taskContext,
 		Example: "docker multiarch task graph --format dot . | dot -Tsvg > graph.svg",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.setContext(dockerCLI, args)
-			return runTaskGraph(cmd.Context(), dockerCLI, opts, format)
+			opts.setContext(env, args)
+			return runTaskGraph(cmd.Context(), env, opts, format)
 		},
 	}
 	opts.addTo(cmd)
@@ -30,11 +29,11 @@ func newTaskGraphCommand(dockerCLI command.Cli) *cobra.Command {
 	return cmd
 }
 
-func runTaskGraph(ctx context.Context, dockerCLI command.Cli, opts taskOptions, format string) error {
+func runTaskGraph(ctx context.Context, env environment, opts taskOptions, format string) error {
 	if err := oneOf("format", format, "text", "dot", "json"); err != nil {
 		return err
 	}
-	loaded, err := opts.load(ctx, dockerCLI)
+	loaded, err := opts.load(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -42,11 +41,11 @@ func runTaskGraph(ctx context.Context, dockerCLI command.Cli, opts taskOptions, 
 	graph := task.NewGraph(loaded.file)
 	switch format {
 	case "text":
-		_, err = io.WriteString(dockerCLI.Out(), graph.Text())
+		_, err = io.WriteString(env.Out(), graph.Text())
 	case "dot":
-		_, err = io.WriteString(dockerCLI.Out(), graph.Dot())
+		_, err = io.WriteString(env.Out(), graph.Dot())
 	default:
-		err = display.JSON(dockerCLI.Out(), graph)
+		err = display.JSON(env.Out(), graph)
 	}
 	return err
 }

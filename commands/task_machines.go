@@ -50,7 +50,7 @@ func newMachines(t tools, lists string) *machines {
 // named returns the name of a docker context.
 func (m *machines) named(dockerContext string) string {
 	if dockerContext == "" {
-		return m.cli.CurrentContext()
+		return m.env.CurrentContext()
 	}
 	return dockerContext
 }
@@ -75,7 +75,7 @@ func (m *machines) Machine(dockerContext string) (run.Machine, error) {
 
 // quiet returns the docker CLI for a docker context of which nothing is printed.
 func (m *machines) quiet(name string) stepCLI {
-	return newStepCLI(m.cli, name, run.Output{Stdout: io.Discard, Stderr: io.Discard})
+	return newStepCLI(m.env.Cli, name, run.Output{Stdout: io.Discard, Stderr: io.Discard})
 }
 
 // headerOf returns what a daemon is sent for a registry, with the logins that there are then: a step may have
@@ -98,9 +98,8 @@ func (m *machines) Builder(dockerContext string) string { return m.named(dockerC
 
 // Plugin runs a command of this plugin within this process.
 func (m *machines) Plugin(ctx context.Context, dockerContext, dir string, args []string, out run.Output) int {
-	own := newStepCLI(m.cli, m.named(dockerContext), out)
-	own.lists, own.dir = m.lists, dir
-	return runEmbedded(ctx, own, args)
+	own := newStepCLI(m.env.Cli, m.named(dockerContext), out)
+	return runEmbedded(ctx, environment{Cli: own, listsDir: m.lists, dir: dir}, args)
 }
 
 // interruptGrace is how long the docker command has to end after an interrupt.

@@ -42,7 +42,7 @@ func newTestMachines(t *testing.T, contexts ...string) *machines {
 	if err := cli.Initialize(flags.NewClientOptions()); err != nil {
 		t.Fatal(err)
 	}
-	return newMachines(newTools(cli, true), t.TempDir())
+	return newMachines(newTools(environment{Cli: cli}, true), t.TempDir())
 }
 
 func TestMachinesOfOneAddressAreOne(t *testing.T) {

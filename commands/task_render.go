@@ -4,11 +4,10 @@ import (
 	"context"
 	"io"
 
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
-func newTaskRenderCommand(dockerCLI command.Cli) *cobra.Command {
+func newTaskRenderCommand(env environment) *cobra.Command {
 	var opts taskOptions
 	cmd := &cobra.Command{
 		Use:   "render " + taskArgs,
@@ -18,22 +17,22 @@ func newTaskRenderCommand(dockerCLI command.Cli) *cobra.Command {
 			taskContext,
 		Example: "docker multiarch task render --registry registry.example.com --set version=1.2 .",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.setContext(dockerCLI, args)
-			return runTaskRender(cmd.Context(), dockerCLI, opts)
+			opts.setContext(env, args)
+			return runTaskRender(cmd.Context(), env, opts)
 		},
 	}
 	opts.addTo(cmd)
 	return cmd
 }
 
-func runTaskRender(ctx context.Context, dockerCLI command.Cli, opts taskOptions) error {
-	loaded, err := opts.read(ctx, dockerCLI)
+func runTaskRender(ctx context.Context, env environment, opts taskOptions) error {
+	loaded, err := opts.read(ctx, env)
 	if err != nil {
 		return err
 	}
 	defer loaded.close()
-	if _, err := io.WriteString(dockerCLI.Out(), loaded.rendered.Text); err != nil {
+	if _, err := io.WriteString(env.Out(), loaded.rendered.Text); err != nil {
 		return err
 	}
-	return loaded.tell(dockerCLI.Err())
+	return loaded.tell(env.Err())
 }

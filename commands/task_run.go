@@ -15,7 +15,6 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
@@ -31,7 +30,7 @@ type taskRunOptions struct {
 	given    []string // secrets as they were typed
 }
 
-func newTaskRunCommand(dockerCLI command.Cli) *cobra.Command {
+func newTaskRunCommand(env environment) *cobra.Command {
 	var opts taskRunOptions
 	cmd := &cobra.Command{
 		Use:   "run " + taskArgs,
@@ -50,8 +49,8 @@ func newTaskRunCommand(dockerCLI command.Cli) *cobra.Command {
 docker multiarch task run -f release.yaml --set version=1.2 --secret id=token,env=TOKEN https://github.com/team/app.git#main
 docker multiarch task run --dry-run --registry registry.example.com .`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.setContext(dockerCLI, args)
-			return runTaskRun(cmd.Context(), dockerCLI, opts)
+			opts.setContext(env, args)
+			return runTaskRun(cmd.Context(), env, opts)
 		},
 	}
 	opts.addTo(cmd)
@@ -68,37 +67,37 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	return cmd
 }
 
-func runTaskRun(ctx context.Context, dockerCLI command.Cli, opts taskRunOptions) error {
-	env, err := opts.check(dockerCLI)
+func runTaskRun(ctx context.Context, env environment, opts taskRunOptions) error {
+	variables, err := opts.check(env)
 	if err != nil {
 		return err
 	}
-	loaded, err := opts.load(ctx, dockerCLI)
+	loaded, err := opts.load(ctx, env)
 	if err != nil {
 		return err
 	}
 	defer loaded.close()
 	for i, s := range loaded.file.Steps {
-		loaded.file.Steps[i].Env = withEnv(env, s.Env...)
+		loaded.file.Steps[i].Env = withEnv(variables, s.Env...)
 	}
 	if opts.dryRun {
-		return run.Describe(dockerCLI.Out(), loaded.id, loaded.file, opts.from)
+		return run.Describe(env.Out(), loaded.id, loaded.file, opts.from)
 	}
 	if err := missingSecrets(loaded.file, opts.secrets); err != nil {
 		return err
 	}
-	return opts.execute(ctx, newTools(dockerCLI, opts.progress == display.ProgressQuiet), loaded)
+	return opts.execute(ctx, newTools(env, opts.progress == display.ProgressQuiet), loaded)
 }
 
 // check returns the variables of --env, after all flags were found to be sound. Secrets are read, unless
 // nothing is run.
-func (o *taskRunOptions) check(dockerCLI command.Cli) ([]string, error) {
+func (o *taskRunOptions) check(env environment) ([]string, error) {
 	if err := checkProgress(o.progress); err != nil {
 		return nil, err
 	}
 	if !o.dryRun {
 		var err error
-		if o.secrets, err = parseSecrets(dockerCLI, o.given); err != nil {
+		if o.secrets, err = parseSecrets(env, o.given); err != nil {
 			return nil, err
 		}
 	}
@@ -135,7 +134,7 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(lists)) }()
-	show := display.NewSteps(t.cli.Out(), t.cli.Err(), o.progress, loaded.file.Steps, slices.Collect(maps.Values(o.secrets)))
+	show := display.NewSteps(t.env.Out(), t.env.Err(), o.progress, loaded.file.Steps, slices.Collect(maps.Values(o.secrets)))
 	show.Broken = func(err error) { cancel(fmt.Errorf("nobody reads the output any more: %w", err)) }
 	defer func() { err = show.Hide(err) }()
 	machines := newMachines(t, lists)

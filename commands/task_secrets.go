@@ -9,14 +9,13 @@ import (
 	"strings"
 
 	"github.com/docker-multiarch/docker-multiarch/task"
-	"github.com/docker/cli/cli/command"
 )
 
 // parseSecrets returns the values of --secret id=ID,src=FILE and id=ID,env=NAME by id.
-func parseSecrets(dockerCLI command.Cli, typed []string) (map[string]string, error) {
+func parseSecrets(env environment, typed []string) (map[string]string, error) {
 	secrets := map[string]string{}
 	for _, s := range typed {
-		id, value, err := parseSecret(dockerCLI, s)
+		id, value, err := parseSecret(env, s)
 		if err != nil {
 			return nil, invalid("--secret: %w", err)
 		}
@@ -33,7 +32,7 @@ func withoutNewline(secret string) string {
 // maxSecret is longer than any key or certificate chain.
 const maxSecret = 1 << 20
 
-func parseSecret(dockerCLI command.Cli, typed string) (id, value string, err error) {
+func parseSecret(env environment, typed string) (id, value string, err error) {
 	expected := errors.New("expected id=ID,src=FILE or id=ID,env=NAME")
 	fields, err := csv.NewReader(strings.NewReader(typed)).Read()
 	if err != nil || len(fields) != 2 {
@@ -51,7 +50,7 @@ func parseSecret(dockerCLI command.Cli, typed string) (id, value string, err err
 		}
 		return id, value, nil
 	case key == "src" || key == "source":
-		value, err = readSecret(pathOf(dockerCLI, from))
+		value, err = readSecret(env.path(from))
 		if err != nil {
 			return "", "", fmt.Errorf("%s: %w", id, err)
 		}

@@ -5,11 +5,10 @@ import (
 	"fmt"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
 
-func newTaskValidateCommand(dockerCLI command.Cli) *cobra.Command {
+func newTaskValidateCommand(env environment) *cobra.Command {
 	var opts taskOptions
 	var format string
 	cmd := &cobra.Command{
@@ -22,8 +21,8 @@ func newTaskValidateCommand(dockerCLI command.Cli) *cobra.Command {
 			"The exit code is 1 when 'task run' with the same flags would refuse the file.",
 		Example: "docker multiarch task validate --strict --file build.yaml .",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.setContext(dockerCLI, args)
-			return runTaskValidate(cmd.Context(), dockerCLI, opts, format)
+			opts.setContext(env, args)
+			return runTaskValidate(cmd.Context(), env, opts, format)
 		},
 	}
 	opts.addTo(cmd)
@@ -33,13 +32,13 @@ func newTaskValidateCommand(dockerCLI command.Cli) *cobra.Command {
 	return cmd
 }
 
-func runTaskValidate(ctx context.Context, dockerCLI command.Cli, opts taskOptions, format string) error {
-	loaded, err := opts.read(ctx, dockerCLI)
+func runTaskValidate(ctx context.Context, env environment, opts taskOptions, format string) error {
+	loaded, err := opts.read(ctx, env)
 	if err != nil {
 		return err
 	}
 	defer loaded.close()
-	if err := display.Findings(dockerCLI.Out(), loaded.name, loaded.findings, format); err != nil {
+	if err := display.Findings(env.Out(), loaded.name, loaded.findings, format); err != nil {
 		return err
 	}
 	if loaded.bad > 0 {
@@ -49,6 +48,6 @@ func runTaskValidate(ctx context.Context, dockerCLI command.Cli, opts taskOption
 	if n := len(loaded.file.Steps); n != 1 {
 		steps = fmt.Sprintf("%d steps", n)
 	}
-	display.NewNotes(dockerCLI.Err(), false).Note("%s: %s, nothing wrong", loaded.name, steps)
+	display.NewNotes(env.Err(), false).Note("%s: %s, nothing wrong", loaded.name, steps)
 	return nil
 }

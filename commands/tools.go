@@ -11,16 +11,14 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/daemon"
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 	"github.com/docker-multiarch/docker-multiarch/registry"
-	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
 )
 
 // tools are what the operations of one run work with. Making them touches nothing: the configuration,
 // the daemon and registries are asked when an operation first needs them.
 type tools struct {
-	cli    command.Cli
+	env    environment
 	notes  *display.Notes
 	logins *logins
 	daemon *daemon.Daemon
@@ -68,13 +66,13 @@ func (t tools) header(ctx context.Context, host string) (string, error) {
 const noLogin = "e30="
 
 // newTools returns the tools; with quiet they draw no progress and keep to warnings.
-func newTools(dockerCLI command.Cli, quiet bool) tools {
-	progress := dockerCLI.Err()
+func newTools(env environment, quiet bool) tools {
+	progress := env.Err()
 	if quiet {
 		progress = nil
 	}
-	t := tools{cli: dockerCLI, notes: display.NewNotes(dockerCLI.Err(), quiet), logins: &logins{credentials.New(dockerCLI.ConfigFile), &sync.Once{}}}
-	t.daemon = daemon.New(daemon.FromCLI(dockerCLI), t.header, progress)
+	t := tools{env: env, notes: display.NewNotes(env.Err(), quiet), logins: &logins{credentials.New(env.ConfigFile), &sync.Once{}}}
+	t.daemon = daemon.New(daemon.FromCLI(env), t.header, progress)
 	return t
 }
 
@@ -83,28 +81,9 @@ func (t tools) withProgress(mode string, quiet bool) tools {
 	if quiet {
 		mode = display.ProgressQuiet
 	}
-	t.progress = display.NewProgress(t.cli.Err(), mode)
+	t.progress = display.NewProgress(t.env.Err(), mode)
 	t.notes = display.NewNotes(t.progress, quiet)
 	return t
-}
-
-// usersLists returns the store of the user's local lists.
-func usersLists() *store.Store { return store.New(filepath.Join(config.Dir(), "manifests")) }
-
-// localLists returns the store of local lists: the user's or, in a task, that of the run.
-func localLists(dockerCLI command.Cli) *store.Store {
-	if step, ok := dockerCLI.(stepCLI); ok {
-		return store.New(step.lists)
-	}
-	return usersLists()
-}
-
-// pathOf returns where a file is that an argument names: in a task that is relative to the step's folder.
-func pathOf(dockerCLI command.Cli, name string) string {
-	if step, ok := dockerCLI.(stepCLI); ok && name != "" && !filepath.IsAbs(name) {
-		return filepath.Join(step.dir, name)
-	}
-	return name
 }
 
 // hasLogin reports whether there is a credential for a registry. That it cannot be read is told when it is
@@ -116,7 +95,7 @@ func (t tools) hasLogin(ctx context.Context, host string) bool {
 
 // access returns what operations work with.
 func (t tools) access(n network) manifest.Access {
-	return manifest.Access{Lists: localLists(t.cli), Registry: t.registries(n), Images: t.daemon, Notes: t.notes}
+	return manifest.Access{Lists: t.env.lists(), Registry: t.registries(n), Images: t.daemon, Notes: t.notes}
 }
 
 // registries returns access to registries.

@@ -8,7 +8,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/flags"
 	"github.com/spf13/cobra"
 )
@@ -21,7 +20,7 @@ type verifyOptions struct {
 	network network
 }
 
-func newVerifyCommand(dockerCLI command.Cli) *cobra.Command {
+func newVerifyCommand(env environment) *cobra.Command {
 	var opts verifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify [OPTIONS] NAME [NAME...]",
@@ -38,9 +37,9 @@ docker multiarch verify --deep --format json registry.example.com/app:1 registry
 		Args: cli.RequiresMinArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.names = args
-			return runVerify(cmd.Context(), dockerCLI, opts)
+			return runVerify(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: completeListNames,
+		ValidArgsFunction: env.completeListNames,
 	}
 	f := cmd.Flags()
 	opts.network.addTo(f, "Allow communication with an insecure registry")
@@ -51,7 +50,7 @@ docker multiarch verify --deep --format json registry.example.com/app:1 registry
 	return untold(cmd)
 }
 
-func runVerify(ctx context.Context, dockerCLI command.Cli, opts verifyOptions) error {
+func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 	if opts.quiet && opts.format != "" {
 		return invalid("--quiet and --format are two ways to show one thing: give one of them")
 	}
@@ -62,11 +61,11 @@ func runVerify(ctx context.Context, dockerCLI command.Cli, opts verifyOptions) e
 	if err != nil {
 		return err
 	}
-	found, err := manifest.Verify(ctx, newTools(dockerCLI, opts.quiet).registries(opts.network), names, opts.deep)
+	found, err := manifest.Verify(ctx, newTools(env, opts.quiet).registries(opts.network), names, opts.deep)
 	if err != nil {
 		return err
 	}
-	if err := display.Verified(dockerCLI.Out(), found, opts.format, opts.quiet); err != nil {
+	if err := display.Verified(env.Out(), found, opts.format, opts.quiet); err != nil {
 		return err
 	}
 	return conclusion(found, opts.quiet)
