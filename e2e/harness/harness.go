@@ -128,10 +128,3 @@ func require(t testing.TB, what string, err error) {
 	}
 	t.Skip(err)
 }
-
-// Participants are the servers that took part so far, with their versions.
-func Participants() []string {
-	shared.mu.Lock()
-	defer shared.mu.Unlock()
-	return slices.Sorted(maps.Keys(shared.participants))
-}

@@ -14,7 +14,7 @@ var Plugin = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("DOCKER_MULTIARCH_BINARY"); path != "" {
 		return filepath.Abs(path)
 	}
-	flags := []string{"-trimpath"}
+	var flags []string // with -trimpath, `go test -race` could not share its compiled packages
 	if raceDetection {
 		flags = append(flags, "-race")
 	}

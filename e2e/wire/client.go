@@ -73,6 +73,23 @@ func (c Client) Tags(ctx context.Context, repo string) ([]string, error) {
 	return list.Tags, nil
 }
 
+// Snapshot maps the tags of a repository to their digests.
+func (c Client) Snapshot(ctx context.Context, repo string) (map[string]string, error) {
+	tags, err := c.Tags(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	digests := make(map[string]string, len(tags))
+	for _, tag := range tags {
+		m, err := c.Get(ctx, repo, tag)
+		if err != nil {
+			return nil, err
+		}
+		digests[tag] = m.Digest.String()
+	}
+	return digests, nil
+}
+
 // Blob fetches a config or layer.
 func (c Client) Blob(ctx context.Context, repo string, d digest.Digest) ([]byte, error) {
 	_, body, err := c.do(ctx, http.MethodGet, "/v2/"+repo+"/blobs/"+d.String(), nil, nil)
