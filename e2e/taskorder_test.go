@@ -25,7 +25,7 @@ const orderFolder = "../task/run/testdata/order"
 
 // orderFiles are the files that depend on what only a daemon can show: containers that run side by side, their exit
 // codes and output, a detached one that exits, and containers that are stopped by a timeout and by a signal.
-var orderFiles = []string{"diamonds", "exited-with-codes", "retry-on-stderr", "detach-is-lost", "timeout-second-try", "interrupt-two"}
+var orderFiles = []string{"diamonds", "exited-with-codes", "retry-on-stderr", "detach-is-lost", "timeout", "interrupt-two"}
 
 // The order in which steps start and end, their states and exit codes, and the error of the run are the same on a
 // daemon as on the fake clock.
