@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -103,56 +102,4 @@ func (f *resultFile) discard() {
 		_ = os.Remove(f.file.Name())
 	}
 	f.file = nil
-}
-
-// recordFile is a manifest.Recorder in a file.
-type recordFile struct{ file *os.File }
-
-// openRecord opens a file to append to; without a path what is added goes nowhere.
-func openRecord(path string) (recordFile, error) {
-	if path == "" {
-		return recordFile{}, nil
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
-	if err != nil {
-		return recordFile{}, err
-	}
-	last := make([]byte, 1)
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
-		if _, err = file.ReadAt(last, info.Size()-1); err != nil || last[0] != '\n' {
-			_ = file.Close()
-			return recordFile{}, invalid("--record %s is there and does not end like a record: give another file", path)
-		}
-	}
-	return recordFile{file}, nil
-}
-
-// Add appends lines and waits for the disk.
-func (r recordFile) Add(lines ...manifest.Recorded) error {
-	if r.file == nil {
-		return nil
-	}
-	var out []byte
-	for _, line := range lines {
-		raw, err := json.Marshal(line)
-		if err != nil {
-			return err
-		}
-		out = append(append(out, raw...), '\n')
-	}
-	_, err := r.file.Write(out)
-	if err == nil {
-		err = r.file.Sync()
-	}
-	if err != nil {
-		return fmt.Errorf("nothing more is removed, since that could not be recorded: %w", err)
-	}
-	return nil
-}
-
-// Close ends the record.
-func (r recordFile) Close() {
-	if r.file != nil {
-		_ = r.file.Close()
-	}
 }
