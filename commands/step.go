@@ -26,8 +26,11 @@ func (s stepCLI) Out() *streams.Out      { return s.out }
 func (s stepCLI) Err() *streams.Out      { return s.err }
 func (s stepCLI) CurrentContext() string { return s.context }
 
-// ConfigFile returns the configuration as it is now: a step before may have logged in.
-func (s stepCLI) ConfigFile() *configfile.ConfigFile { return config.LoadDefaultConfigFile(io.Discard) }
+// ConfigFile returns the current configuration.
+func (s stepCLI) ConfigFile() *configfile.ConfigFile { return currentConfig() }
+
+// currentConfig reads the configuration again: an earlier step may have logged in.
+func currentConfig() *configfile.ConfigFile { return config.LoadDefaultConfigFile(io.Discard) }
 
 // newStepCLI returns the docker CLI of a step for a docker context.
 func newStepCLI(dockerCLI command.Cli, dockerContext string, out run.Output) stepCLI {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/spf13/cobra"
 )
@@ -114,17 +115,17 @@ func outliving(ctx context.Context) (_ context.Context, stop func()) {
 	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }
 
-// tellStopping tells a person who stops the run what goes on then, until it is called off.
-func (o taskRunOptions) tellStopping(ctx context.Context, t tools, id string) (off func() bool) {
+// reportStopping reports what follows when ctx ends, until stop is called.
+func (o taskRunOptions) reportStopping(ctx context.Context, t tools, id string) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
 		if o.progress != display.ProgressJSON {
-			t.notes.Note("Stopping, and removing what the run made; another Ctrl-C leaves it with the label %s=%s", run.Label, id)
+			t.notes.Note("Stopping, and removing what the run created; another Ctrl-C leaves it behind with the label %s=%s", run.Label, id)
 		}
 	})
 }
 
 // execute runs the steps, and removes what they leave.
-func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask) (err error) {
+func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask) error {
 	ctx, stop := outliving(ctx)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -133,31 +134,30 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(lists)) }()
-	show := display.NewSteps(t.env.Out(), t.env.Err(), o.progress, loaded.file.Steps, slices.Collect(maps.Values(o.secrets)))
-	show.Broken = func(err error) { cancel(fmt.Errorf("nobody reads the output any more: %w", err)) }
-	defer func() { err = show.Hide(err) }()
-	machines := newMachines(t, lists)
+	daemons := newDaemons(t, lists)
 	executor := run.NewExecutor(run.Setup{
-		ID: loaded.id, File: loaded.file, Builder: o.builder, Machine: machines.Machine, Programs: machines,
+		ID: loaded.id, File: loaded.file, Builder: o.builder, Daemon: daemons.Daemon, Programs: daemons,
 		Context: loaded.source,
 	})
-	defer func() {
-		left := cleanUp(ctx, executor, loaded.id)
-		if left != nil && err != nil { // of which an interruption alone would be shown
-			t.notes.Warn("%v", show.Hide(left))
-		}
-		err = cmp.Or(err, left)
-	}()
-	defer o.tellStopping(ctx, t, loaded.id)()
+	show := display.NewSteps(t.env.Out(), t.env.Err(), o.progress, loaded.file.Steps, slices.Collect(maps.Values(o.secrets)),
+		func(err error) { cancel(fmt.Errorf("the output is no longer read: %w", err)) })
+	notNeeded := o.reportStopping(ctx, t, loaded.id)
+	err = o.runSteps(ctx, executor, show, loaded.file)
+	notNeeded()
+	left := errors.Join(cleanUp(ctx, executor, loaded.id), os.RemoveAll(lists))
+	if left != nil && err != nil { // an interruption would hide it
+		t.notes.Warn("%v", show.Hide(left))
+	}
+	return show.Hide(cmp.Or(err, left))
+}
+
+// runSteps checks the daemons, runs the steps and shows how they ended.
+func (o taskRunOptions) runSteps(ctx context.Context, executor *run.Executor, show *display.Steps, f task.File) error {
 	if err := executor.Check(ctx, o.from); err != nil {
 		return err
 	}
-	limit := time.Duration(o.timeout)
-	if limit == 0 {
-		limit = loaded.file.Timeout
-	}
-	results, err := run.Steps(ctx, loaded.file.Steps, run.Options{Jobs: int(o.jobs), From: o.from, Timeout: limit}, executor, show)
+	options := run.Options{Jobs: int(o.jobs), From: o.from, Timeout: cmp.Or(time.Duration(o.timeout), f.Timeout)}
+	results, err := run.Steps(ctx, f.Steps, options, executor, show)
 	return errors.Join(err, show.Summarize(results))
 }
 

@@ -2,77 +2,44 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/credentials"
 	"github.com/docker-multiarch/docker-multiarch/daemon"
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/registry"
 	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/streams"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// tools are what the operations of one run work with. Making them touches nothing: the configuration,
-// the daemon and registries are asked when an operation first needs them.
+// tools are what the operations of a command use. Making them has no effect: the configuration is read, and
+// the daemon and registries are connected to, when an operation first needs them.
 type tools struct {
 	env    environment
 	notes  *display.Notes
-	logins *logins
-	daemon *daemon.Daemon
-	// progress shows how blobs travel, nil for not at all.
+	logins logins
+	daemon images
+	// progress shows the progress of blobs, nil for not at all.
 	progress *display.Progress
 }
 
-// logins are the stored credentials. A credential helper that fails is told once; then, as in the docker
-// CLI, the run goes on without a login.
-type logins struct {
-	stored *credentials.Store
-	warned *sync.Once
-}
-
-func (t tools) withoutLogin(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return err
-	}
-	t.logins.warned.Do(func() { t.notes.Warn("%v; going on without a login", err) })
-	return nil
-}
-
-// credential returns the credential for a registry in the form that package registry takes.
-func (t tools) credential(ctx context.Context, host string) (registry.Credential, error) {
-	auth, err := t.logins.stored.Lookup(ctx, host)
-	switch {
-	case err != nil:
-		return registry.Credential{}, t.withoutLogin(ctx, err)
-	case auth.IdentityToken != "":
-		return registry.Credential{Secret: auth.IdentityToken}, nil
-	}
-	return registry.Credential{Username: auth.Username, Secret: auth.Password, RegistryToken: auth.RegistryToken}, nil
-}
-
-// header returns what the daemon is sent for a registry.
-func (t tools) header(ctx context.Context, host string) (string, error) {
-	header, err := t.logins.stored.Header(ctx, host)
-	if err != nil {
-		return noLogin, t.withoutLogin(ctx, err)
-	}
-	return header, nil
-}
-
-// noLogin is {}, as the daemon wants it.
-const noLogin = "e30="
-
-// newTools returns the tools; with quiet they draw no progress and keep to warnings.
+// newTools returns the tools. If quiet they show no progress and only warnings.
 func newTools(env environment, quiet bool) tools {
-	progress := env.Err()
-	if quiet {
-		progress = nil
+	t := tools{env: env, notes: display.NewNotes(env.Err(), quiet)}
+	t.logins = logins{credentials.New(env.ConfigFile), t.notes, &sync.Once{}}
+	t.daemon = images{Daemon: daemon.New(daemon.FromCLI(env), t.logins.header)}
+	if !quiet {
+		t.daemon.progress = env.Err()
 	}
-	t := tools{env: env, notes: display.NewNotes(env.Err(), quiet), logins: &logins{credentials.New(env.ConfigFile), &sync.Once{}}}
-	t.daemon = daemon.New(daemon.FromCLI(env), t.header, progress)
 	return t
 }
 
@@ -83,19 +50,24 @@ func (t tools) withProgress(mode string, quiet bool) tools {
 	}
 	t.progress = display.NewProgress(t.env.Err(), mode)
 	t.notes = display.NewNotes(t.progress, quiet)
+	t.logins.notes = t.notes
 	return t
-}
-
-// hasLogin reports whether there is a credential for a registry. That it cannot be read is told when it is
-// needed.
-func (t tools) hasLogin(ctx context.Context, host string) bool {
-	auth, err := t.logins.stored.Lookup(ctx, host)
-	return err == nil && (auth.Username != "" || auth.IdentityToken != "" || auth.RegistryToken != "")
 }
 
 // access returns what operations work with.
 func (t tools) access(n network) manifest.Access {
 	return manifest.Access{Lists: t.env.lists(), Registry: t.registries(n), Images: t.daemon, Notes: t.notes}
+}
+
+// images are the daemon's. Pushes draw their progress unless it is nil.
+type images struct {
+	*daemon.Daemon
+	progress *streams.Out
+}
+
+// Push pushes an image, see [manifest.Images].
+func (i images) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform) (digest.Digest, error) {
+	return i.Daemon.Push(ctx, name, platform, i.progress)
 }
 
 // registries returns access to registries.
@@ -107,8 +79,8 @@ func (t tools) registryOptions(n network) registry.Options {
 		patience = -1 // 0 stands for the default there
 	}
 	o := registry.Options{
-		Credentials:  t.credential,
-		HasLogin:     t.hasLogin,
+		Credentials:  t.logins.credential,
+		HasLogin:     t.logins.exist,
 		Insecure:     n.insecure,
 		InsecureHost: t.daemon.Insecure,
 		CertDirs:     certDirs(),
@@ -121,6 +93,48 @@ func (t tools) registryOptions(n network) registry.Options {
 		o.Progress = t.progress
 	}
 	return o
+}
+
+// showPlan prints what a dry run of create or push would push: the list, or with quiet only its digest, on
+// stdout; its digest and what would be sent on stderr.
+func (t tools) showPlan(list manifest.List, tags []reference.NamedTagged, quiet bool) error {
+	if err := list.CheckPush(); err != nil {
+		return err
+	}
+	raw, err := list.Bytes()
+	if err != nil {
+		return err
+	}
+	if !quiet {
+		_, _ = fmt.Fprintln(t.env.Out(), string(raw))
+	}
+	switch desc, _, err := list.Index(); {
+	case err != nil:
+		t.notes.Warn("the digest is not known until the daemon has pushed the pending images")
+	case quiet:
+		_, _ = fmt.Fprintln(t.env.Out(), desc.Digest)
+	default:
+		t.notes.Note("Digest: %s", desc.Digest)
+	}
+	for _, step := range list.Plan(tags) {
+		t.notes.Note("Would %s", step)
+	}
+	return nil
+}
+
+// planPush is showPlan for the name of a local list or, if there is none, of an image in the daemon.
+func (t tools) planPush(ctx context.Context, access manifest.Access, name reference.NamedTagged, tags []reference.NamedTagged, quiet bool) error {
+	list, err := access.Lists.Get(name)
+	if errdefs.IsNotFound(err) {
+		if _, imageErr := access.Images.Find(ctx, name); imageErr == nil {
+			t.notes.Note("Would push the image %s from the daemon", manifest.Familiar(name))
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return t.showPlan(list, tags, quiet)
 }
 
 // certDirs are the folders of registry certificates: the daemon's, then the user's.

@@ -8,12 +8,9 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
-	"github.com/docker/cli/cli/streams"
 	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
@@ -34,12 +31,11 @@ const (
 	apiManifests    = "1.48" // manifests and descriptor in an image's inspection
 )
 
-// Daemon is a daemon that is connected to at the first question. It implements manifest.Images,
-// run.Containers, run.Resources and run.Archives.
+// Daemon is a daemon that is connected to at the first request. It implements [run.Containers], [run.Resources] and
+// [run.Archives], and [manifest.Images] except that Push also takes the stream for its progress.
 type Daemon struct {
 	connect func() (client.APIClient, error)
 	auth    func(ctx context.Context, host string) (string, error)
-	out     *streams.Out
 
 	reachTimeout, answerTimeout time.Duration
 
@@ -48,15 +44,10 @@ type Daemon struct {
 	empty      emptyImage
 }
 
-var _ manifest.Images = (*Daemon)(nil)
-
 // New returns the daemon that connect leads to, see FromCLI. What auth returns for a registry is sent
-// with a push as X-Registry-Auth. The progress of pushes is drawn on out, or nowhere when out is nil.
-func New(connect func() (client.APIClient, error), auth func(ctx context.Context, host string) (string, error), out *streams.Out) *Daemon {
-	if out == nil {
-		out = streams.NewOut(io.Discard)
-	}
-	return &Daemon{connect: connect, auth: auth, out: out, reachTimeout: reachTimeout, answerTimeout: answerTimeout}
+// with a push as X-Registry-Auth.
+func New(connect func() (client.APIClient, error), auth func(ctx context.Context, host string) (string, error)) *Daemon {
+	return &Daemon{connect: connect, auth: auth, reachTimeout: reachTimeout, answerTimeout: answerTimeout}
 }
 
 // client returns the API of the daemon, its version negotiated. A daemon that could not be reached once

@@ -73,14 +73,14 @@ func TestPullErrors(t *testing.T) {
 			t.Errorf("%s: registry of %v", tt.name, err)
 		}
 	}
-	err := New(nil, noAuth, nil).Pull(t.Context(), "NO\nname", io.Discard)
+	err := New(nil, noAuth).Pull(t.Context(), "NO\nname", io.Discard)
 	if !errors.Is(err, errdefs.ErrInvalidArgument) {
 		t.Fatal(err)
 	}
 	checkText(t, err, "pulling NO name", "lowercase")
 	refused := errors.New("helper failed")
 	f := newFake(t, "1.51", nil)
-	d := New(f.connect, func(context.Context, string) (string, error) { return "", refused }, nil)
+	d := New(f.connect, func(context.Context, string) (string, error) { return "", refused })
 	if err := d.Pull(t.Context(), "x", io.Discard); !errors.Is(err, refused) || len(f.asked()) > 0 {
 		t.Error(err)
 	}

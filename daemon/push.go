@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/cli/cli/streams"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/jsonmessage"
@@ -17,12 +18,12 @@ import (
 )
 
 // Push has the daemon send the image called name to the registry in its name, all of it or, where
-// platform is not nil, the manifest of that platform alone, and draws its progress. It returns the digest
+// platform is not nil, only the manifest of that platform, and draws its progress unless progress is nil. It returns the digest
 // that the daemon says name has in the registry then: of an index of which only one platform is there,
 // the daemon pushes that platform's manifest. The error is errdefs.ErrNotImplemented when the daemon
 // cannot push one platform (before API 1.46), errdefs.ErrFailedPrecondition when it lacks content of the
 // image, errdefs.ErrNotFound when it does not have name (any more), errdefs.ErrUnavailable when it cannot be reached or its connection breaks.
-func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform) (digest.Digest, error) {
+func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform, progress *streams.Out) (digest.Digest, error) {
 	what := "pushing " + manifest.Familiar(name)
 	api, err := d.client(ctx)
 	if err != nil {
@@ -41,7 +42,7 @@ func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform 
 		return "", failed(ctx, api, err, what)
 	}
 	defer body.Close()
-	pushed, err := d.follow(body, name.Tag())
+	pushed, err := follow(body, name.Tag(), progress)
 	var said *refusal
 	if errors.As(err, &said) {
 		said.registry = reference.Domain(name)
@@ -57,10 +58,13 @@ func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform 
 	return inspectPushed(ctx, api, name, platform)
 }
 
-// follow draws the stream of a push to its end and returns the digest that it told, if it did.
-func (d *Daemon) follow(body io.Reader, tag string) (digest.Digest, error) {
+// follow draws the stream of a push to its end and returns the digest that it reported, "" for none.
+func follow(body io.Reader, tag string, progress *streams.Out) (digest.Digest, error) {
+	if progress == nil {
+		progress = streams.NewOut(io.Discard)
+	}
 	stream := newMessageStream(body, tag)
-	err := jsonmessage.DisplayJSONMessagesToStream(stream, d.out, nil)
+	err := jsonmessage.DisplayJSONMessagesToStream(stream, progress, nil)
 	var said *refusal
 	switch {
 	case stream.missing:

@@ -47,7 +47,7 @@ func TestPushTellsTheDigest(t *testing.T) {
 	} {
 		for _, version := range allVersions {
 			f := pushing(t, version, stream)
-			got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil)
+			got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil)
 			if err != nil || got != digestB {
 				t.Errorf("%s, API %s: got %s, %v", name, version, got, err)
 			}
@@ -75,7 +75,7 @@ func TestPushReadsTheDigestBack(t *testing.T) {
 		{&ocispec.Platform{OS: "linux", Architecture: "amd64"}, digestB},
 		{&ocispec.Platform{OS: "linux", Architecture: "arm64"}, ""}, // absent
 	} {
-		got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), tt.platform)
+		got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), tt.platform, nil)
 		if got != tt.want || (err == nil) != (tt.want != "") {
 			t.Errorf("%+v: got %q, %v", tt.platform, got, err)
 		}
@@ -86,7 +86,7 @@ func TestPushOfAPlatform(t *testing.T) {
 	platform := &ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
 	for _, version := range allVersions {
 		f := pushing(t, version, refers+closing("1", digestB))
-		got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), platform)
+		got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), platform, nil)
 		if version == "1.24" || version == "1.41" {
 			if !errors.Is(err, errdefs.ErrNotImplemented) || len(f.asked()) != 0 {
 				t.Fatalf("API %s: got %v, asked %q", version, err, f.asked())
@@ -104,9 +104,9 @@ func TestPushOfAPlatform(t *testing.T) {
 func TestPushSendsTheCredentialsOfTheRegistry(t *testing.T) {
 	f := pushing(t, "1.51", aux(digestB))
 	f.answers["POST /images/docker.io/library/app/push"] = answer(aux(digestB))
-	d := New(f.connect, func(_ context.Context, host string) (string, error) { return "for " + host, nil }, nil)
+	d := New(f.connect, func(_ context.Context, host string) (string, error) { return "for " + host, nil })
 	for name, want := range map[string]string{"h.example/x:1": "for h.example", "app:1": "for docker.io"} {
-		if _, err := d.Push(t.Context(), tagged(t, name), nil); err != nil {
+		if _, err := d.Push(t.Context(), tagged(t, name), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.requests[len(f.requests)-1].Header.Get("X-Registry-Auth"); got != want {
@@ -114,8 +114,8 @@ func TestPushSendsTheCredentialsOfTheRegistry(t *testing.T) {
 		}
 	}
 	broken := errors.New("helper is broken")
-	d = New(f.connect, func(context.Context, string) (string, error) { return "", broken }, nil)
-	if _, err := d.Push(t.Context(), tagged(t, "h.example/x:1"), nil); !errors.Is(err, broken) {
+	d = New(f.connect, func(context.Context, string) (string, error) { return "", broken })
+	if _, err := d.Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil); !errors.Is(err, broken) {
 		t.Error(err)
 	}
 }
@@ -141,7 +141,7 @@ func TestPushErrors(t *testing.T) {
 		{"junk", "1.51", `<html>`, "connection to the Docker daemon broke", errdefs.ErrUnavailable},
 		{"JSON of another kind", "1.51", `[1]`, "connection to the Docker daemon broke", errdefs.ErrUnavailable},
 	} {
-		got, err := pushing(t, tt.version, tt.stream).daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil)
+		got, err := pushing(t, tt.version, tt.stream).daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil)
 		if err == nil || got != "" || tt.kind != nil && !errors.Is(err, tt.kind) {
 			t.Fatalf("%s: got %q, %v", tt.name, got, err)
 		}
@@ -153,7 +153,7 @@ func TestPushThatEndsWithoutDigest(t *testing.T) {
 	for _, version := range allVersions {
 		f := pushing(t, version, refers)
 		f.answers["GET /images/h.example/x:1/json"] = answer(inspected()) // of a graph-driver store
-		got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil)
+		got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil)
 		if got != "" || !errors.Is(err, errdefs.ErrUnavailable) {
 			t.Fatalf("API %s: got %q, %v", version, got, err)
 		}
@@ -165,7 +165,7 @@ func TestPushRefusedAtOnce(t *testing.T) {
 	f := newFake(t, "1.51", map[string]http.HandlerFunc{
 		"POST /images/h.example/x/push": refuse(http.StatusForbidden, "authorization denied by plugin"),
 	})
-	_, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil)
+	_, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil)
 	if !errors.Is(err, errdefs.ErrPermissionDenied) {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestDaemonDiesInAPush(t *testing.T) {
 				panic(http.ErrAbortHandler)
 			},
 		})
-		_, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil)
+		_, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil)
 		if !errors.Is(err, errdefs.ErrUnavailable) {
 			t.Fatalf("%q: %v", sent, err)
 		}
@@ -207,7 +207,7 @@ func TestCancelStopsAPush(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-asked; cancel() }()
-		_, err := f.daemon().Push(ctx, tagged(t, "h.example/x:1"), nil)
+		_, err := f.daemon().Push(ctx, tagged(t, "h.example/x:1"), nil, nil)
 		if !errors.Is(err, context.Canceled) || errors.Is(err, errdefs.ErrUnavailable) {
 			t.Errorf("%q: %v", sent, err)
 		}
@@ -220,8 +220,8 @@ func TestPushDrawsItsProgress(t *testing.T) {
 		`{"status":"Pushing","progressDetail":{"current":1,"total":2},"progress":"[=>]","id":"c36d3a1fcef2"}` +
 		`{"status":"Pushed","progressDetail":{},"id":"c36d3a1fcef2"}` + closing("1", digestB) + aux(digestB)
 	var out bytes.Buffer
-	d := New(pushing(t, "1.51", stream).connect, noAuth, streams.NewOut(&out))
-	if _, err := d.Push(t.Context(), tagged(t, "h.example/x:1"), nil); err != nil {
+	d := New(pushing(t, "1.51", stream).connect, noAuth)
+	if _, err := d.Push(t.Context(), tagged(t, "h.example/x:1"), nil, streams.NewOut(&out)); err != nil {
 		t.Fatal(err)
 	}
 	want := "The push refers to repository [h.example/x]\nc36d3a1fcef2: Preparing\nc36d3a1fcef2: Pushed\n" +

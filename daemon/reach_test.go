@@ -46,14 +46,14 @@ func TestFromCLI(t *testing.T) {
 	f := newFake(t, "1.47", map[string]http.HandlerFunc{"GET /images/app:1/json": answer(inspected())})
 	c := cli(t, "unix://"+f.socket)
 	c.ConfigFile().HTTPHeaders = map[string]string{"X-Mine": "yes"}
-	if _, err := New(FromCLI(c), noAuth, nil).Find(t.Context(), parse(t, "app:1")); err != nil {
+	if _, err := New(FromCLI(c), noAuth).Find(t.Context(), parse(t, "app:1")); err != nil {
 		t.Fatal(err)
 	}
 	if r := f.requests[0]; r.Header.Get("X-Mine") != "yes" || !strings.HasPrefix(r.UserAgent(), "Docker-Client/") {
 		t.Errorf("headers %v", r.Header)
 	}
 	t.Setenv(headersEnv, `X-One=1,"X-Two= 2,3"`)
-	if _, err := New(FromCLI(c), noAuth, nil).Find(t.Context(), parse(t, "app:1")); err != nil {
+	if _, err := New(FromCLI(c), noAuth).Find(t.Context(), parse(t, "app:1")); err != nil {
 		t.Fatal(err)
 	}
 	if r := f.requests[1]; r.Header.Get("X-One") != "1" || r.Header.Get("X-Two") != "2,3" || r.Header.Get("X-Mine") != "" {
@@ -71,13 +71,13 @@ func TestFromCLIErrors(t *testing.T) {
 	}
 	t.Setenv(headersEnv, "")
 	for _, host := range []string{"what://ever", "ssh://me:pw@h/%zz", "tcp://:x:y"} {
-		_, err := New(FromCLI(cli(t, host)), noAuth, nil).Find(t.Context(), parse(t, "app:1"))
+		_, err := New(FromCLI(cli(t, host)), noAuth).Find(t.Context(), parse(t, "app:1"))
 		if !errors.Is(err, errdefs.ErrUnavailable) {
 			t.Errorf("%s: %v", host, err)
 		}
 	}
 	t.Setenv("DOCKER_CONTEXT", "nowhere")
-	_, err := New(FromCLI(cli(t, "")), noAuth, nil).Find(t.Context(), parse(t, "app:1"))
+	_, err := New(FromCLI(cli(t, "")), noAuth).Find(t.Context(), parse(t, "app:1"))
 	if !errors.Is(err, errdefs.ErrUnavailable) {
 		t.Fatal(err)
 	}
@@ -127,13 +127,13 @@ func TestUnreachable(t *testing.T) {
 		{"tcp://" + junk.Listener.Addr().String(), "404"},
 		{"tcp://" + secure.Listener.Addr().String(), "HTTP request to an HTTPS server"},
 	} {
-		d := New(FromCLI(cli(t, tt.host)), noAuth, nil)
+		d := New(FromCLI(cli(t, tt.host)), noAuth)
 		_, err := d.Find(t.Context(), parse(t, "app:1"))
 		if !errors.Is(err, errdefs.ErrUnavailable) || errors.Is(err, errdefs.ErrNotFound) {
 			t.Errorf("%s: %v", tt.host, err)
 		}
 		checkText(t, err, "cannot reach the Docker daemon", tt.want)
-		if _, again := d.Push(t.Context(), tagged(t, "app:1"), nil); !errors.Is(again, errdefs.ErrUnavailable) {
+		if _, again := d.Push(t.Context(), tagged(t, "app:1"), nil, nil); !errors.Is(again, errdefs.ErrUnavailable) {
 			t.Errorf("%s: push: %v", tt.host, again)
 		}
 	}
@@ -168,7 +168,7 @@ func deaf(t *testing.T) (host string, connections *atomic.Int32) {
 
 func TestSilentDaemonIsAskedOnce(t *testing.T) {
 	host, connections := deaf(t)
-	d := New(FromCLI(cli(t, host)), noAuth, nil)
+	d := New(FromCLI(cli(t, host)), noAuth)
 	d.reachTimeout = 100 * time.Millisecond
 	var wg sync.WaitGroup
 	for range 5 {
@@ -189,7 +189,7 @@ func TestSilentDaemonIsAskedOnce(t *testing.T) {
 // A connection helper that does not heed signals keeps its own caller waiting, not ours.
 func TestSilentConnectionHelper(t *testing.T) {
 	script(t, "ssh", `trap '' TERM; exec sleep 2`)
-	d := New(FromCLI(cli(t, "ssh://h.example")), noAuth, nil)
+	d := New(FromCLI(cli(t, "ssh://h.example")), noAuth)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	start := time.Now()
@@ -201,12 +201,12 @@ func TestSilentConnectionHelper(t *testing.T) {
 
 func TestCallerNeedNotWait(t *testing.T) {
 	host, _ := deaf(t)
-	d := New(FromCLI(cli(t, host)), noAuth, nil)
+	d := New(FromCLI(cli(t, host)), noAuth)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	name := tagged(t, "app:1")
 	_, findErr := d.Find(ctx, name)
-	_, pushErr := d.Push(ctx, name, nil)
+	_, pushErr := d.Push(ctx, name, nil, nil)
 	_, listErr := d.List(ctx)
 	for _, err := range []error{findErr, pushErr, listErr, d.Tag(ctx, digestA, name), d.Untag(ctx, name)} {
 		if !errors.Is(err, context.Canceled) {
@@ -219,7 +219,7 @@ func TestCallerNeedNotWait(t *testing.T) {
 }
 
 func TestNothingIsAskedBeforeTheFirstQuestion(t *testing.T) {
-	New(func() (client.APIClient, error) { t.Error("connected"); return nil, nil }, noAuth, nil)
+	New(func() (client.APIClient, error) { t.Error("connected"); return nil, nil }, noAuth)
 }
 
 func TestDaemonThatDoesNotTellItsVersion(t *testing.T) {
@@ -228,7 +228,7 @@ func TestDaemonThatDoesNotTellItsVersion(t *testing.T) {
 		f.ServeHTTP(headerless{w}, r)
 	}))
 	t.Cleanup(old.Close)
-	d := New(FromCLI(cli(t, "tcp://"+old.Listener.Addr().String())), noAuth, nil)
+	d := New(FromCLI(cli(t, "tcp://"+old.Listener.Addr().String())), noAuth)
 	if _, err := d.Find(t.Context(), parse(t, "app:1")); err != nil {
 		t.Error(err)
 	}

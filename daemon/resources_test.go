@@ -187,7 +187,7 @@ func TestRemoveFromADaemonThatHangs(t *testing.T) {
 }
 
 func TestRemoveFromADaemonThatIsGone(t *testing.T) {
-	d := New(FromCLI(cli(t, refused(t))), noAuth, nil)
+	d := New(FromCLI(cli(t, refused(t))), noAuth)
 	err := d.Remove(t.Context(), "l", "1")
 	if !errors.Is(err, errdefs.ErrUnavailable) {
 		t.Fatal(err)

@@ -33,12 +33,10 @@ const maxOutput = 64 << 10
 // stderr, an object a line. When quiet, the end of the output of a step that failed comes on stderr, and nothing
 // else. Values of secrets are hidden everywhere. It is a run.Listener.
 type Steps struct {
-	// Broken, unless nil, is told when nobody reads a stream any more.
-	Broken func(error)
-
 	stdout, stderr *sink
 	mode           string
 	secrets        secrets
+	closed         func(error)
 
 	mu    sync.Mutex
 	drawn map[string]*drawnStep
@@ -59,14 +57,15 @@ type drawnStep struct {
 }
 
 // NewSteps shows steps in one of the ProgressModes: auto has colours where there is a terminal and NO_COLOR is
-// not set, tty has them always. Values are the secrets that are hidden.
-func NewSteps(stdout, stderr *streams.Out, mode string, steps []task.Step, values []string) *Steps {
+// not set, tty has them always. Values are the secrets that are hidden. If the reader of a stream closes it, closed is
+// called with the error.
+func NewSteps(stdout, stderr *streams.Out, mode string, steps []task.Step, values []string, closed func(error)) *Steps {
 	colored := func(out *streams.Out) bool {
 		return mode == ProgressTTY || mode == ProgressAuto && out.IsTerminal() && os.Getenv("NO_COLOR") == ""
 	}
 	s := &Steps{
 		stdout: &sink{stdout, colored(stdout)}, stderr: &sink{stderr, colored(stderr)},
-		mode: mode, secrets: newSecrets(values), drawn: map[string]*drawnStep{},
+		mode: mode, secrets: newSecrets(values), closed: closed, drawn: map[string]*drawnStep{},
 	}
 	width := 0
 	for _, step := range steps {
@@ -180,8 +179,8 @@ func (s *Steps) print(to *sink, d *drawnStep, text string) {
 }
 
 func (s *Steps) write(to *sink, text string) {
-	if _, err := io.WriteString(to, text); errors.Is(err, syscall.EPIPE) && s.Broken != nil {
-		s.Broken(err)
+	if _, err := io.WriteString(to, text); errors.Is(err, syscall.EPIPE) {
+		s.closed(err)
 	}
 }
 

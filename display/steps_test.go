@@ -32,7 +32,7 @@ func draw(mode string, terminal bool) *drawing {
 	stdout, stderr := streams.NewOut(&d.stdout), streams.NewOut(&d.stderr)
 	stdout.SetIsTerminal(terminal)
 	stderr.SetIsTerminal(terminal)
-	d.Steps = NewSteps(stdout, stderr, mode, twoSteps, []string{"hunter2", "-----BEGIN\nmulti-line\n"})
+	d.Steps = NewSteps(stdout, stderr, mode, twoSteps, []string{"hunter2", "-----BEGIN\nmulti-line\n"}, nil)
 	return &d
 }
 

@@ -33,8 +33,8 @@ type Images interface {
 	Builds(ctx context.Context) (buildKit, multiPlatform bool, err error)
 }
 
-// Machine is a Docker daemon as a run needs it.
-type Machine interface {
+// Daemon is a Docker daemon as a run needs it.
+type Daemon interface {
 	// Reach returns an error when the daemon cannot be reached.
 	Reach(ctx context.Context) error
 	Containers
@@ -63,8 +63,8 @@ type Setup struct {
 	Builder string
 	// Context is what the workspace begins as.
 	Context Source
-	// Machine returns the daemon of a docker context, the same value for the same daemon.
-	Machine  func(dockerContext string) (Machine, error)
+	// Daemon returns the daemon of a docker context, the same value for the same daemon.
+	Daemon   func(dockerContext string) (Daemon, error)
 	Programs Programs
 }
 
@@ -75,14 +75,14 @@ type Executor struct {
 	workspace *workspace
 
 	mu     sync.Mutex
-	places map[Machine]*place
+	places map[Daemon]*place
 	tries  map[string]int // containers that were run, by step
 	asked  *bool          // whether the docker command has buildx, nil while that is not known
 }
 
 // place is a daemon with what the run has made there.
 type place struct {
-	Machine
+	Daemon
 	name   string
 	making chan struct{}   // is held, by its one element, while something is made
 	made   map[string]bool // networks and volumes by name
@@ -90,7 +90,7 @@ type place struct {
 
 // NewExecutor returns an Executor, whose Close has to be called.
 func NewExecutor(s Setup) *Executor {
-	e := &Executor{Setup: s, process: rand.Text(), places: map[Machine]*place{}, tries: map[string]int{}}
+	e := &Executor{Setup: s, process: rand.Text(), places: map[Daemon]*place{}, tries: map[string]int{}}
 	e.workspace = newWorkspace(s.Context, e.name(""), e.labels())
 	return e
 }
@@ -103,9 +103,9 @@ func (e *Executor) Check(ctx context.Context, from string) error {
 	if err != nil {
 		return err
 	}
-	checked := map[Machine]error{}
+	checked := map[Daemon]error{}
 	for _, step := range e.File.Steps[above:] {
-		m, err := e.Machine(step.Context)
+		m, err := e.Daemon(step.Context)
 		if err != nil {
 			return fmt.Errorf("step %s: %w", step.ID, err)
 		}
@@ -193,14 +193,14 @@ const SharedVolume = "workspace.1"
 
 // place returns the daemon of a docker context.
 func (e *Executor) place(dockerContext string) (*place, error) {
-	m, err := e.Machine(dockerContext)
+	m, err := e.Daemon(dockerContext)
 	if err != nil {
 		return nil, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.places[m] == nil {
-		e.places[m] = &place{Machine: m, name: dockerContext, making: make(chan struct{}, 1), made: map[string]bool{}}
+		e.places[m] = &place{Daemon: m, name: dockerContext, making: make(chan struct{}, 1), made: map[string]bool{}}
 	}
 	return e.places[m], nil
 }

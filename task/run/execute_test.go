@@ -22,8 +22,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// fakeMachine is a daemon that notes what it is asked, and fails as told.
-type fakeMachine struct {
+// fakeDaemon is a daemon that notes what it is asked, and fails as told.
+type fakeDaemon struct {
 	mu       sync.Mutex
 	calls    []string
 	missing  map[string]bool // images that have to be pulled
@@ -33,7 +33,7 @@ type fakeMachine struct {
 	multiPlatform bool
 }
 
-func (m *fakeMachine) call(words ...string) error {
+func (m *fakeDaemon) call(words ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	what := strings.Join(words, " ")
@@ -45,7 +45,7 @@ func (m *fakeMachine) call(words ...string) error {
 	return nil
 }
 
-func (m *fakeMachine) Run(_ context.Context, c Container, _ Output, started func()) (int, error) {
+func (m *fakeDaemon) Run(_ context.Context, c Container, _ Output, started func()) (int, error) {
 	err := m.call("run", c.Name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -57,7 +57,7 @@ func (m *fakeMachine) Run(_ context.Context, c Container, _ Output, started func
 	return 0, err
 }
 
-func (m *fakeMachine) Pull(_ context.Context, image string, _ io.Writer) error {
+func (m *fakeDaemon) Pull(_ context.Context, image string, _ io.Writer) error {
 	err := m.call("pull", image)
 	if err == nil {
 		delete(m.missing, image)
@@ -65,37 +65,37 @@ func (m *fakeMachine) Pull(_ context.Context, image string, _ io.Writer) error {
 	return err
 }
 
-func (m *fakeMachine) CreateNetwork(_ context.Context, n task.Network, name string, _ map[string]string) error {
+func (m *fakeDaemon) CreateNetwork(_ context.Context, n task.Network, name string, _ map[string]string) error {
 	return m.call("network", n.Name, "as", name)
 }
 
-func (m *fakeMachine) CreateVolume(_ context.Context, name string, _ map[string]string) error {
+func (m *fakeDaemon) CreateVolume(_ context.Context, name string, _ map[string]string) error {
 	return m.call("volume", name)
 }
 
-func (m *fakeMachine) Remove(_ context.Context, label, value string) error {
+func (m *fakeDaemon) Remove(_ context.Context, label, value string) error {
 	return m.call("remove", label+"="+value)
 }
 
-func (m *fakeMachine) Send(_ context.Context, volume string, tar io.Reader) error {
+func (m *fakeDaemon) Send(_ context.Context, volume string, tar io.Reader) error {
 	if _, err := io.Copy(io.Discard, tar); err != nil {
 		return err
 	}
 	return m.call("send", volume)
 }
 
-func (m *fakeMachine) Receive(context.Context, string) (io.ReadCloser, error) {
+func (m *fakeDaemon) Receive(context.Context, string) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader("")), nil
 }
 
-func (m *fakeMachine) Push(_ context.Context, name reference.NamedTagged, out io.Writer) (digest.Digest, error) {
+func (m *fakeDaemon) Push(_ context.Context, name reference.NamedTagged, out io.Writer) (digest.Digest, error) {
 	_, _ = io.WriteString(out, "layer: Pushed\n")
 	return digest.FromString(name.String()), m.call("push", name.String())
 }
 
-func (m *fakeMachine) Reach(context.Context) error { return m.call("reach") }
+func (m *fakeDaemon) Reach(context.Context) error { return m.call("reach") }
 
-func (m *fakeMachine) Builds(context.Context) (bool, bool, error) { return true, m.multiPlatform, nil }
+func (m *fakeDaemon) Builds(context.Context) (bool, bool, error) { return true, m.multiPlatform, nil }
 
 // fakePrograms answers 'docker ...' with true, and notes the commands.
 type fakePrograms struct {
@@ -139,7 +139,7 @@ func tagged(t *testing.T, name string) reference.NamedTagged {
 // stage is an executor on fakes, with two daemons: that of the run and that of docker context "arm".
 type stage struct {
 	*Executor
-	here, arm *fakeMachine
+	here, arm *fakeDaemon
 	programs  *fakePrograms
 	out, err  locked
 }
@@ -158,10 +158,10 @@ func (l *locked) Write(p []byte) (int, error) {
 
 func newStage(t *testing.T, f task.File) *stage {
 	t.Helper()
-	s := &stage{here: &fakeMachine{}, arm: &fakeMachine{}, programs: &fakePrograms{}}
+	s := &stage{here: &fakeDaemon{}, arm: &fakeDaemon{}, programs: &fakePrograms{}}
 	s.Executor = NewExecutor(Setup{
 		ID: "r1", File: f, Programs: s.programs, Context: Source{Dir: t.TempDir()},
-		Machine: func(name string) (Machine, error) {
+		Daemon: func(name string) (Daemon, error) {
 			switch name {
 			case "":
 				return s.here, nil

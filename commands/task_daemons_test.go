@@ -18,8 +18,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// newTestMachines returns the machines of a docker CLI with these docker contexts, NAME=HOST.
-func newTestMachines(t *testing.T, contexts ...string) *machines {
+// newTestDaemons returns the daemons of a docker CLI with these docker contexts, NAME=HOST.
+func newTestDaemons(t *testing.T, contexts ...string) *daemons {
 	t.Helper()
 	old := config.Dir()
 	config.SetDir(t.TempDir())
@@ -42,24 +42,24 @@ func newTestMachines(t *testing.T, contexts ...string) *machines {
 	if err := cli.Initialize(flags.NewClientOptions()); err != nil {
 		t.Fatal(err)
 	}
-	return newMachines(newTools(environment{Cli: cli}, true), t.TempDir())
+	return newDaemons(newTools(environment{Cli: cli}, true), t.TempDir())
 }
 
-func TestMachinesOfOneAddressAreOne(t *testing.T) {
+func TestContextsOfOneAddressAreOneDaemon(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "tcp://one.example.com:2375")
-	m := newTestMachines(t, "same=tcp://one.example.com:2375", "other=tcp://two.example.com:2375")
-	var got []run.Machine
+	d := newTestDaemons(t, "same=tcp://one.example.com:2375", "other=tcp://two.example.com:2375")
+	var got []run.Daemon
 	for _, name := range []string{"", "same", "other"} {
-		machine, err := m.Machine(name)
+		one, err := d.Daemon(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, machine)
+		got = append(got, one)
 	}
 	if got[0] != got[1] || got[0] == got[2] {
 		t.Errorf("%p", got)
 	}
-	if _, err := m.Machine("othr"); err == nil || !strings.Contains(err.Error(), "docker context othr") || !strings.Contains(err.Error(), "docker context ls") {
+	if _, err := d.Daemon("othr"); err == nil || !strings.Contains(err.Error(), "docker context othr") || !strings.Contains(err.Error(), "docker context ls") {
 		t.Error(err)
 	}
 }
@@ -67,12 +67,12 @@ func TestMachinesOfOneAddressAreOne(t *testing.T) {
 func TestEnvironmentOfDockerCommands(t *testing.T) {
 	t.Setenv("DOCKER_CONTEXT", "same")
 	t.Setenv("DOCKER_CLI_PLUGIN_SOCKET", "@socket")
-	m := newTestMachines(t, "same=tcp://one.example.com:2375")
+	d := newTestDaemons(t, "same=tcp://one.example.com:2375")
 	for dockerContext, want := range map[string]string{
 		"": "DOCKER_CONTEXT=same", "same": "DOCKER_CONTEXT=same", "default": "DOCKER_HOST=unix:///var/run/docker.sock",
 	} {
 		var got []string
-		for _, kv := range m.Docker(t.Context(), dockerContext, "ps").Env {
+		for _, kv := range d.Docker(t.Context(), dockerContext, "ps").Env {
 			for _, name := range []string{"DOCKER_CONTEXT=", "DOCKER_HOST=", "DOCKER_CLI_PLUGIN_", "DOCKER_CONFIG="} {
 				if strings.HasPrefix(kv, name) {
 					got = append(got, kv)
@@ -85,16 +85,15 @@ func TestEnvironmentOfDockerCommands(t *testing.T) {
 		}
 	}
 	t.Setenv("DOCKER_HOST", "nonsense://")
-	if env := newTestMachines(t).Docker(t.Context(), "", "ps").Env; !slices.Contains(env, "DOCKER_CONTEXT=default") {
+	if env := newTestDaemons(t).Docker(t.Context(), "", "ps").Env; !slices.Contains(env, "DOCKER_CONTEXT=default") {
 		t.Errorf("%q", env)
 	}
 }
 
 // A step that logs in does so for those after it.
 func TestLoginsOfSteps(t *testing.T) {
-	m := newTestMachines(t)
-	header := m.headerOf(m.quiet("default"))
-	before, err := header(t.Context(), "h.example.com")
+	d := newTestDaemons(t)
+	before, err := d.header(t.Context(), "h.example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,14 +101,14 @@ func TestLoginsOfSteps(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(config.Dir(), "config.json"), []byte(login), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if after, err := header(t.Context(), "h.example.com"); err != nil || after == before {
+	if after, err := d.header(t.Context(), "h.example.com"); err != nil || after == before {
 		t.Errorf("%q as before, %v", after, err)
 	}
 }
 
 // Steps run commands of this program side by side.
 func TestCommandsSideBySide(t *testing.T) {
-	m := newTestMachines(t)
+	d := newTestDaemons(t)
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
@@ -120,7 +119,7 @@ func TestCommandsSideBySide(t *testing.T) {
 				args string
 				code int
 			}{{"version", 0}, {"ls", 0}, {"rm " + list, 1}, {"create --nonsense", 125}, {"push " + list + " --digest-file no/where", 1}, {"exists", 2}, {"nonsense", 1}} {
-				if code := m.Plugin(context.Background(), "", dir, strings.Fields(c.args), output); code != c.code {
+				if code := d.Plugin(context.Background(), "", dir, strings.Fields(c.args), output); code != c.code {
 					t.Errorf("%s: exit code %d, not %d: %s", c.args, code, c.code, &errOut)
 				}
 			}
@@ -150,7 +149,7 @@ func TestEnvOfSteps(t *testing.T) {
 
 // A task within a task finds its files where its step is.
 func TestTaskWithinTask(t *testing.T) {
-	m, dir := newTestMachines(t), t.TempDir()
+	d, dir := newTestDaemons(t), t.TempDir()
 	for name, text := range map[string]string{
 		"sub/acb.yaml": "steps:\n  - cmd: image {{.Values.a}} {{.Secrets.s}}\n",
 		"sub/bad.yaml": "steps:\n  - cmd: image {{.Values.a}}\n    timeout: {{.Secrets.s}}\n",
@@ -165,10 +164,10 @@ func TestTaskWithinTask(t *testing.T) {
 	}
 	var out, errOut bytes.Buffer
 	output := run.Output{Stdout: &out, Stderr: &errOut}
-	if code := m.Plugin(t.Context(), "", dir, strings.Fields("task render --values values.yaml sub"), output); code != 0 || !strings.Contains(out.String(), "image b REDACTED") {
+	if code := d.Plugin(t.Context(), "", dir, strings.Fields("task render --values values.yaml sub"), output); code != 0 || !strings.Contains(out.String(), "image b REDACTED") {
 		t.Errorf("%d: %s%s", code, &out, &errOut)
 	}
-	code := m.Plugin(t.Context(), "", dir, strings.Fields("task run --values values.yaml --secret id=s,src=secret -f bad.yaml sub"), output)
+	code := d.Plugin(t.Context(), "", dir, strings.Fields("task run --values values.yaml --secret id=s,src=secret -f bad.yaml sub"), output)
 	if code != 1 || !strings.Contains(errOut.String(), `bad.yaml:3:`) || !strings.Contains(errOut.String(), "****") {
 		t.Errorf("%d: %s", code, &errOut)
 	}

@@ -1,0 +1,56 @@
+package commands
+
+import (
+	"context"
+	"sync"
+
+	"github.com/docker-multiarch/docker-multiarch/credentials"
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/registry"
+)
+
+// logins are the stored credentials. A credential helper that fails is reported once; then, as in the docker
+// CLI, the command continues without a login.
+type logins struct {
+	stored *credentials.Store
+	notes  *display.Notes
+	warned *sync.Once
+}
+
+func (l logins) withoutLogin(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	l.warned.Do(func() { l.notes.Warn("%v; continuing without a login", err) })
+	return nil
+}
+
+// credential returns the credential for a registry in the form that package registry takes.
+func (l logins) credential(ctx context.Context, host string) (registry.Credential, error) {
+	auth, err := l.stored.Lookup(ctx, host)
+	switch {
+	case err != nil:
+		return registry.Credential{}, l.withoutLogin(ctx, err)
+	case auth.IdentityToken != "":
+		return registry.Credential{Secret: auth.IdentityToken}, nil
+	}
+	return registry.Credential{Username: auth.Username, Secret: auth.Password, RegistryToken: auth.RegistryToken}, nil
+}
+
+// header returns what is sent to the daemon for a registry, as X-Registry-Auth.
+func (l logins) header(ctx context.Context, host string) (string, error) {
+	header, err := l.stored.Header(ctx, host)
+	if err != nil {
+		return noLogin, l.withoutLogin(ctx, err)
+	}
+	return header, nil
+}
+
+// noLogin is the header without a login: {} in base64.
+const noLogin = "e30="
+
+// exist reports whether there is a credential for a registry. An error is reported when the credential is needed.
+func (l logins) exist(ctx context.Context, host string) bool {
+	auth, err := l.stored.Lookup(ctx, host)
+	return err == nil && (auth.Username != "" || auth.IdentityToken != "" || auth.RegistryToken != "")
+}
