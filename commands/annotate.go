@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 type annotateOptions struct {

@@ -13,8 +13,11 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/verify"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -274,20 +277,20 @@ func TestUntold(t *testing.T) {
 
 // What is not sound outweighs what could not be told, which outweighs what is sound.
 func TestConclusion(t *testing.T) {
-	sound, unsound := manifest.Verification{Name: "a", State: manifest.Sound}, manifest.Verification{Name: "b", State: manifest.Unsound}
-	untold := manifest.Verification{Name: "c", State: manifest.Untold, Findings: []manifest.Finding{{Err: refusal{errdefs.ErrUnauthenticated}}}}
+	sound, unsound := verify.Verification{Name: "a", State: verify.Sound}, verify.Verification{Name: "b", State: verify.Unsound}
+	untold := verify.Verification{Name: "c", State: verify.Untold, Findings: []verify.Finding{{Err: refusal{errdefs.ErrUnauthenticated}}}}
 	for name, tt := range map[string]struct {
-		found []manifest.Verification
+		found []verify.Verification
 		quiet bool
 		code  int
 		said  string
 	}{
-		"sound":            {[]manifest.Verification{sound}, false, 0, ""},
-		"unsound":          {[]manifest.Verification{sound, unsound}, false, 1, "not sound: b\n"},
-		"unsound, quiet":   {[]manifest.Verification{sound, unsound}, true, 1, ""},
-		"untold":           {[]manifest.Verification{sound, untold}, false, 2, "could not be told: c\nIf that is the right name, log in"},
-		"untold, quiet":    {[]manifest.Verification{untold}, true, 2, "could not be told: c\nIf that is the right name, log in"},
-		"untold and worse": {[]manifest.Verification{untold, unsound}, false, 1, "could not be told: c\nnot sound: b\n"},
+		"sound":            {[]verify.Verification{sound}, false, 0, ""},
+		"unsound":          {[]verify.Verification{sound, unsound}, false, 1, "not sound: b\n"},
+		"unsound, quiet":   {[]verify.Verification{sound, unsound}, true, 1, ""},
+		"untold":           {[]verify.Verification{sound, untold}, false, 2, "could not be told: c\nIf that is the right name, log in"},
+		"untold, quiet":    {[]verify.Verification{untold}, true, 2, "could not be told: c\nIf that is the right name, log in"},
+		"untold and worse": {[]verify.Verification{untold, unsound}, false, 1, "could not be told: c\nnot sound: b\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

@@ -3,9 +3,10 @@ package commands
 import (
 	"context"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 func newDropCommand(env environment) *cobra.Command {

@@ -3,9 +3,10 @@ package commands
 import (
 	"path/filepath"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 )
 
 // environment is where a command runs: at a terminal or in a step of a task, which has its own streams, local

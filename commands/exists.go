@@ -4,9 +4,11 @@ import (
 	"context"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/verify"
 )
 
 type existsOptions struct {
@@ -47,7 +49,7 @@ func runExists(ctx context.Context, env environment, opts existsOptions) error {
 	if err != nil {
 		return err
 	}
-	err = manifest.Exists(ctx, newTools(env, false).registries(opts.network), name, platforms)
+	err = verify.Exists(ctx, newTools(env, false).registries(opts.network), name, platforms)
 	if errdefs.IsNotFound(err) {
 		return &verdict{exitNo, err}
 	}

@@ -9,9 +9,10 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/spf13/cobra"
+
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-	"github.com/spf13/cobra"
 )
 
 // invalid returns an error for arguments or flags that make no sense.

@@ -5,11 +5,13 @@ import (
 	"io"
 
 	"github.com/distribution/reference"
+	"github.com/docker/cli/cli"
+	"github.com/spf13/cobra"
+
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/registry"
-	"github.com/docker/cli/cli"
-	"github.com/spf13/cobra"
+	"github.com/docker-multiarch/docker-multiarch/transfer"
 )
 
 type importOptions struct {
@@ -70,11 +72,11 @@ docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.exam
 }
 
 // request returns what the flags and arguments ask for.
-func (o importOptions) request() (i manifest.Import, err error) {
+func (o importOptions) request() (i transfer.Import, err error) {
 	if err := o.contradiction(); err != nil {
 		return i, err
 	}
-	i = manifest.Import{AllTags: o.allTags, Referrers: o.referrers, Force: o.force}
+	i = transfer.Import{AllTags: o.allTags, Referrers: o.referrers, Force: o.force}
 	if i.Filters, err = parsePatterns("filter", o.filters); err != nil {
 		return i, err
 	}
@@ -173,7 +175,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 		return err
 	}
 	if opts.dryRun {
-		plan, err := manifest.PlanImport(ctx, access, request)
+		plan, err := transfer.PlanImport(ctx, access, request)
 		if err == nil {
 			display.ImportPlan(env.Out(), t.notes, plan, opts.quiet)
 		}
@@ -184,7 +186,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 		return err
 	}
 	defer files.discard()
-	imported, err := manifest.RunImport(ctx, access, request)
+	imported, err := transfer.RunImport(ctx, access, request)
 	t.progress.Close()
 	if len(imported) > 0 {
 		t.progress.Summarize(t.notes)
@@ -198,7 +200,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 
 // importAccess returns what the import works with. A credential that was given for the source is read, and
 // sent to nobody else.
-func (t tools) importAccess(ctx context.Context, opts importOptions, request *manifest.Import) (manifest.Access, error) {
+func (t tools) importAccess(ctx context.Context, opts importOptions, request *transfer.Import) (manifest.Access, error) {
 	own := t.registryOptions(opts.network)
 	if opts.username != "" {
 		secret, err := password(ctx, t.env.In())

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+
 	"github.com/docker-multiarch/docker-multiarch/display"
 )
 

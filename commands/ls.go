@@ -3,11 +3,12 @@ package commands
 import (
 	"errors"
 
-	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/flags"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 )
 
 type lsOptions struct {

@@ -3,8 +3,9 @@ package commands
 import (
 	"time"
 
-	"github.com/docker-multiarch/docker-multiarch/registry"
 	"github.com/spf13/pflag"
+
+	"github.com/docker-multiarch/docker-multiarch/registry"
 )
 
 // network is how registries are to be reached.

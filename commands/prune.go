@@ -7,10 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 )
 
 type pruneOptions struct {

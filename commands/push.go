@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 
-	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 type pushOptions struct {
@@ -73,7 +75,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 		err = errors.Join(err, files.write(pushed.Descriptor, name, tags))
 	}
 	if err == nil && opts.purge.tags {
-		err = manifest.PurgeTags(ctx, access, pushed, tags)
+		err = repository.PurgeTags(ctx, access, pushed, tags)
 	}
 	return err
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
-// recordFile is a manifest.Recorder in a file.
+// recordFile is a repository.Recorder in a file.
 type recordFile struct{ file *os.File }
 
 // openRecord opens a file to append to; without a path the record is discarded.
@@ -31,7 +31,7 @@ func openRecord(path string) (recordFile, error) {
 }
 
 // Add appends lines and waits for the disk.
-func (r recordFile) Add(lines ...manifest.Recorded) error {
+func (r recordFile) Add(lines ...repository.Recorded) error {
 	if r.file == nil {
 		return nil
 	}

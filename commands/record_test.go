@@ -6,8 +6,9 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 // A record grows, and one that does not end like a record is not added to.
@@ -19,7 +20,7 @@ func TestRecordFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		raw := []byte("{\n}")
-		if err := record.Add(manifest.Recorded{Name: "example.com/app:1", Digest: digest.FromBytes(raw), MediaType: "m", Manifest: raw}); err != nil {
+		if err := record.Add(repository.Recorded{Name: "example.com/app:1", Digest: digest.FromBytes(raw), MediaType: "m", Manifest: raw}); err != nil {
 			t.Fatal(err)
 		}
 		record.Close()
@@ -29,7 +30,7 @@ func TestRecordFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if got, err := manifest.ReadRecorded(file); err != nil || len(got) != 2 || string(got[1].Manifest) != "{\n}" {
+	if got, err := repository.ReadRecorded(file); err != nil || len(got) != 2 || string(got[1].Manifest) != "{\n}" {
 		t.Errorf("got %v, %v", got, err)
 	}
 	if err := os.WriteFile(path, []byte("notes"), 0o600); err != nil {

@@ -3,10 +3,12 @@ package commands
 import (
 	"context"
 
-	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 type repoLsOptions struct {
@@ -51,7 +53,7 @@ func runRepoLs(ctx context.Context, env environment, opts repoLsOptions) error {
 	if err := checkFormat(opts.format); err != nil {
 		return err
 	}
-	paths, err := manifest.ListRepositories(ctx, newTools(env, false).registries(opts.network), registry, filter)
+	paths, err := repository.ListRepositories(ctx, newTools(env, false).registries(opts.network), registry, filter)
 	if err != nil {
 		return err
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 
-	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 type repoManifestsOptions struct {
@@ -57,7 +59,7 @@ func runRepoManifests(ctx context.Context, env environment, opts repoManifestsOp
 	}
 	query.Detail = opts.shape.ManifestDetail()
 	t := newTools(env, false)
-	records, err := manifest.ListManifests(ctx, t.registries(opts.network), t.notes, repo, query)
+	records, err := repository.ListManifests(ctx, t.registries(opts.network), t.notes, repo, query)
 	if records == nil {
 		return err
 	}

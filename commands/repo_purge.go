@@ -4,11 +4,13 @@ import (
 	"context"
 
 	"github.com/distribution/reference"
-	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/flags"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 type repoPurgeOptions struct {
@@ -71,7 +73,7 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 	}
 	defer record.Close()
 	t := newTools(env, false)
-	planned, err := manifest.PlanPurge(ctx, t.access(opts.network), repo, selection)
+	planned, err := repository.PlanPurge(ctx, t.access(opts.network), repo, selection)
 	if err != nil {
 		return err
 	}
@@ -86,8 +88,8 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 }
 
 // parse checks arguments and flags.
-func (o repoPurgeOptions) parse(name string) (reference.Named, manifest.Selection, error) {
-	s := manifest.Selection{
+func (o repoPurgeOptions) parse(name string) (reference.Named, repository.Selection, error) {
+	s := repository.Selection{
 		All: o.all, Before: o.olderThan.before, Keep: int(o.keep), ByName: o.orderBy == byName,
 		Untagged: o.untagged, Recursive: o.recursive,
 	}

@@ -6,9 +6,11 @@ import (
 	"os"
 
 	"github.com/distribution/reference"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 func newRepoRestoreCommand(env environment) *cobra.Command {
@@ -33,11 +35,11 @@ func runRepoRestore(ctx context.Context, env environment, opts network, path str
 		return err
 	}
 	defer file.Close()
-	recorded, err := manifest.ReadRecorded(file)
+	recorded, err := repository.ReadRecorded(file)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", path, err)
 	}
-	return manifest.Restore(ctx, newTools(env, false).access(opts), recorded, func(name reference.Named) {
+	return repository.Restore(ctx, newTools(env, false).access(opts), recorded, func(name reference.Named) {
 		_, _ = fmt.Fprintln(env.Out(), "Restored", manifest.Familiar(name))
 	})
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"strings"
 
-	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 type repoRmOptions struct {
@@ -40,11 +42,11 @@ func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []
 	if err != nil {
 		return err
 	}
-	confirmed := func(rows []manifest.Row) (bool, error) {
+	confirmed := func(rows []repository.Row) (bool, error) {
 		if opts.force {
 			return true, nil
 		}
 		return confirm(ctx, env, "delete from the registry:\n"+strings.TrimSuffix(display.Removal(rows), "\n"))
 	}
-	return manifest.Remove(ctx, newTools(env, false).access(opts.network), names, opts.recursive, confirmed, printRemoved(env))
+	return repository.Remove(ctx, newTools(env, false).access(opts.network), names, opts.recursive, confirmed, printRemoved(env))
 }

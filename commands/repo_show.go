@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 
-	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 type repoShowOptions struct {
@@ -53,7 +55,7 @@ func runRepoShow(ctx context.Context, env environment, opts repoShowOptions) err
 		return err
 	}
 	t := newTools(env, false)
-	shown, err := manifest.Show(ctx, t.registries(opts.network), t.notes, name)
+	shown, err := repository.Show(ctx, t.registries(opts.network), t.notes, name)
 	if shown.Name == "" {
 		return err
 	}

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 // listing are the flags of commands that list what a repository has.
@@ -39,15 +41,15 @@ func (l *listing) addTo(flags *pflag.FlagSet, quiet, fields string) {
 }
 
 // query checks the flags and returns what they ask for, without its detail.
-func (l *listing) query() (manifest.Query, error) {
+func (l *listing) query() (repository.Query, error) {
 	if err := oneOf("orderby", l.orderBy, byName, byTime); err != nil {
-		return manifest.Query{}, err
+		return repository.Query{}, err
 	}
 	if err := checkFormat(l.shape.Format); err != nil {
-		return manifest.Query{}, err
+		return repository.Query{}, err
 	}
 	filter, err := parseFilter(l.filter)
-	return manifest.Query{Filter: filter, ByTime: l.orderBy == byTime, Top: int(l.top)}, err
+	return repository.Query{Filter: filter, ByTime: l.orderBy == byTime, Top: int(l.top)}, err
 }
 
 type repoTagsOptions struct {
@@ -98,7 +100,7 @@ func runRepoTags(ctx context.Context, env environment, opts repoTagsOptions) err
 	if err := query.Digest.Validate(); opts.digest != "" && err != nil {
 		return invalid("--digest %q is not a digest (%w): expected sha256: and 64 hexadecimal digits", opts.digest, err)
 	}
-	tags, err := manifest.ListTags(ctx, newTools(env, false).registries(opts.network), repo, query)
+	tags, err := repository.ListTags(ctx, newTools(env, false).registries(opts.network), repo, query)
 	if tags == nil {
 		return err
 	}

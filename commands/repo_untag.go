@@ -5,9 +5,11 @@ import (
 	"fmt"
 
 	"github.com/distribution/reference"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 type repoUntagOptions struct {
@@ -40,7 +42,7 @@ func runRepoUntag(ctx context.Context, env environment, opts repoUntagOptions, a
 	if err != nil {
 		return err
 	}
-	return manifest.Untag(ctx, newTools(env, false).access(opts.network), names, opts.viaPlaceholder, printRemoved(env))
+	return repository.Untag(ctx, newTools(env, false).access(opts.network), names, opts.viaPlaceholder, printRemoved(env))
 }
 
 // parseTagged returns the name of a tag, which nobody removes by leaving it out.
@@ -60,7 +62,7 @@ func parseTagged(s string) (reference.NamedTagged, error) {
 }
 
 // printRemoved prints each name that is gone, as docker rmi does.
-func printRemoved(env environment) manifest.Removed {
+func printRemoved(env environment) repository.Removed {
 	return func(name reference.Named) {
 		done := "Untagged"
 		if _, ok := name.(reference.Digested); ok {

@@ -6,9 +6,10 @@ import (
 	"io"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // Exit codes beside those of cli.StatusError (125 for flag errors).

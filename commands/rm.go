@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 func newRmCommand(env environment) *cobra.Command {

@@ -5,13 +5,14 @@ import (
 	"io"
 	"strings"
 
-	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
 	"github.com/docker/cli/cli/streams"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
 
 // stepCLI is the docker CLI of a command that a step of a task runs, with the step's streams and docker context.

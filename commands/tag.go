@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/transfer"
 )
 
 type tagOptions struct {
@@ -51,7 +53,7 @@ func runTag(ctx context.Context, env environment, opts tagOptions) error {
 	if !opts.remote {
 		return manifest.Tag(ctx, env.lists(), t.daemon, name, names)
 	}
-	d, err := manifest.TagRemote(ctx, t.access(opts.network), name, names)
+	d, err := transfer.TagRemote(ctx, t.access(opts.network), name, names)
 	if err == nil {
 		_, _ = fmt.Fprintln(env.Out(), d.Digest)
 	}

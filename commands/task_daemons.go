@@ -10,14 +10,15 @@ import (
 	"time"
 
 	"github.com/distribution/reference"
-	"github.com/docker-multiarch/docker-multiarch/credentials"
-	"github.com/docker-multiarch/docker-multiarch/daemon"
-	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli-plugins/metadata"
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/streams"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/credentials"
+	"github.com/docker-multiarch/docker-multiarch/daemon"
+	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
 
 // daemons are the daemons of the docker contexts that a task's steps name, and the programs that run on this machine

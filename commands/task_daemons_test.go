@@ -11,11 +11,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/flags"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
 
 // newTestDaemons returns the daemons of a docker CLI with these docker contexts, NAME=HOST.

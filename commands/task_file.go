@@ -13,12 +13,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/docker/cli/cli"
+	"github.com/spf13/cobra"
+
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/registry"
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
-	"github.com/docker/cli/cli"
-	"github.com/spf13/cobra"
 )
 
 // taskOptions say which task file is meant, and what its templates read.

@@ -4,9 +4,10 @@ import (
 	"context"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/task"
-	"github.com/spf13/cobra"
 )
 
 func newTaskGraphCommand(env environment) *cobra.Command {

@@ -4,8 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
 )
 
 func newTaskValidateCommand(env environment) *cobra.Command {

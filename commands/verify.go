@@ -5,11 +5,13 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/flags"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/verify"
 )
 
 type verifyOptions struct {
@@ -61,7 +63,7 @@ func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	found, err := manifest.Verify(ctx, newTools(env, opts.quiet).registries(opts.network), names, opts.deep)
+	found, err := verify.Verify(ctx, newTools(env, opts.quiet).registries(opts.network), names, opts.deep)
 	if err != nil {
 		return err
 	}
@@ -73,8 +75,8 @@ func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 
 // conclusion is nil when all is sound. What is not sound outweighs what could not be told; with quiet the
 // output has said it.
-func conclusion(found []manifest.Verification, quiet bool) error {
-	names := map[manifest.Soundness][]string{}
+func conclusion(found []verify.Verification, quiet bool) error {
+	names := map[verify.Soundness][]string{}
 	var errs []error
 	for _, v := range found {
 		names[v.State] = append(names[v.State], v.Name)
@@ -85,10 +87,10 @@ func conclusion(found []manifest.Verification, quiet bool) error {
 		}
 	}
 	code, words := 0, []string(nil)
-	if untold := names[manifest.Untold]; len(untold) > 0 {
+	if untold := names[verify.Untold]; len(untold) > 0 {
 		code, words = exitUntold, append(words, "whether this is sound could not be told: "+strings.Join(untold, ", "))
 	}
-	if unsound := names[manifest.Unsound]; len(unsound) > 0 {
+	if unsound := names[verify.Unsound]; len(unsound) > 0 {
 		code, words = exitNo, append(words, "not sound: "+strings.Join(unsound, ", "))
 	}
 	switch {

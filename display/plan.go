@@ -6,15 +6,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli/command/formatter"
 	"github.com/docker/go-units"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 // Plan writes what would go from a repository in a format of the docker CLI: a table, json, or a template
 // over .Action, .Kind, .Digest, .Tags, .Created and .CreatedAt. With trunc digests are cut, but in JSON.
-func Plan(out io.Writer, rows []manifest.Row, format string, trunc bool) error {
+func Plan(out io.Writer, rows []repository.Row, format string, trunc bool) error {
 	if format == "" || format == formatter.TableFormatKey {
 		format = "table {{.Action}}\t{{.Kind}}\t{{.Digest}}\t{{.Created}}\t{{.Tags}}"
 	}
@@ -34,7 +36,7 @@ func Plan(out io.Writer, rows []manifest.Row, format string, trunc bool) error {
 
 type planRow struct {
 	formatter.HeaderContext
-	row   manifest.Row
+	row   repository.Row
 	trunc bool
 }
 
@@ -60,7 +62,7 @@ func (r *planRow) Action() string {
 // Kind is "index", "image" or, for what is about another manifest, "referrer".
 func (r *planRow) Kind() string { return kindOf(r.row) }
 
-func kindOf(r manifest.Row) string {
+func kindOf(r repository.Row) string {
 	switch {
 	case len(r.Subjects) > 0:
 		return "referrer"
@@ -98,7 +100,7 @@ func (r *planRow) CreatedAt() string {
 }
 
 // Removal returns what is going to be removed as a person is asked about it: a line for each manifest.
-func Removal(rows []manifest.Row) string {
+func Removal(rows []repository.Row) string {
 	var b strings.Builder
 	for _, r := range rows {
 		repo := manifest.Familiar(r.Repo)

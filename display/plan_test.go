@@ -5,17 +5,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 // JSON has whole digests and values, and leaves out what is not known.
 func TestPlanJSON(t *testing.T) {
 	d, made := digest.FromString("1"), time.Date(2024, 5, 2, 11, 31, 5, 0, time.FixedZone("", 7200))
-	rows := []manifest.Row{
-		{Step: manifest.Step{Digest: d, Tags: []string{"1", "2"}}, Held: manifest.Held{MediaType: "application/vnd.oci.image.index.v1+json", Time: made}},
-		{Step: manifest.Step{Digest: d, Tags: []string{"3"}, Lone: true}},
-		{Step: manifest.Step{Digest: d}, Held: manifest.Held{Subjects: []digest.Digest{d}}},
+	rows := []repository.Row{
+		{Step: repository.Step{Digest: d, Tags: []string{"1", "2"}}, Held: repository.Held{MediaType: "application/vnd.oci.image.index.v1+json", Time: made}},
+		{Step: repository.Step{Digest: d, Tags: []string{"3"}, Lone: true}},
+		{Step: repository.Step{Digest: d}, Held: repository.Held{Subjects: []digest.Digest{d}}},
 	}
 	want := `{"action":"delete","digest":"` + d.String() + `","kind":"index","tags":["1","2"],"time":"2024-05-02T09:31:05Z"}
 {"action":"untag","digest":"` + d.String() + `","kind":"image","tags":["3"]}

@@ -10,9 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli/streams"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/transfer"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -221,8 +224,8 @@ func TestProgressSummary(t *testing.T) {
 func TestImported(t *testing.T) {
 	name, _ := manifest.ParseListName("example.com/app:1")
 	d := digest.FromString("x")
-	one := manifest.Imported{Name: name, Pushed: manifest.Pushed{Descriptor: ocispec.Descriptor{Digest: d}}}
-	for want, imported := range map[string][]manifest.Imported{
+	one := transfer.Imported{Name: name, Pushed: manifest.Pushed{Descriptor: ocispec.Descriptor{Digest: d}}}
+	for want, imported := range map[string][]transfer.Imported{
 		d.String() + "\n": {one},
 		strings.Repeat("Pushed ref example.com/app:1 with digest: "+d.String()+"\n", 2): {one, one},
 	} {
@@ -237,7 +240,7 @@ func TestImported(t *testing.T) {
 	}
 	for images, want := range map[int]string{1: d.String() + "\n", 2: strings.Repeat("example.com/app:1 "+d.String()+"\n", 2)} {
 		var out, said bytes.Buffer
-		plan := manifest.ImportPlan{Mounted: true, Missing: manifest.Cargo{Manifests: 1, Blobs: 2, Bytes: 3000}}
+		plan := transfer.ImportPlan{Mounted: true, Missing: transfer.Cargo{Manifests: 1, Blobs: 2, Bytes: 3000}}
 		for range images {
 			plan.Images = append(plan.Images, one)
 		}

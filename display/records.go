@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli/command/formatter"
 	"github.com/docker/go-units"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 const (
@@ -42,15 +44,15 @@ type style struct{ table, cut bool }
 
 // TagDetail returns what has to be known of tags to show them. The times at which they were made are not
 // part of {{json .}}.
-func (l Listing) TagDetail() manifest.Detail {
+func (l Listing) TagDetail() repository.Detail {
 	format, _ := l.format("{{.Tag}}", tagTable)
-	return detail(format, manifest.DetailPlatform)
+	return detail(format, repository.DetailPlatform)
 }
 
 // ManifestDetail returns what has to be known of manifests to show them.
-func (l Listing) ManifestDetail() manifest.Detail {
+func (l Listing) ManifestDetail() repository.Detail {
 	format, _ := l.format("{{.Digest}}", manifestTable)
-	return detail(format, manifest.DetailCreated)
+	return detail(format, repository.DetailCreated)
 }
 
 var (
@@ -61,8 +63,8 @@ var (
 
 // detail returns what a template asks for, all being the detail of everything at once. It may ask for more
 // than it shows, never for less.
-func detail(format string, all manifest.Detail) manifest.Detail {
-	var need manifest.Detail
+func detail(format string, all repository.Detail) repository.Detail {
+	var need repository.Detail
 	if format == formatter.JSONFormatKey || whole.MatchString(format) {
 		need = all
 	}
@@ -70,13 +72,13 @@ func detail(format string, all manifest.Detail) manifest.Detail {
 		switch name[1] {
 		case "Tag":
 		case "Digest":
-			need = max(need, manifest.DetailDigest)
+			need = max(need, repository.DetailDigest)
 		case "Platforms":
-			need = max(need, manifest.DetailPlatform)
+			need = max(need, repository.DetailPlatform)
 		case "Created":
-			need = max(need, manifest.DetailCreated)
+			need = max(need, repository.DetailCreated)
 		default:
-			need = max(need, manifest.DetailManifest)
+			need = max(need, repository.DetailManifest)
 		}
 	}
 	return need
@@ -84,7 +86,7 @@ func detail(format string, all manifest.Detail) manifest.Detail {
 
 // Tags writes tags: a table, json, or a template over .Tag, .Digest, .Kind, .MediaType, .ArtifactType,
 // .Platforms, .Size, .Layers and .Created.
-func Tags(out io.Writer, tags []manifest.TagRecord, l Listing) error {
+func Tags(out io.Writer, tags []repository.TagRecord, l Listing) error {
 	format, style := l.format("{{.Tag}}", tagTable)
 	return table(out, format, &tagRow{recordRow: headed()}, func(yield func(formatter.SubContext) error) error {
 		for _, t := range tags {
@@ -98,7 +100,7 @@ func Tags(out io.Writer, tags []manifest.TagRecord, l Listing) error {
 
 // Manifests writes manifests, each under the one it belongs to: a table, json, or a template over .Digest,
 // .Tags and the other columns of Tags.
-func Manifests(out io.Writer, records []manifest.Record, l Listing) error {
+func Manifests(out io.Writer, records []repository.Record, l Listing) error {
 	format, style := l.format("{{.Digest}}", manifestTable)
 	row := headed()
 	return table(out, format, &row, func(yield func(formatter.SubContext) error) error {
@@ -130,7 +132,7 @@ func (r *tagRow) Tag() string { return r.tag }
 
 type recordRow struct {
 	formatter.HeaderContext
-	record manifest.Record
+	record repository.Record
 	whole  any
 	style
 }
@@ -181,7 +183,7 @@ func (r *recordRow) Platforms() string {
 }
 
 // remark says why a record has no platform.
-func remark(r manifest.Record) string {
+func remark(r repository.Record) string {
 	switch {
 	case errdefs.IsNotFound(r.Err):
 		return "(not in the registry)"

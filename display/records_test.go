@@ -7,50 +7,52 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 func TestDetail(t *testing.T) {
-	for format, want := range map[string]manifest.Detail{
-		"":                                 manifest.DetailPlatform,
-		"table":                            manifest.DetailPlatform,
-		"json":                             manifest.DetailPlatform,
-		"{{json .}}":                       manifest.DetailPlatform,
-		"{{. | json}}":                     manifest.DetailPlatform,
-		"{{json .}} {{.Created}}":          manifest.DetailCreated,
-		"{{.Tag}}":                         manifest.DetailName,
-		"table {{.Tag}}":                   manifest.DetailName,
-		"{{json .Tag}}":                    manifest.DetailName,
-		"{{.Tag}} {{.Digest}}":             manifest.DetailDigest,
-		"{{.Tag}} {{.Size}}":               manifest.DetailManifest,
-		"{{.Platforms}}":                   manifest.DetailPlatform,
-		"{{with .Created}}{{.}}{{end}}":    manifest.DetailCreated,
-		"{{$x := .}}{{$x.Created}}":        manifest.DetailCreated,
-		"{{if eq .Kind `x`}}{{$.Created}}": manifest.DetailCreated,
-		"fixed":                            manifest.DetailName,
+	for format, want := range map[string]repository.Detail{
+		"":                                 repository.DetailPlatform,
+		"table":                            repository.DetailPlatform,
+		"json":                             repository.DetailPlatform,
+		"{{json .}}":                       repository.DetailPlatform,
+		"{{. | json}}":                     repository.DetailPlatform,
+		"{{json .}} {{.Created}}":          repository.DetailCreated,
+		"{{.Tag}}":                         repository.DetailName,
+		"table {{.Tag}}":                   repository.DetailName,
+		"{{json .Tag}}":                    repository.DetailName,
+		"{{.Tag}} {{.Digest}}":             repository.DetailDigest,
+		"{{.Tag}} {{.Size}}":               repository.DetailManifest,
+		"{{.Platforms}}":                   repository.DetailPlatform,
+		"{{with .Created}}{{.}}{{end}}":    repository.DetailCreated,
+		"{{$x := .}}{{$x.Created}}":        repository.DetailCreated,
+		"{{if eq .Kind `x`}}{{$.Created}}": repository.DetailCreated,
+		"fixed":                            repository.DetailName,
 	} {
 		if got := (Listing{Format: format}).TagDetail(); got != want {
 			t.Errorf("%q asks for %d, not %d", format, got, want)
 		}
 	}
-	if got := (Listing{Format: "json"}).ManifestDetail(); got != manifest.DetailCreated {
+	if got := (Listing{Format: "json"}).ManifestDetail(); got != repository.DetailCreated {
 		t.Error(got)
 	}
-	if got := (Listing{Format: "json", Quiet: true}).TagDetail(); got != manifest.DetailName {
+	if got := (Listing{Format: "json", Quiet: true}).TagDetail(); got != repository.DetailName {
 		t.Error(got)
 	}
 }
 
-func tags() []manifest.TagRecord {
+func tags() []repository.TagRecord {
 	made := time.Date(2024, 5, 2, 9, 31, 5, 0, time.UTC)
-	gone := manifest.TagRecord{Tag: "gone"}
+	gone := repository.TagRecord{Tag: "gone"}
 	gone.Err, gone.Error = errdefs.ErrNotFound, "not in the registry"
-	bad := manifest.TagRecord{Tag: "bad"}
+	bad := repository.TagRecord{Tag: "bad"}
 	bad.Err, bad.Error = errdefs.ErrInvalidArgument, "bad\x1b[31m\u202e\U000e0001"
-	return []manifest.TagRecord{{Tag: "1", Record: manifest.Record{
+	return []repository.TagRecord{{Tag: "1", Record: repository.Record{
 		Digest: digest.FromString("1"), MediaType: "application/vnd.oci.image.manifest.v1+json", Kind: manifest.KindImage, Size: 12345678, Layers: 2,
-		Platforms: []manifest.PlatformRecord{{Platform: "linux/amd64\x1b[31m\n"}}, Created: &made,
+		Platforms: []repository.PlatformRecord{{Platform: "linux/amd64\x1b[31m\n"}}, Created: &made,
 	}}, gone, bad}
 }
 
@@ -96,7 +98,7 @@ func TestTagsJSON(t *testing.T) {
 }
 
 func TestManifests(t *testing.T) {
-	records := []manifest.Record{
+	records := []repository.Record{
 		{Digest: digest.FromString("1"), Tags: []string{"1", "latest"}, Kind: manifest.KindIndex},
 		{Digest: digest.FromString("2"), Depth: 1, Kind: manifest.KindAttestation},
 	}
@@ -128,12 +130,12 @@ func TestRepositories(t *testing.T) {
 }
 
 func TestShown(t *testing.T) {
-	s := manifest.Shown{Name: "h.example.com/app:1", Record: manifest.Record{
+	s := repository.Shown{Name: "h.example.com/app:1", Record: repository.Record{
 		Digest: digest.FromString("1"), MediaType: "application/x", Kind: manifest.KindIndex, Size: 1500,
-		Platforms:            []manifest.PlatformRecord{{Platform: "linux/amd64", Size: 1200}},
+		Platforms:            []repository.PlatformRecord{{Platform: "linux/amd64", Size: 1200}},
 		ChangeableAttributes: &manifest.Attributes{Read: true, List: true},
 		Annotations:          map[string]string{"k": "v\x1b\n"},
-	}, Referrers: []manifest.Record{{Digest: digest.FromString("2"), Depth: 1, Kind: manifest.KindArtifact, ArtifactType: "application/x-sig"}}}
+	}, Referrers: []repository.Record{{Digest: digest.FromString("2"), Depth: 1, Kind: manifest.KindArtifact, ArtifactType: "application/x-sig"}}}
 	var out strings.Builder
 	if err := Shown(&out, s, false); err != nil {
 		t.Fatal(err)

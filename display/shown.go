@@ -9,15 +9,17 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli/command/formatter"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 const shownTable = "table {{.Digest}}\t{{.Platforms}}\t{{.Size}}\t{{.Layers}}\t{{.ArtifactType}}"
 
 // Shown writes a manifest in full for people: what is known of it, then what is below it and what refers
 // to it.
-func Shown(out io.Writer, s manifest.Shown, noTrunc bool) error {
+func Shown(out io.Writer, s repository.Shown, noTrunc bool) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(key, value string) {
 		if value != "" {
@@ -77,7 +79,7 @@ func permitted(a manifest.Attributes) []string {
 	return out
 }
 
-func shownPart(out io.Writer, title string, records []manifest.Record, noTrunc bool) error {
+func shownPart(out io.Writer, title string, records []repository.Record, noTrunc bool) error {
 	if len(records) == 0 {
 		return nil
 	}

@@ -7,8 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/repository"
+	"github.com/docker-multiarch/docker-multiarch/verify"
 )
 
 // evil is what must reach no terminal: escape sequences, DEL, and characters that hide or turn text.
@@ -20,16 +23,16 @@ var jsonOf = map[string]struct {
 	key   string
 }{
 	"inspect": {func(out io.Writer, text string) error { return execute(out, manifest.View{Name: text}) }, "name"},
-	"show":    {func(out io.Writer, text string) error { return execute(out, manifest.Shown{Name: text}) }, "name"},
+	"show":    {func(out io.Writer, text string) error { return execute(out, repository.Shown{Name: text}) }, "name"},
 	"verify": {func(out io.Writer, text string) error {
-		return Verified(out, []manifest.Verification{{Name: text}}, "json", false)
+		return Verified(out, []verify.Verification{{Name: text}}, "json", false)
 	}, "name"},
 	"purge": {func(out io.Writer, text string) error {
-		row := manifest.Row{Step: manifest.Step{Digest: digest.FromString("1"), Tags: []string{text}}}
-		return Plan(out, []manifest.Row{row}, "json", true)
+		row := repository.Row{Step: repository.Step{Digest: digest.FromString("1"), Tags: []string{text}}}
+		return Plan(out, []repository.Row{row}, "json", true)
 	}, "tags"},
 	"tags": {func(out io.Writer, text string) error {
-		return Tags(out, []manifest.TagRecord{{Tag: text}}, Listing{Format: "json"})
+		return Tags(out, []repository.TagRecord{{Tag: text}}, Listing{Format: "json"})
 	}, "tag"},
 }
 

@@ -6,8 +6,10 @@ import (
 	"io"
 	"strings"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli/command/formatter"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/verify"
 )
 
 const verifiedTable = "table {{.Name}}\t{{.Platform}}\t{{.Digest}}\t{{.State}}"
@@ -15,10 +17,10 @@ const verifiedTable = "table {{.Name}}\t{{.Platform}}\t{{.Digest}}\t{{.State}}"
 // Verified writes what was found out about names: a table with a row for each manifest, and after it a line
 // for each finding; with quiet the lines of faults alone. Another format than a table is a template for each
 // verification, or "json".
-func Verified(out io.Writer, found []manifest.Verification, format string, quiet bool) error {
+func Verified(out io.Writer, found []verify.Verification, format string, quiet bool) error {
 	switch table, isTable := strings.CutPrefix(format, formatter.TableFormatKey); {
 	case quiet:
-		return findings(out, found, func(f manifest.Finding) bool { return f.Severity != manifest.Remark })
+		return findings(out, found, func(f verify.Finding) bool { return f.Severity != verify.Remark })
 	case isTable || format == "":
 		if strings.TrimSpace(table) == "" {
 			format = verifiedTable
@@ -26,7 +28,7 @@ func Verified(out io.Writer, found []manifest.Verification, format string, quiet
 		if err := verifiedRows(out, found, format); err != nil {
 			return err
 		}
-		return findings(out, found, func(manifest.Finding) bool { return true })
+		return findings(out, found, func(verify.Finding) bool { return true })
 	}
 	template, err := ParseTemplate(format)
 	if err != nil {
@@ -41,7 +43,7 @@ func Verified(out io.Writer, found []manifest.Verification, format string, quiet
 }
 
 // findings writes a line for each finding that is wanted.
-func findings(out io.Writer, found []manifest.Verification, wanted func(manifest.Finding) bool) error {
+func findings(out io.Writer, found []verify.Verification, wanted func(verify.Finding) bool) error {
 	for _, v := range found {
 		for _, f := range v.Findings {
 			if !wanted(f) {
@@ -60,7 +62,7 @@ func findings(out io.Writer, found []manifest.Verification, wanted func(manifest
 	return nil
 }
 
-func verifiedRows(out io.Writer, found []manifest.Verification, format string) error {
+func verifiedRows(out io.Writer, found []verify.Verification, format string) error {
 	row := &verifiedRow{}
 	row.Header = formatter.SubHeaderContext{
 		"Name": "NAME", "Kind": "KIND", "Platform": "PLATFORM", "MediaType": "MEDIA TYPE", "Digest": "DIGEST", "Size": "SIZE", "State": "STATE",
@@ -69,7 +71,7 @@ func verifiedRows(out io.Writer, found []manifest.Verification, format string) e
 		for _, v := range found {
 			rows := v.Manifests
 			if len(rows) == 0 {
-				rows = []manifest.VerifiedContent{{State: v.State}}
+				rows = []verify.VerifiedContent{{State: v.State}}
 			}
 			for _, content := range rows {
 				if err := yield(&verifiedRow{name: v.Name, content: content}); err != nil {
@@ -84,7 +86,7 @@ func verifiedRows(out io.Writer, found []manifest.Verification, format string) e
 type verifiedRow struct {
 	formatter.HeaderContext
 	name    string
-	content manifest.VerifiedContent
+	content verify.VerifiedContent
 }
 
 // MarshalJSON gives {{json .}} the columns by name.

@@ -38,10 +38,10 @@ func (g *Graph) Created(ctx context.Context, repo reference.Named, d digest.Dige
 		return time.Time{}, err
 	}
 	if n.Config != nil {
-		if !isImageConfig(n.Config.MediaType) {
+		if !IsImageConfig(n.Config.MediaType) {
 			return createdAnnotation(n.Annotations), nil
 		}
-		raw, err := g.fetch.Blob(ctx, repo, *n.Config)
+		raw, err := g.Blob(ctx, repo, *n.Config)
 		if err != nil {
 			return time.Time{}, err
 		}

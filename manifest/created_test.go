@@ -1,34 +1,25 @@
-package manifest
+package manifest_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// dated puts an image whose config says that it was made then.
-func (m *memory) dated(t *testing.T, name, created string) ocispec.Descriptor {
-	t.Helper()
-	config := []byte(`{"os":"linux","architecture":"amd64","created":` + created + `}`)
-	c := digest.FromBytes(config)
-	m.blobs[c] = config
-	raw := fmt.Appendf(nil, `{"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[]}`,
-		ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageConfig, c, len(config))
-	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: m.put(named(t, name), ocispec.MediaTypeImageManifest, raw), Size: int64(len(raw))}
-}
-
 func TestCreated(t *testing.T) {
-	m := newMemory()
-	early := m.dated(t, "h.example.com/app:early", `"2020-02-03T04:05:06Z"`)
-	late := m.dated(t, "h.example.com/app:late", `"2021-02-03T04:05:06.789+01:00"`)
-	epoch := m.dated(t, "h.example.com/app:epoch", `"1970-01-01T00:00:01Z"`)
-	none := m.dated(t, "h.example.com/app:none", `null`)
-	bad := m.dated(t, "h.example.com/app:bad", `"yesterday"`)
-	attestation := m.attestation(t, "h.example.com/app:attestation", late.Digest)
+	m := fakes.NewRegistry()
+	early := m.Dated(t, "h.example.com/app:early", `"2020-02-03T04:05:06Z"`)
+	late := m.Dated(t, "h.example.com/app:late", `"2021-02-03T04:05:06.789+01:00"`)
+	epoch := m.Dated(t, "h.example.com/app:epoch", `"1970-01-01T00:00:01Z"`)
+	none := m.Dated(t, "h.example.com/app:none", `null`)
+	bad := m.Dated(t, "h.example.com/app:bad", `"yesterday"`)
+	attestation := m.Attestation(t, "h.example.com/app:attestation", late.Digest)
 	for name, tt := range map[string]struct {
 		children []ocispec.Descriptor
 		want     string
@@ -40,13 +31,13 @@ func TestCreated(t *testing.T) {
 		"nothing":    {[]ocispec.Descriptor{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ref := named(t, "h.example.com/app:"+name[:3])
+			ref := fakes.Named(t, "h.example.com/app:"+name[:3])
 			if tt.children != nil {
-				m.index(t, ref.String(), ocispec.MediaTypeImageIndex, tt.children...)
+				m.Index(t, ref.String(), ocispec.MediaTypeImageIndex, tt.children...)
 			} else {
-				ref = named(t, "h.example.com/app:"+name)
+				ref = fakes.Named(t, "h.example.com/app:"+name)
 			}
-			g := NewGraph(m)
+			g := manifest.NewGraph(m)
 			roots, err := g.Read(t.Context(), ref)
 			if err != nil || roots[0].Err != nil {
 				t.Fatal(err, roots)
@@ -61,11 +52,11 @@ func TestCreated(t *testing.T) {
 			}
 		})
 	}
-	g := NewGraph(m)
-	if _, err := g.Read(t.Context(), named(t, "h.example.com/app:bad")); err != nil {
+	g := manifest.NewGraph(m)
+	if _, err := g.Read(t.Context(), fakes.Named(t, "h.example.com/app:bad")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.Created(t.Context(), named(t, "h.example.com/app"), bad.Digest); !errdefs.IsInvalidArgument(err) {
+	if _, err := g.Created(t.Context(), fakes.Named(t, "h.example.com/app"), bad.Digest); !errdefs.IsInvalidArgument(err) {
 		t.Error(err)
 	}
 }

@@ -1,6 +1,8 @@
 package manifest
 
-import "fmt"
+import (
+	"fmt"
+)
 
 // Errorf is fmt.Errorf for an error of a kind: one of the errdefs package, which errors.Is and
 // errdefs.IsNotFound and its siblings find, and which the text does not show.

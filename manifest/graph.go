@@ -57,7 +57,7 @@ func ParseNode(d ocispec.Descriptor, raw []byte) (Node, error) {
 		return Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s has %q for a subject", d.Digest, rest.Subject.Digest)
 	}
 	n.Subject, n.Annotations, n.ArtifactType = rest.Subject, rest.Annotations, rest.ArtifactType
-	if n.ArtifactType == "" && n.Config != nil && !isImageConfig(n.Config.MediaType) {
+	if n.ArtifactType == "" && n.Config != nil && !IsImageConfig(n.Config.MediaType) {
 		n.ArtifactType = n.Config.MediaType
 	}
 	return n, nil
@@ -65,12 +65,32 @@ func ParseNode(d ocispec.Descriptor, raw []byte) (Node, error) {
 
 // isImageConfig reports whether mediaType is that of an image's config, rather than of another artifact's;
 // older images do not say.
-func isImageConfig(mediaType string) bool {
+func IsImageConfig(mediaType string) bool {
 	switch mediaType {
 	case ocispec.MediaTypeImageConfig, MediaTypeDockerConfig, "":
 		return true
 	}
 	return false
+}
+
+// The kinds of manifests.
+const (
+	KindImage       = "image"
+	KindIndex       = "index"
+	KindAttestation = "attestation"
+	KindArtifact    = "artifact"
+)
+
+// Kind is KindIndex, KindImage or, for what is no image or refers to something, KindArtifact. That it is
+// an attestation is said by the index that lists it.
+func (n Node) Kind() string {
+	switch {
+	case n.ArtifactType != "" || n.Subject != nil:
+		return KindArtifact
+	case n.Config == nil:
+		return KindIndex
+	}
+	return KindImage
 }
 
 // Graph is what was read of a repository: manifests, and what they name. Each is read once, however many
@@ -175,9 +195,9 @@ func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, d 
 	if left.bytes.Add(-int64(len(raw))) < 0 {
 		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s is part of an index with more than %d MiB of manifests in all", d.Digest, maxBelow>>20)
 	}
-	if err == nil && len(n.Children) > 0 && (depth == maxDepth || left.entries.Add(-int64(len(n.Children))) < 0) {
+	if err == nil && len(n.Children) > 0 && (depth == MaxDepth || left.entries.Add(-int64(len(n.Children))) < 0) {
 		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or part of one with more than %d entries in all",
-			d.Digest, maxDepth, MaxEntries)
+			d.Digest, MaxDepth, MaxEntries)
 	}
 	g.mu.Lock()
 	place.node, place.err = n, err
@@ -195,7 +215,7 @@ func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, d 
 }
 
 func (g *Graph) child(ctx context.Context, place *found, repo reference.Named, d ocispec.Descriptor, depth int, left *allowance) {
-	got, raw, err := g.fetch.Fetch(ctx, atDigest(repo, d.Digest))
+	got, raw, err := g.fetch.Fetch(ctx, AtDigest(repo, d.Digest))
 	if err != nil {
 		g.fail(place, err)
 		return
@@ -215,8 +235,13 @@ func (g *Graph) Node(d digest.Digest) (Node, error) {
 	return f.node, f.err
 }
 
+// Blob returns a small blob of the repository that the graph was read from, like [Fetcher].
+func (g *Graph) Blob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) ([]byte, error) {
+	return g.fetch.Blob(ctx, repo, d)
+}
+
 // has reports whether the manifest d was read, or tried to.
-func (g *Graph) has(d digest.Digest) bool {
+func (g *Graph) Has(d digest.Digest) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	_, there := g.found[d]

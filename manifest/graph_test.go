@@ -1,4 +1,4 @@
-package manifest
+package manifest_test
 
 import (
 	"fmt"
@@ -9,33 +9,37 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Each manifest is read once, whatever names it, and what is absent is known by its digest.
 func TestGraph(t *testing.T) {
-	m := newMemory()
-	amd64 := m.image(t, "h.example.com/app:amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
-	arm64 := m.image(t, "h.example.com/app:arm64", ocispec.MediaTypeImageManifest, "linux/arm64")
-	attestation := m.attestation(t, "h.example.com/app:att", amd64.Digest)
-	inner := m.index(t, "h.example.com/app:inner", ocispec.MediaTypeImageIndex, arm64)
+	m := fakes.NewRegistry()
+	amd64 := m.Image(t, "h.example.com/app:amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
+	arm64 := m.Image(t, "h.example.com/app:arm64", ocispec.MediaTypeImageManifest, "linux/arm64")
+	attestation := m.Attestation(t, "h.example.com/app:att", amd64.Digest)
+	inner := m.Index(t, "h.example.com/app:inner", ocispec.MediaTypeImageIndex, arm64)
 	lost := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("lost"), Size: 4}
-	outer := m.index(t, "h.example.com/app:outer", ocispec.MediaTypeImageIndex, amd64, inner, attestation, lost)
-	g := NewGraph(m)
-	m.log = nil
-	roots, err := g.Read(t.Context(), named(t, "h.example.com/app:outer"), named(t, "h.example.com/app:none"), named(t, "h.example.com/app:inner"))
+	outer := m.Index(t, "h.example.com/app:outer", ocispec.MediaTypeImageIndex, amd64, inner, attestation, lost)
+	g := manifest.NewGraph(m)
+	m.Log = nil
+	roots, err := g.Read(t.Context(), fakes.Named(t, "h.example.com/app:outer"), fakes.Named(t, "h.example.com/app:none"), fakes.Named(t, "h.example.com/app:inner"))
 	if err != nil || len(roots) != 3 || roots[0].Digest != outer.Digest || !errdefs.IsNotFound(roots[1].Err) || roots[2].Digest != inner.Digest {
 		t.Fatalf("%v, %v", roots, err)
 	}
 	for _, d := range []digest.Digest{amd64.Digest, arm64.Digest, attestation.Digest, lost.Digest} {
-		if n := strings.Count(fmt.Sprint(m.log), "@"+d.String()); n != 1 {
+		if n := strings.Count(fmt.Sprint(m.Log), "@"+d.String()); n != 1 {
 			t.Errorf("%s was asked for %d times", d, n)
 		}
 	}
-	m.log = nil
-	roots, err = g.Read(t.Context(), atDigest(named(t, "h.example.com/app"), amd64.Digest), atDigest(named(t, "h.example.com/app"), lost.Digest))
-	if err != nil || roots[0].Digest != amd64.Digest || roots[1].Digest != lost.Digest || len(m.log) > 0 {
-		t.Errorf("read again by digest: %v, %v, %q", roots, err, m.log)
+	m.Log = nil
+	roots, err = g.Read(t.Context(), manifest.AtDigest(fakes.Named(t, "h.example.com/app"), amd64.Digest), manifest.AtDigest(fakes.Named(t, "h.example.com/app"), lost.Digest))
+	if err != nil || roots[0].Digest != amd64.Digest || roots[1].Digest != lost.Digest || len(m.Log) > 0 {
+		t.Errorf("read again by digest: %v, %v, %q", roots, err, m.Log)
 	}
 	if n, err := g.Node(amd64.Digest); err != nil || n.Config == nil || n.Descriptor.Size != amd64.Size {
 		t.Errorf("%v, %v", n, err)
@@ -53,21 +57,21 @@ func TestGraph(t *testing.T) {
 }
 
 func TestGraphIsBounded(t *testing.T) {
-	m := newMemory()
-	d := m.image(t, "h.example.com/app:0", ocispec.MediaTypeImageManifest, "linux/amd64")
-	for i := range maxDepth + 1 {
-		d = m.index(t, fmt.Sprint("h.example.com/app:", i+1), ocispec.MediaTypeImageIndex, d)
+	m := fakes.NewRegistry()
+	d := m.Image(t, "h.example.com/app:0", ocispec.MediaTypeImageManifest, "linux/amd64")
+	for i := range manifest.MaxDepth + 1 {
+		d = m.Index(t, fmt.Sprint("h.example.com/app:", i+1), ocispec.MediaTypeImageIndex, d)
 	}
-	g := NewGraph(m)
-	roots, err := g.Read(t.Context(), named(t, fmt.Sprint("h.example.com/app:", maxDepth+1)))
+	g := manifest.NewGraph(m)
+	roots, err := g.Read(t.Context(), fakes.Named(t, fmt.Sprint("h.example.com/app:", manifest.MaxDepth+1)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	below := g.Below(roots[0].Digest)
-	if _, err := g.Node(below[len(below)-1]); !errdefs.IsInvalidArgument(err) || len(below) != maxDepth+1 {
+	if _, err := g.Node(below[len(below)-1]); !errdefs.IsInvalidArgument(err) || len(below) != manifest.MaxDepth+1 {
 		t.Errorf("%d manifests, %v", len(below), err)
 	}
-	if roots, err = NewGraph(m).Read(t.Context(), named(t, fmt.Sprint("h.example.com/app:", maxDepth))); err != nil || roots[0].Err != nil {
+	if roots, err = manifest.NewGraph(m).Read(t.Context(), fakes.Named(t, fmt.Sprint("h.example.com/app:", manifest.MaxDepth))); err != nil || roots[0].Err != nil {
 		t.Errorf("%v, %v", roots, err)
 	}
 }
@@ -88,14 +92,14 @@ func TestParseNode(t *testing.T) {
 		{ocispec.MediaTypeImageIndex, `{"manifests":[{"digest":"` + d.String() + `"}],"artifactType":"i"}`, "i", ""},
 		{ocispec.MediaTypeImageIndex, image(""), "", "not an index"},
 	} {
-		n, err := ParseNode(ocispec.Descriptor{MediaType: tt.mediaType, Digest: d}, []byte(tt.raw))
+		n, err := manifest.ParseNode(ocispec.Descriptor{MediaType: tt.mediaType, Digest: d}, []byte(tt.raw))
 		if tt.problem != "" {
 			if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), tt.problem) {
 				t.Errorf("%s: %v", tt.raw, err)
 			}
 			continue
 		}
-		if err != nil || n.ArtifactType != tt.artifactType || IsIndex(tt.mediaType) != (n.Config == nil) || len(n.Layers)+len(n.Children) != 1 {
+		if err != nil || n.ArtifactType != tt.artifactType || manifest.IsIndex(tt.mediaType) != (n.Config == nil) || len(n.Layers)+len(n.Children) != 1 {
 			t.Errorf("%s: %v, %v", tt.raw, n, err)
 		}
 	}
@@ -104,21 +108,21 @@ func TestParseNode(t *testing.T) {
 func TestReferrers(t *testing.T) {
 	subject := digest.FromString("subject")
 	for _, without := range []bool{false, true} {
-		m := newMemory()
-		m.noReferrers = without
-		at := named(t, "h.example.com/app@"+subject.String()).(reference.Canonical)
+		m := fakes.NewRegistry()
+		m.NoReferrers = without
+		at := fakes.Named(t, "h.example.com/app@"+subject.String()).(reference.Canonical)
 		raw := fmt.Appendf(nil, `{"mediaType":%q,"config":{"mediaType":"application/x","digest":%q},"layers":[],"subject":{"digest":%q}}`,
 			ocispec.MediaTypeImageManifest, subject, subject)
-		d := m.put(named(t, "h.example.com/app:signature"), ocispec.MediaTypeImageManifest, raw)
-		if got, err := Referrers(t.Context(), m, at); err != nil || without != (len(got) == 0) {
+		d := m.Store(fakes.Named(t, "h.example.com/app:signature"), ocispec.MediaTypeImageManifest, raw)
+		if got, err := manifest.Referrers(t.Context(), m, at); err != nil || without != (len(got) == 0) {
 			t.Errorf("without %v: %v, %v", without, got, err)
 		}
-		m.index(t, "h.example.com/app:"+ReferrersTag(subject), ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: d})
-		if got, err := Referrers(t.Context(), m, at); err != nil || len(got) != 1 || got[0].Digest != d {
+		m.Index(t, "h.example.com/app:"+manifest.ReferrersTag(subject), ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: d})
+		if got, err := manifest.Referrers(t.Context(), m, at); err != nil || len(got) != 1 || got[0].Digest != d {
 			t.Errorf("without %v: %v, %v", without, got, err)
 		}
 	}
-	if tag := ReferrersTag(digest.SHA512.FromString("x")); len(tag) != len("sha512-")+64 {
+	if tag := manifest.ReferrersTag(digest.SHA512.FromString("x")); len(tag) != len("sha512-")+64 {
 		t.Error(tag)
 	}
 }

@@ -126,7 +126,7 @@ func (i Inspection) Verbose(ctx context.Context, registry Fetcher, notes Notes) 
 		return json.MarshalIndent(i.Image.ImageManifest(), "", "\t")
 	}
 	if i.Image != nil {
-		e, err := readImage(ctx, registry, i.Name, i.Descriptor, i.Image.Raw)
+		e, err := ReadImage(ctx, registry, i.Name, i.Descriptor, i.Image.Raw)
 		if err != nil {
 			return nil, err
 		}
@@ -136,7 +136,7 @@ func (i Inspection) Verbose(ctx context.Context, registry Fetcher, notes Notes) 
 	var group errgroup.Group
 	for n, e := range i.List.Entries {
 		group.Go(func() error {
-			whole, err := e.withRaw(ctx, registry)
+			whole, err := e.WithRaw(ctx, registry)
 			if errdefs.IsNotFound(err) {
 				notes.Warn("%s is not in the registry", Familiar(e.Ref))
 				whole, err = e, nil
@@ -240,6 +240,6 @@ func InspectEntry(ctx context.Context, lists Lists, registry Fetcher, name refer
 	if err != nil {
 		return Inspection{}, err
 	}
-	e, err := list.Entries[i].withRaw(ctx, registry)
+	e, err := list.Entries[i].WithRaw(ctx, registry)
 	return Inspection{Name: e.Ref, Local: true, Image: &e, Descriptor: e.Descriptor}, err
 }

@@ -81,18 +81,18 @@ func (e Entry) Subject() digest.Digest { return AttestationSubject(e.Descriptor)
 // Annotations and values of the descriptor of an attestation manifest in an index, from
 // https://docs.docker.com/build/metadata/attestations/attestation-storage/.
 const (
-	annotationReferenceType   = "vnd.docker.reference.type"
-	annotationReferenceDigest = "vnd.docker.reference.digest"
-	referenceTypeAttestation  = "attestation-manifest"
+	AnnotationReferenceType   = "vnd.docker.reference.type"
+	AnnotationReferenceDigest = "vnd.docker.reference.digest"
+	ReferenceTypeAttestation  = "attestation-manifest"
 )
 
 // AttestationSubject returns the digest of the image that the attestation manifest d describes, empty
 // when d describes no attestation manifest.
 func AttestationSubject(d ocispec.Descriptor) digest.Digest {
-	if d.Annotations[annotationReferenceType] != referenceTypeAttestation {
+	if d.Annotations[AnnotationReferenceType] != ReferenceTypeAttestation {
 		return ""
 	}
-	return digest.Digest(d.Annotations[annotationReferenceDigest])
+	return digest.Digest(d.Annotations[AnnotationReferenceDigest])
 }
 
 // With returns the list with entries added. Entries of the same source are replaced: the new ones stand
@@ -258,7 +258,7 @@ func (l List) Duplicates() []Duplicate {
 	first := map[string]Entry{}
 	var out []Duplicate
 	for _, e := range l.Images() {
-		key := platformKey(e.Platform())
+		key := PlatformKey(e.Platform())
 		if earlier, ok := first[key]; ok {
 			out = append(out, Duplicate{earlier, e})
 			continue
@@ -341,4 +341,35 @@ func (l List) Require(wanted []Platform) error {
 		return nil
 	}
 	return Errorf(errdefs.ErrFailedPrecondition, "%s has no image for %s, which --require asks for", Familiar(l.Name), joinAnd(missing))
+}
+
+// SourceTag is a tag that a list was made from, and what it pointed at.
+type SourceTag struct {
+	Name   reference.NamedTagged
+	Digest digest.Digest
+	Entry  Entry
+}
+
+// SourceTags returns the tags in the list's own repository that its entries were made from, less those
+// that the list itself has. The tag of an index of several images is nobody's to remove, unless push sent it.
+func (l List) SourceTags(own []reference.NamedTagged) []SourceTag {
+	var out []SourceTag
+	for _, e := range l.Entries {
+		for _, ref := range []reference.Named{e.Ref, e.Source} {
+			if ref.String() != e.Ref.String() && e.Index == "" {
+				continue
+			}
+			name, ok := ref.(reference.NamedTagged)
+			if _, digested := ref.(reference.Canonical); !ok || digested || !SameRepository(name, l.Name) {
+				continue
+			}
+			is := func(n reference.NamedTagged) bool { return n.String() == name.String() }
+			if name.String() == l.Name.String() || slices.ContainsFunc(own, is) ||
+				slices.ContainsFunc(out, func(t SourceTag) bool { return is(t.Name) }) {
+				continue
+			}
+			out = append(out, SourceTag{name, cmp.Or(e.Index, e.Descriptor.Digest), e})
+		}
+	}
+	return out
 }

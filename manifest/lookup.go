@@ -17,7 +17,7 @@ import (
 )
 
 // maxDepth bounds how deep indexes are nested.
-const maxDepth = 4
+const MaxDepth = 4
 
 // How long the daemon may take to answer where it alone may have the image, and where its answer would
 // only be compared with the registry's.
@@ -43,7 +43,7 @@ func (l *looker) lookAll(ctx context.Context, sources []Source) ([]Entry, error)
 		if errs[i] != nil {
 			return nil, errs[i]
 		}
-		f.tell(l.Notes)
+		f.Tell(l.Notes)
 		entries = append(entries, f.entries...)
 	}
 	return entries, nil
@@ -70,17 +70,17 @@ type looker struct {
 }
 
 // remarks are what there is to say once an operation has come to it.
-type remarks []func(Notes)
+type Remarks []func(Notes)
 
-func (r *remarks) note(format string, args ...any) {
+func (r *Remarks) note(format string, args ...any) {
 	*r = append(*r, func(n Notes) { n.Note(format, args...) })
 }
 
-func (r *remarks) warn(format string, args ...any) {
+func (r *Remarks) Warn(format string, args ...any) {
 	*r = append(*r, func(n Notes) { n.Warn(format, args...) })
 }
 
-func (r remarks) tell(n Notes) {
+func (r Remarks) Tell(n Notes) {
 	for _, say := range r {
 		say(n)
 	}
@@ -88,7 +88,7 @@ func (r remarks) tell(n Notes) {
 
 // lookup is what one source stands for.
 type lookup struct {
-	remarks
+	Remarks
 	entries []Entry
 }
 
@@ -151,7 +151,7 @@ func (l *looker) lookBoth(ctx context.Context, ref reference.Named) (lookup, err
 		return u, err
 	}
 	if a := await(asked, compared.C); a.err == nil && !isSame(a.local, top, raw) {
-		u.warn("%s in the daemon is another image than in the registry, whose image is used; --from daemon uses the daemon's", Familiar(ref))
+		u.Warn("%s in the daemon is another image than in the registry, whose image is used; --from daemon uses the daemon's", Familiar(ref))
 	}
 	return u, nil
 }
@@ -189,7 +189,7 @@ func (l *looker) instead(ctx context.Context, ref reference.Named, err error, as
 	}
 	u, localErr := l.local(ref, a.local)
 	if refused && localErr == nil {
-		u.warn("the registry refused to show %s (%v)", Familiar(ref), err)
+		u.Warn("the registry refused to show %s (%v)", Familiar(ref), err)
 	}
 	return u, localErr
 }
@@ -252,17 +252,17 @@ func (l *looker) fetch(ctx context.Context, ref reference.Named) (lookup, error)
 // platforms and attestations for an index.
 func (l *looker) expand(ctx context.Context, ref reference.Named, top ocispec.Descriptor, raw []byte) (lookup, error) {
 	var u lookup
-	if !sameRegistry(ref, l.list) {
+	if !SameRegistry(ref, l.list) {
 		u.note("%s is in the registry %s: push will copy it", Familiar(ref), reference.Domain(ref))
 	}
 	if !IsIndex(top.MediaType) {
 		l.announce(ref, top, raw)
-		e, err := readImage(ctx, l.Registry, ref, top, raw)
+		e, err := ReadImage(ctx, l.Registry, ref, top, raw)
 		if err != nil {
 			return u, err
 		}
 		if !l.choice.keeps(e.Platform()) {
-			u.warn("%s is for %s, which --platform does not name: left out", Familiar(ref), FormatPlatform(e.Platform()))
+			u.Warn("%s is for %s, which --platform does not name: left out", Familiar(ref), FormatPlatform(e.Platform()))
 			return u, nil
 		}
 		u.entries = []Entry{e}
@@ -272,10 +272,10 @@ func (l *looker) expand(ctx context.Context, ref reference.Named, top ocispec.De
 	if err != nil {
 		return u, err
 	}
-	u.remarks = append(u.remarks, said...)
+	u.Remarks = append(u.Remarks, said...)
 	images, attestations, alone := l.pick(children)
 	if len(images) == 0 {
-		u.warn("%s has no image that is asked for: left out", Familiar(ref))
+		u.Warn("%s has no image that is asked for: left out", Familiar(ref))
 		return u, nil
 	}
 	u.note("%s is an index: taking %s", Familiar(ref), describe(images, attestations))
@@ -332,7 +332,7 @@ func describe(images, attestations []Entry) string {
 }
 
 // readImage returns the entry of an image manifest, its platform read from the config when desc has none.
-func readImage(ctx context.Context, registry Fetcher, ref reference.Named, desc ocispec.Descriptor, raw []byte) (Entry, error) {
+func ReadImage(ctx context.Context, registry Fetcher, ref reference.Named, desc ocispec.Descriptor, raw []byte) (Entry, error) {
 	if !IsImage(desc.MediaType) {
 		return Entry{}, Errorf(errdefs.ErrInvalidArgument, "%s is no image manifest but %q", Familiar(ref), desc.MediaType)
 	}
@@ -340,7 +340,7 @@ func readImage(ctx context.Context, registry Fetcher, ref reference.Named, desc 
 	if err != nil {
 		return Entry{}, fmt.Errorf("reading manifest %s: %w", Familiar(ref), err)
 	}
-	if statedPlatform(desc) == nil {
+	if StatedPlatform(desc) == nil {
 		platform, err := readPlatform(ctx, registry, ref, config)
 		if err != nil {
 			return Entry{}, fmt.Errorf("reading the config of %s: %w", Familiar(ref), err)
@@ -352,7 +352,7 @@ func readImage(ctx context.Context, registry Fetcher, ref reference.Named, desc 
 
 // readPlatform returns the platform that an image config states; none for the config of another artifact.
 func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, config ocispec.Descriptor) (ocispec.Platform, error) {
-	if !isImageConfig(config.MediaType) {
+	if !IsImageConfig(config.MediaType) {
 		return ocispec.Platform{}, nil
 	}
 	raw, err := registry.Blob(ctx, ref, config)
@@ -364,21 +364,21 @@ func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, co
 
 // index returns the children of an index, those of nested indexes included, in their order. Each is
 // known by its digest in the repository of ref.
-func (l *looker) index(ctx context.Context, ref reference.Named, raw []byte, depth int) ([]Entry, remarks, error) {
+func (l *looker) index(ctx context.Context, ref reference.Named, raw []byte, depth int) ([]Entry, Remarks, error) {
 	descs, _, err := ParseIndex(raw)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading index %s: %w", Familiar(ref), err)
 	}
-	if depth > maxDepth || l.children.Add(int64(len(descs))) > MaxEntries {
+	if depth > MaxDepth || l.children.Add(int64(len(descs))) > MaxEntries {
 		return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or has more than %d entries in all",
-			Familiar(ref), maxDepth, MaxEntries)
+			Familiar(ref), MaxDepth, MaxEntries)
 	}
 	nested := make([][]Entry, len(descs))
-	said := make([]remarks, len(descs))
+	said := make([]Remarks, len(descs))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, d := range descs {
 		if !IsIndex(d.MediaType) && !IsImage(d.MediaType) {
-			said[i].warn("%s holds a %q, which is no image: left out", Familiar(ref), d.MediaType)
+			said[i].Warn("%s holds a %q, which is no image: left out", Familiar(ref), d.MediaType)
 			continue
 		}
 		if l.unwanted(d) {
@@ -401,13 +401,13 @@ func (l *looker) unwanted(d ocispec.Descriptor) bool {
 	if AttestationSubject(d) != "" {
 		return l.choice.Strip
 	}
-	p := statedPlatform(d)
+	p := StatedPlatform(d)
 	return !IsIndex(d.MediaType) && p != nil && !l.choice.keeps(*p)
 }
 
 // child returns the entries of one child of an index in the repository of ref.
-func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descriptor, depth int) ([]Entry, remarks, error) {
-	at := atDigest(ref, d.Digest)
+func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descriptor, depth int) ([]Entry, Remarks, error) {
+	at := AtDigest(ref, d.Digest)
 	got, raw, err := l.Registry.Fetch(ctx, at)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading a child of the index %s: %w", Familiar(ref), err)
@@ -420,7 +420,7 @@ func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descr
 	}
 	got.Platform, got.Annotations, got.ArtifactType = d.Platform, d.Annotations, d.ArtifactType
 	l.announce(ref, got, raw)
-	e, err := readImage(ctx, l.Registry, at, got, raw)
+	e, err := ReadImage(ctx, l.Registry, at, got, raw)
 	return []Entry{e}, nil, err
 }
 
@@ -451,7 +451,7 @@ func (l *looker) local(ref reference.Named, local Local) (lookup, error) {
 	case len(local.Manifests) == 0 && l.choice.keeps(local.Platform):
 		u.entries = []Entry{pending(ref, local.Platform, "")}
 	case len(local.Manifests) == 0 || len(images)+len(missing) == 0:
-		u.warn("%s has no image that --platform names: left out", Familiar(ref))
+		u.Warn("%s has no image that --platform names: left out", Familiar(ref))
 		return u, nil
 	case len(images) == 0:
 		return u, Errorf(errdefs.ErrFailedPrecondition, "the daemon has %s by name, but not the content of %s: pull it with 'docker pull --platform'",
@@ -460,12 +460,12 @@ func (l *looker) local(ref reference.Named, local Local) (lookup, error) {
 		u.entries = []Entry{pending(ref, *images[0].Platform, images[0].Digest)}
 	default:
 		for _, d := range images {
-			u.entries = append(u.entries, pending(atDigest(ref, d.Digest), *d.Platform, d.Digest))
+			u.entries = append(u.entries, pending(AtDigest(ref, d.Digest), *d.Platform, d.Digest))
 		}
 	}
 	u.note("%s is in the daemon: push will send %s", Familiar(ref), describe(u.entries, nil))
 	if len(missing) > 0 {
-		u.warn("the daemon does not have the content of %s for %s: left out", Familiar(ref), joinAnd(missing))
+		u.Warn("the daemon does not have the content of %s for %s: left out", Familiar(ref), joinAnd(missing))
 	}
 	return u, nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/docker/distribution"
 	"github.com/docker/distribution/manifest/manifestlist"
 	"github.com/opencontainers/go-digest"
@@ -22,12 +23,12 @@ func TestIndexBytes(t *testing.T) {
 	}
 	for name, mediaType := range map[string]string{"docker": MediaTypeDockerManifest, "oci": ocispec.MediaTypeImageManifest} {
 		t.Run(name, func(t *testing.T) {
-			list := List{Name: named(t, "example.com/app:1")}
+			list := List{Name: parseName(t, "example.com/app:1")}
 			var theirs []manifestlist.ManifestDescriptor
 			for i, p := range platforms {
 				d := digest.FromString(FormatPlatform(p))
 				list.Entries = append(list.Entries, Entry{
-					Ref: named(t, "example.com/app@"+d.String()), Source: named(t, "example.com/app:1"),
+					Ref: parseName(t, "example.com/app@"+d.String()), Source: parseName(t, "example.com/app:1"),
 					Descriptor: ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(i + 100), Platform: &p},
 				})
 				theirs = append(theirs, manifestlist.ManifestDescriptor{
@@ -61,10 +62,10 @@ func TestIndexBytes(t *testing.T) {
 func TestIndexRefuses(t *testing.T) {
 	d := digest.FromString("x")
 	entry := func(change func(*Entry)) List {
-		e := Entry{Ref: named(t, "example.com/app:a"), Source: named(t, "example.com/app:a"),
+		e := Entry{Ref: parseName(t, "example.com/app:a"), Source: parseName(t, "example.com/app:a"),
 			Descriptor: ocispec.Descriptor{MediaType: MediaTypeDockerManifest, Digest: d, Size: 1, Platform: &ocispec.Platform{OS: "linux", Architecture: "arm64"}}}
 		change(&e)
-		return List{Name: named(t, "example.com/app:1"), Entries: []Entry{e}}
+		return List{Name: parseName(t, "example.com/app:1"), Entries: []Entry{e}}
 	}
 	annotated := entry(func(*Entry) {})
 	annotated.Annotations = map[string]string{"a": "b"}
@@ -73,7 +74,7 @@ func TestIndexRefuses(t *testing.T) {
 		list List
 		want string
 	}{
-		"empty":       {List{Name: named(t, "example.com/app:1")}, "no entries"},
+		"empty":       {List{Name: parseName(t, "example.com/app:1")}, "no entries"},
 		"no platform": {entry(func(e *Entry) { e.Descriptor.Platform = nil }), "must have an OS and Architecture"},
 		"no arch":     {entry(func(e *Entry) { e.Descriptor.Platform.Architecture = "" }), "annotate --os OS --arch ARCH example.com/app:1 example.com/app:a"},
 		"pending":     {entry(func(e *Entry) { e.Descriptor.Digest = "" }), "no valid digest"},
@@ -91,7 +92,7 @@ func TestIndexRefuses(t *testing.T) {
 
 func TestIndexType(t *testing.T) {
 	entry := func(mediaType string, annotations map[string]string) Entry {
-		return Entry{Ref: named(t, "a"), Source: named(t, "a"), Descriptor: ocispec.Descriptor{MediaType: mediaType, Annotations: annotations}}
+		return Entry{Ref: parseName(t, "a"), Source: parseName(t, "a"), Descriptor: ocispec.Descriptor{MediaType: mediaType, Annotations: annotations}}
 	}
 	docker, oci := entry(MediaTypeDockerManifest, nil), entry(ocispec.MediaTypeImageManifest, nil)
 	for name, c := range map[string]struct {
@@ -181,7 +182,7 @@ func TestParseSource(t *testing.T) {
 
 func TestDuplicates(t *testing.T) {
 	entry := func(source string, p ocispec.Platform) Entry {
-		return Entry{Ref: named(t, source), Source: named(t, source), Descriptor: ocispec.Descriptor{Platform: &p}}
+		return Entry{Ref: parseName(t, source), Source: parseName(t, source), Descriptor: ocispec.Descriptor{Platform: &p}}
 	}
 	list := List{Entries: []Entry{
 		entry("a", ocispec.Platform{OS: "linux", Architecture: "arm64"}),
@@ -196,8 +197,8 @@ func TestDuplicates(t *testing.T) {
 }
 
 func TestAnnotate(t *testing.T) {
-	list := List{Name: named(t, "example.com/app:1"), Entries: []Entry{{
-		Ref: named(t, "a"), Source: named(t, "a"),
+	list := List{Name: parseName(t, "example.com/app:1"), Entries: []Entry{{
+		Ref: parseName(t, "a"), Source: parseName(t, "a"),
 		Descriptor: ocispec.Descriptor{MediaType: MediaTypeDockerManifest, Digest: digest.FromString("a"), Platform: &ocispec.Platform{
 			OS: "windows", Architecture: "amd64", OSVersion: "1", OSFeatures: []string{"x"}, Variant: "v2"}},
 	}}}
@@ -333,4 +334,13 @@ func TestNearest(t *testing.T) {
 			t.Errorf("%.20s is near %q, want %q", given, got, want)
 		}
 	}
+}
+
+func parseName(t *testing.T, s string) reference.Named {
+	t.Helper()
+	n, err := ParseName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

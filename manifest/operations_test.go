@@ -1,4 +1,4 @@
-package manifest
+package manifest_test
 
 import (
 	"context"
@@ -10,107 +10,96 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// world is everything that operations work with.
-type world struct {
-	registry *memory
-	daemon   *engine
-	notes    *said
-	lists    shelf
-}
-
-func newWorld() world {
-	m := newMemory()
-	return world{m, newEngine(m), &said{}, shelf{}}
-}
-
-func (w world) access() Access { return Access{w.lists, w.registry, w.daemon, w.notes} }
-
-func (w world) create(t *testing.T, c Creation) (List, error) {
+func create(t *testing.T, w fakes.World, c manifest.Creation) (manifest.List, error) {
 	t.Helper()
-	return Create(t.Context(), w.access(), c)
+	return manifest.Create(t.Context(), w.Access(), c)
 }
 
-func (w world) push(t *testing.T, name string, purge bool) (Pushed, error) {
+func push(t *testing.T, w fakes.World, name string, purge bool) (manifest.Pushed, error) {
 	t.Helper()
-	return PushLocal(t.Context(), w.access(), listName(t, name), nil, purge)
+	return manifest.PushLocal(t.Context(), w.Access(), fakes.ListName(t, name), nil, purge)
 }
 
 const example = "example.com/app"
 
 // built is a world with an image for each of two platforms in the registry.
-func built(t *testing.T) world {
-	w := newWorld()
-	w.registry.image(t, example+":amd64", MediaTypeDockerManifest, "linux/amd64")
-	w.registry.image(t, example+":arm64", MediaTypeDockerManifest, "linux/arm64")
+func built(t *testing.T) fakes.World {
+	w := fakes.NewWorld()
+	w.Registry.Image(t, example+":amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
+	w.Registry.Image(t, example+":arm64", manifest.MediaTypeDockerManifest, "linux/arm64")
 	return w
 }
 
 func TestCreateKeepsOrder(t *testing.T) {
 	w := built(t)
-	list, err := w.create(t, creation(t, example+":1", example+":arm64", example+":amd64"))
+	list, err := create(t, w, fakes.Creation(t, example+":1", example+":arm64", example+":amd64"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := summary(list), "example.com/app:arm64 linux/arm64; example.com/app:amd64 linux/amd64"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if len(w.notes.notes)+len(w.notes.warnings) > 0 {
-		t.Errorf("what docker manifest takes is taken silently: %v %v", w.notes.notes, w.notes.warnings)
+	if len(w.Notes.Notes)+len(w.Notes.Warnings) > 0 {
+		t.Errorf("what docker manifest takes is taken silently: %v %v", w.Notes.Notes, w.Notes.Warnings)
 	}
 }
 
 func TestCreateLeavesNothingBehind(t *testing.T) {
 	w := built(t)
-	_, err := w.create(t, creation(t, example+":1", example+":amd64", example+":absent"))
+	_, err := create(t, w, fakes.Creation(t, example+":1", example+":amd64", example+":absent"))
 	if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "neither in the registry example.com nor in the daemon") {
 		t.Errorf("got %v", err)
 	}
-	if len(w.lists) > 0 {
-		t.Errorf("left behind: %v", w.lists)
+	if len(w.Lists) > 0 {
+		t.Errorf("left behind: %v", w.Lists)
 	}
 }
 
 func TestCreateExisting(t *testing.T) {
 	w := built(t)
-	c := creation(t, example+":1", example+":amd64")
-	if _, err := w.create(t, c); err != nil {
+	c := fakes.Creation(t, example+":1", example+":amd64")
+	if _, err := create(t, w, c); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.create(t, c); !errdefs.IsAlreadyExists(err) {
+	if _, err := create(t, w, c); !errdefs.IsAlreadyExists(err) {
 		t.Errorf("an existing list: %v", err)
 	}
-	w.registry.image(t, example+":amd64", MediaTypeDockerManifest, "linux/amd64", "rebuilt")
-	c = creation(t, example+":1", example+":arm64", example+":amd64")
-	c.Existing = Amend
-	list, err := w.create(t, c)
+	w.Registry.Image(t, example+":amd64", manifest.MediaTypeDockerManifest, "linux/amd64", "rebuilt")
+	c = fakes.Creation(t, example+":1", example+":arm64", example+":amd64")
+	c.Existing = manifest.Amend
+	list, err := create(t, w, c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := summary(list), "example.com/app:amd64 linux/amd64; example.com/app:arm64 linux/arm64"; got != want {
 		t.Errorf("amended: %s, want %s", got, want)
 	}
-	now, _ := w.registry.Digest(t.Context(), named(t, example+":amd64"))
+	now, _ := w.Registry.Digest(t.Context(), fakes.Named(t, example+":amd64"))
 	if list.Entries[0].Descriptor.Digest != now {
 		t.Error("amend did not read the source again")
 	}
-	c = creation(t, example+":1", example+":arm64")
-	c.Existing = Replace
-	if list, err = w.create(t, c); err != nil || len(list.Entries) != 1 {
+	c = fakes.Creation(t, example+":1", example+":arm64")
+	c.Existing = manifest.Replace
+	if list, err = create(t, w, c); err != nil || len(list.Entries) != 1 {
 		t.Errorf("replaced: %s, %v", summary(list), err)
 	}
 }
 
-// index puts an index of two platforms with attestations, one of them nested, under example:index.
-func (w world) index(t *testing.T) {
-	amd64 := w.registry.image(t, example+":i-amd64", ocispec.MediaTypeImageManifest, "linux/amd64", "i")
-	arm64 := w.registry.image(t, example+":i-arm64", ocispec.MediaTypeImageManifest, "linux/arm64", "i")
-	nested := w.registry.index(t, example+":nested", ocispec.MediaTypeImageIndex, arm64, w.registry.attestation(t, example+":a2", arm64.Digest))
-	proof := w.registry.attestation(t, example+":a1", amd64.Digest)
-	w.registry.index(t, example+":index", ocispec.MediaTypeImageIndex, amd64, proof, nested)
-	w.registry.index(t, example+":one", ocispec.MediaTypeImageIndex, amd64, proof)
+// putIndexes puts an index of two platforms with attestations, one of them nested, under example:index.
+func putIndexes(t *testing.T, w fakes.World) {
+	amd64 := w.Registry.Image(t, example+":i-amd64", ocispec.MediaTypeImageManifest, "linux/amd64", "i")
+	arm64 := w.Registry.Image(t, example+":i-arm64", ocispec.MediaTypeImageManifest, "linux/arm64", "i")
+	nested := w.Registry.Index(t, example+":nested", ocispec.MediaTypeImageIndex, arm64, w.Registry.Attestation(t, example+":a2", arm64.Digest))
+	proof := w.Registry.Attestation(t, example+":a1", amd64.Digest)
+	w.Registry.Index(t, example+":index", ocispec.MediaTypeImageIndex, amd64, proof, nested)
+	w.Registry.Index(t, example+":one", ocispec.MediaTypeImageIndex, amd64, proof)
 }
 
 func TestCreateFromIndex(t *testing.T) {
@@ -120,20 +109,20 @@ func TestCreateFromIndex(t *testing.T) {
 	one := "example.com/app:one linux/amd64; example.com/app:one unknown/unknown attestation"
 	for name, c := range map[string]struct {
 		source string
-		choice Choice
+		choice manifest.Choice
 		want   string
 	}{
-		"all":      {"index", Choice{}, all},
-		"strip":    {"index", Choice{Strip: true}, "example.com/app:index linux/amd64; example.com/app:index linux/arm64"},
-		"platform": {"index", Choice{Platforms: []Platform{{ocispec.Platform{OS: "linux", Architecture: "arm64"}}}}, arm},
-		"one":      {"one", Choice{}, one},
+		"all":      {"index", manifest.Choice{}, all},
+		"strip":    {"index", manifest.Choice{Strip: true}, "example.com/app:index linux/amd64; example.com/app:index linux/arm64"},
+		"platform": {"index", manifest.Choice{Platforms: []manifest.Platform{{ocispec.Platform{OS: "linux", Architecture: "arm64"}}}}, arm},
+		"one":      {"one", manifest.Choice{}, one},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld()
-			w.index(t)
-			creation := creation(t, example+":1", example+":"+c.source)
+			w := fakes.NewWorld()
+			putIndexes(t, w)
+			creation := fakes.Creation(t, example+":1", example+":"+c.source)
 			creation.Choice = c.choice
-			list, err := w.create(t, creation)
+			list, err := create(t, w, creation)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -143,13 +132,13 @@ func TestCreateFromIndex(t *testing.T) {
 			if tagged := list.Entries[0].Ref.String() == example+":"+c.source; tagged != (name == "one") {
 				t.Errorf("the first entry is kept as %s", list.Entries[0].Ref)
 			}
-			if tags := list.sourceTags(nil); (len(tags) == 1) != (name == "one") {
+			if tags := list.SourceTags(nil); (len(tags) == 1) != (name == "one") {
 				t.Errorf("tags of the images: %v", tags)
 			}
-			if len(w.notes.notes) != 1 || !strings.Contains(w.notes.notes[0], "is an index: taking linux/") {
-				t.Errorf("notes %v", w.notes.notes)
+			if len(w.Notes.Notes) != 1 || !strings.Contains(w.Notes.Notes[0], "is an index: taking linux/") {
+				t.Errorf("notes %v", w.Notes.Notes)
 			}
-			if mediaType, _ := list.indexType(); mediaType != ocispec.MediaTypeImageIndex {
+			if mediaType, _ := list.IndexType(); mediaType != ocispec.MediaTypeImageIndex {
 				t.Errorf("media type %s", mediaType)
 			}
 		})
@@ -157,32 +146,32 @@ func TestCreateFromIndex(t *testing.T) {
 }
 
 func TestCreateBounds(t *testing.T) {
-	w := newWorld()
-	d := w.registry.image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
-	for range maxDepth + 1 {
-		d = w.registry.index(t, example+":deep", ocispec.MediaTypeImageIndex, d)
+	w := fakes.NewWorld()
+	d := w.Registry.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
+	for range manifest.MaxDepth + 1 {
+		d = w.Registry.Index(t, example+":deep", ocispec.MediaTypeImageIndex, d)
 	}
-	if _, err := w.create(t, creation(t, example+":1", example+":deep")); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "nested deeper") {
+	if _, err := create(t, w, fakes.Creation(t, example+":1", example+":deep")); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "nested deeper") {
 		t.Errorf("got %v", err)
 	}
-	many := slices.Repeat([]ocispec.Descriptor{d}, MaxEntries+1)
-	w.registry.index(t, example+":wide", ocispec.MediaTypeImageIndex, many...)
-	if _, err := w.create(t, creation(t, example+":1", example+":wide")); !errdefs.IsInvalidArgument(err) {
+	many := slices.Repeat([]ocispec.Descriptor{d}, manifest.MaxEntries+1)
+	w.Registry.Index(t, example+":wide", ocispec.MediaTypeImageIndex, many...)
+	if _, err := create(t, w, fakes.Creation(t, example+":1", example+":wide")); !errdefs.IsInvalidArgument(err) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestLookup(t *testing.T) {
-	unauthorized := Errorf(errdefs.ErrUnauthenticated, "401")
-	unreachable := Errorf(errdefs.ErrUnavailable, "connection refused")
-	dead := Errorf(errdefs.ErrUnavailable, "the daemon cannot be reached")
+	unauthorized := manifest.Errorf(errdefs.ErrUnauthenticated, "401")
+	unreachable := manifest.Errorf(errdefs.ErrUnavailable, "connection refused")
+	dead := manifest.Errorf(errdefs.ErrUnavailable, "the daemon cannot be reached")
 	for name, c := range map[string]struct {
 		source   string
 		registry map[string]string // name: platform
 		errs     map[string]error
 		daemon   map[string]string
 		dead     bool
-		from     Place
+		from     manifest.Place
 		want     string // the list, or the error
 		warning  string
 	}{
@@ -213,30 +202,30 @@ func TestLookup(t *testing.T) {
 			source: "example.com/app:a", errs: map[string]error{"example.com/app:a": unreachable}, daemon: map[string]string{"example.com/app:a": "linux/arm64"},
 			want: "--from daemon"},
 		"from daemon": {
-			source: "example.com/app:a", registry: map[string]string{"example.com/app:a": "linux/amd64"}, daemon: map[string]string{"example.com/app:a": "linux/arm64"}, from: InDaemon,
+			source: "example.com/app:a", registry: map[string]string{"example.com/app:a": "linux/amd64"}, daemon: map[string]string{"example.com/app:a": "linux/arm64"}, from: manifest.InDaemon,
 			want: "example.com/app:a linux/arm64 pending"},
 		"from registry": {
-			source: "app:a", registry: map[string]string{"app:a": "linux/amd64"}, daemon: map[string]string{"app:a": "linux/arm64"}, from: InRegistry,
+			source: "app:a", registry: map[string]string{"app:a": "linux/amd64"}, daemon: map[string]string{"app:a": "linux/arm64"}, from: manifest.InRegistry,
 			want: "app:a linux/amd64"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, builder := newWorld(), newMemory()
+			w, builder := fakes.NewWorld(), fakes.NewRegistry()
 			for name, platform := range c.registry {
-				w.registry.image(t, name, MediaTypeDockerManifest, platform)
+				w.Registry.Image(t, name, manifest.MediaTypeDockerManifest, platform)
 			}
 			for ref, err := range c.errs {
-				w.registry.errs[ref] = err
+				w.Registry.Errs[ref] = err
 			}
 			for name, platform := range c.daemon {
-				builder.image(t, name, MediaTypeDockerManifest, platform)
-				w.daemon.holds(t, builder, name, name)
+				builder.Image(t, name, manifest.MediaTypeDockerManifest, platform)
+				w.Daemon.Holds(t, builder, name, name)
 			}
 			if c.dead {
-				w.daemon.err = dead
+				w.Daemon.Err = dead
 			}
-			creation := creation(t, "example.com/app:1", c.source)
+			creation := fakes.Creation(t, "example.com/app:1", c.source)
 			creation.Choice.From = c.from
-			list, err := w.create(t, creation)
+			list, err := create(t, w, creation)
 			if err != nil {
 				if !strings.Contains(err.Error(), c.want) {
 					t.Errorf("got %v, want %q", err, c.want)
@@ -246,7 +235,7 @@ func TestLookup(t *testing.T) {
 			if got := summary(list); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
-			if got := strings.Join(w.notes.warnings, "\n"); !strings.Contains(got, c.warning) || c.warning == "" && got != "" {
+			if got := strings.Join(w.Notes.Warnings, "\n"); !strings.Contains(got, c.warning) || c.warning == "" && got != "" {
 				t.Errorf("warnings %q, want %q", got, c.warning)
 			}
 		})
@@ -256,68 +245,68 @@ func TestLookup(t *testing.T) {
 // A daemon that never answers does not keep a script that needs the registry alone.
 func TestLookupDoesNotWaitForTheDaemon(t *testing.T) {
 	w := built(t)
-	c := creation(t, example+":1", example+":amd64")
-	if _, err := Create(t.Context(), Access{w.lists, w.registry, silent{}, w.notes}, c); err != nil {
+	c := fakes.Creation(t, example+":1", example+":amd64")
+	if _, err := manifest.Create(t.Context(), manifest.Access{Lists: w.Lists, Registry: w.Registry, Images: silent{}, Notes: w.Notes}, c); err != nil {
 		t.Error(err)
 	}
 }
 
 // silent is a daemon that never answers.
-type silent struct{ Images }
+type silent struct{ manifest.Images }
 
-func (silent) Find(ctx context.Context, _ reference.Named) (Local, error) {
+func (silent) Find(ctx context.Context, _ reference.Named) (manifest.Local, error) {
 	<-ctx.Done()
-	return Local{}, ctx.Err()
+	return manifest.Local{}, ctx.Err()
 }
 
 func TestPushOrder(t *testing.T) {
 	w := built(t)
-	w.registry.image(t, "other.com/app:s390x", MediaTypeDockerManifest, "linux/s390x")
-	if _, err := w.create(t, creation(t, example+":1", example+":amd64", "other.com/app:s390x")); err != nil {
+	w.Registry.Image(t, "other.com/app:s390x", manifest.MediaTypeDockerManifest, "linux/s390x")
+	if _, err := create(t, w, fakes.Creation(t, example+":1", example+":amd64", "other.com/app:s390x")); err != nil {
 		t.Fatal(err)
 	}
-	w.registry.log = nil
-	pushed, err := w.push(t, example+":1", false)
+	w.Registry.Log = nil
+	pushed, err := push(t, w, example+":1", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := pushed.List.Entries[1].Descriptor.Digest
 	want := []string{"copy other.com/app:s390x to example.com/app:1", "put example.com/app:1"}
-	if !slices.Equal(w.registry.log, want) {
-		t.Errorf("requests %q, want %q", w.registry.log, want)
+	if !slices.Equal(w.Registry.Log, want) {
+		t.Errorf("requests %q, want %q", w.Registry.Log, want)
 	}
 	if len(pushed.Children) != 1 || pushed.Children[0].Digest != d {
 		t.Errorf("children %v", pushed.Children)
 	}
-	w.registry.log = nil
-	w.registry.errs["copy"] = errors.New("broken")
-	if _, err := w.push(t, example+":1", true); err == nil || slices.Contains(w.registry.log, "put example.com/app:1") {
-		t.Errorf("a list was pushed over a child that was not: %v, %v", err, w.registry.log)
+	w.Registry.Log = nil
+	w.Registry.Errs["copy"] = errors.New("broken")
+	if _, err := push(t, w, example+":1", true); err == nil || slices.Contains(w.Registry.Log, "put example.com/app:1") {
+		t.Errorf("a list was pushed over a child that was not: %v, %v", err, w.Registry.Log)
 	}
-	if _, ok := w.lists[example+":1"]; !ok {
+	if _, ok := w.Lists[example+":1"]; !ok {
 		t.Error("a failed push purged the list")
 	}
 }
 
 func TestPushPending(t *testing.T) {
-	w, builder := newWorld(), newMemory()
-	builder.image(t, "plain:amd64", MediaTypeDockerManifest, "linux/amd64")
-	builder.image(t, example+":arm64", MediaTypeDockerManifest, "linux/arm64")
-	plain := w.daemon.holds(t, builder, "plain:amd64", "plain:amd64")
-	w.daemon.holds(t, builder, example+":arm64", example+":arm64")
-	if _, err := w.create(t, creation(t, example+":1", "plain:amd64", example+":arm64")); err != nil {
+	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	builder.Image(t, "plain:amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
+	builder.Image(t, example+":arm64", manifest.MediaTypeDockerManifest, "linux/arm64")
+	plain := w.Daemon.Holds(t, builder, "plain:amd64", "plain:amd64")
+	w.Daemon.Holds(t, builder, example+":arm64", example+":arm64")
+	if _, err := create(t, w, fakes.Creation(t, example+":1", "plain:amd64", example+":arm64")); err != nil {
 		t.Fatal(err)
 	}
-	pushed, err := w.push(t, example+":1", false)
+	pushed, err := push(t, w, example+":1", false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	staging := example + ":1-linux-amd64-" + short(plain.ID)
+	staging := example + ":1-linux-amd64-" + manifest.Short(plain.ID)
 	want := []string{"tag " + staging, "push " + staging, "untag " + staging, "push " + example + ":arm64"}
-	if !slices.Equal(w.daemon.log, want) {
-		t.Errorf("daemon: %q, want %q", w.daemon.log, want)
+	if !slices.Equal(w.Daemon.Log, want) {
+		t.Errorf("daemon: %q, want %q", w.Daemon.Log, want)
 	}
-	kept := w.lists[example+":1"]
+	kept := w.Lists[example+":1"]
 	if got, want := summary(kept), "plain:amd64 linux/amd64; example.com/app:arm64 linux/arm64"; got != want {
 		t.Errorf("written back: %s, want %s", got, want)
 	}
@@ -330,63 +319,62 @@ func TestPushPending(t *testing.T) {
 }
 
 func TestPushPendingFails(t *testing.T) {
-	w, builder := newWorld(), newMemory()
-	builder.image(t, "plain:amd64", MediaTypeDockerManifest, "linux/amd64")
-	w.daemon.holds(t, builder, "plain:amd64", "plain:amd64")
-	if _, err := w.create(t, creation(t, example+":1", "plain:amd64")); err != nil {
+	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	builder.Image(t, "plain:amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
+	w.Daemon.Holds(t, builder, "plain:amd64", "plain:amd64")
+	if _, err := create(t, w, fakes.Creation(t, example+":1", "plain:amd64")); err != nil {
 		t.Fatal(err)
 	}
-	w.registry.errs["push"] = errors.New("broken pipe")
-	if _, err := w.push(t, example+":1", true); err == nil || !strings.Contains(err.Error(), "pushing plain:amd64 from the daemon") {
+	w.Registry.Errs["push"] = errors.New("broken pipe")
+	if _, err := push(t, w, example+":1", true); err == nil || !strings.Contains(err.Error(), "pushing plain:amd64 from the daemon") {
 		t.Errorf("got %v", err)
 	}
-	if len(w.daemon.images) != 1 || !strings.HasPrefix(w.daemon.log[len(w.daemon.log)-1], "untag ") {
-		t.Errorf("a staging name stayed: %v", w.daemon.log)
+	if len(w.Daemon.Images) != 1 || !strings.HasPrefix(w.Daemon.Log[len(w.Daemon.Log)-1], "untag ") {
+		t.Errorf("a staging name stayed: %v", w.Daemon.Log)
 	}
-	if got := summary(w.lists[example+":1"]); got != "plain:amd64 linux/amd64 pending" {
+	if got := summary(w.Lists[example+":1"]); got != "plain:amd64 linux/amd64 pending" {
 		t.Errorf("the list is now %s", got)
 	}
-	delete(w.registry.errs, "push")
-	builder.image(t, "plain:amd64", MediaTypeDockerManifest, "linux/amd64", "rebuilt")
-	w.daemon.holds(t, builder, "plain:amd64", "plain:amd64")
-	if _, err := w.push(t, example+":1", true); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "create --amend") {
+	delete(w.Registry.Errs, "push")
+	builder.Image(t, "plain:amd64", manifest.MediaTypeDockerManifest, "linux/amd64", "rebuilt")
+	w.Daemon.Holds(t, builder, "plain:amd64", "plain:amd64")
+	if _, err := push(t, w, example+":1", true); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "create --amend") {
 		t.Errorf("an image that was rebuilt since: %v", err)
 	}
 }
 
 // The list's own name is never taken for an image, and a staging name never from another image.
 func TestPushStagingNames(t *testing.T) {
-	w, builder := newWorld(), newMemory()
-	builder.image(t, example+":1", MediaTypeDockerManifest, "linux/amd64")
-	local := w.daemon.holds(t, builder, example+":1", example+":1")
-	staging := example + ":1-linux-amd64-" + short(local.ID)
-	w.registry.image(t, staging, MediaTypeDockerManifest, "linux/s390x")
-	if _, err := w.create(t, creation(t, example+":1", example+":1")); err != nil {
+	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	builder.Image(t, example+":1", manifest.MediaTypeDockerManifest, "linux/amd64")
+	local := w.Daemon.Holds(t, builder, example+":1", example+":1")
+	staging := example + ":1-linux-amd64-" + manifest.Short(local.ID)
+	w.Registry.Image(t, staging, manifest.MediaTypeDockerManifest, "linux/s390x")
+	if _, err := create(t, w, fakes.Creation(t, example+":1", example+":1")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.push(t, example+":1", true); err != nil {
+	if _, err := push(t, w, example+":1", true); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"tag " + staging + "-2", "push " + staging + "-2", "untag " + staging + "-2"}; !slices.Equal(w.daemon.log, want) {
-		t.Errorf("daemon: %q, want %q", w.daemon.log, want)
+	if want := []string{"tag " + staging + "-2", "push " + staging + "-2", "untag " + staging + "-2"}; !slices.Equal(w.Daemon.Log, want) {
+		t.Errorf("daemon: %q, want %q", w.Daemon.Log, want)
 	}
 	// A person's own tag that happens to be the staging name stays.
-	w.daemon.images[staging+"-2"], w.daemon.log = local, nil
-	again := creation(t, example+":1", example+":1")
-	again.Choice.From = InDaemon
-	if _, err := w.create(t, again); err != nil {
+	w.Daemon.Images[staging+"-2"], w.Daemon.Log = local, nil
+	again := fakes.Creation(t, example+":1", example+":1")
+	again.Choice.From = manifest.InDaemon
+	if _, err := create(t, w, again); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.push(t, example+":1", true); err != nil {
+	if _, err := push(t, w, example+":1", true); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"tag " + staging + "-3", "push " + staging + "-3", "untag " + staging + "-3"}; !slices.Equal(w.daemon.log, want) {
-		t.Errorf("daemon: %q, want %q", w.daemon.log, want)
+	if want := []string{"tag " + staging + "-3", "push " + staging + "-3", "untag " + staging + "-3"}; !slices.Equal(w.Daemon.Log, want) {
+		t.Errorf("daemon: %q, want %q", w.Daemon.Log, want)
 	}
-	long := strings.Repeat("x", maxTag)
-	s := &sender{Access: w.access(), list: List{Name: named(t, example+":"+long)}}
-	name, err := s.stage(t.Context(), local, []Entry{{Descriptor: ocispec.Descriptor{Platform: &local.Platform}}})
-	if err != nil || len(name.Tag()) != maxTag || !strings.HasSuffix(name.Tag(), "-linux-amd64-"+short(local.ID)) {
+	long := strings.Repeat("x", manifest.MaxTag)
+	name, err := manifest.List{Name: fakes.Named(t, example+":"+long)}.StagingName(t.Context(), w.Access(), local)
+	if err != nil || len(name.Tag()) != manifest.MaxTag || !strings.HasSuffix(name.Tag(), "-linux-amd64-"+manifest.Short(local.ID)) {
 		t.Errorf("got %v, %v", name, err)
 	}
 }
@@ -395,25 +383,25 @@ func TestPushStagingNames(t *testing.T) {
 func TestPushPendingIndex(t *testing.T) {
 	for name, missing := range map[string]bool{"complete": false, "partial": true} {
 		t.Run(name, func(t *testing.T) {
-			w, builder := newWorld(), newMemory()
-			amd64 := builder.image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
-			arm64 := builder.image(t, example+":b", ocispec.MediaTypeImageManifest, "linux/arm64")
-			proof := builder.attestation(t, example+":c", amd64.Digest)
-			top := builder.index(t, example+":i", ocispec.MediaTypeImageIndex, amd64, arm64, proof)
+			w, builder := fakes.NewWorld(), fakes.NewRegistry()
+			amd64 := builder.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
+			arm64 := builder.Image(t, example+":b", ocispec.MediaTypeImageManifest, "linux/arm64")
+			proof := builder.Attestation(t, example+":c", amd64.Digest)
+			top := builder.Index(t, example+":i", ocispec.MediaTypeImageIndex, amd64, arm64, proof)
 			for _, d := range []ocispec.Descriptor{amd64, arm64, proof, top} {
-				w.daemon.bytes[d.Digest], w.daemon.raw[d.Digest] = d, builder.manifests[example+"@"+d.Digest.String()]
+				w.Daemon.Bytes[d.Digest], w.Daemon.Raw[d.Digest] = d, builder.Manifests[example+"@"+d.Digest.String()]
 				if d.Digest != top.Digest {
-					w.registry.put(named(t, example+"@"+d.Digest.String()), d.MediaType, w.daemon.raw[d.Digest])
+					w.Registry.Store(fakes.Named(t, example+"@"+d.Digest.String()), d.MediaType, w.Daemon.Raw[d.Digest])
 				}
 			}
-			w.daemon.images["docker.io/library/plain:i"] = Local{ID: top.Digest, Platform: *amd64.Platform, Manifests: []LocalManifest{
+			w.Daemon.Images["docker.io/library/plain:i"] = manifest.Local{ID: top.Digest, Platform: *amd64.Platform, Manifests: []manifest.LocalManifest{
 				{Descriptor: amd64, Available: true}, {Descriptor: arm64, Available: !missing},
 				{Descriptor: proof, Available: true, Subject: amd64.Digest},
 			}}
-			if _, err := w.create(t, creation(t, example+":1", "plain:i")); err != nil {
+			if _, err := create(t, w, fakes.Creation(t, example+":1", "plain:i")); err != nil {
 				t.Fatal(err)
 			}
-			pushed, err := w.push(t, example+":1", false)
+			pushed, err := push(t, w, example+":1", false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -424,45 +412,13 @@ func TestPushPendingIndex(t *testing.T) {
 			if got := summary(pushed.List); got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
-			if missing != (len(w.notes.warnings) > 0) {
-				t.Errorf("warnings %v", w.notes.warnings)
+			if missing != (len(w.Notes.Warnings) > 0) {
+				t.Errorf("warnings %v", w.Notes.Warnings)
 			}
-			if tags := pushed.List.sourceTags(nil); len(tags) != 1 || !strings.HasPrefix(tags[0].name.Tag(), "1-") {
+			if tags := pushed.List.SourceTags(nil); len(tags) != 1 || !strings.HasPrefix(tags[0].Name.Tag(), "1-") {
 				t.Errorf("the staging tag is forgotten: %v", tags)
 			}
 		})
-	}
-}
-
-func TestPurgeTags(t *testing.T) {
-	w := built(t)
-	w.registry.image(t, "other.com/app:s390x", MediaTypeDockerManifest, "linux/s390x")
-	if _, err := w.create(t, creation(t, example+":1", example+":amd64", example+":arm64", "other.com/app:s390x")); err != nil {
-		t.Fatal(err)
-	}
-	pushed, err := w.push(t, example+":1", true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(w.lists) != 0 {
-		t.Error("the local list stays after --purge")
-	}
-	w.registry.noUntag = true
-	if err := PurgeTags(t.Context(), w.access(), pushed, nil); err != nil || len(w.notes.warnings) != 1 {
-		t.Errorf("a registry that cannot untag: %v, %v", err, w.notes.warnings)
-	}
-	w.registry.noUntag, w.notes.warnings = false, nil
-	w.registry.image(t, example+":arm64", MediaTypeDockerManifest, "linux/arm64", "moved")
-	if err := PurgeTags(t.Context(), w.access(), pushed, nil); err != nil {
-		t.Fatal(err)
-	}
-	for name, there := range map[string]bool{example + ":amd64": false, example + ":arm64": true, example + ":1": true, "other.com/app:s390x": true} {
-		if _, err := w.registry.Digest(t.Context(), named(t, name)); (err == nil) != there {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if len(w.notes.warnings) != 1 || !strings.Contains(w.notes.warnings[0], "the tag stays") {
-		t.Errorf("warnings %v", w.notes.warnings)
 	}
 }
 
@@ -470,48 +426,48 @@ func TestPurgeTags(t *testing.T) {
 func TestPushWhileChanged(t *testing.T) {
 	for name, c := range map[string]struct {
 		purge  bool
-		change func(*testing.T, world)
+		change func(*testing.T, fakes.World)
 		want   string
 	}{
-		"written back": {false, func(*testing.T, world) {}, "plain:s390x linux/s390x"},
-		"amended": {false, func(t *testing.T, w world) {
-			amend := creation(t, example+":1", example+":amd64")
-			amend.Existing = Amend
-			if _, err := w.create(t, amend); err != nil {
+		"written back": {false, func(*testing.T, fakes.World) {}, "plain:s390x linux/s390x"},
+		"amended": {false, func(t *testing.T, w fakes.World) {
+			amend := fakes.Creation(t, example+":1", example+":amd64")
+			amend.Existing = manifest.Amend
+			if _, err := create(t, w, amend); err != nil {
 				t.Error(err)
 			}
 		}, "plain:s390x linux/s390x; example.com/app:amd64 linux/amd64"},
-		"annotated": {false, func(t *testing.T, w world) {
-			if err := AnnotateLocal(t.Context(), w.lists, listName(t, example+":1"), "plain:s390x", Annotation{Platform: ocispec.Platform{Variant: "z"}}); err != nil {
+		"annotated": {false, func(t *testing.T, w fakes.World) {
+			if err := manifest.AnnotateLocal(t.Context(), w.Lists, fakes.ListName(t, example+":1"), "plain:s390x", manifest.Annotation{Platform: ocispec.Platform{Variant: "z"}}); err != nil {
 				t.Error(err)
 			}
 		}, "plain:s390x linux/s390x/z pending"},
-		"dropped": {false, func(t *testing.T, w world) {
-			w.lists[example+":1"] = List{Name: named(t, example+":1"), Entries: []Entry{{Ref: named(t, "x"), Source: named(t, "x")}}}
+		"dropped": {false, func(t *testing.T, w fakes.World) {
+			w.Lists[example+":1"] = manifest.List{Name: fakes.Named(t, example+":1"), Entries: []manifest.Entry{{Ref: fakes.Named(t, "x"), Source: fakes.Named(t, "x")}}}
 		}, "x:latest unknown/unknown pending"},
-		"purged": {true, func(*testing.T, world) {}, ""},
-		"annotated and purged": {true, func(t *testing.T, w world) {
-			if err := AnnotateLocal(t.Context(), w.lists, listName(t, example+":1"), "plain:s390x", Annotation{Platform: ocispec.Platform{Variant: "z"}}); err != nil {
+		"purged": {true, func(*testing.T, fakes.World) {}, ""},
+		"annotated and purged": {true, func(t *testing.T, w fakes.World) {
+			if err := manifest.AnnotateLocal(t.Context(), w.Lists, fakes.ListName(t, example+":1"), "plain:s390x", manifest.Annotation{Platform: ocispec.Platform{Variant: "z"}}); err != nil {
 				t.Error(err)
 			}
 		}, "plain:s390x linux/s390x/z pending"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, builder := built(t), newMemory()
-			builder.image(t, "plain:s390x", MediaTypeDockerManifest, "linux/s390x")
-			w.daemon.holds(t, builder, "plain:s390x", "plain:s390x")
-			if _, err := w.create(t, creation(t, example+":1", "plain:s390x")); err != nil {
+			w, builder := built(t), fakes.NewRegistry()
+			builder.Image(t, "plain:s390x", manifest.MediaTypeDockerManifest, "linux/s390x")
+			w.Daemon.Holds(t, builder, "plain:s390x", "plain:s390x")
+			if _, err := create(t, w, fakes.Creation(t, example+":1", "plain:s390x")); err != nil {
 				t.Fatal(err)
 			}
-			w.daemon.pushed = func() {
-				w.daemon.mu.Unlock()
-				defer w.daemon.mu.Lock()
+			w.Daemon.Pushed = func() {
+				w.Daemon.Mu.Unlock()
+				defer w.Daemon.Mu.Lock()
 				c.change(t, w)
 			}
-			if _, err := w.push(t, example+":1", c.purge); err != nil {
+			if _, err := push(t, w, example+":1", c.purge); err != nil {
 				t.Fatal(err)
 			}
-			if got := summary(w.lists[example+":1"]); got != c.want {
+			if got := summary(w.Lists[example+":1"]); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
@@ -520,120 +476,99 @@ func TestPushWhileChanged(t *testing.T) {
 
 // What keeps a list from being pushed never makes an image of the same name be pushed in its place.
 func TestPushPrefersTheList(t *testing.T) {
-	w, builder := built(t), newMemory()
-	builder.image(t, example+":1", MediaTypeDockerManifest, "linux/s390x")
-	w.daemon.holds(t, builder, example+":1", example+":1")
-	w.registry.image(t, "other.com/app:amd64", MediaTypeDockerManifest, "linux/amd64")
-	if _, err := w.create(t, creation(t, example+":1", "other.com/app:amd64")); err != nil {
+	w, builder := built(t), fakes.NewRegistry()
+	builder.Image(t, example+":1", manifest.MediaTypeDockerManifest, "linux/s390x")
+	w.Daemon.Holds(t, builder, example+":1", example+":1")
+	w.Registry.Image(t, "other.com/app:amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
+	if _, err := create(t, w, fakes.Creation(t, example+":1", "other.com/app:amd64")); err != nil {
 		t.Fatal(err)
 	}
-	w.registry.errs["copy"] = Errorf(errdefs.ErrNotFound, "blob unknown")
-	if _, err := w.push(t, example+":1", true); !errdefs.IsNotFound(err) || len(w.daemon.log) > 0 {
-		t.Errorf("got %v, the daemon did %v", err, w.daemon.log)
+	w.Registry.Errs["copy"] = manifest.Errorf(errdefs.ErrNotFound, "blob unknown")
+	if _, err := push(t, w, example+":1", true); !errdefs.IsNotFound(err) || len(w.Daemon.Log) > 0 {
+		t.Errorf("got %v, the daemon did %v", err, w.Daemon.Log)
 	}
-	delete(w.lists, example+":1")
-	pushed, err := PushLocal(t.Context(), w.access(), listName(t, example+":1"), []reference.NamedTagged{listName(t, example+":2")}, false)
+	delete(w.Lists, example+":1")
+	pushed, err := manifest.PushLocal(t.Context(), w.Access(), fakes.ListName(t, example+":1"), []reference.NamedTagged{fakes.ListName(t, example+":2")}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{example + ":1", example + ":2"} {
-		if d, err := w.registry.Digest(t.Context(), named(t, name)); err != nil || d != pushed.Descriptor.Digest {
+		if d, err := w.Registry.Digest(t.Context(), fakes.Named(t, name)); err != nil || d != pushed.Descriptor.Digest {
 			t.Errorf("%s is %s, %v", name, d, err)
 		}
 	}
-	if _, err := w.push(t, example+":absent", false); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "No such manifest: example.com/app:absent") {
+	if _, err := push(t, w, example+":absent", false); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "No such manifest: example.com/app:absent") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// A registry that deletes the manifest together with its tag gets it back.
-func TestPurgeTagsKeepsChildren(t *testing.T) {
-	w := built(t)
-	if _, err := w.create(t, creation(t, example+":1", example+":amd64")); err != nil {
-		t.Fatal(err)
-	}
-	pushed, err := w.push(t, example+":1", true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.registry.greedy = true
-	child := atDigest(named(t, example), pushed.List.Entries[0].Descriptor.Digest)
-	pushed.List.Entries[0].Raw = nil // as in a list of an older docker
-	if err := PurgeTags(t.Context(), w.access(), pushed, nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.registry.Digest(t.Context(), child); err != nil || len(w.notes.warnings) != 1 {
-		t.Errorf("%v, %v", err, w.notes.warnings)
 	}
 }
 
 func TestAssembleRefusesDuplicates(t *testing.T) {
 	w := built(t)
-	w.registry.image(t, example+":again", MediaTypeDockerManifest, "linux/arm64", "again")
-	c := creation(t, example+":1", example+":arm64", example+":again")
-	if _, err := Assemble(t.Context(), w.access(), c); !errdefs.IsFailedPrecondition(err) ||
+	w.Registry.Image(t, example+":again", manifest.MediaTypeDockerManifest, "linux/arm64", "again")
+	c := fakes.Creation(t, example+":1", example+":arm64", example+":again")
+	if _, err := manifest.Assemble(t.Context(), w.Access(), c); !errdefs.IsFailedPrecondition(err) ||
 		!strings.Contains(err.Error(), "example.com/app:arm64 and example.com/app:again are both for linux/arm64") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := w.create(t, c); err != nil || len(w.notes.warnings) != 1 {
-		t.Errorf("create: %v, %v", err, w.notes.warnings)
+	if _, err := create(t, w, c); err != nil || len(w.Notes.Warnings) != 1 {
+		t.Errorf("create: %v, %v", err, w.Notes.Warnings)
 	}
 }
 
 func TestCreateNamedTwice(t *testing.T) {
-	w, builder := newWorld(), newMemory()
-	builder.image(t, "plain:a", MediaTypeDockerManifest, "linux/amd64")
-	w.daemon.holds(t, builder, "plain:a", "plain:a")
-	w.index(t)
-	if list, err := w.create(t, creation(t, example+":1", "plain:a", "plain:a")); err != nil || len(list.Entries) != 1 {
+	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	builder.Image(t, "plain:a", manifest.MediaTypeDockerManifest, "linux/amd64")
+	w.Daemon.Holds(t, builder, "plain:a", "plain:a")
+	putIndexes(t, w)
+	if list, err := create(t, w, fakes.Creation(t, example+":1", "plain:a", "plain:a")); err != nil || len(list.Entries) != 1 {
 		t.Errorf("a source named twice: %s, %v", summary(list), err)
 	}
 	// A child that is named itself is no longer its index's.
-	d := w.registry.image(t, example+":i-amd64", ocispec.MediaTypeImageManifest, "linux/amd64", "i").Digest
+	d := w.Registry.Image(t, example+":i-amd64", ocispec.MediaTypeImageManifest, "linux/amd64", "i").Digest
 	named := example + "@" + d.String()
-	list, err := w.create(t, creation(t, example+":2", example+":one", named))
+	list, err := create(t, w, fakes.Creation(t, example+":2", example+":one", named))
 	if err != nil || list.Entries[0].Source.String() != example+":one" || list.Entries[2].Source.String() != named {
 		t.Errorf("a child named besides: %s, %v", summary(list), err)
 	}
-	list, err = w.create(t, creation(t, example+":3", example+":index", named))
+	list, err = create(t, w, fakes.Creation(t, example+":3", example+":index", named))
 	if want := named + " linux/amd64; example.com/app:index linux/arm64"; err != nil || !strings.HasPrefix(summary(list), want) {
 		t.Errorf("a child named besides: %s, %v", summary(list), err)
 	}
 }
 
 func TestCreateTellsOfOtherRegistries(t *testing.T) {
-	w := newWorld()
-	w.registry.image(t, "other.com/app:a", MediaTypeDockerManifest, "linux/amd64")
-	if _, err := w.create(t, creation(t, example+":1", "other.com/app:a")); err != nil {
+	w := fakes.NewWorld()
+	w.Registry.Image(t, "other.com/app:a", manifest.MediaTypeDockerManifest, "linux/amd64")
+	if _, err := create(t, w, fakes.Creation(t, example+":1", "other.com/app:a")); err != nil {
 		t.Fatal(err)
 	}
-	if len(w.notes.notes) != 1 || !strings.Contains(w.notes.notes[0], "in the registry other.com: push will copy it") {
-		t.Errorf("notes %v", w.notes.notes)
+	if len(w.Notes.Notes) != 1 || !strings.Contains(w.Notes.Notes[0], "in the registry other.com: push will copy it") {
+		t.Errorf("notes %v", w.Notes.Notes)
 	}
 }
 
 func TestCreateChecksSizes(t *testing.T) {
-	w := newWorld()
-	d := w.registry.image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
+	w := fakes.NewWorld()
+	d := w.Registry.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
 	d.Size++
-	w.registry.index(t, example+":index", ocispec.MediaTypeImageIndex, d)
-	if _, err := w.create(t, creation(t, example+":1", example+":index")); !errdefs.IsDataLoss(err) {
+	w.Registry.Index(t, example+":index", ocispec.MediaTypeImageIndex, d)
+	if _, err := create(t, w, fakes.Creation(t, example+":1", example+":index")); !errdefs.IsDataLoss(err) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestSelectBySource(t *testing.T) {
-	w := newWorld()
-	w.index(t)
-	list, err := w.create(t, creation(t, example+":1", example+":index"))
+	w := fakes.NewWorld()
+	putIndexes(t, w)
+	list, err := create(t, w, fakes.Creation(t, example+":1", example+":index"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	list.Entries[0].Ref = named(t, example+":index") // as push leaves an index that it sent
+	list.Entries[0].Ref = fakes.Named(t, example+":index") // as push leaves an index that it sent
 	if found, err := list.Select(example + ":index"); err != nil || !slices.Equal(found, []int{0, 1}) {
 		t.Errorf("got %v, %v", found, err)
 	}
-	_, err = list.selectOne(example + ":index")
+	_, err = list.SelectOne(example + ":index")
 	for _, e := range list.Images() {
 		if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), e.Descriptor.Digest.String()) {
 			t.Errorf("got %v, without %s", err, e.Descriptor.Digest)
@@ -642,128 +577,130 @@ func TestSelectBySource(t *testing.T) {
 }
 
 func TestIsSame(t *testing.T) {
-	m := newMemory()
-	x := m.image(t, example+":x", ocispec.MediaTypeImageManifest, "linux/amd64")
-	y := m.image(t, example+":y", ocispec.MediaTypeImageManifest, "linux/arm64")
-	z := m.image(t, example+":z", ocispec.MediaTypeImageManifest, "linux/arm64", "rebuilt")
-	top := m.index(t, example+":i", ocispec.MediaTypeImageIndex, x, y)
-	raw := m.manifests[example+":i"]
-	config, _, _ := ParseImage(m.manifests[example+":x"])
-	local := func(manifests ...LocalManifest) Local { return Local{ID: z.Digest, Manifests: manifests} }
+	m := fakes.NewRegistry()
+	x := m.Image(t, example+":x", ocispec.MediaTypeImageManifest, "linux/amd64")
+	y := m.Image(t, example+":y", ocispec.MediaTypeImageManifest, "linux/arm64")
+	z := m.Image(t, example+":z", ocispec.MediaTypeImageManifest, "linux/arm64", "rebuilt")
+	top := m.Index(t, example+":i", ocispec.MediaTypeImageIndex, x, y)
+	raw := m.Manifests[example+":i"]
+	config, _, _ := manifest.ParseImage(m.Manifests[example+":x"])
+	local := func(manifests ...manifest.LocalManifest) manifest.Local {
+		return manifest.Local{ID: z.Digest, Manifests: manifests}
+	}
 	for name, c := range map[string]struct {
-		local Local
+		local manifest.Local
 		want  bool
 	}{
-		"all":              {local(LocalManifest{Descriptor: x, Available: true}, LocalManifest{Descriptor: y, Available: true}), true},
-		"one of two":       {local(LocalManifest{Descriptor: x, Available: true}, LocalManifest{Descriptor: y}), true},
-		"one rebuilt":      {local(LocalManifest{Descriptor: x, Available: true}, LocalManifest{Descriptor: z, Available: true}), false},
-		"graph, pulled":    {Local{ID: z.Digest, RepoDigests: []digest.Digest{top.Digest}}, true},
-		"graph, a child":   {Local{ID: z.Digest, RepoDigests: []digest.Digest{y.Digest}}, true},
-		"graph, different": {Local{ID: z.Digest}, false},
+		"all":              {local(manifest.LocalManifest{Descriptor: x, Available: true}, manifest.LocalManifest{Descriptor: y, Available: true}), true},
+		"one of two":       {local(manifest.LocalManifest{Descriptor: x, Available: true}, manifest.LocalManifest{Descriptor: y}), true},
+		"one rebuilt":      {local(manifest.LocalManifest{Descriptor: x, Available: true}, manifest.LocalManifest{Descriptor: z, Available: true}), false},
+		"graph, pulled":    {manifest.Local{ID: z.Digest, RepoDigests: []digest.Digest{top.Digest}}, true},
+		"graph, a child":   {manifest.Local{ID: z.Digest, RepoDigests: []digest.Digest{y.Digest}}, true},
+		"graph, different": {manifest.Local{ID: z.Digest}, false},
 	} {
-		if got := isSame(c.local, top, raw); got != c.want {
+		if got := manifest.IsSame(c.local, top, raw); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if !isSame(Local{ID: config.Digest}, x, m.manifests[example+":x"]) {
+	if !manifest.IsSame(manifest.Local{ID: config.Digest}, x, m.Manifests[example+":x"]) {
 		t.Error("the config is the image ID")
 	}
 }
 
 // Another push may take the same staging name away.
 func TestPushStagedOnceMore(t *testing.T) {
-	w, builder := newWorld(), newMemory()
-	builder.image(t, "plain:amd64", MediaTypeDockerManifest, "linux/amd64")
-	local := w.daemon.holds(t, builder, "plain:amd64", "plain:amd64")
-	staging := example + ":1-linux-amd64-" + short(local.ID)
-	if _, err := w.create(t, creation(t, example+":1", "plain:amd64")); err != nil {
+	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	builder.Image(t, "plain:amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
+	local := w.Daemon.Holds(t, builder, "plain:amd64", "plain:amd64")
+	staging := example + ":1-linux-amd64-" + manifest.Short(local.ID)
+	if _, err := create(t, w, fakes.Creation(t, example+":1", "plain:amd64")); err != nil {
 		t.Fatal(err)
 	}
-	w.daemon.pushed = func() {
-		w.daemon.pushed = nil
-		w.registry.errs["push"] = Errorf(errdefs.ErrNotFound, "tag does not exist")
-		delete(w.daemon.images, staging)
+	w.Daemon.Pushed = func() {
+		w.Daemon.Pushed = nil
+		w.Registry.Errs["push"] = manifest.Errorf(errdefs.ErrNotFound, "tag does not exist")
+		delete(w.Daemon.Images, staging)
 	}
-	w.daemon.tagged = func() {
-		if w.daemon.pushed == nil {
-			delete(w.registry.errs, "push")
+	w.Daemon.Tagged = func() {
+		if w.Daemon.Pushed == nil {
+			delete(w.Registry.Errs, "push")
 		}
 	}
-	if _, err := w.push(t, example+":1", false); err != nil || len(w.daemon.images) != 1 {
-		t.Errorf("got %v, the daemon did %v", err, w.daemon.log)
+	if _, err := push(t, w, example+":1", false); err != nil || len(w.Daemon.Images) != 1 {
+		t.Errorf("got %v, the daemon did %v", err, w.Daemon.Log)
 	}
-	w.registry.errs["push"] = errors.New("denied") // no other push's doing
-	w.daemon.tagged, w.daemon.log = nil, nil
-	if _, err := w.create(t, creation(t, example+":2", "plain:amd64")); err != nil {
+	w.Registry.Errs["push"] = errors.New("denied") // no other push's doing
+	w.Daemon.Tagged, w.Daemon.Log = nil, nil
+	if _, err := create(t, w, fakes.Creation(t, example+":2", "plain:amd64")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.push(t, example+":2", true); err == nil || len(w.daemon.log) != 2 {
-		t.Errorf("got %v, the daemon did %v", err, w.daemon.log)
+	if _, err := push(t, w, example+":2", true); err == nil || len(w.Daemon.Log) != 2 {
+		t.Errorf("got %v, the daemon did %v", err, w.Daemon.Log)
 	}
 }
 
 // What is known at create is told at create: that attestations will not fit.
 func TestAttestedPendingNeedsOCI(t *testing.T) {
-	w, builder := newWorld(), newMemory()
-	image := builder.image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
-	proof := builder.attestation(t, example+":b", image.Digest)
-	w.daemon.images["docker.io/library/plain:a"] = Local{ID: image.Digest, Platform: *image.Platform, Manifests: []LocalManifest{
+	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	image := builder.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
+	proof := builder.Attestation(t, example+":b", image.Digest)
+	w.Daemon.Images["docker.io/library/plain:a"] = manifest.Local{ID: image.Digest, Platform: *image.Platform, Manifests: []manifest.LocalManifest{
 		{Descriptor: image, Available: true}, {Descriptor: proof, Available: true, Subject: image.Digest},
 	}}
-	c := creation(t, example+":1", "plain:a")
-	c.MediaType = MediaTypeDockerList
-	if _, err := w.create(t, c); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "--attestations strip") || len(w.lists) > 0 {
+	c := fakes.Creation(t, example+":1", "plain:a")
+	c.MediaType = manifest.MediaTypeDockerList
+	if _, err := create(t, w, c); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "--attestations strip") || len(w.Lists) > 0 {
 		t.Errorf("got %v", err)
 	}
 	c.Choice.Strip = true
-	if _, err := w.create(t, c); err != nil {
+	if _, err := create(t, w, c); err != nil {
 		t.Errorf("stripped: %v", err)
 	}
 }
 
 func TestPlatformTag(t *testing.T) {
-	if got := platformTag(ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7/é"}); got != "linux-arm-v7--" {
+	if got := manifest.PlatformTag(ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7/é"}); got != "linux-arm-v7--" {
 		t.Errorf("got %s", got)
 	}
-	if got := platformTag(ocispec.Platform{OS: "linux", Architecture: "arm", Variant: strings.Repeat("v", 200)}); len(got) > maxTag/3 {
+	if got := manifest.PlatformTag(ocispec.Platform{OS: "linux", Architecture: "arm", Variant: strings.Repeat("v", 200)}); len(got) > manifest.MaxTag/3 {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestRequire(t *testing.T) {
 	w := built(t)
-	c := creation(t, example+":1", example+":arm64")
-	c.Require = []Platform{{ocispec.Platform{OS: "linux", Architecture: "arm64"}}, {ocispec.Platform{OS: "linux", Architecture: "s390x"}}}
-	if _, err := w.create(t, c); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "no image for linux/s390x") || len(w.lists) > 0 {
-		t.Errorf("got %v, %v", err, w.lists)
+	c := fakes.Creation(t, example+":1", example+":arm64")
+	c.Require = []manifest.Platform{{ocispec.Platform{OS: "linux", Architecture: "arm64"}}, {ocispec.Platform{OS: "linux", Architecture: "s390x"}}}
+	if _, err := create(t, w, c); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "no image for linux/s390x") || len(w.Lists) > 0 {
+		t.Errorf("got %v, %v", err, w.Lists)
 	}
 }
 
 func TestDropAndAnnotateLocal(t *testing.T) {
-	w := newWorld()
-	w.index(t)
-	if _, err := w.create(t, creation(t, example+":1", example+":index")); err != nil {
+	w := fakes.NewWorld()
+	putIndexes(t, w)
+	if _, err := create(t, w, fakes.Creation(t, example+":1", example+":index")); err != nil {
 		t.Fatal(err)
 	}
-	name := listName(t, example+":1")
-	err := AnnotateLocal(t.Context(), w.lists, name, example+":index", Annotation{Platform: ocispec.Platform{Variant: "v8"}})
+	name := fakes.ListName(t, example+":1")
+	err := manifest.AnnotateLocal(t.Context(), w.Lists, name, example+":index", manifest.Annotation{Platform: ocispec.Platform{Variant: "v8"}})
 	if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "one of sha256:") {
 		t.Errorf("annotating several entries at once: %v", err)
 	}
-	if err := DropLocal(t.Context(), w.lists, name, []string{"linux/amd64"}); err != nil {
+	if err := manifest.DropLocal(t.Context(), w.Lists, name, []string{"linux/amd64"}); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := summary(w.lists[example+":1"]), "example.com/app:index linux/arm64; example.com/app:index unknown/unknown attestation"; got != want {
+	if got, want := summary(w.Lists[example+":1"]), "example.com/app:index linux/arm64; example.com/app:index unknown/unknown attestation"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if err := DropLocal(t.Context(), w.lists, name, []string{"linux/arm64"}); !errdefs.IsFailedPrecondition(err) {
+	if err := manifest.DropLocal(t.Context(), w.Lists, name, []string{"linux/arm64"}); !errdefs.IsFailedPrecondition(err) {
 		t.Errorf("dropping all: %v", err)
 	}
-	if err := DropLocal(t.Context(), w.lists, name, []string{"linux/s390x"}); !errdefs.IsNotFound(err) {
+	if err := manifest.DropLocal(t.Context(), w.Lists, name, []string{"linux/s390x"}); !errdefs.IsNotFound(err) {
 		t.Errorf("dropping what is not there: %v", err)
 	}
-	absent := listName(t, example+":absent")
-	if err := AnnotateLocal(t.Context(), w.lists, absent, "a", Annotation{}); !errdefs.IsNotFound(err) {
+	absent := fakes.ListName(t, example+":absent")
+	if err := manifest.AnnotateLocal(t.Context(), w.Lists, absent, "a", manifest.Annotation{}); !errdefs.IsNotFound(err) {
 		t.Errorf("absent list: %v", err)
 	}
 }
@@ -771,21 +708,21 @@ func TestDropAndAnnotateLocal(t *testing.T) {
 func TestTagIsAllOrNothing(t *testing.T) {
 	w := built(t)
 	for _, name := range []string{example + ":1", example + ":3"} {
-		if _, err := w.create(t, creation(t, name, example+":amd64")); err != nil {
+		if _, err := create(t, w, fakes.Creation(t, name, example+":amd64")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	targets := []reference.NamedTagged{listName(t, example+":2"), listName(t, example+":3")}
-	if err := Tag(t.Context(), w.lists, w.daemon, named(t, example+":1"), targets); !errdefs.IsAlreadyExists(err) {
+	targets := []reference.NamedTagged{fakes.ListName(t, example+":2"), fakes.ListName(t, example+":3")}
+	if err := manifest.Tag(t.Context(), w.Lists, w.Daemon, fakes.Named(t, example+":1"), targets); !errdefs.IsAlreadyExists(err) {
 		t.Errorf("got %v", err)
 	}
-	if _, ok := w.lists[example+":2"]; ok {
+	if _, ok := w.Lists[example+":2"]; ok {
 		t.Error("half of the names were given")
 	}
-	if err := Tag(t.Context(), w.lists, w.daemon, named(t, example+":1"), targets[:1]); err != nil || w.lists[example+":2"].Name.String() != example+":2" {
+	if err := manifest.Tag(t.Context(), w.Lists, w.Daemon, fakes.Named(t, example+":1"), targets[:1]); err != nil || w.Lists[example+":2"].Name.String() != example+":2" {
 		t.Errorf("got %v", err)
 	}
-	if err := Tag(t.Context(), w.lists, w.daemon, named(t, "absent"), targets[:1]); !errdefs.IsNotFound(err) {
+	if err := manifest.Tag(t.Context(), w.Lists, w.Daemon, fakes.Named(t, "absent"), targets[:1]); !errdefs.IsNotFound(err) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -793,9 +730,9 @@ func TestTagIsAllOrNothing(t *testing.T) {
 // A push says beforehand what it needs of the registries, and tells of images as they become known.
 func TestPublishTellsAhead(t *testing.T) {
 	w := built(t)
-	w.registry.image(t, "other.com/app:s390x", MediaTypeDockerManifest, "linux/s390x")
-	c := creation(t, example+":1", example+":amd64", "other.com/app:s390x")
-	if _, err := Publish(t.Context(), w.access(), c, nil); err != nil {
+	w.Registry.Image(t, "other.com/app:s390x", manifest.MediaTypeDockerManifest, "linux/s390x")
+	c := fakes.Creation(t, example+":1", example+":amd64", "other.com/app:s390x")
+	if _, err := manifest.Publish(t.Context(), w.Access(), c, nil); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
@@ -804,11 +741,27 @@ func TestPublishTellsAhead(t *testing.T) {
 		"image example.com/app:amd64", "image other.com/app:s390x",
 	}
 	slices.Sort(want)
-	got := slices.Sorted(slices.Values(w.registry.expected))
+	got := slices.Sorted(slices.Values(w.Registry.Expected))
 	if !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
-	if len(w.lists) != 0 {
-		t.Errorf("lists %v", w.lists)
+	if len(w.Lists) != 0 {
+		t.Errorf("lists %v", w.Lists)
 	}
+}
+
+// summary is a list in a line: each entry's source, platform and P for pending.
+func summary(l manifest.List) string {
+	var out []string
+	for _, e := range l.Entries {
+		s := manifest.Familiar(e.Source) + " " + manifest.FormatPlatform(e.Platform())
+		if e.IsPending() {
+			s += " pending"
+		}
+		if e.Subject() != "" {
+			s += " attestation"
+		}
+		out = append(out, s)
+	}
+	return strings.Join(out, "; ")
 }

@@ -64,24 +64,3 @@ func FuzzPattern(f *testing.F) {
 		p.Match(tag)
 	})
 }
-
-func patterns(t *testing.T, typed ...string) (out []Pattern) {
-	t.Helper()
-	for _, s := range typed {
-		p, err := ParsePattern(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, p)
-	}
-	return out
-}
-
-// pattern is patterns for one, which matches all when nothing was typed.
-func pattern(t *testing.T, typed string) Pattern {
-	t.Helper()
-	if typed == "" {
-		return Pattern{}
-	}
-	return patterns(t, typed)[0]
-}

@@ -135,7 +135,7 @@ func (s *sender) sendWhole(ctx context.Context, local Local, group []Entry) ([]E
 	if err != nil {
 		return nil, err
 	}
-	said.tell(s.Notes)
+	said.Tell(s.Notes)
 	s.warnUnseen(group, children)
 	return adopt(group, children, sent.name, sent.desc.Digest)
 }
@@ -190,7 +190,7 @@ func (e Entry) isChild(child Entry) bool {
 	if e.Pending != nil && e.Pending.Manifest != "" {
 		return child.Descriptor.Digest == e.Pending.Manifest
 	}
-	return platformKey(child.Platform()) == platformKey(e.imagePlatform())
+	return PlatformKey(child.Platform()) == PlatformKey(e.imagePlatform())
 }
 
 // settle returns the pending entry e as the image that was pushed for it.

@@ -20,7 +20,7 @@ func (l List) Plan(tags []reference.NamedTagged) []string {
 			out = append(out, fmt.Sprintf("push from the daemon: %s", what))
 		case SameRepository(e.Ref, l.Name):
 			out = append(out, fmt.Sprintf("use what is in the repository: %s", what))
-		case sameRegistry(e.Ref, l.Name):
+		case SameRegistry(e.Ref, l.Name):
 			out = append(out, fmt.Sprintf("mount from %s: %s", e.Ref.Name(), what))
 		default:
 			out = append(out, fmt.Sprintf("copy from %s: %s", reference.Domain(e.Ref), what))

@@ -54,7 +54,7 @@ func ParsePlatforms(specs []string) ([]Platform, error) {
 
 // Matches reports whether p selects other.
 func (p Platform) Matches(other ocispec.Platform) bool {
-	a, b := normalize(p.Platform), normalize(other)
+	a, b := Normalize(p.Platform), Normalize(other)
 	return a.OS == b.OS && a.Architecture == b.Architecture &&
 		(p.Variant == "" || a.Variant == b.Variant) &&
 		(p.OSVersion == "" || a.OSVersion == b.OSVersion)
@@ -76,7 +76,7 @@ func FormatPlatform(p ocispec.Platform) string {
 }
 
 // statedPlatform returns the platform that d gives whole, nil when operating system or architecture is missing.
-func statedPlatform(d ocispec.Descriptor) *ocispec.Platform {
+func StatedPlatform(d ocispec.Descriptor) *ocispec.Platform {
 	if p := d.Platform; p != nil && p.OS != "" && p.Architecture != "" {
 		return p
 	}
@@ -84,7 +84,7 @@ func statedPlatform(d ocispec.Descriptor) *ocispec.Platform {
 }
 
 // normalize is platforms.Normalize, but leaves an empty OS, which that takes for the one it runs on.
-func normalize(p ocispec.Platform) ocispec.Platform {
+func Normalize(p ocispec.Platform) ocispec.Platform {
 	n := platforms.Normalize(p)
 	if p.OS == "" {
 		n.OS = ""
@@ -93,8 +93,8 @@ func normalize(p ocispec.Platform) ocispec.Platform {
 }
 
 // platformKey is equal for platforms that clients take for the same.
-func platformKey(p ocispec.Platform) string {
-	n := normalize(p)
+func PlatformKey(p ocispec.Platform) string {
+	n := Normalize(p)
 	features := slices.Sorted(slices.Values(n.OSFeatures))
 	return strings.Join(append([]string{n.OS, n.Architecture, n.Variant, n.OSVersion}, features...), "\x00")
 }
@@ -102,7 +102,7 @@ func platformKey(p ocispec.Platform) string {
 // normalizeNames returns the names that aliases such as x86_64 and macos stand for, and the variant
 // that an alias such as armhf says.
 func normalizeNames(os, arch string) (string, string, string) {
-	n := normalize(ocispec.Platform{OS: os, Architecture: arch})
+	n := Normalize(ocispec.Platform{OS: os, Architecture: arch})
 	if n.Architecture == arch { // no alias: the variant is a default
 		n.Variant = ""
 	}

@@ -52,7 +52,7 @@ func Push(ctx context.Context, a Access, list List, tags []reference.NamedTagged
 	if err != nil {
 		return Pushed{}, err
 	}
-	if err := a.Registry.Put(ctx, list.Name, desc.MediaType, raw, tagsOf(tags)...); err != nil {
+	if err := a.Registry.Put(ctx, list.Name, desc.MediaType, raw, TagsOf(tags)...); err != nil {
 		return Pushed{}, fmt.Errorf("pushing the list %s: %w", Familiar(list.Name), err)
 	}
 	return Pushed{List: list, Descriptor: desc, Children: append(children, copied...)}, nil
@@ -115,7 +115,7 @@ func pushImage(ctx context.Context, a Access, name reference.NamedTagged, tags [
 		return Pushed{}, err
 	}
 	if len(tags) > 0 {
-		if err := a.Registry.Put(ctx, tags[0], desc.MediaType, raw, tagsOf(tags[1:])...); err != nil {
+		if err := a.Registry.Put(ctx, tags[0], desc.MediaType, raw, TagsOf(tags[1:])...); err != nil {
 			return Pushed{}, fmt.Errorf("pushing more tags of %s: %w", Familiar(name), err)
 		}
 	}
@@ -131,8 +131,8 @@ func copyChildren(ctx context.Context, registry Registry, list List) ([]Child, e
 			continue
 		}
 		group.Go(func() error {
-			to := atDigest(list.Name, e.Descriptor.Digest)
-			from, err := e.withRaw(ctx, registry)
+			to := AtDigest(list.Name, e.Descriptor.Digest)
+			from, err := e.WithRaw(ctx, registry)
 			if err == nil {
 				err = registry.Copy(ctx, from.Ref, from.Descriptor, from.Raw, list.Name)
 			}
@@ -160,7 +160,7 @@ func (l List) repositories() []reference.Named {
 	return out
 }
 
-func tagsOf(names []reference.NamedTagged) []string {
+func TagsOf(names []reference.NamedTagged) []string {
 	var out []string
 	for _, n := range names {
 		out = append(out, n.Tag())
@@ -169,12 +169,12 @@ func tagsOf(names []reference.NamedTagged) []string {
 }
 
 // withRaw returns the entry with its bytes, which lists of older docker versions and of registries lack.
-func (e Entry) withRaw(ctx context.Context, registry Fetcher) (Entry, error) {
+func (e Entry) WithRaw(ctx context.Context, registry Fetcher) (Entry, error) {
 	if len(e.Raw) > 0 || e.IsPending() {
 		return e, nil
 	}
 	var err error
-	_, e.Raw, err = registry.Fetch(ctx, atDigest(e.Ref, e.Descriptor.Digest))
+	_, e.Raw, err = registry.Fetch(ctx, AtDigest(e.Ref, e.Descriptor.Digest))
 	return e, err
 }
 
@@ -182,7 +182,7 @@ func (e Entry) withRaw(ctx context.Context, registry Fetcher) (Entry, error) {
 func readBack(ctx context.Context, registry Fetcher, name reference.NamedTagged, d digest.Digest) (ocispec.Descriptor, []byte, error) {
 	var at reference.Named = name
 	if d != "" {
-		at = atDigest(name, d)
+		at = AtDigest(name, d)
 	}
 	desc, raw, err := registry.Fetch(ctx, at)
 	if errdefs.IsNotFound(err) {

@@ -50,7 +50,7 @@ func Familiar(ref reference.Named) string {
 }
 
 // atDigest returns the reference of what has the digest d, which is valid, in the repository of ref.
-func atDigest(ref reference.Named, d digest.Digest) reference.Canonical {
+func AtDigest(ref reference.Named, d digest.Digest) reference.Canonical {
 	at, err := reference.WithDigest(reference.TrimNamed(ref), d)
 	if err != nil {
 		panic(err) // the digest was not validated
@@ -59,7 +59,7 @@ func atDigest(ref reference.Named, d digest.Digest) reference.Canonical {
 }
 
 // atTag returns the reference of a tag, which is one, in the repository of ref.
-func atTag(ref reference.Named, tag string) reference.NamedTagged {
+func AtTag(ref reference.Named, tag string) reference.NamedTagged {
 	at, err := reference.WithTag(reference.TrimNamed(ref), tag)
 	if err != nil {
 		panic(err) // the tag was not checked
@@ -71,7 +71,7 @@ func atTag(ref reference.Named, tag string) reference.NamedTagged {
 func SameRepository(a, b reference.Named) bool { return a.Name() == b.Name() }
 
 // sameRegistry reports whether a and b lie in one registry.
-func sameRegistry(a, b reference.Named) bool { return reference.Domain(a) == reference.Domain(b) }
+func SameRegistry(a, b reference.Named) bool { return reference.Domain(a) == reference.Domain(b) }
 
 // joinAnd lists words as a sentence does: "a", "a and b", "a, b and c".
 func joinAnd(words []string) string {
@@ -85,9 +85,33 @@ func joinAnd(words []string) string {
 const maxNamed = 10
 
 // joinSome is joinAnd for what may be a long list, of which it tells the first.
-func joinSome(words []string) string {
+func JoinSome(words []string) string {
 	if more := len(words) - maxNamed; more > 0 {
 		return joinAnd(append(slices.Clone(words[:maxNamed]), fmt.Sprintf("%d more", more)))
 	}
 	return joinAnd(words)
+}
+
+// hub is the name of Docker Hub in references.
+const DockerHub = "docker.io"
+
+// ParseRegistry returns the name that the registry s, HOST[:PORT], has in references.
+func ParseRegistry(s string) (string, error) {
+	named, err := reference.ParseNormalizedNamed(s + "/repository")
+	if err != nil || reference.Path(named) != "repository" && s != DockerHub && s != "index."+DockerHub {
+		return "", Errorf(errdefs.ErrInvalidArgument, "%q is not a registry: expected HOST[:PORT], as in registry.example.com or localhost:5000", s)
+	}
+	return reference.Domain(named), nil
+}
+
+// ParseRepository returns the repository that s names.
+func ParseRepository(s string) (reference.Named, error) {
+	named, err := reference.ParseNormalizedNamed(s)
+	if err != nil {
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%q is not a repository (%w): expected [REGISTRY/]REPOSITORY", s, err)
+	}
+	if !reference.IsNameOnly(named) {
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%q names more than a repository: give %s alone", s, reference.FamiliarName(named))
+	}
+	return named, nil
 }

@@ -23,20 +23,20 @@ func ReferrersTag(d digest.Digest) string {
 // cosignSuffixes follow the form of ReferrersTag in the digest tags that cosign gives its signatures,
 // attestations and bills of materials:
 // https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#tag-based-discovery.
-var cosignSuffixes = []string{".sig", ".att", ".sbom"}
+var CosignSuffixes = []string{".sig", ".att", ".sbom"}
 
 var referrersTag = regexp.MustCompile(`^sha(256|384|512)-[0-9a-f]{64}$`)
 
 // cutDigestTag cuts a digest tag, named after a manifest that it tells something about, into the form that
 // ReferrersTag gives that manifest. ok is false for other tags.
-func cutDigestTag(tag string) (form string, ok bool) {
+func CutDigestTag(tag string) (form string, ok bool) {
 	form, _, _ = strings.Cut(tag, ".")
 	suffix := tag[len(form):]
-	return form, (suffix == "" || slices.Contains(cosignSuffixes, suffix)) && referrersTag.MatchString(form)
+	return form, (suffix == "" || slices.Contains(CosignSuffixes, suffix)) && referrersTag.MatchString(form)
 }
 
 // digestOf returns the digest that has this form, "" when the form does not have all of it.
-func digestOf(form string) digest.Digest {
+func DigestOf(form string) digest.Digest {
 	d := digest.Digest(strings.Replace(form, "-", ":", 1))
 	if d.Validate() != nil {
 		return ""

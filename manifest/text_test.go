@@ -1,6 +1,8 @@
 package manifest
 
-import "testing"
+import (
+	"testing"
+)
 
 func TestEscape(t *testing.T) {
 	for s, want := range map[string]string{

@@ -1,6 +1,8 @@
 package task
 
-import "fmt"
+import (
+	"fmt"
+)
 
 // Severity says what a finding means for a run.
 type Severity string

@@ -2,6 +2,8 @@
 
 package main
 
-import "os"
+import (
+	"os"
+)
 
 func peak(*os.ProcessState) int64 { return 0 }

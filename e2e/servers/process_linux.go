@@ -1,6 +1,8 @@
 package servers
 
-import "syscall"
+import (
+	"syscall"
+)
 
 // diesWithParent keeps Ctrl-C at the terminal from the process, so that it is
 // stopped in order, and ends it should its parent die without doing so.

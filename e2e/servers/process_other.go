@@ -2,6 +2,8 @@
 
 package servers
 
-import "syscall"
+import (
+	"syscall"
+)
 
 func diesWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }

@@ -1,0 +1,586 @@
+// Package fakes has registries, a daemon and a store of local lists in memory, for the tests of the packages that
+// work on the interfaces of package manifest.
+package fakes
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// memory is a registry of all hosts: manifests by "repository@digest" and "repository:tag".
+type Registry struct {
+	Mu          sync.Mutex
+	Manifests   map[string][]byte
+	Types       map[digest.Digest]string
+	Blobs       map[digest.Digest][]byte
+	Errs        map[string]error // by reference
+	Log         []string
+	Expected    []string // what was told ahead
+	NoUntag     bool
+	Greedy      bool                        // deletes the manifest, and all its tags, with a tag
+	Deaf        bool                        // answers to a deletion that there is nothing
+	TagsFirst   bool                        // deletes no manifest that has a tag
+	Deleted     func()                      // called at each deletion
+	NoReferrers bool                        // has no referrers API
+	HasListing  bool                        // has a listing of its own
+	Arrived     map[digest.Digest]time.Time // for that listing
+}
+
+func NewRegistry() *Registry {
+	return &Registry{Manifests: map[string][]byte{}, Types: map[digest.Digest]string{}, Blobs: map[digest.Digest][]byte{}, Errs: map[string]error{}}
+}
+
+func key(ref reference.Named) string {
+	if d, ok := ref.(reference.Canonical); ok {
+		return ref.Name() + "@" + d.Digest().String()
+	}
+	return ref.String()
+}
+
+func (m *Registry) say(format string, args ...any) {
+	m.Log = append(m.Log, fmt.Sprintf(format, args...))
+}
+
+func (m *Registry) Fetch(_ context.Context, ref reference.Named) (ocispec.Descriptor, []byte, error) {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	m.say("fetch %s", manifest.Familiar(ref))
+	if err := m.Errs[ref.String()]; err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	raw, ok := m.Manifests[key(ref)]
+	if !ok {
+		return ocispec.Descriptor{}, nil, manifest.Errorf(errdefs.ErrNotFound, "registry: %s unknown", ref)
+	}
+	d := digest.FromBytes(raw)
+	return ocispec.Descriptor{MediaType: m.Types[d], Digest: d, Size: int64(len(raw))}, raw, nil
+}
+
+func (m *Registry) Blob(_ context.Context, _ reference.Named, d ocispec.Descriptor) ([]byte, error) {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	m.say("blob")
+	raw, ok := m.Blobs[d.Digest]
+	if !ok {
+		return nil, manifest.Errorf(errdefs.ErrNotFound, "blob %s unknown", d.Digest)
+	}
+	return raw, nil
+}
+
+func (m *Registry) Digest(ctx context.Context, ref reference.Named) (digest.Digest, error) {
+	d, _, err := m.Fetch(ctx, ref)
+	return d.Digest, err
+}
+
+func (m *Registry) Copy(_ context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	m.say("copy %s to %s", manifest.Familiar(from), manifest.Familiar(to))
+	m.Manifests[to.Name()+"@"+d.Digest.String()] = raw
+	return m.Errs["copy"]
+}
+
+func (m *Registry) CopyBlobs(_ context.Context, from reference.Named, _ ocispec.Descriptor, _ []byte, to reference.Named) error {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	m.say("blobs of %s to %s", manifest.Familiar(from), manifest.Familiar(to))
+	return m.Errs["copy"]
+}
+
+func (m *Registry) Put(_ context.Context, ref reference.Named, mediaType string, raw []byte, tags ...string) error {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	refs := []reference.Named{ref}
+	for _, tag := range tags {
+		name, err := reference.WithTag(reference.TrimNamed(ref), tag)
+		if err != nil {
+			return err
+		}
+		refs = append(refs, name)
+	}
+	for _, ref := range refs {
+		m.say("put %s", manifest.Familiar(ref))
+		if err := m.Errs["put "+ref.String()]; err != nil {
+			return err
+		}
+		m.Store(ref, mediaType, raw)
+	}
+	return nil
+}
+
+func (m *Registry) Expect(_ context.Context, to reference.Named, from []reference.Named) func(reference.Named, ocispec.Descriptor, []byte) {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	m.Expected = append(m.Expected, manifest.Familiar(to))
+	for _, ref := range from {
+		m.Expected = append(m.Expected, manifest.Familiar(ref))
+	}
+	return func(from reference.Named, _ ocispec.Descriptor, _ []byte) {
+		m.Mu.Lock()
+		defer m.Mu.Unlock()
+		m.Expected = append(m.Expected, "image "+manifest.Familiar(from))
+	}
+}
+
+func (m *Registry) Store(ref reference.Named, mediaType string, raw []byte) digest.Digest {
+	d := digest.FromBytes(raw)
+	m.Types[d] = mediaType
+	m.Manifests[ref.Name()+"@"+d.String()] = raw
+	m.Manifests[key(ref)] = raw
+	return d
+}
+
+func (m *Registry) Repositories(context.Context, string) ([]string, error) {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	repos := map[string]bool{}
+	for ref := range m.Manifests {
+		_, path, _ := strings.Cut(ref, "/")
+		repos[path[:strings.IndexAny(path, ":@")]] = true
+	}
+	return slices.Sorted(maps.Keys(repos)), nil
+}
+
+func (m *Registry) Tags(_ context.Context, repo reference.Named) ([]string, error) {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	if err := m.Errs["tags "+repo.Name()]; err != nil {
+		return nil, err
+	}
+	var tags []string
+	for ref := range m.Manifests {
+		if tag, ok := strings.CutPrefix(ref, repo.Name()+":"); ok {
+			tags = append(tags, tag)
+		}
+	}
+	if tags == nil {
+		return nil, manifest.Errorf(errdefs.ErrNotFound, "repository %s unknown", repo.Name())
+	}
+	slices.Sort(tags)
+	return tags, nil
+}
+
+func (m *Registry) Referrers(_ context.Context, subject reference.Canonical) ([]ocispec.Descriptor, error) {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	m.say("referrers of %s", manifest.Familiar(subject))
+	if m.NoReferrers {
+		return nil, manifest.Errorf(errdefs.ErrNotImplemented, "no referrers API")
+	}
+	if err := m.Errs["referrers"]; err != nil {
+		return nil, err
+	}
+	var out []ocispec.Descriptor
+	for ref, raw := range m.Manifests {
+		d := digest.FromBytes(raw)
+		n, err := manifest.ParseNode(ocispec.Descriptor{MediaType: m.Types[d], Digest: d, Size: int64(len(raw))}, raw)
+		if err == nil && ref == subject.Name()+"@"+d.String() && n.Subject != nil && n.Subject.Digest == subject.Digest() {
+			n.Descriptor.ArtifactType, n.Descriptor.Annotations = n.ArtifactType, n.Annotations
+			out = append(out, n.Descriptor)
+		}
+	}
+	return out, nil
+}
+
+func (m *Registry) Inventory(_ context.Context, repo reference.Named) ([]manifest.Listed, error) {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	if !m.HasListing {
+		return nil, manifest.Errorf(errdefs.ErrNotImplemented, "%s lists tags alone", reference.Domain(repo))
+	}
+	byDigest := map[digest.Digest]*manifest.Listed{}
+	for _, ref := range slices.Sorted(maps.Keys(m.Manifests)) {
+		rest, ok := strings.CutPrefix(ref, repo.Name())
+		if !ok || !strings.ContainsRune(":@", rune(rest[0])) {
+			continue
+		}
+		d := digest.FromBytes(m.Manifests[ref])
+		if byDigest[d] == nil {
+			byDigest[d] = &manifest.Listed{Digest: d, MediaType: m.Types[d], Created: m.Arrived[d]}
+		}
+		if tag, ok := strings.CutPrefix(rest, ":"); ok {
+			byDigest[d].Tags = append(byDigest[d].Tags, tag)
+		}
+	}
+	var out []manifest.Listed
+	for _, d := range slices.Sorted(maps.Keys(byDigest)) {
+		out = append(out, *byDigest[d])
+	}
+	return out, nil
+}
+
+func (m *Registry) BlobSize(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (int64, error) {
+	raw, err := m.Blob(ctx, repo, d)
+	return int64(len(raw)), err
+}
+
+func (m *Registry) OpenBlob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (io.ReadCloser, error) {
+	raw, err := m.Blob(ctx, repo, d)
+	if err == nil && digest.FromBytes(raw) != d.Digest {
+		err = manifest.Errorf(errdefs.ErrDataLoss, "blob %s has another digest", d.Digest)
+	}
+	return io.NopCloser(bytes.NewReader(raw)), err
+}
+
+func (m *Registry) Delete(_ context.Context, at reference.Canonical) error {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	m.say("delete %s", manifest.Familiar(at))
+	if err := m.Errs["delete "+at.String()]; err != nil {
+		return err
+	}
+	if _, ok := m.Manifests[key(at)]; !ok || m.Deaf {
+		return manifest.Errorf(errdefs.ErrNotFound, "registry: %s unknown", at)
+	}
+	if m.TagsFirst && slices.ContainsFunc(slices.Collect(maps.Keys(m.Manifests)), func(ref string) bool {
+		return strings.HasPrefix(ref, at.Name()+":") && digest.FromBytes(m.Manifests[ref]) == at.Digest()
+	}) {
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s has a tag", at)
+	}
+	m.forget(at)
+	if m.Deleted != nil {
+		m.Deleted()
+	}
+	return nil
+}
+
+// forget removes a manifest and all its tags.
+func (m *Registry) forget(at reference.Canonical) {
+	maps.DeleteFunc(m.Manifests, func(ref string, raw []byte) bool {
+		return digest.FromBytes(raw) == at.Digest() && strings.HasPrefix(ref, at.Name()) && strings.ContainsRune(":@", rune(ref[len(at.Name())]))
+	})
+}
+
+func (m *Registry) Deletes(_ context.Context, repo reference.Named) error {
+	return m.Errs["deletes "+repo.Name()]
+}
+
+func (m *Registry) Untags(context.Context, reference.Named) error {
+	if m.NoUntag {
+		return manifest.Errorf(errdefs.ErrNotImplemented, "unsupported")
+	}
+	return nil
+}
+
+func (m *Registry) Untag(ctx context.Context, name reference.NamedTagged) error {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	if m.NoUntag {
+		return manifest.Errorf(errdefs.ErrNotImplemented, "unsupported")
+	}
+	m.say("untag %s", manifest.Familiar(name))
+	if err := m.Errs["untag "+name.String()]; err != nil {
+		return err
+	}
+	if m.Greedy {
+		m.forget(manifest.AtDigest(name, digest.FromBytes(m.Manifests[key(name)])))
+	}
+	delete(m.Manifests, key(name))
+	if m.Deleted != nil {
+		m.Deleted()
+	}
+	return ctx.Err() // interrupted, the answer is not waited for
+}
+
+// image puts an image with a config for this platform under a name and returns its descriptor.
+func (m *Registry) Image(t *testing.T, name, mediaType, platform string, seed ...string) ocispec.Descriptor {
+	t.Helper()
+	p, err := manifest.ParsePlatform(platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, _ := json.Marshal(struct {
+		ocispec.Platform
+		Seed []string
+	}{p.Platform, seed})
+	c := digest.FromBytes(config)
+	m.Blobs[c] = config
+	raw := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[]}`,
+		mediaType, ocispec.MediaTypeImageConfig, c, len(config))
+	d := m.Store(Named(t, name), mediaType, raw)
+	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(raw)), Platform: &p.Platform}
+}
+
+// attestation puts an attestation manifest of an image and returns its descriptor in an index.
+func (m *Registry) Attestation(t *testing.T, name string, of digest.Digest) ocispec.Descriptor {
+	t.Helper()
+	d := m.Image(t, name, ocispec.MediaTypeImageManifest, "linux/386", "attestation", of.String())
+	d.Platform = &ocispec.Platform{OS: "unknown", Architecture: "unknown"}
+	d.Annotations = map[string]string{manifest.AnnotationReferenceType: manifest.ReferenceTypeAttestation, manifest.AnnotationReferenceDigest: of.String()}
+	return d
+}
+
+// index puts an index under a name and returns its digest.
+func (m *Registry) Index(t *testing.T, name, mediaType string, children ...ocispec.Descriptor) ocispec.Descriptor {
+	t.Helper()
+	raw, err := manifest.MarshalIndex(mediaType, children, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ocispec.Descriptor{MediaType: mediaType, Digest: m.Store(Named(t, name), mediaType, raw), Size: int64(len(raw))}
+}
+
+// Daemon is a daemon whose pushes go to a memory.
+type Daemon struct {
+	Mu     sync.Mutex
+	Images map[string]manifest.Local
+	Bytes  map[digest.Digest]ocispec.Descriptor // what an image is pushed as, by ID
+	Raw    map[digest.Digest][]byte
+	to     *Registry
+	Pushed func() // called at each push
+	Tagged func() // called at each tag
+	Err    error
+	Log    []string
+}
+
+func NewDaemon(to *Registry) *Daemon {
+	return &Daemon{Images: map[string]manifest.Local{}, Bytes: map[digest.Digest]ocispec.Descriptor{}, Raw: map[digest.Digest][]byte{}, to: to}
+}
+
+// holds puts an image, as src has it under name, into the daemon under the name as.
+func (e *Daemon) Holds(t *testing.T, src *Registry, name, as string) manifest.Local {
+	t.Helper()
+	d, raw, err := src.Fetch(t.Context(), Named(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, _, err := manifest.ParseImage(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := manifest.ParseConfig(src.Blobs[config.Digest])
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := manifest.Local{Name: Named(t, as), ID: config.Digest, Platform: p}
+	e.Images[local.Name.String()] = local
+	e.Bytes[local.ID], e.Raw[local.ID] = d, raw
+	return local
+}
+
+func (e *Daemon) Find(ctx context.Context, ref reference.Named) (manifest.Local, error) {
+	e.Mu.Lock()
+	defer e.Mu.Unlock()
+	if e.Err != nil {
+		return manifest.Local{}, e.Err
+	}
+	local, ok := e.Images[ref.String()]
+	if !ok {
+		return manifest.Local{}, manifest.Errorf(errdefs.ErrNotFound, "no such image: %s", manifest.Familiar(ref))
+	}
+	local.Name = ref
+	return local, ctx.Err()
+}
+
+func (e *Daemon) Tag(_ context.Context, id digest.Digest, as reference.NamedTagged) error {
+	e.Mu.Lock()
+	defer e.Mu.Unlock()
+	e.Log = append(e.Log, "tag "+manifest.Familiar(as))
+	if e.Tagged != nil {
+		e.Tagged()
+	}
+	for _, l := range e.Images {
+		if l.ID == id {
+			e.Images[as.String()] = l
+			return nil
+		}
+	}
+	return manifest.Errorf(errdefs.ErrNotFound, "no such image %s", id)
+}
+
+func (e *Daemon) Untag(_ context.Context, name reference.NamedTagged) error {
+	e.Mu.Lock()
+	defer e.Mu.Unlock()
+	e.Log = append(e.Log, "untag "+manifest.Familiar(name))
+	delete(e.Images, name.String())
+	return nil
+}
+
+func (e *Daemon) Push(_ context.Context, name reference.NamedTagged, p *ocispec.Platform) (digest.Digest, error) {
+	e.Mu.Lock()
+	defer e.Mu.Unlock()
+	local, ok := e.Images[name.String()]
+	if !ok {
+		return "", manifest.Errorf(errdefs.ErrNotFound, "no such image %s", name)
+	}
+	if e.Pushed != nil {
+		e.Pushed()
+	}
+	if err := e.to.Errs["push"]; err != nil {
+		return "", err
+	}
+	id := local.ID
+	for _, m := range local.Manifests {
+		if p != nil && m.Available && m.Descriptor.Platform != nil && manifest.PlatformKey(*m.Descriptor.Platform) == manifest.PlatformKey(*p) {
+			id = m.Descriptor.Digest
+		}
+	}
+	e.Log = append(e.Log, "push "+manifest.Familiar(name))
+	e.to.Mu.Lock()
+	defer e.to.Mu.Unlock()
+	return e.to.Store(name, e.Bytes[id].MediaType, e.Raw[id]), nil
+}
+
+// said collects notes and warnings.
+type Notes struct {
+	mu              sync.Mutex
+	Notes, Warnings []string
+}
+
+func (s *Notes) Note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Notes = append(s.Notes, fmt.Sprintf(format, args...))
+}
+
+func (s *Notes) Warn(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Warnings = append(s.Warnings, fmt.Sprintf(format, args...))
+}
+
+// Lists is a store of lists.
+type Lists map[string]manifest.List
+
+func (s Lists) Get(name reference.Named) (manifest.List, error) {
+	l, ok := s[name.String()]
+	if !ok {
+		return l, manifest.Errorf(errdefs.ErrNotFound, "No such manifest: %s", name)
+	}
+	return l, nil
+}
+
+func (s Lists) Update(_ context.Context, name reference.Named, change func(manifest.List) (manifest.List, error)) error {
+	old, ok := s[name.String()]
+	if !ok {
+		old = manifest.List{Name: name}
+	}
+	l, err := change(old)
+	if err != nil {
+		return err
+	}
+	if len(l.Entries) == 0 {
+		delete(s, name.String())
+		return nil
+	}
+	s[name.String()] = l
+	return nil
+}
+
+func (s Lists) Replace(_ context.Context, list manifest.List) error {
+	s[list.Name.String()] = list
+	return nil
+}
+
+func Named(t *testing.T, s string) reference.Named {
+	t.Helper()
+	n, err := manifest.ParseName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func ListName(t *testing.T, s string) reference.NamedTagged {
+	t.Helper()
+	n, err := manifest.ParseListName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// world is everything that operations work with.
+type World struct {
+	Registry *Registry
+	Daemon   *Daemon
+	Notes    *Notes
+	Lists    Lists
+}
+
+func NewWorld() World {
+	m := NewRegistry()
+	return World{m, NewDaemon(m), &Notes{}, Lists{}}
+}
+
+func (w World) Access() manifest.Access {
+	return manifest.Access{Lists: w.Lists, Registry: w.Registry, Images: w.Daemon, Notes: w.Notes}
+}
+
+// artifact puts an artifact that refers to subject, or to nothing, under a name.
+func (m *Registry) Artifact(t *testing.T, name string, subject digest.Digest) digest.Digest {
+	t.Helper()
+	config := []byte("{}")
+	c := digest.FromBytes(config)
+	m.Blobs[c] = config
+	rest := ""
+	if subject != "" {
+		rest = fmt.Sprintf(`,"subject":{"digest":%q,"size":1}`, subject)
+	}
+	raw := fmt.Appendf(nil, `{"mediaType":%q,"artifactType":"application/x-signature","config":{"mediaType":%q,"digest":%q,"size":2},"layers":[]%s}`,
+		ocispec.MediaTypeImageManifest, ocispec.MediaTypeEmptyJSON, c, rest)
+	return m.Store(Named(t, name), ocispec.MediaTypeImageManifest, raw)
+}
+
+// dated puts an image whose config says that it was made then.
+func (m *Registry) Dated(t *testing.T, name, created string) ocispec.Descriptor {
+	t.Helper()
+	config := []byte(`{"os":"linux","architecture":"amd64","created":` + created + `}`)
+	c := digest.FromBytes(config)
+	m.Blobs[c] = config
+	raw := fmt.Appendf(nil, `{"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[]}`,
+		ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageConfig, c, len(config))
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: m.Store(Named(t, name), ocispec.MediaTypeImageManifest, raw), Size: int64(len(raw))}
+}
+
+func Patterns(t *testing.T, typed ...string) (out []manifest.Pattern) {
+	t.Helper()
+	for _, s := range typed {
+		p, err := manifest.ParsePattern(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// creation returns a Creation of a list with sources typed like this.
+func Creation(t *testing.T, list string, sources ...string) manifest.Creation {
+	t.Helper()
+	c := manifest.Creation{Name: ListName(t, list)}
+	for _, typed := range sources {
+		s, err := manifest.ParseSource(typed, list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Sources = append(c.Sources, s)
+	}
+	return c
+}
+
+// pattern is patterns for one, which matches all when nothing was typed.
+func Pattern(t *testing.T, typed string) manifest.Pattern {
+	t.Helper()
+	if typed == "" {
+		return manifest.Pattern{}
+	}
+	return Patterns(t, typed)[0]
+}

@@ -1,0 +1,76 @@
+package repository
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+func recordedLine(t testing.TB, name, raw string) string {
+	t.Helper()
+	line, err := json.Marshal(Recorded{name, digest.FromString(raw), "m", []byte(raw)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(line)
+}
+
+func TestReadRecorded(t *testing.T) {
+	good := recordedLine(t, "example.com/app:1", "a")
+	got, err := ReadRecorded(strings.NewReader(good + "\n" + good + "\n" + good[:20]))
+	if err != nil || len(got) != 2 || got[0].Name != "example.com/app:1" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for name, line := range map[string]string{
+		"junk":     "{",
+		"no name":  recordedLine(t, "", "a"),
+		"bad name": recordedLine(t, "a b", "a"),
+		"other":    strings.Replace(good, digest.FromString("a").Encoded(), digest.FromString("b").Encoded(), 1),
+		"digest":   strings.Replace(good, "sha256:", "md5:", 1),
+		"too long": recordedLine(t, "example.com/app:1", strings.Repeat("a", maxRecorded)),
+	} {
+		if _, err := ReadRecorded(strings.NewReader(good + "\n" + line + "\n")); err == nil || !strings.HasPrefix(err.Error(), "line 2") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzReadRecorded(f *testing.F) {
+	f.Add(recordedLine(f, "example.com/app:1", "a") + "\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		recorded, err := ReadRecorded(strings.NewReader(s))
+		for _, r := range recorded {
+			if _, nameErr := manifest.ParseName(r.Name); err == nil && (nameErr != nil || r.Digest.Algorithm().FromBytes(r.Manifest) != r.Digest) {
+				t.Fatalf("%+v, %v", r, nameErr)
+			}
+		}
+	})
+}
+
+// A tag that names something else by now stays, and its manifest comes back without it; what is there is left
+// alone.
+func TestRestore(t *testing.T) {
+	y := newGarden(t)
+	recorded := []Recorded{
+		{tidied + ":2", digest.FromString("old"), "m", []byte("old")},
+		{tidied + ":1", y.digest("1"), "m", y.Registry.Manifests[tidied+":1"]},
+		{tidied + ":gone", digest.FromString("gone"), "m", []byte("gone")},
+	}
+	var restored []string
+	err := Restore(t.Context(), y.Access(), recorded, func(name reference.Named) { restored = append(restored, manifest.Familiar(name)) })
+	if err != nil || strings.Join(restored, " ") != tidied+":gone "+tidied+"@"+digest.FromString("old").String() || string(y.Registry.Manifests[tidied+":gone"]) != "gone" {
+		t.Errorf("%v, %v", restored, err)
+	}
+	if len(y.Notes.Warnings) != 1 || !strings.Contains(y.Notes.Warnings[0], tidied+":2 points at") {
+		t.Errorf("said %v", y.Notes.Warnings)
+	}
+	y = newGarden(t)
+	y.Registry.Errs["put "+tidied+":gone"] = errors.New("no layers")
+	y.says(Restore(t.Context(), y.Access(), recorded[2:], func(reference.Named) {}), "restoring "+tidied+":gone: no layers")
+}

@@ -1,0 +1,46 @@
+package transfer
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Whatever an index looks like, what is left of it is an index of the children that were kept.
+func FuzzWithoutChildren(f *testing.F) {
+	const d = `"sha256:0000000000000000000000000000000000000000000000000000000000000000"`
+	for _, seed := range []string{
+		`{"manifests":[{"digest":` + d + `},{"digest":` + d + `,"size":2}]}`,
+		"{ \"a\":{},\n\"Manifests\" : [ {\"digest\":" + d + "}\n] , \"z\":[1]}\n",
+		`{"manifests":[],"manifests":[{"digest":` + d + `}]}`,
+		`{"manifests":[]}`,
+	} {
+		f.Add([]byte(seed), uint64(1))
+		f.Add([]byte(seed), uint64(2))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, drop uint64) {
+		children, _, err := manifest.ParseIndex(raw)
+		if err != nil {
+			return
+		}
+		dropped := func(n int) bool { return drop>>(n%64)&1 == 1 }
+		out, err := withoutChildren(raw, dropped)
+		if err != nil {
+			return
+		}
+		var want []ocispec.Descriptor
+		for n, c := range children {
+			if !dropped(n) {
+				want = append(want, c)
+			}
+		}
+		got, _, err := manifest.ParseIndex(out)
+		same := func(a, b ocispec.Descriptor) bool { return a.Digest == b.Digest && a.Size == b.Size }
+		if err != nil || !slices.EqualFunc(got, want, same) {
+			t.Errorf("%q less %b is %q: %v", raw, drop, out, err)
+		}
+	})
+}

@@ -1,0 +1,148 @@
+package verify
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// Exists returns nil when the registry has name with an image for each of these platforms: as an index
+// lists it, or by the config of an image. The error is errdefs.ErrNotFound when something is not there, of
+// another kind when that could not be told.
+func Exists(ctx context.Context, r manifest.Fetcher, name reference.Named, want []manifest.Platform) error {
+	if len(want) == 0 {
+		_, err := r.Digest(ctx, name)
+		return notThere(err, name)
+	}
+	d, raw, err := r.Fetch(ctx, name)
+	if err != nil {
+		return notThere(err, name)
+	}
+	var left atomic.Int64
+	left.Store(manifest.MaxEntries)
+	images, untold := offers(ctx, r, name, d, raw, 0, &left)
+	errs := make([]error, len(want))
+	var group sync.WaitGroup
+	for i, p := range want {
+		group.Go(func() { errs[i] = offered(ctx, r, name, images, p) })
+	}
+	group.Wait()
+	if i := slices.IndexFunc(errs, errdefs.IsNotFound); i >= 0 {
+		return cmp.Or(untold, errs[i]) // whatever could not be told of the others; what is untold may be for it
+	}
+	return cmp.Or(errs...)
+}
+
+// notThere makes a registry's answer that it does not have name one that a person reads.
+func notThere(err error, name reference.Named) error {
+	if errdefs.IsNotFound(err) {
+		return manifest.Errorf(errdefs.ErrNotFound, "%s is not in the registry %s", manifest.Familiar(name), reference.Domain(name))
+	}
+	return err
+}
+
+// offer is an image for a platform; it has been read when its platform is that of its config.
+type offer struct {
+	platform ocispec.Platform
+	digest   digest.Digest
+	read     bool
+}
+
+// offers returns the images that raw, what name or an index in its repository is, leads to, and why there may
+// be more. Indexes may list so many more as there are left.
+func offers(ctx context.Context, r manifest.Fetcher, name reference.Named, d ocispec.Descriptor, raw []byte, depth int, left *atomic.Int64) ([]offer, error) {
+	n, err := manifest.ParseNode(d, raw)
+	if err != nil {
+		return nil, err
+	}
+	if n.Config != nil {
+		return configured(ctx, r, name, n)
+	}
+	if depth > manifest.MaxDepth || left.Add(-int64(len(n.Children))) < 0 {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s has indexes nested deeper than %d or more than %d entries in all", manifest.Familiar(name), manifest.MaxDepth, manifest.MaxEntries)
+	}
+	found := make([][]offer, len(n.Children))
+	var group errgroup.Group
+	for i, child := range n.Children {
+		switch {
+		case manifest.AttestationSubject(child) != "":
+		case manifest.StatedPlatform(child) != nil && !manifest.IsIndex(child.MediaType):
+			found[i] = []offer{{platform: *child.Platform, digest: child.Digest}}
+		default:
+			group.Go(func() error {
+				d, raw, err := r.Fetch(ctx, manifest.AtDigest(name, child.Digest))
+				if err == nil {
+					found[i], err = offers(ctx, r, name, d, raw, depth+1, left)
+				}
+				if errdefs.IsNotFound(err) {
+					return nil
+				}
+				return err
+			})
+		}
+	}
+	err = group.Wait()
+	return slices.Concat(found...), err
+}
+
+// configured returns the image n by its config.
+func configured(ctx context.Context, r manifest.Fetcher, name reference.Named, n manifest.Node) ([]offer, error) {
+	if n.ArtifactType != "" {
+		return nil, nil
+	}
+	raw, err := r.Blob(ctx, name, *n.Config)
+	if errdefs.IsNotFound(err) {
+		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s is there, but its config %s is not", manifest.Familiar(manifest.AtDigest(name, n.Descriptor.Digest)), n.Config.Digest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := manifest.ParseConfig(raw)
+	if err != nil {
+		return nil, err
+	}
+	return []offer{{p, n.Descriptor.Digest, true}}, nil
+}
+
+// offered returns nil when one of images is for the platform p and in the registry.
+func offered(ctx context.Context, r manifest.Fetcher, name reference.Named, images []offer, p manifest.Platform) error {
+	missing := manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s, but for %s", manifest.Familiar(name), p, platformNames(images))
+	for _, i := range images {
+		if !p.Matches(i.platform) {
+			continue
+		}
+		if i.read {
+			return nil
+		}
+		_, err := r.Digest(ctx, manifest.AtDigest(name, i.digest))
+		if !errdefs.IsNotFound(err) {
+			return err
+		}
+		missing = manifest.Errorf(errdefs.ErrNotFound, "%s lists %s for %s, which is not in the registry %s", manifest.Familiar(name), i.digest, p, reference.Domain(name))
+	}
+	return missing
+}
+
+// platformNames lists the platforms of images for an error.
+func platformNames(images []offer) string {
+	var names []string
+	for _, i := range images {
+		names = append(names, manifest.FormatPlatform(i.platform))
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return manifest.OneLine(strings.Join(names, ", "), maxFinding)
+}
