@@ -13,7 +13,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest/program"
+	"github.com/docker-multiarch/docker-multiarch/verify/program"
 )
 
 // imageKey is an image of a repository.

@@ -16,7 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/compression"
-	"github.com/docker-multiarch/docker-multiarch/manifest/program"
+	"github.com/docker-multiarch/docker-multiarch/verify/program"
 )
 
 // sized is what a registry says of a blob.

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-	"github.com/docker-multiarch/docker-multiarch/manifest/program"
+	"github.com/docker-multiarch/docker-multiarch/verify/program"
 )
 
 // Content is what Verify reads.

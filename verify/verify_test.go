@@ -25,7 +25,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/compression"
-	"github.com/docker-multiarch/docker-multiarch/manifest/program"
+	"github.com/docker-multiarch/docker-multiarch/verify/program"
 )
 
 // compiled is the start of a program for Linux.
