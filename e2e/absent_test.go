@@ -10,8 +10,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// silentDaemon points DOCKER_HOST at a socket that takes connections and never
-// answers.
+// silentDaemon points DOCKER_HOST at a socket that accepts connections and never answers.
 func (s *scene) silentDaemon() {
 	s.Helper()
 	listener, err := net.Listen("unix", filepath.Join(s.Home, "silent.sock"))
@@ -22,14 +21,14 @@ func (s *scene) silentDaemon() {
 	s.Set("DOCKER_HOST", "unix://"+listener.Addr().String())
 }
 
-// deadDaemons are daemons that are no help.
+// deadDaemons are daemons that do not answer.
 var deadDaemons = map[string]func(*scene){
 	"absent":  func(*scene) {},
 	"silent":  (*scene).silentDaemon,
 	"no host": func(s *scene) { s.Set("DOCKER_HOST", "tcp://127.0.0.1:1") },
 }
 
-// What lies in registries needs no daemon: a dead one neither fails nor stalls it.
+// Sources in registries need no daemon: a dead one neither makes the command fail nor stalls it.
 func TestRegistrySourcesNeedNoDaemon(t *testing.T) {
 	for name, die := range deadDaemons {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +42,7 @@ func TestRegistrySourcesNeedNoDaemon(t *testing.T) {
 			s.multiarch("annotate", s.list, s.name("arm64"), "--variant", "v8")
 			s.multiarch("push", s.list)
 			if took := time.Since(started); took > promptly {
-				t.Errorf("took %s", took)
+				t.Errorf("got %s with a dead daemon, want at most %s", took, promptly)
 			}
 			s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
 			s.multiarch("inspect", s.list)
@@ -53,7 +52,7 @@ func TestRegistrySourcesNeedNoDaemon(t *testing.T) {
 	}
 }
 
-// A source that only a daemon could have had: the error names both places.
+// If neither the registry nor a daemon has the source, the error names both.
 func TestAbsentSourceNamesBothPlaces(t *testing.T) {
 	s := newScene(t, harness.V3)
 	s.put(s.repo, "there", images.Spec{Platform: amd64})
@@ -69,8 +68,7 @@ func TestAbsentSourceNamesBothPlaces(t *testing.T) {
 	s.refused([]string{s.list, "No such manifest", "daemon has no image"}, "push", s.list)
 }
 
-// A daemon that dies in the middle of its push: the command fails, and the list
-// and the tag are what they were.
+// If the daemon dies during its push, the command fails, and the list and the tag do not change.
 func TestDaemonKilledDuringPush(t *testing.T) {
 	for _, store := range stores {
 		t.Run(string(store), func(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// An image that was built again between create and push is not pushed in place of
-// the one that was looked at; --amend takes the new one.
+// An image that was built again between create and push is not pushed instead of the one that was resolved; --amend
+// takes the new one.
 func TestRebuiltImageIsRefusedUntilAmended(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		a := s.load(s.plain("amd64"), amd64)
@@ -28,8 +28,8 @@ func TestRebuiltImageIsRefusedUntilAmended(t *testing.T) {
 	})
 }
 
-// Annotations survive a push that settles pending entries; the platform that was
-// found in the image and the one that was annotated do not get in each other's way.
+// Annotations survive a push that resolves pending entries, and the annotated platform replaces the one found in the
+// image.
 func TestAnnotatedPendingImages(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.load(s.plain("a"), amd64)
@@ -42,13 +42,13 @@ func TestAnnotatedPendingImages(t *testing.T) {
 		s.noWarning(r.Stderr)
 		index := s.holds("1", "linux/amd64", "linux/arm/v7")
 		if index.Annotations["list"] != "1" || index.Manifests[1].Annotations["k"] != "v" {
-			s.Errorf("annotations: %v, %v", index.Annotations, index.Manifests[1].Annotations)
+			s.Errorf("got annotations %v and %v, want list=1 and k=v", index.Annotations, index.Manifests[1].Annotations)
 		}
 		s.nothingPending()
 	})
 }
 
-// A staging name that is taken, in the daemon or in the registry, is left alone.
+// A staging name that already exists in the daemon or in the registry is not overwritten.
 func TestStagingNameThatIsTaken(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		mine := s.load(s.plain("amd64"), amd64)
@@ -62,11 +62,11 @@ func TestStagingNameThatIsTaken(t *testing.T) {
 		s.holdsImages(s.holds("1", "linux/amd64"), mine)
 		tags := harness.Tags(s.T, s.registry, s.repo)
 		if tags[staging] != "" || tags[staging+"-2"] != other.Digest().String() || tags[staging+"-3"] == "" {
-			s.Errorf("tags in the registry: %v", tags)
+			s.Errorf("got tags %v, want %s-2 to be kept and %[2]s-3 to be pushed", tags, staging)
 		}
 		s.sameDaemonTags(before)
 
-		// The person's own tag of the same image stays too.
+		// The user's own tag of the same image is kept, too.
 		s.docker("tag", s.plain("amd64"), s.name(staging+"-3"))
 		s.docker("tag", s.plain("amd64"), s.name(staging))
 		before = s.daemonTags()
@@ -76,8 +76,7 @@ func TestStagingNameThatIsTaken(t *testing.T) {
 	})
 }
 
-// What names no tag: an image ID is no source, and a digest is one only where the
-// registry has it.
+// An image ID is not a source, and a digest is one only if the registry has it.
 func TestImageIDsAndDigestsAsSources(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.load(s.name("amd64"), amd64)
@@ -93,7 +92,7 @@ func TestImageIDsAndDigestsAsSources(t *testing.T) {
 		s.noWarning(r.Stderr)
 		s.multiarch("push", s.list)
 		if index := s.holds("1", "linux/amd64"); index.Manifests[0].Digest.String() != digest {
-			s.Errorf("child %s, not %s", index.Manifests[0].Digest, digest)
+			s.Errorf("got child %s, want %s", index.Manifests[0].Digest, digest)
 		}
 		s.refused([]string{at, "tag"}, "create", "--replace", "--from", "daemon", s.list, at)
 	})

@@ -10,7 +10,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// badArguments are arguments that cannot be meant, and what the message says.
+// badArguments are invalid arguments, and what the message contains.
 func badArguments(s *scene) []badArgument {
 	a := s.name("amd64")
 	at := s.registry.Host + "/" + s.repo + "@" + digest.FromString("x").String()
@@ -57,8 +57,7 @@ func badArguments(s *scene) []badArgument {
 
 type badArgument struct{ args, words []string }
 
-// What cannot be meant is refused before anything is asked or changed, with a
-// message that names it.
+// Invalid arguments are refused before any request or change, with a message that names them.
 func TestBadArguments(t *testing.T) {
 	s, _, _ := newListScene(t)
 	for _, test := range badArguments(s) {
@@ -69,16 +68,16 @@ func TestBadArguments(t *testing.T) {
 		unchanged := s.unchanged()
 		r := harness.MustFail(t, s.Env, code, test.words, "docker", append([]string{"multiarch"}, test.args...)...)
 		if r.Stdout != "" || strings.Contains(r.Stderr, "\x1b") {
-			t.Errorf("%q: stdout %q, stderr %q", test.args, r.Stdout, r.Stderr)
+			t.Errorf("%q: got stdout %q and stderr %q, want no stdout and no escape sequence", test.args, r.Stdout, r.Stderr)
 		}
 		unchanged()
 	}
 	if names := s.names(); len(names) != 1 {
-		t.Errorf("lists: %v", names)
+		t.Errorf("got lists %v, want none", names)
 	}
 }
 
-// Flags that nobody knows end with 125, as docker's own do.
+// Unknown flags and flags without a value end with exit code 125, as docker's own do.
 func TestBadFlags(t *testing.T) {
 	t.Parallel()
 	env := harness.NewEnv(t)
@@ -88,12 +87,12 @@ func TestBadFlags(t *testing.T) {
 	} {
 		ours := harness.Run(t, env, "docker", append([]string{"multiarch"}, strings.Fields(args)...)...)
 		if ours.Code != 125 || ours.Stdout != "" || !strings.Contains(ours.Stderr, "--help' for more information") {
-			t.Errorf("%s: %+v", args, ours)
+			t.Errorf("%s: got %+v, want exit code 125, no stdout and a hint at --help", args, ours)
 		}
 	}
 }
 
-// A Docker list has no place for annotations: they are refused, never dropped.
+// A Docker list cannot have annotations: they are refused, never dropped.
 func TestAnnotationsNeedOCI(t *testing.T) {
 	s, _, _ := newListScene(t)
 	s.multiarch("create", "--replace", "--type", "docker", s.list, s.name("amd64"), s.name("arm64"))
@@ -105,12 +104,11 @@ func TestAnnotationsNeedOCI(t *testing.T) {
 	s.refused([]string{"annotations", "--type oci"}, "create", "--amend", s.list, source)
 	s.multiarch("create", "--push", "--type", "docker", "--attestations", "strip", s.name("2"), source)
 	if index := s.holds("2", "linux/riscv64"); index.MediaType != images.DockerList {
-		t.Errorf("media type %s", index.MediaType)
+		t.Errorf("got media type %s, want %s", index.MediaType, images.DockerList)
 	}
 }
 
-// Two images of one platform: a warning while somebody can still annotate, an
-// error when nobody can.
+// Two images for the same platform are a warning if annotate can still change that, and an error if not.
 func TestTwoImagesOfOnePlatform(t *testing.T) {
 	s, _, _ := newListScene(t)
 	s.put(s.repo, "again", images.Spec{Platform: amd64})
@@ -120,7 +118,7 @@ func TestTwoImagesOfOnePlatform(t *testing.T) {
 	s.refused(append(both, "without --push"), "create", "--push", s.list, s.name("amd64"), s.name("again"))
 }
 
-// An entry without a platform waits for annotate; the push names the command.
+// An entry without a platform is stored; push names the command that sets the platform.
 func TestEntryWithoutPlatform(t *testing.T) {
 	s, _, _ := newListScene(t)
 	s.put(s.repo, "odd", images.Spec{})
@@ -132,7 +130,7 @@ func TestEntryWithoutPlatform(t *testing.T) {
 	s.holds("1", "linux/amd64", "linux/arm64/v8", "linux/riscv64")
 }
 
-// Different names that fall on one folder or one file are told apart.
+// Different names that map to the same folder or file are kept apart.
 func TestNamesThatFallTogether(t *testing.T) {
 	s, _, _ := newListScene(t)
 	slash, under := s.registry.Host+"/"+s.repo+"/b:1", s.registry.Host+"/"+s.repo+"_b:1"

@@ -14,7 +14,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// answer is what a registry that misbehaves says to every request for a manifest.
+// answer is the response of a misbehaving registry to every request for a manifest.
 type answer struct {
 	status      int
 	contentType string
@@ -40,7 +40,7 @@ func (a answer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(a.body))
 }
 
-// refusal is the body of a refusal in the distribution spec's form.
+// refusal is the body of an error response in the form of the distribution spec.
 func refusal(code, message string) string {
 	return quoted(map[string]any{"errors": []map[string]string{{"code": code, "message": message}}})
 }
@@ -56,8 +56,8 @@ func quoted(v any) string {
 
 const evil = "\x1b]0;title\x07 \x1b[31mred\r\nnext\u202e"
 
-// Whatever a registry answers, the error names the object and says what is wrong,
-// no control character gets through, and nothing changes.
+// Whatever a registry answers, the error names the object and the problem, contains no control character, and nothing
+// changes.
 func TestMisbehavingRegistry(t *testing.T) {
 	image := images.Image(images.Spec{Seed: "misbehaving", Platform: amd64})
 	raw := string(image.Raw)
@@ -104,14 +104,14 @@ func TestMisbehavingRegistry(t *testing.T) {
 			} {
 				r := s.refused(append(test.words, bad), args...)
 				if i := strings.IndexAny(r.Stderr, "\x1b\x07\r\u202e"); i >= 0 {
-					t.Errorf("control character at %d: %q", i, r.Stderr)
+					t.Errorf("got a control character at byte %d of stderr: %q", i, r.Stderr)
 				}
 			}
 		})
 	}
 }
 
-// What a registry says of an index is checked, too.
+// Children of an index are checked, too.
 func TestMisbehavingIndex(t *testing.T) {
 	entry := func(d string, size int) string {
 		return fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%s,"size":%d,"platform":{"os":"linux","architecture":"amd64"}}]}`,
@@ -130,14 +130,14 @@ func TestMisbehavingIndex(t *testing.T) {
 			t.Cleanup(server.Close)
 			r := s.refused([]string{test.word, "app"}, "create", s.list, strings.TrimPrefix(server.URL, "http://")+"/app:1")
 			if strings.Contains(r.Stderr, "\x1b") {
-				t.Errorf("control character: %q", r.Stderr)
+				t.Errorf("got an escape sequence in stderr: %q", r.Stderr)
 			}
 		})
 	}
 }
 
-// A registry that refuses the list after it took the children: the tag stays what
-// it was and the local list is kept, also with --purge.
+// If a registry refuses the list after it accepted the children, the tag does not change and the local list is kept,
+// also with --purge.
 func TestRegistryRefusesList(t *testing.T) {
 	s, _, _ := newListScene(t)
 	g := newGate(t, s.registry, func(*http.Request) bool { return false })
@@ -155,7 +155,7 @@ func TestRegistryRefusesList(t *testing.T) {
 	s.refused([]string{list, "403", "list is read-only", "docker login " + host}, "push", "--purge=tags", list)
 }
 
-// An index that lies about a child's size is refused, and nothing of it is kept.
+// An index with a wrong size for a child is refused, and nothing of it is stored.
 func TestIndexWithWrongSizes(t *testing.T) {
 	for name, change := range map[string]int64{"smaller": -1, "larger": 1, "none": -1 << 20} {
 		t.Run(name, func(t *testing.T) {

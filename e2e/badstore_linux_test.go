@@ -13,8 +13,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// mounted runs a shell script in which DOCKER_CONFIG/manifests can be mounted upon:
-// nobody else sees the mounts, and they end with it.
+// mounted runs a shell script that can mount over DOCKER_CONFIG/manifests: no other process sees the mounts, and they
+// end with the script.
 func (s *scene) mounted(script string) (stdout, stderr string) {
 	s.Helper()
 	if os.Geteuid() != 0 && os.Getenv("CI") != "true" {
@@ -24,13 +24,13 @@ func (s *scene) mounted(script string) (stdout, stderr string) {
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		s.Fatalf("%v\n%s%s", err, &out, &errs)
+		s.Fatalf("the script failed: %v\n%s%s", err, &out, &errs)
 	}
 	return out.String(), errs.String()
 }
 
-// In a configuration folder that is read-only, what does not write works, and what
-// does says why it cannot.
+// With a read-only configuration folder, commands that do not write there work, and the others report why they
+// cannot.
 func TestReadOnlyConfigFolder(t *testing.T) {
 	s, a, _ := newListScene(t)
 	s.put(s.repo, "other", images.Spec{Platform: riscv64})
@@ -53,18 +53,17 @@ code docker multiarch prune -f >&2
 `))
 	says(t, stdout, s.list, a.Digest().String())
 	if strings.Count(stderr, "code 1\n") != 5 || strings.Count(stderr, "read-only file system") != 5 {
-		t.Errorf("stderr:\n%s", stderr)
+		t.Errorf("got stderr, want 5 errors about a read-only file system:\n%s", stderr)
 	}
 	saysNot(t, stderr, "worked")
 	s.holds("1", "linux/amd64", "linux/arm64/v8")
 	s.holds("2", "linux/amd64")
-	if now := s.store(); !maps.Equal(now, unchanged) {
-		t.Errorf("local store: %v", now)
+	if got := s.store(); !maps.Equal(got, unchanged) {
+		t.Errorf("got local store %v, want %v", got, unchanged)
 	}
 }
 
-// On a disk that is full a change fails and leaves the old list, whole; removing
-// and pushing work.
+// On a full disk a change fails and keeps the old list; removing and pushing work.
 func TestFullConfigFolder(t *testing.T) {
 	s, a, b := newListScene(t)
 	large := images.Image(images.Spec{Seed: s.repo, Platform: riscv64, Layers: 400})
@@ -85,17 +84,17 @@ docker multiarch rm LIST >&2
 ls -A "$DOCKER_CONFIG/manifests" >&2
 `))
 	if strings.Count(stderr, "code 1\n") != 3 || strings.Count(stderr, "no space left on device") != 3 {
-		t.Errorf("stderr:\n%s", stderr)
+		t.Errorf("got stderr, want 3 errors about a full disk:\n%s", stderr)
 	}
 	saysNot(t, stderr, "worked")
 	if !strings.HasSuffix(stderr, "\n.filler\n.lock\n") {
-		t.Errorf("left in the store:\n%s", stderr)
+		t.Errorf("got stderr, want only .filler and .lock left in the store at its end:\n%s", stderr)
 	}
 	s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
 }
 
-// A push whose list cannot be changed afterwards has pushed: the digest is told, on
-// stdout and in the file, and the exit code says that something is left to do.
+// If the local list cannot be updated after a push, the digest is still reported on stdout and in the file, and the
+// exit code is 1.
 func TestPushIntoReadOnlyStore(t *testing.T) {
 	for _, flag := range []string{"--purge=false", "--purge", "--purge=tags"} {
 		t.Run(strings.Trim(flag, "-"), func(t *testing.T) {
@@ -112,14 +111,14 @@ docker multiarch push PURGE --digest-file digest LIST || echo "code $?" >&2
 				says(s.T, stderr, "code 1\n", s.list+" is pushed", s.digestOf("1"), "read-only file system")
 				digest, err := os.ReadFile(filepath.Join(s.Dir, "digest"))
 				if err != nil || string(digest) != s.digestOf("1") {
-					s.Errorf("digest file: %q %v", digest, err)
+					s.Errorf("got digest file %q (error %v), want %q", digest, err, s.digestOf("1"))
 				}
 				s.holdsImages(s.holds("1", "linux/amd64"), a)
-				if now := s.store(); !maps.Equal(now, unchanged) {
-					s.Errorf("local store: %v", now)
+				if got := s.store(); !maps.Equal(got, unchanged) {
+					s.Errorf("got local store %v, want %v", got, unchanged)
 				}
 				if tags := harness.Tags(s.T, s.registry, s.repo); len(tags) != 2 {
-					s.Errorf("tags in the registry: %v", tags)
+					s.Errorf("got tags %v, want the list's and the staging tag", tags)
 				}
 				s.sameDaemonTags(local)
 			})

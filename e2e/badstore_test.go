@@ -16,13 +16,13 @@ func (s *scene) entryFile() string {
 	s.Helper()
 	files, err := filepath.Glob(filepath.Join(s.Config, "manifests", "*-1", "*-arm64"))
 	if err != nil || len(files) != 1 {
-		s.Fatalf("files: %v %v", files, err)
+		s.Fatalf("got files %v (error %v), want one", files, err)
 	}
 	return files[0]
 }
 
-// A file that is no entry is an error that names it and what to type; the list can
-// be removed and made again, and the other lists are not touched by it.
+// A file that is not an entry is an error that names it and the next command; the list can be removed and created
+// again, and other lists are not affected.
 func TestBrokenStoreFile(t *testing.T) {
 	for name, spoil := range map[string]func(file string, data []byte) error{
 		"empty":     func(file string, _ []byte) error { return os.WriteFile(file, nil, 0o600) },
@@ -65,7 +65,7 @@ func TestBrokenStoreFile(t *testing.T) {
 			}
 			ls := harness.MustFail(t, s.Env, 1, []string{filepath.Base(file)}, "docker", "multiarch", "ls", "-q")
 			if ls.Stdout != s.name("sound")+"\n" {
-				t.Errorf("ls: %q", ls.Stdout)
+				t.Errorf("got ls output %q", ls.Stdout)
 			}
 			s.multiarch("push", s.name("sound"))
 			s.holds("sound", "linux/amd64", "linux/arm64/v8")
@@ -76,7 +76,7 @@ func TestBrokenStoreFile(t *testing.T) {
 	}
 }
 
-// Also a broken list can be removed, by rm.
+// A broken list can be removed with rm.
 func TestBrokenListIsRemoved(t *testing.T) {
 	s, _, _ := newListScene(t)
 	if err := os.Truncate(s.entryFile(), 10); err != nil {
@@ -86,8 +86,8 @@ func TestBrokenListIsRemoved(t *testing.T) {
 	s.multiarch("create", s.list, s.name("arm64"))
 }
 
-// Files of older docker versions are read: without the bytes, and from before
-// there was a descriptor.
+// Entries of older docker versions are read: without raw manifests, and with a digest and a platform instead of a
+// descriptor.
 func TestStoreFilesOfOlderDocker(t *testing.T) {
 	for name, age := range map[string]func(entry map[string]any){
 		"without Raw": func(e map[string]any) { delete(e, "Raw"); delete(e, "Multiarch") },
@@ -125,8 +125,7 @@ func TestStoreFilesOfOlderDocker(t *testing.T) {
 	}
 }
 
-// A regular file where the lists should be hinders what has to write there, and
-// nothing else.
+// A regular file in the place of the store only affects commands that write there.
 func TestStoreFolderIsAFile(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -144,12 +143,11 @@ func TestStoreFolderIsAFile(t *testing.T) {
 	s.multiarch("create", "--push", s.list, s.name("amd64"))
 	s.holds("1", "linux/amd64")
 	if data, err := os.ReadFile(root); err != nil || string(data) != "mine" {
-		t.Errorf("the file: %q %v", data, err)
+		t.Errorf("got file content %q (error %v), want it unchanged", data, err)
 	}
 }
 
-// A configuration folder that does not exist is made by the first list, and by
-// nothing that only reads.
+// The first list creates the configuration folder; commands that only read do not.
 func TestMissingConfigFolder(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -168,7 +166,7 @@ func TestMissingConfigFolder(t *testing.T) {
 	}
 	harness.MustFail(t, s.Env, 1, []string{"No such manifest"}, plugin, "rm", s.list)
 	if _, err := os.Stat(s.Config); !os.IsNotExist(err) {
-		t.Errorf("the folder was made: %v", err)
+		t.Errorf("got %v, want no configuration folder", err)
 	}
 	harness.MustRun(t, s.Env, plugin, "create", s.list, s.name("amd64"))
 	says(t, harness.MustRun(t, s.Env, plugin, "inspect", s.list), a.Digest().String())

@@ -25,7 +25,7 @@ func (s *scene) build(name, platforms string) {
 	s.Cleanup(func() { _ = s.daemon.RemoveImage(s.Context(), name) })
 }
 
-// newBuildxScene is a scene with buildx and the daemon that keeps attestations.
+// newBuildxScene is a scene with buildx and the daemon with the containerd store, which keeps attestations.
 func newBuildxScene(t *testing.T) *scene {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -34,8 +34,8 @@ func newBuildxScene(t *testing.T) *scene {
 	return s
 }
 
-// Images that buildx built keep their attestations in the list, be they in the
-// daemon or in a registry; --attestations strip drops them.
+// Images built by buildx keep their attestations in the list, whether they are in the daemon or in a registry;
+// --attestations strip drops them.
 func TestBuildxImagesKeepAttestations(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -56,7 +56,7 @@ func TestBuildxImagesKeepAttestations(t *testing.T) {
 			s.nothingPending()
 			s.sameDaemonTags(before)
 
-			// Now the same images are indexes in the registry.
+			// In the registry the same images are indexes.
 			r := s.multiarch("create", "--replace", "--from", "registry", s.list, s.name("arm64"))
 			if test.name == "keep" {
 				says(t, r.Stderr, "is an index: taking linux/arm64 and 1 attestation")
@@ -64,14 +64,13 @@ func TestBuildxImagesKeepAttestations(t *testing.T) {
 			s.multiarch(append([]string{"create", "--push", s.name("2"), s.name("arm64")}, test.args...)...)
 			remote := s.holds("2", test.wants[len(test.wants)/2:]...)
 			if remote.Manifests[0].Digest != local.Manifests[len(test.wants)/2].Digest {
-				t.Errorf("from the registry %s, from the daemon %s", remote.Manifests[0].Digest, local.Manifests[len(test.wants)/2].Digest)
+				t.Errorf("got %s from the registry, want %s as from the daemon", remote.Manifests[0].Digest, local.Manifests[len(test.wants)/2].Digest)
 			}
 		})
 	}
 }
 
-// A build of several platforms is one source with several entries; --platform
-// keeps some of them.
+// A build for several platforms is one source with several entries; --platform selects some of them.
 func TestBuildxMultiPlatformImage(t *testing.T) {
 	s := newBuildxScene(t)
 	s.build(s.plain("all"), "linux/amd64,linux/arm64,linux/riscv64")
@@ -83,7 +82,7 @@ func TestBuildxMultiPlatformImage(t *testing.T) {
 	s.nothingPending()
 	tree := s.multiarch("inspect", "--tree", s.list).Stdout
 	if strings.Count(tree, "└── attestation") != 3 {
-		t.Errorf("attestations are not under their images:\n%s", tree)
+		t.Errorf("got tree, want each attestation under its image:\n%s", tree)
 	}
 	s.multiarch("create", "--push", "--platform", "linux/arm64,linux/riscv64", "--attestations", "strip", s.name("2"), s.plain("all"))
 	s.holds("2", "linux/arm64", "linux/riscv64")
@@ -93,8 +92,8 @@ func TestBuildxMultiPlatformImage(t *testing.T) {
 	s.sameDaemonTags(before)
 }
 
-// Of an index that is not all there the platforms that are get pushed, under
-// whatever name, and the person is told what is missing.
+// If the daemon has only some platforms of an index, these are pushed, under any name, and a warning names the
+// missing ones.
 func TestPushOfPartialIndex(t *testing.T) {
 	for _, place := range []string{"plain", "target"} {
 		t.Run(place, func(t *testing.T) {

@@ -11,8 +11,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// complete is what a shell offers after docker multiarch ARGS, without the
-// descriptions.
+// complete returns what a shell completes after docker multiarch ARGS, without descriptions.
 func (s *scene) complete(args ...string) []string {
 	s.Helper()
 	var offers []string
@@ -30,13 +29,12 @@ func (s *scene) offers(want []string, args ...string) {
 	got := s.complete(args...)
 	for _, w := range want {
 		if !slices.Contains(got, w) {
-			s.Errorf("%v: offers %v, not %q", args, got, w)
+			s.Errorf("%v: got completions %v, want %q among them", args, got, w)
 		}
 	}
 }
 
-// A shell is offered commands, local lists, their entries, images of the daemon
-// and values of flags.
+// Shell completion offers commands, local lists, their entries, images of the daemon and values of flags.
 func TestCompletion(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.load(s.plain("local"), amd64)
@@ -59,19 +57,19 @@ func TestCompletion(t *testing.T) {
 		s.offers([]string{"loong64"}, "annotate", "--arch", "")
 		s.offers([]string{"tags"}, "push", "--purge=")
 		if got := s.complete("rm", s.list, ""); len(got) != 0 {
-			s.Errorf("offered again: %v", got)
+			s.Errorf("got completions %v, want none, as the list is typed already", got)
 		}
 	})
 }
 
-// A broken store or daemon keeps the shell from nothing else.
+// With a broken store or daemon, completion offers everything else.
 func TestCompletionWithoutStoreAndDaemon(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
 	s.silentDaemon()
 	for _, args := range [][]string{{"rm", ""}, {"annotate", "x:1", ""}, {"create", s.list, ""}, {"tag", ""}} {
 		if got := s.complete(args...); len(got) != 0 {
-			t.Errorf("%v: offers %v", args, got)
+			t.Errorf("%v: got completions %v, want none", args, got)
 		}
 	}
 	if err := os.WriteFile(filepath.Join(s.Config, "manifests"), nil, 0o600); err != nil {
@@ -79,11 +77,11 @@ func TestCompletionWithoutStoreAndDaemon(t *testing.T) {
 	}
 	s.offers([]string{"push"}, "p")
 	if got := s.complete("rm", ""); len(got) != 0 {
-		t.Errorf("offers %v", got)
+		t.Errorf("got completions %v, want none", got)
 	}
 }
 
-// The docker command lists the plugin, and the binary works without it too.
+// The docker command lists the plugin, and the binary also works on its own.
 func TestPluginIsListedAndWorksAlone(t *testing.T) {
 	s, _, _ := newListScene(t)
 	says(t, s.docker("--help"), "multiarch*", "Publish images for several architectures under one name")
@@ -95,7 +93,7 @@ func TestPluginIsListedAndWorksAlone(t *testing.T) {
 	for _, args := range [][]string{{"version"}, {"ls", "-q"}, {"inspect", s.list}, {"--help"}, {"create", "--help"}} {
 		alone, under := harness.Run(t, s.Env, plugin, args...), s.multiarch(args...)
 		if alone.Code != 0 || alone.Stdout != under.Stdout {
-			t.Errorf("%v: %d %q alone, %q under docker", args, alone.Code, alone.Stdout, under.Stdout)
+			t.Errorf("%v: got exit code %d and %q from the binary, want %q as from docker", args, alone.Code, alone.Stdout, under.Stdout)
 		}
 	}
 	harness.MustFail(t, s.Env, 125, []string{"unknown flag: --nope"}, plugin, "create", "--nope")

@@ -15,8 +15,7 @@ var (
 	i386    = ocispec.Platform{OS: "linux", Architecture: "386"}
 )
 
-// Images that are named in the target repository are pushed under their names,
-// to either registry.
+// Images that are named in the target repository are pushed under their own names, to either registry.
 func TestPushSendsImagesNamedInTheTargetRepository(t *testing.T) {
 	for _, store := range stores {
 		for _, kind := range registryKinds {
@@ -28,7 +27,7 @@ func TestPushSendsImagesNamedInTheTargetRepository(t *testing.T) {
 				before := s.daemonTags()
 				r := s.multiarch("create", s.list, s.name("amd64"), s.name("arm64"))
 				if want := "Created manifest list " + s.list + "\n"; r.Stdout != want {
-					t.Errorf("stdout: %q", r.Stdout)
+					t.Errorf("got stdout %q, want %q", r.Stdout, want)
 				}
 				says(t, r.Stderr, "in the daemon")
 				harness.Absent(t, s.registry, s.repo, "amd64")
@@ -40,15 +39,15 @@ func TestPushSendsImagesNamedInTheTargetRepository(t *testing.T) {
 				s.docker("manifest", "inspect", s.list)
 				s.sameDaemonTags(before)
 				if tags := harness.Tags(t, s.registry, s.repo); len(tags) != 3 {
-					t.Errorf("tags in the registry: %v", tags)
+					t.Errorf("got tags %v, want the list's and one for each image", tags)
 				}
 			})
 		}
 	}
 }
 
-// Images with plain names go to the target repository under staging names, which
-// the daemon does not keep; a second push has nothing to send.
+// Images with plain names are pushed to the target repository under staging names, which are removed from the daemon;
+// a second push uploads nothing.
 func TestPushSendsImagesWithPlainNames(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		a, b := s.load(s.plain("amd64"), amd64), s.load(s.plain("arm64"), arm64)
@@ -62,23 +61,22 @@ func TestPushSendsImagesWithPlainNames(t *testing.T) {
 		for name, local := range map[string]string{"1-linux-amd64-": "amd64", "1-linux-arm64-v8-": "arm64"} {
 			staged := name + strings.TrimPrefix(before[s.plain(local)], "sha256:")[:12]
 			if tags[staged] == "" {
-				s.Errorf("no tag %s in the registry: %v", staged, tags)
+				s.Errorf("got tags %v, want %s", tags, staged)
 			}
 		}
 		again := harness.Requests(s.T, s.registry, func() { s.multiarch("push", s.list) })
 		for _, r := range writes(again) {
 			if strings.Contains(r.Path, s.repo+"/") && r.Path != "/v2/"+s.repo+"/manifests/1" {
-				s.Errorf("pushed again: %s", r)
+				s.Errorf("got %s at the second push, want no upload", r)
 			}
 		}
 		if d := s.nothingPending(); d != pushed {
-			s.Errorf("second push: %s, not %s", d, pushed)
+			s.Errorf("got digest %s at the second push, want %s", d, pushed)
 		}
 	})
 }
 
-// Sources of every kind in one list: of the daemon, of the target repository, of
-// another repository and of another registry.
+// A list can mix sources in the daemon, in the target repository, in another repository and in another registry.
 func TestPushMixesDaemonAndRegistries(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		other := harness.Registry(s.T, harness.V28)
@@ -93,7 +91,7 @@ func TestPushMixesDaemonAndRegistries(t *testing.T) {
 		index := s.holds("1", "windows/amd64", "linux/amd64", "linux/riscv64", "linux/arm64/v8")
 		s.holdsImages(index, away, local, near, same)
 		if index.Manifests[0].Platform.OSVersion != windows.OSVersion || index.MediaType != ocispec.MediaTypeImageIndex {
-			s.Errorf("index: %+v", index)
+			s.Errorf("got index %+v, want an OCI index with the OS version %s", index, windows.OSVersion)
 		}
 		s.pushedLast(r.Stdout, "1")
 		saysNot(s.T, r.Stdout, "Pushed ref "+s.name("same"))
@@ -102,9 +100,9 @@ func TestPushMixesDaemonAndRegistries(t *testing.T) {
 	})
 }
 
-// The registry's image is taken when the daemon has another one of that name, and
-// the person is told; --from says otherwise.
-func TestCreateTellsOfNewerLocalImage(t *testing.T) {
+// If daemon and registry have different images of one name, the registry's is used with a warning; --from overrides
+// that.
+func TestCreateWarnsOfNewerLocalImage(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		name := s.name("arm64")
 		old := s.load(name, arm64, "old")
@@ -126,7 +124,7 @@ func TestCreateTellsOfNewerLocalImage(t *testing.T) {
 	})
 }
 
-// A name that is no list, but a local image, is pushed as it is.
+// A local image whose name is not the name of a list is pushed as an image.
 func TestPushOfLocalImage(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		image := s.load(s.list, arm64)
@@ -136,7 +134,7 @@ func TestPushOfLocalImage(t *testing.T) {
 		s.pushedLast(r.Stdout, "1")
 		tags := harness.Tags(s.T, s.registry, s.repo)
 		if len(tags) != 3 || tags["latest"] != tags["1"] || tags["stable"] != tags["1"] {
-			s.Errorf("tags in the registry: %v", tags)
+			s.Errorf("got tags %v, want 1, latest and stable with one digest", tags)
 		}
 		harness.Sound(s.T, s.registry, s.repo, "latest")
 		s.sameDaemonTags(before)
@@ -144,8 +142,7 @@ func TestPushOfLocalImage(t *testing.T) {
 	})
 }
 
-// With --purge there has to be a list: a script that runs twice would replace it by
-// an image.
+// With --purge there must be a list: otherwise a script that runs twice would replace the list with an image.
 func TestPurgeDoesNotPushLocalImage(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.put(s.repo, "1", images.Spec{Platform: amd64})
@@ -156,7 +153,7 @@ func TestPurgeDoesNotPushLocalImage(t *testing.T) {
 	})
 }
 
-// One command publishes, under more tags too, and leaves no local list.
+// One command publishes a list, also under more tags, and leaves no local list.
 func TestCreatePushInOneStep(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		a, b := s.load(s.plain("amd64"), amd64), s.load(s.plain("arm64"), arm64)
@@ -165,11 +162,11 @@ func TestCreatePushInOneStep(t *testing.T) {
 		s.pushedLast(r.Stdout, "1")
 		s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
 		if tags := harness.Tags(s.T, s.registry, s.repo); tags["latest"] != tags["1"] {
-			s.Errorf("tags in the registry: %v", tags)
+			s.Errorf("got tags %v, want latest and 1 with one digest", tags)
 		}
 		s.sameDaemonTags(before)
 		if files := s.store(); len(files) > 0 {
-			s.Errorf("local store: %v", files)
+			s.Errorf("got local store %v, want none", files)
 		}
 		s.refused([]string{"linux/riscv64", "--require"}, "create", "--push", "--require", "linux/riscv64", s.list, s.plain("amd64"))
 		s.load(s.plain("twice"), amd64)
@@ -177,7 +174,7 @@ func TestCreatePushInOneStep(t *testing.T) {
 	})
 }
 
-// A dry run of create and of push changes nothing anywhere.
+// A dry run of create or push changes nothing.
 func TestDryRunChangesNothing(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		r := harness.NewRegistry(s.T, harness.RegistryOptions{})
@@ -190,7 +187,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 			unchanged := s.unchanged()
 			var result harness.Result
 			for _, request := range writes(harness.Requests(s.T, r, func() { result = s.multiarch(args...) })) {
-				s.Errorf("docker multiarch %v: %s", args, request)
+				s.Errorf("docker multiarch %v: got %s, want no write", args, request)
 			}
 			unchanged()
 			return result
@@ -203,16 +200,15 @@ func TestDryRunChangesNothing(t *testing.T) {
 		s.multiarch("create", s.list, s.plain("amd64"), near)
 		dry("push", "--dry-run", s.list)
 		if quiet := dry("push", "--dry-run", "--quiet", s.list); quiet.Stdout != "" {
-			s.Errorf("a digest that nobody knows yet: %s", quiet.Stdout)
+			s.Errorf("got %q, want no digest before the push of a pending image", quiet.Stdout)
 		}
 		dry("create", "--amend", "--dry-run", s.list, near)
 		dry("create", "--replace", "--dry-run", s.list, near)
 	})
 }
 
-// A list that push refuses is refused by its dry run; the digest that a dry run
-// tells is the one that push gives.
-func TestDryRunTellsWhatPushDoes(t *testing.T) {
+// A dry run refuses the lists that push refuses, and reports the digest that push will report.
+func TestDryRunReportsWhatPushDoes(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
 	s.put(s.repo, "arm64", images.Spec{Platform: arm64})
@@ -227,6 +223,6 @@ func TestDryRunTellsWhatPushDoes(t *testing.T) {
 	dry := s.multiarch("push", "-q", "--dry-run", s.list)
 	unchanged()
 	if pushed := s.multiarch("push", "-q", s.list); dry.Stdout != pushed.Stdout {
-		t.Errorf("dry run: %q, push: %q", dry.Stdout, pushed.Stdout)
+		t.Errorf("got %q from the dry run, want %q as from the push", dry.Stdout, pushed.Stdout)
 	}
 }

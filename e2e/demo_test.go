@@ -10,8 +10,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// The demo works with either daemon and without one, and leaves neither images
-// nor lists behind.
+// The demo works with either daemon and without one, and leaves neither images nor lists behind.
 func TestDemo(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "demo")
 	if err := servers.Build(program, filepath.Join("e2e", "demo")); err != nil {
@@ -22,28 +21,22 @@ func TestDemo(t *testing.T) {
 			env := harness.NewEnv(t)
 			env.UseGo(t)
 			env.Dir = ".."
-			env.Set("DOCKER_CONFIG", "") // as good as none: the plugin is in the home's .docker
-			said := "No daemon answers"
+			env.Set("DOCKER_CONFIG", "") // counts as unset: the plugin is in .docker of the home
+			want := []string{"push --purge", "create --push", "linux/amd64", "linux/arm64", "\nsha256:", "No daemon answers"}
 			if store != "" {
 				env.UseDaemon(harness.Daemon(t, store))
-				said = "$ docker load"
+				want[len(want)-1] = "$ docker load"
 			}
 			out := harness.MustRun(t, env, program)
-			for _, want := range []string{
-				said, "push --purge", "create --push", "linux/amd64", "linux/arm64", "\nsha256:",
-			} {
-				if !strings.Contains(out, want) {
-					t.Errorf("output lacks %q:\n%s", want, out)
-				}
-			}
+			says(t, out, want...)
 			if left := leftByDemo(t, env, store); len(left) > 0 {
-				t.Errorf("left behind: %v", left)
+				t.Errorf("got %v left behind, want nothing", left)
 			}
 		})
 	}
 }
 
-// leftByDemo are the demo's local lists and its names in the daemon.
+// leftByDemo returns the demo's local lists and its names in the daemon.
 func leftByDemo(t *testing.T, env *harness.Env, store servers.Store) []string {
 	left, err := filepath.Glob(filepath.Join(env.Config, "manifests", "[^.]*"))
 	if err != nil {

@@ -16,8 +16,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// dropinImages are the images that a script of the drop-in test finds in its
-// repositories when it names them.
+// dropinImages are the images by the names that the scripts of the drop-in test use for them.
 var dropinImages = sync.OnceValue(func() map[string]images.Manifest {
 	all := map[string]images.Manifest{}
 	add := func(name string, format images.Format, p ocispec.Platform, foreign ...string) {
@@ -65,11 +64,10 @@ var dropinImages = sync.OnceValue(func() map[string]images.Manifest {
 	return all
 })
 
-// dropinAliases are more tags of some images.
+// dropinAliases are additional tags of some images.
 var dropinAliases = map[string]string{"again": "amd64", "latest": "amd64"}
 
-// indented is image with its manifest's JSON indented: the same image under
-// another digest.
+// indented returns the image with its manifest's JSON indented: the same image with another digest.
 func indented(image images.Manifest, indent string) images.Manifest {
 	var raw bytes.Buffer
 	if err := json.Indent(&raw, image.Raw, "", indent); err != nil {
@@ -79,23 +77,23 @@ func indented(image images.Manifest, indent string) images.Manifest {
 	return described(image)
 }
 
-// described is m with the digest and size of its bytes.
+// described returns m with the digest and size of its bytes.
 func described(m images.Manifest) images.Manifest {
 	m.Descriptor.Digest, m.Descriptor.Size = digest.FromBytes(m.Raw), int64(len(m.Raw))
 	return m
 }
 
-// named matches where a script names an image: $R:tag, or $R@$tag for its digest.
+// named matches an image in a script: $R:tag, or $R@$tag for its digest.
 var named = regexp.MustCompile(`\$([ROX])(:|@\$)(\w+)`)
 
-// seed puts the images that script names into the repositories it names them in:
-// R the list's own, O another one of the same registry, X one of another registry.
+// seed puts the images of the script into its repositories: R is the list's own, O another one in the same registry,
+// X one in another registry.
 func (r *dropinRun) seed(t *testing.T, script string) {
 	t.Helper()
 	for _, m := range named.FindAllStringSubmatch(script, -1) {
 		image, ok := dropinImages()[cmp.Or(dropinAliases[m[3]], m[3])]
 		if !ok {
-			continue // a list that the script makes, or what shall be absent
+			continue // a list that the script creates, or a tag that is to be absent
 		}
 		in, tag := r.repos[m[1]], m[3]
 		if m[2] != ":" {

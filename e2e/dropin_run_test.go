@@ -26,12 +26,12 @@ const (
 	ours   = "multiarch"
 )
 
-// dropinRun is one run of a script, with a home and repositories of its own.
+// dropinRun is one run of a script, with its own home and repositories.
 type dropinRun struct {
 	env   *harness.Env
 	repos map[string]dropinRepo // by the variable that the script has for it
 	steps []dropinStep
-	// registry is what the repositories hold in the end: a line for each tag.
+	// registry has a line for each tag of the repositories after the run.
 	registry []string
 }
 
@@ -43,15 +43,15 @@ type dropinRepo struct {
 
 func (r dropinRepo) name() string { return r.registry.Host + "/" + r.path }
 
-// dropinStep is what one command of a script left. Names of repositories are
-// replaced by the variable that the script has for them.
+// dropinStep is the result of one command of a script. Repository names are replaced with the variables that the
+// script has for them.
 type dropinStep struct {
 	command, stdout, stderr string
 	code                    string
 	store                   map[string]string // path: JSON less our own field
 }
 
-// shown is the step without stderr, which is not compared.
+// shown returns the step without stderr, which is not compared.
 func (s dropinStep) shown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "$ %s\n%s", s.command, s.stdout)
@@ -64,7 +64,7 @@ func (s dropinStep) shown() string {
 	return b.String()
 }
 
-// shownStore is the local store after the step.
+// shownStore returns the local store after the step.
 func (s dropinStep) shownStore() string {
 	var b strings.Builder
 	for _, path := range slices.Sorted(maps.Keys(s.store)) {
@@ -73,12 +73,11 @@ func (s dropinStep) shownStore() string {
 	return b.String()
 }
 
-// dropinRuns counts the runs, whose repositories are apart.
+// dropinRuns counts the runs: each has its own repositories.
 var dropinRuns atomic.Int32
 
-// runDropin runs a script, its commands by the tools that turns names in their
-// order. The runs of one script are numbered by variant: those of one tool alone, 0
-// and 1, are on one kind of registry, the others on the other kind.
+// runDropin runs a script; turns names the tool for each of its commands. The runs of one script are numbered by
+// variant: those of a single tool, 0 and 1, use one kind of registry, the others the other kind.
 func runDropin(t *testing.T, c dropinCase, variant int, turns []string) *dropinRun {
 	t.Helper()
 	here, elsewhere := harness.Registry(t, harness.V3), harness.Registry(t, harness.V28)
@@ -111,7 +110,7 @@ func runDropin(t *testing.T, c dropinCase, variant int, turns []string) *dropinR
 	return r
 }
 
-// readSteps reads what turn.sh left.
+// readSteps reads the files that turn.sh wrote.
 func (r *dropinRun) readSteps(t *testing.T, folder string) {
 	t.Helper()
 	commands, err := filepath.Glob(filepath.Join(folder, "*.command"))
@@ -135,8 +134,7 @@ func (r *dropinRun) readSteps(t *testing.T, folder string) {
 	}
 }
 
-// neutral replaces the names of the run's repositories, which also occur in the
-// names of files and folders.
+// neutral replaces the names of the run's repositories, which are also part of file and folder names.
 func (r *dropinRun) neutral(s string) string {
 	var pairs []string
 	for variable, repo := range r.repos {
@@ -152,8 +150,7 @@ func (r *dropinRun) neutral(s string) string {
 
 var inFileName = strings.NewReplacer(":", "-", "/", "_")
 
-// readStore reads a local store: all but names with a dot in front, which docker
-// manifest never looks at.
+// readStore reads a local store, except for names with a leading dot, which docker manifest ignores.
 func (r *dropinRun) readStore(t *testing.T, root string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -175,8 +172,8 @@ func (r *dropinRun) readStore(t *testing.T, root string) map[string]string {
 	return files
 }
 
-// withoutOurField is an entry file without the field that docker manifest does
-// not know; a file that is no JSON is itself.
+// withoutOurField returns an entry file without the field that docker manifest does not know; a file that is not JSON
+// is returned as it is.
 func withoutOurField(data []byte) string {
 	var fields map[string]any
 	if json.Unmarshal(data, &fields) != nil {
@@ -190,8 +187,7 @@ func withoutOurField(data []byte) string {
 	return string(plain)
 }
 
-// readRepo notes each tag of a repository, its digest, and whether all that it
-// names is there.
+// readRepo records each tag of a repository, its digest, and whether all content below it exists.
 func (r *dropinRun) readRepo(t *testing.T, variable string) {
 	t.Helper()
 	repo := r.repos[variable]
@@ -199,19 +195,18 @@ func (r *dropinRun) readRepo(t *testing.T, variable string) {
 	for _, tag := range slices.Sorted(maps.Keys(tags)) {
 		line := variable + ":" + tag + " is " + tags[tag]
 		if err := repo.registry.Check(t.Context(), repo.path, tag); err != nil {
-			line += ", not whole: " + r.neutral(err.Error())
+			line += ", incomplete: " + r.neutral(err.Error())
 		}
 		r.registry = append(r.registry, line)
 	}
 }
 
-// complaints are what no run may show, whichever tool it was: an error without a
-// word on stderr, or a crash.
+// complaints returns what no run of either tool may do: fail without a message on stderr, or crash.
 func (r *dropinRun) complaints() []string {
 	var out []string
 	for _, s := range r.steps {
 		if s.code != "0" && strings.TrimSpace(s.stderr) == "" {
-			out = append(out, s.shown()+"said nothing on stderr")
+			out = append(out, s.shown()+"got no message on stderr")
 		}
 		if strings.Contains(s.stderr, "panic:") || strings.Contains(s.stderr, "goroutine ") || strings.Contains(s.stderr, "DATA RACE") {
 			out = append(out, s.shown()+s.stderr)
@@ -220,12 +215,12 @@ func (r *dropinRun) complaints() []string {
 	return out
 }
 
-// differences are what differs from another run of the same script.
+// differences returns how the run differs from another run of the same script.
 func (r *dropinRun) differences(other *dropinRun) []string {
 	var out []string
 	note := func(what, a, b string) {
 		if a != b {
-			out = append(out, fmt.Sprintf("%s:\n%s\n--- or ---\n%s", what, a, b))
+			out = append(out, fmt.Sprintf("%s:\ngot\n%s\nwant\n%s", what, a, b))
 		}
 	}
 	note("commands", fmt.Sprint(len(r.steps)), fmt.Sprint(len(other.steps)))
@@ -247,7 +242,7 @@ var (
 	anyFile   = regexp.MustCompile(`sha256-[0-9a-f]{64}`)
 )
 
-// digestNames gives digests the names of the images, and others a number each.
+// digestNames names digests after the images, and numbers the others.
 type digestNames struct {
 	names  map[string]string
 	images int
@@ -275,13 +270,13 @@ func (n digestNames) name(digest string) string {
 	return n.names[digest]
 }
 
-// replace replaces digests in s by their names, and leaves out sizes and bytes.
+// replace replaces digests in s with their names, and hides sizes and raw manifests.
 func (n digestNames) replace(s string) string {
 	s = anyFile.ReplaceAllStringFunc(anyDigest.ReplaceAllStringFunc(s, n.name), n.name)
 	return anySize.ReplaceAllString(anyRaw.ReplaceAllString(s, `"Raw":"..."`), `"size":N`)
 }
 
-// compact is s, its white space left out if it is JSON.
+// compact returns s without white space if it is JSON.
 func compact(s string) string {
 	var out bytes.Buffer
 	if json.Compact(&out, []byte(s)) != nil || out.Len() == 0 {
@@ -290,9 +285,8 @@ func compact(s string) string {
 	return out.String()
 }
 
-// transcript is the run for people to read and for a script's comment to state:
-// all that differences compares, with digests by name, and of the store the
-// entries that it has in the end.
+// transcript returns the run in the form of a script's comment: all that differences compares, with named digests,
+// and the entries of the last local store.
 func (r *dropinRun) transcript(names digestNames) string {
 	var b strings.Builder
 	for _, s := range r.steps {
@@ -312,7 +306,7 @@ func (r *dropinRun) transcript(names digestNames) string {
 	return text
 }
 
-// shortEntry is what matters of an entry file.
+// shortEntry returns the relevant part of an entry file.
 func shortEntry(data string) string {
 	var e struct {
 		Ref        string

@@ -18,12 +18,12 @@ const dropinFolder = "testdata/dropin"
 
 var updateDropin = flag.Bool("update-dropin", false, "write what the tools do now into the drop-in scripts that state a difference")
 
-// dropinCase is a script of testdata/dropin/cases. Comments of it are:
+// dropinCase is a script of testdata/dropin/cases. Its comments are:
 //
-//	# differs: KEY    where the tools differ on purpose; KEY is one of differences.txt
-//	# turns: TOOL...   who runs the commands in the run that stands for ours
-//	# in turns: no (WHY) if the tools are compared alone, not taking turns
-//	# docker| LINE    what `docker manifest` does in such a script, in the end
+//	# differs: KEY    the tools differ on purpose; KEY is one of differences.txt
+//	# turns: TOOL...   the tool for each command in our run
+//	# in turns: no (WHY) if each tool runs the whole script, without taking turns
+//	# docker| LINE    what `docker manifest` does
 //	# ours| LINE      what `docker multiarch` does
 type dropinCase struct {
 	name, file, script string
@@ -33,16 +33,16 @@ type dropinCase struct {
 	transcripts        map[string]string
 }
 
-// dropinSummary is what the scripts have shown.
+// dropinSummary collects the results of the scripts.
 type dropinSummary struct {
 	mu     sync.Mutex
 	agree  int
 	proven map[string][]string // by key of the difference: the scripts
 }
 
-// Scripts written for `docker manifest` do the same with `docker multiarch`, and
-// with both taking turns: exit codes, standard output, local store and registry.
-// Where they differ on purpose, a script states what each of them does.
+// Scripts written for `docker manifest` do the same with `docker multiarch`, and with both taking turns: exit codes,
+// standard output, local store and registry. Where the tools differ on purpose, the script states what each of them
+// does.
 func TestDropIn(t *testing.T) {
 	cases, differences := dropinCases(t), dropinDifferences(t)
 	summary := &dropinSummary{proven: map[string][]string{}}
@@ -65,7 +65,7 @@ func TestDropIn(t *testing.T) {
 	summary.print(t, cases, differences)
 }
 
-// testAgreement runs a script by each tool alone and by both in turns.
+// testAgreement runs a script with each tool alone and with both in turns.
 func testAgreement(t *testing.T, c dropinCase) {
 	want := runDropin(t, c, 0, slices.Repeat([]string{docker}, maxTurns))
 	if len(want.steps) == 0 {
@@ -74,7 +74,7 @@ func testAgreement(t *testing.T, c dropinCase) {
 	for i, turns := range c.takeTurns(len(want.steps)) {
 		got := runDropin(t, c, i+1, turns)
 		for _, problem := range append(got.complaints(), got.differences(want)...) {
-			t.Errorf("as %s: %s", strings.Join(turns[:len(want.steps)], " "), problem)
+			t.Errorf("with %s: %s", strings.Join(turns[:len(want.steps)], " "), problem)
 		}
 		if t.Failed() {
 			return
@@ -82,11 +82,11 @@ func testAgreement(t *testing.T, c dropinCase) {
 	}
 }
 
-// maxTurns is more than any script has commands.
+// maxTurns is more than the number of commands in any script.
 const maxTurns = 40
 
-// takeTurns returns who runs each of n commands: ours all of them, then both in
-// turns and, in a relay, one from some command on what the other began.
+// takeTurns returns the tool for each of n commands: ours for all, then both in turns and, in a relay, one tool up to
+// some command and the other from there on.
 func (c dropinCase) takeTurns(n int) [][]string {
 	alternate := func(first, second string) []string { return slices.Repeat([]string{first, second}, maxTurns/2) }
 	all := [][]string{slices.Repeat([]string{ours}, maxTurns)}
@@ -107,7 +107,7 @@ func (c dropinCase) takeTurns(n int) [][]string {
 	return all
 }
 
-// testDifference runs a script by each tool and compares with what it states.
+// testDifference runs a script with each tool and compares the results with its comments.
 func testDifference(t *testing.T, c dropinCase) {
 	names := newDigestNames()
 	got := map[string]string{}
@@ -115,12 +115,12 @@ func testDifference(t *testing.T, c dropinCase) {
 	for i, tool := range []string{docker, ours} {
 		run := runDropin(t, c, i, turns[tool])
 		for _, problem := range run.complaints() {
-			t.Errorf("as %s: %s", tool, problem)
+			t.Errorf("with %s: %s", tool, problem)
 		}
 		got[tool] = run.transcript(names)
 	}
 	if got[docker] == got[ours] {
-		t.Errorf("the tools do not differ:\n%s", got[ours])
+		t.Errorf("got no difference between the tools:\n%s", got[ours])
 	}
 	if *updateDropin {
 		c.write(t, got)
@@ -128,7 +128,7 @@ func testDifference(t *testing.T, c dropinCase) {
 	}
 	for _, tool := range []string{docker, ours} {
 		if got[tool] != c.transcripts[tool] {
-			t.Errorf("docker %s does\n%s--- but the script states ---\n%s", tool, got[tool], c.transcripts[tool])
+			t.Errorf("docker %s: got\n%swant\n%s", tool, got[tool], c.transcripts[tool])
 		}
 	}
 }
@@ -171,7 +171,7 @@ func dropinCases(t *testing.T) []dropinCase {
 	return cases
 }
 
-// write states in the script what the tools do.
+// write writes the results of the tools into the script.
 func (c dropinCase) write(t *testing.T, transcripts map[string]string) {
 	t.Helper()
 	text := c.script
@@ -189,7 +189,7 @@ func (c dropinCase) write(t *testing.T, transcripts map[string]string) {
 // difference is an intended difference from docker manifest.
 type difference struct{ key, reason string }
 
-// dropinDifferences reads differences.txt: a key and a reason in each line.
+// dropinDifferences reads differences.txt: a key and a reason per line.
 func dropinDifferences(t *testing.T) []difference {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dropinFolder, "differences.txt"))
@@ -217,13 +217,12 @@ func (s *dropinSummary) add(c dropinCase, failed bool) {
 	}
 }
 
-// complete checks that each difference is proven by a script, and that each
-// script states a difference that is listed.
+// complete checks that a script proves each difference, and that each difference of a script is listed.
 func (s *dropinSummary) complete(t *testing.T, cases []dropinCase, differences []difference) {
 	t.Helper()
 	const least = 60
 	if len(cases) < least {
-		t.Errorf("%d scripts, fewer than %d", len(cases), least)
+		t.Errorf("got %d scripts, want at least %d", len(cases), least)
 	}
 	for _, d := range differences {
 		if len(s.proven[d.key]) == 0 {

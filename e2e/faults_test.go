@@ -15,14 +15,14 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// failing is a way in which a request goes wrong.
+// failing is a way in which a request fails.
 type failing struct {
 	name string
-	// fault is nil for the one of the scene's token service.
+	// fault is nil for the fault of the token service.
 	fault proxy.Fault
-	// passes says that it is gone when it does not happen the next time.
+	// passes is true if a retry without the fault succeeds.
 	passes bool
-	// says matches what an error says of it, but for a refusal of tokens.
+	// says matches the error of the command, except for a refused token.
 	says string
 }
 
@@ -40,11 +40,11 @@ var faults = []failing{
 	{"expired token", nil, false, ""},
 }
 
-// faultPlace is a request that goes wrong.
+// faultPlace is a request that fails.
 type faultPlace struct {
 	name string
 	is   func(s *faultScene, r *http.Request) bool
-	// object is what an error says that it is about.
+	// object is what the error names.
 	object func(s *faultScene) string
 	// ways are the commands that send it.
 	ways []string
@@ -84,7 +84,7 @@ var faultPlaces = []faultPlace{
 		func(*faultScene) string { return "token service 127.0.0.1:" }, both},
 }
 
-// faultCase is a fault that happens so many times at a place on one of its ways.
+// faultCase is a fault that occurs a number of times at a place in one of its commands.
 type faultCase struct {
 	failing
 	place faultPlace
@@ -92,12 +92,12 @@ type faultCase struct {
 	way   string
 }
 
-// always is how often a fault happens that does not pass.
+// always is the number of times of a permanent fault.
 const always = math.MaxInt
 
-// faultCases are all combinations of fault, place and number of times, with the ways in turns. A silence
-// lasts as long as the plugin waits for a connection, 30 seconds, so it comes once; twice and for ever are
-// for the tests of package registry, where that is less. A PATCH is never sent.
+// faultCases returns all combinations of fault, place and number of times, with the commands in rotation. A silence
+// lasts as long as the plugin waits for a connection, 30 seconds, so it occurs once; the tests of package registry,
+// with shorter timeouts, have it twice and permanently. A PATCH is never sent.
 func faultCases() (cases []faultCase) {
 	for _, place := range faultPlaces {
 		for i, f := range faults {
@@ -117,7 +117,7 @@ func (c faultCase) String() string {
 	return strings.Join([]string{c.place.name, c.name, count[c.times], c.way}, "/")
 }
 
-// well returns whether the command goes well, where that is not left to the implementation.
+// well returns whether the command succeeds, if that is not left to the implementation.
 func (c faultCase) well() (well, known bool) {
 	expired := c.name == "expired token"
 	switch {
@@ -128,14 +128,14 @@ func (c faultCase) well() (well, known bool) {
 	case c.passes:
 		return true, true
 	}
-	// A token that is refused at its first use may be taken for a useless one. That of the source is first
-	// used for the manifest.
+	// A token that is refused at its first use may count as invalid. That of the source is first used for the
+	// manifest.
 	first := c.place.name == "token" || c.place.name == "manifest GET" && expired
 	return true, c.times == 1 && !first
 }
 
-// faultScene is a publication of two images under a tag that names something else: the blobs of near lie
-// in the target registry and are mounted, those of far come from another one. Both ask for tokens.
+// faultScene publishes two images under an existing tag: the blobs of near are in the target registry and are
+// mounted, those of far are in another one. Both require tokens.
 type faultScene struct {
 	*scene
 	faults    *proxy.Faults
@@ -162,19 +162,19 @@ func newFaultScene(t *testing.T, r *servers.Registry, to http.Handler, layerSize
 func (s *faultScene) layer() string  { return s.far.Blobs[1].Descriptor.Digest.String() }
 func (s *faultScene) target() string { return strings.TrimSuffix(s.list, ":1") }
 
-// Whatever goes wrong, wherever and however often: either all is there and right, or there is an error that
-// names it, and the tag and the local list are what they were. What may pass is no error when it does.
+// Whatever request fails, and however often: either everything is published correctly, or an error names the
+// request's object, and the tag and the local list do not change. A temporary fault is no error.
 func TestFaults(t *testing.T) {
 	cases := faultCases()
 	if len(cases) < 120 {
-		t.Errorf("%d cases", len(cases))
+		t.Errorf("got %d cases, want at least 120", len(cases))
 	}
 	r := harness.NewRegistry(t, harness.RegistryOptions{})
 	to, err := proxy.To(r.Base)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Most of a case is waiting, and a silence is nothing else.
+	// A case mostly waits; a silence does nothing else.
 	busy := make(chan struct{}, 16)
 	var group sync.WaitGroup
 	for _, c := range cases {
@@ -213,14 +213,14 @@ func (c faultCase) test(t *testing.T, registry *servers.Registry, to http.Handle
 		c.failed(s, r, tag)
 	}
 	if now := s.store(); !maps.Equal(now, store) && (r.Code != 0 || c.way != "create --replace") {
-		t.Errorf("the local list changed: %v", now)
+		t.Errorf("got local list %v, want %v", now, store)
 	}
 	if t.Failed() {
 		t.Logf("exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
 
-// strike lets the fault happen from now on. A request without a token is a question for the challenge.
+// strike enables the fault from now on. It skips requests without a token: they only ask for the challenge.
 func (s *faultScene) strike(c faultCase) {
 	fault := c.fault
 	if fault == nil {
@@ -231,20 +231,20 @@ func (s *faultScene) strike(c faultCase) {
 	}, c.times)
 }
 
-// outcome checks what holds in any case. Two seconds of waiting have room for 7 tries of each of two
-// requests, and a download goes on some 17 times, each time with half of what is missing.
+// outcome checks what holds in every case. Two seconds of retries have room for 7 attempts of each of two requests,
+// and a download resumes some 17 times, each time with half of the remaining bytes.
 func (c faultCase) outcome(s *faultScene, r harness.Result) {
 	s.Helper()
 	if well, known := c.well(); r.Code != 0 && r.Code != 1 || known && well != (r.Code == 0) {
-		s.Errorf("exit code %d", r.Code)
+		s.Errorf("got exit code %d, want success: %t (required: %t)", r.Code, well, known)
 	}
 	if met := s.faults.Met(); met < 1 || met > 2*7+17 {
-		s.Errorf("%d requests", met)
+		s.Errorf("got %d requests at the place of the fault, want 1 to %d", met, 2*7+17)
 	}
 	saysNot(s.T, r.Stdout+r.Stderr, loginSecret)
 }
 
-// succeeded checks the list in the registry, which create has left to push.
+// succeeded checks the list in the registry; after create it is pushed first.
 func (c faultCase) succeeded(s *faultScene) {
 	s.Helper()
 	if c.way == "create --replace" {
@@ -254,23 +254,23 @@ func (c faultCase) succeeded(s *faultScene) {
 	s.holdsImages(s.holds("1", "linux/arm64/v8", "linux/amd64"), s.far, s.near)
 }
 
-// failed checks what was said, and that the tag still has the digest that it had.
+// failed checks the error, and that the tag did not move.
 func (c faultCase) failed(s *faultScene, r harness.Result, tag string) {
 	s.Helper()
 	if r.Stdout != "" {
-		s.Errorf("stdout of a failed command: %s", r.Stdout)
+		s.Errorf("got stdout %q of a failed command, want none", r.Stdout)
 	}
 	if c.name == "expired token" || c.place.name == "token" && !c.passes { // any request may be refused then
 		says(s.T, r.Stderr, "401 Unauthorized", "docker login 127.0.0.1:")
 	} else {
 		says(s.T, r.Stderr, c.place.object(s))
 		if !regexp.MustCompile(c.says).MatchString(r.Stderr) {
-			s.Errorf("stderr does not say %q", c.says)
+			s.Errorf("got no match for %q in stderr", c.says)
 		}
 	}
-	// An answer that is lost does not undo what was done, and no registry knows what list was meant.
+	// A lost response does not undo the request, and the registry cannot know which list was meant.
 	damaged := c.place.name == "list PUT" && (c.name == "truncated" || c.name == "flipped byte")
 	if now := s.digestOf("1"); now != tag && !damaged {
-		s.Errorf("the tag moved to %s", now)
+		s.Errorf("got the tag at %s, want %s", now, tag)
 	}
 }

@@ -16,15 +16,15 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// gate stands in front of a server, under a host name of its own, and holds back
-// the requests that stop names until it is opened.
+// gate is a server in front of another one, with its own host name. It blocks the requests that stop selects until it
+// is opened.
 type gate struct {
 	Host    string
-	arrived chan struct{} // closed when the first request is held back
+	arrived chan struct{} // closed when the first request is blocked
 	open    func()
 }
 
-// newGate makes a gate that holds back what stop selects.
+// newGate returns a gate that blocks what stop selects.
 func newGate(t testing.TB, r *servers.Registry, stop func(*http.Request) bool) *gate {
 	t.Helper()
 	proxy := newProxy(t, r)
@@ -38,8 +38,8 @@ func newGate(t testing.TB, r *servers.Registry, stop func(*http.Request) bool) *
 	return g
 }
 
-// newDaemonGate makes a gate in front of a daemon that holds back the answers to
-// the requests that stop selects: the daemon has begun or done what it was asked.
+// newDaemonGate returns a gate in front of a daemon that blocks the responses to the requests that stop selects: the
+// daemon has started or finished them.
 func newDaemonGate(t testing.TB, d *servers.Daemon, stop func(*http.Request) bool) *gate {
 	t.Helper()
 	g, pass := closedGate(t)
@@ -52,8 +52,7 @@ func newDaemonGate(t testing.TB, d *servers.Daemon, stop func(*http.Request) boo
 	return g
 }
 
-// newDaemonProxy hands requests on to a daemon, and its answers back after a call
-// of answered.
+// newDaemonProxy forwards requests to a daemon, and its responses after a call of answered.
 func newDaemonProxy(t testing.TB, d *servers.Daemon, answered func(*http.Request) error) http.Handler {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(d.Host, "unix://"))
@@ -70,8 +69,7 @@ func newDaemonProxy(t testing.TB, d *servers.Daemon, answered func(*http.Request
 	}
 }
 
-// closedGate is a gate in front of nothing yet, and the wait for its opening, which
-// fails when the one who asked goes away.
+// closedGate returns a gate without a server, and a function that waits until it is opened or the context ends.
 func closedGate(t testing.TB) (g *gate, pass func(context.Context) error) {
 	opened := make(chan struct{})
 	g = &gate{arrived: make(chan struct{}), open: sync.OnceFunc(func() { close(opened) })}
@@ -94,11 +92,11 @@ func (g *gate) serve(t testing.TB, h http.Handler) {
 	g.Host = strings.TrimPrefix(server.URL, "http://")
 }
 
-// silence is for servers whose clients go away: that is what tests are about.
+// silence is the log of servers whose clients disconnect, as the tests intend.
 var silence = log.New(io.Discard, "", 0)
 
-// newProxy hands requests on to a registry, which names itself in its answers by
-// the host that the client asked for.
+// newProxy forwards requests to a registry. The Host header of the client is kept, so that the registry refers to
+// itself by it.
 func newProxy(t testing.TB, r *servers.Registry) http.Handler {
 	t.Helper()
 	target, err := url.Parse(r.Base)
@@ -112,7 +110,7 @@ func newProxy(t testing.TB, r *servers.Registry) http.Handler {
 	return &httputil.ReverseProxy{Rewrite: rewrite, ErrorLog: silence}
 }
 
-// An upload, the list's manifest, and any request at all: what tests hold back.
+// The requests that tests block: an upload, the PUT of the list, and any request.
 func isUpload(r *http.Request) bool {
 	return r.Method == http.MethodPatch || r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/blobs/uploads/")
 }

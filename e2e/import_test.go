@@ -56,7 +56,7 @@ func attestedList(seed string) images.Manifest {
 	return images.Attested(all...)
 }
 
-// import runs the import from the scene's list to a tag of the target.
+// imports runs the import from the scene's list to a tag of the target.
 func (m *move) imports(args ...string) harness.Result {
 	m.Helper()
 	return m.multiarch(append([]string{"import"}, args...)...)

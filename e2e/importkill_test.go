@@ -16,14 +16,14 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/wire"
 )
 
-// kills is how often an import is killed, at a request by chance of the importRequests that one takes.
+// kills is how often an import is killed, each time at a random one of its importRequests requests.
 const (
 	kills          = 50
 	importRequests = 1 + 3*20 + 8 + 1
 )
 
-// An import that is killed at any moment leaves no tag, or the whole list under it; the next one sends only
-// what is missing.
+// An import that is killed at any moment leaves either no tag or the complete list; the next one uploads only missing
+// blobs.
 func TestImportKilled(t *testing.T) {
 	t.Parallel()
 	m := newMove(t, harness.RegistryOptions{})
@@ -41,7 +41,7 @@ func TestImportKilled(t *testing.T) {
 	t.Cleanup(server.Close)
 	host, repo := strings.TrimPrefix(server.URL, "http://"), m.repo
 	var mu sync.Mutex
-	var sent []string // by the import that goes on
+	var sent []string // digests that the next import uploads
 	second := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		sent = append(sent, r.URL.Query().Get("digest"))
@@ -66,7 +66,7 @@ func TestImportKilled(t *testing.T) {
 		} else if !errors.Is(err, wire.ErrNotFound) {
 			t.Fatal(err)
 		}
-		there := m.blobsThere()
+		there := m.existingBlobs()
 		if len(there) > 0 {
 			partly++
 		}
@@ -77,7 +77,7 @@ func TestImportKilled(t *testing.T) {
 		mu.Lock()
 		for _, d := range sent {
 			if there[d] {
-				t.Errorf("killed at request %d: %s is sent again", at, d)
+				t.Errorf("killed at request %d: got another upload of %s, want none", at, d)
 			}
 		}
 		mu.Unlock()
@@ -86,12 +86,12 @@ func TestImportKilled(t *testing.T) {
 		}
 	}
 	if partly == 0 {
-		t.Error("nothing was there after any kill: what is left is not tried")
+		t.Error("got no blob left after any kill, want some to resume from")
 	}
 }
 
-// blobsThere are the blobs of the list that the target's repository has.
-func (m *move) blobsThere() map[string]bool {
+// existingBlobs returns the blobs of the list that the target repository has.
+func (m *move) existingBlobs() map[string]bool {
 	m.Helper()
 	there := map[string]bool{}
 	for _, image := range m.list.Children {
@@ -108,7 +108,7 @@ func (m *move) blobsThere() map[string]bool {
 	return there
 }
 
-// Ctrl-C ends an import at once, with nothing under the tag; the next one goes on.
+// Ctrl-C ends an import at once, without a tag; the next one resumes.
 func TestImportInterrupted(t *testing.T) {
 	for name, interrupt := range receivers {
 		for stage, stop := range map[string]func(*http.Request) bool{"upload": isUpload, "tag": isListPut} {
@@ -126,7 +126,7 @@ func TestImportInterrupted(t *testing.T) {
 				r.ends(130)
 				says(t, r.stderr.String(), "interrupted")
 				if now := harness.Get(t, m.target, m.repo, "1").Digest; now != old.Digest() {
-					t.Errorf("the tag moved to %s", now)
+					t.Errorf("got the tag at %s, want %s", now, old.Digest())
 				}
 				g.open()
 				m.arrives(m.imports("--force", m.from, g.Host+"/"+m.repo), "1", m.list.Digest())
