@@ -16,11 +16,12 @@ const module = "github.com/docker-multiarch/docker-multiarch/"
 // the plugin, the commands, what they work with, the domain.
 var allowed = map[string][]string{
 	"cli-plugin":           {"commands"},
-	"commands":             {"manifest", "manifest/store", "repository", "transfer", "verify", "registry", "daemon", "credentials", "display", "task", "task/run"},
-	"display":              {"manifest", "manifest/store", "repository", "transfer", "verify", "task", "task/run"},
+	"commands":             {"manifest", "manifest/store", "repository", "transfer", "verify", "registry", "daemon", "credentials", "display", "task", "task/render", "task/run", "internal/lazyregexp"},
+	"display":              {"manifest", "manifest/store", "repository", "transfer", "verify", "task", "task/run", "internal/lazyregexp"},
 	"internal/fakes":       {"manifest"},
 	"manifest":             {},
 	"internal/compression": {},
+	"internal/lazyregexp":  {},
 	"verify/program":       {},
 	"manifest/store":       {"manifest"},
 	"registry":             {"manifest"},
@@ -30,8 +31,9 @@ var allowed = map[string][]string{
 	"daemon":               {"manifest", "task", "task/run"},
 	"credentials":          {"manifest"},
 	"docs/generate":        {"commands"},
-	"task":                 {"manifest"},
-	"task/run":             {"manifest", "internal/compression", "task"},
+	"task":                 {"manifest", "internal/lazyregexp"},
+	"task/render":          {"manifest", "task", "internal/lazyregexp"},
+	"task/run":             {"manifest", "internal/compression", "task", "internal/lazyregexp"},
 }
 
 // only are modules that a single package may import, and those that the domain may not.

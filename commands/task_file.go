@@ -6,19 +6,19 @@ import (
 	"errors"
 	"io"
 	"os"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/registry"
 	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/render"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
 
@@ -66,7 +66,7 @@ type loadedTask struct {
 }
 
 // runID are the IDs that names of tags, containers and volumes can have in them.
-var runID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`) })
+var runID = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`)
 
 // load opens the context and reads the file, tells what was found in it, and refuses the file if need be.
 // What it returns has to be closed unless there is an error.
@@ -124,7 +124,7 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 		return l, err
 	}
 	l.name = o.file
-	l.rendered, l.findings = task.Render(file, o.variables(l, values), o.aliases(ctx, l.source))
+	l.rendered, l.findings = render.Render(file, o.variables(l, values), o.aliases(ctx, l.source))
 	if l.rendered.Text != "" {
 		var found []task.Finding
 		l.file, found = task.Parse(l.rendered)
@@ -183,13 +183,13 @@ func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name s
 			return nil, err
 		}
 		defer body.Close()
-		return io.ReadAll(io.LimitReader(body, task.MaxAliases+1)) // longer ones are refused
+		return io.ReadAll(io.LimitReader(body, render.MaxAliases+1)) // longer ones are refused
 	}
 }
 
 // variables returns what templates read.
-func (o taskOptions) variables(l loadedTask, values map[string]any) task.Variables {
-	return task.Variables{Values: values, Secrets: o.secrets, Run: task.RunFields(map[string]string{
+func (o taskOptions) variables(l loadedTask, values map[string]any) render.Variables {
+	return render.Variables{Values: values, Secrets: o.secrets, Run: render.RunFields(map[string]string{
 		"ID": l.id, "Registry": o.registry, "Commit": l.source.Commit, "Branch": l.source.Branch,
 		"SharedVolume": run.Name(l.id, run.SharedVolume), "OS": "linux", "Architecture": runtime.GOARCH,
 		"Repository": "", "GitTag": "", "TriggeredBy": "", "OSVersion": "", "TaskName": "",
@@ -204,12 +204,12 @@ func (o taskOptions) readValues(ctx context.Context, source run.Source, in io.Re
 		if err != nil {
 			return nil, err
 		}
-		if values, err = task.ParseValues(data); err != nil {
+		if values, err = render.ParseValues(data); err != nil {
 			return nil, invalid("--values %s: %w", o.values, err)
 		}
 	}
 	for _, set := range o.sets {
-		if err := task.SetValue(values, set); err != nil {
+		if err := render.SetValue(values, set); err != nil {
 			return nil, err
 		}
 	}

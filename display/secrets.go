@@ -10,7 +10,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// secrets finds secret values in text, by their lines; see task.SecretLines.
+// secrets finds secret values in text, by their lines; see task.NewSecrets.
 type secrets struct {
 	texts   [][]byte
 	longest int
@@ -18,7 +18,7 @@ type secrets struct {
 
 func newSecrets(values []string) secrets {
 	var s secrets
-	for _, line := range task.SecretLines(slices.Values(values)) {
+	for _, line := range task.NewSecrets(slices.Values(values)) {
 		s.texts = append(s.texts, []byte(line))
 		s.longest = max(s.longest, len(line))
 	}

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 	"unicode/utf8"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
@@ -23,7 +23,7 @@ import (
 var palette = []string{"36", "33", "32", "35", "34", "96", "93", "92", "95", "94"}
 
 // sgr is a sequence that sets colours and the like.
-var sgr = regexp.MustCompile(`\x1b\[[0-9;:]*m`)
+var sgr = lazyregexp.New(`\x1b\[[0-9;:]*m`)
 
 // maxOutput is how long a line of output may be, and how much of it is kept when quiet, in bytes.
 const maxOutput = 64 << 10
@@ -188,7 +188,7 @@ func (s *Steps) write(to *sink, text string) {
 func (to *sink) fit(text string) string {
 	var out strings.Builder
 	at := 0
-	for _, found := range sgr.FindAllStringIndex(text, -1) {
+	for _, found := range sgr().FindAllStringIndex(text, -1) {
 		out.WriteString(manifest.Escape(text[at:found[0]], "\t"))
 		if to.colored {
 			out.WriteString(text[found[0]:found[1]])

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
@@ -16,9 +17,9 @@ const (
 	azureImage = "mcr.microsoft.com/acr/azure-cli"
 )
 
-// command returns what a cmd does, in a step with this env. Aliases of its first word are those of alias.
-func command(typed, env []string, alias func(string) (string, bool)) (Action, error) {
-	all, err := expand(typed, alias)
+// command returns the action of a cmd in a step with this env. Its first word may be one of aliases.
+func command(typed, env []string, aliases map[string]string) (Action, error) {
+	all, err := expand(typed, aliases)
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +50,8 @@ func dockerCommand(args []string) Action {
 }
 
 // expand replaces the first word when it is an alias. There is none for docker.
-func expand(typed []string, alias func(string) (string, bool)) ([]string, error) {
-	text, ok := alias(typed[0])
+func expand(typed []string, aliases map[string]string) ([]string, error) {
+	text, ok := aliases[typed[0]]
 	if !ok || typed[0] == "docker" {
 		return typed, nil
 	}
@@ -160,7 +161,7 @@ func purgeFilters(filters []string) (repo string, patterns []string) {
 	return repo, patterns
 }
 
-var azureAge = pattern(`^(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:0+m)?(?:0+s)?$`)
+var azureAge = lazyregexp.New(`^(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:0+m)?(?:0+s)?$`)
 
 // olderThan returns the age that an --ago stands for, "" for any age. It is not ok when ours has no such one:
 // it counts whole hours.

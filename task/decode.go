@@ -9,9 +9,11 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"go.yaml.in/yaml/v3"
 )
@@ -28,12 +30,12 @@ type decoder struct {
 	findings []Finding
 	// places are those of what was looked at, by key.
 	places map[string]Position
-	// lines is how many the file has, and nodes how many were looked at.
-	lines, nodes int
+	// nodes is how many were looked at.
+	nodes int
 }
 
 func newDecoder(r Rendered) decoder {
-	return decoder{rendered: r, places: map[string]Position{}, lines: len(linesOf(r.Text).starts)}
+	return decoder{rendered: r, places: map[string]Position{}}
 }
 
 // value is a node, and where it is in the structure. An alias is resolved.
@@ -76,20 +78,20 @@ func (d *decoder) document() (value, bool) {
 // another way. The line that the parser tells is often that of something around it.
 func (d *decoder) syntaxError(err error) {
 	lines := strings.SplitAfter(d.rendered.Text, "\n")
-	_, problem := yamlError(err)
+	_, problem := YAMLError(err)
 	line := 1 + sort.Search(len(lines)-1, func(i int) bool {
 		var n yaml.Node
 		err := yaml.Unmarshal([]byte(strings.Join(lines[:i+1], "")), &n)
 		if err == nil {
 			return false
 		}
-		_, now := yamlError(err)
+		_, now := YAMLError(err)
 		return now == problem
 	})
 	text := lines[line-1]
 	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
 	d.findings = append(d.findings, Finding{
-		Position: d.rendered.at(line, 1+len(indent)), Severity: Error,
+		Position: d.rendered.origin(Position{line, 1 + len(indent)}), Severity: Error,
 		Message: "this is not YAML: " + manifest.OneLine(problem, maxShown) + yamlHint(problem, indent),
 	})
 }
@@ -123,9 +125,9 @@ func (d *decoder) place(key string, node, name *yaml.Node) value {
 
 func (d *decoder) position(v value) Position {
 	if v.node == nil || v.node.Line == 0 {
-		return d.rendered.at(1, 1)
+		return d.rendered.origin(Position{1, 1})
 	}
-	return d.rendered.at(min(v.node.Line, d.lines), v.node.Column) // what is missing at the end may be placed after it
+	return d.rendered.origin(Position{v.node.Line, v.node.Column})
 }
 
 func (d *decoder) report(severity Severity, v value, format string, args ...any) {
@@ -138,7 +140,7 @@ func (d *decoder) lintf(v value, format string, args ...any)  { d.report(Lint, v
 // sorted returns the findings in the order of the file, without the secrets that templates put into it.
 func (d *decoder) sorted() []Finding {
 	for i, f := range d.findings {
-		d.findings[i].Key, d.findings[i].Message = d.rendered.secrets.hide(f.Key), d.rendered.secrets.hide(f.Message)
+		d.findings[i].Key, d.findings[i].Message = d.rendered.Secrets.Hide(f.Key), d.rendered.Secrets.Hide(f.Message)
 	}
 	slices.SortStableFunc(d.findings, func(a, b Finding) int {
 		return cmp.Or(a.Compare(b.Position), cmp.Compare(a.Key, b.Key))
@@ -387,4 +389,18 @@ func didYouMean(given string, known []string) string {
 		return ": did you mean " + near + "?"
 	}
 	return ""
+}
+
+var yamlLine = lazyregexp.New(`^yaml: (?:unmarshal errors:\s+)?(?:line (\d+): )?`)
+
+// YAMLError returns the line and the message of an error of the YAML reader, the first of several. What is
+// wrong is there, or below in the same block.
+func YAMLError(err error) (line int, message string) {
+	m := yamlLine().FindStringSubmatch(err.Error())
+	if m == nil {
+		return 1, err.Error()
+	}
+	line, _ = strconv.Atoi(m[1]) // no line is the first
+	message, _, _ = strings.Cut(strings.TrimPrefix(err.Error(), m[0]), "\n")
+	return max(line, 1), message
 }

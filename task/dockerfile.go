@@ -3,6 +3,8 @@ package task
 import (
 	"strconv"
 	"strings"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
 // Platform returns the platform that the stage is given which a build of a Dockerfile ends with: that of
@@ -81,8 +83,8 @@ func readStages(dockerfile []byte) []stage {
 	return stages
 }
 
-var escapeDirective = pattern("(?i)^#\\s*escape\\s*=\\s*([\\\\`])\\s*$")
-var otherDirective = pattern(`^#\s*[a-zA-Z][a-zA-Z0-9]*\s*=`)
+var escapeDirective = lazyregexp.New("(?i)^#\\s*escape\\s*=\\s*([\\\\`])\\s*$")
+var otherDirective = lazyregexp.New(`^#\s*[a-zA-Z][a-zA-Z0-9]*\s*=`)
 
 // instructions returns the instructions of a Dockerfile, each on a line, without comments and here-documents.
 func instructions(text string) []string {
@@ -117,7 +119,7 @@ func instructions(text string) []string {
 	return out
 }
 
-var hereDocument = pattern(`^[0-9]*<<(-?)["']?([a-zA-Z_][a-zA-Z0-9_.-]*)["']?$`)
+var hereDocument = lazyregexp.New(`^[0-9]*<<(-?)["']?([a-zA-Z_][a-zA-Z0-9_.-]*)["']?$`)
 
 // afterDocuments returns the last line of the here-documents of an instruction that ends at line i: i itself
 // when it has none.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -40,10 +41,10 @@ var (
 )
 
 var (
-	namePattern   = pattern(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
-	volumePattern = pattern(`^[a-zA-Z0-9_-]+$`)
-	uuidPattern   = pattern(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	envPattern    = pattern(`^[^=\s]+=`)
+	namePattern   = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+	volumePattern = lazyregexp.New(`^[a-zA-Z0-9_-]+$`)
+	uuidPattern   = lazyregexp.New(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	envPattern    = lazyregexp.New(`^[^=\s]+=`)
 )
 
 // Parse returns the file that a rendered text is, with all defaults, and everything that is wrong with it.

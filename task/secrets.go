@@ -13,10 +13,13 @@ const Hidden = "****"
 // shortest is how many characters of a secret are hidden: fewer would be found in every text.
 const shortest = 4
 
-// SecretLines returns what has to be hidden of secret values: their lines, without white space around them, but
-// for those of fewer than 4 characters. The longest come first: one may begin with another.
-func SecretLines(values iter.Seq[string]) []string {
-	var all []string
+// Secrets are the lines of secret values, without surrounding white space. Lines of fewer than 4 characters are
+// omitted. The longest come first, since one may begin with another.
+type Secrets []string
+
+// NewSecrets returns the lines of secret values.
+func NewSecrets(values iter.Seq[string]) Secrets {
+	var all Secrets
 	for value := range values {
 		for _, l := range strings.FieldsFunc(value, func(r rune) bool { return r == '\n' || r == '\r' }) {
 			if l = strings.TrimSpace(l); utf8.RuneCountInString(l) >= shortest {
@@ -28,11 +31,8 @@ func SecretLines(values iter.Seq[string]) []string {
 	return all
 }
 
-// secrets are SecretLines.
-type secrets []string
-
-// hide returns the text of a finding without secrets, also where it was cut within one and ends in an ellipsis.
-func (s secrets) hide(text string) string {
+// Hide returns the text of a finding without secrets, also without the start of one before an ellipsis.
+func (s Secrets) Hide(text string) string {
 	for _, secret := range s {
 		text = strings.ReplaceAll(text, secret, Hidden)
 	}
@@ -43,8 +43,8 @@ func (s secrets) hide(text string) string {
 	return strings.Join(parts, "...")
 }
 
-// hideEnd returns a text without the beginning of a secret that it ends with.
-func (s secrets) hideEnd(text string) string {
+// hideEnd returns a text without the start of a secret at its end.
+func (s Secrets) hideEnd(text string) string {
 	for _, secret := range s {
 		for n := min(len(secret), len(text), maxShown); n >= shortest; n-- {
 			if rest, ok := strings.CutSuffix(text, secret[:n]); ok {

@@ -10,11 +10,12 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker/go-connections/nat"
 	"go.yaml.in/yaml/v3"
 )
 
-var contextPattern = pattern(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$`)
+var contextPattern = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$`)
 
 // dockerNetworks are there on every daemon.
 var dockerNetworks = []string{"bridge", "host", "none"}
@@ -213,7 +214,7 @@ func (p *parser) command(v value, all, env []string) Action {
 		p.errorf(v, "expected a command, found only a comment")
 		return nil
 	}
-	action, err := command(all, append(slices.Clone(env), defaultRegistry+"="+p.rendered.registry), p.rendered.command)
+	action, err := command(all, append(slices.Clone(env), defaultRegistry+"="+p.rendered.Registry), p.rendered.Commands)
 	if err != nil {
 		p.errorf(v, "%v", err)
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
@@ -33,9 +33,9 @@ type repository struct {
 
 var (
 	// scp is the form of an address that ssh takes, as git@github.com:owner/repository.
-	scp = regexp.MustCompile(`^\w[\w.-]*@[^:/]+:`)
+	scp = lazyregexp.New(`^\w[\w.-]*@[^:/]+:`)
 	// object is a commit, maybe abbreviated.
-	object = regexp.MustCompile(`^[0-9a-f]{4,64}$`)
+	object = lazyregexp.New(`^[0-9a-f]{4,64}$`)
 )
 
 // parseRepository returns the repository that a context names, and false when it names none.
@@ -45,7 +45,7 @@ func parseRepository(name string) (repository, bool) {
 	if strings.HasPrefix(address, "github.com/") {
 		r.url = "https://" + address
 	}
-	if !scp.MatchString(address) {
+	if !scp().MatchString(address) {
 		u, err := url.Parse(r.url)
 		if err != nil || address == r.url && !isRepository(u) {
 			return repository{}, false
@@ -133,7 +133,7 @@ func (r repository) resolve(ctx context.Context, dir string) (string, error) {
 		return cmp.Or(branch, "HEAD"), nil
 	case i >= 0:
 		return names[i], nil
-	case object.MatchString(ref):
+	case object().MatchString(ref):
 		return ref, nil
 	case r.ref == "":
 		return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no default branch: name one, as in %[1]s#main", r.shown)
@@ -147,7 +147,7 @@ func (r repository) fetch(ctx context.Context, dir, want string) (string, error)
 		return "FETCH_HEAD", nil
 	}
 	// There are servers that send no part of a history, and those that know commits by their branches alone.
-	if !object.MatchString(want) {
+	if !object().MatchString(want) {
 		_, err := r.git(ctx, dir, "fetch", "-q", "--no-tags", "--", r.url, want)
 		return "FETCH_HEAD", err
 	}

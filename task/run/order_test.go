@@ -14,6 +14,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/render"
 )
 
 // TestOrder runs all files of testdata/order, on a clock that is not waited for.
@@ -35,7 +36,7 @@ func testOrder(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	h := readHead(t, raw)
-	rendered, found := task.Render(raw, task.Variables{}, nil)
+	rendered, found := render.Render(raw, render.Variables{}, nil)
 	file, wrong := task.Parse(rendered)
 	for _, f := range append(found, wrong...) {
 		if f.Severity == task.Error {

@@ -1,15 +1,17 @@
-package task
+package render
 
 import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
 // rendering is a file and what it is rendered to.
@@ -75,43 +77,44 @@ func check(t *testing.T, cases []rendering) {
 			if got := said(findings); !slices.Equal(got, tt.want) {
 				t.Errorf("got findings\n%s\nnot\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 			}
-			checkOrigins(t, r, findings)
+			checkOrigins(t, tt.file, vars, findings)
 		})
 	}
 }
 
-func said(findings []Finding) (out []string) {
+func said(findings []task.Finding) (out []string) {
 	for _, f := range findings {
 		out = append(out, f.String())
 	}
 	return out
 }
 
-// checkOrigins fails unless all that is not made is in the file where it is said to be, and all positions are.
-func checkOrigins(t *testing.T, r Rendered, findings []Finding) {
+// checkOrigins fails unless each literal piece of the rendered text is in the file at its origin, and all positions
+// are in the file.
+func checkOrigins(t *testing.T, file string, vars Variables, findings []task.Finding) {
 	t.Helper()
-	for i, p := range r.text.pieces {
-		end := len(r.Text)
-		if i+1 < len(r.text.pieces) {
-			end = r.text.pieces[i+1].at
+	r := newRenderer([]byte(file), vars, files)
+	rendered, _ := r.render()
+	for i, p := range rendered.pieces {
+		end := len(rendered.string)
+		if i+1 < len(rendered.pieces) {
+			end = rendered.pieces[i+1].at
 		}
-		if !p.made && !strings.HasPrefix(r.file.string[p.from:], r.Text[p.at:end]) {
-			t.Errorf("%q is not at %d of the file", r.Text[p.at:end], p.from)
+		if piece := rendered.string[p.at:end]; !p.made && !strings.HasPrefix(r.file.string[p.from:], piece) {
+			t.Errorf("the piece %q is not at offset %d of the file", piece, p.from)
 		}
 	}
-	within := func(p Position) bool {
-		at := r.file.offset(p.Line, p.Column)
-		return r.file.position(at) == p
-	}
+	inFile := func(p task.Position) bool { return r.file.position(r.file.offset(p.Line, p.Column)) == p }
 	for _, f := range findings {
-		if !within(f.Position) {
-			t.Errorf("not in the file: %v", f)
+		if !inFile(f.Position) {
+			t.Errorf("got finding %v, want a position in the file", f)
 		}
 	}
-	for line := range len(r.lines.starts) + 2 {
+	origin := r.origins(rendered)
+	for line := range len(linesOf(rendered.string).starts) + 2 {
 		for _, column := range []int{0, 1, 2, 5, 1000} {
-			if p := r.at(line, column); r.Text != "" && !within(p) {
-				t.Errorf("%d:%d comes from %v, which is not in the file", line, column, p)
+			if p := origin(task.Position{Line: line, Column: column}); rendered.string != "" && !inFile(p) {
+				t.Errorf("got origin %v of %d:%d, want a position in the file", p, line, column)
 			}
 		}
 	}
@@ -257,8 +260,8 @@ func TestTemplateErrors(t *testing.T) {
 		{name: "templates without end", file: `{{define "t"}} {{template "t"}}{{end}}{{template "t"}}`, want: []string{`1:1: error: {{define "t"}}: loops and templates were gone through more than 50000 times`}},
 		{name: "templates that fork", file: `{{define "t"}}{{if .}}{{template "t" rest .}}{{template "t" rest .}}{{end}}{{end}}{{template "t" until 20}}`,
 			want: []string{`1:1: error: {{define "t"}}: loops and templates were gone through more than 50000 times`}},
-		{name: "empty", want: []string{"1:1: error: the file is empty once it is rendered: expected steps"}},
-		{name: "empty but for comments", file: "# a\n{{/* b */}}\n", want: []string{"1:1: error: the file is empty once it is rendered: expected steps"}},
+		{name: "empty", want: []string{"1:1: error: the file is empty after rendering: expected steps"}},
+		{name: "empty but for comments", file: "# a\n{{/* b */}}\n", want: []string{"1:1: error: the file is empty after rendering: expected steps"}},
 		{name: "NUL", file: "a: b\nc:\x00", want: []string{"2:3: error: a NUL byte: expected a text in UTF-8"}},
 		{name: "not UTF-8", file: "a: é\ufffd\xff", want: []string{"1:6: error: the byte 0xff is not UTF-8: expected a text in UTF-8"}},
 		{name: "a long file", file: strings.Repeat("a", 4<<20+1), want: []string{"1:1: error: the file is longer than 4 MiB"}},
@@ -330,12 +333,13 @@ func TestVersion(t *testing.T) {
 		{"version: {{.Run.ID}}\n", versionWithAlias, "1:10: error: version: {{.Run.ID}} is no version of the format: expected 1.0-preview-1, v1.0.0 or v1.1.0"},
 		{"version: 1.0.0\nb: $ID", versionWithAlias, "1:10: error: version: 1.0.0 is no version of the format: expected 1.0-preview-1, v1.0.0 or v1.1.0"},
 	} {
-		r, findings := Render([]byte(tt.file), variables(), nil)
-		if r.version != tt.version || strings.Join(said(findings), "\n") != tt.finding {
-			t.Errorf("%q: got %s and %v", tt.file, r.version, said(findings))
+		r := newRenderer([]byte(tt.file), variables(), nil)
+		got := r.version(splitLines(tt.file))
+		if got != tt.version || strings.Join(said(r.findings), "\n") != tt.finding {
+			t.Errorf("%q: got version %s and findings %v, want %s and %s", tt.file, got, said(r.findings), tt.version, tt.finding)
 		}
-		if r.Text == "" {
-			t.Errorf("%q: a version ended it", tt.file)
+		if rendered, _ := r.render(); rendered.string == "" {
+			t.Errorf("%q: got an empty text, want it rendered with any version", tt.file)
 		}
 	}
 }
@@ -407,7 +411,7 @@ func TestAliases(t *testing.T) {
 	}
 }
 
-func TestCommand(t *testing.T) {
+func TestCommands(t *testing.T) {
 	const file = "alias:\n  src: [template.yaml]\n  values: {az: my-az:1, tool: tool:2}\nsteps: []\n"
 	r, _ := Render([]byte("version: v1.1.0\n"+file), variables(), files)
 	old, _ := Render([]byte(file), variables(), files)
@@ -416,17 +420,17 @@ func TestCommand(t *testing.T) {
 		"cssc": "mcr.microsoft.com/acr/cssc:2ff604c", "az": "my-az:1", "tool": "tool:2", "img": "reg.example.com:5000/img",
 		"docker": "", "bash:3.0": "", "$bash": "", "": "",
 	} {
-		if got, ok := r.command(word); got != want || ok != (want != "") {
-			t.Errorf("%q: got %q, %v", word, got, ok)
+		if got := r.Commands[word]; got != want {
+			t.Errorf("%q: got command %q, want %q", word, got, want)
 		}
-		if got, ok := old.command(word); ok {
-			t.Errorf("%q in v1.0.0: got %q", word, got)
-		}
+	}
+	if got := old.Commands; got != nil {
+		t.Errorf("v1.0.0: got commands %v, want none", got)
 	}
 }
 
-// Each needle is looked for in the rendered text, where it has to be once, and comes from the position.
-func TestAt(t *testing.T) {
+// Each text occurs once in the rendered file and comes from the position.
+func TestOrigins(t *testing.T) {
 	for _, tt := range []struct {
 		name, file string
 		want       map[string]string
@@ -455,21 +459,18 @@ func TestAt(t *testing.T) {
 				t.Errorf("%s: %q is there twice in %q", tt.name, needle, r.Text)
 			}
 			p := linesOf(r.Text).position(len(r.Text) - len(behind) - len(needle))
-			if got := r.at(p.Line, p.Column); fmt.Sprintf("%d:%d", got.Line, got.Column) != want || before == r.Text {
+			if got := r.Origin(p); fmt.Sprintf("%d:%d", got.Line, got.Column) != want || before == r.Text {
 				t.Errorf("%s: %q, %d:%d of %q, comes from %v, not %s", tt.name, needle, p.Line, p.Column, r.Text, got, want)
 			}
 		}
-		checkOrigins(t, r, findings)
-	}
-	if got := (Rendered{Text: "a\nb"}).at(2, 1); got != (Position{2, 1}) {
-		t.Errorf("of a text that was not rendered: %v", got)
+		checkOrigins(t, tt.file, variables(), findings)
 	}
 }
 
 func TestFindingsInOrder(t *testing.T) {
 	const file = "version: v3\nalias:\n  src: no.yaml\na: {{.Values.x}}\nb: {{.Values.y}} {{.Values.z}}"
 	_, findings := Render([]byte(file), variables(), files)
-	if len(findings) != 5 || !slices.IsSortedFunc(findings, func(a, b Finding) int { return a.Line*100 + a.Column - b.Line*100 - b.Column }) {
+	if len(findings) != 5 || !slices.IsSortedFunc(findings, func(a, b task.Finding) int { return a.Line*100 + a.Column - b.Line*100 - b.Column }) {
 		t.Errorf("got %v", said(findings))
 	}
 }
@@ -477,7 +478,7 @@ func TestFindingsInOrder(t *testing.T) {
 func TestManyWarnings(t *testing.T) {
 	file := strings.Repeat("{{.Values.x}}", maxWarnings+1) + "{{fail \"x\"}}"
 	_, findings := Render([]byte(file), variables(), nil)
-	if n := len(findings); n != maxWarnings+1 || findings[n-1].Severity != Error {
+	if n := len(findings); n != maxWarnings+1 || findings[n-1].Severity != task.Error {
 		t.Errorf("got %d findings, the last %v", n, findings[n-1])
 	}
 }
@@ -541,12 +542,32 @@ func FuzzRender(f *testing.F) {
 			vars.Values = v
 		}
 		r, findings := Render([]byte(file), vars, files)
-		r2, _ := Render([]byte(file), vars, nil)
-		r2.command("x")
-		failed := slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error })
+		_, _ = Render([]byte(file), vars, nil)
+		failed := slices.ContainsFunc(findings, func(f task.Finding) bool { return f.Severity == task.Error })
 		if r.Text == "" && !failed || len(r.Text) > maxText {
 			t.Errorf("%d bytes, findings %v", len(r.Text), said(findings))
 		}
-		checkOrigins(t, r, findings)
+		checkOrigins(t, file, vars, findings)
 	})
+}
+
+// Findings about a file contain no secrets that templates inserted, neither whole nor cut.
+func TestFindingsHideSecrets(t *testing.T) {
+	long := strings.Repeat("0123456789", 20)
+	vars := Variables{Secrets: map[string]string{"one": "hunter22", "long": long}}
+	for _, step := range []string{
+		"{cmd: x, timeout: S}", "{cmd: x, when: [S]}", "{cmd: x, id: 'a S'}", "{cmd: x, S: 1}", "{cmd: 'A:S:S'}", "{cmd: x, cpus: S}",
+		"{build: -t a:S:S .}", "{build: --S .}", "{build: -t a . S}", "{push: ['a:S:S']}", "{push: [app:S], detach: true}",
+		"{cmd: x, env: [S]}", "{cmd: x, ports: [S]}", "{cmd: x, volumeMounts: [{name: S, mountPath: S}]}", "*S", "{cmd: x}\nS: 1",
+	} {
+		for _, id := range []string{"one", "long"} {
+			file := "steps:\n- {build: -t app:{{.Secrets." + id + "}} ., when: ['-']}\n- " + strings.ReplaceAll(step, "S", "{{.Secrets."+id+"}}") + "\n"
+			r, findings := Render([]byte(file), vars, nil)
+			f, wrong := task.Parse(r)
+			findings = append(append(findings, wrong...), task.Lints(r, f, func(task.Step) ([]byte, error) { return nil, os.ErrNotExist })...)
+			if got := strings.Join(said(findings), "\n"); got == "" || strings.Contains(got, "hunter22") || strings.Contains(got, "0123") {
+				t.Errorf("%s\n%s", file, got)
+			}
+		}
+	}
 }

@@ -1,4 +1,4 @@
-package task
+package render
 
 // Variables are what templates of a file can read.
 type Variables struct {

@@ -1,4 +1,4 @@
-package task
+package render
 
 import (
 	"encoding/json"
@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
 // lookup is one place of a template that reads a value.
@@ -86,7 +88,7 @@ func quotedJSON[V any](values map[string]V) string {
 		values = map[string]V{}
 	}
 	b, _ := json.Marshal(values) // of what YAML has
-	return Quote([]string{string(b)})
+	return task.Quote([]string{string(b)})
 }
 
 // lookup returns the value of a lookup in what it is of.
@@ -106,7 +108,7 @@ func (e *execution) lookup(n int, of any) (any, error) {
 		return value, nil
 	}
 	if !l.want.quiet && !l.want.asked {
-		e.add(Warning, e.source.origin(e.actionAt(l.pos).start), "", "{{%s}} has no value%s", l.name(len(l.fields)), l.hint(of))
+		e.add(task.Warning, e.source.origin(e.actionAt(l.pos).start), "", "{{%s}} has no value%s", l.name(len(l.fields)), l.hint(of))
 	}
 	return l.want.instead, nil
 }

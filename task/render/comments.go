@@ -1,7 +1,9 @@
-package task
+package render
 
 import (
 	"strings"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
 // A file is looked at line by line before it is YAML, as templates in it need not be.
@@ -147,7 +149,7 @@ func (s *scanner) bracket(c byte, fresh bool, indent int) bool {
 	return true
 }
 
-var blockHeader = pattern(`^[|>]([+-]?)([1-9]?)[+-]?[ \t]*([ \t]#.*)?\r?\n?$`)
+var blockHeader = lazyregexp.New(`^[|>]([+-]?)([1-9]?)[+-]?[ \t]*([ \t]#.*)?\r?\n?$`)
 
 // blockHeader reports whether a block scalar begins at i, and prepares for its lines.
 func (s *scanner) blockHeader(i, end int) bool {

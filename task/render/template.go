@@ -1,4 +1,4 @@
-package task
+package render
 
 import (
 	"errors"
@@ -8,7 +8,9 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
 // maxPasses is how many times the loops and the named templates of a file can be gone through.
@@ -94,7 +96,7 @@ func (e *execution) at(offset int, value any) any {
 	if value != nil {
 		return value
 	}
-	e.add(Warning, e.source.origin(e.current), "", "%s has no value", e.action(offset))
+	e.add(task.Warning, e.source.origin(e.current), "", "%s has no value", e.action(offset))
 	return ""
 }
 
@@ -177,7 +179,7 @@ func (e *execution) failed(offset int, message string) {
 	if action := e.action(offset); action != "" {
 		message = action + ": " + message
 	}
-	e.add(Error, e.source.origin(e.actionAt(offset).start), "", "%s", message)
+	e.add(task.Error, e.source.origin(e.actionAt(offset).start), "", "%s", message)
 }
 
 const unexpectedEOF = "unexpected EOF"
@@ -202,7 +204,7 @@ func (e *execution) parseError(err error) {
 	e.failed(a.start, message)
 }
 
-var keyword = pattern(`^\{\{(?:-\s)?\s*(if|range|with|block|define|end)\b`)
+var keyword = lazyregexp.New(`^\{\{(?:-\s)?\s*(if|range|with|block|define|end)\b`)
 
 // open returns the offset of the innermost action that lacks its {{end}}.
 func (e *execution) open() int {
@@ -220,8 +222,8 @@ func (e *execution) open() int {
 }
 
 var (
-	executing = pattern(`(?s)^template: task:(\d+):(\d+): executing ".*?" at <.*?>: (.*)$`)
-	callError = pattern(`^error calling (\w+): `)
+	executing = lazyregexp.New(`(?s)^template: task:(\d+):(\d+): executing ".*?" at <.*?>: (.*)$`)
+	callError = lazyregexp.New(`^error calling (\w+): `)
 )
 
 // runError keeps the error that the execution ended with.

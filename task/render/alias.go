@@ -1,13 +1,14 @@
-package task
+package render
 
 import (
 	"errors"
 	"fmt"
 	"maps"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
+	"github.com/docker-multiarch/docker-multiarch/task"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -39,7 +40,7 @@ type aliases struct {
 	directive string // the character before a name
 }
 
-var aliasName = pattern(`^[A-Za-z0-9]+`)
+var aliasName = lazyregexp.New(`^[A-Za-z0-9]+`)
 
 // expand returns the body of a file with the aliases replaced that its alias block and the format have, and
 // what they make of the first word of a cmd.
@@ -50,7 +51,7 @@ func (r *renderer) expand(body, block text) (expanded text, commands map[string]
 	}
 	a := aliasReader{renderer: r, block: block, lines: linesOf(block.string)}.read()
 	if expanded = a.replace(body); len(expanded.string) > maxText {
-		r.add(Error, 0, "alias", "the file is longer than 4 MiB once its aliases are replaced")
+		r.add(task.Error, 0, "alias", "the file is longer than 4 MiB once its aliases are replaced")
 		return text{}, nil, false
 	}
 	for name, value := range a.values {
@@ -108,8 +109,8 @@ func (a aliasReader) read() aliases {
 	out := aliases{maps.Clone(builtIn), "$"}
 	var document yaml.Node
 	if err := yaml.Unmarshal([]byte(a.block.string), &document); err != nil {
-		line, message := yamlError(err)
-		a.add(Error, a.block.origin(a.lines.offset(line, 1)), "alias", "no YAML, here or below: %s", message)
+		line, message := task.YAMLError(err)
+		a.add(task.Error, a.block.origin(a.lines.offset(line, 1)), "alias", "no YAML, here or below: %s", message)
 		return out
 	}
 	values := map[string]string{}
@@ -125,7 +126,7 @@ func (a aliasReader) read() aliases {
 // keys reads what is below alias: sources and the directive into out, values into values.
 func (a aliasReader) keys(alias *yaml.Node, out *aliases, values map[string]string) {
 	if alias.Kind != yaml.MappingNode && alias.Tag != "!!null" {
-		a.at(Error, alias, "alias", "expected src, values or directive")
+		a.at(task.Error, alias, "alias", "expected src, values or directive")
 	}
 	for _, p := range aliasPairs(alias) {
 		switch key := "alias." + p[0].Value; p[0].Value {
@@ -135,12 +136,12 @@ func (a aliasReader) keys(alias *yaml.Node, out *aliases, values map[string]stri
 			a.readSources(p[1], key, out.values)
 		case "directive":
 			if c := p[1].Value; utf8.RuneCountInString(c) != 1 || aliasName().MatchString(c) || strings.TrimSpace(c) == "" {
-				a.at(Error, p[1], key, "expected one character that is neither a letter nor a digit")
+				a.at(task.Error, p[1], key, "expected one character that is neither a letter nor a digit")
 			} else {
 				out.directive = c
 			}
 		default:
-			a.at(Warning, p[0], key, "this key is not known: expected src, values or directive")
+			a.at(task.Warning, p[0], key, "this key is not known: expected src, values or directive")
 		}
 	}
 }
@@ -148,11 +149,11 @@ func (a aliasReader) keys(alias *yaml.Node, out *aliases, values map[string]stri
 // names reads a mapping of names to values.
 func (a aliasReader) names(n *yaml.Node, key string, values map[string]string) {
 	if n.Kind != yaml.MappingNode && n.Tag != "!!null" {
-		a.at(Error, n, key, "expected NAME: VALUE")
+		a.at(task.Error, n, key, "expected NAME: VALUE")
 	}
 	for _, p := range aliasPairs(n) {
 		if err := checkAlias(p); err != nil {
-			a.at(Error, p[0], key+"."+p[0].Value, "%v", err)
+			a.at(task.Error, p[0], key+"."+p[0].Value, "%v", err)
 			continue
 		}
 		values[p[0].Value] = asWritten(p[1])
@@ -167,18 +168,18 @@ func (a aliasReader) readSources(n *yaml.Node, key string, values map[string]str
 	case n.Kind == yaml.ScalarNode:
 		items = []*yaml.Node{n}
 	case n.Kind != yaml.SequenceNode:
-		a.at(Error, n, key, "expected a list of files and URLs")
+		a.at(task.Error, n, key, "expected a list of files and URLs")
 		return
 	}
 	for i, item := range items {
 		key := fmt.Sprintf("%s[%d]", key, i)
 		if item = followed(item); item.Kind != yaml.ScalarNode {
-			a.at(Error, item, key, "expected a file or a URL")
+			a.at(task.Error, item, key, "expected a file or a URL")
 			continue
 		}
 		read, err := a.readSource(item.Value)
 		if err != nil {
-			a.at(Error, item, key, "%v", err)
+			a.at(task.Error, item, key, "%v", err)
 		}
 		maps.Copy(values, read)
 	}
@@ -198,7 +199,7 @@ func (a aliasReader) readSource(name string) (map[string]string, error) {
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
-		line, message := yamlError(err)
+		line, message := task.YAMLError(err)
 		return nil, fmt.Errorf("%s, line %d: %s", name, line, message)
 	}
 	values := map[string]string{}
@@ -229,7 +230,7 @@ func checkAlias(p [2]*yaml.Node) error {
 }
 
 // at keeps a finding about a node of the block.
-func (a aliasReader) at(severity Severity, n *yaml.Node, key, format string, args ...any) {
+func (a aliasReader) at(severity task.Severity, n *yaml.Node, key, format string, args ...any) {
 	a.add(severity, a.block.origin(a.lines.offset(n.Line, n.Column)), key, format, args...)
 }
 
@@ -258,18 +259,4 @@ func asWritten(n *yaml.Node) string {
 		return ""
 	}
 	return n.Value
-}
-
-var yamlLine = pattern(`^yaml: (?:unmarshal errors:\s+)?(?:line (\d+): )?`)
-
-// yamlError returns the line and the message of an error of the YAML reader, the first of several. What is
-// wrong is there, or below in the same block.
-func yamlError(err error) (line int, message string) {
-	m := yamlLine().FindStringSubmatch(err.Error())
-	if m == nil {
-		return 1, err.Error()
-	}
-	line, _ = strconv.Atoi(m[1]) // no line is the first
-	message, _, _ = strings.Cut(strings.TrimPrefix(err.Error(), m[0]), "\n")
-	return max(line, 1), message
 }

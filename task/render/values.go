@@ -1,4 +1,4 @@
-package task
+package render
 
 import (
 	"maps"
@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
 // RunFields returns the fields of .Run: those given, and what follows from the registry and the time of the run.
@@ -25,7 +26,7 @@ func RunFields(given map[string]string, now time.Time) map[string]string {
 func ParseValues(data []byte) (map[string]any, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
-		return nil, valuesError(yamlError(err))
+		return nil, valuesError(task.YAMLError(err))
 	}
 	values := map[string]any{}
 	if len(document.Content) == 0 || document.Content[0].Tag == "!!null" {
@@ -36,7 +37,7 @@ func ParseValues(data []byte) (map[string]any, error) {
 	}
 	keepText(&document)
 	if err := document.Decode(&values); err != nil {
-		return nil, valuesError(yamlError(err))
+		return nil, valuesError(task.YAMLError(err))
 	}
 	return values, nil
 }

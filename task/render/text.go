@@ -1,9 +1,11 @@
-package task
+package render
 
 import (
 	"sort"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
 // text is a string that knows which offset of the file each of its pieces came from.
@@ -109,9 +111,9 @@ func lineBreak(s string) int {
 	return 0
 }
 
-func (l lined) position(offset int) Position {
+func (l lined) position(offset int) task.Position {
 	line := sort.SearchInts(l.starts, offset+1)
-	return Position{line, 1 + utf8.RuneCountInString(l.string[l.starts[line-1]:offset])}
+	return task.Position{Line: line, Column: 1 + utf8.RuneCountInString(l.string[l.starts[line-1]:offset])}
 }
 
 // offset returns where a position is; one outside the string is taken to be at its next end.

@@ -1,0 +1,185 @@
+package render
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task"
+)
+
+// maxText is how long a file, and what it is rendered to, can be.
+const maxText = 4 << 20
+
+// maxWarnings is after how many findings no more warnings are kept: nobody reads them.
+const maxWarnings = 1000
+
+// The versions of the format.
+const (
+	versionPreview   = "1.0-preview-1"
+	versionDefault   = "v1.0.0"
+	versionWithAlias = "v1.1.0"
+)
+
+// Render removes the comments from a file, replaces its aliases (v1.1.0) and executes its templates. Sources
+// reads the files and URLs that aliases are in; nil if there are none to read. Findings are in the order of the file.
+func Render(file []byte, vars Variables, sources func(name string) ([]byte, error)) (task.Rendered, []task.Finding) {
+	r := newRenderer(file, vars, sources)
+	rendered, commands := r.render()
+	slices.SortStableFunc(r.findings, func(a, b task.Finding) int { return a.Compare(b.Position) })
+	return task.Rendered{
+		Text: rendered.string, Origin: r.origins(rendered), Commands: commands, Registry: vars.Run["Registry"], Secrets: r.secrets,
+	}, r.findings
+}
+
+// renderer renders one file.
+type renderer struct {
+	file     lined
+	scope    scope
+	secrets  task.Secrets
+	sources  func(name string) ([]byte, error)
+	findings []task.Finding
+	found    map[found]bool
+}
+
+func newRenderer(file []byte, vars Variables, sources func(name string) ([]byte, error)) *renderer {
+	return &renderer{
+		file:    linesOf(strings.TrimPrefix(string(file), "\ufeff")),
+		scope:   scopeOf(vars),
+		secrets: task.NewSecrets(maps.Values(vars.Secrets)),
+		sources: sources,
+		found:   map[found]bool{},
+	}
+}
+
+// found is a finding for renderer to know it again.
+type found struct {
+	offset       int
+	key, message string
+}
+
+// render returns the rendered file, which is empty after an error, and the aliases for the first word of a cmd.
+func (r *renderer) render() (rendered text, commands map[string]string) {
+	if !r.readable() {
+		return text{}, nil
+	}
+	lines := splitLines(r.file.string)
+	version := r.version(lines)
+	body, block := r.divide(lines, version == versionWithAlias)
+	ok := true
+	if version == versionWithAlias {
+		if body, commands, ok = r.expand(body, block); !ok {
+			return text{}, nil
+		}
+	}
+	if rendered, ok = r.execute(body); ok && strings.TrimSpace(rendered.string) == "" {
+		r.add(task.Error, 0, "", "the file is empty after rendering: expected steps")
+		return text{}, commands
+	}
+	return rendered, commands
+}
+
+// origins returns the function that maps positions of a text to those of the file. What a template or an alias
+// produced is at the position of that.
+func (r *renderer) origins(t text) func(task.Position) task.Position {
+	lines := linesOf(t.string)
+	return func(p task.Position) task.Position {
+		// YAML may place what is missing at the end after the last line.
+		return r.file.position(t.origin(lines.offset(min(p.Line, len(lines.starts)), p.Column)))
+	}
+}
+
+// readable reports whether the file is a text of a size that can be worked on.
+func (r *renderer) readable() bool {
+	file := r.file.string
+	if len(file) > maxText {
+		r.add(task.Error, 0, "", "the file is longer than 4 MiB")
+		return false
+	}
+	if i := strings.IndexByte(file, 0); i >= 0 {
+		r.add(task.Error, i, "", "a NUL byte: expected a text in UTF-8")
+		return false
+	}
+	for i, c := range file {
+		if c == utf8.RuneError && !strings.HasPrefix(file[i:], "\ufffd") {
+			r.add(task.Error, i, "", "the byte 0x%02x is not UTF-8: expected a text in UTF-8", file[i])
+			return false
+		}
+	}
+	return true
+}
+
+// divide returns the file without comments and, where it is looked for, the alias block apart.
+func (r *renderer) divide(lines []line, alias bool) (body, block text) {
+	file := textOf(r.file.string)
+	var in, out textBuilder
+	inside := false
+	for _, l := range lines {
+		if alias && l.kind == structure {
+			if key, _ := topLevel(file.string[l.start:l.end]); key != "" {
+				inside = key == "alias" && in.Len() == 0
+			}
+		}
+		switch {
+		case l.kind == comment:
+		case inside:
+			in.add(file, l.start, l.end)
+		default:
+			out.add(file, l.start, l.end)
+		}
+	}
+	return out.text(), in.text()
+}
+
+var topLevelKey = lazyregexp.New(`^["']?([^\s:"'][^:"']*?)["']?[ \t]*:`)
+
+// topLevel returns the key of a line that begins with one, or with what a template may make one of, and the
+// offset of what is behind its colon.
+func topLevel(line string) (key string, value int) {
+	m := topLevelKey().FindStringSubmatchIndex(line)
+	if m == nil {
+		return "", 0
+	}
+	return line[m[2]:m[3]], m[1]
+}
+
+// version returns the version that the file says it is in.
+func (r *renderer) version(lines []line) string {
+	for _, l := range lines {
+		s := r.file.string[l.start:l.end]
+		key, at := topLevel(s)
+		if l.kind != structure || key != "version" {
+			continue
+		}
+		at += len(s[at:]) - len(strings.TrimLeft(s[at:], " \t"))
+		value, _, _ := strings.Cut(s[at:], " #")
+		value = strings.TrimSpace(value)
+		switch v := strings.ToLower(strings.Trim(value, `"'`)); v {
+		case "", "null", "~":
+			return versionDefault
+		case versionPreview, versionDefault, versionWithAlias:
+			return v
+		}
+		r.add(task.Error, l.start+at, "version", "%s is no version of the format: expected %s, %s or %s",
+			value, versionPreview, versionDefault, versionWithAlias)
+		return versionWithAlias // whose rules are those of the others and some more
+	}
+	return versionDefault
+}
+
+// add keeps a finding, once.
+func (r *renderer) add(severity task.Severity, offset int, key, format string, args ...any) {
+	f := found{offset, key, r.secrets.Hide(fmt.Sprintf(format, args...))}
+	if r.found[f] || severity == task.Warning && len(r.findings) >= maxWarnings {
+		return
+	}
+	r.found[f] = true
+	r.findings = append(r.findings, task.Finding{
+		Position: r.file.position(offset), Severity: severity,
+		Key: manifest.OneLine(f.key, 100), Message: manifest.OneLine(f.message, 500),
+	})
+}
