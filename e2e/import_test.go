@@ -19,23 +19,23 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// move is an import from a list of four platforms with attestations in the scene's registry to another one,
-// which is for this test alone.
-type move struct {
+// importScene imports a list of four platforms with attestations from the scene's registry into target, a registry of
+// its own.
+type importScene struct {
 	*scene
 	list     images.Manifest
 	from, to string
 	target   *servers.Registry
 }
 
-// onEachTarget runs a test once with each registry as the target.
-func onEachTarget(t *testing.T, test func(m *move)) {
-	eachRegistry(t, func(t *testing.T, o harness.RegistryOptions) { test(newMove(t, o)) })
+// onEachTarget runs a test with each kind of registry as the target.
+func onEachTarget(t *testing.T, test func(m *importScene)) {
+	eachRegistry(t, func(t *testing.T, o harness.RegistryOptions) { test(newImportScene(t, o)) })
 }
 
-func newMove(t *testing.T, o harness.RegistryOptions) *move {
+func newImportScene(t *testing.T, o harness.RegistryOptions) *importScene {
 	s := newScene(t, harness.V3)
-	m := &move{scene: s, target: harness.NewRegistry(t, o)}
+	m := &importScene{scene: s, target: harness.NewRegistry(t, o)}
 	if o.User != "" {
 		s.Login(t, m.target.Host, o.User, o.Password)
 	}
@@ -45,7 +45,7 @@ func newMove(t *testing.T, o harness.RegistryOptions) *move {
 	return m
 }
 
-// attestedList is a list of four platforms of two layers, with attestations.
+// attestedList returns a list of four platforms, with two layers and an attestation each.
 func attestedList(seed string) images.Manifest {
 	var all []images.Manifest
 	for _, arch := range farPlatforms[:4] {
@@ -56,40 +56,41 @@ func attestedList(seed string) images.Manifest {
 	return images.Attested(all...)
 }
 
-// imports runs the import from the scene's list to a tag of the target.
-func (m *move) imports(args ...string) harness.Result {
+// imports runs the import command, which has to succeed.
+func (m *importScene) imports(args ...string) harness.Result {
 	m.Helper()
 	return m.multiarch(append([]string{"import"}, args...)...)
 }
 
-// fails is an import that fails, and writes nothing to the target.
-func (m *move) fails(words []string, args ...string) harness.Result {
+// fails runs an import that has to fail, and to write nothing to the target.
+func (m *importScene) fails(words []string, args ...string) harness.Result {
 	m.Helper()
 	var r harness.Result
 	requests := harness.Requests(m.T, m.target, func() {
 		r = harness.MustFail(m.T, m.Env, 1, words, "docker", append([]string{"multiarch", "import"}, args...)...)
 	})
 	if w := writes(requests); len(w) > 0 || r.Stdout != "" {
-		m.Errorf("written: %v, printed: %s", w, r.Stdout)
+		m.Errorf("got writes %v and stdout %q of a failed import, want none", w, r.Stdout)
 	}
 	return r
 }
 
-// arrives checks that a tag of the target names d, all below it is there, and d is the last line of stdout.
-func (m *move) arrives(r harness.Result, tag string, d digest.Digest) {
+// arrives checks that a tag of the target has the digest d, that all content below it exists, and that d is the last
+// line of stdout.
+func (m *importScene) arrives(r harness.Result, tag string, d digest.Digest) {
 	m.Helper()
 	harness.Sound(m.T, m.target, m.repo, tag)
 	if got := harness.Get(m.T, m.target, m.repo, tag).Digest; got != d {
-		m.Errorf("%s is %s, not %s", tag, got, d)
+		m.Errorf("got %s at tag %s, want %s", got, tag, d)
 	}
 	if lines := strings.Split(strings.TrimSpace(r.Stdout), "\n"); lines[len(lines)-1] != d.String() {
-		m.Errorf("stdout ends in %q", lines[len(lines)-1])
+		m.Errorf("got %q at the end of stdout, want %s", lines[len(lines)-1], d)
 	}
 }
 
-// A list arrives as it is, its tags last; once it is there, two requests say so.
+// A list is copied unchanged, its tags last; importing it again takes two requests.
 func TestImport(t *testing.T) {
-	onEachTarget(t, func(m *move) {
+	onEachTarget(t, func(m *importScene) {
 		digestFile := filepath.Join(m.Dir, "digest")
 		var r harness.Result
 		requests := harness.Requests(m.T, m.target, func() {
@@ -101,30 +102,30 @@ func TestImport(t *testing.T) {
 		w := writes(requests)
 		for n, one := range w {
 			if tagged := strings.HasSuffix(one.Path, "/manifests/1") || strings.HasSuffix(one.Path, "/manifests/latest"); tagged && n < len(w)-3 {
-				m.Errorf("%s before %v", one, w[n+1:])
+				m.Errorf("got %s before %v, want tags last", one, w[n+1:])
 			}
 		}
 		says(m.T, r.Stdout, "Pushed ref "+m.to+"@"+m.list.Children[0].Digest().String()+" with digest: ")
 		says(m.T, r.Stderr, "Pushed", "Sent 20 blobs")
 		saysNot(m.T, r.Stdout+r.Stderr, loginSecret)
 		if got, err := os.ReadFile(digestFile); err != nil || string(got) != m.list.Digest().String() {
-			m.Errorf("%s, %v", got, err)
+			m.Errorf("got digest file %q (error %v), want %s", got, err, m.list.Digest())
 		}
 		if got, err := os.ReadFile(filepath.Join(m.Dir, "metadata")); err != nil || !strings.Contains(string(got), m.to+":1,"+m.to+":latest") {
-			m.Errorf("%s, %v", got, err)
+			m.Errorf("got metadata %s (error %v), want both tags", got, err)
 		}
 		var again harness.Result
 		requests = harness.Requests(m.T, m.target, func() { again = m.imports("--quiet", m.from, m.to+":1") })
 		m.arrives(again, "1", m.list.Digest())
 		if again.Stdout != m.list.Digest().String()+"\n" || again.Stderr != "" || len(requests) > 2 {
-			m.Errorf("%q, %q, %v", again.Stdout, again.Stderr, requests)
+			m.Errorf("got stdout %q, stderr %q and requests %v, want the digest and at most 2 requests", again.Stdout, again.Stderr, requests)
 		}
 	})
 }
 
-// Foreign layers stay where they are, and an index may hold others.
+// Foreign layers are not copied, and an index can contain indexes.
 func TestImportOddShapes(t *testing.T) {
-	onEachTarget(t, func(m *move) {
+	onEachTarget(t, func(m *importScene) {
 		foreign := images.Image(images.Spec{Seed: m.repo + "w", Platform: windows, Foreign: []string{"https://example.invalid/base"}})
 		nested := images.Index(images.OCI, images.Index(images.Docker, foreign), m.list)
 		for tag, content := range map[string]images.Manifest{"foreign": foreign, "nested": nested} {
@@ -136,13 +137,13 @@ func TestImportOddShapes(t *testing.T) {
 		bare := m.registry.Host + "/" + m.repo + "@" + m.list.Digest().String()
 		says(m.T, m.imports(bare, m.to).Stdout, m.list.Digest().String())
 		if tags := harness.Tags(m.T, m.target, m.repo); len(tags) != 3 || tags["amd64"] != d {
-			m.Errorf("%v", tags)
+			m.Errorf("got tags %v, want 3, and amd64 at %s", tags, d)
 		}
 	})
 }
 
 func TestImportPlatforms(t *testing.T) {
-	onEachTarget(t, func(m *move) {
+	onEachTarget(t, func(m *importScene) {
 		r := m.imports("--platform", "linux/amd64,linux/arm64", m.from, m.to)
 		harness.Sound(m.T, m.target, m.repo, "1")
 		got := harness.Get(m.T, m.target, m.repo, "1")
@@ -150,15 +151,15 @@ func TestImportPlatforms(t *testing.T) {
 		index, err := got.Index()
 		want := []string{"linux/amd64", "linux/arm64", "attestation", "attestation"}
 		if err != nil || !slices.Equal(platformsOf(index), want) {
-			m.Errorf("%v, %v", platformsOf(index), err)
+			m.Errorf("got platforms %v (error %v), want %v", platformsOf(index), err, want)
 		}
 		says(m.T, r.Stderr, m.list.Digest().String(), got.Digest.String())
 		again := harness.Requests(m.T, m.target, func() { m.imports("--platform", "linux/arm64,linux/amd64", m.from, m.to) })
 		if len(again) > 2 {
-			m.Errorf("%v", again)
+			m.Errorf("got requests %v, want at most 2", again)
 		}
 		m.fails([]string{"nothing for linux/s390x", "linux/amd64, linux/arm64, linux/arm and linux/386"}, "--platform", "linux/s390x", m.from, m.to+":2")
-		// What a list lacks at its source is told, unless it is not asked for.
+		// What the source lacks is an error, unless --platform leaves it out.
 		lost := m.list.Children[2]
 		if err := m.registry.Delete(m.Context(), m.repo, lost.Digest()); err != nil {
 			m.Fatal(err)
@@ -168,9 +169,9 @@ func TestImportPlatforms(t *testing.T) {
 	})
 }
 
-// A tag that names something else is moved only when asked for.
+// An existing tag of other content is moved only with --force.
 func TestImportForce(t *testing.T) {
-	onEachTarget(t, func(m *move) {
+	onEachTarget(t, func(m *importScene) {
 		old := images.Image(images.Spec{Seed: m.repo + "old", Platform: amd64})
 		harness.Put(m.T, m.target, m.repo, "1", old)
 		m.fails([]string{m.to + ":1", old.Digest().String(), m.list.Digest().String(), "--force"}, m.from, m.to)
@@ -179,19 +180,19 @@ func TestImportForce(t *testing.T) {
 }
 
 func TestImportDryRun(t *testing.T) {
-	onEachTarget(t, func(m *move) {
+	onEachTarget(t, func(m *importScene) {
 		harness.Put(m.T, m.target, m.repo, "amd64", m.list.Children[0])
 		var r harness.Result
 		requests := harness.Requests(m.T, m.target, func() { r = m.imports("--dry-run", m.from, m.to) })
 		if w := writes(requests); len(w) > 0 || r.Stdout != m.list.Digest().String()+"\n" {
-			m.Errorf("%v, %q", w, r.Stdout)
+			m.Errorf("got writes %v and stdout %q, want no writes and the digest", w, r.Stdout)
 		}
 		says(m.T, r.Stderr, "Would copy 8 manifests and 17 blobs", "Would leave 1 manifests and 3 blobs", "Would put "+m.to+":1")
 	})
 }
 
 func TestImportAllTags(t *testing.T) {
-	onEachTarget(t, func(m *move) {
+	onEachTarget(t, func(m *importScene) {
 		for _, tag := range []string{"1.1", "1.2", "2.0"} {
 			m.put(m.repo, tag, images.Spec{Platform: amd64})
 		}
@@ -199,7 +200,7 @@ func TestImportAllTags(t *testing.T) {
 		r := m.imports("--all-tags", "--filter", "1.*", "--filter", "2.?", source, m.to)
 		says(m.T, r.Stdout, "Pushed ref "+m.to+":1.1 with digest: ", "Pushed ref "+m.to+":2.0 with digest: ")
 		if tags := harness.Tags(m.T, m.target, m.repo); len(tags) != 3 || tags["1.2"] != m.digestOf("1.2") {
-			m.Errorf("%v", tags)
+			m.Errorf("got tags %v, want 3, and 1.2 as in the source", tags)
 		}
 		harness.Put(m.T, m.target, m.repo, "1", m.list.Children[0])
 		failed := harness.MustFail(m.T, m.Env, 1, []string{"importing " + m.from, "--force"}, "docker", "multiarch", "import", "-a", source, m.to)
@@ -213,22 +214,22 @@ func TestImportAllTags(t *testing.T) {
 
 // Within a registry blobs are mounted.
 func TestImportWithinARegistry(t *testing.T) {
-	onEachTarget(t, func(m *move) {
+	onEachTarget(t, func(m *importScene) {
 		m.imports(m.from, m.to)
 		var r harness.Result
 		requests := harness.Requests(m.T, m.target, func() { r = m.imports(m.to+":1", m.to+"/copy:2") })
 		if r.Stdout == "" || slices.ContainsFunc(requests, func(r servers.Request) bool { return strings.Contains(r.Path, "digest=") }) {
-			m.Errorf("%s\n%v", r.Stdout, requests)
+			m.Errorf("got stdout %q and requests %v, want the digest and no upload", r.Stdout, requests)
 		}
 		says(m.T, r.Stderr, "20 were mounted")
 		harness.Sound(m.T, m.target, m.repo+"/copy", "2")
 	})
 }
 
-// What refers to a list and to its images comes along, listed by the tag scheme where the registries have no
-// API for it; what is listed in the target stays listed.
+// Referrers of a list and of its images are copied, and listed by the tag scheme if the registries have no API for
+// it; existing entries in the target are kept.
 func TestImportReferrers(t *testing.T) {
-	onEachTarget(t, func(m *move) {
+	onEachTarget(t, func(m *importScene) {
 		image := m.list.Children[1]
 		ofList, ofImage, cosign := images.Artifact("test/list", m.list), images.Artifact("test/image", image), images.Artifact("test/cosign", image)
 		old := images.Artifact("test/old", m.list)
@@ -244,18 +245,18 @@ func TestImportReferrers(t *testing.T) {
 			index, err := harness.Get(m.T, m.target, m.repo, images.DigestTag(subject, "")).Index()
 			same := func(d ocispec.Descriptor, w images.Manifest) bool { return d.Digest == w.Digest() }
 			if err != nil || !slices.EqualFunc(index.Manifests, want, same) {
-				m.Errorf("%v, %v", index.Manifests, err)
+				m.Errorf("got referrers %v of %s (error %v), want %d", index.Manifests, subject, err, len(want))
 			}
 		}
 		harness.Sound(m.T, m.target, m.repo, images.DigestTag(image.Digest(), ".sig"))
 		again := harness.Requests(m.T, m.target, func() { m.imports("--referrers", m.from, m.to) })
 		if w := writes(again); len(w) > 0 {
-			m.Errorf("%v", w)
+			m.Errorf("got writes %v of a second import, want none", w)
 		}
 	})
 }
 
-// A password for the source comes from standard input, and is sent there alone.
+// A password for the source is read from standard input, and only sent to the source.
 func TestImportSourceCredential(t *testing.T) {
 	s := newScene(t, harness.V3)
 	source := harness.NewRegistry(t, harness.RegistryOptions{User: loginUser, Password: loginSecret})
@@ -266,7 +267,7 @@ func TestImportSourceCredential(t *testing.T) {
 	for secret, code := range map[string]int{"wrong-" + loginSecret: 1, "": 1, loginSecret + "\r\n": 0} {
 		r := harness.RunInput(t, s.Env, strings.NewReader(secret), "docker", args...)
 		if r.Code != code {
-			t.Errorf("%q: exit code %d\n%s", secret, r.Code, r.Stderr)
+			t.Errorf("password %q: got exit code %d, want %d\n%s", secret, r.Code, code, r.Stderr)
 		}
 		saysNot(t, r.Stdout+r.Stderr, loginSecret)
 	}
@@ -276,25 +277,25 @@ func TestImportSourceCredential(t *testing.T) {
 	args[len(args)-1] = source.Host + "/" + s.repo + "/copy"
 	requests := harness.Requests(t, source, func() {
 		if r := harness.RunInput(t, s.Env, strings.NewReader(loginSecret), "docker", args...); r.Code != 0 {
-			t.Errorf("%s", r.Stderr)
+			t.Errorf("got exit code %d, want 0\n%s", r.Code, r.Stderr)
 		}
 	})
 	if slices.ContainsFunc(requests, func(r servers.Request) bool { return strings.Contains(r.Path, "mount=") }) {
-		t.Errorf("%v", requests)
+		t.Errorf("got requests %v, want no mount", requests)
 	}
 	harness.Sound(t, source, s.repo+"/copy", "1")
 }
 
-// The same content under more names in a registry, without a layer on the way.
+// tag --remote adds tags in a registry, without transferring a layer.
 func TestTagRemote(t *testing.T) {
-	onEachTarget(t, func(m *move) {
+	onEachTarget(t, func(m *importScene) {
 		m.imports(m.from, m.to)
 		harness.Put(m.T, m.target, m.repo, "old", m.list.Children[0])
 		var r harness.Result
 		requests := harness.Requests(m.T, m.target, func() { r = m.multiarch("tag", "--remote", m.to+":1", m.to+":old") })
 		m.arrives(r, "old", m.list.Digest())
 		if len(requests) > 3 { // one is the challenge
-			m.Errorf("%v", requests)
+			m.Errorf("got requests %v, want at most 3", requests)
 		}
 		r = m.multiarch("tag", "--remote", m.to+"@"+m.list.Digest().String(), m.to+":2", m.to+":3", m.to+"/copy:3")
 		m.arrives(r, "3", m.list.Digest())
@@ -304,7 +305,7 @@ func TestTagRemote(t *testing.T) {
 	})
 }
 
-// A limit of rates, and a connection that breaks off, are survived wherever they are met once.
+// A rate limit and a broken connection at any request are retried.
 func TestImportSurvivesFaults(t *testing.T) {
 	for name, fault := range map[string]func(http.ResponseWriter){
 		"429": func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) },
@@ -316,7 +317,7 @@ func TestImportSurvivesFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newMove(t, harness.RegistryOptions{})
+			m := newImportScene(t, harness.RegistryOptions{})
 			m.target.Host = newFaulty(t, m.target, fault)
 			from := newFaulty(t, m.registry, fault)
 			m.to = m.target.Host + "/" + m.repo
@@ -325,8 +326,7 @@ func TestImportSurvivesFaults(t *testing.T) {
 	}
 }
 
-// newFaulty puts a proxy before a registry that meets the first request of each kind with a fault, and
-// returns its address.
+// newFaulty starts a proxy for a registry that lets the first request of each kind fail, and returns its address.
 func newFaulty(t *testing.T, r *servers.Registry, fault func(http.ResponseWriter)) string {
 	proxy := newProxy(t, r)
 	var seen sync.Map
@@ -342,10 +342,10 @@ func newFaulty(t *testing.T, r *servers.Registry, fault func(http.ResponseWriter
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
-// Twenty imports at once leave what each should. Distribution 2.8 mixes up writes of one manifest at a time,
-// so there each goes to a repository of its own.
+// Twenty concurrent imports succeed. Distribution 2.8 corrupts concurrent writes of one manifest, so there each
+// import has its own repository.
 func TestImportTwentyAtOnce(t *testing.T) {
-	onEachTarget(t, func(m *move) {
+	onEachTarget(t, func(m *importScene) {
 		var group sync.WaitGroup
 		for n := range 20 {
 			to := m.repo
@@ -355,7 +355,7 @@ func TestImportTwentyAtOnce(t *testing.T) {
 			group.Go(func() {
 				r := harness.Run(m.T, m.Env, "docker", "multiarch", "import", "-q", m.from, m.target.Host+"/"+to)
 				if r.Code != 0 || r.Stdout != m.list.Digest().String()+"\n" {
-					m.Errorf("exit code %d: %s%s", r.Code, r.Stdout, r.Stderr)
+					m.Errorf("got exit code %d, want 0 and the digest\n%s%s", r.Code, r.Stdout, r.Stderr)
 				}
 				harness.Sound(m.T, m.target, to, "1")
 			})
@@ -364,10 +364,10 @@ func TestImportTwentyAtOnce(t *testing.T) {
 	})
 }
 
-// What arrived can be pulled, each platform by its own digest.
+// An imported list can be pulled, each platform by its own digest.
 func TestImportedListIsPulled(t *testing.T) {
 	t.Parallel()
-	m := newMove(t, harness.RegistryOptions{})
+	m := newImportScene(t, harness.RegistryOptions{})
 	m.useDaemon(harness.Daemon(t, harness.Containerd))
 	m.imports(m.from, m.to)
 	for _, child := range m.list.Children[:4] {
@@ -382,7 +382,7 @@ func TestImportedListIsPulled(t *testing.T) {
 	t.Cleanup(func() { harness.Run(t, m.Env, "docker", "image", "prune", "-af", "--filter", "label=none") })
 }
 
-// What a source sends is checked and escaped before anything is written.
+// Responses of the source are checked and escaped before anything is written.
 func TestImportFromAMisbehavingRegistry(t *testing.T) {
 	child := func(d any, size int) string {
 		return quoted(map[string]any{"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageIndex, "manifests": []any{
@@ -401,14 +401,14 @@ func TestImportFromAMisbehavingRegistry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newMove(t, harness.RegistryOptions{})
+			m := newImportScene(t, harness.RegistryOptions{})
 			server := httptest.NewServer(test.answer)
 			t.Cleanup(server.Close)
 			bad := strings.TrimPrefix(server.URL, "http://") + "/app:1"
 			for _, args := range [][]string{{bad, m.to}, {"--referrers", "--platform", "linux/amd64", bad, m.to}} {
 				r := m.fails(append(test.words, bad), args...)
 				if i := strings.IndexAny(r.Stderr, "\x1b\x07\r\u202e"); i >= 0 {
-					t.Errorf("control character at %d: %q", i, r.Stderr)
+					t.Errorf("got a control character at byte %d of stderr: %q", i, r.Stderr)
 				}
 			}
 		})

@@ -26,7 +26,7 @@ const (
 // blobs.
 func TestImportKilled(t *testing.T) {
 	t.Parallel()
-	m := newMove(t, harness.RegistryOptions{})
+	m := newImportScene(t, harness.RegistryOptions{})
 	proxy := newProxy(t, m.target)
 	var left atomic.Int64
 	arrived, dead := make(chan struct{}), make(chan struct{})
@@ -91,7 +91,7 @@ func TestImportKilled(t *testing.T) {
 }
 
 // existingBlobs returns the blobs of the list that the target repository has.
-func (m *move) existingBlobs() map[string]bool {
+func (m *importScene) existingBlobs() map[string]bool {
 	m.Helper()
 	there := map[string]bool{}
 	for _, image := range m.list.Children {
@@ -114,7 +114,7 @@ func TestImportInterrupted(t *testing.T) {
 		for stage, stop := range map[string]func(*http.Request) bool{"upload": isUpload, "tag": isListPut} {
 			t.Run(name+"/"+stage, func(t *testing.T) {
 				t.Parallel()
-				m := newMove(t, harness.RegistryOptions{})
+				m := newImportScene(t, harness.RegistryOptions{})
 				g := newGate(t, m.target, stop)
 				old := images.Image(images.Spec{Seed: m.repo + "old", Platform: amd64})
 				harness.Put(t, m.target, m.repo, "1", old)

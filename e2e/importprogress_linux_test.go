@@ -16,10 +16,10 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 )
 
-// Lines elsewhere than on a terminal, JSON and nothing when asked for; standard output stays the result.
+// Progress is lines without a terminal, and JSON or nothing by flag; standard output is always the result.
 func TestImportProgress(t *testing.T) {
 	t.Parallel()
-	m := newMove(t, harness.RegistryOptions{})
+	m := newImportScene(t, harness.RegistryOptions{})
 	stdout := m.imports("--progress", "plain", m.from, m.to+":plain").Stdout
 	r := m.imports("--progress", "json", m.from, m.to+"/json:1")
 	states := map[string]int{}
@@ -27,30 +27,30 @@ func TestImportProgress(t *testing.T) {
 		if strings.HasPrefix(line, "Sent ") {
 			continue
 		}
-		var told struct{ Digest, State string }
-		if err := json.Unmarshal([]byte(line), &told); err != nil || told.Digest == "" {
-			t.Errorf("%q: %v", line, err)
+		var blob struct{ Digest, State string }
+		if err := json.Unmarshal([]byte(line), &blob); err != nil || blob.Digest == "" {
+			t.Errorf("got line %q (error %v), want an object with a digest", line, err)
 		}
-		states[told.State]++
+		states[blob.State]++
 	}
 	if states["sending"] < 20 || states["sent"] != 20 {
-		t.Errorf("%v", states)
+		t.Errorf("got states %v, want 20 of sending and sent", states)
 	}
 	if r = m.imports("--progress", "quiet", m.from, m.to+"/quiet:1"); r.Stderr != "" {
-		t.Errorf("%q", r.Stderr)
+		t.Errorf("got stderr %q, want none", r.Stderr)
 	}
 	if r.Stdout != strings.ReplaceAll(stdout, m.to, m.to+"/quiet") {
-		t.Errorf("%q\n%q", r.Stdout, stdout)
+		t.Errorf("got stdout %q, want %q but for the repository", r.Stdout, stdout)
 	}
 	m.fails([]string{"--progress", "none of auto, plain, tty, json, quiet"}, "--progress", "loud", m.from, m.to+":2")
 }
 
 var escape = regexp.MustCompile(`\x1b\[[0-9]*[A-Z]`)
 
-// On a terminal bars are drawn, and taken away at the end: also after Ctrl-C.
+// On a terminal progress is bars, which are cleared at the end, also after Ctrl-C.
 func TestImportProgressOnATerminal(t *testing.T) {
 	t.Parallel()
-	m := newMove(t, harness.RegistryOptions{})
+	m := newImportScene(t, harness.RegistryOptions{})
 	g := newGate(t, m.target, isListPut)
 	screen, terminal := openTerminal(t)
 	cmd := m.Command(t.Context(), "docker", "multiarch", "import", m.from, g.Host+"/"+m.repo)
@@ -71,12 +71,12 @@ func TestImportProgressOnATerminal(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 130 {
-		t.Errorf("exit code %d", code)
+		t.Errorf("got exit code %d, want 130", code)
 	}
 	says(t, all.String(), ": Pushed ", "\x1b[J", "\x1b[K")
 	text := escape.ReplaceAllString(all.String(), "")
 	if lines := strings.Fields(text); lines[len(lines)-1] != "interrupted" || !strings.Contains(all.String(), "\x1b[Jinterrupted") {
-		t.Errorf("it ends in %q", all.String())
+		t.Errorf("got terminal output %q, want cleared bars and \"interrupted\" at its end", all.String())
 	}
 }
 

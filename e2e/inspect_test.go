@@ -11,8 +11,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// Two names that fall on one folder of the store: the one that is not there is
-// looked up in the registry, and cannot be made beside the other.
+// If two names map to the same folder of the store, the one that is not stored is looked up in the registry, and
+// cannot be created.
 func TestNamesThatShareAFolder(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -33,8 +33,7 @@ func TestNamesThatShareAFolder(t *testing.T) {
 	says(t, s.docker("multiarch", "inspect", mine), image.Digest().String())
 }
 
-// Whatever stands in annotations, no control character reaches a terminal, from
-// the registry or from the local store.
+// No control character of an annotation reaches a terminal, from the registry or from the local store.
 func TestInspectEscapesAnnotations(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -57,14 +56,14 @@ func TestInspectEscapesAnnotations(t *testing.T) {
 		} {
 			out := s.docker("multiarch", "inspect", form, name)
 			if i := strings.IndexAny(out, bad); i >= 0 {
-				t.Errorf("%s %s: control character at %d: %q", name, form, i, out)
+				t.Errorf("%s %s: got a control character at byte %d: %q", name, form, i, out)
 			}
 			says(t, out, "title")
 		}
 	}
 }
 
-// An entry of a list is shown in the forms of a list.
+// An entry of a list can be shown in every form of a list.
 func TestInspectFormsOfEntry(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		there := s.put(s.repo, "arm64", images.Spec{Platform: arm64})
@@ -73,30 +72,30 @@ func TestInspectFormsOfEntry(t *testing.T) {
 		for _, selector := range []string{s.name("arm64"), "linux/arm64/v8", there.Digest().String()} {
 			e := s.entry(selector)
 			if e.Digest != there.Digest().String() || e.Platform != "linux/arm64/v8" || e.Source != s.name("arm64") || e.Pending {
-				s.Errorf("%s: %+v", selector, e)
+				s.Errorf("%s: got entry %+v, want %s for linux/arm64/v8", selector, e, there.Digest())
 			}
 			tree := s.docker("multiarch", "inspect", "--tree", s.list, selector)
 			says(s.T, tree, "linux/arm64/v8  "+there.Digest().String())
 			saysNot(s.T, tree, "linux/amd64", "pending")
 			if out := s.docker("multiarch", "inspect", "--format", "{{range .Manifests}}{{.Digest}}{{end}}", s.list, selector); out != there.Digest().String()+"\n" {
-				s.Errorf("%s: %q", selector, out)
+				s.Errorf("%s: got digest %q, want %s", selector, out, there.Digest())
 			}
 		}
 		if e := s.entry(s.plain("a")); e.Digest != "" || e.Platform != "linux/amd64" || e.Source != s.plain("a") || !e.Pending {
-			s.Errorf("%+v", e)
+			s.Errorf("got entry %+v, want a pending one of %s", e, s.plain("a"))
 		}
 		says(s.T, s.docker("multiarch", "inspect", "--tree", s.list, s.plain("a")), "linux/amd64", "pending")
 		s.refused([]string{"linux/riscv64", s.list}, "inspect", "--tree", s.list, "linux/riscv64")
 	})
 }
 
-// shownEntry is an entry as inspect --format json shows it.
+// shownEntry is an entry in the output of inspect --format json.
 type shownEntry struct {
 	Platform, Digest, Source string
 	Pending                  bool
 }
 
-// entry is the entry of the local list that selector names.
+// entry returns the entry of the local list that selector selects.
 func (s *scene) entry(selector string) shownEntry {
 	s.Helper()
 	var view struct {
@@ -105,7 +104,7 @@ func (s *scene) entry(selector string) shownEntry {
 	}
 	out := s.docker("multiarch", "inspect", s.list, selector, "--format", "json")
 	if err := json.Unmarshal([]byte(out), &view); err != nil || !view.Local || len(view.Manifests) != 1 {
-		s.Fatalf("%s: %s %v", selector, out, err)
+		s.Fatalf("%s: got %s (error %v), want one entry of the local list", selector, out, err)
 	}
 	return view.Manifests[0]
 }

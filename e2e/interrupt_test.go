@@ -16,10 +16,10 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// promptly is how soon an interrupted command ends on a loaded machine.
+// promptly is the time in which an interrupted command ends on a loaded machine.
 const promptly = 10 * time.Second
 
-// running is a docker command with a process group of its own, as a shell gives it.
+// running is a docker command in its own process group, as a shell starts it.
 type running struct {
 	t              testing.TB
 	cmd            *exec.Cmd
@@ -50,33 +50,32 @@ func (r *running) ends(code int) {
 		r.t.Fatal(err)
 	}
 	if took := time.Since(started); took > promptly {
-		r.t.Errorf("took %s to end", took)
+		r.t.Errorf("got the end after %s, want it within %s", took, promptly)
 	}
 	if got := r.cmd.ProcessState.ExitCode(); got != code {
-		r.t.Errorf("exit code %d, not %d", got, code)
+		r.t.Errorf("got exit code %d, want %d", got, code)
 	}
 	if r.stdout.Len() > 0 {
-		r.t.Errorf("stdout: %s", &r.stdout)
+		r.t.Errorf("got stdout %q, want none", &r.stdout)
 	}
 	if r.t.Failed() {
 		r.t.Logf("stderr:\n%s", &r.stderr)
 	}
 }
 
-// receivers are those that a SIGINT reaches: everyone at Ctrl-C, or the docker
-// command alone.
+// receivers are the processes that receive a SIGINT: all at Ctrl-C, or only the docker command.
 var receivers = map[string]func(*exec.Cmd) error{
 	"group":  func(c *exec.Cmd) error { return syscall.Kill(-c.Process.Pid, syscall.SIGINT) },
 	"docker": func(c *exec.Cmd) error { return syscall.Kill(c.Process.Pid, syscall.SIGINT) },
 }
 
-// await waits for the gate to hold a request back.
+// await waits until the gate blocks a request.
 func (s *scene) await(g *gate) {
 	s.Helper()
 	select {
 	case <-g.arrived:
 	case <-time.After(time.Minute):
-		s.Fatal("the request did not come")
+		s.Fatal("got no request that the gate blocks")
 	}
 }
 
@@ -104,9 +103,8 @@ func TestInterruptDuringCreate(t *testing.T) {
 	}
 }
 
-// An interrupted push leaves the tag in the registry, the local list and the
-// daemon's tags as they were, wherever it was met: in the daemon's upload, in our
-// own, and before the list's manifest.
+// An interrupted push does not change the tag in the registry, the local list and the tags in the daemon, whether it
+// is interrupted during the daemon's upload, our own upload or before the PUT of the list.
 func TestInterruptDuringPush(t *testing.T) {
 	for _, store := range stores {
 		for name, interrupt := range receivers {
@@ -128,11 +126,11 @@ func TestInterruptDuringPush(t *testing.T) {
 					}
 					r.ends(130)
 					if now := s.store(); !maps.Equal(now, store) {
-						t.Errorf("%s: the local list changed: %v", stage, now)
+						t.Errorf("%s: got local list %v, want %v", stage, now, store)
 					}
 					s.sameDaemonTags(local)
 					if now := s.digestOf("1"); now != near.Digest().String() {
-						t.Errorf("%s: the tag moved to %s", stage, now)
+						t.Errorf("%s: got the tag at %s, want %s", stage, now, near.Digest())
 					}
 					g.open()
 					s.multiarch("push", s.list)
@@ -143,8 +141,8 @@ func TestInterruptDuringPush(t *testing.T) {
 	}
 }
 
-// Ctrl-C while the daemon gives an image its staging name, or begins to push it:
-// the name does not stay, also when the daemon could not say that it had made it.
+// Ctrl-C while the daemon adds a staging tag or starts to push it removes the tag again, also if the daemon could not
+// confirm it.
 func TestInterruptWhileDaemonTagsOrPushes(t *testing.T) {
 	for name, interrupt := range receivers {
 		for _, stage := range []string{"tag", "push"} {
@@ -161,7 +159,7 @@ func TestInterruptWhileDaemonTagsOrPushes(t *testing.T) {
 					r := s.start("push", s.list)
 					s.await(g)
 					if len(s.daemonTags()) != len(local)+1 {
-						s.Errorf("no staging name: %v", s.daemonTags())
+						s.Errorf("got tags %v in the daemon, want a staging tag", s.daemonTags())
 					}
 					if err := interrupt(r.cmd); err != nil {
 						s.Fatal(err)
@@ -169,10 +167,10 @@ func TestInterruptWhileDaemonTagsOrPushes(t *testing.T) {
 					r.ends(130)
 					s.sameDaemonTags(local)
 					if now := s.store(); !maps.Equal(now, store) {
-						s.Errorf("the local list changed: %v", now)
+						s.Errorf("got local list %v, want %v", now, store)
 					}
 					if now := s.digestOf("1"); now != there.Digest().String() {
-						s.Errorf("the tag moved to %s", now)
+						s.Errorf("got the tag at %s, want %s", now, there.Digest())
 					}
 					s.UseDaemon(s.daemon)
 					s.multiarch("push", s.list)
