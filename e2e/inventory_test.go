@@ -12,8 +12,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// impersonate makes handler answer for a registry that is not on this machine, with a certificate that nobody
-// vouches for.
+// impersonate serves a registry that is not on this machine, with a self-signed certificate.
 func (s *scene) impersonate(host string, handler http.Handler) {
 	s.Helper()
 	registry := httptest.NewUnstartedServer(handler)
@@ -23,8 +22,8 @@ func (s *scene) impersonate(host string, handler http.Handler) {
 	s.reach(map[string]string{host: registry.Listener.Addr().String()}, &recorder{})
 }
 
-// inventories answer for registries that list their manifests, in the forms that are documented; extra is the
-// path of the listing.
+// inventories are registries that list their manifests, with responses in the documented form; extra is the path of
+// the listing.
 var inventories = map[string]struct {
 	host, extra string
 	list        func(all map[string]images.Manifest) any
@@ -61,15 +60,15 @@ var inventories = map[string]struct {
 	}},
 }
 
-// A registry that lists its manifests shows those without a tag and when each came; one that refuses that
-// listing is one that lists tags.
+// For a registry that lists its manifests, untagged manifests and upload times are shown; if it refuses that listing,
+// its tags are listed instead.
 func TestInventories(t *testing.T) {
 	for name, tt := range inventories {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t, harness.V3)
 			s.registry, s.repo = harness.NewRegistry(t, harness.RegistryOptions{}), "team/app"
-			l := newLibrary(s)
+			l := putTestRepo(s)
 			untagged := images.Image(images.Spec{Seed: "untagged", Platform: amd64})
 			harness.Put(t, s.registry, s.repo, untagged.Digest().String(), untagged)
 			listing := tt.list(map[string]images.Manifest{
@@ -93,11 +92,11 @@ func TestInventories(t *testing.T) {
 			says(t, r.Stdout, untagged.Digest().String()+"  2025-01-0", l.list.Digest().String()+" 1 2025-01-0")
 			saysNot(t, r.Stderr, "cannot be seen")
 			if n := strings.Count(r.Stdout, "\n"); n != 8 {
-				t.Errorf("%d manifests:\n%s", n, r.Stdout)
+				t.Errorf("got %d manifests, want 8:\n%s", n, r.Stdout)
 			}
 			_, asked := s.asks("repo", "tags", "--insecure", "--orderby", "time", "-q", repo)
 			if len(asked) > 0 {
-				t.Errorf("asked for what is listed: %q", asked)
+				t.Errorf("got requests %q, want none for what the listing has", asked)
 			}
 			says(t, s.multiarch("repo", "show", "--insecure", repo+":1").Stdout, "Created:", "2025-01-02T03:04:05Z")
 			if name != "azure" {

@@ -17,8 +17,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// onOwnRegistry runs a test with each registry, which is the test's own so that its
-// catalog is known and its requests can be counted.
+// onOwnRegistry runs a test with each kind of registry, started for this test only: its catalog is known and its
+// requests can be counted.
 func onOwnRegistry(t *testing.T, test func(s *scene)) {
 	eachRegistry(t, func(t *testing.T, o harness.RegistryOptions) {
 		s := newScene(t, harness.V3)
@@ -28,7 +28,7 @@ func onOwnRegistry(t *testing.T, test func(s *scene)) {
 	})
 }
 
-// repository is the target repository without a tag.
+// repository returns the target repository without a tag.
 func (s *scene) repository() string { return s.registry.Host + "/" + s.repo }
 
 // listed is an object of --format json.
@@ -48,7 +48,7 @@ type listed struct {
 	Subject           digest.Digest
 }
 
-// objects reads a JSON object from each line.
+// objects decodes a JSON object from each line.
 func objects(t *testing.T, text string) []listed {
 	t.Helper()
 	var out []listed
@@ -62,7 +62,7 @@ func objects(t *testing.T, text string) []listed {
 	return out
 }
 
-// refer puts an artifact that refers to a manifest under a digest tag of that.
+// refer puts an artifact that refers to subject under its digest tag.
 func (s *scene) refer(subject images.Manifest, suffix string) digest.Digest {
 	s.Helper()
 	artifact := images.Artifact("application/x-signature", subject)
@@ -70,12 +70,12 @@ func (s *scene) refer(subject images.Manifest, suffix string) digest.Digest {
 	return artifact.Digest()
 }
 
-// library is what newLibrary put into the target repository.
-type library struct{ amd64, arm64, list, old, windows images.Manifest }
+// testRepo is the content that putTestRepo has put into the target repository.
+type testRepo struct{ amd64, arm64, list, old, windows images.Manifest }
 
-// newLibrary puts a list with attestations, one of its images under a tag of its own, and two images, one of
-// them signed.
-func newLibrary(s *scene) (l library) {
+// putTestRepo puts a list with attestations, a tag for one of its images, and two images, one of them signed, into
+// the target repository.
+func putTestRepo(s *scene) (l testRepo) {
 	s.Helper()
 	made := time.Date(2024, 5, 2, 9, 31, 5, 0, time.UTC)
 	l.amd64 = images.Image(images.Spec{Seed: s.repo, Platform: amd64, Format: images.OCI, Layers: 2, LayerSize: 1000, Created: made})
@@ -90,7 +90,7 @@ func newLibrary(s *scene) (l library) {
 	return l
 }
 
-// sizeOf is what it takes to download an image.
+// sizeOf returns the download size of an image.
 func sizeOf(m images.Manifest) int64 {
 	size := m.Descriptor.Size
 	for _, b := range m.Blobs {
@@ -106,10 +106,10 @@ func TestListingRepositories(t *testing.T) {
 		}
 		host := s.registry.Host
 		if got := s.multiarch("repo", "ls", host).Stdout; got != "app\nteam/a\nteam/b\nz/y/x\n" {
-			s.Errorf("%s", got)
+			s.Errorf("got repositories %q, want all of them in order", got)
 		}
 		if got := s.multiarch("repo", "ls", "--filter", "team/*", "--format", "{{.Name}}", host).Stdout; got != host+"/team/a\n"+host+"/team/b\n" {
-			s.Errorf("%s", got)
+			s.Errorf("got repositories %q, want team/a and team/b", got)
 		}
 		says(s.T, s.multiarch("repo", "ls", "--format", "json", host).Stdout, `{"name":"`+host+`/app","repository":"app"}`+"\n")
 		s.refused([]string{"ubuntu", "HOST[:PORT]"}, "repo", "ls", "ubuntu")
@@ -118,7 +118,7 @@ func TestListingRepositories(t *testing.T) {
 
 func TestListingTags(t *testing.T) {
 	onOwnRegistry(t, func(s *scene) {
-		l := newLibrary(s)
+		l := putTestRepo(s)
 		r := s.multiarch("repo", "tags", "--format", "json", s.repository())
 		got := objects(s.T, r.Stdout)
 		want := []struct {
@@ -133,7 +133,7 @@ func TestListingTags(t *testing.T) {
 			{"windows", "image", "windows(10.0.26100.1742)/amd64", l.windows, sizeOf(l.windows)},
 		}
 		if len(got) != len(want) {
-			s.Fatalf("%s", r.Stdout)
+			s.Fatalf("got %d tags, want %d:\n%s", len(got), len(want), r.Stdout)
 		}
 		for i, w := range want {
 			g := got[i]
@@ -145,26 +145,25 @@ func TestListingTags(t *testing.T) {
 				s.Errorf("got %+v, want %+v", g, w)
 			}
 			if w.kind != "artifact" && (g.Digest != w.of.Digest() || g.MediaType != w.of.Descriptor.MediaType || g.ImageSize != w.size) {
-				s.Errorf("%s: %s, %s, %d bytes", g.Tag, g.Digest, g.MediaType, g.ImageSize)
+				s.Errorf("%s: got digest %s, media type %s and size %d, want %s, %s and %d", g.Tag, g.Digest, g.MediaType, g.ImageSize, w.of.Digest(), w.of.Descriptor.MediaType, w.size)
 			}
 		}
 		if got[3].Subject != l.windows.Digest() || got[3].ArtifactType != "application/x-signature" {
-			s.Errorf("signature: %+v", got[3])
+			s.Errorf("got %+v, want a signature of %s", got[3], l.windows.Digest())
 		}
 		table := s.multiarch("repo", "tags", s.repository()).Stdout
 		says(s.T, table, "TAG ", "DIGEST ", "MEDIA TYPE ", "PLATFORMS ", "SIZE", "\nold ", l.list.Digest().String()[:19], "linux/amd64, linux/arm64/v8", "(artifact application/x-signature)")
 		if got := s.multiarch("repo", "tags", "--digest", l.amd64.Digest().String(), "-q", s.repository()).Stdout; got != "amd64\n" {
-			s.Errorf("tags of a digest: %s", got)
+			s.Errorf("got tags %q of %s, want amd64", got, l.amd64.Digest())
 		}
 		newest := s.multiarch("repo", "tags", "--orderby", "time", "--top", "3", "--format", "{{.Tag}} {{.Created}}", s.repository()).Stdout
 		if newest != "1 2024-05-02T10:31:05Z\namd64 2024-05-02T09:31:05Z\nold 2024-05-02T08:31:05Z\n" {
-			s.Errorf("newest: %s", newest)
+			s.Errorf("got newest tags %q, want 1, amd64 and old", newest)
 		}
 	})
 }
 
-// asks runs a command and returns what it prints and the requests it made, but for those that a login is
-// asked for with.
+// asks runs a command and returns its stdout and its requests, except for refused ones without a login.
 func (s *scene) asks(args ...string) (stdout string, requests []string) {
 	s.Helper()
 	for _, r := range harness.Requests(s.T, s.registry, func() { stdout = s.multiarch(args...).Stdout }) {
@@ -175,10 +174,10 @@ func (s *scene) asks(args ...string) (stdout string, requests []string) {
 	return stdout, requests
 }
 
-// Nobody is asked for more than is shown.
-func TestListingAsksLittle(t *testing.T) {
+// A listing requests only what it shows.
+func TestListingRequests(t *testing.T) {
 	onOwnRegistry(t, func(s *scene) {
-		newLibrary(s)
+		putTestRepo(s)
 		for _, tt := range []struct {
 			requests int
 			args     []string
@@ -199,7 +198,7 @@ func TestListingAsksLittle(t *testing.T) {
 				return !strings.Contains(r, "/manifests/") && !strings.Contains(r, "/blobs/")
 			})
 			if len(got) != tt.requests {
-				s.Errorf("%q: %d requests, not %d:\n%s", tt.args, len(got), tt.requests, strings.Join(got, "\n"))
+				s.Errorf("%q: got %d requests, want %d:\n%s", tt.args, len(got), tt.requests, strings.Join(got, "\n"))
 			}
 		}
 	})
@@ -207,7 +206,7 @@ func TestListingAsksLittle(t *testing.T) {
 
 func TestListingManifests(t *testing.T) {
 	onOwnRegistry(t, func(s *scene) {
-		l := newLibrary(s)
+		l := putTestRepo(s)
 		r := s.multiarch("repo", "manifests", "--no-trunc", s.repository())
 		says(s.T, r.Stderr, "manifests without a tag cannot be seen")
 		var got []string
@@ -221,7 +220,7 @@ func TestListingManifests(t *testing.T) {
 			"  " + l.arm64.Digest().String(), "    " + att[1].Digest().String(), l.old.Digest().String(), l.windows.Digest().String(),
 		}
 		if len(got) != len(want)+1 || !slices.Equal(got[:len(want)], want) || !strings.HasPrefix(got[len(want)], "  sha256:") {
-			s.Errorf("got\n%s", r.Stdout)
+			s.Errorf("got\n%s\nwant the manifests %q and a signature", r.Stdout, want)
 		}
 		all := objects(s.T, s.multiarch("repo", "manifests", "--format", "json", s.repository()).Stdout)
 		var total int64
@@ -230,22 +229,22 @@ func TestListingManifests(t *testing.T) {
 		}
 		list, child := all[0], all[1]
 		if list.ImageSize != total+l.list.Descriptor.Size || list.Platforms[0].ImageSize != sizeOf(l.amd64) || list.Created == nil {
-			s.Errorf("list: %+v; the parts have %d bytes", list, total)
+			s.Errorf("got list %+v, want a size of %d and a creation time", list, total+l.list.Descriptor.Size)
 		}
 		if !slices.Equal(child.Tags, []string{"amd64"}) || !slices.Equal(child.Parents, []digest.Digest{l.list.Digest()}) || all[2].Subject != l.amd64.Digest() {
-			s.Errorf("child: %+v", child)
+			s.Errorf("got child %+v, want amd64 of %s", child, l.list.Digest())
 		}
 		harness.Put(s.T, s.registry, s.repo, "0", l.old) // the oldest has the first name
 		newest := s.multiarch("repo", "manifests", "--orderby", "time", "--top", "1", "-q", s.repository()).Stdout
 		if !strings.HasPrefix(newest, l.list.Digest().String()+"\n") || strings.Count(newest, "\n") != 5 {
-			s.Errorf("newest:\n%s", newest)
+			s.Errorf("got newest manifests, want %s and its children:\n%s", l.list.Digest(), newest)
 		}
 	})
 }
 
 func TestListingShow(t *testing.T) {
 	onOwnRegistry(t, func(s *scene) {
-		l := newLibrary(s)
+		l := putTestRepo(s)
 		referrer := s.refer(l.arm64, ".sbom")
 		text := s.multiarch("repo", "show", s.list).Stdout
 		says(s.T, text, "Name:        "+s.list+"\n", l.list.Digest().String(), "Kind:        index", "linux/arm64/v8  ", "Manifests:\nDIGEST",
@@ -262,14 +261,14 @@ func TestListingShow(t *testing.T) {
 			s.Fatal(err)
 		}
 		if len(shown.Manifests) != 4 || len(shown.Referrers) != 1 || shown.Referrers[0].Digest != referrer || shown.Referrers[0].Subject != l.arm64.Digest() {
-			s.Errorf("%+v", shown)
+			s.Errorf("got %+v, want 4 manifests and the referrer %s", shown, referrer)
 		}
 		s.refused([]string{s.name("none"), "'docker multiarch repo tags " + s.repository() + "'"}, "repo", "show", s.name("none"))
 	})
 }
 
-// What is not there is an error, what is empty is not.
-func TestListingOfNothing(t *testing.T) {
+// An absent repository is an error, an empty one is not.
+func TestListingAbsentAndEmptyRepositories(t *testing.T) {
 	onOwnRegistry(t, func(s *scene) {
 		only := s.put(s.repo, "1", images.Spec{Platform: amd64})
 		for _, command := range []string{"tags", "manifests"} {
@@ -280,7 +279,7 @@ func TestListingOfNothing(t *testing.T) {
 		}
 		for _, command := range []string{"tags", "manifests"} {
 			if got := s.multiarch("repo", command, s.repository()).Stdout; strings.Count(got, "\n") != 1 {
-				s.Errorf("%s of an empty repository: %s", command, got)
+				s.Errorf("%s: got %q for an empty repository, want only the header", command, got)
 			}
 		}
 	})
@@ -300,31 +299,31 @@ func TestListingLoginIsAskedFor(t *testing.T) {
 	}
 }
 
-// crowd is how many tags are listed, on more than one page.
-const crowd = 1200
+// manyTags is the number of tags of a large repository: more than one page.
+const manyTags = 1200
 
 // All tags of a large repository are listed, in order, and nothing is requested twice.
-func TestListingOfACrowd(t *testing.T) {
+func TestListingManyTags(t *testing.T) {
 	onOwnRegistry(t, func(s *scene) {
-		if err := s.registry.Crowd(s.Context(), s.repo, crowd); err != nil {
+		if err := s.registry.PutTags(s.Context(), s.repo, manyTags); err != nil {
 			s.Fatal(err)
 		}
-		const lists, pages = crowd / 4, 3
+		const lists, pages = manyTags / 4, 3
 		if _, asked := s.asks("repo", "tags", "-q", s.repository()); len(asked) > pages {
-			s.Errorf("%d requests for names: %q", len(asked), asked)
+			s.Errorf("got %d requests for names, want at most %d: %q", len(asked), pages, asked)
 		}
 		text, asked := s.asks("repo", "tags", "--format", "json", s.repository())
-		if len(asked) > crowd+1+pages {
-			s.Errorf("%d requests for tags", len(asked))
+		if len(asked) > manyTags+1+pages {
+			s.Errorf("got %d requests for tags, want at most %d", len(asked), manyTags+1+pages)
 		}
 		tags := objects(s.T, text)
 		text, asked = s.asks("repo", "manifests", "--format", "json", s.repository())
-		if len(asked) > crowd+lists*2+3+pages { // a challenge, the configs, and whether there is a referrers API
-			s.Errorf("%d requests for manifests", len(asked))
+		if len(asked) > manyTags+lists*2+3+pages { // a challenge, the configs, and whether there is a referrers API
+			s.Errorf("got %d requests for manifests, want at most %d", len(asked), manyTags+lists*2+3+pages)
 		}
 		manifests := objects(s.T, text)
-		if len(tags) != crowd || !slices.IsSortedFunc(tags, func(a, b listed) int { return strings.Compare(a.Tag, b.Tag) }) {
-			s.Errorf("%d tags", len(tags))
+		if len(tags) != manyTags || !slices.IsSortedFunc(tags, func(a, b listed) int { return strings.Compare(a.Tag, b.Tag) }) {
+			s.Errorf("got %d tags, want %d in order", len(tags), manyTags)
 		}
 		for i, tag := range tags {
 			want := []string{"index", "linux/amd64 linux/arm64"}
@@ -336,20 +335,20 @@ func TestListingOfACrowd(t *testing.T) {
 				platforms = append(platforms, p.Platform)
 			}
 			if tag.Tag != fmt.Sprintf("t%05d", i) || tag.Kind != want[0] || strings.Join(platforms, " ") != want[1] {
-				s.Fatalf("tag %d: %+v", i, tag)
+				s.Fatalf("tag %d: got %+v, want %q", i, tag, want)
 			}
 		}
 		seen := map[digest.Digest]bool{}
 		for _, m := range manifests {
 			seen[m.Digest] = true
 		}
-		if len(manifests) != crowd+lists*2 || len(seen) != len(manifests) {
-			s.Errorf("%d manifests, %d of them different", len(manifests), len(seen))
+		if len(manifests) != manyTags+lists*2 || len(seen) != len(manifests) {
+			s.Errorf("got %d manifests, %d of them different, want %d", len(manifests), len(seen), manyTags+lists*2)
 		}
 	})
 }
 
-// A registry that misbehaves ends no listing and acts on no terminal.
+// A misbehaving registry neither ends a listing nor controls the terminal.
 func TestListingOddTags(t *testing.T) {
 	s := newScene(t, harness.V3)
 	good := s.put(s.repo, "good", images.Spec{Platform: amd64})
@@ -379,18 +378,18 @@ func TestListingOddTags(t *testing.T) {
 	for _, args := range [][]string{{"tags"}, {"manifests"}, {"tags", "--format", "json"}, {"manifests", "--format", "json"}} {
 		r := harness.Run(t, s.Env, "docker", append(append([]string{"multiarch", "repo"}, args...), repo)...)
 		if r.Code != 1 || strings.ContainsAny(r.Stdout+r.Stderr, "\x1b\x07\r\u202e") || len(r.Stderr) > 4000 {
-			t.Errorf("%q: exit code %d\n%q", args, r.Code, r.Stdout+r.Stderr)
+			t.Errorf("%q: got exit code %d, want 1 and no control characters\n%q", args, r.Code, r.Stdout+r.Stderr)
 		}
 		says(t, r.Stdout, "good", "gone", "schema1", "unknown", "denied", "not in the registry")
 		says(t, r.Stderr, "could not be read", "schema 1", "403")
 		saysNot(t, r.Stderr, "gone")
 	}
 	if r := s.multiarch("repo", "tags", "--filter", "go*", repo); strings.Count(r.Stdout, "\n") != 3 {
-		t.Errorf("a tag deleted meanwhile:\n%s", r.Stdout)
+		t.Errorf("got tags, want good and gone:\n%s", r.Stdout)
 	}
 }
 
-// A registry without a catalog says so; one whose listing is junk, too.
+// A registry without a catalog, or with an invalid one, is an error that explains it.
 func TestListingWithoutCatalog(t *testing.T) {
 	s := newScene(t, harness.V3)
 	for name, tt := range map[string]struct {
@@ -409,7 +408,7 @@ func TestListingWithoutCatalog(t *testing.T) {
 		host := strings.TrimPrefix(server.URL, "http://")
 		r := s.refused(append(tt.words, host), "repo", "ls", host)
 		if strings.ContainsAny(r.Stderr, "\x1b\x07\r\u202e") {
-			t.Errorf("%s: %q", name, r.Stderr)
+			t.Errorf("%s: got a control character in stderr: %q", name, r.Stderr)
 		}
 	}
 }
@@ -437,8 +436,8 @@ func TestInterruptDuringListing(t *testing.T) {
 	}
 }
 
-// Twenty at once see the same.
-func TestProcessesListTogether(t *testing.T) {
+// Twenty concurrent processes list the same.
+func TestProcessesListConcurrently(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
 	for i := range 20 {
@@ -451,7 +450,7 @@ func TestProcessesListTogether(t *testing.T) {
 	s.together(jobs)
 	for _, j := range jobs {
 		if j.code != 0 || j.text != jobs[0].text || strings.Count(j.text, "\n") != 21 {
-			t.Errorf("exit code %d\n%s", j.code, j.text)
+			t.Errorf("got exit code %d, want 0 and 20 tags\n%s", j.code, j.text)
 		}
 	}
 }

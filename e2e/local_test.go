@@ -16,7 +16,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// newListScene is a scene with a list of amd64 and arm64 in the local store.
+// newListScene returns a scene with a list of amd64 and arm64 in the local store.
 func newListScene(t *testing.T) (s *scene, a, b images.Manifest) {
 	t.Parallel()
 	s = newScene(t, harness.V3)
@@ -26,14 +26,13 @@ func newListScene(t *testing.T) (s *scene, a, b images.Manifest) {
 	return s, a, b
 }
 
-// names are the local lists that ls shows.
+// names returns the local lists that ls shows.
 func (s *scene) names() []string {
 	s.Helper()
 	return strings.Fields(s.multiarch("ls", "-q").Stdout)
 }
 
-// Prune asks first, as docker's own prune commands do: anything but yes is no, and
-// no is not an error.
+// Prune asks for confirmation as docker's own prune commands do: anything but yes declines, which is not an error.
 func TestPruneAsks(t *testing.T) {
 	s, _, _ := newListScene(t)
 	s.multiarch("tag", s.list, s.name("2"))
@@ -41,25 +40,25 @@ func TestPruneAsks(t *testing.T) {
 		r := harness.RunInput(t, s.Env, strings.NewReader(answer), "docker", "multiarch", "prune")
 		docker := harness.RunInput(t, s.Env, strings.NewReader(answer), "docker", "image", "prune")
 		if r.Code != docker.Code || r.Stderr != docker.Stderr {
-			t.Errorf("answer %q: exit code %d, %q; docker image prune: %d, %q", answer, r.Code, r.Stderr, docker.Code, docker.Stderr)
+			t.Errorf("answer %q: got exit code %d and stderr %q, want %d and %q as from docker image prune", answer, r.Code, r.Stderr, docker.Code, docker.Stderr)
 		}
 		says(t, r.Stdout, "WARNING! This will remove all local manifest lists.\nAre you sure you want to continue? [y/N]")
 		if names := s.names(); len(names) != left {
-			t.Errorf("answer %q: %v left", answer, names)
+			t.Errorf("answer %q: got lists %v, want %d", answer, names, left)
 		}
 	}
 	r := harness.RunInput(t, s.Env, strings.NewReader("y\n"), "docker", "multiarch", "prune")
 	if r.Code != 0 || len(s.names()) != 0 {
-		t.Errorf("exit code %d, %v left", r.Code, s.names())
+		t.Errorf("got exit code %d and lists %v, want 0 and none", r.Code, s.names())
 	}
 	says(t, r.Stdout, "Deleted Manifest Lists:\n"+s.list+"\n"+s.name("2")+"\n")
 	if r := s.multiarch("prune", "--force"); r.Stdout != "" {
-		t.Errorf("nothing to remove: %q", r.Stdout)
+		t.Errorf("got stdout %q with nothing to remove, want none", r.Stdout)
 	}
 	harness.Sound(t, s.registry, s.repo, "amd64")
 }
 
-// Ctrl-C at the prompt is no answer.
+// Ctrl-C at the prompt removes nothing.
 func TestPruneInterruptedAtThePrompt(t *testing.T) {
 	s, _, _ := newListScene(t)
 	for name, interrupt := range receivers {
@@ -85,22 +84,22 @@ func TestPruneInterruptedAtThePrompt(t *testing.T) {
 		_ = cmd.Wait()
 		_ = stdin.Close()
 		if code := cmd.ProcessState.ExitCode(); code != 130 {
-			t.Errorf("%s: exit code %d", name, code)
+			t.Errorf("%s: got exit code %d, want 130", name, code)
 		}
 		if names := s.names(); len(names) != 1 {
-			t.Errorf("%s: %v left", name, names)
+			t.Errorf("%s: got lists %v, want one", name, names)
 		}
 	}
 }
 
-// --filter until= keeps what was changed since.
+// --filter until= keeps lists that changed later.
 func TestPruneUntil(t *testing.T) {
 	s, _, _ := newListScene(t)
 	s.multiarch("tag", s.list, s.name("old"))
 	old := time.Now().Add(-48 * time.Hour)
 	folders, err := filepath.Glob(filepath.Join(s.Config, "manifests", "*-old*"))
 	if err != nil || len(folders) != 1 {
-		t.Fatal(folders, err)
+		t.Fatalf("got folders %v (error %v), want one", folders, err)
 	}
 	files, err := filepath.Glob(filepath.Join(folders[0], "*"))
 	if err != nil {
@@ -118,15 +117,15 @@ func TestPruneUntil(t *testing.T) {
 		"all local manifest lists last changed before 2")
 	s.multiarch("prune", "-f", "--filter", "until=72h")
 	if names := s.names(); len(names) != 2 {
-		t.Errorf("until=72h: %v left", names)
+		t.Errorf("until=72h: got lists %v, want 2", names)
 	}
 	s.multiarch("prune", "-f", "--filter", "until="+time.Now().Add(-24*time.Hour).Format(time.RFC3339))
 	if names := s.names(); !slices.Equal(names, []string{s.list}) {
-		t.Errorf("%v left", names)
+		t.Errorf("got lists %v, want %s", names, s.list)
 	}
 }
 
-// ls in all its forms, also for a list that docker manifest made.
+// ls has all its forms, also for a list made by docker manifest.
 func TestLsFormats(t *testing.T) {
 	s, _, _ := newListScene(t)
 	s.docker("manifest", "create", "--insecure", s.name("theirs"), s.name("arm64"))
@@ -134,7 +133,7 @@ func TestLsFormats(t *testing.T) {
 	table := s.multiarch("ls").Stdout
 	lines := strings.Split(strings.TrimSpace(table), "\n")
 	if len(lines) != 3 || !slices.Equal(strings.Fields(lines[0]), []string{"NAME", "PLATFORMS", "ENTRIES", "PENDING", "AGE"}) {
-		t.Fatalf("table:\n%s", table)
+		t.Fatalf("got table, want a header and 2 lists:\n%s", table)
 	}
 	says(t, table, s.list, folder, "linux/amd64, linux/arm64/v8", " ago")
 	for args, want := range map[string]string{
@@ -144,25 +143,25 @@ func TestLsFormats(t *testing.T) {
 		"ls --no-trunc --format {{.Platforms}}":           "linux/amd64, linux/arm64/v8\nlinux/arm64/v8\n",
 	} {
 		if got := s.multiarch(strings.Fields(args)...).Stdout; got != want {
-			t.Errorf("%s: %q, not %q", args, got, want)
+			t.Errorf("%s: got %q, want %q", args, got, want)
 		}
 	}
 	var row map[string]string
 	first, _, _ := strings.Cut(s.multiarch("ls", "--format", "json").Stdout, "\n")
 	if err := json.Unmarshal([]byte(first), &row); err != nil || row["Name"] != s.list || row["Entries"] != "2" {
-		t.Errorf("json: %v %v", row, err)
+		t.Errorf("got JSON %v (error %v), want %s with 2 entries", row, err, s.list)
 	}
 	harness.MustFail(t, s.Env, 1, []string{"template"}, "docker", "multiarch", "ls", "--format", "{{.Nope")
 }
 
-// tag copies a list, whose bytes stay the same, and refuses to overwrite one.
+// tag copies a list, with the same bytes, and refuses to overwrite one.
 func TestTagCopiesList(t *testing.T) {
 	s, _, _ := newListScene(t)
 	s.multiarch("annotate", s.list, "--index-annotation", "k=v")
 	s.multiarch("tag", s.list, s.name("2"), s.name("3"))
 	for _, name := range []string{s.name("2"), s.name("3")} {
 		if got, want := s.docker("multiarch", "inspect", name), s.docker("multiarch", "inspect", s.list); got != want {
-			t.Errorf("%s: %s, not %s", name, got, want)
+			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
 	s.refused([]string{s.name("2"), "exists", "docker multiarch rm"}, "tag", s.list, s.name("4"), s.name("2"))
@@ -170,7 +169,7 @@ func TestTagCopiesList(t *testing.T) {
 	s.holds("2", "linux/amd64", "linux/arm64/v8")
 }
 
-// tag gives a local image more names.
+// tag adds tags to a local image.
 func TestTagNamesLocalImage(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.load(s.plain("a"), arm64)
@@ -180,13 +179,13 @@ func TestTagNamesLocalImage(t *testing.T) {
 		s.multiarch("tag", s.plain("a"), s.name("b"), s.plain("c"))
 		tags := s.daemonTags()
 		if len(tags) != 3 || tags[s.name("b")] != tags[s.plain("a")] || tags[s.plain("c")] != tags[s.plain("a")] {
-			s.Errorf("tags in the daemon: %v", tags)
+			s.Errorf("got tags %v in the daemon, want 3 of one image", tags)
 		}
 		s.refused([]string{s.plain("none"), "neither a local list nor a local image"}, "tag", s.plain("none"), s.name("d"))
 	})
 }
 
-// drop by source, platform and digest; the last entry stays.
+// drop selects entries by source, platform and digest; the last entry cannot be dropped.
 func TestDropEntries(t *testing.T) {
 	s, a, b := newListScene(t)
 	for i, selector := range []string{s.name("amd64"), "linux/amd64", a.Digest().String()} {
@@ -202,15 +201,14 @@ func TestDropEntries(t *testing.T) {
 	s.refused([]string{"No such manifest", s.name("none")}, "drop", s.name("none"), "linux/amd64")
 }
 
-// inspect in the forms for people and for scripts, of a local list and of the
-// same one in the registry.
+// inspect has forms for people and for scripts, for a local list and for the same list in the registry.
 func TestInspectForms(t *testing.T) {
 	s, a, b := newListScene(t)
 	s.multiarch("push", s.list)
 	local := s.docker("multiarch", "inspect", s.list)
 	digests := s.docker("multiarch", "inspect", "--format", "{{range .Manifests}}{{.Platform}} {{.Digest}} {{end}}", s.list)
 	if want := "linux/amd64 " + a.Digest().String() + " linux/arm64/v8 " + b.Digest().String() + " \n"; digests != want {
-		t.Errorf("template: %q, not %q", digests, want)
+		t.Errorf("got digests %q, want %q", digests, want)
 	}
 	tree := s.docker("multiarch", "inspect", "--tree", s.list)
 	says(t, tree, s.list, "├── linux/amd64  "+a.Digest().String(), "└── linux/arm64/v8  "+b.Digest().String(), s.name("arm64"))
@@ -218,7 +216,7 @@ func TestInspectForms(t *testing.T) {
 	says(t, entry, b.ID().String())
 	s.multiarch("rm", s.list)
 	if remote := s.docker("multiarch", "inspect", s.list); remote != local {
-		t.Errorf("in the registry: %s, local: %s", remote, local)
+		t.Errorf("got %s from the registry, want %s as from the local list", remote, local)
 	}
 	var view struct {
 		Digest string
@@ -227,38 +225,37 @@ func TestInspectForms(t *testing.T) {
 	out := s.docker("multiarch", "inspect", "--format", "json", s.list)
 	want := harness.Get(t, s.registry, s.repo, "1").Digest.String()
 	if err := json.Unmarshal([]byte(out), &view); err != nil || view.Digest != want || view.Local {
-		t.Errorf("json: %s %v", out, err)
+		t.Errorf("got JSON %s (error %v), want digest %s, not local", out, err, want)
 	}
 	s.refused([]string{"--verbose", "--format", "--tree"}, "inspect", "--tree", "--format", "json", s.list)
 	s.refused([]string{"template"}, "inspect", "--format", "{{.Nope}", s.list)
 }
 
-// Scripts get the digest and the metadata of a push in files, in the layout of
-// buildx imagetools create.
+// Files get the digest and the metadata of a push, in the form of buildx imagetools create.
 func TestResultFiles(t *testing.T) {
 	s, _, _ := newListScene(t)
 	s.multiarch("push", "--quiet", "-t", "latest", "--digest-file", "digest", "--metadata-file", "meta.json", s.list)
 	m := harness.Get(t, s.registry, s.repo, "1")
 	digest, err := os.ReadFile(filepath.Join(s.Dir, "digest"))
 	if err != nil || string(digest) != m.Digest.String() {
-		t.Errorf("digest file: %q %v", digest, err)
+		t.Errorf("got digest file %q (error %v), want %s", digest, err, m.Digest)
 	}
 	var meta map[string]any
 	data, err := os.ReadFile(filepath.Join(s.Dir, "meta.json"))
 	if err != nil || json.Unmarshal(data, &meta) != nil {
-		t.Fatalf("metadata: %s %v", data, err)
+		t.Fatalf("got metadata %s (error %v), want a JSON object", data, err)
 	}
 	descriptor, _ := meta["containerimage.descriptor"].(map[string]any)
 	want := map[string]any{"mediaType": m.MediaType, "digest": m.Digest.String(), "size": float64(len(m.Raw))}
 	if !maps.Equal(descriptor, want) || meta["image.name"] != s.list+","+s.name("latest") {
-		t.Errorf("metadata: %s", data)
+		t.Errorf("got metadata %s, want the descriptor %v and both tags", data, want)
 	}
 	if r := s.multiarch("push", "-q", "--digest-file", "/dev/stdout", s.list); r.Stdout != m.Digest.String()+"\n"+m.Digest.String() || r.Stderr != "" {
-		t.Errorf("quiet: %q %q", r.Stdout, r.Stderr)
+		t.Errorf("got stdout %q and stderr %q, want the digest twice and no stderr", r.Stdout, r.Stderr)
 	}
 	s.refused([]string{"none/digest"}, "push", "--digest-file", "none/digest", s.list)
 	items, err := os.ReadDir(s.Dir)
 	if err != nil || len(items) != 2 {
-		t.Errorf("files left: %v %v", items, err)
+		t.Errorf("got files %v (error %v), want 2", items, err)
 	}
 }

@@ -32,7 +32,7 @@ func listings(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	if err := l.registries[0].Crowd(ctx, "crowd", listingTags); err != nil {
+	if err := l.registries[0].PutTags(ctx, "many", listingTags); err != nil {
 		return err
 	}
 	lines, err := l.lines(ctx, 0, nil)
@@ -51,7 +51,7 @@ func listings(ctx context.Context, o options) (err error) {
 		requests := 0
 		for range listingRuns {
 			lines[0].Take()
-			u, err := l.shell(p.script, lines[0].Host+"/crowd", nil).run(ctx, 0)
+			u, err := l.shell(p.script, lines[0].Host+"/many", nil).run(ctx, 0)
 			if err != nil {
 				return err
 			}

@@ -11,12 +11,12 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// crowdPutters is how many tags are put at a time.
-const crowdPutters = 16
+// concurrentTags is how many tags PutTags puts at a time.
+const concurrentTags = 16
 
-// Crowd puts tags t00000, t00001 and so on into repo. Every fourth is an index of two images of its own, the
-// others are images. No manifest is there twice, and all images of a platform share their blobs.
-func (c Client) Crowd(ctx context.Context, repo string, tags int) error {
+// PutTags puts tags t00000, t00001 and so on into repo. Every fourth is an index of two images of its own, the others
+// are images. All manifests differ, and all images of a platform share their blobs.
+func (c Client) PutTags(ctx context.Context, repo string, tags int) error {
 	var bases []images.Manifest
 	for _, arch := range []string{"amd64", "arm64"} {
 		base := images.Image(images.Spec{Seed: repo, Format: images.OCI, Platform: ocispec.Platform{OS: "linux", Architecture: arch}})
@@ -27,12 +27,12 @@ func (c Client) Crowd(ctx context.Context, repo string, tags int) error {
 			}
 		}
 	}
-	numbers, errs := make(chan int), make([]error, crowdPutters)
+	numbers, errs := make(chan int), make([]error, concurrentTags)
 	var group sync.WaitGroup
-	for i := range crowdPutters {
+	for i := range concurrentTags {
 		group.Go(func() {
 			for n := range numbers {
-				errs[i] = errors.Join(errs[i], c.putOne(ctx, repo, n, bases))
+				errs[i] = errors.Join(errs[i], c.putTag(ctx, repo, n, bases))
 			}
 		})
 	}
@@ -44,8 +44,8 @@ func (c Client) Crowd(ctx context.Context, repo string, tags int) error {
 	return errors.Join(errs...)
 }
 
-// putOne puts the tag with this number, whose blobs are there.
-func (c Client) putOne(ctx context.Context, repo string, n int, bases []images.Manifest) error {
+// putTag puts the tag with this number, whose blobs exist.
+func (c Client) putTag(ctx context.Context, repo string, n int, bases []images.Manifest) error {
 	var children []images.Manifest
 	for _, base := range bases {
 		m := images.Annotated(base, map[string]string{"number": fmt.Sprint(n)})
