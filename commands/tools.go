@@ -109,13 +109,13 @@ func (t tools) showPlan(list manifest.List, tags []reference.NamedTagged, quiet 
 	if !quiet {
 		_, _ = fmt.Fprintln(t.env.Out(), string(raw))
 	}
-	switch desc, _, err := list.Index(); {
+	switch index, err := list.Index(); {
 	case err != nil:
 		t.notes.Warn("the digest is not known until the daemon has pushed the pending images")
 	case quiet:
-		_, _ = fmt.Fprintln(t.env.Out(), desc.Digest)
+		_, _ = fmt.Fprintln(t.env.Out(), index.Descriptor.Digest)
 	default:
-		t.notes.Note("Digest: %s", desc.Digest)
+		t.notes.Note("Digest: %s", index.Descriptor.Digest)
 	}
 	for _, step := range list.Plan(tags) {
 		t.notes.Note("Would %s", step)

@@ -15,7 +15,7 @@ func BenchmarkIndex(b *testing.B) {
 			list := benchmarkList(b, n)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, err := list.Index(); err != nil {
+				if _, err := list.Index(); err != nil {
 					b.Fatal(err)
 				}
 			}

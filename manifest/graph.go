@@ -16,9 +16,7 @@ import (
 
 // Node is a manifest or an index of a repository, with what it names.
 type Node struct {
-	// Descriptor has the media type, digest and size of what the registry sent.
-	Descriptor ocispec.Descriptor
-	Raw        []byte
+	Content
 	// Children are what an index lists; Config, nil for an index, and Layers what an image is made of.
 	Children []ocispec.Descriptor
 	Config   *ocispec.Descriptor
@@ -30,10 +28,11 @@ type Node struct {
 	Annotations  map[string]string
 }
 
-// ParseNode returns what the bytes raw, described by d, name. The error is errdefs.ErrInvalidArgument when
+// ParseNode returns c with what it names. The error is errdefs.ErrInvalidArgument when
 // they are neither an image manifest nor an index.
-func ParseNode(d ocispec.Descriptor, raw []byte) (Node, error) {
-	n := Node{Descriptor: d, Raw: raw}
+func ParseNode(c Content) (Node, error) {
+	d, raw := c.Descriptor, c.Raw
+	n := Node{Content: c}
 	var err error
 	if IsIndex(d.MediaType) {
 		n.Children, _, err = ParseIndex(raw)
@@ -140,18 +139,18 @@ func (g *Graph) root(ctx context.Context, ref reference.Named) Root {
 			return Root{Ref: ref, Digest: at.Digest()}
 		}
 	}
-	d, raw, err := g.fetch.Fetch(ctx, ref)
+	c, err := g.fetch.Fetch(ctx, ref)
 	if err != nil {
 		g.fail(place, err)
 		return Root{Ref: ref, Err: err}
 	}
 	if place == nil {
-		place, first = g.claim(d.Digest)
+		place, first = g.claim(c.Descriptor.Digest)
 	}
 	if first {
-		g.fill(ctx, place, ref, d, raw, 0, newAllowance())
+		g.fill(ctx, place, ref, c, 0, newAllowance())
 	}
-	return Root{Ref: ref, Digest: d.Digest}
+	return Root{Ref: ref, Digest: c.Descriptor.Digest}
 }
 
 // fail puts into a place, where there is one, why there is no node.
@@ -190,14 +189,15 @@ func (g *Graph) claim(d digest.Digest) (place *found, first bool) {
 }
 
 // fill puts a node into its place and reads what it lists, as far as left allows.
-func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, d ocispec.Descriptor, raw []byte, depth int, left *allowance) {
-	n, err := ParseNode(d, raw)
-	if left.bytes.Add(-int64(len(raw))) < 0 {
-		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s is part of an index with more than %d MiB of manifests in all", d.Digest, maxBelow>>20)
+func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, c Content, depth int, left *allowance) {
+	d := c.Descriptor.Digest
+	n, err := ParseNode(c)
+	if left.bytes.Add(-int64(len(c.Raw))) < 0 {
+		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s is part of an index with more than %d MiB of manifests in all", d, maxBelow>>20)
 	}
 	if err == nil && len(n.Children) > 0 && (depth == MaxDepth || left.entries.Add(-int64(len(n.Children))) < 0) {
 		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or part of one with more than %d entries in all",
-			d.Digest, MaxDepth, MaxEntries)
+			d, MaxDepth, MaxEntries)
 	}
 	g.mu.Lock()
 	place.node, place.err = n, err
@@ -215,12 +215,12 @@ func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, d 
 }
 
 func (g *Graph) child(ctx context.Context, place *found, repo reference.Named, d ocispec.Descriptor, depth int, left *allowance) {
-	got, raw, err := g.fetch.Fetch(ctx, AtDigest(repo, d.Digest))
+	c, err := g.fetch.Fetch(ctx, AtDigest(repo, d.Digest))
 	if err != nil {
 		g.fail(place, err)
 		return
 	}
-	g.fill(ctx, place, repo, got, raw, depth, left)
+	g.fill(ctx, place, repo, c, depth, left)
 }
 
 // Node returns the manifest with the digest d. The error says why it could not be read;

@@ -92,7 +92,7 @@ func TestParseNode(t *testing.T) {
 		{ocispec.MediaTypeImageIndex, `{"manifests":[{"digest":"` + d.String() + `"}],"artifactType":"i"}`, "i", ""},
 		{ocispec.MediaTypeImageIndex, image(""), "", "not an index"},
 	} {
-		n, err := manifest.ParseNode(ocispec.Descriptor{MediaType: tt.mediaType, Digest: d}, []byte(tt.raw))
+		n, err := manifest.ParseNode(manifest.Content{Descriptor: ocispec.Descriptor{MediaType: tt.mediaType, Digest: d}, Raw: []byte(tt.raw)})
 		if tt.problem != "" {
 			if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), tt.problem) {
 				t.Errorf("%s: %v", tt.raw, err)

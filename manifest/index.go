@@ -95,26 +95,26 @@ func (l List) Bytes() ([]byte, error) {
 	return MarshalIndex(mediaType, children, l.Annotations)
 }
 
-// Index returns the bytes to push and their descriptor. The error is errdefs.ErrFailedPrecondition when
+// Index returns what is pushed for the list. The error is errdefs.ErrFailedPrecondition when
 // an entry is pending or CheckPush refuses the list.
-func (l List) Index() (ocispec.Descriptor, []byte, error) {
+func (l List) Index() (Content, error) {
 	if err := l.CheckPush(); err != nil {
-		return ocispec.Descriptor{}, nil, err
+		return Content{}, err
 	}
 	for _, e := range l.Entries {
 		if err := e.Descriptor.Digest.Validate(); err != nil {
-			return ocispec.Descriptor{}, nil, Errorf(errdefs.ErrFailedPrecondition, "%s has no valid digest (%w)", Familiar(e.Ref), err)
+			return Content{}, Errorf(errdefs.ErrFailedPrecondition, "%s has no valid digest (%w)", Familiar(e.Ref), err)
 		}
 	}
 	mediaType, err := l.indexType()
 	if err != nil {
-		return ocispec.Descriptor{}, nil, err
+		return Content{}, err
 	}
 	raw, err := l.Bytes()
 	if err != nil {
-		return ocispec.Descriptor{}, nil, err
+		return Content{}, err
 	}
-	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))}, raw, nil
+	return NewContent(mediaType, raw), nil
 }
 
 // CheckPush returns an errdefs.ErrFailedPrecondition error for what can be pushed by nobody: no entries,

@@ -36,7 +36,7 @@ func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.
 	if !errdefs.IsNotFound(err) {
 		return Inspection{}, err
 	}
-	desc, raw, err := registry.Fetch(ctx, name)
+	c, err := registry.Fetch(ctx, name)
 	if errdefs.IsNotFound(err) {
 		return Inspection{}, Errorf(errdefs.ErrNotFound, "no such manifest: %s: it is neither a local list nor in the registry %s",
 			name, reference.Domain(name))
@@ -44,22 +44,22 @@ func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.
 	if err != nil {
 		return Inspection{}, err
 	}
-	found := Inspection{Name: name, Descriptor: desc}
-	if IsIndex(desc.MediaType) {
-		found.List, err = remoteList(name, desc, raw)
+	found := Inspection{Name: name, Descriptor: c.Descriptor}
+	if IsIndex(c.Descriptor.MediaType) {
+		found.List, err = remoteList(name, c)
 	} else {
-		found.Image = &Entry{Ref: name, Source: name, Descriptor: desc, Raw: raw}
+		found.Image = &Entry{Ref: name, Source: name, Descriptor: c.Descriptor, Raw: c.Raw}
 	}
 	return found, err
 }
 
 // remoteList returns an index of a registry as a list without its children's bytes.
-func remoteList(name reference.Named, desc ocispec.Descriptor, raw []byte) (List, error) {
-	children, annotations, err := ParseIndex(raw)
+func remoteList(name reference.Named, c Content) (List, error) {
+	children, annotations, err := ParseIndex(c.Raw)
 	if err != nil {
 		return List{}, fmt.Errorf("reading index %s: %w", Familiar(name), err)
 	}
-	list := List{Name: name, MediaType: desc.MediaType, Annotations: annotations}
+	list := List{Name: name, MediaType: c.Descriptor.MediaType, Annotations: annotations}
 	for _, d := range children {
 		at, err := reference.WithDigest(name, d.Digest) // with the tag, as docker manifest shows it
 		if err != nil {
@@ -126,7 +126,7 @@ func (i Inspection) Verbose(ctx context.Context, registry Fetcher, notes Notes) 
 		return json.MarshalIndent(i.Image.ImageManifest(), "", "\t")
 	}
 	if i.Image != nil {
-		e, err := ReadImage(ctx, registry, i.Name, i.Descriptor, i.Image.Raw)
+		e, err := ReadImage(ctx, registry, i.Name, Content{i.Descriptor, i.Image.Raw})
 		if err != nil {
 			return nil, err
 		}
@@ -192,8 +192,8 @@ func (i Inspection) View() (View, error) {
 		if v.MediaType, err = i.List.indexType(); err != nil {
 			return v, err
 		}
-		if desc, _, err := i.List.Index(); err == nil {
-			v.Digest, v.Size = desc.Digest, desc.Size
+		if index, err := i.List.Index(); err == nil {
+			v.Digest, v.Size = index.Descriptor.Digest, index.Descriptor.Size
 		}
 	}
 	kept := map[digest.Digest]bool{}

@@ -48,6 +48,9 @@ type Entry struct {
 	Pending *Pending
 }
 
+// Content returns the child as content; without bytes where Raw is empty.
+func (e Entry) Content() Content { return Content{e.Descriptor, e.Raw} }
+
 // Pending is what is remembered of a local image from create until push.
 type Pending struct {
 	// ID is the image ID: the digest of the config (graph-driver store), or of the image's index or

@@ -66,7 +66,7 @@ type looker struct {
 	choice   Choice
 	children atomic.Int64 // of all indexes, against MaxEntries
 	// coming is told of images that are going to be copied; nil when none are, or nobody knows yet.
-	coming func(from reference.Named, d ocispec.Descriptor, raw []byte)
+	coming func(from reference.Named, c Content)
 }
 
 // remarks are what there is to say once an operation has come to it.
@@ -142,15 +142,15 @@ func (l *looker) lookBoth(ctx context.Context, ref reference.Named) (lookup, err
 	}()
 	compared := time.NewTimer(daemonCompared)
 	defer compared.Stop()
-	top, raw, err := l.Registry.Fetch(ctx, ref)
+	c, err := l.Registry.Fetch(ctx, ref)
 	if err != nil {
 		return l.instead(ctx, ref, err, asked)
 	}
-	u, err := l.expand(ctx, ref, top, raw)
+	u, err := l.expand(ctx, ref, c)
 	if err != nil {
 		return u, err
 	}
-	if a := await(asked, compared.C); a.err == nil && !isSame(a.local, top, raw) {
+	if a := await(asked, compared.C); a.err == nil && !isSame(a.local, c) {
 		u.Warn("%s in the daemon is another image than in the registry, whose image is used; --from daemon uses the daemon's", Familiar(ref))
 	}
 	return u, nil
@@ -214,15 +214,14 @@ func (l *looker) find(ctx context.Context, ref reference.Named, patience time.Du
 	return local, err
 }
 
-// isSame reports whether a local image is what the registry has under the same name, whose descriptor
-// and bytes are top and raw. Where the daemon tells an image's manifests, all that it has must be among the
+// isSame reports whether a local image is what the registry has under the same name. Where the daemon tells an image's manifests, all that it has must be among the
 // registry's.
-func isSame(local Local, top ocispec.Descriptor, raw []byte) bool {
-	there := []digest.Digest{top.Digest}
-	if config, _, err := ParseImage(raw); err == nil {
+func isSame(local Local, remote Content) bool {
+	there := []digest.Digest{remote.Descriptor.Digest}
+	if config, _, err := ParseImage(remote.Raw); err == nil {
 		there = append(there, config.Digest)
 	}
-	children, _, _ := ParseIndex(raw)
+	children, _, _ := ParseIndex(remote.Raw)
 	for _, d := range children {
 		there = append(there, d.Digest)
 	}
@@ -241,23 +240,23 @@ func isSame(local Local, top ocispec.Descriptor, raw []byte) bool {
 
 // fetch returns what ref stands for in its registry.
 func (l *looker) fetch(ctx context.Context, ref reference.Named) (lookup, error) {
-	top, raw, err := l.Registry.Fetch(ctx, ref)
+	c, err := l.Registry.Fetch(ctx, ref)
 	if err != nil {
 		return lookup{}, err
 	}
-	return l.expand(ctx, ref, top, raw)
+	return l.expand(ctx, ref, c)
 }
 
 // expand returns the entries of what the registry has under ref: one for an image, those of its
 // platforms and attestations for an index.
-func (l *looker) expand(ctx context.Context, ref reference.Named, top ocispec.Descriptor, raw []byte) (lookup, error) {
+func (l *looker) expand(ctx context.Context, ref reference.Named, c Content) (lookup, error) {
 	var u lookup
 	if !SameRegistry(ref, l.list) {
 		u.note("%s is in the registry %s: push will copy it", Familiar(ref), reference.Domain(ref))
 	}
-	if !IsIndex(top.MediaType) {
-		l.announce(ref, top, raw)
-		e, err := ReadImage(ctx, l.Registry, ref, top, raw)
+	if !IsIndex(c.Descriptor.MediaType) {
+		l.announce(ref, c)
+		e, err := ReadImage(ctx, l.Registry, ref, c)
 		if err != nil {
 			return u, err
 		}
@@ -268,7 +267,7 @@ func (l *looker) expand(ctx context.Context, ref reference.Named, top ocispec.De
 		u.entries = []Entry{e}
 		return u, nil
 	}
-	children, said, err := l.index(ctx, ref, raw, 1)
+	children, said, err := l.index(ctx, ref, c.Raw, 1)
 	if err != nil {
 		return u, err
 	}
@@ -282,7 +281,7 @@ func (l *looker) expand(ctx context.Context, ref reference.Named, top ocispec.De
 	for _, e := range append(images, attestations...) {
 		e.Source = ref
 		if alone {
-			e.Index = top.Digest
+			e.Index = c.Descriptor.Digest
 		}
 		if alone && e.Subject() == "" {
 			e.Ref = ref
@@ -332,11 +331,12 @@ func describe(images, attestations []Entry) string {
 }
 
 // readImage returns the entry of an image manifest, its platform read from the config when desc has none.
-func ReadImage(ctx context.Context, registry Fetcher, ref reference.Named, desc ocispec.Descriptor, raw []byte) (Entry, error) {
+func ReadImage(ctx context.Context, registry Fetcher, ref reference.Named, c Content) (Entry, error) {
+	desc := c.Descriptor
 	if !IsImage(desc.MediaType) {
 		return Entry{}, Errorf(errdefs.ErrInvalidArgument, "%s is no image manifest but %q", Familiar(ref), desc.MediaType)
 	}
-	config, _, err := ParseImage(raw)
+	config, _, err := ParseImage(c.Raw)
 	if err != nil {
 		return Entry{}, fmt.Errorf("reading manifest %s: %w", Familiar(ref), err)
 	}
@@ -347,7 +347,7 @@ func ReadImage(ctx context.Context, registry Fetcher, ref reference.Named, desc 
 		}
 		desc.Platform = &platform
 	}
-	return Entry{Ref: ref, Source: ref, Descriptor: desc, Raw: raw}, nil
+	return Entry{Ref: ref, Source: ref, Descriptor: desc, Raw: c.Raw}, nil
 }
 
 // readPlatform returns the platform that an image config states; none for the config of another artifact.
@@ -408,26 +408,26 @@ func (l *looker) unwanted(d ocispec.Descriptor) bool {
 // child returns the entries of one child of an index in the repository of ref.
 func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descriptor, depth int) ([]Entry, Remarks, error) {
 	at := AtDigest(ref, d.Digest)
-	got, raw, err := l.Registry.Fetch(ctx, at)
+	got, err := l.Registry.Fetch(ctx, at)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading a child of the index %s: %w", Familiar(ref), err)
 	}
-	if d.Size != got.Size {
-		return nil, nil, Errorf(errdefs.ErrDataLoss, "the index %s says that %s has %d bytes, but it has %d", Familiar(ref), d.Digest, d.Size, got.Size)
+	if d.Size != got.Descriptor.Size {
+		return nil, nil, Errorf(errdefs.ErrDataLoss, "the index %s says that %s has %d bytes, but it has %d", Familiar(ref), d.Digest, d.Size, got.Descriptor.Size)
 	}
-	if IsIndex(got.MediaType) {
-		return l.index(ctx, at, raw, depth+1)
+	if IsIndex(got.Descriptor.MediaType) {
+		return l.index(ctx, at, got.Raw, depth+1)
 	}
-	got.Platform, got.Annotations, got.ArtifactType = d.Platform, d.Annotations, d.ArtifactType
-	l.announce(ref, got, raw)
-	e, err := ReadImage(ctx, l.Registry, at, got, raw)
+	got.Descriptor.Platform, got.Descriptor.Annotations, got.Descriptor.ArtifactType = d.Platform, d.Annotations, d.ArtifactType
+	l.announce(ref, got)
+	e, err := ReadImage(ctx, l.Registry, at, got)
 	return []Entry{e}, nil, err
 }
 
 // announce tells of an image that is going to be copied, unless its platform may yet rule it out.
-func (l *looker) announce(ref reference.Named, d ocispec.Descriptor, raw []byte) {
-	if l.coming != nil && IsImage(d.MediaType) && (len(l.choice.Platforms) == 0 || d.Platform != nil) {
-		l.coming(ref, d, raw)
+func (l *looker) announce(ref reference.Named, c Content) {
+	if l.coming != nil && IsImage(c.Descriptor.MediaType) && (len(l.choice.Platforms) == 0 || c.Descriptor.Platform != nil) {
+		l.coming(ref, c)
 	}
 }
 

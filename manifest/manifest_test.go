@@ -37,7 +37,7 @@ func TestIndexBytes(t *testing.T) {
 						OSFeatures: p.OSFeatures, Variant: p.Variant},
 				})
 			}
-			desc, raw, err := list.Index()
+			index, err := list.Index()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -49,8 +49,9 @@ func TestIndexBytes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if string(raw) != string(wantRaw) || desc.MediaType != wantType {
-				t.Errorf("got %s\n%s\nwant %s\n%s", desc.MediaType, raw, wantType, wantRaw)
+			desc := index.Descriptor
+			if string(index.Raw) != string(wantRaw) || desc.MediaType != wantType {
+				t.Errorf("got %s\n%s\nwant %s\n%s", desc.MediaType, index.Raw, wantType, wantRaw)
 			}
 			if desc.Digest != digest.FromBytes(wantRaw) || desc.Size != int64(len(wantRaw)) {
 				t.Errorf("descriptor %v", desc)
@@ -82,7 +83,7 @@ func TestIndexRefuses(t *testing.T) {
 		"annotations": {annotated, "--type oci"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := c.list.Index()
+			_, err := c.list.Index()
 			if !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

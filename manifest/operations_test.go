@@ -313,8 +313,8 @@ func TestPushPending(t *testing.T) {
 	if kept.Entries[0].Ref.String() != staging || len(kept.Entries[0].Raw) == 0 {
 		t.Errorf("written back: %s", kept.Entries[0].Ref)
 	}
-	if desc, _, err := kept.Index(); err != nil || desc.Digest != pushed.Descriptor.Digest {
-		t.Errorf("the list kept has digest %s (%v), pushed was %s", desc.Digest, err, pushed.Descriptor.Digest)
+	if index, err := kept.Index(); err != nil || index.Descriptor.Digest != pushed.Descriptor.Digest {
+		t.Errorf("the list kept has digest %s (%v), pushed was %s", index.Descriptor.Digest, err, pushed.Descriptor.Digest)
 	}
 }
 
@@ -389,9 +389,9 @@ func TestPushPendingIndex(t *testing.T) {
 			proof := builder.Attestation(t, example+":c", amd64.Digest)
 			top := builder.Index(t, example+":i", ocispec.MediaTypeImageIndex, amd64, arm64, proof)
 			for _, d := range []ocispec.Descriptor{amd64, arm64, proof, top} {
-				w.Daemon.Bytes[d.Digest], w.Daemon.Raw[d.Digest] = d, builder.Manifests[example+"@"+d.Digest.String()]
+				w.Daemon.Content[d.Digest] = manifest.Content{Descriptor: d, Raw: builder.Manifests[example+"@"+d.Digest.String()]}
 				if d.Digest != top.Digest {
-					w.Registry.Store(fakes.Named(t, example+"@"+d.Digest.String()), d.MediaType, w.Daemon.Raw[d.Digest])
+					w.Registry.Store(fakes.Named(t, example+"@"+d.Digest.String()), d.MediaType, w.Daemon.Content[d.Digest].Raw)
 				}
 			}
 			w.Daemon.Images["docker.io/library/plain:i"] = manifest.Local{ID: top.Digest, Platform: *amd64.Platform, Manifests: []manifest.LocalManifest{
@@ -598,11 +598,11 @@ func TestIsSame(t *testing.T) {
 		"graph, a child":   {manifest.Local{ID: z.Digest, RepoDigests: []digest.Digest{y.Digest}}, true},
 		"graph, different": {manifest.Local{ID: z.Digest}, false},
 	} {
-		if got := manifest.IsSame(c.local, top, raw); got != c.want {
+		if got := manifest.IsSame(c.local, manifest.Content{Descriptor: top, Raw: raw}); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if !manifest.IsSame(manifest.Local{ID: config.Digest}, x, m.Manifests[example+":x"]) {
+	if !manifest.IsSame(manifest.Local{ID: config.Digest}, manifest.Content{Descriptor: x, Raw: m.Manifests[example+":x"]}) {
 		t.Error("the config is the image ID")
 	}
 }

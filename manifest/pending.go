@@ -123,21 +123,21 @@ func (s *sender) sendWhole(ctx context.Context, local Local, group []Entry) ([]E
 	if err != nil {
 		return nil, err
 	}
-	if !IsIndex(sent.desc.MediaType) {
+	if !IsIndex(sent.Descriptor.MediaType) {
 		if len(group) > 1 {
 			return nil, Errorf(errdefs.ErrFailedPrecondition, "the daemon pushed a single image (%s) where %s were expected",
-				sent.desc.Digest, describe(group, nil))
+				sent.Descriptor.Digest, describe(group, nil))
 		}
 		e, err := group[0].settle(sent)
 		return []Entry{e}, err
 	}
-	children, said, err := (&looker{Access: s.Access}).index(ctx, sent.name, sent.raw, 1)
+	children, said, err := (&looker{Access: s.Access}).index(ctx, sent.name, sent.Raw, 1)
 	if err != nil {
 		return nil, err
 	}
 	said.Tell(s.Notes)
 	s.warnUnseen(group, children)
-	return adopt(group, children, sent.name, sent.desc.Digest)
+	return adopt(group, children, sent.name, sent.Descriptor.Digest)
 }
 
 // warnUnseen tells of images in an index that was pushed, of which a daemon before API 1.48 did not tell when
@@ -195,19 +195,18 @@ func (e Entry) isChild(child Entry) bool {
 
 // settle returns the pending entry e as the image that was pushed for it.
 func (e Entry) settle(s sent) (Entry, error) {
-	if !IsImage(s.desc.MediaType) {
-		return e, Errorf(errdefs.ErrInvalidArgument, "the daemon pushed a %q where an image was expected", s.desc.MediaType)
+	if !IsImage(s.Descriptor.MediaType) {
+		return e, Errorf(errdefs.ErrInvalidArgument, "the daemon pushed a %q where an image was expected", s.Descriptor.MediaType)
 	}
-	s.desc.Platform, s.desc.Annotations = e.Descriptor.Platform, e.Descriptor.Annotations
-	e.Ref, e.Index, e.Descriptor, e.Raw, e.Pending = s.name, "", s.desc, s.raw, nil
+	s.Descriptor.Platform, s.Descriptor.Annotations = e.Descriptor.Platform, e.Descriptor.Annotations
+	e.Ref, e.Index, e.Descriptor, e.Raw, e.Pending = s.name, "", s.Descriptor, s.Raw, nil
 	return e, nil
 }
 
 // sent is an image that the daemon pushed.
 type sent struct {
 	name reference.NamedTagged
-	desc ocispec.Descriptor
-	raw  []byte
+	Content
 }
 
 // push pushes a local image, or one platform of it, and reads it back. It goes under its own name where
@@ -227,12 +226,12 @@ func (s *sender) push(ctx context.Context, local Local, group []Entry, platform 
 	if err != nil {
 		return sent{}, err
 	}
-	desc, raw, err := readBack(ctx, s.Registry, name, d)
+	c, err := readBack(ctx, s.Registry, name, d)
 	if err != nil {
 		return sent{}, err
 	}
-	s.children = append(s.children, Child{name, desc.Digest})
-	return sent{name, desc, raw}, nil
+	s.children = append(s.children, Child{name, c.Descriptor.Digest})
+	return sent{name, c}, nil
 }
 
 // stagings is how often an image is given a staging name, at most: each of that many pushes of one image at
@@ -323,11 +322,11 @@ func (s *sender) free(ctx context.Context, name reference.NamedTagged, local Loc
 	if _, err := s.Images.Find(ctx, name); !errdefs.IsNotFound(err) {
 		return false, err
 	}
-	desc, raw, err := s.Registry.Fetch(ctx, name)
+	c, err := s.Registry.Fetch(ctx, name)
 	if errdefs.IsNotFound(err) || errdefs.IsPermissionDenied(err) {
 		return true, nil
 	}
-	return err == nil && isSame(local, desc, raw), err
+	return err == nil && isSame(local, c), err
 }
 
 // short returns the first 12 characters of a digest's hex part, as docker shows image IDs.

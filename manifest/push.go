@@ -44,7 +44,7 @@ func Push(ctx context.Context, a Access, list List, tags []reference.NamedTagged
 	if err != nil {
 		return Pushed{}, err
 	}
-	desc, raw, err := list.Index()
+	index, err := list.Index()
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -52,10 +52,10 @@ func Push(ctx context.Context, a Access, list List, tags []reference.NamedTagged
 	if err != nil {
 		return Pushed{}, err
 	}
-	if err := a.Registry.Put(ctx, list.Name, desc.MediaType, raw, TagsOf(tags)...); err != nil {
+	if err := a.Registry.Put(ctx, list.Name, index, TagsOf(tags)...); err != nil {
 		return Pushed{}, fmt.Errorf("pushing the list %s: %w", Familiar(list.Name), err)
 	}
-	return Pushed{List: list, Descriptor: desc, Children: append(children, copied...)}, nil
+	return Pushed{List: list, Descriptor: index.Descriptor, Children: append(children, copied...)}, nil
 }
 
 // PushLocal is Push for the local list called name. Without purge the digests and bytes that pending
@@ -110,16 +110,16 @@ func pushImage(ctx context.Context, a Access, name reference.NamedTagged, tags [
 	if err != nil {
 		return Pushed{}, err
 	}
-	desc, raw, err := readBack(ctx, a.Registry, name, d)
+	image, err := readBack(ctx, a.Registry, name, d)
 	if err != nil {
 		return Pushed{}, err
 	}
 	if len(tags) > 0 {
-		if err := a.Registry.Put(ctx, tags[0], desc.MediaType, raw, TagsOf(tags[1:])...); err != nil {
+		if err := a.Registry.Put(ctx, tags[0], image, TagsOf(tags[1:])...); err != nil {
 			return Pushed{}, fmt.Errorf("pushing more tags of %s: %w", Familiar(name), err)
 		}
 	}
-	return Pushed{Descriptor: desc, Children: []Child{{name, desc.Digest}}}, nil
+	return Pushed{Descriptor: image.Descriptor, Children: []Child{{name, image.Descriptor.Digest}}}, nil
 }
 
 // copyChildren brings the children that lie in other repositories into that of the list, side by side.
@@ -134,7 +134,7 @@ func copyChildren(ctx context.Context, registry Registry, list List) ([]Child, e
 			to := AtDigest(list.Name, e.Descriptor.Digest)
 			from, err := e.WithRaw(ctx, registry)
 			if err == nil {
-				err = registry.Copy(ctx, from.Ref, from.Descriptor, from.Raw, list.Name)
+				err = registry.Copy(ctx, from.Ref, from.Content(), list.Name)
 			}
 			if err != nil {
 				return fmt.Errorf("copying %s to %s: %w", Familiar(e.Ref), to.Name(), err)
@@ -173,23 +173,23 @@ func (e Entry) WithRaw(ctx context.Context, registry Fetcher) (Entry, error) {
 	if len(e.Raw) > 0 || e.IsPending() {
 		return e, nil
 	}
-	var err error
-	_, e.Raw, err = registry.Fetch(ctx, AtDigest(e.Ref, e.Descriptor.Digest))
+	c, err := registry.Fetch(ctx, AtDigest(e.Ref, e.Descriptor.Digest))
+	e.Raw = c.Raw
 	return e, err
 }
 
 // readBack returns what the daemon pushed as name, by the digest it told or, when it told none, by name.
-func readBack(ctx context.Context, registry Fetcher, name reference.NamedTagged, d digest.Digest) (ocispec.Descriptor, []byte, error) {
+func readBack(ctx context.Context, registry Fetcher, name reference.NamedTagged, d digest.Digest) (Content, error) {
 	var at reference.Named = name
 	if d != "" {
 		at = AtDigest(name, d)
 	}
-	desc, raw, err := registry.Fetch(ctx, at)
+	c, err := registry.Fetch(ctx, at)
 	if errdefs.IsNotFound(err) {
-		return desc, raw, Errorf(errdefs.ErrNotFound, "the daemon pushed %s, but %s does not have it as seen from here: "+
+		return c, Errorf(errdefs.ErrNotFound, "the daemon pushed %s, but %s does not have it as seen from here: "+
 			"is the daemon on another machine, where that name is another registry? (%w)", Familiar(name), reference.Domain(name), err)
 	}
-	return desc, raw, err
+	return c, err
 }
 
 // equal reports whether two lists have the same entries and annotations.

@@ -55,13 +55,13 @@ func Referrers(ctx context.Context, r Reader, subject reference.Canonical) ([]oc
 	if err != nil {
 		return nil, err
 	}
-	d, raw, err := r.Fetch(ctx, tag)
-	if errdefs.IsNotFound(err) || err == nil && !IsIndex(d.MediaType) {
+	c, err := r.Fetch(ctx, tag)
+	if errdefs.IsNotFound(err) || err == nil && !IsIndex(c.Descriptor.MediaType) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	found, _, err = ParseIndex(raw)
+	found, _, err = ParseIndex(c.Raw)
 	return found, err
 }

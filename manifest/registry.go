@@ -14,23 +14,23 @@ import (
 type Fetcher interface {
 	// Digest returns the digest of what ref names, an errdefs.ErrNotFound error when it names nothing.
 	Digest(ctx context.Context, ref reference.Named) (digest.Digest, error)
-	// Fetch returns the manifest or index that ref names, and a descriptor with its media type, digest
-	// and size. The error is errdefs.ErrNotFound when the registry does not have it.
-	Fetch(ctx context.Context, ref reference.Named) (ocispec.Descriptor, []byte, error)
+	// Fetch returns the manifest or index that ref names. The error is errdefs.ErrNotFound when the
+	// registry does not have it.
+	Fetch(ctx context.Context, ref reference.Named) (Content, error)
 	// Blob returns a small blob of the repository that repo names: the config d of an image.
 	Blob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) ([]byte, error)
 }
 
 // Target is the registry that a list is pushed to.
 type Target interface {
-	// Copy brings the manifest d, whose bytes are raw, with all blobs it names from the repository of
-	// from into that of to, under its digest. Foreign layers stay where they are. A tag of to names the
+	// Copy copies the image manifest c with all blobs it names from the repository of from into that of
+	// to, under its digest. Foreign layers stay where they are. A tag of to names the
 	// list that is going to be replaced, where there is one: what that has is there.
-	Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error
+	Copy(ctx context.Context, from reference.Named, c Content, to reference.Named) error
 	// CopyBlobs is Copy without the manifest itself, for one that is going to be put under a tag.
-	CopyBlobs(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error
-	// Put stores raw under the tag or digest of ref, and under tags.
-	Put(ctx context.Context, ref reference.Named, mediaType string, raw []byte, tags ...string) error
+	CopyBlobs(ctx context.Context, from reference.Named, c Content, to reference.Named) error
+	// Put stores the bytes of c with its media type under the tag or digest of ref, and under tags.
+	Put(ctx context.Context, ref reference.Named, c Content, tags ...string) error
 }
 
 // Lister tells what there is in a registry.
@@ -82,7 +82,7 @@ type Expecter interface {
 	// Expect tells that images of the repositories in from are going to be copied to that of to, and a
 	// list of them put under the name to. The function it returns is told of each image that is going to
 	// be copied, like Copy; it does not block, and changes nothing in a registry.
-	Expect(ctx context.Context, to reference.Named, from []reference.Named) func(from reference.Named, d ocispec.Descriptor, raw []byte)
+	Expect(ctx context.Context, to reference.Named, from []reference.Named) func(from reference.Named, c Content)
 }
 
 // Registry is all of it.

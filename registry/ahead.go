@@ -18,7 +18,7 @@ import (
 // of them put under the name to. All tokens are for all of that from now on. The function that it returns
 // is told of each image as soon as its manifest is known; until ctx is done it finds out ahead of Copy
 // what the target lacks, and opens the connections that Copy needs. It only reads.
-func (c *Client) Expect(ctx context.Context, to reference.Named, from []reference.Named) func(from reference.Named, d ocispec.Descriptor, raw []byte) {
+func (c *Client) Expect(ctx context.Context, to reference.Named, from []reference.Named) func(from reference.Named, image manifest.Content) {
 	c.uniteScopes(to, from)
 	abroad := 0
 	target, err := c.repository(to)
@@ -31,9 +31,9 @@ func (c *Client) Expect(ctx context.Context, to reference.Named, from []referenc
 		target.want(abroad)
 		go c.listed(ctx, to)
 	}
-	return func(from reference.Named, d ocispec.Descriptor, raw []byte) {
+	return func(from reference.Named, image manifest.Content) {
 		if c.options.From != nil || from.Name() != to.Name() {
-			go c.survey(ctx, from, to, d, raw)
+			go c.survey(ctx, from, to, image)
 		}
 	}
 }
@@ -58,8 +58,8 @@ func (c *Client) uniteScopes(to reference.Named, from []reference.Named) {
 
 // survey asks what Copy will want to know of an image from another registry, and opens the connections that
 // the blobs of one from elsewhere are going to take. Copy meets the errors.
-func (c *Client) survey(ctx context.Context, from, to reference.Named, d ocispec.Descriptor, raw []byte) {
-	p, err := c.passageOf(from, d, raw, to)
+func (c *Client) survey(ctx context.Context, from, to reference.Named, image manifest.Content) {
+	p, err := c.passageOf(from, image, to)
 	if err != nil {
 		return
 	}
@@ -67,7 +67,7 @@ func (c *Client) survey(ctx context.Context, from, to reference.Named, d ocispec
 		p.source.want(int(p.source.coming.Add(int64(len(p.blobs)))))
 		return
 	}
-	if c.hasCopy(ctx, to, d.Digest) {
+	if c.hasCopy(ctx, to, image.Descriptor.Digest) {
 		return
 	}
 	p.source.want(int(p.source.coming.Add(int64(len(p.blobs) - 1)))) // a config is read for its platform, not now
@@ -103,11 +103,11 @@ func (c *Client) listed(ctx context.Context, name reference.Named) map[digest.Di
 		return nil
 	}
 	digests, _ := ask(ctx, c, "list "+name.String(), func() (map[digest.Digest]bool, error) {
-		d, raw, err := c.Fetch(ctx, name)
-		if err != nil || !manifest.IsIndex(d.MediaType) {
+		index, err := c.Fetch(ctx, name)
+		if err != nil || !manifest.IsIndex(index.Descriptor.MediaType) {
 			return nil, ctx.Err()
 		}
-		children, _, err := manifest.ParseIndex(raw)
+		children, _, err := manifest.ParseIndex(index.Raw)
 		digests := map[digest.Digest]bool{}
 		for _, child := range children {
 			digests[child.Digest] = err == nil

@@ -24,7 +24,7 @@ func TestBasicRefused(t *testing.T) {
 			n, f := newNetwork(t), newFake()
 			n.secure("a.example.com:443", f)
 			f.before = basic("me", "hunter22")
-			_, _, err := n.client(Options{Credentials: credential(cred)}).Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+			_, err := n.client(Options{Credentials: credential(cred)}).Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 			wantError(t, err, errdefs.ErrUnauthenticated, "a.example.com: GET manifest a.example.com/app:1: 401 Unauthorized: UNAUTHORIZED: authentication required")
 			var refused *Error
 			if !errors.As(err, &refused) || refused.Registry() != "a.example.com" {
@@ -66,7 +66,7 @@ func TestBearer(t *testing.T) {
 			f.putImage("app", "1")
 			c := n.client(Options{Credentials: credential(tt.cred), UserAgent: "test/1"})
 			for range 2 {
-				if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+				if _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -88,12 +88,12 @@ func TestScopes(t *testing.T) {
 	n.secure("auth.example.com:443", service)
 	f.before = bearer("https://auth.example.com/token")
 	f.putImage("app", "1")
-	d, raw := f.putImage("other", "1")
+	image := f.putImage("other", "1")
 	c := n.client(Options{})
 	ref := parse(t, "a.example.com/app:1")
-	_, _, err := c.Fetch(t.Context(), ref)
-	errs := []error{err, c.Put(t.Context(), ref, manifest.MediaTypeDockerList, []byte(emptyIndex)), c.Untag(t.Context(), tagged(t, "a.example.com/app:1"))}
-	errs = append(errs, c.Copy(t.Context(), parse(t, "a.example.com/other"), d, raw, ref))
+	_, err := c.Fetch(t.Context(), ref)
+	errs := []error{err, c.Put(t.Context(), ref, manifest.NewContent(manifest.MediaTypeDockerList, []byte(emptyIndex))), c.Untag(t.Context(), tagged(t, "a.example.com/app:1"))}
+	errs = append(errs, c.Copy(t.Context(), parse(t, "a.example.com/other"), image, ref))
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestScopeOfTheChallenge(t *testing.T) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return true
 	}
-	if _, _, err := n.client(Options{}).Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+	if _, err := n.client(Options{}).Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
 		t.Error(err)
 	}
 }
@@ -152,7 +152,7 @@ func TestActionOfTheChallenge(t *testing.T) {
 	}
 	c := n.client(Options{})
 	for range 2 {
-		if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+		if _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
 			t.Error(err)
 		}
 	}
@@ -170,7 +170,7 @@ func TestInsufficientScope(t *testing.T) {
 	f.before = bearer("https://auth.example.com/token")
 	c := n.client(Options{})
 	for range 2 {
-		_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+		_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 		wantError(t, err, errdefs.ErrUnauthenticated, "401 Unauthorized")
 	}
 	if len(f.requests()) > 4 || len(service.requests()) > 2 {
@@ -200,7 +200,7 @@ func TestTokenExpires(t *testing.T) {
 	}
 	c := n.client(Options{})
 	for range 3 {
-		if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+		if _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
 			t.Fatal(err)
 		}
 		valid = -1
@@ -223,7 +223,7 @@ func TestTokensAreShared(t *testing.T) {
 	for i := range 20 {
 		ref := parse(t, refs[i%2])
 		group.Go(func() {
-			if _, _, err := c.Fetch(t.Context(), ref); err != nil {
+			if _, err := c.Fetch(t.Context(), ref); err != nil {
 				t.Error(err)
 			}
 		})
@@ -249,7 +249,7 @@ func TestAnonymousTokensAreShared(t *testing.T) {
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
-			if _, _, err := c.Fetch(t.Context(), ref); err != nil {
+			if _, err := c.Fetch(t.Context(), ref); err != nil {
 				t.Error(err)
 			}
 		})
@@ -316,7 +316,7 @@ func TestTokenServiceFails(t *testing.T) {
 			}
 			f.before = bearer(tt.realm)
 			c := n.client(Options{Credentials: credential(Credential{Username: "me", Secret: secret})})
-			_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+			_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 			wantError(t, err, tt.kind, tt.want...)
 			if len(evil.requests()) != 0 || strings.Contains(err.Error(), secret) || errdefs.IsNotFound(err) || len(err.Error()) > 2000 {
 				t.Errorf("%q, %.2000v", evil.requests(), err)
@@ -339,7 +339,7 @@ func TestIdentityTokenRefused(t *testing.T) {
 		f.before = bearer("https://auth.example.com/token")
 		c := n.client(Options{Credentials: credential(Credential{Secret: "identity"})})
 		for range 2 {
-			_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+			_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 			wantError(t, err, errdefs.ErrUnauthenticated, fmt.Sprintf("token service auth.example.com: %d", status), "invalid_grant: *** has run out")
 		}
 		if !slices.Equal(asked, []string{"POST "}) {
@@ -369,10 +369,10 @@ func TestTokenServiceRecovers(t *testing.T) {
 	f.before = bearer("https://auth.example.com/token")
 	f.putImage("app", "1")
 	c := n.client(Options{})
-	_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "502")
 	down = false
-	if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+	if _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
 		t.Error(err)
 	}
 }
@@ -390,12 +390,12 @@ func TestCancelWhileAToken(t *testing.T) {
 	f.putImage("app", "1")
 	c := n.client(Options{})
 	for range 5 {
-		_, _, err := c.Fetch(ctx, parse(t, "a.example.com/app:1"))
+		_, err := c.Fetch(ctx, parse(t, "a.example.com/app:1"))
 		if err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	}
-	if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+	if _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
 		t.Error(err)
 	}
 }
@@ -406,7 +406,7 @@ func TestCredentialsFail(t *testing.T) {
 	f.before = basic("me", "hunter22")
 	broken := errors.New("helper not found")
 	c := n.client(Options{Credentials: func(context.Context, string) (Credential, error) { return Credential{}, broken }})
-	_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	wantError(t, err, broken, "a.example.com", "credentials: helper not found")
 }
 
@@ -421,7 +421,7 @@ func TestChallengeOfAnotherServer(t *testing.T) {
 		return true
 	}
 	c := n.client(Options{Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
-	_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	wantError(t, err, errdefs.ErrUnauthenticated, "401")
 	if got := evil.headers; len(got) != 1 || got[0].Get("Authorization") != "" {
 		t.Errorf("got %v", got)
@@ -438,13 +438,13 @@ func TestTokenServiceByPlainHTTP(t *testing.T) {
 	f.putImage("app", "1")
 	options := Options{InsecureHost: func(_ context.Context, host string) bool { return host == "registry.test:5000" }}
 	f.before = bearer("http://other.test/token")
-	_, _, err := n.client(options).Fetch(t.Context(), parse(t, "registry.test:5000/app:1"))
+	_, err := n.client(options).Fetch(t.Context(), parse(t, "registry.test:5000/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "other.test", "plain HTTP")
 	if len(service.requests()) != 0 {
 		t.Errorf("asked %q", service.requests())
 	}
 	f.before = bearer("http://registry.test:5001/token")
-	if _, _, err := n.client(options).Fetch(t.Context(), parse(t, "registry.test:5000/app:1")); err != nil {
+	if _, err := n.client(options).Fetch(t.Context(), parse(t, "registry.test:5000/app:1")); err != nil {
 		t.Error(err)
 	}
 }
@@ -461,7 +461,7 @@ func TestFailureToGetATokenIsShared(t *testing.T) {
 		var group sync.WaitGroup
 		for range 8 {
 			group.Go(func() {
-				_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+				_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 				if !errdefs.IsUnavailable(err) || !strings.Contains(err.Error(), "auth.example.com would be spoken to by plain HTTP") {
 					t.Error(err)
 				}

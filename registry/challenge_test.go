@@ -65,7 +65,7 @@ func (s *stranger) ask(t *testing.T, cred Credential) error {
 	wire.RegisterProtocol("http", s)
 	wire.RegisterProtocol("https", s)
 	h.strict, h.lax = wire, wire
-	_, _, err = c.Fetch(t.Context(), parse(t, challenger+"/app:1"))
+	_, err = c.Fetch(t.Context(), parse(t, challenger+"/app:1"))
 	return err
 }
 

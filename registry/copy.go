@@ -16,33 +16,33 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Copy brings the image manifest d, whose bytes are raw, from the repository of from into that of to,
+// Copy brings the image manifest image from the repository of from into that of to,
 // under its digest and after its blobs. Blobs are mounted where both lie in one registry, and streamed
 // where not; an image is brought once, and a blob that several images share, too. What the list called to
 // has, where to has a tag, is there already.
-func (c *Client) Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
-	p, err := c.passageOf(from, d, raw, to)
+func (c *Client) Copy(ctx context.Context, from reference.Named, image manifest.Content, to reference.Named) error {
+	p, err := c.passageOf(from, image, to)
 	if err != nil {
 		return err
 	}
-	named, err := reference.WithDigest(reference.TrimNamed(to), d.Digest)
+	named, err := reference.WithDigest(reference.TrimNamed(to), image.Descriptor.Digest)
 	if err != nil {
 		return err
 	}
 	return c.copyOnce(ctx, "image "+named.String(), func() error {
-		if p.source.host != p.target.host && c.hasCopy(ctx, to, d.Digest) {
+		if p.source.host != p.target.host && c.hasCopy(ctx, to, image.Descriptor.Digest) {
 			return nil
 		}
 		if err := c.copyBlobs(ctx, p); err != nil {
 			return err
 		}
-		return c.Put(ctx, named, d.MediaType, raw)
+		return c.Put(ctx, named, image)
 	})
 }
 
 // CopyBlobs is Copy without the manifest itself, for one that is going to be put under a tag.
-func (c *Client) CopyBlobs(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
-	p, err := c.passageOf(from, d, raw, to)
+func (c *Client) CopyBlobs(ctx context.Context, from reference.Named, image manifest.Content, to reference.Named) error {
+	p, err := c.passageOf(from, image, to)
 	if err != nil {
 		return err
 	}
@@ -55,9 +55,9 @@ type passage struct {
 	blobs          []ocispec.Descriptor
 }
 
-func (c *Client) passageOf(from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) (p passage, err error) {
-	if p.blobs, err = blobsOf(d, raw); err != nil {
-		return p, fmt.Errorf("copying %s from %s: %w", d.Digest, from.Name(), err)
+func (c *Client) passageOf(from reference.Named, image manifest.Content, to reference.Named) (p passage, err error) {
+	if p.blobs, err = blobsOf(image); err != nil {
+		return p, fmt.Errorf("copying %s from %s: %w", image.Descriptor.Digest, from.Name(), err)
 	}
 	if p.source, err = c.origin().repository(from); err == nil {
 		p.target, err = c.repository(to)
@@ -71,18 +71,19 @@ func (c *Client) copyOnce(ctx context.Context, name string, bring func() error) 
 	return copied.(*once).do(ctx, bring)
 }
 
-// blobsOf returns the blobs that raw names, each once, less the foreign layers.
-func blobsOf(d ocispec.Descriptor, raw []byte) ([]ocispec.Descriptor, error) {
+// blobsOf returns the blobs that image names, each once, less the foreign layers.
+func blobsOf(image manifest.Content) ([]ocispec.Descriptor, error) {
+	d := image.Descriptor
 	if manifest.IsIndex(d.MediaType) {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "it is an index, not an image")
 	}
 	if err := d.Digest.Validate(); err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%w", err)
 	}
-	if actual := d.Digest.Algorithm().FromBytes(raw); actual != d.Digest {
+	if actual := d.Digest.Algorithm().FromBytes(image.Raw); actual != d.Digest {
 		return nil, manifest.Errorf(errdefs.ErrDataLoss, "the manifest's bytes have the digest %s", actual)
 	}
-	config, layers, err := manifest.ParseImage(raw)
+	config, layers, err := manifest.ParseImage(image.Raw)
 	if err != nil {
 		return nil, err
 	}

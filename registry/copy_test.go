@@ -16,6 +16,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 func TestCopyWithinARegistry(t *testing.T) {
@@ -36,12 +38,12 @@ func TestCopyWithinARegistry(t *testing.T) {
 			n.secure("a.example.com:443", f)
 			f.mounts = tt.mounts
 			layer := f.putBlob("source", bytes.Repeat([]byte("layer"), 50_000))
-			d, raw := f.putImage("source", "1", layer, layer)
-			err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "a.example.com/target:1"))
+			image := f.putImage("source", "1", layer, layer)
+			err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "a.example.com/target:1"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantImage(t, f, "target", d, layer)
+			wantImage(t, f, "target", image.Descriptor, layer)
 			if _, ok := f.manifest("target", "1"); ok {
 				t.Error("a copy must not tag")
 			}
@@ -86,12 +88,12 @@ func TestCopyBetweenRegistries(t *testing.T) {
 			empty := f.putBlob("source", nil)
 			there := f.putBlob("source", []byte("there already"))
 			g.putBlob("deep/target", []byte("there already"))
-			d, raw := f.putImage("source", "1", large, empty, there)
-			err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, target+"/deep/target"))
+			image := f.putImage("source", "1", large, empty, there)
+			err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, target+"/deep/target"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantImage(t, g, "deep/target", d, large, empty, there)
+			wantImage(t, g, "deep/target", image.Descriptor, large, empty, there)
 			if target == "h2.example.com" && g.protocol != "HTTP/2.0" {
 				t.Errorf("spoke %s", g.protocol)
 			}
@@ -115,9 +117,9 @@ func TestCopyLeavesForeignLayers(t *testing.T) {
 		l.MediaType, l.URLs = mediaType, []string{"https://a.example.com/elsewhere"}
 		foreign = append(foreign, l)
 	}
-	d, raw := f.putImage("source", "1", foreign...)
+	image := f.putImage("source", "1", foreign...)
 	for _, target := range []string{"b.example.com/target", "a.example.com/target"} {
-		if err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, target)); err != nil {
+		if err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, target)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -169,7 +171,7 @@ func copyCorrupted(t *testing.T, target string, content []byte, known bool, answ
 	if !known {
 		layer.Size = 0
 	}
-	d, raw := f.putImage("source", "1", layer)
+	image := f.putImage("source", "1", layer)
 	g.putImage("target", "1", layer) // so that the config is there
 	f.before = func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, layer.Digest.String()) {
@@ -178,7 +180,7 @@ func copyCorrupted(t *testing.T, target string, content []byte, known bool, answ
 		answer(w)
 		return true
 	}
-	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, target+"/target"))
+	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, target+"/target"))
 	if err == nil || !strings.Contains(err.Error(), layer.Digest.String()+" of a.example.com/source") {
 		t.Errorf("got %v", err)
 	}
@@ -207,7 +209,7 @@ func TestCopyUnknownSize(t *testing.T) {
 		content := bytes.Repeat([]byte("layer"), 50_000)
 		layer := f.putBlob("source", content)
 		layer.Size = 0
-		d, raw := f.putImage("source", "1", layer)
+		image := f.putImage("source", "1", layer)
 		f.before = func(w http.ResponseWriter, r *http.Request) bool {
 			if !chunked || !strings.HasSuffix(r.URL.Path, layer.Digest.String()) {
 				return false
@@ -216,31 +218,28 @@ func TestCopyUnknownSize(t *testing.T) {
 			_, _ = w.Write(content)
 			return true
 		}
-		if err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target")); err != nil {
+		if err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target")); err != nil {
 			t.Fatal(err)
 		}
-		wantImage(t, g, "target", d, layer)
+		wantImage(t, g, "target", image.Descriptor, layer)
 	}
 }
 
 func TestCopyRefuses(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("a.example.com:443", f)
-	d, raw := f.putImage("source", "1")
-	index := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromString(emptyIndex)}
-	undeclared := index
-	undeclared.MediaType = ""
+	image := f.putImage("source", "1")
+	index := []byte(emptyIndex)
 	for name, tt := range map[string]struct {
-		d    ocispec.Descriptor
-		raw  []byte
-		kind error
+		image manifest.Content
+		kind  error
 	}{
-		"index":            {index, []byte(emptyIndex), errdefs.ErrInvalidArgument},
-		"undeclared index": {undeclared, []byte(emptyIndex), errdefs.ErrInvalidArgument},
-		"other bytes":      {d, append(raw, ' '), errdefs.ErrDataLoss},
-		"no digest":        {ocispec.Descriptor{}, raw, errdefs.ErrInvalidArgument},
+		"index":            {manifest.NewContent(ocispec.MediaTypeImageIndex, index), errdefs.ErrInvalidArgument},
+		"undeclared index": {manifest.NewContent("", index), errdefs.ErrInvalidArgument},
+		"other bytes":      {manifest.Content{Descriptor: image.Descriptor, Raw: append(image.Raw, ' ')}, errdefs.ErrDataLoss},
+		"no digest":        {manifest.Content{Raw: image.Raw}, errdefs.ErrInvalidArgument},
 	} {
-		err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), tt.d, tt.raw, parse(t, "a.example.com/target"))
+		err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), tt.image, parse(t, "a.example.com/target"))
 		if !errors.Is(err, tt.kind) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -253,8 +252,8 @@ func TestCopyRefuses(t *testing.T) {
 func TestCopyWithinARepository(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("a.example.com:443", f)
-	d, raw := f.putImage("app", "1", f.putBlob("app", []byte("layer")))
-	if err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/app:1"), d, raw, parse(t, "a.example.com/app:2")); err != nil {
+	image := f.putImage("app", "1", f.putBlob("app", []byte("layer")))
+	if err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/app:1"), image, parse(t, "a.example.com/app:2")); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.requests(); len(got) != 1 {
@@ -270,9 +269,9 @@ func TestCopiesShareBlobs(t *testing.T) {
 	c := n.client(Options{})
 	var group sync.WaitGroup
 	for i := range 6 {
-		d, raw := f.putImage("source", fmt.Sprint(i), shared, f.putBlob("source", []byte{byte(i)}))
+		image := f.putImage("source", fmt.Sprint(i), shared, f.putBlob("source", []byte{byte(i)}))
 		group.Go(func() {
-			if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target")); err != nil {
+			if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target")); err != nil {
 				t.Error(err)
 			}
 		})
@@ -296,9 +295,9 @@ func TestUploadElsewhere(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 		return true
 	}
-	d, raw := f.putImage("source", "1")
+	image := f.putImage("source", "1")
 	c := n.client(Options{Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
-	if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target")); err != nil {
+	if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target")); err != nil {
 		t.Fatal(err)
 	}
 	if len(storage.headers) != 1 || storage.headers[0].Get("Authorization") != "" {
@@ -322,8 +321,8 @@ func TestUploadLocations(t *testing.T) {
 			n.secure("a.example.com:443", f)
 			n.secure("b.example.com:443", g)
 			g.location = tt.location
-			d, raw := f.putImage("source", "1")
-			err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target"))
+			image := f.putImage("source", "1")
+			err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target"))
 			if (err == nil) != tt.ok || err != nil && !errdefs.IsUnavailable(err) {
 				t.Errorf("got %v", err)
 			}
@@ -336,7 +335,7 @@ func TestUploadRefused(t *testing.T) {
 	n.secure("a.example.com:443", f)
 	n.secure("b.example.com:443", g)
 	layer := f.putBlob("source", bytes.Repeat([]byte("layer"), 500_000))
-	d, raw := f.putImage("source", "1", layer)
+	image := f.putImage("source", "1", layer)
 	g.putImage("target", "1") // so that the config is there
 	g.before = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPut && strings.Contains(r.URL.RawQuery, layer.Digest.Encoded()) {
@@ -345,7 +344,7 @@ func TestUploadRefused(t *testing.T) {
 		}
 		return false
 	}
-	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target"))
+	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target"))
 	wantError(t, err, errdefs.ErrInvalidArgument, "b.example.com: PUT blob", "413", "quota exceeded")
 	if g.openSessions() != 0 || g.count("PUT /v2/target/manifests") != 0 {
 		t.Errorf("%q", g.requests())
@@ -358,7 +357,7 @@ func TestCopyCancelled(t *testing.T) {
 	n.secure("a.example.com:443", f)
 	n.secure("b.example.com:443", g)
 	layer := f.putBlob("source", bytes.Repeat([]byte("layer"), 500_000))
-	d, raw := f.putImage("source", "1", layer)
+	image := f.putImage("source", "1", layer)
 	g.putImage("target", "1") // so that the config is there
 	ctx, cancel := context.WithCancel(t.Context())
 	g.before = func(_ http.ResponseWriter, r *http.Request) bool {
@@ -379,7 +378,7 @@ func TestCopyCancelled(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	}
-	err := n.client(Options{}).Copy(ctx, parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target"))
+	err := n.client(Options{}).Copy(ctx, parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target"))
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}

@@ -51,7 +51,7 @@ func TestErrorText(t *testing.T) {
 				return true
 			}
 			c := n.client(Options{RetryTimeout: -1, Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
-			_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+			_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 			if want := "a.example.com: GET manifest a.example.com/app:1: " + tt.want; err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
@@ -75,7 +75,7 @@ func TestErrorOfClosedConnection(t *testing.T) {
 			}
 			return ask(w, r)
 		}
-		_, _, err := n.client(Options{RetryTimeout: -1}).Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+		_, err := n.client(Options{RetryTimeout: -1}).Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 		wantError(t, err, errdefs.ErrUnavailable, "GET manifest a.example.com/app:1: "+want+"the connection was closed (EOF)")
 	}
 }

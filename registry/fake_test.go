@@ -356,15 +356,15 @@ func (f *fake) openSessions() int {
 }
 
 // putImage stores an image of these layers and returns its manifest.
-func (f *fake) putImage(repo, tag string, layers ...ocispec.Descriptor) (ocispec.Descriptor, []byte) {
+func (f *fake) putImage(repo, tag string, layers ...ocispec.Descriptor) manifest.Content {
 	config := f.putBlob(repo, []byte(`{"os":"linux","architecture":"arm64"}`))
 	config.MediaType = ocispec.MediaTypeImageConfig
 	raw, _ := json.Marshal(ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
 		Config: config, Layers: layers,
 	})
-	d := f.put(repo, tag, ocispec.MediaTypeImageManifest, raw)
-	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d, Size: int64(len(raw))}, raw
+	f.put(repo, tag, ocispec.MediaTypeImageManifest, raw)
+	return manifest.NewContent(ocispec.MediaTypeImageManifest, raw)
 }
 
 // tokens is a token service: its tokens name the scopes they are for.

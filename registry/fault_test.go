@@ -125,7 +125,7 @@ func newScene(t *testing.T, place, name string, times int) *scene {
 	b.putImage("other", "1", b.putBlob("other", []byte("other layer")))
 	b.put("target", "1", ocispec.MediaTypeImageIndex, []byte(oldList))
 	if name == "expired token" {
-		if _, _, err := s.client.Fetch(t.Context(), parse(t, "a.example.com/source:1")); err != nil {
+		if _, err := s.client.Fetch(t.Context(), parse(t, "a.example.com/source:1")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,26 +147,26 @@ func (s *scene) publish(t *testing.T) ([]byte, error) {
 	list := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}
 	list.SchemaVersion = 2
 	for _, source := range []string{"a.example.com/source:1", s.name + "/other:1"} {
-		d, raw, err := s.client.Fetch(ctx, parse(t, source))
+		image, err := s.client.Fetch(ctx, parse(t, source))
 		if err != nil {
 			return nil, err
 		}
-		config, layers, err := manifest.ParseImage(raw)
+		config, layers, err := manifest.ParseImage(image.Raw)
 		if err != nil {
 			return nil, err
 		}
 		if content, err := s.client.Blob(ctx, parse(t, source), config); err != nil || string(content) != sceneConfig {
 			return nil, errors.Join(err, errors.New("config"))
 		}
-		if err := s.client.Copy(ctx, parse(t, source), d, raw, target); err != nil {
+		if err := s.client.Copy(ctx, parse(t, source), image, target); err != nil {
 			return nil, err
 		}
-		list.Manifests = append(list.Manifests, d)
+		list.Manifests = append(list.Manifests, image.Descriptor)
 		s.streams = append(append(s.streams, config), layers...)
 	}
 	raw := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[{"digest":%q},{"digest":%q}]}`,
 		list.MediaType, list.Manifests[0].Digest, list.Manifests[1].Digest)
-	return raw, s.client.Put(ctx, target, ocispec.MediaTypeImageIndex, raw)
+	return raw, s.client.Put(ctx, target, manifest.NewContent(ocispec.MediaTypeImageIndex, raw))
 }
 
 // Whatever goes wrong, wherever and however often: either all is there and right, or there is an error

@@ -17,39 +17,38 @@ import (
 // maxManifest is the largest manifest or config that is read: what registries take, too.
 const maxManifest = 4 << 20
 
-// Fetch returns the manifest or index that ref names, by its digest when it has one, and a descriptor
-// with media type, digest and size.
-func (c *Client) Fetch(ctx context.Context, ref reference.Named) (d ocispec.Descriptor, raw []byte, err error) {
+// Fetch returns the manifest or index that ref names, by its digest when it has one.
+func (c *Client) Fetch(ctx context.Context, ref reference.Named) (got manifest.Content, err error) {
 	p, err := c.repository(ref)
 	if err != nil {
-		return d, nil, err
+		return got, err
 	}
 	err = p.persist(ctx, func() error {
-		d, raw, err = c.fetch(ctx, ref)
+		got, err = c.fetch(ctx, ref)
 		return err
 	})
-	return d, raw, err
+	return got, err
 }
 
 // fetch asks once for a manifest or index.
-func (c *Client) fetch(ctx context.Context, ref reference.Named) (ocispec.Descriptor, []byte, error) {
+func (c *Client) fetch(ctx context.Context, ref reference.Named) (manifest.Content, error) {
 	resp, err := c.manifest(ctx, http.MethodGet, ref)
 	if err != nil {
-		return ocispec.Descriptor{}, nil, err
+		return manifest.Content{}, err
 	}
 	defer resp.Body.Close()
 	raw, err := readAll(resp, maxManifest)
 	if err != nil {
-		return ocispec.Descriptor{}, nil, fmt.Errorf("manifest %s: %w", manifest.Familiar(ref), err)
+		return manifest.Content{}, fmt.Errorf("manifest %s: %w", manifest.Familiar(ref), err)
 	}
 	d := ocispec.Descriptor{Size: int64(len(raw))}
 	if d.Digest, err = checkDigest(ref, resp.Header.Get("Docker-Content-Digest"), raw); err != nil {
-		return ocispec.Descriptor{}, nil, err
+		return manifest.Content{}, err
 	}
 	if d.MediaType, err = mediaTypeOf(resp.Header.Get("Content-Type"), raw); err != nil {
-		return ocispec.Descriptor{}, nil, fmt.Errorf("%s is %w", manifest.Familiar(ref), err)
+		return manifest.Content{}, fmt.Errorf("%s is %w", manifest.Familiar(ref), err)
 	}
-	return d, raw, nil
+	return manifest.Content{Descriptor: d, Raw: raw}, nil
 }
 
 // Digest returns the digest of what ref names, without its bytes where the registry can do that.
@@ -73,8 +72,8 @@ func (c *Client) Digest(ctx context.Context, ref reference.Named) (digest.Digest
 }
 
 func (c *Client) fetchDigest(ctx context.Context, ref reference.Named) (digest.Digest, error) {
-	d, _, err := c.Fetch(ctx, ref)
-	return d.Digest, err
+	got, err := c.Fetch(ctx, ref)
+	return got.Descriptor.Digest, err
 }
 
 // manifest asks for what ref names.

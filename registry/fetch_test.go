@@ -1,13 +1,13 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -25,12 +25,12 @@ const emptyIndex = `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIn
 func TestFetch(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("a.example.com:443", f)
-	d, raw := f.putImage("app", "1")
+	image := f.putImage("app", "1")
 	c := n.client(Options{UserAgent: "test/1"})
-	for _, name := range []string{"a.example.com/app:1", "a.example.com/app@" + d.Digest.String(), "a.example.com/app:other@" + d.Digest.String()} {
-		got, content, err := c.Fetch(t.Context(), parse(t, name))
-		if err != nil || got.Digest != d.Digest || got.Size != d.Size || got.MediaType != d.MediaType || !bytes.Equal(content, raw) {
-			t.Errorf("%s: %v %v", name, got, err)
+	for _, name := range []string{"a.example.com/app:1", "a.example.com/app@" + image.Descriptor.Digest.String(), "a.example.com/app:other@" + image.Descriptor.Digest.String()} {
+		got, err := c.Fetch(t.Context(), parse(t, name))
+		if err != nil || !reflect.DeepEqual(got, image) {
+			t.Errorf("%s: got %v, %v; want %v", name, got, err, image)
 		}
 	}
 	if got := f.requests(); len(got) != 3 {
@@ -92,7 +92,7 @@ func TestFetchRefuses(t *testing.T) {
 			if tt.ref == "" {
 				tt.ref = "a.example.com/app:1"
 			}
-			_, _, err := n.client(Options{}).Fetch(t.Context(), parse(t, tt.ref))
+			_, err := n.client(Options{}).Fetch(t.Context(), parse(t, tt.ref))
 			wantError(t, err, tt.kind, tt.want...)
 		})
 	}
@@ -118,7 +118,7 @@ func TestFetchTooLargeWithoutLength(t *testing.T) {
 		_, _ = w.Write(make([]byte, maxManifest+1))
 		return true
 	}
-	_, _, err := n.client(Options{}).Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	_, err := n.client(Options{}).Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	wantError(t, err, errdefs.ErrInvalidArgument, "larger than 4 MiB")
 }
 
@@ -163,7 +163,7 @@ func FuzzManifest(f *testing.F) {
 		case manifest.IsIndex(mediaType):
 			_, _, _ = manifest.ParseIndex(raw)
 		case manifest.IsImage(mediaType):
-			_, _ = blobsOf(ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(raw)}, raw)
+			_, _ = blobsOf(manifest.NewContent(mediaType, raw))
 		default:
 			t.Fatalf("%q is neither image nor index", mediaType)
 		}
@@ -184,10 +184,10 @@ func TestDigest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n, f := newNetwork(t), newFake()
 			n.secure("a.example.com:443", f)
-			d, _ := f.putImage("app", "1")
+			image := f.putImage("app", "1")
 			f.before = before
 			got, err := n.client(Options{Jobs: 1}).Digest(t.Context(), parse(t, "a.example.com/app:1"))
-			if err != nil || got != d.Digest {
+			if err != nil || got != image.Descriptor.Digest {
 				t.Errorf("got %s, %v", got, err)
 			}
 			if before == nil && f.count("GET") > 0 {
@@ -304,7 +304,7 @@ func TestCancel(t *testing.T) {
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler) // an answer could still arrive
 	}
-	_, _, err := n.client(Options{}).Fetch(ctx, parse(t, "a.example.com/app:1"))
+	_, err := n.client(Options{}).Fetch(ctx, parse(t, "a.example.com/app:1"))
 	if !errors.Is(err, context.Canceled) || errdefs.IsUnavailable(err) {
 		t.Errorf("got %v", err)
 	}

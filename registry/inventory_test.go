@@ -112,7 +112,7 @@ func TestTagsOfAzure(t *testing.T) {
 	if got, err := c.Tags(t.Context(), parse(t, "demo.azurecr.io/team/app")); err != nil || !slices.Equal(got, []string{"1"}) {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, _, err := c.Fetch(t.Context(), parse(t, "demo.azurecr.io/team/app:1")); err != nil {
+	if _, err := c.Fetch(t.Context(), parse(t, "demo.azurecr.io/team/app:1")); err != nil {
 		t.Error(err)
 	}
 	var asked []string

@@ -48,12 +48,12 @@ func TestProgress(t *testing.T) {
 	n.secure("b.example.com:443", g)
 	large, there := f.putBlob("app", bytes.Repeat([]byte("layer"), 50_000)), f.putBlob("app", []byte("there"))
 	g.putBlob("app", []byte("there"))
-	d, raw := f.putImage("app", "1", large, there)
-	other, otherRaw := f.putImage("app", "2", large)
+	image := f.putImage("app", "1", large, there)
+	other := f.putImage("app", "2", large)
 	r := &recorded{blobs: map[digest.Digest][]manifest.Transfer{}}
 	c := n.client(Options{Progress: r})
 	from, to := parse(t, "a.example.com/app"), parse(t, "b.example.com/app")
-	for _, err := range []error{c.Copy(t.Context(), from, d, raw, to), c.Copy(t.Context(), from, other, otherRaw, to)} {
+	for _, err := range []error{c.Copy(t.Context(), from, image, to), c.Copy(t.Context(), from, other, to)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func TestProgress(t *testing.T) {
 	if got := r.states(t, there); got != "exists" {
 		t.Errorf("%q", got)
 	}
-	if err := c.Copy(t.Context(), from, d, raw, parse(t, "a.example.com/mounted")); err != nil {
+	if err := c.Copy(t.Context(), from, image, parse(t, "a.example.com/mounted")); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.blobs[large.Digest]; got[len(got)-1].State != manifest.Mounted {
@@ -80,16 +80,16 @@ func TestCopyBlobsAlone(t *testing.T) {
 	n.secure("a.example.com:443", f)
 	n.secure("b.example.com:443", g)
 	layer := f.putBlob("app", []byte("layer"))
-	d, raw := f.putImage("app", "1", layer)
+	image := f.putImage("app", "1", layer)
 	c := n.client(Options{})
-	if err := c.CopyBlobs(t.Context(), parse(t, "a.example.com/app"), d, raw, parse(t, "b.example.com/app:1")); err != nil {
+	if err := c.CopyBlobs(t.Context(), parse(t, "a.example.com/app"), image, parse(t, "b.example.com/app:1")); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := g.blob("app", layer.Digest); !ok || g.count("PUT /v2/app/manifests") != 0 {
 		t.Errorf("%q", g.requests())
 	}
-	d.Digest = digest.FromString("another")
-	if err := c.CopyBlobs(t.Context(), parse(t, "a.example.com/app"), d, raw, parse(t, "b.example.com/app:1")); err == nil {
+	image.Descriptor.Digest = digest.FromString("another")
+	if err := c.CopyBlobs(t.Context(), parse(t, "a.example.com/app"), image, parse(t, "b.example.com/app:1")); err == nil {
 		t.Error("a manifest with another digest is taken")
 	}
 }
@@ -103,7 +103,7 @@ func TestCopyWithACredentialForTheSource(t *testing.T) {
 			n.secure("a.example.com:443", f)
 			n.secure("b.example.com:443", g)
 			layer := f.putBlob("app", bytes.Repeat([]byte("layer"), 5000))
-			d, raw := f.putImage("app", "1", layer)
+			image := f.putImage("app", "1", layer)
 			whole := func(user string) func(http.ResponseWriter, *http.Request) bool { return basic(user, user+"-secret") }
 			reader, writer := whole("reader"), whole("writer")
 			f.before = func(w http.ResponseWriter, r *http.Request) bool {
@@ -117,8 +117,8 @@ func TestCopyWithACredentialForTheSource(t *testing.T) {
 			c := n.client(Options{From: from, HasLogin: login, Credentials: credential(Credential{Username: "writer", Secret: "writer-secret"})})
 			to := parse(t, target)
 			tell := c.Expect(t.Context(), to, nil)
-			tell(parse(t, "a.example.com/app"), d, raw)
-			if err := c.Copy(t.Context(), parse(t, "a.example.com/app"), d, raw, to); err != nil {
+			tell(parse(t, "a.example.com/app"), image)
+			if err := c.Copy(t.Context(), parse(t, "a.example.com/app"), image, to); err != nil {
 				t.Fatal(err)
 			}
 			if f.count("POST /v2/copy/blobs/uploads/?from") != 0 {

@@ -19,7 +19,8 @@ import (
 // Put stores raw under the tag of ref, or else under its digest, and under tags. When ref has a digest,
 // raw must have it. Several tags are one request where the registry can do that, and else one for each,
 // side by side.
-func (c *Client) Put(ctx context.Context, ref reference.Named, mediaType string, raw []byte, tags ...string) error {
+func (c *Client) Put(ctx context.Context, ref reference.Named, content manifest.Content, tags ...string) error {
+	mediaType, raw := content.Descriptor.MediaType, content.Raw
 	p, err := c.repository(ref)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 func tagged(t *testing.T, s string) reference.NamedTagged {
@@ -26,7 +28,7 @@ func TestPut(t *testing.T) {
 	} {
 		n, f := newNetwork(t), newFake()
 		n.secure("a.example.com:443", f)
-		err := n.client(Options{}).Put(t.Context(), parse(t, ref), ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+		err := n.client(Options{}).Put(t.Context(), parse(t, ref), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
 		if got := f.requests(); err != nil || len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %q, %v", ref, got, err)
 		}
@@ -41,7 +43,7 @@ func TestPutMismatch(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("a.example.com:443", f)
 	c := n.client(Options{})
-	err := c.Put(t.Context(), parse(t, "a.example.com/app@"+other), ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+	err := c.Put(t.Context(), parse(t, "a.example.com/app@"+other), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
 	wantError(t, err, errdefs.ErrInvalidArgument, other)
 	if len(f.requests()) != 0 {
 		t.Errorf("sent %q", f.requests())
@@ -51,7 +53,7 @@ func TestPutMismatch(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 		return true
 	}
-	err = c.Put(t.Context(), parse(t, "a.example.com/app:1"), ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+	err = c.Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
 	wantError(t, err, errdefs.ErrDataLoss, other, digest.FromString(emptyIndex).String())
 }
 
@@ -63,7 +65,7 @@ func TestPutRedirected(t *testing.T) {
 		http.Redirect(w, r, "/", http.StatusFound)
 		return true
 	}
-	err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+	err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
 	wantError(t, err, errdefs.ErrUnknown, "302 Found")
 }
 
@@ -90,7 +92,7 @@ func TestUntag(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n, f := newNetwork(t), newFake()
 			n.secure("a.example.com:443", f)
-			d, _ := f.putImage("app", "1")
+			image := f.putImage("app", "1")
 			f.before = tt.before
 			err := n.client(Options{}).Untag(t.Context(), tagged(t, "a.example.com/app:1"))
 			if tt.kind != nil {
@@ -98,7 +100,7 @@ func TestUntag(t *testing.T) {
 				return
 			}
 			_, there := f.manifest("app", "1")
-			_, kept := f.manifest("app", d.Digest.String())
+			_, kept := f.manifest("app", image.Descriptor.Digest.String())
 			if err != nil || there || !kept {
 				t.Errorf("%v %v %v", err, there, kept)
 			}
@@ -120,7 +122,7 @@ func TestPutOfWhatIsNotKnownYet(t *testing.T) {
 			}
 			return left >= 0
 		}
-		err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+		err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
 		if got := f.count("PUT"); got != tries || (err == nil) != (refusals < fewTries) {
 			t.Errorf("%d tries: %v", got, err)
 		}

@@ -16,6 +16,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // failingScene is a client of a registry that answers every request so, and the clock it waits by.
@@ -44,7 +46,7 @@ func TestRetryBudget(t *testing.T) {
 	var told []string
 	o := Options{RetryTimeout: 20 * time.Second, Warn: func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) }}
 	f, c, hours := failingScene(t, o, answerWith(503))
-	_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	tries := len(f.requests())
 	wantError(t, err, errdefs.ErrUnavailable,
 		fmt.Sprintf("a.example.com: GET manifest a.example.com/app:1: 503 Service Unavailable (gave up after %d tries in 20s): BUSY: hold on", tries))
@@ -67,7 +69,7 @@ func TestRetryBudget(t *testing.T) {
 	if len(told) != long || !strings.HasPrefix(told[0], "a.example.com: 503 Service Unavailable, trying again in ") {
 		t.Errorf("%q", told)
 	}
-	_, _, err = c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	_, err = c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "503 Service Unavailable: BUSY")
 	if len(f.requests()) != tries+1 {
 		t.Errorf("%d requests after the budget was spent", len(f.requests())-tries)
@@ -89,7 +91,7 @@ func TestRetryAfter(t *testing.T) {
 				asked++
 				return asked == 1 && answerWith(429, "Retry-After", value)(w, r)
 			}
-			if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+			if _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
 				t.Fatal(err)
 			}
 			if len(hours.waits) != 1 || want > 0 && hours.waits[0] != want || want == 0 && hours.waits[0] > firstWait {
@@ -103,7 +105,7 @@ func TestRetryAfter(t *testing.T) {
 func TestRetryAfterIsTooLong(t *testing.T) {
 	for value, want := range map[string]string{"60": "1m0s", "1767225600": "24h0m0s"} {
 		f, c, hours := failingScene(t, Options{}, answerWith(429, "Retry-After", value))
-		_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+		_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 		wantError(t, err, errdefs.ErrUnavailable,
 			"429 Too Many Requests (it asks to be left alone for "+want+", more than is left of --retry-timeout 30s): BUSY: hold on")
 		if len(hours.waits) != 0 || len(f.requests()) != 1 {
@@ -115,13 +117,13 @@ func TestRetryAfterIsTooLong(t *testing.T) {
 func TestNotTriedAgain(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 405, 409, 416, 418, 501, 505, 507} {
 		f, c, hours := failingScene(t, Options{}, answerWith(status))
-		_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+		_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 		if err == nil || len(f.requests()) != 1 || len(hours.waits) != 0 {
 			t.Errorf("%d: %d requests, %v", status, len(f.requests()), err)
 		}
 	}
 	f, c, _ := failingScene(t, Options{RetryTimeout: -1}, answerWith(503))
-	_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "app:1: 503 Service Unavailable: BUSY")
 	if len(f.requests()) != 1 {
 		t.Errorf("%q", f.requests())
@@ -151,7 +153,7 @@ func TestRetryIsCancelled(t *testing.T) {
 		cancel()
 		return sleep(ctx, d)
 	}
-	_, _, err := c.Fetch(ctx, parse(t, "a.example.com/app:1"))
+	_, err := c.Fetch(ctx, parse(t, "a.example.com/app:1"))
 	if !errors.Is(err, context.Canceled) || len(f.requests()) != 1 {
 		t.Errorf("%q, %v", f.requests(), err)
 	}
@@ -188,7 +190,7 @@ func resumable(t *testing.T, breaks int, serve func(f *fake, w http.ResponseWrit
 	n.secure("a.example.com:443", f)
 	n.secure("b.example.com:443", g)
 	layer := f.putBlob("source", bytes.Repeat([]byte("0123456789"), 50_000))
-	d, raw := f.putImage("source", "1", layer)
+	image := f.putImage("source", "1", layer)
 	f.before = func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, layer.Digest.String()) {
 			return false
@@ -207,11 +209,11 @@ func resumable(t *testing.T, breaks int, serve func(f *fake, w http.ResponseWrit
 		w.(http.Flusher).Flush()
 		panic(http.ErrAbortHandler)
 	}
-	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target"))
+	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantImage(t, g, "target", d, layer)
+	wantImage(t, g, "target", image.Descriptor, layer)
 	return g.count("POST"), ranges
 }
 
@@ -248,7 +250,7 @@ func TestSlowIsNotSilent(t *testing.T) {
 	n.secure("a.example.com:443", f)
 	n.secure("b.example.com:443", g)
 	layer := f.putBlob("source", bytes.Repeat([]byte("0123456789"), 40_000))
-	d, raw := f.putImage("source", "1", layer)
+	image := f.putImage("source", "1", layer)
 	f.before = func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, layer.Digest.String()) {
 			return false
@@ -271,10 +273,10 @@ func TestSlowIsNotSilent(t *testing.T) {
 	}
 	c := n.client(Options{RetryTimeout: -1})
 	c.idle = 300 * time.Millisecond
-	if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target")); err != nil {
+	if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target")); err != nil {
 		t.Fatal(err)
 	}
-	wantImage(t, g, "target", d, layer)
+	wantImage(t, g, "target", image.Descriptor, layer)
 }
 
 // A registry that mounts nothing for the moment is sent the blob.
@@ -282,11 +284,11 @@ func TestMountFails(t *testing.T) {
 	for _, status := range []int{429, 500, 503} {
 		f, c, hours := failingScene(t, Options{}, nil)
 		f.mounts = status
-		d, raw := f.putImage("app", "1", f.putBlob("app", []byte("layer")))
-		if err := c.Copy(t.Context(), parse(t, "a.example.com/app"), d, raw, parse(t, "a.example.com/target")); err != nil {
+		image := f.putImage("app", "1", f.putBlob("app", []byte("layer")))
+		if err := c.Copy(t.Context(), parse(t, "a.example.com/app"), image, parse(t, "a.example.com/target")); err != nil {
 			t.Fatal(err)
 		}
-		wantImage(t, f, "target", d)
+		wantImage(t, f, "target", image.Descriptor)
 		if got := f.count("POST /v2/target/blobs/uploads/?from=app&mount="); got > 2*mountTries || hours.waited() > 5*time.Second {
 			t.Errorf("%d: %d requests for mounts, waited %s", status, got, hours.waited())
 		}
@@ -299,7 +301,7 @@ func TestCancelledUploadIsToldOnce(t *testing.T) {
 	n.secure("a.example.com:443", f)
 	n.secure("b.example.com:443", g)
 	layer := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Digest: "sha256:" + ocispec.DescriptorEmptyJSON.Digest[7:]}
-	d, raw := f.putImage("source", "1", layer)
+	image := f.putImage("source", "1", layer)
 	g.putImage("target", "1")
 	g.before = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodDelete {
@@ -308,7 +310,7 @@ func TestCancelledUploadIsToldOnce(t *testing.T) {
 		return r.Method == http.MethodPut && answerWith(403)(w, r)
 	}
 	f.putBlob("source", []byte("{}"))
-	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target"))
+	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target"))
 	wantError(t, err, errdefs.ErrPermissionDenied, "403")
 	if g.count("DELETE") != g.count("POST") {
 		t.Errorf("%q", g.requests())
@@ -338,7 +340,7 @@ func TestFirstConnectionBreaks(t *testing.T) {
 				return conn, err
 			}
 		}
-		if _, _, err := c.Fetch(t.Context(), parse(t, name+"/app:1")); err != nil {
+		if _, err := c.Fetch(t.Context(), parse(t, name+"/app:1")); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -353,7 +355,7 @@ func TestUploadStalls(t *testing.T) {
 		over := make(chan struct{})
 		t.Cleanup(func() { close(over) })
 		layer := f.putBlob("source", make([]byte, 16<<20))
-		d, raw := f.putImage("source", "1", layer)
+		image := f.putImage("source", "1", layer)
 		var stalled atomic.Bool
 		g.before = func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodPut || !strings.Contains(r.URL.RawQuery, layer.Digest.Encoded()) || stalled.Swap(true) {
@@ -367,10 +369,10 @@ func TestUploadStalls(t *testing.T) {
 		}
 		c := n.client(Options{})
 		c.idle, c.commit = 500*time.Millisecond, time.Hour
-		if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, target+"/target")); err != nil {
+		if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, target+"/target")); err != nil {
 			t.Fatal(err)
 		}
-		wantImage(t, g, "target", d, layer)
+		wantImage(t, g, "target", image.Descriptor, layer)
 		if !stalled.Load() || g.count("POST") != 3 {
 			t.Errorf("%s: %q", target, g.requests())
 		}
@@ -402,7 +404,7 @@ func TestTokenIsAskedForAgain(t *testing.T) {
 		Credentials: credential(Credential{Username: "me", Secret: "hunter22"}),
 		Warn:        func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) },
 	})
-	if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+	if _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
 		t.Fatal(err)
 	}
 	if want := "auth.example.com: 429 Too Many Requests, trying again in 2s"; len(told) != 1 || told[0] != want {
@@ -417,7 +419,7 @@ func TestTokenServiceStaysDown(t *testing.T) {
 		answerWith(503)(w, r)
 	}))
 	f.before = bearer("https://auth.example.com/token")
-	_, _, err := n.client(Options{}).Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	_, err := n.client(Options{}).Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "a.example.com: GET manifest a.example.com/app:1: token service auth.example.com: 503 Service Unavailable (gave up after ", " tries in 30s): BUSY: hold on")
 }
 
@@ -434,7 +436,7 @@ func TestDownloadEnds(t *testing.T) {
 		n.secure("a.example.com:443", f)
 		n.secure("b.example.com:443", g)
 		layer := f.putBlob("source", bytes.Repeat([]byte("0123456789"), 20_000))
-		d, raw := f.putImage("source", "1", layer)
+		image := f.putImage("source", "1", layer)
 		downloads := 0
 		f.before = func(w http.ResponseWriter, r *http.Request) bool {
 			if !strings.HasSuffix(r.URL.Path, layer.Digest.String()) {
@@ -445,7 +447,7 @@ func TestDownloadEnds(t *testing.T) {
 			}
 			return later(w, r)
 		}
-		err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target"))
+		err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target"))
 		wantError(t, err, errdefs.ErrUnavailable, "blob "+layer.Digest.String()+" of a.example.com/source")
 		if strings.Count(err.Error(), "gave up after") != 1 || g.openSessions() != 0 {
 			t.Errorf("%s: %v, %q", name, err, g.requests())
@@ -464,7 +466,7 @@ func TestPutRefused(t *testing.T) {
 		}
 		return refused(w, r)
 	}
-	err := c.Put(t.Context(), parse(t, "a.example.com/app:1"), ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+	err := c.Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
 	wantError(t, err, errdefs.ErrUnauthenticated, "401")
 	if got := f.count("PUT"); got != 2 {
 		t.Errorf("%d times", got)

@@ -44,7 +44,7 @@ func TestScheme(t *testing.T) {
 			tt.options.Credentials = credential(Credential{Username: "me", Secret: "hunter22"})
 			c := n.client(tt.options)
 			for range 2 {
-				_, _, err := c.Fetch(t.Context(), parse(t, "registry.example.com:5000/app:1"))
+				_, err := c.Fetch(t.Context(), parse(t, "registry.example.com:5000/app:1"))
 				if tt.want == nil && err != nil {
 					t.Fatal(err)
 				}
@@ -70,7 +70,7 @@ func TestInsecureHostIsAskedLast(t *testing.T) {
 		return true
 	}})
 	for _, name := range []string{"a.example.com/app:1", "registry.test:5000/app:1", "registry.test:5000/app:1"} {
-		if _, _, err := c.Fetch(t.Context(), parse(t, name)); err != nil {
+		if _, err := c.Fetch(t.Context(), parse(t, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,7 +89,7 @@ func TestLoopbackNeedsNoPermission(t *testing.T) {
 			s := start(f)
 			defer s.Close()
 			s.Config.ErrorLog = discardLog
-			if _, _, err := New(Options{}).Fetch(t.Context(), parse(t, s.Listener.Addr().String()+"/app:1")); err != nil {
+			if _, err := New(Options{}).Fetch(t.Context(), parse(t, s.Listener.Addr().String()+"/app:1")); err != nil {
 				t.Error(err)
 			}
 		})
@@ -101,10 +101,10 @@ func TestPlainWithoutPort(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.plain("registry.test:80", f)
 	f.putImage("app", "1")
-	if _, _, err := n.client(Options{Insecure: true}).Fetch(t.Context(), parse(t, "registry.test/app:1")); err != nil {
+	if _, err := n.client(Options{Insecure: true}).Fetch(t.Context(), parse(t, "registry.test/app:1")); err != nil {
 		t.Error(err)
 	}
-	_, _, err := n.client(Options{}).Fetch(t.Context(), parse(t, "registry.test/app:1"))
+	_, err := n.client(Options{}).Fetch(t.Context(), parse(t, "registry.test/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "registry.test", "no such host")
 	if strings.Contains(err.Error(), "https://") {
 		t.Errorf("%q shows a URL", err)
@@ -115,7 +115,7 @@ func TestPlainWithoutPort(t *testing.T) {
 func TestCertificateOfAnotherName(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("registry.test:443", f)
-	_, _, err := n.client(Options{}).Fetch(t.Context(), parse(t, "registry.test/app:1"))
+	_, err := n.client(Options{}).Fetch(t.Context(), parse(t, "registry.test/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "registry.test", "not valid", "--insecure")
 }
 
@@ -135,7 +135,7 @@ func TestFirstRequestWithALoginGoesAlone(t *testing.T) {
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
-			if _, _, err := c.Fetch(t.Context(), ref); err != nil {
+			if _, err := c.Fetch(t.Context(), ref); err != nil {
 				t.Error(err)
 			}
 		})
@@ -186,7 +186,7 @@ func TestCertDirs(t *testing.T) {
 				CertDirs: []string{filepath.Join(t.TempDir(), "absent"), certsDir(t, "example.com:5000", tt.files)},
 				Warn:     func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) },
 			})
-			_, _, err := c.Fetch(t.Context(), parse(t, "example.com:5000/app:1"))
+			_, err := c.Fetch(t.Context(), parse(t, "example.com:5000/app:1"))
 			if (err == nil) != tt.ok || len(warnings) != tt.warnings {
 				t.Errorf("%v, %q", err, warnings)
 			}
@@ -203,7 +203,7 @@ func TestCertDirIsForTheTokenService(t *testing.T) {
 	f.putImage("app", "1")
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 	root := certsDir(t, "example.com:5000", map[string][]byte{"ca.crt": ca})
-	if _, _, err := n.client(Options{CertDirs: []string{root}}).Fetch(t.Context(), parse(t, "example.com:5000/app:1")); err != nil {
+	if _, err := n.client(Options{CertDirs: []string{root}}).Fetch(t.Context(), parse(t, "example.com:5000/app:1")); err != nil {
 		t.Error(err)
 	}
 }
@@ -219,14 +219,14 @@ func TestClientCertificate(t *testing.T) {
 				f.putImage("app", "1")
 				ref, root := parse(t, name+"/app:1"), certsDir(t, name, clientPair(t, s))
 				for _, insecure := range []bool{false, true} {
-					_, _, err := n.client(Options{Insecure: insecure, CertDirs: []string{t.TempDir()}}).Fetch(t.Context(), ref)
+					_, err := n.client(Options{Insecure: insecure, CertDirs: []string{t.TempDir()}}).Fetch(t.Context(), ref)
 					wantError(t, err, errdefs.ErrUnavailable, name+" asks for a client certificate", "client.cert and client.key into", name)
 					if len(f.requests()) > 0 {
 						t.Fatalf("got %q", f.requests())
 					}
 				}
 				for _, insecure := range []bool{false, true} {
-					if _, _, err := n.client(Options{Insecure: insecure, CertDirs: []string{root}}).Fetch(t.Context(), ref); err != nil {
+					if _, err := n.client(Options{Insecure: insecure, CertDirs: []string{root}}).Fetch(t.Context(), ref); err != nil {
 						t.Error(err)
 					}
 				}
@@ -254,11 +254,11 @@ func TestClientCertificateIsOptional(t *testing.T) {
 	n.asking("a.example.com:443", f, tls.RequestClientCert, tls.VersionTLS13)
 	f.putImage("app", "1")
 	c := n.client(Options{})
-	if _, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+	if _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
 		t.Error(err)
 	}
 	f.before = func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }
-	_, _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	if err == nil || strings.Contains(err.Error(), "client certificate") {
 		t.Errorf("got %v", err)
 	}
@@ -271,7 +271,7 @@ func TestSkipVerifyIsForTheRegistryOnly(t *testing.T) {
 	n.selfSigned("auth.example.com:443", service)
 	f.before = bearer("https://auth.example.com/token")
 	root := certsDir(t, "example.com:5000", map[string][]byte{"hosts.toml": []byte("server = \"https://example.com:5000\"\nskip_verify = true\n")})
-	_, _, err := n.client(Options{CertDirs: []string{root}}).Fetch(t.Context(), parse(t, "example.com:5000/app:1"))
+	_, err := n.client(Options{CertDirs: []string{root}}).Fetch(t.Context(), parse(t, "example.com:5000/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "auth.example.com has a certificate that nobody vouches for", filepath.Join(root, "example.com:5000", "ca.crt"))
 	if len(f.requests()) != 1 || len(service.requests()) != 0 {
 		t.Errorf("%q, %q", f.requests(), service.requests())
@@ -290,7 +290,7 @@ func TestHubHasTwoNames(t *testing.T) {
 		return Credential{Username: "me", Secret: "hunter22"}, nil
 	}})
 	for _, name := range []string{"app:1", "registry-1.docker.io/library/app:1"} {
-		if _, _, err := c.Fetch(t.Context(), parse(t, name)); err != nil {
+		if _, err := c.Fetch(t.Context(), parse(t, name)); err != nil {
 			t.Error(err)
 		}
 	}

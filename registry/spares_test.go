@@ -154,7 +154,7 @@ func TestConnectionsForAChallenge(t *testing.T) {
 	var group sync.WaitGroup
 	for range 10 {
 		group.Go(func() {
-			if _, _, err := c.Fetch(ctx, parse(t, "a.example.com/app:1")); err != nil {
+			if _, err := c.Fetch(ctx, parse(t, "a.example.com/app:1")); err != nil {
 				t.Error(err)
 			}
 		})
@@ -176,19 +176,19 @@ func TestConnectionsForACopy(t *testing.T) {
 			n, f, g := newNetwork(t), newFake(), newFake()
 			n.secure("a.example.com:443", f)
 			n.secure("b.example.com:443", g)
-			d, raw := f.putImage("app", "1", f.putBlob("app", []byte("1")), f.putBlob("app", []byte("2")))
+			image := f.putImage("app", "1", f.putBlob("app", []byte("1")), f.putBlob("app", []byte("2")))
 			c := n.client(Options{})
 			made := dials(c, tt.address)
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			from, to := parse(t, tt.from), parse(t, tt.to)
-			if _, _, err := c.Fetch(ctx, parse(t, tt.from+":1")); err != nil {
+			if _, err := c.Fetch(ctx, parse(t, tt.from+":1")); err != nil {
 				t.Fatal(err)
 			}
 			tell := c.Expect(ctx, to, []reference.Named{from, from})
-			tell(from, d, raw)
+			tell(from, image)
 			receive(ctx, t, made, 2)
-			if err := c.Copy(ctx, from, d, raw, to); err != nil {
+			if err := c.Copy(ctx, from, image, to); err != nil {
 				t.Error(err)
 			}
 		})
@@ -199,15 +199,15 @@ func TestConnectionsForACopy(t *testing.T) {
 func TestConnectionsThatAreOfNoUse(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("h2.example.com:443", f)
-	d, raw := f.putImage("app", "1", f.putBlob("app", []byte("1")), f.putBlob("app", []byte("2")))
+	image := f.putImage("app", "1", f.putBlob("app", []byte("1")), f.putBlob("app", []byte("2")))
 	c := n.client(Options{})
 	made := dials(c, "h2.example.com:443")
 	from, to := parse(t, "h2.example.com/app"), parse(t, "h2.example.com/other:1")
-	if _, _, err := c.Fetch(t.Context(), parse(t, "h2.example.com/app:1")); err != nil {
+	if _, err := c.Fetch(t.Context(), parse(t, "h2.example.com/app:1")); err != nil {
 		t.Fatal(err)
 	}
-	c.Expect(t.Context(), to, []reference.Named{from})(from, d, raw)
-	if err := c.Copy(t.Context(), from, d, raw, to); err != nil || len(made) != 1 {
+	c.Expect(t.Context(), to, []reference.Named{from})(from, image)
+	if err := c.Copy(t.Context(), from, image, to); err != nil || len(made) != 1 {
 		t.Errorf("%d connections, %v", len(made), err)
 	}
 	for name, want := range map[string]string{"a.example.com": "a.example.com:443", "[::1]:5000": "[::1]:5000", "proxied.example.com": ""} {

@@ -60,7 +60,7 @@ func TestRequestsGoSideBySide(t *testing.T) {
 			var group sync.WaitGroup
 			for range 10 {
 				group.Go(func() {
-					if _, _, err := c.Fetch(ctx, ref); err != nil {
+					if _, err := c.Fetch(ctx, ref); err != nil {
 						t.Error(err)
 					}
 				})
@@ -77,7 +77,7 @@ func TestJobsBoundRequests(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("a.example.com:443", f)
 	layer := f.putBlob("source", bytes.Repeat([]byte("layer"), 50_000))
-	d, raw := f.putImage("source", "1", layer, f.putBlob("source", []byte("2")), f.putBlob("source", []byte("3")))
+	image := f.putImage("source", "1", layer, f.putBlob("source", []byte("2")), f.putBlob("source", []byte("3")))
 	f.mounts = http.StatusForbidden // so that a blob is read and written at one time
 	for _, jobs := range []int{1, 2} {
 		c := n.client(Options{Jobs: jobs})
@@ -85,7 +85,7 @@ func TestJobsBoundRequests(t *testing.T) {
 		for i := range 3 {
 			group.Go(func() {
 				to := parse(t, fmt.Sprintf("a.example.com/target%d-%d", jobs, i))
-				if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, to); err != nil {
+				if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), image, to); err != nil {
 					t.Error(err)
 				}
 			})
@@ -104,7 +104,7 @@ func TestJobsBoundRequests(t *testing.T) {
 	c := n.client(Options{Jobs: 3})
 	var group sync.WaitGroup
 	for range 30 {
-		group.Go(func() { _, _, _ = c.Fetch(t.Context(), parse(t, "a.example.com/source:1")) })
+		group.Go(func() { _, _ = c.Fetch(t.Context(), parse(t, "a.example.com/source:1")) })
 	}
 	group.Wait()
 	if got := most.Load(); got > 3 {
@@ -133,13 +133,13 @@ func TestOneTokenForAnOperation(t *testing.T) {
 // operate copies an image to another repository and puts a list there, as create --push does.
 func operate(t *testing.T, c *Client, f *fake) error {
 	t.Helper()
-	d, raw := f.putImage("other", "1", f.putBlob("other", []byte("layer")))
+	image := f.putImage("other", "1", f.putBlob("other", []byte("layer")))
 	to, from := parse(t, "a.example.com/app:1"), parse(t, "a.example.com/other:1")
 	c.Expect(t.Context(), to, []reference.Named{from})
-	_, _, err := c.Fetch(t.Context(), from)
+	_, err := c.Fetch(t.Context(), from)
 	_, configErr := c.Blob(t.Context(), from, f.putBlob("other", []byte(`{"os":"linux","architecture":"arm64"}`)))
-	err = errors.Join(err, configErr, c.Copy(t.Context(), from, d, raw, to))
-	return errors.Join(err, c.Put(t.Context(), to, ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
+	err = errors.Join(err, configErr, c.Copy(t.Context(), from, image, to))
+	return errors.Join(err, c.Put(t.Context(), to, manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex))))
 }
 
 // Not every registry grants several scopes in one token, or grants them at all to somebody who may read.
@@ -166,9 +166,9 @@ func TestScopesAreNotGranted(t *testing.T) {
 			c := n.client(Options{})
 			to, from := parse(t, "a.example.com/app:1"), parse(t, "a.example.com/other:1")
 			c.Expect(t.Context(), to, []reference.Named{from})
-			_, _, err := c.Fetch(t.Context(), from)
-			_, _, appErr := c.Fetch(t.Context(), to)
-			putErr := c.Put(t.Context(), to, ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+			_, err := c.Fetch(t.Context(), from)
+			_, appErr := c.Fetch(t.Context(), to)
+			putErr := c.Put(t.Context(), to, manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
 			if err := errors.Join(err, appErr, putErr); err != nil {
 				t.Error(err)
 			}
@@ -226,7 +226,7 @@ func TestPutSeveralTags(t *testing.T) {
 			n, f := newNetwork(t), newFake()
 			n.secure("a.example.com:443", f)
 			f.before = tt.before
-			err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), ocispec.MediaTypeImageIndex, []byte(emptyIndex), "1.2", "latest")
+			err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)), "1.2", "latest")
 			got := f.requests()
 			slices.Sort(got[1:])
 			if err != nil || !slices.Equal(got, tt.want) {
@@ -243,7 +243,7 @@ func TestPutSeveralTags(t *testing.T) {
 		}
 		return false
 	}
-	err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), ocispec.MediaTypeImageIndex, []byte(emptyIndex), "1.2")
+	err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)), "1.2")
 	wantError(t, err, errdefs.ErrPermissionDenied, "a.example.com/app:1.2", "immutable")
 }
 
@@ -261,29 +261,29 @@ func TestCopyOfWhatIsThere(t *testing.T) {
 			n.secure("a.example.com:443", f)
 			n.secure("b.example.com:443", g)
 			layer := f.putBlob("source", []byte("layer"))
-			d, raw := f.putImage("source", "1", layer)
+			image := f.putImage("source", "1", layer)
 			g.putBlob("target", []byte("layer"))
 			g.putImage("target", "old", layer)
-			list, err := manifest.MarshalIndex(ocispec.MediaTypeImageIndex, []ocispec.Descriptor{d}, nil)
+			list, err := manifest.MarshalIndex(ocispec.MediaTypeImageIndex, []ocispec.Descriptor{image.Descriptor}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			g.put("target", "1", ocispec.MediaTypeImageIndex, list)
 			if tt.lost {
-				delete(g.manifests, "target|"+d.Digest.String())
+				delete(g.manifests, "target|"+image.Descriptor.Digest.String())
 			}
 			c := n.client(Options{})
 			from, to := parse(t, "a.example.com/source"), parse(t, "b.example.com/target:1")
-			c.Expect(t.Context(), to, []reference.Named{from})(from, d, raw)
+			c.Expect(t.Context(), to, []reference.Named{from})(from, image)
 			for range 2 { // several entries of a list may be one image
-				if err := c.Copy(t.Context(), from, d, raw, to); err != nil {
+				if err := c.Copy(t.Context(), from, image, to); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if got := g.requests(); len(got) != tt.requests || len(f.requests()) != 0 {
 				t.Errorf("%q, %q", got, f.requests())
 			}
-			if _, ok := g.manifest("target", d.Digest.String()); !ok {
+			if _, ok := g.manifest("target", image.Descriptor.Digest.String()); !ok {
 				t.Error("the image is not there")
 			}
 		})
@@ -295,7 +295,7 @@ func TestExpectOnlyReads(t *testing.T) {
 	n, f, g := newNetwork(t), newFake(), newFake()
 	n.secure("a.example.com:443", f)
 	n.secure("b.example.com:443", g)
-	d, raw := f.putImage("source", "1", f.putBlob("source", []byte("layer")))
+	image := f.putImage("source", "1", f.putBlob("source", []byte("layer")))
 	asked := make(chan struct{}, 3)
 	g.before = func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodHead && r.Method != http.MethodGet {
@@ -306,14 +306,14 @@ func TestExpectOnlyReads(t *testing.T) {
 	}
 	c := n.client(Options{})
 	from, to := parse(t, "a.example.com/source"), parse(t, "b.example.com/target:1")
-	c.Expect(t.Context(), to, []reference.Named{from})(from, d, raw)
+	c.Expect(t.Context(), to, []reference.Named{from})(from, image)
 	for range 3 { // the list, a config and a layer
 		<-asked
 	}
 	g.mu.Lock()
 	g.before = nil
 	g.mu.Unlock()
-	if err := c.Copy(t.Context(), from, d, raw, to); err != nil {
+	if err := c.Copy(t.Context(), from, image, to); err != nil {
 		t.Fatal(err)
 	}
 	if got := g.count("HEAD"); got != 2 || g.count("GET") != 1 || g.count("") != 1+2+2*2+1 {
@@ -326,8 +326,8 @@ func TestCopySendsTheConfigOn(t *testing.T) {
 	n, f, g := newNetwork(t), newFake(), newFake()
 	n.secure("a.example.com:443", f)
 	n.secure("b.example.com:443", g)
-	d, raw := f.putImage("source", "1")
-	config, _, err := manifest.ParseImage(raw)
+	image := f.putImage("source", "1")
+	config, _, err := manifest.ParseImage(image.Raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,10 +337,10 @@ func TestCopySendsTheConfigOn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), d, raw, parse(t, "b.example.com/target")); err != nil {
+	if err := c.Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target")); err != nil {
 		t.Fatal(err)
 	}
-	wantImage(t, g, "target", d, config)
+	wantImage(t, g, "target", image.Descriptor, config)
 	if got := f.requests(); len(got) != 1 {
 		t.Errorf("%q", got)
 	}

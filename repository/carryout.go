@@ -233,7 +233,7 @@ func (r *remover) untag(ctx context.Context, at reference.Canonical, step Step) 
 		return err
 	}
 	siblings := slices.DeleteFunc(r.contents.tagsByDigest()[step.Digest], func(tag string) bool { return r.alone[tag] })
-	back, err := keep(ctx, r.Access, at, n.Descriptor.MediaType, n.Raw, siblings...)
+	back, err := keep(ctx, r.Access, at, n.Content, siblings...)
 	if !r.spares && was == nil && err == nil && !back {
 		r.spares = true
 	}
@@ -280,7 +280,7 @@ func (r *remover) back(ctx context.Context, at reference.Canonical, step Step) e
 		_, err := r.Registry.Digest(ctx, manifest.AtTag(r.repo, tag))
 		return err == nil
 	})
-	if err := r.Registry.Put(ctx, at, n.Descriptor.MediaType, n.Raw, lost...); err != nil {
+	if err := r.Registry.Put(ctx, at, n.Content, lost...); err != nil {
 		return fmt.Errorf("%s has lost tags, and %w: %w", manifest.Familiar(at), errLost, err)
 	}
 	return nil

@@ -172,7 +172,7 @@ func (s *contentsReader) fill(ctx context.Context, c Contents) error {
 		n, err := s.graph.Node(d)
 		switch {
 		case err != nil && s.opaque[d]:
-			c.add(manifest.Node{Descriptor: ocispec.Descriptor{Digest: d, MediaType: c.Manifests[d].MediaType}})
+			c.add(manifest.Node{Content: manifest.Content{Descriptor: ocispec.Descriptor{Digest: d, MediaType: c.Manifests[d].MediaType}}})
 		case errdefs.IsNotFound(err): // of an index that is not complete, or gone since it was listed
 			delete(c.Manifests, d)
 		case err != nil:

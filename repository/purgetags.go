@@ -43,7 +43,7 @@ func PurgeTags(ctx context.Context, a manifest.Access, pushed manifest.Pushed, t
 		if err != nil && !errdefs.IsNotFound(err) {
 			return fmt.Errorf("removing the tag %s: %w", manifest.Familiar(t.Name), err)
 		}
-		if _, err := keep(ctx, a, manifest.AtDigest(child.Ref, child.Descriptor.Digest), child.Descriptor.MediaType, child.Raw); err != nil {
+		if _, err := keep(ctx, a, manifest.AtDigest(child.Ref, child.Descriptor.Digest), child.Content()); err != nil {
 			return err
 		}
 		a.Notes.Note("Untagged %s", manifest.Familiar(t.Name))
@@ -56,11 +56,11 @@ var errLost = errors.New("it could not be put back")
 
 // keep puts a manifest back, under the tags that it shared, if the registry deleted it together with a tag,
 // and reports whether it was. The error has errLost in it when that failed.
-func keep(ctx context.Context, a manifest.Access, at reference.Canonical, mediaType string, raw []byte, tags ...string) (back bool, err error) {
+func keep(ctx context.Context, a manifest.Access, at reference.Canonical, c manifest.Content, tags ...string) (back bool, err error) {
 	if _, err := a.Registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
 		return false, err
 	}
-	if err := a.Registry.Put(ctx, at, mediaType, raw, tags...); err != nil {
+	if err := a.Registry.Put(ctx, at, c, tags...); err != nil {
 		return false, fmt.Errorf("the registry deleted %s together with its tag, and %w: %w", manifest.Familiar(at), errLost, err)
 	}
 	a.Notes.Warn("the registry deleted %s together with its tag; it was put back", manifest.Familiar(at))

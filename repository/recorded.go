@@ -96,5 +96,5 @@ func (r Recorded) restore(ctx context.Context, a manifest.Access, name reference
 	if !errdefs.IsNotFound(err) {
 		return nil, err
 	}
-	return name, a.Registry.Put(ctx, name, r.MediaType, r.Manifest)
+	return name, a.Registry.Put(ctx, name, manifest.NewContent(r.MediaType, r.Manifest))
 }

@@ -229,11 +229,11 @@ func TestPurgeRepositoryRefusedBeforehand(t *testing.T) {
 			Selection{All: true}, errdefs.ErrPermissionDenied, "denied; nothing was removed from h.example.com/app"},
 		"an unreadable root": {func(y *garden) { y.Registry.Errs[tidied+":2"] = broken }, Selection{Filters: fakes.Patterns(t, "1")}, errdefs.ErrUnavailable, "reading h.example.com/app:2: broken"},
 		"an unreadable child": {func(y *garden) {
-			_, raw, err := y.Registry.Fetch(y.Context(), fakes.Named(y.T, tidied+":1"))
+			index, err := y.Registry.Fetch(y.Context(), fakes.Named(y.T, tidied+":1"))
 			if err != nil {
 				y.Fatal(err)
 			}
-			children, _, err := manifest.ParseIndex(raw)
+			children, _, err := manifest.ParseIndex(index.Raw)
 			if err != nil {
 				y.Fatal(err)
 			}

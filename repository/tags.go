@@ -216,11 +216,11 @@ func (l *tagReader) node(ctx context.Context, t *TagRecord, root manifest.Root) 
 	case root.Digest != "":
 		return l.graph.Node(root.Digest)
 	}
-	d, raw, err := l.reader.Fetch(ctx, l.ref(t))
+	c, err := l.reader.Fetch(ctx, l.ref(t))
 	if err != nil {
 		return manifest.Node{}, err
 	}
-	return manifest.ParseNode(d, raw)
+	return manifest.ParseNode(c)
 }
 
 // fullRecord returns the record of a manifest. The platform of an image is in its config when it is not

@@ -59,9 +59,8 @@ func Untag(ctx context.Context, a manifest.Access, names []reference.NamedTagged
 
 // taken is a tag that is going to be removed, and what it names.
 type taken struct {
-	name       reference.NamedTagged
-	descriptor ocispec.Descriptor
-	raw        []byte
+	name reference.NamedTagged
+	manifest.Content
 }
 
 // lookUp returns what names stand for, side by side, and errors for those that do not exist.
@@ -70,8 +69,8 @@ func lookUp(ctx context.Context, a manifest.Access, names []reference.NamedTagge
 	var group sync.WaitGroup
 	for i, name := range names {
 		group.Go(func() {
-			d, raw, err := a.Registry.Fetch(ctx, name)
-			tags[i], errs[i] = taken{name, d, raw}, err
+			c, err := a.Registry.Fetch(ctx, name)
+			tags[i], errs[i] = taken{name, c}, err
 		})
 	}
 	group.Wait()
@@ -126,7 +125,7 @@ func (u *untagging) resort(ctx context.Context, refusal error) error {
 
 func (u *untagging) run(ctx context.Context, removed Removed) (errs []error) {
 	for _, t := range u.tags {
-		is, err := moved(ctx, u.Access, t.name, t.descriptor.Digest)
+		is, err := moved(ctx, u.Access, t.name, t.Descriptor.Digest)
 		if is {
 			continue
 		}
@@ -185,7 +184,7 @@ func (u *untagging) remove(ctx context.Context, t taken) error {
 // putBack puts back what a tag named that is gone, if the registry deleted that, too.
 func (u *untagging) putBack(ctx context.Context, t taken) error {
 	u.before = slices.DeleteFunc(u.before, func(tag string) bool { return tag == t.name.Tag() })
-	at := manifest.AtDigest(u.repo, t.descriptor.Digest)
+	at := manifest.AtDigest(u.repo, t.Descriptor.Digest)
 	if _, err := u.Registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
 		return err
 	}
@@ -194,19 +193,19 @@ func (u *untagging) putBack(ctx context.Context, t taken) error {
 		return fmt.Errorf("the registry deleted %s together with its tag, and %w: %w", manifest.Familiar(at), errLost, err)
 	}
 	lost := slices.DeleteFunc(slices.Clone(u.before), func(tag string) bool { return slices.Contains(after, tag) })
-	_, err = keep(ctx, u.Access, at, t.descriptor.MediaType, t.raw, lost...)
+	_, err = keep(ctx, u.Access, at, t.Content, lost...)
 	return err
 }
 
 // viaPlaceholder gives the tag to a manifest that nothing else names, and deletes that. When it cannot be
 // deleted the tag gets back what it named.
 func (u *untagging) viaPlaceholder(ctx context.Context, t taken) error {
-	mediaType, raw, err := placeholder(t.descriptor, t.raw)
+	p, err := placeholder(t.Content)
 	if err != nil {
 		return err
 	}
-	if err = u.Registry.Put(ctx, t.name, mediaType, raw); err == nil {
-		err = u.Registry.Delete(ctx, manifest.AtDigest(u.repo, digest.FromBytes(raw)))
+	if err = u.Registry.Put(ctx, t.name, p); err == nil {
+		err = u.Registry.Delete(ctx, manifest.AtDigest(u.repo, p.Descriptor.Digest))
 	}
 	if err == nil {
 		_, err = u.Registry.Digest(ctx, t.name)
@@ -215,9 +214,9 @@ func (u *untagging) viaPlaceholder(ctx context.Context, t taken) error {
 		}
 		err = errors.Join(errors.New("the tag outlived the manifest it named"), err)
 	}
-	if back := u.Registry.Put(ctx, t.name, t.descriptor.MediaType, t.raw); back != nil {
-		if now, _ := u.Registry.Digest(ctx, t.name); now != t.descriptor.Digest {
-			return fmt.Errorf("%w; what it named is %s, and %w: %w", err, t.descriptor.Digest, errLost, back)
+	if back := u.Registry.Put(ctx, t.name, t.Content); back != nil {
+		if now, _ := u.Registry.Digest(ctx, t.name); now != t.Descriptor.Digest {
+			return fmt.Errorf("%w; what it named is %s, and %w: %w", err, t.Descriptor.Digest, errLost, back)
 		}
 	}
 	return err
@@ -226,24 +225,24 @@ func (u *untagging) viaPlaceholder(ctx context.Context, t taken) error {
 // annotationPlaceholder makes a manifest like no other.
 const annotationPlaceholder = "io.github.docker-multiarch.placeholder"
 
-// placeholder returns a manifest of what d, whose bytes are raw, is made of, with another digest than any
+// placeholder returns a manifest of what c is made of, with another digest than any
 // other: whoever pulls it meanwhile gets the same image.
-func placeholder(d ocispec.Descriptor, raw []byte) (mediaType string, bytes []byte, err error) {
-	n, err := manifest.ParseNode(d, raw)
+func placeholder(c manifest.Content) (manifest.Content, error) {
+	n, err := manifest.ParseNode(c)
 	if err != nil {
-		return "", nil, err
+		return c, err
 	}
 	mark := map[string]string{annotationPlaceholder: rand.Text()}
 	if n.Config == nil {
-		bytes, err = json.Marshal(ocispec.Index{
+		raw, err := json.Marshal(ocispec.Index{
 			Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
 			Manifests: n.Children, Annotations: mark,
 		})
-		return ocispec.MediaTypeImageIndex, bytes, err
+		return manifest.NewContent(ocispec.MediaTypeImageIndex, raw), err
 	}
-	bytes, err = json.Marshal(ocispec.Manifest{
+	raw, err := json.Marshal(ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
 		Config: *n.Config, Layers: append([]ocispec.Descriptor{}, n.Layers...), Annotations: mark,
 	})
-	return ocispec.MediaTypeImageManifest, bytes, err
+	return manifest.NewContent(ocispec.MediaTypeImageManifest, raw), err
 }

@@ -19,19 +19,19 @@ import (
 type reading struct {
 	manifest.Fetcher
 	subject subject
-	coming  func(from reference.Named, d ocispec.Descriptor, raw []byte)
+	coming  func(from reference.Named, c manifest.Content)
 }
 
 // Fetch tells of images, and does not ask for what is known or was made here.
-func (r reading) Fetch(ctx context.Context, ref reference.Named) (ocispec.Descriptor, []byte, error) {
-	if at, ok := ref.(reference.Canonical); ok && at.Digest() == r.subject.Digest {
-		return r.subject.Descriptor, r.subject.raw, nil
+func (r reading) Fetch(ctx context.Context, ref reference.Named) (manifest.Content, error) {
+	if at, ok := ref.(reference.Canonical); ok && at.Digest() == r.subject.Descriptor.Digest {
+		return r.subject.Content, nil
 	}
-	d, raw, err := r.Fetcher.Fetch(ctx, ref)
-	if err == nil && r.coming != nil && manifest.IsImage(d.MediaType) {
-		r.coming(ref, d, raw)
+	c, err := r.Fetcher.Fetch(ctx, ref)
+	if err == nil && r.coming != nil && manifest.IsImage(c.Descriptor.MediaType) {
+		r.coming(ref, c)
 	}
-	return d, raw, err
+	return c, err
 }
 
 // bring brings what is below s, and what refers to that, to the target. Nothing is written before all of
@@ -59,12 +59,12 @@ func (i imports) bring(ctx context.Context, s subject) ([]manifest.Child, error)
 }
 
 // read returns all that is to be imported for s.
-func (i imports) read(ctx context.Context, s subject, coming func(reference.Named, ocispec.Descriptor, []byte)) (companions, error) {
+func (i imports) read(ctx context.Context, s subject, coming func(reference.Named, manifest.Content)) (companions, error) {
 	c := companions{graph: manifest.NewGraph(reading{i.From, s, coming})}
-	if _, err := c.graph.Read(ctx, manifest.AtDigest(i.Source, s.Digest)); err != nil {
+	if _, err := c.graph.Read(ctx, manifest.AtDigest(i.Source, s.Descriptor.Digest)); err != nil {
 		return c, err
 	}
-	if err := i.check(c.graph, s.Digest); err != nil || !i.Referrers || manifest.SameRepository(i.Source, i.Target) {
+	if err := i.check(c.graph, s.Descriptor.Digest); err != nil || !i.Referrers || manifest.SameRepository(i.Source, i.Target) {
 		return c, err
 	}
 	return c, i.readCompanions(ctx, &c, s)
@@ -115,10 +115,10 @@ func (i imports) copyBelow(ctx context.Context, g *manifest.Graph, s subject) ([
 	if manifest.SameRepository(i.Source, i.Target) {
 		return nil, nil
 	}
-	if !manifest.IsIndex(s.MediaType) {
-		return nil, i.failed(s.Digest, i.Registry.CopyBlobs(ctx, i.Source, s.Descriptor, s.raw, s.replaces))
+	if !manifest.IsIndex(s.Descriptor.MediaType) {
+		return nil, i.failed(s.Descriptor.Digest, i.Registry.CopyBlobs(ctx, i.Source, s.Content, s.replaces))
 	}
-	return i.copyAll(ctx, g, g.Below(s.Digest)[1:], s.replaces)
+	return i.copyAll(ctx, g, g.Below(s.Descriptor.Digest)[1:], s.replaces)
 }
 
 // copyAll brings manifests, images side by side and then the indexes that list them, and returns the images.
@@ -136,14 +136,14 @@ func (i imports) copyAll(ctx context.Context, g *manifest.Graph, all []digest.Di
 			continue
 		}
 		images = append(images, manifest.Child{Ref: manifest.AtDigest(i.Target, d), Digest: d})
-		group.Go(func() error { return i.failed(d, i.Registry.Copy(copying, i.Source, n.Descriptor, n.Raw, to)) })
+		group.Go(func() error { return i.failed(d, i.Registry.Copy(copying, i.Source, n.Content, to)) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	for _, n := range slices.Backward(indexes) {
 		d := n.Descriptor
-		if err := i.failed(d.Digest, i.Registry.Put(ctx, manifest.AtDigest(i.Target, d.Digest), d.MediaType, n.Raw)); err != nil {
+		if err := i.failed(d.Digest, i.Registry.Put(ctx, manifest.AtDigest(i.Target, d.Digest), n.Content)); err != nil {
 			return nil, err
 		}
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -83,7 +82,7 @@ type imports struct {
 	Import
 	manifest.Access
 	// coming is told of images that are going to be copied.
-	coming func(from reference.Named, d ocispec.Descriptor, raw []byte)
+	coming func(from reference.Named, c manifest.Content)
 }
 
 // newImports returns the imports that i consists of.
@@ -125,8 +124,7 @@ func (i Import) wants(tag string) bool {
 
 // subject is what is imported: what the source's name stands for, or with platforms what is made of that.
 type subject struct {
-	ocispec.Descriptor
-	raw []byte
+	manifest.Content
 	// original is the digest of what the source's name stands for.
 	original digest.Digest
 	// there says that the target's repository has it, tags are those that do not name it yet.
@@ -170,8 +168,8 @@ func (i imports) stillFree(ctx context.Context, s subject) error {
 	for _, tag := range s.tags {
 		group.Go(func() error {
 			now, err := i.digest(ctx, tag)
-			if err == nil && now != "" && now != s.Digest {
-				err = inTheWay(tag, now, s.Digest)
+			if err == nil && now != "" && now != s.Descriptor.Digest {
+				err = inTheWay(tag, now, s.Descriptor.Digest)
 			}
 			return err
 		})
@@ -189,7 +187,7 @@ func (i imports) name(s subject) reference.Named {
 	if len(i.Tags) > 0 {
 		return i.Tags[0]
 	}
-	return manifest.AtDigest(i.Target, s.Digest)
+	return manifest.AtDigest(i.Target, s.Descriptor.Digest)
 }
 
 // resolve finds out what is to be imported, and what the target's names stand for. The error is
@@ -199,7 +197,7 @@ func (i imports) resolve(ctx context.Context) (subject, error) {
 	now := make([]digest.Digest, len(i.Tags))
 	group, asking := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		s.Descriptor, s.raw, err = i.From.Fetch(asking, i.Source)
+		s.Content, err = i.From.Fetch(asking, i.Source)
 		return err
 	})
 	for n, tag := range i.Tags {
@@ -211,29 +209,29 @@ func (i imports) resolve(ctx context.Context) (subject, error) {
 	if err := group.Wait(); err != nil {
 		return s, err
 	}
-	s.original = s.Digest
+	s.original = s.Descriptor.Digest
 	if err := i.choose(ctx, &s); err != nil {
 		return s, err
 	}
-	s.there = s.Digest == s.original && manifest.SameRepository(i.Source, i.Target)
+	s.there = s.Descriptor.Digest == s.original && manifest.SameRepository(i.Source, i.Target)
 	for n, tag := range i.Tags {
 		switch {
-		case now[n] == s.Digest:
+		case now[n] == s.Descriptor.Digest:
 			s.there = true
 			continue
 		case now[n] != "" && !i.Force:
-			return s, inTheWay(tag, now[n], s.Digest)
+			return s, inTheWay(tag, now[n], s.Descriptor.Digest)
 		case now[n] != "":
 			s.replaces = tag
 		}
 		s.tags = append(s.tags, tag)
 	}
 	if len(i.Tags) == 0 && !s.there {
-		d, err := i.digest(ctx, manifest.AtDigest(i.Target, s.Digest))
+		d, err := i.digest(ctx, manifest.AtDigest(i.Target, s.Descriptor.Digest))
 		if err != nil {
 			return s, err
 		}
-		s.there = d == s.Digest
+		s.there = d == s.Descriptor.Digest
 	}
 	return s, nil
 }
@@ -254,13 +252,13 @@ func (i imports) choose(ctx context.Context, s *subject) error {
 	if len(i.Platforms) == 0 {
 		return nil
 	}
-	raw, err := choose(ctx, i.From, i.Source, s.Descriptor, s.raw, i.Platforms)
+	raw, err := choose(ctx, i.From, i.Source, s.Content, i.Platforms)
 	if err != nil {
 		return err
 	}
-	s.raw, s.Size = raw, int64(len(raw))
-	if s.Digest = s.original.Algorithm().FromBytes(raw); s.Digest != s.original {
-		i.Notes.Note("%s is %s; less the other platforms it is %s", manifest.Familiar(i.Source), s.original, s.Digest)
+	s.Raw, s.Descriptor.Size = raw, int64(len(raw))
+	if s.Descriptor.Digest = s.original.Algorithm().FromBytes(raw); s.Descriptor.Digest != s.original {
+		i.Notes.Note("%s is %s; less the other platforms it is %s", manifest.Familiar(i.Source), s.original, s.Descriptor.Digest)
 	}
 	return nil
 }
@@ -272,7 +270,7 @@ func (i imports) put(ctx context.Context, s subject) error {
 	case len(s.tags) > 0:
 		name = s.tags[0]
 	case len(i.Tags) == 0 && !s.there:
-		name = manifest.AtDigest(i.Target, s.Digest)
+		name = manifest.AtDigest(i.Target, s.Descriptor.Digest)
 	default:
 		return nil
 	}
@@ -280,7 +278,7 @@ func (i imports) put(ctx context.Context, s subject) error {
 	if len(s.tags) > 1 {
 		more = manifest.TagsOf(s.tags[1:])
 	}
-	if err := i.Registry.Put(ctx, name, s.MediaType, s.raw, more...); err != nil {
+	if err := i.Registry.Put(ctx, name, s.Content, more...); err != nil {
 		return fmt.Errorf("pushing %s: %w", manifest.Familiar(name), err)
 	}
 	return nil

@@ -391,8 +391,8 @@ type racing struct {
 	once sync.Once
 }
 
-func (r *racing) Put(ctx context.Context, ref reference.Named, mediaType string, raw []byte, tags ...string) error {
-	err := r.Registry.Put(ctx, ref, mediaType, raw, tags...)
+func (r *racing) Put(ctx context.Context, ref reference.Named, c manifest.Content, tags ...string) error {
+	err := r.Registry.Put(ctx, ref, c, tags...)
 	if tag, ok := ref.(reference.NamedTagged); ok && isDigestTag(tag.Tag()) {
 		r.once.Do(func() {
 			r.Mu.Lock()
@@ -470,11 +470,11 @@ type rival struct {
 	raw []byte
 }
 
-func (r rival) Copy(ctx context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
+func (r rival) Copy(ctx context.Context, from reference.Named, c manifest.Content, to reference.Named) error {
 	r.Mu.Lock()
 	r.Store(r.tag, ocispec.MediaTypeImageIndex, r.raw)
 	r.Mu.Unlock()
-	return r.Registry.Copy(ctx, from, d, raw, to)
+	return r.Registry.Copy(ctx, from, c, to)
 }
 
 // A tag that somebody else puts meanwhile is theirs, unless tags may be moved; the same content is nobody's.

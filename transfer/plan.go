@@ -85,7 +85,7 @@ func (c cargoes) load(ctx context.Context, i imports, s subject) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range read.graph.Below(append(read.roots(), s.Digest)...) {
+	for _, d := range read.graph.Below(append(read.roots(), s.Descriptor.Digest)...) {
 		n, err := read.graph.Node(d)
 		if err != nil {
 			return err

@@ -18,11 +18,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// choose returns the bytes of the index or image raw less the children of platforms that are not asked for,
+// choose returns the bytes of the index or image c less the children of platforms that are not asked for,
 // and without their attestations. All else stays as it is, byte for byte. The error says what there is when
 // nothing is of a platform that is asked for.
-func choose(ctx context.Context, from manifest.Fetcher, ref reference.Named, d ocispec.Descriptor, raw []byte, platforms []manifest.Platform) ([]byte, error) {
-	children, err := platformsOf(ctx, from, ref, d, raw)
+func choose(ctx context.Context, from manifest.Fetcher, ref reference.Named, c manifest.Content, platforms []manifest.Platform) ([]byte, error) {
+	children, err := platformsOf(ctx, from, ref, c)
 	if err != nil {
 		return nil, err
 	}
@@ -38,10 +38,10 @@ func choose(ctx context.Context, from manifest.Fetcher, ref reference.Named, d o
 	if len(lacking) > 0 {
 		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s has nothing for %s: there is %s", manifest.Familiar(ref), lacking[0], there(children))
 	}
-	if !manifest.IsIndex(d.MediaType) {
-		return raw, nil
+	if !manifest.IsIndex(c.Descriptor.MediaType) {
+		return c.Raw, nil
 	}
-	return withoutChildren(raw, func(n int) bool {
+	return withoutChildren(c.Raw, func(n int) bool {
 		return !kept[children[n].Digest] && !kept[manifest.AttestationSubject(children[n])]
 	})
 }
@@ -67,12 +67,12 @@ func there(children []ocispec.Descriptor) string {
 
 // platformsOf returns the children of an index, or an image as if it were one, with their platforms. A
 // platform that the index does not give is read from the image's config.
-func platformsOf(ctx context.Context, from manifest.Fetcher, ref reference.Named, d ocispec.Descriptor, raw []byte) ([]ocispec.Descriptor, error) {
-	if !manifest.IsIndex(d.MediaType) {
-		e, err := manifest.ReadImage(ctx, from, ref, d, raw)
+func platformsOf(ctx context.Context, from manifest.Fetcher, ref reference.Named, c manifest.Content) ([]ocispec.Descriptor, error) {
+	if !manifest.IsIndex(c.Descriptor.MediaType) {
+		e, err := manifest.ReadImage(ctx, from, ref, c)
 		return []ocispec.Descriptor{e.Descriptor}, err
 	}
-	children, _, err := manifest.ParseIndex(raw)
+	children, _, err := manifest.ParseIndex(c.Raw)
 	if err != nil {
 		return nil, fmt.Errorf("reading index %s: %w", manifest.Familiar(ref), err)
 	}
@@ -96,11 +96,11 @@ func childPlatform(ctx context.Context, from manifest.Fetcher, ref reference.Nam
 			"take all of it, without --platform, or name that index", manifest.Familiar(ref), c.Digest)
 	}
 	at := manifest.AtDigest(ref, c.Digest)
-	got, raw, err := from.Fetch(ctx, at)
+	got, err := from.Fetch(ctx, at)
 	if err != nil {
 		return nil, fmt.Errorf("looking for the platform of a child of the index %s: %w", manifest.Familiar(ref), err)
 	}
-	e, err := manifest.ReadImage(ctx, from, at, got, raw)
+	e, err := manifest.ReadImage(ctx, from, at, got)
 	return e.Descriptor.Platform, err
 }
 

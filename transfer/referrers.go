@@ -51,8 +51,8 @@ func (c companions) roots() []digest.Digest {
 func (i imports) readCompanions(ctx context.Context, c *companions, s subject) error {
 	c.referrers = map[digest.Digest][]manifest.Node{}
 	seen := map[digest.Digest]bool{}
-	next := c.graph.Below(s.Digest)
-	if s.Digest != s.original { // made here: nobody refers to it
+	next := c.graph.Below(s.Descriptor.Digest)
+	if s.Descriptor.Digest != s.original { // made here: nobody refers to it
 		next = next[1:]
 	}
 	for range manifest.MaxDepth {
@@ -249,7 +249,7 @@ func (i imports) listUnderTag(ctx context.Context, subject digest.Digest, referr
 		if err != nil {
 			return err
 		}
-		if err := i.Registry.Put(ctx, tag, index.MediaType, raw); err != nil {
+		if err := i.Registry.Put(ctx, tag, manifest.NewContent(index.MediaType, raw)); err != nil {
 			return fmt.Errorf("listing referrers of %s: %w", subject, err)
 		}
 	}
@@ -259,15 +259,15 @@ func (i imports) listUnderTag(ctx context.Context, subject digest.Digest, referr
 // referrersIndex returns the index under a tag for referrers, an empty one when there is none.
 func (i imports) referrersIndex(ctx context.Context, tag reference.NamedTagged) (ocispec.Index, error) {
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
-	d, raw, err := i.Registry.Fetch(ctx, tag)
+	c, err := i.Registry.Fetch(ctx, tag)
 	if errdefs.IsNotFound(err) {
 		return index, nil
 	}
-	if err == nil && !manifest.IsIndex(d.MediaType) {
+	if err == nil && !manifest.IsIndex(c.Descriptor.MediaType) {
 		err = manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is no index, so referrers cannot be listed there", manifest.Familiar(tag))
 	}
 	if err == nil {
-		index.Manifests, index.Annotations, err = manifest.ParseIndex(raw)
+		index.Manifests, index.Annotations, err = manifest.ParseIndex(c.Raw)
 	}
 	return index, err
 }
@@ -287,7 +287,7 @@ func (i imports) putTag(ctx context.Context, g *manifest.Graph, t tagged) error 
 	if err != nil {
 		return err
 	}
-	if err := i.Registry.Put(ctx, tag, n.Descriptor.MediaType, n.Raw); err != nil {
+	if err := i.Registry.Put(ctx, tag, n.Content); err != nil {
 		return fmt.Errorf("pushing %s: %w", manifest.Familiar(tag), err)
 	}
 	return nil

@@ -32,11 +32,12 @@ func TagRemote(ctx context.Context, a manifest.Access, source reference.Named, t
 	for _, t := range append(others, source) {
 		a.Registry.Expect(ctx, reference.TrimNamed(t), []reference.Named{reference.TrimNamed(source)})
 	}
-	d, raw, err := a.Registry.Fetch(ctx, source)
+	c, err := a.Registry.Fetch(ctx, source)
+	d := c.Descriptor
 	if err != nil {
 		return d, err
 	}
-	s := subject{Descriptor: d, raw: raw, original: d.Digest}
+	s := subject{Content: c, original: d.Digest}
 	for _, t := range others {
 		i := imports{Import: Import{Source: source, From: a.Registry, Target: t}, Access: a}
 		s.replaces = reference.TrimNamed(t)
@@ -45,7 +46,7 @@ func TagRemote(ctx context.Context, a manifest.Access, source reference.Named, t
 		}
 	}
 	for _, tags := range byRepository {
-		if err := a.Registry.Put(ctx, tags[0], d.MediaType, raw, manifest.TagsOf(tags[1:])...); err != nil {
+		if err := a.Registry.Put(ctx, tags[0], c, manifest.TagsOf(tags[1:])...); err != nil {
 			return d, fmt.Errorf("tagging %s as %s: %w", manifest.Familiar(source), manifest.Familiar(tags[0]), err)
 		}
 	}

@@ -26,13 +26,13 @@ func Exists(ctx context.Context, r manifest.Fetcher, name reference.Named, want 
 		_, err := r.Digest(ctx, name)
 		return notThere(err, name)
 	}
-	d, raw, err := r.Fetch(ctx, name)
+	c, err := r.Fetch(ctx, name)
 	if err != nil {
 		return notThere(err, name)
 	}
 	var left atomic.Int64
 	left.Store(manifest.MaxEntries)
-	images, untold := offers(ctx, r, name, d, raw, 0, &left)
+	images, untold := offers(ctx, r, name, c, 0, &left)
 	errs := make([]error, len(want))
 	var group sync.WaitGroup
 	for i, p := range want {
@@ -60,10 +60,10 @@ type offer struct {
 	read     bool
 }
 
-// offers returns the images that raw, what name or an index in its repository is, leads to, and why there may
+// offers returns the images that c, what name or an index in its repository is, leads to, and why there may
 // be more. Indexes may list so many more as there are left.
-func offers(ctx context.Context, r manifest.Fetcher, name reference.Named, d ocispec.Descriptor, raw []byte, depth int, left *atomic.Int64) ([]offer, error) {
-	n, err := manifest.ParseNode(d, raw)
+func offers(ctx context.Context, r manifest.Fetcher, name reference.Named, c manifest.Content, depth int, left *atomic.Int64) ([]offer, error) {
+	n, err := manifest.ParseNode(c)
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +82,9 @@ func offers(ctx context.Context, r manifest.Fetcher, name reference.Named, d oci
 			found[i] = []offer{{platform: *child.Platform, digest: child.Digest}}
 		default:
 			group.Go(func() error {
-				d, raw, err := r.Fetch(ctx, manifest.AtDigest(name, child.Digest))
+				c, err := r.Fetch(ctx, manifest.AtDigest(name, child.Digest))
 				if err == nil {
-					found[i], err = offers(ctx, r, name, d, raw, depth+1, left)
+					found[i], err = offers(ctx, r, name, c, depth+1, left)
 				}
 				if errdefs.IsNotFound(err) {
 					return nil

@@ -220,7 +220,7 @@ var verifyCases = map[string]verifyCase{
 	},
 	"missing config": {
 		after: func(y *yard) {
-			n, err := manifest.ParseNode(y.children[0], y.Manifests["h.example.com/app@"+y.children[0].Digest.String()])
+			n, err := manifest.ParseNode(manifest.Content{Descriptor: y.children[0], Raw: y.Manifests["h.example.com/app@"+y.children[0].Digest.String()]})
 			if err != nil {
 				y.Fatal(err)
 			}

@@ -58,19 +58,19 @@ func (m *Registry) say(format string, args ...any) {
 	m.Log = append(m.Log, fmt.Sprintf(format, args...))
 }
 
-func (m *Registry) Fetch(_ context.Context, ref reference.Named) (ocispec.Descriptor, []byte, error) {
+func (m *Registry) Fetch(_ context.Context, ref reference.Named) (manifest.Content, error) {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
 	m.say("fetch %s", manifest.Familiar(ref))
 	if err := m.Errs[ref.String()]; err != nil {
-		return ocispec.Descriptor{}, nil, err
+		return manifest.Content{}, err
 	}
 	raw, ok := m.Manifests[key(ref)]
 	if !ok {
-		return ocispec.Descriptor{}, nil, manifest.Errorf(errdefs.ErrNotFound, "registry: %s unknown", ref)
+		return manifest.Content{}, manifest.Errorf(errdefs.ErrNotFound, "registry: %s unknown", ref)
 	}
 	d := digest.FromBytes(raw)
-	return ocispec.Descriptor{MediaType: m.Types[d], Digest: d, Size: int64(len(raw))}, raw, nil
+	return manifest.NewContent(m.Types[d], raw), nil
 }
 
 func (m *Registry) Blob(_ context.Context, _ reference.Named, d ocispec.Descriptor) ([]byte, error) {
@@ -85,26 +85,26 @@ func (m *Registry) Blob(_ context.Context, _ reference.Named, d ocispec.Descript
 }
 
 func (m *Registry) Digest(ctx context.Context, ref reference.Named) (digest.Digest, error) {
-	d, _, err := m.Fetch(ctx, ref)
-	return d.Digest, err
+	c, err := m.Fetch(ctx, ref)
+	return c.Descriptor.Digest, err
 }
 
-func (m *Registry) Copy(_ context.Context, from reference.Named, d ocispec.Descriptor, raw []byte, to reference.Named) error {
+func (m *Registry) Copy(_ context.Context, from reference.Named, c manifest.Content, to reference.Named) error {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
 	m.say("copy %s to %s", manifest.Familiar(from), manifest.Familiar(to))
-	m.Manifests[to.Name()+"@"+d.Digest.String()] = raw
+	m.Manifests[to.Name()+"@"+c.Descriptor.Digest.String()] = c.Raw
 	return m.Errs["copy"]
 }
 
-func (m *Registry) CopyBlobs(_ context.Context, from reference.Named, _ ocispec.Descriptor, _ []byte, to reference.Named) error {
+func (m *Registry) CopyBlobs(_ context.Context, from reference.Named, _ manifest.Content, to reference.Named) error {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
 	m.say("blobs of %s to %s", manifest.Familiar(from), manifest.Familiar(to))
 	return m.Errs["copy"]
 }
 
-func (m *Registry) Put(_ context.Context, ref reference.Named, mediaType string, raw []byte, tags ...string) error {
+func (m *Registry) Put(_ context.Context, ref reference.Named, c manifest.Content, tags ...string) error {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
 	refs := []reference.Named{ref}
@@ -120,19 +120,19 @@ func (m *Registry) Put(_ context.Context, ref reference.Named, mediaType string,
 		if err := m.Errs["put "+ref.String()]; err != nil {
 			return err
 		}
-		m.Store(ref, mediaType, raw)
+		m.Store(ref, c.Descriptor.MediaType, c.Raw)
 	}
 	return nil
 }
 
-func (m *Registry) Expect(_ context.Context, to reference.Named, from []reference.Named) func(reference.Named, ocispec.Descriptor, []byte) {
+func (m *Registry) Expect(_ context.Context, to reference.Named, from []reference.Named) func(reference.Named, manifest.Content) {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
 	m.Expected = append(m.Expected, manifest.Familiar(to))
 	for _, ref := range from {
 		m.Expected = append(m.Expected, manifest.Familiar(ref))
 	}
-	return func(from reference.Named, _ ocispec.Descriptor, _ []byte) {
+	return func(from reference.Named, _ manifest.Content) {
 		m.Mu.Lock()
 		defer m.Mu.Unlock()
 		m.Expected = append(m.Expected, "image "+manifest.Familiar(from))
@@ -190,7 +190,7 @@ func (m *Registry) Referrers(_ context.Context, subject reference.Canonical) ([]
 	var out []ocispec.Descriptor
 	for ref, raw := range m.Manifests {
 		d := digest.FromBytes(raw)
-		n, err := manifest.ParseNode(ocispec.Descriptor{MediaType: m.Types[d], Digest: d, Size: int64(len(raw))}, raw)
+		n, err := manifest.ParseNode(manifest.NewContent(m.Types[d], raw))
 		if err == nil && ref == subject.Name()+"@"+d.String() && n.Subject != nil && n.Subject.Digest == subject.Digest() {
 			n.Descriptor.ArtifactType, n.Descriptor.Annotations = n.ArtifactType, n.Annotations
 			out = append(out, n.Descriptor)
@@ -339,29 +339,28 @@ func (m *Registry) Index(t *testing.T, name, mediaType string, children ...ocisp
 
 // Daemon is a daemon whose pushes go to a memory.
 type Daemon struct {
-	Mu     sync.Mutex
-	Images map[string]manifest.Local
-	Bytes  map[digest.Digest]ocispec.Descriptor // what an image is pushed as, by ID
-	Raw    map[digest.Digest][]byte
-	to     *Registry
-	Pushed func() // called at each push
-	Tagged func() // called at each tag
-	Err    error
-	Log    []string
+	Mu      sync.Mutex
+	Images  map[string]manifest.Local
+	Content map[digest.Digest]manifest.Content // what an image is pushed as, by ID
+	to      *Registry
+	Pushed  func() // called at each push
+	Tagged  func() // called at each tag
+	Err     error
+	Log     []string
 }
 
 func NewDaemon(to *Registry) *Daemon {
-	return &Daemon{Images: map[string]manifest.Local{}, Bytes: map[digest.Digest]ocispec.Descriptor{}, Raw: map[digest.Digest][]byte{}, to: to}
+	return &Daemon{Images: map[string]manifest.Local{}, Content: map[digest.Digest]manifest.Content{}, to: to}
 }
 
 // holds puts an image, as src has it under name, into the daemon under the name as.
 func (e *Daemon) Holds(t *testing.T, src *Registry, name, as string) manifest.Local {
 	t.Helper()
-	d, raw, err := src.Fetch(t.Context(), Named(t, name))
+	c, err := src.Fetch(t.Context(), Named(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, _, err := manifest.ParseImage(raw)
+	config, _, err := manifest.ParseImage(c.Raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +370,7 @@ func (e *Daemon) Holds(t *testing.T, src *Registry, name, as string) manifest.Lo
 	}
 	local := manifest.Local{Name: Named(t, as), ID: config.Digest, Platform: p}
 	e.Images[local.Name.String()] = local
-	e.Bytes[local.ID], e.Raw[local.ID] = d, raw
+	e.Content[local.ID] = c
 	return local
 }
 
@@ -435,7 +434,7 @@ func (e *Daemon) Push(_ context.Context, name reference.NamedTagged, p *ocispec.
 	e.Log = append(e.Log, "push "+manifest.Familiar(name))
 	e.to.Mu.Lock()
 	defer e.to.Mu.Unlock()
-	return e.to.Store(name, e.Bytes[id].MediaType, e.Raw[id]), nil
+	return e.to.Store(name, e.Content[id].Descriptor.MediaType, e.Content[id].Raw), nil
 }
 
 // said collects notes and warnings.
