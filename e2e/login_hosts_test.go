@@ -20,8 +20,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/proxy"
 )
 
-// The names that the tests below give their servers: a blob store below the name of
-// the registry is where HTTP clients are tempted to send what is the registry's.
+// The names of servers in these tests. The blob store is below the name of the registry, where HTTP clients might
+// send the registry's credentials.
 const (
 	homeHost  = "example.com"
 	blobHost  = "blobs.example.com"
@@ -30,8 +30,8 @@ const (
 	tokenRealm = "https://" + tokenHost + "/token"
 )
 
-// elsewhere starts a server for each name, which has a port unless that is 443,
-// with a certificate that the docker configuration knows.
+// elsewhere starts a server for each name, which includes a port unless that is 443, with a certificate that the
+// docker configuration trusts.
 func (w watched) elsewhere(handlers map[string]http.Handler) {
 	w.Helper()
 	addresses, ca := map[string]string{}, filepath.Join(w.TempDir(), "ca.crt")
@@ -50,7 +50,7 @@ func (w watched) elsewhere(handlers map[string]http.Handler) {
 	w.reach(addresses, w.recorder)
 }
 
-// home is a name in the scene's repository at homeHost.
+// home returns a tag of the scene's repository at homeHost.
 func (w watched) home(tag string) string { return homeHost + "/" + w.repo + ":" + tag }
 
 // seed puts two images into the scene's repository and returns their names at host.
@@ -64,7 +64,7 @@ func (w watched) seed(host string) []string {
 	return names
 }
 
-// A password for basic auth goes to its registry and nowhere else.
+// A password for basic auth is sent to its registry only.
 func TestPasswordStaysAtItsRegistry(t *testing.T) {
 	for _, kind := range registryKinds {
 		t.Run(string(kind), func(t *testing.T) {
@@ -89,11 +89,11 @@ func TestPasswordStaysAtItsRegistry(t *testing.T) {
 	}
 }
 
-// helperLogin is what a credential helper knows of a registry.
+// helperLogin is what a credential helper has for a registry.
 type helperLogin struct{ Username, Secret string }
 
-// helper puts the credential helper "test" on PATH, which answers these logins.
-// It returns what it was asked.
+// helper puts the credential helper "test" on PATH, which returns these logins. The returned function lists the calls
+// of the helper.
 func (w watched) helper(logins map[string]helperLogin) (asked func() []string) {
 	w.Helper()
 	dir := w.TempDir()
@@ -120,8 +120,8 @@ func (w watched) helper(logins map[string]helperLogin) (asked func() []string) {
 	}
 }
 
-// A credential helper is asked once for each registry that it is there for, and what
-// it answers goes to that registry's token service only.
+// A credential helper is called once for each registry that it is configured for, and its login is sent to the token
+// service of that registry only.
 func TestCredentialHelper(t *testing.T) {
 	for name, test := range map[string]struct {
 		config map[string]any
@@ -147,14 +147,13 @@ func TestCredentialHelper(t *testing.T) {
 			w.holds("1", "linux/amd64", "linux/arm64/v8")
 			w.only(t, loginSecret, tokenHost)
 			if got := slices.Sorted(slices.Values(asked())); !slices.Equal(got, test.asked) {
-				t.Errorf("the helper was asked %q", got)
+				t.Errorf("got calls %q of the helper, want %q", got, test.asked)
 			}
 		})
 	}
 }
 
-// Two registries with a login each in one run: neither login, nor a token that it
-// brings, gets to the other one.
+// With two logins in one run, neither login, nor a token for it, is sent to the other registry.
 func TestTwoLoginsInOneRun(t *testing.T) {
 	t.Parallel()
 	w := newWatched(t)
@@ -176,8 +175,8 @@ func TestTwoLoginsInOneRun(t *testing.T) {
 	w.onlyTokens(far, remoteHost)
 }
 
-// A registry may keep its blobs elsewhere. No credential follows a redirect there,
-// neither to a name below its own nor to another port.
+// A registry may store its blobs elsewhere. No credential follows a redirect there, neither to a subdomain nor to
+// another port.
 func TestBlobStoreGetsNoCredential(t *testing.T) {
 	for _, store := range []string{blobHost, homeHost + ":8443"} {
 		t.Run(strings.ReplaceAll(store, ":", "_"), func(t *testing.T) {
@@ -200,7 +199,7 @@ func TestBlobStoreGetsNoCredential(t *testing.T) {
 	}
 }
 
-// blobsAt makes a registry redirect those who want a blob to another server.
+// blobsAt returns a registry that redirects requests for blobs to another server.
 func blobsAt(server string, registry http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/blobs/sha256:") {
@@ -211,8 +210,7 @@ func blobsAt(server string, registry http.Handler) http.Handler {
 	})
 }
 
-// A registry elsewhere may name a token service or a blob store without TLS: they
-// get no login, and not even a request.
+// A remote registry may name a token service or a blob store without TLS: they get no login, and not even a request.
 func TestNothingGoesOutWithoutTLS(t *testing.T) {
 	for name, test := range map[string]struct {
 		realm, blobs string
@@ -234,7 +232,7 @@ func TestNothingGoesOutWithoutTLS(t *testing.T) {
 			w.refused(words, append([]string{"create", w.home("1")}, names...)...)
 			w.refused(words, append([]string{"create", "--push", w.home("1")}, names...)...)
 			if all := w.requests(outside); len(all) > 0 {
-				t.Errorf("without TLS:\n%s", strings.Join(all, "\n"))
+				t.Errorf("got requests without TLS, want none:\n%s", strings.Join(all, "\n"))
 			}
 		})
 	}

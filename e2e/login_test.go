@@ -12,8 +12,8 @@ const (
 	loginSecret = "correct-horse-battery"
 )
 
-// newLoginScene is a scene whose registry asks for a login, and a list of an image
-// in the daemon and one in another registry.
+// newLoginScene is a scene with a registry that requires a login, and a list of an image in the daemon and one in
+// another registry.
 func newLoginScene(s *scene) (create []string) {
 	s.Helper()
 	near := harness.Put(s.T, s.registry, s.repo, "near", images.Image(images.Spec{Seed: s.repo, Platform: arm64}))
@@ -23,7 +23,7 @@ func newLoginScene(s *scene) (create []string) {
 	return []string{s.list, s.plain("amd64"), near}
 }
 
-// With a login both the daemon's push and ours go through.
+// With a login both the daemon's push and ours succeed.
 func TestLoginServesDaemonAndPlugin(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		create := newLoginScene(s)
@@ -37,13 +37,13 @@ func TestLoginServesDaemonAndPlugin(t *testing.T) {
 		s.sameDaemonTags(before)
 		s.multiarch("push", "--purge=tags", s.list)
 		if tags := harness.Tags(s.T, s.registry, s.repo); len(tags) != 1 {
-			s.Errorf("tags in the registry: %v", tags)
+			s.Errorf("got tags %v, want only the list's", tags)
 		}
 	})
 }
 
-// Without a login, and with a wrong one, everything that asks that registry fails
-// with the command to type, shows no secret and changes nothing.
+// Without a login, and with a wrong one, every command that uses that registry fails with the docker login command as
+// a hint, reveals no secret and changes nothing.
 func TestLoginIsAskedFor(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		create := newLoginScene(s)
@@ -66,8 +66,7 @@ func TestLoginIsAskedFor(t *testing.T) {
 	})
 }
 
-// An image that is named in the repository that asks for a login is taken from the
-// daemon, and its push says who has to be logged in to.
+// An image named in a repository that requires a login is found in the daemon, and its push names the missing login.
 func TestLoginIsAskedForByTheDaemonsPush(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.registry = harness.NewRegistry(s.T, harness.RegistryOptions{User: loginUser, Password: loginSecret})

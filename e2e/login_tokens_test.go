@@ -13,7 +13,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// onlyTokens checks that tokens of the service were used, at host and nowhere else.
+// onlyTokens checks that tokens of the service were sent to host, and to no other place.
 func (w watched) onlyTokens(service *proxy.Tokens, host string) {
 	w.Helper()
 	used := 0
@@ -24,12 +24,12 @@ func (w watched) onlyTokens(service *proxy.Tokens, host string) {
 		}
 	}
 	if used == 0 {
-		w.Error("no token was used")
+		w.Error("got no token in any request")
 	}
 }
 
-// Everybody may pull, who is logged in may push. The password goes to the token
-// service only, tokens go to the registry only.
+// With anonymous pull, only a push needs the login. The password is sent to the token service only, tokens to the
+// registry only.
 func TestAnonymousPullAndLoginForPush(t *testing.T) {
 	t.Parallel()
 	w := newWatched(t)
@@ -50,11 +50,11 @@ func TestAnonymousPullAndLoginForPush(t *testing.T) {
 	w.onlyTokens(tokens, homeHost)
 }
 
-// identity is a token as a registry of a cloud provider gives it to who logs in.
+// identity is an identity token, as the login command of a cloud provider stores it.
 const identity = "identity-token-of-ann"
 
-// An identity token is exchanged at the token service, is no password, and goes to no
-// other server: whether it is in the configuration or with a credential helper.
+// An identity token is exchanged at the token service, not used as a password, and sent to no other server, whether
+// it comes from the configuration or from a credential helper.
 func TestIdentityTokenIsForItsServiceOnly(t *testing.T) {
 	for name, login := range map[string]func(w watched, token string){
 		"config": func(w watched, token string) { w.LoginIdentity(w.T, homeHost, token) },
@@ -79,15 +79,14 @@ func TestIdentityTokenIsForItsServiceOnly(t *testing.T) {
 			w.only(t, identity, tokenHost)
 			for _, r := range w.requests(tokenHost) {
 				if !strings.HasPrefix(r, "POST ") || !strings.Contains(r, "grant_type=refresh_token") || strings.Contains(r, "Authorization:") {
-					t.Errorf("asked for a token:\n%s", r)
+					t.Errorf("got a token request that is not a POST with a refresh token:\n%s", r)
 				}
 			}
 		})
 	}
 }
 
-// Tokens that run out in the middle of a run are renewed at the token service,
-// wherever that is, once.
+// Tokens that expire during a run are renewed once, wherever that happens.
 func TestTokenRunsOut(t *testing.T) {
 	for name, when := range map[string]func(r *http.Request) bool{
 		"never":         func(*http.Request) bool { return false },
@@ -121,17 +120,17 @@ func TestTokenRunsOut(t *testing.T) {
 			w.only(t, loginSecret, tokenHost)
 			most := 2 // one for each registry
 			if ranOut.Load() {
-				most = 2*most + 1 // one more may have been on its way as all ran out
+				most = 2*most + 1 // one more may have been issued while all were revoked
 			}
 			if n := len(tokens.Issued()); n > most || ranOut.Load() != (name != "never") {
-				t.Errorf("%d tokens, they ran out: %v", n, ranOut.Load())
+				t.Errorf("got %d tokens, want at most %d; revoked: %t, want %t", n, most, ranOut.Load(), name != "never")
 			}
 		})
 	}
 }
 
-// A token service may grant less than it is asked for: one scope at a time is enough,
-// to pull is not enough for a push, and then nobody asks for ever.
+// A token service may grant less than requested: one scope at a time is enough; pull is not enough for a push, and
+// then requests end.
 func TestTokensForLess(t *testing.T) {
 	words := []string{"401", "docker login " + homeHost}
 	for name, test := range map[string]struct {
@@ -161,14 +160,13 @@ func TestTokensForLess(t *testing.T) {
 			}
 			w.only(t, loginSecret, tokenHost)
 			if n, asked := len(tokens.Issued()), len(w.requests(homeHost)); n > 20 || asked > 60 {
-				t.Errorf("%d tokens, %d requests", n, asked)
+				t.Errorf("got %d tokens and %d requests, want at most 20 and 60", n, asked)
 			}
 		})
 	}
 }
 
-// With bearer tokens the daemon's push, too, sends the login to the token service and
-// nothing but tokens to the registry.
+// With bearer tokens the daemon's push, too, sends the login to the token service and only tokens to the registry.
 func TestBearerLoginServesDaemonAndPlugin(t *testing.T) {
 	for name, login := range map[string]func(w watched) (secret string){
 		"password": func(w watched) string { w.Login(w.T, w.registry.Host, loginUser, loginSecret); return loginSecret },
@@ -199,8 +197,7 @@ func TestBearerLoginServesDaemonAndPlugin(t *testing.T) {
 	}
 }
 
-// beside starts a server on this machine and returns its address. The recorder calls
-// it by another name.
+// beside starts a server on this machine and returns its address; the recorder has it as name.
 func (w watched) beside(name string, h http.Handler) string {
 	server := httptest.NewServer(w.at(name, h))
 	w.Cleanup(server.Close)

@@ -9,7 +9,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// newIndexScene is a scene whose daemon keeps indexes.
+// newIndexScene is a scene with the daemon that stores indexes.
 func newIndexScene(t *testing.T) *scene {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -17,20 +17,20 @@ func newIndexScene(t *testing.T) *scene {
 	return s
 }
 
-// oci makes an OCI image; another version of a platform is another image.
+// oci returns an OCI image; another version of a platform is another image.
 func (s *scene) oci(p ocispec.Platform, version string) images.Manifest {
 	return images.Image(images.Spec{Seed: s.repo + version, Platform: p, Format: images.OCI})
 }
 
-// loadIndex gives the daemon an index with the children that keep accepts (nil: all).
+// loadIndex loads an index into the daemon with the children that keep selects (nil: all).
 func (s *scene) loadIndex(name string, index images.Manifest, keep func(images.Manifest) bool) {
 	s.Helper()
 	harness.LoadOCI(s.T, s.daemon, name, index, keep)
 }
 
-// A local image of several platforms is another one than the registry's when one
-// platform of it was built again; it is the same when the daemon has a part of it.
-func TestCreateTellsOfRebuiltPlatform(t *testing.T) {
+// A local image of several platforms differs from the registry's if one platform was built again; it does not if the
+// daemon has only some of its platforms.
+func TestCreateWarnsOfRebuiltPlatform(t *testing.T) {
 	s := newIndexScene(t)
 	a, b := s.oci(amd64, "1"), s.oci(arm64, "1")
 	rebuilt := s.oci(arm64, "2")
@@ -48,17 +48,17 @@ func TestCreateTellsOfRebuiltPlatform(t *testing.T) {
 	says(t, s.multiarch(create...).Stderr, "WARNING", name, "--from daemon")
 	s.multiarch("push", s.list)
 	if index := s.holds("1", "linux/amd64", "linux/arm64/v8", "attestation", "attestation"); index.Manifests[1].Digest != b.Digest() {
-		t.Errorf("the registry's image was not used: %s", index.Manifests[1].Digest)
+		t.Errorf("got %s, want the registry's image %s", index.Manifests[1].Digest, b.Digest())
 	}
 	s.multiarch("create", "--replace", "--from", "daemon", s.list, name)
 	s.multiarch("push", s.list)
 	if index := s.holds("1", "linux/amd64", "linux/arm64/v8", "attestation", "attestation"); index.Manifests[1].Digest != rebuilt.Digest() {
-		t.Errorf("the daemon's image was not used: %s", index.Manifests[1].Digest)
+		t.Errorf("got %s, want the daemon's image %s", index.Manifests[1].Digest, rebuilt.Digest())
 	}
 }
 
-// A source of several platforms stays one source after its push: annotate needs to
-// know which of its images is meant, and drop takes all of them.
+// A source of several platforms is still one source after its push: annotate requires a digest to select one of its
+// images, and drop removes all of them.
 func TestSourceOfSeveralPlatformsAfterPush(t *testing.T) {
 	for place, name := range map[string]func(s *scene) string{
 		"plain": func(s *scene) string { return s.plain("multi") }, "target": func(s *scene) string { return s.name("multi") },
@@ -89,8 +89,7 @@ func TestSourceOfSeveralPlatformsAfterPush(t *testing.T) {
 	}
 }
 
-// The staging tag of a whole index is one that push made, so it goes with
-// --purge=tags; the same index under a name that somebody pushed stays.
+// --purge=tags removes the staging tag of a whole index, and keeps another tag of the same index.
 func TestPurgeTagsOfLocalIndex(t *testing.T) {
 	s := newIndexScene(t)
 	index := images.Attested(s.oci(amd64, ""), s.oci(arm64, ""))
@@ -102,13 +101,12 @@ func TestPurgeTagsOfLocalIndex(t *testing.T) {
 	says(t, r.Stderr, "Untagged "+s.name("1-multi-"))
 	s.holds("1", "linux/amd64", "linux/arm64/v8", "attestation", "attestation")
 	if tags := harness.Tags(t, s.registry, s.repo); len(tags) != 2 || tags["theirs"] != index.Digest().String() {
-		t.Errorf("tags in the registry: %v", tags)
+		t.Errorf("got tags %v, want the list's and theirs", tags)
 	}
 	s.sameDaemonTags(before)
 }
 
-// A Docker list has no place for attestations: that is said before anything is
-// pushed.
+// A Docker list cannot have attestations: that is an error before anything is pushed.
 func TestDockerListOfAttestedLocalImage(t *testing.T) {
 	s := newIndexScene(t)
 	for tag, index := range map[string]images.Manifest{
@@ -123,6 +121,6 @@ func TestDockerListOfAttestedLocalImage(t *testing.T) {
 	s.multiarch("create", "--push", "--type", "docker", "--attestations", "strip", s.list, s.name("two"))
 	s.holds("1", "linux/amd64", "linux/arm64/v8")
 	if m := harness.Get(t, s.registry, s.repo, "1"); m.MediaType != images.DockerList {
-		t.Errorf("media type %s", m.MediaType)
+		t.Errorf("got media type %s, want %s", m.MediaType, images.DockerList)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// reach makes names, each with its port unless that is 443, those of the servers at
-// these addresses: a proxy knows them. What comes to it without TLS is recorded.
+// reach resolves names, each with its port unless that is 443, to the servers at these addresses, through a proxy. It
+// records requests without TLS.
 func (s *scene) reach(addresses map[string]string, r *recorder) {
 	s.Helper()
 	direct := &http.Transport{}
@@ -29,7 +29,7 @@ func (s *scene) reach(addresses map[string]string, r *recorder) {
 	}
 }
 
-// tunnel joins the client with the address until either goes.
+// tunnel connects the client with the address until either disconnects.
 func tunnel(w http.ResponseWriter, address string) {
 	server, err := net.Dial("tcp", address)
 	if err != nil {

@@ -22,19 +22,19 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// platformNumber is a platform of its own for each n.
+// platformNumber returns a different platform for each n.
 func platformNumber(n int) ocispec.Platform {
 	return ocispec.Platform{OS: "linux", Architecture: "arm", Variant: fmt.Sprintf("v%d", n)}
 }
 
-// job is one process of the plugin, started directly.
+// job is one process of the plugin, started without the docker command.
 type job struct {
 	args []string
 	code int
 	text string
 }
 
-// together runs all jobs at the same time.
+// together runs all jobs concurrently.
 func (s *scene) together(jobs []*job) {
 	s.Helper()
 	plugin, err := harness.Plugin()
@@ -59,7 +59,7 @@ func (s *scene) together(jobs []*job) {
 	group.Wait()
 }
 
-// nothingLeft checks that no writer left anything of its own in the store.
+// nothingLeft checks that no writer left a temporary folder in the store.
 func (s *scene) nothingLeft() {
 	s.Helper()
 	items, err := os.ReadDir(filepath.Join(s.Config, "manifests"))
@@ -68,13 +68,12 @@ func (s *scene) nothingLeft() {
 	}
 	for _, item := range items {
 		if strings.HasPrefix(item.Name(), ".") && item.Name() != ".lock" {
-			s.Errorf("left in the store: %s", item.Name())
+			s.Errorf("got %s left in the store, want only lists and .lock", item.Name())
 		}
 	}
 }
 
-// Forty processes change the same and different lists at once: nothing is lost,
-// and nobody else's list is touched.
+// Forty processes change the same and different lists concurrently: no change is lost, and no other list is affected.
 func TestProcessesLoseNothing(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -86,8 +85,8 @@ func TestProcessesLoseNothing(t *testing.T) {
 		base = append(base, s.name(fmt.Sprintf("base%d", n)))
 	}
 	s.multiarch(append([]string{"create", s.list}, base...)...)
-	s.multiarch("create", s.name("bystander"), base[0], base[1])
-	bystander := s.multiarch("inspect", s.name("bystander")).Stdout
+	s.multiarch("create", s.name("other"), base[0], base[1])
+	other := s.multiarch("inspect", s.name("other")).Stdout
 	var jobs []*job
 	for n := range each {
 		s.multiarch("tag", s.list, s.name(fmt.Sprintf("gone%d", n)))
@@ -100,28 +99,28 @@ func TestProcessesLoseNothing(t *testing.T) {
 	s.together(jobs)
 	for _, j := range jobs {
 		if j.code != 0 {
-			t.Errorf("%v: exit code %d\n%s", j.args, j.code, j.text)
+			t.Errorf("%v: got exit code %d, want 0\n%s", j.args, j.code, j.text)
 		}
 	}
-	want := []string{s.list, s.name("bystander")}
+	want := []string{s.list, s.name("other")}
 	for n := range each {
 		want = append(want, s.name(fmt.Sprintf("own%d", n)))
 	}
 	if names := s.names(); !maps.Equal(set(names), set(want)) || len(names) != len(want) {
-		t.Errorf("lists: %v, not %v", names, want)
+		t.Errorf("got lists %v, want %v", names, want)
 	}
-	if now := s.multiarch("inspect", s.name("bystander")).Stdout; now != bystander {
-		t.Errorf("the bystander: %s, was %s", now, bystander)
+	if now := s.multiarch("inspect", s.name("other")).Stdout; now != other {
+		t.Errorf("got %s for the other list, want %s", now, other)
 	}
 	s.nothingLeft()
 	s.multiarch("push", s.list)
 	index, err := harness.Get(t, s.registry, s.repo, "1").Index()
 	if err != nil || len(index.Manifests) != 2*each {
-		t.Fatalf("%d entries: %v", len(index.Manifests), err)
+		t.Fatalf("got %d entries (error %v), want %d", len(index.Manifests), err, 2*each)
 	}
 	for n, d := range index.Manifests[:each] {
 		if d.Annotations["n"] != fmt.Sprint(n) || d.Platform.Variant != fmt.Sprintf("v%d", n) {
-			t.Errorf("entry %d: %+v", n, d)
+			t.Errorf("got entry %+v, want the annotation and variant of %d", d, n)
 		}
 	}
 }
@@ -134,7 +133,7 @@ func set(names []string) map[string]bool {
 	return out
 }
 
-// Of several processes that create the same list one wins; the others are told.
+// If several processes create the same list, one succeeds and the others report that it exists.
 func TestProcessesCreateOneListOnce(t *testing.T) {
 	s, _, _ := newListScene(t)
 	var jobs []*job
@@ -144,7 +143,7 @@ func TestProcessesCreateOneListOnce(t *testing.T) {
 	s.together(jobs)
 	won := slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return j.code != 0 })
 	if len(won) != 1 {
-		t.Errorf("%d processes made the list", len(won))
+		t.Errorf("got %d processes that created the list, want 1", len(won))
 	}
 	for _, j := range jobs {
 		if j.code != 0 {
@@ -155,8 +154,8 @@ func TestProcessesCreateOneListOnce(t *testing.T) {
 	s.holds("new", "linux/amd64", "linux/arm64/v8")
 }
 
-// A process that is killed in the middle of an amend leaves the old list or the
-// new one, for both tools, and hinders nobody after it.
+// A process that is killed during an amend leaves the old list or the new one, for both tools, and does not block the
+// next one.
 func TestKilledProcessLeavesOldOrNew(t *testing.T) {
 	s, a, _ := newListScene(t)
 	plugin, err := harness.Plugin()
@@ -182,7 +181,7 @@ func TestKilledProcessLeavesOldOrNew(t *testing.T) {
 		}
 		theirs, ours := s.docker("manifest", "inspect", s.list), harness.MustRun(t, s.Env, plugin, "inspect", s.list)
 		if !strings.Contains(theirs, a.Digest().String()) || !strings.Contains(ours, a.Digest().String()) {
-			t.Fatalf("the other entry is gone:\n%s\n%s", theirs, ours)
+			t.Fatalf("got lists without %s:\n%s\n%s", a.Digest(), theirs, ours)
 		}
 		isNew := strings.Contains(ours, next)
 		if isNew {
@@ -190,12 +189,12 @@ func TestKilledProcessLeavesOldOrNew(t *testing.T) {
 			moved++
 		}
 		if !strings.Contains(ours, now) || !strings.Contains(theirs, now) || strings.Count(ours, `"digest"`) != 2 {
-			t.Fatalf("neither the old nor the new list:\n%s\n%s", theirs, ours)
+			t.Fatalf("got neither the old nor the new list:\n%s\n%s", theirs, ours)
 		}
 	}
 	t.Logf("%d of %d processes were killed, %d lists changed", killed, kills, moved)
 	if killed == 0 {
-		t.Error("no process was killed in time")
+		t.Error("got no process killed before its end, want at least one")
 	}
 	harness.MustRun(t, s.Env, plugin, amend...)
 	s.nothingLeft()
@@ -219,8 +218,8 @@ func newRandom(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// killSomewhere kills a process that takes about as long as whole: at any moment,
-// or, every other time, while it writes to the store.
+// killSomewhere kills a process that takes about as long as whole: at any moment, or, every other time, while it
+// writes to the store.
 func (s *scene) killSomewhere(cmd *exec.Cmd, n int, whole time.Duration, random *rand.Rand) {
 	s.Helper()
 	ended := make(chan struct{})
@@ -244,7 +243,7 @@ func (s *scene) killSomewhere(cmd *exec.Cmd, n int, whole time.Duration, random 
 	<-ended
 }
 
-// awaitWriter waits until a writer has made a folder of its own in the store.
+// awaitWriter waits until a writer has created a temporary folder in the store.
 func (s *scene) awaitWriter(ended chan struct{}) {
 	s.Helper()
 	for {
@@ -259,18 +258,17 @@ func (s *scene) awaitWriter(ended chan struct{}) {
 	}
 }
 
-// digestOf is the digest of a tag of the target repository.
+// digestOf returns the digest of a tag of the target repository.
 func (s *scene) digestOf(tag string) string {
 	s.Helper()
 	return harness.Get(s.T, s.registry, s.repo, tag).Digest.String()
 }
 
-// pushers is how many processes push the same images at once.
+// pushers is how many processes push the same images concurrently.
 const pushers = 3
 
-// Several pushes of the same images to one list: each gets through, and none of
-// their staging names stays. That one takes another's name away is up to chance
-// here, and is brought about in manifest's TestPushStagedOnceMore.
+// Several pushes of the same images to one list all succeed, and none of their staging tags is left. Whether one
+// removes another's tag depends on timing here; manifest's TestPushStagedOnceMore forces it.
 func TestProcessesPushTheSameImages(t *testing.T) {
 	for name, command := range map[string]func(s *scene) []string{
 		"push":   func(s *scene) []string { return []string{"push", s.list} },
@@ -288,7 +286,7 @@ func TestProcessesPushTheSameImages(t *testing.T) {
 				s.together(jobs)
 				for _, j := range jobs {
 					if j.code != 0 {
-						s.Errorf("%v: exit code %d\n%s", j.args, j.code, j.text)
+						s.Errorf("%v: got exit code %d, want 0\n%s", j.args, j.code, j.text)
 					}
 					s.noWarning(j.text)
 				}
