@@ -100,7 +100,7 @@ func TestPushOfPartialIndex(t *testing.T) {
 			t.Parallel()
 			s := newScene(t, harness.V3)
 			s.useDaemon(harness.Daemon(t, harness.Containerd))
-			name, loaded := s.plain("part"), "docker.io/testRepo/"+s.plain("part")
+			name, loaded := s.plain("part"), "docker.io/library/"+s.plain("part")
 			if place == "target" {
 				name, loaded = s.name("part"), s.name("part")
 			}

@@ -69,7 +69,7 @@ func TestSourceOfSeveralPlatformsAfterPush(t *testing.T) {
 			a, b := s.oci(amd64, ""), s.oci(arm64, "")
 			loaded := source
 			if place == "plain" {
-				loaded = "docker.io/testRepo/" + source
+				loaded = "docker.io/library/" + source
 			}
 			s.loadIndex(loaded, images.Attested(a, b), nil)
 			other := s.put(s.repo, "riscv64", images.Spec{Platform: riscv64})
@@ -93,7 +93,7 @@ func TestSourceOfSeveralPlatformsAfterPush(t *testing.T) {
 func TestPurgeTagsOfLocalIndex(t *testing.T) {
 	s := newIndexScene(t)
 	index := images.Attested(s.oci(amd64, ""), s.oci(arm64, ""))
-	s.loadIndex("docker.io/testRepo/"+s.plain("multi"), index, nil)
+	s.loadIndex("docker.io/library/"+s.plain("multi"), index, nil)
 	harness.Put(t, s.registry, s.repo, "theirs", index)
 	before := s.daemonTags()
 	s.multiarch("create", s.list, s.plain("multi"))

@@ -15,8 +15,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// Each value of --purge, by what is left: the local list, and the tags in the
-// registry. Debian's registry cannot remove a tag.
+// What each value of --purge leaves: the local list, and the tags in the registry. Debian's registry cannot remove a
+// tag.
 func TestPurge(t *testing.T) {
 	for _, test := range []struct {
 		flag       string
@@ -39,25 +39,24 @@ func TestPurge(t *testing.T) {
 				s.pushedLast(r.Stdout, "1")
 				s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
 				if left := len(s.store()) > 0; left != test.list {
-					t.Errorf("local list left: %v", left)
+					t.Errorf("got a local list: %t, want %t", left, test.list)
 				}
 				want := []string{"1", "amd64", "arm64"}
 				if !test.tags && kind == harness.V3 {
 					want = []string{"1"}
 				}
 				if tags := slices.Sorted(maps.Keys(harness.Tags(t, s.registry, s.repo))); !slices.Equal(tags, want) {
-					t.Errorf("tags in the registry: %v, not %v", tags, want)
+					t.Errorf("got tags %v, want %v", tags, want)
 				}
 				if warned := strings.Contains(r.Stderr, "WARNING: the registry cannot remove a tag"); warned != (!test.tags && kind == harness.V28) {
-					t.Errorf("warned: %v\n%s", warned, r.Stderr)
+					t.Errorf("got a warning: %t, want %t\n%s", warned, !warned, r.Stderr)
 				}
 			})
 		}
 	}
 }
 
-// Purging tags leaves the list's own tags, tags that point elsewhere now, and
-// everything in other repositories.
+// --purge=tags keeps the list's own tags, tags that moved, and everything in other repositories.
 func TestPurgeTagsLeavesWhatIsNotItsOwn(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -65,7 +64,7 @@ func TestPurgeTagsLeavesWhatIsNotItsOwn(t *testing.T) {
 	b := s.put(s.repo, "arm64", images.Spec{Platform: arm64})
 	c := s.put(s.repo, "riscv64", images.Spec{Platform: riscv64})
 	latest := s.put(s.repo, "latest", images.Spec{Platform: windows})
-	s.put(s.repo, "bystander", images.Spec{Seed: s.repo + s.repo + "arm64", Platform: arm64})
+	s.put(s.repo, "other", images.Spec{Seed: s.repo + s.repo + "arm64", Platform: arm64})
 	d := s.put(s.repo+"/near", "1", images.Spec{Platform: i386})
 	s.multiarch("create", s.list, s.list, s.name("arm64"), s.name("riscv64"), s.name("latest"), s.registry.Host+"/"+s.repo+"/near:1")
 	moved := s.put(s.repo, "riscv64", images.Spec{Seed: "moved" + s.repo, Platform: riscv64})
@@ -74,17 +73,17 @@ func TestPurgeTagsLeavesWhatIsNotItsOwn(t *testing.T) {
 	index := s.holds("1", "linux/amd64", "linux/arm64/v8", "linux/riscv64", "windows/amd64", "linux/386")
 	s.holdsImages(index, own, b, c, latest, d)
 	want := map[string]string{
-		"bystander": b.Digest().String(), "riscv64": moved.Digest().String(),
+		"other": b.Digest().String(), "riscv64": moved.Digest().String(),
 		"1": harness.Get(t, s.registry, s.repo, "1").Digest.String(), "latest": harness.Get(t, s.registry, s.repo, "1").Digest.String(),
 	}
 	if tags := harness.Tags(t, s.registry, s.repo); !maps.Equal(tags, want) {
-		t.Errorf("tags in the registry: %v, not %v", tags, want)
+		t.Errorf("got tags %v, want %v", tags, want)
 	}
 	harness.Sound(t, s.registry, s.repo+"/near", "1")
 }
 
-// Staging tags of pending images go with --purge=tags, and so does the tag of an
-// index of one image; a list of several platforms is a release, whose tag stays.
+// --purge=tags removes the staging tags of pending images, and the tag of an index of one image; a list of several
+// platforms is a release, whose tag is kept.
 func TestPurgeTagsRemovesStagingTagsAndIndexTags(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		a := s.load(s.plain("amd64"), amd64)
@@ -101,18 +100,18 @@ func TestPurgeTagsRemovesStagingTagsAndIndexTags(t *testing.T) {
 		s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8", "attestation", "linux/386", "attestation"),
 			a, b.Children[0], b.Children[1], d, release.Children[3])
 		if tags := slices.Sorted(maps.Keys(harness.Tags(s.T, s.registry, s.repo))); !slices.Equal(tags, []string{"1", "release"}) {
-			s.Errorf("tags in the registry: %v", tags)
+			s.Errorf("got tags %v, want 1 and release", tags)
 		}
 		harness.Sound(s.T, s.registry, s.repo, "release")
 		s.sameDaemonTags(before)
 		if files := s.store(); len(files) > 0 {
-			s.Errorf("local store: %v", files)
+			s.Errorf("got local store %v, want none", files)
 		}
 	})
 }
 
-// Whatever was taken of it, and whether its attestations were: the tag of an index
-// of one image goes, and that of an index of several stays.
+// Whichever of its images and attestations are in the list: the tag of an index of one image is removed, and that of
+// an index of several is kept.
 func TestPurgeTagsOfIndexes(t *testing.T) {
 	for name, flags := range map[string][]string{
 		"all": {}, "some": {"--platform", "linux/arm64,linux/386"}, "strip": {"--attestations", "strip"},
@@ -130,7 +129,7 @@ func TestPurgeTagsOfIndexes(t *testing.T) {
 			says(t, r.Stderr, "Untagged "+s.name("one"))
 			saysNot(t, r.Stderr, "WARNING", "Untagged "+s.name("several"))
 			if tags := harness.Tags(t, s.registry, s.repo); len(tags) != 2 || tags["several"] != several.Digest().String() {
-				t.Errorf("tags in the registry: %v", tags)
+				t.Errorf("got tags %v, want the list's and several", tags)
 			}
 			for _, there := range []string{"1", "several", one.Digest().String()} {
 				harness.Sound(t, s.registry, s.repo, there)
@@ -139,8 +138,8 @@ func TestPurgeTagsOfIndexes(t *testing.T) {
 	}
 }
 
-// A registry that does not remove tags, or not for this account, is a warning: the
-// list is pushed, and the tags stay.
+// If the registry cannot remove tags, or refuses that to this account, a warning is printed: the list is pushed, and
+// the tags are kept.
 func TestPurgeTagsThatTheRegistryRefuses(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden,
 		http.StatusMethodNotAllowed, http.StatusConflict, http.StatusNotImplemented} {
@@ -164,21 +163,21 @@ func TestPurgeTagsThatTheRegistryRefuses(t *testing.T) {
 			r := s.multiarch("push", "--purge=tags", at+"1")
 			s.pushedLast(r.Stdout, "1")
 			if n := strings.Count(r.Stderr, "WARNING"); n != 1 || !strings.Contains(r.Stderr, strconv.Itoa(status)) {
-				t.Errorf("%d warnings:\n%s", n, r.Stderr)
+				t.Errorf("got %d warnings, want one that names status %d:\n%s", n, status, r.Stderr)
 			}
 			saysNot(t, r.Stderr, "Untagged")
 			s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
 			if tags := harness.Tags(t, s.registry, s.repo); len(tags) != 3 {
-				t.Errorf("tags in the registry: %v", tags)
+				t.Errorf("got tags %v, want 3", tags)
 			}
 			if files := s.store(); len(files) > 0 {
-				t.Errorf("local store: %v", files)
+				t.Errorf("got local store %v, want none", files)
 			}
 		})
 	}
 }
 
-// A list that somebody changes while it is pushed is not removed.
+// A list that changes during its push is not removed.
 func TestPurgeKeepsListThatChangedMeanwhile(t *testing.T) {
 	s, a, b := newListScene(t)
 	g := newGate(t, s.registry, isListPut)
@@ -189,7 +188,7 @@ func TestPurgeKeepsListThatChangedMeanwhile(t *testing.T) {
 	s.multiarch("annotate", list, "--index-annotation", "changed=meanwhile")
 	g.open()
 	if err := r.cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, &r.stderr)
+		t.Fatalf("got %v from the push, want success\n%s", err, &r.stderr)
 	}
 	says(t, r.stderr.String(), "WARNING", list, "stays")
 	s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)

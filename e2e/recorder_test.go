@@ -13,21 +13,21 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 )
 
-// terminal and outside are where a recorder hears what a command prints, and what
-// leaves this machine without TLS.
+// terminal is where a recorder keeps the output of commands, outside where it keeps requests that would leave this
+// machine without TLS.
 const (
 	terminal = "stdout and stderr"
 	outside  = "the outside"
 )
 
-// recorder keeps every request to the servers of a test, whole, and all that
-// commands print: it is the judge of where a secret went.
+// recorder keeps every request to the servers of a test, and all output of commands, to find out where a secret was
+// sent.
 type recorder struct {
 	mu   sync.Mutex
 	seen []record
 }
 
-// record is what was seen at one place.
+// record is a request or an output at a place: a server or terminal.
 type record struct{ place, text string }
 
 func (r *recorder) add(place, text string) {
@@ -36,7 +36,7 @@ func (r *recorder) add(place, text string) {
 	r.seen = append(r.seen, record{place, text})
 }
 
-// at returns the handler as it is asked at a place.
+// at returns a handler that records its requests at a place.
 func (r *recorder) at(place string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		dump, err := httputil.DumpRequest(req, true)
@@ -50,7 +50,7 @@ func (r *recorder) at(place string, next http.Handler) http.Handler {
 	})
 }
 
-// requests are those at a place.
+// requests returns the requests at a place.
 func (r *recorder) requests(place string) (texts []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,8 +62,7 @@ func (r *recorder) requests(place string) (texts []string) {
 	return texts
 }
 
-// seenAt returns the places where the secret was seen, in order, and an example of
-// each.
+// seenAt returns the places where the secret was recorded, in order, and an example of each.
 func (r *recorder) seenAt(secret string) (places []string, examples map[string]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,23 +75,22 @@ func (r *recorder) seenAt(secret string) (places []string, examples map[string]s
 	return slices.Sorted(maps.Keys(examples)), examples
 }
 
-// only fails the test unless the secret was seen at each of these places and at no
-// other.
+// only checks that the secret was recorded at each of these places and at no other.
 func (r *recorder) only(t testing.TB, secret string, places ...string) {
 	t.Helper()
 	got, examples := r.seenAt(secret)
 	slices.Sort(places)
 	if !slices.Equal(got, places) {
-		t.Errorf("%q was seen at %q, not %q:\n%v", secret, got, places, examples)
+		t.Errorf("got %q at %q, want it at %q:\n%v", secret, got, places, examples)
 	}
 }
 
-// basic is the Authorization header of a password.
+// basic returns the Authorization header of a login.
 func basic(user, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
-// watched is a scene with a recorder, which hears what the plugin's commands print.
+// watched is a scene with a recorder, which also keeps the output of the plugin's commands.
 type watched struct {
 	*scene
 	*recorder
@@ -102,18 +100,18 @@ func newWatched(t *testing.T) watched {
 	return watched{newScene(t, harness.V3), &recorder{}}
 }
 
-// multiarch and refused are those of the scene.
+// multiarch and refused record the output of those of the scene.
 func (w watched) multiarch(args ...string) harness.Result {
 	w.Helper()
-	return w.heard(w.scene.multiarch(args...))
+	return w.recorded(w.scene.multiarch(args...))
 }
 
 func (w watched) refused(words []string, args ...string) harness.Result {
 	w.Helper()
-	return w.heard(w.scene.refused(words, args...))
+	return w.recorded(w.scene.refused(words, args...))
 }
 
-func (w watched) heard(r harness.Result) harness.Result {
+func (w watched) recorded(r harness.Result) harness.Result {
 	w.add(terminal, r.Stdout+r.Stderr)
 	return r
 }

@@ -15,26 +15,25 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// repoGraph is a random repository: manifests, of which each names earlier ones
-// only, and tags. All images share their blobs.
+// repoGraph is a random repository: tags and manifests, each of which references only earlier ones. All images share
+// their blobs.
 type repoGraph struct {
 	random    *rand.Rand
 	base      images.Manifest
 	manifests []graphManifest
-	tags      map[string]int // what a tag names, by its place
+	tags      map[string]int // index of the manifest that a tag references
 }
 
-// graphManifest is a manifest, with what it names by their places.
+// graphManifest is a manifest; it references others by their index in manifests.
 type graphManifest struct {
 	images.Manifest
 	children, subjects []int
-	attests            map[int]int // an index's attestations, and what it says they are of
-	absent             bool        // deleted behind the back of the index that lists it
+	attests            map[int]int // of an index: its attestations, and the images that they describe
+	absent             bool        // deleted although an index lists it
 }
 
-// newRepoGraph makes a repository of a few images, attested indexes, indexes of
-// indexes, referrers under the tag that replaces the referrers API, signatures under
-// cosign's, and manifests that nothing names.
+// newRepoGraph returns a repository of a few images, attested indexes, nested indexes, referrers under their fallback
+// tag, signatures under cosign's tags, and manifests without a tag.
 func newRepoGraph(seed uint64, base images.Manifest) *repoGraph {
 	g := &repoGraph{random: rand.New(rand.NewPCG(seed, 7)), base: base, tags: map[string]int{}}
 	for range 2 + g.random.IntN(3) {
@@ -47,7 +46,7 @@ func newRepoGraph(seed uint64, base images.Manifest) *repoGraph {
 		g.refer(g.random.IntN(len(g.manifests)))
 	}
 	for i := range 2 + g.random.IntN(5) {
-		name := fmt.Sprintf("%s-%d", []string{"go", "go", "stay"}[g.random.IntN(3)], i)
+		name := fmt.Sprintf("%s-%d", []string{"old", "old", "keep"}[g.random.IntN(3)], i)
 		g.tags[name] = g.random.IntN(len(g.manifests))
 	}
 	if g.random.IntN(4) == 0 {
@@ -75,7 +74,7 @@ func (g *repoGraph) image(subject *ocispec.Descriptor, subjects ...int) int {
 	}, nil, subjects)
 }
 
-// index adds an index of some of what there is, at times with an attestation.
+// index adds an index of some existing manifests, sometimes with an attestation.
 func (g *repoGraph) index() {
 	var children []int
 	var listed []ocispec.Descriptor
@@ -104,7 +103,7 @@ func (g *repoGraph) list(listed []ocispec.Descriptor, children []int) int {
 	}, children, nil)
 }
 
-// refer adds a referrer of a manifest, or its signature, or one that no tag tells of.
+// refer adds a referrer of a manifest, or its signature, or a referrer without a tag.
 func (g *repoGraph) refer(subject int) {
 	d := g.manifests[subject].Descriptor
 	switch g.random.IntN(3) {
@@ -119,7 +118,7 @@ func (g *repoGraph) refer(subject int) {
 	}
 }
 
-// lose makes one manifest absent that an index lists and no tag names.
+// lose makes one manifest absent that an index lists and no tag references.
 func (g *repoGraph) lose() {
 	for _, m := range g.manifests {
 		for _, i := range m.children {
@@ -137,9 +136,8 @@ type purged struct {
 	manifests map[int]bool
 }
 
-// model says what has to go when these tags, digest tags among them, were asked to.
-// It begins with all that might go, and takes out what may not until nothing is left
-// to be taken out.
+// model returns what a purge of the asked tags, digest tags among them, has to remove. It starts with everything that
+// may be removed, and takes out what may not until nothing changes.
 func (g *repoGraph) model(asked map[string]bool, deep bool) purged {
 	seen, follows := g.seen(), g.follows()
 	out := purged{map[string]bool{}, map[int]bool{}}
@@ -166,7 +164,7 @@ func (g *repoGraph) model(asked map[string]bool, deep bool) purged {
 	return out
 }
 
-// seen has what the tags lead to: all that a registry without a listing shows.
+// seen returns what the tags lead to: all that a registry without a listing of manifests shows.
 func (g *repoGraph) seen() map[int]bool {
 	out := map[int]bool{}
 	var walk func(i int)
@@ -184,7 +182,7 @@ func (g *repoGraph) seen() map[int]bool {
 	return out
 }
 
-// follows has the digest tags of what is seen, and what they are named after.
+// follows returns the digest tags of seen manifests, and the manifests that they are named after.
 func (g *repoGraph) follows() map[string]int {
 	out := map[string]int{}
 	seen := g.seen()
@@ -199,7 +197,7 @@ func (g *repoGraph) follows() map[string]int {
 	return out
 }
 
-// parents are the manifests that need i: those that list it, and those it is about.
+// parents returns the manifests that need i: those that list it, and its subjects.
 func (g *repoGraph) parents(i int) []int {
 	var out []int
 	seen := g.seen()
@@ -222,7 +220,7 @@ func (g *repoGraph) parents(i int) []int {
 	return out
 }
 
-// subjects are what i is about and can be seen, and what that is about.
+// subjects returns the seen subjects of i, and theirs in turn.
 func (g *repoGraph) subjects(i int) []int {
 	seen := g.seen()
 	direct := slices.Clone(g.manifests[i].subjects)
@@ -240,8 +238,8 @@ func (g *repoGraph) subjects(i int) []int {
 	return out
 }
 
-// neededBy reports whether a tag that stays leads to i, or is not a digest tag and
-// names something about i: some registries would delete that with i.
+// neededBy reports whether a kept tag leads to i, or is not a digest tag and references a referrer of i: some
+// registries would delete that with i.
 func (g *repoGraph) neededBy(i int, out purged) bool {
 	follows := g.follows()
 	for tag, d := range g.tags {
@@ -253,8 +251,7 @@ func (g *repoGraph) neededBy(i int, out purged) bool {
 	return slices.ContainsFunc(g.parents(i), func(j int) bool { return g.neededBy(j, out) })
 }
 
-// justified reports whether there is a reason for i to go: a tag that does or, in
-// depth, something that needs it.
+// justified reports whether i may be removed: because its tag is or, with deep, because something that needs it is.
 func (g *repoGraph) justified(i int, out purged, deep bool) bool {
 	for tag, d := range g.tags {
 		if out.tags[tag] && d == i {

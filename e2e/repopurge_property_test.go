@@ -15,13 +15,13 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/wire"
 )
 
-// graphs is how many random repositories are purged, each under the real registry
-// and with the built binary; every tenth goes through the docker command.
+// graphs is how many random repositories are purged in a real registry with the built binary; every tenth through the
+// docker command.
 const graphs = 500
 
-// After a purge of any repository, what stays is whole and what should go is gone:
-// by a model that shares no code with the plugin.
-func TestPurgeKeepsWhatStaysWhole(t *testing.T) {
+// After a purge of any repository, all content of the kept tags exists, and what should be removed is absent, by a
+// model that shares no code with the plugin.
+func TestPurgeOfRandomRepositories(t *testing.T) {
 	t.Parallel()
 	c := &purgeCheck{Env: harness.NewEnv(t), registry: harness.NewRegistry(t, harness.RegistryOptions{})}
 	c.base = images.Image(images.Spec{Seed: "purge", Platform: amd64, Format: images.OCI})
@@ -44,11 +44,11 @@ type purgeCheck struct {
 	base     images.Manifest
 }
 
-// purgeArgs are random flags of a purge, and the tags that they ask for.
+// purgeArgs returns random flags of a purge, and the tags that they select.
 func (g *repoGraph) purgeArgs() (args []string, asked map[string]bool, deep bool) {
-	args, pattern, keep := []string{"--all", "--filter", "go-*"}, "^go-", g.random.IntN(3)
+	args, pattern, keep := []string{"--all", "--filter", "old-*"}, "^old-", g.random.IntN(3)
 	if g.random.IntN(3) == 0 {
-		args, pattern, keep = []string{"--all", "--filter", "regex:(go|sha256)-.*"}, "^(go|sha256)-", 0
+		args, pattern, keep = []string{"--all", "--filter", "regex:(old|sha256)-.*"}, "^(old|sha256)-", 0
 	}
 	if keep > 0 {
 		args = append(args, "--orderby", "name", "--keep", fmt.Sprint(keep))
@@ -92,7 +92,7 @@ func (c *purgeCheck) run(t *testing.T, seed uint64) error {
 	command := slices.Concat(name[1:], []string{"repo", "purge", "--force"}, args, []string{c.registry.Host + "/" + repo})
 	r := harness.Run(t, c.Env, name[0], command...)
 	if r.Code != 0 {
-		return fmt.Errorf("%v: exit code %d\n%s%s", command, r.Code, r.Stdout, r.Stderr)
+		return fmt.Errorf("%v: got exit code %d, want 0\n%s%s", command, r.Code, r.Stdout, r.Stderr)
 	}
 	if err := g.check(t, c.registry.Client, repo, want); err != nil {
 		return fmt.Errorf("%v: %w\n%s%s", command, err, r.Stdout, r.Stderr)
@@ -100,7 +100,7 @@ func (c *purgeCheck) run(t *testing.T, seed uint64) error {
 	return nil
 }
 
-// put gives the registry the repository.
+// put puts the repository into the registry.
 func (g *repoGraph) put(t *testing.T, r wire.Client, repo string) error {
 	for _, b := range g.base.Blobs {
 		if err := r.PutBlob(t.Context(), repo, b.Data); err != nil {
@@ -127,31 +127,30 @@ func (g *repoGraph) put(t *testing.T, r wire.Client, repo string) error {
 	return nil
 }
 
-// check compares the registry with what should be left: no more, no less, and every
-// tag that was whole before is.
+// check compares the registry with the model: nothing else is removed, and every tag that was complete still is.
 func (g *repoGraph) check(t *testing.T, r wire.Client, repo string, want purged) error {
 	var problems []error
 	for i, m := range g.manifests {
 		_, err := r.Get(t.Context(), repo, m.Digest().String())
 		if gone := errors.Is(err, wire.ErrNotFound); gone != (m.absent || want.manifests[i]) {
-			problems = append(problems, fmt.Errorf("manifest %s, named %v: gone is %v", m.Digest(), g.names(i), gone))
+			problems = append(problems, fmt.Errorf("manifest %s with the tags %v: got absent: %t, want %t", m.Digest(), g.names(i), gone, !gone))
 		}
 	}
 	tags, err := r.Snapshot(t.Context(), repo)
 	problems = append(problems, err)
 	for tag, i := range g.tags {
 		if left := tags[tag] == g.manifests[i].Digest().String(); left == want.tags[tag] {
-			problems = append(problems, fmt.Errorf("tag %s: left is %v", tag, left))
+			problems = append(problems, fmt.Errorf("tag %s: got kept: %t, want %t", tag, left, !left))
 		}
-		if !want.tags[tag] && g.isWhole(i) {
+		if !want.tags[tag] && g.isComplete(i) {
 			problems = append(problems, r.Check(t.Context(), repo, tag))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-func (g *repoGraph) isWhole(i int) bool {
-	return !g.manifests[i].absent && !slices.ContainsFunc(g.manifests[i].children, func(c int) bool { return !g.isWhole(c) })
+func (g *repoGraph) isComplete(i int) bool {
+	return !g.manifests[i].absent && !slices.ContainsFunc(g.manifests[i].children, func(c int) bool { return !g.isComplete(c) })
 }
 
 func (g *repoGraph) isReferrer(i int) bool {
@@ -163,8 +162,8 @@ func (g *repoGraph) names(i int) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(g.tags)), func(tag string) bool { return g.tags[tag] != i })
 }
 
-// The random repositories have what purges have gone wrong on elsewhere.
-func TestPurgeGraphsAreOfEveryKind(t *testing.T) {
+// The random repositories have the cases in which other purges have failed.
+func TestRandomRepositoriesHaveEveryCase(t *testing.T) {
 	base := images.Image(images.Spec{Seed: "purge", Platform: amd64, Format: images.OCI})
 	met := map[string]int{}
 	for seed := range uint64(graphs) {
@@ -173,24 +172,24 @@ func TestPurgeGraphsAreOfEveryKind(t *testing.T) {
 		want := g.model(asked, deep)
 		for i, m := range g.manifests {
 			nested := slices.ContainsFunc(m.children, func(c int) bool { return len(g.manifests[c].children) > 0 })
-			stays := !want.manifests[i]
+			kept := !want.manifests[i]
 			met["nested"] += timesMet(nested)
 			met["absent"] += timesMet(m.absent)
-			met["index goes, its child stays"] += timesMet(!stays && slices.ContainsFunc(m.children, func(c int) bool { return !want.manifests[c] && !g.manifests[c].absent }))
-			met["referrer goes"] += timesMet(!stays && g.isReferrer(i))
-			met["referrer stays"] += timesMet(stays && g.isReferrer(i))
-			met["manifest stays, its tag goes"] += timesMet(stays && slices.ContainsFunc(g.names(i), func(tag string) bool { return want.tags[tag] }))
+			met["index removed, its child kept"] += timesMet(!kept && slices.ContainsFunc(m.children, func(c int) bool { return !want.manifests[c] && !g.manifests[c].absent }))
+			met["referrer removed"] += timesMet(!kept && g.isReferrer(i))
+			met["referrer kept"] += timesMet(kept && g.isReferrer(i))
+			met["manifest kept, its tag removed"] += timesMet(kept && slices.ContainsFunc(g.names(i), func(tag string) bool { return want.tags[tag] }))
 		}
 		for tag := range g.tags {
-			met["digest tag goes"] += timesMet(want.tags[tag] && strings.HasPrefix(tag, "sha256-"))
-			met["digest tag stays"] += timesMet(!want.tags[tag] && strings.HasPrefix(tag, "sha256-"))
+			met["digest tag removed"] += timesMet(want.tags[tag] && strings.HasPrefix(tag, "sha256-"))
+			met["digest tag kept"] += timesMet(!want.tags[tag] && strings.HasPrefix(tag, "sha256-"))
 		}
 		met["deep"] += timesMet(deep)
 	}
-	for _, kind := range []string{"nested", "absent", "index goes, its child stays", "referrer goes", "referrer stays",
-		"manifest stays, its tag goes", "digest tag goes", "digest tag stays", "deep"} {
+	for _, kind := range []string{"nested", "absent", "index removed, its child kept", "referrer removed", "referrer kept",
+		"manifest kept, its tag removed", "digest tag removed", "digest tag kept", "deep"} {
 		if met[kind] < 20 {
-			t.Errorf("%s: met %d times", kind, met[kind])
+			t.Errorf("%s: got %d cases, want at least 20", kind, met[kind])
 		}
 	}
 }

@@ -20,19 +20,19 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// untagsAlone tells if the registry removes a tag without its manifest.
+// untagsAlone reports whether the registry can remove a tag without its manifest.
 func (s *scene) untagsAlone() bool { return s.registry.Kind == harness.V3 }
 
-// tagsAre checks which tags the repository has.
+// tagsAre checks the tags of the repository.
 func (s *scene) tagsAre(want ...string) {
 	s.Helper()
 	slices.Sort(want)
 	if got := slices.Sorted(maps.Keys(harness.Tags(s.T, s.registry, s.repo))); !slices.Equal(got, want) {
-		s.Errorf("tags: %v, not %v", got, want)
+		s.Errorf("got tags %v, want %v", got, want)
 	}
 }
 
-// putIndex gives the registry an attested index of two images under a tag.
+// putIndex puts an attested index of two images under a tag.
 func (s *scene) putIndex(tag string, created time.Time) images.Manifest {
 	s.Helper()
 	oci := func(arch string) images.Manifest {
@@ -45,7 +45,7 @@ func (s *scene) putIndex(tag string, created time.Time) images.Manifest {
 	return index
 }
 
-// absent checks that m is not there, nor anything below it.
+// absent checks that neither m nor anything below it exists.
 func (s *scene) absent(m images.Manifest) {
 	s.Helper()
 	harness.Absent(s.T, s.registry, s.repo, m.Digest().String())
@@ -54,7 +54,7 @@ func (s *scene) absent(m images.Manifest) {
 	}
 }
 
-// A tag goes and nothing else: not the manifest, and no other tag of it.
+// Untagging removes only the tag, not the manifest and its other tags.
 func TestRepoUntag(t *testing.T) {
 	onEachRegistry(t, func(s *scene) {
 		image := s.put(s.repo, "a", images.Spec{Platform: amd64})
@@ -67,7 +67,7 @@ func TestRepoUntag(t *testing.T) {
 		}
 		r := s.ends(1, []string{s.name("none"), "404"}, args...)
 		if want := "Untagged " + s.name("a") + "\nUntagged " + s.name("c") + "\n"; r.Stdout != want {
-			s.Errorf("stdout: %s", r.Stdout)
+			s.Errorf("got stdout %q, want %q", r.Stdout, want)
 		}
 		s.tagsAre("b")
 		harness.Sound(s.T, s.registry, s.repo, "b")
@@ -76,7 +76,7 @@ func TestRepoUntag(t *testing.T) {
 	})
 }
 
-// A manifest is deleted with all its tags, which are named before the question is asked.
+// A manifest is deleted with all its tags, which the prompt names.
 func TestRepoRm(t *testing.T) {
 	onEachRegistry(t, func(s *scene) {
 		image := s.put(s.repo, "a", images.Spec{Platform: amd64})
@@ -97,8 +97,7 @@ func TestRepoRm(t *testing.T) {
 	})
 }
 
-// What an index lists is not deleted under it; with the index it goes, unless another
-// tag needs it.
+// A child of an index cannot be removed on its own; with the index it is removed, unless another tag needs it.
 func TestRepoRmOfAnIndex(t *testing.T) {
 	onEachRegistry(t, func(s *scene) {
 		index := s.putIndex("1", time.Time{})
@@ -115,7 +114,7 @@ func TestRepoRmOfAnIndex(t *testing.T) {
 		index = s.putIndex("1", time.Time{})
 		r := s.multiarch("repo", "rm", "-f", "--recursive", at+index.Digest().String())
 		if n := strings.Count(r.Stdout, "Deleted "); n != 3 {
-			s.Errorf("%d deleted:\n%s", n, r.Stdout)
+			s.Errorf("got %d deleted manifests, want 3:\n%s", n, r.Stdout)
 		}
 		s.tagsAre("arm")
 		harness.Sound(s.T, s.registry, s.repo, "arm")
@@ -125,7 +124,7 @@ func TestRepoRmOfAnIndex(t *testing.T) {
 	})
 }
 
-// A purge shows what would go; with --force it goes, and can be put back from the record.
+// A purge lists what it would remove; with --force it removes that, and the record can restore it.
 func TestRepoPurge(t *testing.T) {
 	onEachRegistry(t, func(s *scene) {
 		long, now := time.Now().AddDate(0, 0, -40), time.Now()
@@ -146,7 +145,7 @@ func TestRepoPurge(t *testing.T) {
 		lines := strings.Split(strings.TrimSpace(s.multiarch(append(args, "--format", "json")...).Stdout), "\n")
 		if err := json.Unmarshal([]byte(lines[0]), &row); err != nil || len(lines) != 3 ||
 			row.Action != "delete" || row.Kind != "index" || !slices.Equal(row.Tags, []string{"pr-1"}) || row.Digest != old.Digest().String() || !row.Time.Equal(long) {
-			s.Errorf("%+v of %d, %v", row, len(lines), err)
+			s.Errorf("got row %+v of %d (error %v), want the index of pr-1 of 3", row, len(lines), err)
 		}
 		s.tagsAre(slices.Collect(maps.Keys(before))...)
 		record := filepath.Join(s.Home, "record")
@@ -160,32 +159,32 @@ func TestRepoPurge(t *testing.T) {
 		s.absent(old.Children[3])
 		says(s.T, s.multiarch("repo", "restore", record).Stdout, "Restored "+s.name("pr-1"))
 		if now := harness.Tags(s.T, s.registry, s.repo); !maps.Equal(now, before) {
-			s.Errorf("tags: %v, were %v", now, before)
+			s.Errorf("got tags %v, want %v", now, before)
 		}
 		harness.Sound(s.T, s.registry, s.repo, "pr-1")
 	})
 }
 
-// A tag that shares its manifest goes alone where the registry can do that; elsewhere
-// that is told before anything goes.
+// A tag of a shared manifest is removed on its own if the registry can do that; otherwise an error says so before
+// anything is removed.
 func TestRepoPurgeOfSharedManifests(t *testing.T) {
 	onEachRegistry(t, func(s *scene) {
-		image := s.put(s.repo, "stay", images.Spec{Platform: amd64})
-		harness.Put(s.T, s.registry, s.repo, "go-1", image)
-		gone := s.put(s.repo, "go-2", images.Spec{Platform: arm64})
-		args := []string{"repo", "purge", "-f", "--filter", "regex:go-[0-9]", s.registry.Host + "/" + s.repo}
+		image := s.put(s.repo, "keep", images.Spec{Platform: amd64})
+		harness.Put(s.T, s.registry, s.repo, "old-1", image)
+		gone := s.put(s.repo, "old-2", images.Spec{Platform: arm64})
+		args := []string{"repo", "purge", "-f", "--filter", "regex:old-[0-9]", s.registry.Host + "/" + s.repo}
 		if !s.untagsAlone() {
-			s.refused([]string{s.name("go-1") + " shares its manifest", "--via-placeholder", "nothing was removed"}, args...)
-			s.multiarch("repo", "untag", "--via-placeholder", s.name("go-1"))
+			s.refused([]string{s.name("old-1") + " shares its manifest", "--via-placeholder", "nothing was removed"}, args...)
+			s.multiarch("repo", "untag", "--via-placeholder", s.name("old-1"))
 		}
 		s.multiarch(args...)
-		s.tagsAre("stay")
-		harness.Sound(s.T, s.registry, s.repo, "stay")
+		s.tagsAre("keep")
+		harness.Sound(s.T, s.registry, s.repo, "keep")
 		s.absent(gone)
 	})
 }
 
-// The last tags stay, by name or time.
+// The newest tags are kept, by name or time.
 func TestRepoPurgeKeeps(t *testing.T) {
 	for by, want := range map[string][]string{"name": {"v9", "v10"}, "time": {"v8", "v10"}} {
 		t.Run(by, func(t *testing.T) {
@@ -200,7 +199,7 @@ func TestRepoPurgeKeeps(t *testing.T) {
 	}
 }
 
-// What cannot be meant, or cannot be done, is told, and nothing changes.
+// Invalid or impossible purges are errors, and nothing changes.
 func TestRepoPurgeRefuses(t *testing.T) {
 	onEachRegistry(t, func(s *scene) {
 		s.put(s.repo, "a", images.Spec{Platform: amd64})
@@ -229,7 +228,7 @@ func TestRepoPurgeRefuses(t *testing.T) {
 	})
 }
 
-// newRefusing is a registry in front of the scene's own that answers deletions itself.
+// newRefusing starts a proxy for the scene's registry that refuses deletions, and returns the repository in it.
 func (s *scene) newRefusing(status int, refuses func(*http.Request) bool, message string) string {
 	proxy := newProxy(s.T, s.registry)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -244,8 +243,8 @@ func (s *scene) newRefusing(status int, refuses func(*http.Request) bool, messag
 	return strings.TrimPrefix(server.URL, "http://") + "/" + s.repo
 }
 
-// A registry that deletes nothing, or not for this account, says so before anything is
-// changed, and with whatever characters.
+// A registry that cannot delete, or refuses that to this account, is an error before anything changes, with its
+// message escaped.
 func TestRepoWithoutDeletion(t *testing.T) {
 	for _, status := range []int{401, 403, 405, 501} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
@@ -264,79 +263,79 @@ func TestRepoWithoutDeletion(t *testing.T) {
 	}
 }
 
-// A manifest that the registry refuses to delete is told and keeps what it needs; the
-// others go. One that the registry claims not to have is not taken for gone.
+// A manifest that the registry refuses to delete is reported and keeps what it needs; the others are removed. One
+// that the registry claims not to have does not count as removed.
 func TestRepoPurgeGoesOn(t *testing.T) {
 	for _, status := range []int{401, 403, 404, 405, 409} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t, harness.V3)
-			locked := s.putIndex("go-1", time.Time{})
-			s.put(s.repo, "go-2", images.Spec{Platform: arm64})
-			s.put(s.repo, "stay", images.Spec{Platform: amd64})
+			locked := s.putIndex("old-1", time.Time{})
+			s.put(s.repo, "old-2", images.Spec{Platform: arm64})
+			s.put(s.repo, "keep", images.Spec{Platform: amd64})
 			refuses := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, locked.Digest().String()) }
 			repo := s.newRefusing(status, refuses, "locked")
-			r := s.ends(1, []string{repo + ":go-1", "locked"}, "repo", "purge", "-f", "-r", "--filter", "go-*", repo)
-			says(t, r.Stdout, "Untagged "+repo+":go-2")
-			saysNot(t, r.Stdout, "go-1")
-			s.tagsAre("go-1", "stay")
-			harness.Sound(t, s.registry, s.repo, "go-1")
+			r := s.ends(1, []string{repo + ":old-1", "locked"}, "repo", "purge", "-f", "-r", "--filter", "old-*", repo)
+			says(t, r.Stdout, "Untagged "+repo+":old-2")
+			saysNot(t, r.Stdout, "old-1")
+			s.tagsAre("old-1", "keep")
+			harness.Sound(t, s.registry, s.repo, "old-1")
 		})
 	}
 }
 
-// An interrupted purge has recorded what it was about to delete, and deletes no more.
+// An interrupted purge has recorded what it was about to delete, and deletes nothing else.
 func TestRepoPurgeInterrupted(t *testing.T) {
 	s := newScene(t, harness.V3)
-	index := s.putIndex("go", time.Time{})
-	s.put(s.repo, "stay", images.Spec{Platform: arm64})
+	index := s.putIndex("old", time.Time{})
+	s.put(s.repo, "keep", images.Spec{Platform: arm64})
 	g := newGate(t, s.registry, func(r *http.Request) bool {
 		return r.Method == http.MethodDelete && strings.HasSuffix(r.URL.Path, index.Digest().String())
 	})
 	record := filepath.Join(s.Home, "record")
-	r := s.start("repo", "purge", "-f", "-r", "--filter", "go", "--record", record, g.Host+"/"+s.repo)
+	r := s.start("repo", "purge", "-f", "-r", "--filter", "old", "--record", record, g.Host+"/"+s.repo)
 	s.await(g)
 	if err := receivers["group"](r.cmd); err != nil {
 		t.Fatal(err)
 	}
 	r.ends(130)
-	s.tagsAre("go", "stay")
-	harness.Sound(t, s.registry, s.repo, "go")
+	s.tagsAre("old", "keep")
+	harness.Sound(t, s.registry, s.repo, "old")
 	written, err := os.ReadFile(record)
 	if err != nil || strings.Count(string(written), "\n") != 1 || !strings.Contains(string(written), index.Digest().String()) {
-		t.Errorf("recorded %s, %v", written, err)
+		t.Errorf("got record %s (error %v), want a line for %s", written, err, index.Digest())
 	}
 }
 
-// What is pushed while a purge runs stays, with all it needs.
+// What is pushed during a purge is kept, with all it needs.
 func TestRepoPurgeMeetsPush(t *testing.T) {
 	s := newScene(t, harness.V3)
 	s.registry = harness.NewRegistry(t, harness.RegistryOptions{})
-	index := s.putIndex("go", time.Time{})
-	other := s.put(s.repo, "go-too", images.Spec{Platform: riscv64})
-	s.put(s.repo, "stay", images.Spec{Platform: arm64})
+	index := s.putIndex("old", time.Time{})
+	other := s.put(s.repo, "old-2", images.Spec{Platform: riscv64})
+	s.put(s.repo, "keep", images.Spec{Platform: arm64})
 	var lists atomic.Int32
 	g := newGate(t, s.registry, func(r *http.Request) bool {
 		return strings.HasSuffix(r.URL.Path, "/tags/list") && lists.Add(1) == 2
 	})
 	repo := g.Host + "/" + s.repo
-	r := s.start("repo", "purge", "-f", "-r", "--filter", "go*", repo)
+	r := s.start("repo", "purge", "-f", "-r", "--filter", "old*", repo)
 	s.await(g)
 	harness.Put(t, s.registry, s.repo, "new", index.Children[1])
-	harness.Put(t, s.registry, s.repo, "go-too", index.Children[0])
+	harness.Put(t, s.registry, s.repo, "old-2", index.Children[0])
 	g.open()
 	if err := r.cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, &r.stderr)
+		t.Fatalf("got %v from the purge, want success\n%s", err, &r.stderr)
 	}
-	says(t, r.stderr.String(), repo+":new is new: it stays", repo+":go-too points at "+index.Children[0].Digest().String()+" now")
-	s.tagsAre("stay", "new", "go-too")
+	says(t, r.stderr.String(), repo+":new is new: it stays", repo+":old-2 points at "+index.Children[0].Digest().String()+" now")
+	s.tagsAre("keep", "new", "old-2")
 	harness.Sound(t, s.registry, s.repo, "new")
-	harness.Sound(t, s.registry, s.repo, "go-too")
+	harness.Sound(t, s.registry, s.repo, "old-2")
 	harness.Sound(t, s.registry, s.repo, other.Digest().String())
 	harness.Absent(t, s.registry, s.repo, index.Digest().String())
 }
 
-// What is no manifest stops a purge, and can be removed by name.
+// An invalid manifest stops a purge, and can be removed by name.
 func TestRepoRmOfJunk(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -360,27 +359,27 @@ func TestRepoRmOfJunk(t *testing.T) {
 	harness.Absent(t, s.registry, s.repo, junk.Digest().String())
 }
 
-// Twenty purges at once do no more than one.
+// Twenty concurrent purges do the same as one.
 func TestRepoPurgeTwentyAtOnce(t *testing.T) {
 	s := newScene(t, harness.V3)
 	for i := range 10 {
-		s.put(s.repo, fmt.Sprint("go-", i), images.Spec{Platform: amd64})
+		s.put(s.repo, fmt.Sprint("old-", i), images.Spec{Platform: amd64})
 	}
-	s.putIndex("stay", time.Time{})
+	s.putIndex("keep", time.Time{})
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
-			if r := harness.Run(t, s.Env, "docker", "multiarch", "repo", "purge", "-f", "-r", "--filter", "go-*", s.registry.Host+"/"+s.repo); r.Code != 0 {
-				t.Errorf("exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+			if r := harness.Run(t, s.Env, "docker", "multiarch", "repo", "purge", "-f", "-r", "--filter", "old-*", s.registry.Host+"/"+s.repo); r.Code != 0 {
+				t.Errorf("got exit code %d, want 0\n%s%s", r.Code, r.Stdout, r.Stderr)
 			}
 		})
 	}
 	group.Wait()
-	s.tagsAre("stay")
-	harness.Sound(t, s.registry, s.repo, "stay")
+	s.tagsAre("keep")
+	harness.Sound(t, s.registry, s.repo, "keep")
 }
 
-// A shell is offered the values of flags.
+// Shell completion offers the values of flags.
 func TestRepoPurgeCompletion(t *testing.T) {
 	s := newScene(t, harness.V3)
 	s.offers([]string{"name", "time"}, "repo", "purge", "--orderby", "")

@@ -16,7 +16,7 @@ func TestSourceNamedTwice(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		a := s.load(s.plain("a"), amd64)
 		b := s.put(s.repo, "b", images.Spec{Platform: arm64})
-		sources := []string{s.plain("a"), s.name("b"), s.plain("a"), "docker.io/testRepo/" + s.plain("a"), s.name("b")}
+		sources := []string{s.plain("a"), s.name("b"), s.plain("a"), "docker.io/library/" + s.plain("a"), s.name("b")}
 		r := s.multiarch(append([]string{"create", s.list}, sources...)...)
 		s.noWarning(r.Stderr)
 		if n := strings.Count(r.Stderr, "in the daemon"); n != 1 {
