@@ -14,7 +14,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// far is a registry at the far end of a line.
+// far is a registry behind a line with a delay.
 type far struct {
 	registry *servers.Registry
 	line     *proxy.Line
@@ -32,7 +32,7 @@ func newFar(t *testing.T, guard func(http.Handler) http.Handler) far {
 
 func open(h http.Handler) http.Handler { return h }
 
-// newLine puts handler behind a line for the time of the test.
+// newLine puts handler behind a line until the end of the test.
 func newLine(t *testing.T, handler http.Handler) *proxy.Line {
 	t.Helper()
 	l, err := proxy.Start(5*time.Millisecond, handler)
@@ -45,7 +45,7 @@ func newLine(t *testing.T, handler http.Handler) *proxy.Line {
 
 var farPlatforms = []string{"amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "loong64", "mips64le", "mips64"}
 
-// seed puts n images of a config and two layers into a repository and returns their names over the line.
+// seed puts n images of a config and two layers into a repository and returns their names on the line.
 func (f far) seed(t *testing.T, repo string, n int) (names []string) {
 	t.Helper()
 	for _, arch := range farPlatforms[:n] {
@@ -57,7 +57,7 @@ func (f far) seed(t *testing.T, repo string, n int) (names []string) {
 	return names
 }
 
-// passes fails the test when more requests or connections than these were on the lines since the last time.
+// passes fails the test if the lines have carried more requests or connections than these since the last call.
 func passes(t *testing.T, requests, connections int, lines ...*proxy.Line) {
 	t.Helper()
 	var all proxy.Traffic
@@ -65,11 +65,11 @@ func passes(t *testing.T, requests, connections int, lines ...*proxy.Line) {
 		all = all.Plus(l.Take())
 	}
 	if len(all.Requests) > requests || all.Connections > connections {
-		t.Errorf("%d requests, not %d; %d connections, not %d:\n%s",
+		t.Errorf("got %d requests, want at most %d; got %d connections, want at most %d:\n%s",
 			len(all.Requests), requests, all.Connections, connections, strings.Join(all.Requests, "\n"))
 	}
 	if all.Connections+all.Probes > connections+len(lines)*2 {
-		t.Errorf("%d connections without a request, besides %d", all.Probes, all.Connections)
+		t.Errorf("got %d connections without a request besides %d, want at most %d in total", all.Probes, all.Connections, connections+len(lines)*2)
 	}
 }
 
@@ -78,8 +78,8 @@ func multiarch(t *testing.T, e *harness.Env, args ...string) {
 	harness.MustRun(t, e, "docker", append([]string{"multiarch"}, args...)...)
 }
 
-// What has to be asked is asked once, and nothing else: each manifest, each config, each blob to be mounted
-// or sent, and the list. How long that takes is for make bench to tell.
+// Every request is made once, and no other: for each manifest, each config, each blob that is mounted or uploaded,
+// and the list. make bench measures how long that takes.
 func TestRoundsSameRepository(t *testing.T) {
 	f, e := newFar(t, open), harness.NewEnv(t)
 	names := f.seed(t, "app", 10)
@@ -126,15 +126,15 @@ func TestRoundsOtherRegistry(t *testing.T) {
 	passes(t, 3*4+2, 2*4, from.line, to.line)
 }
 
-// An import asks for each manifest and blob once, and of each blob whether it is there; once all is there,
-// for the two tags.
+// An import requests each manifest and blob once, and checks each blob in the target; when all content exists, it
+// requests only the two tags.
 func TestRoundsImport(t *testing.T) {
 	from, to, e := newFar(t, open), newFar(t, open), harness.NewEnv(t)
 	multiarch(t, e, append([]string{"create", "--push", from.line.Host + "/app:1"}, from.seed(t, "app", 4)...)...)
 	from.line.Take()
 	args := []string{"import", from.line.Host + "/app:1", to.line.Host + "/app:1"}
 	multiarch(t, e, args...)
-	passes(t, 1+4+4*3+1+4*3*3+4+1+1, 2*4*3+1, from.line, to.line) // the tag is looked at twice
+	passes(t, 1+4+4*3+1+4*3*3+4+1+1, 2*4*3+1, from.line, to.line) // the tag is requested twice
 	harness.Sound(t, to.registry, "app", "1")
 	multiarch(t, e, args...)
 	passes(t, 2, 2, from.line, to.line)

@@ -18,8 +18,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// scene is a person with one daemon and one registry, and a repository that no
-// other test uses.
+// scene is an environment with one daemon and one registry, and a repository that no other test uses.
 type scene struct {
 	*testing.T
 	*harness.Env
@@ -35,8 +34,7 @@ func newScene(t *testing.T, kind servers.RegistryKind) *scene {
 	return &scene{T: t, Env: harness.NewEnv(t), registry: r, repo: repo, list: r.Host + "/" + repo + ":1"}
 }
 
-// onEachStore runs a test once with each daemon. Its images have names that start
-// with the scene's repo, or with plain.
+// onEachStore runs a test with each daemon. Its images have names that start with the scene's repo, or with plain.
 func onEachStore(t *testing.T, test func(s *scene)) {
 	for _, store := range stores {
 		t.Run(string(store), func(t *testing.T) {
@@ -48,8 +46,7 @@ func onEachStore(t *testing.T, test func(s *scene)) {
 	}
 }
 
-// eachRegistry runs a test with distribution 3, with 2.8, and with one that asks for a
-// login.
+// eachRegistry runs a test with distribution 3, with 2.8, and with one that requires a login.
 func eachRegistry(t *testing.T, test func(t *testing.T, o harness.RegistryOptions)) {
 	for name, o := range map[string]harness.RegistryOptions{
 		"3": {Kind: harness.V3}, "2.8": {Kind: harness.V28}, "login": withLogin,
@@ -61,7 +58,7 @@ func eachRegistry(t *testing.T, test func(t *testing.T, o harness.RegistryOption
 	}
 }
 
-// onEachRegistry runs a test once with each registry.
+// onEachRegistry runs a test with a scene for each registry.
 func onEachRegistry(t *testing.T, test func(s *scene)) {
 	eachRegistry(t, func(t *testing.T, o harness.RegistryOptions) {
 		if o.User == "" {
@@ -74,8 +71,7 @@ func onEachRegistry(t *testing.T, test func(s *scene)) {
 	})
 }
 
-// ownRegistry gives the scene a registry of its own, and a login where that asks for
-// one.
+// ownRegistry starts a registry for the scene, with a login if it requires one.
 func (s *scene) ownRegistry(o harness.RegistryOptions) {
 	s.Helper()
 	s.registry = harness.NewRegistry(s.T, o)
@@ -90,14 +86,13 @@ func (s *scene) useDaemon(d *servers.Daemon) {
 	s.UseDaemon(d)
 }
 
-// name is a tag in the target repository.
+// name returns the reference of a tag in the target repository.
 func (s *scene) name(tag string) string { return s.registry.Host + "/" + s.repo + ":" + tag }
 
-// plain is a name without a registry that belongs to this test.
+// plain returns a name without a registry that only this test uses.
 func (s *scene) plain(tag string) string { return strings.ReplaceAll(s.repo, "/", "-") + ":" + tag }
 
-// load gives the daemon a new image under name; the same name and platform give
-// another image for another version.
+// load loads a new image into the daemon; the same name and platform with another version are another image.
 func (s *scene) load(name string, p ocispec.Platform, version ...string) images.Manifest {
 	s.Helper()
 	seed := s.repo + name + p.Architecture + strings.Join(version, "")
@@ -106,7 +101,7 @@ func (s *scene) load(name string, p ocispec.Platform, version ...string) images.
 	return image
 }
 
-// put gives the registry a new image under a tag of repo.
+// put puts a new image into the registry, under a tag of repo.
 func (s *scene) put(repo, tag string, spec images.Spec) images.Manifest {
 	s.Helper()
 	if spec.Seed == "" {
@@ -128,54 +123,53 @@ func (s *scene) multiarch(args ...string) harness.Result {
 	s.Helper()
 	r := harness.Run(s.T, s.Env, "docker", append([]string{"multiarch"}, args...)...)
 	if r.Code != 0 {
-		s.Fatalf("docker multiarch %s: exit code %d\n%s%s", strings.Join(args, " "), r.Code, r.Stdout, r.Stderr)
+		s.Fatalf("docker multiarch %s: got exit code %d, want 0\n%s%s", strings.Join(args, " "), r.Code, r.Stdout, r.Stderr)
 	}
 	return r
 }
 
-// ends runs a command of the plugin that has to end with code and to say words.
+// ends runs a command of the plugin that has to end with code and to print words.
 func (s *scene) ends(code int, words []string, args ...string) harness.Result {
 	s.Helper()
 	r := harness.Run(s.T, s.Env, "docker", append([]string{"multiarch"}, args...)...)
 	if r.Code != code {
-		s.Errorf("%v: exit code %d, not %d\n%s%s", args, r.Code, code, r.Stdout, r.Stderr)
+		s.Errorf("%v: got exit code %d, want %d\n%s%s", args, r.Code, code, r.Stdout, r.Stderr)
 	}
 	says(s.T, r.Stdout+r.Stderr, words...)
 	return r
 }
 
-// refused runs a command of the plugin that has to fail with exit code 1, to say
-// words, and to leave the local store, the registry and the daemon as they were.
+// refused runs a command of the plugin that has to fail with exit code 1, to print words, and not to change the local
+// store, the registry and the daemon.
 func (s *scene) refused(words []string, args ...string) harness.Result {
 	s.Helper()
 	unchanged := s.unchanged()
 	r := harness.MustFail(s.T, s.Env, 1, words, "docker", append([]string{"multiarch"}, args...)...)
 	if r.Stdout != "" {
-		s.Errorf("stdout of a failed command: %s", r.Stdout)
+		s.Errorf("got stdout %q of a failed command, want none", r.Stdout)
 	}
 	unchanged()
 	return r
 }
 
-// unchanged remembers the local store, the target repository's tags and the test's
-// images in the daemon, and returns the check that they are what they were.
+// unchanged records the local store, the target repository's tags and the test's images in the daemon, and returns a
+// check that they have not changed.
 func (s *scene) unchanged() func() {
 	s.Helper()
 	store, tags, local := s.store(), harness.Tags(s.T, s.registry, s.repo), s.daemonTags()
 	return func() {
 		s.Helper()
 		if now := s.store(); !maps.Equal(now, store) {
-			s.Errorf("the local store changed:\n%v\nwas:\n%v", now, store)
+			s.Errorf("got local store %v, want %v", now, store)
 		}
 		if now := harness.Tags(s.T, s.registry, s.repo); !maps.Equal(now, tags) {
-			s.Errorf("tags in the registry: %v, were: %v", now, tags)
+			s.Errorf("got tags %v in the registry, want %v", now, tags)
 		}
 		s.sameDaemonTags(local)
 	}
 }
 
-// store is the content of the local lists: every file but those whose name has a
-// dot in front, by its path.
+// store returns the content of the local lists by path: all files without a leading dot.
 func (s *scene) store() map[string]string {
 	s.Helper()
 	root := filepath.Join(s.Config, "manifests")
@@ -194,7 +188,7 @@ func (s *scene) store() map[string]string {
 	return files
 }
 
-// daemonTags are the test's own images in the daemon.
+// daemonTags returns the test's own images in the daemon.
 func (s *scene) daemonTags() map[string]string {
 	s.Helper()
 	if s.daemon == nil {
@@ -210,12 +204,12 @@ func (s *scene) daemonTags() map[string]string {
 func (s *scene) sameDaemonTags(before map[string]string) {
 	s.Helper()
 	if now := s.daemonTags(); !maps.Equal(now, before) {
-		s.Errorf("tags in the daemon: %v, were: %v", now, before)
+		s.Errorf("got tags %v in the daemon, want %v", now, before)
 	}
 }
 
-// holds checks the list under a tag of the target repository: sound down to the
-// layers, and with these platforms in this order. It returns the index.
+// holds checks the list under a tag of the target repository: that all its content exists, and that it has these
+// platforms in this order. It returns the index.
 func (s *scene) holds(tag string, platforms ...string) ocispec.Index {
 	s.Helper()
 	harness.Sound(s.T, s.registry, s.repo, tag)
@@ -224,12 +218,12 @@ func (s *scene) holds(tag string, platforms ...string) ocispec.Index {
 		s.Fatal(err)
 	}
 	if got := platformsOf(index); !slices.Equal(got, platforms) {
-		s.Errorf("%s has %v, not %v", tag, got, platforms)
+		s.Errorf("got platforms %v of %s, want %v", got, tag, platforms)
 	}
 	return index
 }
 
-// platformsOf are the platforms of an index, "attestation" for an attestation.
+// platformsOf returns the platforms of an index, "attestation" for an attestation.
 func platformsOf(index ocispec.Index) []string {
 	var out []string
 	for _, d := range index.Manifests {
@@ -245,12 +239,12 @@ func platformsOf(index ocispec.Index) []string {
 	return out
 }
 
-// holdsImages checks that the children of an index are these images: by digest,
-// or, for what the daemon packed anew, by config.
+// holdsImages checks that the children of an index are these images: by digest or, if the daemon compressed them
+// again, by config.
 func (s *scene) holdsImages(index ocispec.Index, want ...images.Manifest) {
 	s.Helper()
 	if len(index.Manifests) != len(want) {
-		s.Fatalf("%d children, not %d", len(index.Manifests), len(want))
+		s.Fatalf("got %d children, want %d", len(index.Manifests), len(want))
 	}
 	for i, d := range index.Manifests {
 		var content struct{ Config ocispec.Descriptor }
@@ -259,49 +253,47 @@ func (s *scene) holdsImages(index ocispec.Index, want ...images.Manifest) {
 			s.Fatal(err)
 		}
 		if d.Digest != want[i].Digest() && content.Config.Digest != want[i].ID() {
-			s.Errorf("child %d is %s with the config %s, not %s", i, d.Digest, content.Config.Digest, want[i].ID())
+			s.Errorf("got child %s with config %s, want %s with config %s", d.Digest, content.Config.Digest, want[i].Digest(), want[i].ID())
 		}
 	}
 }
 
-// nothingPending checks that the local list is the one under its tag in the
-// registry, to the digest.
+// nothingPending checks that the local list has the digest of the pushed one.
 func (s *scene) nothingPending() digest.Digest {
 	s.Helper()
 	pushed := harness.Get(s.T, s.registry, s.repo, "1")
 	local := s.docker("multiarch", "inspect", "--format", "{{.Local}} {{.Digest}}", s.list)
 	if want := "true " + pushed.Digest.String() + "\n"; local != want {
-		s.Errorf("local list: %s, not %s", local, want)
+		s.Errorf("got local list %q, want %q", local, want)
 	}
 	return pushed.Digest
 }
 
-// pushedLast checks the last line on stdout, which is the digest of what is under
-// tag in the registry.
+// pushedLast checks that the last line on stdout is the digest of the tag in the registry.
 func (s *scene) pushedLast(stdout, tag string) {
 	s.Helper()
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	if d := harness.Get(s.T, s.registry, s.repo, tag).Digest.String(); lines[len(lines)-1] != d {
-		s.Errorf("stdout ends in %q, not %s", lines[len(lines)-1], d)
+		s.Errorf("got %q at the end of stdout, want %s", lines[len(lines)-1], d)
 	}
 }
 
-// says checks that text has all the words.
+// says checks that text contains all the words.
 func says(t testing.TB, text string, words ...string) {
 	t.Helper()
 	for _, word := range words {
 		if !strings.Contains(text, word) {
-			t.Errorf("%q is missing in:\n%s", word, text)
+			t.Errorf("got no %q in:\n%s", word, text)
 		}
 	}
 }
 
-// saysNot checks that text has none of the words.
+// saysNot checks that text contains none of the words.
 func saysNot(t testing.TB, text string, words ...string) {
 	t.Helper()
 	for _, word := range words {
 		if strings.Contains(text, word) {
-			t.Errorf("%q should not be in:\n%s", word, text)
+			t.Errorf("got %q, want it absent in:\n%s", word, text)
 		}
 	}
 }
@@ -316,7 +308,7 @@ func (s *scene) noWarning(stderr string) {
 	}
 }
 
-// writes are the requests that change a registry.
+// writes returns the requests that change a registry.
 func writes(requests []servers.Request) []servers.Request {
 	return slices.DeleteFunc(slices.Clone(requests), func(r servers.Request) bool {
 		return r.Method == http.MethodGet || r.Method == http.MethodHead

@@ -11,7 +11,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// A source that is named more than once, however it is written, is one entry.
+// A source that is named more than once, in any notation, is one entry.
 func TestSourceNamedTwice(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		a := s.load(s.plain("a"), amd64)
@@ -20,7 +20,7 @@ func TestSourceNamedTwice(t *testing.T) {
 		r := s.multiarch(append([]string{"create", s.list}, sources...)...)
 		s.noWarning(r.Stderr)
 		if n := strings.Count(r.Stderr, "in the daemon"); n != 1 {
-			s.Errorf("told %d times:\n%s", n, r.Stderr)
+			s.Errorf("got %d notes on the source, want 1:\n%s", n, r.Stderr)
 		}
 		s.multiarch("push", s.list)
 		s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, b)
@@ -33,7 +33,7 @@ func TestSourceNamedTwice(t *testing.T) {
 	})
 }
 
-// An index and one of its children, in either order, are the index's entries.
+// An index and one of its children, in either order, add the index's entries.
 func TestIndexAndChildOfIt(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -54,16 +54,15 @@ func TestIndexAndChildOfIt(t *testing.T) {
 			}
 			got := slices.Sorted(slices.Values(platformsOf(pushed)))
 			if want := []string{"attestation", "attestation", "linux/amd64", "linux/arm64/v8"}; !slices.Equal(got, want) {
-				t.Errorf("%s: %s has %v", name, tag, got)
+				t.Errorf("%s: got platforms %v of %s, want %v", name, got, tag, want)
 			}
 		}
 		s.multiarch("annotate", s.list, child, "--variant", "v8")
 	}
 }
 
-// What docker manifest would not have taken is told in a line; what it would have
-// taken is not.
-func TestCreateTellsWhereSourcesAre(t *testing.T) {
+// Sources that docker manifest would not find are reported in a line, others are not.
+func TestCreateReportsWhereSourcesAre(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		other := harness.Registry(s.T, harness.V28)
 		away := harness.Put(s.T, other, s.repo, "away", images.Image(images.Spec{Seed: s.repo, Platform: arm64}))
@@ -78,8 +77,8 @@ func TestCreateTellsWhereSourcesAre(t *testing.T) {
 	})
 }
 
-// A source that is gone when its list is pushed is an error, also when the daemon
-// has an image of the list's own name, which is not pushed in place of the list.
+// If a source no longer exists when its list is pushed, that is an error, also if the daemon has an image with the
+// list's name, which is not pushed instead.
 func TestPushOfListWhoseSourceIsGone(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.put(s.repo, "1", images.Spec{Platform: amd64})
@@ -94,7 +93,7 @@ func TestPushOfListWhoseSourceIsGone(t *testing.T) {
 	})
 }
 
-// The same of a source whose content another registry has lost.
+// The same holds for a source whose content was deleted in another registry.
 func TestPushOfListWhoseBlobIsGone(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.put(s.repo, "1", images.Spec{Platform: amd64})

@@ -15,17 +15,17 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// witnesses see everyone whom a command could ask: a daemon, a registry and web
-// proxy, and a credential helper. None of them gives an answer that helps.
-type witnesses struct {
+// observers record what a command contacts: a daemon, a registry and web proxy, and a credential helper. None of them
+// answers usefully.
+type observers struct {
 	daemon, registry atomic.Int32 // connections
 	host             string       // of the registry
 	calls            string       // file to which the helper writes its calls
 }
 
-func newWitnesses(t *testing.T, env *harness.Env) *witnesses {
+func newObservers(t *testing.T, env *harness.Env) *observers {
 	t.Helper()
-	w := &witnesses{calls: filepath.Join(env.Home, "calls")}
+	w := &observers{calls: filepath.Join(env.Home, "calls")}
 	socket := filepath.Join(env.Home, "daemon.sock")
 	listen(t, "unix", socket, &w.daemon)
 	env.Set("DOCKER_HOST", "unix://"+socket)
@@ -36,14 +36,14 @@ func newWitnesses(t *testing.T, env *harness.Env) *witnesses {
 
 	bin := filepath.Join(env.Home, "bin")
 	helper := fmt.Sprintf("#!/bin/sh\necho \"$@\" >> '%s'\necho 'credentials not found in native keychain'\nexit 1\n", w.calls)
-	config := fmt.Sprintf(`{"credsStore": "witness", "credHelpers": {%q: "witness"}, "auths": {%[1]q: {}}}`, w.host)
-	write(t, filepath.Join(bin, "docker-credential-witness"), helper, 0o700)
+	config := fmt.Sprintf(`{"credsStore": "observer", "credHelpers": {%q: "observer"}, "auths": {%[1]q: {}}}`, w.host)
+	write(t, filepath.Join(bin, "docker-credential-observer"), helper, 0o700)
 	write(t, filepath.Join(env.Config, "config.json"), config, 0o600)
 	env.Set("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	return w
 }
 
-// listen counts connections and asks every request for a login.
+// listen counts connections and requires a login for every request.
 func listen(t *testing.T, network, address string, connections *atomic.Int32) string {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -51,7 +51,7 @@ func listen(t *testing.T, network, address string, connections *atomic.Int32) st
 		t.Fatal(err)
 	}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("WWW-Authenticate", `Basic realm="witness"`)
+		w.Header().Set("WWW-Authenticate", `Basic realm="observer"`)
 		w.WriteHeader(http.StatusUnauthorized)
 	}))
 	_ = s.Listener.Close()
@@ -77,8 +77,8 @@ func write(t *testing.T, file, content string, mode os.FileMode) {
 	}
 }
 
-// saw tells which witnesses have seen anything since it was last asked.
-func (w *witnesses) saw() string {
+// saw returns which observers were contacted since the last call.
+func (w *observers) saw() string {
 	var who []string
 	if w.daemon.Swap(0) > 0 {
 		who = append(who, "daemon")
@@ -92,16 +92,15 @@ func (w *witnesses) saw() string {
 	return strings.Join(who, " ")
 }
 
-// Start-up, help and the commands on local lists ask nobody: no daemon, no
-// registry, no credential helper.
-func TestStartUpAsksNobody(t *testing.T) {
+// Start-up, help and commands on local lists contact nothing: no daemon, no registry, no credential helper.
+func TestStartUpContactsNothing(t *testing.T) {
 	t.Parallel()
 	env, r, repo := harness.NewEnv(t), harness.Registry(t, harness.V3), harness.Repo(t)
 	amd := harness.Put(t, r, repo, "amd64", images.Image(images.Spec{Seed: repo + "1", Platform: amd64}))
 	arm := harness.Put(t, r, repo, "arm64", images.Image(images.Spec{Seed: repo + "2", Platform: arm64}))
 	far := "registry.example.com/" + repo + ":1" // reached through the proxy
 	harness.MustRun(t, env, "docker", "multiarch", "create", far, amd, arm)
-	w := newWitnesses(t, env)
+	w := newObservers(t, env)
 	near := w.host + "/" + repo + ":1"
 	harness.MustRun(t, env, "docker", "multiarch", "create", near, amd, arm)
 	w.saw()
@@ -127,16 +126,16 @@ func TestStartUpAsksNobody(t *testing.T) {
 	} {
 		harness.MustRun(t, env, args[0], args[1:]...)
 		if who := w.saw(); who != "" {
-			t.Errorf("%s asked: %s", strings.Join(args, " "), who)
+			t.Errorf("%s: got contacts %s, want none", strings.Join(args, " "), who)
 		}
 	}
 }
 
-// The other half of the test above: who is asked is seen.
-func TestStartUpWitnessesSee(t *testing.T) {
+// The observers of the test above notice what is contacted.
+func TestStartUpObserversSeeRequests(t *testing.T) {
 	t.Parallel()
 	env := harness.NewEnv(t)
-	w := newWitnesses(t, env)
+	w := newObservers(t, env)
 	for _, test := range []struct{ image, from, want string }{
 		{w.host + "/absent:1", "registry", "registry helper"},
 		{"registry.example.com/absent:1", "registry", "registry helper"}, // as a proxy
@@ -144,7 +143,7 @@ func TestStartUpWitnessesSee(t *testing.T) {
 	} {
 		harness.MustFail(t, env, 1, nil, "docker", "multiarch", "create", "--from", test.from, "list:1", test.image)
 		if who := w.saw(); who != test.want {
-			t.Errorf("%s from the %s asked: %q, not %q", test.image, test.from, who, test.want)
+			t.Errorf("%s from the %s: got contacts %q, want %q", test.image, test.from, who, test.want)
 		}
 	}
 }

@@ -11,11 +11,10 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// remoteHost is a registry that is not on this machine, for all that the plugin
-// can tell.
+// remoteHost is a registry that, for the plugin, is not on this machine.
 const remoteHost = servers.RemoteName + ":5000"
 
-// newRemote is a scene whose lists lie at remoteHost, a registry with two images.
+// newRemote is a scene with lists at remoteHost, a registry with two images.
 func newRemote(t *testing.T, o harness.RegistryOptions) watched {
 	w := newWatched(t)
 	w.registry = harness.NewRegistry(t, o)
@@ -28,7 +27,7 @@ func newRemote(t *testing.T, o harness.RegistryOptions) watched {
 
 func (w watched) remote(tag string) string { return remoteHost + "/" + w.repo + ":" + tag }
 
-// certsD puts files into the docker configuration's certs.d for a host.
+// certsD puts files into certs.d of the docker configuration for a host.
 func (w watched) certsD(host string, files map[string]string) {
 	w.Helper()
 	dir := filepath.Join(w.Config, "certs.d", host)
@@ -59,8 +58,7 @@ func (w watched) worksRemote(flags ...string) (stderr string) {
 	return stderr
 }
 
-// refusedRemote tries the same without them, and sees that nothing goes out without
-// TLS.
+// refusedRemote runs the same commands without flags, and checks that no request is sent without TLS.
 func (w watched) refusedRemote(words ...string) {
 	w.Helper()
 	w.multiarch("create", "--insecure", w.list, w.remote("amd64"))
@@ -71,15 +69,14 @@ func (w watched) refusedRemote(words ...string) {
 	w.refused(words, "inspect", w.remote("amd64"))
 	w.refused(words, "push", "--purge", w.list)
 	if all := w.requests(outside); len(all) > before {
-		w.Errorf("without TLS:\n%s", strings.Join(all[before:], "\n"))
+		w.Errorf("got requests without TLS, want none:\n%s", strings.Join(all[before:], "\n"))
 	}
 	w.multiarch("rm", w.list)
 }
 
 var withLogin = harness.RegistryOptions{User: loginUser, Password: loginSecret}
 
-// A registry elsewhere that speaks plain HTTP needs --insecure. Without that not
-// even a request goes there.
+// A remote registry with plain HTTP requires --insecure. Otherwise not even a request is sent.
 func TestPlainRegistryNeedsInsecure(t *testing.T) {
 	t.Parallel()
 	w := newRemote(t, withLogin)
@@ -89,7 +86,7 @@ func TestPlainRegistryNeedsInsecure(t *testing.T) {
 	w.only(t, basic(loginUser, loginSecret), outside)
 }
 
-// A daemon that has it among its insecure registries permits that, too.
+// A registry among the daemon's insecure registries is permitted, too.
 func TestPlainRegistryOfTheDaemon(t *testing.T) {
 	for _, store := range stores {
 		t.Run(string(store), func(t *testing.T) {
@@ -105,8 +102,8 @@ func TestPlainRegistryOfTheDaemon(t *testing.T) {
 	}
 }
 
-// A registry with a certificate that nobody vouches for needs --insecure, or its CA
-// in the docker configuration. A file there that cannot be used is told, no more.
+// A registry with a certificate signed by an unknown authority requires --insecure, or its CA in the docker
+// configuration. An unusable file there is only a warning.
 func TestUnknownCertificateNeedsInsecureOrCA(t *testing.T) {
 	t.Parallel()
 	w := newRemote(t, harness.RegistryOptions{TLS: true, User: loginUser, Password: loginSecret})
@@ -118,11 +115,11 @@ func TestUnknownCertificateNeedsInsecureOrCA(t *testing.T) {
 	w.certsD(remoteHost, map[string]string{"old.crt": "absent", "client.cert": w.registry.CertFile, "other.crt": os.DevNull})
 	says(t, w.worksRemote(), "WARNING", "old.crt cannot be read", "other.crt has no CA certificate", "client certificate", "client.cert cannot be read")
 	if all := w.requests(outside); len(all) > 0 {
-		t.Errorf("without TLS:\n%s", strings.Join(all, "\n"))
+		t.Errorf("got requests without TLS, want none:\n%s", strings.Join(all, "\n"))
 	}
 }
 
-// A registry may ask for a certificate of the client.
+// A registry may require a client certificate.
 func TestClientCertificate(t *testing.T) {
 	for _, kind := range registryKinds {
 		t.Run(string(kind), func(t *testing.T) {
@@ -139,7 +136,7 @@ func TestClientCertificate(t *testing.T) {
 	}
 }
 
-// A registry on the loopback address may do without, as it may for the daemon.
+// A registry on the loopback address does not require that, as it does not for the daemon.
 func TestLoopbackRegistryWithTLSAndLogin(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)

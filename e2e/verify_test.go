@@ -20,14 +20,14 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// pair are two images of the test for amd64 and arm64.
+// pair returns two images of the test, for amd64 and arm64.
 func (s *scene) pair(format images.Format) (images.Manifest, images.Manifest) {
 	return images.Image(images.Spec{Seed: s.repo + "amd64", Platform: amd64, Format: format, Layers: 2}),
 		images.Image(images.Spec{Seed: s.repo + "arm64", Platform: arm64, Format: format, Layers: 2})
 }
 
-// unsoundLists put a list under the tag 1 that is not sound, and return what has to be said of it.
-var unsoundLists = map[string]func(s *scene) []string{
+// invalidLists put an invalid list under the tag 1, and return the words of its findings.
+var invalidLists = map[string]func(s *scene) []string{
 	"missing child": func(s *scene) []string {
 		a, b := s.pair(images.Docker)
 		harness.Put(s.T, s.registry, s.repo, "1", images.Index(images.Docker, a, b))
@@ -90,16 +90,16 @@ func (s *scene) must(err error) {
 	}
 }
 
-// Whatever is wrong with a list is found, with and without --deep, and said in the output; nothing changes.
+// Every problem of a list is found and printed, with and without --deep; nothing changes.
 func TestVerifyFindsFaults(t *testing.T) {
-	for name, prepare := range unsoundLists {
+	for name, prepare := range invalidLists {
 		t.Run(name, func(t *testing.T) {
 			onEachRegistry(t, func(s *scene) {
 				words := prepare(s)
 				for _, args := range [][]string{{"verify"}, {"verify", "--deep"}, {"verify", "--quiet"}} {
 					r := s.ends(1, words, append(args, s.list)...)
 					if args[len(args)-1] == "--quiet" && r.Stderr != "" {
-						s.Errorf("stderr: %s", r.Stderr)
+						s.Errorf("got stderr %q with --quiet, want none", r.Stderr)
 					} else if args[len(args)-1] != "--quiet" {
 						says(s.T, r.Stderr, "not sound: "+s.list)
 					}
@@ -110,7 +110,7 @@ func TestVerifyFindsFaults(t *testing.T) {
 	}
 }
 
-// verified is a part of what --format json shows.
+// verified is a part of the output of --format json.
 type verified struct {
 	Name      string
 	Digest    digest.Digest
@@ -119,8 +119,8 @@ type verified struct {
 	Findings  []struct{ Severity, Digest, Manifest, Platform, Message string }
 }
 
-// A sound list passes, in every form of output.
-func TestVerifySound(t *testing.T) {
+// A valid list passes, in every form of output.
+func TestVerifyValidList(t *testing.T) {
 	onEachRegistry(t, func(s *scene) {
 		a, b := s.pair(images.OCI)
 		list := images.Attested(a, b)
@@ -129,30 +129,30 @@ func TestVerifySound(t *testing.T) {
 		for _, deep := range []string{"--deep=false", "--deep"} {
 			r := s.ends(0, []string{"NAME", "PLATFORM", "DIGEST", "STATE", "linux/amd64", "attestation", a.Digest().String(), at}, "verify", deep, s.list, at)
 			if strings.Count(r.Stdout, " sound\n") != 6 || r.Stderr != "" {
-				s.Errorf("%s%s", r.Stdout, r.Stderr)
+				s.Errorf("got stdout and stderr, want 6 valid manifests:\n%s%s", r.Stdout, r.Stderr)
 			}
 			if r := s.ends(0, nil, "verify", deep, "--quiet", s.list); r.Stdout+r.Stderr != "" {
-				s.Errorf("%s%s", r.Stdout, r.Stderr)
+				s.Errorf("got %q and %q with --quiet, want no output", r.Stdout, r.Stderr)
 			}
 			var got verified
 			s.must(json.Unmarshal([]byte(s.ends(0, nil, "verify", deep, "--format", "json", s.list).Stdout), &got))
 			if got.Name != s.list || got.State != "sound" || got.Digest != list.Digest() || len(got.Manifests) != 5 || got.Manifests[2].Platform != "linux/arm64/v8" || got.Manifests[3].Kind != "attestation" {
-				s.Errorf("%+v", got)
+				s.Errorf("got %+v, want the valid list %s and its 4 children", got, list.Digest())
 			}
 			if notes := len(got.Findings); deep == "--deep" && notes != 2 || deep != "--deep" && notes != 0 { // images without a command
-				s.Errorf("%+v", got.Findings)
+				s.Errorf("got findings %+v, want one for each image with --deep, otherwise none", got.Findings)
 			}
 			if r := s.ends(0, nil, "verify", deep, "--format", "{{.State}} {{len .Manifests}}", s.list, at); r.Stdout != "sound 5\nsound 1\n" {
-				s.Error(r.Stdout)
+				s.Errorf("got %q, want two valid states", r.Stdout)
 			}
 		}
 		if r := s.ends(0, nil, "verify", "--format", "table {{.Kind}}\t{{.State}}", s.list); !strings.HasPrefix(r.Stdout, "KIND") {
-			s.Error(r.Stdout)
+			s.Errorf("got %q, want a table", r.Stdout)
 		}
 	})
 }
 
-// programs are small static programs for Linux, by architecture.
+// programs returns small static programs for Linux, by architecture.
 var programs = map[string]func() (string, error){"amd64": compileFor("amd64"), "arm64": compileFor("arm64")}
 
 func compileFor(arch string) func() (string, error) {
@@ -187,7 +187,7 @@ func (s *scene) program(arch string) string {
 	return content
 }
 
-// A build for one architecture that was published as another's is found by looking at the program.
+// An image with the program of another architecture is found.
 func TestVerifyDeepFindsSwappedPrograms(t *testing.T) {
 	onEachRegistry(t, func(s *scene) {
 		build := func(p ocispec.Platform, arch string) images.Manifest {
@@ -195,7 +195,7 @@ func TestVerifyDeepFindsSwappedPrograms(t *testing.T) {
 		}
 		harness.Put(s.T, s.registry, s.repo, "1", images.Index(images.Docker, build(amd64, "amd64"), build(arm64, "arm64")))
 		if r := s.ends(0, nil, "verify", "--deep", s.list); strings.Contains(r.Stdout, "note") {
-			s.Error(r.Stdout)
+			s.Errorf("got a note, want none:\n%s", r.Stdout)
 		}
 		harness.Put(s.T, s.registry, s.repo, "2", images.Index(images.Docker, build(amd64, "arm64"), build(arm64, "amd64")))
 		s.ends(0, nil, "verify", s.name("2"))
@@ -208,7 +208,7 @@ func TestVerifyDeepFindsSwappedPrograms(t *testing.T) {
 	})
 }
 
-// What buildx builds in stages on a daemon passes, entrypoint behind a symlink and attestations included.
+// A multi-stage build by buildx passes, with its entrypoint behind a symlink and its attestations.
 func TestVerifyDeepOfBuildx(t *testing.T) {
 	s := newBuildxScene(t)
 	for file, content := range map[string]string{
@@ -226,12 +226,12 @@ func TestVerifyDeepOfBuildx(t *testing.T) {
 	s.multiarch("push", s.list)
 	r := s.ends(0, []string{"linux/amd64", "linux/arm64", "attestation"}, "verify", "--deep", s.list)
 	if strings.Contains(r.Stdout, "note") {
-		t.Error(r.Stdout)
+		t.Errorf("got a note, want none:\n%s", r.Stdout)
 	}
 }
 
-// What is asked is asked once, whatever names and lists lead to it.
-func TestVerifyAsksOnce(t *testing.T) {
+// Every object is requested once, whatever names and lists lead to it.
+func TestVerifyRequestsOnce(t *testing.T) {
 	t.Parallel()
 	for _, deep := range []string{"--deep=false", "--deep"} {
 		s := newScene(t, harness.V3)
@@ -244,19 +244,19 @@ func TestVerifyAsksOnce(t *testing.T) {
 		seen := map[string]bool{}
 		for _, r := range requests {
 			if seen[r.Path] && !strings.HasSuffix(r.Path, "manifests/1") { // that name is given twice
-				t.Errorf("%s is asked for twice", r)
+				t.Errorf("got %s twice, want it once", r)
 			}
 			seen[r.Path] = true
 		}
 		// 2 lists and 4 manifests below them, 4 configs, 4 layers and 2 statements.
 		if len(seen) > 2+4+4+4+2 || len(requests) > len(seen)+1 {
-			t.Errorf("%d requests:\n%v", len(requests), requests)
+			t.Errorf("got %d requests, want 16 and one for the repeated name:\n%v", len(requests), requests)
 		}
 	}
 }
 
-// What cannot be told is neither sound nor not, and what is not sound outweighs it.
-func TestVerifyUntold(t *testing.T) {
+// What cannot be determined has exit code 2, and an invalid list takes precedence over it.
+func TestVerifyUnknown(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
 	s.put(s.repo, "1", images.Spec{Platform: amd64})
@@ -276,7 +276,7 @@ func TestVerifyUntold(t *testing.T) {
 	s.ends(1, []string{"could not be told: " + secret, "not sound: " + s.name("none")}, "verify", secret, s.name("none"), s.list)
 }
 
-// exists answers by its exit code alone, and tells on stderr why not.
+// exists answers by its exit code only, and prints the reason on stderr.
 func TestExists(t *testing.T) {
 	onEachRegistry(t, func(s *scene) {
 		a, b := s.pair(images.Docker)
@@ -300,7 +300,7 @@ func TestExists(t *testing.T) {
 		} {
 			r := s.ends(test.code, []string{test.word}, append([]string{"exists"}, test.args...)...)
 			if r.Stdout != "" || strings.Count(r.Stderr, "\n") != test.code {
-				s.Errorf("%v: %q %q", test.args, r.Stdout, r.Stderr)
+				s.Errorf("%v: got stdout %q and stderr %q, want no stdout and %d lines", test.args, r.Stdout, r.Stderr, test.code)
 			}
 		}
 		s.must(s.registry.Delete(s.Context(), s.repo, b.Digest()))
@@ -309,7 +309,7 @@ func TestExists(t *testing.T) {
 	})
 }
 
-// Where the registry can, exists takes one HEAD.
+// exists needs one HEAD request, if the registry answers that.
 func TestExistsTakesOneRequest(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -317,11 +317,11 @@ func TestExistsTakesOneRequest(t *testing.T) {
 	s.put(s.repo, "1", images.Spec{Platform: amd64})
 	requests := harness.Requests(t, s.registry, func() { s.ends(0, nil, "exists", s.name("1")) })
 	if len(requests) != 1 || requests[0].Method != http.MethodHead {
-		t.Errorf("%v", requests)
+		t.Errorf("got requests %v, want one HEAD", requests)
 	}
 }
 
-// An interrupted command says nothing of what it was about to find out.
+// An interrupted command prints no result.
 func TestInterruptDuringVerify(t *testing.T) {
 	for name, interrupt := range receivers {
 		t.Run(name, func(t *testing.T) {
@@ -340,7 +340,7 @@ func TestInterruptDuringVerify(t *testing.T) {
 	}
 }
 
-// Whatever a registry answers, it is told, and no control character gets through.
+// Every answer of a registry is reported, without control characters.
 func TestVerifyMisbehavingRegistry(t *testing.T) {
 	image := images.Image(images.Spec{Seed: "misbehaving", Platform: ocispec.Platform{OS: evil, Architecture: "amd64"}})
 	list := images.Index(images.Docker, image)
@@ -364,14 +364,14 @@ func TestVerifyMisbehavingRegistry(t *testing.T) {
 			for _, args := range [][]string{{"verify"}, {"verify", "--deep"}, {"verify", "--quiet"}, {"verify", "--format", "json"}, {"verify", "--format", "{{.}}"}} {
 				r := s.ends(test.code, []string{bad}, append(args, bad)...)
 				if i := strings.IndexAny(r.Stdout+r.Stderr, "\x1b\x07\r\u202e"); i >= 0 {
-					t.Errorf("%v: control character at %d: %q", args, i, r.Stdout+r.Stderr)
+					t.Errorf("%v: got a control character at byte %d: %q", args, i, r.Stdout+r.Stderr)
 				}
 			}
 		})
 	}
 }
 
-// Twenty that look at one list at once do not disturb each other.
+// Twenty concurrent verifications of one list do not disturb each other.
 func TestVerifyTwentyAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -387,7 +387,7 @@ func TestVerifyTwentyAtOnce(t *testing.T) {
 	}
 	group.Wait()
 	if all := slices.Compact(outputs); len(all) != 1 || !strings.HasPrefix(all[0], "0") {
-		t.Errorf("%q", all)
+		t.Errorf("got outputs %q, want one with exit code 0", all)
 	}
 }
 
