@@ -28,7 +28,7 @@ func (s *scene) write(files map[string]string) {
 	}
 }
 
-// newTaskScene is a scene with a daemon that builds.
+// newTaskScene is a scene with a daemon and buildx.
 func newTaskScene(t *testing.T) *scene {
 	t.Helper()
 	t.Parallel()
@@ -38,26 +38,26 @@ func newTaskScene(t *testing.T) *scene {
 	return s
 }
 
-// runID is the ID of a run that only this test starts.
+// runID returns the ID of a run that only this test starts.
 func (s *scene) runID() string { return strings.ReplaceAll(s.repo, "/", "-") }
 
-// leaves checks that nothing that the run with that id made is on the daemon any more, by label and by name.
-func (s *scene) leaves(id string) {
+// nothingLeftOf checks that the daemon has no object of the run with that ID, by label and by name.
+func (s *scene) nothingLeftOf(id string) {
 	s.Helper()
 	for _, filter := range []string{"label=docker-multiarch.run=" + id, "name=multiarch-" + id + "-"} {
-		if left := s.things(filter); left != "" {
-			s.Errorf("left behind with %s: %s", filter, left)
+		if left := s.objectsOf(filter); left != "" {
+			s.Errorf("got objects with %s, want none: %s", filter, left)
 		}
 	}
 }
 
-// things are the containers, networks and volumes of the daemon that a filter lets through.
-func (s *scene) things(filter string) string {
+// objectsOf returns the containers, networks and volumes of the daemon that a filter selects.
+func (s *scene) objectsOf(filter string) string {
 	s.Helper()
 	return s.docker("ps", "-aq", "--filter", filter) + s.docker("network", "ls", "-q", "--filter", filter) + s.docker("volume", "ls", "-q", "--filter", filter)
 }
 
-// tutorial is the file of the tutorial that this project comes from.
+// tutorial is the task file of the tutorial that this project started with.
 const tutorial = `version: v1.1.0
 steps:
   - build: -t {{.Run.Registry}}/REPO:{{.Run.ID}}-amd64 -f dockerfile.amd64 .
@@ -84,7 +84,7 @@ func (s *scene) writeTutorial() {
 	})
 }
 
-// One command goes from two Dockerfiles to a list that is sound, on both daemons, as often as it is run.
+// One command builds two Dockerfiles and publishes a complete list, on both daemons, and again when it is repeated.
 func TestTaskOfTheTutorial(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.UseBuildx(s.T)
@@ -92,16 +92,16 @@ func TestTaskOfTheTutorial(t *testing.T) {
 		for _, id := range []string{"one", "two"} {
 			r := s.multiarch("task", "run", "--strict", "--registry", s.registry.Host, "--id", id)
 			says(s.T, r.Stdout, `"mediaType"`, `"architecture": "arm64"`)
-			s.leaves(id)
+			s.nothingLeftOf(id)
 		}
 		s.multiarch("verify", "--deep", s.name("latest"))
 		want := []string{"linux/arm64", "linux/amd64"}
-		if s.daemon.Store == harness.Containerd { // where buildx attests
+		if s.daemon.Store == harness.Containerd { // for which buildx adds attestations
 			want = []string{"linux/arm64", "attestation", "linux/amd64", "attestation"}
 		}
 		s.holds("latest", want...)
 		if store := s.store(); len(store) > 0 {
-			s.Errorf("the user's local lists: %v", store)
+			s.Errorf("got local lists %v of the user, want none", store)
 		}
 	})
 }
@@ -124,7 +124,8 @@ func TestTaskWithSwappedArchitectures(t *testing.T) {
 	s.ends(1, []string{"is a program for arm64", "is a program for amd64"}, "verify", "--deep", s.name("latest"))
 }
 
-// Steps side by side on two daemons: each image is made where its step says, and one push and one list join them.
+// Steps run concurrently on two daemons: each image is built on the daemon of its step, and one push and one list
+// combine them.
 func TestTaskOnTwoDaemons(t *testing.T) {
 	s := newTaskScene(t)
 	other := harness.Daemon(t, harness.Containerd)
@@ -135,14 +136,15 @@ func TestTaskOnTwoDaemons(t *testing.T) {
 	s.write(map[string]string{"acb.yaml": file})
 	s.multiarch("task", "run", "--registry", s.registry.Host, "--id", "r")
 	s.multiarch("verify", "--deep", s.name("latest"))
-	here, there := s.daemonTags(), harness.Images(t, other)
+	local, remote := s.daemonTags(), harness.Images(t, other)
 	amd, arm := s.name("r-amd64"), s.name("r-arm64")
-	if here[amd] == "" || here[arm] != "" || there[amd] != "" || there[arm] == "" {
-		t.Errorf("here %v, there %v", here, there)
+	if local[amd] == "" || local[arm] != "" || remote[amd] != "" || remote[arm] == "" {
+		t.Errorf("got images %v and %v, want amd64 only on one daemon, arm64 only on the other", local, remote)
 	}
 }
 
-// A service is reached by its step's id; volumes and the workspace are shared; all is gone afterwards.
+// A service is reachable by the ID of its step; volumes and the workspace are shared; everything is removed
+// afterwards.
 func TestTaskService(t *testing.T) {
 	onEachStore(t, testTaskService)
 }
@@ -168,14 +170,14 @@ steps:
 	r := s.multiarch("task", "run", "--id", s.runID(), "--secret", "id=key,env=KEY")
 	says(s.T, r.Stdout, "web  | it listens\n", "served", "from the contextfrom the context", "****", "/workspace")
 	saysNot(s.T, r.Stdout+r.Stderr, "very secret")
-	s.leaves(s.runID())
+	s.nothingLeftOf(s.runID())
 	if _, err := os.Stat(filepath.Join(s.Dir, "got")); err == nil {
-		s.Error("the folder of the context was written to")
+		s.Error("got a file in the folder of the context, want it unchanged")
 	}
 	s.refused([]string{"secret key", "--secret id=key,src=FILE"}, "task", "run")
 }
 
-// image puts the name of an image with a shell in the place of IMAGE in a task file.
+// image replaces IMAGE in a task file with the name of an image that has a shell.
 func (s *scene) image(file string) {
 	s.Helper()
 	path := filepath.Join(s.Dir, file)
@@ -186,7 +188,7 @@ func (s *scene) image(file string) {
 	s.write(map[string]string{file: strings.ReplaceAll(string(text), "IMAGE", harness.Busybox(s.T, s.daemon))})
 }
 
-// Ctrl-C half-way ends what runs, a service included, and removes all of it.
+// Ctrl-C stops what runs, including a service, and removes all of it.
 func TestInterruptDuringTask(t *testing.T) {
 	for name, interrupt := range receivers {
 		t.Run(name, func(t *testing.T) {
@@ -214,13 +216,13 @@ steps:
 	s.awaitContainers(id, 2)
 	s.must(interrupt(r.cmd))
 	if err := r.cmd.Wait(); err == nil || r.cmd.ProcessState.ExitCode() != 130 {
-		s.Errorf("%v\n%s", err, &r.stderr)
+		s.Errorf("got %v, want exit code 130\n%s", err, &r.stderr)
 	}
 	saysNot(s.T, r.stdout.String(), "| never")
-	s.leaves(id)
+	s.nothingLeftOf(id)
 }
 
-// awaitContainers waits until so many containers of a run are running.
+// awaitContainers waits until n containers of a run have started.
 func (s *scene) awaitContainers(id string, n int) {
 	s.Helper()
 	events := s.Command(s.Context(), "docker", "events", "--since", "1h", "--filter", "event=start", "--filter", "label=docker-multiarch.run="+id)
@@ -240,12 +242,13 @@ func (s *scene) awaitContainers(id string, n int) {
 	lines := bufio.NewReader(out)
 	for range n {
 		if _, err := lines.ReadString('\n'); err != nil {
-			s.Fatalf("%d containers of %s did not start: %v", n, id, err)
+			s.Fatalf("got %v, want %d started containers of %s", err, n, id)
 		}
 	}
 }
 
-// What a container writes, a build and a docker command see, and what those write, containers see.
+// Files that a container writes are in the context of builds and docker commands, and files that those write are in
+// containers.
 func TestTaskWorkspaceIsShared(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.UseBuildx(s.T)
@@ -264,12 +267,12 @@ steps:
 		says(s.T, r.Stdout, "made by a container", "saved.tar")
 		entries, err := os.ReadDir(s.Dir)
 		if err != nil || len(entries) != 2 {
-			s.Errorf("the folder of the context: %v %v", entries, err)
+			s.Errorf("got entries %v in the folder of the context (error %v), want 2", entries, err)
 		}
 	})
 }
 
-// acr purge and az acr import are our own commands, and say so.
+// acr purge and az acr import run our own commands, which is reported.
 func TestTaskMapsAzureCommands(t *testing.T) {
 	s := newTaskScene(t)
 	s.put(s.repo, "old", images.Spec{Platform: amd64})
@@ -303,7 +306,7 @@ func TestTaskWithoutDaemon(t *testing.T) {
 	s.refused([]string{"bad.yaml:3:", "bad.yaml:4:"}, "task", "run", "-f", "bad.yaml")
 }
 
-// A tar and a git repository are contexts as a folder is one.
+// A tar archive and a git repository can be the context, as a folder can.
 func TestTaskContexts(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
@@ -326,6 +329,6 @@ func TestTaskContexts(t *testing.T) {
 	defer tar.Close()
 	r := harness.RunInput(t, s.Env, io.Reader(tar), "docker", "multiarch", "task", "render", "-f", "sub/acb.yaml", "-")
 	if r.Code != 0 || !strings.Contains(r.Stdout, "image  0") {
-		t.Error(r)
+		t.Errorf("got %+v, want the rendered file", r)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 )
 
-// A build for several platforms and a push end as one list that is sound, on both daemons.
+// A build for several platforms and a push result in one complete list, on both daemons.
 func TestTaskBuildsPlatforms(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.UseBuildx(s.T)
@@ -21,7 +21,7 @@ steps:
 `})
 		s.multiarch("task", "run", "--strict", "--registry", s.registry.Host)
 		want := []string{"linux/amd64", "linux/arm64"}
-		if s.daemon.Store == harness.Containerd { // where buildx attests
+		if s.daemon.Store == harness.Containerd { // for which buildx adds attestations
 			want = append(want, "attestation", "attestation")
 		}
 		for _, tag := range []string{"both", "again"} {
@@ -31,7 +31,7 @@ steps:
 	})
 }
 
-// The classic builder builds when the step asks for it, and where the docker command has no buildx.
+// The classic builder is used if the step sets DOCKER_BUILDKIT=0, or if the docker command has no buildx.
 func TestTaskBuildsClassically(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.write(map[string]string{
@@ -45,12 +45,12 @@ func TestTaskBuildsClassically(t *testing.T) {
 		says(s.T, s.multiarch("task", "run", "-f", "asked.yaml").Stdout, classic)
 		saysNot(s.T, s.multiarch("task", "run").Stdout, classic)
 		if tags := s.daemonTags(); len(tags) != 2 {
-			s.Errorf("images: %v", tags)
+			s.Errorf("got images %v, want 2", tags)
 		}
 	})
 }
 
-// A build reads the files of a secret volume, in each of its tries, and no secret is shown.
+// A build reads the files of a secret volume, in each of its attempts, and prints no secret.
 func TestTaskBuildWithSecret(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.UseBuildx(s.T)

@@ -10,7 +10,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 )
 
-// A secret stays hidden where a file is refused for it, and in the error of the run.
+// A secret is hidden in the error if it makes a file invalid, and in the error of the run.
 func TestTaskErrorsHideSecrets(t *testing.T) {
 	s := newTaskScene(t)
 	for name, step := range map[string]string{
@@ -33,7 +33,7 @@ steps: [` + step + "]\n"})
 	}
 }
 
-// endless is a task that says something until it is stopped.
+// endless is a task that prints something until it is stopped.
 const endless = `
 volumes: [{name: shared}]
 steps:
@@ -42,7 +42,7 @@ steps:
     volumeMounts: [{name: shared, mountPath: /shared}]
 `
 
-// Nothing stays when the terminal is closed, of which a shell may tell twice.
+// Nothing is left when the terminal is closed, of which a shell may send two signals.
 func TestHangupDuringTask(t *testing.T) {
 	s := newTaskScene(t)
 	s.write(map[string]string{"acb.yaml": endless})
@@ -56,10 +56,10 @@ func TestHangupDuringTask(t *testing.T) {
 	}
 	_ = r.cmd.Wait() // for the plugin, too; the docker command ends at once
 	says(t, r.stderr.String(), "interrupted")
-	s.leaves(s.runID())
+	s.nothingLeftOf(s.runID())
 }
 
-// A second Ctrl-C ends a task at once, while a container is still stopping; the label of what stays was printed
+// A second Ctrl-C ends a task at once, while a container is still stopping; the label of what is left was printed
 // before. The docker command is left out: it cancels the plugin at the first signal, too, perhaps before the plugin
 // has received its own, and a second one that arrives then is merged with the first.
 func TestSecondInterruptDuringTask(t *testing.T) {
@@ -95,7 +95,7 @@ func TestSecondInterruptDuringTask(t *testing.T) {
 	s.docker("rm", "-fv", strings.TrimSpace(s.docker("ps", "-aq", "--filter", "label=docker-multiarch.run="+s.runID())))
 }
 
-// Nothing stays when the reader of the output has seen enough, as head does.
+// Nothing is left when the reader of the output exits early, as head does.
 func TestTaskWhoseReaderGoesAway(t *testing.T) {
 	for name, flags := range map[string][]string{"plain": nil, "json": {"--progress", "json"}} {
 		t.Run(name, func(t *testing.T) {
@@ -117,14 +117,14 @@ func TestTaskWhoseReaderGoesAway(t *testing.T) {
 			}
 			_ = out.Close()
 			if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 {
-				t.Error(err)
+				t.Errorf("got %v, want exit code 1", err)
 			}
-			s.leaves(id)
+			s.nothingLeftOf(id)
 		})
 	}
 }
 
-// A docker context that does not exist and a daemon that is not there are found before the first step, and said
+// A docker context that does not exist and a daemon that does not answer are errors before the first step, reported
 // once.
 func TestTaskWithoutItsDaemons(t *testing.T) {
 	s := newTaskScene(t)
@@ -137,12 +137,12 @@ func TestTaskWithoutItsDaemons(t *testing.T) {
 	s.write(map[string]string{"acb.yaml": "steps: [{build: -t a ., when: ['-']}, {push: b, when: ['-']}, {cmd: c, when: ['-']}]\n"})
 	r := s.ends(1, []string{"docker version"}, "task", "run")
 	if n := strings.Count(r.Stderr, "cannot reach the Docker daemon"); n != 1 {
-		t.Errorf("said %d times:\n%s", n, r.Stderr)
+		t.Errorf("got %d errors about the daemon, want 1:\n%s", n, r.Stderr)
 	}
 }
 
-// A run with the ID of another that is under way, or that was killed, touches nothing of that, and says what to
-// do. What that is helps.
+// A run with the ID of another one, running or killed, does not touch that one's objects, and prints the next step,
+// which works.
 func TestTasksWithOneID(t *testing.T) {
 	s := newTaskScene(t)
 	s.write(map[string]string{"acb.yaml": endless, "short.yaml": "steps: [{cmd: IMAGE cat short.yaml, network: host}]\n"})
@@ -150,12 +150,12 @@ func TestTasksWithOneID(t *testing.T) {
 	s.image("short.yaml")
 	r := s.start("task", "run", "--id", s.runID())
 	s.awaitContainers(s.runID(), 1)
-	before := s.things("label=docker-multiarch.run=" + s.runID())
+	before := s.objectsOf("label=docker-multiarch.run=" + s.runID())
 	for _, file := range []string{"acb.yaml", "short.yaml"} {
 		s.ends(1, []string{"already", "give another --id", "docker rm -fv"}, "task", "run", "--id", s.runID(), "-f", file)
 	}
-	if now := s.things("label=docker-multiarch.run=" + s.runID()); now != before {
-		t.Errorf("had %s, has %s", before, now)
+	if now := s.objectsOf("label=docker-multiarch.run=" + s.runID()); now != before {
+		t.Errorf("got objects %s, want %s", now, before)
 	}
 	if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

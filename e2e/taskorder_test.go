@@ -44,11 +44,10 @@ func TestTaskOrder(t *testing.T) {
 		})
 	}
 	files.Wait()
-	s.leaves(s.runID())
+	s.nothingLeftOf(s.runID())
 }
 
-// nameBusybox gives the daemon an image busybox that ends when it is asked to: the shell does not when it is the
-// first process of a container.
+// nameBusybox builds an image busybox that exits on SIGTERM: its shell does not as the first process of a container.
 func (s *scene) nameBusybox() {
 	s.Helper()
 	dockerfile := "FROM " + harness.Busybox(s.T, s.daemon) + `

@@ -7,21 +7,21 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 )
 
-// shell gives the daemon an image with a shell under name, in which WHICH is a word, until the end of the test.
+// shell builds an image with a shell in the daemon, with WHICH set to a word, until the end of the test.
 func (s *scene) shell(name, word string) {
 	s.Helper()
 	s.docker("build", "-q", "-t", name, s.dockerfile("FROM "+harness.Busybox(s.T, s.daemon)+"\nENV WHICH="+word+"\n"))
 	s.Cleanup(func() { _ = s.daemon.RemoveImage(s.Context(), name) })
 }
 
-// dockerfile returns a folder with nothing but a Dockerfile.
+// dockerfile returns a folder that contains only a Dockerfile.
 func (s *scene) dockerfile(content string) string {
 	s.Helper()
 	s.write(map[string]string{"image/Dockerfile": content})
 	return "image"
 }
 
-// What a run is told with flags reaches its steps.
+// Values of flags reach the steps.
 func TestTaskRunFlags(t *testing.T) {
 	s := newTaskScene(t)
 	s.write(map[string]string{
@@ -41,16 +41,16 @@ steps:
 	r := s.multiarch("task", "run", "--id", s.runID(), "--from-step", "second", "--env", "GREETING", "--env", "UNSET", "-e", "OTHER=there",
 		"--values", "values.yaml", "--set", "place.city=Rome", "--set", "name=bea")
 	if want := "second | good day there, bea of Rome\nthird  | after " + s.runID() + "\n"; r.Stdout != want {
-		t.Errorf("stdout %q, not %q", r.Stdout, want)
+		t.Errorf("got stdout %q, want %q", r.Stdout, want)
 	}
 	says(t, r.Stderr, "first  | skipped: the run begins with second")
 	s.refused([]string{`no step has the id "fourth"`, "first, second, third"}, "task", "run", "--from-step", "fourth", "--values", "values.yaml")
 	s.refused([]string{"no-values.yaml"}, "task", "run", "--values", "no-values.yaml")
 	s.ends(1, []string{"acb.yaml:6:", "Values.name"}, "task", "validate", "--strict")
-	s.leaves(s.runID())
+	s.nothingLeftOf(s.runID())
 }
 
-// A run that takes too long is stopped, and says what it did then.
+// A run that takes too long is stopped, and reports its state at that time.
 func TestTaskRunTimeout(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.write(map[string]string{"acb.yaml": `
@@ -69,11 +69,11 @@ steps:
 		r := s.refused([]string{"the run timed out after 10s while it ran long", "long  | cancelled", "after | skipped"},
 			"task", "run", "--id", s.runID(), "--timeout", "10s")
 		saysNot(s.T, r.Stderr, "ended before the run did") // a daemon may print other warnings
-		s.leaves(s.runID())
+		s.nothingLeftOf(s.runID())
 	})
 }
 
-// What a run makes is there while it runs, also a container that is kept, and gone after a failure.
+// Objects of a run, kept containers included, exist until it ends, and are removed after a failure.
 func TestTaskFailureLeavesNothing(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.write(map[string]string{"acb.yaml": `
@@ -107,13 +107,13 @@ steps:
 			"gone    | failed after", named + "removed", "fails   | it went wrong\n", "step fails: exit code 3",
 		}, "task", "run", "--id", s.runID())
 		if n := strings.Count(r.Stdout, "kept    | hello from kept\n"); n != 2 {
-			s.Errorf("%d repetitions, not 2:\n%s", n, r.Stdout)
+			s.Errorf("got %d repetitions, want 2:\n%s", n, r.Stdout)
 		}
-		s.leaves(s.runID())
+		s.nothingLeftOf(s.runID())
 	})
 }
 
-// An image that the daemon does not have is pulled; one that it has is pulled with 'pull: true' only.
+// A missing image is pulled; an existing one only with 'pull: true'.
 func TestTaskPullsImages(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		name := s.name("shell")
@@ -136,7 +136,8 @@ func TestTaskPullsImages(t *testing.T) {
 	})
 }
 
-// Push, pull and lists use the login of the registry, and without it the run says what to type.
+// Push, pull and lists use the login of the registry; without it the run fails with the docker login command as a
+// hint.
 func TestTaskUsesLogin(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.UseBuildx(s.T)
@@ -170,7 +171,7 @@ steps:
 	})
 }
 
-// needsLogin checks that the run of acb.yaml from a step fails with the command to type.
+// needsLogin checks that the run of acb.yaml from a step fails with the docker login command.
 func (s *scene) needsLogin(from string) {
 	s.Helper()
 	r := s.ends(1, []string{from + " | failed", "docker login " + s.registry.Host}, "task", "run", "--registry", s.registry.Host, "--from-step", from)
