@@ -136,7 +136,7 @@ func TestPushOfLocalImage(t *testing.T) {
 		if len(tags) != 3 || tags["latest"] != tags["1"] || tags["stable"] != tags["1"] {
 			s.Errorf("got tags %v, want 1, latest and stable with one digest", tags)
 		}
-		harness.Sound(s.T, s.registry, s.repo, "latest")
+		harness.Complete(s.T, s.registry, s.repo, "latest")
 		s.sameDaemonTags(before)
 		s.holdsImages(ocispec.Index{Manifests: []ocispec.Descriptor{{Digest: harness.Get(s.T, s.registry, s.repo, "1").Digest}}}, image)
 	})

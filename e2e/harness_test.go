@@ -22,7 +22,7 @@ var (
 
 var registryKinds = []servers.RegistryKind{harness.V3, harness.V28}
 
-// Sound fails when content is absent.
+// Complete fails when content is absent.
 func TestHarnessCheckFindsAbsentContent(t *testing.T) {
 	for _, kind := range registryKinds {
 		t.Run(string(kind), func(t *testing.T) {

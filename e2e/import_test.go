@@ -79,7 +79,7 @@ func (m *importScene) fails(words []string, args ...string) harness.Result {
 // line of stdout.
 func (m *importScene) arrives(r harness.Result, tag string, d digest.Digest) {
 	m.Helper()
-	harness.Sound(m.T, m.target, m.repo, tag)
+	harness.Complete(m.T, m.target, m.repo, tag)
 	if got := harness.Get(m.T, m.target, m.repo, tag).Digest; got != d {
 		m.Errorf("got %s at tag %s, want %s", got, tag, d)
 	}
@@ -145,7 +145,7 @@ func TestImportOddShapes(t *testing.T) {
 func TestImportPlatforms(t *testing.T) {
 	onEachTarget(t, func(m *importScene) {
 		r := m.imports("--platform", "linux/amd64,linux/arm64", m.from, m.to)
-		harness.Sound(m.T, m.target, m.repo, "1")
+		harness.Complete(m.T, m.target, m.repo, "1")
 		got := harness.Get(m.T, m.target, m.repo, "1")
 		m.arrives(r, "1", got.Digest)
 		index, err := got.Index()
@@ -207,7 +207,7 @@ func TestImportAllTags(t *testing.T) {
 		says(m.T, failed.Stdout, m.to+":1.2 with digest: ")
 		m.imports("-a", "--force", "-q", source, m.to)
 		for _, tag := range []string{"1", "1.1", "1.2", "2.0"} {
-			harness.Sound(m.T, m.target, m.repo, tag)
+			harness.Complete(m.T, m.target, m.repo, tag)
 		}
 	})
 }
@@ -222,7 +222,7 @@ func TestImportWithinARegistry(t *testing.T) {
 			m.Errorf("got stdout %q and requests %v, want the digest and no upload", r.Stdout, requests)
 		}
 		says(m.T, r.Stderr, "20 were mounted")
-		harness.Sound(m.T, m.target, m.repo+"/copy", "2")
+		harness.Complete(m.T, m.target, m.repo+"/copy", "2")
 	})
 }
 
@@ -241,14 +241,14 @@ func TestImportReferrers(t *testing.T) {
 		m.arrives(r, "1", m.list.Digest())
 		says(m.T, r.Stderr, "3 referrers and cosign tags, 3 of which are new")
 		for subject, want := range map[digest.Digest][]images.Manifest{m.list.Digest(): {old, ofList}, image.Digest(): {ofImage}} {
-			harness.Sound(m.T, m.target, m.repo, images.DigestTag(subject, ""))
+			harness.Complete(m.T, m.target, m.repo, images.DigestTag(subject, ""))
 			index, err := harness.Get(m.T, m.target, m.repo, images.DigestTag(subject, "")).Index()
 			same := func(d ocispec.Descriptor, w images.Manifest) bool { return d.Digest == w.Digest() }
 			if err != nil || !slices.EqualFunc(index.Manifests, want, same) {
 				m.Errorf("got referrers %v of %s (error %v), want %d", index.Manifests, subject, err, len(want))
 			}
 		}
-		harness.Sound(m.T, m.target, m.repo, images.DigestTag(image.Digest(), ".sig"))
+		harness.Complete(m.T, m.target, m.repo, images.DigestTag(image.Digest(), ".sig"))
 		again := harness.Requests(m.T, m.target, func() { m.imports("--referrers", m.from, m.to) })
 		if w := writes(again); len(w) > 0 {
 			m.Errorf("got writes %v of a second import, want none", w)
@@ -271,7 +271,7 @@ func TestImportSourceCredential(t *testing.T) {
 		}
 		saysNot(t, r.Stdout+r.Stderr, loginSecret)
 	}
-	harness.Sound(t, s.registry, s.repo, "1")
+	harness.Complete(t, s.registry, s.repo, "1")
 	// Within one registry the credential of the source reads, and the login writes: nothing is mounted.
 	s.Login(t, source.Host, loginUser, loginSecret)
 	args[len(args)-1] = source.Host + "/" + s.repo + "/copy"
@@ -283,7 +283,7 @@ func TestImportSourceCredential(t *testing.T) {
 	if slices.ContainsFunc(requests, func(r servers.Request) bool { return strings.Contains(r.Path, "mount=") }) {
 		t.Errorf("got requests %v, want no mount", requests)
 	}
-	harness.Sound(t, source, s.repo+"/copy", "1")
+	harness.Complete(t, source, s.repo+"/copy", "1")
 }
 
 // tag --remote adds tags in a registry, without transferring a layer.
@@ -299,7 +299,7 @@ func TestTagRemote(t *testing.T) {
 		}
 		r = m.multiarch("tag", "--remote", m.to+"@"+m.list.Digest().String(), m.to+":2", m.to+":3", m.to+"/copy:3")
 		m.arrives(r, "3", m.list.Digest())
-		harness.Sound(m.T, m.target, m.repo+"/copy", "3")
+		harness.Complete(m.T, m.target, m.repo+"/copy", "3")
 		m.refused([]string{m.from, "another registry", "docker multiarch import"}, "tag", "--remote", m.to+":1", m.from)
 		m.refused([]string{m.to + ":none"}, "tag", "--remote", m.to+":none", m.to+":4")
 	})
@@ -357,7 +357,7 @@ func TestImportTwentyAtOnce(t *testing.T) {
 				if r.Code != 0 || r.Stdout != m.list.Digest().String()+"\n" {
 					m.Errorf("got exit code %d, want 0 and the digest\n%s%s", r.Code, r.Stdout, r.Stderr)
 				}
-				harness.Sound(m.T, m.target, to, "1")
+				harness.Complete(m.T, m.target, to, "1")
 			})
 		}
 		group.Wait()

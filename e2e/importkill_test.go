@@ -62,7 +62,7 @@ func TestImportKilled(t *testing.T) {
 		_ = r.cmd.Wait()
 		dead <- struct{}{}
 		if _, err := m.target.Get(t.Context(), m.repo, "1"); err == nil {
-			harness.Sound(t, m.target, m.repo, "1")
+			harness.Complete(t, m.target, m.repo, "1")
 		} else if !errors.Is(err, wire.ErrNotFound) {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func TestPruneAsks(t *testing.T) {
 	if r := s.multiarch("prune", "--force"); r.Stdout != "" {
 		t.Errorf("got stdout %q with nothing to remove, want none", r.Stdout)
 	}
-	harness.Sound(t, s.registry, s.repo, "amd64")
+	harness.Complete(t, s.registry, s.repo, "amd64")
 }
 
 // Ctrl-C at the prompt removes nothing.

@@ -156,7 +156,7 @@ func TestTokensForLess(t *testing.T) {
 				harness.Absent(t, w.registry, w.repo+"/target", "1")
 			} else {
 				w.multiarch(create...)
-				harness.Sound(t, w.registry, w.repo+"/target", "1")
+				harness.Complete(t, w.registry, w.repo+"/target", "1")
 			}
 			w.only(t, loginSecret, tokenHost)
 			if n, asked := len(tokens.Issued()), len(w.requests(homeHost)); n > 20 || asked > 60 {

@@ -79,7 +79,7 @@ func TestPurgeTagsLeavesWhatIsNotItsOwn(t *testing.T) {
 	if tags := harness.Tags(t, s.registry, s.repo); !maps.Equal(tags, want) {
 		t.Errorf("got tags %v, want %v", tags, want)
 	}
-	harness.Sound(t, s.registry, s.repo+"/near", "1")
+	harness.Complete(t, s.registry, s.repo+"/near", "1")
 }
 
 // --purge=tags removes the staging tags of pending images, and the tag of an index of one image; a list of several
@@ -102,7 +102,7 @@ func TestPurgeTagsRemovesStagingTagsAndIndexTags(t *testing.T) {
 		if tags := slices.Sorted(maps.Keys(harness.Tags(s.T, s.registry, s.repo))); !slices.Equal(tags, []string{"1", "release"}) {
 			s.Errorf("got tags %v, want 1 and release", tags)
 		}
-		harness.Sound(s.T, s.registry, s.repo, "release")
+		harness.Complete(s.T, s.registry, s.repo, "release")
 		s.sameDaemonTags(before)
 		if files := s.store(); len(files) > 0 {
 			s.Errorf("got local store %v, want none", files)
@@ -132,7 +132,7 @@ func TestPurgeTagsOfIndexes(t *testing.T) {
 				t.Errorf("got tags %v, want the list's and several", tags)
 			}
 			for _, there := range []string{"1", "several", one.Digest().String()} {
-				harness.Sound(t, s.registry, s.repo, there)
+				harness.Complete(t, s.registry, s.repo, there)
 			}
 		})
 	}

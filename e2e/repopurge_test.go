@@ -70,8 +70,8 @@ func TestRepoUntag(t *testing.T) {
 			s.Errorf("got stdout %q, want %q", r.Stdout, want)
 		}
 		s.tagsAre("b")
-		harness.Sound(s.T, s.registry, s.repo, "b")
-		harness.Sound(s.T, s.registry, s.repo, index.Digest().String())
+		harness.Complete(s.T, s.registry, s.repo, "b")
+		harness.Complete(s.T, s.registry, s.repo, index.Digest().String())
 		s.refused([]string{"names a manifest, not a tag"}, "repo", "untag", s.registry.Host+"/"+s.repo+"@"+index.Digest().String())
 	})
 }
@@ -109,7 +109,7 @@ func TestRepoRmOfAnIndex(t *testing.T) {
 		s.multiarch("repo", "rm", "-f", s.name("1"))
 		s.tagsAre("arm")
 		for _, child := range index.Children {
-			harness.Sound(s.T, s.registry, s.repo, child.Digest().String())
+			harness.Complete(s.T, s.registry, s.repo, child.Digest().String())
 		}
 		index = s.putIndex("1", time.Time{})
 		r := s.multiarch("repo", "rm", "-f", "--recursive", at+index.Digest().String())
@@ -117,8 +117,8 @@ func TestRepoRmOfAnIndex(t *testing.T) {
 			s.Errorf("got %d deleted manifests, want 3:\n%s", n, r.Stdout)
 		}
 		s.tagsAre("arm")
-		harness.Sound(s.T, s.registry, s.repo, "arm")
-		harness.Sound(s.T, s.registry, s.repo, index.Children[3].Digest().String()) // its attestation
+		harness.Complete(s.T, s.registry, s.repo, "arm")
+		harness.Complete(s.T, s.registry, s.repo, index.Children[3].Digest().String()) // its attestation
 		s.absent(index.Children[0])
 		s.absent(index.Children[2])
 	})
@@ -153,7 +153,7 @@ func TestRepoPurge(t *testing.T) {
 		says(s.T, r.Stdout, "Untagged "+s.name("pr-1")+"\n", "Deleted "+repo+"@"+old.Digest().String()+"\n")
 		s.tagsAre("pr-2", "pr-3", "keep-amd64")
 		for _, m := range []images.Manifest{young, unknown, old.Children[0], old.Children[2]} {
-			harness.Sound(s.T, s.registry, s.repo, m.Digest().String())
+			harness.Complete(s.T, s.registry, s.repo, m.Digest().String())
 		}
 		s.absent(old.Children[1])
 		s.absent(old.Children[3])
@@ -161,7 +161,7 @@ func TestRepoPurge(t *testing.T) {
 		if now := harness.Tags(s.T, s.registry, s.repo); !maps.Equal(now, before) {
 			s.Errorf("got tags %v, want %v", now, before)
 		}
-		harness.Sound(s.T, s.registry, s.repo, "pr-1")
+		harness.Complete(s.T, s.registry, s.repo, "pr-1")
 	})
 }
 
@@ -179,7 +179,7 @@ func TestRepoPurgeOfSharedManifests(t *testing.T) {
 		}
 		s.multiarch(args...)
 		s.tagsAre("keep")
-		harness.Sound(s.T, s.registry, s.repo, "keep")
+		harness.Complete(s.T, s.registry, s.repo, "keep")
 		s.absent(gone)
 	})
 }
@@ -279,7 +279,7 @@ func TestRepoPurgeGoesOn(t *testing.T) {
 			says(t, r.Stdout, "Untagged "+repo+":old-2")
 			saysNot(t, r.Stdout, "old-1")
 			s.tagsAre("old-1", "keep")
-			harness.Sound(t, s.registry, s.repo, "old-1")
+			harness.Complete(t, s.registry, s.repo, "old-1")
 		})
 	}
 }
@@ -300,7 +300,7 @@ func TestRepoPurgeInterrupted(t *testing.T) {
 	}
 	r.ends(130)
 	s.tagsAre("old", "keep")
-	harness.Sound(t, s.registry, s.repo, "old")
+	harness.Complete(t, s.registry, s.repo, "old")
 	written, err := os.ReadFile(record)
 	if err != nil || strings.Count(string(written), "\n") != 1 || !strings.Contains(string(written), index.Digest().String()) {
 		t.Errorf("got record %s (error %v), want a line for %s", written, err, index.Digest())
@@ -329,9 +329,9 @@ func TestRepoPurgeMeetsPush(t *testing.T) {
 	}
 	says(t, r.stderr.String(), repo+":new is new: it stays", repo+":old-2 points at "+index.Children[0].Digest().String()+" now")
 	s.tagsAre("keep", "new", "old-2")
-	harness.Sound(t, s.registry, s.repo, "new")
-	harness.Sound(t, s.registry, s.repo, "old-2")
-	harness.Sound(t, s.registry, s.repo, other.Digest().String())
+	harness.Complete(t, s.registry, s.repo, "new")
+	harness.Complete(t, s.registry, s.repo, "old-2")
+	harness.Complete(t, s.registry, s.repo, other.Digest().String())
 	harness.Absent(t, s.registry, s.repo, index.Digest().String())
 }
 
@@ -376,7 +376,7 @@ func TestRepoPurgeTwentyAtOnce(t *testing.T) {
 	}
 	group.Wait()
 	s.tagsAre("keep")
-	harness.Sound(t, s.registry, s.repo, "keep")
+	harness.Complete(t, s.registry, s.repo, "keep")
 }
 
 // Shell completion offers the values of flags.

@@ -112,7 +112,7 @@ func TestRoundsOtherRepository(t *testing.T) {
 	names := f.seed(t, "from/app", 10)
 	multiarch(t, e, append([]string{"create", "--push", f.line.Host + "/app:1"}, names...)...)
 	passes(t, 3*10+3*10+1, 3*10, f.line)
-	harness.Sound(t, f.registry, "app", "1")
+	harness.Complete(t, f.registry, "app", "1")
 }
 
 func TestRoundsOtherRegistry(t *testing.T) {
@@ -121,7 +121,7 @@ func TestRoundsOtherRegistry(t *testing.T) {
 	create := append([]string{"create", "--push", to.line.Host + "/app:1"}, names...)
 	multiarch(t, e, create...)
 	passes(t, 4*4+4*4*3+1, 2*4*3, from.line, to.line)
-	harness.Sound(t, to.registry, "app", "1")
+	harness.Complete(t, to.registry, "app", "1")
 	multiarch(t, e, create...)
 	passes(t, 3*4+2, 2*4, from.line, to.line)
 }
@@ -135,7 +135,7 @@ func TestRoundsImport(t *testing.T) {
 	args := []string{"import", from.line.Host + "/app:1", to.line.Host + "/app:1"}
 	multiarch(t, e, args...)
 	passes(t, 1+4+4*3+1+4*3*3+4+1+1, 2*4*3+1, from.line, to.line) // the tag is requested twice
-	harness.Sound(t, to.registry, "app", "1")
+	harness.Complete(t, to.registry, "app", "1")
 	multiarch(t, e, args...)
 	passes(t, 2, 2, from.line, to.line)
 	multiarch(t, e, "tag", "--remote", to.line.Host+"/app:1", to.line.Host+"/app:2")

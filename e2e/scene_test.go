@@ -212,7 +212,7 @@ func (s *scene) sameDaemonTags(before map[string]string) {
 // platforms in this order. It returns the index.
 func (s *scene) holds(tag string, platforms ...string) ocispec.Index {
 	s.Helper()
-	harness.Sound(s.T, s.registry, s.repo, tag)
+	harness.Complete(s.T, s.registry, s.repo, tag)
 	index, err := harness.Get(s.T, s.registry, s.repo, tag).Index()
 	if err != nil {
 		s.Fatal(err)

@@ -47,7 +47,7 @@ func TestIndexAndChildOfIt(t *testing.T) {
 		s.multiarch("push", s.list)
 		s.multiarch(append([]string{"create", "--push", s.name("2")}, sources...)...)
 		for _, tag := range []string{"1", "2"} {
-			harness.Sound(t, s.registry, s.repo, tag)
+			harness.Complete(t, s.registry, s.repo, tag)
 			pushed, err := harness.Get(t, s.registry, s.repo, tag).Index()
 			if err != nil {
 				t.Fatal(err)

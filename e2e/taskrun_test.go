@@ -156,7 +156,7 @@ steps:
   - cmd: docker rmi REPO:shell
 `, "REPO", "{{.Run.Registry}}/"+s.repo)})
 		says(s.T, s.multiarch("task", "run", "--registry", s.registry.Host).Stdout, "| it is private\n")
-		harness.Sound(s.T, s.registry, s.repo, "list")
+		harness.Complete(s.T, s.registry, s.repo, "list")
 		for _, secret := range []string{"", "wrong-" + loginSecret} {
 			s.Configure(s.T, func(config map[string]any) { delete(config, "auths") })
 			if secret != "" {

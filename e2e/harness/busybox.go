@@ -16,12 +16,11 @@ import (
 
 const busyboxName = "test/busybox:1"
 
-// busyboxes are the daemons that have it, each with a func() error that loads it once.
+// busyboxes maps daemons to a func() error that loads the image once.
 var busyboxes sync.Map
 
-// Busybox gives the daemon an image with a shell and the common programs (sh, cat, sleep,
-// wget, httpd, ...) in /bin, and returns its name. It stays there for all tests; a test
-// that removes or pushes it gives it another name first.
+// Busybox loads an image with a shell and the common programs (sh, cat, sleep, wget, httpd, ...) in /bin into the
+// daemon, and returns its name. All tests share it; a test that removes or pushes it adds another name first.
 func Busybox(t testing.TB, d *servers.Daemon) string {
 	t.Helper()
 	load, _ := busyboxes.LoadOrStore(d, sync.OnceValue(func() error {

@@ -17,7 +17,7 @@ func Put(t testing.TB, r *servers.Registry, repo, tag string, m images.Manifest)
 	return r.Host + "/" + repo + ":" + tag
 }
 
-// Get fetches a manifest, which has to be there.
+// Get fetches a manifest, which has to exist.
 func Get(t testing.TB, r *servers.Registry, repo, tagOrDigest string) wire.Manifest {
 	t.Helper()
 	m, err := r.Get(lasting(t), repo, tagOrDigest)
@@ -33,24 +33,24 @@ func Tags(t testing.TB, r *servers.Registry, repo string) map[string]string {
 	return tags
 }
 
-// Absent fails the test when the registry has the manifest.
+// Absent checks that the registry does not have the manifest.
 func Absent(t testing.TB, r *servers.Registry, repo, tagOrDigest string) {
 	t.Helper()
 	if m, err := r.Get(lasting(t), repo, tagOrDigest); !errors.Is(err, wire.ErrNotFound) {
-		t.Errorf("%s/%s:%s should not be there: %v %v", r.Host, repo, tagOrDigest, m.Digest, err)
+		t.Errorf("%s/%s:%s: got %s (error %v), want it absent", r.Host, repo, tagOrDigest, m.Digest, err)
 	}
 }
 
-// Sound fails the test unless everything from the tag or digest down to the last
-// layer is in the registry with its digest and size.
-func Sound(t testing.TB, r *servers.Registry, repo, tagOrDigest string) {
+// Complete checks that everything from the tag or digest down to the last layer is in the registry with its digest
+// and size.
+func Complete(t testing.TB, r *servers.Registry, repo, tagOrDigest string) {
 	t.Helper()
 	if err := r.Check(lasting(t), repo, tagOrDigest); err != nil {
-		t.Errorf("%s/%s:%s is not sound: %v", r.Host, repo, tagOrDigest, err)
+		t.Errorf("%s/%s:%s: got incomplete content: %v", r.Host, repo, tagOrDigest, err)
 	}
 }
 
-// Requests are the requests that r answers while f runs.
+// Requests returns the requests that r answers while f runs.
 func Requests(t testing.TB, r *servers.Registry, f func()) []servers.Request {
 	t.Helper()
 	before, err := r.Requests()
@@ -61,16 +61,15 @@ func Requests(t testing.TB, r *servers.Registry, f func()) []servers.Request {
 	return all[len(before):]
 }
 
-// Load gives the daemon an image under a name with a tag, and removes that name
-// from it at the test's end.
+// Load loads an image into the daemon under a name with a tag, and removes that name at the end of the test.
 func Load(t testing.TB, d *servers.Daemon, name string, image images.Manifest) {
 	t.Helper()
 	check(t, d.Load(lasting(t), images.DockerArchive(map[string]images.Manifest{name: image})))
 	removeAtEnd(t, d, name)
 }
 
-// LoadOCI gives a daemon with the containerd store an OCI image or an index as it
-// is, with the children that keep accepts (nil: all).
+// LoadOCI loads an OCI image or an index unchanged into a daemon with the containerd store, with the children that
+// keep selects (nil: all).
 func LoadOCI(t testing.TB, d *servers.Daemon, name string, m images.Manifest, keep func(images.Manifest) bool) {
 	t.Helper()
 	check(t, d.Load(lasting(t), images.OCIArchive(name, m, keep)))
@@ -89,7 +88,7 @@ func Images(t testing.TB, d *servers.Daemon) map[string]string {
 	return tags
 }
 
-// lasting is the test's context without its end: helpers work in Cleanup too.
+// lasting returns the test's context without its end, so that helpers work in Cleanup, too.
 func lasting(t testing.TB) context.Context { return context.WithoutCancel(t.Context()) }
 
 func check(t testing.TB, err error) {

@@ -21,8 +21,8 @@ import (
 // runTimeout is far above what a command takes on a loaded machine.
 const runTimeout = 2 * time.Minute
 
-// Env is a person's environment: an empty home, a docker configuration folder
-// with the plugin in it, and nothing else of the machine but PATH.
+// Env is the environment of a user: an empty home, a docker configuration folder with the plugin, and only PATH and a
+// few variables of the machine.
 type Env struct {
 	Home   string
 	Config string // DOCKER_CONFIG
@@ -30,13 +30,13 @@ type Env struct {
 	vars   map[string]string
 }
 
-// Result is what a command left.
+// Result is the outcome of a command.
 type Result struct {
 	Stdout, Stderr string
 	Code           int // -1: ended by a signal
 }
 
-// NewEnv makes an environment whose DOCKER_HOST is a socket nobody listens on.
+// NewEnv returns an environment without a daemon: DOCKER_HOST is a socket that does not exist.
 func NewEnv(t testing.TB) *Env {
 	t.Helper()
 	home := t.TempDir()
@@ -49,7 +49,7 @@ func NewEnv(t testing.TB) *Env {
 		t.Fatal(err)
 	}
 	e.installPlugin(t, "docker-multiarch", plugin)
-	e.Set("GORACE", "atexit_sleep_ms=0") // else each process ends a second late
+	e.Set("GORACE", "atexit_sleep_ms=0") // otherwise each process ends a second late
 	for _, name := range []string{"PATH", "TMPDIR", "GORACE", "GOCOVERDIR"} {
 		if value, ok := os.LookupEnv(name); ok {
 			e.Set(name, value)
@@ -83,7 +83,7 @@ func (e *Env) UseBuildx(t testing.TB) {
 	e.installPlugin(t, "docker-buildx", buildx)
 }
 
-// UseGo lets a command in the environment compile with the machine's caches.
+// UseGo lets commands in the environment compile with the caches of the machine.
 func (e *Env) UseGo(t testing.TB) {
 	t.Helper()
 	names := []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "GOFLAGS"}
@@ -110,8 +110,8 @@ func (e *Env) Login(t testing.TB, host, user, password string) {
 	e.addLogin(t, host, map[string]string{"auth": auth})
 }
 
-// LoginIdentity writes an identity token for host into the configuration, as docker login does after the
-// token service has given it one, and as the login commands of cloud providers do.
+// LoginIdentity writes an identity token for host into the configuration, as docker login does after the token
+// service has issued one, and as the login commands of cloud providers do.
 func (e *Env) LoginIdentity(t testing.TB, host, token string) {
 	t.Helper()
 	auth := base64.StdEncoding.EncodeToString([]byte("00000000-0000-0000-0000-000000000000:"))
@@ -151,8 +151,8 @@ func (e *Env) Configure(t testing.TB, change func(config map[string]any)) {
 	}
 }
 
-// Command prepares a command in the environment, for tests that talk to it while
-// it runs; it is killed when ctx ends.
+// Command returns a command in the environment, for tests that interact with it while it runs; it is killed when ctx
+// ends.
 func (e *Env) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = e.Dir
@@ -169,7 +169,7 @@ func Run(t testing.TB, e *Env, name string, args ...string) Result {
 	return RunInput(t, e, nil, name, args...)
 }
 
-// RunInput is Run with a standard input.
+// RunInput runs a command with a standard input.
 func RunInput(t testing.TB, e *Env, stdin io.Reader, name string, args ...string) Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(lasting(t), runTimeout)
@@ -188,28 +188,27 @@ func RunInput(t testing.TB, e *Env, stdin io.Reader, name string, args ...string
 	return Result{Stdout: stdout.String(), Stderr: stderr.String(), Code: cmd.ProcessState.ExitCode()}
 }
 
-// MustRun is Run of a command that has to succeed; it returns stdout.
+// MustRun runs a command that has to succeed, and returns stdout.
 func MustRun(t testing.TB, e *Env, name string, args ...string) string {
 	t.Helper()
 	r := Run(t, e, name, args...)
 	if r.Code != 0 {
-		t.Fatalf("%s: exit code %d\n%s%s", commandLine(name, args), r.Code, r.Stdout, r.Stderr)
+		t.Fatalf("%s: got exit code %d, want 0\n%s%s", commandLine(name, args), r.Code, r.Stdout, r.Stderr)
 	}
 	return r.Stdout
 }
 
-// MustFail is Run of a command that has to fail with code, and to say on stderr
-// everything in words.
+// MustFail runs a command that has to fail with code, and to print all words on stderr.
 func MustFail(t testing.TB, e *Env, code int, words []string, name string, args ...string) Result {
 	t.Helper()
 	r := Run(t, e, name, args...)
 	var wrong []string
 	if r.Code != code {
-		wrong = append(wrong, fmt.Sprintf("exit code %d, not %d", r.Code, code))
+		wrong = append(wrong, fmt.Sprintf("got exit code %d, want %d", r.Code, code))
 	}
 	for _, word := range words {
 		if !strings.Contains(r.Stderr, word) {
-			wrong = append(wrong, fmt.Sprintf("stderr does not say %q", word))
+			wrong = append(wrong, fmt.Sprintf("got no %q in stderr", word))
 		}
 	}
 	if len(wrong) > 0 {

@@ -4,9 +4,9 @@
 //
 //	func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 //
-// Servers are started when the first test asks for them, shared by all tests of
-// the package, and stopped by Main, after a failure and on Ctrl-C too. Tests stay
-// apart by repository names (Repo) and by configuration folders (NewEnv).
+// Servers are started when the first test needs them ([Registry], [Daemon]), shared by all tests of the package, and
+// stopped by [Main], also after a failure and on Ctrl-C. Tests are isolated by repository names ([Repo]) and by
+// configuration folders ([NewEnv]). Package servers starts the programs, package wire reads back what a registry has.
 package harness
 
 import (
@@ -25,7 +25,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// run is everything that the tests of one package share.
+// run is the state that all tests of a package share.
 type run struct {
 	mu           sync.Mutex
 	dir          string
@@ -37,8 +37,7 @@ type run struct {
 
 var shared = &run{participants: map[string]bool{}, absent: map[string]bool{}}
 
-// Main runs the tests, stops what they started, prints which servers took part,
-// and returns the exit code for the process.
+// Main runs the tests, stops the servers, prints which of them took part, and returns the exit code for the process.
 func Main(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "dm-")
 	if err != nil {
@@ -62,8 +61,7 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// stop ends all servers, the last one first, and removes their folders. The lock
-// stays held: nothing is started after it.
+// stop stops all servers in reverse order, and removes their folders. It keeps the lock: nothing is started after it.
 func (r *run) stop() error {
 	r.mu.Lock()
 	var errs []error
@@ -74,7 +72,7 @@ func (r *run) stop() error {
 	return errors.Join(append(errs, os.RemoveAll(r.dir))...)
 }
 
-// folder makes a new folder with a short path that lives as long as the run.
+// folder creates a new folder with a short path that exists until the end of the run.
 func (r *run) folder() (string, error) {
 	if r.dir == "" {
 		return "", errors.New("TestMain of this package does not call harness.Main")
@@ -84,7 +82,7 @@ func (r *run) folder() (string, error) {
 	return dir, os.Mkdir(dir, 0o700)
 }
 
-// start runs one start function at a time and remembers how to stop its server.
+// start runs one start function at a time and records how to stop its server.
 func (r *run) start(f func(dir string) (name string, stop func() error, err error)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,8 +108,8 @@ func (r *run) print() {
 	}
 }
 
-// require ends the test when err is not nil: as skipped when a server cannot be
-// had on this machine, unless CI=true, and as failed otherwise.
+// require ends the test if err is not nil. If a server is not available on this machine the test is skipped, unless
+// CI=true; otherwise it fails.
 func require(t testing.TB, what string, err error) {
 	t.Helper()
 	if err == nil {
@@ -124,7 +122,7 @@ func require(t testing.TB, what string, err error) {
 	shared.absent[what] = true
 	shared.mu.Unlock()
 	if os.Getenv("CI") == "true" {
-		t.Fatalf("with CI=true nothing may be absent: %v", err)
+		t.Fatalf("all servers are required with CI=true: %v", err)
 	}
 	t.Skip(err)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// Plugin is the path of the plugin's binary: DOCKER_MULTIARCH_BINARY, or else
-// one that is built for this run, with race detection when the tests have it.
+// Plugin returns the path of the plugin's binary: DOCKER_MULTIARCH_BINARY or, if that is not set, one that is built
+// for this run, with race detection if the tests have it.
 var Plugin = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("DOCKER_MULTIARCH_BINARY"); path != "" {
 		return filepath.Abs(path)

@@ -19,7 +19,7 @@ const (
 	Containerd  = servers.Containerd
 )
 
-// RegistryOptions are those of a registry that one test has for itself.
+// RegistryOptions are those of a registry that only one test uses.
 type RegistryOptions struct {
 	Kind           servers.RegistryKind // "" is V3
 	User, Password string
@@ -34,7 +34,7 @@ var sharedRegistries = map[servers.RegistryKind]registryResult{
 	V28: sync.OnceValues(func() (*servers.Registry, error) { return startRegistry(RegistryOptions{Kind: V28}) }),
 }
 
-// Registry is the registry that all tests share.
+// Registry returns the registry that all tests share.
 func Registry(t testing.TB, kind servers.RegistryKind) *servers.Registry {
 	t.Helper()
 	r, err := sharedRegistries[kind]()
@@ -42,8 +42,8 @@ func Registry(t testing.TB, kind servers.RegistryKind) *servers.Registry {
 	return r
 }
 
-// NewRegistry starts a registry for this test alone, whose requests can be
-// counted, and stops it at the test's end.
+// NewRegistry starts a registry for this test only, whose requests can be counted, and stops it at the end of the
+// test.
 func NewRegistry(t testing.TB, o RegistryOptions) *servers.Registry {
 	t.Helper()
 	if o.Kind == "" {
@@ -85,8 +85,8 @@ var sharedDaemons = map[servers.Store]daemonResult{
 	Containerd:  sync.OnceValues(func() (*servers.Daemon, error) { return startDaemon(Containerd, nil) }),
 }
 
-// Daemon is the daemon that all tests share. Names of images in it start with
-// Repo or another name that no other test uses.
+// Daemon returns the daemon that all tests share. Names of images in it start with Repo or another name that no other
+// test uses.
 func Daemon(t testing.TB, store servers.Store) *servers.Daemon {
 	t.Helper()
 	d, err := sharedDaemons[store]()
@@ -94,7 +94,7 @@ func Daemon(t testing.TB, store servers.Store) *servers.Daemon {
 	return d
 }
 
-// NewDaemon starts a daemon for this test alone, which the test may stop itself.
+// NewDaemon starts a daemon for this test only, which the test may stop itself.
 func NewDaemon(t testing.TB, store servers.Store, insecureRegistries ...string) *servers.Daemon {
 	t.Helper()
 	d, err := startDaemon(store, insecureRegistries)
@@ -121,14 +121,13 @@ func startDaemon(store servers.Store, insecure []string) (d *servers.Daemon, err
 	return d, err
 }
 
-// repos are the tests that have asked for a repository, by its name. A test that runs again, with -count, has the
-// name of the first run.
+// repos has the tests that have called Repo, by name: with -count several tests have the same name.
 var repos struct {
 	sync.Mutex
 	tests map[string][]testing.TB
 }
 
-// Repo is a repository name that only this test uses, always the same one.
+// Repo returns a repository name that only this test uses, the same at each call.
 func Repo(t testing.TB) string {
 	repos.Lock()
 	defer repos.Unlock()
@@ -147,7 +146,7 @@ func Repo(t testing.TB) string {
 	return name
 }
 
-// repoName is the name of a test as a repository name.
+// repoName returns the name of a test as a repository name.
 func repoName(t testing.TB) string {
 	clean := func(r rune) rune {
 		switch {

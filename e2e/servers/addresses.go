@@ -10,17 +10,16 @@ import (
 	"syscall"
 )
 
-// addresses are those that the networks of a daemon have, 32 networks of 29
-// containers. They are no other daemon's while the lock is held: docker takes what is
-// free on the machine, but two that look at the same time find the same.
+// addresses is the range for the networks of a daemon: 32 networks of 29 containers. No other daemon has it while the
+// lock is held: docker uses addresses that are free on the machine, but two daemons that look at the same time find
+// the same ones.
 type addresses struct {
 	netip.Prefix
 	lock net.Listener
 }
 
-// reserveAddresses takes a part of what is reserved for tests of network devices
-// (RFC 2544), which no network of the machine should have. The lock is a socket whose
-// name goes when this process does.
+// reserveAddresses reserves a part of the addresses for tests of network devices (RFC 2544), which no network of the
+// machine should use. The lock is an abstract socket, which is released when this process ends.
 func reserveAddresses() (*addresses, error) {
 	const parts = 128
 	for i := range parts {
@@ -33,11 +32,10 @@ func reserveAddresses() (*addresses, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("%d daemons of tests are running", parts)
+	return nil, fmt.Errorf("all %d address ranges for test daemons are in use", parts)
 }
 
-// release removes the bridges of networks, which dockerd leaves behind when it ends,
-// and gives the addresses back.
+// release removes the bridges of networks, which dockerd leaves when it ends, and releases the lock.
 func (a *addresses) release(tools Tools) error {
 	interfaces, err := net.Interfaces()
 	errs := []error{err}
@@ -52,7 +50,7 @@ func (a *addresses) release(tools Tools) error {
 // has reports whether an address of the interface is one of a.
 func (a *addresses) has(i net.Interface) bool {
 	found, err := i.Addrs()
-	if err != nil { // gone meanwhile
+	if err != nil { // removed meanwhile
 		return false
 	}
 	for _, address := range found {

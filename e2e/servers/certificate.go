@@ -13,12 +13,11 @@ import (
 	"time"
 )
 
-// RemoteName is a name in the certificates of registries that is not one of this
-// machine.
+// RemoteName is a name in the certificates of registries that does not belong to this machine.
 const RemoteName = "registry.example.com"
 
-// writeCertificate makes a self-signed certificate of the loopback names and
-// RemoteName, and returns a pool that trusts it.
+// writeCertificate writes a self-signed certificate for the loopback names and RemoteName, and returns a pool that
+// trusts it.
 func writeCertificate(certFile, keyFile string) (*x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

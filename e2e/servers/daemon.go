@@ -19,21 +19,20 @@ import (
 // Store is the image store of a daemon.
 type Store string
 
-// The two daemons, by their image store: Debian's Docker, and a current one.
+// The daemons by their image store: Debian's Docker, and a current one.
 const (
 	GraphDriver Store = "graph-driver store"
 	Containerd  Store = "containerd store"
 )
 
-// DaemonOptions say what daemon to start.
+// DaemonOptions configure a daemon.
 type DaemonOptions struct {
 	Store              Store
-	InsecureRegistries []string // 127.0.0.0/8 is one anyway
+	InsecureRegistries []string // besides 127.0.0.0/8
 	Tools              Tools
 }
 
-// Daemon is a running Docker daemon. It has no default network, so a container needs
-// a network that was made, or none.
+// Daemon is a running Docker daemon. It has no default network: a container needs a created one, or none.
 type Daemon struct {
 	Store      Store
 	Version    string // "20.10.24+dfsg1"
@@ -48,8 +47,8 @@ type Daemon struct {
 	http       *http.Client
 }
 
-// StartDaemon starts a daemon that keeps everything in dir, an empty folder with
-// a short name (a socket's path has a limit of 100 characters or so).
+// StartDaemon starts a daemon that stores everything in dir, an empty folder with a short name (the path of a socket
+// has at most 100 characters or so).
 func StartDaemon(ctx context.Context, dir string, o DaemonOptions) (*Daemon, error) {
 	if err := daemonsPossible(); err != nil {
 		return nil, err
@@ -120,7 +119,7 @@ func (d *Daemon) startContainerd(ctx context.Context) error {
 	})
 }
 
-// command is dockerd's. The configuration file of the machine is not read.
+// command returns the command of dockerd. It does not read the configuration file of the machine.
 func (d *Daemon) command(o DaemonOptions) (*exec.Cmd, error) {
 	config := map[string]any{}
 	if d.Store == Containerd {
@@ -155,8 +154,7 @@ func (d *Daemon) command(o DaemonOptions) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// preferBuilt puts what was built from modules before Debian's programs on PATH,
-// where the daemon takes the newer ones.
+// preferBuilt puts the programs built from modules before Debian's on PATH, for the daemon that needs the newer ones.
 func (d *Daemon) preferBuilt(cmd *exec.Cmd) {
 	if d.Store == Containerd {
 		for i, kv := range cmd.Env {
@@ -167,21 +165,19 @@ func (d *Daemon) preferBuilt(cmd *exec.Cmd) {
 	}
 }
 
-// Stop ends the daemon in order: containers, of which each would have 10 seconds to
-// end by itself, before dockerd, dockerd before containerd, mounts and networks
-// after both.
+// Stop stops the daemon in order: first containers, each of which would have 10 seconds to exit by itself, then
+// dockerd and containerd, then mounts and networks.
 func (d *Daemon) Stop() error {
 	errs := []error{d.endContainers(), d.dockerd.stop(), d.containerd.stop(), unmountBelow(d.dir)}
-	if d.addresses != nil { // not stopped before
+	if d.addresses != nil { // not stopped yet
 		errs = append(errs, d.addresses.release(d.tools))
 		d.addresses = nil
 	}
 	return errors.Join(errs...)
 }
 
-// endContainers ends what runs on the daemon. A dockerd that was killed leaves it
-// running, so it is containerd that is asked; one that runs may be quicker with what
-// has just ended, which is an error then, and asked again.
+// endContainers deletes running containers. It uses containerd, since a killed dockerd leaves them running; if a
+// running dockerd deletes one first, that is an error, and the rest is tried again.
 func (d *Daemon) endContainers() error {
 	if !d.containerd.running() {
 		return nil
@@ -198,7 +194,7 @@ func (d *Daemon) endContainers() error {
 	return err
 }
 
-// ctr asks containerd about the tasks that run containers of dockerd.
+// ctr runs ctr on the containerd tasks of dockerd's containers.
 func (d *Daemon) ctr(args ...string) (string, error) {
 	args = append([]string{"--address", d.path("c.sock"), "--namespace", "moby", "tasks"}, args...)
 	cmd, err := d.tools.debian("usr/bin/ctr", args...)
@@ -212,13 +208,13 @@ func (d *Daemon) ctr(args ...string) (string, error) {
 	return string(out), err
 }
 
-// Kill ends the daemon at once, as a crash would.
+// Kill kills the daemon, as a crash would.
 func (d *Daemon) Kill() error {
 	d.dockerd.kill()
 	return d.Stop()
 }
 
-// Load gives the daemon an archive, as docker load does.
+// Load loads an archive into the daemon, as docker load does.
 func (d *Daemon) Load(ctx context.Context, archive []byte) error {
 	answer, err := d.do(ctx, http.MethodPost, "/images/load?quiet=1", archive)
 	if err == nil && bytes.Contains(answer, []byte(`"errorDetail"`)) {
@@ -247,7 +243,7 @@ func (d *Daemon) Images(ctx context.Context) (map[string]string, error) {
 	return tags, nil
 }
 
-// RemoveImage takes a tag, and the image with its last one, from the daemon.
+// RemoveImage removes a tag, and the image with its last one, from the daemon.
 func (d *Daemon) RemoveImage(ctx context.Context, name string) error {
 	_, err := d.do(ctx, http.MethodDelete, "/images/"+url.PathEscape(name)+"?force=1", nil)
 	return err

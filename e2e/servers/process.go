@@ -1,8 +1,6 @@
-// Package servers starts real registries and daemons for the tests and the demo,
-// each in a folder of its own and on an address nobody else uses, and stops them
-// again. It ends only processes it started; should this process die first, they
-// die with it. It knows nothing of testing: package harness shares the servers
-// among tests.
+// Package servers starts real registries and daemons for the tests and the demo, each in its own folder and on its
+// own address, and stops them. It ends only processes that it started, and these die with this process. It does not
+// depend on package testing: package harness shares the servers among tests.
 package servers
 
 import (
@@ -18,14 +16,14 @@ import (
 	"time"
 )
 
-// Bounds on what is awaited. All are far above what a loaded machine needs.
+// Timeouts, far above what a loaded machine needs.
 const (
 	startTimeout = 90 * time.Second
 	stopTimeout  = 30 * time.Second
 	pollInterval = 20 * time.Millisecond
 )
 
-// process is a program that was started and what it writes.
+// process is a started program and its output.
 type process struct {
 	cmd    *exec.Cmd
 	name   string
@@ -35,8 +33,8 @@ type process struct {
 	err    error         // of Wait, valid once exited is closed
 }
 
-// start runs cmd with its output going to files in dir. The thread that starts it
-// is kept until it ended: the kernel ends the program when its parent thread goes.
+// start runs cmd with its output in files in dir. It keeps the thread that starts the program until that ends: the
+// kernel kills the program with its parent thread.
 func start(cmd *exec.Cmd, dir string) (*process, error) {
 	name := filepath.Base(cmd.Path)
 	p := &process{
@@ -72,8 +70,8 @@ func start(cmd *exec.Cmd, dir string) (*process, error) {
 	return p, nil
 }
 
-// await calls ready until it says yes; the end of the process, of ctx or of the
-// time is an error that shows the last of what the process wrote.
+// await calls ready until it returns true. The end of the process, of ctx or of the timeout is an error with the end
+// of the process's stderr.
 func (p *process) await(ctx context.Context, ready func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -104,7 +102,7 @@ func (p *process) running() bool {
 	}
 }
 
-// tail is the last of the process's stderr.
+// tail returns the end of the process's stderr.
 func (p *process) tail() []byte {
 	const enough = 4 << 10
 	data, err := os.ReadFile(p.stderr)
@@ -114,7 +112,7 @@ func (p *process) tail() []byte {
 	return bytes.TrimSpace(data[max(0, len(data)-enough):])
 }
 
-// stop asks the process to end and waits for it; one that does not is killed.
+// stop sends SIGTERM to the process and waits for its end, or kills it after a timeout.
 func (p *process) stop() error {
 	if p == nil {
 		return nil
@@ -132,7 +130,7 @@ func (p *process) stop() error {
 	}
 }
 
-// kill ends the process at once.
+// kill kills the process.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.exited

@@ -4,8 +4,8 @@ import (
 	"syscall"
 )
 
-// diesWithParent keeps Ctrl-C at the terminal from the process, so that it is
-// stopped in order, and ends it should its parent die without doing so.
+// diesWithParent shields the process from Ctrl-C at the terminal, so that it can be stopped in order, and kills it if
+// its parent dies first.
 func diesWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -29,25 +29,24 @@ const (
 	V28 RegistryKind = "distribution 2.8"
 )
 
-// RegistryOptions say what registry to start. The zero value is V3, open to all,
-// on plain HTTP.
+// RegistryOptions configure a registry. The zero value is V3 without a login, on plain HTTP.
 type RegistryOptions struct {
 	Kind           RegistryKind
-	User, Password string // asked for as basic auth when User is not empty
+	User, Password string // for basic auth, if User is not empty
 	TLS            bool   // with a self-signed certificate for 127.0.0.1, localhost and RemoteName
-	ClientCert     bool   // with TLS: asks for the certificate in ClientCertFile
-	Program        string // the built e2e/registry; V3 needs it
-	Tools          Tools  // where docker-registry is; V28 needs it
+	ClientCert     bool   // with TLS: requires the certificate in ClientCertFile
+	Program        string // the built e2e/registry, for V3
+	Tools          Tools  // with docker-registry, for V28
 }
 
-// Registry is a running registry. Its Client asks it with the right credentials.
+// Registry is a running registry. Its Client has the credentials.
 type Registry struct {
 	wire.Client
 	Kind     RegistryKind
 	Version  string
 	Host     string // "127.0.0.1:PORT"
 	CertFile string // of a TLS registry, PEM
-	// What a registry that asks for a client certificate accepts, PEM.
+	// The client certificate that a registry with ClientCert accepts, PEM.
 	ClientCertFile, ClientKeyFile string
 
 	process *process
@@ -64,7 +63,7 @@ type Request struct {
 
 func (r Request) String() string { return fmt.Sprintf("%s %s %d", r.Method, r.Path, r.Status) }
 
-// StartRegistry starts a registry that keeps its content in dir, an empty folder.
+// StartRegistry starts a registry that stores its content in dir, an empty folder.
 func StartRegistry(ctx context.Context, dir string, o RegistryOptions) (*Registry, error) {
 	if o.Kind == "" {
 		o.Kind = V3
@@ -90,15 +89,15 @@ func StartRegistry(ctx context.Context, dir string, o RegistryOptions) (*Registr
 	return r, nil
 }
 
-// Requests are all requests since the start, in the order of their answers.
+// Requests returns all requests since the start, in the order of their responses.
 func (r *Registry) Requests() ([]Request, error) { return r.log() }
 
-// Stop ends the registry; its folder stays.
+// Stop stops the registry; its folder is kept.
 func (r *Registry) Stop() error { return r.process.stop() }
 
 func (r *Registry) path(name string) string { return filepath.Join(r.dir, name) }
 
-// writeSecrets writes the password and certificate files that o asks for.
+// writeSecrets writes the password and certificate files for o.
 func (r *Registry) writeSecrets(o RegistryOptions) error {
 	if o.User != "" {
 		hash, err := bcrypt.GenerateFromPassword([]byte(o.Password), bcrypt.MinCost)
@@ -192,7 +191,7 @@ func (r *Registry) configV28(o RegistryOptions) string {
 	return config + "validation:\n  manifests: {urls: {allow: ['^https?://']}}\n"
 }
 
-// awaitAddress waits until the registry has written the address it chose.
+// awaitAddress waits until the registry has printed its address.
 func (r *Registry) awaitAddress(ctx context.Context, file string, pattern *regexp.Regexp) error {
 	return r.process.await(ctx, func() bool {
 		data, err := os.ReadFile(file)

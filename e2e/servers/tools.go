@@ -10,14 +10,13 @@ import (
 	"strings"
 )
 
-// ErrUnavailable says that a server cannot be had on this machine.
-var ErrUnavailable = errors.New("cannot be had here")
+// ErrUnavailable means that a server is not available on this machine.
+var ErrUnavailable = errors.New("not available here")
 
-// Tools are the programs that install.sh brought into its cache folder.
+// Tools are the programs that install.sh has put into its cache folder.
 type Tools struct{ Dir string }
 
-// Root is the project's folder: the nearest one above the working directory that
-// has e2e/go.mod in it.
+// Root returns the folder of the project: the nearest one at or above the working directory with e2e/go.mod.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -29,13 +28,13 @@ func Root() (string, error) {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", errors.New("the project's folder is not above the working directory")
+			return "", errors.New("the working directory is not in the project")
 		}
 		dir = parent
 	}
 }
 
-// FindTools returns the tools in TEST_TOOLS, or else in .cache of the project.
+// FindTools returns the tools in TEST_TOOLS or, if that is not set, in .cache of the project.
 func FindTools() (Tools, error) {
 	if dir := os.Getenv("TEST_TOOLS"); dir != "" {
 		return Tools{dir}, nil
@@ -44,15 +43,15 @@ func FindTools() (Tools, error) {
 	return Tools{filepath.Join(root, ".cache")}, err
 }
 
-// Built is the path of a program that was built from a Go module.
+// Built returns the path of a program that was built from a Go module.
 func (t Tools) Built(name string) (string, error) {
 	return t.executable(filepath.Join(t.Dir, "bin", name))
 }
 
-// Busybox is the path of a static busybox.
+// Busybox returns the path of a static busybox.
 func (t Tools) Busybox() (string, error) { return t.executable(t.debianPath("bin/busybox")) }
 
-// debian is a command for a program of an unpacked Debian package.
+// debian returns a command for a program of an unpacked Debian package.
 func (t Tools) debian(path string, args ...string) (*exec.Cmd, error) {
 	program, err := t.executable(t.debianPath(path))
 	if err != nil {
@@ -65,8 +64,8 @@ func (t Tools) debian(path string, args ...string) (*exec.Cmd, error) {
 
 func (t Tools) debianPath(path string) string { return filepath.Join(t.Dir, "debian", path) }
 
-// environment has the unpacked Debian programs first on PATH, lets them find their
-// libraries, and has no proxy: every address is on this machine.
+// environment puts the unpacked Debian programs first on PATH, with their libraries, and removes proxies: every
+// address is on this machine.
 func (t Tools) environment() []string {
 	var env []string
 	for _, kv := range os.Environ() {
@@ -99,7 +98,7 @@ func (t Tools) executable(path string) (string, error) {
 	return path, nil
 }
 
-// daemonsPossible tells why no daemon can run here, if so.
+// daemonsPossible returns why no daemon can run here, or nil.
 func daemonsPossible() error {
 	switch {
 	case runtime.GOOS != "linux":

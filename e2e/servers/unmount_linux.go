@@ -10,8 +10,7 @@ import (
 	"syscall"
 )
 
-// unmountBelow takes away what a daemon left mounted below dir, innermost first,
-// so that the folder can be removed.
+// unmountBelow unmounts what a daemon left mounted below dir, innermost first, so that the folder can be removed.
 func unmountBelow(dir string) error {
 	file, err := os.Open("/proc/self/mountinfo")
 	if err != nil {

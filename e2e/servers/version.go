@@ -7,7 +7,7 @@ import (
 
 var versionPattern = regexp.MustCompile(`v?\d+\.\d+\.\d+[-+.~\w]*`)
 
-// moduleVersion is the version of a module inside a Go program.
+// moduleVersion returns the version of a module in a Go program.
 func moduleVersion(program, module string) string {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {
@@ -21,7 +21,7 @@ func moduleVersion(program, module string) string {
 	return "unknown"
 }
 
-// programVersion is the first version number that a Debian program prints.
+// programVersion returns the first version number that a Debian program prints.
 func programVersion(tools Tools, program string, args ...string) string {
 	cmd, err := tools.debian(program, args...)
 	if err != nil {
