@@ -10,18 +10,17 @@ import (
 	"time"
 )
 
-// contest is a number of programs that do the same. The first is ours, the others are what it is measured
-// by.
+// contest is a number of programs that do the same. The first is ours; it is compared with the others.
 type contest struct {
 	title    string
 	warmUp   int // how often each program runs before it is measured: files are in memory then
 	programs []program
 }
 
-// series is what the runs of one program took, in their order.
+// series has the results of one program, in the order of its runs.
 type series []usage
 
-// hold lets the programs take turns and returns the series of each.
+// hold runs the programs in turns and returns the series of each.
 func (c contest) hold(ctx context.Context, runs int) ([]series, error) {
 	all := make([]series, len(c.programs))
 	for i := range c.warmUp + runs {
@@ -38,7 +37,7 @@ func (c contest) hold(ctx context.Context, runs int) ([]series, error) {
 	return all, nil
 }
 
-// print writes the table. A row's ratios are those of our program to the row's.
+// print prints the table. The ratios of a row are ours to the row's.
 func (c contest) print(all []series) {
 	fmt.Printf("\n%s, %d runs each in turn\n", c.title, len(all[0]))
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
@@ -75,8 +74,7 @@ func (s series) peak() string {
 	return fmt.Sprintf("%.1f", float64(median(bytes))/(1<<20))
 }
 
-// ratio is the median of the ratios of neighbouring runs: what slowed one of them most likely slowed the
-// other, too.
+// ratio returns the median of the ratios of neighboring runs: a slow moment of the machine most likely affects both.
 func ratio(a, b series, of func(usage) time.Duration) float64 {
 	var all []float64
 	for i := range a {

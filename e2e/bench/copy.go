@@ -14,15 +14,14 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// memoryLimit is the promise for a copy, in bytes.
+// memoryLimit is the promised maximum for a copy, in bytes.
 const memoryLimit = 64 << 20
 
-// trusting are the copiers that leave it to the target to check what they bring. Each byte that the others
-// check takes time.
+// trusting are the copiers that leave it to the target to verify digests. Verifying each byte takes the others time.
 var trusting = []string{"docker buildx imagetools", "oras"}
 
-// copiers bring four images of four layers from one registry to another, under a list. Those that can be
-// told how much they may do at a time are told what is best for them.
+// copiers copy four images of four layers from one registry to another, under a list. Where concurrency can be set it
+// has the best value.
 var copiers = []peer{
 	{"docker multiarch", "docker", createPush},
 	{"docker buildx imagetools", "docker-buildx", `docker buildx imagetools create -t "$list" $sources`},
@@ -30,17 +29,18 @@ var copiers = []peer{
 	{"crane copy", "crane", `crane copy --jobs 16 --insecure "$from" "$list"`},
 	{"regctl", "regctl", `regctl image copy "$from" "$list"`},
 	{"oras", "oras", `oras cp --concurrency 16 --no-tty --from-plain-http --to-plain-http "$from" "$list"`},
-	// skopeo as root would remember for the whole machine, and the next run, which repository has a blob.
+	// Without these variables skopeo as root records for the whole machine, and the next run, which repository has a
+	// blob.
 	{"skopeo", "skopeo", `_CONTAINERS_ROOTLESS_UID=1 XDG_DATA_HOME=$(mktemp -d -p "$HOME") skopeo --insecure-policy copy --quiet --all --preserve-digests --src-tls-verify=false --dest-tls-verify=false "docker://$from" "docker://$list"`},
 }
 
-// distance is how far away the registries of a copy are, and how often it is measured there.
+// distance is the delay to the registries of a copy, and the number of runs with it.
 type distance struct {
 	delay        time.Duration
 	warmUp, runs int
 }
 
-// copies measures the way of layers between registries.
+// copies measures the transfer of layers between registries.
 func copies(ctx context.Context, o options) (err error) {
 	l, err := newLab(ctx, o)
 	if err != nil {
@@ -66,7 +66,7 @@ func copies(ctx context.Context, o options) (err error) {
 	return l.copyLarge(ctx, o.layer)
 }
 
-// copyAt compares the copiers with the registries this far away.
+// copyAt compares the copiers at a distance.
 func (l *lab) copyAt(ctx context.Context, d distance) error {
 	to, from, err := l.hosts(ctx, d.delay)
 	if err != nil {
@@ -97,7 +97,7 @@ func (l *lab) copyAt(ctx context.Context, d distance) error {
 	return nil
 }
 
-// hosts returns the addresses to copy to and from: without a delay those of the registries themselves.
+// hosts returns the addresses of the target and the source: without a delay those of the registries themselves.
 func (l *lab) hosts(ctx context.Context, delay time.Duration) (to, from string, err error) {
 	to, from = l.registries[0].Host, l.registries[1].Host
 	if delay == 0 {
@@ -110,7 +110,7 @@ func (l *lab) hosts(ctx context.Context, delay time.Duration) (to, from string, 
 	return lines[0].Host, lines[1].Host, nil
 }
 
-// copier is a program that copies to a repository of its own in each run: its name ends in the run's number.
+// copier returns a program that copies to another repository in each run: its name ends in the number of the run.
 func (l *lab) copier(p peer, to, from string) program {
 	var sources []string
 	for _, arch := range benchPlatforms[:4] {
@@ -121,8 +121,8 @@ func (l *lab) copier(p peer, to, from string) program {
 	return made
 }
 
-// checkCopy fails when a repository does not have the list of the images that were to be copied. The
-// registry takes a manifest only when it has what that names.
+// checkCopy checks that a repository has the list of the copied images. The registry accepts a manifest only if it
+// has all referenced content.
 func (l *lab) checkCopy(ctx context.Context, repo string) error {
 	want, err := children(ctx, l.registries[1], "big", "all")
 	if err != nil {
@@ -130,7 +130,7 @@ func (l *lab) checkCopy(ctx context.Context, repo string) error {
 	}
 	got, err := children(ctx, l.registries[0], repo, "1")
 	if err == nil && !slices.Equal(got, want) {
-		err = fmt.Errorf("%s has the images %v, not %v", repo, got, want)
+		err = fmt.Errorf("%s: got images %v, want %v", repo, got, want)
 	}
 	return err
 }
@@ -186,7 +186,7 @@ func judgeMemory(title string, s series) {
 		most < memoryLimit, fmt.Sprintf("%.1f MiB at most", float64(most)/(1<<20)))
 }
 
-// copyLarge copies an image of one layer of so many MiB.
+// copyLarge copies an image with one layer of size MiB.
 func (l *lab) copyLarge(ctx context.Context, size int) error {
 	if size == 0 {
 		return nil

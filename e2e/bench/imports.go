@@ -16,21 +16,22 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// importers copy a list with all that it lists, bytes and digest unchanged.
+// importers copy a list with all its content, bytes and digests unchanged.
 var importers = []peer{
 	{"docker multiarch import", "docker", `docker multiarch import --progress quiet "$from" "$list"`},
 	{"docker buildx imagetools", "docker-buildx", `docker buildx imagetools create -t "$list" "$from"`},
 	{"crane copy", "crane", `crane copy --jobs 16 --insecure "$from" "$list"`},
 	{"regctl", "regctl", `regctl image copy "$from" "$list"`},
 	{"oras", "oras", `oras cp --concurrency 16 --no-tty --from-plain-http --to-plain-http "$from" "$list"`},
-	// skopeo as root would remember for the whole machine, and the next run, which repository has a blob.
+	// Without these variables skopeo as root records for the whole machine, and the next run, which repository has a
+	// blob.
 	{"skopeo", "skopeo", `_CONTAINERS_ROOTLESS_UID=1 XDG_DATA_HOME=$(mktemp -d -p "$HOME") skopeo --insecure-policy copy --quiet --all --preserve-digests --src-tls-verify=false --dest-tls-verify=false "docker://$from" "docker://$list"`},
 }
 
-// fullTarget is how many requests an import may take when all is there.
+// fullTarget is the promised maximum of requests for an import into a target that has all content.
 const fullTarget = 3
 
-// imports measures the copy of a list with attestations, and the same once more.
+// imports measures the copy of a list with attestations, and the same copy again.
 func imports(ctx context.Context, o options) (err error) {
 	l, err := newLab(ctx, o)
 	if err != nil {
@@ -75,13 +76,13 @@ func seedFull(ctx context.Context, r *servers.Registry) error {
 	return r.PutManifest(ctx, "full", "all", list.Descriptor.MediaType, list.Raw)
 }
 
-// countImports prints the requests of each program, for an empty target and for a full one.
+// countImports prints the requests of each program, for an empty target and for one with all content.
 func (l *lab) countImports(ctx context.Context) error {
 	lines, err := l.lines(ctx, 0, nil)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nimport of 4 platforms x 4 layers x 8 MiB with attestations: requests, and once more when all is there\n")
+	fmt.Printf("\nimport of 4 platforms x 4 layers x 8 MiB with attestations: requests, and again when the target has all content\n")
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "program\trequests\tconnections\trequests\tconnections")
 	ours := 0
@@ -111,7 +112,7 @@ func (l *lab) countImports(ctx context.Context) error {
 	return nil
 }
 
-// importer is a program that imports into a repository of its own in each run.
+// importer returns a program that imports into another repository in each run.
 func (l *lab) importer(p peer, to, from, what string) program {
 	list := fmt.Sprintf("%s/%s-%s-", to, strings.ReplaceAll(p.name, " ", "-"), what)
 	made := l.shell(`list="$list$run:1" && `+p.script, list, nil, "from="+from+"/full:all")
@@ -119,8 +120,7 @@ func (l *lab) importer(p peer, to, from, what string) program {
 	return made
 }
 
-// importAt compares the importers with the registries this far away, with an empty target and with a full
-// one.
+// importAt compares the importers at a distance, with an empty target and with one that has all content.
 func (l *lab) importAt(ctx context.Context, d distance) error {
 	to, from, err := l.hosts(ctx, d.delay)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// lab is two registries, near and at the end of a line, and an empty home with the plugins in it.
+// lab has two registries, direct and behind a line, and an empty home with the plugins.
 type lab struct {
 	home       string
 	env        []string
@@ -23,7 +23,7 @@ type lab struct {
 	lists      int // how many repositories were made for lists
 }
 
-// newLab starts the registries; close ends what it started.
+// newLab starts the registries; close stops them.
 func newLab(ctx context.Context, o options) (*lab, error) {
 	home, err := os.MkdirTemp("", "docker-multiarch-bench-")
 	if err != nil {
@@ -77,7 +77,7 @@ func (l *lab) installPlugins(o options) error {
 	return install(l.home, plugins)
 }
 
-// lines puts a line of this delay before each registry. With tokens the registries ask for a login.
+// lines puts a line with this delay before each registry. With tokens the registries require a login.
 func (l *lab) lines(ctx context.Context, delay time.Duration, tokens *proxy.Tokens) ([]*proxy.Line, error) {
 	var lines []*proxy.Line
 	for _, r := range l.registries {
@@ -101,8 +101,8 @@ func (l *lab) lines(ctx context.Context, delay time.Duration, tokens *proxy.Toke
 	return lines, nil
 }
 
-// trust tells the peer that has no flag for it that a registry speaks plain HTTP, and may be sent as many
-// requests at a time as the others send.
+// trust configures the peers without a flag for it to use plain HTTP for a registry, and as many concurrent requests
+// as the others.
 func (l *lab) trust(ctx context.Context, host string) error {
 	if _, err := exec.LookPath("regctl"); err != nil {
 		return nil
@@ -112,13 +112,13 @@ func (l *lab) trust(ctx context.Context, host string) error {
 	return err
 }
 
-// peer is a program that may be on the machine, with the command line that does what is measured.
+// peer is a program that may be installed on the machine, with the command line that is measured.
 type peer struct {
 	name, program string
 	script        string // for sh; $list and $sources are set
 }
 
-// installed reports whether the peer is there, and says once if not.
+// installed reports whether the peer is installed, and prints once if not.
 func (l *lab) installed(p peer) bool {
 	file := p.program
 	if p.program == "docker-buildx" {
@@ -132,7 +132,7 @@ func (l *lab) installed(p peer) bool {
 	return err == nil
 }
 
-// installer is the target that brings a program.
+// installer returns the make target that installs a program.
 func installer(program string) string {
 	if program == "docker-buildx" {
 		return "test-tools"

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// listingTags is how many tags the repository has that is listed, listingRuns how often each program runs.
+// listingTags is the number of tags of the listed repository, listingRuns the number of runs of each program.
 const (
 	listingTags = 2000
 	listingRuns = 3
 )
 
-// listers show what a repository has: $list is its name.
+// listers list a repository, $list.
 var listers = []peer{
 	{"docker multiarch repo tags -q", "docker", `docker multiarch repo tags -q "$list"`},
 	{"crane ls", "crane", `crane ls --insecure "$list"`},
@@ -25,7 +25,7 @@ var listers = []peer{
 	{"docker multiarch repo manifests", "docker", `docker multiarch repo manifests "$list"`},
 }
 
-// listings measures what a look at a large repository takes.
+// listings measures the listing of a large repository.
 func listings(ctx context.Context, o options) (err error) {
 	l, err := newLab(ctx, o)
 	if err != nil {
@@ -39,7 +39,7 @@ func listings(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nlisting of %d tags, every fourth a list of two images; the middle one of %d runs\n", listingTags, listingRuns)
+	fmt.Printf("\nlisting of %d tags, every fourth a list of two images; the median of %d runs\n", listingTags, listingRuns)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "program\trequests\tseconds\tpeak MiB")
 	for _, p := range listers {

@@ -1,13 +1,11 @@
-// Command bench measures the built plugin beside other programs and prints what it finds: start-up beside a
-// plugin without commands and beside docker buildx, requests and round trips, copies between registries,
-// imports and listings, beside what is installed of docker manifest, docker buildx, crane, regctl, oras and
-// skopeo.
-// Programs that are compared take turns, so that what else the machine does meets all of them alike;
-// promises are made about ratios, never about times. Each promise ends in a line "result: ...: yes" or NO.
+// Command bench measures the built plugin and other programs: the start-up of the plugin, of one without commands and
+// of docker buildx; requests and round trips, copies between registries, imports and listings of the plugin and, if
+// they are installed, of docker manifest, docker buildx, crane, regctl, oras and skopeo. Compared programs run in
+// turns, so that other load of the machine affects all of them; promises are about ratios, never about times. Each
+// promise ends in a line "result: ...: yes" or NO.
 //
-// A section (sections, below) prints one subject matter; arguments name those that are wanted, without
-// any it is all of them. It describes its programs as a contest and prints the contest's table; see
-// startup.go.
+// A section (sections, below) covers one subject; arguments select sections, without them all run. It describes its
+// programs as a contest and prints the contest's table; see startup.go.
 package main
 
 import (
@@ -22,7 +20,7 @@ import (
 	"time"
 )
 
-// options are what the sections work with.
+// options are the parameters of the sections.
 type options struct {
 	plugin string // docker-multiarch
 	empty  string // the plugin without commands, built with the same flags and dependencies
@@ -30,7 +28,7 @@ type options struct {
 	layer  int    // the size of the large layer that is copied, in MiB
 }
 
-// section is one subject matter.
+// section covers one subject.
 type section struct {
 	name string
 	run  func(context.Context, options) error
@@ -76,7 +74,7 @@ func run(ctx context.Context, o options) error {
 	return nil
 }
 
-// result prints whether a promise is kept, and the figures that show it.
+// result prints whether a promise is kept, with the figures.
 func result(promise string, kept bool, figures string) {
 	verdict := "yes"
 	if !kept {

@@ -19,8 +19,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
-// putNoise puts an image of this many layers of noise under a tag. A layer is never in memory: what the
-// benchmark itself had there would count as what the programs it starts had.
+// putNoise puts an image with this many layers of noise under a tag. A layer is never in memory as a whole: the
+// memory of the benchmark itself would count as that of the programs it starts.
 func putNoise(ctx context.Context, r *servers.Registry, repo, arch string, layers int, size int64) error {
 	small := images.Image(images.Spec{Seed: repo + arch, Platform: ocispec.Platform{OS: "linux", Architecture: arch}})
 	var m ocispec.Manifest
@@ -52,7 +52,7 @@ func putNoise(ctx context.Context, r *servers.Registry, repo, arch string, layer
 	return r.PutManifest(ctx, repo, arch, m.MediaType, raw)
 }
 
-// noise returns so many bytes of it in a gzip stream, since some programs compress what is not compressed.
+// noise returns size bytes of noise in a gzip stream, since some programs compress uncompressed layers.
 func noise(seed [32]byte, size int64) io.Reader {
 	out, in := io.Pipe()
 	go func() {

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// peak is the largest resident size of the process and of those it waited for, in bytes.
+// peak returns the largest resident size of the process and of its waited-for children, in bytes.
 func peak(state *os.ProcessState) int64 {
 	usage, ok := state.SysUsage().(*syscall.Rusage)
 	if !ok {

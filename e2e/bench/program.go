@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// program is a command line to be measured.
+// program is a command line that is measured.
 type program struct {
 	name string // in the tables
 	args []string
 	env  []string
 }
 
-// usage is what one run took. CPU time and peak memory include those of the processes it started and waited
-// for: of the docker command, its plugins. Peak is that of the largest single process, in bytes, and 0 where
-// the system does not tell.
+// usage is the cost of one run. CPU time and peak memory include those of waited-for child processes: of the plugins
+// of the docker command. Peak is that of the largest single process, in bytes, and 0 if the system does not report
+// it.
 type usage struct {
 	wall, cpu time.Duration
 	peak      int64
 }
 
-// run runs the program to its end, which has to be a good one. It finds in $run which of its runs it is.
+// run runs the program, which has to succeed. $run is the number of the run.
 func (p program) run(ctx context.Context, run int) (usage, error) {
 	cmd := exec.CommandContext(ctx, p.args[0], p.args[1:]...)
 	cmd.Env = append(p.env[:len(p.env):len(p.env)], fmt.Sprint("run=", run))

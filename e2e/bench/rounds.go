@@ -22,10 +22,10 @@ import (
 )
 
 const (
-	// farAway is the round trip time at which rounds are counted: the start of a process is a fraction.
+	// farAway is the round trip time for counting rounds: the start of a process is a fraction of it.
 	farAway = 200 * time.Millisecond
-	// roundsRuns is how often each of our operations is measured; those of the peers, which take long and
-	// vary little, are measured once.
+	// roundsRuns is how often each of our operations is measured; those of the peers, which take long and vary
+	// little, are measured once.
 	roundsRuns = 5
 )
 
@@ -54,7 +54,7 @@ var (
 	oras           = peer{"oras", "oras", `oras manifest index create --plain-http "$list" $(printf '%s\n' $sources | sed 's/.*://')`}
 )
 
-// table has the limits of what a push may take. Each image has a config and two layers.
+// table has the limits of a push. Each image has a config and two layers.
 var table = []operation{
 	{
 		title: "create --push, 10 images, same repository", requests: 21, rounds: 4.5, repo: "list", images: 10,
@@ -93,10 +93,10 @@ var table = []operation{
 	},
 }
 
-// distances are lines to the registries, and the same before registries that ask for a login.
+// distances are lines to the registries, and to the same registries with a login.
 type distances struct{ open, guarded []*proxy.Line }
 
-// rounds measures what the table limits, beside the peers that are installed.
+// rounds measures the operations of the table, ours and those of the installed peers.
 func rounds(ctx context.Context, o options) (err error) {
 	l, err := newLab(ctx, o)
 	if err != nil {
@@ -139,7 +139,7 @@ func (l *lab) distances(ctx context.Context, delay time.Duration, tokens *proxy.
 	return d, err
 }
 
-// of returns the lines that an operation goes by.
+// of returns the lines that an operation uses.
 func (d distances) of(op operation) []*proxy.Line {
 	if op.login {
 		return d.guarded
@@ -147,7 +147,7 @@ func (d distances) of(op operation) []*proxy.Line {
 	return d.open
 }
 
-// login writes the person of the token service into the docker configuration.
+// login writes the credentials of the token service into the docker configuration.
 func (l *lab) login(tokens *proxy.Tokens, hosts ...string) error {
 	auth := base64.StdEncoding.EncodeToString([]byte(tokens.User + ":" + tokens.Password))
 	auths := map[string]any{}
@@ -174,7 +174,7 @@ func seed(ctx context.Context, r *servers.Registry, repo, seed string, spec imag
 	return nil
 }
 
-// measureRow prints what our program takes, and then the peers.
+// measureRow prints the figures of our program, and then of the peers.
 func (l *lab) measureRow(ctx context.Context, w *tabwriter.Writer, op operation, near, far []*proxy.Line) error {
 	fmt.Fprintf(w, "\n%s\trequests\tconnections\trounds\n", op.title)
 	ours := peer{"docker multiarch", "docker", op.script}
@@ -205,7 +205,7 @@ func printRow(w io.Writer, p peer, got proxy.Traffic, took time.Duration) {
 
 func inRounds(d time.Duration) float64 { return float64(d) / float64(farAway) }
 
-// judge prints whether the limits are kept. Least is what the operation takes without a delay.
+// judge prints whether the limits are kept. Least is the time of the operation without a delay.
 func (op operation) judge(requests int, took, least time.Duration) {
 	promise := fmt.Sprintf("%s: at most %d requests and %.1f rounds", op.title, op.requests, op.rounds)
 	figures := fmt.Sprintf("%d, %.2f; without a delay the same takes %.2f s, as long as %.2f rounds", requests, inRounds(took), least.Seconds(), inRounds(least))
@@ -233,7 +233,7 @@ func (l *lab) measurePeer(ctx context.Context, w *tabwriter.Writer, op operation
 	return nil
 }
 
-// measure returns the traffic of the last run and the middle time.
+// measure returns the traffic of the last run and the median time.
 func (l *lab) measure(ctx context.Context, op operation, p peer, lines []*proxy.Line, runs int) (proxy.Traffic, time.Duration, error) {
 	var traffic proxy.Traffic
 	var walls []time.Duration
@@ -270,7 +270,7 @@ func (l *lab) operate(ctx context.Context, op operation, script, repo, to, from 
 	return l.shell(script, to+"/"+repo+":bench", sources).run(ctx, 0)
 }
 
-// shell is a script with the names that it works on, besides what env has.
+// shell returns a script with its names as variables, in addition to env.
 func (l *lab) shell(script, list string, sources []string, env ...string) program {
 	env = slices.Concat(l.env, env, []string{"list=" + list, "sources=" + strings.Join(sources, " ")})
 	return program{script, []string{"sh", "-c", script}, env}

@@ -18,8 +18,8 @@ const (
 	startUpWarmUp = 3
 )
 
-// startUp compares the plugin with one that has no commands, alone and under the docker command, and there
-// with docker buildx too. The docker command starts a plugin twice: for its metadata, and to run it.
+// startUp compares the plugin with one without commands, on its own and under the docker command, and there also with
+// docker buildx. The docker command starts a plugin twice: for its metadata, and to run it.
 func startUp(ctx context.Context, o options) (err error) {
 	home, err := os.MkdirTemp("", "docker-multiarch-bench-")
 	if err != nil {
@@ -61,7 +61,7 @@ func metadata(o options, env []string) contest {
 	}}
 }
 
-// help runs the plugins in the way that the docker command does.
+// help runs the plugins as the docker command does.
 func help(o options, env []string) contest {
 	env = append(env[:len(env):len(env)], "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND=docker")
 	return contest{"start-up: a plugin's help", startUpWarmUp, []program{
@@ -90,14 +90,14 @@ func dockerHelp(o options, home string, env []string) (contest, error) {
 	return c, install(home, plugins)
 }
 
-// cleanEnvironment has an empty home and nothing of the machine but PATH.
+// cleanEnvironment returns an environment with an empty home and only PATH of the machine.
 func cleanEnvironment(home string) []string {
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "DOCKER_CONFIG=" + filepath.Join(home, ".docker"), "LANG=C.UTF-8",
 	}
 }
 
-// install makes plugins known to the docker command: names to files.
+// install installs plugins for the docker command: names to files.
 func install(home string, plugins map[string]string) error {
 	dir := filepath.Join(home, ".docker", "cli-plugins")
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -25,7 +25,7 @@ var platforms = []ocispec.Platform{
 	{OS: "linux", Architecture: "arm64"},
 }
 
-// demo is one run: the names it uses and what it has to take away at the end.
+// demo is one run: its names and what it has to remove at the end.
 type demo struct {
 	registry *servers.Registry
 	dir      string
@@ -35,7 +35,7 @@ type demo struct {
 	lists    []string // local lists
 }
 
-// newDemo takes an empty DOCKER_CONFIG for none, as docker itself does not.
+// newDemo treats an empty DOCKER_CONFIG as unset, unlike docker itself.
 func newDemo(registry *servers.Registry, dir string) *demo {
 	d := &demo{registry: registry, dir: dir}
 	for _, kv := range os.Environ() {
@@ -48,7 +48,7 @@ func newDemo(registry *servers.Registry, dir string) *demo {
 
 func (d *demo) name(tag string) string { return d.registry.Host + "/" + repo + ":" + tag }
 
-// play goes through the tutorial.
+// play runs the steps of the tutorial.
 func (d *demo) play(ctx context.Context) error {
 	if err := d.makeImages(ctx); err != nil {
 		return err
@@ -62,8 +62,8 @@ func (d *demo) play(ctx context.Context) error {
 	return nil
 }
 
-// makeImages brings one image per platform into the registry: by docker load,
-// tag and push with a daemon, and directly without one.
+// makeImages puts one image per platform into the registry: by docker load, tag and push with a daemon, and directly
+// without one.
 func (d *demo) makeImages(ctx context.Context) error {
 	made := map[string]images.Manifest{}
 	for _, p := range platforms {
@@ -85,8 +85,8 @@ func (d *demo) makeImages(ctx context.Context) error {
 	return d.directly(ctx, made)
 }
 
-// errPush is the failure of a daemon that the demo can do without: one in a
-// virtual machine or elsewhere does not reach this machine's loopback address.
+// errPush is the failure of a daemon that cannot reach the loopback address of this machine, such as one in a virtual
+// machine; the demo continues without it.
 var errPush = errors.New("the daemon did not push")
 
 func (d *demo) directly(ctx context.Context, made map[string]images.Manifest) error {
@@ -123,7 +123,7 @@ func (d *demo) throughDaemon(ctx context.Context, made map[string]images.Manifes
 	return nil
 }
 
-// local is a name in the daemon that nobody else has.
+// local returns a unique name in the daemon.
 func (d *demo) local(arch string) string {
 	return strings.ToLower(filepath.Base(d.dir)) + ":" + arch
 }
@@ -160,7 +160,7 @@ func (d *demo) inOneStep(ctx context.Context) error {
 	return d.bothPlatforms(ctx, "latest")
 }
 
-// show ends with the list as the registry has it.
+// show prints the list in the registry.
 func (d *demo) show(ctx context.Context) error {
 	say("What the registry has now:")
 	if err := d.docker(ctx, "multiarch", "inspect", "--tree", d.name("latest")); err != nil {
@@ -174,10 +174,10 @@ func (d *demo) show(ctx context.Context) error {
 	return nil
 }
 
-// bothPlatforms fails unless the tag is a sound list of the two platforms.
+// bothPlatforms checks that the tag is a complete list of the two platforms.
 func (d *demo) bothPlatforms(ctx context.Context, tag string) error {
 	if err := d.registry.Check(ctx, repo, tag); err != nil {
-		return fmt.Errorf("%s is not sound: %w", d.name(tag), err)
+		return fmt.Errorf("%s is incomplete: %w", d.name(tag), err)
 	}
 	m, err := d.registry.Get(ctx, repo, tag)
 	if err != nil {
@@ -188,12 +188,12 @@ func (d *demo) bothPlatforms(ctx context.Context, tag string) error {
 		return err
 	}
 	if len(index.Manifests) != len(platforms) {
-		return fmt.Errorf("%s has %d entries", d.name(tag), len(index.Manifests))
+		return fmt.Errorf("%s: got %d entries, want 2", d.name(tag), len(index.Manifests))
 	}
 	for i, want := range platforms {
 		got := index.Manifests[i].Platform
 		if got == nil || got.OS != want.OS || got.Architecture != want.Architecture {
-			return fmt.Errorf("entry %d of %s is for %v", i+1, d.name(tag), got)
+			return fmt.Errorf("entry %d of %s: got platform %v", i+1, d.name(tag), got)
 		}
 	}
 	return nil
@@ -221,8 +221,8 @@ func (d *demo) command(ctx context.Context, out io.Writer, args ...string) *exec
 	return cmd
 }
 
-// cleanUp takes away the daemon's images and the lists of this run, also after
-// an interrupt. What is already gone is no error.
+// cleanUp removes the daemon's images and the lists of this run, also after an interrupt. It ignores what was removed
+// before.
 func (d *demo) cleanUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

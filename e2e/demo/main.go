@@ -1,7 +1,6 @@
-// Command demo publishes two images under one name as a person would type it: it
-// prints each command before its output. It starts a throwaway registry, and
-// takes the images from the local daemon or, when there is none, puts them in the
-// registry itself. Everything but the installed plugin is gone when it ends.
+// Command demo publishes two images under one name, with the commands that a user would type: it prints each command
+// before its output. It starts a temporary registry, and takes the images from the local daemon or, without one, puts
+// them into the registry itself. At the end it removes everything but the installed plugin.
 package main
 
 import (

@@ -10,9 +10,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// DockerArchive is a file for docker load of any daemon: the images by the name
-// each shall have (with a tag; "" leaves it without a name). Foreign layers and
-// indexes have no place in it.
+// DockerArchive returns a file for docker load of any daemon: images by their names (with a tag; "" for no name). It
+// cannot have foreign layers and indexes.
 func DockerArchive(named map[string]Manifest) []byte {
 	type item struct {
 		Config   string
@@ -39,9 +38,9 @@ func DockerArchive(named map[string]Manifest) []byte {
 	return archive(files)
 }
 
-// OCIArchive is a file for docker load of a daemon with the containerd store:
-// an OCI layout of m, an image or an index, under name. Only children that keep
-// accepts get their content into it (nil: all), as after a pull of one platform.
+// OCIArchive returns a file for docker load of a daemon with the containerd store: an OCI layout of m, an image or an
+// index, under name. It only has the content of the children that keep selects (nil: all), as after a pull of one
+// platform.
 func OCIArchive(name string, m Manifest, keep func(Manifest) bool) []byte {
 	root := m.Descriptor
 	root.Platform = nil

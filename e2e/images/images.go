@@ -1,8 +1,7 @@
-// Package images makes image content for the tests and the demo: manifests,
-// configs, layers and indexes of any platform, without a base image, a builder
-// or a daemon. The same Spec gives the same bytes; another seed gives other
-// content. How the content gets into a registry or a daemon is not its matter:
-// package wire puts it into registries, Archive into files for docker load.
+// Package images makes image content for the tests and the demo: manifests, configs, layers and indexes of any
+// platform, without a base image, a builder or a daemon. The same [Spec] gives the same bytes; another seed gives
+// other content. Package wire puts the content into registries, [DockerArchive] and [OCIArchive] into files for
+// docker load.
 package images
 
 import (
@@ -38,10 +37,9 @@ const (
 	OCI
 )
 
-// Spec describes an image to make. The zero value but for Seed and Platform is
-// a small Docker image of one layer.
+// Spec describes an image. Seed and Platform alone are a small Docker image of one layer.
 type Spec struct {
-	Seed       string           // content and digests are unique for it
+	Seed       string           // content and digests depend on it
 	Platform   ocispec.Platform // goes into config and descriptor as given
 	Format     Format
 	Layers     int               // 0 means 1
@@ -51,7 +49,7 @@ type Spec struct {
 	Links      map[string]string // symbolic links there, by path
 	Entrypoint []string
 	Labels     map[string]string
-	Created    time.Time // when the config says it was made; the zero time says nothing
+	Created    time.Time // in the config, unless it is zero
 }
 
 // Blob is a config or a layer.
@@ -60,21 +58,21 @@ type Blob struct {
 	Data       []byte // nil for a foreign layer
 }
 
-// Manifest is an image, an attestation or an index with everything below it.
+// Manifest is an image, an attestation or an index with all content below it.
 type Manifest struct {
-	Descriptor ocispec.Descriptor // as an index would name it
+	Descriptor ocispec.Descriptor // as in an index
 	Raw        []byte
 	Blobs      []Blob     // config first, then layers; none in an index
 	Children   []Manifest // of an index
 }
 
-// Digest is the digest of the manifest's own bytes.
+// Digest returns the digest of the manifest.
 func (m Manifest) Digest() digest.Digest { return m.Descriptor.Digest }
 
-// ID is the config's digest: the image ID in a daemon with a graph-driver store.
+// ID returns the digest of the config: the image ID in a daemon with a graph-driver store.
 func (m Manifest) ID() digest.Digest { return m.Blobs[0].Descriptor.Digest }
 
-// Image makes the image that s describes.
+// Image returns the image that s describes.
 func Image(s Spec) Manifest {
 	types := mediaTypes[s.Format]
 	config := ocispec.Image{Platform: s.Platform}
@@ -104,7 +102,7 @@ func Image(s Spec) Manifest {
 	return newImage(types.manifest, blobs, &s.Platform)
 }
 
-// Annotated is an OCI image with annotations: another manifest of the same blobs.
+// Annotated returns an OCI image with annotations: another manifest with the same blobs.
 func Annotated(m Manifest, annotations map[string]string) Manifest {
 	var content ocispec.Manifest
 	check(json.Unmarshal(m.Raw, &content))
@@ -141,7 +139,7 @@ func newImage(mediaType string, blobs []Blob, platform *ocispec.Platform) Manife
 	return Manifest{Descriptor: descriptor, Raw: raw, Blobs: blobs}
 }
 
-// layer is a gzipped tar with one file that no other seed has, and files and links.
+// layer returns a gzipped tar with one file that differs for each seed, and files and links.
 func layer(seed, mediaType string, size int, files, links map[string]string) (Blob, digest.Digest) {
 	archive := layerTar(seed, size, files, links)
 	var packed bytes.Buffer
@@ -172,7 +170,7 @@ func layerTar(seed string, size int, files, links map[string]string) []byte {
 	return b.Bytes()
 }
 
-// noise is n bytes that do not compress, the same for the same seed.
+// noise returns n incompressible bytes, the same for the same seed.
 func noise(seed [32]byte, n int) []byte {
 	p := make([]byte, n)
 	must(rand.NewChaCha8(seed).Read(p))
@@ -190,7 +188,7 @@ func encode(v any) []byte {
 	return p
 }
 
-// check stops at what cannot fail: writing well-formed values to memory.
+// check panics on errors that cannot occur: writing well-formed values to memory.
 func check(err error) {
 	if err != nil {
 		panic(err)

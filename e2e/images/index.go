@@ -9,8 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Index makes an index (Format OCI) or manifest list (Docker) of children,
-// which may be indexes themselves.
+// Index returns an index (Format OCI) or manifest list (Docker) of children, which may be indexes themselves.
 func Index(format Format, children ...Manifest) Manifest {
 	manifests := make([]ocispec.Descriptor, 0, len(children))
 	for _, c := range children {
@@ -25,8 +24,7 @@ func Index(format Format, children ...Manifest) Manifest {
 	return Manifest{Descriptor: newBlob(mediaType, raw).Descriptor, Raw: raw, Children: children}
 }
 
-// Attested makes an OCI index as buildx makes it: the images, and after them an
-// attestation manifest of each.
+// Attested returns an OCI index as made by buildx: the images, then an attestation manifest for each.
 func Attested(images ...Manifest) Manifest {
 	children := slices.Clone(images)
 	for _, image := range images {
@@ -35,8 +33,8 @@ func Attested(images ...Manifest) Manifest {
 	return Index(OCI, children...)
 }
 
-// Attestation makes an attestation manifest of image: its platform is
-// unknown/unknown, its descriptor's annotations name the image's digest.
+// Attestation returns an attestation manifest of image: its platform is unknown/unknown, and the annotations of its
+// descriptor have the digest of the image.
 func Attestation(image Manifest) Manifest {
 	const predicate = "https://slsa.dev/provenance/v0.2"
 	statement := newBlob("application/vnd.in-toto+json", encode(map[string]any{
@@ -61,7 +59,7 @@ func Attestation(image Manifest) Manifest {
 	return m
 }
 
-// Artifact makes what refers to a subject, as signatures and SBOMs do.
+// Artifact returns a referrer of a subject, such as a signature or an SBOM.
 func Artifact(artifactType string, subject Manifest) Manifest {
 	config := newBlob(ocispec.MediaTypeEmptyJSON, []byte("{}"))
 	content := newBlob(artifactType, []byte(artifactType+" of "+subject.Digest().String()))
@@ -77,8 +75,8 @@ func Artifact(artifactType string, subject Manifest) Manifest {
 	return Manifest{Descriptor: newBlob(ocispec.MediaTypeImageManifest, raw).Descriptor, Raw: raw, Blobs: []Blob{config, content}}
 }
 
-// DigestTag is a tag named after a manifest: without a suffix that of its referrers
-// where there is no API for them, with one of cosign's that of a signature or an SBOM.
+// DigestTag returns a tag named after a digest: without a suffix that of the referrers for registries without the
+// referrers API, with a suffix of cosign that of a signature or an SBOM.
 func DigestTag(d digest.Digest, suffix string) string {
 	return d.Algorithm().String() + "-" + d.Encoded() + suffix
 }

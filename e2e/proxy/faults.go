@@ -12,10 +12,10 @@ import (
 	"sync"
 )
 
-// Fault answers a request wrongly in the place of then.
+// Fault answers a request with a failure, instead of then.
 type Fault func(w http.ResponseWriter, r *http.Request, then http.Handler)
 
-// Faults stands in front of a handler and lets requests go wrong.
+// Faults is a handler that lets requests to another handler fail.
 type Faults struct {
 	then http.Handler
 
@@ -26,26 +26,26 @@ type Faults struct {
 	met   int
 }
 
-// NewFaults returns one that lets all requests through to then.
+// NewFaults returns Faults that forwards all requests to then.
 func NewFaults(then http.Handler) *Faults {
 	return &Faults{then: then, where: func(*http.Request) bool { return false }}
 }
 
-// Strike lets as many of the requests that are to come, and that where names, go wrong.
+// Strike lets the next requests that where selects fail, as many as times.
 func (f *Faults) Strike(fault Fault, where func(*http.Request) bool, times int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault, f.where, f.times, f.met = fault, where, times, 0
 }
 
-// Met returns how many requests came since the last Strike that it named.
+// Met returns how many requests where has selected since the last Strike.
 func (f *Faults) Met() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.met
 }
 
-// ServeHTTP answers rightly or wrongly.
+// ServeHTTP forwards the request or lets it fail.
 func (f *Faults) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault := f.next(r); fault != nil {
 		fault(w, r, f.then)
@@ -54,7 +54,7 @@ func (f *Faults) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.then.ServeHTTP(w, r)
 }
 
-// next returns what happens to r, nil for nothing.
+// next returns the fault for r, nil for none.
 func (f *Faults) next(r *http.Request) Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -68,7 +68,7 @@ func (f *Faults) next(r *http.Request) Fault {
 	return f.fault
 }
 
-// Refuse answers with a status and, unless it is "", a Retry-After. A 503 does not listen first.
+// Refuse answers with a status and, unless it is "", a Retry-After. A 503 does not read the request body first.
 func Refuse(status int, after string) Fault {
 	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		if status != http.StatusServiceUnavailable {
@@ -83,7 +83,7 @@ func Refuse(status int, after string) Fault {
 	}
 }
 
-// Reset breaks the connection off in the middle of what is sent.
+// Reset resets the connection in the middle of the request body.
 func Reset(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 	_, _ = io.CopyN(io.Discard, r.Body, 50_000)
 	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
@@ -92,8 +92,7 @@ func Reset(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 	}
 }
 
-// Truncate does what is asked for, but half of the answer's body is missing, or all of an answer without
-// one.
+// Truncate handles the request, but sends only half of the response body, or no response if that has no body.
 func Truncate(w http.ResponseWriter, r *http.Request, then http.Handler) {
 	if status, body := answer(w, r, then); len(body) > 0 {
 		half(w, status, body)
@@ -101,7 +100,7 @@ func Truncate(w http.ResponseWriter, r *http.Request, then http.Handler) {
 	panic(http.ErrAbortHandler)
 }
 
-// Silence neither listens nor answers, or stops after half of a blob.
+// Silence neither reads nor answers, or stops after half of a blob.
 func Silence(w http.ResponseWriter, r *http.Request, then http.Handler) {
 	if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
 		status, body := answer(w, r, then)
@@ -110,7 +109,8 @@ func Silence(w http.ResponseWriter, r *http.Request, then http.Handler) {
 	<-r.Context().Done()
 }
 
-// Flip changes a byte: of what is sent, or else of the query or the Location or what is answered.
+// Flip changes a byte of the request body of a PUT, of the digest of a mount, or otherwise of the Location and the
+// body of the response.
 func Flip(w http.ResponseWriter, r *http.Request, then http.Handler) {
 	switch {
 	case r.Method == http.MethodPut:
@@ -130,7 +130,7 @@ func Flip(w http.ResponseWriter, r *http.Request, then http.Handler) {
 	}
 }
 
-// flipped returns content with another letter or digit in the middle, so that JSON stays JSON.
+// flipped returns content with another letter or digit in the middle, so that JSON is still valid.
 func flipped(content []byte) []byte {
 	content = slices.Clone(content)
 	for i := len(content) / 2; i < len(content); i++ {
@@ -142,7 +142,7 @@ func flipped(content []byte) []byte {
 	return content
 }
 
-// answer lets then do what is asked for and returns its answer; the header is in w.
+// answer lets then handle the request and returns its response; the header is in w.
 func answer(w http.ResponseWriter, r *http.Request, then http.Handler) (status int, body []byte) {
 	recorder := httptest.NewRecorder()
 	then.ServeHTTP(recorder, r)
@@ -152,7 +152,7 @@ func answer(w http.ResponseWriter, r *http.Request, then http.Handler) (status i
 	return recorder.Code, recorder.Body.Bytes()
 }
 
-// half sends the first half of an answer.
+// half sends the first half of a response.
 func half(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)

@@ -1,7 +1,7 @@
-// Package proxy puts a wire of a known length between a client and a registry: a connection takes a round
-// trip to open, and each request on it another. It counts what passes, and can ask for bearer tokens,
-// which a token service beside it issues. It speaks HTTP/1.1 without TLS; a TLS handshake that somebody
-// tries is answered at once and counted as a probe.
+// Package proxy puts a line with a delay between a client and a registry: a connection takes a round trip to open,
+// and each request on it another. It counts the traffic, and can require bearer tokens from a token service of its
+// own ([Tokens]) and let requests fail ([Faults]). It speaks HTTP/1.1 without TLS; a TLS handshake fails at once and
+// is counted as a probe.
 package proxy
 
 import (
@@ -20,23 +20,23 @@ import (
 	"time"
 )
 
-// Line is a listener at the far end of the wire.
+// Line is a listener behind the delay.
 type Line struct {
 	// Host is its address, "127.0.0.1:PORT".
 	Host  string
 	delay time.Duration
 
 	server  *http.Server
-	end     context.CancelFunc // of the requests that are under way
+	end     context.CancelFunc // ends all requests
 	mu      sync.Mutex
 	traffic Traffic
 }
 
-// Traffic is what passed a line.
+// Traffic is what a line has carried.
 type Traffic struct {
-	// Requests are method and path with query, in the order of their arrival.
+	// Requests are the methods and paths with queries, in the order of their arrival.
 	Requests []string
-	// Connections are those that carried a request, Probes those that did not.
+	// Connections is the number of connections that carried a request, Probes that of the others.
 	Connections, Probes int
 }
 
@@ -59,13 +59,13 @@ func Start(delay time.Duration, handler http.Handler) (*Line, error) {
 	return l, nil
 }
 
-// Close closes the line with what is on it.
+// Close closes the line and its connections.
 func (l *Line) Close() error {
 	l.end()
 	return l.server.Close()
 }
 
-// Take returns the traffic since the line was started or Take was called last.
+// Take returns the traffic since the start of the line or the last call of Take.
 func (l *Line) Take() Traffic {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,7 +81,7 @@ func (t Traffic) Plus(other Traffic) Traffic {
 	}
 }
 
-// connection is what is known of one.
+// connection is the state of a connection.
 type connection struct {
 	opened time.Time
 	used   atomic.Bool // it has carried a request
@@ -97,7 +97,7 @@ func (l *Line) opened(ctx context.Context) context.Context {
 	return context.WithValue(ctx, connectionKey{}, &connection{opened: time.Now()})
 }
 
-// pass lets a request through when its round trip is over, which begins when its connection is open.
+// pass forwards a request after its round trip, which starts when its connection is open.
 func (l *Line) pass(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 	c := r.Context().Value(connectionKey{}).(*connection)
 	l.mu.Lock()
@@ -115,7 +115,7 @@ func (l *Line) pass(w http.ResponseWriter, r *http.Request, handler http.Handler
 	}
 }
 
-// To hands requests on to the registry at base, as if it were at the address the client asked for.
+// To returns a handler that forwards requests to the registry at base, with the Host header of the client.
 func To(base string) (http.Handler, error) {
 	target, err := url.Parse(base)
 	if err != nil || target.Host == "" {

@@ -12,23 +12,23 @@ import (
 )
 
 // Tokens is a token service by https://distribution.github.io/distribution/spec/auth/token/ and
-// https://distribution.github.io/distribution/spec/auth/oauth/ for one person.
+// https://distribution.github.io/distribution/spec/auth/oauth/ with one user.
 type Tokens struct {
 	User, Password string
-	// Identity is an identity token that serves for the password, where it is not empty.
+	// Identity is an identity token that can replace the password, if it is not empty.
 	Identity string
-	// AnonymousPull gives everybody tokens to pull.
+	// AnonymousPull issues tokens for pull without a login.
 	AnonymousPull bool
-	// Grant returns what the person is granted of the scopes asked for; nil grants them all.
+	// Grant returns which of the requested scopes are granted to the user; nil grants all.
 	Grant func(scopes []string) []string
-	// Realm is the address of the service; "" stands for /token on the server of the registry.
+	// Realm is the URL of the service; "" means /token on the registry's own server.
 	Realm string
 
 	mu     sync.Mutex
-	issued map[string][]string // scopes by token, nil for one that was revoked
+	issued map[string][]string // scopes by token, nil for a revoked one
 }
 
-// ServeHTTP issues a token for what is granted of the scopes that are asked for.
+// ServeHTTP issues a token for the granted ones of the requested scopes.
 func (t *Tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -60,7 +60,7 @@ func (t *Tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{name: token, "expires_in": 300})
 }
 
-// Expire is a Fault: the tokens that were issued serve no more, nor does one that is issued now.
+// Expire is a Fault: all issued tokens become invalid, including one that this request issues.
 func (t *Tokens) Expire(w http.ResponseWriter, r *http.Request, then http.Handler) {
 	if r.URL.Path != "/token" {
 		t.forget()
@@ -79,7 +79,7 @@ func (t *Tokens) forget() {
 	t.issued = nil
 }
 
-// known reports whether a request proves to be the person's.
+// known reports whether a request has the credentials of the user.
 func (t *Tokens) known(r *http.Request) bool {
 	user, password, _ := r.BasicAuth()
 	if r.Method == http.MethodPost {
@@ -95,7 +95,7 @@ func anonymous(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Authorization") == ""
 }
 
-// pulls returns the scopes with nothing but pull in them.
+// pulls returns the scopes reduced to pull.
 func pulls(scopes []string) (out []string) {
 	for _, s := range scopes {
 		if resource, actions := cut(s); slices.Contains(actions, "pull") {
@@ -105,20 +105,20 @@ func pulls(scopes []string) (out []string) {
 	return out
 }
 
-// cut returns the parts of a scope: "repository:app" and its actions, in whatever order they are.
+// cut returns the parts of a scope: "repository:app" and its actions.
 func cut(scope string) (resource string, actions []string) {
 	i := strings.LastIndex(scope, ":")
 	return scope[:max(i, 0)], strings.Split(scope[i+1:], ",")
 }
 
-// Issued returns all tokens that were issued.
+// Issued returns all issued tokens.
 func (t *Tokens) Issued() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Collect(maps.Keys(t.issued))
 }
 
-// Revoke makes all tokens worthless that were issued until now.
+// Revoke makes all tokens issued so far invalid.
 func (t *Tokens) Revoke() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -127,7 +127,7 @@ func (t *Tokens) Revoke() {
 	}
 }
 
-// Guard asks for tokens before registry.
+// Guard requires tokens for requests to registry.
 func (t *Tokens) Guard(registry http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/token" && t.Realm == "" {
@@ -149,7 +149,7 @@ func (t *Tokens) Guard(registry http.Handler) http.Handler {
 	})
 }
 
-// realm is the address of the service for one who asks the registry.
+// realm returns the URL of the service for a client of the registry.
 func (t *Tokens) realm(r *http.Request) string {
 	switch {
 	case t.Realm != "":
@@ -160,7 +160,7 @@ func (t *Tokens) realm(r *http.Request) string {
 	return "http://" + r.Host + "/token"
 }
 
-// scopes returns what a request to a registry needs.
+// scopes returns the scopes that a request to a registry needs.
 func scopes(r *http.Request) []string {
 	repo := strings.TrimPrefix(r.URL.Path, "/v2/")
 	if repo == "" {
@@ -188,7 +188,7 @@ func (t *Tokens) permits(token string, needed []string) bool {
 	})
 }
 
-// includes reports whether who has one scope may do all of the other.
+// includes reports whether the scope have permits all actions of the scope needed.
 func includes(have, needed string) bool {
 	resource, permitted := cut(have)
 	same, actions := cut(needed)

@@ -6,9 +6,8 @@ import (
 	"net/http"
 )
 
-// logged writes "METHOD PATH?QUERY STATUS" to w for each request, in one write
-// and before the client can see the end of the answer's body: who has an answer
-// finds its line in the log.
+// logged writes "METHOD PATH?QUERY STATUS" to w for each request, in one write and before the client can see the end
+// of the response body: a client with a response finds its line in the log.
 func logged(next http.Handler, w io.Writer) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		line := func(status int) {
@@ -22,7 +21,7 @@ func logged(next http.Handler, w io.Writer) http.Handler {
 	})
 }
 
-// recorder logs at the first final status, before it goes out.
+// recorder logs the first final status, before it is sent.
 type recorder struct {
 	http.ResponseWriter
 	line    func(status int)
@@ -44,5 +43,5 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.ResponseWriter.Write(p)
 }
 
-// Unwrap lets http.ResponseController reach the connection.
+// Unwrap lets http.ResponseController access the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -1,7 +1,6 @@
-// Command registry is the throwaway registry of the tests and of the demo:
-// distribution's handlers on a loopback port, with deletion allowed. Its first
-// line on stdout is the address it listens on; it ends on SIGTERM, SIGINT or,
-// with -until-eof, when its standard input is closed.
+// Command registry is the temporary registry of the tests and of the demo: distribution's handlers on a loopback
+// port, with deletion enabled. Its first line on stdout is its address; it exits on SIGTERM, SIGINT or, with
+// -until-eof, when its standard input is closed.
 package main
 
 import (
@@ -53,7 +52,7 @@ func main() {
 	}
 }
 
-// run serves until ctx ends, or until standard input does when that was asked for.
+// run serves until ctx ends or, with -until-eof, until the end of standard input.
 func run(ctx context.Context, o options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -89,7 +88,7 @@ func newHandler(ctx context.Context, o options) (http.Handler, func(), error) {
 	return logged(app, file), func() { _ = file.Close() }, nil
 }
 
-// config describes a registry that allows deletion and writes nothing but its content.
+// config configures a registry that allows deletion and stores only its content.
 func config(o options) *configuration.Configuration {
 	c := &configuration.Configuration{Storage: configuration.Storage{
 		"delete":   {"enabled": true},
@@ -108,8 +107,7 @@ func config(o options) *configuration.Configuration {
 	}
 	c.Catalog.MaxEntries = 1000
 	c.Tags.MaxTags = 1000
-	// A list that names an absent manifest is refused, as hosted registries do;
-	// foreign layers may say where they are.
+	// A list with an absent child is refused, as by hosted registries; foreign layers may have URLs.
 	c.Validation.Enabled = true
 	c.Validation.Manifests.URLs.Allow = []string{"^https?://"}
 	c.Log.Level = "error"

@@ -1,7 +1,6 @@
-// Command report reads what `go test -json` writes, shows packages as they end
-// and the output of what failed, and closes with a summary: how many tests, which
-// were skipped and why, the slowest, which servers took part. Its exit code is 1 when anything
-// failed, was skipped while CI=true, or when no test ran at all.
+// Command report reads the output of `go test -json`, prints the result of each package and the output of failed
+// tests, and ends with a summary: how many tests ran, which were skipped and why, the slowest, and which servers took
+// part. Its exit code is 1 if a test failed, if one was skipped with CI=true, or if no test ran.
 package main
 
 import (
@@ -28,7 +27,7 @@ type event struct {
 
 type key struct{ pkg, test string }
 
-// report is what is known so far.
+// report is the state after the events so far.
 type report struct {
 	out          io.Writer
 	output       map[key][]string
@@ -36,7 +35,7 @@ type report struct {
 	failed       []key
 	skipped      map[key]string
 	participants map[string]bool
-	times        []timing // of tests that are not part of another
+	times        []timing // of top-level tests
 }
 
 type timing struct {
@@ -92,7 +91,7 @@ func (r *report) add(e event) {
 	}
 }
 
-// notice collects who took part; package harness prints it.
+// notice collects the servers that package harness prints.
 func (r *report) notice(e event) {
 	for _, prefix := range []string{"participant: ", "absent: "} {
 		if e.Test == "" && strings.HasPrefix(e.Output, prefix) {
@@ -128,8 +127,8 @@ func (r *report) show(k key) {
 	}
 }
 
-// showUnfinished shows the tests that a panic or the time limit cut off, and
-// counts them as failed: they have no end of their own.
+// showUnfinished prints the tests that a panic or the timeout interrupted, and counts them as failed: they have no
+// end of their own.
 func (r *report) showUnfinished(pkg string) {
 	for k := range r.output {
 		if k.pkg == pkg && k.test != "" {
@@ -140,19 +139,19 @@ func (r *report) showUnfinished(pkg string) {
 	}
 }
 
-// reason is what a skipped test said, without the frame around it.
+// reason returns why a test was skipped, from its output.
 func reason(output []string) string {
-	var said []string
+	var lines []string
 	for _, line := range output {
 		line = strings.TrimSpace(line)
 		if !strings.HasPrefix(line, "===") && !strings.HasPrefix(line, "---") {
-			said = append(said, line)
+			lines = append(lines, line)
 		}
 	}
-	return strings.Join(said, " ")
+	return strings.Join(lines, " ")
 }
 
-// summary prints the end of the report and tells if all is well.
+// summary prints the end of the report and returns whether the run succeeded.
 func (r *report) summary(ci bool) bool {
 	fmt.Fprintf(r.out, "\n%d tests passed, %d failed, %d skipped\n", r.passed, len(r.failed), len(r.skipped))
 	for _, k := range r.failed {

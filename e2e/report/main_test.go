@@ -50,7 +50,7 @@ func TestReport(t *testing.T) {
 				r.add(e)
 			}
 			if well := r.summary(test.ci); well != test.well || !strings.Contains(out.String(), test.says) {
-				t.Errorf("well: %v\n%s", well, &out)
+				t.Errorf("got success %t, want %t and %q in:\n%s", well, test.well, test.says, &out)
 			}
 		})
 	}

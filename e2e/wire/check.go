@@ -10,9 +10,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Check walks from a tag or digest of repo down to the last layer, and returns
-// everything that is absent or differs from its descriptor in digest, size or
-// media type, joined; nil when all is sound. Foreign layers may be absent.
+// Check walks from a tag or digest of repo down to the last layer, and returns everything that is absent or differs
+// from its descriptor in digest, size or media type, joined; nil if the content is complete. Foreign layers may be
+// absent.
 func (c Client) Check(ctx context.Context, repo, tagOrDigest string) error {
 	m, err := c.Get(ctx, repo, tagOrDigest)
 	if err != nil {
@@ -33,7 +33,7 @@ func (c Client) checkBelow(ctx context.Context, repo string, m Manifest) error {
 	}
 	var problems []error
 	if content.MediaType != "" && content.MediaType != m.MediaType {
-		problems = append(problems, fmt.Errorf("manifest %s: %s served as %s", m.Digest, content.MediaType, m.MediaType))
+		problems = append(problems, fmt.Errorf("manifest %s: got media type %[3]s, want %[2]s", m.Digest, content.MediaType, m.MediaType))
 	}
 	for _, d := range content.Manifests {
 		problems = append(problems, c.checkChild(ctx, repo, d))
@@ -54,8 +54,8 @@ func (c Client) checkChild(ctx context.Context, repo string, d ocispec.Descripto
 	case err != nil:
 		return err
 	case m.Digest != d.Digest || int64(len(m.Raw)) != d.Size || m.MediaType != d.MediaType:
-		return fmt.Errorf("manifest %s (%d bytes, %s) is %s (%d bytes, %s)",
-			d.Digest, d.Size, d.MediaType, m.Digest, len(m.Raw), m.MediaType)
+		return fmt.Errorf("got manifest %s (%d bytes, %s), want %s (%d bytes, %s)",
+			m.Digest, len(m.Raw), m.MediaType, d.Digest, d.Size, d.MediaType)
 	}
 	return c.checkBelow(ctx, repo, m)
 }
@@ -68,7 +68,7 @@ func (c Client) checkBlob(ctx context.Context, repo string, d ocispec.Descriptor
 	case err != nil:
 		return err
 	case digest.FromBytes(data) != d.Digest || int64(len(data)) != d.Size:
-		return fmt.Errorf("blob %s (%d bytes) is %s (%d bytes)", d.Digest, d.Size, digest.FromBytes(data), len(data))
+		return fmt.Errorf("got blob %s (%d bytes), want %s (%d bytes)", digest.FromBytes(data), len(data), d.Digest, d.Size)
 	}
 	return nil
 }

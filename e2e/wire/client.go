@@ -1,7 +1,6 @@
-// Package wire speaks the registry protocol in plain requests, for tests and the
-// demo: it puts content into a registry and reads back what a registry holds.
-// It shares no code with the plugin, so that what the plugin sent can be judged
-// independently. It leaves retries, tokens and mounts to those who need them.
+// Package wire speaks the registry protocol in plain requests, for tests and the demo: it puts content into a
+// registry and reads back what a registry has. It shares no code with the plugin, so that it can check the plugin
+// independently. It has no retries, tokens and mounts.
 package wire
 
 import (
@@ -21,24 +20,24 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
-// ErrNotFound is what a registry's 404 becomes.
+// ErrNotFound is the error for a 404 of the registry.
 var ErrNotFound = errors.New("not found")
 
-// Client asks one registry.
+// Client sends requests to one registry.
 type Client struct {
 	Base           string // "http://127.0.0.1:5000"
 	User, Password string // for basic auth, when User is not empty
 	HTTP           *http.Client
 }
 
-// Manifest is what a registry answered for a tag or digest.
+// Manifest is the response of a registry for a tag or digest.
 type Manifest struct {
 	MediaType string
 	Digest    digest.Digest // of Raw, computed here
 	Raw       []byte
 }
 
-// Index is the manifest's content read as an index.
+// Index decodes the manifest as an index.
 func (m Manifest) Index() (ocispec.Index, error) {
 	var index ocispec.Index
 	err := json.Unmarshal(m.Raw, &index)
@@ -96,7 +95,7 @@ func (c Client) Blob(ctx context.Context, repo string, d digest.Digest) ([]byte,
 	return body, err
 }
 
-// HasBlob tells if repo has the blob.
+// HasBlob reports whether repo has the blob.
 func (c Client) HasBlob(ctx context.Context, repo string, d digest.Digest) (bool, error) {
 	_, _, err := c.do(ctx, http.MethodHead, "/v2/"+repo+"/blobs/"+d.String(), nil, nil)
 	if errors.Is(err, ErrNotFound) {
@@ -105,7 +104,7 @@ func (c Client) HasBlob(ctx context.Context, repo string, d digest.Digest) (bool
 	return err == nil, err
 }
 
-// Put sends m and everything below it, m last, under a tag or its digest.
+// Put puts m and everything below it, m last, under a tag or its digest.
 func (c Client) Put(ctx context.Context, repo, tagOrDigest string, m images.Manifest) error {
 	for _, child := range m.Children {
 		if err := c.Put(ctx, repo, child.Digest().String(), child); err != nil {
@@ -140,7 +139,7 @@ func (c Client) PutBlob(ctx context.Context, repo string, data []byte) error {
 	return err
 }
 
-// PutManifest sends raw as it is, sound or not, under a tag or digest.
+// PutManifest puts raw unchecked under a tag or digest.
 func (c Client) PutManifest(ctx context.Context, repo, tagOrDigest, mediaType string, raw []byte) error {
 	header := http.Header{"Content-Type": {mediaType}}
 	_, _, err := c.do(ctx, http.MethodPut, "/v2/"+repo+"/manifests/"+tagOrDigest, header, raw)
@@ -153,13 +152,13 @@ func (c Client) Delete(ctx context.Context, repo string, d digest.Digest) error 
 	return err
 }
 
-// DeleteBlob removes a config or layer, whatever names it.
+// DeleteBlob removes a config or layer, even if a manifest references it.
 func (c Client) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
 	_, _, err := c.do(ctx, http.MethodDelete, "/v2/"+repo+"/blobs/"+d.String(), nil, nil)
 	return err
 }
 
-// do sends one request and reads the whole answer; any status but 2xx is an error.
+// do sends one request and reads the whole response; any status but 2xx is an error.
 func (c Client) do(
 	ctx context.Context, method, path string, header http.Header, body []byte,
 ) (*http.Response, []byte, error) {
