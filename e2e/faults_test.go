@@ -192,7 +192,7 @@ func TestFaults(t *testing.T) {
 func (c faultCase) test(t *testing.T, registry *servers.Registry, to http.Handler) {
 	size := 100_000
 	if c.name == "silence" && c.place.name == "upload PUT" {
-		size = 8 << 20 // more than is on the way when nobody listens
+		size = 8 << 20 // more than the buffers of a connection hold
 	}
 	s := newFaultScene(t, registry, to, size)
 	before, args := s.sources[1:], append([]string{s.list}, s.sources...)

@@ -1,20 +1,20 @@
 #!/bin/bash
-# Brings what the end-to-end tests start into a cache folder, without changing
-# the machine: Debian packages are unpacked there, not installed, so no service
-# is started and the docker command on PATH stays what it is.
+# Puts the programs that the end-to-end tests start into a cache folder, without
+# changing the machine: Debian packages are unpacked there, not installed, so no
+# service is started and the docker command on PATH is not replaced.
 #
 #   e2e/install.sh [FOLDER]         FOLDER: default .cache of the project
 #
 #   FOLDER/debian/...    dockerd (graph-driver store), containerd, runc, docker-registry, busybox, iptables
 #   FOLDER/bin/...       dockerd (containerd store), its docker-proxy and runc, and buildx, built from their modules
 #
-#   e2e/install.sh FOLDER peers     what `make bench` compares with, besides
+#   e2e/install.sh FOLDER peers     the programs that `make bench` compares with
 #
 #   FOLDER/bin/...       crane, regctl and oras, built from their modules
 #   FOLDER/debian/...    skopeo
 #
-# What cannot be had (no apt, no Linux) is told on stderr; the tests that need it
-# are then skipped, or fail with CI=true.
+# What is not available (no apt, no Linux) is reported on stderr; the tests that
+# need it are skipped, or fail with CI=true.
 set -euo pipefail
 
 dockerd_version=v2.0.0-beta.24
@@ -31,10 +31,10 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 export CGO_ENABLED=0
 cache=$(mkdir -p "${1:-$root/.cache}" && cd "${1:-$root/.cache}" && pwd)
 
-say() { echo "install: $*" >&2; }
+report() { echo "install: $*" >&2; }
 
 # debian DIR: download the packages and unpack them into DIR. The package lists
-# are kept in a folder of our own, so that no root is needed.
+# are in a folder of our own, so that root is not needed.
 debian() {
 	local dir=$1 work
 	work=$(mktemp -d "$cache/apt.XXXXXX")
@@ -47,7 +47,7 @@ debian() {
 	for deb in "$work"/debs/*.deb; do
 		dpkg-deb -x "$deb" "$work/root"
 	done
-	if [[ -e $work/root/usr/sbin/xtables-nft-multi ]]; then # a machine's alternatives choose between it and the old one
+	if [[ -e $work/root/usr/sbin/xtables-nft-multi ]]; then # Debian's alternatives link to it
 		ln -s xtables-nft-multi "$work/root/usr/sbin/iptables"
 		ln -s xtables-nft-multi "$work/root/usr/sbin/ip6tables"
 	fi
@@ -57,15 +57,15 @@ debian() {
 	rm -rf "$work"
 }
 
-# module NAME VERSION PACKAGE [FLAGS...]: build a program of a module, unless
-# the cache has that version.
+# module NAME VERSION PACKAGE [FLAGS...]: build a program of a module, unless the
+# cache has that version.
 module() {
 	local name=$1 version=$2 package=$3
 	shift 3
 	if [[ -x $cache/bin/$name-$version ]]; then
 		return
 	fi
-	say "building $name $version"
+	report "building $name $version"
 	local work
 	work=$(mktemp -d "$cache/go.XXXXXX")
 	GOBIN=$work GOFLAGS=-trimpath go install "$@" "$package@$version"
@@ -75,7 +75,7 @@ module() {
 }
 
 # runc: build a newer one than Debian's, which is too old for a current dockerd,
-# with Debian's libseccomp. No pkg-config is needed to find that.
+# with Debian's libseccomp, without pkg-config.
 runc() {
 	local libraries
 	libraries=$(echo "$cache"/debian/usr/lib/*-linux-gnu*)
@@ -84,7 +84,7 @@ runc() {
 	ln -sf "runc-$runc_version" "$cache/bin/runc"
 }
 
-# skopeo: write a command that starts the unpacked one with its libraries.
+# skopeo: write a command that runs the unpacked skopeo with its libraries.
 skopeo() {
 	cat >"$cache/bin/skopeo" <<-'END'
 		#!/bin/bash
@@ -101,20 +101,20 @@ if [[ $what == peers ]]; then
 	packages=("${peer_packages[@]}")
 	without="skopeo will be absent"
 elif [[ $(uname -s) != Linux ]]; then
-	say "daemons run on Linux only: tests that need one will be skipped"
+	report "daemons run on Linux only: tests that need one will be skipped"
 	exit 0
 fi
 
-# The Debian packages come over the network while the modules are compiled.
+# The Debian packages are downloaded while the modules are compiled.
 fetch=
 if [[ -e $cache/debian/packages && $(<"$cache/debian/packages") == "${packages[*]}" ]]; then
 	:
 elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
-	say "downloading ${packages[*]}"
+	report "downloading ${packages[*]}"
 	debian "$cache/debian" &
 	fetch=$!
 else
-	say "no apt-get here: $without"
+	report "no apt-get here: $without"
 fi
 if [[ $what == peers ]]; then
 	module crane $crane_version github.com/google/go-containerregistry/cmd/crane
@@ -128,7 +128,7 @@ else
 	module buildx $buildx_version github.com/docker/buildx/cmd/buildx -ldflags "-s -w"
 fi
 if [[ -n $fetch ]] && ! wait "$fetch"; then
-	say "the Debian packages could not be had"
+	report "the Debian packages could not be downloaded"
 	exit 1
 fi
 if [[ $what == peers ]]; then

@@ -22,7 +22,7 @@ import (
 type scene struct {
 	*testing.T
 	*harness.Env
-	daemon   *servers.Daemon // nil: DOCKER_HOST is a socket nobody listens on
+	daemon   *servers.Daemon // nil: DOCKER_HOST is a socket that does not exist
 	registry *servers.Registry
 	repo     string
 	list     string // the list's name, tag "1" in repo

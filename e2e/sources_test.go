@@ -84,8 +84,8 @@ func TestPushOfListWhoseSourceIsGone(t *testing.T) {
 		s.put(s.repo, "1", images.Spec{Platform: amd64})
 		s.load(s.list, arm64)
 		s.load(s.plain("gone"), amd64)
-		s.load(s.plain("stays"), riscv64)
-		s.multiarch("create", s.list, s.plain("stays"), s.plain("gone"))
+		s.load(s.plain("kept"), riscv64)
+		s.multiarch("create", s.list, s.plain("kept"), s.plain("gone"))
 		s.docker("rmi", s.plain("gone"))
 		for _, flag := range []string{"--purge=false", "--purge", "--purge=tags", "--quiet"} {
 			s.refused([]string{s.plain("gone"), "daemon has no image"}, "push", flag, s.list)

@@ -161,8 +161,8 @@ func TestTasksWithOneID(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = r.cmd.Wait()
-	said := s.ends(1, nil, "task", "run", "--id", s.runID(), "-f", "short.yaml").Stderr
-	_, remedy, _ := strings.Cut(strings.TrimSpace(said[strings.LastIndex(said, "remove what it left: "):]), ": ")
+	stderr := s.ends(1, nil, "task", "run", "--id", s.runID(), "-f", "short.yaml").Stderr
+	_, remedy, _ := strings.Cut(strings.TrimSpace(stderr[strings.LastIndex(stderr, "remove what it left: "):]), ": ")
 	harness.MustRun(t, s.Env, "sh", "-c", remedy)
 	s.multiarch("task", "run", "--id", s.runID(), "-f", "short.yaml")
 }

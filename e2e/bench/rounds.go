@@ -122,7 +122,7 @@ func rounds(ctx context.Context, o options) (err error) {
 			}
 		}
 	}
-	fmt.Printf("\nround trips of %v, connections included: ours the middle one of %d runs, the peers' of one\n", farAway, roundsRuns)
+	fmt.Printf("\nround trips of %v, connections included: ours the median of %d runs, the peers' of one\n", farAway, roundsRuns)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	for _, op := range table {
 		if err := l.measureRow(ctx, w, op, near.of(op), far.of(op)); err != nil {
@@ -174,7 +174,7 @@ func seed(ctx context.Context, r *servers.Registry, repo, seed string, spec imag
 	return nil
 }
 
-// measureRow prints the figures of our program, and then of the peers.
+// measureRow prints the figures of our program, and then those of the peers.
 func (l *lab) measureRow(ctx context.Context, w *tabwriter.Writer, op operation, near, far []*proxy.Line) error {
 	fmt.Fprintf(w, "\n%s\trequests\tconnections\trounds\n", op.title)
 	ours := peer{"docker multiarch", "docker", op.script}
@@ -212,7 +212,7 @@ func (op operation) judge(requests int, took, least time.Duration) {
 	if op.bytes {
 		promise += " plus the bytes"
 		took -= least
-		figures += fmt.Sprintf("; %.2f less these", inRounds(took))
+		figures += fmt.Sprintf("; %.2f without these", inRounds(took))
 	}
 	result(promise, requests <= op.requests && inRounds(took) <= op.rounds, figures)
 }

@@ -40,7 +40,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, registry.Stop()) }()
-	say("A throwaway registry listens on " + registry.Host + ".")
+	say("A temporary registry listens on " + registry.Host + ".")
 	d := newDemo(registry, dir)
 	defer func() { err = errors.Join(err, d.cleanUp()) }()
 	return d.play(ctx)

@@ -40,7 +40,7 @@ const (
 // Spec describes an image. Seed and Platform alone are a small Docker image of one layer.
 type Spec struct {
 	Seed       string           // content and digests depend on it
-	Platform   ocispec.Platform // goes into config and descriptor as given
+	Platform   ocispec.Platform // in config and descriptor, unchanged
 	Format     Format
 	Layers     int               // 0 means 1
 	LayerSize  int               // bytes of incompressible data in each layer, 0 means a few
