@@ -10,8 +10,8 @@ CACHE  := $(CURDIR)/.cache
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION)
 
-# What the binary says of itself comes from the commit, so that a commit gives
-# the same bytes wherever and whenever it is built.
+# The version information comes from the commit, so that every build of a commit
+# has the same bytes.
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo v0.0.0-$(COMMIT))
 EPOCH   := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
@@ -36,7 +36,7 @@ demo: install ## publish two images under one name, step by step, with a throwaw
 	@cd e2e && go run ./demo
 
 .PHONY: test-tools
-test-tools: ## bring the daemons, the registry and buildx that the tests start into .cache
+test-tools: ## install the daemons, the registry and buildx for the tests into .cache
 	e2e/install.sh '$(CACHE)'
 
 # A package that takes longer than its timeout hangs, also on a loaded machine.
@@ -49,11 +49,11 @@ test: build $(if $(TEST_TOOLS),,test-tools) ## run all tests, with race detectio
 	  exit $$failed; } | '$(CACHE)/bin/report'
 
 .PHONY: bench-tools
-bench-tools: ## bring the programs that bench compares with into .cache/bench
+bench-tools: ## install the programs that bench compares with into .cache/bench
 	e2e/install.sh '$(CACHE)/bench' peers
 
 # The empty plugin is compiled with the plugin's flags, from the plugin's go.mod. SECTIONS="rounds copies"
-# measures these alone.
+# runs only these.
 .PHONY: bench
 bench: build $(if $(TEST_TOOLS),,test-tools) ## compare start-up, round trips, copies and listings with what is installed, measure store and index
 	$(GOBUILD) -o '$(CACHE)/bench/docker-empty' e2e/bench/empty/main.go
