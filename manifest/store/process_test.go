@@ -22,7 +22,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// jobs are what this binary does instead of the tests when a test starts it again.
+// jobs are what this binary runs instead of the tests when a test starts it with STORE_JOB.
 var jobs = map[string]func(s *Store, arg string) error{
 	"work": func(s *Store, arg string) error { return workers(s, arg) },
 	"loop": loop,
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// start returns this binary, not yet started, as a process that does a job on the store s.
+// start returns a command that runs a job of this binary on the store s.
 func start(t *testing.T, s *Store, aside bool, job, arg string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
@@ -51,7 +51,7 @@ func start(t *testing.T, s *Store, aside bool, job, arg string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	// A process under the race detector waits a second before it ends, unless told not to.
+	// By default a process with the race detector waits a second before it exits.
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "STORE_JOB="+job, "STORE_ROOT="+s.root, "STORE_ARG="+arg)
 	if aside {
 		cmd.Env = append(cmd.Env, "STORE_ASIDE=1")
@@ -114,8 +114,8 @@ func workers(s *Store, process string) error {
 	return failed
 }
 
-// work does its rounds: it adds an entry to the shared list, annotates it, and makes a list of its own,
-// which it removes in every other round.
+// work adds, in each round, an entry to the shared list, annotates it, and creates a list of its own, which it removes
+// in every other round.
 func work(s *Store, worker string) error {
 	ctx := context.Background()
 	shared := mustParse(sharedList)
@@ -150,7 +150,7 @@ func wantWorkDone(t *testing.T, s *Store) {
 	for _, e := range list.Entries {
 		worker := reference.Path(e.Ref)
 		if e.Descriptor.Annotations["by"] != worker {
-			t.Errorf("the annotation of %s was lost", e.Ref)
+			t.Errorf("got annotations %v of %s, want by=%s", e.Descriptor.Annotations, e.Ref, worker)
 		}
 		round, err := strconv.Atoi(e.Ref.(reference.Tagged).Tag())
 		if err != nil {
@@ -158,12 +158,12 @@ func wantWorkDone(t *testing.T, s *Store) {
 		}
 		_, err = s.Get(e.Ref)
 		if kept := err == nil; kept != (round%2 == 0) || !kept && !errdefs.IsNotFound(err) {
-			t.Errorf("list %s: %v", e.Ref, err)
+			t.Errorf("list %s of round %d: got error %v, want a list after every even round", e.Ref, round, err)
 		}
 	}
 	for stored, err := range s.All() {
 		if err != nil || strings.HasPrefix(stored.Folder, ".") {
-			t.Errorf("got %+v, %v", stored, err)
+			t.Errorf("got %+v (error %v), want a list", stored, err)
 		}
 	}
 }
@@ -190,19 +190,19 @@ func annotate(ref, key, value string) func(manifest.List) (manifest.List, error)
 	}
 }
 
-// state returns state k of the list: k modulo perTurn entries, each of which tells k, as does the list.
+// state returns state k of the list: k modulo perTurn entries, with k in an annotation of the list and of each entry.
 func state(k int) manifest.List {
-	told := map[string]string{"k": fmt.Sprint(k)}
-	l := manifest.List{Name: mustParse(stateList), Annotations: told}
+	annotations := map[string]string{"k": fmt.Sprint(k)}
+	l := manifest.List{Name: mustParse(stateList), Annotations: annotations}
 	for i := range k % perTurn {
 		e := pendingEntry(fmt.Sprintf("h.io/state:entry-%d", i))
-		e.Descriptor.Annotations = told
+		e.Descriptor.Annotations = annotations
 		l.Entries = append(l.Entries, e)
 	}
 	return l
 }
 
-// stateOf returns the k that the list tells, or an error when it is a mix of states; absent is -1.
+// stateOf returns the k of the list, -1 for an absent list, or an error for a mix of states.
 func stateOf(l manifest.List, err error) (int, error) {
 	if errdefs.IsNotFound(err) {
 		return -1, nil
@@ -212,17 +212,17 @@ func stateOf(l manifest.List, err error) (int, error) {
 	}
 	k, err := strconv.Atoi(l.Annotations["k"])
 	if err != nil || len(l.Entries) != k%perTurn {
-		return 0, fmt.Errorf("list tells %q and has %d entries (%w)", l.Annotations["k"], len(l.Entries), err)
+		return 0, fmt.Errorf("got list of state %q with %d entries (error %w)", l.Annotations["k"], len(l.Entries), err)
 	}
 	for _, e := range l.Entries {
 		if e.Descriptor.Annotations["k"] != l.Annotations["k"] {
-			return 0, fmt.Errorf("list of %d has an entry of %q", k, e.Descriptor.Annotations["k"])
+			return 0, fmt.Errorf("got list of state %d with an entry of state %q", k, e.Descriptor.Annotations["k"])
 		}
 	}
 	return k, nil
 }
 
-// loop writes one state after the other, from the one after arg on, and says so after each.
+// loop writes one state after the other, starting after arg, and prints a dot after each.
 func loop(s *Store, arg string) error {
 	k, err := strconv.Atoi(arg)
 	if err != nil {
@@ -256,7 +256,7 @@ func newRandom(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// TestKill kills a writer at any moment, and expects the state it wrote last or the one it was writing.
+// TestKill kills a writer at any moment, and expects the last written state or the next one.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	const kills = 50
@@ -281,7 +281,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// killWriter lets a process write states from k on, kills it, and returns how many it has written.
+// killWriter lets a process write states after k, kills it, and returns how many it has written.
 func killWriter(t *testing.T, s *Store, aside bool, k int, random *rand.Rand) int {
 	t.Helper()
 	cmd := start(t, s, aside, "loop", fmt.Sprint(k))
@@ -309,8 +309,7 @@ func killWriter(t *testing.T, s *Store, aside bool, k int, random *rand.Rand) in
 	return written + len(rest)
 }
 
-// wantStateAfter checks that the list has state k or the next, for docker manifest as well, and returns
-// which.
+// wantStateAfter checks that the list has state k or the next, also for docker manifest, and returns which.
 func wantStateAfter(t *testing.T, s *Store, k int) int {
 	t.Helper()
 	got, err := stateOf(s.Get(mustParse(stateList)))
@@ -325,13 +324,13 @@ func wantStateAfter(t *testing.T, s *Store, k int) int {
 	}
 	images, err := dockerstore.NewStore(s.root).GetList(mustParse(stateList))
 	if err != nil && !errdefs.IsNotFound(err) || len(images) != got%perTurn {
-		t.Errorf("docker reads %d entries of state %d (%v)", len(images), got, err)
+		t.Errorf("got %d entries of state %d from docker (error %v), want %d", len(images), got, err, got%perTurn)
 	}
 	return got
 }
 
-// TestReadersMeetWholeLists has readers at work while a writer exchanges and removes the list.
-func TestReadersMeetWholeLists(t *testing.T) {
+// TestReadersSeeWholeLists reads a list while a writer exchanges and removes it.
+func TestReadersSeeWholeLists(t *testing.T) {
 	t.Parallel()
 	bothWays(t, func(t *testing.T, s *Store) {
 		var readers sync.WaitGroup
@@ -349,8 +348,8 @@ func TestReadersMeetWholeLists(t *testing.T) {
 	})
 }
 
-// readStates reads the list until done, by name and by walking, and checks that its states only go on
-// and that it is absent only where a state without entries can have been.
+// readStates reads the list until done, by name and by walking the store, and checks that its states only increase and
+// that it is absent only where a state without entries can have been.
 func readStates(t *testing.T, s *Store, done chan struct{}) {
 	last, reads := 0, 0
 	for ; ; reads++ {
@@ -365,12 +364,12 @@ func readStates(t *testing.T, s *Store, done chan struct{}) {
 			t.Error(err)
 		}
 		if k != -1 && k < last {
-			t.Errorf("read state %d after %d", k, last)
+			t.Errorf("got state %d after %d", k, last)
 		}
 		last = max(last, k)
 		for stored, err := range s.All() {
 			if k, err = stateOf(stored.List, err); err != nil || k < last {
-				t.Errorf("walked over state %d after %d (%v)", k, last, err)
+				t.Errorf("walk: got state %d after %d (error %v)", k, last, err)
 			}
 			last = max(last, k)
 		}

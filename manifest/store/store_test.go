@@ -415,7 +415,7 @@ func TestTwoEntriesOfOneFile(t *testing.T) {
 
 func TestOrder(t *testing.T) {
 	for forgotten, want := range map[string]string{
-		"": "zyxw", "z": "zyxw", "y": "zyxw", "w": "zyxw", // the gap tells the place
+		"": "zyxw", "z": "zyxw", "y": "zyxw", "w": "zyxw", // the gap has its position
 		"yx": "zxyw", "zw": "wyxz", "zyxw": "wxyz", // by name where there are several
 	} {
 		s := New(t.TempDir())
