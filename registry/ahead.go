@@ -86,7 +86,7 @@ func (c *Client) hasCopy(ctx context.Context, to reference.Named, d digest.Diges
 	if err != nil {
 		return false
 	}
-	there, err := ask(ctx, c, "image "+at.String(), func() (bool, error) {
+	there, err := c.images.Do(ctx, at.String(), func() (bool, error) {
 		_, err := c.Digest(ctx, at)
 		if errdefs.IsNotFound(err) {
 			return false, nil
@@ -102,7 +102,7 @@ func (c *Client) listed(ctx context.Context, name reference.Named) map[digest.Di
 	if _, ok := name.(reference.Tagged); !ok {
 		return nil
 	}
-	digests, _ := ask(ctx, c, "list "+name.String(), func() (map[digest.Digest]bool, error) {
+	digests, _ := c.lists.Do(ctx, name.String(), func() (map[digest.Digest]bool, error) {
 		index, err := c.Fetch(ctx, name)
 		if err != nil || !manifest.IsIndex(index.Descriptor.MediaType) {
 			return nil, ctx.Err()
@@ -120,7 +120,7 @@ func (c *Client) listed(ctx context.Context, name reference.Named) map[digest.Di
 // has reports whether the blob is in the repository. A registry that refuses to tell does not have it:
 // the upload shows why.
 func (p repository) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
-	return ask(ctx, p.client, "blob "+p.name+"/"+p.repo+"@"+b.Digest.String(), func() (bool, error) {
+	return p.client.blobs.Do(ctx, p.at(b.Digest), func() (bool, error) {
 		resp, err := p.blob(ctx, http.MethodHead, b, pushScope(p.repo), nil)
 		if err == nil {
 			discard(resp)
@@ -133,40 +133,14 @@ func (p repository) has(ctx context.Context, b ocispec.Descriptor) (bool, error)
 	})
 }
 
-// question is one that a client asks once.
-type question[T any] struct {
-	once
-	answer T
-}
-
-// ask returns the answer that the question of this name got before, or gets now.
-func ask[T any](ctx context.Context, c *Client, name string, get func() (T, error)) (T, error) {
-	stored, _ := c.asked.LoadOrStore(name, &question[T]{})
-	q := stored.(*question[T])
-	var none T
-	if err := q.do(ctx, func() (err error) {
-		q.answer, err = get()
-		return err
-	}); err != nil {
-		return none, err
-	}
-	return q.answer, nil
-}
-
 // kept returns a config that was read before, nil when it was not.
 func (p repository) kept(b ocispec.Descriptor) *verified {
-	stored, ok := p.client.asked.Load(p.config(b.Digest))
-	if !ok {
+	raw, ok := p.client.configs.Load(p.at(b.Digest))
+	if !ok || b.Size > 0 && int64(len(raw)) != b.Size {
 		return nil
 	}
-	q := stored.(*question[[]byte])
-	if !q.isDone() || b.Size > 0 && int64(len(q.answer)) != b.Size {
-		return nil
-	}
-	return newVerified("blob "+b.Digest.String(), io.NopCloser(bytes.NewReader(q.answer)), b.Digest, int64(len(q.answer)))
+	return newVerified("blob "+b.Digest.String(), io.NopCloser(bytes.NewReader(raw)), b.Digest, int64(len(raw)))
 }
 
-// config names the question for a config.
-func (p repository) config(d digest.Digest) string {
-	return "config " + p.name + "/" + p.repo + "@" + d.String()
-}
+// at names a blob or manifest of the repository.
+func (p repository) at(d digest.Digest) string { return p.name + "/" + p.repo + "@" + d.String() }

@@ -29,15 +29,16 @@ func (c *Client) Copy(ctx context.Context, from reference.Named, image manifest.
 	if err != nil {
 		return err
 	}
-	return c.copyOnce(ctx, "image "+named.String(), func() error {
+	_, err = c.copiedImages.Do(ctx, named.String(), func() (none struct{}, _ error) {
 		if p.source.host != p.target.host && c.hasCopy(ctx, to, image.Descriptor.Digest) {
-			return nil
+			return none, nil
 		}
 		if err := c.copyBlobs(ctx, p); err != nil {
-			return err
+			return none, err
 		}
-		return c.Put(ctx, named, image)
+		return none, c.Put(ctx, named, image)
 	})
+	return err
 }
 
 // CopyBlobs is Copy without the manifest itself, for one that is going to be put under a tag.
@@ -63,12 +64,6 @@ func (c *Client) passageOf(from reference.Named, image manifest.Content, to refe
 		p.target, err = c.repository(to)
 	}
 	return p, err
-}
-
-// copyOnce runs a copy unless it was run before.
-func (c *Client) copyOnce(ctx context.Context, name string, bring func() error) error {
-	copied, _ := c.copies.LoadOrStore(name, &once{})
-	return copied.(*once).do(ctx, bring)
 }
 
 // blobsOf returns the blobs that image names, each once, less the foreign layers.
@@ -105,8 +100,10 @@ func (c *Client) copyBlobs(ctx context.Context, p passage) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, b := range p.blobs {
 		group.Go(func() error {
-			name := "blob " + p.target.name + "/" + p.target.repo + "@" + b.Digest.String()
-			return c.copyOnce(ctx, name, func() error { return c.copyBlob(ctx, p.source, p.target, b) })
+			_, err := c.copiedBlobs.Do(ctx, p.target.at(b.Digest), func() (none struct{}, _ error) {
+				return none, c.copyBlob(ctx, p.source, p.target, b)
+			})
+			return err
 		})
 	}
 	return group.Wait()

@@ -1,12 +1,10 @@
 package registry
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"unicode"
 	"unicode/utf8"
@@ -94,65 +92,4 @@ func FuzzError(f *testing.F) {
 			t.Errorf("%q at %d", text, i)
 		}
 	})
-}
-
-func TestOnce(t *testing.T) {
-	var o once
-	calls := 0
-	failure := errors.New("no")
-	f := func() error {
-		calls++
-		if calls == 1 {
-			return failure
-		}
-		return nil
-	}
-	if err := o.do(t.Context(), f); !errors.Is(err, failure) {
-		t.Errorf("got %v", err)
-	}
-	var group sync.WaitGroup
-	for range 10 {
-		group.Go(func() {
-			if err := o.do(t.Context(), f); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	group.Wait()
-	if calls != 2 {
-		t.Errorf("%d calls", calls)
-	}
-}
-
-// Who waits for one that is cancelled goes on in its place; who is cancelled waits no longer.
-func TestOnceCancelled(t *testing.T) {
-	var o once
-	first, cancelFirst := context.WithCancel(t.Context())
-	waiter, cancelWaiter := context.WithCancel(t.Context())
-	started, cancelled := make(chan struct{}), make(chan struct{})
-	var group sync.WaitGroup
-	group.Go(func() {
-		_ = o.do(first, func() error {
-			close(started)
-			<-cancelled
-			return first.Err()
-		})
-	})
-	<-started
-	cancelWaiter()
-	if err := o.do(waiter, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	ran := false
-	group.Go(func() {
-		if err := o.do(t.Context(), func() error { ran = true; return nil }); err != nil {
-			t.Error(err)
-		}
-	})
-	cancelFirst()
-	close(cancelled)
-	group.Wait()
-	if !ran {
-		t.Error("nobody went on")
-	}
 }

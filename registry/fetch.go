@@ -85,7 +85,7 @@ func (c *Client) manifest(ctx context.Context, method string, ref reference.Name
 	return p.do(ctx, request{
 		method: method, what: "manifest " + manifest.Familiar(ref),
 		repo: p.repo, path: "manifests/" + object(ref),
-		header: http.Header{"Accept": accept}, scopes: []string{pullScope(p.repo)},
+		header: http.Header{"Accept": {accept}}, scopes: []string{pullScope(p.repo)},
 	})
 }
 
@@ -135,7 +135,7 @@ func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descr
 	if err != nil {
 		return nil, err
 	}
-	raw, err := ask(ctx, c, p.config(d.Digest), func() ([]byte, error) { return p.small(ctx, d) })
+	raw, err := c.configs.Do(ctx, p.at(d.Digest), func() ([]byte, error) { return p.small(ctx, d) })
 	if err == nil && d.Size > 0 && int64(len(raw)) != d.Size {
 		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has %d bytes instead of %d", d.Digest, p.name, p.repo, len(raw), d.Size)
 	}

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,7 +37,12 @@ func TestFetch(t *testing.T) {
 	if got := f.requests(); len(got) != 3 {
 		t.Errorf("one request each, got %q", got)
 	}
-	if h := f.headers[0]; h.Get("User-Agent") != "test/1" || len(h.Values("Accept")) != 5 || h.Get("Accept-Encoding") != "" {
+	wantAccept := []string{"application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, " +
+		"application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json, */*"}
+	if got := f.headers[0].Values("Accept"); !slices.Equal(got, wantAccept) {
+		t.Errorf("Accept: got %q, want one line %q", got, wantAccept)
+	}
+	if h := f.headers[0]; h.Get("User-Agent") != "test/1" || h.Get("Accept-Encoding") != "" {
 		t.Errorf("headers %v", h)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/sirupsen/logrus"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/memo"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
@@ -37,7 +38,7 @@ type host struct {
 	slots chan struct{}
 	// settled is done when it is known that way is the one; first when a registry with a login has
 	// answered once: then the authorizer knows its challenge.
-	settled, first once
+	settled, first memo.Once[struct{}]
 	way            atomic.Pointer[way]
 	strict, lax    *http.Transport
 	// wantsCert has for each server whether it asked for a client certificate and never answered.

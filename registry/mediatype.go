@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"mime"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -10,11 +11,12 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// accept lists what Fetch understands, and the rest so that an error can say what was there.
-var accept = []string{
+// accept lists the media types that Fetch understands, and all others so that an error can name what the
+// registry has instead. It is one header line: some proxies keep only one of several.
+var accept = strings.Join([]string{
 	ocispec.MediaTypeImageIndex, manifest.MediaTypeDockerList,
 	ocispec.MediaTypeImageManifest, manifest.MediaTypeDockerManifest, "*/*",
-}
+}, ", ")
 
 func known(mediaType string) bool {
 	return manifest.IsIndex(mediaType) || manifest.IsImage(mediaType)

@@ -13,8 +13,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/memo"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
@@ -72,9 +74,13 @@ type Client struct {
 	mu    sync.Mutex
 	hosts map[string]*host
 
-	// copies has a *once for each image and blob and the repository that it was brought to, asked a
-	// *question for each that is asked once.
-	copies, asked sync.Map
+	// copiedImages and copiedBlobs are the copies made, by what was copied and the repository it was copied to.
+	copiedImages, copiedBlobs memo.Memo[string, struct{}]
+	// images and blobs tell which of them a repository has, lists what a tagged index lists, and configs
+	// are the small blobs that were read; each is asked for once.
+	images, blobs memo.Memo[string, bool]
+	lists         memo.Memo[string, map[digest.Digest]bool]
+	configs       memo.Memo[string, []byte]
 }
 
 var _ manifest.Registry = (*Client)(nil)

@@ -83,7 +83,7 @@ func (h *host) converse(ctx context.Context, r request) (resp *http.Response, er
 	}
 	if h.expectsChallenge(ctx) {
 		h.want(int(h.waiting.Add(1)))
-		err = h.first.do(ctx, attempt)
+		_, err = h.first.Do(ctx, func() (struct{}, error) { return struct{}{}, attempt() })
 	}
 	if err == nil && resp == nil {
 		err = attempt()
@@ -102,7 +102,7 @@ func (h *host) converse(ctx context.Context, r request) (resp *http.Response, er
 // expectsChallenge reports whether the registry is about to be asked for the first time and will want a
 // login, as Docker Hub does of everyone.
 func (h *host) expectsChallenge(ctx context.Context) bool {
-	if h.first.isDone() {
+	if _, answered := h.first.Load(); answered {
 		return false
 	}
 	stored := h.client.options.HasLogin

@@ -19,11 +19,11 @@ import (
 // reach sends r. A registry that may be one without HTTPS is tried out by one request, for whose
 // connection the others wait, not for its answer; any other only when HTTPS has failed.
 func (h *host) reach(ctx context.Context, r request) (*http.Response, error) {
-	known := h.settled.isDone()
+	_, known := h.settled.Load()
 	if known || !h.client.options.Insecure && !loopback(h.name) {
 		resp, err := h.trip(ctx, r)
 		if err == nil {
-			h.settled.skip()
+			h.settled.Store(struct{}{})
 			return resp, nil
 		}
 		if known || r.stream != nil || ctx.Err() != nil || !h.otherWay(ctx, err) {
@@ -31,9 +31,9 @@ func (h *host) reach(ctx context.Context, r request) (*http.Response, error) {
 		}
 	}
 	var tried *trial
-	err := h.settled.do(ctx, func() error {
+	_, err := h.settled.Do(ctx, func() (struct{}, error) {
 		tried = h.tryOut(ctx, r)
-		return tried.settle()
+		return struct{}{}, tried.settle()
 	})
 	switch {
 	case tried != nil:
