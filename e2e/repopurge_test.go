@@ -359,6 +359,34 @@ func TestRepoRmOfJunk(t *testing.T) {
 	harness.Absent(t, s.registry, s.repo, junk.Digest().String())
 }
 
+// A tag that the registry lists and answers 404 for may need anything: neither purge nor rm -r removes something.
+func TestRepoPurgeOfListedTagThatAnswers404(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, harness.V3)
+	index := s.putIndex("stable", time.Time{})
+	for i, tag := range []string{"old-1", "old-2"} {
+		harness.Put(t, s.registry, s.repo, tag, index.Children[i])
+	}
+	proxy := newProxy(t, s.registry)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/manifests/stable") {
+			answer{status: 404, body: refusal("MANIFEST_UNKNOWN", "manifest unknown")}.ServeHTTP(w, r)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	repo := strings.TrimPrefix(server.URL, "http://") + "/" + s.repo
+	words := []string{"answers 404", repo + ":stable", "nothing was removed"}
+	s.refused(words, "repo", "purge", "-r", "--force", "--filter", "old-*", repo)
+	s.refused(words, "repo", "purge", "-r", "--filter", "old-*", repo)
+	s.refused(words, "repo", "rm", "-r", "-f", repo+":old-1", repo+":old-2")
+	s.tagsAre("stable", "old-1", "old-2")
+	harness.Complete(t, s.registry, s.repo, "stable")
+	r := s.multiarch("repo", "tags", repo) // a listing reports it and goes on
+	says(t, r.Stdout, "stable", "(not in the registry)", "old-1")
+}
+
 // Twenty concurrent purges do the same as one.
 func TestRepoPurgeTwentyAtOnce(t *testing.T) {
 	s := newScene(t, harness.V3)

@@ -153,6 +153,17 @@ func (g *Graph) root(ctx context.Context, ref reference.Named) Root {
 	return Root{Ref: ref, Digest: c.Descriptor.Digest}
 }
 
+// Forget makes the next Read ask again for those of digests that could not be read.
+func (g *Graph) Forget(digests ...digest.Digest) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, d := range digests {
+		if f, ok := g.found[d]; ok && f.err != nil {
+			delete(g.found, d)
+		}
+	}
+}
+
 // fail puts into a place, where there is one, why there is no node.
 func (g *Graph) fail(place *found, err error) {
 	if place == nil {

@@ -29,6 +29,10 @@ type contentsReader struct {
 	bare bool
 	// opaque are manifests that need not be readable: they were named one by one.
 	opaque map[digest.Digest]bool
+	// unanswered are names that the registry lists and that answer 404, twice.
+	unanswered []string
+	// lenient says that unanswered names are no error.
+	lenient bool
 	// unlisted is why the registry does not list its manifests, nil when it does.
 	unlisted error
 	// more are manifests beside what the tags name and the registry lists; asked are those that the registry
@@ -44,6 +48,7 @@ func newContentsReader(a manifest.Access, repo reference.Named) *contentsReader 
 // read returns the contents: the registry's own listing, or else the tags, and everything below. What is
 // listed and cannot be read is an error, unless it is gone.
 func (s *contentsReader) read(ctx context.Context) (Contents, error) {
+	s.unanswered = nil
 	c := Contents{Tags: map[string]digest.Digest{}, Manifests: map[digest.Digest]Held{}}
 	listed, err := s.Registry.Inventory(ctx, s.repo)
 	switch {
@@ -55,6 +60,9 @@ func (s *contentsReader) read(ctx context.Context) (Contents, error) {
 		err = s.readTags(ctx, c)
 	}
 	if err == nil {
+		err = s.answered()
+	}
+	if err == nil {
 		err = s.fill(ctx, c)
 	}
 	if err != nil {
@@ -62,6 +70,21 @@ func (s *contentsReader) read(ctx context.Context) (Contents, error) {
 	}
 	s.last, s.bare = &c, true
 	return c, nil
+}
+
+// answered returns an error if the registry lists names and answers 404 for them: what they need is not known.
+// Where only what was named is removed, it is a warning.
+func (s *contentsReader) answered() error {
+	if len(s.unanswered) == 0 {
+		return nil
+	}
+	err := manifest.Errorf(errdefs.ErrUnavailable, "%s lists names of %s for which it answers 404, so the manifests they need are unknown: %s",
+		reference.Domain(s.repo), reference.FamiliarName(s.repo), manifest.JoinSome(s.unanswered))
+	if s.lenient {
+		s.Notes.Warn("%v", err)
+		return nil
+	}
+	return err
 }
 
 func (s *contentsReader) unchanged(err error) error {
@@ -78,15 +101,112 @@ func (s *contentsReader) readListed(ctx context.Context, c Contents, listed []ma
 			c.Tags[tag] = l.Digest
 		}
 	}
-	return s.visit(ctx, digests)
-}
-
-// readTags reads what the tags name. What they named before is not read again.
-func (s *contentsReader) readTags(ctx context.Context, c Contents) error {
-	tags, err := tagNames(ctx, s.Registry, s.repo)
-	if err != nil && (!s.bare || !errdefs.IsNotFound(err)) {
+	if err := s.visit(ctx, digests); err != nil {
 		return err
 	}
+	absent := slices.DeleteFunc(digests, func(d digest.Digest) bool { return !s.isAbsent(d) })
+	absent, err := retryAbsent(ctx, absent, func(absent []digest.Digest) ([]digest.Digest, error) { return s.listedAgain(ctx, c, absent) })
+	tags := c.tagsByDigest()
+	for _, d := range absent {
+		if len(tags[d]) == 0 {
+			s.unanswered = append(s.unanswered, manifest.Familiar(manifest.AtDigest(s.repo, d)))
+		}
+		for _, tag := range tags[d] {
+			s.unanswered = append(s.unanswered, s.name(tag))
+		}
+	}
+	return err
+}
+
+// listedAgain forgets those of the absent manifests that another listing lacks, and reads the others once more. It
+// returns those that are still absent.
+func (s *contentsReader) listedAgain(ctx context.Context, c Contents, absent []digest.Digest) ([]digest.Digest, error) {
+	listed, err := s.Registry.Inventory(ctx, s.repo)
+	if err != nil {
+		return nil, err
+	}
+	still := map[digest.Digest]bool{}
+	for _, l := range listed {
+		still[l.Digest] = true
+	}
+	for _, d := range absent {
+		if !still[d] {
+			delete(c.Manifests, d)
+			maps.DeleteFunc(c.Tags, func(_ string, is digest.Digest) bool { return is == d })
+		}
+	}
+	absent = slices.DeleteFunc(absent, func(d digest.Digest) bool { return !still[d] })
+	s.graph.Forget(absent...)
+	if err := s.visit(ctx, absent); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(absent, func(d digest.Digest) bool { return !s.isAbsent(d) }), nil
+}
+
+// absentDelays are the pauses before what is listed and answers 404 is listed and read again: others may be
+// removing it, and replicas may lag behind.
+var absentDelays = []time.Duration{0, time.Second / 4, time.Second / 2, time.Second, 2 * time.Second}
+
+// retryAbsent calls again, which returns what is still absent, until that is nothing or has been absent too often.
+func retryAbsent[T any](ctx context.Context, absent []T, again func([]T) ([]T, error)) ([]T, error) {
+	for _, delay := range absentDelays {
+		if len(absent) == 0 {
+			return nil, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(delay):
+		}
+		var err error
+		if absent, err = again(absent); err != nil {
+			return nil, err
+		}
+	}
+	return absent, nil
+}
+
+// isAbsent reports whether the registry answered that it does not have the manifest d.
+func (s *contentsReader) isAbsent(d digest.Digest) bool {
+	_, err := s.graph.Node(d)
+	return errdefs.IsNotFound(err) && !s.opaque[d]
+}
+
+// readTags reads what the tags name. A tag that answers 404 is gone only if another listing lacks it: what it needs
+// is not known.
+func (s *contentsReader) readTags(ctx context.Context, c Contents) error {
+	tags, err := s.tags(ctx)
+	if err != nil {
+		return err
+	}
+	absent, err := s.readTagged(ctx, c, tags)
+	if err != nil {
+		return err
+	}
+	absent, err = retryAbsent(ctx, absent, func(absent []string) ([]string, error) {
+		tags, err := s.tags(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return s.readTagged(ctx, c, slices.DeleteFunc(absent, func(tag string) bool { return !slices.Contains(tags, tag) }))
+	})
+	for _, tag := range absent {
+		s.unanswered = append(s.unanswered, s.name(tag))
+	}
+	return err
+}
+
+// tags returns the tags of the repository, which may have none once it was seen.
+func (s *contentsReader) tags(ctx context.Context) ([]string, error) {
+	tags, err := tagNames(ctx, s.Registry, s.repo)
+	if s.bare && errdefs.IsNotFound(err) {
+		return nil, nil
+	}
+	return tags, err
+}
+
+// readTagged reads what tags name, and returns those that answer 404. What they named before is not read again.
+func (s *contentsReader) readTagged(ctx context.Context, c Contents, tags []string) (absent []string, err error) {
 	refs := make([]reference.Named, len(tags))
 	for i, tag := range tags {
 		refs[i] = manifest.AtTag(s.repo, tag)
@@ -98,22 +218,33 @@ func (s *contentsReader) readTags(ctx context.Context, c Contents) error {
 		roots, err = s.resolve(ctx, refs)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var digests []digest.Digest
 	for i, root := range roots {
 		switch {
 		case errdefs.IsNotFound(root.Err):
-			continue // gone since it was listed
+			absent = append(absent, tags[i])
+			continue
 		case root.Err != nil:
 			if root.Digest, err = s.opaqueRoot(ctx, root); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		c.Tags[tags[i]] = root.Digest
 		digests = append(digests, root.Digest)
 	}
-	return s.visit(ctx, digests)
+	if err := s.visit(ctx, digests); err != nil {
+		return nil, err
+	}
+	for i, root := range roots {
+		if d := root.Digest; d != "" && s.isAbsent(d) {
+			delete(c.Tags, tags[i])
+			s.graph.Forget(d)
+			absent = append(absent, tags[i])
+		}
+	}
+	return absent, nil
 }
 
 // opaqueRoot returns the digest of a root that could not be read, if it need not be.

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -188,18 +190,136 @@ func TestPurgeRepositoryThatChanges(t *testing.T) {
 	}
 }
 
-// A tag that stays and is not there at the second look protects what it named, all the same.
+// A tag that is kept and has been removed by others when the purge begins protects what it pointed to.
 func TestPurgeRepositoryLosesATag(t *testing.T) {
 	y := newGarden(t)
 	p := y.plan(Selection{Filters: fakes.Patterns(t, "amd64", "2")})
-	y.Registry.Errs[tidied+":1"] = manifest.Errorf(errdefs.ErrNotFound, "unknown")
+	delete(y.Registry.Manifests, tidied+":1")
 	if err := p.CarryOut(t.Context(), nil, y.removed); err != nil {
 		t.Fatal(err)
 	}
-	y.leaves("1 sig @@@@")
+	y.leaves("sig @@@@")
 	if said := strings.Join(y.Notes.Warnings, "\n"); !strings.Contains(said, "app:1 is gone: what it named stays") {
 		t.Errorf("said %s", said)
 	}
+}
+
+// A name that the registry lists, twice, and does not have ends a removal: what it needs is not known.
+func TestListedNameAnswers404(t *testing.T) {
+	unknown := manifest.Errorf(errdefs.ErrNotFound, "registry: unknown")
+	index := func(y *garden) string { return manifest.AtDigest(fakes.Named(y.T, tidied), y.digest("1")).String() }
+	purge := func(y *garden) error {
+		p, err := PlanPurge(y.Context(), y.Access(), fakes.Named(y.T, tidied), Selection{Filters: fakes.Patterns(y.T, "amd64", "2"), Recursive: true})
+		if err == nil {
+			err = p.CarryOut(y.Context(), &y.record, y.removed)
+		}
+		return err
+	}
+	rm := func(y *garden) error { return y.remove(true, agree, tidied+":amd64", tidied+":2") }
+	for name, tt := range map[string]struct {
+		listing bool
+		absent  func(y *garden) string
+		run     func(y *garden) error
+	}{
+		"purge, a tag":               {false, func(*garden) string { return tidied + ":1" }, purge},
+		"purge, the tag's manifest":  {true, index, purge},
+		"rm, a tag":                  {false, func(*garden) string { return tidied + ":1" }, rm},
+		"rm, the tag's manifest":     {true, index, rm},
+		"purge, between two answers": {false, func(*garden) string { return "" }, purge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				y := newGarden(t)
+				y.Registry.HasListing = tt.listing
+				before, absent := y.left(), tt.absent(y)
+				if absent == "" { // the first plan sees the tag
+					listings := 0
+					y.Registry.Listing = func() {
+						if listings++; listings == 2 {
+							y.Registry.Errs[tidied+":1"] = unknown
+						}
+					}
+				}
+				y.Registry.Errs[absent] = unknown
+				err := tt.run(y)
+				if !errdefs.IsUnavailable(err) {
+					t.Errorf("got %v, want an ErrUnavailable error", err)
+				}
+				y.says(err, "h.example.com lists names of h.example.com/app for which it answers 404", "h.example.com/app:1", "nothing was removed")
+				y.leaves(before)
+			})
+		})
+	}
+}
+
+// A tag that answers 404 and that a second listing lacks has been removed by others; one that was late is read.
+func TestListedNameIsGoneOrLate(t *testing.T) {
+	unknown := manifest.Errorf(errdefs.ErrNotFound, "registry: unknown")
+	late := func(y *garden, name string, _ digest.Digest) { delete(y.Registry.Errs, name) }
+	for name, tt := range map[string]struct {
+		listing bool
+		second  func(y *garden, name string, index digest.Digest) // before the second listing
+		left    string
+	}{
+		"a tag that is gone": {false, func(y *garden, name string, _ digest.Digest) { delete(y.Registry.Manifests, name) }, "@@"},
+		"a tag that is late": {false, late, "1 sig @@@@"},
+		"a manifest that is gone": {true, func(y *garden, _ string, index digest.Digest) {
+			maps.DeleteFunc(y.Registry.Manifests, func(_ string, raw []byte) bool { return digest.FromBytes(raw) == index })
+		}, "@"},
+		"a manifest that is late": {true, late, "1 sig @@@@"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			y := newGarden(t)
+			index, absent := y.digest("1"), tidied+":1"
+			y.Registry.HasListing = tt.listing
+			if tt.listing {
+				absent = manifest.AtDigest(fakes.Named(t, tidied), index).String()
+			}
+			y.Registry.Errs[absent] = unknown
+			listings := 0
+			y.Registry.Listing = func() {
+				if listings++; listings == 2 {
+					tt.second(y, absent, index)
+				}
+			}
+			if err := y.purge(Selection{Filters: fakes.Patterns(t, "amd64", "2"), All: true, Recursive: true}); err != nil {
+				t.Fatal(err)
+			}
+			y.leaves(tt.left)
+			if listings != 3 {
+				t.Errorf("got %d listings, want 2 before the plan and 1 before the removal", listings)
+			}
+		})
+	}
+}
+
+// Without --recursive rm removes only what was named: a name that answers 404 is a warning.
+func TestRemoveWarnsOfListedNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newGarden(t)
+		y.Registry.Errs[tidied+":1"] = manifest.Errorf(errdefs.ErrNotFound, "registry: unknown")
+		if err := y.remove(false, agree, tidied+":2"); err != nil {
+			t.Fatal(err)
+		}
+		y.leaves("1 amd64 sig @@@@")
+		if len(y.Notes.Warnings) == 0 || !strings.Contains(y.Notes.Warnings[0], "answers 404") {
+			t.Errorf("got warnings %q, want one of app:1", y.Notes.Warnings)
+		}
+	})
+}
+
+// At most ten names are listed.
+func TestListedNamesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newGarden(t)
+		for i := range 12 {
+			tag := fmt.Sprintf("t%02d", i)
+			y.retag("2", tag)
+			y.Registry.Errs[tidied+":"+tag] = manifest.Errorf(errdefs.ErrNotFound, "registry: unknown")
+		}
+		_, err := PlanPurge(t.Context(), y.Access(), fakes.Named(t, tidied), Selection{Filters: fakes.Patterns(t, "1")})
+		y.says(err, "app:t09 and 2 more")
+	})
 }
 
 // A registry that listed its manifests and does not any more is not taken for one that lists tags alone.

@@ -76,7 +76,7 @@ type namedRemoval struct {
 
 // plan plans the removal of names. What cannot go is in missing.
 func (n *namedRemoval) plan(ctx context.Context, names []reference.Named, recursive bool) (missing []error, err error) {
-	n.bare, n.opaque = true, map[digest.Digest]bool{}
+	n.bare, n.lenient, n.opaque = true, !recursive, map[digest.Digest]bool{}
 	tags := map[string]digest.Digest{}
 	for _, name := range names {
 		d, err := n.Registry.Digest(ctx, name)

@@ -49,6 +49,10 @@ func (s Selection) matched(c Contents) (tags []string, total int, err error) {
 	if s.Untagged && !s.All && len(s.Filters) == 0 {
 		return nil, total, nil
 	}
+	if total == 0 && len(c.Tags) > 0 && !s.Untagged {
+		return nil, 0, manifest.Errorf(errdefs.ErrInvalidArgument, "all %d tags are referrers of untagged manifests and are only removed with those: "+
+			"add --untagged", len(c.Tags))
+	}
 	if len(tags) == total && total > 0 && !s.All {
 		return nil, total, manifest.Errorf(errdefs.ErrInvalidArgument, "%d of %[1]d tags match, which is every one: narrow that down with --filter or --exclude, or permit it with --all", total)
 	}

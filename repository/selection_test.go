@@ -91,6 +91,10 @@ func TestSelection(t *testing.T) {
 			t.Errorf("%v: %v", s, err)
 		}
 	}
+	referrers := drawn(true, "a", "s", "{a}.sig = s")
+	if _, _, err := (Selection{All: true}).matched(referrers); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "--untagged") {
+		t.Errorf("only digest tags: got %v, want an ErrInvalidArgument error that names --untagged", err)
+	}
 	if _, total, err := (Selection{}).matched(dated(now)); err != nil || total != 0 {
 		t.Errorf("no tags: %v", err)
 	}

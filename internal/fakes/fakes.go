@@ -38,6 +38,7 @@ type Registry struct {
 	Deaf        bool                        // answers to a deletion that there is nothing
 	TagsFirst   bool                        // deletes no manifest that has a tag
 	Deleted     func()                      // called at each deletion
+	Listing     func()                      // called before each listing of a repository
 	NoReferrers bool                        // has no referrers API
 	HasListing  bool                        // has a listing of its own
 	Arrived     map[digest.Digest]time.Time // for that listing
@@ -161,6 +162,9 @@ func (m *Registry) Repositories(context.Context, string) ([]string, error) {
 func (m *Registry) Tags(_ context.Context, repo reference.Named) ([]string, error) {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
+	if m.Listing != nil {
+		m.Listing()
+	}
 	if err := m.Errs["tags "+repo.Name()]; err != nil {
 		return nil, err
 	}
@@ -204,6 +208,9 @@ func (m *Registry) Inventory(_ context.Context, repo reference.Named) ([]manifes
 	defer m.Mu.Unlock()
 	if !m.HasListing {
 		return nil, manifest.Errorf(errdefs.ErrNotImplemented, "%s lists tags alone", reference.Domain(repo))
+	}
+	if m.Listing != nil {
+		m.Listing()
 	}
 	byDigest := map[digest.Digest]*manifest.Listed{}
 	for _, ref := range slices.Sorted(maps.Keys(m.Manifests)) {
