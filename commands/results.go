@@ -11,12 +11,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// results are the files that a push leaves its result in. They are opened before the push, so that a
-// folder that cannot be written is told then, and replaced whole after it.
+// results are the files for the result of a push. They are opened before the push, so that errors are reported early, and
+// replaced atomically after it.
 type results struct{ digest, metadata resultFile }
 
-// resultFile is written beside the path and takes its place at the end. A path that is no regular file,
-// such as /dev/stdout, is written to directly.
+// resultFile is a temporary file that is renamed to path. A path that is not a regular file, such as /dev/stdout, is
+// written to directly.
 type resultFile struct {
 	path string
 	file *os.File
@@ -49,7 +49,7 @@ func openResult(path string) (resultFile, error) {
 	return resultFile{path, file}, file.Chmod(0o644)
 }
 
-// write fills the files: the digest alone, and the JSON of docker buildx imagetools create.
+// write writes the files: the digest, and JSON as that of docker buildx imagetools create.
 func (r *results) write(d ocispec.Descriptor, name reference.Named, tags []reference.NamedTagged) error {
 	if err := r.digest.write([]byte(d.Digest)); err != nil {
 		return err
@@ -81,13 +81,13 @@ func (f *resultFile) write(content []byte) error {
 	}
 	if err != nil {
 		f.discard()
-		return fmt.Errorf("the list is pushed, but its result was not written to %s: %w", f.path, err)
+		return fmt.Errorf("the list was pushed, but its result could not be written to %s: %w", f.path, err)
 	}
 	f.file = nil
 	return nil
 }
 
-// discard removes what write has not put in place.
+// discard removes temporary files.
 func (r *results) discard() {
 	r.digest.discard()
 	r.metadata.discard()

@@ -38,8 +38,8 @@ func newStepCLI(dockerCLI command.Cli, dockerContext string, out run.Output) ste
 	return stepCLI{Cli: dockerCLI, context: dockerContext, out: streams.NewOut(out.Stdout), err: streams.NewOut(out.Stderr)}
 }
 
-// runEmbedded runs a command of this plugin to its end within this process, reports its error on its own
-// standard error, and returns its exit code.
+// runEmbedded runs a command of this plugin in this process, reports an error on the command's standard error, and returns
+// its exit code.
 func runEmbedded(ctx context.Context, env environment, args []string) int {
 	plugin := newRootCommand(env)
 	plugin.PersistentPreRunE = nil // signals and streams are those of the run

@@ -7,11 +7,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newTaskCommand returns the commands on task files.
+// newTaskCommand returns the commands for task files.
 func newTaskCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "task COMMAND",
-		Short: "Build, push and run in several steps, from a file in the format of ACR Tasks",
+		Short: "Run multi-step build, push and cmd files in the ACR Tasks format",
 		Args:  cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, _ = io.WriteString(env.Err(), "\n"+cmd.UsageString()+"\n")

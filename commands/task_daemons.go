@@ -92,16 +92,16 @@ func (d stepDaemon) Push(ctx context.Context, name reference.NamedTagged, out io
 // Builder returns the name of the builder of a docker context.
 func (d *daemons) Builder(dockerContext string) string { return d.contextName(dockerContext) }
 
-// Plugin runs a command of this plugin within this process.
+// Plugin runs a command of this plugin in this process.
 func (d *daemons) Plugin(ctx context.Context, dockerContext, dir string, args []string, out run.Output) int {
 	own := newStepCLI(d.env.Cli, d.contextName(dockerContext), out)
 	return runEmbedded(ctx, environment{Cli: own, listsDir: d.listsDir, dir: dir}, args)
 }
 
-// interruptGrace is how long the docker command has to end after an interrupt.
+// interruptGrace is how long the docker command has to exit after an interrupt.
 const interruptGrace = 10 * time.Second
 
-// Docker returns the docker command for the daemon of a docker context. When ctx ends it is interrupted.
+// Docker returns the docker command for the daemon of a docker context. It is interrupted when ctx ends.
 func (d *daemons) Docker(ctx context.Context, dockerContext string, args ...string) *exec.Cmd {
 	program := os.Getenv(metadata.ReexecEnvvar)
 	if program == "" {
@@ -110,7 +110,7 @@ func (d *daemons) Docker(ctx context.Context, dockerContext string, args ...stri
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = d.environment(d.contextName(dockerContext))
 	cmd.Cancel = func() error {
-		if cmd.Process.Signal(os.Interrupt) != nil { // as on Windows
+		if cmd.Process.Signal(os.Interrupt) != nil { // not supported on Windows
 			return cmd.Process.Kill()
 		}
 		return nil
@@ -119,8 +119,8 @@ func (d *daemons) Docker(ctx context.Context, dockerContext string, args ...stri
 	return cmd
 }
 
-// environment returns this process's environment for the docker command: with the daemon of a docker context,
-// and without what the docker command has told this plugin alone.
+// environment returns this process's environment for the docker command: with the daemon of a docker context, and without
+// the variables that the docker command sets for this plugin.
 func (d *daemons) environment(dockerContext string) []string {
 	var env []string
 	for _, kv := range os.Environ() {
@@ -135,7 +135,7 @@ func (d *daemons) environment(dockerContext string) []string {
 	}
 	host, err := daemon.Host(d.quietCLI(dockerContext))
 	if err != nil || host == "" {
-		return append(env, "DOCKER_CONTEXT="+dockerContext) // not that of config.json
+		return append(env, "DOCKER_CONTEXT="+dockerContext) // overrides config.json
 	}
 	return append(env, "DOCKER_HOST="+host)
 }

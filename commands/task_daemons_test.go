@@ -61,7 +61,7 @@ func TestContextsOfOneAddressAreOneDaemon(t *testing.T) {
 		t.Errorf("%p", got)
 	}
 	if _, err := d.Daemon("othr"); err == nil || !strings.Contains(err.Error(), "docker context othr") || !strings.Contains(err.Error(), "docker context ls") {
-		t.Error(err)
+		t.Errorf("got error %v, want %s", err, "docker context othr")
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
 
-// taskOptions say which task file is meant, and what its templates read.
+// taskOptions select a task file and set the variables of its templates.
 type taskOptions struct {
 	context  string
 	file     string
@@ -31,15 +31,15 @@ type taskOptions struct {
 	sets     []string
 	values   string
 	strict   bool
-	// secrets are those of a run by id, nil where nothing is run.
+	// secrets are those of a run by id, nil if nothing is run.
 	secrets map[string]string
 }
 
-// taskArgs are the arguments of the commands on task files, and taskContext is what their help says of them.
+// taskArgs are the arguments of the commands for task files, and taskContext is their help text.
 const (
 	taskArgs    = "[OPTIONS] [CONTEXT]"
 	taskContext = "CONTEXT is a folder, a git repository (URL#REF:FOLDER), a tar file or its URL, - for a tar file on standard\n" +
-		"input, or /dev/null for none; by default it is the current folder."
+		"input, or /dev/null for none. The default is the current folder."
 )
 
 // addTo adds the flags and the argument.
@@ -48,12 +48,12 @@ func (o *taskOptions) addTo(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&o.file, "file", "f", "acb.yaml", `Task file in CONTEXT ("-" for standard input)`)
 	flags.StringVarP(&o.registry, "registry", "r", "", "Value of {{.Run.Registry}}")
-	flags.StringVar(&o.id, "id", "", "Value of {{.Run.ID}} (default a fresh one)")
+	flags.StringVar(&o.id, "id", "", "Value of {{.Run.ID}} (default a random one)")
 	flags.StringArrayVar(&o.sets, "set", nil, "Value of {{.Values.NAME}}, as NAME=VALUE")
-	flags.StringVar(&o.values, "values", "", `File with values in CONTEXT, as YAML ("-" for standard input)`)
+	flags.StringVar(&o.values, "values", "", `YAML file with values in CONTEXT ("-" for standard input)`)
 }
 
-// loadedTask is a task file with all that was found in it.
+// loadedTask is a task file with its findings.
 type loadedTask struct {
 	name     string
 	id       string
@@ -61,28 +61,28 @@ type loadedTask struct {
 	rendered task.Rendered
 	file     task.File
 	findings []task.Finding
-	// bad is how many findings keep it from being run.
-	bad int
+	// blocking is the number of findings because of which it cannot be run.
+	blocking int
 }
 
-// runID are the IDs that names of tags, containers and volumes can have in them.
+// runID matches the IDs that names of tags, containers and volumes can contain.
 var runID = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`)
 
-// load opens the context and reads the file, tells what was found in it, and refuses the file if need be.
-// What it returns has to be closed unless there is an error.
+// load opens the context, reads the file and reports its findings. The error is also that the file cannot be run. The
+// result must be closed unless there is an error.
 func (o taskOptions) load(ctx context.Context, env environment) (loadedTask, error) {
 	l, err := o.read(ctx, env)
 	if err != nil {
 		return l, err
 	}
-	if err = l.tell(env.Err()); err != nil {
+	if err = l.report(env.Err()); err != nil {
 		l.close()
 	}
 	return l, err
 }
 
-// tell writes what was found, a warning about several places once. The error is that the file cannot be run.
-func (l loadedTask) tell(out io.Writer) error {
+// report writes the findings, each warning once. The error is that the file cannot be run.
+func (l loadedTask) report(out io.Writer) error {
 	seen := map[string]bool{}
 	findings := slices.DeleteFunc(slices.Clone(l.findings), func(f task.Finding) bool {
 		again := f.Severity == task.Warning && seen[f.Message]
@@ -92,23 +92,23 @@ func (l loadedTask) tell(out io.Writer) error {
 	if err := display.Findings(out, l.name, findings, ""); err != nil {
 		return err
 	}
-	if l.bad > 0 {
-		return invalid("%s cannot be run as it is", l.name)
+	if l.blocking > 0 {
+		return invalid("%s cannot be run", l.name)
 	}
 	return nil
 }
 
-// read opens the context and reads the file, whatever is wrong with that. What it returns has to be closed
-// unless there is an error.
+// read opens the context and reads the file, which may have errors. The result must be closed unless there is an
+// error.
 func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, err error) {
 	if l.id = o.id; l.id == "" {
 		l.id = strings.ToLower("r" + rand.Text()[:9])
 	}
 	if !runID().MatchString(l.id) {
-		return l, invalid("--id %q is not made of up to 64 letters, digits, dots, dashes and underscores", o.id)
+		return l, invalid("--id %q: expected at most 64 letters, digits, dots, dashes and underscores", o.id)
 	}
 	if o.file == "-" && o.context == "-" || o.values == "-" && (o.file == "-" || o.context == "-") {
-		return l, invalid("only one of --file, --values and the context can be -, which is standard input")
+		return l, invalid("only one of --file, --values and CONTEXT can be - (standard input)")
 	}
 	if l.source, err = run.Open(ctx, o.context, env.In(), registry.Download); err != nil {
 		return l, err
@@ -136,16 +136,16 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 	slices.SortStableFunc(l.findings, func(a, b task.Finding) int { return a.Compare(b.Position) })
 	for _, f := range l.findings {
 		if o.strict || f.Severity == task.Error {
-			l.bad++
+			l.blocking++
 		}
 	}
 	return l, nil
 }
 
-// close removes what opening the context has brought.
+// close removes the temporary files of the context.
 func (l loadedTask) close() { _ = l.source.Close() }
 
-// setContext takes the argument.
+// setContext sets the context from the argument.
 func (o *taskOptions) setContext(env environment, args []string) {
 	o.context = "."
 	if len(args) > 0 {
@@ -159,15 +159,15 @@ func (o *taskOptions) setContext(env environment, args []string) {
 	o.values = env.path(o.values)
 }
 
-// dockerfile returns the Dockerfile of a build step, when it is in the context.
+// dockerfile returns the Dockerfile of a build step if it is in the context.
 func (l loadedTask) dockerfile(step task.Step) ([]byte, error) {
 	return run.ReadDockerfile(l.source.Dir, step)
 }
 
-// aliasPatience is how long a server has to send a file of aliases.
-const aliasPatience = 10 * time.Second
+// aliasTimeout is the maximum time to download a file of aliases.
+const aliasTimeout = 10 * time.Second
 
-// aliases returns what reads the files and URLs that aliases are in.
+// aliases returns a function that reads the files and URLs of aliases.
 func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name string) ([]byte, error) {
 	return func(name string) ([]byte, error) {
 		switch {
@@ -176,18 +176,18 @@ func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name s
 		case !strings.Contains(name, "://"):
 			return source.ReadFile(ctx, name, nil)
 		}
-		ctx, cancel := context.WithTimeout(ctx, aliasPatience)
+		ctx, cancel := context.WithTimeout(ctx, aliasTimeout)
 		defer cancel()
 		body, err := registry.Download(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		defer body.Close()
-		return io.ReadAll(io.LimitReader(body, render.MaxAliases+1)) // longer ones are refused
+		return io.ReadAll(io.LimitReader(body, render.MaxAliases+1)) // render refuses larger ones
 	}
 }
 
-// variables returns what templates read.
+// variables returns the variables of templates.
 func (o taskOptions) variables(l loadedTask, values map[string]any) render.Variables {
 	return render.Variables{Values: values, Secrets: o.secrets, Run: render.RunFields(map[string]string{
 		"ID": l.id, "Registry": o.registry, "Commit": l.source.Commit, "Branch": l.source.Branch,
@@ -196,7 +196,7 @@ func (o taskOptions) variables(l loadedTask, values map[string]any) render.Varia
 	}, time.Now())}
 }
 
-// readValues returns those of --values, with those of --set.
+// readValues returns the values of --values and --set.
 func (o taskOptions) readValues(ctx context.Context, source run.Source, in io.Reader) (map[string]any, error) {
 	values := map[string]any{}
 	if o.values != "" {

@@ -27,7 +27,7 @@ func TestValuesOfATask(t *testing.T) {
 	}
 	for want, opts := range map[string]taskOptions{
 		"--values bad.yaml: line 1: ":                  {values: "bad.yaml"},
-		"there is no file none.yaml":                   {values: "none.yaml"},
+		"no file none.yaml in the context":             {values: "none.yaml"},
 		"--set .a: expected NAME=VALUE, or NAME.NAME=": {sets: []string{".a=hunter2"}},
 	} {
 		if _, err := opts.readValues(t.Context(), source, nil); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
@@ -52,21 +52,21 @@ func TestAliasesOfATask(t *testing.T) {
 	}
 }
 
-func TestTellFindings(t *testing.T) {
+func TestReportFindings(t *testing.T) {
 	warning := func(line int, message string) task.Finding {
 		return task.Finding{Position: task.Position{Line: line, Column: 1}, Severity: task.Warning, Message: message}
 	}
 	wrong := task.Finding{Position: task.Position{Line: 4, Column: 1}, Severity: task.Error, Message: "no"}
 	var out bytes.Buffer
-	l := loadedTask{name: "f", findings: []task.Finding{warning(1, "x"), warning(2, "x"), warning(3, "y"), wrong, wrong}, bad: 2}
-	if err := l.tell(&out); err == nil || !strings.Contains(err.Error(), "f cannot be run") {
-		t.Error(err)
+	l := loadedTask{name: "f", findings: []task.Finding{warning(1, "x"), warning(2, "x"), warning(3, "y"), wrong, wrong}, blocking: 2}
+	if err := l.report(&out); err == nil || !strings.Contains(err.Error(), "f cannot be run") {
+		t.Errorf("got error %v, want %s", err, "f cannot be run")
 	}
 	if want := "f:1:1: warning: x\nf:3:1: warning: y\nf:4:1: error: no\nf:4:1: error: no\n"; out.String() != want {
 		t.Errorf("%s, want\n%s", out.String(), want)
 	}
 	out.Reset()
-	if err := (loadedTask{name: "f", findings: l.findings[:2]}).tell(&out); err != nil || out.String() != "f:1:1: warning: x\n" {
+	if err := (loadedTask{name: "f", findings: l.findings[:2]}).report(&out); err != nil || out.String() != "f:1:1: warning: x\n" {
 		t.Errorf("%v: %s", err, out.String())
 	}
 }

@@ -15,8 +15,8 @@ func newTaskGraphCommand(env environment) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "graph " + taskArgs,
-		Short: "Show the steps of a task file and what each waits for",
-		Long: "Show the steps of a task file and what each waits for.\n\n" +
+		Short: "Show the steps of a task file and their dependencies",
+		Long: "Show the steps of a task file and their dependencies.\n\n" +
 			taskContext,
 		Example: "docker multiarch task graph --format dot . | dot -Tsvg > graph.svg",
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -11,9 +11,9 @@ func newTaskRenderCommand(env environment) *cobra.Command {
 	var opts taskOptions
 	cmd := &cobra.Command{
 		Use:   "render " + taskArgs,
-		Short: "Show a task file after aliases and templates",
-		Long: "Show a task file as it is after aliases and templates. A secret is shown as REDACTED.\n" +
-			"A file that is not fit to be run is shown too, and the exit code is 1 then.\n\n" +
+		Short: "Show a task file with its aliases and templates expanded",
+		Long: "Show a task file with its aliases and templates expanded. Secrets are shown as REDACTED.\n" +
+			"A file that cannot be run is also shown; the exit code is then 1.\n\n" +
 			taskContext,
 		Example: "docker multiarch task render --registry registry.example.com --set version=1.2 .",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,5 +34,5 @@ func runTaskRender(ctx context.Context, env environment, opts taskOptions) error
 	if _, err := io.WriteString(env.Out(), loaded.rendered.Text); err != nil {
 		return err
 	}
-	return loaded.tell(env.Err())
+	return loaded.report(env.Err())
 }

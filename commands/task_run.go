@@ -29,7 +29,7 @@ type taskRunOptions struct {
 	jobs     number
 	progress string
 	builder  string
-	given    []string // secrets as they were typed
+	given    []string // secrets as given
 }
 
 func newTaskRunCommand(env environment) *cobra.Command {
@@ -37,16 +37,16 @@ func newTaskRunCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run " + taskArgs,
 		Short: "Run the steps of a task file",
-		Long: "Run the steps of a task file in the format of ACR Tasks: 'build' with BuildKit of the daemon, 'push'\n" +
-			"through the daemon, 'cmd' as a container with the workspace in /workspace. A 'cmd' that begins with\n" +
-			"'docker' needs no image: 'docker manifest' and 'docker multiarch' run within this program, other docker\n" +
-			"commands on this machine. Whatever the run makes on daemons, images aside, is removed at its end.\n\n" +
+		Long: "Run the steps of a task file in the ACR Tasks format: 'build' with the daemon's BuildKit, 'push' with the\n" +
+			"daemon, 'cmd' as a container with the workspace in /workspace. A 'cmd' that starts with 'docker' needs no\n" +
+			"image: 'docker manifest' and 'docker multiarch' run in this process, other docker commands on this machine.\n" +
+			"Everything that the run creates on daemons, except images, is removed at its end.\n\n" +
 			taskContext + "\n" +
-			"The steps see its files; the folder itself is not changed.\n\n" +
-			"With --progress json there is an object on a line of standard error for each line of output (time, step,\n" +
-			"event \"output\", stream and text) and for each change of a step: time, step, event (waiting, running,\n" +
-			"succeeded, failed, ignored, skipped, cancelled or timed out), try, repetition, exitCode, took (in seconds)\n" +
-			"and error, those that there are.",
+			"The steps see its files; a folder of yours is never changed.\n\n" +
+			"With --progress json, standard error has one JSON object per line: for each line of output with time, step,\n" +
+			"event (\"output\"), stream and text; and for each change of a step with time, step, event (waiting, running,\n" +
+			"succeeded, failed, ignored, skipped, cancelled or timed out) and, where they apply, attempt, repetition,\n" +
+			"exitCode, took (in seconds) and error.",
 		Example: `docker multiarch task run --registry registry.example.com .
 docker multiarch task run -f release.yaml --set version=1.2 --secret id=token,env=TOKEN https://github.com/team/app.git#main
 docker multiarch task run --dry-run --registry registry.example.com .`,
@@ -57,13 +57,13 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	}
 	opts.addTo(cmd)
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&opts.env, "env", "e", nil, "Variable for all steps, as KEY=VALUE, or KEY with the value it has here")
-	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show what would be run, and run nothing")
-	flags.StringVar(&opts.from, "from-step", "", "Start at this step; those above it in the file count as done")
-	flags.Var(&opts.timeout, "timeout", "Longest time for all steps together (0 for that of the file, if it has one)")
-	flags.Var(&opts.jobs, "jobs", "Steps that may be under way at a time (default no limit)")
-	flags.BoolVar(&opts.strict, "strict", false, "Refuse a file with likely mistakes, too")
-	flags.StringVar(&opts.builder, "builder", "", "Builder of 'docker buildx' for all builds (default that of the daemon)")
+	flags.StringArrayVarP(&opts.env, "env", "e", nil, "Environment variable for all steps, as KEY=VALUE, or KEY to pass its current value")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show what would be run, without running it")
+	flags.StringVar(&opts.from, "from-step", "", "Start at this step and skip the steps above it in the file")
+	flags.Var(&opts.timeout, "timeout", "Maximum time for all steps together (0 for that of the file, if it has one)")
+	flags.Var(&opts.jobs, "jobs", "Maximum concurrent steps (default no limit)")
+	flags.BoolVar(&opts.strict, "strict", false, "Also refuse a file with likely mistakes")
+	flags.StringVar(&opts.builder, "builder", "", "Builder of 'docker buildx' for all builds (default the daemon's)")
 	flags.StringArrayVar(&opts.given, "secret", nil, "Value of a secret of the file (id=ID,src=FILE or id=ID,env=NAME)")
 	addProgress(cmd, &opts.progress)
 	return cmd
@@ -91,8 +91,7 @@ func runTaskRun(ctx context.Context, env environment, opts taskRunOptions) error
 	return opts.execute(ctx, newTools(env, opts.progress == display.ProgressQuiet), loaded)
 }
 
-// check returns the variables of --env, after all flags were found to be sound. Secrets are read, unless
-// nothing is run.
+// check checks all flags and returns the variables of --env. It reads secrets unless nothing is run.
 func (o *taskRunOptions) check(env environment) ([]string, error) {
 	if err := checkProgress(o.progress); err != nil {
 		return nil, err
@@ -106,11 +105,11 @@ func (o *taskRunOptions) check(env environment) ([]string, error) {
 	return parseEnv(o.env, o.dryRun)
 }
 
-// outliving returns a context that also ends with the terminal. Until stop is called that does not end this process,
-// which has to remove what it made on daemons, and neither does a reader of our output that went away.
+// outliving returns a context that also ends with the terminal. Until stop is called, neither that nor closed output ends
+// this process, which has to remove what it created on daemons.
 func outliving(ctx context.Context) (_ context.Context, stop func()) {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // the write fails besides
-	if signal.Ignored(syscall.SIGHUP) {                     // as nohup wants it
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // the write fails anyway
+	if signal.Ignored(syscall.SIGHUP) {                     // by nohup
 		return ctx, func() {}
 	}
 	return signal.NotifyContext(ctx, syscall.SIGHUP)
@@ -162,41 +161,40 @@ func (o taskRunOptions) runSteps(ctx context.Context, executor *run.Executor, sh
 	return errors.Join(err, show.Summarize(results))
 }
 
-// cleanPatience is how long daemons have to remove what a run has made.
-const cleanPatience = time.Minute
+// cleanUpTimeout is how long daemons have to remove what a run has created.
+const cleanUpTimeout = time.Minute
 
-// cleanUp removes what the run with an ID has made, when ctx may have ended.
+// cleanUp removes what the run with an ID has created, even if ctx has ended.
 func cleanUp(ctx context.Context, executor *run.Executor, id string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
 	if err := executor.Close(ctx); err != nil {
-		return fmt.Errorf("%w; what is left of the run can be removed with: %s", err, run.Removal(id))
+		return fmt.Errorf("%w; remove what is left of the run with: %s", err, run.Removal(id))
 	}
 	return nil
 }
 
-// parseEnv returns KEY=VALUE pairs, each key once; KEY alone takes its value from the environment, as with docker
-// run. Where nothing is run it stays as it is: the value may be secret.
+// parseEnv returns KEY=VALUE pairs with unique keys; a KEY without value takes it from the environment, as with docker
+// run, but not in a dry run: the value may be secret.
 func parseEnv(typed []string, dryRun bool) ([]string, error) {
 	var env []string
 	for _, s := range typed {
 		name, _, given := strings.Cut(s, "=")
 		if name == "" {
-			return nil, invalid("--env: expected KEY=VALUE or KEY, found no KEY before a =") // without the value, which may be a secret
+			return nil, invalid("--env: expected KEY=VALUE or KEY, found an empty KEY") // without the value, which may be a secret
 		}
-		value, there := os.LookupEnv(name)
+		value, set := os.LookupEnv(name)
 		switch {
 		case given || dryRun:
 			env = withEnv(env, s)
-		case there:
+		case set:
 			env = withEnv(env, s+"="+value)
 		}
 	}
 	return env, nil
 }
 
-// withEnv returns env with variables, which take the place of those of the same name: what a program makes of
-// two of a name is its own affair.
+// withEnv returns env with variables, which replace those with the same name: programs treat duplicates differently.
 func withEnv(env []string, variables ...string) []string {
 	var out []string
 	for _, kv := range env {

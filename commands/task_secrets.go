@@ -24,12 +24,12 @@ func parseSecrets(env environment, typed []string) (map[string]string, error) {
 	return secrets, nil
 }
 
-// withoutNewline returns a secret as it is meant: programs that print one, and editors, end it with a newline.
+// withoutNewline removes the newline that editors and programs add to a secret.
 func withoutNewline(secret string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(secret, "\n"), "\r")
 }
 
-// maxSecret is longer than any key or certificate chain.
+// maxSecret is larger than any key or certificate chain, in bytes.
 const maxSecret = 1 << 20
 
 func parseSecret(env environment, typed string) (id, value string, err error) {
@@ -46,7 +46,7 @@ func parseSecret(env environment, typed string) (id, value string, err error) {
 	case key == "env":
 		value, ok = os.LookupEnv(from)
 		if !ok {
-			return "", "", fmt.Errorf("%s: the variable %s is not set", id, from)
+			return "", "", fmt.Errorf("%s: environment variable %s is not set", id, from)
 		}
 		return id, value, nil
 	case key == "src" || key == "source":
@@ -67,17 +67,17 @@ func readSecret(name string) (string, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 	if err == nil && len(data) > maxSecret {
-		err = fmt.Errorf("%s is longer than 1 MiB", name)
+		err = fmt.Errorf("%s is larger than 1 MiB", name)
 	}
 	return string(data), err
 }
 
-// missingSecrets returns an error that names the secrets of the file which were not given.
+// missingSecrets returns an error for each secret of the file that is not given.
 func missingSecrets(f task.File, given map[string]string) error {
 	var errs []error
 	for _, id := range f.Secrets {
 		if _, ok := given[id]; !ok {
-			errs = append(errs, invalid("secret %s has no value, and no key vault is asked for it: give it with --secret id=%[1]s,src=FILE or --secret id=%[1]s,env=NAME", id))
+			errs = append(errs, invalid("secret %s is not set, and key vaults are not supported: set it with --secret id=%[1]s,src=FILE or --secret id=%[1]s,env=NAME", id))
 		}
 	}
 	return errors.Join(errs...)

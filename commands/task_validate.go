@@ -14,12 +14,12 @@ func newTaskValidateCommand(env environment) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "validate " + taskArgs,
-		Short: "Show what is wrong with a task file",
-		Long: "Show all that is wrong with a task file, each with its line and column. With --strict also what is\n" +
-			"allowed but likely a mistake: unknown keys, a push before its build, a step after a parallel group\n" +
-			"without 'when', a tag that names one architecture while its Dockerfile or --platform names another.\n\n" +
+		Short: "Check a task file",
+		Long: "Show all errors in a task file, each with its line and column. With --strict, also show likely mistakes:\n" +
+			"unknown keys, a push before its build, a step after a parallel group without 'when', a tag that names\n" +
+			"one architecture while its Dockerfile or --platform names another.\n\n" +
 			taskContext + "\n" +
-			"The exit code is 1 when 'task run' with the same flags would refuse the file.",
+			"The exit code is 1 if 'task run' with the same flags would refuse the file.",
 		Example: "docker multiarch task validate --strict --file build.yaml .",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.setContext(env, args)
@@ -27,7 +27,7 @@ func newTaskValidateCommand(env environment) *cobra.Command {
 		},
 	}
 	opts.addTo(cmd)
-	cmd.Flags().BoolVar(&opts.strict, "strict", false, "Look for likely mistakes too, and count every finding as an error")
+	cmd.Flags().BoolVar(&opts.strict, "strict", false, "Also report likely mistakes, and treat every finding as an error")
 	cmd.Flags().StringVar(&format, "format", "", `Format of the findings ("json" or a Go template)`)
 	completeFlags(cmd, map[string][]string{"format": {"json"}})
 	return cmd
@@ -42,13 +42,13 @@ func runTaskValidate(ctx context.Context, env environment, opts taskOptions, for
 	if err := display.Findings(env.Out(), loaded.name, loaded.findings, format); err != nil {
 		return err
 	}
-	if loaded.bad > 0 {
+	if loaded.blocking > 0 {
 		return &verdict{code: exitNo}
 	}
 	steps := "1 step"
 	if n := len(loaded.file.Steps); n != 1 {
 		steps = fmt.Sprintf("%d steps", n)
 	}
-	display.NewNotes(env.Err(), false).Note("%s: %s, nothing wrong", loaded.name, steps)
+	display.NewNotes(env.Err(), false).Note("%s: %s, no errors", loaded.name, steps)
 	return nil
 }

@@ -71,13 +71,13 @@ func (i images) Push(ctx context.Context, name reference.NamedTagged, platform *
 	return i.Daemon.Push(ctx, name, platform, i.progress)
 }
 
-// registries returns access to registries.
+// registries returns a client for registries.
 func (t tools) registries(n network) *registry.Client { return registry.New(t.registryOptions(n)) }
 
 func (t tools) registryOptions(n network) registry.Options {
-	patience := time.Duration(n.retryTimeout)
-	if patience == 0 {
-		patience = -1 // 0 stands for the default there
+	retryTimeout := time.Duration(n.retryTimeout)
+	if retryTimeout == 0 {
+		retryTimeout = -1 // 0 is the default there
 	}
 	o := registry.Options{
 		Credentials:  t.logins.credential,
@@ -87,7 +87,7 @@ func (t tools) registryOptions(n network) registry.Options {
 		CertDirs:     certDirs(),
 		Jobs:         int(n.jobs),
 		UserAgent:    "docker-multiarch/" + Version + " (" + runtime.GOOS + ")",
-		RetryTimeout: patience,
+		RetryTimeout: retryTimeout,
 		Warn:         t.notes.Warn,
 	}
 	if t.progress != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// Findings writes what was found in a task file: a line for each, as compilers have them, or each in a format,
-// a template or "json".
+// Findings writes the findings of a task file: one per line, as compilers do, or each in a format, which is a template or
+// "json".
 func Findings(out io.Writer, file string, found []task.Finding, format string) error {
 	if format == "" {
 		for _, f := range found {

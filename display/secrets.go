@@ -10,7 +10,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// secrets finds secret values in text, by their lines; see task.NewSecrets.
+// secrets finds the lines of secret values in text, see [task.Secrets].
 type secrets struct {
 	texts   [][]byte
 	longest int
@@ -28,7 +28,7 @@ func newSecrets(values []string) secrets {
 // span is a part of a text.
 type span struct{ from, to int }
 
-// find returns where secrets are, in order and apart; the first hidden bytes are known to be of one.
+// find returns the positions of secrets, in order and without overlaps; the first hidden bytes belong to one.
 func (s secrets) find(text []byte, hidden int) []span {
 	all := []span{{0, hidden}}
 	for _, secret := range s.texts {
@@ -42,20 +42,20 @@ func (s secrets) find(text []byte, hidden int) []span {
 		}
 	}
 	slices.SortFunc(all, func(a, b span) int { return a.from - b.from })
-	var apart []span
+	var merged []span
 	for _, next := range all {
-		switch n := len(apart) - 1; {
+		switch n := len(merged) - 1; {
 		case next.to == 0:
-		case n >= 0 && next.from < apart[n].to:
-			apart[n].to = max(apart[n].to, next.to)
+		case n >= 0 && next.from < merged[n].to:
+			merged[n].to = max(merged[n].to, next.to)
 		default:
-			apart = append(apart, next)
+			merged = append(merged, next)
 		}
 	}
-	return apart
+	return merged
 }
 
-// hide returns text without what is in the spans.
+// hide returns text with the spans hidden.
 func hide(text []byte, spans []span) string {
 	var out strings.Builder
 	at := 0
@@ -71,27 +71,26 @@ func hide(text []byte, spans []span) string {
 	return out.String()
 }
 
-// hide returns a text without its secrets.
+// hide returns a text with its secrets hidden.
 func (s secrets) hide(text string) string { return hide([]byte(text), s.find([]byte(text), 0)) }
 
-// line returns an error on one line without its secrets.
+// line returns an error on one line with its secrets hidden.
 func (s secrets) line(err error, limit int) string {
 	return manifest.OneLine(s.hide(err.Error()), limit)
 }
 
-// lines takes a stream apart into lines without secrets. What a carriage return lets the next text overwrite
-// is left out, as it is on a terminal.
+// lines splits a stream into lines with secrets hidden. It drops text that a carriage return overwrites on a terminal.
 type lines struct {
 	secrets secrets
-	max     int // bytes of a line; a longer one is broken
+	max     int // maximum length of a line in bytes; a longer one is broken
 	emit    func(line string)
 
 	line   []byte
-	hidden int // so many bytes at the beginning of line are of a secret that was cut
+	hidden int // number of bytes at the start of line that belong to a secret that was cut
 }
 
 func (l *lines) write(p []byte) {
-	// A line is broken once there is enough to see a secret, or a character, at the break.
+	// A line is broken once it is long enough to find a secret, or a character, at the break.
 	room := l.max + max(l.secrets.longest, 1)
 	for len(p) > 0 {
 		part, rest, whole := bytes.Cut(p, []byte("\n"))
@@ -110,7 +109,7 @@ func (l *lines) write(p []byte) {
 	}
 }
 
-// add adds a part of a line. A carriage return at its end may be one of those before a newline.
+// add adds a part of a line. A carriage return at its end may belong to a newline.
 func (l *lines) add(part []byte) {
 	if bytes.HasSuffix(l.line, []byte("\r")) {
 		l.line, l.hidden = l.line[:0], 0
@@ -122,7 +121,7 @@ func (l *lines) add(part []byte) {
 	l.line = append(l.line, part...)
 }
 
-// cut emits the first n bytes, or some less in order not to cut a character.
+// cut emits the first n bytes, or fewer so that no character is cut.
 func (l *lines) cut(n int) {
 	for back := 0; back < utf8.UTFMax-1 && n < len(l.line) && !utf8.RuneStart(l.line[n]); back++ {
 		n--
@@ -138,7 +137,7 @@ func (l *lines) cut(n int) {
 	l.line = append(l.line[:0], l.line[n:]...)
 }
 
-// end emits what is left as a line.
+// end emits the rest as a line.
 func (l *lines) end() {
 	l.line = bytes.TrimSuffix(l.line, []byte("\r"))
 	for len(l.line) > l.max {
@@ -147,7 +146,7 @@ func (l *lines) end() {
 	l.cut(len(l.line))
 }
 
-// flush emits a line that has not ended, when there is one.
+// flush emits an incomplete line, if there is one.
 func (l *lines) flush() {
 	if len(l.line) > 0 {
 		l.end()

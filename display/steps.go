@@ -19,19 +19,19 @@ import (
 	"github.com/docker/cli/cli/streams"
 )
 
-// palette are the colours of steps in turn, as SGR parameters.
+// palette has the colors of steps, as SGR parameters.
 var palette = []string{"36", "33", "32", "35", "34", "96", "93", "92", "95", "94"}
 
-// sgr is a sequence that sets colours and the like.
+// sgr matches a sequence that sets colors and text attributes.
 var sgr = lazyregexp.New(`\x1b\[[0-9;:]*m`)
 
-// maxOutput is how long a line of output may be, and how much of it is kept when quiet, in bytes.
+// maxOutput is the maximum length of a line of output, and of the output that is kept if quiet, in bytes.
 const maxOutput = 64 << 10
 
-// Steps shows how the steps of a task go. Plain and on a terminal, what a step writes comes on the stream on
-// which it does, and what becomes of it on stderr, each line after the step's id. As JSON, all of it comes on
-// stderr, an object a line. When quiet, the end of the output of a step that failed comes on stderr, and nothing
-// else. Values of secrets are hidden everywhere. It is a run.Listener.
+// Steps shows the progress of a task. In plain and terminal mode, the output of a step goes to the stream that the step
+// wrote it to, and its state to stderr; each line starts with the step's id. In JSON mode, both go to stderr, as one object
+// per line. In quiet mode, only the end of the output of failed steps goes to stderr. The values of secrets are hidden in
+// all of them. Steps is a [run.Listener].
 type Steps struct {
 	stdout, stderr *sink
 	mode           string
@@ -42,23 +42,22 @@ type Steps struct {
 	drawn map[string]*drawnStep
 }
 
-// sink is a stream and whether colours may go to it.
+// sink is a stream, and whether it supports colors.
 type sink struct {
 	io.Writer
 	colored bool
 }
 
-// drawnStep is a step as far as it was shown.
+// drawnStep is the state of a step's display.
 type drawnStep struct {
 	prefix, color  string
 	stdout, stderr *lines
-	kept           []string // the last lines when quiet, with kept bytes
-	bytes          int
+	kept           []string // the last lines if quiet
+	bytes          int      // size of kept
 }
 
-// NewSteps shows steps in one of the ProgressModes: auto has colours where there is a terminal and NO_COLOR is
-// not set, tty has them always. Values are the secrets that are hidden. If the reader of a stream closes it, closed is
-// called with the error.
+// NewSteps returns a display of steps in one of the ProgressModes: auto uses colors on a terminal unless NO_COLOR is set,
+// tty always does. Values are the secrets to hide. If the reader of a stream closes it, closed is called with the error.
 func NewSteps(stdout, stderr *streams.Out, mode string, steps []task.Step, values []string, closed func(error)) *Steps {
 	colored := func(out *streams.Out) bool {
 		return mode == ProgressTTY || mode == ProgressAuto && out.IsTerminal() && os.Getenv("NO_COLOR") == ""
@@ -91,7 +90,7 @@ type stepWriter struct {
 	lines *lines
 }
 
-// Write shows the lines that p ends.
+// Write shows the lines that p completes.
 func (w stepWriter) Write(p []byte) (int, error) {
 	w.steps.mu.Lock()
 	defer w.steps.mu.Unlock()
@@ -99,8 +98,8 @@ func (w stepWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Tell shows what becomes of a step, after what it has written until now.
-func (s *Steps) Tell(e run.Event) {
+// Report shows the state of a step, after its previous output.
+func (s *Steps) Report(e run.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.drawn[e.Step.ID]
@@ -118,7 +117,7 @@ func (s *Steps) Tell(e run.Event) {
 	}
 }
 
-// Summarize ends the showing: what is left of the output, and a table of how the steps ended.
+// Summarize shows incomplete lines of output, and a table of the results.
 func (s *Steps) Summarize(results []run.Result) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +130,7 @@ func (s *Steps) Summarize(results []run.Result) error {
 	return s.table(results)
 }
 
-// Hide returns an error of the same kind without the values of secrets.
+// Hide returns an error of the same kind with the values of secrets hidden.
 func (s *Steps) Hide(err error) error {
 	if err == nil {
 		return nil
@@ -144,7 +143,7 @@ func (d *drawnStep) flush() {
 	d.stderr.flush()
 }
 
-// line shows a line of a step's output, without its newline.
+// line shows a line of a step's output.
 func (s *Steps) line(step task.Step, stream, text string) {
 	d := s.drawn[step.ID]
 	switch s.mode {
@@ -161,7 +160,7 @@ func (s *Steps) line(step task.Step, stream, text string) {
 	}
 }
 
-// keep keeps the last lines, of maxOutput bytes together.
+// keep keeps the last lines, up to maxOutput bytes in total.
 func (d *drawnStep) keep(line string) {
 	d.kept = append(d.kept, line)
 	for d.bytes += len(line) + 1; d.bytes > maxOutput && len(d.kept) > 1; d.kept = d.kept[1:] {
@@ -169,7 +168,7 @@ func (d *drawnStep) keep(line string) {
 	}
 }
 
-// print writes a line after the step's id. Its own colours are kept where there are colours, and go elsewhere.
+// print writes the step's id and a line, whose own colors are removed if the stream does not support them.
 func (s *Steps) print(to *sink, d *drawnStep, text string) {
 	prefix := d.prefix
 	if to.colored {
@@ -184,7 +183,7 @@ func (s *Steps) write(to *sink, text string) {
 	}
 }
 
-// fit returns text with all escaped that must not come to the stream.
+// fit returns text with the control characters escaped that the stream must not receive.
 func (to *sink) fit(text string) string {
 	var out strings.Builder
 	at := 0
@@ -202,10 +201,10 @@ func (to *sink) fit(text string) string {
 	return out.String()
 }
 
-// lost says that a detached step has ended by itself.
+// lost reports that a detached step has ended by itself.
 func lost(e run.Event) bool { return e.State == run.Succeeded && e.Err != nil }
 
-// eventText is an event in words.
+// eventText describes an event.
 func (s *Steps) eventText(e run.Event) string {
 	text := string(e.State)
 	switch e.State {
@@ -216,7 +215,7 @@ func (s *Steps) eventText(e run.Event) string {
 	case run.Succeeded:
 		text = "done in " + took(e.Took)
 		if e.Step.Detach {
-			text = "runs in the background"
+			text = "running in the background"
 		}
 		if lost(e) {
 			text = "WARNING: it ended before the run did"
@@ -224,10 +223,10 @@ func (s *Steps) eventText(e run.Event) string {
 	case run.Failed, run.TimedOut, run.Ignored, run.Cancelled:
 		text = fmt.Sprintf("%s after %s", e.State, took(e.Took))
 		if e.State == run.Ignored {
-			text = fmt.Sprintf("failed after %s, which is ignored", took(e.Took))
+			text = fmt.Sprintf("failed after %s (ignored)", took(e.Took))
 		}
-		if e.Try > 1 {
-			text += fmt.Sprintf(" and %d tries", e.Try)
+		if e.Attempt > 1 {
+			text += fmt.Sprintf(" and %d attempts", e.Attempt)
 		}
 	}
 	if e.Err == nil {
@@ -236,18 +235,18 @@ func (s *Steps) eventText(e run.Event) string {
 	return text + ": " + s.secrets.line(e.Err, 1000)
 }
 
-// runText says that a step is run, for which time, and when.
+// runText describes a running step.
 func runText(e run.Event) string {
 	var parts []string
 	if e.Repetition > 0 {
 		parts = append(parts, fmt.Sprintf("repetition %d of %d", e.Repetition+1, e.Step.Repeat+1))
 	}
-	if e.Try > 1 {
-		try := fmt.Sprintf("try %d of %d", e.Try, e.Step.Retries+1)
+	if e.Attempt > 1 {
+		attempt := fmt.Sprintf("attempt %d of %d", e.Attempt, e.Step.Retries+1)
 		if e.Step.RetryDelay > 0 {
-			try += fmt.Sprintf(" in %s", e.Step.RetryDelay)
+			attempt += fmt.Sprintf(" in %s", e.Step.RetryDelay)
 		}
-		parts = append(parts, try)
+		parts = append(parts, attempt)
 	}
 	if parts == nil {
 		return "started"
@@ -262,13 +261,13 @@ func took(d time.Duration) string {
 	return d.Round(100 * time.Millisecond).String()
 }
 
-// stepJSON is an event or a line of output. Event is "output" or the state.
+// stepJSON is an event or a line of output. Its Event is "output" or the state.
 type stepJSON struct {
 	Time       time.Time `json:"time"`
 	Step       string    `json:"step"`
 	Event      string    `json:"event"`
 	Repetition int       `json:"repetition,omitempty"`
-	Try        int       `json:"try,omitempty"`
+	Attempt    int       `json:"attempt,omitempty"`
 	ExitCode   *int      `json:"exitCode,omitempty"`
 	Took       float64   `json:"took,omitempty"` // seconds
 	Error      string    `json:"error,omitempty"`
@@ -278,7 +277,7 @@ type stepJSON struct {
 
 func (s *Steps) eventJSON(e run.Event) stepJSON {
 	out := stepJSON{
-		Time: e.Time, Step: e.Step.ID, Event: string(e.State), Repetition: e.Repetition, Try: e.Try, Took: e.Took.Seconds(),
+		Time: e.Time, Step: e.Step.ID, Event: string(e.State), Repetition: e.Repetition, Attempt: e.Attempt, Took: e.Took.Seconds(),
 	}
 	if e.ExitCode >= 0 {
 		out.ExitCode = &e.ExitCode
@@ -295,12 +294,12 @@ func (s *Steps) json(v stepJSON) {
 	}
 }
 
-const stepsTable = "table {{.Step}}\t{{.State}}\t{{.Tries}}\t{{.Took}}\t{{.ExitCode}}\t{{.Why}}"
+const stepsTable = "table {{.Step}}\t{{.State}}\t{{.Attempts}}\t{{.Took}}\t{{.ExitCode}}\t{{.Why}}"
 
 func (s *Steps) table(results []run.Result) error {
 	head := &stepRow{}
 	head.Header = formatter.SubHeaderContext{
-		"Step": "STEP", "State": "STATE", "Tries": "TRIES", "Took": "TIME", "ExitCode": "EXIT CODE", "Why": "WHY",
+		"Step": "STEP", "State": "STATE", "Attempts": "ATTEMPTS", "Took": "TIME", "ExitCode": "EXIT CODE", "Why": "REASON",
 	}
 	return table(s.stderr, stepsTable, head, func(yield func(formatter.SubContext) error) error {
 		for _, r := range results {
@@ -321,15 +320,15 @@ type stepRow struct {
 // Step is the step's id.
 func (r *stepRow) Step() string { return manifest.Escape(r.result.Step.ID, "") }
 
-// State is how it ended.
+// State is its final state.
 func (r *stepRow) State() string { return string(r.result.State) }
 
-// Tries is how often it was run.
-func (r *stepRow) Tries() string { return fmt.Sprint(r.result.Tries) }
+// Attempts is how often it was run.
+func (r *stepRow) Attempts() string { return fmt.Sprint(r.result.Attempts) }
 
-// Took is how long it took, "" when it did not run.
+// Took is the duration, "" if it did not run.
 func (r *stepRow) Took() string {
-	if r.result.Tries == 0 {
+	if r.result.Attempts == 0 {
 		return ""
 	}
 	return took(r.result.Took)
@@ -343,7 +342,7 @@ func (r *stepRow) ExitCode() string {
 	return fmt.Sprint(r.result.ExitCode)
 }
 
-// Why is why it did not succeed.
+// Why is the reason why it did not succeed.
 func (r *stepRow) Why() string {
 	if r.result.Err == nil {
 		return ""

@@ -61,8 +61,8 @@ func TestStepsOutput(t *testing.T) {
 	if err := d.Summarize(nil); err != nil {
 		t.Fatal(err)
 	}
-	d.Tell(run.Event{Step: twoSteps[0], State: run.Succeeded, Took: 1234 * time.Millisecond})
-	d.Tell(run.Event{Step: twoSteps[1], State: run.Succeeded})
+	d.Report(run.Event{Step: twoSteps[0], State: run.Succeeded, Took: 1234 * time.Millisecond})
+	d.Report(run.Event{Step: twoSteps[1], State: run.Succeeded})
 	d.wants(t, `a       | one
 service | red \x1b]0;title\a	x
 a       | two
@@ -72,7 +72,7 @@ a       | no newline
 a       | a **** one
 a       | done in 1.2s
 service | 99%
-service | runs in the background
+service | running in the background
 `)
 }
 
@@ -107,40 +107,40 @@ func TestStepsEvents(t *testing.T) {
 	broken := errors.New("exit code 3")
 	for want, e := range map[string]run.Event{
 		"starts in 1m0s":                                                {State: run.Waiting},
-		"started":                                                       {State: run.Running, Try: 1},
-		"try 2 of 4 in 5s: exit code 3":                                 {State: run.Running, Try: 2, Err: broken},
-		"repetition 2 of 3":                                             {State: run.Running, Try: 1, Repetition: 1},
-		"repetition 2 of 3: exit code 3":                                {State: run.Running, Try: 1, Repetition: 1, Err: broken},
-		"repetition 3 of 3, try 4 of 4 in 5s: x y":                      {State: run.Running, Try: 4, Repetition: 2, Err: errors.New("x\n y")},
-		"done in 12ms":                                                  {State: run.Succeeded, Try: 1, Took: 12 * time.Millisecond},
-		"failed after 1m1.5s: exit code 3":                              {State: run.Failed, Try: 1, Took: 61500 * time.Millisecond, Err: broken},
-		"failed after 2s and 4 tries: exit code 3":                      {State: run.Failed, Try: 4, Took: 2 * time.Second, Err: broken},
-		"failed after 2s, which is ignored: exit code 3":                {State: run.Ignored, Try: 1, Took: 2 * time.Second, Err: broken},
-		"timed out after 2s: not done within its timeout of 2s":         {State: run.TimedOut, Try: 1, Took: 2 * time.Second, Err: errors.New("not done within its timeout of 2s")},
-		"cancelled after 2s: the run was cancelled":                     {State: run.Cancelled, Try: 1, Took: 2 * time.Second, Err: errors.New("the run was cancelled")},
+		"started":                                                       {State: run.Running, Attempt: 1},
+		"attempt 2 of 4 in 5s: exit code 3":                             {State: run.Running, Attempt: 2, Err: broken},
+		"repetition 2 of 3":                                             {State: run.Running, Attempt: 1, Repetition: 1},
+		"repetition 2 of 3: exit code 3":                                {State: run.Running, Attempt: 1, Repetition: 1, Err: broken},
+		"repetition 3 of 3, attempt 4 of 4 in 5s: x y":                  {State: run.Running, Attempt: 4, Repetition: 2, Err: errors.New("x\n y")},
+		"done in 12ms":                                                  {State: run.Succeeded, Attempt: 1, Took: 12 * time.Millisecond},
+		"failed after 1m1.5s: exit code 3":                              {State: run.Failed, Attempt: 1, Took: 61500 * time.Millisecond, Err: broken},
+		"failed after 2s and 4 attempts: exit code 3":                   {State: run.Failed, Attempt: 4, Took: 2 * time.Second, Err: broken},
+		"failed after 2s (ignored): exit code 3":                        {State: run.Ignored, Attempt: 1, Took: 2 * time.Second, Err: broken},
+		"timed out after 2s: not done within its timeout of 2s":         {State: run.TimedOut, Attempt: 1, Took: 2 * time.Second, Err: errors.New("not done within its timeout of 2s")},
+		"cancelled after 2s: the run was cancelled":                     {State: run.Cancelled, Attempt: 1, Took: 2 * time.Second, Err: errors.New("the run was cancelled")},
 		"skipped: b failed":                                             {State: run.Skipped, Err: errors.New("b failed")},
 		"failed after 0s: curl -u me:**** \\x1b[2J":                     {State: run.Failed, Err: errors.New("curl -u me:hunter2 \x1b[2J")},
 		"failed after 0s: " + strings.Repeat("x", 995) + "****" + "...": {State: run.Failed, Err: errors.New(strings.Repeat("x", 995) + "hunter2" + "yyyy")},
 	} {
 		d := draw(ProgressPlain, false)
 		e.Step = twoSteps[0]
-		d.Tell(e)
+		d.Report(e)
 		if want = "a       | " + want + "\n"; strings.Contains(want, "...") {
 			want = strings.Replace(want, "****...", "****y...", 1)
 		}
 		d.wants(t, "", want)
 	}
 	d := draw(ProgressPlain, false)
-	d.Tell(run.Event{Step: twoSteps[1], State: run.Succeeded, Err: broken})
+	d.Report(run.Event{Step: twoSteps[1], State: run.Succeeded, Err: broken})
 	d.wants(t, "", "service | WARNING: it ended before the run did: exit code 3\n")
 }
 
 func TestStepsAsJSON(t *testing.T) {
 	d := draw(ProgressJSON, true)
 	at := time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)
-	d.Tell(run.Event{Time: at, Step: twoSteps[0], State: run.Running, Try: 1, ExitCode: -1})
+	d.Report(run.Event{Time: at, Step: twoSteps[0], State: run.Running, Attempt: 1, ExitCode: -1})
 	_, _ = io.WriteString(d.Output(twoSteps[0]).Stderr, "it's \x1b[31mhunter2\n\nlast")
-	d.Tell(run.Event{Time: at, Step: twoSteps[0], State: run.Failed, Try: 2, ExitCode: 0, Took: 1500 * time.Millisecond, Err: errors.New("hunter2")})
+	d.Report(run.Event{Time: at, Step: twoSteps[0], State: run.Failed, Attempt: 2, ExitCode: 0, Took: 1500 * time.Millisecond, Err: errors.New("hunter2")})
 	if err := d.Summarize([]run.Result{{Step: twoSteps[0]}}); err != nil || d.stdout.Len() > 0 {
 		t.Error(err, d.stdout.String())
 	}
@@ -157,11 +157,11 @@ func TestStepsAsJSON(t *testing.T) {
 		again, _ := json.Marshal(one)
 		got = append(got, string(again))
 	}
-	want := `{"event":"running","step":"a","try":1}
+	want := `{"attempt":1,"event":"running","step":"a"}
 {"event":"output","step":"a","stream":"stderr","text":"it's \u001b[31m****"}
 {"event":"output","step":"a","stream":"stderr","text":""}
 {"event":"output","step":"a","stream":"stderr","text":"last"}
-{"error":"****","event":"failed","exitCode":0,"step":"a","took":1.5,"try":2}`
+{"attempt":2,"error":"****","event":"failed","exitCode":0,"step":"a","took":1.5}`
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
 	}
@@ -175,18 +175,18 @@ func TestStepsQuiet(t *testing.T) {
 		_, _ = io.WriteString(failed.Stdout, strings.Repeat("x", 999)+"\n")
 	}
 	_, _ = io.WriteString(failed.Stderr, "hunter2\nlast")
-	d.Tell(run.Event{Step: twoSteps[0], State: run.Running, Try: 1})
-	d.Tell(run.Event{Step: twoSteps[1], State: run.Succeeded})
+	d.Report(run.Event{Step: twoSteps[0], State: run.Running, Attempt: 1})
+	d.Report(run.Event{Step: twoSteps[1], State: run.Succeeded})
 	d.wants(t, "", "")
-	d.Tell(run.Event{Step: twoSteps[0], State: run.Failed, Err: errors.New("exit code 3")})
+	d.Report(run.Event{Step: twoSteps[0], State: run.Failed, Err: errors.New("exit code 3")})
 	want := strings.Repeat("a       | "+strings.Repeat("x", 999)+"\n", 65) + "a       | ****\na       | last\n"
 	if err := d.Summarize([]run.Result{{Step: twoSteps[0], State: run.Failed}}); err != nil {
-		t.Error(err)
+		t.Errorf("got error %v, want none", err)
 	}
 	d.wants(t, "", want)
 	// A service that was lost.
 	d.stderr.Reset()
-	d.Tell(run.Event{Step: twoSteps[1], State: run.Succeeded, Err: errors.New("exit code 3")})
+	d.Report(run.Event{Step: twoSteps[1], State: run.Succeeded, Err: errors.New("exit code 3")})
 	d.wants(t, "", "service | nobody sees\n")
 }
 
@@ -194,15 +194,15 @@ func TestStepsSummary(t *testing.T) {
 	d := draw(ProgressPlain, false)
 	_, _ = io.WriteString(d.Output(twoSteps[0]).Stdout, "last words")
 	err := d.Summarize([]run.Result{
-		{Step: twoSteps[0], State: run.Failed, Tries: 4, ExitCode: 3, Took: 2345 * time.Millisecond, Err: errors.New("exit code 3 of hunter2\x1b")},
+		{Step: twoSteps[0], State: run.Failed, Attempts: 4, ExitCode: 3, Took: 2345 * time.Millisecond, Err: errors.New("exit code 3 of hunter2\x1b")},
 		{Step: twoSteps[1], State: run.Skipped, ExitCode: -1, Err: errors.New("a failed")},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.wants(t, "a       | last words\n", `STEP      STATE     TRIES     TIME      EXIT CODE   WHY
-a         failed    4         2.3s      3           exit code 3 of ****\x1b
-service   skipped   0                               a failed
+	d.wants(t, "a       | last words\n", `STEP      STATE     ATTEMPTS   TIME      EXIT CODE   REASON
+a         failed    4          2.3s      3           exit code 3 of ****\x1b
+service   skipped   0                                a failed
 `)
 }
 
@@ -237,9 +237,9 @@ func TestStepsSideBySide(t *testing.T) {
 func TestStepsHideSecretsOfErrors(t *testing.T) {
 	d, cause := draw(ProgressPlain, false), errors.New("exec: hunter2: not found")
 	if err := d.Hide(fmt.Errorf("step a: %w", cause)); err.Error() != "step a: exec: ****: not found" || !errors.Is(err, cause) {
-		t.Error(err)
+		t.Errorf("got error %v, want %s", err, "step a: exec: ****: not found")
 	}
 	if err := d.Hide(nil); err != nil {
-		t.Error(err)
+		t.Errorf("got error %v, want none", err)
 	}
 }

@@ -127,9 +127,9 @@ func (s *scene) runOrder(t *testing.T, id, file string, o order) {
 
 // event is what the tests read of an object of --progress json.
 type event struct {
-	Step, Event     string
-	Repetition, Try int
-	ExitCode        int
+	Step, Event         string
+	Repetition, Attempt int
+	ExitCode            int
 }
 
 // readEvents returns the events of the steps, in words, and all other lines of stderr; it calls began at the first event.
@@ -160,14 +160,14 @@ func (e event) words() string {
 	switch {
 	case e.Event == "output" || e.Event == "waiting":
 		return ""
-	case e.Event == "running" && e.Repetition+e.Try == 1:
+	case e.Event == "running" && e.Repetition+e.Attempt == 1:
 		return text + " start"
 	case e.Event == "running":
 		if e.Repetition > 0 {
 			text += fmt.Sprintf(" repeat %d", e.Repetition+1)
 		}
-		if e.Try > 1 {
-			text += fmt.Sprintf(" try %d", e.Try)
+		if e.Attempt > 1 {
+			text += fmt.Sprintf(" attempt %d", e.Attempt)
 		}
 		return text
 	case e.ExitCode > 0:

@@ -43,7 +43,7 @@ steps:
 	if want := "second | good day there, bea of Rome\nthird  | after " + s.runID() + "\n"; r.Stdout != want {
 		t.Errorf("got stdout %q, want %q", r.Stdout, want)
 	}
-	says(t, r.Stderr, "first  | skipped: the run begins with second")
+	says(t, r.Stderr, "first  | skipped: the run starts at second")
 	s.refused([]string{`no step has the id "fourth"`, "first, second, third"}, "task", "run", "--from-step", "fourth", "--values", "values.yaml")
 	s.refused([]string{"no-values.yaml"}, "task", "run", "--values", "no-values.yaml")
 	s.ends(1, []string{"acb.yaml:6:", "Values.name"}, "task", "validate", "--strict")
@@ -66,7 +66,7 @@ steps:
     exitedWithout: [0]
 `})
 		s.image("acb.yaml")
-		r := s.refused([]string{"the run timed out after 10s while it ran long", "long  | cancelled", "after | skipped"},
+		r := s.refused([]string{"the run timed out after 10s while running long", "long  | cancelled", "after | skipped"},
 			"task", "run", "--id", s.runID(), "--timeout", "10s")
 		saysNot(s.T, r.Stderr, "ended before the run did") // a daemon may print other warnings
 		s.nothingLeftOf(s.runID())

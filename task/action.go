@@ -11,7 +11,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// The images of the programs whose commands ours can stand for.
+// The images of the programs that have commands with an equivalent here.
 const (
 	acrImage   = "mcr.microsoft.com/acr/acr-cli"
 	azureImage = "mcr.microsoft.com/acr/azure-cli"
@@ -36,12 +36,12 @@ func command(typed, env []string, aliases map[string]string) (Action, error) {
 		ours = azureImport(rest)
 	}
 	if ours != nil {
-		return Plugin{Args: ours, Instead: Quote(typed)}, nil
+		return Plugin{Args: ours, Replaces: Quote(typed)}, nil
 	}
 	return Container{Image: all[0], Args: all[1:]}, nil
 }
 
-// dockerCommand returns what the docker command does with args.
+// dockerCommand returns the action of the docker command with args.
 func dockerCommand(args []string) Action {
 	if len(args) > 0 && (args[0] == "manifest" || args[0] == "multiarch") {
 		return Plugin{Args: args[1:]}
@@ -49,7 +49,7 @@ func dockerCommand(args []string) Action {
 	return Docker{Args: args}
 }
 
-// expand replaces the first word when it is an alias. There is none for docker.
+// expand replaces the first word if it is an alias. There is none for docker.
 func expand(typed []string, aliases map[string]string) ([]string, error) {
 	text, ok := aliases[typed[0]]
 	if !ok || typed[0] == "docker" {
@@ -60,7 +60,7 @@ func expand(typed []string, aliases map[string]string) ([]string, error) {
 		err = errors.New("it is empty")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the alias %s stands for no command: %w", show(typed[0]), err)
+		return nil, fmt.Errorf("alias %s is not a command: %w", show(typed[0]), err)
 	}
 	return append(replaced, typed[1:]...), nil
 }
@@ -71,7 +71,7 @@ func importOf(all []string) ([]string, bool) {
 	return commandOf(all, "az", azureImage, "acr", "import")
 }
 
-// commandOf returns the arguments of a command of a program, which may be named by its image.
+// commandOf returns the arguments of a command of a program, which may be referred to by its image.
 func commandOf(all []string, program, image string, command ...string) ([]string, bool) {
 	name, _, _ := strings.Cut(all[0], "@")
 	if all[0] != program && name != image && !strings.HasPrefix(name, image+":") || len(all) <= len(command) {
@@ -85,7 +85,7 @@ func commandOf(all []string, program, image string, command ...string) ([]string
 	return all[1+len(command):], true
 }
 
-// purge returns the command that does what 'acr purge' does with these arguments, nil when there is none.
+// purge returns the command that is equivalent to 'acr purge' with these arguments, nil if there is none.
 func purge(args, env []string) []string {
 	f := newFlags()
 	registry := f.StringP("registry", "r", valueOf(env, defaultRegistry), "")
@@ -94,15 +94,15 @@ func purge(args, env []string) []string {
 	keep := f.Int("keep", 0, "")
 	untagged := f.Bool("untagged", false, "")
 	dryRun := f.Bool("dry-run", false, "")
-	f.Int("concurrency", 0, "") // how it is done, and not what
+	f.Int("concurrency", 0, "") // these do not change the result
 	f.Int("repository-page-size", 0, "")
 	f.Int("filter-timeout-seconds", 0, "")
 	age, ok := "", false
 	if f.Parse(args) == nil && f.NArg() == 0 {
 		age, ok = olderThan(*ago)
 	}
-	// Without --untagged it leaves the manifests, and ours never does. It keeps the last of the tags that are
-	// old, and ours the last of all.
+	// Without --untagged acr keeps the manifests, which 'repo purge' never does. Its --keep applies to the tags that are
+	// old enough, that of 'repo purge' to all.
 	if !ok || !*untagged || *registry == "" || *keep < 0 || *keep > 0 && age != "" {
 		return nil
 	}
@@ -112,7 +112,7 @@ func purge(args, env []string) []string {
 	}
 	host := azureHost(*registry)
 	out := []string{"repo", "purge", host + "/" + repo, "--all"}
-	if strings.Contains(host, ".azurecr.") { // others list tags alone, and what loses its tags goes with them
+	if strings.Contains(host, ".azurecr.") { // others list only tags, and untagged manifests are removed with their tags
 		out = append(out, "--untagged")
 	}
 	for _, p := range patterns {
@@ -140,17 +140,17 @@ func valueOf(env []string, name string) string {
 	return ""
 }
 
-// defaultRegistry is the variable with the registry of acr commands that name none.
+// defaultRegistry is the variable with the default registry of acr commands.
 const defaultRegistry = "ACR_DEFAULT_REGISTRY"
 
-// purgeFilters returns the repository of filters REPOSITORY:EXPRESSION and a pattern for each, "" when they
-// are not about one repository. An expression is looked for anywhere in a tag.
+// purgeFilters returns the repository of filters REPOSITORY:EXPRESSION and a pattern for each, "" if they are not for a
+// single repository. Expressions are not anchored.
 func purgeFilters(filters []string) (repo string, patterns []string) {
 	for _, filter := range filters {
 		name, expression, _ := strings.Cut(filter, ":")
 		if named, err := reference.WithName("r.io/" + name); err != nil || reference.Path(named) != name ||
 			strings.Contains(name, ".") || repo != "" && name != repo {
-			return "", nil // a dot is any character there
+			return "", nil // acr treats a dot as any character
 		}
 		pattern := "regex:.*(?:" + expression + ").*"
 		if _, err := regexp.Compile(expression); err != nil || expression == "" || strings.Contains(expression, ":") {
@@ -163,15 +163,15 @@ func purgeFilters(filters []string) (repo string, patterns []string) {
 
 var azureAge = lazyregexp.New(`^(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:0+m)?(?:0+s)?$`)
 
-// olderThan returns the age that an --ago stands for, "" for any age. It is not ok when ours has no such one:
-// it counts whole hours.
+// olderThan returns the --older-than for an --ago, "" for any age. It is not ok if there is none, since --older-than has
+// whole hours.
 func olderThan(ago string) (age string, ok bool) {
 	m := azureAge().FindStringSubmatch(ago)
 	if m == nil || ago == "" {
 		return "", false
 	}
 	var days, hours int
-	_, _ = fmt.Sscan(m[1], &days) // nothing stands for 0
+	_, _ = fmt.Sscan(m[1], &days) // "" is 0
 	_, _ = fmt.Sscan(m[2], &hours)
 	switch {
 	case days == 0 && hours == 0:
@@ -182,8 +182,7 @@ func olderThan(ago string) (age string, ok bool) {
 	return fmt.Sprintf("%dh", 24*days+hours), true
 }
 
-// azureImport returns the command that does what 'az acr import' does with these arguments, nil when there is
-// none.
+// azureImport returns the command that is equivalent to 'az acr import' with these arguments, nil if there is none.
 func azureImport(args []string) []string {
 	f := newFlags()
 	registry := f.StringP("name", "n", "", "")
@@ -204,7 +203,7 @@ func azureImport(args []string) []string {
 	}
 	host, image, _ := strings.Cut(*source, "/")
 	if !strings.Contains(host, ".") || image == "" {
-		return nil // as az has it, the source names its registry
+		return nil // az requires the registry in the source
 	}
 	if len(*images) == 0 {
 		name, _, _ := strings.Cut(image, "@")
@@ -224,8 +223,8 @@ func azureImport(args []string) []string {
 	return out
 }
 
-// importTargets returns the first of images in a registry, and the tags of the others. It is not ok when they
-// are not in one repository, or are not names.
+// importTargets returns the first of images in a registry, and the tags of the others. It is not ok if they are in
+// several repositories or are invalid.
 func importTargets(host, source string, images []string) (target string, tags []string, ok bool) {
 	from, err := manifest.ParseReference(source)
 	if err != nil {
@@ -244,7 +243,7 @@ func importTargets(host, source string, images []string) (target string, tags []
 		_, digested := from.(reference.Digested)
 		switch {
 		case !tagged && (digested || len(images) > 1):
-			return "", nil, false // which tag it is to get is not said
+			return "", nil, false // the tag is unknown
 		case first == nil:
 			first = to
 		default:
@@ -254,7 +253,7 @@ func importTargets(host, source string, images []string) (target string, tags []
 	return first.String(), tags, true
 }
 
-// azureHost returns the host of a registry that may be given by its name in Azure.
+// azureHost returns the host of a registry, which may be its name in Azure.
 func azureHost(name string) string {
 	if strings.ContainsAny(name, ".:") {
 		return strings.ToLower(name)

@@ -77,11 +77,11 @@ func TestActions(t *testing.T) {
 			}
 		}
 		if got != tt.want || (err != nil) != (tt.want == "") {
-			t.Errorf("%s is\n%s (%v), want\n%s", tt.cmd, got, err, tt.want)
+			t.Errorf("%s: got action\n%s and error %v, want\n%s", tt.cmd, got, err, tt.want)
 		}
 	}
 	if a, _ := command([]string{"acr", "purge", "--filter", "app:.", "--ago", "0d", "--untagged"}, nil, knownAliases); fmt.Sprintf("%T", a) != "task.Container" {
-		t.Errorf("without a registry it is %v", a)
+		t.Errorf("acr purge without a registry: got %v, want a Container", a)
 	}
 }
 
@@ -92,8 +92,8 @@ func summary(a Action, cmd string) string {
 	case Docker:
 		return "Docker " + strings.Join(a.Args, " ")
 	case Plugin:
-		if a.Instead != "" && a.Instead != cmd || a.Instead == "" && !strings.HasPrefix(cmd, "docker ") {
-			return "instead of " + a.Instead
+		if a.Replaces != "" && a.Replaces != cmd || a.Replaces == "" && !strings.HasPrefix(cmd, "docker ") {
+			return "instead of " + a.Replaces
 		}
 		return "Plugin " + strings.Join(a.Args, " ")
 	}

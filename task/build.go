@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// valueFlags and booleanFlags are those of 'docker buildx build' and of 'docker build' without buildx, hidden
-// ones too; a letter after a comma is the short form.
+// valueFlags and booleanFlags are those of 'docker buildx build' and of 'docker build' without buildx, including hidden
+// ones; a letter after a comma is the shorthand.
 const (
 	valueFlags = "add-host allow annotation attest build-arg build-context builder cache-from cache-to call cgroup-parent " +
 		"cpu-period cpu-quota cpu-shares,c cpuset-cpus cpuset-mems file,f iidfile isolation label memory,m memory-swap " +
@@ -21,14 +21,14 @@ const (
 	booleanFlags = "check compress debug,D disable-content-trust force-rm help,h load no-cache pull push quiet,q rm squash"
 )
 
-// newFlags returns flags of which nothing is printed.
+// newFlags returns a set of flags that prints nothing.
 func newFlags() *pflag.FlagSet {
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	return f
 }
 
-// buildFlags returns the flags of a build. Those with a value collect all that they are given.
+// buildFlags returns the flags of a build. Those with a value collect all their values.
 func buildFlags() *pflag.FlagSet {
 	f := newFlags()
 	f.SetInterspersed(false)
@@ -43,7 +43,7 @@ func buildFlags() *pflag.FlagSet {
 	return f
 }
 
-// parseBuild returns the build that the words after 'docker build' stand for, and what is wrong with them.
+// parseBuild returns the build for the arguments of 'docker build', and what is wrong with them.
 func parseBuild(words []string) (Build, []error) {
 	flags := buildFlags()
 	contexts, err := splitFlags(flags, words)
@@ -54,15 +54,15 @@ func parseBuild(words []string) (Build, []error) {
 	var errs []error
 	switch {
 	case len(contexts) == 0:
-		errs = append(errs, errors.New("there is no context: the last word is the folder or URL that is built, as in '-t myimage .'"))
+		errs = append(errs, errors.New("no context found: expected a folder or URL as the last word, as in '-t myimage .'"))
 	case len(contexts) > 1:
 		errs = append(errs, fmt.Errorf("expected one context, found %d: %s", len(contexts), manifest.OneLine(Quote(contexts), maxShown)))
 	case contexts[0] == "-":
-		errs = append(errs, errors.New("the context is the standard input, and a step has none: expected a folder or URL"))
+		errs = append(errs, errors.New("the context - is standard input, which a step does not have: expected a folder or URL"))
 	default:
 		b.Context = contexts[0]
 	}
-	b.Flags = written(flags)
+	b.Flags = given(flags)
 	last := func(name string) string {
 		if all, _ := flags.GetStringArray(name); len(all) > 0 {
 			return all[len(all)-1]
@@ -86,7 +86,7 @@ func parseBuild(words []string) (Build, []error) {
 	return b, errs
 }
 
-// splitFlags parses words in which flags and others may be mixed, and returns the others.
+// splitFlags parses words in any order, and returns those that are not flags.
 func splitFlags(flags *pflag.FlagSet, words []string) (others []string, err error) {
 	for rest := words; len(rest) > 0; rest = rest[1:] {
 		if err := flags.Parse(rest); err != nil {
@@ -104,8 +104,8 @@ func splitFlags(flags *pflag.FlagSet, words []string) (others []string, err erro
 	return others, nil
 }
 
-// written returns the flags that were given, as Build has them.
-func written(flags *pflag.FlagSet) []string {
+// given returns the flags that were set, in the form of [Build].
+func given(flags *pflag.FlagSet) []string {
 	var out []string
 	flags.Visit(func(f *pflag.Flag) {
 		switch list, ok := f.Value.(pflag.SliceValue); {
@@ -123,7 +123,7 @@ func written(flags *pflag.FlagSet) []string {
 	return out
 }
 
-// flagError says what is wrong with a flag, without its value, which may be secret.
+// flagError returns an error without the value of the flag, which may be secret.
 func flagError(err error) error {
 	var unknown *pflag.NotExistError
 	var noValue *pflag.ValueRequiredError
@@ -134,30 +134,30 @@ func flagError(err error) error {
 	case errors.As(err, &unknown):
 		return fmt.Errorf("unknown flag --%s", manifest.OneLine(unknown.GetSpecifiedName(), maxShown))
 	case errors.As(err, &noValue):
-		return fmt.Errorf("--%s has no value", noValue.GetFlag().Name)
+		return fmt.Errorf("flag needs an argument: --%s", noValue.GetFlag().Name)
 	case errors.As(err, &badValue):
-		return fmt.Errorf("--%s is true or false, and has another value", badValue.GetFlag().Name)
+		return fmt.Errorf("invalid value of --%s: expected true or false", badValue.GetFlag().Name)
 	}
-	return errors.New("a flag begins with - and a letter, or with -- and a name")
+	return errors.New("invalid flag: expected - and a letter, or -- and a name")
 }
 
-// notImage is the error that s is no name of an image, which has another form.
+// notImage is the error for an invalid image name.
 func notImage(s, form string) error {
 	hint := ""
 	if strings.Contains(s, "$") {
-		hint = "; $NAME is an alias only where the file says version: v1.1.0 and has one of that name"
+		hint = "; $NAME is an alias only in a file with version: v1.1.0 that defines it"
 	}
 	return fmt.Errorf("%s is not the name of an image: expected %s%s", show(s), form, hint)
 }
 
-// pushed returns the reference of an image to push; the tag is latest when s has none.
+// pushed returns the reference of an image to push; the default tag is latest.
 func pushed(s string) (reference.Named, error) {
 	name, err := manifest.ParseName(s)
 	if err != nil {
 		return nil, notImage(s, "[REGISTRY/]REPOSITORY[:TAG]")
 	}
 	if _, ok := name.(reference.Digested); ok {
-		return nil, fmt.Errorf("%s names a digest, which cannot be pushed: expected [REGISTRY/]REPOSITORY[:TAG]", show(s))
+		return nil, fmt.Errorf("%s has a digest and cannot be pushed: expected [REGISTRY/]REPOSITORY[:TAG]", show(s))
 	}
 	return name, nil
 }

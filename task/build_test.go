@@ -42,7 +42,7 @@ func TestBuildArguments(t *testing.T) {
 		typed := strings.Fields(tt.build)
 		b, errs := parseBuild(typed)
 		if len(errs) > 0 {
-			t.Errorf("%s: %v", tt.build, errs)
+			t.Errorf("%s: got errors %v, want none", tt.build, errs)
 			continue
 		}
 		var tags []string
@@ -52,7 +52,7 @@ func TestBuildArguments(t *testing.T) {
 		got := []string{strings.Join(b.Words(), " "), strings.Join(tags, " "), b.File, strings.Join(b.Platforms, " "), b.Target, b.Context}
 		want := []string{tt.words, tt.tags, tt.file, tt.platforms, tt.target, tt.context}
 		if !slices.Equal(got, want) {
-			t.Errorf("%s is %q, want %q", tt.build, got, want)
+			t.Errorf("%s: got %q, want %q", tt.build, got, want)
 		}
 	}
 }

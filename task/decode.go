@@ -18,44 +18,44 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxNodes and maxMerges bound what aliases and merge keys make of a small file.
+// maxNodes and maxMerges limit the effect of YAML aliases and merge keys.
 const (
 	maxNodes  = 50_000
 	maxMerges = 20
 )
 
-// decoder walks the YAML of a file, and gathers what is to be said about it.
+// decoder walks the YAML of a file and collects findings.
 type decoder struct {
 	rendered Rendered
 	findings []Finding
-	// places are those of what was looked at, by key.
-	places map[string]Position
-	// nodes is how many were looked at.
+	// positions are those of the values that were read, by key.
+	positions map[string]Position
+	// nodes is how many were read.
 	nodes int
 }
 
 func newDecoder(r Rendered) decoder {
-	return decoder{rendered: r, places: map[string]Position{}}
+	return decoder{rendered: r, positions: map[string]Position{}}
 }
 
-// value is a node, and where it is in the structure. An alias is resolved.
+// value is a node, with aliases resolved, and its position in the structure.
 type value struct {
 	key  string
 	node *yaml.Node
-	// name is what names it in a mapping.
+	// name is its key in a mapping.
 	name *yaml.Node
-	// anchored says that it stands here to be named elsewhere.
+	// anchored is set if it has an anchor, and may be there only to be used elsewhere.
 	anchored bool
 }
 
-// fields are the values of a mapping that are not null.
+// fields are the values of a mapping, except null.
 type fields struct {
 	*decoder
 	value
 	values map[string]value
 }
 
-// document returns the first document of the file. Without one there is an Error, and false.
+// document returns the first document of the file. If there is none, it reports an error and returns false.
 func (d *decoder) document() (value, bool) {
 	var doc, next yaml.Node
 	in := yaml.NewDecoder(strings.NewReader(d.rendered.Text))
@@ -69,13 +69,13 @@ func (d *decoder) document() (value, bool) {
 		return value{}, false
 	}
 	if in.Decode(&next) == nil {
-		d.report(Warning, value{node: &next}, "only the first document of the file is read, and here begins another one")
+		d.report(Warning, value{node: &next}, "only the first document of the file is read; another one starts here")
 	}
-	return d.place("", doc.Content[0], nil), true
+	return d.remember("", doc.Content[0], nil), true
 }
 
-// syntaxError reports what is not YAML at the first line without which it would be, or would be wrong in
-// another way. The line that the parser tells is often that of something around it.
+// syntaxError reports a YAML error at the last line of the shortest beginning of the file that has it. The line in the
+// parser's error is often that of an enclosing node.
 func (d *decoder) syntaxError(err error) {
 	lines := strings.SplitAfter(d.rendered.Text, "\n")
 	_, problem := YAMLError(err)
@@ -92,34 +92,34 @@ func (d *decoder) syntaxError(err error) {
 	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
 	d.findings = append(d.findings, Finding{
 		Position: d.rendered.origin(Position{line, 1 + len(indent)}), Severity: Error,
-		Message: "this is not YAML: " + manifest.OneLine(problem, maxShown) + yamlHint(problem, indent),
+		Message: "invalid YAML: " + manifest.OneLine(problem, maxShown) + yamlHint(problem, indent),
 	})
 }
 
-// yamlHint says how to mend what people get wrong most often in a line that begins with indent.
+// yamlHint returns how to fix the most common mistakes in a line that begins with indent.
 func yamlHint(problem, indent string) string {
 	switch {
 	case strings.Contains(indent, "\t"):
 		return "; indent with spaces, not tabs"
 	case problem == "mapping values are not allowed in this context":
-		return "; quote a text that has a colon and a blank in it"
+		return "; quote a text that contains a colon and a space"
 	}
 	return ""
 }
 
-// newValue returns what node, or the alias that it is, stands for.
+// newValue returns the value of a node, with an alias resolved.
 func newValue(key string, node, name *yaml.Node) value {
 	v := value{key: key, node: node, name: name, anchored: node.Anchor != ""}
 	if node.Kind == yaml.AliasNode {
-		v.node = node.Alias // which is none
+		v.node = node.Alias // never an alias itself
 	}
 	return v
 }
 
-// place is newValue for what is remembered by its key.
-func (d *decoder) place(key string, node, name *yaml.Node) value {
+// remember is newValue, and remembers the position by key.
+func (d *decoder) remember(key string, node, name *yaml.Node) value {
 	v := newValue(key, node, name)
-	d.places[key] = d.position(v)
+	d.positions[key] = d.position(v)
 	return v
 }
 
@@ -137,7 +137,7 @@ func (d *decoder) report(severity Severity, v value, format string, args ...any)
 func (d *decoder) errorf(v value, format string, args ...any) { d.report(Error, v, format, args...) }
 func (d *decoder) lintf(v value, format string, args ...any)  { d.report(Lint, v, format, args...) }
 
-// sorted returns the findings in the order of the file, without the secrets that templates put into it.
+// sorted returns the findings in the order of the file, without secrets that templates inserted.
 func (d *decoder) sorted() []Finding {
 	for i, f := range d.findings {
 		d.findings[i].Key, d.findings[i].Message = d.rendered.Secrets.Hide(f.Key), d.rendered.Secrets.Hide(f.Message)
@@ -148,17 +148,17 @@ func (d *decoder) sorted() []Finding {
 	return d.findings
 }
 
-// spend reports whether so many more nodes may be looked at.
+// spend reports whether this many more nodes may be read.
 func (d *decoder) spend(nodes int, v value) bool {
 	if d.nodes <= maxNodes && d.nodes+nodes > maxNodes {
-		d.errorf(v, "the aliases of the file make more than %d values of it", maxNodes)
+		d.errorf(v, "the file has more than %d values once its aliases are expanded", maxNodes)
 	}
 	d.nodes += nodes
 	return d.nodes <= maxNodes
 }
 
-// fields returns the values of a mapping, and whether v is one. Keys that are not known are lints, unless any
-// are, when known is nil. One whose value has an anchor is there for that.
+// fields returns the values of a mapping, and whether v is one. Unknown keys are lints, except if known is nil or the
+// value has an anchor.
 func (d *decoder) fields(v value, known []string) (fields, bool) {
 	f := fields{d, v, map[string]value{}}
 	if v.node.Kind != yaml.MappingNode {
@@ -175,10 +175,10 @@ func (d *decoder) fields(v value, known []string) (fields, bool) {
 	return f, true
 }
 
-// collect puts the values of a mapping, and then of those that it merges, into those that are there.
+// collect adds the values of a mapping, and of those that it merges, to values that take precedence.
 func (d *decoder) collect(v value, into map[string]value, depth int) {
 	if depth > maxMerges {
-		d.errorf(v, "mappings are merged into each other more than %d times", maxMerges)
+		d.errorf(v, "merge keys are nested more than %d levels deep", maxMerges)
 		return
 	}
 	if !d.spend(len(v.node.Content), v) {
@@ -197,12 +197,12 @@ func (d *decoder) collect(v value, into map[string]value, depth int) {
 		}
 		key := join(v.key, manifest.OneLine(name.node.Value, maxShown))
 		if _, twice := own[name.node.Value]; twice {
-			d.lintf(value{key: key, node: name.node}, "the key is there twice: this one counts")
+			d.lintf(value{key: key, node: name.node}, "duplicate key: this one is used")
 		}
-		own[name.node.Value] = d.place(key, v.node.Content[i+1], name.node)
+		own[name.node.Value] = d.remember(key, v.node.Content[i+1], name.node)
 	}
 	for name, v := range own {
-		if _, there := into[name]; !there {
+		if _, ok := into[name]; !ok {
 			into[name] = v
 		}
 	}
@@ -211,7 +211,7 @@ func (d *decoder) collect(v value, into map[string]value, depth int) {
 	}
 }
 
-// merge is collect for what stands after a merge key: a mapping, or a list of them.
+// merge is collect for the value of a merge key: a mapping or a list of them.
 func (d *decoder) merge(v value, into map[string]value, depth int) {
 	all := []*yaml.Node{v.node}
 	if v.node.Kind == yaml.SequenceNode {
@@ -227,7 +227,7 @@ func (d *decoder) merge(v value, into map[string]value, depth int) {
 	}
 }
 
-// list returns the items of a list; one that is not there has none.
+// list returns the items of a list, none if the field is missing.
 func (f fields) list(name string) []value {
 	v, ok := f.values[name]
 	if !ok {
@@ -240,10 +240,10 @@ func (f fields) list(name string) []value {
 	return f.items(v)
 }
 
-// listOrOne is list, but takes a text for a list of one.
+// listOrOne is list, but accepts a text as a list of one.
 func (f fields) listOrOne(name string) []value {
 	if v, ok := f.values[name]; ok && v.node.Kind == yaml.ScalarNode {
-		f.lintf(v, "ACR Tasks takes only a list here")
+		f.lintf(v, "ACR Tasks accepts only a list here")
 		return []value{v}
 	}
 	return f.list(name)
@@ -255,12 +255,12 @@ func (d *decoder) items(v value) []value {
 	}
 	items := make([]value, len(v.node.Content))
 	for i, node := range v.node.Content {
-		items[i] = d.place(fmt.Sprintf("%s[%d]", v.key, i), node, nil)
+		items[i] = d.remember(fmt.Sprintf("%s[%d]", v.key, i), node, nil)
 	}
 	return items
 }
 
-// string returns the text that v is; a number is one, too.
+// string returns the text of v, which may also be a number.
 func (d *decoder) string(v value) (string, bool) {
 	if v.node.Kind != yaml.ScalarNode || v.null() {
 		d.errorf(v, "expected a text, found %s", whatIs(v))
@@ -269,7 +269,7 @@ func (d *decoder) string(v value) (string, bool) {
 	return v.node.Value, true
 }
 
-// text returns a text, "" when it is not there.
+// text returns a text, "" if the field is missing.
 func (f fields) text(name string) string {
 	v, ok := f.values[name]
 	if !ok {
@@ -290,7 +290,7 @@ func (f fields) texts(name string) []string {
 	return out
 }
 
-// flag returns a boolean, false when it is not there.
+// flag returns a boolean, false if the field is missing.
 func (f fields) flag(name string) bool {
 	v, ok := f.values[name]
 	var b bool
@@ -300,7 +300,7 @@ func (f fields) flag(name string) bool {
 	return b
 }
 
-// integer returns the number that v is, from 0 on.
+// integer returns a number that is not negative.
 func (d *decoder) integer(v value) (int, bool) {
 	var n int
 	if v.node.Kind != yaml.ScalarNode || v.node.ShortTag() != "!!int" || v.node.Decode(&n) != nil || n < 0 || n > math.MaxInt32 {
@@ -310,7 +310,7 @@ func (d *decoder) integer(v value) (int, bool) {
 	return n, true
 }
 
-// number returns a number, 0 when it is not there.
+// number returns a number, 0 if the field is missing.
 func (f fields) number(name string) int {
 	v, ok := f.values[name]
 	if !ok {
@@ -331,12 +331,12 @@ func (f fields) numbers(name string) []int {
 	return out
 }
 
-// seconds returns a time, def when it is 0 or not there.
+// seconds returns a duration, def if it is 0 or the field is missing.
 func (f fields) seconds(name string, def time.Duration) time.Duration {
 	return cmp.Or(time.Duration(f.number(name))*time.Second, def)
 }
 
-// at returns the value of a field, or the mapping when it is not there.
+// at returns the value of a field, or the mapping if the field is missing.
 func (f fields) at(name string) value {
 	if v, ok := f.values[name]; ok {
 		return v
@@ -348,7 +348,7 @@ func (f fields) has(name string) bool { _, ok := f.values[name]; return ok }
 
 func (v value) null() bool { return v.node.Kind == yaml.ScalarNode && v.node.ShortTag() == "!!null" }
 
-// join returns the key of a field of what has the key parent.
+// join returns the key of a field below the key parent.
 func join(parent, name string) string {
 	if parent == "" {
 		return name
@@ -356,13 +356,13 @@ func join(parent, name string) string {
 	return parent + "." + name
 }
 
-// maxShown is how many bytes of a text findings show.
+// maxShown is the maximum length of a text in a finding, in bytes.
 const maxShown = 80
 
-// show returns a text of the file for a finding.
+// show returns a text of the file in quotes, for a finding.
 func show(s string) string { return `"` + manifest.OneLine(s, maxShown) + `"` }
 
-// whatIs says what v is.
+// whatIs describes v.
 func whatIs(v value) string {
 	switch {
 	case v.node.Kind == yaml.SequenceNode:
@@ -377,7 +377,7 @@ func whatIs(v value) string {
 	return manifest.OneLine(v.node.Value, maxShown)
 }
 
-// didYouMean is the end of a sentence that names the known name next to the given one, if one is near.
+// didYouMean returns a suggestion to append to a message, "" if no known name is similar.
 func didYouMean(given string, known []string) string {
 	lower := strings.ToLower(given)
 	for _, name := range known {
@@ -393,14 +393,14 @@ func didYouMean(given string, known []string) string {
 
 var yamlLine = lazyregexp.New(`^yaml: (?:unmarshal errors:\s+)?(?:line (\d+): )?`)
 
-// YAMLError returns the line and the message of an error of the YAML reader, the first of several. What is
-// wrong is there, or below in the same block.
+// YAMLError returns the line and the message of the first of the errors of the YAML parser. The mistake is there, or below
+// in the same block.
 func YAMLError(err error) (line int, message string) {
 	m := yamlLine().FindStringSubmatch(err.Error())
 	if m == nil {
 		return 1, err.Error()
 	}
-	line, _ = strconv.Atoi(m[1]) // no line is the first
+	line, _ = strconv.Atoi(m[1]) // the parser omits line 1
 	message, _, _ = strings.Cut(strings.TrimPrefix(err.Error(), m[0]), "\n")
 	return max(line, 1), message
 }

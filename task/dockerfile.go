@@ -7,22 +7,21 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
-// Platform returns the platform that the stage is given which a build of a Dockerfile ends with: that of
-// target or, without one, the last. It is "" when none is given, or not as a constant.
+// Platform returns the platform in the FROM of a Dockerfile's final stage, which is target or, if that is "", the last
+// one. It is "" if there is none or it contains a variable.
 func Platform(dockerfile []byte, target string) string {
-	return builtStage(readStages(dockerfile), target).platform
+	return finalStage(readStages(dockerfile), target).platform
 }
 
-// stage is what a FROM begins.
+// stage is a stage of a Dockerfile.
 type stage struct {
 	name     string
-	platform string // "" when it is not given
+	platform string // "" for none
 	base     string
 }
 
-// builtStage returns the stage that a build ends with. Platform and base are those of the stages that it
-// begins from, where these are stages of the file.
-func builtStage(stages []stage, target string) stage {
+// finalStage returns the final stage of a build. If its base is another stage, platform and base are those of that.
+func finalStage(stages []stage, target string) stage {
 	i := len(stages) - 1
 	if target != "" {
 		i = stageNamed(stages, target)
@@ -44,7 +43,7 @@ func builtStage(stages []stage, target string) stage {
 	return built
 }
 
-// stageNamed returns where the last stage of a name or number is, -1 when there is none.
+// stageNamed returns the index of the last stage with a name or number, -1 for none.
 func stageNamed(stages []stage, name string) int {
 	for i := len(stages) - 1; i >= 0; i-- {
 		if stages[i].name != "" && strings.EqualFold(stages[i].name, name) {
@@ -86,7 +85,7 @@ func readStages(dockerfile []byte) []stage {
 var escapeDirective = lazyregexp.New("(?i)^#\\s*escape\\s*=\\s*([\\\\`])\\s*$")
 var otherDirective = lazyregexp.New(`^#\s*[a-zA-Z][a-zA-Z0-9]*\s*=`)
 
-// instructions returns the instructions of a Dockerfile, each on a line, without comments and here-documents.
+// instructions returns the instructions of a Dockerfile, each on one line, without comments and here-documents.
 func instructions(text string) []string {
 	lines := strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n")
 	escape := `\`
@@ -94,35 +93,34 @@ func instructions(text string) []string {
 		if m := escapeDirective().FindStringSubmatch(strings.TrimSpace(line)); m != nil {
 			escape = m[1]
 		} else if !otherDirective().MatchString(line) {
-			break // directives stand above all else
+			break // directives precede everything else
 		}
 	}
 	var out []string
-	var begun strings.Builder
+	var continued strings.Builder
 	for i := 0; i < len(lines); i++ {
 		line := strings.TrimSpace(lines[i])
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		if rest, more := strings.CutSuffix(line, escape); more {
-			begun.WriteString(rest)
+			continued.WriteString(rest)
 			continue
 		}
-		begun.WriteString(line)
-		out = append(out, begun.String())
-		begun.Reset()
+		continued.WriteString(line)
+		out = append(out, continued.String())
+		continued.Reset()
 		i = afterDocuments(out[len(out)-1], lines, i)
 	}
-	if begun.Len() > 0 {
-		out = append(out, begun.String())
+	if continued.Len() > 0 {
+		out = append(out, continued.String())
 	}
 	return out
 }
 
 var hereDocument = lazyregexp.New(`^[0-9]*<<(-?)["']?([a-zA-Z_][a-zA-Z0-9_.-]*)["']?$`)
 
-// afterDocuments returns the last line of the here-documents of an instruction that ends at line i: i itself
-// when it has none.
+// afterDocuments returns the index of the last line of an instruction's here-documents, i if it has none.
 func afterDocuments(instruction string, lines []string, i int) int {
 	all := strings.Fields(instruction)
 	switch strings.ToUpper(all[0]) {

@@ -41,7 +41,7 @@ func FuzzPlatform(f *testing.F) {
 	f.Add("RUN <<A <<-B\nA\nB\nFROM a \\\n", "0")
 	f.Fuzz(func(t *testing.T, text, target string) {
 		if got := Platform([]byte(text), target); got != "" && !strings.Contains(text, got) {
-			t.Errorf("%q is not in the file", got)
+			t.Errorf("got platform %q, want one of the file", got)
 		}
 	})
 }

@@ -4,28 +4,28 @@ import (
 	"fmt"
 )
 
-// Severity says what a finding means for a run.
+// Severity is how severe a finding is.
 type Severity string
 
-// An Error keeps a file from being run, a Warning does so with --strict alone. A Lint is only looked for with
-// --strict, and keeps a file from being run then.
+// A file with an Error cannot be run, one with a Warning only without --strict. With --strict there are also Lints, and a
+// file with one cannot be run.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
 	Lint    Severity = "lint"
 )
 
-// Finding is what is wrong or odd at a place of a file.
+// Finding is a problem in a file, or a likely one.
 type Finding struct {
 	Position
 	Severity Severity `json:"severity"`
-	// Key is where it is in the file's structure, as "steps[1].push"; "" for the file itself.
+	// Key is the position in the file's structure, such as "steps[1].push"; "" for the file itself.
 	Key string `json:"key,omitempty"`
-	// Message says what was found and what was expected. It has no secrets in it.
+	// Message says what was found and what was expected. It contains no secrets.
 	Message string `json:"message"`
 }
 
-// String returns the finding without the file's name: "12:5: error: steps[1].push: ...".
+// String returns the finding without the file's name, as in "12:5: error: steps[1].push: ...".
 func (f Finding) String() string {
 	s := fmt.Sprintf("%d:%d: %s: ", f.Line, f.Column, f.Severity)
 	if f.Key != "" {

@@ -8,21 +8,21 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Graph is the steps of a file and their order.
+// Graph has the steps of a file and their dependencies.
 type Graph []Node
 
-// Node is a step in a Graph. In JSON a Graph is a list of these.
+// Node is a step in a Graph. The JSON of a Graph is a list of these.
 type Node struct {
 	ID string `json:"id"`
-	// Kind is build, push, container, docker or plugin, and Action what is run, for people.
+	// Kind is build, push, container, docker or plugin. Action is the equivalent command.
 	Kind   string `json:"kind"`
 	Action string `json:"action"`
 	// After are the ids of the steps that it waits for.
 	After []string `json:"after"`
-	// Context is the docker context that it is for, "" for that of the run.
+	// Context is the docker context of its daemon, "" for that of the run.
 	Context string `json:"context"`
-	// beside are the ids of the steps that may run at the same time.
-	beside []string
+	// parallel are the ids of the steps that may run at the same time.
+	parallel []string
 }
 
 // NewGraph returns the graph of a file.
@@ -41,7 +41,7 @@ func NewGraph(f File) Graph {
 		}
 		for j, other := range f.Steps {
 			if j != i && !before[i][j] && !before[j][i] {
-				n.beside = append(n.beside, other.ID)
+				n.parallel = append(n.parallel, other.ID)
 			}
 		}
 		g[i] = n
@@ -49,7 +49,7 @@ func NewGraph(f File) Graph {
 	return g
 }
 
-// kindOf returns what a Node calls an action.
+// kindOf returns the kind of an action.
 func kindOf(a Action) string {
 	switch a.(type) {
 	case Build:
@@ -66,17 +66,17 @@ func kindOf(a Action) string {
 	return ""
 }
 
-// Text returns a table for people: each step, what it waits for, and what may run beside it.
+// Text returns a table of the steps, their dependencies, and the steps that may run in parallel.
 func (g Graph) Text() string {
 	var out strings.Builder
 	w := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintln(w, "STEP\tAFTER\tBESIDE\tACTION")
+	_, _ = fmt.Fprintln(w, "STEP\tAFTER\tPARALLEL\tACTION")
 	for _, n := range g {
 		action := n.Action
 		if n.Context != "" {
 			action = "[" + n.Context + "] " + action
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n.ID, listed(n.After), listed(n.beside), manifest.OneLine(action, maxShown))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n.ID, listed(n.After), listed(n.parallel), manifest.OneLine(action, maxShown))
 	}
 	_ = w.Flush()
 	return out.String()
@@ -89,7 +89,7 @@ func listed(ids []string) string {
 	return manifest.OneLine(strings.Join(ids, ", "), maxShown)
 }
 
-// Dot returns the graph in the language of Graphviz.
+// Dot returns the graph in the DOT language of Graphviz.
 func (g Graph) Dot() string {
 	var out strings.Builder
 	out.WriteString("digraph task {\n\trankdir=LR;\n\tnode [shape=box];\n")

@@ -15,7 +15,7 @@ steps:
 - {id: test, cmd: "alpine sh -c 'echo \"hi\"'", when: [arm64]}
 - {id: images, cmd: docker images, when: [list, test]}
 `))
-	const text = `STEP     AFTER          BESIDE              ACTION
+	const text = `STEP     AFTER          PARALLEL            ACTION
 amd64    -              arm64, test         docker build --tag=r.io/app:1-amd64 .
 arm64    -              amd64               [arm] docker build --tag=r.io/app:1-arm64 .
 push     amd64, arm64   test                docker push r.io/app:1-amd64; docker push r.io/app:1-arm64
@@ -49,10 +49,10 @@ images   list, test     -                   docker images
  {"id":"images","kind":"docker","action":"docker images","after":["list","test"],"context":""}
 ]`
 	if got := g.Text(); got != text {
-		t.Errorf("got\n%swant\n%s", got, text)
+		t.Errorf("got\n%s\nwant\n%s", got, text)
 	}
 	if got := g.Dot(); got != dot {
-		t.Errorf("got\n%swant\n%s", got, dot)
+		t.Errorf("got\n%s\nwant\n%s", got, dot)
 	}
 	raw, err := json.Marshal(g)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Lints returns what is odd in a rendered file that Parse took for f: what has no effect, what ACR Tasks
-// would not do, and what is likely to go wrong. The function returns the Dockerfile of a build step; of one that
-// cannot be read nothing is said.
+// Lints returns likely mistakes in a rendered file that Parse returned f for: properties without effect, differences from
+// ACR Tasks, and steps that may fail. The function returns the Dockerfile of a build step; if it returns an error, the
+// Dockerfile is not checked.
 func Lints(r Rendered, f File, dockerfile func(Step) ([]byte, error)) []Finding {
 	p := parseFile(r)
 	p.findings = slices.DeleteFunc(p.findings, func(f Finding) bool { return f.Severity != Lint })
@@ -28,17 +28,17 @@ func Lints(r Rendered, f File, dockerfile func(Step) ([]byte, error)) []Finding 
 	return p.sorted()
 }
 
-// ours reports the fields that mean something here alone.
-func (p *parser) ours(f fields, names ...string) {
+// extensions reports fields that ACR Tasks does not have.
+func (p *parser) extensions(f fields, names ...string) {
 	for _, name := range names {
 		if f.has(name) {
-			p.lintf(f.at(name), "this has an effect in docker multiarch alone, and none in ACR Tasks")
+			p.lintf(f.at(name), "this has an effect only in docker multiarch, not in ACR Tasks")
 		}
 	}
 }
 
-// useless reports the properties of a step that have no effect on what it does.
-func (p *parser) useless(f fields, a Action) {
+// ineffective reports properties of a step that have no effect on its action.
+func (p *parser) ineffective(f fields, a Action) {
 	var what, names string
 	const container = "keep entryPoint user network isolation cpus privileged expose ports pull cmdDownloadRetries cmdDownloadRetryDelay"
 	switch a := a.(type) {
@@ -47,7 +47,7 @@ func (p *parser) useless(f fields, a Action) {
 		names = container + " cache retries retryDelay retryOnErrors repeat detach workingDirectory disableWorkingDirectoryOverride env"
 	case Build:
 		what, names = "a build", container
-		if !hasSecret(a) { // which may be a file of a secret volume
+		if !hasSecret(a) { // a file of a secret volume may be one
 			names += " volumeMounts"
 		}
 	case Docker, Plugin:
@@ -66,18 +66,18 @@ func hasSecret(b Build) bool {
 	return slices.ContainsFunc(b.Flags, func(flag string) bool { return strings.HasPrefix(flag, "--secret=") })
 }
 
-// linter looks at how the steps of a file go together.
+// linter checks how the steps of a file depend on each other.
 type linter struct {
 	*parser
 	file File
-	// before are the steps that end before each begins.
+	// before are the steps that end before each starts.
 	before []map[int]bool
 	// builders are the steps that build each name.
 	builders   map[string][]int
 	dockerfile func(Step) ([]byte, error)
 }
 
-// ancestors returns for each step those that it waits for, directly or not.
+// ancestors returns for each step those that it waits for, directly or indirectly.
 func ancestors(f File) []map[int]bool {
 	all := make([]map[int]bool, len(f.Steps))
 	for i, s := range f.Steps {
@@ -92,13 +92,13 @@ func ancestors(f File) []map[int]bool {
 	return all
 }
 
-// stepf reports a lint at a key of a step, or at the step when that has none.
+// stepf reports a lint at a key of a step, or at the step if it lacks that key.
 func (l *linter) stepf(i int, name, format string, args ...any) {
 	key := fmt.Sprintf("steps[%d]", i)
-	if at := join(key, name); name != "" && l.places[at] != (Position{}) {
+	if at := join(key, name); name != "" && l.positions[at] != (Position{}) {
 		key = at
 	}
-	at := cmp.Or(l.places[key], l.file.Steps[i].Position)
+	at := cmp.Or(l.positions[key], l.file.Steps[i].Position)
 	l.findings = append(l.findings, Finding{at, Lint, key, fmt.Sprintf(format, args...)})
 }
 
@@ -108,7 +108,7 @@ func (l *linter) step(i int) {
 	if len(s.After) == 0 {
 		for name, codes := range map[string][]int{"exitedWith": s.ExitedWith, "exitedWithout": s.ExitedWithout} {
 			if len(codes) > 0 {
-				l.stepf(i, name, "%s is about the steps waited for, and this one waits for none: expected a when", name)
+				l.stepf(i, name, "%s has no effect on a step that waits for no other: expected a when", name)
 			}
 		}
 	}
@@ -124,17 +124,17 @@ func (l *linter) step(i int) {
 	}
 }
 
-// azure reports commands of Azure's programs that are known here, but not with these arguments.
+// azure reports commands of Azure's programs that have an equivalent here, but not with these arguments.
 func (l *linter) azure(i int, c Container) {
 	words := append([]string{c.Image}, c.Args...)
 	_, purges := purgeOf(words)
 	_, imports := importOf(words)
 	if purges || imports {
-		l.stepf(i, "cmd", "docker multiarch has no command that does the same: this runs in a container of %s, which needs a login of its own", show(c.Image))
+		l.stepf(i, "cmd", "docker multiarch has no equivalent command: this runs in a container of %s, which needs its own login", show(c.Image))
 	}
 }
 
-// afterGroup reports a step without when that follows steps which run side by side: it waits for one of them.
+// afterGroup reports a step without when that follows parallel steps: it waits only for the last of them.
 func (l *linter) afterGroup(i int) {
 	if i < 2 || l.hasWhen(i) || !l.hasWhen(i-1) {
 		return
@@ -146,7 +146,7 @@ func (l *linter) afterGroup(i int) {
 		}
 	}
 	if len(others) > 0 {
-		l.stepf(i, "", "the step waits for %s alone, and %s may still run then: say in when what it waits for",
+		l.stepf(i, "", "the step waits only for %s, and %s may still be running: list the steps to wait for in when",
 			l.file.Steps[i-1].ID, manifest.OneLine(strings.Join(others, ", "), maxShown))
 	}
 }
@@ -155,7 +155,7 @@ func (l *linter) hasWhen(i int) bool {
 	return i < len(l.steps) && l.steps[i].has("when")
 }
 
-// pushed reports a push of an image that is built by steps of which none ends before.
+// pushed reports a push of an image that may not be built yet.
 func (l *linter) pushed(i int, image reference.Named) {
 	var late []string
 	for _, j := range l.builders[image.String()] {
@@ -165,12 +165,12 @@ func (l *linter) pushed(i int, image reference.Named) {
 		late = append(late, l.file.Steps[j].ID)
 	}
 	if len(late) > 0 {
-		l.stepf(i, "push", "%s is built by %s, which need not be done by then: say so in when",
+		l.stepf(i, "push", "%s is built by %s, which may not be done by then: add it to when",
 			manifest.Familiar(image), manifest.OneLine(strings.Join(late, ", "), maxShown))
 	}
 }
 
-// built reports a build of a name that another one has, and takes note of it.
+// built reports a build of a name that another step also builds, and remembers the builder.
 func (l *linter) built(i int, b Build) {
 	for _, t := range b.Tags {
 		all := l.builders[t.String()]
@@ -178,7 +178,7 @@ func (l *linter) built(i int, b Build) {
 			continue
 		}
 		if len(all) > 0 {
-			l.stepf(i, "build", "%s is built by %s, too: one takes the name from the other", manifest.Familiar(t), l.file.Steps[all[0]].ID)
+			l.stepf(i, "build", "%s is also built by %s: the later one replaces the other", manifest.Familiar(t), l.file.Steps[all[0]].ID)
 		}
 		l.builders[t.String()] = append(all, i)
 	}

@@ -23,7 +23,7 @@ func readDockerfile(step Step) ([]byte, error) {
 	if text, ok := dockerfiles[cmp.Or(b.File, path.Join(b.Context, "Dockerfile"))]; ok {
 		return []byte(text), nil
 	}
-	return nil, errors.New("there is none")
+	return nil, errors.New("no Dockerfile")
 }
 
 func TestLints(t *testing.T) {
@@ -31,7 +31,7 @@ func TestLints(t *testing.T) {
 		r := Rendered{Text: e.file}
 		findings := Lints(r, parsed(t, e.file), readDockerfile)
 		if got := lines(findings); got != e.findings {
-			t.Errorf("%s\nis said to have\n%snot\n%s", e.file, got, e.findings)
+			t.Errorf("%s\ngot findings\n%swant\n%s", e.file, got, e.findings)
 		}
 	}
 }
@@ -43,7 +43,7 @@ func TestArchitectureOf(t *testing.T) {
 		"1.386": "", "alarm": "", "amd64x": "", "arm64-amd64": "", "arm64-aarch64": "arm64", "": "", "latest": "",
 	} {
 		if got := architectureOf(name); got != want {
-			t.Errorf("%s says %q, want %q", name, got, want)
+			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 }

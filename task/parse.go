@@ -22,10 +22,10 @@ const (
 	defaultIDPrefix    = "acb_step_"
 )
 
-// maxSteps is more than anybody follows, and bounds what is compared with each other.
+// maxSteps limits the comparisons between steps.
 const maxSteps = 1000
 
-// rootID is the id of what comes before all steps: waiting for it alone is waiting for none.
+// rootID is the id of the start of the run. A step that waits only for it waits for none.
 const rootID = "acb_root"
 
 // The keys of each mapping of the format.
@@ -47,25 +47,25 @@ var (
 	envPattern    = lazyregexp.New(`^[^=\s]+=`)
 )
 
-// Parse returns the file that a rendered text is, with all defaults, and everything that is wrong with it.
+// Parse returns a rendered file with all defaults, and errors and warnings.
 func Parse(r Rendered) (File, []Finding) {
 	p := parseFile(r)
 	return p.file, slices.DeleteFunc(p.sorted(), func(f Finding) bool { return f.Severity == Lint })
 }
 
-// parser makes a File of what a decoder reads.
+// parser makes a File of the values of a decoder.
 type parser struct {
 	decoder
 	file File
-	// What the file says for all steps.
+	// Defaults for all steps.
 	timeout time.Duration
 	dir     string
 	env     []string
 	network string
-	// steps are the mappings of the steps; those of what is none are empty.
+	// steps are the mappings of the steps, empty for one that is not a mapping.
 	steps []fields
 	ids   []string
-	// index is where the first step of each id is.
+	// index has the first step with each id.
 	index map[string]int
 }
 
@@ -81,7 +81,7 @@ func parseFile(r Rendered) *parser {
 
 func (p *parser) parse(top fields) {
 	p.file.Timeout = top.seconds("totalTimeout", 0)
-	p.ours(top, "totalTimeout")
+	p.extensions(top, "totalTimeout")
 	p.timeout = top.seconds("stepTimeout", defaultTimeout)
 	p.dir = p.directory(top)
 	p.env = p.taskEnv(top)
@@ -90,7 +90,7 @@ func (p *parser) parse(top fields) {
 	p.secrets(top)
 	items := top.list("steps")
 	if len(items) == 0 && (!top.has("steps") || top.at("steps").node.Kind == yaml.SequenceNode) {
-		p.report(Warning, top.at("steps"), "there are no steps: nothing will be done")
+		p.report(Warning, top.at("steps"), "the file has no steps")
 	}
 	if len(items) > maxSteps {
 		p.errorf(top.at("steps"), "expected at most %d steps, found %d", maxSteps, len(items))
@@ -116,7 +116,7 @@ func (p *parser) directory(f fields) string {
 	return dir
 }
 
-// taskEnv returns the env of the file. One item may be several, with commas between.
+// taskEnv returns the env of the file. One item may contain several variables, separated by commas.
 func (p *parser) taskEnv(f fields) []string {
 	var env []string
 	for _, v := range f.list("env") {
@@ -135,7 +135,7 @@ func (p *parser) taskEnv(f fields) []string {
 	return env
 }
 
-// stepEnv returns the env of a step: that of the file, changed by its own.
+// stepEnv returns the env of a step: that of the file, overridden by its own.
 func (p *parser) stepEnv(f fields) []string {
 	env := slices.Clone(p.env)
 	for _, v := range f.list("env") {
@@ -146,15 +146,15 @@ func (p *parser) stepEnv(f fields) []string {
 	return env
 }
 
-// setEnv puts an item into an env, where it replaces another of its name. The values may be secret.
+// setEnv sets a variable in an env. Its value may be secret.
 func (p *parser) setEnv(env []string, v value, item string) []string {
 	if !envPattern().MatchString(item) {
-		p.errorf(v, "expected KEY=VALUE, found no KEY without blanks before a =")
+		p.errorf(v, "expected KEY=VALUE with a KEY without spaces")
 		return env
 	}
 	name, val, _ := strings.Cut(item, "=")
 	if name == "DOCKER_BUILDKIT" && val != "0" {
-		p.lintf(v, "DOCKER_BUILDKIT makes no difference here: BuildKit builds wherever the daemon has it")
+		p.lintf(v, "DOCKER_BUILDKIT has no effect: builds use BuildKit if the daemon has it")
 	}
 	item = name + "=" + unquoteValue(val)
 	for i, other := range env {
@@ -166,8 +166,8 @@ func (p *parser) setEnv(env []string, v value, item string) []string {
 	return append(env, item)
 }
 
-// unquoteValue returns a value without the quotes around it. ACR Tasks gives values to a shell, so those with
-// blanks have quotes.
+// unquoteValue returns a value without surrounding quotes. ACR Tasks passes values to a shell, so that those with spaces
+// are quoted.
 func unquoteValue(s string) string {
 	if strings.HasPrefix(s, `"`) || strings.HasPrefix(s, "'") {
 		if all, err := words(s); err == nil && len(all) == 1 {
@@ -189,7 +189,7 @@ func (p *parser) networks(top fields) {
 		if !namePattern().MatchString(n.Name) {
 			p.errorf(f.at("name"), "expected a name of letters, digits, _, . and -, found %s", show(n.Name))
 		}
-		p.once(f.at("name"), "network", n.Name, seen)
+		p.unique(f.at("name"), "network", n.Name, seen)
 		if f.flag("isDefault") {
 			p.network = n.Name
 		}
@@ -201,10 +201,10 @@ func (p *parser) networks(top fields) {
 	}
 }
 
-// once reports a name that is there a second time.
-func (p *parser) once(v value, what, name string, seen map[string]bool) {
+// unique reports a name that was seen before.
+func (p *parser) unique(v value, what, name string, seen map[string]bool) {
 	if seen[name] && name != "" {
-		p.errorf(v, "there is another %s %s: expected each once", what, show(name))
+		p.errorf(v, "duplicate %s %s", what, show(name))
 	}
 	seen[name] = true
 }
@@ -220,7 +220,7 @@ func (p *parser) volumes(top fields) {
 		if !volumePattern().MatchString(volume.Name) {
 			p.errorf(f.at("name"), "expected a name of letters, digits, _ and -, found %s", show(volume.Name))
 		}
-		p.once(f.at("name"), "volume", volume.Name, seen)
+		p.unique(f.at("name"), "volume", volume.Name, seen)
 		if secret, ok := f.values["secret"]; ok {
 			volume.Files = p.secretFiles(secret)
 		}
@@ -228,17 +228,17 @@ func (p *parser) volumes(top fields) {
 	}
 }
 
-// secretFiles returns the files of a secret volume. What they contain is not told.
+// secretFiles returns the files of a secret volume. Findings do not contain their content.
 func (p *parser) secretFiles(v value) map[string][]byte {
 	files := map[string][]byte{}
 	if v.node.Kind != yaml.MappingNode {
-		p.errorf(v, "expected a mapping of file names to base64, found something else")
+		p.errorf(v, "expected a mapping of file names to base64")
 		return files
 	}
 	f, _ := p.fields(v, nil)
 	for name, content := range f.values {
 		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") {
-			p.errorf(content, "expected the name of a file, without folders")
+			p.errorf(content, "expected the name of a file without folders")
 		}
 		raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(content.node.Value))
 		if content.node.Kind != yaml.ScalarNode || err != nil {
@@ -256,11 +256,11 @@ func (p *parser) secrets(top fields) {
 		if !ok {
 			continue
 		}
-		secret, keyVault := f.text("id"), f.text("keyvault") // where nobody asks
+		secret, keyVault := f.text("id"), f.text("keyvault") // which is not accessed
 		if secret == "" || strings.ContainsAny(secret, " \t\n") {
-			p.errorf(f.at("id"), "expected an id without blanks, found %s", show(secret))
+			p.errorf(f.at("id"), "expected an id without spaces, found %s", show(secret))
 		}
-		p.once(f.at("id"), "secret", secret, seen)
+		p.unique(f.at("id"), "secret", secret, seen)
 		if u, err := url.Parse(keyVault); keyVault != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
 			p.errorf(f.at("keyvault"), "expected the URL of a secret in a key vault, as in https://myvault.vault.azure.net/secrets/name")
 		}

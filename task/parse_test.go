@@ -12,10 +12,10 @@ import (
 	"github.com/distribution/reference"
 )
 
-// example is a file and what is said about it.
+// example is a file and its findings.
 type example struct{ file, findings string }
 
-// examples reads those of a file in testdata: between lines of = the files, and after a line of - the findings.
+// examples reads a file in testdata. Lines of = separate examples; a line of - separates a file from its findings.
 func examples(t *testing.T, name string) []example {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("testdata", name))
@@ -26,7 +26,7 @@ func examples(t *testing.T, name string) []example {
 	for one := range strings.SplitSeq(string(raw), "====\n") {
 		file, findings, ok := strings.Cut(one, "----\n")
 		if !ok {
-			t.Fatalf("no line of - in\n%s", one)
+			t.Fatalf("the example has no line of -:\n%s", one)
 		}
 		all = append(all, example{file, findings})
 	}
@@ -41,12 +41,12 @@ func lines(findings []Finding) string {
 	return out.String()
 }
 
-// parsed returns the file that text is, of which nothing is wrong.
+// parsed returns a valid file.
 func parsed(t *testing.T, text string) File {
 	t.Helper()
 	f, findings := Parse(Rendered{Text: text})
 	if len(findings) > 0 {
-		t.Fatalf("%s\n%s", text, lines(findings))
+		t.Fatalf("%s\ngot findings\n%swant none", text, lines(findings))
 	}
 	return f
 }
@@ -55,10 +55,10 @@ func TestRejected(t *testing.T) {
 	for _, e := range examples(t, "rejected.txt") {
 		_, findings := Parse(Rendered{Text: e.file})
 		if got := lines(findings); got != e.findings {
-			t.Errorf("%s\nis said to have\n%snot\n%s", e.file, got, e.findings)
+			t.Errorf("%s\ngot findings\n%swant\n%s", e.file, got, e.findings)
 		}
 		if strings.Contains(lines(findings), "hunter2") {
-			t.Errorf("%s\na secret is told:\n%s", e.file, lines(findings))
+			t.Errorf("%s\ngot a secret in\n%s", e.file, lines(findings))
 		}
 	}
 }
@@ -67,12 +67,12 @@ func TestNoSteps(t *testing.T) {
 	for text, at := range map[string]Position{"version: v1.1.0\n": {1, 1}, "steps:\n": {1, 1}, "env: [A=1]\nsteps: []\n": {2, 8}} {
 		_, findings := Parse(Rendered{Text: text})
 		if len(findings) != 1 || findings[0].Severity != Warning || findings[0].Position != at {
-			t.Errorf("%q: %v", text, findings)
+			t.Errorf("%q: got findings %v, want a warning at %v", text, findings, at)
 		}
 	}
 	_, findings := Parse(Rendered{Text: "steps: [cmd: alpine]\n---\nsteps: [cmd: alpine]\n"})
 	if len(findings) != 1 || findings[0].Severity != Warning || findings[0].Position != (Position{2, 1}) {
-		t.Errorf("a second document: %v", findings)
+		t.Errorf("second document: got findings %v, want a warning at 2:1", findings)
 	}
 }
 
@@ -188,7 +188,7 @@ steps:
 	}
 }
 
-// Steps wait for the one above them unless they say otherwise.
+// Steps without when wait for the previous one.
 func TestWhen(t *testing.T) {
 	for _, tt := range []struct {
 		when string // of the third step
@@ -199,7 +199,7 @@ func TestWhen(t *testing.T) {
 	} {
 		f := parsed(t, "steps:\n- {id: a, cmd: x}\n- {id: b, cmd: x}\n- cmd: x\n  when: "+tt.when+"\n")
 		if got := f.Steps[2].After; !slices.Equal(got, tt.want) {
-			t.Errorf("when: %s is after %v, want %v", tt.when, got, tt.want)
+			t.Errorf("when: %s: got steps %v, want %v", tt.when, got, tt.want)
 		}
 	}
 }
@@ -213,7 +213,7 @@ func TestNetworks(t *testing.T) {
 		{"networks: [{name: a, isDefault: true}, {name: b, isDefault: true}]\n", "b"},
 	} {
 		if got := parsed(t, tt.networks+"steps: [cmd: x]\n").Steps[0].Network; got != tt.want {
-			t.Errorf("%s: a step is in %q, want %q", tt.networks, got, tt.want)
+			t.Errorf("%s: got network %q, want %q", tt.networks, got, tt.want)
 		}
 	}
 }
@@ -229,11 +229,11 @@ func TestPush(t *testing.T) {
 	}
 }
 
-// A push has tries of its own, and is never left to run on.
-func TestPushIsTriedOnce(t *testing.T) {
+// A push has its own retries, and is never detached.
+func TestPushHasNoRetries(t *testing.T) {
 	s := parsed(t, "steps: [{push: a, retries: 1, retryOnErrors: [x], repeat: 2, detach: true}]").Steps[0]
 	if s.Retries != 0 || s.RetryOnErrors != nil || s.Repeat != 0 || s.Detach {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want no retries, no repetitions and not detached", s)
 	}
 }
 
@@ -259,22 +259,22 @@ steps:
 		{Timeout: 6 * time.Second, Repeat: 2},
 	} {
 		if s := f.Steps[i]; s.Timeout != want.Timeout || s.Retries != want.Retries || s.Repeat != want.Repeat {
-			t.Errorf("step %d: %+v", i, s)
+			t.Errorf("step %d: got %+v, want %+v", i, s, want)
 		}
 	}
 }
 
-// A small file may be a large one by its aliases.
-func TestBounds(t *testing.T) {
+// YAML aliases cannot make a small file a large one.
+func TestLimits(t *testing.T) {
 	env := "x: &env [" + strings.Repeat("A=1, ", 1000) + "]\ny: &step {cmd: alpine, env: *env}\n"
 	for text, want := range map[string]string{
-		env + "steps: [" + strings.Repeat("*step, ", 1000) + "]\n": "make more than 50000 values",
+		env + "steps: [" + strings.Repeat("*step, ", 1000) + "]\n": "more than 50000 values",
 		"steps:\n" + strings.Repeat("- cmd: alpine\n", 1001):       "2:1: error: steps: expected at most 1000 steps, found 1001",
 		"x: " + strings.Repeat("[", 20_000):                        "exceeded max depth",
 	} {
 		_, findings := Parse(Rendered{Text: text})
 		if !strings.Contains(lines(findings), want) {
-			t.Errorf("%.40s...: %.200s, want %s", text, lines(findings), want)
+			t.Errorf("%.40s...: got findings %.200s, want one with %s", text, lines(findings), want)
 		}
 	}
 }
@@ -310,7 +310,7 @@ func FuzzParse(f *testing.F) {
 		for i, s := range file.Steps {
 			for _, a := range s.After {
 				if a >= i {
-					t.Errorf("step %d waits for %d", i, a)
+					t.Errorf("step %d: got dependency %d, want an earlier step", i, a)
 				}
 			}
 		}

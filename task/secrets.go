@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// Hidden stands where a secret was.
+// Hidden replaces secrets.
 const Hidden = "****"
 
-// shortest is how many characters of a secret are hidden: fewer would be found in every text.
+// shortest is the minimum length of a hidden text: shorter ones would occur in every text.
 const shortest = 4
 
 // Secrets are the lines of secret values, without surrounding white space. Lines of fewer than 4 characters are

@@ -17,14 +17,14 @@ import (
 
 var contextPattern = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$`)
 
-// dockerNetworks are there on every daemon.
+// dockerNetworks exist on every daemon.
 var dockerNetworks = []string{"bridge", "host", "none"}
 
 // identify reads the mapping of a step and its id, before any step is parsed.
 func (p *parser) identify(i int, item value) {
 	f := fields{decoder: &p.decoder, value: item}
 	if item.null() {
-		p.errorf(item, "the step is empty: expected a mapping with one of cmd, build and push")
+		p.errorf(item, "empty step: expected a mapping with one of cmd, build and push")
 	} else {
 		f, _ = p.fields(item, stepKeys)
 	}
@@ -32,12 +32,12 @@ func (p *parser) identify(i int, item value) {
 	p.steps, p.ids = append(p.steps, f), append(p.ids, id)
 	switch {
 	case id == rootID:
-		p.errorf(f.at("id"), "the id %s stands for the start of the run: expected another one", rootID)
+		p.errorf(f.at("id"), "the id %s is reserved for the start of the run", rootID)
 	case !namePattern().MatchString(id):
-		p.errorf(f.at("id"), "expected an id of letters, digits, _, . and - that begins with a letter or digit, found %s", show(id))
+		p.errorf(f.at("id"), "expected an id of letters, digits, _, . and - that starts with a letter or digit, found %s", show(id))
 	}
 	if other, twice := p.index[id]; twice {
-		p.errorf(f.at("id"), "%s has the id %s, too: expected each once", p.steps[other].key, show(id))
+		p.errorf(f.at("id"), "duplicate id %s, also used by %s", show(id), p.steps[other].key)
 		return
 	}
 	p.index[id] = i
@@ -69,21 +69,21 @@ func (p *parser) step(i int, f fields) Step {
 		s.Dir = p.directory(f)
 	}
 	if s.Context != "" && !contextPattern().MatchString(s.Context) {
-		p.errorf(f.at("context"), "expected the name of a docker context, found %s: 'docker context ls' has them", show(s.Context))
+		p.errorf(f.at("context"), "expected the name of a docker context, found %s: 'docker context ls' lists them", show(s.Context))
 	}
-	p.ours(f, "context", "onError", "exitedWith", "exitedWithout")
+	p.extensions(f, "context", "onError", "exitedWith", "exitedWithout")
 	if f.node.Kind == yaml.MappingNode {
 		s.Action = p.action(f, s.Env)
-		p.useless(f, s.Action)
+		p.ineffective(f, s.Action)
 	}
-	if _, push := s.Action.(Push); push { // which has tries of its own
+	if _, push := s.Action.(Push); push { // which has its own retries
 		s.Retries, s.RetryOnErrors, s.Repeat, s.Detach = 0, nil, 0, false
 	}
 	p.container(f, &s)
 	return s
 }
 
-// container reads how the container of a step is made.
+// container reads the properties of a step's container.
 func (p *parser) container(f fields, s *Step) {
 	s.Pull = f.flag("pull")
 	s.PullRetries, s.PullRetryDelay = f.number("cmdDownloadRetries"), f.seconds("cmdDownloadRetryDelay", 0)
@@ -98,7 +98,7 @@ func (p *parser) container(f fields, s *Step) {
 	s.Cache = p.oneOf(f, "cache", "enabled", "disabled") == "enabled"
 }
 
-// oneOf returns the value of a field, in lower case, which is one of allowed or not there.
+// oneOf returns the value of a field in lower case, which is one of allowed, or "" if the field is missing.
 func (p *parser) oneOf(f fields, name string, allowed ...string) string {
 	given := strings.ToLower(f.text(name))
 	if given != "" && !slices.Contains(allowed, given) {
@@ -107,7 +107,7 @@ func (p *parser) oneOf(f fields, name string, allowed ...string) string {
 	return given
 }
 
-// after returns the steps that the i-th one waits for.
+// after returns the indexes of the steps that the i-th one waits for.
 func (p *parser) after(i int, f fields) []int {
 	items := f.listOrOne("when")
 	if len(items) == 0 && i > 0 {
@@ -121,7 +121,7 @@ func (p *parser) after(i int, f fields) []int {
 		}
 		if id == "-" {
 			if len(items) > 1 {
-				p.errorf(v, "- means that the step waits for none: expected it alone")
+				p.errorf(v, "- means that the step waits for no other: expected it as the only item")
 			}
 			continue
 		}
@@ -133,23 +133,23 @@ func (p *parser) after(i int, f fields) []int {
 	return after
 }
 
-// waited returns where the step is that the i-th one waits for by id.
+// waited returns the index of the step with an id that the i-th one waits for.
 func (p *parser) waited(i int, id string, v value) (int, bool) {
 	other, ok := p.index[id]
 	switch {
 	case !ok:
 		p.errorf(v, "no step has the id %s%s", show(id), didYouMean(id, p.ids[:i]))
 	case other == i:
-		p.errorf(v, "the step waits for itself: expected the id of a step above it")
+		p.errorf(v, "the step waits for itself: expected the id of an earlier step")
 	case other > i:
-		p.errorf(v, "%s stands below this one, at line %d: expected the id of a step above it", show(id), p.position(p.steps[other].value).Line)
+		p.errorf(v, "%s is a later step, at line %d: expected the id of an earlier one", show(id), p.position(p.steps[other].value).Line)
 	default:
 		return other, true
 	}
 	return 0, false
 }
 
-// action returns what a step does, nil when that is not known.
+// action returns the action of a step, nil after an error.
 func (p *parser) action(f fields, env []string) Action {
 	switch p.kind(f) {
 	case "push":
@@ -166,7 +166,7 @@ func (p *parser) action(f fields, env []string) Action {
 	return nil
 }
 
-// kind returns which of cmd, build and push a step has, "" when that is not one.
+// kind returns which of cmd, build and push a step has, "" for none or several.
 func (p *parser) kind(f fields) string {
 	var kinds []string
 	for _, kind := range []string{"cmd", "build", "push"} {
@@ -180,12 +180,12 @@ func (p *parser) kind(f fields) string {
 	case 1:
 		return kinds[0]
 	default:
-		p.errorf(f.at(kinds[1]), "expected one of cmd, build and push, found %s: make them steps of their own", strings.Join(kinds, " and "))
+		p.errorf(f.at(kinds[1]), "expected one of cmd, build and push, found %s: use separate steps", strings.Join(kinds, " and "))
 	}
 	return ""
 }
 
-// words returns the words of a text. The hint is what is to be done about what is for a shell.
+// words returns the words of a text. The hint is for operators that need a shell.
 func (p *parser) words(v value, hint string) ([]string, bool) {
 	text, ok := p.string(v)
 	if !ok {
@@ -226,7 +226,7 @@ func (p *parser) push(f fields) Action {
 	seen := map[string]bool{}
 	items := f.listOrOne("push")
 	if len(items) == 0 && f.values["push"].node.Kind == yaml.SequenceNode {
-		p.errorf(f.at("push"), "the list is empty: expected the images to push")
+		p.errorf(f.at("push"), "empty list: expected the images to push")
 	}
 	for _, v := range items {
 		s, ok := p.string(v)
@@ -246,7 +246,7 @@ func (p *parser) push(f fields) Action {
 	return Push{images}
 }
 
-// stepNetwork returns the network of a step. One that docker has itself counts as one of the file.
+// stepNetwork returns the network of a step. A predefined network of docker is added to those of the file.
 func (p *parser) stepNetwork(f fields) string {
 	name := f.text("network")
 	if name == "" {
@@ -267,7 +267,7 @@ func (p *parser) stepNetwork(f fields) string {
 	return name
 }
 
-// cpus returns how many CPUs a container gets, as docker run --cpus takes it.
+// cpus returns the number of CPUs of a container, as in docker run --cpus.
 func (p *parser) cpus(f fields) string {
 	s := f.text("cpus")
 	if s == "" {
@@ -280,7 +280,7 @@ func (p *parser) cpus(f fields) string {
 	return s
 }
 
-// ports returns the ports of a field, which docker run takes in the form given.
+// ports returns the ports of a field, in a form that docker run accepts.
 func (p *parser) ports(f fields, name, form string) []string {
 	var out []string
 	for _, v := range f.list(name) {
@@ -299,7 +299,7 @@ func (p *parser) ports(f fields, name, form string) []string {
 
 func (p *parser) mounts(f fields) []Mount {
 	if f.has("volumeMounts") && f.has("push") {
-		p.errorf(f.at("volumeMounts"), "a push has no container: expected no volumeMounts")
+		p.errorf(f.at("volumeMounts"), "a push has no container, so volumeMounts is not allowed")
 	}
 	var out []Mount
 	seen := map[string]bool{}
@@ -313,7 +313,7 @@ func (p *parser) mounts(f fields) []Mount {
 		if !path.IsAbs(mount.Path) {
 			p.errorf(m.at("mountPath"), "expected an absolute path in the container, found %s", show(mount.Path))
 		}
-		p.once(m.at("mountPath"), "mount at", path.Clean(mount.Path), seen)
+		p.unique(m.at("mountPath"), "mount at", path.Clean(mount.Path), seen)
 		out = append(out, mount)
 	}
 	return out
@@ -321,7 +321,7 @@ func (p *parser) mounts(f fields) []Mount {
 
 func (p *parser) mountedVolume(m fields, name string) {
 	if name == DockerSocket {
-		p.lintf(m.at("name"), "a mount of %s is an addition of docker multiarch: in ACR Tasks it is always there", DockerSocket)
+		p.lintf(m.at("name"), "mounting %s has an effect only in docker multiarch: ACR Tasks always mounts it", DockerSocket)
 		return
 	}
 	var known []string
@@ -330,7 +330,7 @@ func (p *parser) mountedVolume(m fields, name string) {
 	}
 	switch {
 	case name == "":
-		p.errorf(m.at("name"), "expected the name of a volume of the file, found none")
+		p.errorf(m.at("name"), "expected the name of a volume of the file")
 	case !slices.Contains(known, name):
 		p.errorf(m.at("name"), "the file has no volume %s%s", show(name), didYouMean(name, known))
 	}

@@ -1,6 +1,11 @@
-// Package task is multi-step build, push and cmd files in the format of ACR Tasks: rendering and parsing
-// them, what is wrong with them and where, and the order of their steps. It reads no file but the one it is
-// given and starts nothing; running the steps is left to package run.
+// Package task reads multi-step build, push and cmd files in the format of ACR Tasks.
+//
+// A file passes through three packages. Package render processes its comments, aliases and templates and returns a
+// [Rendered]. [Parse] makes a [File] of that, with all defaults, and returns a [Finding] for each problem; [Lints]
+// returns likely mistakes in a valid file. Package run runs the steps of a File. [NewGraph] shows them and their
+// dependencies.
+//
+// This package has no side effects: it neither reads files nor starts programs.
 package task
 
 import (
@@ -13,14 +18,14 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Position is a place in the file as it was written, before templates and aliases. Lines and columns count
-// from 1, columns in characters.
+// Position is a position in the file as it was written, before templates and aliases. Lines and columns start at 1;
+// columns count characters.
 type Position struct {
 	Line   int `json:"line"`
 	Column int `json:"column"`
 }
 
-// Compare returns a negative number when p stands before q, 0 when they are the same, and a positive one else.
+// Compare returns a negative number if p is before q, 0 if they are equal, and a positive number otherwise.
 func (p Position) Compare(q Position) int {
 	return cmp.Or(cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
 }
@@ -30,24 +35,24 @@ type File struct {
 	Steps    []Step // in the order of the file
 	Networks []Network
 	Volumes  []Volume
-	Secrets  []string // the ids of the values that are given to a run with --secret
+	Secrets  []string // the ids of the values that a run needs as --secret
 	// Timeout is for all steps together, 0 for none (totalTimeout).
 	Timeout time.Duration
 }
 
-// Network is a network that the steps' containers can be in.
+// Network is a network that the steps' containers can join.
 type Network struct {
 	Name   string
 	Driver string
 	IPv6   bool
-	// External networks are there before the run and after it (skipCreation).
+	// External networks exist before the run and remain after it (skipCreation).
 	External bool
 }
 
-// Volume is a volume that the steps' containers can mount, made for the run.
+// Volume is a volume that the steps' containers can mount. It is created for the run.
 type Volume struct {
 	Name string
-	// Files are those of a secret volume by name; nil for an empty volume. Their contents are secret.
+	// Files are the files of a secret volume by name; nil for an empty volume. Their contents are secret.
 	Files map[string][]byte
 }
 
@@ -56,33 +61,33 @@ type Step struct {
 	Position
 	ID     string
 	Action Action
-	// After are the indexes of the steps that it waits for, ascending, each once. All are smaller than its own.
+	// After are the indexes of the steps that it waits for, in ascending order and without duplicates. All are smaller
+	// than its own.
 	After []int
 
-	// Timeout covers all tries and repetitions, not StartDelay.
+	// Timeout covers all attempts and repetitions, not StartDelay.
 	Timeout       time.Duration
 	StartDelay    time.Duration
 	Retries       int
 	RetryDelay    time.Duration
-	RetryOnErrors []string // nil: any failure is tried again
+	RetryOnErrors []string // nil: retry after any failure
 	Repeat        int
 	IgnoreErrors  bool
-	// ExitedWith and ExitedWithout are exit codes of the steps waited for. A step with either runs after
-	// failures too: when one of those steps exited with one of the former, and none with one of the latter.
+	// ExitedWith and ExitedWithout are exit codes of the steps in After. A step with either also runs after failures,
+	// if one of those steps exited with one of the former and none with one of the latter.
 	ExitedWith, ExitedWithout []int
-	// CancelRest stops all other steps when this one fails (onError: cancel); else they go on.
+	// CancelRest stops all other steps if this one fails (onError: cancel); otherwise they continue.
 	CancelRest bool
-	// Detach makes the step succeed once it is started; it is stopped when the run ends.
+	// Detach makes the step succeed as soon as it is started; it is stopped when the run ends.
 	Detach bool
 	Keep   bool
 
-	// Context is the docker context of the daemon that the step is for, "" for that of the run.
+	// Context is the docker context of the step's daemon, "" for that of the run.
 	Context string
-	// Dir is the working directory below the workspace, "" for the workspace itself; with NoDir the image's
-	// own is left as it is.
+	// Dir is the working directory relative to the workspace. With NoDir it is the image's.
 	Dir   string
 	NoDir bool
-	Env   []string // KEY=VALUE, those of the file first
+	Env   []string // KEY=VALUE, the file's first
 
 	Pull           bool
 	PullRetries    int
@@ -99,13 +104,13 @@ type Step struct {
 	Cache          bool
 }
 
-// Mount puts a volume of the file into the container of a step.
+// Mount mounts a volume of the file in the container of a step.
 type Mount struct {
-	Volume string // DockerSocket for the daemon's
+	Volume string // or DockerSocket
 	Path   string
 }
 
-// DockerSocket is the name of a mount that stands for the daemon's socket.
+// DockerSocket is the volume name that mounts the daemon's socket.
 const DockerSocket = "/var/run/docker.sock"
 
 // Action is what a step does: a Build, Push, Container, Docker or Plugin.
@@ -113,11 +118,11 @@ type Action interface{ action() }
 
 // Build builds an image, as docker build does.
 type Build struct {
-	// Flags are all flags as --name=value, those that are just true as --name, but for tags and platforms.
+	// Flags are all flags except tags and platforms, as --name=value, or --name for true.
 	Flags     []string
 	Tags      []reference.NamedTagged
 	Platforms []string
-	// File and Target are among Flags too; "" for the default.
+	// File and Target are also in Flags; "" for the default.
 	File    string
 	Target  string
 	Context string
@@ -138,19 +143,19 @@ func (b Build) Words() []string {
 	return append(words, b.Context)
 }
 
-// SaysOutput reports whether a flag says where the result goes.
-func (b Build) SaysOutput() bool {
+// HasOutput reports whether a flag selects the destination of the result.
+func (b Build) HasOutput() bool {
 	return slices.ContainsFunc(b.Flags, func(flag string) bool {
 		return flag == "--push" || flag == "--load" || strings.HasPrefix(flag, "--output=")
 	})
 }
 
-// Push has the daemon push images, side by side.
+// Push pushes images of the daemon concurrently.
 type Push struct {
 	Images []reference.Named // with a tag
 }
 
-// Container runs an image.
+// Container runs a container.
 type Container struct {
 	Image string
 	Args  []string
@@ -163,14 +168,14 @@ type Docker struct {
 
 // Plugin runs a command of this program, without a container.
 type Plugin struct {
-	// Args are the words after 'docker multiarch'.
+	// Args are the arguments of 'docker multiarch'.
 	Args []string
-	// Instead is the command that Args stand for, when that is another program's.
-	Instead string
+	// Replaces is the command of another program that Args are equivalent to, "" if there is none.
+	Replaces string
 }
 
-// Commands returns the commands that a person would type in place of an action, as words. That of a Container
-// lacks docker run and its flags, which are those of the step.
+// Commands returns the commands that are equivalent to an action, as words. That of a Container lacks docker run and its
+// flags, which depend on the step.
 func Commands(a Action) [][]string {
 	switch a := a.(type) {
 	case Build:

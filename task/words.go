@@ -8,14 +8,14 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// words splits a text as a shell does, quotes and backslashes taken away. No shell runs it, so $x stays what
-// it is, and what only a shell could do outside of quotes is an error.
+// words splits a text as a shell does, and removes quotes and backslashes. Since no shell runs it, $x remains as it is,
+// and an operator outside of quotes is an error.
 func words(text string) ([]string, error) {
 	text = strings.Trim(text, " \t\n")
 	if strings.HasPrefix(text, "(") {
-		return nil, forShell("(")
+		return nil, needsShell("(")
 	}
-	source := "x " + text // what follows a word is neither an assignment nor a keyword
+	source := "x " + text // after a word, nothing is an assignment or a keyword
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(source), "")
 	if problem := (syntax.ParseError{}); errors.As(err, &problem) {
 		if problem.Incomplete {
@@ -28,27 +28,27 @@ func words(text string) ([]string, error) {
 	}
 	call, operator := onlyCall(file.Stmts)
 	if operator != "" {
-		return nil, forShell(operator)
+		return nil, needsShell(operator)
 	}
-	w := wording{source: source}
+	w := unquoter{source: source}
 	var out []string
 	for _, word := range call.Args[1:] {
 		out = append(out, w.text(word.Parts))
 	}
 	if w.operator != "" {
-		return nil, forShell(w.operator)
+		return nil, needsShell(w.operator)
 	}
 	return out, nil
 }
 
-// errUnclosed is what quoting more does not mend.
-var errUnclosed = errors.New("a quote or bracket is never closed")
+// errUnclosed is an error that more quotes do not fix.
+var errUnclosed = errors.New("unclosed quote or bracket")
 
-func forShell(operator string) error {
-	return fmt.Errorf("%s outside of quotes is for a shell, and none runs this", operator)
+func needsShell(operator string) error {
+	return fmt.Errorf("%s outside of quotes needs a shell, and no shell runs this", operator)
 }
 
-// onlyCall returns the command that the statements are, or what makes them more than one command.
+// onlyCall returns the single command of the statements, or the operator that makes them more than that.
 func onlyCall(all []*syntax.Stmt) (call *syntax.CallExpr, operator string) {
 	s := all[0]
 	switch cmd := s.Cmd.(type) {
@@ -72,14 +72,14 @@ func onlyCall(all []*syntax.Stmt) (call *syntax.CallExpr, operator string) {
 	return call, ""
 }
 
-// wording makes texts of words.
-type wording struct {
+// unquoter removes the quotes of words.
+type unquoter struct {
 	source string
-	// operator is what only a shell could do.
+	// operator is one that needs a shell, "" if none was found.
 	operator string
 }
 
-func (w *wording) text(parts []syntax.WordPart) string {
+func (w *unquoter) text(parts []syntax.WordPart) string {
 	var out strings.Builder
 	for _, part := range parts {
 		switch p := part.(type) {
@@ -90,7 +90,7 @@ func (w *wording) text(parts []syntax.WordPart) string {
 		case *syntax.DblQuoted:
 			out.WriteString(w.quoted(p.Parts))
 		case *syntax.ParamExp:
-			out.WriteString(w.written(p))
+			out.WriteString(w.sourceOf(p))
 		case *syntax.CmdSubst:
 			w.operator = "$("
 			if p.Backquotes {
@@ -103,23 +103,23 @@ func (w *wording) text(parts []syntax.WordPart) string {
 	return out.String()
 }
 
-// quoted returns what stands in double quotes.
-func (w *wording) quoted(parts []syntax.WordPart) string {
+// quoted returns the content of double quotes.
+func (w *unquoter) quoted(parts []syntax.WordPart) string {
 	var out strings.Builder
 	for _, part := range parts {
 		if lit, ok := part.(*syntax.Lit); ok {
 			out.WriteString(unescape(lit.Value, "$`\"\\"))
 		} else {
-			out.WriteString(w.written(part))
+			out.WriteString(w.sourceOf(part))
 		}
 	}
 	return out.String()
 }
 
-// written returns the source of a node.
-func (w *wording) written(n syntax.Node) string { return w.source[n.Pos().Offset():n.End().Offset()] }
+// sourceOf returns the source of a node.
+func (w *unquoter) sourceOf(n syntax.Node) string { return w.source[n.Pos().Offset():n.End().Offset()] }
 
-// unescape takes the backslashes away that stand before one of special, or before anything when that is "".
+// unescape removes the backslashes before characters of special, or before any character if that is "".
 func unescape(s, special string) string {
 	var out strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -131,7 +131,7 @@ func unescape(s, special string) string {
 	return out.String()
 }
 
-// Quote returns words as a shell reads them, for people.
+// Quote returns a shell command line of words, for display.
 func Quote(all []string) string {
 	quoted := make([]string, len(all))
 	for i, w := range all {

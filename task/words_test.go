@@ -37,24 +37,24 @@ func TestWords(t *testing.T) {
 			continue
 		}
 		if err != nil || !slices.Equal(got, tt.want) {
-			t.Errorf("%q is %q (%v), want %q", tt.text, got, err, tt.want)
+			t.Errorf("%q: got words %q and error %v, want %q", tt.text, got, err, tt.want)
 		}
 		if again, err := words(Quote(got)); err != nil || !slices.Equal(again, got) {
-			t.Errorf("%q, quoted, is %q (%v), want %q", Quote(got), again, err, got)
+			t.Errorf("words of %q: got %q and error %v, want %q", Quote(got), again, err, got)
 		}
 	}
 }
 
-func TestWordsForShell(t *testing.T) {
+func TestWordsRefusesShellSyntax(t *testing.T) {
 	for text, want := range map[string]string{
 		"a && b": "&&", "a || b": "||", "a | b": "|", "a; b": ";", "a &": "&", "a;": ";", "a > b": ">", "a 2>&1": ">&",
 		"a < b": "<", "a << b": "here-document", "a >> b": ">>", "a\nb": "a new line", "a $(b)": "$(", "a b$(c)d": "$(",
 		"a `b`": "`", "a $((1))": "$((", "a (b)": "`(`", "(a)": "( outside", "() { a; }": "( outside",
-		"a 'b": "never closed", `a "b`: "never closed", "a ${b": "never closed", "a )": "`)`", "a ${b!}": "`!`",
+		"a 'b": "unclosed", `a "b`: "unclosed", "a ${b": "unclosed", "a )": "`)`", "a ${b!}": "`!`",
 	} {
 		got, err := words(text)
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is %q, %v: want an error with %q", text, got, err, want)
+			t.Errorf("%q: got words %q and error %v, want an error with %q", text, got, err, want)
 		}
 	}
 }
@@ -65,11 +65,11 @@ func FuzzWords(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		all, err := words(text)
-		if err != nil || strings.ContainsAny(text, "\x00\r") { // which shells do not agree about
+		if err != nil || strings.ContainsAny(text, "\x00\r") { // shells handle these differently
 			return
 		}
 		if again, err := words(Quote(all)); err != nil || !slices.Equal(again, all) {
-			t.Errorf("%q is %q; %q is %q, %v", text, all, Quote(all), again, err)
+			t.Errorf("words of %q: got %q and error %v, want %q", Quote(all), again, err, all)
 		}
 	})
 }

@@ -12,10 +12,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// MaxAliases is how many bytes a file of aliases can have.
+// MaxAliases is the maximum size of a file of aliases, in bytes.
 const MaxAliases = 1 << 20
 
-// builtIn are the aliases of every file of v1.1.0.
+// builtIn are the aliases of every v1.1.0 file.
 var builtIn = map[string]string{
 	"ID":           "{{.Run.ID}}",
 	"SharedVolume": "{{.Run.SharedVolume}}",
@@ -34,7 +34,7 @@ var builtIn = map[string]string{
 	"cssc": "mcr.microsoft.com/acr/cssc:2ff604c",
 }
 
-// aliases are the names of a file and what they stand for.
+// aliases are the aliases of a file, and their values.
 type aliases struct {
 	values    map[string]string
 	directive string // the character before a name
@@ -42,8 +42,8 @@ type aliases struct {
 
 var aliasName = lazyregexp.New(`^[A-Za-z0-9]+`)
 
-// expand returns the body of a file with the aliases replaced that its alias block and the format have, and
-// what they make of the first word of a cmd.
+// expand returns the body of a file with the aliases of its alias block and the built-in ones replaced, and the aliases
+// for the first word of a cmd.
 func (r *renderer) expand(body, block text) (expanded text, commands map[string]string, ok bool) {
 	block, ok = r.execute(block)
 	if !ok {
@@ -51,11 +51,11 @@ func (r *renderer) expand(body, block text) (expanded text, commands map[string]
 	}
 	a := aliasReader{renderer: r, block: block, lines: linesOf(block.string)}.read()
 	if expanded = a.replace(body); len(expanded.string) > maxText {
-		r.add(task.Error, 0, "alias", "the file is longer than 4 MiB once its aliases are replaced")
+		r.add(task.Error, 0, "alias", "the file is larger than 4 MiB after replacing aliases")
 		return text{}, nil, false
 	}
 	for name, value := range a.values {
-		if strings.Contains(value, "{{") { // templates are replaced in the body; this is not part of it
+		if strings.Contains(value, "{{") { // commands are not part of the body, whose templates are executed later
 			quiet := renderer{file: r.file, scope: r.scope, secrets: r.secrets, found: map[found]bool{}}
 			if rendered, ok := quiet.execute(text{value, []piece{{made: true}}}); ok {
 				a.values[name] = rendered.string
@@ -65,7 +65,7 @@ func (r *renderer) expand(body, block text) (expanded text, commands map[string]
 	return expanded, a.values, true
 }
 
-// replace returns the text with what aliases stand for.
+// replace returns the text with aliases replaced by their values.
 func (a aliases) replace(t text) text {
 	var out textBuilder
 	s := t.string
@@ -86,7 +86,7 @@ func (a aliases) replace(t text) text {
 		case name == "" && strings.HasPrefix(s[end:], a.directive):
 			out.add(t, at, end)
 			end += len(a.directive)
-		default: // with the character behind it, which does not begin another name
+		default: // with the next character, which does not start another alias
 			_, n := utf8.DecodeRuneInString(s[end:])
 			end += n
 			out.add(t, at, end)
@@ -103,14 +103,14 @@ type aliasReader struct {
 	lines lined
 }
 
-// read returns the aliases of the block, the later sources before the earlier ones and those that the format
-// has, and values before all.
+// read returns the aliases of the block. Values take precedence over later sources, those over earlier ones, and those
+// over built-in aliases.
 func (a aliasReader) read() aliases {
 	out := aliases{maps.Clone(builtIn), "$"}
 	var document yaml.Node
 	if err := yaml.Unmarshal([]byte(a.block.string), &document); err != nil {
 		line, message := task.YAMLError(err)
-		a.add(task.Error, a.block.origin(a.lines.offset(line, 1)), "alias", "no YAML, here or below: %s", message)
+		a.add(task.Error, a.block.origin(a.lines.offset(line, 1)), "alias", "invalid YAML, here or below: %s", message)
 		return out
 	}
 	values := map[string]string{}
@@ -123,7 +123,7 @@ func (a aliasReader) read() aliases {
 	return out
 }
 
-// keys reads what is below alias: sources and the directive into out, values into values.
+// keys reads the keys of alias: src and directive into out, values into values.
 func (a aliasReader) keys(alias *yaml.Node, out *aliases, values map[string]string) {
 	if alias.Kind != yaml.MappingNode && alias.Tag != "!!null" {
 		a.at(task.Error, alias, "alias", "expected src, values or directive")
@@ -141,7 +141,7 @@ func (a aliasReader) keys(alias *yaml.Node, out *aliases, values map[string]stri
 				out.directive = c
 			}
 		default:
-			a.at(task.Warning, p[0], key, "this key is not known: expected src, values or directive")
+			a.at(task.Warning, p[0], key, "unknown key: expected src, values or directive")
 		}
 	}
 }
@@ -173,7 +173,7 @@ func (a aliasReader) readSources(n *yaml.Node, key string, values map[string]str
 	}
 	for i, item := range items {
 		key := fmt.Sprintf("%s[%d]", key, i)
-		if item = followed(item); item.Kind != yaml.ScalarNode {
+		if item = resolved(item); item.Kind != yaml.ScalarNode {
 			a.at(task.Error, item, key, "expected a file or a URL")
 			continue
 		}
@@ -188,14 +188,14 @@ func (a aliasReader) readSources(n *yaml.Node, key string, values map[string]str
 // readSource returns the aliases of a file or URL.
 func (a aliasReader) readSource(name string) (map[string]string, error) {
 	if a.sources == nil {
-		return nil, fmt.Errorf("%s: aliases cannot be read from another place here", name)
+		return nil, fmt.Errorf("%s: aliases cannot be read from files or URLs here", name)
 	}
 	data, err := a.sources(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading aliases from %s: %w", name, err)
 	}
 	if len(data) > MaxAliases {
-		return nil, fmt.Errorf("reading aliases from %s: it is longer than 1 MiB", name)
+		return nil, fmt.Errorf("reading aliases from %s: it is larger than 1 MiB", name)
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
@@ -218,10 +218,10 @@ func (a aliasReader) readSource(name string) (map[string]string, error) {
 	return values, nil
 }
 
-// checkAlias returns an error unless a pair is an alias.
+// checkAlias returns an error for an invalid alias.
 func checkAlias(p [2]*yaml.Node) error {
 	if aliasName().FindString(p[0].Value) != p[0].Value || p[0].Value == "" {
-		return fmt.Errorf("%q is no name of an alias: expected letters (a to z) and digits", p[0].Value)
+		return fmt.Errorf("invalid alias %q: expected letters (a to z) and digits", p[0].Value)
 	}
 	if p[1].Kind != yaml.ScalarNode {
 		return errors.New("expected a text")
@@ -229,7 +229,7 @@ func checkAlias(p [2]*yaml.Node) error {
 	return nil
 }
 
-// at keeps a finding about a node of the block.
+// at adds a finding about a node of the block.
 func (a aliasReader) at(severity task.Severity, n *yaml.Node, key, format string, args ...any) {
 	a.add(severity, a.block.origin(a.lines.offset(n.Line, n.Column)), key, format, args...)
 }
@@ -240,20 +240,20 @@ func aliasPairs(n *yaml.Node) (out [][2]*yaml.Node) {
 		return nil
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		out = append(out, [2]*yaml.Node{followed(n.Content[i]), followed(n.Content[i+1])})
+		out = append(out, [2]*yaml.Node{resolved(n.Content[i]), resolved(n.Content[i+1])})
 	}
 	return out
 }
 
-// followed returns the node that a YAML alias stands for, which is the node itself elsewhere.
-func followed(n *yaml.Node) *yaml.Node {
+// resolved returns the node that a YAML alias refers to, or a node that is not an alias.
+func resolved(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias
 	}
 	return n
 }
 
-// asWritten returns a scalar as it was written, "" for null.
+// asWritten returns the source of a scalar, "" for null.
 func asWritten(n *yaml.Node) string {
 	if n.Tag == "!!null" {
 		return ""

@@ -6,14 +6,14 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
-// A file is looked at line by line before it is YAML, as templates in it need not be.
+// Comments are removed line by line, since a file with templates may not be valid YAML.
 
-// lineKind says what a line is before templates are executed.
+// lineKind is the kind of a line before templates are executed.
 type lineKind int
 
 const (
 	structure lineKind = iota // keys, items, scalars of one line, blank lines
-	content                   // goes on with a block scalar or a quoted one
+	content                   // continues a block scalar or a quoted one
 	comment
 )
 
@@ -37,17 +37,17 @@ func splitLines(file string) (lines []line) {
 	return lines
 }
 
-// scanner tells comments from scalars by indentation and quotes.
+// scanner distinguishes comments from scalars by indentation and quotes.
 type scanner struct {
 	file string
 
 	parent int // column of the key or dash that the current node belongs to
 	block  bool
-	indent int // of the lines of the block scalar, 0 until that is known
-	quoted int // where the quoted scalar ends that the last line did not close
+	indent int // of the lines of the block scalar, 0 while unknown
+	quoted int // end of the quoted scalar that the last line did not close
 
 	flow       int // depth of [ and {
-	flowIndent int // of the line that the outermost of them is in
+	flowIndent int // of the line with the outermost of them
 }
 
 // line returns the kind of the next line.
@@ -65,7 +65,7 @@ func (s *scanner) line(start, end int) lineKind {
 		return content
 	}
 	if strings.HasPrefix(trimmed, "#") {
-		return comment // which a block scalar goes on after
+		return comment // after which a block scalar continues
 	}
 	s.block = false
 	if trimmed != "" {
@@ -77,8 +77,8 @@ func (s *scanner) line(start, end int) lineKind {
 	return structure
 }
 
-// inBlock reports whether a line belongs to the block scalar above it. Lines of template actions alone do
-// wherever they begin: what they leave of themselves is blank.
+// inBlock reports whether a line belongs to the block scalar above it. A line with only template actions does at any
+// indentation, since it becomes blank.
 func (s *scanner) inBlock(indent int, trimmed string) bool {
 	if trimmed == "" || strings.HasPrefix(trimmed, "{{") && strings.HasSuffix(trimmed, "}}") {
 		return true
@@ -89,11 +89,11 @@ func (s *scanner) inBlock(indent int, trimmed string) bool {
 	return s.indent > 0 && indent >= s.indent
 }
 
-// scan reads the part of a line from an offset on, to find what goes on in the next line. A node can begin
-// where it is fresh.
+// scan reads the part of a line that starts at an offset, to find nodes that continue in the next line. If fresh, a node
+// may start there.
 func (s *scanner) scan(start, from, end int, fresh bool) {
 	indent := from - start
-	token := indent // column at which the last node began
+	token := indent // column of the start of the last node
 	if fresh {
 		s.parent = indent - 1
 	}
@@ -133,7 +133,7 @@ func (s *scanner) scan(start, from, end int, fresh bool) {
 	}
 }
 
-// bracket keeps count of the depth of flow collections, and reports whether c is one of their characters.
+// bracket tracks the depth of flow collections, and reports whether c is one of their characters.
 func (s *scanner) bracket(c byte, fresh bool, indent int) bool {
 	switch {
 	case (c == '[' || c == '{') && (fresh || s.flow > 0):
@@ -151,7 +151,7 @@ func (s *scanner) bracket(c byte, fresh bool, indent int) bool {
 
 var blockHeader = lazyregexp.New(`^[|>]([+-]?)([1-9]?)[+-]?[ \t]*([ \t]#.*)?\r?\n?$`)
 
-// blockHeader reports whether a block scalar begins at i, and prepares for its lines.
+// blockHeader reports whether a block scalar starts at i, and prepares for its lines.
 func (s *scanner) blockHeader(i, end int) bool {
 	m := blockHeader().FindStringSubmatch(s.file[i:end])
 	if m == nil {
@@ -164,17 +164,17 @@ func (s *scanner) blockHeader(i, end int) bool {
 	return true
 }
 
-// action returns the end of the template action that begins at i, when that is before end and not far.
+// action returns the end of the template action at i if that is near and before end, otherwise the end of its {{.
 func (s *scanner) action(i, end int) int {
-	end = min(end, i+4096) // or a file of actions without ends would take long
+	end = min(end, i+4096) // limits the time for many unclosed actions
 	if n := strings.Index(s.file[i:end], "}}"); n >= 0 {
 		return i + n + 2
 	}
 	return i + 2
 }
 
-// closed returns the end of the quoted scalar that begins at i, 0 when nothing closes it: then the quote is
-// a character of a plain scalar.
+// closed returns the end of the quoted scalar at i, 0 if it is not closed: then the quote is a character of a plain
+// scalar.
 func (s *scanner) closed(i int) int {
 	quote := s.file[i]
 	for i++; i < len(s.file); i++ {
@@ -197,8 +197,7 @@ func (s *scanner) closed(i int) int {
 	return 0
 }
 
-// outdented reports whether the line that begins at i is not blank and not indented by more than
-// the parent.
+// outdented reports whether the line at i is not blank and not indented more than the parent.
 func (s *scanner) outdented(i int) bool {
 	rest := strings.TrimLeft(s.file[i:], " ")
 	indent := len(s.file) - i - len(rest)

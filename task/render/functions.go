@@ -12,7 +12,7 @@ import (
 	"github.com/Masterminds/sprig/v3"
 )
 
-// functions are what templates can call, beside what every template can.
+// functions are those of templates, in addition to the built-in ones.
 var functions = templateFunctions()
 
 func templateFunctions() template.FuncMap {
@@ -26,28 +26,27 @@ func templateFunctions() template.FuncMap {
 		return base64.StdEncoding.EncodeToString([]byte(toString(v)))
 	}
 	const environment = "a task file cannot read the environment of the host; use --env or --set"
-	out["env"] = absent("env", environment)
-	out["expandenv"] = absent("expandenv", environment)
-	out["getHostByName"] = absent("getHostByName", "a task file cannot ask the network; use --set")
+	out["env"] = unavailable("env", environment)
+	out["expandenv"] = unavailable("expandenv", environment)
+	out["getHostByName"] = unavailable("getHostByName", "a task file cannot access the network; use --set")
 	for _, name := range []string{
 		"repeat", "indent", "nindent", "until", "untilStep", "seq",
 		"randAlpha", "randAlphaNum", "randAscii", "randNumeric", "randBytes",
 	} {
-		out[name] = bounded(out[name])
+		out[name] = limited(out[name])
 	}
 	return out
 }
 
-// absent returns a function that says why it is not there.
-func absent(name, why string) any {
+// unavailable returns a function that fails with the reason.
+func unavailable(name, why string) any {
 	return func(...any) (string, error) {
-		return "", refusal(fmt.Sprintf("function %s is not there: %s", name, why))
+		return "", refusal(fmt.Sprintf("function %s is not available: %s", name, why))
 	}
 }
 
-// bounded returns a function that makes as much as a number says, and refuses to make more than a text can
-// be long.
-func bounded(function any) any {
+// limited returns a function whose result has the size of a number argument, limited to maxText.
+func limited(function any) any {
 	f := reflect.ValueOf(function)
 	return reflect.MakeFunc(f.Type(), func(args []reflect.Value) []reflect.Value {
 		count, length := 0.0, 1.0
@@ -64,7 +63,7 @@ func bounded(function any) any {
 			}
 		}
 		if count*length > maxText {
-			panic(refusal("it would make more than 4 MiB"))
+			panic(refusal("the result would be larger than 4 MiB"))
 		}
 		if f.Type().IsVariadic() {
 			return f.CallSlice(args)
@@ -73,14 +72,14 @@ func bounded(function any) any {
 	}).Interface()
 }
 
-// asks are functions that a value may be missing for.
-var asks = set(
+// tests are the functions that may be used with a missing value.
+var tests = set(
 	"default", "coalesce", "empty", "ternary", "and", "or", "not", "eq", "ne",
 	"kindOf", "kindIs", "typeOf", "typeIs", "typeIsLike", "deepEqual", "hasKey",
 	"all", "any", "compact", "mustCompact", "list", "tuple", "dict",
 )
 
-// takeText are functions of any value that would write out that one is missing, or fail.
+// takeText are functions of any value that would print a missing one as such, or fail.
 var takeText = set("print", "printf", "println", "html", "js", "urlquery", "toString", "len")
 
 func set(names ...string) map[string]bool {
@@ -91,12 +90,12 @@ func set(names ...string) map[string]bool {
 	return out
 }
 
-// wanted returns what argument i of a command stands for when it is missing: the zero value of its type where
-// that is not any, which is "" for a string.
+// wanted returns what happens if argument i of a command is missing: it is the zero value of its type unless that is
+// any.
 func wanted(cmd *parse.CommandNode, i int) want {
 	name := function(cmd)
 	if takeText[name] {
-		return want{instead: ""}
+		return want{fallback: ""}
 	}
 	f := functions[name]
 	if f == nil {
@@ -110,10 +109,10 @@ func wanted(cmd *parse.CommandNode, i int) want {
 	case i < t.NumIn():
 		in = t.In(i)
 	default:
-		return want{} // too many, which the execution tells
+		return want{} // too many, which the execution reports
 	}
 	if in.Kind() == reflect.Interface {
 		return want{}
 	}
-	return want{instead: reflect.Zero(in).Interface()}
+	return want{fallback: reflect.Zero(in).Interface()}
 }

@@ -10,19 +10,19 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// lookup is one place of a template that reads a value.
+// lookup is a use of a value in a template.
 type lookup struct {
 	pos    int
-	root   string // what the fields are of, as it was written
+	root   string // the source of the value that has the fields
 	fields []string
 	want   want
 }
 
-// want says what becomes of a value that is missing.
+// want describes what happens if a value is missing.
 type want struct {
-	instead any
-	quiet   bool // there is no need to warn
-	asked   bool // nor when something is missing that the value is made of
+	fallback any
+	quiet    bool // do not warn
+	tested   bool // the template tests the value: do not warn about it or the values that it depends on
 }
 
 // runNames are the names of the fields of .Run.
@@ -31,13 +31,13 @@ var runNames = []string{
 	"SharedVolume", "OS", "OSVersion", "Architecture", "TaskName",
 }
 
-// scope is what templates can read.
+// scope has the variables of templates.
 type scope map[string]any
 
-// redacted stands in for secrets that are not to be had.
+// redacted replaces secrets that are not available.
 type redacted map[string]any
 
-// scopeOf returns what templates can read of variables, none of it shared with them.
+// scopeOf returns the scope for variables, which it copies.
 func scopeOf(vars Variables) scope {
 	run := map[string]any{}
 	for k, v := range vars.Run {
@@ -63,7 +63,7 @@ func scopeOf(vars Variables) scope {
 	return s
 }
 
-// copied returns a copy of a value that YAML can be read into.
+// copied returns a deep copy of a value decoded from YAML.
 func copied(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -82,16 +82,16 @@ func copied(v any) any {
 	return v
 }
 
-// quotedJSON returns a value as a word for a shell.
+// quotedJSON returns the JSON of a value, quoted for a shell.
 func quotedJSON[V any](values map[string]V) string {
 	if values == nil {
 		values = map[string]V{}
 	}
-	b, _ := json.Marshal(values) // of what YAML has
+	b, _ := json.Marshal(values) // values from YAML have JSON
 	return task.Quote([]string{string(b)})
 }
 
-// lookup returns the value of a lookup in what it is of.
+// lookup returns the value of a lookup in of.
 func (e *execution) lookup(n int, of any) (any, error) {
 	l := e.lookups[n]
 	value := of
@@ -107,13 +107,13 @@ func (e *execution) lookup(n int, of any) (any, error) {
 	if value != nil {
 		return value, nil
 	}
-	if !l.want.quiet && !l.want.asked {
+	if !l.want.quiet && !l.want.tested {
 		e.add(task.Warning, e.source.origin(e.actionAt(l.pos).start), "", "{{%s}} has no value%s", l.name(len(l.fields)), l.hint(of))
 	}
-	return l.want.instead, nil
+	return l.want.fallback, nil
 }
 
-// name returns the first n fields as a template would have them.
+// name returns the first n fields in template syntax.
 func (l lookup) name(n int) string {
 	name := l.root
 	if n > 0 {
@@ -122,42 +122,42 @@ func (l lookup) name(n int) string {
 	return name
 }
 
-// hint says how to give the value that is missing.
+// hint returns how to set the missing value.
 func (l lookup) hint(of any) string {
 	if _, ok := of.(scope); !ok {
 		if of == nil && l.root == "." && len(l.fields) > 0 {
-			return `: {{.}} is nothing here; a template is given it by {{template "NAME" .}}`
+			return `: {{.}} is empty here; pass it with {{template "NAME" .}}`
 		}
 		return ""
 	}
 	below := strings.Join(l.fields[1:], ".")
 	switch l.fields[0] {
 	case "Values":
-		return fmt.Sprintf(": give it with --set %s=... or --values", below)
+		return fmt.Sprintf(": set it with --set %s=... or --values", below)
 	case "Secrets":
-		return fmt.Sprintf(": give it with --secret id=%s,src=FILE or --secret id=%[1]s,env=NAME", below)
+		return fmt.Sprintf(": set it with --secret id=%s,src=FILE or --secret id=%[1]s,env=NAME", below)
 	case "Build":
 		if below == "ID" {
-			return ": give it with --id"
+			return ": set it with --id"
 		}
-		return ": .Build has ID alone"
+		return ": .Build has only ID"
 	case "Run":
 		return runHint(below)
 	}
-	return ": there are .Run, .Build, .Values, .Secrets, .RunJSON and .ValuesJSON"
+	return ": expected .Run, .Build, .Values, .Secrets, .RunJSON or .ValuesJSON"
 }
 
-// runHint says how to give a field of .Run that is missing.
+// runHint returns how to set a missing field of .Run.
 func runHint(name string) string {
 	switch name {
 	case "ID":
-		return ": give it with --id"
+		return ": set it with --id"
 	case "Registry", "RegistryName":
-		return ": give it with --registry"
+		return ": set it with --registry"
 	case "Commit", "Branch":
-		return ": a context has one that is in a git repository"
+		return ": only contexts in a git repository have one"
 	case "Repository", "GitTag", "TriggeredBy", "OSVersion", "TaskName":
-		return ": only Azure gives it one; write {{.Values." + name + "}} and give it with --set"
+		return ": only Azure sets it; use {{.Values." + name + "}} and --set"
 	}
 	if !slices.Contains(runNames, name) {
 		return ": .Run has " + strings.Join(runNames, ", ")
@@ -165,8 +165,8 @@ func runHint(name string) string {
 	return ""
 }
 
-// field returns a field of a value that is not nil as templates do, nil for what a map does not have. It
-// returns the value itself and false when the value cannot have such a field.
+// field returns a field of a value that is not nil, as templates do, and nil for a key that a map does not have. It
+// returns the value itself and false if its type cannot have such a field.
 func field(value any, name string) (any, bool) {
 	if _, ok := value.(redacted); ok {
 		return Redacted, true
@@ -190,7 +190,7 @@ func field(value any, name string) (any, bool) {
 	return value, false
 }
 
-// kind returns what a value is, for a person.
+// kind describes the type of a value.
 func kind(value any) string {
 	switch reflect.ValueOf(value).Kind() {
 	case reflect.String:

@@ -1,3 +1,14 @@
+// Package render processes the comments, aliases and templates of task files.
+//
+// [Render] does so in this order: it removes comment lines, expands the alias block and replaces aliases (only in version
+// v1.1.0 of the format), and executes the templates with [Variables]. The result is YAML, as a [task.Rendered] that knows
+// the origin of each of its parts, so that findings have the position in the file as it was written.
+//
+// Templates are those of text/template with the functions of Sprig, except that a missing value is empty and reported as
+// a warning. They cannot access the host's environment, files or network. The size of the result and the number of
+// iterations are limited.
+//
+// Reading files and URLs, and parsing the YAML, is left to others.
 package render
 
 import (
@@ -12,10 +23,10 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// maxText is how long a file, and what it is rendered to, can be.
+// maxText is the maximum size of a file before and after rendering, in bytes.
 const maxText = 4 << 20
 
-// maxWarnings is after how many findings no more warnings are kept: nobody reads them.
+// maxWarnings is the number of findings after which warnings are dropped.
 const maxWarnings = 1000
 
 // The versions of the format.
@@ -56,7 +67,7 @@ func newRenderer(file []byte, vars Variables, sources func(name string) ([]byte,
 	}
 }
 
-// found is a finding for renderer to know it again.
+// found identifies a finding.
 type found struct {
 	offset       int
 	key, message string
@@ -93,27 +104,27 @@ func (r *renderer) origins(t text) func(task.Position) task.Position {
 	}
 }
 
-// readable reports whether the file is a text of a size that can be worked on.
+// readable reports whether the file is UTF-8 text of at most maxText bytes.
 func (r *renderer) readable() bool {
 	file := r.file.string
 	if len(file) > maxText {
-		r.add(task.Error, 0, "", "the file is longer than 4 MiB")
+		r.add(task.Error, 0, "", "the file is larger than 4 MiB")
 		return false
 	}
 	if i := strings.IndexByte(file, 0); i >= 0 {
-		r.add(task.Error, i, "", "a NUL byte: expected a text in UTF-8")
+		r.add(task.Error, i, "", "found a NUL byte: expected UTF-8 text")
 		return false
 	}
 	for i, c := range file {
 		if c == utf8.RuneError && !strings.HasPrefix(file[i:], "\ufffd") {
-			r.add(task.Error, i, "", "the byte 0x%02x is not UTF-8: expected a text in UTF-8", file[i])
+			r.add(task.Error, i, "", "found byte 0x%02x: expected UTF-8 text", file[i])
 			return false
 		}
 	}
 	return true
 }
 
-// divide returns the file without comments and, where it is looked for, the alias block apart.
+// divide returns the file without comments and, if alias is set, its alias block separately.
 func (r *renderer) divide(lines []line, alias bool) (body, block text) {
 	file := textOf(r.file.string)
 	var in, out textBuilder
@@ -137,8 +148,8 @@ func (r *renderer) divide(lines []line, alias bool) (body, block text) {
 
 var topLevelKey = lazyregexp.New(`^["']?([^\s:"'][^:"']*?)["']?[ \t]*:`)
 
-// topLevel returns the key of a line that begins with one, or with what a template may make one of, and the
-// offset of what is behind its colon.
+// topLevel returns the key, possibly with template actions in it, at the start of a line, and the offset after its
+// colon.
 func topLevel(line string) (key string, value int) {
 	m := topLevelKey().FindStringSubmatchIndex(line)
 	if m == nil {
@@ -147,7 +158,7 @@ func topLevel(line string) (key string, value int) {
 	return line[m[2]:m[3]], m[1]
 }
 
-// version returns the version that the file says it is in.
+// version returns the format version of the file.
 func (r *renderer) version(lines []line) string {
 	for _, l := range lines {
 		s := r.file.string[l.start:l.end]
@@ -164,14 +175,14 @@ func (r *renderer) version(lines []line) string {
 		case versionPreview, versionDefault, versionWithAlias:
 			return v
 		}
-		r.add(task.Error, l.start+at, "version", "%s is no version of the format: expected %s, %s or %s",
+		r.add(task.Error, l.start+at, "version", "unknown version %s: expected %s, %s or %s",
 			value, versionPreview, versionDefault, versionWithAlias)
-		return versionWithAlias // whose rules are those of the others and some more
+		return versionWithAlias // whose rules include those of the others
 	}
 	return versionDefault
 }
 
-// add keeps a finding, once.
+// add adds a finding unless it was added before.
 func (r *renderer) add(severity task.Severity, offset int, key, format string, args ...any) {
 	f := found{offset, key, r.secrets.Hide(fmt.Sprintf(format, args...))}
 	if r.found[f] || severity == task.Warning && len(r.findings) >= maxWarnings {

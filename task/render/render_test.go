@@ -14,7 +14,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// rendering is a file and what it is rendered to.
+// rendering is a file and its rendered text.
 type rendering struct {
 	name string
 	file string
@@ -23,7 +23,7 @@ type rendering struct {
 	vars func(*Variables)
 }
 
-// variables are those of every case.
+// variables returns the variables of all tests.
 func variables() Variables {
 	return Variables{
 		Run: RunFields(map[string]string{"ID": "7f", "Registry": "reg.example.com:5000", "Branch": "main"},
@@ -37,7 +37,7 @@ func variables() Variables {
 	}
 }
 
-// files are the sources of aliases.
+// files reads the alias files of the tests.
 func files(name string) ([]byte, error) {
 	f := map[string]string{
 		"a.yaml":          "img: from-a\nother: other-a\n",
@@ -72,17 +72,17 @@ func check(t *testing.T, cases []rendering) {
 			}
 			r, findings := Render([]byte(tt.file), vars, files)
 			if r.Text != tt.text {
-				t.Errorf("got text\n%q, not\n%q", r.Text, tt.text)
+				t.Errorf("got text\n%q, want\n%q", r.Text, tt.text)
 			}
-			if got := said(findings); !slices.Equal(got, tt.want) {
-				t.Errorf("got findings\n%s\nnot\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
+			if got := messages(findings); !slices.Equal(got, tt.want) {
+				t.Errorf("got findings\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 			}
 			checkOrigins(t, tt.file, vars, findings)
 		})
 	}
 }
 
-func said(findings []task.Finding) (out []string) {
+func messages(findings []task.Finding) (out []string) {
 	for _, f := range findings {
 		out = append(out, f.String())
 	}
@@ -158,7 +158,7 @@ func TestTemplates(t *testing.T) {
 			text: "ababab 4000000 4000001 1 2 3\n  x"},
 		{name: "values are not changed", file: `{{$_ := set .Values "name" "x"}}{{$_ := set .Values.map "y" "x"}}{{.Values.name}}{{.Values.map.y}}`, text: "xx"},
 		{name: "byte order mark", file: "\ufeffa: {{.Values.no}}", text: "a: ",
-			want: []string{"1:4: warning: {{.Values.no}} has no value: give it with --set no=... or --values"}},
+			want: []string{"1:4: warning: {{.Values.no}} has no value: set it with --set no=... or --values"}},
 		{name: "carriage returns", file: "a:\r\n# {{\r\n- {{.Run.ID}}\r\n", text: "a:\r\n- 7f\r\n"},
 	})
 	before := variables()
@@ -171,13 +171,13 @@ func TestTemplates(t *testing.T) {
 
 func TestMissingValues(t *testing.T) {
 	no := func(at, name string) string {
-		return fmt.Sprintf("%s: warning: {{.Values.%s}} has no value: give it with --set %[2]s=... or --values", at, name)
+		return fmt.Sprintf("%s: warning: {{.Values.%s}} has no value: set it with --set %[2]s=... or --values", at, name)
 	}
 	check(t, []rendering{
 		{name: "at the top", file: "a: {{.Values.x}}!", text: "a: !", want: []string{no("1:4", "x")}},
 		{name: "null", file: "a: {{.Values.null}}!", text: "a: !", want: []string{no("1:4", "null")}},
 		{name: "without parents", file: "a:\n- {{.Values.x.y.z}}", text: "a:\n- ", want: []string{no("2:3", "x.y.z")}},
-		{name: "from the top", file: "{{range .Values.list}}{{$.Values.x.y}}{{end}}!", text: "!", want: []string{"1:23: warning: {{$.Values.x.y}} has no value: give it with --set x.y=... or --values"}},
+		{name: "from the top", file: "{{range .Values.list}}{{$.Values.x.y}}{{end}}!", text: "!", want: []string{"1:23: warning: {{$.Values.x.y}} has no value: set it with --set x.y=... or --values"}},
 		{name: "index", file: `{{index .Values "x-y" "z"}}!`, text: "!", want: []string{no("1:1", "x-y.z")}},
 		{name: "text is wanted", file: "{{.Values.x | upper}}{{lower .Values.y}}{{print .Values.z}}{{b64enc .Values.z}}!", text: "!",
 			want: []string{no("1:1", "x"), no("1:22", "y"), no("1:41", "z"), no("1:60", "z")}},
@@ -185,12 +185,12 @@ func TestMissingValues(t *testing.T) {
 		{name: "quote", file: "[{{quote .Values.x}}{{.Values.x | squote}}]", text: "[]", want: []string{no("1:2", "x"), no("1:21", "x")}},
 		{name: "in parentheses", file: `{{(.Values.x)}}{{upper (print .Values.y "!")}}`, text: "!",
 			want: []string{no("1:1", "x"), no("1:16", "y")}},
-		{name: "fields of what is missing", file: `{{(index .Values.x "y").z}}!{{(upper .Values.w).z}}`,
+		{name: "fields of a missing value", file: `{{(index .Values.x "y").z}}!{{(upper .Values.w).z}}`,
 			want: []string{`1:1: warning: {{(index .Values.x "y").z}} has no value`, no("1:29", "w"),
 				`1:29: error: {{(upper .Values.w).z}}: (upper .Values.w) is a string, which has no z`}},
 		{name: "variables", file: "{{$x := .Values.x}}{{$x}}{{$x | upper}}{{if $x}}{{end}}!", text: "!",
 			want: []string{"1:20: warning: {{$x}} has no value", "1:26: warning: {{$x}} has no value"}},
-		{name: "made of what is missing", file: "{{$x := upper .Values.x}}{{$x}}!", text: "!", want: []string{no("1:1", "x")}},
+		{name: "derived from a missing value", file: "{{$x := upper .Values.x}}{{$x}}!", text: "!", want: []string{no("1:1", "x")}},
 		{name: "dot", file: "{{range list nil 1}}{{.}}{{end}}", text: "1", want: []string{"1:21: warning: {{.}} has no value"}},
 		{name: "result of a function", file: "{{coalesce .Values.x .Values.y}}{{first list}}!", text: "!",
 			want: []string{"1:1: warning: {{coalesce .Values.x .Values.y}} has no value", "1:33: warning: {{first list}} has no value"}},
@@ -199,24 +199,24 @@ func TestMissingValues(t *testing.T) {
 			`{{with .Values.x}}{{else}}b{{end}}{{range .Values.x}}{{end}}`, text: "ab"},
 		{name: "asked", file: `{{or .Values.x "a"}}{{ternary "x" "b" (empty .Values.x | not)}}{{kindOf .Values.x}}`, text: "abinvalid"},
 		{name: "once for each place", file: "{{range until 3}}{{$.Values.x}}{{end}}!{{.Values.x}}", text: "!",
-			want: []string{"1:18: warning: {{$.Values.x}} has no value: give it with --set x=... or --values", no("1:40", "x")}},
+			want: []string{"1:18: warning: {{$.Values.x}} has no value: set it with --set x=... or --values", no("1:40", "x")}},
 		{name: "fields of run", file: "{{.Run.Commit}}{{.Run.Tag}}!", text: "!", want: []string{
-			"1:1: warning: {{.Run.Commit}} has no value: a context has one that is in a git repository",
+			"1:1: warning: {{.Run.Commit}} has no value: only contexts in a git repository have one",
 			"1:16: warning: {{.Run.Tag}} has no value: .Run has " + strings.Join(runNames, ", ")}},
 		{name: "fields of run that Azure alone has", file: "{{.Run.GitTag}}!", text: "!", want: []string{
-			"1:1: warning: {{.Run.GitTag}} has no value: only Azure gives it one; write {{.Values.GitTag}} and give it with --set"}},
+			"1:1: warning: {{.Run.GitTag}} has no value: only Azure sets it; use {{.Values.GitTag}} and --set"}},
 		{name: "no registry", file: "{{.Run.Registry}}{{.Run.RegistryName}}{{.Build.ID}}{{.Build.X}}!", text: "!", vars: func(v *Variables) { v.Run = map[string]string{"Registry": ""} },
 			want: []string{
-				"1:1: warning: {{.Run.Registry}} has no value: give it with --registry",
-				"1:18: warning: {{.Run.RegistryName}} has no value: give it with --registry",
-				"1:39: warning: {{.Build.ID}} has no value: give it with --id",
-				"1:52: warning: {{.Build.X}} has no value: .Build has ID alone"}},
+				"1:1: warning: {{.Run.Registry}} has no value: set it with --registry",
+				"1:18: warning: {{.Run.RegistryName}} has no value: set it with --registry",
+				"1:39: warning: {{.Build.ID}} has no value: set it with --id",
+				"1:52: warning: {{.Build.X}} has no value: .Build has only ID"}},
 		{name: "secrets", file: "{{.Secrets.x}}!", text: "!",
-			want: []string{"1:1: warning: {{.Secrets.x}} has no value: give it with --secret id=x,src=FILE or --secret id=x,env=NAME"}},
+			want: []string{"1:1: warning: {{.Secrets.x}} has no value: set it with --secret id=x,src=FILE or --secret id=x,env=NAME"}},
 		{name: "other names", file: "{{.values.x}}!", text: "!",
-			want: []string{"1:1: warning: {{.values.x}} has no value: there are .Run, .Build, .Values, .Secrets, .RunJSON and .ValuesJSON"}},
+			want: []string{"1:1: warning: {{.values.x}} has no value: expected .Run, .Build, .Values, .Secrets, .RunJSON or .ValuesJSON"}},
 		{name: "template without a dot", file: `{{define "t"}}{{.Values.name}}{{end}}{{template "t"}}!`, text: "!",
-			want: []string{`1:15: warning: {{.Values.name}} has no value: {{.}} is nothing here; a template is given it by {{template "NAME" .}}`}},
+			want: []string{`1:15: warning: {{.Values.name}} has no value: {{.}} is empty here; pass it with {{template "NAME" .}}`}},
 	})
 }
 
@@ -235,10 +235,10 @@ func TestTemplateErrors(t *testing.T) {
 		{name: "end too many", file: "{{if .a}}{{end}} {{ end }}", want: []string{"1:18: error: {{ end }}: unexpected {{end}}"}},
 		{name: "undefined variable", file: "{{$a := 1}}{{$b}}", want: []string{`1:12: error: {{$b}}: undefined variable "$b"`}},
 		{name: "template not defined", file: "é é{{template \"x\" .}}", want: []string{`1:4: error: {{template "x" .}}: template "x" not defined`}},
-		{name: "env", file: `a: {{env "HOME"}}`, want: []string{`1:4: error: {{env "HOME"}}: function env is not there: ` + host}},
-		{name: "expandenv", file: `a: {{"$HOME" | expandenv}}`, want: []string{`1:4: error: {{"$HOME" | expandenv}}: function expandenv is not there: ` + host}},
+		{name: "env", file: `a: {{env "HOME"}}`, want: []string{`1:4: error: {{env "HOME"}}: function env is not available: ` + host}},
+		{name: "expandenv", file: `a: {{"$HOME" | expandenv}}`, want: []string{`1:4: error: {{"$HOME" | expandenv}}: function expandenv is not available: ` + host}},
 		{name: "getHostByName", file: `a: {{getHostByName "x"}}`,
-			want: []string{`1:4: error: {{getHostByName "x"}}: function getHostByName is not there: a task file cannot ask the network; use --set`}},
+			want: []string{`1:4: error: {{getHostByName "x"}}: function getHostByName is not available: a task file cannot access the network; use --set`}},
 		{name: "not there but not used", file: `a: {{if .Values.off}}{{env "HOME"}}{{end}}`, text: "a: "},
 		{name: "fail", file: "{{fail \"it is\\nso\"}}", want: []string{`1:1: error: {{fail "it is\nso"}}: fail: it is so`}},
 		{name: "panic", file: "a\n{{dig 1}}", want: []string{"2:1: error: {{dig 1}}: dig: dig needs at least three arguments"}},
@@ -249,22 +249,22 @@ func TestTemplateErrors(t *testing.T) {
 		{name: "arguments for no function", file: "{{.Values.name 1}}", want: []string{"1:1: error: {{.Values.name 1}}: name is not a method but has arguments"}},
 		{name: "in a loop, trimmed, long after", file: "# x\na:\n{{range .Values.list -}}\n   x\n   é {{- fail . }}\n{{end}}", want: []string{"5:6: error: {{- fail . }}: fail: amd64"}},
 		{name: "in a template", file: "{{define \"t\"}}\n{{fail \"x\"}}{{end}}\n{{template \"t\"}}", want: []string{`2:1: error: {{fail "x"}}: fail: x`}},
-		{name: "secrets are not said", file: "{{fail .Secrets.token}}{{.Secrets.x}}", want: []string{"1:1: error: {{fail .Secrets.token}}: fail: ****"}},
+		{name: "secrets are hidden", file: "{{fail .Secrets.token}}{{.Secrets.x}}", want: []string{"1:1: error: {{fail .Secrets.token}}: fail: ****"}},
 		{name: "nor their lines", file: `{{.Secrets.two | replace "\n" ", " | fail}}`, want: []string{`1:1: error: {{.Secrets.two | replace "\n" ", " | fail}}: fail: ****, ****`}},
 		{name: "escaped", file: "{{fail \"\\x1b[31m\"}}", want: []string{`1:1: error: {{fail "\x1b[31m"}}: fail: \x1b[31m`}},
-		{name: "too long", file: "{{range until 3}}\n{{repeat 4000000 \"x\"}}{{end}}", want: []string{`2:1: error: {{repeat 4000000 "x"}}: the file is longer than 4 MiB once it is rendered`}},
-		{name: "made too long", file: "{{$x := repeat 2000000 \"abc\"}}", want: []string{`1:1: error: {{$x := repeat 2000000 "abc"}}: it would make more than 4 MiB`}},
-		{name: "numbers below 0", file: "{{until -5000000}}", want: []string{`1:1: error: {{until -5000000}}: it would make more than 4 MiB`}},
-		{name: "sequence too long", file: "{{seq 1 5000000}}", want: []string{`1:1: error: {{seq 1 5000000}}: it would make more than 4 MiB`}},
-		{name: "loops without end", file: "{{range until 1001}}{{range until 1000}}{{end}}{{end}}", want: []string{"1:21: error: {{range until 1000}}: loops and templates were gone through more than 50000 times"}},
-		{name: "templates without end", file: `{{define "t"}} {{template "t"}}{{end}}{{template "t"}}`, want: []string{`1:1: error: {{define "t"}}: loops and templates were gone through more than 50000 times`}},
+		{name: "too long", file: "{{range until 3}}\n{{repeat 4000000 \"x\"}}{{end}}", want: []string{`2:1: error: {{repeat 4000000 "x"}}: the file is larger than 4 MiB after rendering`}},
+		{name: "made too long", file: "{{$x := repeat 2000000 \"abc\"}}", want: []string{`1:1: error: {{$x := repeat 2000000 "abc"}}: the result would be larger than 4 MiB`}},
+		{name: "numbers below 0", file: "{{until -5000000}}", want: []string{`1:1: error: {{until -5000000}}: the result would be larger than 4 MiB`}},
+		{name: "sequence too long", file: "{{seq 1 5000000}}", want: []string{`1:1: error: {{seq 1 5000000}}: the result would be larger than 4 MiB`}},
+		{name: "loops without end", file: "{{range until 1001}}{{range until 1000}}{{end}}{{end}}", want: []string{"1:21: error: {{range until 1000}}: loops and templates ran more than 50000 times"}},
+		{name: "templates without end", file: `{{define "t"}} {{template "t"}}{{end}}{{template "t"}}`, want: []string{`1:1: error: {{define "t"}}: loops and templates ran more than 50000 times`}},
 		{name: "templates that fork", file: `{{define "t"}}{{if .}}{{template "t" rest .}}{{template "t" rest .}}{{end}}{{end}}{{template "t" until 20}}`,
-			want: []string{`1:1: error: {{define "t"}}: loops and templates were gone through more than 50000 times`}},
+			want: []string{`1:1: error: {{define "t"}}: loops and templates ran more than 50000 times`}},
 		{name: "empty", want: []string{"1:1: error: the file is empty after rendering: expected steps"}},
 		{name: "empty but for comments", file: "# a\n{{/* b */}}\n", want: []string{"1:1: error: the file is empty after rendering: expected steps"}},
-		{name: "NUL", file: "a: b\nc:\x00", want: []string{"2:3: error: a NUL byte: expected a text in UTF-8"}},
-		{name: "not UTF-8", file: "a: é\ufffd\xff", want: []string{"1:6: error: the byte 0xff is not UTF-8: expected a text in UTF-8"}},
-		{name: "a long file", file: strings.Repeat("a", 4<<20+1), want: []string{"1:1: error: the file is longer than 4 MiB"}},
+		{name: "NUL", file: "a: b\nc:\x00", want: []string{"2:3: error: found a NUL byte: expected UTF-8 text"}},
+		{name: "not UTF-8", file: "a: é\ufffd\xff", want: []string{"1:6: error: found byte 0xff: expected UTF-8 text"}},
+		{name: "a long file", file: strings.Repeat("a", 4<<20+1), want: []string{"1:1: error: the file is larger than 4 MiB"}},
 	})
 }
 
@@ -313,7 +313,7 @@ func TestComments(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			r := &renderer{file: linesOf(tt.file)}
 			if got, _ := r.divide(splitLines(tt.file), false); got.string != tt.want {
-				t.Errorf("%q: got %q, not %q", tt.file, got.string, tt.want)
+				t.Errorf("%q: got %q, want %q", tt.file, got.string, tt.want)
 			}
 		})
 	}
@@ -329,14 +329,14 @@ func TestVersion(t *testing.T) {
 		{"version:\nsteps: []", versionDefault, ""},
 		{"a: |\n  version: v2\nb:\n  version: v2\nc: 'x\n version: v2'\n", versionDefault, ""},
 		{"version: v1.1.0\nversion: v2", versionWithAlias, ""},
-		{"steps: []\nversion:  v2 # x", versionWithAlias, "2:11: error: version: v2 is no version of the format: expected 1.0-preview-1, v1.0.0 or v1.1.0"},
-		{"version: {{.Run.ID}}\n", versionWithAlias, "1:10: error: version: {{.Run.ID}} is no version of the format: expected 1.0-preview-1, v1.0.0 or v1.1.0"},
-		{"version: 1.0.0\nb: $ID", versionWithAlias, "1:10: error: version: 1.0.0 is no version of the format: expected 1.0-preview-1, v1.0.0 or v1.1.0"},
+		{"steps: []\nversion:  v2 # x", versionWithAlias, "2:11: error: version: unknown version v2: expected 1.0-preview-1, v1.0.0 or v1.1.0"},
+		{"version: {{.Run.ID}}\n", versionWithAlias, "1:10: error: version: unknown version {{.Run.ID}}: expected 1.0-preview-1, v1.0.0 or v1.1.0"},
+		{"version: 1.0.0\nb: $ID", versionWithAlias, "1:10: error: version: unknown version 1.0.0: expected 1.0-preview-1, v1.0.0 or v1.1.0"},
 	} {
 		r := newRenderer([]byte(tt.file), variables(), nil)
 		got := r.version(splitLines(tt.file))
-		if got != tt.version || strings.Join(said(r.findings), "\n") != tt.finding {
-			t.Errorf("%q: got version %s and findings %v, want %s and %s", tt.file, got, said(r.findings), tt.version, tt.finding)
+		if got != tt.version || strings.Join(messages(r.findings), "\n") != tt.finding {
+			t.Errorf("%q: got version %s and findings %v, want %s and %s", tt.file, got, messages(r.findings), tt.version, tt.finding)
 		}
 		if rendered, _ := r.render(); rendered.string == "" {
 			t.Errorf("%q: got an empty text, want it rendered with any version", tt.file)
@@ -350,7 +350,7 @@ func TestAliases(t *testing.T) {
 		{name: "built in", file: v + "a: $ID $Registry/$RegistryName:$Date $Branch", text: v + "a: 7f reg.example.com:5000/reg:20260102-020405z main"},
 		{name: "built in, without a value", file: v + "a: $SharedVolume$OS$Architecture$Commit!", text: v + "a: !", want: []string{
 			"2:4: warning: {{.Run.SharedVolume}} has no value", "2:17: warning: {{.Run.OS}} has no value",
-			"2:20: warning: {{.Run.Architecture}} has no value", "2:33: warning: {{.Run.Commit}} has no value: a context has one that is in a git repository"}},
+			"2:20: warning: {{.Run.Architecture}} has no value", "2:33: warning: {{.Run.Commit}} has no value: only contexts in a git repository have one"}},
 		{name: "built in, images", file: v + "a: $acr $az $bash", text: v + "a: mcr.microsoft.com/acr/acr-cli:0.19 mcr.microsoft.com/acr/azure-cli:2ff604c mcr.microsoft.com/acr/bash:2ff604c"},
 		{name: "values", file: v + "alias:\n  values:\n    x: one\n    y: 'two words'\n    n: 1.10\n    z:\nsteps:\n- $x/$y $n [$z]\n", text: v + "steps:\n- one/two words 1.10 []\n"},
 		{name: "side by side", file: v + "alias:\n  values: {x: 1, y: 2}\nsteps: $x$y $x-$y.$xy$x", text: v + "steps: 12 1-2.$xy$x"},
@@ -381,33 +381,33 @@ func TestAliases(t *testing.T) {
 			"5:5: error: {{.Values.list.x}}: .Values.list is a list, which has no x"}},
 		{name: "error in the block", file: v + "alias:\n  values:\n    x: {{fail \"no\"}}\na: b", want: []string{`4:8: error: {{fail "no"}}: fail: no`}},
 		{name: "missing value in the block", file: v + "alias:\n  values:\n    x: a{{.Values.x}}\na: $x", text: v + "a: a",
-			want: []string{"4:9: warning: {{.Values.x}} has no value: give it with --set x=... or --values"}},
-		{name: "no YAML", file: v + "alias:\n  values:\n    x: 1\n   y: 2\na: b", text: v + "a: b", want: []string{"2:1: error: alias: no YAML, here or below: did not find expected key"}},
+			want: []string{"4:9: warning: {{.Values.x}} has no value: set it with --set x=... or --values"}},
+		{name: "no YAML", file: v + "alias:\n  values:\n    x: 1\n   y: 2\na: b", text: v + "a: b", want: []string{"2:1: error: alias: invalid YAML, here or below: did not find expected key"}},
 		{name: "wrong kinds", file: v + "alias:\n  values: [x]\n  src: {a: b}\n  directive: [a]\n  other: c\na: b", text: v + "a: b", want: []string{
 			"3:11: error: alias.values: expected NAME: VALUE", "4:8: error: alias.src: expected a list of files and URLs",
 			"5:14: error: alias.directive: expected one character that is neither a letter nor a digit",
-			"6:3: warning: alias.other: this key is not known: expected src, values or directive"}},
+			"6:3: warning: alias.other: unknown key: expected src, values or directive"}},
 		{name: "no mapping", file: v + "alias: [x]\na: b", text: v + "a: b", want: []string{"2:8: error: alias: expected src, values or directive"}},
 		{name: "names", file: v + "alias:\n  values:\n    a_b: 1\n    é: 2\n    ok: 3\n    list: [1]\na: $ok", text: v + "a: 3", want: []string{
-			`4:5: error: alias.values.a_b: "a_b" is no name of an alias: expected letters (a to z) and digits`,
-			`5:5: error: alias.values.é: "é" is no name of an alias: expected letters (a to z) and digits`,
+			`4:5: error: alias.values.a_b: invalid alias "a_b": expected letters (a to z) and digits`,
+			`5:5: error: alias.values.é: invalid alias "é": expected letters (a to z) and digits`,
 			`7:5: error: alias.values.list: expected a text`}},
 		{name: "directives", file: v + "alias: {directive: $$}\na: b", text: v + "a: b", want: []string{"2:20: error: alias.directive: expected one character that is neither a letter nor a digit"}},
 		{name: "letter for a directive", file: v + "alias:\n  directive: x\na: b", text: v + "a: b", want: []string{"3:14: error: alias.directive: expected one character that is neither a letter nor a digit"}},
 		{name: "bad sources", file: v + "alias:\n  src:\n  - no.yaml\n  - list.yaml\n  - key.yaml\n  - deep.yaml\n  - bad.yaml\n  - long.yaml\n  - [x]\na: b", text: v + "a: b", want: []string{
 			"4:5: error: alias.src[0]: reading aliases from no.yaml: no such file",
 			"5:5: error: alias.src[1]: list.yaml, line 1: expected NAME: VALUE",
-			`6:5: error: alias.src[2]: key.yaml, line 2: "b-d" is no name of an alias: expected letters (a to z) and digits`,
+			`6:5: error: alias.src[2]: key.yaml, line 2: invalid alias "b-d": expected letters (a to z) and digits`,
 			"7:5: error: alias.src[3]: deep.yaml, line 2: expected a text",
 			"8:5: error: alias.src[4]: bad.yaml, line 2: mapping values are not allowed in this context",
-			"9:5: error: alias.src[5]: reading aliases from long.yaml: it is longer than 1 MiB",
+			"9:5: error: alias.src[5]: reading aliases from long.yaml: it is larger than 1 MiB",
 			"10:5: error: alias.src[6]: expected a file or a URL"}},
-		{name: "too long", file: v + "alias:\n  src: full.yaml\na: $a$a$a$a$a", want: []string{"1:1: error: alias: the file is longer than 4 MiB once its aliases are replaced"}},
+		{name: "too long", file: v + "alias:\n  src: full.yaml\na: $a$a$a$a$a", want: []string{"1:1: error: alias: the file is larger than 4 MiB after replacing aliases"}},
 	})
 	_, findings := Render([]byte(v+"alias:\n  src: [a.yaml]\nb: c"), variables(), nil)
-	want := []string{"3:9: error: alias.src[0]: a.yaml: aliases cannot be read from another place here"}
-	if got := said(findings); !slices.Equal(got, want) {
-		t.Errorf("without sources: got %v", got)
+	want := []string{"3:9: error: alias.src[0]: a.yaml: aliases cannot be read from files or URLs here"}
+	if got := messages(findings); !slices.Equal(got, want) {
+		t.Errorf("without sources: got findings %v, want %v", got, want)
 	}
 }
 
@@ -451,16 +451,16 @@ func TestOrigins(t *testing.T) {
 	} {
 		r, findings := Render([]byte(tt.file), variables(), nil)
 		if findings != nil {
-			t.Errorf("%s: %v", tt.name, findings)
+			t.Errorf("%s: got findings %v, want none", tt.name, findings)
 		}
 		for needle, want := range tt.want {
 			before, behind, _ := strings.Cut(strings.TrimPrefix(r.Text, "version: v1.1.0"), needle)
 			if strings.Contains(behind, needle) {
-				t.Errorf("%s: %q is there twice in %q", tt.name, needle, r.Text)
+				t.Errorf("%s: got %q twice in %q, want it once", tt.name, needle, r.Text)
 			}
 			p := linesOf(r.Text).position(len(r.Text) - len(behind) - len(needle))
 			if got := r.Origin(p); fmt.Sprintf("%d:%d", got.Line, got.Column) != want || before == r.Text {
-				t.Errorf("%s: %q, %d:%d of %q, comes from %v, not %s", tt.name, needle, p.Line, p.Column, r.Text, got, want)
+				t.Errorf("%s: origin of %q, at %d:%d of %q: got %v, want %s", tt.name, needle, p.Line, p.Column, r.Text, got, want)
 			}
 		}
 		checkOrigins(t, tt.file, variables(), findings)
@@ -471,7 +471,7 @@ func TestFindingsInOrder(t *testing.T) {
 	const file = "version: v3\nalias:\n  src: no.yaml\na: {{.Values.x}}\nb: {{.Values.y}} {{.Values.z}}"
 	_, findings := Render([]byte(file), variables(), files)
 	if len(findings) != 5 || !slices.IsSortedFunc(findings, func(a, b task.Finding) int { return a.Line*100 + a.Column - b.Line*100 - b.Column }) {
-		t.Errorf("got %v", said(findings))
+		t.Errorf("got findings %v, want 5 in the order of the file", messages(findings))
 	}
 }
 
@@ -479,7 +479,7 @@ func TestManyWarnings(t *testing.T) {
 	file := strings.Repeat("{{.Values.x}}", maxWarnings+1) + "{{fail \"x\"}}"
 	_, findings := Render([]byte(file), variables(), nil)
 	if n := len(findings); n != maxWarnings+1 || findings[n-1].Severity != task.Error {
-		t.Errorf("got %d findings, the last %v", n, findings[n-1])
+		t.Errorf("got %d findings, the last %v, want %d and an error", n, findings[n-1], maxWarnings+1)
 	}
 }
 
@@ -490,7 +490,7 @@ func TestValues(t *testing.T) {
 	}
 	for _, s := range []string{"a=2,3", "b.c=x=y", "g.h.i=", "f.x=1"} {
 		if err := SetValue(values, s); err != nil {
-			t.Error(err)
+			t.Errorf("got error %v, want none", err)
 		}
 	}
 	want := map[string]any{
@@ -498,13 +498,13 @@ func TestValues(t *testing.T) {
 		"f": map[string]any{"x": "1"}, "g": map[string]any{"h": map[string]any{"i": ""}},
 	}
 	if got, want := fmt.Sprintf("%#v", values), fmt.Sprintf("%#v", want); got != want {
-		t.Errorf("got %s, not %s", got, want)
+		t.Errorf("got values %s, want %s", got, want)
 	}
 	for _, s := range []string{"", "a", "=secret", "a..b=secret", ".a=secret", "a.=secret"} {
 		if err := SetValue(maps.Clone(values), s); err == nil {
-			t.Errorf("--set %q was taken", s)
+			t.Errorf("--set %q: got no error, want one", s)
 		} else if !errdefs.IsInvalidArgument(err) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("--set %q: got %v", s, err)
+			t.Errorf("--set %q: got error %v, want errdefs.ErrInvalidArgument without the value", s, err)
 		}
 	}
 }
@@ -519,10 +519,10 @@ func TestParseValues(t *testing.T) {
 	} {
 		values, err := ParseValues([]byte(file))
 		if got := fmt.Sprint(err); err != nil && got != want || (err == nil) != (want == "") {
-			t.Errorf("%q: got %v", file, err)
+			t.Errorf("%q: got error %v, want %q", file, err, want)
 		}
 		if err == nil && values == nil {
-			t.Errorf("%q: nothing for --set to write to", file)
+			t.Errorf("%q: got nil values, want a map", file)
 		}
 	}
 }
@@ -545,7 +545,7 @@ func FuzzRender(f *testing.F) {
 		_, _ = Render([]byte(file), vars, nil)
 		failed := slices.ContainsFunc(findings, func(f task.Finding) bool { return f.Severity == task.Error })
 		if r.Text == "" && !failed || len(r.Text) > maxText {
-			t.Errorf("%d bytes, findings %v", len(r.Text), said(findings))
+			t.Errorf("got a text of %d bytes with findings %v, want at most %d bytes and an error for an empty one", len(r.Text), messages(findings), maxText)
 		}
 		checkOrigins(t, file, vars, findings)
 	})
@@ -565,8 +565,8 @@ func TestFindingsHideSecrets(t *testing.T) {
 			r, findings := Render([]byte(file), vars, nil)
 			f, wrong := task.Parse(r)
 			findings = append(append(findings, wrong...), task.Lints(r, f, func(task.Step) ([]byte, error) { return nil, os.ErrNotExist })...)
-			if got := strings.Join(said(findings), "\n"); got == "" || strings.Contains(got, "hunter22") || strings.Contains(got, "0123") {
-				t.Errorf("%s\n%s", file, got)
+			if got := strings.Join(messages(findings), "\n"); got == "" || strings.Contains(got, "hunter22") || strings.Contains(got, "0123") {
+				t.Errorf("%s\ngot findings\n%s\nwant some, without secrets", file, got)
 			}
 		}
 	}

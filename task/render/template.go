@@ -13,11 +13,11 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// maxPasses is how many times the loops and the named templates of a file can be gone through.
+// maxPasses is the maximum number of iterations and of calls of named templates, in total.
 const maxPasses = 50_000
 
-// execution executes the templates of a text. Calls put into the parse tree tell it where it is: of at before
-// each output, of lookup for each field, of pass for each time around.
+// execution executes the templates of a text. Calls inserted into the parse tree report the position: of at before each
+// output, of lookup for each field, of pass for each iteration.
 type execution struct {
 	*renderer
 	source  text
@@ -27,18 +27,18 @@ type execution struct {
 
 	out     textBuilder
 	texts   map[*byte]int // offsets of the literal pieces, by their first byte
-	current int           // offset of what is printed
+	current int           // offset of the action that is printed
 }
 
 // span is a part of a text.
 type span struct{ start, end int }
 
-// refusal is an error of ours, worded for a person.
+// refusal is an error that is shown without the context of package template.
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-// execute returns what the templates of a text make of it.
+// execute returns a text with its templates executed.
 func (r *renderer) execute(source text) (text, bool) {
 	e := &execution{renderer: r, source: source, actions: actionsOf(source.string), texts: map[*byte]int{}}
 	t, err := parseTemplate(source.string)
@@ -49,10 +49,10 @@ func (r *renderer) execute(source text) (text, bool) {
 	for _, named := range t.Templates() {
 		e.list(named.Root)
 		if named != t {
-			countPasses(named.Root, named.Root.Pos-1) // which is in its {{define}} or {{block}}
+			countPasses(named.Root, named.Root.Pos-1) // a position in its {{define}} or {{block}}
 		}
 	}
-	// Once the text is parsed, so that no template can call these.
+	// After parsing, so that no template can call these.
 	t.Funcs(template.FuncMap{"at": e.at, "lookup": e.lookup, "pass": e.pass})
 	if err := e.run(t); err != nil {
 		e.runError(err)
@@ -74,13 +74,13 @@ func (e *execution) run(t *template.Template) (err error) {
 	return t.Execute(e, e.scope)
 }
 
-// Write takes a literal piece of the template, or what an action prints.
+// Write receives a literal piece of the template, or the output of an action.
 func (e *execution) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	if e.out.Len()+len(p) > maxText {
-		return 0, refusal("the file is longer than 4 MiB once it is rendered")
+		return 0, refusal("the file is larger than 4 MiB after rendering")
 	}
 	if at, ok := e.texts[&p[0]]; ok {
 		e.out.add(e.source, at, at+len(p))
@@ -90,7 +90,7 @@ func (e *execution) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// at is called with what the action at an offset is about to print.
+// at is called with the value that the action at an offset is about to print.
 func (e *execution) at(offset int, value any) any {
 	e.current = e.actionAt(offset).start
 	if value != nil {
@@ -102,12 +102,12 @@ func (e *execution) at(offset int, value any) any {
 
 func (e *execution) pass() (string, error) {
 	if e.passes++; e.passes > maxPasses {
-		return "", refusal(fmt.Sprintf("loops and templates were gone through more than %d times", maxPasses))
+		return "", refusal(fmt.Sprintf("loops and templates ran more than %d times", maxPasses))
 	}
 	return "", nil
 }
 
-// actionsOf returns where the actions of a text are.
+// actionsOf returns the positions of the actions of a text.
 func actionsOf(s string) (out []span) {
 	for from := 0; ; {
 		n := strings.Index(s[from:], "{{")
@@ -120,8 +120,8 @@ func actionsOf(s string) (out []span) {
 	}
 }
 
-// actionEnd returns the end of the action that begins at an offset, which is the next {{ or the end of the
-// text when nothing closes it.
+// actionEnd returns the end of the action that starts at an offset. An unclosed one ends at the next {{ or the end of the
+// text.
 func actionEnd(s string, start int) int {
 	i := start + 2
 	if strings.HasPrefix(strings.TrimLeft(s[i:], "- \t\r\n"), "/*") {
@@ -159,7 +159,7 @@ func quotedEnd(s string, start int) int {
 	return len(s)
 }
 
-// actionAt returns the action that an offset is in.
+// actionAt returns the action at an offset.
 func (e *execution) actionAt(offset int) span {
 	i := sort.Search(len(e.actions), func(i int) bool { return e.actions[i].start > offset })
 	if i == 0 {
@@ -168,13 +168,13 @@ func (e *execution) actionAt(offset int) span {
 	return e.actions[i-1]
 }
 
-// action returns the source of the action that an offset is in, fit for a message.
+// action returns the source of the action at an offset, for a message.
 func (e *execution) action(offset int) string {
 	a := e.actionAt(offset)
 	return manifest.OneLine(e.source.string[a.start:a.end], 100)
 }
 
-// failed keeps an error in the action at an offset.
+// failed adds an error in the action at an offset.
 func (e *execution) failed(offset int, message string) {
 	if action := e.action(offset); action != "" {
 		message = action + ": " + message
@@ -184,8 +184,8 @@ func (e *execution) failed(offset int, message string) {
 
 const unexpectedEOF = "unexpected EOF"
 
-// parseError keeps an error that the parser knows the line of. The action is the first with which the text
-// has an error, other than that it ends too early.
+// parseError adds an error of the parser, which reports only its line. The error is in the first action after which the
+// beginning of the text has an error other than an unexpected end.
 func (e *execution) parseError(err error) {
 	_, message, _ := strings.Cut(strings.TrimPrefix(err.Error(), "template: task:"), ": ")
 	if message == unexpectedEOF {
@@ -199,7 +199,7 @@ func (e *execution) parseError(err error) {
 	a := e.actions[i]
 	closed := strings.HasSuffix(e.source.string[a.start:a.end], "}}")
 	if !closed && !strings.HasPrefix(message, "unterminated") && message != "unclosed comment" {
-		message = "}} is missing" // the parser has gone on, and may complain of what is behind
+		message = "}} is missing" // the parser continued and may report something else
 	}
 	e.failed(a.start, message)
 }
@@ -226,11 +226,11 @@ var (
 	callError = lazyregexp.New(`^error calling (\w+): `)
 )
 
-// runError keeps the error that the execution ended with.
+// runError adds the error of the execution.
 func (e *execution) runError(err error) {
 	offset, message := e.current, err.Error()
 	if m := executing().FindStringSubmatch(message); m != nil {
-		offset, message = e.place(m[1], m[2]), callError().ReplaceAllString(m[3], "$1: ")
+		offset, message = e.offset(m[1], m[2]), callError().ReplaceAllString(m[3], "$1: ")
 	}
 	var ours refusal
 	if errors.As(err, &ours) {
@@ -239,8 +239,8 @@ func (e *execution) runError(err error) {
 	e.failed(offset, message)
 }
 
-// place returns the offset of a line, counted from 1, and a byte of it, counted from 0.
-func (e *execution) place(line, column string) int {
+// offset returns the offset of a line, counted from 1, and a column in bytes, counted from 0.
+func (e *execution) offset(line, column string) int {
 	offset := 0
 	for n, _ := strconv.Atoi(line); n > 1; n-- { // matched \d+
 		offset += strings.IndexByte(e.source.string[offset:], '\n') + 1

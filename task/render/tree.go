@@ -7,11 +7,10 @@ import (
 	"text/template/parse"
 )
 
-// A field that is not there must neither fail nor be printed as "<no value>", and whoever prints it is to be
-// warned. So each field, variable and dot of a template is replaced by a call of lookup, which knows what the
-// value is for.
+// A missing field must neither fail nor be printed as "<no value>", but printing it adds a warning. So each field,
+// variable and dot of a template is replaced by a call of lookup, which knows how the value is used.
 
-// list replaces what reads values in a list of nodes, and notes where the literal pieces are.
+// list instruments a list of nodes, and records the positions of literal pieces.
 func (e *execution) list(l *parse.ListNode) {
 	if l == nil {
 		return
@@ -27,7 +26,7 @@ func (e *execution) list(l *parse.ListNode) {
 				e.pipe(n.Pipe, want{quiet: true})
 				break
 			}
-			e.pipe(n.Pipe, want{instead: ""})
+			e.pipe(n.Pipe, want{fallback: ""})
 			n.Pipe.Cmds = append(n.Pipe.Cmds, call("at", n.Pos, number(int(n.Pos))))
 		case *parse.TemplateNode:
 			e.pipe(n.Pipe, want{quiet: true})
@@ -43,18 +42,18 @@ func (e *execution) list(l *parse.ListNode) {
 }
 
 func (e *execution) branch(b *parse.BranchNode) {
-	e.pipe(b.Pipe, want{asked: true})
+	e.pipe(b.Pipe, want{tested: true})
 	e.list(b.List)
 	e.list(b.ElseList)
 }
 
-// countPasses has the times counted that the list of the action at pos is gone through.
+// countPasses counts how often the list of the action at pos is executed.
 func countPasses(l *parse.ListNode, pos parse.Pos) {
 	pipe := pipeOf(call("pass", pos))
 	l.Nodes = append([]parse.Node{&parse.ActionNode{NodeType: parse.NodeAction, Pos: pos, Pipe: pipe}}, l.Nodes...)
 }
 
-// pipe replaces what reads values in a pipeline whose own value is for w.
+// pipe instruments a pipeline whose value is used as described by w.
 func (e *execution) pipe(p *parse.PipeNode, w want) {
 	if p == nil {
 		return
@@ -62,13 +61,13 @@ func (e *execution) pipe(p *parse.PipeNode, w want) {
 	for i := len(p.Cmds) - 1; i >= 0; i-- {
 		cmd := p.Cmds[i]
 		next := wanted(cmd, len(cmd.Args)-1)
-		next.asked = w.asked || asks[function(cmd)]
+		next.tested = w.tested || tests[function(cmd)]
 		e.command(cmd, i > 0, w)
 		w = next
 	}
 }
 
-// command replaces what reads values in a command; with piped it gets one more argument.
+// command instruments a command; if piped, it gets one more argument.
 func (e *execution) command(cmd *parse.CommandNode, piped bool, w want) {
 	if keys := constantKeys(cmd); keys != nil && !piped {
 		cmd.Args = []parse.Node{e.operand(cmd.Args[1], w, keys...)}
@@ -79,17 +78,17 @@ func (e *execution) command(cmd *parse.CommandNode, piped bool, w want) {
 		switch chain, ok := arg.(*parse.ChainNode); {
 		case i > 0:
 			argument := wanted(cmd, i-1)
-			argument.asked = w.asked || asks[function(cmd)]
+			argument.tested = w.tested || tests[function(cmd)]
 			cmd.Args[i] = e.operand(arg, argument)
 		case !called:
 			cmd.Args[i] = e.operand(arg, w)
 		case ok: // a method with arguments
-			chain.Node = e.operand(chain.Node, want{quiet: true, asked: w.asked})
+			chain.Node = e.operand(chain.Node, want{quiet: true, tested: w.tested})
 		}
 	}
 }
 
-// constantKeys returns the keys of a call of index that has strings for keys, which is a chain of fields.
+// constantKeys returns the keys of a call of index with only constant strings, which is equivalent to fields.
 func constantKeys(cmd *parse.CommandNode) (keys []string) {
 	if function(cmd) != "index" || len(cmd.Args) < 3 {
 		return nil
@@ -104,38 +103,38 @@ func constantKeys(cmd *parse.CommandNode) (keys []string) {
 	return keys
 }
 
-// operand returns what a term is replaced by, with more fields behind its own.
+// operand returns the replacement of a term, with more fields appended to its own.
 func (e *execution) operand(n parse.Node, w want, more ...string) parse.Node {
-	below := want{quiet: true, asked: w.asked} // what is missing there is missed here
+	below := want{quiet: true, tested: w.tested} // the outer lookup warns
 	switch n := n.(type) {
 	case *parse.DotNode:
-		return e.look(n, ".", more, w)
+		return e.lookupCall(n, ".", more, w)
 	case *parse.FieldNode:
 		dot := &parse.DotNode{NodeType: parse.NodeDot, Pos: n.Pos}
-		return e.look(dot, ".", append(n.Ident, more...), w)
+		return e.lookupCall(dot, ".", append(n.Ident, more...), w)
 	case *parse.VariableNode:
 		variable := &parse.VariableNode{NodeType: parse.NodeVariable, Pos: n.Pos, Ident: n.Ident[:1]}
-		return e.look(variable, n.Ident[0], append(slices.Clone(n.Ident[1:]), more...), w)
+		return e.lookupCall(variable, n.Ident[0], append(slices.Clone(n.Ident[1:]), more...), w)
 	case *parse.ChainNode:
 		root := strings.TrimSuffix(n.String(), "."+strings.Join(n.Field, "."))
-		return e.look(e.operand(n.Node, below), root, append(n.Field, more...), w)
+		return e.lookupCall(e.operand(n.Node, below), root, append(n.Field, more...), w)
 	case *parse.PipeNode:
 		if len(more) > 0 {
 			root := "(" + n.String() + ")"
 			e.pipe(n, below)
-			return e.look(n, root, more, w)
+			return e.lookupCall(n, root, more, w)
 		}
 		e.pipe(n, w)
 	default:
 		if len(more) > 0 {
-			return e.look(n, n.String(), more, w)
+			return e.lookupCall(n, n.String(), more, w)
 		}
 	}
 	return n
 }
 
-// look returns a call of lookup.
-func (e *execution) look(of parse.Node, root string, fields []string, w want) parse.Node {
+// lookupCall returns a call of lookup.
+func (e *execution) lookupCall(of parse.Node, root string, fields []string, w want) parse.Node {
 	e.lookups = append(e.lookups, lookup{int(of.Position()), root, fields, w})
 	return pipeOf(call("lookup", of.Position(), number(len(e.lookups)-1), of))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// RunFields returns the fields of .Run: those given, and what follows from the registry and the time of the run.
+// RunFields returns the fields of .Run: the given ones, and those that follow from the registry and the time of the run.
 func RunFields(given map[string]string, now time.Time) map[string]string {
 	out := map[string]string{}
 	maps.Copy(out, given)
@@ -21,8 +21,8 @@ func RunFields(given map[string]string, now time.Time) map[string]string {
 	return out
 }
 
-// ParseValues returns what a file of --values has: a YAML mapping, whose dates stay as they were written. The error
-// is errdefs.ErrInvalidArgument and begins with the line, as in "line 2: ...".
+// ParseValues returns the values of a --values file, which is a YAML mapping. Dates remain strings. The error is
+// errdefs.ErrInvalidArgument and starts with the line, as in "line 2: ...".
 func ParseValues(data []byte) (map[string]any, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
@@ -46,7 +46,7 @@ func valuesError(line int, message string) error {
 	return manifest.Errorf(errdefs.ErrInvalidArgument, "line %d: %s", line, manifest.OneLine(message, 200))
 }
 
-// keepText makes strings of dates and of the keys of mappings.
+// keepText makes dates and the keys of mappings strings.
 func keepText(n *yaml.Node) {
 	if n.Tag == "!!timestamp" {
 		n.Tag = "!!str"
@@ -59,8 +59,8 @@ func keepText(n *yaml.Node) {
 	}
 }
 
-// SetValue puts what --set says into values, "a.b=c" as c of b in the mapping a. The value is a string, also
-// with commas in it. The error is errdefs.ErrInvalidArgument and does not have the value in it.
+// SetValue sets a value of --set: "a.b=c" sets b in the mapping a to "c". The value is a string, which may contain commas.
+// The error is errdefs.ErrInvalidArgument and does not contain the value.
 func SetValue(values map[string]any, assignment string) error {
 	name, value, ok := strings.Cut(assignment, "=")
 	keys := strings.Split(name, ".")

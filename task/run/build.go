@@ -18,14 +18,14 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// build builds an image from the workspace: with BuildKit, and with the classic builder where the daemon has nothing
-// else, the docker command has no buildx or the step's DOCKER_BUILDKIT=0 asks for it.
+// build builds an image from the workspace: with BuildKit, or with the classic builder if the daemon has no BuildKit,
+// the docker command has no buildx, or the step sets DOCKER_BUILDKIT=0.
 func (e *Executor) build(ctx context.Context, step task.Step, b task.Build, out Output) (int, error) {
-	p, err := e.place(step.Context)
+	d, err := e.daemon(step.Context)
 	if err != nil {
 		return -1, err
 	}
-	buildKit, multiPlatform, err := p.Builds(ctx)
+	buildKit, multiPlatform, err := d.Builds(ctx)
 	if err != nil {
 		return -1, err
 	}
@@ -50,62 +50,54 @@ func (e *Executor) build(ctx context.Context, step task.Step, b task.Build, out 
 		return e.buildParts(ctx, step, dir, b, registryCache, out)
 	}
 	b.Flags = append(b.Flags, cacheFlags(step, b, "", registryCache)...)
-	return e.buildx(ctx, step, dir, b, out)
+	return e.buildxBuild(ctx, step, dir, b, out)
 }
 
-// buildKit reports whether BuildKit is to build, given whether the daemon has it.
-func (e *Executor) buildKit(there bool, step task.Step) bool {
-	return (there || e.Builder != "") && !slices.Contains(step.Env, "DOCKER_BUILDKIT=0")
+// buildKit reports whether a step builds with BuildKit, given whether the daemon has it.
+func (e *Executor) buildKit(available bool, step task.Step) bool {
+	return (available || e.Builder != "") && !slices.Contains(step.Env, "DOCKER_BUILDKIT=0")
 }
 
-// split reports whether a build makes a name for each platform, see buildParts. That is told by the file and the
-// daemon alone, so that a run that begins with the push knows it, too.
-func (e *Executor) split(ctx context.Context, p *place, step task.Step, b task.Build) (bool, error) {
+// splitsOn reports whether a build on a daemon gives each platform a separate name, see buildParts. The answer depends
+// only on the file and the daemon, so that it is the same in a run that starts at the push.
+func (e *Executor) splitsOn(ctx context.Context, d *usedDaemon, step task.Step, b task.Build) (bool, error) {
 	if !splits(b, false) {
 		return false, nil
 	}
-	buildKit, multiPlatform, err := p.Builds(ctx)
+	buildKit, multiPlatform, err := d.Builds(ctx)
 	return e.buildKit(buildKit, step) && splits(b, multiPlatform && !e.foreign(b)), err
 }
 
-// splits reports the same, given whether the daemon gets several platforms under one name: other builders than its
-// own cannot send them so.
-func splits(b task.Build, together bool) bool {
-	return len(b.Platforms) > 1 && !together && !b.SaysOutput()
+// splits reports whether a build gives each platform a separate name, given whether the builder can load several
+// platforms under one name: only the daemon's own can, if the daemon stores them.
+func splits(b task.Build, loadsAll bool) bool {
+	return len(b.Platforms) > 1 && !loadsAll && !b.HasOutput()
 }
 
-// foreign reports whether the builder is another than the daemon's own.
+// foreign reports whether the builder is not the daemon's own.
 func (e *Executor) foreign(b task.Build) bool {
 	return e.Builder != "" || hasFlag(b.Flags, "--builder")
 }
 
-func (e *Executor) buildx(ctx context.Context, step task.Step, dir string, b task.Build, out Output) (int, error) {
-	if !b.SaysOutput() {
+func (e *Executor) buildxBuild(ctx context.Context, step task.Step, dir string, b task.Build, out Output) (int, error) {
+	if !b.HasOutput() {
 		b.Flags = append(slices.Clone(b.Flags), "--load")
 	}
 	b.Flags = append(e.builder(step, b), b.Flags...)
 	return e.command(ctx, step, dir, append([]string{"buildx", "build"}, b.Words()...), nil, out)
 }
 
-// hasBuildx reports whether the docker command has buildx. It is asked until there is an answer.
+// hasBuildx reports whether the docker command has buildx.
 func (e *Executor) hasBuildx(ctx context.Context) bool {
-	e.mu.Lock()
-	known := e.asked
-	e.mu.Unlock()
-	if known != nil {
-		return *known
-	}
-	there := e.Programs.Docker(ctx, "", "buildx", "version").Run() == nil
-	if ctx.Err() == nil {
-		e.mu.Lock()
-		e.asked = &there
-		e.mu.Unlock()
-	}
-	return there
+	has, _ := e.buildx.Do(ctx, func() (bool, error) {
+		err := e.Programs.Docker(ctx, "", "buildx", "version").Run()
+		return err == nil, ctx.Err()
+	})
+	return has
 }
 
-// builder returns the flag that names the builder: the one of the run, or that of the daemon itself, whatever
-// 'docker buildx use' has chosen.
+// builder returns the flag that selects the run's builder or the daemon's own, whatever 'docker buildx use' has
+// selected.
 func (e *Executor) builder(step task.Step, b task.Build) []string {
 	if hasFlag(b.Flags, "--builder") {
 		return nil
@@ -117,12 +109,12 @@ func (e *Executor) builder(step task.Step, b task.Build) []string {
 	return []string{"--builder=" + name}
 }
 
-// infer makes the platform that the Dockerfile's last stage names that of the image, as the classic builder,
-// which the format comes from, does: BuildKit calls the image one of the daemon's own platform.
+// infer gives the image the platform of the Dockerfile's last stage. The classic builder, for which the format was
+// made, does that; BuildKit labels the image with the daemon's own platform.
 func (e *Executor) infer(step task.Step, dir string, b *task.Build, out Output) {
 	dockerfile, err := ReadDockerfile(dir, step)
 	if err != nil {
-		return // BuildKit tells why
+		return // BuildKit reports why
 	}
 	if platform := task.Platform(dockerfile, b.Target); platform != "" {
 		_, _ = fmt.Fprintf(out.Stderr, "Building for %s, the platform in the Dockerfile's FROM\n", manifest.Escape(platform, ""))
@@ -130,11 +122,11 @@ func (e *Executor) infer(step task.Step, dir string, b *task.Build, out Output) 
 	}
 }
 
-// maxDockerfile bounds what is read of a Dockerfile.
+// maxDockerfile is how much of a Dockerfile is read, in bytes.
 const maxDockerfile = 1 << 20
 
-// ReadDockerfile returns the Dockerfile of a build step whose workspace is in dir. The error is os.ErrNotExist
-// when the step's context is not a folder.
+// ReadDockerfile returns the Dockerfile of a build step whose workspace is in dir. The error is os.ErrNotExist if the
+// step's context is not a folder.
 func ReadDockerfile(dir string, step task.Step) ([]byte, error) {
 	b, ok := step.Action.(task.Build)
 	if !ok || b.Context == "-" || strings.Contains(b.Context, "://") || strings.HasPrefix(b.Context, "git@") || b.File == "-" {
@@ -150,8 +142,8 @@ func ReadDockerfile(dir string, step task.Step) ([]byte, error) {
 	return readFile(name, maxDockerfile)
 }
 
-// cacheFlags returns what 'cache: enabled' stands for: a cache beside the image in its registry or, where the
-// builder cannot send one, within the image. That of one platform of several has the platform in its name.
+// cacheFlags returns the flags for 'cache: enabled': a cache next to the image in its registry or, if the builder cannot
+// export that, inside the image. The cache of one platform of several has the platform in its name.
 func cacheFlags(step task.Step, b task.Build, platform string, registry bool) []string {
 	if !step.Cache || len(b.Tags) == 0 {
 		return nil
@@ -166,11 +158,11 @@ func cacheFlags(step task.Step, b task.Build, platform string, registry bool) []
 	return []string{"--cache-to=type=registry,mode=max,ref=" + ref, "--cache-from=type=registry,ref=" + ref}
 }
 
-// cacheTask is what Azure calls a task that has no name.
+// cacheTask is Azure's name of a task without a name.
 const cacheTask = "quickrun"
 
-// buildParts builds each platform of an image under a name of its own, side by side, since the daemon cannot be
-// given them under one; a push step joins them.
+// buildParts builds each platform of an image under a separate name, concurrently, for a daemon that cannot store them
+// under one name. A push step joins them.
 func (e *Executor) buildParts(ctx context.Context, step task.Step, dir string, b task.Build, registryCache bool, out Output) (int, error) {
 	parts, err := partsOf(b)
 	if err != nil {
@@ -184,12 +176,12 @@ func (e *Executor) buildParts(ctx context.Context, step task.Step, dir string, b
 		lines := &prefixed{out: out, prefix: manifest.Escape(platform, "") + ": "}
 		defer lines.flush()
 		wg.Go(func() {
-			if codes[i], errs[i] = e.buildx(ctx, step, dir, one, lines.streams()); errs[i] != nil {
+			if codes[i], errs[i] = e.buildxBuild(ctx, step, dir, one, lines.streams()); errs[i] != nil {
 				errs[i] = fmt.Errorf("for %s: %w", platform, errs[i])
 				return
 			}
 			for _, name := range one.Tags {
-				_, _ = fmt.Fprintf(lines.streams().Stderr, "Built as %s, which a push step joins with the others\n", manifest.Familiar(name))
+				_, _ = fmt.Fprintf(lines.streams().Stderr, "Built %s; a push step joins it with the other platforms\n", manifest.Familiar(name))
 			}
 		})
 	}
@@ -197,7 +189,7 @@ func (e *Executor) buildParts(ctx context.Context, step task.Step, dir string, b
 	return cmp.Or(codes...), errors.Join(errs...)
 }
 
-// partsOf returns the builds of each platform, with names of their own.
+// partsOf returns the builds of the platforms, under separate names.
 func partsOf(b task.Build) ([]task.Build, error) {
 	var parts []task.Build
 	for _, platform := range b.Platforms {
@@ -220,7 +212,7 @@ func partName(tag reference.NamedTagged, platform string) (reference.NamedTagged
 	return reference.WithTag(reference.TrimNamed(tag), tag.Tag()+"-"+strings.ReplaceAll(platform, "/", "-"))
 }
 
-// hostDir returns the working directory of a step below the workspace in dir, which it cannot leave.
+// hostDir returns the working directory of a step, which is always below the workspace in dir.
 func hostDir(dir string, step task.Step) string {
 	if step.NoDir {
 		return dir
@@ -228,7 +220,7 @@ func hostDir(dir string, step task.Step) string {
 	return filepath.Join(dir, filepath.FromSlash(path.Clean("/"+step.Dir)))
 }
 
-// readFile returns the content of a file, of max bytes at most.
+// readFile returns at most max bytes of a file.
 func readFile(name string, max int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {

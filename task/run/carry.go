@@ -14,13 +14,13 @@ import (
 	"slices"
 )
 
-// carryTo sends to a volume what of the files of this machine is not in it, as far as that is known.
+// carryTo copies to a volume those files of this machine that it lacks, as far as known.
 func (w *workspace) carryTo(ctx context.Context, v *volume) error {
 	stream, out := io.Pipe()
 	s := sending{w: w, v: v, to: tar.NewWriter(out), index: map[string]entry{}, record: maps.Clone(v.record), folders: map[string]item{}}
 	written := make(chan error, 1)
 	go func() {
-		err := readFolder(ctx, w.dir, w.stays, s.send)
+		err := readFolder(ctx, w.dir, w.excluded, s.send)
 		if err == nil {
 			err = s.to.Close()
 		}
@@ -29,16 +29,16 @@ func (w *workspace) carryTo(ctx context.Context, v *volume) error {
 	}()
 	v.unsure = true
 	err := v.archives.Send(ctx, v.name, stream)
-	if err == nil { // with the end of the tar stream, maybe not that of the bytes
+	if err == nil { // the reader may have stopped at the end of the archive
 		_, err = io.Copy(io.Discard, stream)
 	}
 	_ = stream.Close()
-	// An error of the writer is the reason of the reader's, unless it is the end of the reader.
+	// An error of the writer is the cause of the reader's, unless the reader ended first.
 	if cause := <-written; cause != nil && !errors.Is(cause, io.ErrClosedPipe) {
 		err = cause
 	}
 	if err != nil {
-		return fmt.Errorf("bringing the workspace to volume %s: %w", v.name, err)
+		return fmt.Errorf("copying the workspace to volume %s: %w", v.name, err)
 	}
 	w.index, w.checked = s.index, true
 	v.record, v.changes, v.unsure, v.surplus = s.record, w.changes, false, false
@@ -50,34 +50,34 @@ func (w *workspace) carryTo(ctx context.Context, v *volume) error {
 	return nil
 }
 
-// sending is what carryTo sends.
+// sending is the state of a copy to a volume.
 type sending struct {
 	w *workspace
 	v *volume
 
 	to            *tar.Writer
-	index, record map[string]entry // as they are when all is sent
-	folders       map[string]item  // those that were not sent
+	index, record map[string]entry // their values once all is sent
+	folders       map[string]item  // that were not sent
 }
 
-// send sends an item, if it has to be.
+// send sends an item that the volume lacks.
 func (s *sending) send(ctx context.Context, root *os.Root, i item) error {
-	old, there := s.v.record[i.name]
+	old, recorded := s.v.record[i.name]
 	e, certain := s.w.known(i)
-	if !certain && there && old.mode.IsRegular() && e.mode.IsRegular() {
+	if !certain && recorded && old.mode.IsRegular() && e.mode.IsRegular() {
 		var err error
 		if e.sum, err = sumOf(ctx, root, i.name); err != nil {
 			return err
 		}
 		certain = true
 	}
-	if there && e == old && (certain || !e.mode.IsRegular()) {
+	if recorded && e == old && (certain || !e.mode.IsRegular()) {
 		if s.index[i.name] = e; e.mode.IsDir() {
 			s.folders[i.name] = i
 		}
 		return nil
 	}
-	// A step may have made something else of the folders that it is in.
+	// A step may have replaced its parent folders by something else.
 	for dir := range parents(i.name) {
 		if f, ok := s.folders[dir]; ok {
 			if err := s.header(f, s.index[dir], 0); err != nil {
@@ -86,7 +86,7 @@ func (s *sending) send(ctx context.Context, root *os.Root, i item) error {
 			delete(s.folders, dir)
 		}
 	}
-	if there && old.mode.IsDir() && !e.mode.IsDir() {
+	if recorded && old.mode.IsDir() && !e.mode.IsDir() {
 		maps.DeleteFunc(s.record, func(name string, _ entry) bool { return within(name, i.name) })
 	}
 	e, err := s.content(ctx, root, i, e)
@@ -96,7 +96,7 @@ func (s *sending) send(ctx context.Context, root *os.Root, i item) error {
 	return err
 }
 
-// content sends an item with all that it has, and returns it with the sum of that.
+// content sends an item with its content, and returns it with the checksum of that.
 func (s *sending) content(ctx context.Context, root *os.Root, i item, e entry) (entry, error) {
 	if !e.mode.IsRegular() {
 		return e, s.header(i, e, 0)
@@ -119,7 +119,7 @@ func (s *sending) content(ctx context.Context, root *os.Root, i item, e entry) (
 	return e, nil
 }
 
-// header begins an item in the tar stream.
+// header writes the header of an item to the tar stream.
 func (s *sending) header(i item, e entry, size int64) error {
 	h := &tar.Header{Typeflag: tar.TypeReg, Name: i.name, Linkname: e.link, Size: size, Mode: int64(e.mode.Perm()),
 		Uid: e.uid, Gid: e.gid, ModTime: i.modified, Format: tar.FormatPAX}
@@ -137,7 +137,7 @@ func (s *sending) header(i item, e entry, size int64) error {
 	return s.to.WriteHeader(h)
 }
 
-// known returns an item of dir with what else is known of it, and whether its sum is among that.
+// known returns an item of dir with what the index has of it, and whether that includes a valid checksum.
 func (w *workspace) known(i item) (e entry, certain bool) {
 	old, ok := w.index[i.name]
 	if !ok || old.mode.Type() != i.mode.Type() {
@@ -153,7 +153,7 @@ func (w *workspace) known(i item) (e entry, certain bool) {
 	return e, false
 }
 
-// carryFrom brings to the folder of this machine what steps have changed in a volume.
+// carryFrom copies what steps have changed in a volume to the folder on this machine.
 func (w *workspace) carryFrom(ctx context.Context, v *volume) error {
 	if v.unsure {
 		if err := w.carryTo(ctx, v); err != nil {
@@ -170,7 +170,7 @@ func (w *workspace) carryFrom(ctx context.Context, v *volume) error {
 	}
 	if err != nil {
 		v.changed.CompareAndSwap(0, ended)
-		return fmt.Errorf("bringing the workspace from volume %s: %w", v.name, err)
+		return fmt.Errorf("copying the workspace from volume %s: %w", v.name, err)
 	}
 	if v.record = seen; same {
 		v.changes = w.changes
@@ -178,7 +178,7 @@ func (w *workspace) carryFrom(ctx context.Context, v *volume) error {
 	return nil
 }
 
-// receive takes what is in a volume, and returns it.
+// receive copies changes from a volume, and returns the volume's content.
 func (w *workspace) receive(ctx context.Context, v *volume) (map[string]entry, error) {
 	if err := w.scratch(); err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (w *workspace) receive(ctx context.Context, v *volume) (map[string]entry, e
 	defer stream.Close()
 	seen, read := map[string]entry{}, &counter{from: cancellable{ctx, stream}}
 	err = readTar(read, func(i item) error {
-		if w.stays(i.name) {
+		if w.excluded(i.name) {
 			return nil
 		}
 		var err error
@@ -205,14 +205,14 @@ func (w *workspace) receive(ctx context.Context, v *volume) (map[string]entry, e
 		}
 		return w.take(ctx, i)
 	})
-	// A tar stream has an end of its own. What comes after a break would seem to be removed.
+	// A tar stream has its own end marker. After a truncated one, files would seem to have been removed.
 	if err == nil && read.ended {
 		err = io.ErrUnexpectedEOF
 	}
 	return seen, err
 }
 
-// take puts into dir what came from a volume and has been spooled.
+// take puts a spooled item of a volume into dir.
 func (w *workspace) take(ctx context.Context, i item) error {
 	if err := w.own(ctx); err != nil {
 		return err
@@ -232,9 +232,9 @@ func (w *workspace) take(ctx context.Context, i item) error {
 	return w.copy.place(i.name, i.entry, i.modified)
 }
 
-// forget removes from dir what was removed from a volume.
+// forget removes files from dir that were removed from a volume.
 func (w *workspace) forget(ctx context.Context, v *volume, seen map[string]entry) error {
-	// What is in a folder comes after it.
+	// Backward, since the content of a folder sorts after it.
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(v.record))) {
 		if _, ok := seen[name]; ok {
 			continue
@@ -250,14 +250,14 @@ func (w *workspace) forget(ctx context.Context, v *volume, seen map[string]entry
 	return nil
 }
 
-// stays reports whether a file is never in a volume.
-func (w *workspace) stays(name string) bool {
+// excluded reports whether a file is never copied to a volume.
+func (w *workspace) excluded(name string) bool {
 	return w.keeps != "" && within(name, w.keeps) || name == w.temp && w.dir != w.copy.dir()
 }
 
-// readFolder calls each for the files, folders and links in a folder, less those that without names and those
-// that are removed meanwhile. Other things are left out.
-func readFolder(ctx context.Context, dir string, without func(name string) bool, each func(ctx context.Context, root *os.Root, i item) error) error {
+// readFolder calls each for the files, folders and links in a folder that are not excluded. It skips those that are
+// removed meanwhile.
+func readFolder(ctx context.Context, dir string, excluded func(name string) bool, each func(ctx context.Context, root *os.Root, i item) error) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -269,9 +269,9 @@ func readFolder(ctx context.Context, dir string, without func(name string) bool,
 			return ctx.Err()
 		case err == nil && name == ".":
 			return nil
-		case err == nil && without(name) && d.IsDir():
+		case err == nil && excluded(name) && d.IsDir():
 			return fs.SkipDir
-		case err == nil && !without(name):
+		case err == nil && !excluded(name):
 			var i item
 			var ok bool
 			if i, ok, err = readItem(root, name); err == nil && ok {
@@ -291,7 +291,7 @@ func readFolder(ctx context.Context, dir string, without func(name string) bool,
 	return nil
 }
 
-// readItem returns what is at name, and false for what is neither file, folder nor link.
+// readItem returns the item at name, and false for what is neither file, folder nor link.
 func readItem(root *os.Root, name string) (i item, ok bool, err error) {
 	info, err := root.Lstat(name)
 	if err != nil {
@@ -304,7 +304,7 @@ func readItem(root *os.Root, name string) (i item, ok bool, err error) {
 		}
 	}
 	mode := info.Mode()
-	if runtime.GOOS == "windows" && mode.IsRegular() { // which does not know what is a program
+	if runtime.GOOS == "windows" && mode.IsRegular() { // which has no executable bit
 		mode |= 0o111
 	}
 	e, ok := newEntry(mode, link)
@@ -324,7 +324,7 @@ func openFile(root *os.Root, name string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// sumOf returns the sum of a file.
+// sumOf returns the checksum of a file.
 func sumOf(ctx context.Context, root *os.Root, name string) (sum [sha256.Size]byte, err error) {
 	f, _, err := openFile(root, name)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// Describe writes what a run would do: for each step a line with its ID and what it waits for, and the commands
-// that a person would type in its place. The error is errdefs.ErrNotFound when from is no step of the file.
+// Describe writes what a run would do: for each step a line with its ID and dependencies, and the equivalent commands.
+// The error is errdefs.ErrNotFound if the file has no step from.
 func Describe(w io.Writer, id string, f task.File, from string) error {
 	var b strings.Builder
 	above, err := first(f.Steps, from)
@@ -32,12 +32,12 @@ func Describe(w io.Writer, id string, f task.File, from string) error {
 	return err
 }
 
-// maxInstead is how much is shown of a command that ours stand for.
-const maxInstead = 500
+// maxReplaced is how much is shown of a command that one of this program replaces, in bytes.
+const maxReplaced = 500
 
-// heading names a step, what it waits for and its properties.
+// heading returns a step's ID, dependencies and properties.
 func heading(f task.File, s task.Step) string {
-	words := []string{"at once"}
+	words := []string{"immediately"}
 	if len(s.After) > 0 {
 		names := make([]string, len(s.After))
 		for i, n := range s.After {
@@ -51,30 +51,30 @@ func heading(f task.File, s task.Step) string {
 		}
 	}
 	add(s.Context != "", "on docker context %s", s.Context)
-	add(s.StartDelay > 0, "%s later", s.StartDelay)
+	add(s.StartDelay > 0, "delayed by %s", s.StartDelay)
 	add(s.Retries > 0, "%d retries", s.Retries)
-	add(s.Repeat > 0, "%d times", s.Repeat+1)
+	add(s.Repeat > 0, "run %d times", s.Repeat+1)
 	add(s.Detach, "in the background")
 	add(s.IgnoreErrors, "errors ignored")
-	add(s.CancelRest, "its failure stops the rest")
+	add(s.CancelRest, "cancels the other steps if it fails")
 	add(len(s.ExitedWith) > 0, "only after exit code %s", numbers(s.ExitedWith, " or "))
 	add(len(s.ExitedWithout) > 0, "not after exit code %s", numbers(s.ExitedWithout, " or "))
 	if plugin, ok := s.Action.(task.Plugin); ok {
-		add(plugin.Instead != "", "instead of %s", manifest.OneLine(plugin.Instead, maxInstead))
+		add(plugin.Replaces != "", "instead of %s", manifest.OneLine(plugin.Replaces, maxReplaced))
 	}
 	return s.ID + ": " + strings.Join(words, ", ")
 }
 
-// numbers returns numbers for a person, with a word or a comma between.
-func numbers(all []int, between string) string {
+// numbers joins numbers with a separator.
+func numbers(all []int, separator string) string {
 	words := make([]string, len(all))
 	for i, n := range all {
 		words[i] = strconv.Itoa(n)
 	}
-	return strings.Join(words, between)
+	return strings.Join(words, separator)
 }
 
-// commandLines returns what a person would type in place of a step.
+// commandLines returns the commands that are equivalent to a step.
 func commandLines(id string, f task.File, s task.Step) []string {
 	var lines []string
 	_, isContainer := s.Action.(task.Container)
@@ -87,7 +87,7 @@ func commandLines(id string, f task.File, s task.Step) []string {
 	return lines
 }
 
-// runFlags returns those of docker run for the container of a step.
+// runFlags returns the flags of docker run for the container of a step.
 func runFlags(id string, f task.File, s task.Step) []string {
 	var flags []string
 	is := func(name string, holds bool) {
@@ -115,7 +115,7 @@ func runFlags(id string, f task.File, s task.Step) []string {
 	if !s.NoDir {
 		add("workdir", containerDir(s))
 	}
-	if made := func(n task.Network) bool { return n.Name == s.Network && !n.External }; slices.ContainsFunc(f.Networks, made) {
+	if created := func(n task.Network) bool { return n.Name == s.Network && !n.External }; slices.ContainsFunc(f.Networks, created) {
 		add("network", Name(id, s.Network))
 		add("network-alias", s.ID)
 	} else {

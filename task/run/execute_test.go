@@ -22,84 +22,84 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// fakeDaemon is a daemon that notes what it is asked, and fails as told.
+// fakeDaemon is a daemon that records its calls, and returns the given failures.
 type fakeDaemon struct {
 	mu       sync.Mutex
 	calls    []string
-	missing  map[string]bool // images that have to be pulled
+	missing  map[string]bool // images that are not pulled yet
 	failures map[string][]error
 	ran      []Container
 
 	multiPlatform bool
 }
 
-func (m *fakeDaemon) call(words ...string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+func (d *fakeDaemon) call(words ...string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	what := strings.Join(words, " ")
-	m.calls = append(m.calls, what)
-	if next := m.failures[what]; len(next) > 0 {
-		m.failures[what] = next[1:]
+	d.calls = append(d.calls, what)
+	if next := d.failures[what]; len(next) > 0 {
+		d.failures[what] = next[1:]
 		return next[0]
 	}
 	return nil
 }
 
-func (m *fakeDaemon) Run(_ context.Context, c Container, _ Output, started func()) (int, error) {
-	err := m.call("run", c.Name)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.missing[c.Image] {
+func (d *fakeDaemon) Run(_ context.Context, c Container, _ Output, started func()) (int, error) {
+	err := d.call("run", c.Name)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.missing[c.Image] {
 		return -1, manifest.Errorf(errdefs.ErrNotFound, "no image %s", c.Image)
 	}
-	m.ran = append(m.ran, c)
+	d.ran = append(d.ran, c)
 	started()
 	return 0, err
 }
 
-func (m *fakeDaemon) Pull(_ context.Context, image string, _ io.Writer) error {
-	err := m.call("pull", image)
+func (d *fakeDaemon) Pull(_ context.Context, image string, _ io.Writer) error {
+	err := d.call("pull", image)
 	if err == nil {
-		delete(m.missing, image)
+		delete(d.missing, image)
 	}
 	return err
 }
 
-func (m *fakeDaemon) CreateNetwork(_ context.Context, n task.Network, name string, _ map[string]string) error {
-	return m.call("network", n.Name, "as", name)
+func (d *fakeDaemon) CreateNetwork(_ context.Context, n task.Network, name string, _ map[string]string) error {
+	return d.call("network", n.Name, "as", name)
 }
 
-func (m *fakeDaemon) CreateVolume(_ context.Context, name string, _ map[string]string) error {
-	return m.call("volume", name)
+func (d *fakeDaemon) CreateVolume(_ context.Context, name string, _ map[string]string) error {
+	return d.call("volume", name)
 }
 
-func (m *fakeDaemon) Remove(_ context.Context, label, value string) error {
-	return m.call("remove", label+"="+value)
+func (d *fakeDaemon) Remove(_ context.Context, label, value string) error {
+	return d.call("remove", label+"="+value)
 }
 
-func (m *fakeDaemon) Send(_ context.Context, volume string, tar io.Reader) error {
+func (d *fakeDaemon) Send(_ context.Context, volume string, tar io.Reader) error {
 	if _, err := io.Copy(io.Discard, tar); err != nil {
 		return err
 	}
-	return m.call("send", volume)
+	return d.call("send", volume)
 }
 
-func (m *fakeDaemon) Receive(context.Context, string) (io.ReadCloser, error) {
+func (d *fakeDaemon) Receive(context.Context, string) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader("")), nil
 }
 
-func (m *fakeDaemon) Push(_ context.Context, name reference.NamedTagged, out io.Writer) (digest.Digest, error) {
+func (d *fakeDaemon) Push(_ context.Context, name reference.NamedTagged, out io.Writer) (digest.Digest, error) {
 	_, _ = io.WriteString(out, "layer: Pushed\n")
-	return digest.FromString(name.String()), m.call("push", name.String())
+	return digest.FromString(name.String()), d.call("push", name.String())
 }
 
-func (m *fakeDaemon) Reach(context.Context) error { return m.call("reach") }
+func (d *fakeDaemon) Reach(context.Context) error { return d.call("reach") }
 
-func (m *fakeDaemon) Builds(context.Context) (bool, bool, error) { return true, m.multiPlatform, nil }
+func (d *fakeDaemon) Builds(context.Context) (bool, bool, error) { return true, d.multiPlatform, nil }
 
-// fakePrograms answers 'docker ...' with true, and notes the commands.
+// fakePrograms records commands and runs a script instead.
 type fakePrograms struct {
-	script string // what commands do instead of nothing
+	script string // "" for one that succeeds
 	mu     sync.Mutex
 	lines  []string
 }
@@ -136,15 +136,15 @@ func tagged(t *testing.T, name string) reference.NamedTagged {
 	return ref.(reference.NamedTagged)
 }
 
-// stage is an executor on fakes, with two daemons: that of the run and that of docker context "arm".
-type stage struct {
+// testExecutor is an executor with fakes, which has two daemons: that of the run and that of docker context "arm".
+type testExecutor struct {
 	*Executor
-	here, arm *fakeDaemon
-	programs  *fakePrograms
-	out, err  locked
+	own, arm *fakeDaemon
+	programs *fakePrograms
+	out, err locked
 }
 
-// locked is a buffer that may be written to side by side.
+// locked is a buffer that may be written to concurrently.
 type locked struct {
 	mu sync.Mutex
 	bytes.Buffer
@@ -156,15 +156,15 @@ func (l *locked) Write(p []byte) (int, error) {
 	return l.Buffer.Write(p)
 }
 
-func newStage(t *testing.T, f task.File) *stage {
+func newTestExecutor(t *testing.T, f task.File) *testExecutor {
 	t.Helper()
-	s := &stage{here: &fakeDaemon{}, arm: &fakeDaemon{}, programs: &fakePrograms{}}
+	s := &testExecutor{own: &fakeDaemon{}, arm: &fakeDaemon{}, programs: &fakePrograms{}}
 	s.Executor = NewExecutor(Setup{
 		ID: "r1", File: f, Programs: s.programs, Context: Source{Dir: t.TempDir()},
 		Daemon: func(name string) (Daemon, error) {
 			switch name {
 			case "":
-				return s.here, nil
+				return s.own, nil
 			case "arm":
 				return s.arm, nil
 			}
@@ -173,18 +173,18 @@ func newStage(t *testing.T, f task.File) *stage {
 	})
 	t.Cleanup(func() {
 		if err := s.Close(context.Background()); err != nil {
-			t.Error(err)
+			t.Errorf("got error %v, want none", err)
 		}
 	})
 	return s
 }
 
-func (s *stage) run(t *testing.T, step task.Step) (int, error) {
+func (s *testExecutor) run(t *testing.T, step task.Step) (int, error) {
 	t.Helper()
 	return s.Run(t.Context(), step, Output{Stdout: &s.out, Stderr: &s.err}, func() {})
 }
 
-func TestContainerIsPreparedOnce(t *testing.T) {
+func TestNetworksAndVolumesAreCreatedOnce(t *testing.T) {
 	f := task.File{
 		Networks: []task.Network{{Name: "net"}, {Name: "outside", External: true}},
 		Volumes:  []task.Volume{{Name: "secret", Files: map[string][]byte{"k": []byte("v")}}},
@@ -194,8 +194,8 @@ func TestContainerIsPreparedOnce(t *testing.T) {
 			Mounts: []task.Mount{{Volume: "secret", Path: "/s"}, {Volume: task.DockerSocket, Path: "/d"}}}
 	}
 	f.Steps = []task.Step{step("one", "net"), step("two", "net"), step("three", "outside")}
-	s := newStage(t, f)
-	s.here.missing = map[string]bool{"image": true}
+	s := newTestExecutor(t, f)
+	s.own.missing = map[string]bool{"image": true}
 	for _, each := range f.Steps {
 		if code, err := s.run(t, each); code != 0 || err != nil {
 			t.Fatal(code, err)
@@ -206,81 +206,81 @@ func TestContainerIsPreparedOnce(t *testing.T) {
 		"run multiarch-r1-one": 2, // before the pull and after it
 	} {
 		n := 0
-		for _, call := range s.here.calls {
+		for _, call := range s.own.calls {
 			if call == what {
 				n++
 			}
 		}
 		if n != times {
-			t.Errorf("%d times %q, not %d: %q", n, what, times, s.here.calls)
+			t.Errorf("got %d calls of %q, want %d; all calls: %q", n, what, times, s.own.calls)
 		}
 	}
-	c := s.here.ran[0]
+	c := s.own.ran[0]
 	if c.Dir != "/workspace/sub" || c.Network != "multiarch-r1-net" || c.Alias != "one" || c.Labels[Label] != "r1" {
-		t.Errorf("%+v", c)
+		t.Errorf("got container %+v, want one in /workspace/sub and multiarch-r1-net with the label r1", c)
 	}
 	want := []Mount{{"multiarch-r1-workspace.1", "/workspace"}, {"multiarch-r1-secret", "/s"}, {task.DockerSocket, "/d"}}
 	if !slices.Equal(c.Mounts, want) {
-		t.Errorf("mounts %v, not %v", c.Mounts, want)
+		t.Errorf("got mounts %v, want %v", c.Mounts, want)
 	}
-	if s.here.ran[2].Network != "outside" {
-		t.Errorf("network %s", s.here.ran[2].Network)
+	if got := s.own.ran[2].Network; got != "outside" {
+		t.Errorf("got network %s, want outside", got)
 	}
 }
 
-func TestPullIsTriedAsOftenAsTheStepSays(t *testing.T) {
+func TestPullRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy := manifest.Errorf(errdefs.ErrUnavailable, "busy")
 		step := task.Step{ID: "a", Action: task.Container{Image: "image"}, Pull: true, PullRetries: 2}
-		s := newStage(t, task.File{Steps: []task.Step{step}})
-		s.here.failures = map[string][]error{"pull image": {busy, busy}}
+		s := newTestExecutor(t, task.File{Steps: []task.Step{step}})
+		s.own.failures = map[string][]error{"pull image": {busy, busy}}
 		if _, err := s.run(t, step); err != nil {
-			t.Error(err)
+			t.Errorf("got error %v, want none", err)
 		}
-		s.here.failures = map[string][]error{"pull image": {busy, busy, busy}}
+		s.own.failures = map[string][]error{"pull image": {busy, busy, busy}}
 		if _, err := s.run(t, step); !errors.Is(err, busy) {
-			t.Error(err)
+			t.Errorf("got error %v, want %v", err, busy)
 		}
 	})
 }
 
-func TestPushIsTriedAgain(t *testing.T) {
+func TestPushRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy, refused := manifest.Errorf(errdefs.ErrUnavailable, "busy"), manifest.Errorf(errdefs.ErrUnauthenticated, "who?")
 		a, b := tagged(t, "h:5000/a:1"), tagged(t, "h:5000/b:1")
 		step := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a, b}}}
-		s := newStage(t, task.File{Steps: []task.Step{step}})
-		s.here.failures = map[string][]error{"push h:5000/a:1": {busy, busy}, "push h:5000/b:1": {refused}}
+		s := newTestExecutor(t, task.File{Steps: []task.Step{step}})
+		s.own.failures = map[string][]error{"push h:5000/a:1": {busy, busy}, "push h:5000/b:1": {refused}}
 		_, err := s.run(t, step)
 		if !errors.Is(err, refused) || errors.Is(err, busy) {
-			t.Error(err)
+			t.Errorf("got error %v, want %v", err, refused)
 		}
-		if n := len(s.here.calls); n != 4 {
-			t.Errorf("%d pushes: %q", n, s.here.calls)
+		if n := len(s.own.calls); n != 4 {
+			t.Errorf("got %d pushes, want 4: %q", n, s.own.calls)
 		}
 		if want := "h:5000/a:1: " + digest.FromString("h:5000/a:1").String() + "\n"; s.out.String() != want {
-			t.Errorf("%q, not %q", s.out.String(), want)
+			t.Errorf("got output %q, want %q", s.out.String(), want)
 		}
 		if !strings.Contains(s.err.String(), "h:5000/b:1: layer: Pushed\n") {
-			t.Errorf("%q", s.err.String())
+			t.Errorf("got progress %q, want that of h:5000/b:1", s.err.String())
 		}
 	})
 }
 
-func TestPushGoesWhereTheImageWasBuilt(t *testing.T) {
+func TestPushUsesDaemonOfBuild(t *testing.T) {
 	a := tagged(t, "h:5000/a:1")
 	build := task.Step{ID: "build", Context: "arm", Action: task.Build{Tags: []reference.NamedTagged{a}, Context: "."}}
 	push := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a}}}
-	s := newStage(t, task.File{Steps: []task.Step{build, push}})
+	s := newTestExecutor(t, task.File{Steps: []task.Step{build, push}})
 	if _, err := s.run(t, push); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.here.calls) != 0 || !slices.Equal(s.arm.calls, []string{"push h:5000/a:1"}) {
-		t.Errorf("here %q, arm %q", s.here.calls, s.arm.calls)
+	if len(s.own.calls) != 0 || !slices.Equal(s.arm.calls, []string{"push h:5000/a:1"}) {
+		t.Errorf("got calls %q of the default daemon and %q of arm, want none and the push", s.own.calls, s.arm.calls)
 	}
 	s.arm.failures = map[string][]error{"push h:5000/a:1": {manifest.Errorf(errdefs.ErrNotFound, "no such image")}}
-	if _, err := s.run(t, push); err == nil || err.Error() != "no such image; step build builds it" {
-		t.Error(err)
+	if _, err := s.run(t, push); err == nil || err.Error() != "no such image; it is built by step build" {
+		t.Errorf("got error %v, want %s", err, "no such image; it is built by step build")
 	}
 }
 
@@ -301,11 +301,11 @@ func TestBuildOfSeveralPlatforms(t *testing.T) {
 	}{
 		"a daemon of one platform":      {false, "", "builder-", parts},
 		"a daemon of several":           {true, "", "builder-", []string{" docker buildx build --builder=BUILDER --load --tag=h:5000/a:1 --platform=linux/amd64,linux/arm/v7 .", " docker buildx version"}},
-		"a builder apart":               {true, "many", "many", parts},
-		"a builder apart, one platform": {false, "many", "many", parts},
+		"another builder":               {true, "many", "many", parts},
+		"another builder, one platform": {false, "many", "many", parts},
 	} {
-		s := newStage(t, task.File{Steps: []task.Step{build, push}})
-		s.here.multiPlatform, s.Builder = tt.multiPlatform, tt.builder
+		s := newTestExecutor(t, task.File{Steps: []task.Step{build, push}})
+		s.own.multiPlatform, s.Builder = tt.multiPlatform, tt.builder
 		for _, step := range []task.Step{build, push} {
 			if _, err := s.run(t, step); err != nil {
 				t.Fatal(err)
@@ -313,17 +313,17 @@ func TestBuildOfSeveralPlatforms(t *testing.T) {
 		}
 		got := slices.Sorted(slices.Values(s.programs.lines)) // side by side
 		if want := strings.ReplaceAll(strings.Join(tt.want, "\n"), "BUILDER", tt.named); strings.Join(got, "\n") != want {
-			t.Errorf("%s: %s", name, strings.Join(got, "\n"))
+			t.Errorf("%s: got commands\n%s\nwant\n%s", name, strings.Join(got, "\n"), want)
 		}
 	}
 }
 
-// A run that begins with the push knows what an earlier one built.
-func TestPushOfSeveralPlatformsAlone(t *testing.T) {
+// A run that starts at the push finds the names of an earlier run's build.
+func TestPushOfSeveralPlatformsWithoutBuild(t *testing.T) {
 	a := tagged(t, "h:5000/a:1")
 	build := task.Step{ID: "build", Context: "arm", Action: task.Build{Tags: []reference.NamedTagged{a}, Platforms: []string{"linux/amd64", "linux/arm64"}, Context: "."}}
 	push := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a}}}
-	s := newStage(t, task.File{Steps: []task.Step{build, push}})
+	s := newTestExecutor(t, task.File{Steps: []task.Step{build, push}})
 	if _, err := s.run(t, push); err != nil {
 		t.Fatal(err)
 	}
@@ -332,16 +332,16 @@ func TestPushOfSeveralPlatformsAlone(t *testing.T) {
 		t.Errorf("%q", s.programs.lines)
 	}
 	build.Env = []string{"DOCKER_BUILDKIT=0"} // the classic builder builds no parts
-	s = newStage(t, task.File{Steps: []task.Step{build, push}})
+	s = newTestExecutor(t, task.File{Steps: []task.Step{build, push}})
 	if _, err := s.run(t, push); err != nil || len(s.programs.lines) > 0 {
 		t.Errorf("%q, %v", s.programs.lines, err)
 	}
 }
 
-func TestCachesOfPlatformsAreApart(t *testing.T) {
+func TestCachesOfPlatforms(t *testing.T) {
 	step := task.Step{ID: "b", Cache: true, Action: task.Build{Tags: []reference.NamedTagged{tagged(t, "h:5000/a:1")},
 		Platforms: []string{"linux/amd64", "linux/arm64"}, Context: "."}}
-	s := newStage(t, task.File{Steps: []task.Step{step}})
+	s := newTestExecutor(t, task.File{Steps: []task.Step{step}})
 	s.Builder = "nodes"
 	if _, err := s.run(t, step); err != nil {
 		t.Fatal(err)
@@ -357,7 +357,7 @@ func TestCachesOfPlatformsAreApart(t *testing.T) {
 func TestBuildTakesThePlatformOfTheDockerfile(t *testing.T) {
 	step := task.Step{ID: "b", Dir: "sub", Cache: true, Env: []string{"A=b"},
 		Action: task.Build{Tags: []reference.NamedTagged{tagged(t, "h/a:1")}, Context: "."}}
-	s := newStage(t, task.File{Steps: []task.Step{step}})
+	s := newTestExecutor(t, task.File{Steps: []task.Step{step}})
 	dir := s.Context.Dir
 	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
 		t.Fatal(err)
@@ -414,13 +414,13 @@ func TestDescribe(t *testing.T) {
 		{ID: "two", After: []int{0}, Retries: 2, Action: task.Push{Images: []reference.Named{tagged(t, "h:5000/a:1")}}},
 		{ID: "three", After: []int{0, 1}, Dir: "d", Env: []string{"A=$b"}, Detach: true, Network: "own", Action: task.Container{Image: "bash", Args: []string{"-c", "echo 'x' \x1b"}}},
 		{ID: "four", After: []int{2}, Keep: true, Pull: true, NoDir: true, Network: "host", ExitedWith: []int{1, 2}, ExitedWithout: []int{3}, CancelRest: true, Action: task.Container{Image: "x"}},
-		{ID: "five", Action: task.Plugin{Args: []string{"import", "a", "b"}, Instead: "az acr import\n-t b"}},
+		{ID: "five", Action: task.Plugin{Args: []string{"import", "a", "b"}, Replaces: "az acr import\n-t b"}},
 	}}
 	var out strings.Builder
 	if err := Describe(&out, "r1", f, ""); err != nil {
 		t.Fatal(err)
 	}
-	want := `# one: at once
+	want := `# one: immediately
 docker build '--file=a b' --tag=h:5000/a:1 .
 
 # two: after one, 2 retries
@@ -430,26 +430,26 @@ docker push h:5000/a:1
 docker run --name=multiarch-r1-three --rm --detach --volume=multiarch-r1-workspace.1:/workspace --workdir=/workspace/d --network=multiarch-r1-own --network-alias=three '--env=A=$b' bash -c 'echo '\''x'\'' `
 	const end = `
 
-# four: after three, its failure stops the rest, only after exit code 1 or 2, not after exit code 3
+# four: after three, cancels the other steps if it fails, only after exit code 1 or 2, not after exit code 3
 docker run --name=multiarch-r1-four --pull=always --volume=multiarch-r1-workspace.1:/workspace --network=host x
 
-# five: at once, instead of az acr import -t b
+# five: immediately, instead of az acr import -t b
 docker multiarch import a b
 `
 	if got, ok := strings.CutPrefix(out.String(), want); !ok || strings.Contains(got, "\x1b") || !strings.HasSuffix(got, end) {
-		t.Errorf("%s\nnot\n%s ... %s", out.String(), want, end)
+		t.Errorf("got\n%s\nwant\n%s ... %s", out.String(), want, end)
 	}
 	if err := Describe(io.Discard, "r1", f, "none"); err == nil || !strings.Contains(err.Error(), "none") {
-		t.Error(err)
+		t.Errorf("got error %v, want %s", err, "none")
 	}
 }
 
-// A build that is tried again has its secrets again, and nothing of them is left.
-func TestSecretsOfBuildsThatAreTriedAgain(t *testing.T) {
+// Each attempt of a build has the secrets in a new folder, which is removed.
+func TestSecretsOfRetriedBuilds(t *testing.T) {
 	step := task.Step{ID: "b", Mounts: []task.Mount{{Volume: "v", Path: "/s"}}, Action: task.Build{
 		Flags: []string{"--secret=id=a,src=/s/k"}, Tags: []reference.NamedTagged{tagged(t, "a:1")}, Context: "."}}
 	t.Setenv("TMPDIR", t.TempDir())
-	s := newStage(t, task.File{Steps: []task.Step{step}, Volumes: []task.Volume{{Name: "v", Files: map[string][]byte{"k": nil}}}})
+	s := newTestExecutor(t, task.File{Steps: []task.Step{step}, Volumes: []task.Volume{{Name: "v", Files: map[string][]byte{"k": nil}}}})
 	var lines []string
 	for range 2 {
 		if _, err := s.run(t, step); err != nil {
@@ -458,56 +458,33 @@ func TestSecretsOfBuildsThatAreTriedAgain(t *testing.T) {
 		lines = append(lines, s.programs.lines[len(s.programs.lines)-1])
 	}
 	if !strings.Contains(lines[0], "src="+os.TempDir()) || lines[0] == lines[1] {
-		t.Errorf("%q", lines) // each has a folder of its own
+		t.Errorf("got commands %q, want different folders", lines)
 	}
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
-		t.Error(left, err)
+		t.Errorf("got files %v and error %v after the builds, want none", left, err)
 	}
 }
 
-func TestWhatCouldNotBeMadeIsTriedAgain(t *testing.T) {
+func TestNetworkIsCreatedAfterFailure(t *testing.T) {
 	step := task.Step{ID: "a", Network: "net", Action: task.Container{Image: "image"}}
-	s := newStage(t, task.File{Steps: []task.Step{step}, Networks: []task.Network{{Name: "net"}}})
+	s := newTestExecutor(t, task.File{Steps: []task.Step{step}, Networks: []task.Network{{Name: "net"}}})
 	full := manifest.Errorf(errdefs.ErrUnavailable, "no address is left")
-	s.here.failures = map[string][]error{"network net as multiarch-r1-net": {full}}
+	s.own.failures = map[string][]error{"network net as multiarch-r1-net": {full}}
 	if _, err := s.run(t, step); !errors.Is(err, full) {
-		t.Error(err)
+		t.Errorf("got error %v, want %v", err, full)
 	}
 	if code, err := s.run(t, step); code != 0 || err != nil {
 		t.Error(code, err)
 	}
 }
 
-func TestWaitingForWhatAnotherStepMakesEnds(t *testing.T) {
-	s := newStage(t, task.File{})
-	p, err := s.place("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	making, done := make(chan struct{}), make(chan error)
-	go func() {
-		done <- p.once(t.Context(), "net", func() error { close(making); return <-done })
-	}()
-	<-making
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errTimeout)
-	unwanted := func() error { t.Error("made twice"); return nil }
-	if err := p.once(ctx, "net", unwanted); !errors.Is(err, errTimeout) {
-		t.Error(err)
-	}
-	done <- nil
-	if err := errors.Join(<-done, p.once(t.Context(), "net", unwanted)); err != nil {
-		t.Error(err)
-	}
-}
-
-// A step that is stopped while it asks says nothing about the docker command.
-func TestBuildxIsAskedUntilThereIsAnAnswer(t *testing.T) {
-	s := newStage(t, task.File{})
+// A step that is stopped while it looks for buildx does not decide whether the docker command has it.
+func TestHasBuildxIsRememberedOnceKnown(t *testing.T) {
+	s := newTestExecutor(t, task.File{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if s.hasBuildx(ctx) || !s.hasBuildx(t.Context()) || !s.hasBuildx(ctx) || len(s.programs.lines) != 2 {
-		t.Errorf("%q", s.programs.lines)
+	if s.hasBuildx(ctx) || !s.hasBuildx(t.Context()) || !s.hasBuildx(ctx) || len(s.programs.lines) != 1 {
+		t.Errorf("got commands %q, want one", s.programs.lines)
 	}
 }
 
@@ -520,18 +497,18 @@ func TestDockerCommandsThatFail(t *testing.T) {
 		"kill -9 $$": {-1, "signal: killed"},
 		"sleep 5 &":  {0, ""}, // as agents that log in do
 	} {
-		s := newStage(t, task.File{})
+		s := newTestExecutor(t, task.File{})
 		s.programs.script = script
 		step := task.Step{ID: "a", Action: task.Docker{Args: []string{"tag", "a", "b"}}}
 		code, err := s.run(t, step)
 		if code != want.code || (err == nil) != (want.text == "") || err != nil && !strings.Contains(err.Error(), want.text) {
-			t.Errorf("%s: %d, %v", script, code, err)
+			t.Errorf("%s: got exit code %d and error %v, want %d and %q", script, code, err, want.code, want.text)
 		}
 	}
 	t.Setenv("PATH", t.TempDir())
-	s := newStage(t, task.File{})
+	s := newTestExecutor(t, task.File{})
 	if _, err := s.run(t, task.Step{ID: "a", Action: task.Docker{Args: []string{"ps"}}}); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "install") {
-		t.Error(err)
+		t.Errorf("got error %v, want %s", err, "install")
 	}
 }
 
@@ -540,24 +517,24 @@ func TestOnlyCommandsAreDetached(t *testing.T) {
 		"":         task.Push{Images: []reference.Named{tagged(t, "a:1")}},
 		"detached": task.Docker{Args: []string{"ps"}},
 	} {
-		s, got := newStage(t, task.File{}), ""
+		s, got := newTestExecutor(t, task.File{}), ""
 		step := task.Step{ID: "a", Detach: true, Action: action}
 		if _, err := s.Run(t.Context(), step, Output{Stdout: &s.out, Stderr: &s.err}, func() { got = "detached" }); err != nil || got != want {
-			t.Errorf("%T: %q, %v", action, got, err)
+			t.Errorf("%T: got %q and error %v, want %q", action, got, err, want)
 		}
 	}
 }
 
-// The user's folder is never written to, whatever a docker command does.
-func TestDockerCommandsThatWriteHaveACopy(t *testing.T) {
-	s := newStage(t, task.File{})
+// Docker commands that write run in a copy of the user's folder.
+func TestDockerCommandsWriteToCopy(t *testing.T) {
+	s := newTestExecutor(t, task.File{})
 	s.programs.script = "echo >written"
 	for _, args := range []string{"buildx build --output=. .", "build -o out .", "save -o a.tar a", "--context=x build -oout ."} {
 		if _, err := s.run(t, task.Step{ID: "a", Action: task.Docker{Args: strings.Fields(args)}}); err != nil {
 			t.Error(args, err)
 		}
 		if left, err := os.ReadDir(s.Context.Dir); err != nil || len(left) > 0 {
-			t.Errorf("%s: %v, %v", args, left, err)
+			t.Errorf("%s: got files %v in the user's folder and error %v, want none", args, left, err)
 		}
 	}
 }

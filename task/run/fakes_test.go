@@ -92,24 +92,24 @@ func (f runnerFunc) Run(ctx context.Context, step task.Step, out Output, started
 	return f(ctx, step, out, started)
 }
 
-// recorder is a Listener that keeps what it is told, and what no run may do.
+// recorder is a Listener that records events, and violations of its contract.
 type recorder struct {
 	mu      sync.Mutex
 	events  []Event
 	outputs map[string]*bytes.Buffer
 	wrong   []string
-	over    bool // the run has returned
+	over    bool // Steps has returned
 }
 
-// Tell takes in an event.
-func (r *recorder) Tell(e Event) {
+// Report records an event.
+func (r *recorder) Report(e Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {
-		r.wrong = append(r.wrong, fmt.Sprintf("told after the end: %s", words(e)))
+		r.wrong = append(r.wrong, fmt.Sprintf("event after the end of the run: %s", words(e)))
 	}
 	if e.Time.IsZero() {
-		r.wrong = append(r.wrong, fmt.Sprintf("without a time: %s", words(e)))
+		r.wrong = append(r.wrong, fmt.Sprintf("event without a time: %s", words(e)))
 	}
 	r.events = append(r.events, e)
 }
@@ -119,7 +119,7 @@ func (r *recorder) Output(step task.Step) Output {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.outputs[step.ID] != nil {
-		r.wrong = append(r.wrong, step.ID+" asked twice for its output")
+		r.wrong = append(r.wrong, "Output called twice for "+step.ID)
 	}
 	if r.outputs == nil {
 		r.outputs = map[string]*bytes.Buffer{}
@@ -128,7 +128,7 @@ func (r *recorder) Output(step task.Step) Output {
 	return Output{r.outputs[step.ID], io.Discard}
 }
 
-// all returns what was told, in words.
+// all returns the events in the notation of testdata/order.
 func (r *recorder) all() []string {
 	var out []string
 	lost := map[string]bool{}
@@ -150,14 +150,14 @@ func words(e Event) string {
 	switch {
 	case e.State == Waiting:
 		return ""
-	case e.State == Running && e.Repetition+e.Try == 1:
+	case e.State == Running && e.Repetition+e.Attempt == 1:
 		return text + " start"
 	case e.State == Running:
 		if e.Repetition > 0 {
 			text += fmt.Sprintf(" repeat %d", e.Repetition+1)
 		}
-		if e.Try > 1 {
-			text += fmt.Sprintf(" try %d", e.Try)
+		if e.Attempt > 1 {
+			text += fmt.Sprintf(" attempt %d", e.Attempt)
 		}
 		return text
 	case e.ExitCode > 0:
@@ -166,7 +166,7 @@ func words(e Event) string {
 	return text + " " + string(e.State)
 }
 
-// check checks what holds for every run.
+// check checks invariants of every run.
 func (r *recorder) check(t *testing.T, steps []task.Step, results []Result) {
 	t.Helper()
 	r.mu.Lock()
@@ -182,8 +182,8 @@ func (r *recorder) check(t *testing.T, steps []task.Step, results []Result) {
 			runs[e.Step.ID]++
 		}
 		if runs[e.Step.ID] == 1 && e.State == Running {
-			if e.Try != 1 || e.Repetition != 0 || was != "" && was != Waiting {
-				t.Errorf("%s starts in state %q", e.Step.ID, was)
+			if e.Attempt != 1 || e.Repetition != 0 || was != "" && was != Waiting {
+				t.Errorf("%s starts in state %q, want none or waiting", e.Step.ID, was)
 			}
 			for _, i := range e.Step.After {
 				if s := state[steps[i].ID]; s == "" || s == Waiting || s == Running {
@@ -192,22 +192,22 @@ func (r *recorder) check(t *testing.T, steps []task.Step, results []Result) {
 			}
 		}
 		if was != "" && was != Waiting && was != Running && (was != Succeeded || e.State != Succeeded || e.Err == nil || !e.Step.Detach) {
-			t.Errorf("%s is told after its end: %s", e.Step.ID, words(e))
+			t.Errorf("got event %s after %s ended", words(e), e.Step.ID)
 		}
 		state[e.Step.ID] = e.State
 	}
 	if len(results) != len(steps) {
-		t.Fatalf("%d results of %d steps", len(results), len(steps))
+		t.Fatalf("got %d results, want %d", len(results), len(steps))
 	}
 	for i, got := range results {
 		id := steps[i].ID
-		// The delay before the last try may have been cut short.
-		short := runs[id] - got.Tries
+		// The run may have ended during the delay before the last attempt.
+		short := runs[id] - got.Attempts
 		if got.Step.ID != id || got.State != state[id] || short != 0 && (short != 1 || got.ExitCode >= 0) {
-			t.Errorf("result of %s: %s, %s, %d tries; told were %s, %d", id, got.Step.ID, got.State, got.Tries, state[id], runs[id])
+			t.Errorf("result of %s: got step %s, state %s, %d attempts; want state %s, %d attempts", id, got.Step.ID, got.State, got.Attempts, state[id], runs[id])
 		}
 		if got.Err == nil && got.State != Succeeded || got.State == Succeeded && got.ExitCode != 0 {
-			t.Errorf("%s is %s with exit code %d, %v", id, got.State, got.ExitCode, got.Err)
+			t.Errorf("result of %s: got state %s with exit code %d and error %v, which contradict each other", id, got.State, got.ExitCode, got.Err)
 		}
 	}
 }

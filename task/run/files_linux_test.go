@@ -44,21 +44,21 @@ func TestTreeOfReadOnlyFolders(t *testing.T) {
 		}
 		content := tarOf(t, "0555 a/", "0555 a/b/", "0400 a/b/c x", "0000 d/", "0555 e/", "e/f x", "e y")
 		if err := unpack(t.Context(), bytes.NewReader(content), made, maxContext); err != nil {
-			t.Error(err)
+			t.Errorf("got error %v, want none", err)
 		}
 		sum, err := made.spool(strings.NewReader("new"))
 		if err == nil {
 			err = made.place("a/b/new", entry{mode: 0o644, sum: sum}, modified)
 		}
 		if err := errors.Join(err, made.delete("a/b/c"), made.finish()); err != nil {
-			t.Error(err)
+			t.Errorf("got error %v, want none", err)
 		}
 		want := []string{"a dr-xr-xr-x", "a/b dr-xr-xr-x", "a/b/new -rw-r--r-- new", "d dr-x------", "e -rw-r--r-- y"}
 		if got := listing(t, made.dir()); strings.Join(got, "|") != strings.Join(want, "|") {
 			t.Errorf("got %q", got)
 		}
 		if err := made.remove(); err != nil {
-			t.Error(err)
+			t.Errorf("got error %v, want none", err)
 		}
 	})
 	if got := listing(t, outside); len(got) != 0 {
@@ -76,9 +76,9 @@ func TestUnreadableFile(t *testing.T) {
 	}
 	asNobody(t, func() {
 		_, _, err := s.Host(t.Context(), true)
-		want := "copying the context, which a step writes to: reading the files in " + s.context + ": "
+		want := "copying the context for a step that may write to it: reading the files in " + s.context + ": "
 		if !errors.Is(err, os.ErrPermission) || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "d/secret") {
-			t.Error(err)
+			t.Errorf("got error %v, want %s", err, "d/secret")
 		}
 	})
 }

@@ -20,25 +20,24 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// repository is a folder of a git repository at a branch, tag or commit, as docker build takes it:
-// URL#REF:FOLDER.
+// repository is a folder of a git repository at a branch, tag or commit, in docker build's notation URL#REF:FOLDER.
 type repository struct {
 	url      string
 	ref      string // "" for the default branch
 	folder   string // "" for all
-	shown    string // the URL fit for an error
-	secret   string // what to keep out of errors
+	shown    string // the URL without secrets, for errors
+	secret   string // to be removed from git's output
 	fromDisk bool
 }
 
 var (
-	// scp is the form of an address that ssh takes, as git@github.com:owner/repository.
+	// scp matches the address form of ssh, such as git@github.com:owner/repository.
 	scp = lazyregexp.New(`^\w[\w.-]*@[^:/]+:`)
-	// object is a commit, maybe abbreviated.
+	// object matches a commit, possibly abbreviated.
 	object = lazyregexp.New(`^[0-9a-f]{4,64}$`)
 )
 
-// parseRepository returns the repository that a context names, and false when it names none.
+// parseRepository returns the repository that a context names, and false if it names none.
 func parseRepository(name string) (repository, bool) {
 	address, fragment, _ := strings.Cut(name, "#")
 	r := repository{url: address, shown: address}
@@ -62,7 +61,7 @@ func parseRepository(name string) (repository, bool) {
 	return r, true
 }
 
-// isRepository reports whether a URL is that of a repository; others are those of tar files.
+// isRepository reports whether a URL is that of a git repository rather than of a tar file.
 func isRepository(u *url.URL) bool {
 	switch u.Scheme {
 	case "git", "ssh", "file":
@@ -73,17 +72,17 @@ func isRepository(u *url.URL) bool {
 	return false
 }
 
-// shown returns a URL without what may be secret: a token can be the user, a password, or in the query.
+// shown returns a URL without parts that may be secret: a token can be the user, the password or in the query.
 func shown(u *url.URL) string {
 	public := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
 	return manifest.OneLine(public.String(), 200)
 }
 
-// checkOut fills the empty folder dir with the commit and its submodules, and has no more of the history in
-// .git than the server makes it have.
+// checkOut checks out the commit and its submodules into the empty folder dir, with as little history as the server
+// permits.
 func (r repository) checkOut(ctx context.Context, dir string) error {
 	if _, err := exec.LookPath("git"); err != nil {
-		return manifest.Errorf(errdefs.ErrNotFound, "there is no git command (%w): install git, or give a folder or a tar file", err)
+		return manifest.Errorf(errdefs.ErrNotFound, "no git command found (%w): install git, or use a folder or a tar file as context", err)
 	}
 	want, err := r.resolve(ctx, dir)
 	if err != nil {
@@ -107,27 +106,27 @@ func (r repository) checkOut(ctx context.Context, dir string) error {
 	return err
 }
 
-// resolve returns the full name of r.ref in the repository, or r.ref itself when it may be a commit.
+// resolve returns the full name of r.ref in the repository, or r.ref itself if it may be a commit.
 func (r repository) resolve(ctx context.Context, dir string) (string, error) {
 	ref := cmp.Or(r.ref, "HEAD")
 	if strings.HasPrefix(ref, "-") {
-		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "%q is no name of a branch, tag or commit", ref)
+		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "%q is not the name of a branch, tag or commit", ref)
 	}
-	// In the order in which git takes a name.
+	// In the order in which git resolves a name.
 	names := []string{ref, "refs/" + ref, "refs/tags/" + ref, "refs/heads/" + ref}
 	listed, err := r.git(ctx, dir, "ls-remote", append([]string{"--symref", "--", r.url}, names...)...)
 	if err != nil {
 		return "", err
 	}
-	there, branch := map[string]bool{}, ""
+	exists, branch := map[string]bool{}, ""
 	for line := range strings.Lines(listed) {
 		value, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		there[name] = true
+		exists[name] = true
 		if target, ok := strings.CutPrefix(value, "ref: "); ok && name == "HEAD" {
 			branch = target
 		}
 	}
-	i := slices.IndexFunc(names, func(name string) bool { return there[name] })
+	i := slices.IndexFunc(names, func(name string) bool { return exists[name] })
 	switch {
 	case i >= 0 && names[i] == "HEAD":
 		return cmp.Or(branch, "HEAD"), nil
@@ -136,17 +135,17 @@ func (r repository) resolve(ctx context.Context, dir string) (string, error) {
 	case object().MatchString(ref):
 		return ref, nil
 	case r.ref == "":
-		return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no default branch: name one, as in %[1]s#main", r.shown)
+		return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no default branch: append one, as in %[1]s#main", r.shown)
 	}
 	return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no branch, tag or commit %s", r.shown, manifest.OneLine(ref, 200))
 }
 
-// fetch brings what resolve found and returns how the checkout's git calls it.
+// fetch fetches the ref or commit that resolve returned, and returns its name in the checkout.
 func (r repository) fetch(ctx context.Context, dir, want string) (string, error) {
 	if _, err := r.git(ctx, dir, "fetch", "-q", "--no-tags", "--depth=1", "--", r.url, want); err == nil {
 		return "FETCH_HEAD", nil
 	}
-	// There are servers that send no part of a history, and those that know commits by their branches alone.
+	// Some servers do not send a part of a history, others do not send a commit by its ID.
 	if !object().MatchString(want) {
 		_, err := r.git(ctx, dir, "fetch", "-q", "--no-tags", "--", r.url, want)
 		return "FETCH_HEAD", err
@@ -157,7 +156,7 @@ func (r repository) fetch(ctx context.Context, dir, want string) (string, error)
 	}
 	commit, err := r.git(ctx, dir, "rev-parse", "-q", "--verify", want+"^{commit}")
 	if err != nil && ctx.Err() == nil {
-		err = manifest.Errorf(errdefs.ErrNotFound, "%s has no branch, tag or commit %s, or several that begin so", r.shown, want)
+		err = manifest.Errorf(errdefs.ErrNotFound, "%s has no branch, tag or commit %s, or the abbreviation is ambiguous", r.shown, want)
 	}
 	return strings.TrimSpace(commit), err
 }
@@ -172,16 +171,16 @@ func (r repository) subfolder(dir string) (string, error) {
 	name := filepath.FromSlash(cmp.Or(strings.TrimLeft(r.folder, "/"), "."))
 	info, err := root.Stat(name)
 	if err == nil && !info.IsDir() {
-		err = errors.New("it is not a folder")
+		err = errors.New("not a folder")
 	}
 	if err != nil {
 		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "%s has no folder %s: %w", r.shown, manifest.OneLine(r.folder, 200), err)
 	}
-	// All links on the way stay in the checkout.
+	// Stat has checked that no link leads out of the checkout.
 	return filepath.EvalSymlinks(filepath.Join(dir, name))
 }
 
-// git runs a command of git in dir and returns its output. The error has what git says.
+// git runs a git command in dir and returns its output. The error contains git's message.
 func (r repository) git(ctx context.Context, dir, verb string, args ...string) (string, error) {
 	protocols := "https:http:git:ssh"
 	if r.fromDisk {
@@ -189,21 +188,21 @@ func (r repository) git(ctx context.Context, dir, verb string, args ...string) (
 	}
 	// The URL of a submodule may be relative to that of origin.
 	args = append([]string{"-c", "remote.origin.url=" + r.url, verb}, args...)
-	out, said, err := git(ctx, dir, []string{"GIT_ALLOW_PROTOCOL=" + protocols}, args...)
+	out, message, err := git(ctx, dir, []string{"GIT_ALLOW_PROTOCOL=" + protocols}, args...)
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
 	if err != nil {
 		if r.secret != "" {
-			said = strings.ReplaceAll(said, r.secret, "")
+			message = strings.ReplaceAll(message, r.secret, "")
 		}
-		return "", fmt.Errorf("git %s: %w: %s", verb, err, manifest.OneLine(said, 500))
+		return "", fmt.Errorf("git %s: %w: %s", verb, err, manifest.OneLine(message, 500))
 	}
 	return out, nil
 }
 
-// workTree returns the commit and branch of a folder that is in a git work tree. Both are "" otherwise, and
-// the branch for a commit that is checked out without one.
+// workTree returns the commit and branch of a folder in a git work tree, "" for another folder. The branch of a detached
+// HEAD is "".
 func workTree(ctx context.Context, dir string) (commit, branch string) {
 	out, _, err := git(ctx, dir, nil, "rev-parse", "HEAD", "--symbolic-full-name", "HEAD")
 	if err != nil {
@@ -217,16 +216,16 @@ func workTree(ctx context.Context, dir string) (commit, branch string) {
 	return commit, branch
 }
 
-// git runs git in a folder, without asking anybody anything, and returns what it said on both streams.
-func git(ctx context.Context, dir string, env []string, args ...string) (out, said string, err error) {
-	// What git would do later would meet a folder that is gone.
+// git runs git in a folder, without prompts, and returns its standard output and standard error.
+func git(ctx context.Context, dir string, env []string, args ...string) (out, message string, err error) {
+	// Background maintenance would run when the folder is already removed.
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "gc.auto=0", "-c", "maintenance.auto=false"}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), ofHook), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0")
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), selectsRepository), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0")
 	cmd.Env = append(cmd.Env, env...)
 	var stdout, stderr capped
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	// When told to end, git ends the programs that it started.
+	// On SIGTERM, git also ends the programs that it started.
 	cmd.Cancel = func() error {
 		if cmd.Process.Signal(syscall.SIGTERM) != nil {
 			return cmd.Process.Kill()
@@ -238,14 +237,14 @@ func git(ctx context.Context, dir string, env []string, args ...string) (out, sa
 	return stdout.kept.String(), stderr.kept.String(), err
 }
 
-// ofHook reports whether a variable says which repository git is in, as those of a hook do.
-func ofHook(variable string) bool {
+// selectsRepository reports whether a variable selects a repository, as those in the environment of a git hook do.
+func selectsRepository(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")
 	return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
 		"GIT_NAMESPACE", "GIT_PREFIX"}, name)
 }
 
-// capped keeps the beginning of what is written.
+// capped keeps the first MiB of what is written to it.
 type capped struct{ kept strings.Builder }
 
 func (c *capped) Write(p []byte) (int, error) {

@@ -141,7 +141,7 @@ func TestOpenRepository(t *testing.T) {
 		if n := in(t, s.Dir, "rev-list", "--count", "HEAD"); n != "1" && !whole {
 			t.Errorf("%s: %s commits", ref, n)
 		}
-		_, err = os.Stat(filepath.Join(s.made.dir(), "module/part"))
+		_, err = os.Stat(filepath.Join(s.temporary.dir(), "module/part"))
 		if (err == nil) != (tt.commit == "main") {
 			t.Errorf("%s: submodule: %v", ref, err)
 		}
@@ -157,26 +157,26 @@ func TestOpenRepositoryFails(t *testing.T) {
 	marker := filepath.Join(t.TempDir(), "marker")
 	for name, want := range map[string]string{
 		"#nothing":                           "has no branch, tag or commit nothing",
-		"#dead":                              "has no branch, tag or commit dead, or several",
+		"#dead":                              "has no branch, tag or commit dead, or the abbreviation is ambiguous",
 		"#" + strings.Repeat("0", 40):        "has no branch, tag or commit 000",
-		"#--upload-pack=touch " + marker:     "is no name of a branch, tag or commit",
-		"#-x":                                "is no name of a branch, tag or commit",
+		"#--upload-pack=touch " + marker:     "is not the name of a branch, tag or commit",
+		"#-x":                                "is not the name of a branch, tag or commit",
 		"#main:..":                           `has no folder ..: `,
 		"#main:a/out":                        "has no folder a/out",
 		"#main:a/absolute":                   "has no folder a/absolute",
 		"#main:../r/a":                       "has no folder ../r/a",
-		"#main:file":                         "it is not a folder",
+		"#main:file":                         "not a folder",
 		"#main:none":                         "has no folder none",
 		"/none":                              "git ls-remote: exit status 128",
 		"/../" + filepath.Base(empty) + "/x": "git ls-remote: exit status 128",
 	} {
 		_, err := Open(t.Context(), "file://"+dir+name, nil, nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want one with %q", name, err, want)
 		}
 	}
 	if _, err := Open(t.Context(), "file://"+empty, nil, nil); err == nil || !strings.Contains(err.Error(), "has no default branch") {
-		t.Error(err)
+		t.Errorf("got error %v, want %s", err, "has no default branch")
 	}
 	if _, err := os.Stat(marker); err == nil {
 		t.Error("an option was taken")
@@ -255,7 +255,7 @@ func TestWithoutGit(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := Open(t.Context(), "https://h.io/r.git", nil, nil)
 	if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "install git") {
-		t.Error(err)
+		t.Errorf("got error %v, want %s", err, "install git")
 	}
 	if s := open(t, t.TempDir(), nil, nil); s.Commit != "" {
 		t.Errorf("%+v", s)
@@ -277,13 +277,13 @@ func TestGitIsCancelled(t *testing.T) {
 		cancel()
 	}()
 	if _, err := Open(ctx, "git@h.io:r.git", nil, nil); !errors.Is(err, context.Canceled) {
-		t.Error(err)
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 }
 
 // Git is not told of the repository that the run is in by accident.
 func TestVariablesOfHooks(t *testing.T) {
-	env := slices.DeleteFunc([]string{"GIT_DIR=a", "GIT_WORK_TREE=b", "GIT_DIRECTORY=c", "PATH=d", "GIT_SSH=e"}, ofHook)
+	env := slices.DeleteFunc([]string{"GIT_DIR=a", "GIT_WORK_TREE=b", "GIT_DIRECTORY=c", "PATH=d", "GIT_SSH=e"}, selectsRepository)
 	if strings.Join(env, " ") != "GIT_DIRECTORY=c PATH=d GIT_SSH=e" {
 		t.Error(env)
 	}

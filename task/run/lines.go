@@ -6,15 +6,15 @@ import (
 	"sync"
 )
 
-// prefixed puts a prefix before each line of two streams that write to one output side by side with others.
+// prefixed writes the lines of two streams to an output that others share, each with a prefix.
 type prefixed struct {
 	out    Output
 	prefix string
 	mu     sync.Mutex
-	rest   [2][]byte // the lines that have not ended, of standard output and standard error
+	rest   [2][]byte // incomplete lines of standard output and standard error
 }
 
-// streams returns the two.
+// streams returns the two streams.
 func (p *prefixed) streams() Output { return Output{prefixedStream{p, 0}, prefixedStream{p, 1}} }
 
 type prefixedStream struct {
@@ -22,7 +22,7 @@ type prefixedStream struct {
 	which int
 }
 
-// maxLine is where lines without an end are broken.
+// maxLine is the length at which lines are broken, in bytes.
 const maxLine = 64 << 10
 
 func (s prefixedStream) Write(text []byte) (int, error) {
@@ -49,7 +49,7 @@ func (p *prefixed) line(which int, text []byte) {
 	_, _ = to.Write(append([]byte(p.prefix), text...))
 }
 
-// flush writes what has not ended with a newline.
+// flush writes incomplete lines.
 func (p *prefixed) flush() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -51,21 +51,21 @@ func testOrder(t *testing.T, name string) {
 	if h.options.Timeout == 0 {
 		h.options.Timeout = file.Timeout
 	}
-	runner, told := &script{folders: map[string]bool{}}, &recorder{}
-	results, err := Steps(ctx, file.Steps, h.options, runner, told)
+	runner, progress := &script{folders: map[string]bool{}}, &recorder{}
+	results, err := Steps(ctx, file.Steps, h.options, runner, progress)
 	if n := runner.active.Load(); n != 0 {
-		t.Errorf("%d steps go on", n)
+		t.Errorf("got %d running steps after the run, want none", n)
 	}
 	if got := exitCode(err); got != h.exit {
-		t.Errorf("exit code %d, not %d: %v", got, h.exit, err)
+		t.Errorf("got exit code %d, want %d; error: %v", got, h.exit, err)
 	}
 	if h.text != "" && (err == nil || err.Error() != h.text) {
-		t.Errorf("error %v\nnot   %s", err, h.text)
+		t.Errorf("got error %v\nwant %s", err, h.text)
 	}
 	if results != nil {
-		told.check(t, file.Steps, results)
+		progress.check(t, file.Steps, results)
 	}
-	h.matches(t, told.all())
+	h.matches(t, progress.all())
 }
 
 func exitCode(err error) int {
@@ -78,7 +78,7 @@ func exitCode(err error) int {
 	return 1
 }
 
-// head is what the comments at the top of a file say.
+// head has the options and expectations in the comments at the top of a file.
 type head struct {
 	options   Options
 	interrupt time.Duration
@@ -109,7 +109,7 @@ func readHead(t *testing.T, raw []byte) (h head) {
 		case "error":
 			h.text, err = strconv.Unquote(`"` + value + `"`)
 		default:
-			t.Fatalf("what is %q?", m[0])
+			t.Fatalf("unknown comment %q", m[0])
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -120,7 +120,7 @@ func readHead(t *testing.T, raw []byte) (h head) {
 
 var expected = regexp.MustCompile(`\{[^}]*\}|[^,{}]+`)
 
-// matches checks what happened against what is expected.
+// matches compares events with the expected ones.
 func (h head) matches(t *testing.T, got []string) {
 	var want []string
 	rest := got
@@ -134,8 +134,7 @@ func (h head) matches(t *testing.T, got []string) {
 		slices.Sort(rest[:min(len(group), len(rest))])
 		rest = rest[min(len(group), len(rest)):]
 	}
-	told := slices.Clone(got) // by now with the groups in order
-	if !slices.Equal(told, want) {
-		t.Errorf("got  %s\nwant %s", strings.Join(told, ", "), strings.Join(want, ", "))
+	if !slices.Equal(got, want) { // their groups are sorted
+		t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), strings.Join(want, ", "))
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// docker runs the docker command in the workspace.
+// docker runs a docker command in the workspace.
 func (e *Executor) docker(ctx context.Context, step task.Step, action task.Docker, out Output) (int, error) {
 	dir, release, err := e.workspace.Host(ctx, mayWrite(action))
 	if err != nil {
@@ -23,10 +23,10 @@ func (e *Executor) docker(ctx context.Context, step task.Step, action task.Docke
 	return e.command(ctx, step, dir, action.Args, nil, out)
 }
 
-// reading are the docker commands that write no files on this machine.
-var reading = []string{"images", "login", "logout", "ps", "pull", "push", "rmi", "tag", "version"}
+// readOnly are the docker commands that write no files on this machine.
+var readOnly = []string{"images", "login", "logout", "ps", "pull", "push", "rmi", "tag", "version"}
 
-// mayWrite reports whether an action can change files of the workspace.
+// mayWrite reports whether an action may change files of the workspace.
 func mayWrite(action task.Action) bool {
 	switch a := action.(type) {
 	case task.Container:
@@ -34,7 +34,7 @@ func mayWrite(action task.Action) bool {
 	case task.Build:
 		return hasFlag(a.Flags, "--output", "--iidfile", "--metadata-file", "--cache-to")
 	case task.Docker:
-		return len(a.Args) == 0 || !slices.Contains(reading, a.Args[0])
+		return len(a.Args) == 0 || !slices.Contains(readOnly, a.Args[0])
 	case task.Plugin:
 		return hasFlag(a.Args, "--digest-file", "--metadata-file", "--record")
 	}
@@ -48,7 +48,7 @@ func hasFlag(args []string, flags ...string) bool {
 	})
 }
 
-// command runs the docker command to its end, in the step's folder below dir.
+// command runs a docker command in the step's folder below dir.
 func (e *Executor) command(ctx context.Context, step task.Step, dir string, args, env []string, out Output) (int, error) {
 	cmd := e.Programs.Docker(ctx, step.Context, args...)
 	cmd.Dir = hostDir(dir, step)
@@ -59,12 +59,12 @@ func (e *Executor) command(ctx context.Context, step task.Step, dir string, args
 	switch {
 	case ctx.Err() != nil:
 		return -1, context.Cause(ctx)
-	case err == nil, errors.Is(err, exec.ErrWaitDelay): // a process that it leaves behind may hold its output open
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // a process that it left behind may hold its output open
 		return 0, nil
 	case errors.Is(err, exec.ErrNotFound):
-		return -1, manifest.Errorf(errdefs.ErrNotFound, "there is no docker command (%w): install the docker CLI, which builds and 'cmd: docker' take", err)
+		return -1, manifest.Errorf(errdefs.ErrNotFound, "no docker command found (%w): install the docker CLI, which builds and 'cmd: docker' steps need", err)
 	case !errors.As(err, &exit):
-		return -1, fmt.Errorf("starting the docker command: %w", err)
+		return -1, fmt.Errorf("cannot start the docker command: %w", err)
 	case exit.ExitCode() < 0:
 		return -1, fmt.Errorf("the docker command ended with %w", err)
 	}
@@ -73,8 +73,8 @@ func (e *Executor) command(ctx context.Context, step task.Step, dir string, args
 
 // plugin runs a command of this program.
 func (e *Executor) plugin(ctx context.Context, step task.Step, action task.Plugin, out Output) (int, error) {
-	if action.Instead != "" {
-		_, _ = fmt.Fprintf(out.Stderr, "docker multiarch %s (instead of %s)\n", task.Quote(action.Args), action.Instead)
+	if action.Replaces != "" {
+		_, _ = fmt.Fprintf(out.Stderr, "docker multiarch %s (instead of %s)\n", task.Quote(action.Args), action.Replaces)
 	}
 	dir, release, err := e.workspace.Host(ctx, mayWrite(action))
 	if err != nil {
@@ -85,7 +85,7 @@ func (e *Executor) plugin(ctx context.Context, step task.Step, action task.Plugi
 	return code, exited(code)
 }
 
-// exited is the failure of a program, nil for the exit code 0.
+// exited returns the error of a program with this exit code, nil for 0.
 func exited(code int) error {
 	if code == 0 {
 		return nil

@@ -15,14 +15,13 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// pushTries are how often the push of an image is tried, pushDelay and maxPushDelay what is waited between.
+// The push of an image is attempted pushAttempts times; the delay between two attempts starts at pushDelay and doubles.
 const (
-	pushTries    = 3
+	pushAttempts = 3
 	pushDelay    = 250 * time.Millisecond
-	maxPushDelay = 5 * time.Second
 )
 
-// push pushes the images of a step side by side.
+// push pushes the images of a step concurrently.
 func (e *Executor) push(ctx context.Context, step task.Step, action task.Push, out Output) error {
 	errs := make([]error, len(action.Images))
 	var wg sync.WaitGroup
@@ -42,16 +41,16 @@ func (e *Executor) push(ctx context.Context, step task.Step, action task.Push, o
 func (e *Executor) pushImage(ctx context.Context, step task.Step, image reference.Named, out Output) error {
 	name, tagged := image.(reference.NamedTagged)
 	if _, digested := image.(reference.Digested); digested || !tagged {
-		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s names a digest, which cannot be pushed: give a tag", manifest.Familiar(image))
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "cannot push %s, which has a digest: expected a tag", manifest.Familiar(image))
 	}
 	build := e.builtBy(step, name)
 	step.Context = cmp.Or(step.Context, build.Context)
-	p, err := e.place(step.Context)
+	d, err := e.daemon(step.Context)
 	if err != nil {
 		return err
 	}
 	if b, ok := build.Action.(task.Build); ok {
-		split, err := e.split(ctx, p, build, b)
+		split, err := e.splitsOn(ctx, d, build, b)
 		if err != nil {
 			return err
 		}
@@ -59,33 +58,33 @@ func (e *Executor) pushImage(ctx context.Context, step task.Step, image referenc
 			return e.pushParts(ctx, step.Context, name, b.Platforms, out)
 		}
 	}
-	err = tryPush(ctx, p, name, out)
+	err = pushTo(ctx, d, name, out)
 	if errdefs.IsNotFound(err) && build.ID != "" {
-		return fmt.Errorf("%w; step %s builds it", err, build.ID)
+		return fmt.Errorf("%w; it is built by step %s", err, build.ID)
 	}
 	return err
 }
 
-// tryPush pushes an image and prints its digest.
-func tryPush(ctx context.Context, p *place, name reference.NamedTagged, out Output) error {
-	for delay, try := pushDelay, 1; ; try++ {
-		pushed, err := p.Push(ctx, name, out.Stderr)
+// pushTo pushes an image of a daemon and prints its digest.
+func pushTo(ctx context.Context, d *usedDaemon, name reference.NamedTagged, out Output) error {
+	for delay, attempt := pushDelay, 1; ; attempt++ {
+		pushed, err := d.Push(ctx, name, out.Stderr)
 		if err == nil {
 			_, _ = fmt.Fprintln(out.Stdout, pushed)
 			return nil
 		}
-		if try == pushTries || hopeless(err) {
+		if attempt == pushAttempts || permanent(err) {
 			return err
 		}
-		_, _ = fmt.Fprintf(out.Stderr, "%s; trying again\n", manifest.Escape(err.Error(), ""))
+		_, _ = fmt.Fprintf(out.Stderr, "%s; retrying\n", manifest.Escape(err.Error(), ""))
 		if err := wait(ctx, delay); err != nil {
 			return err
 		}
-		delay = min(2*delay, maxPushDelay)
+		delay *= 2
 	}
 }
 
-// pushParts pushes an image whose platforms have names of their own, as a list.
+// pushParts pushes an image whose platforms were built under separate names, as a manifest list.
 func (e *Executor) pushParts(ctx context.Context, dockerContext string, name reference.NamedTagged, platforms []string, out Output) error {
 	args := []string{"create", "--push", "--from", "daemon", name.String()}
 	for _, platform := range platforms {
@@ -96,12 +95,12 @@ func (e *Executor) pushParts(ctx context.Context, dockerContext string, name ref
 		args = append(args, part.String())
 	}
 	if err := exited(e.Programs.Plugin(ctx, dockerContext, "", args, out)); err != nil {
-		return fmt.Errorf("pushing %s as a list of its platforms: %w", manifest.Familiar(name), err)
+		return fmt.Errorf("pushing %s as a manifest list of its platforms: %w", manifest.Familiar(name), err)
 	}
 	return nil
 }
 
-// builtBy returns the last build step above a push that makes an image of this name, the zero step for none.
+// builtBy returns the last build step above a push that builds an image with this name, the zero step for none.
 func (e *Executor) builtBy(push task.Step, name reference.NamedTagged) (build task.Step) {
 	for _, s := range e.File.Steps {
 		if s.ID == push.ID {

@@ -1,6 +1,15 @@
-// Package run runs the steps of a task file: their order, retries and time limits, their containers on a
-// daemon, their builds and pushes, the context that they start from and the workspace that they share. Which
-// daemon that is, and how its API is spoken, is left to the interfaces that it is given.
+// Package run runs the steps of a task file.
+//
+// [Steps] is the schedule: which step starts when, in which order, how many at a time, and what the failure of one
+// means for others. For each step it calls a [Runner], as often as retries and repetitions allow and within the
+// step's timeout, and reports progress to a [Listener].
+//
+// [Executor] is the Runner of real runs. It runs containers, builds and pushes on a [Daemon], and docker commands and
+// commands of this program on this machine. [Open] makes the context of a run available as a [Source]; the workspace,
+// which steps share, begins as that. [Describe] prints what a run would do.
+//
+// How the API of a daemon and the docker CLI are used is left to the interfaces in this package, and how progress
+// looks to package display.
 package run
 
 import (
@@ -11,18 +20,18 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// Runner carries out the actions of steps.
+// Runner performs the actions of steps.
 type Runner interface {
-	// Run does what the step says, once. It calls started when a detached step could be called done. The exit
-	// code is that of the program that was run; -1 when there is none. An error says why it failed, an exit
-	// code other than 0 among the reasons. When ctx ends, so does the step, and nothing of it goes on.
+	// Run performs the action of a step once. It calls started when a detached step counts as done. The exit code
+	// is that of the program that was run, -1 if none was. The error is why the step failed; an exit code other
+	// than 0 is such a reason. When ctx ends, the step ends, and Run returns once nothing of it is left running.
 	Run(ctx context.Context, step task.Step, out Output, started func()) (exitCode int, err error)
 }
 
-// Output is where the output of a step goes. Both may be written to side by side.
+// Output is where the output of a step goes. Both streams may be written to concurrently.
 type Output struct{ Stdout, Stderr io.Writer }
 
-// State is how far a step is.
+// State is the state of a step.
 type State string
 
 // The states of steps. All but Waiting and Running are final.
@@ -32,32 +41,32 @@ const (
 	Succeeded State = "succeeded"
 	Failed    State = "failed"
 	Ignored   State = "ignored"   // failed, with ignoreErrors
-	Skipped   State = "skipped"   // a step it waits for failed, or --from-step came after it
-	Cancelled State = "cancelled" // while it ran, for the failure of another or the end of the run
+	Skipped   State = "skipped"   // a step it waits for failed, or --from-step names a later one
+	Cancelled State = "cancelled" // while it was running, because another step failed or the run ended
 	TimedOut  State = "timed out"
 )
 
-// Event is told when the state of a step changes, and when it is run again.
+// Event is a change of a step's state, or another attempt to run it.
 type Event struct {
 	Time time.Time
 	Step task.Step
-	// State is Waiting while a StartDelay goes on; Running with a Repetition, or with a Try above 1, is another
-	// run of the step, whose RetryDelay may only begin. A detached step that ends by itself and with a failure
-	// is told of once more, as Succeeded with Err.
+	// State is Waiting during a StartDelay. Running with a Repetition, or with an Attempt above 1, is another run of
+	// the step, whose RetryDelay may only begin. A detached step that later ends by itself with a failure is
+	// reported once more, as Succeeded with Err.
 	State      State
 	Repetition int // 0 for the first
-	Try        int // in this repetition, from 1; when final, those of all repetitions
-	// ExitCode and Err are those of the run before when Running, and of the step when final. The code is -1
-	// for none. Err also says why a step was skipped or cancelled.
+	Attempt    int // in this repetition, from 1; in a final state the attempts of all repetitions
+	// ExitCode and Err are those of the previous attempt if Running, and of the step if final. The code is -1 for
+	// none. Err is also the reason why a step was skipped or cancelled.
 	ExitCode int
 	Err      error
-	Took     time.Duration // when final
+	Took     time.Duration // in a final state
 }
 
-// Listener is told how a run goes. Its methods may be called side by side.
+// Listener receives the progress of a run. Its methods may be called concurrently.
 type Listener interface {
-	Tell(Event)
-	// Output returns where a step's output goes; it is asked once for each step that runs.
+	Report(Event)
+	// Output returns where a step's output goes. It is called once for each step that runs.
 	Output(task.Step) Output
 }
 
@@ -73,39 +82,40 @@ type Container struct {
 	Network    string // "" for the daemon's default
 	Alias      string // its name in that network
 	Isolation  string
-	CPUs       string // as docker run --cpus takes it
+	CPUs       string // as in docker run --cpus
 	Privileged bool
-	Expose     []string // as docker run --expose takes it
-	Ports      []string // as docker run --publish takes it
+	Expose     []string // as in docker run --expose
+	Ports      []string // as in docker run --publish
 	Mounts     []Mount
-	Keep       bool // leave it when it has ended; else it is removed
-	// Kill ends it at once when it is no longer wanted, without time to stop.
+	Keep       bool // do not remove it when it has ended
+	// Kill ends it at once when ctx ends, without time to stop.
 	Kill   bool
 	Labels map[string]string
 }
 
-// Mount is a volume, or a path of the daemon's machine, in a container.
+// Mount is a volume, or a path on the daemon's host, in a container.
 type Mount struct{ Source, Target string }
 
-// Containers are those of a daemon.
+// Containers runs containers on a daemon.
 type Containers interface {
-	// Run runs a container to its end and returns its exit code; it calls started once it runs. When ctx ends
-	// the container is stopped, killed when it does not stop in 10 seconds, and removed unless kept. The image
-	// has to be there: errdefs.ErrNotFound otherwise, errdefs.ErrUnavailable when the daemon cannot be reached.
+	// Run runs a container until it ends and returns its exit code; it calls started once it is running. When ctx
+	// ends the container is stopped, killed if it does not stop within 10 seconds, and removed unless kept. The
+	// error is errdefs.ErrNotFound if the image does not exist, errdefs.ErrUnavailable if the daemon cannot be
+	// reached.
 	Run(ctx context.Context, c Container, out Output, started func()) (exitCode int, err error)
-	// Pull brings an image from its registry; its progress goes to out.
+	// Pull pulls an image; its progress goes to out.
 	Pull(ctx context.Context, image string, out io.Writer) error
 }
 
-// Resources are networks, volumes and containers that a run makes on a daemon.
+// Resources creates networks and volumes on a daemon, and removes what a run has created there.
 type Resources interface {
 	CreateNetwork(ctx context.Context, n task.Network, name string, labels map[string]string) error
 	CreateVolume(ctx context.Context, name string, labels map[string]string) error
-	// Remove removes all containers, networks and volumes that have the label, whatever their state.
+	// Remove removes all containers, networks and volumes with a label, whatever their state.
 	Remove(ctx context.Context, label, value string) error
 }
 
-// Archives are the contents of volumes, as tar streams with paths relative to the volume.
+// Archives copies files to and from volumes, as tar streams with paths relative to the volume.
 type Archives interface {
 	// Send unpacks a tar stream into a volume.
 	Send(ctx context.Context, volume string, tar io.Reader) error

@@ -14,12 +14,12 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// Options say which steps of a file run, and how long.
+// Options select the steps of a file to run, and limit the run.
 type Options struct {
-	// Jobs is how many steps run at a time, 0 for no limit. What is detached and goes on is not counted.
+	// Jobs is the maximum number of concurrent steps, 0 for no limit. Detached steps that are running do not count.
 	Jobs int
-	// From is the id of the step to begin with, "" for the first. Those above it in the file are skipped, and
-	// count as succeeded with exit code 0.
+	// From is the id of the first step to run, "" for the first of the file. The steps above it in the file are
+	// skipped, and count as succeeded with exit code 0.
 	From string
 	// Timeout is for all steps together, 0 for none.
 	Timeout time.Duration
@@ -29,32 +29,31 @@ type Options struct {
 type Result struct {
 	Step     task.Step
 	State    State
-	Tries    int // of all repetitions
+	Attempts int // of all repetitions
 	ExitCode int // 0 for Succeeded, -1 for none
-	// Err is why a step did not succeed or did not run. A detached step may have succeeded and then ended with
-	// a failure by itself: as with docker run --detach, that makes neither it nor the run fail.
+	// Err is why a step did not succeed or did not run. A detached step may have succeeded and later ended with a
+	// failure; as with docker run --detach, that fails neither the step nor the run.
 	Err  error
-	Took time.Duration // from the first try
-	// cause is the id of the step on whose account this one was skipped or cancelled, "" for none.
+	Took time.Duration // from the first attempt
+	// cause is the id of the step because of which this one was skipped or cancelled, "" for none.
 	cause string
 }
 
 func (r Result) event() Event {
-	return Event{Time: time.Now(), Step: r.Step, State: r.State, Try: r.Tries, ExitCode: r.ExitCode, Err: r.Err, Took: r.Took}
+	return Event{Time: time.Now(), Step: r.Step, State: r.State, Attempt: r.Attempts, ExitCode: r.ExitCode, Err: r.Err, Took: r.Took}
 }
 
-// Steps runs steps in their order, and returns how each ended, in the order of the file, once nothing of
-// them goes on any more. With one job they start in the order of the file.
+// Steps runs steps in their order. It returns how each ended, in the order of the file, once none of them is running.
+// With one job they start in the order of the file.
 //
-// A step is decided upon when all that it waits for are final. It runs when those succeeded or were
-// ignored; a step with ExitedWith or ExitedWithout when their exit codes allow it. One that is skipped for its
-// exit codes is no failure of the run, and neither are those that wait for it and are skipped with it.
+// Whether a step runs is decided when all steps that it waits for are final. It runs if those succeeded or were
+// ignored; a step with ExitedWith or ExitedWithout runs if their exit codes allow it. A step that is skipped because
+// of exit codes does not fail the run, and neither do those that wait for it and are skipped with it.
 //
-// The error is that of the run: it names the steps that failed in the order in which they did, is
-// context.Canceled when ctx was cancelled before all were done, and context.DeadlineExceeded after the
-// timeout of the run.
+// The error is that of the run: it names the failed steps in the order in which they failed, is context.Canceled if
+// ctx was cancelled before all were done, and context.DeadlineExceeded after the timeout of the run.
 func Steps(ctx context.Context, steps []task.Step, o Options, runner Runner, listener Listener) ([]Result, error) {
-	s := &schedule{Options: o, runner: runner, listener: listener, attempts: map[int]*attempt{}, ended: make(chan ended, len(steps))}
+	s := &schedule{Options: o, runner: runner, listener: listener, started: map[int]*stepRun{}, done: make(chan done, len(steps))}
 	for _, step := range steps {
 		s.results = append(s.results, Result{Step: step, State: Waiting, ExitCode: -1})
 	}
@@ -68,55 +67,55 @@ func Steps(ctx context.Context, steps []task.Step, o Options, runner Runner, lis
 		}).Stop()
 	}
 	for s.proceed(ctx); s.running > 0; s.proceed(ctx) {
-		s.end(ctx, <-s.ended)
+		s.end(ctx, <-s.done)
 	}
 	err := s.err(ctx)
-	s.stop(nil) // what is detached
+	s.stop(nil) // the detached steps
 	s.group.Wait()
-	for i, a := range s.attempts {
-		if a.lost != nil {
-			s.results[i].Err = a.lost
+	for i, r := range s.started {
+		if r.lost != nil {
+			s.results[i].Err = r.lost
 		}
 	}
 	return s.results, err
 }
 
-// schedule is a run. One goroutine alone works on it.
+// schedule is a run. A single goroutine uses it.
 type schedule struct {
 	Options
 	runner   Runner
 	listener Listener
 
-	results  []Result // in the order of the file, as far as they are known
-	attempts map[int]*attempt
-	above    int // steps above From
-	running  int // steps that are not done
-	ended    chan ended
-	group    sync.WaitGroup // of all that goes on, also when it is detached
+	results []Result // in the order of the file, as far as they are known
+	started map[int]*stepRun
+	above   int // number of steps above From
+	running int // number of started steps that are not done
+	done    chan done
+	group   sync.WaitGroup // of all started steps, including the detached ones
 
 	stop    context.CancelCauseFunc
 	stopped bool  // the context ended before all steps were done
-	failed  []int // in the order in which they did
+	failed  []int // in the order in which they failed
 }
 
-// ended says that the step of that index is done.
-type ended struct {
+// done is the result of the step with that index.
+type done struct {
 	index int
 	Result
 }
 
-// skipAbove skips all steps above the one that has the id.
+// skipAbove skips all steps above the one with the id.
 func (s *schedule) skipAbove(steps []task.Step, id string) (err error) {
 	if s.above, err = first(steps, id); err != nil {
 		return err
 	}
 	for i := range s.above {
-		s.skip(i, "", fmt.Errorf("the run begins with %s", id))
+		s.skip(i, "", fmt.Errorf("the run starts at %s", id))
 	}
 	return nil
 }
 
-// first returns the index of the step that a run begins with, which is called id; "" stands for the first.
+// first returns the index of the step with an id, at which a run starts; "" is the first one.
 func first(steps []task.Step, id string) (int, error) {
 	if id == "" {
 		return 0, nil
@@ -128,10 +127,10 @@ func first(steps []task.Step, id string) (int, error) {
 		}
 		ids = append(ids, step.ID)
 	}
-	return 0, manifest.Errorf(errdefs.ErrNotFound, "no step has the id %q to begin with; there are %s", id, strings.Join(ids, ", "))
+	return 0, manifest.Errorf(errdefs.ErrNotFound, "cannot start at step %q: the file has %s", id, strings.Join(ids, ", "))
 }
 
-// proceed starts or skips all steps that wait for nothing any more.
+// proceed starts or skips all steps whose dependencies are final.
 func (s *schedule) proceed(ctx context.Context) {
 	for i, r := range s.results {
 		if r.State != Waiting || !s.final(r.Step.After) {
@@ -139,7 +138,7 @@ func (s *schedule) proceed(ctx context.Context) {
 		}
 		cause, err := s.obstacle(r.Step)
 		if ctx.Err() != nil {
-			cause, err, s.stopped = blame(ctx), reason(ctx), true
+			cause, err, s.stopped = canceller(ctx), reason(ctx), true
 		}
 		switch {
 		case err != nil:
@@ -159,43 +158,43 @@ func (s *schedule) final(steps []int) bool {
 func (s *schedule) skip(i int, cause string, err error) {
 	r := &s.results[i]
 	r.State, r.cause, r.Err = Skipped, cause, err
-	s.listener.Tell(r.event())
+	s.listener.Report(r.event())
 }
 
 func (s *schedule) start(ctx context.Context, i int) {
 	s.running++
 	s.results[i].State = Running
-	a := &attempt{step: s.results[i].Step, runner: s.runner, listener: s.listener}
-	a.ended = func(r Result) { s.ended <- ended{i, r} }
-	s.attempts[i] = a
-	if a.step.StartDelay == 0 {
-		a.begin() // here, so that what is stopped right away is known to have begun
+	r := &stepRun{step: s.results[i].Step, runner: s.runner, listener: s.listener}
+	r.done = func(result Result) { s.done <- done{i, result} }
+	s.started[i] = r
+	if r.step.StartDelay == 0 {
+		r.begin() // here, so that a step that is stopped at once is known to have begun
 	}
 	s.group.Go(func() {
-		if a.step.StartDelay > 0 && !a.delay(ctx) {
+		if r.step.StartDelay > 0 && !r.delay(ctx) {
 			return
 		}
-		a.run(ctx)
+		r.run(ctx)
 	})
 }
 
-// end takes in how a step ended.
-func (s *schedule) end(ctx context.Context, e ended) {
+// end records how a step ended.
+func (s *schedule) end(ctx context.Context, d done) {
 	s.running--
-	switch e.State {
+	switch d.State {
 	case Failed, TimedOut:
-		s.failed = append(s.failed, e.index)
-		if e.Step.CancelRest {
-			s.stop(ending{e.Step.ID, e.State})
+		s.failed = append(s.failed, d.index)
+		if d.Step.CancelRest {
+			s.stop(ending{d.Step.ID, d.State})
 		}
 	case Skipped, Cancelled:
-		s.stopped, e.cause = true, blame(ctx)
+		s.stopped, d.cause = true, canceller(ctx)
 	}
-	s.results[e.index] = e.Result
+	s.results[d.index] = d.Result
 }
 
-// obstacle returns why a step that waits for nothing any more does not run, and the step that is the cause;
-// nil when it runs.
+// obstacle returns why a step whose dependencies are final does not run, and the step that is the cause; nil if it
+// runs.
 func (s *schedule) obstacle(step task.Step) (cause string, err error) {
 	if conditional(step) {
 		return s.unmet(step)
@@ -215,7 +214,7 @@ func (s *schedule) obstacle(step task.Step) (cause string, err error) {
 
 func conditional(step task.Step) bool { return len(step.ExitedWith)+len(step.ExitedWithout) > 0 }
 
-// unmet is the obstacle of a step that looks at exit codes. What was skipped, cancelled or timed out has none.
+// unmet is the obstacle of a step with conditions on exit codes. Skipped, cancelled and timed out steps have none.
 func (s *schedule) unmet(step task.Step) (cause string, err error) {
 	met := len(step.ExitedWith) == 0
 	for _, i := range step.After {
@@ -234,7 +233,7 @@ func (s *schedule) unmet(step task.Step) (cause string, err error) {
 	if len(step.After) > 0 {
 		cause = s.results[step.After[0]].Step.ID
 	}
-	return cause, fmt.Errorf("nothing that it waits for exited with %s", numbers(step.ExitedWith, ", "))
+	return cause, fmt.Errorf("no step that it waits for exited with %s", numbers(step.ExitedWith, ", "))
 }
 
 // err is the error of the run.
@@ -243,32 +242,32 @@ func (s *schedule) err(ctx context.Context) error {
 	for _, i := range s.failed {
 		r := s.results[i]
 		err := fmt.Errorf("step %s: %w", r.Step.ID, r.Err)
-		if errdefs.IsCanceled(err) { // by somebody else: this run was not
+		if errdefs.IsCanceled(err) { // the step was, this run was not
 			err = errors.New(err.Error())
 		}
 		all = append(all, err)
 	}
-	if s.stopped && blame(ctx) == "" {
+	if s.stopped && canceller(ctx) == "" {
 		all = append(all, s.unfinished(ctx))
 	}
 	return errors.Join(all...)
 }
 
-// unfinished says why a run was stopped, and what it did then.
+// unfinished returns why a run was stopped, and the steps that were running or had not started.
 func (s *schedule) unfinished(ctx context.Context) error {
-	var were, others []string
+	var running, others []string
 	for _, r := range s.results {
 		switch {
 		case r.State == Cancelled:
-			were = append(were, r.Step.ID)
+			running = append(running, r.Step.ID)
 		case errors.Is(r.Err, context.Cause(ctx)):
 			others = append(others, r.Step.ID)
 		}
 	}
-	if were != nil {
-		return fmt.Errorf("%w while it ran %s", reason(ctx), strings.Join(were, ", "))
+	if running != nil {
+		return fmt.Errorf("%w while running %s", reason(ctx), strings.Join(running, ", "))
 	}
-	return fmt.Errorf("%w before it ran %s", reason(ctx), strings.Join(others, ", "))
+	return fmt.Errorf("%w before running %s", reason(ctx), strings.Join(others, ", "))
 }
 
 // ending is how a step ended, as the reason why others do not run.
@@ -279,14 +278,14 @@ type ending struct {
 
 func (e ending) Error() string { return e.step + " " + string(e.state) }
 
-// blame returns the step that stopped all others, "" for none.
-func blame(ctx context.Context) string {
+// canceller returns the step that stopped all others, "" for none.
+func canceller(ctx context.Context) string {
 	var e ending
 	errors.As(context.Cause(ctx), &e)
 	return e.step
 }
 
-// reason says for a person why the context of a run ended.
+// reason returns why the context of a run ended, as an error for users.
 func reason(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, context.Canceled) {

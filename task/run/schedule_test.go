@@ -16,13 +16,13 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// outcome is what each try of a step makes of it: exit codes in turn, the last for ever, each after a while.
+// outcome has the exit codes of a step's attempts, the last for all further ones, and how long each takes.
 type outcome struct {
 	codes []int
 	takes time.Duration
 }
 
-// random returns steps that wait for each other at random, and what becomes of each.
+// random returns steps with random dependencies and options, and their outcomes.
 func random(r *rand.Rand) (steps []task.Step, outcomes []outcome) {
 	some := func(n int) bool { return r.IntN(n) == 0 }
 	for i := range r.IntN(12) + 1 {
@@ -53,7 +53,7 @@ func random(r *rand.Rand) (steps []task.Step, outcomes []outcome) {
 	return steps, outcomes
 }
 
-// model returns how the steps end, and their exit codes, when nothing stops the run.
+// model returns the final states and exit codes of steps in a run that is not stopped.
 func model(steps []task.Step, outcomes []outcome, from int) (states []State, codes []int) {
 	for i, s := range steps {
 		state, code := Skipped, -1
@@ -83,8 +83,8 @@ func due(s task.Step, from int, states []State, codes []int) bool {
 }
 
 func end(s task.Step, o outcome) (State, int) {
-	code, try := 0, 0
-	next := func() int { try++; return o.codes[min(try, len(o.codes))-1] }
+	code, attempts := 0, 0
+	next := func() int { attempts++; return o.codes[min(attempts, len(o.codes))-1] }
 	for range s.Repeat + 1 {
 		last := next()
 		for range s.Retries {
@@ -105,18 +105,18 @@ func end(s task.Step, o outcome) (State, int) {
 	return Failed, code
 }
 
-// played is a Runner of outcomes that counts what is under way.
+// played is a Runner of outcomes that counts running steps.
 type played struct {
 	outcomes map[string]outcome
-	tries    map[string]*atomic.Int32
+	attempts map[string]*atomic.Int32
 	active   atomic.Int32
-	most     atomic.Int32 // that were under way at a time
+	most     atomic.Int32 // maximum of active
 }
 
 func play(steps []task.Step, outcomes []outcome) *played {
-	p := &played{outcomes: map[string]outcome{}, tries: map[string]*atomic.Int32{}}
+	p := &played{outcomes: map[string]outcome{}, attempts: map[string]*atomic.Int32{}}
 	for i, s := range steps {
-		p.outcomes[s.ID], p.tries[s.ID] = outcomes[i], &atomic.Int32{}
+		p.outcomes[s.ID], p.attempts[s.ID] = outcomes[i], &atomic.Int32{}
 	}
 	return p
 }
@@ -132,11 +132,11 @@ func (p *played) Run(ctx context.Context, step task.Step, _ Output, started func
 	if err := wait(ctx, o.takes); err != nil {
 		return -1, err
 	}
-	code := o.codes[min(int(p.tries[step.ID].Add(1)), len(o.codes))-1]
+	code := o.codes[min(int(p.attempts[step.ID].Add(1)), len(o.codes))-1]
 	return code, exited(code)
 }
 
-// Random steps end as the model says. The seed in a failure's name makes them again.
+// Random steps end as in the model. The name of a failed subtest is the seed that reproduces it.
 func TestStepsOfRandomFiles(t *testing.T) {
 	for seed := range uint64(1000) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -148,17 +148,17 @@ func TestStepsOfRandomFiles(t *testing.T) {
 			}
 			o := Options{Jobs: r.IntN(4), From: steps[from].ID}
 			synctest.Test(t, func(t *testing.T) {
-				runner, told := play(steps, outcomes), &recorder{}
-				results, err := Steps(t.Context(), steps, o, runner, told)
-				told.check(t, steps, results)
+				runner, progress := play(steps, outcomes), &recorder{}
+				results, err := Steps(t.Context(), steps, o, runner, progress)
+				progress.check(t, steps, results)
 				states, codes := model(steps, outcomes, from)
 				for i, got := range results {
 					if got.State != states[i] || got.ExitCode != codes[i] {
-						t.Errorf("%s is %s with %d, not %s with %d", got.Step.ID, got.State, got.ExitCode, states[i], codes[i])
+						t.Errorf("%s: got %s with exit code %d, want %s with %d", got.Step.ID, got.State, got.ExitCode, states[i], codes[i])
 					}
 				}
 				if failed := slices.Contains(states, Failed); failed != (err != nil) {
-					t.Errorf("%v, error %v", states, err)
+					t.Errorf("got error %v for states %v", err, states)
 				}
 				checkPlayed(t, runner, steps, o)
 			})
@@ -169,16 +169,15 @@ func TestStepsOfRandomFiles(t *testing.T) {
 func checkPlayed(t *testing.T, runner *played, steps []task.Step, o Options) {
 	t.Helper()
 	if n := runner.active.Load(); n != 0 {
-		t.Errorf("%d steps go on", n)
+		t.Errorf("got %d running steps after the run, want none", n)
 	}
 	detached := slices.ContainsFunc(steps, func(s task.Step) bool { return s.Detach })
 	if most := int(runner.most.Load()); o.Jobs > 0 && !detached && most > o.Jobs {
-		t.Errorf("%d steps at a time", most)
+		t.Errorf("got %d concurrent steps, want at most %d", most, o.Jobs)
 	}
 }
 
-// Random steps that are stopped half-way, by a failure or from outside, leave nothing behind, and all of
-// them have ended somehow.
+// After random steps are stopped by a failure, a timeout or the caller, none is running and all have a final state.
 func TestStepsOfRandomFilesStopped(t *testing.T) {
 	for seed := range uint64(1000) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -192,16 +191,16 @@ func TestStepsOfRandomFilesStopped(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(r.IntN(20)+1), context.Canceled)
 				defer cancel()
-				runner, told := play(steps, outcomes), &recorder{}
-				results, err := Steps(ctx, steps, o, runner, told)
-				told.check(t, steps, results)
+				runner, progress := play(steps, outcomes), &recorder{}
+				results, err := Steps(ctx, steps, o, runner, progress)
+				progress.check(t, steps, results)
 				bad := func(r Result) bool { return r.State == Failed || r.State == TimedOut || r.State == Cancelled }
 				if slices.ContainsFunc(results, bad) && err == nil {
-					t.Errorf("no error, but %v", results)
+					t.Errorf("got no error, want one for %v", results)
 				}
 				for _, r := range results {
 					if r.cause != "" && r.State == Cancelled && !strings.HasPrefix(r.Err.Error(), r.cause+" ") {
-						t.Errorf("cause %s, error %v", r.cause, r.Err)
+						t.Errorf("%s: got error %v, want one that starts with %s", r.Step.ID, r.Err, r.cause)
 					}
 				}
 				checkPlayed(t, runner, steps, o)
@@ -210,7 +209,7 @@ func TestStepsOfRandomFilesStopped(t *testing.T) {
 	}
 }
 
-// failing fails each step with a code until it was run so often.
+// failing fails with an exit code the given number of times, and then succeeds.
 func failing(times, code int) runnerFunc {
 	return func(context.Context, task.Step, Output, func()) (int, error) {
 		if times--; times < 0 {
@@ -229,25 +228,25 @@ func TestResults(t *testing.T) {
 		{ID: "e", After: []int{3}},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		told := &recorder{}
-		results, err := Steps(t.Context(), steps, Options{}, failing(9, 7), told)
-		told.check(t, steps, results)
+		progress := &recorder{}
+		results, err := Steps(t.Context(), steps, Options{}, failing(9, 7), progress)
+		progress.check(t, steps, results)
 		if !errors.Is(err, errBroken) || err.Error() != "step a: broken" {
-			t.Error(err)
+			t.Errorf("got error %v, want step a: broken", err)
 		}
-		if a := results[0]; a.Tries != 3 || a.Took != 20*time.Second || a.ExitCode != 7 || a.cause != "" {
-			t.Errorf("%+v", a)
+		if a := results[0]; a.Attempts != 3 || a.Took != 20*time.Second || a.ExitCode != 7 || a.cause != "" {
+			t.Errorf("got %+v, want 3 attempts in 20s with exit code 7 and no cause", a)
 		}
-		for i, want := range []string{"a: a failed", "a: a failed", "c: nothing that it waits for exited with 1, 3", "d: d skipped"} {
+		for i, want := range []string{"a: a failed", "a: a failed", "c: no step that it waits for exited with 1, 3", "d: d skipped"} {
 			if r := results[i+1]; r.cause+": "+r.Err.Error() != want || r.State != Skipped || r.Took != 0 || r.ExitCode != -1 {
-				t.Errorf("%+v\nnot %s", r, want)
+				t.Errorf("got %+v\nwant cause and error %s", r, want)
 			}
 		}
 	})
 }
 
-// A step that was stopped for another names it.
-func TestCauseOfWhatWasStopped(t *testing.T) {
+// The result of a step that was stopped because of another has that as its cause.
+func TestCauseOfStoppedSteps(t *testing.T) {
 	steps := []task.Step{{ID: "a"}, {ID: "b", CancelRest: true}, {ID: "c", StartDelay: time.Hour}, {ID: "d", After: []int{0}}}
 	runner := runnerFunc(func(ctx context.Context, step task.Step, _ Output, _ func()) (int, error) {
 		if step.ID == "b" {
@@ -259,7 +258,7 @@ func TestCauseOfWhatWasStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		results, err := Steps(t.Context(), steps, Options{}, runner, &recorder{})
 		if err == nil || err.Error() != "step b: broken" || errdefs.IsCanceled(err) {
-			t.Error(err)
+			t.Errorf("got error %v", err)
 		}
 		var got []string
 		for _, r := range results {
@@ -267,12 +266,12 @@ func TestCauseOfWhatWasStopped(t *testing.T) {
 		}
 		want := "a cancelled b b failed\nb failed  broken\nc skipped b b failed\nd skipped b b failed"
 		if strings.Join(got, "\n") != want {
-			t.Errorf("got\n%s", strings.Join(got, "\n"))
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 		}
 	})
 }
 
-// What succeeds although it was stopped has succeeded.
+// A step that succeeds after its timeout has succeeded.
 func TestStepSucceedsWhenStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runner := runnerFunc(func(ctx context.Context, _ task.Step, _ Output, _ func()) (int, error) {
@@ -281,19 +280,19 @@ func TestStepSucceedsWhenStopped(t *testing.T) {
 		})
 		results, err := Steps(t.Context(), []task.Step{{ID: "a", Timeout: time.Second}}, Options{}, runner, &recorder{})
 		if err != nil || results[0].State != Succeeded {
-			t.Errorf("%+v, %v", results[0], err)
+			t.Errorf("got %+v and error %v, want it succeeded", results[0], err)
 		}
 	})
 }
 
-// Somebody else's cancelling is a failure like others, and not that of the run.
+// A cancelled request of a step is a failure, and does not make the run cancelled.
 func TestStepFailsAsCancelled(t *testing.T) {
 	runner := runnerFunc(func(context.Context, task.Step, Output, func()) (int, error) {
-		return -1, fmt.Errorf("the daemon says: %w", context.Canceled)
+		return -1, fmt.Errorf("daemon: %w", context.Canceled)
 	})
 	_, err := Steps(t.Context(), []task.Step{{ID: "a"}}, Options{}, runner, &recorder{})
-	if err == nil || errdefs.IsCanceled(err) || err.Error() != "step a: the daemon says: context canceled" {
-		t.Error(err)
+	if err == nil || errdefs.IsCanceled(err) || err.Error() != "step a: daemon: context canceled" {
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -305,7 +304,7 @@ func TestRunTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, err := Steps(t.Context(), []task.Step{{ID: "a"}}, Options{Timeout: time.Minute}, runner, &recorder{})
 		if !errdefs.IsDeadlineExceeded(err) || errdefs.IsCanceled(err) {
-			t.Error(err)
+			t.Errorf("got error %v", err)
 		}
 	})
 }
@@ -313,11 +312,11 @@ func TestRunTimesOut(t *testing.T) {
 func TestStepsFromUnknown(t *testing.T) {
 	results, err := Steps(t.Context(), []task.Step{{ID: "a"}}, Options{From: "b"}, nil, nil)
 	if !errdefs.IsNotFound(err) || results != nil {
-		t.Errorf("%v, %v", results, err)
+		t.Errorf("got %v and error %v, want no results and errdefs.ErrNotFound", results, err)
 	}
 }
 
-// A service ends after all else, when its context is cancelled, and is waited for.
+// A detached step ends after all others, when its context is cancelled, and the run waits for it.
 func TestServiceIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stopped atomic.Bool
@@ -325,7 +324,7 @@ func TestServiceIsStopped(t *testing.T) {
 			if step.ID != "service" {
 				_ = wait(ctx, time.Minute)
 				if stopped.Load() {
-					t.Error("stopped before the end")
+					t.Error("the service was stopped before the other step ended")
 				}
 				return 0, nil
 			}
@@ -340,12 +339,12 @@ func TestServiceIsStopped(t *testing.T) {
 		steps := []task.Step{{ID: "service", Detach: true, Timeout: 2 * time.Second}, {ID: "a", After: []int{0}}}
 		results, err := Steps(t.Context(), steps, Options{}, runner, &recorder{})
 		if err != nil || !stopped.Load() || results[0].State != Succeeded || results[0].Took != time.Second || results[0].Err != nil {
-			t.Errorf("%+v, %v, stopped %v", results, err, stopped.Load())
+			t.Errorf("got %+v, error %v and stopped %t, want the service succeeded after 1s and stopped", results, err, stopped.Load())
 		}
 	})
 }
 
-// A service that is not there in time, or never, fails as any step.
+// A detached step that does not start in time, or never, fails.
 func TestServiceDoesNotStart(t *testing.T) {
 	for state, takes := range map[State]time.Duration{TimedOut: time.Minute, Failed: time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -358,13 +357,13 @@ func TestServiceDoesNotStart(t *testing.T) {
 			})
 			results, err := Steps(t.Context(), []task.Step{{ID: "a", Detach: true, Timeout: 2 * time.Second}}, Options{}, runner, &recorder{})
 			if err == nil || results[0].State != state {
-				t.Errorf("%+v, %v", results, err)
+				t.Errorf("got %+v and error %v, want it %s", results, err, state)
 			}
 		})
 	}
 }
 
-// How a service was lost is in its result, and its exit code in the event alone.
+// The result of a service that ended too early has its error; only the event has its exit code.
 func TestServiceIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runner := runnerFunc(func(ctx context.Context, step task.Step, _ Output, started func()) (int, error) {
@@ -374,14 +373,14 @@ func TestServiceIsLost(t *testing.T) {
 			}
 			return 0, wait(ctx, time.Second)
 		})
-		told := &recorder{}
-		results, err := Steps(t.Context(), []task.Step{{ID: "a", Detach: true}, {ID: "b"}}, Options{}, runner, told)
+		progress := &recorder{}
+		results, err := Steps(t.Context(), []task.Step{{ID: "a", Detach: true}, {ID: "b"}}, Options{}, runner, progress)
 		if r := results[0]; err != nil || r.State != Succeeded || r.ExitCode != 0 || !errors.Is(r.Err, errBroken) {
-			t.Errorf("%+v, %v", r, err)
+			t.Errorf("got %+v and error %v, want it succeeded with the error of the service", r, err)
 		}
 		lost := func(e Event) bool { return e.State == Succeeded && e.ExitCode == 3 && errors.Is(e.Err, errBroken) }
-		if !slices.ContainsFunc(told.events, lost) {
-			t.Errorf("%v", told.events)
+		if !slices.ContainsFunc(progress.events, lost) {
+			t.Errorf("got events %v, want one with exit code 3", progress.events)
 		}
 	})
 }

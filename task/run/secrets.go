@@ -16,10 +16,10 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// secrets writes the secret volumes of a build step to a folder, and makes the build's --secret flags that name
-// files in them name those. The folder is "" when there are none.
+// secrets writes the secret volumes of a build step to a folder, and changes the build's --secret flags for files in
+// them accordingly. The folder is "" if the step has none.
 func (e *Executor) secrets(step task.Step, b *task.Build) (folder string, err error) {
-	b.Flags = slices.Clone(b.Flags) // those of the file stay for the next try
+	b.Flags = slices.Clone(b.Flags) // those of the file are needed for the next attempt
 	for _, m := range step.Mounts {
 		i := slices.IndexFunc(e.File.Volumes, func(v task.Volume) bool { return v.Name == m.Volume })
 		if i < 0 || len(e.File.Volumes[i].Files) == 0 {
@@ -53,7 +53,7 @@ func writeFiles(folder string, files map[string][]byte) error {
 	return nil
 }
 
-// moveSecret returns a --secret flag with its file in the folder 'to' when it was in 'from'; others stay.
+// moveSecret returns a --secret flag with its file in the folder 'to' if it was in 'from'; others are unchanged.
 func moveSecret(flag, from, to string) string {
 	value, ok := strings.CutPrefix(flag, "--secret=")
 	if !ok {
@@ -78,7 +78,7 @@ func moveSecret(flag, from, to string) string {
 	return "--secret=" + strings.TrimSuffix(moved.String(), "\n")
 }
 
-// secretFiles returns files as a tar stream.
+// secretFiles returns a tar stream of files.
 func secretFiles(files map[string][]byte) io.Reader {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

@@ -18,76 +18,76 @@ import (
 
 // Source is the context of a run.
 type Source struct {
-	// Dir is the context's folder, an absolute path; an empty folder for a run without context.
+	// Dir is the absolute path of the context's folder, which is empty for a run without context.
 	Dir string
-	// Commit and Branch are those of the git repository that the folder is of, "" for none.
+	// Commit and Branch are those of the folder's git repository, "" for none.
 	Commit, Branch string
-	// made is where the folder is when it was made for the run; nil for one of the user.
-	made *tree
+	// temporary contains the folder if it was created for the run; nil for a folder of the user.
+	temporary *tree
 }
 
-// noContext is the name of a context for a run that has none.
+// noContext is the name of the context for a run without one.
 const noContext = "/dev/null"
 
-// Fetch returns the file at an http or https URL. Its errors show no password and no query.
+// Fetch returns the file at an http or https URL. Its errors contain neither password nor query.
 type Fetch func(ctx context.Context, url string) (io.ReadCloser, error)
 
-// Open makes a context ready. It is named as docker build has it: a folder; a git repository, as in
-// https://host/repository.git#ref:folder, git@host:repository.git, github.com/owner/repository or a URL of git,
-// ssh or file; a tar file, plain or packed by gzip or zstd, at an http or https URL; - for a tar file from in.
-// Besides, a tar file of this machine, and /dev/null for no context. A tar file may unpack to 1 GiB, and to 100
-// times its size if that is more; devices and pipes in it are left out. Close removes what was made, and after an
-// error nothing is left.
+// Open opens a context. Its name is one of docker build's: a folder; a git repository, as in
+// https://host/repository.git#ref:folder, git@host:repository.git, github.com/owner/repository or a git, ssh or file
+// URL; an http or https URL of a tar file; or - for a tar file from in. It may also be the path of a tar file, or
+// /dev/null for no context. Tar files may be compressed by gzip or zstd. They may unpack to 1 GiB, or to 100 times their
+// size if that is more; devices and pipes in them are skipped. Close removes temporary files; after an error there are
+// none.
 func Open(ctx context.Context, name string, in io.Reader, fetch Fetch) (Source, error) {
 	repository, isRepository := parseRepository(name)
 	switch info, err := os.Stat(name); {
 	case name == noContext:
-		return made(name, func(*Source) error { return nil })
+		return newSource(name, func(*Source) error { return nil })
 	case name == "-":
-		return made("standard input", func(s *Source) error {
+		return newSource("standard input", func(s *Source) error {
 			in := interruptible(ctx, in)
 			defer in.Close()
-			return unpack(ctx, in, s.made, maxContext)
+			return unpack(ctx, in, s.temporary, maxContext)
 		})
 	case err == nil && info.IsDir():
 		return openFolder(ctx, name)
 	case isRepository:
-		return made(repository.shown, func(s *Source) error { return s.checkOut(ctx, repository) })
+		return newSource(repository.shown, func(s *Source) error { return s.checkOut(ctx, repository) })
 	case strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://"):
 		return openURL(ctx, name, fetch)
 	case errors.Is(err, fs.ErrNotExist):
 		if u, err := url.Parse(name); err == nil && u.Host != "" {
 			name = shown(u)
 		}
-		return Source{}, manifest.Errorf(errdefs.ErrInvalidArgument, "there is no context %q: expected a folder, a tar file, - for standard input, "+
+		return Source{}, manifest.Errorf(errdefs.ErrInvalidArgument, "no context %q: expected a folder, a tar file, - for standard input, "+
 			"the URL of a git repository or of a tar file, or %s for no context", name, noContext)
 	case err != nil:
 		return Source{}, fmt.Errorf("opening the context: %w", err)
 	}
-	return made(name, func(s *Source) error {
+	return newSource(name, func(s *Source) error {
 		f, err := os.Open(name)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		return unpack(ctx, f, s.made, maxContext)
+		return unpack(ctx, f, s.temporary, maxContext)
 	})
 }
 
-// made returns a context that fill puts into an empty folder.
-func made(shown string, fill func(*Source) error) (Source, error) {
+// newSource returns a context that fill copies into an empty folder.
+func newSource(shown string, fill func(*Source) error) (Source, error) {
 	t, err := newTree("context")
 	if err != nil {
 		return Source{}, err
 	}
-	s := Source{Dir: t.dir(), made: t}
+	s := Source{Dir: t.dir(), temporary: t}
 	if err := fill(&s); err != nil {
-		return Source{}, errors.Join(fmt.Errorf("making the context from %s ready: %w", shown, err), s.Close())
+		return Source{}, errors.Join(fmt.Errorf("opening the context %s: %w", shown, err), s.Close())
 	}
 	return s, nil
 }
 
-// openFolder returns a folder of this machine.
+// openFolder opens a folder of the user.
 func openFolder(ctx context.Context, name string) (Source, error) {
 	dir, err := absolute(name)
 	if err != nil {
@@ -98,23 +98,23 @@ func openFolder(ctx context.Context, name string) (Source, error) {
 	return s, nil
 }
 
-// openURL unpacks a tar file of the web.
+// openURL downloads and unpacks a tar file.
 func openURL(ctx context.Context, name string, fetch Fetch) (Source, error) {
 	u, err := url.Parse(name)
 	if err != nil {
-		return Source{}, manifest.Errorf(errdefs.ErrInvalidArgument, "the context is not a valid URL")
+		return Source{}, manifest.Errorf(errdefs.ErrInvalidArgument, "the URL of the context is invalid")
 	}
-	return made(shown(u), func(s *Source) error {
+	return newSource(shown(u), func(s *Source) error {
 		body, err := fetch(ctx, name)
 		if err != nil {
 			return err
 		}
 		defer body.Close()
-		return unpack(ctx, body, s.made, maxContext)
+		return unpack(ctx, body, s.temporary, maxContext)
 	})
 }
 
-// checkOut makes the context that of a folder of a repository.
+// checkOut checks out a repository into the context.
 func (s *Source) checkOut(ctx context.Context, r repository) error {
 	err := r.checkOut(ctx, s.Dir)
 	if err != nil {
@@ -125,11 +125,11 @@ func (s *Source) checkOut(ctx context.Context, r repository) error {
 	return err
 }
 
-// maxFile is how many bytes of a file ReadFile reads.
+// maxFile is the maximum size of a file that ReadFile reads, in bytes.
 const maxFile = 4 << 20
 
-// ReadFile returns the file that a user names: - is in, a path is one in the context or, when the context has
-// no such file, one of this machine as seen from the current folder. Files of more than 4 MiB are refused.
+// ReadFile returns the file with a name given by the user: - is in, a path is relative to the context or, if the context
+// has no such file, to the current folder. Files of more than 4 MiB are refused.
 func (s Source) ReadFile(ctx context.Context, name string, in io.Reader) ([]byte, error) {
 	if name != "-" {
 		f, err := s.open(name)
@@ -141,10 +141,10 @@ func (s Source) ReadFile(ctx context.Context, name string, in io.Reader) ([]byte
 	}
 	content, err := io.ReadAll(io.LimitReader(interruptible(ctx, in), maxFile+1))
 	if err == nil && len(content) > maxFile {
-		err = manifest.Errorf(errdefs.ErrInvalidArgument, "it is longer than %d MiB", maxFile>>20)
+		err = manifest.Errorf(errdefs.ErrInvalidArgument, "it is larger than %d MiB", maxFile>>20)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the file %s: %w", name, err)
+		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	return content, nil
 }
@@ -158,14 +158,14 @@ func (s Source) open(name string) (*os.File, error) {
 	}
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, manifest.Errorf(errdefs.ErrNotFound, "there is no file %s, neither in the context nor in the current folder", name)
+		return nil, manifest.Errorf(errdefs.ErrNotFound, "no file %s in the context or the current folder", name)
 	}
 	return f, err
 }
 
-// openInside opens a file of the context. The links of a context from elsewhere lead nowhere else.
+// openInside opens a file of the context. Links in a context that was downloaded do not lead out of it.
 func (s Source) openInside(name string) (*os.File, error) {
-	if s.made == nil {
+	if s.temporary == nil {
 		return os.Open(filepath.Join(s.Dir, name))
 	}
 	root, err := os.OpenRoot(s.Dir)
@@ -176,15 +176,15 @@ func (s Source) openInside(name string) (*os.File, error) {
 	return root.Open(name)
 }
 
-// Close removes what was made for the run.
+// Close removes temporary files.
 func (s Source) Close() error {
-	if s.made == nil {
+	if s.temporary == nil {
 		return nil
 	}
-	return s.made.remove()
+	return s.temporary.remove()
 }
 
-// interruptible returns a reader of in that ends with ctx, even when nothing comes from in.
+// interruptible returns a reader of in that ends with ctx, even while in blocks.
 func interruptible(ctx context.Context, in io.Reader) io.ReadCloser {
 	out, w := io.Pipe()
 	context.AfterFunc(ctx, func() { w.CloseWithError(ctx.Err()) })

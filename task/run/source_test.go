@@ -88,7 +88,7 @@ func open(t *testing.T, name string, in io.Reader, fetch Fetch) Source {
 	}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			t.Errorf("got error %v, want none", err)
 		}
 	})
 	return s
@@ -122,14 +122,14 @@ func TestOpenNothing(t *testing.T) {
 		t.Errorf("%s has %q", s.Dir, got)
 	}
 	for name, want := range map[string]string{
-		"absent":               `there is no context "absent": expected a folder`,
-		"":                     "there is no context",
-		"https://h.io/\x7f":    "is not a valid URL",
-		"ftp://h.io/a.tar":     "there is no context",
-		"host:path/repository": "there is no context",
+		"absent":               `no context "absent": expected a folder`,
+		"":                     "no context",
+		"https://h.io/\x7f":    "the URL of the context is invalid",
+		"ftp://h.io/a.tar":     "no context",
+		"host:path/repository": "no context",
 	} {
 		if _, err := Open(t.Context(), name, nil, nil); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v", name, err)
+			t.Errorf("%q: got error %v, want one with %q", name, err, want)
 		}
 	}
 }
@@ -170,10 +170,10 @@ func TestOpenFails(t *testing.T) {
 		ctx  context.Context
 		want string
 	}{
-		broken:                                {t.Context(), "broken ready: it is not a tar file"},
-		"-":                                   {t.Context(), "standard input ready: it is not a tar file"},
-		"https://token@h.io/c.tgz?sig=secret": {t.Context(), "the context from https://h.io/c.tgz ready: unavailable"},
-		"https://u:secret@127.0.0.1:1/r.git#main": {t.Context(), "the context from https://127.0.0.1:1/r.git ready: git ls-remote: exit status 128"},
+		broken:                                {t.Context(), "broken: not a tar file"},
+		"-":                                   {t.Context(), "standard input: not a tar file"},
+		"https://token@h.io/c.tgz?sig=secret": {t.Context(), "opening the context https://h.io/c.tgz: unavailable"},
+		"https://u:secret@127.0.0.1:1/r.git#main": {t.Context(), "opening the context https://127.0.0.1:1/r.git: git ls-remote: exit status 128"},
 		"ftp://token:secret@h.io/c.tar":           {t.Context(), `no context "ftp://h.io/c.tar"`},
 		"file:///nowhere":                         {cancelled, "context canceled"},
 	} {
@@ -195,7 +195,7 @@ func TestOpenIsCancelled(t *testing.T) {
 		cancel()
 	}()
 	if _, err := Open(ctx, "-", in, nil); !errors.Is(err, context.Canceled) {
-		t.Error(err)
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 }
 
@@ -225,7 +225,7 @@ func TestReadFile(t *testing.T) {
 		"unpacked":          {unpacked, "acb.yaml", "unpacked", ""},
 		"unpacked, current": {unpacked, "own.yaml", "own", ""},
 		"stranger's link":   {unpacked, "link", "", "path escapes"},
-		"absent":            {unpacked, "no.yaml", "", "there is no file no.yaml, neither in the context nor in the current folder"},
+		"absent":            {unpacked, "no.yaml", "", "no file no.yaml in the context or the current folder"},
 		"folder":            {folder, ".", "", "is a directory"},
 	} {
 		got, err := tt.source.ReadFile(t.Context(), tt.file, strings.NewReader("input"))
@@ -234,7 +234,7 @@ func TestReadFile(t *testing.T) {
 		}
 	}
 	if _, err := folder.ReadFile(t.Context(), "-", strings.NewReader(strings.Repeat("x", maxFile+1))); !errdefs.IsInvalidArgument(err) {
-		t.Error(err)
+		t.Errorf("got error %v, want errdefs.IsInvalidArgument", err)
 	}
 }
 
@@ -248,6 +248,6 @@ func TestReadFileEndsWithItsContext(t *testing.T) {
 		cancel()
 	}()
 	if _, err := (Source{}).ReadFile(ctx, "-", in); !errors.Is(err, context.Canceled) {
-		t.Error(err)
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 }

@@ -19,18 +19,18 @@ import (
 )
 
 const (
-	// A context may unpack to maxContext bytes, and to maxGrowth times what was read of it if that is more.
-	// Each file, and each folder of its name, counts as entrySize bytes more than it has.
+	// A context may unpack to maxContext bytes, or to maxGrowth times its size if that is more. Each file, and each
+	// folder in its path, counts as additional entrySize bytes.
 	maxContext = 1 << 30
 	maxGrowth  = 100
 	entrySize  = 4 << 10
-	// maxName and maxDepth bound names: their bytes, as systems do, and the folders in them.
+	// maxName and maxDepth are the maximum length of a path in bytes and its maximum number of folders.
 	maxName  = 4 << 10
 	maxDepth = 256
 )
 
-// unpack puts the content of a tar file, plain or packed by gzip or zstd, into a tree. It may have limit bytes,
-// and maxGrowth times what was read of it if that is more.
+// unpack unpacks a tar file, which may be compressed by gzip or zstd, into a tree. The content may have limit bytes, or
+// maxGrowth times the size of the tar file if that is more.
 func unpack(ctx context.Context, packed io.Reader, t *tree, limit int64) error {
 	read := &counter{from: cancellable{ctx, packed}}
 	unpacked, err := compression.NewReader(read)
@@ -56,21 +56,21 @@ func unpack(ctx context.Context, packed io.Reader, t *tree, limit int64) error {
 		return t.place(i.name, i.entry, i.modified)
 	})
 	if grown.bytes == 0 && (read.bytes == 0 && err == nil || errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)) {
-		return manifest.Errorf(errdefs.ErrInvalidArgument, "it is not a tar file, plain or packed by gzip or zstd")
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "not a tar file, uncompressed or compressed by gzip or zstd")
 	}
 	return errors.Join(err, t.finish())
 }
 
-// item is something in a tar stream.
+// item is an entry of a tar stream or folder.
 type item struct {
 	entry
 	name     string
 	modified time.Time
-	hardlink string // what has its content, as another item
+	hardlink string // the item with the same content
 	content  io.Reader
 }
 
-// readTar calls each for the files, folders and links of a tar stream. Other things are left out.
+// readTar calls each for the files, folders and links of a tar stream, and skips anything else.
 func readTar(r io.Reader, each func(item) error) error {
 	archive, links := tar.NewReader(r), map[string]entry{}
 	for {
@@ -105,21 +105,21 @@ func readTar(r io.Reader, each func(item) error) error {
 	}
 }
 
-// inside returns the name of a tar stream as a tree has it: absolute ones start at the tree, as tar has it.
+// inside returns the name in a tree of a name in a tar stream. Absolute names start at the tree, as with tar.
 func inside(name string) (string, error) {
 	clean := path.Clean(strings.TrimLeft(name, "/"))
 	switch {
 	case len(name) > maxName:
-		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "its name has %d bytes, more than %d", len(name), maxName)
+		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "its path has %d bytes, more than %d", len(name), maxName)
 	case strings.Count(clean, "/") > maxDepth:
 		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "it is in more than %d folders", maxDepth)
 	case !filepath.IsLocal(filepath.FromSlash(clean)):
-		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "%s leads out of the folder that it is unpacked in", manifest.OneLine(name, 200))
+		return "", manifest.Errorf(errdefs.ErrInvalidArgument, "%s is outside of the folder to unpack to", manifest.OneLine(name, 200))
 	}
 	return clean, nil
 }
 
-// contentOf returns the content of an item that is a file.
+// contentOf returns the content of a file.
 func (t *tree) contentOf(i item) (io.ReadCloser, error) {
 	if i.hardlink == "" {
 		return io.NopCloser(i.content), nil
@@ -127,15 +127,15 @@ func (t *tree) contentOf(i item) (io.ReadCloser, error) {
 	at := path.Join(treeFiles, i.hardlink)
 	info, err := t.root.Lstat(at)
 	if err != nil {
-		return nil, fmt.Errorf("reading what it is a link to: %w", err)
+		return nil, fmt.Errorf("reading the target of a hard link: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "it is a hard link to %s, which is not a file", manifest.OneLine(i.hardlink, 200))
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "hard link to %s, which is not a file", manifest.OneLine(i.hardlink, 200))
 	}
 	return t.root.Open(at)
 }
 
-// growth is what becomes of bytes that were read.
+// growth limits the size of unpacked content.
 type growth struct {
 	read         *counter
 	bytes, limit int64
@@ -143,13 +143,13 @@ type growth struct {
 
 func (g *growth) add(n int64) error {
 	if g.bytes += n; g.bytes > max(g.limit, maxGrowth*g.read.bytes) {
-		return manifest.Errorf(errdefs.ErrInvalidArgument, "there are %d bytes in what is a tar file of %d bytes so far, more than %d times as many: unpack it yourself if you trust it",
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "the content (%d bytes so far) is more than %[3]d times as large as the tar file (%[2]d bytes so far); if you trust it, unpack it and use the folder as context",
 			g.bytes, g.read.bytes, maxGrowth)
 	}
 	return nil
 }
 
-// reader returns r with all that is read of it added.
+// reader returns r, adding everything that is read from it.
 func (g *growth) reader(r io.Reader) io.Reader { return growing{r, g} }
 
 type growing struct {
@@ -165,7 +165,7 @@ func (r growing) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// counter counts what is read, and notes that nothing was left to be.
+// counter counts the bytes that are read, and reports whether the end was reached.
 type counter struct {
 	from  io.Reader
 	bytes int64

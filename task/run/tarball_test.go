@@ -99,7 +99,7 @@ func emptyTree(t testing.TB) *tree {
 	}
 	t.Cleanup(func() {
 		if err := made.remove(); err != nil {
-			t.Error(err)
+			t.Errorf("got error %v, want none", err)
 		}
 	})
 	return made
@@ -126,18 +126,18 @@ func TestUnpack(t *testing.T) {
 		"through a link":        {[]string{"d/", "a -> d", "a/b x"}, "a drwxr-xr-x|a/b -rw-r--r-- x|d drwxr-xr-x", ""},
 		"through a link out":    {[]string{"a -> ../..", "a/b x"}, "a drwxr-xr-x|a/b -rw-r--r-- x", ""},
 		"dots that stay":        {[]string{"a/../b x"}, "b -rw-r--r-- x", ""},
-		"out":                   {[]string{"../a x"}, "", `../a leads out of the folder`},
-		"out below":             {[]string{"a/../../b x"}, "", "leads out"},
-		"out by absolute":       {[]string{"/../b x"}, "", "leads out"},
-		"hard link out":         {[]string{"a => ../spool"}, "", "leads out"},
-		"hard link to nothing":  {[]string{"a => b"}, "", "a: reading what it is a link to"},
+		"out":                   {[]string{"../a x"}, "", `../a is outside of the folder to unpack to`},
+		"out below":             {[]string{"a/../../b x"}, "", "is outside"},
+		"out by absolute":       {[]string{"/../b x"}, "", "is outside"},
+		"hard link out":         {[]string{"a => ../spool"}, "", "is outside"},
+		"hard link to nothing":  {[]string{"a => b"}, "", "a: reading the target of a hard link"},
 		"hard link to link":     {[]string{"a -> b", "c => a"}, "a Lrwxrwxrwx b|c Lrwxrwxrwx b", ""},
 		"hard link to itself":   {[]string{"a => a"}, "", "no such file"},
 		"hard link to folder":   {[]string{"a/", "b => a"}, "", "which is not a file"},
-		"hard link by link out": {[]string{"a -> /etc", "b => a/passwd"}, "", "b: reading what it is a link to"},
-		"long name":             {[]string{strings.Repeat("n", maxName+1) + " y"}, "", "its name has 4097 bytes, more than 4096"},
+		"hard link by link out": {[]string{"a -> /etc", "b => a/passwd"}, "", "b: reading the target of a hard link"},
+		"long name":             {[]string{strings.Repeat("n", maxName+1) + " y"}, "", "its path has 4097 bytes, more than 4096"},
 		"deep":                  {[]string{strings.Repeat("n/", maxDepth+1) + "x y"}, "", "it is in more than 256 folders"},
-		"terminal":              {[]string{"../\x1b[1m x"}, "", `../\x1b[1m leads out`},
+		"terminal":              {[]string{"../\x1b[1m x"}, "", `../\x1b[1m is outside`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			outside := t.TempDir()
@@ -207,7 +207,7 @@ func TestUnpackBroken(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := unpack(ctx, bytes.NewReader(whole), emptyTree(t), maxContext); !errors.Is(err, context.Canceled) {
-		t.Error(err)
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 }
 
@@ -228,7 +228,7 @@ func TestUnpackBomb(t *testing.T) {
 		"links":           {zstded(t, tarOf(t, "a "+zeros[:limit/2], "b => a", "c => a")), false},
 	} {
 		err := unpack(t.Context(), bytes.NewReader(tt.packed), emptyTree(t), limit)
-		if tt.ok != (err == nil) || err != nil && !strings.Contains(err.Error(), "unpack it yourself") {
+		if tt.ok != (err == nil) || err != nil && !strings.Contains(err.Error(), "unpack it and use the folder") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

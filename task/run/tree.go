@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// entry is what is at a path, as far as places are compared.
+// entry is a file, folder or link, as compared between locations.
 type entry struct {
-	mode     fs.FileMode // of a file, a folder or a link, with its permissions
-	link     string      // where a link leads
+	mode     fs.FileMode // type and permissions
+	link     string      // target of a link
 	sum      [sha256.Size]byte
 	uid, gid int
 }
@@ -27,7 +27,7 @@ type entry struct {
 // permissions are the bits of a mode that are kept.
 const permissions = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 
-// newEntry returns an entry without a sum, and false for what is neither file, folder nor link.
+// newEntry returns an entry without a checksum, and false for what is neither file, folder nor link.
 func newEntry(mode fs.FileMode, link string) (entry, bool) {
 	switch mode.Type() {
 	case 0, fs.ModeDir:
@@ -38,7 +38,7 @@ func newEntry(mode fs.FileMode, link string) (entry, bool) {
 	return entry{}, false
 }
 
-// readable returns the mode that e has in a tree, where we have to read it.
+// readable returns the mode of e in a tree, where this process must be able to read it.
 func (e entry) readable() fs.FileMode {
 	if e.mode.IsDir() {
 		return e.mode | 0o500
@@ -46,12 +46,11 @@ func (e entry) readable() fs.FileMode {
 	return e.mode | 0o400
 }
 
-// tree is a temporary folder of files. It is written to without ever following a link. Names in it are
-// relative and have slashes.
+// tree is a temporary folder of files. Writing to it never follows links. Names in it are relative and have slashes.
 type tree struct {
-	// root is the temporary folder: in it are the files, and what has no place among them yet.
+	// root is the temporary folder: it contains the files, and spooled content.
 	root *os.Root
-	// folders are those whose mode and time finish has to set: files are put into them until then.
+	// folders are those whose mode and time are set by finish, since files are written to them until then.
 	folders map[string]folder
 }
 
@@ -66,11 +65,11 @@ const (
 	treeAside = "aside"
 )
 
-// newTree makes an empty tree for a purpose, as "context".
+// newTree creates an empty tree for a purpose, such as "context".
 func newTree(purpose string) (*tree, error) {
 	temp, err := os.MkdirTemp("", "docker-multiarch-"+purpose+"-")
 	if err != nil {
-		return nil, fmt.Errorf("making a temporary folder (TMPDIR says where): %w", err)
+		return nil, fmt.Errorf("creating a temporary folder (set TMPDIR for another location): %w", err)
 	}
 	dir, err := absolute(temp)
 	if err != nil {
@@ -87,7 +86,7 @@ func newTree(purpose string) (*tree, error) {
 	return t, nil
 }
 
-// absolute returns the absolute path of a folder, without links.
+// absolute returns the absolute path of a folder, with links resolved.
 func absolute(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -104,7 +103,7 @@ func (t *tree) remove() error {
 	return errors.Join(t.removeAll(treeFiles), os.RemoveAll(t.root.Name()), t.root.Close())
 }
 
-// removeAll removes what is at a path of the root, also folders that may not be written to.
+// removeAll removes a path of the root, including read-only folders.
 func (t *tree) removeAll(at string) error {
 	err := t.root.RemoveAll(at)
 	if !errors.Is(err, fs.ErrPermission) {
@@ -119,7 +118,7 @@ func (t *tree) removeAll(at string) error {
 	return errors.Join(err, t.root.RemoveAll(at))
 }
 
-// spool takes the content of the next file and returns its sum.
+// spool stores the content of the next file and returns its checksum.
 func (t *tree) spool(content io.Reader) (sum [sha256.Size]byte, err error) {
 	if err := t.root.Remove(treeSpool); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return sum, err
@@ -133,7 +132,7 @@ func (t *tree) spool(content io.Reader) (sum [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(hash.Sum(nil)), errors.Join(err, f.Close())
 }
 
-// aside does what spools other files, and has what is spooled now again after that.
+// aside calls do, which may spool other files, and restores the spooled content afterwards.
 func (t *tree) aside(do func() error) error {
 	err := t.root.Rename(treeSpool, treeAside)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -145,8 +144,8 @@ func (t *tree) aside(do func() error) error {
 	return err
 }
 
-// place puts e at name, in place of what is there; only folders keep what is in them. A file's content is
-// what was spooled last.
+// place puts e at name and replaces what exists there; folders keep their content. A file's content is what was spooled
+// last.
 func (t *tree) place(name string, e entry, modified time.Time) error {
 	if err := t.clear(name, e.mode.IsDir()); err != nil {
 		return err
@@ -174,8 +173,8 @@ func (t *tree) place(name string, e entry, modified time.Time) error {
 	return t.root.Rename(treeSpool, at)
 }
 
-// clear makes room at name. All on the way there become folders that can be written to. A folder goes when no
-// folder comes, and anything else when one does.
+// clear prepares name for place. All its parents become writable folders. An existing folder is removed unless isFolder,
+// anything else if isFolder.
 func (t *tree) clear(name string, isFolder bool) error {
 	for dir := range parents(name) {
 		switch info, err := t.root.Lstat(path.Join(treeFiles, dir)); {
@@ -212,7 +211,7 @@ func (t *tree) clear(name string, isFolder bool) error {
 	return nil
 }
 
-// unlock lets files be put into the folder at name, until finish.
+// unlock makes the folder at name writable until finish.
 func (t *tree) unlock(name string, info fs.FileInfo) error {
 	if info.Mode()&0o300 == 0o300 {
 		return nil
@@ -223,7 +222,7 @@ func (t *tree) unlock(name string, info fs.FileInfo) error {
 	return t.root.Chmod(path.Join(treeFiles, name), info.Mode()&permissions|0o700)
 }
 
-// delete removes what is at name, if anything is; a folder only when nothing is in it.
+// delete removes what is at name, if it exists; a folder only if it is empty.
 func (t *tree) delete(name string) error {
 	for dir := range parents(name) {
 		info, err := t.root.Lstat(path.Join(treeFiles, dir))
@@ -251,13 +250,13 @@ func (t *tree) delete(name string) error {
 	return nil
 }
 
-// finish gives folders their modes and times.
+// finish sets the modes and times of folders.
 func (t *tree) finish() error {
 	var errs []error
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(t.folders))) {
 		at, f := path.Join(treeFiles, name), t.folders[name]
 		err := errors.Join(t.root.Chmod(at, f.mode), t.root.Chtimes(at, f.modified, f.modified))
-		if !errors.Is(err, fs.ErrNotExist) { // a step may remove it meanwhile
+		if !errors.Is(err, fs.ErrNotExist) { // a step may have removed it
 			errs = append(errs, err)
 		}
 	}
@@ -265,7 +264,7 @@ func (t *tree) finish() error {
 	return errors.Join(errs...)
 }
 
-// parents are the folders that name is in, the outermost first.
+// parents are the parent folders of name, the outermost first.
 func parents(name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i, r := range name {

@@ -14,65 +14,63 @@ import (
 	"sync/atomic"
 )
 
-// workspace is the files that the steps of a run share. They begin as the context, and lie where steps need
-// them: in a folder of this machine, and in a volume of each daemon that runs containers. What steps have
-// changed in one place by the time they end is carried to another before the next step there starts.
+// workspace is the files that the steps of a run share. Initially they are the context. They are in a folder on this
+// machine and in a volume of each daemon that runs containers. Changes that steps made in one location are copied to
+// another after they end and before the next step starts there.
 //
-// The user's folder is never written to: a copy of the context is made when something has to be. When steps
-// that run side by side in different places change the same file, the change that is carried later stays.
-// The folder .git of a context that is a user's own folder stays on this machine. What is neither file, folder
-// nor link is not carried, and a file of which only the time changed is not either.
+// The user's folder is never written to: the context is copied first. If concurrent steps in different locations change
+// the same file, the change that is copied later wins. The folder .git of a user's own folder remains on this machine.
+// Only files, folders and links are copied, and files of which only the time changed are not.
 //
-// Methods may be called side by side.
+// Methods may be called concurrently.
 type workspace struct {
 	prefix string // of volumes' names
 	labels map[string]string
-	keeps  string // the folder that is never in a volume, "" for none
+	keeps  string // the folder that is never copied to a volume, "" for none
 
-	// carrying is held, by its one element, while files are carried. It guards what follows.
+	// carrying holds an element while files are copied. It guards the following fields.
 	carrying chan struct{}
-	dir      string // where the files are on this machine: the context, and the copy once there is one
+	dir      string // the folder on this machine: the context, or its copy once there is one
 	copy     *tree
-	temp     string // where copy is in the context, "" for elsewhere
-	// index is what is in dir. Without checked, that is only what was there.
+	temp     string // the path of copy in the context, "" for elsewhere
+	// index is the content of dir; unless checked is set, the content at an earlier time.
 	index   map[string]entry
 	checked bool
-	changes int // of dir, counted
+	changes int // number of changes of dir
 	volumes map[string]*volume
-	made    int // volumes, counted
+	created int // number of volumes
 
 	written atomic.Bool  // a step that may have written to dir has ended
-	ended   atomic.Int64 // steps in volumes, counted
+	ended   atomic.Int64 // number of steps that ended in volumes
 }
 
-// volume is the place of the files on a daemon.
+// volume has the files on a daemon.
 type volume struct {
 	archives  Archives
 	resources Resources
 	name      string
-	// record is what is in the volume when no step has changed that since it was carried.
+	// record is the content of the volume after the last copy, before steps changed it.
 	record  map[string]entry
-	changes int  // workspace.changes when all of dir was here
-	surplus bool // there are files that are no longer in dir
-	unsure  bool // something was sent in part
+	changes int  // workspace.changes when the volume last had all of dir
+	surplus bool // the volume has files that are no longer in dir
+	unsure  bool // something may have been copied only in part
 
-	changed atomic.Int64 // workspace.ended when a step here ended last, 0 when all was carried since
-	users   atomic.Int64 // steps that have not ended
+	changed atomic.Int64 // workspace.ended when the last step here ended, 0 after its changes were copied
+	users   atomic.Int64 // number of steps that have not ended
 }
 
-// newWorkspace returns the workspace of a run on a context. Its volumes have names that begin with prefix,
-// and labels.
+// newWorkspace returns the workspace of a run with a context. The names of its volumes begin with prefix.
 func newWorkspace(context Source, prefix string, labels map[string]string) *workspace {
 	w := &workspace{prefix: prefix, labels: labels, dir: context.Dir, index: map[string]entry{}, volumes: map[string]*volume{},
 		carrying: make(chan struct{}, 1)}
-	if context.made == nil {
+	if context.temporary == nil {
 		w.keeps = ".git"
 	}
 	return w
 }
 
-// Host returns the folder of this machine for a step, with all that steps that have ended have changed. A step
-// that may write says so, and calls release when it has ended, however that was.
+// Host returns the folder on this machine for a step, with the changes of all steps that have ended. Writes is whether
+// the step may write to it. Release must be called when the step has ended.
 func (w *workspace) Host(ctx context.Context, writes bool) (dir string, release func(), err error) {
 	unlock, err := w.lock(ctx)
 	if err != nil {
@@ -91,20 +89,19 @@ func (w *workspace) Host(ctx context.Context, writes bool) (dir string, release 
 	return w.dir, func() { w.written.Store(true) }, nil
 }
 
-// Volume returns the name of the volume for a step on a daemon, with all that steps that have ended have
-// changed. The daemon is told from others by place. The step calls release when it has ended, however that was,
-// a detached one when its container has. Files that were removed elsewhere stay in the volume as long as other
-// steps use it.
-func (w *workspace) Volume(ctx context.Context, place string, archives Archives, resources Resources) (name string, release func(), err error) {
+// Volume returns the name of the volume for a step on the daemon of a docker context, with the changes of all steps that
+// have ended. Release must be called when the step has ended, for a detached one when its container has. Files that were
+// removed elsewhere remain in the volume while other steps use it.
+func (w *workspace) Volume(ctx context.Context, dockerContext string, archives Archives, resources Resources) (name string, release func(), err error) {
 	unlock, err := w.lock(ctx)
 	if err != nil {
 		return "", nil, err
 	}
 	defer unlock()
-	v := w.volumes[place]
+	v := w.volumes[dockerContext]
 	if v == nil {
 		v = &volume{archives: archives, resources: resources}
-		w.volumes[place] = v
+		w.volumes[dockerContext] = v
 	}
 	if err := w.carryFromOthers(ctx, v); err != nil {
 		return "", nil, err
@@ -119,7 +116,7 @@ func (w *workspace) Volume(ctx context.Context, place string, archives Archives,
 	}), nil
 }
 
-// Close removes the copy of the context. Volumes are removed with what else a run made on a daemon.
+// Close removes the copy of the context. Volumes are removed with everything else that the run created on a daemon.
 func (w *workspace) Close() error {
 	unlock, err := w.lock(context.Background())
 	if err != nil {
@@ -132,7 +129,7 @@ func (w *workspace) Close() error {
 	return w.copy.remove()
 }
 
-// lock waits until nothing is carried.
+// lock waits until no files are being copied.
 func (w *workspace) lock(ctx context.Context) (unlock func(), err error) {
 	select {
 	case w.carrying <- struct{}{}:
@@ -146,7 +143,7 @@ func (w *workspace) lock(ctx context.Context) (unlock func(), err error) {
 	return func() { <-w.carrying }, nil
 }
 
-// carryFromOthers brings to dir what steps have changed in all volumes but one, in the order in which they ended.
+// carryFromOthers copies the changes of all volumes but one to dir, in the order in which the steps ended.
 func (w *workspace) carryFromOthers(ctx context.Context, but *volume) error {
 	changed := slices.DeleteFunc(slices.Collect(maps.Values(w.volumes)), func(v *volume) bool {
 		return v == but || v.changed.Load() == 0
@@ -160,7 +157,7 @@ func (w *workspace) carryFromOthers(ctx context.Context, but *volume) error {
 	return nil
 }
 
-// fill brings to a volume what is in dir, and makes it first if it has to.
+// fill copies dir to a volume, which it creates if necessary.
 func (w *workspace) fill(ctx context.Context, v *volume) error {
 	if v.name == "" {
 		if err := w.create(ctx, v); err != nil {
@@ -175,7 +172,7 @@ func (w *workspace) fill(ctx context.Context, v *volume) error {
 	if !v.surplus || v.users.Load() > 0 {
 		return nil
 	}
-	// No file can be removed from a volume, so that another volume takes its place.
+	// Files cannot be removed from a volume, so another volume replaces it.
 	if v.changed.Load() > 0 {
 		if err := w.carryFrom(ctx, v); err != nil {
 			return err
@@ -187,19 +184,19 @@ func (w *workspace) fill(ctx context.Context, v *volume) error {
 	return w.carryTo(ctx, v)
 }
 
-// create gives a place an empty volume.
+// create creates an empty volume on the daemon.
 func (w *workspace) create(ctx context.Context, v *volume) error {
 	// A volume of a task file has no dot in its name.
-	name := w.prefix + "workspace." + strconv.Itoa(w.made+1)
+	name := w.prefix + "workspace." + strconv.Itoa(w.created+1)
 	if err := v.resources.CreateVolume(ctx, name, w.labels); err != nil {
-		return fmt.Errorf("making a volume for the workspace: %w", err)
+		return fmt.Errorf("creating a volume for the workspace: %w", err)
 	}
-	w.made++
+	w.created++
 	v.name, v.record, v.surplus, v.unsure, v.changes = name, map[string]entry{}, false, false, -1
 	return nil
 }
 
-// scratch makes a tree that is empty before own.
+// scratch creates the tree for the copy, which is empty before own.
 func (w *workspace) scratch() (err error) {
 	if w.copy != nil {
 		return nil
@@ -213,7 +210,7 @@ func (w *workspace) scratch() (err error) {
 	return nil
 }
 
-// own makes dir a copy of the context.
+// own replaces dir by a copy of the context.
 func (w *workspace) own(ctx context.Context) error {
 	if err := w.scratch(); err != nil || w.dir == w.copy.dir() {
 		return err
@@ -222,7 +219,7 @@ func (w *workspace) own(ctx context.Context) error {
 		return readFolder(ctx, w.dir, func(name string) bool { return name == w.temp }, w.copyItem)
 	})
 	if err := errors.Join(err, w.copy.finish()); err != nil {
-		return fmt.Errorf("copying the context, which a step writes to: %w", err)
+		return fmt.Errorf("copying the context for a step that may write to it: %w", err)
 	}
 	w.dir = w.copy.dir()
 	return nil

@@ -207,7 +207,7 @@ func newSpace(t *testing.T, files ...string) *space {
 		map[string]*volumes{"a": newVolumes(t), "b": newVolumes(t), "c": newVolumes(t)}, dir}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			t.Errorf("got error %v, want none", err)
 		}
 		if now := listing(t, dir); !slices.Equal(now, before) {
 			t.Errorf("the context was %q and is %q", before, now)
@@ -355,7 +355,7 @@ func TestGitStaysHere(t *testing.T) {
 			t.Errorf("%s: %v", place, err)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "d/.git/HEAD")); err != nil {
-			t.Error(err)
+			t.Errorf("got error %v, want none", err)
 		}
 	}
 	has("a", false)
@@ -368,7 +368,7 @@ func TestGitStaysHere(t *testing.T) {
 	// What was checked out for the run has its own.
 	made := emptyTree(t)
 	change(t, made.dir(), ".git/", ".git/HEAD x", "d/.git/HEAD y")
-	s = &space{newWorkspace(Source{Dir: made.dir(), made: made}, "other-", nil), t, s.daemons, made.dir()}
+	s = &space{newWorkspace(Source{Dir: made.dir(), temporary: made}, "other-", nil), t, s.daemons, made.dir()}
 	has("a", true)
 }
 
@@ -506,7 +506,7 @@ func TestBrokenStreams(t *testing.T) {
 			s.daemons[d].breaks = 0
 		}
 		s.daemons["c"].breaks = after
-		if _, _, err := s.tryAt("c"); err != nil && !strings.Contains(err.Error(), "bringing the workspace to volume multiarch-1-workspace.3: ") {
+		if _, _, err := s.tryAt("c"); err != nil && !strings.Contains(err.Error(), "copying the workspace to volume multiarch-1-workspace.3: ") {
 			t.Errorf("after %d bytes: %v", after, err)
 		}
 		s.daemons["c"].breaks = 0
@@ -518,7 +518,7 @@ func TestBrokenStreams(t *testing.T) {
 		}
 		s.step("b", "rm here")
 		s.daemons["b"].breaks = after
-		if _, _, err := s.tryAt("reader"); err != nil && !strings.Contains(err.Error(), "bringing the workspace from volume multiarch-1-workspace.2: ") {
+		if _, _, err := s.tryAt("reader"); err != nil && !strings.Contains(err.Error(), "copying the workspace from volume multiarch-1-workspace.2: ") {
 			t.Errorf("after %d bytes: %v", after, err)
 		}
 		s.daemons["b"].breaks = 0
@@ -584,7 +584,7 @@ func TestMemoryDoesNotGrowWithFiles(t *testing.T) {
 		t.Errorf("%d bytes were allocated", grown)
 	}
 	if info, err := os.Stat(filepath.Join(s.dir, "large")); err != nil || info.Size() != f.size {
-		t.Error(err)
+		t.Errorf("got error %v, want none", err)
 	}
 }
 
@@ -599,10 +599,10 @@ func TestCarryIsCancelled(t *testing.T) {
 	cancel()
 	a, b := s.daemons["a"], s.daemons["b"]
 	if _, _, err := s.Volume(ctx, "b", b, b); !errors.Is(err, context.Canceled) {
-		t.Error(err)
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 	if _, _, err := s.Host(ctx, true); !errors.Is(err, context.Canceled) {
-		t.Error(err)
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 	// One that waits for its turn does not wait longer.
 	unlock, err := s.lock(t.Context())
@@ -610,7 +610,7 @@ func TestCarryIsCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Volume(ctx, "a", a, a); !errors.Is(err, context.Canceled) {
-		t.Error(err)
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 	unlock()
 }
@@ -683,7 +683,7 @@ func TestStepsSideBySide(t *testing.T) {
 					place := []string{"a", "b", "c", "host"}[r.IntN(4)]
 					dir, release, err := s.tryAt(place)
 					if err != nil {
-						t.Error(err)
+						t.Errorf("got error %v, want none", err)
 						return
 					}
 					for name, content := range own {
@@ -694,7 +694,7 @@ func TestStepsSideBySide(t *testing.T) {
 					name := fmt.Sprintf("%s%d-%d", []string{"", "d/", "e/"}[r.IntN(3)], i, r.IntN(3))
 					own[name] = fmt.Sprint(n)
 					if err := os.WriteFile(filepath.Join(dir, name), []byte(own[name]), 0o600); err != nil {
-						t.Error(err)
+						t.Errorf("got error %v, want none", err)
 					}
 					release()
 				}

@@ -14,7 +14,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// A text is found however it comes, and all is written on as it came.
+// A text is found in pieces of any size, and the output is unchanged.
 func TestSearch(t *testing.T) {
 	text := "first line\nconnection reset by peer\n"
 	for _, c := range []struct {
@@ -40,59 +40,59 @@ func TestSearch(t *testing.T) {
 				_, _ = io.WriteString(writer, rest[:min(size+1, len(rest))])
 			}
 			if found() != c.found || stdout.String()+stderr.String() != text {
-				t.Errorf("%q in pieces of %d: %v", c.texts, size+1, found())
+				t.Errorf("%q in pieces of %d bytes: got found %t, want %t; got output %q", c.texts, size+1, found(), c.found, stdout.String()+stderr.String())
 			}
 		}
 	}
 }
 
-// What is on two streams is not one text.
-func TestSearchTakesStreamsApart(t *testing.T) {
+// A text that is split between the streams is not found.
+func TestSearchSeparatesStreams(t *testing.T) {
 	out, found := search(Output{io.Discard, io.Discard}, []string{"ab"})
 	_, _ = io.WriteString(out.Stdout, "a")
 	_, _ = io.WriteString(out.Stderr, "b")
 	if found() {
-		t.Error("found")
+		t.Error("got a text found across two streams, want none")
 	}
 }
 
-// However much is written, what is kept of it is no longer than the text.
+// Of any amount of output, less than the length of the text is kept.
 func TestSearchKeepsLittle(t *testing.T) {
 	out, _ := search(Output{io.Discard, io.Discard}, []string{"needle"})
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 1000 {
 		_, _ = out.Stdout.Write(bytes.Repeat([]byte("n"), r.IntN(10000)))
 	}
-	if s := out.Stdout.(*searched); len(s.tail) != 5 || cap(s.tail) > 64 {
-		t.Errorf("%d bytes of %d", len(s.tail), cap(s.tail))
+	if s := out.Stdout.(*searcher); len(s.tail) != 5 || cap(s.tail) > 64 {
+		t.Errorf("got %d bytes kept with capacity %d, want 5 and at most 64", len(s.tail), cap(s.tail))
 	}
 }
 
-// Where no program ran, its error is what it has to say.
-func TestRetryOnErrorsLooksAtErrors(t *testing.T) {
-	for code, tries := range map[int]int{-1: 2, 3: 1} {
+// If no program ran, retryOnErrors applies to the error.
+func TestRetryOnErrorsSearchesErrors(t *testing.T) {
+	for code, want := range map[int]int{-1: 2, 3: 1} {
 		synctest.Test(t, func(t *testing.T) {
 			steps := []task.Step{{ID: "a", Retries: 1, RetryOnErrors: []string{"nothing", "broke"}}}
 			results, _ := Steps(t.Context(), steps, Options{}, failing(9, code), &recorder{})
-			if results[0].Tries != tries {
-				t.Errorf("%d tries", results[0].Tries)
+			if got := results[0].Attempts; got != want {
+				t.Errorf("exit code %d: got %d attempts, want %d", code, got, want)
 			}
 		})
 	}
 }
 
-// Events say which try and repetition it is, and how that before ended.
-func TestEventsOfTries(t *testing.T) {
+// Events contain the attempt and repetition, and how the previous attempt ended.
+func TestEventsOfAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told := &recorder{}
+		progress := &recorder{}
 		step := task.Step{ID: "a", StartDelay: time.Second, Retries: 1, RetryDelay: time.Second, Repeat: 1}
-		if _, err := Steps(t.Context(), []task.Step{step}, Options{}, failing(3, 5), told); err == nil {
-			t.Error("no error")
+		if _, err := Steps(t.Context(), []task.Step{step}, Options{}, failing(3, 5), progress); err == nil {
+			t.Error("got no error, want one")
 		}
 		var got []string
-		start := told.events[0].Time
-		for _, e := range told.events {
-			got = append(got, fmt.Sprint(e.Time.Sub(start), " ", e.State, " ", e.Repetition, " ", e.Try, " ", e.ExitCode, " ", e.Err, " ", e.Took))
+		start := progress.events[0].Time
+		for _, e := range progress.events {
+			got = append(got, fmt.Sprint(e.Time.Sub(start), " ", e.State, " ", e.Repetition, " ", e.Attempt, " ", e.ExitCode, " ", e.Err, " ", e.Took))
 		}
 		want := `0s waiting 0 0 -1 <nil> 0s
 1s running 0 1 -1 <nil> 0s
@@ -101,23 +101,23 @@ func TestEventsOfTries(t *testing.T) {
 2s running 1 2 5 broken 0s
 3s failed 0 4 5 1 of 2 repetitions failed: broken 2s`
 		if strings.Join(got, "\n") != want {
-			t.Errorf("got\n%s", strings.Join(got, "\n"))
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 		}
 	})
 }
 
-// Output of all tries comes in order through one pair of streams.
-func TestOutputOfTries(t *testing.T) {
+// The output of all attempts goes to the same streams, in order.
+func TestOutputOfAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told, n := &recorder{}, 0
+		progress, n := &recorder{}, 0
 		runner := runnerFunc(func(_ context.Context, _ task.Step, out Output, _ func()) (int, error) {
 			n++
 			fmt.Fprintln(out.Stdout, n)
 			return 1, errBroken
 		})
-		_, _ = Steps(t.Context(), []task.Step{{ID: "a", Retries: 2, RetryOnErrors: []string{"\n"}}}, Options{}, runner, told)
-		if got := told.outputs["a"].String(); got != "1\n2\n3\n" {
-			t.Errorf("got %q", got)
+		_, _ = Steps(t.Context(), []task.Step{{ID: "a", Retries: 2, RetryOnErrors: []string{"\n"}}}, Options{}, runner, progress)
+		if got := progress.outputs["a"].String(); got != "1\n2\n3\n" {
+			t.Errorf("got output %q, want 1, 2 and 3", got)
 		}
 	})
 }
