@@ -1,3 +1,3 @@
-# --amend of no list makes one.
+# --amend without a list creates one.
 $M create --insecure --amend $R:1 $R:amd64
 $M inspect $R:1

@@ -1,4 +1,4 @@
-# The first entry of a list is annotated: it stays the first.
+# The first entry is annotated, and is still the first.
 $M create --insecure $R:1 $R:amd64 $R:arm64 $R:armv7
 $M annotate $R:1 $R:amd64 --variant v2
 $M annotate $R:1 $R:arm64 --variant v2

@@ -1,5 +1,5 @@
 # Every platform that docker manifest knows.
-# in turns: no (every command is alone)
+# in turns: no (each command stands alone)
 $M create --insecure $R:1 $R:amd64
 for platform in darwin/386 darwin/amd64 darwin/arm darwin/arm64 dragonfly/amd64 freebsd/386 freebsd/amd64 freebsd/arm \
 	linux/386 linux/amd64 linux/arm linux/arm64 linux/ppc64le linux/mips64 linux/mips64le linux/riscv64 linux/s390x \

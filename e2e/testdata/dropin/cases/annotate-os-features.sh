@@ -1,4 +1,4 @@
-# --os-features adds up, and nothing comes twice.
+# --os-features accumulates, without duplicates.
 $M create --insecure $R:1 $R:amd64 $R:windows25
 $M annotate --os-features one,two $R:1 $R:windows25
 $M annotate --os-features two --os-features three $R:1 $R:windows25

@@ -1,4 +1,4 @@
-# Platforms that nobody knows are refused, and nothing changes.
+# Unknown platforms are refused, and nothing changes.
 $M create --insecure $R:1 $R:amd64 $R:nothing
 $M annotate $R:1 $R:amd64 --os lunix
 $M annotate $R:1 $R:amd64 --arch amd65

@@ -1,4 +1,4 @@
-# --variant alone, also one that nobody knows.
+# Only --variant, also an unknown one.
 $M create --insecure $R:1 $R:arm64 $R:armv7
 $M annotate --variant v9.5 $R:1 $R:armv7
 $M annotate --variant odd $R:1 $R:armv7

@@ -1,5 +1,5 @@
 # Too few arguments, and too many.
-# in turns: no (every command is alone)
+# in turns: no (each command stands alone)
 $M create
 $M create $R:1
 $M annotate

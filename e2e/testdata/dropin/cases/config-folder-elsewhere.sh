@@ -1,4 +1,4 @@
-# DOCKER_CONFIG may name a folder.
+# DOCKER_CONFIG may name another folder.
 plugins=$config/cli-plugins
 config=$HOME/some/where
 export DOCKER_CONFIG=$config

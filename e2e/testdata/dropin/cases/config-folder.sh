@@ -1,4 +1,4 @@
-# Without DOCKER_CONFIG the home's .docker is the place, as it is when that is empty.
+# Without DOCKER_CONFIG, or if it is empty, .docker of the home is used.
 unset DOCKER_CONFIG
 $M create --insecure $R:1 $R:amd64
 export DOCKER_CONFIG=

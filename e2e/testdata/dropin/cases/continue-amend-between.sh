@@ -1,4 +1,4 @@
-# What is amended stands between what is there.
+# The amended entry is between existing ones.
 $M create --insecure $R:1 $R:armv5 $R:armv7
 $M create --insecure --amend $R:1 $R:armv7
 $M annotate $R:1 $R:armv7 --variant v9

@@ -1,4 +1,4 @@
-# What one tool refuses the other refuses too, and the list stays.
+# What one tool refuses the other refuses, too, and the list does not change.
 $M create --insecure $R:1 $R:amd64
 $M create --insecure $R:1 $R:arm64
 $M annotate $R:1 $R:arm64 --arch arm64

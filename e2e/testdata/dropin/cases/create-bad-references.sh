@@ -1,5 +1,5 @@
-# References that are none.
-# in turns: no (every command is alone)
+# Invalid references.
+# in turns: no (each command stands alone)
 $M create --insecure $R:1 $R:
 $M create --insecure $R: $R:amd64
 $M create --insecure $R:1 'two words'

@@ -1,4 +1,4 @@
-# An image whose config names no platform is taken, and refused at push.
+# An image whose config has no platform is accepted, and refused at push.
 $M create --insecure $R:1 $R:amd64 $R:nothing
 $M inspect $R:1
 $M push --insecure $R:1

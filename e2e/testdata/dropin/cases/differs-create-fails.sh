@@ -1,5 +1,5 @@
 # differs: create-fails
-# The next try shows it.
+# The next attempt shows it.
 $M create --insecure $R:1 $R:amd64 $R:absent
 $M create --insecure $R:1 $R:amd64 $R:arm64
 

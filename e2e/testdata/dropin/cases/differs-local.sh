@@ -1,5 +1,5 @@
 # differs: local-image
-# The image is in the daemon alone.
+# The image is only in the daemon.
 $M create --insecure $R:1 $R:local
 $M push --insecure $R:1
 $M push --insecure $R:local

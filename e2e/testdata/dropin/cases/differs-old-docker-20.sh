@@ -1,5 +1,5 @@
 # differs: old-lists
-# The manifest has white space that cannot be guessed.
+# The white space of the manifest is unknown.
 $M create --insecure $R:1 $O:spaced
 written_by_docker_20
 $M inspect $R:1 $O:spaced

@@ -1,5 +1,5 @@
 # differs: source-index
-# Attestations come along.
+# Attestations are included.
 $M create --insecure $R:1 $O:attested
 $M push --insecure $R:1
 

@@ -1,5 +1,5 @@
 # differs: source-index
-# A list of one platform is known by its own name, so that it can be annotated.
+# The entry of a list of one platform has the name of that list, so that it can be annotated.
 $M create --insecure $R:1 $R:one
 $M annotate $R:1 $R:one --variant v9
 $M inspect $R:1

@@ -1,5 +1,5 @@
 # differs: list-type-shown
-# The index of a registry is of OCI's type, its first image of Docker's.
+# The index in a registry has an OCI media type, its first image a Docker one.
 $M inspect --insecure $R:crossed
 
 # docker| $ inspect --insecure R:crossed

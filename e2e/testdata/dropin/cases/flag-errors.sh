@@ -1,5 +1,5 @@
-# Flags that do not exist, lack a value or have a wrong one.
-# in turns: no (every command is alone)
+# Flags that do not exist, lack a value or have an invalid one.
+# in turns: no (each command stands alone)
 $M --bogus
 $M create --bogus $R:1 $R:amd64
 $M create --amend=maybe $R:1 $R:amd64

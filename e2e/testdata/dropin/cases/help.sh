@@ -1,5 +1,5 @@
-# Help is an answer, not an error. Its text is each tool's own.
-# in turns: no (every command is alone)
+# Help is a result, not an error. Each tool has its own text.
+# in turns: no (each command stands alone)
 hide_output $M --help
 hide_output $M create --help
 hide_output $M annotate --help

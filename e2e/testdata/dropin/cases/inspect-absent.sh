@@ -1,4 +1,4 @@
-# What is nowhere, and entries and lists that are not there.
+# Absent images, entries and lists.
 $M inspect --insecure $R:absent
 $M inspect --insecure -v $R:absent
 $M inspect --insecure $R@sha256:0000000000000000000000000000000000000000000000000000000000000000

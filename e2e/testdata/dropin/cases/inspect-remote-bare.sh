@@ -1,4 +1,4 @@
-# A list that states no platform for an image.
-# in turns: no (every command is alone)
+# A list without the platform of an image.
+# in turns: no (each command stands alone)
 $M inspect --insecure $R:bare
 $M inspect --insecure -v $R:bare

@@ -1,4 +1,4 @@
-# An OCI index of a registry.
-# in turns: no (every command is alone)
+# An OCI index in a registry.
+# in turns: no (each command stands alone)
 $M inspect --insecure $R:index
 $M inspect --insecure -v $R:index

@@ -1,5 +1,5 @@
-# A list of a registry, by tag and by digest.
-# in turns: no (every command is alone)
+# A list in a registry, by tag and by digest.
+# in turns: no (each command stands alone)
 $M inspect --insecure $R:list
 $M inspect --insecure $R@$list
 $M inspect --insecure --verbose $R:list

@@ -1,4 +1,4 @@
-# It is amended with what it has: the images are read again.
+# Its own entries are amended: the images are read again.
 $M create --insecure $R:1 $R:amd64 $R:arm64
 written_by_docker_20
 $M create --insecure --amend $R:1 $R:amd64 $R:arm64

@@ -1,4 +1,4 @@
-# OCI children without their bytes.
+# OCI children without their raw manifests.
 $M create --insecure $R:1 $R:ociamd64 $R:ociarm64
 written_by_docker_20
 $M inspect $R:1

@@ -1,4 +1,4 @@
-# A list that docker 20.10 wrote: no bytes of the manifests are kept.
+# A list written by docker 20.10, without raw manifests.
 $M create --insecure $R:1 $R:amd64 $R:arm64
 written_by_docker_20
 $M inspect $R:1

@@ -1,5 +1,5 @@
 # No such list, and no list at all.
-# in turns: no (every command is alone)
+# in turns: no (each command stands alone)
 $M push --insecure $R:1
 $M push --insecure $R:amd64
 $M push --insecure $R:

@@ -1,4 +1,4 @@
-# Children of another repository are brought into the list's.
+# Children in another repository are copied into the list's.
 $M create --insecure $R:1 $O:amd64 $O:arm64
 $M push --insecure $R:1
 $M inspect --insecure -v $R:1

@@ -1,4 +1,4 @@
-# Either tool goes on where the other left off, at every step.
+# Each tool continues what the other has started, at every step.
 $M create --insecure $R:1 $R:amd64 $R:arm64
 $M annotate $R:1 $R:arm64 --variant v9
 $M create --insecure --amend $R:1 $R:armv7 $O:as390x

@@ -1,4 +1,4 @@
-# A list of an old docker, continued by both.
+# A list written by an old docker, continued by both.
 $M create --insecure $R:1 $R:amd64 $O:indented
 written_by_docker_20
 $M inspect $R:1

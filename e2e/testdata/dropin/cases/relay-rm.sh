@@ -1,4 +1,4 @@
-# What one makes the other removes.
+# One removes what the other has created.
 $M create --insecure $R:1 $R:amd64
 $M create --insecure $R:2 $R:amd64
 $M rm $R:1

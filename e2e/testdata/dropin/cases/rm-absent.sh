@@ -1,5 +1,5 @@
-# rm of what is not there.
-# in turns: no (every command is alone)
+# rm of an absent list.
+# in turns: no (each command stands alone)
 $M rm $R:1
 $M rm $R:1 $R:2
 $M rm $R:

@@ -1,4 +1,4 @@
-# rm removes what is there and reports the rest.
+# rm removes existing lists and reports the others.
 $M create --insecure $R:1 $R:amd64
 $M create --insecure $R:2 $R:amd64
 $M create --insecure $R:3 $R:amd64
