@@ -53,7 +53,7 @@ func TestRegistrySourcesNeedNoDaemon(t *testing.T) {
 }
 
 // If neither the registry nor a daemon has the source, the error names both.
-func TestAbsentSourceNamesBothPlaces(t *testing.T) {
+func TestAbsentSourceNamesBothLocations(t *testing.T) {
 	s := newScene(t, harness.V3)
 	s.put(s.repo, "there", images.Spec{Platform: amd64})
 	absent := s.name("absent")
@@ -81,7 +81,7 @@ func TestDaemonKilledDuringPush(t *testing.T) {
 			s.load(s.plain("local"), amd64)
 			s.multiarch("create", s.list, s.plain("local"))
 			d := s.daemon
-			s.daemon = nil // cannot be asked for its tags any more
+			s.daemon = nil // it will be killed, so its tags cannot be compared
 			unchanged := s.unchanged()
 			r := s.start("push", s.list)
 			s.await(g)

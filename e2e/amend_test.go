@@ -49,7 +49,7 @@ func TestAnnotatedPendingImages(t *testing.T) {
 }
 
 // A staging name that already exists in the daemon or in the registry is not overwritten.
-func TestStagingNameThatIsTaken(t *testing.T) {
+func TestStagingNameThatExists(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		mine := s.load(s.plain("amd64"), amd64)
 		id := strings.TrimPrefix(harness.Images(s.T, s.daemon)[s.plain("amd64")], "sha256:")

@@ -131,7 +131,7 @@ func TestEntryWithoutPlatform(t *testing.T) {
 }
 
 // Different names that map to the same folder or file are kept apart.
-func TestNamesThatFallTogether(t *testing.T) {
+func TestNamesWithTheSameFolderOrFile(t *testing.T) {
 	s, _, _ := newListScene(t)
 	slash, under := s.registry.Host+"/"+s.repo+"/b:1", s.registry.Host+"/"+s.repo+"_b:1"
 	s.multiarch("create", slash, s.name("amd64"))

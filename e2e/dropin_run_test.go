@@ -48,7 +48,7 @@ func (r dropinRepo) name() string { return r.registry.Host + "/" + r.path }
 type dropinStep struct {
 	command, stdout, stderr string
 	code                    string
-	store                   map[string]string // path: JSON less our own field
+	store                   map[string]string // JSON without our own field, by path
 }
 
 // shown returns the step without stderr, which is not compared.

@@ -124,7 +124,7 @@ func TestImport(t *testing.T) {
 }
 
 // Foreign layers are not copied, and an index can contain indexes.
-func TestImportOddShapes(t *testing.T) {
+func TestImportForeignLayersAndNestedIndexes(t *testing.T) {
 	onEachTarget(t, func(m *importScene) {
 		foreign := images.Image(images.Spec{Seed: m.repo + "w", Platform: windows, Foreign: []string{"https://example.invalid/base"}})
 		nested := images.Index(images.OCI, images.Index(images.Docker, foreign), m.list)

@@ -285,7 +285,7 @@ func TestListingAbsentAndEmptyRepositories(t *testing.T) {
 	})
 }
 
-func TestListingLoginIsAskedFor(t *testing.T) {
+func TestListingLoginIsMissing(t *testing.T) {
 	s := newScene(t, harness.V3)
 	s.registry = harness.NewRegistry(t, harness.RegistryOptions{User: loginUser, Password: loginSecret})
 	for _, secret := range []string{"", "wrong-" + loginSecret} {

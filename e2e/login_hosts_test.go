@@ -65,7 +65,7 @@ func (w watched) seed(host string) []string {
 }
 
 // A password for basic auth is sent to its registry only.
-func TestPasswordStaysAtItsRegistry(t *testing.T) {
+func TestPasswordIsSentToItsRegistryOnly(t *testing.T) {
 	for _, kind := range registryKinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
@@ -211,7 +211,7 @@ func blobsAt(server string, registry http.Handler) http.Handler {
 }
 
 // A remote registry may name a token service or a blob store without TLS: they get no login, and not even a request.
-func TestNothingGoesOutWithoutTLS(t *testing.T) {
+func TestNoRequestWithoutTLS(t *testing.T) {
 	for name, test := range map[string]struct {
 		realm, blobs string
 		words        []string

@@ -44,7 +44,7 @@ func TestLoginServesDaemonAndPlugin(t *testing.T) {
 
 // Without a login, and with a wrong one, every command that uses that registry fails with the docker login command as
 // a hint, reveals no secret and changes nothing.
-func TestLoginIsAskedFor(t *testing.T) {
+func TestLoginIsMissing(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		create := newLoginScene(s)
 		words := []string{s.registry.Host, "docker login " + s.registry.Host, "401"}
@@ -67,7 +67,7 @@ func TestLoginIsAskedFor(t *testing.T) {
 }
 
 // An image named in a repository that requires a login is found in the daemon, and its push names the missing login.
-func TestLoginIsAskedForByTheDaemonsPush(t *testing.T) {
+func TestLoginIsMissingForTheDaemonsPush(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.registry = harness.NewRegistry(s.T, harness.RegistryOptions{User: loginUser, Password: loginSecret})
 		s.list = s.registry.Host + "/" + s.repo + ":1"

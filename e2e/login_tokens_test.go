@@ -87,7 +87,7 @@ func TestIdentityTokenIsForItsServiceOnly(t *testing.T) {
 }
 
 // Tokens that expire during a run are renewed once, wherever that happens.
-func TestTokenRunsOut(t *testing.T) {
+func TestTokenExpires(t *testing.T) {
 	for name, when := range map[string]func(r *http.Request) bool{
 		"never":         func(*http.Request) bool { return false },
 		"at a blob":     func(r *http.Request) bool { return r.Host == homeHost && strings.Contains(r.URL.Path, "/blobs/") },
@@ -100,11 +100,11 @@ func TestTokenRunsOut(t *testing.T) {
 			w := newWatched(t)
 			names := w.seed(homeHost)
 			tokens := &proxy.Tokens{User: loginUser, Password: loginSecret, Realm: tokenRealm}
-			var ranOut atomic.Bool
+			var expired atomic.Bool
 			guard := func(r *servers.Registry) http.Handler {
 				guarded := tokens.Guard(newProxy(t, r))
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if when(r) && ranOut.CompareAndSwap(false, true) {
+					if when(r) && expired.CompareAndSwap(false, true) {
 						tokens.Revoke()
 					}
 					guarded.ServeHTTP(w, r)
@@ -119,11 +119,11 @@ func TestTokenRunsOut(t *testing.T) {
 			w.holds("1", "linux/amd64", "linux/arm64/v8")
 			w.only(t, loginSecret, tokenHost)
 			most := 2 // one for each registry
-			if ranOut.Load() {
+			if expired.Load() {
 				most = 2*most + 1 // one more may have been issued while all were revoked
 			}
-			if n := len(tokens.Issued()); n > most || ranOut.Load() != (name != "never") {
-				t.Errorf("got %d tokens, want at most %d; revoked: %t, want %t", n, most, ranOut.Load(), name != "never")
+			if n := len(tokens.Issued()); n > most || expired.Load() != (name != "never") {
+				t.Errorf("got %d tokens, want at most %d; revoked: %t, want %t", n, most, expired.Load(), name != "never")
 			}
 		})
 	}
@@ -131,7 +131,7 @@ func TestTokenRunsOut(t *testing.T) {
 
 // A token service may grant less than requested: one scope at a time is enough; pull is not enough for a push, and
 // then requests end.
-func TestTokensForLess(t *testing.T) {
+func TestTokensWithFewerScopes(t *testing.T) {
 	words := []string{"401", "docker login " + homeHost}
 	for name, test := range map[string]struct {
 		grant func(scopes []string) []string

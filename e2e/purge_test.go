@@ -57,7 +57,7 @@ func TestPurge(t *testing.T) {
 }
 
 // --purge=tags keeps the list's own tags, tags that moved, and everything in other repositories.
-func TestPurgeTagsLeavesWhatIsNotItsOwn(t *testing.T) {
+func TestPurgeTagsKeepsOtherTags(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
 	own := s.put(s.repo, "1", images.Spec{Platform: amd64})

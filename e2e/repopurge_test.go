@@ -265,7 +265,7 @@ func TestRepoWithoutDeletion(t *testing.T) {
 
 // A manifest that the registry refuses to delete is reported and keeps what it needs; the others are removed. One
 // that the registry claims not to have does not count as removed.
-func TestRepoPurgeGoesOn(t *testing.T) {
+func TestRepoPurgeContinues(t *testing.T) {
 	for _, status := range []int{401, 403, 404, 405, 409} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()
@@ -308,7 +308,7 @@ func TestRepoPurgeInterrupted(t *testing.T) {
 }
 
 // What is pushed during a purge is kept, with all it needs.
-func TestRepoPurgeMeetsPush(t *testing.T) {
+func TestRepoPurgeDuringPush(t *testing.T) {
 	s := newScene(t, harness.V3)
 	s.registry = harness.NewRegistry(t, harness.RegistryOptions{})
 	index := s.putIndex("old", time.Time{})
@@ -336,15 +336,15 @@ func TestRepoPurgeMeetsPush(t *testing.T) {
 }
 
 // An invalid manifest stops a purge, and can be removed by name.
-func TestRepoRmOfJunk(t *testing.T) {
+func TestRepoRmOfInvalidManifest(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
-	junk := s.put(s.repo, "old", images.Spec{Platform: amd64})
+	invalid := s.put(s.repo, "old", images.Spec{Platform: amd64})
 	s.put(s.repo, "new", images.Spec{Platform: arm64})
 	proxy := newProxy(t, s.registry)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && (strings.HasSuffix(r.URL.Path, "/manifests/old") || strings.HasSuffix(r.URL.Path, junk.Digest().String())) {
-			header := map[string]string{"Docker-Content-Digest": junk.Digest().String()}
+		if r.Method == http.MethodGet && (strings.HasSuffix(r.URL.Path, "/manifests/old") || strings.HasSuffix(r.URL.Path, invalid.Digest().String())) {
+			header := map[string]string{"Docker-Content-Digest": invalid.Digest().String()}
 			answer{status: 200, header: header, body: `{"schemaVersion":1,"fsLayers":[]}`}.ServeHTTP(w, r)
 			return
 		}
@@ -356,7 +356,7 @@ func TestRepoRmOfJunk(t *testing.T) {
 	s.refused([]string{"reading " + repo + ":old", "nothing was removed"}, "repo", "rm", "-f", repo+":new")
 	s.multiarch("repo", "rm", "-f", "-r", repo+":old")
 	s.tagsAre("new")
-	harness.Absent(t, s.registry, s.repo, junk.Digest().String())
+	harness.Absent(t, s.registry, s.repo, invalid.Digest().String())
 }
 
 // A tag that the registry lists and answers 404 for may need anything: neither purge nor rm -r removes something.

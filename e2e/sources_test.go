@@ -79,7 +79,7 @@ func TestCreateReportsWhereSourcesAre(t *testing.T) {
 
 // If a source no longer exists when its list is pushed, that is an error, also if the daemon has an image with the
 // list's name, which is not pushed instead.
-func TestPushOfListWhoseSourceIsGone(t *testing.T) {
+func TestPushOfListWithoutItsSource(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.put(s.repo, "1", images.Spec{Platform: amd64})
 		s.load(s.list, arm64)
@@ -94,7 +94,7 @@ func TestPushOfListWhoseSourceIsGone(t *testing.T) {
 }
 
 // The same holds for a source whose content was deleted in another registry.
-func TestPushOfListWhoseBlobIsGone(t *testing.T) {
+func TestPushOfListWithoutItsBlob(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		s.put(s.repo, "1", images.Spec{Platform: amd64})
 		away := s.put(s.repo+"/away", "1", images.Spec{Platform: arm64, Layers: 3})

@@ -96,7 +96,7 @@ func TestSecondInterruptDuringTask(t *testing.T) {
 }
 
 // Nothing is left when the reader of the output exits early, as head does.
-func TestTaskWhoseReaderGoesAway(t *testing.T) {
+func TestTaskWhoseReaderExits(t *testing.T) {
 	for name, flags := range map[string][]string{"plain": nil, "json": {"--progress", "json"}} {
 		t.Run(name, func(t *testing.T) {
 			s := newTaskScene(t)
@@ -143,7 +143,7 @@ func TestTaskWithoutItsDaemons(t *testing.T) {
 
 // A run with the ID of another one, running or killed, does not touch that one's objects, and prints the next step,
 // which works.
-func TestTasksWithOneID(t *testing.T) {
+func TestTasksWithTheSameID(t *testing.T) {
 	s := newTaskScene(t)
 	s.write(map[string]string{"acb.yaml": endless, "short.yaml": "steps: [{cmd: IMAGE cat short.yaml, network: host}]\n"})
 	s.image("acb.yaml")

@@ -20,7 +20,7 @@ type lab struct {
 	registries []*servers.Registry
 	stops      []func() error
 	absent     map[string]bool
-	lists      int // how many repositories were made for lists
+	lists      int // number of repositories created for lists
 }
 
 // newLab starts the registries; close stops them.

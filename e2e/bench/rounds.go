@@ -34,12 +34,12 @@ type operation struct {
 	title    string
 	requests int
 	rounds   float64
-	from     int // the registry the images are in; the list goes to the first one
+	from     int // registry of the images; the list is pushed to the first one
 	repo     string
 	images   int
 	login    bool
-	again    bool // the list is the one that was there before
-	bytes    bool // what the same takes without a delay counts as the time of its bytes, not as rounds
+	again    bool // the list exists already
+	bytes    bool // the time without a delay is that of the bytes, and not counted as rounds
 	script   string
 	peers    []peer
 }
