@@ -23,7 +23,7 @@ func unreachable(host string, err error) error {
 	if host == "" {
 		return manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon: %s", clean(err.Error()))
 	}
-	return manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon at %s: %s", shown(host), clean(reason(host, err)))
+	return manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon at %s: %s", manifest.RedactURL(host), clean(reason(host, err)))
 }
 
 // reason returns why host cannot be reached, as far as the client lets us know.
@@ -43,7 +43,7 @@ func reason(host string, err error) string {
 // silent returns the errdefs.ErrUnavailable error for a daemon that does not answer.
 func silent(host string, waited time.Duration) error {
 	return manifest.Errorf(errors.Join(errdefs.ErrUnavailable, context.DeadlineExceeded),
-		"cannot reach the Docker daemon at %s: no answer within %s", shown(host), waited)
+		"cannot reach the Docker daemon at %s: no answer within %s", manifest.RedactURL(host), waited)
 }
 
 // stopped returns the error for what ended with ctx: context.Canceled when it was cancelled, else
@@ -65,14 +65,6 @@ func failed(ctx context.Context, api client.APIClient, err error, what string) e
 		return fmt.Errorf("%s: %w", what, unreachable(api.DaemonHost(), err))
 	}
 	return manifest.Errorf(err, "%s: %s", what, clean(err.Error()))
-}
-
-// shown returns a daemon's address without a password that may stand in it.
-func shown(host string) string {
-	if u, err := url.Parse(host); err == nil {
-		return u.Redacted()
-	}
-	return clean(host)
 }
 
 // clean returns text from outside fit for an error.

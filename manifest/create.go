@@ -85,7 +85,7 @@ func Assemble(ctx context.Context, a Access, c Creation) (List, error) {
 // Publish pushes the list that the sources make, as Assemble and Push do one after the other.
 func Publish(ctx context.Context, a Access, c Creation, tags []reference.NamedTagged) (Pushed, error) {
 	l := c.looker(a)
-	l.coming = a.Registry.Expect(ctx, c.Name, c.repositories())
+	l.prefetch = a.Registry.Prefetch(ctx, c.Name, c.repositories())
 	list, err := c.assemble(ctx, l)
 	if err != nil {
 		return Pushed{}, err

@@ -65,8 +65,8 @@ type looker struct {
 	list     reference.Named
 	choice   Choice
 	children atomic.Int64 // of all indexes, against MaxEntries
-	// coming is told of images that are going to be copied; nil when none are, or nobody knows yet.
-	coming func(from reference.Named, c Content)
+	// prefetch reads images that are going to be copied; nil when none are.
+	prefetch Fetcher
 }
 
 // remarks are what there is to say once an operation has come to it.
@@ -142,7 +142,7 @@ func (l *looker) lookBoth(ctx context.Context, ref reference.Named) (lookup, err
 	}()
 	compared := time.NewTimer(daemonCompared)
 	defer compared.Stop()
-	c, err := l.Registry.Fetch(ctx, ref)
+	c, err := l.source(nil).Fetch(ctx, ref)
 	if err != nil {
 		return l.instead(ctx, ref, err, asked)
 	}
@@ -240,7 +240,7 @@ func isSame(local Local, remote Content) bool {
 
 // fetch returns what ref stands for in its registry.
 func (l *looker) fetch(ctx context.Context, ref reference.Named) (lookup, error) {
-	c, err := l.Registry.Fetch(ctx, ref)
+	c, err := l.source(nil).Fetch(ctx, ref)
 	if err != nil {
 		return lookup{}, err
 	}
@@ -255,7 +255,6 @@ func (l *looker) expand(ctx context.Context, ref reference.Named, c Content) (lo
 		u.note("%s is in the registry %s: push will copy it", Familiar(ref), reference.Domain(ref))
 	}
 	if !IsIndex(c.Descriptor.MediaType) {
-		l.announce(ref, c)
 		e, err := ReadImage(ctx, l.Registry, ref, c)
 		if err != nil {
 			return u, err
@@ -408,7 +407,7 @@ func (l *looker) unwanted(d ocispec.Descriptor) bool {
 // child returns the entries of one child of an index in the repository of ref.
 func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descriptor, depth int) ([]Entry, Remarks, error) {
 	at := AtDigest(ref, d.Digest)
-	got, err := l.Registry.Fetch(ctx, at)
+	got, err := l.source(d.Platform).Fetch(ctx, at)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading a child of the index %s: %w", Familiar(ref), err)
 	}
@@ -419,16 +418,17 @@ func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descr
 		return l.index(ctx, at, got.Raw, depth+1)
 	}
 	got.Descriptor.Platform, got.Descriptor.Annotations, got.Descriptor.ArtifactType = d.Platform, d.Annotations, d.ArtifactType
-	l.announce(ref, got)
 	e, err := ReadImage(ctx, l.Registry, at, got)
 	return []Entry{e}, nil, err
 }
 
-// announce tells of an image that is going to be copied, unless its platform may yet rule it out.
-func (l *looker) announce(ref reference.Named, c Content) {
-	if l.coming != nil && IsImage(c.Descriptor.MediaType) && (len(l.choice.Platforms) == 0 || c.Descriptor.Platform != nil) {
-		l.coming(ref, c)
+// source returns the reader for an image of the platform that its index states, nil for none. It prefetches
+// unless the platform may still exclude the image.
+func (l *looker) source(stated *ocispec.Platform) Fetcher {
+	if l.prefetch == nil || len(l.choice.Platforms) > 0 && stated == nil {
+		return l.Registry
 	}
+	return l.prefetch
 }
 
 // local returns the pending entries of an image in the daemon.

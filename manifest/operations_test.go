@@ -741,9 +741,9 @@ func TestPublishTellsAhead(t *testing.T) {
 		"image example.com/app:amd64", "image other.com/app:s390x",
 	}
 	slices.Sort(want)
-	got := slices.Sorted(slices.Values(w.Registry.Expected))
+	got := slices.Sorted(slices.Values(w.Registry.Prefetched))
 	if !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+		t.Errorf("prefetched: got %q, want %q", got, want)
 	}
 	if len(w.Lists) != 0 {
 		t.Errorf("lists %v", w.Lists)

@@ -39,7 +39,7 @@ func Push(ctx context.Context, a Access, list List, tags []reference.NamedTagged
 	if err := list.CheckPush(); err != nil {
 		return Pushed{}, err
 	}
-	a.Registry.Expect(ctx, list.Name, list.repositories())
+	a.Registry.Prefetch(ctx, list.Name, list.repositories())
 	list, children, err := sendPending(ctx, a, list, tags)
 	if err != nil {
 		return Pushed{}, err

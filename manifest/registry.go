@@ -77,19 +77,20 @@ type Deleter interface {
 	Deletes(ctx context.Context, repo reference.Named) error
 }
 
-// Expecter prepares for a push, so that nothing is asked twice or later than it could be.
-type Expecter interface {
-	// Expect tells that images of the repositories in from are going to be copied to that of to, and a
-	// list of them put under the name to. The function it returns is told of each image that is going to
-	// be copied, like Copy; it does not block, and changes nothing in a registry.
-	Expect(ctx context.Context, to reference.Named, from []reference.Named) func(from reference.Named, c Content)
+// Prefetcher prepares a push, so that no request is sent twice or later than it could be.
+type Prefetcher interface {
+	// Prefetch announces that images of the repositories in from are going to be copied to that of to, and
+	// a list of them put under the name to. What is going to be copied is best fetched from the Fetcher that
+	// it returns: for each image, that also fetches what Copy needs to know, until ctx is done. It does not
+	// block, and changes nothing in a registry.
+	Prefetch(ctx context.Context, to reference.Named, from []reference.Named) Fetcher
 }
 
 // Registry is all of it.
 type Registry interface {
 	Reader
 	Target
-	Expecter
+	Prefetcher
 	Blobs
 	Deleter
 }

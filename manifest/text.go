@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode"
@@ -38,4 +39,17 @@ func OneLine(s string, limit int) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:limit], "") + "..."
+}
+
+// maxURL bounds a URL in an error.
+const maxURL = 200
+
+// RedactURL returns a URL fit for an error or a log: only its scheme, host and path, on one line. Users,
+// queries and fragments may hold passwords and tokens.
+func RedactURL(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "(invalid URL)"
+	}
+	return OneLine((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), maxURL)
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -32,6 +33,24 @@ func TestOneLine(t *testing.T) {
 	} {
 		if got := OneLine(s, 8); got != want {
 			t.Errorf("%q: got %q", s, got)
+		}
+	}
+}
+
+func TestRedactURL(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://user:secret@h.io:8443/a/b?sig=secret#secret": "https://h.io:8443/a/b",
+		"https://secret@h.io/r.git":                           "https://h.io/r.git",
+		"ssh://git@h.io:22/r.git":                             "ssh://h.io:22/r.git",
+		"unix:///var/run/docker.sock":                         "unix:///var/run/docker.sock",
+		"npipe:////./pipe/docker_engine":                      "npipe:////./pipe/docker_engine",
+		"mailto:secret@h.io":                                  "mailto:",
+		"https://user:secret@h.io/%zz":                        "(invalid URL)",
+		"https://h.io/a\x1b[31m":                              "(invalid URL)",
+		"https://h.io/" + strings.Repeat("a", 200):            "https://h.io/" + strings.Repeat("a", 187) + "...",
+	} {
+		if got := RedactURL(address); got != want {
+			t.Errorf("RedactURL(%q): got %q, want %q", address, got, want)
 		}
 	}
 }

@@ -116,8 +116,8 @@ func TestCopyWithACredentialForTheSource(t *testing.T) {
 			from := n.client(Options{HasLogin: login, Credentials: credential(Credential{Username: "reader", Secret: "reader-secret"})})
 			c := n.client(Options{From: from, HasLogin: login, Credentials: credential(Credential{Username: "writer", Secret: "writer-secret"})})
 			to := parse(t, target)
-			tell := c.Expect(t.Context(), to, nil)
-			tell(parse(t, "a.example.com/app"), image)
+			c.Prefetch(t.Context(), to, nil)
+			go c.prefetch(t.Context(), parse(t, "a.example.com/app"), to, image)
 			if err := c.Copy(t.Context(), parse(t, "a.example.com/app"), image, to); err != nil {
 				t.Fatal(err)
 			}

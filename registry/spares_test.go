@@ -185,8 +185,8 @@ func TestConnectionsForACopy(t *testing.T) {
 			if _, err := c.Fetch(ctx, parse(t, tt.from+":1")); err != nil {
 				t.Fatal(err)
 			}
-			tell := c.Expect(ctx, to, []reference.Named{from, from})
-			tell(from, image)
+			c.Prefetch(ctx, to, []reference.Named{from, from})
+			go c.prefetch(ctx, from, to, image)
 			receive(ctx, t, made, 2)
 			if err := c.Copy(ctx, from, image, to); err != nil {
 				t.Error(err)
@@ -206,7 +206,8 @@ func TestConnectionsThatAreOfNoUse(t *testing.T) {
 	if _, err := c.Fetch(t.Context(), parse(t, "h2.example.com/app:1")); err != nil {
 		t.Fatal(err)
 	}
-	c.Expect(t.Context(), to, []reference.Named{from})(from, image)
+	c.Prefetch(t.Context(), to, []reference.Named{from})
+	go c.prefetch(t.Context(), from, to, image)
 	if err := c.Copy(t.Context(), from, image, to); err != nil || len(made) != 1 {
 		t.Errorf("%d connections, %v", len(made), err)
 	}

@@ -135,7 +135,7 @@ func operate(t *testing.T, c *Client, f *fake) error {
 	t.Helper()
 	image := f.putImage("other", "1", f.putBlob("other", []byte("layer")))
 	to, from := parse(t, "a.example.com/app:1"), parse(t, "a.example.com/other:1")
-	c.Expect(t.Context(), to, []reference.Named{from})
+	c.Prefetch(t.Context(), to, []reference.Named{from})
 	_, err := c.Fetch(t.Context(), from)
 	_, configErr := c.Blob(t.Context(), from, f.putBlob("other", []byte(`{"os":"linux","architecture":"arm64"}`)))
 	err = errors.Join(err, configErr, c.Copy(t.Context(), from, image, to))
@@ -165,7 +165,7 @@ func TestScopesAreNotGranted(t *testing.T) {
 			f.putImage("other", "1")
 			c := n.client(Options{})
 			to, from := parse(t, "a.example.com/app:1"), parse(t, "a.example.com/other:1")
-			c.Expect(t.Context(), to, []reference.Named{from})
+			c.Prefetch(t.Context(), to, []reference.Named{from})
 			_, err := c.Fetch(t.Context(), from)
 			_, appErr := c.Fetch(t.Context(), to)
 			putErr := c.Put(t.Context(), to, manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
@@ -274,7 +274,8 @@ func TestCopyOfWhatIsThere(t *testing.T) {
 			}
 			c := n.client(Options{})
 			from, to := parse(t, "a.example.com/source"), parse(t, "b.example.com/target:1")
-			c.Expect(t.Context(), to, []reference.Named{from})(from, image)
+			c.Prefetch(t.Context(), to, []reference.Named{from})
+			go c.prefetch(t.Context(), from, to, image)
 			for range 2 { // several entries of a list may be one image
 				if err := c.Copy(t.Context(), from, image, to); err != nil {
 					t.Fatal(err)
@@ -306,7 +307,8 @@ func TestExpectOnlyReads(t *testing.T) {
 	}
 	c := n.client(Options{})
 	from, to := parse(t, "a.example.com/source"), parse(t, "b.example.com/target:1")
-	c.Expect(t.Context(), to, []reference.Named{from})(from, image)
+	c.Prefetch(t.Context(), to, []reference.Named{from})
+	go c.prefetch(t.Context(), from, to, image)
 	for range 3 { // the list, a config and a layer
 		<-asked
 	}

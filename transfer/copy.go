@@ -19,29 +19,24 @@ import (
 type reading struct {
 	manifest.Fetcher
 	subject subject
-	coming  func(from reference.Named, c manifest.Content)
 }
 
-// Fetch tells of images, and does not ask for what is known or was made here.
+// Fetch does not ask for what is known or was made here.
 func (r reading) Fetch(ctx context.Context, ref reference.Named) (manifest.Content, error) {
 	if at, ok := ref.(reference.Canonical); ok && at.Digest() == r.subject.Descriptor.Digest {
 		return r.subject.Content, nil
 	}
-	c, err := r.Fetcher.Fetch(ctx, ref)
-	if err == nil && r.coming != nil && manifest.IsImage(c.Descriptor.MediaType) {
-		r.coming(ref, c)
-	}
-	return c, err
+	return r.Fetcher.Fetch(ctx, ref)
 }
 
 // bring brings what is below s, and what refers to that, to the target. Nothing is written before all of
 // it is known to be in the source.
 func (i imports) bring(ctx context.Context, s subject) ([]manifest.Child, error) {
-	coming := i.coming
+	from := i.prefetch
 	if s.there {
-		coming = nil
+		from = i.From
 	}
-	c, err := i.read(ctx, s, coming)
+	c, err := i.read(ctx, s, from)
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +54,8 @@ func (i imports) bring(ctx context.Context, s subject) ([]manifest.Child, error)
 }
 
 // read returns all that is to be imported for s.
-func (i imports) read(ctx context.Context, s subject, coming func(reference.Named, manifest.Content)) (companions, error) {
-	c := companions{graph: manifest.NewGraph(reading{i.From, s, coming})}
+func (i imports) read(ctx context.Context, s subject, from manifest.Fetcher) (companions, error) {
+	c := companions{graph: manifest.NewGraph(reading{from, s})}
 	if _, err := c.graph.Read(ctx, manifest.AtDigest(i.Source, s.Descriptor.Digest)); err != nil {
 		return c, err
 	}

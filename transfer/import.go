@@ -81,18 +81,18 @@ func RunImport(ctx context.Context, a manifest.Access, i Import) ([]Imported, er
 type imports struct {
 	Import
 	manifest.Access
-	// coming is told of images that are going to be copied.
-	coming func(from reference.Named, c manifest.Content)
+	// prefetch reads images that are going to be copied.
+	prefetch manifest.Fetcher
 }
 
 // newImports returns the imports that i consists of.
 func newImports(ctx context.Context, a manifest.Access, i Import) ([]imports, error) {
-	coming := a.Registry.Expect(ctx, reference.TrimNamed(i.Target), []reference.Named{reference.TrimNamed(i.Source)})
+	prefetch := a.Registry.Prefetch(ctx, reference.TrimNamed(i.Target), []reference.Named{reference.TrimNamed(i.Source)})
 	if i.From == nil {
 		i.From = a.Registry
 	}
 	if !i.AllTags {
-		return []imports{{i, a, coming}}, nil
+		return []imports{{i, a, prefetch}}, nil
 	}
 	tags, err := i.From.Tags(ctx, i.Source)
 	if err != nil {
@@ -106,7 +106,7 @@ func newImports(ctx context.Context, a manifest.Access, i Import) ([]imports, er
 		one := i
 		target := manifest.AtTag(i.Target, tag)
 		one.Source, one.Target, one.Tags = manifest.AtTag(i.Source, tag), target, []reference.NamedTagged{target}
-		all = append(all, imports{one, a, coming})
+		all = append(all, imports{one, a, prefetch})
 	}
 	if len(all) == 0 {
 		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s has %d tags, none of which is asked for", manifest.Familiar(i.Source), len(tags))

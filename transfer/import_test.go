@@ -84,8 +84,8 @@ func TestImportList(t *testing.T) {
 	if n := strings.Count(strings.Join(s.Log, "\n"), "copy "); n != 3 {
 		t.Errorf("%d copies: %q", n, s.Log)
 	}
-	if got := strings.Count(fmt.Sprint(s.Expected), "image "); got != 3 {
-		t.Errorf("%q", s.Expected)
+	if got := strings.Count(fmt.Sprint(s.Prefetched), "image "); got != 3 {
+		t.Errorf("prefetched: got %q, want 3 images", s.Prefetched)
 	}
 	s.Log = nil
 	done, err = s.run(t, order(t, "from.example.com/app:1", "to.example.com/app:1", nil))

@@ -81,7 +81,7 @@ func (c cargoes) load(ctx context.Context, i imports, s subject) error {
 	if s.there && !i.Referrers {
 		return nil
 	}
-	read, err := i.read(ctx, s, nil)
+	read, err := i.read(ctx, s, i.From)
 	if err != nil {
 		return err
 	}

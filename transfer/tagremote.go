@@ -30,7 +30,7 @@ func TagRemote(ctx context.Context, a manifest.Access, source reference.Named, t
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for _, t := range append(others, source) {
-		a.Registry.Expect(ctx, reference.TrimNamed(t), []reference.Named{reference.TrimNamed(source)})
+		a.Registry.Prefetch(ctx, reference.TrimNamed(t), []reference.Named{reference.TrimNamed(source)})
 	}
 	c, err := a.Registry.Fetch(ctx, source)
 	d := c.Descriptor
@@ -39,7 +39,7 @@ func TagRemote(ctx context.Context, a manifest.Access, source reference.Named, t
 	}
 	s := subject{Content: c, original: d.Digest}
 	for _, t := range others {
-		i := imports{Import: Import{Source: source, From: a.Registry, Target: t}, Access: a}
+		i := imports{Import: Import{Source: source, From: a.Registry, Target: t}, Access: a, prefetch: a.Registry}
 		s.replaces = reference.TrimNamed(t)
 		if _, err := i.bring(ctx, s); err != nil {
 			return d, err

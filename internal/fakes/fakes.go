@@ -32,7 +32,7 @@ type Registry struct {
 	Blobs       map[digest.Digest][]byte
 	Errs        map[string]error // by reference
 	Log         []string
-	Expected    []string // what was told ahead
+	Prefetched  []string // the announced repositories, and the images prefetched
 	NoUntag     bool
 	Greedy      bool                        // deletes the manifest, and all its tags, with a tag
 	Deaf        bool                        // answers to a deletion that there is nothing
@@ -126,18 +126,27 @@ func (m *Registry) Put(_ context.Context, ref reference.Named, c manifest.Conten
 	return nil
 }
 
-func (m *Registry) Expect(_ context.Context, to reference.Named, from []reference.Named) func(reference.Named, manifest.Content) {
+func (m *Registry) Prefetch(_ context.Context, to reference.Named, from []reference.Named) manifest.Fetcher {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
-	m.Expected = append(m.Expected, manifest.Familiar(to))
+	m.Prefetched = append(m.Prefetched, manifest.Familiar(to))
 	for _, ref := range from {
-		m.Expected = append(m.Expected, manifest.Familiar(ref))
+		m.Prefetched = append(m.Prefetched, manifest.Familiar(ref))
 	}
-	return func(from reference.Named, _ manifest.Content) {
-		m.Mu.Lock()
-		defer m.Mu.Unlock()
-		m.Expected = append(m.Expected, "image "+manifest.Familiar(from))
+	return prefetching{m}
+}
+
+// prefetching records the images that it fetches.
+type prefetching struct{ *Registry }
+
+func (p prefetching) Fetch(ctx context.Context, ref reference.Named) (manifest.Content, error) {
+	c, err := p.Registry.Fetch(ctx, ref)
+	if err == nil && manifest.IsImage(c.Descriptor.MediaType) {
+		p.Mu.Lock()
+		defer p.Mu.Unlock()
+		p.Prefetched = append(p.Prefetched, "image "+manifest.Familiar(ref))
 	}
+	return c, err
 }
 
 func (m *Registry) Store(ref reference.Named, mediaType string, raw []byte) digest.Digest {

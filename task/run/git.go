@@ -49,7 +49,7 @@ func parseRepository(name string) (repository, bool) {
 		if err != nil || address == r.url && !isRepository(u) {
 			return repository{}, false
 		}
-		r.shown, r.fromDisk = shown(u), u.Scheme == "file"
+		r.shown, r.fromDisk = manifest.RedactURL(u.String()), u.Scheme == "file"
 		if u.User != nil {
 			r.secret = u.User.String() + "@"
 		}
@@ -70,12 +70,6 @@ func isRepository(u *url.URL) bool {
 		return strings.HasSuffix(u.Path, ".git") || strings.Contains(u.Path, "/_git/")
 	}
 	return false
-}
-
-// shown returns a URL without parts that may be secret: a token can be the user, the password or in the query.
-func shown(u *url.URL) string {
-	public := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-	return manifest.OneLine(public.String(), 200)
 }
 
 // checkOut checks out the commit and its submodules into the empty folder dir, with as little history as the server

@@ -57,7 +57,7 @@ func Open(ctx context.Context, name string, in io.Reader, fetch Fetch) (Source, 
 		return openURL(ctx, name, fetch)
 	case errors.Is(err, fs.ErrNotExist):
 		if u, err := url.Parse(name); err == nil && u.Host != "" {
-			name = shown(u)
+			name = manifest.RedactURL(u.String())
 		}
 		return Source{}, manifest.Errorf(errdefs.ErrInvalidArgument, "no context %q: expected a folder, a tar file, - for standard input, "+
 			"the URL of a git repository or of a tar file, or %s for no context", name, noContext)
@@ -104,7 +104,7 @@ func openURL(ctx context.Context, name string, fetch Fetch) (Source, error) {
 	if err != nil {
 		return Source{}, manifest.Errorf(errdefs.ErrInvalidArgument, "the URL of the context is invalid")
 	}
-	return newSource(shown(u), func(s *Source) error {
+	return newSource(manifest.RedactURL(u.String()), func(s *Source) error {
 		body, err := fetch(ctx, name)
 		if err != nil {
 			return err

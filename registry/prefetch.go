@@ -14,11 +14,11 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Expect tells that images of the repositories in from are going to be copied to that of to, and a list
-// of them put under the name to. All tokens are for all of that from now on. The function that it returns
-// is told of each image as soon as its manifest is known; until ctx is done it finds out ahead of Copy
-// what the target lacks, and opens the connections that Copy needs. It only reads.
-func (c *Client) Expect(ctx context.Context, to reference.Named, from []reference.Named) func(from reference.Named, image manifest.Content) {
+// Prefetch announces that images of the repositories in from are going to be copied to that of to, and a list
+// of them put under the name to. From now on each token covers all of that. Images that are fetched from the
+// Fetcher that it returns are prepared for Copy until ctx is done: it asks which of their blobs the target
+// has, and opens the connections that Copy needs. It only reads.
+func (c *Client) Prefetch(ctx context.Context, to reference.Named, from []reference.Named) manifest.Fetcher {
 	c.uniteScopes(to, from)
 	abroad := 0
 	target, err := c.repository(to)
@@ -31,11 +31,24 @@ func (c *Client) Expect(ctx context.Context, to reference.Named, from []referenc
 		target.want(abroad)
 		go c.listed(ctx, to)
 	}
-	return func(from reference.Named, image manifest.Content) {
-		if c.options.From != nil || from.Name() != to.Name() {
-			go c.survey(ctx, from, to, image)
-		}
+	return &prefetcher{Client: c.origin(), ctx: ctx, to: to, target: c}
+}
+
+// prefetcher fetches from the source what is going to be copied to the target.
+type prefetcher struct {
+	*Client
+	ctx    context.Context
+	to     reference.Named
+	target *Client
+}
+
+// Fetch fetches a manifest and, for an image, starts to prefetch what its copy needs.
+func (p *prefetcher) Fetch(ctx context.Context, ref reference.Named) (manifest.Content, error) {
+	c, err := p.Client.Fetch(ctx, ref)
+	if err == nil && manifest.IsImage(c.Descriptor.MediaType) && (p.Client != p.target || ref.Name() != p.to.Name()) {
+		go p.target.prefetch(p.ctx, ref, p.to, c)
 	}
+	return c, err
 }
 
 // uniteScopes makes what an operation needs at one registry a matter of one token.
@@ -56,9 +69,9 @@ func (c *Client) uniteScopes(to reference.Named, from []reference.Named) {
 	}
 }
 
-// survey asks what Copy will want to know of an image from another registry, and opens the connections that
+// prefetch asks what Copy will want to know of an image from another registry, and opens the connections that
 // the blobs of one from elsewhere are going to take. Copy meets the errors.
-func (c *Client) survey(ctx context.Context, from, to reference.Named, image manifest.Content) {
+func (c *Client) prefetch(ctx context.Context, from, to reference.Named, image manifest.Content) {
 	p, err := c.passageOf(from, image, to)
 	if err != nil {
 		return
