@@ -184,7 +184,7 @@ func (c Creation) apply(old List, entries []Entry) (List, error) {
 	return list, err
 }
 
-func warnDuplicates(l List, notes Notes) {
+func warnDuplicates(l List, notes Reporter) {
 	for _, d := range l.Duplicates() {
 		notes.Warn("%s", d)
 	}

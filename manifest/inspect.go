@@ -121,7 +121,7 @@ func (e Entry) ImageManifest() ImageManifest {
 
 // Verbose returns what docker manifest inspect -v prints. Manifests that are not at hand are read from
 // the registry; one that the registry does not have is a warning.
-func (i Inspection) Verbose(ctx context.Context, registry Fetcher, notes Notes) ([]byte, error) {
+func (i Inspection) Verbose(ctx context.Context, registry Fetcher, notes Reporter) ([]byte, error) {
 	if i.Image != nil && i.Local {
 		return json.MarshalIndent(i.Image.ImageManifest(), "", "\t")
 	}

@@ -43,7 +43,7 @@ func (l *looker) lookAll(ctx context.Context, sources []Source) ([]Entry, error)
 		if errs[i] != nil {
 			return nil, errs[i]
 		}
-		f.Tell(l.Notes)
+		f.Report(l.Notes)
 		entries = append(entries, f.entries...)
 	}
 	return entries, nil
@@ -69,26 +69,9 @@ type looker struct {
 	prefetch Fetcher
 }
 
-// remarks are what there is to say once an operation has come to it.
-type Remarks []func(Notes)
-
-func (r *Remarks) note(format string, args ...any) {
-	*r = append(*r, func(n Notes) { n.Note(format, args...) })
-}
-
-func (r *Remarks) Warn(format string, args ...any) {
-	*r = append(*r, func(n Notes) { n.Warn(format, args...) })
-}
-
-func (r Remarks) Tell(n Notes) {
-	for _, say := range r {
-		say(n)
-	}
-}
-
 // lookup is what one source stands for.
 type lookup struct {
-	Remarks
+	Diagnostics
 	entries []Entry
 }
 
@@ -252,7 +235,7 @@ func (l *looker) fetch(ctx context.Context, ref reference.Named) (lookup, error)
 func (l *looker) expand(ctx context.Context, ref reference.Named, c Content) (lookup, error) {
 	var u lookup
 	if !SameRegistry(ref, l.list) {
-		u.note("%s is in the registry %s: push will copy it", Familiar(ref), reference.Domain(ref))
+		u.Note("%s is in the registry %s: push will copy it", Familiar(ref), reference.Domain(ref))
 	}
 	if !IsIndex(c.Descriptor.MediaType) {
 		e, err := ReadImage(ctx, l.Registry, ref, c)
@@ -270,13 +253,13 @@ func (l *looker) expand(ctx context.Context, ref reference.Named, c Content) (lo
 	if err != nil {
 		return u, err
 	}
-	u.Remarks = append(u.Remarks, said...)
+	u.Diagnostics = append(u.Diagnostics, said...)
 	images, attestations, alone := l.pick(children)
 	if len(images) == 0 {
 		u.Warn("%s has no image that is asked for: left out", Familiar(ref))
 		return u, nil
 	}
-	u.note("%s is an index: taking %s", Familiar(ref), describe(images, attestations))
+	u.Note("%s is an index: taking %s", Familiar(ref), describe(images, attestations))
 	for _, e := range append(images, attestations...) {
 		e.Source = ref
 		if alone {
@@ -363,7 +346,7 @@ func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, co
 
 // index returns the children of an index, those of nested indexes included, in their order. Each is
 // known by its digest in the repository of ref.
-func (l *looker) index(ctx context.Context, ref reference.Named, raw []byte, depth int) ([]Entry, Remarks, error) {
+func (l *looker) index(ctx context.Context, ref reference.Named, raw []byte, depth int) ([]Entry, Diagnostics, error) {
 	descs, _, err := ParseIndex(raw)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading index %s: %w", Familiar(ref), err)
@@ -373,7 +356,7 @@ func (l *looker) index(ctx context.Context, ref reference.Named, raw []byte, dep
 			Familiar(ref), MaxDepth, MaxEntries)
 	}
 	nested := make([][]Entry, len(descs))
-	said := make([]Remarks, len(descs))
+	said := make([]Diagnostics, len(descs))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, d := range descs {
 		if !IsIndex(d.MediaType) && !IsImage(d.MediaType) {
@@ -405,7 +388,7 @@ func (l *looker) unwanted(d ocispec.Descriptor) bool {
 }
 
 // child returns the entries of one child of an index in the repository of ref.
-func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descriptor, depth int) ([]Entry, Remarks, error) {
+func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descriptor, depth int) ([]Entry, Diagnostics, error) {
 	at := AtDigest(ref, d.Digest)
 	got, err := l.source(d.Platform).Fetch(ctx, at)
 	if err != nil {
@@ -463,7 +446,7 @@ func (l *looker) local(ref reference.Named, local Local) (lookup, error) {
 			u.entries = append(u.entries, pending(AtDigest(ref, d.Digest), *d.Platform, d.Digest))
 		}
 	}
-	u.note("%s is in the daemon: push will send %s", Familiar(ref), describe(u.entries, nil))
+	u.Note("%s is in the daemon: push will send %s", Familiar(ref), describe(u.entries, nil))
 	if len(missing) > 0 {
 		u.Warn("the daemon does not have the content of %s for %s: left out", Familiar(ref), joinAnd(missing))
 	}

@@ -135,7 +135,7 @@ func (s *sender) sendWhole(ctx context.Context, local Local, group []Entry) ([]E
 	if err != nil {
 		return nil, err
 	}
-	said.Tell(s.Notes)
+	said.Report(s.Notes)
 	s.warnUnseen(group, children)
 	return adopt(group, children, sent.name, sent.Descriptor.Digest)
 }

@@ -100,13 +100,5 @@ type Access struct {
 	Lists    Lists
 	Registry Registry
 	Images   Images
-	Notes    Notes
-}
-
-// Notes is told what a person should know while an operation runs: one line each, no newline.
-type Notes interface {
-	// Note tells what is done.
-	Note(format string, args ...any)
-	// Warn tells what is likely not what the person wanted.
-	Warn(format string, args ...any)
+	Notes    Reporter
 }

@@ -97,7 +97,7 @@ func (r *remover) carryOut(ctx context.Context, p Plan) error {
 
 // ended returns all errors, less nil, of a run that may have been interrupted: then that is the error, and the
 // others are told.
-func ended(notes manifest.Notes, errs []error) error {
+func ended(notes manifest.Reporter, errs []error) error {
 	all := errors.Join(errs...)
 	if !errdefs.IsCanceled(all) {
 		return all

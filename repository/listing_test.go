@@ -170,7 +170,7 @@ func TestListManifests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, _ := library(t)
-			notes := &fakes.Notes{}
+			notes := &fakes.Reporter{}
 			tt.query.Detail = DetailCreated
 			records, err := ListManifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), tt.query)
 			if records == nil || !slices.Equal(recordLines(records), tt.want) {
@@ -184,7 +184,7 @@ func TestListManifests(t *testing.T) {
 			}
 		})
 	}
-	records, _ := ListManifests(t.Context(), m, &fakes.Notes{}, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "list"), Detail: DetailPlatform})
+	records, _ := ListManifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "list"), Detail: DetailPlatform})
 	if r := records[1]; !slices.Equal(r.Parents, []digest.Digest{digests["list"]}) || records[2].Subject != digests["amd64"] || len(records[0].Children) != 3 {
 		t.Errorf("relations: %+v", records)
 	}
@@ -217,7 +217,7 @@ func TestListManifestsReferrers(t *testing.T) {
 			if tt.fails {
 				m.Errs["referrers"] = manifest.Errorf(errdefs.ErrPermissionDenied, "h.example.com: no")
 			}
-			notes := &fakes.Notes{}
+			notes := &fakes.Reporter{}
 			records, err := ListManifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "[no]*"), Detail: DetailDigest})
 			got := recordLines(records)
 			if err != nil || !slices.Equal(got[:len(got)-2], tt.want) { // what is old is last, with its signature
@@ -241,7 +241,7 @@ func TestListManifestsByTimeUnseen(t *testing.T) {
 		m.HasListing = lists
 		m.Arrived = map[digest.Digest]time.Time{digests["new"]: time.Unix(2000, 0), digests["old"]: time.Unix(1000, 0)}
 		m.Log = nil
-		records, err := ListManifests(t.Context(), m, &fakes.Notes{}, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "[ano]*"), ByTime: true, Detail: DetailDigest})
+		records, err := ListManifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "[ano]*"), ByTime: true, Detail: DetailDigest})
 		if err != nil || len(records) < 3 || records[0].Digest != digests["new"] || records[1].Digest != digests["old"] {
 			t.Errorf("%q, %v", recordLines(records), err)
 		}
@@ -261,7 +261,7 @@ func TestListManifestsFromListing(t *testing.T) {
 	referrer := m.Artifact(t, "h.example.com/app:tmp", digests["new"])
 	delete(m.Manifests, "h.example.com/app:tmp")
 	m.Arrived = map[digest.Digest]time.Time{digests["new"]: time.Unix(7, 0)}
-	notes := &fakes.Notes{}
+	notes := &fakes.Reporter{}
 	records, err := ListManifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Detail: DetailPlatform})
 	if err != nil || len(notes.Notes) > 0 {
 		t.Error(err, notes.Notes)
@@ -300,7 +300,7 @@ func TestListManifestsOfNonsense(t *testing.T) {
 	m.Index(t, app+manifest.ReferrersTag(image.Digest)+".sig", ocispec.MediaTypeImageIndex, image, lost, image)
 	self := m.Image(t, app+"self", ocispec.MediaTypeImageManifest, "linux/s390x")
 	m.Store(fakes.Named(t, app+manifest.ReferrersTag(self.Digest)), ocispec.MediaTypeImageManifest, m.Manifests[app+"self"])
-	records, err := ListManifests(t.Context(), m, &fakes.Notes{}, fakes.Named(t, "h.example.com/app"), Query{Detail: DetailCreated})
+	records, err := ListManifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Detail: DetailCreated})
 	if err != nil || len(records) != 4 {
 		t.Fatalf("%q, %v", recordLines(records), err)
 	}
@@ -318,8 +318,8 @@ func TestListingOfNothing(t *testing.T) {
 	m := fakes.NewRegistry()
 	repo := fakes.Named(t, "h.example.com/app")
 	_, tagsErr := ListTags(t.Context(), m, repo, Query{Detail: DetailPlatform})
-	_, manifestsErr := ListManifests(t.Context(), m, &fakes.Notes{}, repo, Query{})
-	_, showErr := Show(t.Context(), m, &fakes.Notes{}, repo)
+	_, manifestsErr := ListManifests(t.Context(), m, &fakes.Reporter{}, repo, Query{})
+	_, showErr := Show(t.Context(), m, &fakes.Reporter{}, repo)
 	for _, err := range []error{tagsErr, manifestsErr, showErr} {
 		if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "h.example.com/app") || !strings.Contains(err.Error(), "'docker multiarch repo ") {
 			t.Error(err)
@@ -329,8 +329,8 @@ func TestListingOfNothing(t *testing.T) {
 	cancel()
 	m, _ = library(t)
 	_, tagsErr = ListTags(ctx, m, repo, Query{Detail: DetailPlatform})
-	_, manifestsErr = ListManifests(ctx, m, &fakes.Notes{}, repo, Query{})
-	_, showErr = Show(ctx, m, &fakes.Notes{}, fakes.Named(t, "h.example.com/app:list"))
+	_, manifestsErr = ListManifests(ctx, m, &fakes.Reporter{}, repo, Query{})
+	_, showErr = Show(ctx, m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app:list"))
 	for _, err := range []error{tagsErr, manifestsErr, showErr} {
 		if !errors.Is(err, context.Canceled) {
 			t.Error(err)
@@ -361,7 +361,7 @@ func TestShow(t *testing.T) {
 		if without {
 			m.Index(t, "h.example.com/app:"+manifest.ReferrersTag(digests["arm64"]), ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: referrer})
 		}
-		shown, err := Show(t.Context(), m, &fakes.Notes{}, fakes.Named(t, "h.example.com/app:list"))
+		shown, err := Show(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app:list"))
 		if err != nil || shown.Name != "h.example.com/app:list" || shown.Digest != digests["list"] || shown.Size == 0 {
 			t.Errorf("%+v, %v", shown.Record, err)
 		}
@@ -372,15 +372,15 @@ func TestShow(t *testing.T) {
 		if found < 0 || shown.Referrers[found].Subject != digests["arm64"] || shown.Referrers[found].Size == 0 {
 			t.Errorf("without %v: %q", without, recordLines(shown.Referrers))
 		}
-		shown, err = Show(t.Context(), m, &fakes.Notes{}, manifest.AtDigest(fakes.Named(t, "h.example.com/app"), digests["old"]))
+		shown, err = Show(t.Context(), m, &fakes.Reporter{}, manifest.AtDigest(fakes.Named(t, "h.example.com/app"), digests["old"]))
 		if err != nil || shown.Created == nil || len(shown.Referrers) != 1 || shown.Referrers[0].Digest != digests["signature"] {
 			t.Errorf("%+v, %v", shown, err)
 		}
-		shown, err = Show(t.Context(), m, &fakes.Notes{}, fakes.Named(t, "h.example.com/app:"+manifest.ReferrersTag(digests["old"])+".sig"))
+		shown, err = Show(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app:"+manifest.ReferrersTag(digests["old"])+".sig"))
 		if err != nil || shown.Kind != manifest.KindArtifact || shown.Subject != digests["old"] {
 			t.Errorf("%+v, %v", shown, err)
 		}
-		_, err = Show(t.Context(), m, &fakes.Notes{}, fakes.Named(t, "h.example.com/app:bad"))
+		_, err = Show(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app:bad"))
 		if !errdefs.IsInvalidArgument(err) {
 			t.Error(err)
 		}
@@ -441,7 +441,7 @@ func TestListingAndKeepAgree(t *testing.T) {
 			if !byTime { // the last by name stay, and the newest, which a listing has first
 				slices.Reverse(listed)
 			}
-			p, err := PlanPurge(t.Context(), manifest.Access{Registry: m, Notes: &fakes.Notes{}}, repo, Selection{All: true, Keep: keep, ByName: !byTime})
+			p, err := PlanPurge(t.Context(), manifest.Access{Registry: m, Notes: &fakes.Reporter{}}, repo, Selection{All: true, Keep: keep, ByName: !byTime})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,7 +21,7 @@ import (
 // others. Where the registry has no listing of its own, that is what can be reached from tags and refers to
 // what a tag names, and notes are told so. A manifest that cannot be read has its Err; the error tells of
 // those that are not merely absent.
-func ListManifests(ctx context.Context, r manifest.Reader, notes manifest.Notes, repo reference.Named, q Query) ([]Record, error) {
+func ListManifests(ctx context.Context, r manifest.Reader, notes manifest.Reporter, repo reference.Named, q Query) ([]Record, error) {
 	s := newManifestReader(r, repo)
 	if err := s.find(ctx, notes, q.Filter); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func newManifestReader(r manifest.Reader, repo reference.Named) *manifestReader 
 }
 
 // find reads what there is: all that the registry lists, or what the tags that match name.
-func (s *manifestReader) find(ctx context.Context, notes manifest.Notes, filter manifest.Pattern) error {
+func (s *manifestReader) find(ctx context.Context, notes manifest.Reporter, filter manifest.Pattern) error {
 	listed, err := s.reader.Inventory(ctx, s.repo)
 	if errdefs.IsNotImplemented(err) {
 		without := err

@@ -37,12 +37,12 @@ func PlanPurge(ctx context.Context, a manifest.Access, repo reference.Named, sel
 			return nil, p.reader.unchanged(err)
 		}
 	}
-	var told manifest.Remarks
+	var told manifest.Diagnostics
 	p.removal, told = selection.removal(p.contents, matched)
 	if p.plan, err = p.reader.plan(ctx, p.contents, p.removal); err != nil {
 		return nil, err
 	}
-	told.Tell(a.Notes)
+	told.Report(a.Notes)
 	tags, manifests := p.plan.count()
 	a.Notes.Note("%s: %d of %d tags match; %d tags and %d manifests go", reference.FamiliarName(p.reader.repo), len(matched), total, tags, manifests)
 	return p, nil

@@ -66,7 +66,7 @@ func (s Selection) matches(tag string) bool {
 
 // removal returns what goes of the tags that match, and of the untagged manifests. What stays because its
 // age is not known or because it is locked is told.
-func (s Selection) removal(c Contents, matched []string) (Removal, manifest.Remarks) {
+func (s Selection) removal(c Contents, matched []string) (Removal, manifest.Diagnostics) {
 	r := Removal{Tags: map[string]bool{}, Manifests: map[digest.Digest]bool{}, StayTags: map[string]bool{}, Stay: map[digest.Digest]bool{}}
 	r.Recursive = s.Recursive || c.Listed
 	var locked, ageless []string
@@ -94,7 +94,7 @@ func (s Selection) removal(c Contents, matched []string) (Removal, manifest.Rema
 	maps.DeleteFunc(r.Tags, func(_ string, old bool) bool { return !old })
 	s.followers(c, r)
 	ageless = append(ageless, s.untagged(c, r)...)
-	var out manifest.Remarks
+	var out manifest.Diagnostics
 	if len(ageless) > 0 {
 		out.Warn("how old these are is not known, so they stay: %s", manifest.JoinSome(ageless))
 	}

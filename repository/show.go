@@ -23,7 +23,7 @@ type Shown struct {
 
 // Show returns what name names, in full. What cannot be read below it has its Err; the error tells of that
 // which is not merely absent.
-func Show(ctx context.Context, r manifest.Reader, notes manifest.Notes, name reference.Named) (Shown, error) {
+func Show(ctx context.Context, r manifest.Reader, notes manifest.Reporter, name reference.Named) (Shown, error) {
 	s := newManifestReader(r, name)
 	root := s.read(ctx, []reference.Named{name})[0]
 	if err := ctx.Err(); err != nil {
@@ -42,7 +42,7 @@ func Show(ctx context.Context, r manifest.Reader, notes manifest.Notes, name ref
 	return s.show(ctx, notes, name, root.Digest)
 }
 
-func (s *manifestReader) show(ctx context.Context, notes manifest.Notes, name reference.Named, d digest.Digest) (Shown, error) {
+func (s *manifestReader) show(ctx context.Context, notes manifest.Reporter, name reference.Named, d digest.Digest) (Shown, error) {
 	listed, err := s.reader.Inventory(ctx, s.repo)
 	if err != nil && !errdefs.IsNotImplemented(err) {
 		return Shown{}, err
@@ -75,7 +75,7 @@ func (s *manifestReader) show(ctx context.Context, notes manifest.Notes, name re
 }
 
 // readReferrers reads what refers to subjects, as the referrers API or tags tell.
-func (s *manifestReader) readReferrers(ctx context.Context, notes manifest.Notes, subjects []digest.Digest) []error {
+func (s *manifestReader) readReferrers(ctx context.Context, notes manifest.Reporter, subjects []digest.Digest) []error {
 	subjects = slices.DeleteFunc(slices.Clone(subjects), func(d digest.Digest) bool { return s.kinds[d] == manifest.KindAttestation })
 	tags, err := s.reader.Tags(ctx, s.repo)
 	if err != nil && ctx.Err() == nil {

@@ -24,14 +24,14 @@ import (
 // what a person asks of it.
 type shop struct {
 	*fakes.Registry
-	said                      *fakes.Notes
+	said                      *fakes.Reporter
 	amd64, arm64, attestation ocispec.Descriptor
 	list                      ocispec.Descriptor
 }
 
 func newShop(t *testing.T) *shop {
 	m := fakes.NewRegistry()
-	s := &shop{Registry: m, said: &fakes.Notes{}}
+	s := &shop{Registry: m, said: &fakes.Reporter{}}
 	s.amd64 = m.Image(t, "from.example.com/app:amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
 	s.arm64 = m.Image(t, "from.example.com/app:arm64", ocispec.MediaTypeImageManifest, "linux/arm64")
 	s.attestation = m.Attestation(t, "from.example.com/app:att", s.amd64.Digest)

@@ -453,19 +453,19 @@ func (e *Daemon) Push(_ context.Context, name reference.NamedTagged, p *ocispec.
 	return e.to.Store(name, e.Content[id].Descriptor.MediaType, e.Content[id].Raw), nil
 }
 
-// said collects notes and warnings.
-type Notes struct {
+// Reporter records notes and warnings.
+type Reporter struct {
 	mu              sync.Mutex
 	Notes, Warnings []string
 }
 
-func (s *Notes) Note(format string, args ...any) {
+func (s *Reporter) Note(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Notes = append(s.Notes, fmt.Sprintf(format, args...))
 }
 
-func (s *Notes) Warn(format string, args ...any) {
+func (s *Reporter) Warn(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Warnings = append(s.Warnings, fmt.Sprintf(format, args...))
@@ -526,13 +526,13 @@ func ListName(t *testing.T, s string) reference.NamedTagged {
 type World struct {
 	Registry *Registry
 	Daemon   *Daemon
-	Notes    *Notes
+	Notes    *Reporter
 	Lists    Lists
 }
 
 func NewWorld() World {
 	m := NewRegistry()
-	return World{m, NewDaemon(m), &Notes{}, Lists{}}
+	return World{m, NewDaemon(m), &Reporter{}, Lists{}}
 }
 
 func (w World) Access() manifest.Access {
