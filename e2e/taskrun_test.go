@@ -44,7 +44,7 @@ steps:
 		t.Errorf("got stdout %q, want %q", r.Stdout, want)
 	}
 	says(t, r.Stderr, "first  | skipped: the run starts at second")
-	s.refused([]string{`no step has the id "fourth"`, "first, second, third"}, "task", "run", "--from-step", "fourth", "--values", "values.yaml")
+	s.refused([]string{`cannot start at step "fourth"`, "first, second, third"}, "task", "run", "--from-step", "fourth", "--values", "values.yaml")
 	s.refused([]string{"no-values.yaml"}, "task", "run", "--values", "no-values.yaml")
 	s.ends(1, []string{"acb.yaml:6:", "Values.name"}, "task", "validate", "--strict")
 	s.nothingLeftOf(s.runID())
