@@ -92,9 +92,19 @@ func (n Node) Kind() string {
 	return KindImage
 }
 
-// Graph is what was read of a repository: manifests, and what they name. Each is read once, however many
-// name it. It can be used by several goroutines.
+// The bounds of everything below one root of a graph.
+const (
+	MaxDepth = 4         // levels of indexes
+	maxBytes = 256 << 20 // of manifests in total
+)
+
+// Graph holds manifests of a repository by their digests, with what they name. It is the only walker of
+// indexes, bounds their nesting and entries, and fetches each manifest once, however many indexes list it.
+// Several goroutines may use it.
 type Graph struct {
+	// Descend, unless nil, reports whether to fetch a child of an index. Set it before anything is read.
+	Descend func(child ocispec.Descriptor) bool
+
 	fetch Fetcher
 
 	mu    sync.Mutex
@@ -133,8 +143,8 @@ func (g *Graph) Read(ctx context.Context, refs ...reference.Named) ([]Root, erro
 
 func (g *Graph) root(ctx context.Context, ref reference.Named) Root {
 	var place *found
-	first := true
 	if at, ok := ref.(reference.Canonical); ok {
+		var first bool
 		if place, first = g.claim(at.Digest()); !first {
 			return Root{Ref: ref, Digest: at.Digest()}
 		}
@@ -145,9 +155,15 @@ func (g *Graph) root(ctx context.Context, ref reference.Named) Root {
 		return Root{Ref: ref, Err: err}
 	}
 	if place == nil {
-		place, first = g.claim(c.Descriptor.Digest)
+		return g.Add(ctx, ref, c)
 	}
-	if first {
+	g.fill(ctx, place, ref, c, 0, newAllowance())
+	return Root{Ref: ref, Digest: c.Descriptor.Digest}
+}
+
+// Add is Read for c, which was fetched by ref.
+func (g *Graph) Add(ctx context.Context, ref reference.Named, c Content) Root {
+	if place, first := g.claim(c.Descriptor.Digest); first {
 		g.fill(ctx, place, ref, c, 0, newAllowance())
 	}
 	return Root{Ref: ref, Digest: c.Descriptor.Digest}
@@ -174,16 +190,13 @@ func (g *Graph) fail(place *found, err error) {
 	place.err = err
 }
 
-// allowance is what may be read below one root.
+// allowance is what may still be read below one root.
 type allowance struct{ entries, bytes atomic.Int64 }
-
-// maxBelow bounds the bytes of all manifests below a root.
-const maxBelow = 256 << 20
 
 func newAllowance() *allowance {
 	a := &allowance{}
 	a.entries.Store(MaxEntries)
-	a.bytes.Store(maxBelow)
+	a.bytes.Store(maxBytes)
 	return a
 }
 
@@ -204,7 +217,7 @@ func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, c 
 	d := c.Descriptor.Digest
 	n, err := ParseNode(c)
 	if left.bytes.Add(-int64(len(c.Raw))) < 0 {
-		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s is part of an index with more than %d MiB of manifests in all", d, maxBelow>>20)
+		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s is part of an index with more than %d MiB of manifests in all", d, maxBytes>>20)
 	}
 	if err == nil && len(n.Children) > 0 && (depth == MaxDepth || left.entries.Add(-int64(len(n.Children))) < 0) {
 		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or part of one with more than %d entries in all",
@@ -218,6 +231,9 @@ func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, c 
 	}
 	var group sync.WaitGroup
 	for _, child := range n.Children {
+		if g.Descend != nil && !g.Descend(child) {
+			continue
+		}
 		if place, first := g.claim(child.Digest); first {
 			group.Go(func() { g.child(ctx, place, repo, child, depth+1, left) })
 		}

@@ -56,6 +56,30 @@ func TestGraph(t *testing.T) {
 	}
 }
 
+func TestGraphDescend(t *testing.T) {
+	registry := fakes.NewRegistry()
+	amd64 := registry.Image(t, "h.example.com/app:amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
+	arm64 := registry.Image(t, "h.example.com/app:arm64", ocispec.MediaTypeImageManifest, "linux/arm64")
+	index := registry.Index(t, "h.example.com/app:index", ocispec.MediaTypeImageIndex, amd64, arm64)
+	repo := fakes.Named(t, "h.example.com/app")
+	content, err := registry.Fetch(t.Context(), fakes.Named(t, "h.example.com/app:index"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry.Log = nil
+	g := manifest.NewGraph(registry)
+	g.Descend = func(child ocispec.Descriptor) bool { return child.Digest == arm64.Digest }
+	if root := g.Add(t.Context(), repo, content); root.Digest != index.Digest || root.Err != nil {
+		t.Errorf("got root %v, want %s", root, index.Digest)
+	}
+	if want := []string{"fetch h.example.com/app@" + arm64.Digest.String()}; !slices.Equal(registry.Log, want) {
+		t.Errorf("got requests %q, want %q", registry.Log, want)
+	}
+	if g.Has(amd64.Digest) || !g.Has(index.Digest) || !g.Has(arm64.Digest) {
+		t.Errorf("got %v, want only the index and arm64", g.Below(index.Digest))
+	}
+}
+
 func TestGraphIsBounded(t *testing.T) {
 	m := fakes.NewRegistry()
 	d := m.Image(t, "h.example.com/app:0", ocispec.MediaTypeImageManifest, "linux/amd64")

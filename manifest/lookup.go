@@ -16,9 +16,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxDepth bounds how deep indexes are nested.
-const MaxDepth = 4
-
 // How long the daemon may take to answer where it alone may have the image, and where its answer would
 // only be compared with the registry's.
 const (
