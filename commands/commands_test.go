@@ -219,10 +219,10 @@ func TestReport(t *testing.T) {
 		"plain":        {errors.New("a\nb\x07"), 1, "a\nb\\a\n"},
 		"flag":         {cli.StatusError{Status: "unknown flag", StatusCode: 125}, 125, "unknown flag\n"},
 		"interrupted":  {fmt.Errorf("pushing: %w", context.Canceled), 130, "interrupted\n"},
-		"unauthorized": {refusal{errdefs.ErrUnauthenticated}, 1, "example.com: refused\\x1b[2J\nIf that is the right name, log in with 'docker login example.com'.\n"},
+		"unauthorized": {refusal{errdefs.ErrUnauthenticated}, 1, "example.com: refused\\x1b[2J\nhint: if the name is right, log in: docker login example.com\n"},
 		"several": {fmt.Errorf("run: %w", errors.Join(other{}, fmt.Errorf("push: %w", refusal{errdefs.ErrUnauthenticated}))), 1,
-			"log in with 'docker login example.com'"},
-		"forbidden": {refusal{errdefs.ErrPermissionDenied}, 1, "'docker login example.com' as one that has"},
+			"hint: if the name is right, log in: docker login example.com"},
+		"forbidden": {refusal{errdefs.ErrPermissionDenied}, 1, "\nhint: your account on example.com is not allowed to do this; log in with another: docker login example.com\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -288,8 +288,8 @@ func TestConclusion(t *testing.T) {
 		"sound":            {[]verify.Verification{sound}, false, 0, ""},
 		"unsound":          {[]verify.Verification{sound, unsound}, false, 1, "not sound: b\n"},
 		"unsound, quiet":   {[]verify.Verification{sound, unsound}, true, 1, ""},
-		"untold":           {[]verify.Verification{sound, untold}, false, 2, "could not be told: c\nIf that is the right name, log in"},
-		"untold, quiet":    {[]verify.Verification{untold}, true, 2, "could not be told: c\nIf that is the right name, log in"},
+		"untold":           {[]verify.Verification{sound, untold}, false, 2, "could not be told: c\nhint: if the name is right, log in"},
+		"untold, quiet":    {[]verify.Verification{untold}, true, 2, "could not be told: c\nhint: if the name is right, log in"},
 		"untold and worse": {[]verify.Verification{untold, unsound}, false, 1, "could not be told: c\nnot sound: b\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -54,7 +54,7 @@ func untold(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// Report writes err for a person, with what to do next, and returns the exit code.
+// Report writes err, with a hint on a second line if there is one, and returns the exit code.
 func Report(out io.Writer, err error) int {
 	var status cli.StatusError
 	var v *verdict
@@ -77,7 +77,7 @@ func Report(out io.Writer, err error) int {
 	}
 	_, _ = fmt.Fprintln(out, manifest.Escape(err.Error(), "\n\t"))
 	if h := hint(err); h != "" {
-		_, _ = fmt.Fprintln(out, manifest.Escape(h, ""))
+		_, _ = fmt.Fprintln(out, "hint: "+manifest.Escape(h, ""))
 	}
 	return code
 }
@@ -88,8 +88,11 @@ type atRegistry interface {
 	Registry() string
 }
 
-// hint returns what the person can do about an error of a kind that has a remedy of its own.
+// hint returns the hint of an error, or that of its kind.
 func hint(err error) string {
+	if h := manifest.Hint(err); h != "" {
+		return h
+	}
 	at := refusedBy(err)
 	if at != nil {
 		err = at
@@ -98,9 +101,9 @@ func hint(err error) string {
 	}
 	switch {
 	case errdefs.IsUnauthorized(err):
-		return fmt.Sprintf("If that is the right name, log in with 'docker login %s'.", at.Registry())
+		return fmt.Sprintf("if the name is right, log in: docker login %s", at.Registry())
 	case errdefs.IsPermissionDenied(err):
-		return fmt.Sprintf("The account of %s has no right to do that; 'docker login %[1]s' as one that has.", at.Registry())
+		return fmt.Sprintf("your account on %s is not allowed to do this; log in with another: docker login %[1]s", at.Registry())
 	}
 	return ""
 }

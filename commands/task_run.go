@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
@@ -169,7 +170,7 @@ func cleanUp(ctx context.Context, executor *run.Executor, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
 	if err := executor.Close(ctx); err != nil {
-		return fmt.Errorf("%w; remove what is left of the run with: %s", err, run.Removal(id))
+		return manifest.WithHint(err, "remove what is left of the run: %s", run.Removal(id))
 	}
 	return nil
 }

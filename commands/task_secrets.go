@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
@@ -72,13 +73,18 @@ func readSecret(name string) (string, error) {
 	return string(data), err
 }
 
-// missingSecrets returns an error for each secret of the file that is not given.
+// missingSecrets returns an error if secrets of the file are not given.
 func missingSecrets(f task.File, given map[string]string) error {
-	var errs []error
+	var missing, flags []string
 	for _, id := range f.Secrets {
 		if _, ok := given[id]; !ok {
-			errs = append(errs, invalid("secret %s is not set, and key vaults are not supported: set it with --secret id=%[1]s,src=FILE or --secret id=%[1]s,env=NAME", id))
+			missing = append(missing, id)
+			flags = append(flags, "--secret id="+id+",src=FILE")
 		}
 	}
-	return errors.Join(errs...)
+	if missing == nil {
+		return nil
+	}
+	return manifest.WithHint(invalid("no value for secret %s, and key vaults are not supported", strings.Join(missing, ", ")),
+		"%s (or env=NAME in place of src=FILE)", strings.Join(flags, " "))
 }

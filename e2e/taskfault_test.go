@@ -152,7 +152,7 @@ func TestTasksWithTheSameID(t *testing.T) {
 	s.awaitContainers(s.runID(), 1)
 	before := s.objectsOf("label=docker-multiarch.run=" + s.runID())
 	for _, file := range []string{"acb.yaml", "short.yaml"} {
-		s.ends(1, []string{"already", "give another --id", "docker rm -fv"}, "task", "run", "--id", s.runID(), "-f", file)
+		s.ends(1, []string{"already", "use another --id", "docker rm -fv"}, "task", "run", "--id", s.runID(), "-f", file)
 	}
 	if now := s.objectsOf("label=docker-multiarch.run=" + s.runID()); now != before {
 		t.Errorf("got objects %s, want %s", now, before)

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 )
 
@@ -14,3 +15,24 @@ type kindError struct{ err, kind error }
 
 func (e *kindError) Error() string   { return e.err.Error() }
 func (e *kindError) Unwrap() []error { return []error{e.err, e.kind} }
+
+// WithHint returns err with a hint, which is not part of its text: a command or flag that solves the problem.
+func WithHint(err error, format string, args ...any) error {
+	return &hintError{err, fmt.Sprintf(format, args...)}
+}
+
+// Hint returns the first hint in err, "" for none.
+func Hint(err error) string {
+	var h *hintError
+	if !errors.As(err, &h) {
+		return ""
+	}
+	return h.hint
+}
+
+type hintError struct {
+	error
+	hint string
+}
+
+func (e *hintError) Unwrap() error { return e.error }

@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/internal/memo"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/opencontainers/go-digest"
 )
@@ -166,13 +167,13 @@ func (e *Executor) labels() map[string]string {
 
 func (e *Executor) name(thing string) string { return Name(e.ID, thing) }
 
-// conflict adds the remedy to an error for a name that is already in use on the daemon.
+// conflict explains an error for a name that is already in use on the daemon.
 func (e *Executor) conflict(err error) error {
 	if !errdefs.IsConflict(err) {
 		return err
 	}
-	return fmt.Errorf("%w; a run with the ID %s is in progress there, or was killed: wait for it, choose another --id, or remove what it left with: %s",
-		err, e.ID, Removal(e.ID))
+	return manifest.WithHint(fmt.Errorf("%w; a run with the ID %s is in progress there, or was killed", err, e.ID),
+		"wait for it, use another --id, or remove what it left: %s", Removal(e.ID))
 }
 
 // Removal returns the commands that remove what the run with an ID has created on a daemon.
