@@ -11,7 +11,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
-// A record grows, and one that does not end like a record is not added to.
+// A record is appended to, unless it does not end like a record.
 func TestRecordFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record")
 	for range 2 {
@@ -31,15 +31,15 @@ func TestRecordFile(t *testing.T) {
 	}
 	defer file.Close()
 	if got, err := repository.ReadRecorded(file); err != nil || len(got) != 2 || string(got[1].Manifest) != "{\n}" {
-		t.Errorf("got %v, %v", got, err)
+		t.Errorf("got %v and error %v, want two records", got, err)
 	}
 	if err := os.WriteFile(path, []byte("notes"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := openRecord(path); !errdefs.IsInvalidArgument(err) {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want errdefs.ErrInvalidArgument", err)
 	}
 	if _, err := openRecord(filepath.Join(path, "absent")); err == nil {
-		t.Error("a folder that does not exist is told too late")
+		t.Error("got no error for a folder that does not exist, want one before the push")
 	}
 }

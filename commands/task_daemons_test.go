@@ -58,7 +58,7 @@ func TestContextsOfOneAddressAreOneDaemon(t *testing.T) {
 		got = append(got, one)
 	}
 	if got[0] != got[1] || got[0] == got[2] {
-		t.Errorf("%p", got)
+		t.Errorf("got daemons %p, want the first two equal and the third different", got)
 	}
 	if _, err := d.Daemon("othr"); err == nil || !strings.Contains(err.Error(), "docker context othr") || !strings.Contains(err.Error(), "docker context ls") {
 		t.Errorf("got error %v, want %s", err, "docker context othr")
@@ -82,16 +82,16 @@ func TestEnvironmentOfDockerCommands(t *testing.T) {
 		}
 		slices.Sort(got)
 		if w := []string{"DOCKER_CONFIG=" + config.Dir(), want}; !slices.Equal(got, w) {
-			t.Errorf("%q: %q, not %q", dockerContext, got, w)
+			t.Errorf("docker context %q: got environment %q, want %q", dockerContext, got, w)
 		}
 	}
 	t.Setenv("DOCKER_HOST", "nonsense://")
 	if env := newTestDaemons(t).Docker(t.Context(), "", "ps").Env; !slices.Contains(env, "DOCKER_CONTEXT=default") {
-		t.Errorf("%q", env)
+		t.Errorf("invalid DOCKER_HOST: got environment %q, want DOCKER_CONTEXT=default", env)
 	}
 }
 
-// A step that logs in does so for those after it.
+// The login of a step is used by later steps.
 func TestLoginsOfSteps(t *testing.T) {
 	d := newTestDaemons(t)
 	before, err := d.header(t.Context(), "h.example.com")
@@ -103,12 +103,12 @@ func TestLoginsOfSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after, err := d.header(t.Context(), "h.example.com"); err != nil || after == before {
-		t.Errorf("%q as before, %v", after, err)
+		t.Errorf("got header %q and error %v after the login, want another than before", after, err)
 	}
 }
 
-// Steps run commands of this program side by side.
-func TestCommandsSideBySide(t *testing.T) {
+// Steps run commands of this program concurrently.
+func TestConcurrentCommands(t *testing.T) {
 	d := newTestDaemons(t)
 	var all sync.WaitGroup
 	for i := range 8 {
@@ -121,11 +121,11 @@ func TestCommandsSideBySide(t *testing.T) {
 				code int
 			}{{"version", 0}, {"ls", 0}, {"rm " + list, 1}, {"create --nonsense", 125}, {"push " + list + " --digest-file no/where", 1}, {"exists", 2}, {"nonsense", 1}} {
 				if code := d.Plugin(context.Background(), "", dir, strings.Fields(c.args), output); code != c.code {
-					t.Errorf("%s: exit code %d, not %d: %s", c.args, code, c.code, &errOut)
+					t.Errorf("%s: got exit code %d, want %d: %s", c.args, code, c.code, &errOut)
 				}
 			}
 			if !strings.Contains(errOut.String(), dir) {
-				t.Error("files are not relative to the step's folder: " + errOut.String())
+				t.Errorf("got %s, want file names relative to %s", &errOut, dir)
 			}
 		})
 	}
@@ -137,19 +137,19 @@ func TestEnvOfSteps(t *testing.T) {
 	typed := []string{"A=1", "HERE", "NOWHERE", "A=2", "AB=3"}
 	for dryRun, want := range map[bool]string{false: "HERE=secret A=2 AB=3", true: "HERE NOWHERE A=2 AB=3"} {
 		if env, err := parseEnv(typed, dryRun); err != nil || strings.Join(env, " ") != want {
-			t.Errorf("%q, not %q, %v", env, want, err)
+			t.Errorf("dry run %t: got %q and error %v, want %q", dryRun, env, err, want)
 		}
 	}
 	if got := withEnv([]string{"A=1", "AB", "B=2"}, "AB=3", "A="); strings.Join(got, " ") != "B=2 AB=3 A=" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q, want B=2 AB=3 A=", got)
 	}
 	if _, err := parseEnv([]string{"=x"}, false); err == nil {
-		t.Error("no name is taken")
+		t.Error("got no error for an empty KEY, want one")
 	}
 }
 
-// A task within a task finds its files where its step is.
-func TestTaskWithinTask(t *testing.T) {
+// A task in a step of a task finds its files in the step's folder.
+func TestTaskInTask(t *testing.T) {
 	d, dir := newTestDaemons(t), t.TempDir()
 	for name, text := range map[string]string{
 		"sub/acb.yaml": "steps:\n  - cmd: image {{.Values.a}} {{.Secrets.s}}\n",
@@ -166,10 +166,10 @@ func TestTaskWithinTask(t *testing.T) {
 	var out, errOut bytes.Buffer
 	output := run.Output{Stdout: &out, Stderr: &errOut}
 	if code := d.Plugin(t.Context(), "", dir, strings.Fields("task render --values values.yaml sub"), output); code != 0 || !strings.Contains(out.String(), "image b REDACTED") {
-		t.Errorf("%d: %s%s", code, &out, &errOut)
+		t.Errorf("got exit code %d and output %s%s, want 0 and the rendered image", code, &out, &errOut)
 	}
 	code := d.Plugin(t.Context(), "", dir, strings.Fields("task run --values values.yaml --secret id=s,src=secret -f bad.yaml sub"), output)
 	if code != 1 || !strings.Contains(errOut.String(), `bad.yaml:3:`) || !strings.Contains(errOut.String(), "****") {
-		t.Errorf("%d: %s", code, &errOut)
+		t.Errorf("got exit code %d and errors %s, want 1 and a finding with the secret hidden", code, &errOut)
 	}
 }

@@ -20,10 +20,10 @@ func TestValuesOfATask(t *testing.T) {
 	}
 	values, err := taskOptions{values: "values.yaml", sets: []string{"b.c=x,y", "d=="}}.readValues(t.Context(), source, nil)
 	if err != nil || values["a"] != 1 || values["b"].(map[string]any)["c"] != "x,y" || values["d"] != "=" {
-		t.Errorf("%v, %v", values, err)
+		t.Errorf("got values %v and error %v, want those of the file and flags", values, err)
 	}
 	if values, err = (taskOptions{values: "-"}).readValues(t.Context(), source, strings.NewReader("a: b")); err != nil || values["a"] != "b" {
-		t.Errorf("from standard input: %v, %v", values, err)
+		t.Errorf("standard input: got values %v and error %v, want a: b", values, err)
 	}
 	for want, opts := range map[string]taskOptions{
 		"--values bad.yaml: line 1: ":                  {values: "bad.yaml"},
@@ -31,7 +31,7 @@ func TestValuesOfATask(t *testing.T) {
 		"--set .a: expected NAME=VALUE, or NAME.NAME=": {sets: []string{".a=hunter2"}},
 	} {
 		if _, err := opts.readValues(t.Context(), source, nil); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("got %v, want %s", err, want)
+			t.Errorf("got error %v, want one that starts with %s and has no value", err, want)
 		}
 	}
 }
@@ -43,11 +43,11 @@ func TestAliasesOfATask(t *testing.T) {
 	}
 	read := taskOptions{}.aliases(t.Context(), source)
 	if text, err := read("aliases.yaml"); err != nil || string(text) != "a: b" {
-		t.Errorf("%s, %v", text, err)
+		t.Errorf("got text %s and error %v, want a: b", text, err)
 	}
 	for _, name := range []string{"-", "none.yaml"} {
 		if _, err := read(name); err == nil {
-			t.Errorf("there are aliases in %s", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 }
@@ -63,10 +63,10 @@ func TestReportFindings(t *testing.T) {
 		t.Errorf("got error %v, want %s", err, "f cannot be run")
 	}
 	if want := "f:1:1: warning: x\nf:3:1: warning: y\nf:4:1: error: no\nf:4:1: error: no\n"; out.String() != want {
-		t.Errorf("%s, want\n%s", out.String(), want)
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 	out.Reset()
 	if err := (loadedTask{name: "f", findings: l.findings[:2]}).report(&out); err != nil || out.String() != "f:1:1: warning: x\n" {
-		t.Errorf("%v: %s", err, out.String())
+		t.Errorf("got error %v and findings %s, want one warning", err, out.String())
 	}
 }

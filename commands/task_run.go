@@ -125,7 +125,7 @@ func (o taskRunOptions) reportStopping(ctx context.Context, t tools, id string) 
 	})
 }
 
-// execute runs the steps, and removes what they leave.
+// execute runs the steps, and removes everything that they created.
 func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask) error {
 	ctx, stop := outliving(ctx)
 	defer stop()

@@ -9,7 +9,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// shownLines returns what comes of pieces that are written to a stream.
+// shownLines returns the lines of pieces that are written to a stream.
 func shownLines(longest int, values []string, pieces ...string) []string {
 	var out []string
 	l := &lines{secrets: newSecrets(values), max: longest, emit: func(line string) { out = append(out, line) }}
@@ -76,35 +76,35 @@ func TestSecretsAreHidden(t *testing.T) {
 		{nil, "hunter2", "hunter2"},
 	} {
 		if got := newSecrets(c.values).hide(c.text); got != c.want {
-			t.Errorf("%q in %q: %q", c.values, c.text, got)
+			t.Errorf("%q in %q: got %q, want %q", c.values, c.text, got, c.want)
 		}
 		for i := range c.text {
 			if got := shownLines(100, c.values, c.text[:i], c.text[i:]); !slices.Equal(got, []string{c.want}) {
-				t.Errorf("%q in %q, %q: %q", c.values, c.text[:i], c.text[i:], got)
+				t.Errorf("%q in %q and %q: got %q, want %q", c.values, c.text[:i], c.text[i:], got, c.want)
 			}
 		}
 	}
 }
 
-// A secret is hidden also where a line is broken, however much of it is on either side.
+// A secret is also hidden where a line is broken, at any position.
 func TestSecretsAtABreak(t *testing.T) {
 	const secret = "0123456789"
 	for before := 85; before <= 101; before++ {
 		got := shownLines(100, []string{secret}, strings.Repeat("x", before)+secret+"yy")
 		all := strings.ReplaceAll(strings.Join(got, ""), task.Hidden, "")
 		if all != strings.Repeat("x", before)+"yy" {
-			t.Errorf("after %d: %q", before, all[before-1:])
+			t.Errorf("secret after %d bytes: got %q at the break, want it hidden", before, all[before-1:])
 		}
 	}
-	// One that goes on for ever.
+	// A text that consists of overlapping secrets.
 	for _, line := range shownLines(100, []string{"aaaa"}, strings.Repeat("a", 302)) {
 		if line != task.Hidden {
-			t.Errorf("%.20q", line)
+			t.Errorf("got line %.20q, want %s", line, task.Hidden)
 		}
 	}
 }
 
-// However output comes, its lines are the same, and none has a secret in it.
+// Output in pieces of any size has the same lines, without secrets.
 func FuzzLines(f *testing.F) {
 	f.Add("one\ntwo secret\rthree\r\n", "secret", 3, 100)
 	f.Add("abcdabcdab\rcd", "abcd\ncdab", 1, 9)
@@ -119,15 +119,15 @@ func FuzzLines(f *testing.F) {
 		}
 		got, whole := shownLines(longest, []string{value}, pieces...), shownLines(longest, []string{value}, text)
 		if !slices.Equal(got, whole) {
-			t.Errorf("in pieces of %d: %q, not %q", size, got, whole)
+			t.Errorf("in pieces of %d bytes: got %q, want %q", size, got, whole)
 		}
 		for _, line := range got {
 			if len(line) > longest && !strings.Contains(line, task.Hidden) {
-				t.Errorf("a line of %d bytes", len(line))
+				t.Errorf("got a line of %d bytes, want at most %d", len(line), longest)
 			}
 			for _, secret := range newSecrets([]string{value}).texts {
 				if strings.Contains(line, string(secret)) {
-					t.Errorf("%q in %q", secret, line)
+					t.Errorf("got secret %q in line %q, want it hidden", secret, line)
 				}
 			}
 		}

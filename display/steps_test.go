@@ -55,7 +55,7 @@ func TestStepsOutput(t *testing.T) {
 		{a.Stderr, "ter2\n"}, {b.Stderr, "10%\r99%\r"}, {a.Stdout, "no newline"}, {a.Stderr, "a multi-line one"},
 	} {
 		if n, err := io.WriteString(w.to, w.text); n != len(w.text) || err != nil {
-			t.Error(n, err)
+			t.Errorf("got %d bytes written and error %v, want %d and none", n, err, len(w.text))
 		}
 	}
 	if err := d.Summarize(nil); err != nil {
@@ -142,7 +142,7 @@ func TestStepsAsJSON(t *testing.T) {
 	_, _ = io.WriteString(d.Output(twoSteps[0]).Stderr, "it's \x1b[31mhunter2\n\nlast")
 	d.Report(run.Event{Time: at, Step: twoSteps[0], State: run.Failed, Attempt: 2, ExitCode: 0, Took: 1500 * time.Millisecond, Err: errors.New("hunter2")})
 	if err := d.Summarize([]run.Result{{Step: twoSteps[0]}}); err != nil || d.stdout.Len() > 0 {
-		t.Error(err, d.stdout.String())
+		t.Errorf("got error %v and output %q on stdout, want none", err, d.stdout.String())
 	}
 	var got []string
 	for line := range strings.Lines(d.stderr.String()) {
@@ -151,7 +151,7 @@ func TestStepsAsJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		if when, err := time.Parse(time.RFC3339Nano, fmt.Sprint(one["time"])); err != nil || one["event"] != "output" && !when.Equal(at) {
-			t.Error(one["time"], err)
+			t.Errorf("got time %v and error %v, want %v", one["time"], err, at)
 		}
 		delete(one, "time")
 		again, _ := json.Marshal(one)
@@ -170,7 +170,7 @@ func TestStepsAsJSON(t *testing.T) {
 func TestStepsQuiet(t *testing.T) {
 	d := draw(ProgressQuiet, true)
 	failed, fine := d.Output(twoSteps[0]), d.Output(twoSteps[1])
-	_, _ = io.WriteString(fine.Stdout, "nobody sees\n")
+	_, _ = io.WriteString(fine.Stdout, "not shown\n")
 	for range 1000 {
 		_, _ = io.WriteString(failed.Stdout, strings.Repeat("x", 999)+"\n")
 	}
@@ -187,7 +187,7 @@ func TestStepsQuiet(t *testing.T) {
 	// A service that was lost.
 	d.stderr.Reset()
 	d.Report(run.Event{Step: twoSteps[1], State: run.Succeeded, Err: errors.New("exit code 3")})
-	d.wants(t, "", "service | nobody sees\n")
+	d.wants(t, "", "service | not shown\n")
 }
 
 func TestStepsSummary(t *testing.T) {
@@ -206,8 +206,8 @@ service   skipped   0                                a failed
 `)
 }
 
-// Lines of steps that write at the same time stay whole.
-func TestStepsSideBySide(t *testing.T) {
+// Lines of concurrent steps are not mixed.
+func TestStepsConcurrently(t *testing.T) {
 	d := draw(ProgressPlain, false)
 	var group sync.WaitGroup
 	for _, step := range twoSteps {

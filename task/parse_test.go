@@ -298,7 +298,7 @@ func FuzzParse(f *testing.F) {
 			g := NewGraph(file)
 			_, _ = g.Text(), g.Dot()
 		}
-		last := 2 - strings.Count(text, "\r\n") // YAML may place what is missing at the end after it
+		last := 2 - strings.Count(text, "\r\n") // YAML may report a missing value after the end
 		for _, end := range []string{"\n", "\r", "\u0085", "\u2028", "\u2029"} {
 			last += strings.Count(text, end)
 		}

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asNobody runs f without the rights of root, which no mode of a file hinders. They belong to the thread.
+// asNobody runs f without root's capabilities, which override file modes. They belong to the thread.
 func asNobody(t *testing.T, f func()) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -30,7 +30,7 @@ func asNobody(t *testing.T, f func()) {
 	f()
 }
 
-// A folder that may not be written to is removed with its tree, also by one who is not root.
+// A tree with read-only folders can be removed without being root.
 func TestTreeOfReadOnlyFolders(t *testing.T) {
 	outside := t.TempDir()
 	if err := errors.Join(os.Chmod(outside, 0o777), os.Chmod(filepath.Dir(outside), 0o755)); err != nil {
@@ -66,9 +66,9 @@ func TestTreeOfReadOnlyFolders(t *testing.T) {
 	}
 }
 
-// A file that cannot be read is named.
+// The error for an unreadable file names it.
 func TestUnreadableFile(t *testing.T) {
-	s := newSpace(t, "d/", "0000 d/secret x")
+	s := newTestWorkspace(t, "d/", "0000 d/secret x")
 	for _, dir := range []string{os.Getenv("TMPDIR"), s.context} {
 		if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o777)); err != nil {
 			t.Fatal(err)
@@ -83,9 +83,9 @@ func TestUnreadableFile(t *testing.T) {
 	})
 }
 
-// Sockets and pipes are no content, in a folder of this machine and in a volume.
-func TestOtherThingsAreLeftOut(t *testing.T) {
-	s := newSpace(t, "file x")
+// Sockets and pipes are not copied from a folder of this machine or from a volume.
+func TestSocketsAndPipesAreSkipped(t *testing.T) {
+	s := newTestWorkspace(t, "file x")
 	odd := func(dir, suffix string) {
 		if err := syscall.Mkfifo(filepath.Join(dir, "pipe"+suffix), 0o600); err != nil {
 			t.Fatal(err)
@@ -98,7 +98,7 @@ func TestOtherThingsAreLeftOut(t *testing.T) {
 	}
 	t.Chdir(s.context) // the name of a socket has to be short
 	odd(".", "1")
-	dir, release := s.at("a")
+	dir, release := s.start("a")
 	t.Chdir(dir)
 	odd(".", "2")
 	release()
@@ -106,7 +106,7 @@ func TestOtherThingsAreLeftOut(t *testing.T) {
 	s.want("b", "file -rw-r--r-- x", "new -rw-r--r-- x")
 	for _, name := range []string{"pipe1", "s1", "pipe2", "s2"} {
 		if _, err := os.Lstat(filepath.Join(s.dir, name)); err == nil {
-			t.Errorf("%s was copied", name)
+			t.Errorf("got %s copied, want it skipped", name)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func TestParseRepository(t *testing.T) {
 	}
 }
 
-// in runs git in a folder, as somebody without a configuration, and returns what it prints.
+// in runs git in a folder without a user's configuration, and returns its output.
 func in(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@h.io", "-c", "protocol.file.allow=always"}, args...)...)
@@ -61,7 +61,7 @@ func in(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// plainGit lets git see no configuration but the lines given.
+// plainGit gives git only these lines of configuration.
 func plainGit(t *testing.T, config ...string) {
 	t.Helper()
 	home := t.TempDir()
@@ -71,8 +71,8 @@ func plainGit(t *testing.T, config ...string) {
 	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 }
 
-// upstream makes a repository with the branches main and feature/x, the tags v1 and v2, and a submodule, and
-// returns its folder and its commits by branch or tag.
+// upstream creates a repository with the branches main and feature/x, the tags v1 and v2, and a submodule. It returns its
+// folder and its commits by branch or tag.
 func upstream(t *testing.T) (dir string, commits map[string]string) {
 	t.Helper()
 	base, commits := t.TempDir(), map[string]string{}
@@ -134,16 +134,16 @@ func TestOpenRepository(t *testing.T) {
 		s := open(t, "file://"+dir+ref, nil, nil)
 		content, err := os.ReadFile(filepath.Join(s.Dir, "file"))
 		if err != nil || string(content) != tt.file || s.Commit != commits[tt.commit] || s.Branch != tt.branch {
-			t.Errorf("%s: %+v, %s, %v", ref, s, content, err)
+			t.Errorf("%s: got %+v with file %s and error %v, want commit %s, branch %s and file %s", ref, s, content, err, commits[tt.commit], tt.branch, tt.file)
 		}
 		// No more history than is needed, unless a commit's name is short.
 		whole := strings.HasPrefix(ref, "#"+commits["first"][:9]) || strings.HasPrefix(ref, "#"+commits["feature/x"][:7])
 		if n := in(t, s.Dir, "rev-list", "--count", "HEAD"); n != "1" && !whole {
-			t.Errorf("%s: %s commits", ref, n)
+			t.Errorf("%s: got %s commits, want 1", ref, n)
 		}
 		_, err = os.Stat(filepath.Join(s.temporary.dir(), "module/part"))
 		if (err == nil) != (tt.commit == "main") {
-			t.Errorf("%s: submodule: %v", ref, err)
+			t.Errorf("%s: got error %v for the submodule", ref, err)
 		}
 	}
 }
@@ -179,11 +179,11 @@ func TestOpenRepositoryFails(t *testing.T) {
 		t.Errorf("got error %v, want %s", err, "has no default branch")
 	}
 	if _, err := os.Stat(marker); err == nil {
-		t.Error("an option was taken")
+		t.Error("git interpreted a ref as an option")
 	}
 }
 
-// A server that sends commits by the names of branches alone is asked for all of these.
+// All branches are fetched from a server that does not send commits by their IDs.
 func TestOpenRepositoryOfOldServer(t *testing.T) {
 	emptyTemp(t)
 	plainGit(t, "[protocol]", "version = 0")
@@ -191,11 +191,11 @@ func TestOpenRepositoryOfOldServer(t *testing.T) {
 	s := open(t, "file://"+dir+"#"+commits["v1"], nil, nil)
 	content, err := os.ReadFile(filepath.Join(s.Dir, "file"))
 	if n := in(t, s.Dir, "rev-list", "--count", "HEAD"); err != nil || string(content) != "v1" || s.Commit != commits["v1"] || n != "2" {
-		t.Errorf("%+v with %s commits, %s, %v", s, n, content, err)
+		t.Errorf("got %+v with %s commits, file %s and error %v, want v1 with 2 commits", s, n, content, err)
 	}
 }
 
-// A repository from elsewhere has no submodule of this machine, and none that runs a program.
+// Submodules of a remote repository cannot be local folders or run programs.
 func TestSubmodulesComeFromElsewhere(t *testing.T) {
 	plainGit(t, "[protocol]", "allow = always")
 	dir, _ := upstream(t)
@@ -210,16 +210,16 @@ func TestSubmodulesComeFromElsewhere(t *testing.T) {
 			in(t, made.dir(), "clone", "-q", dir, ".")
 			_, err := r.git(t.Context(), made.dir(), "submodule", "update", "--init")
 			if err == nil || !strings.Contains(err.Error(), "'file' not allowed") {
-				t.Errorf("%s: %v", url, err)
+				t.Errorf("%s: got error %v, want the protocol refused", url, err)
 			}
 			continue
 		}
 		if err := r.checkOut(t.Context(), made.dir()); err == nil || !strings.Contains(err.Error(), "'ext' not allowed") {
-			t.Errorf("%s: %v", url, err)
+			t.Errorf("%s: got error %v, want the protocol refused", url, err)
 		}
 	}
 	if _, err := os.Stat(marker); err == nil {
-		t.Error("a program was run")
+		t.Error("git ran a program of a submodule URL")
 	}
 }
 
@@ -231,22 +231,22 @@ func TestWorkTree(t *testing.T) {
 	t.Setenv("GIT_DIR", t.TempDir())
 	for _, name := range []string{dir, filepath.Join(dir, "a/b")} {
 		if s := open(t, name, nil, nil); s.Commit != commits["main"] || s.Branch != "main" || s.Dir != name {
-			t.Errorf("%+v", s)
+			t.Errorf("got %+v, want commit %s of main in %s", s, commits["main"], name)
 		}
 	}
 	_ = os.Unsetenv("GIT_DIR")
 	in(t, dir, "tag", "main", "v1^{commit}")
 	if s := open(t, dir, nil, nil); s.Branch != "main" {
-		t.Errorf("beside a tag of that name: %+v", s)
+		t.Errorf("branch and tag with the same name: got %+v, want branch main", s)
 	}
 	in(t, dir, "checkout", "-q", "v1")
 	if s := open(t, dir, nil, nil); s.Commit != commits["v1"] || s.Branch != "" {
-		t.Errorf("without a branch: %+v", s)
+		t.Errorf("detached HEAD: got %+v, want the commit of v1 without a branch", s)
 	}
 	empty := t.TempDir()
 	in(t, empty, "init", "-q")
 	if s := open(t, empty, nil, nil); s.Commit != "" || s.Branch != "" {
-		t.Errorf("without a commit: %+v", s)
+		t.Errorf("repository without commits: got %+v, want none", s)
 	}
 }
 
@@ -258,11 +258,11 @@ func TestWithoutGit(t *testing.T) {
 		t.Errorf("got error %v, want %s", err, "install git")
 	}
 	if s := open(t, t.TempDir(), nil, nil); s.Commit != "" {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want no commit without git", s)
 	}
 }
 
-// Git that waits for a server ends with the run, and so does what it has started.
+// A git that waits for a server ends with the run, as do the programs that it started.
 func TestGitIsCancelled(t *testing.T) {
 	emptyTemp(t)
 	plainGit(t)
@@ -281,10 +281,10 @@ func TestGitIsCancelled(t *testing.T) {
 	}
 }
 
-// Git is not told of the repository that the run is in by accident.
+// Variables that select a repository are not passed to git.
 func TestVariablesOfHooks(t *testing.T) {
 	env := slices.DeleteFunc([]string{"GIT_DIR=a", "GIT_WORK_TREE=b", "GIT_DIRECTORY=c", "PATH=d", "GIT_SSH=e"}, selectsRepository)
 	if strings.Join(env, " ") != "GIT_DIRECTORY=c PATH=d GIT_SSH=e" {
-		t.Error(env)
+		t.Errorf("got variables %q, want GIT_DIRECTORY, PATH and GIT_SSH", env)
 	}
 }

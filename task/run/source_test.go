@@ -14,19 +14,20 @@ import (
 	"github.com/containerd/errdefs"
 )
 
-// emptyTemp makes the folder for temporary files an empty one, which has to be empty again at the end.
+// emptyTemp sets an empty folder for temporary files, which must be empty at the end.
 func emptyTemp(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
 	t.Cleanup(func() {
 		if left := listing(t, dir); len(left) > 0 {
-			t.Errorf("left behind: %q", left)
+			t.Errorf("got temporary files %q at the end, want none", left)
 		}
 	})
 }
 
-// listing returns what is in a folder, as "path mode content", less the folder .git and what only root can read.
+// listing returns the content of a folder as "path mode content", except the folder .git and content that only root can
+// read.
 func listing(t *testing.T, dir string) []string {
 	t.Helper()
 	var out []string
@@ -79,7 +80,7 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-// open opens a context that is there, and closes it at the end of the test.
+// open opens an existing context, and closes it at the end of the test.
 func open(t *testing.T, name string, in io.Reader, fetch Fetch) Source {
 	t.Helper()
 	s, err := Open(t.Context(), name, in, fetch)
@@ -105,7 +106,7 @@ func TestOpenFolder(t *testing.T) {
 	for _, name := range []string{"app", "./app/", filepath.Join(dir, "app"), "link"} {
 		s := open(t, name, nil, nil)
 		if want, _ := filepath.EvalSymlinks(filepath.Join(dir, "app")); s.Dir != want || s.Commit != "" || s.Branch != "" {
-			t.Errorf("%s: %+v", name, s)
+			t.Errorf("%s: got %+v, want the folder %s without a commit", name, s, want)
 		}
 	}
 	// A folder is taken before a repository of that name.
@@ -119,7 +120,7 @@ func TestOpenNothing(t *testing.T) {
 	emptyTemp(t)
 	s := open(t, noContext, nil, nil)
 	if got := listing(t, s.Dir); len(got) != 0 || !filepath.IsAbs(s.Dir) {
-		t.Errorf("%s has %q", s.Dir, got)
+		t.Errorf("got files %q in %s, want an absolute path of an empty folder", got, s.Dir)
 	}
 	for name, want := range map[string]string{
 		"absent":               `no context "absent": expected a folder`,
@@ -158,7 +159,7 @@ func TestOpenTar(t *testing.T) {
 	}
 }
 
-// A context that cannot be opened leaves nothing, and its error has no secret in it.
+// A context that cannot be opened leaves no files, and its error contains no secret.
 func TestOpenFails(t *testing.T) {
 	emptyTemp(t)
 	broken := filepath.Join(t.TempDir(), "broken")
@@ -179,12 +180,12 @@ func TestOpenFails(t *testing.T) {
 	} {
 		_, err := Open(tt.ctx, name, strings.NewReader(""), fetch)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "token") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want one with %q and without secrets", name, err, tt.want)
 		}
 	}
 }
 
-// Nobody waits for an input that does not end.
+// Opening a context from a blocked input ends with its context.
 func TestOpenIsCancelled(t *testing.T) {
 	emptyTemp(t)
 	in, w := io.Pipe()
@@ -238,7 +239,7 @@ func TestReadFile(t *testing.T) {
 	}
 }
 
-// Nobody has to end what they type to stop it.
+// Reading a file from a blocked input ends with its context.
 func TestReadFileEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	in, typing := io.Pipe()

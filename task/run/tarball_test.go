@@ -21,8 +21,8 @@ import (
 
 var modified = time.Unix(1700000000, 123456789)
 
-// header returns that of an item written as "file content", "folder/", "link -> target" or "link => file",
-// with a mode before it as in "0600 file content".
+// header returns the header of an item "file content", "folder/", "link -> target" or "link => file", optionally with a
+// mode as in "0600 file content".
 func header(of string) (h tar.Header, content string) {
 	h = tar.Header{Typeflag: tar.TypeReg, Mode: 0o644, ModTime: modified, Format: tar.FormatPAX}
 	word, rest, _ := strings.Cut(of, " ")
@@ -164,13 +164,13 @@ func TestUnpackKeepsTimes(t *testing.T) {
 	}
 	for _, name := range []string{"a", "a/b"} {
 		if info, err := os.Stat(filepath.Join(made.dir(), name)); err != nil || !info.ModTime().Equal(modified) {
-			t.Errorf("%s: %v, %v", name, info.ModTime(), err)
+			t.Errorf("%s: got modification time %v and error %v, want %v", name, info.ModTime(), err, modified)
 		}
 	}
 }
 
-// Devices and pipes are left out, and so are headers that stand for no file.
-func TestUnpackLeavesOut(t *testing.T) {
+// Devices, pipes and headers without a file are skipped.
+func TestUnpackSkips(t *testing.T) {
 	var content bytes.Buffer
 	w := tar.NewWriter(&content)
 	for _, h := range []tar.Header{
@@ -193,15 +193,15 @@ func TestUnpackLeavesOut(t *testing.T) {
 	}
 }
 
-// What is no tar file, or breaks off, is an error.
-func TestUnpackBroken(t *testing.T) {
+// Files that are not tar files or are truncated are errors.
+func TestUnpackInvalid(t *testing.T) {
 	whole := tarOf(t, "file "+strings.Repeat("x", 10000))
 	for name, packed := range map[string][]byte{
 		"empty": nil, "text": []byte("FROM scratch"), "packed text": gzipped(t, []byte(strings.Repeat("FROM scratch", 100))),
 		"cut": whole[:5000], "packed, cut": gzipped(t, whole)[:50], "half a header": whole[:100], "zstd, cut": zstded(t, whole)[:30],
 	} {
 		if err := unpack(t.Context(), bytes.NewReader(packed), emptyTree(t), maxContext); err == nil {
-			t.Errorf("%s: no error", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -211,7 +211,7 @@ func TestUnpackBroken(t *testing.T) {
 	}
 }
 
-// A small file that would fill the disk is refused, for its bytes or the number of its files.
+// A small file with very much content or very many files is refused.
 func TestUnpackBomb(t *testing.T) {
 	const limit = 10 * entrySize
 	zeros := strings.Repeat("\x00", 2*limit)
@@ -229,19 +229,19 @@ func TestUnpackBomb(t *testing.T) {
 	} {
 		err := unpack(t.Context(), bytes.NewReader(tt.packed), emptyTree(t), limit)
 		if tt.ok != (err == nil) || err != nil && !strings.Contains(err.Error(), "unpack it and use the folder") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want it unpacked %t", name, err, tt.ok)
 		}
 	}
 }
 
-// random returns n bytes that nothing packs.
+// anything returns n bytes that cannot be compressed.
 func anything(n int) string {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(b)
 	return string(b)
 }
 
-// Whatever a tar file holds, it is unpacked below its folder and nowhere else.
+// Any tar file is unpacked only below its folder.
 func FuzzUnpack(f *testing.F) {
 	f.Add(tarOf(f, "a/", "a/b x", "c -> a", "c/d y", "e => a/b"))
 	f.Add(tarOf(f, "a -> ..", "a/b x", "../c y"))
@@ -258,7 +258,7 @@ func FuzzUnpack(f *testing.F) {
 		}
 		for _, d := range beside {
 			if d.Name() != treeFiles && d.Name() != treeSpool {
-				t.Errorf("%s is beside the files", d.Name())
+				t.Errorf("got %s outside of the files folder", d.Name())
 			}
 		}
 		if got, _ := filepath.Glob(path.Join(outside, "*")); len(got) != 1 {

@@ -21,43 +21,43 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// volumes are those of a daemon, as folders. They unpack tar streams as a daemon does: a file or link takes the
-// place of what is there, a folder that of what is no folder, nothing else is removed.
+// volumes are the volumes of a daemon, as folders. They unpack tar streams as a daemon does: a file or link replaces
+// anything, a folder replaces anything but a folder, and nothing else is removed.
 type volumes struct {
 	t      *testing.T
 	dir    string
 	labels map[string]string
 	mutex  sync.Mutex
 	owners map[string][2]int // of files that are not root's, by volume and path
-	// made, sent and received are counts of volumes, of the items sent, and of volumes read.
-	made, sent, received int
-	// breaks is after how many bytes the next stream breaks off, 0 for not at all, and quietly that no error says so.
-	breaks  int64
-	quietly bool
+	// created, sent and received count volumes, sent items, and received volumes.
+	created, sent, received int
+	// truncateAt is the length at which the next stream is truncated, 0 for never; silently is whether without an error.
+	truncateAt int64
+	silently   bool
 }
 
 func newVolumes(t *testing.T) *volumes {
 	return &volumes{t: t, dir: t.TempDir(), owners: map[string][2]int{}}
 }
 
-var errCarry = errors.New("the daemon went away")
+var errTruncated = errors.New("the daemon went away")
 
-// breaking returns r, which breaks off when it has to.
-func (v *volumes) breaking(r io.Reader) io.Reader {
-	if v.breaks == 0 {
+// truncated returns r, truncated if truncateAt is set.
+func (v *volumes) truncated(r io.Reader) io.Reader {
+	if v.truncateAt == 0 {
 		return r
 	}
-	cut := io.LimitReader(r, v.breaks)
-	v.breaks = 0
-	if v.quietly {
+	cut := io.LimitReader(r, v.truncateAt)
+	v.truncateAt = 0
+	if v.silently {
 		return cut
 	}
-	return io.MultiReader(cut, carryFailing{})
+	return io.MultiReader(cut, failingReader{})
 }
 
-type carryFailing struct{}
+type failingReader struct{}
 
-func (carryFailing) Read([]byte) (int, error) { return 0, errCarry }
+func (failingReader) Read([]byte) (int, error) { return 0, errTruncated }
 
 func (v *volumes) path(volume string) string { return filepath.Join(v.dir, volume) }
 
@@ -68,7 +68,7 @@ func (v *volumes) CreateNetwork(context.Context, task.Network, string, map[strin
 func (v *volumes) Remove(context.Context, string, string) error { return errors.ErrUnsupported }
 
 func (v *volumes) CreateVolume(_ context.Context, name string, labels map[string]string) error {
-	v.made++
+	v.created++
 	v.labels = labels
 	return os.Mkdir(v.path(name), 0o755)
 }
@@ -76,7 +76,7 @@ func (v *volumes) CreateVolume(_ context.Context, name string, labels map[string
 func (v *volumes) Send(ctx context.Context, volume string, r io.Reader) error {
 	v.mutex.Lock()
 	defer v.mutex.Unlock()
-	archive := tar.NewReader(v.breaking(r))
+	archive := tar.NewReader(v.truncated(r))
 	var folders []*tar.Header
 	for {
 		h, err := archive.Next()
@@ -146,7 +146,7 @@ func (v *volumes) Receive(_ context.Context, volume string) (io.ReadCloser, erro
 		link, _ := os.Readlink(path)
 		h, err := tar.FileInfoHeader(info, link)
 		if err != nil {
-			return nil // a socket, which a daemon leaves out
+			return nil // a socket, which a daemon skips
 		}
 		h.Format, h.Name = tar.FormatPAX, name
 		owner := v.owners[volume+"/"+name]
@@ -174,10 +174,10 @@ func (v *volumes) Receive(_ context.Context, volume string) (io.ReadCloser, erro
 	if err := errors.Join(err, w.Close()); err != nil {
 		return nil, err
 	}
-	return io.NopCloser(v.breaking(&out)), nil
+	return io.NopCloser(v.truncated(&out)), nil
 }
 
-// readAnyway reads a file as root does.
+// readAnyway reads a file even if its mode forbids it.
 func readAnyway(path string, info fs.FileInfo) ([]byte, error) {
 	if info.Mode()&0o400 == 0 {
 		if err := os.Chmod(path, 0o600); err != nil {
@@ -188,67 +188,68 @@ func readAnyway(path string, info fs.FileInfo) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// space is a workspace with daemons.
-type space struct {
+// testWorkspace is a workspace with daemons.
+type testWorkspace struct {
 	*workspace
 	t       *testing.T
 	daemons map[string]*volumes
 	context string
 }
 
-// newSpace returns a workspace of a folder with files, see header.
-func newSpace(t *testing.T, files ...string) *space {
+// newTestWorkspace returns a workspace of a folder with files, see header.
+func newTestWorkspace(t *testing.T, files ...string) *testWorkspace {
 	t.Helper()
 	emptyTemp(t)
 	dir := t.TempDir()
 	change(t, dir, files...)
 	before := listing(t, dir)
-	s := &space{newWorkspace(Source{Dir: dir}, "multiarch-1-", map[string]string{"run": "1"}), t,
+	s := &testWorkspace{newWorkspace(Source{Dir: dir}, "multiarch-1-", map[string]string{"run": "1"}), t,
 		map[string]*volumes{"a": newVolumes(t), "b": newVolumes(t), "c": newVolumes(t)}, dir}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("got error %v, want none", err)
 		}
 		if now := listing(t, dir); !slices.Equal(now, before) {
-			t.Errorf("the context was %q and is %q", before, now)
+			t.Errorf("got context %q after the run, want %q", now, before)
 		}
 	})
 	return s
 }
 
-// at starts a step at a place, "host" or "reader" for this machine, and returns the folder that it sees.
-func (s *space) at(place string) (dir string, release func()) {
+// start starts a step at a location, which is a daemon, or "host" or "reader" for a writing or reading step on this
+// machine. It returns the step's folder.
+func (s *testWorkspace) start(location string) (dir string, release func()) {
 	s.t.Helper()
-	dir, release, err := s.tryAt(place)
+	dir, release, err := s.tryStart(location)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return dir, release
 }
 
-func (s *space) tryAt(place string) (dir string, release func(), err error) {
-	if d := s.daemons[place]; d != nil {
-		name, release, err := s.Volume(s.t.Context(), place, d, d)
+func (s *testWorkspace) tryStart(location string) (dir string, release func(), err error) {
+	if d := s.daemons[location]; d != nil {
+		name, release, err := s.Volume(s.t.Context(), location, d, d)
 		return d.path(name), release, err
 	}
-	return s.Host(s.t.Context(), place == "host")
+	return s.Host(s.t.Context(), location == "host")
 }
 
-// step runs a step at a place, which makes changes, see change.
-func (s *space) step(place string, changes ...string) {
+// step runs a step at a location, which makes changes, see change.
+func (s *testWorkspace) step(location string, changes ...string) {
 	s.t.Helper()
-	dir, release := s.at(place)
+	dir, release := s.start(location)
 	change(s.t, dir, changes...)
 	release()
 }
 
-// want checks what a step at a place sees.
-func (s *space) want(place string, want ...string) {
+// want checks the files of a step at a location.
+func (s *testWorkspace) want(location string, want ...string) {
 	s.t.Helper()
-	dir, release := s.at(place)
+	dir, release := s.start(location)
 	defer release()
 	if got := listing(s.t, dir); !slices.Equal(got, want) {
-		s.t.Errorf("%s: got %q\nnot %q", place, got, want)
+		s.t.Errorf("%s: got %q\nwant %q", location, got, want)
 	}
 }
 
@@ -287,72 +288,72 @@ func change(t *testing.T, dir string, changes ...string) {
 	}
 }
 
-func TestChangesAreCarried(t *testing.T) {
-	s := newSpace(t, "file first", "0755 run sh", "d/", "d/below x", "gone x", "link -> d")
+func TestChangesAreCopied(t *testing.T) {
+	s := newTestWorkspace(t, "file first", "0755 run sh", "d/", "d/below x", "gone x", "link -> d")
 	s.step("a", "file second", "rm gone", "new/", "new/file y", "0700 d/")
 	want := []string{"d drwx------", "d/below -rw-r--r-- x", "file -rw-r--r-- second", "link Lrwxrwxrwx d", "new drwxr-xr-x",
 		"new/file -rw-r--r-- y", "run -rwxr-xr-x sh"}
-	for _, place := range []string{"reader", "b", "host", "a"} {
-		s.want(place, want...)
+	for _, location := range []string{"reader", "b", "host", "a"} {
+		s.want(location, want...)
 	}
 	if s.daemons["a"].labels["run"] != "1" || filepath.Base(s.volumes["a"].name) != "multiarch-1-workspace.1" {
-		t.Errorf("volume %s with labels %v", s.volumes["a"].name, s.daemons["a"].labels)
+		t.Errorf("got volume %s with labels %v, want multiarch-1-workspace.1 with run=1", s.volumes["a"].name, s.daemons["a"].labels)
 	}
 	s.step("host", "d -> new", "rm link", "4711 run sh", "file third")
 	want = []string{"d Lrwxrwxrwx new", "file -rw-r--r-- third", "new drwxr-xr-x", "new/file -rw-r--r-- y", "run urwx--x--x sh"}
-	for _, place := range []string{"b", "reader", "a"} {
-		s.want(place, want...)
+	for _, location := range []string{"b", "reader", "a"} {
+		s.want(location, want...)
 	}
 	s.step("b", "new x", "d/", "d/link -> nowhere")
 	want = []string{"d drwxr-xr-x", "d/link Lrwxrwxrwx nowhere", "file -rw-r--r-- third", "new -rw-r--r-- x", "run urwx--x--x sh"}
-	for _, place := range []string{"a", "b", "c", "reader"} {
-		s.want(place, want...)
+	for _, location := range []string{"a", "b", "c", "reader"} {
+		s.want(location, want...)
 	}
 }
 
-// Where nothing has to be carried, nothing is read and no copy made.
-func TestNothingIsCarriedInVain(t *testing.T) {
-	s := newSpace(t, "file x", "d/")
+// Nothing is transferred or copied unnecessarily.
+func TestNothingIsCopiedUnnecessarily(t *testing.T) {
+	s := newTestWorkspace(t, "file x", "d/")
 	a, b := s.daemons["a"], s.daemons["b"]
 	s.step("reader")
 	s.step("a", "new x")
 	s.step("a", "newer x")
-	if s.dir != s.context || s.copy != nil || a.sent != 2 || a.received != 0 || a.made != 1 {
-		t.Errorf("one daemon: %d sent, %d received, copy %v", a.sent, a.received, s.copy)
+	if s.dir != s.context || s.copy != nil || a.sent != 2 || a.received != 0 || a.created != 1 {
+		t.Errorf("one daemon: got %d items sent, %d volumes received, copy %v; want 2, 0 and none", a.sent, a.received, s.copy)
 	}
 	s.step("b")
 	if b.sent != 4 || a.received != 1 {
-		t.Errorf("another: %d sent, %d received", b.sent, a.received)
+		t.Errorf("two daemons: got %d items sent, %d volumes received; want 4 and 1", b.sent, a.received)
 	}
 	s.step("b")
 	s.step("a")
 	s.want("reader", "d drwxr-xr-x", "file -rw-r--r-- x", "new -rw-r--r-- x", "newer -rw-r--r-- x")
-	if a.sent != 2 || b.sent != 4 || a.made != 1 || b.made != 1 {
-		t.Errorf("%d and %d sent, %d and %d volumes", a.sent, b.sent, a.made, b.made)
+	if a.sent != 2 || b.sent != 4 || a.created != 1 || b.created != 1 {
+		t.Errorf("got %d and %d items sent, %d and %d volumes; want 2 and 4, 1 and 1", a.sent, b.sent, a.created, b.created)
 	}
 	s.step("host", "d/below x", "file x")
 	s.step("b")
 	if b.sent != 6 { // the file and its folder
-		t.Errorf("after a change here: %d sent", b.sent)
+		t.Errorf("after a change on this machine: got %d items sent, want 6", b.sent)
 	}
 	// A step that changes nothing needs no copy.
-	s = newSpace(t, "file x")
+	s = newTestWorkspace(t, "file x")
 	s.step("a")
 	s.want("reader", "file -rw-r--r-- x")
 	s.want("b", "file -rw-r--r-- x")
 	if s.dir != s.context {
-		t.Error("there is a copy")
+		t.Error("got a copy of the context, want none")
 	}
 }
 
-func TestGitStaysHere(t *testing.T) {
-	s := newSpace(t, "file x", ".git/", ".git/HEAD x", "d/", "d/.git/", "d/.git/HEAD y")
-	has := func(place string, want bool) {
+func TestGitFolderIsNotCopied(t *testing.T) {
+	s := newTestWorkspace(t, "file x", ".git/", ".git/HEAD x", "d/", "d/.git/", "d/.git/HEAD y")
+	has := func(location string, want bool) {
 		t.Helper()
-		dir, release := s.at(place)
+		dir, release := s.start(location)
 		defer release()
 		if _, err := os.Stat(filepath.Join(dir, ".git/HEAD")); (err == nil) != want {
-			t.Errorf("%s: %v", place, err)
+			t.Errorf("%s: got error %v, want .git %t", location, err, want)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "d/.git/HEAD")); err != nil {
 			t.Errorf("got error %v, want none", err)
@@ -363,21 +364,21 @@ func TestGitStaysHere(t *testing.T) {
 	has("host", true)
 	has("b", false)
 	if _, err := os.Stat(filepath.Join(s.dir, ".git/config")); err == nil {
-		t.Error(".git came from a volume")
+		t.Error("got .git of a volume, want it skipped")
 	}
-	// What was checked out for the run has its own.
+	// A context that was checked out for the run has its own.
 	made := emptyTree(t)
 	change(t, made.dir(), ".git/", ".git/HEAD x", "d/.git/HEAD y")
-	s = &space{newWorkspace(Source{Dir: made.dir(), temporary: made}, "other-", nil), t, s.daemons, made.dir()}
+	s = &testWorkspace{newWorkspace(Source{Dir: made.dir(), temporary: made}, "other-", nil), t, s.daemons, made.dir()}
 	has("a", true)
 }
 
-// The later carry of a file stays, and changes of other files are not lost.
-func TestSideBySide(t *testing.T) {
-	s := newSpace(t, "both x", "one x", "d/")
-	inA, releaseA := s.at("a")
-	inB, releaseB := s.at("b")
-	here, releaseHere := s.at("host")
+// The later copy of a file wins, and changes of other files are not lost.
+func TestConcurrentSteps(t *testing.T) {
+	s := newTestWorkspace(t, "both x", "one x", "d/")
+	inA, releaseA := s.start("a")
+	inB, releaseB := s.start("b")
+	here, releaseHere := s.start("host")
 	change(t, inA, "both a", "a x", "d/a x", "rm one")
 	change(t, inB, "both b", "b x", "d/b x")
 	change(t, here, "here x")
@@ -385,40 +386,40 @@ func TestSideBySide(t *testing.T) {
 	releaseA()
 	releaseHere()
 	want := []string{"a -rw-r--r-- x", "b -rw-r--r-- x", "both -rw-r--r-- a", "d drwxr-xr-x", "d/a -rw-r--r-- x", "d/b -rw-r--r-- x", "here -rw-r--r-- x"}
-	for _, place := range []string{"reader", "a", "b", "c"} {
-		s.want(place, want...)
+	for _, location := range []string{"reader", "a", "b", "c"} {
+		s.want(location, want...)
 	}
 }
 
-// A folder that became something else meanwhile becomes a folder again for what is carried into it.
-func TestSideBySideInFolders(t *testing.T) {
-	s := newSpace(t, "d/", "d/x x", "e/", "e/x x", "f/")
-	inA, releaseA := s.at("a")
-	inB, releaseB := s.at("b")
+// A folder that was replaced by a file becomes a folder again for files that are copied into it.
+func TestConcurrentStepsInFolders(t *testing.T) {
+	s := newTestWorkspace(t, "d/", "d/x x", "e/", "e/x x", "f/")
+	inA, releaseA := s.start("a")
+	inB, releaseB := s.start("b")
 	change(t, inA, "d file", "e -> f", "f/x x")
 	change(t, inB, "d/y y", "e/y y", "f file")
 	releaseB()
 	releaseA()
-	for _, place := range []string{"a", "reader", "b"} {
-		s.want(place, "d drwxr-xr-x", "d/y -rw-r--r-- y", "e drwxr-xr-x", "e/y -rw-r--r-- y", "f -rw-r--r-- file")
+	for _, location := range []string{"a", "reader", "b"} {
+		s.want(location, "d drwxr-xr-x", "d/y -rw-r--r-- y", "e drwxr-xr-x", "e/y -rw-r--r-- y", "f -rw-r--r-- file")
 	}
 }
 
-// Files that were removed elsewhere stay in a volume that is used, and only as long.
+// Files that were removed elsewhere remain in a volume while it is in use.
 func TestRemovedElsewhere(t *testing.T) {
-	s := newSpace(t, "file x", "d/", "d/old x")
-	inA, release := s.at("a")
+	s := newTestWorkspace(t, "file x", "d/", "d/old x")
+	inA, release := s.start("a")
 	s.step("b", "rm d", "new x")
 	s.want("a", "d drwxr-xr-x", "d/old -rw-r--r-- x", "file -rw-r--r-- x", "new -rw-r--r-- x")
 	change(t, inA, "own x")
 	release()
 	s.want("a", "file -rw-r--r-- x", "new -rw-r--r-- x", "own -rw-r--r-- x")
 	s.want("b", "file -rw-r--r-- x", "new -rw-r--r-- x", "own -rw-r--r-- x")
-	if n := s.daemons["a"].made; n != 2 {
-		t.Errorf("%d volumes", n)
+	if n := s.daemons["a"].created; n != 2 {
+		t.Errorf("got %d volumes, want 2", n)
 	}
-	// What takes its name again is carried as well.
-	_, release = s.at("a")
+	// A new file with the name of a removed one is copied.
+	_, release = s.start("a")
 	s.step("b", "rm own")
 	s.step("a")
 	s.step("b", "own x", "new/", "new/x x")
@@ -427,10 +428,10 @@ func TestRemovedElsewhere(t *testing.T) {
 	release()
 }
 
-// Owners go from volume to volume, also by way of this machine, and so do times and unreadable modes.
+// Owners, times and unreadable modes are kept between volumes, also through this machine.
 func TestOwnersAndTimes(t *testing.T) {
-	s := newSpace(t, "file x", "kept x")
-	dir, release := s.at("a")
+	s := newTestWorkspace(t, "file x", "kept x")
+	dir, release := s.start("a")
 	change(t, dir, "0000 secret x", "0700 d/", "other x")
 	a := s.daemons["a"]
 	for _, name := range []string{"secret", "d", "kept"} {
@@ -446,112 +447,112 @@ func TestOwnersAndTimes(t *testing.T) {
 	b := s.daemons["b"]
 	for name, want := range map[string]int{"secret": 1000, "d": 1000, "kept": 1000, "file": 0, "d/x": 0} {
 		if got := b.owners[s.volumes["b"].name+"/"+name]; got[0] != want || got[1] != 7*want/1000 {
-			t.Errorf("%s has owner %v", name, got)
+			t.Errorf("%s: got owner %v, want %d", name, got, want)
 		}
 	}
 	s.step("a", "other z")
 	if err := os.Chtimes(filepath.Join(dir, "other"), modified, modified); err != nil {
 		t.Fatal(err)
 	}
-	for _, place := range []string{"b", "reader"} {
-		dir, release := s.at(place)
+	for _, location := range []string{"b", "reader"} {
+		dir, release := s.start(location)
 		release()
 		if info, err := os.Stat(filepath.Join(dir, "other")); err != nil || !info.ModTime().Equal(modified) {
-			t.Errorf("%s: %v, %v", place, info, err)
+			t.Errorf("%s: got %v and error %v, want modification time %v", location, info, err, modified)
 		}
 	}
 }
 
 func TestHardLinks(t *testing.T) {
-	s := newSpace(t, "file x", "d/")
+	s := newTestWorkspace(t, "file x", "d/")
 	s.step("a", "d/one y", "two => d/one", "link -> nowhere", "same => link", "third => file")
 	want := []string{"d drwxr-xr-x", "d/one -rw-r--r-- y", "file -rw-r--r-- x", "link Lrwxrwxrwx nowhere", "same Lrwxrwxrwx nowhere",
 		"third -rw-r--r-- x", "two -rw-r--r-- y"}
-	for _, place := range []string{"reader", "b", "a", "host", "a"} {
-		s.want(place, want...)
+	for _, location := range []string{"reader", "b", "a", "host", "a"} {
+		s.want(location, want...)
 	}
 	if n := s.daemons["a"].sent; n != 2 {
-		t.Errorf("%d items sent", n)
+		t.Errorf("got %d items sent, want 2", n)
 	}
 }
 
-// The copy may be in the context, when that is where temporary files are: it does not copy itself.
+// If the folder for temporary files is in the context, the copy does not copy itself.
 func TestCopyInsideContext(t *testing.T) {
-	s := newSpace(t, "file x", "tmp/")
+	s := newTestWorkspace(t, "file x", "tmp/")
 	t.Setenv("TMPDIR", filepath.Join(s.context, "tmp"))
 	s.step("a", "new x")
 	s.want("b", "file -rw-r--r-- x", "new -rw-r--r-- x", "tmp drwxr-xr-x")
 	s.want("host", "file -rw-r--r-- x", "new -rw-r--r-- x", "tmp drwxr-xr-x")
 	s.want("c", "file -rw-r--r-- x", "new -rw-r--r-- x", "tmp drwxr-xr-x")
-	// It has an absolute path all the same when that of temporary files is none.
+	// The path of a context is absolute even if that of temporary files is not.
 	t.Chdir(s.context)
 	t.Setenv("TMPDIR", "tmp")
 	if nothing := open(t, noContext, nil, nil); filepath.Dir(filepath.Dir(nothing.Dir)) != filepath.Join(s.context, "tmp") {
-		t.Error(nothing.Dir)
+		t.Errorf("got context %s, want it below the folder for temporary files", nothing.Dir)
 	}
 }
 
-// After a stream that broke off, at any place, a step that is tried again sees what it has to.
-func TestBrokenStreams(t *testing.T) {
+// After a stream was truncated at any position, the next attempt of a step has the right files.
+func TestTruncatedStreams(t *testing.T) {
 	for after := int64(1); after < 12000; after += 1000 {
-		s := newSpace(t, "a "+strings.Repeat("x", 2000), "b y")
+		s := newTestWorkspace(t, "a "+strings.Repeat("x", 2000), "b y")
 		want := []string{"a -rw-r--r-- " + strings.Repeat("z", 2000), "b -rw-r--r-- y", "c -rw-r--r-- x", "here -rw-r--r-- x"}
 		s.step("a", "a "+strings.Repeat("z", 2000), "c x")
 		s.step("host", "here x")
 		for _, d := range []string{"a", "b"} {
-			s.daemons[d].breaks = after
-			if _, _, err := s.tryAt(d); err != nil && !errors.Is(err, errCarry) {
+			s.daemons[d].truncateAt = after
+			if _, _, err := s.tryStart(d); err != nil && !errors.Is(err, errTruncated) {
 				t.Fatal(err)
 			}
-			s.daemons[d].breaks = 0
+			s.daemons[d].truncateAt = 0
 		}
-		s.daemons["c"].breaks = after
-		if _, _, err := s.tryAt("c"); err != nil && !strings.Contains(err.Error(), "copying the workspace to volume multiarch-1-workspace.3: ") {
-			t.Errorf("after %d bytes: %v", after, err)
+		s.daemons["c"].truncateAt = after
+		if _, _, err := s.tryStart("c"); err != nil && !strings.Contains(err.Error(), "copying the workspace to volume multiarch-1-workspace.3: ") {
+			t.Errorf("truncated after %d bytes: got error %v, want one that names the volume", after, err)
 		}
-		s.daemons["c"].breaks = 0
-		// Nothing that was sent in part comes back.
+		s.daemons["c"].truncateAt = 0
+		// Files that were sent only in part are not copied back.
 		s.volumes["a"].changed.Store(s.ended.Add(1))
 		s.want("reader", want...)
-		for _, place := range []string{"b", "a", "c"} {
-			s.want(place, want...)
+		for _, location := range []string{"b", "a", "c"} {
+			s.want(location, want...)
 		}
 		s.step("b", "rm here")
-		s.daemons["b"].breaks = after
-		if _, _, err := s.tryAt("reader"); err != nil && !strings.Contains(err.Error(), "copying the workspace from volume multiarch-1-workspace.2: ") {
-			t.Errorf("after %d bytes: %v", after, err)
+		s.daemons["b"].truncateAt = after
+		if _, _, err := s.tryStart("reader"); err != nil && !strings.Contains(err.Error(), "copying the workspace from volume multiarch-1-workspace.2: ") {
+			t.Errorf("truncated after %d bytes: got error %v, want one that names the volume", after, err)
 		}
-		s.daemons["b"].breaks = 0
+		s.daemons["b"].truncateAt = 0
 		s.want("reader", want[:3]...)
 	}
 }
 
-// A stream that ends where another file could begin is not taken for a volume that has no more.
-func TestQuietBreak(t *testing.T) {
-	s := newSpace(t, "file x", "other x")
+// A stream that is truncated between files is not mistaken for a complete one.
+func TestSilentTruncation(t *testing.T) {
+	s := newTestWorkspace(t, "file x", "other x")
 	s.step("a")
 	a := s.daemons["a"]
 	for blocks := range int64(8) {
-		a.breaks, a.quietly = 512*(blocks+1), true
-		if _, _, err := s.tryAt("reader"); !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("after %d blocks: %v", blocks+1, err)
+		a.truncateAt, a.silently = 512*(blocks+1), true
+		if _, _, err := s.tryStart("reader"); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("truncated after %d blocks: got error %v, want %v", blocks+1, err, io.ErrUnexpectedEOF)
 		}
 	}
 	s.want("reader", "file -rw-r--r-- x", "other -rw-r--r-- x")
 }
 
-// flow are volumes that keep nothing: what is sent is read, and received is one large file.
-type flow struct {
+// largeVolumes are volumes that discard what is sent, and contain one large file.
+type largeVolumes struct {
 	*volumes
 	size int64
 }
 
-func (flow) Send(_ context.Context, _ string, r io.Reader) error {
+func (largeVolumes) Send(_ context.Context, _ string, r io.Reader) error {
 	_, err := io.Copy(io.Discard, r)
 	return err
 }
 
-func (f flow) Receive(context.Context, string) (io.ReadCloser, error) {
+func (f largeVolumes) Receive(context.Context, string) (io.ReadCloser, error) {
 	r, out := io.Pipe()
 	go func() {
 		w := tar.NewWriter(out)
@@ -562,10 +563,10 @@ func (f flow) Receive(context.Context, string) (io.ReadCloser, error) {
 	return r, nil
 }
 
-// The size of a file does not matter to the memory: a whole copy of 64 MiB would be seen.
-func TestMemoryDoesNotGrowWithFiles(t *testing.T) {
-	s := newSpace(t)
-	f := flow{s.daemons["a"], 64 << 20}
+// Memory does not grow with the size of files.
+func TestMemoryOfLargeFiles(t *testing.T) {
+	s := newTestWorkspace(t)
+	f := largeVolumes{s.daemons["a"], 64 << 20}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, release, err := s.Volume(t.Context(), "a", f, f)
@@ -581,15 +582,15 @@ func TestMemoryDoesNotGrowWithFiles(t *testing.T) {
 	}
 	runtime.ReadMemStats(&after)
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 16<<20 {
-		t.Errorf("%d bytes were allocated", grown)
+		t.Errorf("got %d bytes allocated, want at most 16 MiB", grown)
 	}
 	if info, err := os.Stat(filepath.Join(s.dir, "large")); err != nil || info.Size() != f.size {
 		t.Errorf("got error %v, want none", err)
 	}
 }
 
-func TestCarryIsCancelled(t *testing.T) {
-	s := newSpace(t, "file x")
+func TestCopyIsCancelled(t *testing.T) {
+	s := newTestWorkspace(t, "file x")
 	ctx, cancel := context.WithCancel(t.Context())
 	_, release, err := s.Volume(ctx, "a", s.daemons["a"], s.daemons["a"])
 	if err != nil {
@@ -604,7 +605,7 @@ func TestCarryIsCancelled(t *testing.T) {
 	if _, _, err := s.Host(ctx, true); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
-	// One that waits for its turn does not wait longer.
+	// A step that waits for another copy stops waiting.
 	unlock, err := s.lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -615,8 +616,8 @@ func TestCarryIsCancelled(t *testing.T) {
 	unlock()
 }
 
-// somewhere is a path among few, so that changes meet.
-func somewhere(r *rand.Rand) string {
+// randomPath returns one of few paths, so that changes conflict.
+func randomPath(r *rand.Rand) string {
 	names := []string{"a", "b", "c"}
 	path := names[r.IntN(3)]
 	for r.IntN(2) == 0 && strings.Count(path, "/") < 3 {
@@ -625,10 +626,10 @@ func somewhere(r *rand.Rand) string {
 	return path
 }
 
-// disturb makes random changes in a folder.
-func disturb(t *testing.T, r *rand.Rand, dir string) {
+// changeRandomly makes random changes in a folder.
+func changeRandomly(t *testing.T, r *rand.Rand, dir string) {
 	for range r.IntN(5) {
-		name := somewhere(r)
+		name := randomPath(r)
 		for parent := range parents(name) {
 			if info, err := os.Lstat(filepath.Join(dir, parent)); err != nil || !info.IsDir() {
 				change(t, dir, parent+"/")
@@ -640,27 +641,27 @@ func disturb(t *testing.T, r *rand.Rand, dir string) {
 		case 1:
 			change(t, dir, fmt.Sprintf("%04o %s/", []int{0o755, 0o700, 0o750}[r.IntN(3)], name))
 		case 2:
-			change(t, dir, name+" -> "+somewhere(r))
+			change(t, dir, name+" -> "+randomPath(r))
 		default:
 			change(t, dir, fmt.Sprintf("%04o %s %d", []int{0o644, 0o755, 0o400}[r.IntN(3)], name, r.IntN(4)))
 		}
 	}
 }
 
-// Whatever steps do one after the other at any places, each sees what the one before left.
+// Each of a sequence of steps at random locations has the files of the previous one.
 func TestStepsInSequence(t *testing.T) {
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		s := newSpace(t)
+		s := newTestWorkspace(t)
 		var last []string
 		for n := range 15 {
-			place := []string{"a", "b", "c", "host", "reader"}[r.IntN(5)]
-			dir, release := s.at(place)
+			location := []string{"a", "b", "c", "host", "reader"}[r.IntN(5)]
+			dir, release := s.start(location)
 			if got := listing(t, dir); !slices.Equal(got, last) {
-				t.Fatalf("seed %d, step %d at %s: got %q\nnot %q", seed, n, place, got, last)
+				t.Fatalf("seed %d, step %d at %s: got %q\nwant %q", seed, n, location, got, last)
 			}
-			if place != "reader" {
-				disturb(t, r, dir)
+			if location != "reader" {
+				changeRandomly(t, r, dir)
 			}
 			last = listing(t, dir)
 			release()
@@ -668,10 +669,10 @@ func TestStepsInSequence(t *testing.T) {
 	}
 }
 
-// Whatever steps do side by side to files of their own, nothing of it is lost.
-func TestStepsSideBySide(t *testing.T) {
+// Changes of concurrent steps to different files are not lost.
+func TestConcurrentRandomSteps(t *testing.T) {
 	for seed := range uint64(20) {
-		s := newSpace(t, "d/", "e/")
+		s := newTestWorkspace(t, "d/", "e/")
 		var group sync.WaitGroup
 		var mutex sync.Mutex
 		files := map[string]string{}
@@ -680,15 +681,15 @@ func TestStepsSideBySide(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, i))
 				own := map[string]string{}
 				for n := range 4 {
-					place := []string{"a", "b", "c", "host"}[r.IntN(4)]
-					dir, release, err := s.tryAt(place)
+					location := []string{"a", "b", "c", "host"}[r.IntN(4)]
+					dir, release, err := s.tryStart(location)
 					if err != nil {
 						t.Errorf("got error %v, want none", err)
 						return
 					}
 					for name, content := range own {
 						if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != content {
-							t.Errorf("seed %d, step %d of %d at %s: %s has %q, not %q, %v", seed, n, i, place, name, got, content, err)
+							t.Errorf("seed %d, step %d of %d at %s: got %q and error %v in %s, want %q", seed, n, i, location, got, err, name, content)
 						}
 					}
 					name := fmt.Sprintf("%s%d-%d", []string{"", "d/", "e/"}[r.IntN(3)], i, r.IntN(3))
@@ -704,12 +705,12 @@ func TestStepsSideBySide(t *testing.T) {
 			})
 		}
 		group.Wait()
-		for _, place := range []string{"a", "b", "c", "reader"} {
+		for _, location := range []string{"a", "b", "c", "reader"} {
 			var want []string
 			for name, content := range files {
 				want = append(want, name+" -rw------- "+content)
 			}
-			s.want(place, slices.Sorted(slices.Values(append(want, "d drwxr-xr-x", "e drwxr-xr-x")))...)
+			s.want(location, slices.Sorted(slices.Values(append(want, "d drwxr-xr-x", "e drwxr-xr-x")))...)
 		}
 	}
 }
