@@ -174,8 +174,11 @@ func (c Creation) apply(old List, entries []Entry) (List, error) {
 	if c.MediaType != "" {
 		list.MediaType = c.MediaType
 	}
-	if len(list.Entries) == 0 {
-		return old, Errorf(errdefs.ErrFailedPrecondition, "the sources have nothing that is asked for: %s would be empty", Familiar(c.Name))
+	switch n := len(list.Entries); {
+	case n == 0:
+		return old, Errorf(errdefs.ErrFailedPrecondition, "no source has a matching image: %s would be empty", Familiar(c.Name))
+	case n > MaxEntries:
+		return old, Errorf(errdefs.ErrInvalidArgument, "%s would have %d entries, more than %d", Familiar(c.Name), n, MaxEntries)
 	}
 	if err := list.Require(c.Require); err != nil {
 		return old, err

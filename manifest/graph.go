@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -102,8 +103,9 @@ const (
 // indexes, bounds their nesting and entries, and fetches each manifest once, however many indexes list it.
 // Several goroutines may use it.
 type Graph struct {
-	// Descend, unless nil, reports whether to fetch a child of an index. Set it before anything is read.
-	Descend func(child ocispec.Descriptor) bool
+	// Descend, unless nil, returns what to fetch a child of an index from, or nil to leave the child out. Set it
+	// before anything is read.
+	Descend func(child ocispec.Descriptor) Fetcher
 
 	fetch Fetcher
 
@@ -217,10 +219,10 @@ func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, c 
 	d := c.Descriptor.Digest
 	n, err := ParseNode(c)
 	if left.bytes.Add(-int64(len(c.Raw))) < 0 {
-		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s is part of an index with more than %d MiB of manifests in all", d, maxBytes>>20)
+		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s is part of an index with more than %d MiB of manifests in total", d, maxBytes>>20)
 	}
 	if err == nil && len(n.Children) > 0 && (depth == MaxDepth || left.entries.Add(-int64(len(n.Children))) < 0) {
-		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or part of one with more than %d entries in all",
+		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or part of one with more than %d entries in total",
 			d, MaxDepth, MaxEntries)
 	}
 	g.mu.Lock()
@@ -231,23 +233,27 @@ func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, c 
 	}
 	var group sync.WaitGroup
 	for _, child := range n.Children {
-		if g.Descend != nil && !g.Descend(child) {
+		from := g.fetch
+		if g.Descend != nil {
+			from = g.Descend(child)
+		}
+		if from == nil {
 			continue
 		}
 		if place, first := g.claim(child.Digest); first {
-			group.Go(func() { g.child(ctx, place, repo, child, depth+1, left) })
+			group.Go(func() { g.child(ctx, place, from, AtDigest(repo, child.Digest), depth+1, left) })
 		}
 	}
 	group.Wait()
 }
 
-func (g *Graph) child(ctx context.Context, place *found, repo reference.Named, d ocispec.Descriptor, depth int, left *allowance) {
-	c, err := g.fetch.Fetch(ctx, AtDigest(repo, d.Digest))
+func (g *Graph) child(ctx context.Context, place *found, from Fetcher, at reference.Canonical, depth int, left *allowance) {
+	c, err := from.Fetch(ctx, at)
 	if err != nil {
 		g.fail(place, err)
 		return
 	}
-	g.fill(ctx, place, repo, c, depth, left)
+	g.fill(ctx, place, at, c, depth, left)
 }
 
 // Node returns the manifest with the digest d. The error says why it could not be read;
@@ -273,6 +279,29 @@ func (g *Graph) Has(d digest.Digest) bool {
 	defer g.mu.Unlock()
 	_, there := g.found[d]
 	return there
+}
+
+// Entries returns the entries of the index d and of the indexes below it, each with the index that lists it:
+// depth first, in the order of the indexes, each of which counts once.
+func (g *Graph) Entries(d digest.Digest) iter.Seq2[Node, ocispec.Descriptor] {
+	return func(yield func(Node, ocispec.Descriptor) bool) {
+		seen := map[digest.Digest]bool{}
+		var visit func(d digest.Digest) bool
+		visit = func(d digest.Digest) bool {
+			if seen[d] {
+				return true
+			}
+			seen[d] = true
+			index, _ := g.Node(d)
+			for _, child := range index.Children {
+				if !yield(index, child) || !visit(child.Digest) {
+					return false
+				}
+			}
+			return true
+		}
+		visit(d)
+	}
 }
 
 // Below returns roots and all manifests that are below them in indexes, each once and none before an

@@ -68,7 +68,12 @@ func TestGraphDescend(t *testing.T) {
 	}
 	registry.Log = nil
 	g := manifest.NewGraph(registry)
-	g.Descend = func(child ocispec.Descriptor) bool { return child.Digest == arm64.Digest }
+	g.Descend = func(child ocispec.Descriptor) manifest.Fetcher {
+		if child.Digest == arm64.Digest {
+			return registry
+		}
+		return nil
+	}
 	if root := g.Add(t.Context(), repo, content); root.Digest != index.Digest || root.Err != nil {
 		t.Errorf("got root %v, want %s", root, index.Digest)
 	}
@@ -77,6 +82,26 @@ func TestGraphDescend(t *testing.T) {
 	}
 	if g.Has(amd64.Digest) || !g.Has(index.Digest) || !g.Has(arm64.Digest) {
 		t.Errorf("got %v, want only the index and arm64", g.Below(index.Digest))
+	}
+}
+
+func TestGraphEntries(t *testing.T) {
+	registry := fakes.NewRegistry()
+	amd64 := registry.Image(t, "h.example.com/app:amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
+	arm64 := registry.Image(t, "h.example.com/app:arm64", ocispec.MediaTypeImageManifest, "linux/arm64")
+	inner := registry.Index(t, "h.example.com/app:inner", ocispec.MediaTypeImageIndex, arm64)
+	outer := registry.Index(t, "h.example.com/app:outer", ocispec.MediaTypeImageIndex, inner, amd64, inner)
+	g := manifest.NewGraph(registry)
+	if _, err := g.Read(t.Context(), fakes.Named(t, "h.example.com/app:outer")); err != nil {
+		t.Fatal(err)
+	}
+	want := [][2]digest.Digest{{outer.Digest, inner.Digest}, {inner.Digest, arm64.Digest}, {outer.Digest, amd64.Digest}, {outer.Digest, inner.Digest}}
+	var got [][2]digest.Digest
+	for index, entry := range g.Entries(outer.Digest) {
+		got = append(got, [2]digest.Digest{index.Descriptor.Digest, entry.Digest})
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -59,9 +58,8 @@ func once(sources []Source) []Source {
 // looker looks sources up for a list.
 type looker struct {
 	Access
-	list     reference.Named
-	choice   Choice
-	children atomic.Int64 // of all indexes, against MaxEntries
+	list   reference.Named
+	choice Choice
 	// prefetch reads images that are going to be copied; nil when none are.
 	prefetch Fetcher
 }
@@ -246,7 +244,7 @@ func (l *looker) expand(ctx context.Context, ref reference.Named, c Content) (lo
 		u.entries = []Entry{e}
 		return u, nil
 	}
-	children, said, err := l.index(ctx, ref, c.Raw, 1)
+	children, said, err := l.index(ctx, ref, c)
 	if err != nil {
 		return u, err
 	}
@@ -341,38 +339,46 @@ func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, co
 	return ParseConfig(raw)
 }
 
-// index returns the children of an index, those of nested indexes included, in their order. Each is
-// known by its digest in the repository of ref.
-func (l *looker) index(ctx context.Context, ref reference.Named, raw []byte, depth int) ([]Entry, Diagnostics, error) {
-	descs, _, err := ParseIndex(raw)
-	if err != nil {
+// index returns the images and attestations of the index c, which ref names, and of nested indexes, in their
+// order. Each is known by its digest in the repository of ref; those that are not wanted have no more than a descriptor.
+func (l *looker) index(ctx context.Context, ref reference.Named, c Content) ([]Entry, Diagnostics, error) {
+	g := NewGraph(l.Registry)
+	g.Descend = l.descend
+	g.Add(ctx, ref, c)
+	if _, err := g.Node(c.Descriptor.Digest); err != nil {
 		return nil, nil, fmt.Errorf("reading index %s: %w", Familiar(ref), err)
 	}
-	if depth > MaxDepth || l.children.Add(int64(len(descs))) > MaxEntries {
-		return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or has more than %d entries in all",
-			Familiar(ref), MaxDepth, MaxEntries)
+	var entries []Entry
+	var said Diagnostics
+	for index, d := range g.Entries(c.Descriptor.Digest) {
+		by := ref
+		if index.Descriptor.Digest != c.Descriptor.Digest {
+			by = AtDigest(ref, index.Descriptor.Digest)
+		}
+		switch n, err := g.Node(d.Digest); {
+		case !IsIndex(d.MediaType) && !IsImage(d.MediaType):
+			said.Warn("%s holds a %q, which is no image: left out", Familiar(by), d.MediaType)
+		case l.unwanted(d):
+			entries = append(entries, Entry{Descriptor: d})
+		case err != nil:
+			return nil, nil, fmt.Errorf("reading a child of the index %s: %w", Familiar(by), err)
+		case d.Size != n.Descriptor.Size:
+			return nil, nil, Errorf(errdefs.ErrDataLoss, "the index %s says that %s has %d bytes, but it has %d", Familiar(by), d.Digest, d.Size, n.Descriptor.Size)
+		case !IsIndex(n.Descriptor.MediaType):
+			n.Descriptor.Platform, n.Descriptor.Annotations, n.Descriptor.ArtifactType = d.Platform, d.Annotations, d.ArtifactType
+			entries = append(entries, Entry{Ref: AtDigest(ref, d.Digest), Descriptor: n.Descriptor, Raw: n.Raw})
+		}
 	}
-	nested := make([][]Entry, len(descs))
-	said := make([]Diagnostics, len(descs))
 	group, ctx := errgroup.WithContext(ctx)
-	for i, d := range descs {
-		if !IsIndex(d.MediaType) && !IsImage(d.MediaType) {
-			said[i].Warn("%s holds a %q, which is no image: left out", Familiar(ref), d.MediaType)
-			continue
+	for i, e := range entries {
+		if e.Ref != nil {
+			group.Go(func() (err error) {
+				entries[i], err = ReadImage(ctx, l.Registry, e.Ref, e.Content())
+				return err
+			})
 		}
-		if l.unwanted(d) {
-			nested[i] = []Entry{{Descriptor: d}}
-			continue
-		}
-		group.Go(func() (err error) {
-			nested[i], said[i], err = l.child(ctx, ref, d, depth)
-			return err
-		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, nil, err
-	}
-	return slices.Concat(nested...), slices.Concat(said...), nil
+	return entries, said, group.Wait()
 }
 
 // unwanted reports whether a child of an index need not even be read.
@@ -384,22 +390,12 @@ func (l *looker) unwanted(d ocispec.Descriptor) bool {
 	return !IsIndex(d.MediaType) && p != nil && !l.choice.keeps(*p)
 }
 
-// child returns the entries of one child of an index in the repository of ref.
-func (l *looker) child(ctx context.Context, ref reference.Named, d ocispec.Descriptor, depth int) ([]Entry, Diagnostics, error) {
-	at := AtDigest(ref, d.Digest)
-	got, err := l.source(d.Platform).Fetch(ctx, at)
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading a child of the index %s: %w", Familiar(ref), err)
+// descend returns what a child of an index is read from, nil for one that is not wanted.
+func (l *looker) descend(d ocispec.Descriptor) Fetcher {
+	if !IsIndex(d.MediaType) && !IsImage(d.MediaType) || l.unwanted(d) {
+		return nil
 	}
-	if d.Size != got.Descriptor.Size {
-		return nil, nil, Errorf(errdefs.ErrDataLoss, "the index %s says that %s has %d bytes, but it has %d", Familiar(ref), d.Digest, d.Size, got.Descriptor.Size)
-	}
-	if IsIndex(got.Descriptor.MediaType) {
-		return l.index(ctx, at, got.Raw, depth+1)
-	}
-	got.Descriptor.Platform, got.Descriptor.Annotations, got.Descriptor.ArtifactType = d.Platform, d.Annotations, d.ArtifactType
-	e, err := ReadImage(ctx, l.Registry, at, got)
-	return []Entry{e}, nil, err
+	return l.source(d.Platform)
 }
 
 // source returns the reader for an image of the platform that its index states, nil for none. It prefetches

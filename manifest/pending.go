@@ -131,7 +131,7 @@ func (s *sender) sendWhole(ctx context.Context, local Local, group []Entry) ([]E
 		e, err := group[0].settle(sent)
 		return []Entry{e}, err
 	}
-	children, said, err := (&looker{Access: s.Access}).index(ctx, sent.name, sent.Raw, 1)
+	children, said, err := (&looker{Access: s.Access}).index(ctx, sent.name, sent.Content)
 	if err != nil {
 		return nil, err
 	}
