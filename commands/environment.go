@@ -1,10 +1,12 @@
 package commands
 
 import (
+	"io"
 	"path/filepath"
 
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
+	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 )
@@ -33,4 +35,10 @@ func (e environment) path(name string) string {
 		return name
 	}
 	return filepath.Join(e.dir, name)
+}
+
+// usage prints the usage of a command that only has subcommands.
+func (e environment) usage(cmd *cobra.Command, _ []string) error {
+	_, err := io.WriteString(e.Err(), "\n"+cmd.UsageString())
+	return err
 }

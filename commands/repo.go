@@ -1,8 +1,6 @@
 package commands
 
 import (
-	"fmt"
-
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
 )
@@ -13,10 +11,7 @@ func newRepoCommand(env environment) *cobra.Command {
 		Use:   "repo COMMAND",
 		Short: "Look into repositories of a registry, and tidy them up",
 		Args:  cli.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, _ = fmt.Fprint(env.Err(), "\n"+cmd.UsageString())
-			return nil
-		},
+		RunE:  env.usage,
 	}
 	cmd.AddCommand(
 		newRepoLsCommand(env),

@@ -44,10 +44,7 @@ func newRootCommand(env environment) *cobra.Command {
 			"and never leaves a half-made list behind.",
 		Args:              cli.NoArgs,
 		PersistentPreRunE: preRun,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, _ = fmt.Fprint(env.Err(), "\n"+cmd.UsageString())
-			return nil
-		},
+		RunE:              env.usage,
 	}
 	root.AddCommand(
 		newCreateCommand(env),

@@ -1,8 +1,6 @@
 package commands
 
 import (
-	"io"
-
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
 )
@@ -13,10 +11,7 @@ func newTaskCommand(env environment) *cobra.Command {
 		Use:   "task COMMAND",
 		Short: "Run multi-step build, push and cmd files in the ACR Tasks format",
 		Args:  cli.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, _ = io.WriteString(env.Err(), "\n"+cmd.UsageString()+"\n")
-			return nil
-		},
+		RunE:  env.usage,
 	}
 	cmd.AddCommand(
 		newTaskRunCommand(env),
