@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"text/tabwriter"
 	"time"
 	"unicode/utf8"
 
@@ -15,7 +16,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
-	"github.com/docker/cli/cli/command/formatter"
 	"github.com/docker/cli/cli/streams"
 )
 
@@ -294,58 +294,21 @@ func (s *Steps) json(v stepJSON) {
 	}
 }
 
-const stepsTable = "table {{.Step}}\t{{.State}}\t{{.Attempts}}\t{{.Took}}\t{{.ExitCode}}\t{{.Why}}"
-
 func (s *Steps) table(results []run.Result) error {
-	head := &stepRow{}
-	head.Header = formatter.SubHeaderContext{
-		"Step": "STEP", "State": "STATE", "Attempts": "ATTEMPTS", "Took": "TIME", "ExitCode": "EXIT CODE", "Why": "REASON",
-	}
-	return table(s.stderr, stepsTable, head, func(yield func(formatter.SubContext) error) error {
-		for _, r := range results {
-			if err := yield(&stepRow{result: r, secrets: s.secrets}); err != nil {
-				return err
-			}
+	w := tabwriter.NewWriter(s.stderr, 10, 1, 3, ' ', 0) // as the docker CLI's tables
+	_, _ = fmt.Fprintln(w, "STEP\tSTATE\tATTEMPTS\tTIME\tEXIT CODE\tREASON")
+	for _, r := range results {
+		var time, code, reason string
+		if r.Attempts > 0 {
+			time = took(r.Took)
 		}
-		return nil
-	})
-}
-
-type stepRow struct {
-	formatter.HeaderContext
-	result  run.Result
-	secrets secrets
-}
-
-// Step is the step's id.
-func (r *stepRow) Step() string { return manifest.Escape(r.result.Step.ID, "") }
-
-// State is its final state.
-func (r *stepRow) State() string { return string(r.result.State) }
-
-// Attempts is how often it was run.
-func (r *stepRow) Attempts() string { return fmt.Sprint(r.result.Attempts) }
-
-// Took is the duration, "" if it did not run.
-func (r *stepRow) Took() string {
-	if r.result.Attempts == 0 {
-		return ""
+		if r.ExitCode >= 0 {
+			code = fmt.Sprint(r.ExitCode)
+		}
+		if r.Err != nil {
+			reason = s.secrets.line(r.Err, 200)
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", manifest.Escape(r.Step.ID, ""), r.State, r.Attempts, time, code, reason)
 	}
-	return took(r.result.Took)
-}
-
-// ExitCode is that of its program, "" for none.
-func (r *stepRow) ExitCode() string {
-	if r.result.ExitCode < 0 {
-		return ""
-	}
-	return fmt.Sprint(r.result.ExitCode)
-}
-
-// Why is the reason why it did not succeed.
-func (r *stepRow) Why() string {
-	if r.result.Err == nil {
-		return ""
-	}
-	return r.secrets.line(r.result.Err, 200)
+	return w.Flush()
 }
