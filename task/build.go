@@ -151,13 +151,14 @@ func notImage(s, form string) error {
 }
 
 // pushed returns the reference of an image to push; the default tag is latest.
-func pushed(s string) (reference.Named, error) {
+func pushed(s string) (reference.NamedTagged, error) {
 	name, err := manifest.ParseName(s)
 	if err != nil {
 		return nil, notImage(s, "[REGISTRY/]REPOSITORY[:TAG]")
 	}
-	if _, ok := name.(reference.Digested); ok {
+	tagged, ok := name.(reference.NamedTagged)
+	if _, digested := name.(reference.Digested); digested || !ok {
 		return nil, fmt.Errorf("%s has a digest and cannot be pushed: expected [REGISTRY/]REPOSITORY[:TAG]", show(s))
 	}
-	return name, nil
+	return tagged, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -279,13 +280,22 @@ func (f fields) text(name string) string {
 	return s
 }
 
+// strings are those of values that are texts, and reports the others.
+func (d *decoder) strings(values []value) iter.Seq2[value, string] {
+	return func(yield func(value, string) bool) {
+		for _, v := range values {
+			if s, ok := d.string(v); ok && !yield(v, s) {
+				return
+			}
+		}
+	}
+}
+
 // texts returns the texts of a list.
 func (f fields) texts(name string) []string {
 	var out []string
-	for _, v := range f.list(name) {
-		if s, ok := f.string(v); ok {
-			out = append(out, s)
-		}
+	for _, s := range f.strings(f.list(name)) {
+		out = append(out, s)
 	}
 	return out
 }

@@ -30,7 +30,10 @@ func NewGraph(f File) Graph {
 	before := ancestors(f)
 	g := make(Graph, len(f.Steps))
 	for i, s := range f.Steps {
-		n := Node{ID: s.ID, Kind: kindOf(s.Action), After: []string{}, Context: s.Context}
+		n := Node{ID: s.ID, After: []string{}, Context: s.Context}
+		if s.Action != nil {
+			n.Kind = s.Action.kind()
+		}
 		var commands []string
 		for _, words := range Commands(s.Action) {
 			commands = append(commands, Quote(words))
@@ -47,23 +50,6 @@ func NewGraph(f File) Graph {
 		g[i] = n
 	}
 	return g
-}
-
-// kindOf returns the kind of an action.
-func kindOf(a Action) string {
-	switch a.(type) {
-	case Build:
-		return "build"
-	case Push:
-		return "push"
-	case Container:
-		return "container"
-	case Docker:
-		return "docker"
-	case Plugin:
-		return "plugin"
-	}
-	return ""
 }
 
 // Text returns a table of the steps, their dependencies, and the steps that may run in parallel.

@@ -119,11 +119,7 @@ func (p *parser) directory(f fields) string {
 // taskEnv returns the env of the file. One item may contain several variables, separated by commas.
 func (p *parser) taskEnv(f fields) []string {
 	var env []string
-	for _, v := range f.list("env") {
-		item, ok := p.string(v)
-		if !ok {
-			continue
-		}
+	for v, item := range p.strings(f.list("env")) {
 		parts := strings.Split(item, ",")
 		if slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(part, "=") }) {
 			parts = []string{item}
@@ -138,10 +134,8 @@ func (p *parser) taskEnv(f fields) []string {
 // stepEnv returns the env of a step: that of the file, overridden by its own.
 func (p *parser) stepEnv(f fields) []string {
 	env := slices.Clone(p.env)
-	for _, v := range f.list("env") {
-		if item, ok := p.string(v); ok {
-			env = p.setEnv(env, v, item)
-		}
+	for v, item := range p.strings(f.list("env")) {
+		env = p.setEnv(env, v, item)
 	}
 	return env
 }

@@ -84,7 +84,7 @@ func TestDefaults(t *testing.T) {
 	}
 	second := step
 	second.Position, second.ID, second.After = Position{3, 3}, "acb_step_1", []int{0}
-	second.Action = Push{[]reference.Named{name(t, "app:latest")}}
+	second.Action = Push{[]reference.NamedTagged{name(t, "app:latest")}}
 	want := File{
 		Steps:    []Step{step, second},
 		Networks: []Network{{Name: "acb_default_network", Driver: "bridge"}},
@@ -94,13 +94,13 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func name(t *testing.T, s string) reference.Named {
+func name(t *testing.T, s string) reference.NamedTagged {
 	t.Helper()
 	n, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return n.(reference.NamedTagged)
 }
 
 func TestEveryProperty(t *testing.T) {
@@ -165,7 +165,7 @@ steps:
 	common := Step{Timeout: time.Minute, RetryDelay: 5 * time.Second, Dir: "src", Env: []string{"A=1", "B=2", "C=x"}, Network: "back"}
 	two, three := common, common
 	two.Position, two.ID, two.Action, two.Cache = Position{46, 3}, "two", Build{Context: "."}, true
-	three.Position, three.ID, three.Action = Position{47, 3}, "three", Push{[]reference.Named{name(t, "app:latest")}}
+	three.Position, three.ID, three.Action = Position{47, 3}, "three", Push{[]reference.NamedTagged{name(t, "app:latest")}}
 	three.After, three.ExitedWith, three.ExitedWithout, three.Network = []int{0, 1}, []int{1, 2}, []int{3}, "host"
 	want := File{
 		Timeout: time.Hour, Steps: []Step{one, two, three},

@@ -114,9 +114,8 @@ func (p *parser) after(i int, f fields) []int {
 		return []int{i - 1}
 	}
 	var after []int
-	for _, v := range items {
-		id, ok := p.string(v)
-		if !ok || id == rootID {
+	for v, id := range p.strings(items) {
+		if id == rootID {
 			continue
 		}
 		if id == "-" {
@@ -222,17 +221,13 @@ func (p *parser) command(v value, all, env []string) Action {
 }
 
 func (p *parser) push(f fields) Action {
-	var images []reference.Named
+	var images []reference.NamedTagged
 	seen := map[string]bool{}
 	items := f.listOrOne("push")
 	if len(items) == 0 && f.values["push"].node.Kind == yaml.SequenceNode {
 		p.errorf(f.at("push"), "empty list: expected the images to push")
 	}
-	for _, v := range items {
-		s, ok := p.string(v)
-		if !ok {
-			continue
-		}
+	for v, s := range p.strings(items) {
 		name, err := pushed(s)
 		if err != nil {
 			p.errorf(v, "%v", err)
@@ -283,11 +278,7 @@ func (p *parser) cpus(f fields) string {
 // ports returns the ports of a field, in a form that docker run accepts.
 func (p *parser) ports(f fields, name, form string) []string {
 	var out []string
-	for _, v := range f.list(name) {
-		s, ok := p.string(v)
-		if !ok {
-			continue
-		}
+	for v, s := range p.strings(f.list(name)) {
 		_, err := nat.ParsePortSpec(s)
 		if err != nil || name == "expose" && strings.Contains(s, ":") {
 			p.errorf(v, "expected %s, found %s", form, show(s))

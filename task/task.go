@@ -114,7 +114,7 @@ type Mount struct {
 const DockerSocket = "/var/run/docker.sock"
 
 // Action is what a step does: a Build, Push, Container, Docker or Plugin.
-type Action interface{ action() }
+type Action interface{ kind() string }
 
 // Build builds an image, as docker build does.
 type Build struct {
@@ -152,7 +152,7 @@ func (b Build) HasOutput() bool {
 
 // Push pushes images of the daemon concurrently.
 type Push struct {
-	Images []reference.Named // with a tag
+	Images []reference.NamedTagged
 }
 
 // Container runs a container.
@@ -196,8 +196,8 @@ func Commands(a Action) [][]string {
 	return nil
 }
 
-func (Build) action()     {}
-func (Push) action()      {}
-func (Container) action() {}
-func (Docker) action()    {}
-func (Plugin) action()    {}
+func (Build) kind() string     { return "build" }
+func (Push) kind() string      { return "push" }
+func (Container) kind() string { return "container" }
+func (Docker) kind() string    { return "docker" }
+func (Plugin) kind() string    { return "plugin" }

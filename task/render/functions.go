@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"text/template"
 	"text/template/parse"
 
@@ -73,28 +74,20 @@ func limited(function any) any {
 }
 
 // tests are the functions that may be used with a missing value.
-var tests = set(
+var tests = []string{
 	"default", "coalesce", "empty", "ternary", "and", "or", "not", "eq", "ne",
 	"kindOf", "kindIs", "typeOf", "typeIs", "typeIsLike", "deepEqual", "hasKey",
 	"all", "any", "compact", "mustCompact", "list", "tuple", "dict",
-)
+}
 
 // takeText are functions of any value that would print a missing one as such, or fail.
-var takeText = set("print", "printf", "println", "html", "js", "urlquery", "toString", "len")
-
-func set(names ...string) map[string]bool {
-	out := map[string]bool{}
-	for _, n := range names {
-		out[n] = true
-	}
-	return out
-}
+var takeText = []string{"print", "printf", "println", "html", "js", "urlquery", "toString", "len"}
 
 // wanted returns what happens if argument i of a command is missing: it is the zero value of its type unless that is
 // any.
 func wanted(cmd *parse.CommandNode, i int) want {
 	name := function(cmd)
-	if takeText[name] {
+	if slices.Contains(takeText, name) {
 		return want{fallback: ""}
 	}
 	f := functions[name]

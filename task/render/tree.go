@@ -61,7 +61,7 @@ func (e *execution) pipe(p *parse.PipeNode, w want) {
 	for i := len(p.Cmds) - 1; i >= 0; i-- {
 		cmd := p.Cmds[i]
 		next := wanted(cmd, len(cmd.Args)-1)
-		next.tested = w.tested || tests[function(cmd)]
+		next.tested = w.tested || slices.Contains(tests, function(cmd))
 		e.command(cmd, i > 0, w)
 		w = next
 	}
@@ -78,7 +78,7 @@ func (e *execution) command(cmd *parse.CommandNode, piped bool, w want) {
 		switch chain, ok := arg.(*parse.ChainNode); {
 		case i > 0:
 			argument := wanted(cmd, i-1)
-			argument.tested = w.tested || tests[function(cmd)]
+			argument.tested = w.tested || slices.Contains(tests, function(cmd))
 			cmd.Args[i] = e.operand(arg, argument)
 		case !called:
 			cmd.Args[i] = e.operand(arg, w)

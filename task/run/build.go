@@ -173,15 +173,15 @@ func (e *Executor) buildParts(ctx context.Context, step task.Step, dir string, b
 	for i, one := range parts {
 		platform := one.Platforms[0]
 		one.Flags = append(one.Flags, cacheFlags(step, b, platform, registryCache)...)
-		lines := &prefixed{out: out, prefix: manifest.Escape(platform, "") + ": "}
-		defer lines.flush()
+		own, flush := prefixLines(out, manifest.Escape(platform, "")+": ")
+		defer flush()
 		wg.Go(func() {
-			if codes[i], errs[i] = e.buildxBuild(ctx, step, dir, one, lines.streams()); errs[i] != nil {
+			if codes[i], errs[i] = e.buildxBuild(ctx, step, dir, one, own); errs[i] != nil {
 				errs[i] = fmt.Errorf("for %s: %w", platform, errs[i])
 				return
 			}
 			for _, name := range one.Tags {
-				_, _ = fmt.Fprintf(lines.streams().Stderr, "Built %s; a push step joins it with the other platforms\n", manifest.Familiar(name))
+				_, _ = fmt.Fprintf(own.Stderr, "Built %s; a push step joins it with the other platforms\n", manifest.Familiar(name))
 			}
 		})
 	}

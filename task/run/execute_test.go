@@ -248,7 +248,7 @@ func TestPushRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy, refused := manifest.Errorf(errdefs.ErrUnavailable, "busy"), manifest.Errorf(errdefs.ErrUnauthenticated, "who?")
 		a, b := tagged(t, "h:5000/a:1"), tagged(t, "h:5000/b:1")
-		step := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a, b}}}
+		step := task.Step{ID: "push", Action: task.Push{Images: []reference.NamedTagged{a, b}}}
 		s := newTestExecutor(t, task.File{Steps: []task.Step{step}})
 		s.own.failures = map[string][]error{"push h:5000/a:1": {busy, busy}, "push h:5000/b:1": {refused}}
 		_, err := s.run(t, step)
@@ -270,7 +270,7 @@ func TestPushRetries(t *testing.T) {
 func TestPushUsesDaemonOfBuild(t *testing.T) {
 	a := tagged(t, "h:5000/a:1")
 	build := task.Step{ID: "build", Context: "arm", Action: task.Build{Tags: []reference.NamedTagged{a}, Context: "."}}
-	push := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a}}}
+	push := task.Step{ID: "push", Action: task.Push{Images: []reference.NamedTagged{a}}}
 	s := newTestExecutor(t, task.File{Steps: []task.Step{build, push}})
 	if _, err := s.run(t, push); err != nil {
 		t.Fatal(err)
@@ -287,7 +287,7 @@ func TestPushUsesDaemonOfBuild(t *testing.T) {
 func TestBuildOfSeveralPlatforms(t *testing.T) {
 	a := tagged(t, "h:5000/a:1")
 	build := task.Step{ID: "build", Action: task.Build{Tags: []reference.NamedTagged{a}, Platforms: []string{"linux/amd64", "linux/arm/v7"}, Context: "."}}
-	push := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a}}}
+	push := task.Step{ID: "push", Action: task.Push{Images: []reference.NamedTagged{a}}}
 	parts := []string{
 		" docker buildx build --builder=BUILDER --load --tag=h:5000/a:1-linux-amd64 --platform=linux/amd64 .",
 		" docker buildx build --builder=BUILDER --load --tag=h:5000/a:1-linux-arm-v7 --platform=linux/arm/v7 .",
@@ -322,7 +322,7 @@ func TestBuildOfSeveralPlatforms(t *testing.T) {
 func TestPushOfSeveralPlatformsWithoutBuild(t *testing.T) {
 	a := tagged(t, "h:5000/a:1")
 	build := task.Step{ID: "build", Context: "arm", Action: task.Build{Tags: []reference.NamedTagged{a}, Platforms: []string{"linux/amd64", "linux/arm64"}, Context: "."}}
-	push := task.Step{ID: "push", Action: task.Push{Images: []reference.Named{a}}}
+	push := task.Step{ID: "push", Action: task.Push{Images: []reference.NamedTagged{a}}}
 	s := newTestExecutor(t, task.File{Steps: []task.Step{build, push}})
 	if _, err := s.run(t, push); err != nil {
 		t.Fatal(err)
@@ -387,31 +387,31 @@ func TestSecretsOfBuilds(t *testing.T) {
 		"--secret=id=a,src=/run/s/../s/../../": "--secret=id=a,src=/run/s/../s/../../",
 	} {
 		if got := moveSecret(flag, "/run/s/", "/tmp/x"); got != want {
-			t.Errorf("%s became %s, not %s", flag, got, want)
+			t.Errorf("%s: got %s, want %s", flag, got, want)
 		}
 	}
 }
 
 func TestPrefixedLines(t *testing.T) {
 	var out, err bytes.Buffer
-	p := &prefixed{out: Output{&out, &err}, prefix: "a: "}
+	prefixed, flush := prefixLines(Output{&out, &err}, "a: ")
 	for _, text := range []string{"one\ntw", "o\n\nthree", strings.Repeat("x", maxLine)} {
-		_, _ = io.WriteString(p.streams().Stdout, text)
+		_, _ = io.WriteString(prefixed.Stdout, text)
 	}
-	_, _ = io.WriteString(p.streams().Stderr, "failed")
-	p.flush()
+	_, _ = io.WriteString(prefixed.Stderr, "failed")
+	flush()
 	if want := "a: one\na: two\na: \na: three" + strings.Repeat("x", maxLine); strings.TrimSuffix(out.String(), "\n") != want {
-		t.Errorf("%q", out.String())
+		t.Errorf("got stdout %q, want %q and a line break", out.String(), want)
 	}
 	if err.String() != "a: failed\n" {
-		t.Errorf("%q", err.String())
+		t.Errorf("got stderr %q, want a: failed", err.String())
 	}
 }
 
 func TestDescribe(t *testing.T) {
 	f := task.File{Networks: []task.Network{{Name: "own"}, {Name: "host", External: true}}, Steps: []task.Step{
 		{ID: "one", Action: task.Build{Flags: []string{"--file=a b"}, Tags: []reference.NamedTagged{tagged(t, "h:5000/a:1")}, Context: "."}},
-		{ID: "two", After: []int{0}, Retries: 2, Action: task.Push{Images: []reference.Named{tagged(t, "h:5000/a:1")}}},
+		{ID: "two", After: []int{0}, Retries: 2, Action: task.Push{Images: []reference.NamedTagged{tagged(t, "h:5000/a:1")}}},
 		{ID: "three", After: []int{0, 1}, Dir: "d", Env: []string{"A=$b"}, Detach: true, Network: "own", Action: task.Container{Image: "bash", Args: []string{"-c", "echo 'x' \x1b"}}},
 		{ID: "four", After: []int{2}, Keep: true, Pull: true, NoDir: true, Network: "host", ExitedWith: []int{1, 2}, ExitedWithout: []int{3}, CancelRest: true, Action: task.Container{Image: "x"}},
 		{ID: "five", Action: task.Plugin{Args: []string{"import", "a", "b"}, Replaces: "az acr import\n-t b"}},
@@ -514,7 +514,7 @@ func TestDockerCommandsThatFail(t *testing.T) {
 
 func TestOnlyCommandsAreDetached(t *testing.T) {
 	for want, action := range map[string]task.Action{
-		"":         task.Push{Images: []reference.Named{tagged(t, "a:1")}},
+		"":         task.Push{Images: []reference.NamedTagged{tagged(t, "a:1")}},
 		"detached": task.Docker{Args: []string{"ps"}},
 	} {
 		s, got := newTestExecutor(t, task.File{}), ""

@@ -6,29 +6,30 @@ import (
 	"sync"
 )
 
-// prefixed writes the lines of two streams to an output that others share, each with a prefix.
-type prefixed struct {
-	out    Output
-	prefix string
-	mu     sync.Mutex
-	rest   [2][]byte // incomplete lines of standard output and standard error
+// prefixLines returns an output whose lines are written to out with a prefix, and a function that writes incomplete lines.
+func prefixLines(out Output, prefix string) (prefixed Output, flush func()) {
+	stdout, stderr := &prefixer{out: out.Stdout, prefix: prefix}, &prefixer{out: out.Stderr, prefix: prefix}
+	return Output{stdout, stderr}, func() {
+		stdout.flush()
+		stderr.flush()
+	}
 }
 
-// streams returns the two streams.
-func (p *prefixed) streams() Output { return Output{prefixedStream{p, 0}, prefixedStream{p, 1}} }
-
-type prefixedStream struct {
-	*prefixed
-	which int
+// prefixer writes the lines of a stream to an output that others share, each with a prefix.
+type prefixer struct {
+	out    io.Writer
+	prefix string
+	mu     sync.Mutex
+	rest   []byte // an incomplete line
 }
 
 // maxLine is the length at which lines are broken, in bytes.
 const maxLine = 64 << 10
 
-func (s prefixedStream) Write(text []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	rest := append(s.rest[s.which], text...)
+func (p *prefixer) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rest := append(p.rest, text...)
 	for {
 		i := bytes.IndexByte(rest, '\n') + 1
 		if i == 0 && len(rest) < maxLine {
@@ -37,26 +38,20 @@ func (s prefixedStream) Write(text []byte) (int, error) {
 		if i == 0 {
 			i = len(rest)
 		}
-		s.line(s.which, rest[:i])
+		p.line(rest[:i])
 		rest = rest[i:]
 	}
-	s.rest[s.which] = bytes.Clone(rest)
+	p.rest = bytes.Clone(rest)
 	return len(text), nil
 }
 
-func (p *prefixed) line(which int, text []byte) {
-	to := []io.Writer{p.out.Stdout, p.out.Stderr}[which]
-	_, _ = to.Write(append([]byte(p.prefix), text...))
-}
+func (p *prefixer) line(text []byte) { _, _ = p.out.Write(append([]byte(p.prefix), text...)) }
 
-// flush writes incomplete lines.
-func (p *prefixed) flush() {
+func (p *prefixer) flush() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for which, rest := range p.rest {
-		if len(rest) > 0 {
-			p.line(which, append(rest, '\n'))
-			p.rest[which] = nil
-		}
+	if len(p.rest) > 0 {
+		p.line(append(p.rest, '\n'))
+		p.rest = nil
 	}
 }

@@ -28,9 +28,9 @@ func (e *Executor) push(ctx context.Context, step task.Step, action task.Push, o
 	for i, image := range action.Images {
 		own := out
 		if len(action.Images) > 1 {
-			lines := &prefixed{out: out, prefix: manifest.Familiar(image) + ": "}
-			defer lines.flush()
-			own = lines.streams()
+			var flush func()
+			own, flush = prefixLines(out, manifest.Familiar(image)+": ")
+			defer flush()
 		}
 		wg.Go(func() { errs[i] = e.pushImage(ctx, step, image, own) })
 	}
@@ -38,11 +38,7 @@ func (e *Executor) push(ctx context.Context, step task.Step, action task.Push, o
 	return errors.Join(errs...)
 }
 
-func (e *Executor) pushImage(ctx context.Context, step task.Step, image reference.Named, out Output) error {
-	name, tagged := image.(reference.NamedTagged)
-	if _, digested := image.(reference.Digested); digested || !tagged {
-		return manifest.Errorf(errdefs.ErrInvalidArgument, "cannot push %s, which has a digest: expected a tag", manifest.Familiar(image))
-	}
+func (e *Executor) pushImage(ctx context.Context, step task.Step, name reference.NamedTagged, out Output) error {
 	build := e.builtBy(step, name)
 	step.Context = cmp.Or(step.Context, build.Context)
 	d, err := e.daemon(step.Context)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,34 +43,23 @@ func Open(ctx context.Context, name string, in io.Reader, fetch Fetch) (Source, 
 	case name == noContext:
 		return newSource(name, func(*Source) error { return nil })
 	case name == "-":
-		return newSource("standard input", func(s *Source) error {
-			in := interruptible(ctx, in)
-			defer in.Close()
-			return unpack(ctx, in, s.temporary, maxContext)
-		})
+		return openTar(ctx, "standard input", func() (io.ReadCloser, error) { return interruptible(ctx, in), nil })
 	case err == nil && info.IsDir():
 		return openFolder(ctx, name)
 	case isRepository:
 		return newSource(repository.shown, func(s *Source) error { return s.checkOut(ctx, repository) })
 	case strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://"):
-		return openURL(ctx, name, fetch)
+		return openTar(ctx, manifest.RedactURL(name), func() (io.ReadCloser, error) { return fetch(ctx, name) })
 	case errors.Is(err, fs.ErrNotExist):
-		if u, err := url.Parse(name); err == nil && u.Host != "" {
-			name = manifest.RedactURL(u.String())
+		if strings.Contains(name, "://") {
+			name = manifest.RedactURL(name)
 		}
 		return Source{}, manifest.Errorf(errdefs.ErrInvalidArgument, "no context %q: expected a folder, a tar file, - for standard input, "+
 			"the URL of a git repository or of a tar file, or %s for no context", name, noContext)
 	case err != nil:
 		return Source{}, fmt.Errorf("opening the context: %w", err)
 	}
-	return newSource(name, func(s *Source) error {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		return unpack(ctx, f, s.temporary, maxContext)
-	})
+	return openTar(ctx, name, func() (io.ReadCloser, error) { return os.Open(name) })
 }
 
 // newSource returns a context that fill copies into an empty folder.
@@ -98,19 +86,15 @@ func openFolder(ctx context.Context, name string) (Source, error) {
 	return s, nil
 }
 
-// openURL downloads and unpacks a tar file.
-func openURL(ctx context.Context, name string, fetch Fetch) (Source, error) {
-	u, err := url.Parse(name)
-	if err != nil {
-		return Source{}, manifest.Errorf(errdefs.ErrInvalidArgument, "the URL of the context is invalid")
-	}
-	return newSource(manifest.RedactURL(u.String()), func(s *Source) error {
-		body, err := fetch(ctx, name)
+// openTar unpacks a tar file.
+func openTar(ctx context.Context, shown string, open func() (io.ReadCloser, error)) (Source, error) {
+	return newSource(shown, func(s *Source) error {
+		file, err := open()
 		if err != nil {
 			return err
 		}
-		defer body.Close()
-		return unpack(ctx, body, s.temporary, maxContext)
+		defer file.Close()
+		return unpack(ctx, file, s.temporary, maxContext)
 	})
 }
 

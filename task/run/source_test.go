@@ -125,7 +125,6 @@ func TestOpenNothing(t *testing.T) {
 	for name, want := range map[string]string{
 		"absent":               `no context "absent": expected a folder`,
 		"":                     "no context",
-		"https://h.io/\x7f":    "the URL of the context is invalid",
 		"ftp://h.io/a.tar":     "no context",
 		"host:path/repository": "no context",
 	} {
