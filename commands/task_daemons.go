@@ -18,6 +18,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/credentials"
 	"github.com/docker-multiarch/docker-multiarch/daemon"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
 
@@ -57,7 +58,7 @@ func (d *daemons) Daemon(dockerContext string) (run.Daemon, error) {
 	quiet := d.quietCLI(name)
 	host, err := daemon.Host(quiet)
 	if err != nil {
-		return nil, invalid("docker context %s: %w; 'docker context ls' lists the existing ones", name, err)
+		return nil, manifest.WithHint(invalid("docker context %s: %w", name, err), "list the existing ones: docker context ls")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
