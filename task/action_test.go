@@ -34,7 +34,7 @@ func TestActions(t *testing.T) {
 		{"acr purge -r reg --filter app:. --ago 1d2h --untagged --dry-run --concurrency 4", "Plugin repo purge reg.azurecr.io/app --all --untagged --filter regex:.*(?:.).* --older-than 26h"},
 		{acr + " purge -r localhost:5000 --filter app:. --ago 3h --untagged", "Plugin repo purge localhost:5000/app --all --filter regex:.*(?:.).* --older-than 3h --force"},
 		{"acr purge --filter app:. --ago 0d --untagged", "Plugin repo purge env.azurecr.io/app --all --untagged --filter regex:.*(?:.).* --force"},
-		// These leave manifests, name several repositories, or are not told apart from such.
+		// These leave manifests, name several repositories, or are indistinguishable from such.
 		{"acr purge -r reg --filter app:. --ago 1d", "Container " + acr + " | purge -r reg --filter app:. --ago 1d"},
 		{"acr purge -r reg --filter .*:. --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter .*:. --ago 1d --untagged"},
 		{"acr purge -r reg --filter a.b:. --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a.b:. --ago 1d --untagged"},

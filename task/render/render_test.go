@@ -203,7 +203,7 @@ func TestMissingValues(t *testing.T) {
 		{name: "fields of run", file: "{{.Run.Commit}}{{.Run.Tag}}!", text: "!", want: []string{
 			"1:1: warning: {{.Run.Commit}} has no value: only contexts in a git repository have one",
 			"1:16: warning: {{.Run.Tag}} has no value: .Run has " + strings.Join(runNames, ", ")}},
-		{name: "fields of run that Azure alone has", file: "{{.Run.GitTag}}!", text: "!", want: []string{
+		{name: "fields of run that only Azure sets", file: "{{.Run.GitTag}}!", text: "!", want: []string{
 			"1:1: warning: {{.Run.GitTag}} has no value: only Azure sets it; use {{.Values.GitTag}} and --set"}},
 		{name: "no registry", file: "{{.Run.Registry}}{{.Run.RegistryName}}{{.Build.ID}}{{.Build.X}}!", text: "!", vars: func(v *Variables) { v.Run = map[string]string{"Registry": ""} },
 			want: []string{
@@ -354,7 +354,7 @@ func TestAliases(t *testing.T) {
 		{name: "built in, images", file: v + "a: $acr $az $bash", text: v + "a: mcr.microsoft.com/acr/acr-cli:0.19 mcr.microsoft.com/acr/azure-cli:2ff604c mcr.microsoft.com/acr/bash:2ff604c"},
 		{name: "values", file: v + "alias:\n  values:\n    x: one\n    y: 'two words'\n    n: 1.10\n    z:\nsteps:\n- $x/$y $n [$z]\n", text: v + "steps:\n- one/two words 1.10 []\n"},
 		{name: "side by side", file: v + "alias:\n  values: {x: 1, y: 2}\nsteps: $x$y $x-$y.$xy$x", text: v + "steps: 12 1-2.$xy$x"},
-		{name: "directives that stay", file: v + "alias: {values: {x: 1}}\na: $$x $$ $ $(x) ${x} $u $u$x $x$", text: v + "a: $x $ $ $(x) ${x} $u $u$x 1$"},
+		{name: "directives without an alias", file: v + "alias: {values: {x: 1}}\na: $$x $$ $ $(x) ${x} $u $u$x $x$", text: v + "a: $x $ $ $(x) ${x} $u $u$x 1$"},
 		{name: "at the end", file: "alias: {values: {x: 1}}\n" + v + "a: $x", text: v + "a: 1"},
 		{name: "unknown at the end", file: v + "a: $nö", text: v + "a: $nö"},
 		{name: "below the steps", file: v + "steps: [$x]\nalias:\n  values:\n    x: 1\n", text: v + "steps: [1]\n"},
@@ -377,7 +377,7 @@ func TestAliases(t *testing.T) {
 		{name: "empty source", file: v + "alias:\n  src: [empty.yaml]\na: b", text: v + "a: b"},
 		{name: "longest source", file: v + "alias:\n  src: [full.yaml]\na: b", text: v + "a: b"},
 
-		{name: "error in what an alias stands for", file: v + "alias:\n  src: [template.yaml]\na:\n- é $wrong", want: []string{
+		{name: "error in the value of an alias", file: v + "alias:\n  src: [template.yaml]\na:\n- é $wrong", want: []string{
 			"5:5: error: {{.Values.list.x}}: .Values.list is a list, which has no x"}},
 		{name: "error in the block", file: v + "alias:\n  values:\n    x: {{fail \"no\"}}\na: b", want: []string{`4:8: error: {{fail "no"}}: fail: no`}},
 		{name: "missing value in the block", file: v + "alias:\n  values:\n    x: a{{.Values.x}}\na: $x", text: v + "a: a",

@@ -151,7 +151,7 @@ func TestUnpack(t *testing.T) {
 				t.Errorf("got %s\nnot %s", got, tt.want)
 			}
 			if got, _ := filepath.Glob(outside + "/*"); len(got) != 1 {
-				t.Errorf("beside it: %q", got)
+				t.Errorf("got files %q outside of the tree, want none", got)
 			}
 		})
 	}
@@ -252,17 +252,17 @@ func FuzzUnpack(f *testing.F) {
 		t.Setenv("TMPDIR", outside)
 		made := emptyTree(t)
 		_ = unpack(t.Context(), bytes.NewReader(packed), made, 1<<20)
-		beside, err := fs.ReadDir(os.DirFS(made.root.Name()), ".")
+		entries, err := fs.ReadDir(os.DirFS(made.root.Name()), ".")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range beside {
+		for _, d := range entries {
 			if d.Name() != treeFiles && d.Name() != treeSpool {
 				t.Errorf("got %s outside of the files folder", d.Name())
 			}
 		}
 		if got, _ := filepath.Glob(path.Join(outside, "*")); len(got) != 1 {
-			t.Errorf("beside it: %q", got)
+			t.Errorf("got files %q outside of the tree, want none", got)
 		}
 	})
 }
