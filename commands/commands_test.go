@@ -247,8 +247,8 @@ func TestJobs(t *testing.T) {
 	}
 }
 
-// What exists and verify cannot tell is neither yes nor no, whoever stops them.
-func TestUntold(t *testing.T) {
+// Any failure of exists and verify, except an interruption, has exit code 2.
+func TestWithVerdict(t *testing.T) {
 	no := &verdict{exitNo, nil}
 	for name, tt := range map[string]struct {
 		args []string
@@ -265,7 +265,7 @@ func TestUntold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			cmd := untold(&cobra.Command{Use: "exists", Args: cli.ExactArgs(1), RunE: func(*cobra.Command, []string) error { return tt.err }})
+			cmd := withVerdict(&cobra.Command{Use: "exists", Args: cli.ExactArgs(1), RunE: func(*cobra.Command, []string) error { return tt.err }})
 			cmd.SilenceErrors, cmd.SilenceUsage = true, true
 			cmd.SetArgs(tt.args)
 			if code := Report(&out, cmd.Execute()); code != tt.code || !strings.Contains(out.String(), tt.said) || (out.Len() == 0) != (tt.said == "") {
@@ -275,22 +275,22 @@ func TestUntold(t *testing.T) {
 	}
 }
 
-// What is not sound outweighs what could not be told, which outweighs what is sound.
+// Invalid takes precedence over unknown, and unknown over ok.
 func TestConclusion(t *testing.T) {
-	sound, unsound := verify.Verification{Name: "a", State: verify.Sound}, verify.Verification{Name: "b", State: verify.Unsound}
-	untold := verify.Verification{Name: "c", State: verify.Untold, Findings: []verify.Finding{{Err: refusal{errdefs.ErrUnauthenticated}}}}
+	ok, invalid := verify.Result{Name: "a", State: verify.StateOK}, verify.Result{Name: "b", State: verify.StateInvalid}
+	unknown := verify.Result{Name: "c", State: verify.StateUnknown, Findings: []verify.Finding{{Err: refusal{errdefs.ErrUnauthenticated}}}}
 	for name, tt := range map[string]struct {
-		found []verify.Verification
+		found []verify.Result
 		quiet bool
 		code  int
 		said  string
 	}{
-		"sound":            {[]verify.Verification{sound}, false, 0, ""},
-		"unsound":          {[]verify.Verification{sound, unsound}, false, 1, "not sound: b\n"},
-		"unsound, quiet":   {[]verify.Verification{sound, unsound}, true, 1, ""},
-		"untold":           {[]verify.Verification{sound, untold}, false, 2, "could not be told: c\nhint: if the name is right, log in"},
-		"untold, quiet":    {[]verify.Verification{untold}, true, 2, "could not be told: c\nhint: if the name is right, log in"},
-		"untold and worse": {[]verify.Verification{untold, unsound}, false, 1, "could not be told: c\nnot sound: b\n"},
+		"ok":                  {[]verify.Result{ok}, false, 0, ""},
+		"invalid":             {[]verify.Result{ok, invalid}, false, 1, "invalid: b\n"},
+		"invalid, quiet":      {[]verify.Result{ok, invalid}, true, 1, ""},
+		"unknown":             {[]verify.Result{ok, unknown}, false, 2, "could not be verified: c\nhint: if the name is right, log in"},
+		"unknown, quiet":      {[]verify.Result{unknown}, true, 2, "could not be verified: c\nhint: if the name is right, log in"},
+		"unknown and invalid": {[]verify.Result{unknown, invalid}, false, 1, "could not be verified: c\ninvalid: b\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

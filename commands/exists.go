@@ -21,9 +21,9 @@ func newExistsCommand(env environment) *cobra.Command {
 	var opts existsOptions
 	cmd := &cobra.Command{
 		Use:   "exists [OPTIONS] NAME",
-		Short: "Tell by the exit code whether a registry has an image or manifest list",
-		Long: "Tell by the exit code whether a registry has an image or manifest list, by its tag or digest.\n" +
-			"The exit code is 0 when it is there, 1 when it is not, and 2 when that could not be told.",
+		Short: "Check whether a registry has an image or manifest list",
+		Long: "Check whether a registry has an image or manifest list, by its tag or digest.\n" +
+			"The exit code is 0 if it exists, 1 if it does not, and 2 if it could not be determined.",
 		Example: `docker multiarch exists registry.example.com/app:1
 docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/app:1`,
 		Args: cli.ExactArgs(1),
@@ -35,9 +35,9 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 	}
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
-	flags.StringSliceVar(&opts.platforms, "platform", nil, "Only with an image for this platform, for each of several")
+	flags.StringSliceVar(&opts.platforms, "platform", nil, "Check for an image for this platform, too (can be repeated)")
 	completeFlags(cmd, map[string][]string{"platform": manifest.KnownPlatforms()})
-	return untold(cmd)
+	return withVerdict(cmd)
 }
 
 func runExists(ctx context.Context, env environment, opts existsOptions) error {

@@ -18,16 +18,16 @@ const (
 	exitInterrupted = 130
 )
 
-// verdict is the end of a command whose exit code is its answer, as grep's is.
+// verdict is the result of a command whose exit code is its answer, like that of grep.
 type verdict struct {
 	code int
-	err  error // nil when there is nothing to be said
+	err  error // nil if there is nothing to report
 }
 
 // The exit codes of verdicts.
 const (
-	exitNo     = 1
-	exitUntold = 2
+	exitNo      = 1
+	exitUnknown = 2
 )
 
 func (v *verdict) Unwrap() error { return v.err }
@@ -38,14 +38,14 @@ func (v *verdict) Error() string {
 	return v.err.Error()
 }
 
-// untold makes any failure of cmd but an interruption the answer that it could not be told.
-func untold(cmd *cobra.Command) *cobra.Command {
+// withVerdict makes each failure of cmd, except an interruption, the answer that the result is unknown.
+func withVerdict(cmd *cobra.Command) *cobra.Command {
 	wrap := func(err error) error {
 		var v *verdict
 		if err == nil || errors.As(err, &v) || errdefs.IsCanceled(err) {
 			return err
 		}
-		return &verdict{exitUntold, err}
+		return &verdict{exitUnknown, err}
 	}
 	args, run := cmd.Args, cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, given []string) error { return wrap(args(cmd, given)) }

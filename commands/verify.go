@@ -26,14 +26,14 @@ func newVerifyCommand(env environment) *cobra.Command {
 	var opts verifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify [OPTIONS] NAME [NAME...]",
-		Short: "Find out whether images and manifest lists in registries are sound",
-		Long: "Find out whether images and manifest lists in registries are sound: everything is there, with the\n" +
-			"size and digest that it should have, and platforms are what the images say themselves.\n" +
-			"The exit code is 0 when all is sound, 1 when something is not, and 2 when that could not be told.\n\n" +
-			"With --format json there is an object on each line, one for each name: name, digest, state (sound,\n" +
-			"unsound or untold), manifests (each with kind, platform, mediaType, digest, size and state) and findings\n" +
-			"(each with severity, which is unsound, untold or note, the digest of the object, the manifest that it\n" +
-			"belongs to, platform and message).",
+		Short: "Check the integrity of images and manifest lists in a registry",
+		Long: "Check the integrity of images and manifest lists in a registry: that all manifests, configs and layers\n" +
+			"exist with the right size and digest, and that platforms match the configs of the images.\n" +
+			"The exit code is 0 if everything is valid, 1 if something is invalid, and 2 if it could not be determined.\n\n" +
+			"With --format json, each line is an object for one name: name, digest, state (ok, invalid or unknown),\n" +
+			"manifests (each with kind, platform, mediaType, digest, size and state) and findings (each with severity,\n" +
+			"which is error, unknown or info, the digest of the object, the manifest that it belongs to, platform and\n" +
+			"message).",
 		Example: `docker multiarch verify registry.example.com/app:1
 docker multiarch verify --deep --format json registry.example.com/app:1 registry.example.com/app:2`,
 		Args: cli.RequiresMinArgs(1),
@@ -45,16 +45,16 @@ docker multiarch verify --deep --format json registry.example.com/app:1 registry
 	}
 	f := cmd.Flags()
 	opts.network.addTo(f, "Allow communication with an insecure registry")
-	f.BoolVar(&opts.deep, "deep", false, "Read and unpack the layers too, and check that the programs that images run are for their platforms")
+	f.BoolVar(&opts.deep, "deep", false, "Also read and unpack the layers, and check that the programs that images run are built for their platforms")
 	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
-	f.BoolVarP(&opts.quiet, "quiet", "q", false, "Only display what is not sound or could not be told")
+	f.BoolVarP(&opts.quiet, "quiet", "q", false, "Show errors and failed checks only")
 	completeFlags(cmd, map[string][]string{"format": {"json", "table"}})
-	return untold(cmd)
+	return withVerdict(cmd)
 }
 
 func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 	if opts.quiet && opts.format != "" {
-		return invalid("--quiet and --format are two ways to show one thing: give one of them")
+		return invalid("--quiet and --format cannot be combined")
 	}
 	if _, err := display.ParseTemplate(opts.format); err != nil {
 		return err
@@ -63,43 +63,43 @@ func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	found, err := verify.Verify(ctx, newTools(env, opts.quiet).registries(opts.network), names, opts.deep)
+	results, err := verify.Check(ctx, newTools(env, opts.quiet).registries(opts.network), names, opts.deep)
 	if err != nil {
 		return err
 	}
-	if err := display.Verified(env.Out(), found, opts.format, opts.quiet); err != nil {
+	if err := display.Verified(env.Out(), results, opts.format, opts.quiet); err != nil {
 		return err
 	}
-	return conclusion(found, opts.quiet)
+	return conclusion(results, opts.quiet)
 }
 
-// conclusion is nil when all is sound. What is not sound outweighs what could not be told; with quiet the
-// output has said it.
-func conclusion(found []verify.Verification, quiet bool) error {
-	names := map[verify.Soundness][]string{}
+// conclusion returns the verdict on all results, nil if they are ok. Invalid takes precedence over unknown. With
+// quiet the findings have been printed, and are enough.
+func conclusion(results []verify.Result, quiet bool) error {
+	names := map[verify.State][]string{}
 	var errs []error
-	for _, v := range found {
-		names[v.State] = append(names[v.State], v.Name)
-		for _, f := range v.Findings {
+	for _, r := range results {
+		names[r.State] = append(names[r.State], r.Name)
+		for _, f := range r.Findings {
 			if f.Err != nil {
 				errs = append(errs, f.Err)
 			}
 		}
 	}
-	code, words := 0, []string(nil)
-	if untold := names[verify.Untold]; len(untold) > 0 {
-		code, words = exitUntold, append(words, "whether this is sound could not be told: "+strings.Join(untold, ", "))
+	code, lines := 0, []string(nil)
+	if unknown := names[verify.StateUnknown]; len(unknown) > 0 {
+		code, lines = exitUnknown, append(lines, "could not be verified: "+strings.Join(unknown, ", "))
 	}
-	if unsound := names[verify.Unsound]; len(unsound) > 0 {
-		code, words = exitNo, append(words, "not sound: "+strings.Join(unsound, ", "))
+	if invalid := names[verify.StateInvalid]; len(invalid) > 0 {
+		code, lines = exitNo, append(lines, "invalid: "+strings.Join(invalid, ", "))
 	}
 	switch {
 	case code == 0:
 		return nil
 	case len(errs) > 0:
-		return &verdict{code, manifest.Errorf(errs[0], "%s", strings.Join(words, "\n"))} // for its remedy
+		return &verdict{code, manifest.Errorf(errs[0], "%s", strings.Join(lines, "\n"))} // for its hint
 	case quiet:
 		return &verdict{code, nil}
 	}
-	return &verdict{code, errors.New(strings.Join(words, "\n"))}
+	return &verdict{code, errors.New(strings.Join(lines, "\n"))}
 }

@@ -25,7 +25,7 @@ var jsonOf = map[string]struct {
 	"inspect": {func(out io.Writer, text string) error { return execute(out, manifest.View{Name: text}) }, "name"},
 	"show":    {func(out io.Writer, text string) error { return execute(out, repository.Shown{Name: text}) }, "name"},
 	"verify": {func(out io.Writer, text string) error {
-		return Verified(out, []verify.Verification{{Name: text}}, "json", false)
+		return Verified(out, []verify.Result{{Name: text}}, "json", false)
 	}, "name"},
 	"purge": {func(out io.Writer, text string) error {
 		row := repository.Row{Step: repository.Step{Digest: digest.FromString("1"), Tags: []string{text}}}

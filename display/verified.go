@@ -14,42 +14,42 @@ import (
 
 const verifiedTable = "table {{.Name}}\t{{.Platform}}\t{{.Digest}}\t{{.State}}"
 
-// Verified writes what was found out about names: a table with a row for each manifest, and after it a line
-// for each finding; with quiet the lines of faults alone. Another format than a table is a template for each
-// verification, or "json".
-func Verified(out io.Writer, found []verify.Verification, format string, quiet bool) error {
+// Verified writes the results of checking names: a table with a row for each manifest, and after it a line for each
+// finding; if quiet, the lines of errors and failed checks only. Any format other than a table is a template for each
+// result, or "json".
+func Verified(out io.Writer, results []verify.Result, format string, quiet bool) error {
 	switch table, isTable := strings.CutPrefix(format, formatter.TableFormatKey); {
 	case quiet:
-		return findings(out, found, func(f verify.Finding) bool { return f.Severity != verify.Remark })
+		return findings(out, results, func(f verify.Finding) bool { return f.Severity != verify.SeverityInfo })
 	case isTable || format == "":
 		if strings.TrimSpace(table) == "" {
 			format = verifiedTable
 		}
-		if err := verifiedRows(out, found, format); err != nil {
+		if err := verifiedRows(out, results, format); err != nil {
 			return err
 		}
-		return findings(out, found, func(verify.Finding) bool { return true })
+		return findings(out, results, func(verify.Finding) bool { return true })
 	}
 	template, err := ParseTemplate(format)
 	if err != nil {
 		return err
 	}
-	for _, v := range found {
-		if err := Execute(out, template, v); err != nil {
+	for _, r := range results {
+		if err := Execute(out, template, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// findings writes a line for each finding that is wanted.
-func findings(out io.Writer, found []verify.Verification, wanted func(verify.Finding) bool) error {
-	for _, v := range found {
-		for _, f := range v.Findings {
-			if !wanted(f) {
+// findings writes a line for each finding that matches.
+func findings(out io.Writer, results []verify.Result, match func(verify.Finding) bool) error {
+	for _, r := range results {
+		for _, f := range r.Findings {
+			if !match(f) {
 				continue
 			}
-			where := v.Name
+			where := r.Name
 			if f.Platform != "" {
 				where += " (" + f.Platform + ")"
 			}
@@ -62,19 +62,19 @@ func findings(out io.Writer, found []verify.Verification, wanted func(verify.Fin
 	return nil
 }
 
-func verifiedRows(out io.Writer, found []verify.Verification, format string) error {
+func verifiedRows(out io.Writer, results []verify.Result, format string) error {
 	row := &verifiedRow{}
 	row.Header = formatter.SubHeaderContext{
 		"Name": "NAME", "Kind": "KIND", "Platform": "PLATFORM", "MediaType": "MEDIA TYPE", "Digest": "DIGEST", "Size": "SIZE", "State": "STATE",
 	}
 	return table(out, format, row, func(yield func(formatter.SubContext) error) error {
-		for _, v := range found {
-			rows := v.Manifests
+		for _, r := range results {
+			rows := r.Manifests
 			if len(rows) == 0 {
-				rows = []verify.VerifiedContent{{State: v.State}}
+				rows = []verify.Manifest{{State: r.State}}
 			}
-			for _, content := range rows {
-				if err := yield(&verifiedRow{name: v.Name, content: content}); err != nil {
+			for _, m := range rows {
+				if err := yield(&verifiedRow{name: r.Name, manifest: m}); err != nil {
 					return err
 				}
 			}
@@ -85,32 +85,32 @@ func verifiedRows(out io.Writer, found []verify.Verification, format string) err
 
 type verifiedRow struct {
 	formatter.HeaderContext
-	name    string
-	content verify.VerifiedContent
+	name     string
+	manifest verify.Manifest
 }
 
-// MarshalJSON gives {{json .}} the columns by name.
+// MarshalJSON returns the columns by name, for {{json .}}.
 func (r *verifiedRow) MarshalJSON() ([]byte, error) { return formatter.MarshalJSON(r) }
 
 // Name is the name that leads to the manifest.
 func (r *verifiedRow) Name() string { return r.name }
 
 // Kind is that of the manifest.
-func (r *verifiedRow) Kind() string { return r.content.Kind }
+func (r *verifiedRow) Kind() string { return r.manifest.Kind }
 
-// Platform is the platform of an image, or else what the manifest is.
+// Platform is the platform of an image, otherwise the kind of the manifest.
 func (r *verifiedRow) Platform() string {
-	return manifest.Escape(cmp.Or(r.content.Platform, r.content.Kind), "")
+	return manifest.Escape(cmp.Or(r.manifest.Platform, r.manifest.Kind), "")
 }
 
 // MediaType is that of the manifest.
-func (r *verifiedRow) MediaType() string { return manifest.Escape(r.content.MediaType, "") }
+func (r *verifiedRow) MediaType() string { return manifest.Escape(r.manifest.MediaType, "") }
 
 // Digest is that of the manifest.
-func (r *verifiedRow) Digest() string { return r.content.Digest.String() }
+func (r *verifiedRow) Digest() string { return r.manifest.Digest.String() }
 
 // Size is that of the manifest, in bytes.
-func (r *verifiedRow) Size() string { return fmt.Sprint(r.content.Size) }
+func (r *verifiedRow) Size() string { return fmt.Sprint(r.manifest.Size) }
 
-// State says whether the manifest and what belongs to it is sound.
-func (r *verifiedRow) State() string { return string(r.content.State) }
+// State is that of the manifest with its config and layers.
+func (r *verifiedRow) State() string { return string(r.manifest.State) }

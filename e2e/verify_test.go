@@ -32,50 +32,50 @@ var invalidLists = map[string]func(s *scene) []string{
 		a, b := s.pair(images.Docker)
 		harness.Put(s.T, s.registry, s.repo, "1", images.Index(images.Docker, a, b))
 		s.must(s.registry.Delete(s.Context(), s.repo, b.Digest()))
-		return []string{"(linux/arm64/v8): unsound: manifest " + b.Digest().String(), "is not in the repository " + s.registry.Host + "/" + s.repo}
+		return []string{"(linux/arm64/v8): error: manifest " + b.Digest().String(), "is not in the repository " + s.registry.Host + "/" + s.repo}
 	},
 	"missing layer": func(s *scene) []string {
 		a, b := s.pair(images.OCI)
 		harness.Put(s.T, s.registry, s.repo, "1", images.Index(images.OCI, a, b))
 		lost := b.Blobs[2].Descriptor.Digest
 		s.must(s.registry.DeleteBlob(s.Context(), s.repo, lost))
-		return []string{"(linux/arm64/v8): unsound: layer " + lost.String() + " is not in the repository"}
+		return []string{"(linux/arm64/v8): error: layer " + lost.String() + " is not in the repository"}
 	},
 	"missing config": func(s *scene) []string {
 		a, b := s.pair(images.OCI)
 		harness.Put(s.T, s.registry, s.repo, "1", images.Index(images.OCI, a, b))
 		s.must(s.registry.DeleteBlob(s.Context(), s.repo, a.ID()))
-		return []string{"(linux/amd64): unsound: config " + a.ID().String() + " is not in the repository"}
+		return []string{"(linux/amd64): error: config " + a.ID().String() + " is not in the repository"}
 	},
 	"wrong size": func(s *scene) []string {
 		a, b := s.pair(images.Docker)
 		a.Descriptor.Size++
 		harness.Put(s.T, s.registry, s.repo, "1", images.Index(images.Docker, a, b))
-		return []string{fmt.Sprintf("says that manifest %s has %d bytes, it has %d", a.Digest(), len(a.Raw)+1, len(a.Raw))}
+		return []string{fmt.Sprintf("says that manifest %s has %d bytes, but it has %d", a.Digest(), len(a.Raw)+1, len(a.Raw))}
 	},
 	"wrong size of a layer": func(s *scene) []string {
 		a, _ := s.pair(images.OCI)
 		l := a.Blobs[1].Descriptor
 		a.Raw = []byte(strings.Replace(string(a.Raw), fmt.Sprintf(`"size":%d`, l.Size), fmt.Sprintf(`"size":%d`, l.Size+7), 2))
 		harness.Put(s.T, s.registry, s.repo, "1", a)
-		return []string{"unsound: layer " + l.Digest.String(), fmt.Sprint(l.Size + 7)}
+		return []string{"error: layer " + l.Digest.String(), fmt.Sprint(l.Size + 7)}
 	},
 	"platform twice": func(s *scene) []string {
 		a, _ := s.pair(images.Docker)
 		b := images.Image(images.Spec{Seed: s.repo + "other", Platform: amd64})
 		harness.Put(s.T, s.registry, s.repo, "1", images.Index(images.Docker, a, b))
-		return []string{"image " + b.Digest().String(), "is for linux/amd64, as " + a.Digest().String() + " is before it"}
+		return []string{"image " + b.Digest().String(), "is for linux/amd64, and so is " + a.Digest().String() + " before it"}
 	},
 	"platforms swapped": func(s *scene) []string {
 		a, b := s.pair(images.Docker)
 		a.Descriptor.Platform, b.Descriptor.Platform = b.Descriptor.Platform, a.Descriptor.Platform
 		harness.Put(s.T, s.registry, s.repo, "1", images.Index(images.Docker, a, b))
-		return []string{"is for linux/arm64/v8, its config says linux/amd64", "is for linux/amd64, its config says linux/arm64/v8"}
+		return []string{"is for linux/arm64/v8, but its config says linux/amd64", "is for linux/amd64, but its config says linux/arm64/v8"}
 	},
 	"broken attestation": func(s *scene) []string {
 		a, b := s.pair(images.OCI)
 		harness.Put(s.T, s.registry, s.repo, "1", images.Index(images.OCI, a, images.Attestation(b)))
-		return []string{"describes \"" + b.Digest().String() + "\", which is no image of index"}
+		return []string{"describes \"" + b.Digest().String() + "\", which is not an image of index"}
 	},
 	"absent": func(s *scene) []string {
 		s.put(s.repo, "other", images.Spec{Platform: amd64})
@@ -101,7 +101,7 @@ func TestVerifyFindsFaults(t *testing.T) {
 					if args[len(args)-1] == "--quiet" && r.Stderr != "" {
 						s.Errorf("got stderr %q with --quiet, want none", r.Stderr)
 					} else if args[len(args)-1] != "--quiet" {
-						says(s.T, r.Stderr, "not sound: "+s.list)
+						says(s.T, r.Stderr, "invalid: "+s.list)
 					}
 					saysNot(s.T, r.Stdout+r.Stderr, loginSecret)
 				}
@@ -128,7 +128,7 @@ func TestVerifyValidList(t *testing.T) {
 		at := s.registry.Host + "/" + s.repo + "@" + b.Digest().String()
 		for _, deep := range []string{"--deep=false", "--deep"} {
 			r := s.ends(0, []string{"NAME", "PLATFORM", "DIGEST", "STATE", "linux/amd64", "attestation", a.Digest().String(), at}, "verify", deep, s.list, at)
-			if strings.Count(r.Stdout, " sound\n") != 6 || r.Stderr != "" {
+			if strings.Count(r.Stdout, " ok\n") != 6 || r.Stderr != "" {
 				s.Errorf("got stdout and stderr, want 6 valid manifests:\n%s%s", r.Stdout, r.Stderr)
 			}
 			if r := s.ends(0, nil, "verify", deep, "--quiet", s.list); r.Stdout+r.Stderr != "" {
@@ -136,13 +136,13 @@ func TestVerifyValidList(t *testing.T) {
 			}
 			var got verified
 			s.must(json.Unmarshal([]byte(s.ends(0, nil, "verify", deep, "--format", "json", s.list).Stdout), &got))
-			if got.Name != s.list || got.State != "sound" || got.Digest != list.Digest() || len(got.Manifests) != 5 || got.Manifests[2].Platform != "linux/arm64/v8" || got.Manifests[3].Kind != "attestation" {
+			if got.Name != s.list || got.State != "ok" || got.Digest != list.Digest() || len(got.Manifests) != 5 || got.Manifests[2].Platform != "linux/arm64/v8" || got.Manifests[3].Kind != "attestation" {
 				s.Errorf("got %+v, want the valid list %s and its 4 children", got, list.Digest())
 			}
-			if notes := len(got.Findings); deep == "--deep" && notes != 2 || deep != "--deep" && notes != 0 { // images without a command
+			if n := len(got.Findings); deep == "--deep" && n != 2 || deep != "--deep" && n != 0 { // images without a command
 				s.Errorf("got findings %+v, want one for each image with --deep, otherwise none", got.Findings)
 			}
-			if r := s.ends(0, nil, "verify", deep, "--format", "{{.State}} {{len .Manifests}}", s.list, at); r.Stdout != "sound 5\nsound 1\n" {
+			if r := s.ends(0, nil, "verify", deep, "--format", "{{.State}} {{len .Manifests}}", s.list, at); r.Stdout != "ok 5\nok 1\n" {
 				s.Errorf("got %q, want two valid states", r.Stdout)
 			}
 		}
@@ -194,16 +194,16 @@ func TestVerifyDeepFindsSwappedPrograms(t *testing.T) {
 			return images.Image(images.Spec{Seed: s.repo, Platform: p, Files: map[string]string{"usr/bin/app": s.program(arch)}, Entrypoint: []string{"app"}})
 		}
 		harness.Put(s.T, s.registry, s.repo, "1", images.Index(images.Docker, build(amd64, "amd64"), build(arm64, "arm64")))
-		if r := s.ends(0, nil, "verify", "--deep", s.list); strings.Contains(r.Stdout, "note") {
-			s.Errorf("got a note, want none:\n%s", r.Stdout)
+		if r := s.ends(0, nil, "verify", "--deep", s.list); strings.Contains(r.Stdout, "info:") {
+			s.Errorf("got findings, want none:\n%s", r.Stdout)
 		}
 		harness.Put(s.T, s.registry, s.repo, "2", images.Index(images.Docker, build(amd64, "arm64"), build(arm64, "amd64")))
 		s.ends(0, nil, "verify", s.name("2"))
 		r := s.ends(1, []string{
-			"(linux/amd64): unsound: /usr/bin/app is a program for arm64 (ELF), but the image is for linux/amd64",
-			"(linux/arm64/v8): unsound: /usr/bin/app is a program for amd64 (ELF), but the image is for linux/arm64/v8",
+			"(linux/amd64): error: /usr/bin/app is a program for arm64 (ELF), but the image is for linux/amd64",
+			"(linux/arm64/v8): error: /usr/bin/app is a program for amd64 (ELF), but the image is for linux/arm64/v8",
 		}, "verify", "--deep", s.list, s.name("2"))
-		says(s.T, r.Stderr, "not sound: "+s.name("2"))
+		says(s.T, r.Stderr, "invalid: "+s.name("2"))
 		saysNot(s.T, r.Stderr, s.list)
 	})
 }
@@ -225,8 +225,8 @@ func TestVerifyDeepOfBuildx(t *testing.T) {
 	s.Cleanup(func() { _ = s.daemon.RemoveImage(s.Context(), s.list) })
 	s.multiarch("push", s.list)
 	r := s.ends(0, []string{"linux/amd64", "linux/arm64", "attestation"}, "verify", "--deep", s.list)
-	if strings.Contains(r.Stdout, "note") {
-		t.Errorf("got a note, want none:\n%s", r.Stdout)
+	if strings.Contains(r.Stdout, "info:") {
+		t.Errorf("got findings, want none:\n%s", r.Stdout)
 	}
 }
 
@@ -269,11 +269,11 @@ func TestVerifyUnknown(t *testing.T) {
 		s.ends(2, []string{"requires"}, command)
 		s.ends(2, []string{"unknown flag: --nope"}, command, "--nope", s.list)
 	}
-	s.ends(2, []string{"one of them"}, "verify", "--quiet", "--format", "json", s.list)
+	s.ends(2, []string{"cannot be combined"}, "verify", "--quiet", "--format", "json", s.list)
 	s.ends(2, []string{"template parsing error"}, "verify", "--format", "{{", s.list)
 	s.ends(2, []string{"did you mean linux/amd64"}, "exists", "--platform", "linux/amd46", s.list)
-	s.ends(2, []string{secret + ": untold: ", "could not be told: " + secret}, "verify", s.list, secret)
-	s.ends(1, []string{"could not be told: " + secret, "not sound: " + s.name("none")}, "verify", secret, s.name("none"), s.list)
+	s.ends(2, []string{secret + ": unknown: ", "could not be verified: " + secret}, "verify", s.list, secret)
+	s.ends(1, []string{"could not be verified: " + secret, "invalid: " + s.name("none")}, "verify", secret, s.name("none"), s.list)
 }
 
 // exists answers by its exit code only, and prints the reason on stderr.
@@ -294,8 +294,8 @@ func TestExists(t *testing.T) {
 			{0, []string{"--platform", "linux/riscv64", s.name("image")}, ""},
 			{1, []string{s.name("none")}, s.name("none") + " is not in the registry"},
 			{1, []string{at + digest.FromString("x").String()}, "is not in the registry"},
-			{1, []string{"--platform", "linux/amd64", "--platform", "linux/riscv64", s.list}, "has no image for linux/riscv64, but for linux/amd64, linux/arm64/v8"},
-			{1, []string{"--platform", "linux/amd64", s.name("image")}, "has no image for linux/amd64, but for linux/riscv64"},
+			{1, []string{"--platform", "linux/amd64", "--platform", "linux/riscv64", s.list}, "has no image for linux/riscv64 (it has: linux/amd64, linux/arm64/v8)"},
+			{1, []string{"--platform", "linux/amd64", s.name("image")}, "has no image for linux/amd64 (it has: linux/riscv64)"},
 			{1, []string{s.registry.Host + "/none/app:1"}, "is not in the registry"},
 		} {
 			r := s.ends(test.code, []string{test.word}, append([]string{"exists"}, test.args...)...)

@@ -18,21 +18,21 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Exists returns nil when the registry has name with an image for each of these platforms: as an index
-// lists it, or by the config of an image. The error is errdefs.ErrNotFound when something is not there, of
-// another kind when that could not be told.
+// Exists returns nil if the registry has name with an image for each of these platforms: as an index states it, or
+// the config of an image. The error is errdefs.ErrNotFound if something does not exist, and of another kind if it
+// could not be determined.
 func Exists(ctx context.Context, r manifest.Fetcher, name reference.Named, want []manifest.Platform) error {
 	if len(want) == 0 {
 		_, err := r.Digest(ctx, name)
-		return notThere(err, name)
+		return notFound(err, name)
 	}
 	c, err := r.Fetch(ctx, name)
 	if err != nil {
-		return notThere(err, name)
+		return notFound(err, name)
 	}
 	var left atomic.Int64
 	left.Store(manifest.MaxEntries)
-	images, untold := offers(ctx, r, name, c, 0, &left)
+	images, incomplete := offers(ctx, r, name, c, 0, &left)
 	errs := make([]error, len(want))
 	var group sync.WaitGroup
 	for i, p := range want {
@@ -40,13 +40,13 @@ func Exists(ctx context.Context, r manifest.Fetcher, name reference.Named, want 
 	}
 	group.Wait()
 	if i := slices.IndexFunc(errs, errdefs.IsNotFound); i >= 0 {
-		return cmp.Or(untold, errs[i]) // whatever could not be told of the others; what is untold may be for it
+		return cmp.Or(incomplete, errs[i]) // the missing image may be among those that could not be read
 	}
 	return cmp.Or(errs...)
 }
 
-// notThere makes a registry's answer that it does not have name one that a person reads.
-func notThere(err error, name reference.Named) error {
+// notFound turns a registry's answer that it does not have name into an error for the user.
+func notFound(err error, name reference.Named) error {
 	if errdefs.IsNotFound(err) {
 		return manifest.Errorf(errdefs.ErrNotFound, "%s is not in the registry %s", manifest.Familiar(name), reference.Domain(name))
 	}
@@ -104,7 +104,7 @@ func configured(ctx context.Context, r manifest.Fetcher, name reference.Named, n
 	}
 	raw, err := r.Blob(ctx, name, *n.Config)
 	if errdefs.IsNotFound(err) {
-		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s is there, but its config %s is not", manifest.Familiar(manifest.AtDigest(name, n.Descriptor.Digest)), n.Config.Digest)
+		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s exists, but its config %s does not", manifest.Familiar(manifest.AtDigest(name, n.Descriptor.Digest)), n.Config.Digest)
 	}
 	if err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func configured(ctx context.Context, r manifest.Fetcher, name reference.Named, n
 
 // offered returns nil when one of images is for the platform p and in the registry.
 func offered(ctx context.Context, r manifest.Fetcher, name reference.Named, images []offer, p manifest.Platform) error {
-	missing := manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s, but for %s", manifest.Familiar(name), p, platformNames(images))
+	missing := manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(name), p, platformNames(images))
 	for _, i := range images {
 		if !p.Matches(i.platform) {
 			continue
@@ -130,7 +130,7 @@ func offered(ctx context.Context, r manifest.Fetcher, name reference.Named, imag
 		if !errdefs.IsNotFound(err) {
 			return err
 		}
-		missing = manifest.Errorf(errdefs.ErrNotFound, "%s lists %s for %s, which is not in the registry %s", manifest.Familiar(name), i.digest, p, reference.Domain(name))
+		missing = manifest.Errorf(errdefs.ErrNotFound, "%s lists %s for %s, but it is not in the registry %s", manifest.Familiar(name), i.digest, p, reference.Domain(name))
 	}
 	return missing
 }
@@ -144,5 +144,5 @@ func platformNames(images []offer) string {
 	if len(names) == 0 {
 		return "none"
 	}
-	return manifest.OneLine(strings.Join(names, ", "), maxFinding)
+	return manifest.OneLine(strings.Join(names, ", "), maxMessage)
 }

@@ -22,14 +22,14 @@ type imageKey struct {
 	digest digest.Digest
 }
 
-// judged is what was found out about an image.
-type judged struct {
-	// platform is what the config says, nil when it could not be read.
+// imageResult is the result of checking an image.
+type imageResult struct {
+	// platform is that of the config, nil if the config could not be read.
 	platform *ocispec.Platform
 	findings []Finding
 }
 
-// imageConfig is what Verify reads in a config.
+// imageConfig is the part of a config that is checked.
 type imageConfig struct {
 	ocispec.Platform
 	Config struct {
@@ -41,15 +41,15 @@ type imageConfig struct {
 	RootFS struct {
 		DiffIDs []digest.Digest `json:"diff_ids"`
 	} `json:"rootfs"`
-	// read says that it was there and could be read.
+	// read says that the config could be read.
 	read     bool
 	findings []Finding
 }
 
-// words are an entrypoint, or a single string in the configs of old images.
+// words is an entrypoint or command, which old images have as a single string.
 type words []string
 
-// UnmarshalJSON takes both forms.
+// UnmarshalJSON accepts both forms.
 func (w *words) UnmarshalJSON(data []byte) error {
 	var one string
 	if json.Unmarshal(data, &one) != nil {
@@ -61,28 +61,28 @@ func (w *words) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// image looks at an image: its config, its layers, and what it runs.
-func (v *verifier) image(ctx context.Context, repo reference.Named, n manifest.Node) judged {
+// image checks an image: its config, its layers, and the program that it runs.
+func (v *verifier) image(ctx context.Context, repo reference.Named, n manifest.Node) imageResult {
 	config := sync.OnceValue(func() imageConfig { return v.config(ctx, repo, n) })
-	found := make([]foundLayer, len(n.Layers))
+	results := make([]layerResult, len(n.Layers))
 	var group sync.WaitGroup
 	for i, d := range n.Layers {
-		group.Go(func() { found[i] = v.layer(ctx, repo, n, i, d, config) })
+		group.Go(func() { results[i] = v.layer(ctx, repo, n, i, d, config) })
 	}
 	c := config()
 	group.Wait()
-	out := judged{findings: c.findings}
+	out := imageResult{findings: c.findings}
 	if c.read {
 		out.platform = &c.Platform
-		if have, want := len(c.RootFS.DiffIDs), len(n.Layers); have != want {
-			out.findings = append(out.findings, finding(Unsound, n.Config.Digest, "config %s has diff_ids of %d layers, the manifest has %d layers", n.Config.Digest, have, want))
+		if got, want := len(c.RootFS.DiffIDs), len(n.Layers); got != want {
+			out.findings = append(out.findings, finding(SeverityError, n.Config.Digest, "config %s has diff_ids of %d layers, but the manifest has %d layers", n.Config.Digest, got, want))
 		}
 	}
-	for _, f := range found {
-		out.findings = append(out.findings, f.findings...)
+	for _, r := range results {
+		out.findings = append(out.findings, r.findings...)
 	}
 	if v.deep && c.read {
-		out.findings = append(out.findings, runs(ctx, n, c, found)...)
+		out.findings = append(out.findings, programFindings(ctx, n, c, results)...)
 	}
 	for _, d := range n.Layers {
 		v.layers.release(keyOfLayer(repo, n, d))
@@ -90,63 +90,63 @@ func (v *verifier) image(ctx context.Context, repo reference.Named, n manifest.N
 	return out
 }
 
-// config reads the config of an image, or that of another artifact, which is JSON or anything else.
+// config reads the config of an image. The config of another artifact is fetched but not parsed: it can be anything.
 func (v *verifier) config(ctx context.Context, repo reference.Named, n manifest.Node) (c imageConfig) {
 	d := *n.Config
 	raw, err := v.from.Blob(ctx, repo, d)
 	switch {
 	case err != nil:
-		c.findings = append(c.findings, fault(d.Digest, "config "+d.Digest.String(), repo, err))
+		c.findings = append(c.findings, readFinding(d.Digest, "config "+d.Digest.String(), repo, err))
 	case int64(len(raw)) != d.Size:
-		c.findings = append(c.findings, wrongSize(d, "config", int64(len(raw))))
+		c.findings = append(c.findings, sizeFinding(d, "config", int64(len(raw))))
 	}
 	if err != nil || !manifest.IsImageConfig(d.MediaType) {
 		return c
 	}
 	if err := json.Unmarshal(raw, &c); err != nil {
-		c.findings = append(c.findings, finding(Unsound, d.Digest, "config %s is not valid JSON of an image (%v)", d.Digest, err))
+		c.findings = append(c.findings, finding(SeverityError, d.Digest, "config %s is not a valid image config (%v)", d.Digest, err))
 		return c
 	}
 	c.read = true
 	return c
 }
 
-func wrongSize(d ocispec.Descriptor, object string, size int64) Finding {
-	return finding(Unsound, d.Digest, "%s %s has %d bytes, the manifest says %d", object, d.Digest, size, d.Size)
+// sizeFinding is the finding that a blob has another size than the manifest states.
+func sizeFinding(d ocispec.Descriptor, object string, size int64) Finding {
+	return finding(SeverityError, d.Digest, "%s %s has %d bytes, but the manifest says %d", object, d.Digest, size, d.Size)
 }
 
-// runs returns the findings on what an image runs: whether that is for the platform of its config.
-func runs(ctx context.Context, n manifest.Node, c imageConfig, found []foundLayer) []Finding {
+// programFindings returns the findings on the programs that an image runs: whether they are built for its platform.
+func programFindings(ctx context.Context, n manifest.Node, c imageConfig, results []layerResult) []Finding {
 	platform := manifest.Normalize(c.Platform)
 	if c.OS == "unknown" || c.Architecture == "unknown" {
 		return nil // an attestation
 	}
-	layers := make([]*program.Layer, len(found))
-	for i, f := range found {
-		layers[i] = f.layer
+	layers := make([]*program.Layer, len(results))
+	for i, r := range results {
+		layers[i] = r.layer
 	}
-	programs, unfound := program.Find(ctx, program.Command{
+	programs, missing := program.Find(ctx, program.Command{
 		OS: platform.OS, Args: append(append([]string{}, c.Config.Entrypoint...), c.Config.Cmd...),
 		Escaped: c.Config.ArgsEscaped, Env: c.Config.Env, Dir: c.Config.WorkingDir,
 	}, layers)
 	var out []Finding
 	for _, p := range programs {
-		switch p.Program.Fit(platform.OS, platform.Architecture) {
-		case program.Misfits:
-			out = append(out, finding(Unsound, n.Descriptor.Digest, "%s is %s, but the image is for %s", p.Path, p.Program, manifest.FormatPlatform(c.Platform)))
+		switch p.Program.RunsOn(platform.OS, platform.Architecture) {
+		case program.Incompatible:
+			out = append(out, finding(SeverityError, n.Descriptor.Digest, "%s is %s, but the image is for %s", p.Path, p.Program, manifest.FormatPlatform(c.Platform)))
 		case program.Undecided:
 			if p.Program.Format != program.Script && p.Program.Format != "" {
-				out = append(out, finding(Remark, n.Descriptor.Digest, "%s is %s, which cannot be compared with %s", p.Path, p.Program, manifest.FormatPlatform(c.Platform)))
+				out = append(out, finding(SeverityInfo, n.Descriptor.Digest, "%s is %s, which cannot be compared with %s", p.Path, p.Program, manifest.FormatPlatform(c.Platform)))
 			}
-		case program.Fits:
+		case program.Compatible:
 		}
 	}
-	if unfound != "" {
-		out = append(out, finding(Remark, n.Descriptor.Digest, "what the image runs could not be compared with its platform: %s", unfound))
+	if missing != "" {
+		out = append(out, finding(SeverityInfo, n.Descriptor.Digest, "the program that the image runs could not be checked: %s", missing))
 	}
 	return out
 }
 
-// isArchive reports whether a layer of this media type is part of a file system; older manifests do not
-// say.
+// isArchive reports whether a layer of this media type is part of a file system; old manifests leave it out.
 func isArchive(mediaType string) bool { return mediaType == "" || strings.Contains(mediaType, "tar") }

@@ -1,5 +1,16 @@
-// Package verify checks that what is published is whole and what it claims to be: that a registry has a list with
-// its manifests, configs and layers, and that each is for the platform that is stated. It writes nothing.
+// Package verify checks that what a registry has under a name is complete, and that it is what it claims to be.
+//
+// [Check] walks from each name through indexes and manifests to configs and layers, and returns a [Result] with
+// the manifests it met and a [Finding] for each problem: content that is missing or has another size or digest,
+// and platforms that differ between an index and the config of an image. By default a layer is only looked up.
+// A deep check reads and unpacks it, and finds out with package
+// [github.com/docker-multiarch/docker-multiarch/verify/program] whether the program that an image runs is built
+// for the platform of the image. [Exists] answers a smaller question with fewer requests: whether a registry has a
+// name, with images for certain platforms.
+//
+// Manifests are read through one [manifest.Graph] per repository, and each config and layer is read once, however
+// many names lead to it. The package writes nothing. Logins, retries and limits on concurrent requests belong to
+// the registry client, output to package display.
 package verify
 
 import (
@@ -12,131 +23,153 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/memo"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/verify/program"
 )
 
-// Content is what Verify reads.
-type Content interface {
+// Reader is what Check reads from.
+type Reader interface {
 	manifest.Fetcher
 	manifest.Blobs
 }
 
-// Soundness says how bad a finding is, or what the findings amount to.
-type Soundness string
+// State is the result of a check.
+type State string
 
-// The kinds of soundness, from good to bad. A note is no fault.
+// The states, from good to bad.
 const (
-	Sound   Soundness = "sound"
-	Remark  Soundness = "note"
-	Untold  Soundness = "untold"
-	Unsound Soundness = "unsound"
+	StateOK State = "ok"
+	// StateUnknown says that something could not be checked, and that no other error was found.
+	StateUnknown State = "unknown"
+	StateInvalid State = "invalid"
 )
 
-var badness = []Soundness{Sound, Remark, Untold, Unsound}
+var states = []State{StateOK, StateUnknown, StateInvalid}
 
-// worse returns the worse of both; a note leaves what is sound.
-func worse(a, b Soundness) Soundness {
-	if b != Remark && slices.Index(badness, b) > slices.Index(badness, a) {
+// worse returns the worse of two states.
+func worse(a, b State) State {
+	if slices.Index(states, b) > slices.Index(states, a) {
 		return b
 	}
 	return a
 }
 
-// Verification is what was found out about a name.
-type Verification struct {
-	Name string `json:"name"`
-	// Digest is that of what the name stands for; empty when that could not be told.
-	Digest digest.Digest `json:"digest,omitempty"`
-	// State is Sound, Unsound or Untold.
-	State     Soundness         `json:"state"`
-	Manifests []VerifiedContent `json:"manifests"`
-	Findings  []Finding         `json:"findings"`
+// Severity is the severity of a finding.
+type Severity string
+
+// The severities. SeverityInfo does not affect the state.
+const (
+	SeverityInfo    Severity = "info"
+	SeverityUnknown Severity = "unknown"
+	SeverityError   Severity = "error"
+)
+
+// state returns the state that a finding of this severity leads to.
+func (s Severity) state() State {
+	switch s {
+	case SeverityError:
+		return StateInvalid
+	case SeverityUnknown:
+		return StateUnknown
+	case SeverityInfo:
+	}
+	return StateOK
 }
 
-// VerifiedContent is a manifest or index that a name leads to.
-type VerifiedContent struct {
-	// Kind is that of a Record.
+// Result is the result of checking a name.
+type Result struct {
+	Name string `json:"name"`
+	// Digest is what the name resolved to; empty if it could not be resolved.
+	Digest    digest.Digest `json:"digest,omitempty"`
+	State     State         `json:"state"`
+	Manifests []Manifest    `json:"manifests"`
+	Findings  []Finding     `json:"findings"`
+}
+
+// Manifest is a manifest or index that a name leads to.
+type Manifest struct {
+	// Kind is one of the kinds of package manifest, such as [manifest.KindImage].
 	Kind      string        `json:"kind"`
 	Platform  string        `json:"platform,omitempty"`
 	MediaType string        `json:"mediaType,omitempty"`
 	Digest    digest.Digest `json:"digest"`
-	Size      int64         `json:"size,omitempty"`
-	State     Soundness     `json:"state"`
+	// Size is that of the manifest itself.
+	Size  int64 `json:"size,omitempty"`
+	State State `json:"state"`
 }
 
-// Finding is something that is wrong, could not be told or is worth knowing.
+// Finding is an error, something that could not be checked, or information.
 type Finding struct {
-	// Severity is Unsound, Untold or Remark.
-	Severity Soundness `json:"severity"`
-	// Digest is that of the object: a manifest, config or layer. Manifest is that of the manifest which has
-	// it.
+	Severity Severity `json:"severity"`
+	// Digest is that of the object: a manifest, config or layer. Manifest is the manifest it belongs to.
 	Digest   digest.Digest `json:"digest,omitempty"`
 	Manifest digest.Digest `json:"manifest,omitempty"`
-	// Platform is that of the manifest, as its index says or else its config.
+	// Platform is that of the manifest, from its index or else from its config.
 	Platform string `json:"platform,omitempty"`
 	Message  string `json:"message"`
-	// Err is the registry's error when that is why it could not be told.
+	// Err is the registry's error that prevented the check, if that is the reason.
 	Err error `json:"-"`
 }
 
-// maxFinding bounds the text of a finding, which may have a stranger's words in it.
-const maxFinding = 1000
+// maxMessage bounds the text of a finding, which may contain text from the registry.
+const maxMessage = 1000
 
-func finding(severity Soundness, d digest.Digest, format string, args ...any) Finding {
-	return Finding{Severity: severity, Digest: d, Message: manifest.OneLine(fmt.Sprintf(format, args...), maxFinding)}
+func finding(severity Severity, d digest.Digest, format string, args ...any) Finding {
+	return Finding{Severity: severity, Digest: d, Message: manifest.OneLine(fmt.Sprintf(format, args...), maxMessage)}
 }
 
-// fault is the finding that an object, such as "layer sha256:...", could not be read.
-func fault(d digest.Digest, object string, repo reference.Named, err error) Finding {
+// readFinding is the finding that an object, such as "layer sha256:...", could not be read.
+func readFinding(d digest.Digest, object string, repo reference.Named, err error) Finding {
 	switch {
 	case errdefs.IsNotFound(err):
-		return finding(Unsound, d, "%s is not in the repository %s", object, reference.FamiliarName(repo))
+		return finding(SeverityError, d, "%s is not in the repository %s", object, reference.FamiliarName(repo))
 	case errdefs.IsDataLoss(err):
-		return finding(Unsound, d, "%s is not what it should be: %v", object, err)
+		return finding(SeverityError, d, "%s does not match its descriptor: %v", object, err)
 	}
-	f := finding(Untold, d, "%s could not be read: %v", object, err)
+	f := finding(SeverityUnknown, d, "%s could not be read: %v", object, err)
 	f.Err = err
 	return f
 }
 
 const (
-	// imagesAtOnce and layersAtOnce bound what is unpacked at a time, and so the memory that takes.
-	imagesAtOnce = 2
-	layersAtOnce = 3
-	// maxFiles bounds the files of the layers that are known at a time, which take about 100 bytes each.
+	// maxImages and maxLayers bound what is unpacked concurrently, and with it the memory.
+	maxImages = 2
+	maxLayers = 3
+	// maxFiles bounds the files of the layers that are in memory, which take about 100 bytes each.
 	maxFiles = 1 << 19
-	// maxContent bounds the content of a layer: a few bytes can stand for as many as one likes.
+	// maxContent bounds the content of a layer: a few compressed bytes can expand to any size.
 	maxContent = 64 << 30
 )
 
-// verifier is one run of Verify. What several names lead to is looked at once.
+// verifier is one run of Check. It checks what several names lead to once.
 type verifier struct {
-	from   Content
+	from   Reader
 	deep   bool
 	graphs map[string]*manifest.Graph // by repository
-	sizes  memo[blobKey, sized]
-	layers layers
-	images map[imageKey]*judged
+	sizes  memo.Memo[blobKey, int64]
+	layers *layers
+	images map[imageKey]*imageResult
 }
 
-// Verify finds out whether what names stand for is sound: an index with its manifests, their configs and
-// layers are there, as large as they should be and with their digests, and platforms are what configs say.
-// Layers are looked for and not read unless deep; then what images run is checked, too. There is a
-// verification for each name; the error is that of ctx.
-func Verify(ctx context.Context, from Content, names []reference.Named, deep bool) ([]Verification, error) {
-	v := &verifier{from: from, deep: deep, graphs: map[string]*manifest.Graph{}, images: map[imageKey]*judged{}}
-	v.layers = layers{
-		left: map[layerKey]int{}, slots: make(chan struct{}, layersAtOnce), budget: program.NewBudget(maxFiles), most: maxContent,
+// Check checks the manifests, configs and layers that names lead to: that they exist with the size and digest that
+// their descriptors state, and that indexes state the platforms that the configs of images have. Layers are read
+// only if deep; then the programs that images run are checked, too. There is a result for each name, in this order;
+// the error is that of ctx.
+func Check(ctx context.Context, from Reader, names []reference.Named, deep bool) ([]Result, error) {
+	v := &verifier{
+		from: from, deep: deep, graphs: map[string]*manifest.Graph{}, sizes: memo.Memo[blobKey, int64]{KeepErrors: true},
+		layers: newLayers(maxLayers, program.NewBudget(maxFiles), maxContent), images: map[imageKey]*imageResult{},
 	}
 	roots := v.read(ctx, names)
-	v.judge(ctx, names, roots)
+	v.checkImages(ctx, names, roots)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	out := make([]Verification, len(names))
+	out := make([]Result, len(names))
 	for i, name := range names {
 		out[i] = v.report(name, roots[i])
 	}
@@ -145,22 +178,22 @@ func Verify(ctx context.Context, from Content, names []reference.Named, deep boo
 
 // read reads the manifests of all names.
 func (v *verifier) read(ctx context.Context, names []reference.Named) []manifest.Root {
-	places := map[string][]int{}
+	byRepository := map[string][]int{}
 	for i, name := range names {
-		places[name.Name()] = append(places[name.Name()], i)
+		byRepository[name.Name()] = append(byRepository[name.Name()], i)
 		v.graphs[name.Name()] = manifest.NewGraph(v.from)
 	}
 	roots := make([]manifest.Root, len(names))
 	var group sync.WaitGroup
-	for repo, at := range places {
+	for repo, indexes := range byRepository {
 		group.Go(func() {
-			refs := make([]reference.Named, len(at))
-			for i, place := range at {
-				refs[i] = names[place]
+			refs := make([]reference.Named, len(indexes))
+			for i, index := range indexes {
+				refs[i] = names[index]
 			}
-			found, _ := v.graphs[repo].Read(ctx, refs...) // Verify returns the error of ctx
-			for i, place := range at {
-				roots[place] = found[i]
+			found, _ := v.graphs[repo].Read(ctx, refs...) // Check returns the error of ctx
+			for i, index := range indexes {
+				roots[index] = found[i]
 			}
 		})
 	}
@@ -168,11 +201,11 @@ func (v *verifier) read(ctx context.Context, names []reference.Named) []manifest
 	return roots
 }
 
-// judge looks at the images that were read.
-func (v *verifier) judge(ctx context.Context, names []reference.Named, roots []manifest.Root) {
+// checkImages checks the images that were read.
+func (v *verifier) checkImages(ctx context.Context, names []reference.Named, roots []manifest.Root) {
 	var group errgroup.Group
 	if v.deep {
-		group.SetLimit(imagesAtOnce)
+		group.SetLimit(maxImages)
 	}
 	var jobs []func() error
 	for i, name := range names {
@@ -182,10 +215,10 @@ func (v *verifier) judge(ctx context.Context, names []reference.Named, roots []m
 			if err != nil || n.Config == nil || v.images[key] != nil {
 				continue
 			}
-			result := &judged{}
+			result := &imageResult{}
 			v.images[key] = result
 			for _, layer := range n.Layers {
-				v.layers.left[keyOfLayer(name, n, layer)]++
+				v.layers.users[keyOfLayer(name, n, layer)]++
 			}
 			jobs = append(jobs, func() error {
 				*result = v.image(ctx, name, n)
@@ -193,26 +226,26 @@ func (v *verifier) judge(ctx context.Context, names []reference.Named, roots []m
 			})
 		}
 	}
-	for _, job := range jobs {
+	for _, job := range jobs { // all users of layers are counted by now
 		group.Go(job)
 	}
 	_ = group.Wait() // the findings have the errors
 }
 
-// report puts together what was found out below a root.
-func (v *verifier) report(name reference.Named, root manifest.Root) Verification {
-	r := report{Verification: Verification{
-		Name: manifest.Familiar(name), Digest: root.Digest, State: Sound, Manifests: []VerifiedContent{}, Findings: []Finding{},
-	}, known: map[Finding]bool{}, states: map[digest.Digest]Soundness{}}
+// report collects the manifests and findings below a root.
+func (v *verifier) report(name reference.Named, root manifest.Root) Result {
+	r := report{Result: Result{
+		Name: manifest.Familiar(name), Digest: root.Digest, State: StateOK, Manifests: []Manifest{}, Findings: []Finding{},
+	}, known: map[Finding]bool{}, states: map[digest.Digest]State{}}
 	if root.Err != nil {
-		r.add(v.absentRoot(name, root.Err))
-		return r.Verification
+		r.add(rootFinding(name, root.Err))
+		return r.Result
 	}
 	g := v.graphs[name.Name()]
 	below := g.Below(root.Digest)
 	listed := indexEntries(g, below)
 	for _, d := range below {
-		row := v.row(name, d, listed)
+		row := v.manifest(name, d, listed)
 		n, err := g.Node(d)
 		for _, f := range v.findings(name, n, err, listed[d]) {
 			f.Manifest, f.Platform = d, row.Platform
@@ -220,23 +253,23 @@ func (v *verifier) report(name reference.Named, root manifest.Root) Verification
 		}
 		r.Manifests = append(r.Manifests, row)
 	}
-	for _, f := range v.inIndexes(name, g, below, listed) {
+	for _, f := range v.indexFindings(name, g, below, listed) {
 		r.add(f)
 	}
 	for i, row := range r.Manifests {
 		r.Manifests[i].State = worse(row.State, r.states[row.Digest])
 	}
-	return r.Verification
+	return r.Result
 }
 
-// report is a verification that is being put together.
+// report is a result that is being collected.
 type report struct {
-	Verification
+	Result
 	known  map[Finding]bool
-	states map[digest.Digest]Soundness // of manifests
+	states map[digest.Digest]State // of manifests
 }
 
-// add keeps a finding once.
+// add adds a finding unless it is known.
 func (r *report) add(f Finding) {
 	key := f
 	key.Err = nil // it may not be comparable
@@ -245,21 +278,23 @@ func (r *report) add(f Finding) {
 	}
 	r.known[key] = true
 	r.Findings = append(r.Findings, f)
-	r.State = worse(r.State, f.Severity)
-	r.states[f.Manifest] = worse(r.states[f.Manifest], f.Severity)
+	r.State = worse(r.State, f.Severity.state())
+	r.states[f.Manifest] = worse(r.states[f.Manifest], f.Severity.state())
 }
 
-func (v *verifier) absentRoot(name reference.Named, err error) Finding {
+// rootFinding is the finding that a name could not be read.
+func rootFinding(name reference.Named, err error) Finding {
 	if errdefs.IsNotFound(err) {
-		return finding(Unsound, "", "%v", notThere(err, name))
+		return finding(SeverityError, "", "%v", notFound(err, name))
 	}
-	return fault("", manifest.Familiar(name), name, err)
+	return readFinding("", manifest.Familiar(name), name, err)
 }
 
-// findings are those on the manifest n alone, or on why it could not be had; listed is where it was met.
+// findings returns the findings on the manifest n itself, or on the error with which it was read; listed is the
+// entry of the index that led to it.
 func (v *verifier) findings(name reference.Named, n manifest.Node, err error, listed indexEntry) []Finding {
 	d := listed.descriptor
-	var refusal interface{ Registry() string } // what is invalid then is the request
+	var refusal interface{ Registry() string } // the request was invalid, not the manifest
 	switch {
 	case err == nil && n.Config != nil:
 		return v.images[imageKey{name.Name(), n.Descriptor.Digest}].findings
@@ -267,70 +302,43 @@ func (v *verifier) findings(name reference.Named, n manifest.Node, err error, li
 		return nil
 	case errors.As(err, &refusal):
 	case errdefs.IsInvalidArgument(err) && d.MediaType != "" && !manifest.IsIndex(d.MediaType) && !manifest.IsImage(d.MediaType):
-		return []Finding{finding(Remark, d.Digest, "%s, listed by index %s, is no image: %v", d.Digest, listed.by, err)}
+		return []Finding{finding(SeverityInfo, d.Digest, "%s, listed in index %s, is not an image: %v", d.Digest, listed.index, err)}
 	case errdefs.IsInvalidArgument(err):
-		return []Finding{finding(Unsound, d.Digest, "%v", err)}
+		return []Finding{finding(SeverityError, d.Digest, "%v", err)}
 	}
-	return []Finding{fault(d.Digest, fmt.Sprintf("manifest %s, listed by index %s,", d.Digest, listed.by), name, err)}
+	return []Finding{readFinding(d.Digest, fmt.Sprintf("manifest %s, listed in index %s,", d.Digest, listed.index), name, err)}
 }
 
-// row is how a manifest is shown.
-func (v *verifier) row(name reference.Named, d digest.Digest, listed map[digest.Digest]indexEntry) VerifiedContent {
+// manifest returns the manifest d with its platform: that of the index, or else that of the config.
+func (v *verifier) manifest(name reference.Named, d digest.Digest, listed map[digest.Digest]indexEntry) Manifest {
 	desc := listed[d].descriptor
-	row := VerifiedContent{Kind: manifest.KindImage, Digest: d, MediaType: desc.MediaType, Size: desc.Size, State: Sound}
+	m := Manifest{Kind: manifest.KindImage, Digest: d, MediaType: desc.MediaType, Size: desc.Size, State: StateOK}
 	if manifest.IsIndex(desc.MediaType) {
-		row.Kind = manifest.KindIndex
+		m.Kind = manifest.KindIndex
 	}
 	if n, err := v.graphs[name.Name()].Node(d); err == nil {
-		row.Kind, row.MediaType, row.Size = n.Kind(), n.Descriptor.MediaType, n.Descriptor.Size
+		m.Kind, m.MediaType, m.Size = n.Kind(), n.Descriptor.MediaType, n.Descriptor.Size
 	}
 	switch {
-	case manifest.IsIndex(row.MediaType):
-		return row
+	case manifest.IsIndex(m.MediaType):
+		return m
 	case isAttestation(desc):
-		row.Kind = manifest.KindAttestation
-		return row
+		m.Kind = manifest.KindAttestation
+		return m
 	}
-	platform := givenPlatform(desc)
-	if image := v.images[imageKey{name.Name(), d}]; platform == nil && image != nil {
+	if platform := v.platform(name, desc); platform != nil {
+		m.Platform = manifest.OneLine(manifest.FormatPlatform(*platform), maxMessage)
+	}
+	return m
+}
+
+// platform returns the platform that an index states for d, or else that of the config; nil if neither is known.
+func (v *verifier) platform(name reference.Named, d ocispec.Descriptor) *ocispec.Platform {
+	platform := entryPlatform(d)
+	if image := v.images[imageKey{name.Name(), d.Digest}]; platform == nil && image != nil {
 		platform = image.platform
 	}
-	if platform != nil {
-		row.Platform = manifest.OneLine(manifest.FormatPlatform(*platform), maxFinding)
-	}
-	return row
-}
-
-// memo keeps what was made for a key, by one caller while the others wait.
-type memo[K comparable, V any] struct {
-	mu   sync.Mutex
-	made map[K]func() V
-}
-
-func (m *memo[K, V]) get(key K, produce func() V) V {
-	m.mu.Lock()
-	if m.made == nil {
-		m.made = map[K]func() V{}
-	}
-	made, ok := m.made[key]
-	if !ok {
-		made = sync.OnceValue(produce)
-		m.made[key] = made
-	}
-	m.mu.Unlock()
-	return made()
-}
-
-// drop forgets a key, and returns what was made for it.
-func (m *memo[K, V]) drop(key K) (v V, ok bool) {
-	m.mu.Lock()
-	made, ok := m.made[key]
-	delete(m.made, key)
-	m.mu.Unlock()
-	if ok {
-		v = made()
-	}
-	return v, ok
+	return platform
 }
 
 // blobKey is a blob of a repository as a manifest describes it.

@@ -28,7 +28,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/verify/program"
 )
 
-// compiled is the start of a program for Linux.
+// compiled returns the start of a program for Linux.
 func compiled(arch string) string {
 	head := make([]byte, 64)
 	copy(head, elf.ELFMAG+"\x02\x01")
@@ -36,7 +36,7 @@ func compiled(arch string) string {
 	return string(head)
 }
 
-// tarOf is a layer with one file.
+// tarOf returns a layer with one file.
 func tarOf(t *testing.T, name, content string) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -62,8 +62,9 @@ func zipped(t *testing.T, content []byte) []byte {
 	return out.Bytes()
 }
 
-// yard is a repository with a list of two images, of a layer each and one that they share, and an attestation.
-type yard struct {
+// repo is the repository h.example.com/app with a list of two images and an attestation. Each image has a layer of
+// its own and one that they share.
+type repo struct {
 	*testing.T
 	*fakes.Registry
 	config   map[string]map[string]any // by architecture
@@ -73,97 +74,98 @@ type yard struct {
 	listType string
 }
 
-func newYard(t *testing.T) *yard {
-	y := &yard{T: t, Registry: fakes.NewRegistry(), config: map[string]map[string]any{}, layers: map[string][]ocispec.Descriptor{},
+func newRepo(t *testing.T) *repo {
+	r := &repo{T: t, Registry: fakes.NewRegistry(), config: map[string]map[string]any{}, layers: map[string][]ocispec.Descriptor{},
 		mediaType: ocispec.MediaTypeImageManifest, listType: ocispec.MediaTypeImageIndex}
 	for _, arch := range []string{"amd64", "arm64"} {
-		y.config[arch] = map[string]any{"os": "linux", "architecture": arch, "config": map[string]any{"Entrypoint": []string{"/app"}},
+		r.config[arch] = map[string]any{"os": "linux", "architecture": arch, "config": map[string]any{"Entrypoint": []string{"/app"}},
 			"rootfs": map[string]any{"diff_ids": []string{}}}
-		y.layer(arch, tarOf(t, "shared", "x"), zipped(t, tarOf(t, "shared", "x")))
-		y.layer(arch, tarOf(t, "app", compiled(arch)), zipped(t, tarOf(t, "app", compiled(arch))))
+		r.addLayer(arch, tarOf(t, "shared", "x"), zipped(t, tarOf(t, "shared", "x")))
+		r.addLayer(arch, tarOf(t, "app", compiled(arch)), zipped(t, tarOf(t, "app", compiled(arch))))
 	}
-	return y
+	return r
 }
 
-func (y *yard) layer(arch string, content, packed []byte) {
+// addLayer adds a layer to the image of an architecture.
+func (r *repo) addLayer(arch string, content, packed []byte) {
 	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Digest: digest.FromBytes(packed), Size: int64(len(packed))}
-	y.Blobs[d.Digest] = packed
-	y.layers[arch] = append(y.layers[arch], d)
-	rootfs := y.config[arch]["rootfs"].(map[string]any)
+	r.Blobs[d.Digest] = packed
+	r.layers[arch] = append(r.layers[arch], d)
+	rootfs := r.config[arch]["rootfs"].(map[string]any)
 	rootfs["diff_ids"] = append(rootfs["diff_ids"].([]string), digest.FromBytes(content).String())
 }
 
-// relayer replaces the second layer of an architecture.
-func (y *yard) relayer(arch string, content, packed []byte) {
-	y.layers[arch] = y.layers[arch][:1]
-	rootfs := y.config[arch]["rootfs"].(map[string]any)
+// replaceLayer replaces the second layer of an architecture.
+func (r *repo) replaceLayer(arch string, content, packed []byte) {
+	r.layers[arch] = r.layers[arch][:1]
+	rootfs := r.config[arch]["rootfs"].(map[string]any)
 	rootfs["diff_ids"] = rootfs["diff_ids"].([]string)[:1]
-	y.layer(arch, content, packed)
+	r.addLayer(arch, content, packed)
 }
 
-// image puts the image of an architecture and returns its entry.
-func (y *yard) image(arch string) ocispec.Descriptor {
-	y.Helper()
-	config, err := json.Marshal(y.config[arch])
+// putImage puts the image of an architecture and returns its entry.
+func (r *repo) putImage(arch string) ocispec.Descriptor {
+	r.Helper()
+	config, err := json.Marshal(r.config[arch])
 	if err != nil {
-		y.Fatal(err)
+		r.Fatal(err)
 	}
 	c := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromBytes(config), Size: int64(len(config))}
-	y.Blobs[c.Digest] = config
-	raw, err := json.Marshal(map[string]any{"mediaType": y.mediaType, "config": c, "layers": y.layers[arch]})
+	r.Blobs[c.Digest] = config
+	raw, err := json.Marshal(map[string]any{"mediaType": r.mediaType, "config": c, "layers": r.layers[arch]})
 	if err != nil {
-		y.Fatal(err)
+		r.Fatal(err)
 	}
-	d := y.Store(fakes.Named(y.T, "h.example.com/app:"+arch), y.mediaType, raw)
-	return ocispec.Descriptor{MediaType: y.mediaType, Digest: d, Size: int64(len(raw)), Platform: &ocispec.Platform{OS: "linux", Architecture: arch}}
+	d := r.Store(fakes.Named(r.T, "h.example.com/app:"+arch), r.mediaType, raw)
+	return ocispec.Descriptor{MediaType: r.mediaType, Digest: d, Size: int64(len(raw)), Platform: &ocispec.Platform{OS: "linux", Architecture: arch}}
 }
 
-// list puts the list, after change has seen what it lists.
-func (y *yard) list(change func([]ocispec.Descriptor) []ocispec.Descriptor) {
-	y.Helper()
-	amd64, arm64 := y.image("amd64"), y.image("arm64")
-	y.children = change([]ocispec.Descriptor{amd64, arm64, y.attest(amd64.Digest)})
-	raw, err := json.Marshal(map[string]any{"mediaType": y.listType, "manifests": y.children})
+// putList puts the list, with its entries as change returns them.
+func (r *repo) putList(change func([]ocispec.Descriptor) []ocispec.Descriptor) {
+	r.Helper()
+	amd64, arm64 := r.putImage("amd64"), r.putImage("arm64")
+	r.children = change([]ocispec.Descriptor{amd64, arm64, r.putAttestation(amd64.Digest)})
+	raw, err := json.Marshal(map[string]any{"mediaType": r.listType, "manifests": r.children})
 	if err != nil {
-		y.Fatal(err)
+		r.Fatal(err)
 	}
-	y.Store(fakes.Named(y.T, "h.example.com/app:1"), y.listType, raw)
+	r.Store(fakes.Named(r.T, "h.example.com/app:1"), r.listType, raw)
 }
 
-// attest puts an attestation as buildx makes it and returns its entry.
-func (y *yard) attest(of digest.Digest) ocispec.Descriptor {
-	y.Helper()
+// putAttestation puts an attestation like those of buildx and returns its entry.
+func (r *repo) putAttestation(of digest.Digest) ocispec.Descriptor {
+	r.Helper()
 	statement := []byte("{}")
 	d := ocispec.Descriptor{MediaType: "application/vnd.in-toto+json", Digest: digest.FromBytes(statement), Size: 2}
-	y.Blobs[d.Digest] = statement
-	y.layers["att"] = []ocispec.Descriptor{d}
-	y.config["att"] = map[string]any{"os": "unknown", "architecture": "unknown", "rootfs": map[string]any{"diff_ids": []string{d.Digest.String()}}}
-	out := y.image("att")
+	r.Blobs[d.Digest] = statement
+	r.layers["att"] = []ocispec.Descriptor{d}
+	r.config["att"] = map[string]any{"os": "unknown", "architecture": "unknown", "rootfs": map[string]any{"diff_ids": []string{d.Digest.String()}}}
+	out := r.putImage("att")
 	out.Platform = &ocispec.Platform{OS: "unknown", Architecture: "unknown"}
 	out.Annotations = map[string]string{manifest.AnnotationReferenceType: manifest.ReferenceTypeAttestation, manifest.AnnotationReferenceDigest: of.String()}
 	return out
 }
 
-func same(d []ocispec.Descriptor) []ocispec.Descriptor { return d }
+func unchanged(d []ocispec.Descriptor) []ocispec.Descriptor { return d }
 
-// lost removes a manifest.
-func (y *yard) lost(d digest.Digest) { delete(y.Manifests, "h.example.com/app@"+d.String()) }
+// remove removes a manifest.
+func (r *repo) remove(d digest.Digest) { delete(r.Manifests, "h.example.com/app@"+d.String()) }
 
-// inWords are the findings of a verification in words.
-func inWords(v Verification) []string {
+// texts returns the findings as text.
+func texts(findings []Finding) []string {
 	var out []string
-	for _, f := range v.Findings {
+	for _, f := range findings {
 		out = append(out, fmt.Sprintf("%s %s: %s", f.Severity, f.Platform, f.Message))
 	}
 	return out
 }
 
-// verifyOne verifies the list.
-func (y *yard) verifyOne(deep bool) Verification {
-	y.Helper()
-	got, err := Verify(y.Context(), y.Registry, []reference.Named{fakes.Named(y.T, "h.example.com/app:1")}, deep)
+// check checks the list.
+func (r *repo) check(deep bool) Result {
+	r.Helper()
+	got, err := Check(r.Context(), r.Registry, []reference.Named{fakes.Named(r.T, "h.example.com/app:1")}, deep)
 	if err != nil || len(got) != 1 {
-		y.Fatal(got, err)
+		r.Fatalf("got results %v, error %v, want one result", got, err)
 	}
 	return got[0]
 }
@@ -174,358 +176,355 @@ type refusal struct{ error }
 func (refusal) Registry() string { return "h.example.com" }
 func (r refusal) Unwrap() error  { return r.error }
 
-type verifyCase struct {
-	// before changes what the list is made of, entries what it lists, after what the registry has then.
-	before  func(*yard)
+type checkCase struct {
+	// before changes the images, entries the entries of the list, and after the content of the registry.
+	before  func(*repo)
 	entries func([]ocispec.Descriptor) []ocispec.Descriptor
-	after   func(*yard)
-	state   Soundness
-	// says are parts of the findings, one for each and in their order.
-	says []string
-	// deep are those with deep when they differ.
-	deep []string
-	// deepState is the state then.
-	deepState Soundness
+	after   func(*repo)
+	state   State
+	// findings are parts of the findings, one for each in their order.
+	findings []string
+	// deep are the findings of a deep check if they differ, and deepState is its state then.
+	deep      []string
+	deepState State
 }
 
-var verifyCases = map[string]verifyCase{
-	"sound": {state: Sound},
+var checkCases = map[string]checkCase{
+	"valid": {state: StateOK},
 	"old entrypoint": {
-		before: func(y *yard) { y.config["amd64"]["config"] = map[string]any{"Entrypoint": "/app"} }, state: Sound,
+		before: func(r *repo) { r.config["amd64"]["config"] = map[string]any{"Entrypoint": "/app"} }, state: StateOK,
 	},
 	"missing child": {
-		after: func(y *yard) { y.lost(y.children[1].Digest) }, state: Unsound,
-		says: []string{"unsound linux/arm64: manifest sha256:"},
+		after: func(r *repo) { r.remove(r.children[1].Digest) }, state: StateInvalid,
+		findings: []string{"error linux/arm64: manifest sha256:"},
 	},
 	"other child": {
-		after: func(y *yard) {
-			y.Errs["h.example.com/app@"+y.children[0].Digest.String()] = manifest.Errorf(errdefs.ErrDataLoss, "another digest")
-		}, state: Unsound,
-		says: []string{"is not what it should be: another digest"},
+		after: func(r *repo) {
+			r.Errs["h.example.com/app@"+r.children[0].Digest.String()] = manifest.Errorf(errdefs.ErrDataLoss, "another digest")
+		}, state: StateInvalid,
+		findings: []string{"does not match its descriptor: another digest"},
 	},
 	"forbidden child": {
-		after: func(y *yard) {
-			y.Errs["h.example.com/app@"+y.children[0].Digest.String()] = manifest.Errorf(errdefs.ErrPermissionDenied, "403 Forbidden\x1b")
-		}, state: Untold,
-		says: []string{`untold linux/amd64: manifest sha256:`},
+		after: func(r *repo) {
+			r.Errs["h.example.com/app@"+r.children[0].Digest.String()] = manifest.Errorf(errdefs.ErrPermissionDenied, "403 Forbidden\x1b")
+		}, state: StateUnknown,
+		findings: []string{`unknown linux/amd64: manifest sha256:`},
 	},
 	"refused child": {
-		after: func(y *yard) {
-			y.Errs["h.example.com/app@"+y.children[0].Digest.String()] = refusal{manifest.Errorf(errdefs.ErrInvalidArgument, "400 Bad Request")}
-		}, state: Untold,
-		says: []string{`untold linux/amd64: manifest sha256:`},
+		after: func(r *repo) {
+			r.Errs["h.example.com/app@"+r.children[0].Digest.String()] = refusal{manifest.Errorf(errdefs.ErrInvalidArgument, "400 Bad Request")}
+		}, state: StateUnknown,
+		findings: []string{`unknown linux/amd64: manifest sha256:`},
 	},
 	"missing attestation": {
-		after: func(y *yard) { y.lost(y.children[2].Digest) }, state: Unsound, says: []string{"unsound : manifest"},
+		after: func(r *repo) { r.remove(r.children[2].Digest) }, state: StateInvalid, findings: []string{"error : manifest"},
 	},
 	"missing config": {
-		after: func(y *yard) {
-			n, err := manifest.ParseNode(manifest.Content{Descriptor: y.children[0], Raw: y.Manifests["h.example.com/app@"+y.children[0].Digest.String()]})
+		after: func(r *repo) {
+			n, err := manifest.ParseNode(manifest.Content{Descriptor: r.children[0], Raw: r.Manifests["h.example.com/app@"+r.children[0].Digest.String()]})
 			if err != nil {
-				y.Fatal(err)
+				r.Fatal(err)
 			}
-			delete(y.Blobs, n.Config.Digest)
-		}, state: Unsound, says: []string{"unsound linux/amd64: config sha256:"},
+			delete(r.Blobs, n.Config.Digest)
+		}, state: StateInvalid, findings: []string{"error linux/amd64: config sha256:"},
 	},
 	"odd config": {
-		before: func(y *yard) { y.config["amd64"]["config"] = "x" }, state: Unsound, says: []string{"is not valid JSON of an image"},
+		before: func(r *repo) { r.config["amd64"]["config"] = "x" }, state: StateInvalid, findings: []string{"is not a valid image config"},
 	},
 	"missing layer": {
-		after: func(y *yard) { delete(y.Blobs, y.layers["arm64"][1].Digest) }, state: Unsound,
-		says: []string{"is not in the repository h.example.com/app"},
-		deep: []string{"is not in the repository h.example.com/app", "note linux/arm64: what the image runs could not be compared with its platform: /app may be in a layer that could not be read"}, deepState: Unsound,
+		after: func(r *repo) { delete(r.Blobs, r.layers["arm64"][1].Digest) }, state: StateInvalid,
+		findings: []string{"is not in the repository h.example.com/app"},
+		deep:     []string{"is not in the repository h.example.com/app", "info linux/arm64: the program that the image runs could not be checked: /app may be in a layer that could not be read"}, deepState: StateInvalid,
 	},
 	"missing shared layer": {
-		after: func(y *yard) { delete(y.Blobs, y.layers["arm64"][0].Digest) }, state: Unsound,
-		says: []string{"unsound linux/amd64: layer", "unsound linux/arm64: layer"},
+		after: func(r *repo) { delete(r.Blobs, r.layers["arm64"][0].Digest) }, state: StateInvalid,
+		findings: []string{"error linux/amd64: layer", "error linux/arm64: layer"},
 	},
 	"larger layer": {
-		before: func(y *yard) { y.layers["amd64"][1].Size++ }, state: Unsound,
-		says: []string{"unsound linux/amd64: layer"},
-		deep: []string{"unsound linux/amd64: layer", "may be in a layer that could not be read"}, deepState: Unsound,
+		before: func(r *repo) { r.layers["amd64"][1].Size++ }, state: StateInvalid,
+		findings: []string{"error linux/amd64: layer"},
+		deep:     []string{"error linux/amd64: layer", "may be in a layer that could not be read"}, deepState: StateInvalid,
 	},
 	"other layer": {
-		after: func(y *yard) {
-			d := y.layers["amd64"][1]
-			y.Blobs[d.Digest] = bytes.Repeat([]byte("x"), int(d.Size))
-		}, state: Sound,
-		deep: []string{"is not what it should be", "note"}, deepState: Unsound,
+		after: func(r *repo) {
+			d := r.layers["amd64"][1]
+			r.Blobs[d.Digest] = bytes.Repeat([]byte("x"), int(d.Size))
+		}, state: StateOK,
+		deep: []string{"does not match its descriptor", "info"}, deepState: StateInvalid,
 	},
 	"foreign layer": {
-		before: func(y *yard) {
-			y.layers["amd64"][0].MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-			y.layers["arm64"][0].MediaType = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+		before: func(r *repo) {
+			r.layers["amd64"][0].MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+			r.layers["arm64"][0].MediaType = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 		},
-		after: func(y *yard) { delete(y.Blobs, y.layers["arm64"][0].Digest) }, state: Sound,
-		says: []string{"note linux/amd64: layer", "note linux/arm64: layer"},
+		after: func(r *repo) { delete(r.Blobs, r.layers["arm64"][0].Digest) }, state: StateOK,
+		findings: []string{"info linux/amd64: layer", "info linux/arm64: layer"},
 	},
 	"encrypted layer": {
-		before: func(y *yard) { y.layers["amd64"][1].MediaType += "+encrypted" }, state: Sound,
-		deep: []string{"was not unpacked: it is encrypted", "what the image runs could not be compared"}, deepState: Sound,
+		before: func(r *repo) { r.layers["amd64"][1].MediaType += "+encrypted" }, state: StateOK,
+		deep: []string{"was not unpacked: it is encrypted", "the program that the image runs could not be checked"}, deepState: StateOK,
 	},
 	"broken layer": {
-		before: func(y *yard) { y.relayer("amd64", nil, []byte("\x1f\x8bjunk")) }, state: Sound,
-		deep: []string{"cannot be unpacked: ", "note"}, deepState: Unsound,
+		before: func(r *repo) { r.replaceLayer("amd64", nil, []byte("\x1f\x8bjunk")) }, state: StateOK,
+		deep: []string{"cannot be unpacked: ", "info"}, deepState: StateInvalid,
 	},
 	"wrong diff_id": {
-		before: func(y *yard) { y.relayer("amd64", []byte("x"), zipped(y.T, tarOf(y.T, "app", compiled("amd64")))) }, state: Sound,
-		deep: []string{"has the diff_id sha256:"}, deepState: Unsound,
+		before: func(r *repo) { r.replaceLayer("amd64", []byte("x"), zipped(r.T, tarOf(r.T, "app", compiled("amd64")))) }, state: StateOK,
+		deep: []string{"has the diff_id sha256:"}, deepState: StateInvalid,
 	},
 	"odd diff_id": {
-		before: func(y *yard) { y.config["amd64"]["rootfs"].(map[string]any)["diff_ids"].([]string)[0] = "md5" }, state: Sound,
-		deep: []string{`has "md5" as the diff_id`}, deepState: Unsound,
+		before: func(r *repo) { r.config["amd64"]["rootfs"].(map[string]any)["diff_ids"].([]string)[0] = "md5" }, state: StateOK,
+		deep: []string{`has "md5" as the diff_id`}, deepState: StateInvalid,
 	},
 	"too few diff_ids": {
-		before: func(y *yard) { y.config["amd64"]["rootfs"] = map[string]any{} }, state: Unsound,
-		says: []string{"has diff_ids of 0 layers, the manifest has 2 layers"},
+		before: func(r *repo) { r.config["amd64"]["rootfs"] = map[string]any{} }, state: StateInvalid,
+		findings: []string{"has diff_ids of 0 layers, but the manifest has 2 layers"},
 	},
 	"program of another architecture": {
-		before: func(y *yard) {
-			content := tarOf(y.T, "app", compiled("amd64"))
-			y.relayer("arm64", content, zipped(y.T, content))
-		}, state: Sound,
-		deep: []string{"unsound linux/arm64: /app is a program for amd64 (ELF), but the image is for linux/arm64"}, deepState: Unsound,
+		before: func(r *repo) {
+			content := tarOf(r.T, "app", compiled("amd64"))
+			r.replaceLayer("arm64", content, zipped(r.T, content))
+		}, state: StateOK,
+		deep: []string{"error linux/arm64: /app is a program for amd64 (ELF), but the image is for linux/arm64"}, deepState: StateInvalid,
 	},
 	"beside something else": {
-		before: func(y *yard) {
-			content := tarOf(y.T, "app", compiled("amd64"))
-			y.relayer("arm64", content, zipped(y.T, content))
-			y.layers["arm64"][0].MediaType = "application/x"
-		}, state: Sound,
-		deep: []string{"unsound linux/arm64: /app is a program for amd64"}, deepState: Unsound,
+		before: func(r *repo) {
+			content := tarOf(r.T, "app", compiled("amd64"))
+			r.replaceLayer("arm64", content, zipped(r.T, content))
+			r.layers["arm64"][0].MediaType = "application/x"
+		}, state: StateOK,
+		deep: []string{"error linux/arm64: /app is a program for amd64"}, deepState: StateInvalid,
 	},
 	"below something else": {
-		before: func(y *yard) { y.layers["arm64"][1].MediaType = "application/x" }, state: Sound,
-		deep: []string{"note linux/arm64: what the image runs could not be compared with its platform: /app may be in a layer"}, deepState: Sound,
+		before: func(r *repo) { r.layers["arm64"][1].MediaType = "application/x" }, state: StateOK,
+		deep: []string{"info linux/arm64: the program that the image runs could not be checked: /app may be in a layer"}, deepState: StateOK,
 	},
 	"plain layer": {
-		before: func(y *yard) {
-			content := tarOf(y.T, "app", compiled("arm64"))
-			y.relayer("arm64", content, content)
-		}, state: Sound,
+		before: func(r *repo) {
+			content := tarOf(r.T, "app", compiled("arm64"))
+			r.replaceLayer("arm64", content, content)
+		}, state: StateOK,
 	},
 	"no command": {
-		before: func(y *yard) { delete(y.config["arm64"], "config") }, state: Sound,
-		deep: []string{"note linux/arm64: what the image runs could not be compared with its platform: the image has no command"}, deepState: Sound,
+		before: func(r *repo) { delete(r.config["arm64"], "config") }, state: StateOK,
+		deep: []string{"info linux/arm64: the program that the image runs could not be checked: the image has no command"}, deepState: StateOK,
 	},
 	"swapped entries": {
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[0].Platform, d[1].Platform = d[1].Platform, d[0].Platform
 			return d
-		}, state: Unsound,
-		says: []string{"is for linux/arm64, its config says linux/amd64", "is for linux/amd64, its config says linux/arm64"},
+		}, state: StateInvalid,
+		findings: []string{"is for linux/arm64, but its config says linux/amd64", "is for linux/amd64, but its config says linux/arm64"},
 	},
 	"aliases": {
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[0].Platform = &ocispec.Platform{OS: "linux", Architecture: "x86_64"}
 			d[1].Platform = &ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}
 			return d
-		}, state: Sound,
+		}, state: StateOK,
 	},
 	"other variant": {
-		before: func(y *yard) { y.config["amd64"]["variant"] = "v3" }, state: Unsound, says: []string{"its config says linux/amd64/v3"},
+		before: func(r *repo) { r.config["amd64"]["variant"] = "v3" }, state: StateInvalid, findings: []string{"its config says linux/amd64/v3"},
 	},
 	"no operating system": { // not even the one that the test runs on
-		before: func(y *yard) { y.config["amd64"]["os"] = "" },
+		before: func(r *repo) { r.config["amd64"]["os"] = "" },
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[0].Platform.OS = runtime.GOOS
 			return d
-		}, state: Unsound, says: []string{"its config says unknown/amd64"},
-		deep: []string{"which cannot be compared with unknown/amd64", "its config says unknown/amd64"}, deepState: Unsound,
+		}, state: StateInvalid, findings: []string{"its config says unknown/amd64"},
+		deep: []string{"which cannot be compared with unknown/amd64", "its config says unknown/amd64"}, deepState: StateInvalid,
 	},
 	"other features": {
-		before: func(y *yard) { y.config["amd64"]["os.features"] = []string{"a"} },
+		before: func(r *repo) { r.config["amd64"]["os.features"] = []string{"a"} },
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[0].Platform.OSFeatures = []string{"b"}
 			return d
-		}, state: Unsound, says: []string{"its config says"},
+		}, state: StateInvalid, findings: []string{"its config says"},
 	},
 	"no platform": {
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[0].Platform = nil
 			return d
-		}, state: Sound, says: []string{"note linux/amd64: index sha256:"},
+		}, state: StateOK, findings: []string{"info linux/amd64: index sha256:"},
 	},
 	"no platform in a Docker list": {
-		before: func(y *yard) { y.listType = manifest.MediaTypeDockerList },
+		before: func(r *repo) { r.listType = manifest.MediaTypeDockerList },
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[0].Platform = nil
 			return d
-		}, state: Unsound, says: []string{"no platform"},
+		}, state: StateInvalid, findings: []string{"has no platform for image"},
 	},
 	"windows without a version": {
-		before: func(y *yard) {
-			y.config["amd64"]["os"] = "windows"
-			delete(y.config["amd64"], "config")
+		before: func(r *repo) {
+			r.config["amd64"]["os"] = "windows"
+			delete(r.config["amd64"], "config")
 		},
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[0].Platform.OS = "windows"
 			return d
-		}, state: Unsound,
-		says: []string{"unsound windows/amd64: index"},
-		deep: []string{"the image has no command", "os.version"}, deepState: Unsound,
+		}, state: StateInvalid,
+		findings: []string{"error windows/amd64: index"},
+		deep:     []string{"the image has no command", "os.version"}, deepState: StateInvalid,
 	},
 	"other version of windows": {
-		before: func(y *yard) {
-			y.config["amd64"]["os"], y.config["amd64"]["os.version"] = "windows", "10.0.1"
-			delete(y.config["amd64"], "config")
+		before: func(r *repo) {
+			r.config["amd64"]["os"], r.config["amd64"]["os.version"] = "windows", "10.0.1"
+			delete(r.config["amd64"], "config")
 		},
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[0].Platform.OS, d[0].Platform.OSVersion = "windows", "10.0.2"
 			return d
-		}, state: Unsound,
-		says: []string{"its config says windows(10.0.1)/amd64"},
-		deep: []string{"the image has no command", "its config says windows(10.0.1)/amd64"}, deepState: Unsound,
+		}, state: StateInvalid,
+		findings: []string{"its config says windows(10.0.1)/amd64"},
+		deep:     []string{"the image has no command", "its config says windows(10.0.1)/amd64"}, deepState: StateInvalid,
 	},
 	"platform twice": {
-		before: func(y *yard) {
-			y.config["arm64"]["architecture"], y.config["arm64"]["author"] = "amd64", "another"
-			content := tarOf(y.T, "app", compiled("amd64"))
-			y.relayer("arm64", content, zipped(y.T, content))
+		before: func(r *repo) {
+			r.config["arm64"]["architecture"], r.config["arm64"]["author"] = "amd64", "another"
+			content := tarOf(r.T, "app", compiled("amd64"))
+			r.replaceLayer("arm64", content, zipped(r.T, content))
 		},
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[1].Platform.Architecture = "amd64"
 			return d
-		}, state: Unsound, says: []string{"is for linux/amd64, as sha256:"},
+		}, state: StateInvalid, findings: []string{"is for linux/amd64, and so is sha256:"},
 	},
 	"image twice": {
-		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor { return append(d, d[0]) }, state: Sound, says: []string{"twice"},
+		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor { return append(d, d[0]) }, state: StateOK, findings: []string{"twice"},
 	},
 	"wrong size": {
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[0].Size--
 			return d
-		}, state: Unsound, says: []string{"unsound linux/amd64: index sha256:"},
+		}, state: StateInvalid, findings: []string{"error linux/amd64: index sha256:"},
 	},
 	"wrong media type": {
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[0].MediaType = manifest.MediaTypeDockerManifest
 			return d
-		}, state: Unsound, says: []string{"is of media type \"application/vnd.docker.distribution.manifest.v2+json\", it is of application/vnd.oci"},
+		}, state: StateInvalid, findings: []string{"is \"application/vnd.docker.distribution.manifest.v2+json\", but it is application/vnd.oci"},
 	},
 	"attestation of nothing": {
-		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor { return d[1:] }, state: Unsound, says: []string{"which is no image of index"},
+		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor { return d[1:] }, state: StateInvalid, findings: []string{"which is not an image of index"},
 	},
 	"attestation without a link": {
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[2].Annotations = map[string]string{manifest.AnnotationReferenceType: manifest.ReferenceTypeAttestation}
 			return d
-		}, state: Unsound, says: []string{`describes "", which is no image`},
+		}, state: StateInvalid, findings: []string{`describes "", which is not an image`},
 	},
 	"attestation of itself": {
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			d[2].Annotations[manifest.AnnotationReferenceDigest] = d[2].Digest.String()
 			return d
-		}, state: Unsound, says: []string{"which is no image"},
+		}, state: StateInvalid, findings: []string{"which is not an image"},
 	},
 	"something else": {
 		entries: func(d []ocispec.Descriptor) []ocispec.Descriptor {
 			return append(d, ocispec.Descriptor{MediaType: "application/x", Digest: digest.FromString("x"), Size: 1})
 		},
-		after: func(y *yard) {
-			y.Errs["h.example.com/app@"+digest.FromString("x").String()] = manifest.Errorf(errdefs.ErrInvalidArgument, "JSON of another kind")
-		}, state: Sound, says: []string{"is no image: JSON of another kind"},
+		after: func(r *repo) {
+			r.Errs["h.example.com/app@"+digest.FromString("x").String()] = manifest.Errorf(errdefs.ErrInvalidArgument, "JSON of another kind")
+		}, state: StateOK, findings: []string{"is not an image: JSON of another kind"},
 	},
 	"junk": {
-		after: func(y *yard) {
-			y.Errs["h.example.com/app@"+y.children[0].Digest.String()] = manifest.Errorf(errdefs.ErrInvalidArgument, "no JSON object")
-		}, state: Unsound, says: []string{"no JSON object"},
+		after: func(r *repo) {
+			r.Errs["h.example.com/app@"+r.children[0].Digest.String()] = manifest.Errorf(errdefs.ErrInvalidArgument, "no JSON object")
+		}, state: StateInvalid, findings: []string{"no JSON object"},
 	},
-	"no list":        {after: func(y *yard) { delete(y.Manifests, "h.example.com/app:1") }, state: Unsound, says: []string{"h.example.com/app:1 is not in the registry h.example.com"}},
-	"forbidden list": {after: func(y *yard) { y.Errs["h.example.com/app:1"] = manifest.Errorf(errdefs.ErrUnauthenticated, "401") }, state: Untold, says: []string{"untold : h.example.com/app:1 could not be read: 401"}},
+	"no list":        {after: func(r *repo) { delete(r.Manifests, "h.example.com/app:1") }, state: StateInvalid, findings: []string{"h.example.com/app:1 is not in the registry h.example.com"}},
+	"forbidden list": {after: func(r *repo) { r.Errs["h.example.com/app:1"] = manifest.Errorf(errdefs.ErrUnauthenticated, "401") }, state: StateUnknown, findings: []string{"unknown : h.example.com/app:1 could not be read: 401"}},
 	"both": {
-		after: func(y *yard) {
-			y.Errs["h.example.com/app@"+y.children[0].Digest.String()] = manifest.Errorf(errdefs.ErrUnavailable, "no answer")
-			y.lost(y.children[1].Digest)
-		}, state: Unsound, says: []string{"untold linux/amd64", "unsound linux/arm64"},
+		after: func(r *repo) {
+			r.Errs["h.example.com/app@"+r.children[0].Digest.String()] = manifest.Errorf(errdefs.ErrUnavailable, "no answer")
+			r.remove(r.children[1].Digest)
+		}, state: StateInvalid, findings: []string{"unknown linux/amd64", "error linux/arm64"},
 	},
 }
 
-func TestVerify(t *testing.T) {
-	for name, tt := range verifyCases {
+func TestCheck(t *testing.T) {
+	for name, tt := range checkCases {
 		for _, deep := range []bool{false, true} {
-			t.Run(fmt.Sprint(name, " ", deep), func(t *testing.T) {
-				y, state, says := newYard(t), tt.state, tt.says
+			t.Run(fmt.Sprint(name, " deep=", deep), func(t *testing.T) {
+				r, state, want := newRepo(t), tt.state, tt.findings
 				if deep && tt.deep != nil {
-					state, says = tt.deepState, tt.deep
+					state, want = tt.deepState, tt.deep
 				}
 				if tt.before != nil {
-					tt.before(y)
+					tt.before(r)
 				}
 				if tt.entries == nil {
-					tt.entries = same
+					tt.entries = unchanged
 				}
-				y.list(tt.entries)
+				r.putList(tt.entries)
 				if tt.after != nil {
-					tt.after(y)
+					tt.after(r)
 				}
-				v := y.verifyOne(deep)
-				got := inWords(v)
-				ok := v.State == state && len(got) == len(says)
-				for i := range min(len(got), len(says)) {
-					ok = ok && strings.Contains(got[i], says[i])
+				result := r.check(deep)
+				got := texts(result.Findings)
+				if result.State != state {
+					t.Errorf("got state %s, want %s", result.State, state)
 				}
-				if !ok {
-					t.Errorf("%s, not %s:\n%s", v.State, state, strings.Join(got, "\n"))
+				if !slices.EqualFunc(got, want, strings.Contains) {
+					t.Errorf("got findings\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 				}
 				if strings.Contains(fmt.Sprint(got), "\x1b") {
-					t.Errorf("%q", got)
+					t.Errorf("got a control character in %q", got)
 				}
 			})
 		}
 	}
 }
 
-// A manifest, config or layer is asked for once, whatever leads to it; nested indexes are followed.
-func TestVerifyAsksOnce(t *testing.T) {
+// Each manifest, config and layer is requested once, whatever leads to it, also through nested indexes.
+func TestCheckRequestsOnce(t *testing.T) {
 	for _, deep := range []bool{false, true} {
-		y := newYard(t)
-		y.list(same)
-		inner := y.Index(t, "h.example.com/app:inner", ocispec.MediaTypeImageIndex, y.children...)
-		y.Index(t, "h.example.com/app:outer", ocispec.MediaTypeImageIndex, inner)
-		y.Log = nil
+		r := newRepo(t)
+		r.putList(unchanged)
+		inner := r.Index(t, "h.example.com/app:inner", ocispec.MediaTypeImageIndex, r.children...)
+		r.Index(t, "h.example.com/app:outer", ocispec.MediaTypeImageIndex, inner)
+		r.Log = nil
 		names := []reference.Named{fakes.Named(t, "h.example.com/app:outer"), fakes.Named(t, "h.example.com/app:1"), fakes.Named(t, "h.example.com/app:arm64")}
-		got, err := Verify(t.Context(), y.Registry, names, deep)
+		got, err := Check(t.Context(), r.Registry, names, deep)
 		if err != nil || len(got) != 3 {
-			t.Fatal(got, err)
+			t.Fatalf("got results %v, error %v, want 3 results", got, err)
 		}
 		for i, want := range []string{
-			"index:sound index:sound image:sound image:sound attestation:sound", "index:sound image:sound image:sound attestation:sound", "image:sound",
+			"index:ok index:ok image:ok image:ok attestation:ok", "index:ok image:ok image:ok attestation:ok", "image:ok",
 		} {
 			var rows []string
 			for _, m := range got[i].Manifests {
 				rows = append(rows, m.Kind+":"+string(m.State))
 			}
-			if strings.Join(rows, " ") != want || got[i].State != Sound || len(got[i].Findings) != 0 {
-				t.Errorf("%v: %v", names[i], got[i])
+			if rows := strings.Join(rows, " "); rows != want || got[i].State != StateOK || len(got[i].Findings) != 0 {
+				t.Errorf("%s: got %s, state %s and findings %v, want %s and state ok", names[i], rows, got[i].State, got[i].Findings, want)
 			}
 		}
-		if got[2].Manifests[0].Platform != "linux/arm64" {
-			t.Errorf("%v", got[2])
+		if got := got[2].Manifests[0].Platform; got != "linux/arm64" {
+			t.Errorf("got platform %q for the image of the tag, want linux/arm64", got)
 		}
-		slices.Sort(y.Log)
-		// 3 configs and 4 layers; the image under the tag is met below the index, too.
-		if blobs := strings.Count(strings.Join(y.Log, "\n"), "blob"); blobs != 7 || len(y.Log) > 7+7 {
-			t.Errorf("%d of blobs: %q", blobs, y.Log)
+		// 3 configs and 4 layers; the image of the tag is also below the index.
+		if got := strings.Count(strings.Join(r.Log, "\n"), "blob"); got != 7 || len(r.Log) > 7+7 {
+			t.Errorf("got %d requests for blobs and %d in total, want 7 and at most 14: %q", got, len(r.Log), r.Log)
 		}
 	}
 }
 
-// One platform in two indexes that are nested is one too many.
-func TestVerifyNestedPlatforms(t *testing.T) {
+// One platform in two nested indexes is a duplicate.
+func TestCheckNestedPlatforms(t *testing.T) {
 	m := fakes.NewRegistry()
 	a := m.Image(t, "h.example.com/app:a", ocispec.MediaTypeImageManifest, "linux/amd64", "a")
 	b := m.Image(t, "h.example.com/app:b", ocispec.MediaTypeImageManifest, "linux/amd64", "b")
 	inner := m.Index(t, "h.example.com/app:inner", ocispec.MediaTypeImageIndex, b)
 	m.Index(t, "h.example.com/app:1", ocispec.MediaTypeImageIndex, a, inner)
-	got, err := Verify(t.Context(), m, []reference.Named{fakes.Named(t, "h.example.com/app:1")}, false)
-	if err != nil || got[0].State != Unsound || len(got[0].Findings) != 1 || !strings.Contains(got[0].Findings[0].Message, "as "+a.Digest.String()) {
-		t.Errorf("%v, %v", got, err)
+	got, err := Check(t.Context(), m, []reference.Named{fakes.Named(t, "h.example.com/app:1")}, false)
+	if err != nil || got[0].State != StateInvalid || len(got[0].Findings) != 1 || !strings.Contains(got[0].Findings[0].Message, "so is "+a.Digest.String()) {
+		t.Errorf("got %v, error %v, want one finding, on %s", got, err, a.Digest)
 	}
 }
 
-// An artifact has neither platform nor file system.
-func TestVerifyArtifact(t *testing.T) {
+// An artifact has neither a platform nor a file system.
+func TestCheckArtifact(t *testing.T) {
 	m := fakes.NewRegistry()
 	content := []byte("anything")
 	d := digest.FromBytes(content)
@@ -534,95 +533,100 @@ func TestVerifyArtifact(t *testing.T) {
 		ocispec.MediaTypeImageManifest, d, d)
 	m.Store(fakes.Named(t, "h.example.com/app:1"), ocispec.MediaTypeImageManifest, raw)
 	for _, deep := range []bool{false, true} {
-		got, err := Verify(t.Context(), m, []reference.Named{fakes.Named(t, "h.example.com/app:1")}, deep)
-		if err != nil || got[0].State != Sound || len(got[0].Findings) != 0 || got[0].Manifests[0].Kind != "artifact" {
-			t.Errorf("%v, %v", got, err)
+		got, err := Check(t.Context(), m, []reference.Named{fakes.Named(t, "h.example.com/app:1")}, deep)
+		if err != nil || got[0].State != StateOK || len(got[0].Findings) != 0 || got[0].Manifests[0].Kind != "artifact" {
+			t.Errorf("deep=%t: got %v, error %v, want a valid artifact", deep, got, err)
 		}
 	}
 }
 
-// What a layer is read as depends on who has it, and not on who had it first.
-func TestVerifySharedLayer(t *testing.T) {
+// How a layer is read depends on the image that has it, not on which image is read first.
+func TestCheckSharedLayer(t *testing.T) {
 	content := tarOf(t, "app", compiled("amd64"))
 	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromBytes(content), Size: int64(len(content))}
 	cases := []struct{ config, suffix, os, want string }{
 		{ocispec.MediaTypeImageConfig, "", "linux", "[/app] []"},
 		{"application/x", "", "linux", "[] []"},
 		{ocispec.MediaTypeImageConfig, "", "windows", "[] []"},
-		{ocispec.MediaTypeImageConfig, "+encrypted", "linux", "[] [note : layer " + d.Digest.String() + " was not unpacked: it is encrypted]"},
+		{ocispec.MediaTypeImageConfig, "+encrypted", "linux", "[] [info : layer " + d.Digest.String() + " was not unpacked: it is encrypted]"},
 	}
 	for first := range cases {
 		m, repo := fakes.NewRegistry(), fakes.Named(t, "h.example.com/app")
 		m.Blobs[d.Digest] = content
-		v := &verifier{from: m, deep: true}
-		v.layers = layers{left: map[layerKey]int{}, slots: make(chan struct{}, 1), budget: program.NewBudget(maxFiles), most: maxContent}
+		v := &verifier{from: m, deep: true, layers: newLayers(1, program.NewBudget(maxFiles), maxContent)}
 		var keys []layerKey
 		for _, c := range append(cases[first:len(cases):len(cases)], cases[:first]...) {
-			of, n := d, manifest.Node{Config: &ocispec.Descriptor{MediaType: c.config}, Layers: []ocispec.Descriptor{d}}
-			of.MediaType += c.suffix
-			keys = append(keys, keyOfLayer(repo, n, of))
-			v.layers.left[keys[len(keys)-1]]++
-			got := v.layer(t.Context(), repo, n, 0, of, func() (config imageConfig) {
+			layer, n := d, manifest.Node{Config: &ocispec.Descriptor{MediaType: c.config}, Layers: []ocispec.Descriptor{d}}
+			layer.MediaType += c.suffix
+			keys = append(keys, keyOfLayer(repo, n, layer))
+			v.layers.users[keys[len(keys)-1]]++
+			result := v.layer(t.Context(), repo, n, 0, layer, func() (config imageConfig) {
 				config.OS, config.RootFS.DiffIDs = c.os, []digest.Digest{d.Digest}
 				return config
 			})
 			paths := []string{}
-			if got.layer != nil {
-				found, _ := program.Find(t.Context(), program.Command{OS: c.os, Args: []string{"/app"}}, []*program.Layer{got.layer})
+			if result.layer != nil {
+				found, _ := program.Find(t.Context(), program.Command{OS: c.os, Args: []string{"/app"}}, []*program.Layer{result.layer})
 				for _, f := range found {
 					paths = append(paths, f.Path)
 				}
 			}
-			if got := fmt.Sprint(paths, inWords(Verification{Findings: got.findings})); got != c.want {
-				t.Errorf("%v: %s", c, got)
+			if got := fmt.Sprint(paths, texts(result.findings)); got != c.want {
+				t.Errorf("%v: got %s, want %s", c, got, c.want)
 			}
 		}
 		for _, key := range keys {
 			v.layers.release(key)
 		}
-		if len(v.layers.made) > 0 {
-			t.Errorf("%v are not released", v.layers.made)
+		for _, key := range keys {
+			for _, key.windows = range []bool{false, true} {
+				if _, kept := v.layers.read.Load(key); kept {
+					t.Errorf("layer %v is still in memory after its last release", key)
+				}
+			}
 		}
 	}
 }
 
-// What there is too much of is not looked at, and no fault; the digests are known nevertheless.
-func TestVerifyLimits(t *testing.T) {
-	y := newYard(t)
-	l := layers{slots: make(chan struct{}, 1), budget: program.NewBudget(1), most: 2048}
-	for _, tt := range []struct {
-		content string
-		crowded bool
-		broken  error
+// Content beyond the limits is not read, and is not an error; the digest of the blob is still checked.
+func TestCheckLimits(t *testing.T) {
+	r := newRepo(t)
+	l := newLayers(1, program.NewBudget(1), 2048)
+	for name, tt := range map[string]struct {
+		content      string
+		tooManyFiles bool
+		err          error
 	}{
-		{string(tarOf(t, "app", compiled("amd64"))), true, nil},                // a file and its program, in 2048 bytes
-		{"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", false, compression.ErrWindow}, // a window of 128 MiB
-		{string(zipped(t, make([]byte, 2049))), false, program.ErrLimit},
-		{string(zipped(t, tarOf(t, "app", strings.Repeat("x", 9000)))), false, program.ErrLimit},
+		"files":      {string(tarOf(t, "app", compiled("amd64"))), true, nil},                // a file and its program, in 2048 bytes
+		"window":     {"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", false, compression.ErrWindow}, // 128 MiB
+		"content":    {string(zipped(t, make([]byte, 2049))), false, program.ErrLimit},
+		"large file": {string(zipped(t, tarOf(t, "app", strings.Repeat("x", 9000)))), false, program.ErrLimit},
 	} {
 		d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString(tt.content), Size: int64(len(tt.content))}
-		y.Blobs[d.Digest] = []byte(tt.content)
-		u := l.read(t.Context(), y.Registry, fakes.Named(t, "h.example.com/app"), d, true, false)
-		if u.crowded != tt.crowded || !errors.Is(u.broken, tt.broken) || u.err != nil || u.size != d.Size || u.layer != nil {
-			t.Errorf("%+v", u)
+		r.Blobs[d.Digest] = []byte(tt.content)
+		u, err := l.get(t.Context(), r.Registry, fakes.Named(t, "h.example.com/app"), d, layerKey{blobKey: blobKey{digest: d.Digest}, image: true})
+		if u.tooManyFiles != tt.tooManyFiles || !errors.Is(u.err, tt.err) || err != nil || u.size != d.Size || u.layer != nil {
+			t.Errorf("%s: got %+v, error %v, want tooManyFiles %t, err %v", name, u, err, tt.tooManyFiles, tt.err)
 		}
-		if found := u.compare(d, digest.FromString(tt.content)); tt.broken == nil && len(found) > 0 || tt.broken != nil && found[0].Severity != Remark {
-			t.Errorf("%v", found)
+		found := u.compare(d, digest.FromString(tt.content))
+		if tt.err == nil && len(found) > 0 || tt.err != nil && found[0].Severity != SeverityInfo {
+			t.Errorf("%s: got findings %v, want none but information", name, found)
 		}
 	}
 }
 
-func TestVerifyIsInterrupted(t *testing.T) {
-	y := newYard(t)
-	y.list(same)
+func TestCheckInterrupted(t *testing.T) {
+	r := newRepo(t)
+	r.putList(unchanged)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if got, err := Verify(ctx, y.Registry, []reference.Named{fakes.Named(t, "h.example.com/app:1")}, true); !errors.Is(err, context.Canceled) || got != nil {
-		t.Errorf("%v, %v", got, err)
+	got, err := Check(ctx, r.Registry, []reference.Named{fakes.Named(t, "h.example.com/app:1")}, true)
+	if !errors.Is(err, context.Canceled) || got != nil {
+		t.Errorf("got %v, error %v, want no result and %v", got, err, context.Canceled)
 	}
-	l := layers{budget: program.NewBudget(maxFiles), most: maxContent}
-	if u := l.unpack(ctx, bytes.NewReader(tarOf(t, "app", "x")), true, false); !errors.Is(u.broken, context.Canceled) {
-		t.Errorf("%+v", u)
+	l := newLayers(1, program.NewBudget(maxFiles), maxContent)
+	if u := l.unpack(ctx, bytes.NewReader(tarOf(t, "app", "x")), true, false); !errors.Is(u.err, context.Canceled) {
+		t.Errorf("got error %v from unpacking, want %v", u.err, context.Canceled)
 	}
 }
 
@@ -657,14 +661,14 @@ func TestExists(t *testing.T) {
 		{"app:secret", "", "401", errdefs.ErrUnauthenticated},
 		{"app:secret", "linux/amd64", "401", errdefs.ErrUnauthenticated},
 		{"app:1", "linux/amd64 linux/arm64/v8 linux/riscv64", "", nil},
-		{"app:1", "linux/amd64 linux/ppc64le", "h.example.com/app:1 has no image for linux/ppc64le, but for linux/amd64, linux/arm64", errdefs.ErrNotFound},
-		{"app:1", "linux/s390x", "lists " + lost.Digest.String() + " for linux/s390x, which is not in the registry", errdefs.ErrNotFound},
+		{"app:1", "linux/amd64 linux/ppc64le", "h.example.com/app:1 has no image for linux/ppc64le (it has: linux/amd64, linux/arm64", errdefs.ErrNotFound},
+		{"app:1", "linux/s390x", "lists " + lost.Digest.String() + " for linux/s390x, but it is not in the registry", errdefs.ErrNotFound},
 		{"app:1", "linux/386", "403", errdefs.ErrPermissionDenied},
-		{"app:1", "linux/386 linux/s390x", "which is not in the registry", errdefs.ErrNotFound},
+		{"app:1", "linux/386 linux/s390x", "but it is not in the registry", errdefs.ErrNotFound},
 		{"app:odd", "linux/amd64 linux/arm64", "", nil},
 		{"app:odd", "linux/amd64 linux/s390x", "502", errdefs.ErrUnavailable},
 		{"app:arm64", "linux/arm64", "", nil},
-		{"app:arm64", "linux/amd64", "has no image for linux/amd64, but for linux/arm64", errdefs.ErrNotFound},
+		{"app:arm64", "linux/amd64", "has no image for linux/amd64 (it has: linux/arm64)", errdefs.ErrNotFound},
 		{"app@" + amd64.Digest.String(), "linux/amd64", "", nil},
 		{"app@" + lost.Digest.String(), "", "is not in the registry", errdefs.ErrNotFound},
 		{"app:partial", "linux/arm64", "", nil},
@@ -676,10 +680,11 @@ func TestExists(t *testing.T) {
 		}
 		err = Exists(t.Context(), m, fakes.Named(t, "h.example.com/"+tt.name), want)
 		if tt.kind == nil && err != nil || tt.kind != nil && (!errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want)) {
-			t.Errorf("%s %s: %v", tt.name, tt.platforms, err)
+			t.Errorf("exists %s with platforms %q: got error %v, want %v with %q", tt.name, tt.platforms, err, tt.kind, tt.want)
 		}
 	}
-	if m.Blobs = nil; !errdefs.IsNotFound(Exists(t.Context(), m, fakes.Named(t, "h.example.com/app:arm64"), []manifest.Platform{{}})) {
-		t.Error("an image without its config is said to be for a platform")
+	m.Blobs = nil
+	if err := Exists(t.Context(), m, fakes.Named(t, "h.example.com/app:arm64"), []manifest.Platform{{}}); !errdefs.IsNotFound(err) {
+		t.Errorf("image without its config: got error %v, want one of not found", err)
 	}
 }

@@ -8,156 +8,161 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
 )
 
-// Command is what an image runs, as its config says it.
+// Command is the command of an image, as its config has it.
 type Command struct {
 	OS string
-	// Args are the entrypoint and the arguments; with Escaped they are a command line of Windows.
+	// Args are the entrypoint and its arguments. If Escaped, they are a Windows command line.
 	Args    []string
 	Escaped bool
 	Env     []string
 	Dir     string
 }
 
-// Found is a program that is run.
+// Found is a program that a command runs.
 type Found struct {
-	// Path is that of the file, all links followed.
+	// Path is that of the file, with all links resolved.
 	Path    string
 	Program Program
 }
 
-// The paths that are searched when an image names none.
+// The search paths of images without a PATH.
 const (
 	defaultPath        = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	defaultWindowsPath = `C:\Windows\System32;C:\Windows`
-	defaultExtensions  = ".com;.exe;.bat;.cmd"
 )
 
 const (
-	// maxSteps bounds scripts that are interpreted by scripts, and programs that run others.
-	maxSteps = 8
-	// maxArgs bounds the arguments that are looked at.
-	maxArgs = 1024
+	// maxPrograms bounds scripts whose interpreters are scripts, and programs that run other programs.
+	maxPrograms = 8
+	// maxArgs and maxShell bound the arguments, and the bytes of a shell command, that are parsed.
+	maxArgs  = 1024
+	maxShell = 16 << 10
 )
 
-// Find returns the programs that c runs with these layers, the lowest first and nil for one that could not
-// be read: the first program, the interpreter of a script, what a shell or a program such as env or tini is
-// told to run. Unfound says why there is no more, "" when nothing is missing.
-func Find(ctx context.Context, c Command, layers []*Layer) (found []Found, unfound string) {
+// Find returns the programs that c runs in an image with these layers, which start with the lowest; a layer that
+// could not be read is nil. It returns the first program, the interpreter of a script, and the command that is
+// passed to a shell or to a program such as env or tini. Missing says why the next program was not found, "" if
+// there is none.
+func Find(ctx context.Context, c Command, layers []*Layer) (found []Found, missing string) {
 	s := search{Command: c, tree: tree{layers: layers, windows: c.OS == "windows"}}
 	args := c.Args
 	if s.windows && c.Escaped {
-		args = commandLine(strings.Join(args, " "))
+		args = windowsWords(strings.Join(args, " "))
 	}
 	if len(args) == 0 || args[0] == "" {
 		return nil, "the image has no command"
 	}
 	s.run(ctx, args, true)
-	return s.found, s.unfound
+	return s.found, s.missing
 }
 
 type search struct {
 	Command
 	tree
 	found   []Found
-	unfound string
+	missing string
 }
 
-// run looks for the program args[0] and for what that runs. What is not there is told when it has to be.
-func (s *search) run(ctx context.Context, args []string, told bool) {
+// run finds the program args[0] and the programs that it runs. One that is absent is reported if required.
+func (s *search) run(ctx context.Context, args []string, required bool) {
 	args = args[:min(len(args), maxArgs)]
 	name := args[0]
 	switch {
-	case len(name) > maxLink:
-		s.unfound = fmt.Sprintf("the name of a command has %d bytes, more than a path can have", len(name))
+	case len(name) > maxPath:
+		s.missing = fmt.Sprintf("the name of a command has %d bytes, more than a path can have", len(name))
 		return
-	case len(s.found) == maxSteps:
-		s.unfound = fmt.Sprintf("%s is run by %d others", name, maxSteps)
+	case len(s.found) == maxPrograms:
+		s.missing = fmt.Sprintf("%d programs run one another before %s", maxPrograms, name)
 		return
 	}
-	file, kind, p := s.look(ctx, name)
+	file, kind, p := s.lookUp(ctx, name)
 	if kind != regular {
 		switch {
-		case s.looks > maxLooks || ctx.Err() != nil:
-			s.unfound = "looking for the command takes too long"
+		case s.lookups > maxLookups || ctx.Err() != nil:
+			s.missing = "the search for the command takes too long"
 		case kind == unknown:
-			s.unfound = name + " may be in a layer that could not be read"
-		case told:
-			s.unfound = name + " is not in the image"
+			s.missing = name + " may be in a layer that could not be read"
+		case required:
+			s.missing = name + " is not in the image"
 		}
 		return
 	}
 	s.found = append(s.found, Found{file, p})
 	switch p.Format {
 	case Script:
-		line := interpreted(p)
+		line := interpreter(p)
 		if len(line) == 0 {
-			s.unfound = file + " names no interpreter"
+			s.missing = file + " does not name an interpreter"
 			return
 		}
 		s.run(ctx, append(line, file), true)
 	case "":
-		s.unfound = file + " is a file of unknown format"
+		s.missing = file + " is a file of unknown format"
 	default:
-		if next, certain := s.next(args); len(next) > 0 {
-			s.run(ctx, next, certain)
+		if next, required := s.next(args); len(next) > 0 {
+			s.run(ctx, next, required)
 		}
 	}
 }
 
-// interpreted returns the interpreter of a script, and the one option that it is given.
-func interpreted(p Program) []string {
-	at := strings.IndexAny(p.Interpreter, " \t")
+// interpreter returns the interpreter of a script and the one option that follows it.
+func interpreter(p Program) []string {
+	i := strings.IndexAny(p.Interpreter, " \t")
 	switch {
 	case p.Interpreter == "":
 		return nil
-	case at < 0:
+	case i < 0:
 		return []string{p.Interpreter}
 	}
-	return []string{p.Interpreter[:at], strings.TrimSpace(p.Interpreter[at:])}
+	return []string{p.Interpreter[:i], strings.TrimSpace(p.Interpreter[i:])}
 }
 
-// look searches for a program as execvp does, or CreateProcess.
-func (s *search) look(ctx context.Context, name string) (string, kind, Program) {
+// lookUp finds a program like execvp or CreateProcess.
+func (s *search) lookUp(ctx context.Context, name string) (string, kind, Program) {
 	if s.windows {
 		name = windowsPath(name)
 	}
-	extensions, least := s.extensions(name), nothing
-	for place := range s.places(name) {
-		for extension := range strings.SplitSeq(extensions, ";") {
-			s.looks += 1 + (len(place)+len(extension))/64
-			switch file, kind, p := s.find(place + extension); {
-			case kind == regular || s.looks > maxLooks || ctx.Err() != nil:
-				return file, kind, p
-			case kind == unknown:
-				least = unknown
-			}
+	result := absent
+	for candidate := range s.candidates(name) {
+		s.lookups += 1 + len(candidate)/64
+		switch file, kind, p := s.find(candidate); {
+		case kind == regular || s.lookups > maxLookups || ctx.Err() != nil:
+			return file, kind, p
+		case kind == unknown:
+			result = unknown
 		}
 	}
-	return "", least, Program{}
+	return "", result, Program{}
 }
 
-// places are the paths that name may stand for.
-func (s *search) places(name string) iter.Seq[string] {
+// candidates are the paths that name may stand for.
+func (s *search) candidates(name string) iter.Seq[string] {
+	separator, standard := ":", defaultPath
+	if s.windows {
+		separator, standard = ";", defaultWindowsPath
+	}
 	return func(yield func(string) bool) {
+		yieldFile := func(file string) bool {
+			file = s.absolute(file)
+			return yield(file) && (!s.windows || path.Ext(file) != "" || yield(file+".exe"))
+		}
 		if strings.Contains(name, "/") {
-			yield(s.absolute(name))
+			yieldFile(name)
 			return
 		}
-		separator, standard := ":", defaultPath
-		if s.windows {
-			separator, standard = ";", defaultWindowsPath
-		}
 		for dir := range strings.SplitSeq(cmp.Or(s.env("PATH"), standard), separator) {
-			if !yield(s.absolute(dir + "/" + name)) {
+			if !yieldFile(dir + "/" + name) {
 				return
 			}
 		}
 	}
 }
 
-// absolute returns name as seen from the folder that the command starts in.
+// absolute returns name as seen from the working directory of the command.
 func (s *search) absolute(name string) string {
 	if s.windows {
 		if name = windowsPath(name); !strings.HasPrefix(name, "/") {
@@ -170,19 +175,7 @@ func (s *search) absolute(name string) string {
 	return s.Dir + "/" + name
 }
 
-// extensions are what may be missing at the end of name, separated by semicolons.
-func (s *search) extensions(name string) string {
-	if !s.windows {
-		return ""
-	}
-	all := strings.ToLower(cmp.Or(s.env("PATHEXT"), defaultExtensions))
-	if path.Ext(name) != "" {
-		return ";" + all
-	}
-	return all + ";"
-}
-
-// env returns a variable of the environment; the last one counts.
+// env returns an environment variable; the last one counts.
 func (s *search) env(name string) string {
 	for _, pair := range slices.Backward(s.Env) {
 		key, value, _ := strings.Cut(pair, "=")
@@ -198,9 +191,9 @@ var (
 	wrappers = []string{"tini", "tini-static", "dumb-init", "docker-init", "catatonit"}
 )
 
-// next returns what the program args[0] is told to run, if it is one that runs another, and whether that
-// has to be a file.
-func (s *search) next(args []string) (next []string, certain bool) {
+// next returns the command that the program args[0] runs, if it is one that runs another, and whether that command
+// is required to be a file: a shell has commands of its own.
+func (s *search) next(args []string) (next []string, required bool) {
 	name := path.Base(args[0])
 	if s.windows {
 		name = strings.TrimSuffix(path.Base(windowsPath(args[0])), ".exe")
@@ -218,13 +211,13 @@ func (s *search) next(args []string) (next []string, certain bool) {
 	case name == "cmd" && s.windows:
 		i := slices.IndexFunc(args, func(a string) bool { return strings.EqualFold(a, "/c") })
 		if i >= 0 {
-			return firstCommand(strings.Join(args[i+1:], " ")), false
+			return windowsWords(strings.Join(args[i+1:], " ")), false
 		}
 	}
 	return nil, false
 }
 
-// afterEnv returns what env runs: what follows its options and assignments.
+// afterEnv returns the command that env runs: what follows its options and assignments.
 func afterEnv(args []string) []string {
 	for range maxArgs {
 		if len(args) == 0 {
@@ -234,9 +227,9 @@ func afterEnv(args []string) []string {
 		split, isSplit := strings.CutPrefix(a, "-S")
 		switch {
 		case isSplit && split == "" && len(args) > 1:
-			args = fields(args[1], args[2:])
+			args = append(shellWords(args[1]), args[2:]...)
 		case isSplit:
-			args = fields(split, args[1:])
+			args = append(shellWords(split), args[1:]...)
 		case a == "-u" || a == "-C":
 			args = args[min(2, len(args)):]
 		case strings.HasPrefix(a, "-") || strings.Contains(a, "="):
@@ -244,23 +237,12 @@ func afterEnv(args []string) []string {
 		default:
 			return args
 		}
+		args = args[:min(len(args), maxArgs)]
 	}
 	return nil
 }
 
-// fields returns the words of text and then rest, maxArgs of them at most.
-func fields(text string, rest []string) []string {
-	var words []string
-	for word := range strings.FieldsSeq(text) {
-		if len(words) == maxArgs {
-			return words
-		}
-		words = append(words, word)
-	}
-	return append(words, rest[:min(len(rest), maxArgs-len(words))]...)
-}
-
-// afterOptions returns what follows "--", or everything when it does not begin with an option.
+// afterOptions returns what follows "--", or all arguments if the first is not an option.
 func afterOptions(args []string) []string {
 	if i := slices.Index(args, "--"); i >= 0 {
 		return args[i+1:]
@@ -271,7 +253,7 @@ func afterOptions(args []string) []string {
 	return nil
 }
 
-// shellCommand returns the command that a shell gets with -c, "" when it does not.
+// shellCommand returns the command that is passed to a shell with -c, "" if there is none.
 func shellCommand(args []string) string {
 	for i, a := range args {
 		dashed := strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "--")
@@ -285,28 +267,55 @@ func shellCommand(args []string) string {
 	return ""
 }
 
-// firstCommand returns the words that a shell's command begins with, as far as they are plain ones.
+// firstCommand returns the first words of a shell command, without assignments and exec.
 func firstCommand(command string) []string {
-	var words []string
-	for word := range strings.FieldsSeq(command) {
-		assigns := len(words) == 0 && strings.Contains(word, "=")
-		if len(words) == maxArgs || strings.ContainsFunc(word, special) {
-			break
-		}
-		if !assigns && (len(words) > 0 || word != "exec") {
-			words = append(words, word)
-		}
+	words := shellWords(command)
+	for len(words) > 0 && (words[0] == "exec" || strings.Contains(words[0], "=")) {
+		words = words[1:]
 	}
 	return words
 }
 
-// special reports whether r may mean something to a shell.
-func special(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(`_./\:+-=,@`, r)
+// shellWords returns the words at the start of a shell command, up to the first that a shell would expand.
+func shellWords(command string) []string {
+	var words []string
+	source := strings.NewReader(command[:min(len(command), maxShell)]) // the parser recurses
+	for word, err := range syntax.NewParser().WordsSeq(source) {
+		if err != nil || len(words) == maxArgs {
+			break
+		}
+		text, ok := literal(word.Parts, `\*?[{~`)
+		if !ok {
+			break
+		}
+		words = append(words, text)
+	}
+	return words
 }
 
-// commandLine returns the words of a command line of Windows.
-func commandLine(line string) []string {
+// literal returns the text of a word that no shell expands: one that has neither expansions nor special characters.
+func literal(parts []syntax.WordPart, special string) (string, bool) {
+	var out strings.Builder
+	for _, part := range parts {
+		text, ok := "", false
+		switch p := part.(type) {
+		case *syntax.Lit:
+			text, ok = p.Value, !strings.ContainsAny(p.Value, special)
+		case *syntax.SglQuoted:
+			text, ok = p.Value, !p.Dollar
+		case *syntax.DblQuoted:
+			text, ok = literal(p.Parts, `\`)
+		}
+		if !ok {
+			return "", false
+		}
+		out.WriteString(text)
+	}
+	return out.String(), true
+}
+
+// windowsWords returns the words of a Windows command line.
+func windowsWords(line string) []string {
 	var words []string
 	quoted := false
 	for part := range strings.FieldsFuncSeq(line, func(r rune) bool {

@@ -1,6 +1,12 @@
-// Package program finds the program that an image runs, in the layers of the image, and tells which machine
-// it was built for. Layers are streams of which it keeps a few bytes for each file, in bounds that are told
-// to it. Where layers come from, and what platform an image claims, is not its matter.
+// Package program finds the programs that an image runs, and which platform they are built for.
+//
+// [ReadLayer] reads a layer from its uncompressed bytes and keeps a few bytes per file, within a [Budget]. [Find]
+// takes the layers of an image and the [Command] of its config, and returns the programs that are run: it searches
+// PATH, follows links and whiteouts through the layers, and continues with the interpreter of a script and with the
+// command that is passed to a shell, env or an init such as tini. [Parse] recognizes a [Program] by the first bytes
+// of its file, and [Program.RunsOn] compares it with a platform.
+//
+// Nothing is executed or written. Fetching and decompressing layers is up to package verify.
 package program
 
 import (
@@ -10,14 +16,15 @@ import (
 	"debug/pe"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
 
-// Format is how a program is stored.
+// Format is the file format of a program.
 type Format string
 
-// The formats that are known.
+// The known formats.
 const (
 	ELF    Format = "ELF"
 	PE     Format = "PE"
@@ -26,12 +33,11 @@ const (
 	Script Format = "script"
 )
 
-// Program is what the first bytes of a file tell of it; the zero value for a file that is none of the known
-// formats.
+// Program describes a program by the first bytes of its file. The zero value is a file of an unknown format.
 type Program struct {
 	Format Format
-	// Arch is the architecture by its name in Go, or a description where Go has no name; those of a
-	// universal program are separated by commas.
+	// Arch is the architecture as Go names it, or a description if Go has no name for it. A universal program has
+	// several, separated by commas.
 	Arch string
 	// Interpreter is the first line of a script, without #!.
 	Interpreter string
@@ -48,19 +54,19 @@ func (p Program) String() string {
 }
 
 const (
-	// headSize is how much of a file is looked at.
+	// headSize is how many bytes of a file are read.
 	headSize = 4096
 	// maxLine is the longest first line of a script: https://man7.org/linux/man-pages/man2/execve.2.html.
 	maxLine = 255
 )
 
-// Parse returns what head, the first bytes of a file, tells.
+// Parse returns the program that starts with head.
 func Parse(head []byte) Program {
 	switch {
 	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
 		return parseELF(head)
 	case bytes.HasPrefix(head, []byte("MZqFpD")):
-		return Program{} // Cosmopolitan's: PE, ELF and a shell script in one, for several machines
+		return Program{} // a Cosmopolitan binary: PE, ELF and shell script in one, for several architectures
 	case bytes.HasPrefix(head, []byte("MZ")):
 		return parsePE(head)
 	case bytes.HasPrefix(head, []byte("\x00asm")):
@@ -78,11 +84,11 @@ type elfMachine struct {
 	order   elf.Data
 }
 
-// elfArches are the architectures of the machines in elf.h, by the name that Go gives them.
+// elfArches are the architectures of the machines in elf.h, as Go names them.
 var elfArches = map[elfMachine]string{
 	{elf.EM_386, elf.ELFCLASS32, elf.ELFDATA2LSB}:       "386",
 	{elf.EM_X86_64, elf.ELFCLASS64, elf.ELFDATA2LSB}:    "amd64",
-	{elf.EM_X86_64, elf.ELFCLASS32, elf.ELFDATA2LSB}:    "amd64", // with pointers of 32 bits
+	{elf.EM_X86_64, elf.ELFCLASS32, elf.ELFDATA2LSB}:    "amd64", // with 32-bit pointers
 	{elf.EM_ARM, elf.ELFCLASS32, elf.ELFDATA2LSB}:       "arm",
 	{elf.EM_AARCH64, elf.ELFCLASS64, elf.ELFDATA2LSB}:   "arm64",
 	{elf.EM_LOONGARCH, elf.ELFCLASS64, elf.ELFDATA2LSB}: "loong64",
@@ -97,7 +103,7 @@ var elfArches = map[elfMachine]string{
 	{elf.EM_SPARCV9, elf.ELFCLASS64, elf.ELFDATA2MSB}:   "sparc64",
 }
 
-// parseELF reads the file header, whose first 20 bytes are alike in both classes.
+// parseELF reads the file header, whose first 20 bytes are the same in both classes.
 func parseELF(head []byte) Program {
 	if len(head) < 20 {
 		return Program{}
@@ -125,7 +131,7 @@ var peArches = map[uint16]string{
 	pe.IMAGE_FILE_MACHINE_RISCV64:     "riscv64",
 }
 
-// parsePE reads the machine behind the signature that the DOS header points to.
+// parsePE reads the machine after the signature that the DOS header points to.
 func parsePE(head []byte) Program {
 	if len(head) < 0x40 {
 		return Program{}
@@ -148,8 +154,8 @@ var machoArches = map[macho.Cpu]string{
 
 const (
 	magicFat64 = macho.MagicFat + 1
-	// maxFat is the largest number of programs in a universal one; what seems to have more is a Java class,
-	// with its version in that place.
+	// maxFat is the largest number of programs in a universal one. A file that seems to have more is a Java class,
+	// which has its version there.
 	maxFat = 40
 )
 
@@ -183,54 +189,44 @@ func machoArch(cpu uint32) string {
 	return fmt.Sprintf("CPU type %#x", cpu)
 }
 
-// Fit says whether a program runs on a platform.
-type Fit int
+// Compatibility says whether a program runs on a platform.
+type Compatibility int
 
-// The fits.
+// The results of a comparison.
 const (
-	Undecided Fit = iota
-	Fits
-	Misfits
+	Undecided Compatibility = iota
+	Compatible
+	Incompatible
 )
 
-// also are the architectures whose programs a machine of another one runs.
-var also = map[string]string{"amd64": "386", "arm64": "arm"}
+// compatible are the architectures whose programs also run on another one.
+var compatible = map[string]string{"amd64": "386", "arm64": "arm"}
 
-// Fit returns whether p runs on the platform os/arch, named as in Go, without looking at variants.
-func (p Program) Fit(os, arch string) Fit {
+// RunsOn returns whether p runs on the platform os/arch, as Go names it, regardless of variants.
+func (p Program) RunsOn(os, arch string) Compatibility {
 	wasm := strings.HasPrefix(arch, "wasm")
 	switch {
 	case p.Format == Wasm && wasm:
-		return Fits
-	case p.Format == "", p.Format == Script, p.Format == Wasm, !wasm && !named(arch):
+		return Compatible
+	case p.Format == "", p.Format == Script, p.Format == Wasm, !wasm && !slices.Contains(slices.Collect(maps.Values(elfArches)), arch):
 		return Undecided
 	case p.Format == PE && p.Arch == "386" && os == "windows" && arch != "386" && arch != "amd64":
-		return Undecided // code of .NET says this too, and runs everywhere
+		return Undecided // .NET assemblies have this architecture, too, and run everywhere
 	}
 	if want, ok := formatOf(os); !ok {
 		return Undecided
 	} else if want != p.Format {
-		return Misfits
+		return Incompatible
 	}
 	for one := range strings.SplitSeq(p.Arch, ",") {
-		if one == arch || one == also[arch] {
-			return Fits
+		if one == arch || one == compatible[arch] {
+			return Compatible
 		}
 	}
-	return Misfits
+	return Incompatible
 }
 
-// named reports whether arch is one that programs are known for.
-func named(arch string) bool {
-	for _, known := range elfArches {
-		if known == arch {
-			return true
-		}
-	}
-	return false
-}
-
-// formatOf returns the format of programs for an operating system; false when it is none of these.
+// formatOf returns the format of programs for an operating system; false if it is not known.
 func formatOf(os string) (Format, bool) {
 	switch {
 	case os == "windows":

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// elfHead is the start of an ELF file.
+// elfHead returns the start of an ELF file.
 func elfHead(m elf.Machine, class elf.Class, data elf.Data) []byte {
 	head := make([]byte, 64)
 	copy(head, elf.ELFMAG)
@@ -24,7 +24,7 @@ func elfHead(m elf.Machine, class elf.Class, data elf.Data) []byte {
 	return head
 }
 
-// peHead is the start of a PE file whose signature lies at an offset.
+// peHead returns the start of a PE file whose signature is at an offset.
 func peHead(machine uint16, at uint32) []byte {
 	head := append([]byte("MZ"), make([]byte, 0x3e)...)
 	binary.LittleEndian.PutUint32(head[0x3c:], at)
@@ -61,15 +61,15 @@ func TestParse(t *testing.T) {
 		"script":            {"#! /bin/sh -e \necho", "a script for /bin/sh -e"},
 		"long script":       {"#!/" + strings.Repeat("a", 1000), "a script for /" + strings.Repeat("a", maxLine-3)},
 		"text":              {"hello", "a file of unknown format"},
-		"nothing":           {"", "a file of unknown format"},
+		"empty":             {"", "a file of unknown format"},
 	} {
 		if got := Parse([]byte(tt.head)).String(); got != tt.want {
-			t.Errorf("%s: %s, not %s", name, got, tt.want)
+			t.Errorf("%s: got %s, want %s", name, got, tt.want)
 		}
 	}
 }
 
-// What Go compiles for a platform fits it, and its twin does not.
+// Programs that Go compiles for a platform run on it, and not on another one.
 func TestCompiledPrograms(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{"go.mod": "module m\n", "main.go": "package main\n\nfunc main() {}\n"} {
@@ -92,50 +92,50 @@ func TestCompiledPrograms(t *testing.T) {
 		}
 		p := Parse(content[:headSize])
 		_, wrong, _ := strings.Cut(other, "/")
-		if p.Fit(goos, arch) != Fits || p.Fit(goos, wrong) != Misfits {
-			t.Errorf("%s: %s", platform, p)
+		if right, wrong := p.RunsOn(goos, arch), p.RunsOn(goos, wrong); right != Compatible || wrong != Incompatible {
+			t.Errorf("%s: got %d on %s and %d on %s, want %d and %d", p, right, platform, wrong, other, Compatible, Incompatible)
 		}
 	}
 }
 
-func TestFit(t *testing.T) {
+func TestRunsOn(t *testing.T) {
 	for _, tt := range []struct {
 		format   Format
 		arch     string
 		platform string
-		want     Fit
+		want     Compatibility
 	}{
-		{ELF, "amd64", "linux/amd64", Fits},
-		{ELF, "amd64", "linux/arm64", Misfits},
-		{ELF, "386", "linux/amd64", Fits},
-		{ELF, "amd64", "linux/386", Misfits},
-		{ELF, "arm", "linux/arm64", Fits},
-		{ELF, "arm64", "linux/arm", Misfits},
-		{ELF, "ppc64", "linux/ppc64le", Misfits},
-		{ELF, "mipsle", "linux/mips", Misfits},
-		{ELF, "riscv64", "freebsd/riscv64", Fits},
-		{ELF, "machine 83, class 1, little-endian", "linux/amd64", Misfits},
+		{ELF, "amd64", "linux/amd64", Compatible},
+		{ELF, "amd64", "linux/arm64", Incompatible},
+		{ELF, "386", "linux/amd64", Compatible},
+		{ELF, "amd64", "linux/386", Incompatible},
+		{ELF, "arm", "linux/arm64", Compatible},
+		{ELF, "arm64", "linux/arm", Incompatible},
+		{ELF, "ppc64", "linux/ppc64le", Incompatible},
+		{ELF, "mipsle", "linux/mips", Incompatible},
+		{ELF, "riscv64", "freebsd/riscv64", Compatible},
+		{ELF, "machine 83, class 1, little-endian", "linux/amd64", Incompatible},
 		{ELF, "amd64", "linux/vax", Undecided},
 		{ELF, "amd64", "/amd64", Undecided},
 		{ELF, "amd64", "plan9/amd64", Undecided},
-		{ELF, "amd64", "windows/amd64", Misfits},
-		{ELF, "amd64", "wasi/wasm", Misfits},
-		{PE, "amd64", "linux/amd64", Misfits},
-		{PE, "amd64", "windows/amd64", Fits},
-		{PE, "amd64", "windows/arm64", Misfits},
-		{PE, "386", "windows/amd64", Fits},
+		{ELF, "amd64", "windows/amd64", Incompatible},
+		{ELF, "amd64", "wasi/wasm", Incompatible},
+		{PE, "amd64", "linux/amd64", Incompatible},
+		{PE, "amd64", "windows/amd64", Compatible},
+		{PE, "amd64", "windows/arm64", Incompatible},
+		{PE, "386", "windows/amd64", Compatible},
 		{PE, "386", "windows/arm64", Undecided},
-		{MachO, "amd64,arm64", "darwin/arm64", Fits},
-		{MachO, "amd64", "darwin/arm64", Misfits},
-		{Wasm, "wasm", "wasip1/wasm", Fits},
-		{Wasm, "wasm", "wasi/wasm32", Fits},
+		{MachO, "amd64,arm64", "darwin/arm64", Compatible},
+		{MachO, "amd64", "darwin/arm64", Incompatible},
+		{Wasm, "wasm", "wasip1/wasm", Compatible},
+		{Wasm, "wasm", "wasi/wasm32", Compatible},
 		{Wasm, "wasm", "linux/amd64", Undecided},
 		{Script, "", "linux/amd64", Undecided},
 		{"", "", "linux/amd64", Undecided},
 	} {
 		os, arch, _ := strings.Cut(tt.platform, "/")
-		if got := (Program{Format: tt.format, Arch: tt.arch}).Fit(os, arch); got != tt.want {
-			t.Errorf("%s %s on %s: %d, not %d", tt.format, tt.arch, tt.platform, got, tt.want)
+		if got := (Program{Format: tt.format, Arch: tt.arch}).RunsOn(os, arch); got != tt.want {
+			t.Errorf("%s %s on %s: got %d, want %d", tt.format, tt.arch, tt.platform, got, tt.want)
 		}
 	}
 }
@@ -148,8 +148,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, head []byte) {
 		p := Parse(head)
 		if len(p.Interpreter) > 3*maxLine || (p.Format == Script) != bytes.HasPrefix(head, []byte("#!")) {
-			t.Errorf("%+v", p)
+			t.Errorf("got %+v for %q, want a script with a short first line or none", p, head[:min(len(head), 2)])
 		}
-		p.Fit("linux", "amd64")
+		p.RunsOn("linux", "amd64")
 	})
 }

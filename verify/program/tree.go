@@ -7,29 +7,29 @@ import (
 )
 
 const (
-	// maxHops is how many links are followed, as in Linux.
-	maxHops = 40
-	// maxLooks bounds the paths, in pieces of 64 bytes, that are looked up to find what one image runs.
-	maxLooks = 1 << 20
+	// maxLinks is how many links are followed, as in Linux.
+	maxLinks = 40
+	// maxLookups bounds the paths, in pieces of 64 bytes, that are looked up for the command of an image.
+	maxLookups = 1 << 20
 )
 
-// tree is what the layers of an image, the lowest first, are together. A layer that could not be read is
+// tree is the file system of an image: its layers, which start with the lowest. A layer that could not be read is
 // nil.
 type tree struct {
 	layers  []*Layer
 	windows bool
-	looks   int
+	lookups int
 }
 
-// at returns what is at a path whose folders are no links, and the layer that has it.
+// at returns the file at a path whose directories are not links, and the layer that has it.
 func (t *tree) at(name string) (file, *Layer) {
-	t.looks++
+	t.lookups++
 	for _, l := range slices.Backward(t.layers) {
-		if t.looks += (1 + strings.Count(name, "/")) * (1 + len(name)/64); l == nil || t.looks > maxLooks {
+		if t.lookups += (1 + strings.Count(name, "/")) * (1 + len(name)/64); l == nil || t.lookups > maxLookups {
 			return file{kind: unknown}, nil
 		}
 		f := l.files[keyOf(name)]
-		if f.kind != nothing {
+		if f.kind != absent {
 			return f, l
 		}
 		if f.hides || l.hidesBelow(path.Dir(name)) {
@@ -39,14 +39,14 @@ func (t *tree) at(name string) (file, *Layer) {
 	return file{}, nil
 }
 
-// hidesBelow reports whether the layer hides what lower ones have in a folder.
+// hidesBelow reports whether the layer removes the content of a directory in lower layers.
 func (l *Layer) hidesBelow(dir string) bool {
 	for {
 		if dir == "." {
 			dir = ""
 		}
-		f, there := l.files[keyOf(dir)]
-		if there && (f.hides || f.kind != folder) {
+		f, exists := l.files[keyOf(dir)]
+		if exists && (f.hides || f.kind != directory) {
 			return true
 		}
 		if dir == "" {
@@ -56,18 +56,18 @@ func (l *Layer) hidesBelow(dir string) bool {
 	}
 }
 
-// find follows links from an absolute path to the file that it names, and returns that file's own path.
-// The kind is nothing when there is none, and unknown when a layer would have to be known to tell.
+// find follows links from an absolute path to a file, and returns the path of that file. The kind is absent if
+// there is none, and unknown if it depends on a layer that could not be read.
 func (t *tree) find(name string) (string, kind, Program) {
-	if len(name) > maxLink {
-		return "", nothing, Program{}
+	if len(name) > maxPath {
+		return "", absent, Program{}
 	}
 	if t.windows {
 		name = windowsPath(name)
 	}
 	left := strings.Split(name, "/")
-	current, hops := "", 0
-	last := file{kind: folder}
+	current, links := "", 0
+	last := file{kind: directory}
 	var layer *Layer
 	for len(left) > 0 {
 		part := left[0]
@@ -76,49 +76,49 @@ func (t *tree) find(name string) (string, kind, Program) {
 		case "", ".":
 			continue
 		case "..":
-			current, last = strings.TrimPrefix(path.Dir("/"+current), "/"), file{kind: folder}
+			current, last = strings.TrimPrefix(path.Dir("/"+current), "/"), file{kind: directory}
 			continue
 		}
 		next := path.Join(current, part)
-		last, layer = t.hard(next, &hops)
+		last, layer = t.resolveHardLink(next, &links)
 		switch {
-		case hops > maxHops || len(next) > maxLink:
-			return "", nothing, Program{}
+		case links > maxLinks || len(next) > maxPath:
+			return "", absent, Program{}
 		case last.kind == symlink:
-			target := layer.links[last.n]
+			target := layer.links[last.index]
 			if t.windows {
 				target = windowsPath(target)
 			}
-			if hops++; strings.HasPrefix(target, "/") {
+			if links++; strings.HasPrefix(target, "/") {
 				current = ""
 			}
 			left = append(strings.Split(target, "/"), left...)
-			last = file{kind: folder}
+			last = file{kind: directory}
 		case last.kind == regular && len(left) > 0:
-			return "", nothing, Program{}
+			return "", absent, Program{}
 		default:
 			current = next
 		}
 	}
 	if last.kind != regular {
-		if last.kind == folder {
-			last.kind = nothing
+		if last.kind == directory {
+			last.kind = absent
 		}
 		return "", last.kind, Program{}
 	}
-	return "/" + current, regular, layer.programs[last.n]
+	return "/" + current, regular, layer.programs[last.index]
 }
 
-// hard is at with hard links followed. Their targets lie in the same layer, as a rule.
-func (t *tree) hard(name string, hops *int) (file, *Layer) {
+// resolveHardLink is at with hard links followed. Their targets are usually in the same layer.
+func (t *tree) resolveHardLink(name string, links *int) (file, *Layer) {
 	f, l := t.at(name)
-	for f.kind == hardlink && *hops <= maxHops {
-		*hops++
-		target := normal(l.links[f.n], t.windows)
+	for f.kind == hardlink && *links <= maxLinks {
+		*links++
+		target := normal(l.links[f.index], t.windows)
 		if t.windows {
 			target = strings.TrimPrefix(target, "files/")
 		}
-		if same, ok := l.files[keyOf(target)]; ok && same.kind != nothing {
+		if same, ok := l.files[keyOf(target)]; ok && same.kind != absent {
 			f = same
 			continue
 		}
