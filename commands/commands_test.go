@@ -48,12 +48,12 @@ func TestCreateFlags(t *testing.T) {
 		"source":             {base(func(o *createOptions) { o.sources = []string{"a b"} }), `"a b" is not a reference`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, _, err := c.opts.creation(); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), c.want) {
+			if _, err := c.opts.creation(); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
 	}
-	c, tags, err := base(func(o *createOptions) {
+	c, err := base(func(o *createOptions) {
 		o.push, o.tags, o.mediaType, o.attestations, o.from = true, []string{"2", "example.com/app:3"}, "oci", "strip", "daemon"
 		o.platforms = []string{"linux/aarch64"}
 	}).creation()
@@ -61,8 +61,8 @@ func TestCreateFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.MediaType != ocispec.MediaTypeImageIndex || !c.Choice.Strip || c.Choice.From != manifest.InDaemon || !c.Sources[0].Plain ||
-		fmt.Sprint(tags) != "[example.com/app:2 example.com/app:3]" || c.Choice.Platforms[0].String() != "linux/arm64" {
-		t.Errorf("got %+v, %v", c, tags)
+		fmt.Sprint(c.Tags) != "[example.com/app:2 example.com/app:3]" || c.Choice.Platforms[0].String() != "linux/arm64" {
+		t.Errorf("got %+v", c)
 	}
 }
 

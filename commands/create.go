@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
@@ -64,18 +63,18 @@ docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64`,
 	return cmd
 }
 
-// creation returns what the flags and arguments ask for, and the tags to push under.
-func (o createOptions) creation() (c manifest.Creation, tags []reference.NamedTagged, err error) {
+// creation returns the list that flags and arguments describe.
+func (o createOptions) creation() (c manifest.Creation, err error) {
 	if err := o.contradiction(); err != nil {
-		return c, nil, err
+		return c, err
 	}
 	if c.Name, err = manifest.ParseListName(o.list); err != nil {
-		return c, nil, fmt.Errorf("error parsing name for manifest list %s: %w", o.list, err)
+		return c, fmt.Errorf("error parsing name for manifest list %s: %w", o.list, err)
 	}
 	for _, typed := range o.sources {
 		s, err := manifest.ParseSource(typed, o.list)
 		if err != nil {
-			return c, nil, err
+			return c, err
 		}
 		c.Sources = append(c.Sources, s)
 	}
@@ -87,14 +86,14 @@ func (o createOptions) creation() (c manifest.Creation, tags []reference.NamedTa
 	}
 	c.Choice = manifest.Choice{From: manifest.Place(o.from), Strip: o.attestations == "strip"}
 	if c.Choice.Platforms, err = manifest.ParsePlatforms(o.platforms); err != nil {
-		return c, nil, err
+		return c, err
 	}
 	if c.Require, err = manifest.ParsePlatforms(o.require); err != nil {
-		return c, nil, err
+		return c, err
 	}
 	c.MediaType = map[string]string{"docker": manifest.MediaTypeDockerList, "oci": ocispec.MediaTypeImageIndex}[o.mediaType]
-	tags, err = parseTags(c.Name, o.tags)
-	return c, tags, err
+	c.Tags, err = parseTags(c.Name, o.tags)
+	return c, err
 }
 
 // contradiction returns an error for flags that cannot stand together or have an unknown value.
@@ -119,33 +118,32 @@ func (o createOptions) contradiction() error {
 }
 
 func runCreate(ctx context.Context, env environment, opts createOptions) error {
-	c, tags, err := opts.creation()
+	c, err := opts.creation()
 	if err != nil {
 		return err
 	}
 	t := newTools(env, false)
-	access := t.access(opts.network)
+	lists, clients := env.lists(), t.clients(t.registries(opts.network))
+	var list manifest.List
 	switch {
 	case opts.push && !opts.dryRun:
-		pushed, err := manifest.Publish(ctx, access, c, tags)
+		pushed, err := manifest.Publish(ctx, clients, c)
 		if err == nil {
 			display.Pushed(env.Out(), pushed, false)
 		}
 		return err
+	case opts.push:
+		list, err = manifest.Assemble(ctx, clients, c)
 	case opts.dryRun:
-		plan := manifest.Preview
-		if opts.push {
-			plan = manifest.Assemble
-		}
-		list, err := plan(ctx, access, c)
-		if err != nil {
-			return err
-		}
-		return t.showPlan(list, tags, false)
+		list, err = manifest.Preview(ctx, lists, clients, c)
+	default:
+		list, err = manifest.Create(ctx, lists, clients, c)
 	}
-	list, err := manifest.Create(ctx, access, c)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case opts.dryRun:
+		return t.showPlan(manifest.Publication{List: list, Tags: c.Tags}, false)
 	}
 	_, _ = fmt.Fprintln(env.Out(), "Created manifest list", list.Name)
 	return nil

@@ -60,22 +60,22 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 		return err
 	}
 	t := newTools(env, opts.quiet)
-	access := t.access(opts.network)
 	if opts.dryRun {
-		return t.planPush(ctx, access, name, tags, opts.quiet)
+		return t.planPush(ctx, name, tags, opts.quiet)
 	}
 	files, err := openResults(env.path(opts.digestFile), env.path(opts.metadataFile))
 	if err != nil {
 		return err
 	}
 	defer files.discard()
-	pushed, err := manifest.PushLocal(ctx, access, name, tags, opts.purge.list)
+	registries := t.registries(opts.network)
+	pushed, err := manifest.PushLocal(ctx, env.lists(), t.clients(registries), name, tags, opts.purge.list)
 	if pushed.Descriptor.Digest != "" { // also when only the local store failed
 		display.Pushed(env.Out(), pushed, opts.quiet)
 		err = errors.Join(err, files.write(pushed.Descriptor, name, tags))
 	}
 	if err == nil && opts.purge.tags {
-		err = repository.PurgeTags(ctx, access, pushed, tags)
+		err = repository.PurgeTags(ctx, manifest.Access{Registry: registries, Notes: t.notes}, pushed)
 	}
 	return err
 }

@@ -55,9 +55,14 @@ func (t tools) withProgress(mode string, quiet bool) tools {
 	return t
 }
 
-// access returns what operations work with.
+// access returns what operations on registries work with.
 func (t tools) access(n network) manifest.Access {
-	return manifest.Access{Lists: t.env.lists(), Registry: t.registries(n), Images: t.daemon, Notes: t.notes}
+	return manifest.Access{Registry: t.registries(n), Notes: t.notes}
+}
+
+// clients returns what operations on lists work with.
+func (t tools) clients(registries *registry.Client) manifest.Clients {
+	return manifest.Clients{Registry: registries, Images: t.daemon, Reporter: t.notes}
 }
 
 // images are the daemon's. Pushes draw their progress unless it is nil.
@@ -98,18 +103,18 @@ func (t tools) registryOptions(n network) registry.Options {
 
 // showPlan prints what a dry run of create or push would push: the list, or with quiet only its digest, on
 // stdout; its digest and what would be sent on stderr.
-func (t tools) showPlan(list manifest.List, tags []reference.NamedTagged, quiet bool) error {
-	if err := list.CheckPush(); err != nil {
+func (t tools) showPlan(p manifest.Publication, quiet bool) error {
+	if err := p.List.CheckPush(); err != nil {
 		return err
 	}
-	raw, err := list.Bytes()
+	raw, err := p.List.Bytes()
 	if err != nil {
 		return err
 	}
 	if !quiet {
 		_, _ = fmt.Fprintln(t.env.Out(), string(raw))
 	}
-	switch index, err := list.Index(); {
+	switch index, err := p.List.Index(); {
 	case err != nil:
 		t.notes.Warn("the digest is not known until the daemon has pushed the pending images")
 	case quiet:
@@ -117,17 +122,17 @@ func (t tools) showPlan(list manifest.List, tags []reference.NamedTagged, quiet 
 	default:
 		t.notes.Note("Digest: %s", index.Descriptor.Digest)
 	}
-	for _, step := range list.Plan(tags) {
+	for _, step := range p.Plan() {
 		t.notes.Note("Would %s", step)
 	}
 	return nil
 }
 
 // planPush is showPlan for the name of a local list or, if there is none, of an image in the daemon.
-func (t tools) planPush(ctx context.Context, access manifest.Access, name reference.NamedTagged, tags []reference.NamedTagged, quiet bool) error {
-	list, err := access.Lists.Get(name)
+func (t tools) planPush(ctx context.Context, name reference.NamedTagged, tags []reference.NamedTagged, quiet bool) error {
+	list, err := t.env.lists().Get(name)
 	if errdefs.IsNotFound(err) {
-		if _, imageErr := access.Images.Find(ctx, name); imageErr == nil {
+		if _, imageErr := t.daemon.Find(ctx, name); imageErr == nil {
 			t.notes.Note("Would push the image %s from the daemon", manifest.Familiar(name))
 			return nil
 		}
@@ -135,7 +140,7 @@ func (t tools) planPush(ctx context.Context, access manifest.Access, name refere
 	if err != nil {
 		return err
 	}
-	return t.showPlan(list, tags, quiet)
+	return t.showPlan(manifest.Publication{List: list, Tags: tags}, quiet)
 }
 
 // certDirs are the folders of registry certificates: the daemon's, then the user's.

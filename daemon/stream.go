@@ -53,8 +53,11 @@ var loginWords = []string{"no basic auth credentials", "authentication required"
 // goneWords are in what they say when the name to push is not there (any more).
 var goneWords = []string{"tag does not exist", "An image does not exist locally with the tag"}
 
-// Unwrap returns errdefs.ErrUnauthenticated when the registry wants a login, and errdefs.ErrNotFound when
-// the daemon does not have the name.
+// blobWords are in what they say when a registry refuses a manifest because it lacks a blob.
+var blobWords = []string{"blob unknown", "BLOB_UNKNOWN"}
+
+// Unwrap returns errdefs.ErrUnauthenticated when the registry wants a login, errdefs.ErrNotFound when the daemon does
+// not have the name, and errdefs.ErrAborted when the registry lacks a blob.
 func (r *refusal) Unwrap() error {
 	said := func(word string) bool { return strings.Contains(r.text, word) }
 	switch {
@@ -62,6 +65,8 @@ func (r *refusal) Unwrap() error {
 		return errdefs.ErrUnauthenticated
 	case slices.ContainsFunc(goneWords, said):
 		return errdefs.ErrNotFound
+	case slices.ContainsFunc(blobWords, said):
+		return errdefs.ErrAborted
 	}
 	return nil
 }

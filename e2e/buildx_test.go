@@ -59,7 +59,7 @@ func TestBuildxImagesKeepAttestations(t *testing.T) {
 			// In the registry the same images are indexes.
 			r := s.multiarch("create", "--replace", "--from", "registry", s.list, s.name("arm64"))
 			if test.name == "keep" {
-				says(t, r.Stderr, "is an index: taking linux/arm64 and 1 attestation")
+				says(t, r.Stderr, "is an index; using linux/arm64 and 1 attestation")
 			}
 			s.multiarch(append([]string{"create", "--push", s.name("2"), s.name("arm64")}, test.args...)...)
 			remote := s.holds("2", test.wants[len(test.wants)/2:]...)
@@ -115,7 +115,7 @@ func TestPushOfPartialIndex(t *testing.T) {
 			r := s.multiarch("create", s.list, name)
 			says(t, r.Stderr, "WARNING", "linux/arm64", name)
 			r = s.multiarch("push", s.list)
-			says(t, r.Stderr, "WARNING", "attestations cannot go along")
+			says(t, r.Stderr, "WARNING", "attestations cannot be pushed")
 			s.holdsImages(s.holds("1", "linux/amd64", "linux/riscv64"), all[0], all[2])
 			s.nothingPending()
 			s.sameDaemonTags(before)

@@ -130,7 +130,7 @@ func TestPushOfLocalImage(t *testing.T) {
 		image := s.load(s.list, arm64)
 		before := s.daemonTags()
 		r := s.multiarch("push", "-t", "latest", "--tag", s.name("stable"), s.list)
-		says(s.T, r.Stderr, s.list+" is no local list: pushing the image")
+		says(s.T, r.Stderr, s.list+" is not a local list; pushing the image")
 		s.pushedLast(r.Stdout, "1")
 		tags := harness.Tags(s.T, s.registry, s.repo)
 		if len(tags) != 3 || tags["latest"] != tags["1"] || tags["stable"] != tags["1"] {

@@ -73,7 +73,7 @@ func TestLoginIsMissingForTheDaemonsPush(t *testing.T) {
 		s.list = s.registry.Host + "/" + s.repo + ":1"
 		s.load(s.name("amd64"), amd64)
 		r := s.multiarch("create", s.list, s.name("amd64"))
-		says(s.T, r.Stderr, "WARNING", "refused to show "+s.name("amd64"))
+		says(s.T, r.Stderr, "WARNING", "refused access to "+s.name("amd64"))
 		words := []string{s.name("amd64"), "docker login " + s.registry.Host}
 		s.refused(words, "push", s.list)
 		s.refused(words, "push", "--purge=tags", s.list)

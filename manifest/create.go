@@ -9,97 +9,111 @@ import (
 
 // Lists is the store of local lists.
 type Lists interface {
-	// Get returns the list called name; an errdefs.ErrNotFound error when there is none.
+	// Get returns the list called name, an errdefs.ErrNotFound error if there is none.
 	Get(name reference.Named) (List, error)
-	// Update replaces a list by what change makes of it: of a List with that name and no entries when
-	// there is none. A result without entries removes the list. Nothing else changes it meanwhile.
+	// Update replaces a list by the result of change, which gets a List with that name and no entries if there is
+	// none. A result without entries removes the list. Nothing else changes it meanwhile.
 	Update(ctx context.Context, name reference.Named, change func(List) (List, error)) error
-	// Replace stores list under its name, whatever that held before, and even if it cannot be read.
+	// Replace stores list under its name, in place of any other, even of one that cannot be read.
 	Replace(ctx context.Context, list List) error
 }
 
-// Existing says what create does with a list that exists.
+// Clients reach registries and the daemon for Create and Push, and report what a person should know.
+type Clients struct {
+	Registry Registry
+	Images   Images
+	Reporter Reporter
+}
+
+// Registry reads sources from registries and writes lists to them.
+type Registry interface {
+	Fetcher
+	Target
+	Prefetcher
+}
+
+// Existing is what create does with a list that exists.
 type Existing int
 
-// Refuse an existing list, amend it, or replace it.
+// Refuse an existing list, add to it, or replace it.
 const (
 	Refuse Existing = iota
 	Amend
 	Replace
 )
 
-// Creation is what create is asked for.
+// Creation describes the list to create.
 type Creation struct {
 	Name      reference.NamedTagged
 	Sources   []Source
 	Choice    Choice
 	Existing  Existing
-	MediaType string
-	Require   []Platform
+	MediaType string                  // the media type of the list, "" for the default
+	Require   []Platform              // platforms that the list must have
+	Tags      []reference.NamedTagged // for Publish, beside Name and in its repository
 }
 
-// Create makes a local list of its sources and returns it. All is read before the store is changed; a
+// Create makes a local list of its sources and returns it. All sources are read before the store is changed; a
 // failure leaves the store as it was.
-func Create(ctx context.Context, a Access, c Creation) (List, error) {
-	_, change, err := c.prepare(ctx, a)
+func Create(ctx context.Context, lists Lists, clients Clients, c Creation) (List, error) {
+	_, change, err := c.prepare(ctx, lists, clients)
 	if err != nil {
 		return List{}, err
 	}
-	var made List
+	var created List
 	if c.Existing == Replace {
-		if made, err = change(List{}); err == nil {
-			err = a.Lists.Replace(ctx, made)
+		if created, err = change(List{}); err == nil {
+			err = lists.Replace(ctx, created)
 		}
 	} else {
-		err = a.Lists.Update(ctx, c.Name, func(old List) (List, error) {
-			made, err = change(old)
-			return made, err
+		err = lists.Update(ctx, c.Name, func(old List) (List, error) {
+			created, err = change(old)
+			return created, err
 		})
 	}
 	if err != nil {
 		return List{}, err
 	}
-	warnDuplicates(made, a.Notes)
-	return made, nil
+	warnDuplicates(created, clients.Reporter)
+	return created, nil
 }
 
 // Preview returns the list that Create would make, and changes nothing.
-func Preview(ctx context.Context, a Access, c Creation) (List, error) {
-	old, change, err := c.prepare(ctx, a)
+func Preview(ctx context.Context, lists Lists, clients Clients, c Creation) (List, error) {
+	old, change, err := c.prepare(ctx, lists, clients)
 	if err != nil {
 		return List{}, err
 	}
-	made, err := change(old)
+	list, err := change(old)
 	if err == nil {
-		warnDuplicates(made, a.Notes)
+		warnDuplicates(list, clients.Reporter)
 	}
-	return made, err
+	return list, err
 }
 
-// Assemble returns the list that the sources make, without a look at the store. Two entries of one
-// platform are an error: nobody can annotate one of them before the list is pushed.
-func Assemble(ctx context.Context, a Access, c Creation) (List, error) {
-	return c.assemble(ctx, c.looker(a))
+// Assemble returns the list that Publish would push, without using the store. Two entries of one platform are an
+// error: nobody can annotate one of them before the list is pushed.
+func Assemble(ctx context.Context, clients Clients, c Creation) (List, error) {
+	list, _, err := c.assemble(ctx, c.resolver(clients))
+	return list, err
 }
 
-// Publish pushes the list that the sources make, as Assemble and Push do one after the other.
-func Publish(ctx context.Context, a Access, c Creation, tags []reference.NamedTagged) (Pushed, error) {
-	l := c.looker(a)
-	l.prefetch = a.Registry.Prefetch(ctx, c.Name, c.repositories())
-	list, err := c.assemble(ctx, l)
+// Publish pushes the list of the sources under its name and c.Tags, without using the store.
+func Publish(ctx context.Context, clients Clients, c Creation) (Pushed, error) {
+	r := c.resolver(clients)
+	r.prefetch = clients.Registry.Prefetch(ctx, c.Name, c.repositories())
+	list, found, err := c.assemble(ctx, r)
 	if err != nil {
 		return Pushed{}, err
 	}
-	return Push(ctx, a, list, tags)
+	return push(ctx, clients, Publication{list, c.Tags}, found)
 }
 
-// looker returns what looks the sources up.
-func (c Creation) looker(a Access) *looker {
-	return &looker{Access: a, list: c.Name, choice: c.Choice}
+func (c Creation) resolver(clients Clients) *resolver {
+	return &resolver{Clients: clients, list: c.Name, choice: c.Choice}
 }
 
-// repositories returns the names of the repositories that the registries are asked for whatever the daemon
-// has.
+// repositories returns the repositories that registries are asked for, whatever the daemon has.
 func (c Creation) repositories() []reference.Named {
 	var out []reference.Named
 	for _, s := range c.Sources {
@@ -110,23 +124,22 @@ func (c Creation) repositories() []reference.Named {
 	return out
 }
 
-func (c Creation) assemble(ctx context.Context, l *looker) (List, error) {
-	entries, err := l.lookAll(ctx, c.Sources)
+func (c Creation) assemble(ctx context.Context, r *resolver) (List, locals, error) {
+	entries, found, err := r.resolveAll(ctx, c.Sources)
 	if err != nil {
-		return List{}, err
+		return List{}, nil, err
 	}
 	list, err := c.apply(List{}, entries)
 	if err != nil {
-		return List{}, err
+		return List{}, nil, err
 	}
-	if twice := list.Duplicates(); len(twice) > 0 {
-		return List{}, Errorf(errdefs.ErrFailedPrecondition, "%s: create the list without --push and annotate one of them, or drop one", twice[0])
+	if d := list.Duplicates(); len(d) > 0 {
+		return List{}, nil, Errorf(errdefs.ErrFailedPrecondition, "%s: create the list without --push and annotate one of them, or drop one", d[0])
 	}
-	return list, list.CheckPush()
+	return list, found, list.CheckPush()
 }
 
-// existing returns the list that create starts from: one without entries when there is none, or when it is
-// to be replaced.
+// existing returns the list that create starts from: an empty one if there is none or it is to be replaced.
 func (c Creation) existing(lists Lists) (List, error) {
 	if c.Existing == Replace {
 		return List{}, nil
@@ -138,9 +151,9 @@ func (c Creation) existing(lists Lists) (List, error) {
 	return old, err
 }
 
-// prepare looks the sources up and returns the list that create starts from and the change that puts them
-// into it, or into what it has become meanwhile.
-func (c Creation) prepare(ctx context.Context, a Access) (List, func(List) (List, error), error) {
+// prepare resolves the sources and returns the list that create starts from and the change that adds them to it, or
+// to the list that it has become meanwhile.
+func (c Creation) prepare(ctx context.Context, lists Lists, clients Clients) (List, func(List) (List, error), error) {
 	refuse := func(old List) error {
 		if c.Existing == Refuse && len(old.Entries) > 0 {
 			return Errorf(errdefs.ErrAlreadyExists, "refusing to amend an existing manifest list with no --amend flag: "+
@@ -148,14 +161,14 @@ func (c Creation) prepare(ctx context.Context, a Access) (List, func(List) (List
 		}
 		return nil
 	}
-	old, err := c.existing(a.Lists)
+	old, err := c.existing(lists)
 	if err != nil {
 		return old, nil, err
 	}
 	if err := refuse(old); err != nil {
 		return old, nil, err
 	}
-	entries, err := c.looker(a).lookAll(ctx, c.Sources)
+	entries, _, err := c.resolver(clients).resolveAll(ctx, c.Sources)
 	if err != nil {
 		return old, nil, err
 	}
@@ -167,7 +180,7 @@ func (c Creation) prepare(ctx context.Context, a Access) (List, func(List) (List
 	}, nil
 }
 
-// apply returns old with the entries added, checked against what is required.
+// apply returns old with the entries added, if the result has what is required.
 func (c Creation) apply(old List, entries []Entry) (List, error) {
 	list := old.With(entries...)
 	list.Name = c.Name
@@ -187,8 +200,8 @@ func (c Creation) apply(old List, entries []Entry) (List, error) {
 	return list, err
 }
 
-func warnDuplicates(l List, notes Reporter) {
+func warnDuplicates(l List, reporter Reporter) {
 	for _, d := range l.Duplicates() {
-		notes.Warn("%s", d)
+		reporter.Warn("%s", d)
 	}
 }

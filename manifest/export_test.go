@@ -7,10 +7,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// What the tests of package manifest_test look into.
+// Exports for the tests in package manifest_test.
 const MaxTag = maxTag
 
-// What the tests of package manifest_test look into.
+// Exports for the tests in package manifest_test.
 var (
 	IsSame      = isSame
 	PlatformTag = platformTag
@@ -24,7 +24,7 @@ func (l List) IndexType() (string, error) { return l.indexType() }
 func (l List) SelectOne(entry string) (int, error) { return l.selectOne(entry) }
 
 // StagingName returns the name under which a push of the list stages a local image.
-func (l List) StagingName(ctx context.Context, a Access, local Local) (reference.NamedTagged, error) {
-	s := &sender{Access: a, list: l}
-	return s.stage(ctx, local, []Entry{{Descriptor: ocispec.Descriptor{Platform: &local.Platform}}})
+func (l List) StagingName(ctx context.Context, clients Clients, local Local) (reference.NamedTagged, error) {
+	s := &sender{Clients: clients, Publication: Publication{List: l}}
+	return s.stagingName(ctx, local, []Entry{{Descriptor: ocispec.Descriptor{Platform: &local.Platform}}})
 }

@@ -35,17 +35,18 @@ type LocalManifest struct {
 	Subject digest.Digest
 }
 
-// Images is the local daemon.
+// Images is the daemon's image store.
 type Images interface {
-	// Find returns the image that ref names in the daemon's store; an errdefs.ErrNotFound error when
-	// there is none, an errdefs.ErrUnavailable error when the daemon cannot be reached.
+	// Find returns the image that the daemon has under ref; an errdefs.ErrNotFound error if there is none, an
+	// errdefs.ErrUnavailable error if the daemon cannot be reached.
 	Find(ctx context.Context, ref reference.Named) (Local, error)
-	// Tag gives the image with this ID one more name.
+	// Tag adds a name to the image with this ID.
 	Tag(ctx context.Context, id digest.Digest, as reference.NamedTagged) error
-	// Untag removes a name; the image stays while it has another.
+	// Untag removes a name; an image that has another is kept.
 	Untag(ctx context.Context, name reference.NamedTagged) error
-	// Push sends the image called name to the registry in its name, all of it or, where platform is not
-	// nil, the manifest of that platform alone. It returns the digest that name has in the registry
-	// then; an errdefs.ErrNotFound error when the daemon does not have name (any more).
+	// Push sends the image called name to the registry in its name, all of it or, unless platform is nil, only the
+	// manifest of that platform. It returns the digest that name has in the registry then, "" if the daemon does not
+	// report it. The error is errdefs.ErrNotFound if the daemon does not have name (any more), errdefs.ErrAborted if
+	// the registry refused the image because it lacks a blob of it. Several goroutines may call it.
 	Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform) (digest.Digest, error)
 }

@@ -345,34 +345,3 @@ func (l List) Require(wanted []Platform) error {
 	}
 	return Errorf(errdefs.ErrFailedPrecondition, "%s has no image for %s, which --require asks for", Familiar(l.Name), joinAnd(missing))
 }
-
-// SourceTag is a tag that a list was made from, and what it pointed at.
-type SourceTag struct {
-	Name   reference.NamedTagged
-	Digest digest.Digest
-	Entry  Entry
-}
-
-// SourceTags returns the tags in the list's own repository that its entries were made from, less those
-// that the list itself has. The tag of an index of several images is nobody's to remove, unless push sent it.
-func (l List) SourceTags(own []reference.NamedTagged) []SourceTag {
-	var out []SourceTag
-	for _, e := range l.Entries {
-		for _, ref := range []reference.Named{e.Ref, e.Source} {
-			if ref.String() != e.Ref.String() && e.Index == "" {
-				continue
-			}
-			name, ok := ref.(reference.NamedTagged)
-			if _, digested := ref.(reference.Canonical); !ok || digested || !SameRepository(name, l.Name) {
-				continue
-			}
-			is := func(n reference.NamedTagged) bool { return n.String() == name.String() }
-			if name.String() == l.Name.String() || slices.ContainsFunc(own, is) ||
-				slices.ContainsFunc(out, func(t SourceTag) bool { return is(t.Name) }) {
-				continue
-			}
-			out = append(out, SourceTag{name, cmp.Or(e.Index, e.Descriptor.Digest), e})
-		}
-	}
-	return out
-}

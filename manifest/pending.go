@@ -4,45 +4,47 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 )
 
-// sendPending pushes the list's pending images through the daemon, one image after the other, and returns
-// the list with their digests and bytes. All are found before the first one is pushed. Names that it gives
-// images in the daemon are removed again.
-func sendPending(ctx context.Context, a Access, list List, tags []reference.NamedTagged) (List, []Child, error) {
-	s := &sender{Access: a, list: list, tags: tags}
-	failed := func(group []Entry, err error) error {
-		return fmt.Errorf("pushing %s from the daemon: %w", Familiar(group[0].Source), err)
-	}
-	groups := list.pendingBySource()
-	found := make([]Local, len(groups))
-	for i, group := range groups {
+// concurrentPushes bounds the images that the daemon pushes at a time: two keep the line to the registry busy, and
+// a daemon that compresses layers for a push has no more of it from a third.
+const concurrentPushes = 2
+
+// sendPending pushes the pending images of a list through the daemon and returns the list with their digests and
+// bytes, and what was pushed. All images are found before the first one is pushed; found has those that were
+// found before. Names that it gives images in the daemon are removed again.
+func sendPending(ctx context.Context, clients Clients, p Publication, found locals) (List, []Child, error) {
+	s := &sender{Clients: clients, Publication: p}
+	var images []*pendingImage
+	for _, entries := range p.List.pendingBySource() {
+		image := &pendingImage{entries: entries}
+		images = append(images, image)
 		var err error
-		if found[i], err = s.find(ctx, group); err != nil {
-			return list, nil, failed(group, err)
+		if image.local, err = s.find(ctx, found, entries); err != nil {
+			return p.List, nil, image.failed(err)
 		}
+	}
+	if err := s.sendAll(ctx, images); err != nil {
+		return p.List, nil, err
 	}
 	var sent []Entry
-	for i, group := range groups {
-		entries, err := s.send(ctx, found[i], group)
-		if err != nil {
-			return list, nil, failed(group, err)
-		}
-		sent = append(sent, entries...)
+	var children []Child
+	for _, image := range images {
+		sent, children = append(sent, image.sent...), append(children, image.children...)
 	}
-	return list.With(sent...), s.children, nil
+	return p.List.With(sent...), children, nil
 }
 
-// pendingBySource returns the pending entries, those of one source together.
+// pendingBySource returns the pending entries of each source, in the order of the sources.
 func (l List) pendingBySource() [][]Entry {
 	at := map[string]int{}
-	var groups [][]Entry
+	var out [][]Entry
 	for _, e := range l.Entries {
 		if !e.IsPending() {
 			continue
@@ -50,65 +52,129 @@ func (l List) pendingBySource() [][]Entry {
 		key := e.Source.String()
 		i, ok := at[key]
 		if !ok {
-			i = len(groups)
+			i = len(out)
 			at[key] = i
-			groups = append(groups, nil)
+			out = append(out, nil)
 		}
-		groups[i] = append(groups[i], e)
+		out[i] = append(out[i], e)
 	}
-	return groups
+	return out
+}
+
+// pendingImage is an image in the daemon that entries of one source are pending on.
+type pendingImage struct {
+	local    Local
+	entries  []Entry
+	sent     []Entry // what they became
+	children []Child // what was pushed
+	refused  bool    // because the registry lacked a blob that another push may have been sending
+}
+
+func (i *pendingImage) failed(err error) error {
+	return fmt.Errorf("pushing %s from the daemon: %w", Familiar(i.entries[0].Source), err)
 }
 
 // sender pushes pending images.
 type sender struct {
-	Access
-	list     List
-	tags     []reference.NamedTagged // of the list, beside its own
-	children []Child
+	Clients
+	Publication
 }
 
 // find returns the image that the entries of one source are pending on.
-func (s *sender) find(ctx context.Context, group []Entry) (Local, error) {
-	local, err := s.Images.Find(ctx, group[0].Source)
-	if err != nil {
-		return local, err
+func (s *sender) find(ctx context.Context, found locals, entries []Entry) (Local, error) {
+	source := entries[0].Source
+	local, ok := found[source.String()]
+	if !ok {
+		var err error
+		if local, err = s.Images.Find(ctx, source); err != nil {
+			return local, err
+		}
 	}
-	if p := group[0].Pending; p != nil && p.ID != local.ID {
-		return local, Errorf(errdefs.ErrFailedPrecondition, "it is another image now (%s) than when the list was created (%s): "+
-			"take the new one with 'docker multiarch create --amend %s %s'",
-			short(local.ID), short(p.ID), Familiar(s.list.Name), Familiar(group[0].Source))
+	if p := entries[0].Pending; p != nil && p.ID != local.ID {
+		err := Errorf(errdefs.ErrFailedPrecondition, "the image has changed since the list was created (was %s, now %s)", short(p.ID), short(local.ID))
+		return local, WithHint(err, "take the new one: docker multiarch create --amend %s %s", Familiar(s.List.Name), Familiar(source))
 	}
 	return local, nil
 }
 
-// send pushes the image that the entries of one source are pending on, and returns what they become.
-func (s *sender) send(ctx context.Context, local Local, group []Entry) ([]Entry, error) {
-	if complete(local) {
-		return s.sendWhole(ctx, local, group)
+// sendAll pushes images, as many at a time as concurrentPushes allows; the first error ends it. Names of one image are
+// pushed one after the other, as they share layers and a staging name. If the registry refuses an image because it
+// lacks a blob, another push may have been sending that: the image is pushed again, on its own, after the others.
+func (s *sender) sendAll(ctx context.Context, images []*pendingImage) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(concurrentPushes)
+	for _, same := range byID(images) {
+		group.Go(func() error {
+			for _, image := range same {
+				err := groupCtx.Err()
+				if err == nil {
+					err = s.send(groupCtx, image)
+				}
+				if image.refused = errdefs.IsAborted(err) && len(images) > 1; err != nil && !image.refused {
+					return image.failed(err)
+				}
+			}
+			return nil
+		})
 	}
-	s.Notes.Warn("%s is not complete in the daemon: its attestations cannot go along, and only %s is pushed",
-		Familiar(local.Name), describe(group, nil))
-	var out []Entry
-	for _, e := range group {
-		p := e.imagePlatform()
-		sent, err := s.push(ctx, local, []Entry{e}, &p)
-		if err != nil {
-			return nil, err
-		}
-		if e, err = e.settle(sent); err != nil {
-			return nil, err
-		}
-		out = append(out, e)
+	if err := group.Wait(); err != nil {
+		return err
 	}
-	return out, nil
+	for _, image := range images {
+		if !image.refused {
+			continue
+		}
+		if err := s.send(ctx, image); err != nil {
+			return image.failed(err)
+		}
+	}
+	return nil
 }
 
-// complete reports whether all of an image's content is in the daemon, as far as the daemon tells.
-func complete(local Local) bool {
+// byID returns the names of each image, in the order of the images.
+func byID(images []*pendingImage) [][]*pendingImage {
+	at := map[digest.Digest]int{}
+	var out [][]*pendingImage
+	for _, image := range images {
+		i, ok := at[image.local.ID]
+		if !ok {
+			i = len(out)
+			at[image.local.ID] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], image)
+	}
+	return out
+}
+
+// send pushes an image and sets what its entries become.
+func (s *sender) send(ctx context.Context, image *pendingImage) error {
+	image.sent, image.children = nil, nil
+	if isComplete(image.local) {
+		return s.sendWhole(ctx, image)
+	}
+	s.Reporter.Warn("%s is not complete in the daemon: its attestations cannot be pushed, and only %s is",
+		Familiar(image.local.Name), describe(image.entries, nil))
+	for _, e := range image.entries {
+		p := e.imagePlatform()
+		pushed, err := s.push(ctx, image, []Entry{e}, &p)
+		if err != nil {
+			return err
+		}
+		if e, err = e.settle(pushed); err != nil {
+			return err
+		}
+		image.sent = append(image.sent, e)
+	}
+	return nil
+}
+
+// isComplete reports whether the daemon has all content of an image, as far as it reports that.
+func isComplete(local Local) bool {
 	return !slices.ContainsFunc(local.Manifests, func(m LocalManifest) bool { return !m.Available })
 }
 
-// imagePlatform is the platform of a pending entry as the image has it, whatever was annotated since.
+// imagePlatform is the platform that the image of a pending entry has, whatever was annotated since.
 func (e Entry) imagePlatform() ocispec.Platform {
 	if e.Pending != nil {
 		return e.Pending.Platform
@@ -116,65 +182,67 @@ func (e Entry) imagePlatform() ocispec.Platform {
 	return e.Platform()
 }
 
-// sendWhole pushes an image with all it has and returns the entries that group becomes, with their
+// sendWhole pushes an image with all its manifests. Its entries become those of the images, with their
 // attestations.
-func (s *sender) sendWhole(ctx context.Context, local Local, group []Entry) ([]Entry, error) {
-	sent, err := s.push(ctx, local, group, nil)
+func (s *sender) sendWhole(ctx context.Context, image *pendingImage) error {
+	pushed, err := s.push(ctx, image, image.entries, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if !IsIndex(sent.Descriptor.MediaType) {
-		if len(group) > 1 {
-			return nil, Errorf(errdefs.ErrFailedPrecondition, "the daemon pushed a single image (%s) where %s were expected",
-				sent.Descriptor.Digest, describe(group, nil))
+	if !IsIndex(pushed.Descriptor.MediaType) {
+		if len(image.entries) > 1 {
+			return Errorf(errdefs.ErrFailedPrecondition, "the daemon pushed a single image (%s), expected %s",
+				pushed.Descriptor.Digest, describe(image.entries, nil))
 		}
-		e, err := group[0].settle(sent)
-		return []Entry{e}, err
+		e, err := image.entries[0].settle(pushed)
+		image.sent = []Entry{e}
+		return err
 	}
-	children, said, err := (&looker{Access: s.Access}).index(ctx, sent.name, sent.Content)
+	children, skipped, err := (&resolver{Clients: s.Clients}).index(ctx, pushed.name, pushed.Content)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	said.Report(s.Notes)
-	s.warnUnseen(group, children)
-	return adopt(group, children, sent.name, sent.Descriptor.Digest)
+	skipped.Report(s.Reporter)
+	s.warnUnlisted(image.entries, children)
+	image.sent, err = adopt(image.entries, children, pushed)
+	return err
 }
 
-// warnUnseen tells of images in an index that was pushed, of which a daemon before API 1.48 did not tell when
-// the list was created.
-func (s *sender) warnUnseen(group, children []Entry) {
-	if p := group[0].Pending; p != nil && p.Manifest != "" {
+// warnUnlisted warns of images in an index that was pushed which the list lacks, as a daemon before API 1.48 did not
+// report them when the list was created.
+func (s *sender) warnUnlisted(entries, children []Entry) {
+	if p := entries[0].Pending; p != nil && p.Manifest != "" {
 		return
 	}
 	for _, c := range children {
-		if c.Subject() == "" && !slices.ContainsFunc(group, func(e Entry) bool { return e.isChild(c) }) {
-			s.Notes.Warn("%s also has an image for %s, which is not in the list: to have it, name the pushed image as a source",
-				Familiar(group[0].Source), FormatPlatform(c.Platform()))
+		if c.Subject() == "" && !slices.ContainsFunc(entries, func(e Entry) bool { return e.isChild(c) }) {
+			s.Reporter.Warn("%s also has an image for %s, which is not in the list; to include it, use the pushed image as a source",
+				Familiar(entries[0].Source), FormatPlatform(c.Platform()))
 		}
 	}
 }
 
-// adopt returns what the pending entries of one source become, now that their image was pushed as name,
-// an index with this digest and these children: each with the attestations of its image.
-func adopt(group, children []Entry, name reference.NamedTagged, index digest.Digest) ([]Entry, error) {
+// adopt returns what the pending entries of one source become when their image was pushed as an index with these
+// children: each with the attestations of its image.
+func adopt(entries, children []Entry, index pushedImage) ([]Entry, error) {
 	var out, attestations []Entry
-	for n, e := range group {
+	for n, e := range entries {
 		i := slices.IndexFunc(children, e.isChild)
 		if i < 0 {
 			return nil, Errorf(errdefs.ErrFailedPrecondition, "the index that the daemon pushed as %s has no image for %s",
-				Familiar(name), FormatPlatform(e.imagePlatform()))
+				Familiar(index.name), FormatPlatform(e.imagePlatform()))
 		}
 		child := children[i]
 		child.Descriptor.Platform = e.Descriptor.Platform
 		child.Descriptor.Annotations = merge(child.Descriptor.Annotations, e.Descriptor.Annotations)
-		child.Source, child.Index = e.Source, index
-		if n == 0 { // the tag stays known, for purge
-			child.Ref = name
+		child.Source, child.Index = e.Source, index.Descriptor.Digest
+		if n == 0 { // for purge, which looks for the tag
+			child.Ref = index.name
 		}
 		out = append(out, child)
 		for _, a := range children {
 			if a.Subject() == child.Descriptor.Digest && (e.Pending == nil || !e.Pending.Strip) {
-				a.Source, a.Index = e.Source, index
+				a.Source, a.Index = e.Source, index.Descriptor.Digest
 				attestations = append(attestations, a)
 			}
 		}
@@ -182,7 +250,7 @@ func adopt(group, children []Entry, name reference.NamedTagged, index digest.Dig
 	return append(out, attestations...), nil
 }
 
-// isChild reports whether the child of an index is what the pending entry stands for.
+// isChild reports whether a pending entry is pending on this child of an index.
 func (e Entry) isChild(child Entry) bool {
 	if child.Subject() != "" {
 		return false
@@ -194,152 +262,42 @@ func (e Entry) isChild(child Entry) bool {
 }
 
 // settle returns the pending entry e as the image that was pushed for it.
-func (e Entry) settle(s sent) (Entry, error) {
-	if !IsImage(s.Descriptor.MediaType) {
-		return e, Errorf(errdefs.ErrInvalidArgument, "the daemon pushed a %q where an image was expected", s.Descriptor.MediaType)
+func (e Entry) settle(p pushedImage) (Entry, error) {
+	if !IsImage(p.Descriptor.MediaType) {
+		return e, Errorf(errdefs.ErrInvalidArgument, "the daemon pushed a %q, expected an image", p.Descriptor.MediaType)
 	}
-	s.Descriptor.Platform, s.Descriptor.Annotations = e.Descriptor.Platform, e.Descriptor.Annotations
-	e.Ref, e.Index, e.Descriptor, e.Raw, e.Pending = s.name, "", s.Descriptor, s.Raw, nil
+	p.Descriptor.Platform, p.Descriptor.Annotations = e.Descriptor.Platform, e.Descriptor.Annotations
+	e.Ref, e.Index, e.Descriptor, e.Raw, e.Pending = p.name, "", p.Descriptor, p.Raw, nil
 	return e, nil
 }
 
-// sent is an image that the daemon pushed.
-type sent struct {
+// pushedImage is an image that the daemon pushed.
+type pushedImage struct {
 	name reference.NamedTagged
 	Content
 }
 
-// push pushes a local image, or one platform of it, and reads it back. It goes under its own name where
-// that lies in the target repository and is none that the list is about to take, else under a staging
-// name, which the daemon has for that time only.
-func (s *sender) push(ctx context.Context, local Local, group []Entry, platform *ocispec.Platform) (sent, error) {
-	name, ok := local.Name.(reference.NamedTagged)
-	whole := platform == nil || len(s.list.pendingOf(local.Name)) == 1
+// push pushes an image, or one platform of it, for these entries and reads it back. It is pushed under its own name if
+// that is in the target repository and not one that the list is pushed under, otherwise under a staging name, which
+// the daemon has only during the push.
+func (s *sender) push(ctx context.Context, image *pendingImage, entries []Entry, platform *ocispec.Platform) (pushedImage, error) {
+	name, ok := image.local.Name.(reference.NamedTagged)
+	whole := platform == nil || len(image.entries) == 1
 	var d digest.Digest
 	var err error
-	if ok && whole && SameRepository(name, s.list.Name) && !s.taken(name) {
-		s.Notes.Note("Pushing %s", Familiar(name))
+	if ok && whole && SameRepository(name, s.List.Name) && !s.isName(name) {
+		s.Reporter.Note("Pushing %s", Familiar(name))
 		d, err = s.Images.Push(ctx, name, platform)
 	} else {
-		name, d, err = s.pushStaged(ctx, local, group, platform)
+		name, d, err = s.pushStaged(ctx, image.local, entries, platform)
 	}
 	if err != nil {
-		return sent{}, err
+		return pushedImage{}, err
 	}
 	c, err := readBack(ctx, s.Registry, name, d)
 	if err != nil {
-		return sent{}, err
+		return pushedImage{}, err
 	}
-	s.children = append(s.children, Child{name, c.Descriptor.Digest})
-	return sent{name, c}, nil
-}
-
-// stagings is how often an image is given a staging name, at most: each of that many pushes of one image at
-// once may take the name away from the others.
-const stagings = 10
-
-// pushStaged pushes a local image under a staging name. Another push may have hit on the same name and
-// removed it from the daemon: then there is one more try.
-func (s *sender) pushStaged(ctx context.Context, local Local, group []Entry, platform *ocispec.Platform) (name reference.NamedTagged, d digest.Digest, err error) {
-	for range stagings {
-		if name, err = s.stage(ctx, local, group); err != nil {
-			return name, "", err
-		}
-		if d, err = s.pushAs(ctx, local, name, platform); !errdefs.IsNotFound(err) || ctx.Err() != nil {
-			return name, d, err
-		}
-	}
-	return name, "", err
-}
-
-// pushAs gives a local image one more name for the time of a push under it.
-func (s *sender) pushAs(ctx context.Context, local Local, name reference.NamedTagged, platform *ocispec.Platform) (digest.Digest, error) {
-	s.Notes.Note("Pushing %s as %s", Familiar(local.Name), Familiar(name))
-	defer s.unstage(ctx, name) // also when the daemon has tagged it, but could not say so
-	if err := s.Images.Tag(ctx, local.ID, name); err != nil {
-		return "", fmt.Errorf("tagging it as %s: %w", Familiar(name), err)
-	}
-	return s.Images.Push(ctx, name, platform)
-}
-
-// pendingOf returns the pending entries of a source.
-func (l List) pendingOf(source reference.Named) []Entry {
-	return slices.DeleteFunc(slices.Clone(l.Entries), func(e Entry) bool {
-		return !e.IsPending() || e.Source.String() != source.String()
-	})
-}
-
-// taken reports whether name is one that the list itself is pushed under.
-func (s *sender) taken(name reference.NamedTagged) bool {
-	return name.String() == s.list.Name.String() ||
-		slices.ContainsFunc(s.tags, func(t reference.NamedTagged) bool { return t.String() == name.String() })
-}
-
-// maxTag is the longest tag, from https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md.
-const maxTag = 128
-
-// stage returns a name in the target repository that the daemon does not have, and the registry not for
-// another image.
-func (s *sender) stage(ctx context.Context, local Local, group []Entry) (reference.NamedTagged, error) {
-	tag := s.list.Name.(reference.Tagged).Tag()
-	kind := "multi"
-	if len(group) == 1 {
-		kind = platformTag(group[0].Platform())
-	}
-	for try := 1; try < 100; try++ {
-		suffix := "-" + kind + "-" + short(local.ID)
-		if try > 1 {
-			suffix += fmt.Sprintf("-%d", try)
-		}
-		name, err := reference.WithTag(reference.TrimNamed(s.list.Name), tag[:min(len(tag), maxTag-len(suffix))]+suffix)
-		if err != nil {
-			return nil, fmt.Errorf("naming the image for the push: %w", err)
-		}
-		free, err := s.free(ctx, name, local)
-		if err != nil || free {
-			return name, err
-		}
-	}
-	return nil, Errorf(errdefs.ErrAlreadyExists, "%s has all the tags that its push would use", Familiar(s.list.Name))
-}
-
-// platformTag returns a platform in the characters and the length of a part of a tag.
-func platformTag(p ocispec.Platform) string {
-	parts := slices.DeleteFunc([]string{p.OS, p.Architecture, p.Variant}, func(s string) bool { return s == "" })
-	tag := strings.Map(func(r rune) rune {
-		if r == '.' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
-			return r
-		}
-		return '-'
-	}, strings.Join(parts, "-"))
-	return tag[:min(len(tag), maxTag/3)]
-}
-
-// free reports whether name can be used for a local image: the daemon does not have it, and the registry
-// has it for this very image or not at all. A registry that does not show what it may not have yet says
-// at the push what is right.
-func (s *sender) free(ctx context.Context, name reference.NamedTagged, local Local) (bool, error) {
-	if _, err := s.Images.Find(ctx, name); !errdefs.IsNotFound(err) {
-		return false, err
-	}
-	c, err := s.Registry.Fetch(ctx, name)
-	if errdefs.IsNotFound(err) || errdefs.IsPermissionDenied(err) {
-		return true, nil
-	}
-	return err == nil && isSame(local, c), err
-}
-
-// short returns the first 12 characters of a digest's hex part, as docker shows image IDs.
-func short(d digest.Digest) string {
-	_, hex, _ := strings.Cut(d.String(), ":")
-	return hex[:min(12, len(hex))]
-}
-
-// unstage removes a staging name from the daemon, whatever happened to the push.
-func (s *sender) unstage(ctx context.Context, name reference.NamedTagged) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), daemonNeeded)
-	defer cancel()
-	if err := s.Images.Untag(ctx, name); err != nil && !errdefs.IsNotFound(err) {
-		s.Notes.Warn("%s could not be removed from the daemon: %v; remove it with 'docker rmi %[1]s'", Familiar(name), err)
-	}
+	image.children = append(image.children, Child{name, c.Descriptor.Digest})
+	return pushedImage{name, c}, nil
 }

@@ -13,34 +13,39 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Pushed is what a push left in the registry.
+// Pushed is the result of a push.
 type Pushed struct {
-	// List is the list with nothing pending any more.
-	List List
-	// Descriptor is that of the index that was pushed, or of the image when there was no list.
+	// Publication has the list without pending entries; an image that was no list has none.
+	Publication
+	// Descriptor is that of the index that was pushed, or of the image if there was no list.
 	Descriptor ocispec.Descriptor
-	// Children are the images that were sent from the daemon, then those that were copied.
+	// Children are the images that the daemon sent, then those that were copied.
 	Children []Child
 }
 
-// Child is an image that a push put into the target repository.
+// Child is an image that a push stored in the target repository.
 type Child struct {
 	Ref    reference.Named
 	Digest digest.Digest
 }
 
-// writePatience bounds the wait for the local store after a push.
-const writePatience = 10 * time.Second
+// writeTimeout bounds the wait for the local store after a push.
+const writeTimeout = 10 * time.Second
 
-// Push sends list to the repository of its name: what is pending from the daemon, then the children that
-// the repository lacks, then the list itself under its tag and under tags, which lie in the same
-// repository. A tag changes only after everything below it is there.
-func Push(ctx context.Context, a Access, list List, tags []reference.NamedTagged) (Pushed, error) {
-	if err := list.CheckPush(); err != nil {
+// Push sends a list to the repository of its name: its pending images from the daemon, then the children that
+// the repository lacks, then the list itself under all its tags. A tag changes only after everything below it is
+// there.
+func Push(ctx context.Context, clients Clients, p Publication) (Pushed, error) {
+	if err := p.List.CheckPush(); err != nil {
 		return Pushed{}, err
 	}
-	a.Registry.Prefetch(ctx, list.Name, list.repositories())
-	list, children, err := sendPending(ctx, a, list, tags)
+	return push(ctx, clients, p, nil)
+}
+
+// push is Push for a list that was checked. The images in found were found in the daemon before.
+func push(ctx context.Context, clients Clients, p Publication, found locals) (Pushed, error) {
+	clients.Registry.Prefetch(ctx, p.List.Name, p.List.repositories())
+	list, children, err := sendPending(ctx, clients, p, found)
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -48,81 +53,81 @@ func Push(ctx context.Context, a Access, list List, tags []reference.NamedTagged
 	if err != nil {
 		return Pushed{}, err
 	}
-	copied, err := copyChildren(ctx, a.Registry, list)
+	copied, err := copyChildren(ctx, clients.Registry, list)
 	if err != nil {
 		return Pushed{}, err
 	}
-	if err := a.Registry.Put(ctx, list.Name, index, TagsOf(tags)...); err != nil {
+	if err := clients.Registry.Put(ctx, list.Name, index, TagsOf(p.Tags)...); err != nil {
 		return Pushed{}, fmt.Errorf("pushing the list %s: %w", Familiar(list.Name), err)
 	}
-	return Pushed{List: list, Descriptor: index.Descriptor, Children: append(children, copied...)}, nil
+	return Pushed{Publication{list, p.Tags}, index.Descriptor, append(children, copied...)}, nil
 }
 
-// PushLocal is Push for the local list called name. Without purge the digests and bytes that pending
-// entries got are written back; with it the list is removed, unless somebody changed it meanwhile. When
-// there is no such list, nor one to be removed, the daemon's image of that name is pushed.
-func PushLocal(ctx context.Context, a Access, name reference.NamedTagged, tags []reference.NamedTagged, purge bool) (Pushed, error) {
-	list, err := a.Lists.Get(name)
+// PushLocal is Push for the local list called name. Without purge it stores the digests and bytes of pending
+// entries; with purge it removes the list, unless somebody changed it meanwhile. If there is no such list, and
+// none to be removed, it pushes the daemon's image of that name.
+func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference.NamedTagged, tags []reference.NamedTagged, purge bool) (Pushed, error) {
+	list, err := lists.Get(name)
 	if errdefs.IsNotFound(err) && !purge {
-		return pushImage(ctx, a, name, tags, err)
+		return pushImage(ctx, clients, name, tags, err)
 	}
 	if err != nil {
 		return Pushed{}, err
 	}
-	warnDuplicates(list, a.Notes)
-	pushed, err := Push(ctx, a, list, tags)
+	warnDuplicates(list, clients.Reporter)
+	pushed, err := Push(ctx, clients, Publication{list, tags})
 	if err != nil {
 		return pushed, err
 	}
 	if !purge && !slices.ContainsFunc(list.Entries, Entry.IsPending) {
 		return pushed, nil
 	}
-	// The list is pushed: whoever interrupts now must not keep that from being written down.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writePatience)
+	// The list is pushed: an interrupt must not keep the store from recording that.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	err = a.Lists.Update(ctx, name, func(now List) (List, error) {
+	err = lists.Update(ctx, name, func(now List) (List, error) {
 		switch {
 		case !purge:
 			return now.settled(list, pushed.List), nil
 		case now.equal(list):
 			return List{}, nil
 		}
-		a.Notes.Warn("%s was changed while it was pushed: the local list stays", Familiar(name))
+		clients.Reporter.Warn("%s changed during the push; keeping the local list", Familiar(name))
 		return now, nil
 	})
 	if err != nil {
-		return pushed, fmt.Errorf("%s is pushed (%s), but the local list could not be changed: %w", Familiar(name), pushed.Descriptor.Digest, err)
+		return pushed, fmt.Errorf("%s was pushed (%s), but the local list could not be changed: %w", Familiar(name), pushed.Descriptor.Digest, err)
 	}
 	return pushed, nil
 }
 
-// pushImage sends an image that is in the daemon, and gives it more tags in its repository. NoList is the
-// error that there is no local list of that name.
-func pushImage(ctx context.Context, a Access, name reference.NamedTagged, tags []reference.NamedTagged, noList error) (Pushed, error) {
-	if _, err := a.Images.Find(ctx, name); err != nil {
+// pushImage pushes an image of the daemon, and adds tags to it in its repository. noList is the error that there is
+// no local list of that name.
+func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged, tags []reference.NamedTagged, noList error) (Pushed, error) {
+	if _, err := clients.Images.Find(ctx, name); err != nil {
 		if ctx.Err() != nil {
 			return Pushed{}, err
 		}
-		return Pushed{}, Errorf(errdefs.ErrNotFound, "%w; nor can it be pushed as a local image: %s", noList, err.Error())
+		return Pushed{}, Errorf(errdefs.ErrNotFound, "%w, nor a local image: %s", noList, err.Error())
 	}
-	a.Notes.Note("%s is no local list: pushing the image of that name", Familiar(name))
-	d, err := a.Images.Push(ctx, name, nil)
+	clients.Reporter.Note("%s is not a local list; pushing the image of that name", Familiar(name))
+	d, err := clients.Images.Push(ctx, name, nil)
 	if err != nil {
 		return Pushed{}, err
 	}
-	image, err := readBack(ctx, a.Registry, name, d)
+	image, err := readBack(ctx, clients.Registry, name, d)
 	if err != nil {
 		return Pushed{}, err
 	}
 	if len(tags) > 0 {
-		if err := a.Registry.Put(ctx, tags[0], image, TagsOf(tags[1:])...); err != nil {
+		if err := clients.Registry.Put(ctx, tags[0], image, TagsOf(tags[1:])...); err != nil {
 			return Pushed{}, fmt.Errorf("pushing more tags of %s: %w", Familiar(name), err)
 		}
 	}
 	return Pushed{Descriptor: image.Descriptor, Children: []Child{{name, image.Descriptor.Digest}}}, nil
 }
 
-// copyChildren brings the children that lie in other repositories into that of the list, side by side.
+// copyChildren copies the children that are in other repositories to that of the list, concurrently.
 func copyChildren(ctx context.Context, registry Registry, list List) ([]Child, error) {
 	copied := make([]Child, len(list.Entries))
 	group, ctx := errgroup.WithContext(ctx)
@@ -149,7 +154,7 @@ func copyChildren(ctx context.Context, registry Registry, list List) ([]Child, e
 	return slices.DeleteFunc(copied, func(c Child) bool { return c.Ref == nil }), nil
 }
 
-// repositories returns the names of the repositories that a push copies from.
+// repositories returns the repositories that a push copies from.
 func (l List) repositories() []reference.Named {
 	var out []reference.Named
 	for _, e := range l.Entries {
@@ -160,6 +165,7 @@ func (l List) repositories() []reference.Named {
 	return out
 }
 
+// TagsOf returns the tags of names.
 func TagsOf(names []reference.NamedTagged) []string {
 	var out []string
 	for _, n := range names {
@@ -168,7 +174,7 @@ func TagsOf(names []reference.NamedTagged) []string {
 	return out
 }
 
-// withRaw returns the entry with its bytes, which lists of older docker versions and of registries lack.
+// WithRaw returns the entry with its bytes, which lists of older docker versions and of registries lack.
 func (e Entry) WithRaw(ctx context.Context, registry Fetcher) (Entry, error) {
 	if len(e.Raw) > 0 || e.IsPending() {
 		return e, nil
@@ -178,7 +184,7 @@ func (e Entry) WithRaw(ctx context.Context, registry Fetcher) (Entry, error) {
 	return e, err
 }
 
-// readBack returns what the daemon pushed as name, by the digest it told or, when it told none, by name.
+// readBack fetches an image that the daemon pushed as name, by the digest that the daemon reported, if it did.
 func readBack(ctx context.Context, registry Fetcher, name reference.NamedTagged, d digest.Digest) (Content, error) {
 	var at reference.Named = name
 	if d != "" {
@@ -186,8 +192,8 @@ func readBack(ctx context.Context, registry Fetcher, name reference.NamedTagged,
 	}
 	c, err := registry.Fetch(ctx, at)
 	if errdefs.IsNotFound(err) {
-		return c, Errorf(errdefs.ErrNotFound, "the daemon pushed %s, but %s does not have it as seen from here: "+
-			"is the daemon on another machine, where that name is another registry? (%w)", Familiar(name), reference.Domain(name), err)
+		return c, Errorf(errdefs.ErrNotFound, "the daemon pushed %s, but the registry %s does not have it when asked from this machine; "+
+			"if the daemon runs on another machine, %[2]s may be another registry there (%w)", Familiar(name), reference.Domain(name), err)
 	}
 	return c, err
 }
@@ -203,44 +209,28 @@ func (l List) equal(other List) bool {
 		})
 }
 
-// settled returns l, as it is in the store now, with the entries that were pending in before replaced by
-// what they have become in after. Entries that somebody replaced or annotated meanwhile stay.
+// settled returns l, the list in the store now, with the entries that were pending in before replaced by those
+// that they became in after. Entries that somebody replaced or annotated meanwhile are kept.
 func (l List) settled(before, after List) List {
 	if l.equal(before) {
 		after.Name = l.Name
 		return after
 	}
-	settled := map[string][]Entry{}
-	for _, e := range before.Entries {
-		if e.IsPending() {
-			settled[e.Source.String()] = nil
-		}
-	}
-	for _, e := range after.Entries {
-		if _, ok := settled[e.Source.String()]; ok {
-			settled[e.Source.String()] = append(settled[e.Source.String()], e)
-		}
-	}
-	unchanged := map[string]bool{}
-	number := map[string]int{}
-	for _, e := range before.Entries {
-		number[e.Source.String()]++
-	}
-	for _, e := range l.Entries {
-		key := e.Source.String()
-		number[key]--
-		same := slices.ContainsFunc(before.Entries, func(b Entry) bool {
-			return b.Ref.String() == e.Ref.String() && (List{Entries: []Entry{b}}).equal(List{Entries: []Entry{e}})
-		})
-		if was, ok := unchanged[key]; ok {
-			same = same && was
-		}
-		unchanged[key] = same
-	}
-	for key, entries := range settled {
-		if unchanged[key] && number[key] == 0 {
-			l = l.With(entries...)
+	now, was, became := l.bySource(), before.bySource(), after.bySource()
+	for source, entries := range was {
+		unchanged := List{Entries: entries}.equal(List{Entries: now[source]})
+		if unchanged && slices.ContainsFunc(entries, Entry.IsPending) {
+			l = l.With(became[source]...)
 		}
 	}
 	return l
+}
+
+// bySource returns the entries of each source.
+func (l List) bySource() map[string][]Entry {
+	out := map[string][]Entry{}
+	for _, e := range l.Entries {
+		out[e.Source.String()] = append(out[e.Source.String()], e)
+	}
+	return out
 }

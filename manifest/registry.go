@@ -86,19 +86,14 @@ type Prefetcher interface {
 	Prefetch(ctx context.Context, to reference.Named, from []reference.Named) Fetcher
 }
 
-// Registry is all of it.
-type Registry interface {
-	Reader
-	Target
-	Prefetcher
-	Blobs
-	Deleter
-}
-
-// Access is what operations work with.
+// Access is what operations of other packages work with.
 type Access struct {
-	Lists    Lists
-	Registry Registry
-	Images   Images
-	Notes    Reporter
+	Registry interface {
+		Reader
+		Target
+		Prefetcher
+		Blobs
+		Deleter
+	}
+	Notes Reporter
 }

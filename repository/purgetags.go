@@ -12,10 +12,10 @@ import (
 )
 
 // PurgeTags removes, in the repository of the list that was pushed, the tags that the list was made from:
-// never the list's own tag nor one of tags, and only those that still point at what was taken. A registry
+// never one that the list was pushed under, and only those that still point at what was taken. A registry
 // that cannot remove a tag alone is a warning, and nothing is removed.
-func PurgeTags(ctx context.Context, a manifest.Access, pushed manifest.Pushed, tags []reference.NamedTagged) error {
-	for _, t := range pushed.List.SourceTags(tags) {
+func PurgeTags(ctx context.Context, a manifest.Access, pushed manifest.Pushed) error {
+	for _, t := range pushed.SourceTags() {
 		now, err := a.Registry.Digest(ctx, t.Name)
 		if errdefs.IsNotFound(err) {
 			continue

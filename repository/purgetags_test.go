@@ -13,10 +13,10 @@ func TestPurgeTags(t *testing.T) {
 	w.Registry.Image(t, tidied+":amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
 	w.Registry.Image(t, tidied+":arm64", manifest.MediaTypeDockerManifest, "linux/arm64")
 	w.Registry.Image(t, "other.com/app:s390x", manifest.MediaTypeDockerManifest, "linux/s390x")
-	if _, err := manifest.Create(t.Context(), w.Access(), fakes.Creation(t, tidied+":1", tidied+":amd64", tidied+":arm64", "other.com/app:s390x")); err != nil {
+	if _, err := manifest.Create(t.Context(), w.Lists, w.Clients(), fakes.Creation(t, tidied+":1", tidied+":amd64", tidied+":arm64", "other.com/app:s390x")); err != nil {
 		t.Fatal(err)
 	}
-	pushed, err := manifest.PushLocal(t.Context(), w.Access(), fakes.ListName(t, tidied+":1"), nil, true)
+	pushed, err := manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, tidied+":1"), nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,12 +24,12 @@ func TestPurgeTags(t *testing.T) {
 		t.Error("the local list stays after --purge")
 	}
 	w.Registry.NoUntag = true
-	if err := PurgeTags(t.Context(), w.Access(), pushed, nil); err != nil || len(w.Notes.Warnings) != 1 {
+	if err := PurgeTags(t.Context(), w.Access(), pushed); err != nil || len(w.Notes.Warnings) != 1 {
 		t.Errorf("a registry that cannot untag: %v, %v", err, w.Notes.Warnings)
 	}
 	w.Registry.NoUntag, w.Notes.Warnings = false, nil
 	w.Registry.Image(t, tidied+":arm64", manifest.MediaTypeDockerManifest, "linux/arm64", "moved")
-	if err := PurgeTags(t.Context(), w.Access(), pushed, nil); err != nil {
+	if err := PurgeTags(t.Context(), w.Access(), pushed); err != nil {
 		t.Fatal(err)
 	}
 	for name, there := range map[string]bool{tidied + ":amd64": false, tidied + ":arm64": true, tidied + ":1": true, "other.com/app:s390x": true} {
@@ -47,17 +47,17 @@ func TestPurgeTagsKeepsChildren(t *testing.T) {
 	w := fakes.NewWorld()
 	w.Registry.Image(t, tidied+":amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
 	w.Registry.Image(t, tidied+":arm64", manifest.MediaTypeDockerManifest, "linux/arm64")
-	if _, err := manifest.Create(t.Context(), w.Access(), fakes.Creation(t, tidied+":1", tidied+":amd64")); err != nil {
+	if _, err := manifest.Create(t.Context(), w.Lists, w.Clients(), fakes.Creation(t, tidied+":1", tidied+":amd64")); err != nil {
 		t.Fatal(err)
 	}
-	pushed, err := manifest.PushLocal(t.Context(), w.Access(), fakes.ListName(t, tidied+":1"), nil, true)
+	pushed, err := manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, tidied+":1"), nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Registry.Greedy = true
 	child := manifest.AtDigest(fakes.Named(t, tidied), pushed.List.Entries[0].Descriptor.Digest)
 	pushed.List.Entries[0].Raw = nil // as in a list of an older docker
-	if err := PurgeTags(t.Context(), w.Access(), pushed, nil); err != nil {
+	if err := PurgeTags(t.Context(), w.Access(), pushed); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Registry.Digest(t.Context(), child); err != nil || len(w.Notes.Warnings) != 1 {

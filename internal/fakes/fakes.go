@@ -536,7 +536,12 @@ func NewWorld() World {
 }
 
 func (w World) Access() manifest.Access {
-	return manifest.Access{Lists: w.Lists, Registry: w.Registry, Images: w.Daemon, Notes: w.Notes}
+	return manifest.Access{Registry: w.Registry, Notes: w.Notes}
+}
+
+// Clients returns the registries and the daemon.
+func (w World) Clients() manifest.Clients {
+	return manifest.Clients{Registry: w.Registry, Images: w.Daemon, Reporter: w.Notes}
 }
 
 // artifact puts an artifact that refers to subject, or to nothing, under a name.

@@ -1,0 +1,201 @@
+package manifest_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// gatedDaemon is a daemon whose pushes wait for release.
+type gatedDaemon struct {
+	*fakes.Daemon
+	started chan string
+	release map[string]chan error // by name
+}
+
+func (d gatedDaemon) Push(ctx context.Context, name reference.NamedTagged, p *ocispec.Platform) (digest.Digest, error) {
+	d.started <- name.String()
+	select {
+	case err := <-d.release[name.String()]:
+		if err != nil {
+			return "", err
+		}
+		return d.Daemon.Push(ctx, name, p)
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// begun returns the names whose pushes have started since the last call.
+func (d gatedDaemon) begun() []string {
+	synctest.Wait()
+	var names []string
+	for len(d.started) > 0 {
+		names = append(names, <-d.started)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// pendingPush is a push of a list of pending images.
+type pendingPush struct {
+	daemon gatedDaemon
+	end    func() (manifest.Pushed, error) // waits for the push
+}
+
+// startPush starts the push of a list of images that the daemon has in the target repository, by tag and platform.
+func startPush(t *testing.T, images ...[2]string) pendingPush {
+	t.Helper()
+	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	d := gatedDaemon{w.Daemon, make(chan string, 100), map[string]chan error{}}
+	var sources []string
+	for _, image := range images {
+		name := example + ":" + image[0]
+		builder.Image(t, name, manifest.MediaTypeDockerManifest, image[1])
+		w.Daemon.Holds(t, builder, name, name)
+		d.release[name] = make(chan error, 10)
+		sources = append(sources, name)
+	}
+	clients := w.Clients()
+	clients.Images = d
+	c := fakes.Creation(t, example+":1", sources...)
+	done := make(chan struct{})
+	var pushed manifest.Pushed
+	var err error
+	go func() {
+		defer close(done)
+		pushed, err = manifest.Publish(t.Context(), clients, c)
+	}()
+	return pendingPush{d, func() (manifest.Pushed, error) { <-done; return pushed, err }}
+}
+
+func TestPendingTwoAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startPush(t, [2]string{"a", "linux/amd64"}, [2]string{"b", "linux/arm64"}, [2]string{"c", "linux/s390x"})
+		a, b, c := example+":a", example+":b", example+":c"
+		if got, want := p.daemon.begun(), []string{a, b}; !slices.Equal(got, want) {
+			t.Errorf("got pushes of %q, want %q", got, want)
+		}
+		p.daemon.release[b] <- nil
+		if got, want := p.daemon.begun(), []string{c}; !slices.Equal(got, want) {
+			t.Errorf("got pushes of %q after the end of b, want %q", got, want)
+		}
+		p.daemon.release[c] <- nil
+		synctest.Wait()
+		p.daemon.release[a] <- nil
+		pushed, err := p.end()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := summary(pushed.List), "example.com/app:a linux/amd64; example.com/app:b linux/arm64; example.com/app:c linux/s390x"; got != want {
+			t.Errorf("got list %s, want %s", got, want)
+		}
+		for i, want := range []string{a, b, c} {
+			if got := pushed.Children[i].Ref.String(); got != want {
+				t.Errorf("got child %d %s, want %s", i, got, want)
+			}
+		}
+	})
+}
+
+func TestPendingErrorCancels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startPush(t, [2]string{"a", "linux/amd64"}, [2]string{"b", "linux/arm64"}, [2]string{"c", "linux/s390x"})
+		p.daemon.begun()
+		p.daemon.release[example+":b"] <- errors.New("denied")
+		if _, err := p.end(); err == nil || !strings.Contains(err.Error(), "pushing example.com/app:b from the daemon: denied") {
+			t.Errorf("got %v, want the error of b", err)
+		}
+		if got := p.daemon.begun(); len(got) > 0 {
+			t.Errorf("got pushes of %q after an error", got)
+		}
+	})
+}
+
+// A push that is refused because of a blob that another push was sending is repeated when no other runs.
+func TestPendingBlobUnknown(t *testing.T) {
+	unknown := manifest.Errorf(errdefs.ErrAborted, "manifest blob unknown")
+	synctest.Test(t, func(t *testing.T) {
+		p := startPush(t, [2]string{"a", "linux/amd64"}, [2]string{"b", "linux/arm64"})
+		a, b := example+":a", example+":b"
+		p.daemon.begun()
+		p.daemon.release[a] <- unknown
+		if got := p.daemon.begun(); len(got) > 0 {
+			t.Errorf("got pushes of %q during that of b", got)
+		}
+		p.daemon.release[b] <- nil
+		if got, want := p.daemon.begun(), []string{a}; !slices.Equal(got, want) {
+			t.Errorf("got pushes of %q after the end of b, want %q", got, want)
+		}
+		p.daemon.release[a] <- nil
+		pushed, err := p.end()
+		if got, want := summary(pushed.List), "example.com/app:a linux/amd64; example.com/app:b linux/arm64"; err != nil || got != want {
+			t.Errorf("got list %s (%v), want %s", got, err, want)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := startPush(t, [2]string{"a", "linux/amd64"})
+		p.daemon.release[example+":a"] <- unknown
+		if _, err := p.end(); !errdefs.IsAborted(err) || len(p.daemon.started) != 1 {
+			t.Errorf("got %v after %d pushes, want the error of the only one", err, len(p.daemon.started))
+		}
+	})
+}
+
+// Two names of one image have the same staging name: they are pushed one after the other.
+func TestPendingSameImage(t *testing.T) {
+	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	builder.Image(t, "plain:a", manifest.MediaTypeDockerManifest, "linux/amd64")
+	local := w.Daemon.Holds(t, builder, "plain:a", "plain:a")
+	w.Daemon.Holds(t, builder, "plain:a", "plain:b")
+	entries := func() (out []manifest.Entry) {
+		for _, name := range []string{"plain:a", "plain:b"} {
+			out = append(out, manifest.Entry{
+				Ref: fakes.Named(t, name), Source: fakes.Named(t, name), Descriptor: ocispec.Descriptor{Platform: &local.Platform},
+				Pending: &manifest.Pending{ID: local.ID, Platform: local.Platform},
+			})
+		}
+		return out
+	}
+	list := manifest.List{Name: fakes.Named(t, example+":1"), Entries: entries()}
+	if _, err := manifest.Push(t.Context(), w.Clients(), manifest.Publication{List: list}); err != nil {
+		t.Fatal(err)
+	}
+	staging := example + ":1-linux-amd64-" + manifest.Short(local.ID)
+	one := []string{"tag " + staging, "push " + staging, "untag " + staging}
+	if want := slices.Concat(one, one); !slices.Equal(w.Daemon.Log, want) {
+		t.Errorf("got requests to the daemon %q, want %q", w.Daemon.Log, want)
+	}
+}
+
+// Whatever happens to a push, the daemon has no staging name afterwards.
+func TestPendingRemovesStagingNames(t *testing.T) {
+	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	var sources []string
+	for tag, platform := range map[string]string{"a": "linux/amd64", "b": "linux/arm64", "c": "linux/s390x"} {
+		builder.Image(t, "plain:"+tag, manifest.MediaTypeDockerManifest, platform)
+		w.Daemon.Holds(t, builder, "plain:"+tag, "plain:"+tag)
+		sources = append(sources, "plain:"+tag)
+	}
+	w.Registry.Errs["push"] = errors.New("denied")
+	if _, err := manifest.Publish(t.Context(), w.Clients(), fakes.Creation(t, example+":1", sources...)); err == nil {
+		t.Error("got no error, want denied")
+	}
+	for name := range w.Daemon.Images {
+		if !strings.HasPrefix(name, "docker.io/library/plain:") {
+			t.Errorf("the daemon still has %s", name)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package manifest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+// Publication is a list with the tags that it is pushed under beside its name, all in one repository.
+type Publication struct {
+	List List
+	Tags []reference.NamedTagged
+}
+
+// isName reports whether the list is pushed under name.
+func (p Publication) isName(name reference.Named) bool {
+	return name.String() == p.List.Name.String() ||
+		slices.ContainsFunc(p.Tags, func(t reference.NamedTagged) bool { return t.String() == name.String() })
+}
+
+// Plan returns the steps of a push, one line each.
+func (p Publication) Plan() []string {
+	var out []string
+	for _, e := range p.List.Entries {
+		what := FormatPlatform(e.Platform())
+		if e.Subject() != "" {
+			what = "attestation"
+		}
+		what += " " + Familiar(e.Source)
+		switch {
+		case e.IsPending():
+			out = append(out, "push from the daemon: "+what)
+		case SameRepository(e.Ref, p.List.Name):
+			out = append(out, "use the manifest in the repository: "+what)
+		case SameRegistry(e.Ref, p.List.Name):
+			out = append(out, fmt.Sprintf("mount from %s: %s", e.Ref.Name(), what))
+		default:
+			out = append(out, fmt.Sprintf("copy from %s: %s", reference.Domain(e.Ref), what))
+		}
+	}
+	out = append(out, "push the list: "+Familiar(p.List.Name))
+	for _, t := range p.Tags {
+		out = append(out, "push the list: "+Familiar(t))
+	}
+	return out
+}
+
+// SourceTag is a tag that an entry of a list was made from, and the digest that it pointed to.
+type SourceTag struct {
+	Name   reference.NamedTagged
+	Digest digest.Digest
+	Entry  Entry
+}
+
+// SourceTags returns the tags in the list's repository that its entries were made from, except those that the
+// list itself has. The tag of an index of several images is not among them, unless push sent that index.
+func (p Publication) SourceTags() []SourceTag {
+	var out []SourceTag
+	for _, e := range p.List.Entries {
+		for _, ref := range []reference.Named{e.Ref, e.Source} {
+			if ref.String() != e.Ref.String() && e.Index == "" {
+				continue
+			}
+			name, ok := ref.(reference.NamedTagged)
+			if _, digested := ref.(reference.Canonical); !ok || digested || !SameRepository(name, p.List.Name) || p.isName(name) ||
+				slices.ContainsFunc(out, func(t SourceTag) bool { return t.Name.String() == name.String() }) {
+				continue
+			}
+			out = append(out, SourceTag{name, cmp.Or(e.Index, e.Descriptor.Digest), e})
+		}
+	}
+	return out
+}

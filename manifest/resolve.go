@@ -1,0 +1,478 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// How long the daemon may take to answer if it may be the only one to have the image, and if its answer is
+// only compared with the registry's.
+const (
+	daemonNeeded   = 15 * time.Second
+	daemonCompared = time.Second
+)
+
+// resolver resolves the sources of a list.
+type resolver struct {
+	Clients
+	list   reference.Named
+	choice Choice
+	// prefetch reads images that are going to be copied; nil if none are.
+	prefetch Fetcher
+}
+
+// resolution is what one source stands for.
+type resolution struct {
+	Diagnostics
+	entries []Entry
+	local   *Local // the image in the daemon, nil if the entries are from a registry
+}
+
+// locals are images of the daemon by the names they were found under.
+type locals map[string]Local
+
+// resolveAll resolves the sources concurrently and returns their entries, in the order of the sources, and the
+// images in the daemon that are among them. It reports everything that docker manifest would not have done. The
+// error is that of the first source that cannot be resolved.
+func (r *resolver) resolveAll(ctx context.Context, sources []Source) ([]Entry, locals, error) {
+	sources = unique(sources)
+	resolved := make([]resolution, len(sources))
+	errs := make([]error, len(sources))
+	var group sync.WaitGroup
+	for i, s := range sources {
+		group.Go(func() { resolved[i], errs[i] = r.resolve(ctx, s) })
+	}
+	group.Wait()
+	var entries []Entry
+	found := locals{}
+	for i, s := range resolved {
+		if errs[i] != nil {
+			return nil, nil, errs[i]
+		}
+		s.Report(r.Reporter)
+		entries = append(entries, s.entries...)
+		if s.local != nil {
+			found[sources[i].Ref.String()] = *s.local
+		}
+	}
+	return entries, found, nil
+}
+
+// unique returns the sources without repetitions.
+func unique(sources []Source) []Source {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(sources), func(s Source) bool {
+		repeated := seen[s.Ref.String()]
+		seen[s.Ref.String()] = true
+		return repeated
+	})
+}
+
+func (r *resolver) resolve(ctx context.Context, s Source) (resolution, error) {
+	switch {
+	case r.choice.From == InDaemon:
+		local, err := r.find(ctx, s.Ref)
+		if errdefs.IsNotFound(err) {
+			return resolution{}, err
+		}
+		if err != nil {
+			return resolution{}, fmt.Errorf("looking for %s: %w", Familiar(s.Ref), err)
+		}
+		return r.fromDaemon(s.Ref, local)
+	case r.choice.From == InRegistry:
+		return r.fetch(ctx, s.Ref)
+	case s.Plain:
+		return r.resolvePlain(ctx, s.Ref)
+	}
+	return r.resolveQualified(ctx, s.Ref)
+}
+
+// resolvePlain asks the daemon, then the registry.
+func (r *resolver) resolvePlain(ctx context.Context, ref reference.Named) (resolution, error) {
+	local, daemonErr := r.find(ctx, ref)
+	if daemonErr == nil {
+		return r.fromDaemon(ref, local)
+	}
+	s, err := r.fetch(ctx, ref)
+	if err != nil && ctx.Err() == nil {
+		return s, notFound(ref, err, daemonErr)
+	}
+	return s, err
+}
+
+// answer is the daemon's.
+type answer struct {
+	local Local
+	err   error
+}
+
+// resolveQualified asks the registry and, for an image that it does not have or refuses access to, the daemon. If
+// both have the name, but not the same image, it warns.
+func (r *resolver) resolveQualified(ctx context.Context, ref reference.Named) (resolution, error) {
+	answers := make(chan answer, 1)
+	daemonCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		local, err := r.find(daemonCtx, ref)
+		answers <- answer{local, err}
+	}()
+	timer := time.NewTimer(daemonCompared)
+	defer timer.Stop()
+	c, err := r.source(nil).Fetch(ctx, ref)
+	if err != nil {
+		return r.fallback(ctx, ref, err, answers)
+	}
+	s, err := r.expand(ctx, ref, c)
+	if err != nil {
+		return s, err
+	}
+	if a := wait(answers, timer.C); a.err == nil && !isSame(a.local, c) {
+		s.Warn("%s differs between daemon and registry; using the registry's (--from daemon uses the daemon's)", Familiar(ref))
+	}
+	return s, nil
+}
+
+// wait returns the answer if it is there already or comes before the timeout.
+func wait(answers <-chan answer, timeout <-chan time.Time) answer {
+	select {
+	case a := <-answers:
+		return a
+	default:
+	}
+	select {
+	case a := <-answers:
+		return a
+	case <-timeout:
+		return answer{err: errdefs.ErrUnavailable}
+	}
+}
+
+// fallback returns the daemon's image in place of one that the registry, which answered with err, does not have
+// or refuses access to.
+func (r *resolver) fallback(ctx context.Context, ref reference.Named, err error, answers <-chan answer) (resolution, error) {
+	refused := errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err)
+	switch {
+	case ctx.Err() != nil:
+		return resolution{}, err
+	case errdefs.IsUnavailable(err):
+		return resolution{}, WithHint(err, "to use the daemon's image without asking the registry: --from daemon")
+	case !errdefs.IsNotFound(err) && !refused:
+		return resolution{}, err
+	}
+	a := <-answers
+	if a.err != nil {
+		return resolution{}, notFound(ref, err, a.err)
+	}
+	s, localErr := r.fromDaemon(ref, a.local)
+	if refused && localErr == nil {
+		s.Warn("the registry refused access to %s (%v); using the daemon's image", Familiar(ref), err)
+	}
+	return s, localErr
+}
+
+// notFound is the error for a source that neither registry nor daemon has, with the kind of the registry's error.
+func notFound(ref reference.Named, registry, daemon error) error {
+	if errdefs.IsNotFound(registry) {
+		return Errorf(errdefs.ErrNotFound, "no such manifest: %s: it is neither in the registry %s nor in the daemon (%w)",
+			ref, reference.Domain(ref), daemon)
+	}
+	if errdefs.IsNotFound(daemon) {
+		return fmt.Errorf("%w (and the daemon does not have %s)", registry, Familiar(ref))
+	}
+	return fmt.Errorf("%w (and the daemon could not be asked: %s)", registry, daemon.Error())
+}
+
+// find asks the daemon for ref.
+func (r *resolver) find(ctx context.Context, ref reference.Named) (Local, error) {
+	ctx, cancel := context.WithTimeout(ctx, daemonNeeded)
+	defer cancel()
+	local, err := r.Images.Find(ctx, ref)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return local, Errorf(errdefs.ErrUnavailable, "the daemon did not answer within %s", daemonNeeded)
+	}
+	return local, err
+}
+
+// isSame reports whether the daemon and the registry have the same image under a name. If the daemon lists the
+// manifests of its image, all that are available must be among the registry's.
+func isSame(local Local, remote Content) bool {
+	known := []digest.Digest{remote.Descriptor.Digest}
+	if config, _, err := ParseImage(remote.Raw); err == nil {
+		known = append(known, config.Digest)
+	}
+	children, _, _ := ParseIndex(remote.Raw)
+	for _, d := range children {
+		known = append(known, d.Digest)
+	}
+	var available []digest.Digest
+	for _, m := range local.Manifests {
+		if m.Available && m.Subject == "" {
+			available = append(available, m.Descriptor.Digest)
+		}
+	}
+	if len(available) > 0 {
+		return !slices.ContainsFunc(available, func(d digest.Digest) bool { return !slices.Contains(known, d) })
+	}
+	return slices.Contains(known, local.ID) || slices.ContainsFunc(local.RepoDigests, func(d digest.Digest) bool { return slices.Contains(known, d) })
+}
+
+// fetch resolves ref in its registry.
+func (r *resolver) fetch(ctx context.Context, ref reference.Named) (resolution, error) {
+	c, err := r.source(nil).Fetch(ctx, ref)
+	if err != nil {
+		return resolution{}, err
+	}
+	return r.expand(ctx, ref, c)
+}
+
+// expand returns the entries of c, which a registry has under ref: one for an image, those of its platforms and
+// attestations for an index.
+func (r *resolver) expand(ctx context.Context, ref reference.Named, c Content) (resolution, error) {
+	var s resolution
+	if !SameRegistry(ref, r.list) {
+		s.Note("%s is in the registry %s: push will copy it", Familiar(ref), reference.Domain(ref))
+	}
+	if !IsIndex(c.Descriptor.MediaType) {
+		e, err := ReadImage(ctx, r.Registry, ref, c)
+		if err != nil {
+			return s, err
+		}
+		if !r.choice.keeps(e.Platform()) {
+			s.Warn("%s is for %s, which --platform does not include; skipped", Familiar(ref), FormatPlatform(e.Platform()))
+			return s, nil
+		}
+		s.entries = []Entry{e}
+		return s, nil
+	}
+	children, skipped, err := r.index(ctx, ref, c)
+	if err != nil {
+		return s, err
+	}
+	s.Diagnostics = append(s.Diagnostics, skipped...)
+	images, attestations, single := r.pick(children)
+	if len(images) == 0 {
+		s.Warn("%s has no matching image; skipped", Familiar(ref))
+		return s, nil
+	}
+	s.Note("%s is an index; using %s", Familiar(ref), describe(images, attestations))
+	for _, e := range append(images, attestations...) {
+		e.Source = ref
+		if single {
+			e.Index = c.Descriptor.Digest
+		}
+		if single && e.Subject() == "" {
+			e.Ref = ref
+		}
+		s.entries = append(s.entries, e)
+	}
+	return s, nil
+}
+
+// pick returns the images among an index's children that are wanted, their attestations, and whether the index
+// has a single image.
+func (r *resolver) pick(children []Entry) (images, attestations []Entry, single bool) {
+	kept := map[digest.Digest]bool{}
+	all := 0
+	for _, e := range children {
+		if e.Subject() != "" {
+			continue
+		}
+		all++
+		if r.choice.keeps(e.Platform()) {
+			images = append(images, e)
+			kept[e.Descriptor.Digest] = true
+		}
+	}
+	for _, e := range children {
+		if s := e.Subject(); s != "" && kept[s] && !r.choice.Strip {
+			attestations = append(attestations, e)
+		}
+	}
+	return images, attestations, all == 1
+}
+
+// describe names the platforms of images and counts the attestations.
+func describe(images, attestations []Entry) string {
+	var names []string
+	for _, e := range images {
+		names = append(names, FormatPlatform(e.Platform()))
+	}
+	switch len(attestations) {
+	case 0:
+	case 1:
+		names = append(names, "1 attestation")
+	default:
+		names = append(names, fmt.Sprintf("%d attestations", len(attestations)))
+	}
+	return joinAnd(names)
+}
+
+// ReadImage returns the entry of an image manifest, its platform read from the config when desc has none.
+func ReadImage(ctx context.Context, registry Fetcher, ref reference.Named, c Content) (Entry, error) {
+	desc := c.Descriptor
+	if !IsImage(desc.MediaType) {
+		return Entry{}, Errorf(errdefs.ErrInvalidArgument, "%s is not an image manifest but %q", Familiar(ref), desc.MediaType)
+	}
+	config, _, err := ParseImage(c.Raw)
+	if err != nil {
+		return Entry{}, fmt.Errorf("reading manifest %s: %w", Familiar(ref), err)
+	}
+	if StatedPlatform(desc) == nil {
+		platform, err := readPlatform(ctx, registry, ref, config)
+		if err != nil {
+			return Entry{}, fmt.Errorf("reading the config of %s: %w", Familiar(ref), err)
+		}
+		desc.Platform = &platform
+	}
+	return Entry{Ref: ref, Source: ref, Descriptor: desc, Raw: c.Raw}, nil
+}
+
+// readPlatform returns the platform that an image config states; none for the config of another artifact.
+func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, config ocispec.Descriptor) (ocispec.Platform, error) {
+	if !IsImageConfig(config.MediaType) {
+		return ocispec.Platform{}, nil
+	}
+	raw, err := registry.Blob(ctx, ref, config)
+	if err != nil {
+		return ocispec.Platform{}, err
+	}
+	return ParseConfig(raw)
+}
+
+// index returns the images and attestations of the index c, which ref names, and of nested indexes, in their
+// order, each by its digest in the repository of ref. Unwanted ones have only a descriptor.
+func (r *resolver) index(ctx context.Context, ref reference.Named, c Content) ([]Entry, Diagnostics, error) {
+	g := NewGraph(r.Registry)
+	g.Descend = r.descend
+	g.Add(ctx, ref, c)
+	if _, err := g.Node(c.Descriptor.Digest); err != nil {
+		return nil, nil, fmt.Errorf("reading index %s: %w", Familiar(ref), err)
+	}
+	var entries []Entry
+	var skipped Diagnostics
+	for index, d := range g.Entries(c.Descriptor.Digest) {
+		by := ref
+		if index.Descriptor.Digest != c.Descriptor.Digest {
+			by = AtDigest(ref, index.Descriptor.Digest)
+		}
+		switch n, err := g.Node(d.Digest); {
+		case !IsIndex(d.MediaType) && !IsImage(d.MediaType):
+			skipped.Warn("%s contains a %q, which is not an image; skipped", Familiar(by), d.MediaType)
+		case r.unwanted(d):
+			entries = append(entries, Entry{Descriptor: d})
+		case err != nil:
+			return nil, nil, fmt.Errorf("reading a child of the index %s: %w", Familiar(by), err)
+		case d.Size != n.Descriptor.Size:
+			return nil, nil, Errorf(errdefs.ErrDataLoss, "index %s gives %s a size of %d bytes, but it has %d", Familiar(by), d.Digest, d.Size, n.Descriptor.Size)
+		case !IsIndex(n.Descriptor.MediaType):
+			n.Descriptor.Platform, n.Descriptor.Annotations, n.Descriptor.ArtifactType = d.Platform, d.Annotations, d.ArtifactType
+			entries = append(entries, Entry{Ref: AtDigest(ref, d.Digest), Descriptor: n.Descriptor, Raw: n.Raw})
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for i, e := range entries {
+		if e.Ref != nil {
+			group.Go(func() (err error) {
+				entries[i], err = ReadImage(ctx, r.Registry, e.Ref, e.Content())
+				return err
+			})
+		}
+	}
+	return entries, skipped, group.Wait()
+}
+
+// unwanted reports whether a child of an index need not be fetched.
+func (r *resolver) unwanted(d ocispec.Descriptor) bool {
+	if AttestationSubject(d) != "" {
+		return r.choice.Strip
+	}
+	p := StatedPlatform(d)
+	return !IsIndex(d.MediaType) && p != nil && !r.choice.keeps(*p)
+}
+
+// descend returns what a child of an index is fetched from, nil for one that is not wanted.
+func (r *resolver) descend(d ocispec.Descriptor) Fetcher {
+	if !IsIndex(d.MediaType) && !IsImage(d.MediaType) || r.unwanted(d) {
+		return nil
+	}
+	return r.source(d.Platform)
+}
+
+// source returns the reader for an image of the platform that its index states, nil for none. It prefetches
+// unless the platform may still exclude the image.
+func (r *resolver) source(stated *ocispec.Platform) Fetcher {
+	if r.prefetch == nil || len(r.choice.Platforms) > 0 && stated == nil {
+		return r.Registry
+	}
+	return r.prefetch
+}
+
+// fromDaemon returns the pending entries of an image in the daemon.
+func (r *resolver) fromDaemon(ref reference.Named, local Local) (resolution, error) {
+	s := resolution{local: &local}
+	if _, ok := ref.(reference.Tagged); !ok {
+		err := Errorf(errdefs.ErrInvalidArgument, "%s is only in the daemon, which can push it only under a tag", Familiar(ref))
+		return s, WithHint(err, "tag the image and use that name: docker tag %s %s", Familiar(ref), Familiar(AtTag(ref, "TAG")))
+	}
+	pending := func(at reference.Named, p ocispec.Platform, m digest.Digest) Entry {
+		return Entry{
+			Ref: at, Source: ref,
+			Descriptor: ocispec.Descriptor{Platform: &p},
+			Pending: &Pending{ID: local.ID, Manifest: m, Platform: p, Strip: r.choice.Strip,
+				Attested: !r.choice.Strip && isComplete(local) && isAttested(local, m)},
+		}
+	}
+	images, missing := r.present(local)
+	switch {
+	case len(local.Manifests) == 0 && r.choice.keeps(local.Platform):
+		s.entries = []Entry{pending(ref, local.Platform, "")}
+	case len(local.Manifests) == 0 || len(images)+len(missing) == 0:
+		s.Warn("%s has no image for the platforms of --platform; skipped", Familiar(ref))
+		return s, nil
+	case len(images) == 0:
+		err := Errorf(errdefs.ErrFailedPrecondition, "the daemon lacks the content of %s for %s", Familiar(ref), joinAnd(missing))
+		return s, WithHint(err, "pull it: docker pull --platform %s %s", missing[0], Familiar(ref))
+	case len(images) == 1:
+		s.entries = []Entry{pending(ref, *images[0].Platform, images[0].Digest)}
+	default:
+		for _, d := range images {
+			s.entries = append(s.entries, pending(AtDigest(ref, d.Digest), *d.Platform, d.Digest))
+		}
+	}
+	s.Note("%s is in the daemon: push will send %s", Familiar(ref), describe(s.entries, nil))
+	if len(missing) > 0 {
+		s.Warn("the daemon lacks the content of %s for %s; skipped", Familiar(ref), joinAnd(missing))
+	}
+	return s, nil
+}
+
+// isAttested reports whether a local image has attestations of the manifest with digest m.
+func isAttested(local Local, m digest.Digest) bool {
+	return m != "" && slices.ContainsFunc(local.Manifests, func(other LocalManifest) bool { return other.Subject == m })
+}
+
+// present returns the wanted image manifests of local whose content is available, and the platforms of the others.
+func (r *resolver) present(local Local) (images []ocispec.Descriptor, missing []string) {
+	for _, m := range local.Manifests {
+		p := m.Descriptor.Platform
+		if m.Subject != "" || p == nil || !r.choice.keeps(*p) {
+			continue
+		}
+		if m.Available {
+			images = append(images, m.Descriptor)
+		} else {
+			missing = append(missing, FormatPlatform(*p))
+		}
+	}
+	return images, missing
+}
