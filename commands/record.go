@@ -11,7 +11,7 @@ import (
 // recordFile is a repository.Recorder in a file.
 type recordFile struct{ file *os.File }
 
-// openRecord opens a file to append to; without a path the record is discarded.
+// openRecord opens a file to append to; without a path nothing is recorded.
 func openRecord(path string) (recordFile, error) {
 	if path == "" {
 		return recordFile{}, nil
@@ -24,7 +24,7 @@ func openRecord(path string) (recordFile, error) {
 	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
 		if _, err = file.ReadAt(last, info.Size()-1); err != nil || last[0] != '\n' {
 			_ = file.Close()
-			return recordFile{}, invalid("--record %s exists and is not a record: give another file", path)
+			return recordFile{}, invalid("--record: %s exists and is not a record; pass another file", path)
 		}
 	}
 	return recordFile{file}, nil
@@ -48,7 +48,7 @@ func (r recordFile) Add(lines ...repository.Recorded) error {
 		err = r.file.Sync()
 	}
 	if err != nil {
-		return fmt.Errorf("stopped removing, since the record could not be written: %w", err)
+		return fmt.Errorf("stopped removing: writing the record: %w", err)
 	}
 	return nil
 }

@@ -5,11 +5,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newRepoCommand returns the commands on what a registry has, apart from the lists that are pushed to it.
+// newRepoCommand returns the commands that list and clean up repositories of a registry.
 func newRepoCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "repo COMMAND",
-		Short: "Look into repositories of a registry, and tidy them up",
+		Short: "List and clean up repositories of a registry",
 		Args:  cli.NoArgs,
 		RunE:  env.usage,
 	}

@@ -24,8 +24,8 @@ func newRepoLsCommand(env environment) *cobra.Command {
 		Use:     "ls [OPTIONS] REGISTRY",
 		Aliases: []string{"list"},
 		Short:   "List the repositories of a registry",
-		Long: "List the repositories of a registry, one on a line. Many registries, Docker Hub among them, show\n" +
-			"the catalog of their repositories to administrators alone, or to nobody.",
+		Long: "List the repositories of a registry, one per line. Many registries, including Docker Hub, only\n" +
+			"allow administrators to list them, or nobody.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.registry = args[0]
@@ -34,7 +34,7 @@ func newRepoLsCommand(env environment) *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.filter, "filter", "", `Only repositories whose path matches a pattern ("team/*", "regex:team/.*"; * stands for anything but /)`)
+	flags.StringVar(&opts.filter, "filter", "", `Only list repositories whose path matches this pattern ("team/*", "regex:team/.*"; * matches anything but /)`)
 	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("table", "json" or a Go template over .Repository and .Name)`)
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	completeFlags(cmd, map[string][]string{"format": {"table", "json"}})
@@ -53,7 +53,7 @@ func runRepoLs(ctx context.Context, env environment, opts repoLsOptions) error {
 	if err := checkFormat(opts.format); err != nil {
 		return err
 	}
-	paths, err := repository.ListRepositories(ctx, newTools(env, false).registries(opts.network), registry, filter)
+	paths, err := repository.Repositories(ctx, newTools(env, false).registries(opts.network), registry, filter)
 	if err != nil {
 		return err
 	}

@@ -22,19 +22,20 @@ func newRepoManifestsCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "manifests [OPTIONS] REPOSITORY",
 		Short: "List the manifests of a repository",
-		Long: "List the manifests of a repository, each once. The images of an index stand under it, attestations\n" +
+		Long: "List the manifests of a repository, each once. The images of an index are nested under it, attestations\n" +
 			"under the image they describe, signatures and other artifacts under what they refer to; --filter,\n" +
-			"--orderby and --top are about what stands under nothing.\n\n" +
-			"Azure Container Registry and Google's registries list all their manifests. Other registries list tags\n" +
-			"alone: what these name, what is below that, and what refers to what they name is shown; other manifests\n" +
-			"without a tag cannot be seen. 'repo show' asks for what refers to the images of an index, too.\n\n" +
-			"The size is what it takes to download an image: manifest, config and layers; that of an index is all\n" +
-			"that is below it, each blob once. The time is when the manifest came into the registry or was last\n" +
-			"changed there, where the registry tells that, and else when the image says it was made.\n\n" +
-			"With --format json there is an object on each line, with the fields of 'az acr manifest list-metadata'\n" +
-			"(digest, tags, mediaType, configMediaType, imageSize, createdTime, lastUpdateTime, os, architecture,\n" +
-			"changeableAttributes) and further kind, artifactType, platforms (each with digest and imageSize),\n" +
-			"layers, created, children, parents (the indexes that list it), subject, annotations and error.",
+			"--orderby and --top apply to the manifests that are not nested.\n\n" +
+			"Azure Container Registry and Google's registries list all their manifests. Other registries only list\n" +
+			"tags: the manifests below these and their referrers are shown, but not other manifests without a tag.\n" +
+			"'repo show' also finds the referrers of the images of an index.\n\n" +
+			"The size is the download of an image: manifest, config and layers; that of an index is everything\n" +
+			"below it, each blob once. The time is when the registry received or last changed the manifest or, if\n" +
+			"the registry does not report that, when the image says it was created.\n\n" +
+			"With --format json there is an object on each line, with digest, tags, kind (index, image, attestation\n" +
+			"or artifact), mediaType, configMediaType, artifactType, os, architecture, platforms (each with digest,\n" +
+			"size and imageSize), size (of the manifest), imageSize (of the download), layers, created, updated (by\n" +
+			"the registry), imageCreated (as the image says, if created is the registry's time),\n" +
+			"changeableAttributes, children, parents (the indexes that list it), subject, annotations and error.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.repo = args[0]
@@ -47,7 +48,7 @@ func newRepoManifestsCommand(env environment) *cobra.Command {
 	return cmd
 }
 
-// runRepoManifests shows every manifest, and reports those that cannot be read.
+// runRepoManifests lists every manifest, and reports those that cannot be read.
 func runRepoManifests(ctx context.Context, env environment, opts repoManifestsOptions) error {
 	repo, err := manifest.ParseRepository(opts.repo)
 	if err != nil {
@@ -59,7 +60,7 @@ func runRepoManifests(ctx context.Context, env environment, opts repoManifestsOp
 	}
 	query.Detail = opts.shape.ManifestDetail()
 	t := newTools(env, false)
-	records, err := repository.ListManifests(ctx, t.registries(opts.network), t.notes, repo, query)
+	records, err := repository.Manifests(ctx, t.registries(opts.network), t.notes, repo, query)
 	if records == nil {
 		return err
 	}

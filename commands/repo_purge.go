@@ -33,11 +33,11 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "purge [OPTIONS] REPOSITORY",
 		Short: "Remove old tags and manifests from a repository",
-		Long: "Remove the tags that match from a repository, and the manifests they name.\n" +
-			"Shows what would go; --force removes it. What a tag that stays needs is never removed.\n\n" +
-			"With --format json there is an object on each line: action (untag when a tag goes alone, or else\n" +
-			"delete), digest, kind (index, image, or referrer for what is about another manifest), tags, and time,\n" +
-			"which says how old the manifest is where that was asked for and is known.",
+		Long: "Remove the tags that match from a repository, and the manifests they point to. Without --force, only\n" +
+			"list what would be removed. What a remaining tag needs is never removed.\n\n" +
+			"With --format json there is an object on each line: action (untag if only the tag is removed, otherwise\n" +
+			"delete), digest, kind (index, image, attestation or artifact), tags, and created and updated, as in\n" +
+			"'repo manifests', if the age matters and is known.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoPurge(cmd.Context(), env, opts, args[0])
@@ -45,16 +45,16 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&opts.filters, "filter", nil, `Only tags that match a pattern ("1.*", "regex:1[.].*")`)
-	f.StringArrayVar(&opts.excludes, "exclude", nil, "Never tags that match a pattern, written as for --filter")
-	f.BoolVar(&opts.all, "all", false, "Permit that every tag matches")
-	f.Var(&opts.olderThan, "older-than", `Only what is older: "12h", "30d", "2w", or a time as in RFC 3339`)
-	f.Var(&opts.keep, "keep", "Keep so many of the matching tags, the last ones")
-	f.StringVar(&opts.orderBy, "orderby", opts.orderBy, `What makes a tag one of the last for --keep ("name", "time")`)
-	f.BoolVar(&opts.untagged, "untagged", false, "Also manifests without a tag, where the registry lists them; without --filter only these")
-	f.BoolVarP(&opts.recursive, "recursive", "r", false, "Also the images, attestations and signatures that nothing else needs")
-	f.BoolVarP(&opts.force, "force", "f", false, "Remove what would else be shown")
-	f.StringVar(&opts.record, "record", "", "With --force, append what is removed to a file that 'repo restore' reads")
+	f.StringArrayVar(&opts.filters, "filter", nil, `Only remove tags that match this pattern ("1.*", "regex:1[.].*")`)
+	f.StringArrayVar(&opts.excludes, "exclude", nil, "Keep tags that match this pattern (same syntax as --filter)")
+	f.BoolVar(&opts.all, "all", false, "Allow the filters to match every tag")
+	f.Var(&opts.olderThan, "older-than", `Only remove what is older: "12h", "30d", "2w", or an RFC 3339 time`)
+	f.Var(&opts.keep, "keep", "Keep this many of the newest matching tags")
+	f.StringVar(&opts.orderBy, "orderby", opts.orderBy, `Order that decides which tags --keep keeps ("name", "time")`)
+	f.BoolVar(&opts.untagged, "untagged", false, "Also remove manifests without a tag, if the registry lists them; without --filter only these")
+	f.BoolVarP(&opts.recursive, "recursive", "r", false, "Also remove images, attestations and signatures that nothing else needs")
+	f.BoolVarP(&opts.force, "force", "f", false, "Remove; without it, only list what would be removed")
+	f.StringVar(&opts.record, "record", "", "With --force, append what is removed to this file, for 'repo restore'")
 	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
 	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
 	opts.network.addTo(f, "Allow communication with an insecure registry")
@@ -73,18 +73,17 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 	}
 	defer record.Close()
 	t := newTools(env, false)
-	planned, err := repository.PlanPurge(ctx, t.access(opts.network), repo, selection)
-	if err != nil {
-		return err
+	confirmed := func(steps []repository.Step) (bool, error) {
+		if opts.force {
+			return true, nil
+		}
+		if len(steps) > 0 {
+			t.notes.Note("Nothing was removed; to remove this, pass --force")
+		}
+		return false, display.Plan(env.Out(), steps, opts.format, !opts.noTrunc)
 	}
-	if opts.force {
-		return planned.CarryOut(ctx, record, printRemoved(env))
-	}
-	rows := planned.Rows()
-	if len(rows) > 0 {
-		t.notes.Note("Nothing was removed: --force does that")
-	}
-	return display.Plan(env.Out(), rows, opts.format, !opts.noTrunc)
+	removal := repository.Removal{Confirm: confirmed, Record: record, Removed: printRemoved(env)}
+	return repository.Purge(ctx, t.registries(opts.network), t.notes, repo, selection, removal)
 }
 
 // parse checks arguments and flags.
@@ -109,18 +108,18 @@ func (o repoPurgeOptions) parse(name string) (reference.Named, repository.Select
 	return repo, s, err
 }
 
-// contradiction returns an error for flags that do not go together.
+// contradiction returns an error for flags that contradict each other.
 func (o repoPurgeOptions) contradiction() error {
 	selects := o.all || len(o.filters) > 0
 	switch {
 	case !selects && !o.untagged:
-		return invalid("nothing says which tags are to go: give a --filter, or --all for every tag")
+		return invalid("no tags are selected: pass --filter, or --all for every tag")
 	case !selects && o.keep > 0:
-		return invalid("--keep is about tags, and --untagged alone selects none: give a --filter, too")
+		return invalid("--keep applies to tags, and only --untagged selects none: pass --filter as well")
 	case o.force && (o.format != "" || o.noTrunc):
-		return invalid("--format and --no-trunc are for showing what would go; --force removes it")
+		return invalid("--format and --no-trunc only apply without --force")
 	case !o.force && o.record != "":
-		return invalid("--record goes with --force: nothing is removed without it")
+		return invalid("--record requires --force: nothing is removed without it")
 	}
 	return nil
 }

@@ -27,19 +27,19 @@ func TestRepoPurgeFlags(t *testing.T) {
 		"glob":          {"app", base(func(o *repoPurgeOptions) { o.filters = []string{"["} }), "--filter"},
 		"regex":         {"app", base(func(o *repoPurgeOptions) { o.excludes = []string{"regex:("} }), "--exclude"},
 		"empty":         {"app", base(func(o *repoPurgeOptions) { o.filters = []string{""} }), "--filter"},
-		"nothing":       {"app", base(func(o *repoPurgeOptions) { o.filters = nil }), "give a --filter, or --all"},
-		"age alone":     {"app", base(func(o *repoPurgeOptions) { o.filters, o.olderThan.before = nil, time.Unix(1, 0) }), "give a --filter, or --all"},
-		"exclude alone": {"app", base(func(o *repoPurgeOptions) { o.filters, o.excludes = nil, []string{"v1"} }), "give a --filter, or --all"},
-		"keep untagged": {"app", base(func(o *repoPurgeOptions) { o.filters, o.untagged, o.keep = nil, true, 1 }), "--keep is about tags"},
+		"nothing":       {"app", base(func(o *repoPurgeOptions) { o.filters = nil }), "pass --filter, or --all"},
+		"only age":      {"app", base(func(o *repoPurgeOptions) { o.filters, o.olderThan.before = nil, time.Unix(1, 0) }), "pass --filter, or --all"},
+		"only exclude":  {"app", base(func(o *repoPurgeOptions) { o.filters, o.excludes = nil, []string{"v1"} }), "pass --filter, or --all"},
+		"keep untagged": {"app", base(func(o *repoPurgeOptions) { o.filters, o.untagged, o.keep = nil, true, 1 }), "--keep applies to tags"},
 		"format":        {"app", base(func(o *repoPurgeOptions) { o.force, o.format = true, "json" }), "--format"},
-		"record":        {"app", base(func(o *repoPurgeOptions) { o.record = "file" }), "--record goes with --force"},
+		"record":        {"app", base(func(o *repoPurgeOptions) { o.record = "file" }), "--record requires --force"},
 	} {
 		if _, _, err := tt.opts.parse(tt.repo); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want an ErrInvalidArgument error with %q", name, err, tt.want)
 		}
 	}
 	repo, s, err := base(func(o *repoPurgeOptions) { o.keep, o.orderBy, o.excludes = 3, "name", []string{"v1"} }).parse("example.com/app")
 	if err != nil || repo.String() != "example.com/app" || s.Keep != 3 || !s.ByName || !s.Filters[0].Match("v2") || !s.Excludes[0].Match("v1") {
-		t.Errorf("got %+v, %v", s, err)
+		t.Errorf("got %s, %+v and error %v, want example.com/app, v* without v1, the last 3 by name", repo, s, err)
 	}
 }

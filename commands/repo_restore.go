@@ -17,9 +17,9 @@ func newRepoRestoreCommand(env environment) *cobra.Command {
 	var opts network
 	cmd := &cobra.Command{
 		Use:   "restore [OPTIONS] FILE",
-		Short: "Put back what 'repo purge --record FILE' has removed",
-		Long: "Put back the tags and manifests that 'repo purge --record FILE' has removed, as long as the\n" +
-			"registry still has their layers. A tag that names something else by now stays as it is.",
+		Short: "Restore what 'repo purge --record FILE' removed",
+		Long: "Restore the tags and manifests that 'repo purge --record FILE' removed, as long as the registry\n" +
+			"still has their layers. A tag that now points to something else is not changed.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoRestore(cmd.Context(), env, opts, args[0])
@@ -39,7 +39,8 @@ func runRepoRestore(ctx context.Context, env environment, opts network, path str
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", path, err)
 	}
-	return repository.Restore(ctx, newTools(env, false).access(opts), recorded, func(name reference.Named) {
+	t := newTools(env, false)
+	return repository.Restore(ctx, t.registries(opts), t.notes, recorded, func(name reference.Named) {
 		_, _ = fmt.Fprintln(env.Out(), "Restored", manifest.Familiar(name))
 	})
 }

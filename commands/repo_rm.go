@@ -21,9 +21,9 @@ func newRepoRmCommand(env environment) *cobra.Command {
 	var opts repoRmOptions
 	cmd := &cobra.Command{
 		Use:   "rm [OPTIONS] NAME [NAME...]",
-		Short: "Delete manifests and indexes from a registry, with all tags that name them",
-		Long: "Delete manifests and indexes from a registry, with all tags that name them.\n" +
-			"NAME has a tag or a digest. What an index that stays lists is not deleted.",
+		Short: "Delete manifests and indexes from a registry, with all their tags",
+		Long: "Delete manifests and indexes from a registry, with all tags that point to them.\n" +
+			"NAME has a tag or a digest. What a remaining index lists is not deleted.",
 		Args: cli.RequiresMinArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoRm(cmd.Context(), env, opts, args)
@@ -42,11 +42,13 @@ func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []
 	if err != nil {
 		return err
 	}
-	confirmed := func(rows []repository.Row) (bool, error) {
+	confirmed := func(steps []repository.Step) (bool, error) {
 		if opts.force {
 			return true, nil
 		}
-		return confirm(ctx, env, "delete from the registry:\n"+strings.TrimSuffix(display.Removal(rows), "\n"))
+		return confirm(ctx, env, "delete from the registry:\n"+strings.TrimSuffix(display.Removal(steps), "\n"))
 	}
-	return repository.Remove(ctx, newTools(env, false).access(opts.network), names, opts.recursive, confirmed, printRemoved(env))
+	t := newTools(env, false)
+	removal := repository.Removal{Confirm: confirmed, Removed: printRemoved(env)}
+	return repository.Remove(ctx, t.registries(opts.network), t.notes, names, opts.recursive, removal)
 }

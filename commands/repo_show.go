@@ -24,11 +24,11 @@ func newRepoShowCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [OPTIONS] NAME",
 		Short: "Show a manifest of a repository in full",
-		Long: "Show what a tag or digest names: an image or an artifact, or an index with all that is below it. What\n" +
-			"refers to any of these, such as signatures, is shown too. Where the registry lists tags alone, other\n" +
-			"tags of the manifest are not known: 'repo tags --digest' finds them.\n\n" +
-			"With --format json there is an object: the name, the fields that 'repo manifests' has, and the same of\n" +
-			"manifests and referrers.",
+		Long: "Show the manifest that a tag or digest points to: an image, an artifact, or an index with everything\n" +
+			"below it, and the referrers of any of these, such as signatures. If the registry only lists tags, other\n" +
+			"tags of the manifest are not shown: 'repo tags --digest' finds them.\n\n" +
+			"With --format json there is one object: the name, the fields of 'repo manifests', and manifests and\n" +
+			"referrers with the same fields.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.name = args[0]

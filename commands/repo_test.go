@@ -10,18 +10,18 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// A tag that is going to be removed was typed.
+// A tag has to be typed to be removed.
 func TestUntagNamesATag(t *testing.T) {
 	for typed, want := range map[string]string{
-		"app": "app names no tag: expected REPOSITORY:TAG", "app:1@sha256:" + strings.Repeat("0", 64): "names a manifest", "A": "is not a reference",
+		"app": "app has no tag: expected REPOSITORY:TAG", "app:1@sha256:" + strings.Repeat("0", 64): "is a manifest, not a tag", "A": "is not a reference",
 	} {
 		if err := runRepoUntag(t.Context(), environment{}, repoUntagOptions{}, []string{"app:1", typed}); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", typed, err)
+			t.Errorf("%s: got error %v, want an ErrInvalidArgument error with %q", typed, err, want)
 		}
 	}
 }
 
-// Flags are checked before anything is asked: there is no docker CLI to ask with.
+// Flags are checked before any request: the environment is empty.
 func TestListingFlags(t *testing.T) {
 	good := listing{orderBy: byName}
 	for name, c := range map[string]struct {
@@ -38,29 +38,29 @@ func TestListingFlags(t *testing.T) {
 		opts := repoTagsOptions{repo: "h.example.com/app", listing: good}
 		c.change(&opts)
 		if err := runRepoTags(t.Context(), environment{}, opts); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want %q in it", name, err, c.want)
 		}
 	}
 	if err := runRepoManifests(t.Context(), environment{}, repoManifestsOptions{"h.example.com/app", listing{orderBy: "x"}}); !errdefs.IsInvalidArgument(err) {
-		t.Error(err)
+		t.Errorf("manifests --orderby x: got error %v, want an ErrInvalidArgument error", err)
 	}
 	for _, opts := range []repoLsOptions{{registry: "app/x"}, {registry: "h.example.com", filter: "["}, {registry: "h.example.com", format: "{{"}} {
 		if err := runRepoLs(t.Context(), environment{}, opts); err == nil {
-			t.Errorf("%+v is accepted", opts)
+			t.Errorf("%+v: got no error, want one", opts)
 		}
 	}
 	for _, opts := range []repoShowOptions{{name: "A"}, {name: "app", format: "{{"}} {
 		if err := runRepoShow(t.Context(), environment{}, opts); err == nil {
-			t.Errorf("%+v is accepted", opts)
+			t.Errorf("%+v: got no error, want one", opts)
 		}
 	}
 	o := listing{orderBy: byTime, top: 3, filter: "1.*"}
 	if q, err := o.query(); err != nil || !q.ByTime || q.Top != 3 || !q.Filter.Match("1.2") || q.Filter.Match("2") {
-		t.Errorf("%+v, %v", q, err)
+		t.Errorf("got %+v and error %v, want the first 3 by time that match 1.*", q, err)
 	}
 }
 
-// A tag that is given twice, in whatever form, is put once.
+// A tag that is passed twice, in any form, is used once.
 func TestTagsOnce(t *testing.T) {
 	list, err := manifest.ParseListName("h.example.com/app:1")
 	if err != nil {
@@ -68,6 +68,6 @@ func TestTagsOnce(t *testing.T) {
 	}
 	got, err := parseTags(list, []string{"2", "h.example.com/app:2", "3", "2"})
 	if err != nil || len(got) != 2 || got[0].Tag() != "2" || got[1].Tag() != "3" {
-		t.Errorf("%v, %v", got, err)
+		t.Errorf("got %v and error %v, want the tags 2 and 3", got, err)
 	}
 }

@@ -21,10 +21,10 @@ func newRepoUntagCommand(env environment) *cobra.Command {
 	var opts repoUntagOptions
 	cmd := &cobra.Command{
 		Use:   "untag [OPTIONS] REPOSITORY:TAG [REPOSITORY:TAG...]",
-		Short: "Remove tags from a registry, never the manifests they name",
-		Long: "Remove tags from a registry, never the manifests they name, which other tags may share.\n" +
-			"Some registries do not remove a tag alone. There, --via-placeholder puts a copy of the\n" +
-			"manifest that nothing else names under the tag, and deletes that copy with its tag.",
+		Short: "Remove tags from a registry, but not their manifests",
+		Long: "Remove tags from a registry, but not the manifests they point to, which other tags may share.\n" +
+			"Some registries cannot delete a tag on its own. For those, --via-placeholder moves the tag to a\n" +
+			"copy of the manifest that has no other tag, and deletes that copy together with the tag.",
 		Args: cli.RequiresMinArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoUntag(cmd.Context(), env, opts, args)
@@ -32,7 +32,7 @@ func newRepoUntagCommand(env environment) *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&opts.viaPlaceholder, "via-placeholder", false, "Where the registry does not remove a tag alone, delete a manifest made for that")
+	flags.BoolVar(&opts.viaPlaceholder, "via-placeholder", false, "If the registry cannot delete a tag on its own, move the tag to a placeholder manifest and delete that")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	return cmd
 }
@@ -42,27 +42,28 @@ func runRepoUntag(ctx context.Context, env environment, opts repoUntagOptions, a
 	if err != nil {
 		return err
 	}
-	return repository.Untag(ctx, newTools(env, false).access(opts.network), names, opts.viaPlaceholder, printRemoved(env))
+	t := newTools(env, false)
+	return repository.Untag(ctx, t.registries(opts.network), t.notes, names, opts.viaPlaceholder, printRemoved(env))
 }
 
-// parseTagged returns the name of a tag, which nobody removes by leaving it out.
+// parseTagged parses a name with a tag, which has to be typed to be removed.
 func parseTagged(s string) (reference.NamedTagged, error) {
 	name, err := manifest.ParseReference(s)
 	if err != nil {
 		return nil, err
 	}
 	if _, digested := name.(reference.Digested); digested {
-		return nil, invalid("%s names a manifest, not a tag: 'docker multiarch repo rm' deletes manifests", s)
+		return nil, manifest.WithHint(invalid("%s is a manifest, not a tag", s), "docker multiarch repo rm %s", s)
 	}
 	tagged, ok := name.(reference.NamedTagged)
 	if !ok {
-		return nil, invalid("%s names no tag: expected REPOSITORY:TAG", s)
+		return nil, invalid("%s has no tag: expected REPOSITORY:TAG", s)
 	}
 	return tagged, nil
 }
 
-// printRemoved prints each name that is gone, as docker rmi does.
-func printRemoved(env environment) repository.Removed {
+// printRemoved prints each name that was removed, as docker rmi does.
+func printRemoved(env environment) func(name reference.Named) {
 	return func(name reference.Named) {
 		done := "Untagged"
 		if _, ok := name.(reference.Digested); ok {

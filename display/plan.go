@@ -14,9 +14,9 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
-// Plan writes what would go from a repository in a format of the docker CLI: a table, json, or a template
-// over .Action, .Kind, .Digest, .Tags, .Created and .CreatedAt. With trunc digests are cut, but in JSON.
-func Plan(out io.Writer, rows []repository.Row, format string, trunc bool) error {
+// Plan writes what would be removed from a repository in a format of the docker CLI: a table, json, or a template over
+// .Action, .Kind, .Digest, .Tags, .Created and .CreatedAt. With trunc digests are shortened, except in JSON.
+func Plan(out io.Writer, steps []repository.Step, format string, trunc bool) error {
 	if format == "" || format == formatter.TableFormatKey {
 		format = "table {{.Action}}\t{{.Kind}}\t{{.Digest}}\t{{.Created}}\t{{.Tags}}"
 	}
@@ -25,8 +25,8 @@ func Plan(out io.Writer, rows []repository.Row, format string, trunc bool) error
 		"Action": "ACTION", "Kind": "KIND", "Digest": "DIGEST", "Created": "CREATED", "CreatedAt": "CREATED AT", "Tags": "TAGS",
 	}
 	return table(out, format, head, func(yield func(formatter.SubContext) error) error {
-		for _, r := range rows {
-			if err := yield(&planRow{row: r, trunc: trunc}); err != nil {
+		for _, s := range steps {
+			if err := yield(&planRow{step: s, trunc: trunc}); err != nil {
 				return err
 			}
 		}
@@ -36,81 +36,74 @@ func Plan(out io.Writer, rows []repository.Row, format string, trunc bool) error
 
 type planRow struct {
 	formatter.HeaderContext
-	row   repository.Row
+	step  repository.Step
 	trunc bool
 }
 
 // MarshalJSON gives {{json .}} what is known, as values.
 func (r *planRow) MarshalJSON() ([]byte, error) {
 	return marshal(struct {
-		Action string        `json:"action"`
-		Digest digest.Digest `json:"digest"`
-		Kind   string        `json:"kind"`
-		Tags   []string      `json:"tags,omitempty"`
-		Time   time.Time     `json:"time,omitzero"`
-	}{r.Action(), r.row.Digest, r.Kind(), r.row.Tags, r.row.Time.UTC()})
+		Action  string        `json:"action"`
+		Digest  digest.Digest `json:"digest"`
+		Kind    string        `json:"kind"`
+		Tags    []string      `json:"tags,omitempty"`
+		Created time.Time     `json:"created,omitzero"`
+		Updated time.Time     `json:"updated,omitzero"`
+	}{r.Action(), r.step.Digest, r.step.Kind, r.step.Tags, r.step.Created.UTC(), r.step.Updated.UTC()})
 }
 
-// Action is "untag" when the tag goes alone, "delete" when the manifest goes.
+// Action is "untag" if only the tag is removed, "delete" if the manifest is.
 func (r *planRow) Action() string {
-	if r.row.Lone {
+	if r.step.Untag {
 		return "untag"
 	}
 	return "delete"
 }
 
-// Kind is "index", "image" or, for what is about another manifest, "referrer".
-func (r *planRow) Kind() string { return kindOf(r.row) }
-
-func kindOf(r repository.Row) string {
-	switch {
-	case len(r.Subjects) > 0:
-		return "referrer"
-	case manifest.IsIndex(r.MediaType):
-		return "index"
-	}
-	return "image"
-}
+// Kind is index, image, attestation or artifact.
+func (r *planRow) Kind() string { return r.step.Kind }
 
 // Digest is the manifest's.
 func (r *planRow) Digest() string {
 	if r.trunc {
-		return shortDigest(r.row.Digest)
+		return shortDigest(r.step.Digest)
 	}
-	return r.row.Digest.String()
+	return r.step.Digest.String()
 }
 
-// Tags are those that go.
-func (r *planRow) Tags() string { return strings.Join(r.row.Tags, ", ") }
+// Tags are those that are removed.
+func (r *planRow) Tags() string { return strings.Join(r.step.Tags, ", ") }
 
-// Created is how old it is, as far as that was asked for and is known.
+// Created is how old the manifest is, if that was asked for and is known.
 func (r *planRow) Created() string {
-	if r.row.Time.IsZero() {
+	t := r.step.Time()
+	if t.IsZero() {
 		return "N/A"
 	}
-	return units.HumanDuration(time.Since(r.row.Time)) + " ago"
+	return units.HumanDuration(time.Since(t)) + " ago"
 }
 
 // CreatedAt is when that was.
 func (r *planRow) CreatedAt() string {
-	if r.row.Time.IsZero() {
+	t := r.step.Time()
+	if t.IsZero() {
 		return ""
 	}
-	return r.row.Time.UTC().Format(time.RFC3339)
+	return t.UTC().Format(time.RFC3339)
 }
 
 // Removal returns what is going to be removed as a person is asked about it: a line for each manifest.
-func Removal(rows []repository.Row) string {
+func Removal(steps []repository.Step) string {
 	var b strings.Builder
-	for _, r := range rows {
-		repo := manifest.Familiar(r.Repo)
-		if r.Lone {
-			fmt.Fprintf(&b, "  the tag %s:%s\n", repo, r.Tags[0])
+	for _, s := range steps {
+		repo := manifest.Familiar(s.Repo)
+		if s.Untag {
+			fmt.Fprintf(&b, "  the tag %s:%s\n", repo, s.Tags[0])
 			continue
 		}
-		fmt.Fprintf(&b, "  the %s %s@%s", kindOf(r), repo, r.Digest)
-		for i, tag := range r.Tags {
-			fmt.Fprintf(&b, "%s%s:%s", []string{", named ", ", "}[min(i, 1)], repo, tag)
+		fmt.Fprintf(&b, "  the %s %s@%s", s.Kind, repo, s.Digest)
+		for i, tag := range s.Tags {
+			fmt.Fprintf(&b, "%s%s:%s", []string{", tagged ", ", "}[min(i, 1)], repo, tag)
 		}
 		b.WriteString("\n")
 	}

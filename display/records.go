@@ -20,8 +20,8 @@ const (
 	manifestTable = "table {{.Digest}}\t{{.Tags}}\t{{.MediaType}}\t{{.Platforms}}\t{{.Size}}\t{{.Created}}"
 )
 
-// Listing is how tags or manifests are shown: in a format of the docker CLI, as names alone, with long
-// columns cut or not.
+// Listing is how tags or manifests are shown: in a format of the docker CLI, or only their names, with or without
+// truncated columns.
 type Listing struct {
 	Format  string
 	Quiet   bool
@@ -39,30 +39,28 @@ func (l Listing) format(name, table string) (string, style) {
 	return l.Format, style{}
 }
 
-// style says that a row is one of our own table, for people, and that long columns are cut.
+// style says that a row is one of our own table, for people, and that long columns are truncated.
 type style struct{ table, cut bool }
 
-// TagDetail returns what has to be known of tags to show them. The times at which they were made are not
-// part of {{json .}}.
+// TagDetail returns what has to be read of tags to show them. When their images were created is not part of {{json .}}.
 func (l Listing) TagDetail() repository.Detail {
 	format, _ := l.format("{{.Tag}}", tagTable)
 	return detail(format, repository.DetailPlatform)
 }
 
-// ManifestDetail returns what has to be known of manifests to show them.
+// ManifestDetail returns what has to be read of manifests to show them.
 func (l Listing) ManifestDetail() repository.Detail {
 	format, _ := l.format("{{.Digest}}", manifestTable)
 	return detail(format, repository.DetailCreated)
 }
 
 var (
-	// field is what a template names, whole the use of everything at once.
+	// field is a field in a template, whole the use of all at once.
 	field = regexp.MustCompile(`\.([A-Z][A-Za-z]*)`)
 	whole = regexp.MustCompile(`[\s({|][.$][\s)}|]`)
 )
 
-// detail returns what a template asks for, all being the detail of everything at once. It may ask for more
-// than it shows, never for less.
+// detail returns what a template needs; all is the detail of {{json .}}. That may be more than it shows, never less.
 func detail(format string, all repository.Detail) repository.Detail {
 	var need repository.Detail
 	if format == formatter.JSONFormatKey || whole.MatchString(format) {
@@ -98,7 +96,7 @@ func Tags(out io.Writer, tags []repository.TagRecord, l Listing) error {
 	})
 }
 
-// Manifests writes manifests, each under the one it belongs to: a table, json, or a template over .Digest,
+// Manifests writes manifests, each under the one that it is nested under: a table, json, or a template over .Digest,
 // .Tags and the other columns of Tags.
 func Manifests(out io.Writer, records []repository.Record, l Listing) error {
 	format, style := l.format("{{.Digest}}", manifestTable)
@@ -140,7 +138,7 @@ type recordRow struct {
 // MarshalJSON gives {{json .}} all that is known.
 func (r *recordRow) MarshalJSON() ([]byte, error) { return marshal(r.whole) }
 
-// Digest is the manifest's digest; in our table it stands under that of what the manifest belongs to.
+// Digest is the manifest's digest; in our table it is indented by the depth of the manifest.
 func (r *recordRow) Digest() string {
 	d := r.record.Digest.String()
 	if r.cut {
@@ -158,7 +156,7 @@ func (r *recordRow) Tags() string { return r.column(strings.Join(r.record.Tags, 
 // Kind is image, index, attestation or artifact.
 func (r *recordRow) Kind() string { return r.record.Kind }
 
-// MediaType is the manifest's; where columns are cut, without what most begin with.
+// MediaType is the manifest's; in truncated columns without its common prefix.
 func (r *recordRow) MediaType() string {
 	s := r.record.MediaType
 	if r.cut {
@@ -170,7 +168,7 @@ func (r *recordRow) MediaType() string {
 // ArtifactType is what an artifact says it is.
 func (r *recordRow) ArtifactType() string { return r.column(r.record.ArtifactType, 50) }
 
-// Platforms are those of an image or of the images of an index; in brackets it is said what else it is.
+// Platforms are those of an image or of the images of an index; what has none is described in brackets.
 func (r *recordRow) Platforms() string {
 	var out []string
 	for _, p := range r.record.Platforms {
@@ -179,11 +177,11 @@ func (r *recordRow) Platforms() string {
 	if s := strings.Join(out, ", "); s != "" {
 		return r.column(s, 50)
 	}
-	return r.column(remark(r.record), 50)
+	return r.column(description(r.record), 50)
 }
 
-// remark says why a record has no platform.
-func remark(r repository.Record) string {
+// description says why a record has no platform.
+func description(r repository.Record) string {
 	switch {
 	case errdefs.IsNotFound(r.Err):
 		return "(not in the registry)"
@@ -197,8 +195,8 @@ func remark(r repository.Record) string {
 	return ""
 }
 
-// Size is what it takes to download.
-func (r *recordRow) Size() string { return formatSize(r.record.Size) }
+// Size is the download of an image or index.
+func (r *recordRow) Size() string { return formatSize(r.record.ImageSize) }
 
 // formatSize returns a number of bytes as docker shows it, "" for an unknown one.
 func formatSize(size int64) string {
@@ -216,7 +214,7 @@ func (r *recordRow) Layers() string {
 	return strconv.Itoa(r.record.Layers)
 }
 
-// Created is when it came into the registry or else was made; in our table it is how long ago that was.
+// Created is when the manifest was created or updated, as its record says; in our table how long ago that was.
 func (r *recordRow) Created() string {
 	t := r.record.Time()
 	switch {

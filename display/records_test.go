@@ -33,14 +33,14 @@ func TestDetail(t *testing.T) {
 		"fixed":                            repository.DetailName,
 	} {
 		if got := (Listing{Format: format}).TagDetail(); got != want {
-			t.Errorf("%q asks for %d, not %d", format, got, want)
+			t.Errorf("%q: got detail %d, want %d", format, got, want)
 		}
 	}
 	if got := (Listing{Format: "json"}).ManifestDetail(); got != repository.DetailCreated {
-		t.Error(got)
+		t.Errorf("manifests as json: got detail %d, want %d", got, repository.DetailCreated)
 	}
 	if got := (Listing{Format: "json", Quiet: true}).TagDetail(); got != repository.DetailName {
-		t.Error(got)
+		t.Errorf("tags with --quiet: got detail %d, want %d", got, repository.DetailName)
 	}
 }
 
@@ -51,7 +51,7 @@ func tags() []repository.TagRecord {
 	bad := repository.TagRecord{Tag: "bad"}
 	bad.Err, bad.Error = errdefs.ErrInvalidArgument, "bad\x1b[31m\u202e\U000e0001"
 	return []repository.TagRecord{{Tag: "1", Record: repository.Record{
-		Digest: digest.FromString("1"), MediaType: "application/vnd.oci.image.manifest.v1+json", Kind: manifest.KindImage, Size: 12345678, Layers: 2,
+		Digest: digest.FromString("1"), MediaType: "application/vnd.oci.image.manifest.v1+json", Kind: manifest.KindImage, Size: 500, ImageSize: 12345678, Layers: 2,
 		Platforms: []repository.PlatformRecord{{Platform: "linux/amd64\x1b[31m\n"}}, Created: &made,
 	}}, gone, bad}
 }
@@ -72,16 +72,16 @@ func TestTags(t *testing.T) {
 			got.WriteString(strings.Join(strings.Fields(line), " ") + "\n")
 		}
 		if got.String() != want {
-			t.Errorf("%q:\n%swant\n%s", format, got.String(), want)
+			t.Errorf("%q: got\n%swant\n%s", format, got.String(), want)
 		}
 	}
 	var out strings.Builder
 	if err := Tags(&out, nil, Listing{}); err != nil || strings.Count(out.String(), "\n") != 1 {
-		t.Errorf("no tags: %q, %v", out.String(), err)
+		t.Errorf("no tags: got %q and error %v, want only the header", out.String(), err)
 	}
 }
 
-// Whatever strangers say stays what they said in JSON, and acts on no terminal.
+// Text from outside is exact in JSON, and does not act on a terminal.
 func TestTagsJSON(t *testing.T) {
 	var out strings.Builder
 	if err := Tags(&out, tags(), Listing{Format: "json"}); err != nil {
@@ -89,11 +89,11 @@ func TestTagsJSON(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if len(lines) != 3 || strings.ContainsAny(out.String(), "\x1b\u202e\U000e0001") {
-		t.Errorf("%q", lines)
+		t.Errorf("got %q, want three lines with control characters escaped", lines)
 	}
 	var got struct{ Tag, Error string }
 	if err := json.Unmarshal([]byte(lines[2]), &got); err != nil || got.Error != tags()[2].Error || got.Tag != "bad" {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("got %+v and error %v, want the tag bad with its error", got, err)
 	}
 }
 
@@ -109,11 +109,11 @@ func TestManifests(t *testing.T) {
 	lines := strings.Split(out.String(), "\n")
 	if !strings.HasPrefix(lines[1], records[0].Digest.String()+" ") || !strings.Contains(lines[1], "1, latest") ||
 		!strings.HasPrefix(lines[2], "  "+records[1].Digest.String()) || !strings.Contains(lines[2], "(attestation)") {
-		t.Errorf("%s", out.String())
+		t.Errorf("got\n%swant the attestation indented under the index", out.String())
 	}
 	out.Reset()
 	if err := Manifests(&out, records, Listing{Quiet: true}); err != nil || out.String() != records[0].Digest.String()+"\n"+records[1].Digest.String()+"\n" {
-		t.Errorf("%q, %v", out.String(), err)
+		t.Errorf("got %q and error %v, want both digests", out.String(), err)
 	}
 }
 
@@ -124,15 +124,15 @@ func TestRepositories(t *testing.T) {
 	} {
 		var out strings.Builder
 		if err := Repositories(&out, "h.example.com", []string{"a/b", "\x1b[2J"}, format); err != nil || out.String() != want {
-			t.Errorf("%q: %q, %v", format, out.String(), err)
+			t.Errorf("%q: got %q and error %v, want %q", format, out.String(), err, want)
 		}
 	}
 }
 
 func TestShown(t *testing.T) {
 	s := repository.Shown{Name: "h.example.com/app:1", Record: repository.Record{
-		Digest: digest.FromString("1"), MediaType: "application/x", Kind: manifest.KindIndex, Size: 1500,
-		Platforms:            []repository.PlatformRecord{{Platform: "linux/amd64", Size: 1200}},
+		Digest: digest.FromString("1"), MediaType: "application/x", Kind: manifest.KindIndex, Size: 500, ImageSize: 1500,
+		Platforms:            []repository.PlatformRecord{{Platform: "linux/amd64", Size: 300, ImageSize: 1200}},
 		ChangeableAttributes: &manifest.Attributes{Read: true, List: true},
 		Annotations:          map[string]string{"k": "v\x1b\n"},
 	}, Referrers: []repository.Record{{Digest: digest.FromString("2"), Depth: 1, Kind: manifest.KindArtifact, ArtifactType: "application/x-sig"}}}
@@ -141,14 +141,14 @@ func TestShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"Digest:        " + s.Digest.String() + "\n", "Platform:      linux/amd64  1.2kB\n", "Size:          1.5kB\n", "Permitted:     list, read\n",
+		"Digest:        " + s.Digest.String() + "\n", "Platform:      linux/amd64  1.2kB\n", "Size:          1.5kB\n", "Allowed:       list, read\n",
 		`Annotation k:  v\x1b\n` + "\n", "\nReferrers:\nDIGEST", digest.FromString("2").String()[:19] + " ", "(artifact application/x-sig)",
 	} {
 		if !strings.Contains(out.String(), want) {
-			t.Errorf("%q is missing in\n%s", want, out.String())
+			t.Errorf("got\n%s\nwant %q in it", out.String(), want)
 		}
 	}
 	if strings.Contains(out.String(), "Manifests:") || strings.Contains(out.String(), "Tags:") {
-		t.Errorf("empty parts in\n%s", out.String())
+		t.Errorf("got\n%s\nwant no empty parts", out.String())
 	}
 }

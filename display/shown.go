@@ -17,8 +17,7 @@ import (
 
 const shownTable = "table {{.Digest}}\t{{.Platforms}}\t{{.Size}}\t{{.Layers}}\t{{.ArtifactType}}"
 
-// Shown writes a manifest in full for people: what is known of it, then what is below it and what refers
-// to it.
+// Shown writes a manifest in full for people: what is known of it, then the manifests below it and its referrers.
 func Shown(out io.Writer, s repository.Shown, noTrunc bool) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(key, value string) {
@@ -36,20 +35,20 @@ func Shown(out io.Writer, s repository.Shown, noTrunc bool) error {
 	line("Artifact type", s.ArtifactType)
 	line("Subject", s.Subject.String())
 	for _, p := range s.Platforms {
-		line("Platform", strings.TrimSpace(p.Platform+"  "+formatSize(p.Size)))
+		line("Platform", strings.TrimSpace(p.Platform+"  "+formatSize(p.ImageSize)))
 	}
 	line("Size", row.Size())
 	line("Layers", row.Layers())
 	for _, at := range []struct {
 		key  string
 		time *time.Time
-	}{{"Made", s.Created}, {"Created", s.CreatedTime}, {"Last updated", s.LastUpdateTime}} {
+	}{{"Created", s.Created}, {"Updated", s.Updated}, {"Image created", s.ImageCreated}} {
 		if at.time != nil {
 			line(at.key, at.time.Format(time.RFC3339))
 		}
 	}
 	if a := s.ChangeableAttributes; a != nil {
-		line("Permitted", strings.Join(permitted(*a), ", "))
+		line("Allowed", strings.Join(allowed(*a), ", "))
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Annotations)) {
 		line("Annotation "+manifest.Escape(key, ""), s.Annotations[key])
@@ -63,7 +62,7 @@ func Shown(out io.Writer, s repository.Shown, noTrunc bool) error {
 	return shownPart(out, "Referrers", s.Referrers, noTrunc)
 }
 
-func permitted(a manifest.Attributes) []string {
+func allowed(a manifest.Attributes) []string {
 	var out []string
 	for _, p := range []struct {
 		yes  bool

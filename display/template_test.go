@@ -28,8 +28,8 @@ var jsonOf = map[string]struct {
 		return Verified(out, []verify.Result{{Name: text}}, "json", false)
 	}, "name"},
 	"purge": {func(out io.Writer, text string) error {
-		row := repository.Row{Step: repository.Step{Digest: digest.FromString("1"), Tags: []string{text}}}
-		return Plan(out, []repository.Row{row}, "json", true)
+		step := repository.Step{Digest: digest.FromString("1"), Tags: []string{text}}
+		return Plan(out, []repository.Step{step}, "json", true)
 	}, "tags"},
 	"tags": {func(out io.Writer, text string) error {
 		return Tags(out, []repository.TagRecord{{Tag: text}}, Listing{Format: "json"})

@@ -263,7 +263,7 @@ func TestListingShow(t *testing.T) {
 		if len(shown.Manifests) != 4 || len(shown.Referrers) != 1 || shown.Referrers[0].Digest != referrer || shown.Referrers[0].Subject != l.arm64.Digest() {
 			s.Errorf("got %+v, want 4 manifests and the referrer %s", shown, referrer)
 		}
-		s.refused([]string{s.name("none"), "'docker multiarch repo tags " + s.repository() + "'"}, "repo", "show", s.name("none"))
+		s.refused([]string{s.name("none"), "hint: docker multiarch repo tags " + s.repository()}, "repo", "show", s.name("none"))
 	})
 }
 
@@ -398,8 +398,8 @@ func TestListingWithoutCatalog(t *testing.T) {
 	}{
 		"404":  {answer{status: http.StatusNotFound, body: "404 page not found"}, []string{"does not list its repositories", "no catalog", "repo tags"}},
 		"405":  {answer{status: http.StatusMethodNotAllowed, body: refusal("UNSUPPORTED", evil)}, []string{"does not list its repositories"}},
-		"401":  {answer{status: http.StatusUnauthorized, body: refusal("UNAUTHORIZED", evil)}, []string{"administrators alone", "docker login"}},
-		"403":  {answer{status: http.StatusForbidden, body: refusal("DENIED", evil)}, []string{"administrators alone"}},
+		"401":  {answer{status: http.StatusUnauthorized, body: refusal("UNAUTHORIZED", evil)}, []string{"only for administrators", "docker login"}},
+		"403":  {answer{status: http.StatusForbidden, body: refusal("DENIED", evil)}, []string{"only for administrators"}},
 		"junk": {answer{body: "<html>" + evil}, []string{"catalog of", "cannot be read"}},
 		"away": {answer{header: map[string]string{"Link": `<https://evil.invalid/v2/_catalog>; rel="next"`}, body: `{"repositories":["a"]}`}, []string{"evil.invalid", "not on the registry"}},
 	} {

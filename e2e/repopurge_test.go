@@ -72,7 +72,7 @@ func TestRepoUntag(t *testing.T) {
 		s.tagsAre("b")
 		harness.Complete(s.T, s.registry, s.repo, "b")
 		harness.Complete(s.T, s.registry, s.repo, index.Digest().String())
-		s.refused([]string{"names a manifest, not a tag"}, "repo", "untag", s.registry.Host+"/"+s.repo+"@"+index.Digest().String())
+		s.refused([]string{"is a manifest, not a tag"}, "repo", "untag", s.registry.Host+"/"+s.repo+"@"+index.Digest().String())
 	})
 }
 
@@ -85,7 +85,7 @@ func TestRepoRm(t *testing.T) {
 		rm := []string{"multiarch", "repo", "rm", s.name("a")}
 		for _, no := range []string{"n\n", ""} {
 			r := harness.RunInput(s.T, s.Env, strings.NewReader(no), "docker", rm...)
-			says(s.T, r.Stdout, "the image "+s.registry.Host+"/"+s.repo+"@"+image.Digest().String()+", named "+s.name("a")+", "+s.name("b"))
+			says(s.T, r.Stdout, "the image "+s.registry.Host+"/"+s.repo+"@"+image.Digest().String()+", tagged "+s.name("a")+", "+s.name("b"))
 			s.tagsAre("a", "b", "c")
 		}
 		r := harness.RunInput(s.T, s.Env, strings.NewReader("y\n"), "docker", rm...)
@@ -104,8 +104,8 @@ func TestRepoRmOfAnIndex(t *testing.T) {
 		arm := index.Children[1]
 		harness.Put(s.T, s.registry, s.repo, "arm", arm)
 		at := s.registry.Host + "/" + s.repo + "@"
-		s.refused([]string{"stays, since " + s.name("1") + " needs it", "repo untag"}, "repo", "rm", "-f", s.name("arm"))
-		s.refused([]string{"stays, since " + s.name("1") + " needs it"}, "repo", "rm", "-f", at+index.Children[0].Digest().String())
+		s.refused([]string{"is kept: " + s.name("1") + " needs it", "repo untag"}, "repo", "rm", "-f", s.name("arm"))
+		s.refused([]string{"is kept: " + s.name("1") + " needs it"}, "repo", "rm", "-f", at+index.Children[0].Digest().String())
 		s.multiarch("repo", "rm", "-f", s.name("1"))
 		s.tagsAre("arm")
 		for _, child := range index.Children {
@@ -136,15 +136,15 @@ func TestRepoPurge(t *testing.T) {
 		before := harness.Tags(s.T, s.registry, s.repo)
 		dry := s.multiarch(args...)
 		says(s.T, dry.Stdout, "ACTION", "delete", "pr-1", "5 weeks ago", old.Digest().String()[:19])
-		says(s.T, dry.Stderr, "3 of 4 tags match; 1 tags and 3 manifests go", "Nothing was removed: --force does that", "how old these are is not known, so they stay: pr-3")
+		says(s.T, dry.Stderr, "3 of 4 tags match; 1 tags and 3 manifests to remove", "Nothing was removed; to remove this, pass --force", "keeping tags and manifests of unknown age: pr-3")
 		var row struct {
 			Action, Kind, Digest string
 			Tags                 []string
-			Time                 time.Time
+			Created              time.Time
 		}
 		lines := strings.Split(strings.TrimSpace(s.multiarch(append(args, "--format", "json")...).Stdout), "\n")
 		if err := json.Unmarshal([]byte(lines[0]), &row); err != nil || len(lines) != 3 ||
-			row.Action != "delete" || row.Kind != "index" || !slices.Equal(row.Tags, []string{"pr-1"}) || row.Digest != old.Digest().String() || !row.Time.Equal(long) {
+			row.Action != "delete" || row.Kind != "index" || !slices.Equal(row.Tags, []string{"pr-1"}) || row.Digest != old.Digest().String() || !row.Created.Equal(long) {
 			s.Errorf("got row %+v of %d (error %v), want the index of pr-1 of 3", row, len(lines), err)
 		}
 		s.tagsAre(slices.Collect(maps.Keys(before))...)
@@ -210,8 +210,8 @@ func TestRepoPurgeRefuses(t *testing.T) {
 		}{
 			{[]string{"--filter", "--all"}, []string{repo}},
 			{[]string{"--filter", "--all"}, []string{repo, "--older-than", "30d"}},
-			{[]string{"2 of 2 tags match", "--all"}, []string{repo, "--filter", "*"}},
-			{[]string{"2 of 2 tags match", "--all"}, []string{repo, "--filter", "*", "--older-than", "1h"}},
+			{[]string{"all 2 tags match", "--all"}, []string{repo, "--filter", "*"}},
+			{[]string{"all 2 tags match", "--all"}, []string{repo, "--filter", "*", "--older-than", "1h"}},
 			{[]string{"lists tags alone", "nothing was removed"}, []string{repo, "--untagged"}},
 			{[]string{repo + "/none", "404", "nothing was removed"}, []string{repo + "/none", "--all"}},
 			{[]string{"give " + repo}, []string{repo + ":a", "--all"}},
@@ -327,7 +327,7 @@ func TestRepoPurgeDuringPush(t *testing.T) {
 	if err := r.cmd.Wait(); err != nil {
 		t.Fatalf("got %v from the purge, want success\n%s", err, &r.stderr)
 	}
-	says(t, r.stderr.String(), repo+":new is new: it stays", repo+":old-2 points at "+index.Children[0].Digest().String()+" now")
+	says(t, r.stderr.String(), repo+":new is new: keeping it", repo+":old-2 now points to "+index.Children[0].Digest().String()+", not to")
 	s.tagsAre("keep", "new", "old-2")
 	harness.Complete(t, s.registry, s.repo, "new")
 	harness.Complete(t, s.registry, s.repo, "old-2")

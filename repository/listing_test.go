@@ -18,8 +18,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// library is a repository with all that is met.
-func library(t *testing.T) (m *fakes.Registry, digests map[string]digest.Digest) {
+// newListedRepo is a repository with every kind of manifest.
+func newListedRepo(t *testing.T) (m *fakes.Registry, digests map[string]digest.Digest) {
 	t.Helper()
 	m, digests = fakes.NewRegistry(), map[string]digest.Digest{}
 	m.HasListing = false
@@ -45,7 +45,7 @@ func library(t *testing.T) (m *fakes.Registry, digests map[string]digest.Digest)
 	return m, digests
 }
 
-// line is a record in a few words.
+// line is a record in a few words: name, kind, platforms and error.
 func line(name string, r Record) string {
 	var platforms []string
 	for _, p := range r.Platforms {
@@ -61,8 +61,8 @@ func tagLines(tags []TagRecord) (out []string) {
 	return out
 }
 
-func TestListTags(t *testing.T) {
-	_, digests := library(t)
+func TestTags(t *testing.T) {
+	_, digests := newListedRepo(t)
 	sig := manifest.ReferrersTag(digests["old"]) + ".sig"
 	all := []string{"amd64 image linux/amd64", "bad app:bad is of Docker's schema 1", "gone not in the registry", "list index linux/amd64,linux/arm64/v8",
 		"new image linux/amd64", "new2 image linux/amd64", "old image linux/amd64", sig + " artifact"}
@@ -70,7 +70,7 @@ func TestListTags(t *testing.T) {
 		query          Query
 		want           []string
 		fetches, blobs int
-		bad            bool // the error tells of the bad tag
+		bad            bool // the error reports the tag bad
 	}{
 		"all":               {Query{Detail: DetailPlatform}, all, 8, 4, true},
 		"manifests":         {Query{Detail: DetailManifest, Filter: fakes.Pattern(t, "new*")}, []string{"new image", "new2 image"}, 2, 0, false},
@@ -84,62 +84,65 @@ func TestListTags(t *testing.T) {
 		"no match":          {Query{Filter: fakes.Pattern(t, "x"), Detail: DetailPlatform}, nil, 0, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, _ := library(t)
-			tags, err := ListTags(t.Context(), m, fakes.Named(t, "h.example.com/app"), tt.query)
+			m, _ := newListedRepo(t)
+			tags, err := Tags(t.Context(), m, fakes.Named(t, "h.example.com/app"), tt.query)
 			if tags == nil || !slices.Equal(tagLines(tags), tt.want) {
-				t.Errorf("got %q", tagLines(tags))
+				t.Errorf("got tags %q, want %q", tagLines(tags), tt.want)
 			}
 			if tt.bad != errdefs.IsInvalidArgument(err) || !tt.bad && err != nil {
-				t.Error(err)
+				t.Errorf("got error %v, want one of the tag bad: %t", err, tt.bad)
 			}
 			log := strings.Join(m.Log, "\n")
 			if f, b := strings.Count(log, "fetch"), strings.Count(log, "blob"); f != tt.fetches || b != tt.blobs {
-				t.Errorf("%d manifests and %d configs were asked for:\n%s", f, b, log)
+				t.Errorf("got requests for %d manifests and %d configs, want %d and %d:\n%s", f, b, tt.fetches, tt.blobs, log)
 			}
 		})
 	}
 }
 
-// The sizes of images are told, those of indexes are not; times are told only when they are asked for.
-func TestListTagsTellsNothingElse(t *testing.T) {
-	m, _ := library(t)
+// The download of an index is unknown, as its images are not read; times are read only if they are asked for.
+func TestTagsDetail(t *testing.T) {
+	m, _ := newListedRepo(t)
 	for _, detail := range []Detail{DetailPlatform, DetailCreated} {
-		tags, err := ListTags(t.Context(), m, fakes.Named(t, "h.example.com/app"), Query{Detail: detail, Filter: fakes.Pattern(t, "[lo]*")})
+		tags, err := Tags(t.Context(), m, fakes.Named(t, "h.example.com/app"), Query{Detail: detail, Filter: fakes.Pattern(t, "[lo]*")})
 		if err != nil || len(tags) != 2 {
-			t.Fatal(tags, err)
+			t.Fatalf("got tags %q and error %v, want list and old", tagLines(tags), err)
 		}
 		list, old := tags[0], tags[1]
-		raw := m.Manifests["h.example.com/app:old"]
-		n, err := manifest.ParseNode(manifest.NewContent("", raw))
+		n, err := manifest.ParseNode(manifest.NewContent("", m.Manifests["h.example.com/app:old"]))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if list.Size != 0 || list.Platforms[0].Size != 0 || old.Size != n.Descriptor.Size+n.Config.Size || old.Platforms[0].Size != old.Size {
-			t.Errorf("sizes %d, %d", list.Size, old.Size)
+		size, imageSize := n.Descriptor.Size, n.Descriptor.Size+n.Config.Size
+		if old.Size != size || old.ImageSize != imageSize || old.Platforms[0].ImageSize != imageSize {
+			t.Errorf("got size %d and download %d of an image, want %d and %d", old.Size, old.ImageSize, size, imageSize)
 		}
-		if (old.Created != nil) != (detail == DetailCreated) || list.Created != nil || old.CreatedTime != nil {
-			t.Errorf("times %v, %v", list.Time(), old.Time())
+		if list.Size == 0 || list.Platforms[0].Size == 0 || list.ImageSize != 0 || list.Platforms[0].ImageSize != 0 {
+			t.Errorf("got size %d and download %d of an index, want its size and no download", list.Size, list.ImageSize)
+		}
+		if (old.Created != nil) != (detail == DetailCreated) || list.Created != nil {
+			t.Errorf("detail %d: got times %v of old and %v of list, want old's only with %d", detail, old.Created, list.Created, DetailCreated)
 		}
 	}
 }
 
-// A registry's own listing saves all requests but those for what it does not tell.
-func TestListTagsFromListing(t *testing.T) {
-	m, digests := library(t)
+// A registry's inventory saves all requests but those for what it does not have.
+func TestTagsOfAnInventory(t *testing.T) {
+	m, digests := newListedRepo(t)
 	m.HasListing = true
 	m.Arrived = map[digest.Digest]time.Time{
 		digests["old"]: time.Unix(3000, 0), digests["new"]: time.Unix(2000, 0), digests["list"]: time.Unix(1000, 0), digests["amd64"]: time.Unix(500, 0),
 	}
-	tags, err := ListTags(t.Context(), m, fakes.Named(t, "h.example.com/app"), Query{ByTime: true, Top: 3, Filter: fakes.Pattern(t, "[non]*"), Detail: DetailCreated})
+	tags, err := Tags(t.Context(), m, fakes.Named(t, "h.example.com/app"), Query{ByTime: true, Top: 3, Filter: fakes.Pattern(t, "[non]*"), Detail: DetailCreated})
 	want := []string{"old image linux/amd64", "new image linux/amd64", "new2 image linux/amd64"}
 	if err != nil || !slices.Equal(tagLines(tags), want) {
-		t.Errorf("got %q, %v", tagLines(tags), err)
+		t.Errorf("got tags %q and error %v, want %q", tagLines(tags), err, want)
 	}
 	if want := "fetch h.example.com/app@"; len(m.Log) != 4 || !strings.HasPrefix(m.Log[0], want) {
-		t.Errorf("%q", m.Log)
+		t.Errorf("got requests %q, want 2 manifests by digest and their configs", m.Log)
 	}
-	if got := tags[0].Time(); !got.Equal(time.Unix(3000, 0)) || tags[0].Created != nil {
-		t.Errorf("%s, %v", got, tags[0].Created)
+	if got, want := tags[0].Created, time.Unix(3000, 0); got == nil || !got.Equal(want) || tags[0].ImageCreated != nil {
+		t.Errorf("got created %v and imageCreated %v, want only the registry's time %s", got, tags[0].ImageCreated, want)
 	}
 }
 
@@ -150,8 +153,8 @@ func recordLines(records []Record) (out []string) {
 	return out
 }
 
-func TestListManifests(t *testing.T) {
-	m, digests := library(t)
+func TestManifests(t *testing.T) {
+	m, digests := newListedRepo(t)
 	sig := manifest.ReferrersTag(digests["old"]) + ".sig"
 	list := []string{"list index linux/amd64,linux/arm64/v8", "  amd64 image linux/amd64", "    attestation", "  image linux/arm64/v8"}
 	young, old := []string{"new+new2 image linux/amd64"}, []string{"old image linux/amd64", "  " + sig + " artifact"}
@@ -169,37 +172,37 @@ func TestListManifests(t *testing.T) {
 		"none":     {Query{Filter: fakes.Pattern(t, "x")}, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, _ := library(t)
+			m, _ := newListedRepo(t)
 			notes := &fakes.Reporter{}
 			tt.query.Detail = DetailCreated
-			records, err := ListManifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), tt.query)
+			records, err := Manifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), tt.query)
 			if records == nil || !slices.Equal(recordLines(records), tt.want) {
-				t.Errorf("got\n%s", strings.Join(recordLines(records), "\n"))
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(recordLines(records), "\n"), strings.Join(tt.want, "\n"))
 			}
 			if tt.bad != errdefs.IsInvalidArgument(err) || !tt.bad && err != nil {
-				t.Error(err)
+				t.Errorf("got error %v, want one of the tag bad: %t", err, tt.bad)
 			}
 			if len(notes.Notes) != 1 || !strings.Contains(notes.Notes[0], "lists tags alone") {
-				t.Errorf("%q", notes.Notes)
+				t.Errorf("got notes %q, want that the registry has no inventory", notes.Notes)
 			}
 		})
 	}
-	records, _ := ListManifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "list"), Detail: DetailPlatform})
+	records, _ := Manifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "list"), Detail: DetailPlatform})
 	if r := records[1]; !slices.Equal(r.Parents, []digest.Digest{digests["list"]}) || records[2].Subject != digests["amd64"] || len(records[0].Children) != 3 {
-		t.Errorf("relations: %+v", records)
+		t.Errorf("got %+v, want an index, its images and the attestation of one", records)
 	}
-	var sum int64 // the parts of images and attestations differ
+	size := int64(len(m.Manifests["h.example.com/app:list"]))
+	download := size // images and attestations share no blobs here
 	for _, r := range records[1:] {
-		sum += r.Size
+		download += r.ImageSize
 	}
-	raw := int64(len(m.Manifests["h.example.com/app:list"]))
-	if records[0].Size != sum+raw || records[0].Platforms[1].Size != records[3].Size {
-		t.Errorf("index of %d bytes, its parts %d and %d", records[0].Size, sum, raw)
+	if r := records[0]; r.Size != size || r.ImageSize != download || r.Platforms[1].ImageSize != records[3].ImageSize {
+		t.Errorf("got size %d and download %d of the index, want %d and %d", r.Size, r.ImageSize, size, download)
 	}
 }
 
-// What refers to what a tag names is found by the referrers API. A registry without it is asked once.
-func TestListManifestsReferrers(t *testing.T) {
+// Referrers of what a tag points to are found by the referrers API. A registry without it is asked once.
+func TestManifestsReferrers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		without, fails bool
 		want           []string
@@ -210,7 +213,7 @@ func TestListManifestsReferrers(t *testing.T) {
 		"broken": {false, true, []string{"new+new2 image"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, digests := library(t)
+			m, digests := newListedRepo(t)
 			m.Artifact(t, "h.example.com/app:tmp", digests["new"])
 			delete(m.Manifests, "h.example.com/app:tmp")
 			m.NoReferrers = tt.without
@@ -218,43 +221,42 @@ func TestListManifestsReferrers(t *testing.T) {
 				m.Errs["referrers"] = manifest.Errorf(errdefs.ErrPermissionDenied, "h.example.com: no")
 			}
 			notes := &fakes.Reporter{}
-			records, err := ListManifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "[no]*"), Detail: DetailDigest})
+			records, err := Manifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "[no]*"), Detail: DetailDigest})
 			got := recordLines(records)
-			if err != nil || !slices.Equal(got[:len(got)-2], tt.want) { // what is old is last, with its signature
-				t.Errorf("%q, %v", got, err)
+			if err != nil || !slices.Equal(got[:len(got)-2], tt.want) { // old is last, with its signature
+				t.Errorf("got %q and error %v, want %q first", got, err, tt.want)
 			}
 			if asked := strings.Count(strings.Join(m.Log, "\n"), "referrers of"); asked != tt.asked {
-				t.Errorf("asked %d times", asked)
+				t.Errorf("got %d requests for referrers, want %d", asked, tt.asked)
 			}
-			if warned := strings.Contains(strings.Join(notes.Warnings, "\n"), "h.example.com: no; what refers"); warned != tt.fails || len(notes.Warnings) > 1 {
-				t.Errorf("%q", notes.Warnings)
+			if warned := strings.Contains(strings.Join(notes.Warnings, "\n"), "h.example.com: no; referrers"); warned != tt.fails || len(notes.Warnings) > 1 {
+				t.Errorf("got warnings %q, want one: %t", notes.Warnings, tt.fails)
 			}
 		})
 	}
 }
 
-// The order of times is the same when no times are shown.
-func TestListManifestsByTimeUnseen(t *testing.T) {
-	m, digests := library(t)
+// The order by time does not need the times to be shown.
+func TestManifestsByTime(t *testing.T) {
+	m, digests := newListedRepo(t)
 	m.Store(fakes.Named(t, "h.example.com/app:a-old"), ocispec.MediaTypeImageManifest, m.Manifests["h.example.com/app:old"])
 	for _, lists := range []bool{false, true} {
 		m.HasListing = lists
 		m.Arrived = map[digest.Digest]time.Time{digests["new"]: time.Unix(2000, 0), digests["old"]: time.Unix(1000, 0)}
 		m.Log = nil
-		records, err := ListManifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "[ano]*"), ByTime: true, Detail: DetailDigest})
+		records, err := Manifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "[ano]*"), ByTime: true, Detail: DetailDigest})
 		if err != nil || len(records) < 3 || records[0].Digest != digests["new"] || records[1].Digest != digests["old"] {
-			t.Errorf("%q, %v", recordLines(records), err)
+			t.Errorf("got %q and error %v, want new before old", recordLines(records), err)
 		}
 		if configs := strings.Count(strings.Join(m.Log, "\n"), "blob"); lists && configs != strings.Count(strings.Join(recordLines(records), "\n"), " image")-2 {
-			t.Errorf("%d configs for\n%s", configs, strings.Join(recordLines(records), "\n"))
+			t.Errorf("got %d configs read, want one for each image that the inventory has no time of:\n%s", configs, strings.Join(recordLines(records), "\n"))
 		}
 	}
 }
 
-// Where the registry lists manifests, those without a tag are there; what no tag leads to is found by its
-// subject.
-func TestListManifestsFromListing(t *testing.T) {
-	m, digests := library(t)
+// An inventory has the manifests without a tag, and referrers among them are nested under their subjects.
+func TestManifestsOfAnInventory(t *testing.T) {
+	m, digests := newListedRepo(t)
 	m.HasListing = true
 	untagged := m.Dated(t, "h.example.com/app:tmp", `"2022-01-01T00:00:00Z"`)
 	delete(m.Manifests, "h.example.com/app:tmp")
@@ -262,37 +264,37 @@ func TestListManifestsFromListing(t *testing.T) {
 	delete(m.Manifests, "h.example.com/app:tmp")
 	m.Arrived = map[digest.Digest]time.Time{digests["new"]: time.Unix(7, 0)}
 	notes := &fakes.Reporter{}
-	records, err := ListManifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Detail: DetailPlatform})
+	records, err := Manifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Detail: DetailPlatform})
 	if err != nil || len(notes.Notes) > 0 {
-		t.Error(err, notes.Notes)
+		t.Errorf("got error %v and notes %q, want none", err, notes.Notes)
 	}
 	at := func(d digest.Digest) int {
 		return slices.IndexFunc(records, func(r Record) bool { return r.Digest == d })
 	}
 	if i := at(untagged.Digest); i < 0 || records[i].Depth != 0 || records[i].Tags != nil {
-		t.Errorf("no untagged manifest: %q", recordLines(records))
+		t.Errorf("got %q, want the untagged manifest among them", recordLines(records))
 	}
 	if i := at(referrer); i < 0 || records[i].Depth != 1 || records[i].Subject != digests["new"] || records[i-1].Digest != digests["new"] {
-		t.Errorf("the referrer is elsewhere: %q", recordLines(records))
+		t.Errorf("got %q, want the referrer under its subject", recordLines(records))
 	}
-	if r := records[at(digests["new"])]; r.CreatedTime == nil || !r.Time().Equal(time.Unix(7, 0)) {
-		t.Errorf("time %v", r.CreatedTime)
+	if r := records[at(digests["new"])]; r.Created == nil || !r.Created.Equal(time.Unix(7, 0)) {
+		t.Errorf("got created %v, want the registry's time", r.Created)
 	}
 	seen := map[string]bool{}
 	for _, ask := range m.Log {
 		if seen[ask] && ask != "blob" {
-			t.Errorf("asked again: %s", ask)
+			t.Errorf("got request %q twice, want it once", ask)
 		}
 		seen[ask] = true
 	}
-	records, err = ListManifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "new"), Detail: DetailPlatform})
+	records, err = Manifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "new"), Detail: DetailPlatform})
 	if err != nil || !slices.Equal(recordLines(records), []string{"new+new2 image linux/amd64", "  artifact"}) {
-		t.Errorf("filtered: %q, %v", recordLines(records), err)
+		t.Errorf("filtered: got %q and error %v, want new and its referrer", recordLines(records), err)
 	}
 }
 
-// Tags can claim that a manifest belongs to what is below it, and indexes can list what is absent.
-func TestListManifestsOfNonsense(t *testing.T) {
+// A tag can claim that an index refers to its own child, and an index can list what is absent.
+func TestManifestsOfNonsense(t *testing.T) {
 	m := fakes.NewRegistry()
 	const app = "h.example.com/app:"
 	image := m.Image(t, app+"image", ocispec.MediaTypeImageManifest, "linux/amd64")
@@ -300,16 +302,16 @@ func TestListManifestsOfNonsense(t *testing.T) {
 	m.Index(t, app+manifest.ReferrersTag(image.Digest)+".sig", ocispec.MediaTypeImageIndex, image, lost, image)
 	self := m.Image(t, app+"self", ocispec.MediaTypeImageManifest, "linux/s390x")
 	m.Store(fakes.Named(t, app+manifest.ReferrersTag(self.Digest)), ocispec.MediaTypeImageManifest, m.Manifests[app+"self"])
-	records, err := ListManifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Detail: DetailCreated})
+	records, err := Manifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Detail: DetailCreated})
 	if err != nil || len(records) != 4 {
-		t.Fatalf("%q, %v", recordLines(records), err)
+		t.Fatalf("got %q and error %v, want 4 manifests", recordLines(records), err)
 	}
 	for _, r := range records {
 		if r.Digest == lost.Digest && (r.Depth == 0 || r.Error != "not in the registry") || r.Digest == self.Digest && r.Depth != 0 {
-			t.Errorf("%q", recordLines(records))
+			t.Errorf("got %q, want the absent image nested, and the image self not", recordLines(records))
 		}
-		if r.Children != nil && (r.Size != 0 || r.Platforms[0].Size == 0 || r.Platforms[1].Size != 0) {
-			t.Errorf("sizes of an index that is not whole: %+v", r)
+		if r.Children != nil && (r.ImageSize != 0 || r.Platforms[0].ImageSize == 0 || r.Platforms[1].ImageSize != 0) {
+			t.Errorf("got %+v, want no download of an index that is incomplete", r)
 		}
 	}
 }
@@ -317,23 +319,23 @@ func TestListManifestsOfNonsense(t *testing.T) {
 func TestListingOfNothing(t *testing.T) {
 	m := fakes.NewRegistry()
 	repo := fakes.Named(t, "h.example.com/app")
-	_, tagsErr := ListTags(t.Context(), m, repo, Query{Detail: DetailPlatform})
-	_, manifestsErr := ListManifests(t.Context(), m, &fakes.Reporter{}, repo, Query{})
+	_, tagsErr := Tags(t.Context(), m, repo, Query{Detail: DetailPlatform})
+	_, manifestsErr := Manifests(t.Context(), m, &fakes.Reporter{}, repo, Query{})
 	_, showErr := Show(t.Context(), m, &fakes.Reporter{}, repo)
 	for _, err := range []error{tagsErr, manifestsErr, showErr} {
-		if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "h.example.com/app") || !strings.Contains(err.Error(), "'docker multiarch repo ") {
-			t.Error(err)
+		if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "h.example.com/app") || !strings.HasPrefix(manifest.Hint(err), "docker multiarch repo ") {
+			t.Errorf("got error %v with the hint %q, want an ErrNotFound error of h.example.com/app with a command", err, manifest.Hint(err))
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	m, _ = library(t)
-	_, tagsErr = ListTags(ctx, m, repo, Query{Detail: DetailPlatform})
-	_, manifestsErr = ListManifests(ctx, m, &fakes.Reporter{}, repo, Query{})
+	m, _ = newListedRepo(t)
+	_, tagsErr = Tags(ctx, m, repo, Query{Detail: DetailPlatform})
+	_, manifestsErr = Manifests(ctx, m, &fakes.Reporter{}, repo, Query{})
 	_, showErr = Show(ctx, m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app:list"))
 	for _, err := range []error{tagsErr, manifestsErr, showErr} {
 		if !errors.Is(err, context.Canceled) {
-			t.Error(err)
+			t.Errorf("got error %v, want %v", err, context.Canceled)
 		}
 	}
 }
@@ -345,16 +347,16 @@ func TestUnreadIsBounded(t *testing.T) {
 	}
 	err := unread(failures)
 	if !errdefs.IsUnavailable(err) || !strings.Contains(err.Error(), "tag 4") || strings.Contains(err.Error(), "tag 5") || !strings.Contains(err.Error(), "7 more") {
-		t.Error(err)
+		t.Errorf("got error %v, want tag 0 to tag 4 and 7 more", err)
 	}
-	if err := unread(nil); err != nil {
-		t.Error(err)
+	if err := unread([]error{nil, errdefs.ErrNotFound}); err != nil {
+		t.Errorf("got error %v, want none of what is absent", err)
 	}
 }
 
 func TestShow(t *testing.T) {
 	for _, without := range []bool{false, true} { // the referrers API
-		m, digests := library(t)
+		m, digests := newListedRepo(t)
 		m.NoReferrers = without
 		referrer := m.Artifact(t, "h.example.com/app:tmp", digests["arm64"])
 		delete(m.Manifests, "h.example.com/app:tmp")
@@ -362,32 +364,32 @@ func TestShow(t *testing.T) {
 			m.Index(t, "h.example.com/app:"+manifest.ReferrersTag(digests["arm64"]), ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: referrer})
 		}
 		shown, err := Show(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app:list"))
-		if err != nil || shown.Name != "h.example.com/app:list" || shown.Digest != digests["list"] || shown.Size == 0 {
-			t.Errorf("%+v, %v", shown.Record, err)
+		if err != nil || shown.Name != "h.example.com/app:list" || shown.Digest != digests["list"] || shown.ImageSize == 0 {
+			t.Errorf("got %+v and error %v, want app:list with its download", shown.Record, err)
 		}
 		if got := recordLines(shown.Manifests); !slices.Equal(got, []string{"  image linux/amd64", "    attestation", "  image linux/arm64/v8"}) {
-			t.Errorf("%q", got)
+			t.Errorf("got manifests %q, want two images and an attestation", got)
 		}
 		found := slices.IndexFunc(shown.Referrers, func(r Record) bool { return r.Digest == referrer })
-		if found < 0 || shown.Referrers[found].Subject != digests["arm64"] || shown.Referrers[found].Size == 0 {
-			t.Errorf("without %v: %q", without, recordLines(shown.Referrers))
+		if found < 0 || shown.Referrers[found].Subject != digests["arm64"] || shown.Referrers[found].ImageSize == 0 {
+			t.Errorf("without the referrers API: %t: got referrers %q, want one of arm64", without, recordLines(shown.Referrers))
 		}
 		shown, err = Show(t.Context(), m, &fakes.Reporter{}, manifest.AtDigest(fakes.Named(t, "h.example.com/app"), digests["old"]))
 		if err != nil || shown.Created == nil || len(shown.Referrers) != 1 || shown.Referrers[0].Digest != digests["signature"] {
-			t.Errorf("%+v, %v", shown, err)
+			t.Errorf("got %+v and error %v, want the image old and its signature", shown, err)
 		}
 		shown, err = Show(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app:"+manifest.ReferrersTag(digests["old"])+".sig"))
 		if err != nil || shown.Kind != manifest.KindArtifact || shown.Subject != digests["old"] {
-			t.Errorf("%+v, %v", shown, err)
+			t.Errorf("got %+v and error %v, want an artifact whose subject is old", shown, err)
 		}
 		_, err = Show(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app:bad"))
 		if !errdefs.IsInvalidArgument(err) {
-			t.Error(err)
+			t.Errorf("got error %v, want an ErrInvalidArgument error", err)
 		}
 	}
 }
 
-// catalog is a Lister that answers with this.
+// catalog is a Lister with these repositories.
 type catalog struct {
 	*fakes.Registry
 	paths []string
@@ -398,13 +400,13 @@ func (c catalog) Repositories(context.Context, string) ([]string, error) {
 	return slices.Clone(c.paths), c.err
 }
 
-func TestListRepositories(t *testing.T) {
+func TestRepositories(t *testing.T) {
 	c := catalog{paths: []string{"team/b", "app", "team/a", "app", "team/a/c"}}
 	for filter, want := range map[string][]string{
 		"": {"app", "team/a", "team/a/c", "team/b"}, "team/*": {"team/a", "team/b"}, "?pp": {"app"}, "regex:team/.*": {"team/a", "team/a/c", "team/b"}, "x": {},
 	} {
-		if got, err := ListRepositories(t.Context(), c, "h.example.com", fakes.Pattern(t, filter)); err != nil || !slices.Equal(got, want) {
-			t.Errorf("%q: %q, %v", filter, got, err)
+		if got, err := Repositories(t.Context(), c, "h.example.com", fakes.Pattern(t, filter)); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: got %q and error %v, want %q", filter, got, err, want)
 		}
 	}
 	for _, tt := range []struct {
@@ -415,52 +417,54 @@ func TestListRepositories(t *testing.T) {
 		{"docker.io", errdefs.ErrUnauthenticated, errdefs.ErrNotImplemented, "docker.io does not list its repositories"},
 		{"h.example.com", errdefs.ErrNotFound, errdefs.ErrNotImplemented, "it has no catalog"},
 		{"h.example.com", errdefs.ErrNotImplemented, errdefs.ErrNotImplemented, "it has no catalog"},
-		{"h.example.com", errdefs.ErrPermissionDenied, errdefs.ErrPermissionDenied, "administrators alone"},
+		{"h.example.com", errdefs.ErrPermissionDenied, errdefs.ErrPermissionDenied, "only for administrators"},
 		{"h.example.com", errdefs.ErrUnavailable, errdefs.ErrUnavailable, "unavailable"},
 	} {
-		_, err := ListRepositories(t.Context(), catalog{err: tt.err}, tt.registry, manifest.Pattern{})
+		_, err := Repositories(t.Context(), catalog{err: tt.err}, tt.registry, manifest.Pattern{})
 		if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.words) {
-			t.Errorf("%s, %v: %v", tt.registry, tt.err, err)
+			t.Errorf("%s, %v: got error %v, want %v with %q", tt.registry, tt.err, err, tt.kind, tt.words)
 		}
 	}
 }
 
-// What a purge keeps by time or by name is what a listing by the same has first or last.
+// A purge keeps the tags that a listing in the same order has first or, by name, last.
 func TestListingAndKeepAgree(t *testing.T) {
 	m := fakes.NewRegistry()
 	repo := reference.TrimNamed(fakes.Named(t, "h.example.com/app"))
 	v9, v10 := m.Dated(t, "h.example.com/app:v9", `"2021-01-01T00:00:00Z"`), m.Dated(t, "h.example.com/app:v10", `"2022-01-01T00:00:00Z"`)
-	m.Dated(t, "h.example.com/app:v2", `"2020-01-01T00:00:00Z"`) // the registry does not tell when it came
+	m.Dated(t, "h.example.com/app:v2", `"2020-01-01T00:00:00Z"`) // its time is not in the inventory
 	m.HasListing, m.Arrived = true, map[digest.Digest]time.Time{v9.Digest: time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC), v10.Digest: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for keep := range 3 {
 		for _, byTime := range []bool{false, true} {
-			listed, err := ListTags(t.Context(), m, repo, Query{ByTime: byTime})
+			listed, err := Tags(t.Context(), m, repo, Query{ByTime: byTime})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !byTime { // the last by name stay, and the newest, which a listing has first
+			if !byTime { // the last by name are kept, and the newest, which a listing has first
 				slices.Reverse(listed)
-			}
-			p, err := PlanPurge(t.Context(), manifest.Access{Registry: m, Notes: &fakes.Reporter{}}, repo, Selection{All: true, Keep: keep, ByName: !byTime})
-			if err != nil {
-				t.Fatal(err)
 			}
 			var want, got []string
 			for _, tag := range listed[keep:] {
 				want = append(want, tag.Tag)
 			}
-			for _, row := range p.Rows() {
-				got = append(got, row.Tags...)
+			no := func(steps []Step) (bool, error) {
+				for _, step := range steps {
+					got = append(got, step.Tags...)
+				}
+				return false, nil
+			}
+			if err := Purge(t.Context(), m, &fakes.Reporter{}, repo, Selection{All: true, Keep: keep, ByName: !byTime}, Removal{Confirm: no}); err != nil {
+				t.Fatal(err)
 			}
 			slices.Sort(want)
 			if slices.Sort(got); !slices.Equal(got, want) || len(got) != 3-keep {
-				t.Errorf("keep %d, by time %v: %q go, not %q", keep, byTime, got, want)
+				t.Errorf("keep %d, by time %v: got %q to remove, want %q", keep, byTime, got, want)
 			}
 		}
 	}
 	l := manifest.Listed{Created: time.Unix(1, 0), Updated: time.Unix(2, 0)}
 	r := Record{}
-	if r.setListed(l); !l.Time().Equal(l.Updated) || !r.Time().Equal(l.Updated) {
-		t.Errorf("%s, %s", l.Time(), r.Time())
+	if r.setListed(l); !r.Time().Equal(l.Updated) {
+		t.Errorf("got time %s of a record, want that of its update %s", r.Time(), l.Updated)
 	}
 }

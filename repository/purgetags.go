@@ -11,58 +11,58 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// PurgeTags removes, in the repository of the list that was pushed, the tags that the list was made from:
-// never one that the list was pushed under, and only those that still point at what was taken. A registry
-// that cannot remove a tag alone is a warning, and nothing is removed.
-func PurgeTags(ctx context.Context, a manifest.Access, pushed manifest.Pushed) error {
+// PurgeTags removes, in the repository of the list that was pushed, the tags that the list was made from: never one
+// that the list was pushed under, and only those that still point to what the list has. If the registry cannot remove
+// only a tag, nothing is removed, which is a warning.
+func PurgeTags(ctx context.Context, registry Registry, report manifest.Reporter, pushed manifest.Pushed) error {
 	for _, t := range pushed.SourceTags() {
-		now, err := a.Registry.Digest(ctx, t.Name)
+		now, err := registry.Digest(ctx, t.Name)
 		if errdefs.IsNotFound(err) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("looking %s up before its tag is removed: %w", manifest.Familiar(t.Name), err)
+			return fmt.Errorf("resolving %s before its tag is removed: %w", manifest.Familiar(t.Name), err)
 		}
 		if now != t.Digest {
-			a.Notes.Warn("%s points at %s now, which is not in the list: the tag stays", manifest.Familiar(t.Name), now)
+			report.Warn("%s now points to %s, which is not in the list: keeping the tag", manifest.Familiar(t.Name), now)
 			continue
 		}
-		child, err := t.Entry.WithRaw(ctx, a.Registry)
+		child, err := t.Entry.WithRaw(ctx, registry)
 		if err != nil {
 			return fmt.Errorf("reading %s before its tag is removed: %w", manifest.Familiar(t.Name), err)
 		}
-		err = a.Registry.Untag(ctx, t.Name)
+		err = registry.Untag(ctx, t.Name)
 		switch {
 		case errdefs.IsNotImplemented(err), errdefs.IsConflict(err):
-			a.Notes.Warn("the registry cannot remove a tag without its manifest, so the tags of the images stay: %v", err)
+			report.Warn("keeping the tags of the images: the registry cannot remove a tag without its manifest: %v", err)
 			return nil
 		case errdefs.IsUnauthorized(err), errdefs.IsPermissionDenied(err):
-			a.Notes.Warn("this account may not remove tags, so those of the images stay: %v", err)
+			report.Warn("keeping the tags of the images: this account is not allowed to remove tags: %v", err)
 			return nil
 		}
 		if err != nil && !errdefs.IsNotFound(err) {
 			return fmt.Errorf("removing the tag %s: %w", manifest.Familiar(t.Name), err)
 		}
-		if _, err := keep(ctx, a, manifest.AtDigest(child.Ref, child.Descriptor.Digest), child.Content()); err != nil {
+		if _, err := keepManifest(ctx, registry, report, manifest.AtDigest(child.Ref, child.Descriptor.Digest), child.Content()); err != nil {
 			return err
 		}
-		a.Notes.Note("Untagged %s", manifest.Familiar(t.Name))
+		report.Note("Untagged %s", manifest.Familiar(t.Name))
 	}
 	return nil
 }
 
 // errLost is part of an error after which no other tag may be removed.
-var errLost = errors.New("it could not be put back")
+var errLost = errors.New("it could not be restored")
 
-// keep puts a manifest back, under the tags that it shared, if the registry deleted it together with a tag,
-// and reports whether it was. The error has errLost in it when that failed.
-func keep(ctx context.Context, a manifest.Access, at reference.Canonical, c manifest.Content, tags ...string) (back bool, err error) {
-	if _, err := a.Registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
+// keepManifest restores a manifest, under the tags that are kept, if the registry deleted it together with a tag, and
+// reports whether it had to. If that fails the error is errLost.
+func keepManifest(ctx context.Context, registry Registry, report manifest.Reporter, at reference.Canonical, c manifest.Content, tags ...string) (restored bool, err error) {
+	if _, err := registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
 		return false, err
 	}
-	if err := a.Registry.Put(ctx, at, c, tags...); err != nil {
+	if err := registry.Put(ctx, at, c, tags...); err != nil {
 		return false, fmt.Errorf("the registry deleted %s together with its tag, and %w: %w", manifest.Familiar(at), errLost, err)
 	}
-	a.Notes.Warn("the registry deleted %s together with its tag; it was put back", manifest.Familiar(at))
+	report.Warn("the registry deleted %s together with its tag; it was restored", manifest.Familiar(at))
 	return true, nil
 }

@@ -1,11 +1,15 @@
 package repository
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -13,8 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Record is a manifest of a repository as listings show it. What is not told is the zero value. The names
-// in JSON are those of 'az acr manifest list-metadata' where they mean the same.
+// Record is a manifest of a repository as listings show it. What is not known is the zero value.
 type Record struct {
 	Digest          digest.Digest `json:"digest,omitempty"`
 	Tags            []string      `json:"tags,omitempty"`
@@ -22,19 +25,21 @@ type Record struct {
 	MediaType       string        `json:"mediaType,omitempty"`
 	ConfigMediaType string        `json:"configMediaType,omitempty"`
 	ArtifactType    string        `json:"artifactType,omitempty"`
-	// OS and Architecture are those of an image; Platforms has it, or each image that an index lists.
+	// OS and Architecture are those of an image; Platforms has its platform, or each image that an index lists.
 	OS           string           `json:"os,omitempty"`
 	Architecture string           `json:"architecture,omitempty"`
 	Platforms    []PlatformRecord `json:"platforms,omitempty"`
-	// Size is in bytes what it takes to download: manifest, config and layers; for an index all that is
-	// below it, each blob once.
-	Size   int64 `json:"imageSize,omitempty"`
-	Layers int   `json:"layers,omitempty"`
-	// Created is when the image says it was made; CreatedTime when it came into the registry and
-	// LastUpdateTime when it was last changed there, where the registry tells.
+	// Size is that of the manifest, as in its descriptor. ImageSize is the download: manifest, config and layers;
+	// for an index everything below it, each blob once.
+	Size      int64 `json:"size,omitempty"`
+	ImageSize int64 `json:"imageSize,omitempty"`
+	Layers    int   `json:"layers,omitempty"`
+	// Created is when the registry received the manifest or, if the registry does not report that, when the image
+	// says it was created. Updated is when the registry last changed the manifest. ImageCreated is when the image
+	// says it was created, if Created is the time of the registry.
 	Created              *time.Time           `json:"created,omitempty"`
-	CreatedTime          *time.Time           `json:"createdTime,omitempty"`
-	LastUpdateTime       *time.Time           `json:"lastUpdateTime,omitempty"`
+	Updated              *time.Time           `json:"updated,omitempty"`
+	ImageCreated         *time.Time           `json:"imageCreated,omitempty"`
 	ChangeableAttributes *manifest.Attributes `json:"changeableAttributes,omitempty"`
 	// Children are what an index lists, Parents the indexes that list this; Subject is what it describes or
 	// refers to.
@@ -42,34 +47,30 @@ type Record struct {
 	Parents     []digest.Digest   `json:"parents,omitempty"`
 	Subject     digest.Digest     `json:"subject,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
-	// Error is why the rest is not told, and Err the same.
+	// Error is why the rest is not known, and Err the same.
 	Error string `json:"error,omitempty"`
 	Err   error  `json:"-"`
-	// Depth is how many others the record stands under.
+	// Depth is how many records this one is nested under.
 	Depth int `json:"-"`
 
-	// detail is how much was looked up, platform what the registry's own listing says.
-	detail   Detail
-	platform ocispec.Platform
+	// detail is how much was read.
+	detail Detail
 }
 
 // PlatformRecord is an image of an index.
 type PlatformRecord struct {
-	Platform string        `json:"platform"`
-	Digest   digest.Digest `json:"digest"`
-	Size     int64         `json:"imageSize,omitempty"`
+	Platform  string        `json:"platform"`
+	Digest    digest.Digest `json:"digest"`
+	Size      int64         `json:"size,omitempty"`
+	ImageSize int64         `json:"imageSize,omitempty"`
 }
 
-// Time is that of Listed or else, where that is not told, when the image says it was made.
+// Time is the later of Created and Updated.
 func (r Record) Time() time.Time {
-	told := manifest.Listed{Created: timeOrZero(r.CreatedTime), Updated: timeOrZero(r.LastUpdateTime)}.Time()
-	if told.IsZero() {
-		return timeOrZero(r.Created)
-	}
-	return told
+	return manifest.Listed{Created: timeOrZero(r.Created), Updated: timeOrZero(r.Updated)}.Time()
 }
 
-// Detail is how much a listing tells of each manifest, and so what it has to ask.
+// Detail is how much a listing shows of each manifest, and so what it has to read.
 type Detail int
 
 // Each detail includes those before it.
@@ -80,28 +81,28 @@ const (
 	DetailDigest
 	// DetailManifest is what the manifest says.
 	DetailManifest
-	// DetailPlatform is what the config of an image says of its platform.
+	// DetailPlatform is the platform in the config of an image.
 	DetailPlatform
-	// DetailCreated is when images were made, those that an index lists included.
+	// DetailCreated is when images were created, those that an index lists included.
 	DetailCreated
 )
 
 // recordOf returns what the manifest itself says.
 func recordOf(n manifest.Node) Record {
 	r := Record{
-		Digest: n.Descriptor.Digest, MediaType: n.Descriptor.MediaType, Kind: n.Kind(), Layers: len(n.Layers),
+		Digest: n.Descriptor.Digest, MediaType: n.Descriptor.MediaType, Size: n.Descriptor.Size, Kind: n.Kind(), Layers: len(n.Layers),
 		ArtifactType: n.ArtifactType, Annotations: n.Annotations, detail: DetailManifest,
 	}
 	if n.Subject != nil {
 		r.Subject = n.Subject.Digest
 	}
 	if n.Config != nil {
-		r.ConfigMediaType, r.Size = n.Config.MediaType, sizeOf(n)
+		r.ConfigMediaType, r.ImageSize = n.Config.MediaType, imageSize(n)
 	}
 	for _, child := range n.Children {
 		r.Children = append(r.Children, child.Digest)
 		if p := child.Platform; p != nil && manifest.AttestationSubject(child) == "" {
-			r.Platforms = append(r.Platforms, PlatformRecord{Platform: manifest.FormatPlatform(*p), Digest: child.Digest})
+			r.Platforms = append(r.Platforms, PlatformRecord{Platform: manifest.FormatPlatform(*p), Digest: child.Digest, Size: child.Size})
 		}
 	}
 	return r
@@ -113,15 +114,19 @@ func (r *Record) setPlatform(p ocispec.Platform) {
 		return
 	}
 	r.OS, r.Architecture = p.OS, p.Architecture
-	r.Platforms = []PlatformRecord{{Platform: manifest.FormatPlatform(p), Digest: r.Digest, Size: r.Size}}
+	r.Platforms = []PlatformRecord{{manifest.FormatPlatform(p), r.Digest, r.Size, r.ImageSize}}
 }
 
-// setListed takes over what the registry's own listing says.
+// setListed takes over what the registry's inventory says.
 func (r *Record) setListed(l manifest.Listed) {
-	r.CreatedTime, r.LastUpdateTime, r.ChangeableAttributes = timeOrNil(l.Created), timeOrNil(l.Updated), l.Attributes
+	r.ChangeableAttributes = l.Attributes
+	if l.Time().IsZero() {
+		return
+	}
+	r.ImageCreated, r.Created, r.Updated = r.Created, timeOrNil(l.Created), timeOrNil(l.Updated)
 }
 
-// fail notes why there is no more to be told.
+// fail sets why no more is known.
 func (r *Record) fail(err error) {
 	r.Err, r.Error = err, err.Error()
 	if errdefs.IsNotFound(err) {
@@ -143,9 +148,8 @@ func timeOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// sizeOf returns what it takes to download images: their manifests, configs and layers, each once. It is 0
-// when that is more than can be counted.
-func sizeOf(nodes ...manifest.Node) int64 {
+// imageSize returns the download of images: their manifests, configs and layers, each once. It is 0 if it overflows.
+func imageSize(nodes ...manifest.Node) int64 {
 	total, seen := int64(0), map[digest.Digest]bool{}
 	add := func(d ocispec.Descriptor) bool {
 		if seen[d.Digest] {
@@ -168,4 +172,44 @@ func sizeOf(nodes ...manifest.Node) int64 {
 		}
 	}
 	return total
+}
+
+// fullRecord returns the record of a manifest. The platform of an image is read from its config if it is not given.
+// With DetailCreated, the graph has to have what is below an index. What is in an absent config stays unknown; with an
+// error, the record has what was read before.
+func fullRecord(ctx context.Context, g *manifest.Graph, repo reference.Named, n manifest.Node, platform ocispec.Platform, detail Detail) (Record, error) {
+	r := recordOf(n)
+	r.detail = detail
+	if r.Kind == manifest.KindImage {
+		if platform.OS == "" && detail >= DetailPlatform {
+			raw, err := g.Blob(ctx, repo, *n.Config)
+			if err == nil {
+				platform, err = manifest.ParseConfig(raw)
+			}
+			if err != nil && !errdefs.IsNotFound(err) {
+				return r, fmt.Errorf("platform of %s: %w", manifest.Familiar(manifest.AtDigest(repo, r.Digest)), err)
+			}
+		}
+		r.setPlatform(platform)
+	}
+	if detail >= DetailCreated {
+		made, err := g.Created(ctx, repo, r.Digest)
+		if err != nil && !errdefs.IsNotFound(err) {
+			return r, fmt.Errorf("creation time of %s: %w", manifest.Familiar(manifest.AtDigest(repo, r.Digest)), err)
+		}
+		r.Created = timeOrNil(made)
+	}
+	return r, nil
+}
+
+// maxFailures is how many failures an error lists one by one.
+const maxFailures = 5
+
+// unread returns the error for what could not be read, and is not merely absent.
+func unread(failures []error) error {
+	failures = slices.DeleteFunc(slices.Clone(failures), func(err error) bool { return err == nil || errdefs.IsNotFound(err) })
+	if more := len(failures) - maxFailures; more > 0 {
+		failures = append(failures[:maxFailures], fmt.Errorf("%d more could not be read", more))
+	}
+	return errors.Join(failures...)
 }

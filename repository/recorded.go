@@ -16,14 +16,14 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Recorder is told what is going to be removed, before it is.
+// Recorder records what is going to be removed, before it is.
 type Recorder interface {
-	// Add returns when the lines are where they outlast the process.
+	// Add returns when the lines are stored where they outlast the process.
 	Add(lines ...Recorded) error
 }
 
-// Recorded is a name that was removed, with what it takes to put it back while the registry has its blobs:
-// a line of a record, as JSON.
+// Recorded is a name that was removed, with what is needed to restore it while the registry has its blobs. It is a line of
+// a record, as JSON.
 type Recorded struct {
 	// Name is the reference, by tag or digest.
 	Name      string        `json:"name"`
@@ -33,10 +33,10 @@ type Recorded struct {
 	Manifest []byte `json:"manifest"`
 }
 
-// maxRecorded is more than a line with the largest manifest has, in base64.
+// maxRecorded is longer than a line with the largest manifest, in base64.
 const maxRecorded = 8 << 20
 
-// ReadRecorded returns the lines of a record, less one that was not written to its end: it was not removed.
+// ReadRecorded returns the lines of a record, without a last one that is incomplete: that was not removed.
 func ReadRecorded(r io.Reader) ([]Recorded, error) {
 	var out []Recorded
 	lines := bufio.NewReaderSize(r, maxRecorded)
@@ -50,7 +50,7 @@ func ReadRecorded(r io.Reader) ([]Recorded, error) {
 		}
 		var recorded Recorded
 		if err := json.Unmarshal(line, &recorded); err != nil {
-			return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "line %d is no line of a record (%w)", n, err)
+			return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "line %d is not a line of a record (%w)", n, err)
 		}
 		if recorded.Digest.Validate() != nil || recorded.Digest.Algorithm().FromBytes(recorded.Manifest) != recorded.Digest {
 			return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "line %d: the manifest does not have the digest %q", n, recorded.Digest)
@@ -62,17 +62,17 @@ func ReadRecorded(r io.Reader) ([]Recorded, error) {
 	}
 }
 
-// Restore puts back what was recorded, the last first, since an index goes before what it lists. A tag that
-// names something else by now stays as it is; the manifest comes back without it. What cannot be put back is
-// part of the error; the rest goes on. restored is told of each name.
-func Restore(ctx context.Context, a manifest.Access, recorded []Recorded, restored func(name reference.Named)) error {
+// Restore restores what was recorded, the last first, since an index is removed before what it lists. A tag that points to
+// something else now is kept; the manifest is restored without it. What cannot be restored is part of the error; the rest
+// is restored. restored is called with each name.
+func Restore(ctx context.Context, registry Registry, report manifest.Reporter, recorded []Recorded, restored func(name reference.Named)) error {
 	var errs []error
 	for _, line := range slices.Backward(recorded) {
 		name, err := manifest.ParseName(line.Name)
 		if err != nil {
 			return err
 		}
-		put, err := line.restore(ctx, a, name)
+		put, err := line.restore(ctx, registry, report, name)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -85,16 +85,16 @@ func Restore(ctx context.Context, a manifest.Access, recorded []Recorded, restor
 	return errors.Join(errs...)
 }
 
-// restore returns what was put back, the name or the manifest alone; nil when it was there.
-func (r Recorded) restore(ctx context.Context, a manifest.Access, name reference.Named) (reference.Named, error) {
-	now, err := a.Registry.Digest(ctx, name)
+// restore returns what was restored, the name or only the manifest; nil if it exists.
+func (r Recorded) restore(ctx context.Context, registry Registry, report manifest.Reporter, name reference.Named) (reference.Named, error) {
+	now, err := registry.Digest(ctx, name)
 	if err == nil && now != r.Digest {
-		a.Notes.Warn("%s points at %s now, not at %s: it stays", manifest.Familiar(name), now, r.Digest)
+		report.Warn("%s", movedText(manifest.Familiar(name), now, r.Digest))
 		name = manifest.AtDigest(name, r.Digest)
-		_, err = a.Registry.Digest(ctx, name)
+		_, err = registry.Digest(ctx, name)
 	}
 	if !errdefs.IsNotFound(err) {
 		return nil, err
 	}
-	return name, a.Registry.Put(ctx, name, manifest.NewContent(r.MediaType, r.Manifest))
+	return name, registry.Put(ctx, name, manifest.NewContent(r.MediaType, r.Manifest))
 }

@@ -56,21 +56,21 @@ func FuzzReadRecorded(f *testing.F) {
 // A tag that names something else by now stays, and its manifest comes back without it; what is there is left
 // alone.
 func TestRestore(t *testing.T) {
-	y := newGarden(t)
+	r := newTestRepo(t)
 	recorded := []Recorded{
-		{tidied + ":2", digest.FromString("old"), "m", []byte("old")},
-		{tidied + ":1", y.digest("1"), "m", y.Registry.Manifests[tidied+":1"]},
-		{tidied + ":gone", digest.FromString("gone"), "m", []byte("gone")},
+		{app + ":2", digest.FromString("old"), "m", []byte("old")},
+		{app + ":1", r.digest("1"), "m", r.Registry.Manifests[app+":1"]},
+		{app + ":gone", digest.FromString("gone"), "m", []byte("gone")},
 	}
 	var restored []string
-	err := Restore(t.Context(), y.Access(), recorded, func(name reference.Named) { restored = append(restored, manifest.Familiar(name)) })
-	if err != nil || strings.Join(restored, " ") != tidied+":gone "+tidied+"@"+digest.FromString("old").String() || string(y.Registry.Manifests[tidied+":gone"]) != "gone" {
+	err := Restore(t.Context(), r.Registry, r.Notes, recorded, func(name reference.Named) { restored = append(restored, manifest.Familiar(name)) })
+	if err != nil || strings.Join(restored, " ") != app+":gone "+app+"@"+digest.FromString("old").String() || string(r.Registry.Manifests[app+":gone"]) != "gone" {
 		t.Errorf("%v, %v", restored, err)
 	}
-	if len(y.Notes.Warnings) != 1 || !strings.Contains(y.Notes.Warnings[0], tidied+":2 points at") {
-		t.Errorf("said %v", y.Notes.Warnings)
+	if len(r.Notes.Warnings) != 1 || !strings.Contains(r.Notes.Warnings[0], app+":2 now points to") {
+		t.Errorf("said %v", r.Notes.Warnings)
 	}
-	y = newGarden(t)
-	y.Registry.Errs["put "+tidied+":gone"] = errors.New("no layers")
-	y.says(Restore(t.Context(), y.Access(), recorded[2:], func(reference.Named) {}), "restoring "+tidied+":gone: no layers")
+	r = newTestRepo(t)
+	r.Registry.Errs["put "+app+":gone"] = errors.New("no layers")
+	r.fails(Restore(t.Context(), r.Registry, r.Notes, recorded[2:], func(reference.Named) {}), "restoring "+app+":gone: no layers")
 }

@@ -1,251 +1,351 @@
 package repository
 
 import (
-	"cmp"
+	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Removal says what is to go from a repository. Whatever does not go stays whole: what it lists, what is
-// about it, and the digest tags of that.
+// Removal is how [Purge] and [Remove] ask for consent and report what they do.
 type Removal struct {
-	// Tags go, and the manifests they name unless something that stays needs them. A digest tag goes only
-	// with the manifest it is named after.
-	Tags map[string]bool
-	// Manifests go unless something that stays needs them.
-	Manifests map[digest.Digest]bool
-	// Outright says that Manifests were named one by one: they go even if they are about what stays.
-	Outright bool
-	// Recursive says that what is there only for what goes does go, too.
-	Recursive bool
-	// StayTags and Stay are what must not go, whatever is about to.
-	StayTags map[string]bool
-	Stay     map[digest.Digest]bool
+	// Confirm is called with what is going to be removed, and reports whether to go on.
+	Confirm func(steps []Step) (bool, error)
+	// Record receives what is going to be removed before it is; nil for none.
+	Record Recorder
+	// Removed is called with each name that was removed: a tag, or a manifest by its digest. Calls come one at a time.
+	Removed func(name reference.Named)
 }
 
-// Plan is what goes from a repository.
-type Plan struct {
-	// Steps are in the order in which they are to be carried out.
-	Steps []Step
-	// kept are the manifests that what stays needs, itself included.
-	kept map[digest.Digest]bool
-}
-
-// Step removes a tag alone, or a manifest with all its tags.
-type Step struct {
-	Digest digest.Digest
-	Tags   []string
-	// Lone says that the tag goes alone: the manifest stays.
-	Lone bool
-	// wave is 0 for tags that go alone, and for a manifest more than that of any that needs it.
-	wave int
-}
-
-// Plan returns what goes from a repository with these contents.
-func (c Contents) Plan(r Removal) Plan {
-	p := newPlanner(c, r)
-	stay := p.roots()
-	for {
-		kept := p.reach(stay)
-		going, tags := p.going(kept)
-		more := p.staying(kept, going, tags)
-		if len(more) == 0 {
-			return Plan{p.steps(going, tags), kept}
-		}
-		stay = append(stay, more...)
-	}
-}
-
-// planner makes one plan.
-type planner struct {
-	Contents
+// removal is the removal from one repository: its snapshot, the request, and the steps that are planned for it.
+type removal struct {
 	Removal
-	digestTags map[string]digest.Digest
-	// about has the manifests that are about each, and names the digest tags of each.
-	about map[digest.Digest][]digest.Digest
-	names map[digest.Digest][]string
+	registry Registry
+	report   manifest.Reporter
+	snapshot *Snapshot
+	request  request
+	steps    []Step
+	// named are the manifests that were named one by one, nil for a purge: they need not be readable. recursive says
+	// that others are removed with them.
+	named     map[digest.Digest]bool
+	recursive bool
+	// more are manifests beyond tags and inventory; asked are those whose referrers are known.
+	more  []digest.Digest
+	asked map[digest.Digest]bool
 }
 
-func newPlanner(c Contents, r Removal) *planner {
-	p := &planner{Contents: c, Removal: r, digestTags: c.digestTags(), about: map[digest.Digest][]digest.Digest{}, names: map[digest.Digest][]string{}}
-	for d, held := range c.Manifests {
-		for _, subject := range held.Subjects {
-			p.about[subject] = append(p.about[subject], d)
+func newRemoval(r Registry, report manifest.Reporter, repo reference.Named, o Removal) *removal {
+	return &removal{Removal: o, registry: r, report: report, snapshot: newSnapshot(r, repo), asked: map[digest.Digest]bool{}}
+}
+
+// unchanged says that nothing was removed.
+func (r *removal) unchanged(err error) error {
+	return fmt.Errorf("%w; nothing was removed from %s", err, reference.FamiliarName(r.snapshot.repo))
+}
+
+// read reads an empty snapshot of the repository. What cannot be read is an error, unless it does not exist.
+func (r *removal) read(ctx context.Context, s *Snapshot) error {
+	err := s.read(ctx, manifest.Pattern{})
+	if err == nil && r.snapshot.Complete && !s.Complete {
+		err = s.noInventory // without it what has no tag would not be kept
+	}
+	if err == nil {
+		err = r.settle(ctx, s)
+	}
+	if err == nil {
+		err = r.resolveNamed(ctx, s)
+	}
+	if err == nil {
+		err = r.extend(ctx, s, nil)
+	}
+	if err != nil {
+		return r.unchanged(err)
+	}
+	r.snapshot = s
+	return nil
+}
+
+// settleDelays are the pauses before what is listed and answers 404 is listed and read again: others may be removing it,
+// and replicas may lag behind.
+var settleDelays = []time.Duration{0, time.Second / 4, time.Second / 2, time.Second, 2 * time.Second}
+
+// settle reads again what is listed and answers 404, until another listing lacks it. Otherwise it is an error, because
+// what it needs is not known; where only what was named is removed, it is a warning.
+func (r *removal) settle(ctx context.Context, s *Snapshot) error {
+	tags, manifests := r.absent(s)
+	for _, delay := range settleDelays {
+		if len(tags)+len(manifests) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(delay):
+		}
+		if err := s.relist(ctx, tags, manifests); err != nil {
+			return err
+		}
+		tags, manifests = r.absent(s)
+	}
+	var names []string
+	for _, tag := range tags {
+		delete(s.unread, tag)
+		names = append(names, s.name(tag))
+	}
+	for _, d := range manifests {
+		if len(tags) == 0 { // otherwise these are what the tags point to
+			names = append(names, manifest.Familiar(manifest.AtDigest(s.repo, d)))
 		}
 	}
-	for tag, subject := range p.digestTags {
-		if r.StayTags[tag] || r.Outright && r.Tags[tag] {
-			delete(p.digestTags, tag)
+	if len(names) == 0 {
+		return nil
+	}
+	err := manifest.Errorf(errdefs.ErrUnavailable, "%s lists names of %s for which it answers 404, so the manifests they need are unknown: %s",
+		reference.Domain(s.repo), reference.FamiliarName(s.repo), manifest.JoinSome(names))
+	if r.named != nil && !r.recursive {
+		r.report.Warn("%v", err)
+		return nil
+	}
+	return err
+}
+
+// absent returns the tags and the manifests of the inventory that are listed and answered 404.
+func (r *removal) absent(s *Snapshot) (tags []string, manifests []digest.Digest) {
+	is := func(d digest.Digest) bool {
+		_, err := s.graph.Node(d)
+		return errdefs.IsNotFound(err) && !r.named[d]
+	}
+	for tag, err := range s.unread {
+		if errdefs.IsNotFound(err) {
+			tags = append(tags, tag)
+		}
+	}
+	for tag, d := range s.Tags {
+		if is(d) {
+			tags = append(tags, tag)
+		}
+	}
+	for d := range s.inventory {
+		if is(d) {
+			manifests = append(manifests, d)
+		}
+	}
+	slices.Sort(tags)
+	slices.Sort(manifests)
+	return tags, manifests
+}
+
+// relist forgets those tags and manifests that another listing lacks, and reads the others again.
+func (s *Snapshot) relist(ctx context.Context, tags []string, manifests []digest.Digest) error {
+	now := s.next()
+	listed, err := now.list(ctx)
+	if err == nil && s.Complete && !now.Complete {
+		err = now.noInventory
+	}
+	if err != nil {
+		return err
+	}
+	s.graph.Forget(manifests...)
+	for _, d := range manifests {
+		if _, ok := now.inventory[d]; !ok {
+			delete(s.inventory, d)
+		}
+	}
+	var again []string
+	for _, tag := range tags {
+		s.graph.Forget(s.Tags[tag])
+		delete(s.Tags, tag)
+		delete(s.unread, tag)
+		if slices.Contains(listed, tag) {
+			again = append(again, tag)
+		}
+	}
+	s.readTags(ctx, again)
+	s.readManifests(ctx, slices.Sorted(maps.Keys(s.inventory)))
+	return ctx.Err()
+}
+
+// unreadable reports whether err says that something exists, but is no manifest.
+func unreadable(err error) bool { return errdefs.IsInvalidArgument(err) || errdefs.IsDataLoss(err) }
+
+// resolveNamed resolves tags that cannot be read. It is an error if they do not point to manifests that were named.
+func (r *removal) resolveNamed(ctx context.Context, s *Snapshot) error {
+	for _, tag := range slices.Sorted(maps.Keys(s.unread)) {
+		err, ref := s.unread[tag], manifest.AtTag(s.repo, tag)
+		if unreadable(err) && len(r.named) > 0 {
+			if d, resolveErr := r.registry.Digest(ctx, ref); resolveErr == nil && r.named[d] {
+				s.Tags[tag] = d
+				continue
+			}
+		}
+		return fmt.Errorf("reading %s: %w", manifest.Familiar(ref), err)
+	}
+	return nil
+}
+
+// extend reads more manifests. Those that do not exist, such as children of an incomplete index, are not part of the
+// snapshot; others that cannot be read are an error, unless they were named.
+func (r *removal) extend(ctx context.Context, s *Snapshot, more []digest.Digest) error {
+	r.more = append(r.more, more...)
+	s.readManifests(ctx, r.more)
+	s.relate()
+	for _, d := range s.order {
+		err := s.Manifests[d].Err
+		switch {
+		case err == nil, r.named[d] && (unreadable(err) || errdefs.IsNotFound(err)):
+		case errdefs.IsNotFound(err):
+			delete(s.Manifests, d)
+		default:
+			return fmt.Errorf("reading %s: %w", manifest.Familiar(manifest.AtDigest(s.repo, d)), err)
+		}
+	}
+	return ctx.Err()
+}
+
+// plan plans the steps of the request. Referrers of what is removed that were not known are added to the snapshot. Of the
+// manifests that were named, refused has an error for each that has to be kept.
+func (r *removal) plan(ctx context.Context) (refused []error, err error) {
+	for {
+		if r.named != nil {
+			r.addTags()
+		}
+		kept, err := r.planSteps(ctx)
+		if err != nil || r.named == nil {
+			return nil, err
+		}
+		blocked := slices.DeleteFunc(slices.Sorted(maps.Keys(r.request.manifests)), func(d digest.Digest) bool { return !kept[d] })
+		if len(blocked) == 0 {
+			return refused, nil
+		}
+		for _, d := range blocked {
+			refused = append(refused, r.needed(d))
+			delete(r.request.manifests, d)
+		}
+	}
+}
+
+// planSteps plans the steps, and returns the manifests that are kept.
+func (r *removal) planSteps(ctx context.Context) (map[digest.Digest]bool, error) {
+	for {
+		steps, kept := r.snapshot.plan(r.request)
+		r.steps = steps
+		if r.snapshot.Complete || !r.request.recursive {
+			return kept, nil
+		}
+		var of []digest.Digest
+		for _, step := range steps {
+			if !step.Untag && !r.asked[step.Digest] {
+				r.asked[step.Digest] = true
+				of = append(of, step.Digest)
+			}
+		}
+		found, errs := r.snapshot.readReferrers(ctx, of)
+		if len(errs) > 0 {
+			return nil, r.unchanged(errs[0])
+		}
+		if len(found) == 0 {
+			return kept, ctx.Err()
+		}
+		if err := r.extend(ctx, r.snapshot, found); err != nil {
+			return nil, r.unchanged(err)
+		}
+	}
+}
+
+// recheck reads the repository again and keeps what has changed since the plan was made: new tags, tags that have moved,
+// and what tags pointed to that were to be kept and do not exist any more. Each is reported.
+func (r *removal) recheck(ctx context.Context) error {
+	before := r.snapshot
+	if err := r.read(ctx, before.next()); err != nil {
+		return err
+	}
+	now := r.snapshot
+	for _, tag := range slices.Sorted(maps.Keys(now.Tags)) {
+		was, known := before.Tags[tag]
+		switch {
+		case known && was == now.Tags[tag]:
 			continue
+		case known:
+			r.report.Warn("%s", movedText(now.name(tag), now.Tags[tag], was))
+		default:
+			r.report.Warn("%s is new: keeping it", now.name(tag))
 		}
-		p.about[subject] = append(p.about[subject], c.Tags[tag])
-		p.names[subject] = append(p.names[subject], tag)
+		r.request.keepTags[tag] = true
 	}
-	return p
+	var lost []digest.Digest
+	for _, tag := range slices.Sorted(maps.Keys(before.Tags)) {
+		if _, exists := now.Tags[tag]; !exists && !r.request.tags[tag] {
+			r.report.Warn("%s no longer exists: keeping the manifest it pointed to", now.name(tag))
+			d := before.Tags[tag]
+			lost, r.request.keep[d] = append(lost, d), true
+		}
+	}
+	if err := r.extend(ctx, now, lost); err != nil {
+		return r.unchanged(err)
+	}
+	return nil
 }
 
-// roots returns what stays in any case.
-func (p *planner) roots() []digest.Digest {
-	stay := slices.Collect(maps.Keys(p.Stay))
-	for tag, d := range p.Contents.Tags {
-		if _, follows := p.digestTags[tag]; p.StayTags[tag] || !follows && !p.Removal.Tags[tag] {
-			stay = append(stay, p.withSubjects(d)...)
-		}
-	}
-	for d, held := range p.Contents.Manifests {
-		if held.Locked {
-			stay = append(stay, p.withSubjects(d)...)
-		}
-	}
-	return stay
+func movedText(name string, now, was digest.Digest) string {
+	return fmt.Sprintf("%s now points to %s, not to %s: keeping it", name, now, was)
 }
 
-// withSubjects returns d, what it is about, and what that is: some registries delete what is about a manifest
-// with it.
-func (p *planner) withSubjects(d digest.Digest) []digest.Digest {
-	out := []digest.Digest{d}
-	for i := 0; i < len(out); i++ {
-		for _, subject := range p.Contents.Manifests[out[i]].Subjects {
-			if _, there := p.Contents.Manifests[subject]; there && !slices.Contains(out, subject) {
-				out = append(out, subject)
-			}
-		}
+// carryOut removes what was planned, without what has changed since.
+func (r *removal) carryOut(ctx context.Context) error {
+	if len(r.steps) == 0 {
+		return nil
 	}
-	return out
+	if err := r.recheck(ctx); err != nil {
+		return err
+	}
+	refused, err := r.plan(ctx)
+	if err == nil {
+		err = r.permitted(ctx)
+	}
+	if err == nil {
+		err = newRemover(r).run(ctx)
+	}
+	return errors.Join(append(refused, err)...)
 }
 
-// reach returns what manifests need in order to be whole, themselves included.
-func (p *planner) reach(from []digest.Digest) map[digest.Digest]bool {
-	reached := map[digest.Digest]bool{}
-	for todo := slices.Clone(from); len(todo) > 0; {
-		d := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if reached[d] {
-			continue
-		}
-		reached[d] = true
-		todo = append(todo, p.Contents.Manifests[d].Children...)
-		for _, a := range p.about[d] {
-			if !p.Outright || !p.Removal.Manifests[a] {
-				todo = append(todo, a)
-			}
+// permitted asks, before anything is changed, whether the registry can carry out the steps.
+func (r *removal) permitted(ctx context.Context) error {
+	repo := r.snapshot.repo
+	if slices.ContainsFunc(r.steps, func(step Step) bool { return !step.Untag }) {
+		if err := r.registry.Deletes(ctx, repo); err != nil {
+			return r.unchanged(cannotDelete(repo, err))
 		}
 	}
-	return reached
+	if i := slices.IndexFunc(r.steps, func(step Step) bool { return step.Untag }); i >= 0 {
+		if err := r.registry.Untags(ctx, repo); err != nil {
+			name := manifest.AtTag(repo, r.steps[i].Tags[0])
+			return r.unchanged(fmt.Errorf("%s shares its manifest with what is kept: %w", manifest.Familiar(name), cannotUntag(name, err)))
+		}
+	}
+	return nil
 }
 
-// going returns the manifests and the tags that go when these are kept.
-func (p *planner) going(kept map[digest.Digest]bool) (going map[digest.Digest]bool, tags map[string]bool) {
-	going, tags = map[digest.Digest]bool{}, map[string]bool{}
-	todo := slices.Collect(maps.Keys(p.Removal.Manifests))
-	for tag := range p.Removal.Tags {
-		d, there := p.Contents.Tags[tag]
-		if _, follows := p.digestTags[tag]; there && !follows && !p.StayTags[tag] && !p.Contents.Manifests[d].Locked {
-			tags[tag] = true
-			todo = append(todo, d)
-		}
+// cannotDelete and cannotUntag are the errors of a registry that does not do that.
+func cannotDelete(repo reference.Named, err error) error {
+	if !errdefs.IsNotImplemented(err) {
+		return fmt.Errorf("asking %s whether it deletes manifests: %w", reference.Domain(repo), err)
 	}
-	for len(todo) > 0 {
-		d := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		held, there := p.Contents.Manifests[d]
-		if kept[d] || going[d] || !there {
-			continue
-		}
-		going[d] = true
-		for _, tag := range p.names[d] {
-			if p.Recursive || p.Removal.Tags[tag] {
-				tags[tag] = true
-				todo = append(todo, p.Contents.Tags[tag])
-			}
-		}
-		if p.Recursive {
-			todo = append(append(todo, held.Children...), p.about[d]...)
-		}
-	}
-	return going, tags
+	return manifest.Errorf(errdefs.ErrNotImplemented, "%s does not delete manifests of %s (%w); its operator may be able to allow that, as with "+
+		"REGISTRY_STORAGE_DELETE_ENABLED=true of the distribution registry", reference.Domain(repo), reference.FamiliarName(repo), err)
 }
 
-// staying returns what stays, as it turns out, and is not kept whole yet: what a tag names that does not
-// go, and, where all manifests are known, any that does not go.
-func (p *planner) staying(kept, going map[digest.Digest]bool, tags map[string]bool) []digest.Digest {
-	var more []digest.Digest
-	for tag, d := range p.Contents.Tags {
-		if !tags[tag] && !kept[d] {
-			more = append(more, d)
-		}
+func cannotUntag(name reference.NamedTagged, err error) error {
+	if !errdefs.IsNotImplemented(err) {
+		return fmt.Errorf("asking %s whether it removes tags: %w", reference.Domain(name), err)
 	}
-	if p.Listed {
-		for d := range p.Contents.Manifests {
-			if !going[d] && !kept[d] {
-				more = append(more, d)
-			}
-		}
-	}
-	return more
-}
-
-// steps returns the tags that go alone, and then the manifests, each after what needs it: a registry may
-// refuse to delete what an index lists, and what is about a manifest must not go before it.
-func (p *planner) steps(going map[digest.Digest]bool, tags map[string]bool) []Step {
-	var steps []Step
-	for tag := range tags {
-		if d := p.Contents.Tags[tag]; !going[d] {
-			steps = append(steps, Step{Digest: d, Tags: []string{tag}, Lone: true})
-		}
-	}
-	named, waves := p.tagsByDigest(), p.waves(going)
-	for d := range going {
-		steps = append(steps, Step{Digest: d, Tags: named[d], wave: waves[d]})
-	}
-	slices.SortFunc(steps, func(a, b Step) int {
-		return cmp.Or(cmp.Compare(a.wave, b.wave), slices.Compare(a.Tags, b.Tags), cmp.Compare(a.Digest, b.Digest))
-	})
-	return steps
-}
-
-// waves numbers the manifests that go, from 1 on, so that each has a higher number than those that need it;
-// than those that list it alone, where annotations make a circle of the rest.
-func (p *planner) waves(going map[digest.Digest]bool) map[digest.Digest]int {
-	children := func(d digest.Digest) []digest.Digest { return p.Contents.Manifests[d].Children }
-	waves := number(going, func(d digest.Digest) []digest.Digest { return slices.Concat(children(d), p.about[d]) })
-	for d := range going {
-		if slices.ContainsFunc(children(d), func(c digest.Digest) bool { return going[c] && waves[c] <= waves[d] }) {
-			return number(going, children)
-		}
-	}
-	return waves
-}
-
-// number gives each of going a higher number than those that it is below.
-func number(going map[digest.Digest]bool, below func(digest.Digest) []digest.Digest) map[digest.Digest]int {
-	var order []digest.Digest // what is below first
-	place := map[digest.Digest]int{}
-	var visit func(d digest.Digest)
-	visit = func(d digest.Digest) {
-		if _, seen := place[d]; seen || !going[d] {
-			return
-		}
-		place[d] = len(going) // above all, while it is being visited
-		for _, b := range below(d) {
-			visit(b)
-		}
-		place[d] = len(order)
-		order = append(order, d)
-	}
-	for _, d := range slices.Sorted(maps.Keys(going)) {
-		visit(d)
-	}
-	waves := map[digest.Digest]int{}
-	for _, d := range slices.Backward(order) {
-		waves[d] = max(waves[d], 1)
-		for _, b := range below(d) {
-			if going[b] && place[b] < place[d] {
-				waves[b] = max(waves[b], waves[d]+1)
-			}
-		}
-	}
-	return waves
+	err = manifest.Errorf(errdefs.ErrNotImplemented, "%s does not remove a tag without its manifest (%w)", reference.Domain(name), err)
+	return manifest.WithHint(err, "docker multiarch repo untag --via-placeholder %s", manifest.Familiar(name))
 }

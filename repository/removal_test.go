@@ -1,231 +1,739 @@
 package repository
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// drawn are contents as a test draws them: "i: a b" is an index i of a and b, "a > b" says that a is about b,
-// "a!" is locked, "t = a" is a tag, and in the names of tags {a} stands for the digest tag of a.
-func drawn(listed bool, lines ...string) Contents {
-	c := Contents{Tags: map[string]digest.Digest{}, Manifests: map[digest.Digest]Held{}, Listed: listed}
-	change := func(name string, f func(*Held)) {
-		held := c.Manifests[digest.FromString(name)]
-		f(&held)
-		c.Manifests[digest.FromString(name)] = held
+const app = "h.example.com/app"
+
+// testRepo is a repository from which tests remove.
+type testRepo struct {
+	fakes.World
+	*testing.T
+	names  []string // that were reported as removed
+	record lines
+}
+
+// lines are a record that can be full.
+type lines struct {
+	bytes.Buffer
+	full bool
+}
+
+func (l *lines) Add(recorded ...Recorded) error {
+	if l.full {
+		return errors.New("no space left")
 	}
-	for _, line := range lines {
-		words := strings.Fields(line)
-		switch name := strings.TrimRight(words[0], ":!"); {
-		case len(words) == 3 && words[1] == "=":
-			c.Tags[drawnTag(name)] = digest.FromString(words[2])
-		case len(words) == 3 && words[1] == ">":
-			change(name, func(h *Held) { h.Subjects = append(h.Subjects, digest.FromString(words[2])) })
-		default:
-			change(name, func(h *Held) {
-				h.Locked = strings.Contains(words[0], "!")
-				for _, child := range words[1:] {
-					h.Children = append(h.Children, digest.FromString(child))
-				}
-			})
+	for _, r := range recorded {
+		if err := json.NewEncoder(l).Encode(r); err != nil {
+			return err
 		}
 	}
-	return c
+	return nil
 }
 
-func drawnTag(s string) string {
-	before, name, ok := strings.Cut(s, "{")
-	name, after, _ := strings.Cut(name, "}")
-	if !ok {
-		return s
-	}
-	return before + manifest.ReferrersTag(digest.FromString(name)) + after
+// newTestRepo has the index 1 of two images, one of which has the tag amd64 and a signature, and the image 2.
+func newTestRepo(t *testing.T) *testRepo {
+	r := &testRepo{World: fakes.NewWorld(), T: t}
+	a := r.Registry.Image(t, app+":amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
+	b := r.Registry.Image(t, app+":arm64", ocispec.MediaTypeImageManifest, "linux/arm64")
+	delete(r.Registry.Manifests, app+":arm64")
+	r.Registry.Index(t, app+":1", ocispec.MediaTypeImageIndex, a, b)
+	r.Registry.Image(t, app+":"+manifest.ReferrersTag(a.Digest)+".sig", ocispec.MediaTypeImageManifest, "linux/386")
+	r.Registry.Image(t, app+":2", ocispec.MediaTypeImageManifest, "linux/riscv64")
+	return r
 }
 
-// story is a plan in a line: "untag t", or "delete a[tags]", in order.
-func (c Contents) story(p Plan) string {
-	names := map[digest.Digest]string{}
-	for _, name := range strings.Split("abcdefghijklmnopqrstuvwxyz", "") {
-		names[digest.FromString(name)] = name
+// retag makes the tag to point to what from points to.
+func (r *testRepo) retag(from, to string) {
+	r.Registry.Manifests[app+":"+to] = r.Registry.Manifests[app+":"+from]
+}
+
+func (r *testRepo) digest(tag string) digest.Digest {
+	r.Helper()
+	got, err := r.Registry.Digest(r.Context(), fakes.Named(r.T, app+":"+tag))
+	if err != nil {
+		r.Fatal(err)
 	}
-	var out []string
-	for _, step := range p.Steps {
-		tags := strings.Join(step.Tags, " ")
-		for d, name := range names {
-			tags = strings.ReplaceAll(tags, manifest.ReferrersTag(d), "{"+name+"}")
+	return got
+}
+
+// at is the manifest that a tag points to.
+func (r *testRepo) at(tag string) string {
+	r.Helper()
+	return manifest.AtDigest(fakes.Named(r.T, app), r.digest(tag)).String()
+}
+
+func (r *testRepo) removed(name reference.Named) {
+	switch n := name.(type) {
+	case reference.Canonical:
+		r.names = append(r.names, "manifest")
+	case reference.Tagged:
+		r.names = append(r.names, n.Tag())
+	}
+}
+
+// content has the tags, those of signatures as "sig", and the number of manifests.
+func (r *testRepo) content() string {
+	var tags []string
+	n := 0
+	for ref := range r.Registry.Manifests {
+		if _, ok := strings.CutPrefix(ref, app+"@"); ok {
+			n++
+		} else if strings.HasSuffix(ref, ".sig") {
+			tags = append(tags, "sig")
+		} else {
+			tags = append(tags, strings.TrimPrefix(ref, app+":"))
 		}
-		if step.Lone {
-			out = append(out, "untag "+tags)
-			continue
+	}
+	slices.Sort(tags)
+	return strings.TrimPrefix(strings.Join(tags, " ")+fmt.Sprintf(", %d manifests", n), ", ")
+}
+
+func (r *testRepo) has(want string) {
+	r.Helper()
+	if got := r.content(); got != want {
+		r.Errorf("got %s in the repository, want %s", got, want)
+	}
+}
+
+// fails checks that an error and its hint have these words.
+func (r *testRepo) fails(err error, words ...string) {
+	r.Helper()
+	for _, word := range words {
+		if err == nil || !strings.Contains(err.Error()+"\n"+manifest.Hint(err), word) {
+			r.Errorf("got error %v with the hint %q, want %q in it", err, manifest.Hint(err), word)
 		}
-		out = append(out, strings.TrimSuffix("delete "+names[step.Digest]+" "+tags, " "))
 	}
-	return strings.Join(out, ", ")
 }
 
-func setOf[K comparable](keys ...K) map[K]bool {
-	out := map[K]bool{}
-	for _, k := range keys {
-		out[k] = true
+// warns checks that a warning has these words.
+func (r *testRepo) warns(words ...string) {
+	r.Helper()
+	for _, word := range words {
+		if !slices.ContainsFunc(r.Notes.Warnings, func(s string) bool { return strings.Contains(s, word) }) {
+			r.Errorf("got warnings %q, want one with %q", r.Notes.Warnings, word)
+		}
 	}
-	return out
 }
 
-func TestPlan(t *testing.T) {
+// removal agrees to a removal, after between has run.
+func (r *testRepo) removal(between ...func()) Removal {
+	agree := func([]Step) (bool, error) {
+		for _, run := range between {
+			run()
+		}
+		return true, nil
+	}
+	return Removal{Confirm: agree, Record: &r.record, Removed: r.removed}
+}
+
+// purge purges a selection. between runs once that is planned.
+func (r *testRepo) purge(s Selection, between ...func()) error {
+	r.Helper()
+	return Purge(r.Context(), r.Registry, r.Notes, fakes.Named(r.T, app), s, r.removal(between...))
+}
+
+func (r *testRepo) remove(recursive bool, o Removal, names ...string) error {
+	r.Helper()
+	var refs []reference.Named
+	for _, name := range names {
+		refs = append(refs, fakes.Named(r.T, name))
+	}
+	return Remove(r.Context(), r.Registry, r.Notes, refs, recursive, o)
+}
+
+func (r *testRepo) untag(viaPlaceholder bool, tags ...string) error {
+	r.Helper()
+	var names []reference.NamedTagged
+	for _, tag := range tags {
+		names = append(names, fakes.ListName(r.T, app+":"+tag))
+	}
+	return Untag(r.Context(), r.Registry, r.Notes, names, viaPlaceholder, r.removed)
+}
+
+func TestPurge(t *testing.T) {
 	for name, tt := range map[string]struct {
-		contents Contents
-		removal  Removal
-		want     string
+		selection Selection
+		listed    bool
+		left      string
 	}{
-		"a tag and its manifest": {drawn(false, "a", "b", "t = a", "u = b"), Removal{Tags: setOf("t")}, "delete a t"},
-		"a shared manifest":      {drawn(false, "a", "t = a", "u = a"), Removal{Tags: setOf("t")}, "untag t"},
-		"both of its tags":       {drawn(false, "a", "t = a", "u = a"), Removal{Tags: setOf("t", "u")}, "delete a t u"},
-		"an index alone":         {drawn(false, "i: a", "a", "t = i"), Removal{Tags: setOf("t")}, "delete i t"},
-		"an index in depth":      {drawn(false, "i: a", "a", "t = i"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t, delete a"},
-		"what another index has": {drawn(false, "i: a b", "j: b", "a", "b", "t = i", "u = j"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t, delete a"},
-		"a child of what stays":  {drawn(false, "i: a", "a", "t = a", "u = i"), Removal{Tags: setOf("t"), Recursive: true}, "untag t"},
-		"nested":                 {drawn(false, "i: j", "j: a", "a", "t = i", "u = a"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t, delete j"},
-		"parents first": {drawn(false, "i: j a", "j: a", "a", "t = i", "s = a", "u = j"),
-			Removal{Tags: setOf("t", "s", "u"), Recursive: true}, "delete i t, delete j u, delete a s"},
-		"a lone tag first":      {drawn(false, "a", "b", "t = a", "u = a", "s = b"), Removal{Tags: setOf("t", "s")}, "untag t, delete b s"},
-		"a referrer":            {drawn(false, "a", "r > a", "t = a", "u = r"), Removal{Tags: setOf("u"), Recursive: true}, "untag u"},
-		"with a referrer":       {drawn(false, "a", "r > a", "t = a"), Removal{Tags: setOf("t"), Recursive: true}, "delete a t, delete r"},
-		"without its referrer":  {drawn(false, "a", "r > a", "t = a", "u = r"), Removal{Tags: setOf("t"), Recursive: true}, "untag t"},
-		"about a referrer":      {drawn(true, "i: a", "a", "r > a", "q > r", "t = i", "u = q"), Removal{Tags: setOf("t")}, "delete i t"},
-		"about what is absent":  {drawn(false, "r > a", "q > a", "t = r", "u = q"), Removal{Tags: setOf("t")}, "delete r t"},
-		"an attestation of two": {drawn(false, "i: a x", "a", "x > a", "t = i", "u = a"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t"},
-		"a signature stays": {drawn(false, "a", "s", "b", "t = a", "{a}.sig = s", "u = b"),
-			Removal{Tags: setOf("u", "{a}.sig"), Recursive: true}, "delete b u"},
-		"a signature goes":   {drawn(false, "a", "s", "t = a", "{a}.sig = s"), Removal{Tags: setOf("t"), Recursive: true}, "delete a t, delete s {a}.sig"},
-		"only when asked to": {drawn(false, "a", "s", "t = a", "{a}.sig = s"), Removal{Tags: setOf("t")}, "delete a t"},
-		"as it is asked to": {drawn(false, "a", "s", "t = a", "{a}.sig = s"),
-			Removal{Tags: setOf("t", drawnTag("{a}.sig"))}, "delete a t, delete s {a}.sig"},
-		"an excluded signature": {drawn(false, "a", "s", "t = a", "{a}.sig = s"),
-			Removal{Tags: setOf("t"), Recursive: true, StayTags: setOf(drawnTag("{a}.sig"))}, "delete a t"},
-		"the signature of a signature": {drawn(false, "a", "s", "z", "t = a", "{a}.sig = s", "{s}.sig = z"),
-			Removal{Tags: setOf("t"), Recursive: true}, "delete a t, delete s {a}.sig, delete z {s}.sig"},
-		"a signature of nobody":  {drawn(false, "s", "{a}.sig = s"), Removal{Tags: setOf(drawnTag("{a}.sig"))}, "delete s {a}.sig"},
-		"no digest tag":          {drawn(false, "a", "s", "t = a", "{a}.old = s"), Removal{Tags: setOf("t"), Recursive: true}, "delete a t"},
-		"referrers by the tag":   {drawn(false, "a", "k: r", "r > a", "t = a", "{a} = k"), Removal{Tags: setOf("t"), Recursive: true}, "delete a t, delete k {a}, delete r"},
-		"of a child":             {drawn(false, "i: a", "a", "s", "t = i", "{a}.sig = s"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t, delete a, delete s {a}.sig"},
-		"a locked child":         {drawn(false, "i: a b", "a!", "b", "t = i"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t, delete b"},
-		"a locked referrer":      {drawn(false, "a", "r!", "r > a", "t = a", "u = r"), Removal{Tags: setOf("t", "u"), Recursive: true}, "untag t"},
-		"a locked index":         {drawn(true, "i!: a", "a", "t = i"), Removal{Tags: setOf("t"), Manifests: setOf(digest.FromString("a")), Recursive: true}, ""},
-		"an untagged index":      {drawn(true, "i: a", "j: a", "a", "t = i"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t"},
-		"a child of nobody else": {drawn(true, "i: a", "a", "b", "t = i"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t, delete a"},
-		"untagged": {drawn(true, "i: a", "a", "b", "t = i"),
-			Removal{Manifests: setOf(digest.FromString("a"), digest.FromString("b")), Recursive: true}, "delete b"},
-		"what must stay":       {drawn(true, "i: a", "a", "t = i"), Removal{Tags: setOf("t"), Recursive: true, Stay: setOf(digest.FromString("a"))}, "delete i t"},
-		"a tag that must stay": {drawn(false, "a", "t = a", "u = a"), Removal{Tags: setOf("t", "u"), StayTags: setOf("u")}, "untag t"},
-		"an absent child":      {drawn(false, "i: a", "t = i"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t"},
-		"a tag that is not":    {drawn(false, "a", "t = a"), Removal{Tags: setOf("u")}, ""},
-		"named, in an index":   {drawn(false, "i: a", "a", "t = i"), Removal{Manifests: setOf(digest.FromString("a")), Outright: true}, ""},
-		"named, about another": {drawn(false, "a", "r > a", "t = a"), Removal{Manifests: setOf(digest.FromString("r")), Outright: true}, "delete r"},
-		"a named signature": {drawn(false, "a", "s", "t = a", "{a}.sig = s"),
-			Removal{Tags: setOf(drawnTag("{a}.sig")), Manifests: setOf(digest.FromString("s")), Outright: true}, "delete s {a}.sig"},
-		"a circle": {drawn(false, "i: a", "a > i", "i > a", "t = i"), Removal{Tags: setOf("t"), Recursive: true}, "delete i t, delete a"},
+		"one":               {Selection{Filters: fakes.Patterns(t, "2")}, false, "1 amd64 sig, 4 manifests"},
+		"a child's tag":     {Selection{Filters: fakes.Patterns(t, "amd64")}, false, "1 2 sig, 5 manifests"},
+		"an index":          {Selection{Filters: fakes.Patterns(t, "1")}, false, "2 amd64 sig, 4 manifests"},
+		"its images, too":   {Selection{Filters: fakes.Patterns(t, "1"), Recursive: true}, false, "2 amd64 sig, 3 manifests"},
+		"listed":            {Selection{Filters: fakes.Patterns(t, "1")}, true, "2 amd64 sig, 3 manifests"},
+		"with its child":    {Selection{Filters: fakes.Patterns(t, "1", "amd64")}, false, "2 sig, 3 manifests"},
+		"all":               {Selection{All: true}, false, "1 manifests"},
+		"all in depth":      {Selection{All: true, Recursive: true}, false, "0 manifests"},
+		"nothing":           {Selection{Filters: fakes.Patterns(t, "3")}, false, "1 2 amd64 sig, 5 manifests"},
+		"nothing of age":    {Selection{All: true, Before: time.Now()}, false, "1 2 amd64 sig, 5 manifests"},
+		"nothing untagged":  {Selection{Untagged: true}, true, "1 2 amd64 sig, 5 manifests"},
+		"all of the listed": {Selection{All: true, Untagged: true}, true, "0 manifests"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := tt.contents.story(tt.contents.Plan(tt.removal)); got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
+			r := newTestRepo(t)
+			r.Registry.HasListing = tt.listed
+			before := r.content()
+			if err := r.purge(tt.selection, func() { r.has(before) }); err != nil {
+				t.Fatal(err)
+			}
+			r.has(tt.left)
+			recorded, err := ReadRecorded(&r.record)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := Restore(t.Context(), r.Registry, r.Notes, recorded, func(reference.Named) {}); err != nil {
+				t.Fatal(err)
+			}
+			r.has(before)
+		})
+	}
+}
+
+// What has changed since the plan was made is kept, which is reported.
+func TestPurgeKeepsWhatChanges(t *testing.T) {
+	r := newTestRepo(t)
+	r.retag("2", "3")
+	r.retag("2", "4")
+	err := r.purge(Selection{Filters: fakes.Patterns(t, "1", "2", "4"), Recursive: true}, func() {
+		r.retag("1", "new")
+		r.retag("amd64", "4")
+		delete(r.Registry.Manifests, app+":2")
+		r.Registry.Log = nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.has("3 4 amd64 new sig, 5 manifests")
+	r.warns("app:new is new: keeping it", "app:4 now points to")
+	checked := "fetch " + r.at("new") // whether the registry deleted it with its tag
+	for _, line := range r.Registry.Log {
+		if strings.HasPrefix(line, "fetch "+app+"@") && line != checked {
+			t.Errorf("got %q after the plan was made, want no manifest fetched again", line)
+		}
+	}
+}
+
+// A tag that is kept and has been removed by others when the purge begins protects what it pointed to.
+func TestPurgeKeepsWhatALostTagNeeds(t *testing.T) {
+	r := newTestRepo(t)
+	err := r.purge(Selection{Filters: fakes.Patterns(t, "amd64", "2")}, func() { delete(r.Registry.Manifests, app+":1") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.has("sig, 4 manifests")
+	r.warns("app:1 no longer exists: keeping the manifest it pointed to")
+}
+
+var errUnknown = manifest.Errorf(errdefs.ErrNotFound, "registry: unknown")
+
+// A name that the registry lists and still answers 404 for ends a removal: what it needs is not known.
+func TestListedNameAnswers404(t *testing.T) {
+	purge := func(r *testRepo) error {
+		return r.purge(Selection{Filters: fakes.Patterns(r.T, "amd64", "2"), Recursive: true})
+	}
+	rm := func(r *testRepo) error { return r.remove(true, r.removal(), app+":amd64", app+":2") }
+	hide := func(r *testRepo) { r.Registry.Errs[app+":1"], r.Registry.Errs[r.at("1")] = errUnknown, errUnknown }
+	hideLater := func(r *testRepo) { // after the plan was made
+		listings := 0
+		r.Registry.Listing = func() {
+			if listings++; listings == 2 {
+				r.Registry.Errs[app+":1"] = errUnknown
+			}
+		}
+	}
+	for name, tt := range map[string]struct {
+		inventory bool
+		hide      func(r *testRepo)
+		run       func(r *testRepo) error
+	}{
+		"purge":                 {false, hide, purge},
+		"purge, inventory":      {true, hide, purge},
+		"rm":                    {false, hide, rm},
+		"rm, inventory":         {true, hide, rm},
+		"purge, after the plan": {false, hideLater, purge},
+		"rm, after the plan":    {false, hideLater, rm},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newTestRepo(t)
+				r.Registry.HasListing = tt.inventory
+				before := r.content()
+				tt.hide(r)
+				err := tt.run(r)
+				if !errdefs.IsUnavailable(err) {
+					t.Errorf("got error %v, want an ErrUnavailable error", err)
+				}
+				r.fails(err, "h.example.com lists names of h.example.com/app for which it answers 404", "app:1", "nothing was removed")
+				r.has(before)
+			})
+		})
+	}
+}
+
+// A tag that answers 404 and that a second listing lacks has been removed by others; one that was late is read.
+func TestListedNameIsGoneOrLate(t *testing.T) {
+	late := func(r *testRepo, name string, _ digest.Digest) { delete(r.Registry.Errs, name) }
+	for name, tt := range map[string]struct {
+		listing bool
+		second  func(r *testRepo, name string, index digest.Digest) // before the second listing
+		left    string
+	}{
+		"a tag that is gone": {false, func(r *testRepo, name string, _ digest.Digest) { delete(r.Registry.Manifests, name) }, "2 manifests"},
+		"a tag that is late": {false, late, "1 sig, 4 manifests"},
+		"a manifest that is gone": {true, func(r *testRepo, _ string, index digest.Digest) {
+			maps.DeleteFunc(r.Registry.Manifests, func(_ string, raw []byte) bool { return digest.FromBytes(raw) == index })
+		}, "1 manifests"},
+		"a manifest that is late": {true, late, "1 sig, 4 manifests"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestRepo(t)
+			index, absent := r.digest("1"), app+":1"
+			r.Registry.HasListing = tt.listing
+			if tt.listing {
+				absent = r.at("1")
+			}
+			r.Registry.Errs[absent] = errUnknown
+			listings := 0
+			r.Registry.Listing = func() {
+				if listings++; listings == 2 {
+					tt.second(r, absent, index)
+				}
+			}
+			if err := r.purge(Selection{Filters: fakes.Patterns(t, "amd64", "2"), All: true, Recursive: true}); err != nil {
+				t.Fatal(err)
+			}
+			r.has(tt.left)
+			if listings != 3 {
+				t.Errorf("got %d listings, want 2 before the plan and 1 before the removal", listings)
 			}
 		})
 	}
 }
 
-// Whatever stays has all it lists, whatever is asked for: no plan takes from a tag, a locked manifest or a
-// listed one what it reaches.
-func TestPlanLeavesWhatStaysWhole(t *testing.T) {
-	for seed := range uint64(3000) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		c, removal := randomContents(r), Removal{Tags: map[string]bool{}, Manifests: map[digest.Digest]bool{}}
-		removal.Recursive, removal.Outright = r.IntN(2) == 0, r.IntN(4) == 0
-		for tag := range c.Tags {
-			if r.IntN(2) == 0 {
-				removal.Tags[tag] = true
+// Without --recursive rm removes only what was named: a name that answers 404 is a warning.
+func TestRemoveWarnsOfListedNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTestRepo(t)
+		r.Registry.Errs[app+":1"] = errUnknown
+		if err := r.remove(false, r.removal(), app+":2"); err != nil {
+			t.Fatal(err)
+		}
+		r.has("1 amd64 sig, 4 manifests")
+		if len(r.Notes.Warnings) == 0 || !strings.Contains(r.Notes.Warnings[0], "answers 404") {
+			t.Errorf("got warnings %q, want one of app:1", r.Notes.Warnings)
+		}
+	})
+}
+
+// At most ten names are listed.
+func TestListedNamesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTestRepo(t)
+		for i := range 12 {
+			tag := fmt.Sprintf("t%02d", i)
+			r.retag("2", tag)
+			r.Registry.Errs[app+":"+tag] = errUnknown
+		}
+		r.fails(r.purge(Selection{Filters: fakes.Patterns(t, "1")}), "app:t09 and 2 more")
+	})
+}
+
+// A registry that listed its manifests and does not any more is not taken for one that lists tags alone.
+func TestPurgeLosesTheInventory(t *testing.T) {
+	r := newTestRepo(t)
+	r.Registry.HasListing = true
+	before := r.content()
+	err := r.purge(Selection{Filters: fakes.Patterns(t, "1", "2")}, func() { r.Registry.HasListing = false })
+	r.fails(err, "lists tags alone", "nothing was removed")
+	r.has(before)
+}
+
+// A registry that cannot do what is planned, or whose contents cannot be read, is left as it is.
+func TestPurgeIsRefusedBeforehand(t *testing.T) {
+	broken := manifest.Errorf(errdefs.ErrUnavailable, "broken")
+	for name, tt := range map[string]struct {
+		change    func(r *testRepo)
+		selection Selection
+		kind      error
+		says      string
+	}{
+		"no repository": {func(r *testRepo) { clear(r.Registry.Manifests) }, Selection{All: true}, errdefs.ErrNotFound, "no such repository: h.example.com/app"},
+		"no list of tags": {func(r *testRepo) {
+			r.Registry.Errs["tags "+app] = manifest.Errorf(errdefs.ErrPermissionDenied, "denied")
+		},
+			Selection{All: true}, errdefs.ErrPermissionDenied, "denied; nothing was removed from h.example.com/app"},
+		"an unreadable root": {func(r *testRepo) { r.Registry.Errs[app+":2"] = broken }, Selection{Filters: fakes.Patterns(t, "1")}, errdefs.ErrUnavailable, "reading h.example.com/app:2: broken"},
+		"an unreadable child": {func(r *testRepo) {
+			index, err := r.Registry.Fetch(r.Context(), fakes.Named(r.T, app+":1"))
+			if err != nil {
+				r.Fatal(err)
 			}
-		}
-		for d := range c.Manifests {
-			if r.IntN(4) == 0 {
-				removal.Manifests[d] = true
+			children, _, err := manifest.ParseIndex(index.Raw)
+			if err != nil {
+				r.Fatal(err)
 			}
-		}
-		if err := whole(c, c.Plan(removal)); err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
+			r.Registry.Errs[manifest.AtDigest(fakes.Named(r.T, app), children[1].Digest).String()] = broken
+		}, Selection{Filters: fakes.Patterns(t, "2")}, errdefs.ErrUnavailable, "broken"},
+		"junk": {func(r *testRepo) { r.Registry.Manifests[app+":2"] = []byte("{") }, Selection{Filters: fakes.Patterns(t, "1")}, errdefs.ErrInvalidArgument, "not valid JSON"},
+		"no deletion": {func(r *testRepo) {
+			r.Registry.Errs["deletes "+app] = manifest.Errorf(errdefs.ErrNotImplemented, "405")
+		}, Selection{Filters: fakes.Patterns(t, "2")}, errdefs.ErrNotImplemented, "DELETE_ENABLED"},
+		"no permission": {func(r *testRepo) {
+			r.Registry.Errs["deletes "+app] = manifest.Errorf(errdefs.ErrPermissionDenied, "403")
+		}, Selection{Filters: fakes.Patterns(t, "2")}, errdefs.ErrPermissionDenied, "403"},
+		"no untagging": {func(r *testRepo) { r.Registry.NoUntag = true }, Selection{Filters: fakes.Patterns(t, "amd64", "2")}, errdefs.ErrNotImplemented, "--via-placeholder"},
+		"no listing":   {func(*testRepo) {}, Selection{Untagged: true}, errdefs.ErrNotImplemented, "lists tags alone"},
+		"every tag":    {func(*testRepo) {}, Selection{Filters: fakes.Patterns(t, "*")}, errdefs.ErrInvalidArgument, "--all"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestRepo(t)
+			tt.change(r)
+			before := r.content()
+			err := r.purge(tt.selection)
+			if !errors.Is(err, tt.kind) {
+				t.Errorf("got %v", err)
+			}
+			r.fails(err, tt.says, "nothing was removed")
+			r.has(before)
+			if r.record.Len() > 0 {
+				t.Errorf("recorded %s", &r.record)
+			}
+		})
 	}
 }
 
-func randomContents(r *rand.Rand) Contents {
-	c := Contents{Tags: map[string]digest.Digest{}, Manifests: map[digest.Digest]Held{}, Listed: r.IntN(2) == 0}
-	var all []digest.Digest
-	some := func(odds int) (out []digest.Digest) {
-		for _, d := range all {
-			if r.IntN(odds) == 0 {
-				out = append(out, d)
-			}
-		}
-		return out
-	}
-	for i := range 3 + r.IntN(8) {
-		d := digest.FromString(fmt.Sprint(i))
-		c.Manifests[d] = Held{Children: some(4), Subjects: some(8), Locked: r.IntN(12) == 0}
-		all = append(all, d)
-	}
-	for i := range r.IntN(8) {
-		tag := []string{fmt.Sprint("t", i), manifest.ReferrersTag(all[r.IntN(len(all))]), manifest.ReferrersTag(all[r.IntN(len(all))]) + ".sig"}[r.IntN(3)]
-		c.Tags[tag] = all[r.IntN(len(all))]
-	}
-	return c
+// A refusal is an error and keeps what the refused manifest needs; the rest goes on. What is gone already
+// is no error, unless it is there nevertheless.
+func TestPurgeIsRefusedByTheRegistry(t *testing.T) {
+	r := newTestRepo(t)
+	index := manifest.AtDigest(fakes.Named(t, app), r.digest("1"))
+	r.Registry.Errs["delete "+index.String()] = manifest.Errorf(errdefs.ErrConflict, "locked")
+	err := r.purge(Selection{Filters: fakes.Patterns(t, "1", "2"), Recursive: true})
+	r.fails(err, "removing h.example.com/app:1: locked", "is kept: a manifest that needs it could not be deleted")
+	r.has("1 amd64 sig, 4 manifests")
+
+	r = newTestRepo(t)
+	r.Registry.Deaf = true
+	r.fails(r.purge(Selection{Filters: fakes.Patterns(t, "2")}), "has h.example.com/app@sha256:", "does not remove it")
+
+	r = newTestRepo(t)
+	r.Registry.Errs["delete "+manifest.AtDigest(fakes.Named(t, app), r.digest("2")).String()] = manifest.Errorf(errdefs.ErrNotFound, "gone")
+	r.fails(r.purge(Selection{Filters: fakes.Patterns(t, "2")}), "does not remove it")
+
+	r = newTestRepo(t)
+	r.record.full = true
+	r.fails(r.purge(Selection{Filters: fakes.Patterns(t, "2")}), "no space left")
+	r.has("1 2 amd64 sig, 5 manifests")
 }
 
-// whole returns what is wrong with a plan.
-func whole(c Contents, p Plan) error {
-	gone, tags, at := map[digest.Digest]bool{}, map[string]bool{}, map[digest.Digest]int{}
-	for i, step := range p.Steps {
-		at[step.Digest] = i
-		gone[step.Digest] = gone[step.Digest] || !step.Lone
-		for _, tag := range step.Tags {
-			if tags[tag] {
-				return fmt.Errorf("%s goes twice", tag)
-			}
-			tags[tag] = true
-		}
+// Where a tagged manifest cannot be deleted its tags go first; if it is refused then, too, they are back.
+func TestPurgeRemovesTagsFirst(t *testing.T) {
+	r := newTestRepo(t)
+	r.retag("2", "3")
+	r.Registry.TagsFirst = true
+	if err := r.purge(Selection{Filters: fakes.Patterns(t, "2", "3")}); err != nil {
+		t.Error(err)
 	}
-	for tag, d := range c.Tags {
-		if _, follows := c.digestTags()[tag]; follows || tags[tag] {
-			continue
-		}
-		for _, subject := range c.Manifests[d].Subjects {
-			if gone[subject] {
-				return fmt.Errorf("%s goes, and %s is about it", subject, tag)
-			}
-		}
+	r.has("1 amd64 sig, 4 manifests")
+
+	r = newTestRepo(t)
+	r.retag("2", "3")
+	r.Registry.Errs["delete "+manifest.AtDigest(fakes.Named(t, app), r.digest("2")).String()] = manifest.Errorf(errdefs.ErrInvalidArgument, "400")
+	r.fails(r.purge(Selection{Filters: fakes.Patterns(t, "2", "3")}), "400")
+	r.has("1 2 3 amd64 sig, 5 manifests")
+}
+
+// What was refused before an interruption is told.
+func TestPurgeInterrupted(t *testing.T) {
+	r := newTestRepo(t)
+	r.retag("2", "3")
+	ctx, cancel := context.WithCancel(t.Context())
+	r.Registry.Deleted = cancel
+	r.Registry.Errs["untag "+app+":3"] = manifest.Errorf(errdefs.ErrPermissionDenied, "locked")
+	selection := Selection{Filters: fakes.Patterns(t, "1", "3"), Recursive: true}
+	if err := Purge(ctx, r.Registry, r.Notes, fakes.Named(t, app), selection, r.removal()); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
-	stays := func(d digest.Digest) bool {
-		named := slices.ContainsFunc(slices.Collect(maps.Keys(c.Tags)), func(tag string) bool { return c.Tags[tag] == d && !tags[tag] })
-		return named || c.Manifests[d].Locked || c.Listed && !gone[d]
+	if want := []string{"removing " + app + ":3: locked"}; !slices.Equal(r.Notes.Warnings, want) {
+		t.Errorf("got warnings %q, want %q", r.Notes.Warnings, want)
 	}
-	for root := range c.Manifests {
-		for _, child := range c.Manifests[root].Children {
-			if gone[root] && gone[child] && at[root] > at[child] {
-				return fmt.Errorf("%s goes before %s, which lists it", child, root)
-			}
+	r.has("2 3 amd64 sig, 4 manifests") // the index; not its images
+}
+
+// What refers to something that goes goes with it, as the referrers API tells.
+func TestPurgeAsksForReferrers(t *testing.T) {
+	for _, recursive := range []bool{false, true} {
+		r := newTestRepo(t)
+		d := r.digest("2")
+		r.Registry.Store(manifest.AtDigest(fakes.Named(t, app), d), ocispec.MediaTypeImageManifest, r.Registry.Manifests[app+":2"])
+		raw := []byte(`{"mediaType":"` + ocispec.MediaTypeImageManifest + `","config":{"digest":"` + d.String() + `"},"layers":[],"subject":{"digest":"` + d.String() + `"}}`)
+		r.Registry.Store(manifest.AtDigest(fakes.Named(t, app), digest.FromBytes(raw)), ocispec.MediaTypeImageManifest, raw)
+		if err := r.purge(Selection{Filters: fakes.Patterns(t, "2"), Recursive: recursive}); err != nil {
+			t.Fatal(err)
 		}
-		for todo := []digest.Digest{root}; stays(root) && len(todo) > 0; todo = todo[1:] {
-			if gone[todo[0]] {
-				return fmt.Errorf("%s stays and needs %s", root, todo[0])
-			}
-			todo = append(todo, c.Manifests[todo[0]].Children...)
-		}
+		r.has(map[bool]string{false: "1 amd64 sig, 5 manifests", true: "1 amd64 sig, 4 manifests"}[recursive])
 	}
-	return nil
+}
+
+// A registry that deletes a manifest with its tag gets it back, with the tags that stay.
+func TestUntagRestoresManifests(t *testing.T) {
+	for name, run := range map[string]func(r *testRepo) error{
+		"purge": func(r *testRepo) error { return r.purge(Selection{Filters: fakes.Patterns(t, "amd64", "go")}) },
+		"untag": func(r *testRepo) error { return r.untag(false, "amd64", "go") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestRepo(t)
+			r.retag("amd64", "stay")
+			r.retag("amd64", "go")
+			r.Registry.Greedy = true
+			if err := run(r); err != nil {
+				t.Fatal(err)
+			}
+			r.has("1 2 sig stay, 5 manifests")
+			r.warns("it was restored")
+		})
+	}
+}
+
+// A tag that moves at the last moment stays where it is, and is not said to be gone.
+func TestUntagKeepsWhatMoves(t *testing.T) {
+	for name, tt := range map[string]struct {
+		of   string // what the tags name
+		run  func(r *testRepo) error
+		left string
+	}{
+		"purge":      {"amd64", func(r *testRepo) error { return r.purge(Selection{Filters: fakes.Patterns(t, "go*")}) }, "1 2 amd64 go2 sig, 5 manifests"},
+		"untag":      {"amd64", func(r *testRepo) error { return r.untag(false, "go1", "go2") }, "1 2 amd64 go2 sig, 5 manifests"},
+		"tags first": {"2", func(r *testRepo) error { return r.remove(false, r.removal(), app+":go1") }, "1 amd64 go2 sig, 4 manifests"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestRepo(t)
+			r.retag(tt.of, "go1")
+			r.retag(tt.of, "go2")
+			r.Registry.TagsFirst = true
+			r.Registry.Deleted = func() { r.retag("1", "go2") }
+			if err := tt.run(r); err != nil {
+				t.Fatal(err)
+			}
+			r.has(tt.left)
+			r.warns("app:go2 now points to")
+			if r.digest("go2") != r.digest("1") || slices.Contains(r.names, "go2") {
+				t.Errorf("got %s for go2 and %q removed, want %s and not go2", r.digest("go2"), r.names, r.digest("1"))
+			}
+		})
+	}
+}
+
+// When a manifest that a tag took along cannot be put back, no other tag goes.
+func TestUntagCannotRestore(t *testing.T) {
+	for name, run := range map[string]func(r *testRepo) error{
+		"purge": func(r *testRepo) error { return r.purge(Selection{Filters: fakes.Patterns(t, "amd64", "3", "4", "5")}) },
+		"untag": func(r *testRepo) error { return r.untag(false, "amd64", "3", "4", "5") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestRepo(t)
+			for _, tag := range []string{"3", "4", "5"} {
+				r.retag("2", tag)
+			}
+			r.Registry.Greedy = true
+			for _, tag := range []string{"2", "amd64"} {
+				r.Registry.Errs["put "+manifest.AtDigest(fakes.Named(t, app), r.digest(tag)).String()] = manifest.Errorf(errdefs.ErrPermissionDenied, "no pushes")
+			}
+			r.fails(run(r), "together with its tag, and it could not be restored: no pushes")
+			if n := strings.Count(strings.Join(r.Registry.Log, "\n"), "untag "); n != 1 || len(r.names) > 0 {
+				t.Errorf("%d tags were removed, told %v", n, r.names)
+			}
+		})
+	}
+}
+
+// An interruption comes too late for a tag that is being removed: what it takes along is back.
+func TestUntagInterrupted(t *testing.T) {
+	for name, run := range map[string]func(ctx context.Context, r *testRepo) error{
+		"purge": func(ctx context.Context, r *testRepo) error {
+			return Purge(ctx, r.Registry, r.Notes, fakes.Named(t, app), Selection{Filters: fakes.Patterns(t, "go", "more")}, r.removal())
+		},
+		"untag": func(ctx context.Context, r *testRepo) error {
+			return Untag(ctx, r.Registry, r.Notes, []reference.NamedTagged{fakes.ListName(t, app+":go"), fakes.ListName(t, app+":more")}, false, r.removed)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestRepo(t)
+			r.retag("amd64", "go")
+			r.retag("2", "more")
+			r.Registry.Greedy = true
+			ctx, cancel := context.WithCancel(t.Context())
+			r.Registry.Deleted = cancel
+			if err := run(ctx, r); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+			r.has("1 2 amd64 more sig, 5 manifests")
+		})
+	}
+}
+
+func TestUntag(t *testing.T) {
+	r := newTestRepo(t)
+	r.fails(r.untag(false, "none", "2", "amd64", "2"), "app:none unknown")
+	r.has("1 sig, 5 manifests")
+	if strings.Join(r.names, " ") != "2 amd64" {
+		t.Errorf("told %v", r.names)
+	}
+
+	r = newTestRepo(t)
+	clear(r.Registry.Manifests)
+	r.fails(r.untag(false, "1"), "no such repository: h.example.com/app")
+
+	r = newTestRepo(t)
+	r.Registry.Errs[app+":2"] = manifest.Errorf(errdefs.ErrPermissionDenied, "denied")
+	r.fails(r.untag(false, "1", "2"), "denied", "nothing was removed")
+	r.has("1 2 amd64 sig, 5 manifests")
+
+	r = newTestRepo(t)
+	r.Registry.NoUntag = true
+	r.fails(r.untag(false, "1", "2"), "does not remove a tag without its manifest", "--via-placeholder", "nothing was removed")
+	r.has("1 2 amd64 sig, 5 manifests")
+}
+
+func TestUntagViaPlaceholder(t *testing.T) {
+	r := newTestRepo(t)
+	r.Registry.NoUntag = true
+	if err := r.untag(true, "1", "amd64"); err != nil {
+		t.Fatal(err)
+	}
+	r.has("2 sig, 5 manifests")
+
+	r = newTestRepo(t)
+	if err := r.untag(true, "1"); err != nil || slices.ContainsFunc(r.Registry.Log, func(s string) bool { return strings.HasPrefix(s, "put") }) {
+		t.Errorf("%v, %v", err, r.Registry.Log)
+	}
+
+	r = newTestRepo(t)
+	r.Registry.NoUntag = true
+	r.Registry.Errs["deletes "+app] = manifest.Errorf(errdefs.ErrNotImplemented, "405")
+	r.fails(r.untag(true, "1"), "does not delete manifests", "nothing was removed")
+	r.has("1 2 amd64 sig, 5 manifests")
+
+	r = newTestRepo(t)
+	r.Registry.NoUntag, r.Registry.Deaf = true, true
+	was := r.digest("1")
+	r.fails(r.untag(true, "1"), "removing the tag h.example.com/app:1")
+	if now := r.digest("1"); now != was || len(r.names) > 0 {
+		t.Errorf("the tag names %s, not %s", now, was)
+	}
+}
+
+// A registry may say only of a tag that is there that it does not remove it.
+func TestUntagIsRefusedLate(t *testing.T) {
+	for name, tt := range map[string]struct {
+		refusal, deletes error
+		viaPlaceholder   bool
+		left             string
+		says             []string
+	}{
+		"to be displaced": {manifest.Errorf(errdefs.ErrNotFound, "404"), nil, true, "2 sig, 5 manifests", nil},
+		"refused":         {manifest.Errorf(errdefs.ErrNotImplemented, "405"), nil, true, "2 sig, 5 manifests", nil},
+		"denied":          {manifest.Errorf(errdefs.ErrPermissionDenied, "403"), nil, true, "1 2 sig, 5 manifests", []string{"403"}},
+		"not permitted":   {manifest.Errorf(errdefs.ErrNotFound, "404"), nil, false, "1 2 sig, 5 manifests", []string{"does not remove it", "--via-placeholder"}},
+		"no deletion":     {manifest.Errorf(errdefs.ErrNotFound, "404"), manifest.Errorf(errdefs.ErrNotImplemented, "405"), true, "1 2 sig, 5 manifests", []string{"does not delete manifests"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestRepo(t)
+			r.Registry.Errs["untag "+app+":1"], r.Registry.Errs["deletes "+app] = tt.refusal, tt.deletes
+			err := r.untag(tt.viaPlaceholder, "1", "amd64")
+			if (err != nil) != (tt.says != nil) {
+				t.Error(err)
+			}
+			r.fails(err, tt.says...)
+			r.has(tt.left)
+		})
+	}
+}
+
+func TestRemove(t *testing.T) {
+	sig := func(r *testRepo) string { return app + ":" + manifest.ReferrersTag(r.digest("amd64")) + ".sig" }
+	for name, tt := range map[string]struct {
+		recursive bool
+		names     func(r *testRepo) []string
+		left      string
+		says      []string
+	}{
+		"a tag":    {false, func(*testRepo) []string { return []string{app + ":2"} }, "1 amd64 sig, 4 manifests", nil},
+		"a digest": {false, func(r *testRepo) []string { return []string{app + "@" + r.digest("2").String()} }, "1 amd64 sig, 4 manifests", nil},
+		"twice": {false, func(r *testRepo) []string {
+			return []string{app + ":2", app + ":2", app + "@" + r.digest("2").String()}
+		}, "1 amd64 sig, 4 manifests", nil},
+		"an index":         {false, func(*testRepo) []string { return []string{app + ":1"} }, "2 amd64 sig, 4 manifests", nil},
+		"in depth":         {true, func(*testRepo) []string { return []string{app + ":1"} }, "2 amd64 sig, 3 manifests", nil},
+		"all in depth":     {true, func(*testRepo) []string { return []string{app + ":1", app + ":amd64"} }, "2, 1 manifests", nil},
+		"part of an index": {false, func(*testRepo) []string { return []string{app + ":amd64", app + ":2"} }, "1 amd64 sig, 4 manifests", []string{"app:1 needs it", "repo untag"}},
+		"a signature":      {false, func(r *testRepo) []string { return []string{sig(r)} }, "1 2 amd64, 4 manifests", nil},
+		"absent":           {false, func(*testRepo) []string { return []string{app + ":none", app + ":2"} }, "1 amd64 sig, 4 manifests", []string{"app:none unknown"}},
+		"nothing":          {false, func(*testRepo) []string { return []string{app + ":none"} }, "1 2 amd64 sig, 5 manifests", []string{"app:none unknown"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestRepo(t)
+			err := r.remove(tt.recursive, r.removal(), tt.names(r)...)
+			if (err != nil) != (tt.says != nil) {
+				t.Error(err)
+			}
+			r.fails(err, tt.says...)
+			r.has(tt.left)
+		})
+	}
+}
+
+// What cannot be read can be removed by name, and hinders nothing then.
+func TestRemoveJunk(t *testing.T) {
+	r := newTestRepo(t)
+	r.Registry.Store(fakes.Named(t, app+":junk"), ocispec.MediaTypeImageManifest, []byte("{"))
+	r.fails(r.remove(true, r.removal(), app+":2"), "not valid JSON", "nothing was removed")
+	o := r.removal()
+	o.Record = nil // which cannot have it
+	if err := r.remove(true, o, app+":junk", app+":2"); err != nil {
+		t.Fatal(err)
+	}
+	r.has("1 amd64 sig, 4 manifests")
+}
+
+// All that is removed is shown before, and a tag that is new then keeps its manifest.
+func TestRemoveIsConfirmed(t *testing.T) {
+	r := newTestRepo(t)
+	r.retag("2", "3")
+	r.Registry.Image(t, "h.example.com/other:1", ocispec.MediaTypeImageManifest, "linux/s390x")
+	var shown []Step
+	no := Removal{Confirm: func(steps []Step) (bool, error) { shown = steps; return false, nil }, Removed: r.removed}
+	if err := r.remove(false, no, app+":2", "h.example.com/other:1"); err != nil || len(r.names) > 0 {
+		t.Errorf("got error %v and %q removed, want nothing removed", err, r.names)
+	}
+	if len(shown) != 2 || strings.Join(shown[0].Tags, " ") != "2 3" || shown[1].Repo.Name() != "h.example.com/other" {
+		t.Errorf("got %v to confirm, want the tags 2 and 3, and h.example.com/other", shown)
+	}
+	err := r.remove(false, r.removal(func() { r.retag("2", "late") }), app+":2", "h.example.com/other:1")
+	r.fails(err, "app:late points to it")
+	left := slices.Sorted(maps.Keys(r.Registry.Manifests))
+	if strings.Contains(strings.Join(left, " "), "other") || !slices.Contains(left, app+":2") {
+		t.Errorf("got %q left, want %s:2 and nothing of h.example.com/other", left, app)
+	}
 }

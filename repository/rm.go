@@ -13,33 +13,29 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Confirm is shown what is going to be removed, and reports whether it may be.
-type Confirm func(rows []Row) (bool, error)
-
-// Remove deletes the manifests that names, by tag or digest, stand for, with all their tags; with recursive
-// also what is there only for them. What something else lists is not deleted, which is an error, as is a name
-// that does not exist; the rest goes on.
-func Remove(ctx context.Context, a manifest.Access, names []reference.Named, recursive bool, confirm Confirm, removed Removed) error {
+// Remove deletes the manifests that names, by tag or digest, stand for, with all their tags; if recursive, also what
+// nothing else needs. A manifest that something else lists is kept, which is an error, as is a name that does not exist;
+// the rest is removed.
+func Remove(ctx context.Context, registry Registry, report manifest.Reporter, names []reference.Named, recursive bool, o Removal) error {
 	var errs []error
-	var all []*namedRemoval
-	var rows []Row
+	var all []*removal
+	var steps []Step
 	for _, group := range byRepository(names) {
-		n := &namedRemoval{contentsReader: newContentsReader(a, group[0])}
-		missing, err := n.plan(ctx, group, recursive)
+		r := newRemoval(registry, report, group[0], o)
+		refused, err := r.name(ctx, group, recursive)
 		if err != nil {
 			return err
 		}
-		errs = append(errs, missing...)
-		all, rows = append(all, n), append(rows, n.rows()...)
+		errs, all, steps = append(errs, refused...), append(all, r), append(steps, r.steps...)
 	}
-	if len(rows) == 0 {
+	if len(steps) == 0 {
 		return errors.Join(errs...)
 	}
-	if yes, err := confirm(rows); err != nil || !yes {
+	if yes, err := o.Confirm(steps); err != nil || !yes {
 		return errors.Join(append(errs, err)...)
 	}
-	for _, n := range all {
-		errs = append(errs, n.carryOut(ctx, removed))
+	for _, r := range all {
+		errs = append(errs, r.carryOut(ctx))
 		if ctx.Err() != nil {
 			break
 		}
@@ -66,119 +62,68 @@ func byRepository[N reference.Named](names []N) [][]N {
 	return out
 }
 
-// namedRemoval removes from one repository what was named.
-type namedRemoval struct {
-	*contentsReader
-	contents Contents
-	removal  Removal
-	planned  Plan
-}
-
-// plan plans the removal of names. What cannot go is in missing.
-func (n *namedRemoval) plan(ctx context.Context, names []reference.Named, recursive bool) (missing []error, err error) {
-	n.bare, n.lenient, n.opaque = true, !recursive, map[digest.Digest]bool{}
+// name plans the removal of names. What cannot be removed is in refused.
+func (r *removal) name(ctx context.Context, names []reference.Named, recursive bool) (refused []error, err error) {
+	r.snapshot.mayBeEmpty = true // it may have manifests and no tags
+	r.recursive, r.named = recursive, map[digest.Digest]bool{}
 	tags := map[string]digest.Digest{}
 	for _, name := range names {
-		d, err := n.Registry.Digest(ctx, name)
+		d, err := r.registry.Digest(ctx, name)
 		switch {
 		case errdefs.IsNotFound(err):
-			missing = append(missing, err)
+			refused = append(refused, err)
 			continue
 		case err != nil:
-			return nil, n.unchanged(err)
+			return nil, r.unchanged(err)
 		}
-		n.opaque[d] = true
+		r.named[d] = true
 		if tagged, ok := name.(reference.NamedTagged); ok {
 			tags[tagged.Tag()] = d
 		}
 	}
-	if n.contents, err = n.read(ctx); err != nil {
+	if err := r.read(ctx, r.snapshot); err != nil {
 		return nil, err
 	}
-	maps.Copy(n.contents.Tags, tags)
-	n.removal = Removal{Manifests: maps.Clone(n.opaque), Outright: true, Recursive: recursive}
-	if err := n.extend(ctx, n.contents, slices.Collect(maps.Keys(n.removal.Manifests))); err != nil {
-		return nil, n.unchanged(err)
+	maps.Copy(r.snapshot.Tags, tags)
+	if err := r.extend(ctx, r.snapshot, slices.Sorted(maps.Keys(r.named))); err != nil {
+		return nil, r.unchanged(err)
 	}
-	needed, err := n.replan(ctx)
-	return append(missing, needed...), err
+	r.request = newRequest()
+	r.request.named, r.request.recursive, r.request.manifests = true, recursive, maps.Clone(r.named)
+	needed, err := r.plan(ctx)
+	return append(refused, needed...), err
 }
 
-// replan plans again, less what has to stay, which is in needed.
-func (n *namedRemoval) replan(ctx context.Context) (needed []error, err error) {
-	for {
-		n.removal.Tags = map[string]bool{}
-		for tag, d := range n.contents.Tags {
-			n.removal.Tags[tag] = n.removal.Manifests[d] && !n.removal.StayTags[tag]
-		}
-		maps.DeleteFunc(n.removal.Tags, func(_ string, goes bool) bool { return !goes })
-		if n.planned, err = n.contentsReader.plan(ctx, n.contents, n.removal); err != nil {
-			return needed, err
-		}
-		blocked := slices.DeleteFunc(slices.Sorted(maps.Keys(n.removal.Manifests)), func(d digest.Digest) bool { return !n.planned.kept[d] })
-		if len(blocked) == 0 {
-			return needed, nil
-		}
-		for _, d := range blocked {
-			needed = append(needed, n.needed(d))
-			delete(n.removal.Manifests, d)
+// addTags requests the removal of the tags that point to the manifests that were named.
+func (r *removal) addTags() {
+	r.request.tags = map[string]bool{}
+	for tag, d := range r.snapshot.Tags {
+		if r.request.manifests[d] && !r.request.keepTags[tag] {
+			r.request.tags[tag] = true
 		}
 	}
 }
 
-// needed is the error for a manifest that has to stay.
-func (n *namedRemoval) needed(d digest.Digest) error {
-	at := manifest.Familiar(manifest.AtDigest(n.repo, d))
-	if n.contents.Manifests[d].Locked {
-		return manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is locked: it stays", at)
+// needed is the error for a named manifest that has to be kept.
+func (r *removal) needed(d digest.Digest) error {
+	at := manifest.Familiar(manifest.AtDigest(r.snapshot.repo, d))
+	if r.snapshot.Manifests[d].Locked {
+		return manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is locked, and kept", at)
 	}
-	p := newPlanner(n.contents, n.removal)
-	for _, tag := range slices.Sorted(maps.Keys(n.contents.Tags)) {
-		switch root := n.contents.Tags[tag]; {
-		case n.removal.Tags[tag] || !p.reach(p.withSubjects(root))[d]:
+	p := newPlanner(r.snapshot, r.request)
+	for _, tag := range slices.Sorted(maps.Keys(r.snapshot.Tags)) {
+		name := r.snapshot.name(tag)
+		switch root := r.snapshot.Tags[tag]; {
+		case r.request.tags[tag] || !p.reach(p.withSubjects(root))[d]:
 		case root == d:
-			return manifest.Errorf(errdefs.ErrFailedPrecondition, "%s stays, since %s points at it", at, n.name(tag))
+			return manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is kept: %s points to it", at, name)
 		default:
-			return manifest.Errorf(errdefs.ErrFailedPrecondition, "%s stays, since %s needs it: remove that too, or a tag alone with 'docker multiarch repo untag'",
-				at, n.name(tag))
+			err := manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is kept: %s needs it", at, name)
+			if tags := r.snapshot.tagsByDigest()[d]; len(tags) > 0 {
+				return manifest.WithHint(err, "docker multiarch repo untag %s", r.snapshot.name(tags[0]))
+			}
+			return manifest.WithHint(err, "docker multiarch repo rm %s %s", name, at)
 		}
 	}
-	return manifest.Errorf(errdefs.ErrFailedPrecondition, "%s stays, since a manifest without a tag needs it", at)
-}
-
-func (n *namedRemoval) rows() []Row { return rows(n.repo, n.contents, n.planned) }
-
-// carryOut removes what was planned, less what has changed since.
-func (n *namedRemoval) carryOut(ctx context.Context, removed Removed) error {
-	if len(n.planned.Steps) == 0 {
-		return nil
-	}
-	var err error
-	if n.contents, n.removal, err = n.again(ctx, n.contents, n.removal); err != nil {
-		return err
-	}
-	needed, err := n.replan(ctx)
-	if err == nil {
-		err = n.permitted(ctx, n.planned)
-	}
-	if err == nil {
-		r := &remover{contentsReader: n.contentsReader, contents: n.contents, removed: removed}
-		err = r.carryOut(ctx, n.planned)
-	}
-	return errors.Join(append(needed, err)...)
-}
-
-// Row is a step of a plan, and the manifest it is about.
-type Row struct {
-	Repo reference.Named
-	Step
-	Held
-}
-
-func rows(repo reference.Named, c Contents, p Plan) []Row {
-	rows := make([]Row, 0, len(p.Steps))
-	for _, step := range p.Steps {
-		rows = append(rows, Row{repo, step, c.Manifests[step.Digest]})
-	}
-	return rows
+	return manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is kept: a manifest without a tag needs it", at)
 }

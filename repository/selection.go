@@ -8,36 +8,36 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/opencontainers/go-digest"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Selection says which tags and manifests of a repository are to go. A tag has to match one of Filters,
-// where there are any, and none of Excludes.
+// Selection selects tags and manifests of a repository for removal. A tag has to match one of Filters, if there are any,
+// and none of Excludes.
 type Selection struct {
 	Filters, Excludes []manifest.Pattern
-	// All permits the filters to match every tag.
+	// All allows the filters to match every tag.
 	All bool
-	// Before keeps what is not older; the zero time keeps nothing.
+	// Before selects only what is older; the zero time selects any age.
 	Before time.Time
-	// Keep is how many of the matching tags stay, the last by their time or, with ByName, by their names.
+	// Keep is how many of the matching tags are kept, the last by their time or, with ByName, by their names.
 	Keep   int
 	ByName bool
-	// Untagged selects untagged manifests, too: alone when neither Filters nor All select tags.
+	// Untagged selects untagged manifests as well, and only those unless Filters or All select tags.
 	Untagged bool
-	// Recursive selects what is there only for what goes.
+	// Recursive selects as well what nothing else needs.
 	Recursive bool
 }
 
 // needsTimes reports whether it matters how old the tags are.
 func (s Selection) needsTimes() bool { return !s.Before.IsZero() || s.Keep > 0 && !s.ByName }
 
-// matched returns the tags that the filters select, sorted, and how many there are to select from: all but
-// digest tags. The error is errdefs.ErrInvalidArgument when they select every one and that is not permitted.
-func (s Selection) matched(c Contents) (tags []string, total int, err error) {
-	digestTags := c.digestTags()
-	for _, tag := range slices.Sorted(maps.Keys(c.Tags)) {
+// matched returns the tags that the filters select, sorted, and how many there are to select from: all but digest tags.
+// The error is errdefs.ErrInvalidArgument if they select every tag and that is not allowed, or if there are only digest
+// tags.
+func (s Selection) matched(in *Snapshot) (tags []string, total int, err error) {
+	digestTags := in.digestTags()
+	for _, tag := range slices.Sorted(maps.Keys(in.Tags)) {
 		if _, follows := digestTags[tag]; follows {
 			continue
 		}
@@ -46,15 +46,15 @@ func (s Selection) matched(c Contents) (tags []string, total int, err error) {
 			tags = append(tags, tag)
 		}
 	}
-	if s.Untagged && !s.All && len(s.Filters) == 0 {
+	switch {
+	case s.Untagged && !s.All && len(s.Filters) == 0:
 		return nil, total, nil
-	}
-	if total == 0 && len(c.Tags) > 0 && !s.Untagged {
-		return nil, 0, manifest.Errorf(errdefs.ErrInvalidArgument, "all %d tags are referrers of untagged manifests and are only removed with those: "+
-			"add --untagged", len(c.Tags))
-	}
-	if len(tags) == total && total > 0 && !s.All {
-		return nil, total, manifest.Errorf(errdefs.ErrInvalidArgument, "%d of %[1]d tags match, which is every one: narrow that down with --filter or --exclude, or permit it with --all", total)
+	case total == 0 && len(in.Tags) > 0 && !s.Untagged:
+		err := manifest.Errorf(errdefs.ErrInvalidArgument, "all %d tags are of referrers of untagged manifests, and only removed with those", len(in.Tags))
+		return nil, 0, manifest.WithHint(err, "--untagged")
+	case len(tags) == total && total > 0 && !s.All:
+		err := manifest.Errorf(errdefs.ErrInvalidArgument, "all %d tags match; narrow the filter or pass --all", total)
+		return nil, total, err
 	}
 	return tags, total, nil
 }
@@ -64,19 +64,19 @@ func (s Selection) matches(tag string) bool {
 	return (len(s.Filters) == 0 || slices.ContainsFunc(s.Filters, match)) && !slices.ContainsFunc(s.Excludes, match)
 }
 
-// removal returns what goes of the tags that match, and of the untagged manifests. What stays because its
-// age is not known or because it is locked is told.
-func (s Selection) removal(c Contents, matched []string) (Removal, manifest.Diagnostics) {
-	r := Removal{Tags: map[string]bool{}, Manifests: map[digest.Digest]bool{}, StayTags: map[string]bool{}, Stay: map[digest.Digest]bool{}}
-	r.Recursive = s.Recursive || c.Listed
-	var locked, ageless []string
+// request returns the request to remove those of the matched tags, and of the untagged manifests, that are old enough and
+// are not among those to keep. What is kept because its age is unknown or because it is locked is reported.
+func (s Selection) request(from *Snapshot, matched []string) (request, manifest.Diagnostics) {
+	r := newRequest()
+	r.recursive = s.Recursive || from.Complete
+	var locked, unknown []string
 	candidates := slices.DeleteFunc(slices.Clone(matched), func(tag string) bool {
-		held := c.Manifests[c.Tags[tag]]
+		m := from.Manifests[from.Tags[tag]]
 		switch {
-		case held.Locked:
+		case m.Locked:
 			locked = append(locked, tag)
-		case s.needsTimes() && held.Time.IsZero():
-			ageless = append(ageless, tag)
+		case s.needsTimes() && m.Time().IsZero():
+			unknown = append(unknown, tag)
 		default:
 			return false
 		}
@@ -86,67 +86,68 @@ func (s Selection) removal(c Contents, matched []string) (Removal, manifest.Diag
 		if s.ByName {
 			return compareTags(a, b)
 		}
-		return c.Manifests[c.Tags[a]].Time.Compare(c.Manifests[c.Tags[b]].Time)
+		return from.Manifests[from.Tags[a]].Time().Compare(from.Manifests[from.Tags[b]].Time())
 	})
 	for _, tag := range candidates[:max(len(candidates)-s.Keep, 0)] {
-		r.Tags[tag] = s.isOld(c.Manifests[c.Tags[tag]])
+		if s.isOld(from.Manifests[from.Tags[tag]]) {
+			r.tags[tag] = true
+		}
 	}
-	maps.DeleteFunc(r.Tags, func(_ string, old bool) bool { return !old })
-	s.followers(c, r)
-	ageless = append(ageless, s.untagged(c, r)...)
+	s.addDigestTags(from, r)
+	unknown = append(unknown, s.addUntagged(from, r)...)
 	var out manifest.Diagnostics
-	if len(ageless) > 0 {
-		out.Warn("how old these are is not known, so they stay: %s", manifest.JoinSome(ageless))
+	if len(unknown) > 0 {
+		out.Warn("keeping tags and manifests of unknown age: %s", manifest.JoinSome(unknown))
 	}
 	if len(locked) > 0 {
-		out.Warn("these are locked, so they stay: %s", manifest.JoinSome(locked))
+		out.Warn("keeping locked tags: %s", manifest.JoinSome(locked))
 	}
 	return r, out
 }
 
-// followers adds the digest tags that match, which go with what they are named after, and makes those that
-// are excluded stay.
-func (s Selection) followers(c Contents, r Removal) {
-	for tag := range c.digestTags() {
+// addDigestTags adds the digest tags that match, which are removed with what they are named after, and keeps those that
+// are excluded.
+func (s Selection) addDigestTags(from *Snapshot, r request) {
+	for tag := range from.digestTags() {
 		if s.matches(tag) {
-			r.Tags[tag] = true
+			r.tags[tag] = true
 		}
 		if slices.ContainsFunc(s.Excludes, func(p manifest.Pattern) bool { return p.Match(tag) }) {
-			r.StayTags[tag] = true
+			r.keepTags[tag] = true
 		}
 	}
 }
 
-// untagged adds the manifests without a tag, and returns those of unknown age. One that is not old stays,
-// whatever goes: it may be part of a push that is under way.
-func (s Selection) untagged(c Contents, r Removal) (ageless []string) {
-	if !c.Listed {
+// addUntagged adds the manifests without a tag, and returns those of unknown age. One that is not old is kept in any case:
+// it may be part of a push that is under way.
+func (s Selection) addUntagged(from *Snapshot, r request) (unknown []string) {
+	if !from.Complete {
 		return nil
 	}
-	tagged := c.tagsByDigest()
-	for _, d := range slices.Sorted(maps.Keys(c.Manifests)) {
-		held := c.Manifests[d]
+	tags := from.tagsByDigest()
+	for _, d := range slices.Sorted(maps.Keys(from.Manifests)) {
+		m := from.Manifests[d]
 		switch {
-		case len(tagged[d]) > 0:
-		case !s.Before.IsZero() && held.Time.IsZero():
+		case len(tags[d]) > 0:
+		case !s.Before.IsZero() && m.Time().IsZero():
 			if s.Untagged {
-				ageless = append(ageless, d.String())
+				unknown = append(unknown, d.String())
 			}
-		case !s.isOld(held):
-			r.Stay[d] = true
+		case !s.isOld(m):
+			r.keep[d] = true
 		case s.Untagged:
-			r.Manifests[d] = true
+			r.manifests[d] = true
 		}
 	}
-	return ageless
+	return unknown
 }
 
-func (s Selection) isOld(held Held) bool { return s.Before.IsZero() || held.Time.Before(s.Before) }
+func (s Selection) isOld(m Manifest) bool { return s.Before.IsZero() || m.Time().Before(s.Before) }
 
 // compareTags compares tags; the numbers in them count as numbers.
 func compareTags(a, b string) int { return cmp.Or(compareNumbered(a, b), strings.Compare(a, b)) }
 
-// compareNumbered is 0 for what differs by leading zeros alone.
+// compareNumbered is 0 for what differs only by leading zeros.
 func compareNumbered(a, b string) int {
 	for a != "" && b != "" {
 		numberA, restA := cutNumber(a)

@@ -1,7 +1,6 @@
 package repository
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -26,32 +25,32 @@ func TestCompareTags(t *testing.T) {
 		}
 	}
 	if compareTags("x", "x") != 0 {
-		t.Error("the same is not the same")
+		t.Errorf("got %d for the same tag, want 0", compareTags("x", "x"))
 	}
 }
 
-// dated are contents whose tags, one a day and the last today, name a manifest each.
-func dated(now time.Time, tags ...string) Contents {
-	c := Contents{Tags: map[string]digest.Digest{}, Manifests: map[digest.Digest]Held{}}
+// dated is a snapshot whose tags point to a manifest each, one a day and the last of today.
+func dated(now time.Time, tags ...string) *Snapshot {
+	snapshot := drawn(false)
 	for i, tag := range tags {
-		c.Tags[tag] = digest.FromString(tag)
-		c.Manifests[digest.FromString(tag)] = Held{Time: now.AddDate(0, 0, i+1-len(tags))}
+		snapshot.Tags[tag] = digest.FromString(tag)
+		snapshot.Manifests[digest.FromString(tag)] = Manifest{Created: now.AddDate(0, 0, i+1-len(tags))}
 	}
-	return c
+	return snapshot
 }
 
 func TestSelection(t *testing.T) {
 	now := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
-	c := dated(now, "v9", "v8", "v10", "latest", "x", "lock", "old") // old is from today
+	snapshot := dated(now, "v9", "v8", "v10", "latest", "x", "lock", "old") // old is from today
 	unknown := digest.FromString("x")
-	c.Manifests[unknown] = Held{}
-	c.Manifests[digest.FromString("lock")] = Held{Time: now.AddDate(-1, 0, 0), Locked: true}
-	c.Tags[manifest.ReferrersTag(unknown)+".sig"] = digest.FromString("old")
+	snapshot.Manifests[unknown] = Manifest{}
+	snapshot.Manifests[digest.FromString("lock")] = Manifest{Created: now.AddDate(-1, 0, 0), Locked: true}
+	snapshot.Tags[manifest.ReferrersTag(unknown)+".sig"] = digest.FromString("old")
 	before := now.AddDate(0, 0, -4)
 	for name, tt := range map[string]struct {
-		selection     Selection
-		tags          string
-		matched, told int
+		selection            Selection
+		tags                 string
+		matched, diagnostics int
 	}{
 		"a glob":             {Selection{Filters: fakes.Patterns(t, "v*")}, "v10 v8 v9", 3, 0},
 		"two":                {Selection{Filters: fakes.Patterns(t, "v9", "old")}, "old v9", 2, 0},
@@ -73,30 +72,31 @@ func TestSelection(t *testing.T) {
 		"untagged less one":  {Selection{Untagged: true, Excludes: fakes.Patterns(t, "v9")}, manifest.ReferrersTag(unknown) + ".sig", 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			matched, total, err := tt.selection.matched(c)
+			matched, total, err := tt.selection.matched(snapshot)
 			if err != nil || len(matched) != tt.matched || total != 7 {
-				t.Fatalf("%v of %d, %v", matched, total, err)
+				t.Fatalf("got %v of %d tags and error %v, want %d of 7", matched, total, err, tt.matched)
 			}
-			removal, told := tt.selection.removal(c, matched)
-			if got := strings.Join(slices.Sorted(maps.Keys(removal.Tags)), " "); got != strings.Join(slices.Sorted(slices.Values(strings.Fields(tt.tags))), " ") {
-				t.Errorf("got %s", got)
+			request, diagnostics := tt.selection.request(snapshot, matched)
+			want := slices.Sorted(slices.Values(strings.Fields(tt.tags)))
+			if got := slices.Sorted(maps.Keys(request.tags)); !slices.Equal(got, want) {
+				t.Errorf("got tags %q to remove, want %q", got, want)
 			}
-			if len(told) != tt.told {
-				t.Errorf("%d remarks", len(told))
+			if len(diagnostics) != tt.diagnostics {
+				t.Errorf("got warnings %v, want %d", diagnostics, tt.diagnostics)
 			}
 		})
 	}
 	for _, s := range []Selection{{}, {Filters: fakes.Patterns(t, "*")}, {Filters: fakes.Patterns(t, "regex:.*")}, {Excludes: fakes.Patterns(t, "w")}} {
-		if _, _, err := s.matched(c); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "7 of 7 tags match") || !strings.Contains(err.Error(), "--all") {
-			t.Errorf("%v: %v", s, err)
+		if _, _, err := s.matched(snapshot); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "all 7 tags match") || !strings.Contains(err.Error(), "--all") {
+			t.Errorf("%v: got error %v, want an ErrInvalidArgument error that names --all", s, err)
 		}
 	}
 	referrers := drawn(true, "a", "s", "{a}.sig = s")
-	if _, _, err := (Selection{All: true}).matched(referrers); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "--untagged") {
+	if _, _, err := (Selection{All: true}).matched(referrers); !errdefs.IsInvalidArgument(err) || manifest.Hint(err) != "--untagged" {
 		t.Errorf("only digest tags: got %v, want an ErrInvalidArgument error that names --untagged", err)
 	}
 	if _, total, err := (Selection{}).matched(dated(now)); err != nil || total != 0 {
-		t.Errorf("no tags: %v", err)
+		t.Errorf("no tags: got %d tags and error %v, want none", total, err)
 	}
 }
 
@@ -104,17 +104,17 @@ func TestSelection(t *testing.T) {
 // for they may be part of a push.
 func TestSelectionOfUntagged(t *testing.T) {
 	now := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
-	c := drawn(true, "t = i", "i: a", "a", "o", "y", "n")
+	snapshot := drawn(true, "t = i", "i: a", "a", "o", "y", "n")
 	for name, days := range map[string]int{"i": 9, "a": 9, "o": 9, "y": 1} {
 		d := digest.FromString(name)
-		held := c.Manifests[d]
-		held.Time = now.AddDate(0, 0, -days)
-		c.Manifests[d] = held
+		m := snapshot.Manifests[d]
+		m.Created = now.AddDate(0, 0, -days)
+		snapshot.Manifests[d] = m
 	}
 	for name, tt := range map[string]struct {
-		selection Selection
-		want      string
-		told      int
+		selection   Selection
+		want        string
+		diagnostics int
 	}{
 		"all":            {Selection{Untagged: true}, "delete n, delete o, delete y", 0},
 		"older":          {Selection{Untagged: true, Before: now.AddDate(0, 0, -5)}, "delete o", 1},
@@ -122,15 +122,16 @@ func TestSelectionOfUntagged(t *testing.T) {
 		"everything":     {Selection{All: true, Untagged: true}, "delete n, delete o, delete y, delete i t, delete a", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			matched, _, err := tt.selection.matched(c)
+			matched, _, err := tt.selection.matched(snapshot)
 			if err != nil {
 				t.Fatal(err)
 			}
-			removal, told := tt.selection.removal(c, matched)
-			got := strings.Split(c.story(c.Plan(removal)), ", ")
-			want := strings.Split(tt.want, ", ")
-			if fmt.Sprint(slices.Sorted(slices.Values(got))) != fmt.Sprint(slices.Sorted(slices.Values(want))) || len(told) != tt.told {
-				t.Errorf("got %v, %d remarks", got, len(told))
+			request, diagnostics := tt.selection.request(snapshot, matched)
+			steps, _ := snapshot.plan(request)
+			got := slices.Sorted(strings.SplitSeq(text(steps), ", "))
+			want := slices.Sorted(strings.SplitSeq(tt.want, ", "))
+			if !slices.Equal(got, want) || len(diagnostics) != tt.diagnostics {
+				t.Errorf("got steps %q and warnings %v, want %q and %d", got, diagnostics, want, tt.diagnostics)
 			}
 		})
 	}

@@ -16,44 +16,53 @@ import (
 type Shown struct {
 	Name string `json:"name"`
 	Record
-	// Manifests are what is below an index, Referrers what refers to it or to any of these.
+	// Manifests are what is below an index, Referrers the referrers of the manifest and of any of these.
 	Manifests []Record `json:"manifests,omitempty"`
 	Referrers []Record `json:"referrers,omitempty"`
 }
 
-// Show returns what name names, in full. What cannot be read below it has its Err; the error tells of that
-// which is not merely absent.
-func Show(ctx context.Context, r manifest.Reader, notes manifest.Reporter, name reference.Named) (Shown, error) {
-	s := newManifestReader(r, name)
-	root := s.read(ctx, []reference.Named{name})[0]
-	if err := ctx.Err(); err != nil {
+// Show returns what name points to, in full. What cannot be read below it has its Err; the error reports what is not
+// merely absent.
+func Show(ctx context.Context, r manifest.Reader, report manifest.Reporter, name reference.Named) (Shown, error) {
+	s := newSnapshot(r, name)
+	read, err := s.graph.Read(ctx, name)
+	if err != nil {
 		return Shown{}, err
 	}
+	root := read[0]
+	if root.Err == nil {
+		_, root.Err = s.graph.Node(root.Digest)
+	}
 	if errdefs.IsNotFound(root.Err) {
-		return Shown{}, fmt.Errorf("no such manifest: %s; 'docker multiarch repo tags %s' shows which tags there are: %w",
-			manifest.Familiar(name), reference.FamiliarName(name), root.Err)
+		return Shown{}, manifest.WithHint(fmt.Errorf("no such manifest: %s: %w", manifest.Familiar(name), root.Err),
+			"docker multiarch repo tags %s", reference.FamiliarName(name))
 	}
 	if root.Err != nil {
 		return Shown{}, root.Err
 	}
-	if _, err := s.graph.Node(root.Digest); err != nil {
-		return Shown{}, err
+	s.roots = []digest.Digest{root.Digest}
+	if tag, ok := name.(reference.Tagged); ok {
+		s.Tags[tag.Tag()] = root.Digest
 	}
-	return s.show(ctx, notes, name, root.Digest)
+	return s.show(ctx, report, name, root.Digest)
 }
 
-func (s *manifestReader) show(ctx context.Context, notes manifest.Reporter, name reference.Named, d digest.Digest) (Shown, error) {
-	listed, err := s.reader.Inventory(ctx, s.repo)
-	if err != nil && !errdefs.IsNotImplemented(err) {
+func (s *Snapshot) show(ctx context.Context, report manifest.Reporter, name reference.Named, d digest.Digest) (Shown, error) {
+	tags, err := s.list(ctx)
+	if s.noInventory == nil && err != nil {
 		return Shown{}, err
 	}
-	for _, l := range listed {
-		s.listed[l.Digest], s.tags[l.Digest] = l, l.Tags
+	if err != nil && ctx.Err() == nil {
+		report.Warn("%v; referrers that are found by their tags cannot be shown", err)
 	}
 	s.relate()
-	below := s.graph.Below(d)
-	failures := s.readReferrers(ctx, notes, below)
-	records := arrange(s.records(ctx, s.all, Query{Detail: DetailCreated}), Query{})
+	below := slices.Clone(s.order)
+	_, errs := s.readReferrers(ctx, slices.DeleteFunc(slices.Clone(below), func(d digest.Digest) bool {
+		return s.Manifests[d].Kind == manifest.KindAttestation
+	}))
+	s.readDigestTags(ctx, tags)
+	s.relate()
+	records := arrange(s.records(ctx, s.order, Query{Detail: DetailCreated}), Query{})
 	if err := ctx.Err(); err != nil {
 		return Shown{}, err
 	}
@@ -67,21 +76,6 @@ func (s *manifestReader) show(ctx context.Context, notes manifest.Reporter, name
 		default:
 			out.Referrers = append(out.Referrers, r)
 		}
-		if r.Err != nil && !errdefs.IsNotFound(r.Err) {
-			failures = append(failures, r.Err)
-		}
 	}
-	return out, unread(failures)
-}
-
-// readReferrers reads what refers to subjects, as the referrers API or tags tell.
-func (s *manifestReader) readReferrers(ctx context.Context, notes manifest.Reporter, subjects []digest.Digest) []error {
-	subjects = slices.DeleteFunc(slices.Clone(subjects), func(d digest.Digest) bool { return s.kinds[d] == manifest.KindAttestation })
-	tags, err := s.reader.Tags(ctx, s.repo)
-	if err != nil && ctx.Err() == nil {
-		notes.Warn("%v; what refers to the manifest by a tag cannot be shown", err)
-	}
-	errs := s.askReferrers(ctx, subjects)
-	s.readDigestTags(ctx, tags)
-	return errs
+	return out, unread(append(errs, failures(records)...))
 }

@@ -19,26 +19,26 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Untag removes tags, never a manifest. Where the registry cannot do that, viaPlaceholder lets another
-// manifest take the tag with it. All tags are looked up before the first is removed. One that does not exist
-// is an error; the rest goes on.
-func Untag(ctx context.Context, a manifest.Access, names []reference.NamedTagged, viaPlaceholder bool, removed Removed) error {
+// Untag removes tags, never a manifest. If the registry cannot do that, viaPlaceholder lets it delete another manifest
+// together with the tag. All tags are resolved before the first is removed. One that does not exist is an error; the others
+// are removed. removed is called with each.
+func Untag(ctx context.Context, registry Registry, report manifest.Reporter, names []reference.NamedTagged, viaPlaceholder bool, removed func(name reference.Named)) error {
 	groups := byRepository(names)
-	found, missing, err := lookUp(ctx, a, slices.Concat(groups...))
+	found, errs, err := fetchTags(ctx, registry, slices.Concat(groups...))
 	if err != nil {
 		return fmt.Errorf("%w; nothing was removed", err)
 	}
 	var all []*untagging
 	for _, group := range groups {
-		u := &untagging{Access: a, repo: reference.TrimNamed(group[0]), permitted: viaPlaceholder}
+		u := &untagging{registry: registry, report: report, repo: reference.TrimNamed(group[0]), allowed: viaPlaceholder}
 		for _, name := range group {
 			if t, ok := found[name.String()]; ok {
 				u.tags = append(u.tags, t)
 			}
 		}
 		if len(u.tags) == 0 {
-			if _, err := tagNames(ctx, a.Registry, u.repo); errdefs.IsNotFound(err) {
-				missing = append(missing, err)
+			if _, err := tagNames(ctx, registry, u.repo); errdefs.IsNotFound(err) {
+				errs = append(errs, err)
 			}
 			continue
 		}
@@ -47,86 +47,86 @@ func Untag(ctx context.Context, a manifest.Access, names []reference.NamedTagged
 		}
 		all = append(all, u)
 	}
-	errs := missing
 	for _, u := range all {
 		errs = append(errs, u.run(ctx, removed)...)
 		if errors.Is(errors.Join(errs...), errLost) {
 			break
 		}
 	}
-	return ended(a.Notes, errs)
+	return ended(report, errs)
 }
 
-// taken is a tag that is going to be removed, and what it names.
-type taken struct {
+// tagContent is a tag that is going to be removed, and what it points to.
+type tagContent struct {
 	name reference.NamedTagged
 	manifest.Content
 }
 
-// lookUp returns what names stand for, side by side, and errors for those that do not exist.
-func lookUp(ctx context.Context, a manifest.Access, names []reference.NamedTagged) (found map[string]taken, missing []error, err error) {
-	tags, errs := make([]taken, len(names)), make([]error, len(names))
+// fetchTags fetches what names point to, side by side, and returns errors for those that do not exist.
+func fetchTags(ctx context.Context, f manifest.Fetcher, names []reference.NamedTagged) (found map[string]tagContent, absent []error, err error) {
+	tags, errs := make([]tagContent, len(names)), make([]error, len(names))
 	var group sync.WaitGroup
 	for i, name := range names {
 		group.Go(func() {
-			c, err := a.Registry.Fetch(ctx, name)
-			tags[i], errs[i] = taken{name, c}, err
+			c, err := f.Fetch(ctx, name)
+			tags[i], errs[i] = tagContent{name, c}, err
 		})
 	}
 	group.Wait()
-	found = map[string]taken{}
+	found = map[string]tagContent{}
 	for i, t := range tags {
 		switch {
 		case errdefs.IsNotFound(errs[i]):
-			missing = append(missing, errs[i])
+			absent = append(absent, errs[i])
 		case errs[i] != nil:
 			return nil, nil, errs[i]
 		default:
 			found[t.name.String()] = t
 		}
 	}
-	return found, missing, nil
+	return found, absent, nil
 }
 
 // untagging removes tags of one repository.
 type untagging struct {
-	manifest.Access
-	repo reference.Named
-	tags []taken
-	// permitted says that tags may go by a placeholder, and displace that they do; before are the tags of the
-	// repository, before any went.
-	permitted, displace bool
-	before              []string
+	registry Registry
+	report   manifest.Reporter
+	repo     reference.Named
+	tags     []tagContent
+	// allowed says that tags may be removed by a placeholder, and placeholders that they are; before are the tags of the
+	// repository, before any was removed.
+	allowed, placeholders bool
+	before                []string
 }
 
 // prepare finds out how tags can be removed.
 func (u *untagging) prepare(ctx context.Context) error {
 	var err error
-	if u.before, err = tagNames(ctx, u.Registry, u.repo); err != nil {
+	if u.before, err = tagNames(ctx, u.registry, u.repo); err != nil {
 		return err
 	}
-	if err := u.Registry.Untags(ctx, u.repo); err != nil {
-		return u.resort(ctx, err)
+	if err := u.registry.Untags(ctx, u.repo); err != nil {
+		return u.usePlaceholders(ctx, u.tags[0].name, err)
 	}
 	return nil
 }
 
-// resort makes tags go by a placeholder where the registry refused to remove one, or returns why they cannot.
-func (u *untagging) resort(ctx context.Context, refusal error) error {
-	if !u.permitted || !errdefs.IsNotImplemented(refusal) {
-		return cannotUntag(u.repo, refusal)
+// usePlaceholders has tags removed by a placeholder if the registry refused to remove name, or returns why it cannot.
+func (u *untagging) usePlaceholders(ctx context.Context, name reference.NamedTagged, refusal error) error {
+	if !u.allowed || !errdefs.IsNotImplemented(refusal) {
+		return cannotUntag(name, refusal)
 	}
-	if err := u.Registry.Deletes(ctx, u.repo); err != nil {
+	if err := u.registry.Deletes(ctx, u.repo); err != nil {
 		return cannotDelete(u.repo, err)
 	}
-	u.displace = true
+	u.placeholders = true
 	return nil
 }
 
-func (u *untagging) run(ctx context.Context, removed Removed) (errs []error) {
+func (u *untagging) run(ctx context.Context, removed func(name reference.Named)) (errs []error) {
 	for _, t := range u.tags {
-		is, err := moved(ctx, u.Access, t.name, t.Descriptor.Digest)
-		if is {
+		moved, err := hasMoved(ctx, u.registry, u.report, t.name, t.Descriptor.Digest)
+		if moved {
 			continue
 		}
 		if err == nil {
@@ -147,86 +147,86 @@ func (u *untagging) run(ctx context.Context, removed Removed) (errs []error) {
 	return errs
 }
 
-// moved reports, with a warning, whether a tag that is about to be removed names something else than d by now.
-func moved(ctx context.Context, a manifest.Access, name reference.NamedTagged, d digest.Digest) (bool, error) {
-	now, err := a.Registry.Digest(ctx, name)
+// hasMoved reports, with a warning, whether a tag that is about to be removed points to something else than d.
+func hasMoved(ctx context.Context, f manifest.Fetcher, report manifest.Reporter, name reference.NamedTagged, d digest.Digest) (bool, error) {
+	now, err := f.Digest(ctx, name)
 	switch {
 	case errdefs.IsNotFound(err):
 		return false, nil
 	case err != nil || now == d:
 		return false, err
 	}
-	a.Notes.Warn("%s points at %s now, not at %s: it stays", manifest.Familiar(name), now, d)
+	report.Warn("%s", movedText(manifest.Familiar(name), now, d))
 	return true, nil
 }
 
-// remove removes a tag. Some registries tell only then that they do not.
-func (u *untagging) remove(ctx context.Context, t taken) error {
+// remove removes a tag. Some registries only refuse it then.
+func (u *untagging) remove(ctx context.Context, t tagContent) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // nothing is left half-done
-	if !u.displace {
-		err := gone(ctx, u.Registry, t.name, u.Registry.Untag(ctx, t.name))
+	if !u.placeholders {
+		err := ignoreAbsent(ctx, u.registry, t.name, u.registry.Untag(ctx, t.name))
 		switch {
 		case err == nil:
-			return u.putBack(ctx, t)
+			return u.restore(ctx, t)
 		case !errdefs.IsNotImplemented(err):
 			return err
 		}
-		if err := u.resort(ctx, err); err != nil {
+		if err := u.usePlaceholders(ctx, t.name, err); err != nil {
 			return err
 		}
 	}
 	return u.viaPlaceholder(ctx, t)
 }
 
-// putBack puts back what a tag named that is gone, if the registry deleted that, too.
-func (u *untagging) putBack(ctx context.Context, t taken) error {
+// restore restores what a removed tag pointed to, and its other tags, if the registry deleted that, too.
+func (u *untagging) restore(ctx context.Context, t tagContent) error {
 	u.before = slices.DeleteFunc(u.before, func(tag string) bool { return tag == t.name.Tag() })
 	at := manifest.AtDigest(u.repo, t.Descriptor.Digest)
-	if _, err := u.Registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
+	if _, err := u.registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
 		return err
 	}
-	after, err := u.Registry.Tags(ctx, u.repo)
+	after, err := u.registry.Tags(ctx, u.repo)
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("the registry deleted %s together with its tag, and %w: %w", manifest.Familiar(at), errLost, err)
 	}
 	lost := slices.DeleteFunc(slices.Clone(u.before), func(tag string) bool { return slices.Contains(after, tag) })
-	_, err = keep(ctx, u.Access, at, t.Content, lost...)
+	_, err = keepManifest(ctx, u.registry, u.report, at, t.Content, lost...)
 	return err
 }
 
-// viaPlaceholder gives the tag to a manifest that nothing else names, and deletes that. When it cannot be
-// deleted the tag gets back what it named.
-func (u *untagging) viaPlaceholder(ctx context.Context, t taken) error {
+// viaPlaceholder moves the tag to a manifest that has no other name, and deletes that. If it cannot be deleted the tag is
+// moved back.
+func (u *untagging) viaPlaceholder(ctx context.Context, t tagContent) error {
 	p, err := placeholder(t.Content)
 	if err != nil {
 		return err
 	}
-	if err = u.Registry.Put(ctx, t.name, p); err == nil {
-		err = u.Registry.Delete(ctx, manifest.AtDigest(u.repo, p.Descriptor.Digest))
+	if err = u.registry.Put(ctx, t.name, p); err == nil {
+		err = u.registry.Delete(ctx, manifest.AtDigest(u.repo, p.Descriptor.Digest))
 	}
 	if err == nil {
-		_, err = u.Registry.Digest(ctx, t.name)
+		_, err = u.registry.Digest(ctx, t.name)
 		if errdefs.IsNotFound(err) {
 			return nil
 		}
-		err = errors.Join(errors.New("the tag outlived the manifest it named"), err)
+		err = errors.Join(errors.New("the tag still exists after its manifest was deleted"), err)
 	}
-	if back := u.Registry.Put(ctx, t.name, t.Content); back != nil {
-		if now, _ := u.Registry.Digest(ctx, t.name); now != t.Descriptor.Digest {
-			return fmt.Errorf("%w; what it named is %s, and %w: %w", err, t.Descriptor.Digest, errLost, back)
+	if restoreErr := u.registry.Put(ctx, t.name, t.Content); restoreErr != nil {
+		if now, _ := u.registry.Digest(ctx, t.name); now != t.Descriptor.Digest {
+			return fmt.Errorf("%w; it pointed to %s, and %w: %w", err, t.Descriptor.Digest, errLost, restoreErr)
 		}
 	}
 	return err
 }
 
-// annotationPlaceholder makes a manifest like no other.
+// annotationPlaceholder has a random value, so that no other manifest has the same digest.
 const annotationPlaceholder = "io.github.docker-multiarch.placeholder"
 
-// placeholder returns a manifest of what c is made of, with another digest than any
-// other: whoever pulls it meanwhile gets the same image.
+// placeholder returns a manifest of the same content as c with a digest of its own: whoever pulls it meanwhile gets the
+// same image.
 func placeholder(c manifest.Content) (manifest.Content, error) {
 	n, err := manifest.ParseNode(c)
 	if err != nil {

@@ -1,0 +1,271 @@
+package repository
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// request is what is asked to be removed from a repository. Whatever is kept stays complete: what it lists, its
+// referrers, and the digest tags of that.
+type request struct {
+	// tags are removed, and the manifests they point to unless something that is kept needs them. A digest tag is
+	// removed only with the manifest that it is named after.
+	tags map[string]bool
+	// manifests are removed unless something that is kept needs them.
+	manifests map[digest.Digest]bool
+	// named says that manifests were named one by one: they are removed even if they refer to what is kept.
+	named bool
+	// recursive removes as well what nothing else needs.
+	recursive bool
+	// keepTags and keep are what must be kept in any case.
+	keepTags map[string]bool
+	keep     map[digest.Digest]bool
+}
+
+func newRequest() request {
+	return request{tags: map[string]bool{}, manifests: map[digest.Digest]bool{}, keepTags: map[string]bool{}, keep: map[digest.Digest]bool{}}
+}
+
+// Step removes only a tag, or a manifest with all its tags.
+type Step struct {
+	Repo   reference.Named
+	Digest digest.Digest
+	Tags   []string
+	// Untag says that only the tag is removed: the manifest is kept.
+	Untag bool
+	// Kind is that of the manifest; Created and Updated are as in [Manifest].
+	Kind             string
+	Created, Updated time.Time
+
+	// wave is 0 for tags, and for a manifest greater than that of any that needs it.
+	wave int
+}
+
+// Time is the later of Created and Updated, by which the age of a manifest is judged.
+func (s Step) Time() time.Time { return Manifest{Created: s.Created, Updated: s.Updated}.Time() }
+
+// plan returns the steps of a removal in the order in which they are to be carried out, and the manifests that are
+// kept because something that is kept needs them, itself included.
+func (s *Snapshot) plan(r request) (steps []Step, kept map[digest.Digest]bool) {
+	p := newPlanner(s, r)
+	roots := p.roots()
+	for {
+		kept := p.reach(roots)
+		removed, tags := p.removed(kept)
+		more := p.left(kept, removed, tags)
+		if len(more) == 0 {
+			return p.steps(removed, tags), kept
+		}
+		roots = append(roots, more...)
+	}
+}
+
+// planner makes one plan.
+type planner struct {
+	snapshot *Snapshot
+	request  request
+	// digestTags are those that are removed with the manifest that each is named after.
+	digestTags map[string]digest.Digest
+	// referrers and named are the referrers of each manifest, and the digest tags that are named after it.
+	referrers map[digest.Digest][]digest.Digest
+	named     map[digest.Digest][]string
+}
+
+func newPlanner(s *Snapshot, r request) *planner {
+	p := &planner{s, r, s.digestTags(), map[digest.Digest][]digest.Digest{}, map[digest.Digest][]string{}}
+	for d, m := range s.Manifests {
+		for _, subject := range m.RefersTo {
+			p.referrers[subject] = append(p.referrers[subject], d)
+		}
+	}
+	for tag, subject := range p.digestTags {
+		if r.keepTags[tag] || r.named && r.tags[tag] {
+			delete(p.digestTags, tag)
+			continue
+		}
+		p.referrers[subject] = append(p.referrers[subject], s.Tags[tag])
+		p.named[subject] = append(p.named[subject], tag)
+	}
+	return p
+}
+
+// roots returns what is kept in any case.
+func (p *planner) roots() []digest.Digest {
+	keep := slices.Collect(maps.Keys(p.request.keep))
+	for tag, d := range p.snapshot.Tags {
+		if _, follows := p.digestTags[tag]; p.request.keepTags[tag] || !follows && !p.request.tags[tag] {
+			keep = append(keep, p.withSubjects(d)...)
+		}
+	}
+	for d, m := range p.snapshot.Manifests {
+		if m.Locked {
+			keep = append(keep, p.withSubjects(d)...)
+		}
+	}
+	return keep
+}
+
+// withSubjects returns d, what it refers to, and what that refers to: some registries delete a manifest's referrers with
+// it.
+func (p *planner) withSubjects(d digest.Digest) []digest.Digest {
+	out := []digest.Digest{d}
+	for i := 0; i < len(out); i++ {
+		for _, subject := range p.snapshot.Manifests[out[i]].RefersTo {
+			if _, exists := p.snapshot.Manifests[subject]; exists && !slices.Contains(out, subject) {
+				out = append(out, subject)
+			}
+		}
+	}
+	return out
+}
+
+// reach returns what manifests need in order to be complete, themselves included.
+func (p *planner) reach(from []digest.Digest) map[digest.Digest]bool {
+	reached := map[digest.Digest]bool{}
+	for todo := slices.Clone(from); len(todo) > 0; {
+		d := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if reached[d] {
+			continue
+		}
+		reached[d] = true
+		todo = append(todo, p.snapshot.Manifests[d].Children...)
+		for _, referrer := range p.referrers[d] {
+			if !p.request.named || !p.request.manifests[referrer] {
+				todo = append(todo, referrer)
+			}
+		}
+	}
+	return reached
+}
+
+// removed returns the manifests and the tags that are removed if these are kept.
+func (p *planner) removed(kept map[digest.Digest]bool) (manifests map[digest.Digest]bool, tags map[string]bool) {
+	manifests, tags = map[digest.Digest]bool{}, map[string]bool{}
+	todo := slices.Collect(maps.Keys(p.request.manifests))
+	for tag := range p.request.tags {
+		d, exists := p.snapshot.Tags[tag]
+		if _, follows := p.digestTags[tag]; exists && !follows && !p.request.keepTags[tag] && !p.snapshot.Manifests[d].Locked {
+			tags[tag] = true
+			todo = append(todo, d)
+		}
+	}
+	for len(todo) > 0 {
+		d := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		m, exists := p.snapshot.Manifests[d]
+		if kept[d] || manifests[d] || !exists {
+			continue
+		}
+		manifests[d] = true
+		for _, tag := range p.named[d] {
+			if p.request.recursive || p.request.tags[tag] {
+				tags[tag] = true
+				todo = append(todo, p.snapshot.Tags[tag])
+			}
+		}
+		if p.request.recursive {
+			todo = append(append(todo, m.Children...), p.referrers[d]...)
+		}
+	}
+	return manifests, tags
+}
+
+// left returns what is not removed, as it turns out, and is not kept complete yet: what a tag points to that is not
+// removed and, if all manifests are known, any that is not.
+func (p *planner) left(kept, removed map[digest.Digest]bool, tags map[string]bool) []digest.Digest {
+	var more []digest.Digest
+	for tag, d := range p.snapshot.Tags {
+		if !tags[tag] && !kept[d] {
+			more = append(more, d)
+		}
+	}
+	if p.snapshot.Complete {
+		for d := range p.snapshot.Manifests {
+			if !removed[d] && !kept[d] {
+				more = append(more, d)
+			}
+		}
+	}
+	return more
+}
+
+// steps returns the tags, and then the manifests, each after what needs it: a registry may refuse to delete what an index
+// lists, and a referrer must not be removed before what it refers to.
+func (p *planner) steps(removed map[digest.Digest]bool, tags map[string]bool) []Step {
+	var steps []Step
+	add := func(d digest.Digest, tags []string, untag bool, wave int) {
+		m := p.snapshot.Manifests[d]
+		if m.Kind == "" { // it cannot be read
+			m.Kind = manifest.KindImage
+			if manifest.IsIndex(m.MediaType) {
+				m.Kind = manifest.KindIndex
+			}
+		}
+		steps = append(steps, Step{p.snapshot.repo, d, tags, untag, m.Kind, m.Created, m.Updated, wave})
+	}
+	for tag := range tags {
+		if d := p.snapshot.Tags[tag]; !removed[d] {
+			add(d, []string{tag}, true, 0)
+		}
+	}
+	byDigest, waves := p.snapshot.tagsByDigest(), p.waves(removed)
+	for d := range removed {
+		add(d, byDigest[d], false, waves[d])
+	}
+	slices.SortFunc(steps, func(a, b Step) int {
+		return cmp.Or(cmp.Compare(a.wave, b.wave), slices.Compare(a.Tags, b.Tags), cmp.Compare(a.Digest, b.Digest))
+	})
+	return steps
+}
+
+// waves numbers the manifests that are removed, from 1 on, so that each has a higher number than those that need it;
+// only than those that list it if referrers make a circle.
+func (p *planner) waves(removed map[digest.Digest]bool) map[digest.Digest]int {
+	children := func(d digest.Digest) []digest.Digest { return p.snapshot.Manifests[d].Children }
+	waves := number(removed, func(d digest.Digest) []digest.Digest { return slices.Concat(children(d), p.referrers[d]) })
+	for d := range removed {
+		if slices.ContainsFunc(children(d), func(c digest.Digest) bool { return removed[c] && waves[c] <= waves[d] }) {
+			return number(removed, children)
+		}
+	}
+	return waves
+}
+
+// number gives each of manifests a higher number than those that it is below.
+func number(manifests map[digest.Digest]bool, below func(digest.Digest) []digest.Digest) map[digest.Digest]int {
+	var order []digest.Digest // what is below first
+	position := map[digest.Digest]int{}
+	var visit func(d digest.Digest)
+	visit = func(d digest.Digest) {
+		if _, seen := position[d]; seen || !manifests[d] {
+			return
+		}
+		position[d] = len(manifests) // above all, while it is being visited
+		for _, b := range below(d) {
+			visit(b)
+		}
+		position[d] = len(order)
+		order = append(order, d)
+	}
+	for _, d := range slices.Sorted(maps.Keys(manifests)) {
+		visit(d)
+	}
+	waves := map[digest.Digest]int{}
+	for _, d := range slices.Backward(order) {
+		waves[d] = max(waves[d], 1)
+		for _, b := range below(d) {
+			if manifests[b] && position[b] < position[d] {
+				waves[b] = max(waves[b], waves[d]+1)
+			}
+		}
+	}
+	return waves
+}
