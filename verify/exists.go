@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -21,22 +20,16 @@ import (
 // Exists returns nil if the registry has name with an image for each of these platforms: as an index states it, or
 // the config of an image. The error is errdefs.ErrNotFound if something does not exist, and of another kind if it
 // could not be determined.
-func Exists(ctx context.Context, r manifest.Fetcher, name reference.Named, want []manifest.Platform) error {
-	if len(want) == 0 {
+func Exists(ctx context.Context, r manifest.Fetcher, name reference.Named, platforms []manifest.Platform) error {
+	if len(platforms) == 0 {
 		_, err := r.Digest(ctx, name)
 		return notFound(err, name)
 	}
-	c, err := r.Fetch(ctx, name)
-	if err != nil {
-		return notFound(err, name)
-	}
-	var left atomic.Int64
-	left.Store(manifest.MaxEntries)
-	images, incomplete := offers(ctx, r, name, c, 0, &left)
-	errs := make([]error, len(want))
+	images, incomplete := images(ctx, r, name)
+	errs := make([]error, len(platforms))
 	var group sync.WaitGroup
-	for i, p := range want {
-		group.Go(func() { errs[i] = offered(ctx, r, name, images, p) })
+	for i, p := range platforms {
+		group.Go(func() { errs[i] = hasPlatform(ctx, r, name, images, p) })
 	}
 	group.Wait()
 	if i := slices.IndexFunc(errs, errdefs.IsNotFound); i >= 0 {
@@ -53,71 +46,92 @@ func notFound(err error, name reference.Named) error {
 	return err
 }
 
-// offer is an image for a platform; it has been read when its platform is that of its config.
-type offer struct {
+// image is an image for a platform. It was read if the platform is that of its config.
+type image struct {
 	platform ocispec.Platform
 	digest   digest.Digest
 	read     bool
 }
 
-// offers returns the images that c, what name or an index in its repository is, leads to, and why there may
-// be more. Indexes may list so many more as there are left.
-func offers(ctx context.Context, r manifest.Fetcher, name reference.Named, c manifest.Content, depth int, left *atomic.Int64) ([]offer, error) {
-	n, err := manifest.ParseNode(c)
-	if err != nil {
-		return nil, err
+// images returns the images that name leads to. The error says why there may be more.
+func images(ctx context.Context, r manifest.Fetcher, name reference.Named) ([]image, error) {
+	g := manifest.NewGraph(r)
+	g.Descend = func(child ocispec.Descriptor) manifest.Fetcher {
+		if statesImage(child) || manifest.AttestationSubject(child) != "" {
+			return nil
+		}
+		return r
 	}
-	if n.Config != nil {
-		return configured(ctx, r, name, n)
+	roots, err := g.Read(ctx, name)
+	if err := cmp.Or(err, roots[0].Err); err != nil {
+		return nil, notFound(err, name)
 	}
-	if depth > manifest.MaxDepth || left.Add(-int64(len(n.Children))) < 0 {
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s has indexes nested deeper than %d or more than %d entries in all", manifest.Familiar(name), manifest.MaxDepth, manifest.MaxEntries)
-	}
-	found := make([][]offer, len(n.Children))
-	var group errgroup.Group
-	for i, child := range n.Children {
-		switch {
-		case manifest.AttestationSubject(child) != "":
-		case manifest.StatedPlatform(child) != nil && !manifest.IsIndex(child.MediaType):
-			found[i] = []offer{{platform: *child.Platform, digest: child.Digest}}
-		default:
-			group.Go(func() error {
-				c, err := r.Fetch(ctx, manifest.AtDigest(name, child.Digest))
-				if err == nil {
-					found[i], err = offers(ctx, r, name, c, depth+1, left)
-				}
-				if errdefs.IsNotFound(err) {
-					return nil
-				}
-				return err
-			})
+	root := roots[0].Digest
+	read, err := configPlatforms(ctx, g, name, root)
+	var out []image
+	add := func(d ocispec.Descriptor) {
+		if p, ok := read[d.Digest]; ok {
+			out = append(out, image{p, d.Digest, true})
+		} else if statesImage(d) {
+			out = append(out, image{*d.Platform, d.Digest, false})
 		}
 	}
-	err = group.Wait()
-	return slices.Concat(found...), err
+	add(ocispec.Descriptor{Digest: root})
+	for _, child := range g.Entries(root) {
+		if manifest.AttestationSubject(child) == "" {
+			add(child)
+		}
+	}
+	return out, err
 }
 
-// configured returns the image n by its config.
-func configured(ctx context.Context, r manifest.Fetcher, name reference.Named, n manifest.Node) ([]offer, error) {
-	if n.ArtifactType != "" {
-		return nil, nil
+// statesImage reports whether an index states the platform of d, which then is not fetched.
+func statesImage(d ocispec.Descriptor) bool {
+	return manifest.StatedPlatform(d) != nil && !manifest.IsIndex(d.MediaType)
+}
+
+// configPlatforms returns the platforms of the images that were fetched, from their configs.
+func configPlatforms(ctx context.Context, g *manifest.Graph, name reference.Named, root digest.Digest) (map[digest.Digest]ocispec.Platform, error) {
+	var mu sync.Mutex
+	out := map[digest.Digest]ocispec.Platform{}
+	var group errgroup.Group
+	for _, d := range g.Below(root) {
+		if !g.Has(d) {
+			continue
+		}
+		group.Go(func() error {
+			n, err := g.Node(d)
+			if err == nil && n.Config != nil && n.ArtifactType == "" {
+				var p ocispec.Platform
+				if p, err = configPlatform(ctx, g, name, n); err == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					out[d] = p
+				}
+			}
+			if d != root && errdefs.IsNotFound(err) {
+				return nil // it is not an image that exists
+			}
+			return err
+		})
 	}
-	raw, err := r.Blob(ctx, name, *n.Config)
+	return out, group.Wait()
+}
+
+// configPlatform returns the platform of the image n.
+func configPlatform(ctx context.Context, g *manifest.Graph, name reference.Named, n manifest.Node) (ocispec.Platform, error) {
+	raw, err := g.Blob(ctx, name, *n.Config)
 	if errdefs.IsNotFound(err) {
-		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s exists, but its config %s does not", manifest.Familiar(manifest.AtDigest(name, n.Descriptor.Digest)), n.Config.Digest)
+		err = manifest.Errorf(errdefs.ErrNotFound, "%s exists, but its config %s does not", manifest.Familiar(manifest.AtDigest(name, n.Descriptor.Digest)), n.Config.Digest)
 	}
 	if err != nil {
-		return nil, err
+		return ocispec.Platform{}, err
 	}
-	p, err := manifest.ParseConfig(raw)
-	if err != nil {
-		return nil, err
-	}
-	return []offer{{p, n.Descriptor.Digest, true}}, nil
+	return manifest.ParseConfig(raw)
 }
 
-// offered returns nil when one of images is for the platform p and in the registry.
-func offered(ctx context.Context, r manifest.Fetcher, name reference.Named, images []offer, p manifest.Platform) error {
+// hasPlatform returns nil if one of images is for the platform p and in the registry.
+func hasPlatform(ctx context.Context, r manifest.Fetcher, name reference.Named, images []image, p manifest.Platform) error {
 	missing := manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(name), p, platformNames(images))
 	for _, i := range images {
 		if !p.Matches(i.platform) {
@@ -136,7 +150,7 @@ func offered(ctx context.Context, r manifest.Fetcher, name reference.Named, imag
 }
 
 // platformNames lists the platforms of images for an error.
-func platformNames(images []offer) string {
+func platformNames(images []image) string {
 	var names []string
 	for _, i := range images {
 		names = append(names, manifest.FormatPlatform(i.platform))

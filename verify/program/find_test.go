@@ -71,7 +71,7 @@ func layer(t testing.TB, windows bool, entries ...string) *Layer {
 	return l
 }
 
-// describe returns the result of Find as text: each path with its format and architecture, then what is missing.
+// describe returns the result of Find as text: each path with its format and architecture, then the missing one.
 func describe(found []Found, missing string) string {
 	var out []string
 	for _, f := range found {
