@@ -19,11 +19,11 @@ import (
 )
 
 const (
-	// maxAnswer bounds what is read of a helper's answer.
+	// maxAnswer bounds the output of a helper.
 	maxAnswer = 1 << 20
-	// maxSaid bounds what an error repeats of a helper's words.
-	maxSaid = 200
-	// maxWord is the longest word of them that cannot be a token.
+	// maxMessage bounds the message of a helper in an error.
+	maxMessage = 200
+	// maxWord is the longest word of a message that cannot be a token.
 	maxWord = 24
 	// tokenUser is the user name that marks a secret as an identity token.
 	tokenUser = "<token>"
@@ -31,9 +31,9 @@ const (
 
 var errTooLong = errors.New("answer too long")
 
-// askHelper runs docker-credential-<name> get. A helper that does not know the registry gives empty
-// credentials.
-func (s *Store) askHelper(ctx context.Context, name, key, host string) (types.AuthConfig, error) {
+// runHelper runs docker-credential-<name> get. The credentials are empty if the helper does not know the
+// registry.
+func (s *Store) runHelper(ctx context.Context, name, key, host string) (types.AuthConfig, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, errTimeout)
 	defer cancel()
 	program := "docker-credential-" + name
@@ -46,12 +46,12 @@ func (s *Store) askHelper(ctx context.Context, name, key, host string) (types.Au
 	}
 	var found protocol.Credentials
 	if json.Unmarshal(out, &found) != nil {
-		return types.AuthConfig{}, s.failed(program, host, "what it printed are no credentials in JSON")
+		return types.AuthConfig{}, s.failed(program, host, "its output is not credentials in JSON")
 	}
 	return authConfig(found, key), nil
 }
 
-// authConfig returns what a helper found as config.json would hold it.
+// authConfig returns the credentials of a helper as config.json has them.
 func authConfig(found protocol.Credentials, key string) types.AuthConfig {
 	if found.Username == tokenUser {
 		return types.AuthConfig{IdentityToken: found.Secret, ServerAddress: key}
@@ -59,8 +59,8 @@ func authConfig(found protocol.Credentials, key string) types.AuthConfig {
 	return types.AuthConfig{Username: found.Username, Password: found.Secret, ServerAddress: key}
 }
 
-// run returns what the program prints on stdout for key. Its stderr is the person's, as it is with the
-// docker CLI: a helper may ask for something there. When ctx ends it is killed.
+// run returns the output of the program for key. Its stderr is that of this process, as with the docker CLI,
+// since a helper may prompt there. The program is killed when ctx ends.
 func run(ctx context.Context, program, key string) ([]byte, error) {
 	ctx, kill := context.WithCancel(ctx)
 	defer kill()
@@ -69,7 +69,7 @@ func run(ctx context.Context, program, key string) ([]byte, error) {
 	cmd.Stdin = strings.NewReader(key)
 	cmd.Stdout = out
 	cmd.Stderr = os.Stderr
-	cmd.WaitDelay = time.Second // a process that it leaves behind, as an agent, may hold its stdout open
+	cmd.WaitDelay = time.Second // a process that it starts, such as an agent, may keep its stdout open
 	err := cmd.Run()
 	if out.tooLong {
 		return nil, errTooLong
@@ -80,7 +80,7 @@ func run(ctx context.Context, program, key string) ([]byte, error) {
 	return out.bytes, err
 }
 
-// answer takes no more than maxAnswer bytes and calls refuse when there are more.
+// answer keeps at most maxAnswer bytes and calls refuse if there are more.
 type answer struct {
 	bytes   []byte
 	refuse  func()
@@ -99,31 +99,30 @@ func (a *answer) Write(p []byte) (int, error) {
 
 var errTimeout = errors.New("helper timed out")
 
-// helperError says why the program, which printed out, gave no credentials.
+// helperError returns why the program, which printed out, returned no credentials.
 func (s *Store) helperError(ctx context.Context, program, host string, out []byte, err error) error {
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(context.Cause(ctx), errTimeout):
-		return s.failed(program, host, fmt.Sprintf("it gave no answer within %s", s.timeout))
+		return s.failed(program, host, fmt.Sprintf("no answer within %s", s.timeout))
 	case ctx.Err() != nil:
-		return fmt.Errorf("asking credential helper %s for %s: %w", program, host, ctx.Err())
+		return fmt.Errorf("running credential helper %s for %s: %w", program, host, ctx.Err())
 	case errors.Is(err, exec.ErrNotFound):
-		return s.failed(program, host, "there is no such program in PATH")
+		return s.failed(program, host, "no such program in PATH")
 	case errors.Is(err, errTooLong):
-		return s.failed(program, host, "its answer is too long")
+		return s.failed(program, host, "its output is too long")
 	case !errors.As(err, &exit):
 		return s.failed(program, host, err.Error())
-	case said(out) != "":
-		return s.failed(program, host, fmt.Sprintf("%s, saying: %s", exit, said(out)))
+	case message(out) != "":
+		return s.failed(program, host, fmt.Sprintf("%s: %s", exit, message(out)))
 	}
 	return s.failed(program, host, exit.Error())
 }
 
-// failed returns the error of a helper, with what a person can do about it.
+// failed returns the error of a helper, with a hint.
 func (s *Store) failed(program, host, why string) error {
-	return manifest.Errorf(errdefs.ErrFailedPrecondition,
-		"credential helper %s failed for %s: %s; repair it, or take it out of credsStore and credHelpers in %s",
-		program, host, why, configName(s.config()))
+	err := manifest.Errorf(errdefs.ErrFailedPrecondition, "credential helper %s failed for %s: %s", program, host, why)
+	return manifest.WithHint(err, "repair it, or remove it from credsStore and credHelpers in %s", configName(s.config()))
 }
 
 func configName(file *configfile.ConfigFile) string {
@@ -133,9 +132,9 @@ func configName(file *configfile.ConfigFile) string {
 	return file.Filename
 }
 
-// said returns the message of a helper that failed, fit for an error: one line without control
-// characters, and nothing that may be a secret, neither JSON nor long words.
-func said(out []byte) string {
+// message returns the message of a failed helper for an error: one line without control characters, and
+// without anything that may be a secret, such as JSON or long words.
+func message(out []byte) string {
 	text := strings.ToValidUTF8(string(out), "?")
 	if strings.ContainsAny(text, "{}") {
 		return ""
@@ -146,7 +145,7 @@ func said(out []byte) string {
 		if len(word) > maxWord {
 			word = "[...]"
 		}
-		if length += len(word) + 1; length > maxSaid {
+		if length += len(word) + 1; length > maxMessage {
 			break
 		}
 		words = append(words, strings.Map(printable, word))

@@ -18,6 +18,8 @@ import (
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config/configfile"
 	"github.com/docker/cli/cli/config/types"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // helper puts docker-credential-<name> first in PATH, a shell script with this body, which finds the
@@ -207,16 +209,16 @@ esac`)
 func TestHelperErrors(t *testing.T) {
 	const secret = "dckr_pat_0123456789abcdefghijklm"
 	for _, tt := range []struct{ name, body, want string }{
-		{"fails", `echo "the keychain is locked"; exit 2`, "exit status 2, saying: the keychain is locked;"},
-		{"fails silently", `exit 2`, "exit status 2;"},
-		{"fails with control characters", `printf 'a\033[31m\nb\tc\377'; exit 2`, "exit status 2, saying: a?[31m b c?;"},
-		{"fails with a secret in JSON", `echo '{"Username":"u","Secret":"` + secret + `"}'; exit 2`, "exit status 2;"},
-		{"fails with a bare secret", `echo "cannot use ` + secret + `"; exit 2`, "saying: cannot use [...];"},
-		{"fails at length", `i=0; while [ $i -lt 500 ]; do echo word; i=$((i+1)); done; exit 2`, "word word;"},
-		{"prints junk", `echo ` + secret, "no credentials in JSON"},
-		{"prints JSON of another kind", `echo '{"Secret":{"Secret":"` + secret + `"}}'`, "no credentials in JSON"},
-		{"prints nothing", ``, "no credentials in JSON"},
-		{"prints too much", `while :; do echo '` + strings.Repeat(secret, 1000) + `'; done`, "its answer is too long"},
+		{"fails", `echo "the keychain is locked"; exit 2`, "exit status 2: the keychain is locked\n"},
+		{"fails silently", `exit 2`, "exit status 2\n"},
+		{"fails with control characters", `printf 'a\033[31m\nb\tc\377'; exit 2`, "exit status 2: a?[31m b c?\n"},
+		{"fails with a secret in JSON", `echo '{"Username":"u","Secret":"` + secret + `"}'; exit 2`, "exit status 2\n"},
+		{"fails with a bare secret", `echo "cannot use ` + secret + `"; exit 2`, "exit status 2: cannot use [...]\n"},
+		{"fails at length", `i=0; while [ $i -lt 500 ]; do echo word; i=$((i+1)); done; exit 2`, "word word\n"},
+		{"prints junk", `echo ` + secret, "not credentials in JSON"},
+		{"prints JSON of another kind", `echo '{"Secret":{"Secret":"` + secret + `"}}'`, "not credentials in JSON"},
+		{"prints nothing", ``, "not credentials in JSON"},
+		{"prints too much", `while :; do echo '` + strings.Repeat(secret, 1000) + `'; done`, "its output is too long"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			helper(t, "some", tt.body)
@@ -234,9 +236,10 @@ func TestHelperErrors(t *testing.T) {
 
 func checkText(t *testing.T, err error, wanted ...string) {
 	t.Helper()
+	got := err.Error() + "\nhint: " + manifest.Hint(err)
 	for _, want := range wanted {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("error %q lacks %q", err, want)
+		if !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q in it", got, want)
 		}
 	}
 }
@@ -274,7 +277,7 @@ func TestHangingHelperIsKilled(t *testing.T) {
 	if !errors.Is(err, errdefs.ErrFailedPrecondition) {
 		t.Fatal(err)
 	}
-	checkText(t, err, "docker-credential-some", "known.example", "gave no answer within 500ms")
+	checkText(t, err, "docker-credential-some", "known.example", "no answer within 500ms")
 	if raw, err := os.ReadFile(pidFile); err == nil && alive(t, strings.TrimSpace(string(raw))) {
 		t.Error("the helper is still there")
 	}

@@ -23,7 +23,7 @@ var _ run.Archives = (*Daemon)(nil)
 // volumeDir is where a volume is in the container through which it is reached.
 const volumeDir = "/volume"
 
-// Send unpacks a tar stream into a volume, over what is there. Devices, pipes and sockets are left out, and
+// Send unpacks a tar stream into a volume, over existing files. Devices, pipes and sockets are skipped, and
 // no path leads out of the volume. The error is errdefs.ErrNotFound when there is no such volume.
 func (d *Daemon) Send(ctx context.Context, volume string, content io.Reader) error {
 	what := "sending files to volume " + clean(volume)
@@ -41,8 +41,8 @@ func (d *Daemon) Send(ctx context.Context, volume string, content io.Reader) err
 	return errors.Join(err, discard(ctx, api, id))
 }
 
-// sendError returns the error for a stream that did not arrive: that of its reader when there is one, for
-// which the client blames the connection.
+// sendError returns the error for a stream that did not arrive: the error of its reader if there is one,
+// since the client blames the connection for that.
 func sendError(ctx context.Context, api client.APIClient, err error, faults <-chan error, what string) error {
 	select {
 	case fault := <-faults:
@@ -54,8 +54,8 @@ func sendError(ctx context.Context, api client.APIClient, err error, faults <-ch
 	return failed(ctx, api, err, what)
 }
 
-// Receive returns the content of a volume without devices, pipes and sockets. Its end is io.EOF only when
-// all has come. The error is errdefs.ErrNotFound when there is no such volume.
+// Receive returns the content of a volume without devices, pipes and sockets. It ends with io.EOF only when
+// it is complete. The error is errdefs.ErrNotFound when there is no such volume.
 func (d *Daemon) Receive(ctx context.Context, volume string) (io.ReadCloser, error) {
 	what := "receiving files from volume " + clean(volume)
 	api, id, err := d.reachVolume(ctx, volume, what)
@@ -77,7 +77,7 @@ func (d *Daemon) Receive(ctx context.Context, volume string) (io.ReadCloser, err
 	})}, nil
 }
 
-// received is a stream, and what is to be done at its end.
+// received is a stream with its cleanup.
 type received struct {
 	io.Reader
 	close func() error
@@ -86,12 +86,12 @@ type received struct {
 func (r *received) Close() error { return r.close() }
 
 // reachVolume makes a container that has the volume and is never started. It has the labels of the volume,
-// and goes with it should nobody remove it before.
+// so that whoever cleans up by label removes it too.
 func (d *Daemon) reachVolume(ctx context.Context, volume, what string) (api client.APIClient, id string, err error) {
 	if api, err = d.client(ctx); err != nil {
 		return nil, "", fmt.Errorf("%s: %w", what, err)
 	}
-	v, err := api.VolumeInspect(ctx, volume) // a container would have it made
+	v, err := api.VolumeInspect(ctx, volume) // creating a container would create the volume
 	if err != nil {
 		return nil, "", failed(ctx, api, err, what)
 	}
@@ -112,13 +112,13 @@ func (d *Daemon) reachVolume(ctx context.Context, volume, what string) (api clie
 	return api, id, err
 }
 
-// emptyImage is an image without files that is made at the first question.
+// emptyImage is an image without files that is created on first use.
 type emptyImage struct {
 	mu sync.Mutex
 	id string
 }
 
-// get returns the image's ID. It has the labels of who asked first.
+// get returns the ID of the image, which has the labels of the first caller.
 func (e *emptyImage) get(ctx context.Context, api client.APIClient, labels map[string]string) (string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -132,7 +132,7 @@ func (e *emptyImage) get(ctx context.Context, api client.APIClient, labels map[s
 	return id, err
 }
 
-// forget makes the next question make the image again.
+// forget makes the next get create the image again.
 func (e *emptyImage) forget() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

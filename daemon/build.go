@@ -7,11 +7,11 @@ import (
 	"github.com/docker/docker/api/types/build"
 )
 
-// containerdDriver is what the containerd store calls itself among the facts about a daemon's driver.
+// containerdDriver identifies the containerd store in the driver status of a daemon.
 var containerdDriver = [2]string{"driver-type", "io.containerd.snapshotter.v1"}
 
 // Builds reports whether the daemon builds with BuildKit, and whether what it builds can be for several
-// platforms at once, which takes the containerd store. The error is errdefs.ErrUnavailable when the daemon
+// platforms at once, which needs the containerd store. The error is errdefs.ErrUnavailable when the daemon
 // cannot be reached.
 func (d *Daemon) Builds(ctx context.Context) (buildKit, multiPlatform bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
@@ -30,7 +30,7 @@ func (d *Daemon) Builds(ctx context.Context) (buildKit, multiPlatform bool, err 
 		return false, false, failed(ctx, api, err, what)
 	}
 	buildKit = ping.BuilderVersion == build.BuilderBuildKit
-	if ping.BuilderVersion == "" { // before 23.0 it has no default, and does what it is asked for
+	if ping.BuilderVersion == "" { // before 23.0 it has no default and uses the builder that is requested
 		buildKit = has(api, apiBuildKit) && info.OSType != "windows"
 	}
 	return buildKit, slices.Contains(info.DriverStatus, containerdDriver), nil

@@ -13,12 +13,12 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// headersEnv holds HTTP headers for the daemon, KEY=VALUE in CSV; they stand in for those of config.json.
+// headersEnv holds HTTP headers for the daemon, KEY=VALUE in CSV; they replace those of config.json.
 const headersEnv = "DOCKER_CUSTOM_HEADERS"
 
 // FromCLI returns a function for New that connects to the daemon the docker CLI is set up for: by --host
-// or --context, DOCKER_HOST or DOCKER_CONTEXT, or config.json. The CLI's own Client method is of no use
-// here: it ends the process when the endpoint is wrong, and waits for the daemon out of our control.
+// or --context, DOCKER_HOST or DOCKER_CONTEXT, or config.json. The CLI's own Client method does not
+// fit: it exits the process when the endpoint is wrong, and waits for the daemon without a limit of ours.
 func FromCLI(cli command.Cli) func() (client.APIClient, error) {
 	return func() (client.APIClient, error) {
 		endpoint, err := endpoint(cli)
@@ -61,7 +61,7 @@ func endpoint(cli command.Cli) (docker.Endpoint, error) {
 	return docker.WithTLSData(contexts, name, meta)
 }
 
-// headers returns what to send with every request. Values stay out of errors: they may be secret.
+// headers returns what to send with every request. Errors never contain values, which may be secret.
 func headers(cli command.Cli) (map[string]string, error) {
 	value := os.Getenv(headersEnv)
 	if value == "" {
@@ -83,8 +83,8 @@ func headers(cli command.Cli) (map[string]string, error) {
 	return headers, nil
 }
 
-// called is a client that knows its daemon by the address that the person gave: behind a connection
-// helper (ssh) the client itself sees a made-up one.
+// called is a client that reports the address the user gave: behind a connection helper (ssh) the client
+// itself only knows a placeholder.
 type called struct {
 	client.APIClient
 	host string

@@ -50,7 +50,7 @@ func (d *Daemon) Run(ctx context.Context, c run.Container, out run.Output, start
 			if ctx.Err() != nil && errdefs.IsUnavailable(err) {
 				return // a daemon that does not answer is asked once more, when the run is cleaned up
 			}
-			// What cannot be removed after a good end is told when the run is cleaned up.
+			// What cannot be removed after a success is reported when the run is cleaned up.
 			if removeErr := discard(ctx, api, id); err != nil {
 				err = errors.Join(err, removeErr)
 			}
@@ -62,13 +62,13 @@ func (d *Daemon) Run(ctx context.Context, c run.Container, out run.Output, start
 	return (&execution{api, id, what, c.Kill}).run(ctx, out, started)
 }
 
-// create makes a container and returns its ID and what the daemon finds odd about it.
+// create makes a container and returns its ID and the warnings of the daemon.
 func create(ctx context.Context, api client.APIClient, s settings, what string) (id string, warnings []string, err error) {
 	ctx, cancel := outlast(ctx)
 	defer cancel()
 	created, err := api.ContainerCreate(ctx, &s.config, &s.host, &s.networking, nil, s.name)
 	if errdefs.IsNotFound(err) {
-		if _, inspectErr := api.ImageInspect(ctx, s.config.Image); inspectErr == nil { // a network, say, is not there
+		if _, inspectErr := api.ImageInspect(ctx, s.config.Image); inspectErr == nil { // a network, for example, does not exist
 			err = manifest.Errorf(errdefs.ErrFailedPrecondition, "%s", err.Error())
 		}
 	}
@@ -78,7 +78,7 @@ func create(ctx context.Context, api client.APIClient, s settings, what string) 
 	return created.ID, created.Warnings, nil
 }
 
-// discard removes a container when ctx may have ended.
+// discard removes a container even if ctx has ended.
 func discard(ctx context.Context, api client.APIClient, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 	defer cancel()
@@ -88,7 +88,7 @@ func discard(ctx context.Context, api client.APIClient, id string) error {
 	return nil
 }
 
-// execution is a container that was made, to be run once.
+// execution is a created container that is run once.
 type execution struct {
 	api  client.APIClient
 	id   string
@@ -115,7 +115,7 @@ func (e *execution) run(ctx context.Context, out run.Output, started func()) (in
 		err = e.drain(ctx, copied)
 	}
 	attached.Close()
-	for range copied { // until nothing is written any more
+	for range copied { // until all output is written
 	}
 	return code, err
 }
@@ -178,7 +178,7 @@ func (e *execution) drain(ctx context.Context, copied <-chan error) error {
 	return nil
 }
 
-// stop asks the container to end, and has it killed when it takes too long.
+// stop stops the container; the daemon kills it when that takes too long.
 func (e *execution) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace+killGrace)
 	defer cancel()
@@ -210,7 +210,7 @@ func (e *execution) failed(ctx context.Context, err error) error {
 	return failed(ctx, e.api, err, e.what)
 }
 
-// sink writes output, and ends the run when that fails: else the container waited for ever.
+// sink writes output, and ends the run when that fails: otherwise the container would wait forever.
 type sink struct {
 	io.Writer
 	cancel context.CancelCauseFunc
@@ -224,8 +224,8 @@ func (s sink) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// outlast returns a context for a request that makes or starts something: it ends a while after ctx does, so
-// that what was made is known and can be removed.
+// outlast returns a context for a request that creates or starts something. It ends some time after ctx, so
+// that what was created is known and can be removed.
 func outlast(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, cancel) })

@@ -22,7 +22,7 @@ const (
 	containers  = "/containers/" + containerID
 )
 
-// running is a daemon that runs a container: output is what it says, and code how it ends..
+// running is a daemon that runs a container: output is what it prints, and code its exit code.
 func running(t *testing.T, version string, code int, output func(stdout, stderr io.Writer)) *fake {
 	return newFake(t, version, map[string]http.HandlerFunc{
 		"POST /containers/create":       answer(map[string]any{"Id": containerID, "Warnings": []string{"odd\nplatform"}}),
@@ -132,9 +132,9 @@ func TestRunErrors(t *testing.T) {
 	}{
 		{"no image", errdefs.ErrNotFound, "No such image: app:1", false,
 			[]map[string]http.HandlerFunc{fails("POST /containers/create", refuse(http.StatusNotFound, "No such image: app:1"))}},
-		{"no network, told at once", errdefs.ErrFailedPrecondition, "network x not found", false,
+		{"no network, reported at create", errdefs.ErrFailedPrecondition, "network x not found", false,
 			[]map[string]http.HandlerFunc{there, fails("POST /containers/create", refuse(http.StatusNotFound, "network x not found"))}},
-		{"no network, told at the start", errdefs.ErrFailedPrecondition, "network x not found", true,
+		{"no network, reported at start", errdefs.ErrFailedPrecondition, "network x not found", true,
 			[]map[string]http.HandlerFunc{there, fails("POST "+containers+"/start", refuse(http.StatusNotFound, "network x not found"))}},
 		{"no program", errdefs.ErrFailedPrecondition, `exec: "x": executable file not found in $PATH`, true,
 			[]map[string]http.HandlerFunc{fails("POST "+containers+"/start", refuse(http.StatusBadRequest, `exec: "x": executable file not found in $PATH`))}},
@@ -178,7 +178,7 @@ func TestRunErrors(t *testing.T) {
 	}
 }
 
-// A container that is left because its daemon is gone is told.
+// A container that remains because its daemon is gone is reported.
 func TestRunTellsOfAContainerThatIsLeft(t *testing.T) {
 	f := running(t, "1.51", 0, silentOutput)
 	f.answers["POST "+containers+"/wait"], f.answers["DELETE "+containers] = abort, abort

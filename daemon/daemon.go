@@ -1,37 +1,41 @@
-// Package daemon is a Docker daemon as the domain sees it: which images it has, the names it gives them, its
-// push and pull, which registries it talks to without TLS, and the containers, networks and volumes of task
-// runs. It is the only package that knows the Engine API, and it asks nothing of a daemon older than that of
-// API 1.24. Where the daemon is (a docker context, DOCKER_HOST) is the docker CLI's to say; whether an image of
-// the daemon is the one that is wanted is left to package manifest, and when a container runs to package run.
+// Package daemon talks to a Docker daemon: it finds, tags, pushes and pulls images, reports which registries the
+// daemon reaches without TLS, and runs the containers, networks and volumes of tasks. It is the only package that
+// knows the Engine API, from version 1.24 on.
+//
+// [New] returns a [Daemon] that connects on first use, to the endpoint that the docker CLI is set up for
+// ([FromCLI]: a docker context, DOCKER_HOST, --host). Whether an image of the daemon is the one that is wanted is
+// decided by package manifest; when a container runs, by package run.
 package daemon
 
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/memo"
 )
 
 const (
-	// reachTimeout is how long a daemon may take to answer at all.
+	// reachTimeout bounds the first request to a daemon.
 	reachTimeout = 10 * time.Second
-	// answerTimeout is how long it may take to answer a question about what it has.
+	// answerTimeout bounds a request for information.
 	answerTimeout = 30 * time.Second
 )
 
-// Versions of the Engine API that brought what is used where it is there.
+// Versions of the Engine API that added what is used where it is available.
 const (
 	apiCPUs         = "1.25" // a limit of CPUs
-	apiBuildKit     = "1.39" // BuildKit where it is asked for
+	apiBuildKit     = "1.39" // BuildKit on request
 	apiPushPlatform = "1.46" // push of one platform
-	apiManifests    = "1.48" // manifests and descriptor in an image's inspection
+	apiManifests    = "1.48" // manifests and descriptor in image inspect
 )
 
-// Daemon is a daemon that is connected to at the first request. It implements [run.Containers], [run.Resources] and
+// Daemon is a client of a daemon that connects at the first request. It implements [run.Containers], [run.Resources] and
 // [run.Archives], and [manifest.Images] except that Push also takes the stream for its progress.
 type Daemon struct {
 	connect func() (client.APIClient, error)
@@ -39,21 +43,23 @@ type Daemon struct {
 
 	reachTimeout, answerTimeout time.Duration
 
-	api        once[client.APIClient]
-	registries once[*registry.ServiceConfig]
+	api        memo.Once[client.APIClient]
+	registries memo.Once[*registry.ServiceConfig]
 	empty      emptyImage
 }
 
-// New returns the daemon that connect leads to, see FromCLI. What auth returns for a registry is sent
-// with a push as X-Registry-Auth.
+// New returns the daemon that connect connects to, see [FromCLI]. Pushes and pulls send what auth returns for a
+// registry as X-Registry-Auth.
 func New(connect func() (client.APIClient, error), auth func(ctx context.Context, host string) (string, error)) *Daemon {
-	return &Daemon{connect: connect, auth: auth, reachTimeout: reachTimeout, answerTimeout: answerTimeout}
+	return &Daemon{
+		connect: connect, auth: auth, reachTimeout: reachTimeout, answerTimeout: answerTimeout,
+		api: memo.Once[client.APIClient]{KeepErrors: true}, registries: memo.Once[*registry.ServiceConfig]{KeepErrors: true},
+	}
 }
 
-// client returns the API of the daemon, its version negotiated. A daemon that could not be reached once
-// is not tried again.
+// client returns the negotiated API of the daemon. A daemon that could not be reached is not tried again.
 func (d *Daemon) client(ctx context.Context) (client.APIClient, error) {
-	return d.api.get(ctx, d.reach)
+	return once(ctx, &d.api, d.reach)
 }
 
 func (d *Daemon) reach(ctx context.Context) (client.APIClient, error) {
@@ -61,13 +67,24 @@ func (d *Daemon) reach(ctx context.Context) (client.APIClient, error) {
 	if err != nil {
 		return nil, unreachable("", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.reachTimeout)
+	pinging, cancel := context.WithTimeout(ctx, d.reachTimeout)
 	defer cancel()
-	ping, err := api.Ping(ctx)
-	if ctx.Err() != nil {
-		return nil, silent(api.DaemonHost(), d.reachTimeout)
+	var ping types.Ping
+	done := make(chan struct{})
+	go func() { // a connection helper may ignore the end of the context
+		defer close(done)
+		ping, err = api.Ping(pinging)
+	}()
+	select {
+	case <-done:
+	case <-pinging.Done():
 	}
-	if err != nil && ping.APIVersion == "" {
+	switch {
+	case ctx.Err() != nil:
+		return nil, stopped(ctx, "waiting for the Docker daemon")
+	case pinging.Err() != nil:
+		return nil, silent(api.DaemonHost(), d.reachTimeout)
+	case err != nil && ping.APIVersion == "":
 		return nil, unreachable(api.DaemonHost(), err)
 	}
 	api.NegotiateAPIVersionPing(ping)
@@ -77,37 +94,21 @@ func (d *Daemon) reach(ctx context.Context) (client.APIClient, error) {
 // Reach returns an errdefs.ErrUnavailable error when the daemon cannot be reached.
 func (d *Daemon) Reach(ctx context.Context) error {
 	if _, err := d.client(ctx); err != nil {
-		return fmt.Errorf("%w; 'docker version' shows what it is asked with, --context and DOCKER_HOST choose another", err)
+		return fmt.Errorf("%w; 'docker version' shows the endpoint in use, --context and DOCKER_HOST select another", err)
 	}
 	return nil
 }
 
-// has reports whether the API that was negotiated has what came with version.
+// has reports whether the negotiated API is of this version or a later one.
 func has(api client.APIClient, version string) bool {
 	return versions.GreaterThanOrEqualTo(api.ClientVersion(), version)
 }
 
-// once is a question that is asked at most once, and goes on when the first who asked no longer waits.
-type once[T any] struct {
-	start sync.Once
-	done  chan struct{}
-	value T
-	err   error
-}
-
-func (o *once[T]) get(ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
-	o.start.Do(func() {
-		o.done = make(chan struct{})
-		go func() {
-			defer close(o.done)
-			o.value, o.err = ask(context.WithoutCancel(ctx))
-		}()
-	})
-	select {
-	case <-o.done:
-		return o.value, o.err
-	case <-ctx.Done():
-		var none T
-		return none, stopped(ctx, "waiting for the Docker daemon")
+// once returns the value of o, which ask computes at the first call.
+func once[T any](ctx context.Context, o *memo.Once[T], ask func(context.Context) (T, error)) (T, error) {
+	value, err := o.Do(ctx, func() (T, error) { return ask(ctx) })
+	if err != nil && err == ctx.Err() {
+		err = stopped(ctx, "waiting for the Docker daemon")
 	}
+	return value, err
 }

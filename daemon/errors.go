@@ -14,11 +14,11 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// maxText bounds what an error repeats of a daemon's words.
+// maxText bounds the text of a daemon in an error.
 const maxText = 500
 
-// unreachable returns the errdefs.ErrUnavailable error for a daemon that err keeps us from, host being
-// empty when not even that is known.
+// unreachable returns the errdefs.ErrUnavailable error for a daemon that cannot be reached because
+// of err; host is empty when it is not known.
 func unreachable(host string, err error) error {
 	if host == "" {
 		return manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon: %s", clean(err.Error()))
@@ -26,15 +26,15 @@ func unreachable(host string, err error) error {
 	return manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon at %s: %s", manifest.RedactURL(host), clean(reason(host, err)))
 }
 
-// reason returns why host cannot be reached, as far as the client lets us know.
+// reason returns why host cannot be reached, as far as the client reports it.
 func reason(host string, err error) string {
-	if errors.Is(err, syscall.EPIPE) { // ssh, say, is gone before the request was written
-		return "the connection to it ended at once; try 'docker version'"
+	if errors.Is(err, syscall.EPIPE) { // for example, ssh exited before the request was written
+		return "the connection closed immediately; try 'docker version'"
 	}
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		return u.Err.Error() // without the method and the URL of the request
 	}
-	if strings.Contains(err.Error(), host) { // a sentence that says no more than ours
+	if strings.Contains(err.Error(), host) { // a sentence without more information than ours
 		return "it does not accept connections; is it running?"
 	}
 	return err.Error()
@@ -46,7 +46,7 @@ func silent(host string, waited time.Duration) error {
 		"cannot reach the Docker daemon at %s: no answer within %s", manifest.RedactURL(host), waited)
 }
 
-// stopped returns the error for what ended with ctx: context.Canceled when it was cancelled, else
+// stopped returns the error for what ended with ctx: context.Canceled when it was canceled, otherwise
 // errdefs.ErrUnavailable and context.DeadlineExceeded.
 func stopped(ctx context.Context, what string) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -67,5 +67,5 @@ func failed(ctx context.Context, api client.APIClient, err error, what string) e
 	return manifest.Errorf(err, "%s: %s", what, clean(err.Error()))
 }
 
-// clean returns text from outside fit for an error.
+// clean returns text of a daemon or user, escaped and bounded for an error.
 func clean(text string) string { return manifest.OneLine(text, maxText) }

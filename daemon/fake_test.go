@@ -125,7 +125,7 @@ func refuse(status int, message string) http.HandlerFunc {
 	}
 }
 
-// hang answers when the client gives up, and says on the channel that it was asked.
+// hang answers when the client gives up, and signals on the channel that a request arrived.
 func hang(asked chan<- struct{}) http.HandlerFunc {
 	return func(_ http.ResponseWriter, r *http.Request) {
 		asked <- struct{}{}

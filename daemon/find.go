@@ -41,7 +41,7 @@ func (d *Daemon) Find(ctx context.Context, ref reference.Named) (manifest.Local,
 	return local(found, name)
 }
 
-// lookupName returns ref in a form that has one meaning.
+// lookupName returns ref in an unambiguous form.
 func lookupName(ref reference.Named) (reference.Named, error) {
 	if canonical, ok := ref.(reference.Canonical); ok {
 		return reference.WithDigest(reference.TrimNamed(ref), canonical.Digest())
@@ -53,7 +53,7 @@ func notFound(name reference.Named) error {
 	return manifest.Errorf(errdefs.ErrNotFound, "the Docker daemon has no image %s", manifest.Familiar(name))
 }
 
-// inspect asks for the image's manifests too, where the daemon can tell them.
+// inspect requests the manifests of the image, too, where the API has them.
 func inspect(ctx context.Context, api client.APIClient, name reference.Named) (image.InspectResponse, error) {
 	return api.ImageInspect(ctx, reference.FamiliarString(name), client.ImageInspectWithManifests(has(api, apiManifests)))
 }
@@ -104,7 +104,7 @@ func localManifest(m image.ManifestSummary, target *ocispec.Descriptor) (manifes
 		return lm, fmt.Errorf("manifest with the digest %q: %w", clean(string(lm.Descriptor.Digest)), err)
 	}
 	if target == nil || !manifest.IsIndex(target.MediaType) {
-		lm.Descriptor.Annotations = nil // notes of the image store, which no index holds
+		lm.Descriptor.Annotations = nil // annotations of the image store, which are in no index
 	}
 	switch {
 	case m.Kind == image.ManifestKindImage && m.ImageData != nil:
@@ -117,8 +117,8 @@ func localManifest(m image.ManifestSummary, target *ocispec.Descriptor) (manifes
 	return lm, nil
 }
 
-// availablePlatform returns the platform of the first image whose content is there, empty when there is
-// none. A daemon leaves the platform out when it has none that its own machine could run.
+// availablePlatform returns the platform of the first image whose content is available, empty if there is
+// none. A daemon omits the platform if it has none that its own machine could run.
 func availablePlatform(manifests []manifest.LocalManifest) ocispec.Platform {
 	for _, m := range manifests {
 		if m.Available && m.Subject == "" && m.Descriptor.Platform != nil {

@@ -9,8 +9,8 @@ import (
 )
 
 // Insecure reports whether the daemon talks to the registry at host, with its port if it has one, without
-// TLS or without checking its certificate. For a registry of this machine it does, and is not asked; a
-// daemon that cannot be reached does not.
+// TLS or without checking its certificate. Registries on this machine are insecure without a request; for a
+// daemon that cannot be reached, none is.
 func (d *Daemon) Insecure(ctx context.Context, host string) bool {
 	name := hostname(host)
 	ip := net.ParseIP(name)
@@ -19,7 +19,7 @@ func (d *Daemon) Insecure(ctx context.Context, host string) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
 	defer cancel()
-	config, err := d.registries.get(ctx, d.askRegistries)
+	config, err := once(ctx, &d.registries, d.askRegistries)
 	if err != nil || config == nil {
 		return false
 	}
@@ -39,7 +39,7 @@ func (d *Daemon) askRegistries(ctx context.Context) (*registry.ServiceConfig, er
 	}
 	info, err := api.Info(ctx)
 	if err != nil {
-		return nil, failed(ctx, api, err, "asking the Docker daemon for its registries")
+		return nil, failed(ctx, api, err, "reading the registry settings of the Docker daemon")
 	}
 	return info.RegistryConfig, nil
 }

@@ -14,7 +14,7 @@ import (
 // maxNames bounds what List returns.
 const maxNames = 1000
 
-// Tag gives the image with this ID one more name. An image that had the name before loses it. The error
+// Tag adds a name to the image with this ID and removes it from any other image. The error
 // is errdefs.ErrNotFound when there is no such image.
 func (d *Daemon) Tag(ctx context.Context, id digest.Digest, as reference.NamedTagged) error {
 	api, err := d.client(ctx)
@@ -27,7 +27,7 @@ func (d *Daemon) Tag(ctx context.Context, id digest.Digest, as reference.NamedTa
 	return nil
 }
 
-// Untag removes a name, and the image with it if it was the last one. The error is errdefs.ErrNotFound
+// Untag removes a name, and the image too if it was its last one. The error is errdefs.ErrNotFound
 // when the daemon does not know the name.
 func (d *Daemon) Untag(ctx context.Context, name reference.NamedTagged) error {
 	api, err := d.client(ctx)
@@ -39,13 +39,13 @@ func (d *Daemon) Untag(ctx context.Context, name reference.NamedTagged) error {
 		return notFound(name)
 	}
 	if err != nil {
-		return failed(ctx, api, err, "removing the name "+manifest.Familiar(name)+" from the Docker daemon")
+		return failed(ctx, api, err, "untagging "+manifest.Familiar(name))
 	}
 	return nil
 }
 
-// List returns the names of the daemon's images as people write them, newest image first, 1000 at most:
-// what a shell completes.
+// List returns the familiar names of the daemon's images for shell completion, newest image first, at most
+// 1,000.
 func (d *Daemon) List(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
 	defer cancel()

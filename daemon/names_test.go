@@ -41,7 +41,7 @@ func TestTagAndUntag(t *testing.T) {
 		if !errors.Is(err, errdefs.ErrConflict) {
 			t.Fatalf("API %s: %v", version, err)
 		}
-		checkText(t, err, "removing the name app:used", "container is using it")
+		checkText(t, err, "untagging app:used", "container is using it")
 	}
 }
 

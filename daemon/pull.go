@@ -14,7 +14,7 @@ import (
 	"github.com/docker/docker/pkg/jsonmessage"
 )
 
-// Pull has the daemon fetch an image from its registry; "latest" is the tag of a name that has none. Its
+// Pull makes the daemon pull an image from its registry; "latest" is the tag of a name that has none. Its
 // progress goes to out, a line for each step. The error is errdefs.ErrInvalidArgument when name is no
 // reference, errdefs.ErrUnauthenticated when the registry wants a login, errdefs.ErrNotFound when it does
 // not have the image, errdefs.ErrUnavailable when the daemon cannot be reached or its connection breaks.
@@ -33,14 +33,14 @@ func (d *Daemon) Pull(ctx context.Context, name string, out io.Writer) error {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	err = pull(ctx, api, ref, header, out)
-	var said *refusal
+	var refused *refusal
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return stopped(ctx, what)
-	case errors.As(err, &said):
-		said.registry = reference.Domain(ref)
+	case errors.As(err, &refused):
+		refused.registry = reference.Domain(ref)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
@@ -50,13 +50,13 @@ func pull(ctx context.Context, api client.APIClient, ref reference.Named, header
 	switch {
 	case client.IsErrConnectionFailed(err):
 		return unreachable(api.DaemonHost(), err)
-	case err != nil: // a graph-driver store asks the registry before it answers
+	case err != nil: // a graph-driver store contacts the registry before it answers
 		return manifest.Errorf(err, "%w", &refusal{text: err.Error()})
 	}
 	defer body.Close()
 	err = jsonmessage.DisplayJSONMessagesStream(newMessageStream(body, ""), out, 0, false, nil)
-	var said *refusal
-	if err == nil || errors.As(err, &said) {
+	var refused *refusal
+	if err == nil || errors.As(err, &refused) {
 		return err
 	}
 	return manifest.Errorf(errors.Join(errdefs.ErrUnavailable, err), "the connection to the Docker daemon broke (%s); try again", clean(err.Error()))

@@ -51,10 +51,10 @@ func TestPullErrors(t *testing.T) {
 		kind    error
 		text    string
 	}{
-		{"login, told at once", refuse(http.StatusInternalServerError, "unauthorized: authentication required"), errdefs.ErrUnauthenticated, "authentication required"},
-		{"login, told later", answer(`{"status":"x"}{"errorDetail":{"message":"pull access denied: authorization failed"}}`), errdefs.ErrUnauthenticated, "pull access denied"},
+		{"login, refused at once", refuse(http.StatusInternalServerError, "unauthorized: authentication required"), errdefs.ErrUnauthenticated, "authentication required"},
+		{"login, refused in the stream", answer(`{"status":"x"}{"errorDetail":{"message":"pull access denied: authorization failed"}}`), errdefs.ErrUnauthenticated, "pull access denied"},
 		{"no image", refuse(http.StatusNotFound, "manifest unknown"), errdefs.ErrNotFound, "manifest unknown"},
-		{"no words", answer(`{"errorDetail":{}}`), nil, "does not say why"},
+		{"no words", answer(`{"errorDetail":{}}`), nil, "failed without a reason"},
 		{"daemon dies at once", abort, errdefs.ErrUnavailable, "cannot reach the Docker daemon"},
 		{"daemon dies", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"status":"x"}{"st`)

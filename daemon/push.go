@@ -17,12 +17,11 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Push has the daemon send the image called name to the registry in its name, all of it or, where
-// platform is not nil, only the manifest of that platform, and draws its progress unless progress is nil. It returns the digest
-// that the daemon says name has in the registry then: of an index of which only one platform is there,
-// the daemon pushes that platform's manifest. The error is errdefs.ErrNotImplemented when the daemon
+// Push makes the daemon push the image called name: all of it or, if platform is not nil, only the manifest of
+// that platform. It draws the progress unless progress is nil, and returns the digest that the daemon reports for
+// name in the registry. Of an index with only one platform available, the daemon pushes the manifest of that platform. The error is errdefs.ErrNotImplemented when the daemon
 // cannot push one platform (before API 1.46), errdefs.ErrFailedPrecondition when it lacks content of the
-// image, errdefs.ErrNotFound when it does not have name (any more), errdefs.ErrUnavailable when it cannot be reached or its connection breaks.
+// image, errdefs.ErrNotFound when it does not (or no longer) have name, errdefs.ErrUnavailable when it cannot be reached or its connection breaks.
 func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform, progress *streams.Out) (digest.Digest, error) {
 	what := "pushing " + manifest.Familiar(name)
 	api, err := d.client(ctx)
@@ -30,7 +29,7 @@ func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform 
 		return "", fmt.Errorf("%s: %w", what, err)
 	}
 	if platform != nil && !has(api, apiPushPlatform) {
-		return "", manifest.Errorf(errdefs.ErrNotImplemented, "%s: the Docker daemon cannot push %s alone: that takes API %s, and it has %s; update it",
+		return "", manifest.Errorf(errdefs.ErrNotImplemented, "%s: the Docker daemon cannot push only %s: that needs API %s, and it has %s; update the daemon",
 			what, manifest.FormatPlatform(*platform), apiPushPlatform, api.ClientVersion())
 	}
 	header, err := d.auth(ctx, reference.Domain(name))
@@ -43,9 +42,9 @@ func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform 
 	}
 	defer body.Close()
 	pushed, err := follow(body, name.Tag(), progress)
-	var said *refusal
-	if errors.As(err, &said) {
-		said.registry = reference.Domain(name)
+	var refused *refusal
+	if errors.As(err, &refused) {
+		refused.registry = reference.Domain(name)
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -65,22 +64,21 @@ func follow(body io.Reader, tag string, progress *streams.Out) (digest.Digest, e
 	}
 	stream := newMessageStream(body, tag)
 	err := jsonmessage.DisplayJSONMessagesToStream(stream, progress, nil)
-	var said *refusal
+	var refused *refusal
 	switch {
 	case stream.missing:
 		return "", manifest.Errorf(errdefs.ErrFailedPrecondition, "the Docker daemon does not have all content of the image; "+
 			"pull or build it again for all its platforms")
-	case errors.As(err, &said):
+	case errors.As(err, &refused):
 		return "", err
 	case err != nil:
 		return "", manifest.Errorf(errors.Join(errdefs.ErrUnavailable, err), "the connection to the Docker daemon broke (%s); "+
-			"what has been pushed is not known", clean(err.Error()))
+			"it is unknown what was pushed", clean(err.Error()))
 	}
 	return stream.digest, nil
 }
 
-// inspectPushed returns what the daemon has under a name that it has pushed, for want of a digest in the
-// stream.
+// inspectPushed returns the digest that the daemon has for a pushed name, for streams without one.
 func inspectPushed(ctx context.Context, api client.APIClient, name reference.Named, platform *ocispec.Platform) (digest.Digest, error) {
 	what := "pushing " + manifest.Familiar(name)
 	found, err := inspect(ctx, api, name)
@@ -95,5 +93,5 @@ func inspectPushed(ctx context.Context, api client.APIClient, name reference.Nam
 			return m.Descriptor.Digest, m.Descriptor.Digest.Validate()
 		}
 	}
-	return "", manifest.Errorf(errdefs.ErrUnavailable, "%s: the connection to the Docker daemon broke; what has been pushed is not known", what)
+	return "", manifest.Errorf(errdefs.ErrUnavailable, "%s: the connection to the Docker daemon broke; it is unknown what was pushed", what)
 }

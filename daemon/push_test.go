@@ -132,7 +132,7 @@ func TestPushErrors(t *testing.T) {
 		{"no such name", "1.51", refers + `{"errorDetail":{"message":"tag does not exist: h.example/x:1"}}`, "tag does not exist", errdefs.ErrNotFound},
 		{"no such name, graph-driver store", "1.41", refers + `{"errorDetail":{"message":"An image does not exist locally with the tag: h.example/x"}}`, "does not exist locally", errdefs.ErrNotFound},
 		{"error in the old form", "1.24", refers + `{"error":"denied"}`, "pushing h.example/x:1: denied", nil},
-		{"error without words", "1.51", `{"errorDetail":{"code":7}}`, "does not say why", nil},
+		{"error without words", "1.51", `{"errorDetail":{"code":7}}`, "failed without a reason", nil},
 		{"error after a digest", "1.51", aux(digestB) + `{"error":"denied"}`, "denied", nil},
 		{"long error", "1.51", `{"error":"` + strings.Repeat("no ", 9999) + `"}`, "no no...", nil},
 		{"content is missing", "1.51", refers + missing + `{"error":"content digest: not found"}`, "does not have all content", errdefs.ErrFailedPrecondition},

@@ -141,7 +141,7 @@ func TestUnreachable(t *testing.T) {
 
 func TestConnectionThatEndsAtOnce(t *testing.T) {
 	broken := &url.Error{Op: "Head", Err: &os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}}
-	checkText(t, unreachable("ssh://me:pw@h", broken), "at ssh://h: the connection to it ended at once")
+	checkText(t, unreachable("ssh://me:pw@h", broken), "at ssh://h: the connection closed immediately")
 }
 
 // deaf returns a daemon whose socket takes connections and never answers, and the count of them.

@@ -21,33 +21,33 @@ import (
 
 var _ run.Resources = (*Daemon)(nil)
 
-// CreateNetwork makes a network of this name, with the driver and the addresses that n asks for. The
-// error is errdefs.ErrConflict when there is one.
+// CreateNetwork creates a network of this name with the driver and address families of n. The error is
+// errdefs.ErrConflict if the network exists.
 func (d *Daemon) CreateNetwork(ctx context.Context, n task.Network, name string, labels map[string]string) error {
 	options := network.CreateOptions{Driver: n.Driver, Labels: labels}
 	if n.IPv6 {
 		options.EnableIPv6 = &n.IPv6
 	}
-	return d.make(ctx, "making network "+clean(name), func(ctx context.Context, api client.APIClient) error {
+	return d.create(ctx, "creating network "+clean(name), func(ctx context.Context, api client.APIClient) error {
 		_, err := api.NetworkCreate(ctx, name, options)
 		return err
 	})
 }
 
-// CreateVolume makes an empty volume of this name. The error is errdefs.ErrConflict when there is one with
-// other labels: a daemon takes no notice of those.
+// CreateVolume creates an empty volume of this name. The error is errdefs.ErrConflict if one with other labels
+// exists, which the daemon itself accepts.
 func (d *Daemon) CreateVolume(ctx context.Context, name string, labels map[string]string) error {
-	return d.make(ctx, "making volume "+clean(name), func(ctx context.Context, api client.APIClient) error {
+	return d.create(ctx, "creating volume "+clean(name), func(ctx context.Context, api client.APIClient) error {
 		made, err := api.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: labels})
 		if err == nil && !maps.Equal(made.Labels, labels) {
-			err = manifest.Errorf(errdefs.ErrConflict, "there is one with this name already")
+			err = manifest.Errorf(errdefs.ErrConflict, "a volume of this name already exists")
 		}
 		return err
 	})
 }
 
-// make sends a request that makes something.
-func (d *Daemon) make(ctx context.Context, what string, request func(context.Context, client.APIClient) error) error {
+// create sends a request that creates a resource.
+func (d *Daemon) create(ctx context.Context, what string, request func(context.Context, client.APIClient) error) error {
 	api, err := d.client(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -61,22 +61,22 @@ func (d *Daemon) make(ctx context.Context, what string, request func(context.Con
 }
 
 // Remove removes all containers with the label, running ones too and with their anonymous volumes, then the
-// networks and volumes with it, and the image that Send and Receive made. What cannot be removed does not
-// keep the rest; what is gone already is as good.
+// networks and volumes with it, and the image that Send and Receive use. A failure does not stop the
+// rest; resources that are already gone are no failure.
 func (d *Daemon) Remove(ctx context.Context, label, value string) error {
 	text := clean(label + "=" + value)
 	api, err := d.client(ctx)
 	if err != nil {
-		return fmt.Errorf("removing what has the label %s: %w", text, err)
+		return fmt.Errorf("removing resources with the label %s: %w", text, err)
 	}
 	if err := d.answers(ctx, api); err != nil {
-		return fmt.Errorf("removing what has the label %s: %w", text, err)
+		return fmt.Errorf("removing resources with the label %s: %w", text, err)
 	}
 	d.empty.forget()
-	labelled := filters.NewArgs(filters.Arg("label", label+"="+value))
+	labeled := filters.NewArgs(filters.Arg("label", label+"="+value))
 	var errs []error
 	for _, k := range kinds {
-		ids, err := k.list(ctx, api, labelled)
+		ids, err := k.list(ctx, api, labeled)
 		if err != nil {
 			errs = append(errs, failed(ctx, api, err, "listing the "+k.name+"s with the label "+text))
 		}
@@ -85,7 +85,7 @@ func (d *Daemon) Remove(ctx context.Context, label, value string) error {
 	return errors.Join(errs...)
 }
 
-// answers returns an error when the daemon does not answer any more.
+// answers returns an error if the daemon no longer answers.
 func (d *Daemon) answers(ctx context.Context, api client.APIClient) error {
 	asking, cancel := context.WithTimeout(ctx, d.reachTimeout)
 	defer cancel()
@@ -101,14 +101,14 @@ func (d *Daemon) answers(ctx context.Context, api client.APIClient) error {
 	return nil
 }
 
-// kind is a kind of things that a label can be on.
+// kind is a kind of resource that can have a label.
 type kind struct {
 	name   string
 	list   func(context.Context, client.APIClient, filters.Args) ([]string, error)
 	remove func(context.Context, client.APIClient, string) error
 }
 
-// kinds are in the order in which things can be removed.
+// kinds are in the order in which resources can be removed.
 var kinds = []kind{
 	{"container", listContainers, removeContainer},
 	{"network", listNetworks, func(ctx context.Context, api client.APIClient, id string) error { return api.NetworkRemove(ctx, id) }},
@@ -118,7 +118,7 @@ var kinds = []kind{
 	{"image", listImages, removeImage},
 }
 
-// removeAll removes things side by side: a container may take a while to end.
+// removeAll removes resources concurrently, since a container may take a while to end.
 func (k kind) removeAll(ctx context.Context, api client.APIClient, ids []string) error {
 	errs := make([]error, len(ids))
 	var all sync.WaitGroup
@@ -133,8 +133,8 @@ func (k kind) removeAll(ctx context.Context, api client.APIClient, ids []string)
 	return errors.Join(errs...)
 }
 
-// removeContainer removes a container with its anonymous volumes, also when it runs. One that another
-// request is removing is waited for: its networks and volumes are in use as long.
+// removeContainer removes a container with its anonymous volumes, even if it is running. It waits for one that
+// another request is removing, since networks and volumes are in use until then.
 func removeContainer(ctx context.Context, api client.APIClient, id string) error {
 	err := api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
 	if !errdefs.IsConflict(err) {
@@ -154,27 +154,27 @@ func removeImage(ctx context.Context, api client.APIClient, id string) error {
 	return err
 }
 
-func listContainers(ctx context.Context, api client.APIClient, labelled filters.Args) ([]string, error) {
-	list, err := api.ContainerList(ctx, container.ListOptions{All: true, Filters: labelled})
+func listContainers(ctx context.Context, api client.APIClient, labeled filters.Args) ([]string, error) {
+	list, err := api.ContainerList(ctx, container.ListOptions{All: true, Filters: labeled})
 	return each(list, func(c container.Summary) string { return c.ID }), err
 }
 
-func listNetworks(ctx context.Context, api client.APIClient, labelled filters.Args) ([]string, error) {
-	list, err := api.NetworkList(ctx, network.ListOptions{Filters: labelled})
+func listNetworks(ctx context.Context, api client.APIClient, labeled filters.Args) ([]string, error) {
+	list, err := api.NetworkList(ctx, network.ListOptions{Filters: labeled})
 	return each(list, func(n network.Summary) string { return n.ID }), err
 }
 
-func listVolumes(ctx context.Context, api client.APIClient, labelled filters.Args) ([]string, error) {
-	list, err := api.VolumeList(ctx, volume.ListOptions{Filters: labelled})
+func listVolumes(ctx context.Context, api client.APIClient, labeled filters.Args) ([]string, error) {
+	list, err := api.VolumeList(ctx, volume.ListOptions{Filters: labeled})
 	return each(list.Volumes, func(v *volume.Volume) string { return v.Name }), err
 }
 
-func listImages(ctx context.Context, api client.APIClient, labelled filters.Args) ([]string, error) {
-	list, err := api.ImageList(ctx, image.ListOptions{Filters: labelled})
+func listImages(ctx context.Context, api client.APIClient, labeled filters.Args) ([]string, error) {
+	list, err := api.ImageList(ctx, image.ListOptions{Filters: labeled})
 	return each(list, func(i image.Summary) string { return i.ID }), err
 }
 
-// each returns what of returns for each thing.
+// each returns the result of of for each element.
 func each[T any](things []T, of func(T) string) []string {
 	var all []string
 	for _, thing := range things {

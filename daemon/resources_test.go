@@ -60,19 +60,19 @@ func TestCreateNetworkErrors(t *testing.T) {
 	if !errors.Is(err, errdefs.ErrConflict) {
 		t.Fatal(err)
 	}
-	checkText(t, err, "making network n", "already exists")
+	checkText(t, err, "creating network n", "already exists")
 	f = newFake(t, "1.51", map[string]http.HandlerFunc{"POST /volumes/create": answer(`{"Name":"v","Labels":{"l":"of another"}}`)})
 	err = f.daemon().CreateVolume(t.Context(), "v", map[string]string{"l": "ours"})
 	if !errors.Is(err, errdefs.ErrConflict) {
 		t.Fatal(err)
 	}
-	checkText(t, err, "making volume v", "already")
+	checkText(t, err, "creating volume v", "already")
 	f = newFake(t, "1.51", map[string]http.HandlerFunc{"POST /volumes/create": abort})
 	err = f.daemon().CreateVolume(t.Context(), "v", nil)
 	if !errors.Is(err, errdefs.ErrUnavailable) {
 		t.Fatal(err)
 	}
-	checkText(t, err, "making volume v", "cannot reach the Docker daemon")
+	checkText(t, err, "creating volume v", "cannot reach the Docker daemon")
 }
 
 // labelled is a daemon that has two things of each kind.
@@ -180,7 +180,7 @@ func TestRemoveFromADaemonThatHangs(t *testing.T) {
 	if !errors.Is(err, errdefs.ErrUnavailable) {
 		t.Fatal(err)
 	}
-	checkText(t, err, "removing what has the label l=1", "no answer within 100ms")
+	checkText(t, err, "removing resources with the label l=1", "no answer within 100ms")
 	if asked := f.asked(); len(asked) > 0 {
 		t.Errorf("asked %q", asked)
 	}
@@ -192,7 +192,7 @@ func TestRemoveFromADaemonThatIsGone(t *testing.T) {
 	if !errors.Is(err, errdefs.ErrUnavailable) {
 		t.Fatal(err)
 	}
-	checkText(t, err, "removing what has the label l=1", "cannot reach the Docker daemon")
+	checkText(t, err, "removing resources with the label l=1", "cannot reach the Docker daemon")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := labelled(t, "1.51").daemon().Remove(ctx, "l", "1"); !errors.Is(err, context.Canceled) {
@@ -208,7 +208,7 @@ func TestBuilds(t *testing.T) {
 	}{
 		{"1.51", "2", containerd, true, true},
 		{"1.51", "2", `{"OSType":"linux","DriverStatus":[["Backing Filesystem","extfs"]]}`, true, false},
-		{"1.51", "1", containerd, false, true}, // told in its configuration
+		{"1.51", "1", containerd, false, true}, // from its configuration
 		{"1.41", "", `{"OSType":"linux"}`, true, false},
 		{"1.41", "", `{"OSType":"windows"}`, false, false},
 		{"1.38", "", `{"OSType":"linux"}`, false, false},

@@ -13,10 +13,10 @@ import (
 	"github.com/docker/go-connections/nat"
 )
 
-// maxHostname is the longest name that a Linux machine can have.
+// maxHostname is the longest host name on Linux.
 const maxHostname = 64
 
-// settings are what the Engine API takes to make a container.
+// settings are the arguments of the Engine API for a new container.
 type settings struct {
 	name       string
 	config     container.Config
@@ -24,8 +24,8 @@ type settings struct {
 	networking network.NetworkingConfig
 }
 
-// newSettings returns the settings that docker run makes of the same options. The error is
-// errdefs.ErrInvalidArgument, or errdefs.ErrNotImplemented for what the API of that version does not have.
+// newSettings returns the settings that docker run sends for the same options. The error is
+// errdefs.ErrInvalidArgument, or errdefs.ErrNotImplemented if the API of that version lacks an option.
 func newSettings(c run.Container, version string) (settings, error) {
 	s := settings{name: c.Name}
 	s.config = container.Config{
@@ -45,10 +45,10 @@ func newSettings(c run.Container, version string) (settings, error) {
 	return s, s.setCPUs(c.CPUs, version)
 }
 
-// setNames makes alias the container's name, on itself and in its network, where it can have one.
+// setNames makes alias the host name of the container and its alias in the network, where possible.
 func (s *settings) setNames(alias string) {
 	mode := s.host.NetworkMode
-	if len(alias) <= maxHostname && !mode.IsContainer() { // else it has the name of the other one
+	if len(alias) <= maxHostname && !mode.IsContainer() { // it shares the host name of the other container
 		s.config.Hostname = alias
 	}
 	if alias != "" && mode != "" && mode.IsUserDefined() {
@@ -58,7 +58,7 @@ func (s *settings) setNames(alias string) {
 	}
 }
 
-// setPorts takes ports as --publish does and expose as --expose does.
+// setPorts parses ports like --publish and expose like --expose.
 func (s *settings) setPorts(ports, expose []string) error {
 	exposed, bindings, err := nat.ParsePortSpecs(ports)
 	if err != nil {
@@ -82,13 +82,13 @@ func (s *settings) setPorts(ports, expose []string) error {
 	return nil
 }
 
-// setCPUs takes a number of CPUs as --cpus does.
+// setCPUs parses a number of CPUs like --cpus.
 func (s *settings) setCPUs(cpus, version string) error {
 	if cpus == "" {
 		return nil
 	}
 	if versions.LessThan(version, apiCPUs) {
-		return manifest.Errorf(errdefs.ErrNotImplemented, "cpus: the Docker daemon cannot limit them so: that takes API %s, and it has %s; update it",
+		return manifest.Errorf(errdefs.ErrNotImplemented, "cpus: the Docker daemon cannot limit CPUs: that needs API %s, and it has %s; update the daemon",
 			apiCPUs, version)
 	}
 	nano, err := opts.ParseCPUs(cpus)

@@ -11,8 +11,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// messageStream hands on the messages of a push, pull or import and keeps what they say about its outcome. A message that
-// says that it failed ends it with a refusal.
+// messageStream passes on the messages of a push, pull or import and keeps the outcome that they report. A message
+// that reports a failure ends the stream with a refusal.
 type messageStream struct {
 	messages *json.Decoder
 	tag      string
@@ -35,7 +35,7 @@ type message struct {
 	Aux         json.RawMessage
 }
 
-// refusal is what the daemon says about a push, pull or import that failed.
+// refusal is the error that the daemon reports for a push, pull or import.
 type refusal struct {
 	text     string
 	registry string
@@ -46,33 +46,32 @@ func (r *refusal) Error() string { return clean(r.text) }
 // Registry returns the registry that it was for: the argument of "docker login".
 func (r *refusal) Registry() string { return r.registry }
 
-// loginWords are in what daemons of either store say when a registry wants a login. They send words alone,
-// no code.
+// loginWords are in the messages of daemons with either store when a registry requires a login. The messages
+// have no codes.
 var loginWords = []string{"no basic auth credentials", "authentication required", "unauthorized", "401 Unauthorized", "authorization failed", "access to the resource is denied"}
 
-// goneWords are in what they say when the name to push is not there (any more).
+// goneWords are in the messages when the name to push does not exist, or no longer.
 var goneWords = []string{"tag does not exist", "An image does not exist locally with the tag"}
 
-// blobWords are in what they say when a registry refuses a manifest because it lacks a blob.
+// blobWords are in the messages when a registry refuses a manifest because it lacks a blob.
 var blobWords = []string{"blob unknown", "BLOB_UNKNOWN"}
 
-// Unwrap returns errdefs.ErrUnauthenticated when the registry wants a login, errdefs.ErrNotFound when the daemon does
+// Unwrap returns errdefs.ErrUnauthenticated when the registry requires a login, errdefs.ErrNotFound when the daemon does
 // not have the name, and errdefs.ErrAborted when the registry lacks a blob.
 func (r *refusal) Unwrap() error {
-	said := func(word string) bool { return strings.Contains(r.text, word) }
+	has := func(word string) bool { return strings.Contains(r.text, word) }
 	switch {
-	case slices.ContainsFunc(loginWords, said):
+	case slices.ContainsFunc(loginWords, has):
 		return errdefs.ErrUnauthenticated
-	case slices.ContainsFunc(goneWords, said):
+	case slices.ContainsFunc(goneWords, has):
 		return errdefs.ErrNotFound
-	case slices.ContainsFunc(blobWords, said):
+	case slices.ContainsFunc(blobWords, has):
 		return errdefs.ErrAborted
 	}
 	return nil
 }
 
-// Read reads the messages, whole ones only. The error is io.EOF only where the daemon ended the stream
-// between two.
+// Read returns whole messages. The error is io.EOF only if the daemon ended the stream between two messages.
 func (s *messageStream) Read(p []byte) (int, error) {
 	if len(s.current) == 0 {
 		var raw json.RawMessage
@@ -89,7 +88,7 @@ func (s *messageStream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// take keeps what a message says. Fields of an unknown shape say nothing.
+// take keeps the outcome in a message. Fields of an unknown shape are ignored.
 func (s *messageStream) take(raw []byte) error {
 	var m message
 	if err := json.Unmarshal(raw, &m); err != nil {
@@ -108,14 +107,13 @@ func (s *messageStream) take(raw []byte) error {
 	case m.Error != "":
 		return &refusal{text: m.Error}
 	case m.ErrorDetail != nil:
-		return &refusal{text: "it failed, and does not say why"}
+		return &refusal{text: "it failed without a reason"}
 	}
 	return nil
 }
 
-// takeAux keeps what the daemon says to programs: the digest of what it pushed (graph-driver store), that
-// it pushed one platform's manifest for want of the others, or that content is missing (containerd
-// store).
+// takeAux keeps the machine-readable outcome: the digest of what was pushed (graph-driver store), that one
+// platform was pushed because the others are not available, or that content is missing (containerd store).
 func (s *messageStream) takeAux(raw []byte) {
 	var pushed struct{ Digest string }
 	if json.Unmarshal(raw, &pushed) == nil {
@@ -137,7 +135,7 @@ func (s *messageStream) takeDigest(text string) {
 	}
 }
 
-// closingDigest returns the digest in the line with which daemons of either store close a push of tag,
+// closingDigest returns the digest in the line that ends a push of tag with either store,
 // "TAG: digest: DIGEST size: BYTES". The stream of the containerd store has it nowhere else.
 func closingDigest(m message, tag string) digest.Digest {
 	rest, ok := strings.CutPrefix(m.Status, tag+": digest: ")

@@ -7,8 +7,8 @@ import (
 	"path"
 )
 
-// plain returns a tar stream as one of files, folders and links alone, with paths below its root. The error
-// of content that breaks off is given to fault, and what that returns to the reader.
+// plain returns a tar stream reduced to files, folders and links, with paths below its root. An error of
+// content is passed to fault, and the result of that to the reader.
 func plain(content io.Reader, fault func(error) error) io.ReadCloser {
 	r, w := io.Pipe()
 	go func() {
@@ -44,15 +44,15 @@ func copyPlain(to io.Writer, from io.Reader) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	_, err := io.Copy(io.Discard, from) // padding, which the writer wants to get rid of
+	_, err := io.Copy(io.Discard, from) // padding that the sender still writes
 	return err
 }
 
-// makePlain makes the paths in header relative to the root, and reports whether it is for a file, folder or
-// link below that.
+// makePlain makes the paths in header relative to the root, and reports whether it is a file, folder or
+// link below the root.
 func makePlain(header *tar.Header) bool {
 	header.Name = below(header.Name)
-	header.Format = tar.FormatPAX // holds what any other does
+	header.Format = tar.FormatPAX // a superset of the other formats
 	switch header.Typeflag {
 	case tar.TypeReg, tar.TypeSymlink:
 	case tar.TypeGNUSparse: // the reader fills the holes
