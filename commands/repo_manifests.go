@@ -23,7 +23,7 @@ func newRepoManifestsCommand(env environment) *cobra.Command {
 		Use:   "manifests [OPTIONS] REPOSITORY",
 		Short: "List the manifests of a repository",
 		Long: "List the manifests of a repository, each once. The images of an index are nested under it, attestations\n" +
-			"under the image they describe, signatures and other artifacts under what they refer to; --filter,\n" +
+			"under the image they describe, signatures and other artifacts under their subject; --filter,\n" +
 			"--orderby and --top apply to the manifests that are not nested.\n\n" +
 			"Azure Container Registry and Google's registries list all their manifests. Other registries only list\n" +
 			"tags: the manifests below these and their referrers are shown, but not other manifests without a tag.\n" +

@@ -112,8 +112,8 @@ func (p *planner) roots() []digest.Digest {
 	return keep
 }
 
-// withSubjects returns d, what it refers to, and what that refers to: some registries delete a manifest's referrers with
-// it.
+// withSubjects returns d and the manifests that it refers to, directly or not: some registries delete a manifest's
+// referrers with it.
 func (p *planner) withSubjects(d digest.Digest) []digest.Digest {
 	out := []digest.Digest{d}
 	for i := 0; i < len(out); i++ {
@@ -226,46 +226,35 @@ func (p *planner) steps(removed map[digest.Digest]bool, tags map[string]bool) []
 	return steps
 }
 
-// waves numbers the manifests that are removed, from 1 on, so that each has a higher number than those that need it;
-// only than those that list it if referrers make a circle.
+// waves gives the manifests that are removed numbers above 0, so that each has a higher number than those that need it. If digest
+// tags make a circle, only indexes count as needing something.
 func (p *planner) waves(removed map[digest.Digest]bool) map[digest.Digest]int {
 	children := func(d digest.Digest) []digest.Digest { return p.snapshot.Manifests[d].Children }
-	waves := number(removed, func(d digest.Digest) []digest.Digest { return slices.Concat(children(d), p.referrers[d]) })
-	for d := range removed {
-		if slices.ContainsFunc(children(d), func(c digest.Digest) bool { return removed[c] && waves[c] <= waves[d] }) {
-			return number(removed, children)
-		}
+	all := func(d digest.Digest) []digest.Digest { return slices.Concat(children(d), p.referrers[d]) }
+	if waves, ok := number(removed, all); ok {
+		return waves
 	}
+	waves, _ := number(removed, children)
 	return waves
 }
 
-// number gives each of manifests a higher number than those that it is below.
-func number(manifests map[digest.Digest]bool, below func(digest.Digest) []digest.Digest) map[digest.Digest]int {
-	var order []digest.Digest // what is below first
-	position := map[digest.Digest]int{}
-	var visit func(d digest.Digest)
-	visit = func(d digest.Digest) {
-		if _, seen := position[d]; seen || !manifests[d] {
-			return
-		}
-		position[d] = len(manifests) // above all, while it is being visited
-		for _, b := range below(d) {
-			visit(b)
-		}
-		position[d] = len(order)
-		order = append(order, d)
-	}
-	for _, d := range slices.Sorted(maps.Keys(manifests)) {
-		visit(d)
-	}
-	waves := map[digest.Digest]int{}
-	for _, d := range slices.Backward(order) {
-		waves[d] = max(waves[d], 1)
-		for _, b := range below(d) {
-			if manifests[b] && position[b] < position[d] {
-				waves[b] = max(waves[b], waves[d]+1)
+// number gives each of manifests a higher number than those that it is below, and reports whether that is possible.
+func number(manifests map[digest.Digest]bool, below func(digest.Digest) []digest.Digest) (waves map[digest.Digest]int, ok bool) {
+	waves = map[digest.Digest]int{}
+	for todo := slices.Collect(maps.Keys(manifests)); len(todo) > 0; {
+		var next []digest.Digest
+		for _, d := range todo {
+			if waves[d] = max(waves[d], 1); waves[d] > len(manifests) {
+				return nil, false
+			}
+			for _, b := range below(d) {
+				if manifests[b] && waves[b] <= waves[d] {
+					waves[b] = waves[d] + 1
+					next = append(next, b)
+				}
 			}
 		}
+		todo = next
 	}
-	return waves
+	return waves, true
 }

@@ -25,7 +25,7 @@ func TestReadRecorded(t *testing.T) {
 	good := recordedLine(t, "example.com/app:1", "a")
 	got, err := ReadRecorded(strings.NewReader(good + "\n" + good + "\n" + good[:20]))
 	if err != nil || len(got) != 2 || got[0].Name != "example.com/app:1" {
-		t.Errorf("got %v, %v", got, err)
+		t.Errorf("got %v and error %v, want two lines, without the incomplete one", got, err)
 	}
 	for name, line := range map[string]string{
 		"junk":     "{",
@@ -36,7 +36,7 @@ func TestReadRecorded(t *testing.T) {
 		"too long": recordedLine(t, "example.com/app:1", strings.Repeat("a", maxRecorded)),
 	} {
 		if _, err := ReadRecorded(strings.NewReader(good + "\n" + line + "\n")); err == nil || !strings.HasPrefix(err.Error(), "line 2") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want one of line 2", name, err)
 		}
 	}
 }
@@ -47,14 +47,13 @@ func FuzzReadRecorded(f *testing.F) {
 		recorded, err := ReadRecorded(strings.NewReader(s))
 		for _, r := range recorded {
 			if _, nameErr := manifest.ParseName(r.Name); err == nil && (nameErr != nil || r.Digest.Algorithm().FromBytes(r.Manifest) != r.Digest) {
-				t.Fatalf("%+v, %v", r, nameErr)
+				t.Fatalf("got %+v with the name error %v, want a valid line", r, nameErr)
 			}
 		}
 	})
 }
 
-// A tag that names something else by now stays, and its manifest comes back without it; what is there is left
-// alone.
+// A tag that points to something else now is kept, and its manifest is restored without it; what exists is not changed.
 func TestRestore(t *testing.T) {
 	r := newTestRepo(t)
 	recorded := []Recorded{
@@ -65,10 +64,10 @@ func TestRestore(t *testing.T) {
 	var restored []string
 	err := Restore(t.Context(), r.Registry, r.Notes, recorded, func(name reference.Named) { restored = append(restored, manifest.Familiar(name)) })
 	if err != nil || strings.Join(restored, " ") != app+":gone "+app+"@"+digest.FromString("old").String() || string(r.Registry.Manifests[app+":gone"]) != "gone" {
-		t.Errorf("%v, %v", restored, err)
+		t.Errorf("got %q restored and error %v, want %s:gone and the old manifest of %[3]s:2", restored, err, app)
 	}
 	if len(r.Notes.Warnings) != 1 || !strings.Contains(r.Notes.Warnings[0], app+":2 now points to") {
-		t.Errorf("said %v", r.Notes.Warnings)
+		t.Errorf("got warnings %q, want one of %s:2", r.Notes.Warnings, app)
 	}
 	r = newTestRepo(t)
 	r.Registry.Errs["put "+app+":gone"] = errors.New("no layers")

@@ -15,7 +15,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Removal is how [Purge] and [Remove] ask for consent and report what they do.
+// Removal has what [Purge] and [Remove] call: to confirm, record and report a removal.
 type Removal struct {
 	// Confirm is called with what is going to be removed, and reports whether to go on.
 	Confirm func(steps []Step) (bool, error)

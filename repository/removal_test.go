@@ -175,20 +175,20 @@ func TestPurge(t *testing.T) {
 	for name, tt := range map[string]struct {
 		selection Selection
 		listed    bool
-		left      string
+		want      string
 	}{
-		"one":               {Selection{Filters: fakes.Patterns(t, "2")}, false, "1 amd64 sig, 4 manifests"},
-		"a child's tag":     {Selection{Filters: fakes.Patterns(t, "amd64")}, false, "1 2 sig, 5 manifests"},
-		"an index":          {Selection{Filters: fakes.Patterns(t, "1")}, false, "2 amd64 sig, 4 manifests"},
-		"its images, too":   {Selection{Filters: fakes.Patterns(t, "1"), Recursive: true}, false, "2 amd64 sig, 3 manifests"},
-		"listed":            {Selection{Filters: fakes.Patterns(t, "1")}, true, "2 amd64 sig, 3 manifests"},
-		"with its child":    {Selection{Filters: fakes.Patterns(t, "1", "amd64")}, false, "2 sig, 3 manifests"},
-		"all":               {Selection{All: true}, false, "1 manifests"},
-		"all in depth":      {Selection{All: true, Recursive: true}, false, "0 manifests"},
-		"nothing":           {Selection{Filters: fakes.Patterns(t, "3")}, false, "1 2 amd64 sig, 5 manifests"},
-		"nothing of age":    {Selection{All: true, Before: time.Now()}, false, "1 2 amd64 sig, 5 manifests"},
-		"nothing untagged":  {Selection{Untagged: true}, true, "1 2 amd64 sig, 5 manifests"},
-		"all of the listed": {Selection{All: true, Untagged: true}, true, "0 manifests"},
+		"one":              {Selection{Filters: fakes.Patterns(t, "2")}, false, "1 amd64 sig, 4 manifests"},
+		"a child's tag":    {Selection{Filters: fakes.Patterns(t, "amd64")}, false, "1 2 sig, 5 manifests"},
+		"an index":         {Selection{Filters: fakes.Patterns(t, "1")}, false, "2 amd64 sig, 4 manifests"},
+		"its images, too":  {Selection{Filters: fakes.Patterns(t, "1"), Recursive: true}, false, "2 amd64 sig, 3 manifests"},
+		"inventory":        {Selection{Filters: fakes.Patterns(t, "1")}, true, "2 amd64 sig, 3 manifests"},
+		"with its child":   {Selection{Filters: fakes.Patterns(t, "1", "amd64")}, false, "2 sig, 3 manifests"},
+		"all":              {Selection{All: true}, false, "1 manifests"},
+		"recursive, two":   {Selection{All: true, Recursive: true}, false, "0 manifests"},
+		"nothing":          {Selection{Filters: fakes.Patterns(t, "3")}, false, "1 2 amd64 sig, 5 manifests"},
+		"unknown age":      {Selection{All: true, Before: time.Now()}, false, "1 2 amd64 sig, 5 manifests"},
+		"nothing untagged": {Selection{Untagged: true}, true, "1 2 amd64 sig, 5 manifests"},
+		"all, inventory":   {Selection{All: true, Untagged: true}, true, "0 manifests"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newTestRepo(t)
@@ -197,7 +197,7 @@ func TestPurge(t *testing.T) {
 			if err := r.purge(tt.selection, func() { r.has(before) }); err != nil {
 				t.Fatal(err)
 			}
-			r.has(tt.left)
+			r.has(tt.want)
 			recorded, err := ReadRecorded(&r.record)
 			if err != nil {
 				t.Fatal(err)
@@ -297,7 +297,7 @@ func TestListedNameIsGoneOrLate(t *testing.T) {
 	for name, tt := range map[string]struct {
 		listing bool
 		second  func(r *testRepo, name string, index digest.Digest) // before the second listing
-		left    string
+		want    string
 	}{
 		"a tag that is gone": {false, func(r *testRepo, name string, _ digest.Digest) { delete(r.Registry.Manifests, name) }, "2 manifests"},
 		"a tag that is late": {false, late, "1 sig, 4 manifests"},
@@ -323,7 +323,7 @@ func TestListedNameIsGoneOrLate(t *testing.T) {
 			if err := r.purge(Selection{Filters: fakes.Patterns(t, "amd64", "2"), All: true, Recursive: true}); err != nil {
 				t.Fatal(err)
 			}
-			r.has(tt.left)
+			r.has(tt.want)
 			if listings != 3 {
 				t.Errorf("got %d listings, want 2 before the plan and 1 before the removal", listings)
 			}
@@ -359,7 +359,7 @@ func TestListedNamesAreBounded(t *testing.T) {
 	})
 }
 
-// A registry that listed its manifests and does not any more is not taken for one that lists tags alone.
+// A registry that had an inventory and no longer has one is an error: what has no tag would not be kept.
 func TestPurgeLosesTheInventory(t *testing.T) {
 	r := newTestRepo(t)
 	r.Registry.HasListing = true
@@ -369,14 +369,14 @@ func TestPurgeLosesTheInventory(t *testing.T) {
 	r.has(before)
 }
 
-// A registry that cannot do what is planned, or whose contents cannot be read, is left as it is.
+// If the registry cannot do what is planned, or a manifest cannot be read, nothing is removed.
 func TestPurgeIsRefusedBeforehand(t *testing.T) {
 	broken := manifest.Errorf(errdefs.ErrUnavailable, "broken")
 	for name, tt := range map[string]struct {
 		change    func(r *testRepo)
 		selection Selection
 		kind      error
-		says      string
+		words     string
 	}{
 		"no repository": {func(r *testRepo) { clear(r.Registry.Manifests) }, Selection{All: true}, errdefs.ErrNotFound, "no such repository: h.example.com/app"},
 		"no list of tags": {func(r *testRepo) {
@@ -412,19 +412,19 @@ func TestPurgeIsRefusedBeforehand(t *testing.T) {
 			before := r.content()
 			err := r.purge(tt.selection)
 			if !errors.Is(err, tt.kind) {
-				t.Errorf("got %v", err)
+				t.Errorf("got error %v, want %v", err, tt.kind)
 			}
-			r.fails(err, tt.says, "nothing was removed")
+			r.fails(err, tt.words, "nothing was removed")
 			r.has(before)
 			if r.record.Len() > 0 {
-				t.Errorf("recorded %s", &r.record)
+				t.Errorf("got record %s, want none", &r.record)
 			}
 		})
 	}
 }
 
-// A refusal is an error and keeps what the refused manifest needs; the rest goes on. What is gone already
-// is no error, unless it is there nevertheless.
+// A refusal is an error and keeps what the refused manifest needs; the rest is removed. A registry that answers 404 and
+// still has the manifest has refused, too.
 func TestPurgeIsRefusedByTheRegistry(t *testing.T) {
 	r := newTestRepo(t)
 	index := manifest.AtDigest(fakes.Named(t, app), r.digest("1"))
@@ -438,7 +438,7 @@ func TestPurgeIsRefusedByTheRegistry(t *testing.T) {
 	r.fails(r.purge(Selection{Filters: fakes.Patterns(t, "2")}), "has h.example.com/app@sha256:", "does not remove it")
 
 	r = newTestRepo(t)
-	r.Registry.Errs["delete "+manifest.AtDigest(fakes.Named(t, app), r.digest("2")).String()] = manifest.Errorf(errdefs.ErrNotFound, "gone")
+	r.Registry.Errs["delete "+r.at("2")] = manifest.Errorf(errdefs.ErrNotFound, "gone")
 	r.fails(r.purge(Selection{Filters: fakes.Patterns(t, "2")}), "does not remove it")
 
 	r = newTestRepo(t)
@@ -447,7 +447,7 @@ func TestPurgeIsRefusedByTheRegistry(t *testing.T) {
 	r.has("1 2 amd64 sig, 5 manifests")
 }
 
-// Where a tagged manifest cannot be deleted its tags go first; if it is refused then, too, they are back.
+// If a tagged manifest cannot be deleted its tags are removed first; if it is refused even then, they are restored.
 func TestPurgeRemovesTagsFirst(t *testing.T) {
 	r := newTestRepo(t)
 	r.retag("2", "3")
@@ -459,12 +459,12 @@ func TestPurgeRemovesTagsFirst(t *testing.T) {
 
 	r = newTestRepo(t)
 	r.retag("2", "3")
-	r.Registry.Errs["delete "+manifest.AtDigest(fakes.Named(t, app), r.digest("2")).String()] = manifest.Errorf(errdefs.ErrInvalidArgument, "400")
+	r.Registry.Errs["delete "+r.at("2")] = manifest.Errorf(errdefs.ErrInvalidArgument, "400")
 	r.fails(r.purge(Selection{Filters: fakes.Patterns(t, "2", "3")}), "400")
 	r.has("1 2 3 amd64 sig, 5 manifests")
 }
 
-// What was refused before an interruption is told.
+// A refusal before an interruption is reported.
 func TestPurgeInterrupted(t *testing.T) {
 	r := newTestRepo(t)
 	r.retag("2", "3")
@@ -478,10 +478,10 @@ func TestPurgeInterrupted(t *testing.T) {
 	if want := []string{"removing " + app + ":3: locked"}; !slices.Equal(r.Notes.Warnings, want) {
 		t.Errorf("got warnings %q, want %q", r.Notes.Warnings, want)
 	}
-	r.has("2 3 amd64 sig, 4 manifests") // the index; not its images
+	r.has("2 3 amd64 sig, 4 manifests") // only the index was removed
 }
 
-// What refers to something that goes goes with it, as the referrers API tells.
+// Referrers, which the referrers API lists, are removed with their subject.
 func TestPurgeAsksForReferrers(t *testing.T) {
 	for _, recursive := range []bool{false, true} {
 		r := newTestRepo(t)
@@ -496,7 +496,7 @@ func TestPurgeAsksForReferrers(t *testing.T) {
 	}
 }
 
-// A registry that deletes a manifest with its tag gets it back, with the tags that stay.
+// A manifest that the registry deletes with a tag is restored, with the tags that are kept.
 func TestUntagRestoresManifests(t *testing.T) {
 	for name, run := range map[string]func(r *testRepo) error{
 		"purge": func(r *testRepo) error { return r.purge(Selection{Filters: fakes.Patterns(t, "amd64", "go")}) },
@@ -504,24 +504,24 @@ func TestUntagRestoresManifests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newTestRepo(t)
-			r.retag("amd64", "stay")
+			r.retag("amd64", "kept")
 			r.retag("amd64", "go")
 			r.Registry.Greedy = true
 			if err := run(r); err != nil {
 				t.Fatal(err)
 			}
-			r.has("1 2 sig stay, 5 manifests")
+			r.has("1 2 kept sig, 5 manifests")
 			r.warns("it was restored")
 		})
 	}
 }
 
-// A tag that moves at the last moment stays where it is, and is not said to be gone.
+// A tag that moves at the last moment is kept, and not reported as removed.
 func TestUntagKeepsWhatMoves(t *testing.T) {
 	for name, tt := range map[string]struct {
-		of   string // what the tags name
+		of   string // what the tags point to
 		run  func(r *testRepo) error
-		left string
+		want string
 	}{
 		"purge":      {"amd64", func(r *testRepo) error { return r.purge(Selection{Filters: fakes.Patterns(t, "go*")}) }, "1 2 amd64 go2 sig, 5 manifests"},
 		"untag":      {"amd64", func(r *testRepo) error { return r.untag(false, "go1", "go2") }, "1 2 amd64 go2 sig, 5 manifests"},
@@ -536,7 +536,7 @@ func TestUntagKeepsWhatMoves(t *testing.T) {
 			if err := tt.run(r); err != nil {
 				t.Fatal(err)
 			}
-			r.has(tt.left)
+			r.has(tt.want)
 			r.warns("app:go2 now points to")
 			if r.digest("go2") != r.digest("1") || slices.Contains(r.names, "go2") {
 				t.Errorf("got %s for go2 and %q removed, want %s and not go2", r.digest("go2"), r.names, r.digest("1"))
@@ -545,7 +545,7 @@ func TestUntagKeepsWhatMoves(t *testing.T) {
 	}
 }
 
-// When a manifest that a tag took along cannot be put back, no other tag goes.
+// If a manifest that was deleted with a tag cannot be restored, no other tag is removed.
 func TestUntagCannotRestore(t *testing.T) {
 	for name, run := range map[string]func(r *testRepo) error{
 		"purge": func(r *testRepo) error { return r.purge(Selection{Filters: fakes.Patterns(t, "amd64", "3", "4", "5")}) },
@@ -558,17 +558,17 @@ func TestUntagCannotRestore(t *testing.T) {
 			}
 			r.Registry.Greedy = true
 			for _, tag := range []string{"2", "amd64"} {
-				r.Registry.Errs["put "+manifest.AtDigest(fakes.Named(t, app), r.digest(tag)).String()] = manifest.Errorf(errdefs.ErrPermissionDenied, "no pushes")
+				r.Registry.Errs["put "+r.at(tag)] = manifest.Errorf(errdefs.ErrPermissionDenied, "no pushes")
 			}
 			r.fails(run(r), "together with its tag, and it could not be restored: no pushes")
 			if n := strings.Count(strings.Join(r.Registry.Log, "\n"), "untag "); n != 1 || len(r.names) > 0 {
-				t.Errorf("%d tags were removed, told %v", n, r.names)
+				t.Errorf("got %d tags removed and %q reported, want 1 and none", n, r.names)
 			}
 		})
 	}
 }
 
-// An interruption comes too late for a tag that is being removed: what it takes along is back.
+// An interruption during the removal of a tag comes too late: what is deleted with it is restored.
 func TestUntagInterrupted(t *testing.T) {
 	for name, run := range map[string]func(ctx context.Context, r *testRepo) error{
 		"purge": func(ctx context.Context, r *testRepo) error {
@@ -586,7 +586,7 @@ func TestUntagInterrupted(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			r.Registry.Deleted = cancel
 			if err := run(ctx, r); !errors.Is(err, context.Canceled) {
-				t.Errorf("got %v", err)
+				t.Errorf("got error %v, want %v", err, context.Canceled)
 			}
 			r.has("1 2 amd64 more sig, 5 manifests")
 		})
@@ -598,7 +598,7 @@ func TestUntag(t *testing.T) {
 	r.fails(r.untag(false, "none", "2", "amd64", "2"), "app:none unknown")
 	r.has("1 sig, 5 manifests")
 	if strings.Join(r.names, " ") != "2 amd64" {
-		t.Errorf("told %v", r.names)
+		t.Errorf("got %q reported, want 2 and amd64", r.names)
 	}
 
 	r = newTestRepo(t)
@@ -626,7 +626,7 @@ func TestUntagViaPlaceholder(t *testing.T) {
 
 	r = newTestRepo(t)
 	if err := r.untag(true, "1"); err != nil || slices.ContainsFunc(r.Registry.Log, func(s string) bool { return strings.HasPrefix(s, "put") }) {
-		t.Errorf("%v, %v", err, r.Registry.Log)
+		t.Errorf("got error %v and requests %q, want no placeholder", err, r.Registry.Log)
 	}
 
 	r = newTestRepo(t)
@@ -640,33 +640,33 @@ func TestUntagViaPlaceholder(t *testing.T) {
 	was := r.digest("1")
 	r.fails(r.untag(true, "1"), "removing the tag h.example.com/app:1")
 	if now := r.digest("1"); now != was || len(r.names) > 0 {
-		t.Errorf("the tag names %s, not %s", now, was)
+		t.Errorf("got %s for the tag and %q reported, want %s and none", now, r.names, was)
 	}
 }
 
-// A registry may say only of a tag that is there that it does not remove it.
+// A registry may refuse to remove a tag only once it is asked to.
 func TestUntagIsRefusedLate(t *testing.T) {
 	for name, tt := range map[string]struct {
 		refusal, deletes error
 		viaPlaceholder   bool
-		left             string
-		says             []string
+		want             string
+		words            []string
 	}{
-		"to be displaced": {manifest.Errorf(errdefs.ErrNotFound, "404"), nil, true, "2 sig, 5 manifests", nil},
-		"refused":         {manifest.Errorf(errdefs.ErrNotImplemented, "405"), nil, true, "2 sig, 5 manifests", nil},
-		"denied":          {manifest.Errorf(errdefs.ErrPermissionDenied, "403"), nil, true, "1 2 sig, 5 manifests", []string{"403"}},
-		"not permitted":   {manifest.Errorf(errdefs.ErrNotFound, "404"), nil, false, "1 2 sig, 5 manifests", []string{"does not remove it", "--via-placeholder"}},
-		"no deletion":     {manifest.Errorf(errdefs.ErrNotFound, "404"), manifest.Errorf(errdefs.ErrNotImplemented, "405"), true, "1 2 sig, 5 manifests", []string{"does not delete manifests"}},
+		"not found":      {manifest.Errorf(errdefs.ErrNotFound, "404"), nil, true, "2 sig, 5 manifests", nil},
+		"refused":        {manifest.Errorf(errdefs.ErrNotImplemented, "405"), nil, true, "2 sig, 5 manifests", nil},
+		"denied":         {manifest.Errorf(errdefs.ErrPermissionDenied, "403"), nil, true, "1 2 sig, 5 manifests", []string{"403"}},
+		"no placeholder": {manifest.Errorf(errdefs.ErrNotFound, "404"), nil, false, "1 2 sig, 5 manifests", []string{"does not remove it", "--via-placeholder"}},
+		"no deletion":    {manifest.Errorf(errdefs.ErrNotFound, "404"), manifest.Errorf(errdefs.ErrNotImplemented, "405"), true, "1 2 sig, 5 manifests", []string{"does not delete manifests"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newTestRepo(t)
 			r.Registry.Errs["untag "+app+":1"], r.Registry.Errs["deletes "+app] = tt.refusal, tt.deletes
 			err := r.untag(tt.viaPlaceholder, "1", "amd64")
-			if (err != nil) != (tt.says != nil) {
-				t.Error(err)
+			if (err != nil) != (tt.words != nil) {
+				t.Errorf("got error %v, want one with %q", err, tt.words)
 			}
-			r.fails(err, tt.says...)
-			r.has(tt.left)
+			r.fails(err, tt.words...)
+			r.has(tt.want)
 		})
 	}
 }
@@ -676,8 +676,8 @@ func TestRemove(t *testing.T) {
 	for name, tt := range map[string]struct {
 		recursive bool
 		names     func(r *testRepo) []string
-		left      string
-		says      []string
+		want      string
+		words     []string
 	}{
 		"a tag":    {false, func(*testRepo) []string { return []string{app + ":2"} }, "1 amd64 sig, 4 manifests", nil},
 		"a digest": {false, func(r *testRepo) []string { return []string{app + "@" + r.digest("2").String()} }, "1 amd64 sig, 4 manifests", nil},
@@ -685,8 +685,8 @@ func TestRemove(t *testing.T) {
 			return []string{app + ":2", app + ":2", app + "@" + r.digest("2").String()}
 		}, "1 amd64 sig, 4 manifests", nil},
 		"an index":         {false, func(*testRepo) []string { return []string{app + ":1"} }, "2 amd64 sig, 4 manifests", nil},
-		"in depth":         {true, func(*testRepo) []string { return []string{app + ":1"} }, "2 amd64 sig, 3 manifests", nil},
-		"all in depth":     {true, func(*testRepo) []string { return []string{app + ":1", app + ":amd64"} }, "2, 1 manifests", nil},
+		"recursive":        {true, func(*testRepo) []string { return []string{app + ":1"} }, "2 amd64 sig, 3 manifests", nil},
+		"recursive, two":   {true, func(*testRepo) []string { return []string{app + ":1", app + ":amd64"} }, "2, 1 manifests", nil},
 		"part of an index": {false, func(*testRepo) []string { return []string{app + ":amd64", app + ":2"} }, "1 amd64 sig, 4 manifests", []string{"app:1 needs it", "repo untag"}},
 		"a signature":      {false, func(r *testRepo) []string { return []string{sig(r)} }, "1 2 amd64, 4 manifests", nil},
 		"absent":           {false, func(*testRepo) []string { return []string{app + ":none", app + ":2"} }, "1 amd64 sig, 4 manifests", []string{"app:none unknown"}},
@@ -695,16 +695,16 @@ func TestRemove(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newTestRepo(t)
 			err := r.remove(tt.recursive, r.removal(), tt.names(r)...)
-			if (err != nil) != (tt.says != nil) {
-				t.Error(err)
+			if (err != nil) != (tt.words != nil) {
+				t.Errorf("got error %v, want one with %q", err, tt.words)
 			}
-			r.fails(err, tt.says...)
-			r.has(tt.left)
+			r.fails(err, tt.words...)
+			r.has(tt.want)
 		})
 	}
 }
 
-// What cannot be read can be removed by name, and hinders nothing then.
+// A manifest that cannot be read can be removed by name; otherwise it stops a removal.
 func TestRemoveJunk(t *testing.T) {
 	r := newTestRepo(t)
 	r.Registry.Store(fakes.Named(t, app+":junk"), ocispec.MediaTypeImageManifest, []byte("{"))

@@ -105,8 +105,8 @@ func (s Selection) request(from *Snapshot, matched []string) (request, manifest.
 	return r, out
 }
 
-// addDigestTags adds the digest tags that match, which are removed with what they are named after, and keeps those that
-// are excluded.
+// addDigestTags adds the digest tags that match, which are removed with the manifests they are named after, and keeps
+// those that are excluded.
 func (s Selection) addDigestTags(from *Snapshot, r request) {
 	for tag := range from.digestTags() {
 		if s.matches(tag) {

@@ -52,24 +52,24 @@ func TestSelection(t *testing.T) {
 		tags                 string
 		matched, diagnostics int
 	}{
-		"a glob":             {Selection{Filters: fakes.Patterns(t, "v*")}, "v10 v8 v9", 3, 0},
-		"two":                {Selection{Filters: fakes.Patterns(t, "v9", "old")}, "old v9", 2, 0},
-		"less one":           {Selection{Filters: fakes.Patterns(t, "v*"), Excludes: fakes.Patterns(t, "v9")}, "v10 v8", 2, 0},
-		"all but one":        {Selection{Excludes: fakes.Patterns(t, "latest")}, "old v10 v8 v9 x " + manifest.ReferrersTag(unknown) + ".sig", 6, 1},
-		"all":                {Selection{All: true}, "latest old v10 v8 v9 x " + manifest.ReferrersTag(unknown) + ".sig", 7, 1},
-		"none":               {Selection{Filters: fakes.Patterns(t, "w*")}, "", 0, 0},
-		"older":              {Selection{Filters: fakes.Patterns(t, "v*"), Before: before}, "v8 v9", 3, 0},
-		"older, age unknown": {Selection{Filters: fakes.Patterns(t, "v*", "x"), Before: before}, "v8 v9", 4, 1},
-		"locked":             {Selection{Filters: fakes.Patterns(t, "lock", "v8")}, "v8", 2, 1},
-		"keep by time":       {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 1}, "v8 v9", 3, 0},
-		"keep by name":       {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 1, ByName: true}, "v8 v9", 3, 0},
-		"keep two by time":   {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 2}, "v9", 3, 0},
-		"keep two by name":   {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 2, ByName: true}, "v8", 3, 0},
-		"keep unknown":       {Selection{Filters: fakes.Patterns(t, "x", "v*"), Keep: 1}, "v8 v9", 4, 1},
-		"keep more":          {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 5}, "", 3, 0},
-		"keep and older":     {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 2, Before: now}, "v9", 3, 0},
-		"untagged alone":     {Selection{Untagged: true}, manifest.ReferrersTag(unknown) + ".sig", 0, 0},
-		"untagged less one":  {Selection{Untagged: true, Excludes: fakes.Patterns(t, "v9")}, manifest.ReferrersTag(unknown) + ".sig", 0, 0},
+		"a glob":               {Selection{Filters: fakes.Patterns(t, "v*")}, "v10 v8 v9", 3, 0},
+		"two":                  {Selection{Filters: fakes.Patterns(t, "v9", "old")}, "old v9", 2, 0},
+		"without one":          {Selection{Filters: fakes.Patterns(t, "v*"), Excludes: fakes.Patterns(t, "v9")}, "v10 v8", 2, 0},
+		"all but one":          {Selection{Excludes: fakes.Patterns(t, "latest")}, "old v10 v8 v9 x " + manifest.ReferrersTag(unknown) + ".sig", 6, 1},
+		"all":                  {Selection{All: true}, "latest old v10 v8 v9 x " + manifest.ReferrersTag(unknown) + ".sig", 7, 1},
+		"none":                 {Selection{Filters: fakes.Patterns(t, "w*")}, "", 0, 0},
+		"older":                {Selection{Filters: fakes.Patterns(t, "v*"), Before: before}, "v8 v9", 3, 0},
+		"older, age unknown":   {Selection{Filters: fakes.Patterns(t, "v*", "x"), Before: before}, "v8 v9", 4, 1},
+		"locked":               {Selection{Filters: fakes.Patterns(t, "lock", "v8")}, "v8", 2, 1},
+		"keep by time":         {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 1}, "v8 v9", 3, 0},
+		"keep by name":         {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 1, ByName: true}, "v8 v9", 3, 0},
+		"keep two by time":     {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 2}, "v9", 3, 0},
+		"keep two by name":     {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 2, ByName: true}, "v8", 3, 0},
+		"keep unknown":         {Selection{Filters: fakes.Patterns(t, "x", "v*"), Keep: 1}, "v8 v9", 4, 1},
+		"keep more":            {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 5}, "", 3, 0},
+		"keep and older":       {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 2, Before: now}, "v9", 3, 0},
+		"only untagged":        {Selection{Untagged: true}, manifest.ReferrersTag(unknown) + ".sig", 0, 0},
+		"untagged without one": {Selection{Untagged: true, Excludes: fakes.Patterns(t, "v9")}, manifest.ReferrersTag(unknown) + ".sig", 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			matched, total, err := tt.selection.matched(snapshot)
@@ -100,8 +100,8 @@ func TestSelection(t *testing.T) {
 	}
 }
 
-// Of untagged manifests only those go that are known to be old enough; younger ones stay with all they list,
-// for they may be part of a push.
+// Only untagged manifests that are known to be old enough are removed. Younger ones are kept with all they list: they may
+// be part of a push.
 func TestSelectionOfUntagged(t *testing.T) {
 	now := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
 	snapshot := drawn(true, "t = i", "i: a", "a", "o", "y", "n")

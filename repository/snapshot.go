@@ -271,7 +271,7 @@ func (s *Snapshot) relate() {
 	}
 }
 
-// add adds a manifest. What the indexes that list it say of it is there already.
+// add adds a manifest to what the indexes that list it say of it.
 func (s *Snapshot) add(d digest.Digest, n manifest.Node, err error) {
 	m, listed := s.Manifests[d], s.inventory[d]
 	m.MediaType, m.Err = cmp.Or(n.Descriptor.MediaType, listed.MediaType), err

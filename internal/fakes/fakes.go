@@ -535,10 +535,6 @@ func NewWorld() World {
 	return World{m, NewDaemon(m), &Reporter{}, Lists{}}
 }
 
-func (w World) Access() manifest.Access {
-	return manifest.Access{Registry: w.Registry, Notes: w.Notes}
-}
-
 // Clients returns the registries and the daemon.
 func (w World) Clients() manifest.Clients {
 	return manifest.Clients{Registry: w.Registry, Images: w.Daemon, Reporter: w.Notes}
