@@ -25,7 +25,8 @@ var allowed = map[string][]string{
 	"internal/memo":        {},
 	"verify/program":       {},
 	"manifest/store":       {"manifest"},
-	"registry":             {"manifest", "internal/memo"},
+	"registry":             {"manifest", "internal/memo", "registry/transport"},
+	"registry/transport":   {"internal/memo"},
 	"repository":           {"manifest", "internal/memo"},
 	"transfer":             {"manifest", "internal/memo"},
 	"verify":               {"manifest", "verify/program", "internal/compression", "internal/memo"},
@@ -44,8 +45,8 @@ var only = map[string][]string{
 	"github.com/docker/distribution/":             {},
 	"github.com/google/go-containerregistry/":     {},
 	"github.com/docker/cli/":                      {"cli-plugin", "commands", "display", "daemon", "credentials", "docs/generate"},
-	"github.com/containerd/containerd/v2/":        {"registry"},
-	"net/http":                                    {"registry", "daemon"},
+	"github.com/containerd/containerd/v2/":        {"registry", "registry/transport"},
+	"net/http":                                    {"registry", "registry/transport", "daemon"},
 	"github.com/docker/docker-credential-helpers": {"credentials"},
 }
 

@@ -208,10 +208,9 @@ func (t tools) importAccess(ctx context.Context, opts importOptions, request *tr
 			return manifest.Access{}, err
 		}
 		reading := own
-		reading.Credentials = func(context.Context, string) (registry.Credential, error) {
+		reading.Credentials = func(context.Context, string, string, []string) (registry.Credential, error) {
 			return registry.Credential{Username: opts.username, Secret: secret}, nil
 		}
-		reading.HasLogin = func(context.Context, string) bool { return true }
 		own.From = registry.New(reading)
 		request.From = own.From
 	}

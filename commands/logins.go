@@ -25,12 +25,13 @@ func (l logins) withoutLogin(ctx context.Context, err error) error {
 	return nil
 }
 
-// credential returns the credential for a registry in the form that package registry takes.
-func (l logins) credential(ctx context.Context, host string) (registry.Credential, error) {
+// credential returns the credential for a registry in the form that package registry takes. It is the same for all
+// repositories.
+func (l logins) credential(ctx context.Context, host, _ string, _ []string) (registry.Credential, error) {
 	auth, err := l.stored.Lookup(ctx, host)
 	switch {
 	case err != nil:
-		return registry.Credential{}, l.withoutLogin(ctx, err)
+		return registry.Credential{}, err
 	case auth.IdentityToken != "":
 		return registry.Credential{Secret: auth.IdentityToken}, nil
 	}
@@ -48,9 +49,3 @@ func (l logins) header(ctx context.Context, host string) (string, error) {
 
 // noLogin is the header without a login: {} in base64.
 const noLogin = "e30="
-
-// exist reports whether there is a credential for a registry. An error is reported when the credential is needed.
-func (l logins) exist(ctx context.Context, host string) bool {
-	auth, err := l.stored.Lookup(ctx, host)
-	return err == nil && (auth.Username != "" || auth.IdentityToken != "" || auth.RegistryToken != "")
-}

@@ -10,7 +10,7 @@ import (
 
 // network is how registries are to be reached.
 type network struct {
-	// insecure permits plain HTTP and certificates that nobody vouches for.
+	// insecure permits plain HTTP and certificates that cannot be verified.
 	insecure     bool
 	jobs         number
 	retryTimeout timeout

@@ -86,7 +86,7 @@ func (t tools) registryOptions(n network) registry.Options {
 	}
 	o := registry.Options{
 		Credentials:  t.logins.credential,
-		HasLogin:     t.logins.exist,
+		WithoutLogin: t.logins.withoutLogin,
 		Insecure:     n.insecure,
 		InsecureHost: t.daemon.Insecure,
 		CertDirs:     certDirs(),

@@ -34,7 +34,7 @@ var faults = []failing{
 	{"503", proxy.Refuse(http.StatusServiceUnavailable, ""), true, "503 Service Unavailable"},
 	{"504", proxy.Refuse(http.StatusGatewayTimeout, ""), true, "504 Gateway Timeout"},
 	{"reset", proxy.Reset, true, "connection reset|broken pipe|the connection was closed"},
-	{"truncated", proxy.Truncate, true, "the connection was closed|the transfer broke off"},
+	{"truncated", proxy.Truncate, true, "the connection was closed|the transfer was interrupted"},
 	{"silence", proxy.Silence, true, "silent"},
 	{"flipped byte", proxy.Flip, false, "digest|DIGEST_INVALID|BLOB_UPLOAD_INVALID|the registry (says|stored) sha256:"},
 	{"expired token", nil, false, ""},

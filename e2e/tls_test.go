@@ -108,7 +108,7 @@ func TestUnknownCertificateNeedsInsecureOrCA(t *testing.T) {
 	t.Parallel()
 	w := newRemote(t, harness.RegistryOptions{TLS: true, User: loginUser, Password: loginSecret})
 	w.Login(t, remoteHost, loginUser, loginSecret)
-	w.refusedRemote("certificate that nobody vouches for", "ca.crt", "--insecure")
+	w.refusedRemote("certificate signed by an unknown authority", "ca.crt", "--insecure")
 	w.worksRemote("--insecure")
 	w.certsD(remoteHost, map[string]string{"ca.crt": w.registry.CertFile})
 	saysNot(t, w.worksRemote(), "WARNING")
@@ -126,7 +126,7 @@ func TestClientCertificate(t *testing.T) {
 			t.Parallel()
 			w := newRemote(t, harness.RegistryOptions{Kind: kind, TLS: true, ClientCert: true})
 			w.certsD(remoteHost, map[string]string{"ca.crt": w.registry.CertFile})
-			words := []string{remoteHost + " asks for a client certificate", "client.cert and client.key"}
+			words := []string{remoteHost + " requires a client certificate", "client.cert and client.key"}
 			w.refused(words, "create", w.list, w.remote("amd64"))
 			w.refused(words, "create", "--push", "--insecure", w.list, w.remote("amd64"))
 			w.certsD(remoteHost, map[string]string{"client.cert": w.registry.ClientCertFile, "client.key": w.registry.ClientKeyFile})

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 func TestBasicRefused(t *testing.T) {
@@ -39,27 +40,28 @@ func TestBasicRefused(t *testing.T) {
 
 func TestBearer(t *testing.T) {
 	password := func(r *http.Request) bool {
-		return r.Method == http.MethodPost && r.Form.Get("grant_type") == "password" && r.Form.Get("username") == "me" && r.Form.Get("password") == "hunter22"
+		u, p, _ := r.BasicAuth()
+		return r.Method == http.MethodGet && u == "me" && p == "hunter22"
 	}
-	withoutPost := func(r *http.Request) bool {
-		_, p, _ := r.BasicAuth()
-		return r.Method == http.MethodGet && p == "hunter22"
+	oauth := func(r *http.Request) bool {
+		return r.Method == http.MethodPost && r.Form.Get("grant_type") == "password" && r.Form.Get("username") == "me" && r.Form.Get("password") == "hunter22"
 	}
 	tests := map[string]struct {
 		cred     Credential
 		check    func(r *http.Request) bool
+		status   int // of a refusal
 		requests int
 	}{
-		"anonymous":                   {Credential{}, func(r *http.Request) bool { return r.Header.Get("Authorization") == "" }, 1},
-		"password":                    {Credential{Username: "me", Secret: "hunter22"}, password, 1},
-		"password, GET only":          {Credential{Username: "me", Secret: "hunter22"}, withoutPost, 2},
-		"identity token":              {Credential{Secret: "identity"}, func(r *http.Request) bool { return r.Form.Get("refresh_token") == "identity" }, 1},
-		"registry token, as it is":    {Credential{RegistryToken: "granted|repository:app:pull"}, nil, 0},
-		"registry token beats others": {Credential{Username: "a", Secret: "b", RegistryToken: "granted|repository:app:pull"}, nil, 0},
+		"anonymous":                   {Credential{}, func(r *http.Request) bool { return r.Header.Get("Authorization") == "" }, 401, 1},
+		"password":                    {Credential{Username: "me", Secret: "hunter22"}, password, 401, 1},
+		"password, OAuth2 only":       {Credential{Username: "me", Secret: "hunter22"}, oauth, 405, 2},
+		"identity token":              {Credential{Secret: "identity"}, func(r *http.Request) bool { return r.Form.Get("refresh_token") == "identity" }, 401, 1},
+		"registry token, as it is":    {Credential{RegistryToken: "granted|repository:app:pull"}, nil, 401, 0},
+		"registry token beats others": {Credential{Username: "a", Secret: "b", RegistryToken: "granted|repository:app:pull"}, nil, 401, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			n, f, service := newNetwork(t), newFake(), &tokens{check: tt.check}
+			n, f, service := newNetwork(t), newFake(), &tokens{check: tt.check, status: tt.status}
 			n.secure("a.example.com:443", f)
 			n.secure("auth.example.com:443", service)
 			f.before = bearer("https://auth.example.com/token")
@@ -217,7 +219,7 @@ func TestTokensAreShared(t *testing.T) {
 	f.before = bearer("https://auth.example.com/token")
 	f.putImage("one", "1")
 	f.putImage("two", "1")
-	c := n.client(Options{HasLogin: login})
+	c := n.client(Options{Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
 	refs := []string{"a.example.com/one:1", "a.example.com/two:1"}
 	var group sync.WaitGroup
 	for i := range 20 {
@@ -292,9 +294,9 @@ func TestTokenServiceFails(t *testing.T) {
 		},
 		"talks too much": {
 			service: func(w http.ResponseWriter, _ *http.Request) {
-				fmt.Fprintf(w, `{"x":"%s","token":"t"}`, strings.Repeat("x", maxTokenBody))
+				fmt.Fprintf(w, `{"x":"%s","token":"t"}`, strings.Repeat("x", transport.MaxTokenBody))
 			},
-			kind: errdefs.ErrUnauthenticated, want: []string{"larger than 1 MiB"},
+			kind: errdefs.ErrUnauthenticated, want: []string{"returned more than 1 MiB"},
 		},
 		"gives none":       {service: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) }, kind: errdefs.ErrUnauthenticated, want: []string{"token"}},
 		"is not there":     {realm: "https://gone.example.com/token?x=" + secret, kind: errdefs.ErrUnavailable, want: []string{"gone.example.com", "no such host"}},
@@ -405,7 +407,7 @@ func TestCredentialsFail(t *testing.T) {
 	n.secure("a.example.com:443", f)
 	f.before = basic("me", "hunter22")
 	broken := errors.New("helper not found")
-	c := n.client(Options{Credentials: func(context.Context, string) (Credential, error) { return Credential{}, broken }})
+	c := n.client(Options{Credentials: func(context.Context, string, string, []string) (Credential, error) { return Credential{}, broken }})
 	_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	wantError(t, err, broken, "a.example.com", "credentials: helper not found")
 }
@@ -462,7 +464,7 @@ func TestFailureToGetATokenIsShared(t *testing.T) {
 		for range 8 {
 			group.Go(func() {
 				_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
-				if !errdefs.IsUnavailable(err) || !strings.Contains(err.Error(), "auth.example.com would be spoken to by plain HTTP") {
+				if !errdefs.IsUnavailable(err) || !strings.Contains(err.Error(), "auth.example.com would be reached over plain HTTP") {
 					t.Error(err)
 				}
 			})

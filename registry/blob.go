@@ -12,8 +12,9 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// BlobSize returns how many bytes the blob d of the repository of repo has, -1 when the registry does not
-// say, without reading it: a GET that stands in for a HEAD is broken off. The error is errdefs.ErrNotFound when it is not there.
+// BlobSize returns how many bytes the blob d of the repository of repo has, -1 when the registry does not say. It
+// does not read the blob: where the registry has no HEAD, it ends the GET. The error is errdefs.ErrNotFound when the
+// registry does not have the blob.
 func (c *Client) BlobSize(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (int64, error) {
 	p, err := c.blobOf(repo, d)
 	if err != nil {
@@ -30,23 +31,23 @@ func (c *Client) BlobSize(ctx context.Context, repo reference.Named, d ocispec.D
 	return resp.ContentLength, nil
 }
 
-// OpenBlob returns the content of the blob d of the repository of repo. Reading it to its end returns
-// io.EOF only when all of it had the digest and the size of d; what broke off on the way goes on.
+// OpenBlob returns the content of the blob d of the repository of repo. Reading it to its end returns io.EOF only when
+// all of it had the digest and the size of d; a transfer that is interrupted continues.
 func (c *Client) OpenBlob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (io.ReadCloser, error) {
 	p, err := c.blobOf(repo, d)
 	if err != nil {
 		return nil, err
 	}
-	ctx, leave, err := p.enter(ctx) // what goes on after it broke off needs no second room
+	p, release, err := p.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	content, err := p.open(ctx, d, nil)
 	if err != nil {
-		leave()
+		release()
 		return nil, err
 	}
-	return leaving{content, leave}, nil
+	return releasing{content, release}, nil
 }
 
 func (c *Client) blobOf(repo reference.Named, d ocispec.Descriptor) (repository, error) {

@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
-// Copy brings the image manifest image from the repository of from into that of to,
-// under its digest and after its blobs. Blobs are mounted where both lie in one registry, and streamed
-// where not; an image is brought once, and a blob that several images share, too. What the list called to
-// has, where to has a tag, is there already.
+// Copy copies an image from the repository of from into that of to, under its digest and after its blobs. Blobs are
+// mounted if both repositories are in one registry, otherwise streamed; an image is copied once, and so is a blob that
+// several images share. If to has a tag, the images that its list names are there already.
 func (c *Client) Copy(ctx context.Context, from reference.Named, image manifest.Content, to reference.Named) error {
-	p, err := c.passageOf(from, image, to)
+	job, err := c.newCopyJob(from, image, to)
 	if err != nil {
 		return err
 	}
@@ -30,10 +30,10 @@ func (c *Client) Copy(ctx context.Context, from reference.Named, image manifest.
 		return err
 	}
 	_, err = c.copiedImages.Do(ctx, named.String(), func() (none struct{}, _ error) {
-		if p.source.host != p.target.host && c.hasCopy(ctx, to, image.Descriptor.Digest) {
+		if job.source.host != job.target.host && c.hasCopy(ctx, to, image.Descriptor.Digest) {
 			return none, nil
 		}
-		if err := c.copyBlobs(ctx, p); err != nil {
+		if err := c.copyBlobs(ctx, job); err != nil {
 			return none, err
 		}
 		return none, c.Put(ctx, named, image)
@@ -43,30 +43,30 @@ func (c *Client) Copy(ctx context.Context, from reference.Named, image manifest.
 
 // CopyBlobs is Copy without the manifest itself, for one that is going to be put under a tag.
 func (c *Client) CopyBlobs(ctx context.Context, from reference.Named, image manifest.Content, to reference.Named) error {
-	p, err := c.passageOf(from, image, to)
+	job, err := c.newCopyJob(from, image, to)
 	if err != nil {
 		return err
 	}
-	return c.copyBlobs(ctx, p)
+	return c.copyBlobs(ctx, job)
 }
 
-// passage is the way of an image's blobs from one repository to another.
-type passage struct {
+// copyJob is the copy of an image's blobs from one repository to another.
+type copyJob struct {
 	source, target repository
 	blobs          []ocispec.Descriptor
 }
 
-func (c *Client) passageOf(from reference.Named, image manifest.Content, to reference.Named) (p passage, err error) {
-	if p.blobs, err = blobsOf(image); err != nil {
-		return p, fmt.Errorf("copying %s from %s: %w", image.Descriptor.Digest, from.Name(), err)
+func (c *Client) newCopyJob(from reference.Named, image manifest.Content, to reference.Named) (job copyJob, err error) {
+	if job.blobs, err = blobsOf(image); err != nil {
+		return job, fmt.Errorf("copying %s from %s: %w", image.Descriptor.Digest, from.Name(), err)
 	}
-	if p.source, err = c.origin().repository(from); err == nil {
-		p.target, err = c.repository(to)
+	if job.source, err = c.origin().repository(from); err == nil {
+		job.target, err = c.repository(to)
 	}
-	return p, err
+	return job, err
 }
 
-// blobsOf returns the blobs that image names, each once, less the foreign layers.
+// blobsOf returns the blobs that image names, each once, without foreign layers.
 func blobsOf(image manifest.Content) ([]ocispec.Descriptor, error) {
 	d := image.Descriptor
 	if manifest.IsIndex(d.MediaType) {
@@ -93,15 +93,15 @@ func blobsOf(image manifest.Content) ([]ocispec.Descriptor, error) {
 	return blobs, nil
 }
 
-func (c *Client) copyBlobs(ctx context.Context, p passage) error {
-	if p.source.name == p.target.name && p.source.repo == p.target.repo {
+func (c *Client) copyBlobs(ctx context.Context, job copyJob) error {
+	if job.source.name == job.target.name && job.source.repo == job.target.repo {
 		return nil
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, b := range p.blobs {
+	for _, b := range job.blobs {
 		group.Go(func() error {
-			_, err := c.copiedBlobs.Do(ctx, p.target.at(b.Digest), func() (none struct{}, _ error) {
-				return none, c.copyBlob(ctx, p.source, p.target, b)
+			_, err := c.copiedBlobs.Do(ctx, job.target.at(b.Digest), func() (none struct{}, _ error) {
+				return none, c.copyBlob(ctx, job.source, job.target, b)
 			})
 			return err
 		})
@@ -109,55 +109,56 @@ func (c *Client) copyBlobs(ctx context.Context, p passage) error {
 	return group.Wait()
 }
 
-// copyBlob brings one blob. It is looked for in the target first, but for a mount, which needs no look.
+// copyBlob copies one blob, unless the target has it. A mount needs no check for that.
 func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocispec.Descriptor) error {
 	var session *url.URL
 	if source.host == target.host {
 		var err error
-		if session, err = target.mount(withTries(ctx, mountTries), source, b); err == nil && session == nil {
-			c.tell(b, manifest.Mounted, 0)
+		if session, err = target.mount(ctx, source, b); err == nil && session == nil {
+			c.report(b, manifest.Mounted, 0)
 			return nil
 		}
-		if err != nil && !mountRefused(err) && gaveUpOn(err) == nil {
+		if err != nil && !mountRefused(err) && exhausted(err) == nil {
 			return err
 		}
 	}
 	if session == nil {
-		there, err := target.has(ctx, b)
-		if there {
-			c.tell(b, manifest.Present, 0)
+		exists, err := target.has(ctx, b)
+		if exists {
+			c.report(b, manifest.Present, 0)
 		}
-		if there || err != nil {
+		if exists || err != nil {
 			return err
 		}
 	}
-	c.tell(b, manifest.Sending, 0)
-	ctx, leave, err := target.enter(ctx)
+	c.report(b, manifest.Sending, 0)
+	target, release, err := target.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer leave()
-	ctx, leave, err = source.enter(ctx)
-	if err != nil {
-		return err
+	defer release()
+	if source.acquired = source.host == target.host; !source.acquired {
+		if source, release, err = source.acquire(ctx); err != nil {
+			return err
+		}
+		defer release()
 	}
-	defer leave()
 	if err := transfer(ctx, source, target, b, session); err != nil {
 		return err
 	}
-	c.tell(b, manifest.Sent, b.Size)
+	c.report(b, manifest.Sent, b.Size)
 	return nil
 }
 
-// begin opens a blob and, unless there is one, an upload session for it side by side. When the session
-// cannot be had, cancel ends the reading; when the blob cannot, the session is returned with the error.
+// begin opens a blob and, unless there is one, an upload session for it concurrently. If there is no session, cancel
+// ends the reading; if there is no blob, the session is returned with the error.
 func begin(ctx context.Context, cancel func(), source, target repository, b ocispec.Descriptor, session *url.URL) (*verified, *url.URL, error) {
 	var content *verified
 	var opening, starting error
 	var group sync.WaitGroup
 	group.Go(func() {
-		if content = source.kept(b); content == nil {
-			content, opening = source.open(ctx, b, func(n int64) { target.client.tell(b, manifest.Sending, n) })
+		if content = source.cached(b); content == nil {
+			content, opening = source.open(ctx, b, func(n int64) { target.client.report(b, manifest.Sending, n) })
 		}
 	})
 	if session == nil {
@@ -177,26 +178,26 @@ func begin(ctx context.Context, cancel func(), source, target repository, b ocis
 	return content, session, opening
 }
 
-// mount makes a blob of another repository of the registry one of p's. It returns an upload session when
-// the registry wants to be sent the blob instead, nil when it is there.
+// mount mounts a blob of another repository of the registry. It returns an upload session when the registry asks for
+// the blob instead, nil when it has mounted it.
 func (p repository) mount(ctx context.Context, source repository, b ocispec.Descriptor) (*url.URL, error) {
 	resp, err := p.do(ctx, request{
 		method: http.MethodPost, what: "mount of blob " + b.Digest.String() + " in " + p.repo,
 		repo: p.repo, path: "blobs/uploads/", query: url.Values{"mount": {b.Digest.String()}, "from": {source.repo}},
-		scopes: []string{pushScope(p.repo), pullScope(source.repo)},
+		scopes: []string{pushScope(p.repo), pullScope(source.repo)}, attempts: mountAttempts,
 	})
 	if err != nil {
 		return nil, err
 	}
-	defer discard(resp)
+	defer transport.Discard(resp)
 	if resp.StatusCode == http.StatusCreated {
 		return nil, nil
 	}
 	return p.session(resp)
 }
 
-// mountRefused reports whether the blob can still be uploaded: the registry mounts nothing, or not from
-// there, or not for this person.
+// mountRefused reports whether the blob can still be uploaded: the registry mounts nothing, or not from that
+// repository, or not for this account.
 func mountRefused(err error) bool {
 	return errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) ||
 		errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err)

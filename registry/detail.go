@@ -11,9 +11,7 @@ import (
 )
 
 const (
-	// maxErrorBody bounds what is read of a refusal.
-	maxErrorBody = 64 << 10
-	// maxDetails and maxMessage bound what is shown of it, in number and in bytes.
+	// maxDetails bounds the errors of a registry that are shown, the others their parts in bytes.
 	maxDetails = 3
 	maxMessage = 400
 	maxCode    = 60

@@ -12,20 +12,20 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
-// download is the content of a blob as a registry sends it. When it breaks off, it goes on from where it
-// was, by https://www.rfc-editor.org/rfc/rfc9110#section-14.2. It is for one reader; Close may be called
-// beside it.
+// download is the content of a blob as a registry sends it. When it is interrupted, it continues where it was, by
+// https://www.rfc-editor.org/rfc/rfc9110#section-14.2. It is for one reader; Close may be called concurrently.
 type download struct {
 	source repository
 	blob   ocispec.Descriptor
 	ctx    context.Context
 	cancel context.CancelFunc
-	// n is how many bytes were read; tries are those since the last of them.
-	n     int64
-	tries *tries
-	// read is told n whenever it grows, nil for nobody.
+	// n is how many bytes were read; attempts are those since the last of them.
+	n        int64
+	attempts *transport.Attempts
+	// read is called with n whenever it grows; it may be nil.
 	read func(n int64)
 
 	mu     sync.Mutex
@@ -43,7 +43,7 @@ func (d *download) Read(p []byte) (int, error) {
 		n, err := d.body.Read(p)
 		if n > 0 {
 			d.n += int64(n)
-			d.tries = nil
+			d.attempts = nil
 			if d.read != nil {
 				d.read(d.n)
 			}
@@ -54,29 +54,34 @@ func (d *download) Read(p []byte) (int, error) {
 		if n > 0 {
 			return n, nil // the next Read meets the failure again
 		}
-		if err := d.goOn(err); err != nil {
+		if err := d.resume(err); err != nil {
 			return 0, err
 		}
 	}
 }
 
-// goOn finds a new body after err broke off the old one.
-func (d *download) goOn(err error) error {
-	if d.tries == nil {
-		d.tries = d.source.client.tries(d.source.name)
+// resume requests the rest after err interrupted the download.
+func (d *download) resume(err error) error {
+	if d.attempts == nil {
+		d.attempts = d.source.client.budget.Attempts(d.source.name, 0)
 	}
-	f, ok := transient(err, true)
-	for ok && d.tries.again(d.ctx, f) {
-		if err = d.resume(); err == nil {
-			return nil
+	first := true
+	d.attempts.Run(d.ctx, func() *transport.Fault {
+		if first {
+			first = false
+			return transport.Transient(err, true)
 		}
-		f, ok = breaksOff(err)
+		err = d.reopen()
+		return interruption(err)
+	})
+	if err != nil {
+		err = describe(d.ctx, err, d.attempts)
 	}
-	return d.tries.describe(d.ctx, err)
+	return err
 }
 
-// resume asks for what is missing.
-func (d *download) resume() error {
+// reopen requests the part that is missing.
+func (d *download) reopen() error {
 	resp, err := d.source.blob(d.ctx, http.MethodGet, d.blob, pullScope(d.source.repo),
 		http.Header{"Range": {fmt.Sprintf("bytes=%d-", d.n)}})
 	if err != nil {
@@ -96,8 +101,8 @@ func (d *download) resume() error {
 	return nil
 }
 
-// position brings resp to the byte that is to be read next. A registry that knows no ranges sends the
-// blob from its first byte.
+// position skips to the byte of resp that is to be read next. A registry without support for ranges sends the blob
+// from its first byte.
 func (d *download) position(resp *http.Response) error {
 	if resp.StatusCode != http.StatusPartialContent {
 		if _, err := io.CopyN(io.Discard, resp.Body, d.n); err != nil {
@@ -107,12 +112,12 @@ func (d *download) position(resp *http.Response) error {
 	}
 	var first int64
 	if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-", &first); err != nil || first != d.n {
-		return manifest.Errorf(errdefs.ErrDataLoss, "the registry sends another part than the one from byte %d", d.n)
+		return manifest.Errorf(errdefs.ErrDataLoss, "the registry sent another range than the one from byte %d", d.n)
 	}
 	return nil
 }
 
-// Close ends the download, and what it may be waiting for.
+// Close ends the download, and any wait of it.
 func (d *download) Close() error {
 	d.cancel()
 	d.mu.Lock()

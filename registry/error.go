@@ -13,14 +13,14 @@ import (
 	"strings"
 	"time"
 
-	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
-// Error is a request that a registry or its token service refused, or did not answer. Its kind is one
-// of the errdefs package, and its text one line without secrets.
+// Error is a request that a registry or its token service refused or did not answer. Its kind is one of the errdefs
+// package, and its text one line without secrets.
 type Error struct {
 	// Host is the registry, named as in a reference.
 	Host string
@@ -28,21 +28,21 @@ type Error struct {
 	Method, What, Repository string
 	// Status is the HTTP status, 0 when there was no answer.
 	Status int
-	// Details are what the registry said, in the order it did.
+	// Details are the errors that the registry returned, in its order.
 	Details []Detail
 
-	// service is the host of the token service when it was that which refused.
+	// service is the host of the token service if that refused.
 	service string
-	// elsewhere says that a server refused which the registry had led to.
+	// elsewhere says that a server that the registry had redirected to refused.
 	elsewhere bool
 	kind      error
 	cause     error
-	// after is how long the registry wants to be left alone; spent is set when it was tried enough.
-	after time.Duration
-	spent *gaveUp
+	// after is how long the registry asks to wait; exhausted is set if the attempts are.
+	after     time.Duration
+	exhausted *transport.ExhaustedError
 }
 
-// Detail is an error in the sense of the distribution spec, ready to be shown.
+// Detail is an error as the distribution spec defines it, ready to be shown.
 type Detail struct{ Code, Message string }
 
 // Registry returns the registry that the error is about: the argument of "docker login".
@@ -55,13 +55,13 @@ func (e *Error) Error() string {
 		b.WriteString(": token service " + e.service)
 	}
 	if e.Status != 0 {
-		b.WriteString(": " + statusText(e.Status))
+		b.WriteString(": " + transport.StatusText(e.Status))
 	}
 	if e.cause != nil {
 		b.WriteString(": " + manifest.OneLine(e.cause.Error(), maxCause))
 	}
-	if e.spent != nil && e.spent.tried != "" {
-		b.WriteString(" (" + e.spent.tried + ")")
+	if e.exhausted != nil && e.exhausted.Tried != "" {
+		b.WriteString(" (" + e.exhausted.Tried + ")")
 	}
 	for i, d := range e.Details {
 		b.WriteString([]string{": ", "; "}[min(i, 1)] + d.String())
@@ -84,8 +84,8 @@ func (e *Error) Unwrap() []error {
 			out = append(out, err)
 		}
 	}
-	if e.spent != nil {
-		out = append(out, e.spent)
+	if e.exhausted != nil {
+		out = append(out, e.exhausted)
 	}
 	return out
 }
@@ -102,8 +102,8 @@ func (e *Error) hasCode(codes ...string) bool {
 	return false
 }
 
-// isHeadRefused reports whether err says no more than that HEAD is not taken: by the registry, or by a store
-// that it leads to with an address that is signed for GET alone.
+// isHeadRefused reports whether err only says that HEAD is not supported: by the registry, or by a store that it
+// redirects to with a URL that is signed for GET.
 func isHeadRefused(err error) bool {
 	var refused *Error
 	if !errors.As(err, &refused) || refused.service != "" {
@@ -136,7 +136,7 @@ func kindOf(status int) error {
 	return errdefs.ErrUnknown
 }
 
-// tokenKindOf is kindOf for the answer of a token service: what it does not find is no manifest.
+// tokenKindOf is kindOf for the answer of a token service: its 404 is not about a manifest.
 func tokenKindOf(status int) error {
 	if kind := kindOf(status); errdefs.IsUnavailable(kind) || errdefs.IsPermissionDenied(kind) {
 		return kind
@@ -151,81 +151,78 @@ func (h *host) newError(r request) *Error {
 // refusal is the error for an answer that is not 2xx.
 func (h *host) refusal(r request, resp *http.Response) *Error {
 	e := h.newError(r)
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, transport.MaxErrorBody))
 	e.Status, e.kind = resp.StatusCode, kindOf(resp.StatusCode)
-	e.elsewhere = !h.owns(resp.Request.URL)
+	e.elsewhere = !h.server.Owns(resp.Request.URL)
 	e.Details = h.details(body, resp.Request.Header.Get("Authorization"))
-	e.after = retryAfter(resp.Header, h.client.patience.now())
+	e.after = transport.RetryAfter(resp.Header, h.client.budget.Now())
 	return e
 }
 
-// details is parseDetails less what the registry may have echoed of secrets: those of the Authorization
-// header and of the credential.
+// details is parseDetails without the secrets that the registry may have echoed: those of the Authorization header and
+// of the credential.
 func (h *host) details(body []byte, header string) []Detail {
 	_, sent, _ := strings.Cut(header, " ")
-	secrets := []string{sent}
-	if a, ok := h.Authorizer.(*authorizer); ok {
-		secrets = append(secrets, a.secrets()...)
-	}
-	return parseDetails(body, secrets)
+	return parseDetails(body, append(h.login.Secrets(), sent))
 }
 
-// noAnswer is the error for a request without an answer of the registry.
+// noAnswer is the error for a request without an answer of the registry, or whose answer cannot be read.
 func (h *host) noAnswer(ctx context.Context, r request, err error) error {
 	e := h.newError(r)
 	if ctx.Err() != nil {
 		e.cause = ctx.Err()
 		return e
 	}
-	var login *credentialError
+	var login *transport.CredentialError
 	if errors.As(err, &login) {
-		e.cause = err
+		e.cause = login
 		return e
 	}
-	e.kind, e.spent = errdefs.ErrUnavailable, gaveUpOn(err)
-	var token *tokenError
+	e.kind, e.exhausted = errdefs.ErrUnavailable, exhausted(err)
+	var token *transport.TokenError
 	if errors.As(err, &token) {
-		h.describeToken(e, token.error)
+		h.describeToken(e, token.Err)
 		return e
 	}
-	if e.spent != nil && e.spent.status != 0 {
-		e.Status, e.kind, e.Details = e.spent.status, kindOf(e.spent.status), h.details(e.spent.body, e.spent.sent)
+	var read *transport.ReadError
+	if errors.As(err, &read) {
+		return tried(read.Err, e.exhausted)
+	}
+	if e.exhausted != nil && e.exhausted.Status != 0 {
+		e.Status, e.kind, e.Details = e.exhausted.Status, kindOf(e.exhausted.Status), h.details(e.exhausted.Body, e.exhausted.Sent)
 		return e
 	}
 	e.cause = h.plainCause(err)
 	return e
 }
 
+// tried adds to err how much was tried.
+func tried(err error, failure *transport.ExhaustedError) error {
+	if failure != nil && failure.Tried != "" {
+		return fmt.Errorf("%w (%s)", err, failure.Tried)
+	}
+	return err
+}
+
 // describeToken fills in what kept a token from being fetched.
 func (h *host) describeToken(e *Error, err error) {
 	var failed *url.Error
 	var large *http.MaxBytesError
-	status, answer, refused := tokenStatus(err)
+	answer, refused := transport.Refusal(err)
 	switch {
 	case refused:
-		e.Status, e.kind = status, tokenKindOf(status)
+		e.Status, e.kind = answer.StatusCode, tokenKindOf(answer.StatusCode)
 		e.service, e.Details = hostOf(answer.RequestURL), h.details(answer.Body, "")
 	case errors.As(err, &large):
-		e.kind, e.cause = errdefs.ErrUnauthenticated, errors.New("the token service's answer is larger than 1 MiB")
+		e.kind, e.cause = errdefs.ErrUnauthenticated, errors.New("the token service returned more than 1 MiB")
 	case !errors.As(err, &failed):
 		e.kind, e.cause = errdefs.ErrUnauthenticated, err
-	case e.spent != nil && e.spent.status != 0:
-		e.Status, e.kind = e.spent.status, tokenKindOf(e.spent.status)
-		e.service, e.Details = hostOf(failed.URL), h.details(e.spent.body, e.spent.sent)
+	case e.exhausted != nil && e.exhausted.Status != 0:
+		e.Status, e.kind = e.exhausted.Status, tokenKindOf(e.exhausted.Status)
+		e.service, e.Details = hostOf(failed.URL), h.details(e.exhausted.Body, e.exhausted.Sent)
 	default:
 		e.service, e.cause = hostOf(failed.URL), h.plainCause(failed)
 	}
-}
-
-// tokenStatus returns the status with which a token service refused.
-func tokenStatus(err error) (int, remoteerrors.ErrUnexpectedStatus, bool) {
-	var identity *identityRefused
-	if errors.As(err, &identity) {
-		err = identity.answer
-	}
-	var answer remoteerrors.ErrUnexpectedStatus
-	ok := errors.As(err, &answer)
-	return answer.StatusCode, answer, ok
 }
 
 // hostOf returns the host of an address, as it is shown.
@@ -237,40 +234,51 @@ func hostOf(address string) string {
 	return manifest.OneLine(u.Host, maxHost)
 }
 
-// plainCause returns the cause of a failed round trip in plain words and without its URL.
-func (h *host) plainCause(err error) error {
+// failure is the cause of a failed request in plain words. It is of the kinds of the original error.
+type failure struct {
+	error
+	original error
+}
+
+func (f failure) Unwrap() []error { return []error{f.error, f.original} }
+
+// plainCause returns the cause of a failed request in plain words and without its URL.
+func (h *host) plainCause(err error) error { return failure{h.plainError(err), err} }
+
+func (h *host) plainError(err error) error {
 	server := h.name
-	var failed *url.Error
-	if errors.As(err, &failed) {
-		if other := hostOf(failed.URL); other != "" && other != h.Host {
+	for failed := (*url.Error)(nil); errors.As(err, &failed); err = failed.Err {
+		if other := hostOf(failed.URL); other != "" {
 			server = other
 		}
-		err = failed.Err
 	}
-	if closed(err) {
+	if server == h.Host {
+		server = h.name
+	}
+	if transport.IsClosed(err) {
 		err = fmt.Errorf("the connection was closed (%w)", err)
 	}
 	var untrusted *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
-	var wanted *clientCertError
+	var wanted *transport.ClientCertError
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%s speaks plain HTTP, not HTTPS; --insecure permits that", server)
 	case errors.As(err, &unknown):
-		return fmt.Errorf("%s has a certificate that nobody vouches for (%w); put its CA into %s, or accept it with --insecure",
+		return fmt.Errorf("%s has a certificate signed by an unknown authority (%w); put its CA into %s, or accept it with --insecure",
 			server, unknown, filepath.Join(h.certDir(), "ca.crt"))
 	case errors.As(err, &untrusted):
-		return fmt.Errorf("%s has a certificate that is not valid (%w); --insecure accepts it", server, untrusted.Err)
+		return fmt.Errorf("%s has an invalid certificate (%w); --insecure accepts it", server, untrusted.Err)
 	case errors.As(err, &wanted):
-		return fmt.Errorf("%s asks for a client certificate that it accepts (%w); put client.cert and client.key into %s",
-			server, wanted.error, h.certDir())
+		return fmt.Errorf("%s requires a client certificate (%w); put client.cert and client.key into %s",
+			server, wanted.Err, h.certDir())
 	case server != h.name:
 		return fmt.Errorf("%s: %w", server, err)
 	}
 	return err
 }
 
-// certDir is where certificates for the registry, and for those that it sends us to, are looked for first.
+// certDir is the first directory for certificates of the registry, and of the servers that it leads to.
 func (h *host) certDir() string {
 	root := "/etc/docker/certs.d"
 	if roots := h.client.options.CertDirs; len(roots) > 0 {

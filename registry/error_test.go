@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 func TestErrorText(t *testing.T) {
@@ -30,7 +31,7 @@ func TestErrorText(t *testing.T) {
 		"nothing":           {405, "", errdefs.ErrNotImplemented, "405 Method Not Allowed"},
 		"binary":            {409, "\xff\xfe", errdefs.ErrConflict, "409 Conflict"},
 		"odd status":        {418, `[]`, errdefs.ErrUnknown, "418 I'm a teapot"},
-		"long":              {400, strings.Repeat("x", maxErrorBody*2), errdefs.ErrInvalidArgument, "400 Bad Request: " + strings.Repeat("x", maxMessage) + "..."},
+		"long":              {400, strings.Repeat("x", transport.MaxErrorBody*2), errdefs.ErrInvalidArgument, "400 Bad Request: " + strings.Repeat("x", maxMessage) + "..."},
 		"URL":               {400, `{"message":"see https://u:p@x.test/y?token=abc#z."}`, errdefs.ErrInvalidArgument, "400 Bad Request: see https://x.test/y"},
 		"the password":      {400, `{"message":"hunter22 is no password"}`, errdefs.ErrInvalidArgument, "400 Bad Request: *** is no password"},
 		"the header":        {400, `{"message":"bad bWU6aHVudGVyMjI="}`, errdefs.ErrInvalidArgument, "400 Bad Request: bad ***"},

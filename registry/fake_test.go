@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -23,6 +24,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 // network gives test servers the names they are asked for by.
@@ -89,7 +91,7 @@ func (n *network) dial(ctx context.Context, protocol, address string) (net.Conn,
 // client returns a client whose waits take no time.
 func (n *network) client(o Options) *Client {
 	c := New(o)
-	newClock().rule(c.patience)
+	newClock().rule(c.budget)
 	c.tune = func(t *http.Transport) {
 		t.Proxy, t.DialContext = nil, n.dial
 		if t.TLSClientConfig.RootCAs == nil {
@@ -109,7 +111,7 @@ type clock struct {
 
 func newClock() *clock { return &clock{time: time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)} }
 
-func (c *clock) rule(p *patience) { p.now, p.sleep = c.now, c.sleep }
+func (c *clock) rule(b *transport.Budget) { b.SetClock(transport.Clock{Now: c.now, Sleep: c.sleep}) }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
@@ -371,8 +373,9 @@ func (f *fake) putImage(repo, tag string, layers ...ocispec.Descriptor) manifest
 type tokens struct {
 	mu   sync.Mutex
 	seen []url.Values
-	// check returns false to refuse the credentials in a request.
-	check func(r *http.Request) bool
+	// check returns false to refuse the credentials in a request, with status or else 401.
+	check  func(r *http.Request) bool
+	status int
 	// grant returns the scopes of a token; nil grants what is asked for.
 	grant func(scopes []string) []string
 	// numbered makes each token another one.
@@ -385,7 +388,7 @@ func (s *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.seen = append(s.seen, r.Form)
 	s.mu.Unlock()
 	if s.check != nil && !s.check(r) {
-		w.WriteHeader(http.StatusUnauthorized)
+		w.WriteHeader(cmp.Or(s.status, http.StatusUnauthorized))
 		fmt.Fprint(w, `{"details":"incorrect username or password"}`)
 		return
 	}
@@ -445,8 +448,8 @@ func basic(user, password string) func(http.ResponseWriter, *http.Request) bool 
 	}
 }
 
-func credential(c Credential) func(context.Context, string) (Credential, error) {
-	return func(context.Context, string) (Credential, error) { return c, nil }
+func credential(c Credential) func(context.Context, string, string, []string) (Credential, error) {
+	return func(context.Context, string, string, []string) (Credential, error) { return c, nil }
 }
 
 func parse(t *testing.T, s string) reference.Named {

@@ -190,8 +190,8 @@ func testFault(t *testing.T, place, name string, times int) {
 	if wanted, known := outcome(place, name, times); known && (err == nil) != wanted {
 		t.Errorf("got %v", err)
 	}
-	if p := s.client.patience; p.spent > p.limit {
-		t.Errorf("waited %s", p.spent)
+	if p := s.client.budget; p.Spent() > p.Limit() {
+		t.Errorf("waited %s", p.Spent())
 	}
 	tag, _ := s.target.manifest("target", "1")
 	if err != nil {

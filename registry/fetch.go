@@ -12,31 +12,29 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
-// maxManifest is the largest manifest or config that is read: what registries take, too.
+// maxManifest bounds the manifests and configs that are read, as registries do.
 const maxManifest = 4 << 20
 
-// Fetch returns the manifest or index that ref names, by its digest when it has one.
+// Fetch returns the manifest or index that ref names, by its digest if it has one.
 func (c *Client) Fetch(ctx context.Context, ref reference.Named) (got manifest.Content, err error) {
 	p, err := c.repository(ref)
 	if err != nil {
 		return got, err
 	}
-	err = p.persist(ctx, func() error {
-		got, err = c.fetch(ctx, ref)
+	r := p.manifest(http.MethodGet, ref)
+	r.read = func(resp *http.Response) (err error) {
+		got, err = readManifest(ref, resp)
 		return err
-	})
+	}
+	_, err = p.do(ctx, r)
 	return got, err
 }
 
-// fetch asks once for a manifest or index.
-func (c *Client) fetch(ctx context.Context, ref reference.Named) (manifest.Content, error) {
-	resp, err := c.manifest(ctx, http.MethodGet, ref)
-	if err != nil {
-		return manifest.Content{}, err
-	}
-	defer resp.Body.Close()
+// readManifest returns the manifest or index in an answer.
+func readManifest(ref reference.Named, resp *http.Response) (manifest.Content, error) {
 	raw, err := readAll(resp, maxManifest)
 	if err != nil {
 		return manifest.Content{}, fmt.Errorf("manifest %s: %w", manifest.Familiar(ref), err)
@@ -51,16 +49,20 @@ func (c *Client) fetch(ctx context.Context, ref reference.Named) (manifest.Conte
 	return manifest.Content{Descriptor: d, Raw: raw}, nil
 }
 
-// Digest returns the digest of what ref names, without its bytes where the registry can do that.
+// Digest returns the digest of what ref names, without its bytes if the registry supports that.
 func (c *Client) Digest(ctx context.Context, ref reference.Named) (digest.Digest, error) {
-	resp, err := c.manifest(ctx, http.MethodHead, ref)
+	p, err := c.repository(ref)
+	if err != nil {
+		return "", err
+	}
+	resp, err := p.do(ctx, p.manifest(http.MethodHead, ref))
 	if isHeadRefused(err) {
 		return c.fetchDigest(ctx, ref)
 	}
 	if err != nil {
 		return "", err
 	}
-	resp.Body.Close() // which leaves its slot to what may have to follow
+	resp.Body.Close() // releases the semaphore for a request that may follow
 	d := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
 	if d.Validate() != nil {
 		return c.fetchDigest(ctx, ref)
@@ -76,17 +78,13 @@ func (c *Client) fetchDigest(ctx context.Context, ref reference.Named) (digest.D
 	return got.Descriptor.Digest, err
 }
 
-// manifest asks for what ref names.
-func (c *Client) manifest(ctx context.Context, method string, ref reference.Named) (*http.Response, error) {
-	p, err := c.repository(ref)
-	if err != nil {
-		return nil, err
-	}
-	return p.do(ctx, request{
+// manifest returns the request for the manifest that ref names.
+func (p repository) manifest(method string, ref reference.Named) request {
+	return request{
 		method: method, what: "manifest " + manifest.Familiar(ref),
 		repo: p.repo, path: "manifests/" + object(ref),
 		header: http.Header{"Accept": {accept}}, scopes: []string{pullScope(p.repo)},
-	})
+	}
 }
 
 // object returns the digest of ref, or else its tag.
@@ -97,8 +95,8 @@ func object(ref reference.Named) string {
 	return reference.TagNameOnly(ref).(reference.Tagged).Tag()
 }
 
-// checkDigest returns the digest of raw, which has to be that of ref, or else the one the registry
-// claims, where there is one.
+// checkDigest returns the digest of raw, which has to be that of ref, or else the one that the registry claims, if it
+// claims one.
 func checkDigest(ref reference.Named, claimed string, raw []byte) (digest.Digest, error) {
 	wanted := digest.Digest(claimed)
 	if digested, ok := ref.(reference.Digested); ok {
@@ -118,12 +116,12 @@ func checkDigest(ref reference.Named, claimed string, raw []byte) (digest.Digest
 }
 
 func mismatch(ref reference.Named, wanted, actual digest.Digest) error {
-	return manifest.Errorf(errdefs.ErrDataLoss, "%s: the registry says %s, but what it sends is %s",
+	return manifest.Errorf(errdefs.ErrDataLoss, "%s: the registry claims %s, but sent %s",
 		manifest.Familiar(ref), manifest.OneLine(wanted.String(), maxMessage), manifest.OneLine(actual.String(), maxMessage))
 }
 
-// Blob returns the blob d of the repository of repo, checked against its digest and, where it is known,
-// its size. It is read once, and not again when it is copied.
+// Blob returns the blob d of the repository of repo, checked against its digest and, if it is known, its size. It is
+// read once, and not again when it is copied.
 func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) ([]byte, error) {
 	if err := d.Digest.Validate(); err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "blob %q of %s: %w", d.Digest, repo.Name(), err)
@@ -135,48 +133,42 @@ func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descr
 	if err != nil {
 		return nil, err
 	}
-	raw, err := c.configs.Do(ctx, p.at(d.Digest), func() ([]byte, error) { return p.small(ctx, d) })
+	raw, err := c.configs.Do(ctx, p.at(d.Digest), func() ([]byte, error) { return p.readBlob(ctx, d) })
 	if err == nil && d.Size > 0 && int64(len(raw)) != d.Size {
 		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has %d bytes instead of %d", d.Digest, p.name, p.repo, len(raw), d.Size)
 	}
 	return raw, err
 }
 
-// small reads the blob d into memory, checked against its digest.
-func (p repository) small(ctx context.Context, d ocispec.Descriptor) (raw []byte, err error) {
-	err = p.persist(ctx, func() (err error) {
-		raw, err = p.fetchBlob(ctx, d)
-		return err
-	})
+// readBlob reads the blob d into memory, checked against its digest.
+func (p repository) readBlob(ctx context.Context, d ocispec.Descriptor) (raw []byte, err error) {
+	r := p.blobRequest(http.MethodGet, d, pullScope(p.repo), nil)
+	r.read = func(resp *http.Response) (err error) {
+		if raw, err = readAll(resp, maxManifest); err != nil {
+			return fmt.Errorf("blob %s of %s/%s: %w", d.Digest, p.name, p.repo, err)
+		}
+		if actual := d.Digest.Algorithm().FromBytes(raw); actual != d.Digest {
+			return manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has the digest %s", d.Digest, p.name, p.repo, actual)
+		}
+		return nil
+	}
+	_, err = p.do(ctx, r)
 	return raw, err
 }
 
-// fetchBlob asks once for a small blob.
-func (p repository) fetchBlob(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
-	resp, err := p.blob(ctx, http.MethodGet, d, pullScope(p.repo), nil)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	raw, err := readAll(resp, maxManifest)
-	if err != nil {
-		return nil, fmt.Errorf("blob %s of %s/%s: %w", d.Digest, p.name, p.repo, err)
-	}
-	if actual := d.Digest.Algorithm().FromBytes(raw); actual != d.Digest {
-		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has the digest %s", d.Digest, p.name, p.repo, actual)
-	}
-	return raw, nil
+// blob requests a blob or, with a Range in header, a part of it.
+func (p repository) blob(ctx context.Context, method string, d ocispec.Descriptor, scope string, header http.Header) (*http.Response, error) {
+	return p.do(ctx, p.blobRequest(method, d, scope, header))
 }
 
-// blob asks for a blob, or with a Range in header for a part of it.
-func (p repository) blob(ctx context.Context, method string, d ocispec.Descriptor, scope string, header http.Header) (*http.Response, error) {
-	return p.do(ctx, request{
+func (p repository) blobRequest(method string, d ocispec.Descriptor, scope string, header http.Header) request {
+	return request{
 		method: method, what: "blob " + d.Digest.String() + " of " + p.repo,
 		repo: p.repo, path: "blobs/" + d.Digest.String(), header: header, scopes: []string{scope},
-	})
+	}
 }
 
-// readAll returns the body of resp, which may have limit bytes.
+// readAll returns the body of resp, at most limit bytes.
 func readAll(resp *http.Response, limit int64) ([]byte, error) {
 	tooLarge := manifest.Errorf(errdefs.ErrInvalidArgument, "larger than %d MiB", limit>>20)
 	if resp.ContentLength > limit {
@@ -192,10 +184,10 @@ func readAll(resp *http.Response, limit int64) ([]byte, error) {
 	return raw, nil
 }
 
-// interrupted gives a body that broke off its kind.
+// interrupted returns the error for a body that was interrupted.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return &brokenOff{manifest.Errorf(errdefs.ErrUnavailable, "the transfer broke off: %w", err)}
+	return &transport.InterruptedError{Err: manifest.Errorf(errdefs.ErrUnavailable, "the transfer was interrupted: %w", err)}
 }

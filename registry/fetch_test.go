@@ -295,7 +295,7 @@ func TestRedirectToPlainHTTP(t *testing.T) {
 		return true
 	}
 	_, err := n.client(Options{}).Blob(t.Context(), parse(t, "a.example.com/app"), f.putBlob("app", []byte("x")))
-	wantError(t, err, errdefs.ErrUnavailable, "storage.example.com", "plain HTTP", "--insecure")
+	wantError(t, err, errdefs.ErrUnavailable, "redirect from HTTPS to plain HTTP on storage.example.com")
 	if len(storage.requests()) != 0 || strings.Contains(err.Error(), "secret") {
 		t.Errorf("%q, %v", storage.requests(), err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/internal/memo"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 // Docker Hub's name in references, and the host that answers for it.
@@ -27,37 +29,26 @@ const (
 	hubHost = "registry-1.docker.io"
 )
 
-// host is one registry. All requests to it go through do.
+// host is the configuration of one registry, and the semaphore that bounds its requests. All of them go through do.
 type host struct {
 	docker.RegistryHost
 	// name is the registry's name in references.
 	name   string
 	client *Client
 
-	// slots has room for the requests that may be under way.
-	slots chan struct{}
-	// settled is done when it is known that way is the one; first when a registry with a login has
-	// answered once: then the authorizer knows its challenge.
-	settled, first memo.Once[struct{}]
-	way            atomic.Pointer[way]
-	strict, lax    *http.Transport
-	// wantsCert has for each server whether it asked for a client certificate and never answered.
-	wantsCert sync.Map
-	spares    spares
-	// waiting counts the requests that the first one is waited for by, coming the layers of images that are
-	// going to be copied.
-	waiting, coming atomic.Int64
-	// union are the scopes that an operation needs in all, nil when they are not known.
-	union atomic.Pointer[[]string]
+	server *transport.Server
+	login  *transport.Login
+	// chain sends the requests.
+	chain transport.RoundTripper
+	// semaphore has room for the concurrent requests.
+	semaphore chan struct{}
+
+	credentials memo.Memo[string, Credential]
+	warm        warmConnections
+	// layers counts those of images that are going to be copied.
+	layers atomic.Int64
 	// withoutReferrers has the repositories that are known to have no referrers API.
 	withoutReferrers sync.Map
-}
-
-// way is how a registry is spoken to.
-type way struct {
-	scheme string
-	// unverified says that the registry's own certificate is not checked.
-	unverified bool
 }
 
 // repository is a repository of a registry.
@@ -65,11 +56,13 @@ type repository struct {
 	*host
 	// repo is the path of the repository, without the registry; typed is its name as a person types it.
 	repo, typed string
+	// acquired says that requests are covered by an acquired semaphore.
+	acquired bool
 }
 
 func (c *Client) repository(ref reference.Named) (repository, error) {
 	h, err := c.host(reference.Domain(ref))
-	return repository{h, reference.Path(ref), reference.FamiliarName(ref)}, err
+	return repository{host: h, repo: reference.Path(ref), typed: reference.FamiliarName(ref)}, err
 }
 
 // host returns the registry of this name, made at the first call.
@@ -91,32 +84,70 @@ func (c *Client) host(name string) (*host, error) {
 }
 
 func (c *Client) newHost(name string) (*host, error) {
-	own, transport, err := c.configure(name)
+	own, base, err := c.configure(name)
 	if err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %w", name, err)
 	}
-	h := &host{RegistryHost: own, name: name, client: c, slots: make(chan struct{}, c.options.Jobs)}
-	h.way.Store(&way{own.Scheme, transport.TLSClientConfig.InsecureSkipVerify})
-	transport.TLSClientConfig.GetClientCertificate = present(transport.TLSClientConfig.Certificates)
-	h.spares.dial, h.spares.address = transport.DialContext, h.address
-	transport.DialContext = h.spares.DialContext
-	h.strict, h.lax = transport.Clone(), transport.Clone()
-	h.strict.TLSClientConfig.InsecureSkipVerify = false
-	h.lax.TLSClientConfig.InsecureSkipVerify = true
-	h.Client = &http.Client{Transport: patient{h, h}, CheckRedirect: checkRedirect}
-	h.Authorizer = &authorizer{host: h, rejected: map[string]bool{}}
+	h := &host{RegistryHost: own, name: name, client: c, semaphore: make(chan struct{}, c.options.Jobs)}
+	h.server = &transport.Server{Name: name, Host: own.Host, Insecure: c.options.Insecure, InsecureHost: c.options.InsecureHost}
+	h.server.SetEndpoint(transport.Endpoint{Scheme: own.Scheme, Unverified: base.TLSClientConfig.InsecureSkipVerify})
+	h.warm.dial, h.warm.address = base.DialContext, func() string { return h.address(base.Proxy) }
+	base.DialContext = h.warm.DialContext
+	h.compose(base.Clone)
 	return h, nil
 }
 
-// configure returns what certs.d says about a registry and the transport that follows from it. Files
-// that cannot be used are a warning.
+// compose makes the chain that requests to the registry pass through, and the one for its token service. Connections are
+// those of transports that newTransport returns.
+func (h *host) compose(newTransport func() *http.Transport) {
+	c := h.client
+	wire := &transport.IdleTimeout{
+		Next: &transport.TLS{Server: h.server, New: newTransport, Connected: h.warm.connected},
+		Idle: c.idle, Commit: c.commit,
+	}
+	h.login = &transport.Login{
+		Next: wire, Server: h.server, Credentials: h.credential, WithoutLogin: c.options.WithoutLogin,
+		Always: h.name == hubName, Queued: h.warmUp,
+		Tokens: &transport.Tokens{
+			Exchange: &transport.Retry{
+				Next: &transport.Redirect{Next: wire, Server: h.server, Stay: true}, Server: h.server, Budget: c.budget,
+			},
+			Budget: c.budget, UserAgent: c.options.UserAgent,
+		},
+	}
+	h.chain = &transport.Retry{
+		Next: &transport.Scheme{
+			Next: &transport.Redirect{Next: h.login, Server: h.server}, Server: h.server,
+		},
+		Server: h.server, Budget: c.budget,
+	}
+}
+
+// credential returns the credential for a request with these scopes, the first of which is for its repository.
+func (h *host) credential(ctx context.Context, scopes []string) (Credential, error) {
+	get := h.client.options.Credentials
+	if get == nil || len(scopes) == 0 {
+		return Credential{}, nil
+	}
+	return h.credentials.Do(ctx, scopes[0], func() (Credential, error) {
+		resource, actions := transport.CutScope(scopes[0])
+		repo, ok := strings.CutPrefix(strings.TrimSuffix(resource, ":"), "repository:")
+		if !ok {
+			repo = ""
+		}
+		return get(ctx, h.name, repo, actions)
+	})
+}
+
+// configure returns what certs.d says about a registry and the transport that follows from it. Files that cannot be
+// used are a warning.
 func (c *Client) configure(name string) (docker.RegistryHost, *http.Transport, error) {
 	var o config.HostOptions
 	if dir := c.certDir(name); dir != "" {
 		o.HostDir = func(string) (string, error) { return dir, nil }
-		own, transport, err := c.configureHosts(name, o)
-		if err == nil && transport != nil {
-			return own, transport, nil
+		own, base, err := c.configureHosts(name, o)
+		if err == nil && base != nil {
+			return own, base, nil
 		}
 		o.HostDir = nil
 		if err != nil {
@@ -126,8 +157,8 @@ func (c *Client) configure(name string) (docker.RegistryHost, *http.Transport, e
 	return c.configureHosts(name, o)
 }
 
-// configureHosts returns the entry of the registry itself, never a mirror's; the transport is nil when
-// there is none.
+// configureHosts returns the entry of the registry itself, never a mirror's; the transport is nil when there is
+// none.
 func (c *Client) configureHosts(name string, o config.HostOptions) (docker.RegistryHost, *http.Transport, error) {
 	transports := map[*http.Client]*http.Transport{}
 	o.DefaultScheme = "https"
@@ -138,7 +169,7 @@ func (c *Client) configureHosts(name string, o config.HostOptions) (docker.Regis
 		}
 		return nil
 	}
-	hosts, err := config.ConfigureHosts(quiet(context.Background()), o)(name)
+	hosts, err := config.ConfigureHosts(log.WithLogger(context.Background(), noLog), o)(name)
 	if err != nil {
 		return docker.RegistryHost{}, nil, err
 	}
@@ -154,14 +185,14 @@ func (c *Client) configureHosts(name string, o config.HostOptions) (docker.Regis
 	return docker.RegistryHost{}, nil, nil
 }
 
-// adjust makes containerd's transport fit for many small requests at a time.
+// adjust prepares containerd's transport for many small concurrent requests.
 func (c *Client) adjust(t *http.Transport) {
 	t.ForceAttemptHTTP2 = true
 	t.DisableCompression = true // digests are those of the bytes as sent
 	t.MaxIdleConns = 0
 	t.MaxIdleConnsPerHost = c.options.Jobs
 	t.IdleConnTimeout = 90 * time.Second
-	t.ResponseHeaderTimeout = 0 // see watch
+	t.ResponseHeaderTimeout = 0 // see transport.IdleTimeout
 	if t.TLSClientConfig == nil {
 		t.TLSClientConfig = &tls.Config{}
 	}
@@ -170,8 +201,8 @@ func (c *Client) adjust(t *http.Transport) {
 	}
 }
 
-// certDir returns the folder for a registry in the first of the CertDirs that has one, before any
-// folder for all registries.
+// certDir returns the directory for a registry in the first of the CertDirs that has one, before any directory for
+// all registries.
 func (c *Client) certDir(name string) string {
 	general := ""
 	for _, root := range c.options.CertDirs {
@@ -189,11 +220,36 @@ func (c *Client) certDir(name string) string {
 	return general
 }
 
-// quiet returns a context in which containerd writes no log lines.
-func quiet(ctx context.Context) context.Context { return log.WithLogger(ctx, silence) }
-
-var silence = func() *log.Entry {
+// noLog keeps containerd from writing log lines.
+var noLog = func() *log.Entry {
 	l := logrus.New()
 	l.SetOutput(io.Discard)
 	return logrus.NewEntry(l)
 }()
+
+// acquire waits until the host has room for one more request, and returns a repository whose requests are covered
+// by that, and a function that releases it. Whoever needs room at two hosts acquires the one that is written to
+// first, so that none waits for another.
+func (p repository) acquire(ctx context.Context) (repository, func(), error) {
+	if p.acquired {
+		return p, func() {}, nil
+	}
+	select {
+	case <-ctx.Done():
+		return p, nil, ctx.Err()
+	case p.semaphore <- struct{}{}:
+	}
+	p.acquired = true
+	return p, sync.OnceFunc(func() { <-p.semaphore }), nil
+}
+
+// releasing is a body whose end releases the semaphore.
+type releasing struct {
+	io.ReadCloser
+	release func()
+}
+
+func (b releasing) Close() error {
+	defer b.release()
+	return b.ReadCloser.Close()
+}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -194,7 +195,7 @@ func FuzzLink(f *testing.F) {
 		switch u, err := h.next(resp); {
 		case err != nil && !errdefs.IsInvalidArgument(err):
 			t.Fatal(err)
-		case err == nil && (u == nil || u.Scheme != "https" || u.Hostname() != "a.example.com" || port(u) != "443" || u.User != nil):
+		case err == nil && (u == nil || u.Scheme != "https" || u.Hostname() != "a.example.com" || transport.Port(u) != "443" || u.User != nil):
 			t.Fatalf("%q leads to %v", value, u)
 		}
 	})

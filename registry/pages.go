@@ -17,12 +17,12 @@ type page struct {
 	body []byte
 	// mediaType is that of the body, without parameters.
 	mediaType string
-	// next is where the following page is, nil on the last one.
+	// next is the URL of the following page, nil on the last one.
 	next *url.URL
 }
 
-// pages sends r, and then asks for the pages that follow, as long as the registry names one; read is
-// called for each in turn.
+// pages sends r, and then requests the pages that follow, as long as the registry names one; read is called for each
+// in turn.
 func (h *host) pages(ctx context.Context, r request, read func(page) error) error {
 	seen := map[string]bool{}
 	left := maxListing
@@ -38,7 +38,7 @@ func (h *host) pages(ctx context.Context, r request, read func(page) error) erro
 			return err
 		}
 		if seen[p.next.String()] || len(seen) == maxPages {
-			return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: the %s does not end: page %d is followed by one that was there before, or by too many",
+			return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: the %s does not end: page %d is followed by an earlier one, or by too many",
 				h.name, r.what, len(seen)+1)
 		}
 		seen[p.next.String()] = true
@@ -46,27 +46,22 @@ func (h *host) pages(ctx context.Context, r request, read func(page) error) erro
 	}
 }
 
-// page asks for one page.
+// page requests one page.
 func (h *host) page(ctx context.Context, r request) (p page, err error) {
-	err = h.persist(ctx, func() error {
-		resp, err := h.do(ctx, r)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
+	r.read = func(resp *http.Response) (err error) {
 		if p.body, err = readAll(resp, maxPage); err != nil {
 			return err
 		}
 		p.mediaType, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 		p.next, err = h.next(resp)
 		return err
-	})
+	}
+	_, err = h.do(ctx, r)
 	return p, err
 }
 
-// next returns where the page after resp is, nil when it is the last. That is on the registry itself: a
-// listing never leads elsewhere. A registry behind a proxy may take itself for one without HTTPS: it is
-// spoken to as before.
+// next returns the URL of the page after resp, nil for the last page. It is on the registry itself: a listing never
+// leads elsewhere. A registry behind a proxy may not know that it is reached by HTTPS: the scheme stays the same.
 func (h *host) next(resp *http.Response) (*url.URL, error) {
 	target, ok := nextLink(resp.Header.Values("Link"))
 	if !ok {
@@ -74,10 +69,10 @@ func (h *host) next(resp *http.Response) (*url.URL, error) {
 	}
 	u, err := resp.Request.URL.Parse(target)
 	if err == nil && u.Host == h.Host {
-		u.Scheme = h.way.Load().scheme
+		u.Scheme = h.server.Endpoint().Scheme
 	}
-	if err != nil || !h.owns(u) {
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: the next page of the listing is said to be at %q, which is not on the registry",
+	if err != nil || !h.server.Owns(u) {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: the next page of the listing is at %q, which is not on the registry",
 			h.name, manifest.OneLine(redact(target, nil), maxMessage))
 	}
 	u.User = nil

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 // Prefetch announces that images of the repositories in from are going to be copied to that of to, and a list
@@ -19,16 +20,16 @@ import (
 // Fetcher that it returns are prepared for Copy until ctx is done: it asks which of their blobs the target
 // has, and opens the connections that Copy needs. It only reads.
 func (c *Client) Prefetch(ctx context.Context, to reference.Named, from []reference.Named) manifest.Fetcher {
-	c.uniteScopes(to, from)
-	abroad := 0
+	c.widenTokens(to, from)
+	foreign := 0
 	target, err := c.repository(to)
 	for _, ref := range from {
 		if source, unknown := c.origin().repository(ref); err == nil && unknown == nil && source.host != target.host {
-			abroad++
+			foreign++
 		}
 	}
-	if abroad > 0 {
-		target.want(abroad)
+	if foreign > 0 {
+		target.warmUp(foreign)
 		go c.listed(ctx, to)
 	}
 	return &prefetcher{Client: c.origin(), ctx: ctx, to: to, target: c}
@@ -51,12 +52,12 @@ func (p *prefetcher) Fetch(ctx context.Context, ref reference.Named) (manifest.C
 	return c, err
 }
 
-// uniteScopes makes what an operation needs at one registry a matter of one token.
-func (c *Client) uniteScopes(to reference.Named, from []reference.Named) {
+// widenTokens makes one token cover what the operation needs at one registry.
+func (c *Client) widenTokens(to reference.Named, from []reference.Named) {
 	scopes := map[*host][]string{}
 	target, err := c.repository(to)
 	if err != nil {
-		return // as the operation will find out
+		return // the operation meets the error
 	}
 	scopes[target.host] = []string{pushScope(target.repo)}
 	for _, ref := range from {
@@ -65,32 +66,32 @@ func (c *Client) uniteScopes(to reference.Named, from []reference.Named) {
 		}
 	}
 	for h, s := range scopes {
-		h.unite(s)
+		h.login.Widen(s)
 	}
 }
 
-// prefetch asks what Copy will want to know of an image from another registry, and opens the connections that
-// the blobs of one from elsewhere are going to take. Copy meets the errors.
+// prefetch asks what Copy needs to know of an image from another registry, and opens the connections that blobs from
+// another repository are going to need. Copy meets the errors.
 func (c *Client) prefetch(ctx context.Context, from, to reference.Named, image manifest.Content) {
-	p, err := c.passageOf(from, image, to)
+	job, err := c.newCopyJob(from, image, to)
 	if err != nil {
 		return
 	}
-	if p.source.host == p.target.host {
-		p.source.want(int(p.source.coming.Add(int64(len(p.blobs)))))
+	if job.source.host == job.target.host {
+		job.source.warmUp(int(job.source.layers.Add(int64(len(job.blobs)))))
 		return
 	}
 	if c.hasCopy(ctx, to, image.Descriptor.Digest) {
 		return
 	}
-	p.source.want(int(p.source.coming.Add(int64(len(p.blobs) - 1)))) // a config is read for its platform, not now
-	for _, b := range p.blobs {
-		go func() { _, _ = p.target.has(ctx, b) }()
+	job.source.warmUp(int(job.source.layers.Add(int64(len(job.blobs) - 1)))) // the config is read for its platform
+	for _, b := range job.blobs {
+		go func() { _, _ = job.target.has(ctx, b) }()
 	}
 }
 
-// hasCopy reports whether the target has an image already. It is asked about those alone that are in the
-// list that the push is going to replace: about any other there are its blobs to be asked for.
+// hasCopy reports whether the target has an image already. It asks only about images in the list that the push is
+// going to replace: for others it is the blobs that matter.
 func (c *Client) hasCopy(ctx context.Context, to reference.Named, d digest.Digest) bool {
 	if !c.listed(ctx, to)[d] {
 		return false
@@ -109,8 +110,7 @@ func (c *Client) hasCopy(ctx context.Context, to reference.Named, d digest.Diges
 	return there && err == nil
 }
 
-// listed returns the digests that the index called name in a registry lists now; none when that cannot
-// be told.
+// listed returns the digests that the index called name in a registry lists now; none when that is unknown.
 func (c *Client) listed(ctx context.Context, name reference.Named) map[digest.Digest]bool {
 	if _, ok := name.(reference.Tagged); !ok {
 		return nil
@@ -130,13 +130,13 @@ func (c *Client) listed(ctx context.Context, name reference.Named) map[digest.Di
 	return digests
 }
 
-// has reports whether the blob is in the repository. A registry that refuses to tell does not have it:
-// the upload shows why.
+// has reports whether the blob is in the repository. A registry that refuses to say does not have it: the upload
+// shows why.
 func (p repository) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
 	return p.client.blobs.Do(ctx, p.at(b.Digest), func() (bool, error) {
 		resp, err := p.blob(ctx, http.MethodHead, b, pushScope(p.repo), nil)
 		if err == nil {
-			discard(resp)
+			transport.Discard(resp)
 			return true, nil
 		}
 		if mountRefused(err) {
@@ -146,8 +146,8 @@ func (p repository) has(ctx context.Context, b ocispec.Descriptor) (bool, error)
 	})
 }
 
-// kept returns a config that was read before, nil when it was not.
-func (p repository) kept(b ocispec.Descriptor) *verified {
+// cached returns a config that was read before, nil when it was not.
+func (p repository) cached(b ocispec.Descriptor) *verified {
 	raw, ok := p.client.configs.Load(p.at(b.Digest))
 	if !ok || b.Size > 0 && int64(len(raw)) != b.Size {
 		return nil

@@ -113,8 +113,8 @@ func TestCopyWithACredentialForTheSource(t *testing.T) {
 				return writer(w, r)
 			}
 			g.before = writer
-			from := n.client(Options{HasLogin: login, Credentials: credential(Credential{Username: "reader", Secret: "reader-secret"})})
-			c := n.client(Options{From: from, HasLogin: login, Credentials: credential(Credential{Username: "writer", Secret: "writer-secret"})})
+			from := n.client(Options{Credentials: credential(Credential{Username: "reader", Secret: "reader-secret"})})
+			c := n.client(Options{From: from, Credentials: credential(Credential{Username: "writer", Secret: "writer-secret"})})
 			to := parse(t, target)
 			c.Prefetch(t.Context(), to, nil)
 			go c.prefetch(t.Context(), parse(t, "a.example.com/app"), to, image)

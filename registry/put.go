@@ -14,11 +14,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
-// Put stores raw under the tag of ref, or else under its digest, and under tags. When ref has a digest,
-// raw must have it. Several tags are one request where the registry can do that, and else one for each,
-// side by side.
+// Put stores a manifest or index under the tag of ref, or else under its digest, and under tags. If ref has a digest,
+// content must have it. Several tags are one request if the registry supports that, otherwise one for each,
+// concurrently.
 func (c *Client) Put(ctx context.Context, ref reference.Named, content manifest.Content, tags ...string) error {
 	mediaType, raw := content.Descriptor.MediaType, content.Raw
 	p, err := c.repository(ref)
@@ -46,7 +47,7 @@ func (c *Client) Put(ctx context.Context, ref reference.Named, content manifest.
 
 // putTags stores raw under several tags, by
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests-with-multiple-tags
-// if the answer shows that the registry knows it.
+// if the answer shows that the registry supports that.
 func (p repository) putTags(ctx context.Context, tags []string, mediaType string, raw []byte) error {
 	put, err := p.put(ctx, digest.FromBytes(raw).String(), mediaType, raw, url.Values{"tag": tags})
 	var refused *Error
@@ -65,19 +66,19 @@ func (p repository) putTags(ctx context.Context, tags []string, mediaType string
 	return group.Wait()
 }
 
-// put stores raw under a tag or digest and returns the tags that the registry says it has set besides.
+// put stores raw under a tag or digest and returns the additional tags that the registry reports.
 func (p repository) put(ctx context.Context, name, mediaType string, raw []byte, query url.Values) (tags []string, err error) {
 	r := request{
 		method: http.MethodPut, what: "manifest " + p.familiar(name),
 		repo: p.repo, path: "manifests/" + name, query: query, body: raw,
 		header: http.Header{"Content-Type": {mediaType}}, scopes: []string{pushScope(p.repo)},
 	}
-	err = p.persist(ctx, func() error {
+	err = p.retry(ctx, func() error {
 		resp, err := p.do(ctx, r)
 		if err != nil {
 			return unsettled(err)
 		}
-		defer discard(resp)
+		defer transport.Discard(resp)
 		tags = tagsSet(resp.Header)
 		return checkStored(p.familiar(name), resp.Header.Get("Docker-Content-Digest"), raw)
 	})
@@ -95,21 +96,21 @@ func tagsSet(header http.Header) []string {
 	return tags
 }
 
-// unsettled makes err one that may pass when the registry says that it does not know what the manifest names:
-// that was seen there or put there a moment ago.
+// unsettled makes err an interruption when the registry reports an unknown blob: it has been seen there, or stored
+// there, a moment ago.
 func unsettled(err error) error {
 	var refused *Error
 	if errors.As(err, &refused) && refused.hasCode(blobUnknown) {
-		return &brokenOff{err}
+		return &transport.InterruptedError{Err: err}
 	}
 	return garbled(err)
 }
 
-// blobUnknown is the code for a manifest that names what the registry does not have.
+// blobUnknown is the error code for a manifest that references a blob that the registry does not have.
 const blobUnknown = "MANIFEST_BLOB_UNKNOWN"
 
-// garbled makes err, of what was sent with the right digest, one of kind errdefs.ErrDataLoss when the
-// registry says that the digest is another.
+// garbled makes err, about content that was sent with the right digest, one of kind errdefs.ErrDataLoss when the
+// registry reports another digest.
 func garbled(err error) error {
 	var refused *Error
 	if errors.As(err, &refused) && refused.Status == http.StatusBadRequest && refused.hasCode("DIGEST_INVALID") {
@@ -127,7 +128,7 @@ func (p repository) familiar(name string) string {
 	return p.typed + separator + name
 }
 
-// checkStored compares the digest that the registry has stored raw under, where it tells.
+// checkStored checks the digest that the registry reports for raw, if it reports one.
 func checkStored(name, stored string, raw []byte) error {
 	if stored == "" {
 		return nil
@@ -137,7 +138,7 @@ func checkStored(name, stored string, raw []byte) error {
 		ours = theirs.Algorithm().FromBytes(raw)
 	}
 	if ours != theirs {
-		return manifest.Errorf(errdefs.ErrDataLoss, "%s: the registry stored %s, but what was sent is %s",
+		return manifest.Errorf(errdefs.ErrDataLoss, "%s: the registry stored %s instead of %s",
 			name, manifest.OneLine(stored, maxMessage), ours)
 	}
 	return nil

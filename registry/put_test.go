@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 func tagged(t *testing.T, s string) reference.NamedTagged {
@@ -110,7 +111,7 @@ func TestUntag(t *testing.T) {
 
 // A registry that does not know yet what it was given a moment ago is asked again, a few times.
 func TestPutOfWhatIsNotKnownYet(t *testing.T) {
-	for refusals, tries := range map[int]int{2: 3, 100: fewTries} {
+	for refusals, tries := range map[int]int{2: 3, 100: transport.FewAttempts} {
 		n, f := newNetwork(t), newFake()
 		n.secure("a.example.com:443", f)
 		left := refusals
@@ -123,10 +124,10 @@ func TestPutOfWhatIsNotKnownYet(t *testing.T) {
 			return left >= 0
 		}
 		err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
-		if got := f.count("PUT"); got != tries || (err == nil) != (refusals < fewTries) {
+		if got := f.count("PUT"); got != tries || (err == nil) != (refusals < transport.FewAttempts) {
 			t.Errorf("%d tries: %v", got, err)
 		}
-		if err != nil && (!strings.Contains(err.Error(), "gave up after 3 tries") || !strings.Contains(err.Error(), "MANIFEST_BLOB_UNKNOWN")) {
+		if err != nil && (!strings.Contains(err.Error(), "gave up after 3 attempts") || !strings.Contains(err.Error(), "MANIFEST_BLOB_UNKNOWN")) {
 			t.Error(err)
 		}
 	}

@@ -1,10 +1,20 @@
 // Package registry reads and writes images and manifest lists in registries, by the rules of
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md.
 //
-// It keeps one connection pool and one authorizer for each registry, finds out once which scheme a
-// registry speaks, has patience with failures that may pass, and lets nothing through whose digest or
-// size is wrong. Besides, it downloads files of the web. What a list is, which manifests are needed and where
-// credentials come from is left to others.
+// A [Client] has one host for each registry: its configuration from certs.d, a semaphore for its concurrent
+// requests, and a chain of round trippers that handle retries, the scheme, redirects, logins and idle timeouts; see
+// package [transport]. An operation makes a request, with the scopes that its token needs, and hands it to the host:
+//
+//   - [Client.Fetch], [Client.Digest] and [Client.Blob] read manifests and configs, [Client.OpenBlob] reads layers.
+//     What is returned has the digest and size that were asked for.
+//   - [Client.Copy] copies an image from one repository to another: it mounts blobs within a registry, and streams
+//     them between registries without storing them.
+//   - [Client.Put] stores a manifest or index under a digest or tags; [Client.Untag] and [Client.Delete] remove them.
+//   - [Client.Tags], [Client.Repositories], [Client.Referrers] and [Client.Inventory] list.
+//   - [Client.Prefetch] prepares copies, so that Copy finds its answers and connections ready.
+//
+// A failure is an [Error], of a kind of package errdefs and without secrets. [Download] reads files that are not in
+// a registry. What a list is, which manifests it needs and where credentials come from is left to others.
 package registry
 
 import (
@@ -18,44 +28,42 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/internal/memo"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 // Credential is how a person is known to a registry. The zero value is anonymous.
-type Credential struct {
-	// Username and Secret are a name and a password; an empty Username makes Secret an identity token.
-	Username, Secret string
-	// RegistryToken is sent as a bearer token as it is.
-	RegistryToken string
-}
+type Credential = transport.Credential
 
 // Options say how registries are reached. The zero value is anonymous and strict.
 type Options struct {
-	// Credentials returns the credential for a registry, named as in a reference ("docker.io"). It is
-	// asked at most once for each registry, and only when the registry wants to know.
-	Credentials func(ctx context.Context, host string) (Credential, error)
-	// HasLogin reports whether there is a credential for a registry: then its first request goes alone,
-	// since a challenge is to be expected. It is asked before the first request; nil stands for no.
-	HasLogin func(ctx context.Context, host string) bool
-	// Insecure permits plain HTTP and certificates that nobody vouches for.
+	// Credentials returns the credential for actions ("pull") on a repository, "" for the registry itself. The
+	// registry is named as in a reference ("docker.io"). It is called before the first request, which goes alone
+	// when there is a credential, since a challenge is to be expected. What it returns is kept; its error counts
+	// only when the registry asks for a login.
+	Credentials func(ctx context.Context, host, repository string, actions []string) (Credential, error)
+	// WithoutLogin is called with that error then, and returns nil to continue anonymously. If it is nil, the
+	// request fails.
+	WithoutLogin func(ctx context.Context, err error) error
+	// Insecure permits plain HTTP and certificates that cannot be verified.
 	Insecure bool
-	// InsecureHost permits the same for one registry. It is asked only when HTTPS failed, or when the
-	// registry itself leads to plain HTTP elsewhere, and nothing else permits it.
+	// InsecureHost permits the same for one registry. It is called only when HTTPS failed, or when the registry
+	// itself leads to plain HTTP elsewhere, and nothing else permits it.
 	InsecureHost func(ctx context.Context, host string) bool
-	// CertDirs are folders like /etc/docker/certs.d; the first that has something for a registry counts.
+	// CertDirs are directories like /etc/docker/certs.d; the first that has something for a registry counts.
 	CertDirs []string
-	// Jobs bounds the requests to one registry that are under way at a time; 0 stands for DefaultJobs.
+	// Jobs bounds the concurrent requests to one registry; 0 means DefaultJobs.
 	Jobs int
 	// UserAgent is sent with each request.
 	UserAgent string
-	// RetryTimeout is how long the client waits, in all, for what may pass: a rate limit, a registry that
-	// is overloaded, a connection that breaks off. 0 stands for 30 s, less for not at all.
+	// RetryTimeout is the retry budget: how long the client waits, in total, for faults that may pass, as a rate
+	// limit, an overloaded registry, or a connection that is interrupted. 0 means 30 s, less disables retries.
 	RetryTimeout time.Duration
 	// From reads what is copied, where that needs another credential than this client has; nil for the client
-	// itself. Then blobs are not mounted within one registry: nobody is known to have the right.
+	// itself. Then blobs are not mounted within one registry, since no account is known to have the right.
 	From *Client
-	// Progress is told of the blobs that are brought to a registry; nil for nobody.
+	// Progress receives the progress of blobs that are copied; nil for none.
 	Progress manifest.Progress
-	// Warn is told what a person should know but what stops nothing: one line, no newline.
+	// Warn receives warnings: one line each, without a newline.
 	Warn func(format string, args ...any)
 }
 
@@ -65,11 +73,11 @@ const DefaultJobs = 64
 // Client is a manifest.Registry. It can be used by several goroutines.
 type Client struct {
 	options Options
-	// tune changes transports before they are used; nil but in tests.
+	// tune changes transports before they are used; nil except in tests.
 	tune func(*http.Transport)
-	// idle and commit bound the silence of a connection, commit that after a blob was sent.
+	// idle and commit are the idle timeouts of a connection, commit after a blob was sent.
 	idle, commit time.Duration
-	patience     *patience
+	budget       *transport.Budget
 
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -85,7 +93,7 @@ type Client struct {
 
 var _ manifest.Registry = (*Client)(nil)
 
-// New returns a client that has not asked anything yet.
+// New returns a client. It sends no request before it is used.
 func New(o Options) *Client {
 	if o.UserAgent == "" {
 		o.UserAgent = "docker-multiarch"
@@ -93,8 +101,8 @@ func New(o Options) *Client {
 	if o.Jobs < 1 {
 		o.Jobs = DefaultJobs
 	}
-	c := &Client{options: o, idle: idleTimeout, commit: commitTimeout, hosts: map[string]*host{}}
-	c.patience = newPatience(o.RetryTimeout, c.warn)
+	c := &Client{options: o, idle: transport.DefaultIdle, commit: transport.DefaultCommit, hosts: map[string]*host{}}
+	c.budget = transport.NewBudget(o.RetryTimeout, c.warn)
 	return c
 }
 
@@ -106,8 +114,8 @@ func (c *Client) origin() *Client {
 	return c
 }
 
-// tell reports how far a blob is.
-func (c *Client) tell(b ocispec.Descriptor, state manifest.TransferState, sent int64) {
+// report reports the progress of a blob.
+func (c *Client) report(b ocispec.Descriptor, state manifest.TransferState, sent int64) {
 	if c.options.Progress != nil {
 		c.options.Progress.Blob(manifest.Transfer{Blob: b, State: state, Sent: sent})
 	}

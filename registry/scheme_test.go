@@ -27,7 +27,7 @@ func TestScheme(t *testing.T) {
 		"plain":                     {want: []string{"registry.example.com:5000", "speaks plain HTTP", "--insecure"}},
 		"plain, insecure":           {options: Options{Insecure: true}},
 		"plain, insecure host":      {options: Options{InsecureHost: allow}},
-		"certificate":               {selfSigned: true, want: []string{"registry.example.com:5000", "nobody vouches for", "certs.d/registry.example.com:5000/ca.crt", "--insecure"}},
+		"certificate":               {selfSigned: true, want: []string{"registry.example.com:5000", "signed by an unknown authority", "certs.d/registry.example.com:5000/ca.crt", "--insecure"}},
 		"certificate, insecure":     {selfSigned: true, options: Options{Insecure: true}},
 		"certificate, insecurehost": {selfSigned: true, options: Options{InsecureHost: allow}},
 	}
@@ -116,10 +116,8 @@ func TestCertificateOfAnotherName(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("registry.test:443", f)
 	_, err := n.client(Options{}).Fetch(t.Context(), parse(t, "registry.test/app:1"))
-	wantError(t, err, errdefs.ErrUnavailable, "registry.test", "not valid", "--insecure")
+	wantError(t, err, errdefs.ErrUnavailable, "registry.test", "invalid certificate", "--insecure")
 }
-
-func login(context.Context, string) bool { return true }
 
 func TestFirstRequestWithALoginGoesAlone(t *testing.T) {
 	n, f := newNetwork(t), newFake()
@@ -127,7 +125,7 @@ func TestFirstRequestWithALoginGoesAlone(t *testing.T) {
 	f.before = basic("me", "hunter22")
 	f.putImage("app", "1")
 	asked := 0
-	c := n.client(Options{Insecure: true, HasLogin: login, Credentials: func(context.Context, string) (Credential, error) {
+	c := n.client(Options{Insecure: true, Credentials: func(context.Context, string, string, []string) (Credential, error) {
 		asked++
 		return Credential{Username: "me", Secret: "hunter22"}, nil
 	}})
@@ -220,7 +218,7 @@ func TestClientCertificate(t *testing.T) {
 				ref, root := parse(t, name+"/app:1"), certsDir(t, name, clientPair(t, s))
 				for _, insecure := range []bool{false, true} {
 					_, err := n.client(Options{Insecure: insecure, CertDirs: []string{t.TempDir()}}).Fetch(t.Context(), ref)
-					wantError(t, err, errdefs.ErrUnavailable, name+" asks for a client certificate", "client.cert and client.key into", name)
+					wantError(t, err, errdefs.ErrUnavailable, name+" requires a client certificate", "client.cert and client.key into", name)
 					if len(f.requests()) > 0 {
 						t.Fatalf("got %q", f.requests())
 					}
@@ -272,7 +270,7 @@ func TestSkipVerifyIsForTheRegistryOnly(t *testing.T) {
 	f.before = bearer("https://auth.example.com/token")
 	root := certsDir(t, "example.com:5000", map[string][]byte{"hosts.toml": []byte("server = \"https://example.com:5000\"\nskip_verify = true\n")})
 	_, err := n.client(Options{CertDirs: []string{root}}).Fetch(t.Context(), parse(t, "example.com:5000/app:1"))
-	wantError(t, err, errdefs.ErrUnavailable, "auth.example.com has a certificate that nobody vouches for", filepath.Join(root, "example.com:5000", "ca.crt"))
+	wantError(t, err, errdefs.ErrUnavailable, "auth.example.com has a certificate signed by an unknown authority", filepath.Join(root, "example.com:5000", "ca.crt"))
 	if len(f.requests()) != 1 || len(service.requests()) != 0 {
 		t.Errorf("%q, %q", f.requests(), service.requests())
 	}
@@ -283,7 +281,7 @@ func TestHubHasTwoNames(t *testing.T) {
 	n.selfSigned("registry-1.docker.io:443", f)
 	f.before = basic("me", "hunter22")
 	f.putImage("library/app", "1")
-	c := n.client(Options{Insecure: true, Credentials: func(_ context.Context, host string) (Credential, error) {
+	c := n.client(Options{Insecure: true, Credentials: func(_ context.Context, host, _ string, _ []string) (Credential, error) {
 		if host != "docker.io" {
 			t.Errorf("asked for %s", host)
 		}

@@ -47,7 +47,7 @@ func TestRequestsGoSideBySide(t *testing.T) {
 		"HTTPS":             {(*network).secure, Options{}},
 		"HTTPS, insecure":   {func(n *network, name string, h http.Handler) { n.selfSigned(name, h) }, Options{Insecure: true}},
 		"plain, insecure":   {(*network).plain, Options{Insecure: true}},
-		"plain, the daemon": {(*network).plain, Options{InsecureHost: login}},
+		"plain, the daemon": {(*network).plain, Options{InsecureHost: func(context.Context, string) bool { return true }}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, f := newNetwork(t), newFake()
@@ -118,7 +118,7 @@ func TestOneTokenForAnOperation(t *testing.T) {
 	n.secure("a.example.com:443", f)
 	n.secure("auth.example.com:443", service)
 	f.before = bearer("https://auth.example.com/token")
-	if err := operate(t, n.client(Options{HasLogin: login}), f); err != nil {
+	if err := operate(t, n.client(Options{Credentials: credential(Credential{Username: "me", Secret: "hunter22"})}), f); err != nil {
 		t.Fatal(err)
 	}
 	want := "[repository:app:pull,push repository:other:pull]"
@@ -180,7 +180,7 @@ func TestScopesAreNotGranted(t *testing.T) {
 func TestAnonymousPullLoginForPush(t *testing.T) {
 	for _, known := range []bool{true, false} {
 		n, f := newNetwork(t), newFake()
-		service := &tokens{check: func(r *http.Request) bool { return r.Form.Get("username") == "me" }}
+		service := &tokens{check: func(r *http.Request) bool { user, _, _ := r.BasicAuth(); return user == "me" }}
 		n.secure("a.example.com:443", f)
 		n.secure("auth.example.com:443", service)
 		guard := bearer("https://auth.example.com/token")
@@ -189,7 +189,7 @@ func TestAnonymousPullLoginForPush(t *testing.T) {
 		}
 		o := Options{}
 		if known {
-			o = Options{HasLogin: login, Credentials: credential(Credential{Username: "me", Secret: "hunter22"})}
+			o = Options{Credentials: credential(Credential{Username: "me", Secret: "hunter22"})}
 		}
 		err := operate(t, n.client(o), f)
 		if known && err != nil || !known && !errdefs.IsUnauthorized(err) {

@@ -13,16 +13,16 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
-// cancelPatience bounds the time that closing an upload session may take.
-const cancelPatience = 5 * time.Second
+// cancelTimeout bounds the time that cancelling an upload session may take.
+const cancelTimeout = 5 * time.Second
 
-// transfer brings a blob from one repository to another, in the session that the target has opened for
-// it or, where that is nil, in a new one. When a session fails or is forgotten, the transfer begins again
-// in a new one.
+// transfer streams a blob from one repository to another, in the session that the target has opened for it or, if that
+// is nil, in a new one. When a session fails or is lost, the transfer starts again in a new one.
 func transfer(ctx context.Context, source, target repository, b ocispec.Descriptor, session *url.URL) error {
-	return target.persist(ctx, func() error {
+	return target.retry(ctx, func() error {
 		opened := session
 		session = nil
 		return stream(ctx, source, target, b, opened)
@@ -46,8 +46,8 @@ func stream(ctx context.Context, source, target repository, b ocispec.Descriptor
 	return nil
 }
 
-// open returns the content of a blob, verified while it is read. It tells read how many bytes were, nil for
-// nobody.
+// open returns the content of a blob, verified while it is read. It calls read with the number of bytes read so far;
+// read may be nil.
 func (p repository) open(ctx context.Context, b ocispec.Descriptor, read func(n int64)) (*verified, error) {
 	resp, err := p.blob(ctx, http.MethodGet, b, pullScope(p.repo), nil)
 	if err != nil {
@@ -55,7 +55,7 @@ func (p repository) open(ctx context.Context, b ocispec.Descriptor, read func(n 
 	}
 	size := b.Size
 	if size == 0 && b.Digest != b.Digest.Algorithm().FromBytes(nil) {
-		size = -1 // the manifest does not say
+		size = -1 // the manifest does not state it
 	}
 	if size < 0 {
 		size = resp.ContentLength
@@ -79,21 +79,21 @@ func (p repository) startUpload(ctx context.Context) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer discard(resp)
+	defer transport.Discard(resp)
 	return p.session(resp)
 }
 
-// session returns the URL of the upload session that resp opened. A registry behind a proxy may take
-// itself for one without HTTPS: it is spoken to as before.
+// session returns the URL of the upload session that resp opened. A registry behind a proxy may not know that it is
+// reached by HTTPS: the scheme stays the same.
 func (p repository) session(resp *http.Response) (*url.URL, error) {
 	location := resp.Header.Get("Location")
 	u, err := resp.Request.URL.Parse(location)
 	if location == "" || err != nil || u.Host == "" {
-		return nil, manifest.Errorf(errdefs.ErrUnavailable, "%s: upload to %s: the registry gives no valid Location", p.name, p.repo)
+		return nil, manifest.Errorf(errdefs.ErrUnavailable, "%s: upload to %s: the registry returned no valid Location", p.name, p.repo)
 	}
 	u.User = nil
 	if u.Host == p.Host {
-		u.Scheme = p.way.Load().scheme
+		u.Scheme = p.server.Endpoint().Scheme
 	}
 	return u, nil
 }
@@ -124,45 +124,44 @@ func (p repository) upload(ctx context.Context, session *url.URL, d digest.Diges
 	if err != nil {
 		return sessionLost(err)
 	}
-	discard(resp)
+	transport.Discard(resp)
 	if !content.complete() {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return &brokenOff{manifest.Errorf(errdefs.ErrUnavailable, "%s: %s: the registry answered before it had all of it", p.name, r.what)}
+		return &transport.InterruptedError{Err: manifest.Errorf(errdefs.ErrUnavailable, "%s: %s: the registry answered before it had all of it", p.name, r.what)}
 	}
 	return nil
 }
 
-// sessionLost makes err one that broke off when the blob may be taken in another session, or one of a
-// token when it may be taken with another.
+// sessionLost makes err an interruption when the registry may accept the blob in another session, or a staleToken when
+// it may accept it with another token.
 func sessionLost(err error) error {
 	var refused *Error
-	if !errors.As(err, &refused) || refused.service != "" || refused.spent != nil {
+	if !errors.As(err, &refused) || refused.service != "" || refused.exhausted != nil {
 		return err
 	}
 	switch status := refused.Status; {
-	case status == http.StatusNotFound, status == http.StatusRequestedRangeNotSatisfiable, mayPass(status):
-		return &brokenOff{err}
+	case status == http.StatusNotFound, status == http.StatusRequestedRangeNotSatisfiable, transport.MayPass(status):
+		return &transport.InterruptedError{Err: err}
 	case status == http.StatusUnauthorized:
 		return &staleToken{err}
 	}
 	return garbled(err)
 }
 
-// cancelUpload tells the registry that nothing more is coming, even when ctx is done. Registries that do
-// not listen drop the session some time.
+// cancelUpload cancels an upload session, even when ctx is done. Registries that do not support that drop it later.
 func (p repository) cancelUpload(ctx context.Context, session *url.URL) {
 	if session == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(withTries(context.WithoutCancel(ctx), 1), cancelPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer cancel()
 	resp, err := p.do(ctx, request{
 		method: http.MethodDelete, what: "upload to " + p.repo,
-		repo: p.repo, target: session, scopes: []string{pushScope(p.repo)},
+		repo: p.repo, target: session, scopes: []string{pushScope(p.repo)}, attempts: 1,
 	})
 	if err == nil {
-		discard(resp)
+		transport.Discard(resp)
 	}
 }

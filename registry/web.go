@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 // Download returns the content of an http or https URL that is not a registry's. It sends no credentials. The
@@ -19,10 +20,10 @@ func Download(ctx context.Context, address string) (io.ReadCloser, error) {
 	if err != nil || req.URL.Scheme != "http" && req.URL.Scheme != "https" || req.URL.Host == "" || req.URL.User != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is not an http or https URL, or contains a login", manifest.RedactURL(address))
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ResponseHeaderTimeout = webTimeout
-	transport.DisableKeepAlives = true
-	resp, err := (&http.Client{Transport: transport}).Do(req)
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.ResponseHeaderTimeout = webTimeout
+	base.DisableKeepAlives = true
+	resp, err := (&http.Client{Transport: base}).Do(req)
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
@@ -36,7 +37,7 @@ func Download(ctx context.Context, address string) (io.ReadCloser, error) {
 	if resp.StatusCode == http.StatusNotFound {
 		kind = errdefs.ErrNotFound
 	}
-	return nil, manifest.Errorf(kind, "downloading %s: %s", manifest.RedactURL(address), statusText(resp.StatusCode))
+	return nil, manifest.Errorf(kind, "downloading %s: %s", manifest.RedactURL(address), transport.StatusText(resp.StatusCode))
 }
 
 // webTimeout bounds the wait for the beginning of an answer.

@@ -124,6 +124,15 @@ func (o *Once[V]) Store(v V) {
 	o.result = r
 }
 
+// Drop forgets the value if there is one and stale reports true for it. A computation under way still counts.
+func (o *Once[V]) Drop(stale func(V) bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.result != nil && o.result.err == nil && stale(o.result.value) {
+		o.result = nil
+	}
+}
+
 // Memo has a value for each key, computed once. The zero value is ready for use.
 type Memo[K comparable, V any] struct {
 	// KeepErrors keeps failures as it keeps values.
@@ -165,6 +174,19 @@ func (m *Memo[K, V]) Load(key K) (v V, ok bool) {
 
 // Store makes v the value of key, in place of any other.
 func (m *Memo[K, V]) Store(key K, v V) { m.at(key).Store(v) }
+
+// Drop forgets the value of key if there is one and stale reports true for it. A computation under way still
+// counts.
+func (m *Memo[K, V]) Drop(key K, stale func(V) bool) { m.at(key).Drop(stale) }
+
+// DropAll forgets all values that stale reports true for.
+func (m *Memo[K, V]) DropAll(stale func(V) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.values {
+		o.Drop(stale)
+	}
+}
 
 // Delete forgets what was computed for key and returns what [Memo.Load] would have returned. Callers that
 // wait for a computation under way still get its result.

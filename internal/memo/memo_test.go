@@ -167,6 +167,25 @@ func TestLoadStoreDelete(t *testing.T) {
 	}
 }
 
+func TestDrop(t *testing.T) {
+	var m Memo[string, int]
+	m.Drop("a", func(int) bool { return true })
+	m.Store("a", 1)
+	m.Drop("a", func(v int) bool { return v != 1 })
+	if got, ok := m.Load("a"); got != 1 || !ok {
+		t.Errorf("Load of a value that is not stale: got %d, %t, want 1, true", got, ok)
+	}
+	m.Store("b", 2)
+	m.DropAll(func(v int) bool { return v == 2 })
+	if got, ok := m.Load("b"); ok {
+		t.Errorf("Load after DropAll: got %d, want nothing", got)
+	}
+	m.Drop("a", func(v int) bool { return v == 1 })
+	if got, ok := m.Load("a"); ok {
+		t.Errorf("Load of a stale value: got %d, want nothing", got)
+	}
+}
+
 func TestStoreDuringComputation(t *testing.T) {
 	var o Once[int]
 	_, _ = o.Do(t.Context(), func() (int, error) {

@@ -9,16 +9,18 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
-// spareTime is how long a connection waits for its first request: less than servers do.
-const spareTime = 4 * time.Second
+// warmTime is how long a connection waits for its first request: less than servers do.
+const warmTime = 4 * time.Second
 
-// spares are connections to a registry that are opened before the requests that are going to need them.
-// A registry that takes all requests over one connection gets none, nor one behind a proxy.
-type spares struct {
+// warmConnections are connections to a registry that are opened before the requests that are going to need them. A
+// registry that takes all requests over one connection gets none, nor does one behind a proxy.
+type warmConnections struct {
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// address returns the registry's own, "" when it is behind a proxy.
+	// address returns that of the registry, "" when it is behind a proxy.
 	address func() string
 
 	mu sync.Mutex
@@ -26,26 +28,26 @@ type spares struct {
 	// there are.
 	useful       bool
 	wanted, open int
-	ready        []*spare
+	ready        []*warmConnection
 }
 
-// spare is a connection; opened is closed when conn or err is there.
-type spare struct {
+// warmConnection is a connection; opened is closed once conn or err is set.
+type warmConnection struct {
 	opened chan struct{}
 	conn   net.Conn
 	err    error
 }
 
 // want opens connections until there are n, now or as soon as it is known that they are of use.
-func (s *spares) want(n int) {
+func (s *warmConnections) want(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wanted = max(s.wanted, n)
 	s.fill()
 }
 
-// connected is told of each connection that a request to the registry gets.
-func (s *spares) connected(conn net.Conn) {
+// connected is called with the connection of each request to the registry.
+func (s *warmConnections) connected(conn net.Conn) {
 	secure, ok := conn.(*tls.Conn)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,26 +55,26 @@ func (s *spares) connected(conn net.Conn) {
 	s.fill()
 }
 
-func (s *spares) fill() {
+func (s *warmConnections) fill() {
 	if !s.useful {
 		return
 	}
 	address := s.address()
 	for ; address != "" && s.open < s.wanted; s.open++ {
-		added := &spare{opened: make(chan struct{})}
+		added := &warmConnection{opened: make(chan struct{})}
 		s.ready = append(s.ready, added)
 		go s.add(added, address)
 	}
 	s.wanted = 0
 }
 
-func (s *spares) add(added *spare, address string) {
-	ctx, cancel := context.WithTimeout(context.Background(), spareTime)
+func (s *warmConnections) add(added *warmConnection, address string) {
+	ctx, cancel := context.WithTimeout(context.Background(), warmTime)
 	defer cancel()
 	added.conn, added.err = s.connect(ctx, "tcp", address)
 	close(added.opened)
 	if added.err == nil {
-		time.AfterFunc(spareTime, func() {
+		time.AfterFunc(warmTime, func() {
 			if s.remove(added) {
 				added.conn.Close()
 			}
@@ -80,8 +82,8 @@ func (s *spares) add(added *spare, address string) {
 	}
 }
 
-// remove reports whether nobody took the connection.
-func (s *spares) remove(old *spare) bool {
+// remove removes a connection and reports whether it had not been taken.
+func (s *warmConnections) remove(old *warmConnection) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := slices.Index(s.ready, old)
@@ -92,7 +94,7 @@ func (s *spares) remove(old *spare) bool {
 }
 
 // take returns the oldest connection, nil when there is none.
-func (s *spares) take() *spare {
+func (s *warmConnections) take() *warmConnection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.ready) == 0 {
@@ -103,8 +105,8 @@ func (s *spares) take() *spare {
 	return first
 }
 
-// DialContext returns a spare connection, or else opens one.
-func (s *spares) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+// DialContext returns a warm connection, or opens one.
+func (s *warmConnections) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if address != s.address() {
 		return s.dial(ctx, network, address)
 	}
@@ -121,7 +123,7 @@ func (s *spares) DialContext(ctx context.Context, network, address string) (net.
 }
 
 // connect opens a connection that is counted in open until it is closed.
-func (s *spares) connect(ctx context.Context, network, address string) (net.Conn, error) {
+func (s *warmConnections) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	end := sync.OnceFunc(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -135,7 +137,7 @@ func (s *spares) connect(ctx context.Context, network, address string) (net.Conn
 	return &counted{conn, end}, nil
 }
 
-// counted is a connection whose end is told.
+// counted is a connection that calls end when it is closed.
 type counted struct {
 	net.Conn
 	end func()
@@ -147,16 +149,16 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
-// want opens connections for n requests that are going to be under way at a time.
-func (h *host) want(n int) { h.spares.want(min(n, cap(h.slots))) }
+// warmUp opens connections for n concurrent requests.
+func (h *host) warmUp(n int) { h.warm.want(min(n, cap(h.semaphore))) }
 
 // address returns where the registry is reached, "" when that is behind a proxy.
-func (h *host) address() string {
-	base := &url.URL{Scheme: h.way.Load().scheme, Host: h.Host}
-	if h.strict.Proxy != nil {
-		if through, err := h.strict.Proxy(&http.Request{URL: base}); err != nil || through != nil {
+func (h *host) address(proxy func(*http.Request) (*url.URL, error)) string {
+	base := h.server.URL()
+	if proxy != nil {
+		if through, err := proxy(&http.Request{URL: base}); err != nil || through != nil {
 			return ""
 		}
 	}
-	return net.JoinHostPort(base.Hostname(), port(base))
+	return net.JoinHostPort(base.Hostname(), transport.Port(base))
 }

@@ -22,8 +22,8 @@ type piped struct {
 	refuse atomic.Int32
 }
 
-func (p *piped) spares() *spares {
-	return &spares{dial: p.dial, address: func() string { return "a.example.com:443" }}
+func (p *piped) warm() *warmConnections {
+	return &warmConnections{dial: p.dial, address: func() string { return "a.example.com:443" }}
 }
 
 func (p *piped) dial(context.Context, string, string) (net.Conn, error) {
@@ -45,10 +45,10 @@ func (p *piped) wants(t *testing.T, dials, open int32) {
 	}
 }
 
-func TestSparesAreTakenFirst(t *testing.T) {
+func TestWarmConnectionsAreTakenFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p piped
-		s := p.spares()
+		s := p.warm()
 		first, err := s.DialContext(t.Context(), "tcp", "a.example.com:443")
 		if err != nil {
 			t.Fatal(err)
@@ -76,10 +76,10 @@ func TestSparesAreTakenFirst(t *testing.T) {
 	})
 }
 
-func TestSparesThatFail(t *testing.T) {
+func TestWarmConnectionsThatFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p piped
-		s := p.spares()
+		s := p.warm()
 		s.useful = true
 		p.refuse.Store(1)
 		s.want(1)
@@ -90,17 +90,17 @@ func TestSparesThatFail(t *testing.T) {
 	})
 }
 
-func TestSparesEnd(t *testing.T) {
+func TestWarmConnectionsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p piped
-		s := p.spares()
+		s := p.warm()
 		s.useful = true
 		s.want(3)
 		if _, err := s.DialContext(t.Context(), "tcp", "a.example.com:443"); err != nil {
 			t.Fatal(err)
 		}
 		p.wants(t, 3, 3)
-		<-time.After(spareTime)
+		<-time.After(warmTime)
 		p.wants(t, 3, 1)
 		if s.open != 1 || len(s.ready) != 0 {
 			t.Errorf("%d open, %d ready", s.open, len(s.ready))
@@ -142,7 +142,7 @@ func TestConnectionsForAChallenge(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("a.example.com:443", f)
 	f.putImage("app", "1")
-	c := n.client(Options{HasLogin: login, Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
+	c := n.client(Options{Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
 	made := dials(c, "a.example.com:443")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -222,8 +222,8 @@ func TestConnectionsThatAreOfNoUse(t *testing.T) {
 				return nil, nil
 			}
 		}
-		if h, err := c.host(name); err != nil || h.address() != want {
-			t.Errorf("%s: %q, %v", name, h.address(), err)
+		if h, err := c.host(name); err != nil || h.warm.address() != want {
+			t.Errorf("%s: %q, %v", name, h.warm.address(), err)
 		}
 	}
 }

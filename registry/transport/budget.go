@@ -1,0 +1,226 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// DefaultBudget is the limit of a retry budget that has none of its own.
+	DefaultBudget = 30 * time.Second
+	// firstWait bounds the first wait; each is twice the one before, up to longestWait.
+	firstWait   = 100 * time.Millisecond
+	longestWait = 5 * time.Second
+	// silentWait is the longest wait that is not reported.
+	silentWait = time.Second
+	// FewAttempts bounds the attempts against a fault that costs much time, or is not known to pass.
+	FewAttempts = 3
+)
+
+// Budget is a retry budget: how long all requests of a client may wait, in total, for faults to pass. Waits that
+// overlap count once, so it is the time that a person waits.
+type Budget struct {
+	limit time.Duration
+	warn  func(format string, args ...any)
+	clock Clock
+
+	mu    sync.Mutex
+	spent time.Duration
+	// until is the end of the last wait that was taken from the budget.
+	until time.Time
+	// reported is the end of the wait that was reported last, by server.
+	reported map[string]time.Time
+}
+
+// Clock is the time that a budget goes by.
+type Clock struct {
+	Now   func() time.Time
+	Sleep func(ctx context.Context, d time.Duration) error
+}
+
+// NewBudget returns a budget of this limit, DefaultBudget for 0 and none below. Long waits are reported to warn.
+func NewBudget(limit time.Duration, warn func(format string, args ...any)) *Budget {
+	if limit == 0 {
+		limit = DefaultBudget
+	}
+	return &Budget{limit: max(limit, 0), warn: warn, clock: Clock{time.Now, Sleep}, reported: map[string]time.Time{}}
+}
+
+// SetClock makes the budget go by another clock.
+func (b *Budget) SetClock(c Clock) { b.clock = c }
+
+// Now returns the time by the budget's clock.
+func (b *Budget) Now() time.Time { return b.clock.Now() }
+
+// Limit returns the limit of the budget, Spent what was taken from it.
+func (b *Budget) Limit() time.Duration { return b.limit }
+
+// Spent returns how much of the budget was taken.
+func (b *Budget) Spent() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.spent
+}
+
+// Sleep waits for d, or for the end of ctx.
+func Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// take takes a wait from the budget and returns its length, which is shorter than d where the budget is and d is
+// not exact. It returns false when too little is left.
+func (b *Budget) take(d time.Duration, exact bool) (time.Duration, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.clock.Now()
+	from := now
+	if b.until.After(now) {
+		from = b.until
+	}
+	left := from.Sub(now) + b.limit - b.spent
+	if left <= 0 || exact && d > left {
+		return 0, false
+	}
+	d = min(d, left)
+	if end := now.Add(d); end.After(from) {
+		b.spent += end.Sub(from)
+		b.until = end
+	}
+	return d, true
+}
+
+// report reports a wait, unless it is short, or a wait for the same server was reported and has not ended.
+func (b *Budget) report(server string, f Fault, d time.Duration) {
+	if d <= silentWait && !f.slow {
+		return
+	}
+	b.mu.Lock()
+	now := b.clock.Now()
+	known := b.reported[server].After(now)
+	if !known {
+		b.reported[server] = now.Add(d)
+	}
+	b.mu.Unlock()
+	if !known {
+		b.warn("%s: %s, trying again in %s", server, f.Why, max(d, time.Second).Round(time.Second))
+	}
+}
+
+// Fault is a failure that may pass.
+type Fault struct {
+	// Why says in a few words what happened.
+	Why string
+	// After is how long the server asks to wait; 0 when it does not say.
+	After time.Duration
+	// Few limits the attempts to FewAttempts.
+	Few bool
+	// AtOnce asks for one more attempt without a wait, which does not count.
+	AtOnce bool
+
+	// server is the one that failed, when that is not the one asked; slow says that the attempt took long.
+	server string
+	slow   bool
+}
+
+// Attempts are those of one request, or of one transfer.
+type Attempts struct {
+	budget *Budget
+	server string
+	limit  int
+	began  time.Time
+	n      int
+	// requested is the wait that the server asked for, when the budget had too little left for it.
+	requested time.Duration
+}
+
+// Attempts returns a count of attempts at a server, at most limit of them unless that is 0.
+func (b *Budget) Attempts(server string, limit int) *Attempts {
+	return &Attempts{budget: b, server: server, limit: limit, began: b.clock.Now()}
+}
+
+// Run calls attempt, and again after a wait as long as it returns a fault. It returns whether an attempt ended
+// without one; otherwise the attempts are exhausted, or ctx is done.
+func (a *Attempts) Run(ctx context.Context, attempt func() *Fault) bool {
+	for {
+		f := attempt()
+		if f == nil {
+			return true
+		}
+		if !f.AtOnce && !a.next(ctx, *f) {
+			return false
+		}
+	}
+}
+
+// next counts an attempt that ended in f, and returns whether there may be one more, after the wait that precedes
+// it.
+func (a *Attempts) next(ctx context.Context, f Fault) bool {
+	a.n++
+	if a.limit > 0 && a.n >= a.limit || f.Few && a.n >= FewAttempts || cancelled(ctx) {
+		return false
+	}
+	d := f.After
+	if d <= 0 {
+		d = backoff(a.n)
+	}
+	d, ok := a.budget.take(d, f.After > 0)
+	if !ok {
+		a.requested = f.After
+		return false
+	}
+	server := a.server
+	if f.server != "" {
+		server = f.server
+	}
+	a.budget.report(server, f, d)
+	return a.budget.clock.Sleep(ctx, d) == nil
+}
+
+// backoff returns how long to wait after the n-th attempt: half of it is random, so that many clients do not come
+// back at once.
+func backoff(n int) time.Duration {
+	d := longestWait
+	if n < 10 {
+		d = min(firstWait<<(n-1), longestWait)
+	}
+	return d/2 + rand.N(d/2+1) //nolint:gosec // no secret depends on it
+}
+
+// String says how much was tried; it is empty after one attempt that only the budget ended.
+func (a *Attempts) String() string {
+	switch {
+	case a.requested > 0 && a.budget.limit > 0:
+		return fmt.Sprintf("the server asked to wait %s, longer than the rest of --retry-timeout %s", a.requested, a.budget.limit)
+	case a.n < 2:
+		return ""
+	}
+	return fmt.Sprintf("gave up after %d attempts in %s", a.n, a.budget.clock.Now().Sub(a.began).Round(100*time.Millisecond))
+}
+
+// RetryAfter returns how long a server asks to wait, 0 when it does not say: seconds or a date, by
+// https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3.
+func RetryAfter(header http.Header, now time.Time) time.Duration {
+	value := header.Get("Retry-After")
+	if at, err := http.ParseTime(value); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	var seconds int64
+	if _, err := fmt.Sscanf(value+" ", "%d ", &seconds); err != nil || seconds < 0 {
+		return 0
+	}
+	return time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
+}
+
+// maxRetryAfter bounds what is understood of a Retry-After: more is not waited for anyway.
+const maxRetryAfter = 24 * time.Hour

@@ -1,0 +1,160 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// DefaultIdle is how long a connection may make no progress.
+	DefaultIdle = 30 * time.Second
+	// DefaultCommit is how long a registry may take over a blob that it has received.
+	DefaultCommit = 5 * time.Minute
+)
+
+// IdleTimeout ends a request whose connection makes no progress: an answer does not begin, a body does not
+// continue. However long the request takes in total, it may continue while it makes progress.
+type IdleTimeout struct {
+	Next RoundTripper
+	// Idle bounds the time without progress, Commit that after a body was sent.
+	Idle, Commit time.Duration
+}
+
+// idleError is the failure of a connection that made no progress.
+type idleError struct{ lasted time.Duration }
+
+func (e *idleError) Error() string   { return fmt.Sprintf("no answer for %s", e.lasted) }
+func (e *idleError) Timeout() bool   { return true }
+func (e *idleError) Temporary() bool { return true }
+
+// idleTimer ends one request.
+type idleTimer struct {
+	idle, commit time.Duration
+	cancel       context.CancelCauseFunc
+
+	mu       sync.Mutex
+	timer    *time.Timer
+	limit    time.Duration
+	answered bool
+}
+
+// RoundTrip sends r.
+func (t *IdleTimeout) RoundTrip(r Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	timer := &idleTimer{idle: t.Idle, commit: t.Commit, cancel: cancel}
+	original := r.Request
+	r.Request = r.WithContext(ctx)
+	switch {
+	case r.GetBody != nil:
+		var err error
+		if r.Body, err = r.GetBody(); err != nil {
+			return nil, err
+		}
+	case !r.repeatable():
+		r.Body = &timedUpload{r.Body, timer}
+	}
+	resp, err := t.Next.RoundTrip(r.onConnect(func(net.Conn) { timer.start(timer.idle) }))
+	timer.stop(true)
+	if err := reason(ctx, err); err != nil {
+		if resp != nil {
+			resp.Body.Close()
+		}
+		cancel(nil)
+		return nil, err
+	}
+	resp.Request = original
+	resp.Body = &timedAnswer{resp.Body, ctx, timer}
+	return resp, nil
+}
+
+// start makes the request end unless start or stop is called within d.
+func (t *idleTimer) start(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.answered {
+		t.set(d)
+	}
+}
+
+func (t *idleTimer) set(d time.Duration) {
+	t.limit = d
+	if t.timer != nil {
+		t.timer.Reset(d)
+		return
+	}
+	t.timer = time.AfterFunc(d, t.end)
+}
+
+func (t *idleTimer) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cancel(&idleError{t.limit})
+}
+
+// stop stops the timer; once the answer has begun, progress of the upload no longer counts.
+func (t *idleTimer) stop(answered bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.answered = t.answered || answered
+	if t.timer != nil && (answered || !t.answered) {
+		t.timer.Stop()
+	}
+}
+
+// reason returns the idleError that ended ctx, otherwise err.
+func reason(ctx context.Context, err error) error {
+	var idle *idleError
+	if errors.As(context.Cause(ctx), &idle) {
+		return idle
+	}
+	return err
+}
+
+// timedUpload is a body on its way to a server. While it waits for its own source, the server is not waited for.
+type timedUpload struct {
+	io.ReadCloser
+	timer *idleTimer
+}
+
+func (u *timedUpload) Read(p []byte) (int, error) {
+	u.timer.stop(false)
+	n, err := u.ReadCloser.Read(p)
+	if err != nil {
+		u.timer.start(u.timer.commit)
+	} else {
+		u.timer.start(u.timer.idle)
+	}
+	return n, err
+}
+
+// timedAnswer is the body of an answer.
+type timedAnswer struct {
+	io.ReadCloser
+	ctx   context.Context
+	timer *idleTimer
+}
+
+func (a *timedAnswer) Read(p []byte) (int, error) {
+	a.timer.mu.Lock()
+	a.timer.set(a.timer.idle)
+	a.timer.mu.Unlock()
+	n, err := a.ReadCloser.Read(p)
+	a.timer.stop(true)
+	if err != nil {
+		err = reason(a.ctx, err)
+	}
+	return n, err
+}
+
+// Close also releases the timer.
+func (a *timedAnswer) Close() error {
+	err := a.ReadCloser.Close()
+	a.timer.cancel(nil)
+	return err
+}

@@ -1,0 +1,324 @@
+package transport
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/memo"
+)
+
+// Credential is how a person is known to a registry. The zero value is anonymous.
+type Credential struct {
+	// Username and Secret are a name and a password; an empty Username makes Secret an identity token.
+	Username, Secret string
+	// RegistryToken is sent as a bearer token as it is.
+	RegistryToken string
+}
+
+// Login answers the challenges of a registry. It adds credentials to requests for the registry's own server
+// only, and none to a request that has been somewhere else before. A token is requested for the scopes of a request
+// or, where these are part of them, for the scopes of the whole operation; see [Login.Widen].
+type Login struct {
+	Next   RoundTripper
+	Server *Server
+	// Credentials returns the credential for a request with these scopes.
+	Credentials func(ctx context.Context, scopes []string) (Credential, error)
+	// WithoutLogin returns nil when a request may continue anonymously after that failed; nil for never.
+	WithoutLogin func(ctx context.Context, err error) error
+	Tokens       *Tokens
+	// Always says that the registry sends a challenge to everyone. It is expected of any registry that there is a
+	// credential for: then the first request goes alone, and the others wait for the challenge. Queued is called
+	// with the number of requests that wait.
+	Always bool
+	Queued func(n int)
+
+	first  memo.Once[struct{}]
+	queued atomic.Int64
+	wide   atomic.Pointer[[]string]
+
+	mu sync.Mutex
+	// challenged says that there was a challenge; the last one that can be answered is challenge.
+	challenged bool
+	challenge  *Challenge
+	// common are scopes of challenges that the requests did not have; all later tokens have them as well.
+	common []string
+	// rejected are the Authorization headers that were refused: many requests may have carried one, but one
+	// renewal answers them all.
+	rejected map[string]bool
+	secrets  []string
+}
+
+// TokenError is the failure to get a token, CredentialError that to get a credential.
+type (
+	TokenError      struct{ Err error }
+	CredentialError struct{ Err error }
+)
+
+func (e *TokenError) Unwrap() error      { return e.Err }
+func (e *TokenError) Error() string      { return e.Err.Error() }
+func (e *CredentialError) Unwrap() error { return e.Err }
+func (e *CredentialError) Error() string { return "credentials: " + e.Err.Error() }
+
+// busyError tells requests that waited for the first one that the server has no time for it.
+type busyError struct {
+	ExhaustedError
+	header http.Header
+}
+
+// RoundTrip sends r, and after a challenge once more with an answer to it. A registry may grant each scope, but
+// not all of an operation in one token: then the token is for r only.
+func (l *Login) RoundTrip(r Request) (*http.Response, error) {
+	if r.redirected || !l.Server.Owns(r.URL) {
+		return l.Next.RoundTrip(r)
+	}
+	if wide := l.covering(r.Scopes); wide != nil {
+		resp, err := l.converse(r, wide)
+		if !r.repeatable() || !tokenRefused(resp, err) {
+			return resp, err
+		}
+		Discard(resp)
+		l.wide.Store(nil)
+	}
+	return l.converse(r, r.Scopes)
+}
+
+// converse sends r, and once more when it is refused and there is another answer to the challenge.
+func (l *Login) converse(r Request, scopes []string) (*http.Response, error) {
+	resp, err := l.begin(r, scopes)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || !r.repeatable() {
+		return resp, err
+	}
+	buffer(resp)
+	header, err := l.authorization(r.Context(), r.Scopes, scopes)
+	if err != nil {
+		return nil, err
+	}
+	if header == resp.Request.Header.Get("Authorization") {
+		return resp, nil
+	}
+	Discard(resp)
+	return l.send(r, header, scopes)
+}
+
+// begin sends r. The first request to a registry that is going to send a challenge goes alone: those that wait for
+// it know the challenge, and their connections are opened meanwhile.
+func (l *Login) begin(r Request, scopes []string) (resp *http.Response, err error) {
+	attempt := func() (none struct{}, _ error) {
+		var header string
+		if header, err = l.authorization(r.Context(), r.Scopes, scopes); err != nil {
+			return none, err
+		}
+		if resp, err = l.send(r, header, scopes); err == nil && MayPass(resp.StatusCode) {
+			buffer(resp)
+			return none, newBusyError(resp)
+		}
+		return none, err
+	}
+	if l.expectsChallenge(r) {
+		if n := l.queued.Add(1); l.Queued != nil {
+			l.Queued(int(n))
+		}
+		_, waited := l.first.Do(r.Context(), attempt)
+		l.queued.Add(-1)
+		if resp != nil || err != nil {
+			return resp, err
+		}
+		if waited != nil {
+			return nil, waited
+		}
+	}
+	_, _ = attempt()
+	return resp, err
+}
+
+func newBusyError(resp *http.Response) *busyError {
+	failure := exhausted(resp, nil)
+	resp.Body = bodyOf(failure.Body)
+	return &busyError{*failure, resp.Header}
+}
+
+func (l *Login) expectsChallenge(r Request) bool {
+	if _, answered := l.first.Load(); answered {
+		return false
+	}
+	if l.Always {
+		return true
+	}
+	cred, err := l.Credentials(r.Context(), r.Scopes)
+	return err == nil && cred != Credential{}
+}
+
+// send sends r with this Authorization header, and takes the challenge of a refusal.
+func (l *Login) send(r Request, header string, scopes []string) (*http.Response, error) {
+	if header != "" {
+		r.Request = r.WithContext(r.Context())
+		r.Header = r.Header.Clone()
+		r.Header.Set("Authorization", header)
+	}
+	resp, err := l.Next.RoundTrip(r)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized {
+		l.take(resp, header, scopes)
+	}
+	return resp, err
+}
+
+// take takes the challenge of an answer, and drops the token that was refused.
+func (l *Login) take(resp *http.Response, sent string, scopes []string) {
+	l.mu.Lock()
+	l.challenged = true
+	if c := choose(ParseChallenges(resp.Header)); c != nil {
+		l.challenge = c
+		for s := range strings.FieldsSeq(c.Parameters["scope"]) {
+			if !covers(slices.Concat(scopes, l.common), s) {
+				l.common = append(slices.Clip(l.common), s)
+			}
+		}
+	}
+	fresh := sent != "" && !l.rejected[sent]
+	if fresh {
+		if l.rejected == nil {
+			l.rejected = map[string]bool{}
+		}
+		l.rejected[sent] = true
+	}
+	l.mu.Unlock()
+	if token, ok := strings.CutPrefix(sent, "Bearer "); ok && fresh {
+		l.Tokens.drop(token)
+	}
+}
+
+// choose returns the challenge to answer, nil for none: a token of a named service, a password, or else a token.
+func choose(challenges []Challenge) *Challenge {
+	var best *Challenge
+	rank := 0
+	for _, c := range challenges {
+		r := map[string]int{"bearer": 1, "basic": 2}[c.Scheme]
+		if c.Scheme == "bearer" && c.Parameters["realm"] != "" {
+			r = 3
+		}
+		if r > rank {
+			best, rank = &c, r
+		}
+	}
+	return best
+}
+
+// authorization returns the header that answers the challenge; it is empty before there was one, and when there is
+// no credential to answer it with.
+func (l *Login) authorization(ctx context.Context, own, scopes []string) (string, error) {
+	l.mu.Lock()
+	challenged, challenge := l.challenged, l.challenge
+	scopes = slices.Concat(l.common, scopes)
+	l.mu.Unlock()
+	if !challenged {
+		return "", nil
+	}
+	cred, err := l.credential(ctx, own)
+	switch {
+	case err != nil:
+		return "", err
+	case cred.RegistryToken != "":
+		return "Bearer " + cred.RegistryToken, nil
+	case challenge == nil:
+		return "", nil
+	case challenge.Scheme == "basic" && (cred.Username == "" || cred.Secret == ""):
+		return "", nil
+	case challenge.Scheme == "basic":
+		return "Basic " + basic(cred), nil
+	}
+	slices.Sort(scopes)
+	token, err := l.Tokens.get(ctx, l.Server, cred, *challenge, slices.Compact(scopes))
+	if err != nil {
+		return "", &TokenError{err}
+	}
+	return "Bearer " + token, nil
+}
+
+func basic(cred Credential) string {
+	return base64.StdEncoding.EncodeToString([]byte(cred.Username + ":" + cred.Secret))
+}
+
+func (l *Login) credential(ctx context.Context, scopes []string) (Credential, error) {
+	cred, err := l.Credentials(ctx, scopes)
+	if err != nil {
+		if l.WithoutLogin == nil {
+			return cred, &CredentialError{err}
+		}
+		if err := l.WithoutLogin(ctx, err); err != nil {
+			return cred, &CredentialError{err}
+		}
+		return Credential{}, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if cred != (Credential{}) && !slices.Contains(l.secrets, basic(cred)) {
+		l.secrets = append(l.secrets, cred.Secret, cred.RegistryToken, basic(cred))
+	}
+	return cred, nil
+}
+
+// Secrets returns what an error must not show.
+func (l *Login) Secrets() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.secrets)
+}
+
+// Widen makes these scopes part of all tokens from now on, so that an operation needs one token.
+func (l *Login) Widen(scopes []string) {
+	for {
+		old := l.wide.Load()
+		var all []string
+		if old != nil {
+			all = slices.Clone(*old)
+		}
+		for _, s := range scopes {
+			if !covers(all, s) {
+				all = append(slices.DeleteFunc(all, func(have string) bool { return covers([]string{s}, have) }), s)
+			}
+		}
+		if l.wide.CompareAndSwap(old, &all) {
+			return
+		}
+	}
+}
+
+// covering returns the scopes of the operation when they include these, nil when they do not.
+func (l *Login) covering(scopes []string) []string {
+	wide := l.wide.Load()
+	if wide == nil || slices.ContainsFunc(scopes, func(s string) bool { return !covers(*wide, s) }) {
+		return nil
+	}
+	return *wide
+}
+
+// covers reports whether one of scopes permits all that s does.
+func covers(scopes []string, s string) bool {
+	resource, actions := CutScope(s)
+	return slices.ContainsFunc(scopes, func(have string) bool {
+		same, permitted := CutScope(have)
+		return resource == same && !slices.ContainsFunc(actions, func(a string) bool { return !slices.Contains(permitted, a) })
+	})
+}
+
+// CutScope returns the resource of a scope, with the colon that ends it, and the actions.
+func CutScope(s string) (resource string, actions []string) {
+	i := strings.LastIndex(s, ":")
+	return s[:i+1], strings.Split(s[i+1:], ",")
+}
+
+// tokenRefused reports whether a token was refused by the registry, or to it by its token service.
+func tokenRefused(resp *http.Response, err error) bool {
+	var token *TokenError
+	if errors.As(err, &token) {
+		return isFinal(token.Err)
+	}
+	return err == nil && resp.StatusCode == http.StatusUnauthorized &&
+		strings.HasPrefix(resp.Request.Header.Get("Authorization"), "Bearer ")
+}

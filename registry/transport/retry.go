@@ -1,0 +1,210 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/containerd/errdefs"
+)
+
+// Retry sends a request again while it fails in a way that may pass and the budget lasts. Then the error is an
+// *ExhaustedError, never the answer, so that nobody above takes it for a reason to retry. A body that can be sent
+// only once is left to those who can make it anew: its failure is an *InterruptedError.
+type Retry struct {
+	Next   RoundTripper
+	Server *Server
+	Budget *Budget
+}
+
+// ExhaustedError is the failure of a request whose attempts are exhausted.
+type ExhaustedError struct {
+	// Status is that of the last answer and Body its start; Status is 0 when there was none, because of Err.
+	Status int
+	Body   []byte
+	Err    error
+	// Sent is the Authorization header, which Body may echo.
+	Sent string
+	// Tried says how much was tried, if that was more than once.
+	Tried string
+	// URL is that of the last request.
+	URL *url.URL
+}
+
+func (e *ExhaustedError) Unwrap() error { return e.Err }
+func (e *ExhaustedError) Error() string {
+	if e.Err != nil {
+		return e.Err.Error()
+	}
+	return StatusText(e.Status)
+}
+
+// StatusText returns a status and its name.
+func StatusText(status int) string { return fmt.Sprintf("%d %s", status, http.StatusText(status)) }
+
+// InterruptedError is the failure of a transfer that may succeed when it is started again.
+type InterruptedError struct{ Err error }
+
+func (e *InterruptedError) Unwrap() error { return e.Err }
+func (e *InterruptedError) Error() string { return e.Err.Error() }
+
+// ReadError is the error of [Request.Read].
+type ReadError struct{ Err error }
+
+func (e *ReadError) Unwrap() error { return e.Err }
+func (e *ReadError) Error() string { return e.Err.Error() }
+
+// RoundTrip sends r until there is an answer to return.
+func (t *Retry) RoundTrip(r Request) (*http.Response, error) {
+	var resp *http.Response
+	var err error
+	var failure *ExhaustedError
+	reread := false
+	attempts := t.Budget.Attempts(t.Server.NameOf(r.URL), r.Attempts)
+	done := attempts.Run(r.Context(), func() *Fault {
+		var connected bool
+		resp, connected, err = t.attempt(r)
+		f := t.fault(r.Context(), resp, err, connected)
+		switch {
+		case f == nil && errdefs.IsDataLoss(err) && !reread:
+			reread = true
+			return &Fault{AtOnce: true}
+		case f == nil || !r.repeatable() && err == nil:
+			return nil
+		case !r.repeatable():
+			err = &InterruptedError{err}
+			return nil
+		}
+		failure = exhausted(resp, err)
+		return f
+	})
+	switch {
+	case done:
+		return resp, err
+	case cancelled(r.Context()):
+		return nil, r.Context().Err()
+	}
+	failure.Tried = attempts.String()
+	return nil, failure
+}
+
+// attempt sends r once, and returns whether a server was reached.
+func (t *Retry) attempt(r Request) (resp *http.Response, connected bool, err error) {
+	var reached atomic.Bool
+	resp, err = t.Next.RoundTrip(r.onConnect(func(net.Conn) { reached.Store(true) }))
+	if err == nil && r.Read != nil && resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		err = r.Read(resp)
+		resp.Body.Close()
+		if err != nil {
+			return nil, true, &ReadError{err}
+		}
+	}
+	return resp, reached.Load(), err
+}
+
+// exhausted returns the error for an attempt that must be the last one. It closes the answer in a way that keeps
+// its connection.
+func exhausted(resp *http.Response, err error) *ExhaustedError {
+	var busy *busyError
+	if errors.As(err, &busy) {
+		e := busy.ExhaustedError
+		return &e
+	}
+	if resp == nil {
+		return &ExhaustedError{Err: err}
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, MaxErrorBody))
+	resp.Body.Close()
+	return &ExhaustedError{Status: resp.StatusCode, Body: body, Sent: resp.Request.Header.Get("Authorization"), URL: resp.Request.URL}
+}
+
+// fault returns the fault that may pass; nil when there is none, or when it will not.
+func (t *Retry) fault(ctx context.Context, resp *http.Response, err error, connected bool) *Fault {
+	var busy *busyError
+	var read *ReadError
+	var failed *url.Error
+	var f *Fault
+	switch {
+	case err == nil && MayPass(resp.StatusCode):
+		return &Fault{
+			Why: StatusText(resp.StatusCode), After: RetryAfter(resp.Header, t.Budget.Now()), server: t.Server.NameOf(resp.Request.URL),
+		}
+	case err == nil || cancelled(ctx):
+		return nil
+	case errors.As(err, &busy):
+		return &Fault{Why: StatusText(busy.Status), After: RetryAfter(busy.header, t.Budget.Now())}
+	case errors.As(err, &read):
+		var interrupted *InterruptedError
+		if !errors.As(err, &interrupted) {
+			return nil
+		}
+		return Transient(interrupted.Err, true)
+	}
+	if f = Transient(err, connected); f != nil && errors.As(err, &failed) {
+		if u, err := url.Parse(failed.URL); err == nil {
+			f.server = t.Server.NameOf(u)
+		}
+	}
+	return f
+}
+
+// MayPass reports whether a status is about the moment and not about the request.
+func MayPass(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return true
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported, http.StatusInsufficientStorage:
+		return false
+	}
+	return status >= 500
+}
+
+// Transient returns the fault of a request that got no answer; nil when it will not pass. What is not known to
+// pass is tried a few times once a server was reached.
+func Transient(err error, connected bool) *Fault {
+	var dial *net.OpError
+	var timeout net.Error
+	var wanted *ClientCertError
+	unknown := &Fault{Why: "the connection failed", Few: true}
+	if !connected {
+		unknown = nil
+	}
+	switch {
+	case isPermanent(err):
+		return nil
+	case errors.As(err, &wanted):
+		return unknown
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return &Fault{Why: "no answer", Few: true, slow: true}
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return nil
+	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
+		return &Fault{Why: "the connection was reset"}
+	case isClosed(err):
+		return &Fault{Why: "the connection was closed"}
+	}
+	return unknown
+}
+
+// isPermanent reports whether err is about who may speak to whom, or about what was said.
+func isPermanent(err error) bool {
+	var untrusted *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
+	var record tls.RecordHeaderError
+	var plain *PlainHTTPError
+	var refused *RefusedError
+	var large *http.MaxBytesError
+	var token *TokenError
+	var login *CredentialError
+	return errors.As(err, &untrusted) || errors.As(err, &unknown) || errors.As(err, &record) ||
+		errors.As(err, &plain) || errors.As(err, &refused) || errors.As(err, &large) ||
+		errors.As(err, &token) || errors.As(err, &login) || errors.Is(err, http.ErrSchemeMismatch)
+}

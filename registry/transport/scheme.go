@@ -1,0 +1,182 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/memo"
+)
+
+// Scheme sends requests to a registry by the scheme that it speaks. A registry that may do without HTTPS is probed
+// by one request, for whose connection the others wait, not for its answer; any other only after HTTPS has failed.
+type Scheme struct {
+	Next   RoundTripper
+	Server *Server
+
+	// settled is done once the scheme is known.
+	settled memo.Once[struct{}]
+}
+
+// RoundTrip sends r by the scheme of the server, if it goes there.
+func (s *Scheme) RoundTrip(r Request) (*http.Response, error) {
+	if r.URL.Host != s.Server.Host {
+		return s.Next.RoundTrip(r)
+	}
+	_, known := s.settled.Load()
+	if known || !s.Server.Insecure && !Loopback(s.Server.Name) {
+		resp, err := s.send(r)
+		if err == nil {
+			s.settled.Store(struct{}{})
+			return resp, nil
+		}
+		if known || !r.repeatable() || cancelled(r.Context()) || !s.mayFallBack(r.Context(), err) {
+			return nil, err
+		}
+	}
+	var own *probe
+	_, err := s.settled.Do(r.Context(), func() (none struct{}, _ error) {
+		own = s.probe(r)
+		return none, own.settle()
+	})
+	switch {
+	case own != nil:
+		return own.answer()
+	case err != nil:
+		return nil, err
+	}
+	return s.send(r)
+}
+
+// send sends r by the scheme known so far.
+func (s *Scheme) send(r Request) (*http.Response, error) {
+	if scheme := s.Server.Endpoint().Scheme; r.URL.Scheme != scheme {
+		u := *r.URL
+		u.Scheme = scheme
+		r.Request = r.WithContext(r.Context())
+		r.URL = &u
+	}
+	return s.Next.RoundTrip(r)
+}
+
+// mayFallBack reports whether a request that failed by HTTPS may succeed without it, or without a verified
+// certificate.
+func (s *Scheme) mayFallBack(ctx context.Context, err error) bool {
+	var untrusted *tls.CertificateVerificationError
+	return (errors.As(err, &untrusted) || MaybePlain(err, s.Server.Host)) && s.Server.Permits(ctx, s.Server.Name)
+}
+
+// probe is a request that shows which scheme the server speaks.
+type probe struct {
+	connect         sync.Once
+	connected, done chan struct{}
+	resp            *http.Response
+	err             error
+}
+
+func (s *Scheme) probe(r Request) *probe {
+	p := &probe{connected: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.resp, p.err = s.negotiate(r, p)
+	}()
+	return p
+}
+
+// settle returns nil as soon as the scheme is known.
+func (p *probe) settle() error {
+	select {
+	case <-p.connected:
+		return nil
+	case <-p.done:
+		return p.err
+	}
+}
+
+func (p *probe) answer() (*http.Response, error) {
+	<-p.done
+	return p.resp, p.err
+}
+
+// watch returns r, whose connection settles the scheme.
+func (p *probe) watch(r Request) Request {
+	return r.onConnect(func(net.Conn) { p.connect.Do(func() { close(p.connected) }) })
+}
+
+func (p *probe) isConnected() bool {
+	select {
+	case <-p.connected:
+		return true
+	default:
+		return false
+	}
+}
+
+// negotiate sends r by HTTPS. When that fails without a connection, in a way that shows a server without HTTPS or
+// without a verified certificate, and the server is permitted to be one, it sends r without them.
+func (s *Scheme) negotiate(r Request, p *probe) (*http.Response, error) {
+	resp, err := s.secure(r, p)
+	if err == nil || cancelled(r.Context()) || p.isConnected() || s.Server.Endpoint().Scheme != "https" || !MaybePlain(err, s.Server.Host) {
+		return resp, err
+	}
+	if s.Server.Permits(r.Context(), s.Server.Name) {
+		return s.plain(r, p, err)
+	}
+	return nil, err
+}
+
+// secure sends r by HTTPS, and without verifying the certificate where that is permitted.
+func (s *Scheme) secure(r Request, p *probe) (*http.Response, error) {
+	resp, err := s.send(p.watch(r))
+	var untrusted *tls.CertificateVerificationError
+	now := s.Server.Endpoint()
+	if errors.As(err, &untrusted) && !now.Unverified && s.Server.Permits(r.Context(), s.Server.Name) {
+		s.Server.SetEndpoint(Endpoint{now.Scheme, true})
+		return s.send(p.watch(r))
+	}
+	return resp, err
+}
+
+// plain sends r by plain HTTP. When that fails too, and HTTPS had not failed at a server of plain HTTP, the scheme
+// is not settled, and the error is that of HTTPS. A server that takes plain HTTP for a bad request speaks HTTPS,
+// and is asked by that again.
+func (s *Scheme) plain(r Request, p *probe, secure error) (*http.Response, error) {
+	before := s.Server.Endpoint()
+	s.Server.SetEndpoint(Endpoint{"http", before.Unverified})
+	if errors.Is(secure, http.ErrSchemeMismatch) {
+		return s.send(p.watch(r))
+	}
+	resp, err := s.send(r)
+	if err == nil && resp.StatusCode != http.StatusBadRequest {
+		return resp, nil
+	}
+	s.Server.SetEndpoint(before)
+	if err == nil {
+		Discard(resp)
+		return s.secure(r, p)
+	}
+	return nil, secure
+}
+
+// MaybePlain reports whether err is what HTTPS meets at a server of plain HTTP.
+func MaybePlain(err error, address string) bool {
+	var wanted *ClientCertError
+	if errors.As(err, &wanted) {
+		return false
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		_, _, err := net.SplitHostPort(address)
+		return err != nil // without a port, HTTP has another one
+	}
+	var record tls.RecordHeaderError
+	var timeout net.Error
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &record) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		(errors.As(err, &timeout) && timeout.Timeout())
+}

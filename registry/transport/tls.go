@@ -1,0 +1,130 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"sync"
+	"sync/atomic"
+)
+
+// TLS sends requests over connections of its own: to the registry, to its token service, and where redirects and
+// uploads lead. No request goes over plain HTTP, or to a server without a verified certificate, that is not
+// permitted to.
+type TLS struct {
+	Server *Server
+	// New returns a transport that is not in use yet.
+	New func() *http.Transport
+	// Connected is called with the connection of each request to the registry; nil for nothing.
+	Connected func(net.Conn)
+
+	mu    sync.Mutex
+	wires map[wireKey]*wire
+}
+
+// wireKey is a server, and whether its certificate is verified.
+type wireKey struct {
+	server     string
+	unverified bool
+}
+
+// wire is the transport for one server. wantsCert says that the server has asked for a client certificate and has
+// not answered since.
+type wire struct {
+	*http.Transport
+	wantsCert, answered atomic.Bool
+}
+
+// ClientCertError is the failure of a request to a server that asks for a client certificate. Over HTTP/2 the
+// failure itself does not say that.
+type ClientCertError struct{ Err error }
+
+func (e *ClientCertError) Unwrap() error { return e.Err }
+func (e *ClientCertError) Error() string { return e.Err.Error() }
+
+// RoundTrip sends r. The end of a connection may be met by another request than the one that opened it, so what a
+// server has asked for is remembered until it has answered once: then it does without.
+func (t *TLS) RoundTrip(r Request) (*http.Response, error) {
+	if r.URL.Scheme == "http" && !t.permitsPlain(r.Context(), r.URL) {
+		if r.Body != nil {
+			r.Body.Close()
+		}
+		return nil, &PlainHTTPError{r.URL.Host}
+	}
+	w := t.wire(wireKey{r.URL.Host, t.unverified(r.URL)})
+	resp, err := w.Transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GotConn: func(got httptrace.GotConnInfo) {
+			if t.Connected != nil && t.Server.Owns(r.URL) {
+				t.Connected(got.Conn)
+			}
+			r.gotConn(got.Conn)
+		},
+	})))
+	if err == nil {
+		w.answered.Store(true)
+		return resp, nil
+	}
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
+		return nil, http.ErrSchemeMismatch
+	}
+	var timeout net.Error
+	silent := errors.As(err, &timeout) && timeout.Timeout()
+	if w.wantsCert.Load() && !w.answered.Load() && !silent {
+		err = &ClientCertError{err}
+	}
+	return nil, err
+}
+
+// wire returns the transport for a server, made at the first call.
+func (t *TLS) wire(key wireKey) *wire {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if w, ok := t.wires[key]; ok {
+		return w
+	}
+	w := &wire{Transport: t.New()}
+	if config := w.TLSClientConfig; config != nil {
+		config.InsecureSkipVerify = key.unverified
+		config.GetClientCertificate = w.present(config.Certificates)
+	}
+	if t.wires == nil {
+		t.wires = map[wireKey]*wire{}
+	}
+	t.wires[key] = w
+	return w
+}
+
+// present offers the certificate that a server asks for, if there is one, as crypto/tls does by itself.
+func (w *wire) present(have []tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		w.wantsCert.Store(true)
+		for i := range have {
+			if asked.SupportsCertificate(&have[i]) == nil {
+				return &have[i], nil
+			}
+		}
+		return &tls.Certificate{}, nil
+	}
+}
+
+// permitsPlain reports whether u may be reached over plain HTTP. A registry that speaks it may have its token
+// service on another port.
+func (t *TLS) permitsPlain(ctx context.Context, u *url.URL) bool {
+	own := t.Server.URL()
+	if own.Scheme == "http" && u.Hostname() == own.Hostname() {
+		return true
+	}
+	return !t.Server.Owns(u) && t.Server.Permits(ctx, u.Host)
+}
+
+func (t *TLS) unverified(u *url.URL) bool {
+	if t.Server.Owns(u) {
+		return t.Server.Endpoint().Unverified
+	}
+	return t.Server.Insecure || Loopback(u.Host)
+}

@@ -1,0 +1,122 @@
+// Package transport sends requests to registries. It is a chain of round trippers, each with one job, that is
+// composed once for each registry:
+//
+//   - [Retry] sends a request again while it fails in a way that may pass and the [Budget] lasts.
+//   - [Scheme] finds out whether the registry speaks HTTPS or plain HTTP.
+//   - [Redirect] follows redirects, never to a place that the registry must not send us to.
+//   - [Login] answers the registry's challenges with a password or a token, and keeps the tokens.
+//   - [IdleTimeout] ends a request whose connection makes no progress.
+//   - [TLS] is the connection: certificates, and no plain HTTP where that is not permitted.
+//
+// A [Request] carries what they need to know beside the HTTP request; nothing hides in its context. Requests to
+// a token service pass through a chain of their own, without Scheme and Login. What a registry is asked for,
+// and what its answers mean, is left to package registry.
+package transport
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+)
+
+// Request is an HTTP request and how it is to be sent.
+type Request struct {
+	*http.Request
+	// Scopes are what a token for the request has to cover.
+	Scopes []string
+	// Attempts bounds how often the request is sent; 0 leaves that to the retry budget.
+	Attempts int
+	// Read reads the answer, of a status of 2xx, as part of the attempt: what is interrupted or not what it
+	// should be is requested again. Its error is returned as a *ReadError.
+	Read func(*http.Response) error
+
+	// redirected says that a redirect has led away from the server that the request was for.
+	redirected bool
+	connected  []func(net.Conn)
+}
+
+// RoundTripper sends a request and returns the answer, whose Request is the one that was sent last.
+type RoundTripper interface {
+	RoundTrip(r Request) (*http.Response, error)
+}
+
+// onConnect returns r, which calls f with each connection that it gets.
+func (r Request) onConnect(f func(net.Conn)) Request {
+	r.connected = append(slices.Clip(r.connected), f)
+	return r
+}
+
+func (r Request) gotConn(conn net.Conn) {
+	for _, f := range r.connected {
+		f(conn)
+	}
+}
+
+// repeatable reports whether the body can be sent again.
+func (r Request) repeatable() bool {
+	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
+}
+
+// client returns an HTTP client whose requests take the way of next.
+func client(next RoundTripper, read func(*http.Response) error) *http.Client {
+	return &http.Client{
+		Transport: roundTripperFunc(func(req *http.Request) (*http.Response, error) {
+			return next.RoundTrip(Request{Request: req, Read: read})
+		}),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+type roundTripperFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripperFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// MaxErrorBody bounds what is read of a refusal.
+const MaxErrorBody = 64 << 10
+
+// Discard closes an answer in a way that keeps its connection.
+func Discard(resp *http.Response) {
+	if resp != nil {
+		_, _ = io.CopyN(io.Discard, resp.Body, MaxErrorBody)
+		resp.Body.Close()
+	}
+}
+
+// buffer reads the start of an answer into memory, so that its connection serves the next request.
+func buffer(resp *http.Response) {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, MaxErrorBody))
+	Discard(resp)
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+}
+
+// SameServer reports whether scheme, host and port are equal.
+func SameServer(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && a.Hostname() == b.Hostname() && Port(a) == Port(b)
+}
+
+// Port returns the port of u, that of its scheme unless it names one.
+func Port(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "http":
+		return "80"
+	}
+	return "443"
+}
+
+// isClosed reports whether the server closed the connection: net.ErrClosed is what an upload meets when the
+// transport has noticed that first.
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+}
+
+// IsClosed reports whether err is about a connection that the server closed.
+func IsClosed(err error) bool { return isClosed(err) }
+
+func cancelled(ctx context.Context) bool { return ctx.Err() != nil }
