@@ -28,15 +28,15 @@ type failing struct {
 
 var faults = []failing{
 	{"429", proxy.Refuse(http.StatusTooManyRequests, ""), true, "429 Too Many Requests"},
-	{"429, Retry-After", proxy.Refuse(http.StatusTooManyRequests, "1"), true, "429 Too Many Requests.*left alone for 1s"},
+	{"429, Retry-After", proxy.Refuse(http.StatusTooManyRequests, "1"), true, "429 Too Many Requests.*asked to wait 1s"},
 	{"500", proxy.Refuse(http.StatusInternalServerError, ""), true, "500 Internal Server Error"},
 	{"502", proxy.Refuse(http.StatusBadGateway, ""), true, "502 Bad Gateway"},
 	{"503", proxy.Refuse(http.StatusServiceUnavailable, ""), true, "503 Service Unavailable"},
 	{"504", proxy.Refuse(http.StatusGatewayTimeout, ""), true, "504 Gateway Timeout"},
 	{"reset", proxy.Reset, true, "connection reset|broken pipe|the connection was closed"},
 	{"truncated", proxy.Truncate, true, "the connection was closed|the transfer was interrupted"},
-	{"silence", proxy.Silence, true, "silent"},
-	{"flipped byte", proxy.Flip, false, "digest|DIGEST_INVALID|BLOB_UPLOAD_INVALID|the registry (says|stored) sha256:"},
+	{"silence", proxy.Silence, true, "no progress for"},
+	{"flipped byte", proxy.Flip, false, "digest|DIGEST_INVALID|BLOB_UPLOAD_INVALID|the registry (claims|stored) sha256:"},
 	{"expired token", nil, false, ""},
 }
 

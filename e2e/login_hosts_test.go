@@ -216,7 +216,7 @@ func TestNoRequestWithoutTLS(t *testing.T) {
 		realm, blobs string
 		words        []string
 	}{
-		"token service": {"http://" + tokenHost + "/token", "https://" + blobHost, []string{tokenHost}},
+		"token service": {"http://" + tokenHost + "/token", "https://" + blobHost, []string{tokenHost, "--insecure"}},
 		"blob store":    {tokenRealm, "http://" + blobHost, []string{blobHost}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestNoRequestWithoutTLS(t *testing.T) {
 			source := tokens.Guard(blobsAt(test.blobs, registry))
 			w.elsewhere(map[string]http.Handler{homeHost: source, tokenHost: tokens, blobHost: registry})
 			w.Login(t, homeHost, loginUser, loginSecret)
-			words := append([]string{homeHost, "plain HTTP", "--insecure"}, test.words...)
+			words := append([]string{homeHost, "plain HTTP"}, test.words...)
 			w.refused(words, append([]string{"create", w.home("1")}, names...)...)
 			w.refused(words, append([]string{"create", "--push", w.home("1")}, names...)...)
 			if all := w.requests(outside); len(all) > 0 {

@@ -13,18 +13,18 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// readAhead is how much of a blob is known before what precedes it is handed on.
+// readAhead is how much of a blob is read before what precedes it is returned.
 const readAhead = 64 << 10
 
-// verified is the content of a blob. It hands on the last bytes only when all of them have the digest
-// and the size that they should, so that nobody is given a whole blob that is the wrong one.
+// verified is the content of a blob. It returns the last bytes only when the whole content has the expected digest and
+// size, so that nobody receives all of a wrong blob.
 type verified struct {
 	what   string
 	body   io.Closer
 	ahead  *bufio.Reader
 	digest digest.Digest
 	hash   digest.Verifier
-	// size is the expected number of bytes, -1 when it is not known; n is how many were read.
+	// size is the expected number of bytes, -1 if it is unknown; n is how many were read.
 	size, n int64
 
 	mu     sync.Mutex
@@ -39,13 +39,13 @@ func newVerified(what string, body io.ReadCloser, d digest.Digest, size int64) *
 	}
 }
 
-// Read is for one goroutine; the other methods may be called beside it.
+// Read is for one goroutine; the other methods may be called concurrently.
 func (v *verified) Read(p []byte) (int, error) {
 	if err := v.state(); err != nil || len(p) == 0 {
 		return 0, err
 	}
 	n := min(len(p), readAhead-1)
-	// One byte more than is asked for tells whether these are the last ones.
+	// One more byte than requested shows whether these are the last ones.
 	next, err := v.ahead.Peek(n + 1)
 	if err == nil {
 		next = next[:n]
@@ -69,7 +69,7 @@ func (v *verified) state() error {
 	return v.err
 }
 
-// settle keeps err, but for one that comes of closing the source while it was read.
+// settle keeps err, except for one that was caused by closing the source while it was read.
 func (v *verified) settle(err error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -79,14 +79,14 @@ func (v *verified) settle(err error) error {
 	return err
 }
 
-// check returns nil while there is more to come, io.EOF when the content is complete and right, and
-// else what is wrong with it. end is what ended it, nil when nothing did.
+// check returns nil while there is more to come, io.EOF when the content is complete and correct, and otherwise what is
+// wrong with it. end is what ended it, nil when nothing did.
 func (v *verified) check(end error) error {
 	switch {
 	case errors.Is(end, context.Canceled):
 		return end
 	case end != nil && !errors.Is(end, io.EOF):
-		return manifest.Errorf(errdefs.ErrUnavailable, "%s: the transfer broke off: %w", v.what, end)
+		return manifest.Errorf(errdefs.ErrUnavailable, "%s: the transfer was interrupted: %w", v.what, end)
 	case v.size >= 0 && (v.n > v.size || end == nil && v.n == v.size):
 		return manifest.Errorf(errdefs.ErrDataLoss, "%s has more than %d bytes", v.what, v.size)
 	case end == nil:
@@ -94,7 +94,7 @@ func (v *verified) check(end error) error {
 	case v.size >= 0 && v.n < v.size:
 		return manifest.Errorf(errdefs.ErrDataLoss, "%s has %d bytes instead of %d", v.what, v.n, v.size)
 	case !v.hash.Verified():
-		return manifest.Errorf(errdefs.ErrDataLoss, "%s: what is received has another digest", v.what)
+		return manifest.Errorf(errdefs.ErrDataLoss, "%s: the received content has another digest", v.what)
 	}
 	return io.EOF
 }
@@ -107,7 +107,7 @@ func (v *verified) verifyEmpty() error {
 	return v.failure()
 }
 
-// failure returns what was wrong with the content, nil when nothing is known to be.
+// failure returns what was wrong with the content, nil if nothing is known to be.
 func (v *verified) failure() error {
 	if err := v.state(); !errors.Is(err, io.EOF) {
 		return err
@@ -115,7 +115,7 @@ func (v *verified) failure() error {
 	return nil
 }
 
-// complete reports whether all of the content was handed on.
+// complete reports whether all of the content was returned.
 func (v *verified) complete() bool { return errors.Is(v.state(), io.EOF) }
 
 // Close closes the source.

@@ -29,7 +29,7 @@ type IdleTimeout struct {
 // idleError is the failure of a connection that made no progress.
 type idleError struct{ lasted time.Duration }
 
-func (e *idleError) Error() string   { return fmt.Sprintf("no answer for %s", e.lasted) }
+func (e *idleError) Error() string   { return fmt.Sprintf("no progress for %s", e.lasted) }
 func (e *idleError) Timeout() bool   { return true }
 func (e *idleError) Temporary() bool { return true }
 
