@@ -13,7 +13,7 @@ import (
 const module = "github.com/docker-multiarch/docker-multiarch/"
 
 // allowed are the packages of this module that each package may import. Imports point one way:
-// the plugin, the commands, what they work with, the domain.
+// the plugin, the commands, the packages they use, the domain.
 var allowed = map[string][]string{
 	"cli-plugin":           {"commands"},
 	"commands":             {"manifest", "manifest/store", "repository", "transfer", "verify", "registry", "daemon", "credentials", "display", "task", "task/render", "task/run", "internal/lazyregexp"},

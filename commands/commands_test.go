@@ -38,9 +38,9 @@ func TestCreateFlags(t *testing.T) {
 		"push and replace":   {base(func(o *createOptions) { o.push, o.replace = true, true }), "nothing to --replace"},
 		"tag without push":   {base(func(o *createOptions) { o.tags = []string{"x"} }), "--tag goes with --push"},
 		"tag elsewhere":      {base(func(o *createOptions) { o.push, o.tags = true, []string{"other.com/app:x"} }), "not in the repository"},
-		"from":               {base(func(o *createOptions) { o.from = "hub" }), `--from "hub" is none of daemon, registry`},
-		"type":               {base(func(o *createOptions) { o.mediaType = "v2" }), "none of docker, oci"},
-		"attestations":       {base(func(o *createOptions) { o.attestations = "drop" }), "none of keep, strip"},
+		"from":               {base(func(o *createOptions) { o.from = "hub" }), `invalid --from "hub": must be one of daemon, registry`},
+		"type":               {base(func(o *createOptions) { o.mediaType = "v2" }), "one of docker, oci"},
+		"attestations":       {base(func(o *createOptions) { o.attestations = "drop" }), "one of keep, strip"},
 		"platform":           {base(func(o *createOptions) { o.platforms = []string{"linux/amd46"} }), "did you mean linux/amd64"},
 		"require":            {base(func(o *createOptions) { o.require = []string{"linux"} }), "expected OS/ARCHITECTURE"},
 		"list":               {base(func(o *createOptions) { o.list = "App" }), "error parsing name for manifest list App"},
@@ -241,7 +241,7 @@ func TestJobs(t *testing.T) {
 		t.Errorf("%d", n.jobs)
 	}
 	for _, wrong := range []string{"0", "-1", "many"} {
-		if err := flags.Parse([]string{"--jobs", wrong}); err == nil || !strings.Contains(err.Error(), "from 1 on") {
+		if err := flags.Parse([]string{"--jobs", wrong}); err == nil || !strings.Contains(err.Error(), "positive integer") {
 			t.Errorf("%s: %v", wrong, err)
 		}
 	}

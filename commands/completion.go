@@ -12,8 +12,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// completionPatience bounds how long a shell waits for the daemon.
-const completionPatience = 2 * time.Second
+// completionTimeout bounds the wait of a shell for the daemon.
+const completionTimeout = 2 * time.Second
 
 // completeFlags offers fixed values for flags.
 func completeFlags(cmd *cobra.Command, values map[string][]string) {
@@ -45,9 +45,9 @@ func (e environment) listNames() []string {
 	return out
 }
 
-// imageNames returns the names of the daemon's images; none when it does not answer.
+// imageNames returns the names of the images in the daemon, none if it does not answer.
 func (e environment) imageNames(ctx context.Context) []string {
-	ctx, cancel := context.WithTimeout(ctx, completionPatience)
+	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
 	names, _ := newTools(e, true).daemon.List(ctx)
 	return names

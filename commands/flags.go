@@ -15,7 +15,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// invalid returns an error for arguments or flags that make no sense.
+// invalid returns the error for invalid arguments or flags.
 func invalid(format string, args ...any) error {
 	return manifest.Errorf(errdefs.ErrInvalidArgument, format, args...)
 }
@@ -26,7 +26,7 @@ func oneOf(flag, value string, allowed ...string) error {
 		return nil
 	}
 	allowed = slices.DeleteFunc(allowed, func(s string) bool { return s == "" })
-	return invalid("--%s %q is none of %s", flag, value, strings.Join(allowed, ", "))
+	return invalid("invalid --%s %q: must be one of %s", flag, value, strings.Join(allowed, ", "))
 }
 
 // parseAnnotations returns the KEY=VALUE pairs of a flag.
@@ -42,7 +42,7 @@ func parseAnnotations(flag string, pairs []string) (map[string]string, error) {
 	return out, nil
 }
 
-// parsePatterns returns the patterns that a flag was given.
+// parsePatterns returns the patterns of a flag.
 func parsePatterns(flag string, typed []string) ([]manifest.Pattern, error) {
 	patterns, err := parseAll(typed, manifest.ParsePattern)
 	if err != nil {
@@ -51,7 +51,7 @@ func parsePatterns(flag string, typed []string) ([]manifest.Pattern, error) {
 	return patterns, nil
 }
 
-// parseFilter returns the pattern of a --filter that can be given once, and matches all without it.
+// parseFilter returns the pattern of a --filter that can be used once, and that matches everything if not used.
 func parseFilter(typed string) (manifest.Pattern, error) {
 	if typed == "" {
 		return manifest.Pattern{}, nil
@@ -66,7 +66,7 @@ func parseFilter(typed string) (manifest.Pattern, error) {
 // purge is the value of --purge: a boolean as in docker manifest, or "tags".
 type purge struct{ list, tags bool }
 
-// Set takes "tags" or a boolean.
+// Set parses "tags" or a boolean.
 func (p *purge) Set(s string) error {
 	if s == "tags" {
 		*p = purge{list: true, tags: true}
@@ -80,7 +80,7 @@ func (p *purge) Set(s string) error {
 	return nil
 }
 
-// String returns the value as Set takes it.
+// String returns the value in the form that Set parses.
 func (p *purge) String() string {
 	if p.tags {
 		return "tags"
@@ -88,7 +88,7 @@ func (p *purge) String() string {
 	return strconv.FormatBool(p.list)
 }
 
-// Type makes help show the flag as the boolean one of docker manifest.
+// Type makes help show the flag like the boolean one of docker manifest.
 func (p *purge) Type() string { return "bool" }
 
 // addProgress adds the flag.
@@ -99,7 +99,7 @@ func addProgress(cmd *cobra.Command, mode *string) {
 
 func checkProgress(mode string) error { return oneOf("progress", mode, display.ProgressModes...) }
 
-// parseAll returns what parse makes of each argument or value of a flag.
+// parseAll parses each argument or value of a flag.
 func parseAll[T any](typed []string, parse func(string) (T, error)) ([]T, error) {
 	var out []T
 	for _, s := range typed {
@@ -129,19 +129,19 @@ func parseTag(list reference.Named, s string) (reference.NamedTagged, error) {
 	}
 	name, err := manifest.ParseListName(s)
 	if err == nil && !manifest.SameRepository(name, list) {
-		err = invalid("--tag %s is not in the repository %s: give a tag alone, or a name in it", s, list.Name())
+		err = invalid("--tag %s is not in the repository %s: use a tag, or a name in that repository", s, list.Name())
 	}
 	return name, err
 }
 
-// number is the value of a flag, from 1 on; 0 stands for none.
+// number is the value of a flag, at least 1; 0 stands for none.
 type number int
 
-// Set takes a number.
+// Set parses a number.
 func (n *number) Set(s string) error {
 	given, err := strconv.Atoi(s)
 	if err != nil || given < 1 {
-		return invalid("expected a number from 1 on")
+		return invalid("expected a positive integer")
 	}
 	*n = number(given)
 	return nil
@@ -155,7 +155,7 @@ func (n *number) String() string {
 	return strconv.Itoa(int(*n))
 }
 
-// Type is what help shows.
+// Type is the type that help shows.
 func (n *number) Type() string { return "int" }
 
 // age is the value of --older-than.
@@ -164,7 +164,7 @@ type age struct {
 	before time.Time
 }
 
-// Set takes what parseOlderThan does.
+// Set parses an age, see parseOlderThan.
 func (a *age) Set(s string) error {
 	before, err := parseOlderThan(s, time.Now())
 	*a = age{s, before}
@@ -174,14 +174,14 @@ func (a *age) Set(s string) error {
 // String returns what was typed.
 func (a *age) String() string { return a.typed }
 
-// Type is what help calls it.
+// Type is the type that help shows.
 func (a *age) Type() string { return "age" }
 
 // ageUnits are those of --older-than.
 var ageUnits = map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
 
-// parseOlderThan returns the time before now that s stands for: a whole number of hours, days or weeks, or a
-// time as in RFC 3339.
+// parseOlderThan returns the time before now that s specifies: a whole number of hours, days or weeks, or an
+// RFC 3339 time.
 func parseOlderThan(s string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		switch {
@@ -195,7 +195,7 @@ func parseOlderThan(s string, now time.Time) (time.Time, error) {
 	number := strings.TrimRight(s, "hdw")
 	n, err := strconv.ParseUint(number, 10, 31)
 	if err != nil || n == 0 || len(s) != len(number)+1 || n > uint64(math.MaxInt64/ageUnits[s[len(number)]]) {
-		return time.Time{}, invalid(`expected a number of hours, days or weeks ("12h", "30d", "2w") or a time as in RFC 3339`)
+		return time.Time{}, invalid(`expected a number of hours, days or weeks ("12h", "30d", "2w") or an RFC 3339 time`)
 	}
 	return now.Add(-time.Duration(n) * ageUnits[s[len(number)]]), nil
 }

@@ -21,19 +21,19 @@ func TestImportFlags(t *testing.T) {
 		return o
 	}
 	for want, opts := range map[string]importOptions{
-		`"A B" is not a reference`:      base(func(o *importOptions) { o.source = "A B" }),
-		`"B" is not a reference`:        base(func(o *importOptions) { o.target = "B" }),
-		"names a digest":                base(func(o *importOptions) { o.target += digest }),
-		"did you mean linux/amd64":      base(func(o *importOptions) { o.platforms = []string{"linux/amd46"} }),
-		"is not in the repository":      base(func(o *importOptions) { o.tags = []string{"c.example.com/app:1"} }),
-		"--filter goes with --all-tags": base(func(o *importOptions) { o.filters = []string{"1"} }),
-		"SOURCE and TARGET are":         base(func(o *importOptions) { o.allTags = true }),
-		"--tag has no place":            base(func(o *importOptions) { o.allTags, o.tags = true, []string{"1"} }),
-		"are for one image":             base(func(o *importOptions) { o.allTags, o.digestFile = true, "x" }),
-		`--filter "[" is no pattern`:    base(func(o *importOptions) { o.allTags, o.filters = true, []string{"["} }),
-		"needs --src-username":          base(func(o *importOptions) { o.passwordStdin = true }),
-		"needs --src-password-stdin":    base(func(o *importOptions) { o.username = "ann" }),
-		`--progress "loud" is none of`:  base(func(o *importOptions) { o.progress = "loud" }),
+		`"A B" is not a reference`:                  base(func(o *importOptions) { o.source = "A B" }),
+		`"B" is not a reference`:                    base(func(o *importOptions) { o.target = "B" }),
+		"names a digest":                            base(func(o *importOptions) { o.target += digest }),
+		"did you mean linux/amd64":                  base(func(o *importOptions) { o.platforms = []string{"linux/amd46"} }),
+		"is not in the repository":                  base(func(o *importOptions) { o.tags = []string{"c.example.com/app:1"} }),
+		"--filter goes with --all-tags":             base(func(o *importOptions) { o.filters = []string{"1"} }),
+		"SOURCE and TARGET are":                     base(func(o *importOptions) { o.allTags = true }),
+		"--tag has no place":                        base(func(o *importOptions) { o.allTags, o.tags = true, []string{"1"} }),
+		"are for one image":                         base(func(o *importOptions) { o.allTags, o.digestFile = true, "x" }),
+		`--filter "[" is no pattern`:                base(func(o *importOptions) { o.allTags, o.filters = true, []string{"["} }),
+		"needs --src-username":                      base(func(o *importOptions) { o.passwordStdin = true }),
+		"needs --src-password-stdin":                base(func(o *importOptions) { o.username = "ann" }),
+		`invalid --progress "loud": must be one of`: base(func(o *importOptions) { o.progress = "loud" }),
 	} {
 		if _, err := opts.request(); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)

@@ -20,14 +20,14 @@ type network struct {
 func (n *network) addTo(flags *pflag.FlagSet, insecure string) {
 	n.jobs, n.retryTimeout = registry.DefaultJobs, timeout(30*time.Second)
 	flags.BoolVar(&n.insecure, "insecure", false, insecure)
-	flags.Var(&n.jobs, "jobs", "Requests to one registry that may be under way at a time")
-	flags.Var(&n.retryTimeout, "retry-timeout", "Longest wait, in all, for registries that are busy or failing (0 to try once)")
+	flags.Var(&n.jobs, "jobs", "Maximum concurrent requests per registry")
+	flags.Var(&n.retryTimeout, "retry-timeout", "Give up on a registry after this long without an answer (0 disables retries)")
 }
 
-// timeout is a duration that is not less than 0.
+// timeout is a duration that is not negative.
 type timeout time.Duration
 
-// Set takes a duration as Go writes it.
+// Set parses a duration like "30s".
 func (t *timeout) Set(s string) error {
 	d, err := time.ParseDuration(s)
 	if err != nil || d < 0 {
@@ -37,8 +37,8 @@ func (t *timeout) Set(s string) error {
 	return nil
 }
 
-// String returns the duration as Set takes it.
+// String returns the duration in the form that Set parses.
 func (t *timeout) String() string { return time.Duration(*t).String() }
 
-// Type is what help calls it.
+// Type is the type that help shows.
 func (t *timeout) Type() string { return "duration" }

@@ -63,17 +63,17 @@ func runPrune(ctx context.Context, env environment, opts pruneOptions) error {
 	return err
 }
 
-// untilLayouts are the forms of a point in time that docker's until filters take.
+// untilLayouts are the time formats of until filters in docker.
 var untilLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02T15", "2006-01-02Z07:00", "2006-01-02"}
 
-// parseUntil returns the time that the filters name: a date, seconds since 1970, or a duration before now.
+// parseUntil returns the time of the filters: a date, seconds since 1970, or a duration before now.
 // It is zero without a filter.
 func parseUntil(filters []string, now time.Time) (time.Time, error) {
 	var until time.Time
 	for _, f := range filters {
 		key, value, _ := strings.Cut(f, "=")
 		if key != "until" {
-			return until, invalid("unknown filter %q: only until=TIMESTAMP is known", f)
+			return until, invalid("invalid filter %q: only until=TIMESTAMP is supported", f)
 		}
 		if !until.IsZero() {
 			return until, invalid("more than one until filter specified")

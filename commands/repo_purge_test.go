@@ -23,7 +23,7 @@ func TestRepoPurgeFlags(t *testing.T) {
 		"a tag":         {"app:1", base(func(*repoPurgeOptions) {}), "give app"},
 		"a digest":      {"app@" + digest.FromString("x").String(), base(func(*repoPurgeOptions) {}), "give app"},
 		"no repository": {"App", base(func(*repoPurgeOptions) {}), "is not a repository"},
-		"orderby":       {"app", base(func(o *repoPurgeOptions) { o.orderBy = "size" }), "none of name, time"},
+		"orderby":       {"app", base(func(o *repoPurgeOptions) { o.orderBy = "size" }), "one of name, time"},
 		"glob":          {"app", base(func(o *repoPurgeOptions) { o.filters = []string{"["} }), "--filter"},
 		"regex":         {"app", base(func(o *repoPurgeOptions) { o.excludes = []string{"regex:("} }), "--exclude"},
 		"empty":         {"app", base(func(o *repoPurgeOptions) { o.filters = []string{""} }), "--filter"},

@@ -28,7 +28,7 @@ func TestListingFlags(t *testing.T) {
 		change func(*repoTagsOptions)
 		want   string
 	}{
-		"order":      {func(o *repoTagsOptions) { o.orderBy = "size" }, `--orderby "size" is none of name, time`},
+		"order":      {func(o *repoTagsOptions) { o.orderBy = "size" }, `invalid --orderby "size": must be one of name, time`},
 		"filter":     {func(o *repoTagsOptions) { o.filter = "[" }, `--filter "[" is no pattern`},
 		"format":     {func(o *repoTagsOptions) { o.shape = display.Listing{Format: "{{"} }, "template parsing error"},
 		"digest":     {func(o *repoTagsOptions) { o.digest = "sha256:12" }, `--digest "sha256:12" is not a digest`},

@@ -82,7 +82,7 @@ func Report(out io.Writer, err error) int {
 	return code
 }
 
-// atRegistry is an error that a registry is the reason of.
+// atRegistry is an error of a registry.
 type atRegistry interface {
 	error
 	Registry() string
@@ -108,8 +108,8 @@ func hint(err error) string {
 	return ""
 }
 
-// refusedBy returns the first of several errors in which a registry wants another account, nil for none: others
-// may be about other registries.
+// refusedBy returns the first of several errors in which a registry requires another account, nil for none; the
+// others may be about other registries.
 func refusedBy(err error) atRegistry {
 	//nolint:errorlint // the tree is walked here
 	switch e := err.(type) {

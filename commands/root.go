@@ -1,5 +1,8 @@
-// Package commands has one file for each command: its flags and arguments, one call of an operation, and
-// what is printed of the result.
+// Package commands defines the commands of the plugin, one file for each: a constructor that declares flags and
+// arguments, and a run function that checks them all, calls one operation of another package, and prints the result.
+//
+// [NewRootCommand] returns the tree of commands; [Report] turns an error into its message, hint and exit code. How
+// images, lists and registries work is up to the packages that the commands call.
 package commands
 
 import (
@@ -66,8 +69,8 @@ func newRootCommand(env environment) *cobra.Command {
 	return root
 }
 
-// preRun ends the command's context at the first signal and the process at the second, then lets the plugin
-// framework prepare.
+// preRun cancels the context of the command at the first signal and ends the process at the second, then calls the
+// plugin framework.
 func preRun(cmd *cobra.Command, args []string) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	signals := make(chan os.Signal, 2)
@@ -82,11 +85,10 @@ func preRun(cmd *cobra.Command, args []string) error {
 	return plugin.PersistentPreRunE(cmd, args)
 }
 
-// Abandoned has the exit code when a second signal comes: nobody waits any more for what the process is at.
+// Abandoned receives the exit code at a second signal: the process exits without waiting for the command.
 var Abandoned = make(chan int, 1)
 
-// PluginArgs returns args as the docker command would have passed them when the binary was called
-// directly.
+// PluginArgs returns the arguments that the docker command would have passed if the binary was called directly.
 func PluginArgs(args []string) []string {
 	if os.Getenv(metadata.ReexecEnvvar) != "" || len(args) > 1 &&
 		(args[1] == Name || args[1] == metadata.MetadataSubcommandName || strings.HasPrefix(args[1], "__complete")) {

@@ -1,5 +1,8 @@
-// Package display draws for people: notes and warnings, progress, tables and trees, on the streams and with
-// the formatter of the docker CLI. Everything it prints has control characters escaped.
+// Package display prints results for people and scripts: notes and warnings, progress, tables, trees, templates and
+// JSON, on the streams and with the formatter of the docker CLI.
+//
+// A [Reporter] and a [Progress] receive events while an operation runs and write to stderr; the other functions each
+// print one kind of result to stdout. All output has control characters escaped.
 package display
 
 import (
@@ -13,24 +16,24 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Notes writes what an operation tells to a stream, a line each.
+// Notes writes the notes and warnings of an operation to a stream, a line each.
 type Notes struct {
 	mu    sync.Mutex
 	out   io.Writer
 	quiet bool
 }
 
-// NewNotes returns notes on out; with quiet it keeps to warnings.
+// NewNotes returns notes on out; with quiet it only writes warnings.
 func NewNotes(out io.Writer, quiet bool) *Notes { return &Notes{out: out, quiet: quiet} }
 
-// Note tells what is done.
+// Note reports progress.
 func (n *Notes) Note(format string, args ...any) {
 	if !n.quiet {
 		n.line("", format, args)
 	}
 }
 
-// Warn tells what is likely not what the person wanted.
+// Warn reports a likely mistake.
 func (n *Notes) Warn(format string, args ...any) { n.line("WARNING: ", format, args) }
 
 func (n *Notes) line(prefix, format string, args []any) {
@@ -45,7 +48,7 @@ func table(out io.Writer, format string, header formatter.SubContext, rows forma
 	return context.Write(header, rows)
 }
 
-// shortDigest returns a digest cut to 12 digits; "" stays.
+// shortDigest returns a digest cut to 12 digits, "" for "".
 func shortDigest(d digest.Digest) string {
 	algorithm, encoded, found := strings.Cut(d.String(), ":")
 	if !found {

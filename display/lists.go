@@ -13,7 +13,7 @@ import (
 )
 
 // Lists writes the local lists in a format of the docker CLI: a table, json, or a template over .Name,
-// .Platforms, .Entries, .Pending and .Age. With trunc long columns are cut.
+// .Platforms, .Entries, .Pending and .Age. With trunc it truncates long columns.
 func Lists(out io.Writer, lists []store.Stored, format string, quiet, trunc bool) error {
 	switch {
 	case quiet:
@@ -41,19 +41,23 @@ type listRow struct {
 	trunc  bool
 }
 
-// MarshalJSON gives {{json .}} the columns by name.
-func (r *listRow) MarshalJSON() ([]byte, error) { return formatter.MarshalJSON(r) }
+// MarshalJSON returns the list for {{json .}}: created is when it was last changed.
+func (r *listRow) MarshalJSON() ([]byte, error) {
+	return marshal(struct {
+		Name      string    `json:"name"`
+		Platforms []string  `json:"platforms"`
+		Entries   int       `json:"entries"`
+		Pending   int       `json:"pending"`
+		Created   time.Time `json:"created"`
+	}{ListName(r.stored), r.platforms(), len(r.stored.List.Entries), r.pending(), r.stored.Modified})
+}
 
-// Name is the list's name, or its folder's when docker manifest made it.
+// Name is the name of the list, or that of its folder if docker manifest created it.
 func (r *listRow) Name() string { return ListName(r.stored) }
 
 // Platforms are the platforms of the list's images, in the user's order.
 func (r *listRow) Platforms() string {
-	var out []string
-	for _, e := range r.stored.List.Images() {
-		out = append(out, manifest.FormatPlatform(e.Platform()))
-	}
-	s := manifest.Escape(strings.Join(out, ", "), "")
+	s := manifest.Escape(strings.Join(r.platforms(), ", "), "")
 	if r.trunc {
 		return formatter.Ellipsis(s, 50)
 	}
@@ -63,15 +67,25 @@ func (r *listRow) Platforms() string {
 // Entries is the number of entries.
 func (r *listRow) Entries() string { return strconv.Itoa(len(r.stored.List.Entries)) }
 
-// Pending is the number of entries that push has to send first.
-func (r *listRow) Pending() string {
+func (r *listRow) platforms() []string {
+	out := []string{}
+	for _, e := range r.stored.List.Images() {
+		out = append(out, manifest.FormatPlatform(e.Platform()))
+	}
+	return out
+}
+
+// Pending is the number of entries that push has to push first.
+func (r *listRow) Pending() string { return strconv.Itoa(r.pending()) }
+
+func (r *listRow) pending() int {
 	n := 0
 	for _, e := range r.stored.List.Entries {
 		if e.IsPending() {
 			n++
 		}
 	}
-	return strconv.Itoa(n)
+	return n
 }
 
 // Age is the time since the list was last changed.
@@ -79,7 +93,7 @@ func (r *listRow) Age() string {
 	return units.HumanDuration(time.Since(r.stored.Modified)) + " ago"
 }
 
-// ListName returns the name a stored list is shown by.
+// ListName returns the displayed name of a stored list.
 func ListName(s store.Stored) string {
 	if s.List.Name == nil {
 		return manifest.Escape(s.Folder, "")

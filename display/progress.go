@@ -14,7 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// The ways to show progress: bars on a terminal and lines elsewhere, lines, bars, JSON lines, nothing.
+// The progress modes: bars on a terminal and lines otherwise, lines, bars, JSON lines, nothing.
 const (
 	ProgressAuto  = "auto"
 	ProgressPlain = "plain"
@@ -23,16 +23,16 @@ const (
 	ProgressQuiet = "quiet"
 )
 
-// ProgressModes are all of them.
+// ProgressModes are all modes.
 var ProgressModes = []string{ProgressAuto, ProgressPlain, ProgressTTY, ProgressJSON, ProgressQuiet}
 
-// intervals are how often the modes tell of what is under way.
+// intervals are how often the modes report transfers in progress.
 var intervals = map[string]time.Duration{
 	ProgressTTY: 100 * time.Millisecond, ProgressJSON: time.Second, ProgressPlain: 10 * time.Second,
 }
 
-// Progress shows blobs on their way. What else goes to the same stream is written through it, and stands
-// above the bars. It is a manifest.Progress.
+// Progress shows the progress of blobs. Other output to the same stream is written through it and appears above
+// the bars. It implements [manifest.Progress].
 type Progress struct {
 	out  io.Writer
 	mode string
@@ -40,7 +40,7 @@ type Progress struct {
 	now  func() time.Time
 
 	mu    sync.Mutex
-	rows  []*row // in the order of their start
+	rows  []*row // in the order in which they started
 	byID  map[digest.Digest]*row
 	drawn int // lines of the bars on the screen
 	began time.Time
@@ -64,7 +64,7 @@ func NewProgress(out *streams.Out, mode string) *Progress {
 	return &Progress{out: out, mode: mode, size: out.GetTtySize, now: time.Now, byID: map[digest.Digest]*row{}}
 }
 
-// Blob takes in how far a blob is.
+// Blob records the progress of a blob.
 func (p *Progress) Blob(t manifest.Transfer) {
 	if p.mode == ProgressQuiet {
 		return
@@ -89,7 +89,7 @@ func (p *Progress) Blob(t manifest.Transfer) {
 	}
 }
 
-// start begins to tell, at the first blob.
+// start starts the periodic output, at the first blob.
 func (p *Progress) start() {
 	if p.stop != nil {
 		return
@@ -109,14 +109,14 @@ func (p *Progress) start() {
 			case <-ended:
 				return
 			case <-ticker.C:
-				p.tell()
+				p.report()
 			}
 		}
 	}()
 }
 
-// tell shows what is under way.
-func (p *Progress) tell() {
+// report shows the transfers in progress.
+func (p *Progress) report() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch p.mode {
@@ -133,7 +133,7 @@ func (p *Progress) tell() {
 	}
 }
 
-// Write writes what others have to say, above the bars.
+// Write writes other output above the bars.
 func (p *Progress) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,7 +144,7 @@ func (p *Progress) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// Close ends the telling and takes the bars away; it can be called again.
+// Close stops the output and removes the bars. It can be called again.
 func (p *Progress) Close() {
 	p.mu.Lock()
 	stop := p.stop
@@ -161,7 +161,7 @@ func (p *Progress) Close() {
 	}
 }
 
-// home moves the cursor to where the bars begin.
+// home moves the cursor to the start of the bars.
 func (p *Progress) home() string {
 	if p.drawn == 0 {
 		return ""
@@ -169,7 +169,7 @@ func (p *Progress) home() string {
 	return fmt.Sprintf("\r\x1b[%dA", p.drawn)
 }
 
-// draw writes text where the bars began, and the bars below it, all at once so that nothing flickers.
+// draw writes text at the start of the bars and the bars below it, in one write to avoid flicker.
 func (p *Progress) draw(text string) {
 	var b strings.Builder
 	b.WriteString(p.home())
@@ -191,8 +191,8 @@ func (p *Progress) draw(text string) {
 	_, _ = io.WriteString(p.out, b.String())
 }
 
-// visible returns the lines that have room: those of all blobs or, where they are too many, of those that
-// are being sent, and the total.
+// visible returns the lines that fit: those of all blobs or, if they are too many, of those in progress, and the
+// total.
 func (p *Progress) visible(room, width int) []string {
 	var lines []string
 	for _, r := range p.rows {
@@ -203,7 +203,7 @@ func (p *Progress) visible(room, width int) []string {
 	return append(lines, p.total())
 }
 
-// line is a blob in words; the bar has room in a width from 60 on.
+// line describes a blob; the bar needs a width of at least 60.
 func (r *row) line(width int) string {
 	size := units.HumanSize(float64(r.Blob.Size))
 	switch r.State {
@@ -236,7 +236,7 @@ func (r *row) json() []byte {
 	return append(line, '\n')
 }
 
-// sum is how far all blobs are.
+// sum is the progress of all blobs.
 type sum struct {
 	sent, mounted, present, under int // blobs
 	bytes, of                     int64
@@ -262,7 +262,7 @@ func (p *Progress) sum() (s sum) {
 	return s
 }
 
-// total is a line on all blobs.
+// total is a line about all blobs.
 func (p *Progress) total() string {
 	s := p.sum()
 	return fmt.Sprintf("%d of %d blobs, %s of %s, %s", len(p.rows)-s.under, len(p.rows),
@@ -274,7 +274,7 @@ func (p *Progress) speed(bytes int64) string {
 	return units.HumanSize(float64(bytes)/seconds) + "/s"
 }
 
-// Summarize notes what was brought; nothing when there were no blobs.
+// Summarize reports what was copied, nothing if there were no blobs.
 func (p *Progress) Summarize(notes *Notes) {
 	p.mu.Lock()
 	if len(p.rows) == 0 {
@@ -285,6 +285,6 @@ func (p *Progress) Summarize(notes *Notes) {
 	took := p.now().Sub(p.began).Round(10 * time.Millisecond)
 	speed := p.speed(s.bytes)
 	p.mu.Unlock()
-	notes.Note("Sent %d blobs, %s in %s (%s); %d were mounted, %d were there",
+	notes.Note("Sent %d blobs, %s in %s (%s); %d mounted, %d already existed",
 		s.sent, units.HumanSize(float64(s.bytes)), took, speed, s.mounted, s.present)
 }

@@ -106,7 +106,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	for n, state := range []manifest.TransferState{manifest.Sending, manifest.Mounted, manifest.Present, manifest.Sending} {
 		p.Blob(manifest.Transfer{Blob: blob(n, 2_000_000), State: state, Sent: 1_000_000})
 	}
-	p.tell()
+	p.report()
 	want := id(0) + ": Pushing [===============>               ] 1MB/2MB\n" + id(1) + ": Mounted\n" + id(2) + ": Already exists\n" +
 		id(3) + ": Pushing [===============>               ] 1MB/2MB\n2 of 4 blobs, 2MB of 4MB, 2MB/s"
 	if got := s.text(); got != want {
@@ -114,7 +114,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 	_, _ = p.Write([]byte("WARNING: slow\n"))
 	p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
-	p.tell()
+	p.report()
 	if got := s.text(); !strings.HasPrefix(got, "WARNING: slow\n"+id(0)+": Pushed 2MB\n"+id(1)) || strings.Count(got, "\n") != 5 {
 		t.Errorf("got\n%s", got)
 	}
@@ -124,7 +124,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 	p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
 	s.width = 30
-	p.tell()
+	p.report()
 	lines := strings.Split(s.text(), "\n")
 	if len(lines) != 1+s.height-1 || lines[1] != id(1)+": Pushing 1MB/2MB" || lines[len(lines)-1] != "1 of 30 blobs, 31MB of 60MB, " {
 		t.Errorf("%d lines\n%s", len(lines), s.text())
@@ -151,7 +151,7 @@ func TestProgressWithoutATerminal(t *testing.T) {
 		p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sending, Sent: 1_000_000})
 		p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
 		p.Blob(manifest.Transfer{Blob: blob(1, 2_000_000), State: manifest.Sending, Sent: 1_000_000})
-		p.tell()
+		p.report()
 		p.Close()
 		if out.String() != want {
 			t.Errorf("%s: %q", mode, &out)
@@ -166,7 +166,7 @@ func TestProgressAsJSON(t *testing.T) {
 		one.Blob = blob(0, 2)
 		p.Blob(one)
 		if one.Sent == 1 {
-			p.tell()
+			p.report()
 		}
 	}
 	p.Close()
@@ -200,7 +200,7 @@ func TestProgressSummary(t *testing.T) {
 				p.Blob(manifest.Transfer{Blob: blob(n, 100), State: manifest.Sending, Sent: sent})
 			}
 			p.Blob(manifest.Transfer{Blob: blob(n, 100), State: state, Sent: 100})
-			p.tell()
+			p.report()
 			_, _ = p.Write([]byte("note\n"))
 		})
 	}
@@ -208,7 +208,7 @@ func TestProgressSummary(t *testing.T) {
 	p.Close()
 	var said bytes.Buffer
 	p.Summarize(NewNotes(&said, false))
-	if want := "Sent 20 blobs, 2kB in 1s (2kB/s); 20 were mounted, 20 were there\n"; said.String() != want {
+	if want := "Sent 20 blobs, 2kB in 1s (2kB/s); 20 mounted, 20 already existed\n"; said.String() != want {
 		t.Errorf("got %q", &said)
 	}
 	if got := s.text(); got != strings.TrimSpace(strings.Repeat("note\n", 60)) {

@@ -9,8 +9,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Pushed writes what a push did: a line for each image that it put into the target repository, as docker
-// manifest push does, then the digest of the list; with quiet the digest alone.
+// Pushed writes the result of a push: a line for each image that it copied to the target repository, like docker
+// manifest push, then the digest of the list; with quiet only the digest.
 func Pushed(out io.Writer, p manifest.Pushed, quiet bool) {
 	if !quiet {
 		for _, c := range p.Children {

@@ -8,7 +8,7 @@ import (
 )
 
 // Repositories writes the repositories of a registry: their paths, a table, json, or a template over
-// .Repository and .Name, which has the registry in front.
+// .Repository and .Name, which includes the registry.
 func Repositories(out io.Writer, registry string, paths []string, format string) error {
 	switch format {
 	case "":
@@ -41,5 +41,5 @@ func (r *repositoryRow) MarshalJSON() ([]byte, error) {
 // Repository is the path of the repository.
 func (r *repositoryRow) Repository() string { return r.path }
 
-// Name is its name, as the other commands take it.
+// Name is its name as an argument of other commands.
 func (r *repositoryRow) Name() string { return r.registry + "/" + r.path }

@@ -14,8 +14,8 @@ import (
 	"github.com/docker/cli/templates"
 )
 
-// ParseTemplate returns a Go template as the docker CLI has them, whose json escapes as marshal does; "json"
-// stands for {{json .}}.
+// ParseTemplate returns a Go template of the docker CLI, with a json function that escapes control characters;
+// "json" stands for {{json .}}.
 func ParseTemplate(format string) (*template.Template, error) {
 	if format == "json" {
 		format = "{{json .}}"
@@ -30,7 +30,7 @@ func ParseTemplate(format string) (*template.Template, error) {
 	}}), nil
 }
 
-// Execute writes v with a template, and a newline. All of JSON prints, so that nothing is left to escape in it.
+// Execute writes v with a template, and a newline. JSON is already escaped, so that escaping does not change it.
 func Execute(out io.Writer, t *template.Template, v any) error {
 	var text strings.Builder
 	if err := t.Execute(&text, v); err != nil {
@@ -49,7 +49,7 @@ func JSON(out io.Writer, v any) error {
 	return err
 }
 
-// marshal returns the JSON of v, with everything escaped that does not print.
+// marshal returns the JSON of v with all non-printable characters escaped.
 func marshal(v any) ([]byte, error) {
 	var raw bytes.Buffer
 	encoder := json.NewEncoder(&raw)

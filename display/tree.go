@@ -11,7 +11,7 @@ import (
 	"github.com/docker/go-units"
 )
 
-// Tree writes a list as a tree: each image with its attestations under it.
+// Tree writes a list as a tree, the attestations under their image.
 func Tree(out io.Writer, v manifest.View) error {
 	var b strings.Builder
 	b.WriteString(v.Name)

@@ -221,7 +221,7 @@ func TestImportWithinARegistry(t *testing.T) {
 		if r.Stdout == "" || slices.ContainsFunc(requests, func(r servers.Request) bool { return strings.Contains(r.Path, "digest=") }) {
 			m.Errorf("got stdout %q and requests %v, want the digest and no upload", r.Stdout, requests)
 		}
-		says(m.T, r.Stderr, "20 were mounted")
+		says(m.T, r.Stderr, "20 mounted")
 		harness.Complete(m.T, m.target, m.repo+"/copy", "2")
 	})
 }

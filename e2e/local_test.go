@@ -146,9 +146,9 @@ func TestLsFormats(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", args, got, want)
 		}
 	}
-	var row map[string]string
+	var row map[string]any
 	first, _, _ := strings.Cut(s.multiarch("ls", "--format", "json").Stdout, "\n")
-	if err := json.Unmarshal([]byte(first), &row); err != nil || row["Name"] != s.list || row["Entries"] != "2" {
+	if err := json.Unmarshal([]byte(first), &row); err != nil || row["name"] != s.list || row["entries"] != 2.0 {
 		t.Errorf("got JSON %v (error %v), want %s with 2 entries", row, err, s.list)
 	}
 	harness.MustFail(t, s.Env, 1, []string{"template"}, "docker", "multiarch", "ls", "--format", "{{.Nope")
