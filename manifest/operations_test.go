@@ -17,12 +17,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-func create(t *testing.T, w fakes.World, c manifest.Creation) (manifest.List, error) {
+func create(t *testing.T, w fakes.Fixture, c manifest.Creation) (manifest.List, error) {
 	t.Helper()
 	return manifest.Create(t.Context(), w.Lists, w.Clients(), c)
 }
 
-func push(t *testing.T, w fakes.World, name string, purge bool) (manifest.Pushed, error) {
+func push(t *testing.T, w fakes.Fixture, name string, purge bool) (manifest.Pushed, error) {
 	t.Helper()
 	return manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, name), nil, purge)
 }
@@ -30,8 +30,8 @@ func push(t *testing.T, w fakes.World, name string, purge bool) (manifest.Pushed
 const example = "example.com/app"
 
 // built is a world with an image for each of two platforms in the registry.
-func built(t *testing.T) fakes.World {
-	w := fakes.NewWorld()
+func built(t *testing.T) fakes.Fixture {
+	w := fakes.NewFixture()
 	w.Registry.Image(t, example+":amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
 	w.Registry.Image(t, example+":arm64", manifest.MediaTypeDockerManifest, "linux/arm64")
 	return w
@@ -93,7 +93,7 @@ func TestCreateExisting(t *testing.T) {
 }
 
 // putIndexes puts an index of two platforms with attestations, one of them nested, under example:index.
-func putIndexes(t *testing.T, w fakes.World) {
+func putIndexes(t *testing.T, w fakes.Fixture) {
 	amd64 := w.Registry.Image(t, example+":i-amd64", ocispec.MediaTypeImageManifest, "linux/amd64", "i")
 	arm64 := w.Registry.Image(t, example+":i-arm64", ocispec.MediaTypeImageManifest, "linux/arm64", "i")
 	nested := w.Registry.Index(t, example+":nested", ocispec.MediaTypeImageIndex, arm64, w.Registry.Attestation(t, example+":a2", arm64.Digest))
@@ -118,7 +118,7 @@ func TestCreateFromIndex(t *testing.T) {
 		"one":      {"one", manifest.Choice{}, one},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := fakes.NewWorld()
+			w := fakes.NewFixture()
 			putIndexes(t, w)
 			creation := fakes.Creation(t, example+":1", example+":"+c.source)
 			creation.Choice = c.choice
@@ -146,7 +146,7 @@ func TestCreateFromIndex(t *testing.T) {
 }
 
 func TestCreateBounds(t *testing.T) {
-	w := fakes.NewWorld()
+	w := fakes.NewFixture()
 	d := w.Registry.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
 	for range manifest.MaxDepth + 1 {
 		d = w.Registry.Index(t, example+":deep", ocispec.MediaTypeImageIndex, d)
@@ -209,7 +209,7 @@ func TestResolve(t *testing.T) {
 			want: "app:a linux/amd64"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, builder := fakes.NewWorld(), fakes.NewRegistry()
+			w, builder := fakes.NewFixture(), fakes.NewRegistry()
 			for name, platform := range c.registry {
 				w.Registry.Image(t, name, manifest.MediaTypeDockerManifest, platform)
 			}
@@ -289,7 +289,7 @@ func TestPushOrder(t *testing.T) {
 }
 
 func TestPushPending(t *testing.T) {
-	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	builder.Image(t, "plain:amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
 	builder.Image(t, example+":arm64", manifest.MediaTypeDockerManifest, "linux/arm64")
 	plain := w.Daemon.Holds(t, builder, "plain:amd64", "plain:amd64")
@@ -320,7 +320,7 @@ func TestPushPending(t *testing.T) {
 }
 
 func TestPushPendingFails(t *testing.T) {
-	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	builder.Image(t, "plain:amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
 	w.Daemon.Holds(t, builder, "plain:amd64", "plain:amd64")
 	if _, err := create(t, w, fakes.Creation(t, example+":1", "plain:amd64")); err != nil {
@@ -346,7 +346,7 @@ func TestPushPendingFails(t *testing.T) {
 
 // The list's own name is never taken for an image, and a staging name never from another image.
 func TestPushStagingNames(t *testing.T) {
-	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	builder.Image(t, example+":1", manifest.MediaTypeDockerManifest, "linux/amd64")
 	local := w.Daemon.Holds(t, builder, example+":1", example+":1")
 	staging := example + ":1-linux-amd64-" + manifest.Short(local.ID)
@@ -384,7 +384,7 @@ func TestPushStagingNames(t *testing.T) {
 func TestPushPendingIndex(t *testing.T) {
 	for name, missing := range map[string]bool{"complete": false, "partial": true} {
 		t.Run(name, func(t *testing.T) {
-			w, builder := fakes.NewWorld(), fakes.NewRegistry()
+			w, builder := fakes.NewFixture(), fakes.NewRegistry()
 			amd64 := builder.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
 			arm64 := builder.Image(t, example+":b", ocispec.MediaTypeImageManifest, "linux/arm64")
 			proof := builder.Attestation(t, example+":c", amd64.Digest)
@@ -427,27 +427,27 @@ func TestPushPendingIndex(t *testing.T) {
 func TestPushWhileChanged(t *testing.T) {
 	for name, c := range map[string]struct {
 		purge  bool
-		change func(*testing.T, fakes.World)
+		change func(*testing.T, fakes.Fixture)
 		want   string
 	}{
-		"written back": {false, func(*testing.T, fakes.World) {}, "plain:s390x linux/s390x"},
-		"amended": {false, func(t *testing.T, w fakes.World) {
+		"written back": {false, func(*testing.T, fakes.Fixture) {}, "plain:s390x linux/s390x"},
+		"amended": {false, func(t *testing.T, w fakes.Fixture) {
 			amend := fakes.Creation(t, example+":1", example+":amd64")
 			amend.Existing = manifest.Amend
 			if _, err := create(t, w, amend); err != nil {
 				t.Error(err)
 			}
 		}, "plain:s390x linux/s390x; example.com/app:amd64 linux/amd64"},
-		"annotated": {false, func(t *testing.T, w fakes.World) {
+		"annotated": {false, func(t *testing.T, w fakes.Fixture) {
 			if err := manifest.AnnotateLocal(t.Context(), w.Lists, fakes.ListName(t, example+":1"), "plain:s390x", manifest.Annotation{Platform: ocispec.Platform{Variant: "z"}}); err != nil {
 				t.Error(err)
 			}
 		}, "plain:s390x linux/s390x/z pending"},
-		"dropped": {false, func(t *testing.T, w fakes.World) {
+		"dropped": {false, func(t *testing.T, w fakes.Fixture) {
 			w.Lists[example+":1"] = manifest.List{Name: fakes.Named(t, example+":1"), Entries: []manifest.Entry{{Ref: fakes.Named(t, "x"), Source: fakes.Named(t, "x")}}}
 		}, "x:latest unknown/unknown pending"},
-		"purged": {true, func(*testing.T, fakes.World) {}, ""},
-		"annotated and purged": {true, func(t *testing.T, w fakes.World) {
+		"purged": {true, func(*testing.T, fakes.Fixture) {}, ""},
+		"annotated and purged": {true, func(t *testing.T, w fakes.Fixture) {
 			if err := manifest.AnnotateLocal(t.Context(), w.Lists, fakes.ListName(t, example+":1"), "plain:s390x", manifest.Annotation{Platform: ocispec.Platform{Variant: "z"}}); err != nil {
 				t.Error(err)
 			}
@@ -517,7 +517,7 @@ func TestAssembleRefusesDuplicates(t *testing.T) {
 }
 
 func TestCreateNamedTwice(t *testing.T) {
-	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	builder.Image(t, "plain:a", manifest.MediaTypeDockerManifest, "linux/amd64")
 	w.Daemon.Holds(t, builder, "plain:a", "plain:a")
 	putIndexes(t, w)
@@ -538,7 +538,7 @@ func TestCreateNamedTwice(t *testing.T) {
 }
 
 func TestCreateTellsOfOtherRegistries(t *testing.T) {
-	w := fakes.NewWorld()
+	w := fakes.NewFixture()
 	w.Registry.Image(t, "other.com/app:a", manifest.MediaTypeDockerManifest, "linux/amd64")
 	if _, err := create(t, w, fakes.Creation(t, example+":1", "other.com/app:a")); err != nil {
 		t.Fatal(err)
@@ -549,7 +549,7 @@ func TestCreateTellsOfOtherRegistries(t *testing.T) {
 }
 
 func TestCreateChecksSizes(t *testing.T) {
-	w := fakes.NewWorld()
+	w := fakes.NewFixture()
 	d := w.Registry.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
 	d.Size++
 	w.Registry.Index(t, example+":index", ocispec.MediaTypeImageIndex, d)
@@ -559,7 +559,7 @@ func TestCreateChecksSizes(t *testing.T) {
 }
 
 func TestSelectBySource(t *testing.T) {
-	w := fakes.NewWorld()
+	w := fakes.NewFixture()
 	putIndexes(t, w)
 	list, err := create(t, w, fakes.Creation(t, example+":1", example+":index"))
 	if err != nil {
@@ -610,7 +610,7 @@ func TestIsSame(t *testing.T) {
 
 // Another push may take the same staging name away.
 func TestPushStagedOnceMore(t *testing.T) {
-	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	builder.Image(t, "plain:amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
 	local := w.Daemon.Holds(t, builder, "plain:amd64", "plain:amd64")
 	staging := example + ":1-linux-amd64-" + manifest.Short(local.ID)
@@ -642,7 +642,7 @@ func TestPushStagedOnceMore(t *testing.T) {
 
 // What is known at create is told at create: that attestations will not fit.
 func TestAttestedPendingNeedsOCI(t *testing.T) {
-	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	image := builder.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
 	proof := builder.Attestation(t, example+":b", image.Digest)
 	w.Daemon.Images["docker.io/library/plain:a"] = manifest.Local{ID: image.Digest, Platform: *image.Platform, Manifests: []manifest.LocalManifest{
@@ -678,7 +678,7 @@ func TestRequire(t *testing.T) {
 }
 
 func TestDropAndAnnotateLocal(t *testing.T) {
-	w := fakes.NewWorld()
+	w := fakes.NewFixture()
 	putIndexes(t, w)
 	if _, err := create(t, w, fakes.Creation(t, example+":1", example+":index")); err != nil {
 		t.Fatal(err)

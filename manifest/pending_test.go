@@ -58,7 +58,7 @@ type pendingPush struct {
 // startPush starts the push of a list of images that the daemon has in the target repository, by tag and platform.
 func startPush(t *testing.T, images ...[2]string) pendingPush {
 	t.Helper()
-	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	d := gatedDaemon{w.Daemon, make(chan string, 100), map[string]chan error{}}
 	var sources []string
 	for _, image := range images {
@@ -156,7 +156,7 @@ func TestPendingBlobUnknown(t *testing.T) {
 
 // Two names of one image have the same staging name: they are pushed one after the other.
 func TestPendingSameImage(t *testing.T) {
-	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	builder.Image(t, "plain:a", manifest.MediaTypeDockerManifest, "linux/amd64")
 	local := w.Daemon.Holds(t, builder, "plain:a", "plain:a")
 	w.Daemon.Holds(t, builder, "plain:a", "plain:b")
@@ -182,7 +182,7 @@ func TestPendingSameImage(t *testing.T) {
 
 // Whatever happens to a push, the daemon has no staging name afterwards.
 func TestPendingRemovesStagingNames(t *testing.T) {
-	w, builder := fakes.NewWorld(), fakes.NewRegistry()
+	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	var sources []string
 	for tag, platform := range map[string]string{"a": "linux/amd64", "b": "linux/arm64", "c": "linux/s390x"} {
 		builder.Image(t, "plain:"+tag, manifest.MediaTypeDockerManifest, platform)

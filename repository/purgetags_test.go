@@ -9,7 +9,7 @@ import (
 )
 
 func TestPurgeTags(t *testing.T) {
-	w := fakes.NewWorld()
+	w := fakes.NewFixture()
 	w.Registry.Image(t, app+":amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
 	w.Registry.Image(t, app+":arm64", manifest.MediaTypeDockerManifest, "linux/arm64")
 	w.Registry.Image(t, "other.com/app:s390x", manifest.MediaTypeDockerManifest, "linux/s390x")
@@ -44,7 +44,7 @@ func TestPurgeTags(t *testing.T) {
 
 // A manifest that the registry deletes together with its tag is restored.
 func TestPurgeTagsKeepsChildren(t *testing.T) {
-	w := fakes.NewWorld()
+	w := fakes.NewFixture()
 	w.Registry.Image(t, app+":amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
 	w.Registry.Image(t, app+":arm64", manifest.MediaTypeDockerManifest, "linux/arm64")
 	if _, err := manifest.Create(t.Context(), w.Lists, w.Clients(), fakes.Creation(t, app+":1", app+":amd64")); err != nil {

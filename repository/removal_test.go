@@ -27,7 +27,7 @@ const app = "h.example.com/app"
 
 // testRepo is a repository from which tests remove.
 type testRepo struct {
-	fakes.World
+	fakes.Fixture
 	*testing.T
 	names  []string // that were reported as removed
 	record lines
@@ -53,7 +53,7 @@ func (l *lines) Add(recorded ...Recorded) error {
 
 // newTestRepo has the index 1 of two images, one of which has the tag amd64 and a signature, and the image 2.
 func newTestRepo(t *testing.T) *testRepo {
-	r := &testRepo{World: fakes.NewWorld(), T: t}
+	r := &testRepo{Fixture: fakes.NewFixture(), T: t}
 	a := r.Registry.Image(t, app+":amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
 	b := r.Registry.Image(t, app+":arm64", ocispec.MediaTypeImageManifest, "linux/arm64")
 	delete(r.Registry.Manifests, app+":arm64")

@@ -24,26 +24,27 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// memory is a registry of all hosts: manifests by "repository@digest" and "repository:tag".
+// Registry is a registry for all hosts. It implements all interfaces of package manifest that a registry can have.
 type Registry struct {
 	Mu          sync.Mutex
-	Manifests   map[string][]byte
-	Types       map[digest.Digest]string
-	Blobs       map[digest.Digest][]byte
-	Errs        map[string]error // by reference
-	Log         []string
-	Prefetched  []string // the announced repositories, and the images prefetched
-	NoUntag     bool
-	Greedy      bool                        // deletes the manifest, and all its tags, with a tag
-	Deaf        bool                        // answers to a deletion that there is nothing
+	Manifests   map[string][]byte           // by "repository@digest" and "repository:tag"
+	Types       map[digest.Digest]string    // media types
+	Blobs       map[digest.Digest][]byte    // of all repositories
+	Errs        map[string]error            // by reference, or "METHOD reference"
+	Log         []string                    // of requests
+	Prefetched  []string                    // the announced repositories, and the images prefetched
+	NoUntag     bool                        // has no way to remove a tag
+	Greedy      bool                        // deletes the manifest and all its tags with a tag
+	Deaf        bool                        // answers every deletion with not found
 	TagsFirst   bool                        // deletes no manifest that has a tag
 	Deleted     func()                      // called at each deletion
 	Listing     func()                      // called before each listing of a repository
 	NoReferrers bool                        // has no referrers API
-	HasListing  bool                        // has a listing of its own
-	Arrived     map[digest.Digest]time.Time // for that listing
+	HasListing  bool                        // lists all manifests of a repository
+	Arrived     map[digest.Digest]time.Time // the times in that listing
 }
 
+// NewRegistry returns an empty registry.
 func NewRegistry() *Registry {
 	return &Registry{Manifests: map[string][]byte{}, Types: map[digest.Digest]string{}, Blobs: map[digest.Digest][]byte{}, Errs: map[string]error{}}
 }
@@ -55,14 +56,16 @@ func key(ref reference.Named) string {
 	return ref.String()
 }
 
-func (m *Registry) say(format string, args ...any) {
+// record adds a line to the log.
+func (m *Registry) record(format string, args ...any) {
 	m.Log = append(m.Log, fmt.Sprintf(format, args...))
 }
 
+// Fetch implements [manifest.Fetcher].
 func (m *Registry) Fetch(_ context.Context, ref reference.Named) (manifest.Content, error) {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
-	m.say("fetch %s", manifest.Familiar(ref))
+	m.record("fetch %s", manifest.Familiar(ref))
 	if err := m.Errs[ref.String()]; err != nil {
 		return manifest.Content{}, err
 	}
@@ -74,10 +77,11 @@ func (m *Registry) Fetch(_ context.Context, ref reference.Named) (manifest.Conte
 	return manifest.NewContent(m.Types[d], raw), nil
 }
 
+// Blob implements [manifest.Fetcher].
 func (m *Registry) Blob(_ context.Context, _ reference.Named, d ocispec.Descriptor) ([]byte, error) {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
-	m.say("blob")
+	m.record("blob")
 	raw, ok := m.Blobs[d.Digest]
 	if !ok {
 		return nil, manifest.Errorf(errdefs.ErrNotFound, "blob %s unknown", d.Digest)
@@ -85,26 +89,30 @@ func (m *Registry) Blob(_ context.Context, _ reference.Named, d ocispec.Descript
 	return raw, nil
 }
 
+// Digest implements [manifest.Fetcher].
 func (m *Registry) Digest(ctx context.Context, ref reference.Named) (digest.Digest, error) {
 	c, err := m.Fetch(ctx, ref)
 	return c.Descriptor.Digest, err
 }
 
+// Copy implements [manifest.Target].
 func (m *Registry) Copy(_ context.Context, from reference.Named, c manifest.Content, to reference.Named) error {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
-	m.say("copy %s to %s", manifest.Familiar(from), manifest.Familiar(to))
+	m.record("copy %s to %s", manifest.Familiar(from), manifest.Familiar(to))
 	m.Manifests[to.Name()+"@"+c.Descriptor.Digest.String()] = c.Raw
 	return m.Errs["copy"]
 }
 
+// CopyBlobs implements [manifest.Target].
 func (m *Registry) CopyBlobs(_ context.Context, from reference.Named, _ manifest.Content, to reference.Named) error {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
-	m.say("blobs of %s to %s", manifest.Familiar(from), manifest.Familiar(to))
+	m.record("blobs of %s to %s", manifest.Familiar(from), manifest.Familiar(to))
 	return m.Errs["copy"]
 }
 
+// Put implements [manifest.Target].
 func (m *Registry) Put(_ context.Context, ref reference.Named, c manifest.Content, tags ...string) error {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
@@ -117,7 +125,7 @@ func (m *Registry) Put(_ context.Context, ref reference.Named, c manifest.Conten
 		refs = append(refs, name)
 	}
 	for _, ref := range refs {
-		m.say("put %s", manifest.Familiar(ref))
+		m.record("put %s", manifest.Familiar(ref))
 		if err := m.Errs["put "+ref.String()]; err != nil {
 			return err
 		}
@@ -149,6 +157,7 @@ func (p prefetching) Fetch(ctx context.Context, ref reference.Named) (manifest.C
 	return c, err
 }
 
+// Store stores a manifest under a reference and its digest, and returns the digest.
 func (m *Registry) Store(ref reference.Named, mediaType string, raw []byte) digest.Digest {
 	d := digest.FromBytes(raw)
 	m.Types[d] = mediaType
@@ -157,6 +166,7 @@ func (m *Registry) Store(ref reference.Named, mediaType string, raw []byte) dige
 	return d
 }
 
+// Repositories implements [manifest.Lister].
 func (m *Registry) Repositories(context.Context, string) ([]string, error) {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
@@ -168,6 +178,7 @@ func (m *Registry) Repositories(context.Context, string) ([]string, error) {
 	return slices.Sorted(maps.Keys(repos)), nil
 }
 
+// Tags implements [manifest.Lister].
 func (m *Registry) Tags(_ context.Context, repo reference.Named) ([]string, error) {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
@@ -190,10 +201,11 @@ func (m *Registry) Tags(_ context.Context, repo reference.Named) ([]string, erro
 	return tags, nil
 }
 
+// Referrers implements [manifest.Lister].
 func (m *Registry) Referrers(_ context.Context, subject reference.Canonical) ([]ocispec.Descriptor, error) {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
-	m.say("referrers of %s", manifest.Familiar(subject))
+	m.record("referrers of %s", manifest.Familiar(subject))
 	if m.NoReferrers {
 		return nil, manifest.Errorf(errdefs.ErrNotImplemented, "no referrers API")
 	}
@@ -212,6 +224,7 @@ func (m *Registry) Referrers(_ context.Context, subject reference.Canonical) ([]
 	return out, nil
 }
 
+// Inventory implements [manifest.Lister].
 func (m *Registry) Inventory(_ context.Context, repo reference.Named) ([]manifest.Listed, error) {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
@@ -242,11 +255,13 @@ func (m *Registry) Inventory(_ context.Context, repo reference.Named) ([]manifes
 	return out, nil
 }
 
+// BlobSize implements [manifest.Blobs].
 func (m *Registry) BlobSize(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (int64, error) {
 	raw, err := m.Blob(ctx, repo, d)
 	return int64(len(raw)), err
 }
 
+// OpenBlob implements [manifest.Blobs].
 func (m *Registry) OpenBlob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (io.ReadCloser, error) {
 	raw, err := m.Blob(ctx, repo, d)
 	if err == nil && digest.FromBytes(raw) != d.Digest {
@@ -255,10 +270,11 @@ func (m *Registry) OpenBlob(ctx context.Context, repo reference.Named, d ocispec
 	return io.NopCloser(bytes.NewReader(raw)), err
 }
 
+// Delete implements [manifest.Deleter].
 func (m *Registry) Delete(_ context.Context, at reference.Canonical) error {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
-	m.say("delete %s", manifest.Familiar(at))
+	m.record("delete %s", manifest.Familiar(at))
 	if err := m.Errs["delete "+at.String()]; err != nil {
 		return err
 	}
@@ -284,10 +300,12 @@ func (m *Registry) forget(at reference.Canonical) {
 	})
 }
 
+// Deletes implements [manifest.Deleter].
 func (m *Registry) Deletes(_ context.Context, repo reference.Named) error {
 	return m.Errs["deletes "+repo.Name()]
 }
 
+// Untags implements [manifest.Deleter].
 func (m *Registry) Untags(context.Context, reference.Named) error {
 	if m.NoUntag {
 		return manifest.Errorf(errdefs.ErrNotImplemented, "unsupported")
@@ -295,13 +313,14 @@ func (m *Registry) Untags(context.Context, reference.Named) error {
 	return nil
 }
 
+// Untag implements [manifest.Deleter].
 func (m *Registry) Untag(ctx context.Context, name reference.NamedTagged) error {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
 	if m.NoUntag {
 		return manifest.Errorf(errdefs.ErrNotImplemented, "unsupported")
 	}
-	m.say("untag %s", manifest.Familiar(name))
+	m.record("untag %s", manifest.Familiar(name))
 	if err := m.Errs["untag "+name.String()]; err != nil {
 		return err
 	}
@@ -315,7 +334,8 @@ func (m *Registry) Untag(ctx context.Context, name reference.NamedTagged) error 
 	return ctx.Err() // interrupted, the answer is not waited for
 }
 
-// image puts an image with a config for this platform under a name and returns its descriptor.
+// Image stores an image whose config has this platform, and returns its descriptor in an index. Images with
+// another seed have another digest.
 func (m *Registry) Image(t *testing.T, name, mediaType, platform string, seed ...string) ocispec.Descriptor {
 	t.Helper()
 	p, err := manifest.ParsePlatform(platform)
@@ -334,7 +354,7 @@ func (m *Registry) Image(t *testing.T, name, mediaType, platform string, seed ..
 	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(raw)), Platform: &p.Platform}
 }
 
-// attestation puts an attestation manifest of an image and returns its descriptor in an index.
+// Attestation stores an attestation manifest of an image and returns its descriptor in an index.
 func (m *Registry) Attestation(t *testing.T, name string, of digest.Digest) ocispec.Descriptor {
 	t.Helper()
 	d := m.Image(t, name, ocispec.MediaTypeImageManifest, "linux/386", "attestation", of.String())
@@ -343,7 +363,7 @@ func (m *Registry) Attestation(t *testing.T, name string, of digest.Digest) ocis
 	return d
 }
 
-// index puts an index under a name and returns its digest.
+// Index stores an index and returns its descriptor.
 func (m *Registry) Index(t *testing.T, name, mediaType string, children ...ocispec.Descriptor) ocispec.Descriptor {
 	t.Helper()
 	raw, err := manifest.MarshalIndex(mediaType, children, nil)
@@ -353,7 +373,7 @@ func (m *Registry) Index(t *testing.T, name, mediaType string, children ...ocisp
 	return ocispec.Descriptor{MediaType: mediaType, Digest: m.Store(Named(t, name), mediaType, raw), Size: int64(len(raw))}
 }
 
-// Daemon is a daemon whose pushes go to a memory.
+// Daemon is a daemon that pushes to a Registry.
 type Daemon struct {
 	Mu      sync.Mutex
 	Images  map[string]manifest.Local
@@ -365,11 +385,12 @@ type Daemon struct {
 	Log     []string
 }
 
+// NewDaemon returns a daemon without images that pushes to a registry.
 func NewDaemon(to *Registry) *Daemon {
 	return &Daemon{Images: map[string]manifest.Local{}, Content: map[digest.Digest]manifest.Content{}, to: to}
 }
 
-// holds puts an image, as src has it under name, into the daemon under the name as.
+// Holds adds an image of src under the name as.
 func (e *Daemon) Holds(t *testing.T, src *Registry, name, as string) manifest.Local {
 	t.Helper()
 	c, err := src.Fetch(t.Context(), Named(t, name))
@@ -390,6 +411,7 @@ func (e *Daemon) Holds(t *testing.T, src *Registry, name, as string) manifest.Lo
 	return local
 }
 
+// Find implements [manifest.Images].
 func (e *Daemon) Find(ctx context.Context, ref reference.Named) (manifest.Local, error) {
 	e.Mu.Lock()
 	defer e.Mu.Unlock()
@@ -404,6 +426,7 @@ func (e *Daemon) Find(ctx context.Context, ref reference.Named) (manifest.Local,
 	return local, ctx.Err()
 }
 
+// Tag implements [manifest.Images].
 func (e *Daemon) Tag(_ context.Context, id digest.Digest, as reference.NamedTagged) error {
 	e.Mu.Lock()
 	defer e.Mu.Unlock()
@@ -420,6 +443,7 @@ func (e *Daemon) Tag(_ context.Context, id digest.Digest, as reference.NamedTagg
 	return manifest.Errorf(errdefs.ErrNotFound, "no such image %s", id)
 }
 
+// Untag implements [manifest.Images].
 func (e *Daemon) Untag(_ context.Context, name reference.NamedTagged) error {
 	e.Mu.Lock()
 	defer e.Mu.Unlock()
@@ -428,6 +452,7 @@ func (e *Daemon) Untag(_ context.Context, name reference.NamedTagged) error {
 	return nil
 }
 
+// Push implements [manifest.Images].
 func (e *Daemon) Push(_ context.Context, name reference.NamedTagged, p *ocispec.Platform) (digest.Digest, error) {
 	e.Mu.Lock()
 	defer e.Mu.Unlock()
@@ -453,27 +478,30 @@ func (e *Daemon) Push(_ context.Context, name reference.NamedTagged, p *ocispec.
 	return e.to.Store(name, e.Content[id].Descriptor.MediaType, e.Content[id].Raw), nil
 }
 
-// Reporter records notes and warnings.
+// Reporter collects notes and warnings.
 type Reporter struct {
 	mu              sync.Mutex
 	Notes, Warnings []string
 }
 
+// Note implements [manifest.Reporter].
 func (s *Reporter) Note(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Notes = append(s.Notes, fmt.Sprintf(format, args...))
 }
 
+// Warn implements [manifest.Reporter].
 func (s *Reporter) Warn(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Warnings = append(s.Warnings, fmt.Sprintf(format, args...))
 }
 
-// Lists is a store of lists.
+// Lists is a store of local lists, by name.
 type Lists map[string]manifest.List
 
+// Get implements [manifest.Lists].
 func (s Lists) Get(name reference.Named) (manifest.List, error) {
 	l, ok := s[name.String()]
 	if !ok {
@@ -482,6 +510,7 @@ func (s Lists) Get(name reference.Named) (manifest.List, error) {
 	return l, nil
 }
 
+// Update implements [manifest.Lists].
 func (s Lists) Update(_ context.Context, name reference.Named, change func(manifest.List) (manifest.List, error)) error {
 	old, ok := s[name.String()]
 	if !ok {
@@ -499,11 +528,13 @@ func (s Lists) Update(_ context.Context, name reference.Named, change func(manif
 	return nil
 }
 
+// Replace implements [manifest.Lists].
 func (s Lists) Replace(_ context.Context, list manifest.List) error {
 	s[list.Name.String()] = list
 	return nil
 }
 
+// Named returns the reference that s names.
 func Named(t *testing.T, s string) reference.Named {
 	t.Helper()
 	n, err := manifest.ParseName(s)
@@ -513,6 +544,7 @@ func Named(t *testing.T, s string) reference.Named {
 	return n
 }
 
+// ListName returns the list name that s names.
 func ListName(t *testing.T, s string) reference.NamedTagged {
 	t.Helper()
 	n, err := manifest.ParseListName(s)
@@ -522,25 +554,26 @@ func ListName(t *testing.T, s string) reference.NamedTagged {
 	return n
 }
 
-// world is everything that operations work with.
-type World struct {
+// Fixture is everything that operations on lists need.
+type Fixture struct {
 	Registry *Registry
 	Daemon   *Daemon
 	Notes    *Reporter
 	Lists    Lists
 }
 
-func NewWorld() World {
+// NewFixture returns a fixture whose daemon pushes to its registry.
+func NewFixture() Fixture {
 	m := NewRegistry()
-	return World{m, NewDaemon(m), &Reporter{}, Lists{}}
+	return Fixture{m, NewDaemon(m), &Reporter{}, Lists{}}
 }
 
-// Clients returns the registries and the daemon.
-func (w World) Clients() manifest.Clients {
+// Clients returns the clients of the fixture.
+func (w Fixture) Clients() manifest.Clients {
 	return manifest.Clients{Registry: w.Registry, Images: w.Daemon, Reporter: w.Notes}
 }
 
-// artifact puts an artifact that refers to subject, or to nothing, under a name.
+// Artifact stores an artifact with this subject, or with none, and returns its digest.
 func (m *Registry) Artifact(t *testing.T, name string, subject digest.Digest) digest.Digest {
 	t.Helper()
 	config := []byte("{}")
@@ -555,7 +588,7 @@ func (m *Registry) Artifact(t *testing.T, name string, subject digest.Digest) di
 	return m.Store(Named(t, name), ocispec.MediaTypeImageManifest, raw)
 }
 
-// dated puts an image whose config says that it was made then.
+// Dated stores an image whose config has this creation time.
 func (m *Registry) Dated(t *testing.T, name, created string) ocispec.Descriptor {
 	t.Helper()
 	config := []byte(`{"os":"linux","architecture":"amd64","created":` + created + `}`)
@@ -566,6 +599,7 @@ func (m *Registry) Dated(t *testing.T, name, created string) ocispec.Descriptor 
 	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: m.Store(Named(t, name), ocispec.MediaTypeImageManifest, raw), Size: int64(len(raw))}
 }
 
+// Patterns parses tag patterns.
 func Patterns(t *testing.T, typed ...string) (out []manifest.Pattern) {
 	t.Helper()
 	for _, s := range typed {
@@ -578,7 +612,7 @@ func Patterns(t *testing.T, typed ...string) (out []manifest.Pattern) {
 	return out
 }
 
-// creation returns a Creation of a list with sources typed like this.
+// Creation returns a Creation of a list from these sources.
 func Creation(t *testing.T, list string, sources ...string) manifest.Creation {
 	t.Helper()
 	c := manifest.Creation{Name: ListName(t, list)}
@@ -592,7 +626,7 @@ func Creation(t *testing.T, list string, sources ...string) manifest.Creation {
 	return c
 }
 
-// pattern is patterns for one, which matches all when nothing was typed.
+// Pattern parses a tag pattern; "" matches all tags.
 func Pattern(t *testing.T, typed string) manifest.Pattern {
 	t.Helper()
 	if typed == "" {
