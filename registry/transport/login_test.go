@@ -1,0 +1,390 @@
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const (
+	pull     = "repository:app:pull"
+	realm    = "https://auth.example.com/token"
+	manifest = "https://r.example.com/v2/app/manifests/1"
+)
+
+var me = Credential{Username: "me", Secret: "hunter22"}
+
+// guarded is a registry that wants tokens, and its token service. Tokens are numbered; valid are those that the
+// registry accepts, all when it is nil.
+type guarded struct {
+	server
+	mu       sync.Mutex
+	issued   int
+	lifetime int // in seconds
+	valid    func(token string) bool
+	exchange http.HandlerFunc // in place of the token service
+	delay    time.Duration
+}
+
+func newGuarded() *guarded {
+	g := &guarded{}
+	g.handler = func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Host == "auth.example.com" {
+			g.serveToken(w, r)
+			return
+		}
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok || g.valid != nil && !g.valid(token) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+realm+`",service="s",scope="`+pull+`"`)
+			w.WriteHeader(401)
+		}
+	}
+	return g
+}
+
+func (g *guarded) serveToken(w http.ResponseWriter, r *http.Request) {
+	time.Sleep(g.delay)
+	if g.exchange != nil {
+		g.exchange(w, r)
+		return
+	}
+	g.mu.Lock()
+	g.issued++
+	n := g.issued
+	g.mu.Unlock()
+	_ = json.NewEncoder(w).Encode(map[string]any{"token": fmt.Sprint("t", n), "access_token": fmt.Sprint("t", n), "expires_in": g.lifetime})
+}
+
+// tokenRequests returns the methods of the requests to the token service.
+func (g *guarded) tokenRequests() (methods []string) {
+	for _, r := range g.requests() {
+		if r.URL.Host == "auth.example.com" {
+			methods = append(methods, r.Method)
+		}
+	}
+	return methods
+}
+
+func (g *guarded) login(cred Credential) *Login {
+	s := registry("https://r.example.com")
+	budget := NewBudget(-1, func(string, ...any) {})
+	return &Login{
+		Next: g, Server: s,
+		Credentials: func(context.Context, []string) (Credential, error) { return cred, nil },
+		Tokens: &Tokens{
+			Exchange: &Retry{Next: &Redirect{Next: g, Server: s, Stay: true}, Server: s, Budget: budget}, Budget: budget, UserAgent: "test",
+		},
+	}
+}
+
+func wantStatus(t *testing.T, resp *http.Response, err error, want int) {
+	t.Helper()
+	if err != nil || resp.StatusCode != want {
+		t.Errorf("got %v, error %v, want status %d", resp, err, want)
+	}
+}
+
+// A password takes one token request where the token service answers GET; an identity token is never sent as a
+// password.
+func TestTokenRequests(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cred     Credential
+		exchange http.HandlerFunc
+		want     []string
+		status   int
+	}{
+		"password":       {me, nil, []string{"GET"}, 200},
+		"identity token": {Credential{Secret: "identity"}, nil, []string{"POST"}, 200},
+		"anonymous":      {Credential{}, nil, []string{"GET"}, 200},
+		"registry token": {Credential{RegistryToken: "t"}, nil, nil, 200},
+		"password, only OAuth2": {me, func(w http.ResponseWriter, r *http.Request) {
+			if raw, _ := io.ReadAll(r.Body); !strings.Contains(string(raw), "grant_type=password") {
+				w.WriteHeader(http.StatusMethodNotAllowed)
+				return
+			}
+			_, _ = io.WriteString(w, `{"access_token":"t"}`)
+		}, []string{"GET", "POST"}, 200},
+		"password, refused": {me, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, []string{"GET"}, 0},
+		"identity token, refused": {Credential{Secret: "identity"}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
+			[]string{"POST"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuarded()
+			g.exchange = tt.exchange
+			l := g.login(tt.cred)
+			for range 2 { // a token, and a final refusal, are kept
+				resp, err := l.RoundTrip(get(t, manifest, pull))
+				var token *TokenError
+				if tt.status == 0 && !errors.As(err, &token) {
+					t.Errorf("got error %v, want a TokenError", err)
+				}
+				if tt.status != 0 {
+					wantStatus(t, resp, err, tt.status)
+				}
+			}
+			if got := g.tokenRequests(); !slices.Equal(got, tt.want) {
+				t.Errorf("got token requests %q, want %q", got, tt.want)
+			}
+			for _, r := range g.requests() {
+				if _, password, _ := r.BasicAuth(); password == "identity" {
+					t.Errorf("got the identity token as a password in %s %s", r.Method, r.URL)
+				}
+			}
+		})
+	}
+}
+
+// Credentials are added where scheme, host and port are the registry's own, and not after a redirect elsewhere.
+func TestCredentialsAreForTheRegistryOnly(t *testing.T) {
+	next := &server{handler: func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+			w.WriteHeader(401)
+		}
+	}}
+	l := newGuarded().login(me)
+	l.Next = next
+	resp, err := l.RoundTrip(get(t, manifest, pull))
+	wantStatus(t, resp, err, 200)
+	away := get(t, manifest, pull)
+	away.redirected = true
+	for name, r := range map[string]Request{
+		"plain HTTP":      get(t, "http://r.example.com/v2/app/manifests/1", pull),
+		"plain HTTP, 443": get(t, "http://r.example.com:443/v2/app/manifests/1", pull),
+		"another port":    get(t, "https://r.example.com:5000/v2/app/manifests/1", pull),
+		"another host":    get(t, "https://r.example.com.evil.example.com/", pull),
+		"redirected":      away,
+	} {
+		before := len(next.requests())
+		resp, err := l.RoundTrip(r)
+		wantStatus(t, resp, err, 401)
+		sent := next.requests()[before:]
+		if len(sent) != 1 || sent[0].Header.Get("Authorization") != "" {
+			t.Errorf("%s: got %d requests, the first with header %v, want one without credentials", name, len(sent), sent[0].Header)
+		}
+	}
+	resp, err = l.RoundTrip(get(t, "https://r.example.com:443/v2/app/manifests/1", pull))
+	wantStatus(t, resp, err, 200)
+}
+
+// Requests that are sent concurrently share one exchange, and so do those whose token was refused.
+func TestOneExchangeAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuarded()
+		g.delay = time.Second
+		l := g.login(Credential{})
+		many := func() {
+			var group sync.WaitGroup
+			for range 20 {
+				group.Go(func() {
+					resp, err := l.RoundTrip(get(t, manifest, pull))
+					wantStatus(t, resp, err, 200)
+				})
+			}
+			group.Wait()
+		}
+		many()
+		if got := len(g.tokenRequests()); got != 1 {
+			t.Errorf("first requests: got %d exchanges, want 1", got)
+		}
+		g.valid = func(token string) bool { return token == "t2" }
+		many()
+		if got := len(g.tokenRequests()); got != 2 {
+			t.Errorf("after the token was refused: got %d exchanges in total, want 2", got)
+		}
+		resp, err := l.RoundTrip(get(t, manifest, pull, "repository:other:pull"))
+		wantStatus(t, resp, err, 401) // by a registry that accepts t2 only, after one more exchange
+		if got := len(g.tokenRequests()); got > 4 {
+			t.Errorf("other scopes: got %d exchanges in total, want at most 4", got)
+		}
+	})
+}
+
+// A request that is refused is sent once more, and the token that does not help is not renewed for ever.
+func TestRefusedForGood(t *testing.T) {
+	g := newGuarded()
+	g.valid = func(string) bool { return false }
+	l := g.login(me)
+	for range 3 {
+		before := len(g.requests())
+		resp, err := l.RoundTrip(get(t, manifest, pull))
+		wantStatus(t, resp, err, 401)
+		if got := len(g.requests()) - before; got > 4 {
+			t.Errorf("got %d requests for one that is refused, want at most 4", got)
+		}
+	}
+}
+
+// A token that has expired is renewed before it is refused.
+func TestExpiredToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuarded()
+		g.lifetime = 60
+		l := g.login(me)
+		for _, wait := range []time.Duration{0, 59 * time.Second, 2 * time.Second} {
+			time.Sleep(wait)
+			resp, err := l.RoundTrip(get(t, manifest, pull))
+			wantStatus(t, resp, err, 200)
+		}
+		if got := len(g.tokenRequests()); got != 2 {
+			t.Errorf("got %d exchanges, want 2", got)
+		}
+		refused := 0
+		for _, r := range g.requests() {
+			if r.URL.Host == "r.example.com" {
+				refused++
+			}
+		}
+		if refused != 4 {
+			t.Errorf("got %d requests to the registry, want 3 and the one that met the challenge", refused)
+		}
+	})
+}
+
+// Tokens are kept by credential, too.
+func TestTokensAreNotSharedBetweenCredentials(t *testing.T) {
+	g := newGuarded()
+	l := g.login(me)
+	l.Credentials = func(_ context.Context, scopes []string) (Credential, error) {
+		return Credential{Username: strings.Split(scopes[0], ":")[1], Secret: "secret"}, nil
+	}
+	for _, scope := range []string{"repository:a:pull", "repository:b:pull", "repository:a:pull"} {
+		l.common = nil
+		resp, err := l.RoundTrip(get(t, manifest, scope))
+		wantStatus(t, resp, err, 200)
+	}
+	var users []string
+	for _, r := range g.requests() {
+		if user, _, ok := r.BasicAuth(); ok && r.URL.Host == "auth.example.com" {
+			users = append(users, user)
+		}
+	}
+	slices.Sort(users)
+	if users = slices.Compact(users); !slices.Equal(users, []string{"a", "b"}) {
+		t.Errorf("got tokens for %q, want one user for each repository", users)
+	}
+}
+
+// One token covers an operation; where the service refuses that, each request gets its own.
+func TestWiden(t *testing.T) {
+	push := "repository:app:pull,push"
+	for _, granted := range []bool{true, false} {
+		g := newGuarded()
+		g.exchange = func(w http.ResponseWriter, r *http.Request) {
+			if scopes := r.URL.Query()["scope"]; len(scopes) > 1 && !granted {
+				w.WriteHeader(403)
+				return
+			}
+			_, _ = io.WriteString(w, `{"token":"t"}`)
+		}
+		l := g.login(Credential{})
+		l.Widen([]string{push, "repository:other:pull"})
+		resp, err := l.RoundTrip(get(t, manifest, pull))
+		wantStatus(t, resp, err, 200)
+		resp, err = l.RoundTrip(get(t, manifest, push))
+		wantStatus(t, resp, err, 200)
+		want := 1
+		if !granted {
+			want = 3
+		}
+		if got := len(g.tokenRequests()); got != want {
+			t.Errorf("wide token granted %t: got %d token requests, want %d", granted, got, want)
+		}
+	}
+}
+
+// The first request goes alone when there is a credential; the others wait for its challenge, and for its failure.
+func TestFirstRequestGoesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuarded()
+		busy := true
+		inner := g.handler
+		g.handler = func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second)
+			if busy && r.URL.Host == "r.example.com" {
+				w.WriteHeader(503)
+				return
+			}
+			inner(w, r)
+		}
+		l := g.login(me)
+		var queued []int
+		l.Queued = func(n int) {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			queued = append(queued, n)
+		}
+		var group sync.WaitGroup
+		statuses := make([]int, 5)
+		for i := range statuses {
+			group.Go(func() {
+				resp, err := l.RoundTrip(get(t, manifest, pull))
+				var waited *busyError
+				if errors.As(err, &waited) {
+					statuses[i] = -waited.Status
+				} else if err == nil {
+					statuses[i] = resp.StatusCode
+				}
+			})
+		}
+		group.Wait()
+		slices.Sort(statuses)
+		if want := []int{-503, -503, -503, -503, 503}; !slices.Equal(statuses, want) || len(g.requests()) != 1 {
+			t.Errorf("busy: got %v after %d requests, want %v after 1", statuses, len(g.requests()), want)
+		}
+		busy = false
+		for range 5 {
+			group.Go(func() {
+				resp, err := l.RoundTrip(get(t, manifest, pull))
+				wantStatus(t, resp, err, 200)
+			})
+		}
+		group.Wait()
+		if got := len(g.requests()); got != 1+1+1+5 { // busy, challenge, token, answers
+			t.Errorf("got %d requests in total, want 8", got)
+		}
+		if most := slices.Max(queued); most != 5 {
+			t.Errorf("got %d queued requests at most, want 5", most)
+		}
+	})
+}
+
+// A credential that cannot be had matters only when the registry asks for it.
+func TestCredentialFails(t *testing.T) {
+	broken := errors.New("helper not found")
+	for name, tt := range map[string]struct {
+		without func(context.Context, error) error
+		status  int
+	}{
+		"fails":     {nil, 0},
+		"continues": {func(context.Context, error) error { return nil }, 200},
+	} {
+		g := newGuarded()
+		l := g.login(me)
+		l.Credentials = func(context.Context, []string) (Credential, error) { return Credential{}, broken }
+		l.WithoutLogin = tt.without
+		resp, err := l.RoundTrip(get(t, manifest, pull))
+		if tt.status == 0 {
+			var failed *CredentialError
+			if !errors.As(err, &failed) || !errors.Is(err, broken) {
+				t.Errorf("%s: got error %v, want a CredentialError", name, err)
+			}
+			continue
+		}
+		wantStatus(t, resp, err, tt.status)
+	}
+	open := newGuarded().login(me)
+	open.Next = &server{handler: func(http.ResponseWriter, *http.Request) {}}
+	open.Credentials = func(context.Context, []string) (Credential, error) { return Credential{}, broken }
+	resp, err := open.RoundTrip(get(t, manifest, pull))
+	wantStatus(t, resp, err, 200)
+}
