@@ -20,8 +20,8 @@ func TestRepoPurgeFlags(t *testing.T) {
 		opts repoPurgeOptions
 		want string
 	}{
-		"a tag":         {"app:1", base(func(*repoPurgeOptions) {}), "give app"},
-		"a digest":      {"app@" + digest.FromString("x").String(), base(func(*repoPurgeOptions) {}), "give app"},
+		"a tag":         {"app:1", base(func(*repoPurgeOptions) {}), "as in app"},
+		"a digest":      {"app@" + digest.FromString("x").String(), base(func(*repoPurgeOptions) {}), "as in app"},
 		"no repository": {"App", base(func(*repoPurgeOptions) {}), "is not a repository"},
 		"orderby":       {"app", base(func(o *repoPurgeOptions) { o.orderBy = "size" }), "one of name, time"},
 		"glob":          {"app", base(func(o *repoPurgeOptions) { o.filters = []string{"["} }), "--filter"},

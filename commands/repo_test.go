@@ -32,7 +32,7 @@ func TestListingFlags(t *testing.T) {
 		"filter":     {func(o *repoTagsOptions) { o.filter = "[" }, `--filter "[" is no pattern`},
 		"format":     {func(o *repoTagsOptions) { o.shape = display.Listing{Format: "{{"} }, "template parsing error"},
 		"digest":     {func(o *repoTagsOptions) { o.digest = "sha256:12" }, `--digest "sha256:12" is not a digest`},
-		"tag":        {func(o *repoTagsOptions) { o.repo = "h.example.com/app:1" }, "give h.example.com/app alone"},
+		"tag":        {func(o *repoTagsOptions) { o.repo = "h.example.com/app:1" }, "as in h.example.com/app"},
 		"repository": {func(o *repoTagsOptions) { o.repo = "A B" }, `"A B" is not a repository`},
 	} {
 		opts := repoTagsOptions{repo: "h.example.com/app", listing: good}

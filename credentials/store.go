@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -58,7 +59,7 @@ func loaded(load func() *configfile.ConfigFile) *configfile.ConfigFile {
 func (s *Store) Lookup(ctx context.Context, host string) (types.AuthConfig, error) {
 	key := configKey(host)
 	auth, err := s.lookups.Do(ctx, key, func() (types.AuthConfig, error) { return s.find(ctx, key, host) })
-	if err != nil && err == ctx.Err() {
+	if err != nil && errors.Is(err, ctx.Err()) {
 		err = fmt.Errorf("looking up credentials for %s: %w", host, err)
 	}
 	return auth, err

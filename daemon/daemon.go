@@ -9,9 +9,11 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/api/types/versions"
@@ -107,7 +109,7 @@ func has(api client.APIClient, version string) bool {
 // once returns the value of o, which ask computes at the first call.
 func once[T any](ctx context.Context, o *memo.Once[T], ask func(context.Context) (T, error)) (T, error) {
 	value, err := o.Do(ctx, func() (T, error) { return ask(ctx) })
-	if err != nil && err == ctx.Err() {
+	if err != nil && errors.Is(err, ctx.Err()) && !errdefs.IsUnavailable(err) {
 		err = stopped(ctx, "waiting for the Docker daemon")
 	}
 	return value, err

@@ -19,7 +19,7 @@ func edit(ctx context.Context, lists Lists, name reference.Named, change func(Li
 	})
 }
 
-// AnnotateLocal annotates the entry of a local list that selector names, or the list alone when selector
+// AnnotateLocal annotates the entry of a local list that selector names, or only the list if selector
 // is empty.
 func AnnotateLocal(ctx context.Context, lists Lists, name reference.Named, selector string, a Annotation) error {
 	return edit(ctx, lists, name, func(l List) (List, error) {
@@ -42,8 +42,8 @@ func DropLocal(ctx context.Context, lists Lists, name reference.Named, selectors
 	return edit(ctx, lists, name, func(l List) (List, error) { return l.Without(selectors...) })
 }
 
-// Tag copies the local list called source to targets, of which none may exist, or, when there is no such
-// list, gives the daemon's image of that name more names.
+// Tag copies the local list called source to targets, none of which may exist. If there is no such list, it tags
+// the image of that name in the daemon.
 func Tag(ctx context.Context, lists Lists, images Images, source reference.Named, targets []reference.NamedTagged) error {
 	list, err := lists.Get(source)
 	if errdefs.IsNotFound(err) {

@@ -15,22 +15,21 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Node is a manifest or an index of a repository, with what it names.
+// Node is a parsed manifest or index.
 type Node struct {
 	Content
-	// Children are what an index lists; Config, nil for an index, and Layers what an image is made of.
+	// Children are the entries of an index; Config, nil for an index, and Layers are the blobs of an image.
 	Children []ocispec.Descriptor
 	Config   *ocispec.Descriptor
 	Layers   []ocispec.Descriptor
-	// Subject is what the manifest says it refers to, nil when it does not.
+	// Subject is the subject field of the manifest, nil for none.
 	Subject *ocispec.Descriptor
-	// ArtifactType says what the manifest is when it is no image, "" when it is one.
+	// ArtifactType is the type of an artifact, "" for an image.
 	ArtifactType string
 	Annotations  map[string]string
 }
 
-// ParseNode returns c with what it names. The error is errdefs.ErrInvalidArgument when
-// they are neither an image manifest nor an index.
+// ParseNode parses c. The error is errdefs.ErrInvalidArgument if it is neither an image manifest nor an index.
 func ParseNode(c Content) (Node, error) {
 	d, raw := c.Descriptor, c.Raw
 	n := Node{Content: c}
@@ -63,8 +62,8 @@ func ParseNode(c Content) (Node, error) {
 	return n, nil
 }
 
-// isImageConfig reports whether mediaType is that of an image's config, rather than of another artifact's;
-// older images do not say.
+// IsImageConfig reports whether mediaType is that of the config of an image rather than of another artifact. Older
+// images have none.
 func IsImageConfig(mediaType string) bool {
 	switch mediaType {
 	case ocispec.MediaTypeImageConfig, MediaTypeDockerConfig, "":
@@ -81,8 +80,8 @@ const (
 	KindArtifact    = "artifact"
 )
 
-// Kind is KindIndex, KindImage or, for what is no image or refers to something, KindArtifact. That it is
-// an attestation is said by the index that lists it.
+// Kind is KindIndex, KindImage or, for manifests with an artifact type or a subject, KindArtifact. Only the index
+// that lists an attestation identifies it as KindAttestation.
 func (n Node) Kind() string {
 	switch {
 	case n.ArtifactType != "" || n.Subject != nil:
@@ -113,25 +112,25 @@ type Graph struct {
 	found map[digest.Digest]*found
 }
 
-// found is a node or, in its place, why it could not be had.
+// found is a node, or the error of reading it.
 type found struct {
 	node Node
 	err  error
 }
 
-// NewGraph returns a graph of nothing yet, to be read from f.
+// NewGraph returns an empty graph that reads from f.
 func NewGraph(f Fetcher) *Graph { return &Graph{fetch: f, found: map[digest.Digest]*found{}} }
 
-// Root is what a tag or digest named when it was asked for.
+// Root is the manifest of a tag or digest when it was read.
 type Root struct {
 	Ref    reference.Named
 	Digest digest.Digest
-	// Err is why that could not be told; then Digest is empty.
+	// Err is the error of reading it; then Digest is empty.
 	Err error
 }
 
-// Read adds what refs, of one repository, name and everything below that, side by side. It returns a root for
-// each of refs, in their order. What cannot be read is in the root, or else at Node; the error is that of
+// Read adds the manifests of refs, all of one repository, and everything below them, concurrently. It returns a root
+// for each of refs, in order. Errors are in the roots or, below them, returned by Node; the returned error is that of
 // ctx.
 func (g *Graph) Read(ctx context.Context, refs ...reference.Named) ([]Root, error) {
 	roots := make([]Root, len(refs))
@@ -171,7 +170,7 @@ func (g *Graph) Add(ctx context.Context, ref reference.Named, c Content) Root {
 	return Root{Ref: ref, Digest: c.Descriptor.Digest}
 }
 
-// Forget makes the next Read ask again for those of digests that could not be read.
+// Forget makes the next Read fetch those of digests again that could not be read.
 func (g *Graph) Forget(digests ...digest.Digest) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -182,7 +181,7 @@ func (g *Graph) Forget(digests ...digest.Digest) {
 	}
 }
 
-// fail puts into a place, where there is one, why there is no node.
+// fail records why a node could not be read.
 func (g *Graph) fail(place *found, err error) {
 	if place == nil {
 		return
@@ -192,7 +191,7 @@ func (g *Graph) fail(place *found, err error) {
 	place.err = err
 }
 
-// allowance is what may still be read below one root.
+// allowance bounds what is still read below one root.
 type allowance struct{ entries, bytes atomic.Int64 }
 
 func newAllowance() *allowance {
@@ -202,7 +201,7 @@ func newAllowance() *allowance {
 	return a
 }
 
-// claim returns the place of the node d, and whether the caller is the first to have it, who fills it.
+// claim returns the entry of the node d, and whether the caller is the first to have it and fills it.
 func (g *Graph) claim(d digest.Digest) (place *found, first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -214,7 +213,7 @@ func (g *Graph) claim(d digest.Digest) (place *found, first bool) {
 	return place, !there
 }
 
-// fill puts a node into its place and reads what it lists, as far as left allows.
+// fill sets a node and reads its children, as far as left allows.
 func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, c Content, depth int, left *allowance) {
 	d := c.Descriptor.Digest
 	n, err := ParseNode(c)
@@ -263,7 +262,7 @@ func (g *Graph) Node(d digest.Digest) (Node, error) {
 	defer g.mu.Unlock()
 	f, ok := g.found[d]
 	if !ok {
-		return Node{}, Errorf(errdefs.ErrNotFound, "manifest %s was not met", d)
+		return Node{}, Errorf(errdefs.ErrNotFound, "manifest %s was not read", d)
 	}
 	return f.node, f.err
 }
@@ -273,7 +272,7 @@ func (g *Graph) Blob(ctx context.Context, repo reference.Named, d ocispec.Descri
 	return g.fetch.Blob(ctx, repo, d)
 }
 
-// has reports whether the manifest d was read, or tried to.
+// Has reports whether the manifest d was read, successfully or not.
 func (g *Graph) Has(d digest.Digest) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

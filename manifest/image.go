@@ -10,7 +10,7 @@ import (
 
 // Local is an image in the daemon's image store.
 type Local struct {
-	// Name is the name it was found under.
+	// Name is the name under which it was found.
 	Name reference.Named
 	// ID is the image ID: the digest of the config (graph-driver store), or of the image's index or
 	// manifest (containerd store).
@@ -18,9 +18,9 @@ type Local struct {
 	// Platform is the image's platform; for an image of several platforms, of the one the daemon would
 	// run.
 	Platform ocispec.Platform
-	// RepoDigests are the digests under which registries are known to have the image.
+	// RepoDigests are the known digests of the image in registries.
 	RepoDigests []digest.Digest
-	// Manifests are the manifests the image consists of, where the daemon tells (containerd store, API
+	// Manifests are the manifests the image consists of, if the daemon reports them (containerd store, API
 	// 1.48): one, or the children of an index.
 	Manifests []LocalManifest
 }
@@ -29,7 +29,7 @@ type Local struct {
 type LocalManifest struct {
 	// Descriptor has the Platform set for an image.
 	Descriptor ocispec.Descriptor
-	// Available says that all of its content is in the daemon's store.
+	// Available reports that all of its content is in the store of the daemon.
 	Available bool
 	// Subject is the digest of the image that an attestation manifest describes, empty for an image.
 	Subject digest.Digest

@@ -18,7 +18,7 @@ const (
 	MediaTypeDockerConfig   = "application/vnd.docker.container.image.v1+json"
 )
 
-// MaxEntries bounds the children of an index, those of nested ones included, and the layers of an image.
+// MaxEntries bounds the children of an index, including nested ones, and the layers of an image.
 const MaxEntries = 4096
 
 // IsIndex reports whether mediaType is that of a manifest list or an OCI index.
@@ -31,7 +31,7 @@ func IsImage(mediaType string) bool {
 	return mediaType == MediaTypeDockerManifest || mediaType == ocispec.MediaTypeImageManifest
 }
 
-// IsForeign reports whether mediaType is that of a layer that lies outside of registries and must not be
+// IsForeign reports whether mediaType is that of a layer that is stored outside of registries and must not be
 // pushed.
 func IsForeign(mediaType string) bool {
 	return strings.HasPrefix(mediaType, "application/vnd.docker.image.rootfs.foreign.diff.tar") ||
@@ -81,8 +81,7 @@ func MarshalIndex(mediaType string, children []ocispec.Descriptor, annotations m
 	return json.MarshalIndent(out, "", "   ")
 }
 
-// Bytes returns the index as it stands, pending entries with an empty digest and all: what inspect
-// shows.
+// Bytes returns the index for inspect, in which pending entries have an empty digest.
 func (l List) Bytes() ([]byte, error) {
 	mediaType, err := l.indexType()
 	if err != nil {
@@ -117,8 +116,8 @@ func (l List) Index() (Content, error) {
 	return NewContent(mediaType, raw), nil
 }
 
-// CheckPush returns an errdefs.ErrFailedPrecondition error for what can be pushed by nobody: no entries,
-// an entry without operating system or architecture, annotations in a Docker list.
+// CheckPush returns an errdefs.ErrFailedPrecondition error for a list that cannot be pushed: one without entries,
+// with an entry without operating system or architecture, or a Docker list with annotations.
 func (l List) CheckPush() error {
 	if len(l.Entries) == 0 {
 		return Errorf(errdefs.ErrFailedPrecondition, "%s has no entries", Familiar(l.Name))
@@ -126,15 +125,15 @@ func (l List) CheckPush() error {
 	for _, e := range l.Entries {
 		if p := e.Platform(); p.OS == "" || p.Architecture == "" {
 			return Errorf(errdefs.ErrFailedPrecondition, "manifest %s must have an OS and Architecture to be pushed to a registry; "+
-				"give it them with 'docker multiarch annotate --os OS --arch ARCH %s %s'", e.Ref, Familiar(l.Name), Familiar(e.Ref))
+				"set them with 'docker multiarch annotate --os OS --arch ARCH %s %s'", e.Ref, Familiar(l.Name), Familiar(e.Ref))
 		}
 	}
 	_, err := l.indexType()
 	return err
 }
 
-// indexType returns the media type of the list: the chosen one, else OCI's if an entry is OCI or
-// anything has annotations, else Docker's.
+// indexType returns the media type of the list: the chosen one, otherwise that of OCI if an entry is OCI or
+// anything has annotations, otherwise that of Docker.
 func (l List) indexType() (string, error) {
 	annotated := ""
 	if len(l.Annotations) > 0 {
@@ -149,7 +148,7 @@ func (l List) indexType() (string, error) {
 		oci = oci || e.Descriptor.MediaType == ocispec.MediaTypeImageManifest
 	}
 	if l.MediaType == MediaTypeDockerList && annotated != "" {
-		return "", Errorf(errdefs.ErrFailedPrecondition, "%s has annotations, which a Docker manifest list cannot hold: create it with --type oci%s", annotated, stripHint(l))
+		return "", Errorf(errdefs.ErrFailedPrecondition, "%s has annotations, which a Docker manifest list cannot have: create it with --type oci%s", annotated, stripHint(l))
 	}
 	switch {
 	case l.MediaType != "":
@@ -199,8 +198,8 @@ func ParseIndex(raw []byte) ([]ocispec.Descriptor, map[string]string, error) {
 	return children, index.Annotations, nil
 }
 
-// descriptors are an array of them. Those after MaxEntries are counted, not kept: "{}" takes three bytes in
-// JSON and a hundred times as much in memory.
+// descriptors is an array of descriptors. Those after MaxEntries are only counted, since "{}" takes three bytes of
+// JSON and a hundred times as much memory.
 type descriptors struct {
 	first []ocispec.Descriptor
 	n     int
@@ -209,7 +208,7 @@ type descriptors struct {
 func (d *descriptors) UnmarshalJSON(raw []byte) error {
 	*d = descriptors{}
 	if raw[0] != '[' {
-		return json.Unmarshal(raw, &d.first) // null, or an error that says what it is
+		return json.Unmarshal(raw, &d.first) // null, or an error
 	}
 	d.first = []ocispec.Descriptor{}
 	array := json.NewDecoder(bytes.NewReader(raw))

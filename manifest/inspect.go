@@ -16,18 +16,18 @@ import (
 // Inspection is a list, local or in a registry, or an image in a registry.
 type Inspection struct {
 	Name reference.Named
-	// Local says that List is in the local store.
+	// Local reports that List is in the local store.
 	Local bool
-	// List is the list; its entries have no Raw when it came from a registry. It has no entries when
-	// Image is what was found.
+	// List is the list; its entries have no Raw if it is from a registry. It has no entries if Image is
+	// set.
 	List List
 	// Image is the image, nil for a list.
 	Image *Entry
-	// Descriptor describes what the registry has under Name; it is empty for a local list.
+	// Descriptor is that of the registry for Name, empty for a local list.
 	Descriptor ocispec.Descriptor
 }
 
-// Inspect returns the local list called name or, when there is none, what the registry has.
+// Inspect returns the local list called name or, if there is none, the list or image in the registry.
 func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.Named) (Inspection, error) {
 	list, err := lists.Get(name)
 	if err == nil {
@@ -53,7 +53,7 @@ func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.
 	return found, err
 }
 
-// remoteList returns an index of a registry as a list without its children's bytes.
+// remoteList returns an index of a registry as a list without the bytes of its children.
 func remoteList(name reference.Named, c Content) (List, error) {
 	children, annotations, err := ParseIndex(c.Raw)
 	if err != nil {
@@ -73,8 +73,8 @@ func remoteList(name reference.Named, c Content) (List, error) {
 	return list, nil
 }
 
-// Text returns what docker manifest inspect prints: a list in the form it is pushed in, or the image's
-// manifest, indented by tabs.
+// Text returns the output of docker manifest inspect: a list in the form in which it is pushed, or the manifest of
+// the image indented by tabs.
 func (i Inspection) Text() ([]byte, error) {
 	if i.Image != nil {
 		return i.Image.Text()
@@ -92,8 +92,8 @@ func (e Entry) Text() ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// ImageManifest is an entry in the JSON form of docker manifest (docker/cli v28, cli/manifest/types), name by
-// name and in its order: what inspect -v prints, and what its file in the local store holds.
+// ImageManifest is an entry in the JSON form of docker manifest (docker/cli v28, cli/manifest/types), with the
+// same names in the same order: the output of inspect -v, and the content of its file in the local store.
 type ImageManifest struct {
 	Ref              string
 	Descriptor       ocispec.Descriptor
@@ -102,8 +102,8 @@ type ImageManifest struct {
 	OCIManifest      json.RawMessage `json:",omitempty"`
 }
 
-// ImageManifest returns the entry in docker manifest's form. A manifest that docker manifest cannot parse,
-// and would therefore fail on the whole list, is in Raw alone.
+// ImageManifest returns the entry in the form of docker manifest. A manifest that docker manifest cannot parse, and
+// that would make it fail on the whole list, is only in Raw.
 func (e Entry) ImageManifest() ImageManifest {
 	out := ImageManifest{Ref: e.Ref.String(), Descriptor: e.Descriptor, Raw: e.Raw}
 	var m ocispec.Manifest
@@ -119,8 +119,8 @@ func (e Entry) ImageManifest() ImageManifest {
 	return out
 }
 
-// Verbose returns what docker manifest inspect -v prints. Manifests that are not at hand are read from
-// the registry; one that the registry does not have is a warning.
+// Verbose returns the output of docker manifest inspect -v. Missing manifests are fetched from the registry; one
+// that the registry does not have is a warning.
 func (i Inspection) Verbose(ctx context.Context, registry Fetcher, notes Reporter) ([]byte, error) {
 	if i.Image != nil && i.Local {
 		return json.MarshalIndent(i.Image.ImageManifest(), "", "\t")
@@ -151,7 +151,7 @@ func (i Inspection) Verbose(ctx context.Context, registry Fetcher, notes Reporte
 	return json.MarshalIndent(out, "", "\t")
 }
 
-// View is a list or an image as templates and --format json show it.
+// View is a list or an image for templates and --format json.
 type View struct {
 	Name        string            `json:"name"`
 	MediaType   string            `json:"mediaType"`
@@ -175,7 +175,7 @@ type ViewEntry struct {
 	Attestations []ViewEntry       `json:"attestations,omitempty"`
 }
 
-// View returns the inspection for templates and trees. The digest of a local list is empty as long as an
+// View returns the inspection for templates and trees. The digest of a local list is empty while an
 // entry is pending.
 func (i Inspection) View() (View, error) {
 	v := View{Name: Familiar(i.Name), Local: i.Local, Annotations: i.List.Annotations, Manifests: []ViewEntry{}}
@@ -230,7 +230,7 @@ func viewEntry(e Entry, local bool) ViewEntry {
 }
 
 // InspectEntry returns the entry of a local list that selector names. The manifest of one without bytes
-// (from a list of an older docker) is read from the registry.
+// (from a list of an older docker) is fetched from the registry.
 func InspectEntry(ctx context.Context, lists Lists, registry Fetcher, name reference.Named, selector string) (Inspection, error) {
 	list, err := lists.Get(name)
 	if err != nil {

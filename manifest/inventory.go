@@ -7,25 +7,25 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Listed is a manifest as a registry's own listing has it. What that does not tell is the zero value.
+// Listed is a manifest in a listing of the registry. Unknown fields are zero.
 type Listed struct {
 	Digest    digest.Digest
 	MediaType string
-	// Tags are those that name the manifest, in the registry's order; none when it is untagged.
+	// Tags are the tags of the manifest in the order of the registry.
 	Tags []string
-	// Size is in bytes what the registry says the image takes.
+	// Size is the size of the image in bytes, as reported by the registry.
 	Size int64
 	// Platform is that of an image.
 	Platform ocispec.Platform
-	// Created is when the manifest came into the registry, Updated when it or a tag of it was last changed.
+	// Created is when the manifest was pushed, Updated when it or one of its tags was last changed.
 	Created, Updated time.Time
-	// Locked says that the registry would refuse to delete it.
+	// Locked reports that the registry refuses to delete the manifest.
 	Locked bool
-	// Attributes say what the registry permits, nil where it does not tell.
+	// Attributes are the permissions, nil if the registry has none.
 	Attributes *Attributes
 }
 
-// Time is when the manifest came into the registry, or was last changed there: the later of both.
+// Time is the later of Created and Updated.
 func (l Listed) Time() time.Time {
 	if l.Updated.After(l.Created) {
 		return l.Updated
@@ -33,7 +33,7 @@ func (l Listed) Time() time.Time {
 	return l.Created
 }
 
-// Attributes are what Azure Container Registry permits to be done to a manifest.
+// Attributes are the permissions of a manifest in Azure Container Registry.
 type Attributes struct {
 	Delete bool `json:"deleteEnabled"`
 	Write  bool `json:"writeEnabled"`

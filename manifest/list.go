@@ -1,6 +1,15 @@
-// Package manifest is the domain: manifest lists and their entries as values, platforms, the bytes of an
-// index, and the operations on them. What an operation needs of registries, of the daemon and of the
-// local store it declares as small interfaces; the package itself speaks to none of them.
+// Package manifest is the domain: manifest lists as values, the bytes of indexes, platforms, references, and the
+// operations on lists.
+//
+// A [List] has an [Entry] for each child, in the order of the user; its methods return a changed copy. The operations
+// are functions: [Create] resolves its sources side by side and stores one list; [PushLocal] and [Publish] push
+// pending images of the daemon, copy the children that the target repository lacks, and put the index last;
+// [Inspect] reads a local list or a registry. [Graph] is the one walker of indexes, and [Content] is a manifest with
+// its bytes, which are never marshaled again.
+//
+// What an operation needs of registries ([Fetcher], [Target], [Lister], ...), of the daemon ([Images]) and of the local
+// store ([Lists]) is declared here as small interfaces. Other packages implement them; this one does no input or
+// output, except for reports to a [Reporter].
 package manifest
 
 import (
@@ -15,61 +24,60 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// List is a manifest list that is being assembled: a value, whose methods return a changed copy.
+// List is a manifest list that is being assembled: a value whose methods return a changed copy.
 type List struct {
-	// Name is where the list is to be pushed; it has a tag. It is nil for a list of unknown name: one
-	// that docker manifest made, met while walking the local store.
+	// Name is the name under which the list is pushed; it has a tag. It is nil if unknown, for lists that docker
+	// manifest created.
 	Name reference.Named
-	// MediaType is the type the user chose, or empty: then it follows from the entries.
+	// MediaType is the type that the user chose, "" to derive it from the entries.
 	MediaType   string
 	Annotations map[string]string
-	// Entries are in the user's order.
+	// Entries are in the order of the user.
 	Entries []Entry
 }
 
 // Entry is one child of a list: an image manifest, or an attestation of one.
 type Entry struct {
-	// Ref is the name the child is kept under: its repository is where the child is fetched from, and
-	// no two entries of a list share it.
+	// Ref is the unique name of the entry in the list; the child is fetched from its repository.
 	Ref reference.Named
 	// Source is what the user named. It differs from Ref for the children of an index, and for a local
 	// image that was pushed under another name.
 	Source reference.Named
-	// Index is the digest of the index that Source named when it was read, when that index was this image
-	// and its attestations alone, or was sent by push; else it is empty.
+	// Index is the digest of the index that Source named when it was read, if that index only had this
+	// image and its attestations, or was pushed from the daemon; otherwise it is empty.
 	Index digest.Digest
 	// Descriptor describes the child; its Platform is set, its Digest is empty while it is pending.
 	Descriptor ocispec.Descriptor
 	// Raw is the child's manifest, byte for byte; empty while it is pending, and in lists of older
 	// docker versions.
 	Raw []byte
-	// Pending is the daemon's image that push has to send first. An entry without a digest is pending
-	// even when Pending is nil: on the image that Ref names.
+	// Pending is the image in the daemon that push has to push first. An entry without a digest is pending even if
+	// Pending is nil: on the image that Ref names.
 	Pending *Pending
 }
 
-// Content returns the child as content; without bytes where Raw is empty.
+// Content returns the child as content, without bytes if Raw is empty.
 func (e Entry) Content() Content { return Content{e.Descriptor, e.Raw} }
 
-// Pending is what is remembered of a local image from create until push.
+// Pending is the local image of a pending entry.
 type Pending struct {
 	// ID is the image ID: the digest of the config (graph-driver store), or of the image's index or
 	// manifest (containerd store).
 	ID digest.Digest
-	// Manifest is the manifest within the image that the entry stands for, where the daemon told.
+	// Manifest is the manifest within the image of the entry, if the daemon reported it.
 	Manifest digest.Digest `json:",omitempty"`
 	// Platform is the one found in the image, whatever was annotated since.
 	Platform ocispec.Platform
-	// Attested says that the image is known to have attestations, which join the list.
+	// Attested reports that the image has attestations, which are added to the list.
 	Attested bool `json:",omitempty"`
-	// Strip says that the image's attestations stay out of the list.
+	// Strip omits the attestations of the image.
 	Strip bool `json:",omitempty"`
 }
 
-// IsPending reports whether the entry's image has still to be pushed from the daemon.
+// IsPending reports whether the image of the entry has to be pushed from the daemon first.
 func (e Entry) IsPending() bool { return e.Descriptor.Digest == "" }
 
-// Platform returns the entry's platform, the zero value when it has none.
+// Platform returns the entry's platform, the zero value if it has none.
 func (e Entry) Platform() ocispec.Platform {
 	if e.Descriptor.Platform == nil {
 		return ocispec.Platform{}
@@ -77,7 +85,7 @@ func (e Entry) Platform() ocispec.Platform {
 	return *e.Descriptor.Platform
 }
 
-// Subject returns the digest of the image that an attestation describes, empty when the entry is no
+// Subject returns the digest of the image that an attestation describes, empty if the entry is no
 // attestation.
 func (e Entry) Subject() digest.Digest { return AttestationSubject(e.Descriptor) }
 
@@ -98,9 +106,9 @@ func AttestationSubject(d ocispec.Descriptor) digest.Digest {
 	return digest.Digest(d.Annotations[AnnotationReferenceDigest])
 }
 
-// With returns the list with entries added. Entries of the same source are replaced: the new ones stand
-// where the first of the old ones stood. Of entries under one Ref, which several sources may bring, the one
-// that was named itself stays, else the first.
+// With returns the list with entries added. Entries of the same source are replaced: the new ones take the
+// position of the first old one. Of entries with the same Ref, which several sources may have, the one that the
+// user named is kept, otherwise the first.
 func (l List) With(entries ...Entry) List {
 	bySource := map[string][]Entry{}
 	var order []string
@@ -141,7 +149,7 @@ func (l List) With(entries ...Entry) List {
 
 // Select returns the positions of the entries that selector names: a digest, the source or reference an
 // entry was made from, or a platform, tried in this order. The attestations of a selected image are not
-// among them. It returns an errdefs.ErrNotFound error when none is named.
+// among them. The error is errdefs.ErrNotFound if there is none.
 func (l List) Select(selector string) ([]int, error) {
 	match := func(f func(Entry) bool) (found []int) {
 		for i, e := range l.Entries {
@@ -172,8 +180,7 @@ func (l List) Select(selector string) ([]int, error) {
 	return nil, Errorf(errdefs.ErrNotFound, "no entry %s in %s", selector, Familiar(l.Name))
 }
 
-// selectOne is Select where one entry is meant; several are an errdefs.ErrInvalidArgument error that names
-// them.
+// selectOne is Select for one entry; several are an errdefs.ErrInvalidArgument error that names them.
 func (l List) selectOne(selector string) (int, error) {
 	found, err := l.Select(selector)
 	if err != nil || len(found) == 1 {
@@ -191,8 +198,7 @@ func (l List) selectOne(selector string) (int, error) {
 	return -1, Errorf(errdefs.ErrInvalidArgument, "%s has several entries in %s: name one of %s", selector, Familiar(l.Name), joinAnd(names))
 }
 
-// Without returns the list less the entries that the selectors name (see Select) and the attestations
-// of those.
+// Without returns the list without the entries that the selectors name (see Select) and their attestations.
 func (l List) Without(selectors ...string) (List, error) {
 	drop := map[int]bool{}
 	for _, s := range selectors {
@@ -271,17 +277,17 @@ func (l List) Duplicates() []Duplicate {
 	return out
 }
 
-// Annotation is what annotate changes in an entry and in its list.
+// Annotation is a change of an entry and its list by annotate.
 type Annotation struct {
 	// Platform's non-empty fields replace those of the entry; its OSFeatures are added.
 	Platform ocispec.Platform
 	// Descriptor are annotations of the entry's descriptor, List those of the whole list.
 	Descriptor, List map[string]string
-	// Clear forgets earlier annotations, variant, OS version and OS features of the entry first.
+	// Clear removes earlier annotations, variant, OS version and OS features of the entry first.
 	Clear bool
 }
 
-// Annotate returns the list with the entry at position i changed; i is -1 to change the list alone.
+// Annotate returns the list with the entry at position i changed; i is -1 to change only the list.
 func (l List) Annotate(i int, a Annotation) (List, error) {
 	l.Entries = slices.Clone(l.Entries)
 	if i >= 0 {
@@ -331,8 +337,7 @@ func merge(old, added map[string]string) map[string]string {
 	return out
 }
 
-// Require returns an errdefs.ErrFailedPrecondition error that names the platforms that no image of the
-// list has.
+// Require returns an errdefs.ErrFailedPrecondition error that names the platforms without an image in the list.
 func (l List) Require(wanted []Platform) error {
 	var missing []string
 	for _, w := range wanted {
@@ -343,5 +348,5 @@ func (l List) Require(wanted []Platform) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return Errorf(errdefs.ErrFailedPrecondition, "%s has no image for %s, which --require asks for", Familiar(l.Name), joinAnd(missing))
+	return Errorf(errdefs.ErrFailedPrecondition, "%s has no image for %s, which --require requires", Familiar(l.Name), joinAnd(missing))
 }

@@ -127,7 +127,7 @@ func TestParsePlatform(t *testing.T) {
 	}
 	for typed, want := range map[string]string{
 		"linux/amd46": "did you mean linux/amd64?", "linx/arm64": "did you mean linux/arm64?", "linux": "expected OS/ARCHITECTURE",
-		"": "expected OS/ARCHITECTURE", "linux/": "expected OS/ARCHITECTURE", "foo/bar": "known are aix/ppc64", "windows(/amd64": "in brackets", "windows()/amd64": "in brackets",
+		"": "expected OS/ARCHITECTURE", "linux/": "expected OS/ARCHITECTURE", "foo/bar": "known platforms are aix/ppc64", "windows(/amd64": "in parentheses", "windows()/amd64": "in parentheses",
 	} {
 		if _, err := ParsePlatform(typed); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", typed, err, want)

@@ -13,9 +13,8 @@ import (
 // Platform selects platforms: fields that are empty match any value.
 type Platform struct{ ocispec.Platform }
 
-// ParsePlatform reads OS/ARCHITECTURE[/VARIANT], with the OS version as OS(VERSION), aliases such as
-// aarch64 taken for the name they stand for. The error names the nearest known platform when nobody
-// knows this one.
+// ParsePlatform parses OS/ARCHITECTURE[/VARIANT], with the OS version as OS(VERSION). It replaces aliases such as
+// aarch64. The error for an unknown platform names the nearest known one.
 func ParsePlatform(s string) (Platform, error) {
 	os, rest, _ := strings.Cut(s, "/")
 	if os == "" || rest == "" {
@@ -26,7 +25,7 @@ func ParsePlatform(s string) (Platform, error) {
 	if hasVersion {
 		var closed bool
 		if version, closed = strings.CutSuffix(version, ")"); !closed || version == "" {
-			return Platform{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a platform: the OS version stands in brackets, as in windows(10.0.20348.1)/amd64", s)
+			return Platform{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a platform: put the OS version in parentheses, as in windows(10.0.20348.1)/amd64", s)
 		}
 	}
 	os, arch, alias := normalizeNames(os, arch)
@@ -39,7 +38,7 @@ func ParsePlatform(s string) (Platform, error) {
 	return Platform{ocispec.Platform{OS: os, OSVersion: version, Architecture: arch, Variant: variant}}, nil
 }
 
-// ParsePlatforms is ParsePlatform for each of specs.
+// ParsePlatforms parses each of specs, see [ParsePlatform].
 func ParsePlatforms(specs []string) ([]Platform, error) {
 	var out []Platform
 	for _, spec := range specs {
@@ -75,7 +74,7 @@ func FormatPlatform(p ocispec.Platform) string {
 	return os + "/" + arch
 }
 
-// statedPlatform returns the platform that d gives whole, nil when operating system or architecture is missing.
+// StatedPlatform returns the platform of d, nil if the operating system or architecture is missing.
 func StatedPlatform(d ocispec.Descriptor) *ocispec.Platform {
 	if p := d.Platform; p != nil && p.OS != "" && p.Architecture != "" {
 		return p
@@ -83,7 +82,7 @@ func StatedPlatform(d ocispec.Descriptor) *ocispec.Platform {
 	return nil
 }
 
-// normalize is platforms.Normalize, but leaves an empty OS, which that takes for the one it runs on.
+// Normalize is platforms.Normalize, except that an empty OS stays empty instead of becoming the one of this machine.
 func Normalize(p ocispec.Platform) ocispec.Platform {
 	n := platforms.Normalize(p)
 	if p.OS == "" {
@@ -92,15 +91,15 @@ func Normalize(p ocispec.Platform) ocispec.Platform {
 	return n
 }
 
-// platformKey is equal for platforms that clients take for the same.
+// PlatformKey is equal for platforms that clients consider the same.
 func PlatformKey(p ocispec.Platform) string {
 	n := Normalize(p)
 	features := slices.Sorted(slices.Values(n.OSFeatures))
 	return strings.Join(append([]string{n.OS, n.Architecture, n.Variant, n.OSVersion}, features...), "\x00")
 }
 
-// normalizeNames returns the names that aliases such as x86_64 and macos stand for, and the variant
-// that an alias such as armhf says.
+// normalizeNames returns the names for aliases such as x86_64 and macos, and the variant that an alias such as
+// armhf implies.
 func normalizeNames(os, arch string) (string, string, string) {
 	n := Normalize(ocispec.Platform{OS: os, Architecture: arch})
 	if n.Architecture == arch { // no alias: the variant is a default
@@ -109,8 +108,8 @@ func normalizeNames(os, arch string) (string, string, string) {
 	return n.OS, n.Architecture, n.Variant
 }
 
-// Unalias returns p with aliases in OS and architecture, such as macos and aarch64, replaced by the names
-// they stand for; the variant that an alias implies is set when p has none.
+// Unalias returns p with aliases in OS and architecture, such as macos and aarch64, replaced by the
+// standard names; the variant that an alias implies is set when p has none.
 func Unalias(p ocispec.Platform) ocispec.Platform {
 	os, arch, variant := normalizeNames(p.OS, p.Architecture)
 	p.OS, p.Architecture, p.Variant = os, arch, cmp.Or(p.Variant, variant)
@@ -151,32 +150,32 @@ func KnownPlatforms() []string {
 	return out
 }
 
-// maxSlips is how far what was typed may be from what was meant.
+// maxSlips bounds the distance between a typo and the suggestion.
 const maxSlips = 3
 
-// checkKnown returns an errdefs.ErrInvalidArgument error that names the nearest known platform when
-// os/arch is not one.
+// checkKnown returns an errdefs.ErrInvalidArgument error that names the nearest known platform if
+// os/arch is not a known platform.
 func checkKnown(os, arch string) error {
 	if slices.Contains(knownArches[os], arch) {
 		return nil
 	}
 	if os == "" || arch == "" {
-		return Errorf(errdefs.ErrInvalidArgument, "platform %s is not complete: give both --os and --arch", FormatPlatform(ocispec.Platform{OS: os, Architecture: arch}))
+		return Errorf(errdefs.ErrInvalidArgument, "platform %s is incomplete: set both --os and --arch", FormatPlatform(ocispec.Platform{OS: os, Architecture: arch}))
 	}
 	given := os + "/" + arch
 	nearest := Nearest(given, KnownPlatforms())
 	if nearest == "" {
-		return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: known are %s", given, strings.Join(KnownPlatforms(), ", "))
+		return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: known platforms are %s", given, strings.Join(KnownPlatforms(), ", "))
 	}
 	return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: did you mean %s?", given, nearest)
 }
 
-// Nearest returns the one of known that given may have been meant for, "" when none is like it.
+// Nearest returns the element of known that given is probably a typo of, "" for none.
 func Nearest(given string, known []string) string {
 	nearest, best := "", 1+min(maxSlips, len(given)/2)
 	for _, k := range known {
 		if len(given)-len(k) >= best {
-			continue // strangers' texts may be long
+			continue // untrusted texts may be long
 		}
 		if d := distance(given, k); d < best {
 			nearest, best = k, d

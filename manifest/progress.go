@@ -2,25 +2,25 @@ package manifest
 
 import ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-// Progress is told how far blobs are on their way into a repository, by many goroutines and often: it must
-// not take long.
+// Progress receives the progress of blobs that are copied to a repository. Many goroutines call it, and often: it
+// must return quickly.
 type Progress interface {
 	Blob(t Transfer)
 }
 
-// Transfer is how far a blob is.
+// Transfer is the progress of a blob.
 type Transfer struct {
 	Blob  ocispec.Descriptor
 	State TransferState
-	// Sent is how many bytes are on their way. It begins anew when the blob has to be sent again.
+	// Sent is the number of bytes sent. It restarts at 0 when the blob is sent again.
 	Sent int64
 }
 
-// TransferState is what happens to a blob. All but Sending are the end of it.
+// TransferState is the state of a transfer. All states except Sending are final.
 type TransferState string
 
 // The states of a transfer: the blob is being sent, was sent, was mounted from another repository of the
-// registry, or was there before.
+// registry, or already existed.
 const (
 	Sending TransferState = "sending"
 	Sent    TransferState = "sent"

@@ -41,7 +41,7 @@ func ParseListName(s string) (reference.NamedTagged, error) {
 	return named.(reference.NamedTagged), nil
 }
 
-// Familiar returns ref as a person writes it, without Docker Hub's host and "library".
+// Familiar returns ref in its familiar form, without the host of Docker Hub and "library".
 func Familiar(ref reference.Named) string {
 	if ref == nil {
 		return "the list"
@@ -49,7 +49,7 @@ func Familiar(ref reference.Named) string {
 	return reference.FamiliarString(ref)
 }
 
-// atDigest returns the reference of what has the digest d, which is valid, in the repository of ref.
+// AtDigest returns the reference of the valid digest d in the repository of ref.
 func AtDigest(ref reference.Named, d digest.Digest) reference.Canonical {
 	at, err := reference.WithDigest(reference.TrimNamed(ref), d)
 	if err != nil {
@@ -58,7 +58,7 @@ func AtDigest(ref reference.Named, d digest.Digest) reference.Canonical {
 	return at
 }
 
-// atTag returns the reference of a tag, which is one, in the repository of ref.
+// AtTag returns the reference of a valid tag in the repository of ref.
 func AtTag(ref reference.Named, tag string) reference.NamedTagged {
 	at, err := reference.WithTag(reference.TrimNamed(ref), tag)
 	if err != nil {
@@ -67,13 +67,13 @@ func AtTag(ref reference.Named, tag string) reference.NamedTagged {
 	return at
 }
 
-// SameRepository reports whether a and b lie in one repository of one registry.
+// SameRepository reports whether a and b are in the same repository of the same registry.
 func SameRepository(a, b reference.Named) bool { return a.Name() == b.Name() }
 
-// sameRegistry reports whether a and b lie in one registry.
+// SameRegistry reports whether a and b are in the same registry.
 func SameRegistry(a, b reference.Named) bool { return reference.Domain(a) == reference.Domain(b) }
 
-// joinAnd lists words as a sentence does: "a", "a and b", "a, b and c".
+// joinAnd joins words for a sentence: "a", "a and b", "a, b and c".
 func joinAnd(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
@@ -81,10 +81,10 @@ func joinAnd(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
 }
 
-// maxNamed is how many words of a long list are told.
+// maxNamed is the number of words that JoinSome names.
 const maxNamed = 10
 
-// joinSome is joinAnd for what may be a long list, of which it tells the first.
+// JoinSome joins words for a sentence, only the first of a long list.
 func JoinSome(words []string) string {
 	if more := len(words) - maxNamed; more > 0 {
 		return joinAnd(append(slices.Clone(words[:maxNamed]), fmt.Sprintf("%d more", more)))
@@ -92,7 +92,7 @@ func JoinSome(words []string) string {
 	return joinAnd(words)
 }
 
-// hub is the name of Docker Hub in references.
+// DockerHub is the name of Docker Hub in references.
 const DockerHub = "docker.io"
 
 // ParseRegistry returns the name that the registry s, HOST[:PORT], has in references.
@@ -111,7 +111,7 @@ func ParseRepository(s string) (reference.Named, error) {
 		return nil, Errorf(errdefs.ErrInvalidArgument, "%q is not a repository (%w): expected [REGISTRY/]REPOSITORY", s, err)
 	}
 	if !reference.IsNameOnly(named) {
-		return nil, Errorf(errdefs.ErrInvalidArgument, "%q names more than a repository: give %s alone", s, reference.FamiliarName(named))
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%q is not a repository: omit the tag or digest, as in %s", s, reference.FamiliarName(named))
 	}
 	return named, nil
 }

@@ -9,10 +9,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Fetcher reads from registries. What it returns has the digest and the size that were asked for; what is
-// larger than 4 MiB is refused.
+// Fetcher reads from registries. It verifies the digest and size of all content, and refuses content larger than
+// 4 MiB.
 type Fetcher interface {
-	// Digest returns the digest of what ref names, an errdefs.ErrNotFound error when it names nothing.
+	// Digest returns the digest of what ref names, an errdefs.ErrNotFound error if it does not exist.
 	Digest(ctx context.Context, ref reference.Named) (digest.Digest, error)
 	// Fetch returns the manifest or index that ref names. The error is errdefs.ErrNotFound when the
 	// registry does not have it.
@@ -24,32 +24,32 @@ type Fetcher interface {
 // Target is the registry that a list is pushed to.
 type Target interface {
 	// Copy copies the image manifest c with all blobs it names from the repository of from into that of
-	// to, under its digest. Foreign layers stay where they are. A tag of to names the
-	// list that is going to be replaced, where there is one: what that has is there.
+	// to, under its digest. Foreign layers are not copied. If to has a tag, the
+	// list under that tag is about to be replaced: its content exists in the repository.
 	Copy(ctx context.Context, from reference.Named, c Content, to reference.Named) error
-	// CopyBlobs is Copy without the manifest itself, for one that is going to be put under a tag.
+	// CopyBlobs is Copy without the manifest itself, for one that Put stores under a tag.
 	CopyBlobs(ctx context.Context, from reference.Named, c Content, to reference.Named) error
 	// Put stores the bytes of c with its media type under the tag or digest of ref, and under tags.
 	Put(ctx context.Context, ref reference.Named, c Content, tags ...string) error
 }
 
-// Lister tells what there is in a registry.
+// Lister lists the content of a registry.
 type Lister interface {
 	// Repositories returns the paths of the repositories of a registry, named as in a reference.
 	Repositories(ctx context.Context, registry string) ([]string, error)
-	// Tags returns the tags of the repository of repo, which are valid; an errdefs.ErrNotFound error when there is no such
+	// Tags returns the tags of the repository of repo, all valid; an errdefs.ErrNotFound error if there is no such
 	// repository.
 	Tags(ctx context.Context, repo reference.Named) ([]string, error)
-	// Referrers returns descriptors of what refers to subject; an errdefs.ErrNotImplemented error when the
+	// Referrers returns the descriptors of the referrers of subject; an errdefs.ErrNotImplemented error when the
 	// registry has no referrers API.
 	Referrers(ctx context.Context, subject reference.Canonical) ([]ocispec.Descriptor, error)
 	// Inventory returns all manifests of the repository of repo, untagged ones included. Their digests and
-	// tags are valid. The error is
-	// errdefs.ErrNotImplemented when the registry has no such listing, or not for this account.
+	// tags are valid. The error is errdefs.ErrNotImplemented if the registry has no such listing, or not for this
+	// account.
 	Inventory(ctx context.Context, repo reference.Named) ([]Listed, error)
 }
 
-// Reader reads what there is in a registry.
+// Reader fetches and lists content of a registry.
 type Reader interface {
 	Fetcher
 	Lister
@@ -57,22 +57,22 @@ type Reader interface {
 
 // Blobs reads configs and layers.
 type Blobs interface {
-	// BlobSize returns how many bytes the blob d in the repository of repo has, -1 when the registry does
-	// not say; an errdefs.ErrNotFound error when it is not there.
+	// BlobSize returns the size in bytes of the blob d in the repository of repo, -1 if the registry does not
+	// report it; an errdefs.ErrNotFound error if it does not exist.
 	BlobSize(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (int64, error)
 	// OpenBlob returns the content of the blob. Reading it to its end fails with an errdefs.ErrDataLoss
 	// error when it does not have the digest and the size of d.
 	OpenBlob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (io.ReadCloser, error)
 }
 
-// Deleter removes from a registry. Where the registry cannot do that the error is
-// errdefs.ErrNotImplemented.
+// Deleter removes tags and manifests from a registry. The error is errdefs.ErrNotImplemented if the registry
+// cannot do that.
 type Deleter interface {
 	// Untag removes a tag and nothing else.
 	Untag(ctx context.Context, name reference.NamedTagged) error
 	// Delete removes a manifest with all its tags.
 	Delete(ctx context.Context, at reference.Canonical) error
-	// Untags and Deletes return nil when that is possible in the repository of repo, and remove nothing.
+	// Untags and Deletes return nil if that is possible in the repository of repo. They remove nothing.
 	Untags(ctx context.Context, repo reference.Named) error
 	Deletes(ctx context.Context, repo reference.Named) error
 }

@@ -134,6 +134,7 @@ func (m *Registry) Put(_ context.Context, ref reference.Named, c manifest.Conten
 	return nil
 }
 
+// Prefetch implements [manifest.Prefetcher].
 func (m *Registry) Prefetch(_ context.Context, to reference.Named, from []reference.Named) manifest.Fetcher {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()

@@ -43,7 +43,7 @@ func TestErrors(t *testing.T) {
 				computed := 0
 				fail := func() (int, error) {
 					computed++
-					time.Sleep(time.Second)
+					<-time.After(time.Second)
 					return 0, errBroken
 				}
 				var group sync.WaitGroup
@@ -94,7 +94,7 @@ func TestCancelled(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), after)
 					defer cancel()
 					group.Go(func() {
-						time.Sleep(time.Duration(i)) // the first computes
+						<-time.After(time.Duration(i)) // the first computes
 						_, err := o.Do(ctx, func() (string, error) {
 							computed.Add(1)
 							select {

@@ -13,7 +13,7 @@ func Example() {
 alias: {values: {image: "{{.Run.Registry}}/app"}}
 steps:
 - build: -t $image:{{.Values.version}} .
-- push: ["$image:{{.Values.verison}}"]
+- push: ["$image:{{.Values.versions}}"]
 `)
 	vars := render.Variables{
 		Run:    map[string]string{"Registry": "registry.example.com"},
@@ -26,7 +26,7 @@ steps:
 	fmt.Print(rendered.Text)
 	fmt.Println(rendered.Origin(task.Position{Line: 3, Column: 1}))
 	// Output:
-	// 6:18: warning: {{.Values.verison}} has no value: set it with --set verison=... or --values
+	// 6:18: warning: {{.Values.versions}} has no value: set it with --set versions=... or --values
 	// version: v1.1.0
 	// steps:
 	// - build: -t registry.example.com/app:1.0 .

@@ -81,13 +81,14 @@ func (r *renderer) render() (rendered text, commands map[string]string) {
 	lines := splitLines(r.file.string)
 	version := r.version(lines)
 	body, block := r.divide(lines, version == versionWithAlias)
-	ok := true
 	if version == versionWithAlias {
+		var ok bool
 		if body, commands, ok = r.expand(body, block); !ok {
 			return text{}, nil
 		}
 	}
-	if rendered, ok = r.execute(body); ok && strings.TrimSpace(rendered.string) == "" {
+	rendered, ok := r.execute(body)
+	if ok && strings.TrimSpace(rendered.string) == "" {
 		r.add(task.Error, 0, "", "the file is empty after rendering: expected steps")
 		return text{}, commands
 	}
