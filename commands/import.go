@@ -37,11 +37,11 @@ func newImportCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import [OPTIONS] SOURCE TARGET",
 		Short: "Copy an image or a manifest list from one registry to another",
-		Long: "Copy an image or a manifest list, with all its platforms and attestations, from a repository to another\n" +
-			"one, in the same registry or in another. Digests stay what they are, what is there is not sent, and tags\n" +
-			"are put last. A TARGET without a tag takes the tag of SOURCE.\n\n" +
-			"With --progress json there is an object on a line of standard error for each step of a blob: digest,\n" +
-			"size, sent (both in bytes) and state (sending, sent, mounted or exists).",
+		Long: "Copy an image or a manifest list, with all its platforms and attestations, to another repository, in the\n" +
+			"same registry or in another one. Digests are preserved, existing content is not sent again, and tags are\n" +
+			"written last. A TARGET without a tag gets the tag of SOURCE.\n\n" +
+			"With --progress json, standard error has an object on a line for each step of a blob: digest, size, sent\n" +
+			"(both in bytes) and state (sending, sent, mounted or exists).",
 		Example: `docker multiarch import alpine:3.22 registry.example.com/mirror/alpine
 docker multiarch import --platform linux/amd64,linux/arm64 --referrers quay.io/team/app:1.0 registry.example.com/app:1.0
 docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.example.com/app`,
@@ -54,57 +54,56 @@ docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.exam
 	}
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
-	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Put this tag in the repository of TARGET too")
+	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Add this tag in the repository of TARGET, too")
 	flags.BoolVarP(&opts.allTags, "all-tags", "a", false, "Import all tags; SOURCE and TARGET are repositories")
-	flags.StringArrayVar(&opts.filters, "filter", nil, `With --all-tags, only tags that match a pattern ("1.*", "regex:1[.].*")`)
+	flags.StringArrayVar(&opts.filters, "filter", nil, `With --all-tags, only import tags that match a pattern ("1.*", "regex:1[.].*")`)
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Import only these platforms, with their attestations")
-	flags.BoolVar(&opts.referrers, "referrers", false, "Import signatures and other artifacts that refer to the image, too")
-	flags.BoolVarP(&opts.force, "force", "f", false, "Move tags that name something else")
-	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the digest and what would be sent, and change nothing")
-	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Print the digest only")
+	flags.BoolVar(&opts.referrers, "referrers", false, "Also import referrers of the image, such as signatures")
+	flags.BoolVarP(&opts.force, "force", "f", false, "Move tags that point to something else")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the digest and what would be sent, without changing anything")
+	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Only print the digest")
 	flags.StringVar(&opts.username, "src-username", "", "User name for the registry of SOURCE (with --src-password-stdin)")
-	flags.BoolVar(&opts.passwordStdin, "src-password-stdin", false, "Take the password for the registry of SOURCE from stdin")
+	flags.BoolVar(&opts.passwordStdin, "src-password-stdin", false, "Read the password for the registry of SOURCE from stdin")
 	flags.StringVar(&opts.digestFile, "digest-file", "", "Write the digest to this file")
-	flags.StringVar(&opts.metadataFile, "metadata-file", "", "Write metadata of the image to this file, as JSON")
+	flags.StringVar(&opts.metadataFile, "metadata-file", "", "Write metadata of the image to this file as JSON")
 	addProgress(cmd, &opts.progress)
 	completeFlags(cmd, map[string][]string{"platform": manifest.KnownPlatforms()})
 	return cmd
 }
 
-// request returns what the flags and arguments ask for.
-func (o importOptions) request() (i transfer.Import, err error) {
-	if err := o.contradiction(); err != nil {
-		return i, err
+// request returns the request that flags and arguments describe.
+func (o importOptions) request() (r transfer.Request, err error) {
+	if err := o.check(); err != nil {
+		return r, err
 	}
-	i = transfer.Import{AllTags: o.allTags, Referrers: o.referrers, Force: o.force}
-	if i.Filters, err = parsePatterns("filter", o.filters); err != nil {
-		return i, err
+	r = transfer.Request{AllTags: o.allTags, Referrers: o.referrers, Force: o.force}
+	if r.Filters, err = parsePatterns("filter", o.filters); err != nil {
+		return r, err
 	}
-	if i.Source, err = manifest.ParseReference(o.source); err != nil {
-		return i, err
+	if r.Source, err = manifest.ParseReference(o.source); err != nil {
+		return r, err
 	}
-	if i.Target, err = manifest.ParseReference(o.target); err != nil {
-		return i, err
+	if r.Target, err = manifest.ParseReference(o.target); err != nil {
+		return r, err
 	}
-	if _, digested := i.Target.(reference.Digested); digested {
-		return i, invalid("TARGET %s names a digest, but it is the source that says which: give a tag or a repository", o.target)
+	if _, digested := r.Target.(reference.Digested); digested {
+		return r, invalid("TARGET %s has a digest, which is determined by SOURCE: use a tag or a repository", o.target)
 	}
-	if i.Platforms, err = manifest.ParsePlatforms(o.platforms); err != nil {
-		return i, err
+	if r.Platforms, err = manifest.ParsePlatforms(o.platforms); err != nil {
+		return r, err
 	}
 	if o.allTags {
-		if !reference.IsNameOnly(i.Source) || !reference.IsNameOnly(i.Target) {
-			return i, invalid("with --all-tags SOURCE and TARGET are repositories, without a tag or digest")
+		if !reference.IsNameOnly(r.Source) || !reference.IsNameOnly(r.Target) {
+			return r, invalid("with --all-tags, SOURCE and TARGET must be repositories, without a tag or digest")
 		}
-		return i, nil
+		return r, nil
 	}
-	i.Source = reference.TagNameOnly(i.Source)
-	i.Tags, err = o.targetTags(i.Source, i.Target)
-	return i, err
+	r.Source = reference.TagNameOnly(r.Source)
+	r.Tags, err = o.targetTags(r.Source, r.Target)
+	return r, err
 }
 
-// targetTags returns the names that the image gets: TARGET with its own tag or the source's, then those of
-// the flag.
+// targetTags returns the tags that the image gets: that of TARGET or else of SOURCE, then those of the flag.
 func (o importOptions) targetTags(source, target reference.Named) ([]reference.NamedTagged, error) {
 	var tags []string
 	if named, ok := target.(reference.Tagged); ok {
@@ -115,24 +114,24 @@ func (o importOptions) targetTags(source, target reference.Named) ([]reference.N
 	return parseTags(target, append(tags, o.tags...))
 }
 
-// contradiction returns an error for flags that cannot stand together or have an unknown value.
-func (o importOptions) contradiction() error {
+// check returns an error for flags that cannot be combined or have an invalid value.
+func (o importOptions) check() error {
 	switch {
 	case len(o.filters) > 0 && !o.allTags:
-		return invalid("--filter goes with --all-tags")
+		return invalid("--filter requires --all-tags")
 	case o.allTags && len(o.tags) > 0:
-		return invalid("--all-tags keeps the names of the tags, so --tag has no place with it")
+		return invalid("--tag cannot be combined with --all-tags, which keeps the names of the tags")
 	case o.allTags && o.digestFile+o.metadataFile != "":
-		return invalid("--digest-file and --metadata-file are for one image; with --all-tags the digests are on standard output")
+		return invalid("--digest-file and --metadata-file cannot be combined with --all-tags, which prints the digests on standard output")
 	case o.username == "" && o.passwordStdin:
-		return invalid("--src-password-stdin needs --src-username")
+		return invalid("--src-password-stdin requires --src-username")
 	case o.username != "" && !o.passwordStdin:
-		return invalid("--src-username needs --src-password-stdin: a password in the arguments would be seen by others")
+		return invalid("--src-username requires --src-password-stdin: other users can see passwords in arguments")
 	}
 	return checkProgress(o.progress)
 }
 
-// password returns the standard input as docker login takes a password from it, unless ctx ends first.
+// password reads a password from standard input as docker login does, until ctx is done.
 func password(ctx context.Context, in io.Reader) (string, error) {
 	type input struct {
 		raw []byte
@@ -155,7 +154,7 @@ func password(ctx context.Context, in io.Reader) (string, error) {
 	}
 	secret := withoutNewline(string(raw))
 	if secret == "" || len(raw) > maxPassword {
-		return "", invalid("--src-password-stdin: standard input is empty or longer than 64 KiB, so it is no password")
+		return "", invalid("--src-password-stdin: standard input is empty or longer than 64 KiB, so it is not a password")
 	}
 	return secret, nil
 }
@@ -170,12 +169,12 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	}
 	t := newTools(env, opts.quiet).withProgress(opts.progress, opts.quiet)
 	defer t.progress.Close()
-	access, err := t.importAccess(ctx, opts, &request)
+	client, err := t.importRegistry(ctx, opts)
 	if err != nil {
 		return err
 	}
 	if opts.dryRun {
-		plan, err := transfer.PlanImport(ctx, access, request)
+		plan, err := transfer.Plan(ctx, client, t.notes, request)
 		if err == nil {
 			display.ImportPlan(env.Out(), t.notes, plan, opts.quiet)
 		}
@@ -186,7 +185,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 		return err
 	}
 	defer files.discard()
-	imported, err := transfer.RunImport(ctx, access, request)
+	imported, err := transfer.Import(ctx, client, t.notes, request)
 	t.progress.Close()
 	if len(imported) > 0 {
 		t.progress.Summarize(t.notes)
@@ -198,21 +197,20 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	return files.write(imported[0].Descriptor, imported[0].Name, request.Tags[min(1, len(request.Tags)):])
 }
 
-// importAccess returns what the import works with. A credential that was given for the source is read, and
-// sent to nobody else.
-func (t tools) importAccess(ctx context.Context, opts importOptions, request *transfer.Import) (manifest.Access, error) {
-	own := t.registryOptions(opts.network)
+// importRegistry returns the registry client of an import. It sends a login that is given for the source to no other
+// registry.
+func (t tools) importRegistry(ctx context.Context, opts importOptions) (*registry.Client, error) {
+	target := t.registryOptions(opts.network)
 	if opts.username != "" {
 		secret, err := password(ctx, t.env.In())
 		if err != nil {
-			return manifest.Access{}, err
+			return nil, err
 		}
-		reading := own
-		reading.Credentials = func(context.Context, string, string, []string) (registry.Credential, error) {
+		source := target
+		source.Credentials = func(context.Context, string, string, []string) (registry.Credential, error) {
 			return registry.Credential{Username: opts.username, Secret: secret}, nil
 		}
-		own.From = registry.New(reading)
-		request.From = own.From
+		target.From = registry.New(source)
 	}
-	return manifest.Access{Registry: registry.New(own), Notes: t.notes}, nil
+	return registry.New(target), nil
 }

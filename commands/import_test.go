@@ -21,22 +21,22 @@ func TestImportFlags(t *testing.T) {
 		return o
 	}
 	for want, opts := range map[string]importOptions{
-		`"A B" is not a reference`:                  base(func(o *importOptions) { o.source = "A B" }),
-		`"B" is not a reference`:                    base(func(o *importOptions) { o.target = "B" }),
-		"names a digest":                            base(func(o *importOptions) { o.target += digest }),
-		"did you mean linux/amd64":                  base(func(o *importOptions) { o.platforms = []string{"linux/amd46"} }),
-		"is not in the repository":                  base(func(o *importOptions) { o.tags = []string{"c.example.com/app:1"} }),
-		"--filter goes with --all-tags":             base(func(o *importOptions) { o.filters = []string{"1"} }),
-		"SOURCE and TARGET are":                     base(func(o *importOptions) { o.allTags = true }),
-		"--tag has no place":                        base(func(o *importOptions) { o.allTags, o.tags = true, []string{"1"} }),
-		"are for one image":                         base(func(o *importOptions) { o.allTags, o.digestFile = true, "x" }),
-		`--filter "[" is no pattern`:                base(func(o *importOptions) { o.allTags, o.filters = true, []string{"["} }),
-		"needs --src-username":                      base(func(o *importOptions) { o.passwordStdin = true }),
-		"needs --src-password-stdin":                base(func(o *importOptions) { o.username = "ann" }),
-		`invalid --progress "loud": must be one of`: base(func(o *importOptions) { o.progress = "loud" }),
+		`"A B" is not a reference`:           base(func(o *importOptions) { o.source = "A B" }),
+		`"B" is not a reference`:             base(func(o *importOptions) { o.target = "B" }),
+		"has a digest":                       base(func(o *importOptions) { o.target += digest }),
+		"did you mean linux/amd64":           base(func(o *importOptions) { o.platforms = []string{"linux/amd46"} }),
+		"is not in the repository":           base(func(o *importOptions) { o.tags = []string{"c.example.com/app:1"} }),
+		"--filter requires --all-tags":       base(func(o *importOptions) { o.filters = []string{"1"} }),
+		"SOURCE and TARGET must be":          base(func(o *importOptions) { o.allTags = true }),
+		"--tag cannot be combined":           base(func(o *importOptions) { o.allTags, o.tags = true, []string{"1"} }),
+		"--metadata-file cannot be combined": base(func(o *importOptions) { o.allTags, o.digestFile = true, "x" }),
+		`--filter "[" is no pattern`:         base(func(o *importOptions) { o.allTags, o.filters = true, []string{"["} }),
+		"requires --src-username":            base(func(o *importOptions) { o.passwordStdin = true }),
+		"requires --src-password-stdin":      base(func(o *importOptions) { o.username = "ann" }),
+		`invalid --progress "loud"`:          base(func(o *importOptions) { o.progress = "loud" }),
 	} {
 		if _, err := opts.request(); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %q", err, want)
+			t.Errorf("got error %v, want one with %q", err, want)
 		}
 	}
 	for want, opts := range map[string]importOptions{
@@ -47,35 +47,35 @@ func TestImportFlags(t *testing.T) {
 		"[b.example.com/app:latest]": base(func(o *importOptions) { o.source = "app" }),
 	} {
 		if i, err := opts.request(); err != nil || fmt.Sprint(i.Tags) != want || i.Source.String() == "docker.io/library/app" {
-			t.Errorf("%v: %v, want %s", i, err, want)
+			t.Errorf("got %v, error %v, want tags %s", i, err, want)
 		}
 	}
 	i, err := base(func(o *importOptions) { o.source, o.allTags, o.filters = "app", true, []string{"1.*"} }).request()
 	if err != nil || i.Source.String() != "docker.io/library/app" || len(i.Tags) != 0 {
-		t.Errorf("%v, %v", i, err)
+		t.Errorf("got %v, error %v, want the repository docker.io/library/app without tags", i, err)
 	}
 }
 
 func TestPasswordFromStdin(t *testing.T) {
 	for in, want := range map[string]string{"a\n": "a", "a\r\n": "a", " a b ": " a b ", "a\n\n": "a\n", strings.Repeat("x", maxPassword): strings.Repeat("x", maxPassword)} {
 		if got, err := password(t.Context(), strings.NewReader(in)); err != nil || got != want {
-			t.Errorf("%q: %q, %v", in, got, err)
+			t.Errorf("input %q: got %q, error %v, want %q", in, got, err, want)
 		}
 	}
 	for _, in := range []io.Reader{strings.NewReader(""), strings.NewReader("\n"), strings.NewReader(strings.Repeat("x", maxPassword+1))} {
 		if got, err := password(t.Context(), in); !errdefs.IsInvalidArgument(err) {
-			t.Errorf("%q, %v", got, err)
+			t.Errorf("got %q, error %v, want an error", got, err)
 		}
 	}
 }
 
-// Whoever stops while the password is awaited need not give one first.
-func TestPasswordIsInterrupted(t *testing.T) {
+// A command that waits for the password can be interrupted.
+func TestPasswordInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	in, out := io.Pipe()
 	defer out.Close()
 	if _, err := password(ctx, in); !errors.Is(err, context.Canceled) {
-		t.Error(err)
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 }

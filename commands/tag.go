@@ -22,11 +22,11 @@ func newTagCommand(env environment) *cobra.Command {
 	var opts tagOptions
 	cmd := &cobra.Command{
 		Use:   "tag [OPTIONS] SOURCE TARGET [TARGET...]",
-		Short: "Give a local manifest list, a local image or what a registry has more names",
-		Long: "Give a local manifest list or a local image more names.\n" +
-			"A local list is copied; a name that is no local list is a local image, tagged in the daemon.\n" +
-			"With --remote the registry of SOURCE gives what it has under that name the names TARGET, with all its\n" +
-			"platforms; no layer moves, and tags that name something else are moved.",
+		Short: "Add tags to a local manifest list, a local image, or an image in a registry",
+		Long: "Add tags to a local manifest list, a local image, or an image in a registry.\n" +
+			"A local list is copied. If SOURCE is not a local list, it is a local image, which is tagged in the daemon.\n" +
+			"With --remote, SOURCE is an image or list in a registry and is tagged there, with all its platforms: no\n" +
+			"layers are sent, and tags that point to something else are moved.",
 		Args: cli.RequiresMinArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.source, opts.targets = args[0], args[1:]
@@ -35,7 +35,7 @@ func newTagCommand(env environment) *cobra.Command {
 		ValidArgsFunction: env.completeListsAndImages,
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&opts.remote, "remote", false, "Give the names in the registry, and print the digest")
+	flags.BoolVar(&opts.remote, "remote", false, "Tag in the registry, and print the digest")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	return cmd
 }
@@ -53,7 +53,7 @@ func runTag(ctx context.Context, env environment, opts tagOptions) error {
 	if !opts.remote {
 		return manifest.Tag(ctx, env.lists(), t.daemon, name, names)
 	}
-	d, err := transfer.TagRemote(ctx, t.access(opts.network), name, names)
+	d, err := transfer.Tag(ctx, t.registries(opts.network), name, names)
 	if err == nil {
 		_, _ = fmt.Fprintln(env.Out(), d.Digest)
 	}

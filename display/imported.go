@@ -10,8 +10,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/transfer"
 )
 
-// Imported writes what an import did: for one image as Pushed does, for several a line each, or with quiet
-// their digests.
+// Imported writes the result of an import: one image as Pushed does, several with a line for each; if quiet, the
+// digests only.
 func Imported(out io.Writer, imported []transfer.Imported, quiet bool) {
 	if len(imported) == 1 {
 		Pushed(out, imported[0].Pushed, quiet)
@@ -26,22 +26,22 @@ func Imported(out io.Writer, imported []transfer.Imported, quiet bool) {
 	}
 }
 
-// ImportPlan writes what an import would do: the digests on out, the rest to notes.
+// ImportPlan writes what an import would do: the digests to out, the rest to notes.
 func ImportPlan(out io.Writer, notes *Notes, plan transfer.ImportPlan, quiet bool) {
 	verb := "copy"
 	if plan.Mounted {
 		verb = "mount"
 	}
-	for _, c := range []struct {
+	for _, s := range []struct {
 		format string
-		transfer.Cargo
-	}{{"Would " + verb + " %s", plan.Missing}, {"Would leave %s, which are there", plan.Present}} {
-		if c.Manifests+c.Blobs > 0 {
-			notes.Note(c.format, fmt.Sprintf("%d manifests and %d blobs, %s", c.Manifests, c.Blobs, units.HumanSize(float64(c.Bytes))))
+		transfer.Size
+	}{{"Would " + verb + " %s", plan.Missing}, {"Would skip %s, which exist", plan.Existing}} {
+		if s.Manifests+s.Blobs > 0 {
+			notes.Note(s.format, fmt.Sprintf("%d manifests and %d blobs, %s", s.Manifests, s.Blobs, units.HumanSize(float64(s.Bytes))))
 		}
 	}
 	for _, t := range plan.Tags {
-		notes.Note("Would put %s", manifest.Familiar(t))
+		notes.Note("Would write %s", manifest.Familiar(t))
 	}
 	for _, i := range plan.Images {
 		if len(plan.Images) > 1 && !quiet {

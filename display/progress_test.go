@@ -231,22 +231,23 @@ func TestImported(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		if Imported(&out, imported, false); out.String() != want {
-			t.Errorf("got %q", &out)
+			t.Errorf("Imported: got %q, want %q", &out, want)
 		}
 		out.Reset()
-		if Imported(&out, imported, true); out.String() != strings.Repeat(d.String()+"\n", len(imported)) {
-			t.Errorf("got %q", &out)
+		want = strings.Repeat(d.String()+"\n", len(imported))
+		if Imported(&out, imported, true); out.String() != want {
+			t.Errorf("Imported with quiet: got %q, want %q", &out, want)
 		}
 	}
 	for images, want := range map[int]string{1: d.String() + "\n", 2: strings.Repeat("example.com/app:1 "+d.String()+"\n", 2)} {
-		var out, said bytes.Buffer
-		plan := transfer.ImportPlan{Mounted: true, Missing: transfer.Cargo{Manifests: 1, Blobs: 2, Bytes: 3000}}
+		var out, notes bytes.Buffer
+		plan := transfer.ImportPlan{Mounted: true, Missing: transfer.Size{Manifests: 1, Blobs: 2, Bytes: 3000}}
 		for range images {
 			plan.Images = append(plan.Images, one)
 		}
-		ImportPlan(&out, NewNotes(&said, false), plan, false)
-		if out.String() != want || said.String() != "Would mount 1 manifests and 2 blobs, 3kB\n" {
-			t.Errorf("got %q, %q", &out, &said)
+		ImportPlan(&out, NewNotes(&notes, false), plan, false)
+		if wantNotes := "Would mount 1 manifests and 2 blobs, 3kB\n"; out.String() != want || notes.String() != wantNotes {
+			t.Errorf("ImportPlan: got %q and notes %q, want %q and %q", &out, &notes, want, wantNotes)
 		}
 	}
 }

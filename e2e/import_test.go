@@ -158,13 +158,13 @@ func TestImportPlatforms(t *testing.T) {
 		if len(again) > 2 {
 			m.Errorf("got requests %v, want at most 2", again)
 		}
-		m.fails([]string{"nothing for linux/s390x", "linux/amd64, linux/arm64, linux/arm and linux/386"}, "--platform", "linux/s390x", m.from, m.to+":2")
-		// What the source lacks is an error, unless --platform leaves it out.
+		m.fails([]string{"no image for linux/s390x", "linux/amd64, linux/arm64, linux/arm and linux/386"}, "--platform", "linux/s390x", m.from, m.to+":2")
+		// An image that the source lacks is an error, unless --platform excludes it.
 		lost := m.list.Children[2]
 		if err := m.registry.Delete(m.Context(), m.repo, lost.Digest()); err != nil {
 			m.Fatal(err)
 		}
-		m.fails([]string{"not complete", "linux/arm " + lost.Digest().String(), "--platform"}, m.from, m.to+":2")
+		m.fails([]string{"is incomplete", "linux/arm " + lost.Digest().String(), "hint: ", "--platform linux/amd64,linux/arm64,linux/386"}, m.from, m.to+":2")
 		m.arrives(m.imports("--platform", "linux/amd64,linux/arm64", m.from, m.to+":2"), "2", got.Digest)
 	})
 }
@@ -187,7 +187,7 @@ func TestImportDryRun(t *testing.T) {
 		if w := writes(requests); len(w) > 0 || r.Stdout != m.list.Digest().String()+"\n" {
 			m.Errorf("got writes %v and stdout %q, want no writes and the digest", w, r.Stdout)
 		}
-		says(m.T, r.Stderr, "Would copy 8 manifests and 17 blobs", "Would leave 1 manifests and 3 blobs", "Would put "+m.to+":1")
+		says(m.T, r.Stderr, "Would copy 8 manifests and 17 blobs", "Would skip 1 manifests and 3 blobs", "Would write "+m.to+":1")
 	})
 }
 
@@ -239,7 +239,7 @@ func TestImportReferrers(t *testing.T) {
 		harness.Put(m.T, m.target, m.repo, images.DigestTag(m.list.Digest(), ""), images.Index(images.OCI, old))
 		r := m.imports("--referrers", m.from, m.to)
 		m.arrives(r, "1", m.list.Digest())
-		says(m.T, r.Stderr, "3 referrers and cosign tags, 3 of which are new")
+		says(m.T, r.Stderr, "3 referrers and cosign tags, 3 of them new")
 		for subject, want := range map[digest.Digest][]images.Manifest{m.list.Digest(): {old, ofList}, image.Digest(): {ofImage}} {
 			harness.Complete(m.T, m.target, m.repo, images.DigestTag(subject, ""))
 			index, err := harness.Get(m.T, m.target, m.repo, images.DigestTag(subject, "")).Index()

@@ -23,6 +23,9 @@ type Fetcher interface {
 
 // Target is the registry that a list is pushed to.
 type Target interface {
+	// Source returns the reader of the repositories that Copy copies from: the registry client itself, unless it
+	// reads them with a login of their own.
+	Source() Reader
 	// Copy copies the image manifest c with all blobs it names from the repository of from into that of
 	// to, under its digest. Foreign layers are not copied. If to has a tag, the
 	// list under that tag is about to be replaced: its content exists in the repository.

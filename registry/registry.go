@@ -106,6 +106,9 @@ func New(o Options) *Client {
 	return c
 }
 
+// Source returns the client that reads the repositories that are copied from: Options.From or c itself.
+func (c *Client) Source() manifest.Reader { return c.origin() }
+
 // origin is the client that reads what is copied.
 func (c *Client) origin() *Client {
 	if c.options.From != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -15,85 +16,105 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// reading reads what is imported.
-type reading struct {
-	manifest.Fetcher
-	subject subject
+// copier copies manifests, with their blobs and all that is below them, to another repository.
+type copier struct {
+	source, target reference.Named
+	to             Registry
 }
 
-// Fetch does not ask for what is known or was made here.
-func (r reading) Fetch(ctx context.Context, ref reference.Named) (manifest.Content, error) {
-	if at, ok := ref.(reference.Canonical); ok && at.Digest() == r.subject.Descriptor.Digest {
-		return r.subject.Content, nil
-	}
-	return r.Fetcher.Fetch(ctx, ref)
-}
+func (i importer) copier() copier { return copier{i.Source, i.Target, i.to} }
 
-// bring brings what is below s, and what refers to that, to the target. Nothing is written before all of
-// it is known to be in the source.
-func (i imports) bring(ctx context.Context, s subject) ([]manifest.Child, error) {
+// copy copies everything below m, and the referrers, to the target. Nothing is written before all of it is known to
+// exist in the source. It returns the images that were copied.
+func (i importer) copy(ctx context.Context, m image) ([]manifest.Child, error) {
 	from := i.prefetch
-	if s.there {
-		from = i.From
+	if m.exists {
+		from = i.from
 	}
-	c, err := i.read(ctx, s, from)
+	c, err := i.read(ctx, m, from)
 	if err != nil {
 		return nil, err
 	}
-	var brought []manifest.Child
+	var copied []manifest.Child
 	group, copying := errgroup.WithContext(ctx)
-	if !s.there {
+	if !m.exists {
 		group.Go(func() (err error) {
-			brought, err = i.copyBelow(copying, c.graph, s)
+			copied, err = i.copier().copyBelow(copying, c.graph, m.Content, m.replaces)
 			return err
 		})
 	}
-	group.Go(func() error { return i.copyCompanions(copying, c) })
+	group.Go(func() error { return i.copyReferrers(copying, c) })
 	err = group.Wait()
-	return brought, err
+	return copied, err
 }
 
-// read returns all that is to be imported for s.
-func (i imports) read(ctx context.Context, s subject, from manifest.Fetcher) (companions, error) {
-	c := companions{graph: manifest.NewGraph(reading{from, s})}
-	if _, err := c.graph.Read(ctx, manifest.AtDigest(i.Source, s.Descriptor.Digest)); err != nil {
+// read returns everything that is imported for m.
+func (i importer) read(ctx context.Context, m image, from manifest.Fetcher) (content, error) {
+	graph, err := i.copier().read(ctx, from, m.Content)
+	c := content{graph: graph}
+	if err != nil || !i.Referrers || manifest.SameRepository(i.Source, i.Target) {
 		return c, err
 	}
-	if err := i.check(c.graph, s.Descriptor.Digest); err != nil || !i.Referrers || manifest.SameRepository(i.Source, i.Target) {
-		return c, err
-	}
-	return c, i.readCompanions(ctx, &c, s)
+	return c, i.readReferrers(ctx, &c, m)
 }
 
-// check returns an error unless all that is below top is there and of the size that its index gives.
-func (i imports) check(g *manifest.Graph, top digest.Digest) error {
-	if _, err := g.Node(top); err != nil {
+// read returns a graph of root, which was fetched, and of everything below it.
+func (c copier) read(ctx context.Context, from manifest.Fetcher, root manifest.Content) (*manifest.Graph, error) {
+	g := manifest.NewGraph(from)
+	g.Add(ctx, c.source, root)
+	return g, c.check(g, root.Descriptor.Digest)
+}
+
+// check returns an error unless everything below root exists, with the size that its index states.
+func (c copier) check(g *manifest.Graph, root digest.Digest) error {
+	if _, err := g.Node(root); err != nil {
 		return err
 	}
-	var lacking []string
-	for _, d := range g.Below(top) {
-		n, _ := g.Node(d)
-		for _, child := range n.Children {
-			got, err := g.Node(child.Digest)
-			switch {
-			case errdefs.IsNotFound(err):
-				if name := childName(child); !slices.Contains(lacking, name) {
-					lacking = append(lacking, name)
-				}
-			case err != nil:
-				return fmt.Errorf("reading a child of the index %s: %w", d, err)
-			case got.Descriptor.Size != child.Size:
-				return manifest.Errorf(errdefs.ErrDataLoss, "the index %s says that %s has %d bytes, but it has %d", d, child.Digest, child.Size, got.Descriptor.Size)
+	var missing []string
+	broken := map[digest.Digest]bool{} // what is missing, and images whose attestation is missing
+	for index, child := range g.Entries(root) {
+		of := index.Descriptor.Digest
+		n, err := g.Node(child.Digest)
+		switch {
+		case errdefs.IsNotFound(err):
+			broken[child.Digest], broken[manifest.AttestationSubject(child)] = true, true
+			if name := childName(child); !slices.Contains(missing, name) {
+				missing = append(missing, name)
 			}
+		case err != nil:
+			return fmt.Errorf("reading a child of the index %s: %w", of, err)
+		case n.Descriptor.Size != child.Size:
+			return manifest.Errorf(errdefs.ErrDataLoss, "the index %s says that %s has %d bytes, but it has %d", of, child.Digest, child.Size, n.Descriptor.Size)
 		}
 	}
-	if len(lacking) == 0 {
+	if len(missing) == 0 {
 		return nil
 	}
-	return manifest.Errorf(errdefs.ErrFailedPrecondition, "the source is not complete: %s lacks %s; --platform imports what is there",
-		reference.FamiliarName(i.Source), manifest.JoinSome(lacking))
+	err := manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is incomplete: the registry does not have %s", manifest.Familiar(c.source), manifest.JoinSome(missing))
+	if complete := platforms(g, root, broken); len(complete) > 0 && len(complete) <= maxHint {
+		return manifest.WithHint(err, "to import the complete platforms: --platform %s", strings.Join(complete, ","))
+	}
+	return err
 }
 
+// maxHint is the largest number of platforms in a hint.
+const maxHint = 20
+
+// platforms returns the platforms of the images below root that are not among without.
+func platforms(g *manifest.Graph, root digest.Digest, without map[digest.Digest]bool) []string {
+	var out []string
+	for _, child := range g.Entries(root) {
+		if child.Platform == nil || manifest.AttestationSubject(child) != "" || without[child.Digest] {
+			continue
+		}
+		if p := manifest.FormatPlatform(*child.Platform); !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// childName names a child of an index for an error.
 func childName(d ocispec.Descriptor) string {
 	switch {
 	case manifest.AttestationSubject(d) != "":
@@ -104,20 +125,20 @@ func childName(d ocispec.Descriptor) string {
 	return d.Digest.String()
 }
 
-// copyBelow brings all that is below s and, for an image, its blobs: everything but s itself. It returns
-// the images.
-func (i imports) copyBelow(ctx context.Context, g *manifest.Graph, s subject) ([]manifest.Child, error) {
-	if manifest.SameRepository(i.Source, i.Target) {
+// copyBelow copies everything below root and, for an image, its blobs: everything but root itself. It returns the
+// images. To is the target repository, or a tag of it that is going to be moved.
+func (c copier) copyBelow(ctx context.Context, g *manifest.Graph, root manifest.Content, to reference.Named) ([]manifest.Child, error) {
+	if manifest.SameRepository(c.source, c.target) {
 		return nil, nil
 	}
-	if !manifest.IsIndex(s.Descriptor.MediaType) {
-		return nil, i.failed(s.Descriptor.Digest, i.Registry.CopyBlobs(ctx, i.Source, s.Content, s.replaces))
+	if !manifest.IsIndex(root.Descriptor.MediaType) {
+		return nil, c.wrap(root.Descriptor.Digest, c.to.CopyBlobs(ctx, c.source, root, to))
 	}
-	return i.copyAll(ctx, g, g.Below(s.Descriptor.Digest)[1:], s.replaces)
+	return c.copyAll(ctx, g, g.Below(root.Descriptor.Digest)[1:], to)
 }
 
-// copyAll brings manifests, images side by side and then the indexes that list them, and returns the images.
-func (i imports) copyAll(ctx context.Context, g *manifest.Graph, all []digest.Digest, to reference.Named) ([]manifest.Child, error) {
+// copyAll copies manifests, images concurrently and then the indexes that list them. It returns the images.
+func (c copier) copyAll(ctx context.Context, g *manifest.Graph, all []digest.Digest, to reference.Named) ([]manifest.Child, error) {
 	var images []manifest.Child
 	var indexes []manifest.Node
 	group, copying := errgroup.WithContext(ctx)
@@ -130,24 +151,25 @@ func (i imports) copyAll(ctx context.Context, g *manifest.Graph, all []digest.Di
 			indexes = append(indexes, n)
 			continue
 		}
-		images = append(images, manifest.Child{Ref: manifest.AtDigest(i.Target, d), Digest: d})
-		group.Go(func() error { return i.failed(d, i.Registry.Copy(copying, i.Source, n.Content, to)) })
+		images = append(images, manifest.Child{Ref: manifest.AtDigest(c.target, d), Digest: d})
+		group.Go(func() error { return c.wrap(d, c.to.Copy(copying, c.source, n.Content, to)) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	for _, n := range slices.Backward(indexes) {
-		d := n.Descriptor
-		if err := i.failed(d.Digest, i.Registry.Put(ctx, manifest.AtDigest(i.Target, d.Digest), n.Content)); err != nil {
+		d := n.Descriptor.Digest
+		if err := c.wrap(d, c.to.Put(ctx, manifest.AtDigest(c.target, d), n.Content)); err != nil {
 			return nil, err
 		}
 	}
 	return images, nil
 }
 
-func (i imports) failed(d digest.Digest, err error) error {
+// wrap says that err happened to the copy of d.
+func (c copier) wrap(d digest.Digest, err error) error {
 	if err != nil {
-		err = fmt.Errorf("copying %s to %s: %w", d, reference.FamiliarName(i.Target), err)
+		err = fmt.Errorf("copying %s to %s: %w", d, reference.FamiliarName(c.target), err)
 	}
 	return err
 }

@@ -1,5 +1,16 @@
-// Package transfer copies images and manifest lists from one place to another with their digests kept: import
-// from registry to registry, and tags of content that a registry has. It knows no local list and no daemon.
+// Package transfer copies images and manifest lists between repositories and keeps their digests.
+//
+// [Import] copies from one registry to another, or within one, what a [Request] names: one image or index, with all
+// its platforms or some, or all tags of a repository; with the referrers of each if asked for. [Plan] returns what
+// Import would do. [Tag] adds tags to content within its registry.
+//
+// An import resolves the source and the target's tags, reads everything below the source into a [manifest.Graph],
+// and starts to write only when all of it is known to exist. Images are copied concurrently, then the indexes that
+// list them, and tags are written last. A tag that points to something else is an error, unless moving it was asked
+// for.
+//
+// The [Registry] does the actual copying: it mounts or streams blobs, skips existing ones, and knows the login of the
+// source. The package knows neither local lists nor the daemon.
 package transfer
 
 import (
@@ -14,58 +25,65 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 )
 
-// tagsAtOnce bounds the tags that are imported at a time; their requests are bounded elsewhere.
-const tagsAtOnce = 8
+// Registry is the registry of the target. Its Source is the registry of the source.
+type Registry interface {
+	manifest.Reader
+	manifest.Target
+	manifest.Prefetcher
+	BlobSize(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (int64, error)
+}
 
-// Import is what import is asked for.
-type Import struct {
+// maxTags bounds the tags that are imported concurrently; the registry bounds their requests.
+const maxTags = 8
+
+// Request is what to import.
+type Request struct {
 	// Source has a tag or a digest. With AllTags it is a repository, and so is Target.
 	Source reference.Named
-	// From reads the source; nil for the registries of Access.
-	From manifest.Reader
-	// Target is a name in the repository that is imported into, Tags are those that the image gets there.
-	// Without one it is there under its digest.
+	// Target is a name in the target repository. Tags are the tags that the image gets there; without any it is
+	// written under its digest only.
 	Target reference.Named
 	Tags   []reference.NamedTagged
-	// AllTags imports all tags or, where there are Filters, those that match one.
+	// AllTags imports all tags or, if there are Filters, those that match one.
 	AllTags bool
 	Filters []manifest.Pattern
-	// Platforms are the ones to keep; all when empty.
+	// Platforms are the platforms to keep; all if empty.
 	Platforms []manifest.Platform
-	// Referrers takes along what refers to the image.
+	// Referrers also imports the referrers of the image.
 	Referrers bool
-	// Force moves tags that name something else.
+	// Force moves tags that point to something else.
 	Force bool
 }
 
-// Imported is what an import left under a name.
+// Imported is an image or index that was imported.
 type Imported struct {
-	// Name is the first of the target's names.
+	// Name is the first of the target's tags, or the digest.
 	Name reference.Named
 	manifest.Pushed
 }
 
-// RunImport brings the source to the target and returns what is there then, one for each tag of the source.
-// A tag is put last, when all below it and all that refers to it is there, and only moved when asked for.
-// With several tags the error joins those of the ones that failed, and what could be imported is.
-func RunImport(ctx context.Context, a manifest.Access, i Import) ([]Imported, error) {
+// Import copies the source of a request to its target and returns what the target has then, one value for each tag of
+// the source. A tag is written last, after everything below it and its referrers. With several tags, the error joins
+// those of the tags that failed, and the others are imported.
+func Import(ctx context.Context, to Registry, report manifest.Reporter, r Request) ([]Imported, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends what is looked up ahead
-	all, err := newImports(ctx, a, i)
+	defer cancel() // ends the prefetching
+	all, err := newImporters(ctx, to, report, r)
 	if err != nil {
 		return nil, err
 	}
-	done := make([]Imported, len(all))
+	imported := make([]Imported, len(all))
 	errs := make([]error, len(all))
 	var group errgroup.Group
-	group.SetLimit(tagsAtOnce)
-	for n, one := range all {
+	group.SetLimit(maxTags)
+	for n, i := range all {
 		group.Go(func() error {
-			if done[n], errs[n] = one.run(ctx); errs[n] != nil {
-				errs[n] = fmt.Errorf("importing %s: %w", manifest.Familiar(one.Source), errs[n])
+			if imported[n], errs[n] = i.run(ctx); errs[n] != nil {
+				errs[n] = fmt.Errorf("importing %s: %w", manifest.Familiar(i.Source), errs[n])
 			}
 			return nil
 		})
@@ -74,102 +92,101 @@ func RunImport(ctx context.Context, a manifest.Access, i Import) ([]Imported, er
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	return slices.DeleteFunc(done, func(i Imported) bool { return i.Name == nil }), errors.Join(errs...)
+	return slices.DeleteFunc(imported, func(i Imported) bool { return i.Name == nil }), errors.Join(errs...)
 }
 
-// imports is the import of one name.
-type imports struct {
-	Import
-	manifest.Access
-	// prefetch reads images that are going to be copied.
+// importer imports one image or index.
+type importer struct {
+	Request
+	from   manifest.Reader
+	to     Registry
+	report manifest.Reporter
+	// prefetch is from for images that are going to be copied.
 	prefetch manifest.Fetcher
 }
 
-// newImports returns the imports that i consists of.
-func newImports(ctx context.Context, a manifest.Access, i Import) ([]imports, error) {
-	prefetch := a.Registry.Prefetch(ctx, reference.TrimNamed(i.Target), []reference.Named{reference.TrimNamed(i.Source)})
-	if i.From == nil {
-		i.From = a.Registry
+// newImporters returns an importer for each image or index of a request.
+func newImporters(ctx context.Context, to Registry, report manifest.Reporter, r Request) ([]importer, error) {
+	prefetch := to.Prefetch(ctx, reference.TrimNamed(r.Target), []reference.Named{reference.TrimNamed(r.Source)})
+	i := importer{r, to.Source(), to, report, prefetch}
+	if !r.AllTags {
+		return []importer{i}, nil
 	}
-	if !i.AllTags {
-		return []imports{{i, a, prefetch}}, nil
-	}
-	tags, err := i.From.Tags(ctx, i.Source)
+	tags, err := i.from.Tags(ctx, r.Source)
 	if err != nil {
-		return nil, fmt.Errorf("listing the tags of %s: %w", manifest.Familiar(i.Source), err)
+		return nil, fmt.Errorf("listing the tags of %s: %w", manifest.Familiar(r.Source), err)
 	}
-	var all []imports
+	var all []importer
 	for _, tag := range tags {
-		if !i.wants(tag) {
+		if !r.matches(tag) {
 			continue
 		}
-		one := i
-		target := manifest.AtTag(i.Target, tag)
-		one.Source, one.Target, one.Tags = manifest.AtTag(i.Source, tag), target, []reference.NamedTagged{target}
-		all = append(all, imports{one, a, prefetch})
+		target := manifest.AtTag(r.Target, tag)
+		i.Source, i.Target, i.Tags = manifest.AtTag(r.Source, tag), target, []reference.NamedTagged{target}
+		all = append(all, i)
 	}
 	if len(all) == 0 {
-		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s has %d tags, none of which is asked for", manifest.Familiar(i.Source), len(tags))
+		return nil, manifest.Errorf(errdefs.ErrNotFound, "none of the %d tags of %s matches", len(tags), manifest.Familiar(r.Source))
 	}
 	return all, nil
 }
 
-// wants reports whether a tag of the source is to be imported for itself.
-func (i Import) wants(tag string) bool {
-	if _, isDigestTag := manifest.CutDigestTag(tag); i.Referrers && isDigestTag {
-		return false // comes along with what it refers to
+// matches reports whether a tag of the source is imported as such.
+func (r Request) matches(tag string) bool {
+	if _, isDigestTag := manifest.CutDigestTag(tag); r.Referrers && isDigestTag {
+		return false // it is imported with the image it refers to
 	}
-	return len(i.Filters) == 0 || slices.ContainsFunc(i.Filters, func(p manifest.Pattern) bool { return p.Match(tag) })
+	return len(r.Filters) == 0 || slices.ContainsFunc(r.Filters, func(p manifest.Pattern) bool { return p.Match(tag) })
 }
 
-// subject is what is imported: what the source's name stands for, or with platforms what is made of that.
-type subject struct {
+// image is the image or index to import: the source or, with platforms, what is left of it.
+type image struct {
 	manifest.Content
-	// original is the digest of what the source's name stands for.
+	// original is the digest of the source.
 	original digest.Digest
-	// there says that the target's repository has it, tags are those that do not name it yet.
-	there bool
-	tags  []reference.NamedTagged
-	// replaces is the target's repository or, where there is one, a tag of it that is going to be moved.
+	// exists says that the target repository has it, tags are those that do not point to it yet.
+	exists bool
+	tags   []reference.NamedTagged
+	// replaces is the target repository or, if there is one, a tag of it that is going to be moved.
 	replaces reference.Named
 }
 
-func (i imports) run(ctx context.Context) (Imported, error) {
-	s, err := i.resolve(ctx)
+func (i importer) run(ctx context.Context) (Imported, error) {
+	m, err := i.resolve(ctx)
 	if err != nil {
 		return Imported{}, err
 	}
-	done := Imported{Name: i.name(s), Pushed: manifest.Pushed{Descriptor: s.Descriptor}}
-	if s.there && len(s.tags) == 0 && !i.Referrers {
-		i.Notes.Note("%s is up to date", manifest.Familiar(done.Name))
-		return done, nil
+	imported := Imported{Name: i.name(m), Pushed: manifest.Pushed{Descriptor: m.Descriptor}}
+	if m.exists && len(m.tags) == 0 && !i.Referrers {
+		i.report.Note("%s is up to date", manifest.Familiar(imported.Name))
+		return imported, nil
 	}
-	if !s.there || i.Referrers {
-		if done.Children, err = i.bring(ctx, s); err != nil {
+	if !m.exists || i.Referrers {
+		if imported.Children, err = i.copy(ctx, m); err != nil {
 			return Imported{}, err
 		}
-		if err := i.stillFree(ctx, s); err != nil {
+		if err := i.checkTags(ctx, m); err != nil {
 			return Imported{}, err
 		}
 	}
-	if err := i.put(ctx, s); err != nil {
+	if err := i.put(ctx, m); err != nil {
 		return Imported{}, err
 	}
-	return done, nil
+	return imported, nil
 }
 
-// stillFree returns an errdefs.ErrAlreadyExists error when somebody else has put one of the tags of s while its
-// content was brought, and tags are not to be moved.
-func (i imports) stillFree(ctx context.Context, s subject) error {
+// checkTags returns an errdefs.ErrAlreadyExists error if another client has written one of the tags of m during the
+// copy, unless tags are to be moved.
+func (i importer) checkTags(ctx context.Context, m image) error {
 	if i.Force {
 		return nil
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, tag := range s.tags {
+	for _, tag := range m.tags {
 		group.Go(func() error {
-			now, err := i.digest(ctx, tag)
-			if err == nil && now != "" && now != s.Descriptor.Digest {
-				err = inTheWay(tag, now, s.Descriptor.Digest)
+			current, err := i.digest(ctx, tag)
+			if err == nil && current != "" && current != m.Descriptor.Digest {
+				err = tagConflict(tag, current, m.Descriptor.Digest)
 			}
 			return err
 		})
@@ -177,108 +194,109 @@ func (i imports) stillFree(ctx context.Context, s subject) error {
 	return group.Wait()
 }
 
-// inTheWay is the error that a tag names something else than it should.
-func inTheWay(tag reference.Named, now, want digest.Digest) error {
-	return manifest.Errorf(errdefs.ErrAlreadyExists, "%s is %s already, not %s: --force moves the tag", manifest.Familiar(tag), now, want)
+// tagConflict is the error that a tag points to something else.
+func tagConflict(tag reference.Named, current, want digest.Digest) error {
+	err := manifest.Errorf(errdefs.ErrAlreadyExists, "%s already points to %s, not %s", manifest.Familiar(tag), current, want)
+	return manifest.WithHint(err, "to move the tag: --force")
 }
 
-// name is what the image is called in the target's repository.
-func (i imports) name(s subject) reference.Named {
+// name is the name of the image in the target repository.
+func (i importer) name(m image) reference.Named {
 	if len(i.Tags) > 0 {
 		return i.Tags[0]
 	}
-	return manifest.AtDigest(i.Target, s.Descriptor.Digest)
+	return manifest.AtDigest(i.Target, m.Descriptor.Digest)
 }
 
-// resolve finds out what is to be imported, and what the target's names stand for. The error is
-// errdefs.ErrAlreadyExists when a tag would have to be moved without that being asked for.
-func (i imports) resolve(ctx context.Context) (subject, error) {
-	s := subject{replaces: reference.TrimNamed(i.Target)}
-	now := make([]digest.Digest, len(i.Tags))
-	group, asking := errgroup.WithContext(ctx)
+// resolve fetches the source, and compares it with the tags of the target. The error is errdefs.ErrAlreadyExists if a
+// tag would have to be moved without Force.
+func (i importer) resolve(ctx context.Context) (image, error) {
+	m := image{replaces: reference.TrimNamed(i.Target)}
+	current := make([]digest.Digest, len(i.Tags))
+	group, resolving := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		s.Content, err = i.From.Fetch(asking, i.Source)
+		m.Content, err = i.from.Fetch(resolving, i.Source)
 		return err
 	})
 	for n, tag := range i.Tags {
 		group.Go(func() (err error) {
-			now[n], err = i.digest(asking, tag)
+			current[n], err = i.digest(resolving, tag)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return s, err
+		return m, err
 	}
-	s.original = s.Descriptor.Digest
-	if err := i.choose(ctx, &s); err != nil {
-		return s, err
+	m.original = m.Descriptor.Digest
+	if err := i.keepPlatforms(ctx, &m); err != nil {
+		return m, err
 	}
-	s.there = s.Descriptor.Digest == s.original && manifest.SameRepository(i.Source, i.Target)
+	m.exists = m.Descriptor.Digest == m.original && manifest.SameRepository(i.Source, i.Target)
 	for n, tag := range i.Tags {
 		switch {
-		case now[n] == s.Descriptor.Digest:
-			s.there = true
+		case current[n] == m.Descriptor.Digest:
+			m.exists = true
 			continue
-		case now[n] != "" && !i.Force:
-			return s, inTheWay(tag, now[n], s.Descriptor.Digest)
-		case now[n] != "":
-			s.replaces = tag
+		case current[n] != "" && !i.Force:
+			return m, tagConflict(tag, current[n], m.Descriptor.Digest)
+		case current[n] != "":
+			m.replaces = tag
 		}
-		s.tags = append(s.tags, tag)
+		m.tags = append(m.tags, tag)
 	}
-	if len(i.Tags) == 0 && !s.there {
-		d, err := i.digest(ctx, manifest.AtDigest(i.Target, s.Descriptor.Digest))
+	if len(i.Tags) == 0 && !m.exists {
+		d, err := i.digest(ctx, manifest.AtDigest(i.Target, m.Descriptor.Digest))
 		if err != nil {
-			return s, err
+			return m, err
 		}
-		s.there = d == s.Descriptor.Digest
+		m.exists = d == m.Descriptor.Digest
 	}
-	return s, nil
+	return m, nil
 }
 
-// digest returns what a name in the target's repository stands for, "" for nothing. An account that may not
-// look does not learn what it moves, which is for Force to decide.
-func (i imports) digest(ctx context.Context, name reference.Named) (digest.Digest, error) {
-	d, err := i.Registry.Digest(ctx, name)
-	blind := errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err)
-	if errdefs.IsNotFound(err) || blind && i.Force {
+// digest resolves a name in the target repository, to "" if it does not exist. With Force, an account that may not
+// read moves tags without knowing what they point to.
+func (i importer) digest(ctx context.Context, name reference.Named) (digest.Digest, error) {
+	d, err := i.to.Digest(ctx, name)
+	denied := errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err)
+	if errdefs.IsNotFound(err) || denied && i.Force {
 		return "", nil
 	}
 	return d, err
 }
 
-// choose keeps the platforms that are asked for.
-func (i imports) choose(ctx context.Context, s *subject) error {
+// keepPlatforms removes the platforms that were not asked for from m.
+func (i importer) keepPlatforms(ctx context.Context, m *image) error {
 	if len(i.Platforms) == 0 {
 		return nil
 	}
-	raw, err := choose(ctx, i.From, i.Source, s.Content, i.Platforms)
+	raw, err := keepPlatforms(ctx, i.from, i.Source, m.Content, i.Platforms)
 	if err != nil {
 		return err
 	}
-	s.Raw, s.Descriptor.Size = raw, int64(len(raw))
-	if s.Descriptor.Digest = s.original.Algorithm().FromBytes(raw); s.Descriptor.Digest != s.original {
-		i.Notes.Note("%s is %s; less the other platforms it is %s", manifest.Familiar(i.Source), s.original, s.Descriptor.Digest)
+	m.Raw, m.Descriptor.Size = raw, int64(len(raw))
+	if m.Descriptor.Digest = m.original.Algorithm().FromBytes(raw); m.Descriptor.Digest != m.original {
+		i.report.Note("%s is %s; without the other platforms its digest is %s", manifest.Familiar(i.Source), m.original, m.Descriptor.Digest)
 	}
 	return nil
 }
 
-// put gives the image the names that it does not have yet.
-func (i imports) put(ctx context.Context, s subject) error {
+// put writes the tags that do not point to the image yet, or the image under its digest.
+func (i importer) put(ctx context.Context, m image) error {
 	var name reference.Named
 	switch {
-	case len(s.tags) > 0:
-		name = s.tags[0]
-	case len(i.Tags) == 0 && !s.there:
-		name = manifest.AtDigest(i.Target, s.Descriptor.Digest)
+	case len(m.tags) > 0:
+		name = m.tags[0]
+	case len(i.Tags) == 0 && !m.exists:
+		name = manifest.AtDigest(i.Target, m.Descriptor.Digest)
 	default:
 		return nil
 	}
 	var more []string
-	if len(s.tags) > 1 {
-		more = manifest.TagsOf(s.tags[1:])
+	if len(m.tags) > 1 {
+		more = manifest.TagsOf(m.tags[1:])
 	}
-	if err := i.Registry.Put(ctx, name, s.Content, more...); err != nil {
+	if err := i.to.Put(ctx, name, m.Content, more...); err != nil {
 		return fmt.Errorf("pushing %s: %w", manifest.Familiar(name), err)
 	}
 	return nil

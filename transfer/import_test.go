@@ -20,190 +20,196 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// shop is a registry with a list of two platforms and their attestations under from.example.com/app:1, and
-// what a person asks of it.
-type shop struct {
+// registry has a list of two platforms and an attestation under from.example.com/app:1. It also is the registry of
+// the target.
+type registry struct {
 	*fakes.Registry
-	said                      *fakes.Reporter
-	amd64, arm64, attestation ocispec.Descriptor
-	list                      ocispec.Descriptor
+	report                          *fakes.Reporter
+	amd64, arm64, attestation, list ocispec.Descriptor
 }
 
-func newShop(t *testing.T) *shop {
+func newRegistry(t *testing.T) *registry {
 	m := fakes.NewRegistry()
-	s := &shop{Registry: m, said: &fakes.Reporter{}}
-	s.amd64 = m.Image(t, "from.example.com/app:amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
-	s.arm64 = m.Image(t, "from.example.com/app:arm64", ocispec.MediaTypeImageManifest, "linux/arm64")
-	s.attestation = m.Attestation(t, "from.example.com/app:att", s.amd64.Digest)
-	s.list = m.Index(t, "from.example.com/app:1", ocispec.MediaTypeImageIndex, s.amd64, s.arm64, s.attestation)
+	r := &registry{Registry: m, report: &fakes.Reporter{}}
+	r.amd64 = m.Image(t, "from.example.com/app:amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
+	r.arm64 = m.Image(t, "from.example.com/app:arm64", ocispec.MediaTypeImageManifest, "linux/arm64")
+	r.attestation = m.Attestation(t, "from.example.com/app:att", r.amd64.Digest)
+	r.list = m.Index(t, "from.example.com/app:1", ocispec.MediaTypeImageIndex, r.amd64, r.arm64, r.attestation)
 	m.Log = nil
-	return s
+	return r
 }
 
-// order returns an Import of a source as the command makes it.
-func order(t *testing.T, source, target string, change func(*Import)) Import {
+// request returns a request like those of the command.
+func request(t *testing.T, source, target string, change func(*Request)) Request {
 	t.Helper()
-	i := Import{Source: fakes.Named(t, source), Target: fakes.Named(t, target)}
-	if tag, ok := i.Target.(reference.NamedTagged); ok {
-		i.Tags = []reference.NamedTagged{tag}
+	q := Request{Source: fakes.Named(t, source), Target: fakes.Named(t, target)}
+	if tag, ok := q.Target.(reference.NamedTagged); ok {
+		q.Tags = []reference.NamedTagged{tag}
 	}
 	if change != nil {
-		change(&i)
+		change(&q)
 	}
-	return i
+	return q
 }
 
-func (s *shop) run(t *testing.T, i Import) ([]Imported, error) {
+func (r *registry) run(t *testing.T, q Request) ([]Imported, error) {
 	t.Helper()
-	return RunImport(t.Context(), manifest.Access{Registry: s.Registry, Notes: s.said}, i)
+	return Import(t.Context(), r.Registry, r.report, q)
 }
 
-// has returns the names under a repository, tags alone.
-func (s *shop) tags(t *testing.T, repo string) []string {
+// tags returns the tags of a repository.
+func (r *registry) tags(t *testing.T, repo string) []string {
 	t.Helper()
-	tags, err := s.Tags(t.Context(), reference.TrimNamed(fakes.Named(t, repo)))
+	tags, err := r.Tags(t.Context(), reference.TrimNamed(fakes.Named(t, repo)))
 	if err != nil && !errdefs.IsNotFound(err) {
 		t.Fatal(err)
 	}
 	return tags
 }
 
-// All that is below is there before the tag is put, once; the digest stays.
+// writes returns the logged requests that write.
+func (r *registry) writes() []string {
+	return slices.DeleteFunc(slices.Clone(r.Log), func(line string) bool {
+		return !strings.HasPrefix(line, "copy ") && !strings.HasPrefix(line, "put ") && !strings.HasPrefix(line, "blobs of ")
+	})
+}
+
+// Everything below a list is copied once before its tags are written, and its digest is kept.
 func TestImportList(t *testing.T) {
-	s := newShop(t)
-	done, err := s.run(t, order(t, "from.example.com/app:1", "to.example.com/app:1", func(i *Import) {
-		i.Tags = append(i.Tags, fakes.ListName(t, "to.example.com/app:latest"))
+	r := newRegistry(t)
+	got, err := r.run(t, request(t, "from.example.com/app:1", "to.example.com/app:1", func(q *Request) {
+		q.Tags = append(q.Tags, fakes.ListName(t, "to.example.com/app:latest"))
 	}))
-	if err != nil || len(done) != 1 || done[0].Descriptor.Digest != s.list.Digest || len(done[0].Children) != 3 {
-		t.Fatalf("%v, %v", done, err)
+	if err != nil || len(got) != 1 || got[0].Descriptor.Digest != r.list.Digest || len(got[0].Children) != 3 {
+		t.Fatalf("got %v, error %v, want %s with 3 children", got, err, r.list.Digest)
 	}
-	last := s.Log[len(s.Log)-2:]
+	last := r.Log[len(r.Log)-2:]
 	if want := []string{"put to.example.com/app:1", "put to.example.com/app:latest"}; !slices.Equal(last, want) {
-		t.Errorf("%q", s.Log)
+		t.Errorf("got last requests %q, want %q", last, want)
 	}
-	if n := strings.Count(strings.Join(s.Log, "\n"), "copy "); n != 3 {
-		t.Errorf("%d copies: %q", n, s.Log)
+	if n := strings.Count(strings.Join(r.Log, "\n"), "copy "); n != 3 {
+		t.Errorf("got %d copies, want 3: %q", n, r.Log)
 	}
-	if got := strings.Count(fmt.Sprint(s.Prefetched), "image "); got != 3 {
-		t.Errorf("prefetched: got %q, want 3 images", s.Prefetched)
+	if got := strings.Count(fmt.Sprint(r.Prefetched), "image "); got != 3 {
+		t.Errorf("prefetched: got %q, want 3 images", r.Prefetched)
 	}
-	s.Log = nil
-	done, err = s.run(t, order(t, "from.example.com/app:1", "to.example.com/app:1", nil))
-	if err != nil || done[0].Descriptor.Digest != s.list.Digest || len(s.Log) != 2 || !strings.Contains(fmt.Sprint(s.said.Notes), "up to date") {
-		t.Errorf("%v, %v, %q, %q", done, err, s.Log, s.said.Notes)
+	r.Log = nil
+	got, err = r.run(t, request(t, "from.example.com/app:1", "to.example.com/app:1", nil))
+	if err != nil || got[0].Descriptor.Digest != r.list.Digest || len(r.Log) != 2 || !strings.Contains(fmt.Sprint(r.report.Notes), "up to date") {
+		t.Errorf("second import: got %v, error %v, requests %q, notes %q, want 2 requests and \"up to date\"", got, err, r.Log, r.report.Notes)
 	}
 }
 
 func TestImportImage(t *testing.T) {
-	s := newShop(t)
-	done, err := s.run(t, order(t, "from.example.com/app:amd64", "to.example.com/app:x", nil))
+	r := newRegistry(t)
+	got, err := r.run(t, request(t, "from.example.com/app:amd64", "to.example.com/app:x", nil))
 	want := []string{"blobs of from.example.com/app:amd64 to to.example.com/app", "fetch to.example.com/app:x", "put to.example.com/app:x"}
-	if err != nil || done[0].Descriptor.Digest != s.amd64.Digest || !slices.Equal(s.Log[len(s.Log)-3:], want) {
-		t.Errorf("%v, %v, %q", done, err, s.Log)
+	if err != nil || got[0].Descriptor.Digest != r.amd64.Digest || !slices.Equal(r.Log[len(r.Log)-3:], want) {
+		t.Errorf("got %v, error %v, requests %q, want %s and last requests %q", got, err, r.Log, r.amd64.Digest, want)
 	}
-	bare := order(t, "from.example.com/app@"+s.list.Digest.String(), "to.example.com/app:x", func(i *Import) { i.Tags = nil })
-	done, err = s.run(t, bare)
-	if err != nil || done[0].Name.String() != "to.example.com/app@"+s.list.Digest.String() || !slices.Equal(s.tags(t, "to.example.com/app"), []string{"x"}) {
-		t.Errorf("%v, %v", done, err)
+	bare := request(t, "from.example.com/app@"+r.list.Digest.String(), "to.example.com/app:x", func(q *Request) { q.Tags = nil })
+	got, err = r.run(t, bare)
+	if err != nil || got[0].Name.String() != "to.example.com/app@"+r.list.Digest.String() || !slices.Equal(r.tags(t, "to.example.com/app"), []string{"x"}) {
+		t.Errorf("without a tag: got %v, error %v, tags %q, want the digest and no new tag", got, err, r.tags(t, "to.example.com/app"))
 	}
-	s.Log = nil
-	if _, err = s.run(t, bare); err != nil || len(s.Log) != 2 {
-		t.Errorf("%v, %q", err, s.Log)
+	r.Log = nil
+	if _, err = r.run(t, bare); err != nil || len(r.Log) != 2 {
+		t.Errorf("without a tag again: got error %v, requests %q, want 2 requests", err, r.Log)
 	}
 }
 
 func TestImportNestedIndex(t *testing.T) {
-	s := newShop(t)
-	outer := s.Index(t, "from.example.com/app:outer", ocispec.MediaTypeImageIndex, s.list, s.arm64)
-	s.Log = nil
-	if _, err := s.run(t, order(t, "from.example.com/app:outer", "to.example.com/app:1", nil)); err != nil {
+	r := newRegistry(t)
+	outer := r.Index(t, "from.example.com/app:outer", ocispec.MediaTypeImageIndex, r.list, r.arm64)
+	r.Log = nil
+	if _, err := r.run(t, request(t, "from.example.com/app:outer", "to.example.com/app:1", nil)); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"put to.example.com/app@" + s.list.Digest.String(), "fetch to.example.com/app:1", "put to.example.com/app:1"}
-	if got := s.Log[len(s.Log)-3:]; !slices.Equal(got, want) || s.Manifests["to.example.com/app@"+outer.Digest.String()] == nil {
-		t.Errorf("%q", got)
+	want := []string{"put to.example.com/app@" + r.list.Digest.String(), "fetch to.example.com/app:1", "put to.example.com/app:1"}
+	if got := r.Log[len(r.Log)-3:]; !slices.Equal(got, want) || r.Manifests["to.example.com/app@"+outer.Digest.String()] == nil {
+		t.Errorf("got last requests %q, want %q", got, want)
 	}
 }
 
-// Whatever is wrong with the source, or with a name of the target, is told before anything is written.
+// An error of the source, or of a tag of the target, is found before anything is written.
 func TestImportRefuses(t *testing.T) {
 	for name, tt := range map[string]struct {
-		prepare func(*shop)
-		change  func(*Import)
+		prepare func(*registry)
+		change  func(*Request)
 		is      func(error) bool
 		words   []string
 	}{
-		"no source": {func(s *shop) { delete(s.Manifests, "from.example.com/app:1") }, nil, errdefs.IsNotFound, []string{"importing from.example.com/app:1"}},
-		"sparse": {func(s *shop) { delete(s.Manifests, "from.example.com/app@"+s.arm64.Digest.String()) }, nil, errdefs.IsFailedPrecondition,
-			[]string{"not complete", "lacks linux/arm64 sha256:", "--platform"}},
-		"without an attestation": {func(s *shop) { delete(s.Manifests, "from.example.com/app@"+s.attestation.Digest.String()) }, nil, errdefs.IsFailedPrecondition,
-			[]string{"lacks the attestation sha256:"}},
-		"child that cannot be read": {func(s *shop) {
-			s.Errs["from.example.com/app@"+s.arm64.Digest.String()] = manifest.Errorf(errdefs.ErrUnavailable, "out of order")
-		}, nil, errdefs.IsUnavailable, []string{"reading a child of the index sha256:", "out of order"}},
-		"wrong size": {func(s *shop) {
-			small := s.arm64
+		"no source": {func(r *registry) { delete(r.Manifests, "from.example.com/app:1") }, nil, errdefs.IsNotFound, []string{"importing from.example.com/app:1"}},
+		"incomplete": {func(r *registry) { delete(r.Manifests, "from.example.com/app@"+r.arm64.Digest.String()) }, nil, errdefs.IsFailedPrecondition,
+			[]string{"is incomplete", "does not have linux/arm64 sha256:", "--platform linux/amd64"}},
+		"without an attestation": {func(r *registry) { delete(r.Manifests, "from.example.com/app@"+r.attestation.Digest.String()) }, nil, errdefs.IsFailedPrecondition,
+			[]string{"does not have the attestation sha256:", "--platform linux/arm64"}},
+		"unreadable child": {func(r *registry) {
+			r.Errs["from.example.com/app@"+r.arm64.Digest.String()] = manifest.Errorf(errdefs.ErrUnavailable, "unavailable")
+		}, nil, errdefs.IsUnavailable, []string{"reading a child of the index sha256:", "unavailable"}},
+		"wrong size": {func(r *registry) {
+			small := r.arm64
 			small.Size--
 			raw, _ := manifest.MarshalIndex(ocispec.MediaTypeImageIndex, []ocispec.Descriptor{small}, nil)
-			s.Manifests["from.example.com/app:1"] = raw
-			s.Types[digest.FromBytes(raw)] = ocispec.MediaTypeImageIndex
+			r.Manifests["from.example.com/app:1"] = raw
+			r.Types[digest.FromBytes(raw)] = ocispec.MediaTypeImageIndex
 		}, nil, errdefs.IsDataLoss, []string{"bytes, but it has"}},
-		"no such platform": {nil, func(i *Import) { i.Platforms, _ = manifest.ParsePlatforms([]string{"linux/amd64", "linux/s390x"}) }, errdefs.IsNotFound,
-			[]string{"nothing for linux/s390x", "linux/amd64 and linux/arm64"}},
-		"image of another platform": {nil, func(i *Import) {
-			i.Source, _ = manifest.ParseName("from.example.com/app:arm64")
-			i.Platforms, _ = manifest.ParsePlatforms([]string{"linux/amd64"})
-		}, errdefs.IsNotFound, []string{"nothing for linux/amd64", "there is linux/arm64"}},
-		"tag of another image": {func(s *shop) { s.Manifests["to.example.com/app:1"] = s.Manifests["from.example.com/app:amd64"] }, nil, errdefs.IsAlreadyExists,
-			[]string{"to.example.com/app:1 is sha256:", "--force"}},
-		"target that may not be seen": {func(s *shop) {
-			s.Errs["to.example.com/app:1"] = manifest.Errorf(errdefs.ErrPermissionDenied, "denied")
+		"no such platform": {nil, func(q *Request) { q.Platforms, _ = manifest.ParsePlatforms([]string{"linux/amd64", "linux/s390x"}) }, errdefs.IsNotFound,
+			[]string{"no image for linux/s390x (it has: linux/amd64 and linux/arm64)"}},
+		"image of another platform": {nil, func(q *Request) {
+			q.Source, _ = manifest.ParseName("from.example.com/app:arm64")
+			q.Platforms, _ = manifest.ParsePlatforms([]string{"linux/amd64"})
+		}, errdefs.IsNotFound, []string{"no image for linux/amd64 (it has: linux/arm64)"}},
+		"tag of another image": {func(r *registry) { r.Manifests["to.example.com/app:1"] = r.Manifests["from.example.com/app:amd64"] }, nil, errdefs.IsAlreadyExists,
+			[]string{"to.example.com/app:1 already points to sha256:", "--force"}},
+		"forbidden target": {func(r *registry) {
+			r.Errs["to.example.com/app:1"] = manifest.Errorf(errdefs.ErrPermissionDenied, "denied")
 		}, nil, errdefs.IsPermissionDenied, nil},
-		"target out of order": {func(s *shop) {
-			s.Errs["to.example.com/app:1"] = manifest.Errorf(errdefs.ErrUnavailable, "out of order")
-		}, func(i *Import) { i.Force = true }, errdefs.IsUnavailable, nil},
+		"unavailable target": {func(r *registry) {
+			r.Errs["to.example.com/app:1"] = manifest.Errorf(errdefs.ErrUnavailable, "unavailable")
+		}, func(q *Request) { q.Force = true }, errdefs.IsUnavailable, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newShop(t)
+			r := newRegistry(t)
 			if tt.prepare != nil {
-				tt.prepare(s)
+				tt.prepare(r)
 			}
-			before := maps.Clone(s.Manifests)
-			done, err := s.run(t, order(t, "from.example.com/app:1", "to.example.com/app:1", tt.change))
-			if len(done) != 0 || !tt.is(err) {
-				t.Errorf("%v, %v", done, err)
+			before := maps.Clone(r.Manifests)
+			got, err := r.run(t, request(t, "from.example.com/app:1", "to.example.com/app:1", tt.change))
+			if len(got) != 0 || !tt.is(err) {
+				t.Fatalf("got %v, error %v, want no image and an error of another kind", got, err)
 			}
 			for _, word := range tt.words {
-				if !strings.Contains(err.Error(), word) {
-					t.Errorf("%q is missing in %v", word, err)
+				if text := err.Error() + "\n" + manifest.Hint(err); !strings.Contains(text, word) {
+					t.Errorf("got error %q, want %q in it", text, word)
 				}
 			}
-			if len(s.Manifests) != len(before) || strings.Contains(fmt.Sprint(s.Log), "copy ") || strings.Contains(fmt.Sprint(s.Log), "put ") {
-				t.Errorf("written: %q", s.Log)
+			if writes := r.writes(); len(r.Manifests) != len(before) || len(writes) > 0 {
+				t.Errorf("got requests that write %q, want none", writes)
 			}
 		})
 	}
 }
 
 func TestImportForce(t *testing.T) {
-	s := newShop(t)
-	s.Manifests["to.example.com/app:1"] = s.Manifests["from.example.com/app:amd64"]
-	s.Errs["to.example.com/app:2"] = manifest.Errorf(errdefs.ErrUnauthenticated, "unauthorized")
-	_, err := s.run(t, order(t, "from.example.com/app:1", "to.example.com/app:1", func(i *Import) {
-		i.Force = true
-		i.Tags = append(i.Tags, fakes.ListName(t, "to.example.com/app:2"))
+	r := newRegistry(t)
+	r.Manifests["to.example.com/app:1"] = r.Manifests["from.example.com/app:amd64"]
+	r.Errs["to.example.com/app:2"] = manifest.Errorf(errdefs.ErrUnauthenticated, "unauthorized")
+	_, err := r.run(t, request(t, "from.example.com/app:1", "to.example.com/app:1", func(q *Request) {
+		q.Force = true
+		q.Tags = append(q.Tags, fakes.ListName(t, "to.example.com/app:2"))
 	}))
-	got := strings.Join(s.Log, "\n")
-	if err != nil || !strings.Contains(got, "to to.example.com/app:1") || digest.FromBytes(s.Manifests["to.example.com/app:1"]) != s.list.Digest {
-		t.Errorf("%v\n%s", err, got)
+	got := strings.Join(r.Log, "\n")
+	if err != nil || !strings.Contains(got, "to to.example.com/app:1") || digest.FromBytes(r.Manifests["to.example.com/app:1"]) != r.list.Digest {
+		t.Errorf("got error %v, want %s under the tag; requests:\n%s", err, r.list.Digest, got)
 	}
 }
 
-// An index with less platforms is the same, byte for byte, less the others and their attestations.
+// An index without some platforms is the same, byte for byte, except for their images and attestations.
 func TestImportPlatforms(t *testing.T) {
-	s := newShop(t)
+	r := newRegistry(t)
 	lost := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("lost"), Size: 4, Platform: &ocispec.Platform{OS: "windows", Architecture: "amd64"}}
-	children := []ocispec.Descriptor{lost, s.amd64, s.arm64, s.attestation}
+	children := []ocispec.Descriptor{lost, r.amd64, r.arm64, r.attestation}
 	var texts []string
 	for _, c := range children {
 		raw, _ := json.Marshal(c)
@@ -213,179 +219,177 @@ func TestImportPlatforms(t *testing.T) {
 		return fmt.Appendf(nil, "{ \"annotations\":{\"z\":\"1\",\"a\":\"2\"},\n\t\"manifests\" : [ %s ],\"x\":[1], \"mediaType\":%q,\"schemaVersion\":2}\n",
 			strings.Join(children, " ,\n"), ocispec.MediaTypeImageIndex)
 	}
-	s.Store(fakes.Named(t, "from.example.com/app:odd"), ocispec.MediaTypeImageIndex, text(texts...))
+	r.Store(fakes.Named(t, "from.example.com/app:odd"), ocispec.MediaTypeImageIndex, text(texts...))
 	for platforms, want := range map[string][]byte{
 		"linux/amd64":             text(texts[1], texts[3]),
 		"linux/arm64":             text(texts[2]),
 		"linux/arm64,linux/amd64": text(texts[1:]...),
 	} {
-		done, err := s.run(t, order(t, "from.example.com/app:odd", "to.example.com/app:1", func(i *Import) {
-			i.Force = true
-			i.Platforms, _ = manifest.ParsePlatforms(strings.Split(platforms, ","))
+		got, err := r.run(t, request(t, "from.example.com/app:odd", "to.example.com/app:1", func(q *Request) {
+			q.Force = true
+			q.Platforms, _ = manifest.ParsePlatforms(strings.Split(platforms, ","))
 		}))
-		if err != nil || string(s.Manifests["to.example.com/app:1"]) != string(want) || done[0].Descriptor.Digest != digest.FromBytes(want) {
-			t.Errorf("%s: %v\n%s\n%s", platforms, err, s.Manifests["to.example.com/app:1"], want)
+		if err != nil || string(r.Manifests["to.example.com/app:1"]) != string(want) || got[0].Descriptor.Digest != digest.FromBytes(want) {
+			t.Errorf("%s: error %v, got\n%s\nwant\n%s", platforms, err, r.Manifests["to.example.com/app:1"], want)
 		}
 	}
-	if said := fmt.Sprint(s.said.Notes); !strings.Contains(said, "less the other platforms it is sha256:") {
-		t.Error(said)
+	if want := "without the other platforms its digest is sha256:"; !strings.Contains(fmt.Sprint(r.report.Notes), want) {
+		t.Errorf("got notes %q, want %q", r.report.Notes, want)
 	}
-	s.Log = nil
-	done, err := s.run(t, order(t, "from.example.com/app:amd64", "to.example.com/app:amd64", func(i *Import) {
-		i.Platforms, _ = manifest.ParsePlatforms([]string{"linux/amd64"})
+	r.Log = nil
+	got, err := r.run(t, request(t, "from.example.com/app:amd64", "to.example.com/app:amd64", func(q *Request) {
+		q.Platforms, _ = manifest.ParsePlatforms([]string{"linux/amd64"})
 	}))
-	if err != nil || done[0].Descriptor.Digest != s.amd64.Digest {
-		t.Errorf("%v, %v", done, err)
+	if err != nil || got[0].Descriptor.Digest != r.amd64.Digest {
+		t.Errorf("got %v, error %v, want %s", got, err, r.amd64.Digest)
 	}
 }
 
 func TestImportPlatformsOfOddIndexes(t *testing.T) {
-	s := newShop(t)
-	bare := s.arm64
+	r := newRegistry(t)
+	bare := r.arm64
 	bare.Platform = nil
 	other := ocispec.Descriptor{MediaType: "application/x", Digest: digest.FromString("x"), Size: 1}
 	raw := fmt.Appendf(nil, `{"manifests":[{"mediaType":%q,"digest":%q,"size":%d},{"mediaType":%q,"digest":%q,"size":1}]}`,
 		bare.MediaType, bare.Digest, bare.Size, other.MediaType, other.Digest)
-	s.Store(fakes.Named(t, "from.example.com/app:bare"), ocispec.MediaTypeImageIndex, raw)
-	nested := fmt.Appendf(nil, `{"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`, ocispec.MediaTypeImageIndex, s.list.Digest, s.list.Size)
-	s.Store(fakes.Named(t, "from.example.com/app:nested"), ocispec.MediaTypeImageIndex, nested)
+	r.Store(fakes.Named(t, "from.example.com/app:bare"), ocispec.MediaTypeImageIndex, raw)
+	nested := fmt.Appendf(nil, `{"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`, ocispec.MediaTypeImageIndex, r.list.Digest, r.list.Size)
+	r.Store(fakes.Named(t, "from.example.com/app:nested"), ocispec.MediaTypeImageIndex, nested)
 	twice := slices.Concat([]byte(`{"Manifests":[{"digest":"`+other.Digest.String()+`"}],`), raw[1:])
-	s.Store(fakes.Named(t, "from.example.com/app:twice"), ocispec.MediaTypeImageIndex, twice)
+	r.Store(fakes.Named(t, "from.example.com/app:twice"), ocispec.MediaTypeImageIndex, twice)
 	for tag, want := range map[string]string{"bare": "", "nested": "lists another index", "twice": "2 lists of manifests"} {
-		_, err := s.run(t, order(t, "from.example.com/app:"+tag, "to.example.com/app:"+tag, func(i *Import) {
-			i.Platforms, _ = manifest.ParsePlatforms([]string{"linux/arm64"})
+		_, err := r.run(t, request(t, "from.example.com/app:"+tag, "to.example.com/app:"+tag, func(q *Request) {
+			q.Platforms, _ = manifest.ParsePlatforms([]string{"linux/arm64"})
 		}))
 		if want == "" && err != nil || want != "" && (!errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%s: %v", tag, err)
+			t.Errorf("%s: got error %v, want %q", tag, err, want)
 		}
 	}
 	want := fmt.Sprintf(`{"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`, bare.MediaType, bare.Digest, bare.Size)
-	if got := string(s.Manifests["to.example.com/app:bare"]); got != want {
-		t.Errorf("got %s", got)
+	if got := string(r.Manifests["to.example.com/app:bare"]); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
 func TestImportAllTags(t *testing.T) {
-	s := newShop(t)
-	s.Manifests["to.example.com/app:arm64"] = s.Manifests["from.example.com/app:amd64"]
-	all := func(filters ...string) Import {
-		return Import{
+	r := newRegistry(t)
+	r.Manifests["to.example.com/app:arm64"] = r.Manifests["from.example.com/app:amd64"]
+	all := func(filters ...string) Request {
+		return Request{
 			Source: reference.TrimNamed(fakes.Named(t, "from.example.com/app")), Target: reference.TrimNamed(fakes.Named(t, "to.example.com/app")),
 			AllTags: true, Filters: fakes.Patterns(t, filters...),
 		}
 	}
-	done, err := s.run(t, all("a??64", "1"))
-	if !errdefs.IsAlreadyExists(err) || !strings.Contains(err.Error(), "importing from.example.com/app:arm64: to.example.com/app:arm64 is") {
-		t.Error(err)
+	got, err := r.run(t, all("a??64", "1"))
+	if !errdefs.IsAlreadyExists(err) || !strings.Contains(err.Error(), "importing from.example.com/app:arm64: to.example.com/app:arm64 already points") {
+		t.Errorf("got error %v, want that arm64 exists", err)
 	}
-	if got := s.tags(t, "to.example.com/app"); len(done) != 2 || !slices.Equal(got, []string{"1", "amd64", "arm64"}) {
-		t.Errorf("%v, %v", done, got)
+	if tags, want := r.tags(t, "to.example.com/app"), []string{"1", "amd64", "arm64"}; len(got) != 2 || !slices.Equal(tags, want) {
+		t.Errorf("got %v and tags %q, want 2 images and tags %q", got, tags, want)
 	}
-	if _, err := s.run(t, all("x*")); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "4 tags, none of which is asked for") {
-		t.Error(err)
+	if _, err := r.run(t, all("x*")); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "none of the 4 tags of from.example.com/app matches") {
+		t.Errorf("got error %v, want that no tag matches", err)
 	}
 	none := all()
 	none.Source = reference.TrimNamed(fakes.Named(t, "from.example.com/none"))
-	if _, err := s.run(t, none); !errdefs.IsNotFound(err) {
-		t.Error(err)
+	if _, err := r.run(t, none); !errdefs.IsNotFound(err) {
+		t.Errorf("got error %v for an absent repository, want one of not found", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := RunImport(ctx, manifest.Access{Registry: s.Registry, Notes: s.said}, all()); !errdefs.IsCanceled(err) {
-		t.Error(err)
+	if _, err := Import(ctx, r.Registry, r.report, all()); !errdefs.IsCanceled(err) {
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 }
 
-// referrer puts something that refers to a subject and returns its digest.
-func (s *shop) referrer(t *testing.T, subject digest.Digest, kind string) digest.Digest {
+// referrer puts a referrer of a subject and returns its digest.
+func (r *registry) referrer(t *testing.T, subject digest.Digest, kind string) digest.Digest {
 	t.Helper()
 	config := digest.FromString("{}")
-	s.Blobs[config] = []byte("{}")
+	r.Blobs[config] = []byte("{}")
 	raw := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"artifactType":%q,"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":%q,"size":2},"layers":[],"subject":{"digest":%q,"size":1}}`,
 		ocispec.MediaTypeImageManifest, kind, config, subject)
 	d := digest.FromBytes(raw)
-	return s.Store(fakes.Named(t, "from.example.com/app@"+d.String()), ocispec.MediaTypeImageManifest, raw)
+	return r.Store(fakes.Named(t, "from.example.com/app@"+d.String()), ocispec.MediaTypeImageManifest, raw)
 }
 
-// Signatures of the list, of an image, and of a signature come along, and those of cosign's tags.
+// Referrers of the list, of an image, and of a referrer are imported, and those under tags of cosign.
 func TestImportReferrers(t *testing.T) {
 	for _, without := range []bool{false, true} {
-		t.Run(fmt.Sprint("without API ", without), func(t *testing.T) {
-			s := newShop(t)
-			ofList, ofImage := s.referrer(t, s.list.Digest, "a/list"), s.referrer(t, s.amd64.Digest, "a/image")
-			ofReferrer := s.referrer(t, ofImage, "a/referrer")
-			cosign := s.referrer(t, digest.FromString("nothing"), "a/cosign")
-			s.Manifests["from.example.com/app:"+manifest.ReferrersTag(s.arm64.Digest)+".sig"] = s.Manifests["from.example.com/app@"+cosign.String()]
+		t.Run(fmt.Sprint("NoReferrers=", without), func(t *testing.T) {
+			r := newRegistry(t)
+			ofList, ofImage := r.referrer(t, r.list.Digest, "a/list"), r.referrer(t, r.amd64.Digest, "a/image")
+			ofReferrer := r.referrer(t, ofImage, "a/referrer")
+			cosign := r.referrer(t, digest.FromString("nothing"), "a/cosign")
+			r.Manifests["from.example.com/app:"+manifest.ReferrersTag(r.arm64.Digest)+".sig"] = r.Manifests["from.example.com/app@"+cosign.String()]
 			old := ocispec.Descriptor{MediaType: "a/old", Digest: digest.FromString("old"), Size: 1}
-			if s.NoReferrers = without; without {
-				for subject, d := range map[digest.Digest]digest.Digest{s.list.Digest: ofList, s.amd64.Digest: ofImage, ofImage: ofReferrer} {
-					s.Index(t, "from.example.com/app:"+manifest.ReferrersTag(subject), ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: d})
+			if r.NoReferrers = without; without {
+				for subject, d := range map[digest.Digest]digest.Digest{r.list.Digest: ofList, r.amd64.Digest: ofImage, ofImage: ofReferrer} {
+					r.Index(t, "from.example.com/app:"+manifest.ReferrersTag(subject), ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: d})
 				}
-				s.Index(t, "to.example.com/app:"+manifest.ReferrersTag(s.list.Digest), ocispec.MediaTypeImageIndex, old)
+				r.Index(t, "to.example.com/app:"+manifest.ReferrersTag(r.list.Digest), ocispec.MediaTypeImageIndex, old)
 			}
-			i := order(t, "from.example.com/app:1", "to.example.com/app:1", func(i *Import) { i.Referrers = true })
-			if _, err := s.run(t, i); err != nil {
+			q := request(t, "from.example.com/app:1", "to.example.com/app:1", func(q *Request) { q.Referrers = true })
+			if _, err := r.run(t, q); err != nil {
 				t.Fatal(err)
 			}
 			for _, d := range []digest.Digest{ofList, ofImage, ofReferrer, cosign} {
-				if s.Manifests["to.example.com/app@"+d.String()] == nil {
-					t.Errorf("%s is not there", d)
+				if r.Manifests["to.example.com/app@"+d.String()] == nil {
+					t.Errorf("referrer %s was not imported", d)
 				}
 			}
-			if s.Log[len(s.Log)-1] != "put to.example.com/app:1" {
-				t.Errorf("%q", s.Log)
+			if last, want := r.Log[len(r.Log)-1], "put to.example.com/app:1"; last != want {
+				t.Errorf("got last request %q, want %q", last, want)
 			}
-			for subject, want := range map[digest.Digest][]digest.Digest{s.list.Digest: {old.Digest, ofList}, s.amd64.Digest: {ofImage}, ofImage: {ofReferrer}} {
-				got, err := manifest.Referrers(t.Context(), s, manifest.AtDigest(i.Target, subject))
+			for subject, want := range map[digest.Digest][]digest.Digest{r.list.Digest: {old.Digest, ofList}, r.amd64.Digest: {ofImage}, ofImage: {ofReferrer}} {
+				got, err := manifest.Referrers(t.Context(), r, manifest.AtDigest(q.Target, subject))
 				if !without {
 					want = slices.DeleteFunc(want, func(d digest.Digest) bool { return d == old.Digest })
 				}
 				if err != nil || !slices.EqualFunc(got, want, func(d ocispec.Descriptor, w digest.Digest) bool { return d.Digest == w }) {
-					t.Errorf("%s: %v, %v", subject, got, err)
+					t.Errorf("got referrers of %s %v, error %v, want %q", subject, got, err, want)
 				}
 			}
-			if said := fmt.Sprint(s.said.Notes, s.said.Warnings); !strings.Contains(said, "4 referrers and cosign tags, 4 of which are new") {
-				t.Error(said)
+			if want := "4 referrers and cosign tags, 4 of them new"; !strings.Contains(fmt.Sprint(r.report.Notes), want) {
+				t.Errorf("got notes %q, want %q", r.report.Notes, want)
 			}
-			s.Log = nil
-			if _, err := s.run(t, i); err != nil || strings.Contains(fmt.Sprint(s.Log), "put ") || strings.Contains(fmt.Sprint(s.Log), "copy ") {
-				t.Errorf("%v, %q", err, s.Log)
+			r.Log = nil
+			if _, err := r.run(t, q); err != nil || len(r.writes()) > 0 {
+				t.Errorf("second import: got error %v and requests that write %q, want none", err, r.writes())
 			}
 		})
 	}
 }
 
-// What is listed, but is not there or does not refer to the subject, is told and left out; a tag of cosign
-// that names something else stays.
+// A listed referrer that does not exist or refers to something else is skipped with a warning. A tag of cosign that
+// points to something else is kept.
 func TestImportOddReferrers(t *testing.T) {
-	s := newShop(t)
-	s.NoReferrers = true
+	r := newRegistry(t)
+	r.NoReferrers = true
 	gone := ocispec.Descriptor{Digest: digest.FromString("gone"), Size: 1}
-	s.Index(t, "from.example.com/app:"+manifest.ReferrersTag(s.list.Digest), ocispec.MediaTypeImageIndex, gone, ocispec.Descriptor{Digest: s.amd64.Digest})
-	cosign := manifest.ReferrersTag(s.list.Digest) + ".sig"
-	s.Manifests["from.example.com/app:"+cosign] = s.Manifests["from.example.com/app:amd64"]
-	s.Manifests["to.example.com/app:"+cosign] = s.Manifests["from.example.com/app:arm64"]
-	i := order(t, "from.example.com/app:1", "to.example.com/app:1", func(i *Import) { i.Referrers = true })
-	_, err := s.run(t, i)
-	said := fmt.Sprint(s.said.Warnings)
-	for _, word := range []string{gone.Digest.String(), "is not there: left out", "but does not: left out", "it stays; --force moves it"} {
-		if err != nil || !strings.Contains(said, word) {
-			t.Errorf("%q is missing: %s, %v", word, said, err)
+	r.Index(t, "from.example.com/app:"+manifest.ReferrersTag(r.list.Digest), ocispec.MediaTypeImageIndex, gone, ocispec.Descriptor{Digest: r.amd64.Digest})
+	cosign := manifest.ReferrersTag(r.list.Digest) + ".sig"
+	r.Manifests["from.example.com/app:"+cosign] = r.Manifests["from.example.com/app:amd64"]
+	r.Manifests["to.example.com/app:"+cosign] = r.Manifests["from.example.com/app:arm64"]
+	q := request(t, "from.example.com/app:1", "to.example.com/app:1", func(q *Request) { q.Referrers = true })
+	_, err := r.run(t, q)
+	for _, word := range []string{gone.Digest.String(), "does not exist; skipped", "does not refer to it; skipped", "use --force to move it"} {
+		if err != nil || !strings.Contains(fmt.Sprint(r.report.Warnings), word) {
+			t.Errorf("got error %v and warnings %q, want %q", err, r.report.Warnings, word)
 		}
 	}
-	i.Force = true
-	if _, err := s.run(t, i); err != nil || digest.FromBytes(s.Manifests["to.example.com/app:"+cosign]) != s.amd64.Digest {
-		t.Error(err)
+	q.Force = true
+	if _, err := r.run(t, q); err != nil || digest.FromBytes(r.Manifests["to.example.com/app:"+cosign]) != r.amd64.Digest {
+		t.Errorf("with Force: got error %v, want the tag of cosign moved", err)
 	}
-	s.Store(fakes.Named(t, "to.example.com/app:"+manifest.ReferrersTag(s.amd64.Digest)), ocispec.MediaTypeImageManifest, s.Manifests["from.example.com/app:amd64"])
-	s.Index(t, "from.example.com/app:"+manifest.ReferrersTag(s.amd64.Digest), ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: s.referrer(t, s.amd64.Digest, "a/b")})
-	if _, err := s.run(t, i); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "is no index") {
-		t.Error(err)
+	r.Store(fakes.Named(t, "to.example.com/app:"+manifest.ReferrersTag(r.amd64.Digest)), ocispec.MediaTypeImageManifest, r.Manifests["from.example.com/app:amd64"])
+	r.Index(t, "from.example.com/app:"+manifest.ReferrersTag(r.amd64.Digest), ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: r.referrer(t, r.amd64.Digest, "a/b")})
+	if _, err := r.run(t, q); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "is not an index") {
+		t.Errorf("got error %v, want that the referrers tag is not an index", err)
 	}
 }
 
-// racing is a registry that forgets the first referrers index that is put, as when somebody else puts theirs
-// at the same time.
+// racing is a registry that loses the first referrers index that is put, as if another client had overwritten it.
 type racing struct {
 	*fakes.Registry
 	once sync.Once
@@ -404,98 +408,97 @@ func (r *racing) Put(ctx context.Context, ref reference.Named, c manifest.Conten
 }
 
 func TestImportListsReferrersAgain(t *testing.T) {
-	s := newShop(t)
-	s.NoReferrers = true
-	d := s.referrer(t, s.list.Digest, "a/b")
-	s.Index(t, "from.example.com/app:"+manifest.ReferrersTag(s.list.Digest), ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: d})
-	i := order(t, "from.example.com/app:1", "to.example.com/app:1", func(i *Import) { i.Referrers = true })
-	if _, err := RunImport(t.Context(), manifest.Access{Registry: &racing{Registry: s.Registry}, Notes: s.said}, i); err != nil {
+	r := newRegistry(t)
+	r.NoReferrers = true
+	d := r.referrer(t, r.list.Digest, "a/b")
+	r.Index(t, "from.example.com/app:"+manifest.ReferrersTag(r.list.Digest), ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: d})
+	q := request(t, "from.example.com/app:1", "to.example.com/app:1", func(q *Request) { q.Referrers = true })
+	if _, err := Import(t.Context(), &racing{Registry: r.Registry}, r.report, q); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := manifest.Referrers(t.Context(), s, manifest.AtDigest(i.Target, s.list.Digest)); err != nil || len(got) != 1 || got[0].ArtifactType != "a/b" {
-		t.Errorf("%v, %v", got, err)
+	if got, err := manifest.Referrers(t.Context(), r, manifest.AtDigest(q.Target, r.list.Digest)); err != nil || len(got) != 1 || got[0].ArtifactType != "a/b" {
+		t.Errorf("got referrers %v, error %v, want one of type a/b", got, err)
 	}
 }
 
-func TestPlanImport(t *testing.T) {
-	s := newShop(t)
-	i := order(t, "from.example.com/app:1", "to.example.com/app:1", nil)
-	before := maps.Clone(s.Manifests)
-	plan, err := PlanImport(t.Context(), manifest.Access{Registry: s.Registry, Notes: s.said}, i)
-	if err != nil || plan.Missing.Manifests != 4 || plan.Present.Blobs != 3 || plan.Images[0].Descriptor.Digest != s.list.Digest || len(plan.Tags) != 1 || plan.Mounted {
-		t.Errorf("%+v, %v", plan, err)
+func TestPlan(t *testing.T) {
+	r := newRegistry(t)
+	q := request(t, "from.example.com/app:1", "to.example.com/app:1", nil)
+	before := maps.Clone(r.Manifests)
+	plan, err := Plan(t.Context(), r.Registry, r.report, q)
+	if err != nil || plan.Missing.Manifests != 4 || plan.Existing.Blobs != 3 || plan.Images[0].Descriptor.Digest != r.list.Digest || len(plan.Tags) != 1 || plan.Mounted {
+		t.Errorf("got plan %+v, error %v, want 4 missing manifests, 3 existing blobs and a tag", plan, err)
 	}
-	if !maps.EqualFunc(before, s.Manifests, func(a, b []byte) bool { return string(a) == string(b) }) {
-		t.Error("written")
+	if !maps.EqualFunc(before, r.Manifests, func(a, b []byte) bool { return string(a) == string(b) }) {
+		t.Errorf("got requests that write %q, want none", r.writes())
 	}
-	if _, err := s.run(t, i); err != nil {
+	if _, err := r.run(t, q); err != nil {
 		t.Fatal(err)
 	}
-	plan, err = PlanImport(t.Context(), manifest.Access{Registry: s.Registry, Notes: s.said}, i)
-	if err != nil || plan.Missing != (Cargo{}) || plan.Present != (Cargo{}) || len(plan.Tags) != 0 {
-		t.Errorf("%+v, %v", plan, err)
+	plan, err = Plan(t.Context(), r.Registry, r.report, q)
+	if err != nil || plan.Missing != (Size{}) || plan.Existing != (Size{}) || len(plan.Tags) != 0 {
+		t.Errorf("after the import: got plan %+v, error %v, want nothing to do", plan, err)
 	}
 }
 
-func TestTagRemote(t *testing.T) {
-	s := newShop(t)
+func TestTag(t *testing.T) {
+	r := newRegistry(t)
 	tag := func(targets ...string) error {
 		var names []reference.NamedTagged
 		for _, n := range targets {
 			names = append(names, fakes.ListName(t, n))
 		}
-		s.Log = nil
-		d, err := TagRemote(t.Context(), manifest.Access{Registry: s.Registry, Notes: s.said}, fakes.Named(t, "from.example.com/app:1"), names)
-		if err == nil && d.Digest != s.list.Digest {
-			t.Errorf("%s", d.Digest)
+		r.Log = nil
+		d, err := Tag(t.Context(), r.Registry, fakes.Named(t, "from.example.com/app:1"), names)
+		if err == nil && d.Digest != r.list.Digest {
+			t.Errorf("got digest %s, want %s", d.Digest, r.list.Digest)
 		}
 		return err
 	}
-	if err := tag("from.example.com/app:2", "from.example.com/app:amd64"); err != nil || len(s.Log) != 3 {
-		t.Errorf("%v, %q", err, s.Log)
+	if err := tag("from.example.com/app:2", "from.example.com/app:amd64"); err != nil || len(r.Log) != 3 {
+		t.Errorf("got error %v, requests %q, want 3", err, r.Log)
 	}
-	if err := tag("from.example.com/other:2"); err != nil || s.Manifests["from.example.com/other@"+s.attestation.Digest.String()] == nil || s.Log[len(s.Log)-1] != "put from.example.com/other:2" {
-		t.Errorf("%v, %q", err, s.Log)
+	if err := tag("from.example.com/other:2"); err != nil || r.Manifests["from.example.com/other@"+r.attestation.Digest.String()] == nil || r.Log[len(r.Log)-1] != "put from.example.com/other:2" {
+		t.Errorf("another repository: got error %v, requests %q, want everything copied and the tag written last", err, r.Log)
 	}
 	err := tag("from.example.com/app:3", "to.example.com/app:3")
-	if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "'docker multiarch import from.example.com/app:1 to.example.com/app:3'") || len(s.Log) != 0 {
-		t.Errorf("%v, %q", err, s.Log)
+	if want := "docker multiarch import from.example.com/app:1 to.example.com/app:3"; !errdefs.IsInvalidArgument(err) || !strings.Contains(manifest.Hint(err), want) || len(r.Log) != 0 {
+		t.Errorf("another registry: got error %v, hint %q, requests %q, want hint %q and no request", err, manifest.Hint(err), r.Log, want)
 	}
 }
 
-// rival puts a tag of the target while an import brings what is below it.
-type rival struct {
+// concurrentWriter is a registry where another client writes a tag during an import.
+type concurrentWriter struct {
 	*fakes.Registry
 	tag reference.Named
 	raw []byte
 }
 
-func (r rival) Copy(ctx context.Context, from reference.Named, c manifest.Content, to reference.Named) error {
+func (r concurrentWriter) Copy(ctx context.Context, from reference.Named, c manifest.Content, to reference.Named) error {
 	r.Mu.Lock()
 	r.Store(r.tag, ocispec.MediaTypeImageIndex, r.raw)
 	r.Mu.Unlock()
 	return r.Registry.Copy(ctx, from, c, to)
 }
 
-// A tag that somebody else puts meanwhile is theirs, unless tags may be moved; the same content is nobody's.
-func TestImportMeetsARival(t *testing.T) {
+// A tag that another client writes during an import is kept without Force.
+func TestImportMeetsAnotherClient(t *testing.T) {
 	for name, tt := range map[string]struct {
-		force, same bool
-	}{"another image": {}, "forced": {force: true}, "the same image": {same: true}} {
+		force, same, wantErr bool
+	}{"another image": {wantErr: true}, "another image, forced": {force: true}, "the same image": {same: true}} {
 		t.Run(name, func(t *testing.T) {
-			s := newShop(t)
-			theirs := []byte(`{"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`)
+			r := newRegistry(t)
+			written := []byte(`{"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`)
 			if tt.same {
-				theirs = s.Manifests["from.example.com/app:1"]
+				written = r.Manifests["from.example.com/app:1"]
 			}
-			i := order(t, "from.example.com/app:1", "to.example.com/app:1", func(i *Import) { i.Force = tt.force })
-			_, err := RunImport(t.Context(), manifest.Access{Registry: rival{s.Registry, i.Target, theirs}, Notes: s.said}, i)
-			refused := !tt.force && !tt.same
-			if refused != errdefs.IsAlreadyExists(err) || !refused && err != nil {
-				t.Error(err)
+			q := request(t, "from.example.com/app:1", "to.example.com/app:1", func(q *Request) { q.Force = tt.force })
+			_, err := Import(t.Context(), concurrentWriter{r.Registry, q.Target, written}, r.report, q)
+			if errdefs.IsAlreadyExists(err) != tt.wantErr || !tt.wantErr && err != nil {
+				t.Errorf("got error %v, want one that the tag exists: %t", err, tt.wantErr)
 			}
-			if now := s.Manifests["to.example.com/app:1"]; (digest.FromBytes(now) == s.list.Digest) == refused {
-				t.Errorf("the tag is %s", now)
+			if got := digest.FromBytes(r.Manifests["to.example.com/app:1"]); (got == r.list.Digest) == tt.wantErr {
+				t.Errorf("got %s under the tag, want %s: %t", got, r.list.Digest, !tt.wantErr)
 			}
 		})
 	}

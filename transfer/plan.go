@@ -17,126 +17,125 @@ import (
 
 // ImportPlan is what an import would do.
 type ImportPlan struct {
-	// Images are what would be there then, as RunImport returns it, and Tags the names that would be put.
+	// Images are what Import would return, and Tags the tags that it would write.
 	Images []Imported
 	Tags   []reference.Named
-	// Missing is what the target's repository lacks, Present what it has.
-	Missing, Present Cargo
-	// Mounted says that blobs come from the same registry, and so would not travel.
+	// Missing is the content that the target repository lacks, Existing the content that it has.
+	Missing, Existing Size
+	// Mounted says that the blobs would be mounted rather than sent.
 	Mounted bool
 }
 
-// Cargo is a quantity of content.
-type Cargo struct {
+// Size is an amount of content.
+type Size struct {
 	Manifests, Blobs int
 	// Bytes are those of manifests and blobs.
 	Bytes int64
 }
 
-func (c *Cargo) add(d ocispec.Descriptor, blob bool) {
-	c.Bytes += d.Size
-	if blob {
-		c.Blobs++
+func (s *Size) add(o object) {
+	s.Bytes += o.Size
+	if o.blob {
+		s.Blobs++
 	} else {
-		c.Manifests++
+		s.Manifests++
 	}
 }
 
-// PlanImport returns what RunImport would do, and writes nothing.
-func PlanImport(ctx context.Context, a manifest.Access, i Import) (ImportPlan, error) {
+// Plan returns what Import would do, and writes nothing.
+func Plan(ctx context.Context, to Registry, report manifest.Reporter, r Request) (ImportPlan, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	plan := ImportPlan{Mounted: i.From == nil && manifest.SameRegistry(i.Source, i.Target)}
-	all, err := newImports(ctx, a, i)
+	// With a login of its own, the source may have blobs that the login of the target must not read.
+	plan := ImportPlan{Mounted: to.Source() == manifest.Reader(to) && manifest.SameRegistry(r.Source, r.Target)}
+	all, err := newImporters(ctx, to, report, r)
 	if err != nil {
 		return plan, err
 	}
-	content := cargoes{}
-	for _, one := range all {
-		s, err := one.resolve(ctx)
+	objects := map[digest.Digest]object{}
+	for _, i := range all {
+		m, err := i.resolve(ctx)
 		if err == nil {
-			err = content.load(ctx, one, s)
+			err = i.addObjects(ctx, m, objects)
 		}
 		if err != nil {
-			return plan, fmt.Errorf("importing %s: %w", manifest.Familiar(one.Source), err)
+			return plan, fmt.Errorf("importing %s: %w", manifest.Familiar(i.Source), err)
 		}
-		plan.Images = append(plan.Images, Imported{one.name(s), manifest.Pushed{Descriptor: s.Descriptor}})
-		for _, t := range s.tags {
+		plan.Images = append(plan.Images, Imported{i.name(m), manifest.Pushed{Descriptor: m.Descriptor}})
+		for _, t := range m.tags {
 			plan.Tags = append(plan.Tags, t)
 		}
 	}
-	return plan, content.weigh(ctx, all[0], &plan)
+	return plan, all[0].estimate(ctx, objects, &plan)
 }
 
-// cargoes are manifests and blobs, each once, and whether it is a blob.
-type cargoes map[digest.Digest]cargo
-
-type cargo struct {
+// object is a manifest or a blob.
+type object struct {
 	ocispec.Descriptor
 	blob bool
 }
 
-// load adds what belongs to s.
-func (c cargoes) load(ctx context.Context, i imports, s subject) error {
-	if s.there && !i.Referrers {
+// addObjects adds the manifests and blobs of m.
+func (i importer) addObjects(ctx context.Context, m image, objects map[digest.Digest]object) error {
+	if m.exists && !i.Referrers {
 		return nil
 	}
-	read, err := i.read(ctx, s, i.From)
+	c, err := i.read(ctx, m, i.from)
 	if err != nil {
 		return err
 	}
-	for _, d := range read.graph.Below(append(read.roots(), s.Descriptor.Digest)...) {
-		n, err := read.graph.Node(d)
+	for _, d := range c.graph.Below(append(c.roots(), m.Descriptor.Digest)...) {
+		n, err := c.graph.Node(d)
 		if err != nil {
 			return err
 		}
-		c[d] = cargo{n.Descriptor, false}
+		objects[d] = object{n.Descriptor, false}
 		if n.Config == nil {
 			continue
 		}
 		for _, b := range append(slices.Clone(n.Layers), *n.Config) {
 			if !manifest.IsForeign(b.MediaType) {
-				c[b.Digest] = cargo{b, true}
+				objects[b.Digest] = object{b, true}
 			}
 		}
 	}
 	return nil
 }
 
-// weigh asks the target what it has of them.
-func (c cargoes) weigh(ctx context.Context, i imports, plan *ImportPlan) error {
-	var all []cargo
-	for _, one := range c {
-		all = append(all, one)
+// estimate adds the objects to the missing or existing size of a plan.
+func (i importer) estimate(ctx context.Context, objects map[digest.Digest]object, plan *ImportPlan) error {
+	var all []object
+	for _, o := range objects {
+		all = append(all, o)
 	}
-	there := make([]bool, len(all))
-	group, asking := errgroup.WithContext(ctx)
-	for n, one := range all {
+	exists := make([]bool, len(all))
+	group, ctx := errgroup.WithContext(ctx)
+	for n, o := range all {
 		group.Go(func() (err error) {
-			there[n], err = i.has(asking, one)
+			exists[n], err = i.exists(ctx, o)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	for n, one := range all {
-		if there[n] {
-			plan.Present.add(one.Descriptor, one.blob)
+	for n, o := range all {
+		if exists[n] {
+			plan.Existing.add(o)
 		} else {
-			plan.Missing.add(one.Descriptor, one.blob)
+			plan.Missing.add(o)
 		}
 	}
 	return nil
 }
 
-// has reports whether the target has a manifest or a blob. What it does not show, it does not have.
-func (i imports) has(ctx context.Context, c cargo) (bool, error) {
+// exists reports whether the target repository has o, as far as the account may read.
+func (i importer) exists(ctx context.Context, o object) (bool, error) {
 	var err error
-	if c.blob {
-		_, err = i.Registry.BlobSize(ctx, i.Target, c.Descriptor)
+	if o.blob {
+		_, err = i.to.BlobSize(ctx, i.Target, o.Descriptor)
 	} else {
-		_, err = i.Registry.Digest(ctx, manifest.AtDigest(i.Target, c.Digest))
+		_, err = i.to.Digest(ctx, manifest.AtDigest(i.Target, o.Digest))
 	}
 	if errdefs.IsNotFound(err) || errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) {
 		return false, nil

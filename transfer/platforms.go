@@ -18,25 +18,25 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// choose returns the bytes of the index or image c less the children of platforms that are not asked for,
-// and without their attestations. All else stays as it is, byte for byte. The error says what there is when
-// nothing is of a platform that is asked for.
-func choose(ctx context.Context, from manifest.Fetcher, ref reference.Named, c manifest.Content, platforms []manifest.Platform) ([]byte, error) {
+// keepPlatforms returns the bytes of the index or image c without the children for other platforms and their
+// attestations. Everything else stays as it is, byte for byte. The error is errdefs.ErrNotFound, and lists the
+// existing platforms, if there is no child for one of platforms.
+func keepPlatforms(ctx context.Context, from manifest.Fetcher, ref reference.Named, c manifest.Content, platforms []manifest.Platform) ([]byte, error) {
 	children, err := platformsOf(ctx, from, ref, c)
 	if err != nil {
 		return nil, err
 	}
 	kept := map[digest.Digest]bool{}
-	lacking := slices.Clone(platforms)
+	missing := slices.Clone(platforms)
 	for _, c := range children {
 		matches := func(p manifest.Platform) bool { return c.Platform != nil && p.Matches(*c.Platform) }
 		if slices.ContainsFunc(platforms, matches) {
 			kept[c.Digest] = true
-			lacking = slices.DeleteFunc(lacking, matches)
+			missing = slices.DeleteFunc(missing, matches)
 		}
 	}
-	if len(lacking) > 0 {
-		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s has nothing for %s: there is %s", manifest.Familiar(ref), lacking[0], there(children))
+	if len(missing) > 0 {
+		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(ref), missing[0], platformNames(children))
 	}
 	if !manifest.IsIndex(c.Descriptor.MediaType) {
 		return c.Raw, nil
@@ -46,11 +46,11 @@ func choose(ctx context.Context, from manifest.Fetcher, ref reference.Named, c m
 	})
 }
 
-// maxPlatform bounds what is shown of a platform, in bytes.
+// maxPlatform bounds the bytes of a platform in an error.
 const maxPlatform = 100
 
-// there names the platforms of descriptors, each once.
-func there(children []ocispec.Descriptor) string {
+// platformNames names the platforms of descriptors, each once.
+func platformNames(children []ocispec.Descriptor) string {
 	var out []string
 	for _, c := range children {
 		if c.Platform != nil && manifest.AttestationSubject(c) == "" {
@@ -65,8 +65,8 @@ func there(children []ocispec.Descriptor) string {
 	return manifest.JoinSome(out)
 }
 
-// platformsOf returns the children of an index, or an image as if it were one, with their platforms. A
-// platform that the index does not give is read from the image's config.
+// platformsOf returns the children of an index, or the image itself, with their platforms. A platform that the index
+// does not state is read from the config of the image.
 func platformsOf(ctx context.Context, from manifest.Fetcher, ref reference.Named, c manifest.Content) ([]ocispec.Descriptor, error) {
 	if !manifest.IsIndex(c.Descriptor.MediaType) {
 		e, err := manifest.ReadImage(ctx, from, ref, c)
@@ -92,20 +92,20 @@ func platformsOf(ctx context.Context, from manifest.Fetcher, ref reference.Named
 // childPlatform returns the platform of the image c by its config.
 func childPlatform(ctx context.Context, from manifest.Fetcher, ref reference.Named, c ocispec.Descriptor) (*ocispec.Platform, error) {
 	if manifest.IsIndex(c.MediaType) {
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s lists another index, %s, and does not say its platform: "+
-			"take all of it, without --platform, or name that index", manifest.Familiar(ref), c.Digest)
+		err := manifest.Errorf(errdefs.ErrInvalidArgument, "%s lists another index, %s, without a platform", manifest.Familiar(ref), c.Digest)
+		return nil, manifest.WithHint(err, "omit --platform, or import that index: %s", manifest.Familiar(manifest.AtDigest(ref, c.Digest)))
 	}
 	at := manifest.AtDigest(ref, c.Digest)
 	got, err := from.Fetch(ctx, at)
 	if err != nil {
-		return nil, fmt.Errorf("looking for the platform of a child of the index %s: %w", manifest.Familiar(ref), err)
+		return nil, fmt.Errorf("reading the platform of a child of the index %s: %w", manifest.Familiar(ref), err)
 	}
 	e, err := manifest.ReadImage(ctx, from, at, got)
 	return e.Descriptor.Platform, err
 }
 
-// withoutChildren returns the bytes of an index less the children that drop names by their number. The rest
-// stays as it is, order of fields and white space included.
+// withoutChildren returns the bytes of an index without the children that drop matches by their position. The rest
+// stays as it is, including the order of fields and white space.
 func withoutChildren(raw []byte, drop func(n int) bool) ([]byte, error) {
 	children, err := spans(raw)
 	if err != nil {
@@ -131,11 +131,11 @@ func withoutChildren(raw []byte, drop func(n int) bool) ([]byte, error) {
 	return slices.Concat(raw[:children[0].start], bytes.Join(texts, separator), raw[children[len(children)-1].end:]), nil
 }
 
-// span is a part of a text.
+// span is a range of bytes.
 type span struct{ start, end int64 }
 
-// spans returns where the children of an index stand in its bytes. The error is errdefs.ErrInvalidArgument
-// when it does not have one list of them.
+// spans returns the spans of the children in the bytes of an index. The error is errdefs.ErrInvalidArgument unless it
+// has exactly one list of them.
 func spans(raw []byte) ([]span, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := d.Token(); err != nil {
@@ -152,7 +152,7 @@ func spans(raw []byte) ([]span, error) {
 		if err != nil {
 			return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "index is not valid JSON (%w)", err)
 		}
-		if !strings.EqualFold(fmt.Sprint(name), "manifests") { // as encoding/json takes names
+		if !strings.EqualFold(fmt.Sprint(name), "manifests") { // as encoding/json matches names
 			continue
 		}
 		lists++
@@ -169,7 +169,7 @@ func spans(raw []byte) ([]span, error) {
 		}
 	}
 	if lists != 1 {
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "index has %d lists of manifests, not one", lists)
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "index has %d lists of manifests instead of one", lists)
 	}
 	return out, nil
 }

@@ -9,7 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Whatever an index looks like, what is left of it is an index of the children that were kept.
+// Any index without some children is an index of the other children.
 func FuzzWithoutChildren(f *testing.F) {
 	const d = `"sha256:0000000000000000000000000000000000000000000000000000000000000000"`
 	for _, seed := range []string{
@@ -40,7 +40,7 @@ func FuzzWithoutChildren(f *testing.F) {
 		got, _, err := manifest.ParseIndex(out)
 		same := func(a, b ocispec.Descriptor) bool { return a.Digest == b.Digest && a.Size == b.Size }
 		if err != nil || !slices.EqualFunc(got, want, same) {
-			t.Errorf("%q less %b is %q: %v", raw, drop, out, err)
+			t.Errorf("got %q, error %v for %q without %b, want its other children", out, err, raw, drop)
 		}
 	})
 }

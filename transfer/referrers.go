@@ -17,23 +17,25 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// companions are what refers to the manifests of an image, and to one another.
-type companions struct {
+// content is everything that is imported for an image: the manifests below it, their referrers, and the referrers of
+// those.
+type content struct {
 	graph *manifest.Graph
-	// subjects are manifests that something refers to, in the order they were met; referrers are what does.
+	// subjects are the manifests that have referrers, in the order they were found.
 	subjects  []digest.Digest
-	referrers map[digest.Digest][]manifest.Node
-	// tags are the digest tags of cosign, and what they name.
-	tags []tagged
+	referrers map[digest.Digest][]manifest.Node // by subject
+	// tags are the digest tags of cosign.
+	tags []digestTag
 }
 
-type tagged struct {
+// digestTag is a tag named after the digest of its subject, and the digest that it points to.
+type digestTag struct {
 	tag    string
 	digest digest.Digest
 }
 
-// roots returns all manifests that refer to something, each once.
-func (c companions) roots() []digest.Digest {
+// roots returns all referrers and what digest tags point to, each once.
+func (c content) roots() []digest.Digest {
 	var out []digest.Digest
 	for _, s := range c.subjects {
 		for _, n := range c.referrers[s] {
@@ -47,20 +49,20 @@ func (c companions) roots() []digest.Digest {
 	return slices.Compact(out)
 }
 
-// readCompanions adds what refers to s and to all below it, and what refers to that.
-func (i imports) readCompanions(ctx context.Context, c *companions, s subject) error {
+// readReferrers adds the referrers of m and of everything below it, and their referrers.
+func (i importer) readReferrers(ctx context.Context, c *content, m image) error {
 	c.referrers = map[digest.Digest][]manifest.Node{}
 	seen := map[digest.Digest]bool{}
-	next := c.graph.Below(s.Descriptor.Digest)
-	if s.Descriptor.Digest != s.original { // made here: nobody refers to it
+	next := c.graph.Below(m.Descriptor.Digest)
+	if m.Descriptor.Digest != m.original { // made here, so it has no referrers
 		next = next[1:]
 	}
 	for range manifest.MaxDepth {
-		met, err := i.readLevel(ctx, c, next)
+		found, err := i.readLevel(ctx, c, next)
 		if err != nil {
 			return err
 		}
-		next = slices.DeleteFunc(c.graph.Below(met...), func(d digest.Digest) bool {
+		next = slices.DeleteFunc(c.graph.Below(found...), func(d digest.Digest) bool {
 			before := seen[d]
 			seen[d] = true
 			return before
@@ -75,36 +77,37 @@ func (i imports) readCompanions(ctx context.Context, c *companions, s subject) e
 	return i.tooManyReferrers()
 }
 
-func (i imports) tooManyReferrers() error {
-	return manifest.Errorf(errdefs.ErrInvalidArgument, "what refers to %s is itself referred to more than %d times over, or by more than %d manifests in all: "+
-		"import it without --referrers", manifest.Familiar(i.Source), manifest.MaxDepth, manifest.MaxEntries)
+func (i importer) tooManyReferrers() error {
+	err := manifest.Errorf(errdefs.ErrInvalidArgument, "the referrers of %s are nested more than %d deep, or there are more than %d in total",
+		manifest.Familiar(i.Source), manifest.MaxDepth, manifest.MaxEntries)
+	return manifest.WithHint(err, "omit --referrers")
 }
 
-// readLevel adds what refers to subjects, and returns it.
-func (i imports) readLevel(ctx context.Context, c *companions, subjects []digest.Digest) ([]digest.Digest, error) {
+// readLevel adds the referrers of subjects, and returns their digests.
+func (i importer) readLevel(ctx context.Context, c *content, subjects []digest.Digest) ([]digest.Digest, error) {
 	listed := make([][]ocispec.Descriptor, len(subjects))
-	group, asking := errgroup.WithContext(ctx)
+	group, listing := errgroup.WithContext(ctx)
 	for n, d := range subjects {
 		group.Go(func() (err error) {
-			listed[n], err = manifest.Referrers(asking, i.From, manifest.AtDigest(i.Source, d))
+			listed[n], err = manifest.Referrers(listing, i.from, manifest.AtDigest(i.Source, d))
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, fmt.Errorf("looking for referrers: %w", err)
+		return nil, fmt.Errorf("listing referrers: %w", err)
 	}
 	var refs []reference.Named
-	var of []digest.Digest // the subject of each
+	var subjectOf []digest.Digest // each of refs
 	for n, d := range subjects {
 		for _, r := range listed[n] {
-			refs, of = append(refs, manifest.AtDigest(i.Source, r.Digest)), append(of, d)
+			refs, subjectOf = append(refs, manifest.AtDigest(i.Source, r.Digest)), append(subjectOf, d)
 		}
 		for _, suffix := range manifest.CosignSuffixes {
 			tag, err := reference.WithTag(reference.TrimNamed(i.Source), manifest.ReferrersTag(d)+suffix)
 			if err != nil {
 				return nil, err
 			}
-			refs, of = append(refs, tag), append(of, d)
+			refs, subjectOf = append(refs, tag), append(subjectOf, d)
 		}
 	}
 	if len(refs) > manifest.MaxEntries*(1+len(manifest.CosignSuffixes)) {
@@ -114,37 +117,37 @@ func (i imports) readLevel(ctx context.Context, c *companions, subjects []digest
 	if err != nil {
 		return nil, err
 	}
-	var met []digest.Digest
+	var found []digest.Digest
 	for n, r := range roots {
-		taken, err := i.take(c, of[n], r)
+		added, err := i.add(c, subjectOf[n], r)
 		if err != nil {
 			return nil, err
 		}
-		if taken {
-			met = append(met, r.Digest)
+		if added {
+			found = append(found, r.Digest)
 		}
 	}
-	return met, nil
+	return found, nil
 }
 
-// take adds what was found to refer to a subject. A tag that is not there is none, and a referrer that is
-// listed but not there, or refers to something else, is a warning.
-func (i imports) take(c *companions, subject digest.Digest, r manifest.Root) (bool, error) {
+// add adds a referrer or digest tag of a subject, and reports whether it is one. A referrer that is listed but does
+// not exist, or refers to something else, is skipped with a warning.
+func (i importer) add(c *content, subject digest.Digest, r manifest.Root) (bool, error) {
 	tag, isTag := r.Ref.(reference.NamedTagged)
 	switch {
 	case isTag && errdefs.IsNotFound(r.Err):
 		return false, nil
 	case errdefs.IsNotFound(r.Err):
-		i.Notes.Warn("%s is said to refer to %s, but is not there: left out", manifest.Familiar(r.Ref), subject)
+		i.report.Warn("%s is listed as a referrer of %s but does not exist; skipped", manifest.Familiar(r.Ref), subject)
 		return false, nil
 	case r.Err != nil:
 		return false, fmt.Errorf("reading %s: %w", manifest.Familiar(r.Ref), r.Err)
 	}
-	if err := i.check(c.graph, r.Digest); err != nil {
+	if err := i.copier().check(c.graph, r.Digest); err != nil {
 		return false, fmt.Errorf("reading %s: %w", manifest.Familiar(r.Ref), err)
 	}
 	if isTag {
-		c.tags = append(c.tags, tagged{tag.Tag(), r.Digest})
+		c.tags = append(c.tags, digestTag{tag.Tag(), r.Digest})
 		return true, nil
 	}
 	n, err := c.graph.Node(r.Digest)
@@ -152,7 +155,7 @@ func (i imports) take(c *companions, subject digest.Digest, r manifest.Root) (bo
 		return false, err
 	}
 	if n.Subject == nil || n.Subject.Digest != subject {
-		i.Notes.Warn("%s is said to refer to %s, but does not: left out", manifest.Familiar(r.Ref), subject)
+		i.report.Warn("%s is listed as a referrer of %s but does not refer to it; skipped", manifest.Familiar(r.Ref), subject)
 		return false, nil
 	}
 	if c.referrers[subject] == nil {
@@ -162,8 +165,8 @@ func (i imports) take(c *companions, subject digest.Digest, r manifest.Root) (bo
 	return true, nil
 }
 
-// copyCompanions brings what the target lacks of them and makes them known there.
-func (i imports) copyCompanions(ctx context.Context, c companions) error {
+// copyReferrers copies the referrers that the target lacks, and lists them there.
+func (i importer) copyReferrers(ctx context.Context, c content) error {
 	roots := c.roots()
 	if len(roots) == 0 {
 		return nil
@@ -172,10 +175,10 @@ func (i imports) copyCompanions(ctx context.Context, c companions) error {
 	if err != nil {
 		return err
 	}
-	if _, err := i.copyAll(ctx, c.graph, c.graph.Below(missing...), reference.TrimNamed(i.Target)); err != nil {
+	if _, err := i.copier().copyAll(ctx, c.graph, c.graph.Below(missing...), reference.TrimNamed(i.Target)); err != nil {
 		return err
 	}
-	if err := i.list(ctx, c); err != nil {
+	if err := i.listReferrers(ctx, c); err != nil {
 		return err
 	}
 	for _, t := range c.tags {
@@ -183,30 +186,30 @@ func (i imports) copyCompanions(ctx context.Context, c companions) error {
 			return err
 		}
 	}
-	i.Notes.Note("%s: %d referrers and cosign tags, %d of which are new", manifest.Familiar(i.Source), len(roots), len(missing))
+	i.report.Note("%s: %d referrers and cosign tags, %d of them new", manifest.Familiar(i.Source), len(roots), len(missing))
 	return nil
 }
 
-// missing returns the manifests that the target does not have.
-func (i imports) missing(ctx context.Context, all []digest.Digest) ([]digest.Digest, error) {
-	there := make([]digest.Digest, len(all))
-	group, asking := errgroup.WithContext(ctx)
+// missing returns those of all that the target repository does not have.
+func (i importer) missing(ctx context.Context, all []digest.Digest) ([]digest.Digest, error) {
+	existing := make([]digest.Digest, len(all))
+	group, ctx := errgroup.WithContext(ctx)
 	for n, d := range all {
 		group.Go(func() (err error) {
-			there[n], err = i.digest(asking, manifest.AtDigest(i.Target, d))
+			existing[n], err = i.digest(ctx, manifest.AtDigest(i.Target, d))
 			return err
 		})
 	}
 	err := group.Wait()
-	return slices.DeleteFunc(slices.Clone(all), func(d digest.Digest) bool { return slices.Contains(there, d) }), err
+	return slices.DeleteFunc(slices.Clone(all), func(d digest.Digest) bool { return slices.Contains(existing, d) }), err
 }
 
-// list makes referrers known to a target that does not find them itself.
-func (i imports) list(ctx context.Context, c companions) error {
+// listReferrers lists the referrers under tags if the target has no referrers API.
+func (i importer) listReferrers(ctx context.Context, c content) error {
 	if len(c.subjects) == 0 {
 		return nil
 	}
-	_, err := i.Registry.Referrers(ctx, manifest.AtDigest(i.Target, c.subjects[0]))
+	_, err := i.to.Referrers(ctx, manifest.AtDigest(i.Target, c.subjects[0]))
 	if !errdefs.IsNotImplemented(err) {
 		return err
 	}
@@ -217,26 +220,26 @@ func (i imports) list(ctx context.Context, c companions) error {
 	return group.Wait()
 }
 
-// maxLosses is how often somebody else may undo what was listed.
-const maxLosses = 10
+// maxAttempts bounds the attempts to list referrers while other clients overwrite the list.
+const maxAttempts = 10
 
-// listUnderTag adds referrers to the index under the tag for them, by
-// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema. What it lists
-// stays. It is read again afterwards: whoever wrote it at the same time may not have known of ours.
-func (i imports) listUnderTag(ctx context.Context, subject digest.Digest, referrers []manifest.Node) error {
+// listUnderTag adds referrers to the index under the referrers tag, by
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema, and keeps its entries.
+// The index is read again afterwards: a client that wrote it at the same time may have overwritten ours.
+func (i importer) listUnderTag(ctx context.Context, subject digest.Digest, referrers []manifest.Node) error {
 	tag, err := reference.WithTag(reference.TrimNamed(i.Target), manifest.ReferrersTag(subject))
 	if err != nil {
 		return err
 	}
-	for range maxLosses {
+	for range maxAttempts {
 		index, err := i.referrersIndex(ctx, tag)
 		if err != nil {
 			return err
 		}
 		before := len(index.Manifests)
 		for _, n := range referrers {
-			is := func(d ocispec.Descriptor) bool { return d.Digest == n.Descriptor.Digest }
-			if !slices.ContainsFunc(index.Manifests, is) {
+			isSame := func(d ocispec.Descriptor) bool { return d.Digest == n.Descriptor.Digest }
+			if !slices.ContainsFunc(index.Manifests, isSame) {
 				d := n.Descriptor
 				d.ArtifactType, d.Annotations = n.ArtifactType, n.Annotations
 				index.Manifests = append(index.Manifests, d)
@@ -249,22 +252,22 @@ func (i imports) listUnderTag(ctx context.Context, subject digest.Digest, referr
 		if err != nil {
 			return err
 		}
-		if err := i.Registry.Put(ctx, tag, manifest.NewContent(index.MediaType, raw)); err != nil {
+		if err := i.to.Put(ctx, tag, manifest.NewContent(index.MediaType, raw)); err != nil {
 			return fmt.Errorf("listing referrers of %s: %w", subject, err)
 		}
 	}
-	return manifest.Errorf(errdefs.ErrAborted, "listing referrers of %s under %s: somebody else keeps changing that list; import again", subject, manifest.Familiar(tag))
+	return manifest.Errorf(errdefs.ErrAborted, "listing referrers of %s under %s: another client keeps overwriting them; import again", subject, manifest.Familiar(tag))
 }
 
-// referrersIndex returns the index under a tag for referrers, an empty one when there is none.
-func (i imports) referrersIndex(ctx context.Context, tag reference.NamedTagged) (ocispec.Index, error) {
+// referrersIndex returns the index under a referrers tag, an empty one if it does not exist.
+func (i importer) referrersIndex(ctx context.Context, tag reference.NamedTagged) (ocispec.Index, error) {
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
-	c, err := i.Registry.Fetch(ctx, tag)
+	c, err := i.to.Fetch(ctx, tag)
 	if errdefs.IsNotFound(err) {
 		return index, nil
 	}
 	if err == nil && !manifest.IsIndex(c.Descriptor.MediaType) {
-		err = manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is no index, so referrers cannot be listed there", manifest.Familiar(tag))
+		err = manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is not an index, so it cannot list referrers", manifest.Familiar(tag))
 	}
 	if err == nil {
 		index.Manifests, index.Annotations, err = manifest.ParseIndex(c.Raw)
@@ -272,22 +275,22 @@ func (i imports) referrersIndex(ctx context.Context, tag reference.NamedTagged) 
 	return index, err
 }
 
-// putTag gives a digest tag the manifest that it has in the source, unless it names another one.
-func (i imports) putTag(ctx context.Context, g *manifest.Graph, t tagged) error {
+// putTag writes a digest tag, unless it points to something else in the target.
+func (i importer) putTag(ctx context.Context, g *manifest.Graph, t digestTag) error {
 	tag := manifest.AtTag(i.Target, t.tag)
-	now, err := i.digest(ctx, tag)
-	if err != nil || now == t.digest {
+	current, err := i.digest(ctx, tag)
+	if err != nil || current == t.digest {
 		return err
 	}
-	if now != "" && !i.Force {
-		i.Notes.Warn("%s names %s, not %s as in the source: it stays; --force moves it", manifest.Familiar(tag), now, t.digest)
+	if current != "" && !i.Force {
+		i.report.Warn("%s points to %s, not %s as in the source; use --force to move it", manifest.Familiar(tag), current, t.digest)
 		return nil
 	}
 	n, err := g.Node(t.digest)
 	if err != nil {
 		return err
 	}
-	if err := i.Registry.Put(ctx, tag, n.Content); err != nil {
+	if err := i.to.Put(ctx, tag, n.Content); err != nil {
 		return fmt.Errorf("pushing %s: %w", manifest.Familiar(tag), err)
 	}
 	return nil

@@ -95,6 +95,9 @@ func (m *Registry) Digest(ctx context.Context, ref reference.Named) (digest.Dige
 	return c.Descriptor.Digest, err
 }
 
+// Source implements [manifest.Target].
+func (m *Registry) Source() manifest.Reader { return m }
+
 // Copy implements [manifest.Target].
 func (m *Registry) Copy(_ context.Context, from reference.Named, c manifest.Content, to reference.Named) error {
 	m.Mu.Lock()

@@ -1,0 +1,55 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Tag adds tags to source in its registry, and returns its descriptor. For a tag in another repository of the registry
+// everything below source is mounted there first. Tags that point to something else are moved.
+func Tag(ctx context.Context, registry Registry, source reference.Named, tags []reference.NamedTagged) (ocispec.Descriptor, error) {
+	byRepository := map[string][]reference.NamedTagged{}
+	var others []reference.Named
+	for _, t := range tags {
+		if !manifest.SameRegistry(source, t) {
+			err := manifest.Errorf(errdefs.ErrInvalidArgument, "%s is not in the registry of %s", manifest.Familiar(t), manifest.Familiar(source))
+			return ocispec.Descriptor{}, manifest.WithHint(err, "to copy to another registry: docker multiarch import %s %s", manifest.Familiar(source), manifest.Familiar(t))
+		}
+		if byRepository[t.Name()] == nil && !manifest.SameRepository(source, t) {
+			others = append(others, t)
+		}
+		byRepository[t.Name()] = append(byRepository[t.Name()], t)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, t := range append(others, source) {
+		registry.Prefetch(ctx, reference.TrimNamed(t), []reference.Named{reference.TrimNamed(source)})
+	}
+	content, err := registry.Fetch(ctx, source)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	for _, t := range others {
+		c := copier{source, t, registry}
+		graph, err := c.read(ctx, registry, content)
+		if err == nil {
+			_, err = c.copyBelow(ctx, graph, content, reference.TrimNamed(t))
+		}
+		if err != nil {
+			return content.Descriptor, err
+		}
+	}
+	for _, tags := range byRepository {
+		if err := registry.Put(ctx, tags[0], content, manifest.TagsOf(tags[1:])...); err != nil {
+			return content.Descriptor, fmt.Errorf("tagging %s as %s: %w", manifest.Familiar(source), manifest.Familiar(tags[0]), err)
+		}
+	}
+	return content.Descriptor, nil
+}
