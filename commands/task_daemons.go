@@ -87,7 +87,7 @@ type stepDaemon struct{ *daemon.Daemon }
 
 // Push pushes an image to its registry and draws the progress on out.
 func (d stepDaemon) Push(ctx context.Context, name reference.NamedTagged, out io.Writer) (digest.Digest, error) {
-	return d.Daemon.Push(ctx, name, nil, streams.NewOut(out))
+	return d.Daemon.Push(ctx, name, nil, daemon.NewProgress(streams.NewOut(out)))
 }
 
 // Builder returns the name of the builder of a docker context.

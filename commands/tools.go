@@ -11,7 +11,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/config"
-	"github.com/docker/cli/cli/streams"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -35,11 +34,12 @@ type tools struct {
 
 // newTools returns the tools. If quiet they show no progress and only warnings.
 func newTools(env environment, quiet bool) tools {
-	t := tools{env: env, notes: display.NewNotes(env.Err(), quiet)}
+	progress := daemon.NewProgress(env.Err())
+	t := tools{env: env, notes: display.NewNotes(progress, quiet)} // notes appear between the lines of pushes
 	t.logins = logins{credentials.New(env.ConfigFile), t.notes, &sync.Once{}}
 	t.daemon = images{Daemon: daemon.New(daemon.FromCLI(env), t.logins.header)}
 	if !quiet {
-		t.daemon.progress = env.Err()
+		t.daemon.progress = progress
 	}
 	return t
 }
@@ -68,7 +68,7 @@ func (t tools) clients(registries *registry.Client) manifest.Clients {
 // images are the daemon's. Pushes draw their progress unless it is nil.
 type images struct {
 	*daemon.Daemon
-	progress *streams.Out
+	progress *daemon.Progress
 }
 
 // Push pushes an image, see [manifest.Images].

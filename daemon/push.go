@@ -12,17 +12,18 @@ import (
 	"github.com/docker/cli/cli/streams"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
-	"github.com/docker/docker/pkg/jsonmessage"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Push makes the daemon push the image called name: all of it or, if platform is not nil, only the manifest of
-// that platform. It draws the progress unless progress is nil, and returns the digest that the daemon reports for
-// name in the registry. Of an index with only one platform available, the daemon pushes the manifest of that platform. The error is errdefs.ErrNotImplemented when the daemon
-// cannot push one platform (before API 1.46), errdefs.ErrFailedPrecondition when it lacks content of the
-// image, errdefs.ErrNotFound when it does not (or no longer) have name, errdefs.ErrUnavailable when it cannot be reached or its connection breaks.
-func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform, progress *streams.Out) (digest.Digest, error) {
+// Push has the daemon send the image called name to the registry in its name, all of it or, unless platform is nil,
+// only the manifest of that platform, and draws its progress unless progress is nil. It returns the digest that name
+// has in the registry then, as the daemon reports it: of an index of which only one platform is available, the daemon
+// pushes that platform's manifest. The error is errdefs.ErrNotImplemented if the daemon cannot push one platform
+// (before API 1.46), errdefs.ErrFailedPrecondition if it lacks content of the image, errdefs.ErrNotFound if it does not
+// have name (any more), errdefs.ErrAborted if the registry lacks a blob of the image that it was sent,
+// errdefs.ErrUnavailable if the daemon cannot be reached or its connection breaks.
+func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform, progress *Progress) (digest.Digest, error) {
 	what := "pushing " + manifest.Familiar(name)
 	api, err := d.client(ctx)
 	if err != nil {
@@ -58,12 +59,12 @@ func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform 
 }
 
 // follow draws the stream of a push to its end and returns the digest that it reported, "" for none.
-func follow(body io.Reader, tag string, progress *streams.Out) (digest.Digest, error) {
+func follow(body io.Reader, tag string, progress *Progress) (digest.Digest, error) {
 	if progress == nil {
-		progress = streams.NewOut(io.Discard)
+		progress = NewProgress(streams.NewOut(io.Discard))
 	}
 	stream := newMessageStream(body, tag)
-	err := jsonmessage.DisplayJSONMessagesToStream(stream, progress, nil)
+	err := progress.draw(stream, tag)
 	var refused *refusal
 	switch {
 	case stream.missing:

@@ -221,7 +221,7 @@ func TestPushDrawsItsProgress(t *testing.T) {
 		`{"status":"Pushed","progressDetail":{},"id":"c36d3a1fcef2"}` + closing("1", digestB) + aux(digestB)
 	var out bytes.Buffer
 	d := New(pushing(t, "1.51", stream).connect, noAuth)
-	if _, err := d.Push(t.Context(), tagged(t, "h.example/x:1"), nil, streams.NewOut(&out)); err != nil {
+	if _, err := d.Push(t.Context(), tagged(t, "h.example/x:1"), nil, NewProgress(streams.NewOut(&out))); err != nil {
 		t.Fatal(err)
 	}
 	want := "The push refers to repository [h.example/x]\nc36d3a1fcef2: Preparing\nc36d3a1fcef2: Pushed\n" +

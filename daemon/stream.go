@@ -74,11 +74,8 @@ func (r *refusal) Unwrap() error {
 // Read returns whole messages. The error is io.EOF only if the daemon ended the stream between two messages.
 func (s *messageStream) Read(p []byte) (int, error) {
 	if len(s.current) == 0 {
-		var raw json.RawMessage
-		if err := s.messages.Decode(&raw); err != nil {
-			return 0, err
-		}
-		if err := s.take(raw); err != nil {
+		raw, err := s.next()
+		if err != nil {
 			return 0, err
 		}
 		s.current = raw
@@ -86,6 +83,15 @@ func (s *messageStream) Read(p []byte) (int, error) {
 	n := copy(p, s.current)
 	s.current = s.current[n:]
 	return n, nil
+}
+
+// next returns the next message.
+func (s *messageStream) next() (json.RawMessage, error) {
+	var raw json.RawMessage
+	if err := s.messages.Decode(&raw); err != nil {
+		return nil, err
+	}
+	return raw, s.take(raw)
 }
 
 // take keeps the outcome in a message. Fields of an unknown shape are ignored.
