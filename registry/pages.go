@@ -56,7 +56,7 @@ func (h *host) page(ctx context.Context, r request) (p page, err error) {
 		p.next, err = h.next(resp)
 		return err
 	}
-	_, err = h.do(ctx, r)
+	_, err = repository{host: h}.do(ctx, r)
 	return p, err
 }
 

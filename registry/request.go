@@ -44,38 +44,27 @@ func pushScope(repo string) string   { return "repository:" + repo + ":pull,push
 func deleteScope(repo string) string { return "repository:" + repo + ":pull,delete" }
 
 // do sends r and returns the answer, whose body the caller closes. An answer that is not 2xx, or none, is an *Error.
-func (h *host) do(ctx context.Context, r request) (*http.Response, error) {
-	return repository{host: h}.do(ctx, r)
-}
-
 func (p repository) do(ctx context.Context, r request) (*http.Response, error) {
 	p, release, err := p.acquire(ctx)
 	if err != nil {
 		return nil, p.noAnswer(ctx, r, err)
 	}
-	resp, err := p.send(ctx, r)
+	var resp *http.Response
+	req, err := p.newRequest(ctx, r)
+	if err == nil {
+		resp, err = p.chain.RoundTrip(transport.Request{Request: req, Scopes: r.scopes, Attempts: r.attempts, Read: r.read})
+	}
 	if err != nil {
 		release()
-		return nil, err
+		return nil, p.noAnswer(ctx, r, err)
 	}
-	if resp.Body = (releasing{resp.Body, release}); r.read != nil {
-		resp.Body.Close()
-	}
-	return resp, nil
-}
-
-func (h *host) send(ctx context.Context, r request) (*http.Response, error) {
-	req, err := h.newRequest(ctx, r)
-	if err != nil {
-		return nil, h.noAnswer(ctx, r, err)
-	}
-	resp, err := h.chain.RoundTrip(transport.Request{Request: req, Scopes: r.scopes, Attempts: r.attempts, Read: r.read})
-	switch {
-	case err != nil:
-		return nil, h.noAnswer(ctx, r, err)
-	case resp.StatusCode < 200 || resp.StatusCode > 299:
+	resp.Body = releasing{resp.Body, release}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		defer resp.Body.Close()
-		return nil, h.refusal(r, resp)
+		return nil, p.refusal(r, resp)
+	}
+	if r.read != nil {
+		resp.Body.Close()
 	}
 	return resp, nil
 }

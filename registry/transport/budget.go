@@ -167,7 +167,7 @@ func (a *Attempts) Run(ctx context.Context, attempt func() *Fault) bool {
 // it.
 func (a *Attempts) next(ctx context.Context, f Fault) bool {
 	a.n++
-	if a.limit > 0 && a.n >= a.limit || f.Few && a.n >= FewAttempts || cancelled(ctx) {
+	if a.limit > 0 && a.n >= a.limit || f.Few && a.n >= FewAttempts || ctx.Err() != nil {
 		return false
 	}
 	d := f.After

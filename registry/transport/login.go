@@ -89,52 +89,37 @@ func (l *Login) RoundTrip(r Request) (*http.Response, error) {
 }
 
 // converse sends r, and once more when it is refused and there is another answer to the challenge.
-func (l *Login) converse(r Request, scopes []string) (*http.Response, error) {
-	resp, err := l.begin(r, scopes)
+func (l *Login) converse(r Request, scopes []string) (resp *http.Response, err error) {
+	if l.expectsChallenge(r) {
+		resp, err = l.alone(r, scopes)
+	}
+	if resp == nil && err == nil {
+		resp, err = l.send(r, scopes, nil)
+	}
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || !r.repeatable() {
 		return resp, err
 	}
-	buffer(resp)
-	header, err := l.authorization(r.Context(), r.Scopes, scopes)
-	if err != nil {
-		return nil, err
-	}
-	if header == resp.Request.Header.Get("Authorization") {
-		return resp, nil
-	}
-	Discard(resp)
-	return l.send(r, header, scopes)
+	return l.send(r, scopes, resp)
 }
 
-// begin sends r. The first request to a registry that is going to send a challenge goes alone: those that wait for
-// it know the challenge, and their connections are opened meanwhile.
-func (l *Login) begin(r Request, scopes []string) (resp *http.Response, err error) {
-	attempt := func() (none struct{}, _ error) {
-		var header string
-		if header, err = l.authorization(r.Context(), r.Scopes, scopes); err != nil {
-			return none, err
-		}
-		if resp, err = l.send(r, header, scopes); err == nil && MayPass(resp.StatusCode) {
+// alone sends r as the first request to a registry that is going to send a challenge. The others wait for it and
+// return nothing: they know the challenge then, and their connections are opened meanwhile.
+func (l *Login) alone(r Request, scopes []string) (resp *http.Response, err error) {
+	if n := l.queued.Add(1); l.Queued != nil {
+		l.Queued(int(n))
+	}
+	defer l.queued.Add(-1)
+	_, waited := l.first.Do(r.Context(), func() (none struct{}, _ error) {
+		if resp, err = l.send(r, scopes, nil); err == nil && MayPass(resp.StatusCode) {
 			buffer(resp)
 			return none, newBusyError(resp)
 		}
 		return none, err
+	})
+	if resp != nil || err != nil {
+		return resp, err
 	}
-	if l.expectsChallenge(r) {
-		if n := l.queued.Add(1); l.Queued != nil {
-			l.Queued(int(n))
-		}
-		_, waited := l.first.Do(r.Context(), attempt)
-		l.queued.Add(-1)
-		if resp != nil || err != nil {
-			return resp, err
-		}
-		if waited != nil {
-			return nil, waited
-		}
-	}
-	_, _ = attempt()
-	return resp, err
+	return nil, waited
 }
 
 func newBusyError(resp *http.Response) *busyError {
@@ -154,9 +139,19 @@ func (l *Login) expectsChallenge(r Request) bool {
 	return err == nil && cred != Credential{}
 }
 
-// send sends r with this Authorization header, and takes the challenge of a refusal.
-func (l *Login) send(r Request, header string, scopes []string) (*http.Response, error) {
-	if header != "" {
+// send sends r with the answer to the last challenge, and takes the challenge of a refusal. If the answer is that of a
+// refused request, it returns the refusal instead.
+func (l *Login) send(r Request, scopes []string, refused *http.Response) (*http.Response, error) {
+	if refused != nil {
+		buffer(refused)
+	}
+	header, err := l.authorization(r.Context(), r.Scopes, scopes)
+	switch {
+	case err != nil:
+		return nil, err
+	case refused != nil && header == refused.Request.Header.Get("Authorization"):
+		return refused, nil
+	case header != "":
 		r.Request = r.WithContext(r.Context())
 		r.Header = r.Header.Clone()
 		r.Header.Set("Authorization", header)

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -88,17 +87,4 @@ func redirected(r Request, to, first *url.URL) Request {
 		r.Header = kept
 	}
 	return r
-}
-
-// FailedURL returns the scheme and host that a request failed at, nil when err does not say.
-func FailedURL(err error) *url.URL {
-	var failed *url.Error
-	if !errors.As(err, &failed) {
-		return nil
-	}
-	u, err := url.Parse(failed.URL)
-	if err != nil {
-		return nil
-	}
-	return u
 }

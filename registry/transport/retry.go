@@ -35,8 +35,6 @@ type ExhaustedError struct {
 	Sent string
 	// Tried says how much was tried, if that was more than once.
 	Tried string
-	// URL is that of the last request.
-	URL *url.URL
 }
 
 func (e *ExhaustedError) Unwrap() error { return e.Err }
@@ -70,9 +68,12 @@ func (t *Retry) RoundTrip(r Request) (*http.Response, error) {
 	reread := false
 	attempts := t.Budget.Attempts(t.Server.NameOf(r.URL), r.Attempts)
 	done := attempts.Run(r.Context(), func() *Fault {
-		var connected bool
-		resp, connected, err = t.attempt(r)
-		f := t.fault(r.Context(), resp, err, connected)
+		var connected atomic.Bool
+		resp, err = t.Next.RoundTrip(r.onConnect(func(net.Conn) { connected.Store(true) }))
+		if err == nil {
+			err = r.read(resp)
+		}
+		f := t.fault(r.Context(), resp, err, connected.Load())
 		switch {
 		case f == nil && errdefs.IsDataLoss(err) && !reread:
 			reread = true
@@ -87,27 +88,27 @@ func (t *Retry) RoundTrip(r Request) (*http.Response, error) {
 		return f
 	})
 	switch {
+	case done && err != nil:
+		return nil, err
 	case done:
-		return resp, err
-	case cancelled(r.Context()):
+		return resp, nil
+	case r.Context().Err() != nil:
 		return nil, r.Context().Err()
 	}
 	failure.Tried = attempts.String()
 	return nil, failure
 }
 
-// attempt sends r once, and returns whether a server was reached.
-func (t *Retry) attempt(r Request) (resp *http.Response, connected bool, err error) {
-	var reached atomic.Bool
-	resp, err = t.Next.RoundTrip(r.onConnect(func(net.Conn) { reached.Store(true) }))
-	if err == nil && r.Read != nil && resp.StatusCode >= 200 && resp.StatusCode < 300 {
-		err = r.Read(resp)
-		resp.Body.Close()
-		if err != nil {
-			return nil, true, &ReadError{err}
-		}
+// read reads an answer of a status of 2xx, if r wants that.
+func (r Request) read(resp *http.Response) error {
+	if r.Read == nil || resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return nil
 	}
-	return resp, reached.Load(), err
+	defer resp.Body.Close()
+	if err := r.Read(resp); err != nil {
+		return &ReadError{err}
+	}
+	return nil
 }
 
 // exhausted returns the error for an attempt that must be the last one. It closes the answer in a way that keeps
@@ -118,12 +119,12 @@ func exhausted(resp *http.Response, err error) *ExhaustedError {
 		e := busy.ExhaustedError
 		return &e
 	}
-	if resp == nil {
+	if err != nil {
 		return &ExhaustedError{Err: err}
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, MaxErrorBody))
 	resp.Body.Close()
-	return &ExhaustedError{Status: resp.StatusCode, Body: body, Sent: resp.Request.Header.Get("Authorization"), URL: resp.Request.URL}
+	return &ExhaustedError{Status: resp.StatusCode, Body: body, Sent: resp.Request.Header.Get("Authorization")}
 }
 
 // fault returns the fault that may pass; nil when there is none, or when it will not.
@@ -137,7 +138,7 @@ func (t *Retry) fault(ctx context.Context, resp *http.Response, err error, conne
 		return &Fault{
 			Why: StatusText(resp.StatusCode), After: RetryAfter(resp.Header, t.Budget.Now()), server: t.Server.NameOf(resp.Request.URL),
 		}
-	case err == nil || cancelled(ctx):
+	case err == nil || ctx.Err() != nil:
 		return nil
 	case errors.As(err, &busy):
 		return &Fault{Why: StatusText(busy.Status), After: RetryAfter(busy.header, t.Budget.Now())}
@@ -188,7 +189,7 @@ func Transient(err error, connected bool) *Fault {
 		return nil
 	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
 		return &Fault{Why: "the connection was reset"}
-	case isClosed(err):
+	case IsClosed(err):
 		return &Fault{Why: "the connection was closed"}
 	}
 	return unknown

@@ -30,12 +30,12 @@ func (s *Scheme) RoundTrip(r Request) (*http.Response, error) {
 	}
 	_, known := s.settled.Load()
 	if known || !s.Server.Insecure && !Loopback(s.Server.Name) {
-		resp, err := s.send(r)
+		resp, err := s.Next.RoundTrip(s.address(r))
 		if err == nil {
 			s.settled.Store(struct{}{})
 			return resp, nil
 		}
-		if known || !r.repeatable() || cancelled(r.Context()) || !s.mayFallBack(r.Context(), err) {
+		if known || !r.repeatable() || r.Context().Err() != nil || !s.mayFallBack(r.Context(), err) {
 			return nil, err
 		}
 	}
@@ -50,18 +50,18 @@ func (s *Scheme) RoundTrip(r Request) (*http.Response, error) {
 	case err != nil:
 		return nil, err
 	}
-	return s.send(r)
+	return s.Next.RoundTrip(s.address(r))
 }
 
-// send sends r by the scheme known so far.
-func (s *Scheme) send(r Request) (*http.Response, error) {
+// address returns r with the scheme known so far.
+func (s *Scheme) address(r Request) Request {
 	if scheme := s.Server.Endpoint().Scheme; r.URL.Scheme != scheme {
 		u := *r.URL
 		u.Scheme = scheme
 		r.Request = r.WithContext(r.Context())
 		r.URL = &u
 	}
-	return s.Next.RoundTrip(r)
+	return r
 }
 
 // mayFallBack reports whether a request that failed by HTTPS may succeed without it, or without a verified
@@ -121,7 +121,7 @@ func (p *probe) isConnected() bool {
 // without a verified certificate, and the server is permitted to be one, it sends r without them.
 func (s *Scheme) negotiate(r Request, p *probe) (*http.Response, error) {
 	resp, err := s.secure(r, p)
-	if err == nil || cancelled(r.Context()) || p.isConnected() || s.Server.Endpoint().Scheme != "https" || !MaybePlain(err, s.Server.Host) {
+	if err == nil || r.Context().Err() != nil || p.isConnected() || s.Server.Endpoint().Scheme != "https" || !MaybePlain(err, s.Server.Host) {
 		return resp, err
 	}
 	if s.Server.Permits(r.Context(), s.Server.Name) {
@@ -132,12 +132,12 @@ func (s *Scheme) negotiate(r Request, p *probe) (*http.Response, error) {
 
 // secure sends r by HTTPS, and without verifying the certificate where that is permitted.
 func (s *Scheme) secure(r Request, p *probe) (*http.Response, error) {
-	resp, err := s.send(p.watch(r))
+	resp, err := s.Next.RoundTrip(s.address(p.watch(r)))
 	var untrusted *tls.CertificateVerificationError
 	now := s.Server.Endpoint()
 	if errors.As(err, &untrusted) && !now.Unverified && s.Server.Permits(r.Context(), s.Server.Name) {
 		s.Server.SetEndpoint(Endpoint{now.Scheme, true})
-		return s.send(p.watch(r))
+		return s.Next.RoundTrip(s.address(p.watch(r)))
 	}
 	return resp, err
 }
@@ -149,9 +149,9 @@ func (s *Scheme) plain(r Request, p *probe, secure error) (*http.Response, error
 	before := s.Server.Endpoint()
 	s.Server.SetEndpoint(Endpoint{"http", before.Unverified})
 	if errors.Is(secure, http.ErrSchemeMismatch) {
-		return s.send(p.watch(r))
+		return s.Next.RoundTrip(s.address(p.watch(r)))
 	}
-	resp, err := s.send(r)
+	resp, err := s.Next.RoundTrip(s.address(r))
 	if err == nil && resp.StatusCode != http.StatusBadRequest {
 		return resp, nil
 	}

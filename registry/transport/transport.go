@@ -15,7 +15,6 @@ package transport
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -110,13 +109,8 @@ func Port(u *url.URL) string {
 	return "443"
 }
 
-// isClosed reports whether the server closed the connection: net.ErrClosed is what an upload meets when the
-// transport has noticed that first.
-func isClosed(err error) bool {
+// IsClosed reports whether err is about a connection that the server closed: net.ErrClosed is what an upload meets when
+// the transport has noticed that first.
+func IsClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
-
-// IsClosed reports whether err is about a connection that the server closed.
-func IsClosed(err error) bool { return isClosed(err) }
-
-func cancelled(ctx context.Context) bool { return ctx.Err() != nil }
