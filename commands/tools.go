@@ -55,11 +55,6 @@ func (t tools) withProgress(mode string, quiet bool) tools {
 	return t
 }
 
-// access returns what operations on registries work with.
-func (t tools) access(n network) manifest.Access {
-	return manifest.Access{Registry: t.registries(n), Notes: t.notes}
-}
-
 // clients returns what operations on lists work with.
 func (t tools) clients(registries *registry.Client) manifest.Clients {
 	return manifest.Clients{Registry: registries, Images: t.daemon, Reporter: t.notes}

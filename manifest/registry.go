@@ -88,15 +88,3 @@ type Prefetcher interface {
 	// block, and changes nothing in a registry.
 	Prefetch(ctx context.Context, to reference.Named, from []reference.Named) Fetcher
 }
-
-// Access is what operations of other packages work with.
-type Access struct {
-	Registry interface {
-		Reader
-		Target
-		Prefetcher
-		Blobs
-		Deleter
-	}
-	Notes Reporter
-}
