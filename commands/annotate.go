@@ -23,10 +23,10 @@ type annotateOptions struct {
 func newAnnotateCommand(env environment) *cobra.Command {
 	var opts annotateOptions
 	cmd := &cobra.Command{
-		Use:   "annotate [OPTIONS] MANIFEST_LIST [MANIFEST]",
+		Use:   "annotate [OPTIONS] LIST [SOURCE]",
 		Short: "Add additional information to a local image manifest",
-		Long: "Add additional information to an entry of a local manifest list.\n" +
-			"MANIFEST may be left out when only the list is annotated, with --index-annotation.",
+		Long: "Add additional information to the entry of SOURCE in a local manifest list.\n" +
+			"Omit SOURCE to annotate only the list itself, with --index-annotation.",
 		Args: cli.RequiresRangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.list = args[0]
@@ -45,7 +45,7 @@ func newAnnotateCommand(env environment) *cobra.Command {
 	flags.StringVar(&opts.platform.Variant, "variant", "", "Set architecture variant")
 	flags.StringArrayVar(&opts.annotations, "annotation", nil, "Add an annotation to the entry (KEY=VALUE)")
 	flags.StringArrayVar(&opts.indexAnnotations, "index-annotation", nil, "Add an annotation to the list (KEY=VALUE)")
-	flags.BoolVar(&opts.clear, "clear", false, "Forget the entry's annotations, variant, OS version and OS features first")
+	flags.BoolVar(&opts.clear, "clear", false, "First remove the annotations, variant, OS version and OS features of the entry")
 	completeFlags(cmd, map[string][]string{"os": knownNames(0), "arch": knownNames(1)})
 	return cmd
 }
@@ -63,7 +63,7 @@ func (o annotateOptions) annotation() (a manifest.Annotation, err error) {
 	p := a.Platform
 	onEntry := a.Clear || len(a.Descriptor) > 0 || p.OS+p.Architecture+p.OSVersion+p.Variant != "" || len(p.OSFeatures) > 0
 	if o.source == "" && (onEntry || len(a.List) == 0) {
-		return a, invalid("name the MANIFEST of %s to annotate, or annotate the list alone with --index-annotation", o.list)
+		return a, invalid("name the SOURCE in %s to annotate, or annotate only the list with --index-annotation", o.list)
 	}
 	return a, nil
 }

@@ -36,7 +36,7 @@ func TestCreateFlags(t *testing.T) {
 		"amend and replace":  {base(func(o *createOptions) { o.amend, o.replace = true, true }), "contradict"},
 		"push and amend":     {base(func(o *createOptions) { o.push, o.amend = true, true }), "nothing to --amend"},
 		"push and replace":   {base(func(o *createOptions) { o.push, o.replace = true, true }), "nothing to --replace"},
-		"tag without push":   {base(func(o *createOptions) { o.tags = []string{"x"} }), "--tag goes with --push"},
+		"tag without push":   {base(func(o *createOptions) { o.tags = []string{"x"} }), "--tag requires --push"},
 		"tag elsewhere":      {base(func(o *createOptions) { o.push, o.tags = true, []string{"other.com/app:x"} }), "not in the repository"},
 		"from":               {base(func(o *createOptions) { o.from = "hub" }), `invalid --from "hub": must be one of daemon, registry`},
 		"type":               {base(func(o *createOptions) { o.mediaType = "v2" }), "one of docker, oci"},
@@ -174,7 +174,7 @@ func TestResults(t *testing.T) {
 		}
 	}
 	if files, err = openResults(digestFile, filepath.Join(dir, "absent", "metadata")); err == nil {
-		t.Error("a folder that does not exist is told too late")
+		t.Error("a folder that does not exist is reported too late")
 	}
 	files.discard()
 	if left, _ := os.ReadDir(dir); len(left) != 2 {

@@ -31,10 +31,10 @@ type createOptions struct {
 func newCreateCommand(env environment) *cobra.Command {
 	var opts createOptions
 	cmd := &cobra.Command{
-		Use:   "create [OPTIONS] MANIFEST_LIST MANIFEST [MANIFEST...]",
+		Use:   "create [OPTIONS] LIST SOURCE [SOURCE...]",
 		Short: "Create a local manifest list for annotating and pushing to a registry",
 		Long: "Create a local manifest list of images in the local daemon or in any registry.\n" +
-			"A MANIFEST may be a local image, a tag, a digest, or an index, whose platforms are taken.",
+			"A SOURCE is a local image, a tag or digest in a registry, or an index, which contributes all its platforms.",
 		Example: `docker multiarch create registry.example.com/app:1 app:amd64 app:arm64
 docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64`,
 		Args: cli.RequiresMinArgs(2),
@@ -48,14 +48,14 @@ docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64`,
 	flags.BoolVarP(&opts.amend, "amend", "a", false, "Amend an existing manifest list")
 	flags.BoolVar(&opts.replace, "replace", false, "Replace an existing manifest list")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
-	flags.StringVar(&opts.from, "from", "", `Look for sources only here ("daemon", "registry")`)
-	flags.StringSliceVar(&opts.platforms, "platform", nil, "Take only these platforms from the sources")
+	flags.StringVar(&opts.from, "from", "", `Only look for sources in this place ("daemon", "registry")`)
+	flags.StringSliceVar(&opts.platforms, "platform", nil, "Only include these platforms of the sources")
 	flags.StringVar(&opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`)
-	flags.BoolVar(&opts.push, "push", false, "Push at once, without a local list")
-	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Push under this tag too (with --push)")
-	flags.StringSliceVar(&opts.require, "require", nil, "Fail unless the list has these platforms")
-	flags.StringVar(&opts.mediaType, "type", "", `Media type of the list ("docker", "oci"; default: follows from the images)`)
-	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, and change nothing")
+	flags.BoolVar(&opts.push, "push", false, "Push immediately, without a local list")
+	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag (with --push)")
+	flags.StringSliceVar(&opts.require, "require", nil, "Fail if the list does not have these platforms")
+	flags.StringVar(&opts.mediaType, "type", "", `Media type of the list ("docker", "oci"; default: derived from the images)`)
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
 	completeFlags(cmd, map[string][]string{
 		"from": {"daemon", "registry"}, "attestations": {"keep", "strip"}, "type": {"docker", "oci"},
 		"platform": manifest.KnownPlatforms(), "require": manifest.KnownPlatforms(),
@@ -106,7 +106,7 @@ func (o createOptions) contradiction() error {
 	case o.push && o.replace:
 		return invalid("--push makes the list without the local store, so there is nothing to --replace")
 	case len(o.tags) > 0 && !o.push:
-		return invalid("--tag goes with --push; a local list gets more tags at 'docker multiarch push --tag'")
+		return invalid("--tag requires --push; to push a local list under more tags, use 'docker multiarch push --tag'")
 	}
 	if err := oneOf("from", o.from, "", "daemon", "registry"); err != nil {
 		return err

@@ -11,10 +11,10 @@ import (
 
 func newDropCommand(env environment) *cobra.Command {
 	return &cobra.Command{
-		Use:   "drop MANIFEST_LIST ENTRY [ENTRY...]",
+		Use:   "drop LIST ENTRY [ENTRY...]",
 		Short: "Remove entries from a local manifest list",
 		Long: "Remove entries from a local manifest list, with their attestations.\n" +
-			"An ENTRY is the name it was made from, a platform (linux/arm64) or a digest.",
+			"An ENTRY is the source of an entry, a platform (linux/arm64) or a digest.",
 		Args: cli.RequiresMinArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runDrop(cmd.Context(), env, args[0], args[1:])

@@ -187,8 +187,8 @@ func parseOlderThan(s string, now time.Time) (time.Time, error) {
 		switch {
 		case !t.Before(now):
 			return time.Time{}, invalid("expected a time in the past")
-		case t.Before(manifest.MadeUp):
-			return time.Time{}, invalid("expected a time after %s: no image is older", manifest.MadeUp.Format(time.RFC3339))
+		case t.Before(manifest.EarliestCreated):
+			return time.Time{}, invalid("expected a time after %s: no image is older", manifest.EarliestCreated.Format(time.RFC3339))
 		}
 		return t, nil
 	}

@@ -23,10 +23,10 @@ type inspectOptions struct {
 func newInspectCommand(env environment) *cobra.Command {
 	var opts inspectOptions
 	cmd := &cobra.Command{
-		Use:   "inspect [OPTIONS] [MANIFEST_LIST] MANIFEST",
+		Use:   "inspect [OPTIONS] [LIST] NAME",
 		Short: "Display an image manifest, or manifest list",
-		Long: "Display a local manifest list, an entry of one, or what a registry has.\n" +
-			"A local list comes before one in a registry.",
+		Long: "Display a local manifest list, an entry of one, or an image or list in a registry.\n" +
+			"A local list takes precedence over a registry.",
 		Args: cli.RequiresRangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.name = args[len(args)-1]
@@ -41,7 +41,7 @@ func newInspectCommand(env environment) *cobra.Command {
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.BoolVarP(&opts.verbose, "verbose", "v", false, "Output additional info including layers and platform")
 	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("json" or a Go template)`)
-	flags.BoolVar(&opts.tree, "tree", false, "Show the list as a tree, attestations under their images")
+	flags.BoolVar(&opts.tree, "tree", false, "Show the list as a tree, with attestations under their images")
 	completeFlags(cmd, map[string][]string{"format": {"json"}})
 	return cmd
 }

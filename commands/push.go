@@ -26,10 +26,10 @@ type pushOptions struct {
 func newPushCommand(env environment) *cobra.Command {
 	var opts pushOptions
 	cmd := &cobra.Command{
-		Use:   "push [OPTIONS] MANIFEST_LIST",
+		Use:   "push [OPTIONS] NAME",
 		Short: "Push a manifest list to a repository",
-		Long: "Push a local manifest list: first the images that are pending in the daemon, then those that its\n" +
-			"repository lacks, then the list. A name that is no local list, but a local image, is pushed as it is.",
+		Long: "Push a local manifest list: first the images that are only in the daemon, then those that its repository\n" +
+			"does not have, then the list. If NAME is not a local list, the local image of that name is pushed.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.name = args[0]
@@ -38,14 +38,14 @@ func newPushCommand(env environment) *cobra.Command {
 		ValidArgsFunction: env.completeListOrImage,
 	}
 	flags := cmd.Flags()
-	flags.VarPF(&opts.purge, "purge", "p", `Remove the local manifest list after push; --purge=tags removes the images' own tags in the repository too`).
+	flags.VarPF(&opts.purge, "purge", "p", `Remove the local manifest list after push; --purge=tags also removes the tags of its images in the repository`).
 		NoOptDefVal = "true"
 	opts.network.addTo(flags, "Allow push to an insecure registry")
-	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Print the digest only")
-	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, and change nothing")
-	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Push under this tag too")
+	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Only print the digest")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
+	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag")
 	flags.StringVar(&opts.digestFile, "digest-file", "", "Write the digest to this file")
-	flags.StringVar(&opts.metadataFile, "metadata-file", "", "Write metadata of the list to this file, as JSON")
+	flags.StringVar(&opts.metadataFile, "metadata-file", "", "Write metadata of the list to this file as JSON")
 	completeFlags(cmd, map[string][]string{"purge": {"true", "false", "tags"}})
 	return cmd
 }

@@ -12,7 +12,7 @@ import (
 
 func newRmCommand(env environment) *cobra.Command {
 	return &cobra.Command{
-		Use:   "rm MANIFEST_LIST [MANIFEST_LIST...]",
+		Use:   "rm LIST [LIST...]",
 		Short: "Delete one or more manifest lists from local storage",
 		Long:  "Delete one or more manifest lists from local storage. Images are never deleted.",
 		Args:  cli.RequiresMinArgs(1),
@@ -23,7 +23,7 @@ func newRmCommand(env environment) *cobra.Command {
 	}
 }
 
-// runRm removes what is there and reports the rest, as docker manifest does.
+// runRm removes the lists that exist and reports the others, as docker manifest does.
 func runRm(ctx context.Context, env environment, lists []string) error {
 	var errs []error
 	for _, typed := range lists {

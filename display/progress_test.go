@@ -187,7 +187,7 @@ func TestProgressAsJSON(t *testing.T) {
 	}
 }
 
-// What is told of many blobs at once does not get mixed up, and the summary counts them.
+// Reports on many blobs at once do not get mixed up, and the summary counts them.
 func TestProgressSummary(t *testing.T) {
 	s := &terminal{t: t, width: 80, height: 24}
 	p := newTestProgress(t, s, ProgressTTY)

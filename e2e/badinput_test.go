@@ -46,7 +46,7 @@ func badArguments(s *scene) []badArgument {
 		{[]string{"create", "--platform", "linux/s390x", s.name("2"), a}, []string{s.name("2"), "empty"}},
 		{[]string{"annotate", s.list, a, "--os", "linux", "--arch", "amd65"}, []string{"linux/amd65", "did you mean linux/amd64?"}},
 		{[]string{"annotate", s.list, a, "--annotation", "novalue"}, []string{"--annotation", "novalue", "KEY=VALUE"}},
-		{[]string{"annotate", s.list, "--annotation", "k=v"}, []string{s.list, "MANIFEST"}},
+		{[]string{"annotate", s.list, "--annotation", "k=v"}, []string{s.list, "SOURCE"}},
 		{[]string{"annotate", s.list, s.name("none"), "--os", "linux"}, []string{s.name("none"), "does not exist", s.list}},
 		{[]string{"annotate", s.name("none"), a, "--os", "linux"}, []string{"No such manifest", s.name("none")}},
 		{[]string{"inspect", "--verbose", "--tree", s.list}, []string{"--verbose", "--tree"}},

@@ -11,8 +11,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// MadeUp is the time before which no image was made: reproducible builds say they were, in 1970 or 1980.
-var MadeUp = time.Date(1980, time.February, 1, 0, 0, 0, 0, time.UTC)
+// EarliestCreated is the earliest time that counts as the creation time of an image: reproducible builds set one in
+// 1970 or 1980.
+var EarliestCreated = time.Date(1980, time.February, 1, 0, 0, 0, 0, time.UTC)
 
 // ParseCreated returns when an image says it was made in the bytes of its config; the zero time when it
 // does not, or in the way of reproducible builds.
@@ -23,7 +24,7 @@ func ParseCreated(raw []byte) (time.Time, error) {
 	if err := json.Unmarshal(raw, &config); err != nil {
 		return time.Time{}, Errorf(errdefs.ErrInvalidArgument, "image config is not valid JSON (%w)", err)
 	}
-	if config.Created == nil || config.Created.Before(MadeUp) {
+	if config.Created == nil || config.Created.Before(EarliestCreated) {
 		return time.Time{}, nil
 	}
 	return *config.Created, nil
@@ -66,7 +67,7 @@ func (g *Graph) Created(ctx context.Context, repo reference.Named, d digest.Dige
 // createdAnnotation returns the time that the annotation of the OCI image spec gives.
 func createdAnnotation(annotations map[string]string) time.Time {
 	made, err := time.Parse(time.RFC3339, annotations[ocispec.AnnotationCreated])
-	if err != nil || made.Before(MadeUp) {
+	if err != nil || made.Before(EarliestCreated) {
 		return time.Time{}
 	}
 	return made
