@@ -71,9 +71,8 @@ func (c copier) check(g *manifest.Graph, root digest.Digest) error {
 		return err
 	}
 	var missing []string
-	broken := map[digest.Digest]bool{} // what is missing, and images whose attestation is missing
+	broken := map[digest.Digest]bool{} // missing children, and images whose attestation is missing
 	for index, child := range g.Entries(root) {
-		of := index.Descriptor.Digest
 		n, err := g.Node(child.Digest)
 		switch {
 		case errdefs.IsNotFound(err):
@@ -82,36 +81,25 @@ func (c copier) check(g *manifest.Graph, root digest.Digest) error {
 				missing = append(missing, name)
 			}
 		case err != nil:
-			return fmt.Errorf("reading a child of the index %s: %w", of, err)
+			return fmt.Errorf("reading a child of the index %s: %w", index.Descriptor.Digest, err)
 		case n.Descriptor.Size != child.Size:
-			return manifest.Errorf(errdefs.ErrDataLoss, "the index %s says that %s has %d bytes, but it has %d", of, child.Digest, child.Size, n.Descriptor.Size)
+			return manifest.Errorf(errdefs.ErrDataLoss, "the index %s says that %s has %d bytes, but it has %d", index.Descriptor.Digest, child.Digest, child.Size, n.Descriptor.Size)
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
 	err := manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is incomplete: the registry does not have %s", manifest.Familiar(c.source), manifest.JoinSome(missing))
-	if complete := platforms(g, root, broken); len(complete) > 0 && len(complete) <= maxHint {
-		return manifest.WithHint(err, "to import the complete platforms: --platform %s", strings.Join(complete, ","))
+	var complete []ocispec.Descriptor
+	for _, child := range g.Entries(root) {
+		if !broken[child.Digest] {
+			complete = append(complete, child)
+		}
+	}
+	if names := platformNames(complete); len(names) > 0 {
+		err = manifest.WithHint(err, "to import the complete platforms: --platform %s", strings.Join(names, ","))
 	}
 	return err
-}
-
-// maxHint is the largest number of platforms in a hint.
-const maxHint = 20
-
-// platforms returns the platforms of the images below root that are not among without.
-func platforms(g *manifest.Graph, root digest.Digest, without map[digest.Digest]bool) []string {
-	var out []string
-	for _, child := range g.Entries(root) {
-		if child.Platform == nil || manifest.AttestationSubject(child) != "" || without[child.Digest] {
-			continue
-		}
-		if p := manifest.FormatPlatform(*child.Platform); !slices.Contains(out, p) {
-			out = append(out, p)
-		}
-	}
-	return out
 }
 
 // childName names a child of an index for an error.

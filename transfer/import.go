@@ -181,17 +181,13 @@ func (i importer) checkTags(ctx context.Context, m image) error {
 	if i.Force {
 		return nil
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	for _, tag := range m.tags {
-		group.Go(func() error {
-			current, err := i.digest(ctx, tag)
-			if err == nil && current != "" && current != m.Descriptor.Digest {
-				err = tagConflict(tag, current, m.Descriptor.Digest)
-			}
-			return err
-		})
+	current, err := concurrently(ctx, m.tags, i.tagDigest)
+	for n, tag := range m.tags {
+		if err == nil && current[n] != "" && current[n] != m.Descriptor.Digest {
+			err = tagConflict(tag, current[n], m.Descriptor.Digest)
+		}
 	}
-	return group.Wait()
+	return err
 }
 
 // tagConflict is the error that a tag points to something else.
@@ -212,18 +208,16 @@ func (i importer) name(m image) reference.Named {
 // tag would have to be moved without Force.
 func (i importer) resolve(ctx context.Context) (image, error) {
 	m := image{replaces: reference.TrimNamed(i.Target)}
-	current := make([]digest.Digest, len(i.Tags))
+	var current []digest.Digest
 	group, resolving := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		m.Content, err = i.from.Fetch(resolving, i.Source)
 		return err
 	})
-	for n, tag := range i.Tags {
-		group.Go(func() (err error) {
-			current[n], err = i.digest(resolving, tag)
-			return err
-		})
-	}
+	group.Go(func() (err error) {
+		current, err = concurrently(resolving, i.Tags, i.tagDigest)
+		return err
+	})
 	if err := group.Wait(); err != nil {
 		return m, err
 	}
@@ -255,7 +249,7 @@ func (i importer) resolve(ctx context.Context) (image, error) {
 }
 
 // digest resolves a name in the target repository, to "" if it does not exist. With Force, an account that may not
-// read moves tags without knowing what they point to.
+// read moves tags without knowing their digests.
 func (i importer) digest(ctx context.Context, name reference.Named) (digest.Digest, error) {
 	d, err := i.to.Digest(ctx, name)
 	denied := errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err)
@@ -263,6 +257,24 @@ func (i importer) digest(ctx context.Context, name reference.Named) (digest.Dige
 		return "", nil
 	}
 	return d, err
+}
+
+// tagDigest is digest for a tag.
+func (i importer) tagDigest(ctx context.Context, tag reference.NamedTagged) (digest.Digest, error) {
+	return i.digest(ctx, tag)
+}
+
+// concurrently calls f for all values at once and returns the results in their order.
+func concurrently[T, R any](ctx context.Context, all []T, f func(context.Context, T) (R, error)) ([]R, error) {
+	out := make([]R, len(all))
+	group, ctx := errgroup.WithContext(ctx)
+	for n, one := range all {
+		group.Go(func() (err error) {
+			out[n], err = f(ctx, one)
+			return err
+		})
+	}
+	return out, group.Wait()
 }
 
 // keepPlatforms removes the platforms that were not asked for from m.

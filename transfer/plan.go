@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -12,7 +13,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 )
 
 // ImportPlan is what an import would do.
@@ -104,19 +104,9 @@ func (i importer) addObjects(ctx context.Context, m image, objects map[digest.Di
 
 // estimate adds the objects to the missing or existing size of a plan.
 func (i importer) estimate(ctx context.Context, objects map[digest.Digest]object, plan *ImportPlan) error {
-	var all []object
-	for _, o := range objects {
-		all = append(all, o)
-	}
-	exists := make([]bool, len(all))
-	group, ctx := errgroup.WithContext(ctx)
-	for n, o := range all {
-		group.Go(func() (err error) {
-			exists[n], err = i.exists(ctx, o)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	all := slices.Collect(maps.Values(objects))
+	exists, err := concurrently(ctx, all, i.exists)
+	if err != nil {
 		return err
 	}
 	for n, o := range all {

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -36,7 +37,7 @@ func keepPlatforms(ctx context.Context, from manifest.Fetcher, ref reference.Nam
 		}
 	}
 	if len(missing) > 0 {
-		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(ref), missing[0], platformNames(children))
+		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(ref), missing[0], cmp.Or(manifest.JoinSome(platformNames(children)), "none"))
 	}
 	if !manifest.IsIndex(c.Descriptor.MediaType) {
 		return c.Raw, nil
@@ -50,7 +51,7 @@ func keepPlatforms(ctx context.Context, from manifest.Fetcher, ref reference.Nam
 const maxPlatform = 100
 
 // platformNames names the platforms of descriptors, each once.
-func platformNames(children []ocispec.Descriptor) string {
+func platformNames(children []ocispec.Descriptor) []string {
 	var out []string
 	for _, c := range children {
 		if c.Platform != nil && manifest.AttestationSubject(c) == "" {
@@ -59,10 +60,7 @@ func platformNames(children []ocispec.Descriptor) string {
 			}
 		}
 	}
-	if len(out) == 0 {
-		return "no image with a platform"
-	}
-	return manifest.JoinSome(out)
+	return out
 }
 
 // platformsOf returns the children of an index, or the image itself, with their platforms. A platform that the index

@@ -85,15 +85,10 @@ func (i importer) tooManyReferrers() error {
 
 // readLevel adds the referrers of subjects, and returns their digests.
 func (i importer) readLevel(ctx context.Context, c *content, subjects []digest.Digest) ([]digest.Digest, error) {
-	listed := make([][]ocispec.Descriptor, len(subjects))
-	group, listing := errgroup.WithContext(ctx)
-	for n, d := range subjects {
-		group.Go(func() (err error) {
-			listed[n], err = manifest.Referrers(listing, i.from, manifest.AtDigest(i.Source, d))
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	listed, err := concurrently(ctx, subjects, func(ctx context.Context, d digest.Digest) ([]ocispec.Descriptor, error) {
+		return manifest.Referrers(ctx, i.from, manifest.AtDigest(i.Source, d))
+	})
+	if err != nil {
 		return nil, fmt.Errorf("listing referrers: %w", err)
 	}
 	var refs []reference.Named
@@ -192,15 +187,9 @@ func (i importer) copyReferrers(ctx context.Context, c content) error {
 
 // missing returns those of all that the target repository does not have.
 func (i importer) missing(ctx context.Context, all []digest.Digest) ([]digest.Digest, error) {
-	existing := make([]digest.Digest, len(all))
-	group, ctx := errgroup.WithContext(ctx)
-	for n, d := range all {
-		group.Go(func() (err error) {
-			existing[n], err = i.digest(ctx, manifest.AtDigest(i.Target, d))
-			return err
-		})
-	}
-	err := group.Wait()
+	existing, err := concurrently(ctx, all, func(ctx context.Context, d digest.Digest) (digest.Digest, error) {
+		return i.digest(ctx, manifest.AtDigest(i.Target, d))
+	})
 	return slices.DeleteFunc(slices.Clone(all), func(d digest.Digest) bool { return slices.Contains(existing, d) }), err
 }
 

@@ -67,7 +67,7 @@ func images(ctx context.Context, r manifest.Fetcher, name reference.Named) ([]im
 		return nil, notFound(err, name)
 	}
 	root := roots[0].Digest
-	read, err := configPlatforms(ctx, g, name, root)
+	read, err := configPlatforms(ctx, r, g, name, root)
 	var out []image
 	add := func(d ocispec.Descriptor) {
 		if p, ok := read[d.Digest]; ok {
@@ -91,43 +91,32 @@ func statesImage(d ocispec.Descriptor) bool {
 }
 
 // configPlatforms returns the platforms of the images that were fetched, from their configs.
-func configPlatforms(ctx context.Context, g *manifest.Graph, name reference.Named, root digest.Digest) (map[digest.Digest]ocispec.Platform, error) {
+func configPlatforms(ctx context.Context, r manifest.Fetcher, g *manifest.Graph, name reference.Named, root digest.Digest) (map[digest.Digest]ocispec.Platform, error) {
 	var mu sync.Mutex
 	out := map[digest.Digest]ocispec.Platform{}
 	var group errgroup.Group
 	for _, d := range g.Below(root) {
-		if !g.Has(d) {
+		n, err := g.Node(d)
+		if !g.Has(d) || err == nil && (n.Config == nil || n.ArtifactType != "") {
 			continue
 		}
 		group.Go(func() error {
-			n, err := g.Node(d)
-			if err == nil && n.Config != nil && n.ArtifactType == "" {
-				var p ocispec.Platform
-				if p, err = configPlatform(ctx, g, name, n); err == nil {
-					mu.Lock()
-					defer mu.Unlock()
-					out[d] = p
-				}
+			var e manifest.Entry
+			if err == nil {
+				e, err = manifest.ReadImage(ctx, r, manifest.AtDigest(name, d), n.Content)
 			}
-			if d != root && errdefs.IsNotFound(err) {
+			switch {
+			case err == nil:
+				mu.Lock()
+				defer mu.Unlock()
+				out[d] = *e.Descriptor.Platform
+			case d != root && errdefs.IsNotFound(err):
 				return nil // it is not an image that exists
 			}
 			return err
 		})
 	}
 	return out, group.Wait()
-}
-
-// configPlatform returns the platform of the image n.
-func configPlatform(ctx context.Context, g *manifest.Graph, name reference.Named, n manifest.Node) (ocispec.Platform, error) {
-	raw, err := g.Blob(ctx, name, *n.Config)
-	if errdefs.IsNotFound(err) {
-		err = manifest.Errorf(errdefs.ErrNotFound, "%s exists, but its config %s does not", manifest.Familiar(manifest.AtDigest(name, n.Descriptor.Digest)), n.Config.Digest)
-	}
-	if err != nil {
-		return ocispec.Platform{}, err
-	}
-	return manifest.ParseConfig(raw)
 }
 
 // hasPlatform returns nil if one of images is for the platform p and in the registry.

@@ -18,14 +18,11 @@ type indexEntry struct {
 }
 
 // indexEntries returns the first entry for each manifest below a root; for the root itself its digest.
-func indexEntries(g *manifest.Graph, below []digest.Digest) map[digest.Digest]indexEntry {
-	out := map[digest.Digest]indexEntry{below[0]: {descriptor: ocispec.Descriptor{Digest: below[0]}}}
-	for _, index := range below {
-		n, _ := g.Node(index)
-		for _, d := range n.Children {
-			if _, known := out[d.Digest]; !known {
-				out[d.Digest] = indexEntry{index, d}
-			}
+func indexEntries(g *manifest.Graph, root digest.Digest) map[digest.Digest]indexEntry {
+	out := map[digest.Digest]indexEntry{root: {descriptor: ocispec.Descriptor{Digest: root}}}
+	for index, d := range g.Entries(root) {
+		if _, known := out[d.Digest]; !known {
+			out[d.Digest] = indexEntry{index.Descriptor.Digest, d}
 		}
 	}
 	return out
@@ -37,18 +34,15 @@ func isAttestation(d ocispec.Descriptor) bool {
 }
 
 // indexFindings returns the findings on the entries of all indexes.
-func (v *verifier) indexFindings(name reference.Named, g *manifest.Graph, below []digest.Digest, listed map[digest.Digest]indexEntry) []Finding {
+func (v *verifier) indexFindings(name reference.Named, root digest.Digest, listed map[digest.Digest]indexEntry) []Finding {
 	var out []Finding
 	byPlatform := map[string]indexEntry{}
-	for _, digest := range below {
-		index, _ := g.Node(digest)
-		for _, d := range index.Children {
-			found := v.entryFindings(name, index, d)
-			found = append(found, v.duplicateFindings(name, byPlatform, indexEntry{digest, d})...)
-			for _, f := range found {
-				f.Digest, f.Manifest, f.Platform = d.Digest, d.Digest, v.manifest(name, d.Digest, listed).Platform
-				out = append(out, f)
-			}
+	for index, d := range v.graphs[name.Name()].Entries(root) {
+		found := v.entryFindings(name, index, d)
+		found = append(found, v.duplicateFindings(name, byPlatform, indexEntry{index.Descriptor.Digest, d})...)
+		for _, f := range found {
+			f.Digest, f.Manifest, f.Platform = d.Digest, d.Digest, v.manifest(name, d.Digest, listed).Platform
+			out = append(out, f)
 		}
 	}
 	return out

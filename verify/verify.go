@@ -68,17 +68,8 @@ const (
 	SeverityError   Severity = "error"
 )
 
-// state returns the state that a finding of this severity leads to.
-func (s Severity) state() State {
-	switch s {
-	case SeverityError:
-		return StateInvalid
-	case SeverityUnknown:
-		return StateUnknown
-	case SeverityInfo:
-	}
-	return StateOK
-}
+// stateOf has the state that a finding leads to.
+var stateOf = map[Severity]State{SeverityInfo: StateOK, SeverityUnknown: StateUnknown, SeverityError: StateInvalid}
 
 // Result is the result of checking a name.
 type Result struct {
@@ -242,9 +233,8 @@ func (v *verifier) report(name reference.Named, root manifest.Root) Result {
 		return r.Result
 	}
 	g := v.graphs[name.Name()]
-	below := g.Below(root.Digest)
-	listed := indexEntries(g, below)
-	for _, d := range below {
+	listed := indexEntries(g, root.Digest)
+	for _, d := range g.Below(root.Digest) {
 		row := v.manifest(name, d, listed)
 		n, err := g.Node(d)
 		for _, f := range v.findings(name, n, err, listed[d]) {
@@ -253,7 +243,7 @@ func (v *verifier) report(name reference.Named, root manifest.Root) Result {
 		}
 		r.Manifests = append(r.Manifests, row)
 	}
-	for _, f := range v.indexFindings(name, g, below, listed) {
+	for _, f := range v.indexFindings(name, root.Digest, listed) {
 		r.add(f)
 	}
 	for i, row := range r.Manifests {
@@ -278,8 +268,8 @@ func (r *report) add(f Finding) {
 	}
 	r.known[key] = true
 	r.Findings = append(r.Findings, f)
-	r.State = worse(r.State, f.Severity.state())
-	r.states[f.Manifest] = worse(r.states[f.Manifest], f.Severity.state())
+	r.State = worse(r.State, stateOf[f.Severity])
+	r.states[f.Manifest] = worse(r.states[f.Manifest], stateOf[f.Severity])
 }
 
 // rootFinding is the finding that a name could not be read.
