@@ -90,7 +90,7 @@ func TestInventories(t *testing.T) {
 			repo := tt.host + "/" + s.repo
 			r := s.multiarch("repo", "manifests", "--insecure", "--format", "{{.Digest}} {{.Tags}} {{.Created}}", repo)
 			says(t, r.Stdout, untagged.Digest().String()+"  2025-01-0", l.list.Digest().String()+" 1 2025-01-0")
-			saysNot(t, r.Stderr, "cannot be seen")
+			saysNot(t, r.Stderr, "not visible")
 			if n := strings.Count(r.Stdout, "\n"); n != 8 {
 				t.Errorf("got %d manifests, want 8:\n%s", n, r.Stdout)
 			}
@@ -104,7 +104,7 @@ func TestInventories(t *testing.T) {
 			}
 			refused.Store(true)
 			r = s.multiarch("repo", "manifests", "--insecure", "-q", repo)
-			says(t, r.Stderr, "403", "going on with the tags alone", "cannot be seen")
+			says(t, r.Stderr, "403", "using only the list of tags", "not visible")
 			saysNot(t, r.Stdout, untagged.Digest().String())
 		})
 	}

@@ -208,7 +208,7 @@ func TestListingManifests(t *testing.T) {
 	onOwnRegistry(t, func(s *scene) {
 		l := putTestRepo(s)
 		r := s.multiarch("repo", "manifests", "--no-trunc", s.repository())
-		says(s.T, r.Stderr, "manifests without a tag cannot be seen")
+		says(s.T, r.Stderr, "manifests without a tag are not visible")
 		var got []string
 		for line := range strings.Lines(r.Stdout) {
 			columns := strings.Fields(line)

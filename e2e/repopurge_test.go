@@ -212,7 +212,7 @@ func TestRepoPurgeRefuses(t *testing.T) {
 			{[]string{"--filter", "--all"}, []string{repo, "--older-than", "30d"}},
 			{[]string{"all 2 tags match", "--all"}, []string{repo, "--filter", "*"}},
 			{[]string{"all 2 tags match", "--all"}, []string{repo, "--filter", "*", "--older-than", "1h"}},
-			{[]string{"lists tags alone", "nothing was removed"}, []string{repo, "--untagged"}},
+			{[]string{"lists only tags", "nothing was removed"}, []string{repo, "--untagged"}},
 			{[]string{repo + "/none", "404", "nothing was removed"}, []string{repo + "/none", "--all"}},
 			{[]string{"give " + repo}, []string{repo + ":a", "--all"}},
 			{[]string{"is no pattern"}, []string{repo, "--filter", "["}},

@@ -12,7 +12,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// metadataRead is the action that Azure wants a token to permit for what lists:
+// metadataRead is the action that a token needs for listings on Azure:
 // https://learn.microsoft.com/azure/container-registry/container-registry-token-based-repository-permissions.
 const metadataRead = "metadata_read"
 
@@ -21,7 +21,7 @@ const metadataRead = "metadata_read"
 func azure(p repository) (request, func(page) ([]manifest.Listed, error)) {
 	return request{
 		method: http.MethodGet, what: "manifests of " + p.typed,
-		repo: p.repo, root: "/acr/v1", path: "_manifests", query: url.Values{"n": {"100"}}, // as many as it gives
+		repo: p.repo, root: "/acr/v1", path: "_manifests", query: url.Values{"n": {"100"}}, // its maximum
 		scopes: []string{"repository:" + p.repo + ":" + metadataRead},
 	}, readAzure
 }
@@ -48,7 +48,7 @@ func readAzure(p page) ([]manifest.Listed, error) {
 			Digest: m.Digest, MediaType: m.MediaType, Tags: m.Tags, Size: m.ImageSize,
 			Created: m.CreatedTime, Updated: m.LastUpdateTime, Attributes: m.ChangeableAttributes,
 		}
-		if m.Architecture != "arm" { // which says little without its variant, and that is not listed
+		if m.Architecture != "arm" { // arm needs its variant, which is not listed
 			l.Platform = ocispec.Platform{OS: m.OS, Architecture: m.Architecture}
 		}
 		if a := m.ChangeableAttributes; a != nil {

@@ -19,8 +19,8 @@ const (
 	maxHost    = 255
 )
 
-// parseDetails returns what the body of a refusal says: the errors of the distribution spec, or the
-// message of the other forms that registries and token services use.
+// parseDetails returns the errors in the body of a refusal, in the form of the distribution spec or in others that
+// registries and token services use.
 func parseDetails(body []byte, secrets []string) []Detail {
 	var out []Detail
 	for _, d := range readDetails(body) {
@@ -60,7 +60,7 @@ func readDetails(body []byte) []Detail {
 	return []Detail{{Message: line}}
 }
 
-// text is a JSON string; any other value is taken for an empty one.
+// text is a JSON string; any other value is an empty one.
 type text string
 
 func (t *text) UnmarshalJSON(raw []byte) error {
@@ -76,7 +76,7 @@ var (
 	userInfo = regexp.MustCompile(`://[^\s"'<>/@]+@`)
 )
 
-// redact takes secrets, and the parts of URLs that may hold some, out of a registry's words.
+// redact removes secrets, and the parts of URLs that may hold some, from the text of a registry.
 func redact(s string, secrets []string) string {
 	for _, secret := range secrets {
 		if len(secret) > 3 {

@@ -142,8 +142,8 @@ func TestMediaTypeOf(t *testing.T) {
 		{"", `{"manifests":[],"layers":[]}`, "", "at once"},
 		{"", `{"mediaType":"application/x-cat","config":{}}`, "", "application/x-cat"},
 		{"application/json", `{}`, "", "application/json"},
-		{"", `[]`, "", "no JSON object"},
-		{"", ``, "", "no JSON object"},
+		{"", `[]`, "", "not a JSON object"},
+		{"", ``, "", "not a JSON object"},
 	}
 	for _, tt := range tests {
 		got, err := mediaTypeOf(tt.contentType, []byte(tt.body))

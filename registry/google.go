@@ -17,11 +17,11 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// googlePage is how many manifests, and how many tags, Google's registries list in one answer at most.
+// googlePage is the maximum number of manifests, and of tags, in an answer of Google's registries.
 const googlePage = 10_000
 
-// google is the listing of Google's registries: their answer to the request for tags has the manifests,
-// too. A full answer that no page follows is likely to lack some, and so it is no listing of all.
+// google is the listing of Google's registries: their list of tags includes the manifests. A full answer without a next
+// page is probably incomplete, and so is not a listing of all manifests.
 func google(p repository) (request, func(page) ([]manifest.Listed, error)) {
 	return request{
 			method: http.MethodGet, what: "manifests of " + p.typed,
@@ -35,13 +35,13 @@ func google(p repository) (request, func(page) ([]manifest.Listed, error)) {
 				return nil, p.withoutInventory()
 			case page.next == nil && isFull(listed):
 				return nil, manifest.Errorf(errdefs.ErrNotImplemented,
-					"%s lists no more than %d manifests or tags of %s: manifests without a tag may not be seen", p.name, googlePage, p.typed)
+					"%s lists at most %d manifests or tags of %s: some manifests without a tag may not be visible", p.name, googlePage, p.typed)
 			}
 			return listed, nil
 		}
 }
 
-// isFull reports whether an answer has as many manifests or tags as it can have.
+// isFull reports whether an answer has the maximum number of manifests or tags.
 func isFull(listed []manifest.Listed) bool {
 	tags := 0
 	for _, l := range listed {
@@ -50,7 +50,7 @@ func isFull(listed []manifest.Listed) bool {
 	return max(tags, len(listed)) >= googlePage
 }
 
-// readGoogle returns nil when the answer has tags alone.
+// readGoogle returns nil when the answer has only tags.
 func readGoogle(p page) ([]manifest.Listed, error) {
 	var got struct {
 		Manifest map[digest.Digest]struct {
@@ -61,7 +61,7 @@ func readGoogle(p page) ([]manifest.Listed, error) {
 		}
 	}
 	if err := json.Unmarshal(p.body, &got); err != nil {
-		return nil, fmt.Errorf("no listing as Google has it (%w)", err)
+		return nil, fmt.Errorf("not a listing in the format of Google (%w)", err)
 	}
 	if got.Manifest == nil {
 		return nil, nil
@@ -78,7 +78,7 @@ func readGoogle(p page) ([]manifest.Listed, error) {
 	return out, nil
 }
 
-// number is a JSON number, or a string of digits; any other value is taken for 0, which tells nothing.
+// number is a JSON number, or a string of digits; any other value is 0, which means unknown.
 type number int64
 
 func (n *number) UnmarshalJSON(raw []byte) error {

@@ -11,20 +11,20 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// inventories are the listings that registries have of their own, by the host names of those registries.
+// inventories are the listings of manifests that some registries have, by the host names of those registries.
 var inventories = []struct {
 	host *regexp.Regexp
 	of   func(repository) (request, func(page) ([]manifest.Listed, error))
-	// tags is what a token has to permit besides pull for the list of tags, "" for nothing.
+	// tags is the action that a token needs in addition to pull for the list of tags, "" for none.
 	tags string
 }{
 	{regexp.MustCompile(`\.azurecr\.(io|cn|us)(:\d+)?$`), azure, metadataRead},
 	{regexp.MustCompile(`^(([^/]+\.)?gcr\.io|[^/]+-docker\.pkg\.dev)(:\d+)?$`), google, ""},
 }
 
-// Inventory returns all manifests of a repository as the registry's own listing has them. The error is
-// errdefs.ErrNotImplemented for a registry that offers none, since the distribution spec has a listing of
-// tags alone, or does not show it to this account.
+// Inventory returns all manifests of a repository from the registry's own listing. The error is
+// errdefs.ErrNotImplemented for a registry that has none, since the distribution spec lists only tags, or that does not
+// permit it to this account.
 func (c *Client) Inventory(ctx context.Context, repo reference.Named) ([]manifest.Listed, error) {
 	p, err := c.repository(repo)
 	if err != nil {
@@ -39,7 +39,7 @@ func (c *Client) Inventory(ctx context.Context, repo reference.Named) ([]manifes
 	return nil, p.withoutInventory()
 }
 
-// tagsScope is what a token for the list of tags is for.
+// tagsScope is the scope of a token for the list of tags.
 func (p repository) tagsScope() string {
 	for _, own := range inventories {
 		if own.tags != "" && own.host.MatchString(p.name) {
@@ -50,10 +50,10 @@ func (p repository) tagsScope() string {
 }
 
 func (p repository) withoutInventory() error {
-	return manifest.Errorf(errdefs.ErrNotImplemented, "%s lists tags alone: manifests without a tag cannot be seen", p.name)
+	return manifest.Errorf(errdefs.ErrNotImplemented, "%s lists only tags: manifests without a tag are not visible", p.name)
 }
 
-// reading is read with a check of what it returns.
+// reading is read with a check of its result.
 func reading(repo reference.Named, what string, read func(page) ([]manifest.Listed, error)) func(page) ([]manifest.Listed, error) {
 	return func(p page) ([]manifest.Listed, error) {
 		listed, err := read(p)
@@ -67,7 +67,7 @@ func reading(repo reference.Named, what string, read func(page) ([]manifest.List
 	}
 }
 
-// inventory reads the pages of a listing. That it is none is told by read, or by what the registry answers.
+// inventory reads the pages of a listing. Either read or the answer of the registry shows that there is none.
 func (p repository) inventory(ctx context.Context, r request, read func(page) ([]manifest.Listed, error)) ([]manifest.Listed, error) {
 	var all []manifest.Listed
 	err := p.pages(ctx, r, func(page page) error {
@@ -79,7 +79,7 @@ func (p repository) inventory(ctx context.Context, r request, read func(page) ([
 	switch {
 	case !errors.As(err, &answer):
 	case errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err):
-		p.client.warn("%v; going on with the tags alone", err)
+		p.client.warn("%v; using only the list of tags", err)
 		fallthrough
 	case errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err):
 		err = p.withoutInventory()
@@ -90,11 +90,11 @@ func (p repository) inventory(ctx context.Context, r request, read func(page) ([
 	return all, nil
 }
 
-// checkListed returns an error when a listing has what is neither a digest nor a tag.
+// checkListed returns an error for invalid digests and tags in a listing.
 func checkListed(repo reference.Named, listed []manifest.Listed) error {
 	for _, l := range listed {
 		if err := l.Digest.Validate(); err != nil {
-			return manifest.Errorf(errdefs.ErrInvalidArgument, "%q is no digest", l.Digest)
+			return manifest.Errorf(errdefs.ErrInvalidArgument, "%q is not a digest", l.Digest)
 		}
 		if err := checkTags(repo, l.Tags); err != nil {
 			return err

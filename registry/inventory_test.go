@@ -179,7 +179,7 @@ func TestInventoryOfGoogleIsFull(t *testing.T) {
 			}
 			got, err := n.client(Options{Insecure: true}).Inventory(t.Context(), parse(t, "gcr.io/project/app"))
 			if tt.want == 0 {
-				wantError(t, err, errdefs.ErrNotImplemented, "gcr.io lists no more than 10000 manifests or tags of gcr.io/project/app")
+				wantError(t, err, errdefs.ErrNotImplemented, "gcr.io lists at most 10000 manifests or tags of gcr.io/project/app")
 			}
 			if len(got) != tt.want || tt.want > 0 && err != nil {
 				t.Errorf("%d manifests, %v", len(got), err)
@@ -207,14 +207,14 @@ func TestInventoryRefused(t *testing.T) {
 		words   string
 		warning string
 	}{
-		"401":       {http.StatusUnauthorized, "", errdefs.ErrNotImplemented, "without a tag cannot be seen", "401"},
-		"403":       {http.StatusForbidden, "", errdefs.ErrNotImplemented, "without a tag cannot be seen", "going on with the tags alone"},
-		"404":       {http.StatusNotFound, "", errdefs.ErrNotImplemented, "without a tag cannot be seen", ""},
-		"405":       {http.StatusMethodNotAllowed, "", errdefs.ErrNotImplemented, "without a tag cannot be seen", ""},
+		"401":       {http.StatusUnauthorized, "", errdefs.ErrNotImplemented, "without a tag are not visible", "401"},
+		"403":       {http.StatusForbidden, "", errdefs.ErrNotImplemented, "without a tag are not visible", "using only the list of tags"},
+		"404":       {http.StatusNotFound, "", errdefs.ErrNotImplemented, "without a tag are not visible", ""},
+		"405":       {http.StatusMethodNotAllowed, "", errdefs.ErrNotImplemented, "without a tag are not visible", ""},
 		"500":       {http.StatusInternalServerError, "", errdefs.ErrUnavailable, "manifests of demo.azurecr.io/app", ""},
 		"page":      {http.StatusOK, "<html>", errdefs.ErrInvalidArgument, "manifests of demo.azurecr.io/app cannot be read", ""},
-		"no digest": {http.StatusOK, `{"manifests":[{"digest":"sha256:x"}]}`, errdefs.ErrInvalidArgument, `"sha256:x" is no digest`, ""},
-		"no tag":    {http.StatusOK, `{"manifests":[{"digest":"` + sha("a").String() + `","tags":["\u001b[31m"]}]}`, errdefs.ErrInvalidArgument, "is no tag", ""},
+		"no digest": {http.StatusOK, `{"manifests":[{"digest":"sha256:x"}]}`, errdefs.ErrInvalidArgument, `"sha256:x" is not a digest`, ""},
+		"no tag":    {http.StatusOK, `{"manifests":[{"digest":"` + sha("a").String() + `","tags":["\u001b[31m"]}]}`, errdefs.ErrInvalidArgument, "is not a tag", ""},
 		"no time":   {http.StatusOK, `{"manifests":[{"createdTime":"soon"}]}`, errdefs.ErrInvalidArgument, "cannot be read", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

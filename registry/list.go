@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	// pageSize is how many names a page should have: as many as most registries give at once.
+	// pageSize is the number of names to request per page: as many as most registries return.
 	pageSize = 1000
-	// maxPages, maxPage and maxListing bound a listing: in pages, and in bytes of a page and of all.
+	// maxPages, maxPage and maxListing bound a listing: in pages, in bytes of a page, and in total bytes.
 	maxPages   = 10_000
 	maxPage    = 16 << 20
 	maxListing = 256 << 20
 )
 
-// catalogScope is what a token for the catalog of a registry is for.
+// catalogScope is the scope of a token for the catalog of a registry.
 const catalogScope = "registry:catalog:*"
 
 // Repositories returns the paths of all repositories that the catalog of a registry, named as in a
@@ -75,9 +75,9 @@ func (c *Client) Tags(ctx context.Context, repo reference.Named) ([]string, erro
 	return all, err
 }
 
-// Referrers returns descriptors of the manifests whose subject is the given one, as the referrers API
-// tells them: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers.
-// The error is errdefs.ErrNotImplemented when the registry does not have that API.
+// Referrers returns descriptors of the manifests whose subject is the given one, from the referrers API:
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers. The error is
+// errdefs.ErrNotImplemented when the registry does not have that API.
 func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]ocispec.Descriptor, error) {
 	p, err := c.repository(subject)
 	if err != nil {
@@ -113,11 +113,11 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 	return all, err
 }
 
-// checkTags returns an error when one of tags is none.
+// checkTags returns an error for an invalid tag.
 func checkTags(repo reference.Named, tags []string) error {
 	for _, tag := range tags {
 		if _, err := reference.WithTag(repo, tag); err != nil {
-			return fmt.Errorf("%q is no tag", tag)
+			return fmt.Errorf("%q is not a tag", tag)
 		}
 	}
 	return nil
@@ -125,7 +125,7 @@ func checkTags(repo reference.Named, tags []string) error {
 
 func sized() url.Values { return url.Values{"n": {strconv.Itoa(pageSize)}} }
 
-// unlisted is the error for a listing that cannot be read.
+// unlisted returns the error for a listing that cannot be read.
 func unlisted(what string, err error) error {
 	return manifest.Errorf(errdefs.ErrInvalidArgument, "the %s cannot be read: %w", what, err)
 }

@@ -81,7 +81,7 @@ func TestTags(t *testing.T) {
 
 func TestTagsCannotBeRead(t *testing.T) {
 	for body, problem := range map[string]string{
-		`{"tags":["a","../b"]}`: `\"../b\" is no tag`,
+		`{"tags":["a","../b"]}`: `\"../b\" is not a tag`,
 		`{"tags":{}}`:           "tags of a.example.com/app",
 		`<html>`:                "cannot be read",
 		`{"tags":["` + strings.Repeat("x", maxPage) + `"]}`: "larger than 16 MiB",

@@ -22,9 +22,9 @@ func known(mediaType string) bool {
 	return manifest.IsIndex(mediaType) || manifest.IsImage(mediaType)
 }
 
-// mediaTypeOf returns which kind of manifest or index raw is: what the document says of itself, else
-// what the registry says of it, else what it looks like. The error, of kind errdefs.ErrInvalidArgument,
-// says what raw is instead.
+// mediaTypeOf returns the media type of a manifest or index: the one that the document states, otherwise the content
+// type, otherwise the one that its structure shows. The error, of kind errdefs.ErrInvalidArgument, says what raw is
+// instead.
 func mediaTypeOf(contentType string, raw []byte) (string, error) {
 	if parsed, _, err := mime.ParseMediaType(contentType); err == nil {
 		contentType = parsed
@@ -38,7 +38,7 @@ func mediaTypeOf(contentType string, raw []byte) (string, error) {
 		FSLayers      json.RawMessage `json:"fsLayers"`
 	}
 	if err := json.Unmarshal(raw, &doc); err != nil {
-		return "", notManifest("no JSON object, of content type %q", contentType)
+		return "", notManifest("not a JSON object, of content type %q", contentType)
 	}
 	index, image := doc.Manifests != nil, doc.Config != nil || doc.Layers != nil
 	mediaType := doc.MediaType
@@ -47,7 +47,7 @@ func mediaTypeOf(contentType string, raw []byte) (string, error) {
 	}
 	switch {
 	case doc.SchemaVersion == 1 || doc.FSLayers != nil:
-		return "", notManifest("a manifest of Docker's schema 1, which is no longer in use; build and push the image again")
+		return "", notManifest("a manifest of Docker's schema 1, which is no longer supported; build and push the image again")
 	case index && image:
 		return "", notManifest("an image and an index at once")
 	case known(mediaType) && (index && manifest.IsImage(mediaType) || image && manifest.IsIndex(mediaType)):

@@ -37,8 +37,8 @@ type Credential = transport.Credential
 // Options say how registries are reached. The zero value is anonymous and strict.
 type Options struct {
 	// Credentials returns the credential for actions ("pull") on a repository, "" for the registry itself. The
-	// registry is named as in a reference ("docker.io"). It is called before the first request, which goes alone
-	// when there is a credential, since a challenge is to be expected. What it returns is kept; its error counts
+	// registry is named as in a reference ("docker.io"). It is called before the first request, which is sent
+	// before all others if there is a credential, since a challenge is to be expected. What it returns is kept; its error counts
 	// only when the registry asks for a login.
 	Credentials func(ctx context.Context, host, repository string, actions []string) (Credential, error)
 	// WithoutLogin is called with that error then, and returns nil to continue anonymously. If it is nil, the
@@ -82,10 +82,10 @@ type Client struct {
 	mu    sync.Mutex
 	hosts map[string]*host
 
-	// copiedImages and copiedBlobs are the copies made, by what was copied and the repository it was copied to.
+	// copiedImages and copiedBlobs are the copies made, by their name in the target repository.
 	copiedImages, copiedBlobs memo.Memo[string, struct{}]
-	// images and blobs tell which of them a repository has, lists what a tagged index lists, and configs
-	// are the small blobs that were read; each is asked for once.
+	// images and blobs record which of them a repository has, lists the children of tagged indexes, and configs the
+	// small blobs that were read; each is requested once.
 	images, blobs memo.Memo[string, bool]
 	lists         memo.Memo[string, map[digest.Digest]bool]
 	configs       memo.Memo[string, []byte]
@@ -109,7 +109,7 @@ func New(o Options) *Client {
 // Source returns the client that reads the repositories that are copied from: Options.From or c itself.
 func (c *Client) Source() manifest.Reader { return c.origin() }
 
-// origin is the client that reads what is copied.
+// origin returns the client that reads the sources of copies.
 func (c *Client) origin() *Client {
 	if c.options.From != nil {
 		return c.options.From

@@ -32,9 +32,9 @@ type Login struct {
 	// WithoutLogin returns nil when a request may continue anonymously after that failed; nil for never.
 	WithoutLogin func(ctx context.Context, err error) error
 	Tokens       *Tokens
-	// Always says that the registry sends a challenge to everyone. It is expected of any registry that there is a
-	// credential for: then the first request goes alone, and the others wait for the challenge. Queued is called
-	// with the number of requests that wait.
+	// Always says that the registry sends a challenge to everyone. A challenge is also expected from a registry
+	// that there is a credential for. Then the other requests wait until the first one has met the challenge. Queued
+	// is called with the number of requests that wait.
 	Always bool
 	Queued func(n int)
 

@@ -8,7 +8,7 @@
 //   - [IdleTimeout] ends a request whose connection makes no progress.
 //   - [TLS] is the connection: certificates, and no plain HTTP where that is not permitted.
 //
-// A [Request] carries what they need to know beside the HTTP request; nothing hides in its context. Requests to
+// A [Request] carries all parameters beside the HTTP request; none hides in its context. Requests to
 // a token service pass through a chain of their own, without Scheme and Login. What a registry is asked for,
 // and what its answers mean, is left to package registry.
 package transport
