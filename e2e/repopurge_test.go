@@ -214,7 +214,7 @@ func TestRepoPurgeRefuses(t *testing.T) {
 			{[]string{"all 2 tags match", "--all"}, []string{repo, "--filter", "*", "--older-than", "1h"}},
 			{[]string{"lists only tags", "nothing was removed"}, []string{repo, "--untagged"}},
 			{[]string{repo + "/none", "404", "nothing was removed"}, []string{repo + "/none", "--all"}},
-			{[]string{"give " + repo}, []string{repo + ":a", "--all"}},
+			{[]string{"as in " + repo}, []string{repo + ":a", "--all"}},
 			{[]string{"is no pattern"}, []string{repo, "--filter", "["}},
 		} {
 			s.refused(test.words, append([]string{"repo", "purge", "-f"}, test.args...)...)
