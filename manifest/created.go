@@ -15,8 +15,8 @@ import (
 // 1970 or 1980.
 var EarliestCreated = time.Date(1980, time.February, 1, 0, 0, 0, 0, time.UTC)
 
-// ParseCreated returns when an image says it was made in the bytes of its config; the zero time when it
-// does not, or in the way of reproducible builds.
+// ParseCreated returns the creation time in the bytes of an image config, the zero time if it has none or one before
+// EarliestCreated.
 func ParseCreated(raw []byte) (time.Time, error) {
 	var config struct {
 		Created *time.Time `json:"created"`
@@ -30,9 +30,9 @@ func ParseCreated(raw []byte) (time.Time, error) {
 	return *config.Created, nil
 }
 
-// Created returns when the image d in the repository of repo says it was made: for an index the latest of
-// its images, attestations aside. It is the zero time when one of them does not say, or in the way of
-// reproducible builds. The configs are read, each once by a client that keeps them.
+// Created returns the creation time of the image d in the repository of repo: for an index the latest of its images,
+// attestations aside. It is the zero time if one of them has none or one before EarliestCreated. It fetches the
+// configs.
 func (g *Graph) Created(ctx context.Context, repo reference.Named, d digest.Digest) (time.Time, error) {
 	n, err := g.Node(d)
 	if err != nil {

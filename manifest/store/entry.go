@@ -15,24 +15,24 @@ import (
 // maxFileSize bounds an entry file, which holds a manifest of up to 4 MiB twice, once in base64.
 const maxFileSize = 16 << 20
 
-// fields are docker manifest's form of an entry and Multiarch, which docker manifest does not know and
-// therefore drops when it writes.
+// fields are the fields of an entry in docker manifest, and Multiarch, which docker manifest does not know and
+// therefore omits when it writes.
 type fields struct {
 	manifest.ImageManifest
 	Multiarch *extra `json:",omitempty"`
 
-	// Digest and Platform were written before there was a Descriptor.
+	// Digest and Platform are those of files from before Descriptor.
 	Digest   digest.Digest     `json:",omitempty"`
 	Platform *ocispec.Platform `json:",omitempty"`
 }
 
-// extra is what docker manifest has no place for. List, MediaType and Annotations are facts of the whole
-// list, repeated in each of its files.
+// extra has what docker manifest has no fields for. List, MediaType and Annotations are those of the whole list,
+// repeated in each of its files.
 type extra struct {
 	List        string
 	MediaType   string            `json:",omitempty"`
 	Annotations map[string]string `json:",omitempty"`
-	// Position counts from 1.
+	// Position starts at 1.
 	Position int
 	Source   string            `json:",omitempty"`
 	Index    digest.Digest     `json:",omitempty"`
@@ -80,8 +80,8 @@ func parseRef(field, s string) (reference.Named, error) {
 	return ref, nil
 }
 
-// content returns the descriptor and the manifest's bytes, which are empty when the file does not have
-// them as they were.
+// content returns the descriptor and the original bytes of the manifest, which are empty if the file does not have
+// them.
 func (f fields) content() (ocispec.Descriptor, []byte, error) {
 	if f.Digest != "" {
 		return f.oldContent()
@@ -106,7 +106,7 @@ func (f fields) content() (ocispec.Descriptor, []byte, error) {
 	return d, payload, nil
 }
 
-// oldContent does for files from before Descriptor what docker manifest does for them.
+// oldContent is content for files from before Descriptor, as docker manifest reads them.
 func (f fields) oldContent() (ocispec.Descriptor, []byte, error) {
 	mediaType, payload := f.payload()
 	if payload == nil {
@@ -119,7 +119,7 @@ func (f fields) oldContent() (ocispec.Descriptor, []byte, error) {
 	return d, payload, checkDigest(payload, f.Digest)
 }
 
-// payload returns the manifest that stands in the file as JSON, with whatever space the file has in it.
+// payload returns the manifest in the file as JSON, with the white space of the file.
 func (f fields) payload() (mediaType string, raw []byte) {
 	switch {
 	case f.SchemaV2Manifest != nil:
@@ -130,11 +130,11 @@ func (f fields) payload() (mediaType string, raw []byte) {
 	return "", nil
 }
 
-// validate checks what the rest of the program takes for sound.
+// validate checks what the rest of the program relies on.
 func (f fields) validate() error {
 	x := f.Multiarch
 	if x.MediaType != "" && !manifest.IsIndex(x.MediaType) {
-		return fmt.Errorf("list type %q is not one of an index", x.MediaType)
+		return fmt.Errorf("list type %q is not the media type of an index", x.MediaType)
 	}
 	if x.List != "" {
 		if _, err := parseRef("List", x.List); err != nil {
@@ -157,7 +157,7 @@ func validDigest(what string, d digest.Digest) error {
 	return nil
 }
 
-// checkDigest returns an error when raw does not have the digest d, which is empty or valid.
+// checkDigest returns an error if raw does not have the digest d, which is empty or valid.
 func checkDigest(raw []byte, d digest.Digest) error {
 	if d == "" {
 		return errors.New("the manifest's digest is missing")
@@ -168,8 +168,8 @@ func checkDigest(raw []byte, d digest.Digest) error {
 	return nil
 }
 
-// encode returns the bytes of the file of entry. Old is the entry's present file, whose manifest is kept
-// when entry has no bytes to make it from.
+// encode returns the content of the file of entry. Old is its current file, whose manifest is kept if entry has no
+// bytes.
 func encode(entry manifest.Entry, x extra, old fields) ([]byte, error) {
 	x.Index, x.Pending = entry.Index, entry.Pending
 	f := fields{ImageManifest: entry.ImageManifest(), Multiarch: &x}

@@ -6,9 +6,8 @@ import (
 	"path/filepath"
 )
 
-// moveAside puts the folder fresh in the place of the folder list, and that in the place of fresh. For a
-// moment there is only the aside name, where readers look for the list and from which the next writer
-// brings it back.
+// moveAside exchanges the folders fresh and list by renaming. For a moment the old list only exists under the aside
+// name, where readers look for it and from which the next writer restores it.
 func moveAside(fresh, list string) error {
 	root, name := filepath.Split(list)
 	aside := filepath.Join(root, asidePrefix+name)

@@ -7,11 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unsupported is what file systems, kernels and the filters of containers say to an exchange.
+// unsupported are the errors of file systems, kernels and seccomp filters without support for an exchange.
 var unsupported = []error{unix.EINVAL, unix.ENOSYS, unix.ENOTSUP, unix.EPERM}
 
-// exchange puts the folders fresh and list in each other's place, at one stroke where the file system
-// can do that.
+// exchange exchanges the folders fresh and list, atomically if the file system supports that.
 func exchange(fresh, list string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, fresh, unix.AT_FDCWD, list, unix.RENAME_EXCHANGE)
 	switch {

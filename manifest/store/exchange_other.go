@@ -2,5 +2,5 @@
 
 package store
 
-// exchange puts the folders fresh and list in each other's place.
+// exchange exchanges the folders fresh and list.
 func exchange(fresh, list string) error { return moveAside(fresh, list) }

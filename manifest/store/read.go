@@ -19,27 +19,27 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// maxReads bounds how often a reader starts again because a writer exchanged the list meanwhile.
+// maxReads bounds how often a reader starts over because a writer exchanged the list meanwhile.
 const maxReads = 100
 
-// errMoved says that a list's folder was exchanged or removed while it was read.
+// errMoved reports that the folder of a list was exchanged or removed while it was read.
 var errMoved = errors.New("the list keeps changing while it is read")
 
-// snapshot is what a list's folder held at one moment.
+// snapshot is the content of the folder of a list at one moment.
 type snapshot struct {
 	folder string
-	// found tells a folder without entries from no folder.
+	// found reports that the folder exists, even without entries.
 	found bool
-	// owner is the exact name of the list, nil when no file tells it.
+	// owner is the exact name of the list, nil if no file has it.
 	owner reference.Named
-	// files are those that can be read, in the list's order.
+	// files are the readable files in the order of the list.
 	files []file
-	// broken is why the first of the others cannot be read.
+	// broken is the error of the first unreadable file.
 	broken   error
 	modified time.Time
 }
 
-// file is an entry and the file it was read from.
+// file is an entry with its file.
 type file struct {
 	name   string
 	data   []byte
@@ -47,7 +47,7 @@ type file struct {
 	entry  manifest.Entry
 }
 
-// read returns what the folder of a list holds. An error means that nothing of it can be read.
+// read returns the content of the folder of a list. An error means that nothing can be read.
 func (s *Store) read(folder string) (snapshot, error) {
 	for range maxReads {
 		now, err := s.readOnce(folder)
@@ -70,8 +70,7 @@ func (s *Store) readOnce(folder string) (snapshot, error) {
 	}
 	defer root.Close()
 	err = now.fill(root, place)
-	// Only now is it known that no file was gone before it was looked for: a folder loses files when it
-	// no longer stands in its place.
+	// Only now is it certain that no file was missing: a folder loses files once it is no longer at its place.
 	opened, statErr := root.Stat(".")
 	present, lostErr := os.Stat(place)
 	if statErr != nil || lostErr != nil || !os.SameFile(opened, present) {
@@ -83,9 +82,9 @@ func (s *Store) readOnce(folder string) (snapshot, error) {
 	return now, err
 }
 
-// open opens the folder of a list and returns the place where it was: its own, or aside, where a writer
-// without an atomic exchange leaves it for a moment, or for good when it is killed. Such a writer may
-// put it back between two looks, so that only several in vain tell that there is no list.
+// open opens the folder of a list and returns its path: its own, or the aside name, where a writer without an
+// atomic exchange keeps it for a moment, or for good if it is killed. Since such a writer may move it between two
+// attempts, only several failed attempts mean that there is no list.
 func (s *Store) open(folder string) (place string, root *os.Root, err error) {
 	for range 3 {
 		for _, name := range []string{folder, asidePrefix + folder} {
@@ -105,7 +104,7 @@ func (s *Store) open(folder string) (place string, root *os.Root, err error) {
 	return place, nil, err
 }
 
-// fill reads the files of the folder that root is opened on and that stands at place.
+// fill reads the files of the folder at place, which root is opened on.
 func (n *snapshot) fill(root *os.Root, place string) error {
 	items, err := entryFiles(root)
 	if err != nil {
@@ -138,8 +137,8 @@ func (n *snapshot) fill(root *os.Root, place string) error {
 	return nil
 }
 
-// entryFiles returns what is in the folder that root is opened on, by name, at most one more than
-// a list may have. Names with a dot in front, of which some systems leave their own, are no entries.
+// entryFiles returns the files in the folder that root is opened on, by name, at most one more than a list may have.
+// Names that start with a dot, which some systems create, are not entries.
 func entryFiles(root *os.Root) ([]fs.DirEntry, error) {
 	dir, err := root.Open(".")
 	if err != nil {
@@ -155,11 +154,10 @@ func entryFiles(root *os.Root) ([]fs.DirEntry, error) {
 	return items, nil
 }
 
-// readFile reads one entry file. The error is errdefs.ErrDataLoss when the system could read it but its
-// content is no entry.
+// readFile reads one entry file. The error is errdefs.ErrDataLoss if the file is readable but not an entry.
 func readFile(root *os.Root, item fs.DirEntry) (file, time.Time, error) {
 	f := file{name: item.Name()}
-	// A look before opening: a named pipe would be waited for.
+	// Checked before opening, since opening a named pipe would block.
 	info, err := root.Stat(f.name)
 	if err != nil {
 		return f, time.Time{}, err
@@ -187,7 +185,7 @@ func readFile(root *os.Root, item fs.DirEntry) (file, time.Time, error) {
 	return f, info.ModTime(), err
 }
 
-// cause returns err less the name of a file as it is, with control characters and all.
+// cause returns err without the name of the file, which may have control characters.
 func cause(err error) error {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err
@@ -195,9 +193,9 @@ func cause(err error) error {
 	return err
 }
 
-// inOrder returns the files, which are in the order of their names, in the order of their positions. Those
-// without a position fill the gaps: docker manifest's annotate forgets the position of one entry, and its
-// create adds entries that never had one, which follow.
+// inOrder sorts the files, which are in the order of their names, by position. Those without a position fill the
+// gaps: docker manifest annotate drops the position of one entry, and docker manifest create adds entries without
+// one, which follow.
 func inOrder(files []file) []file {
 	var placed, loose []file
 	for _, f := range files {
@@ -220,8 +218,8 @@ func inOrder(files []file) []file {
 	return append(out, loose...)
 }
 
-// noteOwner takes the list's exact name from f. In a folder that was renamed or copied by hand the name
-// says nothing. Some file systems do not tell upper case from lower.
+// noteOwner sets the exact name of the list from f. In a folder that was renamed or copied by hand the name is
+// ignored. Some file systems are not case-sensitive.
 func (n *snapshot) noteOwner(f file) {
 	name := f.fields.Multiarch.List
 	if n.owner == nil && name != "" && strings.EqualFold(fileName(name), n.folder) {
@@ -229,7 +227,7 @@ func (n *snapshot) noteOwner(f file) {
 	}
 }
 
-// list returns the list, called name.
+// list returns the list under this name.
 func (n snapshot) list(name reference.Named) manifest.List {
 	l := manifest.List{Name: name}
 	for _, f := range n.files {
@@ -244,7 +242,7 @@ func (n snapshot) list(name reference.Named) manifest.List {
 	return l
 }
 
-// check returns an error when the folder is not that of a readable list called name.
+// check returns an error if the folder is not that of a readable list called name.
 func (n snapshot) check(name reference.Named) error {
 	if err := n.checkOwner(name); err != nil {
 		return err
@@ -255,12 +253,11 @@ func (n snapshot) check(name reference.Named) error {
 	return nil
 }
 
-// checkOwner returns an errdefs.ErrConflict error when the folder belongs to a list that is not called
-// name.
+// checkOwner returns an errdefs.ErrConflict error if the folder belongs to a list with another name.
 func (n snapshot) checkOwner(name reference.Named) error {
 	if n.owner == nil || n.owner.String() == name.String() {
 		return nil
 	}
-	return manifest.Errorf(errdefs.ErrConflict, "%s and the local manifest list %s would be one folder, %q: remove that list first with 'docker multiarch rm %[2]s'",
+	return manifest.Errorf(errdefs.ErrConflict, "%s and the local manifest list %s would share the folder %q: remove that list first with 'docker multiarch rm %[2]s'",
 		manifest.Familiar(name), manifest.Familiar(n.owner), n.folder)
 }

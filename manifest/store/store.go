@@ -1,10 +1,9 @@
-// Package store keeps the local manifest lists on disk, in the folder and the file format of docker
-// manifest, so that both tools can take turns on one list. What a list means, and whether it can be
-// pushed, it leaves to package manifest.
+// Package store keeps the local manifest lists on disk, in the folder and file format of docker manifest, so that
+// both tools can take turns on one list. What a list means, and whether it can be pushed, is up to package manifest.
 //
-// A list is a folder of the root and an entry a file in it. Writers take turns under a lock file, write
-// a folder of their own and exchange it for the list's. Readers take no lock: they meet the old list or
-// the new one.
+// A list is a folder in the root of a [Store], and an entry is a file in it. Writers take turns with a lock file, write
+// a new folder and exchange it with that of the list. Readers take no lock: they read either the old list or the new
+// one.
 package store
 
 import (
@@ -24,19 +23,19 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Store is the local manifest lists. Its methods may be called side by side, by any number of processes.
+// Store has the local manifest lists. Its methods can be called concurrently, by any number of processes.
 type Store struct {
 	root string
 	// swap exchanges two folders of the root.
 	swap func(fresh, list string) error
 }
 
-// New returns the store of the lists in the folder root: manifests in the docker CLI's config folder.
-// Nothing is read or made before a method is called.
+// New returns the store of the lists in the folder root: manifests in the config folder of the docker CLI. It reads
+// and creates nothing.
 func New(root string) *Store { return &Store{root: root, swap: exchange} }
 
-// Get returns the list called name. The error is errdefs.ErrNotFound when there is none, also when its
-// folder holds a list of another name, and errdefs.ErrDataLoss when a file of it is broken.
+// Get returns the list called name. The error is errdefs.ErrNotFound if there is none, or if its
+// folder has a list with another name, and errdefs.ErrDataLoss if a file is invalid.
 func (s *Store) Get(name reference.Named) (manifest.List, error) {
 	now, err := s.read(fileName(name.String()))
 	if err != nil {
@@ -54,12 +53,10 @@ func (s *Store) Get(name reference.Named) (manifest.List, error) {
 	return now.list(name), nil
 }
 
-// Update replaces the list called name by what change makes of it, under the lock. Change is given a
-// list without entries when there is none, and a result without entries removes the list; it must not
-// wait for anything. An error of change is returned as it is. The error is otherwise errdefs.ErrDataLoss
-// when a file of the list is broken, errdefs.ErrConflict when its folder holds a list of another name or
-// two entries fall on one file. After an error
-// the list is what it was.
+// Update replaces the list called name with the result of change, under the lock. Change gets a list without entries
+// if there is none, and a result without entries removes the list; it must not block. An error of change is returned
+// as it is. Other errors are errdefs.ErrDataLoss if a file of the list is invalid, errdefs.ErrConflict if its folder
+// has a list with another name or two entries have the same file. After an error the list is unchanged.
 func (s *Store) Update(ctx context.Context, name reference.Named, change func(manifest.List) (manifest.List, error)) error {
 	return s.locked(ctx, func() error {
 		now, err := s.read(fileName(name.String()))
@@ -78,8 +75,8 @@ func (s *Store) Update(ctx context.Context, name reference.Named, change func(ma
 	})
 }
 
-// Replace stores list under its name, whatever the name held before and even if that cannot be read. The
-// errors are those of Update.
+// Replace stores list under its name, in place of any other list, even one that cannot be read. The errors are those
+// of Update.
 func (s *Store) Replace(ctx context.Context, list manifest.List) error {
 	return s.locked(ctx, func() error {
 		now, err := s.read(fileName(list.Name.String()))
@@ -93,9 +90,8 @@ func (s *Store) Replace(ctx context.Context, list manifest.List) error {
 	})
 }
 
-// Remove removes the list called name, also one that cannot be read. The error is errdefs.ErrNotFound
-// when there is none, errdefs.ErrConflict when a file in its folder says that it is a list of another
-// name.
+// Remove removes the list called name, even one that cannot be read. The error is errdefs.ErrNotFound if there is
+// none, errdefs.ErrConflict if its folder belongs to a list with another name.
 func (s *Store) Remove(ctx context.Context, name reference.Named) error {
 	remove := func(discard func(folder string) error) error {
 		now, err := s.read(fileName(name.String()))
@@ -110,7 +106,7 @@ func (s *Store) Remove(ctx context.Context, name reference.Named) error {
 		}
 		return discard(now.folder)
 	}
-	// Where there is nothing to remove, nothing is written, not even a lock file.
+	// If there is nothing to remove, nothing is written, not even a lock file.
 	if err := remove(func(string) error { return nil }); err != nil {
 		return err
 	}
@@ -121,19 +117,18 @@ func (s *Store) Remove(ctx context.Context, name reference.Named) error {
 	})
 }
 
-// Stored is a list as it was met in the store.
+// Stored is a list in the store.
 type Stored struct {
-	// List has no Name when docker manifest made it: the folder does not tell it.
+	// List has no Name if docker manifest created it, since the folder does not have the exact name.
 	List manifest.List
-	// Folder is the name of the list's folder in the root.
+	// Folder is the name of its folder in the root.
 	Folder string
-	// Modified is when the list was written last, by whichever tool.
+	// Modified is when the list was last written, by either tool.
 	Modified time.Time
 }
 
-// All returns every list, in the order of the folders' names. A list that cannot be read comes with an
-// error that names the file and has no more than a Folder; the walk goes on after it. A root that does
-// not exist has no lists.
+// All returns every list in the order of the folder names. A list that cannot be read only has a Folder, and an error
+// that names the file; the iteration continues. A root that does not exist has no lists.
 func (s *Store) All() iter.Seq2[Stored, error] {
 	return func(yield func(Stored, error) bool) {
 		folders, err := s.folders()
@@ -159,7 +154,7 @@ func (s *Store) All() iter.Seq2[Stored, error] {
 }
 
 // Prune removes, under one lock, the lists that remove selects, and returns them. Lists that cannot be
-// read are kept; the error tells of each.
+// read are kept and reported by the error.
 func (s *Store) Prune(ctx context.Context, remove func(Stored) bool) ([]Stored, error) {
 	if _, err := os.Stat(s.root); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -190,10 +185,10 @@ func (s *Store) Prune(ctx context.Context, remove func(Stored) bool) ([]Stored, 
 
 var safe = strings.NewReplacer(":", "-", "/", "_")
 
-// fileName is the name that docker manifest gives the folder of a list and the file of an entry.
+// fileName is the name of the folder of a list and of the file of an entry, as in docker manifest.
 func fileName(ref string) string { return safe.Replace(ref) }
 
-// folders returns the names of the lists' folders, sorted.
+// folders returns the sorted names of the folders of lists.
 func (s *Store) folders() ([]string, error) {
 	items, err := os.ReadDir(s.root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -215,7 +210,7 @@ func notFound(name reference.Named) error {
 	return manifest.Errorf(errdefs.ErrNotFound, "No such manifest: %s", name)
 }
 
-// unreadable adds to an error what a person can do about it.
+// unreadable adds a hint to an error.
 func unreadable(name reference.Named, err error) error {
 	familiar := manifest.Familiar(name)
 	if !errdefs.IsDataLoss(err) {

@@ -20,24 +20,24 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Names in the root that are no lists: a list's name never starts with a dot.
+// Names in the root that are not lists, whose names never start with a dot.
 const (
 	lockName        = ".lock"
 	temporaryPrefix = ".tmp-"
 	asidePrefix     = ".old-"
 )
 
-// lockPause is the time between two tries to take the lock.
+// lockPause is the time between two attempts to take the lock.
 const lockPause = 5 * time.Millisecond
 
 func (s *Store) lock() *flock.Flock {
 	return flock.New(filepath.Join(s.root, lockName), flock.SetPermissions(0o644))
 }
 
-// locked calls do while no other writer is at work on the store, and makes its root when there is none.
+// locked calls do while no other writer uses the store, and creates its root if it does not exist.
 func (s *Store) locked(ctx context.Context, do func() error) error {
 	if err := os.MkdirAll(s.root, 0o755); err != nil {
-		return fmt.Errorf("making the folder of the local manifest lists: %w", err)
+		return fmt.Errorf("creating the folder of the local manifest lists: %w", err)
 	}
 	lock := s.lock()
 	if _, err := lock.TryLockContext(ctx, lockPause); err != nil {
@@ -48,7 +48,7 @@ func (s *Store) locked(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// restore puts right what a killed writer left, unless a writer is at work, which does so itself.
+// restore cleans up after a killed writer, unless another writer is active, which does so itself.
 func (s *Store) restore() {
 	lock := s.lock()
 	if ok, err := lock.TryLock(); err == nil && ok {
@@ -57,8 +57,8 @@ func (s *Store) restore() {
 	}
 }
 
-// clean puts lists that a killed writer left aside back in their place and removes what else it left.
-// What cannot be removed is in nobody's way, so errors are not told.
+// clean restores lists that a killed writer left aside and removes its other files. Files that cannot be removed
+// disturb nobody, so errors are ignored.
 func (s *Store) clean() {
 	items, _ := os.ReadDir(s.root)
 	for _, item := range items {
@@ -79,7 +79,7 @@ func (s *Store) path(name string) string { return filepath.Join(s.root, name) }
 
 func (s *Store) temporary() string { return s.path(temporaryPrefix + rand.Text()) }
 
-// discard removes a folder of the root, for readers at one stroke.
+// discard removes a folder of the root, atomically for readers.
 func (s *Store) discard(name string) error {
 	gone := s.temporary()
 	if err := os.Rename(s.path(name), gone); err != nil {
@@ -91,7 +91,7 @@ func (s *Store) discard(name string) error {
 	return nil
 }
 
-// removal is discard with an error that names the list's folder.
+// removal is discard with an error that names the folder of the list.
 func (s *Store) removal(folder string) error {
 	if err := s.discard(folder); err != nil {
 		return fmt.Errorf("removing the manifest list in %q: %w", s.path(folder), cause(err))
@@ -99,7 +99,7 @@ func (s *Store) removal(folder string) error {
 	return nil
 }
 
-// write makes list what the folder of now holds.
+// write makes list the content of the folder of now.
 func (s *Store) write(ctx context.Context, now snapshot, list manifest.List) error {
 	files, err := encodeAll(now, list)
 	switch {
@@ -130,7 +130,7 @@ func encodeAll(now snapshot, list manifest.List) ([]file, error) {
 	for i, e := range list.Entries {
 		name := fileName(e.Ref.String())
 		if first, ok := taken[name]; ok {
-			return nil, manifest.Errorf(errdefs.ErrConflict, "%s and %s would be one file of the local manifest list %s: use only one of them, or give one another tag",
+			return nil, manifest.Errorf(errdefs.ErrConflict, "%s and %s would share a file of the local manifest list %s: use only one of them, or another tag for one",
 				source(first), source(e), manifest.Familiar(list.Name))
 		}
 		taken[name] = e
@@ -163,7 +163,7 @@ func (n snapshot) byName() map[string]file {
 	return out
 }
 
-// holds reports whether the folder has these files and no others.
+// holds reports whether the folder has exactly these files.
 func (n snapshot) holds(files []file) bool {
 	old := n.byName()
 	for _, f := range files {
@@ -174,7 +174,7 @@ func (n snapshot) holds(files []file) bool {
 	return n.broken == nil && len(old) == len(files)
 }
 
-// exchange makes a folder of files and puts it in the place of that of now.
+// exchange creates a folder of files and exchanges it with that of now.
 func (s *Store) exchange(ctx context.Context, now snapshot, files []file) error {
 	fresh, place := s.temporary(), s.path(now.folder)
 	// After the exchange this is the old list.
@@ -195,7 +195,7 @@ func (s *Store) exchange(ctx context.Context, now snapshot, files []file) error 
 	return syncFolder(s.root)
 }
 
-// build makes the folder fresh of files; those that the list at place already has are linked.
+// build creates the folder fresh with files. Those that the list at place already has are linked.
 func (n snapshot) build(fresh, place string, files []file) error {
 	if err := os.Mkdir(fresh, 0o755); err != nil {
 		return err
@@ -214,7 +214,7 @@ func (n snapshot) build(fresh, place string, files []file) error {
 }
 
 func writeFile(path string, data []byte) error {
-	// Exclusive, because some file systems do not tell upper case from lower.
+	// Exclusive, since some file systems are not case-sensitive.
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -226,7 +226,7 @@ func writeFile(path string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// syncFolder brings a folder's names to the disk, where the system can do that.
+// syncFolder writes the directory entries of a folder to disk, if the system supports that.
 func syncFolder(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
