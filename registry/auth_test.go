@@ -29,7 +29,7 @@ func TestBasicRefused(t *testing.T) {
 			wantError(t, err, errdefs.ErrUnauthenticated, "a.example.com: GET manifest a.example.com/app:1: 401 Unauthorized: UNAUTHORIZED: authentication required")
 			var refused *Error
 			if !errors.As(err, &refused) || refused.Registry() != "a.example.com" {
-				t.Errorf("%#v", err)
+				t.Errorf("got error %#v, want an *Error about a.example.com", err)
 			}
 			if got := len(f.requests()); got > 2 {
 				t.Errorf("%d requests", got)
@@ -77,7 +77,7 @@ func TestBearer(t *testing.T) {
 			}
 			for _, form := range service.requests() {
 				if form.Get("scope") != "repository:app:pull" {
-					t.Errorf("asked for %q", form["scope"])
+					t.Errorf("got a token for %q, want repository:app:pull", form["scope"])
 				}
 			}
 		})
@@ -176,7 +176,7 @@ func TestInsufficientScope(t *testing.T) {
 		wantError(t, err, errdefs.ErrUnauthenticated, "401 Unauthorized")
 	}
 	if len(f.requests()) > 4 || len(service.requests()) > 2 {
-		t.Errorf("%d requests, %d tokens", len(f.requests()), len(service.requests()))
+		t.Errorf("got %d requests and %d tokens, want at most 4 and 2", len(f.requests()), len(service.requests()))
 	}
 }
 
@@ -208,7 +208,7 @@ func TestTokenExpires(t *testing.T) {
 		valid = -1
 	}
 	if issued != 3 {
-		t.Errorf("%d tokens", issued)
+		t.Errorf("got %d tokens, want 3", issued)
 	}
 }
 
@@ -239,7 +239,7 @@ func TestTokensAreShared(t *testing.T) {
 	}
 }
 
-// Without a login nobody waits for a challenge, and when there is one, one answer serves all.
+// Without a login no request waits for a challenge, and if there is one, all share one token.
 func TestAnonymousTokensAreShared(t *testing.T) {
 	n, f, service := newNetwork(t), newFake(), &tokens{}
 	n.secure("a.example.com:443", f)
@@ -258,7 +258,7 @@ func TestAnonymousTokensAreShared(t *testing.T) {
 	}
 	group.Wait()
 	if tokens, requests := len(service.requests()), len(f.requests()); tokens != 1 || requests > 40 {
-		t.Errorf("%d tokens, %d requests", tokens, requests)
+		t.Errorf("got %d tokens for %d requests, want 1 for at most 40", tokens, requests)
 	}
 }
 
@@ -321,7 +321,7 @@ func TestTokenServiceFails(t *testing.T) {
 			_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 			wantError(t, err, tt.kind, tt.want...)
 			if len(evil.requests()) != 0 || strings.Contains(err.Error(), secret) || errdefs.IsNotFound(err) || len(err.Error()) > 2000 {
-				t.Errorf("%q, %.2000v", evil.requests(), err)
+				t.Errorf("got requests %q elsewhere and error %.2000v, want none and a short error without the secret", evil.requests(), err)
 			}
 		})
 	}
@@ -345,7 +345,7 @@ func TestIdentityTokenRefused(t *testing.T) {
 			wantError(t, err, errdefs.ErrUnauthenticated, fmt.Sprintf("token service auth.example.com: %d", status), "invalid_grant: *** has run out")
 		}
 		if !slices.Equal(asked, []string{"POST "}) {
-			t.Errorf("%d: the token service was asked %q", status, asked)
+			t.Errorf("%d: got token requests %q, want one POST", status, asked)
 		}
 	}
 }
@@ -431,7 +431,7 @@ func TestChallengeOfAnotherServer(t *testing.T) {
 }
 
 // A registry that is permitted to speak plain HTTP may have its token service beside it, but not on a
-// host that nobody has permitted.
+// host that is not permitted.
 func TestTokenServiceByPlainHTTP(t *testing.T) {
 	n, f, service := newNetwork(t), newFake(), &tokens{}
 	n.plain("registry.test:5000", f)
@@ -443,7 +443,7 @@ func TestTokenServiceByPlainHTTP(t *testing.T) {
 	_, err := n.client(options).Fetch(t.Context(), parse(t, "registry.test:5000/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "other.test", "plain HTTP")
 	if len(service.requests()) != 0 {
-		t.Errorf("asked %q", service.requests())
+		t.Errorf("got token requests %q, want none", service.requests())
 	}
 	f.before = bearer("http://registry.test:5001/token")
 	if _, err := n.client(options).Fetch(t.Context(), parse(t, "registry.test:5000/app:1")); err != nil {
@@ -451,8 +451,7 @@ func TestTokenServiceByPlainHTTP(t *testing.T) {
 	}
 }
 
-// Requests that meet one challenge side by side share the failure to answer it: none takes the challenge
-// itself for the last word.
+// Requests that meet one challenge concurrently share the failure to answer it: none reports the challenge itself.
 func TestFailureToGetATokenIsShared(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("a.example.com:443", f)

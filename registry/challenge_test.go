@@ -18,30 +18,30 @@ import (
 
 const challenger = "registry.example.com:5000"
 
-// stranger stands in for all servers: the registry has one challenge for everybody, the others have one
+// servers stands in for all servers: the registry has one challenge for everybody, the others have one
 // answer. It keeps what would have gone to them.
-type stranger struct {
+type servers struct {
 	challenge, location, answer string
 	status                      int
 
 	mu   sync.Mutex
-	seen []said
+	seen []sentRequest
 }
 
-// said is a request with its body.
-type said struct {
+// sentRequest is a request with its body.
+type sentRequest struct {
 	*http.Request
 	body string
 }
 
-func (s *stranger) RoundTrip(r *http.Request) (*http.Response, error) {
+func (s *servers) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
 		defer r.Body.Close()
 		body, _ = io.ReadAll(r.Body)
 	}
 	s.mu.Lock()
-	s.seen = append(s.seen, said{r, string(body)})
+	s.seen = append(s.seen, sentRequest{r, string(body)})
 	s.mu.Unlock()
 	resp := &http.Response{Request: r, StatusCode: s.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(s.answer))}
 	if r.URL.Host == challenger {
@@ -55,7 +55,7 @@ func (s *stranger) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // ask fetches a manifest from the registry, and returns the error.
-func (s *stranger) ask(t *testing.T, cred Credential) error {
+func (s *servers) ask(t *testing.T, cred Credential) error {
 	c := New(Options{Credentials: credential(cred), RetryTimeout: -1})
 	h, err := c.host(challenger)
 	if err != nil {
@@ -72,15 +72,15 @@ func (s *stranger) ask(t *testing.T, cred Credential) error {
 }
 
 // entitled are the servers that a challenge entitles to a credential.
-func entitled(challenge string) (servers []string) {
+func entitled(challenge string) (all []string) {
 	for _, c := range auth.ParseAuthHeader(http.Header{"Www-Authenticate": {challenge}}) {
 		if c.Scheme == auth.BasicAuth {
-			servers = append(servers, "https "+challenger)
+			all = append(all, "https "+challenger)
 		} else if u, err := url.Parse(c.Parameters["realm"]); err == nil {
-			servers = append(servers, server(u))
+			all = append(all, server(u))
 		}
 	}
-	return servers
+	return all
 }
 
 func server(u *url.URL) string {
@@ -92,7 +92,7 @@ func server(u *url.URL) string {
 }
 
 // has reports whether a request shows the secret in any form.
-func (r said) has(secret string) bool {
+func (r sentRequest) has(secret string) bool {
 	_, password, _ := r.BasicAuth()
 	for _, values := range r.Header {
 		if strings.Contains(strings.Join(values, "\n"), secret) {
@@ -102,23 +102,23 @@ func (r said) has(secret string) bool {
 	return password == secret || strings.Contains(r.URL.String()+r.body, secret)
 }
 
-// judge fails the test when a request went where it must not.
-func (r said) judge(t *testing.T, challenge, secret string, identity bool) {
+// check fails the test when a request went where it must not.
+func (r sentRequest) check(t *testing.T, challenge, secret string, identity bool) {
 	local := r.URL.Hostname() == "localhost" || net.ParseIP(r.URL.Hostname()).IsLoopback()
 	if r.URL.Scheme != "https" && (r.URL.Scheme != "http" || !local) {
-		t.Errorf("%s %s", r.Method, r.URL)
+		t.Errorf("got %s %s, want HTTPS, or plain HTTP on this machine", r.Method, r.URL)
 	}
 	if r.has(secret) && !slices.Contains(entitled(challenge), server(r.URL)) {
-		t.Errorf("secret in %s %s %v", r.Method, r.URL, r.Header)
+		t.Errorf("got the secret in %s %s %v, want it only where the challenge leads", r.Method, r.URL, r.Header)
 	}
-	if identity && (said{r.Request, ""}).has(secret) {
-		t.Errorf("identity token as a password in %s %s %v", r.Method, r.URL, r.Header)
+	if identity && (sentRequest{r.Request, ""}).has(secret) {
+		t.Errorf("got the identity token as a password in %s %s %v", r.Method, r.URL, r.Header)
 	}
 }
 
 // Whatever a registry asks for and a token service answers: a credential reaches the registry when it asks
 // for it, and the token service that it names, by HTTPS or on this machine; an identity token is no
-// password; and what is asked and said of it stays bounded.
+// password; and what is requested and reported stays bounded.
 func FuzzChallenge(f *testing.F) {
 	const token = `{"token":"t"}`
 	f.Add(`Bearer realm="https://auth.example.com/token",service="s",scope="repository:app:pull"`, 200, "", token)
@@ -144,16 +144,16 @@ func FuzzChallenge(f *testing.F) {
 			return // the registry guessed the secret
 		}
 		for _, cred := range []Credential{{Username: "me", Secret: secret}, {Secret: secret}} {
-			s := &stranger{challenge: challenge, status: status, location: location, answer: answer}
+			s := &servers{challenge: challenge, status: status, location: location, answer: answer}
 			err := s.ask(t, cred)
 			if err == nil || len(err.Error()) > 4<<10 || strings.Contains(err.Error(), secret) || !oneLine(err.Error()) {
-				t.Errorf("%.1000v", err)
+				t.Errorf("got error %.1000v, want a short line without the secret", err)
 			}
 			if len(s.seen) > 3+2*(10+1) {
-				t.Errorf("%d requests", len(s.seen))
+				t.Errorf("got %d requests, want at most %d", len(s.seen), 3+2*(10+1))
 			}
 			for _, r := range s.seen {
-				r.judge(t, challenge, secret, cred.Username == "")
+				r.check(t, challenge, secret, cred.Username == "")
 			}
 		}
 	})

@@ -45,13 +45,13 @@ func TestCopyWithinARegistry(t *testing.T) {
 			}
 			wantImage(t, f, "target", image.Descriptor, layer)
 			if _, ok := f.manifest("target", "1"); ok {
-				t.Error("a copy must not tag")
+				t.Error("got a tag from Copy, want none")
 			}
 			if f.count("PUT /v2/target/blobs") != tt.uploads || f.count("POST /v2/target/blobs/uploads/?from=source&mount=sha256") != 2 || f.openSessions() != 0 {
-				t.Errorf("%q", f.requests())
+				t.Errorf("got requests %q, want %d uploads, 2 mounts and no open session", f.requests(), tt.uploads)
 			}
 			if tt.uploads == 0 && len(f.requests()) != 3 {
-				t.Errorf("%q", f.requests())
+				t.Errorf("got requests %q, want 3", f.requests())
 			}
 		})
 	}
@@ -62,15 +62,15 @@ func wantImage(t *testing.T, f *fake, repo string, d ocispec.Descriptor, layers 
 	t.Helper()
 	m, ok := f.manifest(repo, d.Digest.String())
 	if !ok || m.mediaType != d.MediaType || digest.FromBytes(m.raw) != d.Digest {
-		t.Errorf("manifest: %v %s", ok, m.mediaType)
+		t.Errorf("got manifest %t of type %s, want %s", ok, m.mediaType, d.MediaType)
 	}
 	for _, l := range layers {
 		if blob, ok := f.blob(repo, l.Digest); !ok || digest.FromBytes(blob) != l.Digest {
-			t.Errorf("layer %s: %v", l.Digest, ok)
+			t.Errorf("layer %s: got it %t, want its content", l.Digest, ok)
 		}
 	}
 	if seen := f.requests(); !strings.HasPrefix(seen[len(seen)-1], "PUT /v2/"+repo+"/manifests/"+d.Digest.String()) {
-		t.Errorf("last request %q", seen[len(seen)-1])
+		t.Errorf("got last request %q, want the PUT of the manifest", seen[len(seen)-1])
 	}
 }
 
@@ -95,10 +95,10 @@ func TestCopyBetweenRegistries(t *testing.T) {
 			}
 			wantImage(t, g, "deep/target", image.Descriptor, large, empty, there)
 			if target == "h2.example.com" && g.protocol != "HTTP/2.0" {
-				t.Errorf("spoke %s", g.protocol)
+				t.Errorf("got %s, want HTTP/2.0", g.protocol)
 			}
 			if g.count("PUT /v2/deep/target/blobs") != 3 || g.count("POST /v2/deep/target/blobs/uploads/") != 3 || f.count("GET") != 3 || strings.Contains(fmt.Sprint(g.requests()), "mount=") {
-				t.Errorf("%q %q", f.requests(), g.requests())
+				t.Errorf("got requests %q to the source and %q to the target, want 3 downloads and 3 uploads without mounts", f.requests(), g.requests())
 			}
 		})
 	}
@@ -126,7 +126,7 @@ func TestCopyLeavesForeignLayers(t *testing.T) {
 	for _, l := range foreign {
 		for _, r := range append(f.requests(), g.requests()...) {
 			if strings.Contains(r, l.Digest.Encoded()) || strings.Contains(r, "elsewhere") {
-				t.Errorf("foreign layer in %q", r)
+				t.Errorf("got request %q for a foreign layer, want none", r)
 			}
 		}
 	}
@@ -185,7 +185,7 @@ func copyCorrupted(t *testing.T, target string, content []byte, known bool, answ
 		t.Errorf("got %v", err)
 	}
 	if _, ok := g.blob("target", layer.Digest); ok || g.openSessions() != 0 || g.count("PUT /v2/target/manifests") != 0 {
-		t.Errorf("%v %q", ok, g.requests())
+		t.Errorf("got the blob %t after %q, want neither blob, manifest nor open session", ok, g.requests())
 	}
 }
 
@@ -200,7 +200,7 @@ func breakOff(content []byte, length bool) func(http.ResponseWriter) {
 	}
 }
 
-// A manifest that does not tell the size of a layer is no hindrance.
+// A manifest need not state the size of a layer.
 func TestCopyUnknownSize(t *testing.T) {
 	for _, chunked := range []bool{false, true} {
 		n, f, g := newNetwork(t), newFake(), newFake()
@@ -241,11 +241,11 @@ func TestCopyRefuses(t *testing.T) {
 	} {
 		err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), tt.image, parse(t, "a.example.com/target"))
 		if !errors.Is(err, tt.kind) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want %v", name, err, tt.kind)
 		}
 	}
 	if len(f.requests()) != 0 {
-		t.Errorf("sent %q", f.requests())
+		t.Errorf("got requests %q, want none", f.requests())
 	}
 }
 
@@ -278,11 +278,11 @@ func TestCopiesShareBlobs(t *testing.T) {
 	}
 	group.Wait()
 	if f.count("GET /v2/source/blobs/") != 8 || g.count("PUT /v2/target/blobs/") != 8 { // 6 layers, one shared, one config
-		t.Errorf("%q", g.requests())
+		t.Errorf("got requests %q, want 8 blobs", g.requests())
 	}
 }
 
-// An upload session may lie on another host, which is not told who uploads.
+// An upload session may be on another host, which gets no credentials.
 func TestUploadElsewhere(t *testing.T) {
 	n, f, g, storage := newNetwork(t), newFake(), newFake(), newFake()
 	n.secure("a.example.com:443", f)
@@ -301,7 +301,7 @@ func TestUploadElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(storage.headers) != 1 || storage.headers[0].Get("Authorization") != "" {
-		t.Errorf("%q %v", storage.requests(), storage.headers)
+		t.Errorf("got requests %q with headers %v, want one without credentials", storage.requests(), storage.headers)
 	}
 }
 
@@ -347,7 +347,7 @@ func TestUploadRefused(t *testing.T) {
 	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target"))
 	wantError(t, err, errdefs.ErrInvalidArgument, "b.example.com: PUT blob", "413", "quota exceeded")
 	if g.openSessions() != 0 || g.count("PUT /v2/target/manifests") != 0 {
-		t.Errorf("%q", g.requests())
+		t.Errorf("got requests %q, want no open session and no manifest", g.requests())
 	}
 }
 
@@ -383,7 +383,7 @@ func TestCopyCancelled(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, ok := g.blob("target", layer.Digest); ok || g.openSessions() != 0 {
-		t.Errorf("%v, %q", ok, g.requests())
+		t.Errorf("got the blob %t after %q, want neither blob nor open session", ok, g.requests())
 	}
 }
 

@@ -56,7 +56,7 @@ func TestErrorText(t *testing.T) {
 			}
 			var refused *Error
 			if !errors.As(err, &refused) || refused.Status != tt.status || refused.Repository != "app" || !errors.Is(err, tt.kind) {
-				t.Errorf("%#v", refused)
+				t.Errorf("got %#v, want status %d of kind %v", refused, tt.status, tt.kind)
 			}
 		})
 	}
@@ -87,10 +87,10 @@ func FuzzError(f *testing.F) {
 		e := &Error{Host: "h", Method: "GET", What: "x", Status: 400, Details: parseDetails(body, []string{"hunter22"})}
 		text := e.Error()
 		if len(text) > 100+maxDetails*(maxMessage+maxCode+20) || !utf8.ValidString(text) || strings.Contains(text, "hunter22") {
-			t.Errorf("%q", text)
+			t.Errorf("got error %q, want a short one without the secret", text)
 		}
 		if i := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
-			t.Errorf("%q at %d", text, i)
+			t.Errorf("got error %q, want it printable at %d", text, i)
 		}
 	})
 }

@@ -27,18 +27,18 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
-// network gives test servers the names they are asked for by.
+// network resolves the names of test servers.
 type network struct {
 	t  *testing.T
 	mu sync.Mutex
 	// addresses are those of the servers, by "name:port".
 	addresses map[string]string
-	// vouched are the certificates that clients trust.
-	vouched *x509.CertPool
+	// trusted are the certificates that clients trust.
+	trusted *x509.CertPool
 }
 
 func newNetwork(t *testing.T) *network {
-	return &network{t: t, addresses: map[string]string{}, vouched: x509.NewCertPool()}
+	return &network{t: t, addresses: map[string]string{}, trusted: x509.NewCertPool()}
 }
 
 // plain starts a server of plain HTTP, secure one of HTTPS with a certificate that clients trust (it is
@@ -49,20 +49,20 @@ func (n *network) plain(name string, h http.Handler) {
 
 func (n *network) secure(name string, h http.Handler) {
 	s := n.selfSigned(name, h)
-	n.vouched.AddCert(s.Certificate())
+	n.trusted.AddCert(s.Certificate())
 }
 
 func (n *network) selfSigned(name string, h http.Handler) *httptest.Server {
 	return n.start(name, h, (*httptest.Server).StartTLS)
 }
 
-// asking starts a server of HTTPS that asks for client certificates and speaks this version of TLS.
+// asking starts an HTTPS server that requests client certificates and speaks this version of TLS.
 func (n *network) asking(name string, h http.Handler, who tls.ClientAuthType, version uint16) *httptest.Server {
 	s := n.start(name, h, func(s *httptest.Server) {
 		s.TLS = &tls.Config{ClientAuth: who, MinVersion: version, MaxVersion: version}
 		s.StartTLS()
 	})
-	n.vouched.AddCert(s.Certificate())
+	n.trusted.AddCert(s.Certificate())
 	return s
 }
 
@@ -95,14 +95,14 @@ func (n *network) client(o Options) *Client {
 	c.tune = func(t *http.Transport) {
 		t.Proxy, t.DialContext = nil, n.dial
 		if t.TLSClientConfig.RootCAs == nil {
-			t.TLSClientConfig.RootCAs = n.vouched.Clone()
+			t.TLSClientConfig.RootCAs = n.trusted.Clone()
 		}
 		n.t.Cleanup(t.CloseIdleConnections)
 	}
 	return c
 }
 
-// clock is a time that goes on only when somebody waits.
+// clock is a clock that advances only by waits.
 type clock struct {
 	mu    sync.Mutex
 	time  time.Time
@@ -290,7 +290,7 @@ func (f *fake) finishSession(w http.ResponseWriter, r *http.Request, repo, sessi
 		return
 	case !f.open[session] || r.URL.Query().Get("_state") != "a+b":
 		refuse(w, http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "no such session")
-	default: // a trusting registry: what arrives whole is committed under the digest it is told
+	default: // a registry that trusts the digest in the request
 		delete(f.open, session)
 		f.blobs[repo+"|"+d.String()] = raw
 		w.WriteHeader(http.StatusCreated)
@@ -376,7 +376,7 @@ type tokens struct {
 	// check returns false to refuse the credentials in a request, with status or else 401.
 	check  func(r *http.Request) bool
 	status int
-	// grant returns the scopes of a token; nil grants what is asked for.
+	// grant returns the scopes of a token; nil grants all that are requested.
 	grant func(scopes []string) []string
 	// numbered makes each token another one.
 	numbered bool

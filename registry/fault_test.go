@@ -25,7 +25,7 @@ import (
 // failing is a way in which a request goes wrong.
 type failing struct {
 	// serve answers wrongly in the place of then.
-	serve func(s *scene, w http.ResponseWriter, r *http.Request, then http.Handler)
+	serve func(s *publication, w http.ResponseWriter, r *http.Request, then http.Handler)
 	// passes says that the fault is gone when it does not happen the next time.
 	passes bool
 }
@@ -39,7 +39,7 @@ var faults = map[string]failing{
 	"504":              {status(http.StatusGatewayTimeout, ""), true},
 	"reset":            {reset, true},
 	"truncated":        {truncate, true},
-	"silence":          {stayQuiet, true},
+	"silence":          {stopAnswering, true},
 	"flipped byte":     {flip, false},
 	"expired token":    {expire, false},
 }
@@ -50,10 +50,10 @@ var places = map[string]func(server string, r *http.Request) bool{
 		return server == "a" && r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/manifests/")
 	},
 	"config GET": func(server string, r *http.Request) bool {
-		return server == "a" && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, digest.FromString(sceneConfig).Encoded())
+		return server == "a" && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, digest.FromString(faultConfig).Encoded())
 	},
 	"blob GET": func(server string, r *http.Request) bool {
-		return server == "a" && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, digest.FromBytes(sceneLayer).Encoded())
+		return server == "a" && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, digest.FromBytes(faultLayer).Encoded())
 	},
 	"mount": func(server string, r *http.Request) bool {
 		return server == "b" && r.Method == http.MethodPost && r.URL.Query().Has("mount")
@@ -73,13 +73,13 @@ var places = map[string]func(server string, r *http.Request) bool{
 	"token": func(server string, _ *http.Request) bool { return server == "auth" },
 }
 
-const sceneConfig = `{"os":"linux","architecture":"arm64"}`
+const faultConfig = `{"os":"linux","architecture":"arm64"}`
 
-var sceneLayer = bytes.Repeat([]byte("0123456789abcdef"), 10_000)
+var faultLayer = bytes.Repeat([]byte("0123456789abcdef"), 10_000)
 
-// scene is a publication of two images under a tag that names something else: the blobs of one are
+// publication is a publication of two images under a tag that names something else: the blobs of one are
 // mounted, those of the other come from another registry.
-type scene struct {
+type publication struct {
 	target *fake
 	client *Client
 	// name is the target's, realm the address of the token service.
@@ -93,9 +93,9 @@ type scene struct {
 
 const oldList = `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[],"annotations":{"a":"old"}}`
 
-func newScene(t *testing.T, place, name string, times int) *scene {
+func newPublication(t *testing.T, place, name string, times int) *publication {
 	n, a, b := newNetwork(t), newFake(), newFake()
-	s := &scene{target: b, over: make(chan struct{}), realm: "https://auth.example.com/token"}
+	s := &publication{target: b, over: make(chan struct{}), realm: "https://auth.example.com/token"}
 	f := faults[name]
 	wrap := func(server string, then http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -120,7 +120,7 @@ func newScene(t *testing.T, place, name string, times int) *scene {
 	if name == "silence" {
 		s.client.idle, s.client.commit = 200*time.Millisecond, 200*time.Millisecond
 	}
-	layer := a.putBlob("source", sceneLayer)
+	layer := a.putBlob("source", faultLayer)
 	a.putImage("source", "1", layer)
 	b.putImage("other", "1", b.putBlob("other", []byte("other layer")))
 	b.put("target", "1", ocispec.MediaTypeImageIndex, []byte(oldList))
@@ -134,7 +134,7 @@ func newScene(t *testing.T, place, name string, times int) *scene {
 }
 
 // strikes reports whether the fault happens once more.
-func (s *scene) strikes() bool {
+func (s *publication) strikes() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.left--
@@ -142,7 +142,7 @@ func (s *scene) strikes() bool {
 }
 
 // publish does what a run does, and returns the bytes of the list it wants to push.
-func (s *scene) publish(t *testing.T) ([]byte, error) {
+func (s *publication) publish(t *testing.T) ([]byte, error) {
 	ctx, target := t.Context(), parse(t, s.name+"/target:1")
 	list := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}
 	list.SchemaVersion = 2
@@ -155,7 +155,7 @@ func (s *scene) publish(t *testing.T) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if content, err := s.client.Blob(ctx, parse(t, source), config); err != nil || string(content) != sceneConfig {
+		if content, err := s.client.Blob(ctx, parse(t, source), config); err != nil || string(content) != faultConfig {
 			return nil, errors.Join(err, errors.New("config"))
 		}
 		if err := s.client.Copy(ctx, parse(t, source), image, target); err != nil {
@@ -185,28 +185,28 @@ func TestFaults(t *testing.T) {
 }
 
 func testFault(t *testing.T, place, name string, times int) {
-	s := newScene(t, place, name, times)
+	s := newPublication(t, place, name, times)
 	list, err := s.publish(t)
 	if wanted, known := outcome(place, name, times); known && (err == nil) != wanted {
 		t.Errorf("got %v", err)
 	}
 	if p := s.client.budget; p.Spent() > p.Limit() {
-		t.Errorf("waited %s", p.Spent())
+		t.Errorf("got %s of waits, want at most %s", p.Spent(), p.Limit())
 	}
 	tag, _ := s.target.manifest("target", "1")
 	if err != nil {
 		// An answer that is lost does not undo what was done.
 		if done := place == "list PUT" && name == "truncated"; string(tag.raw) != oldList && !done {
-			t.Errorf("after %v the tag is %s", err, tag.raw)
+			t.Errorf("got tag %s after error %v, want the old list", tag.raw, err)
 		}
 		return
 	}
 	if !bytes.Equal(tag.raw, list) {
-		t.Errorf("the tag is %s", tag.raw)
+		t.Errorf("got tag %s, want %s", tag.raw, list)
 	}
 	for _, b := range s.streams {
 		if content, ok := s.target.blob("target", b.Digest); !ok || b.Digest != digest.FromBytes(content) {
-			t.Errorf("%s: %v, %d bytes", b.Digest, ok, len(content))
+			t.Errorf("%s: got the blob %t with %d bytes, want its content", b.Digest, ok, len(content))
 		}
 	}
 }
@@ -224,8 +224,8 @@ func outcome(place, name string, times int) (well, known bool) {
 	return true, times == 1 && place != "token"
 }
 
-func status(code int, after string) func(*scene, http.ResponseWriter, *http.Request, http.Handler) {
-	return func(_ *scene, w http.ResponseWriter, r *http.Request, _ http.Handler) {
+func status(code int, after string) func(*publication, http.ResponseWriter, *http.Request, http.Handler) {
+	return func(_ *publication, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		if after != "" {
 			w.Header().Set("Retry-After", after)
 		}
@@ -236,8 +236,8 @@ func status(code int, after string) func(*scene, http.ResponseWriter, *http.Requ
 	}
 }
 
-// reset breaks the connection in the middle of what is sent.
-func reset(_ *scene, w http.ResponseWriter, r *http.Request, _ http.Handler) {
+// reset resets the connection in the middle of the request.
+func reset(_ *publication, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 	_, _ = io.CopyN(io.Discard, r.Body, 100_000)
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -250,7 +250,7 @@ func reset(_ *scene, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 	_ = conn.Close()
 }
 
-// answerOf does what is asked for and returns the answer.
+// answerOf serves the request and returns the answer.
 func answerOf(w http.ResponseWriter, r *http.Request, then http.Handler) (status int, body []byte) {
 	recorder := httptest.NewRecorder()
 	then.ServeHTTP(recorder, r)
@@ -260,9 +260,9 @@ func answerOf(w http.ResponseWriter, r *http.Request, then http.Handler) (status
 	return recorder.Code, recorder.Body.Bytes()
 }
 
-// truncate does what is asked for, but half of the answer's body is missing, or all of an answer without
-// one.
-func truncate(_ *scene, w http.ResponseWriter, r *http.Request, then http.Handler) {
+// truncate serves the request, but half of the body of the answer is missing, or the whole answer if it has no
+// body.
+func truncate(_ *publication, w http.ResponseWriter, r *http.Request, then http.Handler) {
 	code, body := answerOf(w, r, then)
 	if len(body) > 0 {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -273,8 +273,8 @@ func truncate(_ *scene, w http.ResponseWriter, r *http.Request, then http.Handle
 	panic(http.ErrAbortHandler)
 }
 
-// stayQuiet does nothing, or nothing more after half of a large answer.
-func stayQuiet(s *scene, w http.ResponseWriter, r *http.Request, then http.Handler) {
+// stopAnswering does nothing, or nothing more after half of a large answer.
+func stopAnswering(s *publication, w http.ResponseWriter, r *http.Request, then http.Handler) {
 	if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
 		code, body := answerOf(w, r, then)
 		w.WriteHeader(code)
@@ -289,7 +289,7 @@ func stayQuiet(s *scene, w http.ResponseWriter, r *http.Request, then http.Handl
 
 // flip changes a byte of what is sent: a registry takes nothing that does not have its digest, and an
 // upload session that is none is unknown.
-func flip(_ *scene, w http.ResponseWriter, r *http.Request, then http.Handler) {
+func flip(_ *publication, w http.ResponseWriter, r *http.Request, then http.Handler) {
 	if r.Method == http.MethodPut {
 		_, _ = io.Copy(io.Discard, r.Body)
 		refuse(w, http.StatusBadRequest, "DIGEST_INVALID", "provided digest did not match uploaded content")
@@ -311,7 +311,7 @@ func flip(_ *scene, w http.ResponseWriter, r *http.Request, then http.Handler) {
 }
 
 // expire refuses the token that was sent.
-func expire(s *scene, w http.ResponseWriter, r *http.Request, _ http.Handler) {
+func expire(s *publication, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	w.Header().Set("WWW-Authenticate", `Bearer realm="`+s.realm+`",service="registry",error="invalid_token"`)
 	refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "token has expired")

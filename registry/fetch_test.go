@@ -43,7 +43,7 @@ func TestFetch(t *testing.T) {
 		t.Errorf("Accept: got %q, want one line %q", got, wantAccept)
 	}
 	if h := f.headers[0]; h.Get("User-Agent") != "test/1" || h.Get("Accept-Encoding") != "" {
-		t.Errorf("headers %v", h)
+		t.Errorf("got headers %v, want the user agent and no Accept-Encoding", h)
 	}
 }
 
@@ -111,7 +111,7 @@ func wantError(t *testing.T, err, kind error, parts ...string) {
 	}
 	for _, p := range parts {
 		if !strings.Contains(err.Error(), p) {
-			t.Errorf("%q does not say %q", err, p)
+			t.Errorf("got error %q, want %q in it", err, p)
 		}
 	}
 }
@@ -171,7 +171,7 @@ func FuzzManifest(f *testing.F) {
 		case manifest.IsImage(mediaType):
 			_, _ = blobsOf(manifest.NewContent(mediaType, raw))
 		default:
-			t.Fatalf("%q is neither image nor index", mediaType)
+			t.Fatalf("got media type %q, want one of an image or index", mediaType)
 		}
 	})
 }
@@ -197,7 +197,7 @@ func TestDigest(t *testing.T) {
 				t.Errorf("got %s, %v", got, err)
 			}
 			if before == nil && f.count("GET") > 0 {
-				t.Errorf("asked for the bytes: %q", f.requests())
+				t.Errorf("got requests %q, want no GET", f.requests())
 			}
 		})
 	}
@@ -243,7 +243,7 @@ func TestBlob(t *testing.T) {
 	wantError(t, err, errdefs.ErrInvalidArgument, "..")
 }
 
-// A redirect leads to storage elsewhere, which must not see who asks.
+// A redirect to storage elsewhere must not disclose the credentials.
 func TestBlobRedirect(t *testing.T) {
 	n, f, storage := newNetwork(t), newFake(), newFake()
 	n.secure("a.example.com:443", f)
@@ -267,7 +267,7 @@ func TestBlobRedirect(t *testing.T) {
 	}
 	for name := range storage.headers[0] {
 		if name == "Authorization" || name == "Referer" {
-			t.Errorf("storage was told %s", name)
+			t.Errorf("got header %s at the storage, want none", name)
 		}
 	}
 }
@@ -297,7 +297,7 @@ func TestRedirectToPlainHTTP(t *testing.T) {
 	_, err := n.client(Options{}).Blob(t.Context(), parse(t, "a.example.com/app"), f.putBlob("app", []byte("x")))
 	wantError(t, err, errdefs.ErrUnavailable, "redirect from HTTPS to plain HTTP on storage.example.com")
 	if len(storage.requests()) != 0 || strings.Contains(err.Error(), "secret") {
-		t.Errorf("%q, %v", storage.requests(), err)
+		t.Errorf("got requests %q, error %v, want none and an error without the secret", storage.requests(), err)
 	}
 }
 

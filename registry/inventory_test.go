@@ -61,7 +61,7 @@ func TestInventoryOfAzure(t *testing.T) {
 		n.plain(host+":80", f)
 		got, err := n.client(Options{Insecure: true}).Inventory(t.Context(), parse(t, host+"/team/app"))
 		if err != nil || len(got) != 4 {
-			t.Fatalf("%s: %+v, %v", host, got, err)
+			t.Fatalf("%s: got %+v, error %v, want 4 manifests", host, got, err)
 		}
 		want := manifest.Listed{
 			Digest: sha("a"), MediaType: ocispec.MediaTypeImageManifest, Tags: []string{"1.0-amd64", "latest-amd64"}, Size: 30412345,
@@ -70,21 +70,21 @@ func TestInventoryOfAzure(t *testing.T) {
 			Attributes: &manifest.Attributes{Delete: true, Write: true, Read: true, List: true},
 		}
 		if fmt.Sprint(got[0].Attributes) != fmt.Sprint(want.Attributes) {
-			t.Errorf("attributes %+v", got[0].Attributes)
+			t.Errorf("got attributes %+v, want %+v", got[0].Attributes, want.Attributes)
 		}
 		got[0].Attributes, want.Attributes = nil, nil
 		if fmt.Sprint(got[0]) != fmt.Sprint(want) {
 			t.Errorf("got  %+v\nwant %+v", got[0], want)
 		}
 		if index := got[1]; !manifest.IsIndex(index.MediaType) || !index.Locked || index.Platform.OS != "" {
-			t.Errorf("index: %+v", index)
+			t.Errorf("got %+v, want a locked index without a platform", index)
 		}
 		if arm, untagged := got[2], got[3]; arm.Platform.Architecture != "" || untagged.Tags != nil || untagged.Locked || untagged.Attributes != nil {
-			t.Errorf("%+v, %+v", arm, untagged)
+			t.Errorf("got %+v and %+v, want an image of unknown platform and one without tags", arm, untagged)
 		}
 	}
 	if got := service.requests(); len(got) != 3 {
-		t.Errorf("%d tokens", len(got))
+		t.Errorf("got %d tokens, want 3", len(got))
 	}
 }
 
@@ -110,7 +110,7 @@ func TestTagsOfAzure(t *testing.T) {
 	}
 	c := n.client(Options{Insecure: true})
 	if got, err := c.Tags(t.Context(), parse(t, "demo.azurecr.io/team/app")); err != nil || !slices.Equal(got, []string{"1"}) {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("got tags %q, error %v, want 1", got, err)
 	}
 	if _, err := c.Fetch(t.Context(), parse(t, "demo.azurecr.io/team/app:1")); err != nil {
 		t.Error(err)
@@ -120,7 +120,7 @@ func TestTagsOfAzure(t *testing.T) {
 		asked = append(asked, strings.Join(form["scope"], " "))
 	}
 	if want := []string{"repository:team/app:pull,metadata_read", "repository:team/app:pull"}; !slices.Equal(asked, want) {
-		t.Errorf("%q", asked)
+		t.Errorf("got scopes %q, want %q", asked, want)
 	}
 }
 
@@ -134,7 +134,7 @@ func TestInventoryOfGoogle(t *testing.T) {
 		c := n.client(Options{Insecure: true})
 		got, err := c.Inventory(t.Context(), parse(t, host+"/project/app"))
 		if err != nil || len(got) != 3 {
-			t.Fatalf("%s: %+v, %v", host, got, err)
+			t.Fatalf("%s: got %+v, error %v, want 3 manifests", host, got, err)
 		}
 		want := manifest.Listed{Digest: sha("a"), MediaType: manifest.MediaTypeDockerManifest, Tags: []string{"1.0", "latest"}, Size: 30412345,
 			Created: time.UnixMilli(1714642265773).UTC()}
@@ -142,21 +142,21 @@ func TestInventoryOfGoogle(t *testing.T) {
 			t.Errorf("got  %+v\nwant %+v", got[0], want)
 		}
 		if untagged := got[2]; len(untagged.Tags) > 0 || !untagged.Created.IsZero() {
-			t.Errorf("%+v", untagged)
+			t.Errorf("got %+v, want no tags and no time", untagged)
 		}
 		if _, err := c.Inventory(t.Context(), parse(t, host+"/project/plain")); !errdefs.IsNotImplemented(err) {
-			t.Errorf("tags alone: %v", err)
+			t.Errorf("only tags: got error %v, want %v", err, errdefs.ErrNotImplemented)
 		}
 	}
 }
 
-// Google's registries end their listing at some length without a word: what is that long is no listing of
+// Google's registries truncate their listing without saying so: one of the maximum length is not a listing of
 // all, unless a page follows.
 func TestInventoryOfGoogleIsFull(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.plain("gcr.io:80", f)
 	for name, tt := range map[string]struct {
-		manifests, tags int // in all, and of each
+		manifests, tags int // in total, and of each
 		pages           int
 		want            int
 	}{
@@ -182,18 +182,18 @@ func TestInventoryOfGoogleIsFull(t *testing.T) {
 				wantError(t, err, errdefs.ErrNotImplemented, "gcr.io lists at most 10000 manifests or tags of gcr.io/project/app")
 			}
 			if len(got) != tt.want || tt.want > 0 && err != nil {
-				t.Errorf("%d manifests, %v", len(got), err)
+				t.Errorf("got %d manifests, error %v, want %d", len(got), err, tt.want)
 			}
 		})
 	}
 }
 
-// Numbers are told in both forms of JSON, or not at all.
+// Numbers are JSON numbers or strings, or missing.
 func TestNumber(t *testing.T) {
 	for raw, want := range map[string]number{`7`: 7, `"7"`: 7, `"1714642265773"`: 1714642265773, `""`: 0, `null`: 0, `"-62135596800000"`: 0, `1.5`: 0, `"x"`: 0, `{}`: 0, `[1]`: 0} {
 		got := []number{9}
 		if err := json.Unmarshal([]byte("["+raw+"]"), &got); err != nil || got[0] != want {
-			t.Errorf("%s: %d, %v", raw, got[0], err)
+			t.Errorf("%s: got %d, error %v, want %d", raw, got[0], err, want)
 		}
 	}
 }
@@ -231,24 +231,24 @@ func TestInventoryRefused(t *testing.T) {
 			wantError(t, err, tt.kind, tt.words)
 			said := slices.ContainsFunc(warnings, func(s string) bool { return tt.warning != "" && strings.Contains(s, tt.warning) })
 			if tt.status < 500 && (tt.warning != "" != said || len(warnings) > 1) {
-				t.Errorf("%q", warnings)
+				t.Errorf("got warnings %q, want %q", warnings, tt.warning)
 			}
 		})
 	}
 }
 
-// Other registries are not asked for what they do not have.
+// Other registries get no request for a listing that they do not have.
 func TestInventoryElsewhere(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	for _, host := range []string{"a.example.com", "azurecr.io.example.com", "notgcr.io.example.com"} {
 		n.secure(host+":443", f)
 		if _, err := n.client(Options{}).Inventory(t.Context(), parse(t, host+"/app")); !errdefs.IsNotImplemented(err) || len(f.requests()) > 0 {
-			t.Errorf("%s: %v, %q", host, err, f.requests())
+			t.Errorf("%s: got error %v after %q, want %v without a request", host, err, f.requests(), errdefs.ErrNotImplemented)
 		}
 	}
 	for _, host := range []string{"azurecr.io", "mygcr.io", "docker.pkg.dev"} {
 		if _, err := n.client(Options{}).Inventory(t.Context(), parse(t, host+"/app")); !errdefs.IsNotImplemented(err) {
-			t.Errorf("%s: %v", host, err)
+			t.Errorf("%s: got error %v, want %v", host, err, errdefs.ErrNotImplemented)
 		}
 	}
 }
@@ -277,7 +277,7 @@ func FuzzInventory(f *testing.F) {
 			}
 			for _, l := range listed {
 				if l.Digest.Validate() != nil || checkTags(repo, l.Tags) != nil {
-					t.Fatalf("%+v", l)
+					t.Fatalf("got %+v, want a valid digest and valid tags", l)
 				}
 			}
 		}

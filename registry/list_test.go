@@ -73,7 +73,7 @@ func TestTags(t *testing.T) {
 				t.Errorf("got %q, %v", got, err)
 			}
 			if first := f.requests()[0]; first != "GET /v2/app/tags/list?n=1000" {
-				t.Error(first)
+				t.Errorf("got first request %q, want that of 1000 tags", first)
 			}
 		})
 	}
@@ -98,7 +98,7 @@ func TestTagsCannotBeRead(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("a.example.com:443", f)
 	if _, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app")); !errdefs.IsNotFound(err) {
-		t.Errorf("no repository: %v", err)
+		t.Errorf("no repository: got error %v, want %v", err, errdefs.ErrNotFound)
 	}
 }
 
@@ -122,7 +122,7 @@ func TestRepositories(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if want := []string{"GET /v2/_catalog?n=1000", "GET /v2/_catalog?n=1000", "GET /v2/_catalog?last=team%2Fapp"}; !slices.Equal(f.requests(), want) {
-		t.Errorf("%q", f.requests())
+		t.Errorf("got requests %q, want %q", f.requests(), want)
 	}
 }
 
@@ -160,11 +160,11 @@ func TestReferrers(t *testing.T) {
 	for _, repo := range []string{"page", "none"} { // asked once
 		for range 2 {
 			if _, err := c.Referrers(t.Context(), at(repo)); !errdefs.IsNotImplemented(err) {
-				t.Errorf("%s: %v", repo, err)
+				t.Errorf("%s: got error %v, want %v", repo, err, errdefs.ErrNotImplemented)
 			}
 		}
 		if got := f.count("GET /v2/" + repo + "/referrers"); got != 1 {
-			t.Errorf("%s: %d requests", repo, got)
+			t.Errorf("%s: got %d requests, want 1", repo, got)
 		}
 	}
 }
@@ -189,14 +189,14 @@ func FuzzLink(f *testing.F) {
 			return
 		}
 		if !strings.Contains(value, "<"+target+">") || !strings.Contains(strings.ToLower(value), "next") {
-			t.Fatalf("%q has no next link to %q", value, target)
+			t.Fatalf("%q: got next link %q, want none", value, target)
 		}
 		resp := &http.Response{Request: &http.Request{URL: base}, Header: http.Header{"Link": {value}}}
 		switch u, err := h.next(resp); {
 		case err != nil && !errdefs.IsInvalidArgument(err):
 			t.Fatal(err)
 		case err == nil && (u == nil || u.Scheme != "https" || u.Hostname() != "a.example.com" || transport.Port(u) != "443" || u.User != nil):
-			t.Fatalf("%q leads to %v", value, u)
+			t.Fatalf("%q: got URL %v, want one of the registry", value, u)
 		}
 	})
 }
@@ -234,7 +234,7 @@ func TestDelete(t *testing.T) {
 			got := f.requests()
 			if got[0] != "DELETE /v2/app/manifests/"+d.String() || !strings.HasPrefix(got[1], "DELETE /v2/app/manifests/sha256:") ||
 				got[1] == got[0] || !strings.HasPrefix(got[2], "DELETE /v2/app/manifests/absent-") {
-				t.Errorf("%q", got)
+				t.Errorf("got requests %q, want deletions of two random digests and a tag", got)
 			}
 		})
 	}
@@ -255,7 +255,7 @@ func TestBlobs(t *testing.T) {
 	c := n.client(Options{})
 	size, err := c.BlobSize(t.Context(), repo, b)
 	if err != nil || size != b.Size || f.count("HEAD") != 1 || f.count("GET") != 0 {
-		t.Errorf("%d, %v, %q", size, err, f.requests())
+		t.Errorf("got size %d, error %v after %q, want %d after one HEAD", size, err, f.requests(), b.Size)
 	}
 	if _, err := c.BlobSize(t.Context(), repo, absent); !errdefs.IsNotFound(err) {
 		t.Error(err)
@@ -270,7 +270,7 @@ func TestBlobs(t *testing.T) {
 		return r.Method == http.MethodHead
 	}
 	if size, err := c.BlobSize(t.Context(), repo, b); err != nil || size != b.Size {
-		t.Errorf("%d, %v", size, err)
+		t.Errorf("got size %d, error %v, want %d", size, err, b.Size)
 	}
 	for _, tt := range []struct {
 		content string
@@ -285,7 +285,7 @@ func TestBlobs(t *testing.T) {
 	}
 }
 
-// A store that a registry leads to may take no HEAD: then the answer to a GET tells the size.
+// A store that a registry redirects to may not support HEAD: then the answer to a GET has the size.
 func TestBlobSizeFromAStore(t *testing.T) {
 	for name, tt := range map[string]struct {
 		head, get int // what the store answers
@@ -313,7 +313,7 @@ func TestBlobSizeFromAStore(t *testing.T) {
 			size, err := n.client(Options{}).BlobSize(t.Context(), parse(t, "a.example.com/app"), b)
 			checkKind(t, err, tt.kind)
 			if err == nil && size != b.Size || tt.head == http.StatusNotFound && store.count("GET") > 0 {
-				t.Errorf("%d, %v, %q", size, err, store.requests())
+				t.Errorf("got size %d, error %v after %q, want %d", size, err, store.requests(), b.Size)
 			}
 		})
 	}
@@ -326,11 +326,11 @@ func TestBlobSizeFromAStore(t *testing.T) {
 	_, err := n.client(Options{}).BlobSize(t.Context(), parse(t, "a.example.com/app"), ocispec.Descriptor{Digest: digest.FromString("x")})
 	checkKind(t, err, errdefs.ErrPermissionDenied)
 	if got := f.count("GET"); got != 0 {
-		t.Errorf("%d times GET", got)
+		t.Errorf("got %d GET requests, want none", got)
 	}
 }
 
-// A blob that breaks off goes on, also when only one request may be under way, and then leaves its room.
+// A blob that is interrupted continues, also with one concurrent request, and releases the semaphore at its end.
 func TestBlobGoesOnInItsRoom(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.plain("a.example.com:80", f)
@@ -345,11 +345,11 @@ func TestBlobGoesOnInItsRoom(t *testing.T) {
 	c := n.client(Options{Jobs: 1, Insecure: true})
 	for range 2 {
 		if content, err := readBlob(t, c, repo, b); err != nil || content != "layer" {
-			t.Errorf("%q, %v", content, err)
+			t.Errorf("got %q, error %v, want layer", content, err)
 		}
 	}
 	if f.count("GET") != 4 { // truncate asks once itself
-		t.Errorf("%q", f.requests())
+		t.Errorf("got requests %q, want 4 GET", f.requests())
 	}
 }
 

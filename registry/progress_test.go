@@ -14,7 +14,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// recorded keeps what a progress is told, by blob.
+// recorded keeps the progress reports, by blob.
 type recorded struct {
 	mu    sync.Mutex
 	blobs map[digest.Digest][]manifest.Transfer
@@ -26,14 +26,14 @@ func (r *recorded) Blob(t manifest.Transfer) {
 	r.blobs[t.Blob.Digest] = append(r.blobs[t.Blob.Digest], t)
 }
 
-// states returns what was told of a blob in words, each once, and checks that its bytes grow.
+// states returns the states reported for a blob, each once, and checks that its bytes grow.
 func (r *recorded) states(t *testing.T, b ocispec.Descriptor) string {
 	t.Helper()
 	var out []string
 	last := int64(0)
 	for _, one := range r.blobs[b.Digest] {
 		if one.Sent < last || one.Sent > b.Size {
-			t.Errorf("%d bytes after %d", one.Sent, last)
+			t.Errorf("got %d bytes after %d, want at most %d and not fewer than before", one.Sent, last, b.Size)
 		}
 		last = one.Sent
 		out = append(out, string(one.State))
@@ -41,7 +41,7 @@ func (r *recorded) states(t *testing.T, b ocispec.Descriptor) string {
 	return strings.Join(slices.Compact(out), " ")
 }
 
-// What happens to each blob is told, once for a blob that two images share.
+// Progress is reported for each blob, once for a blob that two images share.
 func TestProgress(t *testing.T) {
 	n, f, g := newNetwork(t), newFake(), newFake()
 	n.secure("a.example.com:443", f)
@@ -59,19 +59,19 @@ func TestProgress(t *testing.T) {
 		}
 	}
 	if got := r.states(t, large); got != "sending sent" || len(r.blobs[large.Digest]) < 4 {
-		t.Errorf("%q in %d parts", got, len(r.blobs[large.Digest]))
+		t.Errorf("got states %q in %d reports, want sending sent in at least 4", got, len(r.blobs[large.Digest]))
 	}
 	if got := r.blobs[large.Digest]; got[len(got)-1].Sent != large.Size || got[len(got)-2].Sent != large.Size {
-		t.Errorf("%v", got)
+		t.Errorf("got %v, want all %d bytes in the last two", got, large.Size)
 	}
 	if got := r.states(t, there); got != "exists" {
-		t.Errorf("%q", got)
+		t.Errorf("got state %q, want exists", got)
 	}
 	if err := c.Copy(t.Context(), from, image, parse(t, "a.example.com/mounted")); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.blobs[large.Digest]; got[len(got)-1].State != manifest.Mounted {
-		t.Errorf("%v", got)
+		t.Errorf("got %v, want mounted at last", got)
 	}
 }
 
@@ -86,16 +86,16 @@ func TestCopyBlobsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, ok := g.blob("app", layer.Digest); !ok || g.count("PUT /v2/app/manifests") != 0 {
-		t.Errorf("%q", g.requests())
+		t.Errorf("got requests %q, want the blob and no manifest", g.requests())
 	}
 	image.Descriptor.Digest = digest.FromString("another")
 	if err := c.CopyBlobs(t.Context(), parse(t, "a.example.com/app"), image, parse(t, "b.example.com/app:1")); err == nil {
-		t.Error("a manifest with another digest is taken")
+		t.Error("got no error for a manifest with another digest")
 	}
 }
 
-// The credential for the source reads there and is sent to nobody else, also when the source is in the
-// registry that is written to: then nothing is mounted.
+// The credential for the source is sent only for reading it, also when the source is in the target registry: then
+// nothing is mounted.
 func TestCopyWithACredentialForTheSource(t *testing.T) {
 	for _, target := range []string{"b.example.com/app", "a.example.com/copy"} {
 		t.Run(target, func(t *testing.T) {
@@ -122,14 +122,14 @@ func TestCopyWithACredentialForTheSource(t *testing.T) {
 				t.Fatal(err)
 			}
 			if f.count("POST /v2/copy/blobs/uploads/?from") != 0 {
-				t.Errorf("%q", f.requests())
+				t.Errorf("got requests %q, want no mount", f.requests())
 			}
 			for _, server := range []*fake{f, g} {
 				for n, h := range server.headers {
 					user, _, sent := (&http.Request{Header: h}).BasicAuth()
 					reads := server == f && strings.Contains(server.seen[n], " /v2/app/")
 					if sent && (user == "reader") != reads {
-						t.Errorf("%s with the credential of %s", server.seen[n], user)
+						t.Errorf("got %s with the credential of %s, want the other one", server.seen[n], user)
 					}
 				}
 			}

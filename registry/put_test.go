@@ -31,10 +31,10 @@ func TestPut(t *testing.T) {
 		n.secure("a.example.com:443", f)
 		err := n.client(Options{}).Put(t.Context(), parse(t, ref), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
 		if got := f.requests(); err != nil || len(got) != 1 || got[0] != want {
-			t.Errorf("%s: %q, %v", ref, got, err)
+			t.Errorf("%s: got requests %q, error %v, want %q", ref, got, err, want)
 		}
 		if f.headers[0].Get("Content-Type") != ocispec.MediaTypeImageIndex {
-			t.Errorf("%v", f.headers[0])
+			t.Errorf("got headers %v, want content type %s", f.headers[0], ocispec.MediaTypeImageIndex)
 		}
 	}
 }
@@ -47,7 +47,7 @@ func TestPutMismatch(t *testing.T) {
 	err := c.Put(t.Context(), parse(t, "a.example.com/app@"+other), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
 	wantError(t, err, errdefs.ErrInvalidArgument, other)
 	if len(f.requests()) != 0 {
-		t.Errorf("sent %q", f.requests())
+		t.Errorf("got requests %q, want none", f.requests())
 	}
 	f.before = func(w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Docker-Content-Digest", other)
@@ -103,7 +103,7 @@ func TestUntag(t *testing.T) {
 			_, there := f.manifest("app", "1")
 			_, kept := f.manifest("app", image.Descriptor.Digest.String())
 			if err != nil || there || !kept {
-				t.Errorf("%v %v %v", err, there, kept)
+				t.Errorf("got error %v, tag %t, manifest %t, want the manifest without the tag", err, there, kept)
 			}
 		})
 	}
@@ -125,7 +125,7 @@ func TestPutOfWhatIsNotKnownYet(t *testing.T) {
 		}
 		err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
 		if got := f.count("PUT"); got != tries || (err == nil) != (refusals < transport.FewAttempts) {
-			t.Errorf("%d tries: %v", got, err)
+			t.Errorf("got %d attempts, error %v, want %d", got, err, tries)
 		}
 		if err != nil && (!strings.Contains(err.Error(), "gave up after 3 attempts") || !strings.Contains(err.Error(), "MANIFEST_BLOB_UNKNOWN")) {
 			t.Error(err)

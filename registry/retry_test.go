@@ -21,8 +21,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
-// failingScene is a client of a registry that answers every request so, and the clock it waits by.
-func failingScene(t *testing.T, o Options, before func(w http.ResponseWriter, r *http.Request) bool) (*fake, *Client, *clock) {
+// failingRegistry is a client of a registry that answers every request so, and the clock it waits by.
+func failingRegistry(t *testing.T, o Options, before func(w http.ResponseWriter, r *http.Request) bool) (*fake, *Client, *clock) {
 	n, f, hours := newNetwork(t), newFake(), newClock()
 	n.secure("a.example.com:443", f)
 	f.putImage("app", "1")
@@ -42,38 +42,38 @@ func answerWith(status int, header ...string) func(w http.ResponseWriter, r *htt
 	}
 }
 
-// Waits grow, are told once they last, and end with the budget; then nobody gets another one.
+// Waits grow, are reported when they are long, and end with the budget.
 func TestRetryBudget(t *testing.T) {
-	var told []string
-	o := Options{RetryTimeout: 20 * time.Second, Warn: func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) }}
-	f, c, hours := failingScene(t, o, answerWith(503))
+	var warnings []string
+	o := Options{RetryTimeout: 20 * time.Second, Warn: func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }}
+	f, c, hours := failingRegistry(t, o, answerWith(503))
 	_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	tries := len(f.requests())
 	wantError(t, err, errdefs.ErrUnavailable,
 		fmt.Sprintf("a.example.com: GET manifest a.example.com/app:1: 503 Service Unavailable (gave up after %d attempts in 20s): BUSY: hold on", tries))
 	var refused *Error
 	if !errors.As(err, &refused) || refused.Status != 503 {
-		t.Errorf("%#v", err)
+		t.Errorf("got error %#v, want an *Error of status 503", err)
 	}
 	if hours.waited() != 20*time.Second || len(hours.waits) != tries-1 {
-		t.Errorf("%d tries, waits %s", tries, hours.waits)
+		t.Errorf("got waits %s after %d attempts, want 20s in total", hours.waits, tries)
 	}
 	long := 0
 	for i, d := range hours.waits {
 		if most := min(100*time.Millisecond<<i, 5*time.Second); d > most || d < most/2 && i < len(hours.waits)-1 {
-			t.Errorf("wait %d is %s", i, d)
+			t.Errorf("got wait %d of %s, want between %s and %s", i, d, most/2, most)
 		}
 		if d > time.Second {
 			long++
 		}
 	}
-	if len(told) != long || !strings.HasPrefix(told[0], "a.example.com: 503 Service Unavailable, trying again in ") {
-		t.Errorf("%q", told)
+	if len(warnings) != long || !strings.HasPrefix(warnings[0], "a.example.com: 503 Service Unavailable, trying again in ") {
+		t.Errorf("got warnings %q, want %d about the status", warnings, long)
 	}
 	_, err = c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "503 Service Unavailable: BUSY")
 	if len(f.requests()) != tries+1 {
-		t.Errorf("%d requests after the budget was spent", len(f.requests())-tries)
+		t.Errorf("got %d requests after the budget was spent, want 1", len(f.requests())-tries)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		t.Run(value, func(t *testing.T) {
 			asked := 0
-			f, c, hours := failingScene(t, Options{}, nil)
+			f, c, hours := failingRegistry(t, Options{}, nil)
 			f.before = func(w http.ResponseWriter, r *http.Request) bool {
 				asked++
 				return asked == 1 && answerWith(429, "Retry-After", value)(w, r)
@@ -105,29 +105,29 @@ func TestRetryAfter(t *testing.T) {
 // Who asks for more time than there is is not waited for in vain.
 func TestRetryAfterIsTooLong(t *testing.T) {
 	for value, want := range map[string]string{"60": "1m0s", "1767225600": "24h0m0s"} {
-		f, c, hours := failingScene(t, Options{}, answerWith(429, "Retry-After", value))
+		f, c, hours := failingRegistry(t, Options{}, answerWith(429, "Retry-After", value))
 		_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 		wantError(t, err, errdefs.ErrUnavailable,
 			"429 Too Many Requests (the server asked to wait "+want+", longer than the rest of --retry-timeout 30s): BUSY: hold on")
 		if len(hours.waits) != 0 || len(f.requests()) != 1 {
-			t.Errorf("%q, waited %s", f.requests(), hours.waits)
+			t.Errorf("got requests %q and waits %s, want one request", f.requests(), hours.waits)
 		}
 	}
 }
 
 func TestNotTriedAgain(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 405, 409, 416, 418, 501, 505, 507} {
-		f, c, hours := failingScene(t, Options{}, answerWith(status))
+		f, c, hours := failingRegistry(t, Options{}, answerWith(status))
 		_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 		if err == nil || len(f.requests()) != 1 || len(hours.waits) != 0 {
-			t.Errorf("%d: %d requests, %v", status, len(f.requests()), err)
+			t.Errorf("%d: got %d requests, error %v, want 1 and an error", status, len(f.requests()), err)
 		}
 	}
-	f, c, _ := failingScene(t, Options{RetryTimeout: -1}, answerWith(503))
+	f, c, _ := failingRegistry(t, Options{RetryTimeout: -1}, answerWith(503))
 	_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "app:1: 503 Service Unavailable: BUSY")
 	if len(f.requests()) != 1 {
-		t.Errorf("%q", f.requests())
+		t.Errorf("got requests %q, want 1", f.requests())
 	}
 }
 
@@ -143,12 +143,12 @@ func TestClosedDuringUpload(t *testing.T) {
 		t.Fatal(hostErr)
 	}
 	if got := h.plainCause(err).Error(); !strings.HasPrefix(got, "the connection was closed (") {
-		t.Error(got)
+		t.Errorf("got %q, want it to say that the connection was closed", got)
 	}
 }
 
 func TestRetryIsCancelled(t *testing.T) {
-	f, c, _ := failingScene(t, Options{}, answerWith(429, "Retry-After", "20"))
+	f, c, _ := failingRegistry(t, Options{}, answerWith(429, "Retry-After", "20"))
 	ctx, cancel := context.WithCancel(t.Context())
 	c.budget.SetClock(transport.Clock{Now: time.Now, Sleep: func(ctx context.Context, d time.Duration) error {
 		cancel()
@@ -156,7 +156,7 @@ func TestRetryIsCancelled(t *testing.T) {
 	}})
 	_, err := c.Fetch(ctx, parse(t, "a.example.com/app:1"))
 	if !errors.Is(err, context.Canceled) || len(f.requests()) != 1 {
-		t.Errorf("%q, %v", f.requests(), err)
+		t.Errorf("got requests %q, error %v, want one and %v", f.requests(), err, context.Canceled)
 	}
 }
 
@@ -196,11 +196,11 @@ func resumable(t *testing.T, breaks int, serve func(f *fake, w http.ResponseWrit
 func TestDownloadGoesOn(t *testing.T) {
 	uploads, ranges := resumable(t, 3, nil)
 	if want := []string{"", "bytes=100000-", "bytes=200000-", "bytes=300000-"}; uploads != 2 || !slices.Equal(ranges, want) {
-		t.Errorf("%d uploads, %q", uploads, ranges)
+		t.Errorf("got %d uploads, ranges %q, want 2, %q", uploads, ranges, want)
 	}
 	uploads, ranges = resumable(t, 1, func(f *fake, _ http.ResponseWriter, _ *http.Request) bool { f.rangeless = true; return false })
 	if want := []string{"", "bytes=100000-"}; uploads != 2 || !slices.Equal(ranges, want) {
-		t.Errorf("without ranges: %d uploads, %q", uploads, ranges)
+		t.Errorf("without ranges: got %d uploads, ranges %q, want 2, %q", uploads, ranges, want)
 	}
 }
 
@@ -216,11 +216,11 @@ func TestDownloadOfAnotherPart(t *testing.T) {
 		return true
 	})
 	if want := []string{"", "bytes=100000-", ""}; uploads != 3 || !slices.Equal(ranges, want) {
-		t.Errorf("%d uploads, %q", uploads, ranges)
+		t.Errorf("got %d uploads, ranges %q, want 3, %q", uploads, ranges, want)
 	}
 }
 
-// A time-out is one without progress: what goes on may take longer.
+// The timeout is for a lack of progress: a transfer that continues may take longer.
 func TestSlowIsNotSilent(t *testing.T) {
 	n, f, g := newNetwork(t), newFake(), newFake()
 	n.secure("a.example.com:443", f)
@@ -258,7 +258,7 @@ func TestSlowIsNotSilent(t *testing.T) {
 // A registry that mounts nothing for the moment is sent the blob.
 func TestMountFails(t *testing.T) {
 	for _, status := range []int{429, 500, 503} {
-		f, c, hours := failingScene(t, Options{}, nil)
+		f, c, hours := failingRegistry(t, Options{}, nil)
 		f.mounts = status
 		image := f.putImage("app", "1", f.putBlob("app", []byte("layer")))
 		if err := c.Copy(t.Context(), parse(t, "a.example.com/app"), image, parse(t, "a.example.com/target")); err != nil {
@@ -266,12 +266,12 @@ func TestMountFails(t *testing.T) {
 		}
 		wantImage(t, f, "target", image.Descriptor)
 		if got := f.count("POST /v2/target/blobs/uploads/?from=app&mount="); got > 2*mountAttempts || hours.waited() > 5*time.Second {
-			t.Errorf("%d: %d requests for mounts, waited %s", status, got, hours.waited())
+			t.Errorf("%d: got %d requests for mounts and %s of waits, want at most %d and 5s", status, got, hours.waited(), 2*mountAttempts)
 		}
 	}
 }
 
-// An upload that is given up is not told so again and again.
+// An upload is cancelled with one request, which is not retried.
 func TestCancelledUploadIsToldOnce(t *testing.T) {
 	n, f, g := newNetwork(t), newFake(), newFake()
 	n.secure("a.example.com:443", f)
@@ -289,7 +289,7 @@ func TestCancelledUploadIsToldOnce(t *testing.T) {
 	err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target"))
 	wantError(t, err, errdefs.ErrPermissionDenied, "403")
 	if g.count("DELETE") != g.count("POST") {
-		t.Errorf("%q", g.requests())
+		t.Errorf("got requests %q, want one DELETE for each POST", g.requests())
 	}
 }
 
@@ -317,7 +317,7 @@ func TestFirstConnectionBreaks(t *testing.T) {
 			}
 		}
 		if _, err := c.Fetch(t.Context(), parse(t, name+"/app:1")); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v", name, err)
 		}
 	}
 }
@@ -350,7 +350,7 @@ func TestUploadStalls(t *testing.T) {
 		}
 		wantImage(t, g, "target", image.Descriptor, layer)
 		if !stalled.Load() || g.count("POST") != 3 {
-			t.Errorf("%s: %q", target, g.requests())
+			t.Errorf("%s: got requests %q, want 3 sessions", target, g.requests())
 		}
 	}
 }
@@ -375,16 +375,16 @@ func TestTokenIsAskedForAgain(t *testing.T) {
 		}
 	}))
 	f.before = bearer("https://auth.example.com/token")
-	var told []string
+	var warnings []string
 	c := n.client(Options{
 		Credentials: credential(Credential{Username: "me", Secret: "hunter22"}),
-		Warn:        func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) },
+		Warn:        func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) },
 	})
 	if _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
 		t.Fatal(err)
 	}
-	if want := "auth.example.com: 429 Too Many Requests, trying again in 2s"; len(told) != 1 || told[0] != want {
-		t.Errorf("%q", told)
+	if want := "auth.example.com: 429 Too Many Requests, trying again in 2s"; len(warnings) != 1 || warnings[0] != want {
+		t.Errorf("got warnings %q, want %q", warnings, want)
 	}
 }
 
@@ -426,14 +426,14 @@ func TestDownloadEnds(t *testing.T) {
 		err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "b.example.com/target"))
 		wantError(t, err, errdefs.ErrUnavailable, "blob "+layer.Digest.String()+" of a.example.com/source")
 		if strings.Count(err.Error(), "gave up after") != 1 || g.openSessions() != 0 {
-			t.Errorf("%s: %v, %q", name, err, g.requests())
+			t.Errorf("%s: got error %v after %q, want one note about the attempts and no open session", name, err, g.requests())
 		}
 	}
 }
 
 // A manifest that a fresh token does not suffice for is not sent a third time.
 func TestPutRefused(t *testing.T) {
-	f, c, _ := failingScene(t, Options{}, nil)
+	f, c, _ := failingRegistry(t, Options{}, nil)
 	refused := bearer("https://a.example.com/token")
 	f.before = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/token" {
@@ -445,6 +445,6 @@ func TestPutRefused(t *testing.T) {
 	err := c.Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
 	wantError(t, err, errdefs.ErrUnauthenticated, "401")
 	if got := f.count("PUT"); got != 2 {
-		t.Errorf("%d times", got)
+		t.Errorf("got %d PUT requests, want 2", got)
 	}
 }

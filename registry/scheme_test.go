@@ -53,7 +53,7 @@ func TestScheme(t *testing.T) {
 				}
 			}
 			if got := len(f.requests()); tt.want != nil && got != 0 || tt.want == nil && got != 3 {
-				t.Errorf("%d requests: %q", got, f.requests())
+				t.Errorf("got %d requests: %q, want none or 3", got, f.requests())
 			}
 		})
 	}
@@ -76,7 +76,7 @@ func TestInsecureHostIsAskedLast(t *testing.T) {
 	}
 	for _, host := range asked {
 		if host != "registry.test:5000" {
-			t.Errorf("asked about %q", asked)
+			t.Errorf("got questions about %q, want only registry.test:5000", asked)
 		}
 	}
 }
@@ -107,11 +107,11 @@ func TestPlainWithoutPort(t *testing.T) {
 	_, err := n.client(Options{}).Fetch(t.Context(), parse(t, "registry.test/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "registry.test", "no such host")
 	if strings.Contains(err.Error(), "https://") {
-		t.Errorf("%q shows a URL", err)
+		t.Errorf("got error %q, want no URL in it", err)
 	}
 }
 
-// A certificate for another name is refused with what is wrong with it.
+// The error for a certificate of another name says so.
 func TestCertificateOfAnotherName(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("registry.test:443", f)
@@ -140,7 +140,7 @@ func TestFirstRequestWithALoginGoesAlone(t *testing.T) {
 	}
 	group.Wait()
 	if got := len(f.requests()); got != 21 || asked != 1 {
-		t.Errorf("%d requests, %d questions for credentials", got, asked)
+		t.Errorf("got %d requests and %d calls for credentials, want 21 and 1", got, asked)
 	}
 }
 
@@ -186,13 +186,13 @@ func TestCertDirs(t *testing.T) {
 			})
 			_, err := c.Fetch(t.Context(), parse(t, "example.com:5000/app:1"))
 			if (err == nil) != tt.ok || len(warnings) != tt.warnings {
-				t.Errorf("%v, %q", err, warnings)
+				t.Errorf("got error %v, warnings %q, want an answer %t, %d warnings", err, warnings, tt.ok, tt.warnings)
 			}
 		})
 	}
 }
 
-// A CA in certs.d vouches for the token service of its registry, too; there is no other place for it.
+// A CA in certs.d is also trusted for the token service of its registry; there is no other directory for it.
 func TestCertDirIsForTheTokenService(t *testing.T) {
 	n, f, service := newNetwork(t), newFake(), &tokens{}
 	s := n.selfSigned("example.com:5000", f)
@@ -272,7 +272,7 @@ func TestSkipVerifyIsForTheRegistryOnly(t *testing.T) {
 	_, err := n.client(Options{CertDirs: []string{root}}).Fetch(t.Context(), parse(t, "example.com:5000/app:1"))
 	wantError(t, err, errdefs.ErrUnavailable, "auth.example.com has a certificate signed by an unknown authority", filepath.Join(root, "example.com:5000", "ca.crt"))
 	if len(f.requests()) != 1 || len(service.requests()) != 0 {
-		t.Errorf("%q, %q", f.requests(), service.requests())
+		t.Errorf("got requests %q and token requests %q, want 1 and none", f.requests(), service.requests())
 	}
 }
 
@@ -283,7 +283,7 @@ func TestHubHasTwoNames(t *testing.T) {
 	f.putImage("library/app", "1")
 	c := n.client(Options{Insecure: true, Credentials: func(_ context.Context, host, _ string, _ []string) (Credential, error) {
 		if host != "docker.io" {
-			t.Errorf("asked for %s", host)
+			t.Errorf("got a call for %s, want docker.io", host)
 		}
 		return Credential{Username: "me", Secret: "hunter22"}, nil
 	}})

@@ -37,8 +37,8 @@ func together(n int32) func(http.ResponseWriter, *http.Request) bool {
 	}
 }
 
-// Without a login nobody waits for another's answer, whatever the registry speaks and however that is found
-// out: ten requests that are answered together are all under way.
+// Without a login no request waits for the answer of another one, whatever scheme the registry speaks: ten requests that
+// are answered together are all under way.
 func TestRequestsGoSideBySide(t *testing.T) {
 	for name, tt := range map[string]struct {
 		start   func(*network, string, http.Handler)
@@ -67,7 +67,7 @@ func TestRequestsGoSideBySide(t *testing.T) {
 			}
 			group.Wait()
 			if got := len(f.requests()); got != 10 {
-				t.Errorf("%d requests", got)
+				t.Errorf("got %d requests, want 10", got)
 			}
 		})
 	}
@@ -108,7 +108,7 @@ func TestJobsBoundRequests(t *testing.T) {
 	}
 	group.Wait()
 	if got := most.Load(); got > 3 {
-		t.Errorf("%d at a time", got)
+		t.Errorf("got %d concurrent requests, want at most 3", got)
 	}
 }
 
@@ -126,7 +126,7 @@ func TestOneTokenForAnOperation(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	if got := f.count(""); got != 7 { // the challenge, manifest and config, two mounts, the image, the list
-		t.Errorf("%d requests: %q", got, f.requests())
+		t.Errorf("got %d requests, want 7: %q", got, f.requests())
 	}
 }
 
@@ -142,7 +142,7 @@ func operate(t *testing.T, c *Client, f *fake) error {
 	return errors.Join(err, c.Put(t.Context(), to, manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex))))
 }
 
-// Not every registry grants several scopes in one token, or grants them at all to somebody who may read.
+// Some registries do not grant several scopes in one token, or none to an account that may only read.
 func TestScopesAreNotGranted(t *testing.T) {
 	for name, service := range map[string]*tokens{
 		"the first only": {grant: func(scopes []string) []string { return scopes[:min(1, len(scopes))] }},
@@ -176,7 +176,7 @@ func TestScopesAreNotGranted(t *testing.T) {
 	}
 }
 
-// A registry may show to everyone what it lets nobody change without a login.
+// A registry may permit everyone to read and require a login to write.
 func TestAnonymousPullLoginForPush(t *testing.T) {
 	for _, known := range []bool{true, false} {
 		n, f := newNetwork(t), newFake()
@@ -193,7 +193,7 @@ func TestAnonymousPullLoginForPush(t *testing.T) {
 		}
 		err := operate(t, n.client(o), f)
 		if known && err != nil || !known && !errdefs.IsUnauthorized(err) {
-			t.Errorf("login %v: %v", known, err)
+			t.Errorf("login %t: got error %v", known, err)
 		}
 	}
 }
@@ -230,7 +230,7 @@ func TestPutSeveralTags(t *testing.T) {
 			got := f.requests()
 			slices.Sort(got[1:])
 			if err != nil || !slices.Equal(got, tt.want) {
-				t.Errorf("%q, %v", got, err)
+				t.Errorf("got requests %q, error %v, want %q", got, err, tt.want)
 			}
 		})
 	}
@@ -282,16 +282,16 @@ func TestCopyOfWhatIsThere(t *testing.T) {
 				}
 			}
 			if got := g.requests(); len(got) != tt.requests || len(f.requests()) != 0 {
-				t.Errorf("%q, %q", got, f.requests())
+				t.Errorf("got requests %q to the target and %q to the source, want %d and none", got, f.requests(), tt.requests)
 			}
 			if _, ok := g.manifest("target", image.Descriptor.Digest.String()); !ok {
-				t.Error("the image is not there")
+				t.Error("got no image in the target")
 			}
 		})
 	}
 }
 
-// What is told ahead is looked for, and nothing is written before Copy.
+// Prefetch only reads: nothing is written before Copy.
 func TestExpectOnlyReads(t *testing.T) {
 	n, f, g := newNetwork(t), newFake(), newFake()
 	n.secure("a.example.com:443", f)
@@ -300,7 +300,7 @@ func TestExpectOnlyReads(t *testing.T) {
 	asked := make(chan struct{}, 3)
 	g.before = func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodHead && r.Method != http.MethodGet {
-			t.Errorf("%s %s", r.Method, r.URL)
+			t.Errorf("got %s %s, want only reads", r.Method, r.URL)
 		}
 		asked <- struct{}{}
 		return false
@@ -319,7 +319,7 @@ func TestExpectOnlyReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := g.count("HEAD"); got != 2 || g.count("GET") != 1 || g.count("") != 1+2+2*2+1 {
-		t.Errorf("%q", g.requests())
+		t.Errorf("got requests %q, want 2 HEAD, a GET and the uploads", g.requests())
 	}
 }
 
@@ -344,6 +344,6 @@ func TestCopySendsTheConfigOn(t *testing.T) {
 	}
 	wantImage(t, g, "target", image.Descriptor, config)
 	if got := f.requests(); len(got) != 1 {
-		t.Errorf("%q", got)
+		t.Errorf("got requests %q, want 1", got)
 	}
 }

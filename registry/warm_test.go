@@ -36,12 +36,12 @@ func (p *piped) dial(context.Context, string, string) (net.Conn, error) {
 	return &counted{conn, func() { p.open.Add(-1) }}, nil
 }
 
-// wants checks how many connections were opened, and how many are open, once nothing goes on any more.
+// wants checks how many connections were opened, and how many are open, once all goroutines wait.
 func (p *piped) wants(t *testing.T, dials, open int32) {
 	t.Helper()
 	synctest.Wait()
 	if p.dials.Load() != dials || p.open.Load() != open {
-		t.Errorf("%d dials, not %d; %d open, not %d", p.dials.Load(), dials, p.open.Load(), open)
+		t.Errorf("got %d dials and %d open connections, want %d and %d", p.dials.Load(), p.open.Load(), dials, open)
 	}
 }
 
@@ -54,7 +54,7 @@ func TestWarmConnectionsAreTakenFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.want(3)
-		p.wants(t, 1, 1) // nobody knows yet that they are of use
+		p.wants(t, 1, 1) // whether they are useful is not known yet
 		s.connected(first)
 		p.wants(t, 3, 3)
 		for range 3 {
@@ -103,7 +103,7 @@ func TestWarmConnectionsEnd(t *testing.T) {
 		<-time.After(warmTime)
 		p.wants(t, 3, 1)
 		if s.open != 1 || len(s.ready) != 0 {
-			t.Errorf("%d open, %d ready", s.open, len(s.ready))
+			t.Errorf("got %d open and %d ready, want 1 and 0", s.open, len(s.ready))
 		}
 	})
 }
@@ -131,7 +131,7 @@ func receive(ctx context.Context, t *testing.T, made <-chan struct{}, n int) {
 		select {
 		case <-made:
 		case <-ctx.Done():
-			t.Errorf("%d connections, not %d", i, n)
+			t.Errorf("got %d connections, want %d", i, n)
 			return
 		}
 	}
@@ -161,7 +161,7 @@ func TestConnectionsForAChallenge(t *testing.T) {
 	}
 	group.Wait()
 	if got := len(f.requests()); got != 11 {
-		t.Errorf("%d requests", got)
+		t.Errorf("got %d requests, want 11", got)
 	}
 }
 
@@ -209,7 +209,7 @@ func TestConnectionsThatAreOfNoUse(t *testing.T) {
 	c.Prefetch(t.Context(), to, []reference.Named{from})
 	go c.prefetch(t.Context(), from, to, image)
 	if err := c.Copy(t.Context(), from, image, to); err != nil || len(made) != 1 {
-		t.Errorf("%d connections, %v", len(made), err)
+		t.Errorf("got %d connections, error %v, want 1", len(made), err)
 	}
 	for name, want := range map[string]string{"a.example.com": "a.example.com:443", "[::1]:5000": "[::1]:5000", "proxied.example.com": ""} {
 		tune := c.tune
@@ -223,7 +223,7 @@ func TestConnectionsThatAreOfNoUse(t *testing.T) {
 			}
 		}
 		if h, err := c.host(name); err != nil || h.warm.address() != want {
-			t.Errorf("%s: %q, %v", name, h.warm.address(), err)
+			t.Errorf("%s: got address %q, error %v, want %q", name, h.warm.address(), err, want)
 		}
 	}
 }

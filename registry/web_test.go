@@ -34,7 +34,7 @@ func TestDownload(t *testing.T) {
 		got, err := io.ReadAll(body)
 		body.Close()
 		if err != nil || string(got) != "content" {
-			t.Errorf("%s: %q, %v", path, got, err)
+			t.Errorf("%s: got %q, error %v, want content", path, got, err)
 		}
 	}
 	secret := strings.Replace(server.URL, "http://", "http://user:secret@", 1)
@@ -48,7 +48,7 @@ func TestDownload(t *testing.T) {
 	} {
 		_, err := Download(t.Context(), address)
 		if err == nil || !is(err) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v", address, err)
+			t.Errorf("%s: got error %v, want another kind, or no secret", address, err)
 		}
 	}
 }

@@ -222,5 +222,5 @@ func RetryAfter(header http.Header, now time.Time) time.Duration {
 	return time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
 }
 
-// maxRetryAfter bounds what is understood of a Retry-After: more is not waited for anyway.
+// maxRetryAfter bounds the value of a Retry-After: no budget lasts longer.
 const maxRetryAfter = 24 * time.Hour

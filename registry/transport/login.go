@@ -65,7 +65,7 @@ func (e *TokenError) Error() string      { return e.Err.Error() }
 func (e *CredentialError) Unwrap() error { return e.Err }
 func (e *CredentialError) Error() string { return "credentials: " + e.Err.Error() }
 
-// busyError tells requests that waited for the first one that the server has no time for it.
+// busyError is the failure of requests that waited for the first one when the server was busy.
 type busyError struct {
 	ExhaustedError
 	header http.Header

@@ -302,7 +302,7 @@ func TestWiden(t *testing.T) {
 	}
 }
 
-// The first request goes alone when there is a credential; the others wait for its challenge, and for its failure.
+// If there is a credential, the others wait until the first request has met the challenge, and share its failure.
 func TestFirstRequestGoesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuarded()

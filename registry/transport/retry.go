@@ -17,8 +17,8 @@ import (
 )
 
 // Retry sends a request again while it fails in a way that may pass and the budget lasts. Then the error is an
-// *ExhaustedError, never the answer, so that nobody above takes it for a reason to retry. A body that can be sent
-// only once is left to those who can make it anew: its failure is an *InterruptedError.
+// *ExhaustedError, never the answer, so that no caller retries again. A body that can be sent only once is not sent
+// again: its failure is an *InterruptedError, after which a caller may start again with a new body.
 type Retry struct {
 	Next   RoundTripper
 	Server *Server
@@ -195,7 +195,7 @@ func Transient(err error, connected bool) *Fault {
 	return unknown
 }
 
-// isPermanent reports whether err is about who may speak to whom, or about what was said.
+// isPermanent reports whether err is about trust, permissions or the protocol, which a retry does not change.
 func isPermanent(err error) bool {
 	var untrusted *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError

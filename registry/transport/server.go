@@ -10,7 +10,7 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 )
 
-// Server is the server of a registry, and what is known of it.
+// Server is the server of a registry: its names, its endpoint, and what is permitted.
 type Server struct {
 	// Name is the registry's name in references, Host its host and port.
 	Name, Host string

@@ -30,8 +30,8 @@ type Request struct {
 	Scopes []string
 	// Attempts bounds how often the request is sent; 0 leaves that to the retry budget.
 	Attempts int
-	// Read reads the answer, of a status of 2xx, as part of the attempt: what is interrupted or not what it
-	// should be is requested again. Its error is returned as a *ReadError.
+	// Read reads the answer, of a status of 2xx, as part of the attempt: after an *InterruptedError the request is sent
+	// again, after one of kind errdefs.ErrDataLoss once more. Other errors are returned as a *ReadError.
 	Read func(*http.Response) error
 
 	// redirected says that a redirect has led away from the server that the request was for.
@@ -75,7 +75,7 @@ type roundTripperFunc func(*http.Request) (*http.Response, error)
 
 func (f roundTripperFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// MaxErrorBody bounds what is read of a refusal.
+// MaxErrorBody bounds the body of a refusal that is read.
 const MaxErrorBody = 64 << 10
 
 // Discard closes an answer in a way that keeps its connection.
