@@ -16,7 +16,7 @@ func TestRebuiltImageIsRefusedUntilAmended(t *testing.T) {
 		s.load(s.plain("arm64"), arm64)
 		s.multiarch("create", s.list, s.plain("amd64"), s.plain("arm64"))
 		rebuilt := s.load(s.plain("arm64"), arm64, "rebuilt")
-		s.refused([]string{"another image", "create --amend " + s.list + " " + s.plain("arm64")}, "push", "--purge", s.list)
+		s.refused([]string{"has changed since the list was created", "create --amend " + s.list + " " + s.plain("arm64")}, "push", "--purge", s.list)
 		s.refused([]string{"--amend", "--replace", s.list}, "create", s.list, s.plain("arm64"))
 		s.multiarch("create", "--amend", s.list, s.plain("arm64"))
 		s.multiarch("push", s.list)

@@ -108,7 +108,7 @@ mount -o remount,bind,ro "$DOCKER_CONFIG"
 docker multiarch push PURGE --digest-file digest LIST || echo "code $?" >&2
 `))
 				s.pushedLast(stdout, "1")
-				says(s.T, stderr, "code 1\n", s.list+" is pushed", s.digestOf("1"), "read-only file system")
+				says(s.T, stderr, "code 1\n", s.list+" was pushed", s.digestOf("1"), "read-only file system")
 				digest, err := os.ReadFile(filepath.Join(s.Dir, "digest"))
 				if err != nil || string(digest) != s.digestOf("1") {
 					s.Errorf("got digest file %q (error %v), want %q", digest, err, s.digestOf("1"))

@@ -38,7 +38,7 @@ var brokenFiles = map[string]struct{ data, says string }{
 	"junk old digest":     {`{"Ref":"h.io/app:a","Digest":"x","OCIManifest":{}}`, `"x" is not a digest`},
 	"junk Source":         {`{"Ref":"h.io/app:a","Multiarch":{"Source":"??"}}`, `Source "??"`},
 	"junk list":           {`{"Ref":"h.io/app:a","Multiarch":{"List":"??"}}`, `List "??"`},
-	"junk list type":      {`{"Ref":"h.io/app:a","Multiarch":{"MediaType":"x"}}`, `"x" is not one of an index`},
+	"junk list type":      {`{"Ref":"h.io/app:a","Multiarch":{"MediaType":"x"}}`, `"x" is not the media type of an index`},
 	"junk index":          {`{"Ref":"h.io/app:a","Multiarch":{"Index":"x"}}`, `index "x"`},
 	"junk image ID":       {`{"Ref":"h.io/app:a","Multiarch":{"Pending":{"ID":"x"}}}`, `image ID "x"`},
 	"junk local manifest": {`{"Ref":"h.io/app:a","Multiarch":{"Pending":{"Manifest":"x"}}}`, `manifest "x"`},

@@ -213,9 +213,10 @@ func notFound(name reference.Named) error {
 // unreadable adds a hint to an error.
 func unreadable(name reference.Named, err error) error {
 	familiar := manifest.Familiar(name)
-	if !errdefs.IsDataLoss(err) {
-		return fmt.Errorf("reading manifest list %s: %w", familiar, err)
+	invalid := errdefs.IsDataLoss(err)
+	err = fmt.Errorf("reading manifest list %s: %w", familiar, err)
+	if !invalid {
+		return err
 	}
-	return fmt.Errorf("reading manifest list %s: %w; remove the list with 'docker multiarch rm %[1]s', "+
-		"or make it again with 'docker multiarch create --replace %[1]s SOURCE...'", familiar, err)
+	return manifest.WithHint(err, "remove the list (docker multiarch rm %[1]s), or create it again (docker multiarch create --replace %[1]s SOURCE...)", familiar)
 }

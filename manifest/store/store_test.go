@@ -94,15 +94,16 @@ func wantList(t testing.TB, got, want manifest.List) {
 	}
 }
 
-// wantError checks the kind of an error and that it holds every one of texts.
+// wantError checks the kind of an error and that its message and hint contain every one of texts.
 func wantError(t testing.TB, err error, is func(error) bool, texts ...string) {
 	t.Helper()
 	if err == nil || !is(err) {
 		t.Fatalf("got error %v of another kind", err)
 	}
+	got := err.Error() + "\nhint: " + manifest.Hint(err)
 	for _, text := range texts {
-		if !strings.Contains(err.Error(), text) {
-			t.Errorf("error %q lacks %q", err, text)
+		if !strings.Contains(got, text) {
+			t.Errorf("got %q, want %q in it", got, text)
 		}
 	}
 }
