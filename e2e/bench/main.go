@@ -1,5 +1,5 @@
 // Command bench measures the built plugin and other programs: the start-up of the plugin, of one without commands and
-// of docker buildx; requests and round trips, copies between registries, imports and listings of the plugin and, if
+// of docker buildx; requests and round trips, copies between registries, imports, listings and pushes of local images of the plugin and, if
 // they are installed, of docker manifest, docker buildx, crane, regctl, oras and skopeo. Compared programs run in
 // turns, so that other load of the machine affects all of them; promises are about ratios, never about times. Each
 // promise ends in a line "result: ...: yes" or NO.
@@ -34,7 +34,10 @@ type section struct {
 	run  func(context.Context, options) error
 }
 
-var sections = []section{{"start-up", startUp}, {"rounds", rounds}, {"copies", copies}, {"imports", imports}, {"listings", listings}}
+var sections = []section{
+	{"start-up", startUp}, {"rounds", rounds}, {"copies", copies}, {"imports", imports}, {"listings", listings},
+	{"pending", pending},
+}
 
 func main() {
 	var o options

@@ -42,9 +42,18 @@ type Traffic struct {
 
 // Start puts handler behind a line with this round trip time.
 func Start(delay time.Duration, handler http.Handler) (*Line, error) {
+	return StartShaped(delay, 0, handler)
+}
+
+// StartShaped is Start for a line that carries at most rate bytes per second to handler on each connection, 0 for no
+// limit.
+func StartShaped(delay time.Duration, rate int, handler http.Handler) (*Line, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
+	}
+	if rate > 0 {
+		listener = shaped{listener, rate}
 	}
 	ctx, end := context.WithCancel(context.Background())
 	l := &Line{Host: listener.Addr().String(), delay: delay, end: end}
