@@ -44,7 +44,7 @@ func TestCreateFlags(t *testing.T) {
 		"platform":           {base(func(o *createOptions) { o.platforms = []string{"linux/amd46"} }), "did you mean linux/amd64"},
 		"require":            {base(func(o *createOptions) { o.require = []string{"linux"} }), "expected OS/ARCHITECTURE"},
 		"list":               {base(func(o *createOptions) { o.list = "App" }), "error parsing name for manifest list App"},
-		"list with a digest": {base(func(o *createOptions) { o.list = "app@sha256:" + strings.Repeat("0", 64) }), "named by a tag"},
+		"list with a digest": {base(func(o *createOptions) { o.list = "app@sha256:" + strings.Repeat("0", 64) }), "the name of a manifest list has a tag"},
 		"source":             {base(func(o *createOptions) { o.sources = []string{"a b"} }), `"a b" is not a reference`},
 	} {
 		t.Run(name, func(t *testing.T) {

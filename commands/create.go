@@ -84,7 +84,7 @@ func (o createOptions) creation() (c manifest.Creation, err error) {
 	case o.replace:
 		c.Existing = manifest.Replace
 	}
-	c.Choice = manifest.Choice{From: manifest.Place(o.from), Strip: o.attestations == "strip"}
+	c.Choice = manifest.Choice{From: manifest.Location(o.from), Strip: o.attestations == "strip"}
 	if c.Choice.Platforms, err = manifest.ParsePlatforms(o.platforms); err != nil {
 		return c, err
 	}

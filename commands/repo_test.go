@@ -29,7 +29,7 @@ func TestListingFlags(t *testing.T) {
 		want   string
 	}{
 		"order":      {func(o *repoTagsOptions) { o.orderBy = "size" }, `invalid --orderby "size": must be one of name, time`},
-		"filter":     {func(o *repoTagsOptions) { o.filter = "[" }, `--filter "[" is no pattern`},
+		"filter":     {func(o *repoTagsOptions) { o.filter = "[" }, `--filter "[" is not a pattern`},
 		"format":     {func(o *repoTagsOptions) { o.shape = display.Listing{Format: "{{"} }, "template parsing error"},
 		"digest":     {func(o *repoTagsOptions) { o.digest = "sha256:12" }, `--digest "sha256:12" is not a digest`},
 		"tag":        {func(o *repoTagsOptions) { o.repo = "h.example.com/app:1" }, "as in h.example.com/app"},

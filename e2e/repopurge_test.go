@@ -215,7 +215,7 @@ func TestRepoPurgeRefuses(t *testing.T) {
 			{[]string{"lists only tags", "nothing was removed"}, []string{repo, "--untagged"}},
 			{[]string{repo + "/none", "404", "nothing was removed"}, []string{repo + "/none", "--all"}},
 			{[]string{"as in " + repo}, []string{repo + ":a", "--all"}},
-			{[]string{"is no pattern"}, []string{repo, "--filter", "["}},
+			{[]string{"is not a pattern"}, []string{repo, "--filter", "["}},
 		} {
 			s.refused(test.words, append([]string{"repo", "purge", "-f"}, test.args...)...)
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 // Content is a manifest or an index: its bytes as a registry sent them or as they are going to be pushed, and a
-// descriptor with their media type, digest and size. The bytes are never marshaled again, so the digest stays.
+// descriptor with their media type, digest and size. The bytes are never marshaled again, so the digest stays the same.
 type Content struct {
 	Descriptor ocispec.Descriptor
 	Raw        []byte

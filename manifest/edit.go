@@ -37,7 +37,7 @@ func AnnotateLocal(ctx context.Context, lists Lists, name reference.Named, selec
 	})
 }
 
-// DropLocal removes the entries that the selectors name from a local list, with their attestations.
+// DropLocal removes the entries that match the selectors from a local list, with their attestations.
 func DropLocal(ctx context.Context, lists Lists, name reference.Named, selectors []string) error {
 	return edit(ctx, lists, name, func(l List) (List, error) { return l.Without(selectors...) })
 }
@@ -72,7 +72,8 @@ func Tag(ctx context.Context, lists Lists, images Images, source reference.Named
 func copyList(ctx context.Context, lists Lists, list List, target reference.NamedTagged) error {
 	return lists.Update(ctx, target, func(old List) (List, error) {
 		if len(old.Entries) > 0 {
-			return old, Errorf(errdefs.ErrAlreadyExists, "the local list %s exists: remove it first with 'docker multiarch rm %[1]s'", Familiar(target))
+			err := Errorf(errdefs.ErrAlreadyExists, "the local list %s exists", Familiar(target))
+			return old, WithHint(err, "remove it first: docker multiarch rm %s", Familiar(target))
 		}
 		list.Name = target
 		return list, nil
@@ -85,7 +86,7 @@ func tagImage(ctx context.Context, images Images, source reference.Named, target
 		return Errorf(errdefs.ErrNotFound, "%s is neither a local list nor a local image: %w", Familiar(source), err)
 	}
 	if err != nil {
-		return fmt.Errorf("%s is no local list, and looking for a local image failed: %w", Familiar(source), err)
+		return fmt.Errorf("%s is not a local list, and looking for a local image failed: %w", Familiar(source), err)
 	}
 	for _, target := range targets {
 		if err := images.Tag(ctx, local.ID, target); err != nil {

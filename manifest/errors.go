@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Errorf is fmt.Errorf for an error of a kind: one of the errdefs package, which errors.Is and
-// errdefs.IsNotFound and its siblings find, and which the text does not show.
+// Errorf is fmt.Errorf for an error of a kind of package errdefs, which errors.Is and errdefs.IsNotFound and its siblings
+// find, but which is not part of the text.
 func Errorf(kind error, format string, args ...any) error {
 	return &kindError{fmt.Errorf(format, args...), kind}
 }

@@ -53,7 +53,7 @@ func ParseNode(c Content) (Node, error) {
 		return Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s is not valid JSON (%w)", d.Digest, err)
 	}
 	if rest.Subject != nil && rest.Subject.Digest.Validate() != nil {
-		return Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s has %q for a subject", d.Digest, rest.Subject.Digest)
+		return Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s has the subject %q", d.Digest, rest.Subject.Digest)
 	}
 	n.Subject, n.Annotations, n.ArtifactType = rest.Subject, rest.Annotations, rest.ArtifactType
 	if n.ArtifactType == "" && n.Config != nil && !IsImageConfig(n.Config.MediaType) {
@@ -98,9 +98,8 @@ const (
 	maxBytes = 256 << 20 // of manifests in total
 )
 
-// Graph holds manifests of a repository by their digests, with what they name. It is the only walker of
-// indexes, bounds their nesting and entries, and fetches each manifest once, however many indexes list it.
-// Several goroutines may use it.
+// Graph holds the manifests of a repository by digest. It is the only walker of indexes: it bounds their nesting and
+// entries, and fetches each manifest once, however many indexes list it. Several goroutines may use it.
 type Graph struct {
 	// Descend, unless nil, returns what to fetch a child of an index from, or nil to leave the child out. Set it
 	// before anything is read.
@@ -143,29 +142,29 @@ func (g *Graph) Read(ctx context.Context, refs ...reference.Named) ([]Root, erro
 }
 
 func (g *Graph) root(ctx context.Context, ref reference.Named) Root {
-	var place *found
+	var f *found
 	if at, ok := ref.(reference.Canonical); ok {
 		var first bool
-		if place, first = g.claim(at.Digest()); !first {
+		if f, first = g.claim(at.Digest()); !first {
 			return Root{Ref: ref, Digest: at.Digest()}
 		}
 	}
 	c, err := g.fetch.Fetch(ctx, ref)
 	if err != nil {
-		g.fail(place, err)
+		g.fail(f, err)
 		return Root{Ref: ref, Err: err}
 	}
-	if place == nil {
+	if f == nil {
 		return g.Add(ctx, ref, c)
 	}
-	g.fill(ctx, place, ref, c, 0, newAllowance())
+	g.fill(ctx, f, ref, c, 0, newAllowance())
 	return Root{Ref: ref, Digest: c.Descriptor.Digest}
 }
 
 // Add is Read for c, which was fetched by ref.
 func (g *Graph) Add(ctx context.Context, ref reference.Named, c Content) Root {
-	if place, first := g.claim(c.Descriptor.Digest); first {
-		g.fill(ctx, place, ref, c, 0, newAllowance())
+	if f, first := g.claim(c.Descriptor.Digest); first {
+		g.fill(ctx, f, ref, c, 0, newAllowance())
 	}
 	return Root{Ref: ref, Digest: c.Descriptor.Digest}
 }
@@ -182,13 +181,13 @@ func (g *Graph) Forget(digests ...digest.Digest) {
 }
 
 // fail records why a node could not be read.
-func (g *Graph) fail(place *found, err error) {
-	if place == nil {
+func (g *Graph) fail(f *found, err error) {
+	if f == nil {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	place.err = err
+	f.err = err
 }
 
 // allowance bounds what is still read below one root.
@@ -202,19 +201,19 @@ func newAllowance() *allowance {
 }
 
 // claim returns the entry of the node d, and whether the caller is the first to have it and fills it.
-func (g *Graph) claim(d digest.Digest) (place *found, first bool) {
+func (g *Graph) claim(d digest.Digest) (f *found, first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	place, there := g.found[d]
+	f, there := g.found[d]
 	if !there {
-		place = &found{}
-		g.found[d] = place
+		f = &found{}
+		g.found[d] = f
 	}
-	return place, !there
+	return f, !there
 }
 
 // fill sets a node and reads its children, as far as left allows.
-func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, c Content, depth int, left *allowance) {
+func (g *Graph) fill(ctx context.Context, f *found, repo reference.Named, c Content, depth int, left *allowance) {
 	d := c.Descriptor.Digest
 	n, err := ParseNode(c)
 	if left.bytes.Add(-int64(len(c.Raw))) < 0 {
@@ -225,7 +224,7 @@ func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, c 
 			d, MaxDepth, MaxEntries)
 	}
 	g.mu.Lock()
-	place.node, place.err = n, err
+	f.node, f.err = n, err
 	g.mu.Unlock()
 	if err != nil {
 		return
@@ -239,24 +238,24 @@ func (g *Graph) fill(ctx context.Context, place *found, repo reference.Named, c 
 		if from == nil {
 			continue
 		}
-		if place, first := g.claim(child.Digest); first {
-			group.Go(func() { g.child(ctx, place, from, AtDigest(repo, child.Digest), depth+1, left) })
+		if f, first := g.claim(child.Digest); first {
+			group.Go(func() { g.child(ctx, f, from, AtDigest(repo, child.Digest), depth+1, left) })
 		}
 	}
 	group.Wait()
 }
 
-func (g *Graph) child(ctx context.Context, place *found, from Fetcher, at reference.Canonical, depth int, left *allowance) {
+func (g *Graph) child(ctx context.Context, f *found, from Fetcher, at reference.Canonical, depth int, left *allowance) {
 	c, err := from.Fetch(ctx, at)
 	if err != nil {
-		g.fail(place, err)
+		g.fail(f, err)
 		return
 	}
-	g.fill(ctx, place, at, c, depth, left)
+	g.fill(ctx, f, at, c, depth, left)
 }
 
-// Node returns the manifest with the digest d. The error says why it could not be read;
-// errdefs.ErrNotFound when the registry does not have it or nothing that was read names it.
+// Node returns the manifest with the digest d, or the error of reading it: errdefs.ErrNotFound if the registry does not
+// have it or no manifest that was read lists it.
 func (g *Graph) Node(d digest.Digest) (Node, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -303,8 +302,8 @@ func (g *Graph) Entries(d digest.Digest) iter.Seq2[Node, ocispec.Descriptor] {
 	}
 }
 
-// Below returns roots and all manifests that are below them in indexes, each once and none before an
-// index that lists it. Those that could not be read are among them.
+// Below returns roots and all manifests below them, each once and none before an index that lists it, including those
+// that could not be read.
 func (g *Graph) Below(roots ...digest.Digest) []digest.Digest {
 	g.mu.Lock()
 	defer g.mu.Unlock()

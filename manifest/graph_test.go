@@ -135,7 +135,7 @@ func TestParseNode(t *testing.T) {
 	}{
 		{ocispec.MediaTypeImageManifest, image(""), "application/x", ""},
 		{ocispec.MediaTypeImageManifest, image(`,"artifactType":"a/b","annotations":{"k":"v"},"subject":{"digest":"` + d.String() + `","size":3}`), "a/b", ""},
-		{ocispec.MediaTypeImageManifest, image(`,"subject":{"digest":"sha256:x"}`), "", `"sha256:x" for a subject`},
+		{ocispec.MediaTypeImageManifest, image(`,"subject":{"digest":"sha256:x"}`), "", `the subject "sha256:x"`},
 		{ocispec.MediaTypeImageManifest, image(`,"annotations":[]`), "", "not valid JSON"},
 		{ocispec.MediaTypeImageManifest, `{"manifests":[]}`, "", "not an image manifest"},
 		{ocispec.MediaTypeImageIndex, `{"manifests":[{"digest":"` + d.String() + `"}],"artifactType":"i"}`, "i", ""},

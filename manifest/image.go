@@ -15,8 +15,7 @@ type Local struct {
 	// ID is the image ID: the digest of the config (graph-driver store), or of the image's index or
 	// manifest (containerd store).
 	ID digest.Digest
-	// Platform is the image's platform; for an image of several platforms, of the one the daemon would
-	// run.
+	// Platform is the platform of the image; of an image with several platforms that which the daemon would run.
 	Platform ocispec.Platform
 	// RepoDigests are the known digests of the image in registries.
 	RepoDigests []digest.Digest
@@ -27,7 +26,7 @@ type Local struct {
 
 // LocalManifest is a manifest of a local image.
 type LocalManifest struct {
-	// Descriptor has the Platform set for an image.
+	// Descriptor has a Platform if it is that of an image.
 	Descriptor ocispec.Descriptor
 	// Available reports that all of its content is in the store of the daemon.
 	Available bool

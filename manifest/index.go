@@ -38,8 +38,8 @@ func IsForeign(mediaType string) bool {
 		strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.nondistributable.v1.")
 }
 
-// indexJSON is the form of docker/distribution's manifestlist package, field by field, so that the same
-// entries in the same order have the digest that docker manifest gives them.
+// indexJSON has the fields of docker/distribution's manifestlist package in their order, so that the same entries in the
+// same order have the same digest as with docker manifest.
 type indexJSON struct {
 	SchemaVersion int               `json:"schemaVersion"`
 	MediaType     string            `json:"mediaType"`
@@ -94,8 +94,8 @@ func (l List) Bytes() ([]byte, error) {
 	return MarshalIndex(mediaType, children, l.Annotations)
 }
 
-// Index returns what is pushed for the list. The error is errdefs.ErrFailedPrecondition when
-// an entry is pending or CheckPush refuses the list.
+// Index returns the index that is pushed for the list. The error is errdefs.ErrFailedPrecondition if an entry is pending
+// or CheckPush refuses the list.
 func (l List) Index() (Content, error) {
 	if err := l.CheckPush(); err != nil {
 		return Content{}, err
@@ -162,14 +162,14 @@ func (l List) indexType() (string, error) {
 func stripHint(l List) string {
 	for _, e := range l.Entries {
 		if e.Subject() != "" || e.Pending != nil && e.Pending.Attested {
-			return ", or without its attestations with --attestations strip"
+			return ", or without attestations: --attestations strip"
 		}
 	}
 	return ""
 }
 
-// ParseIndex returns the children and annotations of an index's bytes. The error is
-// errdefs.ErrInvalidArgument when raw is no index, has a child without a valid digest, or too many.
+// ParseIndex returns the children and annotations of an index. The error is errdefs.ErrInvalidArgument if raw is not an
+// index, has a child without a valid digest, or has too many children.
 func ParseIndex(raw []byte) ([]ocispec.Descriptor, map[string]string, error) {
 	var index struct {
 		Manifests   *descriptors      `json:"manifests"`
@@ -189,10 +189,10 @@ func ParseIndex(raw []byte) ([]ocispec.Descriptor, map[string]string, error) {
 	children := index.Manifests.first
 	for _, d := range children {
 		if err := d.Digest.Validate(); err != nil {
-			return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index names the digest %q (%w)", d.Digest, err)
+			return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index has a child with the digest %q (%w)", d.Digest, err)
 		}
 		if d.Size < 0 {
-			return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index gives %s a negative size", d.Digest)
+			return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index has a negative size for %s", d.Digest)
 		}
 	}
 	return children, index.Annotations, nil
@@ -226,8 +226,8 @@ func (d *descriptors) UnmarshalJSON(raw []byte) error {
 	return err
 }
 
-// ParseImage returns the config and the layers that the bytes of an image manifest name. The error is
-// errdefs.ErrInvalidArgument when raw is no image manifest, names a blob without a valid digest, or too many.
+// ParseImage returns the config and the layers of an image manifest. The error is errdefs.ErrInvalidArgument if raw is not
+// an image manifest, has a blob without a valid digest, or has too many layers.
 func ParseImage(raw []byte) (config ocispec.Descriptor, layers []ocispec.Descriptor, err error) {
 	var image struct {
 		Config    *ocispec.Descriptor `json:"config"`
@@ -245,17 +245,16 @@ func ParseImage(raw []byte) (config ocispec.Descriptor, layers []ocispec.Descrip
 	}
 	for _, d := range append([]ocispec.Descriptor{*image.Config}, image.Layers.first...) {
 		if err := d.Digest.Validate(); err != nil {
-			return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest names the digest %q (%w)", d.Digest, err)
+			return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest has a blob with the digest %q (%w)", d.Digest, err)
 		}
 		if d.Size < 0 {
-			return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest gives %s a negative size", d.Digest)
+			return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest has a negative size for %s", d.Digest)
 		}
 	}
 	return *image.Config, image.Layers.first, nil
 }
 
-// ParseConfig returns the platform that the bytes of an image config state; its fields are empty when
-// they state none.
+// ParseConfig returns the platform in an image config; its fields are empty if the config has none.
 func ParseConfig(raw []byte) (ocispec.Platform, error) {
 	var p ocispec.Platform
 	if err := json.Unmarshal(raw, &p); err != nil {

@@ -82,10 +82,10 @@ func (i Inspection) Text() ([]byte, error) {
 	return i.List.Bytes()
 }
 
-// Text returns the entry's manifest, indented by tabs.
+// Text returns the manifest of the entry, indented by tabs.
 func (e Entry) Text() ([]byte, error) {
 	if len(e.Raw) == 0 {
-		return nil, Errorf(errdefs.ErrFailedPrecondition, "%s has no manifest yet: it is pending until the list is pushed", Familiar(e.Ref))
+		return nil, Errorf(errdefs.ErrFailedPrecondition, "%s has no manifest: it is pending until the list is pushed", Familiar(e.Ref))
 	}
 	var out bytes.Buffer
 	err := json.Indent(&out, e.Raw, "", "\t")
@@ -121,7 +121,7 @@ func (e Entry) ImageManifest() ImageManifest {
 
 // Verbose returns the output of docker manifest inspect -v. Missing manifests are fetched from the registry; one
 // that the registry does not have is a warning.
-func (i Inspection) Verbose(ctx context.Context, registry Fetcher, notes Reporter) ([]byte, error) {
+func (i Inspection) Verbose(ctx context.Context, registry Fetcher, reporter Reporter) ([]byte, error) {
 	if i.Image != nil && i.Local {
 		return json.MarshalIndent(i.Image.ImageManifest(), "", "\t")
 	}
@@ -138,7 +138,7 @@ func (i Inspection) Verbose(ctx context.Context, registry Fetcher, notes Reporte
 		group.Go(func() error {
 			whole, err := e.WithRaw(ctx, registry)
 			if errdefs.IsNotFound(err) {
-				notes.Warn("%s is not in the registry", Familiar(e.Ref))
+				reporter.Warn("%s is not in the registry", Familiar(e.Ref))
 				whole, err = e, nil
 			}
 			out[n] = whole.ImageManifest()

@@ -40,16 +40,16 @@ type List struct {
 type Entry struct {
 	// Ref is the unique name of the entry in the list; the child is fetched from its repository.
 	Ref reference.Named
-	// Source is what the user named. It differs from Ref for the children of an index, and for a local
-	// image that was pushed under another name.
+	// Source is the name that the user gave. It differs from Ref for the children of an index, and for a local image
+	// that was pushed under another name.
 	Source reference.Named
 	// Index is the digest of the index that Source named when it was read, if that index only had this
 	// image and its attestations, or was pushed from the daemon; otherwise it is empty.
 	Index digest.Digest
 	// Descriptor describes the child; its Platform is set, its Digest is empty while it is pending.
 	Descriptor ocispec.Descriptor
-	// Raw is the child's manifest, byte for byte; empty while it is pending, and in lists of older
-	// docker versions.
+	// Raw is the manifest of the child, byte for byte; empty while it is pending, and in lists of older docker
+	// versions.
 	Raw []byte
 	// Pending is the image in the daemon that push has to push first. An entry without a digest is pending even if
 	// Pending is nil: on the image that Ref names.
@@ -66,7 +66,7 @@ type Pending struct {
 	ID digest.Digest
 	// Manifest is the manifest within the image of the entry, if the daemon reported it.
 	Manifest digest.Digest `json:",omitempty"`
-	// Platform is the one found in the image, whatever was annotated since.
+	// Platform is that of the image, whatever was annotated since.
 	Platform ocispec.Platform
 	// Attested reports that the image has attestations, which are added to the list.
 	Attested bool `json:",omitempty"`
@@ -97,8 +97,8 @@ const (
 	ReferenceTypeAttestation  = "attestation-manifest"
 )
 
-// AttestationSubject returns the digest of the image that the attestation manifest d describes, empty
-// when d describes no attestation manifest.
+// AttestationSubject returns the digest of the image that the attestation manifest d describes, "" if d is not an
+// attestation manifest.
 func AttestationSubject(d ocispec.Descriptor) digest.Digest {
 	if d.Annotations[AnnotationReferenceType] != ReferenceTypeAttestation {
 		return ""
@@ -195,7 +195,7 @@ func (l List) selectOne(selector string) (int, error) {
 		}
 		names = append(names, fmt.Sprintf("%s (%s)", name, FormatPlatform(e.Platform())))
 	}
-	return -1, Errorf(errdefs.ErrInvalidArgument, "%s has several entries in %s: name one of %s", selector, Familiar(l.Name), joinAnd(names))
+	return -1, Errorf(errdefs.ErrInvalidArgument, "%s has several entries in %s; use one of %s", selector, Familiar(l.Name), joinAnd(names))
 }
 
 // Without returns the list without the entries that the selectors name (see Select) and their attestations.
@@ -210,23 +210,24 @@ func (l List) Without(selectors ...string) (List, error) {
 			drop[i] = true
 		}
 	}
-	gone, kept := map[digest.Digest]bool{}, map[digest.Digest]bool{}
+	dropped, kept := map[digest.Digest]bool{}, map[digest.Digest]bool{}
 	for i, e := range l.Entries {
 		if drop[i] {
-			gone[e.Descriptor.Digest] = true
+			dropped[e.Descriptor.Digest] = true
 		} else {
 			kept[e.Descriptor.Digest] = true
 		}
 	}
 	var out []Entry
 	for i, e := range l.Entries {
-		if s := e.Subject(); drop[i] || (s != "" && gone[s] && !kept[s]) {
+		if s := e.Subject(); drop[i] || (s != "" && dropped[s] && !kept[s]) {
 			continue
 		}
 		out = append(out, e)
 	}
 	if len(out) == 0 {
-		return l, Errorf(errdefs.ErrFailedPrecondition, "dropping every entry would leave %s empty; remove it with 'docker multiarch rm %[1]s'", Familiar(l.Name))
+		err := Errorf(errdefs.ErrFailedPrecondition, "dropping all entries would leave %s empty", Familiar(l.Name))
+		return l, WithHint(err, "remove the list: docker multiarch rm %s", Familiar(l.Name))
 	}
 	l.Entries = out
 	return l, nil
@@ -243,7 +244,7 @@ func (l List) Attestations(d digest.Digest) []Entry {
 	return out
 }
 
-// Images returns the entries that are no attestations.
+// Images returns the entries that are not attestations.
 func (l List) Images() []Entry {
 	var out []Entry
 	for _, e := range l.Entries {
@@ -262,7 +263,7 @@ func (d Duplicate) String() string {
 		Familiar(d.First.Source), Familiar(d.Second.Source), FormatPlatform(d.Second.Platform()))
 }
 
-// Duplicates returns the images whose platform an earlier image of the list has.
+// Duplicates returns the images that have the platform of an earlier image of the list.
 func (l List) Duplicates() []Duplicate {
 	first := map[string]Entry{}
 	var out []Duplicate
@@ -279,7 +280,7 @@ func (l List) Duplicates() []Duplicate {
 
 // Annotation is a change of an entry and its list by annotate.
 type Annotation struct {
-	// Platform's non-empty fields replace those of the entry; its OSFeatures are added.
+	// The non-empty fields of Platform replace those of the entry; its OSFeatures are added.
 	Platform ocispec.Platform
 	// Descriptor are annotations of the entry's descriptor, List those of the whole list.
 	Descriptor, List map[string]string

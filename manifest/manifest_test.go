@@ -242,8 +242,8 @@ func TestParseInLittleMemory(t *testing.T) {
 		words string
 		parse func([]byte) error
 	}{
-		"index": {`{"manifests":[` + many + `{}]}`, "index has 262145 entries, more than 4096", parseIndexAlone},
-		"image": {`{"config":` + child + `,"layers":[` + many + `{}]}`, "manifest has 262145 layers, more than 4096", parseImageAlone},
+		"index": {`{"manifests":[` + many + `{}]}`, "index has 262145 entries, more than 4096", parseIndexError},
+		"image": {`{"config":` + child + `,"layers":[` + many + `{}]}`, "manifest has 262145 layers, more than 4096", parseImageError},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -262,32 +262,32 @@ func TestParseInLittleMemory(t *testing.T) {
 	}
 }
 
-func parseIndexAlone(raw []byte) error {
+func parseIndexError(raw []byte) error {
 	_, _, err := ParseIndex(raw)
 	return err
 }
 
-func parseImageAlone(raw []byte) error {
+func parseImageError(raw []byte) error {
 	_, _, err := ParseImage(raw)
 	return err
 }
 
-// What is no array is no list of descriptors; an image may have none.
-func TestParseNoArray(t *testing.T) {
+// Only an array is a list of descriptors; an image may have none.
+func TestParseDescriptors(t *testing.T) {
 	const config = `{"config":{"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}`
 	for raw, words := range map[string]string{
 		`{"manifests":null}`: "not an index", `{"manifests":{}}`: "index is not valid JSON", `{"manifests":[1]}`: "index is not valid JSON",
-		`{"manifests":[null]}`: `index names the digest ""`, `{"manifests": [] }`: "",
+		`{"manifests":[null]}`: `index has a child with the digest ""`, `{"manifests": [] }`: "",
 	} {
-		if err := parseIndexAlone([]byte(raw)); words == "" && err != nil || words != "" && (!errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), words)) {
-			t.Errorf("%s: %v", raw, err)
+		if err := parseIndexError([]byte(raw)); words == "" && err != nil || words != "" && (!errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), words)) {
+			t.Errorf("%s: got %v, want %q", raw, err, words)
 		}
 	}
 	for raw, words := range map[string]string{
-		config + `}`: "", config + `,"layers":null}`: "", config + `,"layers":"x"}`: "manifest is not valid JSON", config + `,"layers":[{}]}`: `manifest names the digest ""`,
+		config + `}`: "", config + `,"layers":null}`: "", config + `,"layers":"x"}`: "manifest is not valid JSON", config + `,"layers":[{}]}`: `manifest has a blob with the digest ""`,
 	} {
-		if err := parseImageAlone([]byte(raw)); words == "" && err != nil || words != "" && (!errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), words)) {
-			t.Errorf("%s: %v", raw, err)
+		if err := parseImageError([]byte(raw)); words == "" && err != nil || words != "" && (!errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), words)) {
+			t.Errorf("%s: got %v, want %q", raw, err, words)
 		}
 	}
 }

@@ -171,7 +171,7 @@ func TestResolve(t *testing.T) {
 		errs     map[string]error
 		daemon   map[string]string
 		dead     bool
-		from     manifest.Place
+		from     manifest.Location
 		want     string // the list, or the error
 		warning  string
 	}{

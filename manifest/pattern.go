@@ -8,35 +8,34 @@ import (
 	"github.com/containerd/errdefs"
 )
 
-// Pattern matches tags, or paths of repositories. The zero Pattern matches all.
+// Pattern matches tags or paths of repositories. The zero Pattern matches all.
 type Pattern struct {
 	glob  string
 	regex *regexp.Regexp
 }
 
-// ParsePattern returns the pattern that s is: a glob as the shell has them or, after "regex:", a regular
-// expression for the whole name.
+// ParsePattern parses a pattern: a glob as in the shell or, after "regex:", a regular expression for the whole name.
 func ParsePattern(s string) (Pattern, error) {
 	if expression, ok := strings.CutPrefix(s, "regex:"); ok {
 		var regex *regexp.Regexp
-		_, err := regexp.Compile(expression) // alone, or it could close what it is put into
+		_, err := regexp.Compile(expression) // on its own: it must not close the group below
 		if err == nil {
 			regex, err = regexp.Compile("^(?:" + expression + ")$")
 		}
 		if err != nil || expression == "" {
-			return Pattern{}, Errorf(errdefs.ErrInvalidArgument, "%q is no regular expression (see https://golang.org/s/re2syntax)", expression)
+			return Pattern{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a regular expression (see https://golang.org/s/re2syntax)", expression)
 		}
 		return Pattern{regex: regex}, nil
 	}
 	glob := shellGlob(s)
 	if _, err := path.Match(glob, ""); err != nil || s == "" {
-		return Pattern{}, Errorf(errdefs.ErrInvalidArgument, "%q is no pattern: * stands for any characters, ? for one, [a-z] for one of these; "+
-			`"regex:" stands before a regular expression`, s)
+		return Pattern{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a pattern: * matches any characters, ? a single one, [a-z] one of these; "+
+			`a regular expression begins with "regex:"`, s)
 	}
 	return Pattern{glob: glob}, nil
 }
 
-// shellGlob returns a glob with [^ where s has the shell's [! for none of these.
+// shellGlob returns a glob with the [^ of package path in place of the [! of the shell.
 func shellGlob(s string) string {
 	glob, class := []byte(s), false
 	for i := 0; i < len(glob); i++ {

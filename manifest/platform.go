@@ -10,7 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Platform selects platforms: fields that are empty match any value.
+// Platform matches platforms: its empty fields match any value.
 type Platform struct{ ocispec.Platform }
 
 // ParsePlatform parses OS/ARCHITECTURE[/VARIANT], with the OS version as OS(VERSION). It replaces aliases such as
@@ -51,7 +51,7 @@ func ParsePlatforms(specs []string) ([]Platform, error) {
 	return out, nil
 }
 
-// Matches reports whether p selects other.
+// Matches reports whether p matches other.
 func (p Platform) Matches(other ocispec.Platform) bool {
 	a, b := Normalize(p.Platform), Normalize(other)
 	return a.OS == b.OS && a.Architecture == b.Architecture &&
@@ -138,7 +138,7 @@ var knownArches = map[string][]string{
 	"windows": {"386", "amd64", "arm", "arm64"},
 }
 
-// KnownPlatforms returns the platforms that are accepted, as OS/ARCHITECTURE, sorted.
+// KnownPlatforms returns the accepted platforms as OS/ARCHITECTURE, sorted.
 func KnownPlatforms() []string {
 	var out []string
 	for os, arches := range knownArches {
@@ -149,9 +149,6 @@ func KnownPlatforms() []string {
 	slices.Sort(out)
 	return out
 }
-
-// maxSlips bounds the distance between a typo and the suggestion.
-const maxSlips = 3
 
 // checkKnown returns an errdefs.ErrInvalidArgument error that names the nearest known platform if
 // os/arch is not a known platform.
@@ -168,39 +165,4 @@ func checkKnown(os, arch string) error {
 		return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: known platforms are %s", given, strings.Join(KnownPlatforms(), ", "))
 	}
 	return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: did you mean %s?", given, nearest)
-}
-
-// Nearest returns the element of known that given is probably a typo of, "" for none.
-func Nearest(given string, known []string) string {
-	nearest, best := "", 1+min(maxSlips, len(given)/2)
-	for _, k := range known {
-		if len(given)-len(k) >= best {
-			continue // untrusted texts may be long
-		}
-		if d := distance(given, k); d < best {
-			nearest, best = k, d
-		}
-	}
-	return nearest
-}
-
-// distance is the Levenshtein distance of a and b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

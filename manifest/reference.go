@@ -10,7 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// ParseReference returns the normalised reference that s stands for, without a tag when s has none.
+// ParseReference returns s as a normalized reference, without a tag if s has none.
 func ParseReference(s string) (reference.Named, error) {
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
@@ -19,8 +19,8 @@ func ParseReference(s string) (reference.Named, error) {
 	return named, nil
 }
 
-// ParseName is ParseReference with the tag "latest" when s has neither tag nor digest: what docker manifest
-// makes of its arguments.
+// ParseName is ParseReference with the tag "latest" if s has neither tag nor digest, as docker manifest parses its
+// arguments.
 func ParseName(s string) (reference.Named, error) {
 	named, err := ParseReference(s)
 	if err != nil {
@@ -36,7 +36,7 @@ func ParseListName(s string) (reference.NamedTagged, error) {
 		return nil, err
 	}
 	if _, ok := named.(reference.Canonical); ok {
-		return nil, Errorf(errdefs.ErrInvalidArgument, "%s names a digest, but a manifest list is named by a tag", s)
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%s has a digest, but the name of a manifest list has a tag", s)
 	}
 	return named.(reference.NamedTagged), nil
 }
@@ -95,7 +95,7 @@ func JoinSome(words []string) string {
 // DockerHub is the name of Docker Hub in references.
 const DockerHub = "docker.io"
 
-// ParseRegistry returns the name that the registry s, HOST[:PORT], has in references.
+// ParseRegistry returns the name of the registry s, HOST[:PORT], in references.
 func ParseRegistry(s string) (string, error) {
 	named, err := reference.ParseNormalizedNamed(s + "/repository")
 	if err != nil || reference.Path(named) != "repository" && s != DockerHub && s != "index."+DockerHub {

@@ -10,29 +10,29 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Place is where sources are looked up.
-type Place string
+// Location is where sources are resolved.
+type Location string
 
-// The places a source can be looked up in; Anywhere is both.
+// The locations of sources; Anywhere is both.
 const (
-	Anywhere   Place = ""
-	InDaemon   Place = "daemon"
-	InRegistry Place = "registry"
+	Anywhere   Location = ""
+	InDaemon   Location = "daemon"
+	InRegistry Location = "registry"
 )
 
 // Source is a source as the user named it.
 type Source struct {
 	Ref reference.Named
-	// Plain says that the daemon is asked first: the name was typed without a registry, and it is one
-	// word or the list's name has a registry.
+	// Plain reports that the daemon is asked first: the name was typed without a registry, and it is a single word or
+	// the name of the list has a registry.
 	Plain bool
 }
 
-// ParseSource returns the source that typed names for the list whose name was typed as list.
+// ParseSource returns the source that was typed for a list whose name was typed as list.
 func ParseSource(typed, list string) (Source, error) {
-	if _, err := digest.Parse(typed); err == nil { // else the repository "sha256" of Docker Hub
-		return Source{}, Errorf(errdefs.ErrInvalidArgument, "%s is an image ID, not a reference: "+
-			"give the image a tag with 'docker tag' and name that", typed)
+	if _, err := digest.Parse(typed); err == nil { // otherwise the repository "sha256" of Docker Hub
+		err := Errorf(errdefs.ErrInvalidArgument, "%s is an image ID, not a reference", typed)
+		return Source{}, WithHint(err, "tag the image and use that name: docker tag %s NAME:TAG", typed)
 	}
 	ref, err := ParseName(typed)
 	if err != nil {
@@ -43,24 +43,24 @@ func ParseSource(typed, list string) (Source, error) {
 }
 
 // hasRegistry reports whether a reference was typed with a registry, by the rule of
-// github.com/distribution/reference: the part before the first slash has a dot, a colon or a capital, or
-// is localhost.
+// github.com/distribution/reference: the part before the first slash has a dot, a colon or an upper-case letter, or is
+// localhost.
 func hasRegistry(typed string) bool {
 	host, _, ok := strings.Cut(typed, "/")
 	return ok && (strings.ContainsAny(host, ".:") || host == "localhost" || strings.ToLower(host) != host)
 }
 
-// Choice says what is taken from the sources.
+// Choice selects what the sources contribute.
 type Choice struct {
-	// From restricts where sources are looked up.
-	From Place
-	// Platforms are the ones to keep; all when empty.
+	// From restricts where sources are resolved.
+	From Location
+	// Platforms are those to keep; all if empty.
 	Platforms []Platform
-	// Strip leaves attestations out.
+	// Strip skips attestations.
 	Strip bool
 }
 
-// keeps reports whether an image of platform p is to be taken.
+// keeps reports whether an image of platform p is wanted.
 func (c Choice) keeps(p ocispec.Platform) bool {
 	return len(c.Platforms) == 0 || slices.ContainsFunc(c.Platforms, func(k Platform) bool { return k.Matches(p) })
 }

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Escape returns s with everything escaped, as Go does, that is not valid UTF-8 or neither prints nor is
-// among keep: a text from outside must not act on a terminal.
+// Escape returns s with invalid UTF-8 and all characters escaped, as in Go, that are not printable, except those in keep:
+// text from outside must not control a terminal.
 func Escape(s, keep string) string {
 	quoted := func(r rune) bool {
 		return r == utf8.RuneError || !unicode.IsPrint(r) && !strings.ContainsRune(keep, r)
@@ -31,8 +31,7 @@ func Escape(s, keep string) string {
 	return out.String()
 }
 
-// OneLine returns a stranger's text fit for an error: on one line, escaped, and of at most limit bytes and
-// an ellipsis.
+// OneLine returns text from outside for an error: on one line, escaped, and cut to limit bytes and an ellipsis.
 func OneLine(s string, limit int) string {
 	s = Escape(strings.Join(strings.Fields(s), " "), "")
 	if len(s) <= limit {
@@ -52,4 +51,42 @@ func RedactURL(address string) string {
 		return "(invalid URL)"
 	}
 	return OneLine((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), maxURL)
+}
+
+// maxSlips bounds the distance between a typo and the suggestion.
+const maxSlips = 3
+
+// Nearest returns the element of known that given is probably a typo of, "" for none.
+func Nearest(given string, known []string) string {
+	nearest, best := "", 1+min(maxSlips, len(given)/2)
+	for _, k := range known {
+		if len(given)-len(k) >= best {
+			continue // untrusted texts may be long
+		}
+		if d := distance(given, k); d < best {
+			nearest, best = k, d
+		}
+	}
+	return nearest
+}
+
+// distance is the Levenshtein distance of a and b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
