@@ -174,9 +174,9 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 		return err
 	}
 	if opts.dryRun {
-		plan, err := transfer.Plan(ctx, client, t.notes, request)
+		plan, err := transfer.Plan(ctx, client, t.reporter, request)
 		if err == nil {
-			display.ImportPlan(env.Out(), t.notes, plan, opts.quiet)
+			display.ImportPlan(env.Out(), t.reporter, plan, opts.quiet)
 		}
 		return err
 	}
@@ -185,10 +185,10 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 		return err
 	}
 	defer files.discard()
-	imported, err := transfer.Import(ctx, client, t.notes, request)
+	imported, err := transfer.Import(ctx, client, t.reporter, request)
 	t.progress.Close()
 	if len(imported) > 0 {
-		t.progress.Summarize(t.notes)
+		t.progress.Summarize(t.reporter)
 		display.Imported(env.Out(), imported, opts.quiet)
 	}
 	if err != nil || opts.allTags {

@@ -71,7 +71,7 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 		}
 		return display.Execute(env.Out(), template, view)
 	case opts.verbose:
-		text, err := found.Verbose(ctx, registries, t.notes)
+		text, err := found.Verbose(ctx, registries, t.reporter)
 		if err != nil {
 			return err
 		}

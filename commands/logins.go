@@ -12,16 +12,16 @@ import (
 // logins are the stored credentials. A credential helper that fails is reported once; then, as in the docker
 // CLI, the command continues without a login.
 type logins struct {
-	stored *credentials.Store
-	notes  *display.Notes
-	warned *sync.Once
+	stored   *credentials.Store
+	reporter *display.Reporter
+	warned   *sync.Once
 }
 
 func (l logins) withoutLogin(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	l.warned.Do(func() { l.notes.Warn("%v; continuing without a login", err) })
+	l.warned.Do(func() { l.reporter.Warn("%v; continuing without a login", err) })
 	return nil
 }
 

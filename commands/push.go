@@ -75,7 +75,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 		err = errors.Join(err, files.write(pushed.Descriptor, name, tags))
 	}
 	if err == nil && opts.purge.tags {
-		err = repository.PurgeTags(ctx, registries, t.notes, pushed)
+		err = repository.PurgeTags(ctx, registries, t.reporter, pushed)
 	}
 	return err
 }

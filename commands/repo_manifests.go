@@ -60,7 +60,7 @@ func runRepoManifests(ctx context.Context, env environment, opts repoManifestsOp
 	}
 	query.Detail = opts.shape.ManifestDetail()
 	t := newTools(env, false)
-	records, err := repository.Manifests(ctx, t.registries(opts.network), t.notes, repo, query)
+	records, err := repository.Manifests(ctx, t.registries(opts.network), t.reporter, repo, query)
 	if records == nil {
 		return err
 	}

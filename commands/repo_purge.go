@@ -78,12 +78,12 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 			return true, nil
 		}
 		if len(steps) > 0 {
-			t.notes.Note("Nothing was removed; to remove this, pass --force")
+			t.reporter.Note("Nothing was removed; to remove this, pass --force")
 		}
 		return false, display.Plan(env.Out(), steps, opts.format, !opts.noTrunc)
 	}
 	removal := repository.Removal{Confirm: confirmed, Record: record, Removed: printRemoved(env)}
-	return repository.Purge(ctx, t.registries(opts.network), t.notes, repo, selection, removal)
+	return repository.Purge(ctx, t.registries(opts.network), t.reporter, repo, selection, removal)
 }
 
 // parse checks arguments and flags.

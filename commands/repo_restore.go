@@ -40,7 +40,7 @@ func runRepoRestore(ctx context.Context, env environment, opts network, path str
 		return fmt.Errorf("reading %s: %w", path, err)
 	}
 	t := newTools(env, false)
-	return repository.Restore(ctx, t.registries(opts), t.notes, recorded, func(name reference.Named) {
+	return repository.Restore(ctx, t.registries(opts), t.reporter, recorded, func(name reference.Named) {
 		_, _ = fmt.Fprintln(env.Out(), "Restored", manifest.Familiar(name))
 	})
 }

@@ -50,5 +50,5 @@ func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []
 	}
 	t := newTools(env, false)
 	removal := repository.Removal{Confirm: confirmed, Removed: printRemoved(env)}
-	return repository.Remove(ctx, t.registries(opts.network), t.notes, names, opts.recursive, removal)
+	return repository.Remove(ctx, t.registries(opts.network), t.reporter, names, opts.recursive, removal)
 }

@@ -55,7 +55,7 @@ func runRepoShow(ctx context.Context, env environment, opts repoShowOptions) err
 		return err
 	}
 	t := newTools(env, false)
-	shown, err := repository.Show(ctx, t.registries(opts.network), t.notes, name)
+	shown, err := repository.Show(ctx, t.registries(opts.network), t.reporter, name)
 	if shown.Name == "" {
 		return err
 	}

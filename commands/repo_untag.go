@@ -43,7 +43,7 @@ func runRepoUntag(ctx context.Context, env environment, opts repoUntagOptions, a
 		return err
 	}
 	t := newTools(env, false)
-	return repository.Untag(ctx, t.registries(opts.network), t.notes, names, opts.viaPlaceholder, printRemoved(env))
+	return repository.Untag(ctx, t.registries(opts.network), t.reporter, names, opts.viaPlaceholder, printRemoved(env))
 }
 
 // parseTagged parses a name with a tag, which has to be typed to be removed.

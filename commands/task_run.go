@@ -120,7 +120,7 @@ func outliving(ctx context.Context) (_ context.Context, stop func()) {
 func (o taskRunOptions) reportStopping(ctx context.Context, t tools, id string) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
 		if o.progress != display.ProgressJSON {
-			t.notes.Note("Stopping, and removing what the run created; another Ctrl-C leaves it behind with the label %s=%s", run.Label, id)
+			t.reporter.Note("Stopping, and removing what the run created; another Ctrl-C leaves it behind with the label %s=%s", run.Label, id)
 		}
 	})
 }
@@ -147,7 +147,7 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	notNeeded()
 	left := errors.Join(cleanUp(ctx, executor, loaded.id), os.RemoveAll(lists))
 	if left != nil && err != nil { // an interruption would hide it
-		t.notes.Warn("%v", show.Hide(left))
+		t.reporter.Warn("%v", show.Hide(left))
 	}
 	return show.Hide(cmp.Or(err, left))
 }

@@ -49,6 +49,6 @@ func runTaskValidate(ctx context.Context, env environment, opts taskOptions, for
 	if n := len(loaded.file.Steps); n != 1 {
 		steps = fmt.Sprintf("%d steps", n)
 	}
-	display.NewNotes(env.Err(), false).Note("%s: %s, no errors", loaded.name, steps)
+	display.NewReporter(env.Err(), false).Note("%s: %s, no errors", loaded.name, steps)
 	return nil
 }

@@ -24,10 +24,10 @@ import (
 // tools are what the operations of a command use. Making them has no effect: the configuration is read, and
 // the daemon and registries are connected to, when an operation first needs them.
 type tools struct {
-	env    environment
-	notes  *display.Notes
-	logins logins
-	daemon images
+	env      environment
+	reporter *display.Reporter
+	logins   logins
+	daemon   images
 	// progress shows the progress of blobs, nil for not at all.
 	progress *display.Progress
 }
@@ -35,8 +35,8 @@ type tools struct {
 // newTools returns the tools. If quiet they show no progress and only warnings.
 func newTools(env environment, quiet bool) tools {
 	progress := daemon.NewProgress(env.Err())
-	t := tools{env: env, notes: display.NewNotes(progress, quiet)} // notes appear between the lines of pushes
-	t.logins = logins{credentials.New(env.ConfigFile), t.notes, &sync.Once{}}
+	t := tools{env: env, reporter: display.NewReporter(progress, quiet)} // notes appear between the lines of pushes
+	t.logins = logins{credentials.New(env.ConfigFile), t.reporter, &sync.Once{}}
 	t.daemon = images{Daemon: daemon.New(daemon.FromCLI(env), t.logins.header)}
 	if !quiet {
 		t.daemon.progress = progress
@@ -50,14 +50,14 @@ func (t tools) withProgress(mode string, quiet bool) tools {
 		mode = display.ProgressQuiet
 	}
 	t.progress = display.NewProgress(t.env.Err(), mode)
-	t.notes = display.NewNotes(t.progress, quiet)
-	t.logins.notes = t.notes
+	t.reporter = display.NewReporter(t.progress, quiet)
+	t.logins.reporter = t.reporter
 	return t
 }
 
 // clients returns what operations on lists work with.
 func (t tools) clients(registries *registry.Client) manifest.Clients {
-	return manifest.Clients{Registry: registries, Images: t.daemon, Reporter: t.notes}
+	return manifest.Clients{Registry: registries, Images: t.daemon, Reporter: t.reporter}
 }
 
 // images are the daemon's. Pushes draw their progress unless it is nil.
@@ -88,7 +88,7 @@ func (t tools) registryOptions(n network) registry.Options {
 		Jobs:         int(n.jobs),
 		UserAgent:    "docker-multiarch/" + Version + " (" + runtime.GOOS + ")",
 		RetryTimeout: retryTimeout,
-		Warn:         t.notes.Warn,
+		Warn:         t.reporter.Warn,
 	}
 	if t.progress != nil {
 		o.Progress = t.progress
@@ -111,14 +111,14 @@ func (t tools) showPlan(p manifest.Publication, quiet bool) error {
 	}
 	switch index, err := p.List.Index(); {
 	case err != nil:
-		t.notes.Warn("the digest is not known until the daemon has pushed the pending images")
+		t.reporter.Warn("the digest is not known until the daemon has pushed the pending images")
 	case quiet:
 		_, _ = fmt.Fprintln(t.env.Out(), index.Descriptor.Digest)
 	default:
-		t.notes.Note("Digest: %s", index.Descriptor.Digest)
+		t.reporter.Note("Digest: %s", index.Descriptor.Digest)
 	}
 	for _, step := range p.Plan() {
-		t.notes.Note("Would %s", step)
+		t.reporter.Note("Would %s", step)
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func (t tools) planPush(ctx context.Context, name reference.NamedTagged, tags []
 	list, err := t.env.lists().Get(name)
 	if errdefs.IsNotFound(err) {
 		if _, imageErr := t.daemon.Find(ctx, name); imageErr == nil {
-			t.notes.Note("Would push the image %s from the daemon", manifest.Familiar(name))
+			t.reporter.Note("Would push the image %s from the daemon", manifest.Familiar(name))
 			return nil
 		}
 	}

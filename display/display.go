@@ -16,30 +16,30 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Notes writes the notes and warnings of an operation to a stream, a line each.
-type Notes struct {
+// Reporter writes the notes and warnings of an operation to a stream, a line each.
+type Reporter struct {
 	mu    sync.Mutex
 	out   io.Writer
 	quiet bool
 }
 
-// NewNotes returns notes on out; with quiet it only writes warnings.
-func NewNotes(out io.Writer, quiet bool) *Notes { return &Notes{out: out, quiet: quiet} }
+// NewReporter returns a reporter that writes to out; with quiet it only writes warnings.
+func NewReporter(out io.Writer, quiet bool) *Reporter { return &Reporter{out: out, quiet: quiet} }
 
 // Note reports progress.
-func (n *Notes) Note(format string, args ...any) {
-	if !n.quiet {
-		n.line("", format, args)
+func (r *Reporter) Note(format string, args ...any) {
+	if !r.quiet {
+		r.line("", format, args)
 	}
 }
 
 // Warn reports a likely mistake.
-func (n *Notes) Warn(format string, args ...any) { n.line("WARNING: ", format, args) }
+func (r *Reporter) Warn(format string, args ...any) { r.line("WARNING: ", format, args) }
 
-func (n *Notes) line(prefix, format string, args []any) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	_, _ = fmt.Fprintln(n.out, prefix+manifest.Escape(fmt.Sprintf(format, args...), ""))
+func (r *Reporter) line(prefix, format string, args []any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, _ = fmt.Fprintln(r.out, prefix+manifest.Escape(fmt.Sprintf(format, args...), ""))
 }
 
 // table writes rows in a format of the docker CLI: a table, json, or a template.

@@ -26,8 +26,8 @@ func Imported(out io.Writer, imported []transfer.Imported, quiet bool) {
 	}
 }
 
-// ImportPlan writes what an import would do: the digests to out, the rest to notes.
-func ImportPlan(out io.Writer, notes *Notes, plan transfer.ImportPlan, quiet bool) {
+// ImportPlan writes what an import would do: the digests to out, the rest to r.
+func ImportPlan(out io.Writer, r *Reporter, plan transfer.ImportPlan, quiet bool) {
 	verb := "copy"
 	if plan.Mounted {
 		verb = "mount"
@@ -37,11 +37,11 @@ func ImportPlan(out io.Writer, notes *Notes, plan transfer.ImportPlan, quiet boo
 		transfer.Size
 	}{{"Would " + verb + " %s", plan.Missing}, {"Would skip %s, which exist", plan.Existing}} {
 		if s.Manifests+s.Blobs > 0 {
-			notes.Note(s.format, fmt.Sprintf("%d manifests and %d blobs, %s", s.Manifests, s.Blobs, units.HumanSize(float64(s.Bytes))))
+			r.Note(s.format, fmt.Sprintf("%d manifests and %d blobs, %s", s.Manifests, s.Blobs, units.HumanSize(float64(s.Bytes))))
 		}
 	}
 	for _, t := range plan.Tags {
-		notes.Note("Would write %s", manifest.Familiar(t))
+		r.Note("Would write %s", manifest.Familiar(t))
 	}
 	for _, i := range plan.Images {
 		if len(plan.Images) > 1 && !quiet {

@@ -275,7 +275,7 @@ func (p *Progress) speed(bytes int64) string {
 }
 
 // Summarize reports what was copied, nothing if there were no blobs.
-func (p *Progress) Summarize(notes *Notes) {
+func (p *Progress) Summarize(r *Reporter) {
 	p.mu.Lock()
 	if len(p.rows) == 0 {
 		p.mu.Unlock()
@@ -285,6 +285,6 @@ func (p *Progress) Summarize(notes *Notes) {
 	took := p.now().Sub(p.began).Round(10 * time.Millisecond)
 	speed := p.speed(s.bytes)
 	p.mu.Unlock()
-	notes.Note("Sent %d blobs, %s in %s (%s); %d mounted, %d already existed",
+	r.Note("Sent %d blobs, %s in %s (%s); %d mounted, %d already existed",
 		s.sent, units.HumanSize(float64(s.bytes)), took, speed, s.mounted, s.present)
 }

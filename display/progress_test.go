@@ -207,7 +207,7 @@ func TestProgressSummary(t *testing.T) {
 	group.Wait()
 	p.Close()
 	var said bytes.Buffer
-	p.Summarize(NewNotes(&said, false))
+	p.Summarize(NewReporter(&said, false))
 	if want := "Sent 20 blobs, 2kB in 1s (2kB/s); 20 mounted, 20 already existed\n"; said.String() != want {
 		t.Errorf("got %q", &said)
 	}
@@ -215,7 +215,7 @@ func TestProgressSummary(t *testing.T) {
 		t.Errorf("got\n%s", got)
 	}
 	said.Reset()
-	newTestProgress(t, io.Discard, ProgressTTY).Summarize(NewNotes(&said, false))
+	newTestProgress(t, io.Discard, ProgressTTY).Summarize(NewReporter(&said, false))
 	if said.Len() > 0 {
 		t.Errorf("got %q", &said)
 	}
@@ -245,7 +245,7 @@ func TestImported(t *testing.T) {
 		for range images {
 			plan.Images = append(plan.Images, one)
 		}
-		ImportPlan(&out, NewNotes(&notes, false), plan, false)
+		ImportPlan(&out, NewReporter(&notes, false), plan, false)
 		if wantNotes := "Would mount 1 manifests and 2 blobs, 3kB\n"; out.String() != want || notes.String() != wantNotes {
 			t.Errorf("ImportPlan: got %q and notes %q, want %q and %q", &out, &notes, want, wantNotes)
 		}
