@@ -16,7 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Each manifest is read once, whatever names it, and what is absent is known by its digest.
+// Each manifest is fetched once, however many indexes list it, and a missing one is known by its digest.
 func TestGraph(t *testing.T) {
 	m := fakes.NewRegistry()
 	amd64 := m.Image(t, "h.example.com/app:amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
@@ -29,23 +29,23 @@ func TestGraph(t *testing.T) {
 	m.Log = nil
 	roots, err := g.Read(t.Context(), fakes.Named(t, "h.example.com/app:outer"), fakes.Named(t, "h.example.com/app:none"), fakes.Named(t, "h.example.com/app:inner"))
 	if err != nil || len(roots) != 3 || roots[0].Digest != outer.Digest || !errdefs.IsNotFound(roots[1].Err) || roots[2].Digest != inner.Digest {
-		t.Fatalf("%v, %v", roots, err)
+		t.Fatalf("got roots %v (%v), want the outer index, none and the inner index", roots, err)
 	}
 	for _, d := range []digest.Digest{amd64.Digest, arm64.Digest, attestation.Digest, lost.Digest} {
 		if n := strings.Count(fmt.Sprint(m.Log), "@"+d.String()); n != 1 {
-			t.Errorf("%s was asked for %d times", d, n)
+			t.Errorf("got %d requests for %s, want 1", n, d)
 		}
 	}
 	m.Log = nil
 	roots, err = g.Read(t.Context(), manifest.AtDigest(fakes.Named(t, "h.example.com/app"), amd64.Digest), manifest.AtDigest(fakes.Named(t, "h.example.com/app"), lost.Digest))
 	if err != nil || roots[0].Digest != amd64.Digest || roots[1].Digest != lost.Digest || len(m.Log) > 0 {
-		t.Errorf("read again by digest: %v, %v, %q", roots, err, m.Log)
+		t.Errorf("got roots %v (%v) and requests %q, want no request for known digests", roots, err, m.Log)
 	}
 	if n, err := g.Node(amd64.Digest); err != nil || n.Config == nil || n.Descriptor.Size != amd64.Size {
-		t.Errorf("%v, %v", n, err)
+		t.Errorf("got node %v (%v), want amd64", n, err)
 	}
 	if _, err := g.Node(lost.Digest); !errdefs.IsNotFound(err) {
-		t.Error(err)
+		t.Errorf("got %v, want not found", err)
 	}
 	got := g.Below(inner.Digest, outer.Digest)
 	if len(got) != 6 || got[0] != outer.Digest || slices.Index(got, inner.Digest) > slices.Index(got, arm64.Digest) {
@@ -118,10 +118,10 @@ func TestGraphIsBounded(t *testing.T) {
 	}
 	below := g.Below(roots[0].Digest)
 	if _, err := g.Node(below[len(below)-1]); !errdefs.IsInvalidArgument(err) || len(below) != manifest.MaxDepth+1 {
-		t.Errorf("%d manifests, %v", len(below), err)
+		t.Errorf("got %d manifests (%v), want %d and a refused index", len(below), err, manifest.MaxDepth+1)
 	}
 	if roots, err = manifest.NewGraph(m).Read(t.Context(), fakes.Named(t, fmt.Sprint("h.example.com/app:", manifest.MaxDepth))); err != nil || roots[0].Err != nil {
-		t.Errorf("%v, %v", roots, err)
+		t.Errorf("got roots %v (%v), want no error", roots, err)
 	}
 }
 
@@ -144,12 +144,12 @@ func TestParseNode(t *testing.T) {
 		n, err := manifest.ParseNode(manifest.Content{Descriptor: ocispec.Descriptor{MediaType: tt.mediaType, Digest: d}, Raw: []byte(tt.raw)})
 		if tt.problem != "" {
 			if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), tt.problem) {
-				t.Errorf("%s: %v", tt.raw, err)
+				t.Errorf("%s: got %v, want %q", tt.raw, err, tt.problem)
 			}
 			continue
 		}
 		if err != nil || n.ArtifactType != tt.artifactType || manifest.IsIndex(tt.mediaType) != (n.Config == nil) || len(n.Layers)+len(n.Children) != 1 {
-			t.Errorf("%s: %v, %v", tt.raw, n, err)
+			t.Errorf("%s: got %+v (%v), want artifact type %q", tt.raw, n, err, tt.artifactType)
 		}
 	}
 }
@@ -172,6 +172,6 @@ func TestReferrers(t *testing.T) {
 		}
 	}
 	if tag := manifest.ReferrersTag(digest.SHA512.FromString("x")); len(tag) != len("sha512-")+64 {
-		t.Error(tag)
+		t.Errorf("got tag %s, want 64 characters of the digest", tag)
 	}
 }

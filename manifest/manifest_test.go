@@ -54,7 +54,7 @@ func TestIndexBytes(t *testing.T) {
 				t.Errorf("got %s\n%s\nwant %s\n%s", desc.MediaType, index.Raw, wantType, wantRaw)
 			}
 			if desc.Digest != digest.FromBytes(wantRaw) || desc.Size != int64(len(wantRaw)) {
-				t.Errorf("descriptor %v", desc)
+				t.Errorf("got descriptor %v", desc)
 			}
 		})
 	}
@@ -176,7 +176,7 @@ func TestParseSource(t *testing.T) {
 	} {
 		s, err := ParseSource(c.typed, c.list)
 		if err != nil || s.Plain != c.plain {
-			t.Errorf("%s in %s: plain %v, %v", c.typed, c.list, s.Plain, err)
+			t.Errorf("%s in %s: got plain %v (%v)", c.typed, c.list, s.Plain, err)
 		}
 	}
 }
@@ -218,18 +218,18 @@ func TestAnnotate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p := cleared.Entries[0].Platform(); p.OSVersion != "" || p.OSFeatures != nil || p.Variant != "v3" || cleared.Entries[0].Descriptor.Annotations != nil {
-		t.Errorf("cleared: %+v", p)
+		t.Errorf("got platform %+v after --clear", p)
 	}
 	if _, err := list.Annotate(0, Annotation{Platform: ocispec.Platform{Architecture: "amd46"}}); !errdefs.IsInvalidArgument(err) {
-		t.Errorf("unknown architecture: %v", err)
+		t.Errorf("got %v, want an error for an unknown architecture", err)
 	}
 	list.MediaType = MediaTypeDockerList
 	if _, err := list.Annotate(0, Annotation{Descriptor: map[string]string{"k": "v"}}); !errdefs.IsFailedPrecondition(err) {
-		t.Errorf("annotation in a Docker list: %v", err)
+		t.Errorf("got %v, want an error for an annotation in a Docker list", err)
 	}
 	list.MediaType = ""
 	if after, _ := json.Marshal(list.Entries); string(after) != string(before) {
-		t.Errorf("the list that was annotated changed: %s", after)
+		t.Errorf("got %s, want the original list unchanged", after)
 	}
 }
 
@@ -250,15 +250,15 @@ func TestParseInLittleMemory(t *testing.T) {
 		err := tt.parse([]byte(tt.raw))
 		runtime.ReadMemStats(&after)
 		if !errdefs.IsInvalidArgument(err) || err.Error() != tt.words {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v", name, err)
 		}
 		if took := after.TotalAlloc - before.TotalAlloc; took > 10*uint64(len(tt.raw)) {
-			t.Errorf("%s: %d KiB for %d KiB", name, took>>10, len(tt.raw)>>10)
+			t.Errorf("%s: got %d KiB of memory for %d KiB of JSON", name, took>>10, len(tt.raw)>>10)
 		}
 	}
 	most := strings.TrimSuffix(strings.Repeat(child+",", MaxEntries), ",")
 	if children, _, err := ParseIndex([]byte(`{"manifests":[` + most + `]}`)); err != nil || len(children) != MaxEntries {
-		t.Errorf("%d entries, %v", len(children), err)
+		t.Errorf("got %d entries (%v), want the maximum", len(children), err)
 	}
 }
 
@@ -300,11 +300,11 @@ func FuzzParse(f *testing.F) {
 		if children, _, err := ParseIndex(raw); err == nil {
 			for _, d := range children {
 				if d.Digest.Validate() != nil || d.Size < 0 {
-					t.Errorf("child %v", d)
+					t.Errorf("got an invalid child %v", d)
 				}
 			}
 			if _, _, err := ParseImage(raw); err == nil {
-				t.Error("both an index and an image")
+				t.Error("got both an index and an image, want one of them")
 			}
 		}
 		_, _ = ParseConfig(raw)
@@ -317,11 +317,11 @@ func FuzzReference(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		if n, err := ParseListName(s); err == nil {
 			if again, err := ParseListName(n.String()); err != nil || again.String() != n.String() {
-				t.Errorf("%q gives %s, which gives %v, %v", s, n, again, err)
+				t.Errorf("%q: got %s, and for that %v (%v)", s, n, again, err)
 			}
 		}
 		if p, err := ParsePlatform(s); err == nil && !p.Matches(p.Platform) {
-			t.Errorf("%q does not match itself", s)
+			t.Errorf("got no match of %q with itself", s)
 		}
 	})
 }

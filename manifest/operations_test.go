@@ -47,7 +47,7 @@ func TestCreateKeepsOrder(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if len(w.Notes.Notes)+len(w.Notes.Warnings) > 0 {
-		t.Errorf("what docker manifest takes is taken silently: %v %v", w.Notes.Notes, w.Notes.Warnings)
+		t.Errorf("got notes %q and warnings %q, want none for sources that docker manifest accepts", w.Notes.Notes, w.Notes.Warnings)
 	}
 }
 
@@ -58,7 +58,7 @@ func TestCreateLeavesNothingBehind(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if len(w.Lists) > 0 {
-		t.Errorf("left behind: %v", w.Lists)
+		t.Errorf("got lists %v after a failure, want none", w.Lists)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestCreateExisting(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := create(t, w, c); !errdefs.IsAlreadyExists(err) {
-		t.Errorf("an existing list: %v", err)
+		t.Errorf("got %v, want an error for an existing list", err)
 	}
 	w.Registry.Image(t, example+":amd64", manifest.MediaTypeDockerManifest, "linux/amd64", "rebuilt")
 	c = fakes.Creation(t, example+":1", example+":arm64", example+":amd64")
@@ -83,12 +83,12 @@ func TestCreateExisting(t *testing.T) {
 	}
 	now, _ := w.Registry.Digest(t.Context(), fakes.Named(t, example+":amd64"))
 	if list.Entries[0].Descriptor.Digest != now {
-		t.Error("amend did not read the source again")
+		t.Error("got the old entry, want the source read again")
 	}
 	c = fakes.Creation(t, example+":1", example+":arm64")
 	c.Existing = manifest.Replace
 	if list, err = create(t, w, c); err != nil || len(list.Entries) != 1 {
-		t.Errorf("replaced: %s, %v", summary(list), err)
+		t.Errorf("got list %s (%v) after --replace", summary(list), err)
 	}
 }
 
@@ -130,16 +130,16 @@ func TestCreateFromIndex(t *testing.T) {
 				t.Errorf("got %s\nwant %s", got, c.want)
 			}
 			if tagged := list.Entries[0].Ref.String() == example+":"+c.source; tagged != (name == "one") {
-				t.Errorf("the first entry is kept as %s", list.Entries[0].Ref)
+				t.Errorf("got %s as the name of the first entry", list.Entries[0].Ref)
 			}
 			if tags := (manifest.Publication{List: list}).SourceTags(); (len(tags) == 1) != (name == "one") {
-				t.Errorf("tags of the images: %v", tags)
+				t.Errorf("got source tags %v", tags)
 			}
 			if len(w.Notes.Notes) != 1 || !strings.Contains(w.Notes.Notes[0], "is an index; using linux/") {
-				t.Errorf("notes %v", w.Notes.Notes)
+				t.Errorf("got notes %q", w.Notes.Notes)
 			}
 			if mediaType, _ := list.IndexType(); mediaType != ocispec.MediaTypeImageIndex {
-				t.Errorf("media type %s", mediaType)
+				t.Errorf("got media type %s", mediaType)
 			}
 		})
 	}
@@ -236,13 +236,13 @@ func TestResolve(t *testing.T) {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 			if got := strings.Join(w.Notes.Warnings, "\n"); !strings.Contains(got, c.warning) || c.warning == "" && got != "" {
-				t.Errorf("warnings %q, want %q", got, c.warning)
+				t.Errorf("got warnings %q, want %q", got, c.warning)
 			}
 		})
 	}
 }
 
-// A daemon that never answers does not keep a script that needs the registry alone.
+// A daemon that never answers does not keep a script that needs only the registry.
 func TestResolveDoesNotWaitForTheDaemon(t *testing.T) {
 	w := built(t)
 	c := fakes.Creation(t, example+":1", example+":amd64")
@@ -273,18 +273,18 @@ func TestPushOrder(t *testing.T) {
 	d := pushed.List.Entries[1].Descriptor.Digest
 	want := []string{"copy other.com/app:s390x to example.com/app:1", "put example.com/app:1"}
 	if !slices.Equal(w.Registry.Log, want) {
-		t.Errorf("requests %q, want %q", w.Registry.Log, want)
+		t.Errorf("got requests %q, want %q", w.Registry.Log, want)
 	}
 	if len(pushed.Children) != 1 || pushed.Children[0].Digest != d {
-		t.Errorf("children %v", pushed.Children)
+		t.Errorf("got children %v, want the copied one", pushed.Children)
 	}
 	w.Registry.Log = nil
 	w.Registry.Errs["copy"] = errors.New("broken")
 	if _, err := push(t, w, example+":1", true); err == nil || slices.Contains(w.Registry.Log, "put example.com/app:1") {
-		t.Errorf("a list was pushed over a child that was not: %v, %v", err, w.Registry.Log)
+		t.Errorf("got %v and requests %q, want no list after a failed copy", err, w.Registry.Log)
 	}
 	if _, ok := w.Lists[example+":1"]; !ok {
-		t.Error("a failed push purged the list")
+		t.Error("got no local list after a failed push, want it kept")
 	}
 }
 
@@ -309,13 +309,13 @@ func TestPushPending(t *testing.T) {
 	}
 	kept := w.Lists[example+":1"]
 	if got, want := summary(kept), "plain:amd64 linux/amd64; example.com/app:arm64 linux/arm64"; got != want {
-		t.Errorf("written back: %s, want %s", got, want)
+		t.Errorf("got stored list %s, want %s", got, want)
 	}
 	if kept.Entries[0].Ref.String() != staging || len(kept.Entries[0].Raw) == 0 {
-		t.Errorf("written back: %s", kept.Entries[0].Ref)
+		t.Errorf("got stored entry %s, want %s with its bytes", kept.Entries[0].Ref, staging)
 	}
 	if index, err := kept.Index(); err != nil || index.Descriptor.Digest != pushed.Descriptor.Digest {
-		t.Errorf("the list kept has digest %s (%v), pushed was %s", index.Descriptor.Digest, err, pushed.Descriptor.Digest)
+		t.Errorf("got digest %s (%v) of the stored list, want %s as pushed", index.Descriptor.Digest, err, pushed.Descriptor.Digest)
 	}
 }
 
@@ -331,7 +331,7 @@ func TestPushPendingFails(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if len(w.Daemon.Images) != 1 || !strings.HasPrefix(w.Daemon.Log[len(w.Daemon.Log)-1], "untag ") {
-		t.Errorf("a staging name stayed: %v", w.Daemon.Log)
+		t.Errorf("got requests to the daemon %q, want the staging name removed", w.Daemon.Log)
 	}
 	if got := summary(w.Lists[example+":1"]); got != "plain:amd64 linux/amd64 pending" {
 		t.Errorf("the list is now %s", got)
@@ -344,7 +344,7 @@ func TestPushPendingFails(t *testing.T) {
 	}
 }
 
-// The list's own name is never taken for an image, and a staging name never from another image.
+// No image is pushed under the name of the list, nor under a staging name of another image.
 func TestPushStagingNames(t *testing.T) {
 	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	builder.Image(t, example+":1", manifest.MediaTypeDockerManifest, "linux/amd64")
@@ -358,7 +358,7 @@ func TestPushStagingNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := []string{"tag " + staging + "-2", "push " + staging + "-2", "untag " + staging + "-2"}; !slices.Equal(w.Daemon.Log, want) {
-		t.Errorf("daemon: %q, want %q", w.Daemon.Log, want)
+		t.Errorf("got requests to the daemon %q, want %q", w.Daemon.Log, want)
 	}
 	// A person's own tag that happens to be the staging name stays.
 	w.Daemon.Images[staging+"-2"], w.Daemon.Log = local, nil
@@ -371,7 +371,7 @@ func TestPushStagingNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := []string{"tag " + staging + "-3", "push " + staging + "-3", "untag " + staging + "-3"}; !slices.Equal(w.Daemon.Log, want) {
-		t.Errorf("daemon: %q, want %q", w.Daemon.Log, want)
+		t.Errorf("got requests to the daemon %q, want %q", w.Daemon.Log, want)
 	}
 	long := strings.Repeat("x", manifest.MaxTag)
 	name, err := manifest.List{Name: fakes.Named(t, example+":"+long)}.StagingName(t.Context(), w.Clients(), local)
@@ -380,7 +380,7 @@ func TestPushStagingNames(t *testing.T) {
 	}
 }
 
-// An index in the containerd store goes up whole; its attestations join the list.
+// An index in the containerd store is pushed as a whole; its attestations become entries.
 func TestPushPendingIndex(t *testing.T) {
 	for name, missing := range map[string]bool{"complete": false, "partial": true} {
 		t.Run(name, func(t *testing.T) {
@@ -414,7 +414,7 @@ func TestPushPendingIndex(t *testing.T) {
 				t.Errorf("got %s, want %s", got, want)
 			}
 			if missing != (len(w.Notes.Warnings) > 0) {
-				t.Errorf("warnings %v", w.Notes.Warnings)
+				t.Errorf("got warnings %q", w.Notes.Warnings)
 			}
 			if tags := pushed.SourceTags(); len(tags) != 1 || !strings.HasPrefix(tags[0].Name.Tag(), "1-") {
 				t.Errorf("the staging tag is forgotten: %v", tags)
@@ -423,7 +423,7 @@ func TestPushPendingIndex(t *testing.T) {
 	}
 }
 
-// A list that was changed while it was pushed is not purged, nor are the changes lost.
+// A list that changed during its push is not purged, and the changes are kept.
 func TestPushWhileChanged(t *testing.T) {
 	for name, c := range map[string]struct {
 		purge  bool
@@ -475,7 +475,7 @@ func TestPushWhileChanged(t *testing.T) {
 	}
 }
 
-// What keeps a list from being pushed never makes an image of the same name be pushed in its place.
+// If a list cannot be pushed, no image of the same name is pushed instead.
 func TestPushPrefersTheList(t *testing.T) {
 	w, builder := built(t), fakes.NewRegistry()
 	builder.Image(t, example+":1", manifest.MediaTypeDockerManifest, "linux/s390x")
@@ -495,7 +495,7 @@ func TestPushPrefersTheList(t *testing.T) {
 	}
 	for _, name := range []string{example + ":1", example + ":2"} {
 		if d, err := w.Registry.Digest(t.Context(), fakes.Named(t, name)); err != nil || d != pushed.Descriptor.Digest {
-			t.Errorf("%s is %s, %v", name, d, err)
+			t.Errorf("%s: got %s (%v), want %s", name, d, err, pushed.Descriptor.Digest)
 		}
 	}
 	if _, err := push(t, w, example+":absent", false); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "No such manifest: example.com/app:absent") {
@@ -512,7 +512,7 @@ func TestAssembleRefusesDuplicates(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := create(t, w, c); err != nil || len(w.Notes.Warnings) != 1 {
-		t.Errorf("create: %v, %v", err, w.Notes.Warnings)
+		t.Errorf("got %v and warnings %q, want one warning", err, w.Notes.Warnings)
 	}
 }
 
@@ -522,29 +522,29 @@ func TestCreateNamedTwice(t *testing.T) {
 	w.Daemon.Holds(t, builder, "plain:a", "plain:a")
 	putIndexes(t, w)
 	if list, err := create(t, w, fakes.Creation(t, example+":1", "plain:a", "plain:a")); err != nil || len(list.Entries) != 1 {
-		t.Errorf("a source named twice: %s, %v", summary(list), err)
+		t.Errorf("got list %s (%v), want one entry for a repeated source", summary(list), err)
 	}
 	// A child that is named itself is no longer its index's.
 	d := w.Registry.Image(t, example+":i-amd64", ocispec.MediaTypeImageManifest, "linux/amd64", "i").Digest
 	named := example + "@" + d.String()
 	list, err := create(t, w, fakes.Creation(t, example+":2", example+":one", named))
 	if err != nil || list.Entries[0].Source.String() != example+":one" || list.Entries[2].Source.String() != named {
-		t.Errorf("a child named besides: %s, %v", summary(list), err)
+		t.Errorf("got list %s (%v), want the child under its own source", summary(list), err)
 	}
 	list, err = create(t, w, fakes.Creation(t, example+":3", example+":index", named))
 	if want := named + " linux/amd64; example.com/app:index linux/arm64"; err != nil || !strings.HasPrefix(summary(list), want) {
-		t.Errorf("a child named besides: %s, %v", summary(list), err)
+		t.Errorf("got list %s (%v), want the child under its own source", summary(list), err)
 	}
 }
 
-func TestCreateTellsOfOtherRegistries(t *testing.T) {
+func TestCreateReportsOtherRegistries(t *testing.T) {
 	w := fakes.NewFixture()
 	w.Registry.Image(t, "other.com/app:a", manifest.MediaTypeDockerManifest, "linux/amd64")
 	if _, err := create(t, w, fakes.Creation(t, example+":1", "other.com/app:a")); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.Notes.Notes) != 1 || !strings.Contains(w.Notes.Notes[0], "in the registry other.com: push will copy it") {
-		t.Errorf("notes %v", w.Notes.Notes)
+		t.Errorf("got notes %q", w.Notes.Notes)
 	}
 }
 
@@ -604,11 +604,11 @@ func TestIsSame(t *testing.T) {
 		}
 	}
 	if !manifest.IsSame(manifest.Local{ID: config.Digest}, manifest.Content{Descriptor: x, Raw: m.Manifests[example+":x"]}) {
-		t.Error("the config is the image ID")
+		t.Error("got different images, want the same: the image ID is the digest of the config")
 	}
 }
 
-// Another push may take the same staging name away.
+// Another push may remove the same staging name.
 func TestPushStagedOnceMore(t *testing.T) {
 	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	builder.Image(t, "plain:amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
@@ -640,7 +640,7 @@ func TestPushStagedOnceMore(t *testing.T) {
 	}
 }
 
-// What is known at create is told at create: that attestations will not fit.
+// Create already reports that a Docker list cannot have attestations.
 func TestAttestedPendingNeedsOCI(t *testing.T) {
 	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	image := builder.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
@@ -655,7 +655,7 @@ func TestAttestedPendingNeedsOCI(t *testing.T) {
 	}
 	c.Choice.Strip = true
 	if _, err := create(t, w, c); err != nil {
-		t.Errorf("stripped: %v", err)
+		t.Errorf("got %v, want no error without attestations", err)
 	}
 }
 
@@ -686,7 +686,7 @@ func TestDropAndAnnotateLocal(t *testing.T) {
 	name := fakes.ListName(t, example+":1")
 	err := manifest.AnnotateLocal(t.Context(), w.Lists, name, example+":index", manifest.Annotation{Platform: ocispec.Platform{Variant: "v8"}})
 	if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "one of sha256:") {
-		t.Errorf("annotating several entries at once: %v", err)
+		t.Errorf("got %v, want an error for several entries", err)
 	}
 	if err := manifest.DropLocal(t.Context(), w.Lists, name, []string{"linux/amd64"}); err != nil {
 		t.Fatal(err)
@@ -695,14 +695,14 @@ func TestDropAndAnnotateLocal(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if err := manifest.DropLocal(t.Context(), w.Lists, name, []string{"linux/arm64"}); !errdefs.IsFailedPrecondition(err) {
-		t.Errorf("dropping all: %v", err)
+		t.Errorf("got %v, want an error for an empty list", err)
 	}
 	if err := manifest.DropLocal(t.Context(), w.Lists, name, []string{"linux/s390x"}); !errdefs.IsNotFound(err) {
-		t.Errorf("dropping what is not there: %v", err)
+		t.Errorf("got %v, want not found", err)
 	}
 	absent := fakes.ListName(t, example+":absent")
 	if err := manifest.AnnotateLocal(t.Context(), w.Lists, absent, "a", manifest.Annotation{}); !errdefs.IsNotFound(err) {
-		t.Errorf("absent list: %v", err)
+		t.Errorf("got %v, want not found", err)
 	}
 }
 
@@ -718,7 +718,7 @@ func TestTagIsAllOrNothing(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, ok := w.Lists[example+":2"]; ok {
-		t.Error("half of the names were given")
+		t.Error("got the first tag after a failure, want none")
 	}
 	if err := manifest.Tag(t.Context(), w.Lists, w.Daemon, fakes.Named(t, example+":1"), targets[:1]); err != nil || w.Lists[example+":2"].Name.String() != example+":2" {
 		t.Errorf("got %v", err)
@@ -728,8 +728,8 @@ func TestTagIsAllOrNothing(t *testing.T) {
 	}
 }
 
-// A push says beforehand what it needs of the registries, and tells of images as they become known.
-func TestPublishTellsAhead(t *testing.T) {
+// A push announces its repositories, and prefetches images as they are resolved.
+func TestPublishPrefetches(t *testing.T) {
 	w := built(t)
 	w.Registry.Image(t, "other.com/app:s390x", manifest.MediaTypeDockerManifest, "linux/s390x")
 	c := fakes.Creation(t, example+":1", example+":amd64", "other.com/app:s390x")
@@ -747,7 +747,7 @@ func TestPublishTellsAhead(t *testing.T) {
 		t.Errorf("prefetched: got %q, want %q", got, want)
 	}
 	if len(w.Lists) != 0 {
-		t.Errorf("lists %v", w.Lists)
+		t.Errorf("got lists %v, want none", w.Lists)
 	}
 }
 

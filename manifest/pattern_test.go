@@ -33,18 +33,18 @@ func TestPattern(t *testing.T) {
 		}
 		for _, tag := range strings.Fields(tt.match) {
 			if !p.Match(tag) {
-				t.Errorf("%s does not match %s", tt.pattern, tag)
+				t.Errorf("%s: got no match of %s", tt.pattern, tag)
 			}
 		}
 		for _, tag := range strings.Fields(tt.other) {
 			if p.Match(tag) {
-				t.Errorf("%s matches %s", tt.pattern, tag)
+				t.Errorf("%s: got a match of %s", tt.pattern, tag)
 			}
 		}
 	}
 	for _, s := range []string{"", "[", "a[b", "[!", "[!]", `\`, "regex:", "regex:(", "regex:(?!a)", "regex:*", "regex:pr-1)|(?:old"} {
 		if _, err := ParsePattern(s); !errdefs.IsInvalidArgument(err) {
-			t.Errorf("%q: %v", s, err)
+			t.Errorf("%q: got %v", s, err)
 		}
 	}
 }

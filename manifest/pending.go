@@ -65,7 +65,7 @@ func (l List) pendingBySource() [][]Entry {
 type pendingImage struct {
 	local    Local
 	entries  []Entry
-	sent     []Entry // what they became
+	sent     []Entry // the entries after the push
 	children []Child // what was pushed
 	refused  bool    // because the registry lacked a blob that another push may have been sending
 }

@@ -195,7 +195,7 @@ func TestPendingRemovesStagingNames(t *testing.T) {
 	}
 	for name := range w.Daemon.Images {
 		if !strings.HasPrefix(name, "docker.io/library/plain:") {
-			t.Errorf("the daemon still has %s", name)
+			t.Errorf("got %s in the daemon, want no staging name", name)
 		}
 	}
 }

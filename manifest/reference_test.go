@@ -46,7 +46,7 @@ func TestCutDigestTag(t *testing.T) {
 	} {
 		form, ok := manifest.CutDigestTag(tag)
 		if ok != (want.form != "") || ok && (form != want.form || manifest.DigestOf(form) != want.digest) {
-			t.Errorf("%s: %s, %v", tag, form, ok)
+			t.Errorf("%s: got %s, %v", tag, form, ok)
 		}
 	}
 }

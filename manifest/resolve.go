@@ -142,7 +142,7 @@ func (r *resolver) resolveQualified(ctx context.Context, ref reference.Named) (r
 	return s, nil
 }
 
-// wait returns the answer if it is there already or comes before the timeout.
+// wait returns the answer, unless it comes after the timeout.
 func wait(answers <-chan answer, timeout <-chan time.Time) answer {
 	select {
 	case a := <-answers:
