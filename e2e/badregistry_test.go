@@ -67,12 +67,12 @@ func TestMisbehavingRegistry(t *testing.T) {
 		words []string
 	}{
 		"html":           {answer{contentType: "text/html", body: "<html>Log in</html>"}, []string{"text/html"}},
-		"html as image":  {answer{contentType: images.DockerManifest, body: "<html>"}, []string{"no JSON"}},
-		"empty":          {answer{contentType: images.DockerManifest}, []string{"no JSON"}},
+		"html as image":  {answer{contentType: images.DockerManifest, body: "<html>"}, []string{"not a JSON"}},
+		"empty":          {answer{contentType: images.DockerManifest}, []string{"not a JSON"}},
 		"no object":      {answer{contentType: images.DockerManifest, body: "[]"}, []string{"neither an image manifest nor an index"}},
 		"null":           {answer{contentType: images.DockerManifest, body: "null"}, []string{"not an image manifest"}},
 		"other JSON":     {answer{contentType: "application/json", body: `{"a":1}`}, []string{"application/json"}},
-		"cut off":        {answer{contentType: images.DockerManifest, body: raw[:len(raw)/2]}, []string{"no JSON"}},
+		"cut off":        {answer{contentType: images.DockerManifest, body: raw[:len(raw)/2]}, []string{"not a JSON"}},
 		"index as image": {answer{contentType: images.DockerManifest, body: `{"schemaVersion":2,"manifests":[]}`}, []string{"another structure"}},
 		"schema 1":       {answer{body: `{"schemaVersion":1,"fsLayers":[]}`}, []string{"schema 1"}},
 		"too large":      {answer{contentType: images.DockerManifest, body: raw + large}, []string{"larger than"}},

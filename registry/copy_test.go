@@ -282,6 +282,20 @@ func TestCopiesShareBlobs(t *testing.T) {
 	}
 }
 
+// An upload session is not at a private address when the registry is public.
+func TestUploadToAPrivateAddress(t *testing.T) {
+	n, f, g := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("203.0.113.7:443", g)
+	g.location = func(path string) string { return "https://169.254.169.254" + path }
+	image := f.putImage("source", "1")
+	err := n.client(Options{Insecure: true}).Copy(t.Context(), parse(t, "a.example.com/source"), image, parse(t, "203.0.113.7/target"))
+	wantError(t, err, errdefs.ErrUnavailable, "upload session at the private address 169.254.169.254")
+	if got := g.count("PUT"); got != 0 {
+		t.Errorf("got %d uploads, want none", got)
+	}
+}
+
 // An upload session may be on another host, which gets no credentials.
 func TestUploadElsewhere(t *testing.T) {
 	n, f, g, storage := newNetwork(t), newFake(), newFake(), newFake()

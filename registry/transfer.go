@@ -95,6 +95,9 @@ func (p repository) session(resp *http.Response) (*url.URL, error) {
 	if u.Host == p.Host {
 		u.Scheme = p.server.Endpoint().Scheme
 	}
+	if err := p.server.CheckAddress(resp.Request.Context(), u, "upload session"); err != nil {
+		return nil, manifest.Errorf(errdefs.ErrUnavailable, "%s: upload to %s: %w", p.name, p.repo, err)
+	}
 	return u, nil
 }
 

@@ -30,7 +30,7 @@ func (s *Server) CheckRedirect(ctx context.Context, from, to *url.URL) error {
 	case from.Scheme == "https" && to.Scheme == "http":
 		return &RefusedError{"redirect from HTTPS to plain HTTP on " + to.Host}
 	}
-	return s.checkAddress(ctx, to, "redirect")
+	return s.CheckAddress(ctx, to, "redirect")
 }
 
 // checkRealm returns an error unless tokens may be requested from realm: that takes HTTPS when the registry
@@ -42,12 +42,12 @@ func (s *Server) checkRealm(ctx context.Context, realm *url.URL) error {
 	case realm.Scheme == "http" && s.Endpoint().Scheme == "https" && !s.Insecure && !Loopback(realm.Host):
 		return &PlainHTTPError{realm.Host}
 	}
-	return s.checkAddress(ctx, realm, "token service")
+	return s.CheckAddress(ctx, realm, "token service")
 }
 
-// checkAddress refuses a literal address that only this machine or its network can reach, unless the registry is
-// there as well.
-func (s *Server) checkAddress(ctx context.Context, u *url.URL, what string) error {
+// CheckAddress returns an error when u has a literal address that only this machine or its network can reach, unless the
+// registry is there as well.
+func (s *Server) CheckAddress(ctx context.Context, u *url.URL, what string) error {
 	own := s.URL()
 	if u.Hostname() == own.Hostname() {
 		return nil
