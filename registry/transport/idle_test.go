@@ -85,7 +85,7 @@ func TestIdleTimeout(t *testing.T) {
 					if err := wait(tt.commit); err != nil {
 						return nil, err
 					}
-					return &http.Response{StatusCode: 200, Body: &slowBody{r.Context(), tt.body}, Request: r.Request}, nil
+					return &http.Response{StatusCode: http.StatusOK, Body: &slowBody{r.Context(), tt.body}, Request: r.Request}, nil
 				})}
 				req, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://r.example.com/", body)
 				resp, err := idle.RoundTrip(Request{Request: req})

@@ -54,11 +54,11 @@ type Login struct {
 	secrets  []string
 }
 
-// TokenError is the failure to get a token, CredentialError that to get a credential.
-type (
-	TokenError      struct{ Err error }
-	CredentialError struct{ Err error }
-)
+// TokenError is the failure to get a token.
+type TokenError struct{ Err error }
+
+// CredentialError is the failure to get a credential.
+type CredentialError struct{ Err error }
 
 func (e *TokenError) Unwrap() error      { return e.Err }
 func (e *TokenError) Error() string      { return e.Err.Error() }

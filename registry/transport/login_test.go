@@ -45,14 +45,14 @@ func newGuarded() *guarded {
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !ok || g.valid != nil && !g.valid(token) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="`+realm+`",service="s",scope="`+pull+`"`)
-			w.WriteHeader(401)
+			w.WriteHeader(http.StatusUnauthorized)
 		}
 	}
 	return g
 }
 
 func (g *guarded) serveToken(w http.ResponseWriter, r *http.Request) {
-	time.Sleep(g.delay)
+	<-time.After(g.delay)
 	if g.exchange != nil {
 		g.exchange(w, r)
 		return
@@ -113,8 +113,8 @@ func TestTokenRequests(t *testing.T) {
 			}
 			_, _ = io.WriteString(w, `{"access_token":"t"}`)
 		}, []string{"GET", "POST"}, 200},
-		"password, refused": {me, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, []string{"GET"}, 0},
-		"identity token, refused": {Credential{Secret: "identity"}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
+		"password, refused": {me, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, []string{"GET"}, 0},
+		"identity token, refused": {Credential{Secret: "identity"}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
 			[]string{"POST"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestCredentialsAreForTheRegistryOnly(t *testing.T) {
 	next := &server{handler: func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") == "" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
-			w.WriteHeader(401)
+			w.WriteHeader(http.StatusUnauthorized)
 		}
 	}}
 	l := newGuarded().login(me)
@@ -231,7 +231,7 @@ func TestExpiredToken(t *testing.T) {
 		g.lifetime = 60
 		l := g.login(me)
 		for _, wait := range []time.Duration{0, 59 * time.Second, 2 * time.Second} {
-			time.Sleep(wait)
+			<-time.After(wait)
 			resp, err := l.RoundTrip(get(t, manifest, pull))
 			wantStatus(t, resp, err, 200)
 		}
@@ -281,7 +281,7 @@ func TestWiden(t *testing.T) {
 		g := newGuarded()
 		g.exchange = func(w http.ResponseWriter, r *http.Request) {
 			if scopes := r.URL.Query()["scope"]; len(scopes) > 1 && !granted {
-				w.WriteHeader(403)
+				w.WriteHeader(http.StatusForbidden)
 				return
 			}
 			_, _ = io.WriteString(w, `{"token":"t"}`)
@@ -309,9 +309,9 @@ func TestFirstRequestGoesAlone(t *testing.T) {
 		busy := true
 		inner := g.handler
 		g.handler = func(w http.ResponseWriter, r *http.Request) {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			if busy && r.URL.Host == "r.example.com" {
-				w.WriteHeader(503)
+				w.WriteHeader(http.StatusServiceUnavailable)
 				return
 			}
 			inner(w, r)

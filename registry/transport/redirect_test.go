@@ -27,7 +27,7 @@ func TestRedirectFollows(t *testing.T) {
 	r := get(t, "https://r.example.com/1")
 	r.Header = http.Header{"Accept": {"a"}, "X-Secret": {"s"}, "Authorization": {"Basic x"}}
 	resp, err := redirect.RoundTrip(r)
-	if err != nil || resp.StatusCode != 200 {
+	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("got %v, error %v, want 200", resp, err)
 	}
 	want := []string{
@@ -73,7 +73,7 @@ func TestRedirectRefuses(t *testing.T) {
 			}
 			next := &server{handler: func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Location", tt.location)
-				w.WriteHeader(302)
+				w.WriteHeader(http.StatusFound)
 			}}
 			s := registry(tt.registry)
 			s.Insecure = tt.insecure
@@ -102,7 +102,7 @@ func TestRedirectKeepsTheMethod(t *testing.T) {
 				t.Fatal(err)
 			}
 			follows := status >= 307 && repeatable
-			if got := resp.StatusCode == 200; got != follows {
+			if got := resp.StatusCode == http.StatusOK; got != follows {
 				t.Errorf("%d, repeatable body %t: got followed %t, want %t", status, repeatable, got, follows)
 			}
 		}

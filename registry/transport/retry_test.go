@@ -121,7 +121,7 @@ func TestRetryReads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			attempts := 0
 			retry := &Retry{Server: registry("https://r.example.com"), Budget: noWait(0), Next: roundTripperOf(func(r Request) (*http.Response, error) {
-				return &http.Response{StatusCode: 200, Request: r.Request, Body: http.NoBody}, nil
+				return &http.Response{StatusCode: http.StatusOK, Request: r.Request, Body: http.NoBody}, nil
 			})}
 			r := get(t, "https://r.example.com/v2/")
 			r.Read = func(*http.Response) error {

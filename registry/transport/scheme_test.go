@@ -26,12 +26,12 @@ func speaking(scheme string, s *Server, sent *[]string) RoundTripper {
 		case scheme == "closing" && r.URL.Scheme == "https":
 			return nil, io.EOF
 		case scheme == "https" && r.URL.Scheme == "http":
-			return &http.Response{StatusCode: 400, Body: http.NoBody, Request: r.Request}, nil
+			return &http.Response{StatusCode: http.StatusBadRequest, Body: http.NoBody, Request: r.Request}, nil
 		case scheme == "down":
 			return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
 		}
 		r.gotConn(nil)
-		return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r.Request}, nil
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r.Request}, nil
 	})
 }
 
@@ -83,10 +83,10 @@ func TestProbe(t *testing.T) {
 		start := time.Now()
 		s := registry("http://localhost:5000")
 		scheme := &Scheme{Server: s, Next: roundTripperOf(func(r Request) (*http.Response, error) {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			r.gotConn(nil)
-			time.Sleep(time.Minute)
-			return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r.Request}, nil
+			<-time.After(time.Minute)
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r.Request}, nil
 		})}
 		var group sync.WaitGroup
 		for range 5 {
@@ -108,7 +108,7 @@ func TestSchemeOfOthers(t *testing.T) {
 	var sent []string
 	scheme := &Scheme{Server: s, Next: roundTripperOf(func(r Request) (*http.Response, error) {
 		sent = append(sent, r.URL.String())
-		return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r.Request}, nil
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r.Request}, nil
 	})}
 	for _, address := range []string{"https://store.example.com/x", "https://r.example.com/x"} {
 		if _, err := scheme.RoundTrip(get(t, address)); err != nil {

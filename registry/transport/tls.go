@@ -56,7 +56,7 @@ func (t *TLS) RoundTrip(r Request) (*http.Response, error) {
 		return nil, &PlainHTTPError{r.URL.Host}
 	}
 	w := t.wire(wireKey{r.URL.Host, t.unverified(r.URL)})
-	resp, err := w.Transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+	resp, err := w.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		GotConn: func(got httptrace.GotConnInfo) {
 			if t.Connected != nil && t.Server.Owns(r.URL) {
 				t.Connected(got.Conn)

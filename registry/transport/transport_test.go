@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -93,16 +92,6 @@ func noWait(limit time.Duration) *Budget {
 		return nil
 	}})
 	return b
-}
-
-func bodyText(t *testing.T, resp *http.Response) string {
-	t.Helper()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Error(err)
-	}
-	resp.Body.Close()
-	return string(raw)
 }
 
 func wantRefused(t *testing.T, err error, words ...string) {
