@@ -83,21 +83,27 @@ func MarshalIndex(mediaType string, children []ocispec.Descriptor, annotations m
 
 // Bytes returns the index for inspect, in which pending entries have an empty digest.
 func (l List) Bytes() ([]byte, error) {
+	index, err := l.content()
+	return index.Raw, err
+}
+
+func (l List) content() (Content, error) {
 	mediaType, err := l.indexType()
 	if err != nil {
-		return nil, err
+		return Content{}, err
 	}
 	children := make([]ocispec.Descriptor, len(l.Entries))
 	for i, e := range l.Entries {
 		children[i] = e.Descriptor
 	}
-	return MarshalIndex(mediaType, children, l.Annotations)
+	raw, err := MarshalIndex(mediaType, children, l.Annotations)
+	return NewContent(mediaType, raw), err
 }
 
 // Index returns the index that is pushed for the list. The error is errdefs.ErrFailedPrecondition if an entry is pending
 // or CheckPush refuses the list.
 func (l List) Index() (Content, error) {
-	if err := l.CheckPush(); err != nil {
+	if err := l.checkEntries(); err != nil {
 		return Content{}, err
 	}
 	for _, e := range l.Entries {
@@ -105,31 +111,30 @@ func (l List) Index() (Content, error) {
 			return Content{}, Errorf(errdefs.ErrFailedPrecondition, "%s has no valid digest (%w)", Familiar(e.Ref), err)
 		}
 	}
-	mediaType, err := l.indexType()
-	if err != nil {
-		return Content{}, err
-	}
-	raw, err := l.Bytes()
-	if err != nil {
-		return Content{}, err
-	}
-	return NewContent(mediaType, raw), nil
+	return l.content()
 }
 
 // CheckPush returns an errdefs.ErrFailedPrecondition error for a list that cannot be pushed: one without entries,
 // with an entry without operating system or architecture, or a Docker list with annotations.
 func (l List) CheckPush() error {
+	if err := l.checkEntries(); err != nil {
+		return err
+	}
+	_, err := l.indexType()
+	return err
+}
+
+func (l List) checkEntries() error {
 	if len(l.Entries) == 0 {
 		return Errorf(errdefs.ErrFailedPrecondition, "%s has no entries", Familiar(l.Name))
 	}
 	for _, e := range l.Entries {
 		if p := e.Platform(); p.OS == "" || p.Architecture == "" {
-			return Errorf(errdefs.ErrFailedPrecondition, "manifest %s must have an OS and Architecture to be pushed to a registry; "+
-				"set them with 'docker multiarch annotate --os OS --arch ARCH %s %s'", e.Ref, Familiar(l.Name), Familiar(e.Ref))
+			err := Errorf(errdefs.ErrFailedPrecondition, "manifest %s must have an OS and Architecture to be pushed to a registry", e.Ref)
+			return WithHint(err, "set them: docker multiarch annotate --os OS --arch ARCH %s %s", Familiar(l.Name), Familiar(e.Ref))
 		}
 	}
-	_, err := l.indexType()
-	return err
+	return nil
 }
 
 // indexType returns the media type of the list: the chosen one, otherwise that of OCI if an entry is OCI or
@@ -148,7 +153,8 @@ func (l List) indexType() (string, error) {
 		oci = oci || e.Descriptor.MediaType == ocispec.MediaTypeImageManifest
 	}
 	if l.MediaType == MediaTypeDockerList && annotated != "" {
-		return "", Errorf(errdefs.ErrFailedPrecondition, "%s has annotations, which a Docker manifest list cannot have: create it with --type oci%s", annotated, stripHint(l))
+		err := Errorf(errdefs.ErrFailedPrecondition, "%s has annotations, which a Docker manifest list cannot have", annotated)
+		return "", WithHint(err, "create the list with --type oci%s", stripHint(l))
 	}
 	switch {
 	case l.MediaType != "":

@@ -84,8 +84,8 @@ func TestIndexRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := c.list.Index()
-			if !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want %q", err, c.want)
+			if !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error()+Hint(err), c.want) {
+				t.Errorf("got %v (hint: %s), want %q", err, Hint(err), c.want)
 			}
 		})
 	}

@@ -650,7 +650,7 @@ func TestAttestedPendingNeedsOCI(t *testing.T) {
 	}}
 	c := fakes.Creation(t, example+":1", "plain:a")
 	c.MediaType = manifest.MediaTypeDockerList
-	if _, err := create(t, w, c); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "--attestations strip") || len(w.Lists) > 0 {
+	if _, err := create(t, w, c); !errdefs.IsFailedPrecondition(err) || !strings.Contains(manifest.Hint(err), "--attestations strip") || len(w.Lists) > 0 {
 		t.Errorf("got %v", err)
 	}
 	c.Choice.Strip = true
