@@ -29,6 +29,7 @@ const (
 type DaemonOptions struct {
 	Store              Store
 	InsecureRegistries []string // besides 127.0.0.0/8
+	Uploads            int      // maximum of concurrent uploads of all pushes, 0 means the daemon's default, 5
 	Tools              Tools
 }
 
@@ -122,6 +123,9 @@ func (d *Daemon) startContainerd(ctx context.Context) error {
 // command returns the command of dockerd. It does not read the configuration file of the machine.
 func (d *Daemon) command(o DaemonOptions) (*exec.Cmd, error) {
 	config := map[string]any{}
+	if o.Uploads > 0 {
+		config["max-concurrent-uploads"] = o.Uploads
+	}
 	if d.Store == Containerd {
 		config["features"] = map[string]bool{"containerd-snapshotter": true}
 	}
