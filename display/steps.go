@@ -130,12 +130,16 @@ func (s *Steps) Summarize(results []run.Result) error {
 	return s.table(results)
 }
 
-// Hide returns an error of the same kind with the values of secrets hidden.
+// Hide returns an error of the same kind with the values of secrets hidden, in its hint too.
 func (s *Steps) Hide(err error) error {
 	if err == nil {
 		return nil
 	}
-	return manifest.Errorf(err, "%s", s.secrets.hide(err.Error()))
+	hidden := manifest.Errorf(err, "%s", s.secrets.hide(err.Error()))
+	if hint := manifest.Hint(err); hint != "" {
+		return manifest.WithHint(hidden, "%s", s.secrets.hide(hint))
+	}
+	return hidden
 }
 
 func (d *drawnStep) flush() {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli/streams"
@@ -238,6 +239,10 @@ func TestStepsHideSecretsOfErrors(t *testing.T) {
 	d, cause := draw(ProgressPlain, false), errors.New("exec: hunter2: not found")
 	if err := d.Hide(fmt.Errorf("step a: %w", cause)); err.Error() != "step a: exec: ****: not found" || !errors.Is(err, cause) {
 		t.Errorf("got error %v, want %s", err, "step a: exec: ****: not found")
+	}
+	hinted := manifest.WithHint(cause, "docker pull hunter2")
+	if got, want := manifest.Hint(d.Hide(hinted)), "docker pull ****"; got != want {
+		t.Errorf("got hint %q, want %q", got, want)
 	}
 	if err := d.Hide(nil); err != nil {
 		t.Errorf("got error %v, want none", err)
