@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 
+	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/verify"
 
@@ -230,6 +232,20 @@ func TestReport(t *testing.T) {
 				t.Errorf("got %d %q, want %d %q", code, out.String(), c.code, c.want)
 			}
 		})
+	}
+}
+
+func TestFailedLoginIsReportedWithItsHint(t *testing.T) {
+	var out bytes.Buffer
+	l := logins{reporter: display.NewReporter(&out, true), warned: &sync.Once{}}
+	failed := manifest.WithHint(errors.New("credential helper x failed"), "repair it")
+	for range 2 {
+		if err := l.withoutLogin(t.Context(), failed); err != nil {
+			t.Errorf("got error %v, want none", err)
+		}
+	}
+	if got, want := out.String(), "WARNING: credential helper x failed (repair it); continuing without a login\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -21,7 +21,7 @@ func (l logins) withoutLogin(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	l.warned.Do(func() { l.reporter.Warn("%v; continuing without a login", err) })
+	l.warned.Do(func() { l.reporter.Warn("%s; continuing without a login", oneLine(err)) })
 	return nil
 }
 

@@ -82,6 +82,14 @@ func Report(out io.Writer, err error) int {
 	return code
 }
 
+// oneLine returns an error with its hint for a warning, which is a single line.
+func oneLine(err error) string {
+	if h := manifest.Hint(err); h != "" {
+		return fmt.Sprintf("%v (%s)", err, h)
+	}
+	return err.Error()
+}
+
 // atRegistry is an error of a registry.
 type atRegistry interface {
 	error

@@ -147,7 +147,7 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	notNeeded()
 	left := errors.Join(cleanUp(ctx, executor, loaded.id), os.RemoveAll(lists))
 	if left != nil && err != nil { // an interruption would hide it
-		t.reporter.Warn("%v", show.Hide(left))
+		t.reporter.Warn("%s", oneLine(show.Hide(left)))
 	}
 	return show.Hide(cmp.Or(err, left))
 }
