@@ -10,7 +10,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -20,6 +19,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/memo"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 const (
@@ -96,7 +96,7 @@ func (d *Daemon) reach(ctx context.Context) (client.APIClient, error) {
 // Reach returns an errdefs.ErrUnavailable error when the daemon cannot be reached.
 func (d *Daemon) Reach(ctx context.Context) error {
 	if _, err := d.client(ctx); err != nil {
-		return fmt.Errorf("%w; 'docker version' shows the endpoint in use, --context and DOCKER_HOST select another", err)
+		return manifest.WithHint(err, "'docker version' shows the endpoint in use, --context and DOCKER_HOST select another")
 	}
 	return nil
 }
