@@ -134,7 +134,8 @@ func (c Creation) assemble(ctx context.Context, r *resolver) (List, locals, erro
 		return List{}, nil, err
 	}
 	if d := list.Duplicates(); len(d) > 0 {
-		return List{}, nil, Errorf(errdefs.ErrFailedPrecondition, "%s: create the list without --push and annotate one of them, or drop one", d[0])
+		return List{}, nil, WithHint(Errorf(errdefs.ErrFailedPrecondition, "%s", d[0]),
+			"omit one of them, or create the list without --push and annotate one before the push")
 	}
 	return list, found, list.CheckPush()
 }
@@ -156,8 +157,8 @@ func (c Creation) existing(lists Lists) (List, error) {
 func (c Creation) prepare(ctx context.Context, lists Lists, clients Clients) (List, func(List) (List, error), error) {
 	refuse := func(old List) error {
 		if c.Existing == Refuse && len(old.Entries) > 0 {
-			return Errorf(errdefs.ErrAlreadyExists, "refusing to amend an existing manifest list with no --amend flag: "+
-				"%s exists; --amend adds to it, --replace starts over", Familiar(c.Name))
+			err := Errorf(errdefs.ErrAlreadyExists, "refusing to amend an existing manifest list with no --amend flag: %s exists", Familiar(c.Name))
+			return WithHint(err, "--amend adds to it, --replace starts over")
 		}
 		return nil
 	}

@@ -508,8 +508,8 @@ func TestAssembleRefusesDuplicates(t *testing.T) {
 	w.Registry.Image(t, example+":again", manifest.MediaTypeDockerManifest, "linux/arm64", "again")
 	c := fakes.Creation(t, example+":1", example+":arm64", example+":again")
 	if _, err := manifest.Assemble(t.Context(), w.Clients(), c); !errdefs.IsFailedPrecondition(err) ||
-		!strings.Contains(err.Error(), "example.com/app:arm64 and example.com/app:again are both for linux/arm64") {
-		t.Errorf("got %v", err)
+		!strings.Contains(err.Error(), "example.com/app:arm64 and example.com/app:again are both for linux/arm64") || manifest.Hint(err) == "" {
+		t.Errorf("got %v with hint %q", err, manifest.Hint(err))
 	}
 	if _, err := create(t, w, c); err != nil || len(w.Notes.Warnings) != 1 {
 		t.Errorf("got %v and warnings %q, want one warning", err, w.Notes.Warnings)

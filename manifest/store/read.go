@@ -258,6 +258,7 @@ func (n snapshot) checkOwner(name reference.Named) error {
 	if n.owner == nil || n.owner.String() == name.String() {
 		return nil
 	}
-	return manifest.Errorf(errdefs.ErrConflict, "%s and the local manifest list %s would share the folder %q: remove that list first with 'docker multiarch rm %[2]s'",
-		manifest.Familiar(name), manifest.Familiar(n.owner), n.folder)
+	owner := manifest.Familiar(n.owner)
+	err := manifest.Errorf(errdefs.ErrConflict, "%s and the local manifest list %s would share the folder %q", manifest.Familiar(name), owner, n.folder)
+	return manifest.WithHint(err, "remove that list first: docker multiarch rm %s", owner)
 }
