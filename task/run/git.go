@@ -76,7 +76,8 @@ func isRepository(u *url.URL) bool {
 // permits.
 func (r repository) checkOut(ctx context.Context, dir string) error {
 	if _, err := exec.LookPath("git"); err != nil {
-		return manifest.Errorf(errdefs.ErrNotFound, "no git command found (%w): install git, or use a folder or a tar file as context", err)
+		err := manifest.Errorf(errdefs.ErrNotFound, "no git command found (%w)", err)
+		return manifest.WithHint(err, "install git, or use a folder or a tar file as context")
 	}
 	want, err := r.resolve(ctx, dir)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 func TestParseRepository(t *testing.T) {
@@ -254,8 +256,8 @@ func TestWithoutGit(t *testing.T) {
 	emptyTemp(t)
 	t.Setenv("PATH", t.TempDir())
 	_, err := Open(t.Context(), "https://h.io/r.git", nil, nil)
-	if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "install git") {
-		t.Errorf("got error %v, want %s", err, "install git")
+	if hint := manifest.Hint(err); !errdefs.IsNotFound(err) || !strings.Contains(hint, "install git") {
+		t.Errorf("got error %v with hint %q, want %s", err, hint, "install git")
 	}
 	if s := open(t, t.TempDir(), nil, nil); s.Commit != "" {
 		t.Errorf("got %+v, want no commit without git", s)

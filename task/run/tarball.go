@@ -143,8 +143,9 @@ type growth struct {
 
 func (g *growth) add(n int64) error {
 	if g.bytes += n; g.bytes > max(g.limit, maxGrowth*g.read.bytes) {
-		return manifest.Errorf(errdefs.ErrInvalidArgument, "the content (%d bytes so far) is more than %[3]d times as large as the tar file (%[2]d bytes so far); if you trust it, unpack it and use the folder as context",
+		err := manifest.Errorf(errdefs.ErrInvalidArgument, "the content (%d bytes so far) is more than %[3]d times as large as the tar file (%[2]d bytes so far)",
 			g.bytes, g.read.bytes, maxGrowth)
+		return manifest.WithHint(err, "if you trust it, unpack it and use the folder as context")
 	}
 	return nil
 }

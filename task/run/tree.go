@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // entry is a file, folder or link, as compared between locations.
@@ -69,7 +71,7 @@ const (
 func newTree(purpose string) (*tree, error) {
 	temp, err := os.MkdirTemp("", "docker-multiarch-"+purpose+"-")
 	if err != nil {
-		return nil, fmt.Errorf("creating a temporary folder (set TMPDIR for another location): %w", err)
+		return nil, manifest.WithHint(fmt.Errorf("creating a temporary folder: %w", err), "set TMPDIR for another location")
 	}
 	dir, err := absolute(temp)
 	if err != nil {
