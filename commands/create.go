@@ -106,7 +106,8 @@ func (o createOptions) contradiction() error {
 	case o.push && o.replace:
 		return invalid("--push makes the list without the local store, so there is nothing to --replace")
 	case len(o.tags) > 0 && !o.push:
-		return invalid("--tag requires --push; to push a local list under more tags, use 'docker multiarch push --tag'")
+		return manifest.WithHint(invalid("--tag requires --push"),
+			"to push the local list under more tags later: docker multiarch push --tag %s %s", o.tags[0], o.list)
 	}
 	if err := oneOf("from", o.from, "", "daemon", "registry"); err != nil {
 		return err
