@@ -108,14 +108,14 @@ func TestSendAndReceive(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := entries(t, bytes.NewReader(sent)); !slices.Equal(got, mixedPlain) {
-			t.Errorf("API %s: sent %q", version, got)
+			t.Errorf("API %s: sent %q, want %q", version, got, mixedPlain)
 		}
 		r, err := d.Receive(t.Context(), "vol")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := entries(t, r); !slices.Equal(got, mixedPlain) {
-			t.Errorf("API %s: received %q", version, got)
+			t.Errorf("API %s: received %q, want %q", version, got, mixedPlain)
 		}
 		if err := errors.Join(r.Close(), r.Close()); err != nil {
 			t.Error(err)
@@ -126,7 +126,7 @@ func TestSendAndReceive(t *testing.T) {
 			"GET " + vol, "POST /containers/create", "GET " + holder + "/archive?path=%2Fvolume%2F.", "DELETE " + holder + "?force=1&v=1",
 		}
 		if got := f.asked(); !slices.Equal(got, want) {
-			t.Errorf("API %s: asked %q", version, got)
+			t.Errorf("API %s: got requests %q, want %q", version, got, want)
 		}
 	}
 }
@@ -142,7 +142,7 @@ func TestVolumeContainerIsOfTheRun(t *testing.T) {
 	host := body["HostConfig"].(map[string]any)
 	if body["Image"] != "sha256:1" || body["Labels"].(map[string]any)["l"] != `a"b$c` || host["NetworkMode"] != "none" ||
 		!slices.Equal(host["Binds"].([]any), []any{"vol:/volume"}) {
-		t.Errorf("container %v", body)
+		t.Errorf("got container %v, want the empty image with the volume, its labels and no network", body)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestEmptyImageIsMadeAgain(t *testing.T) {
 		}
 	}
 	if imports != 3 {
-		t.Errorf("%d imports", imports)
+		t.Errorf("got %d imports, want 3", imports)
 	}
 }
 
@@ -209,7 +209,7 @@ func TestSendAndReceiveErrors(t *testing.T) {
 		check := func(what, want string, err error) {
 			t.Helper()
 			if (err != nil) != (want != "") || err != nil && tt.kind != nil && !errors.Is(err, tt.kind) {
-				t.Fatalf("%s: %v", tt.request, err)
+				t.Fatalf("%s: got error %v, want %q of kind %v", tt.request, err, want, tt.kind)
 			}
 			if err != nil {
 				checkText(t, err, what+" volume vol", want)
@@ -231,7 +231,7 @@ func TestSendAndReceiveErrors(t *testing.T) {
 			}
 		}
 		if tt.request != create && created != removed {
-			t.Errorf("%s: %d containers made, %d removed", tt.request, created, removed)
+			t.Errorf("%s: %d containers were created and %d removed, want all removed", tt.request, created, removed)
 		}
 	}
 }
@@ -275,10 +275,10 @@ func TestCancelStopsSendAndReceive(t *testing.T) {
 			_, err = f.daemon().Receive(ctx, "vol")
 		}
 		if !errors.Is(err, context.Canceled) || errors.Is(err, errdefs.ErrUnavailable) {
-			t.Errorf("%s: %v", request, err)
+			t.Errorf("%s: got error %v, want %v", request, err, context.Canceled)
 		}
 		if got := f.asked(); got[len(got)-1] != "DELETE "+holder+"?force=1&v=1" {
-			t.Errorf("%s: asked %q", request, got)
+			t.Errorf("%s: got requests %q, want the container removed last", request, got)
 		}
 	}
 }
@@ -303,7 +303,7 @@ func FuzzPlain(f *testing.F) {
 				t.Fatal(err)
 			}
 			if h.Name == "" || h.Name[0] == '/' || strings.Contains("/"+h.Name+"/", "/../") || !strings.ContainsRune("0125", rune(h.Typeflag)) {
-				t.Errorf("%c %q", h.Typeflag, h.Name)
+				t.Errorf("got entry %c %q, want a file, folder or link below the root", h.Typeflag, h.Name)
 			}
 		}
 	})

@@ -67,10 +67,10 @@ func TestRun(t *testing.T) {
 		started := 0
 		code, err := f.daemon().Run(t.Context(), run.Container{Name: "name", Image: "app:1"}, run.Output{Stdout: &stdout, Stderr: &stderr}, func() { started++ })
 		if code != 3 || err != nil || started != 1 {
-			t.Errorf("API %s: exit code %d, %v, started %d times", version, code, err, started)
+			t.Errorf("API %s: got exit code %d, error %v and %d starts, want 3, none and 1", version, code, err, started)
 		}
 		if stdout.String() != "out 1\nout 2\n" || stderr.String() != "WARNING: odd platform\nerr\n" {
-			t.Errorf("API %s: stdout %q, stderr %q", version, stdout.String(), stderr.String())
+			t.Errorf("API %s: got stdout %q and stderr %q, want the lines of each", version, stdout.String(), stderr.String())
 		}
 		wait := "POST wait"
 		if version != "1.24" {
@@ -78,7 +78,7 @@ func TestRun(t *testing.T) {
 		}
 		want := []string{"POST create?name=name", "POST attach?stderr=1&stdout=1&stream=1", "POST start", wait, "DELETE container?force=1&v=1"}
 		if got := f.asksOf(); !slices.Equal(got, want) {
-			t.Errorf("API %s: asked %q", version, got)
+			t.Errorf("API %s: got requests %q, want %q", version, got, want)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func TestRunWaitsForAllOutput(t *testing.T) {
 	var stdout bytes.Buffer
 	code, err := f.daemon().Run(t.Context(), run.Container{}, run.Output{Stdout: &stdout, Stderr: io.Discard}, func() {})
 	if code != 0 || err != nil || stdout.Len() != 100_000 {
-		t.Errorf("exit code %d, %v, %d bytes", code, err, stdout.Len())
+		t.Errorf("got exit code %d, error %v and %d bytes, want 0, none and 100000", code, err, stdout.Len())
 	}
 }
 
@@ -107,7 +107,7 @@ func TestRunKeepsAContainer(t *testing.T) {
 	f := running(t, "1.51", 0, silentOutput)
 	_, err := f.daemon().Run(t.Context(), run.Container{Keep: true}, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
 	if asked := f.asksOf(); err != nil || slices.ContainsFunc(asked, func(s string) bool { return strings.HasPrefix(s, "DELETE") }) {
-		t.Errorf("%v, asked %q", err, asked)
+		t.Errorf("got error %v and requests %q, want the container kept", err, asked)
 	}
 }
 
@@ -164,15 +164,15 @@ func TestRunErrors(t *testing.T) {
 			}
 			code, err := f.daemon().Run(t.Context(), run.Container{Image: "app:1"}, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
 			if code != -1 || err == nil || tt.kind != nil && !errors.Is(err, tt.kind) {
-				t.Fatalf("%s, API %s: exit code %d, %v", tt.name, version, code, err)
+				t.Fatalf("%s, API %s: got exit code %d and error %v, want -1 and kind %v", tt.name, version, code, err, tt.kind)
 			}
 			if !errdefs.IsNotFound(tt.kind) && errdefs.IsNotFound(err) {
-				t.Errorf("%s, API %s: a pull would not help: %v", tt.name, version, err)
+				t.Errorf("%s, API %s: got error %v, want one that a pull is not tried for", tt.name, version, err)
 			}
 			checkText(t, err, "running app:1", tt.text)
 			asked := f.asksOf()
 			if tt.removed != (asked[len(asked)-1] == "DELETE container?force=1&v=1") {
-				t.Errorf("%s, API %s: asked %q", tt.name, version, asked)
+				t.Errorf("%s, API %s: got requests %q, want the container removed %t", tt.name, version, asked, tt.removed)
 			}
 		}
 	}
@@ -206,7 +206,7 @@ func TestCancelStopsAContainer(t *testing.T) {
 			go func() { <-asked; cancel(cause) }()
 			code, err := f.daemon().Run(ctx, c, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
 			if code != -1 || !errors.Is(err, cause) {
-				t.Errorf("exit code %d, %v", code, err)
+				t.Errorf("got exit code %d and error %v, want -1 and %v", code, err, cause)
 			}
 			want := []string{"POST stop?t=10", "DELETE container?force=1&v=1"}
 			if c.Keep {
@@ -216,7 +216,7 @@ func TestCancelStopsAContainer(t *testing.T) {
 				want[0] = "POST stop?t=0"
 			}
 			if got := f.asksOf(); !slices.Equal(got[4:], want) {
-				t.Errorf("API %s, %+v: asked %q", version, c, got)
+				t.Errorf("API %s, %+v: got requests %q, want %q at the end", version, c, got, want)
 			}
 		}
 	}
@@ -234,10 +234,10 @@ func TestCancelWaitsForWhatIsBeingMade(t *testing.T) {
 		}
 		code, err := f.daemon().Run(ctx, run.Container{}, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
 		if code != -1 || !errors.Is(err, context.Canceled) {
-			t.Errorf("exit code %d, %v", code, err)
+			t.Errorf("got exit code %d and error %v, want -1 and %v", code, err, context.Canceled)
 		}
 		if asked := f.asksOf(); asked[len(asked)-1] != "DELETE container?force=1&v=1" {
-			t.Errorf("asked %q", asked)
+			t.Errorf("got requests %q, want the container removed last", asked)
 		}
 	}
 }
@@ -258,7 +258,7 @@ func TestRunEndsWhenItsOutputCannotBeWritten(t *testing.T) {
 	f.answers["POST "+containers+"/wait"] = hang(make(chan struct{}, 1))
 	_, err := f.daemon().Run(t.Context(), run.Container{Image: "app:1"}, run.Output{Stdout: full{}, Stderr: io.Discard}, func() {})
 	if err == nil {
-		t.Fatal("no error")
+		t.Fatal("got no error, want disk full")
 	}
 	checkText(t, err, "running app:1", "writing its output: disk full")
 }

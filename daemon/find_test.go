@@ -39,7 +39,7 @@ func TestFindInGraphDriverStore(t *testing.T) {
 		f := newFake(t, version, map[string]http.HandlerFunc{"GET /images/app:1/json": answer(inspected())})
 		got, err := f.daemon().Find(t.Context(), parse(t, "app:1"))
 		if err != nil {
-			t.Fatalf("API %s: %v", version, err)
+			t.Fatalf("API %s: got error %v, want none", version, err)
 		}
 		want := manifest.Local{
 			Name: parse(t, "app:1"), ID: digestA,
@@ -54,7 +54,7 @@ func TestFindInGraphDriverStore(t *testing.T) {
 			query += "?manifests=1"
 		}
 		if asked := f.asked(); !slices.Equal(asked, []string{query}) || f.pings != 1 {
-			t.Errorf("API %s: asked %q, %d pings", version, asked, f.pings)
+			t.Errorf("API %s: got requests %q and %d pings, want %q and 1", version, asked, f.pings, query)
 		}
 	}
 }
@@ -117,7 +117,7 @@ func TestFindInContainerdStore(t *testing.T) {
 		t.Errorf("got %+v, want %+v", briefs, want)
 	}
 	if got.ID != digestA || manifest.FormatPlatform(got.Platform) != "linux/amd64" {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want ID %s for linux/amd64", got, digestA)
 	}
 }
 
@@ -131,12 +131,12 @@ func TestFindTakesThePlatformThatIsThere(t *testing.T) {
 	f := newFake(t, "1.48", map[string]http.HandlerFunc{"GET /images/app:1/json": answer(c)})
 	got, err := f.daemon().Find(t.Context(), parse(t, "app:1"))
 	if err != nil || manifest.FormatPlatform(got.Platform) != "linux/arm64" {
-		t.Errorf("got %+v, %v", got, err)
+		t.Errorf("got %+v and error %v, want the platform linux/arm64", got, err)
 	}
 	manifests[1].(map[string]any)["Available"] = false
 	got, err = f.daemon().Find(t.Context(), parse(t, "app:1"))
 	if err != nil || got.Platform.OS != "" {
-		t.Errorf("nothing there: got %+v, %v", got, err)
+		t.Errorf("got %+v and error %v, want no platform", got, err)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestFindDropsAnnotationsOfTheStore(t *testing.T) {
 	f := newFake(t, "1.51", map[string]http.HandlerFunc{"GET /images/app:1/json": answer(c)})
 	got, err := f.daemon().Find(t.Context(), parse(t, "app:1"))
 	if err != nil || len(got.Manifests) != 1 || got.Manifests[0].Descriptor.Annotations != nil {
-		t.Errorf("got %+v, %v", got, err)
+		t.Errorf("got %+v and error %v, want one manifest without annotations", got, err)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestFindByNameOnly(t *testing.T) {
 	} {
 		_, err := f.daemon().Find(t.Context(), parse(t, name))
 		if found != (err == nil) || !found && !errors.Is(err, errdefs.ErrNotFound) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want found %t", name, err, found)
 		}
 		if !found {
 			checkText(t, err, "the Docker daemon has no image")
@@ -200,7 +200,7 @@ func TestFindRefusesWhatIsNoImage(t *testing.T) {
 		f := newFake(t, "1.51", map[string]http.HandlerFunc{"GET /images/app:1/json": answer(c)})
 		_, err := f.daemon().Find(t.Context(), parse(t, "app:1"))
 		if err == nil {
-			t.Fatalf("%s: no error", name)
+			t.Fatalf("%s: got no error, want one", name)
 		}
 		checkText(t, err, "app:1")
 	}

@@ -19,27 +19,27 @@ func TestTagAndUntag(t *testing.T) {
 		})
 		d, name := f.daemon(), tagged(t, "h.example/x:staging")
 		if err := d.Tag(t.Context(), digestA, name); err != nil {
-			t.Errorf("API %s: %v", version, err)
+			t.Errorf("API %s: got error %v, want none", version, err)
 		}
 		if err := d.Untag(t.Context(), name); err != nil {
-			t.Errorf("API %s: %v", version, err)
+			t.Errorf("API %s: got error %v, want none", version, err)
 		}
 		want := []string{
 			"POST /images/" + digestA.String() + "/tag?repo=h.example%2Fx&tag=staging",
 			"DELETE /images/h.example/x:staging?noprune=1",
 		}
 		if got := f.asked(); !slices.Equal(got, want) {
-			t.Errorf("API %s: asked %q", version, got)
+			t.Errorf("API %s: got requests %q, want %q", version, got, want)
 		}
 		if err := d.Tag(t.Context(), digestB, name); !errors.Is(err, errdefs.ErrNotFound) {
-			t.Errorf("API %s: tagging what is not there: %v", version, err)
+			t.Errorf("API %s: tagging an absent image: got error %v, want %v", version, err, errdefs.ErrNotFound)
 		}
 		if err := d.Untag(t.Context(), tagged(t, "h.example/x:2")); !errors.Is(err, errdefs.ErrNotFound) {
-			t.Errorf("API %s: untagging what is not there: %v", version, err)
+			t.Errorf("API %s: untagging an absent image: got error %v, want %v", version, err, errdefs.ErrNotFound)
 		}
 		err := d.Untag(t.Context(), tagged(t, "app:used"))
 		if !errors.Is(err, errdefs.ErrConflict) {
-			t.Fatalf("API %s: %v", version, err)
+			t.Fatalf("API %s: got error %v, want %v", version, err, errdefs.ErrConflict)
 		}
 		checkText(t, err, "untagging app:used", "container is using it")
 	}
@@ -58,11 +58,11 @@ func TestList(t *testing.T) {
 	})})
 	got, err := f.daemon().List(t.Context())
 	if err != nil || len(got) != maxNames || !slices.Equal(got[:4], []string{"b:1", "a:2", "h.example/x:1", "many:0"}) {
-		t.Errorf("got %d %v, %v", len(got), got[:min(4, len(got))], err)
+		t.Errorf("got %d names, first %v, and error %v, want %d and no error", len(got), got[:min(4, len(got))], err, maxNames)
 	}
 	broken := newFake(t, "1.51", map[string]http.HandlerFunc{"GET /images/json": answer("junk")})
 	if got, err := broken.daemon().List(t.Context()); err == nil || got != nil {
-		t.Errorf("got %v, %v", got, err)
+		t.Errorf("got %v and error %v, want an error only", got, err)
 	}
 }
 
@@ -96,11 +96,11 @@ func TestInsecure(t *testing.T) {
 		"no.such.host.invalid": false,
 	} {
 		if got := d.Insecure(t.Context(), host); got != want {
-			t.Errorf("%s: got %t", host, got)
+			t.Errorf("%s: got insecure %t, want %t", host, got, want)
 		}
 	}
 	if got := f.asked(); len(got) != 1 {
-		t.Errorf("asked %q", got)
+		t.Errorf("got requests %q, want one", got)
 	}
 }
 
@@ -109,10 +109,10 @@ func TestInsecureWithoutSettings(t *testing.T) {
 		f := newFake(t, "1.24", map[string]http.HandlerFunc{"GET /info": info})
 		d := f.daemon()
 		if d.Insecure(t.Context(), "h.example") || d.Insecure(t.Context(), "192.0.2.1") {
-			t.Error("a registry is insecure")
+			t.Error("got an insecure registry, want none")
 		}
 		if !d.Insecure(t.Context(), "localhost:5000") || len(f.asked()) != 1 {
-			t.Errorf("asked %q", f.asked())
+			t.Errorf("got requests %q, want one, and localhost:5000 insecure", f.asked())
 		}
 	}
 }

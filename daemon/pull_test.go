@@ -28,17 +28,17 @@ func TestPull(t *testing.T) {
 			f := newFake(t, version, map[string]http.HandlerFunc{"POST /images/create": answer(stream)})
 			var out bytes.Buffer
 			if err := f.daemon().Pull(t.Context(), name, &out); err != nil {
-				t.Errorf("%s, API %s: %v", name, version, err)
+				t.Errorf("%s, API %s: got error %v, want none", name, version, err)
 			}
 			want := "1: Pulling from x\nc36d3a1fcef2: Pulling fs layer\nc36d3a1fcef2: Pull complete\nDigest: " + digestB.String() + "\n"
 			if out.String() != want {
-				t.Errorf("%s, API %s: drawn\n%s", name, version, out.String())
+				t.Errorf("%s, API %s: got\n%s\nwant\n%s", name, version, out.String(), want)
 			}
 			if asked := f.asked(); !slices.Equal(asked, []string{"POST /images/create?" + query}) {
-				t.Errorf("%s, API %s: asked %q", name, version, asked)
+				t.Errorf("%s, API %s: got requests %q, want %q", name, version, asked, query)
 			}
 			if auth := f.requests[0].Header.Get("X-Registry-Auth"); auth != "e30=" {
-				t.Errorf("%s, API %s: login %q", name, version, auth)
+				t.Errorf("%s, API %s: got credentials %q, want e30=", name, version, auth)
 			}
 		}
 	}
@@ -65,12 +65,12 @@ func TestPullErrors(t *testing.T) {
 		f := newFake(t, "1.51", map[string]http.HandlerFunc{"POST /images/create": tt.handler})
 		err := f.daemon().Pull(t.Context(), "h.example/x:1", io.Discard)
 		if err == nil || tt.kind != nil && !errors.Is(err, tt.kind) {
-			t.Fatalf("%s: %v", tt.name, err)
+			t.Fatalf("%s: got error %v, want kind %v", tt.name, err, tt.kind)
 		}
 		checkText(t, err, "pulling h.example/x:1", tt.text)
 		var at interface{ Registry() string }
 		if errdefs.IsUnauthorized(err) && (!errors.As(err, &at) || at.Registry() != "h.example") {
-			t.Errorf("%s: registry of %v", tt.name, err)
+			t.Errorf("%s: got error %v, want one of h.example", tt.name, err)
 		}
 	}
 	err := New(nil, noAuth).Pull(t.Context(), "NO\nname", io.Discard)

@@ -49,10 +49,10 @@ func TestPushTellsTheDigest(t *testing.T) {
 			f := pushing(t, version, stream)
 			got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil)
 			if err != nil || got != digestB {
-				t.Errorf("%s, API %s: got %s, %v", name, version, got, err)
+				t.Errorf("%s, API %s: got %s and error %v, want %s", name, version, got, err, digestB)
 			}
 			if asked := f.asked(); !slices.Equal(asked, []string{"POST /images/h.example/x/push?tag=1"}) {
-				t.Errorf("%s, API %s: asked %q", name, version, asked)
+				t.Errorf("%s, API %s: got requests %q, want the push only", name, version, asked)
 			}
 		}
 	}
@@ -77,7 +77,7 @@ func TestPushReadsTheDigestBack(t *testing.T) {
 	} {
 		got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), tt.platform, nil)
 		if got != tt.want || (err == nil) != (tt.want != "") {
-			t.Errorf("%+v: got %q, %v", tt.platform, got, err)
+			t.Errorf("%+v: got %q and error %v, want %q", tt.platform, got, err, tt.want)
 		}
 	}
 }
@@ -89,14 +89,14 @@ func TestPushOfAPlatform(t *testing.T) {
 		got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), platform, nil)
 		if version == "1.24" || version == "1.41" {
 			if !errors.Is(err, errdefs.ErrNotImplemented) || len(f.asked()) != 0 {
-				t.Fatalf("API %s: got %v, asked %q", version, err, f.asked())
+				t.Fatalf("API %s: got error %v and requests %q, want %v and none", version, err, f.asked(), errdefs.ErrNotImplemented)
 			}
 			checkText(t, err, "linux/arm/v7", "1.46", version)
 			continue
 		}
 		want := "POST /images/h.example/x/push?platform=%7B%22architecture%22%3A%22arm%22%2C%22os%22%3A%22linux%22%2C%22variant%22%3A%22v7%22%7D&tag=1"
 		if asked := f.asked(); err != nil || got != digestB || !slices.Equal(asked, []string{want}) {
-			t.Errorf("API %s: got %s, %v, asked %q", version, got, err, asked)
+			t.Errorf("API %s: got %s, error %v and requests %q, want %s and %s", version, got, err, asked, digestB, want)
 		}
 	}
 }
@@ -110,7 +110,7 @@ func TestPushSendsTheCredentialsOfTheRegistry(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := f.requests[len(f.requests)-1].Header.Get("X-Registry-Auth"); got != want {
-			t.Errorf("%s: sent %q", name, got)
+			t.Errorf("%s: got credentials %q, want %q", name, got, want)
 		}
 	}
 	broken := errors.New("helper is broken")
@@ -143,7 +143,7 @@ func TestPushErrors(t *testing.T) {
 	} {
 		got, err := pushing(t, tt.version, tt.stream).daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil)
 		if err == nil || got != "" || tt.kind != nil && !errors.Is(err, tt.kind) {
-			t.Fatalf("%s: got %q, %v", tt.name, got, err)
+			t.Fatalf("%s: got %q and error %v, want kind %v", tt.name, got, err, tt.kind)
 		}
 		checkText(t, err, "pushing h.example/x:1", tt.want)
 	}
@@ -155,7 +155,7 @@ func TestPushThatEndsWithoutDigest(t *testing.T) {
 		f.answers["GET /images/h.example/x:1/json"] = answer(inspected()) // of a graph-driver store
 		got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil)
 		if got != "" || !errors.Is(err, errdefs.ErrUnavailable) {
-			t.Fatalf("API %s: got %q, %v", version, got, err)
+			t.Fatalf("API %s: got %q and error %v, want %v", version, got, err, errdefs.ErrUnavailable)
 		}
 		checkText(t, err, "connection to the Docker daemon broke")
 	}
@@ -185,7 +185,7 @@ func TestDaemonDiesInAPush(t *testing.T) {
 		})
 		_, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil)
 		if !errors.Is(err, errdefs.ErrUnavailable) {
-			t.Fatalf("%q: %v", sent, err)
+			t.Fatalf("%q: got error %v, want %v", sent, err, errdefs.ErrUnavailable)
 		}
 		checkText(t, err, "pushing h.example/x:1", "the Docker daemon", "EOF")
 	}
@@ -209,7 +209,7 @@ func TestCancelStopsAPush(t *testing.T) {
 		go func() { <-asked; cancel() }()
 		_, err := f.daemon().Push(ctx, tagged(t, "h.example/x:1"), nil, nil)
 		if !errors.Is(err, context.Canceled) || errors.Is(err, errdefs.ErrUnavailable) {
-			t.Errorf("%q: %v", sent, err)
+			t.Errorf("%q: got error %v, want %v", sent, err, context.Canceled)
 		}
 		<-stopped
 	}

@@ -50,14 +50,14 @@ func TestFromCLI(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := f.requests[0]; r.Header.Get("X-Mine") != "yes" || !strings.HasPrefix(r.UserAgent(), "Docker-Client/") {
-		t.Errorf("headers %v", r.Header)
+		t.Errorf("got headers %v, want X-Mine and the user agent of docker", r.Header)
 	}
 	t.Setenv(headersEnv, `X-One=1,"X-Two= 2,3"`)
 	if _, err := New(FromCLI(c), noAuth).Find(t.Context(), parse(t, "app:1")); err != nil {
 		t.Fatal(err)
 	}
 	if r := f.requests[1]; r.Header.Get("X-One") != "1" || r.Header.Get("X-Two") != "2,3" || r.Header.Get("X-Mine") != "" {
-		t.Errorf("headers %v", r.Header)
+		t.Errorf("got headers %v, want X-One and X-Two only", r.Header)
 	}
 }
 
@@ -66,14 +66,14 @@ func TestFromCLIErrors(t *testing.T) {
 		t.Setenv(headersEnv, bad)
 		_, err := FromCLI(cli(t, ""))()
 		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), headersEnv) {
-			t.Errorf("%s: %v", bad, err)
+			t.Errorf("%s: got error %v, want one that names %s, without the value", bad, err, headersEnv)
 		}
 	}
 	t.Setenv(headersEnv, "")
 	for _, host := range []string{"what://ever", "ssh://me:pw@h/%zz", "tcp://:x:y"} {
 		_, err := New(FromCLI(cli(t, host)), noAuth).Find(t.Context(), parse(t, "app:1"))
 		if !errors.Is(err, errdefs.ErrUnavailable) {
-			t.Errorf("%s: %v", host, err)
+			t.Errorf("%s: got error %v, want %v", host, err, errdefs.ErrUnavailable)
 		}
 	}
 	t.Setenv("DOCKER_CONTEXT", "nowhere")
@@ -87,7 +87,7 @@ func TestFromCLIErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := FromCLI(uninitialized)(); err == nil {
-		t.Error("no error for a CLI that is not initialized")
+		t.Error("got no error for a CLI that is not initialized, want one")
 	}
 }
 
@@ -130,11 +130,11 @@ func TestUnreachable(t *testing.T) {
 		d := New(FromCLI(cli(t, tt.host)), noAuth)
 		_, err := d.Find(t.Context(), parse(t, "app:1"))
 		if !errors.Is(err, errdefs.ErrUnavailable) || errors.Is(err, errdefs.ErrNotFound) {
-			t.Errorf("%s: %v", tt.host, err)
+			t.Errorf("%s: got error %v, want %v", tt.host, err, errdefs.ErrUnavailable)
 		}
 		checkText(t, err, "cannot reach the Docker daemon", tt.want)
 		if _, again := d.Push(t.Context(), tagged(t, "app:1"), nil, nil); !errors.Is(again, errdefs.ErrUnavailable) {
-			t.Errorf("%s: push: %v", tt.host, again)
+			t.Errorf("%s: push: got error %v, want %v", tt.host, again, errdefs.ErrUnavailable)
 		}
 	}
 }
@@ -182,7 +182,7 @@ func TestSilentDaemonIsAskedOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if n := connections.Load(); n != 1 {
-		t.Errorf("%d connections", n)
+		t.Errorf("got %d connections, want 1", n)
 	}
 }
 
@@ -195,7 +195,7 @@ func TestSilentConnectionHelper(t *testing.T) {
 	start := time.Now()
 	_, err := d.Find(ctx, parse(t, "app:1"))
 	if !errors.Is(err, errdefs.ErrUnavailable) || time.Since(start) > time.Second {
-		t.Errorf("after %s: %v", time.Since(start), err)
+		t.Errorf("got error %v after %s, want %v at once", err, time.Since(start), errdefs.ErrUnavailable)
 	}
 }
 
@@ -214,12 +214,12 @@ func TestCallerNeedNotWait(t *testing.T) {
 		}
 	}
 	if d.Insecure(ctx, "h.example") {
-		t.Error("a daemon that is not there makes a registry insecure")
+		t.Error("got an insecure registry without a daemon, want none")
 	}
 }
 
 func TestNothingIsAskedBeforeTheFirstQuestion(t *testing.T) {
-	New(func() (client.APIClient, error) { t.Error("connected"); return nil, nil }, noAuth)
+	New(func() (client.APIClient, error) { t.Error("got a connection, want none"); return nil, nil }, noAuth)
 }
 
 func TestDaemonThatDoesNotTellItsVersion(t *testing.T) {

@@ -36,20 +36,20 @@ func TestCreateNetworkAndVolume(t *testing.T) {
 			t.Error(err)
 		}
 		if network["Name"] != "n" || network["Driver"] != "overlay" || network["EnableIPv6"] != true || network["Labels"].(map[string]any)["l"] != "1" {
-			t.Errorf("API %s: network %v", version, network)
+			t.Errorf("API %s: got network %v, want n with driver, IPv6 and label", version, network)
 		}
 		network = nil
 		if err := d.CreateNetwork(t.Context(), task.Network{}, "n", nil); err != nil {
 			t.Error(err)
 		}
 		if _, set := network["EnableIPv6"]; set || network["Driver"] != "" {
-			t.Errorf("API %s: network %v", version, network)
+			t.Errorf("API %s: got network %v, want no driver and no IPv6", version, network)
 		}
 		if err := d.CreateVolume(t.Context(), "v", labels); err != nil {
 			t.Error(err)
 		}
 		if volume["Name"] != "v" || volume["Labels"].(map[string]any)["l"] != "1" {
-			t.Errorf("API %s: volume %v", version, volume)
+			t.Errorf("API %s: got volume %v, want v with a label", version, volume)
 		}
 	}
 }
@@ -116,11 +116,11 @@ func TestRemove(t *testing.T) {
 			t.Error(err)
 		}
 		if got := f.removals(); !slices.Equal(got, allRemovals) {
-			t.Errorf("API %s: removed %q", version, got)
+			t.Errorf("API %s: got removals %q, want %q", version, got, allRemovals)
 		}
 		for _, r := range f.requests {
 			if filter := r.URL.Query().Get("filters"); r.Method == http.MethodGet && filter != `{"label":{"l=1":true}}` {
-				t.Errorf("API %s: %s has the filter %s", version, r.URL.Path, filter)
+				t.Errorf("API %s: %s has the filter %s, want the label", version, r.URL.Path, filter)
 			}
 		}
 	}
@@ -137,17 +137,17 @@ func TestRemoveGoesOn(t *testing.T) {
 		t.Error(err)
 	}
 	if got := f.removals(); !slices.Equal(got, allRemovals) {
-		t.Errorf("removed %q", got)
+		t.Errorf("got removals %q, want %q", got, allRemovals)
 	}
 	f = labelled(t, "1.51")
 	f.answers["GET /containers/json"] = refuse(http.StatusInternalServerError, "no")
 	err = f.daemon().Remove(t.Context(), "l", "1")
 	if err == nil {
-		t.Fatal("no error")
+		t.Fatal("got no error, want one")
 	}
 	checkText(t, err, "listing the containers with the label l=1", "no")
 	if got := f.removals(); !slices.Equal(got, allRemovals[2:]) {
-		t.Errorf("removed %q", got)
+		t.Errorf("got removals %q, want %q", got, allRemovals[2:])
 	}
 }
 
@@ -162,7 +162,7 @@ func TestRemoveWaitsForARemovalUnderWay(t *testing.T) {
 		t.Error(err)
 	}
 	if asked := f.asked(); !slices.Contains(asked, "POST /containers/c1/wait?condition=removed") {
-		t.Errorf("asked %q", asked)
+		t.Errorf("got requests %q, want a wait for c1", asked)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestRemoveFromADaemonThatHangs(t *testing.T) {
 	}
 	checkText(t, err, "removing resources with the label l=1", "no answer within 100ms")
 	if asked := f.asked(); len(asked) > 0 {
-		t.Errorf("asked %q", asked)
+		t.Errorf("got requests %q, want none", asked)
 	}
 }
 
@@ -217,13 +217,13 @@ func TestBuilds(t *testing.T) {
 		f.builder = tt.builder
 		buildKit, multiPlatform, err := f.daemon().Builds(t.Context())
 		if err != nil || buildKit != tt.buildKit || multiPlatform != tt.multiPlatform {
-			t.Errorf("%+v: %t, %t, %v", tt, buildKit, multiPlatform, err)
+			t.Errorf("got BuildKit %t, several platforms %t and error %v, want those of %+v", buildKit, multiPlatform, err, tt)
 		}
 	}
 	f := newFake(t, "1.51", map[string]http.HandlerFunc{"GET /info": refuse(http.StatusInternalServerError, "no")})
 	_, _, err := f.daemon().Builds(t.Context())
 	if err == nil {
-		t.Fatal("no error")
+		t.Fatal("got no error, want one")
 	}
 	checkText(t, err, "asking the Docker daemon how it builds", "no")
 }

@@ -41,7 +41,7 @@ func TestSettings(t *testing.T) {
 	}
 	if !reflect.DeepEqual(s, want) {
 		got, _ := json.Marshal([]any{s.config, s.host, s.networking})
-		t.Errorf("got %s", got)
+		t.Errorf("got %s, want %+v", got, want)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestSettingsOfNames(t *testing.T) {
 		s, err := newSettings(run.Container{Network: tt.network, Alias: tt.alias}, "1.51")
 		_, inNetwork := s.networking.EndpointsConfig[tt.network]
 		if err != nil || s.config.Hostname != tt.hostname || inNetwork != tt.inNetwork {
-			t.Errorf("%s as %s: %q, %t, %v", tt.network, tt.alias, s.config.Hostname, inNetwork, err)
+			t.Errorf("%s as %s: got hostname %q, in the network %t, error %v, want %q, %t, none", tt.network, tt.alias, s.config.Hostname, inNetwork, err, tt.hostname, tt.inNetwork)
 		}
 	}
 }
@@ -86,11 +86,11 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		f := running(t, tt.version, 0, silentOutput)
 		code, err := f.daemon().Run(t.Context(), tt.container, run.Output{}, func() {})
 		if code != -1 || !errors.Is(err, tt.kind) {
-			t.Fatalf("%+v: %d, %v", tt.container, code, err)
+			t.Fatalf("%+v: got exit code %d and error %v, want -1 and %v", tt.container, code, err, tt.kind)
 		}
 		checkText(t, err, tt.texts...)
 		if asked := f.asked(); len(asked) > 0 {
-			t.Errorf("%+v: asked %q", tt.container, asked)
+			t.Errorf("%+v: got requests %q, want none", tt.container, asked)
 		}
 	}
 }
