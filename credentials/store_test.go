@@ -158,7 +158,7 @@ func TestNothingIsReadBeforeALookup(t *testing.T) {
 	file := config(t, `{"credsStore":"some"}`)
 	s := New(func() *configfile.ConfigFile { loads++; return file })
 	if _, err := os.Stat(calls); loads != 0 || err == nil {
-		t.Fatalf("%d loads before the first lookup, calls: %v", loads, err)
+		t.Fatalf("got %d loads before the first lookup, want 0, and no call of the helper (%v)", loads, err)
 	}
 	for range 2 {
 		if _, err := s.Lookup(t.Context(), "known.example"); err != nil {
@@ -166,14 +166,14 @@ func TestNothingIsReadBeforeALookup(t *testing.T) {
 		}
 	}
 	if loads != 1 {
-		t.Errorf("config loaded %d times", loads)
+		t.Errorf("got %d loads of the config file, want 1", loads)
 	}
 }
 
 func TestNoConfigIsNoCredentials(t *testing.T) {
 	got, err := New(func() *configfile.ConfigFile { return nil }).Lookup(t.Context(), "docker.io")
 	if err != nil || got != (types.AuthConfig{}) {
-		t.Errorf("got %+v, %v", got, err)
+		t.Errorf("got %+v and error %v, want no credentials", got, err)
 	}
 }
 
@@ -189,7 +189,7 @@ esac`)
 			wg.Go(func() {
 				_, err := s.Header(t.Context(), host)
 				if (err != nil) != (host == "broken.example") {
-					t.Errorf("%s: %v", host, err)
+					t.Errorf("%s: got error %v, want one only for broken.example", host, err)
 				}
 			})
 		}
@@ -197,11 +197,11 @@ esac`)
 	wg.Wait()
 	got := lines(t, calls)
 	if len(got) != 3 {
-		t.Errorf("helper was called for %q", got)
+		t.Errorf("got calls %q of the helper, want 3", got)
 	}
 	for _, line := range got {
 		if !strings.HasPrefix(line, "get ") {
-			t.Errorf("helper was called with %q", line)
+			t.Errorf("got call %q of the helper, want get", line)
 		}
 	}
 }
@@ -224,11 +224,11 @@ func TestHelperErrors(t *testing.T) {
 			helper(t, "some", tt.body)
 			auth, err := store(t, `{"credsStore":"some"}`).Lookup(t.Context(), "known.example")
 			if !errors.Is(err, errdefs.ErrFailedPrecondition) || auth != (types.AuthConfig{}) {
-				t.Fatalf("got %+v, %v", auth, err)
+				t.Fatalf("got %+v and error %v, want %v", auth, err, errdefs.ErrFailedPrecondition)
 			}
 			checkText(t, err, "docker-credential-some", "known.example", "/home/me/.docker/config.json", tt.want)
 			if strings.Contains(err.Error(), secret[:10]) || len(err.Error()) > 500 {
-				t.Errorf("error %q", err)
+				t.Errorf("got error %q, want a short one without the secret", err)
 			}
 		})
 	}
@@ -279,7 +279,7 @@ func TestHangingHelperIsKilled(t *testing.T) {
 	}
 	checkText(t, err, "docker-credential-some", "known.example", "no answer within 500ms")
 	if raw, err := os.ReadFile(pidFile); err == nil && alive(t, strings.TrimSpace(string(raw))) {
-		t.Error("the helper is still there")
+		t.Error("the helper is still running, want it killed")
 	}
 }
 
@@ -299,7 +299,7 @@ func TestHelperThatLeavesAProcessBehind(t *testing.T) {
 		t.Error(err)
 	}
 	if err != nil || got.Password != "pw" {
-		t.Errorf("got %+v, %v", got, err)
+		t.Errorf("got %+v and error %v, want the password pw", got, err)
 	}
 }
 
@@ -330,15 +330,15 @@ echo '{"Username":"ann","Secret":"pw"}'`)
 	}()
 	cancel()
 	if err := <-first; !errors.Is(err, context.Canceled) {
-		t.Errorf("the cancelled lookup: %v", err)
+		t.Errorf("cancelled lookup: got error %v, want %v", err, context.Canceled)
 	}
 	if err := <-second; err != nil {
-		t.Errorf("the lookup that waited for it: %v", err)
+		t.Errorf("lookup that waited for it: got error %v, want none", err)
 	}
 	if got := lines(t, calls); len(got) != 2 {
-		t.Errorf("helper was called for %q", got)
+		t.Errorf("got calls %q of the helper, want 2", got)
 	}
 	if _, err := s.Lookup(ctx, "other.example"); !errors.Is(err, context.Canceled) {
-		t.Errorf("a lookup after the cancel: %v", err)
+		t.Errorf("lookup after the cancel: got error %v, want %v", err, context.Canceled)
 	}
 }
