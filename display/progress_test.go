@@ -43,7 +43,7 @@ func (s *terminal) Write(p []byte) (int, error) {
 			rest = rest[3:]
 		case strings.HasPrefix(rest, "\x1b["):
 			if _, err := fmt.Sscanf(rest, "\x1b[%dA", &n); err != nil || n > s.row {
-				s.t.Errorf("%q in row %d", rest, s.row)
+				s.t.Errorf("got %q in row %d, want a known sequence that stays on the screen", rest, s.row)
 			}
 			s.row -= n
 			_, rest, _ = strings.Cut(rest, "A")
@@ -57,7 +57,7 @@ func (s *terminal) Write(p []byte) (int, error) {
 			s.set(line[:s.column] + rest[:1] + line[min(s.column+1, len(line)):])
 			s.column, rest = s.column+1, rest[1:]
 			if s.column >= s.width {
-				s.t.Errorf("%q reaches the edge", s.line())
+				s.t.Errorf("got line %q, want one that is shorter than the screen", s.line())
 			}
 		}
 	}
@@ -116,7 +116,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
 	p.report()
 	if got := s.text(); !strings.HasPrefix(got, "WARNING: slow\n"+id(0)+": Pushed 2MB\n"+id(1)) || strings.Count(got, "\n") != 5 {
-		t.Errorf("got\n%s", got)
+		t.Errorf("got\n%s\nwant the warning above the bars", got)
 	}
 	// More blobs than lines: those on their way, and the total.
 	for n := range 30 {
@@ -127,16 +127,16 @@ func TestProgressOnATerminal(t *testing.T) {
 	p.report()
 	lines := strings.Split(s.text(), "\n")
 	if len(lines) != 1+s.height-1 || lines[1] != id(1)+": Pushing 1MB/2MB" || lines[len(lines)-1] != "1 of 30 blobs, 31MB of 60MB, " {
-		t.Errorf("%d lines\n%s", len(lines), s.text())
+		t.Errorf("got %d lines, want %d with the blobs in progress and the total\n%s", len(lines), s.height, s.text())
 	}
 	p.Close()
 	p.Close()
 	if got := s.text(); got != "WARNING: slow" {
-		t.Errorf("got\n%s", got)
+		t.Errorf("got %q, want only the warning", got)
 	}
 	_, _ = p.Write([]byte("after\n"))
 	if got := s.text(); got != "WARNING: slow\nafter" {
-		t.Errorf("got\n%s", got)
+		t.Errorf("got %q, want the text after the warning", got)
 	}
 }
 
@@ -154,7 +154,7 @@ func TestProgressWithoutATerminal(t *testing.T) {
 		p.report()
 		p.Close()
 		if out.String() != want {
-			t.Errorf("%s: %q", mode, &out)
+			t.Errorf("%s: got %q, want %q", mode, &out, want)
 		}
 	}
 }
@@ -178,12 +178,12 @@ func TestProgressAsJSON(t *testing.T) {
 			State      string
 		}
 		if err := d.Decode(&line); err != nil || line.Digest != blob(0, 2).Digest || line.Size != 2 {
-			t.Fatalf("%v, %v", line, err)
+			t.Fatalf("got %v and error %v, want %s of size 2", line, err, blob(0, 2).Digest)
 		}
 		got = append(got, fmt.Sprint(line.State, line.Sent))
 	}
 	if want := "[sending0 sending1 sent2]"; fmt.Sprint(got) != want {
-		t.Errorf("got %v", got)
+		t.Errorf("got %v, want %s", got, want)
 	}
 }
 
@@ -209,15 +209,15 @@ func TestProgressSummary(t *testing.T) {
 	var said bytes.Buffer
 	p.Summarize(NewReporter(&said, false))
 	if want := "Sent 20 blobs, 2kB in 1s (2kB/s); 20 mounted, 20 already existed\n"; said.String() != want {
-		t.Errorf("got %q", &said)
+		t.Errorf("got %q, want %q", &said, want)
 	}
 	if got := s.text(); got != strings.TrimSpace(strings.Repeat("note\n", 60)) {
-		t.Errorf("got\n%s", got)
+		t.Errorf("got\n%s\nwant 60 notes only", got)
 	}
 	said.Reset()
 	newTestProgress(t, io.Discard, ProgressTTY).Summarize(NewReporter(&said, false))
 	if said.Len() > 0 {
-		t.Errorf("got %q", &said)
+		t.Errorf("got %q, want no summary without blobs", &said)
 	}
 }
 

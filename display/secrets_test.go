@@ -32,7 +32,7 @@ func TestLines(t *testing.T) {
 		{nil, nil},
 	} {
 		if got := shownLines(100, nil, c.pieces...); !slices.Equal(got, c.want) {
-			t.Errorf("%q: %q", c.pieces, got)
+			t.Errorf("%q: got %q, want %q", c.pieces, got, c.want)
 		}
 	}
 }

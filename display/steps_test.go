@@ -164,7 +164,7 @@ func TestStepsAsJSON(t *testing.T) {
 {"event":"output","step":"a","stream":"stderr","text":"last"}
 {"attempt":2,"error":"****","event":"failed","exitCode":0,"step":"a","took":1.5}`
 	if strings.Join(got, "\n") != want {
-		t.Errorf("got\n%s", strings.Join(got, "\n"))
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 	}
 }
 
@@ -230,7 +230,7 @@ func TestStepsConcurrently(t *testing.T) {
 			got[line]++
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("got %v", got)
+			t.Errorf("got %v, want %v", got, want)
 		}
 	}
 }

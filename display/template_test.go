@@ -54,10 +54,10 @@ func TestJSON(t *testing.T) {
 		line := strings.TrimSuffix(out.String(), "\n")
 		got := map[string]any{}
 		if err := json.Unmarshal([]byte(line), &got); err != nil || strings.Trim(fmt.Sprint(got[tt.key]), "[]") != evil {
-			t.Errorf("%s: %q in %s, %v", name, got[tt.key], line, err)
+			t.Errorf("%s: got %q in %s (%v), want %q", name, got[tt.key], line, err, evil)
 		}
 		if !strings.Contains(line, `a<\u001b[2J\u007f\u202e\udb40\udc01\n\"é`) || strings.ContainsAny(line, "\x1b\x7f\u202e\U000e0001\n") {
-			t.Errorf("%s: %q", name, line)
+			t.Errorf("%s: got %q, want its control characters escaped", name, line)
 		}
 	}
 }
