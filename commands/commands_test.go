@@ -64,7 +64,7 @@ func TestCreateFlags(t *testing.T) {
 	}
 	if c.MediaType != ocispec.MediaTypeImageIndex || !c.Choice.Strip || c.Choice.From != manifest.InDaemon || !c.Sources[0].Plain ||
 		fmt.Sprint(c.Tags) != "[example.com/app:2 example.com/app:3]" || c.Choice.Platforms[0].String() != "linux/arm64" {
-		t.Errorf("got %+v", c)
+		t.Errorf("got %+v, want what the flags say", c)
 	}
 }
 
@@ -76,12 +76,12 @@ func TestAnnotateFlags(t *testing.T) {
 		"no key":            {list: "a", source: "b", indexAnnotations: []string{"=a"}},
 	} {
 		if _, err := opts.annotation(); !errdefs.IsInvalidArgument(err) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want %v", name, err, errdefs.ErrInvalidArgument)
 		}
 	}
 	a, err := annotateOptions{list: "a", source: "b", platform: ocispec.Platform{Architecture: "armhf"}, annotations: []string{"k=v=w"}}.annotation()
 	if err != nil || a.Platform.Architecture != "arm" || a.Platform.Variant != "v7" || a.Descriptor["k"] != "v=w" {
-		t.Errorf("got %+v, %v", a, err)
+		t.Errorf("got %+v and error %v, want arm/v7 and k=v=w", a, err)
 	}
 }
 
@@ -99,12 +99,12 @@ func TestPurgeFlag(t *testing.T) {
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 		flags.VarPF(&got, "purge", "p", "").NoOptDefVal = "true"
 		if err := flags.Parse(strings.Fields(args)); err != nil || got != want {
-			t.Errorf("%s: got %v, %v", args, got, err)
+			t.Errorf("%s: got %v and error %v, want %v", args, got, err, want)
 		}
 	}
 	var p purge
 	if err := p.Set("list"); err == nil {
-		t.Error("--purge=list is accepted")
+		t.Error("--purge=list: got no error, want one")
 	}
 }
 
@@ -114,11 +114,11 @@ func TestRetryTimeout(t *testing.T) {
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 		got.addTo(flags, "")
 		if err := flags.Parse(strings.Fields(args)); err != nil || time.Duration(got.retryTimeout) != want {
-			t.Errorf("%s: got %s, %v", args, got.retryTimeout.String(), err)
+			t.Errorf("%s: got %s and error %v, want %s", args, got.retryTimeout.String(), err, want)
 		}
 		for _, s := range []string{"-1s", "30", "", "soon"} {
 			if err := flags.Set("retry-timeout", s); err == nil || time.Duration(got.retryTimeout) != want {
-				t.Errorf("%q is accepted", s)
+				t.Errorf("%q: got error %v and %s, want an error and %s", s, err, got.retryTimeout.String(), want)
 			}
 		}
 	}
@@ -133,12 +133,12 @@ func TestParseUntil(t *testing.T) {
 		"until=1136073600":           time.Unix(1136073600, 0),
 	} {
 		if got, err := parseUntil([]string{filter}, now); err != nil || !got.Equal(want) {
-			t.Errorf("%s: got %s, %v", filter, got, err)
+			t.Errorf("%s: got %s and error %v, want %s", filter, got, err, want)
 		}
 	}
 	for _, filters := range [][]string{{"until=yesterday"}, {"until="}, {"label=a"}, {"until=1h", "until=2h"}} {
 		if _, err := parseUntil(filters, now); !errdefs.IsInvalidArgument(err) {
-			t.Errorf("%v: %v", filters, err)
+			t.Errorf("%v: got error %v, want %v", filters, err, errdefs.ErrInvalidArgument)
 		}
 	}
 }
@@ -172,15 +172,15 @@ func TestResults(t *testing.T) {
   "image.name": "example.com/app:1,example.com/app:2"
 }`} {
 		if got, err := os.ReadFile(path); err != nil || string(got) != want {
-			t.Errorf("%s: got %s, %v", path, got, err)
+			t.Errorf("%s: got %s and error %v, want %s", path, got, err, want)
 		}
 	}
 	if files, err = openResults(digestFile, filepath.Join(dir, "absent", "metadata")); err == nil {
-		t.Error("a folder that does not exist is reported too late")
+		t.Error("got no error for an absent folder, want one before the push")
 	}
 	files.discard()
 	if left, _ := os.ReadDir(dir); len(left) != 2 {
-		t.Errorf("left behind: %v", left)
+		t.Errorf("got files %v, want the two results", left)
 	}
 }
 
@@ -254,11 +254,11 @@ func TestJobs(t *testing.T) {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	n.addTo(flags, "insecure")
 	if n.jobs < 24 || flags.Parse([]string{"--jobs=3"}) != nil || n.jobs != 3 {
-		t.Errorf("%d", n.jobs)
+		t.Errorf("got %d, want at least 24 by default and 3 after --jobs=3", n.jobs)
 	}
 	for _, wrong := range []string{"0", "-1", "many"} {
 		if err := flags.Parse([]string{"--jobs", wrong}); err == nil || !strings.Contains(err.Error(), "positive integer") {
-			t.Errorf("%s: %v", wrong, err)
+			t.Errorf("%s: got error %v, want one about a positive integer", wrong, err)
 		}
 	}
 }
@@ -285,7 +285,7 @@ func TestWithVerdict(t *testing.T) {
 			cmd.SilenceErrors, cmd.SilenceUsage = true, true
 			cmd.SetArgs(tt.args)
 			if code := Report(&out, cmd.Execute()); code != tt.code || !strings.Contains(out.String(), tt.said) || (out.Len() == 0) != (tt.said == "") {
-				t.Errorf("%d, %q", code, &out)
+				t.Errorf("got %d and %q, want %d and %q", code, &out, tt.code, tt.said)
 			}
 		})
 	}
@@ -311,7 +311,7 @@ func TestConclusion(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			if code := Report(&out, conclusion(tt.found, tt.quiet)); code != tt.code || !strings.Contains(out.String(), tt.said) || (tt.said == "") != (out.Len() == 0) {
-				t.Errorf("%d, %q", code, &out)
+				t.Errorf("got %d and %q, want %d and %q", code, &out, tt.code, tt.said)
 			}
 		})
 	}

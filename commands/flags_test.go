@@ -11,11 +11,11 @@ func TestNumber(t *testing.T) {
 	var n number
 	for _, s := range []string{"0", "-1", "", "x", "1.5"} {
 		if err := n.Set(s); !errdefs.IsInvalidArgument(err) || n.String() != "" {
-			t.Errorf("%q: %q, %v", s, n.String(), err)
+			t.Errorf("%q: got %q and error %v, want %v", s, n.String(), err, errdefs.ErrInvalidArgument)
 		}
 	}
 	if err := n.Set("3"); err != nil || n != 3 || n.String() != "3" {
-		t.Errorf("%q, %v", n.String(), err)
+		t.Errorf("got %q and error %v, want 3", n.String(), err)
 	}
 }
 
@@ -26,7 +26,7 @@ func TestParseOlderThan(t *testing.T) {
 		"2026-05-01T00:00:00Z": time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), "2026-05-17T13:59:59+02:00": now.Add(-time.Second),
 	} {
 		if got, err := parseOlderThan(s, now); err != nil || !got.Equal(want) {
-			t.Errorf("%s: got %s, %v", s, got, err)
+			t.Errorf("%s: got %s and error %v, want %s", s, got, err, want)
 		}
 	}
 	for _, s := range []string{
@@ -34,7 +34,7 @@ func TestParseOlderThan(t *testing.T) {
 		"99999999w", "9999999999d", "18446744073709551617d", "0x1d", "1e3d", "2026-05-01", "0001-01-01T00:00:00Z", "1979-12-31T23:59:59Z", "2026-05-17T12:00:00Z", "2027-01-01T00:00:00Z", "yesterday", "１d",
 	} {
 		if got, err := parseOlderThan(s, now); !errdefs.IsInvalidArgument(err) {
-			t.Errorf("%q: got %s, %v", s, got, err)
+			t.Errorf("%q: got %s and error %v, want %v", s, got, err, errdefs.ErrInvalidArgument)
 		}
 	}
 }
@@ -46,7 +46,7 @@ func FuzzOlderThan(f *testing.F) {
 	now := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, s string) {
 		if got, err := parseOlderThan(s, now); err == nil && !got.Before(now) {
-			t.Fatalf("%q is %s, which is not before %s", s, got, now)
+			t.Fatalf("%q: got %s, want a time before %s", s, got, now)
 		}
 	})
 }
