@@ -99,6 +99,36 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// wings are packages that each do one kind of work on what a registry has. None imports another, nor its subpackages.
+var wings = []string{"repository", "transfer", "verify"}
+
+func TestArrowsPointOneWay(t *testing.T) {
+	wing := func(name string) string {
+		root, _, _ := strings.Cut(name, "/")
+		if slices.Contains(wings, root) {
+			return root
+		}
+		return ""
+	}
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		for _, i := range p.Imports {
+			ours, ok := strings.CutPrefix(i, module)
+			switch {
+			case !ok:
+			case wing(name) != "" && wing(ours) != "" && wing(name) != wing(ours):
+				t.Errorf("the wing %s imports the wing %s", name, ours)
+			case ours == "commands" && name != "cli-plugin" && name != "docs/generate":
+				t.Errorf("%s imports commands; only the plugin and the generator of its documents may", name)
+			case strings.HasPrefix(name+"/", "manifest/") && !strings.HasPrefix(ours+"/", "manifest/") && !strings.HasPrefix(ours, "internal/"):
+				t.Errorf("%s, the domain, imports %s", name, ours)
+			case strings.HasPrefix(name, "internal/") && name != "internal/fakes" && !strings.HasPrefix(ours, "internal/"):
+				t.Errorf("%s, which all may import, imports %s", name, ours)
+			}
+		}
+	}
+}
+
 // The daemon's API is negotiated by this pair of modules; a later docker/cli has another client.
 func TestVersions(t *testing.T) {
 	for path, want := range map[string]string{
