@@ -87,8 +87,7 @@ func (s *Store) find(ctx context.Context, key, host string) (types.AuthConfig, e
 }
 
 // Header returns the credentials for host as the X-Registry-Auth header of a daemon: JSON in base64url, "{}" if
-// there are none. Errors are those of
-// Lookup.
+// there are none. Errors are those of Lookup.
 func (s *Store) Header(ctx context.Context, host string) (string, error) {
 	auth, err := s.Lookup(ctx, host)
 	if err != nil {
