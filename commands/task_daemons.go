@@ -5,7 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -120,16 +120,9 @@ func (d *daemons) Docker(ctx context.Context, dockerContext string, args ...stri
 	return cmd
 }
 
-// environment returns this process's environment for the docker command: with the daemon of a docker context, and without
-// the variables that the docker command sets for this plugin.
+// environment returns the environment of a docker command: with the daemon of a docker context and the user's settings.
 func (d *daemons) environment(dockerContext string) []string {
-	var env []string
-	for _, kv := range os.Environ() {
-		name, _, _ := strings.Cut(kv, "=")
-		if name != "DOCKER_HOST" && name != "DOCKER_CONTEXT" && name != "DOCKER_CONFIG" && !strings.HasPrefix(name, "DOCKER_CLI_PLUGIN_") {
-			env = append(env, kv)
-		}
-	}
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return !run.Inherited(kv) })
 	env = append(env, "DOCKER_CONFIG="+config.Dir())
 	if dockerContext != command.DefaultContextName {
 		return append(env, "DOCKER_CONTEXT="+dockerContext)

@@ -1,9 +1,11 @@
 package task
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -24,7 +26,7 @@ func command(typed, env []string, aliases map[string]string) (Action, error) {
 		return nil, err
 	}
 	if all[0] == "docker" {
-		return dockerCommand(all[1:]), nil
+		return dockerCommand(all[1:])
 	}
 	if _, err := reference.ParseAnyReference(all[0]); err != nil {
 		return nil, notImage(all[0], "IMAGE [ARGUMENT...] or docker COMMAND")
@@ -41,12 +43,35 @@ func command(typed, env []string, aliases map[string]string) (Action, error) {
 	return Container{Image: all[0], Args: all[1:]}, nil
 }
 
-// dockerCommand returns the action of the docker command with args.
-func dockerCommand(args []string) Action {
-	if len(args) > 0 && (args[0] == "manifest" || args[0] == "multiarch") {
-		return Plugin{Args: args[1:]}
+// dockerCommands are the commands that a docker step may run. They are the docker command's own and buildx: it would
+// take any other word for one of its plugins.
+var dockerCommands = strings.Fields("build buildx commit container context cp create exec export history image images import info " +
+	"inspect kill load login logout logs manifest multiarch network port ps pull push rename restart rm rmi run save start stop tag " +
+	"version volume wait")
+
+// dockerCommand returns the action of the docker command with args. Of its global flags only --context is allowed: the
+// others can lead to files of the task's context, such as the folder of a CLI plugin.
+func dockerCommand(args []string) (Action, error) {
+	global := newFlags()
+	global.SetInterspersed(false)
+	global.StringP("context", "c", "", "")
+	err := global.Parse(args)
+	rest := global.Args()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: the only flag allowed before a docker command is --context", err)
+	case len(rest) == 0:
+		return nil, errors.New("expected docker COMMAND, found no command")
+	case !slices.Contains(dockerCommands, rest[0]):
+		return nil, fmt.Errorf("a task cannot run docker %s%s", show(rest[0]),
+			cmp.Or(didYouMean(rest[0], dockerCommands), ", only "+strings.Join(dockerCommands, ", ")))
+	case rest[0] == "manifest" || rest[0] == "multiarch":
+		if len(rest) < len(args) {
+			return nil, fmt.Errorf("--context is not allowed before %s: set the step's context", rest[0])
+		}
+		return Plugin{Args: rest[1:]}, nil
 	}
-	return Docker{Args: args}
+	return Docker{Args: args}, nil
 }
 
 // expand replaces the first word if it is an alias. There is none for docker.

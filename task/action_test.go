@@ -25,8 +25,7 @@ func TestActions(t *testing.T) {
 		{"docker multiarch ls", "Plugin ls"},
 		{"docker manifest", "Plugin "},
 		{"docker build -t a .", "Docker build -t a ."},
-		{"docker --config x manifest inspect a", "Docker --config x manifest inspect a"},
-		{"docker", "Docker "},
+		{"docker --context x ps", "Docker --context x ps"},
 		{"docker:cli manifest", "Container docker:cli | manifest"},
 
 		{"acr purge -r reg --filter app:v.* --ago 30d --untagged", "Plugin repo purge reg.azurecr.io/app --all --untagged --filter regex:.*(?:v.*).* --older-than 30d --force"},

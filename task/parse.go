@@ -147,9 +147,6 @@ func (p *parser) setEnv(env []string, v value, item string) []string {
 		return env
 	}
 	name, val, _ := strings.Cut(item, "=")
-	if name == "DOCKER_BUILDKIT" && val != "0" {
-		p.lintf(v, "DOCKER_BUILDKIT has no effect: builds use BuildKit if the daemon has it")
-	}
 	item = name + "=" + unquoteValue(val)
 	for i, other := range env {
 		if strings.HasPrefix(other, name+"=") {

@@ -52,7 +52,7 @@ func hasFlag(args []string, flags ...string) bool {
 func (e *Executor) command(ctx context.Context, step task.Step, dir string, args, env []string, out Output) (int, error) {
 	cmd := e.Programs.Docker(ctx, step.Context, args...)
 	cmd.Dir = hostDir(dir, step)
-	cmd.Env = append(append(cmd.Env, step.Env...), env...)
+	cmd.Env = append(append(cmd.Env, slices.DeleteFunc(slices.Clone(step.Env), steering)...), env...)
 	cmd.Stdout, cmd.Stderr = out.Stdout, out.Stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
