@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -31,6 +32,8 @@ type taskOptions struct {
 	sets     []string
 	values   string
 	strict   bool
+	// anyAliases allows a file to read aliases from URLs and from files outside of its context.
+	anyAliases bool
 	// secrets are those of a run by id, nil if nothing is run.
 	secrets map[string]string
 }
@@ -50,6 +53,7 @@ func (o *taskOptions) addTo(cmd *cobra.Command) {
 	flags.StringVarP(&o.registry, "registry", "r", "", "Value of {{.Run.Registry}}")
 	flags.StringVar(&o.id, "id", "", "Value of {{.Run.ID}} (default a random one)")
 	flags.StringArrayVar(&o.sets, "set", nil, "Value of {{.Values.NAME}}, as NAME=VALUE")
+	flags.BoolVar(&o.anyAliases, "allow-alias-source", false, "Also read aliases from URLs and from files outside of CONTEXT, as a run does")
 	flags.StringVar(&o.values, "values", "", `YAML file with values in CONTEXT ("-" for standard input)`)
 }
 
@@ -130,7 +134,9 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 		l.file, found = task.Parse(l.rendered)
 		l.findings = append(l.findings, found...)
 		if o.strict {
-			l.findings = append(l.findings, task.Lints(l.rendered, l.file, l.dockerfile)...)
+			l.findings = append(l.findings, task.Lints(l.rendered, l.file, func(step task.Step) ([]byte, error) {
+				return run.ReadDockerfile(ctx, l.source.Dir, step)
+			})...)
 		}
 	}
 	slices.SortStableFunc(l.findings, func(a, b task.Finding) int { return a.Compare(b.Position) })
@@ -159,21 +165,21 @@ func (o *taskOptions) setContext(env environment, args []string) {
 	o.values = env.path(o.values)
 }
 
-// dockerfile returns the Dockerfile of a build step if it is in the context.
-func (l loadedTask) dockerfile(step task.Step) ([]byte, error) {
-	return run.ReadDockerfile(l.source.Dir, step)
-}
-
 // aliasTimeout is the maximum time to download a file of aliases.
 const aliasTimeout = 10 * time.Second
 
 // aliases returns a function that reads the files and URLs of aliases.
 func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name string) ([]byte, error) {
 	return func(name string) ([]byte, error) {
+		isURL := strings.Contains(name, "://")
 		switch {
 		case name == "-":
 			return nil, errors.New("expected a file or a URL")
-		case !strings.Contains(name, "://"):
+		case !o.anyAliases && (isURL || !filepath.IsLocal(name)):
+			return nil, errors.New("it is not in the context: --allow-alias-source allows to read it")
+		case !o.anyAliases:
+			return source.ReadInside(ctx, name)
+		case !isURL:
 			return source.ReadFile(ctx, name, nil)
 		}
 		ctx, cancel := context.WithTimeout(ctx, aliasTimeout)

@@ -36,18 +36,38 @@ func TestValuesOfATask(t *testing.T) {
 	}
 }
 
+// Without --allow-alias-source a file reads aliases only in its context.
 func TestAliasesOfATask(t *testing.T) {
 	source := run.Source{Dir: t.TempDir()}
-	if err := os.WriteFile(filepath.Join(source.Dir, "aliases.yaml"), []byte("a: b"), 0o600); err != nil {
+	outside := filepath.Join(t.TempDir(), "outside.yaml")
+	for _, file := range []string{filepath.Join(source.Dir, "aliases.yaml"), outside} {
+		if err := os.WriteFile(file, []byte("a: b"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(outside, filepath.Join(source.Dir, "link.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	read := taskOptions{}.aliases(t.Context(), source)
-	if text, err := read("aliases.yaml"); err != nil || string(text) != "a: b" {
-		t.Errorf("got text %s and error %v, want a: b", text, err)
-	}
-	for _, name := range []string{"-", "none.yaml"} {
-		if _, err := read(name); err == nil {
-			t.Errorf("%s: got no error, want one", name)
+	for _, c := range []struct {
+		name string
+		any  bool
+		want string
+	}{
+		{"aliases.yaml", false, ""},
+		{"aliases.yaml", true, ""},
+		{outside, true, ""},
+		{outside, false, "--allow-alias-source"},
+		{"../outside.yaml", false, "--allow-alias-source"},
+		{"https://h.example.com/a", false, "--allow-alias-source"},
+		{"link.yaml", false, "escapes"},
+		{".", false, "not a file"},
+		{"none.yaml", false, "none.yaml"},
+		{"none.yaml", true, "none.yaml"},
+		{"-", true, "expected a file"},
+	} {
+		text, err := taskOptions{anyAliases: c.any}.aliases(t.Context(), source)(c.name)
+		if c.want == "" && (err != nil || string(text) != "a: b") || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s, any %v: got text %q and error %v, want a: b or an error with %q", c.name, c.any, text, err, c.want)
 		}
 	}
 }

@@ -53,6 +53,7 @@ docker multiarch task run -f release.yaml --set version=1.2 --secret id=token,en
 docker multiarch task run --dry-run --registry registry.example.com .`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.setContext(env, args)
+			opts.anyAliases = opts.anyAliases || !opts.dryRun
 			return runTaskRun(cmd.Context(), env, opts)
 		},
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -43,7 +42,7 @@ func (e *Executor) build(ctx context.Context, step task.Step, b task.Build, out 
 		return e.command(ctx, step, dir, append([]string{"build"}, b.Words()...), []string{"DOCKER_BUILDKIT=0"}, out)
 	}
 	if len(b.Platforms) == 0 {
-		e.infer(step, dir, &b, out)
+		e.infer(ctx, step, dir, &b, out)
 	}
 	registryCache := multiPlatform || e.foreign(b)
 	if splits(b, multiPlatform && !e.foreign(b)) {
@@ -111,8 +110,8 @@ func (e *Executor) builder(step task.Step, b task.Build) []string {
 
 // infer gives the image the platform of the Dockerfile's last stage. The classic builder, for which the format was
 // made, does that; BuildKit labels the image with the daemon's own platform.
-func (e *Executor) infer(step task.Step, dir string, b *task.Build, out Output) {
-	dockerfile, err := ReadDockerfile(dir, step)
+func (e *Executor) infer(ctx context.Context, step task.Step, dir string, b *task.Build, out Output) {
+	dockerfile, err := ReadDockerfile(ctx, dir, step)
 	if err != nil {
 		return // BuildKit reports why
 	}
@@ -122,12 +121,9 @@ func (e *Executor) infer(step task.Step, dir string, b *task.Build, out Output) 
 	}
 }
 
-// maxDockerfile is how much of a Dockerfile is read, in bytes.
-const maxDockerfile = 1 << 20
-
 // ReadDockerfile returns the Dockerfile of a build step whose workspace is in dir. The error is os.ErrNotExist if the
-// step's context is not a folder.
-func ReadDockerfile(dir string, step task.Step) ([]byte, error) {
+// step's context is not a folder; a file outside of the workspace is not read.
+func ReadDockerfile(ctx context.Context, dir string, step task.Step) ([]byte, error) {
 	b, ok := step.Action.(task.Build)
 	if !ok || b.Context == "-" || strings.Contains(b.Context, "://") || strings.HasPrefix(b.Context, "git@") || b.File == "-" {
 		return nil, os.ErrNotExist
@@ -139,7 +135,11 @@ func ReadDockerfile(dir string, step task.Step) ([]byte, error) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(hostDir(dir, step), name)
 	}
-	return readFile(name, maxDockerfile)
+	name, err := filepath.Rel(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return Source{Dir: dir}.ReadInside(ctx, name)
 }
 
 // cacheFlags returns the flags for 'cache: enabled': a cache next to the image in its registry or, if the builder cannot
@@ -218,14 +218,4 @@ func hostDir(dir string, step task.Step) string {
 		return dir
 	}
 	return filepath.Join(dir, filepath.FromSlash(path.Clean("/"+step.Dir)))
-}
-
-// readFile returns at most max bytes of a file.
-func readFile(name string, max int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, max))
 }

@@ -123,6 +123,33 @@ func (s Source) ReadFile(ctx context.Context, name string, in io.Reader) ([]byte
 		defer f.Close()
 		in = f
 	}
+	return read(ctx, name, in)
+}
+
+// ReadInside returns a file of the context, with a name given by the context itself: nothing leads out of it, and only a
+// file is read, neither a device nor a pipe.
+func (s Source) ReadInside(ctx context.Context, name string) ([]byte, error) {
+	root, err := os.OpenRoot(s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	switch info, err := root.Stat(name); {
+	case err != nil:
+		return nil, fmt.Errorf("reading %s in the context: %w", name, err)
+	case !info.Mode().IsRegular():
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s in the context is not a file", name)
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return read(ctx, name, f)
+}
+
+// read returns what in has, at most maxFile bytes.
+func read(ctx context.Context, name string, in io.Reader) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(interruptible(ctx, in), maxFile+1))
 	if err == nil && len(content) > maxFile {
 		err = manifest.Errorf(errdefs.ErrInvalidArgument, "it is larger than %d MiB", maxFile>>20)
