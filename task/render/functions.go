@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
-	"math"
 	"reflect"
 	"slices"
 	"text/template"
@@ -30,12 +29,9 @@ func templateFunctions() template.FuncMap {
 	out["env"] = unavailable("env", environment)
 	out["expandenv"] = unavailable("expandenv", environment)
 	out["getHostByName"] = unavailable("getHostByName", "a task file cannot access the network; use --set")
-	for _, name := range []string{
-		"repeat", "indent", "nindent", "until", "untilStep", "seq",
-		"randAlpha", "randAlphaNum", "randAscii", "randNumeric", "randBytes",
-	} {
-		out[name] = limited(out[name])
-	}
+	// These are built in, and are here to be metered.
+	maps.Copy(out, template.FuncMap{"print": fmt.Sprint, "printf": fmt.Sprintf, "println": fmt.Sprintln,
+		"html": template.HTMLEscaper, "js": template.JSEscaper, "urlquery": template.URLQueryEscaper})
 	return out
 }
 
@@ -44,33 +40,6 @@ func unavailable(name, why string) any {
 	return func(...any) (string, error) {
 		return "", refusal(fmt.Sprintf("function %s is not available: %s", name, why))
 	}
-}
-
-// limited returns a function whose result has the size of a number argument, limited to maxText.
-func limited(function any) any {
-	f := reflect.ValueOf(function)
-	return reflect.MakeFunc(f.Type(), func(args []reflect.Value) []reflect.Value {
-		count, length := 0.0, 1.0
-		for _, arg := range args {
-			switch arg.Kind() {
-			case reflect.Int:
-				count = max(count, math.Abs(float64(arg.Int())))
-			case reflect.String:
-				length *= max(1, float64(arg.Len()))
-			case reflect.Slice: // the numbers of seq
-				for i := range arg.Len() {
-					count = max(count, math.Abs(float64(arg.Index(i).Int())))
-				}
-			}
-		}
-		if count*length > maxText {
-			panic(refusal("the result would be larger than 4 MiB"))
-		}
-		if f.Type().IsVariadic() {
-			return f.CallSlice(args)
-		}
-		return f.Call(args)
-	}).Interface()
 }
 
 // tests are the functions that may be used with a missing value.

@@ -5,8 +5,8 @@
 // the origin of each of its parts, so that findings have the position in the file as it was written.
 //
 // Templates are those of text/template with the functions of Sprig, except that a missing value is empty and reported as
-// a warning. They cannot access the host's environment, files or network. The size of the result and the number of
-// iterations are limited.
+// a warning. They cannot access the host's environment, files or network. The size of the result, the number of
+// iterations and the work of functions are limited.
 //
 // Reading files and URLs, and parsing the YAML, is left to others.
 package render

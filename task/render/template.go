@@ -3,6 +3,7 @@ package render
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"sort"
 	"strconv"
 	"strings"
@@ -24,6 +25,7 @@ type execution struct {
 	actions []span
 	lookups []lookup
 	passes  int
+	meter   meter
 
 	out     textBuilder
 	texts   map[*byte]int // offsets of the literal pieces, by their first byte
@@ -40,7 +42,7 @@ func (r refusal) Error() string { return string(r) }
 
 // execute returns a text with its templates executed.
 func (r *renderer) execute(source text) (text, bool) {
-	e := &execution{renderer: r, source: source, actions: actionsOf(source.string), texts: map[*byte]int{}}
+	e := &execution{renderer: r, source: source, actions: actionsOf(source.string), texts: map[*byte]int{}, meter: meter{maxWork}}
 	t, err := parseTemplate(source.string)
 	if err != nil {
 		e.parseError(err)
@@ -53,7 +55,7 @@ func (r *renderer) execute(source text) (text, bool) {
 		}
 	}
 	// After parsing, so that no template can call these.
-	t.Funcs(template.FuncMap{"at": e.at, "lookup": e.lookup, "pass": e.pass})
+	t.Funcs(e.meter.functions()).Funcs(template.FuncMap{"at": e.at, "lookup": e.lookup, "pass": e.pass})
 	if err := e.run(t); err != nil {
 		e.runError(err)
 		return text{}, false
@@ -94,6 +96,7 @@ func (e *execution) Write(p []byte) (int, error) {
 func (e *execution) at(offset int, value any) any {
 	e.current = e.actionAt(offset).start
 	if value != nil {
+		e.meter.spend(e.meter.size(reflect.ValueOf(value), maxDepth))
 		return value
 	}
 	e.add(task.Warning, e.source.origin(e.current), "", "%s has no value", e.action(offset))
