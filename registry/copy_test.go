@@ -104,6 +104,52 @@ func TestCopyBetweenRegistries(t *testing.T) {
 	}
 }
 
+// A blob is uploaded unless the answer to its HEAD shows that the target has it.
+func TestCopyAfterOddHead(t *testing.T) {
+	layer := []byte("layer")
+	for name, tt := range map[string]struct {
+		status         int
+		length, digest string
+		sent           int
+	}{
+		"200, empty":         {200, "0", "", 1},
+		"200, nothing":       {200, "", "", 1},
+		"200, another":       {200, "", digest.FromString("other").String(), 1},
+		"200, a web page":    {200, "1234", "", 1},
+		"200, empty, digest": {200, "0", digest.FromBytes(layer).String(), 1},
+		"200, digest":        {200, "", digest.FromBytes(layer).String(), 0},
+		"200, length":        {200, "5", "", 0},
+		"400":                {400, "", "", 1},
+		"403":                {403, "", "", 1},
+		"415":                {415, "", "", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f, g := newNetwork(t), newFake(), newFake()
+			n.secure("a.example.com:443", f)
+			n.secure("b.example.com:443", g)
+			l := f.putBlob("app", layer)
+			image := f.putImage("app", "1", l)
+			g.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodHead || !strings.HasSuffix(r.URL.Path, l.Digest.String()) {
+					return false
+				}
+				for name, value := range map[string]string{"Content-Length": tt.length, "Docker-Content-Digest": tt.digest} {
+					if value != "" {
+						w.Header().Set(name, value)
+					}
+				}
+				w.WriteHeader(tt.status)
+				return true
+			}
+			err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/app"), image, parse(t, "b.example.com/app"))
+			_, sent := g.blob("app", l.Digest)
+			if err != nil || sent != (tt.sent == 1) {
+				t.Errorf("got error %v, the layer sent %t after %q, want %t", err, sent, g.requests(), tt.sent == 1)
+			}
+		})
+	}
+}
+
 func TestCopyLeavesForeignLayers(t *testing.T) {
 	n, f, g := newNetwork(t), newFake(), newFake()
 	n.secure("a.example.com:443", f)

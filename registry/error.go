@@ -102,14 +102,19 @@ func (e *Error) hasCode(codes ...string) bool {
 	return false
 }
 
-// isHeadRefused reports whether err only says that HEAD is not supported: by the registry, or by a store that it
-// redirects to with a URL that is signed for GET.
+// isHeadRefused reports whether err may only say that HEAD is not supported, and a GET decides: by the registry, by a
+// proxy or firewall in front of it, or by a store that it redirects to with a URL that is signed for GET.
 func isHeadRefused(err error) bool {
 	var refused *Error
 	if !errors.As(err, &refused) || refused.service != "" {
 		return false
 	}
-	return errdefs.IsNotImplemented(err) || refused.elsewhere && errdefs.IsPermissionDenied(err)
+	switch refused.Status {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotAcceptable,
+		http.StatusUnsupportedMediaType, http.StatusNotImplemented:
+		return true
+	}
+	return false
 }
 
 // kindOf returns the kind of an HTTP status.

@@ -176,28 +176,35 @@ func FuzzManifest(f *testing.F) {
 	})
 }
 
+// headAnswers answers each HEAD with this status and nothing else, with 0 none.
+func headAnswers(status int) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodHead || status == 0 {
+			return false
+		}
+		w.WriteHeader(status)
+		return true
+	}
+}
+
+// A HEAD that is refused, or answered without a digest, says nothing about a manifest: a GET decides.
 func TestDigest(t *testing.T) {
-	for name, before := range map[string]func(http.ResponseWriter, *http.Request) bool{
-		"HEAD": nil,
-		"HEAD not allowed": func(w http.ResponseWriter, r *http.Request) bool {
-			if r.Method == http.MethodHead {
-				w.WriteHeader(http.StatusMethodNotAllowed)
-			}
-			return r.Method == http.MethodHead
-		},
-		"HEAD without digest": func(_ http.ResponseWriter, r *http.Request) bool { return r.Method == http.MethodHead },
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, status := range []int{0, 200, 400, 403, 405, 406, 415, 501} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			n, f := newNetwork(t), newFake()
 			n.secure("a.example.com:443", f)
 			image := f.putImage("app", "1")
-			f.before = before
-			got, err := n.client(Options{Jobs: 1}).Digest(t.Context(), parse(t, "a.example.com/app:1"))
+			f.before = headAnswers(status)
+			c := n.client(Options{Jobs: 1})
+			got, err := c.Digest(t.Context(), parse(t, "a.example.com/app:1"))
 			if err != nil || got != image.Descriptor.Digest {
-				t.Errorf("got %s, %v", got, err)
+				t.Errorf("got %s, %v, want %s", got, err, image.Descriptor.Digest)
 			}
-			if before == nil && f.count("GET") > 0 {
+			if status == 0 && f.count("GET") > 0 {
 				t.Errorf("got requests %q, want no GET", f.requests())
+			}
+			if got, err := c.Digest(t.Context(), parse(t, "a.example.com/app:absent")); !errdefs.IsNotFound(err) {
+				t.Errorf("absent: got %s, %v, want the kind %v", got, err, errdefs.ErrNotFound)
 			}
 		})
 	}
