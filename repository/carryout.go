@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,53 +18,50 @@ import (
 
 // remover carries out the steps of a removal.
 type remover struct {
-	registry Registry
-	report   manifest.Reporter
-	snapshot *Snapshot
-	steps    []Step
-	record   Recorder
-	removed  func(name reference.Named)
-
-	// untagged are the tags that are removed without their manifests; keepsManifests says that the registry was seen to
-	// keep the manifest of a removed tag.
-	untagged       map[string]bool
+	*removal
+	// keepsManifests says that the registry was seen to keep the manifest of a removed tag.
 	keepsManifests bool
 
 	mu   sync.Mutex
 	errs []error
-	// refused are the manifests that the registry did not delete, moved the tags that were found to have moved.
+	// unreported are the steps that were carried out and not reported; reported are the names that were.
+	unreported []Step
+	reported   map[string]bool
+	// refused are the manifests that the registry did not delete, moved what tags point to that were found to have moved.
 	refused []digest.Digest
-	moved   []string
+	moved   map[string]digest.Digest
 }
 
 func newRemover(r *removal) *remover {
-	out := &remover{registry: r.registry, report: r.report, snapshot: r.snapshot, steps: r.steps, record: r.Record, removed: r.Removed,
-		untagged: map[string]bool{}}
-	for _, step := range r.steps {
-		if step.Untag {
-			out.untagged[step.Tags[0]] = true
-		}
-	}
-	return out
+	return &remover{removal: r, reported: map[string]bool{}, moved: map[string]digest.Digest{}}
 }
 
-// run carries out the steps, wave by wave. A refusal is part of the error and keeps what the refused manifest needs; the
-// others are removed. What does not exist any more counts as removed.
+// run carries out the steps, batch by batch, each after the tags were listed again, and once more after the last. A
+// refusal is part of the error and keeps what the refused manifest needs; the others are removed. What does not exist any
+// more counts as removed.
 func (r *remover) run(ctx context.Context) error {
-	for steps := r.steps; len(steps) > 0; {
-		n := slices.IndexFunc(steps, func(s Step) bool { return s.wave != steps[0].wave })
-		switch {
-		case steps[0].Untag && !r.keepsManifests: // what may be deleted with it is put back before the next one
-			n = 1
-		case n < 0:
-			n = len(steps)
+	for all := true; ; {
+		if err := r.recheck(ctx, all); err != nil {
+			return r.end(append(r.errs, err))
 		}
-		if r.wave(ctx, steps[:n]) != nil {
-			return ended(r.report, append(r.errs, ctx.Err()))
+		steps := r.batch()
+		if len(steps) == 0 && all {
+			return errors.Join(r.errs...)
 		}
-		steps = steps[n:]
+		if r.remove(ctx, steps) != nil {
+			return r.end(append(r.errs, ctx.Err()))
+		}
+		all = len(r.batch()) == 0
 	}
-	return errors.Join(r.errs...)
+}
+
+// end reports what a run that ends early has done, and returns its error.
+func (r *remover) end(errs []error) error {
+	r.reportSteps(nil)
+	for tag, d := range r.moved {
+		r.report.Warn("%s", movedText(r.snapshot.name(tag), d, r.snapshot.Tags[tag]))
+	}
+	return ended(r.report, errs)
 }
 
 // ended joins the errors of a run that may have been interrupted: then that is the error, and the others are reported.
@@ -80,10 +78,43 @@ func ended(report manifest.Reporter, errs []error) error {
 	return context.Canceled
 }
 
-// wave carries out steps of which none needs another. The error says that the run ends.
-func (r *remover) wave(ctx context.Context, steps []Step) error {
+// minBatch is how many steps are carried out at least before the tags are listed again, unless others need them. A
+// repository with more pages of tags has larger batches, so that the listings stay a small part of the requests.
+const minBatch = 8
+
+// batch returns the next steps, of which none needs another.
+func (r *remover) batch() (steps []Step) {
+	most := max(minBatch, len(r.snapshot.Tags)/(2*minBatch))
+	for _, step := range r.steps {
+		if r.over[step.key()] || step.Untag && r.gone[step.Tags[0]] {
+			continue
+		}
+		if len(steps) == most || len(steps) > 0 && step.wave != steps[0].wave {
+			break
+		}
+		steps = append(steps, step)
+		if step.Untag && !r.keepsManifests { // what may be deleted with it is put back before the next one
+			break
+		}
+	}
+	return steps
+}
+
+// key identifies a step, also if the tags of a manifest have changed.
+func (s Step) key() string {
+	if s.Untag {
+		return s.Tags[0]
+	}
+	return s.Digest.String()
+}
+
+// remove carries out steps of which none needs another. The error says that the run ends.
+func (r *remover) remove(ctx context.Context, steps []Step) error {
 	needed := newPlanner(r.snapshot, request{}).reach(r.refused)
 	group, ctx := errgroup.WithContext(ctx)
+	for _, step := range steps {
+		r.over[step.key()] = true
+	}
 	for _, step := range steps {
 		if needed[step.Digest] && !step.Untag {
 			r.fail(step, fmt.Errorf("%s is kept: a manifest that needs it could not be deleted", r.title(step)))
@@ -94,18 +125,17 @@ func (r *remover) wave(ctx context.Context, steps []Step) error {
 	return group.Wait()
 }
 
-// carryOut records, removes and reports a step. An error that it returns ends the run, and is among errs unless ctx has
-// ended.
+// carryOut records and carries out a step. An error that it returns ends the run, and is among errs unless ctx has ended.
 func (r *remover) carryOut(ctx context.Context, step Step) error {
 	err := r.recordStep(ctx, step)
 	ends := err != nil
 	if err == nil {
-		err = r.remove(ctx, step)
+		err = r.removeStep(ctx, step)
 		ends = errors.Is(err, errLost) || errdefs.IsUnavailable(err)
 	}
 	switch {
 	case err == nil:
-		r.reportStep(step)
+		r.finish(step)
 		return nil
 	case ctx.Err() != nil && !errors.Is(err, errLost):
 		return ctx.Err()
@@ -126,22 +156,44 @@ func (r *remover) fail(step Step, err error) {
 	}
 }
 
-func (r *remover) reportStep(step Step) {
+// finish notes that a step was carried out, without the tags that have moved.
+func (r *remover) finish(step Step) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	step.Tags = slices.DeleteFunc(slices.Clone(step.Tags), func(tag string) bool { return r.moved[tag] != "" })
 	for _, tag := range step.Tags {
-		if !slices.Contains(r.moved, tag) {
-			r.removed(manifest.AtTag(step.Repo, tag))
+		r.gone[tag] = true
+	}
+	r.done, r.unreported = append(r.done, step), append(r.unreported, step)
+}
+
+// reportSteps reports the steps that were carried out, without tags that point to something now.
+func (r *remover) reportSteps(now map[string]digest.Digest) {
+	slices.SortStableFunc(r.unreported, func(a, b Step) int {
+		return cmp.Or(cmp.Compare(a.wave, b.wave), slices.Compare(a.Tags, b.Tags))
+	})
+	report := func(name reference.Named) {
+		if !r.reported[name.String()] {
+			r.reported[name.String()] = true
+			r.Removed(name)
 		}
 	}
-	if !step.Untag {
-		r.removed(manifest.AtDigest(step.Repo, step.Digest))
+	for _, step := range r.unreported {
+		for _, tag := range step.Tags {
+			if now[tag] == "" {
+				report(manifest.AtTag(step.Repo, tag))
+			}
+		}
+		if !step.Untag {
+			report(manifest.AtDigest(step.Repo, step.Digest))
+		}
 	}
+	r.unreported = nil
 }
 
 // recordStep records what a step is going to remove. The error is that of ctx when it has ended.
 func (r *remover) recordStep(ctx context.Context, step Step) error {
-	if r.record == nil || ctx.Err() != nil {
+	if r.Record == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
 	n, err := r.snapshot.graph.Node(step.Digest)
@@ -154,7 +206,7 @@ func (r *remover) recordStep(ctx context.Context, step Step) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.record.Add(lines...)
+	return r.Record.Add(lines...)
 }
 
 // names returns the tags of a step or, if there are none, its manifest.
@@ -167,8 +219,8 @@ func (s Step) names() []reference.Named {
 
 func (r *remover) title(step Step) string { return manifest.Familiar(step.names()[0]) }
 
-// remove removes only a tag, or a manifest.
-func (r *remover) remove(ctx context.Context, step Step) error {
+// removeStep removes only a tag, or a manifest.
+func (r *remover) removeStep(ctx context.Context, step Step) error {
 	if step.Untag {
 		return r.untag(ctx, step)
 	}
@@ -192,18 +244,29 @@ func (r *remover) untag(ctx context.Context, step Step) error {
 	}
 	removed := r.registry.Untag(ctx, name)
 	if err := ignoreAbsent(ctx, r.registry, name, removed); err != nil {
+		if errdefs.IsNotImplemented(err) {
+			err = fmt.Errorf("its manifest is shared with what is kept: %w", cannotUntag(name, err))
+		}
 		return err
 	}
 	n, err := r.snapshot.graph.Node(step.Digest)
 	if err != nil {
 		return err
 	}
-	kept := slices.DeleteFunc(r.snapshot.tagsByDigest()[step.Digest], func(tag string) bool { return r.untagged[tag] })
-	restored, err := keepManifest(ctx, r.registry, r.report, manifest.AtDigest(step.Repo, step.Digest), n.Content, kept...)
+	restored, err := keepManifest(ctx, r.registry, r.report, manifest.AtDigest(step.Repo, step.Digest), n.Content, r.siblings(step)...)
 	if !r.keepsManifests && removed == nil && err == nil && !restored {
 		r.keepsManifests = true
 	}
 	return err
+}
+
+// siblings returns the other tags of the manifest of a step that are kept.
+func (r *remover) siblings(step Step) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(r.snapshot.tagsByDigest()[step.Digest], func(tag string) bool {
+		return r.gone[tag] || slices.ContainsFunc(r.steps, func(s Step) bool { return slices.Contains(s.Tags, tag) })
+	})
 }
 
 // tagsFirst deletes a manifest if the registry, which refused with err, wants its tags to be removed before. If that does
@@ -226,28 +289,28 @@ func (r *remover) tagsFirst(ctx context.Context, at reference.Canonical, step St
 	return nil
 }
 
-// hasMoved is hasMoved for a tag that is not reported as removed then.
+// hasMoved reports whether a tag points to something else than d.
 func (r *remover) hasMoved(ctx context.Context, name reference.NamedTagged, d digest.Digest) (bool, error) {
-	moved, err := hasMoved(ctx, r.registry, r.report, name, d)
-	if moved {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.moved = append(r.moved, name.Tag())
+	now, err := r.registry.Digest(ctx, name)
+	switch {
+	case errdefs.IsNotFound(err):
+		return false, nil
+	case err != nil || now == d:
+		return false, err
 	}
-	return moved, err
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.moved[name.Tag()] = now
+	return true, nil
 }
 
-// restoreTags gives a manifest its tags back, unless they point to something.
+// restoreTags gives a manifest its tags back, unless they exist.
 func (r *remover) restoreTags(ctx context.Context, at reference.Canonical, step Step) error {
 	n, err := r.snapshot.graph.Node(step.Digest)
-	if err != nil {
-		return err
+	if err == nil {
+		err = putBack(ctx, r.registry, at, n.Content, step.Tags...)
 	}
-	lost := slices.DeleteFunc(slices.Clone(step.Tags), func(tag string) bool {
-		_, err := r.registry.Digest(ctx, manifest.AtTag(step.Repo, tag))
-		return err == nil
-	})
-	if err := r.registry.Put(ctx, at, n.Content, lost...); err != nil {
+	if err != nil {
 		return fmt.Errorf("%s has lost tags, and %w: %w", manifest.Familiar(at), errLost, err)
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 // repository, and errdefs.ErrNotImplemented if untagged manifests are selected and the registry does not list them.
 func Purge(ctx context.Context, registry Registry, report manifest.Reporter, repo reference.Named, selection Selection, o Removal) error {
 	r := newRemoval(registry, report, repo, o)
-	if err := r.read(ctx, r.snapshot); err != nil {
+	if err := r.read(ctx); err != nil {
 		return err
 	}
 	if selection.Untagged && !r.snapshot.Complete {

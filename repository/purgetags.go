@@ -60,9 +60,24 @@ func keepManifest(ctx context.Context, registry Registry, report manifest.Report
 	if _, err := registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
 		return false, err
 	}
-	if err := registry.Put(ctx, at, c, tags...); err != nil {
+	if err := putBack(ctx, registry, at, c, tags...); err != nil {
 		return false, fmt.Errorf("the registry deleted %s together with its tag, and %w: %w", manifest.Familiar(at), errLost, err)
 	}
 	report.Warn("the registry deleted %s together with its tag; it was restored", manifest.Familiar(at))
 	return true, nil
+}
+
+// putBack stores a manifest, under those of tags that do not exist: the others may have moved.
+func putBack(ctx context.Context, registry Registry, at reference.Canonical, c manifest.Content, tags ...string) error {
+	var absent []string
+	for _, tag := range tags {
+		_, err := registry.Digest(ctx, manifest.AtTag(at, tag))
+		if err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+		if err != nil {
+			absent = append(absent, tag)
+		}
+	}
+	return registry.Put(ctx, at, c, absent...)
 }

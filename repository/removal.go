@@ -2,7 +2,6 @@ package repository
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,19 +39,44 @@ type removal struct {
 	// more are manifests beyond tags and inventory; asked are those whose referrers are known.
 	more  []digest.Digest
 	asked map[digest.Digest]bool
+	// deletes and untags say that the registry can do that. over are the steps that were carried out or have failed, by
+	// [Step.key], done those that were carried out, and gone the tags that they removed.
+	deletes, untags bool
+	over, gone      map[string]bool
+	done            []Step
+	// ignored are listed tags and digests that answer 404, and are not looked at again; revealed the tags for which what
+	// was deleted was put back.
+	ignored, revealed map[string]bool
 }
 
 func newRemoval(r Registry, report manifest.Reporter, repo reference.Named, o Removal) *removal {
-	return &removal{Removal: o, registry: r, report: report, snapshot: newSnapshot(r, repo), asked: map[digest.Digest]bool{}}
+	return &removal{Removal: o, registry: r, report: report, snapshot: newSnapshot(r, repo), asked: map[digest.Digest]bool{},
+		over: map[string]bool{}, gone: map[string]bool{}, ignored: map[string]bool{}, revealed: map[string]bool{}}
 }
 
-// unchanged says that nothing was removed.
+// unchanged says that nothing, or nothing else, was removed.
 func (r *removal) unchanged(err error) error {
-	return fmt.Errorf("%w; nothing was removed from %s", err, reference.FamiliarName(r.snapshot.repo))
+	nothing := "nothing"
+	if len(r.done) > 0 {
+		nothing = "nothing else"
+	}
+	return fmt.Errorf("%w; %s was removed from %s", err, nothing, reference.FamiliarName(r.snapshot.repo))
 }
 
-// read reads an empty snapshot of the repository. What cannot be read is an error, unless it does not exist.
-func (r *removal) read(ctx context.Context, s *Snapshot) error {
+// read reads the repository.
+func (r *removal) read(ctx context.Context) error {
+	err := r.look(ctx, r.snapshot)
+	if err == nil {
+		err = r.extend(ctx, nil)
+	}
+	if err != nil {
+		return r.unchanged(err)
+	}
+	return nil
+}
+
+// look reads the repository into an empty snapshot. What cannot be read is an error.
+func (r *removal) look(ctx context.Context, s *Snapshot) error {
 	err := s.read(ctx, manifest.Pattern{})
 	if err == nil && r.snapshot.Complete && !s.Complete {
 		err = s.noInventory // without it what has no tag would not be kept
@@ -63,14 +87,7 @@ func (r *removal) read(ctx context.Context, s *Snapshot) error {
 	if err == nil {
 		err = r.resolveNamed(ctx, s)
 	}
-	if err == nil {
-		err = r.extend(ctx, s, nil)
-	}
-	if err != nil {
-		return r.unchanged(err)
-	}
-	r.snapshot = s
-	return nil
+	return err
 }
 
 // settleDelays are the pauses before what is listed and answers 404 is listed and read again: others may be removing it,
@@ -95,6 +112,10 @@ func (r *removal) settle(ctx context.Context, s *Snapshot) error {
 		}
 		tags, manifests = r.absent(s)
 	}
+	tags, err := r.reveal(ctx, s, tags)
+	if err != nil {
+		return err
+	}
 	var names []string
 	for _, tag := range tags {
 		delete(s.unread, tag)
@@ -108,10 +129,16 @@ func (r *removal) settle(ctx context.Context, s *Snapshot) error {
 	if len(names) == 0 {
 		return nil
 	}
-	err := manifest.Errorf(errdefs.ErrUnavailable, "%s lists names of %s for which it answers 404, so the manifests they need are unknown: %s",
+	err = manifest.Errorf(errdefs.ErrUnavailable, "%s lists names of %s for which it answers 404, so the manifests they need are unknown: %s",
 		reference.Domain(s.repo), reference.FamiliarName(s.repo), manifest.JoinSome(names))
 	if r.named != nil && !r.recursive {
 		r.report.Warn("%v", err)
+		for _, tag := range tags {
+			r.ignored[tag] = true
+		}
+		for _, d := range manifests {
+			r.ignored[d.String()] = true
+		}
 		return nil
 	}
 	return err
@@ -121,15 +148,18 @@ func (r *removal) settle(ctx context.Context, s *Snapshot) error {
 func (r *removal) absent(s *Snapshot) (tags []string, manifests []digest.Digest) {
 	is := func(d digest.Digest) bool {
 		_, err := s.graph.Node(d)
-		return errdefs.IsNotFound(err) && !r.named[d]
+		return errdefs.IsNotFound(err) && !r.named[d] && !r.ignored[d.String()]
 	}
 	for tag, err := range s.unread {
-		if errdefs.IsNotFound(err) {
+		switch {
+		case errdefs.IsNotFound(err) && (r.gone[tag] || r.ignored[tag]):
+			delete(s.unread, tag)
+		case errdefs.IsNotFound(err):
 			tags = append(tags, tag)
 		}
 	}
 	for tag, d := range s.Tags {
-		if is(d) {
+		if is(d) && !r.ignored[tag] {
 			tags = append(tags, tag)
 		}
 	}
@@ -193,7 +223,8 @@ func (r *removal) resolveNamed(ctx context.Context, s *Snapshot) error {
 
 // extend reads more manifests. Those that do not exist, such as children of an incomplete index, are not part of the
 // snapshot; others that cannot be read are an error, unless they were named.
-func (r *removal) extend(ctx context.Context, s *Snapshot, more []digest.Digest) error {
+func (r *removal) extend(ctx context.Context, more []digest.Digest) error {
+	s := r.snapshot
 	r.more = append(r.more, more...)
 	s.readManifests(ctx, r.more)
 	s.relate()
@@ -254,44 +285,10 @@ func (r *removal) planSteps(ctx context.Context) (map[digest.Digest]bool, error)
 		if len(found) == 0 {
 			return kept, ctx.Err()
 		}
-		if err := r.extend(ctx, r.snapshot, found); err != nil {
+		if err := r.extend(ctx, found); err != nil {
 			return nil, r.unchanged(err)
 		}
 	}
-}
-
-// recheck reads the repository again and keeps what has changed since the plan was made: new tags, tags that have moved,
-// and what tags pointed to that were to be kept and do not exist any more. Each is reported.
-func (r *removal) recheck(ctx context.Context) error {
-	before := r.snapshot
-	if err := r.read(ctx, before.next()); err != nil {
-		return err
-	}
-	now := r.snapshot
-	for _, tag := range slices.Sorted(maps.Keys(now.Tags)) {
-		was, known := before.Tags[tag]
-		switch {
-		case known && was == now.Tags[tag]:
-			continue
-		case known:
-			r.report.Warn("%s", movedText(now.name(tag), now.Tags[tag], was))
-		default:
-			r.report.Warn("%s is new: keeping it", now.name(tag))
-		}
-		r.request.keepTags[tag] = true
-	}
-	var lost []digest.Digest
-	for _, tag := range slices.Sorted(maps.Keys(before.Tags)) {
-		if _, exists := now.Tags[tag]; !exists && !r.request.tags[tag] {
-			r.report.Warn("%s no longer exists: keeping the manifest it pointed to", now.name(tag))
-			d := before.Tags[tag]
-			lost, r.request.keep[d] = append(lost, d), true
-		}
-	}
-	if err := r.extend(ctx, now, lost); err != nil {
-		return r.unchanged(err)
-	}
-	return nil
 }
 
 func movedText(name string, now, was digest.Digest) string {
@@ -303,32 +300,27 @@ func (r *removal) carryOut(ctx context.Context) error {
 	if len(r.steps) == 0 {
 		return nil
 	}
-	if err := r.recheck(ctx); err != nil {
+	if err := r.permitted(ctx); err != nil {
 		return err
 	}
-	refused, err := r.plan(ctx)
-	if err == nil {
-		err = r.permitted(ctx)
-	}
-	if err == nil {
-		err = newRemover(r).run(ctx)
-	}
-	return errors.Join(append(refused, err)...)
+	return newRemover(r).run(ctx)
 }
 
 // permitted asks, before anything is changed, whether the registry can carry out the steps.
 func (r *removal) permitted(ctx context.Context) error {
 	repo := r.snapshot.repo
-	if slices.ContainsFunc(r.steps, func(step Step) bool { return !step.Untag }) {
+	if !r.deletes && slices.ContainsFunc(r.steps, func(step Step) bool { return !step.Untag }) {
 		if err := r.registry.Deletes(ctx, repo); err != nil {
 			return r.unchanged(cannotDelete(repo, err))
 		}
+		r.deletes = true
 	}
-	if i := slices.IndexFunc(r.steps, func(step Step) bool { return step.Untag }); i >= 0 {
+	if i := slices.IndexFunc(r.steps, func(step Step) bool { return step.Untag }); i >= 0 && !r.untags {
 		if err := r.registry.Untags(ctx, repo); err != nil {
 			name := manifest.AtTag(repo, r.steps[i].Tags[0])
 			return r.unchanged(fmt.Errorf("%s shares its manifest with what is kept: %w", manifest.Familiar(name), cannotUntag(name, err)))
 		}
+		r.untags = true
 	}
 	return nil
 }

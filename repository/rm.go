@@ -81,11 +81,11 @@ func (r *removal) name(ctx context.Context, names []reference.Named, recursive b
 			tags[tagged.Tag()] = d
 		}
 	}
-	if err := r.read(ctx, r.snapshot); err != nil {
+	if err := r.read(ctx); err != nil {
 		return nil, err
 	}
 	maps.Copy(r.snapshot.Tags, tags)
-	if err := r.extend(ctx, r.snapshot, slices.Sorted(maps.Keys(r.named))); err != nil {
+	if err := r.extend(ctx, slices.Sorted(maps.Keys(r.named))); err != nil {
 		return nil, r.unchanged(err)
 	}
 	r.request = newRequest()

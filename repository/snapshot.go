@@ -30,9 +30,10 @@ type Snapshot struct {
 	registry manifest.Reader
 	repo     reference.Named
 	graph    *manifest.Graph
-	// resolveTags says that tags are only resolved: the graph has an earlier snapshot. mayBeEmpty says that a repository
-	// without tags is no error.
+	// resolveTags says that tags are only resolved, except those that are known: the graph has an earlier snapshot.
+	// mayBeEmpty says that a repository without tags is no error.
 	resolveTags, mayBeEmpty bool
+	known                   map[string]digest.Digest
 	// inventory is the registry's own listing of manifests, noInventory why there is none.
 	inventory   map[digest.Digest]manifest.Listed
 	noInventory error
@@ -139,12 +140,11 @@ func (s *Snapshot) read(ctx context.Context, filter manifest.Pattern) error {
 
 // readTags reads what tags point to.
 func (s *Snapshot) readTags(ctx context.Context, tags []string) {
-	refs := tagged(s.repo, tags)
 	var roots []manifest.Root
 	if s.resolveTags {
-		roots = s.resolve(ctx, refs)
+		roots = s.resolve(ctx, tags)
 	} else {
-		roots, _ = s.graph.Read(ctx, refs...) // callers look at ctx
+		roots, _ = s.graph.Read(ctx, tagged(s.repo, tags)...) // callers look at ctx
 	}
 	var digests []digest.Digest
 	for i, root := range roots {
@@ -158,11 +158,16 @@ func (s *Snapshot) readTags(ctx context.Context, tags []string) {
 	s.readManifests(ctx, digests)
 }
 
-// resolve returns what refs point to, without reading it.
-func (s *Snapshot) resolve(ctx context.Context, refs []reference.Named) []manifest.Root {
-	roots := make([]manifest.Root, len(refs))
+// resolve returns what tags point to, without reading it.
+func (s *Snapshot) resolve(ctx context.Context, tags []string) []manifest.Root {
+	roots := make([]manifest.Root, len(tags))
 	var group sync.WaitGroup
-	for i, ref := range refs {
+	for i, tag := range tags {
+		ref := manifest.AtTag(s.repo, tag)
+		if d, known := s.known[tag]; known {
+			roots[i] = manifest.Root{Ref: ref, Digest: d}
+			continue
+		}
 		group.Go(func() {
 			d, err := s.registry.Digest(ctx, ref)
 			roots[i] = manifest.Root{Ref: ref, Digest: d, Err: err}

@@ -37,8 +37,12 @@ type Registry struct {
 	Greedy      bool                        // deletes the manifest and all its tags with a tag
 	Deaf        bool                        // answers every deletion with not found
 	TagsFirst   bool                        // deletes no manifest that has a tag
+	Dangling    bool                        // keeps tags of a deleted manifest that come while it is deleted
+	Separate    bool                        // keeps all tags of a deleted manifest, and what they point to
+	Cascade     bool                        // deletes the referrers of a manifest with it
 	Deleted     func()                      // called at each deletion
 	Listing     func()                      // called before each listing of a repository
+	Asked       func(request string)        // called before each request, and as "deleting REFERENCE" during a deletion
 	NoReferrers bool                        // has no referrers API
 	HasListing  bool                        // lists all manifests of a repository
 	Arrived     map[digest.Digest]time.Time // the times in that listing
@@ -58,7 +62,15 @@ func key(ref reference.Named) string {
 
 // record adds a line to the log.
 func (m *Registry) record(format string, args ...any) {
-	m.Log = append(m.Log, fmt.Sprintf(format, args...))
+	line := fmt.Sprintf(format, args...)
+	m.Log = append(m.Log, line)
+	m.asked(line)
+}
+
+func (m *Registry) asked(request string) {
+	if m.Asked != nil {
+		m.Asked(request)
+	}
 }
 
 // Fetch implements [manifest.Fetcher].
@@ -70,10 +82,10 @@ func (m *Registry) Fetch(_ context.Context, ref reference.Named) (manifest.Conte
 		return manifest.Content{}, err
 	}
 	raw, ok := m.Manifests[key(ref)]
-	if !ok {
+	d := digest.FromBytes(raw)
+	if _, exists := m.Manifests[ref.Name()+"@"+d.String()]; !ok || m.Dangling && !exists {
 		return manifest.Content{}, manifest.Errorf(errdefs.ErrNotFound, "registry: %s unknown", ref)
 	}
-	d := digest.FromBytes(raw)
 	return manifest.NewContent(m.Types[d], raw), nil
 }
 
@@ -186,6 +198,7 @@ func (m *Registry) Repositories(context.Context, string) ([]string, error) {
 func (m *Registry) Tags(_ context.Context, repo reference.Named) ([]string, error) {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
+	m.asked("list " + repo.Name())
 	if m.Listing != nil {
 		m.Listing()
 	}
@@ -216,7 +229,10 @@ func (m *Registry) Referrers(_ context.Context, subject reference.Canonical) ([]
 	if err := m.Errs["referrers"]; err != nil {
 		return nil, err
 	}
-	var out []ocispec.Descriptor
+	return m.referrers(subject), nil
+}
+
+func (m *Registry) referrers(subject reference.Canonical) (out []ocispec.Descriptor) {
 	for ref, raw := range m.Manifests {
 		d := digest.FromBytes(raw)
 		n, err := manifest.ParseNode(manifest.NewContent(m.Types[d], raw))
@@ -225,7 +241,7 @@ func (m *Registry) Referrers(_ context.Context, subject reference.Canonical) ([]
 			out = append(out, n.Descriptor)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // Inventory implements [manifest.Lister].
@@ -235,6 +251,7 @@ func (m *Registry) Inventory(_ context.Context, repo reference.Named) ([]manifes
 	if !m.HasListing {
 		return nil, manifest.Errorf(errdefs.ErrNotImplemented, "%s lists tags alone", reference.Domain(repo))
 	}
+	m.asked("list " + repo.Name())
 	if m.Listing != nil {
 		m.Listing()
 	}
@@ -299,9 +316,26 @@ func (m *Registry) Delete(_ context.Context, at reference.Canonical) error {
 
 // forget removes a manifest and all its tags.
 func (m *Registry) forget(at reference.Canonical) {
-	maps.DeleteFunc(m.Manifests, func(ref string, raw []byte) bool {
-		return digest.FromBytes(raw) == at.Digest() && strings.HasPrefix(ref, at.Name()) && strings.ContainsRune(":@", rune(ref[len(at.Name())]))
-	})
+	var referrers []ocispec.Descriptor
+	if m.Cascade {
+		referrers = m.referrers(at)
+	}
+	tags := func() {
+		maps.DeleteFunc(m.Manifests, func(ref string, raw []byte) bool {
+			return strings.HasPrefix(ref, at.Name()+":") && digest.FromBytes(raw) == at.Digest()
+		})
+	}
+	if !m.Separate {
+		tags()
+	}
+	m.asked("deleting " + manifest.Familiar(at))
+	if !m.Separate && !m.Dangling {
+		tags()
+	}
+	delete(m.Manifests, key(at))
+	for _, r := range referrers {
+		m.forget(manifest.AtDigest(at, r.Digest))
+	}
 }
 
 // Deletes implements [manifest.Deleter].

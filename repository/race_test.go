@@ -1,0 +1,148 @@
+package repository
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// racedRepo is a repository of 24 images with the tags old-00 to old-23, and the image keep, for tests of what others do
+// during a purge.
+type racedRepo struct {
+	*testRepo
+	images []ocispec.Descriptor
+	raw    map[digest.Digest][]byte
+	// requests are those since the plan was confirmed; act is called before each with its number.
+	requests []string
+	act      func(n int, request string)
+}
+
+func newRacedRepo(t *testing.T) *racedRepo {
+	r := &racedRepo{testRepo: &testRepo{Fixture: fakes.NewFixture(), T: t}, raw: map[digest.Digest][]byte{}}
+	for i := range 24 {
+		r.images = append(r.images, r.Registry.Image(t, fmt.Sprintf("%s:old-%02d", app, i), ocispec.MediaTypeImageManifest, "linux/amd64", fmt.Sprint(i)))
+	}
+	r.Registry.Image(t, app+":keep", ocispec.MediaTypeImageManifest, "linux/arm64")
+	for _, raw := range r.Registry.Manifests {
+		r.raw[digest.FromBytes(raw)] = raw
+	}
+	return r
+}
+
+// push pushes an image of the repository under another tag, as another client would at this moment.
+func (r *racedRepo) push(tag string, d digest.Digest) {
+	r.Registry.Store(fakes.Named(r.T, app+":"+tag), ocispec.MediaTypeImageManifest, r.raw[d])
+}
+
+// purge purges the tags old-*, while others act.
+func (r *racedRepo) purge() error {
+	return r.testRepo.purge(Selection{Filters: fakes.Patterns(r.T, "old-*"), Recursive: true}, func() {
+		r.Registry.Asked = func(request string) {
+			r.requests = append(r.requests, request)
+			r.act(len(r.requests)-1, request)
+		}
+	})
+}
+
+// isComplete reports whether a tag exists with everything that it needs.
+func (r *racedRepo) isComplete(tag string) bool {
+	r.Registry.Asked = nil
+	g := manifest.NewGraph(r.Registry)
+	roots, err := g.Read(r.Context(), fakes.Named(r.T, app+":"+tag))
+	if err != nil || roots[0].Err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(g.Below(roots[0].Digest), func(d digest.Digest) bool {
+		_, err := r.Registry.Fetch(r.Context(), manifest.AtDigest(fakes.Named(r.T, app), d))
+		return err != nil
+	})
+}
+
+// registryKinds are how registries treat the tags of a deleted manifest.
+var registryKinds = map[string]func(*fakes.Registry){
+	"tags deleted":  func(*fakes.Registry) {},
+	"tags dangling": func(m *fakes.Registry) { m.Dangling = true },
+	"tags separate": func(m *fakes.Registry) { m.Separate = true },
+	"inventory":     func(m *fakes.Registry) { m.HasListing = true },
+}
+
+// race purges once for each request of a purge, or only for each step-th, with act before that request.
+func race(t *testing.T, step int, act func(r *racedRepo, point int), check func(r *racedRepo, point int)) {
+	for name, kind := range registryKinds {
+		t.Run(name, func(t *testing.T) {
+			for point, more := 0, true; more; point += step {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRacedRepo(t)
+					kind(r.Registry)
+					acted := false
+					r.act = func(n int, _ string) {
+						if n == point {
+							acted = true
+							act(r, point)
+						}
+					}
+					if err := r.purge(); err != nil {
+						t.Errorf("point %d: got error %v, want none", point, err)
+					}
+					if more = acted; more {
+						check(r, point)
+					}
+				})
+			}
+		})
+	}
+}
+
+// A new name of an image is kept unless it comes after the last listing before that image is deleted, and the registry
+// deletes it with the image: no client can see that. A name that is seen and whose image was deleted gets it back.
+func TestPurgeKeepsNewNames(t *testing.T) {
+	points, lost := 0, 0
+	race(t, 1, func(r *racedRepo, point int) {
+		r.push("new", r.images[point%24].Digest)
+	}, func(r *racedRepo, point int) {
+		points++
+		if r.isComplete("new") {
+			return
+		}
+		lost++
+		image := "delete " + app + "@" + r.images[point%24].Digest.String()
+		after := r.requests[point:]
+		deleted := max(slices.Index(after, image), slices.Index(after, strings.Replace(image, "delete", "deleting", 1)))
+		if listed := slices.Index(after, "list "+app); r.Registry.Separate || deleted < 0 || listed >= 0 && listed < deleted {
+			r.Errorf("point %d: %s was lost, and a listing came between: %q", point, image, after)
+		}
+	})
+	t.Logf("%d of %d new names were lost", lost, points)
+}
+
+// A list that is pushed during a purge is complete after it.
+func TestPurgeKeepsNewLists(t *testing.T) {
+	points, restored := 0, 0
+	for _, tag := range []string{"new", "keep", "old-05"} {
+		race(t, 3, func(r *racedRepo, point int) {
+			r.Registry.Index(r.T, app+":"+tag, ocispec.MediaTypeImageIndex, r.images[point%24], r.images[(point+7)%24])
+		}, func(r *racedRepo, point int) {
+			removed := func(s string) bool { return strings.HasPrefix(s, "delet") }
+			if !slices.ContainsFunc(r.requests[point:], removed) || r.requests[point] == "untag "+app+":"+tag {
+				return // it lists what did not exist any more, or comes between the last look at its tag and its removal
+			}
+			points++
+			if !r.isComplete(tag) {
+				r.Errorf("point %d: %s has lost content", point, tag)
+			}
+			if slices.ContainsFunc(r.Notes.Warnings, func(s string) bool { return strings.Contains(s, "it was restored") }) {
+				restored++
+			}
+		})
+	}
+	t.Logf("%d lists, images of %d were restored", points, restored)
+}

@@ -1,0 +1,249 @@
+package repository
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// recheck lists the repository again, and plans again if it has changed: new tags and manifests, and tags that have
+// moved, are kept with what they need. What was deleted and is needed now is restored. With all, the tags that were known
+// before are resolved again, too.
+func (r *remover) recheck(ctx context.Context, all bool) error {
+	now := r.snapshot.next()
+	if !all {
+		now.known = maps.Clone(r.snapshot.Tags)
+		maps.Copy(now.known, r.moved)
+		maps.DeleteFunc(now.known, func(tag string, _ digest.Digest) bool { return r.gone[tag] })
+	}
+	err := r.look(ctx, now)
+	if err == nil {
+		err = r.settleGone(ctx, now)
+	}
+	if err != nil {
+		return r.unchanged(err)
+	}
+	r.reportSteps(now.Tags)
+	clear(r.moved)
+	added, lost := r.keepNew(now), r.keepLost(now)
+	if len(added) == 0 && !lost {
+		return nil
+	}
+	if err := r.extend(ctx, added); err != nil {
+		return r.unchanged(err)
+	}
+	refused, err := r.plan(ctx)
+	r.errs = append(r.errs, refused...)
+	if err == nil && len(r.done) == 0 {
+		err = r.permitted(ctx)
+	}
+	if err == nil {
+		err = r.restore(ctx)
+	}
+	return err
+}
+
+// keepNew adds the tags and manifests to the snapshot that are new, and tags that have moved, and reports and keeps them.
+func (r *remover) keepNew(now *Snapshot) (added []digest.Digest) {
+	s := r.snapshot
+	for _, tag := range slices.Sorted(maps.Keys(now.Tags)) {
+		d := now.Tags[tag]
+		was, known := s.Tags[tag]
+		switch {
+		case known && was == d && !r.gone[tag]:
+			continue
+		case known && was != d:
+			r.report.Warn("%s", movedText(s.name(tag), d, was))
+		default:
+			r.report.Warn("%s is new: keeping it", s.name(tag))
+		}
+		delete(r.gone, tag)
+		s.Tags[tag], r.request.keepTags[tag] = d, true
+		added = append(added, d)
+	}
+	for _, d := range slices.Sorted(maps.Keys(now.inventory)) {
+		if _, known := s.inventory[d]; !known {
+			s.inventory[d], r.request.keep[d] = now.inventory[d], true
+			added = append(added, d)
+		}
+	}
+	return added
+}
+
+// keepLost removes the tags from the snapshot that do not exist any more, and were not removed by this run. Those that were
+// to be kept are reported, and the manifests that they pointed to are kept.
+func (r *remover) keepLost(now *Snapshot) (lost bool) {
+	s := r.snapshot
+	planned := map[string]bool{}
+	for _, step := range r.steps {
+		for _, tag := range step.Tags {
+			planned[tag] = true
+		}
+	}
+	for _, tag := range slices.Sorted(maps.Keys(s.Tags)) {
+		_, exists := now.Tags[tag]
+		switch {
+		case exists || r.gone[tag]:
+			continue
+		case !planned[tag]:
+			r.report.Warn("%s no longer exists: keeping the manifest it pointed to", s.name(tag))
+			r.request.keep[s.Tags[tag]] = true
+		case len(r.done) > 0: // its manifest may have been deleted with another
+			continue
+		}
+		delete(s.Tags, tag)
+		lost = true
+	}
+	return lost
+}
+
+// settleGone looks again at tags that were removed and are listed. A listing may be late, and a registry may keep the tags
+// of a deleted manifest: these are removed.
+func (r *remover) settleGone(ctx context.Context, now *Snapshot) error {
+	for _, step := range r.done {
+		at := manifest.AtDigest(step.Repo, step.Digest)
+		for _, tag := range step.Tags {
+			if now.Tags[tag] != step.Digest || !r.gone[tag] {
+				continue
+			}
+			exists, err := r.settleTag(ctx, manifest.AtTag(step.Repo, tag), at, step.Untag)
+			if err != nil {
+				return fmt.Errorf("removing the tag %s of a deleted manifest: %w", manifest.Familiar(manifest.AtTag(step.Repo, tag)), err)
+			}
+			if !exists {
+				delete(now.Tags, tag)
+			}
+		}
+	}
+	return nil
+}
+
+// settleTag removes a tag that still points to a manifest, if that was deleted, and reports whether the tag exists.
+func (r *remover) settleTag(ctx context.Context, name reference.NamedTagged, at reference.Canonical, kept bool) (exists bool, err error) {
+	if !kept {
+		if kept, err = r.exists(ctx, at); err != nil {
+			return false, err
+		}
+	}
+	d, err := r.registry.Digest(ctx, name)
+	switch {
+	case errdefs.IsNotFound(err):
+		return false, nil
+	case err != nil || kept || d != at.Digest():
+		return true, err
+	}
+	return false, ignoreAbsent(ctx, r.registry, name, r.registry.Untag(ctx, name))
+}
+
+func (r *removal) exists(ctx context.Context, name reference.Named) (bool, error) {
+	_, err := r.registry.Digest(ctx, name)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// reveal puts back what was deleted, the last first, until tags that answer 404 point to something: they were pushed while
+// that was deleted. What turns out not to be needed is deleted again. It returns the tags that still answer 404.
+func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) ([]string, error) {
+	ctx = context.WithoutCancel(ctx)
+	found := map[string]bool{}
+	var hidden []string
+	for _, tag := range tags {
+		if !r.revealed[tag] {
+			r.revealed[tag], hidden = true, append(hidden, tag)
+		}
+	}
+	for i, step := range slices.Backward(r.done) {
+		if len(hidden) == 0 {
+			break
+		}
+		if step.Untag {
+			continue
+		}
+		at := manifest.AtDigest(step.Repo, step.Digest)
+		n, err := s.graph.Node(step.Digest)
+		if err == nil {
+			err = putBack(ctx, r.registry, at, n.Content)
+		}
+		if err != nil {
+			return tags, lost(at, err)
+		}
+		delete(r.over, step.key())
+		r.done = slices.Delete(r.done, i, i+1)
+		hidden = slices.DeleteFunc(hidden, func(tag string) bool {
+			d, err := r.registry.Digest(ctx, manifest.AtTag(s.repo, tag))
+			if err == nil {
+				s.Tags[tag], found[tag] = d, true
+				delete(s.unread, tag)
+				r.warnRestored(at)
+			}
+			return err == nil
+		})
+	}
+	return slices.DeleteFunc(tags, func(tag string) bool { return found[tag] }), nil
+}
+
+func (r *removal) warnRestored(at reference.Canonical) {
+	r.report.Warn("%s was deleted and is needed by what was pushed meanwhile; it was restored", manifest.Familiar(at))
+}
+
+func lost(at reference.Canonical, err error) error {
+	return fmt.Errorf("%s was deleted and is needed by what was pushed meanwhile, and %w: %w", manifest.Familiar(at), errLost, err)
+}
+
+// restore restores the manifests that were deleted and are not part of the plan any more, with the tags that belong to
+// them.
+func (r *remover) restore(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	manifests, tags := map[digest.Digest]bool{}, map[string]bool{}
+	for _, step := range r.steps {
+		manifests[step.Digest] = manifests[step.Digest] || !step.Untag
+		for _, tag := range step.Tags {
+			tags[tag] = true
+		}
+	}
+	restored := func(step Step) bool { return !step.Untag && !manifests[step.Digest] }
+	for _, step := range slices.Backward(r.done) {
+		if !restored(step) {
+			continue
+		}
+		belonging := slices.DeleteFunc(slices.Clone(step.Tags), func(tag string) bool { return tags[tag] || !r.gone[tag] })
+		if err := r.restoreStep(ctx, step, belonging); err != nil {
+			return err
+		}
+		delete(r.over, step.key())
+		for _, tag := range belonging {
+			delete(r.gone, tag)
+		}
+	}
+	r.done = slices.DeleteFunc(r.done, restored)
+	return nil
+}
+
+func (r *remover) restoreStep(ctx context.Context, step Step, tags []string) error {
+	at := manifest.AtDigest(step.Repo, step.Digest)
+	exists, err := r.exists(ctx, at)
+	if err != nil {
+		return err
+	}
+	if exists && len(tags) == 0 {
+		return nil // somebody has pushed it again
+	}
+	n, err := r.snapshot.graph.Node(step.Digest)
+	if err == nil {
+		err = putBack(ctx, r.registry, at, n.Content, tags...)
+	}
+	if err != nil {
+		return lost(at, err)
+	}
+	r.warnRestored(at)
+	return nil
+}
