@@ -3,7 +3,6 @@ package registry
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -18,26 +17,26 @@ const metadataRead = "metadata_read"
 
 // azure is the listing of Azure Container Registry:
 // https://learn.microsoft.com/rest/api/containerregistry/manifests/get-list.
-func azure(p repository) (request, func(page) ([]manifest.Listed, error)) {
-	return request{
+func azure(p repository) (listing, func(page) ([]manifest.Listed, error)) {
+	return listing{size: 100, byName: true, request: request{ // its maximum
 		method: http.MethodGet, what: "manifests of " + p.typed,
-		repo: p.repo, root: "/acr/v1", path: "_manifests", query: url.Values{"n": {"100"}}, // its maximum
+		repo: p.repo, root: "/acr/v1", path: "_manifests",
 		scopes: []string{"repository:" + p.repo + ":" + metadataRead},
-	}, readAzure
+	}}, readAzure
 }
 
 func readAzure(p page) ([]manifest.Listed, error) {
 	var got struct {
-		Manifests []struct {
+		Manifests elements[struct {
 			Digest               digest.Digest
 			ImageSize            int64
 			CreatedTime          time.Time
 			LastUpdateTime       time.Time
 			Architecture, OS     string
 			MediaType            string
-			Tags                 []string
+			Tags                 elements[string]
 			ChangeableAttributes *manifest.Attributes
-		}
+		}]
 	}
 	if err := json.Unmarshal(p.body, &got); err != nil {
 		return nil, err

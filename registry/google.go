@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,11 +21,11 @@ const googlePage = 10_000
 
 // google is the listing of Google's registries: their list of tags includes the manifests. A full answer without a next
 // page is probably incomplete, and so is not a listing of all manifests.
-func google(p repository) (request, func(page) ([]manifest.Listed, error)) {
-	return request{
+func google(p repository) (listing, func(page) ([]manifest.Listed, error)) {
+	return listing{size: googlePage, request: request{
 			method: http.MethodGet, what: "manifests of " + p.typed,
-			repo: p.repo, path: "tags/list", query: url.Values{"n": {strconv.Itoa(googlePage)}}, scopes: []string{pullScope(p.repo)},
-		}, func(page page) ([]manifest.Listed, error) {
+			repo: p.repo, path: "tags/list", scopes: []string{pullScope(p.repo)},
+		}}, func(page page) ([]manifest.Listed, error) {
 			listed, err := readGoogle(page)
 			switch {
 			case err != nil:
@@ -56,7 +55,7 @@ func readGoogle(p page) ([]manifest.Listed, error) {
 		Manifest map[digest.Digest]struct {
 			ImageSizeBytes number
 			MediaType      string
-			Tag            []string
+			Tag            elements[string]
 			TimeUploadedMs number
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // inventories are the listings of manifests that some registries have, by the host names of those registries.
 var inventories = []struct {
 	host *regexp.Regexp
-	of   func(repository) (request, func(page) ([]manifest.Listed, error))
+	of   func(repository) (listing, func(page) ([]manifest.Listed, error))
 	// tags is the action that a token needs in addition to pull for the list of tags, "" for none.
 	tags string
 }{
@@ -32,8 +32,8 @@ func (c *Client) Inventory(ctx context.Context, repo reference.Named) ([]manifes
 	}
 	for _, own := range inventories {
 		if own.host.MatchString(p.name) {
-			r, read := own.of(p)
-			return p.inventory(ctx, r, reading(repo, r.what, read))
+			l, read := own.of(p)
+			return p.inventory(ctx, l, reading(repo, l.what, read))
 		}
 	}
 	return nil, p.withoutInventory()
@@ -68,13 +68,18 @@ func reading(repo reference.Named, what string, read func(page) ([]manifest.List
 }
 
 // inventory reads the pages of a listing. Either read or the answer of the registry shows that there is none.
-func (p repository) inventory(ctx context.Context, r request, read func(page) ([]manifest.Listed, error)) ([]manifest.Listed, error) {
+func (p repository) inventory(ctx context.Context, l listing, read func(page) ([]manifest.Listed, error)) ([]manifest.Listed, error) {
 	var all []manifest.Listed
-	err := p.pages(ctx, r, func(page page) error {
+	l.read = func(page page) ([]string, error) {
 		listed, err := read(page)
+		var names []string
+		for _, m := range listed {
+			names = append(names, m.Digest.String())
+		}
 		all = append(all, listed...)
-		return err
-	})
+		return names, err
+	}
+	err := p.list(ctx, l)
 	var answer *Error
 	switch {
 	case !errors.As(err, &answer):

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,8 +47,9 @@ func TestInventoryOfAzure(t *testing.T) {
 	n, f, service := newNetwork(t), newFake(), &tokens{}
 	n.secure("auth.example.com:443", service)
 	answer := answering(t, map[string]string{
-		"/acr/v1/team/app/_manifests?n=100":                             "azure-manifests-1.json",
-		"/acr/v1/team/app/_manifests?last=sha256%3Abbbb&n=100&orderby=": "azure-manifests-2.json",
+		"/acr/v1/team/app/_manifests?n=100":                                                 "azure-manifests-1.json",
+		"/acr/v1/team/app/_manifests?last=sha256%3Abbbb&n=100&orderby=":                     "azure-manifests-2.json",
+		"/acr/v1/team/app/_manifests?last=" + url.QueryEscape(sha("d").String()) + "&n=100": "azure-manifests-3.json",
 	})
 	f.before = func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.Header.Get("Authorization"), "repository:team/app:metadata_read") {

@@ -1,12 +1,12 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -18,7 +18,9 @@ import (
 const (
 	// pageSize is the number of names to request per page: as many as most registries return.
 	pageSize = 1000
-	// maxPages, maxPage and maxListing bound a listing: in pages, in bytes of a page, and in total bytes.
+	// maxNames, maxPages, maxPage and maxListing bound a listing: in names, in pages, in bytes of a page, and in total
+	// bytes.
+	maxNames   = 500_000
 	maxPages   = 10_000
 	maxPage    = 16 << 20
 	maxListing = 256 << 20
@@ -35,18 +37,9 @@ func (c *Client) Repositories(ctx context.Context, registry string) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	var all []string
-	err = h.pages(ctx, request{
-		method: http.MethodGet, what: "catalog", path: "_catalog", query: sized(), scopes: []string{catalogScope},
-	}, func(p page) error {
-		var got struct{ Repositories []string }
-		if err := json.Unmarshal(p.body, &got); err != nil {
-			return unlisted("catalog of "+h.name, err)
-		}
-		all = append(all, got.Repositories...)
-		return nil
-	})
-	return all, err
+	return h.names(ctx, listing{request: request{
+		method: http.MethodGet, what: "catalog of " + h.name, path: "_catalog", scopes: []string{catalogScope},
+	}})
 }
 
 // Tags returns all tags of the repository that repo names, in the registry's order:
@@ -57,22 +50,46 @@ func (c *Client) Tags(ctx context.Context, repo reference.Named) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	var all []string
-	err = p.pages(ctx, request{
+	all, err := p.names(ctx, listing{request: request{
 		method: http.MethodGet, what: "tags of " + p.typed,
-		repo: p.repo, path: "tags/list", query: sized(), scopes: []string{p.tagsScope()},
-	}, func(page page) error {
-		var got struct{ Tags []string }
+		repo: p.repo, path: "tags/list", scopes: []string{p.tagsScope()},
+	}})
+	if err == nil {
+		if err = checkTags(repo, all); err != nil {
+			err = unlisted("tags of "+p.typed, err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// names reads a listing of the tags of a repository, or of the repositories of a registry, and returns each once.
+func (h *host) names(ctx context.Context, l listing) ([]string, error) {
+	var all []string
+	l.size, l.byName = pageSize, true
+	l.read = func(page page) ([]string, error) {
+		var got struct{ Tags, Repositories elements[string] }
 		if err := json.Unmarshal(page.body, &got); err != nil {
-			return unlisted("tags of "+p.typed, err)
+			return nil, unlisted(l.what, err)
 		}
-		if err := checkTags(repo, got.Tags); err != nil {
-			return unlisted("tags of "+p.typed, err)
+		names := got.Tags
+		if l.repo == "" {
+			names = got.Repositories
 		}
-		all = append(all, got.Tags...)
-		return nil
-	})
-	return all, err
+		all = append(all, names...)
+		return names, nil
+	}
+	if err := h.list(ctx, l); err != nil {
+		return nil, err
+	}
+	seen := make(map[string]struct{}, len(all))
+	return slices.DeleteFunc(all, func(name string) bool {
+		_, known := seen[name]
+		seen[name] = struct{}{}
+		return known
+	}), nil
 }
 
 // Referrers returns descriptors of the manifests whose subject is the given one, from the referrers API:
@@ -93,17 +110,24 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 		return nil, without
 	}
 	var all []ocispec.Descriptor
-	err = p.pages(ctx, r, func(page page) error {
-		if page.mediaType != ocispec.MediaTypeImageIndex {
-			return without
+	err = p.list(ctx, listing{request: r, read: func(page page) ([]string, error) {
+		switch isIndex := page.mediaType == ocispec.MediaTypeImageIndex; {
+		case !isIndex && len(all) > 0:
+			return nil, unlisted(r.what, fmt.Errorf("a page is not an index, but %q", manifest.OneLine(page.mediaType, maxMessage)))
+		case !isIndex:
+			return nil, without
 		}
 		referrers, _, err := manifest.ParseIndex(page.body)
 		if err != nil {
-			return fmt.Errorf("referrers of %s: %w", manifest.Familiar(subject), err)
+			return nil, fmt.Errorf("referrers of %s: %w", manifest.Familiar(subject), err)
+		}
+		names := make([]string, len(referrers))
+		for i, d := range referrers {
+			names[i] = d.Digest.String()
 		}
 		all = append(all, referrers...)
-		return nil
-	})
+		return names, nil
+	}})
 	if errdefs.IsNotFound(err) {
 		err = without
 	}
@@ -123,7 +147,26 @@ func checkTags(repo reference.Named, tags []string) error {
 	return nil
 }
 
-func sized() url.Values { return url.Values{"n": {strconv.Itoa(pageSize)}} }
+// elements is a JSON array, or null. More than maxNames are not decoded, since they take much more memory than their JSON.
+type elements[T any] []T
+
+func (e *elements[T]) UnmarshalJSON(raw []byte) error {
+	*e = nil
+	if raw[0] != '[' {
+		return json.Unmarshal(raw, (*[]T)(e)) // null, or an error
+	}
+	array := json.NewDecoder(bytes.NewReader(raw))
+	_, err := array.Token()
+	for err == nil && array.More() {
+		if len(*e) == maxNames {
+			return fmt.Errorf("it has more than %d names", maxNames)
+		}
+		var one T
+		err = array.Decode(&one)
+		*e = append(*e, one)
+	}
+	return err
+}
 
 // unlisted returns the error for a listing that cannot be read.
 func unlisted(what string, err error) error {

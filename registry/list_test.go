@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,9 +20,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// listing serves names in pages of two, as key has them in JSON, and says where the next one is as link
+// inPages serves names in pages of two, as key has them in JSON, and says where the next one is as link
 // does.
-func listing(key string, names []string, link func(path, last string) string) func(http.ResponseWriter, *http.Request) bool {
+func inPages(key string, names []string, link func(path, last string) string) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet {
 			return false
@@ -59,11 +60,18 @@ func TestTags(t *testing.T) {
 		"other port": {func(p, _ string) string { return `<https://a.example.com:8443` + p + `>; rel="next"` }, nil, "not on the registry"},
 		"circle":     {func(p, _ string) string { return `<` + p + `?last=1>; rel="next"` }, nil, "does not end"},
 		"no URL":     {func(string, string) string { return "<%zz>; rel=next" }, nil, "not on the registry"},
+		"no relation": {func(p, last string) string { return `<` + p + `?last=` + last + `>` }, nil,
+			`the tags of a.example.com/app may have another page, since the Link header "</v2/app/tags/list?...>" has no relation`},
+		"no relation in one":  {func(string, string) string { return `</a>; rel=prev, </b>; title=next` }, nil, "has no relation"},
+		"no target":           {func(p, last string) string { return p + `?last=` + last }, nil, "has no target"},
+		"no end":              {func(string, string) string { return `</a>; rel=prev, </b` }, nil, "has no target"},
+		"no relation at last": {func(p, last string) string { return `</a>, <` + p + `?last=` + last + `>; rel=next,` }, five, ""},
+		"empty":               {func(string, string) string { return ` , ` }, five[:2], ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, f := newNetwork(t), newFake()
 			n.secure("a.example.com:443", f)
-			f.before = listing("tags", five, tt.link)
+			f.before = inPages("tags", five, tt.link)
 			got, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app"))
 			if tt.problem != "" {
 				wantError(t, err, errdefs.ErrInvalidArgument, "a.example.com", tt.problem)
@@ -76,6 +84,134 @@ func TestTags(t *testing.T) {
 				t.Errorf("got first request %q, want that of 1000 tags", first)
 			}
 		})
+	}
+}
+
+// bounded serves names after "last", at most limit and "n" per page and without a Link; "n" above the limit is refused.
+type bounded struct {
+	names                                 []string
+	limit                                 int
+	inclusive, ignoreLast, refuses, links bool
+}
+
+func (b bounded) serve(w http.ResponseWriter, r *http.Request) bool {
+	query, n := r.URL.Query(), b.limit
+	if query.Has("n") {
+		n, _ = strconv.Atoi(query.Get("n"))
+		if n > b.limit && b.refuses {
+			refuse(w, http.StatusBadRequest, "PAGINATION_NUMBER_INVALID", "invalid number of results requested")
+			return true
+		}
+		n = min(n, b.limit)
+	}
+	from := 0
+	if last := slices.Index(b.names, query.Get("last")); last >= 0 && !b.ignoreLast {
+		from = last + 1
+		if b.inclusive {
+			from--
+		}
+	}
+	to := min(from+n, len(b.names))
+	if b.links && to < len(b.names) { // as distribution does, with a number that it refuses itself
+		w.Header().Set("Link", fmt.Sprintf(`<%s?last=%s&n=2000>; rel="next"`, r.URL.Path, b.names[to-1]))
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"tags": b.names[from:to], "repositories": b.names[from:to]})
+	return true
+}
+
+// A registry may truncate a listing without a Link. What it lists is requested until there is nothing new.
+func TestListingWithoutLinks(t *testing.T) {
+	var many []string
+	for i := range 2003 {
+		many = append(many, fmt.Sprintf("t%04d", i))
+	}
+	const asked = "n=1000"
+	for name, tt := range map[string]struct {
+		registry bounded
+		want     int
+		requests []string
+	}{
+		"less than a page": {bounded{names: many[:999], limit: 1000}, 999, []string{asked}},
+		"full page":        {bounded{names: many[:1000], limit: 1000}, 1000, []string{asked, "last=t0999&" + asked}},
+		"pages":            {bounded{names: many, limit: 1000}, 2003, []string{asked, "last=t0999&" + asked, "last=t1999&" + asked, "last=t2002&" + asked}},
+		"last is repeated": {bounded{names: many, limit: 1000, inclusive: true}, 2003,
+			[]string{asked, "last=t0999&" + asked, "last=t1998&" + asked, "last=t2002&" + asked, "last=t2002&" + asked}},
+		"last is ignored":       {bounded{names: many, limit: 1000, ignoreLast: true}, 1000, []string{asked, "last=t0999&" + asked}},
+		"all at once":           {bounded{names: many, limit: 5000, ignoreLast: true}, 1000, []string{asked, "last=t0999&" + asked}},
+		"n is refused":          {bounded{names: many[:5], limit: 2, refuses: true}, 5, []string{asked, "", "last=t0001", "last=t0003", "last=t0004"}},
+		"n is refused, links":   {bounded{names: many[:5], limit: 2, refuses: true, links: true}, 5, []string{asked, "", "last=t0001", "last=t0003", "last=t0004"}},
+		"n of links is refused": {bounded{names: many[:2001], limit: 1000, refuses: true, links: true}, 2001, []string{asked, "last=t0999&n=2000", "last=t0999", "last=t1999", "last=t2000"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f := newNetwork(t), newFake()
+			n.secure("a.example.com:443", f)
+			f.before = tt.registry.serve
+			c := n.client(Options{})
+			tags, err := c.Tags(t.Context(), parse(t, "a.example.com/app"))
+			if err != nil || !slices.Equal(tags, tt.registry.names[:tt.want]) {
+				t.Errorf("got %d tags, error %v, want %d", len(tags), err, tt.want)
+			}
+			var got []string
+			for _, r := range f.requests() {
+				_, query, _ := strings.Cut(r, "?")
+				got = append(got, query)
+			}
+			if !slices.Equal(got, tt.requests) {
+				t.Errorf("got requests %q, want %q", got, tt.requests)
+			}
+			repositories, err := c.Repositories(t.Context(), "a.example.com")
+			if err != nil || !slices.Equal(repositories, tt.registry.names[:tt.want]) {
+				t.Errorf("got %d repositories, error %v, want %d", len(repositories), err, tt.want)
+			}
+		})
+	}
+}
+
+// A page that is missing is neither the end of the listing nor a missing repository.
+func TestPageIsMissing(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.plain("a.example.com:80", f)
+	n.plain("demo.azurecr.io:80", f)
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if !r.URL.Query().Has("last") {
+			w.Header().Set("Link", `<?last=a>; rel="next"`)
+			w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
+			_, _ = w.Write([]byte(`{"tags":["a"],"repositories":["a"],"manifests":[]}`))
+		}
+		return !r.URL.Query().Has("last")
+	}
+	c := n.client(Options{Insecure: true})
+	const words = "page 2 of the listing is missing"
+	_, err := c.Tags(t.Context(), parse(t, "a.example.com/app"))
+	wantError(t, err, errdefs.ErrUnavailable, words)
+	_, err = c.Repositories(t.Context(), "a.example.com")
+	wantError(t, err, errdefs.ErrUnavailable, words)
+	_, err = c.Referrers(t.Context(), parse(t, "a.example.com/app@"+sha("a").String()).(reference.Canonical))
+	wantError(t, err, errdefs.ErrUnavailable, words)
+	_, err = c.Inventory(t.Context(), parse(t, "demo.azurecr.io/app"))
+	wantError(t, err, errdefs.ErrUnavailable, words)
+}
+
+// What is refused without a number of names is an error, also for a later page.
+func TestListingRefused(t *testing.T) {
+	for name, refused := range map[string]func(url.Values) bool{
+		"always": func(url.Values) bool { return true },
+		"last":   func(query url.Values) bool { return query.Has("last") },
+	} {
+		n, f := newNetwork(t), newFake()
+		n.secure("a.example.com:443", f)
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if refused(r.URL.Query()) {
+				refuse(w, http.StatusBadRequest, "UNSUPPORTED", "no paging")
+				return true
+			}
+			_ = json.NewEncoder(w).Encode(map[string]any{"tags": slices.Repeat([]string{"a"}, pageSize)})
+			return true
+		}
+		got, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app"))
+		if wantError(t, err, errdefs.ErrInvalidArgument, "no paging"); got != nil {
+			t.Errorf("%s: got tags %q, want none", name, got)
+		}
 	}
 }
 
@@ -108,7 +244,7 @@ func TestRepositories(t *testing.T) {
 	n.secure("a.example.com:443", f)
 	n.secure("auth.example.com:443", service)
 	all := []string{"app", "team/app", "team/other"}
-	pages := listing("repositories", all, func(p, last string) string { return `<` + p + `?last=` + url.QueryEscape(last) + `>; rel="next"` })
+	pages := inPages("repositories", all, func(p, last string) string { return `<` + p + `?last=` + url.QueryEscape(last) + `>; rel="next"` })
 	f.before = func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.Header.Get("Authorization"), catalogScope) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="https://auth.example.com/token",service="registry",scope="registry:catalog:*"`)
@@ -184,15 +320,18 @@ func FuzzLink(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		target, ok := nextLink([]string{value})
+		target, ok, err := nextLink([]string{value})
 		if !ok {
+			if err == nil && strings.Trim(value, ", \t") != "" && !strings.Contains(strings.ToLower(value), "rel") {
+				t.Fatalf("%q: got no error, want one for a link without a relation", value)
+			}
 			return
 		}
 		if !strings.Contains(value, "<"+target+">") || !strings.Contains(strings.ToLower(value), "next") {
 			t.Fatalf("%q: got next link %q, want none", value, target)
 		}
 		resp := &http.Response{Request: &http.Request{URL: base}, Header: http.Header{"Link": {value}}}
-		switch u, err := h.next(resp); {
+		switch u, err := h.next(resp, "tags"); {
 		case err != nil && !errdefs.IsInvalidArgument(err):
 			t.Fatal(err)
 		case err == nil && (u == nil || u.Scheme != "https" || u.Hostname() != "a.example.com" || transport.Port(u) != "443" || u.User != nil):
