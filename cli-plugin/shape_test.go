@@ -33,9 +33,10 @@ var allowed = map[string][]string{
 	"daemon":               {"manifest", "task", "task/run", "internal/memo"},
 	"credentials":          {"manifest", "internal/memo"},
 	"docs/generate":        {"commands"},
-	"task":                 {"manifest", "internal/lazyregexp"},
+	"task":                 {"manifest", "task/shell", "internal/lazyregexp"},
 	"task/render":          {"manifest", "task", "internal/lazyregexp"},
-	"task/run":             {"manifest", "internal/compression", "task", "internal/lazyregexp", "internal/memo"},
+	"task/run":             {"manifest", "internal/compression", "task", "task/shell", "internal/lazyregexp", "internal/memo"},
+	"task/shell":           {},
 }
 
 // only are modules that a single package may import, and those that the domain may not.

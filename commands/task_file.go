@@ -32,6 +32,8 @@ type taskOptions struct {
 	sets     []string
 	values   string
 	strict   bool
+	// variables are those of all steps.
+	variables []string
 	// anyAliases allows a file to read aliases from URLs and from files outside of its context.
 	anyAliases bool
 	// secrets are those of a run by id, nil if nothing is run.
@@ -128,7 +130,8 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 		return l, err
 	}
 	l.name = o.file
-	l.rendered, l.findings = render.Render(file, o.variables(l, values), o.aliases(ctx, l.source))
+	l.rendered, l.findings = render.Render(file, o.templateVariables(l, values), o.aliases(ctx, l.source))
+	l.rendered.Env = o.variables
 	if l.rendered.Text != "" {
 		var found []task.Finding
 		l.file, found = task.Parse(l.rendered)
@@ -193,8 +196,8 @@ func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name s
 	}
 }
 
-// variables returns the variables of templates.
-func (o taskOptions) variables(l loadedTask, values map[string]any) render.Variables {
+// templateVariables returns the variables of templates.
+func (o taskOptions) templateVariables(l loadedTask, values map[string]any) render.Variables {
 	return render.Variables{Values: values, Secrets: o.secrets, Run: render.RunFields(map[string]string{
 		"ID": l.id, "Registry": o.registry, "Commit": l.source.Commit, "Branch": l.source.Branch,
 		"SharedVolume": run.Name(l.id, run.SharedVolume), "OS": "linux", "Architecture": runtime.GOARCH,

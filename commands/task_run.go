@@ -41,6 +41,7 @@ func newTaskRunCommand(env environment) *cobra.Command {
 		Long: "Run the steps of a task file in the ACR Tasks format: 'build' with the daemon's BuildKit, 'push' with the\n" +
 			"daemon, 'cmd' as a container with the workspace in /workspace. A 'cmd' that starts with 'docker' needs no\n" +
 			"image: 'docker manifest' and 'docker multiarch' run in this process, other docker commands on this machine.\n" +
+			"Further commands may follow in a 'cmd', joined as in a shell.\n" +
 			"Everything that the run creates on daemons, except images, is removed at its end.\n\n" +
 			taskContext + "\n" +
 			"The steps see its files; a folder of yours is never changed.\n\n" +
@@ -72,8 +73,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 }
 
 func runTaskRun(ctx context.Context, env environment, opts taskRunOptions) error {
-	variables, err := opts.check(env)
-	if err != nil {
+	if err := opts.check(env); err != nil {
 		return err
 	}
 	loaded, err := opts.load(ctx, env)
@@ -81,9 +81,6 @@ func runTaskRun(ctx context.Context, env environment, opts taskRunOptions) error
 		return err
 	}
 	defer loaded.close()
-	for i, s := range loaded.file.Steps {
-		loaded.file.Steps[i].Env = withEnv(variables, s.Env...)
-	}
 	if opts.dryRun {
 		return run.Describe(env.Out(), loaded.id, loaded.file, opts.from)
 	}
@@ -93,18 +90,18 @@ func runTaskRun(ctx context.Context, env environment, opts taskRunOptions) error
 	return opts.execute(ctx, newTools(env, opts.progress == display.ProgressQuiet), loaded)
 }
 
-// check checks all flags and returns the variables of --env. It reads secrets unless nothing is run.
-func (o *taskRunOptions) check(env environment) ([]string, error) {
+// check checks all flags. It reads secrets unless nothing is run.
+func (o *taskRunOptions) check(env environment) (err error) {
 	if err := checkProgress(o.progress); err != nil {
-		return nil, err
+		return err
 	}
 	if !o.dryRun {
-		var err error
 		if o.secrets, err = parseSecrets(env, o.given); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return parseEnv(o.env, o.dryRun)
+	o.variables, err = parseEnv(o.env, o.dryRun)
+	return err
 }
 
 // outliving returns a context that also ends with the terminal. Until stop is called, neither that nor closed output ends

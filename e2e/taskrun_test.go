@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -81,7 +84,7 @@ networks: [{name: net}]
 volumes: [{name: data}]
 steps:
   - id: kept
-    cmd: IMAGE sh -c "echo hello from $(hostname)"
+    cmd: IMAGE sh -c 'echo hello from $(hostname)'
     network: net
     keep: true
     repeat: 1
@@ -176,4 +179,32 @@ func (s *scene) needsLogin(from string) {
 	s.Helper()
 	r := s.ends(1, []string{from + " | failed", "docker login " + s.registry.Host}, "task", "run", "--registry", s.registry.Host, "--from-step", from)
 	saysNot(s.T, r.Stdout+r.Stderr, loginSecret)
+}
+
+// The shell text of a cmd joins commands, which share the workspace.
+func TestTaskShellText(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		built := "multiarch-shell-text:" + s.runID()
+		s.write(map[string]string{"kept.txt": "kept\n", "acb.yaml": `
+steps:
+  - id: none
+    cmd: docker pull 127.0.0.1:1/none || true
+  - id: tag
+    cmd: docker tag IMAGE ` + built + `-$(cat kept.txt) && docker rmi ` + built + `-kept && echo done
+  - id: write
+    cmd: |
+      IMAGE sh -c 'echo from the container >made.txt; exit 4' || echo "exit code $?" >>made.txt
+      for name in made kept; do cat $name.txt; done | docker run --rm -i IMAGE sh -c 'tr a-z A-Z'
+  - id: read
+    cmd: IMAGE cat made.txt
+`})
+		s.image("acb.yaml")
+		r := s.multiarch("task", "run", "--id", s.runID())
+		says(s.T, r.Stdout, "tag   | done\n", "write | FROM THE CONTAINER\nwrite | EXIT CODE 4\nwrite | KEPT\n",
+			"read  | from the container\nread  | exit code 4\n")
+		if _, err := os.Stat(filepath.Join(s.Dir, "made.txt")); !errors.Is(err, os.ErrNotExist) {
+			s.Errorf("got error %v, want no file made.txt in the user's folder", err)
+		}
+		s.nothingLeftOf(s.runID())
+	})
 }

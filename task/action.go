@@ -11,6 +11,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task/shell"
 )
 
 // The images of the programs that have commands with an equivalent here.
@@ -19,9 +20,60 @@ const (
 	azureImage = "mcr.microsoft.com/acr/azure-cli"
 )
 
-// command returns the action of a cmd in a step with this env. Its first word may be one of aliases.
-func command(typed, env []string, aliases map[string]string) (Action, error) {
-	all, err := expand(typed, aliases)
+// Script runs the commands of a shell text.
+type Script struct {
+	Text     *shell.Text
+	commands commands
+	// container is set if the first command is an image.
+	container bool
+}
+
+// Action returns the action of a command of the script. The first one may be a Container.
+func (s Script) Action(c shell.Command) (Action, error) { return s.commands.action(c.Words, c.First) }
+
+// commands are the settings of the commands of a step.
+type commands struct {
+	env     []string
+	aliases map[string]string // for the first word
+}
+
+// parseText parses the text of a cmd.
+func parseText(text string) (*shell.Text, error) {
+	parsed, err := shell.Parse(text)
+	if err != nil && !errors.Is(err, shell.ErrUnclosed) {
+		err = fmt.Errorf("%w: quote it, or write IMAGE sh -c '...'", err)
+	}
+	return parsed, err
+}
+
+// parseCommand returns the action of a cmd in a step with this env.
+func parseCommand(parsed *shell.Text, env []string, aliases map[string]string, registry string) (Action, error) {
+	c := commands{append(slices.Clone(env), defaultRegistry+"="+registry), aliases}
+	if all, ok := parsed.Words(env); ok {
+		if len(all) == 0 {
+			return nil, errors.New("expected a command, found only a comment")
+		}
+		return c.action(all, true)
+	}
+	script := Script{Text: parsed, commands: c}
+	err := parsed.Commands(env, func(words []string, first bool) error {
+		action, err := c.action(words, first)
+		script.container = script.container || StartsContainer(action)
+		return err
+	})
+	return script, err
+}
+
+// StartsContainer reports whether an action runs a container, or starts with one.
+func StartsContainer(a Action) bool {
+	script, _ := a.(Script)
+	_, is := a.(Container)
+	return is || script.container
+}
+
+// action returns the action of a command. Its first word may be an alias.
+func (c commands) action(typed []string, first bool) (Action, error) {
+	all, err := expand(typed, c.aliases)
 	if err != nil {
 		return nil, err
 	}
@@ -33,12 +85,15 @@ func command(typed, env []string, aliases map[string]string) (Action, error) {
 	}
 	var ours []string
 	if rest, ok := purgeOf(all); ok {
-		ours = purge(rest, env)
+		ours = purge(rest, c.env)
 	} else if rest, ok := importOf(all); ok {
 		ours = azureImport(rest)
 	}
 	if ours != nil {
 		return Plugin{Args: ours, Replaces: Quote(typed)}, nil
+	}
+	if !first {
+		return nil, fmt.Errorf("%s cannot follow another command: expected docker COMMAND, or %s; docker run IMAGE runs a container, and quotes of the form '...' leave a text to the program", show(all[0]), shell.Builtins)
 	}
 	return Container{Image: all[0], Args: all[1:]}, nil
 }

@@ -38,7 +38,7 @@ func TestActions(t *testing.T) {
 		{"acr purge -r reg --filter .*:. --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter .*:. --ago 1d --untagged"},
 		{"acr purge -r reg --filter a.b:. --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a.b:. --ago 1d --untagged"},
 		{"acr purge -r reg --filter a:. --filter b:. --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a:. --filter b:. --ago 1d --untagged"},
-		{"acr purge -r reg --filter a:(?!b) --ago 1d --untagged", ""}, // is for a shell
+		{"acr purge -r reg --filter a:(?!b) --ago 1d --untagged", ""}, // ( is for a shell
 		{"acr purge -r reg --filter 'a:(?!b)' --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a:(?!b) --ago 1d --untagged"},
 		{"acr purge -r reg --filter a: --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a: --ago 1d --untagged"},
 		{"acr purge -r reg --filter a:b:c --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a:b:c --ago 1d --untagged"},
@@ -68,20 +68,26 @@ func TestActions(t *testing.T) {
 		{"bad x", ""}, {"none x", ""}, {"Alpine", ""}, {"-it alpine", ""}, {"a:b:c", ""},
 	} {
 		var got string
-		typed, err := words(tt.cmd)
+		a, err := commandOfText(tt.cmd, "A=1", "ACR_DEFAULT_REGISTRY=env")
 		if err == nil {
-			var a Action
-			if a, err = command(typed, []string{"A=1", "ACR_DEFAULT_REGISTRY=env"}, knownAliases); err == nil {
-				got = summary(a, Quote(typed))
-			}
+			typed, _ := words(tt.cmd)
+			got = summary(a, Quote(typed))
 		}
 		if got != tt.want || (err != nil) != (tt.want == "") {
 			t.Errorf("%s: got action\n%s and error %v, want\n%s", tt.cmd, got, err, tt.want)
 		}
 	}
-	if a, _ := command([]string{"acr", "purge", "--filter", "app:.", "--ago", "0d", "--untagged"}, nil, knownAliases); fmt.Sprintf("%T", a) != "task.Container" {
+	if a, _ := commandOfText("acr purge --filter app:. --ago 0d --untagged"); fmt.Sprintf("%T", a) != "task.Container" {
 		t.Errorf("acr purge without a registry: got %v, want a Container", a)
 	}
+}
+
+func commandOfText(text string, env ...string) (Action, error) {
+	parsed, err := parseText(text)
+	if err != nil {
+		return nil, err
+	}
+	return parseCommand(parsed, env, knownAliases, "")
 }
 
 func summary(a Action, cmd string) string {

@@ -14,7 +14,7 @@ type Graph []Node
 // Node is a step in a Graph. The JSON of a Graph is a list of these.
 type Node struct {
 	ID string `json:"id"`
-	// Kind is build, push, container, docker or plugin. Action is the equivalent command.
+	// Kind is build, push, container, docker, plugin or script. Action is the equivalent command.
 	Kind   string `json:"kind"`
 	Action string `json:"action"`
 	// After are the ids of the steps that it waits for.
@@ -34,11 +34,7 @@ func NewGraph(f File) Graph {
 		if s.Action != nil {
 			n.Kind = s.Action.kind()
 		}
-		var commands []string
-		for _, words := range Commands(s.Action) {
-			commands = append(commands, Quote(words))
-		}
-		n.Action = strings.Join(commands, "; ")
+		n.Action = strings.Join(Commands(s.Action), "; ")
 		for _, a := range s.After {
 			n.After = append(n.After, f.Steps[a].ID)
 		}

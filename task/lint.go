@@ -52,7 +52,7 @@ func (p *parser) ineffective(f fields, a Action) {
 		}
 	case Docker, Plugin:
 		what, names = "a docker command, which runs without a container", container+" volumeMounts cache"
-	case Container:
+	case Container, Script:
 		what, names = "a cmd", "cache"
 	}
 	for name := range strings.FieldsSeq(names) {

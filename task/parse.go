@@ -116,9 +116,9 @@ func (p *parser) directory(f fields) string {
 	return dir
 }
 
-// taskEnv returns the env of the file. One item may contain several variables, separated by commas.
+// taskEnv returns the env of the run, overridden by that of the file. One item may contain several variables, separated by commas.
 func (p *parser) taskEnv(f fields) []string {
-	var env []string
+	env := slices.Clone(p.rendered.Env)
 	for v, item := range p.strings(f.list("env")) {
 		parts := strings.Split(item, ",")
 		if slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(part, "=") }) {
@@ -149,7 +149,7 @@ func (p *parser) setEnv(env []string, v value, item string) []string {
 	name, val, _ := strings.Cut(item, "=")
 	item = name + "=" + unquoteValue(val)
 	for i, other := range env {
-		if strings.HasPrefix(other, name+"=") {
+		if other == name || strings.HasPrefix(other, name+"=") {
 			env[i] = item
 			return env
 		}

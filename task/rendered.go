@@ -8,6 +8,8 @@ type Rendered struct {
 	Origin func(Position) Position
 	// Commands are the aliases that the first word of a cmd may be (v1.1.0), and the images that they stand for.
 	Commands map[string]string
+	// Env are variables of all steps, KEY=VALUE, which the file may override; a KEY alone has a value that is not known.
+	Env []string
 	// Registry is that of the run.
 	Registry string
 	// Secrets are those that Text may contain.

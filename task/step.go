@@ -2,7 +2,6 @@ package task
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"math/big"
 	"path"
@@ -154,13 +153,11 @@ func (p *parser) action(f fields, env []string) Action {
 	case "push":
 		return p.push(f)
 	case "build":
-		if all, ok := p.words(f.values["build"], "quote it"); ok {
+		if all, ok := p.words(f.values["build"]); ok {
 			return p.build(f.values["build"], all)
 		}
 	case "cmd":
-		if all, ok := p.words(f.values["cmd"], "quote it, or write IMAGE sh -c '...'"); ok {
-			return p.command(f.values["cmd"], all, env)
-		}
+		return p.command(f.values["cmd"], env)
 	}
 	return nil
 }
@@ -184,18 +181,15 @@ func (p *parser) kind(f fields) string {
 	return ""
 }
 
-// words returns the words of a text. The hint is for operators that need a shell.
-func (p *parser) words(v value, hint string) ([]string, bool) {
+// words returns the words of a text.
+func (p *parser) words(v value) ([]string, bool) {
 	text, ok := p.string(v)
 	if !ok {
 		return nil, false
 	}
 	all, err := words(text)
-	switch {
-	case errors.Is(err, errUnclosed):
+	if err != nil {
 		p.errorf(v, "%v", err)
-	case err != nil:
-		p.errorf(v, "%v: %s", err, hint)
 	}
 	return all, err == nil
 }
@@ -208,12 +202,21 @@ func (p *parser) build(v value, all []string) Action {
 	return build
 }
 
-func (p *parser) command(v value, all, env []string) Action {
-	if len(all) == 0 {
-		p.errorf(v, "expected a command, found only a comment")
+// command returns the action of a cmd in a step with this env, nil after an error.
+func (p *parser) command(v value, env []string) Action {
+	text, ok := p.string(v)
+	if !ok {
 		return nil
 	}
-	action, err := command(all, append(slices.Clone(env), defaultRegistry+"="+p.rendered.Registry), p.rendered.Commands)
+	parsed, err := parseText(text)
+	if err != nil {
+		p.errorf(v, "%v", err)
+		return nil
+	}
+	for _, name := range parsed.Unset(env) {
+		p.lintf(v, "$%s has no value here and stays as it is: ACR Tasks would make it empty", name)
+	}
+	action, err := parseCommand(parsed, env, p.rendered.Commands, p.rendered.Registry)
 	if err != nil {
 		p.errorf(v, "%v", err)
 	}

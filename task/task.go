@@ -113,7 +113,7 @@ type Mount struct {
 // DockerSocket is the volume name that mounts the daemon's socket.
 const DockerSocket = "/var/run/docker.sock"
 
-// Action is what a step does: a Build, Push, Container, Docker or Plugin.
+// Action is what a step does: a Build, Push, Container, Docker, Plugin or Script.
 type Action interface{ kind() string }
 
 // Build builds an image, as docker build does.
@@ -174,9 +174,20 @@ type Plugin struct {
 	Replaces string
 }
 
-// Commands returns the commands that are equivalent to an action, as words. That of a Container lacks docker run and its
-// flags, which depend on the step.
-func Commands(a Action) [][]string {
+// Commands returns the shell commands that are equivalent to an action. That of a Container lacks docker run and its flags,
+// which depend on the step; so does that of a Script that starts with one.
+func Commands(a Action) []string {
+	if script, ok := a.(Script); ok {
+		return []string{script.Text.String()}
+	}
+	var out []string
+	for _, words := range commandWords(a) {
+		out = append(out, Quote(words))
+	}
+	return out
+}
+
+func commandWords(a Action) [][]string {
 	switch a := a.(type) {
 	case Build:
 		return [][]string{append([]string{"docker", "build"}, a.Words()...)}
@@ -201,3 +212,4 @@ func (Push) kind() string      { return "push" }
 func (Container) kind() string { return "container" }
 func (Docker) kind() string    { return "docker" }
 func (Plugin) kind() string    { return "plugin" }
+func (Script) kind() string    { return "script" }

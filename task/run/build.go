@@ -39,7 +39,7 @@ func (e *Executor) build(ctx context.Context, step task.Step, b task.Build, out 
 	}
 	defer os.RemoveAll(secrets)
 	if !e.buildKit(buildKit, step) || !e.hasBuildx(ctx) {
-		return e.command(ctx, step, dir, append([]string{"build"}, b.Words()...), []string{"DOCKER_BUILDKIT=0"}, out)
+		return e.command(ctx, step, dir, append([]string{"build"}, b.Words()...), []string{"DOCKER_BUILDKIT=0"}, nil, out)
 	}
 	if len(b.Platforms) == 0 {
 		e.infer(ctx, step, dir, &b, out)
@@ -83,7 +83,7 @@ func (e *Executor) buildxBuild(ctx context.Context, step task.Step, dir string, 
 		b.Flags = append(slices.Clone(b.Flags), "--load")
 	}
 	b.Flags = append(e.builder(step, b), b.Flags...)
-	return e.command(ctx, step, dir, append([]string{"buildx", "build"}, b.Words()...), nil, out)
+	return e.command(ctx, step, dir, append([]string{"buildx", "build"}, b.Words()...), nil, nil, out)
 }
 
 // hasBuildx reports whether the docker command has buildx.

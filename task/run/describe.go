@@ -77,12 +77,11 @@ func numbers(all []int, separator string) string {
 // commandLines returns the commands that are equivalent to a step.
 func commandLines(id string, f task.File, s task.Step) []string {
 	var lines []string
-	_, isContainer := s.Action.(task.Container)
-	for _, words := range task.Commands(s.Action) {
-		if isContainer {
-			words = append(append([]string{"docker", "run"}, runFlags(id, f, s)...), words...)
+	for _, line := range task.Commands(s.Action) {
+		if task.StartsContainer(s.Action) {
+			line = task.Quote(append([]string{"docker", "run"}, runFlags(id, f, s)...)) + " " + line
 		}
-		lines = append(lines, task.Quote(words))
+		lines = append(lines, line)
 	}
 	return lines
 }

@@ -118,10 +118,10 @@ func (e *Executor) Check(ctx context.Context, from string) error {
 // needsDaemon reports whether this package uses a daemon for an action.
 func needsDaemon(action task.Action) bool {
 	switch action.(type) {
-	case task.Container, task.Build, task.Push:
+	case task.Build, task.Push:
 		return true
 	}
-	return false
+	return task.StartsContainer(action)
 }
 
 // Run performs the action of a step.
@@ -138,10 +138,12 @@ func (e *Executor) Run(ctx context.Context, step task.Step, out Output, started 
 		return 0, nil
 	case task.Docker:
 		started()
-		return e.docker(ctx, step, action, out)
+		return e.docker(ctx, step, action, nil, out)
 	case task.Plugin:
 		started()
 		return e.plugin(ctx, step, action, out)
+	case task.Script:
+		return e.runScript(ctx, step, action, out, started)
 	}
 	return -1, fmt.Errorf("step %s: unknown action %T", step.ID, step.Action)
 }

@@ -85,7 +85,7 @@ func (d *fakeDaemon) Send(_ context.Context, volume string, tar io.Reader) error
 }
 
 func (d *fakeDaemon) Receive(context.Context, string) (io.ReadCloser, error) {
-	return io.NopCloser(strings.NewReader("")), nil
+	return io.NopCloser(strings.NewReader(strings.Repeat("\x00", 1024))), nil // an archive without files
 }
 
 func (d *fakeDaemon) Push(_ context.Context, name reference.NamedTagged, out io.Writer) (digest.Digest, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"slices"
 	"strings"
@@ -14,13 +15,13 @@ import (
 )
 
 // docker runs a docker command in the workspace.
-func (e *Executor) docker(ctx context.Context, step task.Step, action task.Docker, out Output) (int, error) {
+func (e *Executor) docker(ctx context.Context, step task.Step, action task.Docker, in io.Reader, out Output) (int, error) {
 	dir, release, err := e.workspace.Host(ctx, mayWrite(action))
 	if err != nil {
 		return -1, err
 	}
 	defer release()
-	return e.command(ctx, step, dir, action.Args, nil, out)
+	return e.command(ctx, step, dir, action.Args, nil, in, out)
 }
 
 // readOnly are the docker commands that write no files on this machine.
@@ -49,11 +50,11 @@ func hasFlag(args []string, flags ...string) bool {
 }
 
 // command runs a docker command in the step's folder below dir.
-func (e *Executor) command(ctx context.Context, step task.Step, dir string, args, env []string, out Output) (int, error) {
+func (e *Executor) command(ctx context.Context, step task.Step, dir string, args, env []string, in io.Reader, out Output) (int, error) {
 	cmd := e.Programs.Docker(ctx, step.Context, args...)
 	cmd.Dir = hostDir(dir, step)
 	cmd.Env = append(append(cmd.Env, slices.DeleteFunc(slices.Clone(step.Env), steering)...), env...)
-	cmd.Stdout, cmd.Stderr = out.Stdout, out.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out.Stdout, out.Stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {

@@ -1,0 +1,114 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/shell"
+)
+
+// scriptHost runs the commands of a script on behalf of a step.
+type scriptHost struct {
+	*Executor
+	step    task.Step
+	script  task.Script
+	started func()
+}
+
+var _ shell.Host = scriptHost{}
+
+// Run runs a command.
+func (h scriptHost) Run(ctx context.Context, c shell.Command) (int, error) {
+	action, err := h.script.Action(c)
+	if err != nil {
+		return -1, err
+	}
+	step := h.step
+	step.Dir, step.Env = c.Dir, c.Env
+	out := Output{Stdout: c.Out, Stderr: c.Err}
+	switch action := action.(type) {
+	case task.Container:
+		return h.container(ctx, step, action, out, h.started)
+	case task.Docker:
+		h.started()
+		return h.docker(ctx, step, action, c.In, out)
+	case task.Plugin:
+		h.started()
+		return h.plugin(ctx, step, action, out)
+	}
+	return -1, fmt.Errorf("unknown action %T", action)
+}
+
+// Open opens a file of the workspace. Links do not lead out of it.
+func (h scriptHost) Open(ctx context.Context, name string, flag int) (io.ReadWriteCloser, error) {
+	root, release, err := h.root(ctx, flag != os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if info, err := root.Stat(name); err == nil && !info.Mode().IsRegular() {
+		release()
+		return nil, fmt.Errorf("%s is not a file", name)
+	}
+	file, err := root.OpenFile(name, flag, 0o666)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return workspaceFile{file, release}, nil
+}
+
+// Stat describes a file of the workspace.
+func (h scriptHost) Stat(ctx context.Context, name string) (os.FileInfo, error) {
+	root, release, err := h.root(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	defer root.Close()
+	return root.Stat(name)
+}
+
+// root opens the workspace on this machine. Release must be called when what was opened in it is closed.
+func (h scriptHost) root(ctx context.Context, writes bool) (root *os.Root, release func(), err error) {
+	dir, release, err := h.workspace.Host(ctx, writes)
+	if err != nil {
+		return nil, nil, err
+	}
+	if root, err = os.OpenRoot(dir); err != nil {
+		release()
+		return nil, nil, err
+	}
+	return root, release, nil
+}
+
+// workspaceFile is a file of the workspace, which is released when it is closed.
+type workspaceFile struct {
+	*os.File
+	release func()
+}
+
+func (f workspaceFile) Close() error {
+	defer f.release()
+	return f.File.Close()
+}
+
+// runScript runs a script.
+func (e *Executor) runScript(ctx context.Context, step task.Step, script task.Script, out Output, started func()) (int, error) {
+	host := scriptHost{e, step, script, started}
+	code, err := script.Text.Run(ctx, host, step.Dir, slices.Clone(step.Env), shell.Streams{In: eof{}, Out: out.Stdout, Err: out.Stderr})
+	if ctx.Err() != nil && err != nil && !errors.Is(err, context.Cause(ctx)) {
+		err = errors.Join(context.Cause(ctx), err)
+	}
+	return code, err
+}
+
+// eof is an empty standard input.
+type eof struct{}
+
+func (eof) Read([]byte) (int, error) { return 0, io.EOF }

@@ -1,0 +1,253 @@
+// Package shell runs the shell text of a cmd, without a shell and without the environment, files and programs of this
+// machine.
+//
+// ACR Tasks runs "docker run FLAGS TEXT" by /bin/sh. This package understands the part of the language that such texts
+// use, see [Parse], and refuses the rest with its position. [Text.Words] is the text of a single command; [Text.Run] runs
+// any text: its builtins here, and its other commands by a [Host], which also opens files.
+package shell
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+const (
+	// maxText is the maximum size of a text, a word and a value, in bytes.
+	maxText = 1 << 20
+	// maxNesting is the maximum number of characters that may begin something nested.
+	maxNesting = 20_000
+)
+
+// ErrUnclosed is the error for a text that ends within quotes or brackets.
+var ErrUnclosed = errors.New("unclosed quote or bracket")
+
+// Text is a parsed text.
+type Text struct {
+	source string // with prefix
+	stmts  []*syntax.Stmt
+}
+
+// prefix is a word before the text, which stands for docker run: nothing after it is an assignment or a keyword.
+const prefix = "x "
+
+// Parse parses a text. It may have simple commands that are joined by &&, ||, |, semicolons and new lines, and negated by
+// !; if, and for over words; $(COMMAND); redirections to and from files, here-documents, and of output to &1 and &2;
+// assignments; and the builtins echo, printf, cat, test, [, true, false, :, exit, date, cd, export and sleep, except as
+// the first command. Other variables than those that the text and its environment set remain as they are written.
+func Parse(text string) (*Text, error) {
+	text = strings.Trim(text, " \t\n")
+	switch {
+	case len(text) > maxText:
+		return nil, errors.New("the text is larger than 1 MiB")
+	case strings.Count(text, "(")+strings.Count(text, "{")+strings.Count(text, "`")+strings.Count(text, "if")+strings.Count(text, "for") > maxNesting:
+		return nil, errors.New("the text is nested too deep")
+	case strings.HasPrefix(text, "("):
+		return nil, unsupported("(", syntax.Pos{})
+	}
+	t := &Text{source: prefix + text}
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(t.source), "")
+	var problem syntax.ParseError
+	switch {
+	case errors.As(err, &problem) && problem.Incomplete:
+		return nil, ErrUnclosed
+	case errors.As(err, &problem):
+		return nil, fmt.Errorf("%s%s", problem.Text, at(problem.Pos))
+	case err != nil:
+		return nil, err
+	}
+	t.stmts = file.Stmts
+	return t, t.check()
+}
+
+// String returns the text as it was written.
+func (t *Text) String() string { return strings.TrimPrefix(t.source, prefix) }
+
+// Unset returns the names of variables outside of single quotes that neither env nor the text sets.
+func (t *Text) Unset(env []string) (names []string) {
+	for _, s := range t.stmts {
+		syntax.Walk(s, func(n syntax.Node) bool {
+			switch n := n.(type) {
+			case *syntax.Assign:
+				env = append(slices.Clip(env), n.Name.Value+"=")
+			case *syntax.WordIter:
+				env = append(slices.Clip(env), n.Name.Value+"=")
+			case *syntax.CallExpr:
+				if len(n.Args) > 1 && n.Args[0].Lit() == "export" {
+					for _, word := range n.Args[1:] {
+						name, _, _ := strings.Cut(t.source[word.Pos().Offset():word.End().Offset()], "=")
+						env = append(slices.Clip(env), name+"=")
+					}
+				}
+			case *syntax.ParamExp:
+				_, set := variables(env).value(n.Param.Value)
+				if isName(n.Param.Value) && !set && !slices.Contains(names, n.Param.Value) {
+					names = append(names, n.Param.Value)
+				}
+			}
+			return true
+		})
+	}
+	return names
+}
+
+// isName reports whether a parameter is a variable, not one such as $1 or $?.
+func isName(parameter string) bool { return parameter[0] == '_' || parameter[0] >= 'A' }
+
+// at returns a position in the text for a message, "" for its start.
+func at(pos syntax.Pos) string {
+	line, column := pos.Line(), pos.Col()
+	if line == 1 {
+		column -= min(column, uint(len(prefix)))
+	}
+	switch {
+	case line > 1:
+		return fmt.Sprintf(", at line %d, column %d of the text", line, column)
+	case column > 1:
+		return fmt.Sprintf(", at column %d of the text", column)
+	}
+	return ""
+}
+
+func unsupported(what string, pos syntax.Pos) error {
+	return fmt.Errorf("%s is not supported outside of quotes%s", what, at(pos))
+}
+
+// check returns an error for the first part of the text that is not supported.
+func (t *Text) check() (err error) {
+	for _, s := range t.stmts {
+		syntax.Walk(s, func(n syntax.Node) bool {
+			if what := notSupported(n); what != "" && err == nil {
+				err = unsupported(what, n.Pos())
+			}
+			return err == nil
+		})
+	}
+	return err
+}
+
+// notSupported returns a name for a node that is not supported, "" for one that is.
+func notSupported(n syntax.Node) string {
+	switch n := n.(type) {
+	case *syntax.Stmt:
+		if n.Background || n.Coprocess || n.Disown {
+			return "&"
+		}
+		switch n.Cmd.(type) {
+		case nil, *syntax.CallExpr, *syntax.BinaryCmd, *syntax.IfClause, *syntax.ForClause, *syntax.Block:
+		case *syntax.Subshell:
+			return "("
+		case *syntax.WhileClause:
+			return "while or until"
+		case *syntax.CaseClause:
+			return "case"
+		case *syntax.FuncDecl:
+			return "a function"
+		default:
+			return "this command"
+		}
+	case *syntax.BinaryCmd:
+		if !slices.Contains([]syntax.BinCmdOperator{syntax.AndStmt, syntax.OrStmt, syntax.Pipe}, n.Op) {
+			return n.Op.String()
+		}
+	case *syntax.ForClause:
+		if words, ok := n.Loop.(*syntax.WordIter); !ok || !words.InPos.IsValid() {
+			return "for without in"
+		}
+	case *syntax.CallExpr:
+		if len(n.Assigns) > 0 && len(n.Args) > 0 {
+			return "an assignment before a command"
+		}
+	case *syntax.Redirect:
+		return redirection(n)
+	case *syntax.ArithmExp:
+		return "$(("
+	case *syntax.ProcSubst:
+		return n.Op.String()
+	case *syntax.ExtGlob:
+		return n.Op.String()
+	}
+	return ""
+}
+
+// redirection returns a name for a redirection that is not supported, "" for one that is.
+func redirection(r *syntax.Redirect) string {
+	fd := ""
+	if r.N != nil {
+		fd = r.N.Value
+	}
+	input := slices.Contains([]syntax.RedirOperator{syntax.RdrIn, syntax.Hdoc, syntax.DashHdoc}, r.Op)
+	output := slices.Contains([]syntax.RedirOperator{syntax.RdrOut, syntax.AppOut, syntax.RdrClob}, r.Op)
+	copied := r.Op == syntax.DplOut && (r.Word.Lit() == "1" || r.Word.Lit() == "2")
+	if input && (fd == "" || fd == "0") || (output || copied) && (fd == "" || fd == "1" || fd == "2") {
+		return ""
+	}
+	return fd + r.Op.String()
+}
+
+// simple returns the only command of the text, nil if it has operators, redirections or substitutions.
+func (t *Text) simple() *syntax.CallExpr {
+	s := t.stmts[0]
+	call, ok := s.Cmd.(*syntax.CallExpr)
+	if !ok || len(t.stmts) > 1 || len(s.Redirs) > 0 || s.Negated {
+		return nil
+	}
+	substituted := false
+	syntax.Walk(call, func(n syntax.Node) bool {
+		_, is := n.(*syntax.CmdSubst)
+		substituted = substituted || is
+		return !substituted
+	})
+	if substituted {
+		return nil
+	}
+	return call
+}
+
+// Words returns the words of a text that is a single command without operators, redirections and $(COMMAND), with the
+// variables of env, KEY=VALUE. It returns false for other texts.
+func (t *Text) Words(env []string) ([]string, bool) {
+	call := t.simple()
+	if call == nil {
+		return nil, false
+	}
+	words, err := (&expander{text: t, vars: env}).words(call.Args)
+	if err != nil {
+		return nil, false
+	}
+	return words[1:], true
+}
+
+// Commands calls check for each command of the text, in order, with its words as they are known before it is run: parts
+// that are not remain as they are written. First is set for the first one, which an image may start. Builtins are
+// checked here. The error is that of check, with the position.
+func (t *Text) Commands(env []string, check func(words []string, first bool) error) (err error) {
+	first := true
+	for _, s := range t.stmts {
+		syntax.Walk(s, func(n syntax.Node) bool {
+			call, ok := n.(*syntax.CallExpr)
+			if !ok || len(call.Args) == 0 || err != nil {
+				return err == nil
+			}
+			words, _ := (&expander{text: t, vars: env}).words(call.Args)
+			isFirst := first
+			if first = false; isFirst {
+				words = words[1:]
+			}
+			switch {
+			case len(words) == 0:
+				err = errors.New("expected a command")
+			case isFirst || !IsBuiltin(words[0]):
+				err = check(words, isFirst)
+			}
+			if err != nil {
+				err = fmt.Errorf("%w%s", err, at(call.Pos()))
+			}
+			return err == nil
+		})
+	}
+	return err
+}
