@@ -389,6 +389,33 @@ func TestListingOddTags(t *testing.T) {
 	}
 }
 
+// A registry that allows fewer names per page than are requested refuses the request, and its own links to other pages.
+// Nothing is missing from its listings, and a purge keeps what a tag on a later page needs.
+func TestListingOfShortPages(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []int{3, 50} {
+		s := newScene(t, harness.V3)
+		s.repo = "team/app"
+		s.ownRegistry(harness.RegistryOptions{MaxEntries: limit})
+		var repos, tags []string
+		for i := range 2*limit + 2 {
+			repos = append(repos, fmt.Sprintf("repo-%03d", i))
+			s.put(repos[i], "1", images.Spec{Platform: amd64})
+			tags = append(tags, fmt.Sprintf("t%03d", i))
+			s.put(s.repo, tags[i], images.Spec{Platform: amd64, Seed: fmt.Sprint(i % (2*limit + 1))}) // the last is the first
+		}
+		if got := strings.Fields(s.multiarch("repo", "ls", s.registry.Host).Stdout); !slices.Equal(got[len(got)-len(repos)-1:], append(repos, s.repo)) {
+			t.Errorf("limit %d: got repositories %q, want %q", limit, got, append(repos, s.repo))
+		}
+		if got := strings.Fields(s.multiarch("repo", "tags", "-q", s.repository()).Stdout); !slices.Equal(got, tags) {
+			t.Errorf("limit %d: got tags %q, want %q", limit, got, tags)
+		}
+		r := s.multiarch("repo", "purge", "--force", "--filter", tags[0], s.repository())
+		says(t, r.Stdout, "Untagged "+s.repository()+":"+tags[0])
+		saysNot(t, r.Stdout, "Deleted")
+	}
+}
+
 // A registry without a catalog, or with an invalid one, is an error that explains it.
 func TestListingWithoutCatalog(t *testing.T) {
 	s := newScene(t, harness.V3)

@@ -25,6 +25,7 @@ type RegistryOptions struct {
 	User, Password string
 	TLS            bool
 	ClientCert     bool // with TLS
+	MaxEntries     int  // most names per page of a listing of V3, 0 for 1000
 }
 
 type registryResult func() (*servers.Registry, error)
@@ -60,7 +61,7 @@ func NewRegistry(t testing.TB, o RegistryOptions) *servers.Registry {
 }
 
 func startRegistry(o RegistryOptions) (r *servers.Registry, err error) {
-	options := servers.RegistryOptions{Kind: o.Kind, User: o.User, Password: o.Password, TLS: o.TLS, ClientCert: o.ClientCert}
+	options := servers.RegistryOptions{Kind: o.Kind, User: o.User, Password: o.Password, TLS: o.TLS, ClientCert: o.ClientCert, MaxEntries: o.MaxEntries}
 	if options.Tools, err = servers.FindTools(); err != nil {
 		return nil, err
 	}

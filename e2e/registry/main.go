@@ -31,6 +31,7 @@ import (
 type options struct {
 	listen, storage, htpasswd, cert, key, clientCA, requestLog string
 	untilEOF                                                   bool
+	maxEntries                                                 int
 }
 
 func main() {
@@ -42,6 +43,7 @@ func main() {
 	flag.StringVar(&o.key, "tls-key", "", "key file of the certificate")
 	flag.StringVar(&o.clientCA, "tls-client-ca", "", "file with the CA that client certificates have to be of (default: none is asked for)")
 	flag.StringVar(&o.requestLog, "request-log", "", "file that gets a line for each request")
+	flag.IntVar(&o.maxEntries, "max-entries", 1000, "most repositories or tags that can be requested per page")
 	flag.BoolVar(&o.untilEOF, "until-eof", false, "end when standard input is closed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -105,8 +107,8 @@ func config(o options) *configuration.Configuration {
 	if o.htpasswd != "" {
 		c.Auth = configuration.Auth{"htpasswd": {"realm": "tests", "path": o.htpasswd}}
 	}
-	c.Catalog.MaxEntries = 1000
-	c.Tags.MaxTags = 1000
+	c.Catalog.MaxEntries = o.maxEntries
+	c.Tags.MaxTags = o.maxEntries
 	// A list with an absent child is refused, as by hosted registries; foreign layers may have URLs.
 	c.Validation.Enabled = true
 	c.Validation.Manifests.URLs.Allow = []string{"^https?://"}

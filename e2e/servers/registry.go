@@ -35,6 +35,7 @@ type RegistryOptions struct {
 	User, Password string // for basic auth, if User is not empty
 	TLS            bool   // with a self-signed certificate for 127.0.0.1, localhost and RemoteName
 	ClientCert     bool   // with TLS: requires the certificate in ClientCertFile
+	MaxEntries     int    // most names per page of a listing of V3, 0 for 1000
 	Program        string // the built e2e/registry, for V3
 	Tools          Tools  // with docker-registry, for V28
 }
@@ -133,6 +134,9 @@ func (r *Registry) writeSecrets(o RegistryOptions) error {
 
 func (r *Registry) startV3(ctx context.Context, o RegistryOptions) error {
 	args := []string{"-storage", r.path("data"), "-request-log", r.path("requests")}
+	if o.MaxEntries > 0 {
+		args = append(args, "-max-entries", strconv.Itoa(o.MaxEntries))
+	}
 	if o.User != "" {
 		args = append(args, "-htpasswd", r.path("htpasswd"))
 	}
