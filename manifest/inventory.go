@@ -13,6 +13,8 @@ type Listed struct {
 	MediaType string
 	// Tags are the tags of the manifest in the order of the registry.
 	Tags []string
+	// Others are further names of the manifest that are not valid tags.
+	Others []string
 	// Size is the size of the image in bytes, as reported by the registry.
 	Size int64
 	// Platform is that of an image.

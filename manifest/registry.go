@@ -41,8 +41,8 @@ type Lister interface {
 	// Repositories returns the paths of the repositories of a registry, named as in a reference.
 	Repositories(ctx context.Context, registry string) ([]string, error)
 	// Tags returns the tags of the repository of repo, all valid; an errdefs.ErrNotFound error if there is no such
-	// repository.
-	Tags(ctx context.Context, repo reference.Named) ([]string, error)
+	// repository. Others are listed names that are not valid tags: some registries list digests.
+	Tags(ctx context.Context, repo reference.Named) (tags, others []string, err error)
 	// Referrers returns the descriptors of the referrers of subject; an errdefs.ErrNotImplemented error when the
 	// registry has no referrers API.
 	Referrers(ctx context.Context, subject reference.Canonical) ([]ocispec.Descriptor, error)

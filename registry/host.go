@@ -49,6 +49,8 @@ type host struct {
 	layers atomic.Int64
 	// withoutReferrers has the repositories that are known to have no referrers API.
 	withoutReferrers sync.Map
+	// skipped has the repositories for which it was reported that names are skipped.
+	skipped sync.Map
 }
 
 // repository is a repository of a registry.

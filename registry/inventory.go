@@ -33,7 +33,7 @@ func (c *Client) Inventory(ctx context.Context, repo reference.Named) ([]manifes
 	for _, own := range inventories {
 		if own.host.MatchString(p.name) {
 			l, read := own.of(p)
-			return p.inventory(ctx, l, reading(repo, l.what, read))
+			return p.inventory(ctx, l, p.reading(repo, l.what, read))
 		}
 	}
 	return nil, p.withoutInventory()
@@ -53,15 +53,20 @@ func (p repository) withoutInventory() error {
 	return manifest.Errorf(errdefs.ErrNotImplemented, "%s lists only tags: manifests without a tag are not visible", p.name)
 }
 
-// reading is read with a check of its result.
-func reading(repo reference.Named, what string, read func(page) ([]manifest.Listed, error)) func(page) ([]manifest.Listed, error) {
-	return func(p page) ([]manifest.Listed, error) {
-		listed, err := read(p)
-		if err == nil {
-			err = checkListed(repo, listed)
-		}
+// reading is read with a check of its result. Without a manifest whose digest is not valid it is not a listing of all.
+func (p repository) reading(repo reference.Named, what string, read func(page) ([]manifest.Listed, error)) func(page) ([]manifest.Listed, error) {
+	return func(page page) ([]manifest.Listed, error) {
+		listed, err := read(page)
 		if err != nil && !errdefs.IsNotImplemented(err) {
 			err = unlisted(what, err)
+		}
+		for i := range listed {
+			l := &listed[i]
+			if l.Digest.Validate() != nil {
+				return nil, manifest.Errorf(errdefs.ErrNotImplemented, "the %s cannot be listed: %q is not a digest; using only the list of tags",
+					what, manifest.OneLine(l.Digest.String(), maxName))
+			}
+			l.Tags, l.Others = splitTags(repo, l.Tags)
 		}
 		return listed, err
 	}
@@ -92,18 +97,10 @@ func (p repository) inventory(ctx context.Context, l listing, read func(page) ([
 	if err != nil {
 		return nil, err
 	}
-	return all, nil
-}
-
-// checkListed returns an error for invalid digests and tags in a listing.
-func checkListed(repo reference.Named, listed []manifest.Listed) error {
-	for _, l := range listed {
-		if err := l.Digest.Validate(); err != nil {
-			return manifest.Errorf(errdefs.ErrInvalidArgument, "%q is not a digest", l.Digest)
-		}
-		if err := checkTags(repo, l.Tags); err != nil {
-			return err
-		}
+	var others []string
+	for _, l := range all {
+		others = append(others, l.Others...)
 	}
-	return nil
+	p.skip(others)
+	return all, nil
 }

@@ -44,25 +44,22 @@ func (c *Client) Repositories(ctx context.Context, registry string) ([]string, e
 
 // Tags returns all tags of the repository that repo names, in the registry's order:
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags. The error is
-// errdefs.ErrNotFound when there is no such repository.
-func (c *Client) Tags(ctx context.Context, repo reference.Named) ([]string, error) {
+// errdefs.ErrNotFound when there is no such repository. Others are names that are not valid tags, which is reported.
+func (c *Client) Tags(ctx context.Context, repo reference.Named) (tags, others []string, err error) {
 	p, err := c.repository(repo)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	all, err := p.names(ctx, listing{request: request{
 		method: http.MethodGet, what: "tags of " + p.typed,
 		repo: p.repo, path: "tags/list", scopes: []string{p.tagsScope()},
 	}})
-	if err == nil {
-		if err = checkTags(repo, all); err != nil {
-			err = unlisted("tags of "+p.typed, err)
-		}
-	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return all, nil
+	tags, others = splitTags(repo, all)
+	p.skip(others)
+	return tags, others, nil
 }
 
 // names reads a listing of the tags of a repository, or of the repositories of a registry, and returns each once.
@@ -137,14 +134,41 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 	return all, err
 }
 
-// checkTags returns an error for an invalid tag.
-func checkTags(repo reference.Named, tags []string) error {
-	for _, tag := range tags {
-		if _, err := reference.WithTag(repo, tag); err != nil {
-			return fmt.Errorf("%q is not a tag", tag)
+// splitTags returns the valid tags among names, and the others.
+func splitTags(repo reference.Named, names []string) (tags, others []string) {
+	invalid := func(name string) bool {
+		_, err := reference.WithTag(repo, name)
+		return err != nil
+	}
+	if !slices.ContainsFunc(names, invalid) {
+		return names, nil
+	}
+	for _, name := range names {
+		if invalid(name) {
+			others = append(others, name)
+		} else {
+			tags = append(tags, name)
 		}
 	}
-	return nil
+	return tags, others
+}
+
+// maxName bounds a name in a warning.
+const maxName = 100
+
+// skip reports, once for a repository, that names are skipped.
+func (p repository) skip(names []string) {
+	if len(names) == 0 {
+		return
+	}
+	if _, reported := p.skipped.LoadOrStore(p.repo, true); reported {
+		return
+	}
+	var quoted []string
+	for _, name := range names {
+		quoted = append(quoted, fmt.Sprintf("%q", manifest.OneLine(name, maxName)))
+	}
+	p.client.warn("%s lists names for %s that are not tags; skipped: %s", p.name, p.typed, manifest.JoinSome(quoted))
 }
 
 // elements is a JSON array, or null. More than maxNames are not decoded, since they take much more memory than their JSON.

@@ -20,6 +20,43 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+// Names that are not tags are skipped with one bounded warning, and returned beside the tags.
+func TestNamesThatAreNotTags(t *testing.T) {
+	long := "sha256:" + strings.Repeat("x", 5000)
+	invalid := []string{sha("a").String(), "", "../b\x1b[31m", long, "-"}
+	for i := range 20 {
+		invalid = append(invalid, fmt.Sprintf("+%d", i))
+	}
+	n, f := newNetwork(t), newFake()
+	n.plain("a.example.com:80", f)
+	n.plain("demo.azurecr.io:80", f)
+	f.before = func(w http.ResponseWriter, _ *http.Request) bool {
+		names := append([]string{"1"}, append(slices.Clone(invalid), "2")...)
+		_ = json.NewEncoder(w).Encode(map[string]any{"tags": names, "manifests": []any{map[string]any{"digest": sha("b"), "tags": names}}})
+		return true
+	}
+	var warnings []string
+	c := n.client(Options{Insecure: true, Warn: func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }})
+	for range 2 {
+		tags, others, err := c.Tags(t.Context(), parse(t, "a.example.com/app"))
+		if err != nil || !slices.Equal(tags, []string{"1", "2"}) || !slices.Equal(others, invalid) {
+			t.Errorf("got tags %q, others %q, error %v, want 1, 2, and %q", tags, others, err, invalid)
+		}
+		listed, err := c.Inventory(t.Context(), parse(t, "demo.azurecr.io/app"))
+		if err != nil || len(listed) != 1 || !slices.Equal(listed[0].Tags, []string{"1", "2"}) || !slices.Equal(listed[0].Others, invalid) {
+			t.Errorf("got %+v, error %v, want tags 1, 2, and others %q", listed, err, invalid)
+		}
+	}
+	if len(warnings) != 2 {
+		t.Fatalf("got warnings %q, want one for each repository", warnings)
+	}
+	for _, w := range warnings {
+		if !strings.Contains(w, `app that are not tags; skipped: "`+sha("a").String()+`", "", "../b\`) || !strings.HasSuffix(w, `and 15 more`) || len(w) > 600 || strings.Contains(w, "\x1b") {
+			t.Errorf("got warning %q, want the first names, escaped", w)
+		}
+	}
+}
+
 // inPages serves names in pages of two, as key has them in JSON, and says where the next one is as link
 // does.
 func inPages(key string, names []string, link func(path, last string) string) func(http.ResponseWriter, *http.Request) bool {
@@ -72,7 +109,7 @@ func TestTags(t *testing.T) {
 			n, f := newNetwork(t), newFake()
 			n.secure("a.example.com:443", f)
 			f.before = inPages("tags", five, tt.link)
-			got, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app"))
+			got, _, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app"))
 			if tt.problem != "" {
 				wantError(t, err, errdefs.ErrInvalidArgument, "a.example.com", tt.problem)
 				return
@@ -147,7 +184,7 @@ func TestListingWithoutLinks(t *testing.T) {
 			n.secure("a.example.com:443", f)
 			f.before = tt.registry.serve
 			c := n.client(Options{})
-			tags, err := c.Tags(t.Context(), parse(t, "a.example.com/app"))
+			tags, _, err := c.Tags(t.Context(), parse(t, "a.example.com/app"))
 			if err != nil || !slices.Equal(tags, tt.registry.names[:tt.want]) {
 				t.Errorf("got %d tags, error %v, want %d", len(tags), err, tt.want)
 			}
@@ -182,7 +219,7 @@ func TestPageIsMissing(t *testing.T) {
 	}
 	c := n.client(Options{Insecure: true})
 	const words = "page 2 of the listing is missing"
-	_, err := c.Tags(t.Context(), parse(t, "a.example.com/app"))
+	_, _, err := c.Tags(t.Context(), parse(t, "a.example.com/app"))
 	wantError(t, err, errdefs.ErrUnavailable, words)
 	_, err = c.Repositories(t.Context(), "a.example.com")
 	wantError(t, err, errdefs.ErrUnavailable, words)
@@ -208,7 +245,7 @@ func TestListingRefused(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(map[string]any{"tags": slices.Repeat([]string{"a"}, pageSize)})
 			return true
 		}
-		got, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app"))
+		got, _, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app"))
 		if wantError(t, err, errdefs.ErrInvalidArgument, "no paging"); got != nil {
 			t.Errorf("%s: got tags %q, want none", name, got)
 		}
@@ -217,9 +254,8 @@ func TestListingRefused(t *testing.T) {
 
 func TestTagsCannotBeRead(t *testing.T) {
 	for body, problem := range map[string]string{
-		`{"tags":["a","../b"]}`: `\"../b\" is not a tag`,
-		`{"tags":{}}`:           "tags of a.example.com/app",
-		`<html>`:                "cannot be read",
+		`{"tags":{}}`: "tags of a.example.com/app",
+		`<html>`:      "cannot be read",
 		`{"tags":["` + strings.Repeat("x", maxPage) + `"]}`: "larger than 16 MiB",
 	} {
 		n, f := newNetwork(t), newFake()
@@ -228,12 +264,12 @@ func TestTagsCannotBeRead(t *testing.T) {
 			_, _ = w.Write([]byte(body))
 			return true
 		}
-		_, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app"))
+		_, _, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app"))
 		wantError(t, err, errdefs.ErrInvalidArgument, strings.ReplaceAll(problem, `\"`, `"`))
 	}
 	n, f := newNetwork(t), newFake()
 	n.secure("a.example.com:443", f)
-	if _, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app")); !errdefs.IsNotFound(err) {
+	if _, _, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app")); !errdefs.IsNotFound(err) {
 		t.Errorf("no repository: got error %v, want %v", err, errdefs.ErrNotFound)
 	}
 }

@@ -105,7 +105,7 @@ func (p *planner) roots() []digest.Digest {
 		}
 	}
 	for d, m := range p.snapshot.Manifests {
-		if m.Locked {
+		if m.Locked || p.snapshot.named[d] && !p.request.manifests[d] {
 			keep = append(keep, p.withSubjects(d)...)
 		}
 	}

@@ -68,6 +68,12 @@ func (r *remover) keepNew(now *Snapshot) (added []digest.Digest) {
 		s.Tags[tag], r.request.keepTags[tag] = d, true
 		added = append(added, d)
 	}
+	for _, d := range slices.Sorted(maps.Keys(now.named)) {
+		if !s.named[d] {
+			s.named[d] = true
+			added = append(added, d)
+		}
+	}
 	for _, d := range slices.Sorted(maps.Keys(now.inventory)) {
 		if _, known := s.inventory[d]; !known {
 			s.inventory[d], r.request.keep[d] = now.inventory[d], true

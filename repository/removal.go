@@ -82,6 +82,9 @@ func (r *removal) look(ctx context.Context, s *Snapshot) error {
 		err = s.noInventory // without it what has no tag would not be kept
 	}
 	if err == nil {
+		err = r.checkNames(s)
+	}
+	if err == nil {
 		err = r.settle(ctx, s)
 	}
 	if err == nil {
@@ -89,6 +92,23 @@ func (r *removal) look(ctx context.Context, s *Snapshot) error {
 	}
 	return err
 }
+
+// checkNames returns an error for listed names that are not valid tags, since the manifests they need are unknown, unless
+// only what was named is removed.
+func (r *removal) checkNames(s *Snapshot) error {
+	if len(s.unresolved) == 0 || r.named != nil && !r.recursive {
+		return nil
+	}
+	var quoted []string
+	for _, name := range s.unresolved {
+		quoted = append(quoted, fmt.Sprintf("%q", manifest.OneLine(name, maxName)))
+	}
+	return manifest.Errorf(errdefs.ErrFailedPrecondition, "%s lists names of %s that are not valid tags, so the manifests they need are unknown: %s",
+		reference.Domain(s.repo), reference.FamiliarName(s.repo), manifest.JoinSome(quoted))
+}
+
+// maxName bounds a name in an error.
+const maxName = 100
 
 // settleDelays are the pauses before what is listed and answers 404 is listed and read again: others may be removing it,
 // and replicas may lag behind.

@@ -51,14 +51,14 @@ func Repositories(ctx context.Context, l manifest.Lister, registry string, filte
 	return slices.Compact(all), nil
 }
 
-// tagNames returns the tags of a repository. The error is errdefs.ErrNotFound if there is no such repository.
-func tagNames(ctx context.Context, l manifest.Lister, repo reference.Named) ([]string, error) {
-	names, err := l.Tags(ctx, repo)
+// tagNames returns the tags of a repository, and other names that are listed among them. The error is errdefs.ErrNotFound if there is no such repository.
+func tagNames(ctx context.Context, l manifest.Lister, repo reference.Named) (tags, others []string, err error) {
+	tags, others, err = l.Tags(ctx, repo)
 	if errdefs.IsNotFound(err) {
 		err = manifest.WithHint(fmt.Errorf("no such repository: %s: %w", reference.FamiliarName(repo), err),
 			"docker multiarch repo ls %s", reference.Domain(repo))
 	}
-	return names, err
+	return tags, others, err
 }
 
 // tagged and at return the references of tags and manifests of a repository.

@@ -128,7 +128,7 @@ func (s Selection) addUntagged(from *Snapshot, r request) (unknown []string) {
 	for _, d := range slices.Sorted(maps.Keys(from.Manifests)) {
 		m := from.Manifests[d]
 		switch {
-		case len(tags[d]) > 0:
+		case len(tags[d]) > 0 || from.named[d]:
 		case !s.Before.IsZero() && m.Time().IsZero():
 			if s.Untagged {
 				unknown = append(unknown, d.String())

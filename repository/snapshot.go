@@ -37,6 +37,10 @@ type Snapshot struct {
 	// inventory is the registry's own listing of manifests, noInventory why there is none.
 	inventory   map[digest.Digest]manifest.Listed
 	noInventory error
+	// named are manifests that the registry lists under names that are not valid tags, and unresolved such names whose
+	// manifest is not known.
+	named      map[digest.Digest]bool
+	unresolved []string
 	// unread are the tags that could not be read.
 	unread map[string]error
 	// created is when images say they were created, where that was read.
@@ -75,7 +79,7 @@ func (m Manifest) Time() time.Time {
 func newSnapshot(r manifest.Reader, repo reference.Named) *Snapshot {
 	return &Snapshot{
 		Tags: map[string]digest.Digest{}, registry: r, repo: reference.TrimNamed(repo), graph: manifest.NewGraph(r),
-		inventory: map[digest.Digest]manifest.Listed{}, unread: map[string]error{}, created: map[digest.Digest]time.Time{},
+		inventory: map[digest.Digest]manifest.Listed{}, named: map[digest.Digest]bool{}, unread: map[string]error{}, created: map[digest.Digest]time.Time{},
 	}
 }
 
@@ -99,6 +103,9 @@ func (s *Snapshot) list(ctx context.Context) ([]string, error) {
 	s.Complete = err == nil
 	for _, l := range listed {
 		s.inventory[l.Digest] = l
+		if len(l.Others) > 0 {
+			s.named[l.Digest] = true
+		}
 		for _, tag := range l.Tags {
 			s.Tags[tag] = l.Digest
 		}
@@ -107,7 +114,14 @@ func (s *Snapshot) list(ctx context.Context) ([]string, error) {
 }
 
 func (s *Snapshot) listTags(ctx context.Context) ([]string, error) {
-	tags, err := tagNames(ctx, s.registry, s.repo)
+	tags, others, err := tagNames(ctx, s.registry, s.repo)
+	for _, name := range others {
+		if d, err := digest.Parse(name); err == nil {
+			s.named[d] = true
+		} else {
+			s.unresolved = append(s.unresolved, name)
+		}
+	}
 	if s.mayBeEmpty && errdefs.IsNotFound(err) {
 		return nil, nil
 	}
@@ -134,6 +148,7 @@ func (s *Snapshot) read(ctx context.Context, filter manifest.Pattern) error {
 		}
 	}
 	s.readTags(ctx, matching)
+	s.readManifests(ctx, slices.Sorted(maps.Keys(s.named)))
 	s.readDigestTags(ctx, others)
 	return ctx.Err()
 }

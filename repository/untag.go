@@ -37,7 +37,7 @@ func Untag(ctx context.Context, registry Registry, report manifest.Reporter, nam
 			}
 		}
 		if len(u.tags) == 0 {
-			if _, err := tagNames(ctx, registry, u.repo); errdefs.IsNotFound(err) {
+			if _, _, err := tagNames(ctx, registry, u.repo); errdefs.IsNotFound(err) {
 				errs = append(errs, err)
 			}
 			continue
@@ -102,7 +102,7 @@ type untagging struct {
 // prepare finds out how tags can be removed.
 func (u *untagging) prepare(ctx context.Context) error {
 	var err error
-	if u.before, err = tagNames(ctx, u.registry, u.repo); err != nil {
+	if u.before, _, err = tagNames(ctx, u.registry, u.repo); err != nil {
 		return err
 	}
 	if err := u.registry.Untags(ctx, u.repo); err != nil {
@@ -188,7 +188,7 @@ func (u *untagging) restore(ctx context.Context, t tagContent) error {
 	if _, err := u.registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
 		return err
 	}
-	after, err := u.registry.Tags(ctx, u.repo)
+	after, _, err := u.registry.Tags(ctx, u.repo)
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("the registry deleted %s together with its tag, and %w: %w", manifest.Familiar(at), errLost, err)
 	}

@@ -112,7 +112,7 @@ func newImporters(ctx context.Context, to Registry, report manifest.Reporter, r 
 	if !r.AllTags {
 		return []importer{i}, nil
 	}
-	tags, err := i.from.Tags(ctx, r.Source)
+	tags, _, err := i.from.Tags(ctx, r.Source)
 	if err != nil {
 		return nil, fmt.Errorf("listing the tags of %s: %w", manifest.Familiar(r.Source), err)
 	}

@@ -60,7 +60,7 @@ func (r *registry) run(t *testing.T, q Request) ([]Imported, error) {
 // tags returns the tags of a repository.
 func (r *registry) tags(t *testing.T, repo string) []string {
 	t.Helper()
-	tags, err := r.Tags(t.Context(), reference.TrimNamed(fakes.Named(t, repo)))
+	tags, _, err := r.Tags(t.Context(), reference.TrimNamed(fakes.Named(t, repo)))
 	if err != nil && !errdefs.IsNotFound(err) {
 		t.Fatal(err)
 	}

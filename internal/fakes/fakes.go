@@ -44,6 +44,7 @@ type Registry struct {
 	Listing     func()                      // called before each listing of a repository
 	Asked       func(request string)        // called before each request, and as "deleting REFERENCE" during a deletion
 	NoReferrers bool                        // has no referrers API
+	Others      []string                    // names in the list of tags that are not valid tags
 	HasListing  bool                        // lists all manifests of a repository
 	Arrived     map[digest.Digest]time.Time // the times in that listing
 }
@@ -195,7 +196,7 @@ func (m *Registry) Repositories(context.Context, string) ([]string, error) {
 }
 
 // Tags implements [manifest.Lister].
-func (m *Registry) Tags(_ context.Context, repo reference.Named) ([]string, error) {
+func (m *Registry) Tags(_ context.Context, repo reference.Named) (tags, others []string, err error) {
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
 	m.asked("list " + repo.Name())
@@ -203,19 +204,18 @@ func (m *Registry) Tags(_ context.Context, repo reference.Named) ([]string, erro
 		m.Listing()
 	}
 	if err := m.Errs["tags "+repo.Name()]; err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var tags []string
 	for ref := range m.Manifests {
 		if tag, ok := strings.CutPrefix(ref, repo.Name()+":"); ok {
 			tags = append(tags, tag)
 		}
 	}
 	if tags == nil {
-		return nil, manifest.Errorf(errdefs.ErrNotFound, "repository %s unknown", repo.Name())
+		return nil, nil, manifest.Errorf(errdefs.ErrNotFound, "repository %s unknown", repo.Name())
 	}
 	slices.Sort(tags)
-	return tags, nil
+	return tags, m.Others, nil
 }
 
 // Referrers implements [manifest.Lister].
@@ -267,6 +267,11 @@ func (m *Registry) Inventory(_ context.Context, repo reference.Named) ([]manifes
 		}
 		if tag, ok := strings.CutPrefix(rest, ":"); ok {
 			byDigest[d].Tags = append(byDigest[d].Tags, tag)
+		}
+	}
+	for _, name := range m.Others {
+		if l := byDigest[digest.Digest(name)]; l != nil {
+			l.Others = append(l.Others, name)
 		}
 	}
 	var out []manifest.Listed
