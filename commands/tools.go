@@ -89,6 +89,7 @@ func (t tools) registryOptions(n network) registry.Options {
 		UserAgent:    "docker-multiarch/" + Version + " (" + runtime.GOOS + ")",
 		RetryTimeout: retryTimeout,
 		Warn:         t.reporter.Warn,
+		Note:         t.reporter.Note,
 	}
 	if t.progress != nil {
 		o.Progress = t.progress

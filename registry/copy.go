@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -115,22 +116,58 @@ func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocis
 	if source.host == target.host {
 		var err error
 		if session, err = target.mount(ctx, source, b); err == nil && session == nil {
+			c.assumed.Store(target.at(b.Digest), source)
 			c.report(b, manifest.Mounted, 0)
 			return nil
 		}
-		if err != nil && !mountRefused(err) && exhausted(err) == nil {
-			return err
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 	if session == nil {
 		exists, err := target.has(ctx, b)
 		if exists {
+			c.assumed.Store(target.at(b.Digest), source)
 			c.report(b, manifest.Present, 0)
 		}
 		if exists || err != nil {
 			return err
 		}
 	}
+	return c.sendBlob(ctx, source, target, b, session)
+}
+
+// sendAssumed uploads those blobs of an image that were not sent, since the registry mounted them or claimed to have
+// them: all, or those that it does not claim to have now. It reports whether there were any.
+func (p repository) sendAssumed(ctx context.Context, image manifest.Content, all bool) (bool, error) {
+	blobs, err := blobsOf(image)
+	if err != nil {
+		return false, nil //nolint:nilerr // it is an index, which has none
+	}
+	var sent atomic.Bool
+	group, ctx := errgroup.WithContext(ctx)
+	for _, b := range blobs {
+		source, assumed := p.client.assumed.Load(p.at(b.Digest))
+		if !assumed {
+			continue
+		}
+		group.Go(func() error {
+			if !all {
+				if exists, err := p.hasNow(ctx, b); exists || err != nil {
+					return err
+				}
+			}
+			p.client.assumed.Delete(p.at(b.Digest))
+			sent.Store(true)
+			return p.client.sendBlob(ctx, source.(repository), p, b, nil)
+		})
+	}
+	err = group.Wait()
+	return sent.Load(), err
+}
+
+// sendBlob uploads one blob, in session if that is not nil.
+func (c *Client) sendBlob(ctx context.Context, source, target repository, b ocispec.Descriptor, session *url.URL) error {
 	c.report(b, manifest.Sending, 0)
 	target, release, err := target.acquire(ctx)
 	if err != nil {
@@ -194,11 +231,4 @@ func (p repository) mount(ctx context.Context, source repository, b ocispec.Desc
 		return nil, nil
 	}
 	return p.session(resp)
-}
-
-// mountRefused reports whether the blob can still be uploaded: the registry mounts nothing, or not from that
-// repository, or not for this account.
-func mountRefused(err error) bool {
-	return errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) ||
-		errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err)
 }

@@ -7,17 +7,21 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 func TestCopyWithinARegistry(t *testing.T) {
@@ -31,6 +35,8 @@ func TestCopyWithinARegistry(t *testing.T) {
 		"unauthorized":  {http.StatusUnauthorized, 2},
 		"not found":     {http.StatusNotFound, 2},
 		"not supported": {http.StatusMethodNotAllowed, 2},
+		"bad request":   {http.StatusBadRequest, 2},
+		"invalid":       {http.StatusUnprocessableEntity, 2},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -52,6 +58,107 @@ func TestCopyWithinARegistry(t *testing.T) {
 			}
 			if tt.uploads == 0 && len(f.requests()) != 3 {
 				t.Errorf("got requests %q, want 3", f.requests())
+			}
+		})
+	}
+}
+
+// A blob that was not sent, since the registry mounted it or claimed to have it, is uploaded when the registry does not
+// know it after all.
+func TestCopyOfAssumedBlobs(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		answer    func(w http.ResponseWriter, r *http.Request) bool
+		from      string
+		uploads   int
+		retryTime time.Duration
+	}{
+		{"mounted, but not there", func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Query().Has("mount") {
+				w.WriteHeader(http.StatusCreated)
+			}
+			return r.URL.Query().Has("mount")
+		}, "b.example.com", 2, -1},
+		{"mounted by 200", func(w http.ResponseWriter, r *http.Request) bool {
+			return r.URL.Query().Has("mount")
+		}, "b.example.com", 2, -1},
+		{"claimed, but not there", func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodHead || !strings.Contains(r.URL.Path, "/blobs/") {
+				return false
+			}
+			w.Header().Set("Docker-Content-Digest", path.Base(r.URL.Path))
+			return true
+		}, "a.example.com", 2, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n, f, g := newNetwork(t), newFake(), newFake()
+			n.secure("a.example.com:443", f)
+			n.secure("b.example.com:443", g)
+			source := map[string]*fake{"a.example.com": f, "b.example.com": g}[tt.from]
+			layer := source.putBlob("source", []byte("layer"))
+			image := source.putImage("source", "1", layer)
+			config := digest.FromString(faultConfig)
+			g.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") {
+					for _, d := range []digest.Digest{layer.Digest, config} {
+						if _, ok := g.blob("target", d); !ok {
+							refuse(w, http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+							return true
+						}
+					}
+				}
+				return tt.answer(w, r)
+			}
+			err := n.client(Options{RetryTimeout: tt.retryTime}).Copy(t.Context(), parse(t, tt.from+"/source"), image, parse(t, "b.example.com/target:1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantImage(t, g, "target", image.Descriptor, layer)
+			if got := g.count("PUT /v2/target/blobs"); got != tt.uploads {
+				t.Errorf("got %d uploads in %q, want %d", got, g.requests(), tt.uploads)
+			}
+		})
+	}
+}
+
+// An upload that is answered with another success than 201 counts only when the registry has the blob.
+func TestUploadAnsweredOddly(t *testing.T) {
+	for name, tt := range map[string]struct {
+		stored, head bool // whether the blob is stored, and HEAD is answered as it should
+		uploads      int
+		fails        bool
+	}{
+		"stored":                     {true, true, 1, false},
+		"stored, HEAD not supported": {true, false, 1, false},
+		"not stored":                 {false, true, transport.FewAttempts, true},
+		"nothing is as it should":    {false, false, transport.FewAttempts, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f, g := newNetwork(t), newFake(), newFake()
+			n.secure("a.example.com:443", f)
+			n.secure("b.example.com:443", g)
+			layer := f.putBlob("app", []byte("layer"))
+			image := f.putImage("app", "1", layer)
+			uploads := 0
+			g.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Query().Get("digest") == layer.Digest.String() {
+					g.mu.Lock()
+					uploads++
+					g.mu.Unlock()
+					if tt.stored {
+						g.finishSession(httptest.NewRecorder(), r, "app", path.Base(r.URL.Path))
+					}
+					_, _ = io.Copy(io.Discard, r.Body)
+					return true
+				}
+				return r.Method == http.MethodHead && !tt.head
+			}
+			err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/app"), image, parse(t, "b.example.com/app"))
+			if (err != nil) != tt.fails || uploads != tt.uploads {
+				t.Errorf("got error %v after %d uploads, want %d", err, uploads, tt.uploads)
+			}
+			if err != nil && !strings.Contains(err.Error(), "200 OK") {
+				t.Errorf("got error %v, want the status in it", err)
 			}
 		})
 	}

@@ -31,6 +31,8 @@ type Error struct {
 	// Details are the errors that the registry returned, in its order.
 	Details []Detail
 
+	// mediaType is that of a manifest that was refused.
+	mediaType string
 	// service is the host of the token service if that refused.
 	service string
 	// elsewhere says that a server that the registry had redirected to refused.
@@ -63,6 +65,16 @@ func (e *Error) Error() string {
 	if e.exhausted != nil && e.exhausted.Tried != "" {
 		b.WriteString(" (" + e.exhausted.Tried + ")")
 	}
+	b.WriteString(e.details())
+	if e.mediaType != "" {
+		b.WriteString(" (the manifest's media type is " + e.mediaType + ")")
+	}
+	return b.String()
+}
+
+// details returns the errors that the registry returned, each after a separator.
+func (e *Error) details() string {
+	var b strings.Builder
 	for i, d := range e.Details {
 		b.WriteString([]string{": ", "; "}[min(i, 1)] + d.String())
 	}
@@ -100,6 +112,32 @@ func (e *Error) hasCode(codes ...string) bool {
 		}
 	}
 	return false
+}
+
+// mayExist reports whether a refusal to write may be because what is written exists already.
+func (e *Error) mayExist() bool {
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusNotFound, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests:
+		return false
+	}
+	return e.service == "" && e.Status >= 400 && e.Status < 500
+}
+
+// ofType adds the media type of a manifest to err if the registry may have refused that.
+func ofType(err error, mediaType string) error {
+	var refused *Error
+	if errors.As(err, &refused) && refused.service == "" {
+		switch refused.Status {
+		case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusUnprocessableEntity:
+			if len(refused.Details) > 0 && !refused.hasCode("MANIFEST_INVALID", "UNSUPPORTED", "UNKNOWN") {
+				return err
+			}
+			fallthrough
+		case http.StatusNotAcceptable, http.StatusUnsupportedMediaType:
+			refused.mediaType = mediaType
+		}
+	}
+	return err
 }
 
 // isHeadRefused reports whether err may only say that HEAD is not supported, and a GET decides: by the registry, by a

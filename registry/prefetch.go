@@ -130,20 +130,23 @@ func (c *Client) listed(ctx context.Context, name reference.Named) map[digest.Di
 	return digests
 }
 
-// has reports whether the blob is in the repository. A registry that refuses to say, or answers with something else, does
-// not have it: the upload shows why.
+// has reports whether the blob is in the repository.
 func (p repository) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
-	return p.client.blobs.Do(ctx, p.at(b.Digest), func() (bool, error) {
-		resp, err := p.blob(ctx, http.MethodHead, b, pushScope(p.repo), nil)
-		if err == nil {
-			transport.Discard(resp)
-			return isBlob(resp, b) && (b.Size == 0 || resp.ContentLength < 0 || resp.ContentLength == b.Size), nil
-		}
-		if mountRefused(err) || isHeadRefused(err) {
-			return false, nil
-		}
-		return false, err
-	})
+	return p.client.blobs.Do(ctx, p.at(b.Digest), func() (bool, error) { return p.hasNow(ctx, b) })
+}
+
+// hasNow is has without what is known from before. A registry that refuses to say, or answers with something else, does
+// not have it: the upload shows why.
+func (p repository) hasNow(ctx context.Context, b ocispec.Descriptor) (bool, error) {
+	resp, err := p.blob(ctx, http.MethodHead, b, pushScope(p.repo), nil)
+	if err == nil {
+		transport.Discard(resp)
+		return isBlob(resp, b) && (b.Size == 0 || resp.ContentLength < 0 || resp.ContentLength == b.Size), nil
+	}
+	if errdefs.IsUnauthorized(err) || errdefs.IsNotFound(err) || isHeadRefused(err) {
+		return false, nil
+	}
+	return false, err
 }
 
 // cached returns a config that was read before, nil when it was not.

@@ -19,70 +19,110 @@ import (
 
 // Put stores a manifest or index under the tag of ref, or else under its digest, and under tags. If ref has a digest,
 // content must have it. Several tags are one request if the registry supports that, otherwise one for each,
-// concurrently.
+// concurrently. A registry that refuses to write what exists already, as with immutable tags, is no error.
 func (c *Client) Put(ctx context.Context, ref reference.Named, content manifest.Content, tags ...string) error {
-	mediaType, raw := content.Descriptor.MediaType, content.Raw
 	p, err := c.repository(ref)
 	if err != nil {
 		return err
 	}
-	if digested, ok := ref.(reference.Digested); ok {
-		if actual := digested.Digest().Algorithm().FromBytes(raw); actual != digested.Digest() {
-			return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: the manifest to store is %s", manifest.Familiar(ref), actual)
-		}
+	if digested, ok := ref.(reference.Digested); ok && !isDigestOf(digested.Digest(), content.Raw) {
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: the manifest to store is %s",
+			manifest.Familiar(ref), digested.Digest().Algorithm().FromBytes(content.Raw))
 	}
 	if tagged, ok := ref.(reference.Tagged); ok {
 		tags = append([]string{tagged.Tag()}, tags...)
 	}
 	switch len(tags) {
 	case 0:
-		_, err = p.put(ctx, object(ref), mediaType, raw, nil)
-		return err
+		return p.put(ctx, reference.TagNameOnly(ref), content, false)
 	case 1:
-		_, err = p.put(ctx, tags[0], mediaType, raw, nil)
-		return err
+		return p.put(ctx, manifest.AtTag(ref, tags[0]), content, false)
 	}
-	return p.putTags(ctx, tags, mediaType, raw)
+	return p.putTags(ctx, ref, content, tags)
 }
 
-// putTags stores raw under several tags, by
+// putTags stores content under several tags, by
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests-with-multiple-tags
 // if the answer shows that the registry supports that.
-func (p repository) putTags(ctx context.Context, tags []string, mediaType string, raw []byte) error {
-	put, err := p.put(ctx, digest.FromBytes(raw).String(), mediaType, raw, url.Values{"tag": tags})
+func (p repository) putTags(ctx context.Context, ref reference.Named, content manifest.Content, tags []string) error {
+	at := manifest.AtDigest(ref, digest.FromBytes(content.Raw))
+	put, err := p.putOnce(ctx, at, content, url.Values{"tag": tags})
 	var refused *Error
-	if err != nil && (!errors.As(err, &refused) || refused.Status < 400 || refused.Status >= 500) {
+	lost := isLost(err)
+	if err != nil && !lost && (!errors.As(err, &refused) || refused.Status < 400 || refused.Status >= 500) {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, tag := range tags {
-		if !slices.Contains(put, tag) {
-			group.Go(func() error {
-				_, err := p.put(ctx, tag, mediaType, raw, nil)
-				return err
-			})
+		name := manifest.AtTag(ref, tag)
+		if slices.Contains(put, tag) {
+			p.client.pointed(name, at.Digest())
+			continue
 		}
+		group.Go(func() error { return p.put(ctx, name, content, lost) })
 	}
 	return group.Wait()
 }
 
-// put stores raw under a tag or digest and returns the additional tags that the registry reports.
-func (p repository) put(ctx context.Context, name, mediaType string, raw []byte, query url.Values) (tags []string, err error) {
-	r := request{
-		method: http.MethodPut, what: "manifest " + p.familiar(name),
-		repo: p.repo, path: "manifests/" + name, query: query, body: raw,
-		header: http.Header{"Content-Type": {mediaType}}, scopes: []string{pushScope(p.repo)},
-	}
-	err = p.retry(ctx, func() error {
-		resp, err := p.do(ctx, r)
-		if err != nil {
-			return unsettled(err)
+// settleAttempts bounds the attempts to put a manifest while the registry does not know what it references.
+const settleAttempts = 6
+
+// put stores content under a tag or digest. With lost, the answer to an earlier attempt was lost.
+func (p repository) put(ctx context.Context, at reference.Named, content manifest.Content, lost bool) error {
+	attempt, before := 0, p.client.seen(at)
+	err := p.retry(ctx, func() error {
+		if lost {
+			if arrived, err := p.arrived(ctx, at, content.Raw, before); arrived || err != nil {
+				return err
+			}
+			before = p.client.seen(at)
 		}
-		defer transport.Discard(resp)
-		tags = tagsSet(resp.Header)
-		return checkStored(p.familiar(name), resp.Header.Get("Docker-Content-Digest"), raw)
+		_, err := p.putOnce(ctx, at, content, nil)
+		if attempt++; isUnsettled(err) {
+			if sent, failed := p.sendAssumed(ctx, content, attempt > 1); failed != nil {
+				err = failed
+			} else if sent {
+				_, err = p.putOnce(ctx, at, content, nil)
+			}
+		}
+		if lost = isLost(err); isUnsettled(err) {
+			return &transport.InterruptedError{Err: err, Few: attempt >= settleAttempts}
+		}
+		return err
 	})
-	return tags, err
+	var refused *Error
+	if errors.As(err, &refused) && refused.mayExist() && !isUnsettled(err) {
+		if d, failed := p.client.Digest(ctx, at); failed == nil && isDigestOf(d, content.Raw) {
+			p.client.note("%s is unchanged: the registry refused to write it again (%s)", manifest.Familiar(at), transport.StatusText(refused.Status)+refused.details())
+			return nil
+		}
+	}
+	if err == nil {
+		p.client.pointed(at, digest.FromBytes(content.Raw))
+	}
+	return err
+}
+
+// putOnce makes one attempt to store content under a tag or digest, and returns the additional tags that the registry
+// reports. The answer is lost if it is not the one that the specification requires, and the content cannot be found.
+func (p repository) putOnce(ctx context.Context, at reference.Named, content manifest.Content, query url.Values) (tags []string, err error) {
+	_, tagged := at.(reference.Tagged)
+	r := request{
+		method: http.MethodPut, what: "manifest " + manifest.Familiar(at),
+		repo: p.repo, path: "manifests/" + object(at), query: query, body: content.Raw, once: tagged || query != nil,
+		header: http.Header{"Content-Type": {content.Descriptor.MediaType}}, scopes: []string{pushScope(p.repo)},
+	}
+	resp, err := p.do(ctx, r)
+	if err != nil {
+		return nil, lostAnswer(garbled(ofType(err, content.Descriptor.MediaType)))
+	}
+	transport.Discard(resp)
+	if resp.StatusCode != http.StatusCreated {
+		if d, err := p.client.Digest(ctx, at); err != nil || !isDigestOf(d, content.Raw) {
+			return nil, p.unexpected(r, resp)
+		}
+	}
+	return tagsSet(resp.Header), checkStored(manifest.Familiar(at), resp.Header.Get("Docker-Content-Digest"), content.Raw)
 }
 
 // tagsSet returns the tags that an answer names.
@@ -96,18 +136,13 @@ func tagsSet(header http.Header) []string {
 	return tags
 }
 
-// unsettled makes err an interruption when the registry reports an unknown blob: it has been seen there, or stored
-// there, a moment ago.
-func unsettled(err error) error {
+// isUnsettled reports whether a registry refused a manifest because it does not know its content, which has been
+// seen there, or stored there, a moment ago.
+func isUnsettled(err error) bool {
 	var refused *Error
-	if errors.As(err, &refused) && refused.hasCode(blobUnknown) {
-		return &transport.InterruptedError{Err: err}
-	}
-	return garbled(err)
+	return errors.As(err, &refused) && refused.service == "" && (refused.hasCode("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN") ||
+		refused.Status == http.StatusNotFound && !refused.hasCode("NAME_UNKNOWN"))
 }
-
-// blobUnknown is the error code for a manifest that references a blob that the registry does not have.
-const blobUnknown = "MANIFEST_BLOB_UNKNOWN"
 
 // garbled makes err, about content that was sent with the right digest, one of kind errdefs.ErrDataLoss when the
 // registry reports another digest.
@@ -119,27 +154,20 @@ func garbled(err error) error {
 	return err
 }
 
-// familiar is a tag or digest of the repository as a person types it.
-func (p repository) familiar(name string) string {
-	separator := ":"
-	if strings.Contains(name, ":") {
-		separator = "@"
-	}
-	return p.typed + separator + name
+// isDigestOf reports whether d is a digest of raw.
+func isDigestOf(d digest.Digest, raw []byte) bool {
+	return d.Validate() == nil && d.Algorithm().FromBytes(raw) == d
 }
 
 // checkStored checks the digest that the registry reports for raw, if it reports one.
 func checkStored(name, stored string, raw []byte) error {
-	if stored == "" {
+	if stored == "" || isDigestOf(digest.Digest(stored), raw) {
 		return nil
 	}
-	ours, theirs := digest.FromBytes(raw), digest.Digest(stored)
-	if theirs.Validate() == nil {
+	ours := digest.FromBytes(raw)
+	if theirs := digest.Digest(stored); theirs.Validate() == nil {
 		ours = theirs.Algorithm().FromBytes(raw)
 	}
-	if ours != theirs {
-		return manifest.Errorf(errdefs.ErrDataLoss, "%s: the registry stored %s instead of %s",
-			name, manifest.OneLine(stored, maxMessage), ours)
-	}
-	return nil
+	return manifest.Errorf(errdefs.ErrDataLoss, "%s: the registry stored %s instead of %s",
+		name, manifest.OneLine(stored, maxMessage), ours)
 }

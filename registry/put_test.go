@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -11,7 +13,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 func tagged(t *testing.T, s string) reference.NamedTagged {
@@ -111,24 +112,196 @@ func TestUntag(t *testing.T) {
 
 // A registry that does not know yet what it was given a moment ago is asked again, a few times.
 func TestPutOfWhatIsNotKnownYet(t *testing.T) {
-	for refusals, tries := range map[int]int{2: 3, 100: transport.FewAttempts} {
+	for _, tt := range []struct {
+		status             int
+		code               string
+		refusals, attempts int
+	}{
+		{400, "MANIFEST_BLOB_UNKNOWN", 2, 3},
+		{400, "MANIFEST_BLOB_UNKNOWN", 100, settleAttempts},
+		{400, "BLOB_UNKNOWN", 4, 5},
+		{404, "BLOB_UNKNOWN", 4, 5},
+		{404, "MANIFEST_UNKNOWN", 1, 2},
+		{404, "NOT_FOUND", 1, 2},
+		{404, "NAME_UNKNOWN", 1, 1},
+		{400, "MANIFEST_INVALID", 1, 1},
+	} {
 		n, f := newNetwork(t), newFake()
 		n.secure("a.example.com:443", f)
-		left := refusals
-		f.before = func(w http.ResponseWriter, _ *http.Request) bool {
+		left := tt.refusals
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
 			f.mu.Lock()
 			defer f.mu.Unlock()
+			if r.Method != http.MethodPut {
+				return false
+			}
 			if left--; left >= 0 {
-				refuse(w, http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+				refuse(w, tt.status, tt.code, "unknown to registry")
 			}
 			return left >= 0
 		}
 		err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
-		if got := f.count("PUT"); got != tries || (err == nil) != (refusals < transport.FewAttempts) {
-			t.Errorf("got %d attempts, error %v, want %d", got, err, tries)
+		if got := f.count("PUT"); got != tt.attempts || (err == nil) != (tt.refusals < tt.attempts) {
+			t.Errorf("%d %s: got %d attempts, error %v, want %d attempts", tt.status, tt.code, got, err, tt.attempts)
 		}
-		if err != nil && (!strings.Contains(err.Error(), "gave up after 3 attempts") || !strings.Contains(err.Error(), "MANIFEST_BLOB_UNKNOWN")) {
-			t.Error(err)
+		if err != nil && (!strings.Contains(err.Error(), tt.code) || tt.attempts > 1 && !strings.Contains(err.Error(), "gave up after 6 attempts")) {
+			t.Errorf("%d %s: got error %v, want the code and the attempts in it", tt.status, tt.code, err)
 		}
+	}
+}
+
+// A refused PUT of what exists already is no failure, as with immutable tags.
+func TestPutRefusedButThere(t *testing.T) {
+	other := `{"schemaVersion":2,"manifests":[]}`
+	for _, tt := range []struct {
+		status int
+		tag    string // the content
+		kind   error
+		looks  int
+	}{
+		{400, emptyIndex, nil, 1}, {403, emptyIndex, nil, 1}, {409, emptyIndex, nil, 1}, {412, emptyIndex, nil, 1}, {422, emptyIndex, nil, 1},
+		{409, other, errdefs.ErrConflict, 1}, {403, "", errdefs.ErrPermissionDenied, 1},
+		{401, emptyIndex, errdefs.ErrUnauthenticated, 0}, {413, emptyIndex, errdefs.ErrInvalidArgument, 0},
+	} {
+		n, f := newNetwork(t), newFake()
+		n.secure("a.example.com:443", f)
+		if tt.tag != "" {
+			f.put("app", "1", ocispec.MediaTypeImageIndex, []byte(tt.tag))
+		}
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPut && !strings.HasSuffix(r.URL.Path, "/2") {
+				refuse(w, tt.status, "TAG_IMMUTABLE", "the tag is immutable")
+				return true
+			}
+			return false
+		}
+		var notes []string
+		c := n.client(Options{Note: func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }})
+		content := manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+		err := c.Put(t.Context(), parse(t, "a.example.com/app:1"), content)
+		checkKind(t, err, tt.kind)
+		if got := f.count("HEAD"); got != tt.looks || (len(notes) == 1) != (tt.kind == nil) {
+			t.Errorf("%d: got %d looks and the notes %q after %v, want %d looks", tt.status, got, notes, err, tt.looks)
+		}
+		if len(notes) == 1 && !strings.Contains(notes[0], "a.example.com/app:1 is unchanged") {
+			t.Errorf("%d: got the note %q, want the unchanged tag in it", tt.status, notes[0])
+		}
+		if err == nil {
+			if err := c.Put(t.Context(), parse(t, "a.example.com/app:1"), content, "2"); err != nil {
+				t.Errorf("%d: got %v for a new tag beside it", tt.status, err)
+			}
+			if _, ok := f.manifest("app", "2"); !ok {
+				t.Errorf("%d: the new tag was not written", tt.status)
+			}
+		}
+	}
+}
+
+// The error for a manifest that a registry refuses has its media type where that may be the reason.
+func TestPutRefusedType(t *testing.T) {
+	for _, tt := range []struct {
+		status int
+		code   string
+		want   bool
+	}{
+		{415, "", true}, {406, "X", true}, {400, "MANIFEST_INVALID", true}, {400, "", true}, {405, "UNSUPPORTED", true},
+		{400, "TAG_INVALID", false}, {403, "DENIED", false}, {409, "TAG_IMMUTABLE", false},
+	} {
+		n, f := newNetwork(t), newFake()
+		n.secure("a.example.com:443", f)
+		f.before = func(w http.ResponseWriter, _ *http.Request) bool {
+			if tt.code == "" {
+				w.WriteHeader(tt.status)
+			} else {
+				refuse(w, tt.status, tt.code, "no")
+			}
+			return true
+		}
+		err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
+		if err == nil || strings.Contains(err.Error(), ocispec.MediaTypeImageIndex) != tt.want {
+			t.Errorf("%d %s: got error %v, want the media type in it: %t", tt.status, tt.code, err, tt.want)
+		}
+	}
+}
+
+// After a lost answer the tag shows whether the PUT was carried out; it is repeated only if nobody else has moved the tag.
+func TestPutWithLostAnswer(t *testing.T) {
+	other := `{"schemaVersion":2,"manifests":[],"annotations":{"a":"other"}}`
+	for name, tt := range map[string]struct {
+		status int  // of the answer, 0 for none
+		done   bool // whether the PUT is carried out
+		other  bool // whether another client moves the tag then
+		known  bool // whether the tag was seen before
+		puts   int
+		kind   error
+	}{
+		"done, no answer":        {0, true, false, true, 1, nil},
+		"done, 502":              {502, true, false, true, 1, nil},
+		"done, 200":              {200, true, false, true, 1, nil},
+		"done, tag not seen":     {0, true, false, false, 1, nil},
+		"not done, no answer":    {0, false, false, true, 2, nil},
+		"not done, 500":          {500, false, false, true, 2, nil},
+		"not done, 200":          {200, false, false, true, 2, nil},
+		"not done, 503":          {503, false, false, true, 2, nil},
+		"not done, not seen":     {504, false, false, false, 2, nil},
+		"done, moved":            {0, true, true, true, 1, errdefs.ErrAborted},
+		"not done, moved":        {0, false, true, true, 1, errdefs.ErrAborted},
+		"done, empty 200, moved": {200, true, true, true, 1, errdefs.ErrAborted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f := newNetwork(t), newFake()
+			n.secure("a.example.com:443", f)
+			f.put("app", "1", ocispec.MediaTypeImageIndex, []byte(oldList))
+			c, ref := n.client(Options{}), parse(t, "a.example.com/app:1")
+			if tt.known {
+				if _, err := c.Digest(t.Context(), ref); err != nil {
+					t.Fatal(err)
+				}
+			}
+			struck := false
+			f.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodPut || struck {
+					return false
+				}
+				struck = true
+				if tt.done {
+					f.serveManifest(httptest.NewRecorder(), r, "app", "1")
+				}
+				if tt.other {
+					f.put("app", "1", ocispec.MediaTypeImageIndex, []byte(other))
+				}
+				if tt.status == 0 {
+					panic(http.ErrAbortHandler)
+				}
+				w.WriteHeader(tt.status)
+				return true
+			}
+			err := c.Put(t.Context(), ref, manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
+			checkKind(t, err, tt.kind)
+			want := emptyIndex
+			if tt.other {
+				want = other
+			}
+			if m, _ := f.manifest("app", "1"); f.count("PUT") != tt.puts || string(m.raw) != want {
+				t.Errorf("got tag %s after %q, want %s after %d PUTs", m.raw, f.requests(), want, tt.puts)
+			}
+		})
+	}
+}
+
+// Several tags of one PUT whose answer was lost are each looked at.
+func TestPutOfTagsWithLostAnswer(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	f.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if !r.URL.Query().Has("tag") {
+			return false
+		}
+		f.put("app", "1", ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+		panic(http.ErrAbortHandler)
+	}
+	err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)), "2")
+	if err != nil || f.count("PUT /v2/app/manifests/1") != 0 || f.count("PUT /v2/app/manifests/2") != 1 {
+		t.Errorf("got error %v after %q, want a PUT of the tag 2 only", err, f.requests())
 	}
 }

@@ -63,8 +63,8 @@ type Options struct {
 	From *Client
 	// Progress receives the progress of blobs that are copied; nil for none.
 	Progress manifest.Progress
-	// Warn receives warnings: one line each, without a newline.
-	Warn func(format string, args ...any)
+	// Warn receives warnings, Note what is good to know: one line each, without a newline.
+	Warn, Note func(format string, args ...any)
 }
 
 // DefaultJobs is enough for the blobs of ten images to be mounted in one round trip.
@@ -89,6 +89,9 @@ type Client struct {
 	images, blobs memo.Memo[string, bool]
 	lists         memo.Memo[string, map[digest.Digest]bool]
 	configs       memo.Memo[string, []byte]
+	// tags has the digests that tags were seen to point to last, "" for one that did not exist; assumed the repositories
+	// that blobs can be copied from which a registry mounted or claimed to have, by their name in the target repository.
+	tags, assumed sync.Map
 }
 
 var _ manifest.Registry = (*Client)(nil)
@@ -121,6 +124,12 @@ func (c *Client) origin() *Client {
 func (c *Client) report(b ocispec.Descriptor, state manifest.TransferState, sent int64) {
 	if c.options.Progress != nil {
 		c.options.Progress.Blob(manifest.Transfer{Blob: b, State: state, Sent: sent})
+	}
+}
+
+func (c *Client) note(format string, args ...any) {
+	if c.options.Note != nil {
+		c.options.Note(format, args...)
 	}
 }
 

@@ -35,6 +35,8 @@ type request struct {
 	scopes []string
 	// attempts bounds how often the request is sent; 0 leaves that to the retry budget.
 	attempts int
+	// once says that it must not be sent again after a lost answer, see transport.Request.
+	once bool
 	// read reads the answer as part of the attempt. The body is closed then.
 	read func(*http.Response) error
 }
@@ -52,7 +54,7 @@ func (p repository) do(ctx context.Context, r request) (*http.Response, error) {
 	var resp *http.Response
 	req, err := p.newRequest(ctx, r)
 	if err == nil {
-		resp, err = p.chain.RoundTrip(transport.Request{Request: req, Scopes: r.scopes, Attempts: r.attempts, Read: r.read})
+		resp, err = p.chain.RoundTrip(transport.Request{Request: req, Scopes: r.scopes, Attempts: r.attempts, Once: r.once, Read: r.read})
 	}
 	if err != nil {
 		release()

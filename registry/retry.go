@@ -70,7 +70,7 @@ func interruption(err error) *transport.Fault {
 	}
 	var refused *Error
 	if errors.As(interrupted.Err, &refused) && refused.Status != 0 {
-		return &transport.Fault{Why: transport.StatusText(refused.Status), After: refused.after, Few: refused.hasCode(blobUnknown)}
+		return &transport.Fault{Why: transport.StatusText(refused.Status), After: refused.after, Few: interrupted.Few}
 	}
 	return transport.Transient(interrupted.Err, true)
 }

@@ -49,7 +49,11 @@ func (e *ExhaustedError) Error() string {
 func StatusText(status int) string { return fmt.Sprintf("%d %s", status, http.StatusText(status)) }
 
 // InterruptedError is the failure of a transfer that may succeed when it is started again.
-type InterruptedError struct{ Err error }
+type InterruptedError struct {
+	Err error
+	// Few limits the attempts, see [Fault].
+	Few bool
+}
 
 func (e *InterruptedError) Unwrap() error { return e.Err }
 func (e *InterruptedError) Error() string { return e.Err.Error() }
@@ -78,10 +82,12 @@ func (t *Retry) RoundTrip(r Request) (*http.Response, error) {
 		case f == nil && errdefs.IsDataLoss(err) && !reread:
 			reread = true
 			return &Fault{AtOnce: true}
-		case f == nil || !r.repeatable() && err == nil:
+		case f == nil:
 			return nil
-		case !r.repeatable():
-			err = &InterruptedError{err}
+		case !r.repeatable() || r.Once && isLost(resp, err, connected.Load()):
+			if err != nil {
+				err = &InterruptedError{Err: err}
+			}
 			return nil
 		}
 		failure = exhausted(resp, err)
@@ -155,6 +161,16 @@ func (t *Retry) fault(ctx context.Context, resp *http.Response, err error, conne
 		}
 	}
 	return f
+}
+
+// isLost reports whether a failed request may have been carried out: it was sent, and the server or a gateway before it
+// did not refuse it.
+func isLost(resp *http.Response, err error, connected bool) bool {
+	var busy *busyError
+	if err != nil {
+		return connected && !errors.As(err, &busy)
+	}
+	return resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable
 }
 
 // MayPass reports whether a status is about the moment and not about the request.

@@ -113,7 +113,7 @@ func TestRetryReads(t *testing.T) {
 		attempts int
 		want     error
 	}{
-		"interrupted":         {[]error{&InterruptedError{io.ErrUnexpectedEOF}, &InterruptedError{io.ErrUnexpectedEOF}}, 3, nil},
+		"interrupted":         {[]error{&InterruptedError{Err: io.ErrUnexpectedEOF}, &InterruptedError{Err: io.ErrUnexpectedEOF}}, 3, nil},
 		"wrong content":       {[]error{wrong}, 2, nil},
 		"wrong content twice": {[]error{wrong, wrong}, 2, errdefs.ErrDataLoss},
 		"not understood":      {[]error{errdefs.ErrInvalidArgument}, 1, errdefs.ErrInvalidArgument},

@@ -117,7 +117,7 @@ func (t *Tokens) client() *http.Client {
 	return client(t.Exchange, func(resp *http.Response) error {
 		raw, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, MaxTokenBody))
 		if err != nil {
-			return &InterruptedError{err}
+			return &InterruptedError{Err: err}
 		}
 		resp.Body.Close()
 		resp.Body = bodyOf(raw)

@@ -30,6 +30,9 @@ type Request struct {
 	Scopes []string
 	// Attempts bounds how often the request is sent; 0 leaves that to the retry budget.
 	Attempts int
+	// Once says that the caller decides on another attempt when an answer is lost, since the request may have been
+	// carried out. The failure is then an *InterruptedError or an answer.
+	Once bool
 	// Read reads the answer, of a status of 2xx, as part of the attempt: after an *InterruptedError the request is sent
 	// again, after one of kind errdefs.ErrDataLoss once more. Other errors are returned as a *ReadError.
 	Read func(*http.Response) error

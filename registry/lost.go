@@ -1,0 +1,83 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
+)
+
+// lostError is the failure of a request that may have been carried out, since its answer was lost. It is an interruption.
+type lostError struct{ transport.InterruptedError }
+
+func (e *lostError) Unwrap() error { return &e.InterruptedError }
+
+// isLost reports whether the answer to a request was lost.
+func isLost(err error) bool {
+	var l *lostError
+	return errors.As(err, &l)
+}
+
+// lostAnswer makes err, of a request that is sent once, a lost answer unless the registry refused it.
+func lostAnswer(err error) error {
+	var interrupted *transport.InterruptedError
+	var refused *Error
+	if exhausted(err) != nil {
+		return err
+	}
+	if errors.As(err, &interrupted) || errors.As(err, &refused) && refused.service == "" && transport.MayPass(refused.Status) {
+		return &lostError{transport.InterruptedError{Err: err}}
+	}
+	return err
+}
+
+// unexpected returns the error for an answer that is a success, but not one that the specification has for the request:
+// a proxy may have given it.
+func (h *host) unexpected(r request, resp *http.Response) error {
+	e := h.newError(r)
+	e.Status, e.kind, e.cause = resp.StatusCode, errdefs.ErrUnavailable, errors.New("the registry does not have it then")
+	return &lostError{transport.InterruptedError{Err: e, Few: true}}
+}
+
+// pointed records what a tag points to; d is empty if it does not exist.
+func (c *Client) pointed(name reference.Named, d digest.Digest) {
+	_, tagged := name.(reference.Tagged)
+	if _, digested := name.(reference.Digested); tagged && !digested {
+		c.tags.Store(name.String(), d)
+	}
+}
+
+// seen returns what a tag was seen to point to last, "" if it did not exist, nil if that is unknown.
+func (c *Client) seen(name reference.Named) *digest.Digest {
+	d, known := c.tags.Load(name.String())
+	if !known {
+		return nil
+	}
+	before := d.(digest.Digest)
+	return &before
+}
+
+// arrived reports whether a tag or digest whose PUT has lost its answer has the content raw now. The error is
+// errdefs.ErrAborted when a tag points to something else than before, unless that is nil, so that another client has moved it.
+func (p repository) arrived(ctx context.Context, at reference.Named, raw []byte, before *digest.Digest) (bool, error) {
+	now, err := p.client.Digest(ctx, at)
+	switch {
+	case errdefs.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("the answer to the push of %s was lost: %w", manifest.Familiar(at), err)
+	case isDigestOf(now, raw):
+		return true, nil
+	case before != nil && *before != now:
+		return false, manifest.Errorf(errdefs.ErrAborted, "the answer to the push of %s was lost, and it points to %s now, which another client has pushed",
+			manifest.Familiar(at), now)
+	}
+	return false, nil
+}
