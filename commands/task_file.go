@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -12,11 +13,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/registry"
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/render"
@@ -31,7 +34,9 @@ type taskOptions struct {
 	id       string
 	sets     []string
 	values   string
-	strict   bool
+	// fields are the values of .Run that have a flag, by name.
+	fields map[string]*string
+	strict bool
 	// variables are those of all steps.
 	variables []string
 	// anyAliases allows a file to read aliases from URLs and from files outside of its context.
@@ -54,6 +59,14 @@ func (o *taskOptions) addTo(cmd *cobra.Command) {
 	flags.StringVarP(&o.file, "file", "f", "acb.yaml", `Task file in CONTEXT ("-" for standard input)`)
 	flags.StringVarP(&o.registry, "registry", "r", "", "Value of {{.Run.Registry}}")
 	flags.StringVar(&o.id, "id", "", "Value of {{.Run.ID}} (default a random one)")
+	o.fields = map[string]*string{
+		"Branch":      flags.String("branch", "", "Value of {{.Run.Branch}} (default that of CONTEXT, or of the CI job that checked it out)"),
+		"Commit":      flags.String("commit", "", "Value of {{.Run.Commit}} (default that of CONTEXT)"),
+		"GitTag":      flags.String("git-tag", "", "Value of {{.Run.GitTag}}"),
+		"Repository":  flags.String("repository", "", "Value of {{.Run.Repository}}"),
+		"TaskName":    flags.String("task-name", "", "Value of {{.Run.TaskName}}"),
+		"TriggeredBy": flags.String("triggered-by", "", "Value of {{.Run.TriggeredBy}}"),
+	}
 	flags.StringArrayVar(&o.sets, "set", nil, "Value of {{.Values.NAME}}, as NAME=VALUE")
 	flags.BoolVar(&o.anyAliases, "allow-alias-source", false, "Also read aliases from URLs and from files outside of CONTEXT, as a run does")
 	flags.StringVar(&o.values, "values", "", `YAML file with values in CONTEXT ("-" for standard input)`)
@@ -112,6 +125,9 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 	}
 	if !runID().MatchString(l.id) {
 		return l, invalid("--id %q: expected at most 64 letters, digits, dots, dashes and underscores", o.id)
+	}
+	if err := checkRegistry(o.registry); err != nil {
+		return l, err
 	}
 	if o.file == "-" && o.context == "-" || o.values == "-" && (o.file == "-" || o.context == "-") {
 		return l, invalid("only one of --file, --values and CONTEXT can be - (standard input)")
@@ -198,11 +214,45 @@ func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name s
 
 // templateVariables returns the variables of templates.
 func (o taskOptions) templateVariables(l loadedTask, values map[string]any) render.Variables {
-	return render.Variables{Values: values, Secrets: o.secrets, Run: render.RunFields(map[string]string{
-		"ID": l.id, "Registry": o.registry, "Commit": l.source.Commit, "Branch": l.source.Branch,
-		"SharedVolume": run.Name(l.id, run.SharedVolume), "OS": "linux", "Architecture": runtime.GOARCH,
-		"Repository": "", "GitTag": "", "TriggeredBy": "", "OSVersion": "", "TaskName": "",
-	}, time.Now())}
+	fields := map[string]string{
+		"ID": l.id, "Registry": o.registry, "SharedVolume": run.Name(l.id, run.SharedVolume), "OS": "linux",
+		"Architecture": runtime.GOARCH, "OSVersion": "",
+	}
+	for name, value := range o.fields {
+		fields[name] = *value
+	}
+	fields["Commit"] = cmp.Or(fields["Commit"], l.source.Commit)
+	fields["Branch"] = cmp.Or(fields["Branch"], l.source.Branch, ciBranch(l.source.Commit, os.Getenv))
+	return render.Variables{Values: values, Secrets: o.secrets, Run: render.RunFields(fields, time.Now())}
+}
+
+// ciBranch returns the branch that a CI job builds, "" if it does not build this commit. CI systems check out a commit,
+// not a branch.
+func ciBranch(commit string, getenv func(string) string) string {
+	azure, isBranch := strings.CutPrefix(getenv("BUILD_SOURCEBRANCH"), "refs/heads/")
+	switch {
+	case commit == "":
+	case commit == getenv("GITHUB_SHA") && getenv("GITHUB_REF_TYPE") != "tag":
+		return cmp.Or(getenv("GITHUB_HEAD_REF"), getenv("GITHUB_REF_NAME"))
+	case commit == getenv("BUILD_SOURCEVERSION") && isBranch:
+		return azure
+	case commit == getenv("CI_COMMIT_SHA"):
+		return getenv("CI_COMMIT_BRANCH")
+	}
+	return ""
+}
+
+// checkRegistry returns an error for a registry that is not a host: image names would mean another one.
+func checkRegistry(registry string) error {
+	named, err := reference.ParseNamed(registry + "/a")
+	isHost := strings.ContainsAny(registry, ".:") || registry == "localhost"
+	switch {
+	case registry == "" || isHost && err == nil && reference.Domain(named) == registry && reference.Path(named) == "a":
+		return nil
+	case strings.Trim(registry, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == "":
+		return manifest.WithHint(invalid("--registry %s: expected a host name", registry), "for the registry of Azure: --registry %s.azurecr.io", strings.ToLower(registry))
+	}
+	return invalid("--registry %q: expected a host name with an optional port, as in registry.example.com:5000", registry)
 }
 
 // readValues returns the values of --values and --set.

@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
@@ -88,5 +90,50 @@ func TestReportFindings(t *testing.T) {
 	out.Reset()
 	if err := (loadedTask{name: "f", findings: l.findings[:2]}).report(&out); err != nil || out.String() != "f:1:1: warning: x\n" {
 		t.Errorf("got error %v and findings %s, want one warning", err, out.String())
+	}
+}
+
+// The branch of a CI job is that of a context only if the job builds the commit of that context.
+func TestBranchOfCI(t *testing.T) {
+	for _, tt := range []struct {
+		commit, want string
+		env          map[string]string
+	}{
+		{"c", "main", map[string]string{"GITHUB_SHA": "c", "GITHUB_REF_NAME": "main"}},
+		{"c", "topic", map[string]string{"GITHUB_SHA": "c", "GITHUB_REF_NAME": "1/merge", "GITHUB_HEAD_REF": "topic"}},
+		{"c", "", map[string]string{"GITHUB_SHA": "c", "GITHUB_REF_NAME": "v1", "GITHUB_REF_TYPE": "tag"}},
+		{"c", "team/x", map[string]string{"BUILD_SOURCEVERSION": "c", "BUILD_SOURCEBRANCH": "refs/heads/team/x"}},
+		{"c", "", map[string]string{"BUILD_SOURCEVERSION": "c", "BUILD_SOURCEBRANCH": "refs/tags/x"}},
+		{"c", "main", map[string]string{"CI_COMMIT_SHA": "c", "CI_COMMIT_BRANCH": "main"}},
+		{"other", "", map[string]string{"GITHUB_SHA": "c", "GITHUB_REF_NAME": "main", "CI_COMMIT_SHA": "c", "CI_COMMIT_BRANCH": "main"}},
+		{"", "", map[string]string{"CI_COMMIT_BRANCH": "main"}},
+	} {
+		if got := ciBranch(tt.commit, func(name string) string { return tt.env[name] }); got != tt.want {
+			t.Errorf("commit %q, %v: got branch %q, want %q", tt.commit, tt.env, got, tt.want)
+		}
+	}
+}
+
+func TestRegistryOfATask(t *testing.T) {
+	for _, registry := range []string{"", "reg.example.com", "localhost", "localhost:5000", "127.0.0.1:80", "registry:5000", "[::1]:5000"} {
+		if err := checkRegistry(registry); err != nil {
+			t.Errorf("%s: got error %v, want none", registry, err)
+		}
+	}
+	for registry, hint := range map[string]string{
+		"myRegistry": "myregistry.azurecr.io", "https://reg.example.com": "", "reg.example.com/": "", "reg.example.com/team": "", "reg.example.com:x": "",
+	} {
+		if err := checkRegistry(registry); err == nil || !strings.Contains(manifest.Hint(err), hint) {
+			t.Errorf("%s: got error %v with hint %q, want one with hint %q", registry, err, manifest.Hint(err), hint)
+		}
+	}
+}
+
+func TestTimeoutOfATask(t *testing.T) {
+	for given, want := range map[string]time.Duration{"3600": time.Hour, "90s": 90 * time.Second, "": -1, "-1": -1, "x": -1} {
+		var got taskTimeout
+		if err := got.Set(given); (err != nil) != (want < 0) || err == nil && time.Duration(got.timeout) != want {
+			t.Errorf("%q: got %s and error %v, want %s or an error", given, time.Duration(got.timeout), err, want)
+		}
 	}
 }

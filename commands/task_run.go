@@ -26,11 +26,22 @@ type taskRunOptions struct {
 	env      []string
 	dryRun   bool
 	from     string
-	timeout  timeout
+	timeout  taskTimeout
 	jobs     number
 	progress string
 	builder  string
 	given    []string // secrets as given
+}
+
+// taskTimeout is a duration, or a number of seconds as in 'az acr run --timeout'.
+type taskTimeout struct{ timeout }
+
+// Set parses a duration like "30s", or a number of seconds.
+func (t *taskTimeout) Set(s string) error {
+	if s != "" && strings.Trim(s, "0123456789") == "" {
+		s += "s"
+	}
+	return t.timeout.Set(s)
 }
 
 func newTaskRunCommand(env environment) *cobra.Command {
@@ -63,7 +74,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	flags.StringArrayVarP(&opts.env, "env", "e", nil, "Environment variable for all steps, as KEY=VALUE, or KEY to pass its current value")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show what would be run, without running it")
 	flags.StringVar(&opts.from, "from-step", "", "Start at this step and skip the steps above it in the file")
-	flags.Var(&opts.timeout, "timeout", "Maximum time for all steps together (0 for that of the file, if it has one)")
+	flags.Var(&opts.timeout, "timeout", "Maximum time for all steps together, also as a number of seconds (0 for that of the file, if it has one)")
 	flags.Var(&opts.jobs, "jobs", "Maximum concurrent steps (default no limit)")
 	flags.BoolVar(&opts.strict, "strict", false, "Also refuse a file with likely mistakes")
 	flags.StringVar(&opts.builder, "builder", "", "Builder of 'docker buildx' for all builds (default the daemon's)")
@@ -155,7 +166,7 @@ func (o taskRunOptions) runSteps(ctx context.Context, executor *run.Executor, sh
 	if err := executor.Check(ctx, o.from); err != nil {
 		return err
 	}
-	options := run.Options{Jobs: int(o.jobs), From: o.from, Timeout: cmp.Or(time.Duration(o.timeout), f.Timeout)}
+	options := run.Options{Jobs: int(o.jobs), From: o.from, Timeout: cmp.Or(time.Duration(o.timeout.timeout), f.Timeout)}
 	results, err := run.Steps(ctx, f.Steps, options, executor, show)
 	return errors.Join(err, show.Summarize(results))
 }

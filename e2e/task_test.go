@@ -114,8 +114,8 @@ func TestTaskWithSwappedArchitectures(t *testing.T) {
 		"dockerfile.amd64": "FROM --platform=linux/arm64 scratch\nCOPY hello-arm64 /hello\nENTRYPOINT [\"/hello\"]\n",
 		"dockerfile.arm64": "FROM --platform=linux/amd64 scratch\nCOPY hello-amd64 /hello\nENTRYPOINT [\"/hello\"]\n",
 	})
-	s.multiarch("task", "validate", "--registry", "h")
-	s.ends(1, []string{"acb.yaml:3:", "acb.yaml:4:", "amd64", "arm64"}, "task", "validate", "--strict", "--registry", "h")
+	s.multiarch("task", "validate", "--registry", "h:1")
+	s.ends(1, []string{"acb.yaml:3:", "acb.yaml:4:", "amd64", "arm64"}, "task", "validate", "--strict", "--registry", "h:1")
 	s.write(map[string]string{
 		"dockerfile.amd64": "FROM --platform=linux/amd64 scratch\nCOPY hello-arm64 /hello\nENTRYPOINT [\"/hello\"]\n",
 		"dockerfile.arm64": "FROM --platform=linux/arm64 scratch\nCOPY hello-amd64 /hello\nENTRYPOINT [\"/hello\"]\n",

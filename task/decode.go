@@ -390,10 +390,16 @@ func whatIs(v value) string {
 // didYouMean returns a suggestion to append to a message, "" if no known name is similar.
 func didYouMean(given string, known []string) string {
 	lower := strings.ToLower(given)
+	best := ""
 	for _, name := range known {
-		if l := strings.ToLower(name); l == lower || len(lower) > 3 && (strings.HasSuffix(l, lower) || strings.HasPrefix(l, lower)) {
-			return ": did you mean " + name + "?"
+		l := strings.ToLower(name)
+		similar := l == lower || len(lower) > 3 && (strings.HasSuffix(l, lower) || strings.HasPrefix(l, lower))
+		if similar && (best == "" || len(name) < len(best)) {
+			best = name
 		}
+	}
+	if best != "" {
+		return ": did you mean " + best + "?"
 	}
 	if near := manifest.Nearest(given, known); near != "" {
 		return ": did you mean " + near + "?"

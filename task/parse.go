@@ -90,7 +90,11 @@ func (p *parser) parse(top fields) {
 	p.secrets(top)
 	items := top.list("steps")
 	if len(items) == 0 && (!top.has("steps") || top.at("steps").node.Kind == yaml.SequenceNode) {
-		p.report(Warning, top.at("steps"), "the file has no steps")
+		if step, ok := top.values["step"]; ok {
+			p.errorf(value{key: step.key, node: step.name}, "unknown key: did you mean steps?")
+		} else {
+			p.report(Warning, top.at("steps"), "the file has no steps")
+		}
 	}
 	if len(items) > maxSteps {
 		p.errorf(top.at("steps"), "expected at most %d steps, found %d", maxSteps, len(items))

@@ -154,10 +154,20 @@ func runHint(name string) string {
 		return ": set it with --id"
 	case "Registry", "RegistryName":
 		return ": set it with --registry"
-	case "Commit", "Branch":
-		return ": only contexts in a git repository have one"
-	case "Repository", "GitTag", "TriggeredBy", "OSVersion", "TaskName":
-		return ": only Azure sets it; use {{.Values." + name + "}} and --set"
+	case "Commit":
+		return ": the context is in no git repository; set it with --commit"
+	case "Branch":
+		return ": the context has no branch checked out; set it with --branch"
+	case "GitTag":
+		return ": set it with --git-tag"
+	case "Repository":
+		return ": set it with --repository"
+	case "TaskName":
+		return ": set it with --task-name"
+	case "TriggeredBy":
+		return ": set it with --triggered-by"
+	case "OSVersion":
+		return ": only Azure sets it; use {{.Values.OSVersion}} and --set"
 	}
 	if !slices.Contains(runNames, name) {
 		return ": .Run has " + strings.Join(runNames, ", ")

@@ -201,10 +201,10 @@ func TestMissingValues(t *testing.T) {
 		{name: "once for each place", file: "{{range until 3}}{{$.Values.x}}{{end}}!{{.Values.x}}", text: "!",
 			want: []string{"1:18: warning: {{$.Values.x}} has no value: set it with --set x=... or --values", no("1:40", "x")}},
 		{name: "fields of run", file: "{{.Run.Commit}}{{.Run.Tag}}!", text: "!", want: []string{
-			"1:1: warning: {{.Run.Commit}} has no value: only contexts in a git repository have one",
+			"1:1: warning: {{.Run.Commit}} has no value: the context is in no git repository; set it with --commit",
 			"1:16: warning: {{.Run.Tag}} has no value: .Run has " + strings.Join(runNames, ", ")}},
-		{name: "fields of run that only Azure sets", file: "{{.Run.GitTag}}!", text: "!", want: []string{
-			"1:1: warning: {{.Run.GitTag}} has no value: only Azure sets it; use {{.Values.GitTag}} and --set"}},
+		{name: "fields of run that a flag sets", file: "{{.Run.GitTag}}!", text: "!", want: []string{
+			"1:1: warning: {{.Run.GitTag}} has no value: set it with --git-tag"}},
 		{name: "no registry", file: "{{.Run.Registry}}{{.Run.RegistryName}}{{.Build.ID}}{{.Build.X}}!", text: "!", vars: func(v *Variables) { v.Run = map[string]string{"Registry": ""} },
 			want: []string{
 				"1:1: warning: {{.Run.Registry}} has no value: set it with --registry",
@@ -350,7 +350,7 @@ func TestAliases(t *testing.T) {
 		{name: "built in", file: v + "a: $ID $Registry/$RegistryName:$Date $Branch", text: v + "a: 7f reg.example.com:5000/reg:20260102-020405z main"},
 		{name: "built in, without a value", file: v + "a: $SharedVolume$OS$Architecture$Commit!", text: v + "a: !", want: []string{
 			"2:4: warning: {{.Run.SharedVolume}} has no value", "2:17: warning: {{.Run.OS}} has no value",
-			"2:20: warning: {{.Run.Architecture}} has no value", "2:33: warning: {{.Run.Commit}} has no value: only contexts in a git repository have one"}},
+			"2:20: warning: {{.Run.Architecture}} has no value", "2:33: warning: {{.Run.Commit}} has no value: the context is in no git repository; set it with --commit"}},
 		{name: "built in, images", file: v + "a: $acr $az $bash", text: v + "a: mcr.microsoft.com/acr/acr-cli:0.19 mcr.microsoft.com/acr/azure-cli:2ff604c mcr.microsoft.com/acr/bash:2ff604c"},
 		{name: "values", file: v + "alias:\n  values:\n    x: one\n    y: 'two words'\n    n: 1.10\n    z:\nsteps:\n- $x/$y $n [$z]\n", text: v + "steps:\n- one/two words 1.10 []\n"},
 		{name: "side by side", file: v + "alias:\n  values: {x: 1, y: 2}\nsteps: $x$y $x-$y.$xy$x", text: v + "steps: 12 1-2.$xy$x"},
