@@ -471,3 +471,53 @@ func TestFailureToGetATokenIsShared(t *testing.T) {
 		group.Wait()
 	}
 }
+
+// A registry may show the anonymous fewer repositories and tags, and no deletion is tried without the login.
+func TestListingsAndDeletesLogInFirst(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	login := basic("me", "hunter22")
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		_, _, known := r.BasicAuth()
+		switch {
+		case r.URL.Path == "/v2/":
+			return login(w, r)
+		case r.URL.Path == "/v2/_catalog" && known:
+			fmt.Fprint(w, `{"repositories":["app","hidden"]}`)
+		case r.URL.Path == "/v2/_catalog":
+			fmt.Fprint(w, `{"repositories":["app"]}`)
+		case r.URL.Path == "/v2/app/tags/list" && known:
+			fmt.Fprint(w, `{"tags":["1","hidden"]}`)
+		case r.URL.Path == "/v2/app/tags/list":
+			fmt.Fprint(w, `{"tags":["1"]}`)
+		case r.Method == http.MethodDelete && known:
+			w.WriteHeader(http.StatusAccepted)
+		case r.Method == http.MethodDelete:
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		default:
+			return false
+		}
+		return true
+	}
+	cred := credential(Credential{Username: "me", Secret: "hunter22"})
+	list := n.client(Options{Credentials: cred})
+	if got, err := list.Repositories(t.Context(), "a.example.com"); err != nil || !slices.Equal(got, []string{"app", "hidden"}) {
+		t.Errorf("got repositories %q, error %v, want app and hidden", got, err)
+	}
+	if got, _, err := list.Tags(t.Context(), parse(t, "a.example.com/app")); err != nil || !slices.Equal(got, []string{"1", "hidden"}) {
+		t.Errorf("got tags %q, error %v, want 1 and hidden", got, err)
+	}
+	if got, _, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app")); err != nil || !slices.Equal(got, []string{"1"}) {
+		t.Errorf("without a login: got tags %q, error %v, want 1", got, err)
+	}
+	if err := n.client(Options{Credentials: cred}).Untag(t.Context(), tagged(t, "a.example.com/app:1")); err != nil {
+		t.Errorf("got error %v of a deletion, want none", err)
+	}
+	want := []string{
+		"GET /v2/", "GET /v2/_catalog?n=1000", "GET /v2/app/tags/list?n=1000",
+		"GET /v2/app/tags/list?n=1000", "GET /v2/", "DELETE /v2/app/manifests/1",
+	}
+	if got := f.requests(); !slices.Equal(got, want) {
+		t.Errorf("got requests %q, want %q", got, want)
+	}
+}

@@ -21,7 +21,7 @@ func azure(p repository) (listing, func(page) ([]manifest.Listed, error)) {
 	return listing{size: 100, byName: true, request: request{ // its maximum
 		method: http.MethodGet, what: "manifests of " + p.typed,
 		repo: p.repo, root: "/acr/v1", path: "_manifests",
-		scopes: []string{"repository:" + p.repo + ":" + metadataRead},
+		scopes: []string{"repository:" + p.repo + ":" + metadataRead}, loginFirst: true,
 	}}, readAzure
 }
 

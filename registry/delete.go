@@ -52,7 +52,7 @@ func (c *Client) Delete(ctx context.Context, at reference.Canonical) error {
 func (p repository) delete(ctx context.Context, what, name string) error {
 	resp, err := p.do(ctx, request{
 		method: http.MethodDelete, what: what, repo: p.repo, path: "manifests/" + name,
-		scopes: []string{deleteScope(p.repo)},
+		scopes: []string{deleteScope(p.repo)}, loginFirst: true,
 	})
 	if err != nil {
 		return err

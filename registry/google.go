@@ -24,7 +24,7 @@ const googlePage = 10_000
 func google(p repository) (listing, func(page) ([]manifest.Listed, error)) {
 	return listing{size: googlePage, request: request{
 			method: http.MethodGet, what: "manifests of " + p.typed,
-			repo: p.repo, path: "tags/list", scopes: []string{pullScope(p.repo)},
+			repo: p.repo, path: "tags/list", scopes: []string{pullScope(p.repo)}, loginFirst: true,
 		}}, func(page page) ([]manifest.Listed, error) {
 			listed, err := readGoogle(page)
 			switch {

@@ -110,6 +110,9 @@ func (h *host) compose(newTransport func() *http.Transport) {
 	h.login = &transport.Login{
 		Next: wire, Server: h.server, Credentials: h.credential, WithoutLogin: c.options.WithoutLogin,
 		Always: h.name == hubName, Queued: h.warmUp,
+		Ping: func(ctx context.Context) (*http.Request, error) {
+			return h.newRequest(ctx, request{method: http.MethodGet, path: "/"})
+		},
 		Tokens: &transport.Tokens{
 			Exchange: &transport.Retry{
 				Next: &transport.Redirect{Next: wire, Server: h.server, Stay: true}, Server: h.server, Budget: c.budget,

@@ -65,7 +65,7 @@ func (c *Client) Tags(ctx context.Context, repo reference.Named) (tags, others [
 // names reads a listing of the tags of a repository, or of the repositories of a registry, and returns each once.
 func (h *host) names(ctx context.Context, l listing) ([]string, error) {
 	var all []string
-	l.size, l.byName = pageSize, true
+	l.size, l.byName, l.loginFirst = pageSize, true, true
 	l.read = func(page page) ([]string, error) {
 		var got struct{ Tags, Repositories elements[string] }
 		if err := json.Unmarshal(page.body, &got); err != nil {

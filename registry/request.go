@@ -37,6 +37,8 @@ type request struct {
 	attempts int
 	// once says that it must not be sent again after a lost answer, see transport.Request.
 	once bool
+	// loginFirst logs in before the request if there is a credential.
+	loginFirst bool
 	// read reads the answer as part of the attempt. The body is closed then.
 	read func(*http.Response) error
 }
@@ -54,7 +56,9 @@ func (p repository) do(ctx context.Context, r request) (*http.Response, error) {
 	var resp *http.Response
 	req, err := p.newRequest(ctx, r)
 	if err == nil {
-		resp, err = p.chain.RoundTrip(transport.Request{Request: req, Scopes: r.scopes, Attempts: r.attempts, Once: r.once, Read: r.read})
+		resp, err = p.chain.RoundTrip(transport.Request{
+			Request: req, Scopes: r.scopes, Attempts: r.attempts, Once: r.once, LoginFirst: r.loginFirst, Read: r.read,
+		})
 	}
 	if err != nil {
 		release()

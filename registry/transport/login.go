@@ -37,8 +37,12 @@ type Login struct {
 	// is called with the number of requests that wait.
 	Always bool
 	Queued func(n int)
+	// Ping returns a request for the root of the registry's API. A registry that answers 403 or 404 to what it does
+	// not show to everyone sends its challenge there; nil for never.
+	Ping func(ctx context.Context) (*http.Request, error)
 
 	first  memo.Once[struct{}]
+	pinged memo.Once[struct{}]
 	queued atomic.Int64
 	wide   atomic.Pointer[[]string]
 
@@ -90,16 +94,73 @@ func (l *Login) RoundTrip(r Request) (*http.Response, error) {
 
 // converse sends r, and once more when it is refused and there is another answer to the challenge.
 func (l *Login) converse(r Request, scopes []string) (resp *http.Response, err error) {
-	if l.expectsChallenge(r) {
+	if r.LoginFirst {
+		err = l.ping(r)
+	}
+	if err == nil && l.expectsChallenge(r) {
 		resp, err = l.alone(r, scopes)
 	}
 	if resp == nil && err == nil {
 		resp, err = l.send(r, scopes, nil)
 	}
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || !r.repeatable() {
+	if err != nil || !r.repeatable() {
 		return resp, err
 	}
-	return l.send(r, scopes, resp)
+	switch {
+	case resp.StatusCode == http.StatusUnauthorized:
+		return l.send(r, scopes, resp)
+	case isHidden(resp) && l.mayLogin(r):
+		if err := l.ping(r); err != nil {
+			Discard(resp)
+			return nil, err
+		}
+		return l.send(r, scopes, resp)
+	}
+	return resp, nil
+}
+
+// isHidden reports whether an answer may be another one for those who are logged in.
+func isHidden(resp *http.Response) bool {
+	return (resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusNotFound) &&
+		resp.Request.Header.Get("Authorization") == ""
+}
+
+// mayLogin reports whether there is a credential for r, or whether that cannot be determined.
+func (l *Login) mayLogin(r Request) bool {
+	cred, err := l.Credentials(r.Context(), r.Scopes)
+	return err != nil || cred != Credential{}
+}
+
+// ping requests the root of the API once, for its challenge, if r can be sent with a login and there was no challenge
+// yet. The scope there is often an example, and is not taken.
+func (l *Login) ping(r Request) error {
+	l.mu.Lock()
+	challenged := l.challenged
+	l.mu.Unlock()
+	if challenged || l.Ping == nil || !l.mayLogin(r) {
+		return nil
+	}
+	_, err := l.pinged.Do(r.Context(), func() (none struct{}, _ error) {
+		req, err := l.Ping(r.Context())
+		if err != nil {
+			return none, err
+		}
+		resp, err := l.Next.RoundTrip(Request{Request: req})
+		switch {
+		case err != nil:
+			return none, err
+		case MayPass(resp.StatusCode):
+			return none, newBusyError(resp)
+		case resp.StatusCode == http.StatusUnauthorized:
+			l.mu.Lock()
+			l.takeChallenge(resp)
+			l.mu.Unlock()
+		}
+		Discard(resp)
+		l.first.Store(none)
+		return none, nil
+	})
+	return err
 }
 
 // alone sends r as the first request to a registry that is going to send a challenge. The others wait for it and
@@ -166,9 +227,7 @@ func (l *Login) send(r Request, scopes []string, refused *http.Response) (*http.
 // take takes the challenge of an answer, and drops the token that was refused.
 func (l *Login) take(resp *http.Response, sent string, scopes []string) {
 	l.mu.Lock()
-	l.challenged = true
-	if c := choose(ParseChallenges(resp.Header)); c != nil {
-		l.challenge = c
+	if c := l.takeChallenge(resp); c != nil {
 		for s := range strings.FieldsSeq(c.Parameters["scope"]) {
 			if !covers(slices.Concat(scopes, l.common), s) {
 				l.common = append(slices.Clip(l.common), s)
@@ -186,6 +245,16 @@ func (l *Login) take(resp *http.Response, sent string, scopes []string) {
 	if token, ok := strings.CutPrefix(sent, "Bearer "); ok && fresh {
 		l.Tokens.drop(token)
 	}
+}
+
+// takeChallenge takes the challenge of an answer and returns it, nil if there is none that can be answered.
+func (l *Login) takeChallenge(resp *http.Response) *Challenge {
+	l.challenged = true
+	c := choose(ParseChallenges(resp.Header))
+	if c != nil {
+		l.challenge = c
+	}
+	return c
 }
 
 // choose returns the challenge to answer, nil for none: a token of a named service, a password, or else a token.

@@ -388,3 +388,115 @@ func TestCredentialFails(t *testing.T) {
 	resp, err := open.RoundTrip(get(t, manifest, pull))
 	wantStatus(t, resp, err, 200)
 }
+
+// hiding returns a registry that sends its challenge only at the root of its API, and answers everything else with
+// status to the anonymous, and its login.
+func hiding(t *testing.T, status int, cred Credential) (*guarded, *Login) {
+	t.Helper()
+	g := newGuarded()
+	challenging := g.handler
+	g.handler = func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Host == "r.example.com" && r.URL.Path != "/v2/" && r.Header.Get("Authorization") == "" {
+			w.WriteHeader(status)
+			return
+		}
+		challenging(w, r)
+	}
+	l := g.login(cred)
+	l.Ping = func(ctx context.Context) (*http.Request, error) {
+		return http.NewRequestWithContext(ctx, http.MethodGet, "https://r.example.com/v2/", nil)
+	}
+	return g, l
+}
+
+// A registry that hides what the anonymous may not see is asked for its challenge once, and only where that may help.
+func TestHiddenFromTheAnonymous(t *testing.T) {
+	const root = "https://r.example.com/v2/"
+	for name, tt := range map[string]struct {
+		status     int
+		cred       Credential
+		loginFirst bool
+		want       int // the status
+		pings      int
+		first      string // the first request
+	}{
+		"403":                             {403, me, false, 200, 1, manifest},
+		"404":                             {404, me, false, 200, 1, manifest},
+		"404, identity token":             {404, Credential{Secret: "identity"}, false, 200, 1, manifest},
+		"404, registry token":             {404, Credential{RegistryToken: "t"}, false, 200, 1, manifest},
+		"404, no login":                   {404, Credential{}, false, 404, 0, manifest},
+		"shown to everyone":               {200, me, false, 200, 0, manifest},
+		"another refusal":                 {400, me, false, 400, 0, manifest},
+		"a part is shown to everyone":     {200, me, true, 200, 1, root},
+		"a part is shown, without logins": {200, Credential{}, true, 200, 0, manifest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, l := hiding(t, tt.status, tt.cred)
+			var group sync.WaitGroup
+			for range 5 {
+				group.Go(func() {
+					r := get(t, manifest, pull)
+					r.LoginFirst = tt.loginFirst
+					resp, err := l.RoundTrip(r)
+					wantStatus(t, resp, err, tt.want)
+					if got := resp.Request.Header.Get("Authorization") != ""; got != (tt.pings > 0) {
+						t.Errorf("got an answer to a request with a login %t, want %t", got, tt.pings > 0)
+					}
+				})
+			}
+			group.Wait()
+			urls := g.urls()
+			pings := 0
+			for _, u := range urls {
+				if u == "GET "+root {
+					pings++
+				}
+			}
+			if pings != tt.pings || urls[0] != "GET "+tt.first {
+				t.Errorf("got %d requests for the root, want %d; got %s first, want %s", pings, tt.pings, urls[0], tt.first)
+			}
+		})
+	}
+}
+
+// If the root of the API has no challenge, a refusal stands; if it cannot be reached, so does that failure.
+func TestRootWithoutChallenge(t *testing.T) {
+	for status, want := range map[int]int{200: 404, 404: 404, 403: 404, 302: 404, 503: 503, 429: 429} {
+		g, l := hiding(t, 404, me)
+		hidden := g.handler
+		g.handler = func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/v2/" {
+				w.WriteHeader(status)
+				return
+			}
+			hidden(w, r)
+		}
+		for range 2 {
+			resp, err := l.RoundTrip(get(t, manifest, pull))
+			var busy *busyError
+			if errors.As(err, &busy) {
+				resp, err = &http.Response{StatusCode: busy.Status}, nil
+			}
+			wantStatus(t, resp, err, want)
+		}
+		sent := 3 // the second request finds the root known
+		if want != 404 {
+			sent = 4
+		}
+		if got := len(g.requests()); got != sent {
+			t.Errorf("%d at the root: got %d requests, want %d: %q", status, got, sent, g.urls())
+		}
+	}
+}
+
+// The scope in the challenge of the root is an example: it is in no token.
+func TestScopeOfTheRoot(t *testing.T) {
+	g, l := hiding(t, 404, me)
+	resp, err := l.RoundTrip(get(t, "https://r.example.com/v2/other/manifests/1", "repository:other:pull"))
+	wantStatus(t, resp, err, 200)
+	for _, r := range g.requests() {
+		if got := r.URL.Query()["scope"]; r.URL.Host == "auth.example.com" && !slices.Equal(got, []string{"repository:other:pull"}) {
+			t.Errorf("got a token for %q, want repository:other:pull", got)
+		}
+	}
+}

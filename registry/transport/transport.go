@@ -33,6 +33,8 @@ type Request struct {
 	// Once says that the caller decides on another attempt when an answer is lost, since the request may have been
 	// carried out. The failure is then an *InterruptedError or an answer.
 	Once bool
+	// LoginFirst logs in before the request if there is a credential: the answer to everyone may be a shorter one.
+	LoginFirst bool
 	// Read reads the answer, of a status of 2xx, as part of the attempt: after an *InterruptedError the request is sent
 	// again, after one of kind errdefs.ErrDataLoss once more. Other errors are returned as a *ReadError.
 	Read func(*http.Response) error
