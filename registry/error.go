@@ -155,6 +155,16 @@ func isHeadRefused(err error) bool {
 	return false
 }
 
+// hasNoReferrers reports whether a refusal of a request for referrers means that the registry does not have that API: it
+// says so, or leads to a web site.
+func (e *Error) hasNoReferrers() bool {
+	switch e.Status {
+	case http.StatusSeeOther, http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
+		return e.service == ""
+	}
+	return e.service == "" && e.elsewhere && e.Status >= 400 && e.Status < 500 && !transport.MayPass(e.Status)
+}
+
 // kindOf returns the kind of an HTTP status.
 func kindOf(status int) error {
 	switch status {

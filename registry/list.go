@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -100,7 +101,7 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 	r := request{
 		method: http.MethodGet, what: "referrers of " + manifest.Familiar(subject),
 		repo: p.repo, path: "referrers/" + subject.Digest().String(),
-		header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}}, scopes: []string{pullScope(p.repo)},
+		header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}}, scopes: []string{pullScope(p.repo)}, keepSeeOther: true,
 	}
 	without := manifest.Errorf(errdefs.ErrNotImplemented, "%s has no referrers API for %s", p.name, p.typed)
 	if _, known := p.withoutReferrers.Load(p.repo); known {
@@ -108,14 +109,13 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 	}
 	var all []ocispec.Descriptor
 	err = p.list(ctx, listing{request: r, read: func(page page) ([]string, error) {
-		switch isIndex := page.mediaType == ocispec.MediaTypeImageIndex; {
+		referrers, _, err := manifest.ParseIndex(page.body)
+		switch isIndex := page.mediaType == ocispec.MediaTypeImageIndex || page.mediaType == "application/json" && err == nil; {
 		case !isIndex && len(all) > 0:
 			return nil, unlisted(r.what, fmt.Errorf("a page is not an index, but %q", manifest.OneLine(page.mediaType, maxMessage)))
 		case !isIndex:
 			return nil, without
-		}
-		referrers, _, err := manifest.ParseIndex(page.body)
-		if err != nil {
+		case err != nil:
 			return nil, fmt.Errorf("referrers of %s: %w", manifest.Familiar(subject), err)
 		}
 		names := make([]string, len(referrers))
@@ -125,10 +125,12 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 		all = append(all, referrers...)
 		return names, nil
 	}})
-	if errdefs.IsNotFound(err) {
+	var refused *Error
+	if errors.As(err, &refused) && refused.hasNoReferrers() && len(all) == 0 {
 		err = without
 	}
-	if errdefs.IsNotImplemented(err) {
+	// A registry with the API may refuse the digest of this subject only.
+	if errdefs.IsNotImplemented(err) && (refused == nil || refused.Status != http.StatusBadRequest) {
 		p.withoutReferrers.Store(p.repo, true)
 	}
 	return all, err

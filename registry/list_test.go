@@ -539,3 +539,84 @@ func readBlob(t *testing.T, c *Client, repo reference.Named, d ocispec.Descripto
 	_, err = io.Copy(&out, content)
 	return out.String(), err
 }
+
+// A registry that has no referrers API says so in many ways; an answer about the moment or the account is none of them.
+func TestReferrersRefused(t *testing.T) {
+	for name, tt := range map[string]struct {
+		redirect, status int
+		kind             error
+	}{
+		"303 to a busy web site": {303, 429, errdefs.ErrNotImplemented},
+		"303 to a web page":      {303, 200, errdefs.ErrNotImplemented},
+		"302 to a web page":      {302, 200, errdefs.ErrNotImplemented},
+		"400":                    {0, 400, errdefs.ErrNotImplemented},
+		"404":                    {0, 404, errdefs.ErrNotImplemented},
+		"405":                    {0, 405, errdefs.ErrNotImplemented},
+		"406":                    {0, 406, errdefs.ErrNotImplemented},
+		"501":                    {0, 501, errdefs.ErrNotImplemented},
+		"403 of another host":    {307, 403, errdefs.ErrNotImplemented},
+		"404 of another host":    {307, 404, errdefs.ErrNotImplemented},
+		"busy other host":        {307, 429, errdefs.ErrUnavailable},
+		"failing other host":     {307, 503, errdefs.ErrUnavailable},
+		"401":                    {0, 401, errdefs.ErrUnauthenticated},
+		"403":                    {0, 403, errdefs.ErrPermissionDenied},
+		"429":                    {0, 429, errdefs.ErrUnavailable},
+		"500":                    {0, 500, errdefs.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f, web := newNetwork(t), newFake(), newFake()
+			n.secure("a.example.com:443", f)
+			n.secure("web.example.com:443", web)
+			answer := func(w http.ResponseWriter, _ *http.Request) bool {
+				w.Header().Set("Content-Type", "text/html")
+				w.WriteHeader(tt.status)
+				return true
+			}
+			web.before, f.before = answer, answer
+			if tt.redirect != 0 {
+				f.before = func(w http.ResponseWriter, r *http.Request) bool {
+					http.Redirect(w, r, "https://web.example.com/docs", tt.redirect)
+					return true
+				}
+			}
+			got, err := n.client(Options{}).Referrers(t.Context(), parse(t, "a.example.com/app@"+digest.FromString("x").String()).(reference.Canonical))
+			if len(got) > 0 || !errors.Is(err, tt.kind) {
+				t.Errorf("got %v, %v, want the kind %v", got, err, tt.kind)
+			}
+		})
+	}
+}
+
+// A refusal of one subject is not one of the API, and neither is a refusal of a later page.
+func TestReferrersRefusedOnce(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	strong, page := digest.SHA512.FromString("x"), digest.FromString("paged")
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case strings.HasSuffix(r.URL.Path, strong.String()):
+			refuse(w, http.StatusBadRequest, "DIGEST_INVALID", "not supported")
+			return true
+		case r.URL.Query().Has("page"):
+			return false // 404
+		case strings.HasSuffix(r.URL.Path, page.String()):
+			w.Header().Set("Link", `<?page=2>; rel="next"`)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"schemaVersion":2,"manifests":[{"digest":%q,"size":1}]}`, digest.FromString("referrer"))
+		return true
+	}
+	c := n.client(Options{})
+	at := func(d digest.Digest) reference.Canonical {
+		return parse(t, "a.example.com/app@"+d.String()).(reference.Canonical)
+	}
+	if _, err := c.Referrers(t.Context(), at(strong)); !errdefs.IsNotImplemented(err) {
+		t.Errorf("got error %v, want the kind %v", err, errdefs.ErrNotImplemented)
+	}
+	if got, err := c.Referrers(t.Context(), at(digest.FromString("x"))); err != nil || len(got) != 1 {
+		t.Errorf("got %v, %v, want one referrer", got, err)
+	}
+	if got, err := c.Referrers(t.Context(), at(page)); err == nil || errdefs.IsNotImplemented(err) {
+		t.Errorf("got %v, %v, want another error than %v", got, err, errdefs.ErrNotImplemented)
+	}
+}

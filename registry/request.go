@@ -39,6 +39,8 @@ type request struct {
 	once bool
 	// loginFirst logs in before the request if there is a credential.
 	loginFirst bool
+	// keepSeeOther keeps it from being redirected with 303, see transport.Request.
+	keepSeeOther bool
 	// read reads the answer as part of the attempt. The body is closed then.
 	read func(*http.Response) error
 }
@@ -57,7 +59,8 @@ func (p repository) do(ctx context.Context, r request) (*http.Response, error) {
 	req, err := p.newRequest(ctx, r)
 	if err == nil {
 		resp, err = p.chain.RoundTrip(transport.Request{
-			Request: req, Scopes: r.scopes, Attempts: r.attempts, Once: r.once, LoginFirst: r.loginFirst, Read: r.read,
+			Request: req, Scopes: r.scopes, Attempts: r.attempts, Once: r.once, LoginFirst: r.loginFirst,
+			KeepSeeOther: r.keepSeeOther, Read: r.read,
 		})
 	}
 	if err != nil {

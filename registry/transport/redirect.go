@@ -67,6 +67,9 @@ func (t *Redirect) follow(r Request, resp *http.Response, first *url.URL) (*url.
 	case t.Stay && !SameServer(to, first):
 		return nil, &RefusedError{"the token service redirects to another server, " + to.Host}
 	}
+	if r.KeepSeeOther && resp.StatusCode == http.StatusSeeOther && !SameServer(to, first) {
+		return nil, nil
+	}
 	to.User = nil
 	return to, t.Server.CheckRedirect(r.Context(), r.URL, to)
 }

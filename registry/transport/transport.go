@@ -35,6 +35,8 @@ type Request struct {
 	Once bool
 	// LoginFirst logs in before the request if there is a credential: the answer to everyone may be a shorter one.
 	LoginFirst bool
+	// KeepSeeOther returns an answer of 303 to another server instead of following it: it leads to a web site.
+	KeepSeeOther bool
 	// Read reads the answer, of a status of 2xx, as part of the attempt: after an *InterruptedError the request is sent
 	// again, after one of kind errdefs.ErrDataLoss once more. Other errors are returned as a *ReadError.
 	Read func(*http.Response) error
