@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -45,23 +46,41 @@ func DigestOf(form string) digest.Digest {
 }
 
 // Referrers returns the descriptors of the referrers of subject: from the referrers API or, if the registry has
-// none, from the index under the referrers tag.
+// none, from the index under the referrers tag. The error is errdefs.ErrFailedPrecondition if that tag points to something
+// else.
 func Referrers(ctx context.Context, r Reader, subject reference.Canonical) ([]ocispec.Descriptor, error) {
 	found, err := r.Referrers(ctx, subject)
 	if !errdefs.IsNotImplemented(err) {
 		return found, err
 	}
+	index, err := TaggedReferrers(ctx, r, subject)
+	return index.Manifests, err
+}
+
+// TaggedReferrers returns the index under the referrers tag of subject, an empty one if it does not exist. GitLab resolves
+// a tag of this form that does not exist to the subject. The error is errdefs.ErrFailedPrecondition if the tag points to
+// something else than an index of referrers.
+func TaggedReferrers(ctx context.Context, r Fetcher, subject reference.Canonical) (ocispec.Index, error) {
+	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
 	tag, err := reference.WithTag(reference.TrimNamed(subject), ReferrersTag(subject.Digest()))
 	if err != nil {
-		return nil, err
+		return index, err
 	}
 	c, err := r.Fetch(ctx, tag)
-	if errdefs.IsNotFound(err) || err == nil && !IsIndex(c.Descriptor.MediaType) {
-		return nil, nil
+	if errdefs.IsNotFound(err) || err == nil && c.Descriptor.Digest == subject.Digest() {
+		return index, nil
 	}
-	if err != nil {
-		return nil, err
+	if err != nil && !errdefs.IsInvalidArgument(err) {
+		return index, err
 	}
-	found, _, err = ParseIndex(c.Raw)
-	return found, err
+	if err == nil && c.Descriptor.MediaType == index.MediaType {
+		index.Manifests, index.Annotations, err = ParseIndex(c.Raw)
+		isImage := func(d ocispec.Descriptor) bool {
+			return d.Platform != nil && d.Platform.OS != "" && d.ArtifactType == ""
+		}
+		if err == nil && !slices.ContainsFunc(index.Manifests, isImage) {
+			return index, nil
+		}
+	}
+	return ocispec.Index{}, Errorf(errdefs.ErrFailedPrecondition, "%s is not an index of referrers", Familiar(tag))
 }

@@ -382,10 +382,50 @@ func TestImportOddReferrers(t *testing.T) {
 	if _, err := r.run(t, q); err != nil || digest.FromBytes(r.Manifests["to.example.com/app:"+cosign]) != r.amd64.Digest {
 		t.Errorf("with Force: got error %v, want the tag of cosign moved", err)
 	}
-	r.Store(fakes.Named(t, "to.example.com/app:"+manifest.ReferrersTag(r.amd64.Digest)), ocispec.MediaTypeImageManifest, r.Manifests["from.example.com/app:amd64"])
-	r.Index(t, "from.example.com/app:"+manifest.ReferrersTag(r.amd64.Digest), ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: r.referrer(t, r.amd64.Digest, "a/b")})
-	if _, err := r.run(t, q); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "is not an index") {
-		t.Errorf("got error %v, want that the referrers tag is not an index", err)
+}
+
+// A referrers tag that points to something else than an index of referrers is kept, and named in a warning. One that
+// points to the subject does not exist: GitLab resolves it so.
+func TestImportOddReferrersTags(t *testing.T) {
+	for name, tt := range map[string]struct {
+		where string
+		odd   func(r *registry) ocispec.Descriptor
+		kept  bool
+		words []string
+	}{
+		"source, the subject": {"from", func(r *registry) ocispec.Descriptor { return r.list }, false, nil},
+		"source, an image":    {"from", func(r *registry) ocispec.Descriptor { return r.arm64 }, true, []string{"is not an index of referrers; skipped"}},
+		"target, the subject": {"to", func(r *registry) ocispec.Descriptor { return r.list }, false, nil},
+		"target, an image":    {"to", func(r *registry) ocispec.Descriptor { return r.arm64 }, true, []string{"is not an index of referrers; it is kept", "the 1 imported referrers of"}},
+		"target, a list of images": {"to", func(r *registry) ocispec.Descriptor {
+			return r.Index(t, "from.example.com/app:other", ocispec.MediaTypeImageIndex, r.arm64)
+		}, true, []string{"is not an index of referrers; it is kept"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegistry(t)
+			r.NoReferrers = true
+			tag := "example.com/app:" + manifest.ReferrersTag(r.list.Digest)
+			signature := r.referrer(t, r.list.Digest, "a/b")
+			r.Index(t, "from."+tag, ocispec.MediaTypeImageIndex, ocispec.Descriptor{Digest: signature})
+			d := tt.odd(r)
+			r.Manifests[tt.where+"."+tag] = r.Manifests["from.example.com/app@"+d.Digest.String()]
+			_, err := r.run(t, request(t, "from.example.com/app:1", "to.example.com/app:1", func(q *Request) { q.Referrers = true }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kept := digest.FromBytes(r.Manifests[tt.where+"."+tag]) == d.Digest; tt.where == "to" && kept != tt.kept {
+				t.Errorf("got the tag kept: %t, want %t", kept, tt.kept)
+			}
+			got := fmt.Sprint(r.report.Warnings)
+			for _, word := range append(tt.words, manifest.ReferrersTag(r.list.Digest)) {
+				if strings.Contains(got, word) != tt.kept {
+					t.Errorf("got warnings %q, want %q in them: %t", got, word, tt.kept)
+				}
+			}
+			if _, listed := r.Manifests["to.example.com/app@"+signature.String()]; listed != (tt.where == "to") {
+				t.Errorf("got the referrer copied: %t, want %t", listed, tt.where == "to")
+			}
+		})
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 
@@ -86,7 +85,12 @@ func (i importer) tooManyReferrers() error {
 // readLevel adds the referrers of subjects, and returns their digests.
 func (i importer) readLevel(ctx context.Context, c *content, subjects []digest.Digest) ([]digest.Digest, error) {
 	listed, err := concurrently(ctx, subjects, func(ctx context.Context, d digest.Digest) ([]ocispec.Descriptor, error) {
-		return manifest.Referrers(ctx, i.from, manifest.AtDigest(i.Source, d))
+		found, err := manifest.Referrers(ctx, i.from, manifest.AtDigest(i.Source, d))
+		if errdefs.IsFailedPrecondition(err) {
+			i.report.Warn("%v; skipped", err)
+			return nil, nil
+		}
+		return found, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing referrers: %w", err)
@@ -221,7 +225,11 @@ func (i importer) listUnderTag(ctx context.Context, subject digest.Digest, refer
 		return err
 	}
 	for range maxAttempts {
-		index, err := i.referrersIndex(ctx, tag)
+		index, err := manifest.TaggedReferrers(ctx, i.to, manifest.AtDigest(i.Target, subject))
+		if errdefs.IsFailedPrecondition(err) {
+			i.report.Warn("%v; it is kept, and the %d imported referrers of %s are not listed", err, len(referrers), subject)
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -246,22 +254,6 @@ func (i importer) listUnderTag(ctx context.Context, subject digest.Digest, refer
 		}
 	}
 	return manifest.Errorf(errdefs.ErrAborted, "listing referrers of %s under %s: another client keeps overwriting them; import again", subject, manifest.Familiar(tag))
-}
-
-// referrersIndex returns the index under a referrers tag, an empty one if it does not exist.
-func (i importer) referrersIndex(ctx context.Context, tag reference.NamedTagged) (ocispec.Index, error) {
-	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
-	c, err := i.to.Fetch(ctx, tag)
-	if errdefs.IsNotFound(err) {
-		return index, nil
-	}
-	if err == nil && !manifest.IsIndex(c.Descriptor.MediaType) {
-		err = manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is not an index, so it cannot list referrers", manifest.Familiar(tag))
-	}
-	if err == nil {
-		index.Manifests, index.Annotations, err = manifest.ParseIndex(c.Raw)
-	}
-	return index, err
 }
 
 // putTag writes a digest tag, unless it points to something else in the target.
