@@ -24,6 +24,7 @@ type repoPurgeOptions struct {
 	recursive         bool
 	force             bool
 	record            string
+	assumeGone        []string
 	format            string
 	noTrunc           bool
 }
@@ -55,6 +56,7 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 	f.BoolVarP(&opts.recursive, "recursive", "r", false, "Also remove images, attestations and signatures that nothing else needs")
 	f.BoolVarP(&opts.force, "force", "f", false, "Remove; without it, only list what would be removed")
 	f.StringVar(&opts.record, "record", "", "With --force, append what is removed to this file, for 'repo restore'")
+	addAssumeGone(f, &opts.assumeGone)
 	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
 	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
 	opts.network.addTo(f, "Allow communication with an insecure registry")
@@ -82,7 +84,7 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 		}
 		return false, display.Plan(env.Out(), steps, opts.format, !opts.noTrunc)
 	}
-	removal := repository.Removal{Confirm: confirmed, Record: record, Removed: printRemoved(env)}
+	removal := repository.Removal{Confirm: confirmed, Record: record, AssumeGone: opts.assumeGone, Removed: printRemoved(env)}
 	return repository.Purge(ctx, t.registries(opts.network), t.reporter, repo, selection, removal)
 }
 
@@ -104,6 +106,9 @@ func (o repoPurgeOptions) parse(name string) (reference.Named, repository.Select
 	}
 	if err == nil {
 		s.Excludes, err = parsePatterns("exclude", o.excludes)
+	}
+	if err == nil {
+		err = checkAssumeGone(repo, o.assumeGone)
 	}
 	return repo, s, err
 }

@@ -32,6 +32,7 @@ func TestRepoPurgeFlags(t *testing.T) {
 		"only exclude":  {"app", base(func(o *repoPurgeOptions) { o.filters, o.excludes = nil, []string{"v1"} }), "pass --filter, or --all"},
 		"keep untagged": {"app", base(func(o *repoPurgeOptions) { o.filters, o.untagged, o.keep = nil, true, 1 }), "--keep applies to tags"},
 		"format":        {"app", base(func(o *repoPurgeOptions) { o.force, o.format = true, "json" }), "--format"},
+		"assume gone":   {"app", base(func(o *repoPurgeOptions) { o.assumeGone = []string{"v1", "v*"} }), `--assume-gone "v*" is neither a tag nor a digest`},
 		"record":        {"app", base(func(o *repoPurgeOptions) { o.record = "file" }), "--record requires --force"},
 	} {
 		if _, _, err := tt.opts.parse(tt.repo); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), tt.want) {

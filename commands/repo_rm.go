@@ -4,8 +4,11 @@ import (
 	"context"
 	"strings"
 
+	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
+	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -15,6 +18,7 @@ import (
 type repoRmOptions struct {
 	network          network
 	force, recursive bool
+	assumeGone       []string
 }
 
 func newRepoRmCommand(env environment) *cobra.Command {
@@ -33,12 +37,16 @@ func newRepoRmCommand(env environment) *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVarP(&opts.force, "force", "f", false, "Do not prompt for confirmation")
 	flags.BoolVarP(&opts.recursive, "recursive", "r", false, "Also delete the images, attestations and signatures that nothing else needs")
+	addAssumeGone(flags, &opts.assumeGone)
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	return cmd
 }
 
 func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []string) error {
 	names, err := parseAll(args, manifest.ParseName)
+	if err == nil {
+		err = checkAssumeGone(names[0], opts.assumeGone)
+	}
 	if err != nil {
 		return err
 	}
@@ -49,6 +57,20 @@ func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []
 		return confirm(ctx, env, "delete from the registry:\n"+strings.TrimSuffix(display.Removal(steps), "\n"))
 	}
 	t := newTools(env, false)
-	removal := repository.Removal{Confirm: confirmed, Removed: printRemoved(env)}
+	removal := repository.Removal{Confirm: confirmed, AssumeGone: opts.assumeGone, Removed: printRemoved(env)}
 	return repository.Remove(ctx, t.registries(opts.network), t.reporter, names, opts.recursive, removal)
+}
+
+func addAssumeGone(flags *pflag.FlagSet, names *[]string) {
+	flags.StringArrayVar(names, "assume-gone", nil, "Take this tag or digest for gone if it is listed and cannot be read (can be repeated)")
+}
+
+// checkAssumeGone returns an error for what is neither a digest nor a tag of repo: there are no patterns.
+func checkAssumeGone(repo reference.Named, names []string) error {
+	for _, name := range names {
+		if _, err := reference.WithTag(reference.TrimNamed(repo), name); err != nil && digest.Digest(name).Validate() != nil {
+			return invalid("--assume-gone %q is neither a tag nor a digest", name)
+		}
+	}
+	return nil
 }

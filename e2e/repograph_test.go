@@ -118,8 +118,16 @@ func (g *repoGraph) refer(subject int) {
 	}
 }
 
-// lose makes one manifest absent that an index lists and no tag references.
+// lose makes one manifest absent that an index lists and no tag references. In a third of the cases that is an index, and
+// what it needs is unknown.
 func (g *repoGraph) lose() {
+	if g.random.IntN(3) == 0 {
+		g.index()
+		lost := len(g.manifests) - 1
+		g.manifests[lost].absent = true
+		g.tags[[]string{"old-outer", "keep-outer"}[g.random.IntN(2)]] = g.list([]ocispec.Descriptor{g.manifests[lost].Descriptor}, []int{lost})
+		return
+	}
 	for _, m := range g.manifests {
 		for _, i := range m.children {
 			if !slices.Contains(slices.Collect(maps.Values(g.tags)), i) {
@@ -128,6 +136,17 @@ func (g *repoGraph) lose() {
 			}
 		}
 	}
+}
+
+// lostIndex returns the digest of the absent manifest if it is an index and a tag leads to it.
+func (g *repoGraph) lostIndex() string {
+	seen := g.seen()
+	for i, m := range g.manifests {
+		if m.absent && seen[i] && len(m.children) > 0 {
+			return m.Digest().String()
+		}
+	}
+	return ""
 }
 
 // purged is what a purge should remove.

@@ -91,6 +91,16 @@ func (c *purgeCheck) run(t *testing.T, seed uint64) error {
 	}
 	command := slices.Concat(name[1:], []string{"repo", "purge", "--force"}, args, []string{c.registry.Host + "/" + repo})
 	r := harness.Run(t, c.Env, name[0], command...)
+	if lost := g.lostIndex(); lost != "" {
+		if r.Code != 1 || !strings.Contains(r.Stderr, "--assume-gone "+lost) {
+			return fmt.Errorf("%v: got exit code %d, want 1 and a hint with %s\n%s%s", command, r.Code, lost, r.Stdout, r.Stderr)
+		}
+		if err := g.check(t, c.registry.Client, repo, purged{}); err != nil {
+			return fmt.Errorf("%v: %w\n%s%s", command, err, r.Stdout, r.Stderr)
+		}
+		command = append(command, "--assume-gone", lost)
+		r = harness.Run(t, c.Env, name[0], command...)
+	}
 	if r.Code != 0 {
 		return fmt.Errorf("%v: got exit code %d, want 0\n%s%s", command, r.Code, r.Stdout, r.Stderr)
 	}
@@ -175,6 +185,7 @@ func TestRandomRepositoriesHaveEveryCase(t *testing.T) {
 			kept := !want.manifests[i]
 			met["nested"] += timesMet(nested)
 			met["absent"] += timesMet(m.absent)
+			met["absent index"] += timesMet(m.Digest().String() == g.lostIndex())
 			met["index removed, its child kept"] += timesMet(!kept && slices.ContainsFunc(m.children, func(c int) bool { return !want.manifests[c] && !g.manifests[c].absent }))
 			met["referrer removed"] += timesMet(!kept && g.isReferrer(i))
 			met["referrer kept"] += timesMet(kept && g.isReferrer(i))
@@ -186,7 +197,7 @@ func TestRandomRepositoriesHaveEveryCase(t *testing.T) {
 		}
 		met["deep"] += timesMet(deep)
 	}
-	for _, kind := range []string{"nested", "absent", "index removed, its child kept", "referrer removed", "referrer kept",
+	for _, kind := range []string{"nested", "absent", "absent index", "index removed, its child kept", "referrer removed", "referrer kept",
 		"manifest kept, its tag removed", "digest tag removed", "digest tag kept", "deep"} {
 		if met[kind] < 20 {
 			t.Errorf("%s: got %d cases, want at least 20", kind, met[kind])

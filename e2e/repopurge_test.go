@@ -369,7 +369,7 @@ func TestRepoPurgeOfListedTagThatAnswers404(t *testing.T) {
 	}
 	proxy := newProxy(t, s.registry)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/manifests/stable") {
+		if r.Method != http.MethodDelete && strings.HasSuffix(r.URL.Path, "/manifests/stable") {
 			answer{status: 404, body: refusal("MANIFEST_UNKNOWN", "manifest unknown")}.ServeHTTP(w, r)
 			return
 		}
@@ -377,7 +377,7 @@ func TestRepoPurgeOfListedTagThatAnswers404(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	repo := strings.TrimPrefix(server.URL, "http://") + "/" + s.repo
-	words := []string{"answers 404", repo + ":stable", "nothing was removed"}
+	words := []string{"answers 404", repo + ":stable", "nothing was removed", "--assume-gone", "hint: docker multiarch repo untag " + repo + ":stable"}
 	s.refused(words, "repo", "purge", "-r", "--force", "--filter", "old-*", repo)
 	s.refused(words, "repo", "purge", "-r", "--filter", "old-*", repo)
 	s.refused(words, "repo", "rm", "-r", "-f", repo+":old-1", repo+":old-2")
@@ -385,6 +385,10 @@ func TestRepoPurgeOfListedTagThatAnswers404(t *testing.T) {
 	harness.Complete(t, s.registry, s.repo, "stable")
 	r := s.multiarch("repo", "tags", repo) // a listing reports it and goes on
 	says(t, r.Stdout, "stable", "(not in the registry)", "old-1")
+	s.multiarch("repo", "purge", "-r", "--filter", "old-*", "--all", "--assume-gone", "stable", repo)
+	s.multiarch("repo", "untag", repo+":stable") // as the hint says
+	s.multiarch("repo", "purge", "-r", "--force", "--filter", "old-1", repo)
+	s.tagsAre("old-2")
 }
 
 // Twenty concurrent purges do the same as one.

@@ -19,7 +19,8 @@ import (
 // remover carries out the steps of a removal.
 type remover struct {
 	*removal
-	// keepsManifests says that the registry was seen to keep the manifest of a removed tag.
+	// planned are the tags of the steps; keepsManifests says that the registry was seen to keep the manifest of a removed tag.
+	planned        map[string]bool
 	keepsManifests bool
 
 	mu   sync.Mutex
@@ -33,7 +34,18 @@ type remover struct {
 }
 
 func newRemover(r *removal) *remover {
-	return &remover{removal: r, reported: map[string]bool{}, moved: map[string]digest.Digest{}}
+	return &remover{removal: r, planned: tagsOf(r.steps), reported: map[string]bool{}, moved: map[string]digest.Digest{}}
+}
+
+// tagsOf returns the tags of steps.
+func tagsOf(steps []Step) map[string]bool {
+	tags := map[string]bool{}
+	for _, step := range steps {
+		for _, tag := range step.Tags {
+			tags[tag] = true
+		}
+	}
+	return tags
 }
 
 // run carries out the steps, batch by batch, each after the tags were listed again, and once more after the last. A
@@ -232,41 +244,37 @@ func (r *remover) removeStep(ctx context.Context, step Step) error {
 	return err
 }
 
-// untag removes only a tag. What the registry deletes with it is put back in any case.
+// untag removes only a tag.
 func (r *remover) untag(ctx context.Context, step Step) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	ctx = context.WithoutCancel(ctx)
-	name := manifest.AtTag(step.Repo, step.Tags[0])
-	if moved, err := r.hasMoved(ctx, name, step.Digest); moved || err != nil {
-		return err
-	}
-	removed := r.registry.Untag(ctx, name)
-	if err := ignoreAbsent(ctx, r.registry, name, removed); err != nil {
-		if errdefs.IsNotImplemented(err) {
-			err = fmt.Errorf("its manifest is shared with what is kept: %w", cannotUntag(name, err))
-		}
-		return err
-	}
 	n, err := r.snapshot.graph.Node(step.Digest)
 	if err != nil {
 		return err
 	}
-	restored, err := keepManifest(ctx, r.registry, r.report, manifest.AtDigest(step.Repo, step.Digest), n.Content, r.siblings(step)...)
-	if !r.keepsManifests && removed == nil && err == nil && !restored {
-		r.keepsManifests = true
+	name := manifest.AtTag(step.Repo, step.Tags[0])
+	u := untagger{registry: r.registry, report: r.report, others: r.siblings(step)}
+	moved, err := u.untag(ctx, name, n.Content)
+	if errdefs.IsNotImplemented(err) {
+		err = fmt.Errorf("its manifest is shared with what is kept: %w", cannotUntag(name, err))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keepsManifests = r.keepsManifests || u.keeps
+	if moved != "" {
+		r.moved[name.Tag()] = moved
 	}
 	return err
 }
 
 // siblings returns the other tags of the manifest of a step that are kept.
-func (r *remover) siblings(step Step) []string {
+func (r *remover) siblings(step Step) (out []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.DeleteFunc(r.snapshot.tagsByDigest()[step.Digest], func(tag string) bool {
-		return r.gone[tag] || slices.ContainsFunc(r.steps, func(s Step) bool { return slices.Contains(s.Tags, tag) })
-	})
+	for tag, d := range r.snapshot.Tags {
+		if d == step.Digest && !r.gone[tag] && !r.planned[tag] {
+			out = append(out, tag)
+		}
+	}
+	return out
 }
 
 // tagsFirst deletes a manifest if the registry, which refused with err, wants its tags to be removed before. If that does

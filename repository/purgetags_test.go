@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
@@ -55,6 +57,7 @@ func TestPurgeTagsKeepsChildren(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Registry.Greedy = true
+	w.Registry.Manifests[app+":sibling"] = w.Registry.Manifests[app+":amd64"]
 	child := manifest.AtDigest(fakes.Named(t, app), pushed.List.Entries[0].Descriptor.Digest)
 	pushed.List.Entries[0].Raw = nil // as in a list of an older docker
 	if err := PurgeTags(t.Context(), w.Registry, w.Notes, pushed); err != nil {
@@ -62,5 +65,17 @@ func TestPurgeTagsKeepsChildren(t *testing.T) {
 	}
 	if _, err := w.Registry.Digest(t.Context(), child); err != nil || len(w.Notes.Warnings) != 1 {
 		t.Errorf("got error %v and warnings %q, want the manifest and one warning", err, w.Notes.Warnings)
+	}
+	if got, err := w.Registry.Digest(t.Context(), fakes.Named(t, app+":sibling")); err != nil || got != child.Digest() {
+		t.Errorf("got %s and error %v for another tag of the image, want %s", got, err, child.Digest())
+	}
+	w.Registry.Errs["tags "+app] = manifest.Errorf(errdefs.ErrPermissionDenied, "no listing")
+	w.Registry.Image(t, app+":amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
+	w.Notes.Warnings = nil
+	if err := PurgeTags(t.Context(), w.Registry, w.Notes, pushed); err != nil || len(w.Notes.Warnings) != 1 || !strings.Contains(w.Notes.Warnings[0], "cannot be listed") {
+		t.Errorf("a registry that does not list tags: got error %v and warnings %q, want one warning", err, w.Notes.Warnings)
+	}
+	if _, err := w.Registry.Digest(t.Context(), fakes.Named(t, app+":amd64")); err != nil {
+		t.Errorf("a registry that does not list tags: got error %v, want the tag kept", err)
 	}
 }

@@ -40,7 +40,7 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 		return r.unchanged(err)
 	}
 	refused, err := r.plan(ctx)
-	r.errs = append(r.errs, refused...)
+	r.errs, r.planned = append(r.errs, refused...), tagsOf(r.steps)
 	if err == nil && len(r.done) == 0 {
 		err = r.permitted(ctx)
 	}
@@ -87,18 +87,12 @@ func (r *remover) keepNew(now *Snapshot) (added []digest.Digest) {
 // to be kept are reported, and the manifests that they pointed to are kept.
 func (r *remover) keepLost(now *Snapshot) (lost bool) {
 	s := r.snapshot
-	planned := map[string]bool{}
-	for _, step := range r.steps {
-		for _, tag := range step.Tags {
-			planned[tag] = true
-		}
-	}
 	for _, tag := range slices.Sorted(maps.Keys(s.Tags)) {
 		_, exists := now.Tags[tag]
 		switch {
 		case exists || r.gone[tag]:
 			continue
-		case !planned[tag]:
+		case !r.planned[tag]:
 			r.report.Warn("%s no longer exists: keeping the manifest it pointed to", s.name(tag))
 			r.request.keep[s.Tags[tag]] = true
 		case len(r.done) > 0: // its manifest may have been deleted with another
@@ -209,19 +203,16 @@ func lost(at reference.Canonical, err error) error {
 // them.
 func (r *remover) restore(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
-	manifests, tags := map[digest.Digest]bool{}, map[string]bool{}
+	manifests := map[digest.Digest]bool{}
 	for _, step := range r.steps {
 		manifests[step.Digest] = manifests[step.Digest] || !step.Untag
-		for _, tag := range step.Tags {
-			tags[tag] = true
-		}
 	}
 	restored := func(step Step) bool { return !step.Untag && !manifests[step.Digest] }
 	for _, step := range slices.Backward(r.done) {
 		if !restored(step) {
 			continue
 		}
-		belonging := slices.DeleteFunc(slices.Clone(step.Tags), func(tag string) bool { return tags[tag] || !r.gone[tag] })
+		belonging := slices.DeleteFunc(slices.Clone(step.Tags), func(tag string) bool { return r.planned[tag] || !r.gone[tag] })
 		if err := r.restoreStep(ctx, step, belonging); err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -20,6 +19,8 @@ type Removal struct {
 	Confirm func(steps []Step) (bool, error)
 	// Record receives what is going to be removed before it is; nil for none.
 	Record Recorder
+	// AssumeGone are tags and digests that are taken for gone if they are listed and cannot be read.
+	AssumeGone []string
 	// Removed is called with each name that was removed: a tag, or a manifest by its digest. Calls come one at a time.
 	Removed func(name reference.Named)
 }
@@ -44,14 +45,18 @@ type removal struct {
 	deletes, untags bool
 	over, gone      map[string]bool
 	done            []Step
-	// ignored are listed tags and digests that answer 404, and are not looked at again; revealed the tags for which what
-	// was deleted was put back.
+	// ignored are listed tags and digests that are taken for gone if they cannot be read; revealed are the tags for which
+	// what was deleted was put back.
 	ignored, revealed map[string]bool
 }
 
 func newRemoval(r Registry, report manifest.Reporter, repo reference.Named, o Removal) *removal {
-	return &removal{Removal: o, registry: r, report: report, snapshot: newSnapshot(r, repo), asked: map[digest.Digest]bool{},
+	removal := &removal{Removal: o, registry: r, report: report, snapshot: newSnapshot(r, repo), asked: map[digest.Digest]bool{},
 		over: map[string]bool{}, gone: map[string]bool{}, ignored: map[string]bool{}, revealed: map[string]bool{}}
+	for _, name := range o.AssumeGone {
+		removal.ignored[name] = true
+	}
+	return removal
 }
 
 // unchanged says that nothing, or nothing else, was removed.
@@ -91,174 +96,6 @@ func (r *removal) look(ctx context.Context, s *Snapshot) error {
 		err = r.resolveNamed(ctx, s)
 	}
 	return err
-}
-
-// checkNames returns an error for listed names that are not valid tags, since the manifests they need are unknown, unless
-// only what was named is removed.
-func (r *removal) checkNames(s *Snapshot) error {
-	if len(s.unresolved) == 0 || r.named != nil && !r.recursive {
-		return nil
-	}
-	var quoted []string
-	for _, name := range s.unresolved {
-		quoted = append(quoted, fmt.Sprintf("%q", manifest.OneLine(name, maxName)))
-	}
-	return manifest.Errorf(errdefs.ErrFailedPrecondition, "%s lists names of %s that are not valid tags, so the manifests they need are unknown: %s",
-		reference.Domain(s.repo), reference.FamiliarName(s.repo), manifest.JoinSome(quoted))
-}
-
-// maxName bounds a name in an error.
-const maxName = 100
-
-// settleDelays are the pauses before what is listed and answers 404 is listed and read again: others may be removing it,
-// and replicas may lag behind.
-var settleDelays = []time.Duration{0, time.Second / 4, time.Second / 2, time.Second, 2 * time.Second}
-
-// settle reads again what is listed and answers 404, until another listing lacks it. Otherwise it is an error, because
-// what it needs is not known; where only what was named is removed, it is a warning.
-func (r *removal) settle(ctx context.Context, s *Snapshot) error {
-	tags, manifests := r.absent(s)
-	for _, delay := range settleDelays {
-		if len(tags)+len(manifests) == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(delay):
-		}
-		if err := s.relist(ctx, tags, manifests); err != nil {
-			return err
-		}
-		tags, manifests = r.absent(s)
-	}
-	tags, err := r.reveal(ctx, s, tags)
-	if err != nil {
-		return err
-	}
-	var names []string
-	for _, tag := range tags {
-		delete(s.unread, tag)
-		names = append(names, s.name(tag))
-	}
-	for _, d := range manifests {
-		if len(tags) == 0 { // otherwise these are what the tags point to
-			names = append(names, manifest.Familiar(manifest.AtDigest(s.repo, d)))
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	err = manifest.Errorf(errdefs.ErrUnavailable, "%s lists names of %s for which it answers 404, so the manifests they need are unknown: %s",
-		reference.Domain(s.repo), reference.FamiliarName(s.repo), manifest.JoinSome(names))
-	if r.named != nil && !r.recursive {
-		r.report.Warn("%v", err)
-		for _, tag := range tags {
-			r.ignored[tag] = true
-		}
-		for _, d := range manifests {
-			r.ignored[d.String()] = true
-		}
-		return nil
-	}
-	return err
-}
-
-// absent returns the tags and the manifests of the inventory that are listed and answered 404.
-func (r *removal) absent(s *Snapshot) (tags []string, manifests []digest.Digest) {
-	is := func(d digest.Digest) bool {
-		_, err := s.graph.Node(d)
-		return errdefs.IsNotFound(err) && !r.named[d] && !r.ignored[d.String()]
-	}
-	for tag, err := range s.unread {
-		switch {
-		case errdefs.IsNotFound(err) && (r.gone[tag] || r.ignored[tag]):
-			delete(s.unread, tag)
-		case errdefs.IsNotFound(err):
-			tags = append(tags, tag)
-		}
-	}
-	for tag, d := range s.Tags {
-		if is(d) && !r.ignored[tag] {
-			tags = append(tags, tag)
-		}
-	}
-	for d := range s.inventory {
-		if is(d) {
-			manifests = append(manifests, d)
-		}
-	}
-	slices.Sort(tags)
-	slices.Sort(manifests)
-	return tags, manifests
-}
-
-// relist forgets those tags and manifests that another listing lacks, and reads the others again.
-func (s *Snapshot) relist(ctx context.Context, tags []string, manifests []digest.Digest) error {
-	now := s.next()
-	listed, err := now.list(ctx)
-	if err == nil && s.Complete && !now.Complete {
-		err = now.noInventory
-	}
-	if err != nil {
-		return err
-	}
-	s.graph.Forget(manifests...)
-	for _, d := range manifests {
-		if _, ok := now.inventory[d]; !ok {
-			delete(s.inventory, d)
-		}
-	}
-	var again []string
-	for _, tag := range tags {
-		s.graph.Forget(s.Tags[tag])
-		delete(s.Tags, tag)
-		delete(s.unread, tag)
-		if slices.Contains(listed, tag) {
-			again = append(again, tag)
-		}
-	}
-	s.readTags(ctx, again)
-	s.readManifests(ctx, slices.Sorted(maps.Keys(s.inventory)))
-	return ctx.Err()
-}
-
-// unreadable reports whether err says that something exists, but is no manifest.
-func unreadable(err error) bool { return errdefs.IsInvalidArgument(err) || errdefs.IsDataLoss(err) }
-
-// resolveNamed resolves tags that cannot be read. It is an error if they do not point to manifests that were named.
-func (r *removal) resolveNamed(ctx context.Context, s *Snapshot) error {
-	for _, tag := range slices.Sorted(maps.Keys(s.unread)) {
-		err, ref := s.unread[tag], manifest.AtTag(s.repo, tag)
-		if unreadable(err) && len(r.named) > 0 {
-			if d, resolveErr := r.registry.Digest(ctx, ref); resolveErr == nil && r.named[d] {
-				s.Tags[tag] = d
-				continue
-			}
-		}
-		return fmt.Errorf("reading %s: %w", manifest.Familiar(ref), err)
-	}
-	return nil
-}
-
-// extend reads more manifests. Those that do not exist, such as children of an incomplete index, are not part of the
-// snapshot; others that cannot be read are an error, unless they were named.
-func (r *removal) extend(ctx context.Context, more []digest.Digest) error {
-	s := r.snapshot
-	r.more = append(r.more, more...)
-	s.readManifests(ctx, r.more)
-	s.relate()
-	for _, d := range s.order {
-		err := s.Manifests[d].Err
-		switch {
-		case err == nil, r.named[d] && (unreadable(err) || errdefs.IsNotFound(err)):
-		case errdefs.IsNotFound(err):
-			delete(s.Manifests, d)
-		default:
-			return fmt.Errorf("reading %s: %w", manifest.Familiar(manifest.AtDigest(s.repo, d)), err)
-		}
-	}
-	return ctx.Err()
 }
 
 // plan plans the steps of the request. Referrers of what is removed that were not known are added to the snapshot. Of the

@@ -284,8 +284,105 @@ func TestListedNameAnswers404(t *testing.T) {
 				if !errdefs.IsUnavailable(err) {
 					t.Errorf("got error %v, want an ErrUnavailable error", err)
 				}
-				r.fails(err, "h.example.com lists names of h.example.com/app for which it answers 404", "app:1", "nothing was removed")
+				r.fails(err, "h.example.com answers 404 for names that are listed in h.example.com/app", "app:1", "nothing was removed")
 				r.has(before)
+			})
+		})
+	}
+}
+
+// What is listed and cannot be read is taken for gone if it is named exactly; a name that can be read never is.
+func TestAssumeGone(t *testing.T) {
+	lose := func(r *testRepo) { // the index 1, below the index outer
+		index, err := r.Registry.Fetch(r.Context(), fakes.Named(r.T, app+":1"))
+		if err != nil {
+			r.Fatal(err)
+		}
+		r.Registry.Index(r.T, app+":outer", ocispec.MediaTypeImageIndex, index.Descriptor)
+		for _, name := range []string{app + ":1", r.at("1")} {
+			delete(r.Registry.Manifests, name)
+		}
+	}
+	hide := func(r *testRepo) { r.Registry.Errs[app+":1"], r.Registry.Errs[r.at("1")] = errUnknown, errUnknown }
+	for name, tt := range map[string]struct {
+		inventory  bool
+		change     func(r *testRepo)
+		assumed    func(r *testRepo) string
+		hint, want string
+	}{
+		"a tag":            {false, hide, func(*testRepo) string { return "1" }, "docker multiarch repo untag h.example.com/app:1", "1, 2 manifests"},
+		"a tag, inventory": {true, hide, func(*testRepo) string { return "1" }, "docker multiarch repo untag h.example.com/app:1", "1, 2 manifests"},
+		"a nested index":   {false, lose, func(r *testRepo) string { return r.lostIndex().String() }, "--assume-gone sha256:", "outer, 2 manifests"},
+		"junk": {false, func(r *testRepo) {
+			r.Registry.Store(fakes.Named(r.T, app+":junk"), ocispec.MediaTypeImageManifest, []byte("{"))
+		}, func(*testRepo) string { return digest.FromString("{").String() }, "--assume-gone sha256:", "1 junk sig, 5 manifests"},
+		"what can be read": {false, func(r *testRepo) { hide(r); r.retag("amd64", "kept") }, func(*testRepo) string { return "kept" }, "repo untag", ""},
+		"another tag":      {false, hide, func(*testRepo) string { return "2" }, "repo untag", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newTestRepo(t)
+				tt.change(r)
+				r.Registry.HasListing = tt.inventory
+				before := r.content()
+				s := Selection{Filters: fakes.Patterns(r.T, "amd64", "2"), Recursive: true, All: true}
+				err := r.purge(s)
+				r.fails(err, tt.hint, "nothing was removed")
+				r.has(before)
+				o := r.removal()
+				o.AssumeGone = []string{tt.assumed(r)}
+				err = Purge(t.Context(), r.Registry, r.Notes, fakes.Named(t, app), s, o)
+				if tt.want == "" {
+					r.fails(err, tt.hint)
+					tt.want = before
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				r.has(tt.want)
+			})
+		})
+	}
+}
+
+// lostIndex is the index that the index outer lists.
+func (r *testRepo) lostIndex() digest.Digest {
+	children, _, err := manifest.ParseIndex(r.Registry.Manifests[app+":outer"])
+	if err != nil {
+		r.Fatal(err)
+	}
+	return children[0].Digest
+}
+
+// A tag that is listed and whose manifest is gone is removed, also by a placeholder; one that is late is read.
+func TestUntagOfGoneManifest(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change         func(r *testRepo)
+		viaPlaceholder bool
+		want           string
+		words          []string
+	}{
+		"gone":             {func(*testRepo) {}, false, "1 amd64 sig, 4 manifests", nil},
+		"placeholder":      {func(r *testRepo) { r.Registry.NoUntag = true }, true, "1 amd64 sig, 4 manifests", nil},
+		"no placeholder":   {func(r *testRepo) { r.Registry.NoUntag = true }, false, "1 2 amd64 sig, 4 manifests", []string{"--via-placeholder"}},
+		"refused with 404": {func(r *testRepo) { r.Registry.Errs["untag "+app+":2"] = errUnknown }, false, "1 2 amd64 sig, 4 manifests", []string{"lists h.example.com/app:2 and does not remove it", "--via-placeholder"}},
+		"404, placeholder": {func(r *testRepo) { r.Registry.Errs["untag "+app+":2"] = errUnknown }, true, "1 amd64 sig, 4 manifests", nil},
+		"late": {func(r *testRepo) {
+			r.Registry.Errs[app+":2"] = errUnknown
+			r.Registry.Listing = func() { delete(r.Registry.Errs, app+":2") }
+		}, false, "1 amd64 sig, 4 manifests", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newTestRepo(t)
+				r.Registry.Dangling = true
+				delete(r.Registry.Manifests, r.at("2"))
+				tt.change(r)
+				err := r.untag(tt.viaPlaceholder, "2")
+				if (err != nil) != (tt.words != nil) {
+					t.Errorf("got error %v, want one with %q", err, tt.words)
+				}
+				r.fails(err, tt.words...)
+				r.has(tt.want)
 			})
 		})
 	}
@@ -643,6 +740,59 @@ func TestUntagViaPlaceholder(t *testing.T) {
 	r.fails(r.untag(true, "1"), "removing the tag h.example.com/app:1")
 	if now := r.digest("1"); now != was || len(r.names) > 0 {
 		t.Errorf("got %s for the tag and %q reported, want %s and none", now, r.names, was)
+	}
+}
+
+// A tag that somebody pushes while it is removed by a placeholder is kept, whether the placeholder can be deleted or not.
+func TestUntagViaPlaceholderKeepsWhatIsPushed(t *testing.T) {
+	for _, refusal := range []error{nil, manifest.Errorf(errdefs.ErrConflict, "locked")} {
+		for _, at := range []string{"before", "after"} {
+			r := newTestRepo(t)
+			r.Registry.NoUntag = true
+			r.Registry.Asked = func(request string) {
+				if at == "before" && strings.HasPrefix(request, "delete ") || at == "after" && strings.HasPrefix(request, "deleting ") {
+					r.retag("2", "1")
+					if refusal != nil {
+						r.Registry.Errs[strings.Replace(request, "deleting", "delete", 1)] = refusal
+					}
+				}
+			}
+			if err := r.untag(true, "1"); err != nil {
+				t.Errorf("pushed %s the deletion: got error %v, want none", at, err)
+			}
+			r.warns("app:1 now points to " + r.digest("2").String())
+			if r.digest("1") != r.digest("2") || len(r.names) > 0 {
+				t.Errorf("pushed %s the deletion: got %s for the tag and %q removed, want %s and none", at, r.digest("1"), r.names, r.digest("2"))
+			}
+		}
+	}
+}
+
+// Where a registry deletes a manifest with its tag, only those of its other tags are restored that do not exist.
+func TestUntagKeepsSiblingsThatMoved(t *testing.T) {
+	for name, run := range map[string]func(r *testRepo) error{
+		"purge": func(r *testRepo) error { return r.purge(Selection{Filters: fakes.Patterns(t, "go")}) },
+		"untag": func(r *testRepo) error { return r.untag(false, "go") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestRepo(t)
+			for _, tag := range []string{"go", "moved", "kept"} {
+				r.retag("amd64", tag)
+			}
+			r.Registry.Greedy = true
+			r.Registry.Asked = func(request string) {
+				if strings.HasPrefix(request, "deleting ") {
+					r.retag("2", "moved")
+				}
+			}
+			if err := run(r); err != nil {
+				t.Fatal(err)
+			}
+			r.has("1 2 amd64 kept moved sig, 5 manifests")
+			if r.digest("moved") != r.digest("2") || r.digest("kept") != r.digest("amd64") {
+				t.Errorf("got %s and %s for moved and kept, want %s and %s", r.digest("moved"), r.digest("kept"), r.digest("2"), r.digest("amd64"))
+			}
+		})
 	}
 }
 

@@ -21,31 +21,22 @@ import (
 
 // Untag removes tags, never a manifest. If the registry cannot do that, viaPlaceholder lets it delete another manifest
 // together with the tag. All tags are resolved before the first is removed. One that does not exist is an error; the others
-// are removed. removed is called with each.
+// are removed. A tag that is listed and whose manifest is gone is removed as well. removed is called with each.
 func Untag(ctx context.Context, registry Registry, report manifest.Reporter, names []reference.NamedTagged, viaPlaceholder bool, removed func(name reference.Named)) error {
 	groups := byRepository(names)
-	found, errs, err := fetchTags(ctx, registry, slices.Concat(groups...))
+	fetched, err := fetchTags(ctx, registry, slices.Concat(groups...))
 	if err != nil {
 		return fmt.Errorf("%w; nothing was removed", err)
 	}
+	var errs []error
 	var all []*untagging
 	for _, group := range groups {
-		u := &untagging{registry: registry, report: report, repo: reference.TrimNamed(group[0]), allowed: viaPlaceholder}
-		for _, name := range group {
-			if t, ok := found[name.String()]; ok {
-				u.tags = append(u.tags, t)
-			}
-		}
-		if len(u.tags) == 0 {
-			if _, _, err := tagNames(ctx, registry, u.repo); errdefs.IsNotFound(err) {
-				errs = append(errs, err)
-			}
-			continue
-		}
-		if err := u.prepare(ctx); err != nil {
+		u := &untagging{untagger: untagger{registry: registry, report: report}, repo: reference.TrimNamed(group[0]), allowed: viaPlaceholder}
+		absent, err := u.prepare(ctx, fetched[:len(group)])
+		if err != nil {
 			return fmt.Errorf("%w; nothing was removed", err)
 		}
-		all = append(all, u)
+		errs, all, fetched = append(errs, absent...), append(all, u), fetched[len(group):]
 	}
 	for _, u := range all {
 		errs = append(errs, u.run(ctx, removed)...)
@@ -56,59 +47,81 @@ func Untag(ctx context.Context, registry Registry, report manifest.Reporter, nam
 	return ended(report, errs)
 }
 
-// tagContent is a tag that is going to be removed, and what it points to.
+// tagContent is a tag that is going to be removed, and what it points to; absent is the error if that is gone.
 type tagContent struct {
 	name reference.NamedTagged
 	manifest.Content
+	absent error
 }
 
-// fetchTags fetches what names point to, side by side, and returns errors for those that do not exist.
-func fetchTags(ctx context.Context, f manifest.Fetcher, names []reference.NamedTagged) (found map[string]tagContent, absent []error, err error) {
+// fetchTags fetches what names point to, side by side.
+func fetchTags(ctx context.Context, f manifest.Fetcher, names []reference.NamedTagged) ([]tagContent, error) {
 	tags, errs := make([]tagContent, len(names)), make([]error, len(names))
 	var group sync.WaitGroup
 	for i, name := range names {
 		group.Go(func() {
 			c, err := f.Fetch(ctx, name)
-			tags[i], errs[i] = tagContent{name, c}, err
+			tags[i] = tagContent{name: name, Content: c}
+			if errdefs.IsNotFound(err) {
+				tags[i].absent = err
+			} else {
+				errs[i] = err
+			}
 		})
 	}
 	group.Wait()
-	found = map[string]tagContent{}
-	for i, t := range tags {
-		switch {
-		case errdefs.IsNotFound(errs[i]):
-			absent = append(absent, errs[i])
-		case errs[i] != nil:
-			return nil, nil, errs[i]
-		default:
-			found[t.name.String()] = t
-		}
-	}
-	return found, absent, nil
+	return tags, errors.Join(errs...)
 }
 
 // untagging removes tags of one repository.
 type untagging struct {
-	registry Registry
-	report   manifest.Reporter
-	repo     reference.Named
-	tags     []tagContent
-	// allowed says that tags may be removed by a placeholder, and placeholders that they are; before are the tags of the
-	// repository, before any was removed.
+	untagger
+	repo reference.Named
+	tags []tagContent
+	// allowed says that tags may be removed by a placeholder, and placeholders that they are.
 	allowed, placeholders bool
-	before                []string
 }
 
-// prepare finds out how tags can be removed.
-func (u *untagging) prepare(ctx context.Context) error {
-	var err error
-	if u.before, _, err = tagNames(ctx, u.registry, u.repo); err != nil {
-		return err
+// prepare finds out which tags exist, and how they can be removed. It returns errors for those that do not exist.
+func (u *untagging) prepare(ctx context.Context, tags []tagContent) (absent []error, err error) {
+	for _, delay := range settleDelays {
+		if u.others, _, err = tagNames(ctx, u.registry, u.repo); err != nil && !errdefs.IsNotFound(err) {
+			return nil, err
+		}
+		var again []reference.NamedTagged
+		tags = slices.DeleteFunc(tags, func(t tagContent) bool {
+			listed := slices.Contains(u.others, t.name.Tag())
+			switch {
+			case t.absent == nil:
+				u.tags = append(u.tags, t)
+			case !listed:
+				absent = append(absent, t.absent)
+			default:
+				again = append(again, t.name)
+			}
+			return t.absent == nil || !listed
+		})
+		if len(tags) == 0 {
+			break
+		}
+		if err := wait(ctx, delay); err != nil {
+			return nil, err
+		}
+		if tags, err = fetchTags(ctx, u.registry, again); err != nil {
+			return nil, err
+		}
+	}
+	u.tags = append(u.tags, tags...)
+	switch {
+	case len(u.tags) == 0 && err != nil:
+		return append(absent, err), nil
+	case len(u.tags) == 0:
+		return absent, nil
 	}
 	if err := u.registry.Untags(ctx, u.repo); err != nil {
-		return u.usePlaceholders(ctx, u.tags[0].name, err)
+		return absent, u.usePlaceholders(ctx, u.tags[0].name, err)
 	}
-	return nil
+	return absent, nil
 }
 
 // usePlaceholders has tags removed by a placeholder if the registry refused to remove name, or returns why it cannot.
@@ -125,14 +138,11 @@ func (u *untagging) usePlaceholders(ctx context.Context, name reference.NamedTag
 
 func (u *untagging) run(ctx context.Context, removed func(name reference.Named)) (errs []error) {
 	for _, t := range u.tags {
-		moved, err := hasMoved(ctx, u.registry, u.report, t.name, t.Descriptor.Digest)
-		if moved {
-			continue
-		}
-		if err == nil {
-			err = u.remove(ctx, t)
-		}
+		moved, err := u.remove(ctx, t)
 		switch {
+		case err == nil && moved != "":
+			u.report.Warn("%s", movedText(manifest.Familiar(t.name), moved, t.Descriptor.Digest))
+			continue
 		case err == nil:
 			removed(t.name)
 			continue
@@ -147,79 +157,61 @@ func (u *untagging) run(ctx context.Context, removed func(name reference.Named))
 	return errs
 }
 
-// hasMoved reports, with a warning, whether a tag that is about to be removed points to something else than d.
-func hasMoved(ctx context.Context, f manifest.Fetcher, report manifest.Reporter, name reference.NamedTagged, d digest.Digest) (bool, error) {
-	now, err := f.Digest(ctx, name)
-	switch {
-	case errdefs.IsNotFound(err):
-		return false, nil
-	case err != nil || now == d:
-		return false, err
-	}
-	report.Warn("%s", movedText(manifest.Familiar(name), now, d))
-	return true, nil
-}
-
-// remove removes a tag. Some registries only refuse it then.
-func (u *untagging) remove(ctx context.Context, t tagContent) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	ctx = context.WithoutCancel(ctx) // nothing is left half-done
+// remove removes a tag, or returns what it points to now. Some registries only refuse it then.
+func (u *untagging) remove(ctx context.Context, t tagContent) (moved digest.Digest, err error) {
 	if !u.placeholders {
-		err := ignoreAbsent(ctx, u.registry, t.name, u.registry.Untag(ctx, t.name))
-		switch {
-		case err == nil:
-			return u.restore(ctx, t)
-		case !errdefs.IsNotImplemented(err):
-			return err
+		moved, err = u.untag(ctx, t.name, t.Content)
+		if !errdefs.IsNotImplemented(err) {
+			return moved, err
 		}
 		if err := u.usePlaceholders(ctx, t.name, err); err != nil {
-			return err
+			return "", err
 		}
+	} else if moved, err = u.moved(ctx, t.name, t.Descriptor.Digest); moved != "" || err != nil && !errdefs.IsNotFound(err) {
+		return moved, err
 	}
-	return u.viaPlaceholder(ctx, t)
-}
-
-// restore restores what a removed tag pointed to, and its other tags, if the registry deleted that, too.
-func (u *untagging) restore(ctx context.Context, t tagContent) error {
-	u.before = slices.DeleteFunc(u.before, func(tag string) bool { return tag == t.name.Tag() })
-	at := manifest.AtDigest(u.repo, t.Descriptor.Digest)
-	if _, err := u.registry.Digest(ctx, at); !errdefs.IsNotFound(err) {
-		return err
+	if err := ctx.Err(); err != nil {
+		return "", err
 	}
-	after, _, err := u.registry.Tags(ctx, u.repo)
-	if err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("the registry deleted %s together with its tag, and %w: %w", manifest.Familiar(at), errLost, err)
-	}
-	lost := slices.DeleteFunc(slices.Clone(u.before), func(tag string) bool { return slices.Contains(after, tag) })
-	_, err = keepManifest(ctx, u.registry, u.report, at, t.Content, lost...)
-	return err
+	return u.viaPlaceholder(context.WithoutCancel(ctx), t)
 }
 
 // viaPlaceholder moves the tag to a manifest that has no other name, and deletes that. If it cannot be deleted the tag is
-// moved back.
-func (u *untagging) viaPlaceholder(ctx context.Context, t tagContent) error {
+// moved back, unless somebody else has moved it.
+func (u *untagging) viaPlaceholder(ctx context.Context, t tagContent) (moved digest.Digest, err error) {
 	p, err := placeholder(t.Content)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err = u.registry.Put(ctx, t.name, p); err == nil {
+	err = u.registry.Put(ctx, t.name, p)
+	placed := err == nil
+	if placed {
 		err = u.registry.Delete(ctx, manifest.AtDigest(u.repo, p.Descriptor.Digest))
 	}
-	if err == nil {
-		_, err = u.registry.Digest(ctx, t.name)
-		if errdefs.IsNotFound(err) {
-			return nil
-		}
-		err = errors.Join(errors.New("the tag still exists after its manifest was deleted"), err)
+	now, lookErr := u.registry.Digest(ctx, t.name)
+	switch {
+	case errdefs.IsNotFound(lookErr) && (placed || t.absent == nil):
+		return "", nil
+	case errdefs.IsNotFound(lookErr):
+		return "", err
+	case lookErr != nil:
+		return "", errors.Join(err, fmt.Errorf("it pointed to %s, and may point to the placeholder %s now: %w", t.Descriptor.Digest, p.Descriptor.Digest, lookErr))
+	case now == t.Descriptor.Digest && err != nil:
+		return "", err
+	case now != p.Descriptor.Digest:
+		return now, nil
+	case err == nil:
+		err = errors.New("the tag still exists after its manifest was deleted")
+	}
+	if t.absent != nil {
+		return "", err
 	}
 	if restoreErr := u.registry.Put(ctx, t.name, t.Content); restoreErr != nil {
 		if now, _ := u.registry.Digest(ctx, t.name); now != t.Descriptor.Digest {
-			return fmt.Errorf("%w; it pointed to %s, and %w: %w", err, t.Descriptor.Digest, errLost, restoreErr)
+			return "", fmt.Errorf("%w; it pointed to %s, and %w: %w", err, t.Descriptor.Digest, errLost, restoreErr)
 		}
 	}
-	return err
+	return "", err
 }
 
 // annotationPlaceholder has a random value, so that no other manifest has the same digest.
@@ -228,9 +220,12 @@ const annotationPlaceholder = "io.github.docker-multiarch.placeholder"
 // placeholder returns a manifest of the same content as c with a digest of its own: whoever pulls it meanwhile gets the
 // same image.
 func placeholder(c manifest.Content) (manifest.Content, error) {
-	n, err := manifest.ParseNode(c)
-	if err != nil {
-		return c, err
+	n := manifest.Node{Children: []ocispec.Descriptor{}} // what a tag gets whose manifest is gone
+	if c.Raw != nil {
+		var err error
+		if n, err = manifest.ParseNode(c); err != nil {
+			return c, err
+		}
 	}
 	mark := map[string]string{annotationPlaceholder: rand.Text()}
 	if n.Config == nil {
