@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -520,4 +521,59 @@ func TestListingsAndDeletesLogInFirst(t *testing.T) {
 	if got := f.requests(); !slices.Equal(got, want) {
 		t.Errorf("got requests %q, want %q", got, want)
 	}
+}
+
+// A registry may redirect to another one, which gives out tokens of its own: neither that registry nor its token
+// service gets a credential or client certificate with them, and a refusal there is not about the registry's login.
+func TestRedirectToAnotherRegistry(t *testing.T) {
+	n, f, other, service := newNetwork(t), newFake(), newFake(), &tokens{}
+	own := n.asking("a.example.com:443", f, tls.RequireAnyClientCert, tls.VersionTLS13)
+	var mu sync.Mutex
+	certificates := 0
+	watch := func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			if len(r.TLS.PeerCertificates) > 0 && (r.Header.Get("Authorization") != "" || r.URL.Path == "/token") {
+				certificates++
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
+	n.asking("b.example.com:443", watch(other), tls.RequestClientCert, tls.VersionTLS13)
+	n.asking("auth.example.com:443", watch(service), tls.RequestClientCert, tls.VersionTLS13)
+	check := basic("me", "hunter22")
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if !check(w, r) {
+			http.Redirect(w, r, "https://b.example.com"+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+		}
+		return true
+	}
+	other.before = bearer("https://auth.example.com/token")
+	want := other.putImage("app", "1")
+	c := n.client(Options{
+		Credentials: credential(Credential{Username: "me", Secret: "hunter22"}),
+		CertDirs:    []string{certsDir(t, "a.example.com", clientPair(t, own))},
+	})
+	got, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+	if err != nil || got.Descriptor.Digest != want.Descriptor.Digest {
+		t.Errorf("got %v, error %v, want %v", got.Descriptor.Digest, err, want.Descriptor.Digest)
+	}
+	for _, header := range other.headers {
+		if got := header.Get("Authorization"); got != "" && !strings.HasPrefix(got, "Bearer granted|") {
+			t.Errorf("got Authorization %q at the other registry, want only its own tokens", got)
+		}
+	}
+	if len(service.requests()) != 1 || certificates != 0 {
+		t.Errorf("got %d token requests and %d requests with a client certificate, want 1 and none", len(service.requests()), certificates)
+	}
+	service.grant = func([]string) []string { return nil }
+	_, err = c.Fetch(t.Context(), parse(t, "a.example.com/private:1"))
+	wantError(t, err, errdefs.ErrUnauthenticated, "a.example.com: GET manifest a.example.com/private:1: redirected to b.example.com: 401 Unauthorized")
+	if hint := manifest.Hint(err); !strings.Contains(hint, "no login is sent to b.example.com") {
+		t.Errorf("got hint %q, want one about b.example.com", hint)
+	}
+	service.check, service.status = func(*http.Request) bool { return false }, http.StatusForbidden
+	_, err = c.Fetch(t.Context(), parse(t, "a.example.com/secret:1"))
+	wantError(t, err, errdefs.ErrPermissionDenied, "redirected to b.example.com: token service auth.example.com: 403 Forbidden")
 }

@@ -35,8 +35,8 @@ type Error struct {
 	mediaType string
 	// service is the host of the token service if that refused.
 	service string
-	// elsewhere says that a server that the registry had redirected to refused.
-	elsewhere bool
+	// elsewhere is the host of the server that refused, if the registry had redirected to another one.
+	elsewhere string
 	kind      error
 	cause     error
 	// after is how long the registry asks to wait; exhausted is set if the attempts are.
@@ -53,6 +53,9 @@ func (e *Error) Registry() string { return e.Host }
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s %s", e.Host, e.Method, e.What)
+	if e.elsewhere != "" {
+		b.WriteString(": redirected to " + e.elsewhere)
+	}
 	if e.service != "" {
 		b.WriteString(": token service " + e.service)
 	}
@@ -162,7 +165,7 @@ func (e *Error) hasNoReferrers() bool {
 	case http.StatusSeeOther, http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
 		return e.service == ""
 	}
-	return e.service == "" && e.elsewhere && e.Status >= 400 && e.Status < 500 && !transport.MayPass(e.Status)
+	return e.service == "" && e.elsewhere != "" && e.Status >= 400 && e.Status < 500 && !transport.MayPass(e.Status)
 }
 
 // kindOf returns the kind of an HTTP status.
@@ -201,12 +204,22 @@ func (h *host) newError(r request) *Error {
 	return &Error{Host: h.name, Method: r.method, What: r.what, Repository: r.repo}
 }
 
+// withHint returns e, with a hint if another server than the registry refused, where no login is used.
+func (e *Error) withHint() error {
+	if e.elsewhere == "" || !errdefs.IsUnauthorized(e) && !errdefs.IsPermissionDenied(e) {
+		return e
+	}
+	return manifest.WithHint(e, "no login is sent to %s, to which %s redirects; use the name of the image there", e.elsewhere, e.Host)
+}
+
 // refusal is the error for an answer that is not 2xx.
 func (h *host) refusal(r request, resp *http.Response) *Error {
 	e := h.newError(r)
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, transport.MaxErrorBody))
 	e.Status, e.kind = resp.StatusCode, kindOf(resp.StatusCode)
-	e.elsewhere = !h.server.Owns(resp.Request.URL)
+	if !h.server.Owns(resp.Request.URL) {
+		e.elsewhere = manifest.OneLine(resp.Request.URL.Host, maxHost)
+	}
 	e.Details = h.details(body, resp.Request.Header.Get("Authorization"))
 	e.after = transport.RetryAfter(resp.Header, h.client.budget.Now())
 	return e
@@ -234,8 +247,9 @@ func (h *host) noAnswer(ctx context.Context, r request, err error) error {
 	e.kind, e.exhausted = errdefs.ErrUnavailable, exhausted(err)
 	var token *transport.TokenError
 	if errors.As(err, &token) {
+		e.elsewhere = manifest.OneLine(token.Elsewhere, maxHost)
 		h.describeToken(e, token.Err)
-		return e
+		return e.withHint()
 	}
 	var read *transport.ReadError
 	if errors.As(err, &read) {

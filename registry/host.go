@@ -103,22 +103,33 @@ func (c *Client) newHost(name string) (*host, error) {
 // those of transports that newTransport returns.
 func (h *host) compose(newTransport func() *http.Transport) {
 	c := h.client
-	wire := &transport.IdleTimeout{
-		Next: &transport.TLS{Server: h.server, New: newTransport, Connected: h.warm.connected},
-		Idle: c.idle, Commit: c.commit,
+	wireOf := func(newTransport func() *http.Transport) transport.RoundTripper {
+		return &transport.IdleTimeout{
+			Next: &transport.TLS{Server: h.server, New: newTransport, Connected: h.warm.connected},
+			Idle: c.idle, Commit: c.commit,
+		}
 	}
-	h.login = &transport.Login{
-		Next: wire, Server: h.server, Credentials: h.credential, WithoutLogin: c.options.WithoutLogin,
-		Always: h.name == hubName, Queued: h.warmUp,
-		Ping: func(ctx context.Context) (*http.Request, error) {
-			return h.newRequest(ctx, request{method: http.MethodGet, path: "/"})
-		},
-		Tokens: &transport.Tokens{
+	tokens := func(wire transport.RoundTripper) *transport.Tokens {
+		return &transport.Tokens{
 			Exchange: &transport.Retry{
 				Next: &transport.Redirect{Next: wire, Server: h.server, Stay: true}, Server: h.server, Budget: c.budget,
 			},
 			Budget: c.budget, UserAgent: c.options.UserAgent,
+		}
+	}
+	wire, bare := wireOf(newTransport), wireOf(func() *http.Transport {
+		t := newTransport()
+		t.TLSClientConfig.Certificates = nil
+		return t
+	})
+	h.login = &transport.Login{
+		Next:   &transport.Guest{Next: wire, Bare: bare, Server: h.server, Tokens: tokens(bare)},
+		Server: h.server, Credentials: h.credential, WithoutLogin: c.options.WithoutLogin,
+		Always: h.name == hubName, Queued: h.warmUp,
+		Ping: func(ctx context.Context) (*http.Request, error) {
+			return h.newRequest(ctx, request{method: http.MethodGet, path: "/"})
 		},
+		Tokens: tokens(wire),
 	}
 	h.chain = &transport.Retry{
 		Next: &transport.Scheme{

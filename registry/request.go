@@ -70,7 +70,7 @@ func (p repository) do(ctx context.Context, r request) (*http.Response, error) {
 	resp.Body = releasing{resp.Body, release}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		defer resp.Body.Close()
-		return nil, p.refusal(r, resp)
+		return nil, p.refusal(r, resp).withHint()
 	}
 	if r.read != nil {
 		resp.Body.Close()

@@ -58,8 +58,11 @@ type Login struct {
 	secrets  []string
 }
 
-// TokenError is the failure to get a token.
-type TokenError struct{ Err error }
+// TokenError is the failure to get a token: for the registry or, if it is not empty, for the host Elsewhere.
+type TokenError struct {
+	Err       error
+	Elsewhere string
+}
 
 // CredentialError is the failure to get a credential.
 type CredentialError struct{ Err error }
@@ -299,7 +302,7 @@ func (l *Login) authorization(ctx context.Context, own, scopes []string) (string
 	slices.Sort(scopes)
 	token, err := l.Tokens.get(ctx, l.Server, cred, *challenge, slices.Compact(scopes))
 	if err != nil {
-		return "", &TokenError{err}
+		return "", &TokenError{Err: err}
 	}
 	return "Bearer " + token, nil
 }

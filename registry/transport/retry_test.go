@@ -53,7 +53,7 @@ func TestRetry(t *testing.T) {
 		"no progress":           {func() (int, error) { return 0, &idleError{time.Second} }, 0, FewAttempts},
 		"plain HTTP refused":    {func() (int, error) { return 0, &PlainHTTPError{"h"} }, 0, 1},
 		"redirect refused":      {func() (int, error) { return 0, &RefusedError{"no"} }, 0, 1},
-		"token service failed":  {func() (int, error) { return 0, &TokenError{io.EOF} }, 0, 1},
+		"token service failed":  {func() (int, error) { return 0, &TokenError{Err: io.EOF} }, 0, 1},
 		"no credential":         {func() (int, error) { return 0, &CredentialError{io.EOF} }, 0, 1},
 		"waited for a busy one": {func() (int, error) { return 0, &busyError{ExhaustedError{Status: 503}, http.Header{}} }, 0, 0},
 	} {

@@ -5,6 +5,7 @@
 //   - [Scheme] finds out whether the registry speaks HTTPS or plain HTTP.
 //   - [Redirect] follows redirects, never to a place that the registry must not send us to.
 //   - [Login] answers the registry's challenges with a password or a token, and keeps the tokens.
+//   - [Guest] answers the challenges of other registries that it redirects to, without a credential.
 //   - [IdleTimeout] ends a request whose connection makes no progress.
 //   - [TLS] is the connection: certificates, and no plain HTTP where that is not permitted.
 //
