@@ -145,6 +145,45 @@ func TestCreateFromIndex(t *testing.T) {
 	}
 }
 
+// The version of Windows that an index does not state is read from the config, and only where it matters.
+func TestCreateReadsWindowsVersions(t *testing.T) {
+	windows := func(version string) manifest.Platform {
+		return manifest.Platform{Platform: ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: version}}
+	}
+	for name, c := range map[string]struct {
+		platforms []manifest.Platform
+		want      string
+		configs   int
+	}{
+		"all":     {nil, "example.com/app:index windows(10.0.1)/amd64; example.com/app:index windows(10.0.2)/amd64; example.com/app:index linux/amd64", 2},
+		"windows": {[]manifest.Platform{windows("")}, "example.com/app:index windows(10.0.1)/amd64; example.com/app:index windows(10.0.2)/amd64", 2},
+		"one":     {[]manifest.Platform{windows("10.0.2")}, "example.com/app:index windows(10.0.2)/amd64", 2},
+		"linux":   {[]manifest.Platform{{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}}}, "example.com/app:index linux/amd64", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := fakes.NewFixture()
+			first := w.Registry.Image(t, example+":w1", ocispec.MediaTypeImageManifest, "windows(10.0.1)/amd64")
+			second := w.Registry.Image(t, example+":w2", ocispec.MediaTypeImageManifest, "windows(10.0.2)/amd64")
+			linux := w.Registry.Image(t, example+":l", ocispec.MediaTypeImageManifest, "linux/amd64")
+			first.Platform.OSVersion, second.Platform.OSVersion = "", ""
+			w.Registry.Index(t, example+":index", ocispec.MediaTypeImageIndex, first, second, linux)
+			w.Registry.Log = nil
+			creation := fakes.Creation(t, example+":1", example+":index")
+			creation.Choice.Platforms = c.platforms
+			list, err := create(t, w, creation)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := summary(list); got != c.want {
+				t.Errorf("got %s\nwant %s", got, c.want)
+			}
+			if got := strings.Count(strings.Join(w.Registry.Log, "\n"), "blob"); got != c.configs {
+				t.Errorf("got %d configs read, want %d: %q", got, c.configs, w.Registry.Log)
+			}
+		})
+	}
+}
+
 func TestCreateBounds(t *testing.T) {
 	w := fakes.NewFixture()
 	d := w.Registry.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -383,12 +384,36 @@ func (r *resolver) index(ctx context.Context, ref reference.Named, c Content) ([
 	for i, e := range entries {
 		if e.Ref != nil {
 			group.Go(func() (err error) {
-				entries[i], err = ReadImage(ctx, r.Registry, e.Ref, e.Content())
+				if entries[i], err = ReadImage(ctx, r.Registry, e.Ref, e.Content()); err == nil {
+					err = r.readVersion(ctx, &entries[i])
+				}
 				return err
 			})
 		}
 	}
 	return entries, skipped, group.Wait()
+}
+
+// lacksVersion reports whether a platform is one of Windows without its version, by which nodes select their image.
+func lacksVersion(p *ocispec.Platform) bool {
+	return p != nil && strings.EqualFold(p.OS, "windows") && p.OSVersion == ""
+}
+
+// readVersion sets the version of Windows that an index does not state from the config of an image, if that has one.
+func (r *resolver) readVersion(ctx context.Context, e *Entry) error {
+	stated := e.Descriptor.Platform
+	config, _, err := ParseImage(e.Raw)
+	if err != nil || !lacksVersion(stated) {
+		return err
+	}
+	p, err := readPlatform(ctx, r.Registry, e.Ref, config)
+	if errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err) {
+		return nil
+	}
+	full := *stated
+	full.OSVersion = p.OSVersion
+	e.Descriptor.Platform = &full
+	return err
 }
 
 // unwanted reports whether a child of an index need not be fetched.
@@ -397,7 +422,7 @@ func (r *resolver) unwanted(d ocispec.Descriptor) bool {
 		return r.choice.Strip
 	}
 	p := StatedPlatform(d)
-	return !IsIndex(d.MediaType) && p != nil && !r.choice.keeps(*p)
+	return !IsIndex(d.MediaType) && p != nil && !r.choice.mayKeep(*p)
 }
 
 // descend returns what a child of an index is fetched from, nil for one that is not wanted.
@@ -411,7 +436,7 @@ func (r *resolver) descend(d ocispec.Descriptor) Fetcher {
 // source returns the reader for an image of the platform that its index states, nil for none. It prefetches
 // unless the platform may still exclude the image.
 func (r *resolver) source(stated *ocispec.Platform) Fetcher {
-	if r.prefetch == nil || len(r.choice.Platforms) > 0 && stated == nil {
+	if r.prefetch == nil || len(r.choice.Platforms) > 0 && (stated == nil || lacksVersion(stated)) {
 		return r.Registry
 	}
 	return r.prefetch

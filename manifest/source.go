@@ -64,3 +64,11 @@ type Choice struct {
 func (c Choice) keeps(p ocispec.Platform) bool {
 	return len(c.Platforms) == 0 || slices.ContainsFunc(c.Platforms, func(k Platform) bool { return k.Matches(p) })
 }
+
+// mayKeep is keeps for a platform that an index states, perhaps without the version of Windows.
+func (c Choice) mayKeep(p ocispec.Platform) bool {
+	return c.keeps(p) || lacksVersion(&p) && slices.ContainsFunc(c.Platforms, func(k Platform) bool {
+		p.OSVersion = k.OSVersion
+		return k.Matches(p)
+	})
+}
