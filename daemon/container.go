@@ -66,7 +66,7 @@ func (d *Daemon) Run(ctx context.Context, c run.Container, out run.Output, start
 func create(ctx context.Context, api client.APIClient, s settings, what string) (id string, warnings []string, err error) {
 	ctx, cancel := outlast(ctx)
 	defer cancel()
-	created, err := api.ContainerCreate(ctx, &s.config, &s.host, &s.networking, nil, s.name)
+	created, err := api.ContainerCreate(ctx, &s.config, &s.host, &s.networking, s.platform, s.name)
 	if errdefs.IsNotFound(err) {
 		if _, inspectErr := api.ImageInspect(ctx, s.config.Image); inspectErr == nil { // a network, for example, does not exist
 			err = manifest.Errorf(errdefs.ErrFailedPrecondition, "%s", err.Error())

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/opts"
@@ -11,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/go-connections/nat"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // maxHostname is the longest host name on Linux.
@@ -22,6 +24,7 @@ type settings struct {
 	config     container.Config
 	host       container.HostConfig
 	networking network.NetworkingConfig
+	platform   *ocispec.Platform // nil for the image's
 }
 
 // newSettings returns the settings that docker run sends for the same options. The error is
@@ -34,9 +37,21 @@ func newSettings(c run.Container, version string) (settings, error) {
 	}
 	s.host = container.HostConfig{
 		NetworkMode: container.NetworkMode(c.Network), Isolation: container.Isolation(c.Isolation), Privileged: c.Privileged,
+		ExtraHosts: c.Hosts,
+	}
+	s.host.Memory = c.Memory
+	if c.Init {
+		s.host.Init = &c.Init
 	}
 	for _, m := range c.Mounts {
 		s.host.Binds = append(s.host.Binds, m.Source+":"+m.Target)
+	}
+	if c.Platform != "" {
+		platform, err := platforms.Parse(c.Platform)
+		if err != nil {
+			return s, manifest.Errorf(errdefs.ErrInvalidArgument, "platform %q: %w", clean(c.Platform), err)
+		}
+		s.platform = &platform
 	}
 	s.setNames(c.Alias)
 	if err := s.setPorts(c.Ports, c.Expose); err != nil {

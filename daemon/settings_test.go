@@ -11,6 +11,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/go-connections/nat"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
@@ -21,10 +22,12 @@ func TestSettings(t *testing.T) {
 		Network: "net", Alias: "web", Isolation: "process", CPUs: "1.5", Privileged: true,
 		Expose: []string{"80", "90-91/udp"}, Ports: []string{"127.0.0.1:8080:81", "82"},
 		Mounts: []run.Mount{{Source: "vol", Target: "/v"}, {Source: "/h", Target: "/w"}}, Labels: map[string]string{"l": "1"},
+		Memory: 8 << 20, Init: true, Hosts: []string{"a:1.2.3.4"}, Platform: "linux/arm64",
 	}, "1.51")
 	if err != nil {
 		t.Fatal(err)
 	}
+	yes := true
 	want := settings{
 		name: "n",
 		config: container.Config{
@@ -34,10 +37,12 @@ func TestSettings(t *testing.T) {
 		},
 		host: container.HostConfig{
 			Binds: []string{"vol:/v", "/h:/w"}, NetworkMode: "net", Isolation: "process", Privileged: true,
-			Resources:    container.Resources{NanoCPUs: 1_500_000_000},
+			Resources: container.Resources{NanoCPUs: 1_500_000_000, Memory: 8 << 20},
+			Init:      &yes, ExtraHosts: []string{"a:1.2.3.4"},
 			PortBindings: nat.PortMap{"81/tcp": {{HostIP: "127.0.0.1", HostPort: "8080"}}, "82/tcp": {{}}},
 		},
 		networking: network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{"net": {Aliases: []string{"web"}}}},
+		platform:   &ocispec.Platform{OS: "linux", Architecture: "arm64"},
 	}
 	if !reflect.DeepEqual(s, want) {
 		got, _ := json.Marshal([]any{s.config, s.host, s.networking})
@@ -80,6 +85,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		{run.Container{Ports: []string{"1-2:1-3"}}, "1.51", errdefs.ErrInvalidArgument, []string{"ports", "1-2"}},
 		{run.Container{Expose: []string{"80:80"}}, "1.51", errdefs.ErrInvalidArgument, []string{`expose "80:80"`}},
 		{run.Container{Expose: []string{"9-8"}}, "1.51", errdefs.ErrInvalidArgument, []string{`expose "9-8"`}},
+		{run.Container{Platform: "linux/arm64/v8/x"}, "1.51", errdefs.ErrInvalidArgument, []string{`platform "linux/arm64/v8/x"`}},
 		{run.Container{CPUs: "two"}, "1.51", errdefs.ErrInvalidArgument, []string{`cpus "two"`}},
 		{run.Container{CPUs: "2"}, "1.24", errdefs.ErrNotImplemented, []string{"API 1.25", "1.24", "update"}},
 	} {

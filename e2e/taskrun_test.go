@@ -208,3 +208,32 @@ steps:
 		s.nothingLeftOf(s.runID())
 	})
 }
+
+// The format's tutorial has flags before the image and stops the container by the step's id; others use the names of
+// networks and of the workspace's volume.
+func TestTaskNamesAndFlags(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		web := "web-" + s.runID()
+		s.write(map[string]string{"kept.txt": "kept\n", "acb.yaml": `
+version: v1.1.0
+networks: [{name: net-$ID, driver: bridge, isDefault: true}]
+steps:
+  - id: ` + web + `
+    cmd: -d -t -e ANSWER=42 -v $SharedVolume:/more IMAGE sh -c 'echo $ANSWER; cat /more/kept.txt; sleep 600'
+  - cmd: docker inspect --format '{{"{{"}}.State.Running{{"}}"}}' ` + web + `
+  - cmd: docker run --rm --network net-$ID -v $SharedVolume:/w IMAGE sh -c 'cp /w/kept.txt /w/copy.txt'
+  - cmd: docker stop -t 0 ` + web + `
+  - cmd: IMAGE cat copy.txt
+`})
+		s.image("acb.yaml")
+		r := s.multiarch("task", "run", "--id", s.runID())
+		says(s.T, r.Stdout, "| true\n", "| kept\n", "| 42\n")
+		s.nothingLeftOf(s.runID())
+		// The container of somebody else is left alone.
+		s.docker("create", "--name", web, harness.Busybox(s.T, s.daemon), "true")
+		s.Cleanup(func() { s.docker("rm", web) })
+		s.refused([]string{web, "a docker command of the file uses the name"}, "task", "run", "--id", s.runID())
+		s.docker("inspect", web)
+		s.nothingLeftOf(s.runID())
+	})
+}

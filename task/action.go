@@ -80,11 +80,22 @@ func (c commands) action(typed []string, first bool) (Action, error) {
 	if all[0] == "docker" {
 		return dockerCommand(all[1:])
 	}
+	var flags RunFlags
+	var before []string
+	if first && strings.HasPrefix(all[0], "-") {
+		var rest []string
+		if flags, rest, err = parseRun(all); err != nil {
+			return nil, err
+		}
+		before, all = all[:len(all)-len(rest)], rest
+	}
 	if _, err := reference.ParseAnyReference(all[0]); err != nil {
 		return nil, notImage(all[0], "IMAGE [ARGUMENT...] or docker COMMAND")
 	}
 	var ours []string
-	if rest, ok := purgeOf(all); ok {
+	if len(before) > 0 {
+		// their settings are for a container
+	} else if rest, ok := purgeOf(all); ok {
 		ours = purge(rest, c.env)
 	} else if rest, ok := importOf(all); ok {
 		ours = azureImport(rest)
@@ -95,7 +106,7 @@ func (c commands) action(typed []string, first bool) (Action, error) {
 	if !first {
 		return nil, fmt.Errorf("%s cannot follow another command: expected docker COMMAND, or %s; docker run IMAGE runs a container, and quotes of the form '...' leave a text to the program", show(all[0]), shell.Builtins)
 	}
-	return Container{Image: all[0], Args: all[1:]}, nil
+	return Container{Image: all[0], Args: all[1:], Flags: flags, flagWords: before}, nil
 }
 
 // dockerCommands are the commands that a docker step may run. They are the docker command's own and buildx: it would

@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -20,6 +21,7 @@ func TestActions(t *testing.T) {
 		{digest, "Container " + digest + " | "},
 		{"h:5000/a", "Container h:5000/a | "},
 		{"two hi", "Container alpine:3 | echo hi"},
+		{"-it --rm -e A=1 alpine -t", "Container alpine | -t"},
 		{"docker manifest create a b", "Plugin create a b"},
 		{"docker manifest push --purge a", "Plugin push --purge a"},
 		{"docker multiarch ls", "Plugin ls"},
@@ -65,7 +67,7 @@ func TestActions(t *testing.T) {
 		{"az acr import -n reg -r /subscriptions/x --source a", "Container mcr.microsoft.com/acr/azure-cli:2ff604c | acr import -n reg -r /subscriptions/x --source a"},
 		{"az acr login", "Container mcr.microsoft.com/acr/azure-cli:2ff604c | acr login"},
 
-		{"bad x", ""}, {"none x", ""}, {"Alpine", ""}, {"-it alpine", ""}, {"a:b:c", ""},
+		{"bad x", ""}, {"none x", ""}, {"Alpine", ""}, {"-x alpine", ""}, {"-it", ""}, {"-v /etc:/x alpine", ""}, {"-m x alpine", ""}, {"-p x alpine", ""}, {"--pull=x alpine", ""}, {"a:b:c", ""},
 	} {
 		var got string
 		a, err := commandOfText(tt.cmd, "A=1", "ACR_DEFAULT_REGISTRY=env")
@@ -79,6 +81,24 @@ func TestActions(t *testing.T) {
 	}
 	if a, _ := commandOfText("acr purge --filter app:. --ago 0d --untagged"); fmt.Sprintf("%T", a) != "task.Container" {
 		t.Errorf("acr purge without a registry: got %v, want a Container", a)
+	}
+}
+
+func TestRunFlags(t *testing.T) {
+	cmd := "-itd --init --privileged --rm -e A=1 --env B --env-file f.env -v vol:/v -v /var/run/docker.sock:/s -p 80:8080 --add-host a:1.2.3.4 -l k=v " +
+		"-w /w --entrypoint sh --name n --network host --platform linux/arm64 -u 1:2 -m 64m --pull always app:1 -x --name y"
+	action, err := commandOfText(cmd)
+	want := Container{Image: "app:1", Args: []string{"-x", "--name", "y"}, Flags: RunFlags{
+		Detach: true, Init: true, Privileged: true, Pull: true, Env: []string{"A=1", "B"}, EnvFiles: []string{"f.env"},
+		Mounts: []Mount{{"vol", "/v"}, {DockerSocket, "/s"}}, Ports: []string{"80:8080"}, Hosts: []string{"a:1.2.3.4"}, Labels: []string{"k=v"},
+		Dir: "/w", EntryPoint: "sh", Name: "n", Network: "host", Platform: "linux/arm64", User: "1:2", Memory: 64 << 20,
+	}}
+	got, _ := action.(Container)
+	if got.flagWords = nil; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v and error %v, want %+v", got, err, want)
+	}
+	if got := Commands(action); len(got) != 1 || got[0] != cmd {
+		t.Errorf("got commands %q, want %q", got, cmd)
 	}
 }
 

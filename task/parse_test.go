@@ -153,7 +153,7 @@ steps:
 - {id: three, push: app, when: [two, one, two], exitedWith: [1, 2], exitedWithout: [3], network: host}
 `)
 	one := Step{
-		Position: Position{16, 3}, ID: "one", Action: Container{"alpine", []string{"echo", "a b", "$x"}},
+		Position: Position{16, 3}, ID: "one", Action: Container{Image: "alpine", Args: []string{"echo", "a b", "$x"}},
 		Timeout: 5 * time.Second, StartDelay: time.Second, Retries: 2, RetryDelay: 3 * time.Second,
 		RetryOnErrors: []string{"timed out"}, Repeat: 4, IgnoreErrors: true, CancelRest: true, Detach: true, Keep: true,
 		Context: "arm", Dir: "sub/dir", NoDir: true, Env: []string{"A=1", "B=3", "C=x", "D=x y", `E={"a":1}`, "F="},

@@ -79,6 +79,13 @@ func (p *parser) step(i int, f fields) Step {
 		s.Retries, s.RetryOnErrors, s.Repeat, s.Detach = 0, nil, 0, false
 	}
 	p.container(f, &s)
+	if c, ok := s.Action.(Container); ok {
+		s.Detach = s.Detach || c.Flags.Detach
+		s.Pull = s.Pull || c.Flags.Pull
+		if c.Flags.Network != "" {
+			s.Network = p.existingNetwork(f.at("cmd"), c.Flags.Network)
+		}
+	}
 	return s
 }
 
@@ -250,6 +257,11 @@ func (p *parser) stepNetwork(f fields) string {
 	if name == "" {
 		return p.network
 	}
+	return p.existingNetwork(f.at("network"), name)
+}
+
+// existingNetwork returns the name of a network that is used at v.
+func (p *parser) existingNetwork(v value, name string) string {
 	is := func(n Network) bool { return n.Name == name }
 	switch {
 	case slices.ContainsFunc(p.file.Networks, is):
@@ -260,7 +272,7 @@ func (p *parser) stepNetwork(f fields) string {
 		for _, n := range p.file.Networks {
 			known = append(known, n.Name)
 		}
-		p.errorf(f.at("network"), "the file has no network %s%s", show(name), didYouMean(name, known))
+		p.errorf(v, "the file has no network %s%s", show(name), didYouMean(name, known))
 	}
 	return name
 }

@@ -159,6 +159,9 @@ type Push struct {
 type Container struct {
 	Image string
 	Args  []string
+	Flags RunFlags
+	// flagWords are the flags as they are written.
+	flagWords []string
 }
 
 // Docker runs the docker command.
@@ -198,7 +201,7 @@ func commandWords(a Action) [][]string {
 		}
 		return all
 	case Container:
-		return [][]string{append([]string{a.Image}, a.Args...)}
+		return [][]string{slices.Concat(a.flagWords, []string{a.Image}, a.Args)}
 	case Docker:
 		return [][]string{append([]string{"docker"}, a.Args...)}
 	case Plugin:

@@ -99,7 +99,7 @@ func runFlags(id string, f task.File, s task.Step) []string {
 			is(name+"="+v, v != "")
 		}
 	}
-	add("name", Name(id, s.ID))
+	add("name", objectName(f, id, s.ID))
 	is("rm", !s.Keep)
 	is("detach", s.Detach)
 	is("pull=always", s.Pull)
@@ -108,14 +108,14 @@ func runFlags(id string, f task.File, s task.Step) []string {
 		if m.Volume == task.DockerSocket {
 			add("volume", m.Volume+":"+m.Path)
 		} else {
-			add("volume", Name(id, m.Volume)+":"+m.Path)
+			add("volume", objectName(f, id, m.Volume)+":"+m.Path)
 		}
 	}
 	if !s.NoDir {
 		add("workdir", containerDir(s))
 	}
 	if created := func(n task.Network) bool { return n.Name == s.Network && !n.External }; slices.ContainsFunc(f.Networks, created) {
-		add("network", Name(id, s.Network))
+		add("network", objectName(f, id, s.Network))
 		add("network-alias", s.ID)
 	} else {
 		add("network", s.Network)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -188,7 +189,35 @@ func Removal(id string) string {
 // Name returns the name on daemons of something that a run creates: a step's container, a network, a volume.
 func Name(id, thing string) string { return "multiarch-" + id + "-" + thing }
 
-// SharedVolume is the first volume of the workspace on a daemon, see [Name].
+// objectName is [Name] for something in the file. If a docker command of the file has its name as a word, as 'docker logs
+// web' has, the name is that, as in ACR Tasks.
+func objectName(f task.File, id, thing string) string {
+	for _, step := range f.Steps {
+		switch step.Action.(type) {
+		case task.Docker, task.Script:
+		default:
+			continue
+		}
+		words := strings.FieldsFunc(strings.Join(task.Commands(step.Action), " "), func(c rune) bool {
+			return !strings.ContainsRune("_.-", c) && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+		})
+		if slices.Contains(words, "docker") && slices.Contains(words, thing) {
+			return thing
+		}
+	}
+	return Name(id, thing)
+}
+
+// taken explains the error for the name of something in the file that is in use on the daemon.
+func (e *Executor) taken(err error, thing string) error {
+	if !errdefs.IsConflict(err) || objectName(e.File, e.ID, thing) != thing {
+		return e.conflict(err)
+	}
+	return manifest.WithHint(err, "a docker command of the file uses the name %s: remove what has it, or change it in the file", thing)
+}
+
+// SharedVolume is the volume of the workspace, see [Name]. Where a step has this name, it gets that of the volume on its
+// daemon, which may be another.
 const SharedVolume = "workspace.1"
 
 // daemon returns the daemon of a docker context.
@@ -211,6 +240,7 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 	if err != nil {
 		return -1, err
 	}
+	step.Pull = step.Pull || action.Flags.Pull
 	c, err := e.prepare(ctx, d, step, action)
 	if err != nil {
 		return -1, err
@@ -221,6 +251,9 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 	}
 	defer release()
 	c.Mounts = slices.Insert(c.Mounts, 0, Mount{Source: volume, Target: workspacePath})
+	for i, m := range c.Mounts {
+		c.Mounts[i].Source = strings.ReplaceAll(m.Source, e.name(SharedVolume), volume)
+	}
 	if step.Pull {
 		if err := pull(ctx, d, step, action.Image, out); err != nil {
 			return -1, err
@@ -233,7 +266,7 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 		}
 		code, err = d.Run(ctx, c, out, started)
 	}
-	return code, cmp.Or(err, exited(code))
+	return code, cmp.Or(e.taken(err, step.ID), exited(code))
 }
 
 // workspacePath is the path of the workspace in containers.
@@ -242,7 +275,7 @@ const workspacePath = "/workspace"
 // prepare creates the networks and volumes of a container, and returns it without its workspace.
 func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, action task.Container) (Container, error) {
 	c := Container{
-		Name: e.name(step.ID), Image: action.Image, Args: action.Args, Env: step.Env, User: step.User,
+		Name: objectName(e.File, e.ID, step.ID), Image: action.Image, Args: action.Args, Env: step.Env, User: step.User,
 		Alias: step.ID, Isolation: step.Isolation, CPUs: step.CPUs, Privileged: step.Privileged,
 		Expose: step.Expose, Ports: step.Ports, Keep: step.Keep, Kill: step.Detach, Labels: e.labels(),
 	}
@@ -258,13 +291,16 @@ func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, a
 	if !step.NoDir {
 		c.Dir = containerDir(step)
 	}
-	var err error
-	if c.Network, err = e.network(ctx, d, step.Network); err != nil {
+	if err := e.runFlags(ctx, &c, action.Flags); err != nil {
 		return c, err
 	}
-	for _, m := range step.Mounts {
+	var err error
+	if c.Network, err = e.network(ctx, d, cmp.Or(action.Flags.Network, step.Network)); err != nil {
+		return c, err
+	}
+	for _, m := range slices.Concat(step.Mounts, action.Flags.Mounts) {
 		source := m.Volume
-		if source != task.DockerSocket {
+		if source != task.DockerSocket && source != e.name(SharedVolume) {
 			if source, err = e.volume(ctx, d, m.Volume); err != nil {
 				return c, err
 			}
@@ -272,6 +308,52 @@ func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, a
 		c.Mounts = append(c.Mounts, Mount{Source: source, Target: m.Path})
 	}
 	return c, nil
+}
+
+// runFlags adds flags of docker run to a container.
+func (e *Executor) runFlags(ctx context.Context, c *Container, f task.RunFlags) error {
+	variables := f.Env
+	for _, name := range f.EnvFiles {
+		lines, err := e.envFile(ctx, name)
+		if err != nil {
+			return err
+		}
+		variables = slices.Concat(lines, variables)
+	}
+	for _, variable := range variables {
+		name, _, given := strings.Cut(variable, "=")
+		if given { // otherwise it is that of the step, if it has one
+			c.Env = append(slices.DeleteFunc(slices.Clone(c.Env), func(kv string) bool { return strings.HasPrefix(kv, name+"=") }), variable)
+		}
+	}
+	c.Ports = slices.Concat(c.Ports, f.Ports)
+	for _, label := range f.Labels {
+		name, value, _ := strings.Cut(label, "=")
+		c.Labels[name] = value
+	}
+	c.Memory, c.Platform, c.Init, c.Hosts = f.Memory, f.Platform, f.Init, f.Hosts
+	c.Privileged = c.Privileged || f.Privileged
+	c.User, c.Dir, c.Name = cmp.Or(f.User, c.User), cmp.Or(f.Dir, c.Dir), cmp.Or(f.Name, c.Name)
+	if f.EntryPoint != "" {
+		c.Entrypoint = []string{f.EntryPoint}
+	}
+	return nil
+}
+
+// envFile returns the variables in a file of the workspace, KEY=VALUE.
+func (e *Executor) envFile(ctx context.Context, name string) (variables []string, err error) {
+	dir, release, err := e.workspace.Host(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	content, err := Source{Dir: dir}.ReadInside(ctx, strings.TrimPrefix(path.Clean(name), workspacePath+"/"))
+	for line := range strings.Lines(string(content)) {
+		if line = strings.TrimSpace(line); strings.Contains(line, "=") && !strings.HasPrefix(line, "#") {
+			variables = append(variables, line)
+		}
+	}
+	return variables, err
 }
 
 // containerDir returns the working directory of a step's container, which is in the workspace.
@@ -284,8 +366,8 @@ func (e *Executor) network(ctx context.Context, d *usedDaemon, name string) (str
 		return name, nil
 	}
 	return d.created.Do(ctx, "network "+name, func() (string, error) {
-		full := e.name(name)
-		return full, e.conflict(d.CreateNetwork(ctx, e.File.Networks[i], full, e.labels()))
+		full := objectName(e.File, e.ID, name)
+		return full, e.taken(d.CreateNetwork(ctx, e.File.Networks[i], full, e.labels()), name)
 	})
 }
 
@@ -293,12 +375,12 @@ func (e *Executor) network(ctx context.Context, d *usedDaemon, name string) (str
 func (e *Executor) volume(ctx context.Context, d *usedDaemon, name string) (string, error) {
 	i := slices.IndexFunc(e.File.Volumes, func(v task.Volume) bool { return v.Name == name })
 	if i < 0 {
-		return "", fmt.Errorf("no volume %s", name) // task.Parse has checked that
+		return "", manifest.Errorf(errdefs.ErrNotFound, "the file has no volume %s", name) // task.Parse checks volumeMounts
 	}
 	return d.created.Do(ctx, "volume "+name, func() (string, error) {
-		full := e.name(name)
+		full := objectName(e.File, e.ID, name)
 		if err := d.CreateVolume(ctx, full, e.labels()); err != nil {
-			return "", e.conflict(err)
+			return "", e.taken(err, name)
 		}
 		if len(e.File.Volumes[i].Files) == 0 {
 			return full, nil

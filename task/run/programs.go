@@ -21,7 +21,34 @@ func (e *Executor) docker(ctx context.Context, step task.Step, action task.Docke
 		return -1, err
 	}
 	defer release()
-	return e.command(ctx, step, dir, action.Args, nil, in, out)
+	args, release, err := e.withSharedVolume(ctx, step, action.Args)
+	if err != nil {
+		return -1, err
+	}
+	defer release()
+	return e.command(ctx, step, dir, args, nil, in, out)
+}
+
+// withSharedVolume fills the volume of the workspace for a docker command that names it, and returns its arguments with
+// the volume's name. Release must be called when the command has ended.
+func (e *Executor) withSharedVolume(ctx context.Context, step task.Step, args []string) (_ []string, release func(), err error) {
+	shared := e.name(SharedVolume)
+	if !slices.ContainsFunc(args, func(arg string) bool { return strings.Contains(arg, shared) }) {
+		return args, func() {}, nil
+	}
+	d, err := e.daemon(step.Context)
+	if err != nil {
+		return nil, nil, err
+	}
+	volume, release, err := e.workspace.Volume(ctx, d.context, d, d)
+	if err != nil {
+		return nil, nil, e.conflict(err)
+	}
+	out := slices.Clone(args)
+	for i, arg := range out {
+		out[i] = strings.ReplaceAll(arg, shared, volume)
+	}
+	return out, release, nil
 }
 
 // readOnly are the docker commands that write no files on this machine.

@@ -83,6 +83,10 @@ type Container struct {
 	Alias      string // its name in that network
 	Isolation  string
 	CPUs       string // as in docker run --cpus
+	Memory     int64  // in bytes, 0 for no limit
+	Platform   string // "" for the image's
+	Init       bool
+	Hosts      []string // as in docker run --add-host
 	Privileged bool
 	Expose     []string // as in docker run --expose
 	Ports      []string // as in docker run --publish

@@ -1,10 +1,16 @@
 package run
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/render"
 )
@@ -51,5 +57,66 @@ func TestScripts(t *testing.T) {
 		if left, err := os.ReadDir(s.Context.Dir); err != nil || len(left) > 0 {
 			t.Errorf("%s: got files %v in the user's folder and error %v, want none", tt.cmd, left, err)
 		}
+	}
+}
+
+func TestFlagsOfContainers(t *testing.T) {
+	f := task.File{Volumes: []task.Volume{{Name: "vol"}}}
+	s := newTestExecutor(t, f)
+	if err := os.WriteFile(filepath.Join(s.Context.Dir, "f.env"), []byte("# note\nFROM_FILE=1\nB=file\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	step := parsed(t, "-d -e A=1 -e GREETING -e NONE --env-file f.env -e B=flag -v vol:/v -v "+Name("r1", SharedVolume)+":/w2 -l k=v -w /w -u 7 -m 8m --init --add-host a:1.2.3.4 --platform linux/arm64 --name n app:1 -x")
+	if _, err := s.run(t, step); err != nil {
+		t.Fatal(err)
+	}
+	c := s.own.ran[0]
+	for what, pair := range map[string][2]any{
+		"env":    {fmt.Sprint(c.Env), "[GREETING=good day FROM_FILE=1 A=1 B=flag]"},
+		"mounts": {fmt.Sprint(c.Mounts), "[{multiarch-r1-workspace.1 /workspace} {multiarch-r1-vol /v} {multiarch-r1-workspace.1 /w2}]"},
+		"others": {strings.TrimSpace(fmt.Sprintln(c.Name, c.Image, c.Args, c.Dir, c.User, c.Memory, c.Init, c.Hosts, c.Platform, c.Labels["k"], step.Detach)), "n app:1 [-x] /w 7 8388608 true [a:1.2.3.4] linux/arm64 v true"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("got %s %v, want %v", what, pair[0], pair[1])
+		}
+	}
+	unknown := parsed(t, "-v other:/v app:1")
+	if _, err := s.run(t, unknown); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "no volume other") {
+		t.Errorf("got error %v, want no volume other", err)
+	}
+}
+
+// What docker commands of the file name has that name on the daemon, and is not replaced there.
+func TestNamesThatDockerCommandsUse(t *testing.T) {
+	f := task.File{Steps: []task.Step{
+		{ID: "web", Action: task.Container{Image: "app:1"}},
+		{ID: "other", Action: task.Container{Image: "app:1", Args: []string{"other"}}},
+		{ID: "logs", Action: task.Docker{Args: []string{"logs", "web"}}},
+	}}
+	s := newTestExecutor(t, f)
+	for _, step := range f.Steps {
+		if _, err := s.run(t, step); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.own.ran[0].Name + " " + s.own.ran[1].Name; got != "web multiarch-r1-other" {
+		t.Errorf("got containers %s, want web multiarch-r1-other", got)
+	}
+	s.own.failures = map[string][]error{"run web": {manifest.Errorf(errdefs.ErrConflict, "in use")}}
+	if _, err := s.run(t, f.Steps[0]); !errdefs.IsConflict(err) || !strings.Contains(manifest.Hint(err), "web") {
+		t.Errorf("got error %v with hint %q, want a conflict with a hint that names web", err, manifest.Hint(err))
+	}
+}
+
+// A docker command gets the name of the volume that has the workspace, filled.
+func TestSharedVolumeOfDockerCommands(t *testing.T) {
+	s := newTestExecutor(t, task.File{})
+	step := task.Step{ID: "a", Action: task.Docker{Args: []string{"run", "-v", Name("r1", SharedVolume) + ":/w", "app"}}}
+	if _, err := s.run(t, step); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"volume multiarch-r1-workspace.1", "send multiarch-r1-workspace.1"}
+	if !slices.Equal(s.own.calls, want) || s.programs.lines[0] != " docker run -v multiarch-r1-workspace.1:/w app" {
+		t.Errorf("got calls %q and command %q, want %q first", s.own.calls, s.programs.lines, want)
 	}
 }
