@@ -18,7 +18,8 @@ import (
 // Node is a parsed manifest or index.
 type Node struct {
 	Content
-	// Children are the entries of an index; Config, nil for an index, and Layers are the blobs of an image.
+	// Children are the entries of an index; Config and Layers are the blobs of an image, Layers also those of a
+	// superseded artifact manifest. Config is nil for both others.
 	Children []ocispec.Descriptor
 	Config   *ocispec.Descriptor
 	Layers   []ocispec.Descriptor
@@ -29,14 +30,18 @@ type Node struct {
 	Annotations  map[string]string
 }
 
-// ParseNode parses c. The error is errdefs.ErrInvalidArgument if it is neither an image manifest nor an index.
+// ParseNode parses c. The error is errdefs.ErrInvalidArgument if it is neither an image or artifact manifest nor an
+// index.
 func ParseNode(c Content) (Node, error) {
 	d, raw := c.Descriptor, c.Raw
 	n := Node{Content: c}
 	var err error
-	if IsIndex(d.MediaType) {
+	switch {
+	case IsIndex(d.MediaType):
 		n.Children, _, err = ParseIndex(raw)
-	} else {
+	case IsArtifact(d.MediaType):
+		n.Layers, err = parseArtifact(raw)
+	default:
 		var config ocispec.Descriptor
 		config, n.Layers, err = ParseImage(raw)
 		n.Config = &config
@@ -59,7 +64,18 @@ func ParseNode(c Content) (Node, error) {
 	if n.ArtifactType == "" && n.Config != nil && !IsImageConfig(n.Config.MediaType) {
 		n.ArtifactType = n.Config.MediaType
 	}
+	if n.ArtifactType == "" && IsArtifact(d.MediaType) {
+		n.ArtifactType = d.MediaType
+	}
 	return n, nil
+}
+
+// Blobs returns the config, if there is one, and the layers.
+func (n Node) Blobs() []ocispec.Descriptor {
+	if n.Config == nil {
+		return n.Layers
+	}
+	return append([]ocispec.Descriptor{*n.Config}, n.Layers...)
 }
 
 // IsImageConfig reports whether mediaType is that of the config of an image rather than of another artifact. Older

@@ -18,6 +18,13 @@ const (
 	MediaTypeDockerConfig   = "application/vnd.docker.container.image.v1+json"
 )
 
+// Media types of artifact manifests that are superseded: of a release candidate of the OCI image spec 1.1, and of ORAS
+// before it. Registries still have them.
+const (
+	mediaTypeOCIArtifact  = "application/vnd.oci.artifact.manifest.v1+json"
+	mediaTypeORASArtifact = "application/vnd.cncf.oras.artifact.manifest.v1+json"
+)
+
 // MaxEntries bounds the children of an index, including nested ones, and the layers of an image.
 const MaxEntries = 4096
 
@@ -29,6 +36,12 @@ func IsIndex(mediaType string) bool {
 // IsImage reports whether mediaType is that of an image manifest, Docker's or OCI's.
 func IsImage(mediaType string) bool {
 	return mediaType == MediaTypeDockerManifest || mediaType == ocispec.MediaTypeImageManifest
+}
+
+// IsArtifact reports whether mediaType is that of a superseded artifact manifest, which has blobs but neither a config nor
+// layers. Today's artifacts are image manifests.
+func IsArtifact(mediaType string) bool {
+	return mediaType == mediaTypeOCIArtifact || mediaType == mediaTypeORASArtifact
 }
 
 // IsForeign reports whether mediaType is that of a layer that is stored outside of registries and must not be
@@ -249,15 +262,36 @@ func ParseImage(raw []byte) (config ocispec.Descriptor, layers []ocispec.Descrip
 	if n := image.Layers.n; n > MaxEntries {
 		return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest has %d layers, more than %d", n, MaxEntries)
 	}
-	for _, d := range append([]ocispec.Descriptor{*image.Config}, image.Layers.first...) {
-		if err := d.Digest.Validate(); err != nil {
-			return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest has a blob with the digest %q (%w)", d.Digest, err)
-		}
-		if d.Size < 0 {
-			return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest has a negative size for %s", d.Digest)
-		}
+	if err := checkBlobs(append([]ocispec.Descriptor{*image.Config}, image.Layers.first...)); err != nil {
+		return config, nil, err
 	}
 	return *image.Config, image.Layers.first, nil
+}
+
+// parseArtifact returns the blobs of an artifact manifest, with the checks of ParseImage.
+func parseArtifact(raw []byte) ([]ocispec.Descriptor, error) {
+	var artifact struct {
+		Blobs descriptors `json:"blobs"`
+	}
+	if err := json.Unmarshal(raw, &artifact); err != nil {
+		return nil, Errorf(errdefs.ErrInvalidArgument, "manifest is not valid JSON (%w)", err)
+	}
+	if n := artifact.Blobs.n; n > MaxEntries {
+		return nil, Errorf(errdefs.ErrInvalidArgument, "manifest has %d blobs, more than %d", n, MaxEntries)
+	}
+	return artifact.Blobs.first, checkBlobs(artifact.Blobs.first)
+}
+
+func checkBlobs(blobs []ocispec.Descriptor) error {
+	for _, d := range blobs {
+		if err := d.Digest.Validate(); err != nil {
+			return Errorf(errdefs.ErrInvalidArgument, "manifest has a blob with the digest %q (%w)", d.Digest, err)
+		}
+		if d.Size < 0 {
+			return Errorf(errdefs.ErrInvalidArgument, "manifest has a negative size for %s", d.Digest)
+		}
+	}
+	return nil
 }
 
 // ParseConfig returns the platform in an image config; its fields are empty if the config has none.

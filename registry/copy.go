@@ -79,13 +79,13 @@ func blobsOf(image manifest.Content) ([]ocispec.Descriptor, error) {
 	if actual := d.Digest.Algorithm().FromBytes(image.Raw); actual != d.Digest {
 		return nil, manifest.Errorf(errdefs.ErrDataLoss, "the manifest's bytes have the digest %s", actual)
 	}
-	config, layers, err := manifest.ParseImage(image.Raw)
+	n, err := manifest.ParseNode(image)
 	if err != nil {
 		return nil, err
 	}
 	var blobs []ocispec.Descriptor
 	seen := map[digest.Digest]bool{}
-	for _, b := range append([]ocispec.Descriptor{config}, layers...) {
+	for _, b := range n.Blobs() {
 		if !manifest.IsForeign(b.MediaType) && !seen[b.Digest] {
 			seen[b.Digest] = true
 			blobs = append(blobs, b)

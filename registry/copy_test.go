@@ -164,6 +164,28 @@ func TestUploadAnsweredOddly(t *testing.T) {
 	}
 }
 
+// A superseded artifact manifest is copied with its blobs.
+func TestCopyOfAnArtifact(t *testing.T) {
+	for _, mediaType := range []string{"application/vnd.oci.artifact.manifest.v1+json", "application/vnd.cncf.oras.artifact.manifest.v1+json"} {
+		n, f, g := newNetwork(t), newFake(), newFake()
+		n.secure("a.example.com:443", f)
+		n.secure("b.example.com:443", g)
+		blob := f.putBlob("app", []byte("signature"))
+		raw := fmt.Appendf(nil, `{"mediaType":%q,"artifactType":"a/b","blobs":[{"mediaType":"a/c","digest":%q,"size":9}],"subject":{"mediaType":%q,"digest":%q,"size":5}}`,
+			mediaType, blob.Digest, ocispec.MediaTypeImageManifest, digest.FromString("image"))
+		f.put("app", "1", mediaType, raw)
+		c := n.client(Options{})
+		artifact, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
+		if err == nil {
+			err = c.Copy(t.Context(), parse(t, "a.example.com/app"), artifact, parse(t, "b.example.com/app"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantImage(t, g, "app", manifest.NewContent(mediaType, raw).Descriptor, blob)
+	}
+}
+
 // wantImage checks that an image is whole in a repository, its manifest last.
 func wantImage(t *testing.T, f *fake, repo string, d ocispec.Descriptor, layers ...ocispec.Descriptor) {
 	t.Helper()

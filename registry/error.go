@@ -171,7 +171,7 @@ func (e *Error) hasNoReferrers() bool {
 // kindOf returns the kind of an HTTP status.
 func kindOf(status int) error {
 	switch status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
 		return errdefs.ErrInvalidArgument
 	case http.StatusUnauthorized:
 		return errdefs.ErrUnauthenticated

@@ -137,6 +137,10 @@ func TestMediaTypeOf(t *testing.T) {
 		{manifest.MediaTypeDockerManifest + "; charset=utf-8", `{"config":{}}`, manifest.MediaTypeDockerManifest, ""},
 		{"application/json", `{"manifests":[]}`, ocispec.MediaTypeImageIndex, ""},
 		{"", `{"config":{},"layers":[]}`, ocispec.MediaTypeImageManifest, ""},
+		{"application/vnd.oci.artifact.manifest.v1+json", `{"blobs":[]}`, "application/vnd.oci.artifact.manifest.v1+json", ""},
+		{"", `{"mediaType":"application/vnd.cncf.oras.artifact.manifest.v1+json"}`, "application/vnd.cncf.oras.artifact.manifest.v1+json", ""},
+		{"application/vnd.oci.artifact.manifest.v1+json", `{"layers":[]}`, "", "another structure"},
+		{"application/vnd.oci.artifact.manifest.v1+json", `{"manifests":[]}`, "", "another structure"},
 		{ocispec.MediaTypeImageIndex, `{"config":{}}`, "", "another structure"},
 		{"", `{"mediaType":"` + ocispec.MediaTypeImageManifest + `","manifests":[]}`, "", "another structure"},
 		{"", `{"manifests":[],"layers":[]}`, "", "at once"},
@@ -168,7 +172,7 @@ func FuzzManifest(f *testing.F) {
 		switch {
 		case manifest.IsIndex(mediaType):
 			_, _, _ = manifest.ParseIndex(raw)
-		case manifest.IsImage(mediaType):
+		case manifest.IsImage(mediaType), manifest.IsArtifact(mediaType):
 			_, _ = blobsOf(manifest.NewContent(mediaType, raw))
 		default:
 			t.Fatalf("got media type %q, want one of an image or index", mediaType)

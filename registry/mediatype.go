@@ -19,7 +19,7 @@ var accept = strings.Join([]string{
 }, ", ")
 
 func known(mediaType string) bool {
-	return manifest.IsIndex(mediaType) || manifest.IsImage(mediaType)
+	return manifest.IsIndex(mediaType) || manifest.IsImage(mediaType) || manifest.IsArtifact(mediaType)
 }
 
 // mediaTypeOf returns the media type of a manifest or index: the one that the document states, otherwise the content
@@ -50,7 +50,7 @@ func mediaTypeOf(contentType string, raw []byte) (string, error) {
 		return "", notManifest("a manifest of Docker's schema 1, which is no longer supported; build and push the image again")
 	case index && image:
 		return "", notManifest("an image and an index at once")
-	case known(mediaType) && (index && manifest.IsImage(mediaType) || image && manifest.IsIndex(mediaType)):
+	case known(mediaType) && (index && !manifest.IsIndex(mediaType) || image && !manifest.IsImage(mediaType)):
 		return "", notManifest("of media type %q, but has another structure", mediaType)
 	case known(mediaType):
 		return mediaType, nil

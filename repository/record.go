@@ -97,7 +97,10 @@ func recordOf(n manifest.Node) Record {
 		r.Subject = n.Subject.Digest
 	}
 	if n.Config != nil {
-		r.ConfigMediaType, r.ImageSize = n.Config.MediaType, imageSize(n)
+		r.ConfigMediaType = n.Config.MediaType
+	}
+	if !manifest.IsIndex(r.MediaType) {
+		r.ImageSize = imageSize(n)
 	}
 	for _, child := range n.Children {
 		r.Children = append(r.Children, child.Digest)
@@ -163,10 +166,7 @@ func imageSize(nodes ...manifest.Node) int64 {
 		return true
 	}
 	for _, n := range nodes {
-		parts := append([]ocispec.Descriptor{n.Descriptor}, n.Layers...)
-		if n.Config != nil {
-			parts = append(parts, *n.Config)
-		}
+		parts := append([]ocispec.Descriptor{n.Descriptor}, n.Blobs()...)
 		if slices.ContainsFunc(parts, func(d ocispec.Descriptor) bool { return !add(d) }) {
 			return 0
 		}

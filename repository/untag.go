@@ -218,7 +218,7 @@ func (u *untagging) viaPlaceholder(ctx context.Context, t tagContent) (moved dig
 const annotationPlaceholder = "io.github.docker-multiarch.placeholder"
 
 // placeholder returns a manifest of the same content as c with a digest of its own: whoever pulls it meanwhile gets the
-// same image.
+// same image. For a superseded artifact manifest it is an index that lists it.
 func placeholder(c manifest.Content) (manifest.Content, error) {
 	n := manifest.Node{Children: []ocispec.Descriptor{}} // what a tag gets whose manifest is gone
 	if c.Raw != nil {
@@ -226,6 +226,9 @@ func placeholder(c manifest.Content) (manifest.Content, error) {
 		if n, err = manifest.ParseNode(c); err != nil {
 			return c, err
 		}
+	}
+	if manifest.IsArtifact(c.Descriptor.MediaType) {
+		n.Children = []ocispec.Descriptor{n.Descriptor}
 	}
 	mark := map[string]string{annotationPlaceholder: rand.Text()}
 	if n.Config == nil {

@@ -429,6 +429,55 @@ func TestImportOddReferrersTags(t *testing.T) {
 	}
 }
 
+// modern is a registry that refuses the superseded artifact manifests.
+type modern struct{ *fakes.Registry }
+
+func (m modern) Copy(ctx context.Context, from reference.Named, c manifest.Content, to reference.Named) error {
+	if manifest.IsArtifact(c.Descriptor.MediaType) {
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "unknown media type")
+	}
+	return m.Registry.Copy(ctx, from, c, to)
+}
+
+// Superseded artifact manifests are imported as referrers, and skipped with a warning where the target refuses them.
+func TestImportArtifacts(t *testing.T) {
+	for _, refuses := range []bool{false, true} {
+		r := newRegistry(t)
+		r.NoReferrers = true
+		const mediaType = "application/vnd.cncf.oras.artifact.manifest.v1+json"
+		raw := fmt.Appendf(nil, `{"mediaType":%q,"artifactType":"a/b","blobs":[{"digest":%q,"size":3}],"subject":{"digest":%q,"size":1}}`,
+			mediaType, digest.FromString("sig"), r.list.Digest)
+		artifact := r.Store(fakes.Named(t, "from.example.com/app@"+digest.FromBytes(raw).String()), mediaType, raw)
+		signature := r.referrer(t, r.list.Digest, "a/c")
+		r.Index(t, "from.example.com/app:"+manifest.ReferrersTag(r.list.Digest), ocispec.MediaTypeImageIndex,
+			ocispec.Descriptor{Digest: artifact}, ocispec.Descriptor{Digest: signature})
+		q := request(t, "from.example.com/app:1", "to.example.com/app:1", func(q *Request) { q.Referrers = true })
+		var to Registry = r.Registry
+		want, note := []digest.Digest{artifact, signature}, "2 referrers and cosign tags, 2 of them new"
+		if refuses {
+			to, want, note = modern{r.Registry}, want[1:], "1 referrers and cosign tags, 1 of them new"
+		}
+		if _, err := Import(t.Context(), to, r.report, q); err != nil {
+			t.Fatalf("refuses %t: %v", refuses, err)
+		}
+		listed, err := manifest.TaggedReferrers(t.Context(), r, manifest.AtDigest(q.Target, r.list.Digest))
+		var got []digest.Digest
+		for _, d := range listed.Manifests {
+			got = append(got, d.Digest)
+			if _, copied := r.Manifests["to.example.com/app@"+d.Digest.String()]; !copied {
+				t.Errorf("refuses %t: %s is listed, but was not copied", refuses, d.Digest)
+			}
+		}
+		if err != nil || !slices.Equal(got, want) || !strings.Contains(fmt.Sprint(r.report.Notes), note) {
+			t.Errorf("refuses %t: got the referrers %q, error %v and notes %q, want %q and %q", refuses, got, err, r.report.Notes, want, note)
+		}
+		warned := strings.Contains(fmt.Sprint(r.report.Warnings), artifact.String()+", of the superseded type "+mediaType)
+		if warned != refuses {
+			t.Errorf("refuses %t: got warnings %q", refuses, r.report.Warnings)
+		}
+	}
+}
+
 // racing is a registry that loses the first referrers index that is put, as if another client had overwritten it.
 type racing struct {
 	*fakes.Registry

@@ -90,10 +90,7 @@ func (i importer) addObjects(ctx context.Context, m image, objects map[digest.Di
 			return err
 		}
 		objects[d] = object{n.Descriptor, false}
-		if n.Config == nil {
-			continue
-		}
-		for _, b := range append(slices.Clone(n.Layers), *n.Config) {
+		for _, b := range n.Blobs() {
 			if !manifest.IsForeign(b.MediaType) {
 				objects[b.Digest] = object{b, true}
 			}

@@ -174,6 +174,11 @@ func (i importer) copyReferrers(ctx context.Context, c content) error {
 	if err != nil {
 		return err
 	}
+	refused, err := i.copyArtifacts(ctx, c.graph, missing)
+	if err != nil {
+		return err
+	}
+	missing = c.without(missing, refused)
 	if _, err := i.copier().copyAll(ctx, c.graph, c.graph.Below(missing...), reference.TrimNamed(i.Target)); err != nil {
 		return err
 	}
@@ -185,8 +190,40 @@ func (i importer) copyReferrers(ctx context.Context, c content) error {
 			return err
 		}
 	}
-	i.report.Note("%s: %d referrers and cosign tags, %d of them new", manifest.Familiar(i.Source), len(roots), len(missing))
+	i.report.Note("%s: %d referrers and cosign tags, %d of them new", manifest.Familiar(i.Source), len(roots)-len(refused), len(missing))
 	return nil
+}
+
+// copyArtifacts copies the superseded artifact manifests among all, and returns those that the target refuses, with a
+// warning for each.
+func (i importer) copyArtifacts(ctx context.Context, g *manifest.Graph, all []digest.Digest) (refused []digest.Digest, err error) {
+	for _, d := range all {
+		n, err := g.Node(d)
+		if err != nil {
+			return nil, err
+		}
+		if !manifest.IsArtifact(n.Descriptor.MediaType) {
+			continue
+		}
+		err = i.to.Copy(ctx, i.Source, n.Content, reference.TrimNamed(i.Target))
+		switch {
+		case errdefs.IsInvalidArgument(err) || errdefs.IsNotImplemented(err):
+			i.report.Warn("%s, of the superseded type %s, is refused by the target: %v; skipped",
+				manifest.Familiar(manifest.AtDigest(i.Source, d)), n.Descriptor.MediaType, err)
+			refused = append(refused, d)
+		case err != nil:
+			return nil, i.copier().wrap(d, err)
+		}
+	}
+	return refused, nil
+}
+
+// without removes what the target refuses from missing and from the referrers that are listed there.
+func (c content) without(missing, refused []digest.Digest) []digest.Digest {
+	for s, nodes := range c.referrers {
+		c.referrers[s] = slices.DeleteFunc(nodes, func(n manifest.Node) bool { return slices.Contains(refused, n.Descriptor.Digest) })
+	}
+	return slices.DeleteFunc(missing, func(d digest.Digest) bool { return slices.Contains(refused, d) })
 }
 
 // missing returns those of all that the target repository does not have.
