@@ -11,6 +11,9 @@ func Errorf(kind error, format string, args ...any) error {
 	return &kindError{fmt.Errorf(format, args...), kind}
 }
 
+// ErrAnswerLost is the kind of an error for a request that may have been carried out, since its answer was lost.
+var ErrAnswerLost = errors.New("the answer was lost")
+
 type kindError struct{ err, kind error }
 
 func (e *kindError) Error() string   { return e.err.Error() }

@@ -73,7 +73,8 @@ type Blobs interface {
 type Deleter interface {
 	// Untag removes a tag and nothing else.
 	Untag(ctx context.Context, name reference.NamedTagged) error
-	// Delete removes a manifest with all its tags.
+	// Delete removes a manifest with all its tags. The error is ErrAnswerLost if the manifest exists after an answer was
+	// lost: it is deleted again only after a look at its tags.
 	Delete(ctx context.Context, at reference.Canonical) error
 	// Untags and Deletes return nil if that is possible in the repository of repo. They remove nothing.
 	Untags(ctx context.Context, repo reference.Named) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -16,13 +17,71 @@ import (
 )
 
 // Untag removes a tag and keeps the manifest it points to. The error is errdefs.ErrNotFound when there is no such
-// tag, errdefs.ErrNotImplemented when the registry cannot delete tags.
+// tag, errdefs.ErrNotImplemented when the registry cannot delete tags. If an answer is lost the request is repeated only if
+// the tag still exists; it is errdefs.ErrAborted if that was moved by another client.
 func (c *Client) Untag(ctx context.Context, name reference.NamedTagged) error {
 	p, err := c.repository(name)
 	if err != nil {
 		return err
 	}
-	err = p.delete(ctx, "tag "+manifest.Familiar(name), name.Tag())
+	lost, before := false, c.seen(name)
+	err = p.retry(ctx, func() error {
+		if lost {
+			if gone, err := p.removed(ctx, name, before); gone || err != nil {
+				return err
+			}
+		}
+		err := p.untag(ctx, name, true)
+		lost = isLost(err)
+		return err
+	})
+	if err == nil {
+		c.pointed(name, "")
+	}
+	return err
+}
+
+// Delete removes a manifest or index, by its digest and with all tags that point to it. The error is
+// errdefs.ErrNotFound when the registry does not have it, errdefs.ErrNotImplemented when it cannot delete manifests. It
+// is manifest.ErrAnswerLost when the answer is lost and the manifest exists: somebody may have pushed it again.
+func (c *Client) Delete(ctx context.Context, at reference.Canonical) error {
+	p, err := c.repository(at)
+	if err != nil {
+		return err
+	}
+	err = p.deleteManifest(ctx, at, true)
+	if !isLost(err) {
+		return err
+	}
+	_, lookErr := c.Digest(ctx, at)
+	switch {
+	case errdefs.IsNotFound(lookErr):
+		return nil
+	case lookErr != nil:
+		return fmt.Errorf("the answer to the deletion of %s was lost: %w", manifest.Familiar(at), lookErr)
+	}
+	return manifest.Errorf(manifest.ErrAnswerLost, "%w", err)
+}
+
+// removed reports whether a tag is gone whose DELETE has lost its answer. The error is errdefs.ErrAborted when it points to
+// something else than before, unless that is nil.
+func (p repository) removed(ctx context.Context, name reference.NamedTagged, before *digest.Digest) (bool, error) {
+	now, err := p.client.Digest(ctx, name)
+	switch {
+	case errdefs.IsNotFound(err):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("the answer to the removal of the tag %s was lost: %w", manifest.Familiar(name), err)
+	case before != nil && *before != now:
+		return false, manifest.Errorf(errdefs.ErrAborted, "the answer to the removal of the tag %s was lost, and it points to %s now, which another client has pushed",
+			manifest.Familiar(name), now)
+	}
+	return false, nil
+}
+
+// untag and deleteManifest make the request for a tag and for a manifest, with once only until an answer is lost.
+func (p repository) untag(ctx context.Context, name reference.NamedTagged, once bool) error {
+	err := p.delete(ctx, "tag "+manifest.Familiar(name), name.Tag(), once)
 	var refused *Error
 	if errors.As(err, &refused) && refused.service == "" {
 		// Registries that delete only by digest take the tag for an invalid digest.
@@ -33,14 +92,8 @@ func (c *Client) Untag(ctx context.Context, name reference.NamedTagged) error {
 	return err
 }
 
-// Delete removes a manifest or index, by its digest and with all tags that point to it. The error is
-// errdefs.ErrNotFound when the registry does not have it, errdefs.ErrNotImplemented when it cannot delete manifests.
-func (c *Client) Delete(ctx context.Context, at reference.Canonical) error {
-	p, err := c.repository(at)
-	if err != nil {
-		return err
-	}
-	err = p.delete(ctx, "manifest "+manifest.Familiar(at), at.Digest().String())
+func (p repository) deleteManifest(ctx context.Context, at reference.Canonical, once bool) error {
+	err := p.delete(ctx, "manifest "+manifest.Familiar(at), at.Digest().String(), once)
 	var refused *Error
 	if errors.As(err, &refused) && refused.service == "" && refused.hasCode("UNSUPPORTED") {
 		refused.kind = errdefs.ErrNotImplemented
@@ -49,11 +102,14 @@ func (c *Client) Delete(ctx context.Context, at reference.Canonical) error {
 }
 
 // delete deletes a manifest by tag or digest.
-func (p repository) delete(ctx context.Context, what, name string) error {
+func (p repository) delete(ctx context.Context, what, name string, once bool) error {
 	resp, err := p.do(ctx, request{
 		method: http.MethodDelete, what: what, repo: p.repo, path: "manifests/" + name,
-		scopes: []string{deleteScope(p.repo)}, loginFirst: true,
+		scopes: []string{deleteScope(p.repo)}, loginFirst: true, once: once,
 	})
+	if err != nil && once {
+		return lostAnswer(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -64,20 +120,20 @@ func (p repository) delete(ctx context.Context, what, name string) error {
 // Deletes returns nil when manifests of a repository can be deleted, as far as an attempt to delete a random digest
 // shows. The error is errdefs.ErrNotImplemented when the registry cannot delete manifests.
 func (c *Client) Deletes(ctx context.Context, repo reference.Named) error {
-	at, err := reference.WithDigest(reference.TrimNamed(repo), digest.FromString(rand.Text()))
+	p, err := c.repository(repo)
 	if err != nil {
 		return err
 	}
-	return absent(c.Delete(ctx, at))
+	return absent(p.deleteManifest(ctx, manifest.AtDigest(repo, digest.FromString(rand.Text())), false))
 }
 
 // Untags is Deletes for tags.
 func (c *Client) Untags(ctx context.Context, repo reference.Named) error {
-	name, err := reference.WithTag(reference.TrimNamed(repo), strings.ToLower("absent-"+rand.Text()))
+	p, err := c.repository(repo)
 	if err != nil {
 		return err
 	}
-	return absent(c.Untag(ctx, name))
+	return absent(p.untag(ctx, manifest.AtTag(repo, strings.ToLower("absent-"+rand.Text())), false))
 }
 
 // absent returns the error for the deletion of something that does not exist.

@@ -31,10 +31,14 @@ type remover struct {
 	// refused are the manifests that the registry did not delete, moved what tags point to that were found to have moved.
 	refused []digest.Digest
 	moved   map[string]digest.Digest
+	// lost is how many answers to the deletion of a manifest were lost, unsure are its tags, which are resolved again.
+	lost   map[digest.Digest]int
+	unsure map[string]bool
 }
 
 func newRemover(r *removal) *remover {
-	return &remover{removal: r, planned: tagsOf(r.steps), reported: map[string]bool{}, moved: map[string]digest.Digest{}}
+	return &remover{removal: r, planned: tagsOf(r.steps), reported: map[string]bool{}, moved: map[string]digest.Digest{},
+		lost: map[digest.Digest]int{}, unsure: map[string]bool{}}
 }
 
 // tagsOf returns the tags of steps.
@@ -151,12 +155,32 @@ func (r *remover) carryOut(ctx context.Context, step Step) error {
 		return nil
 	case ctx.Err() != nil && !errors.Is(err, errLost):
 		return ctx.Err()
+	case errors.Is(err, manifest.ErrAnswerLost) && r.again(step):
+		return nil
 	}
 	r.fail(step, fmt.Errorf("removing %s: %w", r.title(step), err))
 	if ends {
 		return err
 	}
 	return nil
+}
+
+// maxLost is how many answers to the deletion of a manifest may be lost.
+const maxLost = 5
+
+// again has a step carried out again whose answer was lost, unless another look at its tags shows that it must not be.
+func (r *remover) again(step Step) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost[step.Digest]++
+	for _, tag := range step.Tags {
+		r.unsure[tag] = true
+	}
+	if r.lost[step.Digest] > maxLost {
+		return false
+	}
+	delete(r.over, step.key())
+	return true
 }
 
 func (r *remover) fail(step Step, err error) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
@@ -145,4 +146,63 @@ func TestPurgeKeepsNewLists(t *testing.T) {
 		})
 	}
 	t.Logf("%d lists, images of %d were restored", points, restored)
+}
+
+// A deletion whose answer was lost is repeated after another look at the tags, unless somebody has given the manifest
+// another; after five lost answers it is an error.
+func TestPurgeWithLostAnswers(t *testing.T) {
+	lost := manifest.Errorf(manifest.ErrAnswerLost, "connection reset")
+	for name, tt := range map[string]struct {
+		times int
+		then  func(r *racedRepo)
+		want  string
+		words string
+	}{
+		"twice":         {2, func(*racedRepo) {}, "keep, 1 manifests", ""},
+		"for ever":      {99, func(*racedRepo) {}, "keep old-03, 2 manifests", "removing h.example.com/app:old-03: connection reset"},
+		"new tag":       {1, func(r *racedRepo) { r.push("new", r.images[3].Digest) }, "keep new, 2 manifests", ""},
+		"its tag moves": {1, func(r *racedRepo) { r.Registry.Manifests[app+":old-03"] = r.Registry.Manifests[app+":keep"] }, "keep old-03, 2 manifests", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRacedRepo(t)
+			ref := "delete " + manifest.AtDigest(fakes.Named(t, app), r.images[3].Digest).String()
+			times := 0
+			r.act = func(_ int, request string) {
+				if request != ref {
+					return
+				}
+				if times++; times <= tt.times {
+					r.Registry.Errs[ref] = lost
+					tt.then(r)
+				} else {
+					delete(r.Registry.Errs, ref)
+				}
+			}
+			err := r.purge()
+			if tt.words == "" && err != nil {
+				t.Errorf("got error %v, want none", err)
+			} else if tt.words != "" {
+				r.fails(err, tt.words)
+			}
+			r.has(tt.want)
+		})
+	}
+}
+
+// A tag that another client has moved while the answer to its removal was lost is kept.
+func TestUntagIsAborted(t *testing.T) {
+	r := newTestRepo(t)
+	r.Registry.Errs["untag "+app+":1"] = manifest.Errorf(errdefs.ErrAborted, "moved")
+	r.Registry.Asked = func(request string) {
+		if request == "untag "+app+":1" {
+			r.retag("2", "1")
+		}
+	}
+	if err := r.untag(false, "1"); err != nil {
+		t.Fatal(err)
+	}
+	r.warns("app:1 now points to")
+	if len(r.names) > 0 || r.digest("1") != r.digest("2") {
+		t.Errorf("got %s for the tag and %q removed, want %s and none", r.digest("1"), r.names, r.digest("2"))
+	}
 }

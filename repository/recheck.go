@@ -21,7 +21,7 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 	if !all {
 		now.known = maps.Clone(r.snapshot.Tags)
 		maps.Copy(now.known, r.moved)
-		maps.DeleteFunc(now.known, func(tag string, _ digest.Digest) bool { return r.gone[tag] })
+		maps.DeleteFunc(now.known, func(tag string, _ digest.Digest) bool { return r.gone[tag] || r.unsure[tag] })
 	}
 	err := r.look(ctx, now)
 	if err == nil {
@@ -32,6 +32,7 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 	}
 	r.reportSteps(now.Tags)
 	clear(r.moved)
+	clear(r.unsure)
 	added, lost := r.keepNew(now), r.keepLost(now)
 	if len(added) == 0 && !lost {
 		return nil

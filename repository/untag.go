@@ -185,8 +185,8 @@ func (u *untagging) viaPlaceholder(ctx context.Context, t tagContent) (moved dig
 	}
 	err = u.registry.Put(ctx, t.name, p)
 	placed := err == nil
-	if placed {
-		err = u.registry.Delete(ctx, manifest.AtDigest(u.repo, p.Descriptor.Digest))
+	for attempt := 0; placed && (attempt == 0 || attempt < maxLost && errors.Is(err, manifest.ErrAnswerLost)); attempt++ {
+		err = u.registry.Delete(ctx, manifest.AtDigest(u.repo, p.Descriptor.Digest)) // which no other tag has
 	}
 	now, lookErr := u.registry.Digest(ctx, t.name)
 	switch {

@@ -40,6 +40,12 @@ func (u *untagger) untag(ctx context.Context, name reference.NamedTagged, c mani
 		return moved, err
 	}
 	removed := u.registry.Untag(ctx, name)
+	if errdefs.IsAborted(removed) { // somebody has moved it
+		if moved, err = u.registry.Digest(ctx, name); err == nil || !errdefs.IsNotFound(err) {
+			return moved, err
+		}
+		removed = nil
+	}
 	if err := ignoreAbsent(ctx, u.registry, name, removed); err != nil {
 		return "", err
 	}
