@@ -92,6 +92,9 @@ func (v *verifier) image(ctx context.Context, repo reference.Named, n manifest.N
 
 // config reads the config of an image. The config of another artifact is fetched but not parsed: it can be anything.
 func (v *verifier) config(ctx context.Context, repo reference.Named, n manifest.Node) (c imageConfig) {
+	if n.Config == nil {
+		return c // a superseded artifact manifest
+	}
 	d := *n.Config
 	raw, err := v.from.Blob(ctx, repo, d)
 	switch {

@@ -118,7 +118,8 @@ type layerKey struct {
 
 // keyOfLayer returns the key of the layer d of n, as read for any system but Windows.
 func keyOfLayer(repo reference.Named, n manifest.Node, d ocispec.Descriptor) layerKey {
-	return layerKey{blobKey{repo.Name(), d.Digest, d.Size}, d.MediaType, manifest.IsImageConfig(n.Config.MediaType), false}
+	image := n.Config != nil && manifest.IsImageConfig(n.Config.MediaType)
+	return layerKey{blobKey{repo.Name(), d.Digest, d.Size}, d.MediaType, image, false}
 }
 
 // layers are the layers that were read. They are kept while an image may need them.

@@ -203,7 +203,7 @@ func (v *verifier) checkImages(ctx context.Context, names []reference.Named, roo
 		for _, d := range v.graphs[name.Name()].Below(roots[i].Digest) {
 			n, err := v.graphs[name.Name()].Node(d)
 			key := imageKey{name.Name(), d}
-			if err != nil || n.Config == nil || v.images[key] != nil {
+			if err != nil || manifest.IsIndex(n.Descriptor.MediaType) || v.images[key] != nil {
 				continue
 			}
 			result := &imageResult{}
@@ -286,7 +286,7 @@ func (v *verifier) findings(name reference.Named, n manifest.Node, err error, li
 	d := listed.descriptor
 	var refusal interface{ Registry() string } // the request was invalid, not the manifest
 	switch {
-	case err == nil && n.Config != nil:
+	case err == nil && !manifest.IsIndex(n.Descriptor.MediaType):
 		return v.images[imageKey{name.Name(), n.Descriptor.Digest}].findings
 	case err == nil:
 		return nil

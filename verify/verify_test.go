@@ -523,19 +523,29 @@ func TestCheckNestedPlatforms(t *testing.T) {
 	}
 }
 
-// An artifact has neither a platform nor a file system.
+// An artifact has neither a platform nor a file system. Its blobs are checked, also those of a superseded manifest.
 func TestCheckArtifact(t *testing.T) {
-	m := fakes.NewRegistry()
 	content := []byte("anything")
 	d := digest.FromBytes(content)
-	m.Blobs[d] = content
-	raw := fmt.Appendf(nil, `{"mediaType":%q,"config":{"mediaType":"application/x","digest":%q,"size":8},"layers":[{"mediaType":"application/y","digest":%q,"size":8}]}`,
-		ocispec.MediaTypeImageManifest, d, d)
-	m.Store(fakes.Named(t, "h.example.com/app:1"), ocispec.MediaTypeImageManifest, raw)
-	for _, deep := range []bool{false, true} {
-		got, err := Check(t.Context(), m, []reference.Named{fakes.Named(t, "h.example.com/app:1")}, deep)
-		if err != nil || got[0].State != StateOK || len(got[0].Findings) != 0 || got[0].Manifests[0].Kind != "artifact" {
-			t.Errorf("deep=%t: got %v, error %v, want a valid artifact", deep, got, err)
+	for mediaType, blobs := range map[string]string{
+		ocispec.MediaTypeImageManifest:                        `"config":{"mediaType":"application/x","digest":%q,"size":8},"layers":[{"mediaType":"application/y","digest":%[1]q,"size":8}]`,
+		"application/vnd.oci.artifact.manifest.v1+json":       `"blobs":[{"mediaType":"application/y","digest":%q,"size":8}]`,
+		"application/vnd.cncf.oras.artifact.manifest.v1+json": `"artifactType":"a/b","blobs":[{"mediaType":"application/y","digest":%q,"size":8}]`,
+	} {
+		m := fakes.NewRegistry()
+		m.Blobs[d] = content
+		name := fakes.Named(t, "h.example.com/app:1")
+		m.Store(name, mediaType, fmt.Appendf(nil, `{"mediaType":%q,`+fmt.Sprintf(blobs, d)+`}`, mediaType))
+		for _, deep := range []bool{false, true} {
+			got, err := Check(t.Context(), m, []reference.Named{name}, deep)
+			if err != nil || got[0].State != StateOK || len(got[0].Findings) != 0 || got[0].Manifests[0].Kind != "artifact" {
+				t.Errorf("%s, deep=%t: got %v, error %v, want a valid artifact", mediaType, deep, got, err)
+			}
+		}
+		delete(m.Blobs, d)
+		got, err := Check(t.Context(), m, []reference.Named{name}, false)
+		if err != nil || got[0].State != StateInvalid || len(got[0].Findings) == 0 {
+			t.Errorf("%s: got %v, error %v, want the missing blob", mediaType, got, err)
 		}
 	}
 }
