@@ -12,9 +12,8 @@ const MaxTag = maxTag
 
 // Exports for the tests in package manifest_test.
 var (
-	IsSame      = isSame
-	PlatformTag = platformTag
-	Short       = short
+	IsSame = isSame
+	Short  = short
 )
 
 // IndexType is indexType.

@@ -16,6 +16,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -38,7 +39,8 @@ type List struct {
 
 // Entry is one child of a list: an image manifest, or an attestation of one.
 type Entry struct {
-	// Ref is the unique name of the entry in the list; the child is fetched from its repository.
+	// Ref is the name of the entry in the list; the child is fetched from its repository. Only entries for several
+	// platforms of one digest share it.
 	Ref reference.Named
 	// Source is the name that the user gave. It differs from Ref for the children of an index, and for a local image
 	// that was pushed under another name.
@@ -107,8 +109,8 @@ func AttestationSubject(d ocispec.Descriptor) digest.Digest {
 }
 
 // With returns the list with entries added. Entries of the same source are replaced: the new ones take the
-// position of the first old one. Of entries with the same Ref, which several sources may have, the one that the
-// user named is kept, otherwise the first.
+// position of the first old one. Of entries with the same Ref and platform, which several sources may have, the one
+// that the user named is kept, otherwise the first. One source may list a child for several platforms.
 func (l List) With(entries ...Entry) List {
 	bySource := map[string][]Entry{}
 	var order []string
@@ -135,17 +137,22 @@ func (l List) With(entries ...Entry) List {
 	l.Entries = nil
 	at := map[string]int{}
 	for _, e := range out {
-		i, twice := at[e.Ref.String()]
+		key := e.Ref.String() + "\x00" + PlatformKey(e.Platform())
+		i, twice := at[key]
 		switch {
 		case !twice:
-			at[e.Ref.String()] = len(l.Entries)
+			at[key] = len(l.Entries)
 			l.Entries = append(l.Entries, e)
 		case e.Source.String() == e.Ref.String():
 			l.Entries[i] = e
+		case e.sameSource(l.Entries[i]) && !reflect.DeepEqual(e.Descriptor, l.Entries[i].Descriptor):
+			l.Entries = append(l.Entries, e)
 		}
 	}
 	return l
 }
+
+func (e Entry) sameSource(other Entry) bool { return e.Source.String() == other.Source.String() }
 
 // Select returns the positions of the entries that selector names: a digest, the source or reference an
 // entry was made from, or a platform, tried in this order. The attestations of a selected image are not
@@ -186,16 +193,28 @@ func (l List) selectOne(selector string) (int, error) {
 	if err != nil || len(found) == 1 {
 		return append(found, -1)[0], err
 	}
+	count := map[string]int{}
+	for _, i := range found {
+		count[l.Entries[i].shortest()]++
+	}
 	var names []string
 	for _, i := range found {
-		e := l.Entries[i]
-		name := e.Descriptor.Digest.String()
-		if e.IsPending() {
-			name = Familiar(e.Ref)
+		name, platform := l.Entries[i].shortest(), FormatPlatform(l.Entries[i].Platform())
+		if count[name] > 1 { // one image for several platforms
+			names = append(names, platform)
+			continue
 		}
-		names = append(names, fmt.Sprintf("%s (%s)", name, FormatPlatform(e.Platform())))
+		names = append(names, fmt.Sprintf("%s (%s)", name, platform))
 	}
 	return -1, Errorf(errdefs.ErrInvalidArgument, "%s has several entries in %s; use one of %s", selector, Familiar(l.Name), joinAnd(names))
+}
+
+// shortest returns a selector of the entry.
+func (e Entry) shortest() string {
+	if e.IsPending() {
+		return Familiar(e.Ref)
+	}
+	return e.Descriptor.Digest.String()
 }
 
 // Without returns the list without the entries that the selectors name (see Select) and their attestations.
@@ -269,11 +288,13 @@ func (l List) Duplicates() []Duplicate {
 	var out []Duplicate
 	for _, e := range l.Images() {
 		key := PlatformKey(e.Platform())
-		if earlier, ok := first[key]; ok {
+		earlier, ok := first[key]
+		switch {
+		case !ok:
+			first[key] = e
+		case e.Descriptor.Digest != earlier.Descriptor.Digest || e.IsPending() || !e.sameSource(earlier):
 			out = append(out, Duplicate{earlier, e})
-			continue
 		}
-		first[key] = e
 	}
 	return out
 }

@@ -576,6 +576,42 @@ func TestCreateNamedTwice(t *testing.T) {
 	}
 }
 
+// One image for two platforms is an entry for each, whatever source it comes from, and no duplicate.
+func TestOneImageForSeveralPlatforms(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := w.Registry.Image(t, "other.com/app:a", ocispec.MediaTypeImageManifest, "linux/amd64")
+	arm64, v8, s390x := amd64, amd64, amd64
+	arm64.Platform = &ocispec.Platform{OS: "linux", Architecture: "arm64"}
+	v8.Platform = &ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}
+	s390x.Platform = &ocispec.Platform{OS: "linux", Architecture: "s390x"}
+	proof := w.Registry.Attestation(t, "other.com/app:p", amd64.Digest)
+	w.Registry.Index(t, "other.com/app:1", ocispec.MediaTypeImageIndex, amd64, arm64, v8, arm64, proof)
+	w.Registry.Index(t, "other.com/app:2", ocispec.MediaTypeImageIndex, amd64, s390x)
+	list, err := manifest.Assemble(t.Context(), w.Clients(), fakes.Creation(t, example+":1", "other.com/app:1", "other.com/app:2"))
+	want := "other.com/app:1 linux/amd64; other.com/app:1 linux/arm64; other.com/app:1 linux/arm64/v8; " +
+		"other.com/app:1 unknown/unknown attestation; other.com/app:2 linux/s390x"
+	if err != nil || summary(list) != want {
+		t.Fatalf("got %s, error %v, want %s", summary(list), err, want)
+	}
+	if _, err := manifest.Push(t.Context(), w.Clients(), manifest.Publication{List: list}); err != nil {
+		t.Fatal(err)
+	}
+	copies := slices.DeleteFunc(slices.Clone(w.Registry.Log), func(s string) bool { return !strings.HasPrefix(s, "copy ") })
+	if len(copies) != 2 {
+		t.Errorf("got %q, want a copy of the image and of its attestation", copies)
+	}
+	_, err = list.SelectOne(amd64.Digest.String())
+	if want := "use one of linux/amd64, linux/arm64, linux/arm64/v8 and linux/s390x"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+	if list, err = list.Without("linux/amd64", "linux/arm64"); err != nil || !strings.Contains(summary(list), "attestation") {
+		t.Errorf("got %s, error %v, want the attestation with the last entry of its image", summary(list), err)
+	}
+	if list, err = list.Without("linux/s390x"); err == nil {
+		t.Errorf("got %s, want an error for an empty list", summary(list))
+	}
+}
+
 func TestCreateReportsOtherRegistries(t *testing.T) {
 	w := fakes.NewFixture()
 	w.Registry.Image(t, "other.com/app:a", manifest.MediaTypeDockerManifest, "linux/amd64")
@@ -698,11 +734,11 @@ func TestAttestedPendingNeedsOCI(t *testing.T) {
 	}
 }
 
-func TestPlatformTag(t *testing.T) {
-	if got := manifest.PlatformTag(ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7/é"}); got != "linux-arm-v7--" {
+func TestPlatformName(t *testing.T) {
+	if got := manifest.PlatformName(ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7/é"}, "-"); got != "linux-arm-v7--" {
 		t.Errorf("got %s", got)
 	}
-	if got := manifest.PlatformTag(ocispec.Platform{OS: "linux", Architecture: "arm", Variant: strings.Repeat("v", 200)}); len(got) > manifest.MaxTag/3 {
+	if got := manifest.PlatformName(ocispec.Platform{OS: "linux", Architecture: "arm", Variant: strings.Repeat("v", 200)}, "_"); len(got) > manifest.MaxTag/3 {
 		t.Errorf("got %s", got)
 	}
 }

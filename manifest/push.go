@@ -130,11 +130,13 @@ func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged,
 // copyChildren copies the children that are in other repositories to that of the list, concurrently.
 func copyChildren(ctx context.Context, registry Registry, list List) ([]Child, error) {
 	copied := make([]Child, len(list.Entries))
+	started := map[string]bool{}
 	group, ctx := errgroup.WithContext(ctx)
 	for i, e := range list.Entries {
-		if SameRepository(e.Ref, list.Name) {
+		if SameRepository(e.Ref, list.Name) || started[e.Ref.String()] {
 			continue
 		}
+		started[e.Ref.String()] = true
 		group.Go(func() error {
 			to := AtDigest(list.Name, e.Descriptor.Digest)
 			from, err := e.WithRaw(ctx, registry)

@@ -58,7 +58,7 @@ func (s *sender) stagingName(ctx context.Context, local Local, entries []Entry) 
 	tag := s.List.Name.(reference.Tagged).Tag()
 	kind := "multi"
 	if len(entries) == 1 {
-		kind = platformTag(entries[0].Platform())
+		kind = PlatformName(entries[0].Platform(), "-")
 	}
 	for n := 1; n < 100; n++ {
 		suffix := "-" + kind + "-" + short(local.ID)
@@ -77,15 +77,16 @@ func (s *sender) stagingName(ctx context.Context, local Local, entries []Entry) 
 	return nil, Errorf(errdefs.ErrAlreadyExists, "no free staging tag in %s", s.List.Name.Name())
 }
 
-// platformTag returns a platform as a part of a tag.
-func platformTag(p ocispec.Platform) string {
+// PlatformName returns operating system, architecture and variant with separator between them, as a part of a tag or
+// of a file name.
+func PlatformName(p ocispec.Platform, separator string) string {
 	parts := slices.DeleteFunc([]string{p.OS, p.Architecture, p.Variant}, func(s string) bool { return s == "" })
 	tag := strings.Map(func(r rune) rune {
 		if r == '.' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
 			return r
 		}
 		return '-'
-	}, strings.Join(parts, "-"))
+	}, strings.Join(parts, separator))
 	return tag[:min(len(tag), maxTag/3)]
 }
 

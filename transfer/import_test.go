@@ -245,6 +245,23 @@ func TestImportPlatforms(t *testing.T) {
 	}
 }
 
+func TestImportPlatformOfSharedImage(t *testing.T) {
+	r := newRegistry(t)
+	shared := r.amd64
+	shared.Platform = &ocispec.Platform{OS: "linux", Architecture: "s390x"}
+	r.Index(t, "from.example.com/app:shared", ocispec.MediaTypeImageIndex, r.amd64, shared, r.attestation)
+	for _, platform := range []string{"linux/s390x", "linux/amd64"} {
+		_, err := r.run(t, request(t, "from.example.com/app:shared", "to.example.com/app:shared", func(q *Request) {
+			q.Force = true
+			q.Platforms, _ = manifest.ParsePlatforms([]string{platform})
+		}))
+		children, _, _ := manifest.ParseIndex(r.Manifests["to.example.com/app:shared"])
+		if err != nil || len(children) != 2 || manifest.FormatPlatform(*children[0].Platform) != platform || children[1].Digest != r.attestation.Digest {
+			t.Errorf("got %v, error %v, want %s with its attestation", children, err, platform)
+		}
+	}
+}
+
 func TestImportPlatformsOfOddIndexes(t *testing.T) {
 	r := newRegistry(t)
 	bare := r.arm64

@@ -27,12 +27,13 @@ func keepPlatforms(ctx context.Context, from manifest.Fetcher, ref reference.Nam
 	if err != nil {
 		return nil, err
 	}
-	kept := map[digest.Digest]bool{}
+	kept := make([]bool, len(children))
+	images := map[digest.Digest]bool{}
 	missing := slices.Clone(platforms)
-	for _, c := range children {
+	for n, c := range children {
 		matches := func(p manifest.Platform) bool { return c.Platform != nil && p.Matches(*c.Platform) }
 		if slices.ContainsFunc(platforms, matches) {
-			kept[c.Digest] = true
+			kept[n], images[c.Digest] = true, true
 			missing = slices.DeleteFunc(missing, matches)
 		}
 	}
@@ -43,7 +44,7 @@ func keepPlatforms(ctx context.Context, from manifest.Fetcher, ref reference.Nam
 		return c.Raw, nil
 	}
 	return withoutChildren(c.Raw, func(n int) bool {
-		return !kept[children[n].Digest] && !kept[manifest.AttestationSubject(children[n])]
+		return !kept[n] && !images[manifest.AttestationSubject(children[n])]
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	dockerstore "github.com/docker/cli/cli/manifest/store"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -412,6 +413,35 @@ func TestTwoEntriesOfOneFile(t *testing.T) {
 	err := s.Update(t.Context(), named(t, "h.io/app:1"), add(a, b))
 	wantError(t, err, errdefs.IsConflict, "h.io/source:1", "h.io/a/b:1", "h.io/app:1")
 	wantNoLeftovers(t, s.root)
+}
+
+func TestOneImageForSeveralPlatforms(t *testing.T) {
+	s := New(t.TempDir())
+	var entries []manifest.Entry
+	for _, p := range []ocispec.Platform{
+		{OS: "linux", Architecture: "arm", Variant: "v7"}, {OS: "linux", Architecture: "amd64"},
+		{OS: "windows", Architecture: "amd64", OSVersion: "1"}, {OS: "windows", Architecture: "amd64", OSVersion: "2"}, {OS: "../x", Architecture: "é"},
+	} {
+		e := image(t, "h.io/app@"+digest.FromString("x").String())
+		e.Descriptor.Platform = &p
+		entries = append(entries, e)
+	}
+	list := mustPut(t, s, "h.io/app:1", entries...)
+	wantList(t, mustGet(t, s, "h.io/app:1"), list)
+	now, err := s.read("h.io_app-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := fileName(entries[0].Ref.String())
+	for i, want := range []string{"", "_linux_amd64", "_windows_amd64", "_windows_amd64_2", "_..-x_-"} {
+		if got := now.files[i].name; got != first+want {
+			t.Errorf("got file name %s, want %s%s", got, first, want)
+		}
+	}
+	docker := dockerstore.NewStore(s.root)
+	if got, err := docker.GetList(list.Name); err != nil || len(got) != len(entries) {
+		t.Errorf("docker reads %d entries, error %v, want %d", len(got), err, len(entries))
+	}
 }
 
 func TestOrder(t *testing.T) {

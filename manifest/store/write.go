@@ -128,7 +128,7 @@ func encodeAll(now snapshot, list manifest.List) ([]file, error) {
 	taken := map[string]manifest.Entry{}
 	var files []file
 	for i, e := range list.Entries {
-		name := fileName(e.Ref.String())
+		name := entryFile(e, taken)
 		if first, ok := taken[name]; ok {
 			return nil, manifest.Errorf(errdefs.ErrConflict, "%s and %s would share a file of the local manifest list %s: use only one of them, or another tag for one",
 				source(first), source(e), manifest.Familiar(list.Name))
@@ -146,6 +146,24 @@ func encodeAll(now snapshot, list manifest.List) ([]file, error) {
 		files = append(files, file{name: name, data: data})
 	}
 	return files, nil
+}
+
+// entryFile returns the file name of an entry: that of docker manifest for the first entry of a Ref. The others, for
+// more platforms of the same child, also have the platform in it.
+func entryFile(e manifest.Entry, taken map[string]manifest.Entry) string {
+	first := fileName(e.Ref.String())
+	same := func(name string) bool {
+		other, ok := taken[name]
+		return ok && other.Ref.String() == e.Ref.String()
+	}
+	if !same(first) {
+		return first
+	}
+	name := first + "_" + manifest.PlatformName(e.Platform(), "_")
+	for n, again := 2, name; same(name); n++ {
+		name = fmt.Sprintf("%s_%d", again, n)
+	}
+	return name
 }
 
 func source(e manifest.Entry) string {
