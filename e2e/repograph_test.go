@@ -169,8 +169,9 @@ func (g *repoGraph) model(asked map[string]bool, deep bool) purged {
 	}
 	for changed := true; changed; {
 		changed = false
+		needed := g.needed(out.tags)
 		for i := range g.manifests {
-			if out.manifests[i] && (g.neededBy(i, out) || !g.justified(i, out, deep)) {
+			if out.manifests[i] && (needed[i] || !g.justified(i, out, deep)) {
 				out.manifests[i], changed = false, true
 			}
 		}
@@ -188,10 +189,13 @@ func (g *repoGraph) seen() map[int]bool {
 	out := map[int]bool{}
 	var walk func(i int)
 	walk = func(i int) {
+		if out[i] {
+			return
+		}
 		out[i] = true
 		if !g.manifests[i].absent {
-			for _, child := range g.manifests[i].children {
-				walk(child)
+			for _, next := range slices.Concat(g.manifests[i].children, g.manifests[i].subjects, slices.Collect(maps.Values(g.manifests[i].attests))) {
+				walk(next)
 			}
 		}
 	}
@@ -239,7 +243,7 @@ func (g *repoGraph) parents(i int) []int {
 	return out
 }
 
-// subjects returns the seen subjects of i, and theirs in turn.
+// subjects returns the seen subjects of i.
 func (g *repoGraph) subjects(i int) []int {
 	seen := g.seen()
 	direct := slices.Clone(g.manifests[i].subjects)
@@ -248,26 +252,44 @@ func (g *repoGraph) subjects(i int) []int {
 			direct = append(direct, subject)
 		}
 	}
-	var out []int
-	for _, s := range direct {
-		if seen[s] && !g.manifests[s].absent {
-			out = append(append(out, s), g.subjects(s)...)
+	return slices.DeleteFunc(direct, func(i int) bool { return !seen[i] || g.manifests[i].absent })
+}
+
+// needed returns what the kept tags lead to. Those that are not digest tags also lead to the subjects of what they lead to:
+// some registries would delete a referrer with its subject.
+func (g *repoGraph) needed(removed map[string]bool) map[int]bool {
+	follows, out, strong := g.follows(), map[int]bool{}, map[int]bool{}
+	for tag, i := range g.tags {
+		if !removed[tag] {
+			_, follow := follows[tag]
+			out[i], strong[i] = true, strong[i] || !follow
+		}
+	}
+	for changed := true; changed; {
+		changed = false
+		mark := func(in map[int]bool, i int) {
+			if !in[i] {
+				in[i], changed = true, true
+			}
+		}
+		for i := range g.manifests {
+			for _, j := range g.parents(i) {
+				if out[j] {
+					mark(out, i)
+				}
+				if strong[j] {
+					mark(strong, i)
+				}
+			}
+			if strong[i] {
+				mark(out, i)
+				for _, j := range g.subjects(i) {
+					mark(strong, j)
+				}
+			}
 		}
 	}
 	return out
-}
-
-// neededBy reports whether a kept tag leads to i, or is not a digest tag and references a referrer of i: some
-// registries would delete that with i.
-func (g *repoGraph) neededBy(i int, out purged) bool {
-	follows := g.follows()
-	for tag, d := range g.tags {
-		_, follow := follows[tag]
-		if !out.tags[tag] && (d == i || !follow && slices.Contains(g.subjects(d), i)) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(g.parents(i), func(j int) bool { return g.neededBy(j, out) })
 }
 
 // justified reports whether i may be removed: because its tag is or, with deep, because something that needs it is.

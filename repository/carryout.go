@@ -126,7 +126,7 @@ func (s Step) key() string {
 
 // remove carries out steps of which none needs another. The error says that the run ends.
 func (r *remover) remove(ctx context.Context, steps []Step) error {
-	needed := newPlanner(r.snapshot, request{}).reach(r.refused)
+	needed := newPlanner(r.snapshot, request{}).reach(r.refused, true)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, step := range steps {
 		r.over[step.key()] = true

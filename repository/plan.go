@@ -56,15 +56,33 @@ func (s Step) Time() time.Time { return Manifest{Created: s.Created, Updated: s.
 func (s *Snapshot) plan(r request) (steps []Step, kept map[digest.Digest]bool) {
 	p := newPlanner(s, r)
 	roots := p.roots()
+	loose := slices.Collect(maps.Keys(r.keep))
 	for {
-		kept := p.reach(roots)
+		kept := p.keep(roots, loose)
 		removed, tags := p.removed(kept)
 		more := p.left(kept, removed, tags)
 		if len(more) == 0 {
 			return p.steps(removed, tags), kept
 		}
-		roots = append(roots, more...)
+		loose = append(loose, more...)
 	}
+}
+
+// keep returns what roots and loose need in order to be complete, themselves included. A loose referrer does not keep its
+// subject.
+func (p *planner) keep(roots, loose []digest.Digest) map[digest.Digest]bool {
+	roots = slices.Clone(roots)
+	var referrers []digest.Digest
+	for _, d := range loose {
+		if len(p.snapshot.Manifests[d].RefersTo) > 0 || p.isNamed[d] {
+			referrers = append(referrers, d)
+		} else {
+			roots = append(roots, d)
+		}
+	}
+	kept := p.reach(roots, true)
+	maps.Copy(kept, p.reach(referrers, false))
+	return kept
 }
 
 // planner makes one plan.
@@ -76,10 +94,12 @@ type planner struct {
 	// referrers and named are the referrers of each manifest, and the digest tags that are named after it.
 	referrers map[digest.Digest][]digest.Digest
 	named     map[digest.Digest][]string
+	// isNamed are the manifests that digest tags point to.
+	isNamed map[digest.Digest]bool
 }
 
 func newPlanner(s *Snapshot, r request) *planner {
-	p := &planner{s, r, s.digestTags(), map[digest.Digest][]digest.Digest{}, map[digest.Digest][]string{}}
+	p := &planner{s, r, s.digestTags(), map[digest.Digest][]digest.Digest{}, map[digest.Digest][]string{}, map[digest.Digest]bool{}}
 	for d, m := range s.Manifests {
 		for _, subject := range m.RefersTo {
 			p.referrers[subject] = append(p.referrers[subject], d)
@@ -92,42 +112,29 @@ func newPlanner(s *Snapshot, r request) *planner {
 		}
 		p.referrers[subject] = append(p.referrers[subject], s.Tags[tag])
 		p.named[subject] = append(p.named[subject], tag)
+		p.isNamed[s.Tags[tag]] = true
 	}
 	return p
 }
 
-// roots returns what is kept in any case.
-func (p *planner) roots() []digest.Digest {
-	keep := slices.Collect(maps.Keys(p.request.keep))
+// roots returns what is kept because it has a tag or another name, or is locked.
+func (p *planner) roots() (roots []digest.Digest) {
 	for tag, d := range p.snapshot.Tags {
 		if _, follows := p.digestTags[tag]; p.request.keepTags[tag] || !follows && !p.request.tags[tag] {
-			keep = append(keep, p.withSubjects(d)...)
+			roots = append(roots, d)
 		}
 	}
 	for d, m := range p.snapshot.Manifests {
 		if m.Locked || p.snapshot.named[d] && !p.request.manifests[d] {
-			keep = append(keep, p.withSubjects(d)...)
+			roots = append(roots, d)
 		}
 	}
-	return keep
+	return roots
 }
 
-// withSubjects returns d and the manifests that it refers to, directly or not: some registries delete a manifest's
-// referrers with it.
-func (p *planner) withSubjects(d digest.Digest) []digest.Digest {
-	out := []digest.Digest{d}
-	for i := 0; i < len(out); i++ {
-		for _, subject := range p.snapshot.Manifests[out[i]].RefersTo {
-			if _, exists := p.snapshot.Manifests[subject]; exists && !slices.Contains(out, subject) {
-				out = append(out, subject)
-			}
-		}
-	}
-	return out
-}
-
-// reach returns what manifests need in order to be complete, themselves included.
-func (p *planner) reach(from []digest.Digest) map[digest.Digest]bool {
+// reach returns what manifests need in order to be complete, themselves included. With subjects, that includes the
+// manifests that referrers among them refer to, since some registries delete a manifest's referrers with it.
+func (p *planner) reach(from []digest.Digest, subjects bool) map[digest.Digest]bool {
 	reached := map[digest.Digest]bool{}
 	for todo := slices.Clone(from); len(todo) > 0; {
 		d := todo[len(todo)-1]
@@ -140,6 +147,13 @@ func (p *planner) reach(from []digest.Digest) map[digest.Digest]bool {
 		for _, referrer := range p.referrers[d] {
 			if !p.request.named || !p.request.manifests[referrer] {
 				todo = append(todo, referrer)
+			}
+		}
+		if subjects {
+			for _, subject := range p.snapshot.Manifests[d].RefersTo {
+				if _, exists := p.snapshot.Manifests[subject]; exists {
+					todo = append(todo, subject)
+				}
 			}
 		}
 	}

@@ -595,6 +595,23 @@ func TestPurgeAsksForReferrers(t *testing.T) {
 	}
 }
 
+// On a registry that deletes referrers with their subject, what a tag leads to is complete after a purge: the subject of a
+// referrer that a kept index lists is kept, and so is a tagged referrer of an untagged referrer of a kept image.
+func TestPurgeKeepsSubjects(t *testing.T) {
+	r := newTestRepo(t)
+	r.Registry.Cascade = true
+	listed := r.Registry.Artifact(t, app+":listed", r.digest("2"))
+	delete(r.Registry.Manifests, app+":listed")
+	r.Registry.Index(t, app+":keep", ocispec.MediaTypeImageIndex, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: listed, Size: 1})
+	inner := r.Registry.Artifact(t, app+":inner", r.digest("amd64"))
+	delete(r.Registry.Manifests, app+":inner")
+	r.Registry.Artifact(t, app+":old", inner)
+	if err := r.purge(Selection{Filters: fakes.Patterns(t, "2", "old"), Recursive: true}); err != nil {
+		t.Fatal(err)
+	}
+	r.has("1 amd64 keep sig, 9 manifests")
+}
+
 // A manifest that the registry deletes with a tag is restored, with the tags that are kept.
 func TestUntagRestoresManifests(t *testing.T) {
 	for name, run := range map[string]func(r *testRepo) error{

@@ -114,7 +114,7 @@ func (r *removal) needed(d digest.Digest) error {
 	for _, tag := range slices.Sorted(maps.Keys(r.snapshot.Tags)) {
 		name := r.snapshot.name(tag)
 		switch root := r.snapshot.Tags[tag]; {
-		case r.request.tags[tag] || !p.reach(p.withSubjects(root))[d]:
+		case r.request.tags[tag] || !p.reach([]digest.Digest{root}, true)[d]:
 		case root == d:
 			return manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is kept: %s points to it", at, name)
 		default:

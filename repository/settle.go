@@ -221,7 +221,7 @@ func (r *removal) extend(ctx context.Context, more []digest.Digest) error {
 	s := r.snapshot
 	r.more = append(r.more, more...)
 	s.readManifests(ctx, r.more)
-	s.relate()
+	s.readSubjects(ctx)
 	for _, d := range s.order {
 		err := s.Manifests[d].Err
 		switch {

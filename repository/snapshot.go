@@ -233,6 +233,25 @@ func (s *Snapshot) readReferrers(ctx context.Context, of []digest.Digest) ([]dig
 	return all, slices.DeleteFunc(errs, func(err error) bool { return err == nil || errdefs.IsNotImplemented(err) })
 }
 
+// readSubjects relates the manifests, and reads those that they refer to, directly or not.
+func (s *Snapshot) readSubjects(ctx context.Context) {
+	for {
+		s.relate()
+		var subjects []digest.Digest
+		for _, d := range s.order {
+			for _, subject := range s.Manifests[d].RefersTo {
+				if _, known := s.Manifests[subject]; !known {
+					subjects = append(subjects, subject)
+				}
+			}
+		}
+		if len(subjects) == 0 || ctx.Err() != nil {
+			return
+		}
+		s.readManifests(ctx, subjects) // those that do not exist are part of the snapshot then, too
+	}
+}
+
 // readCreated reads when the images say they were created that tags point to, if the registry does not report its own
 // times.
 func (s *Snapshot) readCreated(ctx context.Context, tags []string) error {
