@@ -237,7 +237,7 @@ func TestReport(t *testing.T) {
 
 func TestFailedLoginIsReportedWithItsHint(t *testing.T) {
 	var out bytes.Buffer
-	l := logins{reporter: display.NewReporter(&out, true), warned: &sync.Once{}}
+	l := logins{reporter: display.NewReporter(&out, true), warned: &sync.Map{}}
 	failed := manifest.WithHint(errors.New("credential helper x failed"), "repair it")
 	for range 2 {
 		if err := l.withoutLogin(t.Context(), failed); err != nil {

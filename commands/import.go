@@ -210,6 +210,7 @@ func (t tools) importRegistry(ctx context.Context, opts importOptions) (*registr
 		source.Credentials = func(context.Context, string, string, []string) (registry.Credential, error) {
 			return registry.Credential{Username: opts.username, Secret: secret}, nil
 		}
+		source.WithoutLogin, source.Forget = nil, nil
 		target.From = registry.New(source)
 	}
 	return registry.New(target), nil

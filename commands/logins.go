@@ -9,19 +9,22 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/registry"
 )
 
-// logins are the stored credentials. A credential helper that fails is reported once; then, as in the docker
-// CLI, the command continues without a login.
+// logins are the stored credentials. A credential helper that fails, or a login that is refused, is reported once; then,
+// as in the docker CLI, the command continues without a login.
 type logins struct {
 	stored   *credentials.Store
 	reporter *display.Reporter
-	warned   *sync.Once
+	warned   *sync.Map // by text
 }
 
 func (l logins) withoutLogin(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	l.warned.Do(func() { l.reporter.Warn("%s; continuing without a login", oneLine(err)) })
+	text := oneLine(err)
+	if _, known := l.warned.LoadOrStore(text, true); !known {
+		l.reporter.Warn("%s; continuing without a login", text)
+	}
 	return nil
 }
 

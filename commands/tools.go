@@ -36,7 +36,7 @@ type tools struct {
 func newTools(env environment, quiet bool) tools {
 	progress := daemon.NewProgress(env.Err())
 	t := tools{env: env, reporter: display.NewReporter(progress, quiet)} // notes appear between the lines of pushes
-	t.logins = logins{credentials.New(env.ConfigFile), t.reporter, &sync.Once{}}
+	t.logins = logins{credentials.New(env.ConfigFile), t.reporter, &sync.Map{}}
 	t.daemon = images{Daemon: daemon.New(daemon.FromCLI(env), t.logins.header)}
 	if !quiet {
 		t.daemon.progress = progress
@@ -82,6 +82,7 @@ func (t tools) registryOptions(n network) registry.Options {
 	o := registry.Options{
 		Credentials:  t.logins.credential,
 		WithoutLogin: t.logins.withoutLogin,
+		Forget:       t.logins.stored.Forget,
 		Insecure:     n.insecure,
 		InsecureHost: t.daemon.Insecure,
 		CertDirs:     certDirs(),

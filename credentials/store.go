@@ -1,8 +1,8 @@
 // Package credentials returns the credentials that docker login stored for a registry: from DOCKER_AUTH_CONFIG,
 // credential helpers and config.json, in this order.
 //
-// A [Store] reads nothing before the first [Store.Lookup], asks a helper at most once for each registry, and writes
-// nothing. How a user name, an identity token or a registry token is used is up to the client of the registry.
+// A [Store] reads nothing before the first [Store.Lookup], asks a helper once for each registry, and again after
+// [Store.Forget], and writes nothing. How a user name, an identity token or a registry token is used is up to the client of the registry.
 package credentials
 
 import (
@@ -31,8 +31,15 @@ const helperTimeout = 30 * time.Second
 type Store struct {
 	config  func() *configfile.ConfigFile
 	timeout time.Duration // of one helper call
+	now     func() time.Time
 
-	lookups memo.Memo[string, types.AuthConfig]
+	lookups memo.Memo[string, found]
+}
+
+// found is a result of a lookup, and when it was found.
+type found struct {
+	types.AuthConfig
+	at time.Time
 }
 
 // New returns a store that calls load for the config file of the docker CLI at the first lookup.
@@ -40,7 +47,8 @@ func New(load func() *configfile.ConfigFile) *Store {
 	return &Store{
 		config:  sync.OnceValue(func() *configfile.ConfigFile { return loaded(load) }),
 		timeout: helperTimeout,
-		lookups: memo.Memo[string, types.AuthConfig]{KeepErrors: true},
+		now:     time.Now,
+		lookups: memo.Memo[string, found]{KeepErrors: true},
 	}
 }
 
@@ -58,11 +66,20 @@ func loaded(load func() *configfile.ConfigFile) *configfile.ConfigFile {
 // helper that failed, is errdefs.ErrFailedPrecondition; it is kept like a result.
 func (s *Store) Lookup(ctx context.Context, host string) (types.AuthConfig, error) {
 	key := configKey(host)
-	auth, err := s.lookups.Do(ctx, key, func() (types.AuthConfig, error) { return s.find(ctx, key, host) })
+	got, err := s.lookups.Do(ctx, key, func() (found, error) {
+		auth, err := s.find(ctx, key, host)
+		return found{auth, s.now()}, err
+	})
 	if err != nil && errors.Is(err, ctx.Err()) {
 		err = fmt.Errorf("looking up credentials for %s: %w", host, err)
 	}
-	return auth, err
+	return got.AuthConfig, err
+}
+
+// Forget makes the next lookup for host a new one, unless the last one was less than a minute ago: the token of a helper
+// may have expired.
+func (s *Store) Forget(host string) {
+	s.lookups.Drop(configKey(host), func(have found) bool { return s.now().Sub(have.at) >= time.Minute })
 }
 
 // find reads the credentials in the order of the docker CLI: DOCKER_AUTH_CONFIG, helper, file. The result of a

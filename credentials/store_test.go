@@ -342,3 +342,29 @@ echo '{"Username":"ann","Secret":"pw"}'`)
 		t.Errorf("lookup after the cancel: got error %v, want %v", err, context.Canceled)
 	}
 }
+
+// A helper is asked again after Forget, for that registry and if its answer is a minute old.
+func TestForget(t *testing.T) {
+	calls := helper(t, "some", `echo '{"Username":"ann","Secret":"pw"}'`)
+	s := store(t, `{"credsStore":"some"}`)
+	now := time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
+	s.now = func() time.Time { return now }
+	for _, tt := range []struct {
+		after  time.Duration
+		forget string
+		want   int
+	}{{0, "", 2}, {time.Hour, "", 2}, {0, "one.example", 3}, {59 * time.Second, "one.example", 3}, {time.Second, "one.example", 4}} {
+		now = now.Add(tt.after)
+		if tt.forget != "" {
+			s.Forget(tt.forget)
+		}
+		for _, host := range []string{"one.example", "two.example"} {
+			if _, err := s.Lookup(t.Context(), host); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := lines(t, calls); len(got) != tt.want {
+			t.Errorf("%+v: got calls %q of the helper, want %d", tt, got, tt.want)
+		}
+	}
+}

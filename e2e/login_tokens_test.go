@@ -43,6 +43,9 @@ func TestAnonymousPullAndLoginForPush(t *testing.T) {
 	w.refused(words, append([]string{"create", "--push", w.home("2")}, names...)...)
 	w.Login(t, homeHost, loginUser, "wrong-"+loginSecret)
 	w.refused(append(words, tokenHost), "push", w.home("1"))
+	const warning = "WARNING: the login of " + homeHost + " was refused: token service " + tokenHost + ": 401 Unauthorized"
+	says(t, w.multiarch("inspect", "-v", names[0]).Stderr, warning, "docker login "+homeHost+"); continuing without a login")
+	saysNot(t, w.multiarch("exists", names[0]).Stderr, "wrong-"+loginSecret)
 	w.Login(t, homeHost, loginUser, loginSecret)
 	w.multiarch("push", w.home("1"))
 	w.holds("1", "linux/amd64", "linux/arm64/v8")
@@ -78,8 +81,10 @@ func TestIdentityTokenIsForItsServiceOnly(t *testing.T) {
 			w.refused([]string{"401", "token service " + tokenHost, "docker login " + homeHost}, create...)
 			w.only(t, identity, tokenHost)
 			for _, r := range w.requests(tokenHost) {
-				if !strings.HasPrefix(r, "POST ") || !strings.Contains(r, "grant_type=refresh_token") || strings.Contains(r, "Authorization:") {
-					t.Errorf("got a token request that is not a POST with a refresh token:\n%s", r)
+				anonymous := strings.HasPrefix(r, "GET ") && !strings.Contains(r, identity) // after the refusal
+				refresh := strings.HasPrefix(r, "POST ") && strings.Contains(r, "grant_type=refresh_token")
+				if !anonymous && !refresh || strings.Contains(r, "Authorization:") {
+					t.Errorf("got a token request that is neither anonymous nor a POST with a refresh token:\n%s", r)
 				}
 			}
 		})

@@ -51,8 +51,12 @@ type Detail struct{ Code, Message string }
 func (e *Error) Registry() string { return e.Host }
 
 func (e *Error) Error() string {
+	return fmt.Sprintf("%s: %s %s%s", e.Host, e.Method, e.What, e.reason())
+}
+
+// reason returns the part of the text after what was requested, each element with a colon before it.
+func (e *Error) reason() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s %s", e.Host, e.Method, e.What)
 	if e.elsewhere != "" {
 		b.WriteString(": redirected to " + e.elsewhere)
 	}

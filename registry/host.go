@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +42,7 @@ type host struct {
 	// semaphore has room for the concurrent requests.
 	semaphore chan struct{}
 
-	credentials memo.Memo[string, Credential]
+	credentials memo.Memo[string, heldCredential]
 	warm        warmConnections
 	// layers counts those of images that are going to be copied.
 	layers atomic.Int64
@@ -124,7 +123,7 @@ func (h *host) compose(newTransport func() *http.Transport) {
 	})
 	h.login = &transport.Login{
 		Next:   &transport.Guest{Next: wire, Bare: bare, Server: h.server, Tokens: tokens(bare)},
-		Server: h.server, Credentials: h.credential, WithoutLogin: c.options.WithoutLogin,
+		Server: h.server, Credentials: h.credential, Renew: h.renew, WithoutLogin: h.withoutLogin(),
 		Always: h.name == hubName, Queued: h.warmUp,
 		Ping: func(ctx context.Context) (*http.Request, error) {
 			return h.newRequest(ctx, request{method: http.MethodGet, path: "/"})
@@ -137,22 +136,6 @@ func (h *host) compose(newTransport func() *http.Transport) {
 		},
 		Server: h.server, Budget: c.budget,
 	}
-}
-
-// credential returns the credential for a request with these scopes, the first of which is for its repository.
-func (h *host) credential(ctx context.Context, scopes []string) (Credential, error) {
-	get := h.client.options.Credentials
-	if get == nil || len(scopes) == 0 {
-		return Credential{}, nil
-	}
-	return h.credentials.Do(ctx, scopes[0], func() (Credential, error) {
-		resource, actions := transport.CutScope(scopes[0])
-		repo, ok := strings.CutPrefix(strings.TrimSuffix(resource, ":"), "repository:")
-		if !ok {
-			repo = ""
-		}
-		return get(ctx, h.name, repo, actions)
-	})
 }
 
 // configure returns what certs.d says about a registry and the transport that follows from it. Files that cannot be

@@ -26,7 +26,7 @@ type Guest struct {
 // RoundTrip sends r, and after a challenge of another registry once more with a token.
 func (g *Guest) RoundTrip(r Request) (*http.Response, error) {
 	repo := contentPath.FindStringSubmatch(r.URL.Path)
-	if !r.redirected || g.Server.Owns(r.URL) || repo == nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !r.redirected || g.Server.Owns(r.URL) || repo == nil || !r.reads() {
 		return g.Next.RoundTrip(r)
 	}
 	key := r.URL.Scheme + "://" + r.URL.Host + "/" + repo[1]

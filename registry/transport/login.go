@@ -29,7 +29,10 @@ type Login struct {
 	Server *Server
 	// Credentials returns the credential for a request with these scopes.
 	Credentials func(ctx context.Context, scopes []string) (Credential, error)
-	// WithoutLogin returns nil when a request may continue anonymously after that failed; nil for never.
+	// Renew reports whether there is another credential than the refused one for these scopes; nil for never.
+	Renew func(ctx context.Context, scopes []string, refused Credential) bool
+	// WithoutLogin returns nil when a request may continue anonymously after Credentials failed or, for one that
+	// reads, after the credential was refused, which is a *RefusedLoginError; nil for never.
 	WithoutLogin func(ctx context.Context, err error) error
 	Tokens       *Tokens
 	// Always says that the registry sends a challenge to everyone. A challenge is also expected from a registry
@@ -56,6 +59,8 @@ type Login struct {
 	// renewal answers them all.
 	rejected map[string]bool
 	secrets  []string
+	// ignored are credentials that were refused, while anonymous requests are not.
+	ignored map[Credential]bool
 }
 
 // TokenError is the failure to get a token: for the registry or, if it is not empty, for the host Elsewhere.
@@ -66,6 +71,12 @@ type TokenError struct {
 
 // CredentialError is the failure to get a credential.
 type CredentialError struct{ Err error }
+
+// RefusedLoginError is the refusal of a credential: a *TokenError, or the answer as an *ExhaustedError.
+type RefusedLoginError struct{ Err error }
+
+func (e *RefusedLoginError) Unwrap() error { return e.Err }
+func (e *RefusedLoginError) Error() string { return "login refused: " + e.Err.Error() }
 
 func (e *TokenError) Unwrap() error      { return e.Err }
 func (e *TokenError) Error() string      { return e.Err.Error() }
@@ -78,12 +89,27 @@ type busyError struct {
 	header http.Header
 }
 
-// RoundTrip sends r, and after a challenge once more with an answer to it. A registry may grant each scope, but
-// not all of an operation in one token: then the token is for r only.
+// RoundTrip sends r, and after a challenge once more with an answer to it. A credential that is refused is renewed or,
+// for a request that reads, left out.
 func (l *Login) RoundTrip(r Request) (*http.Response, error) {
 	if r.redirected || !l.Server.Owns(r.URL) {
 		return l.Next.RoundTrip(r)
 	}
+	cred, _ := l.Credentials(r.Context(), r.Scopes)
+	resp, err := l.attempt(r)
+	if cred == (Credential{}) || !tokenRefused(resp, err) && !passwordRefused(resp, err) {
+		return resp, err
+	}
+	if l.Renew != nil && l.Renew(r.Context(), r.Scopes, cred) && r.repeatable() {
+		Discard(resp)
+		resp, err = l.attempt(r)
+	}
+	return l.orAnonymously(r, cred, resp, err)
+}
+
+// attempt sends r with a token for the whole operation if that includes its scopes. A registry may grant each scope, but
+// not all of an operation in one token: then the token is for r only.
+func (l *Login) attempt(r Request) (*http.Response, error) {
 	if wide := l.covering(r.Scopes); wide != nil {
 		resp, err := l.converse(r, wide)
 		if !r.repeatable() || !tokenRefused(resp, err) {
@@ -93,6 +119,55 @@ func (l *Login) RoundTrip(r Request) (*http.Response, error) {
 		l.wide.Store(nil)
 	}
 	return l.converse(r, r.Scopes)
+}
+
+// orAnonymously returns an answer to r, unless that refuses the credential and an anonymous request gets another one.
+func (l *Login) orAnonymously(r Request, cred Credential, resp *http.Response, err error) (*http.Response, error) {
+	var token *TokenError
+	if l.WithoutLogin == nil || !r.reads() || !passwordRefused(resp, err) && (!errors.As(err, &token) || !isFinal(err)) {
+		return resp, err
+	}
+	refused := err
+	if err == nil {
+		failure := exhausted(resp, nil)
+		resp.Body, refused = bodyOf(failure.Body), failure
+	}
+	r.anonymous = true
+	got, failed := l.converse(r, r.Scopes)
+	switch {
+	case failed != nil && errors.As(failed, &token):
+		return resp, err
+	case failed != nil || MayPass(got.StatusCode):
+		return got, failed
+	case got.StatusCode >= 400 && got.StatusCode != http.StatusNotFound:
+		Discard(got)
+		return resp, err
+	}
+	if err := l.ignore(r.Context(), cred, &RefusedLoginError{refused}); err != nil {
+		Discard(got)
+		return nil, &CredentialError{err}
+	}
+	return got, nil
+}
+
+// ignore makes later requests that read do without a credential, unless WithoutLogin returns an error.
+func (l *Login) ignore(ctx context.Context, cred Credential, refused error) error {
+	l.mu.Lock()
+	known := l.ignored[cred]
+	l.mu.Unlock()
+	if known {
+		return nil
+	}
+	if err := l.WithoutLogin(ctx, refused); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ignored == nil {
+		l.ignored = map[Credential]bool{}
+	}
+	l.ignored[cred] = true
+	return nil
 }
 
 // converse sends r, and once more when it is refused and there is another answer to the challenge.
@@ -209,7 +284,7 @@ func (l *Login) send(r Request, scopes []string, refused *http.Response) (*http.
 	if refused != nil {
 		buffer(refused)
 	}
-	header, err := l.authorization(r.Context(), r.Scopes, scopes)
+	header, err := l.authorization(r, scopes)
 	switch {
 	case err != nil:
 		return nil, err
@@ -278,7 +353,8 @@ func choose(challenges []Challenge) *Challenge {
 
 // authorization returns the header that answers the challenge; it is empty before there was one, and when there is
 // no credential to answer it with.
-func (l *Login) authorization(ctx context.Context, own, scopes []string) (string, error) {
+func (l *Login) authorization(r Request, scopes []string) (string, error) {
+	ctx := r.Context()
 	l.mu.Lock()
 	challenged, challenge := l.challenged, l.challenge
 	scopes = slices.Concat(l.common, scopes)
@@ -286,7 +362,7 @@ func (l *Login) authorization(ctx context.Context, own, scopes []string) (string
 	if !challenged {
 		return "", nil
 	}
-	cred, err := l.credential(ctx, own)
+	cred, err := l.credential(r)
 	switch {
 	case err != nil:
 		return "", err
@@ -299,8 +375,7 @@ func (l *Login) authorization(ctx context.Context, own, scopes []string) (string
 	case challenge.Scheme == "basic":
 		return "Basic " + basic(cred), nil
 	}
-	slices.Sort(scopes)
-	token, err := l.Tokens.get(ctx, l.Server, cred, *challenge, slices.Compact(scopes))
+	token, err := l.Tokens.get(ctx, l.Server, cred, *challenge, l.shared(ctx, r, scopes))
 	if err != nil {
 		return "", &TokenError{Err: err}
 	}
@@ -311,19 +386,23 @@ func basic(cred Credential) string {
 	return base64.StdEncoding.EncodeToString([]byte(cred.Username + ":" + cred.Secret))
 }
 
-func (l *Login) credential(ctx context.Context, scopes []string) (Credential, error) {
-	cred, err := l.Credentials(ctx, scopes)
+// credential returns the credential to send r with.
+func (l *Login) credential(r Request) (Credential, error) {
+	cred, err := l.Credentials(r.Context(), r.Scopes)
 	if err != nil {
 		if l.WithoutLogin == nil {
 			return cred, &CredentialError{err}
 		}
-		if err := l.WithoutLogin(ctx, err); err != nil {
+		if err := l.WithoutLogin(r.Context(), err); err != nil {
 			return cred, &CredentialError{err}
 		}
 		return Credential{}, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if r.anonymous || r.reads() && l.ignored[cred] {
+		return Credential{}, nil
+	}
 	if cred != (Credential{}) && !slices.Contains(l.secrets, basic(cred)) {
 		l.secrets = append(l.secrets, cred.Secret, cred.RegistryToken, basic(cred))
 	}
@@ -337,47 +416,10 @@ func (l *Login) Secrets() []string {
 	return slices.Clone(l.secrets)
 }
 
-// Widen makes these scopes part of all tokens from now on, so that an operation needs one token.
-func (l *Login) Widen(scopes []string) {
-	for {
-		old := l.wide.Load()
-		var all []string
-		if old != nil {
-			all = slices.Clone(*old)
-		}
-		for _, s := range scopes {
-			if !covers(all, s) {
-				all = append(slices.DeleteFunc(all, func(have string) bool { return covers([]string{s}, have) }), s)
-			}
-		}
-		if l.wide.CompareAndSwap(old, &all) {
-			return
-		}
-	}
-}
-
-// covering returns the scopes of the operation when they include these, nil when they do not.
-func (l *Login) covering(scopes []string) []string {
-	wide := l.wide.Load()
-	if wide == nil || slices.ContainsFunc(scopes, func(s string) bool { return !covers(*wide, s) }) {
-		return nil
-	}
-	return *wide
-}
-
-// covers reports whether one of scopes permits all that s does.
-func covers(scopes []string, s string) bool {
-	resource, actions := CutScope(s)
-	return slices.ContainsFunc(scopes, func(have string) bool {
-		same, permitted := CutScope(have)
-		return resource == same && !slices.ContainsFunc(actions, func(a string) bool { return !slices.Contains(permitted, a) })
-	})
-}
-
-// CutScope returns the resource of a scope, with the colon that ends it, and the actions.
-func CutScope(s string) (resource string, actions []string) {
-	i := strings.LastIndex(s, ":")
-	return s[:i+1], strings.Split(s[i+1:], ",")
+// passwordRefused reports whether a registry refused a password.
+func passwordRefused(resp *http.Response, err error) bool {
+	return err == nil && resp.StatusCode == http.StatusUnauthorized &&
+		strings.HasPrefix(resp.Request.Header.Get("Authorization"), "Basic ")
 }
 
 // tokenRefused reports whether a token was refused by the registry, or to it by its token service.

@@ -258,7 +258,6 @@ func TestTokensAreNotSharedBetweenCredentials(t *testing.T) {
 		return Credential{Username: strings.Split(scopes[0], ":")[1], Secret: "secret"}, nil
 	}
 	for _, scope := range []string{"repository:a:pull", "repository:b:pull", "repository:a:pull"} {
-		l.common = nil
 		resp, err := l.RoundTrip(get(t, manifest, scope))
 		wantStatus(t, resp, err, 200)
 	}
@@ -498,5 +497,247 @@ func TestScopeOfTheRoot(t *testing.T) {
 		if got := r.URL.Query()["scope"]; r.URL.Host == "auth.example.com" && !slices.Equal(got, []string{"repository:other:pull"}) {
 			t.Errorf("got a token for %q, want repository:other:pull", got)
 		}
+	}
+}
+
+// refusing makes the token service refuse everyone who is known; anonymous tokens are "anonymous".
+func (g *guarded) refusing(status int) {
+	g.exchange = func(w http.ResponseWriter, r *http.Request) {
+		_, _, known := r.BasicAuth()
+		if known || r.Method == http.MethodPost {
+			w.WriteHeader(status)
+			return
+		}
+		_, _ = io.WriteString(w, `{"token":"anonymous"}`)
+	}
+}
+
+func request(t *testing.T, method, address string, scopes ...string) Request {
+	t.Helper()
+	r := get(t, address, scopes...)
+	r.Method = method
+	return r
+}
+
+// A stored login that the token service refuses is reported; reading continues without it, writing ends.
+func TestRefusedLogin(t *testing.T) {
+	push := "repository:app:pull,push"
+	for name, tt := range map[string]struct {
+		method    string
+		scope     string
+		refusal   int
+		anonymous int   // the status of the registry for anonymous tokens
+		without   error // of WithoutLogin
+		never     bool  // WithoutLogin is nil
+		want      int   // the status, 0 for a TokenError, -1 for a CredentialError
+		reported  int
+	}{
+		"GET":                     {method: "GET", scope: pull, refusal: 401, anonymous: 200, want: 200, reported: 1},
+		"HEAD":                    {method: "HEAD", scope: pull, refusal: 401, anonymous: 200, want: 200, reported: 1},
+		"absent":                  {method: "GET", scope: pull, refusal: 401, anonymous: 404, want: 404, reported: 1},
+		"redirect":                {method: "GET", scope: pull, refusal: 401, anonymous: 307, want: 307, reported: 1},
+		"expired identity token":  {method: "GET", scope: pull, refusal: 400, anonymous: 200, want: 200, reported: 1},
+		"PUT":                     {method: "PUT", scope: push, refusal: 401, anonymous: 201},
+		"DELETE":                  {method: "DELETE", scope: push, refusal: 401, anonymous: 202},
+		"not for everyone":        {method: "GET", scope: pull, refusal: 401, anonymous: 401},
+		"forbidden":               {method: "GET", scope: pull, refusal: 403, anonymous: 403},
+		"the service is busy":     {method: "GET", scope: pull, refusal: 429, anonymous: 200},
+		"the registry is busy":    {method: "GET", scope: pull, refusal: 401, anonymous: 503, want: 503},
+		"no answer without login": {method: "GET", scope: pull, refusal: 401, anonymous: 200, without: io.EOF, want: -1, reported: 2},
+		"never without login":     {method: "GET", scope: pull, refusal: 401, anonymous: 200, never: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuarded()
+			g.refusing(tt.refusal)
+			challenging := g.handler
+			g.handler = func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Authorization") == "Bearer anonymous" && tt.anonymous != 401 {
+					w.WriteHeader(tt.anonymous)
+					return
+				}
+				challenging(w, r)
+			}
+			g.valid = func(token string) bool { return false }
+			l := g.login(me)
+			var reported []error
+			if !tt.never {
+				l.WithoutLogin = func(_ context.Context, err error) error {
+					reported = append(reported, err)
+					return tt.without
+				}
+			}
+			for range 2 {
+				resp, err := l.RoundTrip(request(t, tt.method, manifest, tt.scope))
+				var token *TokenError
+				var failed *CredentialError
+				switch {
+				case tt.want == 0 && !errors.As(err, &token):
+					t.Errorf("got %v, error %v, want a TokenError", resp, err)
+				case tt.want < 0 && !errors.As(err, &failed):
+					t.Errorf("got %v, error %v, want a CredentialError", resp, err)
+				case tt.want > 0:
+					wantStatus(t, resp, err, tt.want)
+				}
+			}
+			if len(reported) != tt.reported {
+				t.Errorf("got reports %q, want %d", reported, tt.reported)
+			}
+			for _, err := range reported {
+				var refused *RefusedLoginError
+				if !errors.As(err, &refused) {
+					t.Errorf("got report %v, want a RefusedLoginError", err)
+				}
+			}
+		})
+	}
+}
+
+// A password that a registry refuses does not keep from reading what it shows to everyone.
+func TestRefusedPassword(t *testing.T) {
+	g, l := hiding(t, 404, me)
+	challenging := g.handler
+	g.handler = func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Header.Get("Authorization") != "" || r.URL.Path == "/v2/":
+			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		case !strings.HasSuffix(r.URL.Path, "/public"):
+			challenging(w, r)
+		}
+	}
+	reported := 0
+	l.WithoutLogin = func(context.Context, error) error {
+		reported++
+		return nil
+	}
+	for _, tt := range []struct {
+		method, name string
+		want         int
+	}{{"GET", "absent", 404}, {"GET", "public", 200}, {"GET", "absent", 404}, {"PUT", "public", 401}} {
+		resp, err := l.RoundTrip(request(t, tt.method, "https://r.example.com/v2/app/manifests/"+tt.name, pull))
+		wantStatus(t, resp, err, tt.want)
+	}
+	if reported != 1 {
+		t.Errorf("got %d reports, want 1", reported)
+	}
+}
+
+// A refused credential is replaced by another one, if there is one.
+func TestRenewedCredential(t *testing.T) {
+	fresh := Credential{Username: "me", Secret: "fresh"}
+	for _, challenge := range []string{`Basic realm="x"`, `Bearer realm="` + realm + `"`} {
+		for _, changed := range []bool{true, false} {
+			current := me
+			g := newGuarded()
+			g.handler = func(w http.ResponseWriter, r *http.Request) {
+				_, password, basic := r.BasicAuth()
+				switch {
+				case r.URL.Host == "auth.example.com" && password == "fresh":
+					_, _ = io.WriteString(w, `{"token":"t"}`)
+				case password != "fresh" && (basic || r.Header.Get("Authorization") == ""):
+					w.Header().Set("WWW-Authenticate", challenge)
+					w.WriteHeader(http.StatusUnauthorized)
+				}
+			}
+			l := g.login(me)
+			l.Credentials = func(context.Context, []string) (Credential, error) { return current, nil }
+			asked := 0
+			l.Renew = func(_ context.Context, _ []string, refused Credential) bool {
+				asked++
+				if refused != me {
+					t.Errorf("got %v refused, want %v", refused, me)
+				}
+				if changed {
+					current = fresh
+				}
+				return changed
+			}
+			resp, err := l.RoundTrip(request(t, "PUT", manifest, pull))
+			if changed {
+				wantStatus(t, resp, err, 200)
+			} else if err == nil {
+				wantStatus(t, resp, err, 401)
+			}
+			if asked != 1 {
+				t.Errorf("%s, changed %t: got %d renewals, want 1", challenge, changed, asked)
+			}
+		}
+	}
+}
+
+// A token that is refused with a challenge for another token service is replaced by a token of that.
+func TestChallengeNamesAnotherRealm(t *testing.T) {
+	g := newGuarded()
+	moved := false
+	g.handler = func(w http.ResponseWriter, r *http.Request) {
+		where, token := realm, "old"
+		if moved {
+			where, token = "https://new.example.com/token", "new"
+		}
+		switch {
+		case r.URL.Host == "auth.example.com" && moved:
+			w.WriteHeader(http.StatusNotFound)
+		case r.URL.Path == "/token":
+			_, _ = io.WriteString(w, `{"token":"`+token+`"}`)
+		case r.Header.Get("Authorization") != "Bearer "+token:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+where+`"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}
+	l := g.login(me)
+	for _, moved = range []bool{false, true, true} {
+		resp, err := l.RoundTrip(get(t, manifest, pull))
+		wantStatus(t, resp, err, 200)
+	}
+	for _, r := range g.requests() {
+		if r.URL.Host == "auth.example.com" && r != g.requests()[1] {
+			t.Errorf("got another request to the former token service: %q", g.urls())
+		}
+	}
+	// A refusal of the former one is not one of the new one.
+	moved = true
+	again := g.login(me)
+	again.challenged, again.challenge = true, &Challenge{"bearer", map[string]string{"realm": realm}}
+	if _, err := again.RoundTrip(get(t, manifest, pull)); err == nil {
+		t.Error("got no error of the former token service")
+	}
+	again.challenge = &Challenge{"bearer", map[string]string{"realm": "https://new.example.com/token"}}
+	resp, err := again.RoundTrip(get(t, manifest, pull))
+	wantStatus(t, resp, err, 200)
+}
+
+// Scopes of different credentials are never in one token: neither those of the operation nor those of a challenge or of
+// the request itself.
+func TestScopesOfDifferentCredentials(t *testing.T) {
+	g := newGuarded()
+	l := g.login(me)
+	l.Credentials = func(_ context.Context, scopes []string) (Credential, error) {
+		user := "other"
+		if strings.HasPrefix(scopes[0], "repository:mine/") {
+			user = "me"
+		}
+		return Credential{Username: user, Secret: "secret"}, nil
+	}
+	l.Widen([]string{"repository:mine/a:pull,push", "repository:mine/b:pull", "repository:x:pull"})
+	for _, scopes := range [][]string{
+		{"repository:mine/a:pull"}, {"repository:x:pull"}, {"repository:mine/c:pull,push", "repository:y:pull"}, {"repository:y:pull"},
+	} {
+		resp, err := l.RoundTrip(get(t, manifest, scopes...))
+		wantStatus(t, resp, err, 200)
+	}
+	var got []string
+	for _, r := range g.requests() {
+		if user, _, ok := r.BasicAuth(); ok && r.URL.Host == "auth.example.com" {
+			got = append(got, user+" "+strings.Join(r.URL.Query()["scope"], " "))
+		}
+	}
+	want := []string{ // the challenges ask for repository:app:pull, too
+		"me repository:mine/a:pull,push repository:mine/b:pull",
+		"other repository:app:pull repository:x:pull",
+		"me repository:mine/c:pull,push",
+		"other repository:app:pull repository:y:pull",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got tokens %q, want %q", got, want)
 	}
 }

@@ -40,7 +40,9 @@ type Tokens struct {
 type tokenKey struct {
 	host       string
 	credential Credential
-	scopes     string
+	// realm and service are those of the token service.
+	realm, service string
+	scopes         string
 }
 
 // token is a token or, where the token service has refused it for good, that refusal.
@@ -52,7 +54,7 @@ type token struct {
 
 // get returns a token for scopes. Only one exchange for the same is under way at a time.
 func (t *Tokens) get(ctx context.Context, server *Server, cred Credential, c Challenge, scopes []string) (string, error) {
-	key := tokenKey{server.Host, cred, strings.Join(scopes, " ")}
+	key := tokenKey{server.Host, cred, c.Parameters["realm"], c.Parameters["service"], strings.Join(scopes, " ")}
 	t.memo.Drop(key, func(have token) bool { return !have.expires.IsZero() && !t.Budget.Now().Before(have.expires) })
 	got, err := t.memo.Do(ctx, key, func() (token, error) {
 		value, expires, err := t.exchange(ctx, server, cred, c, scopes)

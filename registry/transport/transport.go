@@ -44,7 +44,9 @@ type Request struct {
 
 	// redirected says that a redirect has led away from the server that the request was for.
 	redirected bool
-	connected  []func(net.Conn)
+	// anonymous says that no credential is used.
+	anonymous bool
+	connected []func(net.Conn)
 }
 
 // RoundTripper sends a request and returns the answer, whose Request is the one that was sent last.
@@ -63,6 +65,9 @@ func (r Request) gotConn(conn net.Conn) {
 		f(conn)
 	}
 }
+
+// reads reports whether r changes nothing.
+func (r Request) reads() bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
 // repeatable reports whether the body can be sent again.
 func (r Request) repeatable() bool {
