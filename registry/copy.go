@@ -226,9 +226,14 @@ func (p repository) mount(ctx context.Context, source repository, b ocispec.Desc
 	if err != nil {
 		return nil, err
 	}
-	defer transport.Discard(resp)
-	if resp.StatusCode == http.StatusCreated {
-		return nil, nil
+	transport.Discard(resp)
+	if resp.StatusCode != http.StatusCreated {
+		return p.session(resp)
 	}
-	return p.session(resp)
+	if resp.Header.Get("Location") == "" && resp.Header.Get("Docker-Content-Digest") == "" { // not the registry's own answer
+		if exists, err := p.hasNow(ctx, b); err != nil || !exists {
+			return p.startUpload(ctx)
+		}
+	}
+	return nil, nil
 }

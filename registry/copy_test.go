@@ -75,6 +75,13 @@ func TestCopyOfAssumedBlobs(t *testing.T) {
 	}{
 		{"mounted, but not there", func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Query().Has("mount") {
+				w.Header().Set("Location", "/v2/target/blobs/"+r.URL.Query().Get("mount"))
+				w.WriteHeader(http.StatusCreated)
+			}
+			return r.URL.Query().Has("mount")
+		}, "b.example.com", 2, -1},
+		{"mounted by an empty 201", func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Query().Has("mount") {
 				w.WriteHeader(http.StatusCreated)
 			}
 			return r.URL.Query().Has("mount")
@@ -183,6 +190,32 @@ func TestCopyOfAnArtifact(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantImage(t, g, "app", manifest.NewContent(mediaType, raw).Descriptor, blob)
+	}
+}
+
+// A refused upload of a blob that the registry has is no failure: another client may have uploaded it meanwhile.
+func TestUploadRefusedButThere(t *testing.T) {
+	for _, there := range []bool{true, false} {
+		n, f, g := newNetwork(t), newFake(), newFake()
+		n.secure("a.example.com:443", f)
+		n.secure("b.example.com:443", g)
+		layer := f.putBlob("app", []byte("layer"))
+		image := f.putImage("app", "1", layer)
+		g.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Query().Get("digest") != layer.Digest.String() {
+				return false
+			}
+			if there {
+				g.putBlob("app", []byte("layer"))
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			refuse(w, http.StatusConflict, "BLOB_UPLOAD_INVALID", "exists")
+			return true
+		}
+		err := n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/app"), image, parse(t, "b.example.com/app"))
+		if (err == nil) != there || g.openSessions() > 0 {
+			t.Errorf("there %t: got error %v and %d open sessions after %q", there, err, g.openSessions(), g.requests())
+		}
 	}
 }
 

@@ -263,6 +263,7 @@ func (f *fake) serveMount(w http.ResponseWriter, repo, d, from string) {
 		return
 	}
 	f.blobs[repo+"|"+d] = blob
+	w.Header().Set("Location", "/v2/"+repo+"/blobs/"+d)
 	w.WriteHeader(http.StatusCreated)
 }
 

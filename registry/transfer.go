@@ -40,11 +40,18 @@ func stream(ctx context.Context, source, target repository, b ocispec.Descriptor
 		return err
 	}
 	defer content.Close()
-	if err := target.upload(ctx, session, b.Digest, content); err != nil {
-		target.cancelUpload(ctx, session)
-		return err
+	err = target.upload(ctx, session, b.Digest, content)
+	if err == nil {
+		return nil
 	}
-	return nil
+	target.cancelUpload(ctx, session)
+	var refused *Error
+	if errors.As(err, &refused) && refused.mayExist() && interruption(err) == nil && !errdefs.IsDataLoss(err) {
+		if exists, failed := target.hasNow(ctx, b); exists && failed == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // open returns the content of a blob, verified while it is read. It calls read with the number of bytes read so far;
@@ -80,8 +87,12 @@ func (p repository) startUpload(ctx context.Context) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer transport.Discard(resp)
-	return p.session(resp)
+	transport.Discard(resp)
+	session, err := p.session(resp)
+	if err != nil && resp.StatusCode != http.StatusAccepted {
+		return nil, &transport.InterruptedError{Err: err, Few: true} // it may not be the registry's own answer
+	}
+	return session, err
 }
 
 // session returns the URL of the upload session that resp opened. A registry behind a proxy may not know that it is
