@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -320,4 +321,52 @@ func expire(s *publication, w http.ResponseWriter, r *http.Request, _ http.Handl
 	_, _ = io.Copy(io.Discard, r.Body)
 	w.Header().Set("WWW-Authenticate", `Bearer realm="`+s.realm+`",service="registry",error="invalid_token"`)
 	refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "token has expired")
+}
+
+// Of a registry, or a proxy before it, that answers any request with an empty 200 now and then, no publication is
+// reported as done of which something is missing.
+func TestEmptyAnswers(t *testing.T) {
+	done := 0
+	for seed := range uint64(100) {
+		random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // no secret depends on it
+		n, a, b := newNetwork(t), newFake(), newFake()
+		n.plain("a.example.com:80", a)
+		n.plain("b.example.com:80", b)
+		layers := []ocispec.Descriptor{a.putBlob("source", faultLayer), b.putBlob("other", []byte("other layer"))}
+		a.putImage("source", "1", layers[0])
+		b.putImage("other", "1", layers[1])
+		b.put("target", "1", ocispec.MediaTypeImageIndex, []byte(oldList))
+		b.before = func(http.ResponseWriter, *http.Request) bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return random.IntN(5) == 0
+		}
+		s := &publication{target: b, client: n.client(Options{Insecure: true}), name: "b.example.com"}
+		list, err := s.publish(t)
+		tag, _ := b.manifest("target", "1")
+		if err != nil {
+			continue
+		}
+		done++
+		if !bytes.Equal(tag.raw, list) {
+			t.Errorf("seed %d: got tag %s, want %s", seed, tag.raw, list)
+		}
+		index, _, err := manifest.ParseIndex(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, child := range index {
+			if _, ok := b.manifest("target", child.Digest.String()); !ok {
+				t.Errorf("seed %d: the child %s is missing", seed, child.Digest)
+			}
+		}
+		for _, l := range s.streams {
+			if content, ok := b.blob("target", l.Digest); !ok || l.Digest != digest.FromBytes(content) {
+				t.Errorf("seed %d: the blob %s is missing", seed, l.Digest)
+			}
+		}
+	}
+	if done < 30 {
+		t.Errorf("got %d of 100 publications done, want at least 30", done)
+	}
 }
