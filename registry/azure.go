@@ -18,7 +18,7 @@ const metadataRead = "metadata_read"
 // azure is the listing of Azure Container Registry:
 // https://learn.microsoft.com/rest/api/containerregistry/manifests/get-list.
 func azure(p repository) (listing, func(page) ([]manifest.Listed, error)) {
-	return listing{size: 100, byName: true, request: request{ // its maximum
+	return listing{size: 100, byName: true, limit: limitManifests, request: request{ // its maximum
 		method: http.MethodGet, what: "manifests of " + p.typed,
 		repo: p.repo, root: "/acr/v1", path: "_manifests",
 		scopes: []string{"repository:" + p.repo + ":" + metadataRead}, loginFirst: true,

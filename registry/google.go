@@ -1,9 +1,9 @@
 package registry
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -22,7 +22,7 @@ const googlePage = 10_000
 // google is the listing of Google's registries: their list of tags includes the manifests. A full answer without a next
 // page is probably incomplete, and so is not a listing of all manifests.
 func google(p repository) (listing, func(page) ([]manifest.Listed, error)) {
-	return listing{size: googlePage, request: request{
+	return listing{size: googlePage, limit: limitManifests, request: request{
 			method: http.MethodGet, what: "manifests of " + p.typed,
 			repo: p.repo, path: "tags/list", scopes: []string{pullScope(p.repo)}, loginFirst: true,
 		}}, func(page page) ([]manifest.Listed, error) {
@@ -51,30 +51,41 @@ func isFull(listed []manifest.Listed) bool {
 
 // readGoogle returns nil when the answer has only tags.
 func readGoogle(p page) ([]manifest.Listed, error) {
-	var got struct {
-		Manifest map[digest.Digest]struct {
+	var got struct{ Manifest googleManifests }
+	if err := json.Unmarshal(p.body, &got); err != nil {
+		return nil, fmt.Errorf("not a listing in the format of Google (%w)", err)
+	}
+	return got.Manifest, nil
+}
+
+// googleManifests are the manifests of a listing, sorted.
+type googleManifests []manifest.Listed
+
+func (all *googleManifests) UnmarshalJSON(raw []byte) error {
+	if raw[0] != '{' {
+		return json.Unmarshal(raw, (*struct{})(nil)) // null, or an error
+	}
+	*all = googleManifests{}
+	err := decodeEach(raw, func(dec *json.Decoder, key string) error {
+		if len(*all) == maxManifests {
+			return fmt.Errorf("it has more than %d manifests", maxManifests)
+		}
+		var m struct {
 			ImageSizeBytes number
 			MediaType      string
 			Tag            elements[string]
 			TimeUploadedMs number
 		}
-	}
-	if err := json.Unmarshal(p.body, &got); err != nil {
-		return nil, fmt.Errorf("not a listing in the format of Google (%w)", err)
-	}
-	if got.Manifest == nil {
-		return nil, nil
-	}
-	out := []manifest.Listed{}
-	for _, d := range slices.Sorted(maps.Keys(got.Manifest)) {
-		m := got.Manifest[d]
-		l := manifest.Listed{Digest: d, MediaType: m.MediaType, Tags: m.Tag, Size: int64(m.ImageSizeBytes)}
+		err := dec.Decode(&m)
+		l := manifest.Listed{Digest: digest.Digest(key), MediaType: m.MediaType, Tags: m.Tag, Size: int64(m.ImageSizeBytes)}
 		if m.TimeUploadedMs > 0 {
 			l.Created = time.UnixMilli(int64(m.TimeUploadedMs)).UTC()
 		}
-		out = append(out, l)
-	}
-	return out, nil
+		*all = append(*all, l)
+		return err
+	})
+	slices.SortFunc(*all, func(a, b manifest.Listed) int { return cmp.Compare(a.Digest, b.Digest) })
+	return err
 }
 
 // number is a JSON number, or a string of digits; any other value is 0, which means unknown.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -16,16 +17,11 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-const (
-	// pageSize is the number of names to request per page: as many as most registries return.
-	pageSize = 1000
-	// maxNames, maxPages, maxPage and maxListing bound a listing: in names, in pages, in bytes of a page, and in total
-	// bytes.
-	maxNames   = 500_000
-	maxPages   = 10_000
-	maxPage    = 16 << 20
-	maxListing = 256 << 20
-)
+// pageSize is the number of names to request per page: as many as most registries return.
+const pageSize = 1000
+
+// maxLength bounds what is kept of a name: valid tags and repositories are shorter.
+const maxLength = 512
 
 // catalogScope is the scope of a token for the catalog of a registry.
 const catalogScope = "registry:catalog:*"
@@ -66,7 +62,7 @@ func (c *Client) Tags(ctx context.Context, repo reference.Named) (tags, others [
 // names reads a listing of the tags of a repository, or of the repositories of a registry, and returns each once.
 func (h *host) names(ctx context.Context, l listing) ([]string, error) {
 	var all []string
-	l.size, l.byName, l.loginFirst = pageSize, true, true
+	l.size, l.byName, l.loginFirst, l.limit = pageSize, true, true, limitNames
 	l.read = func(page page) ([]string, error) {
 		var got struct{ Tags, Repositories elements[string] }
 		if err := json.Unmarshal(page.body, &got); err != nil {
@@ -75,6 +71,11 @@ func (h *host) names(ctx context.Context, l listing) ([]string, error) {
 		names := got.Tags
 		if l.repo == "" {
 			names = got.Repositories
+		}
+		for i, name := range names {
+			if len(name) > maxLength {
+				names[i] = strings.Clone(name[:maxLength])
+			}
 		}
 		all = append(all, names...)
 		return names, nil
@@ -108,7 +109,7 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 		return nil, without
 	}
 	var all []ocispec.Descriptor
-	err = p.list(ctx, listing{request: r, read: func(page page) ([]string, error) {
+	err = p.list(ctx, listing{request: r, limit: limitReferrers, read: func(page page) ([]string, error) {
 		referrers, _, err := manifest.ParseIndex(page.body)
 		switch isIndex := page.mediaType == ocispec.MediaTypeImageIndex || page.mediaType == "application/json" && err == nil; {
 		case !isIndex && len(all) > 0:
@@ -133,7 +134,10 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 	if errdefs.IsNotImplemented(err) && (refused == nil || refused.Status != http.StatusBadRequest) {
 		p.withoutReferrers.Store(p.repo, true)
 	}
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
 }
 
 // splitTags returns the valid tags among names, and the others.
@@ -173,7 +177,8 @@ func (p repository) skip(names []string) {
 	p.client.warn("%s lists names for %s that are not tags; skipped: %s", p.name, p.typed, manifest.JoinSome(quoted))
 }
 
-// elements is a JSON array, or null. More than maxNames are not decoded, since they take much more memory than their JSON.
+// elements is a JSON array, or null, of at most maxNames strings or maxManifests other elements: what is decoded takes up
+// to a hundred times as much memory as its JSON.
 type elements[T any] []T
 
 func (e *elements[T]) UnmarshalJSON(raw []byte) error {
@@ -181,15 +186,34 @@ func (e *elements[T]) UnmarshalJSON(raw []byte) error {
 	if raw[0] != '[' {
 		return json.Unmarshal(raw, (*[]T)(e)) // null, or an error
 	}
-	array := json.NewDecoder(bytes.NewReader(raw))
-	_, err := array.Token()
-	for err == nil && array.More() {
-		if len(*e) == maxNames {
-			return fmt.Errorf("it has more than %d names", maxNames)
-		}
+	return decodeEach(raw, func(dec *json.Decoder, _ string) error {
 		var one T
-		err = array.Decode(&one)
+		limit := maxManifests
+		if _, isName := any(one).(string); isName {
+			limit = maxNames
+		}
+		if len(*e) == limit {
+			return fmt.Errorf("it has more than %d names", limit)
+		}
+		err := dec.Decode(&one)
 		*e = append(*e, one)
+		return err
+	})
+}
+
+// decodeEach calls decode with the next element of a JSON array, or with the key and next value of an object, as long as
+// there is one.
+func decodeEach(raw []byte, decode func(dec *json.Decoder, key string) error) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	start, err := dec.Token()
+	for err == nil && dec.More() {
+		key := json.Token("")
+		if start == json.Delim('{') {
+			key, err = dec.Token()
+		}
+		if err == nil {
+			err = decode(dec, key.(string))
+		}
 	}
 	return err
 }

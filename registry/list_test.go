@@ -22,7 +22,7 @@ import (
 
 // Names that are not tags are skipped with one bounded warning, and returned beside the tags.
 func TestNamesThatAreNotTags(t *testing.T) {
-	long := "sha256:" + strings.Repeat("x", 5000)
+	long := "sha256:" + strings.Repeat("x", 300)
 	invalid := []string{sha("a").String(), "", "../b\x1b[31m", long, "-"}
 	for i := range 20 {
 		invalid = append(invalid, fmt.Sprintf("+%d", i))
@@ -256,7 +256,7 @@ func TestTagsCannotBeRead(t *testing.T) {
 	for body, problem := range map[string]string{
 		`{"tags":{}}`: "tags of a.example.com/app",
 		`<html>`:      "cannot be read",
-		`{"tags":["` + strings.Repeat("x", maxPage) + `"]}`: "larger than 16 MiB",
+		`{"tags":["` + strings.Repeat("x", limitNames.page) + `"]}`: "larger than 16 MiB",
 	} {
 		n, f := newNetwork(t), newFake()
 		n.secure("a.example.com:443", f)

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"mime"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -24,9 +28,31 @@ type listing struct {
 	size int
 	// byName says that the names after any other can be requested.
 	byName bool
+	limit  limit
 	// read reads a page and returns the names in it. Pages may repeat names.
 	read func(page) ([]string, error)
 }
+
+// limit bounds a listing, far above what real ones have: in bytes of a page, in total bytes, and in names.
+type limit struct{ page, bytes, names int }
+
+// limitReferrers is lower, since descriptors are kept in memory while other such listings are read.
+var (
+	limitNames     = limit{16 << 20, 64 << 20, maxNames}
+	limitManifests = limit{16 << 20, 256 << 20, maxNames}
+	limitReferrers = limit{4 << 20, 8 << 20, 10_000}
+)
+
+const (
+	maxNames = 500_000
+	// maxManifests bounds the manifests in a page.
+	maxManifests = 100_000
+	maxPages     = 10_000
+	// minTime is how long a listing may take, besides pauses, and timePerName for each name more, maxTime in any case.
+	minTime     = 2 * time.Minute
+	timePerName = 10 * time.Millisecond
+	maxTime     = 20 * time.Minute
+)
 
 // page is a part of a listing.
 type page struct {
@@ -51,6 +77,8 @@ type paging struct {
 	refused bool
 	// pages, bytes and names are what was read.
 	pages, bytes, names int
+	// spent is how long that took, without pauses before requests were sent again.
+	spent time.Duration
 }
 
 // list reads l to its end. A registry may truncate a page without naming the next: a full page is followed by a request
@@ -67,13 +95,14 @@ func (h *host) list(ctx context.Context, l listing) error {
 			return err
 		}
 		names, err := l.read(p)
-		if err == nil {
+		isNew := g.isNew(names...)
+		if err == nil && (isNew || p.next != nil) {
 			err = g.count(p, names)
 		}
 		if err != nil {
 			return err
 		}
-		if more, err := g.next(p, names); err != nil || !more {
+		if more, err := g.next(p, names, isNew); err != nil || !more {
 			return err
 		}
 	}
@@ -85,31 +114,30 @@ func (g *paging) count(p page, names []string) error {
 	g.bytes += len(p.body)
 	g.names += len(names)
 	switch {
-	case g.bytes > maxListing:
-		return g.tooLong("is larger than %d MiB", maxListing>>20)
-	case g.names > maxNames:
-		return g.tooLong("has more than %d names", maxNames)
-	case g.pages == maxPages && p.next != nil:
-		return g.tooLong("has more than %d pages", maxPages)
+	case g.bytes > g.limit.bytes:
+		return g.tooLong("larger than %d MiB", g.limit.bytes>>20)
+	case g.names > g.limit.names:
+		return g.tooLong("more than %d names", g.limit.names)
+	case g.pages > maxPages:
+		return g.tooLong("more than %d pages", maxPages)
 	}
 	return nil
 }
 
 // tooLong returns the error for a listing that reaches a limit.
 func (g *paging) tooLong(format string, args ...any) error {
-	return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: the %s %s", g.h.name, g.what, fmt.Sprintf(format, args...))
+	return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: listing the %s: %s", g.h.name, g.what, fmt.Sprintf(format, args...))
 }
 
 // next prepares the request for the page after p, if there is or may be one.
-func (g *paging) next(p page, names []string) (bool, error) {
+func (g *paging) next(p page, names []string, isNew bool) (bool, error) {
 	full := g.last != "" || len(names) >= g.size || g.smallest > 0 && len(names) >= g.smallest
 	if len(names) > 0 && (g.smallest == 0 || len(names) < g.smallest) {
 		g.smallest = len(names)
 	}
-	isNew := g.isNew(names...)
 	if p.next != nil {
 		if !g.isNew(p.next.String()) {
-			return false, g.tooLong("does not end: page %d is followed by an earlier one", g.pages)
+			return false, g.tooLong("it does not end: page %d is followed by an earlier one", g.pages)
 		}
 		g.target, g.last = p.next, ""
 		if g.refused {
@@ -151,9 +179,18 @@ func (g *paging) isNew(names ...string) bool {
 
 var hashSeed = maphash.MakeSeed()
 
+// late returns an error if the listing took too long, together with what the current page has taken.
+func (g *paging) late(page time.Duration) error {
+	allowed := min(minTime+time.Duration(g.names)*timePerName, maxTime)
+	if g.spent+page <= allowed {
+		return nil
+	}
+	return g.tooLong("longer than %s for %d names in %d pages", allowed.Round(time.Second), g.names, g.pages)
+}
+
 // page requests one page. A registry that refuses the number of names is asked again without one.
 func (g *paging) page(ctx context.Context) (page, error) {
-	p, err := g.h.page(ctx, g.request)
+	p, err := g.get(ctx)
 	var answer *Error
 	if !errors.As(err, &answer) || answer.Status != http.StatusBadRequest || g.refused {
 		return p, err
@@ -164,7 +201,7 @@ func (g *paging) page(ctx context.Context) (page, error) {
 	} else {
 		g.target.RawQuery = withoutSize(g.target.Query()).Encode()
 	}
-	return g.h.page(ctx, g.request)
+	return g.get(ctx)
 }
 
 func withoutSize(query url.Values) url.Values {
@@ -172,18 +209,45 @@ func withoutSize(query url.Values) url.Values {
 	return query
 }
 
-// page requests one page.
-func (h *host) page(ctx context.Context, r request) (p page, err error) {
+// get sends the request for a page.
+func (g *paging) get(ctx context.Context) (p page, err error) {
+	var started atomic.Int64
+	now := g.h.client.budget.Now
+	took := func() time.Duration { return now().Sub(time.Unix(0, started.Load())) }
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { started.Store(now().UnixNano()) }})
+	r := g.request
 	r.read = func(resp *http.Response) (err error) {
-		if p.body, err = readAll(resp, maxPage); err != nil {
+		resp.Body = checkedBody{resp.Body, func() error { return g.late(took()) }}
+		p.body, err = readAll(resp, int64(g.limit.page))
+		if late := g.late(took()); late != nil {
+			return late
+		}
+		if errdefs.IsInvalidArgument(err) {
+			return g.tooLong("a page is %v", err)
+		}
+		if err != nil {
 			return err
 		}
+		g.spent += took()
 		p.mediaType, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
-		p.next, err = h.next(resp, r.what)
+		p.next, err = g.h.next(resp, r.what)
 		return err
 	}
-	_, err = repository{host: h}.do(ctx, r)
+	_, err = repository{host: g.h}.do(ctx, r)
 	return p, err
+}
+
+// checkedBody is a body that is read only as long as check returns nil.
+type checkedBody struct {
+	io.ReadCloser
+	check func() error
+}
+
+func (b checkedBody) Read(p []byte) (int, error) {
+	if err := b.check(); err != nil {
+		return 0, err
+	}
+	return b.ReadCloser.Read(p)
 }
 
 // next returns the URL of the page of what after resp, nil if resp names none. It is on the registry itself: a listing
