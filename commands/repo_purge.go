@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
@@ -25,6 +26,8 @@ type repoPurgeOptions struct {
 	force             bool
 	record            string
 	assumeGone        []string
+	maxDeletes        number
+	maxTime           time.Duration
 	format            string
 	noTrunc           bool
 }
@@ -35,7 +38,8 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 		Use:   "purge [OPTIONS] REPOSITORY",
 		Short: "Remove old tags and manifests from a repository",
 		Long: "Remove the tags that match from a repository, and the manifests they point to. Without --force, only\n" +
-			"list what would be removed. What a remaining tag needs is never removed.\n\n" +
+			"list what would be removed. What a remaining tag needs is never removed. A purge that --max-deletes or\n" +
+			"--max-time stops has removed each index with what it removes of that, and succeeds.\n\n" +
 			"With --format json there is an object on each line: action (untag if only the tag is removed, otherwise\n" +
 			"delete), digest, kind (index, image, attestation or artifact), tags, and created and updated, as in\n" +
 			"'repo manifests', if the age matters and is known.",
@@ -56,6 +60,8 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 	f.BoolVarP(&opts.recursive, "recursive", "r", false, "Also remove images, attestations and signatures that nothing else needs")
 	f.BoolVarP(&opts.force, "force", "f", false, "Remove; without it, only list what would be removed")
 	f.StringVar(&opts.record, "record", "", "With --force, append what is removed to this file, for 'repo restore'")
+	f.Var(&opts.maxDeletes, "max-deletes", "With --force, stop before more than this many deletions")
+	f.DurationVar(&opts.maxTime, "max-time", 0, `With --force, stop after this time ("10m", "2h")`)
 	addAssumeGone(f, &opts.assumeGone)
 	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
 	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
@@ -84,7 +90,10 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 		}
 		return false, display.Plan(env.Out(), steps, opts.format, !opts.noTrunc)
 	}
-	removal := repository.Removal{Confirm: confirmed, Record: record, AssumeGone: opts.assumeGone, Removed: printRemoved(env)}
+	removal := repository.Removal{
+		Confirm: confirmed, Record: record, AssumeGone: opts.assumeGone, MaxDeletes: int(opts.maxDeletes), MaxTime: opts.maxTime,
+		Removed: printRemoved(env),
+	}
 	return repository.Purge(ctx, t.registries(opts.network), t.reporter, repo, selection, removal)
 }
 
@@ -123,8 +132,10 @@ func (o repoPurgeOptions) contradiction() error {
 		return invalid("--keep applies to tags, and only --untagged selects none: pass --filter as well")
 	case o.force && (o.format != "" || o.noTrunc):
 		return invalid("--format and --no-trunc only apply without --force")
-	case !o.force && o.record != "":
-		return invalid("--record requires --force: nothing is removed without it")
+	case !o.force && (o.record != "" || o.maxDeletes > 0 || o.maxTime != 0):
+		return invalid("--record, --max-deletes and --max-time require --force: nothing is removed without it")
+	case o.maxTime < 0:
+		return invalid("--max-time %s is negative", o.maxTime)
 	}
 	return nil
 }

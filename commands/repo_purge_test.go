@@ -33,7 +33,9 @@ func TestRepoPurgeFlags(t *testing.T) {
 		"keep untagged": {"app", base(func(o *repoPurgeOptions) { o.filters, o.untagged, o.keep = nil, true, 1 }), "--keep applies to tags"},
 		"format":        {"app", base(func(o *repoPurgeOptions) { o.force, o.format = true, "json" }), "--format"},
 		"assume gone":   {"app", base(func(o *repoPurgeOptions) { o.assumeGone = []string{"v1", "v*"} }), `--assume-gone "v*" is neither a tag nor a digest`},
-		"record":        {"app", base(func(o *repoPurgeOptions) { o.record = "file" }), "--record requires --force"},
+		"record":        {"app", base(func(o *repoPurgeOptions) { o.record = "file" }), "--record, --max-deletes and --max-time require --force"},
+		"max deletes":   {"app", base(func(o *repoPurgeOptions) { o.maxDeletes = 1 }), "require --force"},
+		"max time":      {"app", base(func(o *repoPurgeOptions) { o.force, o.maxTime = true, -1 }), "is negative"},
 	} {
 		if _, _, err := tt.opts.parse(tt.repo); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got error %v, want an ErrInvalidArgument error with %q", name, err, tt.want)

@@ -199,6 +199,23 @@ func TestRepoPurgeKeeps(t *testing.T) {
 	}
 }
 
+// A purge that --max-deletes stops removes whole indexes, says what is left, and succeeds.
+func TestRepoPurgeStops(t *testing.T) {
+	onEachRegistry(t, func(s *scene) {
+		old := []images.Manifest{s.putIndex("old-1", time.Time{}), s.putIndex("old-2", time.Time{})}
+		s.put(s.repo, "keep", images.Spec{Platform: arm64})
+		args := []string{"repo", "purge", "--force", "-r", "--filter", "old-*", "--max-deletes", "7", "--max-time", "1h", s.registry.Host + "/" + s.repo}
+		says(s.T, s.multiarch(args...).Stderr, "1 tags and 5 manifests are left")
+		s.tagsAre("keep", "old-2")
+		harness.Complete(s.T, s.registry, s.repo, "old-2")
+		saysNot(s.T, s.multiarch(args...).Stderr, "left")
+		s.tagsAre("keep")
+		for _, index := range old {
+			s.absent(index)
+		}
+	})
+}
+
 // Invalid or impossible purges are errors, and nothing changes.
 func TestRepoPurgeRefuses(t *testing.T) {
 	onEachRegistry(t, func(s *scene) {

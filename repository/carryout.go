@@ -28,6 +28,9 @@ type remover struct {
 	// unreported are the steps that were carried out and not reported; reported are the names that were.
 	unreported []Step
 	reported   map[string]bool
+	// admitted are the steps that a bounded purge may carry out, by [Step.key]; stopped is the bound that it has met.
+	admitted map[string]bool
+	stopped  string
 	// refused are the manifests that the registry did not delete, moved what tags point to that were found to have moved.
 	refused []digest.Digest
 	moved   map[string]digest.Digest
@@ -38,7 +41,7 @@ type remover struct {
 
 func newRemover(r *removal) *remover {
 	return &remover{removal: r, planned: tagsOf(r.steps), reported: map[string]bool{}, moved: map[string]digest.Digest{},
-		lost: map[digest.Digest]int{}, unsure: map[string]bool{}}
+		admitted: map[string]bool{}, lost: map[digest.Digest]int{}, unsure: map[string]bool{}}
 }
 
 // tagsOf returns the tags of steps.
@@ -62,6 +65,7 @@ func (r *remover) run(ctx context.Context) error {
 		}
 		steps := r.batch()
 		if len(steps) == 0 && all {
+			r.reportLeft()
 			return errors.Join(r.errs...)
 		}
 		if r.remove(ctx, steps) != nil {
@@ -101,8 +105,10 @@ const minBatch = 8
 // batch returns the next steps, of which none needs another.
 func (r *remover) batch() (steps []Step) {
 	most := max(minBatch, len(r.snapshot.Tags)/(2*minBatch))
-	for _, step := range r.steps {
-		if r.over[step.key()] || step.Untag && r.gone[step.Tags[0]] {
+	left := r.left()
+	r.admit(left)
+	for _, step := range left {
+		if r.isBounded() && !r.admitted[step.key()] {
 			continue
 		}
 		if len(steps) == most || len(steps) > 0 && step.wave != steps[0].wave {
@@ -111,6 +117,16 @@ func (r *remover) batch() (steps []Step) {
 		steps = append(steps, step)
 		if step.Untag && !r.keepsManifests { // what may be deleted with it is put back before the next one
 			break
+		}
+	}
+	return steps
+}
+
+// left returns the steps that have not been carried out yet, and have not failed.
+func (r *remover) left() (steps []Step) {
+	for _, step := range r.steps {
+		if !r.over[step.key()] && (!step.Untag || !r.gone[step.Tags[0]]) {
+			steps = append(steps, step)
 		}
 	}
 	return steps

@@ -44,8 +44,9 @@ type Step struct {
 	Kind             string
 	Created, Updated time.Time
 
-	// wave is 0 for tags, and for a manifest greater than that of any that needs it.
-	wave int
+	// wave is 0 for tags, and for a manifest greater than that of any that needs it. unit is at least as great as that of
+	// those: once all steps up to a unit are carried out, the tags that are left lead to all that is left.
+	wave, unit int
 }
 
 // Time is the later of Created and Updated, by which the age of a manifest is judged.
@@ -223,33 +224,45 @@ func (p *planner) steps(removed map[digest.Digest]bool, tags map[string]bool) []
 				m.Kind = manifest.KindIndex
 			}
 		}
-		steps = append(steps, Step{p.snapshot.repo, d, tags, untag, m.Kind, m.Created, m.Updated, wave})
+		steps = append(steps, Step{p.snapshot.repo, d, tags, untag, m.Kind, m.Created, m.Updated, wave, 0})
 	}
 	for tag := range tags {
 		if d := p.snapshot.Tags[tag]; !removed[d] {
 			add(d, []string{tag}, true, 0)
 		}
 	}
-	byDigest, waves := p.snapshot.tagsByDigest(), p.waves(removed)
+	byDigest := p.snapshot.tagsByDigest()
+	waves, below := p.waves(removed)
 	for d := range removed {
 		add(d, byDigest[d], false, waves[d])
 	}
 	slices.SortFunc(steps, func(a, b Step) int {
 		return cmp.Or(cmp.Compare(a.wave, b.wave), slices.Compare(a.Tags, b.Tags), cmp.Compare(a.Digest, b.Digest))
 	})
+	units := map[digest.Digest]int{}
+	for i, step := range steps {
+		if step.Untag {
+			steps[i].unit = i + 1
+			continue
+		}
+		steps[i].unit = cmp.Or(units[step.Digest], i+1)
+		for _, b := range below(step.Digest) {
+			units[b] = max(units[b], steps[i].unit)
+		}
+	}
 	return steps
 }
 
-// waves gives the manifests that are removed numbers above 0, so that each has a higher number than those that need it. If digest
-// tags make a circle, only indexes count as needing something.
-func (p *planner) waves(removed map[digest.Digest]bool) map[digest.Digest]int {
+// waves gives the manifests that are removed numbers above 0, so that each has a higher number than those that need it, and
+// returns what each needs. If digest tags make a circle, only indexes count as needing something.
+func (p *planner) waves(removed map[digest.Digest]bool) (map[digest.Digest]int, func(digest.Digest) []digest.Digest) {
 	children := func(d digest.Digest) []digest.Digest { return p.snapshot.Manifests[d].Children }
 	all := func(d digest.Digest) []digest.Digest { return slices.Concat(children(d), p.referrers[d]) }
 	if waves, ok := number(removed, all); ok {
-		return waves
+		return waves, all
 	}
 	waves, _ := number(removed, children)
-	return waves
+	return waves, children
 }
 
 // number gives each of manifests a higher number than those that it is below, and reports whether that is possible.

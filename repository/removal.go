@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -21,6 +22,10 @@ type Removal struct {
 	Record Recorder
 	// AssumeGone are tags and digests that are taken for gone if they are listed and cannot be read.
 	AssumeGone []string
+	// MaxDeletes and MaxTime bound a purge, 0 for no bound: it ends between what can be removed on its own, and reports what
+	// is left.
+	MaxDeletes int
+	MaxTime    time.Duration
 	// Removed is called with each name that was removed: a tag, or a manifest by its digest. Calls come one at a time.
 	Removed func(name reference.Named)
 }
@@ -45,13 +50,15 @@ type removal struct {
 	deletes, untags bool
 	over, gone      map[string]bool
 	done            []Step
+	// started is when the removal began.
+	started time.Time
 	// ignored are listed tags and digests that are taken for gone if they cannot be read; revealed are the tags for which
 	// what was deleted was put back.
 	ignored, revealed map[string]bool
 }
 
 func newRemoval(r Registry, report manifest.Reporter, repo reference.Named, o Removal) *removal {
-	removal := &removal{Removal: o, registry: r, report: report, snapshot: newSnapshot(r, repo), asked: map[digest.Digest]bool{},
+	removal := &removal{Removal: o, started: time.Now(), registry: r, report: report, snapshot: newSnapshot(r, repo), asked: map[digest.Digest]bool{},
 		over: map[string]bool{}, gone: map[string]bool{}, ignored: map[string]bool{}, revealed: map[string]bool{}}
 	for _, name := range o.AssumeGone {
 		removal.ignored[name] = true
