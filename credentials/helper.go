@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"os/exec"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -21,10 +21,10 @@ import (
 const (
 	// maxAnswer bounds the output of a helper.
 	maxAnswer = 1 << 20
-	// maxMessage bounds the message of a helper in an error.
-	maxMessage = 200
-	// maxWord is the longest word of a message that cannot be a token.
-	maxWord = 24
+	// maxReport bounds what a helper reports on stderr.
+	maxReport = 64 << 10
+	// maxName bounds the name of a helper in an error.
+	maxName = 200
 	// tokenUser is the user name that marks a secret as an identity token.
 	tokenUser = "<token>"
 )
@@ -37,12 +37,15 @@ func (s *Store) runHelper(ctx context.Context, name, key, host string) (types.Au
 	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, errTimeout)
 	defer cancel()
 	program := "docker-credential-" + name
+	if strings.ContainsAny(name, `/\`) {
+		return types.AuthConfig{}, s.failed(manifest.OneLine(program, maxName), host, "its name contains a path separator")
+	}
 	out, err := run(ctx, program, key)
 	if err != nil && protocol.IsErrCredentialsNotFoundMessage(string(out)) {
 		return types.AuthConfig{}, nil
 	}
 	if err != nil {
-		return types.AuthConfig{}, s.helperError(ctx, program, host, out, err)
+		return types.AuthConfig{}, s.helperError(ctx, program, key, host, out, err)
 	}
 	var found protocol.Credentials
 	if json.Unmarshal(out, &found) != nil {
@@ -59,8 +62,9 @@ func authConfig(found protocol.Credentials, key string) types.AuthConfig {
 	return types.AuthConfig{Username: found.Username, Password: found.Secret, ServerAddress: key}
 }
 
-// run returns the output of the program for key. Its stderr is that of this process, as with the docker CLI,
-// since a helper may prompt there. The program is killed when ctx ends.
+// run returns the output of the program for key. On a terminal its stderr is that of this process, as with the docker CLI,
+// since a helper may prompt there; otherwise it is shown only if the program does not fail. The program is killed when ctx
+// ends.
 func run(ctx context.Context, program, key string) ([]byte, error) {
 	ctx, kill := context.WithCancel(ctx)
 	defer kill()
@@ -68,7 +72,10 @@ func run(ctx context.Context, program, key string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, program, protocol.ActionGet)
 	cmd.Stdin = strings.NewReader(key)
 	cmd.Stdout = out
-	cmd.Stderr = os.Stderr
+	var reported report
+	if cmd.Stderr = os.Stderr; !isTerminal(os.Stderr) {
+		cmd.Stderr = &reported
+	}
 	cmd.WaitDelay = time.Second // a process that it starts, such as an agent, may keep its stdout open
 	err := cmd.Run()
 	if out.tooLong {
@@ -77,7 +84,23 @@ func run(ctx context.Context, program, key string) ([]byte, error) {
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil
 	}
+	if err == nil {
+		_, _ = os.Stderr.Write(reported)
+	}
 	return out.bytes, err
+}
+
+// report keeps the first maxReport bytes.
+type report []byte
+
+func (r *report) Write(p []byte) (int, error) {
+	*r = append(*r, p[:min(len(p), maxReport-len(*r))]...)
+	return len(p), nil
+}
+
+func isTerminal(file *os.File) bool {
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // answer keeps at most maxAnswer bytes and calls refuse if there are more.
@@ -100,7 +123,7 @@ func (a *answer) Write(p []byte) (int, error) {
 var errTimeout = errors.New("helper timed out")
 
 // helperError returns why the program, which printed out, returned no credentials.
-func (s *Store) helperError(ctx context.Context, program, host string, out []byte, err error) error {
+func (s *Store) helperError(ctx context.Context, program, key, host string, out []byte, err error) error {
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(context.Cause(ctx), errTimeout):
@@ -113,10 +136,11 @@ func (s *Store) helperError(ctx context.Context, program, host string, out []byt
 		return s.failed(program, host, "its output is too long")
 	case !errors.As(err, &exit):
 		return s.failed(program, host, err.Error())
-	case message(out) != "":
-		return s.failed(program, host, fmt.Sprintf("%s: %s", exit, message(out)))
+	case knownMessage(out) != "":
+		return s.failed(program, host, fmt.Sprintf("%s: %s", exit, knownMessage(out)))
 	}
-	return s.failed(program, host, exit.Error())
+	err = manifest.Errorf(errdefs.ErrFailedPrecondition, "credential helper %s failed for %s: %s", program, host, exit)
+	return manifest.WithHint(err, "its output may contain a secret and is not shown; to see it: echo %s | %s get", key, program)
 }
 
 // failed returns the error of a helper, with a hint.
@@ -132,30 +156,37 @@ func configName(file *configfile.ConfigFile) string {
 	return file.Filename
 }
 
-// message returns the message of a failed helper for an error: one line without control characters, and
-// without anything that may be a secret, such as JSON or long words.
-func message(out []byte) string {
-	text := strings.ToValidUTF8(string(out), "?")
-	if strings.ContainsAny(text, "{}") {
-		return ""
-	}
-	var words []string
-	length := 0
-	for _, word := range strings.Fields(text) {
-		if len(word) > maxWord {
-			word = "[...]"
-		}
-		if length += len(word) + 1; length > maxMessage {
-			break
-		}
-		words = append(words, strings.Map(printable, word))
-	}
-	return strings.Join(words, " ")
+// knownMessages are what credential helpers print when they fail, less the parts that vary. Any other text may contain
+// the secret.
+var knownMessages = []string{
+	"A specified logon session does not exist. It may already have been terminated.",
+	"Cannot autolaunch D-Bus without X11 $DISPLAY",
+	"Cannot create an item in a locked collection",
+	"The name org.freedesktop.secrets was not provided by any .service files",
+	"The specified item could not be found in the keychain.",
+	"The user name or passphrase you entered is not correct.",
+	"User interaction is not allowed.",
+	"decryption failed: No secret key",
+	"decryption failed: Bad passphrase",
+	"keychain cannot be accessed because the current session does not allow user interaction",
+	"missing server url",
+	"no credentials server URL",
+	"no credentials username",
+	"no hostname in URL",
+	"not implemented",
+	"pass not initialized",
+	"password store is empty",
+	"pinentry: No such file or directory",
+	"unknown action: get",
 }
 
-func printable(r rune) rune {
-	if unicode.IsPrint(r) {
-		return r
+// knownMessage returns the known messages in the output of a helper, "" for none.
+func knownMessage(out []byte) string {
+	var found []string
+	for _, m := range knownMessages {
+		if bytes.Contains(out, []byte(m)) {
+			found = append(found, m)
+		}
 	}
-	return '?'
+	return strings.Join(found, "; ")
 }

@@ -209,12 +209,15 @@ esac`)
 func TestHelperErrors(t *testing.T) {
 	const secret = "dckr_pat_0123456789abcdefghijklm"
 	for _, tt := range []struct{ name, body, want string }{
-		{"fails", `echo "the keychain is locked"; exit 2`, "exit status 2: the keychain is locked\n"},
+		{"fails", `echo "pass not initialized: exit status 1: Error: ` + secret + `"; exit 2`, "exit status 2: pass not initialized\n"},
+		{"fails in two ways", `echo "gpg: decryption failed: No secret key" "no credentials username"; exit 2`,
+			"exit status 2: decryption failed: No secret key; no credentials username\n"},
 		{"fails silently", `exit 2`, "exit status 2\n"},
-		{"fails with control characters", `printf 'a\033[31m\nb\tc\377'; exit 2`, "exit status 2: a?[31m b c?\n"},
-		{"fails with a secret in JSON", `echo '{"Username":"u","Secret":"` + secret + `"}'; exit 2`, "exit status 2\n"},
-		{"fails with a bare secret", `echo "cannot use ` + secret + `"; exit 2`, "exit status 2: cannot use [...]\n"},
-		{"fails at length", `i=0; while [ $i -lt 500 ]; do echo word; i=$((i+1)); done; exit 2`, "word word\n"},
+		{"fails with an unknown message", `echo "the keychain is locked"; exit 2`,
+			"exit status 2\nhint: its output may contain a secret and is not shown; to see it: echo known.example | docker-credential-some get"},
+		{"fails with a secret", `echo "` + secret + `"; exit 2`, "exit status 2\n"},
+		{"fails with a short secret", `echo "pw dckr_pat_0"; exit 2`, "exit status 2\n"},
+		{"fails with a secret on stderr", `echo "` + secret + `" >&2; exit 2`, "exit status 2\n"},
 		{"prints junk", `echo ` + secret, "not credentials in JSON"},
 		{"prints JSON of another kind", `echo '{"Secret":{"Secret":"` + secret + `"}}'`, "not credentials in JSON"},
 		{"prints nothing", ``, "not credentials in JSON"},
@@ -226,7 +229,7 @@ func TestHelperErrors(t *testing.T) {
 			if !errors.Is(err, errdefs.ErrFailedPrecondition) || auth != (types.AuthConfig{}) {
 				t.Fatalf("got %+v and error %v, want %v", auth, err, errdefs.ErrFailedPrecondition)
 			}
-			checkText(t, err, "docker-credential-some", "known.example", "/home/me/.docker/config.json", tt.want)
+			checkText(t, err, "docker-credential-some", "known.example", tt.want)
 			if strings.Contains(err.Error(), secret[:10]) || len(err.Error()) > 500 {
 				t.Errorf("got error %q, want a short one without the secret", err)
 			}
@@ -240,6 +243,52 @@ func checkText(t *testing.T, err error, wanted ...string) {
 	for _, want := range wanted {
 		if !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q in it", got, want)
+		}
+	}
+}
+
+// A helper may not be any program.
+func TestHelperNameIsNoPath(t *testing.T) {
+	dir := t.TempDir()
+	marker := filepath.Join(dir, "ran")
+	if err := os.MkdirAll(filepath.Join(dir, "docker-credential-x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "evil"), []byte("#!/bin/sh\ntouch '"+marker+"'\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	for _, name := range []string{"x/../evil", "/evil", `x\\..\\evil`} {
+		_, err := store(t, `{"credsStore":"`+name+`"}`).Lookup(t.Context(), "known.example")
+		if !errors.Is(err, errdefs.ErrFailedPrecondition) {
+			t.Errorf("%s: got error %v, want %v", name, err, errdefs.ErrFailedPrecondition)
+			continue
+		}
+		checkText(t, err, "its name contains a path separator", "/home/me/.docker/config.json")
+	}
+	if _, err := os.Stat(marker); err == nil {
+		t.Error("got a run of a program outside of PATH")
+	}
+}
+
+// What a helper reports on stderr is shown, as with the docker CLI, unless it fails.
+func TestStderrOfHelpers(t *testing.T) {
+	for body, want := range map[string]string{
+		`echo note >&2; echo '{"Username":"ann","Secret":"pw"}'`:                             "note\n",
+		`head -c 2000000 /dev/zero | tr '\0' x >&2; echo '{"Username":"ann","Secret":"pw"}'`: strings.Repeat("x", maxReport),
+		`echo secret >&2; exit 1`: "",
+	} {
+		helper(t, "some", body)
+		stderr := os.Stderr
+		file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		os.Stderr = file
+		_, _ = store(t, `{"credsStore":"some"}`).Lookup(t.Context(), "known.example")
+		os.Stderr = stderr
+		if got, err := os.ReadFile(file.Name()); err != nil || string(got) != want {
+			t.Errorf("got %.100q, error %v, want %.100q", got, err, want)
 		}
 	}
 }
