@@ -407,8 +407,8 @@ func TestListedNameIsGoneOrLate(t *testing.T) {
 			r := newTestRepo(t)
 			index, absent := r.digest("1"), app+":1"
 			r.Registry.HasListing = tt.listing
-			if tt.listing {
-				absent = r.at("1")
+			if tt.listing { // the digest of the tag is listed
+				absent, r.Registry.Errs[absent] = r.at("1"), errUnknown
 			}
 			r.Registry.Errs[absent] = errUnknown
 			listings := 0

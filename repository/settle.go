@@ -180,7 +180,10 @@ func (s *Snapshot) relist(ctx context.Context, tags []string, manifests []digest
 		s.graph.Forget(s.Tags[tag])
 		delete(s.Tags, tag)
 		delete(s.unread, tag)
-		if slices.Contains(listed, tag) {
+		if d, known := now.Tags[tag]; known {
+			s.Tags[tag], s.inventory[d] = d, now.inventory[d]
+			manifests = append(manifests, d)
+		} else if slices.Contains(listed, tag) {
 			again = append(again, tag)
 		}
 	}
