@@ -32,6 +32,7 @@ func TestRepoPurgeFlags(t *testing.T) {
 		"only exclude":  {"app", base(func(o *repoPurgeOptions) { o.filters, o.excludes = nil, []string{"v1"} }), "pass --filter, or --all"},
 		"keep untagged": {"app", base(func(o *repoPurgeOptions) { o.filters, o.untagged, o.keep = nil, true, 1 }), "--keep applies to tags"},
 		"format":        {"app", base(func(o *repoPurgeOptions) { o.force, o.format = true, "json" }), "--format"},
+		"assume tag":    {"app", base(func(o *repoPurgeOptions) { o.assumeGone = []string{"+1", "app:1"} }), `--assume-gone "app:1" is neither a tag nor a digest`},
 		"assume gone":   {"app", base(func(o *repoPurgeOptions) { o.assumeGone = []string{"v1", "v*"} }), `--assume-gone "v*" is neither a tag nor a digest`},
 		"record":        {"app", base(func(o *repoPurgeOptions) { o.record = "file" }), "--record, --max-deletes and --max-time require --force"},
 		"max deletes":   {"app", base(func(o *repoPurgeOptions) { o.maxDeletes = 1 }), "require --force"},

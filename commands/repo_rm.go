@@ -6,7 +6,6 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
-	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -65,10 +64,11 @@ func addAssumeGone(flags *pflag.FlagSet, names *[]string) {
 	flags.StringArrayVar(names, "assume-gone", nil, "Take this tag or digest for gone if it is listed and cannot be read (can be repeated)")
 }
 
-// checkAssumeGone returns an error for what is neither a digest nor a tag of repo: there are no patterns.
+// checkAssumeGone returns an error for patterns and for references of repo, which are neither tags nor digests. Other names
+// are possible, since registries list some that are not valid tags.
 func checkAssumeGone(repo reference.Named, names []string) error {
 	for _, name := range names {
-		if _, err := reference.WithTag(reference.TrimNamed(repo), name); err != nil && digest.Digest(name).Validate() != nil {
+		if name == "" || strings.ContainsAny(name, "*?[]") || strings.HasPrefix(name, reference.FamiliarName(repo)+":") {
 			return invalid("--assume-gone %q is neither a tag nor a digest", name)
 		}
 	}

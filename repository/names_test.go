@@ -56,13 +56,18 @@ func TestListedNameIsNoTag(t *testing.T) {
 			if !errdefs.IsFailedPrecondition(err) {
 				t.Errorf("%s: got error %v, want an ErrFailedPrecondition error", name, err)
 			}
-			r.fails(err, "h.example.com lists names of h.example.com/app that are not valid tags", "nothing was removed")
+			r.fails(err, "h.example.com lists names of h.example.com/app that are not valid tags", "nothing was removed", "--assume-gone \"")
 		}
 		r.has(before)
 		if err := r.remove(false, r.removal(), app+":2"); err != nil {
 			t.Errorf("%s: got error %v, want none for a manifest that was named", name, err)
 		}
 		r.has("1 amd64 sig, 4 manifests")
+		gone := r.removal()
+		gone.AssumeGone = others
+		if err := Purge(t.Context(), r.Registry, r.Notes, fakes.Named(t, app), Selection{Filters: fakes.Patterns(t, "amd64")}, gone); err != nil {
+			t.Errorf("%s: got error %v, want none for names that are gone", name, err)
+		}
 	}
 }
 

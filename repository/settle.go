@@ -18,15 +18,18 @@ import (
 // checkNames returns an error for listed names that are not valid tags, since the manifests they need are unknown, unless
 // only what was named is removed.
 func (r *removal) checkNames(s *Snapshot) error {
-	if len(s.unresolved) == 0 || r.named != nil && !r.recursive {
-		return nil
-	}
 	var quoted []string
 	for _, name := range s.unresolved {
-		quoted = append(quoted, fmt.Sprintf("%q", manifest.OneLine(name, maxName)))
+		if !r.ignored[name] {
+			quoted = append(quoted, fmt.Sprintf("%q", manifest.OneLine(name, maxName)))
+		}
 	}
-	return manifest.Errorf(errdefs.ErrFailedPrecondition, "%s lists names of %s that are not valid tags, so the manifests they need are unknown: %s",
+	if len(quoted) == 0 || r.named != nil && !r.recursive {
+		return nil
+	}
+	err := manifest.Errorf(errdefs.ErrFailedPrecondition, "%s lists names of %s that are not valid tags, so the manifests they need are unknown: %s",
 		reference.Domain(s.repo), reference.FamiliarName(s.repo), manifest.JoinSome(quoted))
+	return assumeGone(err, quoted...)
 }
 
 // maxName bounds a name in an error.
