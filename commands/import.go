@@ -59,7 +59,7 @@ docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.exam
 	flags.StringArrayVar(&opts.filters, "filter", nil, `With --all-tags, only import tags that match a pattern ("1.*", "regex:1[.].*")`)
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Import only these platforms, with their attestations")
 	flags.BoolVar(&opts.referrers, "referrers", false, "Also import referrers of the image, such as signatures")
-	flags.BoolVarP(&opts.force, "force", "f", false, "Move tags that point to something else")
+	flags.BoolVarP(&opts.force, "force", "f", false, "Move tags that point to something else, and check the blobs of existing content")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the digest and what would be sent, without changing anything")
 	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Only print the digest")
 	flags.StringVar(&opts.username, "src-username", "", "User name for the registry of SOURCE (with --src-password-stdin)")

@@ -20,15 +20,17 @@ import (
 type copier struct {
 	source, target reference.Named
 	to             Registry
+	// present are the manifests that the target is known to have. They are skipped or, with repair, checked down to
+	// their blobs.
+	present map[digest.Digest]bool
+	repair  bool
 }
-
-func (i importer) copier() copier { return copier{i.Source, i.Target, i.to} }
 
 // copy copies everything below m, and the referrers, to the target. Nothing is written before all of it is known to
 // exist in the source. It returns the images that were copied.
 func (i importer) copy(ctx context.Context, m image) ([]manifest.Child, error) {
 	from := i.prefetch
-	if m.exists {
+	if m.complete {
 		from = i.from
 	}
 	c, err := i.read(ctx, m, from)
@@ -37,9 +39,9 @@ func (i importer) copy(ctx context.Context, m image) ([]manifest.Child, error) {
 	}
 	var copied []manifest.Child
 	group, copying := errgroup.WithContext(ctx)
-	if !m.exists {
+	if !m.complete {
 		group.Go(func() (err error) {
-			copied, err = i.copier().copyBelow(copying, c.graph, m.Content, m.replaces)
+			copied, err = m.copyBelow(copying, c.graph, m.Content)
 			return err
 		})
 	}
@@ -50,22 +52,28 @@ func (i importer) copy(ctx context.Context, m image) ([]manifest.Child, error) {
 
 // read returns everything that is imported for m.
 func (i importer) read(ctx context.Context, m image, from manifest.Fetcher) (content, error) {
-	graph, err := i.copier().read(ctx, from, m.Content)
-	c := content{graph: graph}
+	graph, err := m.read(ctx, from, m.Content)
+	c := content{copier: m.copier, graph: graph}
 	if err != nil || !i.Referrers || manifest.SameRepository(i.Source, i.Target) {
 		return c, err
 	}
 	return c, i.readReferrers(ctx, &c, m)
 }
 
-// read returns a graph of root, which was fetched, and of everything below it.
+// read returns a graph of root, which was fetched, and of everything below it that has to be copied or checked.
 func (c copier) read(ctx context.Context, from manifest.Fetcher, root manifest.Content) (*manifest.Graph, error) {
 	g := manifest.NewGraph(from)
+	g.Descend = func(child ocispec.Descriptor) manifest.Fetcher {
+		if c.present[child.Digest] && !c.repair && !manifest.IsIndex(child.MediaType) {
+			return nil
+		}
+		return from
+	}
 	g.Add(ctx, c.source, root)
 	return g, c.check(g, root.Descriptor.Digest)
 }
 
-// check returns an error unless everything below root exists, with the size that its index states.
+// check returns an error unless everything below root that was to be read exists, with the size that its index states.
 func (c copier) check(g *manifest.Graph, root digest.Digest) error {
 	if _, err := g.Node(root); err != nil {
 		return err
@@ -75,6 +83,7 @@ func (c copier) check(g *manifest.Graph, root digest.Digest) error {
 	for index, child := range g.Entries(root) {
 		n, err := g.Node(child.Digest)
 		switch {
+		case c.present[child.Digest] && !g.Has(child.Digest):
 		case errdefs.IsNotFound(err):
 			broken[child.Digest], broken[manifest.AttestationSubject(child)] = true, true
 			if name := childName(child); !slices.Contains(missing, name) {
@@ -114,33 +123,42 @@ func childName(d ocispec.Descriptor) string {
 }
 
 // copyBelow copies everything below root and, for an image, its blobs: everything but root itself. It returns the
-// images. To is the target repository, or a tag of it that is going to be moved.
-func (c copier) copyBelow(ctx context.Context, g *manifest.Graph, root manifest.Content, to reference.Named) ([]manifest.Child, error) {
+// images.
+func (c copier) copyBelow(ctx context.Context, g *manifest.Graph, root manifest.Content) ([]manifest.Child, error) {
 	if manifest.SameRepository(c.source, c.target) {
 		return nil, nil
 	}
 	if !manifest.IsIndex(root.Descriptor.MediaType) {
-		return nil, c.wrap(root.Descriptor.Digest, c.to.CopyBlobs(ctx, c.source, root, to))
+		return nil, c.wrap(root.Descriptor.Digest, c.to.CopyBlobs(ctx, c.source, root, reference.TrimNamed(c.target)))
 	}
-	return c.copyAll(ctx, g, g.Below(root.Descriptor.Digest)[1:], to)
+	return c.copyAll(ctx, g, g.Below(root.Descriptor.Digest)[1:])
 }
 
-// copyAll copies manifests, images concurrently and then the indexes that list them. It returns the images.
-func (c copier) copyAll(ctx context.Context, g *manifest.Graph, all []digest.Digest, to reference.Named) ([]manifest.Child, error) {
+// copyAll copies those manifests that are not present, images concurrently and then the indexes that list them. It returns
+// the images.
+func (c copier) copyAll(ctx context.Context, g *manifest.Graph, all []digest.Digest) ([]manifest.Child, error) {
+	to := reference.TrimNamed(c.target)
 	var images []manifest.Child
 	var indexes []manifest.Node
 	group, copying := errgroup.WithContext(ctx)
 	for _, d := range all {
+		if c.present[d] && !c.repair {
+			continue
+		}
 		n, err := g.Node(d)
 		if err != nil {
 			return nil, err
 		}
-		if manifest.IsIndex(n.Descriptor.MediaType) {
+		switch isIndex := manifest.IsIndex(n.Descriptor.MediaType); {
+		case isIndex && c.present[d]:
+		case isIndex:
 			indexes = append(indexes, n)
-			continue
+		case c.present[d]:
+			group.Go(func() error { return c.wrap(d, c.to.CopyBlobs(copying, c.source, n.Content, to)) })
+		default:
+			images = append(images, manifest.Child{Ref: manifest.AtDigest(c.target, d), Digest: d})
+			group.Go(func() error { return c.wrap(d, c.to.Copy(copying, c.source, n.Content, to)) })
 		}
-		images = append(images, manifest.Child{Ref: manifest.AtDigest(c.target, d), Digest: d})
-		group.Go(func() error { return c.wrap(d, c.to.Copy(copying, c.source, n.Content, to)) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err

@@ -55,7 +55,7 @@ type Request struct {
 	Platforms []manifest.Platform
 	// Referrers also imports the referrers of the image.
 	Referrers bool
-	// Force moves tags that point to something else.
+	// Force moves tags that point to something else, and checks the blobs of what the target has already.
 	Force bool
 }
 
@@ -142,13 +142,13 @@ func (r Request) matches(tag string) bool {
 // image is the image or index to import: the source or, with platforms, what is left of it.
 type image struct {
 	manifest.Content
+	copier
 	// original is the digest of the source.
 	original digest.Digest
-	// exists says that the target repository has it, tags are those that do not point to it yet.
-	exists bool
-	tags   []reference.NamedTagged
-	// replaces is the target repository or, if there is one, a tag of it that is going to be moved.
-	replaces reference.Named
+	// exists says that the target repository has it, complete that nothing below it has to be copied.
+	exists, complete bool
+	// tags are those that do not point to it yet.
+	tags []reference.NamedTagged
 }
 
 func (i importer) run(ctx context.Context) (Imported, error) {
@@ -157,11 +157,11 @@ func (i importer) run(ctx context.Context) (Imported, error) {
 		return Imported{}, err
 	}
 	imported := Imported{Name: i.name(m), Pushed: manifest.Pushed{Descriptor: m.Descriptor}}
-	if m.exists && len(m.tags) == 0 && !i.Referrers {
+	if m.complete && len(m.tags) == 0 && !i.Referrers {
 		i.report.Note("%s is up to date", manifest.Familiar(imported.Name))
 		return imported, nil
 	}
-	if !m.exists || i.Referrers {
+	if !m.complete || i.Referrers {
 		if imported.Children, err = i.copy(ctx, m); err != nil {
 			return Imported{}, err
 		}
@@ -207,7 +207,7 @@ func (i importer) name(m image) reference.Named {
 // resolve fetches the source, and compares it with the tags of the target. The error is errdefs.ErrAlreadyExists if a
 // tag would have to be moved without Force.
 func (i importer) resolve(ctx context.Context) (image, error) {
-	m := image{replaces: reference.TrimNamed(i.Target)}
+	m := image{copier: copier{source: i.Source, target: i.Target, to: i.to, repair: i.Force}}
 	var current []digest.Digest
 	group, resolving := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
@@ -225,7 +225,8 @@ func (i importer) resolve(ctx context.Context) (image, error) {
 	if err := i.keepPlatforms(ctx, &m); err != nil {
 		return m, err
 	}
-	m.exists = m.Descriptor.Digest == m.original && manifest.SameRepository(i.Source, i.Target)
+	m.complete = m.Descriptor.Digest == m.original && manifest.SameRepository(i.Source, i.Target)
+	m.exists = m.complete
 	for n, tag := range i.Tags {
 		switch {
 		case current[n] == m.Descriptor.Digest:
@@ -233,8 +234,6 @@ func (i importer) resolve(ctx context.Context) (image, error) {
 			continue
 		case current[n] != "" && !i.Force:
 			return m, tagConflict(tag, current[n], m.Descriptor.Digest)
-		case current[n] != "":
-			m.replaces = tag
 		}
 		m.tags = append(m.tags, tag)
 	}
@@ -245,7 +244,52 @@ func (i importer) resolve(ctx context.Context) (image, error) {
 		}
 		m.exists = d == m.Descriptor.Digest
 	}
+	if m.exists && !m.complete {
+		return m, i.findMissing(ctx, &m)
+	}
 	return m, nil
+}
+
+// findMissing sets which of the manifests below m, which the target has, are there as well. Indexes among them are read, since
+// they may lack images in turn.
+func (i importer) findMissing(ctx context.Context, m *image) error {
+	g := manifest.NewGraph(i.to)
+	g.Descend = func(child ocispec.Descriptor) manifest.Fetcher {
+		if manifest.IsIndex(child.MediaType) {
+			return i.to
+		}
+		return nil
+	}
+	g.Add(ctx, i.Target, m.Content)
+	below := g.Below(m.Descriptor.Digest)[1:]
+	var err error
+	if m.present, err = i.findPresent(ctx, below); err != nil {
+		return fmt.Errorf("checking what %s has of %s: %w", reference.FamiliarName(i.Target), m.Descriptor.Digest, err)
+	}
+	for _, d := range below {
+		if _, err := g.Node(d); err != nil && g.Has(d) {
+			delete(m.present, d) // an index that cannot be read
+		}
+	}
+	if missing := len(below) - len(m.present); missing > 0 {
+		i.report.Note("%s has %s, but lacks %d of the manifests below it", reference.FamiliarName(i.Target), m.Descriptor.Digest, missing)
+	}
+	m.complete = len(m.present) == len(below) && !i.Force
+	return nil
+}
+
+// findPresent returns those of all that the target repository has.
+func (i importer) findPresent(ctx context.Context, all []digest.Digest) (map[digest.Digest]bool, error) {
+	found, err := concurrently(ctx, all, func(ctx context.Context, d digest.Digest) (digest.Digest, error) {
+		return i.digest(ctx, manifest.AtDigest(i.Target, d))
+	})
+	present := map[digest.Digest]bool{}
+	for n, d := range all {
+		if found[n] == d {
+			present[d] = true
+		}
+	}
+	return present, err
 }
 
 // digest resolves a name in the target repository, to "" if it does not exist. With Force, an account that may not

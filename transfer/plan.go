@@ -77,7 +77,7 @@ type object struct {
 
 // addObjects adds the manifests and blobs of m.
 func (i importer) addObjects(ctx context.Context, m image, objects map[digest.Digest]object) error {
-	if m.exists && !i.Referrers {
+	if m.complete && !i.Referrers {
 		return nil
 	}
 	c, err := i.read(ctx, m, i.from)
@@ -85,6 +85,9 @@ func (i importer) addObjects(ctx context.Context, m image, objects map[digest.Di
 		return err
 	}
 	for _, d := range c.graph.Below(append(c.roots(), m.Descriptor.Digest)...) {
+		if c.present[d] && !c.graph.Has(d) {
+			continue
+		}
 		n, err := c.graph.Node(d)
 		if err != nil {
 			return err

@@ -19,6 +19,7 @@ import (
 // content is everything that is imported for an image: the manifests below it, their referrers, and the referrers of
 // those.
 type content struct {
+	copier
 	graph *manifest.Graph
 	// subjects are the manifests that have referrers, in the order they were found.
 	subjects  []digest.Digest
@@ -142,7 +143,7 @@ func (i importer) add(c *content, subject digest.Digest, r manifest.Root) (bool,
 	case r.Err != nil:
 		return false, fmt.Errorf("reading %s: %w", manifest.Familiar(r.Ref), r.Err)
 	}
-	if err := i.copier().check(c.graph, r.Digest); err != nil {
+	if err := c.check(c.graph, r.Digest); err != nil {
 		return false, fmt.Errorf("reading %s: %w", manifest.Familiar(r.Ref), err)
 	}
 	if isTag {
@@ -170,16 +171,17 @@ func (i importer) copyReferrers(ctx context.Context, c content) error {
 	if len(roots) == 0 {
 		return nil
 	}
-	missing, err := i.missing(ctx, roots)
+	all := c.graph.Below(roots...)
+	var err error
+	if c.present, err = i.findPresent(ctx, all); err != nil {
+		return err
+	}
+	refused, err := i.copyArtifacts(ctx, c, all)
 	if err != nil {
 		return err
 	}
-	refused, err := i.copyArtifacts(ctx, c.graph, missing)
-	if err != nil {
-		return err
-	}
-	missing = c.without(missing, refused)
-	if _, err := i.copier().copyAll(ctx, c.graph, c.graph.Below(missing...), reference.TrimNamed(i.Target)); err != nil {
+	roots = c.without(roots, refused)
+	if _, err := c.copyAll(ctx, c.graph, c.without(all, refused)); err != nil {
 		return err
 	}
 	if err := i.listReferrers(ctx, c); err != nil {
@@ -190,19 +192,20 @@ func (i importer) copyReferrers(ctx context.Context, c content) error {
 			return err
 		}
 	}
-	i.report.Note("%s: %d referrers and cosign tags, %d of them new", manifest.Familiar(i.Source), len(roots)-len(refused), len(missing))
+	added := slices.DeleteFunc(roots, func(d digest.Digest) bool { return c.present[d] })
+	i.report.Note("%s: %d referrers and cosign tags, %d of them new", manifest.Familiar(i.Source), len(roots), len(added))
 	return nil
 }
 
-// copyArtifacts copies the superseded artifact manifests among all, and returns those that the target refuses, with a
-// warning for each.
-func (i importer) copyArtifacts(ctx context.Context, g *manifest.Graph, all []digest.Digest) (refused []digest.Digest, err error) {
+// copyArtifacts copies the superseded artifact manifests among all that the target lacks, and returns those that it
+// refuses, with a warning for each.
+func (i importer) copyArtifacts(ctx context.Context, c content, all []digest.Digest) (refused []digest.Digest, err error) {
 	for _, d := range all {
-		n, err := g.Node(d)
+		n, err := c.graph.Node(d)
 		if err != nil {
 			return nil, err
 		}
-		if !manifest.IsArtifact(n.Descriptor.MediaType) {
+		if c.present[d] || !manifest.IsArtifact(n.Descriptor.MediaType) {
 			continue
 		}
 		err = i.to.Copy(ctx, i.Source, n.Content, reference.TrimNamed(i.Target))
@@ -212,26 +215,18 @@ func (i importer) copyArtifacts(ctx context.Context, g *manifest.Graph, all []di
 				manifest.Familiar(manifest.AtDigest(i.Source, d)), n.Descriptor.MediaType, err)
 			refused = append(refused, d)
 		case err != nil:
-			return nil, i.copier().wrap(d, err)
+			return nil, c.wrap(d, err)
 		}
 	}
 	return refused, nil
 }
 
-// without removes what the target refuses from missing and from the referrers that are listed there.
-func (c content) without(missing, refused []digest.Digest) []digest.Digest {
+// without removes what the target refuses from all and from the referrers that are listed there.
+func (c content) without(all, refused []digest.Digest) []digest.Digest {
 	for s, nodes := range c.referrers {
 		c.referrers[s] = slices.DeleteFunc(nodes, func(n manifest.Node) bool { return slices.Contains(refused, n.Descriptor.Digest) })
 	}
-	return slices.DeleteFunc(missing, func(d digest.Digest) bool { return slices.Contains(refused, d) })
-}
-
-// missing returns those of all that the target repository does not have.
-func (i importer) missing(ctx context.Context, all []digest.Digest) ([]digest.Digest, error) {
-	existing, err := concurrently(ctx, all, func(ctx context.Context, d digest.Digest) (digest.Digest, error) {
-		return i.digest(ctx, manifest.AtDigest(i.Target, d))
-	})
-	return slices.DeleteFunc(slices.Clone(all), func(d digest.Digest) bool { return slices.Contains(existing, d) }), err
+	return slices.DeleteFunc(all, func(d digest.Digest) bool { return slices.Contains(refused, d) })
 }
 
 // listReferrers lists the referrers under tags if the target has no referrers API.

@@ -37,10 +37,10 @@ func Tag(ctx context.Context, registry Registry, source reference.Named, tags []
 		return ocispec.Descriptor{}, err
 	}
 	for _, t := range others {
-		c := copier{source, t, registry}
+		c := copier{source: source, target: t, to: registry}
 		graph, err := c.read(ctx, registry, content)
 		if err == nil {
-			_, err = c.copyBelow(ctx, graph, content, reference.TrimNamed(t))
+			_, err = c.copyBelow(ctx, graph, content)
 		}
 		if err != nil {
 			return content.Descriptor, err

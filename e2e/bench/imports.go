@@ -28,8 +28,8 @@ var importers = []peer{
 	{"skopeo", "skopeo", `_CONTAINERS_ROOTLESS_UID=1 XDG_DATA_HOME=$(mktemp -d -p "$HOME") skopeo --insecure-policy copy --quiet --all --preserve-digests --src-tls-verify=false --dest-tls-verify=false "docker://$from" "docker://$list"`},
 }
 
-// fullTarget is the promised maximum of requests for an import into a target that has all content.
-const fullTarget = 3
+// fullTarget is the promised maximum of requests for an import into a target that has all content: the tags, and each child.
+const fullTarget = 3 + 8
 
 // imports measures the copy of a list with attestations, and the same copy again.
 func imports(ctx context.Context, o options) (err error) {
