@@ -48,7 +48,8 @@ func readManifest(ref reference.Named, resp *http.Response) (manifest.Content, e
 		return manifest.Content{}, fmt.Errorf("manifest %s: %w", manifest.Familiar(ref), err)
 	}
 	if len(raw) == 0 { // it may not be the registry's own answer
-		return manifest.Content{}, manifest.Errorf(errdefs.ErrDataLoss, "manifest %s: the registry returned nothing", manifest.Familiar(ref))
+		err := manifest.Errorf(errdefs.ErrUnavailable, "manifest %s: the registry returned nothing", manifest.Familiar(ref))
+		return manifest.Content{}, &transport.InterruptedError{Err: err, Few: true}
 	}
 	d := ocispec.Descriptor{Size: int64(len(raw))}
 	if d.Digest, err = checkDigest(ref, resp.Header.Get("Docker-Content-Digest"), raw); err != nil {
