@@ -42,8 +42,8 @@ func TestFetch(t *testing.T) {
 	if got := f.headers[0].Values("Accept"); !slices.Equal(got, wantAccept) {
 		t.Errorf("Accept: got %q, want one line %q", got, wantAccept)
 	}
-	if h := f.headers[0]; h.Get("User-Agent") != "test/1" || h.Get("Accept-Encoding") != "" {
-		t.Errorf("got headers %v, want the user agent and no Accept-Encoding", h)
+	if h := f.headers[0]; h.Get("User-Agent") != "test/1" || h.Get("Accept-Encoding") != "identity" {
+		t.Errorf("got headers %v, want the user agent and Accept-Encoding: identity", h)
 	}
 }
 

@@ -187,7 +187,7 @@ func (c *Client) configureHosts(name string, o config.HostOptions) (docker.Regis
 // adjust prepares containerd's transport for many small concurrent requests.
 func (c *Client) adjust(t *http.Transport) {
 	t.ForceAttemptHTTP2 = true
-	t.DisableCompression = true // digests are those of the bytes as sent
+	t.DisableCompression = true // see newRequest
 	t.MaxIdleConns = 0
 	t.MaxIdleConnsPerHost = c.options.Jobs
 	t.IdleConnTimeout = 90 * time.Second

@@ -104,5 +104,6 @@ func (h *host) newRequest(ctx context.Context, r request) (*http.Request, error)
 	}
 	maps.Copy(req.Header, r.header.Clone())
 	req.Header.Set("User-Agent", h.client.options.UserAgent)
+	req.Header.Set("Accept-Encoding", "identity") // digests are those of the bytes as sent
 	return req, nil
 }

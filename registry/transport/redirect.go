@@ -82,7 +82,7 @@ func redirected(r Request, to, first *url.URL) Request {
 	r.redirected = r.redirected || !SameServer(to, first)
 	if r.redirected {
 		kept := http.Header{}
-		for _, name := range []string{"Accept", "Content-Type", "Range", "User-Agent"} {
+		for _, name := range []string{"Accept", "Accept-Encoding", "Content-Type", "Range", "User-Agent"} {
 			if values := r.Header.Values(name); values != nil {
 				kept[name] = values
 			}

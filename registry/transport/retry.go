@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"syscall"
 
@@ -203,12 +204,39 @@ func Transient(err error, connected bool) *Fault {
 		return &Fault{Why: "no answer", Few: true, slow: true}
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return nil
-	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || isStreamReset(err):
 		return &Fault{Why: "the connection was reset"}
 	case IsClosed(err):
 		return &Fault{Why: "the connection was closed"}
 	}
 	return unknown
+}
+
+// streamError has the fields of the error that net/http returns for a stream of HTTP/2 that was reset, and copies to any
+// type that has them.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e streamError) Error() string { return fmt.Sprintf("HTTP/2 stream reset, code %d", e.Code) }
+
+// Codes of https://www.rfc-editor.org/rfc/rfc9113#section-7 that another attempt does not change.
+const (
+	protocolError  = 0x1
+	http11Required = 0xd
+)
+
+// isStreamReset reports whether a server of HTTP/2 reset a stream, or ended the connection with GOAWAY or without a word.
+// Only the first of these errors has a type.
+func isStreamReset(err error) bool {
+	var stream streamError
+	if errors.As(err, &stream) {
+		return stream.Code != protocolError && stream.Code != http11Required
+	}
+	text := err.Error()
+	return strings.Contains(text, "http2: ") && (strings.Contains(text, "GOAWAY") || strings.Contains(text, "client connection lost"))
 }
 
 // isPermanent reports whether err is about trust, permissions or the protocol, which a retry does not change.
