@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"os"
 
 	"github.com/docker-multiarch/docker-multiarch/commands"
@@ -16,6 +18,7 @@ import (
 
 func main() {
 	otel.SetErrorHandler(debug.OTELErrorHandler) // heard of with --debug alone
+	log.SetOutput(io.Discard)                    // net/http logs what servers do wrong
 	os.Args = commands.PluginArgs(os.Args)
 	go func() { os.Exit(<-commands.Abandoned) }()
 	cli, err := command.NewDockerCli()

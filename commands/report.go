@@ -12,11 +12,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Exit codes beside those of cli.StatusError (125 for flag errors).
-const (
-	exitError       = 1
-	exitInterrupted = 130
-)
+// exitError is the exit code of errors that have no other.
+const exitError = 1
 
 // verdict is the result of a command whose exit code is its answer, like that of grep.
 type verdict struct {
@@ -73,7 +70,7 @@ func Report(out io.Writer, err error) int {
 		return max(status.StatusCode, exitError)
 	case errdefs.IsCanceled(err): // the context, or a prompt
 		_, _ = fmt.Fprintln(out, "interrupted")
-		return exitInterrupted
+		return interruptedBy()
 	}
 	_, _ = fmt.Fprintln(out, manifest.Escape(err.Error(), "\n\t"))
 	if h := hint(err); h != "" {

@@ -6,16 +6,12 @@
 package commands
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli-plugins/metadata"
-	"github.com/docker/cli/cli-plugins/plugin"
 	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
 )
@@ -68,25 +64,6 @@ func newRootCommand(env environment) *cobra.Command {
 	)
 	return root
 }
-
-// preRun cancels the context of the command at the first signal and ends the process at the second, then calls the
-// plugin framework.
-func preRun(cmd *cobra.Command, args []string) error {
-	ctx, cancel := context.WithCancel(cmd.Context())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-signals
-		cancel()
-		<-signals
-		Abandoned <- exitInterrupted
-	}()
-	cmd.SetContext(ctx)
-	return plugin.PersistentPreRunE(cmd, args)
-}
-
-// Abandoned receives the exit code at a second signal: the process exits without waiting for the command.
-var Abandoned = make(chan int, 1)
 
 // PluginArgs returns the arguments that the docker command would have passed if the binary was called directly.
 func PluginArgs(args []string) []string {

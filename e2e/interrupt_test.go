@@ -28,9 +28,14 @@ type running struct {
 
 func (s *scene) start(args ...string) *running {
 	s.Helper()
+	return s.startProgram("docker", append([]string{"multiarch"}, args...)...)
+}
+
+func (s *scene) startProgram(program string, args ...string) *running {
+	s.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	s.Cleanup(cancel)
-	r := &running{t: s.T, cmd: s.Command(ctx, "docker", append([]string{"multiarch"}, args...)...)}
+	r := &running{t: s.T, cmd: s.Command(ctx, program, args...)}
 	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	r.cmd.WaitDelay = promptly
@@ -178,6 +183,34 @@ func TestInterruptWhileDaemonTagsOrPushes(t *testing.T) {
 					s.sameDaemonTags(local)
 				})
 			})
+		}
+	}
+}
+
+// SIGTERM ends a command as Ctrl-C does, with the exit code of that signal, whether it is a docker command or the plugin
+// itself.
+func TestTermination(t *testing.T) {
+	s := newScene(t, harness.V3)
+	s.put(s.repo, "1", images.Spec{Platform: amd64})
+	plugin, err := harness.Plugin()
+	s.must(err)
+	for _, args := range [][]string{
+		{"create", s.name("2"), "REF"}, {"inspect", "REF"}, {"exists", "REF"}, {"verify", "REF"}, {"import", "REF", s.name("2")},
+		{"tag", "--remote", "REF", "REF-2"}, {"repo", "ls", "HOST"}, {"repo", "tags", "REPO"}, {"repo", "manifests", "REPO"},
+		{"repo", "show", "REF"}, {"repo", "rm", "REF"}, {"repo", "untag", "REF"}, {"repo", "purge", "--untagged", "REPO"},
+	} {
+		for _, program := range []string{"docker", plugin} {
+			g := newGate(t, s.registry, isAny)
+			names := strings.NewReplacer("REPO", g.Host+"/"+s.repo, "REF", g.Host+"/"+s.repo+":1", "HOST", g.Host)
+			typed := []string{"multiarch"}
+			for _, arg := range args {
+				typed = append(typed, names.Replace(arg))
+			}
+			r := s.startProgram(program, typed...)
+			s.await(g)
+			s.must(syscall.Kill(-r.cmd.Process.Pid, syscall.SIGTERM))
+			r.ends(143)
+			says(t, r.stderr.String(), "interrupted")
 		}
 	}
 }
