@@ -19,6 +19,11 @@ DATE    ?= $(shell date -u -d @$(EPOCH) +%FT%TZ 2>/dev/null || date -u -r $(EPOC
 LDFLAGS := -s -w -X $(MODULE)/commands.Version=$(VERSION) -X $(MODULE)/commands.Commit=$(COMMIT) -X $(MODULE)/commands.Date=$(DATE)
 GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
+# The tools that make a release.
+NFPM_VERSION      := v2.43.4
+CYCLONEDX_VERSION := v1.10.0
+RELEASE_TOOLS     := $(CACHE)/release-$(NFPM_VERSION)-$(CYCLONEDX_VERSION)
+
 # An empty DOCKER_CONFIG counts as unset.
 PLUGINS := $(or $(DOCKER_CONFIG),$(HOME)/.docker)/cli-plugins
 
@@ -41,7 +46,7 @@ test-tools: ## install the daemons, the registry and buildx for the tests into .
 
 # A package that takes longer than its timeout hangs, also on a loaded machine.
 .PHONY: test
-test: build $(if $(TEST_TOOLS),,test-tools) ## run all tests, with race detection, against real registries and daemons
+test: build $(if $(TEST_TOOLS),,test-tools) $(RELEASE_TOOLS)/nfpm $(RELEASE_TOOLS)/cyclonedx-gomod ## run all tests, with race detection, against real registries and daemons
 	cd e2e && go build -o '$(CACHE)/bin/report' ./report
 	{ failed=0; \
 	  go test -race -json -timeout 10m ./... || failed=1; \
@@ -75,18 +80,35 @@ lint: $(GOLANGCI) ## look for mistakes and for what .golangci.yml forbids
 docs: ## write the reference and man pages to docs/ from the commands
 	go run ./docs/generate docs
 
-OSES  := linux darwin windows
-ARCHS := amd64 arm64 arm s390x ppc64le riscv64
+OSES  := linux darwin windows freebsd
+ARCHS := amd64 arm64 arm s390x ppc64le riscv64 loong64
 KNOWN := $(shell go tool dist list 2>/dev/null)
 CROSS := $(filter $(KNOWN),$(foreach os,$(OSES),$(foreach arch,$(ARCHS),$(os)/$(arch))))
+DIST  := $(CURDIR)/dist
 
 .PHONY: cross
 cross: $(addprefix cross-,$(subst /,-,$(CROSS))) ## compile for all platforms to dist/, with checksums
-	cd dist && sha256sum docker-multiarch-* > SHA256SUMS
+	cd '$(DIST)' && sha256sum docker-multiarch-* > SHA256SUMS
 
 cross-%:
-	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) \
-	  $(GOBUILD) -o dist/docker-multiarch-$*$(if $(filter windows-%,$*),.exe) ./cli-plugin
+	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) GOARM=7 \
+	  $(GOBUILD) -o '$(DIST)/docker-multiarch-$*$(if $(filter windows-%,$*),.exe)' ./cli-plugin
+
+# The owner of the repository on GitHub, from which a release is downloaded.
+OWNER := docker-multiarch
+
+.PHONY: release
+release: $(RELEASE_TOOLS)/nfpm $(RELEASE_TOOLS)/cyclonedx-gomod ## make all files of a release in dist/: make release VERSION=v0.1.0
+	@[[ '$(VERSION)' =~ ^v[0-9]+\.[0-9]+\.[0-9]+ ]] || { echo 'expected VERSION=vX.Y.Z, found $(VERSION)' >&2; exit 1; }
+	rm -rf '$(DIST)'
+	$(MAKE) cross VERSION='$(VERSION)' CROSS='$(CROSS)' DIST='$(DIST)'
+	SOURCE_DATE_EPOCH='$(EPOCH)' release/release.sh '$(VERSION)' '$(OWNER)' '$(DIST)' '$(RELEASE_TOOLS)'
+
+$(RELEASE_TOOLS)/nfpm:
+	GOBIN='$(@D)' go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+
+$(RELEASE_TOOLS)/cyclonedx-gomod:
+	GOBIN='$(@D)' go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
 
 .PHONY: clean
 clean: ## remove what was compiled; .cache, with the test tools, stays
