@@ -31,8 +31,8 @@ type TagRecord struct {
 	Tag string `json:"tag"`
 	Record
 
-	// listed is what the registry's inventory says of the manifest.
-	listed manifest.Listed
+	// listed is what the registry's inventory says of the manifest, never nil.
+	listed *manifest.Listed
 }
 
 // Tags returns the tags of a repository. Beside the registry's inventory or the list of tags, it takes two requests
@@ -44,7 +44,10 @@ func Tags(ctx context.Context, r manifest.Reader, repo reference.Named, q Query)
 	if err != nil {
 		return nil, err
 	}
-	tags := slices.Clone(all)
+	tags := make([]*TagRecord, len(all))
+	for i := range all {
+		tags[i] = &all[i]
+	}
 	if q.Digest != "" {
 		s.readRecords(ctx, tags, DetailDigest)
 		tags = slices.DeleteFunc(tags, func(t *TagRecord) bool { return t.Digest != q.Digest })
@@ -60,20 +63,25 @@ func Tags(ctx context.Context, r manifest.Reader, repo reference.Named, q Query)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	var failures []error
+	for _, t := range all {
+		if t.Err != nil {
+			failures = append(failures, t.Err)
+		}
+	}
+	if len(tags) == len(all) && !q.ByTime {
+		return all, unread(failures)
+	}
 	out := make([]TagRecord, len(tags))
 	for i, t := range tags {
 		out[i] = *t
-	}
-	var failures []error
-	for _, t := range all {
-		failures = append(failures, t.Err)
 	}
 	return out, unread(failures)
 }
 
 // tagRecords returns the tags that match, sorted, with what the registry's inventory says of them. That is asked for
 // only if more than names is needed.
-func (s *Snapshot) tagRecords(ctx context.Context, q Query) ([]*TagRecord, error) {
+func (s *Snapshot) tagRecords(ctx context.Context, q Query) ([]TagRecord, error) {
 	list := s.list
 	if q.Detail == DetailName && !q.ByTime && q.Digest == "" {
 		list = s.listTags
@@ -82,18 +90,22 @@ func (s *Snapshot) tagRecords(ctx context.Context, q Query) ([]*TagRecord, error
 	if err != nil {
 		return nil, err
 	}
-	var out []*TagRecord
-	for _, name := range slices.Compact(slices.SortedFunc(slices.Values(names), compareTags)) {
-		if !q.Filter.Match(name) {
-			continue
+	names = slices.DeleteFunc(names, func(name string) bool { return !q.Filter.Match(name) })
+	slices.SortFunc(names, compareTags)
+	names = slices.Compact(names)
+	out := make([]TagRecord, len(names))
+	notListed := &manifest.Listed{}
+	for i, name := range names {
+		t := &out[i]
+		t.Tag, t.listed = name, notListed
+		if l, ok := s.inventory[s.Tags[name]]; ok {
+			t.listed = &l
 		}
-		t := &TagRecord{Tag: name, listed: s.inventory[s.Tags[name]]}
 		r := Record{Digest: t.listed.Digest, MediaType: t.listed.MediaType}
 		if r.Digest != "" {
 			r.detail = DetailDigest
 		}
 		t.set(r, nil)
-		out = append(out, t)
 	}
 	return out, nil
 }
@@ -112,7 +124,7 @@ func (t *TagRecord) needs(detail Detail) Detail {
 // set sets what is known of the tag, and why no more is.
 func (t *TagRecord) set(r Record, err error) {
 	if r.Digest != "" {
-		r.setListed(t.listed)
+		r.setListed(*t.listed)
 		t.Record = r
 	}
 	if form, ok := manifest.CutDigestTag(t.Tag); ok {
