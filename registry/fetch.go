@@ -95,11 +95,14 @@ func (c *Client) fetchDigest(ctx context.Context, ref reference.Named) (digest.D
 // manifest returns the request for the manifest that ref names.
 func (p repository) manifest(method string, ref reference.Named) request {
 	return request{
-		method: method, what: "manifest " + manifest.Familiar(ref),
+		method: method, what: whatManifest(ref),
 		repo: p.repo, path: "manifests/" + object(ref),
 		header: http.Header{"Accept": {accept}}, scopes: []string{pullScope(p.repo)},
 	}
 }
+
+// whatManifest is the object of a request for the manifest that ref names.
+func whatManifest(ref reference.Named) string { return "manifest " + manifest.Familiar(ref) }
 
 // object returns the digest of ref, or else its tag.
 func object(ref reference.Named) string {

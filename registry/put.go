@@ -91,7 +91,7 @@ func (p repository) put(ctx context.Context, at reference.Named, content manifes
 		return err
 	})
 	var refused *Error
-	if errors.As(err, &refused) && refused.mayExist() && !isUnsettled(err) {
+	if errors.As(err, &refused) && refused.What == whatManifest(at) && refused.mayExist() && !isUnsettled(err) {
 		if d, failed := p.client.Digest(ctx, at); failed == nil && isDigestOf(d, content.Raw) {
 			p.client.note("%s is unchanged: the registry refused to write it again (%s)", manifest.Familiar(at), transport.StatusText(refused.Status)+refused.details())
 			return nil
@@ -108,7 +108,7 @@ func (p repository) put(ctx context.Context, at reference.Named, content manifes
 func (p repository) putOnce(ctx context.Context, at reference.Named, content manifest.Content, query url.Values) (tags []string, err error) {
 	_, tagged := at.(reference.Tagged)
 	r := request{
-		method: http.MethodPut, what: "manifest " + manifest.Familiar(at),
+		method: http.MethodPut, what: whatManifest(at),
 		repo: p.repo, path: "manifests/" + object(at), query: query, body: content.Raw, once: tagged || query != nil,
 		header: http.Header{"Content-Type": {content.Descriptor.MediaType}}, scopes: []string{pushScope(p.repo)},
 	}
