@@ -127,14 +127,14 @@ func TestRoundsOtherRegistry(t *testing.T) {
 }
 
 // An import requests each manifest and blob once, and checks each blob in the target; when all content exists, it
-// requests only the two tags and checks each child in the target.
+// requests only the two tags and checks each child in the target. A tag is requested again after it was written.
 func TestRoundsImport(t *testing.T) {
 	from, to, e := newFar(t, open), newFar(t, open), harness.NewEnv(t)
 	multiarch(t, e, append([]string{"create", "--push", from.line.Host + "/app:1"}, from.seed(t, "app", 4)...)...)
 	from.line.Take()
 	args := []string{"import", from.line.Host + "/app:1", to.line.Host + "/app:1"}
 	multiarch(t, e, args...)
-	passes(t, 1+4+4*3+1+4*3*3+4+1+1, 2*4*3+1, from.line, to.line) // the tag is requested twice
+	passes(t, 1+4+4*3+1+4*3*3+4+1+1+1, 2*4*3+1, from.line, to.line) // the tag is requested three times
 	harness.Complete(t, to.registry, "app", "1")
 	multiarch(t, e, args...)
 	passes(t, 2+4, 1+4, from.line, to.line)

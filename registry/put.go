@@ -103,6 +103,23 @@ func (p repository) put(ctx context.Context, at reference.Named, content manifes
 	return err
 }
 
+// Settled is Digest for a tag that was put a moment ago: a registry that does not know it yet is asked again.
+func (c *Client) Settled(ctx context.Context, tag reference.NamedTagged) (d digest.Digest, err error) {
+	p, err := c.repository(tag)
+	if err != nil {
+		return "", err
+	}
+	attempt := 0
+	err = p.retry(ctx, func() (err error) {
+		d, err = c.Digest(ctx, tag)
+		if attempt++; errdefs.IsNotFound(err) {
+			return &transport.InterruptedError{Err: err, Few: attempt >= settleAttempts}
+		}
+		return err
+	})
+	return d, err
+}
+
 // putOnce makes one attempt to store content under a tag or digest, and returns the additional tags that the registry
 // reports. The answer is lost if it is not the one that the specification requires, and the content cannot be found.
 func (p repository) putOnce(ctx context.Context, at reference.Named, content manifest.Content, query url.Values) (tags []string, err error) {

@@ -150,6 +150,44 @@ func TestPutOfWhatIsNotKnownYet(t *testing.T) {
 	}
 }
 
+// A registry that does not know a tag yet that was put a moment ago is asked again, a few times.
+func TestSettled(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status, refusals, attempts int
+		kind                       error
+	}{
+		"known":       {404, 0, 1, nil},
+		"known later": {404, 2, 3, nil},
+		"never known": {404, 100, settleAttempts, errdefs.ErrNotFound},
+		"refused":     {403, 100, 1, errdefs.ErrPermissionDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f := newNetwork(t), newFake()
+			n.secure("a.example.com:443", f)
+			f.put("app", "1", ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+			left, attempts := tt.refusals, 0
+			f.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodHead {
+					attempts++
+				}
+				if left--; left >= 0 {
+					w.WriteHeader(tt.status)
+				}
+				return left >= 0
+			}
+			d, err := n.client(Options{}).Settled(t.Context(), manifest.AtTag(parse(t, "a.example.com/app"), "1"))
+			if tt.kind != nil {
+				wantError(t, err, tt.kind, "a.example.com/app:1")
+			} else if err != nil || d != digest.FromString(emptyIndex) {
+				t.Errorf("got %s, error %v, want %s", d, err, digest.FromString(emptyIndex))
+			}
+			if attempts != tt.attempts {
+				t.Errorf("got %d attempts, want %d", attempts, tt.attempts)
+			}
+		})
+	}
+}
+
 // A refused PUT of what exists already is no failure, as with immutable tags.
 func TestPutRefusedButThere(t *testing.T) {
 	other := `{"schemaVersion":2,"manifests":[]}`

@@ -35,6 +35,8 @@ type Registry interface {
 	manifest.Target
 	manifest.Prefetcher
 	BlobSize(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (int64, error)
+	// Settled is Digest for a tag that was put a moment ago, which the registry may not know yet.
+	Settled(ctx context.Context, tag reference.NamedTagged) (digest.Digest, error)
 }
 
 // maxTags bounds the tags that are imported concurrently; the registry bounds their requests.
@@ -172,6 +174,9 @@ func (i importer) run(ctx context.Context) (Imported, error) {
 	if err := i.put(ctx, m); err != nil {
 		return Imported{}, err
 	}
+	if err := i.checkPut(ctx, m); err != nil {
+		return Imported{}, err
+	}
 	return imported, nil
 }
 
@@ -188,6 +193,27 @@ func (i importer) checkTags(ctx context.Context, m image) error {
 		}
 	}
 	return err
+}
+
+// checkPut returns an errdefs.ErrAborted error if another client has written one of the tags of m after checkTags, unless tags
+// are to be moved.
+func (i importer) checkPut(ctx context.Context, m image) error {
+	if i.Force {
+		return nil
+	}
+	current, err := concurrently(ctx, m.tags, i.to.Settled)
+	if err != nil {
+		return fmt.Errorf("checking what was pushed: %w", err)
+	}
+	var moved []error
+	for n, tag := range m.tags {
+		if current[n] != m.Descriptor.Digest {
+			err := manifest.Errorf(errdefs.ErrAborted, "%s was pushed, but points to %s now, not %s: another client has written it at the same time",
+				manifest.Familiar(tag), current[n], m.Descriptor.Digest)
+			moved = append(moved, manifest.WithHint(err, "to move the tag: --force"))
+		}
+	}
+	return errors.Join(moved...)
 }
 
 // tagConflict is the error that a tag points to something else.

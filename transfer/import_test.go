@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -83,7 +84,7 @@ func TestImportList(t *testing.T) {
 	if err != nil || len(got) != 1 || got[0].Descriptor.Digest != r.list.Digest || len(got[0].Children) != 3 {
 		t.Fatalf("got %v, error %v, want %s with 3 children", got, err, r.list.Digest)
 	}
-	last := r.Log[len(r.Log)-2:]
+	last := r.Log[len(r.Log)-4 : len(r.Log)-2] // the tags are checked after that
 	if want := []string{"put to.example.com/app:1", "put to.example.com/app:latest"}; !slices.Equal(last, want) {
 		t.Errorf("got last requests %q, want %q", last, want)
 	}
@@ -103,8 +104,8 @@ func TestImportList(t *testing.T) {
 func TestImportImage(t *testing.T) {
 	r := newRegistry(t)
 	got, err := r.run(t, request(t, "from.example.com/app:amd64", "to.example.com/app:x", nil))
-	want := []string{"blobs of from.example.com/app:amd64 to to.example.com/app", "fetch to.example.com/app:x", "put to.example.com/app:x"}
-	if err != nil || got[0].Descriptor.Digest != r.amd64.Digest || !slices.Equal(r.Log[len(r.Log)-3:], want) {
+	want := []string{"blobs of from.example.com/app:amd64 to to.example.com/app", "fetch to.example.com/app:x", "put to.example.com/app:x", "fetch to.example.com/app:x"}
+	if err != nil || got[0].Descriptor.Digest != r.amd64.Digest || !slices.Equal(r.Log[len(r.Log)-4:], want) {
 		t.Errorf("got %v, error %v, requests %q, want %s and last requests %q", got, err, r.Log, r.amd64.Digest, want)
 	}
 	bare := request(t, "from.example.com/app@"+r.list.Digest.String(), "to.example.com/app:x", func(q *Request) { q.Tags = nil })
@@ -125,8 +126,8 @@ func TestImportNestedIndex(t *testing.T) {
 	if _, err := r.run(t, request(t, "from.example.com/app:outer", "to.example.com/app:1", nil)); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"put to.example.com/app@" + r.list.Digest.String(), "fetch to.example.com/app:1", "put to.example.com/app:1"}
-	if got := r.Log[len(r.Log)-3:]; !slices.Equal(got, want) || r.Manifests["to.example.com/app@"+outer.Digest.String()] == nil {
+	want := []string{"put to.example.com/app@" + r.list.Digest.String(), "fetch to.example.com/app:1", "put to.example.com/app:1", "fetch to.example.com/app:1"}
+	if got := r.Log[len(r.Log)-4:]; !slices.Equal(got, want) || r.Manifests["to.example.com/app@"+outer.Digest.String()] == nil {
 		t.Errorf("got last requests %q, want %q", got, want)
 	}
 }
@@ -355,8 +356,8 @@ func TestImportReferrers(t *testing.T) {
 					t.Errorf("referrer %s was not imported", d)
 				}
 			}
-			if last, want := r.Log[len(r.Log)-1], "put to.example.com/app:1"; last != want {
-				t.Errorf("got last request %q, want %q", last, want)
+			if last, want := r.Log[len(r.Log)-2:], []string{"put to.example.com/app:1", "fetch to.example.com/app:1"}; !slices.Equal(last, want) {
+				t.Errorf("got last requests %q, want %q", last, want)
 			}
 			for subject, want := range map[digest.Digest][]digest.Digest{r.list.Digest: {old.Digest, ofList}, r.amd64.Digest: {ofImage}, ofImage: {ofReferrer}} {
 				got, err := manifest.Referrers(t.Context(), r, manifest.AtDigest(q.Target, subject))
@@ -607,6 +608,96 @@ func TestImportMeetsAnotherClient(t *testing.T) {
 				t.Errorf("got %s under the tag, want %s: %t", got, r.list.Digest, !tt.wantErr)
 			}
 		})
+	}
+}
+
+// overwriting is a registry where another client writes a tag, or removes it if there are no bytes, right after it was
+// written.
+type overwriting struct {
+	*fakes.Registry
+	tag string
+	raw []byte
+}
+
+func (r overwriting) Put(ctx context.Context, ref reference.Named, c manifest.Content, tags ...string) error {
+	err := r.Registry.Put(ctx, ref, c, tags...)
+	r.Mu.Lock()
+	defer r.Mu.Unlock()
+	if r.raw == nil {
+		delete(r.Manifests, r.tag)
+	} else if r.Manifests[r.tag] != nil {
+		r.Manifests[r.tag] = r.raw
+	}
+	return err
+}
+
+// Without Force, a tag that points to something else right after it was written is an error that names it.
+func TestImportLooksAtItsTags(t *testing.T) {
+	for name, tt := range map[string]struct {
+		other, force, gone bool
+		words              []string
+	}{
+		"ours":                 {},
+		"another image":        {other: true, words: []string{"to.example.com/app:latest was pushed, but points to sha256:", "not sha256:", "--force"}},
+		"another image, force": {other: true, force: true},
+		"no image":             {gone: true, words: []string{"checking what was pushed", "to.example.com/app:latest"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegistry(t)
+			to := overwriting{r.Registry, "to.example.com/app:latest", r.Manifests["from.example.com/app:1"]}
+			if tt.other {
+				to.raw = r.Manifests["from.example.com/app:amd64"]
+			}
+			if tt.gone {
+				to.raw = nil
+			}
+			got, err := Import(t.Context(), to, r.report, request(t, "from.example.com/app:1", "to.example.com/app:1", func(q *Request) {
+				q.Force = tt.force
+				q.Tags = append(q.Tags, fakes.ListName(t, "to.example.com/app:latest"))
+			}))
+			if (err != nil) != (tt.words != nil) || (len(got) == 0) != (err != nil) {
+				t.Fatalf("got %v and error %v, want an error: %t", got, err, tt.words != nil)
+			}
+			for _, word := range tt.words {
+				if text := err.Error() + manifest.Hint(err); !strings.Contains(text, word) {
+					t.Errorf("got error %q, want %q in it", text, word)
+				}
+			}
+		})
+	}
+}
+
+// meeting is a registry where two imports wait for each other before and after they write a tag.
+type meeting struct {
+	*fakes.Registry
+	before, after *sync.WaitGroup
+}
+
+func (r meeting) Put(ctx context.Context, ref reference.Named, c manifest.Content, tags ...string) error {
+	r.before.Done()
+	r.before.Wait()
+	err := r.Registry.Put(ctx, ref, c, tags...)
+	r.after.Done()
+	r.after.Wait()
+	return err
+}
+
+// Of two imports of different images to one tag, at least one reports the other.
+func TestImportsOfOneTagAtOnce(t *testing.T) {
+	r := newRegistry(t)
+	var group sync.WaitGroup
+	to := meeting{r.Registry, &sync.WaitGroup{}, &sync.WaitGroup{}}
+	to.before.Add(2)
+	to.after.Add(2)
+	errs := make([]error, 2)
+	for n, tag := range []string{"amd64", "arm64"} {
+		group.Go(func() {
+			_, errs[n] = Import(t.Context(), to, &fakes.Reporter{}, request(t, "from.example.com/app:"+tag, "to.example.com/app:1", nil))
+		})
+	}
+	group.Wait()
+	if aborted := errdefs.IsAborted(errs[0]); aborted == errdefs.IsAborted(errs[1]) || errors.Join(errs...) == nil {
+		t.Errorf("got errors %v, want one of them to name the image of the other", errs)
 	}
 }
 

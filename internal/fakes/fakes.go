@@ -108,6 +108,11 @@ func (m *Registry) Digest(ctx context.Context, ref reference.Named) (digest.Dige
 	return c.Descriptor.Digest, err
 }
 
+// Settled returns what a tag points to.
+func (m *Registry) Settled(ctx context.Context, tag reference.NamedTagged) (digest.Digest, error) {
+	return m.Digest(ctx, tag)
+}
+
 // Source implements [manifest.Target].
 func (m *Registry) Source() manifest.Reader { return m }
 
