@@ -45,18 +45,21 @@ func branches(b *strings.Builder, indent string, annotations map[string]string, 
 
 func describe(e manifest.ViewEntry) string {
 	words := []string{e.Platform}
+	if len(e.OSFeatures) > 0 {
+		words[0] += " [" + strings.Join(e.OSFeatures, ",") + "]"
+	}
 	switch {
+	case e.ArtifactType != "":
+		words[0] = strings.TrimSpace("artifact " + e.ArtifactType + " " + words[0])
 	case e.Platform == "":
 		words[0] = "attestation"
-	case len(e.OSFeatures) > 0:
-		words[0] += " [" + strings.Join(e.OSFeatures, ",") + "]"
 	}
 	if e.Pending {
 		words = append(words, "pending")
 	} else {
 		words = append(words, e.Digest.String(), units.HumanSize(float64(e.Size)))
 	}
-	if e.Source != "" && e.Platform != "" {
+	if e.Source != "" && words[0] != "attestation" {
 		words = append(words, e.Source)
 	}
 	return strings.Join(words, "  ")

@@ -3,6 +3,8 @@ package manifest
 import (
 	"errors"
 	"fmt"
+
+	"github.com/containerd/errdefs"
 )
 
 // Errorf is fmt.Errorf for an error of a kind of package errdefs, which errors.Is and errdefs.IsNotFound and its siblings
@@ -18,6 +20,12 @@ type kindError struct{ err, kind error }
 
 func (e *kindError) Error() string   { return e.err.Error() }
 func (e *kindError) Unwrap() []error { return []error{e.err, e.kind} }
+
+// IsMalformed reports whether err says that content is invalid, rather than that a registry refused a request.
+func IsMalformed(err error) bool {
+	var refusal interface{ Registry() string }
+	return errdefs.IsInvalidArgument(err) && !errors.As(err, &refusal)
+}
 
 // WithHint returns err with a hint, which is not part of its text: a command or flag that solves the problem.
 func WithHint(err error, format string, args ...any) error {

@@ -66,7 +66,7 @@ type childJSON struct {
 	Digest       digest.Digest     `json:"digest"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
 	ArtifactType string            `json:"artifactType,omitempty"`
-	Platform     platformJSON      `json:"platform"`
+	Platform     *platformJSON     `json:"platform,omitempty"`
 }
 
 type platformJSON struct {
@@ -78,7 +78,8 @@ type platformJSON struct {
 }
 
 // MarshalIndex returns an index of this media type in the byte form of docker manifest: indented by three
-// spaces, no newline at the end. A child without a digest is shown with an empty one.
+// spaces, no newline at the end. A child without a digest is shown with an empty one, and one without a platform
+// without that field.
 func MarshalIndex(mediaType string, children []ocispec.Descriptor, annotations map[string]string) ([]byte, error) {
 	out := indexJSON{SchemaVersion: 2, MediaType: mediaType, Manifests: []childJSON{}, Annotations: annotations}
 	for _, d := range children {
@@ -87,7 +88,7 @@ func MarshalIndex(mediaType string, children []ocispec.Descriptor, annotations m
 			Annotations: d.Annotations, ArtifactType: d.ArtifactType,
 		}
 		if p := d.Platform; p != nil {
-			child.Platform = platformJSON{p.Architecture, p.OS, p.OSVersion, p.OSFeatures, p.Variant}
+			child.Platform = &platformJSON{p.Architecture, p.OS, p.OSVersion, p.OSFeatures, p.Variant}
 		}
 		out.Manifests = append(out.Manifests, child)
 	}
@@ -108,6 +109,11 @@ func (l List) content() (Content, error) {
 	children := make([]ocispec.Descriptor, len(l.Entries))
 	for i, e := range l.Entries {
 		children[i] = e.Descriptor
+		if p := e.Platform(); !e.lacksPlatform() {
+			children[i].Platform = &p
+		} else {
+			children[i].Platform = nil
+		}
 	}
 	raw, err := MarshalIndex(mediaType, children, l.Annotations)
 	return NewContent(mediaType, raw), err
@@ -128,7 +134,8 @@ func (l List) Index() (Content, error) {
 }
 
 // CheckPush returns an errdefs.ErrFailedPrecondition error for a list that cannot be pushed: one without entries,
-// with an entry without operating system or architecture, or a Docker list with annotations.
+// with an image without operating system or architecture, or a Docker list with annotations or with an artifact that
+// has no platform.
 func (l List) CheckPush() error {
 	if err := l.checkEntries(); err != nil {
 		return err
@@ -142,7 +149,7 @@ func (l List) checkEntries() error {
 		return Errorf(errdefs.ErrFailedPrecondition, "%s has no entries", Familiar(l.Name))
 	}
 	for _, e := range l.Entries {
-		if p := e.Platform(); p.OS == "" || p.Architecture == "" {
+		if p := e.Platform(); (p.OS == "" || p.Architecture == "") && !e.lacksPlatform() {
 			err := Errorf(errdefs.ErrFailedPrecondition, "manifest %s must have an OS and Architecture to be pushed to a registry", e.Ref)
 			return WithHint(err, "set them: docker multiarch annotate --os OS --arch ARCH %s %s", Familiar(l.Name), Familiar(e.Ref))
 		}
@@ -151,28 +158,31 @@ func (l List) checkEntries() error {
 }
 
 // indexType returns the media type of the list: the chosen one, otherwise that of OCI if an entry is OCI or
-// anything has annotations, otherwise that of Docker.
+// anything has annotations or lacks a platform, otherwise that of Docker.
 func (l List) indexType() (string, error) {
-	annotated := ""
+	obstacle := ""
 	if len(l.Annotations) > 0 {
-		annotated = Familiar(l.Name)
+		obstacle = Familiar(l.Name) + " has annotations, which a Docker manifest list cannot have"
 	}
 	oci := false
 	for _, e := range l.Entries {
 		attested := e.Pending != nil && e.Pending.Attested
-		if (len(e.Descriptor.Annotations) > 0 || attested) && annotated == "" {
-			annotated = Familiar(e.Ref)
+		switch {
+		case obstacle != "":
+		case len(e.Descriptor.Annotations) > 0 || attested:
+			obstacle = Familiar(e.Ref) + " has annotations, which a Docker manifest list cannot have"
+		case e.lacksPlatform():
+			obstacle = Familiar(e.Ref) + " has no platform, which a Docker manifest list requires"
 		}
 		oci = oci || e.Descriptor.MediaType == ocispec.MediaTypeImageManifest
 	}
-	if l.MediaType == MediaTypeDockerList && annotated != "" {
-		err := Errorf(errdefs.ErrFailedPrecondition, "%s has annotations, which a Docker manifest list cannot have", annotated)
-		return "", WithHint(err, "create the list with --type oci%s", stripHint(l))
+	if l.MediaType == MediaTypeDockerList && obstacle != "" {
+		return "", WithHint(Errorf(errdefs.ErrFailedPrecondition, "%s", obstacle), "create the list with --type oci%s", stripHint(l))
 	}
 	switch {
 	case l.MediaType != "":
 		return l.MediaType, nil
-	case oci || annotated != "":
+	case oci || obstacle != "":
 		return ocispec.MediaTypeImageIndex, nil
 	}
 	return MediaTypeDockerList, nil
@@ -180,7 +190,7 @@ func (l List) indexType() (string, error) {
 
 func stripHint(l List) string {
 	for _, e := range l.Entries {
-		if e.Subject() != "" || e.Pending != nil && e.Pending.Attested {
+		if IsAttestation(e.Descriptor) || e.Pending != nil && e.Pending.Attested {
 			return ", or without attestations: --attestations strip"
 		}
 	}

@@ -169,6 +169,7 @@ type ViewEntry struct {
 	Digest       digest.Digest     `json:"digest,omitempty"`
 	Size         int64             `json:"size,omitempty"`
 	OSFeatures   []string          `json:"os.features,omitempty"`
+	ArtifactType string            `json:"artifactType,omitempty"`
 	Source       string            `json:"source,omitempty"`
 	Pending      bool              `json:"pending,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
@@ -196,22 +197,25 @@ func (i Inspection) View() (View, error) {
 			v.Digest, v.Size = index.Descriptor.Digest, index.Descriptor.Size
 		}
 	}
-	kept := map[digest.Digest]bool{}
-	for _, e := range i.List.Images() {
+	listed, shown := i.List.digests(), map[digest.Digest]bool{}
+	var unlinked []ViewEntry
+	for _, e := range i.List.Entries {
 		entry := viewEntry(e, i.Local)
-		if d := e.Descriptor.Digest; !kept[d] {
+		switch d := e.Descriptor.Digest; {
+		case IsAttestation(e.Descriptor):
+			if !listed[e.Subject()] {
+				unlinked = append(unlinked, entry)
+			}
+			continue
+		case !shown[d]:
 			for _, a := range i.List.Attestations(d) {
 				entry.Attestations = append(entry.Attestations, viewEntry(a, i.Local))
 			}
-			kept[d] = true
+			shown[d] = true
 		}
 		v.Manifests = append(v.Manifests, entry)
 	}
-	for _, e := range i.List.Entries {
-		if s := e.Subject(); s != "" && !kept[s] {
-			v.Manifests = append(v.Manifests, viewEntry(e, i.Local))
-		}
-	}
+	v.Manifests = append(v.Manifests, unlinked...)
 	return v, nil
 }
 
@@ -220,8 +224,11 @@ func viewEntry(e Entry, local bool) ViewEntry {
 		MediaType: e.Descriptor.MediaType, Digest: e.Descriptor.Digest, Size: e.Descriptor.Size,
 		OSFeatures: e.Platform().OSFeatures, Pending: e.IsPending(), Annotations: e.Descriptor.Annotations,
 	}
-	if e.Subject() == "" {
-		v.Platform = FormatPlatform(e.Platform())
+	if !IsAttestation(e.Descriptor) {
+		v.ArtifactType = e.artifactType()
+		if !e.lacksPlatform() {
+			v.Platform = FormatPlatform(e.Platform())
+		}
 	}
 	if local {
 		v.Source = Familiar(e.Source)

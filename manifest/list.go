@@ -14,10 +14,12 @@ package manifest
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -91,6 +93,31 @@ func (e Entry) Platform() ocispec.Platform {
 // attestation.
 func (e Entry) Subject() digest.Digest { return AttestationSubject(e.Descriptor) }
 
+// IsImage reports whether the entry is an image: no attestation, no artifact, and not for unknown/unknown.
+func (e Entry) IsImage() bool {
+	return !IsAttestation(e.Descriptor) && !isUnknown(e.Platform()) && e.artifactType() == ""
+}
+
+// artifactType is that of the descriptor or, as far as its bytes are known, of the manifest; "" for an image.
+func (e Entry) artifactType() string {
+	var m struct {
+		ArtifactType string `json:"artifactType"`
+		Config       struct {
+			MediaType string `json:"mediaType"`
+		} `json:"config"`
+	}
+	_ = json.Unmarshal(e.Raw, &m) // what cannot be parsed has none
+	if IsImageConfig(m.Config.MediaType) {
+		m.Config.MediaType = ""
+	}
+	return cmp.Or(e.Descriptor.ArtifactType, m.ArtifactType, m.Config.MediaType)
+}
+
+// lacksPlatform reports whether the entry is an artifact without a platform, and is written without that field.
+func (e Entry) lacksPlatform() bool {
+	return reflect.ValueOf(e.Platform()).IsZero() && e.artifactType() != ""
+}
+
 // Annotations and values of the descriptor of an attestation manifest in an index, from
 // https://docs.docker.com/build/metadata/attestations/attestation-storage/.
 const (
@@ -99,10 +126,15 @@ const (
 	ReferenceTypeAttestation  = "attestation-manifest"
 )
 
+// IsAttestation reports whether d is an attestation manifest, even one that does not name its image.
+func IsAttestation(d ocispec.Descriptor) bool {
+	return d.Annotations[AnnotationReferenceType] == ReferenceTypeAttestation
+}
+
 // AttestationSubject returns the digest of the image that the attestation manifest d describes, "" if d is not an
 // attestation manifest.
 func AttestationSubject(d ocispec.Descriptor) digest.Digest {
-	if d.Annotations[AnnotationReferenceType] != ReferenceTypeAttestation {
+	if !IsAttestation(d) {
 		return ""
 	}
 	return digest.Digest(d.Annotations[AnnotationReferenceDigest])
@@ -173,8 +205,9 @@ func (l List) Select(selector string) ([]int, error) {
 		return nil, Errorf(errdefs.ErrNotFound, "no entry with digest %s in %s", d, Familiar(l.Name))
 	}
 	if ref, err := ParseName(selector); err == nil {
+		listed := l.digests()
 		if found := match(func(e Entry) bool {
-			return e.Ref.String() == ref.String() || e.Subject() == "" && e.Source.String() == ref.String()
+			return e.Ref.String() == ref.String() || !listed[e.Subject()] && e.Source.String() == ref.String()
 		}); found != nil {
 			return found, nil
 		}
@@ -187,9 +220,25 @@ func (l List) Select(selector string) ([]int, error) {
 	return nil, Errorf(errdefs.ErrNotFound, "no entry %s in %s", selector, Familiar(l.Name))
 }
 
-// selectOne is Select for one entry; several are an errdefs.ErrInvalidArgument error that names them.
+// digests returns the digests of the entries.
+func (l List) digests() map[digest.Digest]bool {
+	out := map[digest.Digest]bool{}
+	for _, e := range l.Entries {
+		if !e.IsPending() {
+			out[e.Descriptor.Digest] = true
+		}
+	}
+	return out
+}
+
+// selectOne is Select for one entry, the image where there is one; several are an errdefs.ErrInvalidArgument error that
+// names them.
 func (l List) selectOne(selector string) (int, error) {
 	found, err := l.Select(selector)
+	isNoImage := func(i int) bool { return !l.Entries[i].IsImage() }
+	if images := slices.DeleteFunc(slices.Clone(found), isNoImage); len(images) > 0 {
+		found = images
+	}
 	if err != nil || len(found) == 1 {
 		return append(found, -1)[0], err
 	}
@@ -263,18 +312,12 @@ func (l List) Attestations(d digest.Digest) []Entry {
 	return out
 }
 
-// Images returns the entries that are not attestations.
+// Images returns the entries that are images.
 func (l List) Images() []Entry {
-	var out []Entry
-	for _, e := range l.Entries {
-		if e.Subject() == "" {
-			out = append(out, e)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(l.Entries), func(e Entry) bool { return !e.IsImage() })
 }
 
-// Duplicate is a pair of entries with the same platform.
+// Duplicate is a pair of images that clients cannot choose between.
 type Duplicate struct{ First, Second Entry }
 
 func (d Duplicate) String() string {
@@ -282,12 +325,29 @@ func (d Duplicate) String() string {
 		Familiar(d.First.Source), Familiar(d.Second.Source), FormatPlatform(d.Second.Platform()))
 }
 
-// Duplicates returns the images that have the platform of an earlier image of the list.
+// AnnotationZstd marks the zstd image in an index that has images of one platform for two compressions, from
+// https://github.com/containers/image/blob/v5.36.2/internal/manifest/oci_index.go.
+const AnnotationZstd = "io.github.containers.compression.zstd"
+
+// ImageKey is equal for images with the descriptors d, of the platform p, that clients cannot choose between: those for
+// one platform whose layers are compressed alike.
+func ImageKey(p ocispec.Platform, d ocispec.Descriptor, layers []ocispec.Descriptor) string {
+	var compressions []string
+	for _, l := range layers {
+		_, compression, _ := strings.Cut(l.MediaType, "tar")
+		compressions = append(compressions, strings.TrimLeft(compression, ".+"))
+	}
+	slices.Sort(compressions)
+	return PlatformKey(p) + "\x01" + d.Annotations[AnnotationZstd] + "\x01" + strings.Join(slices.Compact(compressions), "+")
+}
+
+// Duplicates returns the images that clients cannot choose from an earlier image of the list, see [ImageKey].
 func (l List) Duplicates() []Duplicate {
 	first := map[string]Entry{}
 	var out []Duplicate
 	for _, e := range l.Images() {
-		key := PlatformKey(e.Platform())
+		_, layers, _ := ParseImage(e.Raw)
+		key := ImageKey(e.Platform(), e.Descriptor, layers)
 		earlier, ok := first[key]
 		switch {
 		case !ok:
@@ -363,7 +423,7 @@ func merge(old, added map[string]string) map[string]string {
 func (l List) Require(wanted []Platform) error {
 	var missing []string
 	for _, w := range wanted {
-		if !slices.ContainsFunc(l.Images(), func(e Entry) bool { return w.Matches(e.Platform()) }) {
+		if !slices.ContainsFunc(l.Entries, func(e Entry) bool { return e.Descriptor.ArtifactType == "" && w.Matches(e.Platform()) }) {
 			missing = append(missing, w.String())
 		}
 	}

@@ -3,6 +3,7 @@ package manifest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -427,8 +428,10 @@ func TestPushPendingIndex(t *testing.T) {
 			amd64 := builder.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
 			arm64 := builder.Image(t, example+":b", ocispec.MediaTypeImageManifest, "linux/arm64")
 			proof := builder.Attestation(t, example+":c", amd64.Digest)
-			top := builder.Index(t, example+":i", ocispec.MediaTypeImageIndex, amd64, arm64, proof)
-			for _, d := range []ocispec.Descriptor{amd64, arm64, proof, top} {
+			soci := builder.Image(t, example+":d", ocispec.MediaTypeImageManifest, "linux/386")
+			soci.Platform, soci.ArtifactType = nil, "application/vnd.amazon.soci.index.v2+json"
+			top := builder.Index(t, example+":i", ocispec.MediaTypeImageIndex, amd64, arm64, proof, soci)
+			for _, d := range []ocispec.Descriptor{amd64, arm64, proof, soci, top} {
 				w.Daemon.Content[d.Digest] = manifest.Content{Descriptor: d, Raw: builder.Manifests[example+"@"+d.Digest.String()]}
 				if d.Digest != top.Digest {
 					w.Registry.Store(fakes.Named(t, example+"@"+d.Digest.String()), d.MediaType, w.Daemon.Content[d.Digest].Raw)
@@ -436,7 +439,7 @@ func TestPushPendingIndex(t *testing.T) {
 			}
 			w.Daemon.Images["docker.io/library/plain:i"] = manifest.Local{ID: top.Digest, Platform: *amd64.Platform, Manifests: []manifest.LocalManifest{
 				{Descriptor: amd64, Available: true}, {Descriptor: arm64, Available: !missing},
-				{Descriptor: proof, Available: true, Subject: amd64.Digest},
+				{Descriptor: proof, Available: true, Subject: amd64.Digest}, {Descriptor: soci, Available: true},
 			}}
 			if _, err := create(t, w, fakes.Creation(t, example+":1", "plain:i")); err != nil {
 				t.Fatal(err)
@@ -445,7 +448,7 @@ func TestPushPendingIndex(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := "plain:i linux/amd64; plain:i linux/arm64; plain:i unknown/unknown attestation"
+			want := "plain:i linux/amd64; plain:i linux/arm64; plain:i unknown/unknown attestation; plain:i unknown/unknown"
 			if missing {
 				want = "plain:i linux/amd64"
 			}
@@ -609,6 +612,81 @@ func TestOneImageForSeveralPlatforms(t *testing.T) {
 	}
 	if list, err = list.Without("linux/s390x"); err == nil {
 		t.Errorf("got %s, want an error for an empty list", summary(list))
+	}
+}
+
+// Images of one platform for two compressions, artifacts and attestations without an image are no duplicates, and what
+// has no platform is written without one.
+func TestCreateKeepsArtifacts(t *testing.T) {
+	w := fakes.NewFixture()
+	image := func(tag, platform string, change func(*ocispec.Descriptor)) ocispec.Descriptor {
+		d := w.Registry.Image(t, example+":"+tag, ocispec.MediaTypeImageManifest, platform, tag)
+		change(&d)
+		return d
+	}
+	unchanged := func(*ocispec.Descriptor) {}
+	sbom := w.Registry.Artifact(t, example+":sbom", "")
+	children := []ocispec.Descriptor{
+		image("gzip", "linux/amd64", unchanged),
+		image("zstd", "linux/amd64", func(d *ocispec.Descriptor) { d.Annotations = map[string]string{manifest.AnnotationZstd: "true"} }),
+		image("soci", "linux/amd64", func(d *ocispec.Descriptor) { d.ArtifactType = "application/vnd.amazon.soci.index.v2+json" }),
+		{MediaType: ocispec.MediaTypeImageManifest, Digest: sbom, Size: int64(len(w.Registry.Manifests[example+"@"+sbom.String()]))},
+		image("lost", "linux/386", func(d *ocispec.Descriptor) { d.Platform = &ocispec.Platform{OS: "unknown", Architecture: "unknown"} }),
+		image("lost2", "linux/386", func(d *ocispec.Descriptor) { d.Platform = &ocispec.Platform{OS: "unknown", Architecture: "unknown"} }),
+		w.Registry.Attestation(t, example+":absent", digest.FromString("absent")),
+	}
+	index := w.Registry.Index(t, example+":index", ocispec.MediaTypeImageIndex, children...)
+	c := fakes.Creation(t, example+":1", example+":index")
+	list, err := manifest.Assemble(t.Context(), w.Clients(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := list.Index(); err != nil || got.Descriptor.Digest != index.Digest {
+		t.Errorf("got %s, error %v, want the bytes of the index\n%s", got.Raw, err, w.Registry.Manifests[example+":index"])
+	}
+	if want := "using linux/amd64, linux/amd64, linux/amd64, unknown/unknown, unknown/unknown, 1 artifact and 1 attestation"; !strings.Contains(fmt.Sprint(w.Notes.Notes), want) {
+		t.Errorf("got notes %q, want %q", w.Notes.Notes, want)
+	}
+	if _, err := create(t, w, c); err != nil || len(w.Notes.Warnings) > 0 {
+		t.Errorf("got error %v and warnings %q, want none", err, w.Notes.Warnings)
+	}
+	view, err := manifest.Inspection{Name: list.Name, Local: true, List: list}.View()
+	if err != nil || len(view.Manifests) != len(children) || view.Manifests[3].Platform != "" || view.Manifests[3].ArtifactType == "" {
+		t.Errorf("got %+v, error %v, want %d entries, one of them without a platform", view, err, len(children))
+	}
+	c.Choice.Platforms, _ = manifest.ParsePlatforms([]string{"linux/amd64"})
+	w.Notes.Notes = nil
+	if list, err = manifest.Assemble(t.Context(), w.Clients(), c); err != nil || len(list.Entries) != 3 {
+		t.Errorf("got %s, error %v, want the entries for linux/amd64", summary(list), err)
+	}
+	for _, d := range children[3:] {
+		if !strings.Contains(strings.Join(w.Notes.Notes, "\n"), d.Digest.String()) {
+			t.Errorf("got notes %q, want one on %s", w.Notes.Notes, d.Digest)
+		}
+	}
+	c.MediaType, c.Choice.Platforms = manifest.MediaTypeDockerList, nil
+	c.Sources[0].Ref = fakes.Named(t, example+":sbom")
+	if _, err := manifest.Assemble(t.Context(), w.Clients(), c); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "has no platform, which a Docker") {
+		t.Errorf("got %v, want an error for an artifact in a Docker list", err)
+	}
+}
+
+// An artifact beside the only image of an index leaves that image the name of its source.
+func TestArtifactsOfOneSource(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := w.Registry.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
+	sbom := w.Registry.Artifact(t, example+":sbom", "")
+	w.Registry.Index(t, example+":index", ocispec.MediaTypeImageIndex, amd64,
+		ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: sbom, Size: int64(len(w.Registry.Manifests[example+"@"+sbom.String()]))})
+	list, err := create(t, w, fakes.Creation(t, example+":1", example+":index", example+":a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i, err := list.SelectOne(example + ":index"); i != 0 || err != nil || list.Entries[0].Ref.String() != example+":index" {
+		t.Errorf("got entry %d of %s, error %v, want the image", i, summary(list), err)
+	}
+	if list, err = list.Without(example + ":index"); err != nil || len(list.Entries) != 1 {
+		t.Errorf("got %s, error %v, want the artifact dropped with its source", summary(list), err)
 	}
 }
 

@@ -204,7 +204,7 @@ func (s *sender) sendWhole(ctx context.Context, image *pendingImage) error {
 	}
 	skipped.Report(s.Reporter)
 	s.warnUnlisted(image.entries, children)
-	image.sent, err = adopt(image.entries, children, pushed)
+	image.sent, err = adopt(image.entries, children, pushed, s.Reporter)
 	return err
 }
 
@@ -215,7 +215,7 @@ func (s *sender) warnUnlisted(entries, children []Entry) {
 		return
 	}
 	for _, c := range children {
-		if c.Subject() == "" && !slices.ContainsFunc(entries, func(e Entry) bool { return e.isChild(c) }) {
+		if c.IsImage() && !slices.ContainsFunc(entries, func(e Entry) bool { return e.isChild(c) }) {
 			s.Reporter.Warn("%s also has an image for %s, which is not in the list; to include it, use the pushed image as a source",
 				Familiar(entries[0].Source), FormatPlatform(c.Platform()))
 		}
@@ -223,9 +223,11 @@ func (s *sender) warnUnlisted(entries, children []Entry) {
 }
 
 // adopt returns what the pending entries of one source become when their image was pushed as an index with these
-// children: each with the attestations of its image.
-func adopt(entries, children []Entry, index pushedImage) ([]Entry, error) {
-	var out, attestations []Entry
+// children: each with the attestations of its image and, unless the list lacks one of the images, what else the index
+// has.
+func adopt(entries, children []Entry, index pushedImage, reporter Reporter) ([]Entry, error) {
+	var out, others []Entry
+	adopted := map[digest.Digest]bool{}
 	for n, e := range entries {
 		i := slices.IndexFunc(children, e.isChild)
 		if i < 0 {
@@ -240,19 +242,27 @@ func adopt(entries, children []Entry, index pushedImage) ([]Entry, error) {
 			child.Ref = index.name
 		}
 		out = append(out, child)
-		for _, a := range children {
-			if a.Subject() == child.Descriptor.Digest && (e.Pending == nil || !e.Pending.Strip) {
-				a.Source, a.Index = e.Source, index.Descriptor.Digest
-				attestations = append(attestations, a)
-			}
+		adopted[child.Descriptor.Digest] = true
+	}
+	first, listed := entries[0], List{Entries: children}.digests()
+	whole := !slices.ContainsFunc(children, func(c Entry) bool { return c.IsImage() && !adopted[c.Descriptor.Digest] })
+	for _, c := range children {
+		attestation, subject := IsAttestation(c.Descriptor), c.Subject()
+		c.Source, c.Index = first.Source, index.Descriptor.Digest
+		switch {
+		case c.IsImage() || adopted[c.Descriptor.Digest] || attestation && first.Pending != nil && first.Pending.Strip:
+		case whole || adopted[subject]:
+			others = append(others, c)
+		case !attestation || !listed[subject]:
+			reporter.Warn("%s contains %s, which is not known to belong to %s; skipped", Familiar(first.Source), c.Descriptor.Digest, describe(out, nil))
 		}
 	}
-	return append(out, attestations...), nil
+	return append(out, others...), nil
 }
 
 // isChild reports whether a pending entry is pending on this child of an index.
 func (e Entry) isChild(child Entry) bool {
-	if child.Subject() != "" {
+	if IsAttestation(child.Descriptor) {
 		return false
 	}
 	if e.Pending != nil && e.Pending.Manifest != "" {

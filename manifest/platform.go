@@ -82,6 +82,15 @@ func StatedPlatform(d ocispec.Descriptor) *ocispec.Platform {
 	return nil
 }
 
+// HasPlatform reports whether d is for a platform that clients can choose.
+func HasPlatform(d ocispec.Descriptor) bool {
+	p := StatedPlatform(d)
+	return p != nil && !isUnknown(*p)
+}
+
+// isUnknown reports whether p is the platform of manifests that no client is meant to run.
+func isUnknown(p ocispec.Platform) bool { return p.OS == "unknown" && p.Architecture == "unknown" }
+
 // Normalize is platforms.Normalize, except that an empty OS stays empty instead of becoming the one of this machine.
 func Normalize(p ocispec.Platform) ocispec.Platform {
 	n := platforms.Normalize(p)

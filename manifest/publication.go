@@ -26,8 +26,11 @@ func (p Publication) Plan() []string {
 	var out []string
 	for _, e := range p.List.Entries {
 		what := FormatPlatform(e.Platform())
-		if e.Subject() != "" {
+		switch {
+		case IsAttestation(e.Descriptor):
 			what = "attestation"
+		case e.lacksPlatform():
+			what = "artifact"
 		}
 		what += " " + Familiar(e.Source)
 		switch {

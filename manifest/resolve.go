@@ -260,18 +260,20 @@ func (r *resolver) expand(ctx context.Context, ref reference.Named, c Content) (
 		return s, err
 	}
 	s.Diagnostics = append(s.Diagnostics, skipped...)
-	images, attestations, single := r.pick(children)
-	if len(images) == 0 {
+	images, attestations, skipped := r.pick(ref, children)
+	s.Diagnostics = append(s.Diagnostics, skipped...)
+	if len(images)+len(attestations) == 0 {
 		s.Warn("%s has no matching image; skipped", Familiar(ref))
 		return s, nil
 	}
 	s.Note("%s is an index; using %s", Familiar(ref), describe(images, attestations))
+	single := len(List{Entries: children}.Images()) == 1
 	for _, e := range append(images, attestations...) {
 		e.Source = ref
 		if single {
 			e.Index = c.Descriptor.Digest
 		}
-		if single && e.Subject() == "" {
+		if single && e.IsImage() {
 			e.Ref = ref
 		}
 		s.entries = append(s.entries, e)
@@ -279,46 +281,63 @@ func (r *resolver) expand(ctx context.Context, ref reference.Named, c Content) (
 	return s, nil
 }
 
-// pick returns the images among an index's children that are wanted, their attestations, and whether the index
-// has a single image.
-func (r *resolver) pick(children []Entry) (images, attestations []Entry, single bool) {
+// pick returns the children of the index ref that are wanted: the images and artifacts, then the attestations. It reports
+// what is left out although its platform is not known to be another.
+func (r *resolver) pick(ref reference.Named, children []Entry) (images, attestations []Entry, skipped Diagnostics) {
+	listed := List{Entries: children}.digests()
 	kept := map[digest.Digest]bool{}
-	all := 0
+	all := len(r.choice.Platforms) == 0
 	for _, e := range children {
-		if e.Subject() != "" {
-			continue
-		}
-		all++
-		if r.choice.keeps(e.Platform()) {
+		switch {
+		case IsAttestation(e.Descriptor):
+		case r.choice.keeps(e.Platform()):
 			images = append(images, e)
 			kept[e.Descriptor.Digest] = true
+		case !HasPlatform(e.Descriptor):
+			skipped.Note("%s contains %s, which has no platform that --platform could include; skipped", Familiar(ref), e.Descriptor.Digest)
 		}
 	}
 	for _, e := range children {
-		if s := e.Subject(); s != "" && kept[s] && !r.choice.Strip {
+		subject := e.Subject()
+		switch {
+		case !IsAttestation(e.Descriptor) || r.choice.Strip:
+		case kept[subject] || all:
 			attestations = append(attestations, e)
+		case !listed[subject]:
+			skipped.Note("%s contains %s, an attestation of none of its images; skipped", Familiar(ref), e.Descriptor.Digest)
 		}
 	}
-	return images, attestations, all == 1
+	return images, attestations, skipped
 }
 
-// describe names the platforms of images and counts the attestations.
+// describe names the platforms of images, and counts the artifacts without one and the attestations.
 func describe(images, attestations []Entry) string {
 	var names []string
+	artifacts := 0
 	for _, e := range images {
+		if e.lacksPlatform() {
+			artifacts++
+			continue
+		}
 		names = append(names, FormatPlatform(e.Platform()))
 	}
-	switch len(attestations) {
-	case 0:
-	case 1:
-		names = append(names, "1 attestation")
-	default:
-		names = append(names, fmt.Sprintf("%d attestations", len(attestations)))
-	}
-	return joinAnd(names)
+	names = appendCount(names, artifacts, "artifact")
+	return joinAnd(appendCount(names, len(attestations), "attestation"))
 }
 
-// ReadImage returns the entry of an image manifest, its platform read from the config when desc has none.
+// appendCount adds "1 NOUN" or "N NOUNs" to words, nothing for 0.
+func appendCount(words []string, n int, noun string) []string {
+	switch n {
+	case 0:
+		return words
+	case 1:
+		return append(words, "1 "+noun)
+	}
+	return append(words, fmt.Sprintf("%d %ss", n, noun))
+}
+
+// ReadImage returns the entry of an image manifest, its platform read from the config when desc has none and it is
+// no artifact.
 func ReadImage(ctx context.Context, registry Fetcher, ref reference.Named, c Content) (Entry, error) {
 	desc := c.Descriptor
 	if !IsImage(desc.MediaType) {
@@ -328,21 +347,22 @@ func ReadImage(ctx context.Context, registry Fetcher, ref reference.Named, c Con
 	if err != nil {
 		return Entry{}, fmt.Errorf("reading manifest %s: %w", Familiar(ref), err)
 	}
-	if StatedPlatform(desc) == nil {
-		platform, err := readPlatform(ctx, registry, ref, config)
-		if err != nil {
+	e := Entry{Ref: ref, Source: ref, Descriptor: desc, Raw: c.Raw}
+	if StatedPlatform(desc) != nil {
+		return e, nil
+	}
+	platform := e.Platform()
+	if e.artifactType() == "" {
+		if platform, err = readPlatform(ctx, registry, ref, config); err != nil {
 			return Entry{}, fmt.Errorf("reading the config of %s: %w", Familiar(ref), err)
 		}
-		desc.Platform = &platform
 	}
-	return Entry{Ref: ref, Source: ref, Descriptor: desc, Raw: c.Raw}, nil
+	e.Descriptor.Platform = &platform
+	return e, nil
 }
 
-// readPlatform returns the platform that an image config states; none for the config of another artifact.
+// readPlatform returns the platform that an image config states.
 func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, config ocispec.Descriptor) (ocispec.Platform, error) {
-	if !IsImageConfig(config.MediaType) {
-		return ocispec.Platform{}, nil
-	}
 	raw, err := registry.Blob(ctx, ref, config)
 	if err != nil {
 		return ocispec.Platform{}, err
@@ -418,7 +438,7 @@ func (r *resolver) readVersion(ctx context.Context, e *Entry) error {
 
 // unwanted reports whether a child of an index need not be fetched.
 func (r *resolver) unwanted(d ocispec.Descriptor) bool {
-	if AttestationSubject(d) != "" {
+	if IsAttestation(d) {
 		return r.choice.Strip
 	}
 	p := StatedPlatform(d)

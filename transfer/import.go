@@ -352,7 +352,7 @@ func (i importer) keepPlatforms(ctx context.Context, m *image) error {
 	if len(i.Platforms) == 0 {
 		return nil
 	}
-	raw, err := keepPlatforms(ctx, i.from, i.Source, m.Content, i.Platforms)
+	raw, err := keepPlatforms(ctx, i.from, i.report, i.Source, m.Content, i.Platforms)
 	if err != nil {
 		return err
 	}

@@ -283,6 +283,9 @@ func TestImportPlatformsOfOddIndexes(t *testing.T) {
 			t.Errorf("%s: got error %v, want %q", tag, err, want)
 		}
 	}
+	if want := other.Digest.String() + ", which has no platform that --platform could include; skipped"; !strings.Contains(fmt.Sprint(r.report.Notes), want) {
+		t.Errorf("got notes %q, want %q", r.report.Notes, want)
+	}
 	want := fmt.Sprintf(`{"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`, bare.MediaType, bare.Digest, bare.Size)
 	if got := string(r.Manifests["to.example.com/app:bare"]); got != want {
 		t.Errorf("got %s, want %s", got, want)

@@ -21,16 +21,19 @@ import (
 
 // keepPlatforms returns the bytes of the index or image c without the children for other platforms and their
 // attestations. Everything else stays as it is, byte for byte. The error is errdefs.ErrNotFound, and lists the
-// existing platforms, if there is no child for one of platforms.
-func keepPlatforms(ctx context.Context, from manifest.Fetcher, ref reference.Named, c manifest.Content, platforms []manifest.Platform) ([]byte, error) {
-	children, err := platformsOf(ctx, from, ref, c)
+// existing platforms, if there is no child for one of platforms. It reports what is left out although its platform is not
+// known to be another.
+func keepPlatforms(ctx context.Context, from manifest.Fetcher, report manifest.Reporter, ref reference.Named, c manifest.Content, platforms []manifest.Platform) ([]byte, error) {
+	children, err := platformsOf(ctx, from, report, ref, c)
 	if err != nil {
 		return nil, err
 	}
+	listed := map[digest.Digest]bool{}
 	kept := make([]bool, len(children))
 	images := map[digest.Digest]bool{}
 	missing := slices.Clone(platforms)
 	for n, c := range children {
+		listed[c.Digest] = true
 		matches := func(p manifest.Platform) bool { return c.Platform != nil && p.Matches(*c.Platform) }
 		if slices.ContainsFunc(platforms, matches) {
 			kept[n], images[c.Digest] = true, true
@@ -44,7 +47,13 @@ func keepPlatforms(ctx context.Context, from manifest.Fetcher, ref reference.Nam
 		return c.Raw, nil
 	}
 	return withoutChildren(c.Raw, func(n int) bool {
-		return !kept[n] && !images[manifest.AttestationSubject(children[n])]
+		c := children[n]
+		subject := manifest.AttestationSubject(c)
+		drop := !kept[n] && !images[subject]
+		if drop && !manifest.HasPlatform(c) && !listed[subject] {
+			report.Note("%s contains %s, which has no platform that --platform could include; skipped", manifest.Familiar(ref), c.Digest)
+		}
+		return drop
 	})
 }
 
@@ -55,7 +64,7 @@ const maxPlatform = 100
 func platformNames(children []ocispec.Descriptor) []string {
 	var out []string
 	for _, c := range children {
-		if c.Platform != nil && manifest.AttestationSubject(c) == "" {
+		if manifest.HasPlatform(c) && !manifest.IsAttestation(c) {
 			if p := manifest.OneLine(manifest.FormatPlatform(*c.Platform), maxPlatform); !slices.Contains(out, p) {
 				out = append(out, p)
 			}
@@ -66,7 +75,7 @@ func platformNames(children []ocispec.Descriptor) []string {
 
 // platformsOf returns the children of an index, or the image itself, with their platforms. A platform that the index
 // does not state is read from the config of the image.
-func platformsOf(ctx context.Context, from manifest.Fetcher, ref reference.Named, c manifest.Content) ([]ocispec.Descriptor, error) {
+func platformsOf(ctx context.Context, from manifest.Fetcher, report manifest.Reporter, ref reference.Named, c manifest.Content) ([]ocispec.Descriptor, error) {
 	if !manifest.IsIndex(c.Descriptor.MediaType) {
 		e, err := manifest.ReadImage(ctx, from, ref, c)
 		return []ocispec.Descriptor{e.Descriptor}, err
@@ -77,11 +86,15 @@ func platformsOf(ctx context.Context, from manifest.Fetcher, ref reference.Named
 	}
 	group, reading := errgroup.WithContext(ctx)
 	for n, c := range children {
-		if manifest.AttestationSubject(c) != "" || manifest.StatedPlatform(c) != nil || !manifest.IsIndex(c.MediaType) && !manifest.IsImage(c.MediaType) {
+		if manifest.IsAttestation(c) || manifest.StatedPlatform(c) != nil || !manifest.IsIndex(c.MediaType) && !manifest.IsImage(c.MediaType) {
 			continue
 		}
 		group.Go(func() (err error) {
 			children[n].Platform, err = childPlatform(reading, from, ref, c)
+			if manifest.IsMalformed(err) && !manifest.IsIndex(c.MediaType) {
+				report.Warn("%v", err)
+				return nil
+			}
 			return err
 		})
 	}

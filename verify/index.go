@@ -28,15 +28,10 @@ func indexEntries(g *manifest.Graph, root digest.Digest) map[digest.Digest]index
 	return out
 }
 
-// isAttestation reports whether an index lists d as an attestation.
-func isAttestation(d ocispec.Descriptor) bool {
-	return d.Annotations[manifest.AnnotationReferenceType] == manifest.ReferenceTypeAttestation
-}
-
 // indexFindings returns the findings on the entries of all indexes.
 func (v *verifier) indexFindings(name reference.Named, root digest.Digest, listed map[digest.Digest]indexEntry) []Finding {
 	var out []Finding
-	byPlatform := map[string]indexEntry{}
+	byPlatform := map[string]digest.Digest{}
 	for index, d := range v.graphs[name.Name()].Entries(root) {
 		found := v.entryFindings(name, index, d)
 		found = append(found, v.duplicateFindings(name, byPlatform, indexEntry{index.Descriptor.Digest, d})...)
@@ -62,9 +57,9 @@ func (v *verifier) entryFindings(name reference.Named, index manifest.Node, d oc
 	if err == nil && n.Descriptor.MediaType != d.MediaType {
 		add(SeverityError, "index %s says that the media type of manifest %s is %q, but it is %s", of, d.Digest, d.MediaType, n.Descriptor.MediaType)
 	}
-	if isAttestation(d) {
+	if manifest.IsAttestation(d) {
 		subject := manifest.AttestationSubject(d)
-		if !slices.ContainsFunc(index.Children, func(c ocispec.Descriptor) bool { return c.Digest == subject && !isAttestation(c) }) {
+		if !slices.ContainsFunc(index.Children, func(c ocispec.Descriptor) bool { return c.Digest == subject && !manifest.IsAttestation(c) }) {
 			add(SeverityError, "attestation %s describes %q, which is not an image of index %s", d.Digest, subject, of)
 		}
 		return out
@@ -106,25 +101,24 @@ func platformsDiffer(listed, own ocispec.Platform) bool {
 		len(a.OSFeatures) > 0 && len(b.OSFeatures) > 0 && !slices.Equal(features(a), features(b))
 }
 
-// duplicateFindings returns the finding that an earlier entry, one of byPlatform, is for the platform of e or is
-// the same image. It adds e to byPlatform.
-func (v *verifier) duplicateFindings(name reference.Named, byPlatform map[string]indexEntry, e indexEntry) []Finding {
+// duplicateFindings returns the finding that an earlier entry of the same index, one of byPlatform, is an image that
+// clients cannot tell from e. It adds e to byPlatform.
+func (v *verifier) duplicateFindings(name reference.Named, byPlatform map[string]digest.Digest, e indexEntry) []Finding {
 	d := e.descriptor
-	if isAttestation(d) || manifest.IsIndex(d.MediaType) {
-		return nil
-	}
 	platform := v.platform(name, d)
-	if n, err := v.graphs[name.Name()].Node(d.Digest); platform == nil || err == nil && n.ArtifactType != "" {
+	n, err := v.graphs[name.Name()].Node(d.Digest)
+	if platform == nil || manifest.IsIndex(d.MediaType) || err == nil && n.ArtifactType != "" ||
+		!(manifest.Entry{Descriptor: d}).IsImage() {
 		return nil
 	}
-	key := manifest.PlatformKey(*platform)
+	key := e.index.String() + manifest.ImageKey(*platform, d, n.Layers)
 	earlier, exists := byPlatform[key]
 	switch {
 	case !exists:
-		byPlatform[key] = e
-	case earlier.descriptor.Digest != d.Digest:
-		return []Finding{finding(SeverityError, d.Digest, "image %s, listed in index %s, is for %s, and so is %s before it", d.Digest, e.index, manifest.FormatPlatform(*platform), earlier.descriptor.Digest)}
-	case earlier.index == e.index:
+		byPlatform[key] = d.Digest
+	case earlier != d.Digest:
+		return []Finding{finding(SeverityError, d.Digest, "image %s, listed in index %s, is for %s, and so is %s before it", d.Digest, e.index, manifest.FormatPlatform(*platform), earlier)}
+	default:
 		return []Finding{finding(SeverityInfo, d.Digest, "index %s lists image %s twice", e.index, d.Digest)}
 	}
 	return nil

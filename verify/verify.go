@@ -15,7 +15,6 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -284,16 +283,15 @@ func rootFinding(name reference.Named, err error) Finding {
 // entry of the index that led to it.
 func (v *verifier) findings(name reference.Named, n manifest.Node, err error, listed indexEntry) []Finding {
 	d := listed.descriptor
-	var refusal interface{ Registry() string } // the request was invalid, not the manifest
 	switch {
 	case err == nil && !manifest.IsIndex(n.Descriptor.MediaType):
 		return v.images[imageKey{name.Name(), n.Descriptor.Digest}].findings
 	case err == nil:
 		return nil
-	case errors.As(err, &refusal):
-	case errdefs.IsInvalidArgument(err) && d.MediaType != "" && !manifest.IsIndex(d.MediaType) && !manifest.IsImage(d.MediaType):
+	case !manifest.IsMalformed(err):
+	case d.MediaType != "" && !manifest.IsIndex(d.MediaType) && !manifest.IsImage(d.MediaType):
 		return []Finding{finding(SeverityInfo, d.Digest, "%s, listed in index %s, is not an image: %v", d.Digest, listed.index, err)}
-	case errdefs.IsInvalidArgument(err):
+	default:
 		return []Finding{finding(SeverityError, d.Digest, "%v", err)}
 	}
 	return []Finding{readFinding(d.Digest, fmt.Sprintf("manifest %s, listed in index %s,", d.Digest, listed.index), name, err)}
@@ -312,7 +310,7 @@ func (v *verifier) manifest(name reference.Named, d digest.Digest, listed map[di
 	switch {
 	case manifest.IsIndex(m.MediaType):
 		return m
-	case isAttestation(desc):
+	case manifest.IsAttestation(desc):
 		m.Kind = manifest.KindAttestation
 		return m
 	}
