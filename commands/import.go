@@ -175,7 +175,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	}
 	if opts.dryRun {
 		plan, err := transfer.Plan(ctx, client, t.reporter, request)
-		if err == nil {
+		if len(plan.Images) > 0 {
 			display.ImportPlan(env.Out(), t.reporter, plan, opts.quiet)
 		}
 		return err

@@ -323,6 +323,37 @@ func TestImportAllTags(t *testing.T) {
 	}
 }
 
+// With several tags, what cannot be read is reported, and the others are planned and imported.
+func TestImportAllTagsReportsTagsThatCannotBeRead(t *testing.T) {
+	r := newRegistry(t)
+	odd := r.Store(fakes.Named(t, "from.example.com/app:odd"), "application/x", []byte("{"))
+	delete(r.Manifests, "from.example.com/app@"+r.list.Digest.String())
+	r.Errs["from.example.com/app:1"] = manifest.Errorf(errdefs.ErrUnavailable, "unavailable")
+	q := Request{
+		Source: reference.TrimNamed(fakes.Named(t, "from.example.com/app")), Target: reference.TrimNamed(fakes.Named(t, "to.example.com/app")),
+		AllTags: true, Filters: fakes.Patterns(t, "1", "odd", "a??64"),
+	}
+	words := []string{"importing from.example.com/app:1: unavailable", "importing from.example.com/app:odd: manifest " + odd.String()}
+	check := func(what string, images int, err error) {
+		t.Helper()
+		for _, word := range words {
+			if images != 2 || err == nil || !strings.Contains(err.Error(), word) {
+				t.Errorf("%s: got %d images and error %v, want 2 and %q", what, images, err, word)
+			}
+		}
+	}
+	plan, err := Plan(t.Context(), r.Registry, r.report, q)
+	check("plan", len(plan.Images), err)
+	if plan.Missing.Manifests != 2 || len(plan.Tags) != 2 {
+		t.Errorf("got plan %+v, want 2 manifests and tags", plan)
+	}
+	got, err := r.run(t, q)
+	check("import", len(got), err)
+	if tags, want := r.tags(t, "to.example.com/app"), []string{"amd64", "arm64"}; !slices.Equal(tags, want) {
+		t.Errorf("got tags %q, want %q", tags, want)
+	}
+}
+
 // referrer puts a referrer of a subject and returns its digest.
 func (r *registry) referrer(t *testing.T, subject digest.Digest, kind string) digest.Digest {
 	t.Helper()
@@ -388,13 +419,19 @@ func TestImportOddReferrers(t *testing.T) {
 	r := newRegistry(t)
 	r.NoReferrers = true
 	gone := ocispec.Descriptor{Digest: digest.FromString("gone"), Size: 1}
-	r.Index(t, "from.example.com/app:"+manifest.ReferrersTag(r.list.Digest), ocispec.MediaTypeImageIndex, gone, ocispec.Descriptor{Digest: r.amd64.Digest})
+	odd := r.Store(fakes.Named(t, "from.example.com/app:odd"), "application/x", []byte("{"))
+	partial := r.Index(t, "from.example.com/app:partial", ocispec.MediaTypeImageIndex, gone)
+	r.Index(t, "from.example.com/app:"+manifest.ReferrersTag(r.list.Digest), ocispec.MediaTypeImageIndex, gone, ocispec.Descriptor{Digest: r.amd64.Digest},
+		ocispec.Descriptor{Digest: odd}, ocispec.Descriptor{Digest: partial.Digest})
 	cosign := manifest.ReferrersTag(r.list.Digest) + ".sig"
 	r.Manifests["from.example.com/app:"+cosign] = r.Manifests["from.example.com/app:amd64"]
 	r.Manifests["to.example.com/app:"+cosign] = r.Manifests["from.example.com/app:arm64"]
 	q := request(t, "from.example.com/app:1", "to.example.com/app:1", func(q *Request) { q.Referrers = true })
 	_, err := r.run(t, q)
-	for _, word := range []string{gone.Digest.String(), "does not exist; skipped", "does not refer to it; skipped", "use --force to move it"} {
+	for _, word := range []string{
+		gone.Digest.String(), odd.String() + ", a referrer of " + r.list.Digest.String() + ", cannot be imported: ", partial.Digest.String() + " is incomplete",
+		"does not exist; skipped", "does not refer to it; skipped", "use --force to move it",
+	} {
 		if err != nil || !strings.Contains(fmt.Sprint(r.report.Warnings), word) {
 			t.Errorf("got error %v and warnings %q, want %q", err, r.report.Warnings, word)
 		}

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,7 +43,8 @@ func (s *Size) add(o object) {
 	}
 }
 
-// Plan returns what Import would do, and writes nothing.
+// Plan returns what Import would do, and writes nothing. With several tags, the error joins those of the tags that would
+// fail, and the plan is that of the others.
 func Plan(ctx context.Context, to Registry, report manifest.Reporter, r Request) (ImportPlan, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -53,20 +55,25 @@ func Plan(ctx context.Context, to Registry, report manifest.Reporter, r Request)
 		return plan, err
 	}
 	objects := map[digest.Digest]object{}
+	var errs []error
 	for _, i := range all {
 		m, err := i.resolve(ctx)
 		if err == nil {
 			err = i.addObjects(ctx, m, objects)
 		}
+		if ctx.Err() != nil {
+			return plan, ctx.Err()
+		}
 		if err != nil {
-			return plan, fmt.Errorf("importing %s: %w", manifest.Familiar(i.Source), err)
+			errs = append(errs, fmt.Errorf("importing %s: %w", manifest.Familiar(i.Source), err))
+			continue
 		}
 		plan.Images = append(plan.Images, Imported{i.name(m), manifest.Pushed{Descriptor: m.Descriptor}})
 		for _, t := range m.tags {
 			plan.Tags = append(plan.Tags, t)
 		}
 	}
-	return plan, all[0].estimate(ctx, objects, &plan)
+	return plan, errors.Join(append(errs, all[0].estimate(ctx, objects, &plan))...)
 }
 
 // object is a manifest or a blob.

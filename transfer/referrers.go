@@ -130,8 +130,8 @@ func (i importer) readLevel(ctx context.Context, c *content, subjects []digest.D
 	return found, nil
 }
 
-// add adds a referrer or digest tag of a subject, and reports whether it is one. A referrer that is listed but does
-// not exist, or refers to something else, is skipped with a warning.
+// add adds a referrer or digest tag of a subject, and reports whether it is one. One that is listed but does not exist,
+// refers to something else, is incomplete, or is no valid manifest, is skipped with a warning.
 func (i importer) add(c *content, subject digest.Digest, r manifest.Root) (bool, error) {
 	tag, isTag := r.Ref.(reference.NamedTagged)
 	switch {
@@ -140,10 +140,16 @@ func (i importer) add(c *content, subject digest.Digest, r manifest.Root) (bool,
 	case errdefs.IsNotFound(r.Err):
 		i.report.Warn("%s is listed as a referrer of %s but does not exist; skipped", manifest.Familiar(r.Ref), subject)
 		return false, nil
-	case r.Err != nil:
-		return false, fmt.Errorf("reading %s: %w", manifest.Familiar(r.Ref), r.Err)
 	}
-	if err := c.check(c.graph, r.Digest); err != nil {
+	err := r.Err
+	if err == nil {
+		err = copier{source: r.Ref, present: c.present}.check(c.graph, r.Digest)
+	}
+	if errdefs.IsInvalidArgument(err) || errdefs.IsFailedPrecondition(err) {
+		i.report.Warn("%s, a referrer of %s, cannot be imported: %v; skipped", manifest.Familiar(r.Ref), subject, err)
+		return false, nil
+	}
+	if err != nil {
 		return false, fmt.Errorf("reading %s: %w", manifest.Familiar(r.Ref), err)
 	}
 	if isTag {
