@@ -328,6 +328,39 @@ func TestPushOrder(t *testing.T) {
 	}
 }
 
+// typeRefusal is the error of a registry that refuses a media type.
+type typeRefusal struct{ mediaType string }
+
+func (e typeRefusal) Error() string       { return "unsupported " + e.mediaType }
+func (e typeRefusal) RefusedType() string { return e.mediaType }
+
+// An OCI index that a registry refuses can be created again as a list of Docker, unless it has annotations.
+func TestPushRefusedType(t *testing.T) {
+	for name, tt := range map[string]struct {
+		refused     string
+		annotations map[string]string
+		hint        string
+	}{
+		"index":     {ocispec.MediaTypeImageIndex, nil, "--type docker"},
+		"annotated": {ocispec.MediaTypeImageIndex, map[string]string{"a": "b"}, ""},
+		"list":      {manifest.MediaTypeDockerList, nil, ""},
+		"other":     {"", nil, ""},
+	} {
+		w := fakes.NewFixture()
+		w.Registry.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
+		list, err := create(t, w, fakes.Creation(t, example+":1", example+":a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list.Annotations = tt.annotations
+		w.Registry.Errs["put "+example+":1"] = typeRefusal{tt.refused}
+		_, err = manifest.Push(t.Context(), w.Clients(), manifest.Publication{List: list})
+		if got := manifest.Hint(err); err == nil || (got != "") != (tt.hint != "") || !strings.Contains(got, tt.hint) {
+			t.Errorf("%s: got error %v with hint %q, want %q in it", name, err, got, tt.hint)
+		}
+	}
+}
+
 func TestPushPending(t *testing.T) {
 	w, builder := fakes.NewFixture(), fakes.NewRegistry()
 	builder.Image(t, "plain:amd64", manifest.MediaTypeDockerManifest, "linux/amd64")

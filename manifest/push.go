@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -58,9 +59,20 @@ func push(ctx context.Context, clients Clients, p Publication, found locals) (Pu
 		return Pushed{}, err
 	}
 	if err := clients.Registry.Put(ctx, list.Name, index, TagsOf(p.Tags)...); err != nil {
-		return Pushed{}, fmt.Errorf("pushing the list %s: %w", Familiar(list.Name), err)
+		return Pushed{}, list.withTypeHint(fmt.Errorf("pushing the list %s: %w", Familiar(list.Name), err))
 	}
 	return Pushed{Publication{list, p.Tags}, index.Descriptor, append(children, copied...)}, nil
+}
+
+// withTypeHint adds a hint to err if the registry may have refused the list because it is an OCI index, and it could be one
+// of Docker.
+func (l List) withTypeHint(err error) error {
+	var refusal interface{ RefusedType() string }
+	l.MediaType = MediaTypeDockerList
+	if !errors.As(err, &refusal) || refusal.RefusedType() != ocispec.MediaTypeImageIndex || l.CheckPush() != nil {
+		return err
+	}
+	return WithHint(err, "if the registry accepts only manifest lists of Docker, create the list with --type docker")
 }
 
 // PushLocal is Push for the local list called name. Without purge it stores the digests and bytes of pending

@@ -50,6 +50,9 @@ type Detail struct{ Code, Message string }
 // Registry returns the registry that the error is about: the argument of "docker login".
 func (e *Error) Registry() string { return e.Host }
 
+// RefusedType returns the media type of a manifest that the registry may have refused because of it, "" otherwise.
+func (e *Error) RefusedType() string { return e.mediaType }
+
 func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s %s%s", e.Host, e.Method, e.What, e.reason())
 }

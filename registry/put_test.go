@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -258,6 +259,10 @@ func TestPutRefusedType(t *testing.T) {
 		err := n.client(Options{}).Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)))
 		if err == nil || strings.Contains(err.Error(), ocispec.MediaTypeImageIndex) != tt.want {
 			t.Errorf("%d %s: got error %v, want the media type in it: %t", tt.status, tt.code, err, tt.want)
+		}
+		var refused *Error
+		if errors.As(err, &refused) && (refused.RefusedType() != "") != tt.want {
+			t.Errorf("%d %s: got refused type %q, want one: %t", tt.status, tt.code, refused.RefusedType(), tt.want)
 		}
 	}
 }
