@@ -28,10 +28,9 @@ func (l logins) withoutLogin(ctx context.Context, err error) error {
 	return nil
 }
 
-// credential returns the credential for a registry in the form that package registry takes. It is the same for all
-// repositories.
-func (l logins) credential(ctx context.Context, host, _ string, _ []string) (registry.Credential, error) {
-	auth, err := l.stored.Lookup(ctx, host)
+// credential returns the credential for actions on a repository in the form that package registry takes.
+func (l logins) credential(ctx context.Context, host, repository string, actions []string) (registry.Credential, error) {
+	auth, err := l.stored.Lookup(ctx, host, repository, actions)
 	switch {
 	case err != nil:
 		return registry.Credential{}, err
@@ -41,9 +40,9 @@ func (l logins) credential(ctx context.Context, host, _ string, _ []string) (reg
 	return registry.Credential{Username: auth.Username, Secret: auth.Password, RegistryToken: auth.RegistryToken}, nil
 }
 
-// header returns what is sent to the daemon for a registry, as X-Registry-Auth.
-func (l logins) header(ctx context.Context, host string) (string, error) {
-	header, err := l.stored.Header(ctx, host)
+// header returns what is sent to the daemon for actions on a repository, as X-Registry-Auth.
+func (l logins) header(ctx context.Context, host, repository string, actions []string) (string, error) {
+	header, err := l.stored.Header(ctx, host, repository, actions)
 	if err != nil {
 		return noLogin, l.withoutLogin(ctx, err)
 	}

@@ -75,11 +75,11 @@ func (d *daemons) quietCLI(name string) stepCLI {
 	return newStepCLI(d.env.Cli, name, run.Output{Stdout: io.Discard, Stderr: io.Discard})
 }
 
-// header returns what is sent to a daemon for a registry, with the current logins: an earlier step may have logged in.
-func (d *daemons) header(ctx context.Context, host string) (string, error) {
+// header returns what is sent to a daemon for actions on a repository, with the current logins: an earlier step may have logged in.
+func (d *daemons) header(ctx context.Context, host, repository string, actions []string) (string, error) {
 	now := d.logins
 	now.stored = credentials.New(currentConfig)
-	return now.header(ctx, host)
+	return now.header(ctx, host, repository, actions)
 }
 
 // stepDaemon is a daemon whose pushes write their progress to the output of a step.

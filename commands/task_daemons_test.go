@@ -95,7 +95,7 @@ func TestEnvironmentOfDockerCommands(t *testing.T) {
 // The login of a step is used by later steps.
 func TestLoginsOfSteps(t *testing.T) {
 	d := newTestDaemons(t)
-	before, err := d.header(t.Context(), "h.example.com")
+	before, err := d.header(t.Context(), "h.example.com", "app", []string{"pull"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestLoginsOfSteps(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(config.Dir(), "config.json"), []byte(login), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if after, err := d.header(t.Context(), "h.example.com"); err != nil || after == before {
+	if after, err := d.header(t.Context(), "h.example.com", "app", []string{"pull"}); err != nil || after == before {
 		t.Errorf("got header %q and error %v after the login, want another than before", after, err)
 	}
 }

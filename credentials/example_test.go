@@ -21,7 +21,7 @@ func Example() {
 		return file
 	})
 	for _, host := range []string{"registry.example.com", "docker.io", "other.example.com"} {
-		auth, err := stored.Lookup(context.Background(), host)
+		auth, err := stored.Lookup(context.Background(), host, "", nil)
 		if err != nil {
 			fmt.Println(err)
 			return

@@ -33,23 +33,23 @@ var errTooLong = errors.New("answer too long")
 
 // runHelper runs docker-credential-<name> get. The credentials are empty if the helper does not know the
 // registry.
-func (s *Store) runHelper(ctx context.Context, name, key, host string) (types.AuthConfig, error) {
+func (s *Store) runHelper(ctx context.Context, file *configfile.ConfigFile, name, key, host string) (types.AuthConfig, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, errTimeout)
 	defer cancel()
 	program := "docker-credential-" + name
 	if strings.ContainsAny(name, `/\`) {
-		return types.AuthConfig{}, s.failed(manifest.OneLine(program, maxName), host, "its name contains a path separator")
+		return types.AuthConfig{}, failed(file, manifest.OneLine(program, maxName), host, "its name contains a path separator")
 	}
 	out, err := run(ctx, program, key)
 	if err != nil && protocol.IsErrCredentialsNotFoundMessage(string(out)) {
 		return types.AuthConfig{}, nil
 	}
 	if err != nil {
-		return types.AuthConfig{}, s.helperError(ctx, program, key, host, out, err)
+		return types.AuthConfig{}, s.helperError(ctx, file, program, key, host, out, err)
 	}
 	var found protocol.Credentials
 	if json.Unmarshal(out, &found) != nil {
-		return types.AuthConfig{}, s.failed(program, host, "its output is not credentials in JSON")
+		return types.AuthConfig{}, failed(file, program, host, "its output is not credentials in JSON")
 	}
 	return authConfig(found, key), nil
 }
@@ -123,30 +123,30 @@ func (a *answer) Write(p []byte) (int, error) {
 var errTimeout = errors.New("helper timed out")
 
 // helperError returns why the program, which printed out, returned no credentials.
-func (s *Store) helperError(ctx context.Context, program, key, host string, out []byte, err error) error {
+func (s *Store) helperError(ctx context.Context, file *configfile.ConfigFile, program, key, host string, out []byte, err error) error {
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(context.Cause(ctx), errTimeout):
-		return s.failed(program, host, fmt.Sprintf("no answer within %s", s.timeout))
+		return failed(file, program, host, fmt.Sprintf("no answer within %s", s.timeout))
 	case ctx.Err() != nil:
 		return fmt.Errorf("running credential helper %s for %s: %w", program, host, ctx.Err())
 	case errors.Is(err, exec.ErrNotFound):
-		return s.failed(program, host, "no such program in PATH")
+		return failed(file, program, host, "no such program in PATH")
 	case errors.Is(err, errTooLong):
-		return s.failed(program, host, "its output is too long")
+		return failed(file, program, host, "its output is too long")
 	case !errors.As(err, &exit):
-		return s.failed(program, host, err.Error())
+		return failed(file, program, host, err.Error())
 	case knownMessage(out) != "":
-		return s.failed(program, host, fmt.Sprintf("%s: %s", exit, knownMessage(out)))
+		return failed(file, program, host, fmt.Sprintf("%s: %s", exit, knownMessage(out)))
 	}
 	err = manifest.Errorf(errdefs.ErrFailedPrecondition, "credential helper %s failed for %s: %s", program, host, exit)
 	return manifest.WithHint(err, "its output may contain a secret and is not shown; to see it: echo %s | %s get", key, program)
 }
 
 // failed returns the error of a helper, with a hint.
-func (s *Store) failed(program, host, why string) error {
+func failed(file *configfile.ConfigFile, program, host, why string) error {
 	err := manifest.Errorf(errdefs.ErrFailedPrecondition, "credential helper %s failed for %s: %s", program, host, why)
-	return manifest.WithHint(err, "repair it, or remove it from credsStore and credHelpers in %s", configName(s.config()))
+	return manifest.WithHint(err, "repair it, or remove it from credsStore and credHelpers in %s", configName(file))
 }
 
 func configName(file *configfile.ConfigFile) string {

@@ -1,5 +1,6 @@
 // Package credentials returns the credentials that docker login stored for a registry: from DOCKER_AUTH_CONFIG,
-// credential helpers and config.json, in this order.
+// credential helpers and config.json, in this order. Where the configuration of buildx has a login that is limited to a
+// repository or to some actions, its config.json is used instead.
 //
 // A [Store] reads nothing before the first [Store.Lookup], asks a helper once for each registry, and again after
 // [Store.Forget], and writes nothing. How a user name, an identity token or a registry token is used is up to the client of the registry.
@@ -33,27 +34,36 @@ type Store struct {
 	timeout time.Duration // of one helper call
 	now     func() time.Time
 
-	lookups memo.Memo[string, found]
+	scoped  func() ([]scoped, error)
+	lookups memo.Memo[lookup, found]
 }
 
-// found is a result of a lookup, and when it was found.
+// lookup is a config file and the name of a registry there.
+type lookup struct {
+	file *configfile.ConfigFile
+	key  string
+}
+
+// found is a result of a lookup, for the registry of this key, and when it was found.
 type found struct {
 	types.AuthConfig
-	at time.Time
+	key string
+	at  time.Time
 }
 
 // New returns a store that calls load for the config file of the docker CLI at the first lookup.
 func New(load func() *configfile.ConfigFile) *Store {
-	return &Store{
-		config:  sync.OnceValue(func() *configfile.ConfigFile { return loaded(load) }),
+	s := &Store{
+		config:  sync.OnceValue(func() *configfile.ConfigFile { return loaded(load()) }),
 		timeout: helperTimeout,
 		now:     time.Now,
-		lookups: memo.Memo[string, found]{KeepErrors: true},
+		lookups: memo.Memo[lookup, found]{KeepErrors: true},
 	}
+	s.scoped = sync.OnceValues(func() ([]scoped, error) { return scopedConfigs(s.config()) })
+	return s
 }
 
-func loaded(load func() *configfile.ConfigFile) *configfile.ConfigFile {
-	file := load()
+func loaded(file *configfile.ConfigFile) *configfile.ConfigFile {
 	if file == nil {
 		file = configfile.New("")
 	}
@@ -61,14 +71,19 @@ func loaded(load func() *configfile.ConfigFile) *configfile.ConfigFile {
 	return file
 }
 
-// Lookup returns the credentials for host, a registry as in a reference; they are empty if there are none. An
-// identity token is in IdentityToken, a token that is sent as it is in RegistryToken. The error, which names the
-// helper that failed, is errdefs.ErrFailedPrecondition; it is kept like a result.
-func (s *Store) Lookup(ctx context.Context, host string) (types.AuthConfig, error) {
+// Lookup returns the credentials for actions ("pull") on a repository of host, "" for the registry as a whole, which is
+// named as in a reference; they are empty if there are none. An identity token is in IdentityToken, a token that is sent
+// as it is in RegistryToken. The error, which names the helper that failed, is errdefs.ErrFailedPrecondition; it is kept
+// like a result.
+func (s *Store) Lookup(ctx context.Context, host, repository string, actions []string) (types.AuthConfig, error) {
+	file, err := s.fileFor(host, repository, actions)
+	if err != nil {
+		return types.AuthConfig{}, err
+	}
 	key := configKey(host)
-	got, err := s.lookups.Do(ctx, key, func() (found, error) {
-		auth, err := s.find(ctx, key, host)
-		return found{auth, s.now()}, err
+	got, err := s.lookups.Do(ctx, lookup{file, key}, func() (found, error) {
+		auth, err := s.find(ctx, file, key, host)
+		return found{auth, key, s.now()}, err
 	})
 	if err != nil && errors.Is(err, ctx.Err()) {
 		err = fmt.Errorf("looking up credentials for %s: %w", host, err)
@@ -76,16 +91,27 @@ func (s *Store) Lookup(ctx context.Context, host string) (types.AuthConfig, erro
 	return got.AuthConfig, err
 }
 
+// fileFor returns the config file to look up credentials in.
+func (s *Store) fileFor(host, repository string, actions []string) (*configfile.ConfigFile, error) {
+	all, err := s.scoped()
+	if err != nil {
+		return nil, err
+	}
+	if chosen := choose(all, host, repository, actions); chosen != nil {
+		return chosen.load()
+	}
+	return s.config(), nil
+}
+
 // Forget makes the next lookup for host a new one, unless the last one was less than a minute ago: the token of a helper
 // may have expired.
 func (s *Store) Forget(host string) {
-	s.lookups.Drop(configKey(host), func(have found) bool { return s.now().Sub(have.at) >= time.Minute })
+	s.lookups.DropAll(func(have found) bool { return have.key == configKey(host) && s.now().Sub(have.at) >= time.Minute })
 }
 
 // find reads the credentials in the order of the docker CLI: DOCKER_AUTH_CONFIG, helper, file. The result of a
 // helper is completed from the file, which may have a registry token.
-func (s *Store) find(ctx context.Context, key, host string) (types.AuthConfig, error) {
-	file := s.config()
+func (s *Store) find(ctx context.Context, file *configfile.ConfigFile, key, host string) (types.AuthConfig, error) {
 	helper := helperOf(file, key)
 	if helper == "" {
 		return file.GetAuthConfig(key)
@@ -95,7 +121,7 @@ func (s *Store) find(ctx context.Context, key, host string) (types.AuthConfig, e
 		return env, nil
 	}
 	stored, _ := fromfile.NewFileStore(file).Get(key) // never fails
-	answer, err := s.runHelper(ctx, helper, key, host)
+	answer, err := s.runHelper(ctx, file, helper, key, host)
 	if err != nil {
 		return types.AuthConfig{}, err
 	}
@@ -103,10 +129,10 @@ func (s *Store) find(ctx context.Context, key, host string) (types.AuthConfig, e
 	return answer, nil
 }
 
-// Header returns the credentials for host as the X-Registry-Auth header of a daemon: JSON in base64url, "{}" if
-// there are none. Errors are those of Lookup.
-func (s *Store) Header(ctx context.Context, host string) (string, error) {
-	auth, err := s.Lookup(ctx, host)
+// Header returns what Lookup does as the X-Registry-Auth header of a daemon: JSON in base64url, "{}" if there are no
+// credentials. Errors are those of Lookup.
+func (s *Store) Header(ctx context.Context, host, repository string, actions []string) (string, error) {
+	auth, err := s.Lookup(ctx, host, repository, actions)
 	if err != nil {
 		return "", err
 	}

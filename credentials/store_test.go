@@ -117,7 +117,7 @@ esac`)
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv(configfile.DockerEnvConfigKey, tt.env)
-			got, err := store(t, tt.config).Lookup(t.Context(), tt.host)
+			got, err := store(t, tt.config).Lookup(t.Context(), tt.host, "", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -142,7 +142,7 @@ esac`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := store(t, content).Header(t.Context(), host)
+		got, err := store(t, content).Header(t.Context(), host, "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestNothingIsReadBeforeALookup(t *testing.T) {
 		t.Fatalf("got %d loads before the first lookup, want 0, and no call of the helper (%v)", loads, err)
 	}
 	for range 2 {
-		if _, err := s.Lookup(t.Context(), "known.example"); err != nil {
+		if _, err := s.Lookup(t.Context(), "known.example", "", nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -171,7 +171,7 @@ func TestNothingIsReadBeforeALookup(t *testing.T) {
 }
 
 func TestNoConfigIsNoCredentials(t *testing.T) {
-	got, err := New(func() *configfile.ConfigFile { return nil }).Lookup(t.Context(), "docker.io")
+	got, err := New(func() *configfile.ConfigFile { return nil }).Lookup(t.Context(), "docker.io", "", nil)
 	if err != nil || got != (types.AuthConfig{}) {
 		t.Errorf("got %+v and error %v, want no credentials", got, err)
 	}
@@ -187,7 +187,7 @@ esac`)
 	for range 8 {
 		for _, host := range []string{"one.example", "broken.example", "docker.io", "registry-1.docker.io"} {
 			wg.Go(func() {
-				_, err := s.Header(t.Context(), host)
+				_, err := s.Header(t.Context(), host, "", nil)
 				if (err != nil) != (host == "broken.example") {
 					t.Errorf("%s: got error %v, want one only for broken.example", host, err)
 				}
@@ -225,7 +225,7 @@ func TestHelperErrors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			helper(t, "some", tt.body)
-			auth, err := store(t, `{"credsStore":"some"}`).Lookup(t.Context(), "known.example")
+			auth, err := store(t, `{"credsStore":"some"}`).Lookup(t.Context(), "known.example", "", nil)
 			if !errors.Is(err, errdefs.ErrFailedPrecondition) || auth != (types.AuthConfig{}) {
 				t.Fatalf("got %+v and error %v, want %v", auth, err, errdefs.ErrFailedPrecondition)
 			}
@@ -259,7 +259,7 @@ func TestHelperNameIsNoPath(t *testing.T) {
 	}
 	t.Chdir(dir)
 	for _, name := range []string{"x/../evil", "/evil", `x\\..\\evil`} {
-		_, err := store(t, `{"credsStore":"`+name+`"}`).Lookup(t.Context(), "known.example")
+		_, err := store(t, `{"credsStore":"`+name+`"}`).Lookup(t.Context(), "known.example", "", nil)
 		if !errors.Is(err, errdefs.ErrFailedPrecondition) {
 			t.Errorf("%s: got error %v, want %v", name, err, errdefs.ErrFailedPrecondition)
 			continue
@@ -285,7 +285,7 @@ func TestStderrOfHelpers(t *testing.T) {
 			t.Fatal(err)
 		}
 		os.Stderr = file
-		_, _ = store(t, `{"credsStore":"some"}`).Lookup(t.Context(), "known.example")
+		_, _ = store(t, `{"credsStore":"some"}`).Lookup(t.Context(), "known.example", "", nil)
 		os.Stderr = stderr
 		if got, err := os.ReadFile(file.Name()); err != nil || string(got) != want {
 			t.Errorf("got %.100q, error %v, want %.100q", got, err, want)
@@ -294,7 +294,7 @@ func TestStderrOfHelpers(t *testing.T) {
 }
 
 func TestMissingHelper(t *testing.T) {
-	_, err := store(t, `{"credHelpers":{"known.example":"nowhere"}}`).Lookup(t.Context(), "known.example")
+	_, err := store(t, `{"credHelpers":{"known.example":"nowhere"}}`).Lookup(t.Context(), "known.example", "", nil)
 	if !errors.Is(err, errdefs.ErrFailedPrecondition) {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestHelperThatCannotRun(t *testing.T) {
 	t.Setenv("PATH", dir)
 	_, err := New(func() *configfile.ConfigFile {
 		return &configfile.ConfigFile{CredentialsStore: "some"}
-	}).Lookup(t.Context(), "known.example")
+	}).Lookup(t.Context(), "known.example", "", nil)
 	if !errors.Is(err, errdefs.ErrFailedPrecondition) {
 		t.Fatal(err)
 	}
@@ -322,7 +322,7 @@ func TestHangingHelperIsKilled(t *testing.T) {
 	helper(t, "some", `echo $$ >'`+pidFile+`'; exec sleep 1000`)
 	s := store(t, `{"credsStore":"some"}`)
 	s.timeout = 500 * time.Millisecond
-	_, err := s.Lookup(t.Context(), "known.example")
+	_, err := s.Lookup(t.Context(), "known.example", "", nil)
 	if !errors.Is(err, errdefs.ErrFailedPrecondition) {
 		t.Fatal(err)
 	}
@@ -343,7 +343,7 @@ func alive(t *testing.T, pid string) bool {
 func TestHelperThatLeavesAProcessBehind(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	helper(t, "some", `mkfifo '`+fifo+`'; cat '`+fifo+`' & echo '{"Username":"ann","Secret":"pw"}'`)
-	got, err := store(t, `{"credsStore":"some"}`).Lookup(t.Context(), "known.example")
+	got, err := store(t, `{"credsStore":"some"}`).Lookup(t.Context(), "known.example", "", nil)
 	if err := os.WriteFile(fifo, nil, 0o600); err != nil { // lets the process end
 		t.Error(err)
 	}
@@ -363,7 +363,7 @@ echo '{"Username":"ann","Secret":"pw"}'`)
 	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error)
 	go func() {
-		_, err := s.Lookup(ctx, "known.example")
+		_, err := s.Lookup(ctx, "known.example", "", nil)
 		first <- err
 	}()
 	if _, err := os.ReadFile(fifo); err != nil { // returns when the helper is running
@@ -374,7 +374,7 @@ echo '{"Username":"ann","Secret":"pw"}'`)
 	}
 	second := make(chan error)
 	go func() {
-		_, err := s.Lookup(t.Context(), "known.example")
+		_, err := s.Lookup(t.Context(), "known.example", "", nil)
 		second <- err
 	}()
 	cancel()
@@ -387,7 +387,7 @@ echo '{"Username":"ann","Secret":"pw"}'`)
 	if got := lines(t, calls); len(got) != 2 {
 		t.Errorf("got calls %q of the helper, want 2", got)
 	}
-	if _, err := s.Lookup(ctx, "other.example"); !errors.Is(err, context.Canceled) {
+	if _, err := s.Lookup(ctx, "other.example", "", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("lookup after the cancel: got error %v, want %v", err, context.Canceled)
 	}
 }
@@ -408,7 +408,7 @@ func TestForget(t *testing.T) {
 			s.Forget(tt.forget)
 		}
 		for _, host := range []string{"one.example", "two.example"} {
-			if _, err := s.Lookup(t.Context(), host); err != nil {
+			if _, err := s.Lookup(t.Context(), host, "", nil); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -41,7 +41,7 @@ const (
 // [run.Archives], and [manifest.Images] except that Push also takes the stream for its progress.
 type Daemon struct {
 	connect func() (client.APIClient, error)
-	auth    func(ctx context.Context, host string) (string, error)
+	auth    Auth
 
 	reachTimeout, answerTimeout time.Duration
 
@@ -50,9 +50,11 @@ type Daemon struct {
 	empty      emptyImage
 }
 
-// New returns the daemon that connect connects to, see [FromCLI]. Pushes and pulls send what auth returns for a
-// registry as X-Registry-Auth.
-func New(connect func() (client.APIClient, error), auth func(ctx context.Context, host string) (string, error)) *Daemon {
+// Auth returns what is sent as X-Registry-Auth for actions ("pull") on a repository of host.
+type Auth func(ctx context.Context, host, repository string, actions []string) (string, error)
+
+// New returns the daemon that connect connects to, see [FromCLI]. Pushes and pulls send what auth returns.
+func New(connect func() (client.APIClient, error), auth Auth) *Daemon {
 	return &Daemon{
 		connect: connect, auth: auth, reachTimeout: reachTimeout, answerTimeout: answerTimeout,
 		api: memo.Once[client.APIClient]{KeepErrors: true}, registries: memo.Once[*registry.ServiceConfig]{KeepErrors: true},

@@ -28,7 +28,7 @@ func Example() {
 	connect := func() (client.APIClient, error) { // commands pass daemon.FromCLI instead
 		return client.NewClientWithOpts(client.WithHost("tcp://"+server.Listener.Addr().String()), client.WithAPIVersionNegotiation())
 	}
-	noLogin := func(context.Context, string) (string, error) { return "e30=", nil }
+	noLogin := func(context.Context, string, string, []string) (string, error) { return "e30=", nil }
 	name, err := reference.ParseNormalizedNamed("app:arm64")
 	if err != nil {
 		fmt.Println(err)

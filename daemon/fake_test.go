@@ -104,7 +104,7 @@ func (f *fake) connect() (client.APIClient, error) {
 // daemon returns the fake as the domain sees it, with credentials for nobody.
 func (f *fake) daemon() *Daemon { return New(f.connect, noAuth) }
 
-func noAuth(context.Context, string) (string, error) { return "e30=", nil }
+func noAuth(context.Context, string, string, []string) (string, error) { return "e30=", nil }
 
 func answer(content any) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {

@@ -28,7 +28,7 @@ func (d *Daemon) Pull(ctx context.Context, name string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	header, err := d.auth(ctx, reference.Domain(ref))
+	header, err := d.auth(ctx, reference.Domain(ref), reference.Path(ref), []string{"pull"})
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

@@ -80,7 +80,7 @@ func TestPullErrors(t *testing.T) {
 	checkText(t, err, "pulling NO name", "lowercase")
 	refused := errors.New("helper failed")
 	f := newFake(t, "1.51", nil)
-	d := New(f.connect, func(context.Context, string) (string, error) { return "", refused })
+	d := New(f.connect, func(context.Context, string, string, []string) (string, error) { return "", refused })
 	if err := d.Pull(t.Context(), "x", io.Discard); !errors.Is(err, refused) || len(f.asked()) > 0 {
 		t.Error(err)
 	}

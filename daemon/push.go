@@ -33,7 +33,7 @@ func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform 
 		return "", manifest.Errorf(errdefs.ErrNotImplemented, "%s: the Docker daemon cannot push only %s: that needs API %s, and it has %s; update the daemon",
 			what, manifest.FormatPlatform(*platform), apiPushPlatform, api.ClientVersion())
 	}
-	header, err := d.auth(ctx, reference.Domain(name))
+	header, err := d.auth(ctx, reference.Domain(name), reference.Path(name), []string{"pull", "push"})
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", what, err)
 	}

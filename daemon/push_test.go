@@ -101,11 +101,13 @@ func TestPushOfAPlatform(t *testing.T) {
 	}
 }
 
-func TestPushSendsTheCredentialsOfTheRegistry(t *testing.T) {
+func TestPushSendsTheCredentialsOfTheRepository(t *testing.T) {
 	f := pushing(t, "1.51", aux(digestB))
 	f.answers["POST /images/docker.io/library/app/push"] = answer(aux(digestB))
-	d := New(f.connect, func(_ context.Context, host string) (string, error) { return "for " + host, nil })
-	for name, want := range map[string]string{"h.example/x:1": "for h.example", "app:1": "for docker.io"} {
+	d := New(f.connect, func(_ context.Context, host, repository string, actions []string) (string, error) {
+		return fmt.Sprint(actions, " for ", host, "/", repository), nil
+	})
+	for name, want := range map[string]string{"h.example/x:1": "[pull push] for h.example/x", "app:1": "[pull push] for docker.io/library/app"} {
 		if _, err := d.Push(t.Context(), tagged(t, name), nil, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +116,7 @@ func TestPushSendsTheCredentialsOfTheRegistry(t *testing.T) {
 		}
 	}
 	broken := errors.New("helper is broken")
-	d = New(f.connect, func(context.Context, string) (string, error) { return "", broken })
+	d = New(f.connect, func(context.Context, string, string, []string) (string, error) { return "", broken })
 	if _, err := d.Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil); !errors.Is(err, broken) {
 		t.Error(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -233,6 +234,58 @@ func TestNoRequestWithoutTLS(t *testing.T) {
 			w.refused(words, append([]string{"create", "--push", w.home("1")}, names...)...)
 			if all := w.requests(outside); len(all) > 0 {
 				t.Errorf("got requests without TLS, want none:\n%s", strings.Join(all, "\n"))
+			}
+		})
+	}
+}
+
+// A login that docker/login-action stores for pushes to one repository is used for these, in tokens for nothing else.
+func TestScopedLogin(t *testing.T) {
+	for name, place := range map[string]func(w watched) string{
+		"BUILDX_CONFIG": func(w watched) string {
+			dir := w.TempDir()
+			w.Set("BUILDX_CONFIG", dir)
+			return dir
+		},
+		"DOCKER_CONFIG": func(w watched) string { return filepath.Join(w.Config, "buildx") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWatched(t)
+			target := w.repo
+			w.repo += "/source"
+			names := w.seed(homeHost)
+			w.repo = target
+			tokens := &proxy.Tokens{User: loginUser, Password: loginSecret, AnonymousPull: true, Realm: tokenRealm}
+			w.elsewhere(map[string]http.Handler{homeHost: tokens.Guard(newProxy(t, w.registry)), tokenHost: tokens})
+			create := append([]string{"create", "--push", w.home("1")}, names...)
+			w.refused([]string{"401"}, create...)
+			dir := filepath.Join(place(w), "config", homeHost, target+"@push")
+			auths := map[string]any{"auths": map[string]any{
+				homeHost: map[string]string{"auth": strings.TrimPrefix(basic(loginUser, loginSecret), "Basic ")},
+			}}
+			config, err := json.Marshal(auths)
+			if err == nil {
+				err = os.MkdirAll(dir, 0o700)
+			}
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.multiarch(create...)
+			w.holds("1", "linux/amd64", "linux/arm64/v8")
+			w.refused([]string{"401"}, "create", "--push", homeHost+"/"+target+"/other:1", names[0])
+			w.only(t, loginSecret, tokenHost)
+			for _, r := range w.requests(tokenHost) {
+				query, _, _ := strings.Cut(r, "\n")
+				if !strings.Contains(r, loginSecret) {
+					continue
+				}
+				if want := url.QueryEscape("repository:" + target + ":pull,push"); strings.Count(query, "scope=") != 1 || !strings.Contains(query, want) {
+					t.Errorf("got the login in the token request %s, want it for %s only", query, want)
+				}
 			}
 		})
 	}
