@@ -40,7 +40,7 @@ type limit struct{ page, bytes, names int }
 var (
 	limitNames     = limit{16 << 20, 64 << 20, maxNames}
 	limitManifests = limit{16 << 20, 256 << 20, maxNames}
-	limitReferrers = limit{4 << 20, 8 << 20, 10_000}
+	limitReferrers = limit{4 << 20, 8 << 20, manifest.MaxEntries}
 )
 
 const (

@@ -207,27 +207,32 @@ func (s *Snapshot) readDigestTags(ctx context.Context, tags []string) {
 	}))
 }
 
+// maxReferrersLists is how many lists of referrers are read, and so in memory, at a time.
+const maxReferrersLists = 64
+
 // readReferrers reads and returns the referrers of manifests, if the registry has the referrers API. It asks for those of one manifest first: if that fails, the others would fail as well.
 func (s *Snapshot) readReferrers(ctx context.Context, of []digest.Digest) ([]digest.Digest, []error) {
 	of = slices.Compact(slices.Sorted(slices.Values(of)))
 	found, errs := make([][]digest.Digest, len(of)), make([]error, len(of))
-	var group sync.WaitGroup
+	var group errgroup.Group
+	group.SetLimit(maxReferrersLists)
 	for i, d := range of {
 		if i > 0 && errs[0] != nil {
 			break
 		}
-		group.Go(func() {
+		group.Go(func() error {
 			referrers, err := s.registry.Referrers(ctx, manifest.AtDigest(s.repo, d))
 			for _, r := range referrers {
 				found[i] = append(found[i], r.Digest)
 			}
 			errs[i] = err
+			return nil
 		})
 		if i == 0 {
-			group.Wait()
+			_ = group.Wait()
 		}
 	}
-	group.Wait()
+	_ = group.Wait()
 	all := slices.Concat(found...)
 	s.readManifests(ctx, all)
 	return all, slices.DeleteFunc(errs, func(err error) bool { return err == nil || errdefs.IsNotImplemented(err) })
