@@ -42,7 +42,7 @@ func lostAnswer(err error) error {
 // a proxy may have given it.
 func (h *host) unexpected(r request, resp *http.Response) error {
 	e := h.newError(r)
-	e.Status, e.kind, e.cause = resp.StatusCode, errdefs.ErrUnavailable, errors.New("the registry does not have it then")
+	e.Status, e.kind, e.cause = resp.StatusCode, errdefs.ErrUnavailable, errors.New("it is not 201 Created, and the registry does not have it")
 	return &lostError{transport.InterruptedError{Err: e, Few: true}}
 }
 
