@@ -66,7 +66,7 @@ func Report(out io.Writer, err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &status):
-		_, _ = fmt.Fprintln(out, status)
+		_, _ = fmt.Fprintln(out, manifest.Escape(status.Error(), "\n\t"))
 		return max(status.StatusCode, exitError)
 	case errdefs.IsCanceled(err): // the context, or a prompt
 		_, _ = fmt.Fprintln(out, "interrupted")

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
@@ -42,9 +43,9 @@ func runTaskGraph(ctx context.Context, env environment, opts taskOptions, format
 	graph := task.NewGraph(loaded.file)
 	switch format {
 	case "text":
-		_, err = io.WriteString(env.Out(), graph.Text())
+		_, err = io.WriteString(env.Out(), manifest.Escape(graph.Text(), "\n"))
 	case "dot":
-		_, err = io.WriteString(env.Out(), graph.Dot())
+		_, err = io.WriteString(env.Out(), manifest.Escape(graph.Dot(), "\n\t"))
 	default:
 		err = display.JSON(env.Out(), graph)
 	}

@@ -6,6 +6,7 @@
 package display
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -44,8 +45,27 @@ func (r *Reporter) line(prefix, format string, args []any) {
 
 // table writes rows in a format of the docker CLI: a table, json, or a template.
 func table(out io.Writer, format string, header formatter.SubContext, rows formatter.SubFormat) error {
-	context := formatter.Context{Output: out, Format: formatter.Format(format)}
-	return context.Write(header, rows)
+	if f := formatter.Format(format); f.IsTable() {
+		context := formatter.Context{Output: escaping{out}, Format: f}
+		return context.Write(header, rows)
+	}
+	t, err := ParseTemplate(strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(strings.Trim(format, " ")))
+	if err != nil {
+		return err
+	}
+	lines := bufio.NewWriter(out)
+	if err := rows(func(row formatter.SubContext) error { return Execute(lines, t, row) }); err != nil {
+		return err
+	}
+	return lines.Flush()
+}
+
+// escaping is a stream of text that receives no control characters except newlines and tabs.
+type escaping struct{ io.Writer }
+
+func (e escaping) Write(p []byte) (int, error) {
+	_, err := io.WriteString(e.Writer, manifest.Escape(string(p), "\n\t"))
+	return len(p), err
 }
 
 // shortDigest returns a digest cut to 12 digits, "" for "".

@@ -34,7 +34,7 @@ func ParseTemplate(format string) (*template.Template, error) {
 func Execute(out io.Writer, t *template.Template, v any) error {
 	var text strings.Builder
 	if err := t.Execute(&text, v); err != nil {
-		return err
+		return fmt.Errorf("template parsing error: %w", err)
 	}
 	_, err := fmt.Fprintln(out, manifest.Escape(text.String(), "\n\t"))
 	return err

@@ -76,3 +76,38 @@ func TestTemplate(t *testing.T) {
 		t.Errorf("%q, not %q", out.String(), want)
 	}
 }
+
+// No text of a stranger acts on a terminal, in any format of any listing, whichever fields it uses.
+func TestFormatsEscape(t *testing.T) {
+	for _, format := range []string{"", "table", "table {{.}}", "{{.}}", "{{json .}}", "{{println .}}"} {
+		for name, write := range map[string]func(out io.Writer, format string) error{
+			"tags": func(out io.Writer, format string) error {
+				r := repository.TagRecord{Tag: evil}
+				r.ArtifactType, r.MediaType, r.Annotations = evil, evil, map[string]string{evil: evil}
+				return Tags(out, []repository.TagRecord{r}, Listing{Format: format})
+			},
+			"manifests": func(out io.Writer, format string) error {
+				r := repository.Record{ArtifactType: evil, MediaType: evil, Tags: []string{evil}, Annotations: map[string]string{evil: evil}}
+				return Manifests(out, []repository.Record{r}, Listing{Format: format})
+			},
+			"repositories": func(out io.Writer, format string) error {
+				return Repositories(out, "r.example.com", []string{evil}, format)
+			},
+			"verify": func(out io.Writer, format string) error {
+				r := verify.Result{Name: evil, Manifests: []verify.Manifest{{Kind: evil, Platform: evil, MediaType: evil}}}
+				return Verified(out, []verify.Result{r}, format, false)
+			},
+			"purge": func(out io.Writer, format string) error {
+				return Plan(out, []repository.Step{{Kind: evil, Digest: digest.FromString("1"), Tags: []string{evil}}}, format, false)
+			},
+		} {
+			var out strings.Builder
+			if err := write(&out, format); err != nil {
+				t.Errorf("%s, %q: got error %v", name, format, err)
+			}
+			if strings.ContainsAny(out.String(), "\x1b\x7f\u202e\U000e0001") {
+				t.Errorf("%s, %q: got %q, want its control characters escaped", name, format, &out)
+			}
+		}
+	}
+}
