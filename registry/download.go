@@ -15,6 +15,10 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
+// worthwhile is how much of a blob must arrive between two interruptions for them to count separately: a registry that
+// sends only a few bytes at a time has an end.
+const worthwhile = 64 << 10
+
 // download is the content of a blob as a registry sends it. When it is interrupted, it continues where it was, by
 // https://www.rfc-editor.org/rfc/rfc9110#section-14.2. It is for one reader; Close may be called concurrently.
 type download struct {
@@ -22,9 +26,10 @@ type download struct {
 	blob   ocispec.Descriptor
 	ctx    context.Context
 	cancel context.CancelFunc
-	// n is how many bytes were read; attempts are those since the last of them.
-	n        int64
-	attempts *transport.Attempts
+	// n is how many bytes were read, interruptedAt how many at the last interruption; attempts are those since a part was
+	// read that is worth one.
+	n, interruptedAt int64
+	attempts         *transport.Attempts
 	// read is called with n whenever it grows; it may be nil.
 	read func(n int64)
 
@@ -43,7 +48,6 @@ func (d *download) Read(p []byte) (int, error) {
 		n, err := d.body.Read(p)
 		if n > 0 {
 			d.n += int64(n)
-			d.attempts = nil
 			if d.read != nil {
 				d.read(d.n)
 			}
@@ -62,9 +66,10 @@ func (d *download) Read(p []byte) (int, error) {
 
 // resume requests the rest after err interrupted the download.
 func (d *download) resume(err error) error {
-	if d.attempts == nil {
+	if d.attempts == nil || d.n-d.interruptedAt >= worthwhile {
 		d.attempts = d.source.client.budget.Attempts(d.source.name, 0)
 	}
+	d.interruptedAt = d.n
 	first := true
 	d.attempts.Run(d.ctx, func() *transport.Fault {
 		if first {

@@ -105,7 +105,7 @@ func (h *host) compose(newTransport func() *http.Transport) {
 	wireOf := func(newTransport func() *http.Transport) transport.RoundTripper {
 		return &transport.IdleTimeout{
 			Next: &transport.TLS{Server: h.server, New: newTransport, Connected: h.warm.connected},
-			Idle: c.idle, Commit: c.commit,
+			Idle: c.idle, Commit: c.commit, Rate: transport.DefaultRate,
 		}
 	}
 	tokens := func(wire transport.RoundTripper) *transport.Tokens {

@@ -407,6 +407,14 @@ func TestDownloadEnds(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		},
 		"503": answerWith(503),
+		"a byte each": func(w http.ResponseWriter, r *http.Request) bool {
+			var first int
+			_, _ = fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &first)
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-199999/200000", first))
+			w.WriteHeader(http.StatusPartialContent)
+			breakOff(bytes.Repeat([]byte{byte('0' + first%10)}, 2), true)(w)
+			return true
+		},
 	} {
 		n, f, g := newNetwork(t), newFake(), newFake()
 		n.secure("a.example.com:443", f)
@@ -427,6 +435,9 @@ func TestDownloadEnds(t *testing.T) {
 		wantError(t, err, errdefs.ErrUnavailable, "blob "+layer.Digest.String()+" of a.example.com/source")
 		if strings.Count(err.Error(), "gave up after") != 1 || g.openSessions() != 0 {
 			t.Errorf("%s: got error %v after %q, want one note about the attempts and no open session", name, err, g.requests())
+		}
+		if downloads > 50 {
+			t.Errorf("%s: got %d downloads, want those of one interruption", name, downloads)
 		}
 	}
 }

@@ -16,20 +16,32 @@ const (
 	DefaultIdle = 30 * time.Second
 	// DefaultCommit is how long a registry may take over a blob that it has received.
 	DefaultCommit = 5 * time.Minute
+	// DefaultRate is how many bytes of an answer must arrive in a second, on average.
+	DefaultRate = 100
 )
 
-// IdleTimeout ends a request whose connection makes no progress: an answer does not begin, a body does not
-// continue. However long the request takes in total, it may continue while it makes progress.
+// IdleTimeout ends a request whose connection makes no progress: it does not open, an answer does not begin, a body does
+// not continue. However long the request takes in total, it may continue while it makes progress.
 type IdleTimeout struct {
 	Next RoundTripper
 	// Idle bounds the time without progress, Commit that after a body was sent.
 	Idle, Commit time.Duration
+	// Rate is how many bytes of an answer must arrive in a second, on average over Idle; with 0 any byte is progress.
+	Rate int64
 }
 
-// idleError is the failure of a connection that made no progress.
-type idleError struct{ lasted time.Duration }
+// idleError is the failure of a connection that made no progress; got is how many bytes have arrived all the same.
+type idleError struct {
+	lasted time.Duration
+	got    int64
+}
 
-func (e *idleError) Error() string   { return fmt.Sprintf("no progress for %s", e.lasted) }
+func (e *idleError) Error() string {
+	if e.got > 0 {
+		return fmt.Sprintf("only %d bytes in %s", e.got, e.lasted)
+	}
+	return fmt.Sprintf("no progress for %s", e.lasted)
+}
 func (e *idleError) Timeout() bool   { return true }
 func (e *idleError) Temporary() bool { return true }
 
@@ -42,6 +54,9 @@ type idleTimer struct {
 	timer    *time.Timer
 	limit    time.Duration
 	answered bool
+	// got is how many bytes of the answer have arrived since the last progress, spent how long they were waited for.
+	got   int64
+	spent time.Duration
 }
 
 // RoundTrip sends r.
@@ -59,6 +74,7 @@ func (t *IdleTimeout) RoundTrip(r Request) (*http.Response, error) {
 	case !r.repeatable():
 		r.Body = &timedUpload{r.Body, timer}
 	}
+	timer.start(timer.idle)
 	resp, err := t.Next.RoundTrip(r.onConnect(func(net.Conn) { timer.start(timer.idle) }))
 	timer.stop(true)
 	if err := reason(ctx, err); err != nil {
@@ -69,7 +85,7 @@ func (t *IdleTimeout) RoundTrip(r Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp.Request = original
-	resp.Body = &timedAnswer{resp.Body, ctx, timer}
+	resp.Body = &timedAnswer{resp.Body, ctx, timer, max(1, t.Rate*int64(t.Idle/time.Second))}
 	return resp, nil
 }
 
@@ -94,7 +110,7 @@ func (t *idleTimer) set(d time.Duration) {
 func (t *idleTimer) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.cancel(&idleError{t.limit})
+	t.cancel(&idleError{t.limit, t.got})
 }
 
 // stop stops the timer; once the answer has begun, progress of the upload no longer counts.
@@ -133,23 +149,44 @@ func (u *timedUpload) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// timedAnswer is the body of an answer.
+// timedAnswer is the body of an answer, of which least bytes have to arrive within the idle timeout. While its reader does
+// something else, the server is not waited for.
 type timedAnswer struct {
 	io.ReadCloser
 	ctx   context.Context
 	timer *idleTimer
+	least int64
 }
 
 func (a *timedAnswer) Read(p []byte) (int, error) {
-	a.timer.mu.Lock()
-	a.timer.set(a.timer.idle)
-	a.timer.mu.Unlock()
+	began := time.Now()
+	a.timer.wait()
 	n, err := a.ReadCloser.Read(p)
 	a.timer.stop(true)
+	a.timer.arrived(int64(n), time.Since(began), a.least)
 	if err != nil {
 		err = reason(a.ctx, err)
 	}
 	return n, err
+}
+
+// wait makes the request end unless more of the answer arrives in what is left of the time without progress.
+func (t *idleTimer) wait() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.set(t.idle - t.spent)
+	t.limit = t.idle
+}
+
+// arrived notes that n bytes of the answer have arrived in d; least of them are progress.
+func (t *idleTimer) arrived(n int64, d time.Duration, least int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.got += n
+	t.spent += d
+	if t.got >= least {
+		t.got, t.spent = 0, 0
+	}
 }
 
 // Close also releases the timer.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,12 +42,18 @@ func TestIdleTimeout(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		dial, source, network, commit, body []time.Duration
+		rate                                int64
 		fails                               bool
 	}{
 		"fast":                       {},
-		"slow to connect":            {dial: seconds(100)},
+		"slow to connect":            {dial: seconds(9)},
+		"no connection":              {dial: seconds(11), fails: true},
 		"slow answer, with progress": {body: seconds(9, 9, 9, 9)},
 		"answer that stops":          {body: seconds(9, 11), fails: true},
+		"answer in time":             {rate: 1, body: seconds(1, 1, 1, 1, 1, 1, 1, 1, 1)},
+		"answer at the least rate":   {rate: 1, body: slices.Repeat([]time.Duration{900 * time.Millisecond}, 100)},
+		"answer below that":          {rate: 2, body: slices.Repeat(seconds(1), 20), fails: true},
+		"answer that is too late":    {rate: 2, body: seconds(5, 4, 3), fails: true},
 		"slow source of an upload":   {source: seconds(100, 100)},
 		"upload that stops":          {source: seconds(0, 0), network: seconds(1, 11), fails: true},
 		"slow commit":                {source: seconds(1), commit: seconds(50)},
@@ -58,7 +65,7 @@ func TestIdleTimeout(t *testing.T) {
 				if tt.source != nil {
 					body = &slowBody{t.Context(), tt.source}
 				}
-				idle := &IdleTimeout{Idle: 10 * time.Second, Commit: time.Minute, Next: roundTripperOf(func(r Request) (*http.Response, error) {
+				idle := &IdleTimeout{Idle: 10 * time.Second, Commit: time.Minute, Rate: tt.rate, Next: roundTripperOf(func(r Request) (*http.Response, error) {
 					wait := func(waits []time.Duration) error {
 						for _, d := range waits {
 							if err := Sleep(r.Context(), d); err != nil {

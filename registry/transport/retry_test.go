@@ -50,7 +50,7 @@ func TestRetry(t *testing.T) {
 		"refused":               {func() (int, error) { return 403, nil }, 0, 1},
 		"reset":                 {func() (int, error) { return 0, io.ErrUnexpectedEOF }, 0, 0},
 		"no route":              {func() (int, error) { return 0, &net.OpError{Op: "dial", Err: errors.New("no such host")} }, 0, 1},
-		"no progress":           {func() (int, error) { return 0, &idleError{time.Second} }, 0, FewAttempts},
+		"no progress":           {func() (int, error) { return 0, &idleError{lasted: time.Second} }, 0, FewAttempts},
 		"plain HTTP refused":    {func() (int, error) { return 0, &PlainHTTPError{"h"} }, 0, 1},
 		"redirect refused":      {func() (int, error) { return 0, &RefusedError{"no"} }, 0, 1},
 		"token service failed":  {func() (int, error) { return 0, &TokenError{Err: io.EOF} }, 0, 1},
