@@ -123,10 +123,14 @@ func (t *idleTimer) stop(answered bool) {
 	}
 }
 
-// reason returns the idleError that ended ctx, otherwise err.
+// reason returns the idleError that ended ctx, with the proxy of err, otherwise err.
 func reason(ctx context.Context, err error) error {
 	var idle *idleError
-	if errors.As(context.Cause(ctx), &idle) {
+	var proxy *ProxyError
+	switch ended := errors.As(context.Cause(ctx), &idle); {
+	case ended && errors.As(err, &proxy):
+		return &ProxyError{Host: proxy.Host, Err: idle}
+	case ended:
 		return idle
 	}
 	return err

@@ -191,6 +191,7 @@ func Transient(err error, connected bool) *Fault {
 	var dial *net.OpError
 	var timeout net.Error
 	var wanted *ClientCertError
+	var proxy *ProxyError
 	unknown := &Fault{Why: "the connection failed", Few: true}
 	if !connected {
 		unknown = nil
@@ -200,6 +201,8 @@ func Transient(err error, connected bool) *Fault {
 		return nil
 	case errors.As(err, &wanted):
 		return unknown
+	case errors.As(err, &proxy) && MayPass(proxy.Status):
+		return &Fault{Why: proxy.Error(), Few: true}
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return &Fault{Why: "no answer", Few: true, slow: true}
 	case errors.As(err, &dial) && dial.Op == "dial":

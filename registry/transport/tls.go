@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -46,6 +47,22 @@ type ClientCertError struct{ Err error }
 func (e *ClientCertError) Unwrap() error { return e.Err }
 func (e *ClientCertError) Error() string { return e.Err.Error() }
 
+// ProxyError is the failure of a request at a proxy, or of the tunnel that the proxy opened.
+type ProxyError struct {
+	// Host is the proxy. Status is its answer, 0 when there was none.
+	Host   string
+	Status int
+	Err    error
+}
+
+func (e *ProxyError) Unwrap() error { return e.Err }
+func (e *ProxyError) Error() string {
+	if e.Status != 0 {
+		return fmt.Sprintf("the proxy %s answered %s", e.Host, StatusText(e.Status))
+	}
+	return fmt.Sprintf("through the proxy %s: %v", e.Host, e.Err)
+}
+
 // RoundTrip sends r. The end of a connection may be met by another request than the one that opened it, so what a
 // server has asked for is remembered until it has answered once: then it does without.
 func (t *TLS) RoundTrip(r Request) (*http.Response, error) {
@@ -56,8 +73,10 @@ func (t *TLS) RoundTrip(r Request) (*http.Response, error) {
 		return nil, &PlainHTTPError{r.URL.Host}
 	}
 	w := t.wire(wireKey{r.URL.Host, t.unverified(r.URL)})
+	var connected atomic.Bool
 	resp, err := w.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		GotConn: func(got httptrace.GotConnInfo) {
+			connected.Store(true)
 			if t.Connected != nil && t.Server.Owns(r.URL) {
 				t.Connected(got.Conn)
 			}
@@ -77,7 +96,30 @@ func (t *TLS) RoundTrip(r Request) (*http.Response, error) {
 	if w.wantsCert.Load() && !w.answered.Load() && !silent {
 		err = &ClientCertError{err}
 	}
+	if !connected.Load() || r.URL.Scheme == "http" {
+		err = w.throughProxy(r, err)
+	}
 	return nil, err
+}
+
+// throughProxy adds to the failure of a request the proxy that it was sent through, if any.
+func (w *wire) throughProxy(r Request, err error) error {
+	var known *ProxyError
+	if w.Proxy == nil || errors.As(err, &known) {
+		return err
+	}
+	if proxy, failed := w.Proxy(r.Request); failed == nil && proxy != nil {
+		return &ProxyError{Host: proxy.Host, Err: err}
+	}
+	return err
+}
+
+// refuseTunnel returns the failure of a request for a tunnel that a proxy refused.
+func refuseTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &ProxyError{Host: proxy.Host, Status: resp.StatusCode}
 }
 
 // wire returns the transport for a server, made at the first call.
@@ -88,6 +130,7 @@ func (t *TLS) wire(key wireKey) *wire {
 		return w
 	}
 	w := &wire{Transport: t.New()}
+	w.OnProxyConnectResponse = refuseTunnel
 	if config := w.TLSClientConfig; config != nil {
 		config.InsecureSkipVerify = key.unverified
 		config.GetClientCertificate = w.present(config.Certificates)
