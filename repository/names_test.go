@@ -8,7 +8,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
 )
 
-// Some registries list digests among the tags: such a name keeps its manifest, with what that needs, as a tag does.
+// Some registries list digests among the tags: like a tag, such a name keeps its manifest and all below it.
 func TestListedDigestIsKept(t *testing.T) {
 	all := Selection{All: true, Recursive: true}
 	untagged := Selection{All: true, Recursive: true, Untagged: true}
