@@ -34,7 +34,8 @@ func newCreateCommand(env environment) *cobra.Command {
 		Use:   "create [OPTIONS] LIST SOURCE [SOURCE...]",
 		Short: "Create a local manifest list for annotating and pushing to a registry",
 		Long: "Create a local manifest list of images in the local daemon or in any registry.\n" +
-			"A SOURCE is a local image, a tag or digest in a registry, or an index, which contributes all its platforms.",
+			"A SOURCE is a local image, a tag or digest in a registry, or an index, which contributes all its platforms." +
+			platformHelp,
 		Example: `docker multiarch create registry.example.com/app:1 app:amd64 app:arm64
 docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64`,
 		Args: cli.RequiresMinArgs(2),

@@ -14,7 +14,8 @@ func newDropCommand(env environment) *cobra.Command {
 		Use:   "drop LIST ENTRY [ENTRY...]",
 		Short: "Remove entries from a local manifest list",
 		Long: "Remove entries from a local manifest list, with their attestations.\n" +
-			"An ENTRY is the source of an entry, a platform (linux/arm64) or a digest.",
+			"An ENTRY is the source of an entry, a platform (linux/arm64, or linux/arm/* for all variants)\n" +
+			"or a digest.",
 		Args: cli.RequiresMinArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runDrop(cmd.Context(), env, args[0], args[1:])

@@ -23,7 +23,7 @@ func newExistsCommand(env environment) *cobra.Command {
 		Use:   "exists [OPTIONS] NAME",
 		Short: "Check whether a registry has an image or manifest list",
 		Long: "Check whether a registry has an image or manifest list, by its tag or digest.\n" +
-			"The exit code is 0 if it exists, 1 if it does not, and 2 if it could not be determined.",
+			"The exit code is 0 if it exists, 1 if it does not, and 2 if it could not be determined." + platformHelp,
 		Example: `docker multiarch exists registry.example.com/app:1
 docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/app:1`,
 		Args: cli.ExactArgs(1),

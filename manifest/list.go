@@ -212,12 +212,14 @@ func (l List) Select(selector string) ([]int, error) {
 			return found, nil
 		}
 	}
-	if p, err := ParsePlatform(selector); err == nil {
+	err := Errorf(errdefs.ErrNotFound, "no entry %s in %s", selector, Familiar(l.Name))
+	if p, invalid := ParsePlatform(selector); invalid == nil {
 		if found := match(func(e Entry) bool { return e.Subject() == "" && p.Matches(e.Platform()) }); found != nil {
 			return found, nil
 		}
+		err = HintVariants(err, []Platform{p}, l.platforms())
 	}
-	return nil, Errorf(errdefs.ErrNotFound, "no entry %s in %s", selector, Familiar(l.Name))
+	return nil, err
 }
 
 // digests returns the digests of the entries.
@@ -359,6 +361,15 @@ func (l List) Duplicates() []Duplicate {
 	return out
 }
 
+// platforms returns the platforms of the images.
+func (l List) platforms() []ocispec.Platform {
+	var out []ocispec.Platform
+	for _, e := range l.Images() {
+		out = append(out, e.Platform())
+	}
+	return out
+}
+
 // Annotation is a change of an entry and its list by annotate.
 type Annotation struct {
 	// The non-empty fields of Platform replace those of the entry; its OSFeatures are added.
@@ -430,5 +441,6 @@ func (l List) Require(wanted []Platform) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return Errorf(errdefs.ErrFailedPrecondition, "%s has no image for %s, which --require requires", Familiar(l.Name), joinAnd(missing))
+	err := Errorf(errdefs.ErrFailedPrecondition, "%s has no image for %s, which --require requires", Familiar(l.Name), joinAnd(missing))
+	return HintVariants(err, wanted, l.platforms())
 }

@@ -863,6 +863,58 @@ func TestRequire(t *testing.T) {
 	}
 }
 
+// A platform without a variant is the default variant; what it would have matched if it ignored variants is reported.
+func TestOtherVariants(t *testing.T) {
+	w := fakes.NewFixture()
+	var children []ocispec.Descriptor
+	for _, p := range []string{"linux/arm/v6", "linux/arm/v7", "linux/amd64", "linux/amd64/v2"} {
+		children = append(children, w.Registry.Image(t, example+":"+strings.ReplaceAll(p, "/", "-"), ocispec.MediaTypeImageManifest, p))
+	}
+	w.Registry.Index(t, example+":index", ocispec.MediaTypeImageIndex, children...)
+	for platforms, want := range map[string]struct{ kept, note string }{
+		"linux/arm":                {"linux/arm/v7", "--platform linux/arm does not include linux/arm/v6; for all variants: linux/arm/*"},
+		"linux/amd64":              {"linux/amd64", "--platform linux/amd64 does not include linux/amd64/v2; for all variants: linux/amd64/*"},
+		"linux/arm/*":              {"linux/arm/v6 linux/arm/v7", ""},
+		"linux/arm/v6":             {"linux/arm/v6", ""},
+		"linux/arm,linux/arm/v6":   {"linux/arm/v6 linux/arm/v7", ""},
+		"linux/amd64/v2,linux/arm": {"linux/arm/v7 linux/amd64/v2", "does not include linux/arm/v6"},
+	} {
+		c := fakes.Creation(t, example+":1", example+":index")
+		var err error
+		if c.Choice.Platforms, err = manifest.ParsePlatforms(strings.Split(platforms, ",")); err != nil {
+			t.Fatal(err)
+		}
+		w.Notes.Notes = nil
+		list, err := manifest.Assemble(t.Context(), w.Clients(), c)
+		var kept []string
+		for _, e := range list.Entries {
+			kept = append(kept, manifest.FormatPlatform(e.Platform()))
+		}
+		notes := fmt.Sprint(w.Notes.Notes)
+		if err != nil || strings.Join(kept, " ") != want.kept || !strings.Contains(notes, want.note) || want.note == "" && strings.Contains(notes, "does not include") {
+			t.Errorf("%s: got %s, error %v and notes %s, want %s and %q", platforms, kept, err, notes, want.kept, want.note)
+		}
+		_, err = list.Select("linux/arm/v5")
+		if !errdefs.IsNotFound(err) || manifest.Hint(err) != "" {
+			t.Errorf("got %v with hint %q, want no hint", err, manifest.Hint(err))
+		}
+	}
+	c := fakes.Creation(t, example+":1", example+":linux-arm-v6")
+	c.Require, _ = manifest.ParsePlatforms([]string{"linux/arm"})
+	_, err := manifest.Assemble(t.Context(), w.Clients(), c)
+	if want := "linux/arm does not include linux/arm/v6; for all variants: linux/arm/*"; !errdefs.IsFailedPrecondition(err) || manifest.Hint(err) != want {
+		t.Errorf("got %v with hint %q, want the hint %q", err, manifest.Hint(err), want)
+	}
+	c.Require, _ = manifest.ParsePlatforms([]string{"linux/arm/*"})
+	list, err := manifest.Assemble(t.Context(), w.Clients(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := list.Select("linux/arm"); !errdefs.IsNotFound(err) || !strings.Contains(manifest.Hint(err), "linux/arm/*") {
+		t.Errorf("got %v with hint %q, want a hint of all variants", err, manifest.Hint(err))
+	}
+}
+
 func TestDropAndAnnotateLocal(t *testing.T) {
 	w := fakes.NewFixture()
 	putIndexes(t, w)

@@ -10,8 +10,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Platform matches platforms: its empty fields match any value.
+// Platform matches platforms as clients do: no variant is v1 for amd64, v8 for arm64 and v7 for arm, and without an OS
+// version any matches. The variant [AnyVariant] matches all.
 type Platform struct{ ocispec.Platform }
+
+// AnyVariant is the variant of a [Platform] that matches all variants of an architecture.
+const AnyVariant = "*"
 
 // ParsePlatform parses OS/ARCHITECTURE[/VARIANT], with the OS version as OS(VERSION). It replaces aliases such as
 // aarch64. The error for an unknown platform names the nearest known one.
@@ -55,9 +59,40 @@ func ParsePlatforms(specs []string) ([]Platform, error) {
 func (p Platform) Matches(other ocispec.Platform) bool {
 	a, b := Normalize(p.Platform), Normalize(other)
 	return a.OS == b.OS && a.Architecture == b.Architecture &&
-		(p.Variant == "" || a.Variant == b.Variant) &&
+		(p.Variant == AnyVariant || a.Variant == b.Variant) &&
 		(p.OSVersion == "" || a.OSVersion == b.OSVersion)
 }
+
+// OtherVariants returns a sentence on those of existing that have another variant than platforms in wanted without a
+// variant, and how to include them; "" if there is none.
+func OtherVariants(wanted []Platform, existing []ocispec.Platform) string {
+	var sentences []string
+	for _, w := range wanted {
+		every := w
+		every.Variant = AnyVariant
+		var others []string
+		for _, p := range existing {
+			if name := FormatPlatform(p); w.Variant == "" && every.Matches(p) && !slices.ContainsFunc(wanted, func(w Platform) bool { return w.Matches(p) }) && !slices.Contains(others, name) {
+				others = append(others, name)
+			}
+		}
+		if len(others) > 0 {
+			sentences = append(sentences, w.String()+" does not include "+JoinSome(others)+"; for all variants: "+every.String())
+		}
+	}
+	return OneLine(strings.Join(sentences, "; "), maxVariants)
+}
+
+// HintVariants returns err with the sentence of [OtherVariants] as a hint.
+func HintVariants(err error, wanted []Platform, existing []ocispec.Platform) error {
+	if others := OtherVariants(wanted, existing); others != "" {
+		return WithHint(err, "%s", others)
+	}
+	return err
+}
+
+// maxVariants bounds the bytes of a sentence on platforms, whose names come from a registry.
+const maxVariants = 1000
 
 func (p Platform) String() string { return FormatPlatform(p.Platform) }
 

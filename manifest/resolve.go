@@ -250,6 +250,7 @@ func (r *resolver) expand(ctx context.Context, ref reference.Named, c Content) (
 		}
 		if !r.choice.keeps(e.Platform()) {
 			s.Warn("%s is for %s, which --platform does not include; skipped", Familiar(ref), FormatPlatform(e.Platform()))
+			s.noteVariants(ref, r.choice.Platforms, List{Entries: []Entry{e}})
 			return s, nil
 		}
 		s.entries = []Entry{e}
@@ -262,6 +263,7 @@ func (r *resolver) expand(ctx context.Context, ref reference.Named, c Content) (
 	s.Diagnostics = append(s.Diagnostics, skipped...)
 	images, attestations, skipped := r.pick(ref, children)
 	s.Diagnostics = append(s.Diagnostics, skipped...)
+	s.noteVariants(ref, r.choice.Platforms, List{Entries: children})
 	if len(images)+len(attestations) == 0 {
 		s.Warn("%s has no matching image; skipped", Familiar(ref))
 		return s, nil
@@ -279,6 +281,13 @@ func (r *resolver) expand(ctx context.Context, ref reference.Named, c Content) (
 		s.entries = append(s.entries, e)
 	}
 	return s, nil
+}
+
+// noteVariants adds a note on images of the source ref that --platform would include if it ignored variants.
+func (s *resolution) noteVariants(ref reference.Named, wanted []Platform, images List) {
+	if others := OtherVariants(wanted, images.platforms()); others != "" {
+		s.Note("%s: --platform %s", Familiar(ref), others)
+	}
 }
 
 // pick returns the children of the index ref that are wanted: the images and artifacts, then the attestations. It reports
@@ -482,6 +491,7 @@ func (r *resolver) fromDaemon(ref reference.Named, local Local) (resolution, err
 	case len(local.Manifests) == 0 && r.choice.keeps(local.Platform):
 		s.entries = []Entry{pending(ref, local.Platform, "")}
 	case len(local.Manifests) == 0 || len(images)+len(missing) == 0:
+		s.noteVariants(ref, r.choice.Platforms, local.list())
 		s.Warn("%s has no image for the platforms of --platform; skipped", Familiar(ref))
 		return s, nil
 	case len(images) == 0:
@@ -495,10 +505,25 @@ func (r *resolver) fromDaemon(ref reference.Named, local Local) (resolution, err
 		}
 	}
 	s.Note("%s is in the daemon: push will send %s", Familiar(ref), describe(s.entries, nil))
+	s.noteVariants(ref, r.choice.Platforms, local.list())
 	if len(missing) > 0 {
 		s.Warn("the daemon lacks the content of %s for %s; skipped", Familiar(ref), joinAnd(missing))
 	}
 	return s, nil
+}
+
+// list returns the image as a list of its platforms.
+func (l Local) list() List {
+	out := List{}
+	for _, m := range l.Manifests {
+		if m.Subject == "" {
+			out.Entries = append(out.Entries, Entry{Descriptor: m.Descriptor})
+		}
+	}
+	if len(l.Manifests) == 0 {
+		out.Entries = []Entry{{Descriptor: ocispec.Descriptor{Platform: &l.Platform}}}
+	}
+	return out
 }
 
 // isAttested reports whether a local image has attestations of the manifest with digest m.

@@ -82,5 +82,8 @@ func isFor(platform, arch string) bool {
 	is, err := manifest.ParsePlatform(platform)
 	want, _ := manifest.ParsePlatform("linux/" + arch)
 	want.OS = is.OS
+	if want.Variant == "" {
+		want.Variant = manifest.AnyVariant
+	}
 	return err != nil || want.Matches(is.Platform)
 }

@@ -263,6 +263,34 @@ func TestImportPlatformOfSharedImage(t *testing.T) {
 	}
 }
 
+func TestImportPlatformVariants(t *testing.T) {
+	r := newRegistry(t)
+	v6 := r.Image(t, "from.example.com/app:v6", ocispec.MediaTypeImageManifest, "linux/arm/v6")
+	v7 := r.Image(t, "from.example.com/app:v7", ocispec.MediaTypeImageManifest, "linux/arm")
+	r.Index(t, "from.example.com/app:arm", ocispec.MediaTypeImageIndex, v6, v7)
+	r.Index(t, "from.example.com/app:armel", ocispec.MediaTypeImageIndex, v6)
+	run := func(tag, platform string) error {
+		_, err := r.run(t, request(t, "from.example.com/app:"+tag, "to.example.com/app:arm", func(q *Request) {
+			q.Force = true
+			q.Platforms, _ = manifest.ParsePlatforms([]string{platform})
+		}))
+		return err
+	}
+	for platform, want := range map[string]int{"linux/arm": 1, "linux/arm/*": 2} {
+		err := run("arm", platform)
+		children, _, _ := manifest.ParseIndex(r.Manifests["to.example.com/app:arm"])
+		if err != nil || len(children) != want || children[want-1].Digest != v7.Digest {
+			t.Errorf("%s: got %v, error %v, want %d images", platform, children, err, want)
+		}
+	}
+	if want := "--platform linux/arm does not include linux/arm/v6; for all variants: linux/arm/*"; !strings.Contains(fmt.Sprint(r.report.Notes), want) {
+		t.Errorf("got notes %q, want %q", r.report.Notes, want)
+	}
+	if err := run("armel", "linux/arm"); !errdefs.IsNotFound(err) || !strings.Contains(manifest.Hint(err), "linux/arm/*") {
+		t.Errorf("got %v with hint %q, want a hint of all variants", err, manifest.Hint(err))
+	}
+}
+
 func TestImportPlatformsOfOddIndexes(t *testing.T) {
 	r := newRegistry(t)
 	bare := r.arm64

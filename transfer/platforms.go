@@ -40,8 +40,13 @@ func keepPlatforms(ctx context.Context, from manifest.Fetcher, report manifest.R
 			missing = slices.DeleteFunc(missing, matches)
 		}
 	}
+	existing := existingPlatforms(children)
 	if len(missing) > 0 {
-		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(ref), missing[0], cmp.Or(manifest.JoinSome(platformNames(children)), "none"))
+		err := manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(ref), missing[0], cmp.Or(manifest.JoinSome(platformNames(children)), "none"))
+		return nil, manifest.HintVariants(err, platforms, existing)
+	}
+	if others := manifest.OtherVariants(platforms, existing); others != "" {
+		report.Note("%s: --platform %s", manifest.Familiar(ref), others)
 	}
 	if !manifest.IsIndex(c.Descriptor.MediaType) {
 		return c.Raw, nil
@@ -57,17 +62,25 @@ func keepPlatforms(ctx context.Context, from manifest.Fetcher, report manifest.R
 	})
 }
 
+// existingPlatforms returns the platforms of the images among children.
+func existingPlatforms(children []ocispec.Descriptor) (out []ocispec.Platform) {
+	for _, c := range children {
+		if manifest.HasPlatform(c) && !manifest.IsAttestation(c) {
+			out = append(out, *c.Platform)
+		}
+	}
+	return out
+}
+
 // maxPlatform bounds the bytes of a platform in an error.
 const maxPlatform = 100
 
 // platformNames names the platforms of descriptors, each once.
 func platformNames(children []ocispec.Descriptor) []string {
 	var out []string
-	for _, c := range children {
-		if manifest.HasPlatform(c) && !manifest.IsAttestation(c) {
-			if p := manifest.OneLine(manifest.FormatPlatform(*c.Platform), maxPlatform); !slices.Contains(out, p) {
-				out = append(out, p)
-			}
+	for _, p := range existingPlatforms(children) {
+		if name := manifest.OneLine(manifest.FormatPlatform(p), maxPlatform); !slices.Contains(out, name) {
+			out = append(out, name)
 		}
 	}
 	return out

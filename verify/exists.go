@@ -57,7 +57,7 @@ type image struct {
 func images(ctx context.Context, r manifest.Fetcher, name reference.Named) ([]image, error) {
 	g := manifest.NewGraph(r)
 	g.Descend = func(child ocispec.Descriptor) manifest.Fetcher {
-		if statesImage(child) || manifest.AttestationSubject(child) != "" {
+		if manifest.StatedPlatform(child) != nil && !manifest.IsIndex(child.MediaType) || manifest.IsAttestation(child) {
 			return nil
 		}
 		return r
@@ -78,16 +78,16 @@ func images(ctx context.Context, r manifest.Fetcher, name reference.Named) ([]im
 	}
 	add(ocispec.Descriptor{Digest: root})
 	for _, child := range g.Entries(root) {
-		if manifest.AttestationSubject(child) == "" {
+		if !manifest.IsAttestation(child) {
 			add(child)
 		}
 	}
 	return out, err
 }
 
-// statesImage reports whether an index states the platform of d, which then is not fetched.
+// statesImage reports whether an index states that d is an image for a platform.
 func statesImage(d ocispec.Descriptor) bool {
-	return manifest.StatedPlatform(d) != nil && !manifest.IsIndex(d.MediaType)
+	return manifest.HasPlatform(d) && d.ArtifactType == "" && !manifest.IsIndex(d.MediaType)
 }
 
 // configPlatforms returns the platforms of the images that were fetched, from their configs.
@@ -122,6 +122,11 @@ func configPlatforms(ctx context.Context, r manifest.Fetcher, g *manifest.Graph,
 // hasPlatform returns nil if one of images is for the platform p and in the registry.
 func hasPlatform(ctx context.Context, r manifest.Fetcher, name reference.Named, images []image, p manifest.Platform) error {
 	missing := manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(name), p, platformNames(images))
+	var existing []ocispec.Platform
+	for _, i := range images {
+		existing = append(existing, i.platform)
+	}
+	missing = manifest.HintVariants(missing, []manifest.Platform{p}, existing)
 	for _, i := range images {
 		if !p.Matches(i.platform) {
 			continue

@@ -39,6 +39,10 @@ func TestExists(t *testing.T) {
 	for range manifest.MaxDepth + 1 {
 		nested = m.Index(t, "h.example.com/app:nested", ocispec.MediaTypeImageIndex, nested)
 	}
+	m.Image(t, "h.example.com/app:v6", ocispec.MediaTypeImageManifest, "linux/arm/v6")
+	soci := m.Image(t, "h.example.com/app:soci", ocispec.MediaTypeImageManifest, "linux/arm/v7")
+	soci.ArtifactType = "application/x"
+	m.Index(t, "h.example.com/app:artifact", ocispec.MediaTypeImageIndex, soci, amd64)
 	m.Errs["h.example.com/app:secret"] = manifest.Errorf(errdefs.ErrUnauthenticated, "401")
 	for _, tt := range []struct {
 		name, platforms, want string
@@ -61,6 +65,9 @@ func TestExists(t *testing.T) {
 		{"app@" + amd64.Digest.String(), "linux/amd64", "", nil},
 		{"app@" + lost.Digest.String(), "", "is not in the registry", errdefs.ErrNotFound},
 		{"app:partial", "linux/arm64", "", nil},
+		{"app:v6", "linux/arm/v6 linux/arm/*", "", nil},
+		{"app:v6", "linux/arm", "has no image for linux/arm (it has: linux/arm/v6)", errdefs.ErrNotFound},
+		{"app:artifact", "linux/arm/v7", "has no image for linux/arm/v7 (it has: linux/amd64)", errdefs.ErrNotFound},
 		{"app:nested", "linux/amd64", "nested deeper than 4", errdefs.ErrInvalidArgument},
 		{"app:many", "linux/s390x", "more than 4096 entries in total", errdefs.ErrInvalidArgument},
 	} {
