@@ -208,3 +208,82 @@ func (w watched) beside(name string, h http.Handler) string {
 	w.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://")
 }
+
+// hiding answers anonymous requests to registry with status, except for what it shows to everyone, and sends its
+// challenge only at the root of the API.
+func hiding(registry http.Handler, status int, shown func(*http.Request) bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Header.Get("Authorization") != "" || r.URL.Path == "/v2/":
+			registry.ServeHTTP(w, r)
+		case shown(r):
+			_, _ = w.Write([]byte(`{"name":"app","tags":["amd64"]}`))
+		default:
+			w.WriteHeader(status)
+		}
+	})
+}
+
+// A registry may answer 403 or 404 instead of a challenge, and list less, to those who are not logged in.
+func TestRegistryThatHides(t *testing.T) {
+	for _, status := range []int{http.StatusForbidden, http.StatusNotFound} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			t.Parallel()
+			w := newWatched(t)
+			names := w.seed(homeHost)
+			tokens := &proxy.Tokens{User: loginUser, Password: loginSecret, Realm: tokenRealm}
+			listing := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/tags/list") }
+			plain := newProxy(t, w.registry)
+			w.elsewhere(map[string]http.Handler{
+				homeHost: hiding(tokens.Guard(plain), status, listing), tokenHost: tokens, remoteHost: plain,
+			})
+			w.refused(nil, "inspect", names[0])
+			w.Login(t, homeHost, loginUser, loginSecret)
+			w.multiarch("exists", names[0])
+			w.multiarch(append([]string{"create", "--push", w.home("1")}, names...)...)
+			w.holds("1", "linux/amd64", "linux/arm64/v8")
+			w.multiarch("import", w.home("1"), remoteHost+"/"+w.repo+"/copy:1")
+			w.multiarch("import", remoteHost+"/"+w.repo+"/copy:1", homeHost+"/"+w.repo+"/new:1")
+			says(t, w.multiarch("repo", "tags", "-q", homeHost+"/"+w.repo).Stdout, "amd64", "arm64", "1")
+			w.only(t, loginSecret, tokenHost)
+			roots := 0
+			for _, r := range w.requests(homeHost) {
+				if strings.HasPrefix(r, "GET /v2/ ") {
+					roots++
+				}
+			}
+			if roots != 5 {
+				t.Errorf("got %d requests for the root of the API, want one for each command with a login", roots)
+			}
+		})
+	}
+}
+
+// A registry may redirect to another one with a token service of its own: neither gets a login.
+func TestRedirectToAnotherRegistry(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t)
+	names := w.seed(remoteHost)
+	tokens := &proxy.Tokens{AnonymousPull: true, Realm: tokenRealm}
+	check := &proxy.Tokens{User: loginUser, Password: loginSecret}
+	away := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		http.Redirect(rw, r, "https://"+remoteHost+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+	})
+	copies := newProxy(t, harness.NewRegistry(t, harness.RegistryOptions{}))
+	w.elsewhere(map[string]http.Handler{
+		homeHost: check.Guard(away), remoteHost: tokens.Guard(newProxy(t, w.registry)), tokenHost: tokens, blobHost: copies,
+	})
+	w.Login(t, homeHost, loginUser, loginSecret)
+	w.Login(t, remoteHost, loginUser, "other-secret")
+	for _, name := range names {
+		moved := strings.Replace(name, remoteHost, homeHost, 1)
+		w.multiarch("exists", moved)
+		w.multiarch("import", moved, strings.Replace(name, remoteHost, blobHost, 1))
+	}
+	w.only(t, loginSecret, homeHost)
+	w.only(t, "other-secret")
+	w.onlyTokens(tokens, remoteHost)
+	words := []string{"redirected to " + remoteHost, "no login is sent to " + remoteHost}
+	tokens.AnonymousPull = false
+	w.refused(words, "inspect", strings.Replace(names[0], remoteHost, homeHost, 1))
+}

@@ -107,6 +107,25 @@ func TestRoundsLogin(t *testing.T) {
 	passes(t, 3*10+3*10+1+4, 3*10, f.line)
 }
 
+// A listing with a login takes the challenge of the API's root and a token first, or the root only where everyone may
+// list; without a login it takes neither.
+func TestRoundsListingWithLogin(t *testing.T) {
+	tokens := &proxy.Tokens{User: loginUser, Password: loginSecret}
+	for _, tt := range []struct {
+		guard    func(http.Handler) http.Handler
+		login    bool
+		requests int
+	}{{open, false, 1}, {open, true, 2}, {tokens.Guard, true, 3}} {
+		f, e := newFar(t, tt.guard), harness.NewEnv(t)
+		f.seed(t, "app", 2)
+		if tt.login {
+			e.Login(t, f.line.Host, loginUser, loginSecret)
+		}
+		multiarch(t, e, "repo", "tags", "-q", f.line.Host+"/app")
+		passes(t, tt.requests, 1, f.line)
+	}
+}
+
 func TestRoundsOtherRepository(t *testing.T) {
 	f, e := newFar(t, open), harness.NewEnv(t)
 	names := f.seed(t, "from/app", 10)

@@ -213,10 +213,15 @@ func (h *host) newError(r request) *Error {
 
 // withHint returns e, with a hint if another server than the registry refused, where no login is used.
 func (e *Error) withHint() error {
-	if e.elsewhere == "" || !errdefs.IsUnauthorized(e) && !errdefs.IsPermissionDenied(e) {
+	switch {
+	case e.elsewhere == "":
 		return e
+	case errdefs.IsUnauthorized(e) || e.service != "" && errdefs.IsPermissionDenied(e):
+		return manifest.WithHint(e, "no login is sent to %s, to which %s redirects; use the name of the image there", e.elsewhere, e.Host)
+	case errdefs.IsPermissionDenied(e):
+		return manifest.WithHint(e, "%s has redirected to %s, which decides without a login", e.Host, e.elsewhere)
 	}
-	return manifest.WithHint(e, "no login is sent to %s, to which %s redirects; use the name of the image there", e.elsewhere, e.Host)
+	return e
 }
 
 // refusal is the error for an answer that is not 2xx.

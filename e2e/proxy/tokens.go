@@ -166,7 +166,7 @@ func scopes(r *http.Request) []string {
 	if repo == "" {
 		return nil
 	}
-	for _, part := range []string{"/manifests/", "/blobs/"} {
+	for _, part := range []string{"/manifests/", "/blobs/", "/tags/", "/referrers/"} {
 		repo, _, _ = strings.Cut(repo, part)
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
