@@ -149,12 +149,25 @@ type Root struct {
 // ctx.
 func (g *Graph) Read(ctx context.Context, refs ...reference.Named) ([]Root, error) {
 	roots := make([]Root, len(refs))
+	Concurrently(len(refs), func(i int) { roots[i] = g.root(ctx, refs[i]) })
+	return roots, ctx.Err()
+}
+
+// Workers is how many things are read at a time: more than a registry is sent requests by default.
+const Workers = 128
+
+// Concurrently calls f for each number below n, a bounded number at a time.
+func Concurrently(n int, f func(i int)) {
+	var next atomic.Int64
 	var group sync.WaitGroup
-	for i, ref := range refs {
-		group.Go(func() { roots[i] = g.root(ctx, ref) })
+	for range min(n, Workers) {
+		group.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
 	}
 	group.Wait()
-	return roots, ctx.Err()
 }
 
 func (g *Graph) root(ctx context.Context, ref reference.Named) Root {

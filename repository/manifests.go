@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -84,14 +83,10 @@ func (s *Snapshot) matching(filter manifest.Pattern) []digest.Digest {
 // records returns the records of manifests, which are read side by side.
 func (s *Snapshot) records(ctx context.Context, digests []digest.Digest, q Query) []Record {
 	out, tags := make([]Record, len(digests)), s.tagsByDigest()
-	var group sync.WaitGroup
-	for i, d := range digests {
-		group.Go(func() {
-			out[i] = s.record(ctx, d, q)
-			out[i].Tags = slices.SortedFunc(slices.Values(tags[d]), compareTags)
-		})
-	}
-	group.Wait()
+	manifest.Concurrently(len(digests), func(i int) {
+		out[i] = s.record(ctx, digests[i], q)
+		out[i].Tags = slices.SortedFunc(slices.Values(tags[digests[i]]), compareTags)
+	})
 	return out
 }
 

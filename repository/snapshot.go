@@ -176,19 +176,15 @@ func (s *Snapshot) readTags(ctx context.Context, tags []string) {
 // resolve returns what tags point to, without reading it.
 func (s *Snapshot) resolve(ctx context.Context, tags []string) []manifest.Root {
 	roots := make([]manifest.Root, len(tags))
-	var group sync.WaitGroup
-	for i, tag := range tags {
-		ref := manifest.AtTag(s.repo, tag)
-		if d, known := s.known[tag]; known {
-			roots[i] = manifest.Root{Ref: ref, Digest: d}
-			continue
+	manifest.Concurrently(len(tags), func(i int) {
+		ref := manifest.AtTag(s.repo, tags[i])
+		d, known := s.known[tags[i]]
+		var err error
+		if !known {
+			d, err = s.registry.Digest(ctx, ref)
 		}
-		group.Go(func() {
-			d, err := s.registry.Digest(ctx, ref)
-			roots[i] = manifest.Root{Ref: ref, Digest: d, Err: err}
-		})
-	}
-	group.Wait()
+		roots[i] = manifest.Root{Ref: ref, Digest: d, Err: err}
+	})
 	return roots
 }
 
@@ -268,6 +264,7 @@ func (s *Snapshot) readCreated(ctx context.Context, tags []string) error {
 	}
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(manifest.Workers)
 	for d := range digests {
 		group.Go(func() error {
 			created, err := s.graph.Created(ctx, s.repo, d)

@@ -3,8 +3,8 @@ package repository
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
-	"sync"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -154,16 +154,14 @@ func (s *Snapshot) readRecords(ctx context.Context, tags []*TagRecord, detail De
 	for _, root := range read {
 		roots[root.Ref.String()] = root
 	}
-	var group sync.WaitGroup
-	for key, tags := range same {
-		group.Go(func() {
-			r, err := s.tagRecord(ctx, tags[0], roots[key], tags[0].needs(detail))
-			for _, t := range tags {
-				t.set(r, err)
-			}
-		})
-	}
-	group.Wait()
+	keys := slices.Collect(maps.Keys(same))
+	manifest.Concurrently(len(keys), func(i int) {
+		tags := same[keys[i]]
+		r, err := s.tagRecord(ctx, tags[0], roots[keys[i]], tags[0].needs(detail))
+		for _, t := range tags {
+			t.set(r, err)
+		}
+	})
 }
 
 // ref returns the digest that a tag points to, if it is known, otherwise the tag.

@@ -11,7 +11,7 @@ import (
 
 // listingTags is the number of tags of the listed repository, listingRuns the number of runs of each program.
 const (
-	listingTags = 2000
+	listingTags = 6667 // 10,000 manifests
 	listingRuns = 3
 )
 
@@ -23,6 +23,7 @@ var listers = []peer{
 	{"oras repo tags", "oras", `oras repo tags --plain-http "$list"`},
 	{"docker multiarch repo tags", "docker", `docker multiarch repo tags "$list"`},
 	{"docker multiarch repo manifests", "docker", `docker multiarch repo manifests "$list"`},
+	{"docker multiarch repo purge", "docker", `docker multiarch repo purge --all --keep 100 "$list"`},
 }
 
 // listings measures the listing of a large repository.
