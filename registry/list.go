@@ -130,8 +130,8 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 	if errors.As(err, &refused) && refused.hasNoReferrers() && len(all) == 0 {
 		err = without
 	}
-	// A registry with the API may refuse the digest of this subject only.
-	if errdefs.IsNotImplemented(err) && (refused == nil || refused.Status != http.StatusBadRequest) {
+	// A registry with the API may refuse the digest of this subject only, or not know that.
+	if errdefs.IsNotImplemented(err) && (refused == nil || refused.Status != http.StatusBadRequest && !refused.hasCode("MANIFEST_UNKNOWN")) {
 		p.withoutReferrers.Store(p.repo, true)
 	}
 	if err != nil {

@@ -591,11 +591,14 @@ func TestReferrersRefused(t *testing.T) {
 func TestReferrersRefusedOnce(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	n.secure("a.example.com:443", f)
-	strong, page := digest.SHA512.FromString("x"), digest.FromString("paged")
+	strong, unknown, page := digest.SHA512.FromString("x"), digest.FromString("unknown"), digest.FromString("paged")
 	f.before = func(w http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case strings.HasSuffix(r.URL.Path, strong.String()):
 			refuse(w, http.StatusBadRequest, "DIGEST_INVALID", "not supported")
+			return true
+		case strings.HasSuffix(r.URL.Path, unknown.String()):
+			refuse(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown")
 			return true
 		case r.URL.Query().Has("page"):
 			return false // 404
@@ -610,8 +613,10 @@ func TestReferrersRefusedOnce(t *testing.T) {
 	at := func(d digest.Digest) reference.Canonical {
 		return parse(t, "a.example.com/app@"+d.String()).(reference.Canonical)
 	}
-	if _, err := c.Referrers(t.Context(), at(strong)); !errdefs.IsNotImplemented(err) {
-		t.Errorf("got error %v, want the kind %v", err, errdefs.ErrNotImplemented)
+	for _, d := range []digest.Digest{strong, unknown} {
+		if _, err := c.Referrers(t.Context(), at(d)); !errdefs.IsNotImplemented(err) {
+			t.Errorf("%s: got error %v, want the kind %v", d, err, errdefs.ErrNotImplemented)
+		}
 	}
 	if got, err := c.Referrers(t.Context(), at(digest.FromString("x"))); err != nil || len(got) != 1 {
 		t.Errorf("got %v, %v, want one referrer", got, err)
