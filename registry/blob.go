@@ -20,22 +20,26 @@ func (c *Client) BlobSize(ctx context.Context, repo reference.Named, d ocispec.D
 	if err != nil {
 		return 0, err
 	}
-	resp, err := p.blob(ctx, http.MethodHead, d, pullScope(p.repo), nil)
-	if err == nil {
-		resp.Body.Close()
-	}
-	if isHeadRefused(err) || err == nil && !isBlob(resp, d) {
-		if resp, err = p.blob(ctx, http.MethodGet, d, pullScope(p.repo), nil); err == nil {
-			resp.Body.Close()
-		}
-	}
-	if err != nil {
-		return 0, err
-	}
-	return resp.ContentLength, nil
+	size, _, err := p.size(ctx, d, pullScope(p.repo))
+	return size, err
 }
 
-// isBlob reports whether a successful answer to a HEAD is about the blob d: it has a length or, without one, the digest.
+// size returns the size of a blob, -1 if it is unknown, and whether the answer is about that blob.
+func (p repository) size(ctx context.Context, d ocispec.Descriptor, scope string) (size int64, sure bool, err error) {
+	for _, method := range []string{http.MethodHead, http.MethodGet} {
+		var resp *http.Response
+		if resp, err = p.blob(ctx, method, d, scope, nil); err == nil {
+			resp.Body.Close()
+			size, sure = resp.ContentLength, isBlob(resp, d)
+		}
+		if sure || err != nil && !isHeadRefused(err) {
+			break
+		}
+	}
+	return size, sure, err
+}
+
+// isBlob reports whether a successful answer is about the blob d: it has a length or, without one, the digest.
 // Proxies and web servers answer 200 to anything.
 func isBlob(resp *http.Response, d ocispec.Descriptor) bool {
 	if resp.ContentLength < 0 {

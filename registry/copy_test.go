@@ -266,7 +266,7 @@ func TestCopyBetweenRegistries(t *testing.T) {
 	}
 }
 
-// A blob is uploaded unless the answer to its HEAD shows that the target has it.
+// A blob is uploaded unless the answer to its HEAD shows that the target has it, or that to a GET where HEAD does not decide.
 func TestCopyAfterOddHead(t *testing.T) {
 	layer := []byte("layer")
 	for name, tt := range map[string]struct {
@@ -307,6 +307,10 @@ func TestCopyAfterOddHead(t *testing.T) {
 			_, sent := g.blob("app", l.Digest)
 			if err != nil || sent != (tt.sent == 1) {
 				t.Errorf("got error %v, the layer sent %t after %q, want %t", err, sent, g.requests(), tt.sent == 1)
+			}
+			err = n.client(Options{}).Copy(t.Context(), parse(t, "a.example.com/app"), image, parse(t, "b.example.com/app"))
+			if again := g.count("PUT /v2/app/blobs/"); err != nil || tt.sent == 1 && tt.length != "1234" && again != 2 {
+				t.Errorf("copied again: got error %v and %d uploads in %q, want 2", err, again, g.requests())
 			}
 		})
 	}

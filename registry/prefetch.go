@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net/http"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -12,7 +11,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 // Prefetch announces that images of the repositories in from are going to be copied to that of to, and a list
@@ -138,15 +136,11 @@ func (p repository) has(ctx context.Context, b ocispec.Descriptor) (bool, error)
 // hasNow is has without what is known from before. A registry that refuses to say, or answers with something else, does
 // not have it: the upload shows why.
 func (p repository) hasNow(ctx context.Context, b ocispec.Descriptor) (bool, error) {
-	resp, err := p.blob(ctx, http.MethodHead, b, pushScope(p.repo), nil)
-	if err == nil {
-		transport.Discard(resp)
-		return isBlob(resp, b) && (b.Size == 0 || resp.ContentLength < 0 || resp.ContentLength == b.Size), nil
-	}
+	size, sure, err := p.size(ctx, b, pushScope(p.repo))
 	if errdefs.IsUnauthorized(err) || errdefs.IsNotFound(err) || isHeadRefused(err) {
 		return false, nil
 	}
-	return false, err
+	return err == nil && sure && (b.Size == 0 || size < 0 || size == b.Size), err
 }
 
 // cached returns a config that was read before, nil when it was not.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -146,25 +145,12 @@ func (p repository) upload(ctx context.Context, session *url.URL, d digest.Diges
 		}
 		return &transport.InterruptedError{Err: manifest.Errorf(errdefs.ErrUnavailable, "%s: %s: the registry answered before it had all of it", p.name, r.what)}
 	}
-	if resp.StatusCode != http.StatusCreated && !p.stored(ctx, ocispec.Descriptor{Digest: d, Size: content.size}) {
-		return p.unexpected(r, resp)
+	if resp.StatusCode != http.StatusCreated {
+		if exists, err := p.hasNow(ctx, ocispec.Descriptor{Digest: d, Size: content.size}); err != nil || !exists {
+			return p.unexpected(r, resp)
+		}
 	}
 	return nil
-}
-
-// stored reports whether the registry has a blob that was uploaded: where the answer to a HEAD does not show that, its
-// content does.
-func (p repository) stored(ctx context.Context, b ocispec.Descriptor) bool {
-	if exists, err := p.hasNow(ctx, b); exists && err == nil {
-		return true
-	}
-	content, err := p.open(ctx, b, nil)
-	if err != nil {
-		return false
-	}
-	defer content.Close()
-	_, err = io.Copy(io.Discard, content)
-	return err == nil
 }
 
 // sessionLost makes err an interruption when the registry may accept the blob in another session, or a staleToken when
