@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/docker/cli/cli/command/formatter"
@@ -15,12 +16,12 @@ import (
 const verifiedTable = "table {{.Name}}\t{{.Platform}}\t{{.Digest}}\t{{.State}}"
 
 // Verified writes the results of checking names: a table with a row for each manifest, and after it a line for each
-// finding; if quiet, the lines of errors and failed checks only. Any format other than a table is a template for each
+// finding; if quiet, the lines of errors and failed checks only. Of thousands of failures only the first are shown. Any format other than a table is a template for each
 // result, or "json".
 func Verified(out io.Writer, results []verify.Result, format string, quiet bool) error {
 	switch table, isTable := strings.CutPrefix(format, formatter.TableFormatKey); {
 	case quiet:
-		return findings(out, results, func(f verify.Finding) bool { return f.Severity != verify.SeverityInfo })
+		return findings(out, results, func(f verify.Finding) bool { return f.Severity != verify.SeverityInfo }, func(verify.Result) int { return 0 })
 	case isTable || format == "":
 		if strings.TrimSpace(table) == "" {
 			format = verifiedTable
@@ -28,7 +29,7 @@ func Verified(out io.Writer, results []verify.Result, format string, quiet bool)
 		if err := verifiedRows(out, results, format); err != nil {
 			return err
 		}
-		return findings(out, results, func(verify.Finding) bool { return true })
+		return findings(out, results, func(verify.Finding) bool { return true }, hiddenRows)
 	}
 	template, err := ParseTemplate(format)
 	if err != nil {
@@ -42,11 +43,19 @@ func Verified(out io.Writer, results []verify.Result, format string, quiet bool)
 	return nil
 }
 
-// findings writes a line for each finding that matches.
-func findings(out io.Writer, results []verify.Result, match func(verify.Finding) bool) error {
+// maxFailed bounds how many failed manifests of a name, and findings of one severity, are shown to people.
+const maxFailed = 20
+
+// findings writes a line for each finding that matches, and one for those that are too many, and for rows that were.
+func findings(out io.Writer, results []verify.Result, match func(verify.Finding) bool, hidden func(verify.Result) int) error {
 	for _, r := range results {
+		count, more := map[verify.Severity]int{}, 0
 		for _, f := range r.Findings {
 			if !match(f) {
+				continue
+			}
+			if count[f.Severity]++; count[f.Severity] > maxFailed {
+				more++
 				continue
 			}
 			where := r.Name
@@ -58,9 +67,37 @@ func findings(out io.Writer, results []verify.Result, match func(verify.Finding)
 				return err
 			}
 		}
+		var rest []string
+		if n := hidden(r); n > 0 {
+			rest = append(rest, fmt.Sprintf("%d more manifests", n))
+		}
+		if more > 0 {
+			rest = append(rest, fmt.Sprintf("%d more findings", more))
+		}
+		if rest == nil {
+			continue
+		}
+		line := r.Name + ": " + strings.Join(rest, " and ") + "; --format json shows all"
+		if _, err := fmt.Fprintln(out, manifest.Escape(line, "")); err != nil {
+			return err
+		}
 	}
 	return nil
 }
+
+// rows returns the manifests of a result that are shown: of those that failed only the first.
+func rows(r verify.Result) []verify.Manifest {
+	failed := 0
+	return slices.DeleteFunc(slices.Clone(r.Manifests), func(m verify.Manifest) bool {
+		if m.State != verify.StateOK {
+			failed++
+		}
+		return m.State != verify.StateOK && failed > maxFailed
+	})
+}
+
+// hiddenRows returns how many are not.
+func hiddenRows(r verify.Result) int { return len(r.Manifests) - len(rows(r)) }
 
 func verifiedRows(out io.Writer, results []verify.Result, format string) error {
 	row := &verifiedRow{}
@@ -69,11 +106,11 @@ func verifiedRows(out io.Writer, results []verify.Result, format string) error {
 	}
 	return table(out, format, row, func(yield func(formatter.SubContext) error) error {
 		for _, r := range results {
-			rows := r.Manifests
-			if len(rows) == 0 {
-				rows = []verify.Manifest{{State: r.State}}
+			shown := rows(r)
+			if len(shown) == 0 {
+				shown = []verify.Manifest{{State: r.State}}
 			}
-			for _, m := range rows {
+			for _, m := range shown {
 				if err := yield(&verifiedRow{name: r.Name, manifest: m}); err != nil {
 					return err
 				}

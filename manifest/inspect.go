@@ -133,13 +133,13 @@ func (i Inspection) Verbose(ctx context.Context, registry Fetcher, reporter Repo
 		return json.MarshalIndent(e.ImageManifest(), "", "\t")
 	}
 	out := make([]ImageManifest, len(i.List.Entries))
+	absent := make([]bool, len(out))
 	var group errgroup.Group
 	for n, e := range i.List.Entries {
 		group.Go(func() error {
 			whole, err := e.WithRaw(ctx, registry)
 			if errdefs.IsNotFound(err) {
-				reporter.Warn("%s is not in the registry", Familiar(e.Ref))
-				whole, err = e, nil
+				absent[n], whole, err = true, e, nil
 			}
 			out[n] = whole.ImageManifest()
 			return err
@@ -148,7 +148,27 @@ func (i Inspection) Verbose(ctx context.Context, registry Fetcher, reporter Repo
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	i.reportAbsent(absent, reporter)
 	return json.MarshalIndent(out, "", "\t")
+}
+
+// maxAbsent bounds how many absent entries are named.
+const maxAbsent = 20
+
+// reportAbsent reports the entries that the registry lacks.
+func (i Inspection) reportAbsent(absent []bool, reporter Reporter) {
+	count := 0
+	for n, e := range i.List.Entries {
+		if !absent[n] {
+			continue
+		}
+		if count++; count <= maxAbsent {
+			reporter.Warn("%s is not in the registry", Familiar(e.Ref))
+		}
+	}
+	if count > maxAbsent {
+		reporter.Warn("%d more entries of %s are not in the registry", count-maxAbsent, Familiar(i.Name))
+	}
 }
 
 // View is a list or an image for templates and --format json.
