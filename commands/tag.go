@@ -53,7 +53,7 @@ func runTag(ctx context.Context, env environment, opts tagOptions) error {
 	if !opts.remote {
 		return manifest.Tag(ctx, env.lists(), t.daemon, name, names)
 	}
-	d, err := transfer.Tag(ctx, t.registries(opts.network), name, names)
+	d, err := transfer.Tag(ctx, t.registries(opts.network), t.reporter, name, names)
 	if err == nil {
 		_, _ = fmt.Fprintln(env.Out(), d.Digest)
 	}

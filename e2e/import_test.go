@@ -269,7 +269,7 @@ func TestImportReferrers(t *testing.T) {
 		r := m.imports("--referrers", m.from, m.to)
 		m.arrives(r, "1", m.list.Digest())
 		says(m.T, r.Stderr, "3 referrers and cosign tags, 3 of them new")
-		for subject, want := range map[digest.Digest][]images.Manifest{m.list.Digest(): {old, ofList}, image.Digest(): {ofImage}} {
+		for subject, want := range map[digest.Digest][]images.Manifest{m.list.Digest(): {old, ofList}, image.Digest(): {ofImage, cosign}} {
 			harness.Complete(m.T, m.target, m.repo, images.DigestTag(subject, ""))
 			index, err := harness.Get(m.T, m.target, m.repo, images.DigestTag(subject, "")).Index()
 			same := func(d ocispec.Descriptor, w images.Manifest) bool { return d.Digest == w.Digest() }
@@ -281,6 +281,26 @@ func TestImportReferrers(t *testing.T) {
 		again := harness.Requests(m.T, m.target, func() { m.imports("--referrers", m.from, m.to) })
 		if w := writes(again); len(w) > 0 {
 			m.Errorf("got writes %v of a second import, want none", w)
+		}
+	})
+}
+
+// A list that lists a referrer has it under the referrers tag, too, wherever it is copied.
+func TestReferrersTagsAreKept(t *testing.T) {
+	onEachTarget(t, func(m *importScene) {
+		image := m.list.Children[0]
+		artifact := images.Artifact("test/image", image)
+		from := harness.Put(m.T, m.registry, m.repo, "signed", images.Index(images.OCI, image, artifact))
+		m.imports(from, m.to)
+		m.multiarch("create", "--push", m.to+"/pushed:1", m.to+":signed")
+		m.multiarch("tag", "--remote", m.to+":signed", m.to+"/tagged:1")
+		for _, repo := range []string{m.repo, m.repo + "/pushed", m.repo + "/tagged"} {
+			tag := images.DigestTag(image.Digest(), "")
+			harness.Complete(m.T, m.target, repo, tag)
+			index, err := harness.Get(m.T, m.target, repo, tag).Index()
+			if err != nil || len(index.Manifests) != 1 || index.Manifests[0].Digest != artifact.Digest() || index.Manifests[0].ArtifactType != "test/image" {
+				m.Errorf("%s: got referrers %v (error %v), want %s", repo, index.Manifests, err, artifact.Digest())
+			}
 		}
 	})
 }

@@ -30,6 +30,7 @@ type Registry interface {
 	Fetcher
 	Target
 	Prefetcher
+	Subjects
 }
 
 // Existing is what create does with a list that exists.

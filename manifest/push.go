@@ -58,9 +58,11 @@ func push(ctx context.Context, clients Clients, p Publication, found locals) (Pu
 	if err != nil {
 		return Pushed{}, err
 	}
+	keepReferrersTags(ctx, clients, p)
 	if err := clients.Registry.Put(ctx, list.Name, index, TagsOf(p.Tags)...); err != nil {
 		return Pushed{}, list.withTypeHint(fmt.Errorf("pushing the list %s: %w", Familiar(list.Name), err))
 	}
+	keepReferrersTags(ctx, clients, p) // of the list itself
 	return Pushed{Publication{list, p.Tags}, index.Descriptor, append(children, copied...)}, nil
 }
 
@@ -73,6 +75,18 @@ func (l List) withTypeHint(err error) error {
 		return err
 	}
 	return WithHint(err, "if the registry accepts only manifest lists of Docker, create the list with --type docker")
+}
+
+// keepReferrersTags is KeepReferrersTags for what a push has put so far.
+func keepReferrersTags(ctx context.Context, clients Clients, p Publication) {
+	tags := p.Tags
+	if name, ok := p.List.Name.(reference.NamedTagged); ok {
+		tags = append(slices.Clone(tags), name)
+	}
+	err := KeepReferrersTags(ctx, clients.Registry, clients.Reporter, reference.TrimNamed(p.List.Name), tags)
+	if err != nil && ctx.Err() == nil {
+		clients.Reporter.Warn("%v", err)
+	}
 }
 
 // PushLocal is Push for the local list called name. Without purge it stores the digests and bytes of pending

@@ -2,6 +2,8 @@ package manifest
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 )
 
 // ReferrersTag returns the tag under which a registry without the referrers API keeps the index of the
@@ -83,4 +86,82 @@ func TaggedReferrers(ctx context.Context, r Fetcher, subject reference.Canonical
 		}
 	}
 	return ocispec.Index{}, Errorf(errdefs.ErrFailedPrecondition, "%s is not an index of referrers", Familiar(tag))
+}
+
+// referrersTarget is a registry that referrers tags are written to.
+type referrersTarget interface {
+	Fetcher
+	Subjects
+	Put(ctx context.Context, ref reference.Named, c Content, tags ...string) error
+}
+
+// KeepReferrersTags lists referrers, and the other manifests with a subject that r has put in the repository and not
+// acknowledged, in the indexes under their referrers tags, if the registry has no referrers API. Written are tags that the
+// caller writes: such an index has its referrers already.
+func KeepReferrersTags(ctx context.Context, r referrersTarget, report Reporter, repo reference.Named, written []reference.NamedTagged, referrers ...Node) error {
+	bySubject := map[digest.Digest][]Node{}
+	var subjects []digest.Digest
+	for _, n := range append(referrers, r.Unlisted(repo)...) {
+		subject := n.Subject.Digest
+		isWritten := func(t reference.NamedTagged) bool { return t.Tag() == ReferrersTag(subject) }
+		isSame := func(other Node) bool { return other.Descriptor.Digest == n.Descriptor.Digest }
+		if slices.ContainsFunc(written, isWritten) || slices.ContainsFunc(bySubject[subject], isSame) {
+			continue
+		}
+		if bySubject[subject] == nil {
+			subjects = append(subjects, subject)
+		}
+		bySubject[subject] = append(bySubject[subject], n)
+	}
+	if len(subjects) == 0 {
+		return nil
+	}
+	if _, err := r.Referrers(ctx, AtDigest(repo, subjects[0])); !errdefs.IsNotImplemented(err) {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, s := range subjects {
+		group.Go(func() error { return listUnderTag(ctx, r, report, AtDigest(repo, s), bySubject[s]) })
+	}
+	return group.Wait()
+}
+
+// maxAttempts bounds the attempts to list referrers while other clients overwrite the list.
+const maxAttempts = 10
+
+// listUnderTag adds referrers to the index under the referrers tag, by
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema, and keeps its entries.
+// The index is read again afterwards: a client that wrote it at the same time may have overwritten ours.
+func listUnderTag(ctx context.Context, r referrersTarget, report Reporter, subject reference.Canonical, referrers []Node) error {
+	tag := AtTag(subject, ReferrersTag(subject.Digest()))
+	for range maxAttempts {
+		index, err := TaggedReferrers(ctx, r, subject)
+		if errdefs.IsFailedPrecondition(err) {
+			report.Warn("%v; it is kept, and %d referrers of %s are not listed", err, len(referrers), subject.Digest())
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("listing referrers of %s: %w", Familiar(subject), err)
+		}
+		before := len(index.Manifests)
+		for _, n := range referrers {
+			isSame := func(d ocispec.Descriptor) bool { return d.Digest == n.Descriptor.Digest }
+			if !slices.ContainsFunc(index.Manifests, isSame) {
+				d := n.Descriptor
+				d.ArtifactType, d.Annotations = n.ArtifactType, n.Annotations
+				index.Manifests = append(index.Manifests, d)
+			}
+		}
+		if len(index.Manifests) == before {
+			return nil
+		}
+		raw, err := json.Marshal(index)
+		if err != nil {
+			return err
+		}
+		if err := r.Put(ctx, tag, NewContent(index.MediaType, raw)); err != nil {
+			return fmt.Errorf("listing referrers of %s: %w", Familiar(subject), err)
+		}
+	}
+	return Errorf(errdefs.ErrAborted, "listing referrers of %s under %s: another client keeps overwriting them; try again", subject.Digest(), Familiar(tag))
 }

@@ -36,6 +36,15 @@ type Target interface {
 	Put(ctx context.Context, ref reference.Named, c Content, tags ...string) error
 }
 
+// Subjects keeps track of manifests that have a subject.
+type Subjects interface {
+	// Referrers is that of [Lister].
+	Referrers(ctx context.Context, subject reference.Canonical) ([]ocispec.Descriptor, error)
+	// Unlisted returns the manifests with a subject that were put in the repository of repo since the last call, except
+	// those that the registry acknowledged as referrers.
+	Unlisted(repo reference.Named) []Node
+}
+
 // Lister lists the content of a registry.
 type Lister interface {
 	// Repositories returns the paths of the repositories of a registry, named as in a reference.

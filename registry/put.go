@@ -73,6 +73,9 @@ func (p repository) put(ctx context.Context, at reference.Named, content manifes
 	err := p.retry(ctx, func() error {
 		if lost {
 			if arrived, err := p.arrived(ctx, at, content.Raw, before); arrived || err != nil {
+				if arrived {
+					p.putSubject(content, nil)
+				}
 				return err
 			}
 			before = p.client.seen(at)
@@ -93,6 +96,7 @@ func (p repository) put(ctx context.Context, at reference.Named, content manifes
 	var refused *Error
 	if errors.As(err, &refused) && refused.What == whatManifest(at) && refused.mayExist() && !isUnsettled(err) {
 		if d, failed := p.client.Digest(ctx, at); failed == nil && isDigestOf(d, content.Raw) {
+			p.putSubject(content, nil)
 			p.client.note("%s is unchanged: the registry refused to write it again (%s)", manifest.Familiar(at), transport.StatusText(refused.Status)+refused.details())
 			return nil
 		}
@@ -139,7 +143,35 @@ func (p repository) putOnce(ctx context.Context, at reference.Named, content man
 			return nil, p.unexpected(r, resp)
 		}
 	}
+	p.putSubject(content, resp.Header)
 	return tagsSet(resp.Header), checkStored(manifest.Familiar(at), resp.Header.Get("Docker-Content-Digest"), content.Raw)
+}
+
+// putSubject records that content was put, if it has a subject and the answer does not acknowledge that:
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests-with-subject.
+func (p repository) putSubject(content manifest.Content, answer http.Header) {
+	n, err := manifest.ParseNode(content)
+	if err != nil || n.Subject == nil || answer.Get("OCI-Subject") != "" {
+		return
+	}
+	p.client.mu.Lock()
+	defer p.client.mu.Unlock()
+	key := p.name + "/" + p.repo
+	p.client.unlisted[key] = append(p.client.unlisted[key], n)
+}
+
+// Unlisted implements [manifest.Subjects].
+func (c *Client) Unlisted(repo reference.Named) []manifest.Node {
+	p, err := c.repository(repo)
+	if err != nil {
+		return nil // nothing was put there
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := p.name + "/" + p.repo
+	nodes := c.unlisted[key]
+	delete(c.unlisted, key)
+	return nodes
 }
 
 // tagsSet returns the tags that an answer names.

@@ -189,6 +189,58 @@ func TestSettled(t *testing.T) {
 	}
 }
 
+// A manifest with a subject is unlisted unless the registry acknowledges its subject.
+func TestUnlisted(t *testing.T) {
+	artifact := fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"application/x","digest":%q,"size":1},"layers":[],"subject":{"digest":%[1]q,"size":1}}`, digest.FromString("x"))
+	for name, tt := range map[string]struct {
+		content string
+		answer  func(f *fake, w http.ResponseWriter, r *http.Request) bool
+		want    int
+	}{
+		"not acknowledged": {artifact, nil, 1},
+		"acknowledged": {artifact, func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
+			w.Header().Set("OCI-Subject", digest.FromString("x").String())
+			return false
+		}, 0},
+		"no subject": {`{"schemaVersion":2,"config":{"digest":"` + digest.FromString("x").String() + `","size":1},"layers":[]}`, nil, 0},
+		"lost answer": {artifact, func(f *fake, _ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPut {
+				f.serveManifest(httptest.NewRecorder(), r, "app", "1")
+				panic(http.ErrAbortHandler)
+			}
+			return false
+		}, 1},
+		"refused, but there": {artifact, func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPut {
+				f.serveManifest(httptest.NewRecorder(), r, "app", "1")
+				refuse(w, http.StatusConflict, "TAG_IMMUTABLE", "the tag is immutable")
+			}
+			return r.Method == http.MethodPut
+		}, 1},
+		"refused": {artifact, func(_ *fake, w http.ResponseWriter, _ *http.Request) bool {
+			refuse(w, http.StatusForbidden, "DENIED", "denied")
+			return true
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f := newNetwork(t), newFake()
+			n.secure("a.example.com:443", f)
+			f.before = func(w http.ResponseWriter, r *http.Request) bool { return tt.answer != nil && tt.answer(f, w, r) }
+			c := n.client(Options{})
+			err := c.Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageManifest, []byte(tt.content)))
+			if refused := name == "refused"; (err != nil) != refused {
+				t.Errorf("got error %v, want one: %t", err, refused)
+			}
+			if got := c.Unlisted(parse(t, "a.example.com/app")); len(got) != tt.want || tt.want > 0 && got[0].Subject.Digest != digest.FromString("x") {
+				t.Errorf("got %v, want %d manifests", got, tt.want)
+			}
+			if got := c.Unlisted(parse(t, "a.example.com/app")); len(got) != 0 {
+				t.Errorf("got %v again, want none", got)
+			}
+		})
+	}
+}
+
 // A refused PUT of what exists already is no failure, as with immutable tags.
 func TestPutRefusedButThere(t *testing.T) {
 	other := `{"schemaVersion":2,"manifests":[]}`

@@ -84,6 +84,8 @@ type Client struct {
 
 	mu    sync.Mutex
 	hosts map[string]*host
+	// unlisted has the manifests for Unlisted, by repository.
+	unlisted map[string][]manifest.Node
 
 	// copiedImages and copiedBlobs are the copies made, by their name in the target repository.
 	copiedImages, copiedBlobs memo.Memo[string, struct{}]
@@ -107,7 +109,7 @@ func New(o Options) *Client {
 	if o.Jobs < 1 {
 		o.Jobs = DefaultJobs
 	}
-	c := &Client{options: o, idle: transport.DefaultIdle, commit: transport.DefaultCommit, hosts: map[string]*host{}}
+	c := &Client{options: o, idle: transport.DefaultIdle, commit: transport.DefaultCommit, hosts: map[string]*host{}, unlisted: map[string][]manifest.Node{}}
 	c.budget = transport.NewBudget(o.RetryTimeout, c.warn)
 	return c
 }

@@ -46,8 +46,10 @@ func (i importer) copy(ctx context.Context, m image) ([]manifest.Child, error) {
 		})
 	}
 	group.Go(func() error { return i.copyReferrers(copying, c) })
-	err = group.Wait()
-	return copied, err
+	if err := group.Wait(); err != nil {
+		return copied, err
+	}
+	return copied, i.keepReferrersTags(ctx, c.nodes()...)
 }
 
 // read returns everything that is imported for m.

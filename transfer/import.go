@@ -34,6 +34,7 @@ type Registry interface {
 	manifest.Reader
 	manifest.Target
 	manifest.Prefetcher
+	manifest.Subjects
 	BlobSize(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (int64, error)
 	// Settled is Digest for a tag that was put a moment ago, which the registry may not know yet.
 	Settled(ctx context.Context, tag reference.NamedTagged) (digest.Digest, error)
@@ -105,12 +106,14 @@ type importer struct {
 	report manifest.Reporter
 	// prefetch is from for images that are going to be copied.
 	prefetch manifest.Fetcher
+	// written are the tags that this and all other importers write.
+	written []reference.NamedTagged
 }
 
 // newImporters returns an importer for each image or index of a request.
 func newImporters(ctx context.Context, to Registry, report manifest.Reporter, r Request) ([]importer, error) {
 	prefetch := to.Prefetch(ctx, reference.TrimNamed(r.Target), []reference.Named{reference.TrimNamed(r.Source)})
-	i := importer{r, to.Source(), to, report, prefetch}
+	i := importer{Request: r, from: to.Source(), to: to, report: report, prefetch: prefetch, written: r.Tags}
 	if !r.AllTags {
 		return []importer{i}, nil
 	}
@@ -119,13 +122,17 @@ func newImporters(ctx context.Context, to Registry, report manifest.Reporter, r 
 		return nil, fmt.Errorf("listing the tags of %s: %w", manifest.Familiar(r.Source), err)
 	}
 	var all []importer
+	var written []reference.NamedTagged
 	for _, tag := range tags {
 		if !r.matches(tag) {
 			continue
 		}
 		target := manifest.AtTag(r.Target, tag)
 		i.Source, i.Target, i.Tags = manifest.AtTag(r.Source, tag), target, []reference.NamedTagged{target}
-		all = append(all, i)
+		all, written = append(all, i), append(written, target)
+	}
+	for n := range all {
+		all[n].written = written
 	}
 	if len(all) == 0 {
 		return nil, manifest.Errorf(errdefs.ErrNotFound, "none of the %d tags of %s matches", len(tags), manifest.Familiar(r.Source))
@@ -177,7 +184,18 @@ func (i importer) run(ctx context.Context) (Imported, error) {
 	if err := i.checkPut(ctx, m); err != nil {
 		return Imported{}, err
 	}
-	return imported, nil
+	return imported, i.keepReferrersTags(ctx) // of m itself
+}
+
+// keepReferrersTags lists referrers, and everything else with a subject that was written, in a target without the
+// referrers API.
+func (i importer) keepReferrersTags(ctx context.Context, referrers ...manifest.Node) error {
+	err := manifest.KeepReferrersTags(ctx, i.to, i.report, reference.TrimNamed(i.Target), i.written, referrers...)
+	if err != nil && !i.Referrers && ctx.Err() == nil {
+		i.report.Warn("%v", err)
+		return nil
+	}
+	return err
 }
 
 // checkTags returns an errdefs.ErrAlreadyExists error if another client has written one of the tags of m during the

@@ -482,7 +482,7 @@ func TestImportOddReferrersTags(t *testing.T) {
 		"source, the subject": {"from", func(r *registry) ocispec.Descriptor { return r.list }, false, nil},
 		"source, an image":    {"from", func(r *registry) ocispec.Descriptor { return r.arm64 }, true, []string{"is not an index of referrers; skipped"}},
 		"target, the subject": {"to", func(r *registry) ocispec.Descriptor { return r.list }, false, nil},
-		"target, an image":    {"to", func(r *registry) ocispec.Descriptor { return r.arm64 }, true, []string{"is not an index of referrers; it is kept", "the 1 imported referrers of"}},
+		"target, an image":    {"to", func(r *registry) ocispec.Descriptor { return r.arm64 }, true, []string{"is not an index of referrers; it is kept", "and 1 referrers of"}},
 		"target, a list of images": {"to", func(r *registry) ocispec.Descriptor {
 			return r.Index(t, "from.example.com/app:other", ocispec.MediaTypeImageIndex, r.arm64)
 		}, true, []string{"is not an index of referrers; it is kept"}},
@@ -624,7 +624,7 @@ func TestTag(t *testing.T) {
 			names = append(names, fakes.ListName(t, n))
 		}
 		r.Log = nil
-		d, err := Tag(t.Context(), r.Registry, fakes.Named(t, "from.example.com/app:1"), names)
+		d, err := Tag(t.Context(), r.Registry, r.report, fakes.Named(t, "from.example.com/app:1"), names)
 		if err == nil && d.Digest != r.list.Digest {
 			t.Errorf("got digest %s, want %s", d.Digest, r.list.Digest)
 		}

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 )
 
 // content is everything that is imported for an image: the manifests below it, their referrers, and the referrers of
@@ -34,13 +32,20 @@ type digestTag struct {
 	digest digest.Digest
 }
 
+// nodes returns all referrers.
+func (c content) nodes() []manifest.Node {
+	var out []manifest.Node
+	for _, s := range c.subjects {
+		out = append(out, c.referrers[s]...)
+	}
+	return out
+}
+
 // roots returns all referrers and what digest tags point to, each once.
 func (c content) roots() []digest.Digest {
 	var out []digest.Digest
-	for _, s := range c.subjects {
-		for _, n := range c.referrers[s] {
-			out = append(out, n.Descriptor.Digest)
-		}
+	for _, n := range c.nodes() {
+		out = append(out, n.Descriptor.Digest)
 	}
 	for _, t := range c.tags {
 		out = append(out, t.digest)
@@ -171,7 +176,7 @@ func (i importer) add(c *content, subject digest.Digest, r manifest.Root) (bool,
 	return true, nil
 }
 
-// copyReferrers copies the referrers that the target lacks, and lists them there.
+// copyReferrers copies the referrers that the target lacks.
 func (i importer) copyReferrers(ctx context.Context, c content) error {
 	roots := c.roots()
 	if len(roots) == 0 {
@@ -188,9 +193,6 @@ func (i importer) copyReferrers(ctx context.Context, c content) error {
 	}
 	roots = c.without(roots, refused)
 	if _, err := c.copyAll(ctx, c.graph, c.without(all, refused)); err != nil {
-		return err
-	}
-	if err := i.listReferrers(ctx, c); err != nil {
 		return err
 	}
 	for _, t := range c.tags {
@@ -233,65 +235,6 @@ func (c content) without(all, refused []digest.Digest) []digest.Digest {
 		c.referrers[s] = slices.DeleteFunc(nodes, func(n manifest.Node) bool { return slices.Contains(refused, n.Descriptor.Digest) })
 	}
 	return slices.DeleteFunc(all, func(d digest.Digest) bool { return slices.Contains(refused, d) })
-}
-
-// listReferrers lists the referrers under tags if the target has no referrers API.
-func (i importer) listReferrers(ctx context.Context, c content) error {
-	if len(c.subjects) == 0 {
-		return nil
-	}
-	_, err := i.to.Referrers(ctx, manifest.AtDigest(i.Target, c.subjects[0]))
-	if !errdefs.IsNotImplemented(err) {
-		return err
-	}
-	group, listing := errgroup.WithContext(ctx)
-	for _, s := range c.subjects {
-		group.Go(func() error { return i.listUnderTag(listing, s, c.referrers[s]) })
-	}
-	return group.Wait()
-}
-
-// maxAttempts bounds the attempts to list referrers while other clients overwrite the list.
-const maxAttempts = 10
-
-// listUnderTag adds referrers to the index under the referrers tag, by
-// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema, and keeps its entries.
-// The index is read again afterwards: a client that wrote it at the same time may have overwritten ours.
-func (i importer) listUnderTag(ctx context.Context, subject digest.Digest, referrers []manifest.Node) error {
-	tag, err := reference.WithTag(reference.TrimNamed(i.Target), manifest.ReferrersTag(subject))
-	if err != nil {
-		return err
-	}
-	for range maxAttempts {
-		index, err := manifest.TaggedReferrers(ctx, i.to, manifest.AtDigest(i.Target, subject))
-		if errdefs.IsFailedPrecondition(err) {
-			i.report.Warn("%v; it is kept, and the %d imported referrers of %s are not listed", err, len(referrers), subject)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		before := len(index.Manifests)
-		for _, n := range referrers {
-			isSame := func(d ocispec.Descriptor) bool { return d.Digest == n.Descriptor.Digest }
-			if !slices.ContainsFunc(index.Manifests, isSame) {
-				d := n.Descriptor
-				d.ArtifactType, d.Annotations = n.ArtifactType, n.Annotations
-				index.Manifests = append(index.Manifests, d)
-			}
-		}
-		if len(index.Manifests) == before {
-			return nil
-		}
-		raw, err := json.Marshal(index)
-		if err != nil {
-			return err
-		}
-		if err := i.to.Put(ctx, tag, manifest.NewContent(index.MediaType, raw)); err != nil {
-			return fmt.Errorf("listing referrers of %s: %w", subject, err)
-		}
-	}
-	return manifest.Errorf(errdefs.ErrAborted, "listing referrers of %s under %s: another client keeps overwriting them; import again", subject, manifest.Familiar(tag))
 }
 
 // putTag writes a digest tag, unless it points to something else in the target.

@@ -6,8 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -155,5 +157,58 @@ func TestImportRepairsReferrers(t *testing.T) {
 	q.Force = false
 	if _, err := r.run(t, q); err != nil || r.Manifests["to.example.com/app@"+signature.String()] == nil {
 		t.Errorf("got error %v, want the referrer copied again", err)
+	}
+}
+
+// Without the referrers API, manifests with a subject below an index are listed under the referrers tags, also without
+// Referrers, except those that are imported with that tag itself.
+func TestImportKeepsReferrersTags(t *testing.T) {
+	for _, allTags := range []bool{false, true} {
+		t.Run(fmt.Sprint("AllTags=", allTags), func(t *testing.T) {
+			r := newRegistry(t)
+			r.NoReferrers = true
+			signature := r.referrer(t, r.amd64.Digest, "a/b")
+			size := int64(len(r.Manifests["from.example.com/app@"+signature.String()]))
+			entry := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: signature, Size: size}
+			tag := manifest.ReferrersTag(r.amd64.Digest)
+			r.Index(t, "from.example.com/app:2", ocispec.MediaTypeImageIndex, r.amd64, entry)
+			theirs := r.Index(t, "from.example.com/app:"+tag, ocispec.MediaTypeImageIndex, entry)
+			q := request(t, "from.example.com/app:2", "to.example.com/app:2", nil)
+			if allTags {
+				q = Request{Source: reference.TrimNamed(q.Source), Target: reference.TrimNamed(q.Target), AllTags: true}
+			}
+			if _, err := r.run(t, q); err != nil || len(r.report.Warnings) > 0 {
+				t.Fatalf("got error %v and warnings %q, want none", err, r.report.Warnings)
+			}
+			index, err := manifest.TaggedReferrers(t.Context(), r, manifest.AtDigest(q.Target, r.amd64.Digest))
+			if err != nil || len(index.Manifests) != 1 || index.Manifests[0].Digest != signature {
+				t.Errorf("got referrers %v, error %v, want %s", index.Manifests, err, signature)
+			}
+			if same := digest.FromBytes(r.Manifests["to.example.com/app:"+tag]) == theirs.Digest; same != allTags {
+				t.Errorf("got the index of the source under the referrers tag: %t, want %t", same, allTags)
+			}
+		})
+	}
+}
+
+// The referrers tag of an artifact that is itself imported is kept, and so is that of one that is tagged in another
+// repository.
+func TestArtifactsAreListed(t *testing.T) {
+	r := newRegistry(t)
+	r.NoReferrers = true
+	signature := r.referrer(t, r.amd64.Digest, "a/b")
+	r.Manifests["from.example.com/app:sig"] = r.Manifests["from.example.com/app@"+signature.String()]
+	if _, err := r.run(t, request(t, "from.example.com/app:sig", "to.example.com/app:sig", nil)); err != nil {
+		t.Fatal(err)
+	}
+	other := fakes.ListName(t, "from.example.com/other:sig")
+	if _, err := Tag(t.Context(), r.Registry, r.report, fakes.Named(t, "from.example.com/app:sig"), []reference.NamedTagged{other}); err != nil {
+		t.Fatal(err)
+	}
+	for _, repo := range []string{"to.example.com/app", "from.example.com/other"} {
+		index, err := manifest.TaggedReferrers(t.Context(), r, manifest.AtDigest(fakes.Named(t, repo), r.amd64.Digest))
+		if err != nil || len(index.Manifests) != 1 || index.Manifests[0].Digest != signature || index.Manifests[0].ArtifactType != "a/b" {
+			t.Errorf("%s: got referrers %v, error %v, want %s", repo, index.Manifests, err, signature)
+		}
 	}
 }

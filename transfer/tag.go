@@ -14,7 +14,7 @@ import (
 
 // Tag adds tags to source in its registry, and returns its descriptor. For a tag in another repository of the registry
 // everything below source is mounted there first. Tags that point to something else are moved.
-func Tag(ctx context.Context, registry Registry, source reference.Named, tags []reference.NamedTagged) (ocispec.Descriptor, error) {
+func Tag(ctx context.Context, registry Registry, report manifest.Reporter, source reference.Named, tags []reference.NamedTagged) (ocispec.Descriptor, error) {
 	byRepository := map[string][]reference.NamedTagged{}
 	var others []reference.Named
 	for _, t := range tags {
@@ -49,6 +49,11 @@ func Tag(ctx context.Context, registry Registry, source reference.Named, tags []
 	for _, tags := range byRepository {
 		if err := registry.Put(ctx, tags[0], content, manifest.TagsOf(tags[1:])...); err != nil {
 			return content.Descriptor, fmt.Errorf("tagging %s as %s: %w", manifest.Familiar(source), manifest.Familiar(tags[0]), err)
+		}
+	}
+	for _, t := range others {
+		if err := manifest.KeepReferrersTags(ctx, registry, report, reference.TrimNamed(t), byRepository[t.Name()]); err != nil {
+			report.Warn("%v", err)
 		}
 	}
 	return content.Descriptor, nil

@@ -47,11 +47,13 @@ type Registry struct {
 	Others      []string                    // names in the list of tags that are not valid tags
 	HasListing  bool                        // lists all manifests of a repository
 	Arrived     map[digest.Digest]time.Time // the times in that listing
+
+	unlisted map[string][]manifest.Node // by repository
 }
 
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry {
-	return &Registry{Manifests: map[string][]byte{}, Types: map[digest.Digest]string{}, Blobs: map[digest.Digest][]byte{}, Errs: map[string]error{}}
+	return &Registry{unlisted: map[string][]manifest.Node{}, Manifests: map[string][]byte{}, Types: map[digest.Digest]string{}, Blobs: map[digest.Digest][]byte{}, Errs: map[string]error{}}
 }
 
 func key(ref reference.Named) string {
@@ -121,6 +123,7 @@ func (m *Registry) Copy(_ context.Context, from reference.Named, c manifest.Cont
 	m.Mu.Lock()
 	defer m.Mu.Unlock()
 	m.record("copy %s to %s", manifest.Familiar(from), manifest.Familiar(to))
+	m.putSubject(to, c)
 	m.Manifests[to.Name()+"@"+c.Descriptor.Digest.String()] = c.Raw
 	return m.Errs["copy"]
 }
@@ -152,7 +155,25 @@ func (m *Registry) Put(_ context.Context, ref reference.Named, c manifest.Conten
 		}
 		m.Store(ref, c.Descriptor.MediaType, c.Raw)
 	}
+	m.putSubject(ref, c)
 	return nil
+}
+
+// putSubject records that a manifest with a subject was put, unless the registry acknowledges that.
+func (m *Registry) putSubject(repo reference.Named, c manifest.Content) {
+	n, err := manifest.ParseNode(c)
+	if err == nil && n.Subject != nil && m.NoReferrers {
+		m.unlisted[repo.Name()] = append(m.unlisted[repo.Name()], n)
+	}
+}
+
+// Unlisted implements [manifest.Subjects].
+func (m *Registry) Unlisted(repo reference.Named) []manifest.Node {
+	m.Mu.Lock()
+	defer m.Mu.Unlock()
+	nodes := m.unlisted[repo.Name()]
+	delete(m.unlisted, repo.Name())
+	return nodes
 }
 
 // Prefetch implements [manifest.Prefetcher].
