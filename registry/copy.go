@@ -113,7 +113,7 @@ func (c *Client) copyBlobs(ctx context.Context, job copyJob) error {
 // copyBlob copies one blob, unless the target has it. A mount needs no check for that.
 func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocispec.Descriptor) error {
 	var session *url.URL
-	if source.host == target.host {
+	if target.mayMount(ctx, source) {
 		var err error
 		if session, err = target.mount(ctx, source, b); err == nil && session == nil {
 			c.assumed.Store(target.at(b.Digest), source)
@@ -135,6 +135,16 @@ func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocis
 		}
 	}
 	return c.sendBlob(ctx, source, target, b, session)
+}
+
+// mayMount reports whether one token can cover both repositories: they are in one registry and have one credential.
+func (p repository) mayMount(ctx context.Context, source repository) bool {
+	if source.host != p.host {
+		return false
+	}
+	to, err := p.credential(ctx, []string{pushScope(p.repo)})
+	from, failed := p.credential(ctx, []string{pullScope(source.repo)})
+	return to == from && (err == nil) == (failed == nil)
 }
 
 // sendAssumed uploads those blobs of an image that were not sent, since the registry mounted them or claimed to have

@@ -178,3 +178,32 @@ func TestRefusedLoginIsReported(t *testing.T) {
 		t.Errorf("got token requests %q, want 4", service.requests())
 	}
 }
+
+// Blobs of a repository that takes another credential are sent: no token could permit to mount them.
+func TestCopyBetweenCredentials(t *testing.T) {
+	for user, want := range map[string]int{"me": 0, "other": 1} {
+		n, f, service := newNetwork(t), newFake(), &tokens{}
+		n.secure("a.example.com:443", f)
+		n.secure("auth.example.com:443", service)
+		f.before = bearer("https://auth.example.com/token")
+		image := f.putImage("from", "1")
+		c := n.client(Options{Credentials: func(_ context.Context, _, repo string, _ []string) (Credential, error) {
+			return Credential{Username: map[string]string{"from": user, "to": "me"}[repo], Secret: "secret"}, nil
+		}})
+		if err := c.Copy(t.Context(), parse(t, "a.example.com/from"), image, parse(t, "a.example.com/to")); err != nil {
+			t.Error(err)
+		}
+		sent, mounts := 0, 0
+		for _, r := range f.requests() {
+			if strings.HasPrefix(r, "PUT /v2/to/blobs/") {
+				sent++
+			}
+			if strings.Contains(r, "mount=") {
+				mounts++
+			}
+		}
+		if sent != want || (mounts == 0) != (want > 0) {
+			t.Errorf("source of %s: got %d uploads and %d mounts, want %d uploads: %q", user, sent, mounts, want, f.requests())
+		}
+	}
+}
