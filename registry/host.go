@@ -116,11 +116,12 @@ func (h *host) compose(newTransport func() *http.Transport) {
 			Budget: c.budget, UserAgent: c.options.UserAgent,
 		}
 	}
-	wire, bare := wireOf(newTransport), wireOf(func() *http.Transport {
+	bareTransport := func() *http.Transport {
 		t := newTransport()
 		t.TLSClientConfig.Certificates = nil
 		return t
-	})
+	}
+	wire, bare := wireOf(newTransport), wireOf(bareTransport)
 	h.login = &transport.Login{
 		Next:   &transport.Guest{Next: wire, Bare: bare, Server: h.server, Tokens: tokens(bare)},
 		Server: h.server, Credentials: h.credential, Renew: h.renew, WithoutLogin: h.withoutLogin(),
@@ -132,10 +133,17 @@ func (h *host) compose(newTransport func() *http.Transport) {
 	}
 	h.chain = &transport.Retry{
 		Next: &transport.Scheme{
-			Next: &transport.Redirect{Next: h.login, Server: h.server}, Server: h.server,
+			Next: &transport.Redirect{Next: h.login, Server: h.server}, Server: h.server, Plain: h.plainWire(bareTransport),
 		},
 		Server: h.server, Budget: c.budget,
 	}
+}
+
+// plainWire returns a wire to the registry over plain HTTP, which is not for what may hold a secret.
+func (h *host) plainWire(newTransport func() *http.Transport) transport.RoundTripper {
+	server := &transport.Server{Name: h.name, Host: h.server.Host}
+	server.SetEndpoint(transport.Endpoint{Scheme: "http"})
+	return &transport.IdleTimeout{Next: &transport.TLS{Server: server, New: newTransport}, Idle: h.client.idle, Commit: h.client.commit}
 }
 
 // configure returns what certs.d says about a registry and the transport that follows from it. Files that cannot be

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,8 +19,12 @@ import (
 type Scheme struct {
 	Next   RoundTripper
 	Server *Server
+	// Plain sends a request over plain HTTP where that is not permitted, without any credential: it only explains why HTTPS
+	// fails. It may be nil.
+	Plain RoundTripper
 
-	// settled is done once the scheme is known.
+	// asked has whether the registry answers that, settled is done once the scheme is known.
+	asked   memo.Once[bool]
 	settled memo.Once[struct{}]
 }
 
@@ -35,8 +40,11 @@ func (s *Scheme) RoundTrip(r Request) (*http.Response, error) {
 			s.settled.Store(struct{}{})
 			return resp, nil
 		}
-		if known || !r.repeatable() || r.Context().Err() != nil || !s.mayFallBack(r.Context(), err) {
+		if known || r.Context().Err() != nil {
 			return nil, err
+		}
+		if !r.repeatable() || !s.mayFallBack(r.Context(), err) {
+			return nil, s.explain(r.Context(), err)
 		}
 	}
 	var own *probe
@@ -69,6 +77,30 @@ func (s *Scheme) address(r Request) Request {
 func (s *Scheme) mayFallBack(ctx context.Context, err error) bool {
 	var untrusted *tls.CertificateVerificationError
 	return (errors.As(err, &untrusted) || MaybePlain(err, s.Server.Host)) && s.Server.Permits(ctx, s.Server.Name)
+}
+
+// explain returns the failure of HTTPS, or that the server speaks plain HTTP, if it hung up and answers as a registry
+// without.
+func (s *Scheme) explain(ctx context.Context, err error) error {
+	if s.Plain == nil || !hungUp(err) || s.Server.Permits(ctx, s.Server.Name) {
+		return err
+	}
+	plain, failed := s.asked.Do(ctx, func() (bool, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Server.Host+"/v2/", nil)
+		if err != nil {
+			return false, err
+		}
+		resp, err := s.Plain.RoundTrip(Request{Request: req})
+		if err != nil {
+			return false, ctx.Err()
+		}
+		defer Discard(resp)
+		return resp.StatusCode == http.StatusUnauthorized || resp.Header.Get("Docker-Distribution-Api-Version") != "", nil
+	})
+	if failed == nil && plain {
+		return http.ErrSchemeMismatch
+	}
+	return err
 }
 
 // probe is a request that shows which scheme the server speaks.
@@ -143,8 +175,8 @@ func (s *Scheme) secure(r Request, p *probe) (*http.Response, error) {
 }
 
 // plain sends r by plain HTTP. When that fails too, and HTTPS had not failed at a server of plain HTTP, the scheme
-// is not settled, and the error is that of HTTPS. A server that takes plain HTTP for a bad request speaks HTTPS,
-// and is asked by that again.
+// is not settled, and the error is that of HTTPS. A server that takes plain HTTP for a bad request may speak HTTPS,
+// and is asked by that again; when it still does not, and did not refuse plain HTTP as such, that was its answer.
 func (s *Scheme) plain(r Request, p *probe, secure error) (*http.Response, error) {
 	before := s.Server.Endpoint()
 	s.Server.SetEndpoint(Endpoint{"http", before.Unverified})
@@ -156,11 +188,30 @@ func (s *Scheme) plain(r Request, p *probe, secure error) (*http.Response, error
 		return resp, nil
 	}
 	s.Server.SetEndpoint(before)
-	if err == nil {
-		Discard(resp)
-		return s.secure(r, p)
+	if err != nil {
+		return nil, secure
 	}
-	return nil, secure
+	again, err := s.secure(r, p)
+	if err == nil || !hungUp(err) || refusesPlain(resp) {
+		Discard(resp)
+		return again, err
+	}
+	s.Server.SetEndpoint(Endpoint{"http", before.Unverified})
+	return resp, nil
+}
+
+// refusesPlain reports whether an answer says that the server speaks HTTPS, as those of Go, nginx and Apache do.
+func refusesPlain(resp *http.Response) bool {
+	buffer(resp)
+	text, _ := io.ReadAll(resp.Body)
+	resp.Body = io.NopCloser(bytes.NewReader(text))
+	return bytes.Contains(text, []byte("HTTPS")) || bytes.Contains(text, []byte("SSL"))
+}
+
+// hungUp reports whether err is about a connection that the server ended.
+func hungUp(err error) bool {
+	var wanted *ClientCertError
+	return !errors.As(err, &wanted) && (IsClosed(err) || errors.Is(err, syscall.ECONNRESET))
 }
 
 // MaybePlain reports whether err is what HTTPS meets at a server of plain HTTP.
