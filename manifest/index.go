@@ -52,7 +52,7 @@ func IsForeign(mediaType string) bool {
 }
 
 // indexJSON has the fields of docker/distribution's manifestlist package in their order, so that the same entries in the
-// same order have the same digest as with docker manifest.
+// same order have the same digest as with docker manifest. The fields that it does not have follow.
 type indexJSON struct {
 	SchemaVersion int               `json:"schemaVersion"`
 	MediaType     string            `json:"mediaType"`
@@ -67,6 +67,9 @@ type childJSON struct {
 	Annotations  map[string]string `json:"annotations,omitempty"`
 	ArtifactType string            `json:"artifactType,omitempty"`
 	Platform     *platformJSON     `json:"platform,omitempty"`
+	URLs         []string          `json:"urls,omitempty"`
+	Data         []byte            `json:"data,omitempty"`
+	fields       json.RawMessage
 }
 
 type platformJSON struct {
@@ -75,20 +78,27 @@ type platformJSON struct {
 	OSVersion    string   `json:"os.version,omitempty"`
 	OSFeatures   []string `json:"os.features,omitempty"`
 	Variant      string   `json:"variant,omitempty"`
+	fields       json.RawMessage
 }
 
 // MarshalIndex returns an index of this media type in the byte form of docker manifest: indented by three
 // spaces, no newline at the end. A child without a digest is shown with an empty one, and one without a platform
 // without that field.
 func MarshalIndex(mediaType string, children []ocispec.Descriptor, annotations map[string]string) ([]byte, error) {
+	return marshalIndex(mediaType, children, make([]Fields, len(children)), annotations)
+}
+
+// marshalIndex is MarshalIndex with the unknown fields of each child.
+func marshalIndex(mediaType string, children []ocispec.Descriptor, fields []Fields, annotations map[string]string) ([]byte, error) {
 	out := indexJSON{SchemaVersion: 2, MediaType: mediaType, Manifests: []childJSON{}, Annotations: annotations}
-	for _, d := range children {
+	for i, d := range children {
 		child := childJSON{
 			MediaType: d.MediaType, Size: d.Size, Digest: d.Digest,
 			Annotations: d.Annotations, ArtifactType: d.ArtifactType,
+			URLs: d.URLs, Data: d.Data, fields: fields[i].Descriptor,
 		}
 		if p := d.Platform; p != nil {
-			child.Platform = &platformJSON{p.Architecture, p.OS, p.OSVersion, p.OSFeatures, p.Variant}
+			child.Platform = &platformJSON{p.Architecture, p.OS, p.OSVersion, p.OSFeatures, p.Variant, fields[i].Platform}
 		}
 		out.Manifests = append(out.Manifests, child)
 	}
@@ -106,16 +116,16 @@ func (l List) content() (Content, error) {
 	if err != nil {
 		return Content{}, err
 	}
-	children := make([]ocispec.Descriptor, len(l.Entries))
+	children, fields := make([]ocispec.Descriptor, len(l.Entries)), make([]Fields, len(l.Entries))
 	for i, e := range l.Entries {
-		children[i] = e.Descriptor
+		children[i], fields[i] = e.Descriptor, e.Fields
 		if p := e.Platform(); !e.lacksPlatform() {
 			children[i].Platform = &p
 		} else {
 			children[i].Platform = nil
 		}
 	}
-	raw, err := MarshalIndex(mediaType, children, l.Annotations)
+	raw, err := marshalIndex(mediaType, children, fields, l.Annotations)
 	return NewContent(mediaType, raw), err
 }
 

@@ -68,6 +68,7 @@ func remoteList(name reference.Named, c Content) (List, error) {
 		if d.Platform == nil {
 			d.Platform = &ocispec.Platform{} // as docker manifest shows it
 		}
+		d.URLs, d.Data = nil, nil // which docker manifest does not show
 		list.Entries = append(list.Entries, Entry{Ref: at, Source: name, Descriptor: d})
 	}
 	return list, nil

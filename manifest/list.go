@@ -52,6 +52,8 @@ type Entry struct {
 	Index digest.Digest
 	// Descriptor describes the child; its Platform is set, its Digest is empty while it is pending.
 	Descriptor ocispec.Descriptor
+	// Fields are the fields that the index of the source has for the child beside those of Descriptor.
+	Fields Fields
 	// Raw is the manifest of the child, byte for byte; empty while it is pending, and in lists of older docker
 	// versions.
 	Raw []byte
@@ -61,7 +63,11 @@ type Entry struct {
 }
 
 // Content returns the child as content, without bytes if Raw is empty.
-func (e Entry) Content() Content { return Content{e.Descriptor, e.Raw} }
+func (e Entry) Content() Content {
+	d := e.Descriptor
+	d.URLs, d.Data = nil, nil // what an index says is not where the child is fetched from
+	return Content{d, e.Raw}
+}
 
 // Pending is the local image of a pending entry.
 type Pending struct {
@@ -115,7 +121,7 @@ func (e Entry) artifactType() string {
 
 // lacksPlatform reports whether the entry is an artifact without a platform, and is written without that field.
 func (e Entry) lacksPlatform() bool {
-	return reflect.ValueOf(e.Platform()).IsZero() && e.artifactType() != ""
+	return reflect.ValueOf(e.Platform()).IsZero() && len(e.Fields.Platform) == 0 && e.artifactType() != ""
 }
 
 // Annotations and values of the descriptor of an attestation manifest in an index, from
@@ -177,11 +183,15 @@ func (l List) With(entries ...Entry) List {
 			l.Entries = append(l.Entries, e)
 		case e.Source.String() == e.Ref.String():
 			l.Entries[i] = e
-		case e.sameSource(l.Entries[i]) && !reflect.DeepEqual(e.Descriptor, l.Entries[i].Descriptor):
+		case e.sameSource(l.Entries[i]) && !e.sameDescriptor(l.Entries[i]):
 			l.Entries = append(l.Entries, e)
 		}
 	}
 	return l
+}
+
+func (e Entry) sameDescriptor(other Entry) bool {
+	return reflect.DeepEqual(e.Descriptor, other.Descriptor) && reflect.DeepEqual(e.Fields, other.Fields)
 }
 
 func (e Entry) sameSource(other Entry) bool { return e.Source.String() == other.Source.String() }

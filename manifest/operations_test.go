@@ -2,6 +2,7 @@ package manifest_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -1003,4 +1004,72 @@ func summary(l manifest.List) string {
 		out = append(out, s)
 	}
 	return strings.Join(out, "; ")
+}
+
+// An index that is taken whole keeps the bytes of its entries: fields that the program does not know, urls,
+// annotations and embedded data. Nothing is fetched from what it says.
+func TestCreateKeepsFields(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := w.Registry.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
+	data := base64.StdEncoding.EncodeToString(w.Registry.Manifests[example+":a"])
+	index := func(data string) string {
+		return fmt.Sprintf(`{
+   "schemaVersion": 2,
+   "mediaType": %q,
+   "manifests": [
+      {
+         "mediaType": %q,
+         "size": %d,
+         "digest": %q,
+         "annotations": {
+            "a": "\u003cb\u003e"
+         },
+         "platform": {
+            "architecture": "amd64",
+            "os": "linux",
+            "features": [
+               "sse4"
+            ]
+         },
+         "urls": [
+            "https://other.example.com/x"
+         ],%s
+         "z": {
+            "y": [
+               1.50,
+               null
+            ]
+         },
+         "a\"b": "x"
+      }
+   ]
+}`, ocispec.MediaTypeImageIndex, amd64.MediaType, amd64.Size, amd64.Digest, data)
+	}
+	text := func(data string) string { return "\n         \"data\": \"" + data + "\"," }
+	c := fakes.Creation(t, example+":1", example+":index")
+	for name, tt := range map[string]struct{ data, want string }{"data": {text(data), text(data)}, "other data": {text("eA=="), ""}} {
+		w.Notes.Warnings, w.Lists = nil, fakes.Lists{}
+		w.Registry.Store(fakes.Named(t, example+":index"), ocispec.MediaTypeImageIndex, []byte(index(tt.data)))
+		list, err := create(t, w, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := list.Index()
+		if want := index(tt.want); err != nil || string(got.Raw) != want {
+			t.Errorf("%s: got %s, error %v, want %s", name, got.Raw, err, want)
+		}
+		if warned := strings.Contains(fmt.Sprint(w.Notes.Warnings), "embeds data for "+amd64.Digest.String()+" that is not its content"); warned != (tt.want == "") {
+			t.Errorf("%s: got warnings %q", name, w.Notes.Warnings)
+		}
+		if d := list.Entries[0].Content().Descriptor; len(d.URLs)+len(d.Data) > 0 {
+			t.Errorf("%s: got the content %+v, want it without urls and data", name, d)
+		}
+	}
+	shown, err := manifest.Inspect(t.Context(), fakes.Lists{}, w.Registry, fakes.Named(t, example+":index"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := shown.Text(); err != nil || strings.Contains(string(text), "urls") || strings.Contains(string(text), "sse4") {
+		t.Errorf("got %s, error %v, want what docker manifest shows", text, err)
+	}
 }

@@ -390,11 +390,20 @@ func (r *resolver) index(ctx context.Context, ref reference.Named, c Content) ([
 	}
 	var entries []Entry
 	var skipped Diagnostics
+	fields := map[digest.Digest][]Fields{} // of the children of each index that are still to come
 	for index, d := range g.Entries(c.Descriptor.Digest) {
-		by := ref
-		if index.Descriptor.Digest != c.Descriptor.Digest {
-			by = AtDigest(ref, index.Descriptor.Digest)
+		by, of := ref, index.Descriptor.Digest
+		if of != c.Descriptor.Digest {
+			by = AtDigest(ref, of)
 		}
+		if _, ok := fields[of]; !ok {
+			var err error
+			if fields[of], err = childFields(index.Raw); err != nil {
+				return nil, nil, fmt.Errorf("reading index %s: %w", Familiar(by), err)
+			}
+		}
+		other := fields[of][0]
+		fields[of] = fields[of][1:]
 		switch n, err := g.Node(d.Digest); {
 		case !IsIndex(d.MediaType) && !IsImage(d.MediaType):
 			skipped.Warn("%s contains a %q, which is not an image; skipped", Familiar(by), d.MediaType)
@@ -405,15 +414,22 @@ func (r *resolver) index(ctx context.Context, ref reference.Named, c Content) ([
 		case d.Size != n.Descriptor.Size:
 			return nil, nil, Errorf(errdefs.ErrDataLoss, "index %s gives %s a size of %d bytes, but it has %d", Familiar(by), d.Digest, d.Size, n.Descriptor.Size)
 		case !IsIndex(n.Descriptor.MediaType):
-			n.Descriptor.Platform, n.Descriptor.Annotations, n.Descriptor.ArtifactType = d.Platform, d.Annotations, d.ArtifactType
-			entries = append(entries, Entry{Ref: AtDigest(ref, d.Digest), Descriptor: n.Descriptor, Raw: n.Raw})
+			if len(d.Data) > 0 && (d.Digest.Algorithm().FromBytes(d.Data) != d.Digest || int64(len(d.Data)) != d.Size) {
+				skipped.Warn("index %s embeds data for %s that is not its content; skipped the data", Familiar(by), d.Digest)
+				d.Data = nil
+			}
+			d.MediaType = n.Descriptor.MediaType
+			at := AtDigest(ref, d.Digest)
+			entries = append(entries, Entry{Ref: at, Source: at, Descriptor: d, Fields: other, Raw: n.Raw})
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for i, e := range entries {
 		if e.Ref != nil {
-			group.Go(func() (err error) {
-				if entries[i], err = ReadImage(ctx, r.Registry, e.Ref, e.Content()); err == nil {
+			group.Go(func() error {
+				read, err := ReadImage(ctx, r.Registry, e.Ref, e.Content())
+				if err == nil {
+					entries[i].Descriptor.Platform = read.Descriptor.Platform
 					err = r.readVersion(ctx, &entries[i])
 				}
 				return err
@@ -432,7 +448,7 @@ func lacksVersion(p *ocispec.Platform) bool {
 func (r *resolver) readVersion(ctx context.Context, e *Entry) error {
 	stated := e.Descriptor.Platform
 	config, _, err := ParseImage(e.Raw)
-	if err != nil || !lacksVersion(stated) {
+	if err != nil || !lacksVersion(stated) || e.artifactType() != "" {
 		return err
 	}
 	p, err := readPlatform(ctx, r.Registry, e.Ref, config)

@@ -37,6 +37,7 @@ type extra struct {
 	Source   string            `json:",omitempty"`
 	Index    digest.Digest     `json:",omitempty"`
 	Pending  *manifest.Pending `json:",omitempty"`
+	Fields   manifest.Fields   `json:",omitzero"`
 }
 
 // decode reads the bytes of an entry file.
@@ -53,6 +54,9 @@ func decode(data []byte) (manifest.Entry, fields, error) {
 	}
 	entry := manifest.Entry{Index: f.Multiarch.Index, Pending: f.Multiarch.Pending}
 	var err error
+	if entry.Fields, err = f.Multiarch.Fields.Compact(); err != nil {
+		return entry, f, err
+	}
 	if entry.Ref, err = parseRef("Ref", f.Ref); err != nil {
 		return entry, f, err
 	}
@@ -171,7 +175,7 @@ func checkDigest(raw []byte, d digest.Digest) error {
 // encode returns the content of the file of entry. Old is its current file, whose manifest is kept if entry has no
 // bytes.
 func encode(entry manifest.Entry, x extra, old fields) ([]byte, error) {
-	x.Index, x.Pending = entry.Index, entry.Pending
+	x.Index, x.Pending, x.Fields = entry.Index, entry.Pending, entry.Fields
 	f := fields{ImageManifest: entry.ImageManifest(), Multiarch: &x}
 	if entry.Source != nil && entry.Source.String() != f.Ref {
 		x.Source = entry.Source.String()

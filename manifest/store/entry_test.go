@@ -42,6 +42,7 @@ var brokenFiles = map[string]struct{ data, says string }{
 	"junk index":          {`{"Ref":"h.io/app:a","Multiarch":{"Index":"x"}}`, `index "x"`},
 	"junk image ID":       {`{"Ref":"h.io/app:a","Multiarch":{"Pending":{"ID":"x"}}}`, `image ID "x"`},
 	"junk local manifest": {`{"Ref":"h.io/app:a","Multiarch":{"Pending":{"Manifest":"x"}}}`, `manifest "x"`},
+	"junk fields":         {`{"Ref":"h.io/app:a","Multiarch":{"Fields":{"Platform":[1]}}}`, `"[1]" is not a JSON object`},
 	"text position":       {`{"Ref":"h.io/app:a","Multiarch":{"Position":"x"}}`, "Position"},
 }
 

@@ -424,6 +424,7 @@ func TestOneImageForSeveralPlatforms(t *testing.T) {
 	} {
 		e := image(t, "h.io/app@"+digest.FromString("x").String())
 		e.Descriptor.Platform = &p
+		e.Descriptor.URLs, e.Fields = []string{"https://h.io/x"}, manifest.Fields{Descriptor: []byte(`{"b":1,"a":[null]}`), Platform: []byte(`{"features":["x"]}`)}
 		entries = append(entries, e)
 	}
 	list := mustPut(t, s, "h.io/app:1", entries...)
