@@ -104,8 +104,8 @@ func (h *host) compose(newTransport func() *http.Transport) {
 	c := h.client
 	wireOf := func(newTransport func() *http.Transport) transport.RoundTripper {
 		return &transport.IdleTimeout{
-			Next: &transport.TLS{Server: h.server, New: newTransport, Connected: h.warm.connected},
-			Idle: c.idle, Commit: c.commit, Rate: transport.DefaultRate,
+			Next:    &transport.TLS{Server: h.server, New: newTransport, Connected: h.warm.connected},
+			Connect: c.connect, Idle: c.idle, Commit: c.commit, Rate: transport.DefaultRate,
 		}
 	}
 	tokens := func(wire transport.RoundTripper) *transport.Tokens {
@@ -118,7 +118,9 @@ func (h *host) compose(newTransport func() *http.Transport) {
 	}
 	bareTransport := func() *http.Transport {
 		t := newTransport()
-		t.TLSClientConfig.Certificates = nil
+		if t.TLSClientConfig != nil {
+			t.TLSClientConfig.Certificates = nil
+		}
 		return t
 	}
 	wire, bare := wireOf(newTransport), wireOf(bareTransport)
@@ -143,7 +145,10 @@ func (h *host) compose(newTransport func() *http.Transport) {
 func (h *host) plainWire(newTransport func() *http.Transport) transport.RoundTripper {
 	server := &transport.Server{Name: h.name, Host: h.server.Host}
 	server.SetEndpoint(transport.Endpoint{Scheme: "http"})
-	return &transport.IdleTimeout{Next: &transport.TLS{Server: server, New: newTransport}, Idle: h.client.idle, Commit: h.client.commit}
+	c := h.client
+	return &transport.IdleTimeout{
+		Next: &transport.TLS{Server: server, New: newTransport}, Connect: c.connect, Idle: c.idle, Commit: c.commit,
+	}
 }
 
 // configure returns what certs.d says about a registry and the transport that follows from it. Files that cannot be

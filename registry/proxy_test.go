@@ -72,7 +72,7 @@ func TestNoConnectionOpens(t *testing.T) {
 			t.Run(fmt.Sprint(name, ", retries ", retries == 0), func(t *testing.T) {
 				address := listen(t, tt.serve)
 				c := newNetwork(t).client(Options{RetryTimeout: retries})
-				c.idle = 100 * time.Millisecond
+				c.connect = 100 * time.Millisecond
 				tune := c.tune
 				c.tune = func(tr *http.Transport) {
 					tune(tr)

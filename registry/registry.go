@@ -78,9 +78,9 @@ type Client struct {
 	options Options
 	// tune changes transports before they are used; nil except in tests.
 	tune func(*http.Transport)
-	// idle and commit are the idle timeouts of a connection, commit after a blob was sent.
-	idle, commit time.Duration
-	budget       *transport.Budget
+	// connect, idle and commit are the idle timeouts: until there is a connection, then, and after a blob was sent.
+	connect, idle, commit time.Duration
+	budget                *transport.Budget
 
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -109,7 +109,7 @@ func New(o Options) *Client {
 	if o.Jobs < 1 {
 		o.Jobs = DefaultJobs
 	}
-	c := &Client{options: o, idle: transport.DefaultIdle, commit: transport.DefaultCommit, hosts: map[string]*host{}, unlisted: map[string][]manifest.Node{}}
+	c := &Client{options: o, connect: transport.DefaultConnect, idle: transport.DefaultIdle, commit: transport.DefaultCommit, hosts: map[string]*host{}, unlisted: map[string][]manifest.Node{}}
 	c.budget = transport.NewBudget(o.RetryTimeout, c.warn)
 	return c
 }

@@ -12,6 +12,8 @@ import (
 )
 
 const (
+	// DefaultConnect is how long it may take until there is a connection: to look up a name, to dial, through a proxy, TLS.
+	DefaultConnect = 30 * time.Second
 	// DefaultIdle is how long a connection may make no progress.
 	DefaultIdle = 30 * time.Second
 	// DefaultCommit is how long a registry may take over a blob that it has received.
@@ -24,8 +26,8 @@ const (
 // not continue. However long the request takes in total, it may continue while it makes progress.
 type IdleTimeout struct {
 	Next RoundTripper
-	// Idle bounds the time without progress, Commit that after a body was sent.
-	Idle, Commit time.Duration
+	// Connect bounds the time until there is a connection, Idle that without progress, Commit that after a body was sent.
+	Connect, Idle, Commit time.Duration
 	// Rate is how many bytes of an answer must arrive in a second, on average over Idle; with 0 any byte is progress.
 	Rate int64
 }
@@ -74,7 +76,7 @@ func (t *IdleTimeout) RoundTrip(r Request) (*http.Response, error) {
 	case !r.repeatable():
 		r.Body = &timedUpload{r.Body, timer}
 	}
-	timer.start(timer.idle)
+	timer.start(t.Connect)
 	resp, err := t.Next.RoundTrip(r.onConnect(func(net.Conn) { timer.start(timer.idle) }))
 	timer.stop(true)
 	if err := reason(ctx, err); err != nil {

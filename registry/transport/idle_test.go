@@ -65,7 +65,7 @@ func TestIdleTimeout(t *testing.T) {
 				if tt.source != nil {
 					body = &slowBody{t.Context(), tt.source}
 				}
-				idle := &IdleTimeout{Idle: 10 * time.Second, Commit: time.Minute, Rate: tt.rate, Next: roundTripperOf(func(r Request) (*http.Response, error) {
+				idle := &IdleTimeout{Connect: 10 * time.Second, Idle: 10 * time.Second, Commit: time.Minute, Rate: tt.rate, Next: roundTripperOf(func(r Request) (*http.Response, error) {
 					wait := func(waits []time.Duration) error {
 						for _, d := range waits {
 							if err := Sleep(r.Context(), d); err != nil {

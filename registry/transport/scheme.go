@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/memo"
@@ -35,16 +36,17 @@ func (s *Scheme) RoundTrip(r Request) (*http.Response, error) {
 	}
 	_, known := s.settled.Load()
 	if known || !s.Server.Insecure && !Loopback(s.Server.Name) {
-		resp, err := s.Next.RoundTrip(s.address(r))
+		var connected atomic.Bool
+		resp, err := s.Next.RoundTrip(s.address(r.onConnect(func(net.Conn) { connected.Store(true) })))
 		if err == nil {
 			s.settled.Store(struct{}{})
 			return resp, nil
 		}
-		if known || r.Context().Err() != nil {
+		if known || !r.repeatable() || r.Context().Err() != nil || !s.mayFallBack(r.Context(), err) {
+			if !known && !connected.Load() {
+				err = s.explain(r.Context(), err)
+			}
 			return nil, err
-		}
-		if !r.repeatable() || !s.mayFallBack(r.Context(), err) {
-			return nil, s.explain(r.Context(), err)
 		}
 	}
 	var own *probe
@@ -82,7 +84,7 @@ func (s *Scheme) mayFallBack(ctx context.Context, err error) bool {
 // explain returns the failure of HTTPS, or that the server speaks plain HTTP, if it hung up and answers as a registry
 // without.
 func (s *Scheme) explain(ctx context.Context, err error) error {
-	if s.Plain == nil || !hungUp(err) || s.Server.Permits(ctx, s.Server.Name) {
+	if s.Plain == nil || isPermanent(err) || !hungUp(err) || s.Server.Permits(ctx, s.Server.Name) {
 		return err
 	}
 	plain, failed := s.asked.Do(ctx, func() (bool, error) {
@@ -192,7 +194,7 @@ func (s *Scheme) plain(r Request, p *probe, secure error) (*http.Response, error
 		return nil, secure
 	}
 	again, err := s.secure(r, p)
-	if err == nil || !hungUp(err) || refusesPlain(resp) {
+	if err == nil || p.isConnected() || !hungUp(err) || refusesPlain(resp) {
 		Discard(resp)
 		return again, err
 	}
