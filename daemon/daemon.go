@@ -10,6 +10,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -47,6 +48,7 @@ type Daemon struct {
 
 	api        memo.Once[client.APIClient]
 	registries memo.Once[*registry.ServiceConfig]
+	podman     memo.Once[bool]
 	empty      emptyImage
 }
 
@@ -106,6 +108,15 @@ func (d *Daemon) Reach(ctx context.Context) error {
 // has reports whether the negotiated API is of this version or a later one.
 func has(api client.APIClient, version string) bool {
 	return versions.GreaterThanOrEqualTo(api.ClientVersion(), version)
+}
+
+// isPodman reports whether the daemon is podman, which names images without a registry localhost/NAME, and reports less.
+func (d *Daemon) isPodman(ctx context.Context, api client.APIClient) bool {
+	is, err := once(ctx, &d.podman, func(ctx context.Context) (bool, error) {
+		version, err := api.ServerVersion(ctx)
+		return slices.ContainsFunc(version.Components, func(c types.ComponentVersion) bool { return c.Name == "Podman Engine" }), err
+	})
+	return err == nil && is
 }
 
 // once returns the value of o, which ask computes at the first call.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -38,7 +39,9 @@ func (d *Daemon) Find(ctx context.Context, ref reference.Named) (manifest.Local,
 	case !isNamed(found, name):
 		return manifest.Local{}, notFound(name)
 	}
-	return local(found, name)
+	l, err := local(found, name)
+	l.NoVariant = strings.HasPrefix(found.Architecture, "arm") && found.Variant == "" && d.isPodman(ctx, api)
+	return l, err
 }
 
 // lookupName returns ref in an unambiguous form.
@@ -58,7 +61,8 @@ func inspect(ctx context.Context, api client.APIClient, name reference.Named) (i
 	return api.ImageInspect(ctx, reference.FamiliarString(name), client.ImageInspectWithManifests(has(api, apiManifests)))
 }
 
-// isNamed reports whether the image has this name: a daemon may have taken it for an ID.
+// isNamed reports whether the image has this name: a daemon may have taken it for an ID. Podman looks for a name without a
+// registry in several; of these, only its own localhost counts.
 func isNamed(found image.InspectResponse, name reference.Named) bool {
 	names := found.RepoTags
 	if _, ok := name.(reference.Canonical); ok {
@@ -66,7 +70,7 @@ func isNamed(found image.InspectResponse, name reference.Named) bool {
 	}
 	return slices.ContainsFunc(names, func(s string) bool {
 		n, err := reference.ParseNormalizedNamed(s)
-		return err == nil && n.String() == name.String()
+		return err == nil && (n.String() == name.String() || n.String() == "localhost/"+reference.FamiliarString(name))
 	})
 }
 

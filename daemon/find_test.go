@@ -189,6 +189,38 @@ func TestFindByNameOnly(t *testing.T) {
 	}
 }
 
+// podman is the answer of podman to a request for its version.
+var podman = answer(map[string]any{"Version": "4.3.1", "Components": []any{map[string]string{"Name": "Podman Engine"}, map[string]string{"Name": "Conmon"}}})
+
+// Podman looks for a name without a registry in several: only its localhost counts. It reports no variants.
+func TestFindInPodman(t *testing.T) {
+	tags := func(names ...string) http.HandlerFunc {
+		return answer(map[string]any{"Id": digestA, "Os": "linux", "Architecture": "arm", "RepoTags": names})
+	}
+	f := newFake(t, "1.41", map[string]http.HandlerFunc{
+		"GET /version":                    podman,
+		"GET /images/app:1/json":          tags("quay.io/app:1", "localhost/app:1"),
+		"GET /images/team/app:1/json":     tags("localhost/team/app:1"),
+		"GET /images/app:2/json":          tags("localhost/app:1", "quay.io/app:2"),
+		"GET /images/h.example/x:1/json":  tags("localhost/x:1"),
+		"GET /images/localhost/x:1/json":  tags("localhost/x:1"),
+		"GET /images/h.example/x:2/json":  tags("h.example/x:2"),
+		"GET /images/localhost/x:no/json": tags("quay.io/x:no"),
+	})
+	for name, found := range map[string]bool{
+		"app:1": true, "team/app:1": true, "app:2": false, "h.example/x:1": false, "localhost/x:1": true, "h.example/x:2": true, "localhost/x:no": false,
+	} {
+		got, err := f.daemon().Find(t.Context(), parse(t, name))
+		if found != (err == nil) || found && (!got.NoVariant || got.Name.String() != parse(t, name).String()) || !found && !errors.Is(err, errdefs.ErrNotFound) {
+			t.Errorf("%s: got %+v and error %v, want found %t without a variant", name, got, err, found)
+		}
+	}
+	f.answers["GET /version"] = answer(map[string]any{"Version": "20.10", "Components": []any{map[string]string{"Name": "Engine"}}})
+	if got, err := f.daemon().Find(t.Context(), parse(t, "app:1")); err != nil || got.NoVariant {
+		t.Errorf("Docker: got %+v and error %v, want the variant known", got, err)
+	}
+}
+
 func TestFindRefusesWhatIsNoImage(t *testing.T) {
 	for name, change := range map[string]func(map[string]any){
 		"no ID":     func(c map[string]any) { delete(c, "Id") },

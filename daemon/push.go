@@ -18,7 +18,7 @@ import (
 
 // Push has the daemon send the image called name to the registry in its name, all of it or, unless platform is nil,
 // only the manifest of that platform, and draws its progress unless progress is nil. It returns the digest that name
-// has in the registry then, as the daemon reports it: of an index of which only one platform is available, the daemon
+// has in the registry then, as the daemon reports it, "" if podman does not: of an index of which only one platform is available, the daemon
 // pushes that platform's manifest. The error is errdefs.ErrNotImplemented if the daemon cannot push one platform
 // (before API 1.46), errdefs.ErrFailedPrecondition if it lacks content of the image, errdefs.ErrNotFound if it does not
 // have name (any more), errdefs.ErrAborted if the registry lacks a blob of the image that it was sent,
@@ -54,6 +54,9 @@ func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform 
 		return "", fmt.Errorf("%s: %w", what, err)
 	case pushed != "":
 		return pushed, nil
+	}
+	if platform == nil && d.isPodman(ctx, api) {
+		return "", nil // some of its versions do not report the digest
 	}
 	return inspectPushed(ctx, api, name, platform)
 }

@@ -32,6 +32,22 @@ func pushing(t *testing.T, version, stream string) *fake {
 	return newFake(t, version, map[string]http.HandlerFunc{"POST /images/h.example/x/push": answer(stream)})
 }
 
+// Podman reports the digest in the closing line, if at all.
+func TestPushByPodman(t *testing.T) {
+	for stream, want := range map[string]digest.Digest{refers: "", refers + closing("1", digestB): digestB} {
+		f := pushing(t, "1.41", stream)
+		f.answers["GET /version"] = podman
+		if got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil); err != nil || got != want {
+			t.Errorf("got %q and error %v, want %q", got, err, want)
+		}
+	}
+	f := pushing(t, "1.41", refers+`{"errorDetail":{"message":"denied"},"error":"denied"}`)
+	f.answers["GET /version"] = podman
+	if _, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil); err == nil {
+		t.Error("got no error of a refused push")
+	}
+}
+
 func TestPushTellsTheDigest(t *testing.T) {
 	instead := fmt.Sprintf(`{"progressDetail":{},"aux":{"manifestPushedInsteadOfIndex":true,`+
 		`"originalIndex":{"digest":"%s","size":9},"selectedManifest":{"digest":"%s","size":7}}}`, digestA, digestB)

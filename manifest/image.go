@@ -17,6 +17,8 @@ type Local struct {
 	ID digest.Digest
 	// Platform is the platform of the image; of an image with several platforms that which the daemon would run.
 	Platform ocispec.Platform
+	// NoVariant says that the daemon does not report the variant that Platform may have.
+	NoVariant bool
 	// RepoDigests are the known digests of the image in registries.
 	RepoDigests []digest.Digest
 	// Manifests are the manifests the image consists of, if the daemon reports them (containerd store, API

@@ -195,6 +195,9 @@ func (s *sender) sendWhole(ctx context.Context, image *pendingImage) error {
 				pushed.Descriptor.Digest, describe(image.entries, nil))
 		}
 		e, err := image.entries[0].settle(pushed)
+		if err == nil && image.local.NoVariant && e.Platform().Variant == "" {
+			e, err = e.withVariant(ctx, s.Registry)
+		}
 		image.sent = []Entry{e}
 		return err
 	}
@@ -281,6 +284,22 @@ func (e Entry) settle(p pushedImage) (Entry, error) {
 	return e, nil
 }
 
+// withVariant returns the entry of an image with the variant that its config states.
+func (e Entry) withVariant(ctx context.Context, registry Fetcher) (Entry, error) {
+	config, _, err := ParseImage(e.Raw)
+	if err != nil {
+		return e, err
+	}
+	stated, err := readPlatform(ctx, registry, e.Ref, config)
+	if err != nil {
+		return e, fmt.Errorf("reading the config of %s: %w", Familiar(e.Ref), err)
+	}
+	platform := e.Platform()
+	platform.Variant = stated.Variant
+	e.Descriptor.Platform = &platform
+	return e, nil
+}
+
 // pushedImage is an image that the daemon pushed.
 type pushedImage struct {
 	name reference.NamedTagged
@@ -304,7 +323,7 @@ func (s *sender) push(ctx context.Context, image *pendingImage, entries []Entry,
 	if err != nil {
 		return pushedImage{}, err
 	}
-	c, err := readBack(ctx, s.Registry, name, d)
+	c, err := readBack(ctx, s.Registry, image.local, name, d)
 	if err != nil {
 		return pushedImage{}, err
 	}

@@ -199,3 +199,44 @@ func TestPendingRemovesStagingNames(t *testing.T) {
 		}
 	}
 }
+
+// mute is a daemon that does not report what it pushed.
+type mute struct{ *fakes.Daemon }
+
+func (m mute) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform) (digest.Digest, error) {
+	_, err := m.Daemon.Push(ctx, name, platform)
+	return "", err
+}
+
+// A daemon that reports neither variants nor what it pushed, as podman, has images read back: the tag must have the config of
+// the image, which has the variant. An annotated variant is kept.
+func TestPushPendingOfADaemonThatReportsLess(t *testing.T) {
+	w, builder := fakes.NewFixture(), fakes.NewRegistry()
+	for _, variant := range []string{"v6", "v7"} {
+		builder.Image(t, "plain:"+variant, manifest.MediaTypeDockerManifest, "linux/arm/"+variant)
+		local := w.Daemon.Holds(t, builder, "plain:"+variant, "plain:"+variant)
+		local.Platform.Variant, local.NoVariant = "", true
+		w.Daemon.Images[local.Name.String()] = local
+	}
+	w.Registry.Blobs = builder.Blobs
+	list, err := create(t, w, fakes.Creation(t, example+":1", "plain:v6", "plain:v7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	annotated := list.Entries[1].Platform()
+	annotated.Variant = "v8"
+	list.Entries[1].Descriptor.Platform = &annotated
+	clients := w.Clients()
+	clients.Images = mute{w.Daemon}
+	pushed, err := manifest.Push(t.Context(), clients, manifest.Publication{List: list})
+	if want := "plain:v6 linux/arm/v6; plain:v7 linux/arm/v8"; err != nil || summary(pushed.List) != want {
+		t.Errorf("got %s and error %v, want %s", summary(pushed.List), err, want)
+	}
+	builder.Image(t, "plain:other", manifest.MediaTypeDockerManifest, "linux/amd64")
+	for id := range w.Daemon.Content {
+		w.Daemon.Content[id], err = builder.Fetch(t.Context(), fakes.Named(t, "plain:other"))
+	}
+	if _, err := manifest.Push(t.Context(), clients, manifest.Publication{List: list}); err == nil || !strings.Contains(err.Error(), "did not report what it pushed as") {
+		t.Errorf("got error %v, want one for a tag that is another image", err)
+	}
+}

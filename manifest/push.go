@@ -130,7 +130,8 @@ func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference
 // pushImage pushes an image of the daemon, and adds tags to it in its repository. noList is the error that there is
 // no local list of that name.
 func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged, tags []reference.NamedTagged, noList error) (Pushed, error) {
-	if _, err := clients.Images.Find(ctx, name); err != nil {
+	local, err := clients.Images.Find(ctx, name)
+	if err != nil {
 		if ctx.Err() != nil {
 			return Pushed{}, err
 		}
@@ -141,7 +142,7 @@ func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged,
 	if err != nil {
 		return Pushed{}, err
 	}
-	image, err := readBack(ctx, clients.Registry, name, d)
+	image, err := readBack(ctx, clients.Registry, local, name, d)
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -212,8 +213,9 @@ func (e Entry) WithRaw(ctx context.Context, registry Fetcher) (Entry, error) {
 	return e, err
 }
 
-// readBack fetches an image that the daemon pushed as name, by the digest that the daemon reported, if it did.
-func readBack(ctx context.Context, registry Fetcher, name reference.NamedTagged, d digest.Digest) (Content, error) {
+// readBack fetches a local image that the daemon pushed as name, by the digest that the daemon reported. If it did not, the
+// tag must have the config that is the image's ID.
+func readBack(ctx context.Context, registry Fetcher, local Local, name reference.NamedTagged, d digest.Digest) (Content, error) {
 	var at reference.Named = name
 	if d != "" {
 		at = AtDigest(name, d)
@@ -222,6 +224,12 @@ func readBack(ctx context.Context, registry Fetcher, name reference.NamedTagged,
 	if errdefs.IsNotFound(err) {
 		return c, Errorf(errdefs.ErrNotFound, "the daemon pushed %s, but the registry %s does not have it when asked from this machine; "+
 			"if the daemon runs on another machine, %[2]s may be another registry there (%w)", Familiar(name), reference.Domain(name), err)
+	}
+	if err == nil && d == "" {
+		if config, _, err := ParseImage(c.Raw); err != nil || config.Digest != local.ID {
+			return c, Errorf(errdefs.ErrUnavailable, "the daemon did not report what it pushed as %s, and it points to %s, which is not image %s",
+				Familiar(name), c.Descriptor.Digest, short(local.ID))
+		}
 	}
 	return c, err
 }
