@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,9 +34,17 @@ type Node struct {
 // ParseNode parses c. The error is errdefs.ErrInvalidArgument if it is neither an image or artifact manifest nor an
 // index.
 func ParseNode(c Content) (Node, error) {
+	n, odd, err := parseNode(c)
+	if err = cmp.Or(err, odd); err != nil {
+		return Node{}, err
+	}
+	return n, nil
+}
+
+// parseNode is ParseNode, with an error of its own for fields that a copy does not need; they are then empty.
+func parseNode(c Content) (n Node, odd, err error) {
 	d, raw := c.Descriptor, c.Raw
-	n := Node{Content: c}
-	var err error
+	n = Node{Content: c}
 	switch {
 	case IsIndex(d.MediaType):
 		n.Children, _, err = ParseIndex(raw)
@@ -47,7 +56,7 @@ func ParseNode(c Content) (Node, error) {
 		n.Config = &config
 	}
 	if err != nil {
-		return Node{}, fmt.Errorf("manifest %s: %w", d.Digest, err)
+		return Node{Content: c}, nil, fmt.Errorf("manifest %s: %w", d.Digest, err)
 	}
 	var rest struct {
 		ArtifactType string              `json:"artifactType"`
@@ -55,10 +64,11 @@ func ParseNode(c Content) (Node, error) {
 		Annotations  map[string]string   `json:"annotations"`
 	}
 	if err := json.Unmarshal(raw, &rest); err != nil {
-		return Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s is not valid JSON (%w)", d.Digest, err)
+		odd = Errorf(errdefs.ErrInvalidArgument, "manifest %s is not valid JSON (%w)", d.Digest, err)
 	}
 	if rest.Subject != nil && rest.Subject.Digest.Validate() != nil {
-		return Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s has the subject %q", d.Digest, rest.Subject.Digest)
+		odd = Errorf(errdefs.ErrInvalidArgument, "manifest %s has the subject %q", d.Digest, rest.Subject.Digest)
+		rest.Subject = nil
 	}
 	n.Subject, n.Annotations, n.ArtifactType = rest.Subject, rest.Annotations, rest.ArtifactType
 	if n.ArtifactType == "" && n.Config != nil && !IsImageConfig(n.Config.MediaType) {
@@ -67,7 +77,7 @@ func ParseNode(c Content) (Node, error) {
 	if n.ArtifactType == "" && IsArtifact(d.MediaType) {
 		n.ArtifactType = d.MediaType
 	}
-	return n, nil
+	return n, odd, nil
 }
 
 // Blobs returns the config, if there is one, and the layers.
@@ -120,6 +130,9 @@ type Graph struct {
 	// Descend, unless nil, returns what to fetch a child of an index from, or nil to leave the child out. Set it
 	// before anything is read.
 	Descend func(child ocispec.Descriptor) Fetcher
+	// Lenient accepts manifests whose artifact type, annotations or subject are invalid, and leaves these empty. A node that
+	// cannot be parsed then still has its Content.
+	Lenient bool
 
 	fetch Fetcher
 
@@ -244,7 +257,12 @@ func (g *Graph) claim(d digest.Digest) (f *found, first bool) {
 // fill sets a node and reads its children, as far as left allows.
 func (g *Graph) fill(ctx context.Context, f *found, repo reference.Named, c Content, depth int, left *allowance) {
 	d := c.Descriptor.Digest
-	n, err := ParseNode(c)
+	n, odd, err := parseNode(c)
+	if err = cmp.Or(err, odd); err != nil && !g.Lenient {
+		n = Node{}
+	} else if odd != nil {
+		err = nil
+	}
 	if left.bytes.Add(-int64(len(c.Raw))) < 0 {
 		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "manifest %s is part of an index with more than %d MiB of manifests in total", d, maxBytes>>20)
 	}

@@ -1073,3 +1073,34 @@ func TestCreateKeepsFields(t *testing.T) {
 		t.Errorf("got %s, error %v, want what docker manifest shows", text, err)
 	}
 }
+
+// A child with odd fields that a copy does not need is kept as it is, and one that is no manifest is skipped.
+func TestCreateFromOddIndex(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := w.Registry.Image(t, example+":a", ocispec.MediaTypeImageManifest, "linux/amd64")
+	whole := string(w.Registry.Manifests[example+":a"])
+	children := []ocispec.Descriptor{amd64}
+	for i, odd := range []string{`"annotations":{"a":1}`, `"annotations":[]`, `"subject":{"digest":"x"}`, `"subject":"x"`, `"artifactType":7`} {
+		raw := []byte(strings.TrimSuffix(whole, "}") + "," + odd + "}")
+		name := fmt.Sprintf("%s:odd%d", example, i)
+		children = append(children, ocispec.Descriptor{MediaType: amd64.MediaType, Digest: w.Registry.Store(fakes.Named(t, name), amd64.MediaType, raw),
+			Size: int64(len(raw)), Platform: &ocispec.Platform{OS: "linux", Architecture: fmt.Sprint("odd", i)}})
+	}
+	want := len(children)
+	invalid := []byte(`{"config":[]}`)
+	children = append(children, ocispec.Descriptor{MediaType: amd64.MediaType, Digest: w.Registry.Store(fakes.Named(t, example+":x"), amd64.MediaType, invalid),
+		Size: int64(len(invalid)), Platform: &ocispec.Platform{OS: "linux", Architecture: "s390x"}})
+	w.Registry.Index(t, example+":index", ocispec.MediaTypeImageIndex, children...)
+	pushed, err := manifest.Publish(t.Context(), w.Clients(), fakes.Creation(t, "example.com/other:1", example+":index"))
+	if err != nil || len(pushed.List.Entries) != want {
+		t.Fatalf("got %s, error %v, want the %d images that can be copied", summary(pushed.List), err, want)
+	}
+	for _, c := range children[:want] {
+		if got, from := w.Registry.Manifests["example.com/other@"+c.Digest.String()], w.Registry.Manifests[example+"@"+c.Digest.String()]; string(got) != string(from) {
+			t.Errorf("got %s, want %s", got, from)
+		}
+	}
+	if got := fmt.Sprint(w.Notes.Warnings); !strings.Contains(got, "contains an invalid image (manifest "+children[want].Digest.String()) || len(w.Notes.Warnings) != 1 {
+		t.Errorf("got warnings %s, want one on %s", got, children[want].Digest)
+	}
+}

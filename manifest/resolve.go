@@ -383,7 +383,7 @@ func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, co
 // order, each by its digest in the repository of ref. Unwanted ones have only a descriptor.
 func (r *resolver) index(ctx context.Context, ref reference.Named, c Content) ([]Entry, Diagnostics, error) {
 	g := NewGraph(r.Registry)
-	g.Descend = r.descend
+	g.Descend, g.Lenient = r.descend, true
 	g.Add(ctx, ref, c)
 	if _, err := g.Node(c.Descriptor.Digest); err != nil {
 		return nil, nil, fmt.Errorf("reading index %s: %w", Familiar(ref), err)
@@ -409,6 +409,8 @@ func (r *resolver) index(ctx context.Context, ref reference.Named, c Content) ([
 			skipped.Warn("%s contains a %q, which is not an image; skipped", Familiar(by), d.MediaType)
 		case r.unwanted(d):
 			entries = append(entries, Entry{Descriptor: d})
+		case err != nil && len(n.Raw) > 0 && !IsIndex(d.MediaType):
+			skipped.Warn("%s contains an invalid image (%v); skipped", Familiar(by), err)
 		case err != nil:
 			return nil, nil, fmt.Errorf("reading a child of the index %s: %w", Familiar(by), err)
 		case d.Size != n.Descriptor.Size:

@@ -65,6 +65,7 @@ func (i importer) read(ctx context.Context, m image, from manifest.Fetcher) (con
 // read returns a graph of root, which was fetched, and of everything below it that has to be copied or checked.
 func (c copier) read(ctx context.Context, from manifest.Fetcher, root manifest.Content) (*manifest.Graph, error) {
 	g := manifest.NewGraph(from)
+	g.Lenient = true
 	g.Descend = func(child ocispec.Descriptor) manifest.Fetcher {
 		if c.present[child.Digest] && !c.repair && !manifest.IsIndex(child.MediaType) {
 			return nil

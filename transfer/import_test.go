@@ -263,6 +263,24 @@ func TestImportPlatformOfSharedImage(t *testing.T) {
 	}
 }
 
+// An image whose annotations or subject are invalid is imported as it is.
+func TestImportOddImage(t *testing.T) {
+	r := newRegistry(t)
+	raw := r.Manifests["from.example.com/app:amd64"]
+	raw = slices.Concat(raw[:len(raw)-1], []byte(`,"annotations":{"a":1},"subject":{"digest":"x"}}`))
+	odd := r.amd64
+	odd.Digest, odd.Size = r.Store(fakes.Named(t, "from.example.com/app:odd"), odd.MediaType, raw), int64(len(raw))
+	r.Index(t, "from.example.com/app:index", ocispec.MediaTypeImageIndex, r.arm64, odd)
+	for _, tag := range []string{"odd", "index"} {
+		if _, err := r.run(t, request(t, "from.example.com/app:"+tag, "to.example.com/app:"+tag, nil)); err != nil {
+			t.Errorf("%s: got error %v, want none", tag, err)
+		}
+	}
+	if got := r.Manifests["to.example.com/app@"+odd.Digest.String()]; string(got) != string(raw) {
+		t.Errorf("got %s, want %s", got, raw)
+	}
+}
+
 func TestImportPlatformVariants(t *testing.T) {
 	r := newRegistry(t)
 	v6 := r.Image(t, "from.example.com/app:v6", ocispec.MediaTypeImageManifest, "linux/arm/v6")
