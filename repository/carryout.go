@@ -291,30 +291,23 @@ func (r *remover) untag(ctx context.Context, step Step) error {
 		return err
 	}
 	name := manifest.AtTag(step.Repo, step.Tags[0])
-	u := untagger{registry: r.registry, report: r.report, others: r.siblings(step)}
+	r.mu.Lock()
+	u := untagger{registry: r.registry, report: r.report, others: r.keptTags(step.Digest)}
+	r.mu.Unlock()
 	moved, err := u.untag(ctx, name, n.Content)
-	if errdefs.IsNotImplemented(err) {
-		err = fmt.Errorf("its manifest is shared with what is kept: %w", cannotUntag(name, err))
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	switch {
+	case errdefs.IsNotImplemented(err):
+		err = fmt.Errorf("its manifest is shared with what is kept: %w", cannotUntag(name, err))
+	case err == nil && u.restored: // it may have deleted its referrers as well
+		err = r.restore(ctx, []digest.Digest{step.Digest})
+	}
 	r.keepsManifests = r.keepsManifests || u.keeps
 	if moved != "" {
 		r.moved[name.Tag()] = moved
 	}
 	return err
-}
-
-// siblings returns the other tags of the manifest of a step that are kept.
-func (r *remover) siblings(step Step) (out []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for tag, d := range r.snapshot.Tags {
-		if d == step.Digest && !r.gone[tag] && !r.planned[tag] {
-			out = append(out, tag)
-		}
-	}
-	return out
 }
 
 // tagsFirst deletes a manifest if the registry, which refused with err, wants its tags to be removed before. If that does

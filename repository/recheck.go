@@ -45,8 +45,8 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 	if err == nil && len(r.done) == 0 {
 		err = r.permitted(ctx)
 	}
-	if err == nil {
-		err = r.restore(ctx)
+	if err == nil && len(r.done) > 0 {
+		err = r.restore(ctx, added)
 	}
 	return err
 }
@@ -200,48 +200,54 @@ func lost(at reference.Canonical, err error) error {
 	return fmt.Errorf("%s was deleted and is needed by what was pushed meanwhile, and %w: %w", manifest.Familiar(at), errLost, err)
 }
 
-// restore restores the manifests that were deleted and are not part of the plan any more, with the tags that belong to
-// them.
-func (r *remover) restore(ctx context.Context) error {
+// restore puts back what no longer exists of what manifests need, with its tags: this run has deleted it, or the registry
+// with something else.
+func (r *remover) restore(ctx context.Context, manifests []digest.Digest) error {
 	ctx = context.WithoutCancel(ctx)
-	manifests := map[digest.Digest]bool{}
+	s, needed := r.snapshot, newPlanner(r.snapshot, r.request).reach(manifests, true)
 	for _, step := range r.steps {
-		manifests[step.Digest] = manifests[step.Digest] || !step.Untag
-	}
-	restored := func(step Step) bool { return !step.Untag && !manifests[step.Digest] }
-	for _, step := range slices.Backward(r.done) {
-		if !restored(step) {
-			continue
+		if !step.Untag {
+			delete(needed, step.Digest)
 		}
-		belonging := slices.DeleteFunc(slices.Clone(step.Tags), func(tag string) bool { return r.planned[tag] || !r.gone[tag] })
-		if err := r.restoreStep(ctx, step, belonging); err != nil {
+	}
+	for _, d := range slices.Backward(s.order) {
+		n, err := s.graph.Node(d)
+		if err != nil || !needed[d] {
+			continue // it did not exist before either
+		}
+		if err := r.restoreManifest(ctx, n); err != nil {
 			return err
 		}
-		delete(r.over, step.key())
-		for _, tag := range belonging {
-			delete(r.gone, tag)
-		}
 	}
-	r.done = slices.DeleteFunc(r.done, restored)
 	return nil
 }
 
-func (r *remover) restoreStep(ctx context.Context, step Step, tags []string) error {
-	at := manifest.AtDigest(step.Repo, step.Digest)
+func (r *remover) restoreManifest(ctx context.Context, n manifest.Node) error {
+	d := n.Descriptor.Digest
+	at := manifest.AtDigest(r.snapshot.repo, d)
+	tags := r.keptTags(d)
 	exists, err := r.exists(ctx, at)
-	if err != nil {
+	if err != nil || exists && !slices.ContainsFunc(tags, func(tag string) bool { return r.gone[tag] }) {
 		return err
 	}
-	if exists && len(tags) == 0 {
-		return nil // somebody has pushed it again
-	}
-	n, err := r.snapshot.graph.Node(step.Digest)
-	if err == nil {
-		err = putBack(ctx, r.registry, at, n.Content, tags...)
-	}
-	if err != nil {
+	if err := putBack(ctx, r.registry, at, n.Content, tags...); err != nil {
 		return lost(at, err)
 	}
 	r.warnRestored(at)
+	delete(r.over, d.String())
+	for _, tag := range tags {
+		delete(r.gone, tag)
+	}
+	r.done = slices.DeleteFunc(r.done, func(step Step) bool { return !step.Untag && step.Digest == d })
 	return nil
+}
+
+// keptTags returns the tags of a manifest that are kept.
+func (r *remover) keptTags(d digest.Digest) (out []string) {
+	for tag, of := range r.snapshot.Tags {
+		if of == d && !r.planned[tag] {
+			out = append(out, tag)
+		}
+	}
+	return out
 }

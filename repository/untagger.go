@@ -18,9 +18,9 @@ type untagger struct {
 	registry Registry
 	report   manifest.Reporter
 	// others are the tags of the repository of which those that disappear with a manifest are restored; keeps says that the
-	// registry was seen to keep the manifest of a removed tag.
-	others []string
-	keeps  bool
+	// registry was seen to keep the manifest of a removed tag, restored that it was not.
+	others          []string
+	keeps, restored bool
 }
 
 // untag removes a tag that points to c, or whose manifest is gone if c is empty, or returns what it points to now. The
@@ -90,6 +90,9 @@ func (u *untagger) restore(ctx context.Context, name reference.NamedTagged, c ma
 	if errdefs.IsNotFound(err) {
 		err = nil
 	}
+	if u.keeps { // what disappeared before may have been tags of other manifests
+		u.others = nil
+	}
 	if err == nil {
 		lost := slices.DeleteFunc(slices.Clone(u.others), func(tag string) bool { return slices.Contains(left, tag) })
 		u.others = append(left, lost...)
@@ -98,6 +101,7 @@ func (u *untagger) restore(ctx context.Context, name reference.NamedTagged, c ma
 	if err != nil {
 		return fmt.Errorf("the registry deleted %s together with its tag, and %w: %w", manifest.Familiar(at), errLost, err)
 	}
+	u.restored = true
 	u.report.Warn("the registry deleted %s together with its tag; it was restored", manifest.Familiar(at))
 	return nil
 }
