@@ -5,7 +5,7 @@
 #
 #   e2e/install.sh [FOLDER]         FOLDER: default .cache of the project
 #
-#   FOLDER/debian/...    dockerd (graph-driver store), containerd, runc, docker-registry, busybox, iptables
+#   FOLDER/debian/...    dockerd (graph-driver store), containerd, runc, podman, docker-registry, busybox, iptables
 #   FOLDER/bin/...       dockerd (containerd store), its docker-proxy and runc, and buildx, built from their modules
 #
 #   e2e/install.sh FOLDER peers     the programs that `make bench` compares with
@@ -24,7 +24,8 @@ regctl_version=v0.11.7
 oras_version=v1.3.6
 runc_version=v1.5.2
 packages=(docker.io docker-registry containerd runc tini libdevmapper1.02.1 libseccomp2 libseccomp-dev
-	busybox-static iptables libip4tc2 libip6tc2 libxtables12 libnftnl11 libmnl0 libnfnetlink0 libnetfilter-conntrack3)
+	busybox-static iptables libip4tc2 libip6tc2 libxtables12 libnftnl11 libmnl0 libnfnetlink0 libnetfilter-conntrack3
+	podman conmon golang-github-containers-common libgpgme11 libassuan0 libgpg-error0 libsubid4)
 peer_packages=(skopeo libdevmapper1.02.1 libgpgme11 libassuan0 libgpg-error0)
 
 root=$(cd "$(dirname "$0")/.." && pwd)

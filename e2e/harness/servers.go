@@ -17,6 +17,7 @@ const (
 	V28         = servers.V28
 	GraphDriver = servers.GraphDriver
 	Containerd  = servers.Containerd
+	Podman      = servers.Podman
 )
 
 // RegistryOptions are those of a registry that only one test uses.

@@ -19,16 +19,18 @@ import (
 // Store is the image store of a daemon.
 type Store string
 
-// The daemons by their image store: Debian's Docker, and a current one.
+// The daemons by their image store: Debian's Docker, a current one, and Debian's podman, which only builds, loads and
+// pushes images here.
 const (
 	GraphDriver Store = "graph-driver store"
 	Containerd  Store = "containerd store"
+	Podman      Store = "podman's store"
 )
 
 // DaemonOptions configure a daemon.
 type DaemonOptions struct {
 	Store              Store
-	InsecureRegistries []string // besides 127.0.0.0/8
+	InsecureRegistries []string // besides 127.0.0.0/8; all of them for podman
 	Uploads            int      // maximum of concurrent uploads of all pushes, 0 means the daemon's default, 5
 	Tools              Tools
 }
@@ -68,14 +70,7 @@ func StartDaemon(ctx context.Context, dir string, o DaemonOptions) (*Daemon, err
 }
 
 func (d *Daemon) start(ctx context.Context, o DaemonOptions) error {
-	var err error
-	if d.addresses, err = reserveAddresses(); err != nil {
-		return err
-	}
-	if err := d.startContainerd(ctx); err != nil {
-		return err
-	}
-	cmd, err := d.command(o)
+	cmd, err := d.prepare(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -91,6 +86,21 @@ func (d *Daemon) start(ctx context.Context, o DaemonOptions) error {
 	}
 	d.Version, d.Driver = info.ServerVersion, info.Driver
 	return nil
+}
+
+// prepare returns the command of the daemon, and starts what that needs.
+func (d *Daemon) prepare(ctx context.Context, o DaemonOptions) (*exec.Cmd, error) {
+	if d.Store == Podman {
+		return d.podman(o)
+	}
+	var err error
+	if d.addresses, err = reserveAddresses(); err != nil {
+		return nil, err
+	}
+	if err := d.startContainerd(ctx); err != nil {
+		return nil, err
+	}
+	return d.command(o)
 }
 
 func (d *Daemon) path(name string) string { return filepath.Join(d.dir, name) }

@@ -1,0 +1,54 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+)
+
+// The life of a list whose images are in podman, behind its Docker API: its names without a registry are those of its
+// localhost, and it reports no variants.
+func TestPodman(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, harness.V3)
+	s.ownRegistry(harness.RegistryOptions{})
+	s.useDaemon(harness.NewDaemon(t, harness.Podman, s.registry.Host))
+	arm := ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
+	for tag, p := range map[string]ocispec.Platform{"amd64": amd64, "arm": arm} {
+		s.load("localhost/"+s.plain(tag), p)
+	}
+	s.load(s.name("arm64"), arm64)
+	s.load("quay.io/team/"+s.plain("other"), amd64)
+	before := harness.Images(t, s.daemon)
+
+	says(t, s.multiarch("create", s.list, s.plain("amd64"), s.plain("arm"), s.name("arm64")).Stderr, "push will send linux/amd64")
+	s.refused([]string{s.plain("other")}, "create", "--from", "daemon", s.name("2"), s.plain("other"))
+	says(t, s.multiarch("inspect", s.list).Stdout, `"digest": ""`)
+	pushed := s.multiarch("push", s.list)
+	s.pushedLast(pushed.Stdout, "1")
+	want := []string{"linux/amd64", "linux/arm/v7", "linux/arm64/v8"}
+	s.holds("1", want...)
+	s.nothingPending()
+	if after := harness.Images(t, s.daemon); len(after) != len(before) {
+		t.Errorf("got images %v after the push, want %v", after, before)
+	}
+	s.multiarch("create", "--push", s.name("2"), s.plain("amd64"), s.plain("arm"))
+	s.holds("2", want[:2]...)
+	s.multiarch("push", "--purge", s.list)
+	if files := s.store(); len(files) != 0 {
+		t.Errorf("got %v after the purge, want no files", files)
+	}
+	if tags := harness.Tags(t, s.registry, s.repo); len(tags) != 7 {
+		t.Errorf("got tags %v, want two lists and their images", tags)
+	}
+	s.multiarch("repo", "purge", "--force", "--filter", "*-linux-*", s.registry.Host+"/"+s.repo)
+	for tag := range harness.Tags(t, s.registry, s.repo) {
+		if strings.Contains(tag, "-linux-") {
+			t.Errorf("got the tag %s after repo purge, want no staging tags", tag)
+		}
+	}
+	harness.Complete(t, s.registry, s.repo, "1")
+}
