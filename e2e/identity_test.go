@@ -52,3 +52,23 @@ func TestOneImageForSeveralPlatforms(t *testing.T) {
 		}
 	}
 }
+
+// Artifacts and attestations that no longer name their image travel with an image of the daemon.
+func TestArtifactsOfLocalImage(t *testing.T) {
+	s := newIndexScene(t)
+	a, b := s.oci(amd64, "1"), s.oci(arm64, "1")
+	artifact, lost := images.Artifact("application/vnd.amazon.soci.index.v2+json", a), images.Attestation(b)
+	artifact.Descriptor.ArtifactType = "application/vnd.amazon.soci.index.v2+json"
+	lost.Descriptor.Annotations = nil
+	name := s.registry.Host + "/other/" + s.repo + ":multi"
+	s.loadIndex(name, images.Index(images.OCI, a, b, artifact, lost), nil)
+	s.multiarch("create", s.list, name)
+	s.noWarning(s.multiarch("push", s.list).Stderr)
+	index := s.holds("1", "linux/amd64", "linux/arm64/v8", "none", "unknown/unknown")
+	if d := index.Manifests[2]; d.Digest != artifact.Digest() || d.ArtifactType != artifact.Descriptor.ArtifactType {
+		t.Errorf("got %+v, want the artifact %s", d, artifact.Digest())
+	}
+	if d := index.Manifests[3]; d.Digest != lost.Digest() {
+		t.Errorf("got %+v, want the attestation %s", d, lost.Digest())
+	}
+}
