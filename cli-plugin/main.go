@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"os"
+	godebug "runtime/debug"
 
 	"github.com/docker-multiarch/docker-multiarch/commands"
 	"github.com/docker/cli/cli-plugins/metadata"
@@ -18,6 +19,7 @@ import (
 
 func main() {
 	otel.SetErrorHandler(debug.OTELErrorHandler) // heard of with --debug alone
+	godebug.SetGCPercent(40)                     // listings of large repositories are mostly in use
 	log.SetOutput(io.Discard)                    // net/http logs what servers do wrong
 	os.Args = commands.PluginArgs(os.Args)
 	go func() { os.Exit(<-commands.Abandoned) }()

@@ -133,6 +133,8 @@ type Graph struct {
 	// Lenient accepts manifests whose artifact type, annotations or subject are invalid, and leaves these empty. A node that
 	// cannot be parsed then still has its Content.
 	Lenient bool
+	// Lean leaves the bytes out of nodes: those of a large repository need most of the memory.
+	Lean bool
 
 	fetch Fetcher
 
@@ -269,6 +271,9 @@ func (g *Graph) fill(ctx context.Context, f *found, repo reference.Named, c Cont
 	if err == nil && len(n.Children) > 0 && (depth == MaxDepth || left.entries.Add(-int64(len(n.Children))) < 0) {
 		n, err = Node{}, Errorf(errdefs.ErrInvalidArgument, "index %s is nested deeper than %d or part of one with more than %d entries in total",
 			d, MaxDepth, MaxEntries)
+	}
+	if g.Lean {
+		n.Raw = nil
 	}
 	g.mu.Lock()
 	f.node, f.err = n, err

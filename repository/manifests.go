@@ -19,6 +19,7 @@ import (
 // has its Err; the error reports those that are not merely absent.
 func Manifests(ctx context.Context, r manifest.Reader, report manifest.Reporter, repo reference.Named, q Query) ([]Record, error) {
 	s := newSnapshot(r, repo)
+	s.graph.Lean = true
 	if err := s.read(ctx, q.Filter); err != nil {
 		return nil, err
 	}

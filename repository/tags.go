@@ -40,6 +40,7 @@ type TagRecord struct {
 // created. A tag that cannot be read has its Err; the error reports those that are not merely absent.
 func Tags(ctx context.Context, r manifest.Reader, repo reference.Named, q Query) ([]TagRecord, error) {
 	s := newSnapshot(r, repo)
+	s.graph.Lean = true
 	all, err := s.tagRecords(ctx, q)
 	if err != nil {
 		return nil, err
