@@ -23,6 +23,7 @@ func newRepoUntagCommand(env environment) *cobra.Command {
 		Use:   "untag [OPTIONS] REPOSITORY:TAG [REPOSITORY:TAG...]",
 		Short: "Remove tags from a registry, but not their manifests",
 		Long: "Remove tags from a registry, but not the manifests they point to, which other tags may share.\n" +
+			"A tag that is listed and whose manifest is gone is removed, too.\n" +
 			"Some registries cannot delete a tag on its own. For those, --via-placeholder moves the tag to a\n" +
 			"copy of the manifest that has no other tag, and deletes that copy together with the tag.",
 		Args: cli.RequiresMinArgs(1),

@@ -414,7 +414,7 @@ func (r *randomRun) pushedFirst(tag string) bool {
 	return pushed >= 0 && pushed < looked
 }
 
-// check checks that tags point to what they should and have all that they need. Those that are gone are not looked at if
+// check checks that tags point to the right manifests, and these are complete. Tags that are gone are not looked at if
 // mayBeGone.
 func (r *randomRun) check(err error, mayBeGone func(tag string) bool) (problems []string) {
 	r.m.Mu.Lock()

@@ -14,7 +14,7 @@ import (
 )
 
 // recheck lists the repository again, and plans again if it has changed: new tags and manifests, and tags that have
-// moved, are kept with what they need. What was deleted and is needed now is restored. With all, the tags that were known
+// moved, are kept complete: deleted manifests that they need are restored. With all, the tags that were known
 // before are resolved again, too.
 func (r *remover) recheck(ctx context.Context, all bool) error {
 	now := r.snapshot.next()

@@ -5,9 +5,10 @@
 // [Record] of each manifest; [Tags] only reads what its [Query] asks for.
 //
 // [Purge] (what a [Selection] matches) and [Remove] (what is named) turn a snapshot into a plan: steps that leave whatever
-// is kept complete. Once the plan is confirmed the repository is read again, what has changed since is kept, and the steps
-// are carried out, each recorded before, so that [Restore] can undo it. [Untag] and [PurgeTags] remove only tags, and put
-// back a manifest that the registry deletes with one.
+// is kept complete. Once the plan is confirmed the steps are carried out in batches, each recorded before, so that [Restore]
+// can undo it. The tags are listed again before each batch and after the last: what others have pushed is kept, and a
+// deleted manifest that it needs is put back. [Untag] and [PurgeTags] remove only tags, and put back a manifest that the
+// registry deletes with one.
 //
 // The package reaches a registry through interfaces. It knows neither a daemon nor the local lists.
 package repository

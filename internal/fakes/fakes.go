@@ -38,7 +38,7 @@ type Registry struct {
 	Deaf        bool                        // answers every deletion with not found
 	TagsFirst   bool                        // deletes no manifest that has a tag
 	Dangling    bool                        // keeps tags of a deleted manifest that come while it is deleted
-	Separate    bool                        // keeps all tags of a deleted manifest, and what they point to
+	Separate    bool                        // keeps all tags of a deleted manifest, with their content
 	Cascade     bool                        // deletes the referrers of a manifest with it
 	Deleted     func()                      // called at each deletion
 	Listing     func()                      // called before each listing of a repository
