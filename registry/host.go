@@ -111,7 +111,7 @@ func (h *host) compose(newTransport func() *http.Transport) {
 	tokens := func(wire transport.RoundTripper) *transport.Tokens {
 		return &transport.Tokens{
 			Exchange: &transport.Retry{
-				Next: &transport.Redirect{Next: wire, Server: h.server, Stay: true}, Server: h.server, Budget: c.budget,
+				Next: &transport.Redirect{Next: wire, Server: h.server, Stay: true}, Server: h.server, Budget: c.budget, Tokens: true,
 			},
 			Budget: c.budget, UserAgent: c.options.UserAgent,
 		}

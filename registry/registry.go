@@ -58,8 +58,9 @@ type Options struct {
 	Jobs int
 	// UserAgent is sent with each request.
 	UserAgent string
-	// RetryTimeout is the retry budget: how long the client waits, in total, for faults that may pass, as a rate
-	// limit, an overloaded registry, or a connection that is interrupted. 0 means 30 s, less disables retries.
+	// RetryTimeout is the retry budget: how long the client waits for a registry that does not answer, is overloaded or
+	// interrupts connections, since it last answered. Waits that it asks for with 429 do not count. 0 means 30 s, less
+	// disables retries.
 	RetryTimeout time.Duration
 	// From reads what is copied, where that needs another credential than this client has; nil for the client
 	// itself. Then blobs are not mounted within one registry, since no account is known to have the right.

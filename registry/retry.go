@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/containerd/errdefs"
 
@@ -70,7 +71,10 @@ func interruption(err error) *transport.Fault {
 	}
 	var refused *Error
 	if errors.As(interrupted.Err, &refused) && refused.Status != 0 {
-		return &transport.Fault{Why: transport.StatusText(refused.Status), After: refused.after, Few: interrupted.Few}
+		return &transport.Fault{
+			Why: transport.StatusText(refused.Status), After: refused.after, Few: interrupted.Few,
+			Limited: refused.Status == http.StatusTooManyRequests,
+		}
 	}
 	return transport.Transient(interrupted.Err, true)
 }

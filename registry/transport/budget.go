@@ -1,10 +1,13 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -21,19 +24,27 @@ const (
 	FewAttempts = 3
 )
 
-// Budget is a retry budget: how long all requests of a client may wait, in total, for faults to pass. Waits that
-// overlap count once, so it is the time that a person waits.
+// Budget is a retry budget: how long requests to a server may wait for faults to pass, in total, since it last answered.
+// Waits that overlap count once, so it is the time that a person waits. Once a request was given up the server gets no
+// more time.
 type Budget struct {
 	limit time.Duration
 	warn  func(format string, args ...any)
 	clock Clock
 
-	mu    sync.Mutex
-	spent time.Duration
-	// until is the end of the last wait that was taken from the budget.
-	until time.Time
+	mu      sync.Mutex
+	servers map[string]*spending
 	// reported is the end of the wait that was reported last, by server.
 	reported map[string]time.Time
+}
+
+// spending is how much of the budget one server has taken.
+type spending struct {
+	spent time.Duration
+	// until is the end of the last wait that was taken.
+	until time.Time
+	// failed says that a request was given up.
+	failed bool
 }
 
 // Clock is the time that a budget goes by.
@@ -47,7 +58,7 @@ func NewBudget(limit time.Duration, warn func(format string, args ...any)) *Budg
 	if limit == 0 {
 		limit = DefaultBudget
 	}
-	return &Budget{limit: max(limit, 0), warn: warn, clock: Clock{time.Now, Sleep}, reported: map[string]time.Time{}}
+	return &Budget{limit: max(limit, 0), warn: warn, clock: Clock{time.Now, Sleep}, servers: map[string]*spending{}, reported: map[string]time.Time{}}
 }
 
 // SetClock makes the budget go by another clock.
@@ -56,14 +67,17 @@ func (b *Budget) SetClock(c Clock) { b.clock = c }
 // Now returns the time by the budget's clock.
 func (b *Budget) Now() time.Time { return b.clock.Now() }
 
-// Limit returns the limit of the budget, Spent what was taken from it.
+// Limit returns the limit of the budget, Spent the most that a server has taken from it.
 func (b *Budget) Limit() time.Duration { return b.limit }
 
 // Spent returns how much of the budget was taken.
-func (b *Budget) Spent() time.Duration {
+func (b *Budget) Spent() (most time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.spent
+	for _, s := range b.servers {
+		most = max(most, s.spent)
+	}
+	return most
 }
 
 // Sleep waits for d, or for the end of ctx.
@@ -78,26 +92,36 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// take takes a wait from the budget and returns its length, which is shorter than d where the budget is and d is
-// not exact. It returns false when too little is left.
-func (b *Budget) take(d time.Duration, exact bool) (time.Duration, bool) {
+// take takes a wait for a server from the budget and returns its length, which is shorter than d where the budget is and
+// d is not exact. It returns false when too little is left.
+func (b *Budget) take(s *spending, d time.Duration, exact bool) (time.Duration, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.clock.Now()
 	from := now
-	if b.until.After(now) {
-		from = b.until
+	if s.until.After(now) {
+		from = s.until
 	}
-	left := from.Sub(now) + b.limit - b.spent
-	if left <= 0 || exact && d > left {
+	left := from.Sub(now) + b.limit - s.spent
+	if left <= 0 || d <= 0 || exact && d > left {
+		s.failed = true
 		return 0, false
 	}
 	d = min(d, left)
 	if end := now.Add(d); end.After(from) {
-		b.spent += end.Sub(from)
-		b.until = end
+		s.spent += end.Sub(from)
+		s.until = end
 	}
 	return d, true
+}
+
+// answered gives a server its time back.
+func (b *Budget) answered(s *spending) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !s.failed {
+		s.spent = 0
+	}
 }
 
 // report reports a wait, unless it is short, or a wait for the same server was reported and has not ended.
@@ -128,6 +152,13 @@ type Fault struct {
 	// AtOnce asks for one more attempt without a wait, which does not count.
 	AtOnce bool
 
+	// Limited says that the server limits the rate: the wait is that of all requests of the class, see pacer.
+	Limited bool
+
+	// final says that the class was refused too often, quiet that the wait is not reported.
+	final, quiet bool
+	// wait is how long the class pauses.
+	wait time.Duration
 	// server is the one that failed, when that is not the one asked; slow says that the attempt took long.
 	server string
 	slow   bool
@@ -135,18 +166,30 @@ type Fault struct {
 
 // Attempts are those of one request, or of one transfer.
 type Attempts struct {
-	budget *Budget
-	server string
-	limit  int
-	began  time.Time
-	n      int
-	// requested is the wait that the server asked for, when the budget had too little left for it.
+	budget   *Budget
+	spending *spending
+	server   string
+	limit    int
+	began    time.Time
+	n        int
+	// waited is the sum of the waits that count, refused the number of answers of 429 that asked for one.
+	waited  time.Duration
+	refused int
+	// requested is the wait that the server asked for, when there was no time for it, most the longest possible one.
 	requested time.Duration
+	most      string
 }
 
 // Attempts returns a count of attempts at a server, at most limit of them unless that is 0.
 func (b *Budget) Attempts(server string, limit int) *Attempts {
-	return &Attempts{budget: b, server: server, limit: limit, began: b.clock.Now()}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, ok := b.servers[server]
+	if !ok {
+		s = &spending{}
+		b.servers[server] = s
+	}
+	return &Attempts{budget: b, spending: s, server: server, limit: limit, began: b.clock.Now()}
 }
 
 // Run calls attempt, and again after a wait as long as it returns a fault. It returns whether an attempt ended
@@ -170,21 +213,49 @@ func (a *Attempts) next(ctx context.Context, f Fault) bool {
 	if a.limit > 0 && a.n >= a.limit || f.Few && a.n >= FewAttempts || ctx.Err() != nil {
 		return false
 	}
-	d := f.After
-	if d <= 0 {
-		d = backoff(a.n)
-	}
-	d, ok := a.budget.take(d, f.After > 0)
-	if !ok {
-		a.requested = f.After
-		return false
-	}
 	server := a.server
 	if f.server != "" {
 		server = f.server
 	}
-	a.budget.report(server, f, d)
-	return a.budget.clock.Sleep(ctx, d) == nil
+	if f.Limited && f.After > 0 {
+		return a.pause(server, f)
+	}
+	own := max(a.budget.limit-a.waited, 0)
+	d := f.After
+	if d <= 0 {
+		d = min(cmp.Or(max(f.wait, 0), backoff(a.n)), own)
+	} else if d > own {
+		d = math.MaxInt64
+	}
+	taken, ok := a.budget.take(a.spending, d, f.After > 0)
+	if !ok {
+		a.requested, a.most = f.After, fmt.Sprintf("the rest of --retry-timeout %s", a.budget.limit)
+		return false
+	}
+	a.waited += taken
+	if !f.quiet {
+		a.budget.report(server, f, taken)
+	}
+	return f.Limited || a.budget.clock.Sleep(ctx, taken) == nil
+}
+
+// pause reports whether to try again after a wait that the server asked for with 429, which the next attempt starts with.
+func (a *Attempts) pause(server string, f Fault) bool {
+	a.refused++
+	switch {
+	case a.budget.limit == 0:
+		return false
+	case f.After > maxPause*maxRefusals:
+		a.requested, a.most = f.After, (maxPause * maxRefusals).String()
+		return false
+	case f.final || a.refused > 2*maxRefusals:
+		a.requested = f.After
+		return false
+	}
+	if !f.quiet {
+		a.budget.report(server, f, min(f.After, maxPause))
+	}
+	return true
 }
 
 // backoff returns how long to wait after the n-th attempt: half of it is random, so that many clients do not come
@@ -200,12 +271,16 @@ func backoff(n int) time.Duration {
 // String says how much was tried; it is empty after one attempt that only the budget ended.
 func (a *Attempts) String() string {
 	switch {
-	case a.requested > 0 && a.budget.limit > 0:
-		return fmt.Sprintf("the server asked to wait %s, longer than the rest of --retry-timeout %s", a.requested, a.budget.limit)
+	case a.budget.limit > 0 && a.most != "" && a.requested > 0:
+		return fmt.Sprintf("the server asked to wait %s, longer than %s", a.requested, a.most)
 	case a.n < 2:
 		return ""
 	}
-	return fmt.Sprintf("gave up after %d attempts in %s", a.n, a.budget.clock.Now().Sub(a.began).Round(100*time.Millisecond))
+	tried := fmt.Sprintf("gave up after %d attempts in %s", a.n, a.budget.clock.Now().Sub(a.began).Round(100*time.Millisecond))
+	if a.requested > 0 {
+		tried += fmt.Sprintf("; the server asked to wait %s", a.requested)
+	}
+	return tried
 }
 
 // RetryAfter returns how long a server asks to wait, 0 when it does not say: seconds or a date, by
@@ -224,3 +299,23 @@ func RetryAfter(header http.Header, now time.Time) time.Duration {
 
 // maxRetryAfter bounds the value of a Retry-After: no budget lasts longer.
 const maxRetryAfter = 24 * time.Hour
+
+// reportRate reports the rate that a server accepts.
+func (b *Budget) reportRate(server string, class Class, perMinute float64, remaining int) {
+	text := fmt.Sprintf("%s allows about %s %s a minute", server, count(perMinute), class)
+	if remaining > 0 {
+		minutes := int(math.Ceil(float64(remaining) / perMinute))
+		text += fmt.Sprintf(": about %d minutes for the remaining %s", minutes, count(float64(remaining)))
+	}
+	b.warn("%s", text)
+}
+
+// count returns a number with two significant digits and separators.
+func count(n float64) string {
+	unit := math.Pow(10, max(math.Floor(math.Log10(max(n, 1)))-1, 0))
+	s := strconv.Itoa(max(int(math.Round(n/unit)*unit), 1))
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -24,6 +24,10 @@ type Retry struct {
 	Next   RoundTripper
 	Server *Server
 	Budget *Budget
+	// Tokens says that all requests are for tokens: each attempt is bounded, with the answer.
+	Tokens bool
+
+	pacer pacer
 }
 
 // ExhaustedError is the failure of a request whose attempts are exhausted.
@@ -74,16 +78,20 @@ func (t *Retry) RoundTrip(r Request) (*http.Response, error) {
 	attempts := t.Budget.Attempts(t.Server.NameOf(r.URL), r.Attempts)
 	done := attempts.Run(r.Context(), func() *Fault {
 		var connected atomic.Bool
-		resp, err = t.Next.RoundTrip(r.onConnect(func(net.Conn) { connected.Store(true) }))
-		if err == nil {
-			err = r.read(resp)
-		}
+		var pause *Fault
+		resp, pause, err = t.paced(r.onConnect(func(net.Conn) { connected.Store(true) }))
 		f := t.fault(r.Context(), resp, err, connected.Load())
+		if pause != nil && f != nil {
+			f.Limited, f.final, f.quiet, f.wait = true, pause.final, pause.quiet, pause.wait
+		}
 		switch {
 		case f == nil && errdefs.IsDataLoss(err) && !reread:
 			reread = true
 			return &Fault{AtOnce: true}
 		case f == nil:
+			if err == nil {
+				t.Budget.answered(attempts.spending)
+			}
 			return nil
 		case !r.repeatable() || r.Once && isLost(resp, err, connected.Load()):
 			if err != nil {
@@ -102,8 +110,48 @@ func (t *Retry) RoundTrip(r Request) (*http.Response, error) {
 	case r.Context().Err() != nil:
 		return nil, r.Context().Err()
 	}
+	t.lane(r).giveUp(t.Budget.Now())
 	failure.Tried = attempts.String()
 	return nil, failure
+}
+
+// lane returns the state of the class of a request.
+func (t *Retry) lane(r Request) *lane { return &t.pacer.lanes[classOf(r, t.Tokens)] }
+
+// paced sends r when its class may send one, and reads the answer. After a refusal with 429 it also returns what follows
+// from the state of the class.
+func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
+	l := t.lane(r)
+	p, err := l.enter(r.Context(), t.Budget.clock, !r.repeatable())
+	if err != nil {
+		return nil, nil, err
+	}
+	if t.Tokens {
+		ctx, cancel := context.WithTimeout(r.Context(), tokenTimeout)
+		defer cancel()
+		r.Request = r.WithContext(ctx)
+	}
+	resp, err := t.Next.RoundTrip(r)
+	now := t.Budget.Now()
+	pause := l.leave(p, outcomeOf(resp, err, now), now)
+	if pause != nil {
+		t.reportRate(l, r, resp)
+	}
+	if err == nil {
+		err = r.read(resp)
+	}
+	return resp, pause, err
+}
+
+// reportRate reports the rate that the server accepts, once that is known.
+func (t *Retry) reportRate(l *lane, r Request, resp *http.Response) {
+	server := t.Server.NameOf(r.URL)
+	if resp != nil {
+		server = t.Server.NameOf(resp.Request.URL)
+	}
+	if rate, remaining, ok := l.report(); ok {
+		t.Budget.reportRate(server, classOf(r, t.Tokens), rate, remaining)
+	}
 }
 
 // read reads an answer of a status of 2xx, if r wants that.

@@ -19,9 +19,10 @@ func TestBudget(t *testing.T) {
 	now := time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
 	b := NewBudget(10*time.Second, nil)
 	b.SetClock(Clock{Now: func() time.Time { return now }})
+	s := b.Attempts("r.example.com", 0).spending
 	take := func(d time.Duration, exact bool, want time.Duration) {
 		t.Helper()
-		if got, ok := b.take(d, exact); got != want || ok != (want > 0) {
+		if got, ok := b.take(s, d, exact); got != want || ok != (want > 0) {
 			t.Errorf("take(%s, %t): got %s, %t, want %s", d, exact, got, ok, want)
 		}
 	}

@@ -19,8 +19,8 @@ import (
 const (
 	// MaxTokenBody bounds the answer of a token service.
 	MaxTokenBody = 1 << 20
-	// tokenTimeout bounds the time that a token service may take, apart from waits.
-	tokenTimeout = 2 * time.Minute
+	// tokenTimeout bounds the time that a token service may take over one answer.
+	tokenTimeout = time.Minute
 	// clientID is sent to token services that want one, as https://distribution.github.io/distribution/spec/auth/oauth/ has it.
 	clientID = "docker-multiarch"
 )
@@ -29,7 +29,7 @@ const (
 type Tokens struct {
 	// Exchange sends requests to token services.
 	Exchange RoundTripper
-	// Budget has the clock, and the time for waits.
+	// Budget has the clock.
 	Budget    *Budget
 	UserAgent string
 
@@ -77,8 +77,6 @@ func (t *Tokens) drop(value string) {
 // exchange requests a token. A password is sent with GET, which every token service answers that knows passwords,
 // and by OAuth2 where that is not so; an identity token by OAuth2 only, since it is not a password.
 func (t *Tokens) exchange(ctx context.Context, server *Server, cred Credential, c Challenge, scopes []string) (string, time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, tokenTimeout+t.Budget.Limit())
-	defer cancel()
 	realm, err := url.Parse(c.Parameters["realm"])
 	if err != nil {
 		return "", time.Time{}, &url.Error{Op: "GET", Err: &RefusedError{"the challenge names no token service"}}

@@ -1,7 +1,8 @@
 // Package transport sends requests to registries. It is a chain of round trippers, each with one job, that is
 // composed once for each registry:
 //
-//   - [Retry] sends a request again while it fails in a way that may pass and the [Budget] lasts.
+//   - [Retry] sends a request again while it fails in a way that may pass and the [Budget] lasts, and holds the requests of
+//     a class back to the rate that the registry accepts.
 //   - [Scheme] finds out whether the registry speaks HTTPS or plain HTTP.
 //   - [Redirect] follows redirects, never to a place that the registry must not send us to.
 //   - [Login] answers the registry's challenges with a password or a token, and keeps the tokens.

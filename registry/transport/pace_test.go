@@ -1,0 +1,189 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// bucket is a server that limits the rate of requests with a token bucket.
+type bucket struct {
+	capacity, refill float64 // in requests, and requests per second
+	after            func(missing time.Duration) string
+
+	mu       sync.Mutex
+	tokens   float64
+	at       time.Time
+	accepted []time.Time
+	refused  int
+}
+
+func (b *bucket) RoundTrip(r Request) (*http.Response, error) {
+	time.Sleep(50 * time.Millisecond)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if b.at.IsZero() {
+		b.tokens, b.at = b.capacity, now
+	}
+	b.tokens = min(b.tokens+now.Sub(b.at).Seconds()*b.refill, b.capacity)
+	b.at = now
+	resp := &http.Response{StatusCode: http.StatusAccepted, Request: r.Request, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(""))}
+	if b.tokens < 1 {
+		b.refused++
+		resp.StatusCode = http.StatusTooManyRequests
+		if after := b.after(seconds((1 - b.tokens) / b.refill)); after != "" {
+			resp.Header.Set("Retry-After", after)
+		}
+		return resp, nil
+	}
+	b.tokens--
+	b.accepted = append(b.accepted, now)
+	return resp, nil
+}
+
+func deletion(ctx context.Context) Request {
+	req, _ := http.NewRequestWithContext(ctx, http.MethodDelete, "https://r.example.com/v2/app/manifests/1", nil)
+	return Request{Request: req}
+}
+
+// The limits are those that Azure Container Registry publishes for deletes and for lists of referrers.
+func TestPace(t *testing.T) {
+	const jobs, total = 64, 2000
+	for name, after := range map[string]func(time.Duration) string{
+		"seconds":     func(d time.Duration) string { return strconv.Itoa(int(d/time.Second) + 1) },
+		"date":        func(d time.Duration) string { return time.Now().Add(d + time.Second).UTC().Format(http.TimeFormat) },
+		"a minute":    func(time.Duration) string { return "60" },
+		"none":        func(time.Duration) string { return "" },
+		"not a value": func(time.Duration) string { return "soon" },
+	} {
+		for _, perMinute := range []float64{250, 500, 2000} {
+			t.Run(fmt.Sprintf("%s/%v", name, perMinute), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var mu sync.Mutex
+					var warnings []string
+					b := &bucket{capacity: perMinute, refill: perMinute / 60, after: after}
+					budget := NewBudget(0, func(format string, args ...any) {
+						mu.Lock()
+						defer mu.Unlock()
+						warnings = append(warnings, fmt.Sprintf(format, args...))
+					})
+					retry := &Retry{Next: b, Server: registry("https://r.example.com"), Budget: budget}
+					start, n := time.Now(), int(perMinute)+total
+					work := make(chan struct{}, n)
+					for range n {
+						work <- struct{}{}
+					}
+					close(work)
+					var group sync.WaitGroup
+					for range jobs {
+						group.Go(func() {
+							for range work {
+								if _, err := retry.RoundTrip(deletion(t.Context())); err != nil {
+									t.Errorf("got error %v", err)
+								}
+							}
+						})
+					}
+					group.Wait()
+					later := 0
+					for _, at := range b.accepted {
+						if at.Sub(start) > time.Minute {
+							later++
+						}
+					}
+					took := time.Since(start)
+					if rate := float64(later) / (took - time.Minute).Minutes(); took > time.Minute && rate < 0.9*perMinute {
+						t.Errorf("got %.0f requests a minute after the first minute, want at least %.0f", rate, 0.9*perMinute)
+					}
+					told := 0
+					for _, w := range warnings {
+						if strings.Contains(w, " allows about ") {
+							told++
+						}
+					}
+					if told > 1 || len(warnings) > 2 {
+						t.Errorf("got warnings %q, want one about the rate and one about the first pause at most", warnings)
+					}
+					if most := n/50 + jobs; b.refused > most {
+						t.Errorf("got %d refusals, want at most %d", b.refused, most)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A refused class stops its own requests only, and a request that is cancelled does not wait.
+func TestPaceOfAClass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var mu sync.Mutex
+		sent := map[string]int{}
+		next := roundTripperOf(func(r Request) (*http.Response, error) {
+			time.Sleep(10 * time.Millisecond)
+			mu.Lock()
+			defer mu.Unlock()
+			sent[r.Method]++
+			resp := &http.Response{StatusCode: http.StatusOK, Request: r.Request, Header: http.Header{}, Body: http.NoBody}
+			if r.Method == http.MethodDelete && time.Since(start) < 30*time.Second {
+				resp.StatusCode = http.StatusTooManyRequests
+				resp.Header.Set("Retry-After", "30")
+			}
+			return resp, nil
+		})
+		retry := &Retry{Next: next, Server: registry("https://r.example.com"), Budget: NewBudget(time.Second, func(string, ...any) {})}
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		for range 30 {
+			group.Go(func() {
+				if _, err := retry.RoundTrip(deletion(t.Context())); err != nil {
+					t.Errorf("got error %v", err)
+				}
+			})
+			group.Go(func() {
+				if _, err := retry.RoundTrip(deletion(ctx)); !errors.Is(err, context.Canceled) || time.Since(start) > 2*time.Second {
+					t.Errorf("got error %v after %s, want %v after 1s", err, time.Since(start), context.Canceled)
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		cancel()
+		if _, err := retry.RoundTrip(get(t, "https://r.example.com/v2/app/manifests/1")); err != nil || time.Since(start) > 2*time.Second {
+			t.Errorf("got error %v for a read after %s, want none after 1s", err, time.Since(start))
+		}
+		group.Wait()
+		if want := 60 + 30; sent[http.MethodDelete] != want {
+			t.Errorf("got %d DELETE requests, want %d", sent[http.MethodDelete], want)
+		}
+	})
+}
+
+// A class that is refused for ever ends, and for a day at once.
+func TestPaceEnds(t *testing.T) {
+	for after, want := range map[string]int{"1": maxRefusals + 1, "600": maxRefusals + 1, "99999999": 1} {
+		synctest.Test(t, func(t *testing.T) {
+			start, sent := time.Now(), 0
+			next := roundTripperOf(func(r Request) (*http.Response, error) {
+				sent++
+				return &http.Response{
+					StatusCode: http.StatusTooManyRequests, Request: r.Request, Header: http.Header{"Retry-After": {after}}, Body: http.NoBody,
+				}, nil
+			})
+			retry := &Retry{Next: next, Server: registry("https://r.example.com"), Budget: NewBudget(0, func(string, ...any) {})}
+			_, err := retry.RoundTrip(deletion(t.Context()))
+			var failure *ExhaustedError
+			if !errors.As(err, &failure) || sent != want || time.Since(start) > maxRefusals*maxPause || !strings.Contains(failure.Tried, "the server asked to wait ") {
+				t.Errorf("Retry-After %s: got %d requests in %s, error %v (%+v), want %d", after, sent, time.Since(start), err, failure, want)
+			}
+		})
+	}
+}
