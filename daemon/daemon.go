@@ -46,10 +46,11 @@ type Daemon struct {
 
 	reachTimeout, answerTimeout time.Duration
 
-	api        memo.Once[client.APIClient]
-	registries memo.Once[*registry.ServiceConfig]
-	podman     memo.Once[bool]
-	empty      emptyImage
+	api          memo.Once[client.APIClient]
+	registries   memo.Once[*registry.ServiceConfig]
+	podman       memo.Once[bool]
+	experimental bool // of the ping
+	empty        emptyImage
 }
 
 // Auth returns what is sent as X-Registry-Auth for actions ("pull") on a repository of host.
@@ -94,6 +95,7 @@ func (d *Daemon) reach(ctx context.Context) (client.APIClient, error) {
 		return nil, unreachable(api.DaemonHost(), err)
 	}
 	api.NegotiateAPIVersionPing(ping)
+	d.experimental = ping.Experimental
 	return api, nil
 }
 
@@ -111,12 +113,15 @@ func has(api client.APIClient, version string) bool {
 }
 
 // isPodman reports whether the daemon is podman, which names images without a registry localhost/NAME, and reports less.
-func (d *Daemon) isPodman(ctx context.Context, api client.APIClient) bool {
-	is, err := once(ctx, &d.podman, func(ctx context.Context) (bool, error) {
+// Only one that calls itself experimental, as podman does, is asked.
+func (d *Daemon) isPodman(ctx context.Context, api client.APIClient) (bool, error) {
+	if !d.experimental {
+		return false, nil
+	}
+	return once(ctx, &d.podman, func(ctx context.Context) (bool, error) {
 		version, err := api.ServerVersion(ctx)
 		return slices.ContainsFunc(version.Components, func(c types.ComponentVersion) bool { return c.Name == "Podman Engine" }), err
 	})
-	return err == nil && is
 }
 
 // once returns the value of o, which ask computes at the first call.

@@ -23,10 +23,11 @@ import (
 // fake is a daemon of some API version on a unix socket. It answers a request by its method and its path
 // without the version, and keeps all requests but the pings, with their version.
 type fake struct {
-	version string
-	builder string // as its pings name it
-	socket  string
-	answers map[string]http.HandlerFunc
+	version      string
+	builder      string // as its pings name it
+	experimental bool   // in its pings
+	socket       string
+	answers      map[string]http.HandlerFunc
 
 	mu       sync.Mutex
 	pings    int
@@ -67,6 +68,9 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.pings++
 		if f.builder != "" {
 			w.Header().Set("Builder-Version", f.builder)
+		}
+		if f.experimental {
+			w.Header().Set("Docker-Experimental", "true")
 		}
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -40,7 +39,10 @@ func (d *Daemon) Find(ctx context.Context, ref reference.Named) (manifest.Local,
 		return manifest.Local{}, notFound(name)
 	}
 	l, err := local(found, name)
-	l.NoVariant = strings.HasPrefix(found.Architecture, "arm") && found.Variant == "" && d.isPodman(ctx, api)
+	if err == nil && found.Variant == "" {
+		podman, versionErr := d.isPodman(ctx, api)
+		l.NoVariant = podman || versionErr != nil
+	}
 	return l, err
 }
 
@@ -68,9 +70,13 @@ func isNamed(found image.InspectResponse, name reference.Named) bool {
 	if _, ok := name.(reference.Canonical); ok {
 		names = found.RepoDigests
 	}
+	full := []string{name.String()}
+	if short := reference.FamiliarString(name); short != full[0] {
+		full = append(full, "localhost/"+short)
+	}
 	return slices.ContainsFunc(names, func(s string) bool {
 		n, err := reference.ParseNormalizedNamed(s)
-		return err == nil && (n.String() == name.String() || n.String() == "localhost/"+reference.FamiliarString(name))
+		return err == nil && slices.Contains(full, n.String())
 	})
 }
 

@@ -206,18 +206,48 @@ func TestFindInPodman(t *testing.T) {
 		"GET /images/localhost/x:1/json":  tags("localhost/x:1"),
 		"GET /images/h.example/x:2/json":  tags("h.example/x:2"),
 		"GET /images/localhost/x:no/json": tags("quay.io/x:no"),
+		"GET /images/h.example/x:3/json":  tags("localhost/h.example/x:3"),
+		"GET /images/hub:1/json":          tags("docker.io/library/hub:1"),
 	})
+	f.experimental = true
 	for name, found := range map[string]bool{
 		"app:1": true, "team/app:1": true, "app:2": false, "h.example/x:1": false, "localhost/x:1": true, "h.example/x:2": true, "localhost/x:no": false,
+		"h.example/x:3": false, "hub:1": true,
 	} {
 		got, err := f.daemon().Find(t.Context(), parse(t, name))
 		if found != (err == nil) || found && (!got.NoVariant || got.Name.String() != parse(t, name).String()) || !found && !errors.Is(err, errdefs.ErrNotFound) {
 			t.Errorf("%s: got %+v and error %v, want found %t without a variant", name, got, err, found)
 		}
 	}
-	f.answers["GET /version"] = answer(map[string]any{"Version": "20.10", "Components": []any{map[string]string{"Name": "Engine"}}})
-	if got, err := f.daemon().Find(t.Context(), parse(t, "app:1")); err != nil || got.NoVariant {
-		t.Errorf("Docker: got %+v and error %v, want the variant known", got, err)
+}
+
+// A missing variant may be unknown if the daemon is podman, or does not answer what it is. Only a daemon that is
+// experimental is asked.
+func TestFindWithoutVariant(t *testing.T) {
+	docker := answer(map[string]any{"Version": "20.10", "Components": []any{map[string]string{"Name": "Engine"}}})
+	for _, tt := range []struct {
+		name, variant string
+		experimental  bool
+		version       http.HandlerFunc
+		want          bool
+		requests      int
+	}{
+		{"Docker", "", false, docker, false, 1},
+		{"experimental Docker", "", true, docker, false, 2},
+		{"experimental Docker with a variant", "v8", true, docker, false, 1},
+		{"podman", "", true, podman, true, 2},
+		{"refused", "", true, refuse(http.StatusForbidden, "no"), true, 2},
+	} {
+		f := newFake(t, "1.41", map[string]http.HandlerFunc{
+			"GET /images/app:1/json": answer(map[string]any{"Id": digestA, "Os": "linux", "Architecture": "arm64",
+				"Variant": tt.variant, "RepoTags": []string{"app:1"}}),
+			"GET /version": tt.version,
+		})
+		f.experimental = tt.experimental
+		got, err := f.daemon().Find(t.Context(), parse(t, "app:1"))
+		if err != nil || got.NoVariant != tt.want || len(f.asked()) != tt.requests {
+			t.Errorf("%s: got %+v, error %v and requests %q, want NoVariant %t and %d requests", tt.name, got, err, f.asked(), tt.want, tt.requests)
+		}
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 
 // Push has the daemon send the image called name to the registry in its name, all of it or, unless platform is nil,
 // only the manifest of that platform, and draws its progress unless progress is nil. It returns the digest that name
-// has in the registry then, as the daemon reports it, "" if podman does not: of an index of which only one platform is available, the daemon
-// pushes that platform's manifest. The error is errdefs.ErrNotImplemented if the daemon cannot push one platform
+// has in the registry then, as the daemon reports it, "" if podman does not: of an index of which only one platform is
+// available, the daemon pushes that platform's manifest. The error is errdefs.ErrNotImplemented if the daemon cannot push one platform
 // (before API 1.46), errdefs.ErrFailedPrecondition if it lacks content of the image, errdefs.ErrNotFound if it does not
 // have name (any more), errdefs.ErrAborted if the registry lacks a blob of the image that it was sent,
 // errdefs.ErrUnavailable if the daemon cannot be reached or its connection breaks.
@@ -55,7 +55,7 @@ func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform 
 	case pushed != "":
 		return pushed, nil
 	}
-	if platform == nil && d.isPodman(ctx, api) {
+	if podman, err := d.isPodman(ctx, api); podman && err == nil {
 		return "", nil // some of its versions do not report the digest
 	}
 	return inspectPushed(ctx, api, name, platform)

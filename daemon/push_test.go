@@ -36,13 +36,13 @@ func pushing(t *testing.T, version, stream string) *fake {
 func TestPushByPodman(t *testing.T) {
 	for stream, want := range map[string]digest.Digest{refers: "", refers + closing("1", digestB): digestB} {
 		f := pushing(t, "1.41", stream)
-		f.answers["GET /version"] = podman
+		f.answers["GET /version"], f.experimental = podman, true
 		if got, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil); err != nil || got != want {
 			t.Errorf("got %q and error %v, want %q", got, err, want)
 		}
 	}
 	f := pushing(t, "1.41", refers+`{"errorDetail":{"message":"denied"},"error":"denied"}`)
-	f.answers["GET /version"] = podman
+	f.answers["GET /version"], f.experimental = podman, true
 	if _, err := f.daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil); err == nil {
 		t.Error("got no error of a refused push")
 	}
@@ -149,6 +149,7 @@ func TestPushErrors(t *testing.T) {
 		{"login, met by a blob", "1.51", refers + `{"errorDetail":{"message":"unknown: unexpected status from HEAD request to http://h.example/v2/x/blobs/b: 401 Unauthorized"}}`, "b: 401 Unauthorized", errdefs.ErrUnauthenticated},
 		{"no such name", "1.51", refers + `{"errorDetail":{"message":"tag does not exist: h.example/x:1"}}`, "tag does not exist", errdefs.ErrNotFound},
 		{"no such name, graph-driver store", "1.41", refers + `{"errorDetail":{"message":"An image does not exist locally with the tag: h.example/x"}}`, "does not exist locally", errdefs.ErrNotFound},
+		{"no such name, podman", "1.41", refers + `{"error":"h.example/x:1: image not known"}`, "image not known", errdefs.ErrNotFound},
 		{"error in the old form", "1.24", refers + `{"error":"denied"}`, "pushing h.example/x:1: denied", nil},
 		{"error without words", "1.51", `{"errorDetail":{"code":7}}`, "failed without a reason", nil},
 		{"error after a digest", "1.51", aux(digestB) + `{"error":"denied"}`, "denied", nil},

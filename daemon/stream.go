@@ -51,7 +51,7 @@ func (r *refusal) Registry() string { return r.registry }
 var loginWords = []string{"no basic auth credentials", "authentication required", "unauthorized", "401 Unauthorized", "authorization failed", "access to the resource is denied"}
 
 // goneWords are in the messages when the name to push does not exist, or no longer.
-var goneWords = []string{"tag does not exist", "An image does not exist locally with the tag"}
+var goneWords = []string{"tag does not exist", "An image does not exist locally with the tag", "image not known"}
 
 // blobWords are in the messages when a registry refuses a manifest because it lacks a blob.
 var blobWords = []string{"blob unknown", "BLOB_UNKNOWN"}

@@ -17,7 +17,7 @@ type Local struct {
 	ID digest.Digest
 	// Platform is the platform of the image; of an image with several platforms that which the daemon would run.
 	Platform ocispec.Platform
-	// NoVariant says that the daemon does not report the variant that Platform may have.
+	// NoVariant reports that Platform may lack the variant of the image: the daemon does not report variants.
 	NoVariant bool
 	// RepoDigests are the known digests of the image in registries.
 	RepoDigests []digest.Digest
