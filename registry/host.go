@@ -39,6 +39,8 @@ type host struct {
 	login  *transport.Login
 	// chain sends the requests.
 	chain transport.RoundTripper
+	// retries is the first of the chain.
+	retries *transport.Retry
 	// semaphore has room for the concurrent requests.
 	semaphore chan struct{}
 
@@ -133,12 +135,13 @@ func (h *host) compose(newTransport func() *http.Transport) {
 		},
 		Tokens: tokens(wire),
 	}
-	h.chain = &transport.Retry{
+	h.retries = &transport.Retry{
 		Next: &transport.Scheme{
 			Next: &transport.Redirect{Next: h.login, Server: h.server}, Server: h.server, Plain: h.plainWire(bareTransport),
 		},
 		Server: h.server, Budget: c.budget,
 	}
+	h.chain = h.retries
 }
 
 // plainWire returns a wire to the registry over plain HTTP, which is not for what may hold a secret.

@@ -59,6 +59,10 @@ func tagsOf(steps []Step) map[string]bool {
 // refusal is part of the error and keeps what the refused manifest needs; the others are removed. What does not exist any
 // more counts as removed.
 func (r *remover) run(ctx context.Context) error {
+	left := r.left()
+	if a, ok := r.registry.(announcer); ok && len(left) > 0 && !r.isBounded() {
+		a.AnnounceDeletes(left[0].names()[0], len(left))
+	}
 	for all := true; ; {
 		if err := r.recheck(ctx, all); err != nil {
 			return r.end(append(r.errs, err))

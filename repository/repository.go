@@ -33,6 +33,12 @@ type Registry interface {
 	Put(ctx context.Context, ref reference.Named, c manifest.Content, tags ...string) error
 }
 
+// announcer is a registry that reports how long the remaining deletions take where it limits their rate.
+type announcer interface {
+	// AnnounceDeletes says how many deletions in the registry of repo are going to be requested.
+	AnnounceDeletes(repo reference.Named, n int)
+}
+
 // Repositories returns the paths of the repositories of a registry that match filter, sorted. The error is
 // errdefs.ErrNotImplemented if the registry has no catalog of them.
 func Repositories(ctx context.Context, l manifest.Lister, registry string, filter manifest.Pattern) ([]string, error) {

@@ -78,6 +78,7 @@ func TestPace(t *testing.T) {
 					})
 					retry := &Retry{Next: b, Server: registry("https://r.example.com"), Budget: budget}
 					start, n := time.Now(), int(perMinute)+total
+					retry.Announce(Deletes, n)
 					work := make(chan struct{}, n)
 					for range n {
 						work <- struct{}{}
@@ -106,11 +107,11 @@ func TestPace(t *testing.T) {
 					}
 					told := 0
 					for _, w := range warnings {
-						if strings.Contains(w, " allows about ") {
+						if strings.Contains(w, " deletes a minute: about ") && strings.Contains(w, " minutes for the remaining ") {
 							told++
 						}
 					}
-					if told > 1 || len(warnings) > 2 {
+					if told > 1 || told < 1 && perMinute < total/2 || len(warnings) > 2 {
 						t.Errorf("got warnings %q, want one about the rate and one about the first pause at most", warnings)
 					}
 					if most := n/50 + jobs; b.refused > most {

@@ -115,6 +115,14 @@ func (t *Retry) RoundTrip(r Request) (*http.Response, error) {
 	return nil, failure
 }
 
+// Announce says how many requests of a class are going to be sent.
+func (t *Retry) Announce(class Class, n int) {
+	l := &t.pacer.lanes[class]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.remaining += n
+}
+
 // lane returns the state of the class of a request.
 func (t *Retry) lane(r Request) *lane { return &t.pacer.lanes[classOf(r, t.Tokens)] }
 
