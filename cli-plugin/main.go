@@ -18,9 +18,9 @@ import (
 )
 
 func main() {
-	otel.SetErrorHandler(debug.OTELErrorHandler) // heard of with --debug alone
-	godebug.SetGCPercent(40)                     // listings of large repositories are mostly in use
-	log.SetOutput(io.Discard)                    // net/http logs what servers do wrong
+	otel.SetErrorHandler(debug.OTELErrorHandler) // reported only with --debug
+	godebug.SetGCPercent(40)                     // most of the memory of a large listing is in use
+	log.SetOutput(io.Discard)                    // net/http logs the protocol errors of servers
 	os.Args = commands.PluginArgs(os.Args)
 	go func() { os.Exit(<-commands.Abandoned) }()
 	cli, err := command.NewDockerCli()

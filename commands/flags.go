@@ -200,6 +200,6 @@ func parseOlderThan(s string, now time.Time) (time.Time, error) {
 	return now.Add(-time.Duration(n) * ageUnits[s[len(number)]]), nil
 }
 
-// platformHelp is what help says about the platforms of flags.
-const platformHelp = "\n\nA platform without a variant is the one that clients choose by default: v1 for amd64, v8 for arm64, v7 for arm,\n" +
-	"or none. A platform with a variant is only that variant, and linux/arm/* is all variants of linux/arm."
+// platformHelp is the part of a long description that explains how platforms match.
+const platformHelp = "\n\nA platform without a variant matches the variant that clients choose by default: v1 for amd64, v8 for arm64,\n" +
+	"v7 for arm, or none. With a variant it matches only that variant; linux/arm/* matches all variants of linux/arm."

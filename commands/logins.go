@@ -40,7 +40,7 @@ func (l logins) credential(ctx context.Context, host, repository string, actions
 	return registry.Credential{Username: auth.Username, Secret: auth.Password, RegistryToken: auth.RegistryToken}, nil
 }
 
-// header returns what is sent to the daemon for actions on a repository, as X-Registry-Auth.
+// header returns the X-Registry-Auth header that the daemon needs for actions on a repository.
 func (l logins) header(ctx context.Context, host, repository string, actions []string) (string, error) {
 	header, err := l.stored.Header(ctx, host, repository, actions)
 	if err != nil {

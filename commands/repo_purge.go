@@ -38,8 +38,8 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 		Use:   "purge [OPTIONS] REPOSITORY",
 		Short: "Remove old tags and manifests from a repository",
 		Long: "Remove the tags that match from a repository, and the manifests they point to. Without --force, only\n" +
-			"list what would be removed. What a remaining tag needs is never removed. A purge that --max-deletes or\n" +
-			"--max-time stops has removed each index with what it removes of that, and succeeds.\n\n" +
+			"list what would be removed. What a remaining tag needs is never removed. If --max-deletes or\n" +
+			"--max-time stops a purge, no index is left partly removed, and the exit code is 0.\n\n" +
 			"With --format json there is an object on each line: action (untag if only the tag is removed, otherwise\n" +
 			"delete), digest, kind (index, image, attestation or artifact), tags, and created and updated, as in\n" +
 			"'repo manifests', if the age matters and is known.",
@@ -60,7 +60,7 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 	f.BoolVarP(&opts.recursive, "recursive", "r", false, "Also remove images, attestations and signatures that nothing else needs")
 	f.BoolVarP(&opts.force, "force", "f", false, "Remove; without it, only list what would be removed")
 	f.StringVar(&opts.record, "record", "", "With --force, append what is removed to this file, for 'repo restore'")
-	f.Var(&opts.maxDeletes, "max-deletes", "With --force, stop before more than this many deletions")
+	f.Var(&opts.maxDeletes, "max-deletes", "With --force, stop after at most this many deletions")
 	f.DurationVar(&opts.maxTime, "max-time", 0, `With --force, stop after this time ("10m", "2h")`)
 	addAssumeGone(f, &opts.assumeGone)
 	f.StringVar(&opts.format, "format", "", flags.FormatHelp)

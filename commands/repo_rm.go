@@ -61,7 +61,7 @@ func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []
 }
 
 func addAssumeGone(flags *pflag.FlagSet, names *[]string) {
-	flags.StringArrayVar(names, "assume-gone", nil, "Take this tag or digest for gone if it is listed and cannot be read (can be repeated)")
+	flags.StringArrayVar(names, "assume-gone", nil, "Assume that this tag or digest is gone if it is listed but cannot be read (can be repeated)")
 }
 
 // checkAssumeGone returns an error for patterns and for references of repo, which are neither tags nor digests. Other names

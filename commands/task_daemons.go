@@ -75,7 +75,8 @@ func (d *daemons) quietCLI(name string) stepCLI {
 	return newStepCLI(d.env.Cli, name, run.Output{Stdout: io.Discard, Stderr: io.Discard})
 }
 
-// header returns what is sent to a daemon for actions on a repository, with the current logins: an earlier step may have logged in.
+// header returns the X-Registry-Auth header for actions on a repository, with the current logins: an earlier step may
+// have logged in.
 func (d *daemons) header(ctx context.Context, host, repository string, actions []string) (string, error) {
 	now := d.logins
 	now.stored = credentials.New(currentConfig)

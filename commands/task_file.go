@@ -68,7 +68,7 @@ func (o *taskOptions) addTo(cmd *cobra.Command) {
 		"TriggeredBy": flags.String("triggered-by", "", "Value of {{.Run.TriggeredBy}}"),
 	}
 	flags.StringArrayVar(&o.sets, "set", nil, "Value of {{.Values.NAME}}, as NAME=VALUE")
-	flags.BoolVar(&o.anyAliases, "allow-alias-source", false, "Also read aliases from URLs and from files outside of CONTEXT, as a run does")
+	flags.BoolVar(&o.anyAliases, "allow-alias-source", false, "Also read aliases from URLs and from files outside of CONTEXT (a run always does)")
 	flags.StringVar(&o.values, "values", "", `YAML file with values in CONTEXT ("-" for standard input)`)
 }
 
@@ -195,7 +195,7 @@ func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name s
 		case name == "-":
 			return nil, errors.New("expected a file or a URL")
 		case !o.anyAliases && (isURL || !filepath.IsLocal(name)):
-			return nil, errors.New("it is not in the context: --allow-alias-source allows to read it")
+			return nil, errors.New("it is not in the context; to read it, pass --allow-alias-source")
 		case !o.anyAliases:
 			return source.ReadInside(ctx, name)
 		case !isURL:
@@ -242,7 +242,7 @@ func ciBranch(commit string, getenv func(string) string) string {
 	return ""
 }
 
-// checkRegistry returns an error for a registry that is not a host: image names would mean another one.
+// checkRegistry returns an error unless registry is a host or empty: in an image name it would be a part of the path.
 func checkRegistry(registry string) error {
 	named, err := reference.ParseNamed(registry + "/a")
 	isHost := strings.ContainsAny(registry, ".:") || registry == "localhost"
@@ -250,7 +250,7 @@ func checkRegistry(registry string) error {
 	case registry == "" || isHost && err == nil && reference.Domain(named) == registry && reference.Path(named) == "a":
 		return nil
 	case strings.Trim(registry, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == "":
-		return manifest.WithHint(invalid("--registry %s: expected a host name", registry), "for the registry of Azure: --registry %s.azurecr.io", strings.ToLower(registry))
+		return manifest.WithHint(invalid("--registry %s: expected a host name", registry), "for a registry in Azure: --registry %s.azurecr.io", strings.ToLower(registry))
 	}
 	return invalid("--registry %q: expected a host name with an optional port, as in registry.example.com:5000", registry)
 }

@@ -74,7 +74,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	flags.StringArrayVarP(&opts.env, "env", "e", nil, "Environment variable for all steps, as KEY=VALUE, or KEY to pass its current value")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show what would be run, without running it")
 	flags.StringVar(&opts.from, "from-step", "", "Start at this step and skip the steps above it in the file")
-	flags.Var(&opts.timeout, "timeout", "Maximum time for all steps together, also as a number of seconds (0 for that of the file, if it has one)")
+	flags.Var(&opts.timeout, "timeout", "Maximum time for all steps together, a duration or a number of seconds (0 for that of the file, if it has one)")
 	flags.Var(&opts.jobs, "jobs", "Maximum concurrent steps (default no limit)")
 	flags.BoolVar(&opts.strict, "strict", false, "Also refuse a file with likely mistakes")
 	flags.StringVar(&opts.builder, "builder", "", "Builder of 'docker buildx' for all builds (default the daemon's)")
