@@ -52,3 +52,19 @@ func TestPodman(t *testing.T) {
 	}
 	harness.Complete(t, s.registry, s.repo, "1")
 }
+
+// Images for two variants of arm, which podman does not report, are no duplicates; push reads the variants. --platform
+// with a variant cannot be decided.
+func TestPodmanVariants(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, harness.V28)
+	s.useDaemon(harness.NewDaemon(t, harness.Podman, s.registry.Host))
+	for _, variant := range []string{"v6", "v7"} {
+		s.load(s.plain(variant), ocispec.Platform{OS: "linux", Architecture: "arm", Variant: variant})
+	}
+	r := s.multiarch("create", "--push", "--require", "linux/arm/v6,linux/arm/v7", s.list, s.plain("v7"), s.plain("v6"))
+	s.pushedLast(r.Stdout, "1")
+	s.noWarning(r.Stderr)
+	s.holds("1", "linux/arm/v7", "linux/arm/v6")
+	s.refused([]string{s.plain("v6"), "--platform linux/arm/*"}, "create", "--push", "--platform", "linux/arm/v7", s.name("2"), s.plain("v6"))
+}

@@ -107,7 +107,12 @@ func Publish(ctx context.Context, clients Clients, c Creation) (Pushed, error) {
 	if err != nil {
 		return Pushed{}, err
 	}
-	return push(ctx, clients, Publication{list, c.Tags}, found)
+	return push(ctx, clients, Publication{list, c.Tags}, found, func(l List) error {
+		if err := l.Require(c.Require); err != nil {
+			return err
+		}
+		return refuseDuplicates(l)
+	})
 }
 
 func (c Creation) resolver(clients Clients) *resolver {
@@ -134,11 +139,18 @@ func (c Creation) assemble(ctx context.Context, r *resolver) (List, locals, erro
 	if err != nil {
 		return List{}, nil, err
 	}
-	if d := list.Duplicates(); len(d) > 0 {
-		return List{}, nil, WithHint(Errorf(errdefs.ErrFailedPrecondition, "%s", d[0]),
-			"omit one of them, or create the list without --push and annotate one before the push")
+	if err := refuseDuplicates(list); err != nil {
+		return List{}, nil, err
 	}
 	return list, found, list.CheckPush()
+}
+
+func refuseDuplicates(l List) error {
+	if d := l.Duplicates(); len(d) > 0 {
+		return WithHint(Errorf(errdefs.ErrFailedPrecondition, "%s", d[0]),
+			"omit one of them, or create the list without --push and annotate one before the push")
+	}
+	return nil
 }
 
 // existing returns the list that create starts from: an empty one if there is none or it is to be replaced.

@@ -78,6 +78,8 @@ type Pending struct {
 	Manifest digest.Digest `json:",omitempty"`
 	// Platform is that of the image, whatever was annotated since.
 	Platform ocispec.Platform
+	// NoVariant reports that Platform may lack the variant of the image, which its push reads.
+	NoVariant bool `json:",omitempty"`
 	// Attested reports that the image has attestations, which are added to the list.
 	Attested bool `json:",omitempty"`
 	// Strip omits the attestations of the image.
@@ -86,6 +88,15 @@ type Pending struct {
 
 // IsPending reports whether the image of the entry has to be pushed from the daemon first.
 func (e Entry) IsPending() bool { return e.Descriptor.Digest == "" }
+
+// variantUnknown reports whether the variant of the image is unknown until it is pushed. That matters for arm: an image
+// of another architecture hardly has any but the default variant.
+func (e Entry) variantUnknown() bool {
+	return e.Pending != nil && e.Pending.NoVariant && isAnyArm(e.Platform())
+}
+
+// isAnyArm reports whether p does not say which variant of arm it is for.
+func isAnyArm(p ocispec.Platform) bool { return p.Architecture == "arm" && p.Variant == "" }
 
 // Platform returns the entry's platform, the zero value if it has none.
 func (e Entry) Platform() ocispec.Platform {
@@ -358,6 +369,9 @@ func (l List) Duplicates() []Duplicate {
 	first := map[string]Entry{}
 	var out []Duplicate
 	for _, e := range l.Images() {
+		if e.variantUnknown() {
+			continue
+		}
 		_, layers, _ := ParseImage(e.Raw)
 		key := ImageKey(e.Platform(), e.Descriptor, layers)
 		earlier, ok := first[key]
@@ -440,11 +454,14 @@ func merge(old, added map[string]string) map[string]string {
 	return out
 }
 
-// Require returns an errdefs.ErrFailedPrecondition error that names the platforms without an image in the list.
+// Require returns an errdefs.ErrFailedPrecondition error that names the platforms without an image in the list. A pending
+// image whose variant is unknown may be that of any variant.
 func (l List) Require(wanted []Platform) error {
 	var missing []string
 	for _, w := range wanted {
-		if !slices.ContainsFunc(l.Entries, func(e Entry) bool { return e.Descriptor.ArtifactType == "" && w.Matches(e.Platform()) }) {
+		if !slices.ContainsFunc(l.Entries, func(e Entry) bool {
+			return e.Descriptor.ArtifactType == "" && (w.Matches(e.Platform()) || e.variantUnknown() && w.ofAnyVariant().Matches(e.Platform()))
+		}) {
 			missing = append(missing, w.String())
 		}
 	}

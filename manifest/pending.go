@@ -295,7 +295,9 @@ func (e Entry) withVariant(ctx context.Context, registry Fetcher) (Entry, error)
 		return e, fmt.Errorf("reading the config of %s: %w", Familiar(e.Ref), err)
 	}
 	platform := e.Platform()
-	platform.Variant = stated.Variant
+	if platform.OS == stated.OS && platform.Architecture == stated.Architecture { // otherwise it was annotated
+		platform.Variant = stated.Variant
+	}
 	e.Descriptor.Platform = &platform
 	return e, nil
 }

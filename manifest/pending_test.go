@@ -3,6 +3,7 @@ package manifest_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -238,5 +239,79 @@ func TestPushPendingOfADaemonThatReportsLess(t *testing.T) {
 	}
 	if _, err := manifest.Push(t.Context(), clients, manifest.Publication{List: list}); err == nil || !strings.Contains(err.Error(), "did not report what it pushed as") {
 		t.Errorf("got error %v, want one for a tag that is another image", err)
+	}
+}
+
+// holdsWithoutVariant adds images to the daemon of w, by tag and platform, whose variants the daemon does not report.
+func holdsWithoutVariant(t *testing.T, w fakes.Fixture, images map[string]string) {
+	t.Helper()
+	builder := fakes.NewRegistry()
+	for tag, platform := range images {
+		builder.Image(t, "plain:"+tag, manifest.MediaTypeDockerManifest, platform, tag)
+		local := w.Daemon.Holds(t, builder, "plain:"+tag, "plain:"+tag)
+		local.Platform.Variant, local.NoVariant = "", true
+		w.Daemon.Images[local.Name.String()] = local
+	}
+	maps.Copy(w.Registry.Blobs, builder.Blobs)
+}
+
+func isComma(r rune) bool { return r == ',' }
+
+// Variants of arm that are unknown until the images are pushed are neither duplicates nor missing before.
+func TestPublishUnknownVariants(t *testing.T) {
+	for _, tt := range []struct {
+		name, require, platform string
+		sources                 []string
+		want, wantErr           string
+	}{
+		{"v6 and v7", "linux/arm/v6,linux/arm/v7", "", []string{"v6", "v7"}, "plain:v6 linux/arm/v6; plain:v7 linux/arm/v7", ""},
+		{"all variants", "", "linux/arm/*", []string{"v6"}, "plain:v6 linux/arm/v6", ""},
+		{"other platforms", "", "linux/arm64,linux/amd64", []string{"v6", "v8", "amd64"}, "plain:v8 linux/arm64/v8; plain:amd64 linux/amd64", ""},
+		{"v6 twice", "", "", []string{"v6", "v7", "again"}, "", "plain:v6 and plain:again are both for linux/arm/v6"},
+		{"v5 required", "linux/arm/v5", "", []string{"v6", "v7"}, "", "no image for linux/arm/v5"},
+		{"s390x required", "linux/s390x", "", []string{"v6"}, "", "no image for linux/s390x"},
+		{"v7 chosen", "", "linux/arm/v7", []string{"v6"}, "", "does not report the variant of plain:v6"},
+		{"amd64 twice", "", "", []string{"amd64", "other"}, "", "plain:amd64 and plain:other are both for linux/amd64"},
+	} {
+		w := fakes.NewFixture()
+		holdsWithoutVariant(t, w, map[string]string{"v6": "linux/arm/v6", "v7": "linux/arm/v7", "v8": "linux/arm64/v8",
+			"again": "linux/arm/v6", "amd64": "linux/amd64", "other": "linux/amd64"})
+		var sources []string
+		for _, tag := range tt.sources {
+			sources = append(sources, "plain:"+tag)
+		}
+		c := fakes.Creation(t, example+":1", sources...)
+		var errs [2]error
+		c.Require, errs[0] = manifest.ParsePlatforms(strings.FieldsFunc(tt.require, isComma))
+		c.Choice.Platforms, errs[1] = manifest.ParsePlatforms(strings.FieldsFunc(tt.platform, isComma))
+		if err := errors.Join(errs[:]...); err != nil {
+			t.Fatal(err)
+		}
+		pushed, err := manifest.Publish(t.Context(), w.Clients(), c)
+		if got := summary(pushed.List); err == nil && got != tt.want || (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
+			t.Errorf("%s: got list %s and error %v, want %s%s", tt.name, got, err, tt.want, tt.wantErr)
+		}
+		if _, ok := w.Registry.Manifests[example+":1"]; ok && tt.wantErr != "" {
+			t.Errorf("%s: got a list in the registry, want none", tt.name)
+		}
+	}
+}
+
+// Duplicates that a push finds are a warning, as those are that are known before.
+func TestPushWarnsOfVariantsThatWereUnknown(t *testing.T) {
+	w := fakes.NewFixture()
+	holdsWithoutVariant(t, w, map[string]string{"v6": "linux/arm/v6", "again": "linux/arm/v6"})
+	if _, err := create(t, w, fakes.Creation(t, example+":1", "plain:v6", "plain:again")); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.Notes.Warnings) > 0 {
+		t.Errorf("got warnings %q of create, want none", w.Notes.Warnings)
+	}
+	if _, err := push(t, w, example+":1", false); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"plain:v6 and plain:again are both for linux/arm/v6"}
+	if !slices.Equal(w.Notes.Warnings, want) {
+		t.Errorf("got warnings %q of push, want %q", w.Notes.Warnings, want)
 	}
 }

@@ -63,13 +63,18 @@ func (p Platform) Matches(other ocispec.Platform) bool {
 		(p.OSVersion == "" || a.OSVersion == b.OSVersion)
 }
 
+// ofAnyVariant returns p for all variants.
+func (p Platform) ofAnyVariant() Platform {
+	p.Variant = AnyVariant
+	return p
+}
+
 // OtherVariants returns a sentence on those of existing that have another variant than platforms in wanted without a
 // variant, and how to include them; "" if there is none.
 func OtherVariants(wanted []Platform, existing []ocispec.Platform) string {
 	var sentences []string
 	for _, w := range wanted {
-		every := w
-		every.Variant = AnyVariant
+		every := w.ofAnyVariant()
 		var others []string
 		for _, p := range existing {
 			if name := FormatPlatform(p); w.Variant == "" && every.Matches(p) && !slices.ContainsFunc(wanted, func(w Platform) bool { return w.Matches(p) }) && !slices.Contains(others, name) {

@@ -40,13 +40,22 @@ func Push(ctx context.Context, clients Clients, p Publication) (Pushed, error) {
 	if err := p.List.CheckPush(); err != nil {
 		return Pushed{}, err
 	}
-	return push(ctx, clients, p, nil)
+	return push(ctx, clients, p, nil, func(l List) error {
+		if len(l.Duplicates()) > len(p.List.Duplicates()) {
+			warnDuplicates(l, clients.Reporter)
+		}
+		return nil
+	})
 }
 
-// push is Push for a list that was checked. The images in found were found in the daemon before.
-func push(ctx context.Context, clients Clients, p Publication, found locals) (Pushed, error) {
+// push is Push for a list that was checked; recheck checks it again when variants that were unknown are known. The images
+// in found were found in the daemon before.
+func push(ctx context.Context, clients Clients, p Publication, found locals, recheck func(List) error) (Pushed, error) {
 	clients.Registry.Prefetch(ctx, p.List.Name, p.List.repositories())
 	list, children, err := sendPending(ctx, clients, p, found)
+	if err == nil && slices.ContainsFunc(p.List.Entries, Entry.variantUnknown) {
+		err = recheck(list)
+	}
 	if err != nil {
 		return Pushed{}, err
 	}

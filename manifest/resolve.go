@@ -500,9 +500,13 @@ func (r *resolver) fromDaemon(ref reference.Named, local Local) (resolution, err
 		return Entry{
 			Ref: at, Source: ref,
 			Descriptor: ocispec.Descriptor{Platform: &p},
-			Pending: &Pending{ID: local.ID, Manifest: m, Platform: p, Strip: r.choice.Strip,
+			Pending: &Pending{ID: local.ID, Manifest: m, Platform: p, NoVariant: local.NoVariant, Strip: r.choice.Strip,
 				Attested: !r.choice.Strip && isComplete(local) && isAttested(local, m)},
 		}
+	}
+	if every, ok := r.choice.needsVariant(local); ok {
+		err := Errorf(errdefs.ErrFailedPrecondition, "the daemon does not report the variant of %s, which --platform requires", Familiar(ref))
+		return s, WithHint(err, "for all variants: --platform %s", every)
 	}
 	images, missing := r.present(local)
 	switch {

@@ -65,6 +65,18 @@ func (c Choice) keeps(p ocispec.Platform) bool {
 	return len(c.Platforms) == 0 || slices.ContainsFunc(c.Platforms, func(k Platform) bool { return k.Matches(p) })
 }
 
+// needsVariant reports whether it depends on the variant of local, which the daemon does not report, whether that is
+// wanted. It returns the platform that includes all variants.
+func (c Choice) needsVariant(local Local) (Platform, bool) {
+	p := local.Platform
+	i := slices.IndexFunc(c.Platforms, func(k Platform) bool { return k.ofAnyVariant().Matches(p) })
+	if i < 0 || !local.NoVariant || !isAnyArm(p) {
+		return Platform{}, false
+	}
+	every := c.Platforms[i].ofAnyVariant()
+	return every, !slices.ContainsFunc(c.Platforms, func(k Platform) bool { return k.Variant == AnyVariant && k.Matches(p) })
+}
+
 // mayKeep is keeps for a platform that an index states, perhaps without the version of Windows.
 func (c Choice) mayKeep(p ocispec.Platform) bool {
 	return c.keeps(p) || lacksVersion(&p) && slices.ContainsFunc(c.Platforms, func(k Platform) bool {
