@@ -33,7 +33,11 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 	r.reportSteps(now.Tags)
 	clear(r.moved)
 	clear(r.unsure)
-	added, lost := r.keepNew(now), r.keepLost(now)
+	deleted, err := r.deletedWithTags(ctx, now)
+	if err != nil {
+		return r.unchanged(err)
+	}
+	added, lost := append(r.keepNew(now), deleted...), r.keepLost(now)
 	if len(added) == 0 && !lost {
 		return nil
 	}
@@ -82,6 +86,26 @@ func (r *remover) keepNew(now *Snapshot) (added []digest.Digest) {
 		}
 	}
 	return added
+}
+
+// deletedWithTags returns the manifests of tags that were to be kept and do not exist any more, if this run has removed
+// something and the manifests do not exist either: the registry has deleted them with a tag that somebody had moved to
+// them, and both are restored. The tags stay in the snapshot.
+func (r *remover) deletedWithTags(ctx context.Context, now *Snapshot) (deleted []digest.Digest, err error) {
+	for _, tag := range slices.Sorted(maps.Keys(r.snapshot.Tags)) {
+		if _, exists := now.Tags[tag]; exists || r.gone[tag] || r.planned[tag] || len(r.done) == 0 {
+			continue
+		}
+		d := r.snapshot.Tags[tag]
+		exists, err := r.exists(ctx, manifest.AtDigest(r.snapshot.repo, d))
+		if err != nil {
+			return nil, err
+		}
+		if !exists {
+			now.Tags[tag], deleted = d, append(deleted, d)
+		}
+	}
+	return deleted, nil
 }
 
 // keepLost removes the tags from the snapshot that do not exist any more, and were not removed by this run. Those that were
