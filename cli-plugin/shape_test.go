@@ -23,11 +23,12 @@ var allowed = map[string][]string{
 	"internal/compression": {},
 	"internal/lazyregexp":  {},
 	"internal/memo":        {},
+	"internal/pause":       {},
 	"verify/program":       {},
 	"manifest/store":       {"manifest"},
 	"registry":             {"manifest", "internal/memo", "registry/transport"},
 	"registry/transport":   {"internal/memo"},
-	"repository":           {"manifest", "internal/memo"},
+	"repository":           {"manifest", "internal/memo", "internal/pause"},
 	"transfer":             {"manifest", "internal/memo"},
 	"verify":               {"manifest", "verify/program", "internal/compression", "internal/memo"},
 	"daemon":               {"manifest", "task", "task/run", "internal/memo"},
@@ -35,8 +36,8 @@ var allowed = map[string][]string{
 	"docs/generate":        {"commands"},
 	"task":                 {"manifest", "task/shell", "internal/lazyregexp"},
 	"task/render":          {"manifest", "task", "internal/lazyregexp"},
-	"task/run":             {"manifest", "internal/compression", "task", "task/shell", "internal/lazyregexp", "internal/memo"},
-	"task/shell":           {},
+	"task/run":             {"manifest", "internal/compression", "task", "task/shell", "internal/lazyregexp", "internal/memo", "internal/pause"},
+	"task/shell":           {"internal/pause"},
 }
 
 // only are modules that a single package may import, and those that the domain may not.

@@ -12,6 +12,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
@@ -47,7 +48,7 @@ func (r *removal) settle(ctx context.Context, s *Snapshot) error {
 		if len(tags)+len(manifests) == 0 {
 			return nil
 		}
-		if err := wait(ctx, delay); err != nil {
+		if err := pause.For(ctx, delay); err != nil {
 			return err
 		}
 		if err := s.relist(ctx, tags, manifests); err != nil {
@@ -69,15 +70,6 @@ func (r *removal) settle(ctx context.Context, s *Snapshot) error {
 	}
 	r.absent(s)
 	return nil
-}
-
-func wait(ctx context.Context, delay time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(delay):
-		return nil
-	}
 }
 
 func digestNames(digests []digest.Digest) (out []string) {

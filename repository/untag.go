@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -104,7 +105,7 @@ func (u *untagging) prepare(ctx context.Context, tags []tagContent) (absent []er
 		if len(tags) == 0 {
 			break
 		}
-		if err := wait(ctx, delay); err != nil {
+		if err := pause.For(ctx, delay); err != nil {
 			return nil, err
 		}
 		if tags, err = fetchTags(ctx, u.registry, again); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/shell"
 )
 
 // Describe writes what a run would do: for each step a line with its ID and dependencies, and the equivalent commands.
@@ -103,7 +104,7 @@ func runFlags(id string, f task.File, s task.Step) []string {
 	is("rm", !s.Keep)
 	is("detach", s.Detach)
 	is("pull=always", s.Pull)
-	add("volume", Name(id, SharedVolume)+":"+workspacePath)
+	add("volume", Name(id, SharedVolume)+":"+shell.Workspace)
 	for _, m := range s.Mounts {
 		if m.Volume == task.DockerSocket {
 			add("volume", m.Volume+":"+m.Path)

@@ -16,10 +16,13 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
 	"github.com/docker-multiarch/docker-multiarch/internal/memo"
+	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
-	"github.com/opencontainers/go-digest"
+	"github.com/docker-multiarch/docker-multiarch/task/shell"
 )
 
 // Label is the label of everything that a run creates on a daemon; its value is the run's ID.
@@ -208,16 +211,16 @@ func objectName(f task.File, id, thing string) string {
 	return Name(id, thing)
 }
 
-// taken explains the error for the name of something in the file that is in use on the daemon.
-func (e *Executor) taken(err error, thing string) error {
+// explainConflict adds a hint to err if the name of something in the file is in use on the daemon.
+func (e *Executor) explainConflict(err error, thing string) error {
 	if !errdefs.IsConflict(err) || objectName(e.File, e.ID, thing) != thing {
 		return e.conflict(err)
 	}
-	return manifest.WithHint(err, "a docker command of the file uses the name %s: remove what has it, or change it in the file", thing)
+	return manifest.WithHint(err, "a docker command of the file uses the name %s: remove the object of that name from the daemon, or change the name in the file", thing)
 }
 
-// SharedVolume is the volume of the workspace, see [Name]. Where a step has this name, it gets that of the volume on its
-// daemon, which may be another.
+// SharedVolume is the volume of the workspace, see [Name]. In a step, this name is replaced by that of the volume on the
+// daemon of the step, which may be another.
 const SharedVolume = "workspace.1"
 
 // daemon returns the daemon of a docker context.
@@ -250,7 +253,7 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 		return -1, e.conflict(err)
 	}
 	defer release()
-	c.Mounts = slices.Insert(c.Mounts, 0, Mount{Source: volume, Target: workspacePath})
+	c.Mounts = slices.Insert(c.Mounts, 0, Mount{Source: volume, Target: shell.Workspace})
 	for i, m := range c.Mounts {
 		c.Mounts[i].Source = strings.ReplaceAll(m.Source, e.name(SharedVolume), volume)
 	}
@@ -266,11 +269,8 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 		}
 		code, err = d.Run(ctx, c, out, started)
 	}
-	return code, cmp.Or(e.taken(err, step.ID), exited(code))
+	return code, cmp.Or(e.explainConflict(err, step.ID), exited(code))
 }
-
-// workspacePath is the path of the workspace in containers.
-const workspacePath = "/workspace"
 
 // prepare creates the networks and volumes of a container, and returns it without its workspace.
 func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, action task.Container) (Container, error) {
@@ -347,7 +347,7 @@ func (e *Executor) envFile(ctx context.Context, name string) (variables []string
 		return nil, err
 	}
 	defer release()
-	content, err := Source{Dir: dir}.ReadInside(ctx, strings.TrimPrefix(path.Clean(name), workspacePath+"/"))
+	content, err := Source{Dir: dir}.ReadInside(ctx, strings.TrimPrefix(path.Clean(name), shell.Workspace+"/"))
 	for line := range strings.Lines(string(content)) {
 		if line = strings.TrimSpace(line); strings.Contains(line, "=") && !strings.HasPrefix(line, "#") {
 			variables = append(variables, line)
@@ -357,7 +357,7 @@ func (e *Executor) envFile(ctx context.Context, name string) (variables []string
 }
 
 // containerDir returns the working directory of a step's container, which is in the workspace.
-func containerDir(step task.Step) string { return path.Join(workspacePath, path.Clean("/"+step.Dir)) }
+func containerDir(step task.Step) string { return path.Join(shell.Workspace, path.Clean("/"+step.Dir)) }
 
 // network returns the name on the daemon of a network of the file, and creates it when it is first needed.
 func (e *Executor) network(ctx context.Context, d *usedDaemon, name string) (string, error) {
@@ -367,7 +367,7 @@ func (e *Executor) network(ctx context.Context, d *usedDaemon, name string) (str
 	}
 	return d.created.Do(ctx, "network "+name, func() (string, error) {
 		full := objectName(e.File, e.ID, name)
-		return full, e.taken(d.CreateNetwork(ctx, e.File.Networks[i], full, e.labels()), name)
+		return full, e.explainConflict(d.CreateNetwork(ctx, e.File.Networks[i], full, e.labels()), name)
 	})
 }
 
@@ -380,7 +380,7 @@ func (e *Executor) volume(ctx context.Context, d *usedDaemon, name string) (stri
 	return d.created.Do(ctx, "volume "+name, func() (string, error) {
 		full := objectName(e.File, e.ID, name)
 		if err := d.CreateVolume(ctx, full, e.labels()); err != nil {
-			return "", e.taken(err, name)
+			return "", e.explainConflict(err, name)
 		}
 		if len(e.File.Volumes[i].Files) == 0 {
 			return full, nil
@@ -396,7 +396,7 @@ func pull(ctx context.Context, d *usedDaemon, step task.Step, image string, out 
 		if err == nil || retry == step.PullRetries || permanent(err) {
 			return err
 		}
-		if err := wait(ctx, step.PullRetryDelay); err != nil {
+		if err := pause.For(ctx, step.PullRetryDelay); err != nil {
 			return err
 		}
 	}

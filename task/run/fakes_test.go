@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
@@ -52,7 +53,7 @@ func (s *script) command(ctx context.Context, command string, out Output) (exit 
 	switch word {
 	case "true":
 	case "sleep":
-		_ = wait(ctx, time.Duration(number(rest))*time.Second)
+		_ = pause.For(ctx, time.Duration(number(rest))*time.Second)
 	case "exit":
 		return true, number(rest)
 	case "echo":

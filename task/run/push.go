@@ -11,6 +11,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
@@ -73,7 +75,7 @@ func pushTo(ctx context.Context, d *usedDaemon, name reference.NamedTagged, out 
 			return err
 		}
 		_, _ = fmt.Fprintf(out.Stderr, "%s; retrying\n", manifest.Escape(err.Error(), ""))
-		if err := wait(ctx, delay); err != nil {
+		if err := pause.For(ctx, delay); err != nil {
 			return err
 		}
 		delay *= 2

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
@@ -129,7 +131,7 @@ func (p *played) Run(ctx context.Context, step task.Step, _ Output, started func
 	}
 	started()
 	o := p.outcomes[step.ID]
-	if err := wait(ctx, o.takes); err != nil {
+	if err := pause.For(ctx, o.takes); err != nil {
 		return -1, err
 	}
 	code := o.codes[min(int(p.attempts[step.ID].Add(1)), len(o.codes))-1]
@@ -322,17 +324,17 @@ func TestServiceIsStopped(t *testing.T) {
 		var stopped atomic.Bool
 		runner := runnerFunc(func(ctx context.Context, step task.Step, _ Output, started func()) (int, error) {
 			if step.ID != "service" {
-				_ = wait(ctx, time.Minute)
+				_ = pause.For(ctx, time.Minute)
 				if stopped.Load() {
 					t.Error("the service was stopped before the other step ended")
 				}
 				return 0, nil
 			}
-			_ = wait(ctx, time.Second)
+			_ = pause.For(ctx, time.Second)
 			started()
 			started()
 			<-ctx.Done()
-			_ = wait(context.WithoutCancel(ctx), time.Second)
+			_ = pause.For(context.WithoutCancel(ctx), time.Second)
 			stopped.Store(true)
 			return 137, errBroken
 		})
@@ -349,7 +351,7 @@ func TestServiceDoesNotStart(t *testing.T) {
 	for state, takes := range map[State]time.Duration{TimedOut: time.Minute, Failed: time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			runner := runnerFunc(func(ctx context.Context, _ task.Step, _ Output, started func()) (int, error) {
-				if err := wait(ctx, takes); err != nil {
+				if err := pause.For(ctx, takes); err != nil {
 					started() // too late
 					return -1, err
 				}
@@ -371,7 +373,7 @@ func TestServiceIsLost(t *testing.T) {
 			if step.Detach {
 				return 3, errBroken
 			}
-			return 0, wait(ctx, time.Second)
+			return 0, pause.For(ctx, time.Second)
 		})
 		progress := &recorder{}
 		results, err := Steps(t.Context(), []task.Step{{ID: "a", Detach: true}, {ID: "b"}}, Options{}, runner, progress)

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
@@ -41,7 +42,7 @@ type stepRun struct {
 // delay waits for StartDelay, and returns false if ctx ends first.
 func (r *stepRun) delay(ctx context.Context) bool {
 	r.report(Event{State: Waiting, ExitCode: -1})
-	if wait(ctx, r.step.StartDelay) != nil {
+	if pause.For(ctx, r.step.StartDelay) != nil {
 		r.end(Result{State: Skipped, ExitCode: -1, Err: reason(ctx)})
 		return false
 	}
@@ -107,7 +108,7 @@ func (r *stepRun) retry(ctx context.Context, repetition int) (int, error) {
 			return code, err
 		}
 		r.report(Event{State: Running, Repetition: repetition, Attempt: n + 1, ExitCode: code, Err: err})
-		if err := wait(ctx, r.step.RetryDelay); err != nil {
+		if err := pause.For(ctx, r.step.RetryDelay); err != nil {
 			return -1, err
 		}
 	}
@@ -181,17 +182,6 @@ func (r *stepRun) end(result Result) {
 func (r *stepRun) report(e Event) {
 	e.Time, e.Step = time.Now(), r.step
 	r.listener.Report(e)
-}
-
-// wait waits for d. It returns the cause if ctx ends first.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return context.Cause(ctx)
 }
 
 // search returns an output that writes to out, and a function that reports whether either stream has contained one of

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 )
 
 // builtin runs a builtin with its arguments. As with the methods of runner, an error ends the text.
@@ -25,11 +27,8 @@ func init() { // they refer to themselves
 	}
 }
 
-// Builtins are the names of the builtins.
+// Builtins lists the names of the builtins for messages.
 const Builtins = "echo, printf, cat, test, [, true, false, :, exit, date, cd, export or sleep"
-
-// IsBuiltin reports whether a command is one of this package.
-func IsBuiltin(name string) bool { return builtins[name] != nil }
 
 func status(code int) builtin {
 	return func(_ context.Context, r *runner, _ []string, _ Streams) error {
@@ -40,7 +39,7 @@ func status(code int) builtin {
 	}
 }
 
-// wrong reports invalid arguments of a builtin.
+// wrong makes a builtin fail with exit code 2 because of its arguments.
 func (r *runner) wrong(s Streams, name, format string, args ...any) error {
 	return r.fail(s, 2, fmt.Errorf(name+": "+format, args...))
 }
@@ -174,7 +173,7 @@ func test(ctx context.Context, r *runner, args []string, s Streams) error {
 	return nil
 }
 
-// holds evaluates the arguments of test.
+// holds reports whether the condition in the arguments of test is true.
 func (r *runner) holds(ctx context.Context, args []string) (bool, error) {
 	switch len(args) {
 	case 0:
@@ -338,5 +337,5 @@ func sleep(ctx context.Context, r *runner, args []string, s Streams) error {
 		}
 		total += time.Duration(n * float64(unit))
 	}
-	return pause(ctx, total)
+	return pause.For(ctx, total)
 }

@@ -44,7 +44,7 @@ func Parse(text string) (*Text, error) {
 	case len(text) > maxText:
 		return nil, errors.New("the text is larger than 1 MiB")
 	case strings.Count(text, "(")+strings.Count(text, "{")+strings.Count(text, "`")+strings.Count(text, "if")+strings.Count(text, "for") > maxNesting:
-		return nil, errors.New("the text is nested too deep")
+		return nil, errors.New("the text is nested too deeply")
 	case strings.HasPrefix(text, "("):
 		return nil, unsupported("(", syntax.Pos{})
 	}
@@ -240,7 +240,7 @@ func (t *Text) Commands(env []string, check func(words []string, first bool) err
 			switch {
 			case len(words) == 0:
 				err = errors.New("expected a command")
-			case isFirst || !IsBuiltin(words[0]):
+			case isFirst || builtins[words[0]] == nil:
 				err = check(words, isFirst)
 			}
 			if err != nil {

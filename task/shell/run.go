@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -370,7 +369,7 @@ func (null) Read([]byte) (int, error)    { return 0, io.EOF }
 func (null) Write(p []byte) (int, error) { return len(p), nil }
 func (null) Close() error                { return nil }
 
-// Workspace is the path of the workspace.
+// Workspace is the path of the workspace, in texts and in containers.
 const Workspace = "/workspace"
 
 // path returns the path of a file relative to the workspace.
@@ -385,19 +384,7 @@ func (r *runner) path(name string) (string, error) {
 	}
 	rel, ok := strings.CutPrefix(at, Workspace+"/")
 	if !ok || name == "" {
-		return "", fmt.Errorf("%q is not in %s, the files of the run", name, Workspace)
+		return "", fmt.Errorf("%q is outside of %s", name, Workspace)
 	}
 	return rel, nil
-}
-
-// pause waits for d. It returns the cause if ctx ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
