@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
+
 	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task/shell"
@@ -20,7 +21,7 @@ const (
 	azureImage = "mcr.microsoft.com/acr/azure-cli"
 )
 
-// Script runs the commands of a shell text.
+// Script is a cmd of several commands, or with redirections or $(...). See package shell.
 type Script struct {
 	Text     *shell.Text
 	commands commands
@@ -28,10 +29,10 @@ type Script struct {
 	container bool
 }
 
-// Action returns the action of a command of the script. The first one may be a Container.
+// Action returns the action of a command of the script: Docker or Plugin, for the first command also Container.
 func (s Script) Action(c shell.Command) (Action, error) { return s.commands.action(c.Words, c.First) }
 
-// commands are the settings of the commands of a step.
+// commands is what the actions of a step's commands depend on.
 type commands struct {
 	env     []string
 	aliases map[string]string // for the first word
@@ -94,7 +95,7 @@ func (c commands) action(typed []string, first bool) (Action, error) {
 	}
 	var ours []string
 	if len(before) > 0 {
-		// their settings are for a container
+		// flags of docker run are for a container
 	} else if rest, ok := purgeOf(all); ok {
 		ours = purge(rest, c.env)
 	} else if rest, ok := importOf(all); ok {
@@ -104,7 +105,7 @@ func (c commands) action(typed []string, first bool) (Action, error) {
 		return Plugin{Args: ours, Replaces: Quote(typed)}, nil
 	}
 	if !first {
-		return nil, fmt.Errorf("%s cannot follow another command: expected docker COMMAND, or %s; docker run IMAGE runs a container, and quotes of the form '...' leave a text to the program", show(all[0]), shell.Builtins)
+		return nil, fmt.Errorf("%s cannot follow another command: expected docker COMMAND, or %s; to run a container, use docker run IMAGE, and to pass a text to the program, quote it with '...'", show(all[0]), shell.Builtins)
 	}
 	return Container{Image: all[0], Args: all[1:], Flags: flags, flagWords: before}, nil
 }

@@ -91,7 +91,7 @@ func (f *RunFlags) check(volumes []string, memory, pull string) error {
 			return fmt.Errorf("invalid value of --volume: expected VOLUME:PATH, found %s", show(volume))
 		}
 		if source != DockerSocket && !namePattern().MatchString(source) {
-			return fmt.Errorf("--volume %s: a task sees no folder of this machine: expected a volume of the file, $SharedVolume or %s", show(source), DockerSocket)
+			return fmt.Errorf("--volume %s: a task cannot mount folders of this machine: expected a volume of the file, $SharedVolume or %s", show(source), DockerSocket)
 		}
 		f.Mounts = append(f.Mounts, Mount{source, target})
 	}

@@ -9,8 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
 // The defaults of the format.
@@ -120,7 +121,8 @@ func (p *parser) directory(f fields) string {
 	return dir
 }
 
-// taskEnv returns the env of the run, overridden by that of the file. One item may contain several variables, separated by commas.
+// taskEnv returns the env of the run, overridden by that of the file. One item may contain several variables, separated
+// by commas.
 func (p *parser) taskEnv(f fields) []string {
 	env := slices.Clone(p.rendered.Env)
 	for v, item := range p.strings(f.list("env")) {

@@ -9,9 +9,10 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
-	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker/go-connections/nat"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
 var contextPattern = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$`)
@@ -221,7 +222,7 @@ func (p *parser) command(v value, env []string) Action {
 		return nil
 	}
 	for _, name := range parsed.Unset(env) {
-		p.lintf(v, "$%s has no value here and stays as it is: ACR Tasks would make it empty", name)
+		p.lintf(v, "$%s has no value here and is left unchanged: ACR Tasks would replace it with an empty text", name)
 	}
 	action, err := parseCommand(parsed, env, p.rendered.Commands, p.rendered.Registry)
 	if err != nil {

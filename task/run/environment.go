@@ -19,16 +19,16 @@ var (
 )
 
 // Inherited reports whether docker commands of a task get a variable, NAME=VALUE, from this process.
-func Inherited(variable string) bool { return named(variable, inherited) }
+func Inherited(variable string) bool { return isNamed(variable, inherited) }
 
-// steering reports whether docker commands do not get a variable of a step. DOCKER_BUILDKIT only selects the builder.
-func steering(variable string) bool {
-	return named(variable, withheld) && !strings.HasPrefix(variable, "DOCKER_BUILDKIT=")
+// isWithheld reports whether docker commands do not get a variable of a step. DOCKER_BUILDKIT only selects the builder.
+func isWithheld(variable string) bool {
+	return isNamed(variable, withheld) && !strings.HasPrefix(variable, "DOCKER_BUILDKIT=")
 }
 
-// named reports whether names have the name of a variable. Case is ignored, as Windows does; proxies are also written in
+// isNamed reports whether names include the name of a variable. Case is ignored, as Windows does; proxies are also written in
 // lower case.
-func named(variable string, names []string) bool {
+func isNamed(variable string, names []string) bool {
 	name, _, _ := strings.Cut(strings.ToUpper(variable), "=")
 	return slices.ContainsFunc(names, func(n string) bool {
 		start, isStart := strings.CutSuffix(n, "*")

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
@@ -80,7 +81,7 @@ func hasFlag(args []string, flags ...string) bool {
 func (e *Executor) command(ctx context.Context, step task.Step, dir string, args, env []string, in io.Reader, out Output) (int, error) {
 	cmd := e.Programs.Docker(ctx, step.Context, args...)
 	cmd.Dir = hostDir(dir, step)
-	cmd.Env = append(append(cmd.Env, slices.DeleteFunc(slices.Clone(step.Env), steering)...), env...)
+	cmd.Env = append(append(cmd.Env, slices.DeleteFunc(slices.Clone(step.Env), isWithheld)...), env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out.Stdout, out.Stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
