@@ -235,7 +235,9 @@ func TestPushPendingOfADaemonThatReportsLess(t *testing.T) {
 	}
 	builder.Image(t, "plain:other", manifest.MediaTypeDockerManifest, "linux/amd64")
 	for id := range w.Daemon.Content {
-		w.Daemon.Content[id], err = builder.Fetch(t.Context(), fakes.Named(t, "plain:other"))
+		if w.Daemon.Content[id], err = builder.Fetch(t.Context(), fakes.Named(t, "plain:other")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := manifest.Push(t.Context(), clients, manifest.Publication{List: list}); err == nil || !strings.Contains(err.Error(), "did not report what it pushed as") {
 		t.Errorf("got error %v, want one for a tag that is another image", err)

@@ -541,7 +541,7 @@ func purgeWhileOthersPush(t *testing.T, seed uint64) (*randomRun, []string) {
 	problems := r.check(err, func(tag string) bool {
 		return strings.HasPrefix(tag, "sha256-") || strings.HasPrefix(tag, "old-") && (r.isUntouched(tag) || r.unseen(tag, "untag "+r.repo.Name()+":"+tag))
 	})
-	if err != nil && !(r.m.TagsFirst && errdefs.IsInvalidArgument(err)) { // which refuses to delete what others have given a tag
+	if err != nil && (!r.m.TagsFirst || !errdefs.IsInvalidArgument(err)) { // one that refuses to delete a manifest to which others have added a tag
 		problems = append(problems, fmt.Sprintf("got error %v, want none", err))
 	}
 	return r, problems

@@ -82,7 +82,7 @@ func TestGuestPulls(t *testing.T) {
 			for _, r := range g.requests() {
 				if got := r.URL.Query()["scope"]; r.URL.Path == "/token" {
 					token++
-					if !slices.Equal(got, []string{tt.scope}) || r.Header.Get("Authorization") != "" || r.Method != "GET" {
+					if !slices.Equal(got, []string{tt.scope}) || r.Header.Get("Authorization") != "" || r.Method != http.MethodGet {
 						t.Errorf("got token request %s %s %v, want scope %s without a login", r.Method, r.URL, r.Header, tt.scope)
 					}
 				}
