@@ -68,7 +68,7 @@ func TestMisbehavingRegistry(t *testing.T) {
 	}{
 		"html":           {answer{contentType: "text/html", body: "<html>Log in</html>"}, []string{"text/html"}},
 		"html as image":  {answer{contentType: images.DockerManifest, body: "<html>"}, []string{"not a JSON"}},
-		"empty":          {answer{contentType: images.DockerManifest}, []string{"not a JSON"}},
+		"empty":          {answer{contentType: images.DockerManifest}, []string{"the registry returned nothing"}},
 		"no object":      {answer{contentType: images.DockerManifest, body: "[]"}, []string{"neither an image manifest nor an index"}},
 		"null":           {answer{contentType: images.DockerManifest, body: "null"}, []string{"not an image manifest"}},
 		"other JSON":     {answer{contentType: "application/json", body: `{"a":1}`}, []string{"application/json"}},
