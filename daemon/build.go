@@ -31,7 +31,11 @@ func (d *Daemon) Builds(ctx context.Context) (buildKit, multiPlatform bool, err 
 	}
 	buildKit = ping.BuilderVersion == build.BuilderBuildKit
 	if ping.BuilderVersion == "" { // before 23.0 it has no default and uses the builder that is requested
-		buildKit = has(api, apiBuildKit) && info.OSType != "windows"
+		podman, err := d.isPodman(ctx, api)
+		if err != nil {
+			return false, false, failed(ctx, api, err, what)
+		}
+		buildKit = has(api, apiBuildKit) && info.OSType != "windows" && !podman
 	}
 	return buildKit, slices.Contains(info.DriverStatus, containerdDriver), nil
 }

@@ -220,7 +220,12 @@ func TestBuilds(t *testing.T) {
 			t.Errorf("got BuildKit %t, several platforms %t and error %v, want those of %+v", buildKit, multiPlatform, err, tt)
 		}
 	}
-	f := newFake(t, "1.51", map[string]http.HandlerFunc{"GET /info": refuse(http.StatusInternalServerError, "no")})
+	f := newFake(t, "1.41", map[string]http.HandlerFunc{"GET /info": answer(`{"OSType":"linux"}`), "GET /version": podman})
+	f.experimental = true
+	if buildKit, _, err := f.daemon().Builds(t.Context()); err != nil || buildKit {
+		t.Errorf("podman: got BuildKit %t and error %v, want none", buildKit, err)
+	}
+	f = newFake(t, "1.51", map[string]http.HandlerFunc{"GET /info": refuse(http.StatusInternalServerError, "no")})
 	_, _, err := f.daemon().Builds(t.Context())
 	if err == nil {
 		t.Fatal("got no error, want one")

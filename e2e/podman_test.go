@@ -68,3 +68,18 @@ func TestPodmanVariants(t *testing.T) {
 	s.holds("1", "linux/arm/v7", "linux/arm/v6")
 	s.refused([]string{s.plain("v6"), "--platform linux/arm/*"}, "create", "--push", "--platform", "linux/arm/v7", s.name("2"), s.plain("v6"))
 }
+
+// Podman builds with its own builder, not with BuildKit, and pushes what it built.
+func TestPodmanBuilds(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, harness.V3)
+	s.ownRegistry(harness.RegistryOptions{})
+	s.useDaemon(harness.NewDaemon(t, harness.Podman, s.registry.Host))
+	s.UseBuildx(t)
+	s.write(map[string]string{
+		"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n",
+		"acb.yaml":   "steps:\n  - build: -t " + s.list + " .\n  - push: [\"" + s.list + "\"]\n",
+	})
+	says(t, s.multiarch("task", "run").Stdout, "STEP 1/2: FROM scratch")
+	harness.Complete(t, s.registry, s.repo, "1")
+}

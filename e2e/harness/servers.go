@@ -118,7 +118,7 @@ func startDaemon(store servers.Store, insecure []string) (d *servers.Daemon, err
 		if d, err = servers.StartDaemon(context.Background(), dir, options); err != nil {
 			return "", nil, err
 		}
-		return fmt.Sprintf("daemon with %s (Docker %s, %s)", d.Store, d.Version, d.Driver), d.Stop, nil
+		return fmt.Sprintf("daemon with %s (%s, %s)", d.Store, d.Version, d.Driver), d.Stop, nil
 	})
 	return d, err
 }
