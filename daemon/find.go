@@ -35,10 +35,12 @@ func (d *Daemon) Find(ctx context.Context, ref reference.Named) (manifest.Local,
 		return manifest.Local{}, notFound(name)
 	case err != nil:
 		return manifest.Local{}, failed(ctx, api, err, "looking for image "+manifest.Familiar(name))
-	case !isNamed(found, name):
+	}
+	foundName := nameOf(found, name)
+	if foundName == nil {
 		return manifest.Local{}, notFound(name)
 	}
-	l, err := local(found, name)
+	l, err := local(found, foundName)
 	if err == nil && found.Variant == "" {
 		podman, versionErr := d.isPodman(ctx, api)
 		l.NoVariant = podman || versionErr != nil
@@ -63,9 +65,9 @@ func inspect(ctx context.Context, api client.APIClient, name reference.Named) (i
 	return api.ImageInspect(ctx, reference.FamiliarString(name), client.ImageInspectWithManifests(has(api, apiManifests)))
 }
 
-// isNamed reports whether the image has this name: a daemon may have taken it for an ID. Podman looks for a name without a
-// registry in several; of these, only its own localhost counts.
-func isNamed(found image.InspectResponse, name reference.Named) bool {
+// nameOf returns the name of a found image: name or, in podman, which looks for a name without a registry in several, the
+// name in its localhost. It is nil if the image has neither, as a daemon may have taken name for an ID.
+func nameOf(found image.InspectResponse, name reference.Named) reference.Named {
 	names := found.RepoTags
 	if _, ok := name.(reference.Canonical); ok {
 		names = found.RepoDigests
@@ -74,10 +76,14 @@ func isNamed(found image.InspectResponse, name reference.Named) bool {
 	if short := reference.FamiliarString(name); short != full[0] {
 		full = append(full, "localhost/"+short)
 	}
-	return slices.ContainsFunc(names, func(s string) bool {
-		n, err := reference.ParseNormalizedNamed(s)
-		return err == nil && slices.Contains(full, n.String())
-	})
+	for _, wanted := range full {
+		for _, s := range names {
+			if n, err := reference.ParseNormalizedNamed(s); err == nil && n.String() == wanted {
+				return n
+			}
+		}
+	}
+	return nil
 }
 
 // local returns the domain's form of an inspected image.

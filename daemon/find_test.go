@@ -207,16 +207,26 @@ func TestFindInPodman(t *testing.T) {
 		"GET /images/h.example/x:2/json":  tags("h.example/x:2"),
 		"GET /images/localhost/x:no/json": tags("quay.io/x:no"),
 		"GET /images/h.example/x:3/json":  tags("localhost/h.example/x:3"),
-		"GET /images/hub:1/json":          tags("docker.io/library/hub:1"),
+		"GET /images/hub:1/json":          tags("localhost/hub:1", "docker.io/library/hub:1"),
 	})
 	f.experimental = true
-	for name, found := range map[string]bool{
-		"app:1": true, "team/app:1": true, "app:2": false, "h.example/x:1": false, "localhost/x:1": true, "h.example/x:2": true, "localhost/x:no": false,
-		"h.example/x:3": false, "hub:1": true,
+	for name, want := range map[string]string{
+		"app:1":          "localhost/app:1",
+		"team/app:1":     "localhost/team/app:1",
+		"app:2":          "",
+		"h.example/x:1":  "",
+		"localhost/x:1":  "localhost/x:1",
+		"h.example/x:2":  "h.example/x:2",
+		"localhost/x:no": "",
+		"h.example/x:3":  "",
+		"hub:1":          "docker.io/library/hub:1",
 	} {
 		got, err := f.daemon().Find(t.Context(), parse(t, name))
-		if found != (err == nil) || found && (!got.NoVariant || got.Name.String() != parse(t, name).String()) || !found && !errors.Is(err, errdefs.ErrNotFound) {
-			t.Errorf("%s: got %+v and error %v, want found %t without a variant", name, got, err, found)
+		if (want != "") != (err == nil) || want == "" && !errors.Is(err, errdefs.ErrNotFound) {
+			t.Errorf("%s: got error %v, want the name %q", name, err, want)
+		}
+		if want != "" && (!got.NoVariant || got.Name.String() != want) {
+			t.Errorf("%s: got %+v, want the name %s and no variant", name, got, want)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // Local is an image in the daemon's image store.
 type Local struct {
-	// Name is the name under which it was found.
+	// Name is the name under which it was found; podman has app:1 as localhost/app:1.
 	Name reference.Named
 	// ID is the image ID: the digest of the config (graph-driver store), or of the image's index or
 	// manifest (containerd store).

@@ -317,3 +317,35 @@ func TestPushWarnsOfVariantsThatWereUnknown(t *testing.T) {
 		t.Errorf("got warnings %q of push, want %q", w.Notes.Warnings, want)
 	}
 }
+
+// localhost is a daemon that has images without a registry under localhost, as podman.
+type localhost struct{ *fakes.Daemon }
+
+func (l localhost) Find(ctx context.Context, ref reference.Named) (manifest.Local, error) {
+	local, err := l.Daemon.Find(ctx, ref)
+	if err == nil && strings.HasPrefix(ref.String(), "docker.io/") {
+		local.Name, err = reference.ParseNormalizedNamed("localhost/" + manifest.Familiar(ref))
+	}
+	return local, err
+}
+
+// An image that the daemon has under another name is not pushed under the name in the target repository.
+func TestPushImageUnderLocalhost(t *testing.T) {
+	w, builder := fakes.NewFixture(), fakes.NewRegistry()
+	builder.Image(t, "team/app:amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
+	local := w.Daemon.Holds(t, builder, "team/app:amd64", "team/app:amd64")
+	clients := w.Clients()
+	clients.Images = localhost{w.Daemon}
+	if _, err := manifest.Publish(t.Context(), clients, fakes.Creation(t, "team/app:1", "team/app:amd64")); err != nil {
+		t.Fatal(err)
+	}
+	staging := "team/app:1-linux-amd64-" + manifest.Short(local.ID)
+	if want := []string{"tag " + staging, "push " + staging, "untag " + staging}; !slices.Equal(w.Daemon.Log, want) {
+		t.Errorf("got requests to the daemon %q, want %q", w.Daemon.Log, want)
+	}
+	_, err := manifest.PushLocal(t.Context(), w.Lists, clients, fakes.ListName(t, "team/app:amd64"), nil, false)
+	const hint = "docker tag localhost/team/app:amd64 docker.io/team/app:amd64"
+	if !errdefs.IsNotFound(err) || !strings.Contains(manifest.Hint(err), hint) {
+		t.Errorf("got error %v, want one with the hint %s", err, hint)
+	}
+}

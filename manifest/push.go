@@ -146,6 +146,10 @@ func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged,
 		}
 		return Pushed{}, Errorf(errdefs.ErrNotFound, "%w, nor a local image: %s", noList, err.Error())
 	}
+	if local.Name.Name() != name.Name() {
+		err := Errorf(errdefs.ErrNotFound, "the daemon has no image %s, only %s", name, Familiar(local.Name))
+		return Pushed{}, WithHint(err, "give the image that name: docker tag %s %s", Familiar(local.Name), name)
+	}
 	clients.Reporter.Note("%s is not a local list; pushing the image of that name", Familiar(name))
 	d, err := clients.Images.Push(ctx, name, nil)
 	if err != nil {
