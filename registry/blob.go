@@ -13,8 +13,8 @@ import (
 )
 
 // BlobSize returns how many bytes the blob d of the repository of repo has, -1 when the registry does not say. It
-// does not read the blob: where the answer to a HEAD does not decide, it ends the GET. The error is errdefs.ErrNotFound when the
-// registry does not have the blob.
+// does not read the blob: where the answer to a HEAD does not decide, it ends the GET. The error is errdefs.ErrNotFound
+// when the registry does not have the blob.
 func (c *Client) BlobSize(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (int64, error) {
 	p, err := c.blobOf(repo, d)
 	if err != nil {

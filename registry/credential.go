@@ -15,8 +15,8 @@ import (
 // for minutes or hours, and commands may take longer.
 const renewAfter = time.Minute
 
-// heldCredential is a credential, and since when it is held.
-type heldCredential struct {
+// cachedCredential is a credential, and the time at which it was looked up.
+type cachedCredential struct {
 	Credential
 	since time.Time
 }
@@ -26,18 +26,18 @@ func (h *host) credential(ctx context.Context, scopes []string) (Credential, err
 	if h.client.options.Credentials == nil || len(scopes) == 0 {
 		return Credential{}, nil
 	}
-	held, err := h.credentials.Do(ctx, scopes[0], func() (heldCredential, error) { return h.lookUp(ctx, scopes[0]) })
+	held, err := h.credentials.Do(ctx, scopes[0], func() (cachedCredential, error) { return h.lookUp(ctx, scopes[0]) })
 	return held.Credential, err
 }
 
-func (h *host) lookUp(ctx context.Context, scope string) (heldCredential, error) {
+func (h *host) lookUp(ctx context.Context, scope string) (cachedCredential, error) {
 	resource, actions := transport.CutScope(scope)
 	repo, ok := strings.CutPrefix(strings.TrimSuffix(resource, ":"), "repository:")
 	if !ok {
 		repo = ""
 	}
 	cred, err := h.client.options.Credentials(ctx, h.name, repo, actions)
-	return heldCredential{cred, h.client.budget.Now()}, err
+	return cachedCredential{cred, h.client.budget.Now()}, err
 }
 
 // renew reports whether there is another credential for these scopes than the refused one. It looks that up if the one
@@ -48,16 +48,16 @@ func (h *host) renew(ctx context.Context, scopes []string, refused Credential) b
 		if h.client.budget.Now().Sub(held.since) < renewAfter {
 			return false
 		}
-		h.credentials.Drop(scopes[0], func(have heldCredential) bool { return have == held })
+		h.credentials.Drop(scopes[0], func(have cachedCredential) bool { return have == held })
 	}
-	held, err := h.credentials.Do(ctx, scopes[0], func() (heldCredential, error) {
+	held, err := h.credentials.Do(ctx, scopes[0], func() (cachedCredential, error) {
 		if h.client.options.Forget != nil {
 			h.client.options.Forget(h.name)
 		}
 		found, err := h.lookUp(ctx, scopes[0])
 		if err != nil && ctx.Err() == nil {
 			h.client.warn("the login of %s was refused and cannot be looked up again: %v", h.name, err)
-			return heldCredential{refused, h.client.budget.Now()}, nil
+			return cachedCredential{refused, h.client.budget.Now()}, nil
 		}
 		return found, err
 	})

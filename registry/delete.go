@@ -24,7 +24,7 @@ func (c *Client) Untag(ctx context.Context, name reference.NamedTagged) error {
 	if err != nil {
 		return err
 	}
-	lost, before := false, c.seen(name)
+	lost, before := false, c.lastSeen(name)
 	err = p.retry(ctx, func() error {
 		if lost {
 			if gone, err := p.removed(ctx, name, before); gone || err != nil {
@@ -36,14 +36,14 @@ func (c *Client) Untag(ctx context.Context, name reference.NamedTagged) error {
 		return err
 	})
 	if err == nil {
-		c.pointed(name, "")
+		c.recordTag(name, "")
 	}
 	return err
 }
 
 // Delete removes a manifest or index, by its digest and with all tags that point to it. The error is
 // errdefs.ErrNotFound when the registry does not have it, errdefs.ErrNotImplemented when it cannot delete manifests. It
-// is manifest.ErrAnswerLost when the answer is lost and the manifest exists: somebody may have pushed it again.
+// is manifest.ErrAnswerLost when the answer is lost and the manifest exists: another client may have pushed it again.
 func (c *Client) Delete(ctx context.Context, at reference.Canonical) error {
 	p, err := c.repository(at)
 	if err != nil {
@@ -72,7 +72,7 @@ func (c *Client) AnnounceDeletes(repo reference.Named, n int) {
 }
 
 // removed reports whether a tag is gone whose DELETE has lost its answer. The error is errdefs.ErrAborted when it points to
-// something else than before, unless that is nil.
+// something else than before, so that another client has moved it. If before is nil, that is not checked.
 func (p repository) removed(ctx context.Context, name reference.NamedTagged, before *digest.Digest) (bool, error) {
 	now, err := p.client.Digest(ctx, name)
 	switch {
@@ -81,7 +81,7 @@ func (p repository) removed(ctx context.Context, name reference.NamedTagged, bef
 	case err != nil:
 		return false, fmt.Errorf("the answer to the removal of the tag %s was lost: %w", manifest.Familiar(name), err)
 	case before != nil && *before != now:
-		return false, manifest.Errorf(errdefs.ErrAborted, "the answer to the removal of the tag %s was lost, and it points to %s now, which another client has pushed",
+		return false, manifest.Errorf(errdefs.ErrAborted, "the answer to the removal of the tag %s was lost, and another client has moved it to %s",
 			manifest.Familiar(name), now)
 	}
 	return false, nil

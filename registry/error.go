@@ -166,7 +166,7 @@ func isHeadRefused(err error) bool {
 }
 
 // hasNoReferrers reports whether a refusal of a request for referrers means that the registry does not have that API: it
-// says so, or leads to a web site.
+// says so, or redirects to a web site.
 func (e *Error) hasNoReferrers() bool {
 	switch e.Status {
 	case http.StatusSeeOther, http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
@@ -211,7 +211,7 @@ func (h *host) newError(r request) *Error {
 	return &Error{Host: h.name, Method: r.method, What: r.what, Repository: r.repo}
 }
 
-// withHint returns e, with a hint if another server than the registry refused, where no login is used.
+// withHint returns e, with a hint if it was refused by another server than the registry, to which no login is sent.
 func (e *Error) withHint() error {
 	switch {
 	case e.elsewhere == "":
@@ -219,7 +219,7 @@ func (e *Error) withHint() error {
 	case errdefs.IsUnauthorized(e) || e.service != "" && errdefs.IsPermissionDenied(e):
 		return manifest.WithHint(e, "no login is sent to %s, to which %s redirects; use the name of the image there", e.elsewhere, e.Host)
 	case errdefs.IsPermissionDenied(e):
-		return manifest.WithHint(e, "%s has redirected to %s, which decides without a login", e.Host, e.elsewhere)
+		return manifest.WithHint(e, "%s redirects to %s, to which no login is sent", e.Host, e.elsewhere)
 	}
 	return e
 }

@@ -30,14 +30,14 @@ func (c *Client) Fetch(ctx context.Context, ref reference.Named) (got manifest.C
 		return err
 	}
 	_, err = p.do(ctx, r)
-	c.resolved(ref, got.Descriptor.Digest, err)
+	c.recordAnswer(ref, got.Descriptor.Digest, err)
 	return got, err
 }
 
-// resolved records what a tag points to, if the answer to a request for it shows that.
-func (c *Client) resolved(ref reference.Named, d digest.Digest, err error) {
+// recordAnswer records what a tag points to, if the answer to a request for it shows that.
+func (c *Client) recordAnswer(ref reference.Named, d digest.Digest, err error) {
 	if err == nil || errdefs.IsNotFound(err) {
-		c.pointed(ref, d)
+		c.recordTag(ref, d)
 	}
 }
 
@@ -72,7 +72,7 @@ func (c *Client) Digest(ctx context.Context, ref reference.Named) (digest.Digest
 		return c.fetchDigest(ctx, ref)
 	}
 	if err != nil {
-		c.resolved(ref, "", err)
+		c.recordAnswer(ref, "", err)
 		return "", err
 	}
 	resp.Body.Close() // releases the semaphore for a request that may follow
@@ -83,7 +83,7 @@ func (c *Client) Digest(ctx context.Context, ref reference.Named) (digest.Digest
 	if wanted, ok := ref.(reference.Digested); ok && wanted.Digest() != d {
 		return "", mismatch(ref, wanted.Digest(), d)
 	}
-	c.resolved(ref, d, nil)
+	c.recordAnswer(ref, d, nil)
 	return d, nil
 }
 

@@ -44,7 +44,7 @@ type host struct {
 	// semaphore has room for the concurrent requests.
 	semaphore chan struct{}
 
-	credentials memo.Memo[string, heldCredential]
+	credentials memo.Memo[string, cachedCredential]
 	warm        warmConnections
 	// layers counts those of images that are going to be copied.
 	layers atomic.Int64

@@ -127,7 +127,7 @@ func TestListingIsBounded(t *testing.T) {
 		list  func(*Client) error
 		words string
 	}{
-		"tags, page of names":      {repeat(3<<20, func(int) string { return `""` }), tags, "more than 500000 names"},
+		"tags, page of names":      {repeat(3<<20, func(int) string { return `""` }), tags, "more than 500000 elements"},
 		"tags, names":              {repeat(50_000, quotedNumber), tags, "listing the tags of a.example.com/app: more than 500000 names"},
 		"tags, pages":              {repeat(1, quotedNumber), tags, "listing the tags of a.example.com/app: more than 10000 pages"},
 		"tags without links":       {func(w io.Writer, from int) int { return repeat(max(1, 1000-from), quotedNumber)(w, from) }, unlinked, "more than 10000 pages"},
@@ -140,10 +140,10 @@ func TestListingIsBounded(t *testing.T) {
 		"referrers, names":         {repeat(1000, descriptor), referrers, "listing the referrers of a.example.com/app@" + sha("a").String() + ": more than 4096 names"},
 		"referrers, bytes":         {repeat(1, func(int) string { return strings.Replace(descriptor(1), `"b"`, `"`+strings.Repeat("x", 3<<20)+`"`, 1) }), referrers, "larger than 8 MiB"},
 		"referrers, page":          {repeat(30_000, descriptor), referrers, "a page is larger than 4 MiB"},
-		"manifests":                {repeat(5<<20, func(int) string { return `{}` }), inventory("demo.azurecr.io"), "more than 100000 names"},
-		"manifests, null":          {repeat(3<<20, func(int) string { return `null` }), inventory("demo.azurecr.io"), "more than 100000 names"},
+		"manifests":                {repeat(5<<20, func(int) string { return `{}` }), inventory("demo.azurecr.io"), "more than 100000 elements"},
+		"manifests, null":          {repeat(3<<20, func(int) string { return `null` }), inventory("demo.azurecr.io"), "more than 100000 elements"},
 		"manifests of Google":      {repeat(1<<20, func(i int) string { return fmt.Sprintf(`"%x":{}`, i) }), inventory("gcr.io"), "more than 100000 manifests"},
-		"manifests, tags":          {repeat(1, func(int) string { return `{"tags":[""` + strings.Repeat(`,""`, 5<<20) + `]}` }), inventory("demo.azurecr.io"), "more than 500000 names"},
+		"manifests, tags":          {repeat(1, func(int) string { return `{"tags":[""` + strings.Repeat(`,""`, 5<<20) + `]}` }), inventory("demo.azurecr.io"), "more than 500000 elements"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, f := newNetwork(t), newFake()

@@ -193,7 +193,7 @@ func (e *elements[T]) UnmarshalJSON(raw []byte) error {
 			limit = maxNames
 		}
 		if len(*e) == limit {
-			return fmt.Errorf("it has more than %d names", limit)
+			return fmt.Errorf("it has more than %d elements", limit)
 		}
 		err := dec.Decode(&one)
 		*e = append(*e, one)

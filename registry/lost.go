@@ -46,16 +46,16 @@ func (h *host) unexpected(r request, resp *http.Response) error {
 	return &lostError{transport.InterruptedError{Err: e, Few: true}}
 }
 
-// pointed records what a tag points to; d is empty if it does not exist.
-func (c *Client) pointed(name reference.Named, d digest.Digest) {
+// recordTag records what a tag points to; d is empty if it does not exist.
+func (c *Client) recordTag(name reference.Named, d digest.Digest) {
 	_, tagged := name.(reference.Tagged)
 	if _, digested := name.(reference.Digested); tagged && !digested {
 		c.tags.Store(name.String(), d)
 	}
 }
 
-// seen returns what a tag was seen to point to last, "" if it did not exist, nil if that is unknown.
-func (c *Client) seen(name reference.Named) *digest.Digest {
+// lastSeen returns what a tag was last seen to point to, "" if it did not exist, nil if that is unknown.
+func (c *Client) lastSeen(name reference.Named) *digest.Digest {
 	d, known := c.tags.Load(name.String())
 	if !known {
 		return nil
@@ -65,7 +65,8 @@ func (c *Client) seen(name reference.Named) *digest.Digest {
 }
 
 // arrived reports whether a tag or digest whose PUT has lost its answer has the content raw now. The error is
-// errdefs.ErrAborted when a tag points to something else than before, unless that is nil, so that another client has moved it.
+// errdefs.ErrAborted when another client has moved a tag: it points to something else than before. If before is nil, that is
+// not checked.
 func (p repository) arrived(ctx context.Context, at reference.Named, raw []byte, before *digest.Digest) (bool, error) {
 	now, err := p.client.Digest(ctx, at)
 	switch {
@@ -76,7 +77,7 @@ func (p repository) arrived(ctx context.Context, at reference.Named, raw []byte,
 	case isDigestOf(now, raw):
 		return true, nil
 	case before != nil && *before != now:
-		return false, manifest.Errorf(errdefs.ErrAborted, "the answer to the push of %s was lost, and it points to %s now, which another client has pushed",
+		return false, manifest.Errorf(errdefs.ErrAborted, "the answer to the push of %s was lost, and another client has moved the tag to %s",
 			manifest.Familiar(at), now)
 	}
 	return false, nil

@@ -108,7 +108,7 @@ func (h *host) list(ctx context.Context, l listing) error {
 	}
 }
 
-// count counts what was read.
+// count adds a page to what was read. The error is that of a listing that exceeds its limit.
 func (g *paging) count(p page, names []string) error {
 	g.pages++
 	g.bytes += len(p.body)
@@ -163,7 +163,7 @@ func (g *paging) after(last string) {
 	}
 }
 
-// isNew reports whether this was not seen before.
+// isNew reports whether these names, or this URL, were not seen before, and remembers them.
 func (g *paging) isNew(names ...string) bool {
 	var h maphash.Hash
 	h.SetSeed(hashSeed)
@@ -179,7 +179,7 @@ func (g *paging) isNew(names ...string) bool {
 
 var hashSeed = maphash.MakeSeed()
 
-// late returns an error if the listing took too long, together with what the current page has taken.
+// late returns an error if the listing has taken too long; page is how long the current page has taken.
 func (g *paging) late(page time.Duration) error {
 	allowed := min(minTime+time.Duration(g.names)*timePerName, maxTime)
 	if g.spent+page <= allowed {

@@ -56,7 +56,7 @@ func (p repository) putTags(ctx context.Context, ref reference.Named, content ma
 	for _, tag := range tags {
 		name := manifest.AtTag(ref, tag)
 		if slices.Contains(put, tag) {
-			p.client.pointed(name, at.Digest())
+			p.client.recordTag(name, at.Digest())
 			continue
 		}
 		group.Go(func() error { return p.put(ctx, name, content, lost) })
@@ -69,7 +69,7 @@ const settleAttempts = 6
 
 // put stores content under a tag or digest. With lost, the answer to an earlier attempt was lost.
 func (p repository) put(ctx context.Context, at reference.Named, content manifest.Content, lost bool) error {
-	attempt, before := 0, p.client.seen(at)
+	attempt, before := 0, p.client.lastSeen(at)
 	err := p.retry(ctx, func() error {
 		if lost {
 			if arrived, err := p.arrived(ctx, at, content.Raw, before); arrived || err != nil {
@@ -78,7 +78,7 @@ func (p repository) put(ctx context.Context, at reference.Named, content manifes
 				}
 				return err
 			}
-			before = p.client.seen(at)
+			before = p.client.lastSeen(at)
 		}
 		_, err := p.putOnce(ctx, at, content, nil)
 		if attempt++; isUnsettled(err) {
@@ -102,7 +102,7 @@ func (p repository) put(ctx context.Context, at reference.Named, content manifes
 		}
 	}
 	if err == nil {
-		p.client.pointed(at, digest.FromBytes(content.Raw))
+		p.client.recordTag(at, digest.FromBytes(content.Raw))
 	}
 	return err
 }

@@ -67,7 +67,7 @@ type Options struct {
 	From *Client
 	// Progress receives the progress of blobs that are copied; nil for none.
 	Progress manifest.Progress
-	// Warn receives warnings, Note what is good to know: one line each, without a newline.
+	// Warn receives warnings, Note notes: one line each, without a newline.
 	Warn, Note func(format string, args ...any)
 }
 
