@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"verify/program":       {},
 	"manifest/store":       {"manifest"},
 	"registry":             {"manifest", "internal/memo", "registry/transport"},
-	"registry/transport":   {"internal/memo"},
+	"registry/transport":   {"internal/memo", "internal/pause"},
 	"repository":           {"manifest", "internal/memo", "internal/pause"},
 	"transfer":             {"manifest", "internal/memo"},
 	"verify":               {"manifest", "verify/program", "internal/compression", "internal/memo"},

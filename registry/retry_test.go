@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
@@ -159,7 +160,7 @@ func TestRetryIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	c.budget.SetClock(transport.Clock{Now: time.Now, Sleep: func(ctx context.Context, d time.Duration) error {
 		cancel()
-		return transport.Sleep(ctx, d)
+		return pause.For(ctx, d)
 	}})
 	_, err := c.Fetch(ctx, parse(t, "a.example.com/app:1"))
 	if !errors.Is(err, context.Canceled) || len(f.requests()) != 1 {
@@ -242,7 +243,7 @@ func TestSlowIsNotSilent(t *testing.T) {
 		for part := range slices.Chunk(content, len(content)/10) {
 			_, _ = w.Write(part)
 			w.(http.Flusher).Flush()
-			_ = transport.Sleep(r.Context(), 30*time.Millisecond)
+			_ = pause.For(r.Context(), 30*time.Millisecond)
 		}
 		return true
 	}
@@ -250,7 +251,7 @@ func TestSlowIsNotSilent(t *testing.T) {
 		if r.Method == http.MethodPut && strings.Contains(r.URL.RawQuery, layer.Digest.Encoded()) {
 			content, _ := io.ReadAll(r.Body)
 			r.Body = io.NopCloser(bytes.NewReader(content))
-			_ = transport.Sleep(r.Context(), 500*time.Millisecond) // to check what it was sent
+			_ = pause.For(r.Context(), 500*time.Millisecond) // to check what it was sent
 		}
 		return false
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 )
 
 const (
@@ -58,7 +60,7 @@ func NewBudget(limit time.Duration, warn func(format string, args ...any)) *Budg
 	if limit == 0 {
 		limit = DefaultBudget
 	}
-	return &Budget{limit: max(limit, 0), warn: warn, clock: Clock{time.Now, Sleep}, servers: map[string]*spending{}, reported: map[string]time.Time{}}
+	return &Budget{limit: max(limit, 0), warn: warn, clock: Clock{time.Now, pause.For}, servers: map[string]*spending{}, reported: map[string]time.Time{}}
 }
 
 // SetClock makes the budget go by another clock.
@@ -78,18 +80,6 @@ func (b *Budget) Spent() (most time.Duration) {
 		most = max(most, s.spent)
 	}
 	return most
-}
-
-// Sleep waits for d, or for the end of ctx.
-func Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // take takes a wait for a server from the budget and returns its length, which is shorter than d where the budget is and

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 )
 
 // slowBody returns a byte after each wait.
@@ -22,7 +24,7 @@ func (b *slowBody) Read(p []byte) (int, error) {
 	if len(b.waits) == 0 {
 		return 0, io.EOF
 	}
-	err := Sleep(b.ctx, b.waits[0])
+	err := pause.For(b.ctx, b.waits[0])
 	b.waits = b.waits[1:]
 	if err != nil {
 		return 0, err
@@ -68,7 +70,7 @@ func TestIdleTimeout(t *testing.T) {
 				idle := &IdleTimeout{Connect: 10 * time.Second, Idle: 10 * time.Second, Commit: time.Minute, Rate: tt.rate, Next: roundTripperOf(func(r Request) (*http.Response, error) {
 					wait := func(waits []time.Duration) error {
 						for _, d := range waits {
-							if err := Sleep(r.Context(), d); err != nil {
+							if err := pause.For(r.Context(), d); err != nil {
 								return err
 							}
 						}

@@ -39,12 +39,12 @@ const (
 	slowest = 1.0
 	// catchUp is how much faster than its rate a class may be after a pause.
 	catchUp = 4.0
-	// reported is how long the remaining requests have to take for the rate to be reported.
-	reported = time.Minute
+	// minReported is how long the remaining requests have to take for the rate to be reported.
+	minReported = time.Minute
 )
 
-// pacer holds the requests to one server back to the rates that it accepts. A class is not held back before a request of
-// it was refused with 429. Then all of it pauses, continues with a single request, and goes on at the rate that was
+// pacer limits the requests to one server to the rates that it accepts. A class is not limited before one of its requests
+// was refused with 429. Then all of it pauses, continues with a single request, and goes on at the rate that was
 // accepted before. Between two refusals a registry accepts what it allows, whatever it allows at once; so the second one
 // shows the rate, which is then approached from below and exceeded little by little.
 type pacer struct{ lanes [classes]lane }
@@ -83,30 +83,32 @@ type lane struct {
 	// credit is how many requests may be sent, as of credited; next is when one may be.
 	credit         float64
 	credited, next time.Time
-	// remaining is how many requests the operation has announced that are not sent yet; told says that the rate was
-	// reported.
+	// remaining is how many of the requests that the operation has announced are not sent yet; reported says that the rate
+	// was reported.
 	remaining int
-	told      bool
+	reported  bool
 }
 
-// pass is the permission to send a request.
-type pass struct {
+// permit is the permission to send a request: how many pauses there were before, and whether it has to show that the last one
+// is over.
+type permit struct {
 	pauses int
 	trial  bool
 }
 
-// enter waits until a request may be sent. One that takes long, such as an upload, does not try for the others.
-func (l *lane) enter(ctx context.Context, clock Clock, long bool) (pass, error) {
+// acquire waits until a request may be sent, and returns the permit for [lane.release]. A long request, such as an upload,
+// is not the one that shows that a pause is over. The error is the cause if ctx ends first.
+func (l *lane) acquire(ctx context.Context, clock Clock, long bool) (permit, error) {
 	l.mu.Lock()
 	turn := l.turn
 	l.mu.Unlock()
 	if turn == nil {
-		return pass{}, nil
+		return permit{}, nil
 	}
 	select {
 	case turn <- struct{}{}:
 	case <-ctx.Done():
-		return pass{}, ctx.Err()
+		return permit{}, context.Cause(ctx)
 	}
 	for {
 		p, d := l.send(clock.Now(), long)
@@ -118,20 +120,20 @@ func (l *lane) enter(ctx context.Context, clock Clock, long bool) (pass, error) 
 		}
 		if err := clock.Sleep(ctx, d); err != nil {
 			<-turn
-			return pass{}, err
+			return permit{}, err
 		}
 	}
 }
 
 // send returns the permission to send a request now, or how long to wait before.
-func (l *lane) send(now time.Time, long bool) (pass, time.Duration) {
+func (l *lane) send(now time.Time, long bool) (permit, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if d := l.until.Sub(now); d > 0 {
-		return pass{}, d
+		return permit{}, d
 	}
 	if l.trial && !long {
-		return pass{l.pauses, true}, 0
+		return permit{l.pauses, true}, 0
 	}
 	rate, most, burst := l.current(now), 1.0, 1.0
 	if l.known {
@@ -141,11 +143,11 @@ func (l *lane) send(now time.Time, long bool) (pass, time.Duration) {
 	l.credited = now
 	wait := max(l.next.Sub(now), seconds((1-l.credit)/rate))
 	if wait > 0 {
-		return pass{}, wait
+		return permit{}, wait
 	}
 	l.credit--
 	l.next = now.Add(seconds(1 / (burst * rate)))
-	return pass{pauses: l.pauses}, 0
+	return permit{pauses: l.pauses}, 0
 }
 
 // seconds returns a duration, rounded up.
@@ -166,9 +168,9 @@ func (l *lane) current(now time.Time) float64 {
 	return l.rate * factor
 }
 
-// leave records the answer to a request that was sent with p. If that was a refusal it returns what follows from the state
-// of the class.
-func (l *lane) leave(p pass, outcome outcome, now time.Time) *Fault {
+// release records the outcome of a request that was sent with p. After a refusal it returns the fault with the wait of the
+// class, otherwise nil.
+func (l *lane) release(p permit, outcome outcome, now time.Time) *Fault {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if p.trial {
@@ -191,7 +193,7 @@ type outcome struct {
 }
 
 // accept counts an accepted request.
-func (l *lane) accept(p pass, now time.Time) {
+func (l *lane) accept(p permit, now time.Time) {
 	if l.pauses == 0 && now.Sub(l.began) > measured {
 		l.before, l.beganBefore = l.accepted, l.began
 		l.accepted, l.began = 0, now
@@ -213,7 +215,7 @@ func (l *lane) giveUp(now time.Time) {
 }
 
 // refuse pauses the class. A request that was sent before the pause began can only prolong it.
-func (l *lane) refuse(p pass, after time.Duration, now time.Time) *Fault {
+func (l *lane) refuse(p permit, after time.Duration, now time.Time) *Fault {
 	if p.pauses < l.pauses {
 		if end := now.Add(min(after, maxPause)); end.After(l.until) && l.trial && l.until.After(now) {
 			l.until = end
@@ -265,11 +267,11 @@ func (l *lane) report() (perMinute float64, remaining int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	perMinute, remaining = l.rate*60, l.remaining
-	long := remaining == 0 || float64(remaining) > l.rate*reported.Seconds()
-	if l.told || !l.known || !long {
+	long := remaining == 0 || float64(remaining) > l.rate*minReported.Seconds()
+	if l.reported || !l.known || !long {
 		return 0, 0, false
 	}
-	l.told = true
+	l.reported = true
 	return perMinute, remaining, true
 }
 

@@ -130,7 +130,7 @@ func (t *Retry) lane(r Request) *lane { return &t.pacer.lanes[classOf(r, t.Token
 // from the state of the class.
 func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
 	l := t.lane(r)
-	p, err := l.enter(r.Context(), t.Budget.clock, !r.repeatable())
+	p, err := l.acquire(r.Context(), t.Budget.clock, !r.repeatable())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -141,7 +141,7 @@ func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
 	}
 	resp, err := t.Next.RoundTrip(r)
 	now := t.Budget.Now()
-	pause := l.leave(p, outcomeOf(resp, err, now), now)
+	pause := l.release(p, outcomeOf(resp, err, now), now)
 	if pause != nil {
 		t.reportRate(l, r, resp)
 	}
