@@ -65,6 +65,9 @@ func inspect(ctx context.Context, api client.APIClient, name reference.Named) (i
 	return api.ImageInspect(ctx, reference.FamiliarString(name), client.ImageInspectWithManifests(has(api, apiManifests)))
 }
 
+// podmanLocal is what podman adds to a name without a registry.
+const podmanLocal = "localhost/"
+
 // nameOf returns the name of a found image: name or, in podman, which looks for a name without a registry in several, the
 // name in its localhost. It is nil if the image has neither, as a daemon may have taken name for an ID.
 func nameOf(found image.InspectResponse, name reference.Named) reference.Named {
@@ -74,7 +77,7 @@ func nameOf(found image.InspectResponse, name reference.Named) reference.Named {
 	}
 	full := []string{name.String()}
 	if short := reference.FamiliarString(name); short != full[0] {
-		full = append(full, "localhost/"+short)
+		full = append(full, podmanLocal+short)
 	}
 	for _, wanted := range full {
 		for _, s := range names {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -57,9 +58,14 @@ func (d *Daemon) List(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, failed(ctx, api, err, "listing images")
 	}
+	prefix := ""
+	if podman, err := d.isPodman(ctx, api); podman && err == nil { // whose localhost is no registry
+		prefix = podmanLocal
+	}
 	var names []string
 	for _, img := range images {
 		for _, tag := range img.RepoTags {
+			tag = strings.TrimPrefix(tag, prefix)
 			name, err := reference.ParseNormalizedNamed(tag)
 			if err != nil { // "<none>:<none>"
 				continue

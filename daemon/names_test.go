@@ -66,6 +66,21 @@ func TestList(t *testing.T) {
 	}
 }
 
+// The localhost of podman is no registry, but a source with that name would be looked up in one.
+func TestListOfPodman(t *testing.T) {
+	tags := answer([]any{map[string]any{"Id": digestA, "RepoTags": []string{"localhost/a:1", "localhost/team/a:1", "docker.io/library/b:1", "localhost:5000/c:1"}}})
+	f := newFake(t, "1.41", map[string]http.HandlerFunc{"GET /images/json": tags, "GET /version": podman})
+	for experimental, want := range map[bool][]string{
+		true:  {"a:1", "team/a:1", "b:1", "localhost:5000/c:1"},
+		false: {"localhost/a:1", "localhost/team/a:1", "b:1", "localhost:5000/c:1"},
+	} {
+		f.experimental = experimental
+		if got, err := f.daemon().List(t.Context()); err != nil || !slices.Equal(got, want) {
+			t.Errorf("experimental %t: got %q and error %v, want %q", experimental, got, err, want)
+		}
+	}
+}
+
 func TestInsecure(t *testing.T) {
 	f := newFake(t, "1.51", map[string]http.HandlerFunc{"GET /info": answer(map[string]any{"RegistryConfig": map[string]any{
 		"InsecureRegistryCIDRs": []string{"127.0.0.0/8", "::1/128", "192.0.2.0/24", "2001:db8::/32"},
