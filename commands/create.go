@@ -49,7 +49,7 @@ docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64`,
 	flags.BoolVarP(&opts.amend, "amend", "a", false, "Amend an existing manifest list")
 	flags.BoolVar(&opts.replace, "replace", false, "Replace an existing manifest list")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
-	flags.StringVar(&opts.from, "from", "", `Only look for sources in this place ("daemon", "registry")`)
+	flags.StringVar(&opts.from, "from", "", `Only look up sources in the daemon or in registries ("daemon", "registry")`)
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Only include these platforms of the sources")
 	flags.StringVar(&opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`)
 	flags.BoolVar(&opts.push, "push", false, "Push immediately, without a local list")

@@ -59,12 +59,12 @@ func scopedConfigs(file *configfile.ConfigFile) ([]scoped, error) {
 }
 
 func newScoped(name, dir string) scoped {
-	place, actions, _ := strings.Cut(name, "@")
+	resource, actions, _ := strings.Cut(name, "@")
 	s := scoped{load: sync.OnceValues(func() (*configfile.ConfigFile, error) {
 		file, err := cliconfig.Load(dir)
 		return loaded(file), unreadable(err)
 	})}
-	s.host, s.repository, _ = strings.Cut(place, "/")
+	s.host, s.repository, _ = strings.Cut(resource, "/")
 	for action := range strings.SplitSeq(actions, ",") {
 		if action = strings.TrimSpace(action); action != "" && !slices.Contains(s.actions, action) {
 			s.actions = append(s.actions, action)
@@ -81,9 +81,9 @@ func unreadable(err error) error {
 	return manifest.Errorf(errdefs.ErrFailedPrecondition, "scoped logins of buildx cannot be read: %s", manifest.OneLine(err.Error(), maxName))
 }
 
-// choose returns the scoped login for actions on a repository, "" for the registry as a whole; nil for none: one for the
-// repository before one for the registry, and then the one that names more actions. A deletion counts as a push, which
-// buildx has instead.
+// choose returns the scoped login for actions on a repository ("" for the registry as a whole), nil if there is none. One
+// for the repository is preferred to one for the registry, and then the one with more actions. A deletion counts as a
+// push, since buildx knows no deletions.
 func choose(all []scoped, host, repository string, actions []string) *scoped {
 	if configKey(host) == hubKey {
 		host = hubHost

@@ -3,7 +3,8 @@
 // repository or to some actions, its config.json is used instead.
 //
 // A [Store] reads nothing before the first [Store.Lookup], asks a helper once for each registry, and again after
-// [Store.Forget], and writes nothing. How a user name, an identity token or a registry token is used is up to the client of the registry.
+// [Store.Forget], and writes nothing. How a user name, an identity token or a registry token is used is up to the client
+// of the registry.
 package credentials
 
 import (
@@ -44,7 +45,7 @@ type lookup struct {
 	key  string
 }
 
-// found is a result of a lookup, for the registry of this key, and when it was found.
+// found is the result of a lookup: the credentials for the registry of this key, and the time of the lookup.
 type found struct {
 	types.AuthConfig
 	key string

@@ -16,8 +16,8 @@ import (
 const verifiedTable = "table {{.Name}}\t{{.Platform}}\t{{.Digest}}\t{{.State}}"
 
 // Verified writes the results of checking names: a table with a row for each manifest, and after it a line for each
-// finding; if quiet, the lines of errors and failed checks only. Of thousands of failures only the first are shown. Any format other than a table is a template for each
-// result, or "json".
+// finding; if quiet, only the lines of errors and failed checks. At most maxFailed failures of a name are shown. Any format
+// other than a table is a template for each result, or "json".
 func Verified(out io.Writer, results []verify.Result, format string, quiet bool) error {
 	switch table, isTable := strings.CutPrefix(format, formatter.TableFormatKey); {
 	case quiet:
@@ -46,7 +46,8 @@ func Verified(out io.Writer, results []verify.Result, format string, quiet bool)
 // maxFailed bounds how many failed manifests of a name, and findings of one severity, are shown to people.
 const maxFailed = 20
 
-// findings writes a line for each finding that matches, and one for those that are too many, and for rows that were.
+// findings writes a line for each finding that matches, at most maxFailed of one severity for each result, and a line
+// that counts the other findings and the hidden rows.
 func findings(out io.Writer, results []verify.Result, match func(verify.Finding) bool, hidden func(verify.Result) int) error {
 	for _, r := range results {
 		count, more := map[verify.Severity]int{}, 0
@@ -96,7 +97,7 @@ func rows(r verify.Result) []verify.Manifest {
 	})
 }
 
-// hiddenRows returns how many are not.
+// hiddenRows returns how many manifests are not shown.
 func hiddenRows(r verify.Result) int { return len(r.Manifests) - len(rows(r)) }
 
 func verifiedRows(out io.Writer, results []verify.Result, format string) error {

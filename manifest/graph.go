@@ -34,15 +34,15 @@ type Node struct {
 // ParseNode parses c. The error is errdefs.ErrInvalidArgument if it is neither an image or artifact manifest nor an
 // index.
 func ParseNode(c Content) (Node, error) {
-	n, odd, err := parseNode(c)
-	if err = cmp.Or(err, odd); err != nil {
+	n, minor, err := parseNode(c)
+	if err = cmp.Or(err, minor); err != nil {
 		return Node{}, err
 	}
 	return n, nil
 }
 
-// parseNode is ParseNode, with an error of its own for fields that a copy does not need; they are then empty.
-func parseNode(c Content) (n Node, odd, err error) {
+// parseNode is ParseNode, with an error of its own, minor, for fields that a copy does not need; they are then empty.
+func parseNode(c Content) (n Node, minor, err error) {
 	d, raw := c.Descriptor, c.Raw
 	n = Node{Content: c}
 	switch {
@@ -64,10 +64,10 @@ func parseNode(c Content) (n Node, odd, err error) {
 		Annotations  map[string]string   `json:"annotations"`
 	}
 	if err := json.Unmarshal(raw, &rest); err != nil {
-		odd = Errorf(errdefs.ErrInvalidArgument, "manifest %s is not valid JSON (%w)", d.Digest, err)
+		minor = Errorf(errdefs.ErrInvalidArgument, "manifest %s is not valid JSON (%w)", d.Digest, err)
 	}
 	if rest.Subject != nil && rest.Subject.Digest.Validate() != nil {
-		odd = Errorf(errdefs.ErrInvalidArgument, "manifest %s has the subject %q", d.Digest, rest.Subject.Digest)
+		minor = Errorf(errdefs.ErrInvalidArgument, "manifest %s has the subject %q", d.Digest, rest.Subject.Digest)
 		rest.Subject = nil
 	}
 	n.Subject, n.Annotations, n.ArtifactType = rest.Subject, rest.Annotations, rest.ArtifactType
@@ -77,7 +77,7 @@ func parseNode(c Content) (n Node, odd, err error) {
 	if n.ArtifactType == "" && IsArtifact(d.MediaType) {
 		n.ArtifactType = d.MediaType
 	}
-	return n, odd, nil
+	return n, minor, nil
 }
 
 // Blobs returns the config, if there is one, and the layers.
@@ -259,10 +259,10 @@ func (g *Graph) claim(d digest.Digest) (f *found, first bool) {
 // fill sets a node and reads its children, as far as left allows.
 func (g *Graph) fill(ctx context.Context, f *found, repo reference.Named, c Content, depth int, left *allowance) {
 	d := c.Descriptor.Digest
-	n, odd, err := parseNode(c)
-	if err = cmp.Or(err, odd); err != nil && !g.Lenient {
+	n, minor, err := parseNode(c)
+	if err = cmp.Or(err, minor); err != nil && !g.Lenient {
 		n = Node{}
-	} else if odd != nil {
+	} else if minor != nil {
 		err = nil
 	}
 	if left.bytes.Add(-int64(len(c.Raw))) < 0 {

@@ -290,8 +290,8 @@ func (s *resolution) noteVariants(ref reference.Named, wanted []Platform, images
 	}
 }
 
-// pick returns the children of the index ref that are wanted: the images and artifacts, then the attestations. It reports
-// what is left out although its platform is not known to be another.
+// pick returns the children of the index ref that are wanted: the images and artifacts, then the attestations. A skipped
+// child whose platform is unknown is reported.
 func (r *resolver) pick(ref reference.Named, children []Entry) (images, attestations []Entry, skipped Diagnostics) {
 	listed := List{Entries: children}.digests()
 	kept := map[digest.Digest]bool{}
@@ -313,7 +313,7 @@ func (r *resolver) pick(ref reference.Named, children []Entry) (images, attestat
 		case kept[subject] || all:
 			attestations = append(attestations, e)
 		case !listed[subject]:
-			skipped.Note("%s contains %s, an attestation of none of its images; skipped", Familiar(ref), e.Descriptor.Digest)
+			skipped.Note("%s contains %s, an attestation of an image that it does not list; skipped", Familiar(ref), e.Descriptor.Digest)
 		}
 	}
 	return images, attestations, skipped

@@ -65,8 +65,8 @@ func (c *Client) lastSeen(name reference.Named) *digest.Digest {
 }
 
 // arrived reports whether a tag or digest whose PUT has lost its answer has the content raw now. The error is
-// errdefs.ErrAborted when another client has moved a tag: it points to something else than before. If before is nil, that is
-// not checked.
+// errdefs.ErrAborted when another client has moved a tag: it points to something else than before. If before is nil,
+// that is not checked.
 func (p repository) arrived(ctx context.Context, at reference.Named, raw []byte, before *digest.Digest) (bool, error) {
 	now, err := p.client.Digest(ctx, at)
 	switch {

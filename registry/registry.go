@@ -38,8 +38,8 @@ type Credential = transport.Credential
 type Options struct {
 	// Credentials returns the credential for actions ("pull") on a repository, "" for the registry itself. The
 	// registry is named as in a reference ("docker.io"). It is called before the first request, which is sent
-	// before all others if there is a credential, since a challenge is to be expected. What it returns is kept; its error counts
-	// only when the registry asks for a login.
+	// before all others if there is a credential, since a challenge is to be expected. What it returns is kept; its
+	// error counts only when the registry asks for a login.
 	Credentials func(ctx context.Context, host, repository string, actions []string) (Credential, error)
 	// WithoutLogin is called with that error then, and with the refusal of a credential where reading works without
 	// one. It returns nil to continue anonymously. If it is nil, the request fails.

@@ -35,7 +35,7 @@ type Registry interface {
 
 // announcer is a registry that reports how long the remaining deletions take where it limits their rate.
 type announcer interface {
-	// AnnounceDeletes says how many deletions in the registry of repo are going to be requested.
+	// AnnounceDeletes reports that n deletions in the registry of repo are about to be requested.
 	AnnounceDeletes(repo reference.Named, n int)
 }
 
@@ -58,7 +58,8 @@ func Repositories(ctx context.Context, l manifest.Lister, registry string, filte
 	return slices.Compact(all), nil
 }
 
-// tagNames returns the tags of a repository, and other names that are listed among them. The error is errdefs.ErrNotFound if there is no such repository.
+// tagNames returns the tags of a repository, and other names that are listed among them. The error is errdefs.ErrNotFound
+// if there is no such repository.
 func tagNames(ctx context.Context, l manifest.Lister, repo reference.Named) (tags, others []string, err error) {
 	tags, others, err = l.Tags(ctx, repo)
 	if errdefs.IsNotFound(err) {

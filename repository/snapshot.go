@@ -206,7 +206,8 @@ func (s *Snapshot) readDigestTags(ctx context.Context, tags []string) {
 // maxReferrersLists is how many lists of referrers are read, and so in memory, at a time.
 const maxReferrersLists = 64
 
-// readReferrers reads and returns the referrers of manifests, if the registry has the referrers API. It asks for those of one manifest first: if that fails, the others would fail as well.
+// readReferrers reads the referrers of manifests, if the registry has the referrers API, and returns their digests and the
+// errors. Those of one manifest are requested first: if that fails, the others would fail as well.
 func (s *Snapshot) readReferrers(ctx context.Context, of []digest.Digest) ([]digest.Digest, []error) {
 	of = slices.Compact(slices.Sorted(slices.Values(of)))
 	found, errs := make([][]digest.Digest, len(of)), make([]error, len(of))

@@ -213,8 +213,8 @@ func (i importer) checkTags(ctx context.Context, m image) error {
 	return err
 }
 
-// checkPut returns an errdefs.ErrAborted error if another client has written one of the tags of m after checkTags, unless tags
-// are to be moved.
+// checkPut returns an errdefs.ErrAborted error if another client has written one of the tags of m after checkTags, unless
+// tags are to be moved.
 func (i importer) checkPut(ctx context.Context, m image) error {
 	if i.Force {
 		return nil
@@ -226,7 +226,7 @@ func (i importer) checkPut(ctx context.Context, m image) error {
 	var moved []error
 	for n, tag := range m.tags {
 		if current[n] != m.Descriptor.Digest {
-			err := manifest.Errorf(errdefs.ErrAborted, "%s was pushed, but points to %s now, not %s: another client has written it at the same time",
+			err := manifest.Errorf(errdefs.ErrAborted, "%s was pushed, but points to %s, not %s: another client wrote it at the same time",
 				manifest.Familiar(tag), current[n], m.Descriptor.Digest)
 			moved = append(moved, manifest.WithHint(err, "to move the tag: --force"))
 		}
@@ -294,8 +294,8 @@ func (i importer) resolve(ctx context.Context) (image, error) {
 	return m, nil
 }
 
-// findMissing sets which of the manifests below m, which the target has, are there as well. Indexes among them are read, since
-// they may lack images in turn.
+// findMissing sets present and complete of m, which the target has: which of the manifests below m it has as well. Indexes
+// among them are read, since they may lack images in turn.
 func (i importer) findMissing(ctx context.Context, m *image) error {
 	g := manifest.NewGraph(i.to)
 	g.Descend = func(child ocispec.Descriptor) manifest.Fetcher {

@@ -575,7 +575,7 @@ func TestImportArtifacts(t *testing.T) {
 		if err != nil || !slices.Equal(got, want) || !strings.Contains(fmt.Sprint(r.report.Notes), note) {
 			t.Errorf("refuses %t: got the referrers %q, error %v and notes %q, want %q and %q", refuses, got, err, r.report.Notes, want, note)
 		}
-		warned := strings.Contains(fmt.Sprint(r.report.Warnings), artifact.String()+", of the superseded type "+mediaType)
+		warned := strings.Contains(fmt.Sprint(r.report.Warnings), artifact.String()+", which has the superseded type "+mediaType)
 		if warned != refuses {
 			t.Errorf("refuses %t: got warnings %q", refuses, r.report.Warnings)
 		}

@@ -20,9 +20,8 @@ import (
 )
 
 // keepPlatforms returns the bytes of the index or image c without the children for other platforms and their
-// attestations. Everything else stays as it is, byte for byte. The error is errdefs.ErrNotFound, and lists the
-// existing platforms, if there is no child for one of platforms. It reports what is left out although its platform is not
-// known to be another.
+// attestations. Everything else is unchanged, byte for byte. The error is errdefs.ErrNotFound, and lists the existing
+// platforms, if there is no child for one of platforms. A skipped child whose platform is unknown is reported.
 func keepPlatforms(ctx context.Context, from manifest.Fetcher, report manifest.Reporter, ref reference.Named, c manifest.Content, platforms []manifest.Platform) ([]byte, error) {
 	children, err := platformsOf(ctx, from, report, ref, c)
 	if err != nil {

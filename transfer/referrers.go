@@ -32,7 +32,7 @@ type digestTag struct {
 	digest digest.Digest
 }
 
-// nodes returns all referrers.
+// nodes returns all referrers, in the order of their subjects.
 func (c content) nodes() []manifest.Node {
 	var out []manifest.Node
 	for _, s := range c.subjects {
@@ -219,7 +219,7 @@ func (i importer) copyArtifacts(ctx context.Context, c content, all []digest.Dig
 		err = i.to.Copy(ctx, i.Source, n.Content, reference.TrimNamed(i.Target))
 		switch {
 		case errdefs.IsInvalidArgument(err) || errdefs.IsNotImplemented(err):
-			i.report.Warn("%s, of the superseded type %s, is refused by the target: %v; skipped",
+			i.report.Warn("the target refuses %s, which has the superseded type %s: %v; skipped",
 				manifest.Familiar(manifest.AtDigest(i.Source, d)), n.Descriptor.MediaType, err)
 			refused = append(refused, d)
 		case err != nil:
@@ -229,7 +229,7 @@ func (i importer) copyArtifacts(ctx context.Context, c content, all []digest.Dig
 	return refused, nil
 }
 
-// without removes what the target refuses from all and from the referrers that are listed there.
+// without returns all without the manifests that the target refuses, and removes these from the referrers of c.
 func (c content) without(all, refused []digest.Digest) []digest.Digest {
 	for s, nodes := range c.referrers {
 		c.referrers[s] = slices.DeleteFunc(nodes, func(n manifest.Node) bool { return slices.Contains(refused, n.Descriptor.Digest) })

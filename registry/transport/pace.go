@@ -89,8 +89,8 @@ type lane struct {
 	reported  bool
 }
 
-// permit is the permission to send a request: how many pauses there were before, and whether it has to show that the last one
-// is over.
+// permit is the permission to send a request: how many pauses there were before, and whether it has to show that the last
+// one is over.
 type permit struct {
 	pauses int
 	trial  bool
