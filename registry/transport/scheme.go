@@ -24,8 +24,8 @@ type Scheme struct {
 	// fails. It may be nil.
 	Plain RoundTripper
 
-	// asked has whether the registry answers that, settled is done once the scheme is known.
-	asked   memo.Once[bool]
+	// isPlain is whether the server answers that as a registry, settled is done once the scheme is known.
+	isPlain memo.Once[bool]
 	settled memo.Once[struct{}]
 }
 
@@ -81,13 +81,13 @@ func (s *Scheme) mayFallBack(ctx context.Context, err error) bool {
 	return (errors.As(err, &untrusted) || MaybePlain(err, s.Server.Host)) && s.Server.Permits(ctx, s.Server.Name)
 }
 
-// explain returns the failure of HTTPS, or that the server speaks plain HTTP, if it hung up and answers as a registry
-// without.
+// explain returns the failure of HTTPS, err, or http.ErrSchemeMismatch if the server hung up and answers plain HTTP as a
+// registry does.
 func (s *Scheme) explain(ctx context.Context, err error) error {
 	if s.Plain == nil || isPermanent(err) || !hungUp(err) || s.Server.Permits(ctx, s.Server.Name) {
 		return err
 	}
-	plain, failed := s.asked.Do(ctx, func() (bool, error) {
+	plain, failed := s.isPlain.Do(ctx, func() (bool, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Server.Host+"/v2/", nil)
 		if err != nil {
 			return false, err

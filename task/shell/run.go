@@ -149,7 +149,7 @@ func (r *runner) command(ctx context.Context, command syntax.Command, s Streams)
 		}
 		return r.statement(ctx, c.Y, s)
 	}
-	r.code = 0 // redirections alone
+	r.code = 0 // only redirections
 	return nil
 }
 
