@@ -172,10 +172,12 @@ func TestRefusedLoginIsReported(t *testing.T) {
 	}
 	err := c.Put(t.Context(), ref, manifest.NewContent(manifest.MediaTypeDockerList, []byte(emptyIndex)))
 	wantError(t, err, errdefs.ErrUnauthenticated, "PUT manifest a.example.com/app:1", "token service auth.example.com: 401")
-	_, err = c.Fetch(t.Context(), parse(t, "a.example.com/absent:1"))
+	_, err = c.Fetch(t.Context(), parse(t, "a.example.com/app:absent"))
 	wantError(t, err, errdefs.ErrNotFound)
-	if got := len(service.requests()); got != 4 { // refused for reading and writing, anonymous for both repositories
-		t.Errorf("got token requests %q, want 4", service.requests())
+	_, err = c.Fetch(t.Context(), parse(t, "a.example.com/hidden:1")) // which the anonymous cannot know to be absent
+	wantError(t, err, errdefs.ErrUnauthenticated, "manifest a.example.com/hidden:1", "token service auth.example.com: 401")
+	if got := len(service.requests()); got != 5 { // refused for writing and, like anonymous, for reading both repositories
+		t.Errorf("got token requests %q, want 5", service.requests())
 	}
 }
 

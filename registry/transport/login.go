@@ -59,8 +59,14 @@ type Login struct {
 	// renewal answers them all.
 	rejected map[string]bool
 	secrets  []string
-	// ignored are credentials that were refused, while anonymous requests are not.
-	ignored map[Credential]bool
+	// ignored are the refused credentials for what has been read anonymously.
+	ignored map[refusedFor]bool
+}
+
+// refusedFor is a credential that was refused, and the resource that it was for, as in scopes.
+type refusedFor struct {
+	Credential
+	resource string
 }
 
 // TokenError is the failure to get a token: for the registry or, if it is not empty, for the host Elsewhere.
@@ -122,6 +128,7 @@ func (l *Login) attempt(r Request) (*http.Response, error) {
 }
 
 // orAnonymously returns an answer to r, unless that refuses the credential and an anonymous request gets another one.
+// A registry may answer 404 for what it hides from the anonymous: that counts only where they have read something.
 func (l *Login) orAnonymously(r Request, cred Credential, resp *http.Response, err error) (*http.Response, error) {
 	var token *TokenError
 	if l.WithoutLogin == nil || !r.reads() || !passwordRefused(resp, err) && (!errors.As(err, &token) || !isFinal(err)) {
@@ -139,35 +146,46 @@ func (l *Login) orAnonymously(r Request, cred Credential, resp *http.Response, e
 		return resp, err
 	case failed != nil || MayPass(got.StatusCode):
 		return got, failed
-	case got.StatusCode >= 400 && got.StatusCode != http.StatusNotFound:
+	case got.StatusCode >= 400 && (got.StatusCode != http.StatusNotFound || !l.ignores(r, cred)):
 		Discard(got)
 		return resp, err
 	}
-	if err := l.ignore(r.Context(), cred, &RefusedLoginError{refused}); err != nil {
+	if err := l.ignore(r, cred, &RefusedLoginError{refused}); err != nil {
 		Discard(got)
 		return nil, &CredentialError{err}
 	}
 	return got, nil
 }
 
-// ignore makes later requests that read do without a credential, unless WithoutLogin returns an error.
-func (l *Login) ignore(ctx context.Context, cred Credential, refused error) error {
-	l.mu.Lock()
-	known := l.ignored[cred]
-	l.mu.Unlock()
-	if known {
+// ignore makes later requests that read the same resource do without a credential, unless WithoutLogin returns an error.
+func (l *Login) ignore(r Request, cred Credential, refused error) error {
+	if l.ignores(r, cred) {
 		return nil
 	}
-	if err := l.WithoutLogin(ctx, refused); err != nil {
+	if err := l.WithoutLogin(r.Context(), refused); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ignored == nil {
-		l.ignored = map[Credential]bool{}
+		l.ignored = map[refusedFor]bool{}
 	}
-	l.ignored[cred] = true
+	l.ignored[r.with(cred)] = true
 	return nil
+}
+
+func (l *Login) ignores(r Request, cred Credential) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ignored[r.with(cred)]
+}
+
+func (r Request) with(cred Credential) refusedFor {
+	if len(r.Scopes) == 0 {
+		return refusedFor{cred, ""}
+	}
+	resource, _ := CutScope(r.Scopes[0])
+	return refusedFor{cred, resource}
 }
 
 // converse sends r, and once more when it is refused and there is another answer to the challenge.
@@ -398,11 +416,11 @@ func (l *Login) credential(r Request) (Credential, error) {
 		}
 		return Credential{}, nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if r.anonymous || r.reads() && l.ignored[cred] {
+	if r.anonymous || r.reads() && l.ignores(r, cred) {
 		return Credential{}, nil
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if cred != (Credential{}) && !slices.Contains(l.secrets, basic(cred)) {
 		l.secrets = append(l.secrets, cred.Secret, cred.RegistryToken, basic(cred))
 	}

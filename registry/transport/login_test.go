@@ -534,7 +534,7 @@ func TestRefusedLogin(t *testing.T) {
 	}{
 		"GET":                     {method: "GET", scope: pull, refusal: 401, anonymous: 200, want: 200, reported: 1},
 		"HEAD":                    {method: "HEAD", scope: pull, refusal: 401, anonymous: 200, want: 200, reported: 1},
-		"absent":                  {method: "GET", scope: pull, refusal: 401, anonymous: 404, want: 404, reported: 1},
+		"absent or hidden":        {method: "GET", scope: pull, refusal: 401, anonymous: 404},
 		"redirect":                {method: "GET", scope: pull, refusal: 401, anonymous: 307, want: 307, reported: 1},
 		"expired identity token":  {method: "GET", scope: pull, refusal: 400, anonymous: 200, want: 200, reported: 1},
 		"PUT":                     {method: "PUT", scope: push, refusal: 401, anonymous: 201},
@@ -592,7 +592,8 @@ func TestRefusedLogin(t *testing.T) {
 	}
 }
 
-// A password that a registry refuses does not keep from reading what it shows to everyone.
+// A password that a registry refuses does not keep from reading what it shows to everyone. What it does not show may be
+// hidden, except in a repository that has been read anonymously.
 func TestRefusedPassword(t *testing.T) {
 	g, l := hiding(t, 404, me)
 	challenging := g.handler
@@ -611,10 +612,13 @@ func TestRefusedPassword(t *testing.T) {
 		return nil
 	}
 	for _, tt := range []struct {
-		method, name string
-		want         int
-	}{{"GET", "absent", 404}, {"GET", "public", 200}, {"GET", "absent", 404}, {"PUT", "public", 401}} {
-		resp, err := l.RoundTrip(request(t, tt.method, "https://r.example.com/v2/app/manifests/"+tt.name, pull))
+		method, repo, name string
+		want               int
+	}{
+		{"GET", "app", "absent", 401}, {"GET", "app", "public", 200}, {"GET", "app", "absent", 404}, {"PUT", "app", "public", 401},
+		{"GET", "private", "hidden", 401},
+	} {
+		resp, err := l.RoundTrip(request(t, tt.method, "https://r.example.com/v2/"+tt.repo+"/manifests/"+tt.name, "repository:"+tt.repo+":pull"))
 		wantStatus(t, resp, err, tt.want)
 	}
 	if reported != 1 {
