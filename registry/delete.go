@@ -53,12 +53,12 @@ func (c *Client) Delete(ctx context.Context, at reference.Canonical) error {
 	if !isLost(err) {
 		return err
 	}
-	_, lookErr := c.Digest(ctx, at)
+	_, resolveErr := c.Digest(ctx, at)
 	switch {
-	case errdefs.IsNotFound(lookErr):
+	case errdefs.IsNotFound(resolveErr):
 		return nil
-	case lookErr != nil:
-		return fmt.Errorf("the answer to the deletion of %s was lost: %w", manifest.Familiar(at), lookErr)
+	case resolveErr != nil:
+		return fmt.Errorf("the answer to the deletion of %s was lost: %w", manifest.Familiar(at), resolveErr)
 	}
 	return manifest.Errorf(manifest.ErrAnswerLost, "%w", err)
 }

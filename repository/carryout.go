@@ -175,7 +175,7 @@ func (r *remover) carryOut(ctx context.Context, step Step) error {
 		return nil
 	case ctx.Err() != nil && !errors.Is(err, errLost):
 		return ctx.Err()
-	case errors.Is(err, manifest.ErrAnswerLost) && r.again(step):
+	case errors.Is(err, manifest.ErrAnswerLost) && r.retryLost(step):
 		return nil
 	}
 	r.fail(step, fmt.Errorf("removing %s: %w", r.title(step), err))
@@ -188,8 +188,9 @@ func (r *remover) carryOut(ctx context.Context, step Step) error {
 // maxLost is how many answers to the deletion of a manifest may be lost.
 const maxLost = 5
 
-// again has a step carried out again whose answer was lost, unless another look at its tags shows that it must not be.
-func (r *remover) again(step Step) bool {
+// retryLost has a step carried out again whose answer was lost, after its tags were resolved again. It returns false after
+// maxLost answers.
+func (r *remover) retryLost(step Step) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lost[step.Digest]++

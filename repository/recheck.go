@@ -23,7 +23,7 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 		maps.Copy(now.known, r.moved)
 		maps.DeleteFunc(now.known, func(tag string, _ digest.Digest) bool { return r.gone[tag] || r.unsure[tag] })
 	}
-	err := r.look(ctx, now)
+	err := r.readSnapshot(ctx, now)
 	if err == nil {
 		err = r.settleGone(ctx, now)
 	}

@@ -77,7 +77,7 @@ func (r *removal) unchanged(err error) error {
 
 // read reads the repository.
 func (r *removal) read(ctx context.Context) error {
-	err := r.look(ctx, r.snapshot)
+	err := r.readSnapshot(ctx, r.snapshot)
 	if err == nil {
 		err = r.extend(ctx, nil)
 	}
@@ -87,8 +87,8 @@ func (r *removal) read(ctx context.Context) error {
 	return nil
 }
 
-// look reads the repository into an empty snapshot. What cannot be read is an error.
-func (r *removal) look(ctx context.Context, s *Snapshot) error {
+// readSnapshot reads the repository into an empty snapshot. What cannot be read is an error.
+func (r *removal) readSnapshot(ctx context.Context, s *Snapshot) error {
 	err := s.read(ctx, manifest.Pattern{})
 	if err == nil && r.snapshot.Complete && !s.Complete {
 		err = s.noInventory // without it what has no tag would not be kept

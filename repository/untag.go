@@ -189,14 +189,14 @@ func (u *untagging) viaPlaceholder(ctx context.Context, t tagContent) (moved dig
 	for attempt := 0; placed && (attempt == 0 || attempt < maxLost && errors.Is(err, manifest.ErrAnswerLost)); attempt++ {
 		err = u.registry.Delete(ctx, manifest.AtDigest(u.repo, p.Descriptor.Digest)) // which no other tag has
 	}
-	now, lookErr := u.registry.Digest(ctx, t.name)
+	now, resolveErr := u.registry.Digest(ctx, t.name)
 	switch {
-	case errdefs.IsNotFound(lookErr) && (placed || t.absent == nil):
+	case errdefs.IsNotFound(resolveErr) && (placed || t.absent == nil):
 		return "", nil
-	case errdefs.IsNotFound(lookErr):
+	case errdefs.IsNotFound(resolveErr):
 		return "", err
-	case lookErr != nil:
-		return "", errors.Join(err, fmt.Errorf("it pointed to %s, and may point to the placeholder %s now: %w", t.Descriptor.Digest, p.Descriptor.Digest, lookErr))
+	case resolveErr != nil:
+		return "", errors.Join(err, fmt.Errorf("it pointed to %s, and may point to the placeholder %s now: %w", t.Descriptor.Digest, p.Descriptor.Digest, resolveErr))
 	case now == t.Descriptor.Digest && err != nil:
 		return "", err
 	case now != p.Descriptor.Digest:
