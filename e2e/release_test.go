@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sassoftware/go-rpmutils"
@@ -65,9 +66,9 @@ func newUser(t *testing.T) *harness.Env {
 }
 
 func installsByScript(t *testing.T, dist, binary string) {
-	altered := false
+	var altered atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if altered {
+		if altered.Load() {
 			_, _ = io.WriteString(w, "#!/bin/sh\ntouch ran\n")
 			return
 		}
@@ -79,12 +80,12 @@ func installsByScript(t *testing.T, dist, binary string) {
 	script := filepath.Join(dist, "install.sh")
 	plugin := filepath.Join(env.Config, "cli-plugins", "docker-multiarch")
 
-	altered = true
+	altered.Store(true)
 	harness.MustFail(t, env, 1, []string{"the checksum of " + server.URL + "/" + binary, "nothing was installed"}, "sh", script)
 	if left, err := os.ReadDir(filepath.Dir(plugin)); err != nil || len(left) > 0 {
 		t.Errorf("got files %v and error %v after a wrong checksum, want none", left, err)
 	}
-	altered = false
+	altered.Store(false)
 	says(t, harness.MustRun(t, env, "sh", script), "Installed "+plugin+" (v9.8.7)", "v9.8.7")
 	says(t, harness.MustRun(t, env, "docker", "multiarch", "version"), "v9.8.7")
 	harness.MustFail(t, env, 1, []string{"usage"}, "sh", script, "--help")

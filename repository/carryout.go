@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -22,6 +23,8 @@ type remover struct {
 	// planned are the tags of the steps; keepsManifests says that the registry was seen to keep the manifest of a removed tag.
 	planned        map[string]bool
 	keepsManifests bool
+	// deletesWithTags says that it was seen to delete the manifest of a removed tag, with its other tags.
+	deletesWithTags bool
 
 	mu   sync.Mutex
 	errs []error
@@ -73,9 +76,25 @@ func (r *remover) run(ctx context.Context) error {
 			return errors.Join(r.errs...)
 		}
 		if r.remove(ctx, steps) != nil {
+			r.lastLook(ctx)
 			return r.end(append(r.errs, ctx.Err()))
 		}
 		all = len(r.batch()) == 0
+	}
+}
+
+// lastLookTimeout bounds the look of a run that ends early.
+const lastLookTimeout = 20 * time.Second
+
+// lastLook restores what was pushed during the last deletions of a run that ends early.
+func (r *remover) lastLook(ctx context.Context) {
+	if len(r.unreported) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLookTimeout)
+	defer cancel()
+	if err := r.recheck(ctx, true); err != nil {
+		r.report.Warn("what was pushed to %s during the last deletions could not be checked: %v", reference.FamiliarName(r.snapshot.repo), err)
 	}
 }
 
@@ -103,12 +122,12 @@ func ended(report manifest.Reporter, errs []error) error {
 }
 
 // minBatch is how many steps are carried out at least before the tags are listed again, unless others need them. A
-// repository with more pages of tags has larger batches, so that the listings stay a small part of the requests.
+// repository with more pages of tags or manifests has larger batches, so that the listings stay a small part of the requests.
 const minBatch = 8
 
 // batch returns the next steps, of which none needs another.
 func (r *remover) batch() (steps []Step) {
-	most := max(minBatch, len(r.snapshot.Tags)/(2*minBatch))
+	most := max(minBatch, max(len(r.snapshot.Tags), len(r.snapshot.inventory))/(2*minBatch))
 	left := r.left()
 	r.admit(left)
 	for _, step := range left {
@@ -297,7 +316,7 @@ func (r *remover) untag(ctx context.Context, step Step) error {
 	}
 	name := manifest.AtTag(step.Repo, step.Tags[0])
 	r.mu.Lock()
-	u := untagger{registry: r.registry, report: r.report, others: r.keptTags(step.Digest)}
+	u := untagger{registry: r.registry, report: r.report, others: r.keptTags(step.Digest), fresh: true}
 	r.mu.Unlock()
 	moved, err := u.untag(ctx, name, n.Content)
 	r.mu.Lock()
@@ -308,7 +327,7 @@ func (r *remover) untag(ctx context.Context, step Step) error {
 	case err == nil && u.restored: // it may have deleted its referrers as well
 		err = r.restore(ctx, []digest.Digest{step.Digest})
 	}
-	r.keepsManifests = r.keepsManifests || u.keeps
+	r.keepsManifests, r.deletesWithTags = r.keepsManifests || u.keeps, r.deletesWithTags || u.restored
 	if moved != "" {
 		r.moved[name.Tag()] = moved
 	}

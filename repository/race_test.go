@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -204,5 +205,44 @@ func TestUntagIsAborted(t *testing.T) {
 	r.warns("app:1 now points to")
 	if len(r.names) > 0 || r.digest("1") != r.digest("2") {
 		t.Errorf("got %s for the tag and %q removed, want %s and none", r.digest("1"), r.names, r.digest("2"))
+	}
+}
+
+// A removal that ends early restores what was pushed during its last deletions.
+func TestEarlyEndRestores(t *testing.T) {
+	for _, how := range []string{"cancel", "unavailable"} {
+		r := newRacedRepo(t)
+		ctx, cancel := context.WithCancel(r.Context())
+		deletions := 0
+		r.act = func(_ int, request string) {
+			if !strings.HasPrefix(request, "delete ") {
+				return
+			}
+			switch deletions++; {
+			case deletions == 1:
+				for i, tag := range []string{"new-0", "new-1", "new-2"} {
+					r.push(tag, r.images[i].Digest)
+				}
+			case deletions == 5 && how == "cancel":
+				cancel()
+			}
+		}
+		if how == "unavailable" {
+			failing := manifest.AtDigest(fakes.Named(t, app), r.images[5].Digest).String()
+			r.Registry.Errs["delete "+failing] = manifest.Errorf(errdefs.ErrUnavailable, "503")
+		}
+		s := Selection{Filters: fakes.Patterns(t, "old-*"), Recursive: true}
+		err := Purge(ctx, r.Registry, r.Notes, fakes.Named(t, app), s, r.removal(func() {
+			r.Registry.Asked = func(request string) { r.act(0, request) }
+		}))
+		cancel()
+		if err == nil {
+			t.Errorf("%s: got no error, want one", how)
+		}
+		for _, tag := range []string{"new-0", "new-1", "new-2"} {
+			if raw := r.Registry.Manifests[app+":"+tag]; raw != nil && !r.isComplete(tag) {
+				t.Errorf("%s: got the tag %s without its manifest, want it restored; warnings %q", how, tag, r.Notes.Warnings)
+			}
+		}
 	}
 }

@@ -33,11 +33,11 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 	r.reportSteps(now.Tags)
 	clear(r.moved)
 	clear(r.unsure)
-	deleted, err := r.deletedWithTags(ctx, now)
+	restored, err := r.restoreKept(ctx, now)
 	if err != nil {
 		return r.unchanged(err)
 	}
-	added, lost := append(r.keepNew(now), deleted...), r.keepLost(now)
+	added, lost := append(r.keepNew(now), restored...), r.keepLost(now)
 	if len(added) == 0 && !lost {
 		return nil
 	}
@@ -88,24 +88,30 @@ func (r *remover) keepNew(now *Snapshot) (added []digest.Digest) {
 	return added
 }
 
-// deletedWithTags returns the manifests of tags that were to be kept and do not exist any more, if this run has removed
-// something and the manifests do not exist either: the registry has deleted them with a tag that somebody had moved to
-// them, and both are restored. The tags stay in the snapshot.
-func (r *remover) deletedWithTags(ctx context.Context, now *Snapshot) (deleted []digest.Digest, err error) {
+// restoreKept restores tags that were to be kept and do not exist any more, if the registry deletes manifests with a tag,
+// or has deleted theirs: somebody had moved a tag to them that this run has removed. It returns their manifests.
+func (r *remover) restoreKept(ctx context.Context, now *Snapshot) (restored []digest.Digest, err error) {
 	for _, tag := range slices.Sorted(maps.Keys(r.snapshot.Tags)) {
 		if _, exists := now.Tags[tag]; exists || r.gone[tag] || r.planned[tag] || len(r.done) == 0 {
 			continue
 		}
 		d := r.snapshot.Tags[tag]
-		exists, err := r.exists(ctx, manifest.AtDigest(r.snapshot.repo, d))
+		at := manifest.AtDigest(r.snapshot.repo, d)
+		exists, err := r.exists(ctx, at)
 		if err != nil {
 			return nil, err
 		}
-		if !exists {
-			now.Tags[tag], deleted = d, append(deleted, d)
+		n, err := r.snapshot.graph.Node(d)
+		if err != nil || exists && !r.deletesWithTags {
+			continue
 		}
+		if err := putBack(context.WithoutCancel(ctx), r.registry, at, n.Content, tag); err != nil {
+			return nil, lost(at, err)
+		}
+		r.report.Warn("the registry deleted %s with another tag; it was restored", r.snapshot.name(tag))
+		now.Tags[tag], restored = d, append(restored, d)
 	}
-	return deleted, nil
+	return restored, nil
 }
 
 // keepLost removes the tags from the snapshot that do not exist any more, and were not removed by this run. Those that were

@@ -906,3 +906,60 @@ func TestRemoveIsConfirmed(t *testing.T) {
 		t.Errorf("got %q left, want %s:2 and nothing of h.example.com/other", left, app)
 	}
 }
+
+// --assume-gone is for names that answer 404 or are no manifests, not for those that cannot be read at the moment.
+func TestAssumeGoneIsNotForFailures(t *testing.T) {
+	for _, failure := range []error{errdefs.ErrUnavailable, errdefs.ErrUnauthenticated, errdefs.ErrPermissionDenied} {
+		r := newTestRepo(t) // 1 lists the image of amd64
+		r.Registry.Errs[app+":1"] = manifest.Errorf(failure, "no")
+		before := r.content()
+		o := r.removal()
+		o.AssumeGone = []string{"1"}
+		err := Purge(r.Context(), r.Registry, r.Notes, fakes.Named(t, app), Selection{Filters: fakes.Patterns(t, "amd64")}, o)
+		if got := r.content(); err == nil || got != before {
+			t.Errorf("%v: got content %s and error %v, want nothing removed and an error", failure, got, err)
+		}
+	}
+}
+
+// emptied is a registry with a listing of manifests that drops a repository with its last manifest.
+type emptied struct{ *fakes.Registry }
+
+func (e emptied) Inventory(ctx context.Context, repo reference.Named) ([]manifest.Listed, error) {
+	listed, err := e.Registry.Inventory(ctx, repo)
+	if err == nil && len(listed) == 0 {
+		return nil, manifest.Errorf(errdefs.ErrNotImplemented, "no listing")
+	}
+	return listed, err
+}
+
+func TestPurgeOfEverything(t *testing.T) {
+	r := newTestRepo(t)
+	r.Registry.HasListing = true
+	s := Selection{All: true, Untagged: true}
+	if err := Purge(r.Context(), emptied{r.Registry}, r.Notes, fakes.Named(t, app), s, r.removal()); err != nil {
+		t.Errorf("got error %v, want none", err)
+	}
+}
+
+// The listings of a removal stay few where most manifests have no tag.
+func TestListingsOfUntaggedManifests(t *testing.T) {
+	r := &testRepo{Fixture: fakes.NewFixture(), T: t}
+	r.Registry.HasListing = true
+	r.Registry.Image(t, app+":keep", ocispec.MediaTypeImageManifest, "linux/arm64")
+	for i := range 400 {
+		r.Registry.Image(t, app+":x", ocispec.MediaTypeImageManifest, "linux/amd64", fmt.Sprint(i))
+		delete(r.Registry.Manifests, app+":x")
+	}
+	lists := 0
+	err := r.purge(Selection{Untagged: true}, func() {
+		r.Registry.Asked = func(request string) {
+			if strings.HasPrefix(request, "list ") {
+				lists++
+			}
+		}
+	})
+	if err != nil || lists > 40 {
+		t.Errorf("got %d listings and error %v, want at most 40", lists, err)
+	}
+}

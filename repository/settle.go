@@ -113,10 +113,12 @@ func assumeGone(err error, names ...string) error {
 // absent returns the tags, and the manifests of the inventory and indexes within indexes, that are listed and answered 404.
 // Those that are taken for gone are removed from the snapshot.
 func (r *removal) absent(s *Snapshot) (tags []string, manifests []digest.Digest) {
-	maps.DeleteFunc(s.unread, func(tag string, err error) bool { return r.ignored[tag] || r.gone[tag] && errdefs.IsNotFound(err) })
+	maps.DeleteFunc(s.unread, func(tag string, err error) bool {
+		return r.ignored[tag] && mayBeGone(err) || r.gone[tag] && errdefs.IsNotFound(err)
+	})
 	maps.DeleteFunc(s.Tags, func(tag string, d digest.Digest) bool {
 		_, err := s.graph.Node(d)
-		gone := err != nil && (r.ignored[tag] || r.ignored[d.String()])
+		gone := mayBeGone(err) && (r.ignored[tag] || r.ignored[d.String()])
 		if gone {
 			r.ignored[d.String()] = true
 		}
@@ -187,6 +189,9 @@ func (s *Snapshot) relist(ctx context.Context, tags []string, manifests []digest
 	return ctx.Err()
 }
 
+// mayBeGone reports whether err lets a name be taken for gone: it is not about the moment or the account.
+func mayBeGone(err error) bool { return errdefs.IsNotFound(err) || unreadable(err) }
+
 // unreadable reports whether err says that something exists, but is no manifest.
 func unreadable(err error) bool { return errdefs.IsInvalidArgument(err) || errdefs.IsDataLoss(err) }
 
@@ -205,9 +210,9 @@ func (r *removal) resolveNamed(ctx context.Context, s *Snapshot) error {
 	return nil
 }
 
-// assumeUnreadable is assumeGone for an error that is not about the moment.
+// assumeUnreadable is assumeGone for an error that lets the name be taken for gone.
 func assumeUnreadable(err error, name string) error {
-	if errdefs.IsUnavailable(err) || errdefs.IsCanceled(err) || errdefs.IsUnauthorized(err) || manifest.Hint(err) != "" {
+	if !mayBeGone(err) || manifest.Hint(err) != "" {
 		return err
 	}
 	return assumeGone(err, name)
@@ -224,7 +229,7 @@ func (r *removal) extend(ctx context.Context, more []digest.Digest) error {
 		err := s.Manifests[d].Err
 		switch {
 		case err == nil, r.named[d] && (unreadable(err) || errdefs.IsNotFound(err)):
-		case errdefs.IsNotFound(err), r.ignored[d.String()]:
+		case errdefs.IsNotFound(err), r.ignored[d.String()] && mayBeGone(err):
 			delete(s.Manifests, d)
 		default:
 			return assumeUnreadable(fmt.Errorf("reading %s: %w", manifest.Familiar(manifest.AtDigest(s.repo, d)), err), d.String())

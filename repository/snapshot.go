@@ -122,7 +122,8 @@ func (s *Snapshot) listTags(ctx context.Context) ([]string, error) {
 			s.unresolved = append(s.unresolved, name)
 		}
 	}
-	if s.mayBeEmpty && errdefs.IsNotFound(err) {
+	if s.mayBeEmpty && errdefs.IsNotFound(err) { // registries drop a repository with its last manifest
+		s.Complete = true
 		return nil, nil
 	}
 	return tags, err
