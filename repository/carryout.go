@@ -68,6 +68,9 @@ func (r *remover) run(ctx context.Context) error {
 	}
 	for all := true; ; {
 		if err := r.recheck(ctx, all); err != nil {
+			if ctx.Err() != nil {
+				r.lastLook(ctx)
+			}
 			return r.end(append(r.errs, err))
 		}
 		steps := r.batch()
