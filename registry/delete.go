@@ -53,13 +53,23 @@ func (c *Client) Delete(ctx context.Context, at reference.Canonical) error {
 	if !isLost(err) {
 		return err
 	}
+	earlier, _ := c.lost.LoadAndDelete(at.String())
+	attempts, _ := earlier.(*transport.Attempts)
+	if attempts == nil {
+		attempts = c.budget.Attempts(p.name, 0)
+	}
+	f := interruption(err)
+	more := f != nil && attempts.Wait(ctx, *f)
 	_, resolveErr := c.Digest(ctx, at)
 	switch {
 	case errdefs.IsNotFound(resolveErr):
 		return nil
 	case resolveErr != nil:
 		return fmt.Errorf("the answer to the deletion of %s was lost: %w", manifest.Familiar(at), resolveErr)
+	case !more:
+		return describe(ctx, err, attempts)
 	}
+	c.lost.Store(at.String(), attempts)
 	return manifest.Errorf(manifest.ErrAnswerLost, "%w", err)
 }
 

@@ -1,8 +1,10 @@
 package registry
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -93,6 +95,52 @@ func TestDeleteWithLostAnswer(t *testing.T) {
 			checkKind(t, n.client(Options{}).Delete(t.Context(), parse(t, "a.example.com/app@"+d.String()).(reference.Canonical)), tt.kind)
 			if _, exists := f.manifest("app", d.String()); exists != (tt.kind != nil) {
 				t.Errorf("got %q and the manifest exists: %t, want %t", f.requests(), exists, tt.kind != nil)
+			}
+		})
+	}
+}
+
+// While answers are lost, each deletion of a manifest is followed by a longer wait, until the retry budget is exhausted.
+func TestDeleteWaitsAfterLostAnswer(t *testing.T) {
+	d := digest.FromString(oldList)
+	for name, tt := range map[string]struct {
+		lost  int
+		words []string // of the error
+	}{
+		"some":     {8, nil},
+		"for ever": {99, []string{"502 Bad Gateway", "gave up after "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f, clock := newNetwork(t), newFake(), newClock()
+			n.secure("a.example.com:443", f)
+			f.put("app", d.String(), ocispec.MediaTypeImageIndex, []byte(oldList))
+			deletes := 0
+			f.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodDelete {
+					return false
+				}
+				if deletes++; deletes <= tt.lost {
+					w.WriteHeader(http.StatusBadGateway)
+				}
+				return deletes <= tt.lost
+			}
+			c, err := n.client(Options{}), error(nil)
+			clock.rule(c.budget)
+			for deletes < 99 {
+				if err = c.Delete(t.Context(), parse(t, "a.example.com/app@"+d.String()).(reference.Canonical)); !errors.Is(err, manifest.ErrAnswerLost) {
+					break
+				}
+			}
+			if tt.words == nil {
+				checkKind(t, err, nil)
+			} else {
+				wantError(t, err, errdefs.ErrUnavailable, tt.words...)
+			}
+			if waits := clock.waits; len(waits) != min(tt.lost, deletes-1) || slices.Max(waits) < 10*waits[0] {
+				t.Errorf("got waits %s for %d deletions, want longer ones between them", waits, deletes)
+			}
+			if got := clock.waited(); tt.words != nil && got != c.budget.Limit() {
+				t.Errorf("waited %s in all, want %s", got, c.budget.Limit())
 			}
 		})
 	}

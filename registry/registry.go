@@ -98,6 +98,8 @@ type Client struct {
 	// tags has the digests that tags were seen to point to last, "" for one that did not exist; assumed the repositories
 	// that blobs can be copied from which a registry mounted or claimed to have, by their name in the target repository.
 	tags, assumed sync.Map
+	// lost has the attempts at deletions of manifests whose last answer was lost.
+	lost sync.Map
 }
 
 var _ manifest.Registry = (*Client)(nil)

@@ -208,7 +208,7 @@ func (r *remover) carryOut(ctx context.Context, step Step) error {
 }
 
 // maxLost is how many answers to the deletion of a manifest may be lost.
-const maxLost = 5
+const maxLost = 20
 
 // retryLost has a step carried out again whose answer was lost, after its tags were resolved again. It returns false after
 // maxLost answers.

@@ -150,7 +150,7 @@ func TestPurgeKeepsNewLists(t *testing.T) {
 }
 
 // A deletion whose answer was lost is repeated after another look at the tags, unless somebody has given the manifest
-// another; after five lost answers it is an error.
+// another; if answers are lost for ever it is an error.
 func TestPurgeWithLostAnswers(t *testing.T) {
 	lost := manifest.Errorf(manifest.ErrAnswerLost, "connection reset")
 	for name, tt := range map[string]struct {

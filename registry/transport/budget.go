@@ -190,15 +190,15 @@ func (a *Attempts) Run(ctx context.Context, attempt func() *Fault) bool {
 		if f == nil {
 			return true
 		}
-		if !f.AtOnce && !a.next(ctx, *f) {
+		if !f.AtOnce && !a.Wait(ctx, *f) {
 			return false
 		}
 	}
 }
 
-// next counts an attempt that ended in f, and returns whether there may be one more, after the wait that precedes
+// Wait counts an attempt that ended in f, and returns whether there may be one more, after the wait that precedes
 // it.
-func (a *Attempts) next(ctx context.Context, f Fault) bool {
+func (a *Attempts) Wait(ctx context.Context, f Fault) bool {
 	a.n++
 	if a.limit > 0 && a.n >= a.limit || f.Few && a.n >= FewAttempts || ctx.Err() != nil {
 		return false
