@@ -192,6 +192,7 @@ func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) ([]str
 			r.revealed[tag], hidden = true, append(hidden, tag)
 		}
 	}
+	restored := 0
 	for i, step := range slices.Backward(r.done) {
 		if len(hidden) == 0 {
 			break
@@ -199,6 +200,7 @@ func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) ([]str
 		if step.Untag {
 			continue
 		}
+		restored++
 		at := manifest.AtDigest(step.Repo, step.Digest)
 		n, err := s.graph.Node(step.Digest)
 		if err == nil {
@@ -218,6 +220,10 @@ func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) ([]str
 			}
 			return err == nil
 		})
+	}
+	if len(hidden) > 0 && restored > 0 {
+		r.report.Warn("%d manifests that were deleted from %s were restored without their tags: what answers 404 may need them",
+			restored, reference.FamiliarName(s.repo))
 	}
 	return slices.DeleteFunc(tags, func(tag string) bool { return found[tag] }), nil
 }

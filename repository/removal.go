@@ -69,7 +69,7 @@ func newRemoval(r Registry, report manifest.Reporter, repo reference.Named, o Re
 // unchanged says that nothing, or nothing else, was removed.
 func (r *removal) unchanged(err error) error {
 	nothing := "nothing"
-	if len(r.done) > 0 {
+	if len(r.done) > 0 || len(r.gone) > 0 {
 		nothing = "nothing else"
 	}
 	return fmt.Errorf("%w; %s was removed from %s", err, nothing, reference.FamiliarName(r.snapshot.repo))

@@ -27,7 +27,7 @@ type bucket struct {
 }
 
 func (b *bucket) RoundTrip(r Request) (*http.Response, error) {
-	time.Sleep(50 * time.Millisecond)
+	<-time.After(50 * time.Millisecond)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -130,7 +130,7 @@ func TestPaceOfAClass(t *testing.T) {
 		var mu sync.Mutex
 		sent := map[string]int{}
 		next := roundTripperOf(func(r Request) (*http.Response, error) {
-			time.Sleep(10 * time.Millisecond)
+			<-time.After(10 * time.Millisecond)
 			mu.Lock()
 			defer mu.Unlock()
 			sent[r.Method]++
@@ -156,7 +156,7 @@ func TestPaceOfAClass(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		cancel()
 		if _, err := retry.RoundTrip(get(t, "https://r.example.com/v2/app/manifests/1")); err != nil || time.Since(start) > 2*time.Second {
 			t.Errorf("got error %v for a read after %s, want none after 1s", err, time.Since(start))
