@@ -63,7 +63,7 @@ type googleManifests []manifest.Listed
 
 func (all *googleManifests) UnmarshalJSON(raw []byte) error {
 	if raw[0] != '{' {
-		return json.Unmarshal(raw, (*struct{})(nil)) // null, or an error
+		return json.Unmarshal(raw, new(*struct{})) // null, or an error
 	}
 	*all = googleManifests{}
 	err := decodeEach(raw, func(dec *json.Decoder, key string) error {

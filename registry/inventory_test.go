@@ -152,6 +152,16 @@ func TestInventoryOfGoogle(t *testing.T) {
 	}
 }
 
+// A registry that has no manifests to list may say so with null; anything else that is no object is an error.
+func TestReadGoogleManifests(t *testing.T) {
+	for value, valid := range map[string]bool{"null": true, "[]": false, "7": false} {
+		got, err := readGoogle(page{body: []byte(`{"tags":["1.0"],"manifest":` + value + `}`)})
+		if got != nil || (err == nil) != valid {
+			t.Errorf("%s: got %v, error %v, want no manifests and an error %t", value, got, err, !valid)
+		}
+	}
+}
+
 // Google's registries truncate their listing without saying so: one of the maximum length is not a listing of
 // all, unless a page follows.
 func TestInventoryOfGoogleIsFull(t *testing.T) {
