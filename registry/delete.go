@@ -44,6 +44,7 @@ func (c *Client) Untag(ctx context.Context, name reference.NamedTagged) error {
 // Delete removes a manifest or index, by its digest and with all tags that point to it. The error is
 // errdefs.ErrNotFound when the registry does not have it, errdefs.ErrNotImplemented when it cannot delete manifests. It
 // is manifest.ErrAnswerLost when the answer is lost and the manifest exists: another client may have pushed it again.
+// It is returned after a wait, and only while the retry budget lasts.
 func (c *Client) Delete(ctx context.Context, at reference.Canonical) error {
 	p, err := c.repository(at)
 	if err != nil {

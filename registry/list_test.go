@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -172,7 +173,7 @@ func TestListingWithoutLinks(t *testing.T) {
 		"full page":        {bounded{names: many[:1000], limit: 1000}, 1000, []string{asked, "last=t0999&" + asked}},
 		"pages":            {bounded{names: many, limit: 1000}, 2003, []string{asked, "last=t0999&" + asked, "last=t1999&" + asked, "last=t2002&" + asked}},
 		"last is repeated": {bounded{names: many, limit: 1000, inclusive: true}, 2003,
-			[]string{asked, "last=t0999&" + asked, "last=t1998&" + asked, "last=t2002&" + asked, "last=t2002&" + asked}},
+			[]string{asked, "last=t0999&" + asked, "last=t1998&" + asked, "last=t2002&" + asked}},
 		"last is ignored":       {bounded{names: many, limit: 1000, ignoreLast: true}, 1000, []string{asked, "last=t0999&" + asked}},
 		"all at once":           {bounded{names: many, limit: 5000, ignoreLast: true}, 1000, []string{asked, "last=t0999&" + asked}},
 		"n is refused":          {bounded{names: many[:5], limit: 2, refuses: true}, 5, []string{asked, "", "last=t0001", "last=t0003", "last=t0004"}},
@@ -229,11 +230,11 @@ func TestPageIsMissing(t *testing.T) {
 	wantError(t, err, errdefs.ErrUnavailable, words)
 }
 
-// What is refused without a number of names is an error, also for a later page.
+// What is refused without a number of names is an error, also for a later page that the registry names.
 func TestListingRefused(t *testing.T) {
 	for name, refused := range map[string]func(url.Values) bool{
 		"always": func(url.Values) bool { return true },
-		"last":   func(query url.Values) bool { return query.Has("last") },
+		"next":   func(query url.Values) bool { return query.Has("next") },
 	} {
 		n, f := newNetwork(t), newFake()
 		n.secure("a.example.com:443", f)
@@ -242,6 +243,7 @@ func TestListingRefused(t *testing.T) {
 				refuse(w, http.StatusBadRequest, "UNSUPPORTED", "no paging")
 				return true
 			}
+			w.Header().Set("Link", `<?next=a>; rel="next"`)
 			_ = json.NewEncoder(w).Encode(map[string]any{"tags": slices.Repeat([]string{"a"}, pageSize)})
 			return true
 		}
@@ -250,6 +252,79 @@ func TestListingRefused(t *testing.T) {
 			t.Errorf("%s: got tags %q, want none", name, got)
 		}
 	}
+}
+
+// A registry may not know the requests for the page after one without a Link, or ignore what they ask for: then it has
+// listed everything. Other failures of these requests are errors.
+func TestListingInOnePage(t *testing.T) {
+	var many []string
+	for i := range 1500 {
+		many = append(many, fmt.Sprintf("t%04d", i))
+	}
+	refuses := func(parameter string, status int) func(url.Values) int {
+		return func(query url.Values) int {
+			if query.Has(parameter) {
+				return status
+			}
+			return 0
+		}
+	}
+	for name, tt := range map[string]struct {
+		names    []string
+		refusal  func(url.Values) int
+		requests int
+		kind     error
+	}{
+		"last is invalid":     {many, refuses("last", 400), 3, nil},
+		"last is not found":   {many, refuses("last", 404), 2, nil},
+		"last is not allowed": {many, refuses("last", 405), 2, nil},
+		"no query is known":   {many[:2], func(query url.Values) int { return 400 * min(len(query), 1) }, 3, nil},
+		"in no order":         {many, refuses("", 0), 2, nil},
+		"last is forbidden":   {many, refuses("last", 403), 2, errdefs.ErrPermissionDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, f := newNetwork(t), newFake()
+			n.secure("a.example.com:443", f)
+			random := rand.New(rand.NewPCG(1, 2))
+			f.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if status := tt.refusal(r.URL.Query()); status != 0 {
+					w.WriteHeader(status)
+					return true
+				}
+				names := slices.Clone(tt.names)
+				random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+				_ = json.NewEncoder(w).Encode(map[string]any{"tags": names})
+				return true
+			}
+			got, _, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app"))
+			checkKind(t, err, tt.kind)
+			if slices.Sort(got); tt.kind == nil && !slices.Equal(got, tt.names) {
+				t.Errorf("got %d tags, want %d", len(got), len(tt.names))
+			}
+			if got := f.requests(); len(got) != tt.requests {
+				t.Errorf("got requests %q, want %d", got, tt.requests)
+			}
+		})
+	}
+}
+
+// A registry that has listed the names after another one knows such requests: one that it refuses is a missing page.
+func TestPageWithoutLinkIsMissing(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	var names []string
+	for i := range 3 * pageSize {
+		names = append(names, fmt.Sprintf("t%04d", i))
+	}
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Query().Get("last") == names[2*pageSize-1] {
+			refuse(w, http.StatusNotFound, "NAME_UNKNOWN", "not now")
+			return true
+		}
+		return bounded{names: names, limit: pageSize}.serve(w, r)
+	}
+	_, _, err := n.client(Options{}).Tags(t.Context(), parse(t, "a.example.com/app"))
+	wantError(t, err, errdefs.ErrUnavailable, "page 3 of the listing is missing")
 }
 
 func TestTagsCannotBeRead(t *testing.T) {

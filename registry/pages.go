@@ -69,6 +69,8 @@ type paging struct {
 	h *host
 	// last is the name after which a page was requested that the registry did not announce.
 	last string
+	// paged says that such a page had new names.
+	paged bool
 	// smallest is the number of names of the smallest page that had some.
 	smallest int
 	// seen has hashes of the URLs and of the names of pages.
@@ -82,12 +84,15 @@ type paging struct {
 }
 
 // list reads l to its end. A registry may truncate a page without naming the next: a full page is followed by a request
-// for the names after its last one, until there are no new ones.
+// for the names after its last one, until there are no new ones, or the registry knows no such request.
 func (h *host) list(ctx context.Context, l listing) error {
 	g := &paging{listing: l, h: h, seen: map[uint64]bool{}}
 	g.after("")
 	for {
 		p, err := g.page(ctx)
+		if g.last != "" && !g.paged && isUnknownRequest(err) {
+			return nil
+		}
 		if g.pages > 0 && (errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err)) { // what is listed exists
 			err = manifest.Errorf(errdefs.ErrUnavailable, "page %d of the listing is missing: %v", g.pages+1, err)
 		}
@@ -106,6 +111,19 @@ func (h *host) list(ctx context.Context, l listing) error {
 			return err
 		}
 	}
+}
+
+// isUnknownRequest reports whether a registry does not know a request.
+func isUnknownRequest(err error) bool {
+	var answer *Error
+	if !errors.As(err, &answer) || answer.service != "" {
+		return false
+	}
+	switch answer.Status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
+		return true
+	}
+	return false
 }
 
 // count adds a page to what was read. The error is that of a listing that exceeds its limit.
@@ -135,6 +153,7 @@ func (g *paging) next(p page, names []string, isNew bool) (bool, error) {
 	if len(names) > 0 && (g.smallest == 0 || len(names) < g.smallest) {
 		g.smallest = len(names)
 	}
+	g.paged = g.paged || g.last != "" && isNew
 	if p.next != nil {
 		if !g.isNew(p.next.String()) {
 			return false, g.tooLong("it does not end: page %d is followed by an earlier one", g.pages)
@@ -163,18 +182,14 @@ func (g *paging) after(last string) {
 	}
 }
 
-// isNew reports whether these names, or this URL, were not seen before, and remembers them.
-func (g *paging) isNew(names ...string) bool {
-	var h maphash.Hash
-	h.SetSeed(hashSeed)
+// isNew reports whether one of these names, or this URL, was not seen before, and remembers them.
+func (g *paging) isNew(names ...string) (isNew bool) {
 	for _, name := range names {
-		_, _ = h.WriteString(name)
-		_ = h.WriteByte(0)
+		sum := maphash.String(hashSeed, name)
+		isNew = isNew || !g.seen[sum]
+		g.seen[sum] = true
 	}
-	sum := h.Sum64()
-	known := g.seen[sum]
-	g.seen[sum] = true
-	return !known
+	return isNew
 }
 
 var hashSeed = maphash.MakeSeed()
