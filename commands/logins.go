@@ -21,16 +21,29 @@ func (l logins) withoutLogin(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
+	l.warn(err, "a login")
+	return nil
+}
+
+// warn reports once what is continued without.
+func (l logins) warn(err error, without string) {
 	text := oneLine(err)
 	if _, known := l.warned.LoadOrStore(text, true); !known {
-		l.reporter.Warn("%s; continuing without a login", text)
+		l.reporter.Warn("%s; continuing without %s", text, without)
 	}
-	return nil
+}
+
+// warnSkipped reports scoped logins that are not used.
+func (l logins) warnSkipped() {
+	if err := l.stored.Skipped(); err != nil {
+		l.warn(err, "them")
+	}
 }
 
 // credential returns the credential for actions on a repository in the form that package registry takes.
 func (l logins) credential(ctx context.Context, host, repository string, actions []string) (registry.Credential, error) {
 	auth, err := l.stored.Lookup(ctx, host, repository, actions)
+	l.warnSkipped()
 	switch {
 	case err != nil:
 		return registry.Credential{}, err
@@ -43,6 +56,7 @@ func (l logins) credential(ctx context.Context, host, repository string, actions
 // header returns the X-Registry-Auth header that the daemon needs for actions on a repository.
 func (l logins) header(ctx context.Context, host, repository string, actions []string) (string, error) {
 	header, err := l.stored.Header(ctx, host, repository, actions)
+	l.warnSkipped()
 	if err != nil {
 		return noLogin, l.withoutLogin(ctx, err)
 	}

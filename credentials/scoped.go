@@ -43,6 +43,8 @@ func scopedConfigs(file *configfile.ConfigFile) ([]scoped, error) {
 		switch {
 		case err != nil && path == root && errors.Is(err, fs.ErrNotExist):
 			return fs.SkipAll
+		case path == root && errors.Is(err, fs.ErrPermission):
+			return manifest.Errorf(errNoAccess, "scoped logins of buildx cannot be read: %s", manifest.OneLine(err.Error(), maxName))
 		case err != nil:
 			return err
 		case entry.IsDir() || entry.Name() != cliconfig.ConfigFileName:
@@ -55,8 +57,14 @@ func scopedConfigs(file *configfile.ConfigFile) ([]scoped, error) {
 		}
 		return err
 	})
+	if errors.Is(err, errNoAccess) {
+		return nil, err
+	}
 	return all, unreadable(err)
 }
+
+// errNoAccess is the kind of error for a folder of scoped logins that belongs to somebody else: sudo may have left it.
+var errNoAccess = errors.New("no access")
 
 func newScoped(name, dir string) scoped {
 	resource, actions, _ := strings.Cut(name, "@")

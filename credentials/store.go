@@ -95,13 +95,21 @@ func (s *Store) Lookup(ctx context.Context, host, repository string, actions []s
 // fileFor returns the config file to look up credentials in.
 func (s *Store) fileFor(host, repository string, actions []string) (*configfile.ConfigFile, error) {
 	all, err := s.scoped()
-	if err != nil {
+	if err != nil && !errors.Is(err, errNoAccess) {
 		return nil, err
 	}
 	if chosen := choose(all, host, repository, actions); chosen != nil {
 		return chosen.load()
 	}
 	return s.config(), nil
+}
+
+// Skipped returns the error for scoped logins that Lookup does without, since their folder may not be read.
+func (s *Store) Skipped() error {
+	if _, err := s.scoped(); errors.Is(err, errNoAccess) {
+		return err
+	}
+	return nil
 }
 
 // Forget makes the next lookup for host a new one, unless the last one was less than a minute ago: the token of a helper
