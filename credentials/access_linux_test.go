@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A folder of scoped logins that belongs to somebody else does not keep from using the other logins.
+// A folder of scoped logins that another user owns does not keep from using the other logins.
 func TestScopedLoginsWithoutAccess(t *testing.T) {
 	root := t.TempDir()
 	t.Setenv("BUILDX_CONFIG", root)
@@ -17,7 +17,7 @@ func TestScopedLoginsWithoutAccess(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(root, "config"), 0); err != nil {
 		t.Fatal(err)
 	}
-	runtime.LockOSThread() // root may read everything: this thread becomes somebody else for the file system
+	runtime.LockOSThread() // root may read everything: this thread becomes another user for the file system
 	defer runtime.UnlockOSThread()
 	if os.Getuid() == 0 {
 		if err := syscall.Setfsuid(65534); err != nil {

@@ -63,7 +63,7 @@ func scopedConfigs(file *configfile.ConfigFile) ([]scoped, error) {
 	return all, unreadable(err)
 }
 
-// errNoAccess is the kind of error for a folder of scoped logins that belongs to somebody else: sudo may have left it.
+// errNoAccess is the kind of error for a folder of scoped logins that another user owns: sudo may have created it.
 var errNoAccess = errors.New("no access")
 
 func newScoped(name, dir string) scoped {

@@ -140,7 +140,7 @@ func TestDeleteWaitsAfterLostAnswer(t *testing.T) {
 				t.Errorf("got waits %s for %d deletions, want longer ones between them", waits, deletes)
 			}
 			if got := clock.waited(); tt.words != nil && got != c.budget.Limit() {
-				t.Errorf("waited %s in all, want %s", got, c.budget.Limit())
+				t.Errorf("waited %s altogether, want %s", got, c.budget.Limit())
 			}
 		})
 	}

@@ -254,7 +254,7 @@ func TestListingRefused(t *testing.T) {
 	}
 }
 
-// A registry may not know the requests for the page after one without a Link, or ignore what they ask for: then it has
+// A registry may not know the requests for the page after one without a Link, or ignore their parameters: then it has
 // listed everything. Other failures of these requests are errors.
 func TestListingInOnePage(t *testing.T) {
 	var many []string
