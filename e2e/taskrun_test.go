@@ -229,7 +229,7 @@ steps:
 		r := s.multiarch("task", "run", "--id", s.runID())
 		says(s.T, r.Stdout, "| true\n", "| kept\n", "| 42\n")
 		s.nothingLeftOf(s.runID())
-		// The container of somebody else is left alone.
+		// A container of another user is not touched.
 		s.docker("create", "--name", web, harness.Busybox(s.T, s.daemon), "true")
 		s.Cleanup(func() { s.docker("rm", web) })
 		s.refused([]string{web, "a docker command of the file uses the name"}, "task", "run", "--id", s.runID())

@@ -194,7 +194,7 @@ func (r *runner) pipe(ctx context.Context, c *syntax.BinaryCmd, s Streams) error
 	})
 	right := *r
 	err := right.statement(ctx, c.Y, Streams{in, s.Out, s.Err})
-	_ = in.CloseWithError(io.ErrClosedPipe) // what nobody reads ends the left side, or is dropped
+	_ = in.CloseWithError(io.ErrClosedPipe) // ends the left side if it still writes
 	running.Wait()
 	r.code, r.failure = right.code, right.failure
 	var exit exitError
