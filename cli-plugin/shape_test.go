@@ -26,8 +26,8 @@ var allowed = map[string][]string{
 	"internal/pause":       {},
 	"verify/program":       {},
 	"manifest/store":       {"manifest"},
-	"registry":             {"manifest", "internal/memo", "registry/transport"},
-	"registry/transport":   {"internal/memo", "internal/pause"},
+	"registry":             {"manifest", "internal/lazyregexp", "internal/memo", "registry/transport"},
+	"registry/transport":   {"internal/lazyregexp", "internal/memo", "internal/pause"},
 	"repository":           {"manifest", "internal/memo", "internal/pause"},
 	"transfer":             {"manifest", "internal/memo"},
 	"verify":               {"manifest", "verify/program", "internal/compression", "internal/memo"},
@@ -37,7 +37,7 @@ var allowed = map[string][]string{
 	"task":                 {"manifest", "task/shell", "internal/lazyregexp"},
 	"task/render":          {"manifest", "task", "internal/lazyregexp"},
 	"task/run":             {"manifest", "internal/compression", "task", "task/shell", "internal/lazyregexp", "internal/memo", "internal/pause"},
-	"task/shell":           {"internal/pause"},
+	"task/shell":           {"internal/lazyregexp", "internal/pause"},
 }
 
 // only are modules that a single package may import, and those that the domain may not.

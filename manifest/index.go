@@ -83,22 +83,20 @@ type platformJSON struct {
 
 // MarshalIndex returns an index of this media type in the byte form of docker manifest: indented by three
 // spaces, no newline at the end. A child without a digest is shown with an empty one, and one without a platform
-// without that field.
-func MarshalIndex(mediaType string, children []ocispec.Descriptor, annotations map[string]string) ([]byte, error) {
-	return marshalIndex(mediaType, children, make([]Fields, len(children)), annotations)
-}
-
-// marshalIndex is MarshalIndex with the unknown fields of each child.
-func marshalIndex(mediaType string, children []ocispec.Descriptor, fields []Fields, annotations map[string]string) ([]byte, error) {
+// without that field. Unknown are the unknown fields of each child, nil for none.
+func MarshalIndex(mediaType string, children []ocispec.Descriptor, unknown []Fields, annotations map[string]string) ([]byte, error) {
+	if unknown == nil {
+		unknown = make([]Fields, len(children))
+	}
 	out := indexJSON{SchemaVersion: 2, MediaType: mediaType, Manifests: []childJSON{}, Annotations: annotations}
 	for i, d := range children {
 		child := childJSON{
 			MediaType: d.MediaType, Size: d.Size, Digest: d.Digest,
 			Annotations: d.Annotations, ArtifactType: d.ArtifactType,
-			URLs: d.URLs, Data: d.Data, fields: fields[i].Descriptor,
+			URLs: d.URLs, Data: d.Data, fields: unknown[i].Descriptor,
 		}
 		if p := d.Platform; p != nil {
-			child.Platform = &platformJSON{p.Architecture, p.OS, p.OSVersion, p.OSFeatures, p.Variant, fields[i].Platform}
+			child.Platform = &platformJSON{p.Architecture, p.OS, p.OSVersion, p.OSFeatures, p.Variant, unknown[i].Platform}
 		}
 		out.Manifests = append(out.Manifests, child)
 	}
@@ -125,7 +123,7 @@ func (l List) content() (Content, error) {
 			children[i].Platform = nil
 		}
 	}
-	raw, err := marshalIndex(mediaType, children, fields, l.Annotations)
+	raw, err := MarshalIndex(mediaType, children, fields, l.Annotations)
 	return NewContent(mediaType, raw), err
 }
 

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
@@ -272,7 +272,7 @@ func (h *host) next(resp *http.Response, what string) (*url.URL, error) {
 	target, ok, err := nextLink(links)
 	if err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: the %s may have another page, since the Link header %q %w",
-			h.name, what, manifest.OneLine(redact(linkQuery.ReplaceAllString(strings.Join(links, ", "), "?..."), nil), maxMessage), err)
+			h.name, what, manifest.OneLine(redact(linkQuery().ReplaceAllString(strings.Join(links, ", "), "?..."), nil), maxMessage), err)
 	}
 	if !ok {
 		return nil, nil
@@ -290,7 +290,7 @@ func (h *host) next(resp *http.Response, what string) (*url.URL, error) {
 }
 
 // linkQuery is the query of a link, which may hold a token.
-var linkQuery = regexp.MustCompile(`\?[^>\s]*`)
+var linkQuery = lazyregexp.New(`\?[^>\s]*`)
 
 // nextLink returns the target of the link with the relation "next" in the values of Link headers, by
 // https://www.rfc-editor.org/rfc/rfc8288#section-3. The error is for other links, whose relation is not known.

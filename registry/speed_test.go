@@ -264,7 +264,7 @@ func TestCopyOfWhatIsThere(t *testing.T) {
 			image := f.putImage("source", "1", layer)
 			g.putBlob("target", []byte("layer"))
 			g.putImage("target", "old", layer)
-			list, err := manifest.MarshalIndex(ocispec.MediaTypeImageIndex, []ocispec.Descriptor{image.Descriptor}, nil)
+			list, err := manifest.MarshalIndex(ocispec.MediaTypeImageIndex, []ocispec.Descriptor{image.Descriptor}, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

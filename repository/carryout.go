@@ -319,7 +319,7 @@ func (r *remover) untag(ctx context.Context, step Step) error {
 	}
 	name := manifest.AtTag(step.Repo, step.Tags[0])
 	r.mu.Lock()
-	u := untagger{registry: r.registry, report: r.report, others: r.keptTags(step.Digest), fresh: true}
+	u := untagger{registry: r.registry, report: r.report, others: r.keptTags(step.Digest)}
 	r.mu.Unlock()
 	moved, err := u.untag(ctx, name, n.Content)
 	r.mu.Lock()

@@ -23,7 +23,6 @@ func PurgeTags(ctx context.Context, registry Registry, report manifest.Reporter,
 			return fmt.Errorf("reading %s before its tag is removed: %w", manifest.Familiar(t.Name), err)
 		}
 		if u.others == nil {
-			u.fresh = true
 			if u.others, _, err = registry.Tags(ctx, t.Name); err != nil {
 				report.Warn("keeping the tags of the images: the registry may delete others with them, which cannot be listed: %v", err)
 				return nil

@@ -177,7 +177,7 @@ func (r *randomRun) act(old bool) {
 		d := digests[r.random.IntN(len(digests))]
 		if r.random.IntN(2) == 0 {
 			children := []ocispec.Descriptor{{MediaType: r.m.Types[d], Digest: d, Size: int64(len(r.raw[d]))}}
-			raw, err := manifest.MarshalIndex(ocispec.MediaTypeImageIndex, children, map[string]string{"n": fmt.Sprint(r.seed, i)})
+			raw, err := manifest.MarshalIndex(ocispec.MediaTypeImageIndex, children, nil, map[string]string{"n": fmt.Sprint(r.seed, i)})
 			if err != nil {
 				r.Fatal(err)
 			}

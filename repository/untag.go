@@ -112,7 +112,6 @@ func (u *untagging) prepare(ctx context.Context, tags []tagContent) (absent []er
 			return nil, err
 		}
 	}
-	u.fresh = true
 	u.tags = append(u.tags, tags...)
 	switch {
 	case len(u.tags) == 0 && err != nil:

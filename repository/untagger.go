@@ -17,10 +17,10 @@ import (
 type untagger struct {
 	registry Registry
 	report   manifest.Reporter
-	// others are the tags of the repository of which those that disappear with a manifest are restored, listed just before
-	// if fresh; keeps says that the registry was seen to keep the manifest of a removed tag, restored that it was not.
-	others                 []string
-	fresh, keeps, restored bool
+	// others are the tags of the repository of which those that disappear with a manifest are restored; keeps says that the
+	// registry was seen to keep the manifest of a removed tag, restored that it was not.
+	others          []string
+	keeps, restored bool
 }
 
 // untag removes a tag that points to c, or whose manifest is gone if c is empty, or returns what it points to now. The
@@ -39,9 +39,6 @@ func (u *untagger) untag(ctx context.Context, name reference.NamedTagged, c mani
 	case err != nil || moved != "":
 		return moved, err
 	}
-	if err := u.refresh(ctx, name); err != nil {
-		return "", err
-	}
 	removed := u.registry.Untag(ctx, name)
 	if errdefs.IsAborted(removed) { // somebody has moved it
 		if moved, err = u.registry.Digest(ctx, name); err == nil || !errdefs.IsNotFound(err) {
@@ -53,20 +50,6 @@ func (u *untagger) untag(ctx context.Context, name reference.NamedTagged, c mani
 		return "", err
 	}
 	return "", u.restore(ctx, name, c, removed == nil)
-}
-
-// refresh forgets those of the other tags that do not exist any more: somebody has removed them, not this run.
-func (u *untagger) refresh(ctx context.Context, name reference.NamedTagged) error {
-	if fresh := u.fresh; fresh || u.keeps || len(u.others) == 0 {
-		u.fresh = false
-		return nil
-	}
-	listed, _, err := u.registry.Tags(ctx, name)
-	if err != nil {
-		return err
-	}
-	u.others = slices.DeleteFunc(u.others, func(tag string) bool { return !slices.Contains(listed, tag) })
-	return nil
 }
 
 // moved returns what a tag points to, "" if that is d.
@@ -110,16 +93,20 @@ func (u *untagger) restore(ctx context.Context, name reference.NamedTagged, c ma
 	if u.keeps { // what disappeared before may have been tags of other manifests
 		u.others = nil
 	}
+	with := ""
 	if err == nil {
 		lost := slices.DeleteFunc(slices.Clone(u.others), func(tag string) bool { return slices.Contains(left, tag) })
-		u.others, u.fresh = append(left, lost...), true
+		u.others = append(left, lost...)
+		if len(lost) > 0 {
+			with = ", and so were these tags, which had disappeared with it: " + manifest.JoinSome(lost)
+		}
 		err = putBack(ctx, u.registry, at, c, lost...)
 	}
 	if err != nil {
 		return fmt.Errorf("the registry deleted %s together with its tag, and %w: %w", manifest.Familiar(at), errLost, err)
 	}
 	u.restored = true
-	u.report.Warn("the registry deleted %s together with its tag; it was restored", manifest.Familiar(at))
+	u.report.Warn("the registry deleted %s together with its tag; it was restored%s", manifest.Familiar(at), with)
 	return nil
 }
 

@@ -59,6 +59,9 @@ func parseCommand(parsed *shell.Text, env []string, aliases map[string]string, r
 	script := Script{Text: parsed, commands: c}
 	err := parsed.Commands(env, func(words []string, first bool) error {
 		action, err := c.action(words, first)
+		if container, ok := action.(Container); ok && container.Flags.Detach {
+			err = errors.New("further commands cannot follow a container with --detach: expected them in a step of their own")
+		}
 		script.container = script.container || StartsContainer(action)
 		return err
 	})

@@ -80,6 +80,9 @@ func (p *parser) step(i int, f fields) Step {
 		s.Retries, s.RetryOnErrors, s.Repeat, s.Detach = 0, nil, 0, false
 	}
 	p.container(f, &s)
+	if script, ok := s.Action.(Script); ok && s.Detach && script.container {
+		p.errorf(f.at("detach"), "further commands cannot follow a container in the background: expected them in a step of their own")
+	}
 	if c, ok := s.Action.(Container); ok {
 		s.Detach = s.Detach || c.Flags.Detach
 		s.Pull = s.Pull || c.Flags.Pull

@@ -151,7 +151,7 @@ func TestImportRefuses(t *testing.T) {
 		"wrong size": {func(r *registry) {
 			small := r.arm64
 			small.Size--
-			raw, _ := manifest.MarshalIndex(ocispec.MediaTypeImageIndex, []ocispec.Descriptor{small}, nil)
+			raw, _ := manifest.MarshalIndex(ocispec.MediaTypeImageIndex, []ocispec.Descriptor{small}, nil, nil)
 			r.Manifests["from.example.com/app:1"] = raw
 			r.Types[digest.FromBytes(raw)] = ocispec.MediaTypeImageIndex
 		}, nil, errdefs.IsDataLoss, []string{"bytes, but it has"}},

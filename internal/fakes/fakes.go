@@ -435,7 +435,7 @@ func (m *Registry) Attestation(t *testing.T, name string, of digest.Digest) ocis
 // Index stores an index and returns its descriptor.
 func (m *Registry) Index(t *testing.T, name, mediaType string, children ...ocispec.Descriptor) ocispec.Descriptor {
 	t.Helper()
-	raw, err := manifest.MarshalIndex(mediaType, children, nil)
+	raw, err := manifest.MarshalIndex(mediaType, children, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

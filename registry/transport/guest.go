@@ -3,10 +3,11 @@ package transport
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
 // Guest answers the challenges of other registries that a registry redirects to: it requests a token to pull from that
@@ -25,7 +26,7 @@ type Guest struct {
 
 // RoundTrip sends r, and after a challenge of another registry once more with a token.
 func (g *Guest) RoundTrip(r Request) (*http.Response, error) {
-	repo := contentPath.FindStringSubmatch(r.URL.Path)
+	repo := contentPath().FindStringSubmatch(r.URL.Path)
 	if !r.redirected || g.Server.Owns(r.URL) || repo == nil || !r.reads() {
 		return g.Next.RoundTrip(r)
 	}
@@ -54,7 +55,7 @@ func (g *Guest) RoundTrip(r Request) (*http.Response, error) {
 }
 
 // contentPath is the path of a manifest or blob, and the repository in it.
-var contentPath = regexp.MustCompile(`^/v2/(.+)/(?:manifests|blobs)/[^/]+$`)
+var contentPath = lazyregexp.New(`^/v2/(.+)/(?:manifests|blobs)/[^/]+$`)
 
 // send sends r with a token if there is a challenge, and returns the token.
 func (g *Guest) send(r Request, challenge *Challenge, repo string) (resp *http.Response, token string, err error) {

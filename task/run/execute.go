@@ -329,7 +329,9 @@ func (e *Executor) runFlags(ctx context.Context, c *Container, f task.RunFlags) 
 	c.Ports = slices.Concat(c.Ports, f.Ports)
 	for _, label := range f.Labels {
 		name, value, _ := strings.Cut(label, "=")
-		c.Labels[name] = value
+		if _, own := c.Labels[name]; !own { // by those of the run it is removed
+			c.Labels[name] = value
+		}
 	}
 	c.Memory, c.Platform, c.Init, c.Hosts = f.Memory, f.Platform, f.Init, f.Hosts
 	c.Privileged = c.Privileged || f.Privileged

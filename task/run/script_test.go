@@ -66,7 +66,7 @@ func TestFlagsOfContainers(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.Context.Dir, "f.env"), []byte("# note\nFROM_FILE=1\nB=file\n\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	step := parsed(t, "-d -e A=1 -e GREETING -e NONE --env-file f.env -e B=flag -v vol:/v -v "+Name("r1", SharedVolume)+":/w2 -l k=v -w /w -u 7 -m 8m --init --add-host a:1.2.3.4 --platform linux/arm64 --name n app:1 -x")
+	step := parsed(t, "-d -e A=1 -e GREETING -e NONE --env-file f.env -e B=flag -v vol:/v -v "+Name("r1", SharedVolume)+":/w2 -l k=v -l "+processLabel+"=x -w /w -u 7 -m 8m --init --add-host a:1.2.3.4 --platform linux/arm64 --name n app:1 -x")
 	if _, err := s.run(t, step); err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +79,9 @@ func TestFlagsOfContainers(t *testing.T) {
 		if pair[0] != pair[1] {
 			t.Errorf("got %s %v, want %v", what, pair[0], pair[1])
 		}
+	}
+	if c.Labels[processLabel] != s.process {
+		t.Errorf("got label %s=%s, want that of the run", processLabel, c.Labels[processLabel])
 	}
 	unknown := parsed(t, "-v other:/v app:1")
 	if _, err := s.run(t, unknown); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "no volume other") {

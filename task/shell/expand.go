@@ -2,11 +2,11 @@ package shell
 
 import (
 	"errors"
-	"regexp"
 	"strings"
-	"sync"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
 // errLarge is the error for words and values of more than maxText bytes.
@@ -84,7 +84,7 @@ func (e *expander) document(r *syntax.Redirect) (string, error) {
 	return out, e.err
 }
 
-var indentation = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^\t+`) })
+var indentation = lazyregexp.New(`(?m)^\t+`)
 
 // parts adds the parts of a word.
 func (e *expander) parts(parts []syntax.WordPart) {
