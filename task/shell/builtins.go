@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -187,7 +187,7 @@ func (r *runner) holds(ctx context.Context, args []string) (bool, error) {
 		case "-z":
 			return args[1] == "", nil
 		case "-e", "-f", "-d", "-s":
-			return r.isFile(ctx, args[0], args[1]), nil
+			return r.isFile(ctx, args[0], args[1])
 		}
 	case 3:
 		return compare(args[0], args[1], args[2])
@@ -195,24 +195,26 @@ func (r *runner) holds(ctx context.Context, args []string) (bool, error) {
 	return false, fmt.Errorf("%q is not supported", args)
 }
 
-func (r *runner) isFile(ctx context.Context, kind, name string) bool {
+// isFile reports whether a file of the workspace exists and is of a kind. The error is that this cannot be determined.
+func (r *runner) isFile(ctx context.Context, kind, name string) (bool, error) {
 	at, err := r.path(name)
 	if err != nil {
-		return false
+		return false, err
 	}
 	info, err := r.host.Stat(ctx, at)
-	if err != nil {
-		return false
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	case kind == "-f":
+		return info.Mode().IsRegular(), nil
+	case kind == "-d":
+		return info.IsDir(), nil
+	case kind == "-s":
+		return info.Size() > 0, nil
 	}
-	switch kind {
-	case "-f":
-		return info.Mode().IsRegular()
-	case "-d":
-		return info.IsDir()
-	case "-s":
-		return info.Size() > 0
-	}
-	return true
+	return true, nil
 }
 
 // compare compares texts, or whole numbers.
@@ -298,8 +300,11 @@ func cd(ctx context.Context, r *runner, args []string, s Streams) error {
 		args = []string{Workspace}
 	}
 	at, err := r.path(args[0])
-	if err == nil && !r.isFile(ctx, "-d", path.Join(Workspace, at)) {
-		err = fmt.Errorf("no folder %s", args[0])
+	if err == nil {
+		var exists bool
+		if exists, err = r.isFile(ctx, "-d", args[0]); err == nil && !exists {
+			err = fmt.Errorf("no folder %s", args[0])
+		}
 	}
 	if err != nil {
 		return r.fail(s, 1, fmt.Errorf("cd: %w", err))
