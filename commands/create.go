@@ -23,7 +23,9 @@ type createOptions struct {
 	attestations string
 	push         bool
 	tags         []string
+	digests      []string
 	require      []string
+	exact        []string
 	mediaType    string
 	dryRun       bool
 }
@@ -31,14 +33,20 @@ type createOptions struct {
 func newCreateCommand(env environment) *cobra.Command {
 	var opts createOptions
 	cmd := &cobra.Command{
-		Use:   "create [OPTIONS] LIST SOURCE [SOURCE...]",
+		Use:   "create [OPTIONS] LIST [SOURCE...]",
 		Short: "Create a local manifest list for annotating and pushing to a registry",
 		Long: "Create a local manifest list of images in the local daemon or in any registry.\n" +
 			"A SOURCE is a local image, a tag or digest in a registry, or an index, which contributes all its platforms." +
 			platformHelp,
 		Example: `docker multiarch create registry.example.com/app:1 app:amd64 app:arm64
-docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64`,
-		Args: cli.RequiresMinArgs(2),
+docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64
+docker multiarch create --push registry.example.com/app:1 --digests ./digests --exact linux/amd64,linux/arm64`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(opts.digests) > 0 {
+				return cli.RequiresMinArgs(1)(cmd, args)
+			}
+			return cli.RequiresMinArgs(2)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.list, opts.sources = args[0], args[1:]
 			return runCreate(cmd.Context(), env, opts)
@@ -54,12 +62,15 @@ docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64`,
 	flags.StringVar(&opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`)
 	flags.BoolVar(&opts.push, "push", false, "Push immediately, without a local list")
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag (with --push)")
+	flags.StringArrayVar(&opts.digests, "digests", nil, "Add the images of this file or folder that builds wrote: digests, or metadata files")
 	flags.StringSliceVar(&opts.require, "require", nil, "Fail if the list does not have these platforms")
+	flags.StringSliceVar(&opts.exact, "exact", nil, "Fail if the list does not have these platforms, or has others")
 	flags.StringVar(&opts.mediaType, "type", "", `Media type of the list ("docker", "oci"; default: derived from the images)`)
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
 	completeFlags(cmd, map[string][]string{
 		"from": {"daemon", "registry"}, "attestations": {"keep", "strip"}, "type": {"docker", "oci"},
 		"platform": manifest.KnownPlatforms(), "require": manifest.KnownPlatforms(),
+		"exact": manifest.KnownPlatforms(),
 	})
 	return cmd
 }
@@ -92,6 +103,9 @@ func (o createOptions) creation() (c manifest.Creation, err error) {
 	if c.Require, err = manifest.ParsePlatforms(o.require); err != nil {
 		return c, err
 	}
+	if c.Exact, err = manifest.ParsePlatforms(o.exact); err != nil {
+		return c, err
+	}
 	c.MediaType = map[string]string{"docker": manifest.MediaTypeDockerList, "oci": ocispec.MediaTypeImageIndex}[o.mediaType]
 	c.Tags, err = parseTags(c.Name, o.tags)
 	return c, err
@@ -106,6 +120,8 @@ func (o createOptions) contradiction() error {
 		return invalid("--push makes the list without the local store, so there is nothing to --amend")
 	case o.push && o.replace:
 		return invalid("--push makes the list without the local store, so there is nothing to --replace")
+	case len(o.digests) > 0 && o.from == "daemon":
+		return invalid("--digests names images in a registry, which --from daemon does not ask")
 	case len(o.tags) > 0 && !o.push:
 		return manifest.WithHint(invalid("--tag requires --push"),
 			"to push the local list under more tags later: docker multiarch push --tag %s %s", o.tags[0], o.list)
@@ -124,7 +140,13 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	if err != nil {
 		return err
 	}
+	outputs, diagnostics, err := readOutputs(env, opts.digests, c.Name)
+	if err != nil {
+		return err
+	}
+	c.Sources = append(c.Sources, outputs...)
 	t := newTools(env, false)
+	diagnostics.Report(t.reporter)
 	lists, clients := env.lists(), t.clients(t.registries(opts.network))
 	var list manifest.List
 	switch {

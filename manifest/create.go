@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/containerd/errdefs"
@@ -51,6 +52,7 @@ type Creation struct {
 	Existing  Existing
 	MediaType string                  // the media type of the list, "" for the default
 	Require   []Platform              // platforms that the list must have
+	Exact     []Platform              // the platforms of the list, if not empty
 	Tags      []reference.NamedTagged // for Publish, beside Name and in its repository
 }
 
@@ -108,10 +110,7 @@ func Publish(ctx context.Context, clients Clients, c Creation) (Pushed, error) {
 		return Pushed{}, err
 	}
 	return push(ctx, clients, Publication{list, c.Tags}, found, func(l List) error {
-		if err := l.Require(c.Require); err != nil {
-			return err
-		}
-		return refuseDuplicates(l)
+		return cmp.Or(c.checkPlatforms(l), refuseDuplicates(l))
 	})
 }
 
@@ -123,7 +122,7 @@ func (c Creation) resolver(clients Clients) *resolver {
 func (c Creation) repositories() []reference.Named {
 	var out []reference.Named
 	for _, s := range c.Sources {
-		if c.Choice.From == InRegistry || c.Choice.From != InDaemon && !s.Plain {
+		if s.Output != "" || c.Choice.From == InRegistry || c.Choice.From != InDaemon && !s.Plain {
 			out = append(out, reference.TrimNamed(s.Ref))
 		}
 	}
@@ -194,6 +193,10 @@ func (c Creation) prepare(ctx context.Context, lists Lists, clients Clients) (Li
 	}, nil
 }
 
+func (c Creation) checkPlatforms(l List) error {
+	return cmp.Or(l.Require(c.Require), l.checkExact(c.Exact))
+}
+
 // apply returns old with the entries added, if the result has what is required.
 func (c Creation) apply(old List, entries []Entry) (List, error) {
 	list := old.With(entries...)
@@ -207,7 +210,7 @@ func (c Creation) apply(old List, entries []Entry) (List, error) {
 	case n > MaxEntries:
 		return old, Errorf(errdefs.ErrInvalidArgument, "%s would have %d entries, more than %d", Familiar(c.Name), n, MaxEntries)
 	}
-	if err := list.Require(c.Require); err != nil {
+	if err := c.checkPlatforms(list); err != nil {
 		return old, err
 	}
 	_, err := list.indexType()

@@ -57,6 +57,9 @@ type Entry struct {
 	// Raw is the manifest of the child, byte for byte; empty while it is pending, and in lists of older docker
 	// versions.
 	Raw []byte
+	// Output is the file of a build that named the source, and Revision the one that the config states as its source, as far
+	// as that was read. Lists in the store have neither.
+	Output, Revision string
 	// Pending is the image in the daemon that push has to push first. An entry without a digest is pending even if
 	// Pending is nil: on the image that Ref names.
 	Pending *Pending
@@ -162,13 +165,8 @@ func AttestationSubject(d ocispec.Descriptor) digest.Digest {
 // that the user named is kept, otherwise the first. One source may list a child for several platforms.
 func (l List) With(entries ...Entry) List {
 	bySource := map[string][]Entry{}
-	var order []string
 	for _, e := range entries {
-		key := e.Source.String()
-		if _, ok := bySource[key]; !ok {
-			order = append(order, key)
-		}
-		bySource[key] = append(bySource[key], e)
+		bySource[e.Source.String()] = append(bySource[e.Source.String()], e)
 	}
 	var out []Entry
 	for _, e := range l.Entries {
@@ -180,8 +178,10 @@ func (l List) With(entries ...Entry) List {
 		}
 		out = append(out, e)
 	}
-	for _, key := range order {
-		out = append(out, bySource[key]...)
+	for _, e := range entries {
+		if bySource[e.Source.String()] != nil {
+			out = append(out, e)
+		}
 	}
 	l.Entries = nil
 	at := map[string]int{}
@@ -344,8 +344,15 @@ func (l List) Images() []Entry {
 type Duplicate struct{ First, Second Entry }
 
 func (d Duplicate) String() string {
-	return fmt.Sprintf("%s and %s are both for %s",
-		Familiar(d.First.Source), Familiar(d.Second.Source), FormatPlatform(d.Second.Platform()))
+	return fmt.Sprintf("%s and %s are both for %s", d.First.origin(), d.Second.origin(), FormatPlatform(d.Second.Platform()))
+}
+
+// origin names the source, with the file that named it.
+func (e Entry) origin() string {
+	if e.Output != "" {
+		return fmt.Sprintf("%s (%s)", Familiar(e.Source), e.Output)
+	}
+	return Familiar(e.Source)
 }
 
 // AnnotationZstd marks the zstd image in an index that has images of one platform for two compressions, from
@@ -456,18 +463,38 @@ func merge(old, added map[string]string) map[string]string {
 
 // Require returns an errdefs.ErrFailedPrecondition error that names the platforms without an image in the list. A pending
 // image whose variant is unknown may be that of any variant.
-func (l List) Require(wanted []Platform) error {
+func (l List) Require(wanted []Platform) error { return l.require("require", wanted) }
+
+// mayBeFor reports whether an image is for a platform, as far as that is known.
+func (e Entry) mayBeFor(p Platform) bool {
+	return p.Matches(e.Platform()) || e.variantUnknown() && p.ofAnyVariant().Matches(e.Platform())
+}
+
+func (l List) require(flag string, wanted []Platform) error {
 	var missing []string
 	for _, w := range wanted {
-		if !slices.ContainsFunc(l.Entries, func(e Entry) bool {
-			return e.Descriptor.ArtifactType == "" && (w.Matches(e.Platform()) || e.variantUnknown() && w.ofAnyVariant().Matches(e.Platform()))
-		}) {
+		if !slices.ContainsFunc(l.Entries, func(e Entry) bool { return e.Descriptor.ArtifactType == "" && e.mayBeFor(w) }) {
 			missing = append(missing, w.String())
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	err := Errorf(errdefs.ErrFailedPrecondition, "%s has no image for %s, which --require requires", Familiar(l.Name), joinAnd(missing))
+	err := Errorf(errdefs.ErrFailedPrecondition, "%s has no image for %s, which --%s requires", Familiar(l.Name), joinAnd(missing), flag)
 	return HintVariants(err, wanted, l.platforms())
+}
+
+// checkExact returns an errdefs.ErrFailedPrecondition error unless the images of the list are for the wanted platforms, and
+// for no others.
+func (l List) checkExact(wanted []Platform) error {
+	var others []string
+	for _, e := range l.Images() {
+		if !slices.ContainsFunc(wanted, e.mayBeFor) {
+			others = append(others, fmt.Sprintf("%s (%s)", FormatPlatform(e.Platform()), e.origin()))
+		}
+	}
+	if len(wanted) > 0 && len(others) > 0 {
+		return Errorf(errdefs.ErrFailedPrecondition, "%s has an image for %s, which --exact does not allow", Familiar(l.Name), joinAnd(others))
+	}
+	return l.require("exact", wanted)
 }

@@ -290,7 +290,7 @@ func (e Entry) withVariant(ctx context.Context, registry Fetcher) (Entry, error)
 	if err != nil {
 		return e, err
 	}
-	stated, err := readPlatform(ctx, registry, e.Ref, config)
+	stated, _, err := readPlatform(ctx, registry, e.Ref, config)
 	if err != nil {
 		return e, fmt.Errorf("reading the config of %s: %w", Familiar(e.Ref), err)
 	}

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -54,19 +55,37 @@ func (r *resolver) resolveAll(ctx context.Context, sources []Source) ([]Entry, l
 		group.Go(func() { resolved[i], errs[i] = r.resolve(ctx, s) })
 	}
 	group.Wait()
-	var entries []Entry
+	var entries, outputs []Entry
 	found := locals{}
 	for i, s := range resolved {
 		if errs[i] != nil {
 			return nil, nil, errs[i]
 		}
 		s.Report(r.Reporter)
+		if sources[i].Output != "" {
+			outputs = append(outputs, s.entries...)
+			continue
+		}
 		entries = append(entries, s.entries...)
 		if s.local != nil {
 			found[sources[i].Ref.String()] = *s.local
 		}
 	}
+	sortOutputs(outputs)
+	entries = append(entries, outputs...)
+	r.warnRevisions(entries)
 	return entries, found, nil
+}
+
+// warnRevisions warns about images that were built from different revisions.
+func (r *resolver) warnRevisions(entries []Entry) {
+	known := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return e.Revision == "" })
+	for _, e := range known {
+		if e.Revision != known[0].Revision {
+			r.Reporter.Warn("%s was built from revision %s, but %s from %s", known[0].origin(), known[0].Revision, e.origin(), e.Revision)
+			return
+		}
+	}
 }
 
 // unique returns the sources without repetitions.
@@ -81,6 +100,19 @@ func unique(sources []Source) []Source {
 
 func (r *resolver) resolve(ctx context.Context, s Source) (resolution, error) {
 	switch {
+	case s.Output != "":
+		out, err := r.fetch(ctx, s.Ref)
+		switch {
+		case errdefs.IsNotFound(err):
+			err = Errorf(errdefs.ErrNotFound, "%s: the registry does not have %s (%w)", s.Output, Familiar(s.Ref), err)
+			return out, WithHint(err, "push the result of each build: docker buildx build --push")
+		case err != nil:
+			return out, fmt.Errorf("%s: %w", s.Output, err)
+		}
+		for i := range out.entries {
+			out.entries[i].Output = s.Output
+		}
+		return out, nil
 	case r.choice.From == InDaemon:
 		local, err := r.find(ctx, s.Ref)
 		if errdefs.IsNotFound(err) {
@@ -362,7 +394,7 @@ func ReadImage(ctx context.Context, registry Fetcher, ref reference.Named, c Con
 	}
 	platform := e.Platform()
 	if e.artifactType() == "" {
-		if platform, err = readPlatform(ctx, registry, ref, config); err != nil {
+		if platform, e.Revision, err = readPlatform(ctx, registry, ref, config); err != nil {
 			return Entry{}, fmt.Errorf("reading the config of %s: %w", Familiar(ref), err)
 		}
 	}
@@ -370,13 +402,18 @@ func ReadImage(ctx context.Context, registry Fetcher, ref reference.Named, c Con
 	return e, nil
 }
 
-// readPlatform returns the platform that an image config states.
-func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, config ocispec.Descriptor) (ocispec.Platform, error) {
+// readPlatform returns the platform that an image config states, and the revision of its source if it states one.
+func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, config ocispec.Descriptor) (ocispec.Platform, string, error) {
 	raw, err := registry.Blob(ctx, ref, config)
 	if err != nil {
-		return ocispec.Platform{}, err
+		return ocispec.Platform{}, "", err
 	}
-	return ParseConfig(raw)
+	var image struct {
+		Config struct{ Labels map[string]string } `json:"config"`
+	}
+	_ = json.Unmarshal(raw, &image) // a config without labels, or with odd ones
+	platform, err := ParseConfig(raw)
+	return platform, OneLine(image.Config.Labels[ocispec.AnnotationRevision], 64), err
 }
 
 // index returns the images and attestations of the index c, which ref names, and of nested indexes, in their
@@ -431,7 +468,7 @@ func (r *resolver) index(ctx context.Context, ref reference.Named, c Content) ([
 			group.Go(func() error {
 				read, err := ReadImage(ctx, r.Registry, e.Ref, e.Content())
 				if err == nil {
-					entries[i].Descriptor.Platform = read.Descriptor.Platform
+					entries[i].Descriptor.Platform, entries[i].Revision = read.Descriptor.Platform, read.Revision
 					err = r.readVersion(ctx, &entries[i])
 				}
 				return err
@@ -453,7 +490,7 @@ func (r *resolver) readVersion(ctx context.Context, e *Entry) error {
 	if err != nil || !lacksVersion(stated) || e.artifactType() != "" {
 		return err
 	}
-	p, err := readPlatform(ctx, r.Registry, e.Ref, config)
+	p, _, err := readPlatform(ctx, r.Registry, e.Ref, config)
 	if errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err) {
 		return nil
 	}

@@ -26,6 +26,8 @@ type Source struct {
 	// Plain reports that the daemon is asked first: the name was typed without a registry, and it is a single word or
 	// the name of the list has a registry.
 	Plain bool
+	// Output is the file of a build that names the source, which is then only resolved in its registry; "" for none.
+	Output string
 }
 
 // ParseSource returns the source that was typed for a list whose name was typed as list.
@@ -39,7 +41,7 @@ func ParseSource(typed, list string) (Source, error) {
 		return Source{}, err
 	}
 	plain := !hasRegistry(typed) && (!strings.Contains(typed, "/") || hasRegistry(list))
-	return Source{ref, plain}, nil
+	return Source{Ref: ref, Plain: plain}, nil
 }
 
 // hasRegistry reports whether a reference was typed with a registry, by the rule of
