@@ -237,3 +237,32 @@ steps:
 		s.nothingLeftOf(s.runID())
 	})
 }
+
+// Containers share a HOME that is empty at the start, on each daemon one of its own.
+func TestTaskHome(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		other := harness.Daemon(s.T, harness.Containerd)
+		if s.daemon.Store == harness.Containerd {
+			other = harness.Daemon(s.T, harness.GraphDriver)
+		}
+		s.docker("context", "create", "other", "--docker", "host="+other.Host)
+		s.write(map[string]string{"acb.yaml": `
+steps:
+  - id: first
+    cmd: IMAGE sh -c 'echo $HOME $(ls -A ~); echo kept >~/file'
+  - id: second
+    cmd: IMAGE sh -c 'cat ~/file'
+  - id: elsewhere
+    context: other
+    cmd: ` + harness.Busybox(s.T, other) + ` sh -c 'echo $HOME $(ls -A ~)'
+  - id: own
+    cmd: -e HOME=/root IMAGE sh -c 'echo $HOME'
+`})
+		s.image("acb.yaml")
+		r := s.multiarch("task", "run", "--id", s.runID())
+		if want := "first     | /acb/home\nsecond    | kept\nelsewhere | /acb/home\nown       | /root\n"; r.Stdout != want {
+			s.Errorf("got stdout %q, want %q", r.Stdout, want)
+		}
+		s.nothingLeftOf(s.runID())
+	})
+}

@@ -307,7 +307,8 @@ func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, a
 		}
 		c.Mounts = append(c.Mounts, Mount{Source: source, Target: m.Path})
 	}
-	return c, nil
+	err = e.addHome(ctx, d, &c)
+	return c, err
 }
 
 // runFlags adds flags of docker run to a container.

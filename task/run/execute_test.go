@@ -202,7 +202,7 @@ func TestNetworksAndVolumesAreCreatedOnce(t *testing.T) {
 		}
 	}
 	for what, times := range map[string]int{
-		"network net as multiarch-r1-net": 1, "volume multiarch-r1-secret": 1, "send multiarch-r1-secret": 1, "pull image": 1,
+		"network net as multiarch-r1-net": 1, "volume multiarch-r1-home.1": 1, "volume multiarch-r1-secret": 1, "send multiarch-r1-secret": 1, "pull image": 1,
 		"run multiarch-r1-one": 2, // before the pull and after it
 	} {
 		n := 0
@@ -219,7 +219,7 @@ func TestNetworksAndVolumesAreCreatedOnce(t *testing.T) {
 	if c.Dir != "/workspace/sub" || c.Network != "multiarch-r1-net" || c.Alias != "one" || c.Labels[Label] != "r1" {
 		t.Errorf("got container %+v, want one in /workspace/sub and multiarch-r1-net with the label r1", c)
 	}
-	want := []Mount{{"multiarch-r1-workspace.1", "/workspace"}, {"multiarch-r1-secret", "/s"}, {task.DockerSocket, "/d"}}
+	want := []Mount{{"multiarch-r1-workspace.1", "/workspace"}, {"multiarch-r1-secret", "/s"}, {task.DockerSocket, "/d"}, {"multiarch-r1-home.1", "/acb/home"}}
 	if !slices.Equal(c.Mounts, want) {
 		t.Errorf("got mounts %v, want %v", c.Mounts, want)
 	}

@@ -72,8 +72,8 @@ func TestFlagsOfContainers(t *testing.T) {
 	}
 	c := s.own.ran[0]
 	for what, pair := range map[string][2]any{
-		"env":    {fmt.Sprint(c.Env), "[GREETING=good day FROM_FILE=1 A=1 B=flag]"},
-		"mounts": {fmt.Sprint(c.Mounts), "[{multiarch-r1-workspace.1 /workspace} {multiarch-r1-vol /v} {multiarch-r1-workspace.1 /w2}]"},
+		"env":    {fmt.Sprint(c.Env), "[GREETING=good day FROM_FILE=1 A=1 B=flag HOME=/acb/home]"},
+		"mounts": {fmt.Sprint(c.Mounts), "[{multiarch-r1-workspace.1 /workspace} {multiarch-r1-vol /v} {multiarch-r1-workspace.1 /w2} {multiarch-r1-home.1 /acb/home}]"},
 		"others": {strings.TrimSpace(fmt.Sprintln(c.Name, c.Image, c.Args, c.Dir, c.User, c.Memory, c.Init, c.Hosts, c.Platform, c.Labels["k"], step.Detach)), "n app:1 [-x] /w 7 8388608 true [a:1.2.3.4] linux/arm64 v true"},
 	} {
 		if pair[0] != pair[1] {

@@ -1,0 +1,29 @@
+package run
+
+import (
+	"context"
+	"path"
+	"slices"
+	"strings"
+)
+
+// home is the HOME of containers, as in ACR Tasks. It is a volume of each daemon, which is empty when the run starts.
+const home = "/acb/home"
+
+// homeVolume is the volume of home, see [Name]. A volume of a task file has no dot in its name.
+const homeVolume = "home.1"
+
+// addHome adds home to a container. Its variables may name another HOME.
+func (e *Executor) addHome(ctx context.Context, d *usedDaemon, c *Container) error {
+	if !slices.ContainsFunc(c.Env, func(kv string) bool { return strings.HasPrefix(kv, "HOME=") }) {
+		c.Env = append(slices.Clone(c.Env), "HOME="+home)
+	}
+	if slices.ContainsFunc(c.Mounts, func(m Mount) bool { return path.Clean(m.Target) == home }) {
+		return nil
+	}
+	name, err := d.created.Do(ctx, "home", func() (string, error) {
+		return e.name(homeVolume), e.conflict(d.CreateVolume(ctx, e.name(homeVolume), e.labels()))
+	})
+	c.Mounts = append(c.Mounts, Mount{Source: name, Target: home})
+	return err
+}
