@@ -1,13 +1,16 @@
 package daemon
 
 import (
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 
+	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/context/docker"
 	"github.com/docker/docker/client"
@@ -96,6 +99,20 @@ func (c called) DaemonHost() string {
 		return c.APIClient.DaemonHost()
 	}
 	return c.host
+}
+
+// Socket returns the path of the daemon's socket on its host. If the daemon is on another machine, as that of Docker
+// Desktop is, the path is unknown, and Socket returns the default.
+func (d *Daemon) Socket(ctx context.Context) (string, error) {
+	api, err := d.client(ctx)
+	if err != nil {
+		return "", err
+	}
+	path, local := strings.CutPrefix(api.DaemonHost(), "unix://")
+	if !local || runtime.GOOS != "linux" || strings.Contains(path, "/.docker/desktop/") {
+		return task.DockerSocket, nil
+	}
+	return path, nil
 }
 
 // Host returns the address of the daemon that the docker CLI is set up for, "" for the default one.

@@ -33,6 +33,7 @@ const (
 // Versions of the Engine API that added what is used where it is available.
 const (
 	apiCPUs         = "1.25" // a limit of CPUs
+	apiMounts       = "1.25" // mounts that are no binds
 	apiBuildKit     = "1.39" // BuildKit on request
 	apiPushPlatform = "1.46" // push of one platform
 	apiManifests    = "1.48" // manifests and descriptor in image inspect

@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
@@ -9,6 +11,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/opts"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/go-connections/nat"
@@ -43,8 +46,8 @@ func newSettings(c run.Container, version string) (settings, error) {
 	if c.Init {
 		s.host.Init = &c.Init
 	}
-	for _, m := range c.Mounts {
-		s.host.Binds = append(s.host.Binds, m.Source+":"+m.Target)
+	if err := s.addMounts(c.Mounts, version); err != nil {
+		return s, err
 	}
 	if c.Platform != "" {
 		platform, err := platforms.Parse(c.Platform)
@@ -58,6 +61,25 @@ func newSettings(c run.Container, version string) (settings, error) {
 		return s, err
 	}
 	return s, s.setCPUs(c.CPUs, version)
+}
+
+// addMounts mounts volumes and paths. Of a path that does not exist the daemon would make a folder if it was in Binds.
+func (s *settings) addMounts(mounts []run.Mount, version string) error {
+	for _, m := range mounts {
+		if !strings.HasPrefix(m.Source, "/") {
+			s.host.Binds = append(s.host.Binds, m.Source+":"+m.Target)
+			continue
+		}
+		if versions.LessThan(version, apiMounts) {
+			return manifest.Errorf(errdefs.ErrNotImplemented, "mounting %s: that needs API %s, and the Docker daemon has %s; update the daemon",
+				clean(m.Source), apiMounts, version)
+		}
+		target, options, _ := strings.Cut(m.Target, ":")
+		s.host.Mounts = append(s.host.Mounts, mount.Mount{
+			Type: mount.TypeBind, Source: m.Source, Target: target, ReadOnly: slices.Contains(strings.Split(options, ","), "ro"),
+		})
+	}
+	return nil
 }
 
 // setNames makes alias the host name of the container and its alias in the network, where possible.

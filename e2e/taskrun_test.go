@@ -238,6 +238,23 @@ steps:
 	})
 }
 
+// A mount of the daemon's socket is that of the step's daemon, wherever that is.
+func TestTaskMountsDockerSocket(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.write(map[string]string{"acb.yaml": `
+steps:
+  - cmd: IMAGE sh -c 'test -S /socket && echo mounted'
+    volumeMounts: [{name: /var/run/docker.sock, mountPath: /socket}]
+  - cmd: -v /var/run/docker.sock:/socket:ro IMAGE sh -c 'test -S /socket && mount | grep " on /socket .*(ro"'
+`})
+		s.image("acb.yaml")
+		says(s.T, s.multiarch("task", "run", "--id", s.runID()).Stdout, "| mounted\n")
+		if _, err := os.Stat("/var/run/docker.sock"); !errors.Is(err, os.ErrNotExist) {
+			s.Errorf("got error %v for the default socket, which no daemon uses, want that it does not exist", err)
+		}
+	})
+}
+
 // Containers share a HOME that is empty at the start, on each daemon one of its own.
 func TestTaskHome(t *testing.T) {
 	onEachStore(t, func(s *scene) {

@@ -43,6 +43,8 @@ type Images interface {
 type Daemon interface {
 	// Reach returns an error if the daemon cannot be reached.
 	Reach(ctx context.Context) error
+	// Socket returns the path of the daemon's socket on its host.
+	Socket(ctx context.Context) (string, error)
 	Containers
 	Resources
 	Archives
@@ -300,10 +302,15 @@ func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, a
 	}
 	for _, m := range slices.Concat(step.Mounts, action.Flags.Mounts) {
 		source := m.Volume
-		if source != task.DockerSocket && source != e.name(SharedVolume) {
-			if source, err = e.volume(ctx, d, m.Volume); err != nil {
-				return c, err
-			}
+		switch source {
+		case e.name(SharedVolume):
+		case task.DockerSocket:
+			source, err = d.Socket(ctx)
+		default:
+			source, err = e.volume(ctx, d, m.Volume)
+		}
+		if err != nil {
+			return c, err
 		}
 		c.Mounts = append(c.Mounts, Mount{Source: source, Target: m.Path})
 	}

@@ -93,6 +93,8 @@ func (d *fakeDaemon) Push(_ context.Context, name reference.NamedTagged, out io.
 	return digest.FromString(name.String()), d.call("push", name.String())
 }
 
+func (d *fakeDaemon) Socket(context.Context) (string, error) { return "/run/user/1/docker.sock", nil }
+
 func (d *fakeDaemon) Reach(context.Context) error { return d.call("reach") }
 
 func (d *fakeDaemon) Builds(context.Context) (bool, bool, error) { return true, d.multiPlatform, nil }
@@ -219,7 +221,7 @@ func TestNetworksAndVolumesAreCreatedOnce(t *testing.T) {
 	if c.Dir != "/workspace/sub" || c.Network != "multiarch-r1-net" || c.Alias != "one" || c.Labels[Label] != "r1" {
 		t.Errorf("got container %+v, want one in /workspace/sub and multiarch-r1-net with the label r1", c)
 	}
-	want := []Mount{{"multiarch-r1-workspace.1", "/workspace"}, {"multiarch-r1-secret", "/s"}, {task.DockerSocket, "/d"}, {"multiarch-r1-home.1", "/acb/home"}}
+	want := []Mount{{"multiarch-r1-workspace.1", "/workspace"}, {"multiarch-r1-secret", "/s"}, {"/run/user/1/docker.sock", "/d"}, {"multiarch-r1-home.1", "/acb/home"}}
 	if !slices.Equal(c.Mounts, want) {
 		t.Errorf("got mounts %v, want %v", c.Mounts, want)
 	}

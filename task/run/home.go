@@ -18,7 +18,10 @@ func (e *Executor) addHome(ctx context.Context, d *usedDaemon, c *Container) err
 	if !slices.ContainsFunc(c.Env, func(kv string) bool { return strings.HasPrefix(kv, "HOME=") }) {
 		c.Env = append(slices.Clone(c.Env), "HOME="+home)
 	}
-	if slices.ContainsFunc(c.Mounts, func(m Mount) bool { return path.Clean(m.Target) == home }) {
+	if slices.ContainsFunc(c.Mounts, func(m Mount) bool {
+		target, _, _ := strings.Cut(m.Target, ":") // options follow
+		return path.Clean(target) == home
+	}) {
 		return nil
 	}
 	name, err := d.created.Do(ctx, "home", func() (string, error) {
