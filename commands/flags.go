@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -177,11 +176,7 @@ func (a *age) String() string { return a.typed }
 // Type is the type that help shows.
 func (a *age) Type() string { return "age" }
 
-// ageUnits are those of --older-than.
-var ageUnits = map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
-
-// parseOlderThan returns the time before now that s specifies: a whole number of hours, days or weeks, or an
-// RFC 3339 time.
+// parseOlderThan returns the time before now that s specifies: an age, or an RFC 3339 time.
 func parseOlderThan(s string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		switch {
@@ -192,12 +187,11 @@ func parseOlderThan(s string, now time.Time) (time.Time, error) {
 		}
 		return t, nil
 	}
-	number := strings.TrimRight(s, "hdw")
-	n, err := strconv.ParseUint(number, 10, 31)
-	if err != nil || n == 0 || len(s) != len(number)+1 || n > uint64(math.MaxInt64/ageUnits[s[len(number)]]) {
-		return time.Time{}, invalid(`expected a number of hours, days or weeks ("12h", "30d", "2w") or an RFC 3339 time`)
+	d, err := manifest.ParseAge(s)
+	if err != nil || d == 0 {
+		return time.Time{}, invalid(`expected an age ("45m", "12h", "30d", "1d12h", "2w") or an RFC 3339 time`)
 	}
-	return now.Add(-time.Duration(n) * ageUnits[s[len(number)]]), nil
+	return now.Add(-d), nil
 }
 
 // platformHelp is the part of a long description that explains how platforms match.

@@ -23,6 +23,7 @@ func TestParseOlderThan(t *testing.T) {
 	now := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
 	for s, want := range map[string]time.Time{
 		"12h": now.Add(-12 * time.Hour), "30d": now.AddDate(0, 0, -30), "2w": now.AddDate(0, 0, -14), "1h": now.Add(-time.Hour),
+		"30m": now.Add(-30 * time.Minute), "30s": now.Add(-30 * time.Second), "1d12h": now.Add(-36 * time.Hour), "1w1d1h1m": now.Add(-(8*24+1)*time.Hour - time.Minute),
 		"2026-05-01T00:00:00Z": time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), "2026-05-17T13:59:59+02:00": now.Add(-time.Second),
 	} {
 		if got, err := parseOlderThan(s, now); err != nil || !got.Equal(want) {
@@ -30,7 +31,7 @@ func TestParseOlderThan(t *testing.T) {
 		}
 	}
 	for _, s := range []string{
-		"", "0", "0d", "00h", "-1d", "+1d", "d", "30", "d7", "7D", "1.5d", "1d12h", "30m", "30s", "5days", "one day", "1 d", " 1d", "1d ", "dd", "1dd",
+		"", "0", "0d", "00h", "-1d", "+1d", "d", "30", "d7", "7D", "1.5d", "12h1d", "1d1w", "1d-1h", "1d1", "0d0h", "1us", "1d1d", "15250w1700h", "106751d999h", "5days", "one day", "1 d", " 1d", "1d ", "dd", "1dd",
 		"99999999w", "9999999999d", "18446744073709551617d", "0x1d", "1e3d", "2026-05-01", "0001-01-01T00:00:00Z", "1979-12-31T23:59:59Z", "2026-05-17T12:00:00Z", "2027-01-01T00:00:00Z", "yesterday", "１d",
 	} {
 		if got, err := parseOlderThan(s, now); !errdefs.IsInvalidArgument(err) {

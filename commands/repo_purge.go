@@ -2,6 +2,8 @@ package commands
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/distribution/reference"
@@ -18,8 +20,10 @@ type repoPurgeOptions struct {
 	network           network
 	filters, excludes []string
 	all               bool
+	repositories      string
 	olderThan         age
-	keep              number
+	keep, keepOld     number
+	keepManifests     bool
 	orderBy           string
 	untagged          bool
 	recursive         bool
@@ -35,14 +39,16 @@ type repoPurgeOptions struct {
 func newRepoPurgeCommand(env environment) *cobra.Command {
 	opts := repoPurgeOptions{orderBy: byTime}
 	cmd := &cobra.Command{
-		Use:   "purge [OPTIONS] REPOSITORY",
+		Use:   "purge [OPTIONS] REPOSITORY | REGISTRY --repositories PATTERN",
 		Short: "Remove old tags and manifests from a repository",
 		Long: "Remove the tags that match from a repository, and the manifests they point to. Without --force, only\n" +
 			"list what would be removed. What a remaining tag needs is never removed. If --max-deletes or\n" +
 			"--max-time stops a purge, no index is left partly removed, and the exit code is 0.\n\n" +
-			"With --format json there is an object on each line: action (untag if only the tag is removed, otherwise\n" +
-			"delete), digest, kind (index, image, attestation or artifact), tags, and created and updated, as in\n" +
-			"'repo manifests', if the age matters and is known.",
+			"With --repositories, all repositories of a registry that match are purged, one after the other; --keep and\n" +
+			"--keep-old count in each, and an error in one does not stop the others.\n\n" +
+			"With --format json there is an object on each line: repository, action (untag if only the tag is removed,\n" +
+			"otherwise delete), digest, kind (index, image, attestation or artifact), tags, and created and updated, as\n" +
+			"in 'repo manifests', if the age matters and is known.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoPurge(cmd.Context(), env, opts, args[0])
@@ -53,8 +59,11 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 	f.StringArrayVar(&opts.filters, "filter", nil, `Only remove tags that match this pattern ("1.*", "regex:1[.].*")`)
 	f.StringArrayVar(&opts.excludes, "exclude", nil, "Keep tags that match this pattern (same syntax as --filter)")
 	f.BoolVar(&opts.all, "all", false, "Allow the filters to match every tag")
-	f.Var(&opts.olderThan, "older-than", `Only remove what is older: "12h", "30d", "2w", or an RFC 3339 time`)
+	f.StringVar(&opts.repositories, "repositories", "", `Purge each repository of REGISTRY whose path matches this pattern ("team/*", "regex:.*"; * matches anything but /)`)
+	f.Var(&opts.olderThan, "older-than", `Only remove what is older: "45m", "12h", "30d", "2w", or an RFC 3339 time`)
 	f.Var(&opts.keep, "keep", "Keep this many of the newest matching tags")
+	f.Var(&opts.keepOld, "keep-old", "Keep this many of the newest matching tags that are old enough or, with only --untagged, manifests without a tag")
+	f.BoolVar(&opts.keepManifests, "keep-manifests", false, "Only remove tags, and keep the manifests they point to")
 	f.StringVar(&opts.orderBy, "orderby", opts.orderBy, `Order that decides which tags --keep keeps ("name", "time")`)
 	f.BoolVar(&opts.untagged, "untagged", false, "Also remove manifests without a tag, if the registry lists them; without --filter only these")
 	f.BoolVarP(&opts.recursive, "recursive", "r", false, "Also remove images, attestations and signatures that nothing else needs")
@@ -71,7 +80,7 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 }
 
 func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, name string) error {
-	repo, selection, err := opts.parse(name)
+	target, selection, err := opts.parse(name)
 	if err != nil {
 		return err
 	}
@@ -81,29 +90,65 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 	}
 	defer record.Close()
 	t := newTools(env, false)
-	confirmed := func(steps []repository.Step) (bool, error) {
-		if opts.force {
-			return true, nil
-		}
-		if len(steps) > 0 {
-			t.reporter.Note("Nothing was removed; to remove this, pass --force")
-		}
-		return false, display.Plan(env.Out(), steps, opts.format, !opts.noTrunc)
-	}
+	registry := t.registries(opts.network)
+	var planned []repository.Step
 	removal := repository.Removal{
-		Confirm: confirmed, Record: record, AssumeGone: opts.assumeGone, MaxDeletes: int(opts.maxDeletes), MaxTime: opts.maxTime,
+		Confirm: func(steps []repository.Step) (bool, error) {
+			if !opts.force {
+				planned = append(planned, steps...)
+			}
+			return opts.force, nil
+		},
+		Record: record, AssumeGone: opts.assumeGone, MaxDeletes: int(opts.maxDeletes), MaxTime: opts.maxTime,
 		Removed: printRemoved(env),
 	}
-	return repository.Purge(ctx, t.registries(opts.network), t.reporter, repo, selection, removal)
+	if target.repo != nil {
+		err = repository.Purge(ctx, registry, t.reporter, target.repo, selection, removal)
+	} else {
+		err = repository.PurgeAll(ctx, registry, t.reporter, target.registry, target.filter, selection, removal)
+	}
+	if opts.force || err != nil && planned == nil {
+		return err
+	}
+	return errors.Join(opts.show(t, planned, registry.KnownToUntag), err)
+}
+
+// show shows what would be removed.
+func (o repoPurgeOptions) show(t tools, steps []repository.Step, untags func(reference.Named) bool) error {
+	if i := slices.IndexFunc(steps, func(s repository.Step) bool { return s.Untag && !untags(s.Repo) }); i >= 0 {
+		t.reporter.Note("%s may not remove tags without their manifests: --force finds out before it removes anything", reference.Domain(steps[i].Repo))
+	}
+	if len(steps) > 0 {
+		t.reporter.Note("Nothing was removed; to remove this, pass --force")
+	}
+	return display.Plan(t.env.Out(), steps, o.format, o.repositories != "", !o.noTrunc)
+}
+
+// purgeTarget is a repository, or those of a registry that match.
+type purgeTarget struct {
+	repo     reference.Named
+	registry string
+	filter   manifest.Pattern
+}
+
+func (o repoPurgeOptions) parseTarget(name string) (t purgeTarget, err error) {
+	if o.repositories == "" {
+		t.repo, err = manifest.ParseRepository(name)
+		return t, err
+	}
+	if t.registry, err = manifest.ParseRegistry(name); err == nil {
+		t.filter, err = manifest.ParsePattern(o.repositories)
+	}
+	return t, err
 }
 
 // parse checks arguments and flags.
-func (o repoPurgeOptions) parse(name string) (reference.Named, repository.Selection, error) {
+func (o repoPurgeOptions) parse(name string) (purgeTarget, repository.Selection, error) {
 	s := repository.Selection{
-		All: o.all, Before: o.olderThan.before, Keep: int(o.keep), ByName: o.orderBy == byName,
-		Untagged: o.untagged, Recursive: o.recursive,
+		All: o.all, Before: o.olderThan.before, Keep: int(o.keep), KeepOld: int(o.keepOld), ByName: o.orderBy == byName,
+		Untagged: o.untagged, KeepManifests: o.keepManifests, Recursive: o.recursive,
 	}
-	repo, err := manifest.ParseRepository(name)
+	target, err := o.parseTarget(name)
 	if err == nil {
 		err = oneOf("orderby", o.orderBy, byName, byTime)
 	}
@@ -117,9 +162,9 @@ func (o repoPurgeOptions) parse(name string) (reference.Named, repository.Select
 		s.Excludes, err = parsePatterns("exclude", o.excludes)
 	}
 	if err == nil {
-		err = checkAssumeGone(repo, o.assumeGone)
+		err = checkAssumeGone(target.repo, o.assumeGone)
 	}
-	return repo, s, err
+	return target, s, err
 }
 
 // contradiction returns an error for flags that contradict each other.
@@ -130,6 +175,10 @@ func (o repoPurgeOptions) contradiction() error {
 		return invalid("no tags are selected: pass --filter, or --all for every tag")
 	case !selects && o.keep > 0:
 		return invalid("--keep applies to tags, and only --untagged selects none: pass --filter as well")
+	case o.keepManifests && (o.untagged || o.recursive):
+		return invalid("--keep-manifests cannot be combined with --untagged or --recursive, which remove manifests")
+	case o.repositories != "" && len(o.assumeGone) > 0:
+		return invalid("--assume-gone applies to a single repository, not with --repositories")
 	case o.force && (o.format != "" || o.noTrunc):
 		return invalid("--format and --no-trunc only apply without --force")
 	case !o.force && (o.record != "" || o.maxDeletes > 0 || o.maxTime != 0):

@@ -36,14 +36,18 @@ func TestRepoPurgeFlags(t *testing.T) {
 		"assume gone":   {"app", base(func(o *repoPurgeOptions) { o.assumeGone = []string{"v1", "v*"} }), `--assume-gone "v*" is neither a tag nor a digest`},
 		"record":        {"app", base(func(o *repoPurgeOptions) { o.record = "file" }), "--record, --max-deletes and --max-time require --force"},
 		"max deletes":   {"app", base(func(o *repoPurgeOptions) { o.maxDeletes = 1 }), "require --force"},
+		"registry":      {"app/x", base(func(o *repoPurgeOptions) { o.repositories = "*" }), "is not a registry"},
+		"repositories":  {"h.io", base(func(o *repoPurgeOptions) { o.repositories = "regex:*" }), "is not a regular expression"},
+		"assume in all": {"h.io", base(func(o *repoPurgeOptions) { o.repositories, o.assumeGone = "*", []string{"1"} }), "applies to a single repository"},
+		"keep both":     {"app", base(func(o *repoPurgeOptions) { o.keepManifests, o.untagged = true, true }), "--keep-manifests cannot be combined"},
 		"max time":      {"app", base(func(o *repoPurgeOptions) { o.force, o.maxTime = true, -1 }), "is negative"},
 	} {
 		if _, _, err := tt.opts.parse(tt.repo); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got error %v, want an ErrInvalidArgument error with %q", name, err, tt.want)
 		}
 	}
-	repo, s, err := base(func(o *repoPurgeOptions) { o.keep, o.orderBy, o.excludes = 3, "name", []string{"v1"} }).parse("example.com/app")
-	if err != nil || repo.String() != "example.com/app" || s.Keep != 3 || !s.ByName || !s.Filters[0].Match("v2") || !s.Excludes[0].Match("v1") {
-		t.Errorf("got %s, %+v and error %v, want example.com/app, v* without v1, the last 3 by name", repo, s, err)
+	target, s, err := base(func(o *repoPurgeOptions) { o.keep, o.orderBy, o.excludes = 3, "name", []string{"v1"} }).parse("example.com/app")
+	if err != nil || target.repo.String() != "example.com/app" || s.Keep != 3 || !s.ByName || !s.Filters[0].Match("v2") || !s.Excludes[0].Match("v1") {
+		t.Errorf("got %s, %+v and error %v, want example.com/app, v* without v1, the last 3 by name", target.repo, s, err)
 	}
 }

@@ -14,15 +14,20 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
-// Plan writes what would be removed from a repository in a format of the docker CLI: a table, json, or a template over
-// .Action, .Kind, .Digest, .Tags, .Created and .CreatedAt. With trunc digests are shortened, except in JSON.
-func Plan(out io.Writer, steps []repository.Step, format string, trunc bool) error {
+// Plan writes what would be removed in a format of the docker CLI: a table, json, or a template over .Repository, .Action,
+// .Kind, .Digest, .Tags, .Created and .CreatedAt. With several the table has the repositories. With trunc digests are
+// shortened, except in JSON.
+func Plan(out io.Writer, steps []repository.Step, format string, several, trunc bool) error {
 	if format == "" || format == formatter.TableFormatKey {
-		format = "table {{.Action}}\t{{.Kind}}\t{{.Digest}}\t{{.Created}}\t{{.Tags}}"
+		format = "{{.Action}}\t{{.Kind}}\t{{.Digest}}\t{{.Created}}\t{{.Tags}}"
+		if several {
+			format = "{{.Repository}}\t" + format
+		}
+		format = "table " + format
 	}
 	head := &planRow{}
 	head.Header = formatter.SubHeaderContext{
-		"Action": "ACTION", "Kind": "KIND", "Digest": "DIGEST", "Created": "CREATED", "CreatedAt": "CREATED AT", "Tags": "TAGS",
+		"Repository": "REPOSITORY", "Action": "ACTION", "Kind": "KIND", "Digest": "DIGEST", "Created": "CREATED", "CreatedAt": "CREATED AT", "Tags": "TAGS",
 	}
 	return table(out, format, head, func(yield func(formatter.SubContext) error) error {
 		for _, s := range steps {
@@ -43,14 +48,18 @@ type planRow struct {
 // MarshalJSON gives {{json .}} what is known, as values.
 func (r *planRow) MarshalJSON() ([]byte, error) {
 	return marshal(struct {
-		Action  string        `json:"action"`
-		Digest  digest.Digest `json:"digest"`
-		Kind    string        `json:"kind"`
-		Tags    []string      `json:"tags,omitempty"`
-		Created time.Time     `json:"created,omitzero"`
-		Updated time.Time     `json:"updated,omitzero"`
-	}{r.Action(), r.step.Digest, r.step.Kind, r.step.Tags, r.step.Created.UTC(), r.step.Updated.UTC()})
+		Repository string        `json:"repository"`
+		Action     string        `json:"action"`
+		Digest     digest.Digest `json:"digest"`
+		Kind       string        `json:"kind"`
+		Tags       []string      `json:"tags,omitempty"`
+		Created    time.Time     `json:"created,omitzero"`
+		Updated    time.Time     `json:"updated,omitzero"`
+	}{r.Repository(), r.Action(), r.step.Digest, r.step.Kind, r.step.Tags, r.step.Created.UTC(), r.step.Updated.UTC()})
 }
+
+// Repository is the name of the repository.
+func (r *planRow) Repository() string { return manifest.Familiar(r.step.Repo) }
 
 // Action is "untag" if only the tag is removed, "delete" if the manifest is.
 func (r *planRow) Action() string {

@@ -28,8 +28,8 @@ var jsonOf = map[string]struct {
 		return Verified(out, []verify.Result{{Name: text}}, "json", false)
 	}, "name"},
 	"purge": {func(out io.Writer, text string) error {
-		step := repository.Step{Digest: digest.FromString("1"), Tags: []string{text}}
-		return Plan(out, []repository.Step{step}, "json", true)
+		step := repository.Step{Digest: digest.FromString("1"), Repo: appRepo, Tags: []string{text}}
+		return Plan(out, []repository.Step{step}, "json", false, true)
 	}, "tags"},
 	"tags": {func(out io.Writer, text string) error {
 		return Tags(out, []repository.TagRecord{{Tag: text}}, Listing{Format: "json"})
@@ -98,7 +98,7 @@ func TestFormatsEscape(t *testing.T) {
 				return Verified(out, []verify.Result{r}, format, false)
 			},
 			"purge": func(out io.Writer, format string) error {
-				return Plan(out, []repository.Step{{Kind: evil, Digest: digest.FromString("1"), Tags: []string{evil}}}, format, false)
+				return Plan(out, []repository.Step{{Repo: appRepo, Kind: evil, Digest: digest.FromString("1"), Tags: []string{evil}}}, format, true, false)
 			},
 		} {
 			var out strings.Builder

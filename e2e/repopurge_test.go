@@ -165,6 +165,34 @@ func TestRepoPurge(t *testing.T) {
 	})
 }
 
+// A purge of all repositories that match, and one that keeps the manifests.
+func TestRepoPurgeOfRepositories(t *testing.T) {
+	onEachRegistry(t, func(s *scene) {
+		for _, path := range []string{"/a", "/b"} {
+			for _, tag := range []string{"old", "kept"} {
+				s.put(s.repo+path, tag, images.Spec{Platform: amd64, Seed: path + tag})
+			}
+		}
+		old := harness.Get(s.T, s.registry, s.repo+"/b", "old")
+		args := []string{"repo", "purge", "--filter", "old", "--keep-manifests", "--repositories", "regex:" + s.repo + "/.*", s.registry.Host}
+		dry := s.multiarch(args...)
+		says(s.T, dry.Stdout, "REPOSITORY", s.registry.Host+"/"+s.repo+"/a", "untag")
+		says(s.T, dry.Stderr, s.repo+"/b: 1 of 2 tags match; 1 tags and 0 manifests to remove", s.registry.Host+" may not remove tags without their manifests")
+		if !s.untagsAlone() {
+			s.refused([]string{"does not remove a tag without its manifest", "nothing was removed from " + s.registry.Host + "/" + s.repo + "/b"}, append(args, "--force")...)
+			args = slices.DeleteFunc(args, func(arg string) bool { return arg == "--keep-manifests" })
+		}
+		s.multiarch(append(args, "--force")...)
+		for _, path := range []string{"/a", "/b"} {
+			harness.Absent(s.T, s.registry, s.repo+path, "old")
+			harness.Get(s.T, s.registry, s.repo+path, "kept")
+		}
+		if s.untagsAlone() {
+			harness.Get(s.T, s.registry, s.repo+"/b", old.Digest.String())
+		}
+	})
+}
+
 // A tag of a shared manifest is removed on its own if the registry can do that; otherwise an error says so before
 // anything is removed.
 func TestRepoPurgeOfSharedManifests(t *testing.T) {
@@ -236,7 +264,7 @@ func TestRepoPurgeRefuses(t *testing.T) {
 		} {
 			s.refused(test.words, append([]string{"repo", "purge", "-f"}, test.args...)...)
 		}
-		for _, age := range []string{"", "0d", "-1d", "d7", "1d12h", "one day", "2999-01-01T00:00:00Z"} {
+		for _, age := range []string{"", "0d", "-1d", "d7", "12h1d", "one day", "2999-01-01T00:00:00Z"} {
 			harness.MustFail(s.T, s.Env, 125, []string{"older-than"}, "docker", "multiarch", "repo", "purge", "-f", "--all", "--older-than", age, repo)
 		}
 		r := s.multiarch("repo", "purge", "-f", "--filter", "no*", repo)

@@ -3,6 +3,9 @@ package manifest
 import (
 	"context"
 	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -14,6 +17,34 @@ import (
 // EarliestCreated is the earliest time that counts as the creation time of an image: reproducible builds set one in
 // 1970 or 1980.
 var EarliestCreated = time.Date(1980, time.February, 1, 0, 0, 0, 0, time.UTC)
+
+// ParseAge parses an age: a number of weeks or days, a number of hours, minutes or seconds, or several, as in "1d12h".
+func ParseAge(s string) (time.Duration, error) {
+	expected := Errorf(errdefs.ErrInvalidArgument, `expected an age ("45m", "12h", "30d", "1d12h", "2w")`)
+	total, rest := time.Duration(0), s
+	for _, unit := range []struct {
+		name string
+		time.Duration
+	}{{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}} {
+		number, after, found := strings.Cut(rest, unit.name)
+		if !found {
+			continue
+		}
+		n, err := strconv.ParseUint(number, 10, 15) // 32,767 weeks would exceed a Duration
+		if err != nil || n > uint64((math.MaxInt64-total)/unit.Duration) {
+			return 0, expected
+		}
+		total, rest = total+time.Duration(n)*unit.Duration, after
+	}
+	if rest == "" && s != "" {
+		return total, nil
+	}
+	d, err := time.ParseDuration(rest)
+	if err != nil || strings.Trim(rest, "0123456789.hms") != "" || d > math.MaxInt64-total {
+		return 0, expected
+	}
+	return total + d, nil
+}
 
 // ParseCreated returns the creation time in the bytes of an image config, the zero time if it has none or one before
 // EarliestCreated.

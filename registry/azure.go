@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -15,12 +16,18 @@ import (
 // https://learn.microsoft.com/azure/container-registry/container-registry-token-based-repository-permissions.
 const metadataRead = "metadata_read"
 
+// azureRoot is the path of Azure's own API, which also removes tags and keeps their manifests:
+// https://learn.microsoft.com/rest/api/containerregistry/tag/delete.
+const azureRoot = "/acr/v1"
+
+var azureHost = regexp.MustCompile(`\.azurecr\.(io|cn|us)(:\d+)?$`)
+
 // azure is the listing of Azure Container Registry:
 // https://learn.microsoft.com/rest/api/containerregistry/manifests/get-list.
 func azure(p repository) (listing, func(page) ([]manifest.Listed, error)) {
 	return listing{size: 100, byName: true, limit: limitManifests, request: request{ // its maximum
 		method: http.MethodGet, what: "manifests of " + p.typed,
-		repo: p.repo, root: "/acr/v1", path: "_manifests",
+		repo: p.repo, root: azureRoot, path: "_manifests",
 		scopes: []string{"repository:" + p.repo + ":" + metadataRead}, loginFirst: true,
 	}}, readAzure
 }

@@ -100,7 +100,11 @@ func (p repository) removed(ctx context.Context, name reference.NamedTagged, bef
 
 // untag and deleteManifest make the request for a tag and for a manifest, with once only until an answer is lost.
 func (p repository) untag(ctx context.Context, name reference.NamedTagged, once bool) error {
-	err := p.delete(ctx, "tag "+manifest.Familiar(name), name.Tag(), once)
+	root, path := "", "manifests/"
+	if azureHost.MatchString(p.name) {
+		root, path = azureRoot, "_tags/"
+	}
+	err := p.delete(ctx, "tag "+manifest.Familiar(name), root, path+name.Tag(), once)
 	var refused *Error
 	if errors.As(err, &refused) && refused.service == "" {
 		// Registries that delete only by digest take the tag for an invalid digest.
@@ -112,7 +116,7 @@ func (p repository) untag(ctx context.Context, name reference.NamedTagged, once 
 }
 
 func (p repository) deleteManifest(ctx context.Context, at reference.Canonical, once bool) error {
-	err := p.delete(ctx, "manifest "+manifest.Familiar(at), at.Digest().String(), once)
+	err := p.delete(ctx, "manifest "+manifest.Familiar(at), "", "manifests/"+at.Digest().String(), once)
 	var refused *Error
 	if errors.As(err, &refused) && refused.service == "" && refused.hasCode("UNSUPPORTED") {
 		refused.kind = errdefs.ErrNotImplemented
@@ -120,10 +124,10 @@ func (p repository) deleteManifest(ctx context.Context, at reference.Canonical, 
 	return err
 }
 
-// delete deletes a manifest by tag or digest.
-func (p repository) delete(ctx context.Context, what, name string, once bool) error {
+// delete deletes a manifest or a tag; root is "" for the distribution API.
+func (p repository) delete(ctx context.Context, what, root, path string, once bool) error {
 	resp, err := p.do(ctx, request{
-		method: http.MethodDelete, what: what, repo: p.repo, path: "manifests/" + name,
+		method: http.MethodDelete, what: what, repo: p.repo, root: root, path: path,
 		scopes: []string{deleteScope(p.repo)}, loginFirst: true, once: once,
 	})
 	if err != nil && once {
@@ -153,6 +157,11 @@ func (c *Client) Untags(ctx context.Context, repo reference.Named) error {
 		return err
 	}
 	return absent(p.untag(ctx, manifest.AtTag(repo, strings.ToLower("absent-"+rand.Text())), false))
+}
+
+// KnownToUntag reports whether it is known, without a request, that the registry of a repository removes tags.
+func (*Client) KnownToUntag(repo reference.Named) bool {
+	return azureHost.MatchString(reference.Domain(repo))
 }
 
 // absent returns the error for the deletion of something that does not exist.

@@ -18,7 +18,7 @@ var inventories = []struct {
 	// tags is the action that a token needs in addition to pull for the list of tags, "" for none.
 	tags string
 }{
-	{regexp.MustCompile(`\.azurecr\.(io|cn|us)(:\d+)?$`), azure, metadataRead},
+	{azureHost, azure, metadataRead},
 	{regexp.MustCompile(`^(([^/]+\.)?gcr\.io|[^/]+-docker\.pkg\.dev)(:\d+)?$`), google, ""},
 }
 

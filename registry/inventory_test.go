@@ -126,6 +126,37 @@ func TestTagsOfAzure(t *testing.T) {
 	}
 }
 
+// Azure removes a tag by a request of its own, and is known to keep the manifest.
+func TestUntagOfAzure(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.plain("demo.azurecr.io:80", f)
+	tags := map[string]bool{"1": true}
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		tag, ok := strings.CutPrefix(r.URL.Path, "/acr/v1/team/app/_tags/")
+		switch {
+		case r.Method != http.MethodDelete || !ok:
+			return false
+		case !tags[tag]:
+			refuse(w, http.StatusNotFound, "TAG_UNKNOWN", "the specified tag does not exist")
+		default:
+			delete(tags, tag)
+			w.WriteHeader(http.StatusAccepted)
+		}
+		return true
+	}
+	c, repo := n.client(Options{Insecure: true}), parse(t, "demo.azurecr.io/team/app")
+	if err := c.Untags(t.Context(), repo); err != nil {
+		t.Error(err)
+	}
+	if err := c.Untag(t.Context(), tagged(t, "demo.azurecr.io/team/app:1")); err != nil || tags["1"] {
+		t.Errorf("got error %v and tags %v, want none", err, tags)
+	}
+	checkKind(t, c.Untag(t.Context(), tagged(t, "demo.azurecr.io/team/app:1")), errdefs.ErrNotFound)
+	if !c.KnownToUntag(repo) || c.KnownToUntag(parse(t, "example.com/app")) {
+		t.Errorf("got %t and %t, want only Azure to be known", c.KnownToUntag(repo), c.KnownToUntag(parse(t, "example.com/app")))
+	}
+}
+
 func TestInventoryOfGoogle(t *testing.T) {
 	n, f := newNetwork(t), newFake()
 	answers := map[string]string{"/v2/project/plain/tags/list?n=10000": "plain-tags.json"}

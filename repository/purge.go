@@ -2,7 +2,10 @@ package repository
 
 import (
 	"context"
+	"fmt"
+	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -11,7 +14,47 @@ import (
 // Purge removes what a selection matches from the repository of repo. The error is errdefs.ErrNotFound if there is no such
 // repository, and errdefs.ErrNotImplemented if untagged manifests are selected and the registry does not list them.
 func Purge(ctx context.Context, registry Registry, report manifest.Reporter, repo reference.Named, selection Selection, o Removal) error {
-	r := newRemoval(registry, report, repo, o)
+	return newRemoval(registry, report, repo, o).purge(ctx, selection)
+}
+
+// PurgeAll is [Purge] for each repository of a registry whose path matches. An error does not stop the others, unless the
+// registry is unavailable. Bounds are for all together.
+func PurgeAll(ctx context.Context, registry Registry, report manifest.Reporter, host string, filter manifest.Pattern, selection Selection, o Removal) error {
+	paths, err := Repositories(ctx, registry, host, filter)
+	if err != nil {
+		return fmt.Errorf("%w; nothing was removed", err)
+	}
+	if len(paths) == 0 {
+		report.Note("No repository of %s matches", host)
+	}
+	var errs []error
+	for started := time.Now(); len(paths) > 0; paths = paths[1:] {
+		repo, err := manifest.ParseRepository(host + "/" + paths[0])
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r := newRemoval(registry, report, repo, o)
+		r.started, r.snapshot.mayBeEmpty = started, true // as many in a catalog are
+		err = r.purge(ctx, selection)
+		errs = append(errs, err)
+		left := len(paths) - 1
+		switch {
+		case ctx.Err() != nil || errdefs.IsUnavailable(err):
+			return ended(report, errs)
+		case left > 0 && (o.MaxDeletes > 0 && len(r.done) >= o.MaxDeletes || o.MaxTime > 0 && time.Since(started) >= o.MaxTime):
+			report.Note("Stopped by --max-deletes or --max-time; %d repositories are left, which another purge reads", left)
+			return ended(report, errs)
+		case o.MaxDeletes > 0:
+			o.MaxDeletes -= len(r.done)
+		}
+	}
+	return ended(report, errs)
+}
+
+// purge removes what a selection matches.
+func (r *removal) purge(ctx context.Context, selection Selection) error {
+	report, repo := r.report, r.snapshot.repo
 	if err := r.read(ctx); err != nil {
 		return err
 	}
@@ -33,7 +76,7 @@ func Purge(ctx context.Context, registry Registry, report manifest.Reporter, rep
 	diagnostics.Report(report)
 	tags, manifests := count(r.steps)
 	report.Note("%s: %d of %d tags match; %d tags and %d manifests to remove", reference.FamiliarName(repo), len(matched), total, tags, manifests)
-	if yes, err := o.Confirm(r.steps); err != nil || !yes {
+	if yes, err := r.Confirm(r.steps); err != nil || !yes {
 		return err
 	}
 	return r.carryOut(ctx)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
@@ -23,14 +24,23 @@ type Selection struct {
 	// Keep is how many of the matching tags are kept, the last by their time or, with ByName, by their names.
 	Keep   int
 	ByName bool
+	// KeepOld is how many are kept of those that are old enough: of tags or, if no tags are selected, of the untagged
+	// manifests that no other lists.
+	KeepOld int
 	// Untagged selects untagged manifests as well, and only those unless Filters or All select tags.
 	Untagged bool
+	// KeepManifests selects only the tags, not the manifests they point to.
+	KeepManifests bool
 	// Recursive selects as well what nothing else needs.
 	Recursive bool
 }
 
 // needsTimes reports whether it matters how old the tags are.
-func (s Selection) needsTimes() bool { return !s.Before.IsZero() || s.Keep > 0 && !s.ByName }
+func (s Selection) needsTimes() bool {
+	return !s.Before.IsZero() || s.Keep+s.KeepOld > 0 && !(s.ByName && s.selectsTags())
+}
+
+func (s Selection) selectsTags() bool { return s.All || len(s.Filters) > 0 || !s.Untagged }
 
 // matched returns the tags that the filters select, sorted, and how many there are to select from: all but digest tags.
 // The error is errdefs.ErrInvalidArgument if they select every tag and that is not allowed, or if there are only digest
@@ -47,7 +57,7 @@ func (s Selection) matched(in *Snapshot) (tags []string, total int, err error) {
 		}
 	}
 	switch {
-	case s.Untagged && !s.All && len(s.Filters) == 0:
+	case !s.selectsTags():
 		return nil, total, nil
 	case total == 0 && len(in.Tags) > 0 && !s.Untagged:
 		err := manifest.Errorf(errdefs.ErrInvalidArgument, "all %d tags are of referrers of untagged manifests, and only removed with those", len(in.Tags))
@@ -88,9 +98,13 @@ func (s Selection) request(from *Snapshot, matched []string) (request, manifest.
 		}
 		return from.Manifests[from.Tags[a]].Time().Compare(from.Manifests[from.Tags[b]].Time())
 	})
-	for _, tag := range candidates[:max(len(candidates)-s.Keep, 0)] {
-		if s.isOld(from.Manifests[from.Tags[tag]]) {
-			r.tags[tag] = true
+	old := slices.DeleteFunc(candidates[:max(len(candidates)-s.Keep, 0)], func(tag string) bool {
+		return !s.isOld(from.Manifests[from.Tags[tag]])
+	})
+	for _, tag := range old[:max(len(old)-s.KeepOld, 0)] {
+		r.tags[tag] = true
+		if s.KeepManifests {
+			r.keep[from.Tags[tag]] = true
 		}
 	}
 	s.addDigestTags(from, r)
@@ -125,11 +139,12 @@ func (s Selection) addUntagged(from *Snapshot, r request) (unknown []string) {
 		return nil
 	}
 	tags := from.tagsByDigest()
+	var roots []digest.Digest // that KeepOld counts
 	for _, d := range slices.Sorted(maps.Keys(from.Manifests)) {
 		m := from.Manifests[d]
 		switch {
 		case len(tags[d]) > 0 || from.named[d]:
-		case !s.Before.IsZero() && m.Time().IsZero():
+		case (!s.Before.IsZero() || s.KeepOld > 0 && !s.selectsTags()) && m.Time().IsZero():
 			if s.Untagged {
 				unknown = append(unknown, d.String())
 			}
@@ -137,7 +152,14 @@ func (s Selection) addUntagged(from *Snapshot, r request) (unknown []string) {
 			r.keep[d] = true
 		case s.Untagged:
 			r.manifests[d] = true
+			if len(m.Parents) == 0 && len(m.RefersTo) == 0 && !s.selectsTags() {
+				roots = append(roots, d)
+			}
 		}
+	}
+	slices.SortStableFunc(roots, func(a, b digest.Digest) int { return from.Manifests[b].Time().Compare(from.Manifests[a].Time()) })
+	for _, d := range roots[:min(len(roots), s.KeepOld)] {
+		r.keep[d] = true
 	}
 	return unknown
 }

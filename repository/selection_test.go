@@ -68,6 +68,9 @@ func TestSelection(t *testing.T) {
 		"keep unknown":         {Selection{Filters: fakes.Patterns(t, "x", "v*"), Keep: 1}, "v8 v9", 4, 1},
 		"keep more":            {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 5}, "", 3, 0},
 		"keep and older":       {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 2, Before: now}, "v9", 3, 0},
+		"keep old":             {Selection{Filters: fakes.Patterns(t, "v*"), KeepOld: 1, Before: before}, "v9", 3, 0},
+		"keep and keep old":    {Selection{Filters: fakes.Patterns(t, "v*"), Keep: 1, KeepOld: 1, Before: now}, "v9", 3, 0},
+		"keep old by name":     {Selection{Filters: fakes.Patterns(t, "v*"), KeepOld: 2, ByName: true}, "v8", 3, 0},
 		"only untagged":        {Selection{Untagged: true}, manifest.ReferrersTag(unknown) + ".sig", 0, 0},
 		"untagged without one": {Selection{Untagged: true, Excludes: fakes.Patterns(t, "v9")}, manifest.ReferrersTag(unknown) + ".sig", 0, 0},
 	} {
@@ -119,6 +122,8 @@ func TestSelectionOfUntagged(t *testing.T) {
 		"all":            {Selection{Untagged: true}, "delete n, delete o, delete y", 0},
 		"older":          {Selection{Untagged: true, Before: now.AddDate(0, 0, -5)}, "delete o", 1},
 		"with the index": {Selection{All: true, Before: now.AddDate(0, 0, -5)}, "delete i t, delete a", 0},
+		"all but one":    {Selection{Untagged: true, KeepOld: 1}, "delete o", 1},
+		"older but one":  {Selection{Untagged: true, KeepOld: 1, Before: now.AddDate(0, 0, -5)}, "", 1},
 		"everything":     {Selection{All: true, Untagged: true}, "delete n, delete o, delete y, delete i t, delete a", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
