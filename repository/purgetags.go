@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
@@ -22,14 +23,11 @@ func PurgeTags(ctx context.Context, registry Registry, report manifest.Reporter,
 		case err != nil:
 			return fmt.Errorf("reading %s before its tag is removed: %w", manifest.Familiar(t.Name), err)
 		}
-		if u.others == nil {
-			if u.others, _, err = registry.Tags(ctx, t.Name); err != nil {
-				report.Warn("keeping the tags of the images: the registry may delete others with them, which cannot be listed: %v", err)
-				return nil
-			}
-		}
 		moved, err := u.untag(ctx, t.Name, c)
 		switch {
+		case errors.Is(err, errUnlisted):
+			report.Warn("keeping the tags of the images: %v", err)
+			return nil
 		case errdefs.IsNotImplemented(err), errdefs.IsConflict(err):
 			report.Warn("keeping the tags of the images: the registry cannot remove a tag without its manifest: %v", err)
 			return nil

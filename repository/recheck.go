@@ -278,8 +278,9 @@ func (r *remover) restoreManifest(ctx context.Context, n manifest.Node) error {
 	return nil
 }
 
-// keptTags returns the tags of a manifest that are kept.
-func (r *remover) keptTags(d digest.Digest) (out []string) {
+// keptTags returns the tags of a manifest that are kept, not nil.
+func (r *remover) keptTags(d digest.Digest) []string {
+	out := []string{}
 	for tag, of := range r.snapshot.Tags {
 		if of == d && !r.planned[tag] {
 			out = append(out, tag)

@@ -813,6 +813,45 @@ func TestUntagKeepsSiblingsThatMoved(t *testing.T) {
 	}
 }
 
+// Where a registry deletes a manifest with its tag, another tag that somebody has removed before is not restored.
+func TestUntagDoesNotRestoreWhatWasRemoved(t *testing.T) {
+	for name, run := range map[string]func(r *testRepo) error{
+		"untag": func(r *testRepo) error { return r.untag(false, "go-1", "go-2") },
+		"push --purge=tags": func(r *testRepo) error {
+			c, err := r.Registry.Fetch(t.Context(), fakes.Named(t, app+":go-1"))
+			pushed := manifest.Pushed{Publication: manifest.Publication{List: manifest.List{Name: fakes.ListName(t, app+":1")}}}
+			for _, tag := range []string{"go-1", "go-2"} {
+				ref := fakes.Named(t, app+":"+tag)
+				pushed.List.Entries = append(pushed.List.Entries, manifest.Entry{Ref: ref, Source: ref, Descriptor: c.Descriptor, Raw: c.Raw})
+			}
+			return errors.Join(err, PurgeTags(t.Context(), r.Registry, r.Notes, pushed))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestRepo(t)
+			for _, tag := range []string{"go-1", "go-2", "removed", "kept"} {
+				r.retag("amd64", tag)
+			}
+			r.Registry.Greedy = true
+			resolved := 0
+			r.Registry.Asked = func(request string) {
+				if request != "fetch "+app+":go-1" {
+					return
+				}
+				if resolved++; resolved == 2 { // immediately before its removal
+					r.retag("2", "go-1")
+					delete(r.Registry.Manifests, app+":removed")
+				}
+			}
+			if err := run(r); err != nil {
+				t.Fatal(err)
+			}
+			r.has("1 2 amd64 go-1 kept sig, 5 manifests")
+			r.warns("app:go-1 now points to")
+		})
+	}
+}
+
 // A registry may refuse to remove a tag only once it is asked to.
 func TestUntagIsRefusedLate(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -86,21 +86,24 @@ type untagging struct {
 // prepare finds out which tags exist, and how they can be removed. It returns errors for those that do not exist.
 func (u *untagging) prepare(ctx context.Context, tags []tagContent) (absent []error, err error) {
 	for _, delay := range settleDelays {
-		if u.others, _, err = tagNames(ctx, u.registry, u.repo); err != nil && !errdefs.IsNotFound(err) {
-			return nil, err
+		var listed []string
+		if slices.ContainsFunc(tags, func(t tagContent) bool { return t.absent != nil }) {
+			if listed, _, err = tagNames(ctx, u.registry, u.repo); err != nil && !errdefs.IsNotFound(err) {
+				return nil, err
+			}
 		}
 		var again []reference.NamedTagged
 		tags = slices.DeleteFunc(tags, func(t tagContent) bool {
-			listed := slices.Contains(u.others, t.name.Tag())
+			isListed := slices.Contains(listed, t.name.Tag())
 			switch {
 			case t.absent == nil:
 				u.tags = append(u.tags, t)
-			case !listed:
+			case !isListed:
 				absent = append(absent, t.absent)
 			default:
 				again = append(again, t.name)
 			}
-			return t.absent == nil || !listed
+			return t.absent == nil || !isListed
 		})
 		if len(tags) == 0 {
 			break
@@ -151,7 +154,7 @@ func (u *untagging) run(ctx context.Context, removed func(name reference.Named))
 			return append(errs, ctx.Err())
 		}
 		errs = append(errs, fmt.Errorf("removing the tag %s: %w", manifest.Familiar(t.name), err))
-		if errors.Is(err, errLost) || errdefs.IsUnavailable(err) {
+		if errors.Is(err, errLost) || errors.Is(err, errUnlisted) || errdefs.IsUnavailable(err) {
 			return errs
 		}
 	}

@@ -17,10 +17,27 @@ import (
 type untagger struct {
 	registry Registry
 	report   manifest.Reporter
-	// others are the tags of the repository of which those that disappear with a manifest are restored; keeps says that the
-	// registry was seen to keep the manifest of a removed tag, restored that it was not.
+	// others are the tags of the repository of which those that disappear with a manifest are restored; nil if they are to be
+	// listed before the next removal. keeps says that the registry was seen to keep the manifest of a removed tag, restored
+	// that it was not.
 	others          []string
 	keeps, restored bool
+}
+
+// errUnlisted is part of an error of a tag that was not removed.
+var errUnlisted = errors.New("the registry may delete other tags with it, which cannot be listed")
+
+// listOthers lists the other tags of a repository at the last moment: one that somebody removes after it would be restored.
+func (u *untagger) listOthers(ctx context.Context, repo reference.Named) error {
+	if u.keeps || u.others != nil {
+		return nil
+	}
+	tags, _, err := u.registry.Tags(ctx, repo)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnlisted, err)
+	}
+	u.others = append([]string{}, tags...)
+	return nil
 }
 
 // untag removes a tag that points to c, or whose manifest is gone if c is empty, or returns what it points to now. The
@@ -30,6 +47,8 @@ func (u *untagger) untag(ctx context.Context, name reference.NamedTagged, c mani
 		return "", err
 	}
 	ctx = context.WithoutCancel(ctx) // nothing is left half-done
+	unlisted := u.listOthers(ctx, name)
+	defer func() { u.others = nil }()
 	moved, err = u.moved(ctx, name, c.Descriptor.Digest)
 	switch {
 	case errdefs.IsNotFound(err) && c.Raw == nil:
@@ -38,6 +57,8 @@ func (u *untagger) untag(ctx context.Context, name reference.NamedTagged, c mani
 		return "", nil
 	case err != nil || moved != "":
 		return moved, err
+	case unlisted != nil:
+		return "", unlisted
 	}
 	removed := u.registry.Untag(ctx, name)
 	if errdefs.IsAborted(removed) { // somebody has moved it
@@ -96,7 +117,6 @@ func (u *untagger) restore(ctx context.Context, name reference.NamedTagged, c ma
 	with := ""
 	if err == nil {
 		lost := slices.DeleteFunc(slices.Clone(u.others), func(tag string) bool { return slices.Contains(left, tag) })
-		u.others = append(left, lost...)
 		if len(lost) > 0 {
 			with = ", and so were these tags, which had disappeared with it: " + manifest.JoinSome(lost)
 		}
