@@ -28,9 +28,8 @@ type remover struct {
 
 	mu   sync.Mutex
 	errs []error
-	// unreported are the steps that were carried out and not reported; reported are the names that were.
-	unreported []Step
-	reported   map[string]bool
+	// reported are the names that were reported as removed.
+	reported map[string]bool
 	// admitted are the steps that a bounded purge may carry out, by [Step.key]; stopped is the bound that it has met.
 	admitted map[string]bool
 	stopped  string
@@ -71,7 +70,7 @@ func (r *remover) run(ctx context.Context) error {
 			if ctx.Err() != nil {
 				r.lastLook(ctx)
 			}
-			return r.end(append(r.errs, err))
+			return r.end(ctx, append(r.errs, err))
 		}
 		steps := r.batch()
 		if len(steps) == 0 && all {
@@ -80,7 +79,7 @@ func (r *remover) run(ctx context.Context) error {
 		}
 		if r.remove(ctx, steps) != nil {
 			r.lastLook(ctx)
-			return r.end(append(r.errs, ctx.Err()))
+			return r.end(ctx, append(r.errs, ctx.Err()))
 		}
 		all = len(r.batch()) == 0
 	}
@@ -101,8 +100,25 @@ func (r *remover) lastLook(ctx context.Context) {
 	}
 }
 
-// end reports what a run that ends early has done, and returns its error.
-func (r *remover) end(errs []error) error {
+// end ends a run early: it restores the tags of manifests that were put back without, and reports what was removed. It
+// returns the error of the run.
+func (r *remover) end(ctx context.Context, errs []error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLookTimeout)
+	defer cancel()
+	restored := 0
+	for _, step := range r.steps {
+		if !r.bare[step.Digest] || step.Untag {
+			continue
+		}
+		restored++
+		if err := r.restoreTags(ctx, manifest.AtDigest(step.Repo, step.Digest), step); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if restored > 0 {
+		r.report.Warn("%d manifests that were deleted from %s were restored with their tags: what answers 404 may need them",
+			restored, reference.FamiliarName(r.snapshot.repo))
+	}
 	r.reportSteps(nil)
 	for tag, d := range r.moved {
 		r.report.Warn("%s", movedText(r.snapshot.name(tag), d, r.snapshot.Tags[tag]))
@@ -243,6 +259,7 @@ func (r *remover) finish(step Step) {
 	for _, tag := range step.Tags {
 		r.gone[tag] = true
 	}
+	delete(r.bare, step.Digest)
 	r.done, r.unreported = append(r.done, step), append(r.unreported, step)
 }
 

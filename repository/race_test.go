@@ -190,6 +190,42 @@ func TestPurgeWithLostAnswers(t *testing.T) {
 	}
 }
 
+// What was deleted before a name appears that answers 404 for ever is put back, with those of its tags that do not exist.
+func TestPurgeRestoresTags(t *testing.T) {
+	for name, kind := range registryKinds {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRacedRepo(t)
+				kind(r.Registry)
+				r.push("old-second", r.images[5].Digest)
+				before := r.content()
+				deletions, hidden := 0, ""
+				r.act = func(_ int, request string) {
+					if strings.HasPrefix(request, "deleting ") {
+						deletions++
+					}
+					if request == "list "+app && deletions == 2*minBatch {
+						deletions = 0
+						d := r.Registry.Index(t, app+":hidden", ocispec.MediaTypeImageIndex, r.images[0]).Digest
+						r.push("old-03", r.images[20].Digest)
+						hidden = app + "@" + d.String()
+						r.Registry.Errs[app+":hidden"], r.Registry.Errs[hidden] = errUnknown, errUnknown
+					}
+				}
+				r.fails(r.purge(), "answers 404", "app:hidden")
+				r.Registry.Asked = nil
+				delete(r.Registry.Manifests, app+":hidden")
+				delete(r.Registry.Manifests, hidden)
+				r.has(before)
+				if got := r.digest("old-03"); got != r.images[20].Digest {
+					t.Errorf("got %s for a tag that was pushed meanwhile, want %s", got, r.images[20].Digest)
+				}
+				r.warns("were restored with their tags")
+			})
+		})
+	}
+}
+
 // A tag that another client has moved while the answer to its removal was lost is kept.
 func TestUntagIsAborted(t *testing.T) {
 	r := newTestRepo(t)

@@ -182,7 +182,8 @@ func (r *removal) exists(ctx context.Context, name reference.Named) (bool, error
 }
 
 // reveal puts back what was deleted, the last first, until tags that answer 404 point to something: they were pushed while
-// that was deleted. What turns out not to be needed is deleted again. It returns the tags that still answer 404.
+// that was deleted. What turns out not to be needed is deleted again or, if the run ends before, gets its tags back. It returns
+// the tags that still answer 404.
 func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) ([]string, error) {
 	ctx = context.WithoutCancel(ctx)
 	found := map[string]bool{}
@@ -192,7 +193,6 @@ func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) ([]str
 			r.revealed[tag], hidden = true, append(hidden, tag)
 		}
 	}
-	restored := 0
 	for i, step := range slices.Backward(r.done) {
 		if len(hidden) == 0 {
 			break
@@ -200,7 +200,6 @@ func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) ([]str
 		if step.Untag {
 			continue
 		}
-		restored++
 		at := manifest.AtDigest(step.Repo, step.Digest)
 		n, err := s.graph.Node(step.Digest)
 		if err == nil {
@@ -211,6 +210,8 @@ func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) ([]str
 		}
 		delete(r.over, step.key())
 		r.done = slices.Delete(r.done, i, i+1)
+		r.unreported = slices.DeleteFunc(r.unreported, func(s Step) bool { return s.key() == step.key() })
+		r.bare[step.Digest] = true
 		hidden = slices.DeleteFunc(hidden, func(tag string) bool {
 			d, err := r.registry.Digest(ctx, manifest.AtTag(s.repo, tag))
 			if err == nil {
@@ -220,10 +221,6 @@ func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) ([]str
 			}
 			return err == nil
 		})
-	}
-	if len(hidden) > 0 && restored > 0 {
-		r.report.Warn("%d manifests that were deleted from %s were restored without their tags: what answers 404 may need them",
-			restored, reference.FamiliarName(s.repo))
 	}
 	return slices.DeleteFunc(tags, func(tag string) bool { return found[tag] }), nil
 }

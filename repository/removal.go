@@ -50,6 +50,9 @@ type removal struct {
 	deletes, untags bool
 	over, gone      map[string]bool
 	done            []Step
+	// unreported are those of done that were not reported; bare are manifests that were deleted and put back without tags.
+	unreported []Step
+	bare       map[digest.Digest]bool
 	// started is when the removal began.
 	started time.Time
 	// ignored are listed tags and digests that are taken for gone if they cannot be read; revealed are the tags for which
@@ -59,7 +62,7 @@ type removal struct {
 
 func newRemoval(r Registry, report manifest.Reporter, repo reference.Named, o Removal) *removal {
 	removal := &removal{Removal: o, started: time.Now(), registry: r, report: report, snapshot: newSnapshot(r, repo), asked: map[digest.Digest]bool{},
-		over: map[string]bool{}, gone: map[string]bool{}, ignored: map[string]bool{}, revealed: map[string]bool{}}
+		over: map[string]bool{}, gone: map[string]bool{}, bare: map[digest.Digest]bool{}, ignored: map[string]bool{}, revealed: map[string]bool{}}
 	for _, name := range o.AssumeGone {
 		removal.ignored[name] = true
 	}
