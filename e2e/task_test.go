@@ -290,6 +290,36 @@ steps:
 	harness.Get(t, s.registry, s.repo, "kept")
 }
 
+// acr purge of several repositories, of which some match an expression, keeps manifests without --untagged; what it
+// cannot do here is reported before the run.
+func TestTaskMapsPurges(t *testing.T) {
+	s := newTaskScene(t)
+	for _, path := range []string{"/a", "/b", "/c"} {
+		for _, tag := range []string{"old-1", "old-2", "kept"} {
+			s.put(s.repo+path, tag, images.Spec{Platform: amd64, Seed: path + tag, Created: time.Now().AddDate(0, 0, -len(tag))})
+		}
+	}
+	old := harness.Get(t, s.registry, s.repo+"/a", "old-1")
+	s.write(map[string]string{"acb.yaml": `
+version: v1.1.0
+steps:
+  - cmd: acr tag list --repository ` + s.repo + `/a
+  - cmd: acr purge --filter '` + s.repo + `/[ab]:^old-' --filter '` + s.repo + `/c:old-2' --ago 4d --keep 1
+`})
+	r := s.multiarch("task", "run", "--registry", s.registry.Host)
+	says(t, r.Stdout, "old-1", "kept")
+	says(t, r.Stderr, "--repositories 'regex:"+s.repo+"/[ab]'", "--keep-manifests --older-than 4d --keep-old 1")
+	for path, want := range map[string]int{"/a": 2, "/b": 2, "/c": 3} { // --keep 1 keeps one of the old
+		if got := harness.Tags(t, s.registry, s.repo+path); len(got) != want {
+			t.Errorf("%s: got tags %v, want %d", path, got, want)
+		}
+	}
+	harness.Get(t, s.registry, s.repo+"/a", old.Digest.String())
+	s.write(map[string]string{"acb.yaml": "steps:\n- cmd: acr purge --filter a:. --ago 1d --include-locked\n"})
+	r = s.multiarch("task", "run", "--dry-run", "--registry", s.registry.Host)
+	says(t, r.Stderr, "acb.yaml:2:8: warning: steps[0].cmd: this runs in a container", "unknown flag: --include-locked")
+}
+
 // A dry run, validation, rendering and the graph need no daemon, no Dockerfile and no registry.
 func TestTaskWithoutDaemon(t *testing.T) {
 	t.Parallel()

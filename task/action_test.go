@@ -30,26 +30,29 @@ func TestActions(t *testing.T) {
 		{"docker --context x ps", "Docker --context x ps"},
 		{"docker:cli manifest", "Container docker:cli | manifest"},
 
-		{"acr purge -r reg --filter app:v.* --ago 30d --untagged", "Plugin repo purge reg.azurecr.io/app --all --untagged --filter regex:.*(?:v.*).* --older-than 30d --force"},
-		{"acr purge --registry Reg.azurecr.io -f a/b:^x -f a/b:y$ --ago 0d --keep 3 --untagged", "Plugin repo purge reg.azurecr.io/a/b --all --untagged --filter regex:.*(?:^x).* --filter regex:.*(?:y$).* --keep 3 --force"},
-		{"acr purge -r reg --filter app:. --ago 1d2h --untagged --dry-run --concurrency 4", "Plugin repo purge reg.azurecr.io/app --all --untagged --filter regex:.*(?:.).* --older-than 26h"},
-		{acr + " purge -r localhost:5000 --filter app:. --ago 3h --untagged", "Plugin repo purge localhost:5000/app --all --filter regex:.*(?:.).* --older-than 3h --force"},
-		{"acr purge --filter app:. --ago 0d --untagged", "Plugin repo purge env.azurecr.io/app --all --untagged --filter regex:.*(?:.).* --force"},
-		// These leave manifests, name several repositories, or are indistinguishable from such.
-		{"acr purge -r reg --filter app:. --ago 1d", "Container " + acr + " | purge -r reg --filter app:. --ago 1d"},
-		{"acr purge -r reg --filter .*:. --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter .*:. --ago 1d --untagged"},
-		{"acr purge -r reg --filter a.b:. --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a.b:. --ago 1d --untagged"},
-		{"acr purge -r reg --filter a:. --filter b:. --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a:. --filter b:. --ago 1d --untagged"},
+		{"acr purge -r reg --filter app:v.* --ago 30d --untagged", "Plugin repo purge reg.azurecr.io/app --all --filter regex:.*(?:v.*).* --untagged --older-than 30d --force"},
+		{"acr purge --registry Reg.azurecr.io -f a/b:^x -f a/b:y$ --ago 0d --keep 3 --untagged", "Plugin repo purge reg.azurecr.io/a/b --all --filter regex:.*(?:^x).* --filter regex:.*(?:y$).* --untagged --keep-old 3 --force"},
+		{"acr purge -r reg --filter app:. --ago 1d2h --untagged --dry-run --concurrency 4", "Plugin repo purge reg.azurecr.io/app --all --filter regex:.*(?:.).* --untagged --older-than 1d2h"},
+		{acr + " purge -r localhost:5000 --filter app:. --ago 1h15m --untagged", "Plugin repo purge localhost:5000/app --all --filter regex:.*(?:.).* --older-than 1h15m --force"},
+		{"acr purge --filter app:. --ago 0d --untagged", "Plugin repo purge env.azurecr.io/app --all --filter regex:.*(?:.).* --untagged --force"},
+		// As they are published.
+		{"acr purge --registry myregistry --filter samples/hello-world:.* --ago 7d", "Plugin repo purge myregistry.azurecr.io/samples/hello-world --all --keep-manifests --older-than 7d --force"},
+		{"acr purge --filter 'hello-world:.*' --untagged --ago 1d", "Plugin repo purge env.azurecr.io/hello-world --all --untagged --older-than 1d --force"},
+		{"acr purge --filter '.*:.*' --ago 7d --untagged --repository-page-size 50", "Plugin repo purge env.azurecr.io --repositories regex:.* --all --untagged --older-than 7d --force"},
+		{"acr purge --filter 'pix-.*:.*' --ago 30d --keep 5 --untagged --dry-run", "Plugin repo purge env.azurecr.io --repositories regex:pix-.* --all --untagged --older-than 30d --keep-old 5"},
+		{"acr purge --filter 'a/one:.*' --filter 'a/two:.*' --ago 10d --untagged", "Plugin repo purge env.azurecr.io/a/one --all --untagged --older-than 10d --force && repo purge env.azurecr.io/a/two --all --untagged --older-than 10d --force"},
+		{"acr purge --filter a:x --filter .*:y --filter a:z --ago 1d", "Plugin repo purge env.azurecr.io/a --all --filter regex:.*(?:x).* --filter regex:.*(?:z).* --keep-manifests --older-than 1d --force && " +
+			"repo purge env.azurecr.io --repositories regex:.* --all --filter regex:.*(?:y).* --keep-manifests --older-than 1d --force"},
+		{"acr purge --untagged-only --ago 3d --keep 5", "Plugin repo purge env.azurecr.io --repositories regex:.* --untagged --older-than 3d --keep-old 5 --force"},
+		{"acr purge --filter 'hello-world:x' --untagged-only --verbose", "Plugin repo purge env.azurecr.io/hello-world --untagged --force"},
+		{"acr purge -r localhost:5000 --untagged-only", "Plugin repo purge localhost:5000 --repositories regex:.* --untagged --force"},
+		{"acr purge --filter 'app:^(?:v|w)[[:digit:]]+$' --ago 1d", "Plugin repo purge env.azurecr.io/app --all --filter regex:.*(?:^(?:v|w)[[:digit:]]+$).* --keep-manifests --older-than 1d --force"},
+		{"acr purge --filter 'app:^(?!latest$|(v|w)1).*$' --ago 1d", "Plugin repo purge env.azurecr.io/app --all --exclude regex:(?:latest$|(v|w)1).* --keep-manifests --older-than 1d --force"},
+		{"acr purge --filter 'foo\\/.*:a' --filter a.b:c --ago 1d", "Plugin repo purge env.azurecr.io --repositories regex:foo\\/.* --all --filter regex:.*(?:a).* --keep-manifests --older-than 1d --force && " +
+			"repo purge env.azurecr.io --repositories regex:a.b --all --filter regex:.*(?:c).* --keep-manifests --older-than 1d --force"},
+		{"acr tag list --registry reg --repository samples/hello-world", "Plugin repo tags reg.azurecr.io/samples/hello-world"},
+		{"acr manifest list --repository app", "Plugin repo manifests env.azurecr.io/app"},
 		{"acr purge -r reg --filter a:(?!b) --ago 1d --untagged", ""}, // ( is for a shell
-		{"acr purge -r reg --filter 'a:(?!b)' --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a:(?!b) --ago 1d --untagged"},
-		{"acr purge -r reg --filter a: --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a: --ago 1d --untagged"},
-		{"acr purge -r reg --filter a:b:c --ago 1d --untagged", "Container " + acr + " | purge -r reg --filter a:b:c --ago 1d --untagged"},
-		{"acr purge -r reg --filter a:. --ago 1d --untagged --keep 3", "Container " + acr + " | purge -r reg --filter a:. --ago 1d --untagged --keep 3"},
-		{"acr purge -r reg --filter a:. --ago 30m --untagged", "Container " + acr + " | purge -r reg --filter a:. --ago 30m --untagged"},
-		{"acr purge -r reg --filter a:. --untagged", "Container " + acr + " | purge -r reg --filter a:. --untagged"},
-		{"acr purge -r reg --filter a:. --ago 1d --untagged --include-locked", "Container " + acr + " | purge -r reg --filter a:. --ago 1d --untagged --include-locked"},
-		{"acr purge -r reg --ago 1d --untagged", "Container " + acr + " | purge -r reg --ago 1d --untagged"},
-		{"acr tag list -r reg", "Container " + acr + " | tag list -r reg"},
 		{"acr", "Container " + acr + " | "},
 
 		{"az acr import -n reg --source docker.io/library/alpine:3", "Plugin import docker.io/library/alpine:3 reg.azurecr.io/library/alpine:3"},
@@ -79,8 +82,41 @@ func TestActions(t *testing.T) {
 			t.Errorf("%s: got action\n%s and error %v, want\n%s", tt.cmd, got, err, tt.want)
 		}
 	}
-	if a, _ := commandOfText("acr purge --filter app:. --ago 0d --untagged"); fmt.Sprintf("%T", a) != "task.Container" {
-		t.Errorf("acr purge without a registry: got %v, want a Container", a)
+}
+
+// A command of Azure's programs that has no equivalent runs in a container, which a warning explains.
+func TestWithoutEquivalent(t *testing.T) {
+	for cmd, want := range map[string]string{
+		"acr purge -r reg --filter 'a:(?!b)' --ago 1d --untagged":           "invalid or unsupported Perl syntax: `(?!`",
+		"acr purge -r reg --filter 'a:^(?!b).*' --filter a:c --ago 1d":      "invalid or unsupported Perl syntax",
+		"acr purge -r reg --filter '*:.*' --ago 90d":                        `--filter "*:.*": error parsing regexp: missing argument to repetition`,
+		"acr purge -r reg --filter a: --ago 1d --untagged":                  `--filter "a:": expected REPOSITORY:EXPRESSION`,
+		"acr purge -r reg --filter a:b:c --ago 1d --untagged":               "expected REPOSITORY:EXPRESSION",
+		"acr purge -r reg --filter a --ago 1d --untagged":                   "expected REPOSITORY:EXPRESSION",
+		"acr purge -r reg --filter a:. --ago month":                         `--ago "month": expected an age`,
+		"acr purge -r reg --filter a:. --ago=-1d":                           "expected an age",
+		"acr purge -r reg --filter a:. --untagged":                          "expected --filter and --ago",
+		"acr purge -r reg --ago 1d --untagged":                              "expected --filter and --ago",
+		"acr purge -r reg --filter a:. --ago 1d --untagged --untagged-only": "expected --untagged or --untagged-only",
+		"acr purge -r reg --filter a:. --ago 1d --include-locked":           "unknown flag: --include-locked",
+		"acr purge -r reg --filter a:. --ago 1d x":                          `unexpected argument "x"`,
+		"acr purge --filter a:. --ago 1d":                                   "expected --registry",
+		"-e A=1 acr tag list -r reg":                                        "expected --registry and --repository",
+		"acr tag list -r reg --repository A":                                "expected --registry and --repository",
+		"acr purge -r reg --filter a:. --ago 1d -u me -p pw || true":        "unknown shorthand flag: 'u'",
+		"az acr import -n reg --source q.io/a -u me -p pw":                  "unknown shorthand flag: 'u'",
+		"az acr import -n reg --source alpine:3":                            "expected the registry in --source",
+		"az acr import --source q.io/a":                                     "expected --name",
+		"acr":                                                               "", "acr login reg": "", "az acr login": "", "alpine acr purge": "",
+	} {
+		a, err := commandOfText(cmd)
+		if got := fmt.Sprint(notOurs(a)); err != nil || !StartsContainer(a) || (want == "") != (got == "<nil>") || !strings.Contains(got, want) {
+			t.Errorf("%s: got %T, error %v and the reason %s, want a container and %q", cmd, a, err, got, want)
+		}
+	}
+	_, findings := Parse(Rendered{Text: "steps:\n- cmd: acr purge -r reg --filter a:. --ago 1d --include-locked || true\n"})
+	if len(findings) != 1 || findings[0].Severity != Warning || !strings.Contains(findings[0].Message, "unknown flag: --include-locked") {
+		t.Errorf("got findings %v, want a warning of --include-locked", findings)
 	}
 }
 
@@ -120,7 +156,11 @@ func summary(a Action, cmd string) string {
 		if a.Replaces != "" && a.Replaces != cmd || a.Replaces == "" && !strings.HasPrefix(cmd, "docker ") {
 			return "instead of " + a.Replaces
 		}
-		return "Plugin " + strings.Join(a.Args, " ")
+		var all []string
+		for _, args := range a.Commands {
+			all = append(all, strings.Join(args, " "))
+		}
+		return "Plugin " + strings.Join(all, " && ")
 	}
 	return fmt.Sprint(a)
 }

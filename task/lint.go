@@ -119,18 +119,6 @@ func (l *linter) step(i int) {
 		}
 	case Build:
 		l.architecture(i, a)
-	case Container:
-		l.azure(i, a)
-	}
-}
-
-// azure reports commands of Azure's programs that have an equivalent here, but not with these arguments.
-func (l *linter) azure(i int, c Container) {
-	words := append([]string{c.Image}, c.Args...)
-	_, purges := purgeOf(words)
-	_, imports := importOf(words)
-	if purges || imports {
-		l.stepf(i, "cmd", "docker multiarch has no equivalent command: this runs in a container of %s, which needs its own login", show(c.Image))
 	}
 }
 

@@ -231,6 +231,9 @@ func (p *parser) command(v value, env []string) Action {
 	if err != nil {
 		p.errorf(v, "%v", err)
 	}
+	if err := notOurs(action); err != nil {
+		p.report(Warning, v, "this runs in a container, without your logins: docker multiarch has no equivalent command (%v)", err)
+	}
 	return action
 }
 

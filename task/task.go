@@ -162,6 +162,8 @@ type Container struct {
 	Flags RunFlags
 	// flagWords are the flags as they are written.
 	flagWords []string
+	// notOurs is why this is a command of Azure's programs and not one of this program.
+	notOurs error
 }
 
 // Docker runs the docker command.
@@ -169,11 +171,11 @@ type Docker struct {
 	Args []string
 }
 
-// Plugin runs a command of this program, without a container.
+// Plugin runs commands of this program, one after the other and without a container.
 type Plugin struct {
-	// Args are the arguments of 'docker multiarch'.
-	Args []string
-	// Replaces is the command of another program that Args are equivalent to, "" if there is none.
+	// Commands are the arguments of 'docker multiarch' for each.
+	Commands [][]string
+	// Replaces is the command of another program that they are equivalent to, "" if there is none.
 	Replaces string
 }
 
@@ -205,7 +207,11 @@ func commandWords(a Action) [][]string {
 	case Docker:
 		return [][]string{append([]string{"docker"}, a.Args...)}
 	case Plugin:
-		return [][]string{append([]string{"docker", "multiarch"}, a.Args...)}
+		var all [][]string
+		for _, args := range a.Commands {
+			all = append(all, append([]string{"docker", "multiarch"}, args...))
+		}
+		return all
 	}
 	return nil
 }

@@ -416,7 +416,7 @@ func TestDescribe(t *testing.T) {
 		{ID: "two", After: []int{0}, Retries: 2, Action: task.Push{Images: []reference.NamedTagged{tagged(t, "h:5000/a:1")}}},
 		{ID: "three", After: []int{0, 1}, Dir: "d", Env: []string{"A=$b"}, Detach: true, Network: "own", Action: task.Container{Image: "bash", Args: []string{"-c", "echo 'x' \x1b"}}},
 		{ID: "four", After: []int{2}, Keep: true, Pull: true, NoDir: true, Network: "host", ExitedWith: []int{1, 2}, ExitedWithout: []int{3}, CancelRest: true, Action: task.Container{Image: "x"}},
-		{ID: "five", Action: task.Plugin{Args: []string{"import", "a", "b"}, Replaces: "az acr import\n-t b"}},
+		{ID: "five", Action: task.Plugin{Commands: [][]string{{"import", "a", "b"}}, Replaces: "az acr import\n-t b"}},
 	}}
 	var out strings.Builder
 	if err := Describe(&out, "r1", f, ""); err != nil {

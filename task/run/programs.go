@@ -65,7 +65,9 @@ func mayWrite(action task.Action) bool {
 	case task.Docker:
 		return len(a.Args) == 0 || !slices.Contains(readOnly, a.Args[0])
 	case task.Plugin:
-		return hasFlag(a.Args, "--digest-file", "--metadata-file", "--record")
+		return slices.ContainsFunc(a.Commands, func(args []string) bool {
+			return hasFlag(args, "--digest-file", "--metadata-file", "--record")
+		})
 	}
 	return false
 }
@@ -100,18 +102,22 @@ func (e *Executor) command(ctx context.Context, step task.Step, dir string, args
 	return exit.ExitCode(), exited(exit.ExitCode())
 }
 
-// plugin runs a command of this program.
+// plugin runs commands of this program, up to the first that fails.
 func (e *Executor) plugin(ctx context.Context, step task.Step, action task.Plugin, out Output) (int, error) {
-	if action.Replaces != "" {
-		_, _ = fmt.Fprintf(out.Stderr, "docker multiarch %s (instead of %s)\n", task.Quote(action.Args), action.Replaces)
-	}
 	dir, release, err := e.workspace.Host(ctx, mayWrite(action))
 	if err != nil {
 		return -1, err
 	}
 	defer release()
-	code := e.Programs.Plugin(ctx, step.Context, hostDir(dir, step), action.Args, out)
-	return code, exited(code)
+	for _, args := range action.Commands {
+		if action.Replaces != "" {
+			_, _ = fmt.Fprintf(out.Stderr, "docker multiarch %s (instead of %s)\n", task.Quote(args), action.Replaces)
+		}
+		if code := e.Programs.Plugin(ctx, step.Context, hostDir(dir, step), args, out); code != 0 {
+			return code, exited(code)
+		}
+	}
+	return 0, nil
 }
 
 // exited returns the error of a program with this exit code, nil for 0.

@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 		{"app x && docker multiarch ls; docker manifest push a", 0, "app [x]; plugin ls; plugin push a", ""},
 		{"app $GREETING \"$GREETING\" $(echo a b); exit 3", 3, "app [good day good day a b]", ""},
 		{"docker ps; az acr import -n reg --source q.io/a:1; acr purge -r reg --filter a:b --ago 1d --untagged", 0,
-			"docker ps; plugin import q.io/a:1 reg.azurecr.io/a:1; plugin repo purge reg.azurecr.io/a --all --untagged --filter regex:.*(?:b).* --older-than 1d --force", ""},
+			"docker ps; plugin import q.io/a:1 reg.azurecr.io/a:1; plugin repo purge reg.azurecr.io/a --all --filter regex:.*(?:b).* --untagged --older-than 1d --force", ""},
 		{"docker ps; echo $GREETING > out && cat < out; test -f out && echo it is there", 0, "docker ps", "good day\nit is there\n"},
 	} {
 		s := newTestExecutor(t, task.File{})
