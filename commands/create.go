@@ -23,6 +23,7 @@ type createOptions struct {
 	attestations string
 	push         bool
 	tags         []string
+	condition    condition
 	digests      []string
 	require      []string
 	exact        []string
@@ -66,6 +67,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	flags.StringSliceVar(&opts.require, "require", nil, "Fail if the list does not have these platforms")
 	flags.StringSliceVar(&opts.exact, "exact", nil, "Fail if the list does not have these platforms, or has others")
 	flags.StringVar(&opts.mediaType, "type", "", `Media type of the list ("docker", "oci"; default: derived from the images)`)
+	opts.condition.addTo(cmd)
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
 	completeFlags(cmd, map[string][]string{
 		"from": {"daemon", "registry"}, "attestations": {"keep", "strip"}, "type": {"docker", "oci"},
@@ -107,6 +109,9 @@ func (o createOptions) creation() (c manifest.Creation, err error) {
 		return c, err
 	}
 	c.MediaType = map[string]string{"docker": manifest.MediaTypeDockerList, "oci": ocispec.MediaTypeImageIndex}[o.mediaType]
+	if c.Condition, err = o.condition.parse(); err != nil {
+		return c, err
+	}
 	c.Tags, err = parseTags(c.Name, o.tags)
 	return c, err
 }
@@ -122,6 +127,8 @@ func (o createOptions) contradiction() error {
 		return invalid("--push makes the list without the local store, so there is nothing to --replace")
 	case len(o.digests) > 0 && o.from == "daemon":
 		return invalid("--digests names images in a registry, which --from daemon does not ask")
+	case o.condition != condition{} && !o.push:
+		return invalid("--if-digest and --no-clobber require --push")
 	case len(o.tags) > 0 && !o.push:
 		return manifest.WithHint(invalid("--tag requires --push"),
 			"to push the local list under more tags later: docker multiarch push --tag %s %s", o.tags[0], o.list)

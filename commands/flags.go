@@ -98,6 +98,22 @@ func addProgress(cmd *cobra.Command, mode *string) {
 
 func checkProgress(mode string) error { return oneOf("progress", mode, display.ProgressModes...) }
 
+// condition are the flags for what tags have to point to before they are written.
+type condition struct {
+	ifDigest  string
+	noClobber bool
+}
+
+func (c *condition) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.ifDigest, "if-digest", "", `Fail unless the tags point to this digest now, or are "absent"`)
+	cmd.Flags().BoolVar(&c.noClobber, "no-clobber", false, "Do not move tags that point to something else")
+	completeFlags(cmd, map[string][]string{"if-digest": {"absent"}})
+}
+
+func (c condition) parse() (manifest.Condition, error) {
+	return manifest.ParseCondition(c.ifDigest, c.noClobber)
+}
+
 // parseAll parses each argument or value of a flag.
 func parseAll[T any](typed []string, parse func(string) (T, error)) ([]T, error) {
 	var out []T

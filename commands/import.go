@@ -23,6 +23,7 @@ type importOptions struct {
 	platforms      []string
 	referrers      bool
 	force          bool
+	condition      condition
 	dryRun         bool
 	quiet          bool
 	username       string
@@ -59,6 +60,7 @@ docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.exam
 	flags.StringArrayVar(&opts.filters, "filter", nil, `With --all-tags, only import tags that match a pattern ("1.*", "regex:1[.].*")`)
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Import only these platforms, with their attestations")
 	flags.BoolVar(&opts.referrers, "referrers", false, "Also import referrers of the image, such as signatures")
+	opts.condition.addTo(cmd)
 	flags.BoolVarP(&opts.force, "force", "f", false, "Move tags that point to something else, and check the blobs of existing content")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the digest and what would be sent, without changing anything")
 	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Only print the digest")
@@ -89,6 +91,9 @@ func (o importOptions) request() (r transfer.Request, err error) {
 	if _, digested := r.Target.(reference.Digested); digested {
 		return r, invalid("TARGET %s has a digest, which is determined by SOURCE: use a tag or a repository", o.target)
 	}
+	if r.Condition, err = o.condition.parse(); err != nil {
+		return r, err
+	}
 	if r.Platforms, err = manifest.ParsePlatforms(o.platforms); err != nil {
 		return r, err
 	}
@@ -117,6 +122,8 @@ func (o importOptions) targetTags(source, target reference.Named) ([]reference.N
 // check returns an error for flags that cannot be combined or have an invalid value.
 func (o importOptions) check() error {
 	switch {
+	case o.force && o.condition.noClobber:
+		return cli.StatusError{Status: "--force and --no-clobber contradict each other", StatusCode: 125}
 	case len(o.filters) > 0 && !o.allTags:
 		return invalid("--filter requires --all-tags")
 	case o.allTags && len(o.tags) > 0:

@@ -19,6 +19,7 @@ type pushOptions struct {
 	quiet        bool
 	dryRun       bool
 	tags         []string
+	condition    condition
 	digestFile   string
 	metadataFile string
 }
@@ -44,6 +45,7 @@ func newPushCommand(env environment) *cobra.Command {
 	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Only print the digest")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag")
+	opts.condition.addTo(cmd)
 	flags.StringVar(&opts.digestFile, "digest-file", "", "Write the digest to this file")
 	flags.StringVar(&opts.metadataFile, "metadata-file", "", "Write metadata of the list to this file as JSON")
 	completeFlags(cmd, map[string][]string{"purge": {"true", "false", "tags"}})
@@ -59,6 +61,10 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	if err != nil {
 		return err
 	}
+	condition, err := opts.condition.parse()
+	if err != nil {
+		return err
+	}
 	t := newTools(env, opts.quiet)
 	if opts.dryRun {
 		return t.planPush(ctx, name, tags, opts.quiet)
@@ -69,7 +75,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	}
 	defer files.discard()
 	registries := t.registries(opts.network)
-	pushed, err := manifest.PushLocal(ctx, env.lists(), t.clients(registries), name, tags, opts.purge.list)
+	pushed, err := manifest.PushLocal(ctx, env.lists(), t.clients(registries), name, manifest.Publication{Tags: tags, Condition: condition}, opts.purge.list)
 	if pushed.Descriptor.Digest != "" { // also when only the local store failed
 		display.Pushed(env.Out(), pushed, opts.quiet)
 		err = errors.Join(err, files.write(pushed.Descriptor, name, tags))

@@ -12,10 +12,11 @@ import (
 )
 
 type tagOptions struct {
-	source  string
-	targets []string
-	remote  bool
-	network network
+	source    string
+	targets   []string
+	remote    bool
+	condition condition
+	network   network
 }
 
 func newTagCommand(env environment) *cobra.Command {
@@ -36,6 +37,7 @@ func newTagCommand(env environment) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&opts.remote, "remote", false, "Tag in the registry, and print the digest")
+	opts.condition.addTo(cmd)
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	return cmd
 }
@@ -49,11 +51,18 @@ func runTag(ctx context.Context, env environment, opts tagOptions) error {
 	if err != nil {
 		return err
 	}
+	condition, err := opts.condition.parse()
+	if err != nil {
+		return err
+	}
 	t := newTools(env, false)
 	if !opts.remote {
+		if condition != (manifest.Condition{}) {
+			return invalid("--if-digest and --no-clobber require --remote")
+		}
 		return manifest.Tag(ctx, env.lists(), t.daemon, name, names)
 	}
-	d, err := transfer.Tag(ctx, t.registries(opts.network), t.reporter, name, names)
+	d, err := transfer.Tag(ctx, t.registries(opts.network), t.reporter, name, names, condition)
 	if err == nil {
 		_, _ = fmt.Fprintln(env.Out(), d.Digest)
 	}

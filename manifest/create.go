@@ -54,6 +54,7 @@ type Creation struct {
 	Require   []Platform              // platforms that the list must have
 	Exact     []Platform              // the platforms of the list, if not empty
 	Tags      []reference.NamedTagged // for Publish, beside Name and in its repository
+	Condition Condition               // for Publish, what Name and Tags have to point to before
 }
 
 // Create makes a local list of its sources and returns it. All sources are read before the store is changed; a
@@ -105,11 +106,13 @@ func Assemble(ctx context.Context, clients Clients, c Creation) (List, error) {
 func Publish(ctx context.Context, clients Clients, c Creation) (Pushed, error) {
 	r := c.resolver(clients)
 	r.prefetch = clients.Registry.Prefetch(ctx, c.Name, c.repositories())
+	tags := CheckTags(ctx, clients.Registry, c.Condition, append([]reference.NamedTagged{c.Name}, c.Tags...)...)
 	list, found, err := c.assemble(ctx, r)
 	if err != nil {
 		return Pushed{}, err
 	}
-	return push(ctx, clients, Publication{list, c.Tags}, found, func(l List) error {
+	clients.Registry.Prefetch(ctx, list.Name, list.repositories())
+	return push(ctx, clients, Publication{list, c.Tags, c.Condition}, found, tags, func(l List) error {
 		return cmp.Or(c.checkPlatforms(l), refuseDuplicates(l))
 	})
 }

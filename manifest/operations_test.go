@@ -26,7 +26,7 @@ func create(t *testing.T, w fakes.Fixture, c manifest.Creation) (manifest.List, 
 
 func push(t *testing.T, w fakes.Fixture, name string, purge bool) (manifest.Pushed, error) {
 	t.Helper()
-	return manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, name), nil, purge)
+	return manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, name), manifest.Publication{}, purge)
 }
 
 const example = "example.com/app"
@@ -312,7 +312,7 @@ func TestPushOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := pushed.List.Entries[1].Descriptor.Digest
-	want := []string{"copy other.com/app:s390x to example.com/app:1", "put example.com/app:1"}
+	want := []string{"fetch example.com/app:1", "copy other.com/app:s390x to example.com/app:1", "put example.com/app:1"}
 	if !slices.Equal(w.Registry.Log, want) {
 		t.Errorf("got requests %q, want %q", w.Registry.Log, want)
 	}
@@ -565,7 +565,7 @@ func TestPushPrefersTheList(t *testing.T) {
 		t.Errorf("got %v, the daemon did %v", err, w.Daemon.Log)
 	}
 	delete(w.Lists, example+":1")
-	pushed, err := manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, example+":1"), []reference.NamedTagged{fakes.ListName(t, example+":2")}, false)
+	pushed, err := manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, example+":1"), manifest.Publication{Tags: []reference.NamedTagged{fakes.ListName(t, example+":2")}}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -343,7 +343,7 @@ func TestPushImageUnderLocalhost(t *testing.T) {
 	if want := []string{"tag " + staging, "push " + staging, "untag " + staging}; !slices.Equal(w.Daemon.Log, want) {
 		t.Errorf("got requests to the daemon %q, want %q", w.Daemon.Log, want)
 	}
-	_, err := manifest.PushLocal(t.Context(), w.Lists, clients, fakes.ListName(t, "team/app:amd64"), nil, false)
+	_, err := manifest.PushLocal(t.Context(), w.Lists, clients, fakes.ListName(t, "team/app:amd64"), manifest.Publication{}, false)
 	const hint = "docker tag localhost/team/app:amd64 docker.io/team/app:amd64"
 	if !errdefs.IsNotFound(err) || !strings.Contains(manifest.Hint(err), hint) {
 		t.Errorf("got error %v, want one with the hint %s", err, hint)

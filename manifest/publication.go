@@ -13,6 +13,16 @@ import (
 type Publication struct {
 	List List
 	Tags []reference.NamedTagged
+	// Condition is what Tags and the list's name have to point to before.
+	Condition Condition
+}
+
+// names returns all tags that the list is pushed under.
+func (p Publication) names() []reference.NamedTagged {
+	if name, ok := p.List.Name.(reference.NamedTagged); ok {
+		return append([]reference.NamedTagged{name}, p.Tags...)
+	}
+	return p.Tags
 }
 
 // isName reports whether the list is pushed under name.

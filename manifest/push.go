@@ -40,7 +40,8 @@ func Push(ctx context.Context, clients Clients, p Publication) (Pushed, error) {
 	if err := p.List.CheckPush(); err != nil {
 		return Pushed{}, err
 	}
-	return push(ctx, clients, p, nil, func(l List) error {
+	clients.Registry.Prefetch(ctx, p.List.Name, p.List.repositories())
+	return push(ctx, clients, p, nil, CheckTags(ctx, clients.Registry, p.Condition, p.names()...), func(l List) error {
 		if len(l.Duplicates()) > len(p.List.Duplicates()) {
 			warnDuplicates(l, clients.Reporter)
 		}
@@ -50,8 +51,11 @@ func Push(ctx context.Context, clients Clients, p Publication) (Pushed, error) {
 
 // push is Push for a list that was checked; recheck checks it again when variants that were unknown are known. The images
 // in found were found in the daemon before.
-func push(ctx context.Context, clients Clients, p Publication, found locals, recheck func(List) error) (Pushed, error) {
-	clients.Registry.Prefetch(ctx, p.List.Name, p.List.repositories())
+func push(ctx context.Context, clients Clients, p Publication, found locals, tags *TagCheck, recheck func(List) error) (Pushed, error) {
+	before, _ := p.List.Index() // without a digest while images are pending
+	if err := tags.Allow(before.Descriptor.Digest); err != nil {
+		return Pushed{}, err
+	}
 	list, children, err := sendPending(ctx, clients, p, found)
 	if err == nil && slices.ContainsFunc(p.List.Entries, Entry.variantUnknown) {
 		err = recheck(list)
@@ -63,16 +67,24 @@ func push(ctx context.Context, clients Clients, p Publication, found locals, rec
 	if err != nil {
 		return Pushed{}, err
 	}
+	if err := tags.Allow(index.Descriptor.Digest); err != nil {
+		return Pushed{}, err
+	}
 	copied, err := copyChildren(ctx, clients.Registry, list)
 	if err != nil {
 		return Pushed{}, err
 	}
 	keepReferrersTags(ctx, clients, p)
+	if err := tags.Again(ctx, index.Descriptor.Digest); err != nil {
+		return Pushed{}, err
+	}
 	if err := clients.Registry.Put(ctx, list.Name, index, TagsOf(p.Tags)...); err != nil {
 		return Pushed{}, list.withTypeHint(fmt.Errorf("pushing the list %s: %w", Familiar(list.Name), err))
 	}
+	tags.ReportMoves(clients.Reporter, index.Descriptor.Digest)
 	keepReferrersTags(ctx, clients, p) // of the list itself
-	return Pushed{Publication{list, p.Tags}, index.Descriptor, append(children, copied...)}, nil
+	p.List = list
+	return Pushed{p, index.Descriptor, append(children, copied...)}, nil
 }
 
 // withTypeHint adds a hint to err if the registry may have refused the list because it is an OCI index, and it could be one
@@ -88,29 +100,26 @@ func (l List) withTypeHint(err error) error {
 
 // keepReferrersTags is KeepReferrersTags for what a push has put so far.
 func keepReferrersTags(ctx context.Context, clients Clients, p Publication) {
-	tags := p.Tags
-	if name, ok := p.List.Name.(reference.NamedTagged); ok {
-		tags = append(slices.Clone(tags), name)
-	}
-	err := KeepReferrersTags(ctx, clients.Registry, clients.Reporter, reference.TrimNamed(p.List.Name), tags)
+	err := KeepReferrersTags(ctx, clients.Registry, clients.Reporter, reference.TrimNamed(p.List.Name), p.names())
 	if err != nil && ctx.Err() == nil {
 		clients.Reporter.Warn("%v", err)
 	}
 }
 
-// PushLocal is Push for the local list called name. Without purge it stores the digests and bytes of pending
-// entries; with purge it removes the list, unless somebody changed it meanwhile. If there is no such list, and
-// none to be removed, it pushes the daemon's image of that name.
-func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference.NamedTagged, tags []reference.NamedTagged, purge bool) (Pushed, error) {
+// PushLocal is Push for the local list called name: p has the tags and the condition. Without purge it stores the digests and
+// bytes of pending entries; with purge it removes the list, unless somebody changed it meanwhile. If there is no such
+// list, and none to be removed, it pushes the daemon's image of that name.
+func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference.NamedTagged, p Publication, purge bool) (Pushed, error) {
 	list, err := lists.Get(name)
 	if errdefs.IsNotFound(err) && !purge {
-		return pushImage(ctx, clients, name, tags, err)
+		return pushImage(ctx, clients, name, p, err)
 	}
 	if err != nil {
 		return Pushed{}, err
 	}
 	warnDuplicates(list, clients.Reporter)
-	pushed, err := Push(ctx, clients, Publication{list, tags})
+	p.List = list
+	pushed, err := Push(ctx, clients, p)
 	if err != nil {
 		return pushed, err
 	}
@@ -138,7 +147,7 @@ func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference
 
 // pushImage pushes an image of the daemon, and adds tags to it in its repository. noList is the error that there is
 // no local list of that name.
-func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged, tags []reference.NamedTagged, noList error) (Pushed, error) {
+func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged, p Publication, noList error) (Pushed, error) {
 	local, err := clients.Images.Find(ctx, name)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -150,6 +159,10 @@ func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged,
 		err := Errorf(errdefs.ErrNotFound, "the daemon has no image %s, only %s", name, Familiar(local.Name))
 		return Pushed{}, WithHint(err, "give the image that name: docker tag %s %s", Familiar(local.Name), name)
 	}
+	tags := CheckTags(ctx, clients.Registry, p.Condition, append([]reference.NamedTagged{name}, p.Tags...)...)
+	if err := tags.allowImage(local); err != nil {
+		return Pushed{}, err
+	}
 	clients.Reporter.Note("%s is not a local list; pushing the image of that name", Familiar(name))
 	d, err := clients.Images.Push(ctx, name, nil)
 	if err != nil {
@@ -159,11 +172,12 @@ func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged,
 	if err != nil {
 		return Pushed{}, err
 	}
-	if len(tags) > 0 {
-		if err := clients.Registry.Put(ctx, tags[0], image, TagsOf(tags[1:])...); err != nil {
+	if len(p.Tags) > 0 {
+		if err := clients.Registry.Put(ctx, p.Tags[0], image, TagsOf(p.Tags[1:])...); err != nil {
 			return Pushed{}, fmt.Errorf("pushing more tags of %s: %w", Familiar(name), err)
 		}
 	}
+	tags.ReportMoves(clients.Reporter, image.Descriptor.Digest)
 	return Pushed{Descriptor: image.Descriptor, Children: []Child{{name, image.Descriptor.Digest}}}, nil
 }
 

@@ -18,7 +18,7 @@ func TestPurgeTags(t *testing.T) {
 	if _, err := manifest.Create(t.Context(), w.Lists, w.Clients(), fakes.Creation(t, app+":1", app+":amd64", app+":arm64", "other.com/app:s390x")); err != nil {
 		t.Fatal(err)
 	}
-	pushed, err := manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, app+":1"), nil, true)
+	pushed, err := manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, app+":1"), manifest.Publication{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestPurgeTagsKeepsChildren(t *testing.T) {
 	if _, err := manifest.Create(t.Context(), w.Lists, w.Clients(), fakes.Creation(t, app+":1", app+":amd64")); err != nil {
 		t.Fatal(err)
 	}
-	pushed, err := manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, app+":1"), nil, true)
+	pushed, err := manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, app+":1"), manifest.Publication{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}

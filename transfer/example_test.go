@@ -34,7 +34,7 @@ func Example() {
 	for _, i := range imported {
 		fmt.Println(i.Name, i.Descriptor.Digest)
 	}
-	_, err = transfer.Tag(ctx, registry, &fakes.Reporter{}, target, []reference.NamedTagged{manifest.AtTag(target, "latest")})
+	_, err = transfer.Tag(ctx, registry, &fakes.Reporter{}, target, []reference.NamedTagged{manifest.AtTag(target, "latest")}, manifest.Condition{})
 	fmt.Println(err)
 	// Output:
 	// registry.example.com/app:1 sha256:0a4be3fb1364bd1528d01ef54e2d12aa989d343f6f2fbe996e150a28e2b4a580

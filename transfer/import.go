@@ -60,7 +60,12 @@ type Request struct {
 	Referrers bool
 	// Force moves tags that point to something else, and checks the blobs of what the target has already.
 	Force bool
+	// Condition is what the tags have to point to before. With a digest, tags that point to it are moved.
+	Condition manifest.Condition
 }
+
+// moves reports whether tags are moved whatever they point to.
+func (r Request) moves() bool { return r.Force && r.Condition == manifest.Condition{} }
 
 // Imported is an image or index that was imported.
 type Imported struct {
@@ -201,13 +206,13 @@ func (i importer) keepReferrersTags(ctx context.Context, referrers ...manifest.N
 // checkTags returns an errdefs.ErrAlreadyExists error if another client has written one of the tags of m during the
 // copy, unless tags are to be moved.
 func (i importer) checkTags(ctx context.Context, m image) error {
-	if i.Force {
+	if i.moves() {
 		return nil
 	}
 	current, err := concurrently(ctx, m.tags, i.tagDigest)
 	for n, tag := range m.tags {
-		if err == nil && current[n] != "" && current[n] != m.Descriptor.Digest {
-			err = tagConflict(tag, current[n], m.Descriptor.Digest)
+		if err == nil {
+			err = i.check(tag, current[n], m.Descriptor.Digest)
 		}
 	}
 	return err
@@ -216,7 +221,7 @@ func (i importer) checkTags(ctx context.Context, m image) error {
 // checkPut returns an errdefs.ErrAborted error if another client has written one of the tags of m after checkTags, unless
 // tags are to be moved.
 func (i importer) checkPut(ctx context.Context, m image) error {
-	if i.Force {
+	if i.moves() {
 		return nil
 	}
 	current, err := concurrently(ctx, m.tags, i.to.Settled)
@@ -234,10 +239,15 @@ func (i importer) checkPut(ctx context.Context, m image) error {
 	return errors.Join(moved...)
 }
 
-// tagConflict is the error that a tag points to something else.
-func tagConflict(tag reference.Named, current, want digest.Digest) error {
-	err := manifest.Errorf(errdefs.ErrAlreadyExists, "%s already points to %s, not %s", manifest.Familiar(tag), current, want)
-	return manifest.WithHint(err, "to move the tag: --force")
+// check returns an error if a tag that points to current must not be moved to want.
+func (r Request) check(tag reference.Named, current, want digest.Digest) error {
+	condition := r.Condition
+	condition.NoClobber = !r.Force && condition.Digest == ""
+	err := condition.Check(tag, current, want)
+	if errdefs.IsAlreadyExists(err) {
+		return manifest.WithHint(err, "to move the tag: --force")
+	}
+	return err
 }
 
 // name is the name of the image in the target repository.
@@ -272,12 +282,12 @@ func (i importer) resolve(ctx context.Context) (image, error) {
 	m.complete = m.Descriptor.Digest == m.original && manifest.SameRepository(i.Source, i.Target)
 	m.exists = m.complete
 	for n, tag := range i.Tags {
-		switch {
-		case current[n] == m.Descriptor.Digest:
+		if err := i.check(tag, current[n], m.Descriptor.Digest); err != nil {
+			return m, err
+		}
+		if current[n] == m.Descriptor.Digest {
 			m.exists = true
 			continue
-		case current[n] != "" && !i.Force:
-			return m, tagConflict(tag, current[n], m.Descriptor.Digest)
 		}
 		m.tags = append(m.tags, tag)
 	}

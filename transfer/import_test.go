@@ -642,14 +642,14 @@ func TestTag(t *testing.T) {
 			names = append(names, fakes.ListName(t, n))
 		}
 		r.Log = nil
-		d, err := Tag(t.Context(), r.Registry, r.report, fakes.Named(t, "from.example.com/app:1"), names)
+		d, err := Tag(t.Context(), r.Registry, r.report, fakes.Named(t, "from.example.com/app:1"), names, manifest.Condition{})
 		if err == nil && d.Digest != r.list.Digest {
 			t.Errorf("got digest %s, want %s", d.Digest, r.list.Digest)
 		}
 		return err
 	}
-	if err := tag("from.example.com/app:2", "from.example.com/app:amd64"); err != nil || len(r.Log) != 3 {
-		t.Errorf("got error %v, requests %q, want 3", err, r.Log)
+	if err := tag("from.example.com/app:2", "from.example.com/app:amd64"); err != nil || len(r.Log) != 5 {
+		t.Errorf("got error %v, requests %q, want 5", err, r.Log)
 	}
 	if err := tag("from.example.com/other:2"); err != nil || r.Manifests["from.example.com/other@"+r.attestation.Digest.String()] == nil || r.Log[len(r.Log)-1] != "put from.example.com/other:2" {
 		t.Errorf("another repository: got error %v, requests %q, want everything copied and the tag written last", err, r.Log)

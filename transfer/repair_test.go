@@ -202,7 +202,7 @@ func TestArtifactsAreListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := fakes.ListName(t, "from.example.com/other:sig")
-	if _, err := Tag(t.Context(), r.Registry, r.report, fakes.Named(t, "from.example.com/app:sig"), []reference.NamedTagged{other}); err != nil {
+	if _, err := Tag(t.Context(), r.Registry, r.report, fakes.Named(t, "from.example.com/app:sig"), []reference.NamedTagged{other}, manifest.Condition{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, repo := range []string{"to.example.com/app", "from.example.com/other"} {

@@ -13,8 +13,9 @@ import (
 )
 
 // Tag adds tags to source in its registry, and returns its descriptor. For a tag in another repository of the registry
-// everything below source is mounted there first. Tags that point to something else are moved.
-func Tag(ctx context.Context, registry Registry, report manifest.Reporter, source reference.Named, tags []reference.NamedTagged) (ocispec.Descriptor, error) {
+// everything below source is mounted there first. Tags that point to something else are moved if
+// the condition allows it.
+func Tag(ctx context.Context, registry Registry, report manifest.Reporter, source reference.Named, tags []reference.NamedTagged, condition manifest.Condition) (ocispec.Descriptor, error) {
 	byRepository := map[string][]reference.NamedTagged{}
 	var others []reference.Named
 	for _, t := range tags {
@@ -32,7 +33,11 @@ func Tag(ctx context.Context, registry Registry, report manifest.Reporter, sourc
 	for _, t := range append(others, source) {
 		registry.Prefetch(ctx, reference.TrimNamed(t), []reference.Named{reference.TrimNamed(source)})
 	}
+	check := manifest.CheckTags(ctx, registry, condition, tags...)
 	content, err := registry.Fetch(ctx, source)
+	if err == nil {
+		err = check.Allow(content.Descriptor.Digest)
+	}
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -46,11 +51,15 @@ func Tag(ctx context.Context, registry Registry, report manifest.Reporter, sourc
 			return content.Descriptor, err
 		}
 	}
+	if err := check.Again(ctx, content.Descriptor.Digest); err != nil {
+		return content.Descriptor, err
+	}
 	for _, tags := range byRepository {
 		if err := registry.Put(ctx, tags[0], content, manifest.TagsOf(tags[1:])...); err != nil {
 			return content.Descriptor, fmt.Errorf("tagging %s as %s: %w", manifest.Familiar(source), manifest.Familiar(tags[0]), err)
 		}
 	}
+	check.ReportMoves(report, content.Descriptor.Digest)
 	for _, t := range others {
 		if err := manifest.KeepReferrersTags(ctx, registry, report, reference.TrimNamed(t), byRepository[t.Name()]); err != nil {
 			report.Warn("%v", err)

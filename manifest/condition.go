@@ -1,0 +1,129 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+// Condition is what the tags that an operation writes have to point to before. The zero value is always met.
+type Condition struct {
+	// Digest is what all of them have to point to, "" for anything. Absent requires that none of them exists.
+	Digest digest.Digest
+	Absent bool
+	// NoClobber requires that none of them points to something else than what is written.
+	NoClobber bool
+}
+
+// ParseCondition returns the condition of --if-digest, a digest or "absent", and --no-clobber.
+func ParseCondition(ifDigest string, noClobber bool) (Condition, error) {
+	c := Condition{NoClobber: noClobber, Absent: ifDigest == "absent"}
+	if ifDigest == "" || c.Absent {
+		return c, nil
+	}
+	d, err := digest.Parse(ifDigest)
+	if err != nil {
+		return c, Errorf(errdefs.ErrInvalidArgument, `invalid --if-digest %q: expected a digest or "absent"`, ifDigest)
+	}
+	c.Digest = d
+	return c, nil
+}
+
+// isSet reports whether there is a condition.
+func (c Condition) isSet() bool { return c != Condition{} }
+
+// Check returns an error if a tag that points to current, "" if it does not exist, must not be changed to point to want, ""
+// if that is not known yet.
+func (c Condition) Check(tag reference.Named, current, want digest.Digest) error {
+	switch {
+	case c.Digest != "" && current == "":
+		return Errorf(errdefs.ErrFailedPrecondition, "%s does not exist, but --if-digest requires that it points to %s", Familiar(tag), c.Digest)
+	case c.Digest != "" && current != c.Digest:
+		return Errorf(errdefs.ErrFailedPrecondition, "%s points to %s, but --if-digest requires %s", Familiar(tag), current, c.Digest)
+	case c.Absent && current != "":
+		return Errorf(errdefs.ErrFailedPrecondition, "%s exists and points to %s, but --if-digest requires that it is absent", Familiar(tag), current)
+	case c.NoClobber && want != "" && current != "" && current != want:
+		return TagConflict(tag, current, want)
+	}
+	return nil
+}
+
+// TagConflict is the errdefs.ErrAlreadyExists error that a tag points to something else.
+func TagConflict(tag reference.Named, current, want digest.Digest) error {
+	return Errorf(errdefs.ErrAlreadyExists, "%s already points to %s, not %s", Familiar(tag), current, want)
+}
+
+// TagCheck is a lookup of the tags that an operation is going to write, which runs while the operation reads other things.
+type TagCheck struct {
+	condition Condition
+	registry  Fetcher
+	tags      []reference.NamedTagged
+	current   []digest.Digest
+	errs      []error
+	done      chan struct{}
+}
+
+// CheckTags starts to look up tags.
+func CheckTags(ctx context.Context, registry Fetcher, condition Condition, tags ...reference.NamedTagged) *TagCheck {
+	c := &TagCheck{condition, registry, tags, make([]digest.Digest, len(tags)), make([]error, len(tags)), make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		Concurrently(len(tags), func(i int) {
+			d, err := registry.Digest(ctx, tags[i])
+			if errdefs.IsNotFound(err) {
+				d, err = "", nil
+			}
+			c.current[i], c.errs[i] = d, err
+		})
+	}()
+	return c
+}
+
+// Allow waits for the lookup and returns an error if the condition does not allow that the tags point to want, "" if that is
+// not known yet. A tag that could not be looked up is an error if there is a condition.
+func (c *TagCheck) Allow(want digest.Digest) error {
+	<-c.done
+	var errs []error
+	for i, tag := range c.tags {
+		err := c.errs[i]
+		switch {
+		case err != nil && c.condition.isSet():
+			errs = append(errs, fmt.Errorf("looking up the tag %s: %w", Familiar(tag), err))
+		case err == nil:
+			errs = append(errs, c.condition.Check(tag, c.current[i], want))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// allowImage is Allow for an image of the daemon, whose first tag may point to it already.
+func (c *TagCheck) allowImage(local Local) error {
+	<-c.done
+	if slices.Contains(local.RepoDigests, c.current[0]) {
+		return c.Allow(c.current[0])
+	}
+	return c.Allow(local.ID)
+}
+
+// Again looks up the tags once more, if there is a condition, and returns what Allow does.
+func (c *TagCheck) Again(ctx context.Context, want digest.Digest) error {
+	if !c.condition.isSet() {
+		return nil
+	}
+	return CheckTags(ctx, c.registry, c.condition, c.tags...).Allow(want)
+}
+
+// ReportMoves reports the tags that pointed to something else before they were written.
+func (c *TagCheck) ReportMoves(report Reporter, written digest.Digest) {
+	<-c.done
+	for i, tag := range c.tags {
+		if before := c.current[i]; before != "" && before != written {
+			report.Note("moved %s from %s to %s", Familiar(tag), before, written)
+		}
+	}
+}
