@@ -24,6 +24,8 @@ type copier struct {
 	// their blobs.
 	present map[digest.Digest]bool
 	repair  bool
+	// platforms are those of the images of the index that is copied.
+	platforms []string
 }
 
 // copy copies everything below m, and the referrers, to the target. Nothing is written before all of it is known to
@@ -134,7 +136,32 @@ func (c copier) copyBelow(ctx context.Context, g *manifest.Graph, root manifest.
 	if !manifest.IsIndex(root.Descriptor.MediaType) {
 		return nil, c.wrap(root.Descriptor.Digest, c.to.CopyBlobs(ctx, c.source, root, reference.TrimNamed(c.target)))
 	}
+	children, _, err := manifest.ParseIndex(root.Raw)
+	if err != nil {
+		return nil, c.wrap(root.Descriptor.Digest, err)
+	}
+	c.platforms = platformNames(children)
 	return c.copyAll(ctx, g, g.Below(root.Descriptor.Digest)[1:])
+}
+
+// copyOne copies a manifest that is no index. An index cannot be copied byte for byte without an entry that the target
+// refuses.
+func (c copier) copyOne(ctx context.Context, n manifest.Node) error {
+	err := c.to.Copy(ctx, c.source, n.Content, reference.TrimNamed(c.target))
+	if err == nil || !refusesArtifact(n, err) {
+		return c.wrap(n.Descriptor.Digest, err)
+	}
+	err = fmt.Errorf("%s refuses %s, an entry of the index, which has the superseded type %s: %w",
+		reference.FamiliarName(c.target), n.Descriptor.Digest, n.Descriptor.MediaType, err)
+	if len(c.platforms) > 0 {
+		err = manifest.WithHint(err, "to import the images only: --platform %s", strings.Join(c.platforms, ","))
+	}
+	return err
+}
+
+// refusesArtifact reports whether a target refuses n because it is a superseded artifact manifest.
+func refusesArtifact(n manifest.Node, err error) bool {
+	return manifest.IsArtifact(n.Descriptor.MediaType) && (errdefs.IsInvalidArgument(err) || errdefs.IsNotImplemented(err))
 }
 
 // copyAll copies those manifests that are not present, images concurrently and then the indexes that list them. It returns
@@ -160,7 +187,7 @@ func (c copier) copyAll(ctx context.Context, g *manifest.Graph, all []digest.Dig
 			group.Go(func() error { return c.wrap(d, c.to.CopyBlobs(copying, c.source, n.Content, to)) })
 		default:
 			images = append(images, manifest.Child{Ref: manifest.AtDigest(c.target, d), Digest: d})
-			group.Go(func() error { return c.wrap(d, c.to.Copy(copying, c.source, n.Content, to)) })
+			group.Go(func() error { return c.copyOne(copying, n) })
 		}
 	}
 	if err := group.Wait(); err != nil {

@@ -582,6 +582,49 @@ func TestImportArtifacts(t *testing.T) {
 	}
 }
 
+// A superseded artifact manifest that an index lists is imported with it. If the target refuses it, the error says how to
+// import the images only.
+func TestImportArtifactEntry(t *testing.T) {
+	for _, mediaType := range []string{"application/vnd.oci.artifact.manifest.v1+json", "application/vnd.cncf.oras.artifact.manifest.v1+json"} {
+		r := newRegistry(t)
+		raw := fmt.Appendf(nil, `{"mediaType":%q,"artifactType":"a/b","blobs":[{"digest":%q,"size":3}]}`, mediaType, digest.FromString("sig"))
+		artifact := ocispec.Descriptor{MediaType: mediaType, Size: int64(len(raw)), ArtifactType: "a/b",
+			Digest: r.Store(fakes.Named(t, "from.example.com/app@"+digest.FromBytes(raw).String()), mediaType, raw)}
+		list := r.Index(t, "from.example.com/app:1", ocispec.MediaTypeImageIndex, r.amd64, r.arm64, artifact)
+		q := request(t, "from.example.com/app:1", "to.example.com/app:1", nil)
+		_, err := Import(t.Context(), modern{r.Registry}, r.report, q)
+		for _, want := range []string{"to.example.com/app refuses " + artifact.Digest.String() + ", an entry of the index", mediaType, "unknown media type"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got error %v, want %q in it", err, want)
+			}
+		}
+		if want := "to import the images only: --platform linux/amd64,linux/arm64"; manifest.Hint(err) != want {
+			t.Errorf("got hint %q, want %q", manifest.Hint(err), want)
+		}
+		if _, err := r.Digest(t.Context(), q.Target); !errdefs.IsNotFound(err) {
+			t.Errorf("got error %v for the target, want none pushed", err)
+		}
+
+		q.Platforms, _ = manifest.ParsePlatforms([]string{"linux/amd64", "linux/arm64"})
+		images, err := Import(t.Context(), modern{r.Registry}, r.report, q)
+		if err != nil {
+			t.Fatalf("the images only: %v", err)
+		}
+		left, _, err := manifest.ParseIndex(r.Manifests["to.example.com/app@"+images[0].Descriptor.Digest.String()])
+		if err != nil || len(left) != 2 || !strings.Contains(fmt.Sprint(r.report.Notes), artifact.Digest.String()+", which has no platform") {
+			t.Errorf("got %d entries, error %v and notes %q, want the 2 images and a note of the artifact", len(left), err, r.report.Notes)
+		}
+
+		q = request(t, "from.example.com/app:1", "old.example.com/app:1", nil)
+		if _, err := r.run(t, q); err != nil {
+			t.Errorf("a registry that takes it: got error %v", err)
+		}
+		if d, err := r.Digest(t.Context(), q.Target); err != nil || d != list.Digest || r.Manifests["old.example.com/app@"+artifact.Digest.String()] == nil {
+			t.Errorf("got %s and error %v, want %s with the artifact", d, err, list.Digest)
+		}
+	}
+}
+
 // racing is a registry that loses the first referrers index that is put, as if another client had overwritten it.
 type racing struct {
 	*fakes.Registry

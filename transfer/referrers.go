@@ -218,7 +218,7 @@ func (i importer) copyArtifacts(ctx context.Context, c content, all []digest.Dig
 		}
 		err = i.to.Copy(ctx, i.Source, n.Content, reference.TrimNamed(i.Target))
 		switch {
-		case errdefs.IsInvalidArgument(err) || errdefs.IsNotImplemented(err):
+		case refusesArtifact(n, err):
 			i.report.Warn("the target refuses %s, which has the superseded type %s: %v; skipped",
 				manifest.Familiar(manifest.AtDigest(i.Source, d)), n.Descriptor.MediaType, err)
 			refused = append(refused, d)
