@@ -63,6 +63,14 @@ func (p Platform) Matches(other ocispec.Platform) bool {
 		(p.OSVersion == "" || a.OSVersion == b.OSVersion)
 }
 
+// NeedsVersion reports whether it depends on the version of Windows, which p lacks, whether one of wanted matches it.
+func NeedsVersion(wanted []Platform, p ocispec.Platform) bool {
+	return lacksVersion(&p) && slices.ContainsFunc(wanted, func(w Platform) bool {
+		p.OSVersion = w.OSVersion
+		return w.OSVersion != "" && w.Matches(p)
+	})
+}
+
 // ofAnyVariant returns p for all variants.
 func (p Platform) ofAnyVariant() Platform {
 	p.Variant = AnyVariant

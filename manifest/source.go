@@ -80,9 +80,4 @@ func (c Choice) needsVariant(local Local) (Platform, bool) {
 }
 
 // mayKeep is keeps for a platform that an index states, perhaps without the version of Windows.
-func (c Choice) mayKeep(p ocispec.Platform) bool {
-	return c.keeps(p) || lacksVersion(&p) && slices.ContainsFunc(c.Platforms, func(k Platform) bool {
-		p.OSVersion = k.OSVersion
-		return k.Matches(p)
-	})
-}
+func (c Choice) mayKeep(p ocispec.Platform) bool { return c.keeps(p) || NeedsVersion(c.Platforms, p) }

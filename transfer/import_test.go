@@ -338,6 +338,44 @@ func TestImportPlatformsOfOddIndexes(t *testing.T) {
 	}
 }
 
+// The version of Windows that an index does not state is read from the config, only where a version is asked for.
+func TestImportOfWindowsVersion(t *testing.T) {
+	r := newRegistry(t)
+	old := r.Image(t, "from.example.com/app:old", ocispec.MediaTypeImageManifest, "windows(10.0.20348.1)/amd64")
+	current := r.Image(t, "from.example.com/app:current", ocispec.MediaTypeImageManifest, "windows(10.0.26100.1)/amd64")
+	old.Platform.OSVersion, current.Platform.OSVersion = "", ""
+	lost := old
+	lost.Digest = digest.FromString("lost")
+	r.Index(t, "from.example.com/app:win", ocispec.MediaTypeImageIndex, r.amd64, old, current, lost)
+	for platform, want := range map[string]ocispec.Descriptor{"windows(10.0.26100.1)/amd64": current, "linux/amd64": r.amd64} {
+		r.Log = nil
+		q := request(t, "from.example.com/app:win", "to.example.com/app:"+want.Digest.Encoded(), nil)
+		q.Platforms, _ = manifest.ParsePlatforms([]string{platform})
+		images, err := r.run(t, q)
+		if err != nil {
+			t.Errorf("%s: %v", platform, err)
+			continue
+		}
+		raw := r.Manifests["to.example.com/app@"+images[0].Descriptor.Digest.String()]
+		got, _, err := manifest.ParseIndex(raw)
+		if err != nil || len(got) != 1 || got[0].Digest != want.Digest || got[0].Platform.OSVersion != "" {
+			t.Errorf("%s: got %s and error %v, want %s as in the source", platform, raw, err, want.Digest)
+		}
+		if configs := strings.Count(strings.Join(r.Log, " "), "blob "); (configs > 0) != (want.Digest == current.Digest) {
+			t.Errorf("%s: got %d configs read by %q", platform, configs, r.Log)
+		}
+	}
+	if want := lost.Digest.String(); !strings.Contains(fmt.Sprint(r.report.Warnings), want) {
+		t.Errorf("got warnings %q, want one of %s", r.report.Warnings, want)
+	}
+	_, err := r.run(t, request(t, "from.example.com/app:win", "to.example.com/app:none", func(q *Request) {
+		q.Platforms, _ = manifest.ParsePlatforms([]string{"windows(10.0.17763.1)/amd64"})
+	}))
+	if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "windows(10.0.20348.1)/amd64, windows(10.0.26100.1)/amd64") {
+		t.Errorf("got error %v, want one with the versions of the images", err)
+	}
+}
+
 func TestImportAllTags(t *testing.T) {
 	r := newRegistry(t)
 	r.Manifests["to.example.com/app:arm64"] = r.Manifests["from.example.com/app:amd64"]

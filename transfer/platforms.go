@@ -23,7 +23,7 @@ import (
 // attestations. Everything else is unchanged, byte for byte. The error is errdefs.ErrNotFound, and lists the existing
 // platforms, if there is no child for one of platforms. A skipped child whose platform is unknown is reported.
 func keepPlatforms(ctx context.Context, from manifest.Fetcher, report manifest.Reporter, ref reference.Named, c manifest.Content, platforms []manifest.Platform) ([]byte, error) {
-	children, err := platformsOf(ctx, from, report, ref, c)
+	children, err := platformsOf(ctx, from, report, ref, c, platforms)
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +86,8 @@ func platformNames(children []ocispec.Descriptor) []string {
 }
 
 // platformsOf returns the children of an index, or the image itself, with their platforms. A platform that the index
-// does not state is read from the config of the image.
-func platformsOf(ctx context.Context, from manifest.Fetcher, report manifest.Reporter, ref reference.Named, c manifest.Content) ([]ocispec.Descriptor, error) {
+// does not state is read from the config of the image, and so is the version of Windows if one of wanted names a version.
+func platformsOf(ctx context.Context, from manifest.Fetcher, report manifest.Reporter, ref reference.Named, c manifest.Content, wanted []manifest.Platform) ([]ocispec.Descriptor, error) {
 	if !manifest.IsIndex(c.Descriptor.MediaType) {
 		e, err := manifest.ReadImage(ctx, from, ref, c)
 		return []ocispec.Descriptor{e.Descriptor}, err
@@ -98,15 +98,22 @@ func platformsOf(ctx context.Context, from manifest.Fetcher, report manifest.Rep
 	}
 	group, reading := errgroup.WithContext(ctx)
 	for n, c := range children {
-		if manifest.IsAttestation(c) || manifest.StatedPlatform(c) != nil || !manifest.IsIndex(c.MediaType) && !manifest.IsImage(c.MediaType) {
+		stated, isIndex := manifest.StatedPlatform(c), manifest.IsIndex(c.MediaType)
+		if manifest.IsAttestation(c) || !isIndex && !manifest.IsImage(c.MediaType) ||
+			stated != nil && (isIndex || !manifest.NeedsVersion(wanted, *stated)) {
 			continue
 		}
-		group.Go(func() (err error) {
-			children[n].Platform, err = childPlatform(reading, from, ref, c)
-			if manifest.IsMalformed(err) && !manifest.IsIndex(c.MediaType) {
+		group.Go(func() error {
+			p, err := childPlatform(reading, from, ref, c)
+			if !isIndex && (manifest.IsMalformed(err) || stated != nil && errdefs.IsNotFound(err)) {
 				report.Warn("%v", err)
 				return nil
 			}
+			if err == nil && stated != nil {
+				stated.OSVersion = p.OSVersion
+				p = stated
+			}
+			children[n].Platform = p
 			return err
 		})
 	}

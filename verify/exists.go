@@ -25,7 +25,7 @@ func Exists(ctx context.Context, r manifest.Fetcher, name reference.Named, platf
 		_, err := r.Digest(ctx, name)
 		return notFound(err, name)
 	}
-	images, incomplete := images(ctx, r, name)
+	images, incomplete := images(ctx, r, name, platforms)
 	errs := make([]error, len(platforms))
 	var group sync.WaitGroup
 	for i, p := range platforms {
@@ -53,11 +53,13 @@ type image struct {
 	read     bool
 }
 
-// images returns the images that name leads to. The error says why there may be more.
-func images(ctx context.Context, r manifest.Fetcher, name reference.Named) ([]image, error) {
+// images returns the images that name leads to. The error says why there may be more. An image of Windows whose version its
+// index does not state is read if one of platforms names a version.
+func images(ctx context.Context, r manifest.Fetcher, name reference.Named, platforms []manifest.Platform) ([]image, error) {
 	g := manifest.NewGraph(r)
 	g.Descend = func(child ocispec.Descriptor) manifest.Fetcher {
-		if manifest.StatedPlatform(child) != nil && !manifest.IsIndex(child.MediaType) || manifest.IsAttestation(child) {
+		stated := manifest.StatedPlatform(child)
+		if stated != nil && !manifest.IsIndex(child.MediaType) && !manifest.NeedsVersion(platforms, *stated) || manifest.IsAttestation(child) {
 			return nil
 		}
 		return r
@@ -71,6 +73,11 @@ func images(ctx context.Context, r manifest.Fetcher, name reference.Named) ([]im
 	var out []image
 	add := func(d ocispec.Descriptor) {
 		if p, ok := read[d.Digest]; ok {
+			if stated := manifest.StatedPlatform(d); stated != nil {
+				version := p.OSVersion
+				p = *stated
+				p.OSVersion = version
+			}
 			out = append(out, image{p, d.Digest, true})
 		} else if statesImage(d) {
 			out = append(out, image{*d.Platform, d.Digest, false})

@@ -103,3 +103,45 @@ func TestExistsRequests(t *testing.T) {
 		t.Errorf("got requests %q for %s, error %v, want %q", m.Log, index.Digest, err, want)
 	}
 }
+
+// The version of Windows that an index does not state is read from the config, only where a version is asked for.
+func TestExistsReadsWindowsVersion(t *testing.T) {
+	m := fakes.NewRegistry()
+	var images []ocispec.Descriptor
+	for _, platform := range []string{"windows(10.0.20348.1)/amd64", "windows(10.0.26100.1)/amd64", "linux/amd64"} {
+		d := m.Image(t, "h.example.com/app:image", ocispec.MediaTypeImageManifest, platform)
+		d.Platform.OSVersion = ""
+		images = append(images, d)
+	}
+	lost := images[0]
+	lost.Digest = digest.FromString("lost")
+	m.Index(t, "h.example.com/app:1", ocispec.MediaTypeImageIndex, append(images, lost)...)
+	config := images[1]
+	config.Digest = m.Store(fakes.Named(t, "h.example.com/app:denied"), config.MediaType, []byte(`{"config":{"digest":"`+digest.FromString("denied").String()+`"}}`))
+	m.Errs["h.example.com/app@"+config.Digest.String()] = manifest.Errorf(errdefs.ErrPermissionDenied, "403")
+	m.Index(t, "h.example.com/app:denied", ocispec.MediaTypeImageIndex, images[0], config)
+	for _, tt := range []struct {
+		tag, platform string
+		kind          error
+		requests      int
+	}{
+		{"1", "windows(10.0.20348.1)/amd64", nil, 6},
+		{"1", "windows(10.0.26100.1)/amd64", nil, 6},
+		{"1", "windows(10.0.17763.1)/amd64", errdefs.ErrNotFound, 6},
+		{"1", "windows(10.0.20348.1)/arm64", errdefs.ErrNotFound, 1},
+		{"1", "windows/amd64", nil, 2},
+		{"1", "linux/amd64", nil, 2},
+		{"denied", "windows(10.0.20348.1)/amd64", nil, 4},
+		{"denied", "windows(10.0.26100.1)/amd64", errdefs.ErrPermissionDenied, 4},
+	} {
+		want, err := manifest.ParsePlatforms([]string{tt.platform})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Log = nil
+		err = Exists(t.Context(), m, fakes.Named(t, "h.example.com/app:"+tt.tag), want)
+		if !errors.Is(err, tt.kind) || len(m.Log) != tt.requests {
+			t.Errorf("%s in %s: got error %v after %q, want %v after %d requests", tt.platform, tt.tag, err, m.Log, tt.kind, tt.requests)
+		}
+	}
+}
