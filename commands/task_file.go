@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,12 +30,15 @@ import (
 
 // taskOptions select a task file and set the variables of its templates.
 type taskOptions struct {
-	context  string
-	file     string
-	registry string
-	id       string
-	sets     []string
-	values   string
+	context string
+	file    string
+	// cmd is the text of the only step, "" if there is a file; cmdTimeout is the timeout of that step.
+	cmd        string
+	cmdTimeout time.Duration
+	registry   string
+	id         string
+	sets       []string
+	values     string
 	// fields are the values of .Run that have a flag, by name.
 	fields map[string]*string
 	strict bool
@@ -140,12 +145,13 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 		l.close()
 		return l, err
 	}
-	file, err := l.source.ReadFile(ctx, o.file, env.In())
-	if err != nil {
+	var file []byte
+	if l.name = o.file; o.cmd != "" {
+		l.name, file = "--cmd", cmdFile(o.cmd, o.cmdTimeout)
+	} else if file, err = l.source.ReadFile(ctx, o.file, env.In()); err != nil {
 		l.close()
 		return l, err
 	}
-	l.name = o.file
 	l.rendered, l.findings = render.Render(file, o.templateVariables(l, values), o.aliases(ctx, l.source))
 	l.rendered.Env = o.variables
 	if l.rendered.Text != "" {
@@ -165,6 +171,12 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 		}
 	}
 	return l, nil
+}
+
+// cmdFile returns a file with one step, as 'az acr run --cmd' makes it.
+func cmdFile(cmd string, timeout time.Duration) []byte {
+	return fmt.Appendf(nil, "version: v1.1.0\nsteps:\n- cmd: |2-\n    %s\n  disableWorkingDirectoryOverride: true\n  timeout: %d\n",
+		strings.ReplaceAll(cmd, "\n", "\n    "), int64(math.Ceil(cmp.Or(timeout, time.Hour).Seconds())))
 }
 
 // close removes the temporary files of the context.

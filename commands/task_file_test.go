@@ -2,14 +2,20 @@ package commands
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
+	"github.com/docker/cli/cli/streams"
+	"go.yaml.in/yaml/v3"
+
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/render"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
 
@@ -34,6 +40,51 @@ func TestValuesOfATask(t *testing.T) {
 	} {
 		if _, err := opts.readValues(t.Context(), source, nil); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("got error %v, want one that starts with %s and has no value", err, want)
+		}
+	}
+}
+
+// --cmd is a file of one step: whatever the text is, it stays within the step's cmd.
+func TestFileOfACmd(t *testing.T) {
+	for text, want := range map[string]string{
+		"$Registry/tools:{{.Run.ID}} sh -c 'a: # b'": "h.io/tools:r1 sh -c 'a: # b'",
+		"alpine true\n  steps: []":                   "alpine true\n  steps: []",
+		"  -e A=1\n\n alpine \"\\t\"":                "  -e A=1\n\n alpine \"\\t\"",
+		"docker ps\n#- x\n":                          "docker ps\n#- x",
+	} {
+		rendered, findings := render.Render(cmdFile(text, 90*time.Second+1), render.Variables{Run: map[string]string{"ID": "r1", "Registry": "h.io"}}, nil)
+		var file struct {
+			Steps []struct {
+				Cmd     string
+				Timeout int
+			}
+		}
+		err := yaml.Unmarshal([]byte(rendered.Text), &file)
+		if err != nil || len(findings) > 0 || len(file.Steps) != 1 || file.Steps[0].Cmd != want || file.Steps[0].Timeout != 91 {
+			t.Errorf("%q: got %+v, findings %v and error %v, want %q and 91 s", text, file, findings, err, want)
+		}
+	}
+}
+
+func TestSetSecrets(t *testing.T) {
+	t.Setenv("TOKEN", "from-env=1")
+	var stderr bytes.Buffer
+	env := environment{Cli: stepCLI{err: streams.NewOut(&stderr)}}
+	o := taskRunOptions{setGiven: []string{"password=hunter2=", "TOKEN"}}
+	if err := o.setSecrets(env); err != nil || fmt.Sprint(o.sets) != "[password=REDACTED TOKEN=REDACTED]" || stderr.Len() > 0 {
+		t.Errorf("dry run: got values %q, stderr %q and error %v, want redacted ones", o.sets, &stderr, err)
+	}
+	o.sets, o.secrets = nil, map[string]string{}
+	if err := o.setSecrets(env); err != nil || fmt.Sprint(o.sets) != "[password=hunter2= TOKEN=from-env=1]" || o.secrets["Values.TOKEN"] != "from-env=1" || len(o.secrets) != 2 {
+		t.Errorf("got values %q, secrets %q and error %v, want both", o.sets, o.secrets, err)
+	}
+	if got := stderr.String(); !strings.Contains(got, "the list of processes shows the value of --set-secret password") || strings.Contains(got, "hunter2") || strings.Contains(got, "TOKEN") {
+		t.Errorf("got stderr %q, want a warning of the password's name only", got)
+	}
+	for _, bad := range []string{"=hunter2", "", "NONE"} {
+		o.setGiven = []string{bad}
+		if err := o.setSecrets(env); !errdefs.IsInvalidArgument(err) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: got error %v, want %v without the value", bad, err, errdefs.ErrInvalidArgument)
 		}
 	}
 }

@@ -31,6 +31,7 @@ type taskRunOptions struct {
 	progress string
 	builder  string
 	given    []string // secrets as given
+	setGiven []string // secret values as given
 }
 
 // taskTimeout is a duration, or a number of seconds as in 'az acr run --timeout'.
@@ -62,9 +63,14 @@ func newTaskRunCommand(env environment) *cobra.Command {
 			"exitCode, took (in seconds) and error.",
 		Example: `docker multiarch task run --registry registry.example.com .
 docker multiarch task run -f release.yaml --set version=1.2 --secret id=token,env=TOKEN https://github.com/team/app.git#main
+docker multiarch task run --registry registry.example.com --cmd '$Registry/tools:1 check' /dev/null
 docker multiarch task run --dry-run --registry registry.example.com .`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("cmd") && strings.TrimSpace(opts.cmd) == "" {
+				return invalid("--cmd is empty: expected IMAGE [ARGUMENT...] or a docker, acr or az command")
+			}
 			opts.setContext(env, args)
+			opts.cmdTimeout = time.Duration(opts.timeout.timeout)
 			opts.anyAliases = opts.anyAliases || !opts.dryRun
 			return runTaskRun(cmd.Context(), env, opts)
 		},
@@ -78,6 +84,9 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	flags.Var(&opts.jobs, "jobs", "Maximum concurrent steps (default no limit)")
 	flags.BoolVar(&opts.strict, "strict", false, "Also refuse a file with likely mistakes")
 	flags.StringVar(&opts.builder, "builder", "", "Builder of 'docker buildx' for all builds (default the daemon's)")
+	flags.StringVar(&opts.cmd, "cmd", "", "Run this single cmd step in place of a task file, as 'az acr run --cmd' does")
+	flags.StringArrayVar(&opts.setGiven, "set-secret", nil, "Value of {{.Values.NAME}} that is hidden in output, as NAME=VALUE, or NAME to pass the environment variable")
+	cmd.MarkFlagsMutuallyExclusive("cmd", "file")
 	flags.StringArrayVar(&opts.given, "secret", nil, "Value of a secret of the file (id=ID,src=FILE or id=ID,env=NAME)")
 	addProgress(cmd, &opts.progress)
 	return cmd
@@ -110,6 +119,9 @@ func (o *taskRunOptions) check(env environment) (err error) {
 		if o.secrets, err = parseSecrets(env, o.given); err != nil {
 			return err
 		}
+	}
+	if err := o.setSecrets(env); err != nil {
+		return err
 	}
 	o.variables, err = parseEnv(o.env, o.dryRun)
 	return err

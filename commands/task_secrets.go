@@ -8,8 +8,10 @@ import (
 	"os"
 	"strings"
 
+	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/render"
 )
 
 // parseSecrets returns the values of --secret id=ID,src=FILE and id=ID,env=NAME by id.
@@ -23,6 +25,32 @@ func parseSecrets(env environment, typed []string) (map[string]string, error) {
 		secrets[id] = withoutNewline(value)
 	}
 	return secrets, nil
+}
+
+// setSecrets adds the values of --set-secret to the others, and to the secrets unless nothing is run.
+func (o *taskRunOptions) setSecrets(env environment) error {
+	for _, typed := range o.setGiven {
+		name, value, given := strings.Cut(typed, "=")
+		ok := true
+		if !given {
+			value, ok = os.LookupEnv(name)
+		}
+		switch {
+		case name == "":
+			return invalid("--set-secret: expected NAME=VALUE or NAME, found an empty NAME") // without the value
+		case o.secrets == nil:
+			value = render.Redacted
+		case !ok:
+			return invalid("--set-secret %s: environment variable %s is not set", name, name)
+		case given:
+			display.NewReporter(env.Err(), false).Warn("the list of processes shows the value of --set-secret %s; "+
+				"to pass it in the environment variable %s, use --set-secret %s", name, name, name)
+		}
+		if o.sets = append(o.sets, name+"="+value); o.secrets != nil {
+			o.secrets["Values."+name] = value
+		}
+	}
+	return nil
 }
 
 // withoutNewline removes the newline that editors and programs add to a secret.

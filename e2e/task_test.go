@@ -290,6 +290,21 @@ steps:
 	harness.Get(t, s.registry, s.repo, "kept")
 }
 
+// --cmd is a task of one step, in the image's own folder; the value of --set-secret is hidden.
+func TestTaskOfACmd(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		bb := harness.Busybox(s.T, s.daemon)
+		s.write(map[string]string{"acb.yaml": "not a task", "file": "in the context"})
+		r := s.multiarch("task", "run", "--set-secret", "token=hunter2", "--registry", "h.example", "--cmd", bb+` sh -c "pwd; cat /workspace/file; echo {{.Values.token}} $RegistryName | tr a-z A-Z; echo {{.Values.token}}"`)
+		says(s.T, r.Stdout, "| /\n", "in the context", "HUNTER2 H", "****")
+		saysNot(s.T, r.Stdout+r.Stderr, "hunter2")
+		says(s.T, r.Stderr, "WARNING: the list of processes shows the value of --set-secret token")
+		s.ends(1, []string{"--cmd:3:8: error: steps[0].cmd"}, "task", "run", "--cmd", "docker nonsense")
+		s.refused([]string{"--cmd is empty"}, "task", "run", "--cmd", " ")
+		s.refused([]string{"[cmd file]"}, "task", "run", "--cmd", bb, "-f", "acb.yaml")
+	})
+}
+
 // acr purge of several repositories, of which some match an expression, keeps manifests without --untagged; what it
 // cannot do here is reported before the run.
 func TestTaskMapsPurges(t *testing.T) {
