@@ -10,6 +10,8 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 type createOptions struct {
@@ -24,6 +26,8 @@ type createOptions struct {
 	push         bool
 	tags         []string
 	condition    condition
+	output       output
+	purge        string
 	digests      []string
 	require      []string
 	exact        []string
@@ -68,9 +72,12 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	flags.StringSliceVar(&opts.exact, "exact", nil, "Fail if the list does not have these platforms, or has others")
 	flags.StringVar(&opts.mediaType, "type", "", `Media type of the list ("docker", "oci"; default: derived from the images)`)
 	opts.condition.addTo(cmd)
+	opts.output.addTo(flags)
+	flags.StringVar(&opts.purge, "purge", "", `With "tags", also remove the tags of the images in the repository`)
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
 	completeFlags(cmd, map[string][]string{
-		"from": {"daemon", "registry"}, "attestations": {"keep", "strip"}, "type": {"docker", "oci"},
+		"purge": {"tags"},
+		"from":  {"daemon", "registry"}, "attestations": {"keep", "strip"}, "type": {"docker", "oci"},
 		"platform": manifest.KnownPlatforms(), "require": manifest.KnownPlatforms(),
 		"exact": manifest.KnownPlatforms(),
 	})
@@ -127,8 +134,8 @@ func (o createOptions) contradiction() error {
 		return invalid("--push makes the list without the local store, so there is nothing to --replace")
 	case len(o.digests) > 0 && o.from == "daemon":
 		return invalid("--digests names images in a registry, which --from daemon does not ask")
-	case o.condition != condition{} && !o.push:
-		return invalid("--if-digest and --no-clobber require --push")
+	case !o.push && (o.condition != condition{} || o.output != output{} || o.purge != ""):
+		return invalid("--if-digest, --no-clobber, --quiet, --digest-file, --metadata-file and --purge require --push")
 	case len(o.tags) > 0 && !o.push:
 		return manifest.WithHint(invalid("--tag requires --push"),
 			"to push the local list under more tags later: docker multiarch push --tag %s %s", o.tags[0], o.list)
@@ -137,6 +144,9 @@ func (o createOptions) contradiction() error {
 		return err
 	}
 	if err := oneOf("attestations", o.attestations, "keep", "strip"); err != nil {
+		return err
+	}
+	if err := oneOf("purge", o.purge, "", "tags"); err != nil {
 		return err
 	}
 	return oneOf("type", o.mediaType, "", "docker", "oci")
@@ -152,17 +162,14 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 		return err
 	}
 	c.Sources = append(c.Sources, outputs...)
-	t := newTools(env, false)
+	t := newTools(env, opts.output.quiet)
 	diagnostics.Report(t.reporter)
-	lists, clients := env.lists(), t.clients(t.registries(opts.network))
+	registries := t.registries(opts.network)
+	lists, clients := env.lists(), t.clients(registries)
 	var list manifest.List
 	switch {
 	case opts.push && !opts.dryRun:
-		pushed, err := manifest.Publish(ctx, clients, c)
-		if err == nil {
-			display.Pushed(env.Out(), pushed, false)
-		}
-		return err
+		return t.publish(ctx, registries, c, opts)
 	case opts.push:
 		list, err = manifest.Assemble(ctx, clients, c)
 	case opts.dryRun:
@@ -174,8 +181,27 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	case err != nil:
 		return err
 	case opts.dryRun:
-		return t.showPlan(manifest.Publication{List: list, Tags: c.Tags}, false)
+		return t.showPlan(manifest.Publication{List: list, Tags: c.Tags}, opts.output.quiet)
 	}
 	_, _ = fmt.Fprintln(env.Out(), "Created manifest list", list.Name)
 	return nil
+}
+
+// publish runs create --push.
+func (t tools) publish(ctx context.Context, registries *registry.Client, c manifest.Creation, opts createOptions) error {
+	files, err := opts.output.open(t.env)
+	if err != nil {
+		return err
+	}
+	defer files.discard()
+	pushed, err := manifest.Publish(ctx, t.clients(registries), c)
+	if err != nil {
+		return err
+	}
+	display.Pushed(t.env.Out(), pushed, opts.output.quiet)
+	err = files.write(pushed.Descriptor, c.Name, c.Tags)
+	if err == nil && opts.purge == "tags" {
+		err = repository.PurgeTags(ctx, registries, t.reporter, pushed)
+	}
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -112,6 +113,23 @@ func (c *condition) addTo(cmd *cobra.Command) {
 
 func (c condition) parse() (manifest.Condition, error) {
 	return manifest.ParseCondition(c.ifDigest, c.noClobber)
+}
+
+// output are the flags for the result of a command that writes tags.
+type output struct {
+	quiet                    bool
+	digestFile, metadataFile string
+}
+
+func (o *output) addTo(flags *pflag.FlagSet) {
+	flags.BoolVarP(&o.quiet, "quiet", "q", false, "Only print the digest")
+	flags.StringVar(&o.digestFile, "digest-file", "", "Write the digest to this file")
+	flags.StringVar(&o.metadataFile, "metadata-file", "", "Write metadata of the result to this file as JSON")
+}
+
+// open opens the files of a result.
+func (o output) open(env environment) (results, error) {
+	return openResults(env.path(o.digestFile), env.path(o.metadataFile))
 }
 
 // parseAll parses each argument or value of a flag.

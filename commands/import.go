@@ -25,11 +25,9 @@ type importOptions struct {
 	force          bool
 	condition      condition
 	dryRun         bool
-	quiet          bool
+	output         output
 	username       string
 	passwordStdin  bool
-	digestFile     string
-	metadataFile   string
 	progress       string
 }
 
@@ -63,11 +61,9 @@ docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.exam
 	opts.condition.addTo(cmd)
 	flags.BoolVarP(&opts.force, "force", "f", false, "Move tags that point to something else, and check the blobs of existing content")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the digest and what would be sent, without changing anything")
-	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Only print the digest")
+	opts.output.addTo(flags)
 	flags.StringVar(&opts.username, "src-username", "", "User name for the registry of SOURCE (with --src-password-stdin)")
 	flags.BoolVar(&opts.passwordStdin, "src-password-stdin", false, "Read the password for the registry of SOURCE from stdin")
-	flags.StringVar(&opts.digestFile, "digest-file", "", "Write the digest to this file")
-	flags.StringVar(&opts.metadataFile, "metadata-file", "", "Write metadata of the image to this file as JSON")
 	addProgress(cmd, &opts.progress)
 	completeFlags(cmd, map[string][]string{"platform": manifest.KnownPlatforms()})
 	return cmd
@@ -128,7 +124,7 @@ func (o importOptions) check() error {
 		return invalid("--filter requires --all-tags")
 	case o.allTags && len(o.tags) > 0:
 		return invalid("--tag cannot be combined with --all-tags, which keeps the names of the tags")
-	case o.allTags && o.digestFile+o.metadataFile != "":
+	case o.allTags && o.output.digestFile+o.output.metadataFile != "":
 		return invalid("--digest-file and --metadata-file cannot be combined with --all-tags, which prints the digests on standard output")
 	case o.username == "" && o.passwordStdin:
 		return invalid("--src-password-stdin requires --src-username")
@@ -174,7 +170,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	if err != nil {
 		return err
 	}
-	t := newTools(env, opts.quiet).withProgress(opts.progress, opts.quiet)
+	t := newTools(env, opts.output.quiet).withProgress(opts.progress, opts.output.quiet)
 	defer t.progress.Close()
 	client, err := t.importRegistry(ctx, opts)
 	if err != nil {
@@ -183,11 +179,11 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	if opts.dryRun {
 		plan, err := transfer.Plan(ctx, client, t.reporter, request)
 		if len(plan.Images) > 0 {
-			display.ImportPlan(env.Out(), t.reporter, plan, opts.quiet)
+			display.ImportPlan(env.Out(), t.reporter, plan, opts.output.quiet)
 		}
 		return err
 	}
-	files, err := openResults(env.path(opts.digestFile), env.path(opts.metadataFile))
+	files, err := opts.output.open(env)
 	if err != nil {
 		return err
 	}
@@ -196,7 +192,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	t.progress.Close()
 	if len(imported) > 0 {
 		t.progress.Summarize(t.reporter)
-		display.Imported(env.Out(), imported, opts.quiet)
+		display.Imported(env.Out(), imported, opts.output.quiet)
 	}
 	if err != nil || opts.allTags {
 		return err

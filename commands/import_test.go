@@ -29,7 +29,7 @@ func TestImportFlags(t *testing.T) {
 		"--filter requires --all-tags":       base(func(o *importOptions) { o.filters = []string{"1"} }),
 		"SOURCE and TARGET must be":          base(func(o *importOptions) { o.allTags = true }),
 		"--tag cannot be combined":           base(func(o *importOptions) { o.allTags, o.tags = true, []string{"1"} }),
-		"--metadata-file cannot be combined": base(func(o *importOptions) { o.allTags, o.digestFile = true, "x" }),
+		"--metadata-file cannot be combined": base(func(o *importOptions) { o.allTags, o.output.digestFile = true, "x" }),
 		`--filter "[" is not a pattern`:      base(func(o *importOptions) { o.allTags, o.filters = true, []string{"["} }),
 		"requires --src-username":            base(func(o *importOptions) { o.passwordStdin = true }),
 		"requires --src-password-stdin":      base(func(o *importOptions) { o.username = "ann" }),

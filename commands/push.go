@@ -13,15 +13,13 @@ import (
 )
 
 type pushOptions struct {
-	name         string
-	purge        purge
-	network      network
-	quiet        bool
-	dryRun       bool
-	tags         []string
-	condition    condition
-	digestFile   string
-	metadataFile string
+	name      string
+	purge     purge
+	network   network
+	dryRun    bool
+	tags      []string
+	condition condition
+	output    output
 }
 
 func newPushCommand(env environment) *cobra.Command {
@@ -42,12 +40,10 @@ func newPushCommand(env environment) *cobra.Command {
 	flags.VarPF(&opts.purge, "purge", "p", `Remove the local manifest list after push; --purge=tags also removes the tags of its images in the repository`).
 		NoOptDefVal = "true"
 	opts.network.addTo(flags, "Allow push to an insecure registry")
-	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Only print the digest")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag")
 	opts.condition.addTo(cmd)
-	flags.StringVar(&opts.digestFile, "digest-file", "", "Write the digest to this file")
-	flags.StringVar(&opts.metadataFile, "metadata-file", "", "Write metadata of the list to this file as JSON")
+	opts.output.addTo(flags)
 	completeFlags(cmd, map[string][]string{"purge": {"true", "false", "tags"}})
 	return cmd
 }
@@ -65,11 +61,11 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	if err != nil {
 		return err
 	}
-	t := newTools(env, opts.quiet)
+	t := newTools(env, opts.output.quiet)
 	if opts.dryRun {
-		return t.planPush(ctx, name, tags, opts.quiet)
+		return t.planPush(ctx, name, tags, opts.output.quiet)
 	}
-	files, err := openResults(env.path(opts.digestFile), env.path(opts.metadataFile))
+	files, err := opts.output.open(env)
 	if err != nil {
 		return err
 	}
@@ -77,7 +73,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	registries := t.registries(opts.network)
 	pushed, err := manifest.PushLocal(ctx, env.lists(), t.clients(registries), name, manifest.Publication{Tags: tags, Condition: condition}, opts.purge.list)
 	if pushed.Descriptor.Digest != "" { // also when only the local store failed
-		display.Pushed(env.Out(), pushed, opts.quiet)
+		display.Pushed(env.Out(), pushed, opts.output.quiet)
 		err = errors.Join(err, files.write(pushed.Descriptor, name, tags))
 	}
 	if err == nil && opts.purge.tags {

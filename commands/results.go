@@ -81,7 +81,7 @@ func (f *resultFile) write(content []byte) error {
 	}
 	if err != nil {
 		f.discard()
-		return fmt.Errorf("the list was pushed, but its result could not be written to %s: %w", f.path, err)
+		return fmt.Errorf("the tags were written, but the result could not be written to %s: %w", f.path, err)
 	}
 	f.file = nil
 	return nil

@@ -16,6 +16,7 @@ type tagOptions struct {
 	targets   []string
 	remote    bool
 	condition condition
+	output    output
 	network   network
 }
 
@@ -38,6 +39,7 @@ func newTagCommand(env environment) *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVar(&opts.remote, "remote", false, "Tag in the registry, and print the digest")
 	opts.condition.addTo(cmd)
+	opts.output.addTo(flags)
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	return cmd
 }
@@ -51,20 +53,26 @@ func runTag(ctx context.Context, env environment, opts tagOptions) error {
 	if err != nil {
 		return err
 	}
-	condition, err := opts.condition.parse()
-	if err != nil {
-		return err
-	}
-	t := newTools(env, false)
+	t := newTools(env, opts.output.quiet)
 	if !opts.remote {
-		if condition != (manifest.Condition{}) {
-			return invalid("--if-digest and --no-clobber require --remote")
+		if opts.output != (output{}) || opts.condition != (condition{}) {
+			return invalid("--if-digest, --no-clobber, --quiet, --digest-file and --metadata-file require --remote")
 		}
 		return manifest.Tag(ctx, env.lists(), t.daemon, name, names)
 	}
-	d, err := transfer.Tag(ctx, t.registries(opts.network), t.reporter, name, names, condition)
-	if err == nil {
-		_, _ = fmt.Fprintln(env.Out(), d.Digest)
+	required, err := opts.condition.parse()
+	if err != nil {
+		return err
 	}
-	return err
+	files, err := opts.output.open(env)
+	if err != nil {
+		return err
+	}
+	defer files.discard()
+	d, err := transfer.Tag(ctx, t.registries(opts.network), t.reporter, name, names, required)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(env.Out(), d.Digest)
+	return files.write(d, names[0], names[1:])
 }

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -168,6 +170,17 @@ func TestCreatePushInOneStep(t *testing.T) {
 		if files := s.store(); len(files) > 0 {
 			s.Errorf("got local store %v, want none", files)
 		}
+		r = s.multiarch("create", "--push", "-q", "--digest-file", "digest", "--metadata-file", "meta.json", "--purge=tags", s.name("2"), s.plain("amd64"), s.plain("arm64"))
+		digest, err := os.ReadFile(filepath.Join(s.Dir, "digest"))
+		metadata, metaErr := os.ReadFile(filepath.Join(s.Dir, "meta.json"))
+		if tags := harness.Tags(s.T, s.registry, s.repo); err != nil || string(digest) != tags["2"] || r.Stdout != tags["2"]+"\n" || r.Stderr != "" || len(tags) != 5 {
+			s.Errorf("got digest file %s, %v, stdout %q, stderr %q, tags %v, want the digest of tag 2 and only the staging tags of the first push", digest, err, r.Stdout, r.Stderr, tags)
+		}
+		says(s.T, string(metadata), string(digest), s.name("2"))
+		if metaErr != nil {
+			s.Error(metaErr)
+		}
+		s.refused([]string{"require --push"}, "create", "--purge=tags", s.name("3"), s.plain("amd64"))
 		s.refused([]string{"linux/riscv64", "--require"}, "create", "--push", "--require", "linux/riscv64", s.list, s.plain("amd64"))
 		s.load(s.plain("twice"), amd64)
 		s.refused([]string{s.plain("amd64"), s.plain("twice"), "linux/amd64"}, "create", "--push", s.list, s.plain("amd64"), s.plain("twice"))
