@@ -152,7 +152,11 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 		l.close()
 		return l, err
 	}
-	l.rendered, l.findings = render.Render(file, o.templateVariables(l, values), o.aliases(ctx, l.source))
+	l.rendered, l.findings = render.Render(ctx, file, o.templateVariables(l, values), o.aliases(ctx, l.source))
+	if err := ctx.Err(); err != nil {
+		l.close()
+		return l, err
+	}
 	l.rendered.Env = o.variables
 	if l.rendered.Text != "" {
 		var found []task.Finding

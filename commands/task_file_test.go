@@ -52,7 +52,7 @@ func TestFileOfACmd(t *testing.T) {
 		"  -e A=1\n\n alpine \"\\t\"":                "  -e A=1\n\n alpine \"\\t\"",
 		"docker ps\n#- x\n":                          "docker ps\n#- x",
 	} {
-		rendered, findings := render.Render(cmdFile(text, 90*time.Second+1), render.Variables{Run: map[string]string{"ID": "r1", "Registry": "h.io"}}, nil)
+		rendered, findings := render.Render(t.Context(), cmdFile(text, 90*time.Second+1), render.Variables{Run: map[string]string{"ID": "r1", "Registry": "h.io"}}, nil)
 		var file struct {
 			Steps []struct {
 				Cmd     string

@@ -51,17 +51,18 @@ func (r *renderer) expand(body, block text) (expanded text, commands map[string]
 	}
 	a := aliasReader{renderer: r, block: block, lines: linesOf(block.string)}.read()
 	if expanded = a.replace(body); len(expanded.string) > maxText {
-		r.add(task.Error, 0, "alias", "the file is larger than 4 MiB after replacing aliases")
+		r.add(task.Error, 0, "alias", "the file is larger than 512 KiB after replacing aliases")
 		return text{}, nil, false
 	}
+	kept, found := r.findings, maps.Clone(r.found)
 	for name, value := range a.values {
 		if strings.Contains(value, "{{") { // commands are not part of the body, whose templates are executed later
-			quiet := renderer{file: r.file, scope: r.scope, secrets: r.secrets, found: map[found]bool{}}
-			if rendered, ok := quiet.execute(text{value, []piece{{made: true}}}); ok {
+			if rendered, ok := r.execute(text{value, make([]int32, len(value))}); ok {
 				a.values[name] = rendered.string
 			}
 		}
 	}
+	r.findings, r.found = kept, found
 	return expanded, a.values, true
 }
 

@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/docker-multiarch/docker-multiarch/task"
@@ -19,7 +20,7 @@ steps:
 		Run:    map[string]string{"Registry": "registry.example.com"},
 		Values: map[string]any{"version": "1.0"},
 	}
-	rendered, findings := render.Render(file, vars, nil)
+	rendered, findings := render.Render(context.Background(), file, vars, nil)
 	for _, f := range findings {
 		fmt.Println(f)
 	}

@@ -1,77 +1,122 @@
 package render
 
 import (
-	"maps"
+	"fmt"
 	"math"
 	"reflect"
+	"regexp/syntax"
+	"slices"
 	"strings"
 	"text/template"
 )
 
 const (
-	// maxWork is how much the functions of an execution may read and make in total, in bytes, roughly.
+	// maxWork is how much the templates of a file may read and make in total, in bytes or ten nanoseconds, roughly.
 	maxWork = 16 << 20
 	// maxDepth is the maximum nesting of a value. One that contains itself exceeds it.
 	maxDepth = 50
 )
 
-// errWork is the error for templates that would need too much time or memory.
-const errWork = refusal("the result would be larger than 4 MiB, or take too long")
+const (
+	errWork  = refusal("the result would be larger than 512 KiB, or take too long")
+	errDepth = refusal("the value is nested too deeply, or contains itself")
+)
 
-// meter limits what the functions of an execution may do. Each call costs the size of its arguments, and more where the
-// result may be larger or the function is slow.
-type meter struct{ left float64 }
-
-// spend takes the cost of something off what is left.
-func (m *meter) spend(cost float64) {
-	if m.left -= cost; m.left < 0 {
+// spend takes the cost of something off what is left of maxWork.
+func (r *renderer) spend(cost float64) {
+	if r.left -= cost; r.left < 0 {
 		panic(errWork)
+	}
+	if err := r.ctx.Err(); err != nil {
+		panic(refusal(err.Error()))
 	}
 }
 
-// functions returns the functions of templates, metered.
-func (m *meter) functions() template.FuncMap {
-	out := maps.Clone(functions)
-	for name, function := range out {
+// metered returns the functions of templates, which fail when they would exceed maxWork. Each call costs the size of its
+// arguments, and more where the result may be larger or the function is slow.
+func (r *renderer) metered() template.FuncMap {
+	out := template.FuncMap{}
+	for name, function := range functions {
 		f := reflect.ValueOf(function)
-		cost := costs[name]
-		out[name] = reflect.MakeFunc(f.Type(), func(args []reflect.Value) []reflect.Value {
-			size := 1.0
-			for _, arg := range args {
-				size += m.size(arg, maxDepth)
-			}
-			m.spend(size)
-			if cost != nil {
-				m.spend(cost(size, args))
-			}
-			if f.Type().IsVariadic() {
-				return f.CallSlice(args)
-			}
-			return f.Call(args)
-		}).Interface()
+		out[name] = func(args ...reflect.Value) (reflect.Value, error) { return r.call(name, f, args) }
 	}
 	return out
 }
 
+func (r *renderer) call(name string, f reflect.Value, args []reflect.Value) (reflect.Value, error) {
+	t := f.Type()
+	n := t.NumIn()
+	if t.IsVariadic() && len(args) < n-1 || !t.IsVariadic() && len(args) != n {
+		return reflect.Value{}, refusal(fmt.Sprintf("wrong number of arguments of %s: got %d, want %d", name, len(args), n))
+	}
+	size := 1.0
+	tested := slices.Contains(tests, name)
+	r.lacks = r.lacks && !tested
+	for i := range args {
+		in := t.In(min(i, n-1))
+		if t.IsVariadic() && i >= n-1 {
+			in = in.Elem()
+		}
+		r.lacks = r.lacks || !args[i].IsValid() && !tested
+		var ok bool
+		if args[i], ok = argument(args[i], in, slices.Contains(takeText, name)); !ok {
+			return reflect.Value{}, refusal(fmt.Sprintf("wrong type for value; expected %s; got %s", in, args[i].Type()))
+		}
+		size += r.size(args[i], maxDepth)
+	}
+	r.spend(size)
+	if cost := costs[name]; cost != nil {
+		r.spend(cost(size, args))
+	}
+	out := f.Call(args)
+	if name == "set" {
+		r.size(args[0], maxDepth)
+	}
+	if len(out) == 2 && !out[1].IsNil() {
+		return reflect.Value{}, out[1].Interface().(error)
+	}
+	return out[0], nil
+}
+
+// argument returns a value as an argument of a type: a missing one is the zero value, or "" if text is set; numbers are
+// converted if that does not change them.
+func argument(v reflect.Value, in reflect.Type, text bool) (_ reflect.Value, ok bool) {
+	if v.IsValid() && v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
+	switch {
+	case !v.IsValid() && text:
+		return reflect.ValueOf(""), true
+	case !v.IsValid():
+		return reflect.Zero(in), true
+	case v.Type().AssignableTo(in):
+		return v, true
+	case (v.CanInt() || v.CanUint() || v.CanFloat()) && reflect.Zero(in).CanConvert(v.Type()) && in.Kind() != reflect.String:
+		converted := v.Convert(in)
+		return converted, converted.Convert(v.Type()).Equal(v)
+	}
+	return v, false
+}
+
 // size returns the size of a value as it would be printed, at least. A shared part counts each time.
-func (m *meter) size(v reflect.Value, depth int) (size float64) {
+func (r *renderer) size(v reflect.Value, depth int) (size float64) {
 	if depth == 0 {
-		panic(errWork)
+		panic(errDepth)
 	}
 	switch v.Kind() {
 	case reflect.String:
 		return float64(v.Len())
 	case reflect.Interface, reflect.Pointer:
 		if !v.IsNil() {
-			return 1 + m.size(v.Elem(), depth-1)
+			return 1 + r.size(v.Elem(), depth-1)
 		}
 	case reflect.Slice, reflect.Array:
-		for i := 0; i < v.Len() && size <= m.left; i++ {
-			size += 1 + m.size(v.Index(i), depth-1)
+		for i := 0; i < v.Len() && size <= r.left; i++ {
+			size += 1 + r.size(v.Index(i), depth-1)
 		}
 	case reflect.Map:
-		for it := v.MapRange(); it.Next() && size <= m.left; {
-			size += 2 + m.size(it.Key(), depth-1) + m.size(it.Value(), depth-1)
+		for it := v.MapRange(); it.Next() && size <= r.left; {
+			size += 2 + r.size(it.Key(), depth-1) + r.size(it.Value(), depth-1)
 		}
 	}
 	return size + 1
@@ -81,46 +126,62 @@ func (m *meter) size(v reflect.Value, depth int) (size float64) {
 var costs = functionCosts()
 
 func functionCosts() map[string]func(size float64, args []reflect.Value) float64 {
-	out := map[string]func(float64, []reflect.Value) float64{"printf": func(_ float64, args []reflect.Value) float64 { return widths(args[0].String()) }}
+	out := map[string]func(float64, []reflect.Value) float64{"replace": replaced, "printf": formatted}
 	set := func(names string, cost func(float64, []reflect.Value) float64) {
 		for name := range strings.FieldsSeq(names) {
 			out[name] = cost
 		}
 	}
-	set("repeat indent nindent until untilStep seq randAlpha randAlphaNum randAscii randNumeric randBytes", counted)
-	set("replace", replaced)
-	set("join wrap wrapWith", func(_ float64, args []reflect.Value) float64 { return product(args) })
-	// These compare each item with each other, or match at each position.
-	squared := func(size float64, _ []reflect.Value) float64 { return size * size / 64 }
-	set("uniq mustUniq without mustWithout regexMatch mustRegexMatch regexFind mustRegexFind regexReplaceAll mustRegexReplaceAll "+
-		"regexReplaceAllLiteral mustRegexReplaceAllLiteral", squared)
-	// The result is a value for each byte, or has indentation.
-	values := func(size float64, _ []reflect.Value) float64 { return 64 * size }
-	set("split splitn splitList regexSplit mustRegexSplit regexFindAll mustRegexFindAll fromJson mustFromJson toPrettyJson mustToPrettyJson", values)
+	times := func(factor float64) func(float64, []reflect.Value) float64 {
+		return func(size float64, _ []reflect.Value) float64 { return factor * size }
+	}
+	set("repeat indent nindent randAlpha randAlphaNum randAscii randNumeric randBytes", repeated)
+	set("until seq", sequence)
+	out["untilStep"] = func(_ float64, args []reflect.Value) float64 { return sequence(0, args[:2]) }
+	set("join wrap wrapWith trimAll trimall", func(_ float64, args []reflect.Value) float64 { return product(args) })
+	set("regexMatch regexFind regexReplaceAll regexReplaceAllLiteral regexFindAll regexSplit mustRegexMatch mustRegexFind "+
+		"mustRegexReplaceAll mustRegexReplaceAllLiteral mustRegexFindAll mustRegexSplit", matched)
+	// These compare each item with each other, or multiply long numbers.
+	set("uniq mustUniq without mustWithout add1f addf subf divf mulf", func(size float64, _ []reflect.Value) float64 { return size * size / 8 })
+	// The result is a value for each byte or item, or has indentation.
+	set("split splitn splitList fromJson mustFromJson toPrettyJson mustToPrettyJson deepCopy mustDeepCopy merge mustMerge "+
+		"mergeOverwrite mustMergeOverwrite semver semverCompare", times(64))
+	set("dateInZone date_in_zone htmlDateInZone", times(256)) // reads a file
 	slow := func(float64, []reflect.Value) float64 { return maxWork / 4 }
 	set("bcrypt htpasswd derivePassword genPrivateKey genCA genCAWithKey genSelfSignedCert genSelfSignedCertWithKey genSignedCert genSignedCertWithKey", slow)
 	return out
 }
 
-// counted is the cost of a function with a number of repetitions, or of items of 8 bytes, among its arguments.
-func counted(_ float64, args []reflect.Value) float64 {
-	count, length := 0.0, 1.0
+// repeated is the cost of a function of a number of repetitions and texts.
+func repeated(_ float64, args []reflect.Value) float64 {
+	count := 1.0
 	for _, arg := range args {
-		switch arg.Kind() {
-		case reflect.Int:
-			count = max(count, math.Abs(float64(arg.Int())))
-		case reflect.String:
-			length *= max(1, float64(arg.Len()))
-		case reflect.Slice: // the numbers of seq
-			for i := range arg.Len() {
-				count = max(count, math.Abs(float64(arg.Index(i).Int())))
-			}
+		if arg.CanInt() {
+			count *= math.Abs(float64(arg.Int()))
 		}
 	}
-	if count*length > maxText {
+	if count *= product(args); count > maxText {
 		panic(errWork)
 	}
-	return count * length
+	return count
+}
+
+// sequence is the cost of the numbers up to one, or from one to another.
+func sequence(_ float64, args []reflect.Value) float64 {
+	first, last := 0.0, 0.0
+	for i, arg := range args {
+		if last = float64(arg.Int()); math.Abs(last) > 1<<53 { // adding a step may overflow
+			panic(errWork)
+		}
+		if i == 0 && len(args) > 1 {
+			first = last
+		}
+	}
+	count := math.Abs(last - first)
+	if count > maxText {
+		panic(errWork)
+	}
+	return 16 * count
 }
 
 // replaced is the cost of replace OLD NEW TEXT.
@@ -133,9 +194,6 @@ func replaced(_ float64, args []reflect.Value) float64 {
 func product(args []reflect.Value) float64 {
 	out := 1.0
 	for _, arg := range args {
-		if arg.Kind() == reflect.Interface {
-			arg = arg.Elem()
-		}
 		if k := arg.Kind(); k == reflect.String || k == reflect.Slice {
 			out *= max(1, float64(arg.Len()))
 		}
@@ -143,9 +201,11 @@ func product(args []reflect.Value) float64 {
 	return out
 }
 
-// widths is the cost of the widths and precisions of a format, which package fmt limits to 1e6 each.
-func widths(format string) (sum float64) {
-	number := 0.0
+// formatted is the cost of printf: any verb may print any argument, with a width and a precision that package fmt limits
+// to 1e6 each.
+func formatted(size float64, args []reflect.Value) float64 {
+	format := args[0].String()
+	sum, number := 4*size*float64(strings.Count(format, "%")), 0.0
 	for _, c := range format {
 		switch {
 		case c >= '0' && c <= '9':
@@ -157,4 +217,28 @@ func widths(format string) (sum float64) {
 		sum, number = sum+number, 0
 	}
 	return sum + number
+}
+
+// matched is the cost of a regular expression, which each byte may match at each of its states.
+func matched(size float64, args []reflect.Value) float64 {
+	pattern := args[0].String()
+	if len(pattern) > maxText/64 {
+		panic(errWork)
+	}
+	cost := 64*size + product(args[1:])
+	if re, err := syntax.Parse(pattern, syntax.Perl); err == nil {
+		cost += (256 + size) * states(re)
+	}
+	return cost
+}
+
+func states(re *syntax.Regexp) float64 {
+	n := 1 + float64(len(re.Rune))
+	for _, sub := range re.Sub {
+		n += states(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= float64(max(re.Min, re.Max, 1))
+	}
+	return n
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // executed returns the text of a template, and its errors.
-func executed(file string, values map[string]any) (string, []task.Finding) {
-	rendered, findings := Render([]byte(file), Variables{Values: values}, nil)
+func executed(t *testing.T, file string, values map[string]any) (string, []task.Finding) {
+	rendered, findings := Render(t.Context(), []byte(file), Variables{Values: values}, nil)
 	return rendered.Text, slices.DeleteFunc(findings, func(f task.Finding) bool { return f.Severity != task.Error })
 }
 
@@ -37,18 +37,18 @@ func TestTemplatesThatGrow(t *testing.T) {
 		"widths":         `{{range until 100}}{{$_ := printf "%900000d%900000d" 1 1}}{{end}}`,
 		"starred widths": `{{range until 100}}{{$_ := printf "%*d%*d" 900000 1 900000 1}}{{end}}`,
 		"a set cycle":    `{{$d := dict}}{{$_ := set $d "d" $d}}{{deepCopy $d}}`,
-		"a merged cycle": `{{$d := dict "e" (dict)}}{{$_ := merge $d.e (dict "d" $d)}}{{merge $d $d}}`,
 		"a shown cycle":  `{{$d := dict}}{{$_ := set $d "d" $d}}{{$d}}`,
 		"JSON of cycles": `{{$d := dict}}{{$_ := set $d "d" $d}}{{toPrettyJson $d}}`,
 		"deep lists":     `{{$x := list}}{{range until 1000}}{{$x = list $x}}{{end}}{{$x}}`,
-		"keys":           `{{range until 40}}{{$_ := genPrivateKey "rsa"}}{{end}}`,
+		"keys":           `{{range until 40}}{{$_ := genCA "a" 1}}{{end}}`,
 		"passwords":      `{{range until 40}}{{$_ := derivePassword 1 "long" "a" "b" "c"}}{{end}}`,
 		"hashes":         `{{range until 40}}{{$_ := bcrypt "a"}}{{$_ := htpasswd "a" "b"}}{{end}}`,
 		"unique items":   `{{$x := until 60000 | uniq}}`,
-		"characters":     `{{$x := repeat 1000000 "a" | splitList ""}}`,
+		"characters":     `{{$x := repeat 500000 "a" | splitList ""}}`,
 	} {
-		if text, errs := executed(file, nil); len(errs) == 0 || !strings.Contains(errs[0].Message, string(errWork)) {
-			t.Errorf("%s: got %d bytes and errors %v, want %q", name, len(text), errs, errWork)
+		text, errs := executed(t, file, nil)
+		if got := fmt.Sprint(errs); !strings.Contains(got, string(errWork)) && !strings.Contains(got, string(errDepth)) {
+			t.Errorf("%s: got %d bytes and errors %s, want %q or %q", name, len(text), got, errWork, errDepth)
 		}
 	}
 }
@@ -58,7 +58,7 @@ func TestTemplatesWithinLimits(t *testing.T) {
 	file := `{{range $i := until 200}}{{range $.Values.list}}` +
 		`{{printf "%-40s|%5d" . $i | upper | replace "A" "b" | quote}} {{. | splitList "/" | uniq | join ","}} {{regexReplaceAll "l(.)" . "$1"}}` +
 		`{{$d := dict "a" . "b" (list . .)}}{{$_ := set $d "c" $i}}{{toPrettyJson $d | fromJson | toJson}}{{end}}{{end}}`
-	if _, errs := executed(file, map[string]any{"list": []any{"linux/amd64", "linux/arm64"}}); len(errs) > 0 {
+	if _, errs := executed(t, file, map[string]any{"list": []any{"linux/amd64", "linux/arm64"}}); len(errs) > 0 {
 		t.Errorf("got errors %v, want none", errs)
 	}
 }
@@ -66,7 +66,7 @@ func TestTemplatesWithinLimits(t *testing.T) {
 // No function takes much time or memory, whatever its arguments.
 func TestHostileArguments(t *testing.T) {
 	long, deep := strings.Repeat("(a*", 100_000), any("a")
-	for range 12 {
+	for range 10 {
 		deep = []any{deep, deep}
 	}
 	values := map[string]any{"long": long, "deep": deep}
@@ -98,7 +98,7 @@ func TestHostileArguments(t *testing.T) {
 			}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, _ = executed(fmt.Sprintf("{{$_ := %s}}", call), values)
+			_, _ = executed(t, fmt.Sprintf("{{$_ := %s}}", call), values)
 			runtime.ReadMemStats(&after)
 			if got := (after.TotalAlloc - before.TotalAlloc) >> 20; got > 256 {
 				t.Errorf("%s: allocated %d MiB, want at most 256", call, got)

@@ -12,10 +12,12 @@
 package render
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"text/template"
 	"unicode/utf8"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
@@ -24,7 +26,7 @@ import (
 )
 
 // maxText is the maximum size of a file before and after rendering, in bytes.
-const maxText = 4 << 20
+const maxText = 512 << 10
 
 // maxWarnings is the number of findings after which warnings are dropped.
 const maxWarnings = 1000
@@ -38,8 +40,10 @@ const (
 
 // Render removes the comments from a file, replaces its aliases (v1.1.0) and executes its templates. Sources
 // reads the files and URLs that aliases are in; nil if there are none to read. Findings are in the order of the file.
-func Render(file []byte, vars Variables, sources func(name string) ([]byte, error)) (task.Rendered, []task.Finding) {
-	r := newRenderer(file, vars, sources)
+//
+// If ctx ends, so does the execution of templates, with an error among the findings.
+func Render(ctx context.Context, file []byte, vars Variables, sources func(name string) ([]byte, error)) (task.Rendered, []task.Finding) {
+	r := newRenderer(ctx, file, vars, sources)
 	rendered, commands := r.render()
 	slices.SortStableFunc(r.findings, func(a, b task.Finding) int { return a.Compare(b.Position) })
 	return task.Rendered{
@@ -49,22 +53,33 @@ func Render(file []byte, vars Variables, sources func(name string) ([]byte, erro
 
 // renderer renders one file.
 type renderer struct {
+	ctx      context.Context //nolint:containedctx // of one Render
 	file     lined
 	scope    scope
 	secrets  task.Secrets
 	sources  func(name string) ([]byte, error)
 	findings []task.Finding
 	found    map[found]bool
+
+	functions template.FuncMap
+	left      float64 // of maxWork
+	redact    bool    // secrets
+	lacks     bool    // whether a function of the current action got a missing value
 }
 
-func newRenderer(file []byte, vars Variables, sources func(name string) ([]byte, error)) *renderer {
-	return &renderer{
+func newRenderer(ctx context.Context, file []byte, vars Variables, sources func(name string) ([]byte, error)) *renderer {
+	r := &renderer{
+		ctx:     ctx,
 		file:    linesOf(strings.TrimPrefix(string(file), "\ufeff")),
 		scope:   scopeOf(vars),
 		secrets: task.NewSecrets(maps.Values(vars.Secrets)),
 		sources: sources,
 		found:   map[found]bool{},
+		left:    maxWork,
+		redact:  vars.Secrets == nil,
 	}
+	r.functions = r.metered()
+	return r
 }
 
 // found identifies a finding.
@@ -78,12 +93,10 @@ func (r *renderer) render() (rendered text, commands map[string]string) {
 	if !r.readable() {
 		return text{}, nil
 	}
-	lines := splitLines(r.file.string)
-	version := r.version(lines)
-	body, block := r.divide(lines, version == versionWithAlias)
-	if version == versionWithAlias {
+	body := uncommented(r.file.string)
+	if r.version(body) == versionWithAlias {
 		var ok bool
-		if body, commands, ok = r.expand(body, block); !ok {
+		if body, commands, ok = r.expand(divide(body)); !ok {
 			return text{}, nil
 		}
 	}
@@ -109,7 +122,7 @@ func (r *renderer) origins(t text) func(task.Position) task.Position {
 func (r *renderer) readable() bool {
 	file := r.file.string
 	if len(file) > maxText {
-		r.add(task.Error, 0, "", "the file is larger than 4 MiB")
+		r.add(task.Error, 0, "", "the file is larger than 512 KiB")
 		return false
 	}
 	if i := strings.IndexByte(file, 0); i >= 0 {
@@ -125,50 +138,45 @@ func (r *renderer) readable() bool {
 	return true
 }
 
-// divide returns the file without comments and, if alias is set, its alias block separately.
-func (r *renderer) divide(lines []line, alias bool) (body, block text) {
-	file := textOf(r.file.string)
+// divide returns a text without its alias block, and that.
+func divide(t text) (body, block text) {
 	var in, out textBuilder
-	inside := false
-	for _, l := range lines {
-		if alias && l.kind == structure {
-			if key, _ := topLevel(file.string[l.start:l.end]); key != "" {
-				inside = key == "alias" && in.Len() == 0
-			}
+	inside, at := false, 0
+	for line := range strings.Lines(t.string) {
+		if key, _ := topLevel(line); key != "" {
+			inside = key == "alias" && in.Len() == 0
 		}
-		switch {
-		case l.kind == comment:
-		case inside:
-			in.add(file, l.start, l.end)
-		default:
-			out.add(file, l.start, l.end)
+		to := &out
+		if inside {
+			to = &in
 		}
+		to.add(t, at, at+len(line))
+		at += len(line)
 	}
 	return out.text(), in.text()
 }
 
-var topLevelKey = lazyregexp.New(`^["']?([^\s:"'][^:"']*?)["']?[ \t]*:`)
+var topLevelKey = lazyregexp.New(`^["']?([^\s:"'][^:"']*?)["']?[ \t]*:[ \t]*`)
 
-// topLevel returns the key, possibly with template actions in it, at the start of a line, and the offset after its
-// colon.
-func topLevel(line string) (key string, value int) {
-	m := topLevelKey().FindStringSubmatchIndex(line)
+// topLevel returns the key, possibly with template actions in it, at the start of a line, and its value.
+func topLevel(line string) (key, value string) {
+	m := topLevelKey().FindStringSubmatch(line)
 	if m == nil {
-		return "", 0
+		return "", ""
 	}
-	return line[m[2]:m[3]], m[1]
+	return m[1], line[len(m[0]):]
 }
 
-// version returns the format version of the file.
-func (r *renderer) version(lines []line) string {
-	for _, l := range lines {
-		s := r.file.string[l.start:l.end]
-		key, at := topLevel(s)
-		if l.kind != structure || key != "version" {
+// version returns the format version of a file.
+func (r *renderer) version(t text) string {
+	at := 0
+	for line := range strings.Lines(t.string) {
+		at += len(line)
+		key, rest := topLevel(line)
+		if key != "version" {
 			continue
 		}
-		at += len(s[at:]) - len(strings.TrimLeft(s[at:], " \t"))
-		value, _, _ := strings.Cut(s[at:], " #")
+		value, _, _ := strings.Cut(rest, " #")
 		value = strings.TrimSpace(value)
 		switch v := strings.ToLower(strings.Trim(value, `"'`)); v {
 		case "", "null", "~":
@@ -176,7 +184,7 @@ func (r *renderer) version(lines []line) string {
 		case versionPreview, versionDefault, versionWithAlias:
 			return v
 		}
-		r.add(task.Error, l.start+at, "version", "unknown version %s: expected %s, %s or %s",
+		r.add(task.Error, t.origin(at-len(rest)), "version", "unknown version %s: expected %s, %s or %s",
 			value, versionPreview, versionDefault, versionWithAlias)
 		return versionWithAlias // whose rules include those of the others
 	}

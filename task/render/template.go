@@ -2,10 +2,8 @@ package render
 
 import (
 	"errors"
-	"fmt"
-	"reflect"
+	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"text/template"
 
@@ -14,26 +12,15 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// maxPasses is the maximum number of iterations and of calls of named templates, in total.
-const maxPasses = 50_000
-
-// execution executes the templates of a text. Calls inserted into the parse tree report the position: of at before each
-// output, of lookup for each field, of pass for each iteration.
+// execution executes the templates of a text.
 type execution struct {
 	*renderer
 	source  text
-	actions []span
-	lookups []lookup
-	passes  int
-	meter   meter
-
+	nodes   []node
+	current node
+	warned  bool // about a missing value that current uses
 	out     textBuilder
-	texts   map[*byte]int // offsets of the literal pieces, by their first byte
-	current int           // offset of the action that is printed
 }
-
-// span is a part of a text.
-type span struct{ start, end int }
 
 // refusal is an error that is shown without the context of package template.
 type refusal string
@@ -42,21 +29,25 @@ func (r refusal) Error() string { return string(r) }
 
 // execute returns a text with its templates executed.
 func (r *renderer) execute(source text) (text, bool) {
-	e := &execution{renderer: r, source: source, actions: actionsOf(source.string), texts: map[*byte]int{}, meter: meter{maxWork}}
+	e := &execution{renderer: r, source: source}
+	if r.left -= parseCost; r.left < 0 {
+		e.failed(0, string(errWork))
+		return text{}, false
+	}
 	t, err := parseTemplate(source.string)
 	if err != nil {
 		e.parseError(err)
 		return text{}, false
 	}
 	for _, named := range t.Templates() {
-		e.list(named.Root)
+		e.list(named.Root, named != t)
 		if named != t {
-			countPasses(named.Root, named.Root.Pos-1) // a position in its {{define}} or {{block}}
+			named.Root.Nodes = slices.Insert(named.Root.Nodes, 0, e.mark(named.Root.Pos-1, templateCost, nil))
 		}
 	}
 	// After parsing, so that no template can call these.
-	t.Funcs(e.meter.functions()).Funcs(template.FuncMap{"at": e.at, "lookup": e.lookup, "pass": e.pass})
-	if err := e.run(t); err != nil {
+	t.Funcs(r.functions).Funcs(template.FuncMap{"at": e.at, "text": e.text})
+	if err := t.Execute(e, e.scope); err != nil {
 		e.runError(err)
 		return text{}, false
 	}
@@ -64,125 +55,69 @@ func (r *renderer) execute(source text) (text, bool) {
 }
 
 func parseTemplate(s string) (*template.Template, error) {
-	return template.New("task").Option("missingkey=zero").Funcs(functions).Parse(s)
+	return template.New("task").Funcs(functions).Parse(s)
 }
 
-func (e *execution) run(t *template.Template) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%v", p)
+// at is called before a node.
+func (e *execution) at(n int) string {
+	e.current, e.warned, e.lacks = e.nodes[n], false, false
+	e.spend(e.current.cost)
+	for _, fields := range e.current.uses {
+		if e.scope.missing(fields) {
+			e.warn("{{." + strings.Join(fields, ".") + "}} has no value" + hint(fields))
 		}
-	}()
-	return t.Execute(e, e.scope)
+	}
+	return ""
 }
 
-// Write receives a literal piece of the template, or the output of an action.
+// text is called for a literal piece, with its offset and length.
+func (e *execution) text(at, length int) string {
+	e.lacks = false
+	e.spend(nodeCost)
+	e.out.add(e.source, at, at+length)
+	return ""
+}
+
+// Write receives the output of an action, of at and of text.
 func (e *execution) Write(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
+	nothing := string(p) == "<no value>"
+	switch {
+	case (nothing || len(p) == 0 && e.lacks) && !e.warned:
+		message := e.action(e.current.start) + " has no value"
+		if len(e.current.uses) > 0 {
+			message += `: {{.}} is another value here; start with $, or pass it with {{template "NAME" .}}`
+		}
+		e.warn(message)
+	case !nothing:
+		e.out.make(string(p), e.source.origin(e.current.start))
 	}
-	if e.out.Len()+len(p) > maxText {
-		return 0, refusal("the file is larger than 4 MiB after rendering")
-	}
-	if at, ok := e.texts[&p[0]]; ok {
-		e.out.add(e.source, at, at+len(p))
-	} else {
-		e.out.make(string(p), e.source.origin(e.current))
+	if e.out.Len() > maxText {
+		return 0, refusal("the file is larger than 512 KiB after rendering")
 	}
 	return len(p), nil
 }
 
-// at is called with the value that the action at an offset is about to print.
-func (e *execution) at(offset int, value any) any {
-	e.current = e.actionAt(offset).start
-	if value != nil {
-		e.meter.spend(e.meter.size(reflect.ValueOf(value), maxDepth))
-		return value
-	}
-	e.add(task.Warning, e.source.origin(e.current), "", "%s has no value", e.action(offset))
-	return ""
+func (e *execution) warn(message string) {
+	e.add(task.Warning, e.source.origin(e.current.start), "", "%s", message)
+	e.warned = true
 }
 
-func (e *execution) pass() (string, error) {
-	if e.passes++; e.passes > maxPasses {
-		return "", refusal(fmt.Sprintf("loops and templates ran more than %d times", maxPasses))
-	}
-	return "", nil
+// failed adds an error in the action that starts at an offset.
+func (e *execution) failed(start int, message string) {
+	e.add(task.Error, e.source.origin(start), "", "%s", strings.TrimPrefix(e.action(start)+": "+message, ": "))
 }
 
-// actionsOf returns the positions of the actions of a text.
-func actionsOf(s string) (out []span) {
-	for from := 0; ; {
-		n := strings.Index(s[from:], "{{")
-		if n < 0 {
-			return out
-		}
-		a := span{from + n, actionEnd(s, from+n)}
-		out = append(out, a)
-		from = a.end
-	}
-}
-
-// actionEnd returns the end of the action that starts at an offset. An unclosed one ends at the next {{ or the end of the
-// text.
-func actionEnd(s string, start int) int {
-	i := start + 2
-	if strings.HasPrefix(strings.TrimLeft(s[i:], "- \t\r\n"), "/*") {
-		if n := strings.Index(s[i:], "*/"); n >= 0 {
-			i += n
-		}
-	}
-	for i < len(s) {
-		switch c := s[i]; {
-		case strings.HasPrefix(s[i:], "}}"):
-			return i + 2
-		case strings.HasPrefix(s[i:], "{{"):
-			return i
-		case c == '"' || c == '\'' || c == '`':
-			i = quotedEnd(s, i)
-		default:
-			i++
-		}
-	}
-	return len(s)
-}
-
-// quotedEnd returns the end of a string in an action.
-func quotedEnd(s string, start int) int {
-	for i := start + 1; i < len(s); i++ {
-		switch {
-		case s[i] == s[start]:
-			return i + 1
-		case s[i] == '\n' && s[start] != '`':
-			return i
-		case s[i] == '\\' && s[start] != '`':
-			i++
-		}
-	}
-	return len(s)
-}
-
-// actionAt returns the action at an offset.
-func (e *execution) actionAt(offset int) span {
-	i := sort.Search(len(e.actions), func(i int) bool { return e.actions[i].start > offset })
-	if i == 0 {
-		return span{}
-	}
-	return e.actions[i-1]
-}
+// actions matches actions. One in which a string or the action itself is not closed ends at the end of the line or at the
+// next {{.
+var actions = lazyregexp.New(`\{\{(?:-?\s*/\*(?s:.*?)\*/)?(?:"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|` +
+	"`[^`]*`?" + `|\{[^{"'` + "`" + `]|\}[^}"'` + "`" + `]|[^{}"'` + "`" + `])*(?:\}\})?`)
 
 // action returns the source of the action at an offset, for a message.
-func (e *execution) action(offset int) string {
-	a := e.actionAt(offset)
-	return manifest.OneLine(e.source.string[a.start:a.end], 100)
-}
-
-// failed adds an error in the action at an offset.
-func (e *execution) failed(offset int, message string) {
-	if action := e.action(offset); action != "" {
-		message = action + ": " + message
+func (e *execution) action(start int) string {
+	if s := e.source.string[start:]; strings.HasPrefix(s, "{{") {
+		return manifest.OneLine(actions().FindString(s), 100)
 	}
-	e.add(task.Error, e.source.origin(e.actionAt(offset).start), "", "%s", message)
+	return ""
 }
 
 const unexpectedEOF = "unexpected EOF"
@@ -190,64 +125,56 @@ const unexpectedEOF = "unexpected EOF"
 // parseError adds an error of the parser, which reports only its line. The error is in the first action after which the
 // beginning of the text has an error other than an unexpected end.
 func (e *execution) parseError(err error) {
+	s := e.source.string
+	all := actions().FindAllStringIndex(s, -1)
 	_, message, _ := strings.Cut(strings.TrimPrefix(err.Error(), "template: task:"), ": ")
 	if message == unexpectedEOF {
-		e.failed(e.open(), "{{end}} is missing")
+		e.failed(open(s, all), "{{end}} is missing")
 		return
 	}
-	i := sort.Search(len(e.actions)-1, func(i int) bool {
-		_, err := parseTemplate(e.source.string[:e.actions[i].end])
+	i := sort.Search(len(all)-1, func(i int) bool {
+		_, err := parseTemplate(s[:all[i][1]])
 		return err != nil && !strings.HasSuffix(err.Error(), unexpectedEOF)
 	})
-	a := e.actions[i]
-	closed := strings.HasSuffix(e.source.string[a.start:a.end], "}}")
+	closed := strings.HasSuffix(s[:all[i][1]], "}}")
 	if !closed && !strings.HasPrefix(message, "unterminated") && message != "unclosed comment" {
 		message = "}} is missing" // the parser continued and may report something else
 	}
-	e.failed(a.start, message)
+	e.failed(all[i][0], message)
 }
 
 var keyword = lazyregexp.New(`^\{\{(?:-\s)?\s*(if|range|with|block|define|end)\b`)
 
 // open returns the offset of the innermost action that lacks its {{end}}.
-func (e *execution) open() int {
-	var open []int
-	for _, a := range e.actions {
-		switch m := keyword().FindStringSubmatch(e.source.string[a.start:a.end]); {
+func open(s string, actions [][]int) int {
+	open := []int{0}
+	for _, a := range actions {
+		switch m := keyword().FindStringSubmatch(s[a[0]:a[1]]); {
 		case m == nil:
 		case m[1] != "end":
-			open = append(open, a.start)
-		case len(open) > 0:
+			open = append(open, a[0])
+		case len(open) > 1:
 			open = open[:len(open)-1]
 		}
 	}
-	return append([]int{0}, open...)[len(open)]
+	return open[len(open)-1]
 }
 
 var (
-	executing = lazyregexp.New(`(?s)^template: task:(\d+):(\d+): executing ".*?" at <.*?>: (.*)$`)
-	callError = lazyregexp.New(`^error calling (\w+): `)
+	// executing matches what package template adds to an error.
+	executing = lazyregexp.New(`(?s)^template: task:\d+:\d+: executing ".*?" at <.*?>: (?:error calling (\w+): )?`)
+	noField   = lazyregexp.New(`^can't evaluate field (\S+) in type .*`)
 )
 
 // runError adds the error of the execution.
 func (e *execution) runError(err error) {
-	offset, message := e.current, err.Error()
-	if m := executing().FindStringSubmatch(message); m != nil {
-		offset, message = e.offset(m[1], m[2]), callError().ReplaceAllString(m[3], "$1: ")
-	}
+	message := err.Error()
 	var ours refusal
 	if errors.As(err, &ours) {
 		message = string(ours)
+	} else if m := executing().FindStringSubmatch(message); m != nil {
+		message = strings.TrimPrefix(m[1]+": "+message[len(m[0]):], ": ")
+		message = noField().ReplaceAllString(message, "the value has no field $1")
 	}
-	e.failed(offset, message)
-}
-
-// offset returns the offset of a line, counted from 1, and a column in bytes, counted from 0.
-func (e *execution) offset(line, column string) int {
-	offset := 0
-	for n, _ := strconv.Atoi(line); n > 1; n-- { // matched \d+
-		offset += strings.IndexByte(e.source.string[offset:], '\n') + 1
-	}
-	n, _ := strconv.Atoi(column)
-	return min(offset+n, len(e.source.string))
+	e.failed(e.current.start, message)
 }

@@ -7,136 +7,117 @@ import (
 	"text/template/parse"
 )
 
-// A missing field must neither fail nor be printed as "<no value>", but printing it adds a warning. So each field,
-// variable and dot of a template is replaced by a call of lookup, which knows how the value is used.
+// Templates run with calls of our own in their parse tree: text in place of each literal piece, and at before every other
+// node, in loops and in named templates.
 
-// list instruments a list of nodes, and records the positions of literal pieces.
-func (e *execution) list(l *parse.ListNode) {
+// node is what at is called for.
+type node struct {
+	start int // offset of its action
+	cost  float64
+	uses  [][]string // fields of the scope without which there is a warning
+}
+
+// Costs of nodes, see maxWork.
+const (
+	parseCost    = 4096
+	nodeCost     = 128
+	templateCost = 1024 // a call of a named template, whose nesting takes memory
+)
+
+// list inserts the calls in a list of nodes. Inner ones may be executed with another dot.
+func (e *execution) list(l *parse.ListNode, inner bool) {
 	if l == nil {
 		return
 	}
+	nodes := make([]parse.Node, 0, 2*len(l.Nodes)+1)
 	for _, n := range l.Nodes {
+		var uses [][]string
 		switch n := n.(type) {
 		case *parse.TextNode:
-			if len(n.Text) > 0 {
-				e.texts[&n.Text[0]] = int(n.Pos)
-			}
+			nodes = append(nodes, call("text", int(n.Pos), len(n.Text)))
+			continue
 		case *parse.ActionNode:
-			if len(n.Pipe.Decl) > 0 {
-				e.pipe(n.Pipe, want{quiet: true})
-				break
-			}
-			e.pipe(n.Pipe, want{fallback: ""})
-			n.Pipe.Cmds = append(n.Pipe.Cmds, call("at", n.Pos, number(int(n.Pos))))
+			assigned := len(n.Pipe.Decl) > 0 && len(n.Pipe.Cmds) == 1 && len(n.Pipe.Cmds[0].Args) == 1
+			uses = e.pipe(n.Pipe, assigned, inner)
 		case *parse.TemplateNode:
-			e.pipe(n.Pipe, want{quiet: true})
+			e.pipe(n.Pipe, true, inner)
 		case *parse.IfNode:
-			e.branch(&n.BranchNode)
+			e.branch(&n.BranchNode, inner)
 		case *parse.WithNode:
-			e.branch(&n.BranchNode)
+			e.branch(&n.BranchNode, true)
 		case *parse.RangeNode:
-			e.branch(&n.BranchNode)
-			countPasses(n.List, n.Pos)
+			e.branch(&n.BranchNode, true)
+			n.List.Nodes = slices.Insert(n.List.Nodes, 0, e.mark(n.Pos, nodeCost, nil))
 		}
+		nodes = append(nodes, e.mark(n.Position(), nodeCost, uses), n)
 	}
+	l.Nodes = nodes
 }
 
-func (e *execution) branch(b *parse.BranchNode) {
-	e.pipe(b.Pipe, want{tested: true})
-	e.list(b.List)
-	e.list(b.ElseList)
+func (e *execution) branch(b *parse.BranchNode, inner bool) {
+	e.pipe(b.Pipe, true, inner)
+	e.list(b.List, inner)
+	e.list(b.ElseList, inner)
 }
 
-// countPasses counts how often the list of the action at pos is executed.
-func countPasses(l *parse.ListNode, pos parse.Pos) {
-	pipe := pipeOf(call("pass", pos))
-	l.Nodes = append([]parse.Node{&parse.ActionNode{NodeType: parse.NodeAction, Pos: pos, Pipe: pipe}}, l.Nodes...)
-}
-
-// pipe instruments a pipeline whose value is used as described by w.
-func (e *execution) pipe(p *parse.PipeNode, w want) {
+// pipe returns the fields of the scope that a pipeline uses, unless they are optional: all, or where it tests a value.
+func (e *execution) pipe(p *parse.PipeNode, optional, inner bool) (uses [][]string) {
 	if p == nil {
-		return
-	}
-	for i := len(p.Cmds) - 1; i >= 0; i-- {
-		cmd := p.Cmds[i]
-		next := wanted(cmd, len(cmd.Args)-1)
-		next.tested = w.tested || slices.Contains(tests, function(cmd))
-		e.command(cmd, i > 0, w)
-		w = next
-	}
-}
-
-// command instruments a command; if piped, it gets one more argument.
-func (e *execution) command(cmd *parse.CommandNode, piped bool, w want) {
-	if keys := constantKeys(cmd); keys != nil && !piped {
-		cmd.Args = []parse.Node{e.operand(cmd.Args[1], w, keys...)}
-		return
-	}
-	called := piped || len(cmd.Args) > 1
-	for i, arg := range cmd.Args {
-		switch chain, ok := arg.(*parse.ChainNode); {
-		case i > 0:
-			argument := wanted(cmd, i-1)
-			argument.tested = w.tested || slices.Contains(tests, function(cmd))
-			cmd.Args[i] = e.operand(arg, argument)
-		case !called:
-			cmd.Args[i] = e.operand(arg, w)
-		case ok: // a method with arguments
-			chain.Node = e.operand(chain.Node, want{quiet: true, tested: w.tested})
-		}
-	}
-}
-
-// constantKeys returns the keys of a call of index with only constant strings, which is equivalent to fields.
-func constantKeys(cmd *parse.CommandNode) (keys []string) {
-	if function(cmd) != "index" || len(cmd.Args) < 3 {
 		return nil
 	}
+	optional = optional || slices.ContainsFunc(p.Cmds, func(cmd *parse.CommandNode) bool {
+		return slices.Contains(tests, function(cmd))
+	})
+	for _, cmd := range p.Cmds {
+		keysAsFields(cmd)
+		for _, arg := range cmd.Args {
+			if chain, ok := arg.(*parse.ChainNode); ok {
+				arg = chain.Node
+			}
+			var fields []string
+			switch arg := arg.(type) {
+			case *parse.PipeNode:
+				uses = append(uses, e.pipe(arg, optional, inner)...)
+			case *parse.FieldNode:
+				fields = arg.Ident
+			case *parse.VariableNode:
+				if arg.Ident[0] == "$" {
+					fields = arg.Ident[1:]
+				}
+			}
+			if len(fields) > 1 && fields[0] == "Secrets" && e.redact {
+				e.scope["Secrets"].(map[string]any)[fields[1]] = Redacted
+			}
+			if _, known := e.scope[append(fields, "")[0]]; len(fields) > 0 && !optional && (known || !inner) {
+				uses = append(uses, fields)
+			}
+		}
+	}
+	return uses
+}
+
+// keysAsFields replaces a call of index with only constant strings by fields, which may be missing.
+func keysAsFields(cmd *parse.CommandNode) {
+	if function(cmd) != "index" || len(cmd.Args) < 3 {
+		return
+	}
+	var keys []string
 	for _, arg := range cmd.Args[2:] {
 		s, ok := arg.(*parse.StringNode)
 		if !ok {
-			return nil
+			return
 		}
 		keys = append(keys, s.Text)
 	}
-	return keys
-}
-
-// operand returns the replacement of a term, with more fields appended to its own.
-func (e *execution) operand(n parse.Node, w want, more ...string) parse.Node {
-	below := want{quiet: true, tested: w.tested} // the outer lookup warns
-	switch n := n.(type) {
-	case *parse.DotNode:
-		return e.lookupCall(n, ".", more, w)
+	switch of := cmd.Args[1].(type) {
 	case *parse.FieldNode:
-		dot := &parse.DotNode{NodeType: parse.NodeDot, Pos: n.Pos}
-		return e.lookupCall(dot, ".", append(n.Ident, more...), w)
+		of.Ident = append(of.Ident, keys...)
 	case *parse.VariableNode:
-		variable := &parse.VariableNode{NodeType: parse.NodeVariable, Pos: n.Pos, Ident: n.Ident[:1]}
-		return e.lookupCall(variable, n.Ident[0], append(slices.Clone(n.Ident[1:]), more...), w)
-	case *parse.ChainNode:
-		root := strings.TrimSuffix(n.String(), "."+strings.Join(n.Field, "."))
-		return e.lookupCall(e.operand(n.Node, below), root, append(n.Field, more...), w)
-	case *parse.PipeNode:
-		if len(more) > 0 {
-			root := "(" + n.String() + ")"
-			e.pipe(n, below)
-			return e.lookupCall(n, root, more, w)
-		}
-		e.pipe(n, w)
+		of.Ident = append(of.Ident, keys...)
 	default:
-		if len(more) > 0 {
-			return e.lookupCall(n, n.String(), more, w)
-		}
+		return
 	}
-	return n
-}
-
-// lookupCall returns a call of lookup.
-func (e *execution) lookupCall(of parse.Node, root string, fields []string, w want) parse.Node {
-	e.lookups = append(e.lookups, lookup{int(of.Position()), root, fields, w})
-	return pipeOf(call("lookup", of.Position(), number(len(e.lookups)-1), of))
+	cmd.Args = cmd.Args[1:2]
 }
 
 // function returns the name of the function that a command calls, "" for none.
@@ -147,17 +128,19 @@ func function(cmd *parse.CommandNode) string {
 	return ""
 }
 
-// call, number and pipeOf return nodes for the parse tree.
-
-func call(function string, pos parse.Pos, args ...parse.Node) *parse.CommandNode {
-	name := parse.NewIdentifier(function).SetPos(pos)
-	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: pos, Args: append([]parse.Node{name}, args...)}
+// mark returns a call of at for the action at a position in it.
+func (e *execution) mark(pos parse.Pos, cost float64, uses [][]string) parse.Node {
+	start := max(0, strings.LastIndex(e.source.string[:pos], "{{"))
+	e.nodes = append(e.nodes, node{start, cost, uses})
+	return call("at", len(e.nodes)-1)
 }
 
-func number(n int) *parse.NumberNode {
-	return &parse.NumberNode{NodeType: parse.NodeNumber, IsInt: true, Int64: int64(n), Text: strconv.Itoa(n)}
-}
-
-func pipeOf(cmd *parse.CommandNode) *parse.PipeNode {
-	return &parse.PipeNode{NodeType: parse.NodePipe, Pos: cmd.Pos, Cmds: []*parse.CommandNode{cmd}}
+// call returns an action that calls a function.
+func call(function string, numbers ...int) parse.Node {
+	args := []parse.Node{parse.NewIdentifier(function)}
+	for _, n := range numbers {
+		args = append(args, &parse.NumberNode{NodeType: parse.NodeNumber, IsInt: true, Int64: int64(n), Text: strconv.Itoa(n)})
+	}
+	cmd := &parse.CommandNode{NodeType: parse.NodeCommand, Args: args}
+	return &parse.ActionNode{NodeType: parse.NodeAction, Pipe: &parse.PipeNode{NodeType: parse.NodePipe, Cmds: []*parse.CommandNode{cmd}}}
 }

@@ -36,7 +36,7 @@ func testOrder(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	h := readHead(t, raw)
-	rendered, found := render.Render(raw, render.Variables{}, nil)
+	rendered, found := render.Render(t.Context(), raw, render.Variables{}, nil)
 	file, wrong := task.Parse(rendered)
 	for _, f := range append(found, wrong...) {
 		if f.Severity == task.Error {

@@ -18,7 +18,7 @@ import (
 // parsed returns the only step of a file with a cmd.
 func parsed(t *testing.T, cmd string) task.Step {
 	t.Helper()
-	rendered, _ := render.Render([]byte("steps:\n- cmd: |\n    "+strings.ReplaceAll(cmd, "\n", "\n    ")+"\n  env: [GREETING=good day]\n"), render.Variables{}, nil)
+	rendered, _ := render.Render(t.Context(), []byte("steps:\n- cmd: |\n    "+strings.ReplaceAll(cmd, "\n", "\n    ")+"\n  env: [GREETING=good day]\n"), render.Variables{}, nil)
 	file, findings := task.Parse(rendered)
 	if len(findings) > 0 || len(file.Steps) != 1 {
 		t.Fatalf("%s: got findings %v", cmd, findings)
