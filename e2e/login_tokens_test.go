@@ -259,6 +259,31 @@ func TestRegistryThatHides(t *testing.T) {
 	}
 }
 
+// If the credential helper fails, what a registry with logins does not show to the anonymous is not taken for absent. A
+// registry without logins needs no helper.
+func TestFailingHelperHidesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t)
+	names := w.seed(homeHost)
+	tokens := &proxy.Tokens{User: loginUser, Password: loginSecret, Realm: tokenRealm}
+	nothing := func(*http.Request) bool { return false }
+	plain := newProxy(t, w.registry)
+	w.elsewhere(map[string]http.Handler{
+		homeHost: hiding(tokens.Guard(plain), http.StatusNotFound, nothing), tokenHost: tokens, remoteHost: plain,
+	})
+	w.Configure(t, func(config map[string]any) { config["credsStore"] = "absent" })
+	helper := []string{"credential helper docker-credential-absent failed for " + homeHost + ": no such program in PATH"}
+	w.ends(2, helper, "exists", names[0])
+	for _, args := range [][]string{
+		append([]string{"create", w.home("1")}, names...), {"inspect", names[0]}, {"repo", "tags", homeHost + "/" + w.repo},
+		{"repo", "untag", names[0]}, {"repo", "purge", "--force", "--all", homeHost + "/" + w.repo},
+	} {
+		says(t, w.refused(helper, args...).Stderr, "continuing without a login")
+	}
+	w.multiarch("exists", strings.Replace(names[0], homeHost, remoteHost, 1))
+	w.ends(1, nil, "exists", remoteHost+"/"+w.repo+":absent")
+}
+
 // A registry may redirect to another one with a token service of its own: neither gets a login.
 func TestRedirectToAnotherRegistry(t *testing.T) {
 	t.Parallel()

@@ -59,7 +59,7 @@ type Login struct {
 	// renewal answers them all.
 	rejected map[string]bool
 	secrets  []string
-	// ignored are the refused credentials for what has been read anonymously.
+	// ignored are the refused credentials for what has been read anonymously; an empty one is one that could not be got.
 	ignored map[refusedFor]bool
 }
 
@@ -101,8 +101,11 @@ func (l *Login) RoundTrip(r Request) (*http.Response, error) {
 	if r.redirected || !l.Server.Owns(r.URL) {
 		return l.Next.RoundTrip(r)
 	}
-	cred, _ := l.Credentials(r.Context(), r.Scopes)
+	cred, failed := l.Credentials(r.Context(), r.Scopes)
 	resp, err := l.attempt(r)
+	if failed != nil {
+		return l.checkAnonymous(r, failed, resp, err)
+	}
 	if cred == (Credential{}) || !tokenRefused(resp, err) && !passwordRefused(resp, err) {
 		return resp, err
 	}
@@ -157,6 +160,33 @@ func (l *Login) orAnonymously(r Request, cred Credential, resp *http.Response, e
 	return got, nil
 }
 
+// checkAnonymous returns an answer to r, which was sent without a credential since getting one has failed. A registry that
+// sends challenges may refuse to the anonymous, and hide from them, what it shows to others: that is an error, except for
+// a 404 where they have read something.
+func (l *Login) checkAnonymous(r Request, failed error, resp *http.Response, err error) (*http.Response, error) {
+	key := r.with(Credential{})
+	l.mu.Lock()
+	challenged, hasRead := l.challenged, l.ignored[key]
+	if err == nil && resp.StatusCode < 300 && r.reads() {
+		l.setIgnored(key)
+	}
+	l.mu.Unlock()
+	hidden := tokenRefused(resp, err)
+	if err == nil {
+		switch resp.StatusCode {
+		case http.StatusUnauthorized, http.StatusForbidden:
+			hidden = true
+		case http.StatusNotFound:
+			hidden = !hasRead
+		}
+	}
+	if !hidden || !challenged {
+		return resp, err
+	}
+	Discard(resp)
+	return nil, &CredentialError{failed}
+}
+
 // ignore makes later requests that read the same resource do without a credential, unless WithoutLogin returns an error.
 func (l *Login) ignore(r Request, cred Credential, refused error) error {
 	if l.ignores(r, cred) {
@@ -167,11 +197,15 @@ func (l *Login) ignore(r Request, cred Credential, refused error) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.setIgnored(r.with(cred))
+	return nil
+}
+
+func (l *Login) setIgnored(key refusedFor) {
 	if l.ignored == nil {
 		l.ignored = map[refusedFor]bool{}
 	}
-	l.ignored[r.with(cred)] = true
-	return nil
+	l.ignored[key] = true
 }
 
 func (l *Login) ignores(r Request, cred Credential) bool {

@@ -388,6 +388,59 @@ func TestCredentialFails(t *testing.T) {
 	wantStatus(t, resp, err, 200)
 }
 
+// What a registry that has logins does not show to the anonymous is unknown if the credential cannot be got, except for a
+// 404 in a repository that has been read anonymously.
+func TestCredentialFailsForWhatIsHidden(t *testing.T) {
+	broken := errors.New("helper not found")
+	type step struct {
+		method, repo, name string
+		want               int // 0 for a CredentialError
+	}
+	for _, basic := range []bool{false, true} {
+		for name, tt := range map[string]struct {
+			status int // for what is hidden
+			steps  []step
+		}{
+			"hidden":    {404, []step{{"GET", "app", "hidden", 0}, {"HEAD", "app", "hidden", 0}, {"DELETE", "app", "hidden", 0}}},
+			"forbidden": {403, []step{{"GET", "app", "hidden", 0}, {"GET", "app", "public", 200}, {"GET", "app", "hidden", 0}}},
+			"has read":  {404, []step{{"GET", "app", "public", 200}, {"GET", "app", "absent", 404}, {"GET", "other", "hidden", 0}, {"PUT", "app", "public", 200}}},
+			"login":     {401, []step{{"GET", "app", "hidden", 0}, {"PUT", "app", "hidden", 0}}},
+			"busy":      {503, []step{{"GET", "app", "hidden", 503}}},
+		} {
+			g, l := hiding(t, tt.status, me)
+			g.valid = func(token string) bool { return token == "anonymous" }
+			challenging := g.handler
+			g.handler = func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/public"):
+				case strings.HasPrefix(r.URL.Path, "/v2/") && len(r.URL.Path) > len("/v2/"):
+					w.WriteHeader(tt.status)
+				case basic:
+					w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+					w.WriteHeader(http.StatusUnauthorized)
+				default:
+					challenging(w, r)
+				}
+			}
+			l.Credentials = func(context.Context, []string) (Credential, error) { return Credential{}, broken }
+			l.WithoutLogin = func(context.Context, error) error { return nil }
+			for _, s := range tt.steps {
+				resp, err := l.RoundTrip(request(t, s.method, "https://r.example.com/v2/"+s.repo+"/manifests/"+s.name, "repository:"+s.repo+":pull"))
+				if s.want > 0 {
+					wantStatus(t, resp, err, s.want)
+				} else if failed := new(CredentialError); !errors.As(err, &failed) || !errors.Is(err, broken) {
+					t.Errorf("%s, basic %t: got %v and error %v for %s %s, want a CredentialError", name, basic, resp, err, s.method, s.name)
+				}
+			}
+		}
+	}
+	open := newGuarded().login(me) // a registry that has no logins
+	open.Next = &server{handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }}
+	open.Credentials = func(context.Context, []string) (Credential, error) { return Credential{}, broken }
+	resp, err := open.RoundTrip(get(t, manifest, pull))
+	wantStatus(t, resp, err, 404)
+}
+
 // hiding returns a registry that sends its challenge only at the root of its API, and answers everything else with
 // status to the anonymous, and its login.
 func hiding(t *testing.T, status int, cred Credential) (*guarded, *Login) {
