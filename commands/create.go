@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/docker/cli/cli"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -21,6 +22,7 @@ type createOptions struct {
 	replace      bool
 	network      network
 	from         string
+	wait         time.Duration
 	platforms    []string
 	attestations string
 	push         bool
@@ -63,6 +65,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	flags.BoolVar(&opts.replace, "replace", false, "Replace an existing manifest list")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.StringVar(&opts.from, "from", "", `Only look up sources in the daemon or in registries ("daemon", "registry")`)
+	addWait(flags, &opts.wait, "Wait this long for sources that do not exist yet")
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Only include these platforms of the sources")
 	flags.StringVar(&opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`)
 	flags.BoolVar(&opts.push, "push", false, "Push immediately, without a local list")
@@ -105,6 +108,7 @@ func (o createOptions) creation() (c manifest.Creation, err error) {
 	case o.replace:
 		c.Existing = manifest.Replace
 	}
+	c.Wait = o.wait
 	c.Choice = manifest.Choice{From: manifest.Location(o.from), Strip: o.attestations == "strip"}
 	if c.Choice.Platforms, err = manifest.ParsePlatforms(o.platforms); err != nil {
 		return c, err

@@ -2,6 +2,8 @@ package commands
 
 import (
 	"context"
+	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/cli/cli"
@@ -15,6 +17,7 @@ type existsOptions struct {
 	name      string
 	platforms []string
 	network   network
+	wait      time.Duration
 }
 
 func newExistsCommand(env environment) *cobra.Command {
@@ -36,6 +39,7 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Check for an image for this platform, too (can be repeated)")
+	addWait(flags, &opts.wait, "Wait this long for what does not exist yet")
 	completeFlags(cmd, map[string][]string{"platform": manifest.KnownPlatforms()})
 	return withVerdict(cmd)
 }
@@ -49,7 +53,11 @@ func runExists(ctx context.Context, env environment, opts existsOptions) error {
 	if err != nil {
 		return err
 	}
-	err = verify.Exists(ctx, newTools(env, false).registries(opts.network), name, platforms)
+	t := newTools(env, false)
+	registries := t.registries(opts.network)
+	err = manifest.Await(ctx, opts.wait, t.reporter, strings.Join(append([]string{manifest.Familiar(name)}, opts.platforms...), " "), func() error {
+		return verify.Exists(ctx, registries, name, platforms)
+	})
 	if errdefs.IsNotFound(err) {
 		return &verdict{exitNo, err}
 	}

@@ -132,6 +132,11 @@ func (o output) open(env environment) (results, error) {
 	return openResults(env.path(o.digestFile), env.path(o.metadataFile))
 }
 
+// addWait adds the flag.
+func addWait(flags *pflag.FlagSet, wait *time.Duration, usage string) {
+	flags.DurationVar(wait, "wait", 0, usage+` ("90s", "10m")`)
+}
+
 // parseAll parses each argument or value of a flag.
 func parseAll[T any](typed []string, parse func(string) (T, error)) ([]T, error) {
 	var out []T

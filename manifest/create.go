@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"context"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -50,6 +51,7 @@ type Creation struct {
 	Sources   []Source
 	Choice    Choice
 	Existing  Existing
+	Wait      time.Duration           // how long to wait for sources that do not exist yet
 	MediaType string                  // the media type of the list, "" for the default
 	Require   []Platform              // platforms that the list must have
 	Exact     []Platform              // the platforms of the list, if not empty
@@ -118,7 +120,7 @@ func Publish(ctx context.Context, clients Clients, c Creation) (Pushed, error) {
 }
 
 func (c Creation) resolver(clients Clients) *resolver {
-	return &resolver{Clients: clients, list: c.Name, choice: c.Choice}
+	return &resolver{Clients: clients, list: c.Name, choice: c.Choice, wait: c.Wait}
 }
 
 // repositories returns the repositories that registries are asked for, whatever the daemon has.

@@ -29,6 +29,7 @@ type resolver struct {
 	Clients
 	list   reference.Named
 	choice Choice
+	wait   time.Duration // for sources that do not exist yet
 	// prefetch reads images that are going to be copied; nil if none are.
 	prefetch Fetcher
 }
@@ -52,7 +53,12 @@ func (r *resolver) resolveAll(ctx context.Context, sources []Source) ([]Entry, l
 	errs := make([]error, len(sources))
 	var group sync.WaitGroup
 	for i, s := range sources {
-		group.Go(func() { resolved[i], errs[i] = r.resolve(ctx, s) })
+		group.Go(func() {
+			errs[i] = Await(ctx, r.wait, r.Reporter, Familiar(s.Ref), func() (err error) {
+				resolved[i], err = r.resolve(ctx, s)
+				return err
+			})
+		})
 	}
 	group.Wait()
 	var entries, outputs []Entry
