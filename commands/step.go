@@ -3,16 +3,15 @@ package commands
 import (
 	"context"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/command"
-	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
+	"github.com/docker/cli/cli/context/store"
 	"github.com/docker/cli/cli/streams"
 	"github.com/spf13/cobra"
-
-	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
 
 // stepCLI is the docker CLI of a command that a step of a task runs, with the step's streams and docker context.
@@ -20,6 +19,7 @@ type stepCLI struct {
 	command.Cli
 	out, err *streams.Out
 	context  string
+	config   *runConfig
 }
 
 func (s stepCLI) In() *streams.In        { return streams.NewIn(io.NopCloser(strings.NewReader(""))) }
@@ -27,15 +27,15 @@ func (s stepCLI) Out() *streams.Out      { return s.out }
 func (s stepCLI) Err() *streams.Out      { return s.err }
 func (s stepCLI) CurrentContext() string { return s.context }
 
-// ConfigFile returns the current configuration.
-func (s stepCLI) ConfigFile() *configfile.ConfigFile { return currentConfig() }
+// ConfigFile returns the current configuration: an earlier step may have logged in.
+func (s stepCLI) ConfigFile() *configfile.ConfigFile { return s.config.current() }
 
-// currentConfig reads the configuration again: an earlier step may have logged in.
-func currentConfig() *configfile.ConfigFile { return config.LoadDefaultConfigFile(io.Discard) }
-
-// newStepCLI returns the docker CLI of a step for a docker context.
-func newStepCLI(dockerCLI command.Cli, dockerContext string, out run.Output) stepCLI {
-	return stepCLI{Cli: dockerCLI, context: dockerContext, out: streams.NewOut(out.Stdout), err: streams.NewOut(out.Stderr)}
+// ContextStore returns the docker contexts of the run. The default one is not in a store.
+func (s stepCLI) ContextStore() store.Store {
+	if s.context == command.DefaultContextName {
+		return s.Cli.ContextStore()
+	}
+	return store.New(filepath.Join(s.config.dir, "contexts"), command.DefaultContextStoreConfig())
 }
 
 // runEmbedded runs a command of this plugin in this process, reports an error on the command's standard error, and returns

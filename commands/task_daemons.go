@@ -1,18 +1,25 @@
 package commands
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli-plugins/metadata"
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/config/configfile"
 	"github.com/docker/cli/cli/streams"
 	"github.com/opencontainers/go-digest"
 
@@ -25,9 +32,9 @@ import (
 // daemons are the daemons of the docker contexts that a task's steps name, and the programs that run on this machine
 // for them. "" is the docker context of the command itself.
 type daemons struct {
-	env      environment
-	logins   logins
-	listsDir string // the folder of the run's local lists
+	env    environment
+	logins logins
+	config *runConfig
 
 	mu    sync.Mutex
 	known map[string]stepDaemon // by address
@@ -38,9 +45,39 @@ var (
 	_ run.Programs = (*daemons)(nil)
 )
 
-// newDaemons returns the daemons of docker contexts; local lists of the steps are kept in a folder.
-func newDaemons(t tools, listsDir string) *daemons {
-	return &daemons{env: t.env, logins: t.logins, listsDir: listsDir, known: map[string]stepDaemon{}}
+// newDaemons returns the daemons of docker contexts for a run with an ID. When it ends, its builders
+// and its folder must be removed.
+func newDaemons(t tools, id string) (*daemons, error) {
+	user := func() *configfile.ConfigFile { return config.LoadDefaultConfigFile(io.Discard) } // which may change meanwhile
+	if t.env.listsDir != "" {
+		user = t.env.ConfigFile // of the run that this one is a step of
+	}
+	own, err := newRunConfig(id, user)
+	if own == nil {
+		return nil, err
+	}
+	if err != nil {
+		t.reporter.Warn("%s", oneLine(err))
+	}
+	t.logins.stored = credentials.New(user)
+	return &daemons{env: t.env, logins: t.logins, config: own, known: map[string]stepDaemon{}}, nil
+}
+
+// removeBuilders removes the builders that docker commands created.
+func (d *daemons) removeBuilders(ctx context.Context) error {
+	builders, _ := filepath.Glob(filepath.Join(d.config.dir, "buildx", "instances", "*"))
+	var errs []error
+	for _, builder := range builders {
+		cmd, err := d.Docker(ctx, "", nil, "buildx", "rm", filepath.Base(builder))
+		if err == nil {
+			var out []byte
+			if out, err = cmd.CombinedOutput(); err != nil {
+				err = fmt.Errorf("removing builder %s: %w: %s", filepath.Base(builder), err, manifest.OneLine(string(out), maxReason))
+			}
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // contextName returns the name of a docker context.
@@ -70,16 +107,21 @@ func (d *daemons) Daemon(dockerContext string) (run.Daemon, error) {
 	return known, nil
 }
 
+// cli returns the docker CLI for a docker context.
+func (d *daemons) cli(name string, out run.Output) stepCLI {
+	return stepCLI{Cli: d.env.Cli, context: name, config: d.config, out: streams.NewOut(out.Stdout), err: streams.NewOut(out.Stderr)}
+}
+
 // quietCLI returns the docker CLI for a docker context, without output.
 func (d *daemons) quietCLI(name string) stepCLI {
-	return newStepCLI(d.env.Cli, name, run.Output{Stdout: io.Discard, Stderr: io.Discard})
+	return d.cli(name, run.Output{Stdout: io.Discard, Stderr: io.Discard})
 }
 
 // header returns the X-Registry-Auth header for actions on a repository, with the current logins: an earlier step may
 // have logged in.
 func (d *daemons) header(ctx context.Context, host, repository string, actions []string) (string, error) {
 	now := d.logins
-	now.stored = credentials.New(currentConfig)
+	now.stored = credentials.New(d.config.current)
 	return now.header(ctx, host, repository, actions)
 }
 
@@ -96,35 +138,64 @@ func (d *daemons) Builder(dockerContext string) string { return d.contextName(do
 
 // Plugin runs a command of this plugin in this process.
 func (d *daemons) Plugin(ctx context.Context, dockerContext, dir string, args []string, out run.Output) int {
-	own := newStepCLI(d.env.Cli, d.contextName(dockerContext), out)
-	return runEmbedded(ctx, environment{Cli: own, listsDir: d.listsDir, dir: dir}, args)
+	own := d.cli(d.contextName(dockerContext), out)
+	return runEmbedded(ctx, environment{Cli: own, listsDir: filepath.Join(d.config.dir, "manifests"), dir: dir}, args)
 }
 
-// interruptGrace is how long the docker command has to exit after an interrupt.
-const interruptGrace = 10 * time.Second
+// maxReason is the maximum length of what docker prints in an error.
+const maxReason = 300
 
-// Docker returns the docker command for the daemon of a docker context. It is interrupted when ctx ends.
-func (d *daemons) Docker(ctx context.Context, dockerContext string, args ...string) *exec.Cmd {
+// killGrace is how long the docker command has to exit when the run is stopped.
+const killGrace = time.Second
+
+// Docker returns the docker command for the daemon of a docker context, with the user's logins for registries. It is
+// terminated when ctx ends.
+func (d *daemons) Docker(ctx context.Context, dockerContext string, registries []string, args ...string) (*exec.Cmd, error) {
+	if err := d.config.addLogins(ctx, d.logins, registries); err != nil {
+		return nil, err
+	}
 	program := os.Getenv(metadata.ReexecEnvvar)
 	if program == "" {
 		program = "docker"
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = d.environment(d.contextName(dockerContext))
+	cmd.Env = append(d.environment(d.contextName(dockerContext)), "BUILDX_CONFIG="+d.buildxConfig(args))
 	cmd.Cancel = func() error {
-		if cmd.Process.Signal(os.Interrupt) != nil { // not supported on Windows
+		if cmd.Process.Signal(syscall.SIGTERM) != nil { // not supported on Windows
 			return cmd.Process.Kill()
 		}
 		return nil
 	}
-	cmd.WaitDelay = interruptGrace
-	return cmd
+	cmd.WaitDelay = killGrace
+	return cmd, nil
+}
+
+// buildxConfig returns the folder of buildx for a docker command: that of the run or, for a build with a builder of the
+// user's, that of the user.
+func (d *daemons) buildxConfig(args []string) string {
+	own := filepath.Join(d.config.dir, "buildx")
+	at := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--builder") })
+	if at < 0 || !slices.Contains(args, "build") && !slices.Contains(args, "bake") {
+		return own
+	}
+	_, name, given := strings.Cut(args[at], "=")
+	if !given && at+1 < len(args) {
+		name = args[at+1]
+	}
+	users := cmp.Or(os.Getenv("BUILDX_CONFIG"), filepath.Join(config.Dir(), "buildx"))
+	if _, err := os.Stat(filepath.Join(users, "instances", filepath.Base(name))); err != nil || name == "" {
+		return own
+	}
+	return users
 }
 
 // environment returns the environment of a docker command: with the daemon of a docker context and the user's settings.
 func (d *daemons) environment(dockerContext string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return !run.Inherited(kv) })
-	env = append(env, "DOCKER_CONFIG="+config.Dir())
+	env = append(env, "DOCKER_CONFIG="+d.config.dir)
+	if os.Getenv("DOCKER_CERT_PATH") == "" && os.Getenv("DOCKER_TLS_VERIFY")+os.Getenv("DOCKER_TLS") != "" {
+		env = append(env, "DOCKER_CERT_PATH="+config.Dir())
+	}
 	if dockerContext != command.DefaultContextName {
 		return append(env, "DOCKER_CONTEXT="+dockerContext)
 	}

@@ -44,7 +44,22 @@ func newTestDaemons(t *testing.T, contexts ...string) *daemons {
 	if err := cli.Initialize(flags.NewClientOptions()); err != nil {
 		t.Fatal(err)
 	}
-	return newDaemons(newTools(environment{Cli: cli}, true), t.TempDir())
+	d, err := newDaemons(newTools(environment{Cli: cli}, true), "r1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(d.config.dir) })
+	return d
+}
+
+// environmentOf returns the environment of a docker command.
+func environmentOf(t *testing.T, d *daemons, dockerContext string, args ...string) []string {
+	t.Helper()
+	cmd, err := d.Docker(t.Context(), dockerContext, nil, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd.Env
 }
 
 func TestContextsOfOneAddressAreOneDaemon(t *testing.T) {
@@ -74,7 +89,7 @@ func TestEnvironmentOfDockerCommands(t *testing.T) {
 		"": "DOCKER_CONTEXT=same", "same": "DOCKER_CONTEXT=same", "default": "DOCKER_HOST=unix:///var/run/docker.sock",
 	} {
 		var got []string
-		for _, kv := range d.Docker(t.Context(), dockerContext, "ps").Env {
+		for _, kv := range environmentOf(t, d, dockerContext, "ps") {
 			for _, name := range []string{"DOCKER_CONTEXT=", "DOCKER_HOST=", "DOCKER_CLI_PLUGIN_", "DOCKER_CONFIG="} {
 				if strings.HasPrefix(kv, name) {
 					got = append(got, kv)
@@ -82,12 +97,12 @@ func TestEnvironmentOfDockerCommands(t *testing.T) {
 			}
 		}
 		slices.Sort(got)
-		if w := []string{"DOCKER_CONFIG=" + config.Dir(), want}; !slices.Equal(got, w) {
+		if w := []string{"DOCKER_CONFIG=" + d.config.dir, want}; !slices.Equal(got, w) {
 			t.Errorf("docker context %q: got environment %q, want %q", dockerContext, got, w)
 		}
 	}
 	t.Setenv("DOCKER_HOST", "nonsense://")
-	if env := newTestDaemons(t).Docker(t.Context(), "", "ps").Env; !slices.Contains(env, "DOCKER_CONTEXT=default") {
+	if env := environmentOf(t, newTestDaemons(t), "", "ps"); !slices.Contains(env, "DOCKER_CONTEXT=default") {
 		t.Errorf("invalid DOCKER_HOST: got environment %q, want DOCKER_CONTEXT=default", env)
 	}
 }
@@ -100,7 +115,7 @@ func TestLoginsOfSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	login := `{"auths":{"h.example.com":{"auth":"dXNlcjpwYXNz"}}}`
-	if err := os.WriteFile(filepath.Join(config.Dir(), "config.json"), []byte(login), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(d.config.dir, "config.json"), []byte(login), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if after, err := d.header(t.Context(), "h.example.com", "app", []string{"pull"}); err != nil || after == before {

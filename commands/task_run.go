@@ -152,11 +152,10 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	lists, err := os.MkdirTemp("", "docker-multiarch-lists-")
+	daemons, err := newDaemons(t, loaded.id)
 	if err != nil {
 		return err
 	}
-	daemons := newDaemons(t, lists)
 	executor := run.NewExecutor(run.Setup{
 		ID: loaded.id, File: loaded.file, Builder: o.builder, Daemon: daemons.Daemon, Programs: daemons,
 		Context: loaded.source,
@@ -166,7 +165,7 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	notNeeded := o.reportStopping(ctx, t, loaded.id)
 	err = o.runSteps(ctx, executor, show, loaded.file)
 	notNeeded()
-	left := errors.Join(cleanUp(ctx, executor, loaded.id), os.RemoveAll(lists))
+	left := cleanUp(ctx, daemons, executor, loaded.id)
 	if left != nil && err != nil { // an interruption would hide it
 		t.reporter.Warn("%s", oneLine(show.Hide(left)))
 	}
@@ -187,10 +186,11 @@ func (o taskRunOptions) runSteps(ctx context.Context, executor *run.Executor, sh
 const cleanUpTimeout = time.Minute
 
 // cleanUp removes what the run with an ID has created, even if ctx has ended.
-func cleanUp(ctx context.Context, executor *run.Executor, id string) error {
+func cleanUp(ctx context.Context, daemons *daemons, executor *run.Executor, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
-	if err := executor.Close(ctx); err != nil {
+	err := daemons.removeBuilders(ctx) // before their networks
+	if err := errors.Join(err, executor.Close(ctx), os.RemoveAll(daemons.config.dir)); err != nil {
 		return manifest.WithHint(err, "remove what is left of the run: %s", run.Removal(id))
 	}
 	return nil

@@ -93,7 +93,7 @@ func unreadable(err error) error {
 // for the repository is preferred to one for the registry, and then the one with more actions. A deletion counts as a
 // push, since buildx knows no deletions.
 func choose(all []scoped, host, repository string, actions []string) *scoped {
-	if configKey(host) == hubKey {
+	if ConfigKey(host) == hubKey {
 		host = hubHost
 	}
 	if slices.Contains(actions, "delete") {

@@ -81,7 +81,7 @@ func (s *Store) Lookup(ctx context.Context, host, repository string, actions []s
 	if err != nil {
 		return types.AuthConfig{}, err
 	}
-	key := configKey(host)
+	key := ConfigKey(host)
 	got, err := s.lookups.Do(ctx, lookup{file, key}, func() (found, error) {
 		auth, err := s.find(ctx, file, key, host)
 		return found{auth, key, s.now()}, err
@@ -115,7 +115,7 @@ func (s *Store) Skipped() error {
 // Forget makes the next lookup for host a new one, unless the last one was less than a minute ago: the token of a helper
 // may have expired.
 func (s *Store) Forget(host string) {
-	s.lookups.DropAll(func(have found) bool { return have.key == configKey(host) && s.now().Sub(have.at) >= time.Minute })
+	s.lookups.DropAll(func(have found) bool { return have.key == ConfigKey(host) && s.now().Sub(have.at) >= time.Minute })
 }
 
 // find reads the credentials in the order of the docker CLI: DOCKER_AUTH_CONFIG, helper, file. The result of a
@@ -164,8 +164,8 @@ func helperOf(file *configfile.ConfigFile, key string) string {
 	return file.CredentialsStore
 }
 
-// configKey returns the name under which the docker CLI keeps the credentials of host.
-func configKey(host string) string {
+// ConfigKey returns the name under which the docker CLI keeps the credentials of host.
+func ConfigKey(host string) string {
 	switch host {
 	case "docker.io", "index.docker.io", "registry-1.docker.io":
 		return hubKey

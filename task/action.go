@@ -141,6 +141,19 @@ func dockerCommand(args []string) (Action, error) {
 	return Docker{Args: args}, nil
 }
 
+// DockerBuild returns the build of the docker command with args.
+func DockerBuild(args []string) (Build, bool) {
+	n := 1
+	if args[0] == "buildx" {
+		n = min(2, len(args))
+	}
+	if args[n-1] != "build" {
+		return Build{}, false
+	}
+	b, errs := parseBuild(args[n:])
+	return b, errs == nil
+}
+
 // expand replaces the first word if it is an alias. There is none for docker.
 func expand(typed []string, aliases map[string]string) ([]string, error) {
 	text, ok := aliases[typed[0]]

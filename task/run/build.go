@@ -89,8 +89,8 @@ func (e *Executor) buildxBuild(ctx context.Context, step task.Step, dir string, 
 // hasBuildx reports whether the docker command has buildx.
 func (e *Executor) hasBuildx(ctx context.Context) bool {
 	has, _ := e.buildx.Do(ctx, func() (bool, error) {
-		err := e.Programs.Docker(ctx, "", "buildx", "version").Run()
-		return err == nil, ctx.Err()
+		cmd, err := e.Programs.Docker(ctx, "", nil, "buildx", "version")
+		return err == nil && cmd.Run() == nil, cmp.Or(ctx.Err(), err)
 	})
 	return has
 }

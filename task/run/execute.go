@@ -55,8 +55,8 @@ type Daemon interface {
 type Programs interface {
 	// Builder returns the name of the builder that is the daemon's own BuildKit.
 	Builder(dockerContext string) string
-	// Docker returns the docker command with arguments, ready to be started.
-	Docker(ctx context.Context, dockerContext string, args ...string) *exec.Cmd
+	// Docker returns the docker command with arguments, ready to be started. It has the user's logins for registries.
+	Docker(ctx context.Context, dockerContext string, registries []string, args ...string) (*exec.Cmd, error)
 	// Plugin runs a command of this program and returns its exit code; file names in args are relative to dir.
 	Plugin(ctx context.Context, dockerContext, dir string, args []string, out Output) int
 }
@@ -83,8 +83,9 @@ type Executor struct {
 
 	mu       sync.Mutex
 	daemons  map[Daemon]*usedDaemon
-	attempts map[string]int  // containers that were run, by step
-	buildx   memo.Once[bool] // whether the docker command has it
+	attempts map[string]int    // containers that were run, by step
+	builders map[string]string // names of builders that the run creates, by their name in the file
+	buildx   memo.Once[bool]   // whether the docker command has it
 }
 
 // usedDaemon is a daemon with what the run has created there.
@@ -96,7 +97,7 @@ type usedDaemon struct {
 
 // NewExecutor returns an Executor, which must be closed.
 func NewExecutor(s Setup) *Executor {
-	e := &Executor{Setup: s, process: rand.Text(), daemons: map[Daemon]*usedDaemon{}, attempts: map[string]int{}}
+	e := &Executor{Setup: s, process: rand.Text(), daemons: map[Daemon]*usedDaemon{}, attempts: map[string]int{}, builders: map[string]string{}}
 	e.workspace = newWorkspace(s.Context, e.name(""), e.labels())
 	return e
 }
@@ -182,13 +183,6 @@ func (e *Executor) conflict(err error) error {
 	}
 	return manifest.WithHint(fmt.Errorf("%w; a run with the ID %s is in progress there, or was killed", err, e.ID),
 		"wait for it, use another --id, or remove what it left: %s", Removal(e.ID))
-}
-
-// Removal returns the commands that remove what the run with an ID has created on a daemon.
-func Removal(id string) string {
-	filter := "--filter label=" + Label + "=" + id + ")"
-	return "docker rm -fv $(docker ps -aq " + filter + "; docker network rm $(docker network ls -q " + filter +
-		"; docker volume rm $(docker volume ls -q " + filter
 }
 
 // Name returns the name on daemons of something that a run creates: a step's container, a network, a volume.

@@ -104,28 +104,31 @@ type fakePrograms struct {
 	script string // "" for one that succeeds
 	mu     sync.Mutex
 	lines  []string
+	// registries are those of the last docker command.
+	registries []string
 }
 
-func (p *fakePrograms) note(words ...string) {
+func (p *fakePrograms) note(registries []string, words ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lines = append(p.lines, strings.Join(words, " "))
+	p.registries = registries
 }
 
 func (p *fakePrograms) Builder(dockerContext string) string { return "builder-" + dockerContext }
 
-func (p *fakePrograms) Docker(ctx context.Context, dockerContext string, args ...string) *exec.Cmd {
-	p.note(append([]string{dockerContext, "docker"}, args...)...)
+func (p *fakePrograms) Docker(ctx context.Context, dockerContext string, registries []string, args ...string) (*exec.Cmd, error) {
+	p.note(registries, append([]string{dockerContext, "docker"}, args...)...)
 	if p.script == "" {
-		return exec.CommandContext(ctx, "true")
+		return exec.CommandContext(ctx, "true"), nil
 	}
 	cmd := exec.CommandContext(ctx, "sh", "-c", p.script)
 	cmd.WaitDelay = time.Millisecond
-	return cmd
+	return cmd, nil
 }
 
 func (p *fakePrograms) Plugin(_ context.Context, dockerContext, _ string, args []string, _ Output) int {
-	p.note(append([]string{dockerContext, "plugin"}, args...)...)
+	p.note(nil, append([]string{dockerContext, "plugin"}, args...)...)
 	return 0
 }
 

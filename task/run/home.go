@@ -24,9 +24,14 @@ func (e *Executor) addHome(ctx context.Context, d *usedDaemon, c *Container) err
 	}) {
 		return nil
 	}
-	name, err := d.created.Do(ctx, "home", func() (string, error) {
-		return e.name(homeVolume), e.conflict(d.CreateVolume(ctx, e.name(homeVolume), e.labels()))
+	c.Mounts = append(c.Mounts, Mount{Source: e.name(homeVolume), Target: home})
+	return e.claim(ctx, d)
+}
+
+// claim creates the volume of home when a daemon is first used, which fails if another run with the ID uses it.
+func (e *Executor) claim(ctx context.Context, d *usedDaemon) error {
+	_, err := d.created.Do(ctx, "home", func() (string, error) {
+		return "", e.conflict(d.CreateVolume(ctx, e.name(homeVolume), e.labels()))
 	})
-	c.Mounts = append(c.Mounts, Mount{Source: name, Target: home})
 	return err
 }

@@ -81,11 +81,18 @@ func hasFlag(args []string, flags ...string) bool {
 
 // command runs a docker command in the step's folder below dir.
 func (e *Executor) command(ctx context.Context, step task.Step, dir string, args, env []string, in io.Reader, out Output) (int, error) {
-	cmd := e.Programs.Docker(ctx, step.Context, args...)
+	args, err := e.confine(ctx, step, args)
+	if err != nil {
+		return -1, err
+	}
+	cmd, err := e.Programs.Docker(ctx, step.Context, e.registries(ctx, step, dir, args), args...)
+	if err != nil {
+		return -1, err
+	}
 	cmd.Dir = hostDir(dir, step)
 	cmd.Env = append(append(cmd.Env, slices.DeleteFunc(slices.Clone(step.Env), isWithheld)...), env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out.Stdout, out.Stderr
-	err := cmd.Run()
+	err = cmd.Run()
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:

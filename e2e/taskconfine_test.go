@@ -1,0 +1,200 @@
+package e2e
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+)
+
+// keychain makes a credential helper that records its calls the user's, also under the names of the system's keychains.
+func (s *scene) keychain() (calls func() string) {
+	s.Helper()
+	dir := s.TempDir()
+	log := filepath.Join(dir, "calls")
+	script := "#!/bin/sh\nread -r host\necho \"$1 $host\" >>" + log + "\necho 'credentials not found in native keychain'; exit 1\n"
+	for _, name := range []string{"recorder", "secretservice", "pass"} {
+		if err := os.WriteFile(filepath.Join(dir, "docker-credential-"+name), []byte(script), 0o700); err != nil {
+			s.Fatal(err)
+		}
+	}
+	s.Set("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	s.Configure(s.T, func(config map[string]any) { config["credsStore"] = "recorder" })
+	return func() string {
+		data, err := os.ReadFile(log)
+		if err != nil && !os.IsNotExist(err) {
+			s.Fatal(err)
+		}
+		return string(data)
+	}
+}
+
+// files returns the names, modes and contents of all files of a folder.
+func (s *scene) files(dir string) string {
+	s.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		content := []byte{}
+		if entry.Type().IsRegular() {
+			content, err = os.ReadFile(path)
+		}
+		fmt.Fprintf(&all, "%s %s %s\n", path, entry.Type(), content)
+		return err
+	})
+	s.must(err)
+	return all.String()
+}
+
+// builderImage builds an image for builders of buildx that does nothing.
+func (s *scene) builderImage() string {
+	s.Helper()
+	name := s.plain("buildkit")
+	s.write(map[string]string{"image/buildctl": "#!/bin/sh\n"})
+	s.docker("build", "-q", "-t", name, s.dockerfile("FROM "+harness.Busybox(s.T, s.daemon)+"\nCOPY buildctl /bin/\nENTRYPOINT [\"sleep\",\"1000\",\"#\"]\n"))
+	s.Cleanup(func() { _ = s.daemon.RemoveImage(s.Context(), name) })
+	return name
+}
+
+// messy creates all kinds of objects and settings that docker commands keep.
+const messy = `
+steps:
+  - cmd: docker login -u ann -p correct-horse-battery HOST
+  - cmd: docker run -d --name db-ID -v data-ID:/data --mount type=volume,source=more-ID,target=/more IMAGE sleep 1000
+  - cmd: docker exec db-ID true
+  - cmd: docker network create net-ID && docker volume create vol-ID
+  - cmd: docker container create --network net-ID -v vol-ID:/v IMAGE true
+  - cmd: docker buildx create --use --driver-opt image=BUILDER
+  - cmd: docker buildx create --name mine --bootstrap --driver-opt image=BUILDER || true
+  - cmd: docker buildx inspect mine && docker buildx use mine
+  - cmd: docker context create ctx --docker host=DAEMON
+  - cmd: docker --context ctx run -d IMAGE sleep 1000
+  - cmd: docker tag IMAGE HOST/REPO:pushed && docker push HOST/REPO:pushed && docker rmi HOST/REPO:pushed
+  - pull: true
+    cmd: HOST/REPO:pushed echo pulled
+  - cmd: docker manifest create HOST/REPO:list HOST/REPO:pushed && docker manifest push HOST/REPO:list
+  - cmd: docker logout HOST
+`
+
+// writeMessy writes messy as acb.yaml, and returns a function that checks that nothing is left of it.
+func (s *scene) writeMessy(after string) (clean func()) {
+	s.Helper()
+	s.UseBuildx(s.T)
+	s.ownRegistry(harness.RegistryOptions{User: loginUser, Password: loginSecret})
+	s.Configure(s.T, func(config map[string]any) { delete(config, "auths") })
+	s.docker("context", "create", "users", "--docker", "host="+s.daemon.Host)
+	temp := s.TempDir()
+	s.Set("TMPDIR", temp)
+	s.write(map[string]string{"acb.yaml": strings.NewReplacer("HOST", s.registry.Host, "REPO", s.repo, "ID", s.runID(),
+		"IMAGE", harness.Busybox(s.T, s.daemon), "BUILDER", s.builderImage(), "DAEMON", s.daemon.Host).Replace(messy + after)})
+	calls := s.keychain()
+	before := s.files(s.Config)
+	return func() {
+		s.Helper()
+		s.nothingLeftOf(s.runID())
+		for _, name := range []string{s.runID(), "buildx_buildkit_multiarch-"} {
+			if left := s.objectsOf("name=" + name); left != "" {
+				s.Errorf("got objects named %s, want none: %s", name, left)
+			}
+		}
+		if now := s.files(s.Config); now != before {
+			s.Errorf("got the user's configuration\n%s\nwant\n%s", now, before)
+		}
+		if left := s.files(temp); strings.Contains(left, s.runID()+"+") {
+			s.Errorf("got temporary files %s, want none", left)
+		}
+		for call := range strings.Lines(calls()) {
+			if !slices.Contains([]string{"get " + s.registry.Host + "\n", "get https://index.docker.io/v1/\n"}, call) {
+				s.Errorf("got call %q of the keychain, want only get for the registries of the file", call)
+			}
+		}
+	}
+}
+
+// A run starts as on a new machine, and leaves the user's configuration, keychain, containers and builders as they were.
+func TestTaskLeavesNothing(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		clean := s.writeMessy("")
+		for range 2 {
+			says(s.T, s.multiarch("task", "run", "--id", s.runID()).Stdout, "| pulled\n")
+			clean()
+		}
+		s.docker("create", "--name", "db-"+s.runID(), harness.Busybox(s.T, s.daemon), "true")
+		s.docker("volume", "create", "data-"+s.runID())
+		s.Cleanup(func() { s.docker("volume", "rm", "data-"+s.runID()) })
+		s.Cleanup(func() { s.docker("rm", "db-"+s.runID()) })
+		before := s.docker("inspect", "db-"+s.runID(), "data-"+s.runID())
+		s.ends(1, []string{"Conflict", "/db-" + s.runID()}, "task", "run", "--id", s.runID())
+		if now := s.docker("inspect", "db-"+s.runID(), "data-"+s.runID()); now != before {
+			s.Errorf("got the user's objects\n%s\nwant\n%s", now, before)
+		}
+		s.nothingLeftOf("." + s.runID())
+	})
+}
+
+// Runs of one file at the same time do not meet.
+func TestTwentyTasksAtOnce(t *testing.T) {
+	s := newTaskScene(t)
+	s.write(map[string]string{"acb.yaml": `
+version: v1.1.0
+volumes: [{name: data}]
+networks: [{name: net, isDefault: true}]
+steps:
+  - cmd: IMAGE sh -c 'echo written >made.txt'
+    volumeMounts: [{name: data, mountPath: /data}]
+  - cmd: docker run -d -v $SharedVolume:/w IMAGE sleep 1000
+  - cmd: docker buildx create --name mine && docker buildx use mine
+  - cmd: IMAGE cat made.txt
+`})
+	s.image("acb.yaml")
+	runs := make([]harness.Result, 20)
+	var all sync.WaitGroup
+	for i := range runs {
+		all.Go(func() {
+			runs[i] = harness.Run(t, s.Env, "docker", "multiarch", "task", "run", "--id", fmt.Sprint(s.runID(), i))
+		})
+	}
+	all.Wait()
+	for i, r := range runs {
+		if r.Code != 0 || !strings.HasSuffix(r.Stdout, "| written\n") {
+			t.Errorf("got exit code %d and output %q, want 0 and the file\n%s", r.Code, r.Stdout, r.Stderr)
+		}
+		s.nothingLeftOf(fmt.Sprint(s.runID(), i))
+	}
+}
+
+// The printed commands remove all that a killed run leaves.
+func TestKilledTaskIsRemoved(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		clean := s.writeMessy("  - cmd: IMAGE sh -c 'exec sleep 1000'\n    id: last\n")
+		r := s.start("task", "run", "--id", s.runID())
+		s.awaitContainers(s.runID(), 4)
+		s.must(syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL))
+		_ = r.cmd.Wait()
+		stderr := s.ends(1, nil, "task", "run", "--id", s.runID()).Stderr
+		_, remedy, _ := strings.Cut(strings.TrimSpace(stderr[strings.LastIndex(stderr, "remove what it left: "):]), ": ")
+		harness.MustRun(s.T, s.Env, "sh", "-c", remedy)
+		clean()
+	})
+}
+
+// Ctrl-C ends docker commands that ignore it, and removes what they have created.
+func TestInterruptOfDockerCommand(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		clean := s.writeMessy("  - cmd: docker run --rm IMAGE sh -c 'trap \"\" TERM INT; while true; do sleep 0.1; done'\n")
+		r := s.start("task", "run", "--id", s.runID(), "--progress", "quiet")
+		s.awaitContainers(s.runID(), 4)
+		s.must(receivers["group"](r.cmd))
+		r.ends(130)
+		clean()
+	})
+}
