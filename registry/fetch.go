@@ -137,8 +137,11 @@ func mismatch(ref reference.Named, wanted, actual digest.Digest) error {
 		manifest.Familiar(ref), manifest.OneLine(wanted.String(), maxMessage), manifest.OneLine(actual.String(), maxMessage))
 }
 
+// maxConfigs bounds the bytes of the configs that are kept in memory.
+const maxConfigs = 4 << 20
+
 // Blob returns the blob d of the repository of repo, checked against its digest and, if it is known, its size. It is
-// read once, and not again when it is copied.
+// read once, and not again when it is copied, unless there are many.
 func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) ([]byte, error) {
 	if err := d.Digest.Validate(); err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "blob %q of %s: %w", d.Digest, repo.Name(), err)
@@ -150,7 +153,16 @@ func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descr
 	if err != nil {
 		return nil, err
 	}
-	raw, err := c.configs.Do(ctx, p.at(d.Digest), func() ([]byte, error) { return p.readBlob(ctx, d) })
+	read := int64(0)
+	raw, err := c.configs.Do(ctx, p.at(d.Digest), func() ([]byte, error) {
+		raw, err := p.readBlob(ctx, d)
+		read = int64(len(raw))
+		return raw, err
+	})
+	if read > 0 && c.configBytes.Add(read) > maxConfigs {
+		c.configs.Delete(p.at(d.Digest))
+		c.configBytes.Add(-read)
+	}
 	if err == nil && d.Size > 0 && int64(len(raw)) != d.Size {
 		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has %d bytes instead of %d", d.Digest, p.name, p.repo, len(raw), d.Size)
 	}

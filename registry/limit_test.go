@@ -216,3 +216,27 @@ func TestListingIsTooSlow(t *testing.T) {
 		})
 	}
 }
+
+// The configs that are kept are bounded: more of them are read without being kept. Those that are kept are sent on.
+func TestConfigsAreBounded(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	var configs []ocispec.Descriptor
+	for i := range 10 {
+		configs = append(configs, f.putBlob("app", fmt.Appendf(nil, `{"seed":"%d%s"}`, i, strings.Repeat("x", 1<<20))))
+	}
+	c := n.client(Options{})
+	read := func() {
+		for _, config := range configs {
+			if raw, err := c.Blob(t.Context(), parse(t, "a.example.com/app"), config); err != nil || int64(len(raw)) != config.Size {
+				t.Fatalf("got %d bytes and error %v, want %d", len(raw), err, config.Size)
+			}
+		}
+	}
+	read()
+	before := f.count("GET")
+	read()
+	if got := f.count("GET") - before; got != len(configs)-maxConfigs>>20+1 {
+		t.Errorf("got %d of %d configs read again, want all but %d", got, len(configs), maxConfigs>>20-1)
+	}
+}

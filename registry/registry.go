@@ -21,6 +21,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -91,10 +92,11 @@ type Client struct {
 	// copiedImages and copiedBlobs are the copies made, by their name in the target repository.
 	copiedImages, copiedBlobs memo.Memo[string, struct{}]
 	// images and blobs record which of them a repository has, lists the children of tagged indexes, and configs the
-	// small blobs that were read; each is requested once.
+	// small blobs that were read; each is requested once. The size of the latter is bounded, see configBytes.
 	images, blobs memo.Memo[string, bool]
 	lists         memo.Memo[string, map[digest.Digest]bool]
 	configs       memo.Memo[string, []byte]
+	configBytes   atomic.Int64
 	// tags has the digests that tags were seen to point to last, "" for one that did not exist; assumed the repositories
 	// that blobs can be copied from which a registry mounted or claimed to have, by their name in the target repository.
 	tags, assumed sync.Map
