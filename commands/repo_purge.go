@@ -99,7 +99,7 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 			}
 			return opts.force, nil
 		},
-		Record: record, AssumeGone: opts.assumeGone, MaxDeletes: int(opts.maxDeletes), MaxTime: opts.maxTime,
+		DryRun: !opts.force, Record: record, AssumeGone: opts.assumeGone, MaxDeletes: int(opts.maxDeletes), MaxTime: opts.maxTime,
 		Removed: printRemoved(env),
 	}
 	if target.repo != nil {

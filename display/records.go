@@ -2,6 +2,7 @@ package display
 
 import (
 	"io"
+	"iter"
 	"regexp"
 	"strconv"
 	"strings"
@@ -98,11 +99,11 @@ func Tags(out io.Writer, tags []repository.TagRecord, l Listing) error {
 
 // Manifests writes manifests, each under the one that it is nested under: a table, json, or a template over .Digest,
 // .Tags and the other columns of Tags.
-func Manifests(out io.Writer, records []repository.Record, l Listing) error {
+func Manifests(out io.Writer, records iter.Seq[repository.Record], l Listing) error {
 	format, style := l.format("{{.Digest}}", manifestTable)
 	row := headed()
 	return table(out, format, &row, func(yield func(formatter.SubContext) error) error {
-		for _, r := range records {
+		for r := range records {
 			if err := yield(&recordRow{record: r, whole: r, style: style}); err != nil {
 				return err
 			}

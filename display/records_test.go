@@ -2,6 +2,7 @@ package display
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,7 +104,7 @@ func TestManifests(t *testing.T) {
 		{Digest: digest.FromString("2"), Depth: 1, Kind: manifest.KindAttestation},
 	}
 	var out strings.Builder
-	if err := Manifests(&out, records, Listing{NoTrunc: true}); err != nil {
+	if err := Manifests(&out, slices.Values(records), Listing{NoTrunc: true}); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(out.String(), "\n")
@@ -112,7 +113,7 @@ func TestManifests(t *testing.T) {
 		t.Errorf("got\n%swant the attestation indented under the index", out.String())
 	}
 	out.Reset()
-	if err := Manifests(&out, records, Listing{Quiet: true}); err != nil || out.String() != records[0].Digest.String()+"\n"+records[1].Digest.String()+"\n" {
+	if err := Manifests(&out, slices.Values(records), Listing{Quiet: true}); err != nil || out.String() != records[0].Digest.String()+"\n"+records[1].Digest.String()+"\n" {
 		t.Errorf("got %q and error %v, want both digests", out.String(), err)
 	}
 }

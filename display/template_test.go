@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,7 +89,7 @@ func TestFormatsEscape(t *testing.T) {
 			},
 			"manifests": func(out io.Writer, format string) error {
 				r := repository.Record{ArtifactType: evil, MediaType: evil, Tags: []string{evil}, Annotations: map[string]string{evil: evil}}
-				return Manifests(out, []repository.Record{r}, Listing{Format: format})
+				return Manifests(out, slices.Values([]repository.Record{r}), Listing{Format: format})
 			},
 			"repositories": func(out io.Writer, format string) error {
 				return Repositories(out, "r.example.com", []string{evil}, format)

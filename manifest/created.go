@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"math"
@@ -61,6 +62,32 @@ func ParseCreated(raw []byte) (time.Time, error) {
 	return *config.Created, nil
 }
 
+// imageConfig is what a graph keeps of an image config.
+type imageConfig struct {
+	platform                ocispec.Platform
+	created                 time.Time
+	platformErr, createdErr error
+}
+
+// config reads an image config, unless it was read before.
+func (g *Graph) config(ctx context.Context, repo reference.Named, d ocispec.Descriptor) (imageConfig, error) {
+	return g.configs.Do(ctx, d.Digest, func() (c imageConfig, err error) {
+		raw, err := g.fetch.Blob(ctx, repo, d)
+		if err == nil {
+			c.platform, c.platformErr = ParseConfig(raw)
+			c.created, c.createdErr = ParseCreated(raw)
+			internPlatform(&c.platform)
+		}
+		return c, err
+	})
+}
+
+// Platform returns the platform in the config of the image n in the repository of repo, which it fetches.
+func (g *Graph) Platform(ctx context.Context, repo reference.Named, n Node) (ocispec.Platform, error) {
+	c, err := g.config(ctx, repo, *n.Config)
+	return c.platform, cmp.Or(err, c.platformErr)
+}
+
 // Created returns the creation time of the image d in the repository of repo: for an index the latest of its images,
 // attestations aside. It is the zero time if one of them has none or one before EarliestCreated. It fetches the
 // configs.
@@ -71,13 +98,10 @@ func (g *Graph) Created(ctx context.Context, repo reference.Named, d digest.Dige
 	}
 	if n.Config != nil {
 		if !IsImageConfig(n.Config.MediaType) {
-			return createdAnnotation(n.Annotations), nil
+			return createdAnnotation(n.Annotations()), nil
 		}
-		raw, err := g.Blob(ctx, repo, *n.Config)
-		if err != nil {
-			return time.Time{}, err
-		}
-		return ParseCreated(raw)
+		c, err := g.config(ctx, repo, *n.Config)
+		return c.created, cmp.Or(err, c.createdErr)
 	}
 	var latest time.Time
 	for _, child := range n.Children {

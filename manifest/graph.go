@@ -14,6 +14,8 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/memo"
 )
 
 // Node is a parsed manifest or index.
@@ -28,7 +30,11 @@ type Node struct {
 	Subject *ocispec.Descriptor
 	// ArtifactType is the type of an artifact, "" for an image.
 	ArtifactType string
-	Annotations  map[string]string
+
+	// annotations are keys and values in turn, which need less memory than a map.
+	annotations []string
+	// layers are those of a node of a lean graph.
+	layers []blobSize
 }
 
 // ParseNode parses c. The error is errdefs.ErrInvalidArgument if it is neither an image or artifact manifest nor an
@@ -70,7 +76,10 @@ func parseNode(c Content) (n Node, minor, err error) {
 		minor = Errorf(errdefs.ErrInvalidArgument, "manifest %s has the subject %q", d.Digest, rest.Subject.Digest)
 		rest.Subject = nil
 	}
-	n.Subject, n.Annotations, n.ArtifactType = rest.Subject, rest.Annotations, rest.ArtifactType
+	n.Subject, n.ArtifactType = rest.Subject, rest.ArtifactType
+	for key, value := range rest.Annotations {
+		n.annotations = append(n.annotations, key, value)
+	}
 	if n.ArtifactType == "" && n.Config != nil && !IsImageConfig(n.Config.MediaType) {
 		n.ArtifactType = n.Config.MediaType
 	}
@@ -78,6 +87,18 @@ func parseNode(c Content) (n Node, minor, err error) {
 		n.ArtifactType = d.MediaType
 	}
 	return n, minor, nil
+}
+
+// Annotations returns the annotations of the manifest, nil for none.
+func (n Node) Annotations() map[string]string {
+	var out map[string]string
+	for pair := range slices.Chunk(n.annotations, 2) {
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[pair[0]] = pair[1]
+	}
+	return out
 }
 
 // Blobs returns the config, if there is one, and the layers.
@@ -133,10 +154,12 @@ type Graph struct {
 	// Lenient accepts manifests whose artifact type, annotations or subject are invalid, and leaves these empty. A node that
 	// cannot be parsed then still has its Content.
 	Lenient bool
-	// Lean leaves the bytes out of nodes: those of a large repository need most of the memory.
-	Lean bool
+	// Lean leaves the layers out of nodes, except for their number and sizes, and NoBytes the bytes: the nodes of a large
+	// repository need most of the memory.
+	Lean, NoBytes bool
 
-	fetch Fetcher
+	fetch   Fetcher
+	configs memo.Memo[digest.Digest, imageConfig]
 
 	mu    sync.Mutex
 	found map[digest.Digest]*found
@@ -149,7 +172,11 @@ type found struct {
 }
 
 // NewGraph returns an empty graph that reads from f.
-func NewGraph(f Fetcher) *Graph { return &Graph{fetch: f, found: map[digest.Digest]*found{}} }
+func NewGraph(f Fetcher) *Graph {
+	g := &Graph{fetch: f, found: map[digest.Digest]*found{}}
+	g.configs.KeepErrors = true
+	return g
+}
 
 // Root is the manifest of a tag or digest when it was read.
 type Root struct {
@@ -273,6 +300,9 @@ func (g *Graph) fill(ctx context.Context, f *found, repo reference.Named, c Cont
 			d, MaxDepth, MaxEntries)
 	}
 	if g.Lean {
+		n = n.lean()
+	}
+	if g.NoBytes {
 		n.Raw = nil
 	}
 	g.mu.Lock()
@@ -316,11 +346,6 @@ func (g *Graph) Node(d digest.Digest) (Node, error) {
 		return Node{}, Errorf(errdefs.ErrNotFound, "manifest %s was not read", d)
 	}
 	return f.node, f.err
-}
-
-// Blob returns a small blob of the repository that the graph was read from, like [Fetcher].
-func (g *Graph) Blob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) ([]byte, error) {
-	return g.fetch.Blob(ctx, repo, d)
 }
 
 // Has reports whether the manifest d was read, successfully or not.

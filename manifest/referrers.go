@@ -148,7 +148,7 @@ func listUnderTag(ctx context.Context, r referrersTarget, report Reporter, subje
 			isSame := func(d ocispec.Descriptor) bool { return d.Digest == n.Descriptor.Digest }
 			if !slices.ContainsFunc(index.Manifests, isSame) {
 				d := n.Descriptor
-				d.ArtifactType, d.Annotations = n.ArtifactType, n.Annotations
+				d.ArtifactType, d.Annotations = n.ArtifactType, n.Annotations()
 				index.Manifests = append(index.Manifests, d)
 			}
 		}

@@ -48,7 +48,7 @@ type locals map[string]Local
 // images in the daemon that are among them. It reports everything that docker manifest would not have done. The
 // error is that of the first source that cannot be resolved.
 func (r *resolver) resolveAll(ctx context.Context, sources []Source) ([]Entry, locals, error) {
-	sources = unique(sources)
+	sources = withoutRepetitions(sources)
 	resolved := make([]resolution, len(sources))
 	errs := make([]error, len(sources))
 	var group sync.WaitGroup
@@ -94,8 +94,8 @@ func (r *resolver) warnRevisions(entries []Entry) {
 	}
 }
 
-// unique returns the sources without repetitions.
-func unique(sources []Source) []Source {
+// withoutRepetitions returns the sources without repetitions.
+func withoutRepetitions(sources []Source) []Source {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(slices.Clone(sources), func(s Source) bool {
 		repeated := seen[s.Ref.String()]

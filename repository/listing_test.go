@@ -3,6 +3,10 @@ package repository
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"runtime/metrics"
 	"slices"
 	"strings"
 	"testing"
@@ -72,15 +76,15 @@ func TestTags(t *testing.T) {
 		fetches, blobs int
 		bad            bool // the error reports the tag bad
 	}{
-		"all":               {Query{Detail: DetailPlatform}, all, 8, 4, true},
+		"all":               {Query{Detail: DetailPlatform}, all, 8, 3, true},
 		"manifests":         {Query{Detail: DetailManifest, Filter: fakes.Pattern(t, "new*")}, []string{"new image", "new2 image"}, 2, 0, false},
 		"names":             {Query{}, []string{"amd64", "bad", "gone", "list", "new", "new2", "old", sig + " artifact"}, 0, 0, false},
 		"first names":       {Query{Top: 1, Detail: DetailPlatform}, all[:1], 1, 1, false},
 		"absent is no flaw": {Query{Filter: fakes.Pattern(t, "g*"), Detail: DetailPlatform}, all[2:3], 1, 0, false},
 		"digest":            {Query{Digest: digests["new"], Detail: DetailPlatform}, all[4:6], 8 + 1, 1, true},
 		"digest of nothing": {Query{Digest: digests["arm64"], Filter: fakes.Pattern(t, "[ln]*")}, nil, 3, 0, false},
-		"newest":            {Query{ByTime: true, Top: 2, Filter: fakes.Pattern(t, "[go]*"), Detail: DetailPlatform}, []string{all[6], all[2]}, 2, 2, false},
-		"newest of all":     {Query{ByTime: true, Top: 3, Filter: fakes.Pattern(t, "[^a]*")}, []string{all[4], all[5], all[6]}, 7 + 3, 3*2 + 1, true},
+		"newest":            {Query{ByTime: true, Top: 2, Filter: fakes.Pattern(t, "[go]*"), Detail: DetailPlatform}, []string{all[6], all[2]}, 2, 1, false},
+		"newest of all":     {Query{ByTime: true, Top: 3, Filter: fakes.Pattern(t, "[^a]*")}, []string{all[4], all[5], all[6]}, 7 + 3, 3, true},
 		"no match":          {Query{Filter: fakes.Pattern(t, "x"), Detail: DetailPlatform}, nil, 0, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,6 +157,14 @@ func recordLines(records []Record) (out []string) {
 	return out
 }
 
+// collected returns the records of [Manifests].
+func collected(records iter.Seq[Record], err error) ([]Record, error) {
+	if records == nil {
+		return nil, err
+	}
+	return slices.AppendSeq([]Record{}, records), err
+}
+
 func TestManifests(t *testing.T) {
 	m, digests := newListedRepo(t)
 	sig := manifest.ReferrersTag(digests["old"]) + ".sig"
@@ -175,7 +187,7 @@ func TestManifests(t *testing.T) {
 			m, _ := newListedRepo(t)
 			notes := &fakes.Reporter{}
 			tt.query.Detail = DetailCreated
-			records, err := Manifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), tt.query)
+			records, err := collected(Manifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), tt.query))
 			if records == nil || !slices.Equal(recordLines(records), tt.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(recordLines(records), "\n"), strings.Join(tt.want, "\n"))
 			}
@@ -187,7 +199,7 @@ func TestManifests(t *testing.T) {
 			}
 		})
 	}
-	records, _ := Manifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "list"), Detail: DetailPlatform})
+	records, _ := collected(Manifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "list"), Detail: DetailPlatform}))
 	if r := records[1]; !slices.Equal(r.Parents, []digest.Digest{digests["list"]}) || records[2].Subject != digests["amd64"] || len(records[0].Children) != 3 {
 		t.Errorf("got %+v, want an index, its images and the attestation of one", records)
 	}
@@ -221,7 +233,7 @@ func TestManifestsReferrers(t *testing.T) {
 				m.Errs["referrers"] = manifest.Errorf(errdefs.ErrPermissionDenied, "h.example.com: no")
 			}
 			notes := &fakes.Reporter{}
-			records, err := Manifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "[no]*"), Detail: DetailDigest})
+			records, err := collected(Manifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "[no]*"), Detail: DetailDigest}))
 			got := recordLines(records)
 			if err != nil || !slices.Equal(got[:len(got)-2], tt.want) { // old is last, with its signature
 				t.Errorf("got %q and error %v, want %q first", got, err, tt.want)
@@ -244,7 +256,7 @@ func TestManifestsByTime(t *testing.T) {
 		m.HasListing = lists
 		m.Arrived = map[digest.Digest]time.Time{digests["new"]: time.Unix(2000, 0), digests["old"]: time.Unix(1000, 0)}
 		m.Log = nil
-		records, err := Manifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "[ano]*"), ByTime: true, Detail: DetailDigest})
+		records, err := collected(Manifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "[ano]*"), ByTime: true, Detail: DetailDigest}))
 		if err != nil || len(records) < 3 || records[0].Digest != digests["new"] || records[1].Digest != digests["old"] {
 			t.Errorf("got %q and error %v, want new before old", recordLines(records), err)
 		}
@@ -264,7 +276,7 @@ func TestManifestsOfAnInventory(t *testing.T) {
 	delete(m.Manifests, "h.example.com/app:tmp")
 	m.Arrived = map[digest.Digest]time.Time{digests["new"]: time.Unix(7, 0)}
 	notes := &fakes.Reporter{}
-	records, err := Manifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Detail: DetailPlatform})
+	records, err := collected(Manifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Detail: DetailPlatform}))
 	if err != nil || len(notes.Notes) > 0 {
 		t.Errorf("got error %v and notes %q, want none", err, notes.Notes)
 	}
@@ -287,7 +299,7 @@ func TestManifestsOfAnInventory(t *testing.T) {
 		}
 		seen[ask] = true
 	}
-	records, err = Manifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "new"), Detail: DetailPlatform})
+	records, err = collected(Manifests(t.Context(), m, notes, fakes.Named(t, "h.example.com/app"), Query{Filter: fakes.Pattern(t, "new"), Detail: DetailPlatform}))
 	if err != nil || !slices.Equal(recordLines(records), []string{"new+new2 image linux/amd64", "  artifact"}) {
 		t.Errorf("filtered: got %q and error %v, want new and its referrer", recordLines(records), err)
 	}
@@ -302,7 +314,7 @@ func TestManifestsOfNonsense(t *testing.T) {
 	m.Index(t, app+manifest.ReferrersTag(image.Digest)+".sig", ocispec.MediaTypeImageIndex, image, lost, image)
 	self := m.Image(t, app+"self", ocispec.MediaTypeImageManifest, "linux/s390x")
 	m.Store(fakes.Named(t, app+manifest.ReferrersTag(self.Digest)), ocispec.MediaTypeImageManifest, m.Manifests[app+"self"])
-	records, err := Manifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Detail: DetailCreated})
+	records, err := collected(Manifests(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Query{Detail: DetailCreated}))
 	if err != nil || len(records) != 4 {
 		t.Fatalf("got %q and error %v, want 4 manifests", recordLines(records), err)
 	}
@@ -466,5 +478,68 @@ func TestListingAndKeepAgree(t *testing.T) {
 	r := Record{}
 	if r.setListed(l); !r.Time().Equal(l.Updated) {
 		t.Errorf("got time %s of a record, want that of its update %s", r.Time(), l.Updated)
+	}
+}
+
+// Of the many manifests of a large repository only what their records need is kept in memory, whatever they consist of.
+func TestManifestsMemory(t *testing.T) {
+	const images, layers, limit = 500, 40, 4096
+	m := fakes.NewRegistry()
+	m.NoReferrers = true
+	repo := fakes.Named(t, "h.example.com/app")
+	for i := range images {
+		config := fmt.Appendf(nil, `{"os":"linux","architecture":"amd64","created":"2024-01-01T00:00:%02dZ","seed":"%d"}`, i%60, i)
+		m.Blobs[digest.FromBytes(config)] = config
+		raw := fmt.Appendf(nil, `{"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"annotations":{"name":"%d"},"layers":[`,
+			ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageConfig, digest.FromBytes(config), len(config), i)
+		for j := range layers {
+			raw = fmt.Appendf(raw, `{"mediaType":%q,"digest":"sha256:%064x","size":10},`, ocispec.MediaTypeImageLayerGzip, i*layers+j)
+		}
+		m.Store(manifest.AtTag(repo, fmt.Sprint("t", i)), ocispec.MediaTypeImageManifest, append(raw[:len(raw)-1], "]}"...))
+	}
+	heap := func() uint64 {
+		m.Log = nil
+		runtime.GC()
+		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
+	before := heap()
+	records, err := Manifests(t.Context(), m, &fakes.Reporter{}, repo, Query{Detail: DetailCreated})
+	if got := int(heap()-before) / images; err != nil || got > limit {
+		t.Errorf("got %d bytes for each manifest and error %v, want at most %d", got, err, limit)
+	}
+	count := 0
+	for r := range records {
+		count++
+		if r.Layers != layers || r.ImageSize != r.Size+int64(layers*10)+int64(len(m.Blobs[configOf(t, m, r.Digest)])) || r.Annotations["name"] != r.Tags[0][1:] || r.Created == nil {
+			t.Fatalf("got %+v, want %d layers, the annotation and the time of the image", r, layers)
+		}
+	}
+	if count != images {
+		t.Errorf("got %d records, want %d", count, images)
+	}
+}
+
+func configOf(t *testing.T, m *fakes.Registry, d digest.Digest) digest.Digest {
+	t.Helper()
+	config, _, err := manifest.ParseImage(m.Manifests["h.example.com/app@"+d.String()])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.Digest
+}
+
+// A dry run keeps no bytes of manifests, and removes nothing whatever is confirmed.
+func TestPurgeDryRun(t *testing.T) {
+	m, _ := newListedRepo(t)
+	delete(m.Errs, "h.example.com/app:bad")
+	delete(m.Errs, "h.example.com/app:gone")
+	before := len(m.Manifests)
+	planned := 0
+	o := Removal{DryRun: true, Confirm: func(steps []Step) (bool, error) { planned = len(steps); return true, nil }}
+	err := Purge(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Selection{All: true, Filters: fakes.Patterns(t, "*")}, o)
+	if err != nil || planned == 0 || len(m.Manifests) != before {
+		t.Errorf("got %d steps, %d manifests left and error %v, want steps and all %d", planned, len(m.Manifests), err, before)
 	}
 }

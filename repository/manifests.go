@@ -3,9 +3,11 @@ package repository
 import (
 	"cmp"
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -16,10 +18,10 @@ import (
 // Manifests returns the manifests of a repository, each once. What an index lists follows it with a greater Depth, as
 // does what describes or refers to a manifest; Filter, ByTime and Top apply to the others. If the registry has no
 // inventory, these are the manifests below tags and their referrers, which is reported. A manifest that cannot be read
-// has its Err; the error reports those that are not merely absent.
-func Manifests(ctx context.Context, r manifest.Reader, report manifest.Reporter, repo reference.Named, q Query) ([]Record, error) {
+// has its Err; the error reports those that are not merely absent. The records are made one by one, from what was read.
+func Manifests(ctx context.Context, r manifest.Reader, report manifest.Reporter, repo reference.Named, q Query) (iter.Seq[Record], error) {
 	s := newSnapshot(r, repo)
-	s.graph.Lean = true
+	s.graph.NoBytes = true
 	if err := s.read(ctx, q.Filter); err != nil {
 		return nil, err
 	}
@@ -30,26 +32,33 @@ func Manifests(ctx context.Context, r manifest.Reader, report manifest.Reporter,
 		report.Note("%v", s.noInventory)
 	}
 	s.relate()
-	records := append(s.records(ctx, s.matching(q.Filter), q), s.unreadTags()...)
+	rows := append(s.rows(ctx, s.matching(q.Filter), q), s.unreadTags()...)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return arrange(records, q), unread(failures(records))
+	return s.records(ctx, s.arrange(rows, q), q), unread(failures(rows))
 }
 
-// unreadTags returns records of the tags that could not be read.
-func (s *Snapshot) unreadTags() (out []Record) {
+// row is a record that is listed, as far as its position depends on it.
+type row struct {
+	digest digest.Digest
+	tags   []string
+	time   time.Time
+	depth  int
+	err    error
+}
+
+// unreadTags returns rows of the tags that could not be read.
+func (s *Snapshot) unreadTags() (out []row) {
 	for _, tag := range slices.Sorted(maps.Keys(s.unread)) {
-		r := Record{Tags: []string{tag}}
-		r.fail(s.unread[tag])
-		out = append(out, r)
+		out = append(out, row{tags: []string{tag}, err: s.unread[tag]})
 	}
 	return out
 }
 
-func failures(records []Record) (out []error) {
-	for _, r := range records {
-		out = append(out, r.Err)
+func failures(rows []row) (out []error) {
+	for _, r := range rows {
+		out = append(out, r.err)
 	}
 	return out
 }
@@ -81,18 +90,37 @@ func (s *Snapshot) matching(filter manifest.Pattern) []digest.Digest {
 	return slices.DeleteFunc(slices.Clone(s.order), func(d digest.Digest) bool { return !in[d] })
 }
 
-// records returns the records of manifests, which are read side by side.
-func (s *Snapshot) records(ctx context.Context, digests []digest.Digest, q Query) []Record {
-	out, tags := make([]Record, len(digests)), s.tagsByDigest()
+// rows returns the rows of manifests, whose configs are read side by side as far as their records need them.
+func (s *Snapshot) rows(ctx context.Context, digests []digest.Digest, q Query) []row {
+	out, tags := make([]row, len(digests)), s.tagsByDigest()
 	manifest.Concurrently(len(digests), func(i int) {
-		out[i] = s.record(ctx, digests[i], q)
-		out[i].Tags = slices.SortedFunc(slices.Values(tags[digests[i]]), compareTags)
+		out[i] = row{digest: digests[i], tags: tags[digests[i]]}
+		slices.SortFunc(out[i].tags, compareTags)
+		r := s.record(ctx, out[i], q)
+		out[i].time, out[i].err = r.Time(), r.Err
 	})
 	return out
 }
 
-func (s *Snapshot) record(ctx context.Context, d digest.Digest, q Query) Record {
-	m, listed := s.Manifests[d], s.inventory[d]
+// records makes the records of rows one by one.
+func (s *Snapshot) records(ctx context.Context, rows []*row, q Query) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		for _, r := range rows {
+			if !yield(s.record(ctx, *r, q)) {
+				return
+			}
+		}
+	}
+}
+
+// record returns the record of a row. Configs are read unless the graph has read them before.
+func (s *Snapshot) record(ctx context.Context, row row, q Query) Record {
+	if row.digest == "" {
+		r := Record{Tags: row.tags}
+		r.fail(row.err)
+		return r
+	}
+	m, listed := s.Manifests[row.digest], s.inventory[row.digest]
 	detail := q.Detail
 	if q.ByTime && listed.Time().IsZero() {
 		detail = DetailCreated
@@ -100,12 +128,13 @@ func (s *Snapshot) record(ctx context.Context, d digest.Digest, q Query) Record 
 	if m.Kind == manifest.KindAttestation {
 		detail = DetailManifest // the config has neither
 	}
-	r := Record{Digest: d, MediaType: m.MediaType}
-	n, err := s.graph.Node(d)
+	r := Record{Digest: row.digest, MediaType: m.MediaType}
+	n, err := s.graph.Node(row.digest)
 	if err == nil {
 		r, err = fullRecord(ctx, s.graph, s.repo, n, m.Platform, detail)
 		s.measure(&r)
 	}
+	r.Tags, r.Depth = row.tags, row.depth
 	r.Parents, r.Kind, r.Subject = slices.Compact(m.Parents), m.Kind, m.Subject
 	r.setListed(listed)
 	if err != nil {
@@ -135,23 +164,24 @@ func (s *Snapshot) imageSize(d digest.Digest) int64 {
 		}
 		nodes = append(nodes, n)
 	}
-	return imageSize(nodes...)
+	return manifest.ImageSize(nodes...)
 }
 
-// arrange returns the records in the order of the query, each followed by those that are nested under it.
-func arrange(records []Record, q Query) []Record {
-	above := parents(records)
-	under := map[digest.Digest][]Record{}
-	var top []Record
-	for _, r := range records {
-		if parent := above[r.Digest]; parent != "" {
+// arrange returns rows in the order of the query, each followed by those that are nested under it.
+func (s *Snapshot) arrange(rows []row, q Query) []*row {
+	above := s.parents(rows)
+	under := map[digest.Digest][]*row{}
+	var top []*row
+	for i := range rows {
+		r := &rows[i]
+		if parent := above[r.digest]; parent != "" {
 			under[parent] = append(under[parent], r)
 		} else {
 			top = append(top, r)
 		}
 	}
-	slices.SortStableFunc(top, func(a, b Record) int {
-		if c := b.Time().Compare(a.Time()); q.ByTime && c != 0 {
+	slices.SortStableFunc(top, func(a, b *row) int {
+		if c := b.time.Compare(a.time); q.ByTime && c != 0 {
 			return c
 		}
 		return compareNames(a, b)
@@ -159,12 +189,12 @@ func arrange(records []Record, q Query) []Record {
 	if q.Top > 0 {
 		top = top[:min(q.Top, len(top))]
 	}
-	out := []Record{}
-	var visit func(r Record, depth int)
-	visit = func(r Record, depth int) {
-		r.Depth = depth
+	out := make([]*row, 0, len(rows))
+	var visit func(r *row, depth int)
+	visit = func(r *row, depth int) {
+		r.depth = depth
 		out = append(out, r)
-		for _, r := range r.ordered(under[r.Digest]) {
+		for _, r := range ordered(s.Manifests[r.digest].Children, under[r.digest]) {
 			visit(r, depth+1)
 		}
 	}
@@ -174,22 +204,22 @@ func arrange(records []Record, q Query) []Record {
 	return out
 }
 
-// ordered sorts what is nested under r: what it lists in the order of the list, then the others.
-func (r Record) ordered(below []Record) []Record {
+// ordered sorts what is nested under a manifest: what it lists in the order of the list, then the others.
+func ordered(children []digest.Digest, below []*row) []*row {
 	position := map[digest.Digest]int{}
-	for i, d := range r.Children {
-		position[d] = i - len(r.Children)
+	for i, d := range children {
+		position[d] = i - len(children)
 	}
-	slices.SortStableFunc(below, func(a, b Record) int { return cmp.Compare(position[a.Digest], position[b.Digest]) })
+	slices.SortStableFunc(below, func(a, b *row) int { return cmp.Compare(position[a.digest], position[b.digest]) })
 	return below
 }
 
-// parents returns what each of records is nested under: what it describes or refers to, otherwise the first index that
+// parents returns what each of rows is nested under: what it describes or refers to, otherwise the first index that
 // lists it. Tags can claim anything, but nothing is nested under itself.
-func parents(records []Record) map[digest.Digest]digest.Digest {
-	listed := map[digest.Digest]bool{}
-	for _, r := range records {
-		listed[r.Digest] = r.Digest != ""
+func (s *Snapshot) parents(rows []row) map[digest.Digest]digest.Digest {
+	listed := make(map[digest.Digest]bool, len(rows))
+	for _, r := range rows {
+		listed[r.digest] = r.digest != ""
 	}
 	above := map[digest.Digest]digest.Digest{}
 	circular := func(d, parent digest.Digest) bool {
@@ -197,10 +227,11 @@ func parents(records []Record) map[digest.Digest]digest.Digest {
 		}
 		return parent == d
 	}
-	for _, r := range records {
-		for _, parent := range append([]digest.Digest{r.Subject}, r.Parents...) {
-			if listed[parent] && !circular(r.Digest, parent) {
-				above[r.Digest] = parent
+	for _, r := range rows {
+		m := s.Manifests[r.digest]
+		for _, parent := range append([]digest.Digest{m.Subject}, m.Parents...) {
+			if listed[parent] && !circular(r.digest, parent) {
+				above[r.digest] = parent
 				break
 			}
 		}
@@ -209,9 +240,9 @@ func parents(records []Record) map[digest.Digest]digest.Digest {
 }
 
 // compareNames is the order of first tags; records without tags come last, in the order of digests.
-func compareNames(a, b Record) int {
-	if c := cmp.Compare(min(len(b.Tags), 1), min(len(a.Tags), 1)); c != 0 {
+func compareNames(a, b *row) int {
+	if c := cmp.Compare(min(len(b.tags), 1), min(len(a.tags), 1)); c != 0 {
 		return c
 	}
-	return cmp.Or(slices.CompareFunc(a.Tags, b.Tags, compareTags), strings.Compare(a.Digest.String(), b.Digest.String()))
+	return cmp.Or(slices.CompareFunc(a.tags, b.tags, compareTags), strings.Compare(a.digest.String(), b.digest.String()))
 }

@@ -77,7 +77,7 @@ func TestManifestsOfListedDigest(t *testing.T) {
 	d := r.digest("2")
 	delete(r.Registry.Manifests, app+":2")
 	r.Registry.Others = []string{d.String()}
-	records, err := Manifests(t.Context(), r.Registry, r.Notes, fakes.Named(t, app), Query{Detail: DetailManifest})
+	records, err := collected(Manifests(t.Context(), r.Registry, r.Notes, fakes.Named(t, app), Query{Detail: DetailManifest}))
 	if err != nil || len(records) != 5 || records[len(records)-1].Digest != d {
 		t.Errorf("got %v, error %v, want %s last", recordLines(records), err, d)
 	}

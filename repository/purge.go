@@ -76,7 +76,7 @@ func (r *removal) purge(ctx context.Context, selection Selection) error {
 	diagnostics.Report(report)
 	tags, manifests := count(r.steps)
 	report.Note("%s: %d of %d tags match; %d tags and %d manifests to remove", reference.FamiliarName(repo), len(matched), total, tags, manifests)
-	if yes, err := r.Confirm(r.steps); err != nil || !yes {
+	if yes, err := r.Confirm(r.steps); err != nil || !yes || r.DryRun {
 		return err
 	}
 	return r.carryOut(ctx)

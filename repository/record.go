@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -90,8 +89,8 @@ const (
 // recordOf returns what the manifest itself says.
 func recordOf(n manifest.Node) Record {
 	r := Record{
-		Digest: n.Descriptor.Digest, MediaType: n.Descriptor.MediaType, Size: n.Descriptor.Size, Kind: n.Kind(), Layers: len(n.Layers),
-		ArtifactType: n.ArtifactType, Annotations: n.Annotations, detail: DetailManifest,
+		Digest: n.Descriptor.Digest, MediaType: n.Descriptor.MediaType, Size: n.Descriptor.Size, Kind: n.Kind(), Layers: n.LayerCount(),
+		ArtifactType: n.ArtifactType, Annotations: n.Annotations(), detail: DetailManifest,
 	}
 	if n.Subject != nil {
 		r.Subject = n.Subject.Digest
@@ -100,7 +99,7 @@ func recordOf(n manifest.Node) Record {
 		r.ConfigMediaType = n.Config.MediaType
 	}
 	if !manifest.IsIndex(r.MediaType) {
-		r.ImageSize = imageSize(n)
+		r.ImageSize = manifest.ImageSize(n)
 	}
 	for _, child := range n.Children {
 		r.Children = append(r.Children, child.Digest)
@@ -112,12 +111,12 @@ func recordOf(n manifest.Node) Record {
 }
 
 // setPlatform gives the record of an image its platform.
-func (r *Record) setPlatform(p ocispec.Platform) {
-	if p.OS == "" && p.Architecture == "" {
+func (r *Record) setPlatform(p *ocispec.Platform) {
+	if p == nil || p.OS == "" && p.Architecture == "" {
 		return
 	}
 	r.OS, r.Architecture = p.OS, p.Architecture
-	r.Platforms = []PlatformRecord{{manifest.FormatPlatform(p), r.Digest, r.Size, r.ImageSize}}
+	r.Platforms = []PlatformRecord{{manifest.FormatPlatform(*p), r.Digest, r.Size, r.ImageSize}}
 }
 
 // setListed takes over what the registry's inventory says.
@@ -151,42 +150,16 @@ func timeOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// imageSize returns the download of images: their manifests, configs and layers, each once. It is 0 if it overflows.
-func imageSize(nodes ...manifest.Node) int64 {
-	total, seen := int64(0), map[digest.Digest]bool{}
-	add := func(d ocispec.Descriptor) bool {
-		if seen[d.Digest] {
-			return true
-		}
-		seen[d.Digest] = true
-		if total > math.MaxInt64-d.Size {
-			return false
-		}
-		total += d.Size
-		return true
-	}
-	for _, n := range nodes {
-		parts := append([]ocispec.Descriptor{n.Descriptor}, n.Blobs()...)
-		if slices.ContainsFunc(parts, func(d ocispec.Descriptor) bool { return !add(d) }) {
-			return 0
-		}
-	}
-	return total
-}
-
 // fullRecord returns the record of a manifest. The platform of an image is read from its config if it is not given.
 // With DetailCreated, the graph has to have what is below an index. What is in an absent config stays unknown; with an
 // error, the record has what was read before.
-func fullRecord(ctx context.Context, g *manifest.Graph, repo reference.Named, n manifest.Node, platform ocispec.Platform, detail Detail) (Record, error) {
+func fullRecord(ctx context.Context, g *manifest.Graph, repo reference.Named, n manifest.Node, platform *ocispec.Platform, detail Detail) (Record, error) {
 	r := recordOf(n)
 	r.detail = detail
 	if r.Kind == manifest.KindImage {
-		if platform.OS == "" && detail >= DetailPlatform {
-			raw, err := g.Blob(ctx, repo, *n.Config)
-			if err == nil {
-				platform, err = manifest.ParseConfig(raw)
-			}
-			if err != nil && !errdefs.IsNotFound(err) {
+		if (platform == nil || platform.OS == "") && detail >= DetailPlatform {
+			read, err := g.Platform(ctx, repo, n)
+			if platform = &read; err != nil && !errdefs.IsNotFound(err) {
 				return r, fmt.Errorf("platform of %s: %w", manifest.Familiar(manifest.AtDigest(repo, r.Digest)), err)
 			}
 		}

@@ -18,6 +18,8 @@ import (
 type Removal struct {
 	// Confirm is called with what is going to be removed, and reports whether to go on.
 	Confirm func(steps []Step) (bool, error)
+	// DryRun says that nothing is removed even if Confirm agrees; less of the repository is kept in memory then.
+	DryRun bool
 	// Record receives what is going to be removed before it is; nil for none.
 	Record Recorder
 	// AssumeGone are tags and digests that are taken for gone if they are listed and cannot be read.
@@ -63,6 +65,7 @@ type removal struct {
 func newRemoval(r Registry, report manifest.Reporter, repo reference.Named, o Removal) *removal {
 	removal := &removal{Removal: o, started: time.Now(), registry: r, report: report, snapshot: newSnapshot(r, repo), asked: map[digest.Digest]bool{},
 		over: map[string]bool{}, gone: map[string]bool{}, bare: map[digest.Digest]bool{}, ignored: map[string]bool{}, revealed: map[string]bool{}}
+	removal.snapshot.graph.NoBytes = o.DryRun
 	for _, name := range o.AssumeGone {
 		removal.ignored[name] = true
 	}

@@ -62,12 +62,13 @@ func (s *Snapshot) show(ctx context.Context, report manifest.Reporter, name refe
 	}))
 	s.readDigestTags(ctx, tags)
 	s.relate()
-	records := arrange(s.records(ctx, s.order, Query{Detail: DetailCreated}), Query{})
+	q := Query{Detail: DetailCreated}
+	rows := s.rows(ctx, s.order, q)
 	if err := ctx.Err(); err != nil {
 		return Shown{}, err
 	}
 	out := Shown{Name: manifest.Familiar(name)}
-	for _, r := range records {
+	for r := range s.records(ctx, s.arrange(rows, q), q) {
 		switch {
 		case r.Digest == d:
 			out.Record = r
@@ -77,5 +78,5 @@ func (s *Snapshot) show(ctx context.Context, report manifest.Reporter, name refe
 			out.Referrers = append(out.Referrers, r)
 		}
 	}
-	return out, unread(append(errs, failures(records)...))
+	return out, unread(append(errs, failures(rows)...))
 }

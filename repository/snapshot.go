@@ -54,8 +54,8 @@ type Manifest struct {
 	MediaType string
 	// Kind is manifest.KindIndex, KindImage, KindAttestation or KindArtifact.
 	Kind string
-	// Platform is that of an image, as an index lists it.
-	Platform ocispec.Platform
+	// Platform is that of an image, as an index lists it, nil if none does.
+	Platform *ocispec.Platform
 	// Children are what an index lists, and may be absent; Parents are the indexes that list it.
 	Children, Parents []digest.Digest
 	// RefersTo are its OCI subject and the images that an index says it attests.
@@ -77,8 +77,10 @@ func (m Manifest) Time() time.Time {
 }
 
 func newSnapshot(r manifest.Reader, repo reference.Named) *Snapshot {
+	graph := manifest.NewGraph(r)
+	graph.Lean = true
 	return &Snapshot{
-		Tags: map[string]digest.Digest{}, registry: r, repo: reference.TrimNamed(repo), graph: manifest.NewGraph(r),
+		Tags: map[string]digest.Digest{}, registry: r, repo: reference.TrimNamed(repo), graph: graph,
 		inventory: map[digest.Digest]manifest.Listed{}, named: map[digest.Digest]bool{}, unread: map[string]error{}, created: map[digest.Digest]time.Time{},
 	}
 }
@@ -297,7 +299,7 @@ func (s *Snapshot) relate() {
 			if attested := manifest.AttestationSubject(child); attested != "" {
 				m.Kind, m.RefersTo, m.Subject = manifest.KindAttestation, append(m.RefersTo, attested), attested
 			} else if child.Platform != nil {
-				m.Platform = *child.Platform
+				m.Platform = child.Platform
 			}
 			s.Manifests[child.Digest] = m
 		}

@@ -40,7 +40,7 @@ type TagRecord struct {
 // created. A tag that cannot be read has its Err; the error reports those that are not merely absent.
 func Tags(ctx context.Context, r manifest.Reader, repo reference.Named, q Query) ([]TagRecord, error) {
 	s := newSnapshot(r, repo)
-	s.graph.Lean = true
+	s.graph.NoBytes = true
 	all, err := s.tagRecords(ctx, q)
 	if err != nil {
 		return nil, err
@@ -183,7 +183,7 @@ func (s *Snapshot) tagRecord(ctx context.Context, t *TagRecord, root manifest.Ro
 	if err != nil {
 		return Record{}, err
 	}
-	return fullRecord(ctx, s.graph, s.repo, n, t.listed.Platform, detail)
+	return fullRecord(ctx, s.graph, s.repo, n, &t.listed.Platform, detail)
 }
 
 func (s *Snapshot) node(ctx context.Context, t *TagRecord, root manifest.Root) (manifest.Node, error) {

@@ -263,7 +263,7 @@ func (m *Registry) referrers(subject reference.Canonical) (out []ocispec.Descrip
 		d := digest.FromBytes(raw)
 		n, err := manifest.ParseNode(manifest.NewContent(m.Types[d], raw))
 		if err == nil && ref == subject.Name()+"@"+d.String() && n.Subject != nil && n.Subject.Digest == subject.Digest() {
-			n.Descriptor.ArtifactType, n.Descriptor.Annotations = n.ArtifactType, n.Annotations
+			n.Descriptor.ArtifactType, n.Descriptor.Annotations = n.ArtifactType, n.Annotations()
 			out = append(out, n.Descriptor)
 		}
 	}
