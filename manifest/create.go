@@ -139,7 +139,7 @@ func (c Creation) assemble(ctx context.Context, r *resolver) (List, locals, erro
 	if err != nil {
 		return List{}, nil, err
 	}
-	list, err := c.apply(List{}, entries)
+	list, err := c.apply(List{}, entries, r.whole)
 	if err != nil {
 		return List{}, nil, err
 	}
@@ -186,7 +186,8 @@ func (c Creation) prepare(ctx context.Context, lists Lists, clients Clients) (Li
 	if err := refuse(old); err != nil {
 		return old, nil, err
 	}
-	entries, _, err := c.resolver(clients).resolveAll(ctx, c.Sources)
+	r := c.resolver(clients)
+	entries, _, err := r.resolveAll(ctx, c.Sources)
 	if err != nil {
 		return old, nil, err
 	}
@@ -194,7 +195,7 @@ func (c Creation) prepare(ctx context.Context, lists Lists, clients Clients) (Li
 		if err := refuse(old); err != nil {
 			return old, err
 		}
-		return c.apply(old, entries)
+		return c.apply(old, entries, r.whole)
 	}, nil
 }
 
@@ -202,10 +203,10 @@ func (c Creation) checkPlatforms(l List) error {
 	return cmp.Or(l.Require(c.Require), l.checkExact(c.Exact))
 }
 
-// apply returns old with the entries added, if the result has what is required.
-func (c Creation) apply(old List, entries []Entry) (List, error) {
+// apply returns old with the entries added, if the result has what is required. Whole is the index that they are all of.
+func (c Creation) apply(old List, entries []Entry, whole Content) (List, error) {
 	list := old.With(entries...)
-	list.Name = c.Name
+	list.Name, list.Whole = c.Name, whole
 	if c.MediaType != "" {
 		list.MediaType = c.MediaType
 	}

@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -90,17 +91,21 @@ func MarshalIndex(mediaType string, children []ocispec.Descriptor, unknown []Fie
 	}
 	out := indexJSON{SchemaVersion: 2, MediaType: mediaType, Manifests: []childJSON{}, Annotations: annotations}
 	for i, d := range children {
-		child := childJSON{
-			MediaType: d.MediaType, Size: d.Size, Digest: d.Digest,
-			Annotations: d.Annotations, ArtifactType: d.ArtifactType,
-			URLs: d.URLs, Data: d.Data, fields: unknown[i].Descriptor,
-		}
-		if p := d.Platform; p != nil {
-			child.Platform = &platformJSON{p.Architecture, p.OS, p.OSVersion, p.OSFeatures, p.Variant, unknown[i].Platform}
-		}
-		out.Manifests = append(out.Manifests, child)
+		out.Manifests = append(out.Manifests, newChild(d, unknown[i]))
 	}
 	return json.MarshalIndent(out, "", "   ")
+}
+
+func newChild(d ocispec.Descriptor, unknown Fields) childJSON {
+	child := childJSON{
+		MediaType: d.MediaType, Size: d.Size, Digest: d.Digest,
+		Annotations: d.Annotations, ArtifactType: d.ArtifactType,
+		URLs: d.URLs, Data: d.Data, fields: unknown.Descriptor,
+	}
+	if p := d.Platform; p != nil {
+		child.Platform = &platformJSON{p.Architecture, p.OS, p.OSVersion, p.OSFeatures, p.Variant, unknown.Platform}
+	}
+	return child
 }
 
 // Bytes returns the index for inspect, in which pending entries have an empty digest.
@@ -123,8 +128,37 @@ func (l List) content() (Content, error) {
 			children[i].Platform = nil
 		}
 	}
+	if l.isWhole(children, fields) {
+		return l.Whole, nil
+	}
 	raw, err := MarshalIndex(mediaType, children, fields, l.Annotations)
 	return NewContent(mediaType, raw), err
+}
+
+// isWhole reports whether the index that the list was made from has these children, in any order, and the type and
+// annotations of the list do not require another one.
+func (l List) isWhole(children []ocispec.Descriptor, unknown []Fields) bool {
+	if len(l.Whole.Raw) == 0 || len(l.Annotations) > 0 || l.MediaType != "" && l.MediaType != l.Whole.Descriptor.MediaType {
+		return false
+	}
+	listed, _, err := ParseIndex(l.Whole.Raw)
+	if err != nil || len(listed) != len(children) {
+		return false
+	}
+	fields, err := childFields(l.Whole.Raw)
+	if err != nil {
+		return false
+	}
+	texts := func(children []ocispec.Descriptor, unknown []Fields) []string {
+		out := make([]string, len(children))
+		for i, d := range children {
+			text, _ := json.Marshal(newChild(d, unknown[i])) // strings and numbers
+			out[i] = string(text)
+		}
+		slices.Sort(out)
+		return out
+	}
+	return slices.Equal(texts(listed, fields), texts(children, unknown))
 }
 
 // Index returns the index that is pushed for the list. The error is errdefs.ErrFailedPrecondition if an entry is pending

@@ -37,6 +37,9 @@ type List struct {
 	Annotations map[string]string
 	// Entries are in the order of the user.
 	Entries []Entry
+	// Whole is the index that was the only source of the list: it is pushed byte for byte as long as the list has what it
+	// has. It is empty if there were other sources.
+	Whole Content
 }
 
 // Entry is one child of a list: an image manifest, or an attestation of one.

@@ -1074,6 +1074,87 @@ func TestCreateKeepsFields(t *testing.T) {
 	}
 }
 
+// A sole index that is taken whole keeps its bytes as long as the list has what it has, whether it is stored or not.
+func TestSoleIndexKeepsItsBytes(t *testing.T) {
+	w := built(t)
+	amd64 := w.Registry.Image(t, example+":amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
+	arm64 := w.Registry.Image(t, example+":arm64", manifest.MediaTypeDockerManifest, "linux/arm64")
+	w.Registry.Image(t, example+":s390x", manifest.MediaTypeDockerManifest, "linux/s390x")
+	attestation := w.Registry.Attestation(t, example+":att", amd64.Digest)
+	child := func(d ocispec.Descriptor, more string) string {
+		return fmt.Sprintf(`{"digest":%q, "mediaType":%q,"size":%d,"platform":{"os":%q,"architecture":%q}%s}`,
+			d.Digest, d.MediaType, d.Size, d.Platform.OS, d.Platform.Architecture, more)
+	}
+	raw := fmt.Sprintf("{\"manifests\":[\n%s,%s,%s],\t\"x\":{\"y\":1.50},\"annotations\":{\"a\":\"b\"},\"mediaType\":%q,\"schemaVersion\":2}\n", child(amd64, `,"z":null`),
+		child(attestation, fmt.Sprintf(`,"annotations":{%q:%q,%q:%q}`, manifest.AnnotationReferenceType, manifest.ReferenceTypeAttestation, manifest.AnnotationReferenceDigest, amd64.Digest)),
+		child(arm64, ""), ocispec.MediaTypeImageIndex)
+	index := w.Registry.Store(fakes.Named(t, example+":index"), ocispec.MediaTypeImageIndex, []byte(raw))
+	name := fakes.ListName(t, "other.example.com/app:1")
+	annotate := func(selector string, a manifest.Annotation) func() error {
+		return func() error { return manifest.AnnotateLocal(t.Context(), w.Lists, name, selector, a) }
+	}
+	again := func(sources ...string) func() error {
+		return func() error {
+			c := fakes.Creation(t, name.String(), sources...)
+			c.Existing = manifest.Amend
+			_, err := create(t, w, c)
+			return err
+		}
+	}
+	platforms := func(names ...string) []manifest.Platform {
+		out, err := manifest.ParsePlatforms(names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	for title, tt := range map[string]struct {
+		change func(c *manifest.Creation)
+		edit   func() error
+		whole  bool
+	}{
+		"whole":            {nil, nil, true},
+		"all platforms":    {func(c *manifest.Creation) { c.Choice.Platforms = platforms("linux/amd64", "linux/arm64") }, nil, true},
+		"one platform":     {func(c *manifest.Creation) { c.Choice.Platforms = platforms("linux/amd64") }, nil, false},
+		"stripped":         {func(c *manifest.Creation) { c.Choice.Strip = true }, nil, false},
+		"its type":         {func(c *manifest.Creation) { c.MediaType = ocispec.MediaTypeImageIndex }, nil, true},
+		"two sources":      {func(c *manifest.Creation) { *c = fakes.Creation(t, name.String(), example+":index", example+":s390x") }, nil, false},
+		"read again":       {nil, again(example + ":index"), true},
+		"another source":   {nil, again(example + ":s390x"), false},
+		"an entry less":    {nil, func() error { return manifest.DropLocal(t.Context(), w.Lists, name, []string{"linux/arm64"}) }, false},
+		"entry annotation": {nil, annotate(arm64.Digest.String(), manifest.Annotation{Descriptor: map[string]string{"k": "v"}}), false},
+		"index annotation": {nil, annotate("", manifest.Annotation{List: map[string]string{"k": "v"}}), false},
+		"another platform": {nil, annotate(arm64.Digest.String(), manifest.Annotation{Platform: ocispec.Platform{Variant: "v8"}}), false},
+	} {
+		w.Lists = fakes.Lists{}
+		c := fakes.Creation(t, name.String(), example+":index")
+		if tt.change != nil {
+			tt.change(&c)
+		}
+		if tt.edit == nil {
+			pushed, err := manifest.Publish(t.Context(), w.Clients(), c)
+			if got := pushed.Descriptor.Digest == index; err != nil || got != tt.whole {
+				t.Errorf("%s, without the store: got %s and error %v, want %s: %t", title, pushed.Descriptor.Digest, err, index, tt.whole)
+			}
+		}
+		_, err := create(t, w, c)
+		if err == nil && tt.edit != nil {
+			err = tt.edit()
+		}
+		if err != nil {
+			t.Errorf("%s: %v", title, err)
+			continue
+		}
+		pushed, err := push(t, w, name.String(), false)
+		if got := pushed.Descriptor.Digest == index; err != nil || got != tt.whole {
+			t.Errorf("%s: got %s and error %v, want %s: %t", title, pushed.Descriptor.Digest, err, index, tt.whole)
+		}
+		if got := string(w.Registry.Manifests["other.example.com/app:1"]) == raw; got != tt.whole {
+			t.Errorf("%s: got %s pushed, want the bytes of the index: %t", title, w.Registry.Manifests["other.example.com/app:1"], tt.whole)
+		}
+	}
+}
+
 // A child with odd fields that a copy does not need is kept as it is, and one that is no manifest is skipped.
 func TestCreateFromOddIndex(t *testing.T) {
 	w := fakes.NewFixture()

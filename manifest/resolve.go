@@ -32,13 +32,16 @@ type resolver struct {
 	wait   time.Duration // for sources that do not exist yet
 	// prefetch reads images that are going to be copied; nil if none are.
 	prefetch Fetcher
+	// whole is the only source, if that is an index in a registry.
+	whole Content
 }
 
 // resolution is what one source stands for.
 type resolution struct {
 	Diagnostics
 	entries []Entry
-	local   *Local // the image in the daemon, nil if the entries are from a registry
+	local   *Local  // the image in the daemon, nil if the entries are from a registry
+	index   Content // in the registry, empty for an image
 }
 
 // locals are images of the daemon by the names they were found under.
@@ -79,6 +82,9 @@ func (r *resolver) resolveAll(ctx context.Context, sources []Source) ([]Entry, l
 	}
 	sortOutputs(outputs)
 	entries = append(entries, outputs...)
+	if len(resolved) == 1 {
+		r.whole = resolved[0].index
+	}
 	r.warnRevisions(entries)
 	return entries, found, nil
 }
@@ -294,6 +300,7 @@ func (r *resolver) expand(ctx context.Context, ref reference.Named, c Content) (
 		s.entries = []Entry{e}
 		return s, nil
 	}
+	s.index = c
 	children, skipped, err := r.index(ctx, ref, c)
 	if err != nil {
 		return s, err

@@ -34,10 +34,12 @@ type extra struct {
 	Annotations map[string]string `json:",omitempty"`
 	// Position starts at 1.
 	Position int
-	Source   string            `json:",omitempty"`
-	Index    digest.Digest     `json:",omitempty"`
-	Pending  *manifest.Pending `json:",omitempty"`
-	Fields   manifest.Fields   `json:",omitzero"`
+	// Whole is that of the list, in the file of the first entry.
+	Whole   *manifest.Content `json:",omitempty"`
+	Source  string            `json:",omitempty"`
+	Index   digest.Digest     `json:",omitempty"`
+	Pending *manifest.Pending `json:",omitempty"`
+	Fields  manifest.Fields   `json:",omitzero"`
 }
 
 // decode reads the bytes of an entry file.
@@ -140,6 +142,9 @@ func (f fields) validate() error {
 	if x.MediaType != "" && !manifest.IsIndex(x.MediaType) {
 		return fmt.Errorf("list type %q is not the media type of an index", x.MediaType)
 	}
+	if err := x.validateWhole(); err != nil {
+		return err
+	}
 	if x.List != "" {
 		if _, err := parseRef("List", x.List); err != nil {
 			return err
@@ -149,6 +154,23 @@ func (f fields) validate() error {
 		return err
 	}
 	return errors.Join(validDigest("image ID", x.Pending.ID), validDigest("manifest", x.Pending.Manifest))
+}
+
+func (x extra) validateWhole() error {
+	if x.Whole == nil {
+		return nil
+	}
+	d := x.Whole.Descriptor
+	if !manifest.IsIndex(d.MediaType) {
+		return fmt.Errorf("type %q of the source is not the media type of an index", d.MediaType)
+	}
+	if err := validDigest("index", d.Digest); err != nil {
+		return err
+	}
+	if d.Size != int64(len(x.Whole.Raw)) {
+		return fmt.Errorf("index has %d bytes, not %d", len(x.Whole.Raw), d.Size)
+	}
+	return checkDigest(x.Whole.Raw, d.Digest)
 }
 
 func validDigest(what string, d digest.Digest) error {

@@ -43,6 +43,9 @@ var brokenFiles = map[string]struct{ data, says string }{
 	"junk image ID":       {`{"Ref":"h.io/app:a","Multiarch":{"Pending":{"ID":"x"}}}`, `image ID "x"`},
 	"junk local manifest": {`{"Ref":"h.io/app:a","Multiarch":{"Pending":{"Manifest":"x"}}}`, `manifest "x"`},
 	"junk fields":         {`{"Ref":"h.io/app:a","Multiarch":{"Fields":{"Platform":[1]}}}`, `"[1]" is not a JSON object`},
+	"junk whole index":    {`{"Ref":"h.io/app:a","Multiarch":{"Whole":{"Descriptor":{"mediaType":"` + manifest.MediaTypeDockerList + `","digest":"x"}}}}`, `index "x"`},
+	"another whole index": {`{"Ref":"h.io/app:a","Multiarch":{"Whole":{"Descriptor":{"mediaType":"` + manifest.MediaTypeDockerList + `","size":2,"digest":"` + someDigest + `"},"Raw":"e30="}}}`, "mismatch"},
+	"whole image":         {`{"Ref":"h.io/app:a","Multiarch":{"Whole":{"Descriptor":{"mediaType":"x"}}}}`, `type "x" of the source`},
 	"text position":       {`{"Ref":"h.io/app:a","Multiarch":{"Position":"x"}}`, "Position"},
 }
 

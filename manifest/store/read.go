@@ -238,6 +238,9 @@ func (n snapshot) list(name reference.Named) manifest.List {
 		if l.Annotations == nil {
 			l.Annotations = f.fields.Multiarch.Annotations
 		}
+		if whole := f.fields.Multiarch.Whole; whole != nil {
+			l.Whole = *whole
+		}
 	}
 	return l
 }

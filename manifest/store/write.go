@@ -135,6 +135,9 @@ func encodeAll(now snapshot, list manifest.List) ([]file, error) {
 		}
 		taken[name] = e
 		x := extra{List: list.Name.String(), MediaType: list.MediaType, Annotations: list.Annotations, Position: i + 1}
+		if i == 0 && len(list.Whole.Raw) > 0 {
+			x.Whole = &list.Whole
+		}
 		data, err := encode(e, x, old[name].fields)
 		if err == nil && !bytes.Equal(data, old[name].data) {
 			_, _, err = decode(data)
