@@ -8,12 +8,14 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -23,6 +25,8 @@ import (
 
 type taskRunOptions struct {
 	taskOptions
+	// resume returns the command that goes on at a step of the run with an ID.
+	resume   func(step, id string) string
 	env      []string
 	dryRun   bool
 	from     string
@@ -57,8 +61,8 @@ func newTaskRunCommand(env environment) *cobra.Command {
 			"Everything that the run creates on daemons, except images, is removed at its end.\n\n" +
 			taskContext + "\n" +
 			"The steps see its files; a folder of yours is never changed.\n\n" +
-			"With --progress json, standard error has one JSON object per line: for each line of output with time, step,\n" +
-			"event (\"output\"), stream and text; and for each change of a step with time, step, event (waiting, running,\n" +
+			"With --progress json, standard error has one JSON object per line: first time, event (\"run\") and the run's id;\n" +
+			"for each line of output time, step, event (\"output\"), stream and text; and for each change of a step time, step, event (waiting, running,\n" +
 			"succeeded, failed, ignored, skipped, cancelled or timed out) and, where they apply, attempt, repetition,\n" +
 			"exitCode, took (in seconds) and error.",
 		Example: `docker multiarch task run --registry registry.example.com .
@@ -69,6 +73,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 			if cmd.Flags().Changed("cmd") && strings.TrimSpace(opts.cmd) == "" {
 				return invalid("--cmd is empty: expected IMAGE [ARGUMENT...] or a docker, acr or az command")
 			}
+			opts.resume = func(step, id string) string { return resumption(cmd, args, step, id) }
 			opts.setContext(env, args)
 			opts.cmdTimeout = time.Duration(opts.timeout.timeout)
 			opts.anyAliases = opts.anyAliases || !opts.dryRun
@@ -138,11 +143,9 @@ func outliving(ctx context.Context) (_ context.Context, stop func()) {
 }
 
 // reportStopping reports what follows when ctx ends, until stop is called.
-func (o taskRunOptions) reportStopping(ctx context.Context, t tools, id string) (stop func() bool) {
+func reportStopping(ctx context.Context, show *display.Steps) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
-		if o.progress != display.ProgressJSON {
-			t.reporter.Note("Stopping, and removing what the run created; another Ctrl-C leaves it behind with the label %s=%s", run.Label, id)
-		}
+		show.Note("Stopping, and removing what the run created; another Ctrl-C leaves it behind with the label %s=%s", run.Label, show.ID)
 	})
 }
 
@@ -156,14 +159,17 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	if err != nil {
 		return err
 	}
+	show := display.NewSteps(t.env.Out(), t.env.Err(), o.progress, display.TaskRun{
+		ID: loaded.id, Name: loaded.name, Path: o.pathInJob(os.Getenv), Steps: loaded.file.Steps, Secrets: slices.Collect(maps.Values(o.secrets)),
+	}, func(err error) { cancel(fmt.Errorf("the output is no longer read: %w", err)) })
+	show.Begin()
+	defer show.Close()
 	executor := run.NewExecutor(run.Setup{
 		ID: loaded.id, File: loaded.file, Builder: o.builder, Daemon: daemons.Daemon, Programs: daemons,
 		Context: loaded.source,
 	})
-	show := display.NewSteps(t.env.Out(), t.env.Err(), o.progress, loaded.file.Steps, slices.Collect(maps.Values(o.secrets)),
-		func(err error) { cancel(fmt.Errorf("the output is no longer read: %w", err)) })
-	notNeeded := o.reportStopping(ctx, t, loaded.id)
-	err = o.runSteps(ctx, executor, show, loaded.file)
+	notNeeded := reportStopping(ctx, show)
+	err = o.runSteps(ctx, executor, show, loaded)
 	notNeeded()
 	left := cleanUp(ctx, daemons, executor, loaded.id)
 	if left != nil && err != nil { // an interruption would hide it
@@ -173,13 +179,71 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 }
 
 // runSteps checks the daemons, runs the steps and shows how they ended.
-func (o taskRunOptions) runSteps(ctx context.Context, executor *run.Executor, show *display.Steps, f task.File) error {
+func (o taskRunOptions) runSteps(ctx context.Context, executor *run.Executor, show *display.Steps, l loadedTask) error {
 	if err := executor.Check(ctx, o.from); err != nil {
 		return err
 	}
-	options := run.Options{Jobs: int(o.jobs), From: o.from, Timeout: cmp.Or(time.Duration(o.timeout.timeout), f.Timeout)}
-	results, err := run.Steps(ctx, f.Steps, options, executor, show)
+	options := run.Options{File: l.name, Jobs: int(o.jobs), From: o.from, Timeout: cmp.Or(time.Duration(o.timeout.timeout), l.file.Timeout)}
+	results, err := run.Steps(ctx, l.file.Steps, options, executor, show)
+	if step := run.Unfinished(results, o.from); err != nil && step != "" {
+		hint := "to go on at step " + step + o.inputAgain() + ": " + o.resume(step, l.id)
+		if other := manifest.Hint(err); other != "" {
+			hint = other + "; " + hint
+		}
+		err = manifest.WithHint(err, "%s", hint)
+	}
 	return errors.Join(err, show.Summarize(results))
+}
+
+// inputAgain says that the command reads standard input, "" if it does not.
+func (o taskRunOptions) inputAgain() string {
+	if o.file == "-" || o.values == "-" || o.context == "-" {
+		return ", with the same standard input"
+	}
+	return ""
+}
+
+// resumption returns the command that was typed with another ID and first step.
+func resumption(cmd *cobra.Command, args []string, step, id string) string {
+	words := []string{"docker"}
+	add := func(f *pflag.Flag) {
+		if !f.Changed {
+			return
+		}
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, value := range values {
+			if f.Name != "id" && f.Name != "from-step" {
+				words = append(words, "--"+f.Name+"="+value)
+			}
+		}
+	}
+	cmd.Root().Flags().VisitAll(add) // those of docker
+	words = append(words, strings.Fields(cmd.CommandPath())[1:]...)
+	words = append(words, "--from-step="+step, "--id="+id)
+	cmd.LocalNonPersistentFlags().VisitAll(add)
+	if len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		words = append(words, "--")
+	}
+	return task.Quote(append(words, args...))
+}
+
+// pathInJob returns the path of the file for annotations of a CI job, "" if it is not in a folder.
+func (o taskRunOptions) pathInJob(getenv func(string) string) string {
+	if info, err := os.Stat(o.context); o.file == "-" || err != nil || !info.IsDir() {
+		return ""
+	}
+	path, err := filepath.Abs(filepath.Join(o.context, o.file))
+	if err != nil {
+		return ""
+	}
+	root := cmp.Or(getenv("GITHUB_WORKSPACE"), getenv("BUILD_SOURCESDIRECTORY"))
+	if rel, err := filepath.Rel(root, path); err == nil && filepath.IsLocal(rel) {
+		path = rel
+	}
+	return filepath.ToSlash(path)
 }
 
 // cleanUpTimeout is how long daemons have to remove what a run has created.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,15 +32,31 @@ const maxOutput = 64 << 10
 // Steps shows the progress of a task. In plain and terminal mode, the output of a step goes to the stream that the step
 // wrote it to, and its state to stderr; each line starts with the step's id. In JSON mode, both go to stderr, as one object
 // per line. In quiet mode, only the end of the output of failed steps goes to stderr. The values of secrets are hidden in
-// all of them. Steps is a [run.Listener].
+// all of them, and in a CI job what the CI would take for its commands. Steps is a [run.Listener].
 type Steps struct {
+	TaskRun
 	stdout, stderr *sink
 	mode           string
 	secrets        secrets
 	closed         func(error)
+	ci             *ciSystem // nil outside of CI
+	live           *statusLine
 
-	mu    sync.Mutex
-	drawn map[string]*drawnStep
+	mu      sync.Mutex
+	drawn   map[string]*drawnStep
+	running []*drawnStep // in the order in which they started
+	grouped *drawnStep   // the step whose lines are in a group of the CI's log, nil for none
+}
+
+// TaskRun is what Steps shows.
+type TaskRun struct {
+	// ID is that of the run, Name that of the file.
+	ID, Name string
+	// Path is the path of the file for a CI system, "" if it is not in the job's files.
+	Path  string
+	Steps []task.Step
+	// Secrets are the values to hide.
+	Secrets []string
 }
 
 // sink is a stream, and whether it supports colors.
@@ -50,33 +67,73 @@ type sink struct {
 
 // drawnStep is the state of a step's display.
 type drawnStep struct {
+	id             string // escaped
+	began          time.Time
 	prefix, color  string
 	stdout, stderr *lines
+	background     bool     // it has succeeded, and its container still runs
 	kept           []string // the last lines if quiet
 	bytes          int      // size of kept
 }
 
-// NewSteps returns a display of steps in one of the ProgressModes: auto uses colors on a terminal unless NO_COLOR is set,
-// tty always does. Values are the secrets to hide. If the reader of a stream closes it, closed is called with the error.
-func NewSteps(stdout, stderr *streams.Out, mode string, steps []task.Step, values []string, closed func(error)) *Steps {
+// NewSteps returns a display of a run in one of the ProgressModes: auto uses colors on a terminal unless NO_COLOR is set,
+// tty always does. If the reader of a stream closes it, closed is called with the error.
+func NewSteps(stdout, stderr *streams.Out, mode string, r TaskRun, closed func(error)) *Steps {
 	colored := func(out *streams.Out) bool {
 		return mode == ProgressTTY || mode == ProgressAuto && out.IsTerminal() && os.Getenv("NO_COLOR") == ""
 	}
 	s := &Steps{
-		stdout: &sink{stdout, colored(stdout)}, stderr: &sink{stderr, colored(stderr)},
-		mode: mode, secrets: newSecrets(values), closed: closed, drawn: map[string]*drawnStep{},
+		TaskRun: r, stdout: &sink{stdout, colored(stdout)}, stderr: &sink{stderr, colored(stderr)},
+		mode: mode, secrets: newSecrets(r.Secrets), closed: closed, ci: newCISystem(os.Getenv), drawn: map[string]*drawnStep{},
+	}
+	if mode == ProgressTTY || mode == ProgressAuto && stderr.IsTerminal() {
+		s.live = newStatusLine(stderr)
 	}
 	width := 0
-	for _, step := range steps {
+	for _, step := range r.Steps {
 		width = max(width, utf8.RuneCountInString(manifest.Escape(step.ID, "")))
 	}
-	for i, step := range steps {
-		d := &drawnStep{prefix: fmt.Sprintf("%-*s | ", width, manifest.Escape(step.ID, "")), color: palette[i%len(palette)]}
+	for i, step := range r.Steps {
+		id := manifest.Escape(step.ID, "")
+		d := &drawnStep{id: id, prefix: fmt.Sprintf("%-*s | ", width, id), color: palette[i%len(palette)]}
 		d.stdout = &lines{secrets: s.secrets, max: maxOutput, emit: func(line string) { s.line(step, "stdout", line) }}
 		d.stderr = &lines{secrets: s.secrets, max: maxOutput, emit: func(line string) { s.line(step, "stderr", line) }}
 		s.drawn[step.ID] = d
 	}
 	return s
+}
+
+// Begin shows the ID of the run, and from then on which steps are running, until Close.
+func (s *Steps) Begin() {
+	s.Note("Run %s of %s", s.ID, s.Name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mode == ProgressJSON {
+		s.json(stepJSON{Time: time.Now(), Event: "run", ID: s.ID})
+	}
+	s.live.start(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.live.draw(s.running)
+	})
+}
+
+// Note shows a note about the run, unless the mode is JSON or quiet.
+func (s *Steps) Note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mode != ProgressJSON && s.mode != ProgressQuiet {
+		s.write(s.stderr, manifest.Escape(fmt.Sprintf(format, args...), "")+"\n")
+	}
+}
+
+// Close removes the line with the running steps.
+func (s *Steps) Close() {
+	s.live.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live.clear()
+	s.live = nil
 }
 
 // Output returns where a step's output goes.
@@ -108,12 +165,47 @@ func (s *Steps) Report(e run.Event) {
 	case s.mode == ProgressJSON:
 		s.json(s.eventJSON(e))
 	case s.mode != ProgressQuiet:
-		s.print(s.stderr, d, s.eventText(e))
-	case e.State == run.Failed || e.State == run.TimedOut || lost(e):
+		s.follow(d, e)
+	case e.State == run.Failed || e.State == run.TimedOut || d.background && e.State == run.Ignored:
 		for _, line := range d.kept {
 			s.print(s.stderr, d, line)
 		}
 		d.kept, d.bytes = nil, 0
+	}
+	d.background = d.background || e.Step.Detach && e.State == run.Succeeded
+}
+
+// follow shows an event with what it means for the groups of the CI's log and for the running steps.
+func (s *Steps) follow(d *drawnStep, e run.Event) {
+	switch {
+	case e.State == run.Running && !slices.Contains(s.running, d):
+		d.began = e.Time
+		s.running = append(s.running, d)
+		s.group(d)
+	case e.State != run.Running && e.State != run.Waiting:
+		s.running = slices.DeleteFunc(s.running, func(r *drawnStep) bool { return r == d })
+	}
+	s.print(s.stderr, d, s.eventText(d, e))
+	if s.grouped == d && !slices.Contains(s.running, d) {
+		s.group(nil)
+	}
+	if s.ci != nil && (e.State == run.Failed || e.State == run.TimedOut) {
+		what := fmt.Sprintf("step %s (%s): %v", d.id, run.Action(e.Step), e.Err)
+		s.raw(s.stderr, s.ci.failure(s.Path, e.Step.Line, s.secrets.hide(what))+"\n")
+	}
+}
+
+// group ends the group of the CI's log, and begins one for a step that runs alone.
+func (s *Steps) group(d *drawnStep) {
+	if s.ci == nil {
+		return
+	}
+	if s.grouped != nil {
+		s.raw(s.stderr, s.ci.endGroup+"\n")
+	}
+	if s.grouped = nil; d != nil && len(s.running) == 1 {
+		s.grouped = d
+		s.raw(s.stderr, s.ci.group+d.id+"\n")
 	}
 }
 
@@ -130,14 +222,14 @@ func (s *Steps) Summarize(results []run.Result) error {
 	return s.table(results)
 }
 
-// Hide returns an error of the same kind with the values of secrets hidden, in its hint too.
+// Hide returns an error of the same kind with what Steps hides hidden, in its hint too.
 func (s *Steps) Hide(err error) error {
 	if err == nil {
 		return nil
 	}
-	hidden := manifest.Errorf(err, "%s", s.secrets.hide(err.Error()))
+	hidden := manifest.Errorf(err, "%s", s.ci.defuse(s.secrets.hide(err.Error())))
 	if hint := manifest.Hint(err); hint != "" {
-		return manifest.WithHint(hidden, "%s", s.secrets.hide(hint))
+		return manifest.WithHint(hidden, "%s", s.ci.defuse(s.secrets.hide(hint)))
 	}
 	return hidden
 }
@@ -181,7 +273,12 @@ func (s *Steps) print(to *sink, d *drawnStep, text string) {
 	s.write(to, prefix+to.fit(text)+"\n")
 }
 
-func (s *Steps) write(to *sink, text string) {
+// write writes text in which the CI finds no commands.
+func (s *Steps) write(to *sink, text string) { s.raw(to, s.ci.defuse(text)) }
+
+func (s *Steps) raw(to *sink, text string) {
+	s.live.clear()
+	defer func() { s.live.draw(s.running) }()
 	if _, err := io.WriteString(to, text); errors.Is(err, syscall.EPIPE) {
 		s.closed(err)
 	}
@@ -205,35 +302,35 @@ func (to *sink) fit(text string) string {
 	return out.String()
 }
 
-// lost reports that a detached step has ended by itself.
-func lost(e run.Event) bool { return e.State == run.Succeeded && e.Err != nil }
-
 // eventText describes an event.
-func (s *Steps) eventText(e run.Event) string {
+func (s *Steps) eventText(d *drawnStep, e run.Event) string {
 	text := string(e.State)
 	switch e.State {
 	case run.Waiting:
 		text = fmt.Sprintf("starts in %s", e.Step.StartDelay)
 	case run.Running:
 		text = runText(e)
+		if action := run.Action(e.Step); text == "started" && action != "" {
+			text += ": " + s.secrets.hide(action)
+		}
 	case run.Succeeded:
 		text = "done in " + took(e.Took)
 		if e.Step.Detach {
 			text = "running in the background"
-		}
-		if lost(e) {
-			text = "WARNING: it ended before the run did"
 		}
 	case run.Failed, run.TimedOut, run.Ignored, run.Cancelled:
 		text = fmt.Sprintf("%s after %s", e.State, took(e.Took))
 		if e.State == run.Ignored {
 			text = fmt.Sprintf("failed after %s (ignored)", took(e.Took))
 		}
+		if d.background {
+			text = "WARNING: it ended before the run did"
+		}
 		if e.Attempt > 1 {
 			text += fmt.Sprintf(" and %d attempts", e.Attempt)
 		}
 	}
-	if e.Err == nil {
+	if e.Err == nil || e.State == run.Failed || e.State == run.TimedOut { // the error of the run has these
 		return text
 	}
 	return text + ": " + s.secrets.line(e.Err, 1000)
@@ -265,10 +362,11 @@ func took(d time.Duration) string {
 	return d.Round(100 * time.Millisecond).String()
 }
 
-// stepJSON is an event or a line of output. Its Event is "output" or the state.
+// stepJSON is an event or a line of output. Its Event is "run", "output" or the state.
 type stepJSON struct {
 	Time       time.Time `json:"time"`
-	Step       string    `json:"step"`
+	ID         string    `json:"id,omitempty"` // of the run, in its first event
+	Step       string    `json:"step,omitempty"`
 	Event      string    `json:"event"`
 	Repetition int       `json:"repetition,omitempty"`
 	Attempt    int       `json:"attempt,omitempty"`
@@ -293,13 +391,20 @@ func (s *Steps) eventJSON(e run.Event) stepJSON {
 }
 
 func (s *Steps) json(v stepJSON) {
-	if line, err := marshal(v); err == nil {
-		s.write(s.stderr, string(line)+"\n")
+	line, err := marshal(v)
+	if err != nil {
+		return
 	}
+	text := string(line)
+	if s.ci != nil {
+		text = strings.ReplaceAll(text, "##", `#\u0023`)
+	}
+	s.raw(s.stderr, text+"\n")
 }
 
 func (s *Steps) table(results []run.Result) error {
-	w := tabwriter.NewWriter(s.stderr, 10, 1, 3, ' ', 0) // as the docker CLI's tables
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 10, 1, 3, ' ', 0) // as the docker CLI's tables
 	_, _ = fmt.Fprintln(w, "STEP\tSTATE\tATTEMPTS\tTIME\tEXIT CODE\tREASON")
 	for _, r := range results {
 		var time, code, reason string
@@ -309,10 +414,12 @@ func (s *Steps) table(results []run.Result) error {
 		if r.ExitCode >= 0 {
 			code = fmt.Sprint(r.ExitCode)
 		}
-		if r.Err != nil {
+		if r.Err != nil && r.State != run.Failed && r.State != run.TimedOut {
 			reason = s.secrets.line(r.Err, 200)
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", manifest.Escape(r.Step.ID, ""), r.State, r.Attempts, time, code, reason)
 	}
-	return w.Flush()
+	err := w.Flush()
+	s.write(s.stderr, table.String())
+	return err
 }

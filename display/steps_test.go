@@ -33,7 +33,9 @@ func draw(mode string, terminal bool) *drawing {
 	stdout, stderr := streams.NewOut(&d.stdout), streams.NewOut(&d.stderr)
 	stdout.SetIsTerminal(terminal)
 	stderr.SetIsTerminal(terminal)
-	d.Steps = NewSteps(stdout, stderr, mode, twoSteps, []string{"hunter2", "-----BEGIN\nmulti-line\n"}, nil)
+	d.Steps = NewSteps(stdout, stderr, mode, TaskRun{
+		ID: "r1", Name: "acb.yaml", Path: "a,b/acb.yaml", Steps: twoSteps, Secrets: []string{"hunter2", "-----BEGIN\nmulti-line\n"},
+	}, nil)
 	return &d
 }
 
@@ -107,21 +109,21 @@ func TestStepsColors(t *testing.T) {
 func TestStepsEvents(t *testing.T) {
 	broken := errors.New("exit code 3")
 	for want, e := range map[string]run.Event{
-		"starts in 1m0s":                                                {State: run.Waiting},
-		"started":                                                       {State: run.Running, Attempt: 1},
-		"attempt 2 of 4 in 5s: exit code 3":                             {State: run.Running, Attempt: 2, Err: broken},
-		"repetition 2 of 3":                                             {State: run.Running, Attempt: 1, Repetition: 1},
-		"repetition 2 of 3: exit code 3":                                {State: run.Running, Attempt: 1, Repetition: 1, Err: broken},
-		"repetition 3 of 3, attempt 4 of 4 in 5s: x y":                  {State: run.Running, Attempt: 4, Repetition: 2, Err: errors.New("x\n y")},
-		"done in 12ms":                                                  {State: run.Succeeded, Attempt: 1, Took: 12 * time.Millisecond},
-		"failed after 1m1.5s: exit code 3":                              {State: run.Failed, Attempt: 1, Took: 61500 * time.Millisecond, Err: broken},
-		"failed after 2s and 4 attempts: exit code 3":                   {State: run.Failed, Attempt: 4, Took: 2 * time.Second, Err: broken},
-		"failed after 2s (ignored): exit code 3":                        {State: run.Ignored, Attempt: 1, Took: 2 * time.Second, Err: broken},
-		"timed out after 2s: not done within its timeout of 2s":         {State: run.TimedOut, Attempt: 1, Took: 2 * time.Second, Err: errors.New("not done within its timeout of 2s")},
-		"cancelled after 2s: the run was cancelled":                     {State: run.Cancelled, Attempt: 1, Took: 2 * time.Second, Err: errors.New("the run was cancelled")},
-		"skipped: b failed":                                             {State: run.Skipped, Err: errors.New("b failed")},
-		"failed after 0s: curl -u me:**** \\x1b[2J":                     {State: run.Failed, Err: errors.New("curl -u me:hunter2 \x1b[2J")},
-		"failed after 0s: " + strings.Repeat("x", 995) + "****" + "...": {State: run.Failed, Err: errors.New(strings.Repeat("x", 995) + "hunter2" + "yyyy")},
+		"starts in 1m0s":                                              {State: run.Waiting},
+		"started":                                                     {State: run.Running, Attempt: 1},
+		"attempt 2 of 4 in 5s: exit code 3":                           {State: run.Running, Attempt: 2, Err: broken},
+		"repetition 2 of 3":                                           {State: run.Running, Attempt: 1, Repetition: 1},
+		"repetition 2 of 3: exit code 3":                              {State: run.Running, Attempt: 1, Repetition: 1, Err: broken},
+		"repetition 3 of 3, attempt 4 of 4 in 5s: x y":                {State: run.Running, Attempt: 4, Repetition: 2, Err: errors.New("x\n y")},
+		"done in 12ms":                                                {State: run.Succeeded, Attempt: 1, Took: 12 * time.Millisecond},
+		"failed after 1m1.5s":                                         {State: run.Failed, Attempt: 1, Took: 61500 * time.Millisecond, Err: broken},
+		"failed after 2s and 4 attempts":                              {State: run.Failed, Attempt: 4, Took: 2 * time.Second, Err: broken},
+		"failed after 2s (ignored): exit code 3":                      {State: run.Ignored, Attempt: 1, Took: 2 * time.Second, Err: broken},
+		"timed out after 2s":                                          {State: run.TimedOut, Attempt: 1, Took: 2 * time.Second, Err: errors.New("not done within its timeout of 2s")},
+		"cancelled after 2s: the run was cancelled":                   {State: run.Cancelled, Attempt: 1, Took: 2 * time.Second, Err: errors.New("the run was cancelled")},
+		"skipped: b failed":                                           {State: run.Skipped, Err: errors.New("b failed")},
+		"failed after 0s (ignored): curl -u me:**** \\x1b[2J":         {State: run.Ignored, Err: errors.New("curl -u me:hunter2 \x1b[2J")},
+		"cancelled after 0s: " + strings.Repeat("x", 995) + "****...": {State: run.Cancelled, Err: errors.New(strings.Repeat("x", 995) + "hunter2" + "yyyy")},
 	} {
 		d := draw(ProgressPlain, false)
 		e.Step = twoSteps[0]
@@ -132,7 +134,9 @@ func TestStepsEvents(t *testing.T) {
 		d.wants(t, "", want)
 	}
 	d := draw(ProgressPlain, false)
-	d.Report(run.Event{Step: twoSteps[1], State: run.Succeeded, Err: broken})
+	d.Report(run.Event{Step: twoSteps[1], State: run.Succeeded})
+	d.stderr.Reset()
+	d.Report(run.Event{Step: twoSteps[1], State: run.Ignored, Err: broken})
 	d.wants(t, "", "service | WARNING: it ended before the run did: exit code 3\n")
 }
 
@@ -187,7 +191,7 @@ func TestStepsQuiet(t *testing.T) {
 	d.wants(t, "", want)
 	// A service that was lost.
 	d.stderr.Reset()
-	d.Report(run.Event{Step: twoSteps[1], State: run.Succeeded, Err: errors.New("exit code 3")})
+	d.Report(run.Event{Step: twoSteps[1], State: run.Ignored, Err: errors.New("exit code 3")})
 	d.wants(t, "", "service | not shown\n")
 }
 
@@ -195,15 +199,15 @@ func TestStepsSummary(t *testing.T) {
 	d := draw(ProgressPlain, false)
 	_, _ = io.WriteString(d.Output(twoSteps[0]).Stdout, "last words")
 	err := d.Summarize([]run.Result{
-		{Step: twoSteps[0], State: run.Failed, Attempts: 4, ExitCode: 3, Took: 2345 * time.Millisecond, Err: errors.New("exit code 3 of hunter2\x1b")},
-		{Step: twoSteps[1], State: run.Skipped, ExitCode: -1, Err: errors.New("a failed")},
+		{Step: twoSteps[0], State: run.Failed, Attempts: 4, ExitCode: 3, Took: 2345 * time.Millisecond, Err: errors.New("exit code 3")},
+		{Step: twoSteps[1], State: run.Skipped, ExitCode: -1, Err: errors.New("a failed, hunter2\x1b")},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.wants(t, "a       | last words\n", `STEP      STATE     ATTEMPTS   TIME      EXIT CODE   REASON
-a         failed    4          2.3s      3           exit code 3 of ****\x1b
-service   skipped   0                                a failed
+a         failed    4          2.3s      3           
+service   skipped   0                                a failed, ****\x1b
 `)
 }
 
@@ -246,5 +250,70 @@ func TestStepsHideSecretsOfErrors(t *testing.T) {
 	}
 	if err := d.Hide(nil); err != nil {
 		t.Errorf("got error %v, want none", err)
+	}
+}
+
+func TestStepsBegin(t *testing.T) {
+	d := draw(ProgressPlain, false)
+	d.Begin()
+	d.Report(run.Event{Step: task.Step{ID: "a", Action: task.Docker{Args: []string{"login", "-p", "hunter2"}}}, State: run.Running, Attempt: 1})
+	d.wants(t, "", "Run r1 of acb.yaml\na       | started: docker login -p ****\n")
+}
+
+// The last line of a terminal says what is running, and other output appears above it.
+func TestStepsLive(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
+	d := draw(ProgressAuto, true)
+	at := time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)
+	d.live.now = func() time.Time { return at.Add(62 * time.Second) }
+	d.Report(run.Event{Time: at, Step: twoSteps[0], State: run.Running, Attempt: 1})
+	_, _ = io.WriteString(d.Output(twoSteps[0]).Stdout, "out\n")
+	d.Report(run.Event{Time: at, Step: twoSteps[1], State: run.Running, Attempt: 1})
+	d.Report(run.Event{Step: twoSteps[0], State: run.Succeeded, Took: time.Second})
+	d.Close()
+	d.Report(run.Event{Step: twoSteps[1], State: run.Succeeded})
+	const clear, a, both = "\r\x1b[K", "\rRunning a 1m2s\x1b[K", "\rRunning a 1m2s, service 1m2s\x1b[K"
+	d.wants(t, "a       | out\n", "a       | started\n"+a+clear+a+clear+"service | started\n"+both+
+		clear+"a       | done in 1s\n\rRunning service 1m2s\x1b[K"+clear+"service | running in the background\n")
+}
+
+// In a CI job the lines of a step that runs alone are a group, and a failure is an annotation.
+func TestStepsInCI(t *testing.T) {
+	for name, c := range map[string]struct{ variable, value, begin, end, failure string }{
+		"GitHub": {"GITHUB_ACTIONS", "true", "::group::a\n", "::endgroup::\n", "::error file=a%2Cb/acb.yaml,line=7::step a (docker push): 50%25%0A##vso[x]y ****\n"},
+		"Azure": {"TF_BUILD", "True", "##[group]a\n", "##[endgroup]\n",
+			"##vso[task.logissue type=error;sourcepath=a,b/acb.yaml;linenumber=7;]step a (docker push): 50%AZP25%0A##vso[x]y ****\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("GITHUB_ACTIONS", "")
+			t.Setenv(c.variable, c.value)
+			d := draw(ProgressPlain, false)
+			step := task.Step{ID: "a", Position: task.Position{Line: 7}, Action: task.Docker{Args: []string{"push"}}}
+			d.Report(run.Event{Step: step, State: run.Running, Attempt: 1})
+			d.Report(run.Event{Step: step, State: run.Failed, Err: errors.New("50%\n##vso[x]y hunter2")})
+			d.Report(run.Event{Step: twoSteps[1], State: run.Running, Attempt: 1})
+			d.Report(run.Event{Step: step, State: run.Running, Attempt: 1})
+			begin := strings.Replace(c.begin, "a", "service", 1)
+			d.wants(t, "", c.begin+"a       | started: docker push\na       | failed after 0s\n"+c.end+c.failure+
+				begin+"service | started\n"+c.end+"a       | started: docker push\n")
+		})
+	}
+}
+
+// Nothing that a program or a file says is a command of the CI, at whatever place of a line the CI looks for one.
+func TestStepsAreNoCommands(t *testing.T) {
+	t.Setenv("GITHUB_ACTIONS", "true")
+	d := draw(ProgressPlain, false)
+	_, _ = io.WriteString(d.Output(twoSteps[0]).Stdout, "::add-mask::x\nx ##[add-mask]y ###vso[task.setvariable]z ## [ #[\n")
+	d.wants(t, "a       | ::add-mask::x\na       | x # #[add-mask]y ## #vso[task.setvariable]z ## [ #[\n", "")
+	err := d.Hide(manifest.WithHint(errors.New("one\n\u00a0::add-mask::x ##vso[y]"), "##[z]"))
+	if got, want := err.Error()+manifest.Hint(err), "one\n\u00a0: :add-mask::x # #vso[y]# #[z]"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	d = draw(ProgressJSON, false)
+	_, _ = io.WriteString(d.Output(twoSteps[0]).Stdout, "##vso[x]\n")
+	var line struct{ Text string }
+	if err := json.Unmarshal(d.stderr.Bytes(), &line); err != nil || line.Text != "##vso[x]" || strings.Contains(d.stderr.String(), "##") {
+		t.Errorf("got line %s and error %v, want the text ##vso[x] with an escape", &d.stderr, err)
 	}
 }

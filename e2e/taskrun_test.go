@@ -107,7 +107,7 @@ steps:
 		named := "multiarch-" + s.runID() + "-"
 		r := s.ends(1, []string{
 			"logs    | hello from kept\n", "there   | is " + named + "net\n", "there   | is " + named + "data\n", "there   | is /" + named + "kept\n",
-			"gone    | failed after", named + "removed", "fails   | it went wrong\n", "step fails: exit code 3",
+			"gone    | failed after", named + "removed", "fails   | it went wrong\n", "acb.yaml:20: step fails (docker run ", "): exit code 3\n",
 		}, "task", "run", "--id", s.runID())
 		if n := strings.Count(r.Stdout, "kept    | hello from kept\n"); n != 2 {
 			s.Errorf("got %d repetitions, want 2:\n%s", n, r.Stdout)

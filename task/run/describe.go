@@ -36,6 +36,29 @@ func Describe(w io.Writer, id string, f task.File, from string) error {
 // maxReplaced is how much is shown of a command that one of this program replaces, in bytes.
 const maxReplaced = 500
 
+// maxAction is how much is shown of an action, in bytes.
+const maxAction = 200
+
+// Action returns the action of a step as a command on one line, "" for none.
+func Action(s task.Step) string {
+	text := strings.Join(task.Commands(s.Action), "; ")
+	if plugin, ok := s.Action.(task.Plugin); ok && plugin.Replaces != "" {
+		text = plugin.Replaces
+	}
+	if task.StartsContainer(s.Action) {
+		text = "docker run " + text
+	}
+	return manifest.OneLine(text, maxAction)
+}
+
+// failure returns the error of a step that failed. With the name of the file it has the step's line and action.
+func failure(file string, s task.Step, err error) error {
+	if file == "" {
+		return fmt.Errorf("step %s: %w", s.ID, err)
+	}
+	return fmt.Errorf("%s:%d: step %s (%s): %w", file, s.Line, s.ID, Action(s), err)
+}
+
 // heading returns a step's ID, dependencies and properties.
 func heading(f task.File, s task.Step) string {
 	words := []string{"immediately"}

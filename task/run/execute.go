@@ -265,8 +265,14 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 		}
 		code, err = d.Run(ctx, c, out, started)
 	}
+	if step.Detach && (code == killed || code == terminated) && objectName(e.File, e.ID, step.ID) == step.ID {
+		code = 0 // a docker command of the file has stopped it
+	}
 	return code, cmp.Or(e.explainConflict(err, step.ID), exited(code))
 }
+
+// The exit codes of containers that docker stop, kill and rm end.
+const killed, terminated = 128 + 9, 128 + 15
 
 // prepare creates the networks and volumes of a container, and returns it without its workspace.
 func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, action task.Container) (Container, error) {

@@ -40,7 +40,7 @@ const (
 	Running   State = "running"
 	Succeeded State = "succeeded"
 	Failed    State = "failed"
-	Ignored   State = "ignored"   // failed, with ignoreErrors
+	Ignored   State = "ignored"   // failed, with ignoreErrors or when it was running in the background
 	Skipped   State = "skipped"   // a step it waits for failed, or --from-step names a later one
 	Cancelled State = "cancelled" // while it was running, because another step failed or the run ended
 	TimedOut  State = "timed out"
@@ -52,7 +52,7 @@ type Event struct {
 	Step task.Step
 	// State is Waiting during a StartDelay. Running with a Repetition, or with an Attempt above 1, is another run of
 	// the step, whose RetryDelay may only begin. A detached step that later ends by itself with a failure is
-	// reported once more, as Succeeded with Err.
+	// reported once more, as Ignored.
 	State      State
 	Repetition int // 0 for the first
 	Attempt    int // in this repetition, from 1; in a final state the attempts of all repetitions

@@ -16,6 +16,8 @@ import (
 
 // Options select the steps of a file to run, and limit the run.
 type Options struct {
+	// File is the name of the file, for errors.
+	File string
 	// Jobs is the maximum number of concurrent steps, 0 for no limit. Detached steps that are running do not count.
 	Jobs int
 	// From is the id of the first step to run, "" for the first of the file. The steps above it in the file are
@@ -31,8 +33,7 @@ type Result struct {
 	State    State
 	Attempts int // of all repetitions
 	ExitCode int // 0 for Succeeded, -1 for none
-	// Err is why a step did not succeed or did not run. A detached step may have succeeded and later ended with a
-	// failure; as with docker run --detach, that fails neither the step nor the run.
+	// Err is why a step did not succeed or did not run.
 	Err  error
 	Took time.Duration // from the first attempt
 	// cause is the id of the step because of which this one was skipped or cancelled, "" for none.
@@ -74,7 +75,7 @@ func Steps(ctx context.Context, steps []task.Step, o Options, runner Runner, lis
 	s.group.Wait()
 	for i, r := range s.started {
 		if r.lost != nil {
-			s.results[i].Err = r.lost
+			s.results[i] = *r.lost
 		}
 	}
 	return s.results, err
@@ -241,7 +242,7 @@ func (s *schedule) err(ctx context.Context) error {
 	var all []error
 	for _, i := range s.failed {
 		r := s.results[i]
-		err := fmt.Errorf("step %s: %w", r.Step.ID, r.Err)
+		err := failure(s.File, r.Step, r.Err)
 		if errdefs.IsCanceled(err) { // the step was, this run was not
 			err = errors.New(err.Error())
 		}
@@ -251,6 +252,19 @@ func (s *schedule) err(ctx context.Context) error {
 		all = append(all, s.unfinished(ctx))
 	}
 	return errors.Join(all...)
+}
+
+// Unfinished returns the step at which another run can go on that starts where these did, at the step from: the first one
+// that did not succeed, or that ran in the background and has ended with the run; "" for none.
+func Unfinished(results []Result, from string) string {
+	started := from == ""
+	for _, r := range results {
+		started = started || r.Step.ID == from
+		if started && (r.State != Succeeded && r.State != Ignored || r.Step.Detach) {
+			return r.Step.ID
+		}
+	}
+	return ""
 }
 
 // unfinished returns why a run was stopped, and the steps that were running or had not started.

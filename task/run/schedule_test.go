@@ -155,6 +155,9 @@ func TestStepsOfRandomFiles(t *testing.T) {
 				progress.check(t, steps, results)
 				states, codes := model(steps, outcomes, from)
 				for i, got := range results {
+					if lost := steps[i].Detach && got.State == Ignored; lost && states[i] == Succeeded && slices.Contains(outcomes[i].codes, got.ExitCode) {
+						continue // the run was still in progress then
+					}
 					if got.State != states[i] || got.ExitCode != codes[i] {
 						t.Errorf("%s: got %s with exit code %d, want %s with %d", got.Step.ID, got.State, got.ExitCode, states[i], codes[i])
 					}
@@ -365,7 +368,7 @@ func TestServiceDoesNotStart(t *testing.T) {
 	}
 }
 
-// The result of a service that ended too early has its error; only the event has its exit code.
+// A service that ended too early failed, which does not fail the run.
 func TestServiceIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runner := runnerFunc(func(ctx context.Context, step task.Step, _ Output, started func()) (int, error) {
@@ -377,12 +380,48 @@ func TestServiceIsLost(t *testing.T) {
 		})
 		progress := &recorder{}
 		results, err := Steps(t.Context(), []task.Step{{ID: "a", Detach: true}, {ID: "b"}}, Options{}, runner, progress)
-		if r := results[0]; err != nil || r.State != Succeeded || r.ExitCode != 0 || !errors.Is(r.Err, errBroken) {
-			t.Errorf("got %+v and error %v, want it succeeded with the error of the service", r, err)
+		if r := results[0]; err != nil || r.State != Ignored || r.ExitCode != 3 || !errors.Is(r.Err, errBroken) {
+			t.Errorf("got %+v and error %v, want it ignored with the error of the service", r, err)
 		}
-		lost := func(e Event) bool { return e.State == Succeeded && e.ExitCode == 3 && errors.Is(e.Err, errBroken) }
+		lost := func(e Event) bool { return e.State == Ignored && e.ExitCode == 3 && errors.Is(e.Err, errBroken) }
 		if !slices.ContainsFunc(progress.events, lost) {
 			t.Errorf("got events %v, want one with exit code 3", progress.events)
 		}
 	})
+}
+
+// Another run goes on at the first step that did not succeed, or whose container is gone.
+func TestUnfinished(t *testing.T) {
+	result := func(id string, state State, detached bool) Result {
+		return Result{Step: task.Step{ID: id, Detach: detached}, State: state}
+	}
+	for want, c := range map[string]struct {
+		from    string
+		results []Result
+	}{
+		"":  {"", []Result{result("a", Succeeded, false), result("b", Ignored, false)}},
+		"b": {"", []Result{result("a", Succeeded, false), result("b", Failed, false), result("c", Skipped, false)}},
+		"c": {"b", []Result{result("a", Skipped, false), result("b", Succeeded, false), result("c", Cancelled, false)}},
+		"d": {"", []Result{result("a", Succeeded, false), result("d", Succeeded, true), result("e", TimedOut, false)}},
+	} {
+		if got := Unfinished(c.results, c.from); got != want {
+			t.Errorf("got step %q for %v, want %q", got, c.results, want)
+		}
+	}
+}
+
+// A failure is reported with its place in the file and its action.
+func TestFailure(t *testing.T) {
+	step := task.Step{Position: task.Position{Line: 7}, ID: "a", Action: task.Docker{Args: []string{"ps", "-a", "x y"}}}
+	if got, want := failure("acb.yaml", step, errBroken).Error(), "acb.yaml:7: step a (docker ps -a 'x y'): broken"; got != want {
+		t.Errorf("got error %q, want %q", got, want)
+	}
+	step.Action = task.Plugin{Args: []string{"repo", "purge"}, Replaces: "acr purge --ago 1d"}
+	if got, want := Action(step), "acr purge --ago 1d"; got != want {
+		t.Errorf("got action %q, want %q", got, want)
+	}
+	step.Action = task.Container{Image: "bb:1", Args: []string{strings.Repeat("x", 1000)}}
+	if got := Action(step); !strings.HasPrefix(got, "docker run bb:1 xxx") || len(got) > maxAction+len("...") {
+		t.Errorf("got action %q, want the start of docker run bb:1 xxx...", got)
+	}
 }

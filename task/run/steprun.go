@@ -33,10 +33,10 @@ type stepRun struct {
 	timeout  *time.Timer
 	attempts int
 	last     error // of the last attempt that failed
-	// detached is set when the step is done and still running; lost is the error if it then fails before the run
+	// detached is set when the step is done and still running; lost is the result if it then fails before the run
 	// ends.
 	detached atomic.Bool
-	lost     error
+	lost     *Result
 }
 
 // delay waits for StartDelay, and returns false if ctx ends first.
@@ -68,8 +68,8 @@ func (r *stepRun) run(ctx context.Context) {
 	case !r.detached.Load():
 		r.end(r.result(ctx, code, err))
 	case err != nil && ctx.Err() == nil:
-		r.lost = err
-		r.report(Event{State: Succeeded, Attempt: r.attempts, ExitCode: code, Err: err})
+		lost := r.ended(Result{State: Ignored, ExitCode: code, Err: err})
+		r.lost = &lost
 	}
 }
 
@@ -170,13 +170,16 @@ func (r *stepRun) timeoutError() error {
 }
 
 // end reports that the step is done.
-func (r *stepRun) end(result Result) {
+func (r *stepRun) end(result Result) { r.done(r.ended(result)) }
+
+// ended reports how the step ended, and returns it in full.
+func (r *stepRun) ended(result Result) Result {
 	result.Step, result.Attempts = r.step, r.attempts
 	if result.Attempts > 0 {
 		result.Took = time.Since(r.began)
 	}
 	r.report(result.event())
-	r.done(result)
+	return result
 }
 
 func (r *stepRun) report(e Event) {

@@ -1,0 +1,77 @@
+package display
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/docker/cli/cli/streams"
+)
+
+// statusLine is the last line of a terminal, with what is running. The methods of a nil one do nothing.
+type statusLine struct {
+	out   *streams.Out
+	now   func() time.Time
+	drawn bool
+	stop  func()
+}
+
+func newStatusLine(out *streams.Out) *statusLine {
+	return &statusLine{out: out, now: time.Now, stop: func() {}}
+}
+
+// start calls tick every second until close.
+func (l *statusLine) start(tick func()) {
+	if l == nil {
+		return
+	}
+	ticker, ended := time.NewTicker(time.Second), make(chan struct{})
+	l.stop = sync.OnceFunc(func() {
+		ticker.Stop()
+		close(ended)
+	})
+	go func() {
+		for {
+			select {
+			case <-ended:
+				return
+			case <-ticker.C:
+				tick()
+			}
+		}
+	}()
+}
+
+func (l *statusLine) close() {
+	if l != nil {
+		l.stop()
+	}
+}
+
+// clear removes the line, so that other output can be written.
+func (l *statusLine) clear() {
+	if l != nil && l.drawn {
+		_, _ = io.WriteString(l.out, "\r\x1b[K")
+		l.drawn = false
+	}
+}
+
+// draw draws the line with the running steps.
+func (l *statusLine) draw(running []*drawnStep) {
+	if l == nil || len(running) == 0 {
+		return
+	}
+	names := make([]string, len(running))
+	for i, d := range running {
+		names[i] = fmt.Sprintf("%s %s", d.id, l.now().Sub(d.began).Truncate(time.Second))
+	}
+	width := 80
+	if _, w := l.out.GetTtySize(); w > 0 {
+		width = int(w)
+	}
+	text := []rune("Running " + strings.Join(names, ", "))
+	_, _ = io.WriteString(l.out, "\r"+string(text[:min(len(text), width-1)])+"\x1b[K")
+	l.drawn = true
+}
