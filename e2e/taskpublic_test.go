@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// The shape of the format's tutorial for several steps: a service is built, started with a flag of docker run before its
+// image, stopped by its name, and pushed.
+func TestTaskOfTheMultiStepTutorial(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.UseBuildx(s.T)
+		name := s.name("{{.Run.ID}}")
+		s.write(map[string]string{
+			"Dockerfile": "FROM " + harness.Busybox(s.T, s.daemon) + "\nSTOPSIGNAL KILL\nCMD [\"sleep\", \"600\"]\n",
+			"acb.yaml": strings.ReplaceAll(`version: v1.0.0
+steps:
+# Build target image
+- build: -t NAME -f Dockerfile .
+# Run image
+- cmd: -t NAME
+  id: `+s.runID()+`
+  detach: true
+  ports: ["80"]
+- cmd: docker stop `+s.runID()+`
+# Push image
+- push:
+  - NAME
+`, "NAME", name),
+		})
+		for _, id := range []string{"one", "two"} {
+			r := s.multiarch("task", "run", "--registry", s.registry.Host, "--id", id)
+			saysNot(s.T, r.Stderr, "ended before the run did", "exit code")
+			s.multiarch("inspect", s.name(id))
+			if left := s.objectsOf("name=" + s.runID()); left != "" {
+				s.Errorf("got objects %s, want none", left)
+			}
+			s.nothingLeftOf(id)
+		}
+	})
+}
+
+// The shape of a family of public files: pull and tag the base image of each architecture, build on it, push, and make the
+// list.
+func TestTaskOfTheMultiArchitectureFamily(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.UseBuildx(s.T)
+		base := func(p ocispec.Platform) images.Manifest {
+			return images.Image(images.Spec{Seed: s.repo, Platform: p, Files: map[string]string{"base": p.Architecture}})
+		}
+		harness.Put(s.T, s.registry, s.repo+"/java", "21", images.Index(images.Docker, base(amd64), base(arm64)))
+		java := s.registry.Host + "/" + s.repo + "/java"
+		s.write(map[string]string{
+			"Dockerfile": "ARG PLATFORM\nFROM " + java + "${PLATFORM}:21\nARG TARGETARCH\nCOPY app-$TARGETARCH /app\nENTRYPOINT [\"/app\"]\n",
+			"app-amd64":  s.program("amd64"), "app-arm64": s.program("arm64"),
+			"acb.yaml": strings.NewReplacer("JAVA", java, "IMAGE", "{{.Run.Registry}}/"+s.repo+":{{.Values.tag}}").Replace(`version: 1.0-preview-1
+steps:
+  - id: pull-base-image-amd64
+    cmd: docker pull --platform linux/amd64 JAVA:21 && docker tag JAVA:21 JAVA/linux/amd64:21
+    when: ["-"]
+    keep: true
+
+  - id: runtime-amd64
+    build: >
+      -t IMAGE-amd64
+      --build-arg PLATFORM=/linux/amd64
+      --platform linux/amd64
+      .
+    when:
+      - pull-base-image-amd64
+    keep: true
+
+  - id: pull-base-image-arm64
+    cmd: docker pull --platform linux/arm64 JAVA:21 && docker tag JAVA:21 JAVA/linux/arm64:21
+    when:
+      - pull-base-image-amd64
+    keep: true
+
+  - id: runtime-arm64
+    build: >
+      -t IMAGE-arm64
+      --build-arg PLATFORM=/linux/arm64
+      --platform linux/arm64/v8
+      .
+    when:
+      - pull-base-image-arm64
+    keep: true
+
+  - id: push-images
+    push:
+      - "IMAGE-amd64"
+      - "IMAGE-arm64"
+    when:
+      - runtime-amd64
+      - runtime-arm64
+
+  - id: manifest-create
+    cmd: docker manifest create IMAGE IMAGE-amd64 IMAGE-arm64
+    when:
+      - push-images
+    keep: true
+
+  - id: manifest-push
+    cmd: docker manifest push --purge IMAGE
+    when:
+      - manifest-create
+    keep: true
+`)})
+		s.multiarch("task", "run", "--registry", s.registry.Host, "--id", s.runID(), "--set", "tag=pr-1")
+		s.multiarch("verify", "--deep", s.name("pr-1"))
+		want := []string{"linux/amd64", "linux/arm64"}
+		if s.daemon.Store == harness.Containerd { // for which buildx adds attestations
+			want = []string{"linux/amd64", "attestation", "linux/arm64", "attestation"}
+		}
+		s.holds("pr-1", want...)
+		s.nothingLeftOf(s.runID())
+	})
+}
+
+// A failure is shown once, with its line, its action and the command that goes on there with the ID that tags have.
+func TestTaskGoesOn(t *testing.T) {
+	s := newTaskScene(t)
+	s.write(map[string]string{
+		"Dockerfile": "FROM " + harness.Busybox(s.T, s.daemon) + "\n",
+		"acb.yaml": strings.ReplaceAll(`version: v1.1.0
+steps:
+  - id: build
+    build: -t NAME .
+  - id: test
+    cmd: NAME sh -c 'echo "$WORD"; test -e ready'
+  - id: push
+    push: [NAME]
+`, "NAME", s.name("$ID"))})
+	r := s.ends(1, []string{"test  | not yet\n"}, "task", "run", "-e", "WORD=not yet", "--registry", s.registry.Host)
+	begin, rest, _ := strings.Cut(r.Stderr, "\n")
+	var id string
+	if words := strings.Fields(begin); len(words) == 4 && words[0] == "Run" {
+		id = words[1]
+	}
+	says(t, rest, "test  | started: docker run "+s.name(id)+" sh -c ", "acb.yaml:5: step test (docker run "+s.name(id)+" sh -c ")
+	if n := strings.Count(r.Stderr, "exit code 1"); n != 1 {
+		t.Errorf("got the failure %d times, want once:\n%s", n, r.Stderr)
+	}
+	_, pasted, _ := strings.Cut(rest, "\nhint: to go on at step test: ")
+	if err := os.WriteFile(filepath.Join(s.Dir, "ready"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	says(t, harness.MustRun(t, s.Env, "sh", "-c", pasted), "test  | not yet\n")
+	s.multiarch("inspect", s.name(id))
+}
+
+// The log of a CI job has groups and an annotation, and no program of a step can give the CI a command.
+func TestTaskInCI(t *testing.T) {
+	s := newTaskScene(t)
+	s.write(map[string]string{"acb.yaml": `steps:
+  - id: a
+    cmd: |
+      IMAGE sh -c 'echo ::add-mask::x; echo "##vso[x]y ##[add-mask]z"; exit 3'
+`})
+	s.image("acb.yaml")
+	s.Set("GITHUB_ACTIONS", "true")
+	s.Set("GITHUB_WORKSPACE", s.Dir)
+	r := s.ends(1, []string{"a | ::add-mask::x\na | # #vso[x]y # #[add-mask]z\n", "\n::group::a\na | started", "\n::endgroup::\n",
+		"\n::error file=acb.yaml,line=2::step a (docker run "}, "task", "run")
+	for line := range strings.Lines(r.Stdout + r.Stderr) {
+		ours := strings.HasPrefix(line, "::group::") || strings.HasPrefix(line, "::endgroup::") || strings.HasPrefix(line, "::error ")
+		if !ours && (strings.Contains(line, "##") || strings.HasPrefix(line, "::")) {
+			t.Errorf("got line %q, want none that the CI takes for a command", line)
+		}
+	}
+}
