@@ -62,9 +62,9 @@ func newTaskRunCommand(env environment) *cobra.Command {
 			taskContext + "\n" +
 			"The steps see its files; a folder of yours is never changed.\n\n" +
 			"With --progress json, standard error has one JSON object per line: first time, event (\"run\") and the run's id;\n" +
-			"for each line of output time, step, event (\"output\"), stream and text; and for each change of a step time, step, event (waiting, running,\n" +
-			"succeeded, failed, ignored, skipped, cancelled or timed out) and, where they apply, attempt, repetition,\n" +
-			"exitCode, took (in seconds) and error.",
+			"for each line of output time, step, event (\"output\"), stream and text; and for each change of a step time,\n" +
+			"step, event (waiting, running, succeeded, failed, ignored, skipped, cancelled or timed out) and, where they\n" +
+			"apply, attempt, repetition, exitCode, took (in seconds) and error.",
 		Example: `docker multiarch task run --registry registry.example.com .
 docker multiarch task run -f release.yaml --set version=1.2 --secret id=token,env=TOKEN https://github.com/team/app.git#main
 docker multiarch task run --registry registry.example.com --cmd '$Registry/tools:1 check' /dev/null
@@ -215,9 +215,13 @@ func resumption(cmd *cobra.Command, args []string, step, id string) string {
 			values = list.GetSlice()
 		}
 		for _, value := range values {
-			if f.Name != "id" && f.Name != "from-step" {
-				words = append(words, "--"+f.Name+"="+value)
+			switch f.Name {
+			case "id", "from-step":
+				continue
+			case "set-secret": // the value has to be in the environment
+				value, _, _ = strings.Cut(value, "=")
 			}
+			words = append(words, "--"+f.Name+"="+value)
 		}
 	}
 	cmd.Root().Flags().VisitAll(add) // those of docker

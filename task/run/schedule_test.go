@@ -416,7 +416,7 @@ func TestFailure(t *testing.T) {
 	if got, want := failure("acb.yaml", step, errBroken).Error(), "acb.yaml:7: step a (docker ps -a 'x y'): broken"; got != want {
 		t.Errorf("got error %q, want %q", got, want)
 	}
-	step.Action = task.Plugin{Args: []string{"repo", "purge"}, Replaces: "acr purge --ago 1d"}
+	step.Action = task.Plugin{Commands: [][]string{{"repo", "purge"}}, Replaces: "acr purge --ago 1d"}
 	if got, want := Action(step), "acr purge --ago 1d"; got != want {
 		t.Errorf("got action %q, want %q", got, want)
 	}
