@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"internal/lazyregexp":  {},
 	"internal/memo":        {},
 	"internal/pause":       {},
+	"internal/throttle":    {},
 	"verify/program":       {},
 	"manifest/store":       {"manifest"},
 	"registry":             {"manifest", "internal/lazyregexp", "internal/memo", "registry/transport"},
@@ -48,7 +49,7 @@ var only = map[string][]string{
 	"github.com/google/go-containerregistry/":     {},
 	"github.com/docker/cli/":                      {"cli-plugin", "commands", "display", "daemon", "credentials", "docs/generate"},
 	"github.com/containerd/containerd/v2/":        {"registry", "registry/transport"},
-	"net/http":                                    {"registry", "registry/transport", "daemon"},
+	"net/http":                                    {"registry", "registry/transport", "daemon", "internal/throttle"},
 	"github.com/docker/docker-credential-helpers": {"credentials"},
 }
 
