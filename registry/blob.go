@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 // BlobSize returns how many bytes the blob d of the repository of repo has, -1 when the registry does not say. It
@@ -64,7 +65,7 @@ func (c *Client) OpenBlob(ctx context.Context, repo reference.Named, d ocispec.D
 		release()
 		return nil, err
 	}
-	return releasing{content, release}, nil
+	return transport.OnClose{ReadCloser: content, Then: release}, nil
 }
 
 func (c *Client) blobOf(repo reference.Named, d ocispec.Descriptor) (repository, error) {

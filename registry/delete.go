@@ -74,14 +74,6 @@ func (c *Client) Delete(ctx context.Context, at reference.Canonical) error {
 	return manifest.Errorf(manifest.ErrAnswerLost, "%w", err)
 }
 
-// AnnounceDeletes says how many deletions in the registry of repo are going to be requested: it is reported how long they
-// take if the registry limits their rate.
-func (c *Client) AnnounceDeletes(repo reference.Named, n int) {
-	if p, err := c.repository(repo); err == nil {
-		p.retries.Announce(transport.Deletes, n)
-	}
-}
-
 // removed reports whether a tag is gone whose DELETE has lost its answer. The error is errdefs.ErrAborted when it points to
 // something else than before, so that another client has moved it. If before is nil, that is not checked.
 func (p repository) removed(ctx context.Context, name reference.NamedTagged, before *digest.Digest) (bool, error) {

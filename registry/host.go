@@ -246,25 +246,20 @@ var noLog = func() *log.Entry {
 // by that, and a function that releases it. Whoever needs room at two hosts acquires the one that is written to
 // first, so that none waits for another.
 func (p repository) acquire(ctx context.Context) (repository, func(), error) {
+	release, err := p.enter(ctx)
+	p.acquired = true
+	return p, release, err
+}
+
+// enter waits until the host has room for a request, unless that is covered, and returns a function that releases it.
+func (p repository) enter(ctx context.Context) (func(), error) {
 	if p.acquired {
-		return p, func() {}, nil
+		return func() {}, nil
 	}
 	select {
 	case <-ctx.Done():
-		return p, nil, ctx.Err()
+		return nil, ctx.Err()
 	case p.semaphore <- struct{}{}:
 	}
-	p.acquired = true
-	return p, sync.OnceFunc(func() { <-p.semaphore }), nil
-}
-
-// releasing is a body whose end releases the semaphore.
-type releasing struct {
-	io.ReadCloser
-	release func()
-}
-
-func (b releasing) Close() error {
-	defer b.release()
-	return b.ReadCloser.Close()
+	return sync.OnceFunc(func() { <-p.semaphore }), nil
 }

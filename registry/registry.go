@@ -24,6 +24,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -117,6 +118,17 @@ func New(o Options) *Client {
 	c := &Client{options: o, connect: transport.DefaultConnect, idle: transport.DefaultIdle, commit: transport.DefaultCommit, hosts: map[string]*host{}, unlisted: map[string][]manifest.Node{}}
 	c.budget = transport.NewBudget(o.RetryTimeout, c.warn)
 	return c
+}
+
+// Announce says that n images are going to be written to or deleted from the registry of repo, or read from it, where each
+// takes about as many requests, and how many are at once if it takes several: it is reported how long that takes if the
+// registry limits its rates. Call done for each.
+func (c *Client) Announce(repo reference.Named, n, atOnce int) (done func()) {
+	p, err := c.repository(repo)
+	if err != nil {
+		return func() {}
+	}
+	return p.retries.Announce(n, atOnce)
 }
 
 // Source returns the client that reads the repositories that are copied from: Options.From or c itself.

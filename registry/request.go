@@ -51,23 +51,17 @@ func deleteScope(repo string) string { return "repository:" + repo + ":pull,dele
 
 // do sends r and returns the answer, whose body the caller closes. An answer that is not 2xx, or none, is an *Error.
 func (p repository) do(ctx context.Context, r request) (*http.Response, error) {
-	p, release, err := p.acquire(ctx)
-	if err != nil {
-		return nil, p.noAnswer(ctx, r, err)
-	}
 	var resp *http.Response
 	req, err := p.newRequest(ctx, r)
 	if err == nil {
 		resp, err = p.chain.RoundTrip(transport.Request{
 			Request: req, Scopes: r.scopes, Attempts: r.attempts, Once: r.once, LoginFirst: r.loginFirst,
-			KeepSeeOther: r.keepSeeOther, Read: r.read,
+			KeepSeeOther: r.keepSeeOther, Read: r.read, Room: p.enter,
 		})
 	}
 	if err != nil {
-		release()
 		return nil, p.noAnswer(ctx, r, err)
 	}
-	resp.Body = releasing{resp.Body, release}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		defer resp.Body.Close()
 		return nil, p.refusal(r, resp).withHint()

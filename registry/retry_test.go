@@ -373,7 +373,7 @@ func TestTokenIsAskedForAgain(t *testing.T) {
 	n.secure("auth.example.com:443", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch asked++; asked {
 		case 1:
-			answerWith(429, "Retry-After", "2")(w, r)
+			answerWith(429, "Retry-After", "90")(w, r)
 		case 2:
 			panic(http.ErrAbortHandler)
 		case 3:
@@ -391,7 +391,7 @@ func TestTokenIsAskedForAgain(t *testing.T) {
 	if _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
 		t.Fatal(err)
 	}
-	if want := "auth.example.com: 429 Too Many Requests, trying again in 2s"; len(warnings) != 1 || warnings[0] != want {
+	if want := "auth.example.com: 429 Too Many Requests, trying again in 1m30s"; len(warnings) != 1 || warnings[0] != want {
 		t.Errorf("got warnings %q, want %q", warnings, want)
 	}
 }

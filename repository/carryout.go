@@ -26,6 +26,9 @@ type remover struct {
 	// deletesWithTags says that it was seen to delete the manifest of a removed tag, with its other tags.
 	deletesWithTags bool
 
+	// count is called for each step that was carried out or has failed.
+	count func()
+
 	mu   sync.Mutex
 	errs []error
 	// reported are the names that were reported as removed.
@@ -42,7 +45,7 @@ type remover struct {
 }
 
 func newRemover(r *removal) *remover {
-	return &remover{removal: r, planned: tagsOf(r.steps), reported: map[string]bool{}, moved: map[string]digest.Digest{},
+	return &remover{removal: r, count: func() {}, planned: tagsOf(r.steps), reported: map[string]bool{}, moved: map[string]digest.Digest{},
 		admitted: map[string]bool{}, lost: map[digest.Digest]int{}, unsure: map[string]bool{}}
 }
 
@@ -61,9 +64,12 @@ func tagsOf(steps []Step) map[string]bool {
 // refusal is part of the error and keeps what the refused manifest needs; the others are removed. What does not exist any
 // more counts as removed.
 func (r *remover) run(ctx context.Context) error {
-	left := r.left()
-	if a, ok := r.registry.(announcer); ok && len(left) > 0 && !r.isBounded() {
-		a.AnnounceDeletes(left[0].names()[0], len(left))
+	n := len(r.left())
+	if r.MaxDeletes > 0 {
+		n = min(n, r.MaxDeletes)
+	}
+	if a, ok := r.registry.(announcer); ok && r.MaxTime == 0 {
+		r.count = a.Announce(r.snapshot.repo, n, 0)
 	}
 	for all := true; ; {
 		if err := r.recheck(ctx, all); err != nil {
@@ -245,6 +251,7 @@ func (r *remover) retryLost(step Step) bool {
 func (r *remover) fail(step Step, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.count()
 	r.errs = append(r.errs, err)
 	if !step.Untag {
 		r.refused = append(r.refused, step.Digest)
@@ -260,6 +267,7 @@ func (r *remover) finish(step Step) {
 		r.gone[tag] = true
 	}
 	delete(r.bare, step.Digest)
+	r.count()
 	r.done, r.unreported = append(r.done, step), append(r.unreported, step)
 }
 

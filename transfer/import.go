@@ -40,6 +40,25 @@ type Registry interface {
 	Settled(ctx context.Context, tag reference.NamedTagged) (digest.Digest, error)
 }
 
+// announcer is a registry that reports how long the rest takes where it limits its rates.
+type announcer interface {
+	// Announce says that n images are going to be imported from or into the registry of repo, and how many at once. Call done
+	// for each.
+	Announce(repo reference.Named, n, atOnce int) (done func())
+}
+
+// announce says to the registries of the source and the target that n images are going to be imported.
+func announce(to Registry, r Request, n int) (done func()) {
+	done = func() {}
+	for repo, registry := range map[reference.Named]any{r.Source: to.Source(), r.Target: to} {
+		if a, ok := registry.(announcer); ok {
+			others, own := done, a.Announce(repo, n, min(n, maxTags))
+			done = func() { others(); own() }
+		}
+	}
+	return done
+}
+
 // maxTags bounds the tags that are imported concurrently; the registry bounds their requests.
 const maxTags = 8
 
@@ -86,10 +105,12 @@ func Import(ctx context.Context, to Registry, report manifest.Reporter, r Reques
 	}
 	imported := make([]Imported, len(all))
 	errs := make([]error, len(all))
+	done := announce(to, r, len(all))
 	var group errgroup.Group
 	group.SetLimit(maxTags)
 	for n, i := range all {
 		group.Go(func() error {
+			defer done()
 			if imported[n], errs[n] = i.run(ctx); errs[n] != nil {
 				errs[n] = fmt.Errorf("importing %s: %w", manifest.Familiar(i.Source), errs[n])
 			}

@@ -114,9 +114,9 @@ func (b *Budget) answered(s *spending) {
 	}
 }
 
-// report reports a wait, unless it is short, or a wait for the same server was reported and has not ended.
+// report reports a wait, unless it is short or the first one for a limited class, or a wait for the same server was reported and has not ended.
 func (b *Budget) report(server string, f Fault, d time.Duration) {
-	if d <= silentWait && !f.slow {
+	if d <= silentWait && !f.slow || f.Limited && !f.again && d <= minReported {
 		return
 	}
 	b.mu.Lock()
@@ -145,8 +145,8 @@ type Fault struct {
 	// Limited says that the server limits the rate: the wait is that of all requests of the class, see pacer.
 	Limited bool
 
-	// final says that the class was refused too often, quiet that the wait is not reported.
-	final, quiet bool
+	// again says that the class was refused again, after a pause, final that it was refused too often.
+	again, final bool
 	// wait is how long the class pauses.
 	wait time.Duration
 	// server is the one that failed, when that is not the one asked; slow says that the attempt took long.
@@ -223,9 +223,7 @@ func (a *Attempts) Wait(ctx context.Context, f Fault) bool {
 		return false
 	}
 	a.waited += taken
-	if !f.quiet {
-		a.budget.report(server, f, taken)
-	}
+	a.budget.report(server, f, taken)
 	return f.Limited || a.budget.clock.Sleep(ctx, taken) == nil
 }
 
@@ -238,13 +236,11 @@ func (a *Attempts) pause(server string, f Fault) bool {
 	case f.After > maxPause*maxRefusals:
 		a.requested, a.most = f.After, (maxPause * maxRefusals).String()
 		return false
-	case f.final || a.refused > 2*maxRefusals:
+	case f.final || a.refused > maxRefusals:
 		a.requested = f.After
 		return false
 	}
-	if !f.quiet {
-		a.budget.report(server, f, min(f.After, maxPause))
-	}
+	a.budget.report(server, f, min(f.After, maxPause))
 	return true
 }
 

@@ -33,32 +33,42 @@ const (
 	maxRefusals = 5
 	// silentRefusal makes the pauses longer where the registry asks for none: a rate cannot be measured in less.
 	silentRefusal = 4
-	// measured is the time over which the accepted rate is measured before a refusal.
-	measured = time.Minute
-	// slowest is the slowest rate, in requests per second, to start with after the first refusal.
-	slowest = 1.0
+	// measured is the least time that a measurement of the rate is for, and the most that is made up for after a pause;
+	// enough is how many requests have to be accepted for it to be within 5 %.
+	measured = 10 * time.Second
+	madeUp   = time.Minute
+	enough   = 20
+	// slowest is how many requests a second are sent at first after the first refusal.
+	slowest = 4
 	// catchUp is how much faster than its rate a class may be after a pause.
-	catchUp = 4.0
-	// minReported is how long the remaining requests have to take for the rate to be reported.
+	catchUp = 4
+	// probing is the time in which a class becomes twice as fast as it began after a pause.
+	probing = 2 * time.Minute
+	// minReported is how long the remaining requests have to take for the rate to be reported, or how long the class has to
+	// have been limited if their number is not known.
 	minReported = time.Minute
 )
 
 // pacer limits the requests to one server to the rates that it accepts. A class is not limited before one of its requests
-// was refused with 429. Then all of it pauses, continues with a single request, and goes on at the rate that was
-// accepted before. Between two refusals a registry accepts what it allows, whatever it allows at once; so the second one
-// shows the rate, which is then approached from below and exceeded little by little.
+// was refused with 429. Then all of it pauses, and goes on slowly at first and faster and faster until it is refused again.
+// Between two refusals a registry accepts what it allows, whatever it allows at once: that shows the rate, which is then
+// approached from below and exceeded little by little.
 type pacer struct{ lanes [classes]lane }
 
 // classOf returns the class of a request, which may be for a token.
 func classOf(r Request, token bool) Class {
-	switch path := strings.Split(r.URL.Path, "/"); {
+	path, kind := strings.Split(r.URL.Path, "/"), ""
+	if len(path) > 2 {
+		kind = path[len(path)-2]
+	}
+	switch {
 	case token:
 		return TokenRequests
-	case r.Method == http.MethodDelete:
+	case r.Method == http.MethodDelete && kind == "manifests":
 		return Deletes
 	case !r.reads():
 		return Writes
-	case len(path) > 2 && path[len(path)-2] == "referrers":
+	case kind == "referrers":
 		return Referrers
 	}
 	return Reads
@@ -67,87 +77,77 @@ func classOf(r Request, token bool) Class {
 // lane is the state of one class.
 type lane struct {
 	mu sync.Mutex
-	// accepted counts the requests since began, and before those of the interval before, since beganBefore.
-	accepted, before   int
-	began, beganBefore time.Time
-	// pauses counts the refusals, without those of requests sent before the pause; refusals are those in a row.
-	pauses, refusals int
 	// turn is held by the request that waits to be sent next; nil before the first refusal.
 	turn chan struct{}
-	// until is the end of the pause, trial says that a single request has to show that it is over.
-	until time.Time
-	trial bool
-	// rate is in requests per second, known says that it was measured between two refusals.
-	rate  float64
-	known bool
+	// pauses counts the refusals, without those of requests sent before the pause; refusals are those in a row.
+	pauses, refusals int
+	// limited is the time of the first refusal, until the end of the last pause.
+	limited, until time.Time
+	// accepted counts the requests that were sent after so many pauses as first, since began, when one was refused.
+	accepted, first int
+	began           time.Time
+	// rate is in requests per second, 0 as long as it is not known; sure says that it was measured with enough requests.
+	rate float64
+	sure bool
 	// credit is how many requests may be sent, as of credited; next is when one may be.
 	credit         float64
 	credited, next time.Time
-	// remaining is how many of the requests that the operation has announced are not sent yet; reported says that the rate
-	// was reported.
-	remaining int
-	reported  bool
+	// items is the work that was announced, done how much of it is done, sent the requests since it was announced.
+	items, done, sent int
+	// reported says that the rate was reported.
+	reported bool
 }
 
-// permit is the permission to send a request: how many pauses there were before, and whether it has to show that the last
-// one is over.
-type permit struct {
-	pauses int
-	trial  bool
-}
-
-// acquire waits until a request may be sent, and returns the permit for [lane.release]. A long request, such as an upload,
-// is not the one that shows that a pause is over. The error is the cause if ctx ends first.
-func (l *lane) acquire(ctx context.Context, clock Clock, long bool) (permit, error) {
+// acquire waits until a request may be sent, and returns how many pauses there were, for [lane.release]. The error is the
+// cause if ctx ends first.
+func (l *lane) acquire(ctx context.Context, clock Clock) (pauses int, err error) {
 	l.mu.Lock()
 	turn := l.turn
 	l.mu.Unlock()
 	if turn == nil {
-		return permit{}, nil
+		return 0, nil
 	}
 	select {
 	case turn <- struct{}{}:
+		defer func() { <-turn }()
 	case <-ctx.Done():
-		return permit{}, context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
 	for {
-		p, d := l.send(clock.Now(), long)
-		if d <= 0 {
-			if !p.trial {
-				<-turn
-			}
-			return p, nil
+		pauses, wait := l.send(clock.Now())
+		if wait <= 0 {
+			return pauses, nil
 		}
-		if err := clock.Sleep(ctx, d); err != nil {
-			<-turn
-			return permit{}, err
+		if err := clock.Sleep(ctx, wait); err != nil {
+			return 0, err
 		}
 	}
 }
 
-// send returns the permission to send a request now, or how long to wait before.
-func (l *lane) send(now time.Time, long bool) (permit, time.Duration) {
+// send returns how many pauses there were when a request is sent now, or how long to wait before.
+func (l *lane) send(now time.Time) (pauses int, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if d := l.until.Sub(now); d > 0 {
-		return permit{}, d
+		return 0, d
 	}
-	if l.trial && !long {
-		return permit{l.pauses, true}, 0
+	rate := l.current(now)
+	most, burst := 1.0, rate
+	if l.rate > 0 {
+		most = max(l.rate*madeUp.Seconds(), 1)
+		burst *= catchUp
 	}
-	rate, most, burst := l.current(now), 1.0, 1.0
-	if l.known {
-		most, burst = max(rate*measured.Seconds(), 1), catchUp
+	if l.refusals > 0 { // the pause may have been too short
+		burst = min(burst, slowest)
 	}
 	l.credit = min(l.credit+rate*now.Sub(l.credited).Seconds(), most)
 	l.credited = now
-	wait := max(l.next.Sub(now), seconds((1-l.credit)/rate))
-	if wait > 0 {
-		return permit{}, wait
+	if wait := max(l.next.Sub(now), seconds((1-l.credit)/rate)); wait > 0 {
+		return 0, wait
 	}
 	l.credit--
-	l.next = now.Add(seconds(1 / (burst * rate)))
-	return permit{pauses: l.pauses}, 0
+	l.next = now.Add(seconds(1 / burst))
+	return l.pauses, 0
 }
 
 // seconds returns a duration, rounded up.
@@ -155,34 +155,14 @@ func seconds(s float64) time.Duration {
 	return time.Duration(math.Ceil(min(s, maxRetryAfter.Seconds()) * float64(time.Second)))
 }
 
-// current returns the rate at a time after the last pause. A known rate starts 5 % lower, is 5 % higher after a minute,
-// and doubles each 30 seconds from then on, since more is allowed than was thought; one that is not known doubles each
-// ten seconds.
+// current returns the rate at a time after the last pause.
 func (l *lane) current(now time.Time) float64 {
 	t := max(now.Sub(l.until).Seconds(), 0)
-	factor := math.Exp2(min(t/10, 20))
-	if l.known {
-		factor = 0.95 + 0.1*min(t/60, 1)
-		factor *= math.Exp2(min(max(t-60, 0)/30, 20))
+	if l.rate == 0 {
+		return slowest * (1 + t*t)
 	}
-	return l.rate * factor
-}
-
-// release records the outcome of a request that was sent with p. After a refusal it returns the fault with the wait of the
-// class, otherwise nil.
-func (l *lane) release(p permit, outcome outcome, now time.Time) *Fault {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if p.trial {
-		defer func() { <-l.turn }()
-	}
-	switch {
-	case outcome.refused:
-		return l.refuse(p, outcome.after, now)
-	case outcome.answered:
-		l.accept(p, now)
-	}
-	return nil
+	t /= probing.Seconds()
+	return 0.95 * l.rate * (1 + t*t)
 }
 
 // outcome is what became of a request: an answer, a refusal with 429, or neither.
@@ -192,17 +172,31 @@ type outcome struct {
 	after time.Duration
 }
 
-// accept counts an accepted request.
-func (l *lane) accept(p permit, now time.Time) {
-	if l.pauses == 0 && now.Sub(l.began) > measured {
-		l.before, l.beganBefore = l.accepted, l.began
-		l.accepted, l.began = 0, now
+// release records the outcome of a request that was sent after so many pauses. After a refusal it returns the fault with
+// the wait of the class, otherwise nil.
+func (l *lane) release(pauses int, outcome outcome, now time.Time) *Fault {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case outcome.refused:
+		return l.refuse(pauses, outcome.after, now)
+	case outcome.answered:
+		l.sent++
+		if pauses >= l.first {
+			l.accepted++
+		}
+		if pauses == l.pauses {
+			l.refusals = 0
+		}
 	}
-	l.remaining = max(l.remaining-1, 0)
-	if p.pauses == l.pauses {
-		l.accepted++
-		l.refusals, l.trial = 0, false
-	}
+	return nil
+}
+
+// isLimited reports whether the class was limited since there were so many pauses.
+func (l *lane) isLimited(pauses int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pauses > pauses
 }
 
 // giveUp ends the pause after a request was given up, so that the others do not wait for longer.
@@ -215,64 +209,78 @@ func (l *lane) giveUp(now time.Time) {
 }
 
 // refuse pauses the class. A request that was sent before the pause began can only prolong it.
-func (l *lane) refuse(p permit, after time.Duration, now time.Time) *Fault {
-	if p.pauses < l.pauses {
-		if end := now.Add(min(after, maxPause)); end.After(l.until) && l.trial && l.until.After(now) {
+func (l *lane) refuse(pauses int, after time.Duration, now time.Time) *Fault {
+	wait := min(after, maxPause)
+	if pauses < l.pauses {
+		if end := now.Add(wait); l.until.After(now) && end.After(l.until) {
 			l.until = end
 		}
-		return &Fault{quiet: true, wait: l.until.Sub(now)}
+		return &Fault{wait: l.until.Sub(now)}
 	}
+	l.measure(now)
+	l.pauses++
 	l.refusals++
-	wait := min(after, maxPause)
 	if after <= 0 {
 		wait = backoff(l.refusals + silentRefusal)
 	}
-	l.measure(now, wait)
-	if l.turn == nil {
-		l.turn = make(chan struct{}, 1)
-	}
-	l.pauses++
-	l.trial = true
-	l.accepted, l.began = 0, now
 	l.credit, l.credited = 0, now
+	if l.rate == 0 {
+		l.credit = 1
+	}
 	l.until = now.Add(wait)
 	l.next = l.until
-	return &Fault{wait: wait, quiet: l.known && l.refusals < 2, final: after > 0 && l.refusals > maxRefusals}
+	return &Fault{wait: wait, again: l.refusals > 1, final: after > 0 && l.refusals > maxRefusals}
 }
 
-// measure derives the rate from what was accepted before a refusal. A class may have had little to send: the rate that
-// was measured before is at most halved.
-func (l *lane) measure(now time.Time, wait time.Duration) {
-	took := now.Sub(l.began).Seconds()
-	switch {
-	case l.pauses == 0:
-		began, n := l.began, l.accepted
-		if l.before > 0 {
-			began, n = l.beganBefore, l.accepted+l.before
-		}
-		l.rate = max(float64(n)/(now.Sub(began)+wait).Seconds(), slowest)
-	case took <= 0:
-	case !l.known:
-		l.known = l.accepted > 0
-		l.rate = max(float64(l.accepted), 0.5) / took
-	default:
-		weight := min(took/10, 1)
-		l.rate = max(l.rate*(1-weight)+float64(l.accepted)/took*weight, l.rate/2)
+// measure derives the rate from what was accepted since another refusal. A class may have had little to send: the rate is
+// at most halved.
+func (l *lane) measure(now time.Time) {
+	took := now.Sub(l.began)
+	if l.turn == nil {
+		l.turn = make(chan struct{}, 1)
+		l.limited, took = now, measured
+	} else if l.accepted > 0 && took > 0 {
+		l.rate = max(float64(l.accepted)/took.Seconds(), l.rate/2)
+		l.sure = l.accepted >= enough
+	}
+	if took >= measured {
+		l.accepted, l.first, l.began = 0, l.pauses+1, now
 	}
 }
 
-// report returns the rate, in requests per minute, and how many requests remain, the first time that it is known and
-// matters.
-func (l *lane) report() (perMinute float64, remaining int, ok bool) {
+// announce says that n items of work follow, of which so many are worked on at once: they are half done, on average.
+func (l *lane) announce(n, atOnce int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	perMinute, remaining = l.rate*60, l.remaining
-	long := remaining == 0 || float64(remaining) > l.rate*minReported.Seconds()
-	if l.reported || !l.known || !long {
+	if l.items <= l.done {
+		l.items, l.done, l.sent = 0, 0, 0
+	}
+	l.items += n
+	l.done += atOnce / 2
+}
+
+// finish says that one of them is done.
+func (l *lane) finish() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done++
+}
+
+// report returns the rate, in requests per minute, and how many requests remain, 0 if that is not known, the first time
+// that it matters.
+func (l *lane) report(now time.Time) (perMinute float64, remaining int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	long := now.Sub(l.limited) > minReported
+	if l.items > l.done && l.done > 0 {
+		remaining = (l.items - l.done) * l.sent / l.done
+		long = float64(remaining) > l.rate*minReported.Seconds()
+	}
+	if l.reported || !l.sure || !long {
 		return 0, 0, false
 	}
 	l.reported = true
-	return perMinute, remaining, true
+	return l.rate * 60, remaining, true
 }
 
 // outcomeOf returns the outcome of a request, and of the requests that waited for another one.

@@ -6,47 +6,40 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/throttle"
 )
 
-// bucket is a server that limits the rate of requests with a token bucket.
-type bucket struct {
-	capacity, refill float64 // in requests, and requests per second
-	after            func(missing time.Duration) string
+// limiting is a server that limits the rate of requests.
+type limiting struct {
+	after func(missing time.Duration) string
 
 	mu       sync.Mutex
-	tokens   float64
-	at       time.Time
+	bucket   throttle.Bucket
 	accepted []time.Time
 	refused  int
 }
 
-func (b *bucket) RoundTrip(r Request) (*http.Response, error) {
+func (l *limiting) RoundTrip(r Request) (*http.Response, error) {
 	<-time.After(50 * time.Millisecond)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := time.Now()
-	if b.at.IsZero() {
-		b.tokens, b.at = b.capacity, now
-	}
-	b.tokens = min(b.tokens+now.Sub(b.at).Seconds()*b.refill, b.capacity)
-	b.at = now
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	resp := &http.Response{StatusCode: http.StatusAccepted, Request: r.Request, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(""))}
-	if b.tokens < 1 {
-		b.refused++
+	now := time.Now()
+	if missing := l.bucket.Take(now); missing > 0 {
+		l.refused++
 		resp.StatusCode = http.StatusTooManyRequests
-		if after := b.after(seconds((1 - b.tokens) / b.refill)); after != "" {
+		if after := l.after(missing); after != "" {
 			resp.Header.Set("Retry-After", after)
 		}
 		return resp, nil
 	}
-	b.tokens--
-	b.accepted = append(b.accepted, now)
+	l.accepted = append(l.accepted, now)
 	return resp, nil
 }
 
@@ -59,7 +52,7 @@ func deletion(ctx context.Context) Request {
 func TestPace(t *testing.T) {
 	const jobs, total = 64, 2000
 	for name, after := range map[string]func(time.Duration) string{
-		"seconds":     func(d time.Duration) string { return strconv.Itoa(int(d/time.Second) + 1) },
+		"seconds":     throttle.Seconds,
 		"date":        func(d time.Duration) string { return time.Now().Add(d + time.Second).UTC().Format(http.TimeFormat) },
 		"a minute":    func(time.Duration) string { return "60" },
 		"none":        func(time.Duration) string { return "" },
@@ -70,7 +63,7 @@ func TestPace(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var mu sync.Mutex
 					var warnings []string
-					b := &bucket{capacity: perMinute, refill: perMinute / 60, after: after}
+					b := &limiting{bucket: throttle.Bucket{Capacity: perMinute, PerMinute: perMinute}, after: after}
 					budget := NewBudget(0, func(format string, args ...any) {
 						mu.Lock()
 						defer mu.Unlock()
@@ -78,7 +71,7 @@ func TestPace(t *testing.T) {
 					})
 					retry := &Retry{Next: b, Server: registry("https://r.example.com"), Budget: budget}
 					start, n := time.Now(), int(perMinute)+total
-					retry.Announce(Deletes, n)
+					done := retry.Announce(n, 0)
 					work := make(chan struct{}, n)
 					for range n {
 						work <- struct{}{}
@@ -91,6 +84,7 @@ func TestPace(t *testing.T) {
 								if _, err := retry.RoundTrip(deletion(t.Context())); err != nil {
 									t.Errorf("got error %v", err)
 								}
+								done()
 							}
 						})
 					}

@@ -82,7 +82,7 @@ func (t *Retry) RoundTrip(r Request) (*http.Response, error) {
 		resp, pause, err = t.paced(r.onConnect(func(net.Conn) { connected.Store(true) }))
 		f := t.fault(r.Context(), resp, err, connected.Load())
 		if pause != nil && f != nil {
-			f.Limited, f.final, f.quiet, f.wait = true, pause.final, pause.quiet, pause.wait
+			f.Limited, f.final, f.again, f.wait = true, pause.final, pause.again, pause.wait
 		}
 		switch {
 		case f == nil && errdefs.IsDataLoss(err) && !reread:
@@ -115,22 +115,27 @@ func (t *Retry) RoundTrip(r Request) (*http.Response, error) {
 	return nil, failure
 }
 
-// Announce says how many requests of a class are going to be sent.
-func (t *Retry) Announce(class Class, n int) {
-	l := &t.pacer.lanes[class]
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.remaining += n
+// Announce says that n items of work follow, which take about as many requests each, and how many are worked on at once if
+// each takes several. Call done for each item.
+func (t *Retry) Announce(n, atOnce int) (done func()) {
+	for c := range t.pacer.lanes {
+		t.pacer.lanes[c].announce(n, atOnce)
+	}
+	return func() {
+		for c := range t.pacer.lanes {
+			t.pacer.lanes[c].finish()
+		}
+	}
 }
 
 // lane returns the state of the class of a request.
 func (t *Retry) lane(r Request) *lane { return &t.pacer.lanes[classOf(r, t.Tokens)] }
 
-// paced sends r when its class may send one, and reads the answer. After a refusal with 429 it also returns what follows
-// from the state of the class.
+// paced sends r when its class may send one and there is room for it, and reads the answer. After a refusal with 429 it
+// also returns what follows from the state of the class.
 func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
 	l := t.lane(r)
-	p, err := l.acquire(r.Context(), t.Budget.clock, !r.repeatable())
+	pauses, leave, err := t.enter(r, l)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -140,8 +145,13 @@ func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
 		r.Request = r.WithContext(ctx)
 	}
 	resp, err := t.Next.RoundTrip(r)
+	if err != nil {
+		leave()
+	} else {
+		resp.Body = OnClose{resp.Body, leave}
+	}
 	now := t.Budget.Now()
-	pause := l.release(p, outcomeOf(resp, err, now), now)
+	pause := l.release(pauses, outcomeOf(resp, err, now), now)
 	if pause != nil {
 		t.reportRate(l, r, resp)
 	}
@@ -151,13 +161,41 @@ func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
 	return resp, pause, err
 }
 
+// enter waits until r may be sent, at first for its class and then for room, so that what waits for the class takes none.
+// It returns how many pauses there were, and a function that gives the room back.
+func (t *Retry) enter(r Request, l *lane) (pauses int, leave func(), err error) {
+	for {
+		pauses, err = l.acquire(r.Context(), t.Budget.clock)
+		if err != nil || r.Room == nil {
+			return pauses, func() {}, err
+		}
+		leave, err = r.Room(r.Context())
+		if err != nil || !l.isLimited(pauses) {
+			return pauses, leave, err
+		}
+		leave()
+	}
+}
+
+// OnClose is a body that calls Then when it is closed.
+type OnClose struct {
+	io.ReadCloser
+	Then func()
+}
+
+// Close closes the body.
+func (b OnClose) Close() error {
+	defer b.Then()
+	return b.ReadCloser.Close()
+}
+
 // reportRate reports the rate that the server accepts, once that is known.
 func (t *Retry) reportRate(l *lane, r Request, resp *http.Response) {
 	server := t.Server.NameOf(r.URL)
 	if resp != nil {
 		server = t.Server.NameOf(resp.Request.URL)
 	}
-	if rate, remaining, ok := l.report(); ok {
+	if rate, remaining, ok := l.report(t.Budget.Now()); ok {
 		t.Budget.reportRate(server, classOf(r, t.Tokens), rate, remaining)
 	}
 }

@@ -17,6 +17,7 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -42,6 +43,9 @@ type Request struct {
 	// Read reads the answer, of a status of 2xx, as part of the attempt: after an *InterruptedError the request is sent
 	// again, after one of kind errdefs.ErrDataLoss once more. Other errors are returned as a *ReadError.
 	Read func(*http.Response) error
+	// Room waits for room to send the request, once nothing else has to be waited for, and returns a function that gives it
+	// back, which is called at the end of the answer; nil for unlimited room.
+	Room func(context.Context) (func(), error)
 
 	// redirected says that a redirect has led away from the server that the request was for.
 	redirected bool
