@@ -70,6 +70,11 @@ func (r *remover) run(ctx context.Context) error {
 	}
 	if a, ok := r.registry.(announcer); ok && r.MaxTime == 0 {
 		r.count = a.Announce(r.snapshot.repo, n, 0)
+		defer func() {
+			for range r.left() {
+				r.count()
+			}
+		}()
 	}
 	for all := true; ; {
 		if err := r.recheck(ctx, all); err != nil {
