@@ -154,7 +154,7 @@ func TestResults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := openResults(digestFile, metadataFile)
+	files, err := openResults(hostFiles{}, digestFile, metadataFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestResults(t *testing.T) {
 			t.Errorf("%s: got %s and error %v, want %s", path, got, err, want)
 		}
 	}
-	if files, err = openResults(digestFile, filepath.Join(dir, "absent", "metadata")); err == nil {
+	if files, err = openResults(hostFiles{}, digestFile, filepath.Join(dir, "absent", "metadata")); err == nil {
 		t.Error("got no error for an absent folder, want one before the push")
 	}
 	files.discard()

@@ -12,13 +12,13 @@ import (
 )
 
 // environment is where a command runs: at a terminal or in a step of a task, which has its own streams, local
-// lists and working directory.
+// lists and files.
 type environment struct {
 	command.Cli
 	// listsDir is the folder of the local manifest lists, "" for the user's.
 	listsDir string
-	// dir is the folder that file names in arguments are relative to, "" for the current one.
-	dir string
+	// step has the files of a step of a task, and is nil otherwise.
+	step files
 }
 
 // lists returns the store of the local manifest lists.
@@ -29,12 +29,12 @@ func (e environment) lists() *store.Store {
 	return store.New(filepath.Join(config.Dir(), "manifests"))
 }
 
-// path returns the path of a file that an argument names, "" for "".
-func (e environment) path(name string) string {
-	if e.dir == "" || name == "" || filepath.IsAbs(name) {
-		return name
+// files returns the files that arguments name.
+func (e environment) files() files {
+	if e.step != nil {
+		return e.step
 	}
-	return filepath.Join(e.dir, name)
+	return hostFiles{}
 }
 
 // usage prints the usage of a command that only has subcommands.

@@ -129,7 +129,7 @@ func (o *output) addTo(flags *pflag.FlagSet) {
 
 // open opens the files of a result.
 func (o output) open(env environment) (results, error) {
-	return openResults(env.path(o.digestFile), env.path(o.metadataFile))
+	return openResults(env.files(), o.digestFile, o.metadataFile)
 }
 
 // addWait adds the flag.

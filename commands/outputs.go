@@ -26,7 +26,7 @@ var errTooManyOutputs = fmt.Errorf("more than %d files", maxOutputs)
 func readOutputs(env environment, paths []string, list reference.Named) ([]manifest.Source, manifest.Diagnostics, error) {
 	var files []string
 	for _, path := range paths {
-		below, err := outputFiles(env.path(path), 2)
+		below, err := outputFiles(env.files(), path, 2)
 		switch {
 		case err != nil:
 			return nil, nil, invalid("--digests: %w", err)
@@ -40,7 +40,7 @@ func readOutputs(env environment, paths []string, list reference.Named) ([]manif
 	var sources []manifest.Source
 	var diagnostics manifest.Diagnostics
 	for _, file := range files {
-		raw, err := readOutput(file)
+		raw, err := readOutput(env.files(), file)
 		if err != nil {
 			return nil, nil, invalid("--digests: %w", err)
 		}
@@ -54,8 +54,8 @@ func readOutputs(env environment, paths []string, list reference.Named) ([]manif
 }
 
 // outputFiles returns a file, or the files of a folder and of those below it in as many levels. Hidden ones are skipped.
-func outputFiles(path string, levels int) ([]string, error) {
-	info, err := os.Stat(path)
+func outputFiles(in files, path string, levels int) ([]string, error) {
+	info, err := in.Stat(path)
 	switch {
 	case err != nil:
 		return nil, err
@@ -66,7 +66,7 @@ func outputFiles(path string, levels int) ([]string, error) {
 	case levels == 0:
 		return nil, nil
 	}
-	folder, err := os.Open(path)
+	folder, err := in.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func outputFiles(path string, levels int) ([]string, error) {
 		if strings.HasPrefix(name, ".") {
 			continue
 		}
-		below, err := outputFiles(filepath.Join(path, name), levels-1)
+		below, err := outputFiles(in, filepath.Join(path, name), levels-1)
 		if files = append(files, below...); err != nil {
 			return nil, err
 		}
@@ -92,8 +92,8 @@ func outputFiles(path string, levels int) ([]string, error) {
 	return files, nil
 }
 
-func readOutput(path string) ([]byte, error) {
-	file, err := os.Open(path)
+func readOutput(in files, path string) ([]byte, error) {
+	file, err := in.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}

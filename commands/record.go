@@ -12,11 +12,11 @@ import (
 type recordFile struct{ file *os.File }
 
 // openRecord opens a file to append to; without a path nothing is recorded.
-func openRecord(path string) (recordFile, error) {
+func openRecord(in files, path string) (recordFile, error) {
 	if path == "" {
 		return recordFile{}, nil
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
+	file, err := in.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
 	if err != nil {
 		return recordFile{}, err
 	}

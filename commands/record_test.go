@@ -15,7 +15,7 @@ import (
 func TestRecordFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record")
 	for range 2 {
-		record, err := openRecord(path)
+		record, err := openRecord(hostFiles{}, path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,10 +36,10 @@ func TestRecordFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte("notes"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openRecord(path); !errdefs.IsInvalidArgument(err) {
+	if _, err := openRecord(hostFiles{}, path); !errdefs.IsInvalidArgument(err) {
 		t.Errorf("got error %v, want errdefs.ErrInvalidArgument", err)
 	}
-	if _, err := openRecord(filepath.Join(path, "absent")); err == nil {
+	if _, err := openRecord(hostFiles{}, filepath.Join(path, "absent")); err == nil {
 		t.Error("got no error for a folder that does not exist, want one before the push")
 	}
 }

@@ -84,7 +84,7 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 	if err != nil {
 		return err
 	}
-	record, err := openRecord(env.path(opts.record))
+	record, err := openRecord(env.files(), opts.record)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func newRepoRestoreCommand(env environment) *cobra.Command {
 }
 
 func runRepoRestore(ctx context.Context, env environment, opts network, path string) error {
-	file, err := os.Open(env.path(path))
+	file, err := env.files().OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -16,17 +17,18 @@ import (
 type results struct{ digest, metadata resultFile }
 
 // resultFile is a temporary file that is renamed to path. A path that is not a regular file, such as /dev/stdout, is
-// written to directly.
+// written to directly; temporary is "" then.
 type resultFile struct {
-	path string
-	file *os.File
+	in              files
+	path, temporary string
+	file            *os.File
 }
 
-func openResults(digest, metadata string) (results, error) {
+func openResults(in files, digest, metadata string) (results, error) {
 	var r results
 	var err error
-	if r.digest, err = openResult(digest); err == nil {
-		r.metadata, err = openResult(metadata)
+	if r.digest, err = openResult(in, digest); err == nil {
+		r.metadata, err = openResult(in, metadata)
 	}
 	if err != nil {
 		r.discard()
@@ -34,19 +36,22 @@ func openResults(digest, metadata string) (results, error) {
 	return r, err
 }
 
-func openResult(path string) (resultFile, error) {
+func openResult(in files, path string) (resultFile, error) {
 	if path == "" {
 		return resultFile{}, nil
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		file, err := os.OpenFile(path, os.O_WRONLY, 0)
-		return resultFile{path, file}, err
+	f := resultFile{in: in, path: path}
+	var err error
+	if info, statErr := in.Stat(path); statErr == nil && !info.Mode().IsRegular() {
+		f.file, err = in.OpenFile(path, os.O_WRONLY, 0)
+	} else {
+		f.temporary = filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"-"+rand.Text())
+		f.file, err = in.OpenFile(f.temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err != nil {
 		return resultFile{}, fmt.Errorf("writing %s: %w", path, err)
 	}
-	return resultFile{path, file}, file.Chmod(0o644)
+	return f, nil
 }
 
 // write writes the files: the digest, and JSON as that of docker buildx imagetools create.
@@ -76,8 +81,8 @@ func (f *resultFile) write(content []byte) error {
 	if closeErr := f.file.Close(); err == nil {
 		err = closeErr
 	}
-	if err == nil && f.file.Name() != f.path {
-		err = os.Rename(f.file.Name(), f.path)
+	if err == nil && f.temporary != "" {
+		err = f.in.Rename(f.temporary, f.path)
 	}
 	if err != nil {
 		f.discard()
@@ -98,8 +103,8 @@ func (f *resultFile) discard() {
 		return
 	}
 	_ = f.file.Close()
-	if f.file.Name() != f.path {
-		_ = os.Remove(f.file.Name())
+	if f.temporary != "" {
+		_ = f.in.Remove(f.temporary)
 	}
 	f.file = nil
 }

@@ -59,9 +59,11 @@ func newRootCommand(env environment) *cobra.Command {
 		newVerifyCommand(env),
 		newImportCommand(env),
 		newRepoCommand(env),
-		newTaskCommand(env),
 		newVersionCommand(env),
 	)
+	if env.step == nil { // tasks do not run tasks: they could read any file and variable of this machine
+		root.AddCommand(newTaskCommand(env))
+	}
 	return root
 }
 

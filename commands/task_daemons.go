@@ -137,9 +137,9 @@ func (d stepDaemon) Push(ctx context.Context, name reference.NamedTagged, out io
 func (d *daemons) Builder(dockerContext string) string { return d.contextName(dockerContext) }
 
 // Plugin runs a command of this plugin in this process.
-func (d *daemons) Plugin(ctx context.Context, dockerContext, dir string, args []string, out run.Output) int {
+func (d *daemons) Plugin(ctx context.Context, dockerContext string, workspace *os.Root, dir string, args []string, out run.Output) int {
 	own := d.cli(d.contextName(dockerContext), out)
-	return runEmbedded(ctx, environment{Cli: own, listsDir: filepath.Join(d.config.dir, "manifests"), dir: dir}, args)
+	return runEmbedded(ctx, environment{Cli: own, listsDir: filepath.Join(d.config.dir, "manifests"), step: workspaceFiles{workspace, dir}}, args)
 }
 
 // maxReason is the maximum length of what docker prints in an error.

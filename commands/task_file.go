@@ -187,17 +187,11 @@ func cmdFile(cmd string, timeout time.Duration) []byte {
 func (l loadedTask) close() { _ = l.source.Close() }
 
 // setContext sets the context from the argument.
-func (o *taskOptions) setContext(env environment, args []string) {
+func (o *taskOptions) setContext(args []string) {
 	o.context = "."
 	if len(args) > 0 {
 		o.context = args[0]
 	}
-	if at := env.path(o.context); at != o.context {
-		if _, err := os.Stat(at); err == nil {
-			o.context = at
-		}
-	}
-	o.values = env.path(o.values)
 }
 
 // aliasTimeout is the maximum time to download a file of aliases.

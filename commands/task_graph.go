@@ -21,7 +21,7 @@ func newTaskGraphCommand(env environment) *cobra.Command {
 			taskContext,
 		Example: "docker multiarch task graph --format dot . | dot -Tsvg > graph.svg",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.setContext(env, args)
+			opts.setContext(args)
 			return runTaskGraph(cmd.Context(), env, opts, format)
 		},
 	}

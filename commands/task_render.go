@@ -17,7 +17,7 @@ func newTaskRenderCommand(env environment) *cobra.Command {
 			taskContext,
 		Example: "docker multiarch task render --registry registry.example.com --set version=1.2 .",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.setContext(env, args)
+			opts.setContext(args)
 			return runTaskRender(cmd.Context(), env, opts)
 		},
 	}

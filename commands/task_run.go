@@ -74,7 +74,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 				return invalid("--cmd is empty: expected IMAGE [ARGUMENT...] or a docker, acr or az command")
 			}
 			opts.resume = func(step, id string) string { return resumption(cmd, args, step, id) }
-			opts.setContext(env, args)
+			opts.setContext(args)
 			opts.cmdTimeout = time.Duration(opts.timeout.timeout)
 			opts.anyAliases = opts.anyAliases || !opts.dryRun
 			return runTaskRun(cmd.Context(), env, opts)

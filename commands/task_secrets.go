@@ -79,7 +79,7 @@ func parseSecret(env environment, typed string) (id, value string, err error) {
 		}
 		return id, value, nil
 	case key == "src" || key == "source":
-		value, err = readSecret(env.path(from))
+		value, err = readSecret(from)
 		if err != nil {
 			return "", "", fmt.Errorf("%s: %w", id, err)
 		}

@@ -22,7 +22,7 @@ func newTaskValidateCommand(env environment) *cobra.Command {
 			"The exit code is 1 if 'task run' with the same flags would refuse the file.",
 		Example: "docker multiarch task validate --strict --file build.yaml .",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.setContext(env, args)
+			opts.setContext(args)
 			return runTaskValidate(cmd.Context(), env, opts, format)
 		},
 	}

@@ -290,6 +290,33 @@ steps:
 	harness.Get(t, s.registry, s.repo, "kept")
 }
 
+// A link that an earlier container planted leads our own commands nowhere, whether they write or read.
+func TestTaskWithPlantedLinks(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		image := s.put(s.repo, "1", images.Spec{Platform: amd64})
+		mine := filepath.Join(s.Home, "mine")
+		s.must(os.WriteFile(mine, []byte("mine\n"), 0o600))
+		plant := "steps:\n- cmd: IMAGE ln -s " + mine + " link\n- cmd: "
+		s.write(map[string]string{
+			"acb.yaml":     plant + "docker multiarch import --digest-file link " + s.name("1") + " " + s.name("2") + "\n- cmd: IMAGE cat link",
+			"record.yaml":  plant + "docker multiarch repo purge --force --filter 1 --record link " + s.registry.Host + "/" + s.repo,
+			"restore.yaml": plant + "docker multiarch repo restore link",
+			"nested.yaml":  "steps:\n- cmd: docker multiarch task render /",
+		})
+		for _, file := range []string{"acb.yaml", "record.yaml", "restore.yaml"} {
+			s.image(file)
+		}
+		says(s.T, s.multiarch("task", "run").Stdout, "sha256:")
+		s.ends(1, []string{"openat link: path escapes from parent"}, "task", "run", "-f", "record.yaml")
+		s.ends(1, []string{"openat link: path escapes from parent"}, "task", "run", "-f", "restore.yaml")
+		s.refused([]string{"a task cannot run docker multiarch task"}, "task", "run", "-f", "nested.yaml")
+		if got, err := os.ReadFile(mine); err != nil || string(got) != "mine\n" {
+			s.Errorf("got %q and error %v in the user's file, want it unchanged", got, err)
+		}
+		harness.Complete(s.T, s.registry, s.repo, image.Digest().String())
+	})
+}
+
 // --cmd is a task of one step, in the image's own folder; the value of --set-secret is hidden.
 func TestTaskOfACmd(t *testing.T) {
 	onEachStore(t, func(s *scene) {

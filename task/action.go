@@ -132,6 +132,8 @@ func dockerCommand(args []string) (Action, error) {
 	case !slices.Contains(dockerCommands, rest[0]):
 		return nil, fmt.Errorf("a task cannot run docker %s%s", show(rest[0]),
 			cmp.Or(didYouMean(rest[0], dockerCommands), ", only "+strings.Join(dockerCommands, ", ")))
+	case rest[0] == "multiarch" && slices.Contains(rest, "task"):
+		return nil, errors.New("a task cannot run docker multiarch task: expected its steps in this file")
 	case rest[0] == "manifest" || rest[0] == "multiarch":
 		if len(rest) < len(args) {
 			return nil, fmt.Errorf("--context is not allowed before %s: set the step's context", rest[0])

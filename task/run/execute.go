@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"os/exec"
 	"path"
 	"slices"
@@ -51,14 +52,18 @@ type Daemon interface {
 	Images
 }
 
+// Workspace is the folder of the workspace in containers.
+const Workspace = shell.Workspace
+
 // Programs runs programs on this machine, for the daemon of a docker context ("" for that of the run).
 type Programs interface {
 	// Builder returns the name of the builder that is the daemon's own BuildKit.
 	Builder(dockerContext string) string
 	// Docker returns the docker command with arguments, ready to be started. It has the user's logins for registries.
 	Docker(ctx context.Context, dockerContext string, registries []string, args ...string) (*exec.Cmd, error)
-	// Plugin runs a command of this program and returns its exit code; file names in args are relative to dir.
-	Plugin(ctx context.Context, dockerContext, dir string, args []string, out Output) int
+	// Plugin runs a command of this program and returns its exit code. It opens only files of the workspace; their names
+	// in args are relative to its folder dir.
+	Plugin(ctx context.Context, dockerContext string, workspace *os.Root, dir string, args []string, out Output) int
 }
 
 // Setup is what an Executor needs.

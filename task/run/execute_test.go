@@ -127,7 +127,7 @@ func (p *fakePrograms) Docker(ctx context.Context, dockerContext string, registr
 	return cmd, nil
 }
 
-func (p *fakePrograms) Plugin(_ context.Context, dockerContext, _ string, args []string, _ Output) int {
+func (p *fakePrograms) Plugin(_ context.Context, dockerContext string, _ *os.Root, _ string, args []string, _ Output) int {
 	p.note(nil, append([]string{dockerContext, "plugin"}, args...)...)
 	return 0
 }

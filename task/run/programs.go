@@ -111,16 +111,17 @@ func (e *Executor) command(ctx context.Context, step task.Step, dir string, args
 
 // plugin runs commands of this program, up to the first that fails.
 func (e *Executor) plugin(ctx context.Context, step task.Step, action task.Plugin, out Output) (int, error) {
-	dir, release, err := e.workspace.Host(ctx, mayWrite(action))
+	root, release, err := e.root(ctx, mayWrite(action))
 	if err != nil {
 		return -1, err
 	}
 	defer release()
+	defer root.Close()
 	for _, args := range action.Commands {
 		if action.Replaces != "" {
 			_, _ = fmt.Fprintf(out.Stderr, "docker multiarch %s (instead of %s)\n", task.Quote(args), action.Replaces)
 		}
-		if code := e.Programs.Plugin(ctx, step.Context, hostDir(dir, step), args, out); code != 0 {
+		if code := e.Programs.Plugin(ctx, step.Context, root, hostDir(".", step), args, out); code != 0 {
 			return code, exited(code)
 		}
 	}

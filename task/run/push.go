@@ -92,7 +92,7 @@ func (e *Executor) pushParts(ctx context.Context, dockerContext string, name ref
 		}
 		args = append(args, part.String())
 	}
-	if err := exited(e.Programs.Plugin(ctx, dockerContext, "", args, out)); err != nil {
+	if err := exited(e.Programs.Plugin(ctx, dockerContext, nil, "", args, out)); err != nil {
 		return fmt.Errorf("pushing %s as a manifest list of its platforms: %w", manifest.Familiar(name), err)
 	}
 	return nil

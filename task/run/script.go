@@ -75,8 +75,8 @@ func (h scriptHost) Stat(ctx context.Context, name string) (os.FileInfo, error) 
 }
 
 // root opens the workspace on this machine. Release must be called when what was opened in it is closed.
-func (h scriptHost) root(ctx context.Context, writes bool) (root *os.Root, release func(), err error) {
-	dir, release, err := h.workspace.Host(ctx, writes)
+func (e *Executor) root(ctx context.Context, writes bool) (root *os.Root, release func(), err error) {
+	dir, release, err := e.workspace.Host(ctx, writes)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,0 +1,87 @@
+package commands
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/docker-multiarch/docker-multiarch/task/run"
+)
+
+// files has the files that arguments name: those of this machine or, in a step of a task, those of its workspace.
+type files interface {
+	OpenFile(name string, flag int, perm os.FileMode) (*os.File, error)
+	Stat(name string) (os.FileInfo, error)
+	Rename(oldName, newName string) error
+	Remove(name string) error
+}
+
+type hostFiles struct{}
+
+// OpenFile is os.OpenFile.
+func (hostFiles) OpenFile(name string, flag int, perm os.FileMode) (*os.File, error) {
+	return os.OpenFile(name, flag, perm)
+}
+
+// Stat is os.Stat.
+func (hostFiles) Stat(name string) (os.FileInfo, error) { return os.Stat(name) }
+
+// Rename is os.Rename.
+func (hostFiles) Rename(oldName, newName string) error { return os.Rename(oldName, newName) }
+
+// Remove is os.Remove.
+func (hostFiles) Remove(name string) error { return os.Remove(name) }
+
+// workspaceFiles are relative to a folder of a workspace. No link leads out of it, and devices and pipes are not opened.
+type workspaceFiles struct {
+	root *os.Root
+	dir  string
+}
+
+func (w workspaceFiles) path(name string) string {
+	if inside, ok := strings.CutPrefix(name, run.Workspace+"/"); ok { // as containers see it
+		return inside
+	}
+	if filepath.IsAbs(name) {
+		return name // which the root refuses
+	}
+	return filepath.Join(w.dir, name)
+}
+
+// OpenFile opens a file or folder.
+func (w workspaceFiles) OpenFile(name string, flag int, perm os.FileMode) (*os.File, error) {
+	check := func(info os.FileInfo) error {
+		if info.Mode().IsRegular() || info.IsDir() {
+			return nil
+		}
+		return invalid("%s is neither a file nor a folder", name)
+	}
+	if info, err := w.Stat(name); err == nil && check(info) != nil {
+		return nil, check(info)
+	}
+	file, err := w.root.OpenFile(w.path(name), flag|syscall.O_NONBLOCK, perm) // somebody may put a pipe there meanwhile
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil {
+		err = check(info)
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// Stat describes what a name leads to.
+func (w workspaceFiles) Stat(name string) (os.FileInfo, error) { return w.root.Stat(w.path(name)) }
+
+// Rename renames a file.
+func (w workspaceFiles) Rename(oldName, newName string) error {
+	return w.root.Rename(w.path(oldName), w.path(newName))
+}
+
+// Remove removes a file.
+func (w workspaceFiles) Remove(name string) error { return w.root.Remove(w.path(name)) }
