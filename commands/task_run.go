@@ -36,6 +36,7 @@ type taskRunOptions struct {
 	builder  string
 	given    []string // secrets as given
 	setGiven []string // secret values as given
+	login    []string // registries
 }
 
 // taskTimeout is a duration, or a number of seconds as in 'az acr run --timeout'.
@@ -92,6 +93,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	flags.StringVar(&opts.cmd, "cmd", "", "Run this single cmd step in place of a task file, as 'az acr run --cmd' does")
 	flags.StringArrayVar(&opts.setGiven, "set-secret", nil, "Value of {{.Values.NAME}} that is hidden in output, as NAME=VALUE, or NAME to pass the environment variable")
 	cmd.MarkFlagsMutuallyExclusive("cmd", "file")
+	flags.StringArrayVar(&opts.login, "login", nil, "Registry whose login of yours all containers can read")
 	flags.StringArrayVar(&opts.given, "secret", nil, "Value of a secret of the file (id=ID,src=FILE or id=ID,env=NAME)")
 	addProgress(cmd, &opts.progress)
 	return cmd
@@ -119,6 +121,11 @@ func runTaskRun(ctx context.Context, env environment, opts taskRunOptions) error
 func (o *taskRunOptions) check(env environment) (err error) {
 	if err := checkProgress(o.progress); err != nil {
 		return err
+	}
+	for _, registry := range o.login {
+		if !task.IsRegistry(registry) {
+			return invalid("--login %q: expected a host name with an optional port, as in registry.example.com:5000", registry)
+		}
 	}
 	if !o.dryRun {
 		if o.secrets, err = parseSecrets(env, o.given); err != nil {
@@ -159,14 +166,19 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	if err != nil {
 		return err
 	}
+	loaded.file.Steps = withLogins(loaded.file.Steps, o.login)
+	configFile, secrets, err := daemons.stepLogins(ctx, loaded.file.Steps)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(daemons.config.dir))
+	}
 	show := display.NewSteps(t.env.Out(), t.env.Err(), o.progress, display.TaskRun{
-		ID: loaded.id, Name: loaded.name, Path: o.pathInJob(os.Getenv), Steps: loaded.file.Steps, Secrets: slices.Collect(maps.Values(o.secrets)),
+		ID: loaded.id, Name: loaded.name, Path: o.pathInJob(os.Getenv), Steps: loaded.file.Steps, Secrets: slices.AppendSeq(secrets, maps.Values(o.secrets)),
 	}, func(err error) { cancel(fmt.Errorf("the output is no longer read: %w", err)) })
 	show.Begin()
 	defer show.Close()
 	executor := run.NewExecutor(run.Setup{
 		ID: loaded.id, File: loaded.file, Builder: o.builder, Daemon: daemons.Daemon, Programs: daemons,
-		Context: loaded.source,
+		Context: loaded.source, ConfigFile: configFile,
 	})
 	notNeeded := reportStopping(ctx, show)
 	err = o.runSteps(ctx, executor, show, loaded)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +56,11 @@ func (d *Daemon) Run(ctx context.Context, c run.Container, out run.Output, start
 				err = errors.Join(err, removeErr)
 			}
 		}()
+	}
+	if c.Archive != nil {
+		if err := api.CopyToContainer(ctx, id, "/", bytes.NewReader(c.Archive), container.CopyToContainerOptions{}); err != nil {
+			return -1, failed(ctx, api, err, "copying the login of "+what)
+		}
 	}
 	for _, warning := range warnings {
 		fmt.Fprintf(out.Stderr, "WARNING: %s\n", clean(warning))

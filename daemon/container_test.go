@@ -262,3 +262,24 @@ func TestRunEndsWhenItsOutputCannotBeWritten(t *testing.T) {
 	}
 	checkText(t, err, "running app:1", "writing its output: disk full")
 }
+
+// Files are copied into a container before it starts; one that cannot get them is removed.
+func TestRunCopiesFiles(t *testing.T) {
+	f := running(t, "1.51", 0, silentOutput)
+	f.answers["PUT "+containers+"/archive"] = done
+	d := f.daemon()
+	c := run.Container{Archive: []byte("archive")}
+	if _, err := d.Run(t.Context(), c, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"POST create", "PUT archive?noOverwriteDirNonDir=true&path=%2F", "POST attach?stderr=1&stdout=1&stream=1", "POST start",
+		"POST wait?condition=not-running", "DELETE container?force=1&v=1"}
+	if got := f.asksOf(); !slices.Equal(got, want) {
+		t.Errorf("got requests %q, want %q", got, want)
+	}
+	f.answers["PUT "+containers+"/archive"] = refuse(http.StatusInternalServerError, "disk full")
+	_, err := d.Run(t.Context(), c, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
+	if got := f.asksOf()[len(want):]; err == nil || !strings.Contains(err.Error(), "disk full") || got[len(got)-1] != want[len(want)-1] {
+		t.Errorf("got error %v and requests %q, want disk full and the container removed", err, got)
+	}
+}

@@ -198,3 +198,31 @@ func TestInterruptOfDockerCommand(t *testing.T) {
 		clean()
 	})
 }
+
+// A container gets only the logins that its step asks for, in no volume, and they are hidden in the output.
+func TestTaskLogins(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.Login(s.T, "a.example", loginUser, loginSecret)
+		s.Login(s.T, "b.example:5000", "bob", "battery-of-bob")
+		s.LoginIdentity(s.T, "c.example", "token-of-someone")
+		s.write(map[string]string{"acb.yaml": `
+steps:
+  - id: both
+    cmd: IMAGE sh -c 'cat $DOCKER_CONFIG/config.json; ls $HOME'
+    user: "65534"
+    logins: [a.example, c.example]
+  - id: none
+    cmd: IMAGE sh -c 'echo $DOCKER_CONFIG. $(ls /acb)'
+`})
+		s.image("acb.yaml")
+		r := s.multiarch("task", "run", "--id", s.runID(), "--progress", "plain")
+		says(s.T, r.Stdout, `"a.example": {`, `"auth": "****"`, `"c.example": {`, `"identitytoken": "****"`, "none | . home\n")
+		says(s.T, r.Stderr, "both | WARNING: image test/busybox:1 can read your login of a.example, c.example\n")
+		saysNot(s.T, r.Stdout+r.Stderr, "b.example", loginSecret, "token-of-someone")
+		r = s.multiarch("task", "run", "--id", s.runID(), "--login", "b.example:5000", "--cmd", harness.Busybox(s.T, s.daemon)+" cat /acb/docker/config.json")
+		says(s.T, r.Stdout, `"b.example:5000": {`, `"auth": "****"`)
+		s.refused([]string{"your login of d.example", "docker login d.example"}, "task", "run", "--login", "d.example")
+		s.refused([]string{"--login"}, "task", "run", "--login", "https://d.example")
+		s.nothingLeftOf(s.runID())
+	})
+}

@@ -40,7 +40,7 @@ func (p *parser) extensions(f fields, names ...string) {
 // ineffective reports properties of a step that have no effect on its action.
 func (p *parser) ineffective(f fields, a Action) {
 	var what, names string
-	const container = "keep entryPoint user network isolation cpus privileged expose ports pull cmdDownloadRetries cmdDownloadRetryDelay"
+	const container = "keep entryPoint user network isolation cpus privileged expose ports logins pull cmdDownloadRetries cmdDownloadRetryDelay"
 	switch a := a.(type) {
 	case Push:
 		what = "a push"

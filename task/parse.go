@@ -34,7 +34,7 @@ var (
 	fileKeys = strings.Fields("version alias env networks secrets stepTimeout steps totalTimeout volumes workingDirectory")
 	stepKeys = strings.Fields("id cmd build push when timeout startDelay retries retryDelay retryOnErrors repeat ignoreErrors " +
 		"exitedWith exitedWithout onError detach keep context workingDirectory disableWorkingDirectoryOverride env pull " +
-		"cmdDownloadRetries cmdDownloadRetryDelay entryPoint user network isolation cpus privileged expose ports volumeMounts cache")
+		"cmdDownloadRetries cmdDownloadRetryDelay entryPoint user network isolation cpus privileged expose ports volumeMounts logins cache")
 	networkKeys = strings.Fields("name driver ipv6 skipCreation isDefault")
 	volumeKeys  = strings.Fields("name secret")
 	mountKeys   = strings.Fields("name mountPath")

@@ -149,6 +149,7 @@ steps:
   volumeMounts:
   - {name: data, mountPath: /data}
   - {name: /var/run/docker.sock, mountPath: /var/run/docker.sock}
+  logins: [docker.io, "h.example:5000"]
 - {id: two, build: ., cache: Enabled, when: ["-"]}
 - {id: three, push: app, when: [two, one, two], exitedWith: [1, 2], exitedWithout: [3], network: host}
 `)
@@ -160,12 +161,12 @@ steps:
 		Pull: true, PullRetries: 6, PullRetryDelay: 7 * time.Second, EntryPoint: "/bin/sh", User: "1000",
 		Network: "front", Isolation: "default", CPUs: "1.5", Privileged: true,
 		Expose: []string{"80", "90-91/udp"}, Ports: []string{"8080:80", "127.0.0.1:1:1"},
-		Mounts: []Mount{{"data", "/data"}, {DockerSocket, DockerSocket}},
+		Mounts: []Mount{{"data", "/data"}, {DockerSocket, DockerSocket}}, Logins: []string{"docker.io", "h.example:5000"},
 	}
 	common := Step{Timeout: time.Minute, RetryDelay: 5 * time.Second, Dir: "src", Env: []string{"A=1", "B=2", "C=x"}, Network: "back"}
 	two, three := common, common
-	two.Position, two.ID, two.Action, two.Cache = Position{46, 3}, "two", Build{Context: "."}, true
-	three.Position, three.ID, three.Action = Position{47, 3}, "three", Push{[]reference.NamedTagged{name(t, "app:latest")}}
+	two.Position, two.ID, two.Action, two.Cache = Position{47, 3}, "two", Build{Context: "."}, true
+	three.Position, three.ID, three.Action = Position{48, 3}, "three", Push{[]reference.NamedTagged{name(t, "app:latest")}}
 	three.After, three.ExitedWith, three.ExitedWithout, three.Network = []int{0, 1}, []int{1, 2}, []int{3}, "host"
 	want := File{
 		Timeout: time.Hour, Steps: []Step{one, two, three},

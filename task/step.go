@@ -71,7 +71,7 @@ func (p *parser) step(i int, f fields) Step {
 	if s.Context != "" && !contextPattern().MatchString(s.Context) {
 		p.errorf(f.at("context"), "expected the name of a docker context, found %s: 'docker context ls' lists them", show(s.Context))
 	}
-	p.extensions(f, "context", "onError", "exitedWith", "exitedWithout")
+	p.extensions(f, "context", "logins", "onError", "exitedWith", "exitedWithout")
 	if f.node.Kind == yaml.MappingNode {
 		s.Action = p.action(f, s.Env)
 		p.ineffective(f, s.Action)
@@ -105,7 +105,19 @@ func (p *parser) container(f fields, s *Step) {
 	s.Expose = p.ports(f, "expose", "PORT[-PORT][/PROTOCOL]")
 	s.Ports = p.ports(f, "ports", "[[IP:]HOST-PORT:]PORT[/PROTOCOL]")
 	s.Mounts = p.mounts(f)
+	for v, registry := range p.strings(f.listOrOne("logins")) {
+		if !IsRegistry(registry) {
+			p.errorf(v, "expected the host name of a registry, found %s", show(registry))
+		}
+		s.Logins = append(s.Logins, registry)
+	}
 	s.Cache = p.oneOf(f, "cache", "enabled", "disabled") == "enabled"
+}
+
+// IsRegistry reports whether s is a registry in the form of an image name.
+func IsRegistry(s string) bool {
+	named, err := reference.ParseNormalizedNamed(s + "/a/a")
+	return err == nil && reference.Domain(named) == s
 }
 
 // oneOf returns the value of a field in lower case, which is one of allowed, or "" if the field is missing.

@@ -101,6 +101,7 @@ type Step struct {
 	Expose         []string
 	Ports          []string
 	Mounts         []Mount
+	Logins         []string // registries whose login the container gets
 	Cache          bool
 }
 

@@ -78,6 +78,8 @@ type Setup struct {
 	// Daemon returns the daemon of a docker context.
 	Daemon   func(dockerContext string) (Daemon, error)
 	Programs Programs
+	// ConfigFile returns a config.json of docker with the user's logins for registries.
+	ConfigFile func(registries []string) ([]byte, error)
 }
 
 // Executor performs the actions of a file's steps. It is a [Runner].
@@ -246,6 +248,9 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 	}
 	step.Pull = step.Pull || action.Flags.Pull
 	c, err := e.prepare(ctx, d, step, action)
+	if err == nil {
+		err = e.addLogins(&c, step, out)
+	}
 	if err != nil {
 		return -1, err
 	}

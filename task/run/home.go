@@ -2,9 +2,13 @@ package run
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
 // home is the HOME of containers, as in ACR Tasks. It is a volume of each daemon, which is empty when the run starts.
@@ -26,6 +30,25 @@ func (e *Executor) addHome(ctx context.Context, d *usedDaemon, c *Container) err
 	}
 	c.Mounts = append(c.Mounts, Mount{Source: e.name(homeVolume), Target: home})
 	return e.claim(ctx, d)
+}
+
+// loginFolder is the DOCKER_CONFIG of containers with logins. It is in no volume, so that it ends with the container.
+const loginFolder = "acb/docker"
+
+// addLogins adds the logins of a step to its container.
+func (e *Executor) addLogins(c *Container, step task.Step, out Output) error {
+	if len(step.Logins) == 0 {
+		return nil
+	}
+	config, err := e.ConfigFile(step.Logins)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out.Stderr, "WARNING: image %s can read your login of %s\n", manifest.Escape(c.Image, ""), strings.Join(step.Logins, ", "))
+	c.Archive = secretFiles(map[string][]byte{loginFolder + "/config.json": config}).Bytes()
+	c.Env = append(slices.DeleteFunc(slices.Clone(c.Env), func(kv string) bool { return strings.HasPrefix(kv, "DOCKER_CONFIG=") }),
+		"DOCKER_CONFIG=/"+loginFolder)
+	return nil
 }
 
 // claim creates the volume of home when a daemon is first used, which fails if another run with the ID uses it.

@@ -91,7 +91,8 @@ type Container struct {
 	Expose     []string // as in docker run --expose
 	Ports      []string // as in docker run --publish
 	Mounts     []Mount
-	Keep       bool // do not remove it when it has ended
+	Archive    []byte // a tar archive that is unpacked at / before the container starts, nil for none
+	Keep       bool   // do not remove it when it has ended
 	// Kill ends it at once when ctx ends, without time to stop.
 	Kill   bool
 	Labels map[string]string

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/csv"
 	"errors"
-	"io"
 	"maps"
 	"os"
 	"path"
@@ -78,8 +77,8 @@ func moveSecret(flag, from, to string) string {
 	return "--secret=" + strings.TrimSuffix(moved.String(), "\n")
 }
 
-// secretFiles returns a tar stream of files.
-func secretFiles(files map[string][]byte) io.Reader {
+// secretFiles returns a tar archive of files.
+func secretFiles(files map[string][]byte) *bytes.Buffer {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
