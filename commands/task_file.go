@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/distribution/reference"
@@ -152,7 +153,7 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 		l.close()
 		return l, err
 	}
-	l.rendered, l.findings = render.Render(ctx, file, o.templateVariables(l, values), o.aliases(ctx, l.source))
+	l.rendered, l.findings = render.Render(ctx, file, o.templateVariables(l, values), o.aliases(ctx, l.source, registry.Download))
 	if err := ctx.Err(); err != nil {
 		l.close()
 		return l, err
@@ -194,11 +195,12 @@ func (o *taskOptions) setContext(args []string) {
 	}
 }
 
-// aliasTimeout is the maximum time to download a file of aliases.
+// aliasTimeout is the maximum time to download all files of aliases.
 const aliasTimeout = 10 * time.Second
 
 // aliases returns a function that reads the files and URLs of aliases.
-func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name string) ([]byte, error) {
+func (o taskOptions) aliases(ctx context.Context, source run.Source, download run.Fetch) func(name string) ([]byte, error) {
+	deadline := sync.OnceValue(func() time.Time { return time.Now().Add(aliasTimeout) })
 	return func(name string) ([]byte, error) {
 		isURL := strings.Contains(name, "://")
 		switch {
@@ -211,9 +213,9 @@ func (o taskOptions) aliases(ctx context.Context, source run.Source) func(name s
 		case !isURL:
 			return source.ReadFile(ctx, name, nil)
 		}
-		ctx, cancel := context.WithTimeout(ctx, aliasTimeout)
+		ctx, cancel := context.WithDeadlineCause(ctx, deadline(), fmt.Errorf("downloading aliases took more than %v in total", aliasTimeout))
 		defer cancel()
-		body, err := registry.Download(ctx, name)
+		body, err := download(ctx, name)
 		if err != nil {
 			return nil, err
 		}

@@ -2,7 +2,9 @@ package commands
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,10 +120,28 @@ func TestAliasesOfATask(t *testing.T) {
 		{"none.yaml", true, "none.yaml"},
 		{"-", true, "expected a file"},
 	} {
-		text, err := taskOptions{anyAliases: c.any}.aliases(t.Context(), source)(c.name)
+		text, err := taskOptions{anyAliases: c.any}.aliases(t.Context(), source, nil)(c.name)
 		if c.want == "" && (err != nil || string(text) != "a: b") || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s, any %v: got text %q and error %v, want a: b or an error with %q", c.name, c.any, text, err, c.want)
 		}
+	}
+}
+
+// Many addresses that do not answer take the time of one.
+func TestAliasDownloadsShareATimeout(t *testing.T) {
+	deadlines := map[time.Time]bool{}
+	read := taskOptions{anyAliases: true}.aliases(t.Context(), run.Source{}, func(ctx context.Context, _ string) (io.ReadCloser, error) {
+		deadline, _ := ctx.Deadline()
+		deadlines[deadline] = true
+		return nil, errdefs.ErrUnavailable
+	})
+	for i := range 20 {
+		if _, err := read(fmt.Sprintf("https://h%d.example.com/a", i)); !errdefs.IsUnavailable(err) {
+			t.Errorf("got error %v, want %v", err, errdefs.ErrUnavailable)
+		}
+	}
+	if len(deadlines) != 1 || deadlines[time.Time{}] {
+		t.Errorf("got deadlines %v, want one", deadlines)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/task"
+	"go.yaml.in/yaml/v3"
 )
 
 // rendering is a file and its rendered text.
@@ -543,6 +544,48 @@ func FuzzRender(f *testing.F) {
 		}
 		checkOrigins(t, file, vars, findings)
 	})
+}
+
+// Only lines that begin with # are removed, and block scalars stay the same in a file without quotes and templates.
+func FuzzComments(f *testing.F) {
+	for _, s := range []string{
+		"# a\nb: |\n  #!/bin/sh\n # c\n", "- - |1\n   # b\n  # c\n", "? >-\n  # b\n: !!str |\n  # c\n: &x >2+ # d\n\n    # e\n", "a:\n  |\n  # b\n # c\nd: [\n# e\n]\n",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, file string) {
+		got := uncommented(file)
+		rest := got.string
+		for line := range strings.Lines(file) {
+			if kept, ok := strings.CutPrefix(rest, line); ok {
+				rest = kept
+			} else if !strings.HasPrefix(strings.TrimSpace(line), "#") {
+				t.Fatalf("%q: got %q, want the line %q", file, got.string, line)
+			}
+		}
+		if rest != "" || len(got.from) != len(got.string) {
+			t.Fatalf("%q: got %q with %d origins, want nothing but lines of the file", file, got.string, len(got.from))
+		}
+		var before, after yaml.Node
+		if strings.ContainsAny(file, "\"'{\t\r\u0085\u2028\u2029\ufeff") || yaml.Unmarshal([]byte(file), &before) != nil {
+			return
+		}
+		err := yaml.Unmarshal([]byte(got.string), &after)
+		if got, want := blocks(&after), blocks(&before); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: got error %v and block scalars %q, want %q", file, err, got, want)
+		}
+	})
+}
+
+// blocks returns the block scalars of a document.
+func blocks(n *yaml.Node) (out []string) {
+	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		out = append(out, n.Value)
+	}
+	for _, child := range n.Content {
+		out = append(out, blocks(child)...)
+	}
+	return out
 }
 
 // Findings about a file contain no secrets that templates inserted, neither whole nor cut.
