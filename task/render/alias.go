@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,8 +13,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// MaxAliases is the maximum size of a file of aliases, in bytes.
-const MaxAliases = 1 << 20
+// MaxAliases is the maximum size of the files of aliases in total, in bytes, and maxSources their maximum number.
+const (
+	MaxAliases = 1 << 20
+	maxSources = 100
+)
 
 // builtIn are the aliases of every v1.1.0 file.
 var builtIn = map[string]string{
@@ -49,7 +53,7 @@ func (r *renderer) expand(body, block text) (expanded text, commands map[string]
 	if !ok {
 		return text{}, nil, false
 	}
-	a := aliasReader{renderer: r, block: block, lines: linesOf(block.string)}.read()
+	a := (&aliasReader{renderer: r, block: block, lines: linesOf(block.string)}).read()
 	if expanded = a.replace(body); len(expanded.string) > maxText {
 		r.add(task.Error, 0, "alias", "the file is larger than 512 KiB after replacing aliases")
 		return text{}, nil, false
@@ -102,11 +106,13 @@ type aliasReader struct {
 	*renderer
 	block text
 	lines lined
+	count int // of the sources
+	size  int // of those that were read
 }
 
 // read returns the aliases of the block. Values take precedence over later sources, those over earlier ones, and those
 // over built-in aliases.
-func (a aliasReader) read() aliases {
+func (a *aliasReader) read() aliases {
 	out := aliases{maps.Clone(builtIn), "$"}
 	var document yaml.Node
 	if err := yaml.Unmarshal([]byte(a.block.string), &document); err != nil {
@@ -125,14 +131,14 @@ func (a aliasReader) read() aliases {
 }
 
 // keys reads the keys of alias: src and directive into out, values into values.
-func (a aliasReader) keys(alias *yaml.Node, out *aliases, values map[string]string) {
+func (a *aliasReader) keys(alias *yaml.Node, out *aliases, values map[string]string) {
 	if alias.Kind != yaml.MappingNode && alias.Tag != "!!null" {
 		a.at(task.Error, alias, "alias", "expected src, values or directive")
 	}
 	for _, p := range aliasPairs(alias) {
 		switch key := "alias." + p[0].Value; p[0].Value {
 		case "values":
-			a.names(p[1], key, values)
+			define(values, p[1], func(n *yaml.Node, name string, err error) { a.at(task.Error, n, key+name, "%v", err) })
 		case "src":
 			a.readSources(p[1], key, out.values)
 		case "directive":
@@ -147,22 +153,8 @@ func (a aliasReader) keys(alias *yaml.Node, out *aliases, values map[string]stri
 	}
 }
 
-// names reads a mapping of names to values.
-func (a aliasReader) names(n *yaml.Node, key string, values map[string]string) {
-	if n.Kind != yaml.MappingNode && n.Tag != "!!null" {
-		a.at(task.Error, n, key, "expected NAME: VALUE")
-	}
-	for _, p := range aliasPairs(n) {
-		if err := checkAlias(p); err != nil {
-			a.at(task.Error, p[0], key+"."+p[0].Value, "%v", err)
-			continue
-		}
-		values[p[0].Value] = asWritten(p[1])
-	}
-}
-
 // readSources reads the aliases of files and URLs: a list, or a single one.
-func (a aliasReader) readSources(n *yaml.Node, key string, values map[string]string) {
+func (a *aliasReader) readSources(n *yaml.Node, key string, values map[string]string) {
 	items := n.Content
 	switch {
 	case n.Tag == "!!null":
@@ -173,6 +165,10 @@ func (a aliasReader) readSources(n *yaml.Node, key string, values map[string]str
 		return
 	}
 	for i, item := range items {
+		if a.count++; a.count > maxSources || a.size > MaxAliases {
+			a.at(task.Error, item, key, "expected at most %d files and URLs, of at most 1 MiB", maxSources)
+			return
+		}
 		key := fmt.Sprintf("%s[%d]", key, i)
 		if item = resolved(item); item.Kind != yaml.ScalarNode {
 			a.at(task.Error, item, key, "expected a file or a URL")
@@ -187,7 +183,7 @@ func (a aliasReader) readSources(n *yaml.Node, key string, values map[string]str
 }
 
 // readSource returns the aliases of a file or URL.
-func (a aliasReader) readSource(name string) (map[string]string, error) {
+func (a *aliasReader) readSource(name string) (map[string]string, error) {
 	if a.sources == nil {
 		return nil, fmt.Errorf("%s: aliases cannot be read from files or URLs here", name)
 	}
@@ -195,8 +191,8 @@ func (a aliasReader) readSource(name string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading aliases from %s: %w", name, err)
 	}
-	if len(data) > MaxAliases {
-		return nil, fmt.Errorf("reading aliases from %s: it is larger than 1 MiB", name)
+	if a.size += len(data); a.size > MaxAliases {
+		return nil, fmt.Errorf("reading aliases from %s: the files of aliases are larger than 1 MiB", name)
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
@@ -204,30 +200,31 @@ func (a aliasReader) readSource(name string) (map[string]string, error) {
 		return nil, fmt.Errorf("%s, line %d: %s", name, line, message)
 	}
 	values := map[string]string{}
-	if len(document.Content) == 0 {
-		return values, nil
+	if len(document.Content) > 0 {
+		define(values, document.Content[0], func(n *yaml.Node, _ string, wrong error) {
+			err = cmp.Or(err, fmt.Errorf("%s, line %d: %w", name, n.Line, wrong))
+		})
 	}
-	if document.Content[0].Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%s, line %d: expected NAME: VALUE", name, document.Content[0].Line)
-	}
-	for _, p := range aliasPairs(document.Content[0]) {
-		if err := checkAlias(p); err != nil {
-			return nil, fmt.Errorf("%s, line %d: %w", name, p[0].Line, err)
-		}
-		values[p[0].Value] = asWritten(p[1])
-	}
-	return values, nil
+	return values, err
 }
 
-// checkAlias returns an error for an invalid alias.
-func checkAlias(p [2]*yaml.Node) error {
-	if aliasName().FindString(p[0].Value) != p[0].Value || p[0].Value == "" {
-		return fmt.Errorf("invalid alias %q: expected letters (a to z) and digits", p[0].Value)
+// define adds the names and values of a mapping to values, and reports the invalid ones, with ".NAME".
+func define(values map[string]string, n *yaml.Node, report func(n *yaml.Node, name string, err error)) {
+	if n.Kind != yaml.MappingNode && n.Tag != "!!null" {
+		report(n, "", errors.New("expected NAME: VALUE"))
 	}
-	if p[1].Kind != yaml.ScalarNode {
-		return errors.New("expected a text")
+	for _, p := range aliasPairs(n) {
+		switch name := p[0].Value; {
+		case aliasName().FindString(name) != name || name == "":
+			report(p[0], "."+name, fmt.Errorf("invalid alias %q: expected letters (a to z) and digits", name))
+		case p[1].Kind != yaml.ScalarNode:
+			report(p[0], "."+name, errors.New("expected a text"))
+		case p[1].Tag == "!!null":
+			values[name] = ""
+		default:
+			values[name] = p[1].Value
+		}
 	}
-	return nil
 }
 
 // at adds a finding about a node of the block.
@@ -252,12 +249,4 @@ func resolved(n *yaml.Node) *yaml.Node {
 		return n.Alias
 	}
 	return n
-}
-
-// asWritten returns the source of a scalar, "" for null.
-func asWritten(n *yaml.Node) string {
-	if n.Tag == "!!null" {
-		return ""
-	}
-	return n.Value
 }

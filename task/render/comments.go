@@ -7,13 +7,14 @@ import (
 )
 
 // blockHeader matches a line that ends with the header of a block scalar, after dashes, a key, and tags and anchors.
-var blockHeader = lazyregexp.New(`^ *(?:([-?:]) +)*(?:("[^"]*"|'[^']*'|[^\s"'#][^#]*?) *: +)?(?:[!&]\S* +)*([|>])[+-]?([1-9]?)[+-]?[ \t]*(?:#.*)?$`)
+var blockHeader = lazyregexp.New(`^ *(?:([-?:]) +)*(?:("[^"]*"|'[^']*'|[^\s"'#][^#]*?) *: +)?(?:[!&]\S* +)*[|>][+-]?([1-9]?)[+-]?[ \t]*(?:#.*)?$`)
 
 // uncommented returns a file without its comment lines: those that begin with #, except in block scalars, which are
 // known by their indentation, since a file with templates may not be valid YAML.
 func uncommented(file string) text {
 	var out textBuilder
-	block, parent, indent := false, 0, 0 // columns of the key or dash, and of the content, 0 while that is unknown
+	// Columns of the key or dash of the block scalar, of its content, 0 while that is unknown, and of the line above it.
+	block, parent, indent, above := false, 0, 0, -1
 	whole := textOf(file)
 	for start, end := 0, 0; start < len(file); start = end {
 		line, _, _ := strings.Cut(file[start:], "\n")
@@ -30,30 +31,20 @@ func uncommented(file string) text {
 		case strings.HasPrefix(trimmed, "#"):
 			continue // after which a block scalar continues
 		default:
-			block, parent, indent = header(strings.TrimRight(line, "\r"))
+			m := blockHeader().FindStringSubmatchIndex(strings.TrimRight(line, "\r"))
+			if block, indent = m != nil, 0; block {
+				if parent = max(m[2], m[4]); parent < 0 { // neither dash nor key
+					parent = above
+				}
+				if m[6] < m[7] {
+					indent = max(parent, 0) + int(line[m[6]]-'0')
+				}
+			}
+			if trimmed != "" {
+				above = column
+			}
 		}
 		out.add(whole, start, end)
 	}
 	return out.text()
-}
-
-// header returns whether a block scalar begins at the end of a line, the column of the key or dash that it belongs to,
-// and the column of its content if that is specified.
-func header(line string) (block bool, parent, indent int) {
-	m := blockHeader().FindStringSubmatchIndex(line)
-	if m == nil {
-		return false, 0, 0
-	}
-	switch {
-	case m[4] >= 0:
-		parent = m[4]
-	case m[2] >= 0:
-		parent = m[2]
-	default:
-		parent = m[6] - 1
-	}
-	if m[8] < m[9] {
-		indent = max(parent, 0) + int(line[m[8]]-'0')
-	}
-	return true, parent, indent
 }

@@ -75,6 +75,9 @@ func (r *renderer) call(name string, f reflect.Value, args []reflect.Value) (ref
 	if len(out) == 2 && !out[1].IsNil() {
 		return reflect.Value{}, out[1].Interface().(error)
 	}
+	if out[0].Kind() == reflect.String {
+		r.largest = max(r.largest, float64(out[0].Len()))
+	}
 	return out[0], nil
 }
 
@@ -135,14 +138,18 @@ func functionCosts() map[string]func(size float64, args []reflect.Value) float64
 	times := func(factor float64) func(float64, []reflect.Value) float64 {
 		return func(size float64, _ []reflect.Value) float64 { return factor * size }
 	}
-	set("repeat indent nindent randAlpha randAlphaNum randAscii randNumeric randBytes", repeated)
+	set("repeat indent nindent", repeated)
+	set("randAlpha randAlphaNum randAscii randNumeric randBytes", func(size float64, args []reflect.Value) float64 { return 16 * repeated(size, args) })
 	set("until seq", sequence)
 	out["untilStep"] = func(_ float64, args []reflect.Value) float64 { return sequence(0, args[:2]) }
 	set("join wrap wrapWith trimAll trimall", func(_ float64, args []reflect.Value) float64 { return product(args) })
 	set("regexMatch regexFind regexReplaceAll regexReplaceAllLiteral regexFindAll regexSplit mustRegexMatch mustRegexFind "+
 		"mustRegexReplaceAll mustRegexReplaceAllLiteral mustRegexFindAll mustRegexSplit", matched)
-	// These compare each item with each other, or multiply long numbers.
-	set("uniq mustUniq without mustWithout add1f addf subf divf mulf", func(size float64, _ []reflect.Value) float64 { return size * size / 8 })
+	squared := func(factor float64) func(float64, []reflect.Value) float64 {
+		return func(size float64, _ []reflect.Value) float64 { return factor * size * size }
+	}
+	set("uniq mustUniq without mustWithout", squared(1.0/8)) // compare each item with each other
+	set("add1f addf subf divf mulf", squared(8))             // have results of many digits
 	// The result is a value for each byte or item, or has indentation.
 	set("split splitn splitList fromJson mustFromJson toPrettyJson mustToPrettyJson deepCopy mustDeepCopy merge mustMerge "+
 		"mergeOverwrite mustMergeOverwrite semver semverCompare", times(64))

@@ -15,6 +15,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"text/template"
@@ -63,6 +65,7 @@ type renderer struct {
 
 	functions template.FuncMap
 	left      float64 // of maxWork
+	largest   float64 // size of the longest text that templates may compare, at most
 	redact    bool    // secrets
 	lacks     bool    // whether a function of the current action got a missing value
 }
@@ -79,6 +82,7 @@ func newRenderer(ctx context.Context, file []byte, vars Variables, sources func(
 		redact:  vars.Secrets == nil,
 	}
 	r.functions = r.metered()
+	r.largest = float64(len(file)) + r.size(reflect.ValueOf(vars.Values), math.MaxInt)
 	return r
 }
 

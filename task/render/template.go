@@ -2,7 +2,7 @@ package render
 
 import (
 	"errors"
-	"slices"
+	"fmt"
 	"sort"
 	"strings"
 	"text/template"
@@ -12,12 +12,29 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
+const (
+	// maxActions is the maximum number of actions of a text.
+	maxActions = 10_000
+	// maxNesting is the maximum number of nested loops and calls of templates. An error takes the square of it to return.
+	maxNesting = 400
+)
+
+// Costs, see maxWork.
+const (
+	parseCost = 4096
+	nodeCost  = 128
+)
+
 // execution executes the templates of a text.
 type execution struct {
 	*renderer
-	source  text
-	nodes   []node
+	source text
+	nodes  []node
+	inner  int // number of the lists around the next one in which the dot is another
+	terms  int // number of values in all actions
+
 	current node
+	depth   int
 	warned  bool // about a missing value that current uses
 	out     textBuilder
 }
@@ -34,19 +51,24 @@ func (r *renderer) execute(source text) (text, bool) {
 		e.failed(0, string(errWork))
 		return text{}, false
 	}
+	if strings.Count(source.string, "{{") > maxActions {
+		e.failed(0, fmt.Sprintf("the file has more than %d template actions", maxActions))
+		return text{}, false
+	}
 	t, err := parseTemplate(source.string)
 	if err != nil {
 		e.parseError(err)
 		return text{}, false
 	}
 	for _, named := range t.Templates() {
-		e.list(named.Root, named != t)
-		if named != t {
-			named.Root.Nodes = slices.Insert(named.Root.Nodes, 0, e.mark(named.Root.Pos-1, templateCost, nil))
+		e.inner = 1
+		if named == t {
+			e.inner = 0
 		}
+		e.list(named.Root)
 	}
 	// After parsing, so that no template can call these.
-	t.Funcs(r.functions).Funcs(template.FuncMap{"at": e.at, "text": e.text})
+	t.Funcs(r.functions).Funcs(template.FuncMap{"at": e.enter})
 	if err := t.Execute(e, e.scope); err != nil {
 		e.runError(err)
 		return text{}, false
@@ -58,10 +80,13 @@ func parseTemplate(s string) (*template.Template, error) {
 	return template.New("task").Funcs(functions).Parse(s)
 }
 
-// at is called before a node.
-func (e *execution) at(n int) string {
+// enter is called as at before a node.
+func (e *execution) enter(n int) string {
 	e.current, e.warned, e.lacks = e.nodes[n], false, false
-	e.spend(e.current.cost)
+	e.spend(nodeCost + float64(e.current.terms)*e.largest/256) // to compare texts
+	if e.depth += e.current.depth; e.depth > maxNesting {
+		panic(refusal(fmt.Sprintf("more than %d loops and templates are nested", maxNesting)))
+	}
 	for _, fields := range e.current.uses {
 		if e.scope.missing(fields) {
 			e.warn("{{." + strings.Join(fields, ".") + "}} has no value" + hint(fields))
@@ -70,18 +95,12 @@ func (e *execution) at(n int) string {
 	return ""
 }
 
-// text is called for a literal piece, with its offset and length.
-func (e *execution) text(at, length int) string {
-	e.lacks = false
-	e.spend(nodeCost)
-	e.out.add(e.source, at, at+length)
-	return ""
-}
-
-// Write receives the output of an action, of at and of text.
+// Write receives the output of a node or of at.
 func (e *execution) Write(p []byte) (int, error) {
 	nothing := string(p) == "<no value>"
 	switch {
+	case e.current.literal:
+		e.out.add(e.source, e.current.start, e.current.start+len(p))
 	case (nothing || len(p) == 0 && e.lacks) && !e.warned:
 		message := e.action(e.current.start) + " has no value"
 		if len(e.current.uses) > 0 {
@@ -109,7 +128,7 @@ func (e *execution) failed(start int, message string) {
 
 // actions matches actions. One in which a string or the action itself is not closed ends at the end of the line or at the
 // next {{.
-var actions = lazyregexp.New(`\{\{(?:-?\s*/\*(?s:.*?)\*/)?(?:"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|` +
+var actions = lazyregexp.New(`\{\{(?:-?\s*/\*(?s:.*?)(?:\*/|\z))?(?:"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|` +
 	"`[^`]*`?" + `|\{[^{"'` + "`" + `]|\}[^}"'` + "`" + `]|[^{}"'` + "`" + `])*(?:\}\})?`)
 
 // action returns the source of the action at an offset, for a message.

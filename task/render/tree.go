@@ -7,61 +7,67 @@ import (
 	"text/template/parse"
 )
 
-// Templates run with calls of our own in their parse tree: text in place of each literal piece, and at before every other
-// node, in loops and in named templates.
+// Templates run with calls of at in their parse tree: before each node, in loops and in named templates.
 
 // node is what at is called for.
 type node struct {
-	start int // offset of its action
-	cost  float64
-	uses  [][]string // fields of the scope without which there is a warning
+	start   int // offset of a literal piece or of an action
+	literal bool
+	depth   int        // change of the number of nested loops and calls of templates
+	terms   int        // number of values in its action
+	uses    [][]string // fields of the scope without which there is a warning
 }
 
-// Costs of nodes, see maxWork.
-const (
-	parseCost    = 4096
-	nodeCost     = 128
-	templateCost = 1024 // a call of a named template, whose nesting takes memory
-)
-
-// list inserts the calls in a list of nodes. Inner ones may be executed with another dot.
-func (e *execution) list(l *parse.ListNode, inner bool) {
+// list inserts the calls in a list of nodes.
+func (e *execution) list(l *parse.ListNode) {
 	if l == nil {
 		return
 	}
-	nodes := make([]parse.Node, 0, 2*len(l.Nodes)+1)
+	nodes := make([]parse.Node, 0, 2*len(l.Nodes))
 	for _, n := range l.Nodes {
-		var uses [][]string
+		at := node{start: max(0, strings.LastIndex(e.source.string[:n.Position()], "{{"))}
+		before := e.terms
 		switch n := n.(type) {
 		case *parse.TextNode:
-			nodes = append(nodes, call("text", int(n.Pos), len(n.Text)))
-			continue
+			if len(n.Text) > 0 {
+				at = node{start: int(n.Pos), literal: true}
+			}
 		case *parse.ActionNode:
 			assigned := len(n.Pipe.Decl) > 0 && len(n.Pipe.Cmds) == 1 && len(n.Pipe.Cmds[0].Args) == 1
-			uses = e.pipe(n.Pipe, assigned, inner)
+			at.uses = e.pipe(n.Pipe, assigned)
 		case *parse.TemplateNode:
-			e.pipe(n.Pipe, true, inner)
+			e.pipe(n.Pipe, true)
+			at.depth = 1
 		case *parse.IfNode:
-			e.branch(&n.BranchNode, inner)
+			e.branch(&n.BranchNode, 0)
 		case *parse.WithNode:
-			e.branch(&n.BranchNode, true)
+			e.branch(&n.BranchNode, 1)
 		case *parse.RangeNode:
-			e.branch(&n.BranchNode, true)
-			n.List.Nodes = slices.Insert(n.List.Nodes, 0, e.mark(n.Pos, nodeCost, nil))
+			empty := &parse.TextNode{NodeType: parse.NodeText, Pos: n.Pos} // for at to count the passes
+			n.List.Nodes = slices.Insert(n.List.Nodes, 0, parse.Node(empty))
+			e.branch(&n.BranchNode, 1)
+			at.depth = 1
 		}
-		nodes = append(nodes, e.mark(n.Position(), nodeCost, uses), n)
+		at.terms = e.terms - before
+		nodes = append(nodes, e.at(at), n)
+		if at.depth > 0 {
+			nodes = append(nodes, e.at(node{start: at.start, depth: -1}))
+		}
 	}
 	l.Nodes = nodes
 }
 
-func (e *execution) branch(b *parse.BranchNode, inner bool) {
-	e.pipe(b.Pipe, true, inner)
-	e.list(b.List, inner)
-	e.list(b.ElseList, inner)
+// branch is for an action in whose list the dot is another if inner is 1.
+func (e *execution) branch(b *parse.BranchNode, inner int) {
+	e.pipe(b.Pipe, true)
+	e.inner += inner
+	e.list(b.List)
+	e.inner -= inner
+	e.list(b.ElseList)
 }
 
 // pipe returns the fields of the scope that a pipeline uses, unless they are optional: all, or where it tests a value.
-func (e *execution) pipe(p *parse.PipeNode, optional, inner bool) (uses [][]string) {
+func (e *execution) pipe(p *parse.PipeNode, optional bool) (uses [][]string) {
 	if p == nil {
 		return nil
 	}
@@ -69,6 +75,7 @@ func (e *execution) pipe(p *parse.PipeNode, optional, inner bool) (uses [][]stri
 		return slices.Contains(tests, function(cmd))
 	})
 	for _, cmd := range p.Cmds {
+		e.terms += len(cmd.Args)
 		keysAsFields(cmd)
 		for _, arg := range cmd.Args {
 			if chain, ok := arg.(*parse.ChainNode); ok {
@@ -77,7 +84,7 @@ func (e *execution) pipe(p *parse.PipeNode, optional, inner bool) (uses [][]stri
 			var fields []string
 			switch arg := arg.(type) {
 			case *parse.PipeNode:
-				uses = append(uses, e.pipe(arg, optional, inner)...)
+				uses = append(uses, e.pipe(arg, optional)...)
 			case *parse.FieldNode:
 				fields = arg.Ident
 			case *parse.VariableNode:
@@ -88,7 +95,7 @@ func (e *execution) pipe(p *parse.PipeNode, optional, inner bool) (uses [][]stri
 			if len(fields) > 1 && fields[0] == "Secrets" && e.redact {
 				e.scope["Secrets"].(map[string]any)[fields[1]] = Redacted
 			}
-			if _, known := e.scope[append(fields, "")[0]]; len(fields) > 0 && !optional && (known || !inner) {
+			if _, known := e.scope[append(fields, "")[0]]; len(fields) > 0 && !optional && (known || e.inner == 0) {
 				uses = append(uses, fields)
 			}
 		}
@@ -128,19 +135,11 @@ func function(cmd *parse.CommandNode) string {
 	return ""
 }
 
-// mark returns a call of at for the action at a position in it.
-func (e *execution) mark(pos parse.Pos, cost float64, uses [][]string) parse.Node {
-	start := max(0, strings.LastIndex(e.source.string[:pos], "{{"))
-	e.nodes = append(e.nodes, node{start, cost, uses})
-	return call("at", len(e.nodes)-1)
-}
-
-// call returns an action that calls a function.
-func call(function string, numbers ...int) parse.Node {
-	args := []parse.Node{parse.NewIdentifier(function)}
-	for _, n := range numbers {
-		args = append(args, &parse.NumberNode{NodeType: parse.NodeNumber, IsInt: true, Int64: int64(n), Text: strconv.Itoa(n)})
-	}
+// at returns a call of at for a node.
+func (e *execution) at(n node) parse.Node {
+	e.nodes = append(e.nodes, n)
+	i := len(e.nodes) - 1
+	args := []parse.Node{parse.NewIdentifier("at"), &parse.NumberNode{NodeType: parse.NodeNumber, IsInt: true, Int64: int64(i), Text: strconv.Itoa(i)}}
 	cmd := &parse.CommandNode{NodeType: parse.NodeCommand, Args: args}
 	return &parse.ActionNode{NodeType: parse.NodeAction, Pipe: &parse.PipeNode{NodeType: parse.NodePipe, Cmds: []*parse.CommandNode{cmd}}}
 }
