@@ -35,19 +35,19 @@ func TestCreateFlags(t *testing.T) {
 		opts createOptions
 		want string // in the error
 	}{
-		"amend and replace":  {base(func(o *createOptions) { o.amend, o.replace = true, true }), "contradict"},
-		"push and amend":     {base(func(o *createOptions) { o.push, o.amend = true, true }), "nothing to --amend"},
-		"push and replace":   {base(func(o *createOptions) { o.push, o.replace = true, true }), "nothing to --replace"},
-		"tag without push":   {base(func(o *createOptions) { o.tags = []string{"x"} }), "--tag requires --push"},
-		"tag elsewhere":      {base(func(o *createOptions) { o.push, o.tags = true, []string{"other.com/app:x"} }), "not in the repository"},
-		"from":               {base(func(o *createOptions) { o.from = "hub" }), `invalid --from "hub": must be one of daemon, registry`},
-		"type":               {base(func(o *createOptions) { o.mediaType = "v2" }), "one of docker, oci"},
-		"attestations":       {base(func(o *createOptions) { o.attestations = "drop" }), "one of keep, strip"},
-		"platform":           {base(func(o *createOptions) { o.platforms = []string{"linux/amd46"} }), "did you mean linux/amd64"},
-		"require":            {base(func(o *createOptions) { o.require = []string{"linux"} }), "expected OS/ARCHITECTURE"},
-		"list":               {base(func(o *createOptions) { o.list = "App" }), "error parsing name for manifest list App"},
-		"list with a digest": {base(func(o *createOptions) { o.list = "app@sha256:" + strings.Repeat("0", 64) }), "the name of a manifest list has a tag"},
-		"source":             {base(func(o *createOptions) { o.sources = []string{"a b"} }), `"a b" is not a reference`},
+		"amend and replace":    {base(func(o *createOptions) { o.amend, o.replace = true, true }), "contradict"},
+		"amend and no clobber": {base(func(o *createOptions) { o.push, o.amend, o.condition.noClobber = true, true, true }), "does not allow that"},
+		"push and replace":     {base(func(o *createOptions) { o.push, o.replace = true, true }), "nothing to --replace"},
+		"tag without push":     {base(func(o *createOptions) { o.tags = []string{"x"} }), "--tag requires --push"},
+		"tag elsewhere":        {base(func(o *createOptions) { o.push, o.tags = true, []string{"other.com/app:x"} }), "not in the repository"},
+		"from":                 {base(func(o *createOptions) { o.from = "hub" }), `invalid --from "hub": must be one of daemon, registry`},
+		"type":                 {base(func(o *createOptions) { o.mediaType = "v2" }), "one of docker, oci"},
+		"attestations":         {base(func(o *createOptions) { o.attestations = "drop" }), "one of keep, strip"},
+		"platform":             {base(func(o *createOptions) { o.platforms = []string{"linux/amd46"} }), "did you mean linux/amd64"},
+		"require":              {base(func(o *createOptions) { o.require = []string{"linux"} }), "expected OS/ARCHITECTURE"},
+		"list":                 {base(func(o *createOptions) { o.list = "App" }), "error parsing name for manifest list App"},
+		"list with a digest":   {base(func(o *createOptions) { o.list = "app@sha256:" + strings.Repeat("0", 64) }), "the name of a manifest list has a tag"},
+		"source":               {base(func(o *createOptions) { o.sources = []string{"a b"} }), `"a b" is not a reference`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := c.opts.creation(); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), c.want) {

@@ -61,7 +61,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 		ValidArgsFunction: env.completeListThenImages,
 	}
 	flags := cmd.Flags()
-	flags.BoolVarP(&opts.amend, "amend", "a", false, "Amend an existing manifest list")
+	flags.BoolVarP(&opts.amend, "amend", "a", false, "Amend an existing manifest list, with --push the one in the registry")
 	flags.BoolVar(&opts.replace, "replace", false, "Replace an existing manifest list")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.StringVar(&opts.from, "from", "", `Only look up sources in the daemon or in registries ("daemon", "registry")`)
@@ -132,8 +132,8 @@ func (o createOptions) contradiction() error {
 	switch {
 	case o.amend && o.replace:
 		return invalid("--amend and --replace contradict each other")
-	case o.push && o.amend:
-		return invalid("--push makes the list without the local store, so there is nothing to --amend")
+	case o.push && o.amend && o.condition.noClobber:
+		return invalid("--amend moves the tag, and --no-clobber does not allow that")
 	case o.push && o.replace:
 		return invalid("--push makes the list without the local store, so there is nothing to --replace")
 	case len(o.digests) > 0 && o.from == "daemon":
@@ -174,6 +174,12 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	switch {
 	case opts.push && !opts.dryRun:
 		return t.publish(ctx, registries, c, opts)
+	case opts.push && opts.amend:
+		index, err := manifest.PreviewAmended(ctx, clients, c)
+		if err == nil {
+			_, _ = fmt.Fprintln(env.Out(), string(index.Raw))
+		}
+		return err
 	case opts.push:
 		list, err = manifest.Assemble(ctx, clients, c)
 	case opts.dryRun:
@@ -198,7 +204,11 @@ func (t tools) publish(ctx context.Context, registries *registry.Client, c manif
 		return err
 	}
 	defer files.discard()
-	pushed, err := manifest.Publish(ctx, t.clients(registries), c)
+	publish := manifest.Publish
+	if opts.amend {
+		publish = manifest.PublishAmended
+	}
+	pushed, err := publish(ctx, t.clients(registries), c)
 	if err != nil {
 		return err
 	}

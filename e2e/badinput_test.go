@@ -31,7 +31,6 @@ func badArguments(s *scene) []badArgument {
 		{[]string{"drop", at, a}, []string{at, "digest", "tag"}},
 		{[]string{"tag", s.list, at}, []string{at, "digest", "tag"}},
 		{[]string{"create", "--amend", "--replace", s.list, a}, []string{"--amend", "--replace"}},
-		{[]string{"create", "--push", "--amend", s.list, a}, []string{"--push", "--amend"}},
 		{[]string{"create", "--push", "--replace", s.list, a}, []string{"--push", "--replace"}},
 		{[]string{"create", "-t", "latest", s.name("2"), a}, []string{"--tag", "--push"}},
 		{[]string{"create", "--push", "-t", "example.com/elsewhere:1", s.list, a}, []string{"example.com/elsewhere:1", s.repo}},

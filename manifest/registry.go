@@ -34,6 +34,9 @@ type Target interface {
 	CopyBlobs(ctx context.Context, from reference.Named, c Content, to reference.Named) error
 	// Put stores the bytes of c with its media type under the tag or digest of ref, and under tags.
 	Put(ctx context.Context, ref reference.Named, c Content, tags ...string) error
+	// PutIf is Put on the condition that the tag points to before, or does not exist if that is "". Most registries do not
+	// check the condition. One that does returns an errdefs.ErrConflict error if it is not met.
+	PutIf(ctx context.Context, tag reference.NamedTagged, c Content, before digest.Digest) error
 }
 
 // Subjects keeps track of manifests that have a subject.

@@ -188,7 +188,7 @@ func kindOf(status int) error {
 		return errdefs.ErrNotFound
 	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return errdefs.ErrNotImplemented
-	case http.StatusConflict:
+	case http.StatusConflict, http.StatusPreconditionFailed:
 		return errdefs.ErrConflict
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return errdefs.ErrUnavailable

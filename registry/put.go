@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,11 +35,25 @@ func (c *Client) Put(ctx context.Context, ref reference.Named, content manifest.
 	}
 	switch len(tags) {
 	case 0:
-		return p.put(ctx, reference.TagNameOnly(ref), content, false)
+		return p.put(ctx, reference.TagNameOnly(ref), content, nil, false)
 	case 1:
-		return p.put(ctx, manifest.AtTag(ref, tags[0]), content, false)
+		return p.put(ctx, manifest.AtTag(ref, tags[0]), content, nil, false)
 	}
 	return p.putTags(ctx, ref, content, tags)
+}
+
+// PutIf implements [manifest.Target]. The condition is that of https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1 on the
+// ETag that distribution gives a manifest: its digest.
+func (c *Client) PutIf(ctx context.Context, tag reference.NamedTagged, content manifest.Content, before digest.Digest) error {
+	p, err := c.repository(tag)
+	if err != nil {
+		return err
+	}
+	condition := http.Header{"If-None-Match": {"*"}}
+	if before != "" {
+		condition = http.Header{"If-Match": {`"` + before.String() + `"`}}
+	}
+	return p.put(ctx, tag, content, condition, false)
 }
 
 // putTags stores content under several tags, by
@@ -46,7 +61,7 @@ func (c *Client) Put(ctx context.Context, ref reference.Named, content manifest.
 // if the answer shows that the registry supports that.
 func (p repository) putTags(ctx context.Context, ref reference.Named, content manifest.Content, tags []string) error {
 	at := manifest.AtDigest(ref, digest.FromBytes(content.Raw))
-	put, err := p.putOnce(ctx, at, content, url.Values{"tag": tags})
+	put, err := p.putOnce(ctx, at, content, url.Values{"tag": tags}, nil)
 	var refused *Error
 	lost := isLost(err)
 	if err != nil && !lost && (!errors.As(err, &refused) || refused.Status < 400 || refused.Status >= 500) {
@@ -59,7 +74,7 @@ func (p repository) putTags(ctx context.Context, ref reference.Named, content ma
 			p.client.recordTag(name, at.Digest())
 			continue
 		}
-		group.Go(func() error { return p.put(ctx, name, content, lost) })
+		group.Go(func() error { return p.put(ctx, name, content, nil, lost) })
 	}
 	return group.Wait()
 }
@@ -67,8 +82,9 @@ func (p repository) putTags(ctx context.Context, ref reference.Named, content ma
 // settleAttempts bounds the attempts to put a manifest while the registry does not know what it references.
 const settleAttempts = 6
 
-// put stores content under a tag or digest. With lost, the answer to an earlier attempt was lost.
-func (p repository) put(ctx context.Context, at reference.Named, content manifest.Content, lost bool) error {
+// put stores content under a tag or digest, if the condition in a header is met. With lost, the answer to an earlier attempt
+// was lost.
+func (p repository) put(ctx context.Context, at reference.Named, content manifest.Content, condition http.Header, lost bool) error {
 	attempt, before := 0, p.client.lastSeen(at)
 	err := p.retry(ctx, func() error {
 		if lost {
@@ -80,12 +96,12 @@ func (p repository) put(ctx context.Context, at reference.Named, content manifes
 			}
 			before = p.client.lastSeen(at)
 		}
-		_, err := p.putOnce(ctx, at, content, nil)
+		_, err := p.putOnce(ctx, at, content, nil, condition)
 		if attempt++; isUnsettled(err) {
 			if sent, failed := p.sendAssumed(ctx, content, attempt > 1); failed != nil {
 				err = failed
 			} else if sent {
-				_, err = p.putOnce(ctx, at, content, nil)
+				_, err = p.putOnce(ctx, at, content, nil, condition)
 			}
 		}
 		if lost = isLost(err); isUnsettled(err) {
@@ -126,12 +142,14 @@ func (c *Client) Settled(ctx context.Context, tag reference.NamedTagged) (d dige
 
 // putOnce makes one attempt to store content under a tag or digest, and returns the additional tags that the registry
 // reports. The answer is lost if it is not the one that the specification requires, and the content cannot be found.
-func (p repository) putOnce(ctx context.Context, at reference.Named, content manifest.Content, query url.Values) (tags []string, err error) {
+func (p repository) putOnce(ctx context.Context, at reference.Named, content manifest.Content, query url.Values, condition http.Header) (tags []string, err error) {
 	_, tagged := at.(reference.Tagged)
+	header := http.Header{"Content-Type": {content.Descriptor.MediaType}}
+	maps.Copy(header, condition)
 	r := request{
 		method: http.MethodPut, what: whatManifest(at),
 		repo: p.repo, path: "manifests/" + object(at), query: query, body: content.Raw, once: tagged || query != nil,
-		header: http.Header{"Content-Type": {content.Descriptor.MediaType}}, scopes: []string{pushScope(p.repo)},
+		header: header, scopes: []string{pushScope(p.repo)},
 	}
 	resp, err := p.do(ctx, r)
 	if err != nil {

@@ -1,13 +1,10 @@
 package transfer
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -50,14 +47,16 @@ func keepPlatforms(ctx context.Context, from manifest.Fetcher, report manifest.R
 	if !manifest.IsIndex(c.Descriptor.MediaType) {
 		return c.Raw, nil
 	}
-	return withoutChildren(c.Raw, func(n int) bool {
+	return manifest.Splice(c.Raw, func(n int, text []byte) []byte {
 		c := children[n]
 		subject := manifest.AttestationSubject(c)
-		drop := !kept[n] && !images[subject]
-		if drop && !manifest.HasPlatform(c) && !listed[subject] {
+		if kept[n] || images[subject] {
+			return text
+		}
+		if !manifest.HasPlatform(c) && !listed[subject] {
 			report.Note("%s contains %s, which has no platform that --platform could include; skipped", manifest.Familiar(ref), c.Digest)
 		}
-		return drop
+		return nil
 	})
 }
 
@@ -133,74 +132,4 @@ func childPlatform(ctx context.Context, from manifest.Fetcher, ref reference.Nam
 	}
 	e, err := manifest.ReadImage(ctx, from, at, got)
 	return e.Descriptor.Platform, err
-}
-
-// withoutChildren returns the bytes of an index without the children that drop matches by their position. The rest
-// stays as it is, including the order of fields and white space.
-func withoutChildren(raw []byte, drop func(n int) bool) ([]byte, error) {
-	children, err := spans(raw)
-	if err != nil {
-		return nil, err
-	}
-	var kept []span
-	for n, c := range children {
-		if !drop(n) {
-			kept = append(kept, c)
-		}
-	}
-	if len(kept) == len(children) {
-		return raw, nil
-	}
-	separator := []byte(",")
-	if len(children) > 1 {
-		separator = raw[children[0].end:children[1].start]
-	}
-	var texts [][]byte
-	for _, c := range kept {
-		texts = append(texts, raw[c.start:c.end])
-	}
-	return slices.Concat(raw[:children[0].start], bytes.Join(texts, separator), raw[children[len(children)-1].end:]), nil
-}
-
-// span is a range of bytes.
-type span struct{ start, end int64 }
-
-// spans returns the spans of the children in the bytes of an index. The error is errdefs.ErrInvalidArgument unless it
-// has exactly one list of them.
-func spans(raw []byte) ([]span, error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	if _, err := d.Token(); err != nil {
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "index is not valid JSON (%w)", err)
-	}
-	var out []span
-	lists := 0
-	for d.More() {
-		name, err := d.Token()
-		var value json.RawMessage
-		if err == nil {
-			err = d.Decode(&value)
-		}
-		if err != nil {
-			return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "index is not valid JSON (%w)", err)
-		}
-		if !strings.EqualFold(fmt.Sprint(name), "manifests") { // as encoding/json matches names
-			continue
-		}
-		lists++
-		start := d.InputOffset() - int64(len(value))
-		list := json.NewDecoder(bytes.NewReader(value))
-		_, _ = list.Token() // the bracket
-		for list.More() {
-			var child json.RawMessage
-			if err := list.Decode(&child); err != nil {
-				return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "index is not valid JSON (%w)", err)
-			}
-			end := start + list.InputOffset()
-			out = append(out, span{end - int64(len(child)), end})
-		}
-	}
-	if lists != 1 {
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "index has %d lists of manifests instead of one", lists)
-	}
-	return out, nil
 }

@@ -33,6 +33,7 @@ type Registry struct {
 	Errs        map[string]error            // by reference, or "METHOD reference"
 	Log         []string                    // of requests
 	Prefetched  []string                    // the announced repositories, and the images prefetched
+	Conditional bool                        // checks the conditions of writes
 	NoUntag     bool                        // has no way to remove a tag
 	Greedy      bool                        // deletes the manifest and all its tags with a tag
 	Deaf        bool                        // answers every deletion with not found
@@ -157,6 +158,21 @@ func (m *Registry) Put(_ context.Context, ref reference.Named, c manifest.Conten
 	}
 	m.putSubject(ref, c)
 	return nil
+}
+
+// PutIf implements [manifest.Target]. It checks the condition if the registry is Conditional.
+func (m *Registry) PutIf(ctx context.Context, tag reference.NamedTagged, c manifest.Content, before digest.Digest) error {
+	m.Mu.Lock()
+	raw, exists := m.Manifests[key(tag)]
+	current := digest.Digest("")
+	if exists {
+		current = digest.FromBytes(raw)
+	}
+	m.Mu.Unlock()
+	if m.Conditional && current != before {
+		return manifest.Errorf(errdefs.ErrConflict, "registry: %s is %s", tag, current)
+	}
+	return m.Put(ctx, tag, c)
 }
 
 // putSubject records that a manifest with a subject was put, unless the registry acknowledges that.

@@ -1,16 +1,18 @@
-package transfer
+package manifest_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
-
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Any index without some children is an index of the other children.
-func FuzzWithoutChildren(f *testing.F) {
+// Any index without some children and with one more is an index of these children.
+func FuzzSplice(f *testing.F) {
 	const d = `"sha256:0000000000000000000000000000000000000000000000000000000000000000"`
 	for _, seed := range []string{
 		`{"manifests":[{"digest":` + d + `},{"digest":` + d + `,"size":2}]}`,
@@ -27,7 +29,12 @@ func FuzzWithoutChildren(f *testing.F) {
 			return
 		}
 		dropped := func(n int) bool { return drop>>(n%64)&1 == 1 }
-		out, err := withoutChildren(raw, dropped)
+		out, err := manifest.Splice(raw, func(n int, text []byte) []byte {
+			if dropped(n) {
+				return nil
+			}
+			return text
+		}, []byte(`{"size":7,"digest":`+d+`}`))
 		if err != nil {
 			return
 		}
@@ -37,10 +44,11 @@ func FuzzWithoutChildren(f *testing.F) {
 				want = append(want, c)
 			}
 		}
+		want = append(want, ocispec.Descriptor{Digest: digest.Digest(strings.Trim(d, `"`)), Size: 7})
 		got, _, err := manifest.ParseIndex(out)
 		same := func(a, b ocispec.Descriptor) bool { return a.Digest == b.Digest && a.Size == b.Size }
 		if err != nil || !slices.EqualFunc(got, want, same) {
-			t.Errorf("got %q, error %v for %q without %b, want its other children", out, err, raw, drop)
+			t.Errorf("got %q, error %v for %q without %b and with one more, want these children", out, err, raw, drop)
 		}
 	})
 }
