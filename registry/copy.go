@@ -179,6 +179,21 @@ func (p repository) sendAssumed(ctx context.Context, image manifest.Content, all
 // sendBlob uploads one blob, in session if that is not nil.
 func (c *Client) sendBlob(ctx context.Context, source, target repository, b ocispec.Descriptor, session *url.URL) error {
 	c.report(b, manifest.Sending, 0)
+	if target.retries.IsLimited(transport.Writes) { // what waits takes no room
+		var err error
+		if session == nil {
+			err = target.retry(ctx, func() (err error) {
+				session, err = target.startUpload(ctx)
+				return err
+			})
+		}
+		if err == nil {
+			target.permit, err = target.retries.Permit(ctx, transport.Writes)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	target, release, err := target.acquire(ctx)
 	if err != nil {
 		return err

@@ -61,6 +61,8 @@ type repository struct {
 	repo, typed string
 	// acquired says that requests are covered by an acquired semaphore.
 	acquired bool
+	// permit is for the next request; nil for none.
+	permit *transport.Permit
 }
 
 func (c *Client) repository(ref reference.Named) (repository, error) {

@@ -16,11 +16,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
 	"github.com/docker-multiarch/docker-multiarch/internal/throttle"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	repos "github.com/docker-multiarch/docker-multiarch/repository"
 	imports "github.com/docker-multiarch/docker-multiarch/transfer"
 )
@@ -247,26 +249,45 @@ func TestImportWithinLimits(t *testing.T) {
 
 // What waits for a limited class leaves the room for requests to others, and is not sent before its turn comes.
 func TestLimitedClassTakesNoRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLimited(t, throttle.Limits{Deletes: 60}, func(time.Duration) string { return "60" })
-		l.putImages("app", 60+4*DefaultJobs)
-		start := time.Now()
-		var group sync.WaitGroup
-		for i := range 60 + 4*DefaultJobs {
-			group.Go(func() {
-				if err := l.client.Untag(t.Context(), parse(t, fmt.Sprintf("a.example.com/app:t%04d", i)).(reference.NamedTagged)); err != nil {
-					t.Error(err)
+	const limit, n = 60, 60 + 4*DefaultJobs
+	for class, run := range map[string]func(t *testing.T, l *limited, i int) error{
+		"deletes": func(t *testing.T, l *limited, i int) error {
+			return l.client.Untag(t.Context(), manifest.AtTag(parse(t, "a.example.com/app"), fmt.Sprintf("t%04d", i)))
+		},
+		"writes": func(t *testing.T, l *limited, i int) error {
+			source := parse(t, fmt.Sprintf("a.example.com/app:t%04d", i))
+			image, err := l.client.Fetch(t.Context(), source)
+			if err != nil {
+				return err
+			}
+			return l.client.Copy(t.Context(), source, image, parse(t, "a.example.com/to"))
+		},
+	} {
+		t.Run(class, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLimited(t, throttle.Limits{Deletes: limit, Writes: limit}, func(time.Duration) string { return "60" })
+				l.mounts = http.StatusForbidden
+				l.putImages("app", n)
+				var group sync.WaitGroup
+				for i := range n {
+					group.Go(func() {
+						if err := run(t, l, i); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				for _, wait := range []time.Duration{2 * time.Second, 2 * time.Minute} { // in the first pause, and later
+					<-time.After(wait)
+					start := time.Now()
+					if _, err := l.client.Digest(t.Context(), parse(t, "a.example.com/app:other")); !errdefs.IsNotFound(err) || time.Since(start) > 10*distance {
+						t.Errorf("got error %v for a read after %s, want that there is none after %s", err, time.Since(start), distance)
+					}
+				}
+				group.Wait()
+				if got := l.gate.Counts()[class]; got.Refused > (got.Admitted+got.Refused)/50+DefaultJobs {
+					t.Errorf("got %+v, want fewer refusals", got)
 				}
 			})
-		}
-		<-time.After(time.Second)
-		if got := l.gate.Counts()["deletes"]; got.Admitted != 60 || got.Refused > DefaultJobs {
-			t.Errorf("got %+v, want 60 admitted and at most %d refused", got, DefaultJobs)
-		}
-		l.putImage("app", "other")
-		if _, err := l.client.Fetch(t.Context(), parse(t, "a.example.com/app:other")); err != nil || time.Since(start) > 2*time.Second {
-			t.Errorf("got error %v for a read after %s, want none after a second", err, time.Since(start))
-		}
-		group.Wait()
-	})
+		})
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -89,9 +90,9 @@ type lane struct {
 	// rate is in requests per second, 0 as long as it is not known; sure says that it was measured with enough requests.
 	rate float64
 	sure bool
-	// credit is how many requests may be sent, as of credited; next is when one may be.
-	credit         float64
-	credited, next time.Time
+	// due is when the next request has its turn, by the rate: what was not sent in time is made up for. next is when it may be
+	// sent.
+	due, next time.Time
 	// items is the work that was announced, done how much of it is done, sent the requests since it was announced.
 	items, done, sent int
 	// reported says that the rate was reported.
@@ -131,21 +132,21 @@ func (l *lane) send(now time.Time) (pauses int, wait time.Duration) {
 	if d := l.until.Sub(now); d > 0 {
 		return 0, d
 	}
-	rate := l.current(now)
-	most, burst := 1.0, rate
+	if wait := max(l.due.Sub(now), l.next.Sub(now)); wait > 0 {
+		return 0, wait
+	}
+	rate, late := l.current(now), now
+	burst := rate
 	if l.rate > 0 {
-		most = max(l.rate*madeUp.Seconds(), 1)
-		burst *= catchUp
+		late, burst = now.Add(-madeUp), catchUp*rate
 	}
 	if l.refusals > 0 { // the pause may have been too short
 		burst = min(burst, slowest)
 	}
-	l.credit = min(l.credit+rate*now.Sub(l.credited).Seconds(), most)
-	l.credited = now
-	if wait := max(l.next.Sub(now), seconds((1-l.credit)/rate)); wait > 0 {
-		return 0, wait
+	if l.due.Before(late) {
+		l.due = late
 	}
-	l.credit--
+	l.due = l.due.Add(seconds(1 / rate))
 	l.next = now.Add(seconds(1 / burst))
 	return l.pauses, 0
 }
@@ -165,31 +166,34 @@ func (l *lane) current(now time.Time) float64 {
 	return 0.95 * l.rate * (1 + t*t)
 }
 
-// outcome is what became of a request: an answer, a refusal with 429, or neither.
-type outcome struct {
-	answered, refused bool
-	// after is the wait that the registry asks for, 0 for none.
-	after time.Duration
-}
-
-// release records the outcome of a request that was sent after so many pauses. After a refusal it returns the fault with
-// the wait of the class, otherwise nil.
-func (l *lane) release(pauses int, outcome outcome, now time.Time) *Fault {
+// release records the answer to a request that was sent after so many pauses, or the failure of another one that it waited
+// for. After a refusal it returns the fault with the wait of the class, otherwise nil.
+func (l *lane) release(pauses int, resp *http.Response, err error, now time.Time) *Fault {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var busy *busyError
 	switch {
-	case outcome.refused:
-		return l.refuse(pauses, outcome.after, now)
-	case outcome.answered:
-		l.sent++
-		if pauses >= l.first {
-			l.accepted++
-		}
-		if pauses == l.pauses {
-			l.refusals = 0
-		}
+	case errors.As(err, &busy) && busy.Status == http.StatusTooManyRequests:
+		return l.refuse(pauses, RetryAfter(busy.header, now), now)
+	case err != nil:
+		return nil
+	case resp.StatusCode == http.StatusTooManyRequests:
+		return l.refuse(pauses, RetryAfter(resp.Header, now), now)
+	}
+	l.sent++
+	if pauses >= l.first {
+		l.accepted++
+	}
+	if pauses == l.pauses {
+		l.refusals = 0
 	}
 	return nil
+}
+
+// Permit is the permission to send one request of a class that is limited.
+type Permit struct {
+	pauses int
+	used   atomic.Bool
 }
 
 // isLimited reports whether the class was limited since there were so many pauses.
@@ -223,12 +227,10 @@ func (l *lane) refuse(pauses int, after time.Duration, now time.Time) *Fault {
 	if after <= 0 {
 		wait = backoff(l.refusals + silentRefusal)
 	}
-	l.credit, l.credited = 0, now
-	if l.rate == 0 {
-		l.credit = 1
+	l.due, l.until = now, now.Add(wait)
+	if l.rate > 0 {
+		l.due = now.Add(seconds(1 / l.rate))
 	}
-	l.until = now.Add(wait)
-	l.next = l.until
 	return &Fault{wait: wait, again: l.refusals > 1, final: after > 0 && l.refusals > maxRefusals}
 }
 
@@ -281,16 +283,4 @@ func (l *lane) report(now time.Time) (perMinute float64, remaining int, ok bool)
 	}
 	l.reported = true
 	return l.rate * 60, remaining, true
-}
-
-// outcomeOf returns the outcome of a request, and of the requests that waited for another one.
-func outcomeOf(resp *http.Response, err error, now time.Time) outcome {
-	var busy *busyError
-	switch {
-	case err == nil:
-		return outcome{true, resp.StatusCode == http.StatusTooManyRequests, RetryAfter(resp.Header, now)}
-	case errors.As(err, &busy) && busy.Status == http.StatusTooManyRequests:
-		return outcome{true, true, RetryAfter(busy.header, now)}
-	}
-	return outcome{}
 }

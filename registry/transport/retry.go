@@ -151,7 +151,7 @@ func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
 		resp.Body = OnClose{resp.Body, leave}
 	}
 	now := t.Budget.Now()
-	pause := l.release(pauses, outcomeOf(resp, err, now), now)
+	pause := l.release(pauses, resp, err, now)
 	if pause != nil {
 		t.reportRate(l, r, resp)
 	}
@@ -165,7 +165,11 @@ func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
 // It returns how many pauses there were, and a function that gives the room back.
 func (t *Retry) enter(r Request, l *lane) (pauses int, leave func(), err error) {
 	for {
-		pauses, err = l.acquire(r.Context(), t.Budget.clock)
+		if p := r.Permit; p != nil && !p.used.Swap(true) {
+			pauses = p.pauses
+		} else {
+			pauses, err = l.acquire(r.Context(), t.Budget.clock)
+		}
 		if err != nil || r.Room == nil {
 			return pauses, func() {}, err
 		}
@@ -175,6 +179,15 @@ func (t *Retry) enter(r Request, l *lane) (pauses int, leave func(), err error) 
 		}
 		leave()
 	}
+}
+
+// IsLimited reports whether the registry has limited the rate of a class.
+func (t *Retry) IsLimited(class Class) bool { return t.pacer.lanes[class].isLimited(0) }
+
+// Permit waits until a request of a class may be sent.
+func (t *Retry) Permit(ctx context.Context, class Class) (*Permit, error) {
+	pauses, err := t.pacer.lanes[class].acquire(ctx, t.Budget.clock)
+	return &Permit{pauses: pauses}, err
 }
 
 // OnClose is a body that calls Then when it is closed.

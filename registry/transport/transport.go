@@ -46,6 +46,8 @@ type Request struct {
 	// Room waits for room to send the request, once nothing else has to be waited for, and returns a function that gives it
 	// back, which is called at the end of the answer; nil for unlimited room.
 	Room func(context.Context) (func(), error)
+	// Permit is what the request does not have to wait for, unless it was used, nil for none.
+	Permit *Permit
 
 	// redirected says that a redirect has led away from the server that the request was for.
 	redirected bool
