@@ -1,6 +1,6 @@
 // Package proxy puts a line with a delay between a client and a registry: a connection takes a round trip to open,
 // and each request on it another. It counts the traffic, and can require bearer tokens from a token service of its
-// own ([Tokens]) and let requests fail ([Faults]). It speaks HTTP/1.1 without TLS; a TLS handshake fails at once and
+// own ([Tokens]) and let requests fail ([Faults]); package internal/throttle limits their rates. It speaks HTTP/1.1 without TLS; a TLS handshake fails at once and
 // is counted as a probe.
 package proxy
 
