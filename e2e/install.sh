@@ -6,7 +6,7 @@
 #   e2e/install.sh [FOLDER]         FOLDER: default .cache of the project
 #
 #   FOLDER/debian/...    dockerd (graph-driver store), containerd, runc, podman, docker-registry, busybox, iptables
-#   FOLDER/bin/...       dockerd (containerd store), its docker-proxy and runc, and buildx, built from their modules
+#   FOLDER/bin/...       dockerd (containerd store), its docker-proxy and runc, buildx, and crane, built from their modules
 #
 #   e2e/install.sh FOLDER peers     the programs that `make bench` compares with
 #
@@ -127,6 +127,7 @@ else
 		-ldflags "-s -w -X github.com/moby/moby/v2/dockerversion.Version=$dockerd_version"
 	module docker-proxy $dockerd_version github.com/moby/moby/v2/cmd/docker-proxy -ldflags "-s -w"
 	module buildx $buildx_version github.com/docker/buildx/cmd/buildx -ldflags "-s -w"
+	module crane $crane_version github.com/google/go-containerregistry/cmd/crane
 fi
 if [[ -n $fetch ]] && ! wait "$fetch"; then
 	report "the Debian packages could not be downloaded"
@@ -142,4 +143,5 @@ else
 	ln -sf "docker-proxy-$dockerd_version" "$cache/bin/docker-proxy"
 	[[ ! -e $cache/debian/usr/include/seccomp.h ]] || runc
 	ln -sf "buildx-$buildx_version" "$cache/bin/docker-buildx"
+	ln -sf "crane-$crane_version" "$cache/bin/crane"
 fi

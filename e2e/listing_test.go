@@ -277,6 +277,11 @@ func TestListingAbsentAndEmptyRepositories(t *testing.T) {
 		if err := s.registry.Delete(s.Context(), s.repo, only.Digest()); err != nil {
 			s.Fatal(err)
 		}
+		if s.registry.Kind == harness.Crane { // keeps the tags of a deleted manifest
+			if err := s.registry.Delete(s.Context(), s.repo, "1"); err != nil {
+				s.Fatal(err)
+			}
+		}
 		for _, command := range []string{"tags", "manifests"} {
 			if got := s.multiarch("repo", command, s.repository()).Stdout; strings.Count(got, "\n") != 1 {
 				s.Errorf("%s: got %q for an empty repository, want only the header", command, got)

@@ -21,7 +21,7 @@ import (
 )
 
 // untagsAlone reports whether the registry can remove a tag without its manifest.
-func (s *scene) untagsAlone() bool { return s.registry.Kind == harness.V3 }
+func (s *scene) untagsAlone() bool { return s.registry.Kind != harness.V28 }
 
 // tagsAre checks the tags of the repository.
 func (s *scene) tagsAre(want ...string) {

@@ -46,10 +46,10 @@ func onEachStore(t *testing.T, test func(s *scene)) {
 	}
 }
 
-// eachRegistry runs a test with distribution 3, with 2.8, and with one that requires a login.
+// eachRegistry runs a test with distribution 3, with 2.8, and with one that requires a login, and with crane's.
 func eachRegistry(t *testing.T, test func(t *testing.T, o harness.RegistryOptions)) {
 	for name, o := range map[string]harness.RegistryOptions{
-		"3": {Kind: harness.V3}, "2.8": {Kind: harness.V28}, "login": withLogin,
+		"3": {Kind: harness.V3}, "2.8": {Kind: harness.V28}, "login": withLogin, "crane": {Kind: harness.Crane},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,7 @@ import (
 const (
 	V3          = servers.V3
 	V28         = servers.V28
+	Crane       = servers.Crane
 	GraphDriver = servers.GraphDriver
 	Containerd  = servers.Containerd
 	Podman      = servers.Podman
@@ -32,8 +33,9 @@ type RegistryOptions struct {
 type registryResult func() (*servers.Registry, error)
 
 var sharedRegistries = map[servers.RegistryKind]registryResult{
-	V3:  sync.OnceValues(func() (*servers.Registry, error) { return startRegistry(RegistryOptions{Kind: V3}) }),
-	V28: sync.OnceValues(func() (*servers.Registry, error) { return startRegistry(RegistryOptions{Kind: V28}) }),
+	V3:    sync.OnceValues(func() (*servers.Registry, error) { return startRegistry(RegistryOptions{Kind: V3}) }),
+	V28:   sync.OnceValues(func() (*servers.Registry, error) { return startRegistry(RegistryOptions{Kind: V28}) }),
+	Crane: sync.OnceValues(func() (*servers.Registry, error) { return startRegistry(RegistryOptions{Kind: Crane}) }),
 }
 
 // Registry returns the registry that all tests share.
@@ -66,7 +68,7 @@ func startRegistry(o RegistryOptions) (r *servers.Registry, err error) {
 	if options.Tools, err = servers.FindTools(); err != nil {
 		return nil, err
 	}
-	if o.Kind != V28 {
+	if o.Kind == V3 {
 		if options.Program, err = registryProgram(); err != nil {
 			return nil, err
 		}

@@ -22,11 +22,12 @@ import (
 // RegistryKind is one of the registry programs.
 type RegistryKind string
 
-// The registries: distribution 3 in the program under e2e/registry, and 2.8 as
-// Debian's docker-registry.
+// The registries: distribution 3 in the program under e2e/registry, 2.8 as
+// Debian's docker-registry, and the one that crane serves.
 const (
-	V3  RegistryKind = "distribution 3"
-	V28 RegistryKind = "distribution 2.8"
+	V3    RegistryKind = "distribution 3"
+	V28   RegistryKind = "distribution 2.8"
+	Crane RegistryKind = "crane"
 )
 
 // RegistryOptions configure a registry. The zero value is V3 without a login, on plain HTTP.
@@ -37,7 +38,7 @@ type RegistryOptions struct {
 	ClientCert     bool   // with TLS: requires the certificate in ClientCertFile
 	MaxEntries     int    // most names per page of a listing of V3, 0 for 1000
 	Program        string // the built e2e/registry, for V3
-	Tools          Tools  // with docker-registry, for V28
+	Tools          Tools  // with docker-registry, for V28, and crane, which has neither a login nor TLS
 }
 
 // Registry is a running registry. Its Client has the credentials.
@@ -75,9 +76,12 @@ func StartRegistry(ctx context.Context, dir string, o RegistryOptions) (*Registr
 		return nil, err
 	}
 	var err error
-	if o.Kind == V28 {
+	switch o.Kind {
+	case V28:
 		err = r.startV28(ctx, o)
-	} else {
+	case Crane:
+		err = r.startCrane(ctx, o)
+	default:
 		err = r.startV3(ctx, o)
 	}
 	if err != nil {
@@ -195,6 +199,23 @@ func (r *Registry) configV28(o RegistryOptions) string {
 	return config + "validation:\n  manifests: {urls: {allow: ['^https?://']}}\n"
 }
 
+func (r *Registry) startCrane(ctx context.Context, o RegistryOptions) error {
+	program, err := o.Tools.Built("crane")
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(program, "registry", "serve", "--address", "127.0.0.1:0")
+	cmd.Env = o.Tools.environment()
+	if r.process, err = start(cmd, r.dir); err != nil {
+		return err
+	}
+	r.Version = mainVersion(program)
+	r.log = func() ([]Request, error) { return readRequests(r.process.stderr, craneRequest) }
+	err = r.awaitAddress(ctx, r.process.stderr, regexp.MustCompile(`serving on port ([0-9]+)\n`))
+	r.Host = "127.0.0.1:" + r.Host
+	return err
+}
+
 // awaitAddress waits until the registry has printed its address.
 func (r *Registry) awaitAddress(ctx context.Context, file string, pattern *regexp.Regexp) error {
 	return r.process.await(ctx, func() bool {
@@ -213,6 +234,8 @@ func (r *Registry) awaitAddress(ctx context.Context, file string, pattern *regex
 var (
 	v3Request  = regexp.MustCompile(`^(\S+) (\S+) (\d+)$`)
 	v28Request = regexp.MustCompile(`"([A-Z]+) (\S+) HTTP/[0-9.]+" (\d+) `)
+	// craneRequest has no status where that is not an error.
+	craneRequest = regexp.MustCompile(`^\S+ \S+ ([A-Z]+) (/\S*)(?: (\d+) .*)?$`)
 )
 
 func readRequests(file string, pattern *regexp.Regexp) ([]Request, error) {

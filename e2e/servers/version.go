@@ -21,6 +21,15 @@ func moduleVersion(program, module string) string {
 	return "unknown"
 }
 
+// mainVersion returns the version of a Go program that was installed from its module.
+func mainVersion(program string) string {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return "unknown"
+	}
+	return info.Main.Version
+}
+
 // programVersion returns the first version number that a Debian program prints.
 func programVersion(tools Tools, program string, args ...string) string {
 	cmd, err := tools.debian(program, args...)
