@@ -39,6 +39,8 @@ type remover struct {
 	// refused are the manifests that the registry did not delete, moved what tags point to that were found to have moved.
 	refused []digest.Digest
 	moved   map[string]digest.Digest
+	// requested are the manifests whose removal, or that of a tag, was requested.
+	requested map[digest.Digest]bool
 	// lost is how many answers to the deletion of a manifest were lost, unsure are its tags, which are resolved again.
 	lost   map[digest.Digest]int
 	unsure map[string]bool
@@ -46,7 +48,7 @@ type remover struct {
 
 func newRemover(r *removal) *remover {
 	return &remover{removal: r, count: func() {}, planned: tagsOf(r.steps), reported: map[string]bool{}, moved: map[string]digest.Digest{},
-		admitted: map[string]bool{}, lost: map[digest.Digest]int{}, unsure: map[string]bool{}}
+		requested: map[digest.Digest]bool{}, admitted: map[string]bool{}, lost: map[digest.Digest]int{}, unsure: map[string]bool{}}
 }
 
 // tagsOf returns the tags of steps.
@@ -198,7 +200,7 @@ func (r *remover) remove(ctx context.Context, steps []Step) error {
 	needed := newPlanner(r.snapshot, request{}).reach(r.refused, true)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, step := range steps {
-		r.over[step.key()] = true
+		r.over[step.key()], r.requested[step.Digest] = true, true
 	}
 	for _, step := range steps {
 		if needed[step.Digest] && !step.Untag {

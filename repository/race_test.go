@@ -190,6 +190,19 @@ func TestPurgeWithLostAnswers(t *testing.T) {
 	}
 }
 
+// A tag that is kept, and that somebody removes with its manifest during a purge, stays removed.
+func TestPurgeDoesNotRestoreWhatOthersRemove(t *testing.T) {
+	race(t, 3, func(r *racedRepo, point int) {
+		d := digest.FromBytes(r.Registry.Manifests[app+":keep"])
+		delete(r.Registry.Manifests, app+":keep")
+		delete(r.Registry.Manifests, app+"@"+d.String())
+	}, func(r *racedRepo, point int) {
+		if r.Registry.Asked = nil; r.content() != "0 manifests" {
+			r.Errorf("point %d: got %s in the repository, want nothing; warnings %q", point, r.content(), r.Notes.Warnings)
+		}
+	})
+}
+
 // What was deleted before a name appears that answers 404 for ever is put back, with those of its tags that do not exist.
 func TestPurgeRestoresTags(t *testing.T) {
 	for name, kind := range registryKinds {

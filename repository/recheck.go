@@ -88,8 +88,9 @@ func (r *remover) keepNew(now *Snapshot) (added []digest.Digest) {
 	return added
 }
 
-// restoreKept restores tags that were to be kept and do not exist any more, if the registry deletes manifests with a tag,
-// or has deleted theirs: somebody had moved a tag to them that this run has removed. It returns their manifests.
+// restoreKept restores tags that were to be kept and do not exist any more, if the registry deletes manifests with a tag
+// and somebody had moved the tag, or if this run has requested the removal of their manifests. Others were removed by
+// somebody. It returns their manifests.
 func (r *remover) restoreKept(ctx context.Context, now *Snapshot) (restored []digest.Digest, err error) {
 	for _, tag := range slices.Sorted(maps.Keys(r.snapshot.Tags)) {
 		if _, exists := now.Tags[tag]; exists || r.gone[tag] || r.planned[tag] || len(r.done) == 0 {
@@ -102,7 +103,7 @@ func (r *remover) restoreKept(ctx context.Context, now *Snapshot) (restored []di
 			return nil, err
 		}
 		n, err := r.snapshot.graph.Node(d)
-		if err != nil || exists && !r.deletesWithTags {
+		if err != nil || exists && !r.deletesWithTags || !exists && !r.requested[d] {
 			continue
 		}
 		if err := putBack(context.WithoutCancel(ctx), r.registry, at, n.Content, tag); err != nil {
