@@ -53,6 +53,14 @@ func TestTemplatesThatGrow(t *testing.T) {
 	}
 }
 
+func TestCostsAreOfFunctions(t *testing.T) {
+	for name := range costs {
+		if functions[name] == nil {
+			t.Errorf("got a cost of %s, want those of functions", name)
+		}
+	}
+}
+
 // What task files do is far from the limits.
 func TestTemplatesWithinLimits(t *testing.T) {
 	file := `{{range $i := until 200}}{{range $.Values.list}}` +
@@ -87,14 +95,14 @@ func TestHostileArguments(t *testing.T) {
 	}
 	for name, function := range functions {
 		f := reflect.TypeOf(function)
-		for i := range 3 {
+		for i := range 6 { // the same for all, then mixed
 			call := name
 			for n := range f.NumIn() {
 				in := f.In(n)
 				if f.IsVariadic() && n == f.NumIn()-1 {
 					in = in.Elem()
 				}
-				call += " " + arguments(in, i)
+				call += " " + arguments(in, (i+i/3*n)%3)
 			}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)

@@ -21,9 +21,12 @@ func RunFields(given map[string]string, now time.Time) map[string]string {
 	return out
 }
 
-// ParseValues returns the values of a --values file, which is a YAML mapping. Dates remain strings. The error is
+// ParseValues returns the values of a --values file, which is a YAML mapping of at most 1 MiB. Dates remain strings. The error is
 // errdefs.ErrInvalidArgument and starts with the line, as in "line 2: ...".
 func ParseValues(data []byte) (map[string]any, error) {
+	if len(data) > MaxAliases {
+		return nil, valuesError(1, "the values are larger than 1 MiB")
+	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, valuesError(task.YAMLError(err))
