@@ -43,36 +43,42 @@ func newAnnotateCommand(env environment) *cobra.Command {
 	flags.StringVar(&opts.platform.OSVersion, "os-version", "", "Set operating system version")
 	flags.StringSliceVar(&opts.platform.OSFeatures, "os-features", []string{}, "Set operating system feature")
 	flags.StringVar(&opts.platform.Variant, "variant", "", "Set architecture variant")
-	flags.StringArrayVar(&opts.annotations, "annotation", nil, "Add an annotation to the entry (KEY=VALUE)")
-	flags.StringArrayVar(&opts.indexAnnotations, "index-annotation", nil, "Add an annotation to the list (KEY=VALUE)")
+	addAnnotations(flags, &opts.annotations, &opts.indexAnnotations, "the entry")
 	flags.BoolVar(&opts.clear, "clear", false, "First remove the annotations, variant, OS version and OS features of the entry")
 	completeFlags(cmd, map[string][]string{"os": knownNames(0), "arch": knownNames(1)})
 	return cmd
 }
 
 // annotation returns what the flags ask for.
-func (o annotateOptions) annotation() (a manifest.Annotation, err error) {
+func (o annotateOptions) annotation() (a manifest.Annotation, skipped []string, err error) {
 	a.Clear = o.clear
 	a.Platform = manifest.Unalias(o.platform)
-	if a.Descriptor, err = parseAnnotations("annotation", o.annotations); err != nil {
-		return a, err
+	parsed, err := parseAnnotations(o.annotations, "manifest-descriptor", o.indexAnnotations)
+	if err != nil {
+		return a, nil, err
 	}
-	if a.List, err = parseAnnotations("index-annotation", o.indexAnnotations); err != nil {
-		return a, err
+	a.List, a.Descriptor = parsed.Index, map[string]string{}
+	for _, d := range parsed.Descriptors {
+		if d.Platform != nil {
+			a.ByPlatform = append(a.ByPlatform, d)
+		} else {
+			a.Descriptor[d.Key] = d.Value
+		}
 	}
 	p := a.Platform
 	onEntry := a.Clear || len(a.Descriptor) > 0 || p.OS+p.Architecture+p.OSVersion+p.Variant != "" || len(p.OSFeatures) > 0
-	if o.source == "" && (onEntry || len(a.List) == 0) {
-		return a, invalid("name the SOURCE in %s to annotate, or annotate only the list with --index-annotation", o.list)
+	if o.source == "" && (onEntry || len(a.List)+len(a.ByPlatform) == 0) {
+		return a, nil, invalid("name the SOURCE in %s to annotate, or annotate only the list with --index-annotation", o.list)
 	}
-	return a, nil
+	return a, parsed.Skipped, nil
 }
 
 func runAnnotate(ctx context.Context, env environment, opts annotateOptions) error {
-	a, err := opts.annotation()
+	a, skipped, err := opts.annotation()
 	if err != nil {
 		return err
 	}
+	warnLevels(newTools(env, false).reporter, skipped)
 	name, err := manifest.ParseListName(opts.list)
 	if err != nil {
 		return fmt.Errorf("annotate: error parsing name for manifest list %s: %w", opts.list, err)

@@ -75,11 +75,11 @@ func TestAnnotateFlags(t *testing.T) {
 		"no value":          {list: "a", source: "b", annotations: []string{"a"}},
 		"no key":            {list: "a", source: "b", indexAnnotations: []string{"=a"}},
 	} {
-		if _, err := opts.annotation(); !errdefs.IsInvalidArgument(err) {
+		if _, _, err := opts.annotation(); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%s: got error %v, want %v", name, err, errdefs.ErrInvalidArgument)
 		}
 	}
-	a, err := annotateOptions{list: "a", source: "b", platform: ocispec.Platform{Architecture: "armhf"}, annotations: []string{"k=v=w"}}.annotation()
+	a, _, err := annotateOptions{list: "a", source: "b", platform: ocispec.Platform{Architecture: "armhf"}, annotations: []string{"k=v=w"}}.annotation()
 	if err != nil || a.Platform.Architecture != "arm" || a.Platform.Variant != "v7" || a.Descriptor["k"] != "v=w" {
 		t.Errorf("got %+v and error %v, want arm/v7 and k=v=w", a, err)
 	}

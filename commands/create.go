@@ -16,25 +16,26 @@ import (
 )
 
 type createOptions struct {
-	list         string
-	sources      []string
-	amend        bool
-	replace      bool
-	network      network
-	from         string
-	wait         time.Duration
-	platforms    []string
-	attestations string
-	push         bool
-	tags         []string
-	condition    condition
-	output       output
-	purge        string
-	digests      []string
-	require      []string
-	exact        []string
-	mediaType    string
-	dryRun       bool
+	list                          string
+	sources                       []string
+	amend                         bool
+	replace                       bool
+	network                       network
+	from                          string
+	wait                          time.Duration
+	platforms                     []string
+	attestations                  string
+	push                          bool
+	tags                          []string
+	condition                     condition
+	output                        output
+	purge                         string
+	digests                       []string
+	require                       []string
+	exact                         []string
+	annotations, indexAnnotations []string
+	mediaType                     string
+	dryRun                        bool
 }
 
 func newCreateCommand(env environment) *cobra.Command {
@@ -73,6 +74,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	flags.StringArrayVar(&opts.digests, "digests", nil, "Add the images of this file or folder that builds wrote: digests, or metadata files")
 	flags.StringSliceVar(&opts.require, "require", nil, "Fail if the list does not have these platforms")
 	flags.StringSliceVar(&opts.exact, "exact", nil, "Fail if the list does not have these platforms, or has others")
+	addAnnotations(flags, &opts.annotations, &opts.indexAnnotations, "the list")
 	flags.StringVar(&opts.mediaType, "type", "", `Media type of the list ("docker", "oci"; default: derived from the images)`)
 	opts.condition.addTo(cmd)
 	opts.output.addTo(flags)
@@ -120,6 +122,9 @@ func (o createOptions) creation() (c manifest.Creation, err error) {
 		return c, err
 	}
 	c.MediaType = map[string]string{"docker": manifest.MediaTypeDockerList, "oci": ocispec.MediaTypeImageIndex}[o.mediaType]
+	if c.Annotations, err = parseAnnotations(o.annotations, "index", o.indexAnnotations); err != nil {
+		return c, err
+	}
 	if c.Condition, err = o.condition.parse(); err != nil {
 		return c, err
 	}
@@ -168,6 +173,7 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	c.Sources = append(c.Sources, outputs...)
 	t := newTools(env, opts.output.quiet)
 	diagnostics.Report(t.reporter)
+	warnLevels(t.reporter, c.Annotations.Skipped)
 	registries := t.registries(opts.network)
 	lists, clients := env.lists(), t.clients(registries)
 	var list manifest.List

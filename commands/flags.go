@@ -29,17 +29,34 @@ func oneOf(flag, value string, allowed ...string) error {
 	return invalid("invalid --%s %q: must be one of %s", flag, value, strings.Join(allowed, ", "))
 }
 
-// parseAnnotations returns the KEY=VALUE pairs of a flag.
-func parseAnnotations(flag string, pairs []string) (map[string]string, error) {
-	out := map[string]string{}
-	for _, pair := range pairs {
+// addAnnotations adds the flags for annotations, which are those of target unless they have a level.
+func addAnnotations(flags *pflag.FlagSet, annotations, indexAnnotations *[]string, target string) {
+	flags.StringArrayVar(annotations, "annotation", nil,
+		"Add an annotation to "+target+" (KEY=VALUE), or to a level as in buildx (index:KEY=VALUE, manifest-descriptor[PLATFORM]:KEY=VALUE)")
+	flags.StringArrayVar(indexAnnotations, "index-annotation", nil, "Add an annotation to the list (KEY=VALUE)")
+}
+
+// parseAnnotations returns the annotations of the flags; those of the first without a level are of level.
+func parseAnnotations(typed []string, level string, index []string) (manifest.Annotations, error) {
+	a, err := manifest.ParseAnnotations(typed, level)
+	if err != nil {
+		return a, invalid("--annotation %w", err)
+	}
+	for _, pair := range index {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" {
-			return nil, invalid("--%s %q is not KEY=VALUE", flag, pair)
+			return a, invalid("--index-annotation %q is not KEY=VALUE", pair)
 		}
-		out[key] = value
+		a.Index[key] = value
 	}
-	return out, nil
+	return a, nil
+}
+
+// warnLevels warns about levels of annotations that were skipped.
+func warnLevels(report manifest.Reporter, skipped []string) {
+	if len(skipped) > 0 {
+		report.Warn("a list has no annotations of the level %s; skipped", strings.Join(skipped, ", "))
+	}
 }
 
 // parsePatterns returns the patterns of a flag.

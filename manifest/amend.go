@@ -98,7 +98,11 @@ func startAmending(ctx context.Context, clients Clients, c Creation) (*amender, 
 	if err := group.Wait(); err != nil {
 		return nil, List{}, nil, err
 	}
-	if err := c.Condition.Check(c.Name, a.base.Descriptor.Digest, ""); err != nil {
+	err := c.Condition.Check(c.Name, a.base.Descriptor.Digest, "")
+	if err == nil && a.base.Raw != nil && len(c.Annotations.Index) > 0 {
+		err = Errorf(errdefs.ErrInvalidArgument, "%s exists, and amending it keeps its annotations: --annotation can only annotate its images", Familiar(c.Name))
+	}
+	if err != nil {
 		return nil, List{}, nil, err
 	}
 	added := c

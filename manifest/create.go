@@ -47,16 +47,17 @@ const (
 
 // Creation describes the list to create.
 type Creation struct {
-	Name      reference.NamedTagged
-	Sources   []Source
-	Choice    Choice
-	Existing  Existing
-	Wait      time.Duration           // how long to wait for sources that do not exist yet
-	MediaType string                  // the media type of the list, "" for the default
-	Require   []Platform              // platforms that the list must have
-	Exact     []Platform              // the platforms of the list, if not empty
-	Tags      []reference.NamedTagged // for Publish, beside Name and in its repository
-	Condition Condition               // for Publish, what Name and Tags have to point to before
+	Name        reference.NamedTagged
+	Sources     []Source
+	Choice      Choice
+	Existing    Existing
+	Wait        time.Duration // how long to wait for sources that do not exist yet
+	MediaType   string        // the media type of the list, "" for the default
+	Annotations Annotations
+	Require     []Platform              // platforms that the list must have
+	Exact       []Platform              // the platforms of the list, if not empty
+	Tags        []reference.NamedTagged // for Publish, beside Name and in its repository
+	Condition   Condition               // for Publish, what Name and Tags have to point to before
 }
 
 // Create makes a local list of its sources and returns it. All sources are read before the store is changed; a
@@ -219,7 +220,10 @@ func (c Creation) apply(old List, entries []Entry, whole Content) (List, error) 
 	if err := c.checkPlatforms(list); err != nil {
 		return old, err
 	}
-	_, err := list.indexType()
+	list, err := list.annotated(c.Annotations)
+	if err == nil {
+		_, err = list.indexType()
+	}
 	return list, err
 }
 

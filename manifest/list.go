@@ -410,6 +410,8 @@ type Annotation struct {
 	Platform ocispec.Platform
 	// Descriptor are annotations of the entry's descriptor, List those of the whole list.
 	Descriptor, List map[string]string
+	// ByPlatform are annotations of the descriptors of all images for a platform.
+	ByPlatform []DescriptorAnnotation
 	// Clear removes earlier annotations, variant, OS version and OS features of the entry first.
 	Clear bool
 }
@@ -432,8 +434,10 @@ func (l List) Annotate(i int, a Annotation) (List, error) {
 		e.Descriptor.Annotations = merge(e.Descriptor.Annotations, a.Descriptor)
 		l.Entries[i] = e
 	}
-	l.Annotations = merge(l.Annotations, a.List)
-	_, err := l.indexType()
+	l, err := l.annotated(Annotations{a.List, a.ByPlatform, nil})
+	if err == nil {
+		_, err = l.indexType()
+	}
 	return l, err
 }
 
