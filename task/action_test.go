@@ -51,6 +51,8 @@ func TestActions(t *testing.T) {
 		{"acr purge --filter 'foo\\/.*:a' --filter a.b:c --ago 1d", "Plugin repo purge env.azurecr.io --repositories regex:foo\\/.* --all --filter regex:.*(?:a).* --keep-manifests --older-than 1d --force && " +
 			"repo purge env.azurecr.io --repositories regex:a.b --all --filter regex:.*(?:c).* --keep-manifests --older-than 1d --force"},
 		{"acr tag list --registry reg --repository samples/hello-world", "Plugin repo tags reg.azurecr.io/samples/hello-world"},
+		{"acr tag delete -r reg --repository app 1 2", "Plugin repo untag reg.azurecr.io/app:1 reg.azurecr.io/app:2"},
+		{"acr manifest delete -r reg --repository app " + digest, "Plugin repo rm --force reg.azurecr.io/app@" + digest},
 		{"acr manifest list --repository app", "Plugin repo manifests env.azurecr.io/app"},
 		{"acr purge -r reg --filter a:(?!b) --ago 1d --untagged", ""}, // ( is for a shell
 		{"acr", "Container " + acr + " | "},
@@ -107,6 +109,9 @@ func TestWithoutEquivalent(t *testing.T) {
 		"az acr import -n reg --source q.io/a -u me -p pw":                  "unknown shorthand flag: 'u'",
 		"az acr import -n reg --source alpine:3":                            "expected the registry in --source",
 		"az acr import --source q.io/a":                                     "expected --name",
+		"acr tag delete -r reg --repository a":                              "unexpected number of arguments: 0",
+		"acr tag list -r reg --repository a 1":                              "unexpected number of arguments: 1",
+		"acr annotate -r reg --filter a:.":                                  "it has none",
 		"acr":                                                               "", "acr login reg": "", "az acr login": "", "alpine acr purge": "",
 	} {
 		a, err := commandOfText(cmd)

@@ -21,8 +21,11 @@ var azureCommands = []struct {
 	equivalent     func(args []string, registry string) ([][]string, error)
 }{
 	{"acr", "mcr.microsoft.com/acr/acr-cli", []string{"purge"}, purge},
-	{"acr", "mcr.microsoft.com/acr/acr-cli", []string{"tag", "list"}, ofRepository("repo", "tags")},
-	{"acr", "mcr.microsoft.com/acr/acr-cli", []string{"manifest", "list"}, ofRepository("repo", "manifests")},
+	{"acr", "mcr.microsoft.com/acr/acr-cli", []string{"tag", "list"}, ofRepository("", "repo", "tags")},
+	{"acr", "mcr.microsoft.com/acr/acr-cli", []string{"tag", "delete"}, ofRepository(":", "repo", "untag")},
+	{"acr", "mcr.microsoft.com/acr/acr-cli", []string{"manifest", "list"}, ofRepository("", "repo", "manifests")},
+	{"acr", "mcr.microsoft.com/acr/acr-cli", []string{"manifest", "delete"}, ofRepository("@", "repo", "rm", "--force")},
+	{"acr", "mcr.microsoft.com/acr/acr-cli", []string{"annotate"}, noEquivalent},
 	{"az", "mcr.microsoft.com/acr/azure-cli", []string{"acr", "import"}, azureImport},
 }
 
@@ -43,19 +46,32 @@ func equivalent(all []string, registry string) ([][]string, error) {
 	return nil, nil
 }
 
-// ofRepository returns the equivalent of a listing of 'acr'.
-func ofRepository(ours ...string) func(args []string, registry string) ([][]string, error) {
+func noEquivalent([]string, string) ([][]string, error) { return nil, errors.New("it has none") }
+
+// ofRepository returns the equivalent of a command of 'acr' for a repository or, with a separator, for what its arguments
+// name in it.
+func ofRepository(separator string, ours ...string) func(args []string, registry string) ([][]string, error) {
 	return func(args []string, registry string) ([][]string, error) {
 		f := newFlags()
 		f.StringVarP(&registry, "registry", "r", registry, "")
 		repo := f.String("repository", "", "")
-		if err := parseAzure(f, args); err != nil {
+		err := f.Parse(args)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if registry == "" || !isPath(*repo) {
+		case registry == "" || !isPath(*repo):
 			return nil, errors.New("expected --registry and --repository")
+		case (separator == "") != (f.NArg() == 0):
+			return nil, fmt.Errorf("unexpected number of arguments: %d", f.NArg())
 		}
-		return [][]string{append(slices.Clone(ours), azureHost(registry)+"/"+*repo)}, nil
+		name, out := azureHost(registry)+"/"+*repo, slices.Clone(ours)
+		if separator == "" {
+			return [][]string{append(out, name)}, nil
+		}
+		for _, arg := range f.Args() {
+			out = append(out, name+separator+arg)
+		}
+		return [][]string{out}, nil
 	}
 }
 
