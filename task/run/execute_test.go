@@ -543,3 +543,29 @@ func TestDockerCommandsWriteToCopy(t *testing.T) {
 		}
 	}
 }
+
+// A working directory that does not exist is made in a copy of the context; links lead nowhere.
+func TestWorkingDirectoryIsMade(t *testing.T) {
+	s := newTestExecutor(t, task.File{})
+	s.programs.script = "pwd"
+	outside := t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(s.Context.Dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range []task.Action{task.Docker{Args: []string{"version"}}, task.Build{Context: "."}} {
+		s.out.Reset()
+		if _, err := s.run(t, task.Step{ID: "a", Dir: "new/../new/dir", Action: action}); err != nil || !strings.HasSuffix(s.out.String(), "/new/dir\n") {
+			t.Errorf("%T: got folder %q and error %v, want new/dir", action, s.out.String(), err)
+		}
+		for _, dir := range []string{"link", "link/new"} {
+			if _, err := s.run(t, task.Step{ID: "a", Dir: dir, Action: action}); err == nil || !strings.Contains(err.Error(), "workingDirectory "+dir) {
+				t.Errorf("%T: got error %v in folder %s, want one that names it", action, err, dir)
+			}
+		}
+	}
+	for _, dir := range []string{filepath.Join(s.Context.Dir, "new"), filepath.Join(outside, "new")} {
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("got error %v for %s, want that it does not exist", err, dir)
+		}
+	}
+}

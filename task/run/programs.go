@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,7 +21,7 @@ import (
 
 // docker runs a docker command in the workspace.
 func (e *Executor) docker(ctx context.Context, step task.Step, action task.Docker, in io.Reader, out Output) (int, error) {
-	dir, release, err := e.workspace.Host(ctx, mayWrite(action))
+	dir, release, err := e.hostFolder(ctx, step, mayWrite(action))
 	if err != nil {
 		return -1, err
 	}
@@ -28,6 +32,43 @@ func (e *Executor) docker(ctx context.Context, step task.Step, action task.Docke
 	}
 	defer release()
 	return e.command(ctx, step, dir, args, nil, in, out)
+}
+
+// hostFolder returns the workspace on this machine, and makes the step's working directory in it, as docker run does. The
+// error is also that a link leads out of the workspace. Release must be called when the step does not need it any more.
+func (e *Executor) hostFolder(ctx context.Context, step task.Step, writes bool) (dir string, release func(), err error) {
+	dir, release, err = e.workspace.Host(ctx, writes)
+	if err != nil {
+		return "", nil, err
+	}
+	made, err := makeFolder(dir, step, writes)
+	if err == nil && made {
+		return dir, release, nil
+	}
+	release()
+	if err != nil {
+		return "", nil, fmt.Errorf("workingDirectory %s: %w", step.Dir, err)
+	}
+	return e.hostFolder(ctx, step, true)
+}
+
+// makeFolder reports whether the working directory of a step is in dir; it makes it if it may write.
+func makeFolder(dir string, step task.Step, writes bool) (bool, error) {
+	name := filepath.FromSlash(strings.TrimPrefix(path.Clean("/"+step.Dir), "/"))
+	if name == "" || step.NoDir {
+		return true, nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return false, err
+	}
+	defer root.Close()
+	if _, err = root.Stat(name); errors.Is(err, fs.ErrNotExist) && !writes {
+		return false, nil
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = root.MkdirAll(name, 0o755)
+	}
+	return err == nil, err
 }
 
 // withSharedVolume fills the volume of the workspace for a docker command that names it, and returns its arguments with
