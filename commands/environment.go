@@ -6,6 +6,7 @@ import (
 
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest/store"
@@ -19,6 +20,8 @@ type environment struct {
 	listsDir string
 	// step has the files of a step of a task, and is nil otherwise.
 	step files
+	// pushed is called for what a command has pushed, nil if nobody asks.
+	pushed func(ocispec.Descriptor, []string)
 }
 
 // lists returns the store of the local manifest lists.

@@ -146,7 +146,9 @@ func (o *output) addTo(flags *pflag.FlagSet) {
 
 // open opens the files of a result.
 func (o output) open(env environment) (results, error) {
-	return openResults(env.files(), o.digestFile, o.metadataFile)
+	r, err := openResults(env.files(), o.digestFile, o.metadataFile)
+	r.pushed = env.pushed
+	return r, err
 }
 
 // addWait adds the flag.

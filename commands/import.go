@@ -194,6 +194,11 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 		t.progress.Summarize(t.reporter)
 		display.Imported(env.Out(), imported, opts.output.quiet)
 	}
+	if opts.allTags && env.pushed != nil {
+		for _, i := range imported {
+			env.pushed(i.Descriptor, []string{i.Name.String()})
+		}
+	}
 	if err != nil || opts.allTags {
 		return err
 	}

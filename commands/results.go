@@ -9,12 +9,17 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // results are the files for the result of a push. They are opened before the push, so that errors are reported early, and
 // replaced atomically after it.
-type results struct{ digest, metadata resultFile }
+type results struct {
+	digest, metadata resultFile
+	// pushed is called with the result, unless it is nil.
+	pushed func(ocispec.Descriptor, []string)
+}
 
 // resultFile is a temporary file that is renamed to path. A path that is not a regular file, such as /dev/stdout, is
 // written to directly; temporary is "" then.
@@ -24,11 +29,11 @@ type resultFile struct {
 	file            *os.File
 }
 
-func openResults(in files, digest, metadata string) (results, error) {
+func openResults(in files, digestFile, metadataFile string) (results, error) {
 	var r results
 	var err error
-	if r.digest, err = openResult(in, digest); err == nil {
-		r.metadata, err = openResult(in, metadata)
+	if r.digest, err = openResult(in, digestFile); err == nil {
+		r.metadata, err = openResult(in, metadataFile)
 	}
 	if err != nil {
 		r.discard()
@@ -54,19 +59,27 @@ func openResult(in files, path string) (resultFile, error) {
 	return f, nil
 }
 
+// imageMetadata is what metadata files say of an image or a list, with the names of docker buildx.
+type imageMetadata struct {
+	Descriptor *ocispec.Descriptor `json:"containerimage.descriptor,omitempty"`
+	Digest     digest.Digest       `json:"containerimage.digest,omitempty"`
+	Name       string              `json:"image.name"` // several are joined by commas
+}
+
 // write writes the files: the digest, and JSON as that of docker buildx imagetools create.
 func (r *results) write(d ocispec.Descriptor, name reference.Named, tags []reference.NamedTagged) error {
-	if err := r.digest.write([]byte(d.Digest)); err != nil {
-		return err
-	}
 	names := []string{name.String()}
 	for _, t := range tags {
 		names = append(names, t.String())
 	}
-	metadata, err := json.MarshalIndent(map[string]any{
-		"containerimage.descriptor": ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size},
-		"image.name":                strings.Join(names, ","),
-	}, "", "  ")
+	d = ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
+	if r.pushed != nil {
+		r.pushed(d, names)
+	}
+	if err := r.digest.write([]byte(d.Digest)); err != nil {
+		return err
+	}
+	metadata, err := json.MarshalIndent(imageMetadata{Descriptor: &d, Name: strings.Join(names, ",")}, "", "  ")
 	if err != nil {
 		return err
 	}

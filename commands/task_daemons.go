@@ -35,6 +35,7 @@ type daemons struct {
 	env    environment
 	logins logins
 	config *runConfig
+	pushed pushedImages
 
 	mu    sync.Mutex
 	known map[string]stepDaemon // by address
@@ -101,7 +102,7 @@ func (d *daemons) Daemon(dockerContext string) (run.Daemon, error) {
 	defer d.mu.Unlock()
 	known, ok := d.known[host]
 	if !ok {
-		known = stepDaemon{daemon.New(daemon.FromCLI(quiet), d.header)}
+		known = stepDaemon{daemon.New(daemon.FromCLI(quiet), d.header), &d.pushed}
 		d.known[host] = known
 	}
 	return known, nil
@@ -126,11 +127,18 @@ func (d *daemons) header(ctx context.Context, host, repository string, actions [
 }
 
 // stepDaemon is a daemon whose pushes write their progress to the output of a step.
-type stepDaemon struct{ *daemon.Daemon }
+type stepDaemon struct {
+	*daemon.Daemon
+	pushed *pushedImages
+}
 
 // Push pushes an image to its registry and draws the progress on out.
 func (d stepDaemon) Push(ctx context.Context, name reference.NamedTagged, out io.Writer) (digest.Digest, error) {
-	return d.Daemon.Push(ctx, name, nil, daemon.NewProgress(streams.NewOut(out)))
+	pushed, err := d.Daemon.Push(ctx, name, nil, daemon.NewProgress(streams.NewOut(out)))
+	if err == nil {
+		d.pushed.addDigest(name.String(), pushed)
+	}
+	return pushed, err
 }
 
 // Builder returns the name of the builder of a docker context.
@@ -139,7 +147,7 @@ func (d *daemons) Builder(dockerContext string) string { return d.contextName(do
 // Plugin runs a command of this plugin in this process.
 func (d *daemons) Plugin(ctx context.Context, dockerContext string, workspace *os.Root, dir string, args []string, out run.Output) int {
 	own := d.cli(d.contextName(dockerContext), out)
-	return runEmbedded(ctx, environment{Cli: own, listsDir: filepath.Join(d.config.dir, "manifests"), step: workspaceFiles{workspace, dir}}, args)
+	return runEmbedded(ctx, environment{Cli: own, listsDir: filepath.Join(d.config.dir, "manifests"), step: workspaceFiles{workspace, dir}, pushed: d.pushed.add}, args)
 }
 
 // maxReason is the maximum length of what docker prints in an error.

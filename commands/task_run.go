@@ -34,6 +34,7 @@ type taskRunOptions struct {
 	jobs     number
 	progress string
 	builder  string
+	metadata string
 	given    []string // secrets as given
 	setGiven []string // secret values as given
 	login    []string // registries
@@ -95,6 +96,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	cmd.MarkFlagsMutuallyExclusive("cmd", "file")
 	flags.StringArrayVar(&opts.login, "login", nil, "Registry whose login of yours all containers can read")
 	flags.StringArrayVar(&opts.given, "secret", nil, "Value of a secret of the file (id=ID,src=FILE or id=ID,env=NAME)")
+	flags.StringVar(&opts.metadata, "metadata-file", "", "Write the digests and names of what was pushed to this file as JSON")
 	addProgress(cmd, &opts.progress)
 	return cmd
 }
@@ -162,6 +164,11 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	metadata, err := openResult(t.env.files(), o.metadata)
+	if err != nil {
+		return err
+	}
+	defer metadata.discard()
 	daemons, err := newDaemons(t, loaded.id)
 	if err != nil {
 		return err
@@ -178,11 +185,14 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	defer show.Close()
 	executor := run.NewExecutor(run.Setup{
 		ID: loaded.id, File: loaded.file, Builder: o.builder, Daemon: daemons.Daemon, Programs: daemons,
-		Context: loaded.source, ConfigFile: configFile,
+		Context: loaded.source, ConfigFile: configFile, Pushed: daemons.pushed.addDigest,
 	})
 	notNeeded := reportStopping(ctx, show)
 	err = o.runSteps(ctx, executor, show, loaded)
 	notNeeded()
+	if content, failed := daemons.pushed.json(loaded.id); metadata.file != nil {
+		err = errors.Join(err, failed, metadata.write(content))
+	}
 	left := cleanUp(ctx, daemons, executor, loaded.id)
 	if left != nil && err != nil { // an interruption would hide it
 		t.reporter.Warn("%s", oneLine(show.Hide(left)))

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -174,4 +175,49 @@ func TestTaskInCI(t *testing.T) {
 			t.Errorf("got line %q, want none that the CI takes for a command", line)
 		}
 	}
+}
+
+// The metadata file of a run has the digests of what push steps, docker commands and builds pushed, and of lists.
+func TestTaskMetadataFile(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.UseBuildx(s.T)
+		s.write(map[string]string{
+			"Dockerfile": "FROM scratch\nCOPY acb.yaml /\n",
+			"acb.yaml": strings.ReplaceAll(`version: v1.1.0
+steps:
+  - build: -t NAME:step -t NAME:command .
+  - push: [NAME:step]
+  - cmd: docker push NAME:command
+  - build: --push -t NAME:build .
+  - cmd: docker manifest create NAME:list NAME:step && docker manifest push NAME:list
+  - cmd: docker tag NAME:step NAME:absent.example.com:1
+`, "NAME", "$Registry/"+s.repo)})
+		s.ends(1, nil, "task", "run", "--registry", s.registry.Host, "--id", s.runID(), "--metadata-file", "out.json")
+		content, err := os.ReadFile(filepath.Join(s.Dir, "out.json"))
+		if err != nil {
+			s.Fatal(err)
+		}
+		var got struct {
+			ID     string `json:"run.id"`
+			Images []struct {
+				Name       string              `json:"image.name"`
+				Digest     string              `json:"containerimage.digest"`
+				Descriptor *ocispec.Descriptor `json:"containerimage.descriptor"`
+			} `json:"images"`
+		}
+		if err := json.Unmarshal(content, &got); err != nil || got.ID != s.runID() || len(got.Images) != 4 {
+			s.Fatalf("got metadata %s and error %v, want 4 images of %s", content, err, s.runID())
+		}
+		for i, tag := range []string{"step", "command", "build", "list"} {
+			image := got.Images[i]
+			want := strings.TrimSpace(s.multiarch("inspect", "--format", "{{.Digest}}", s.name(tag)).Stdout)
+			if tag == "build" && s.daemon.Store == harness.GraphDriver {
+				want = "" // its BuildKit does not say the digest
+			}
+			isList := image.Descriptor != nil && image.Descriptor.Digest.String() == want
+			if image.Name != s.name(tag) || image.Digest != want || isList != (tag == "list") {
+				s.Errorf("got %+v, want %s with digest %s", image, s.name(tag), want)
+			}
+		}
+	})
 }

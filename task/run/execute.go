@@ -80,6 +80,8 @@ type Setup struct {
 	Programs Programs
 	// ConfigFile returns a config.json of docker with the user's logins for registries.
 	ConfigFile func(registries []string) ([]byte, error)
+	// Pushed is called for each image that a docker command has pushed. The digest is "" if the command did not say it.
+	Pushed func(name string, d digest.Digest)
 }
 
 // Executor performs the actions of a file's steps. It is a [Runner].

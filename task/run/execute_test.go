@@ -569,3 +569,26 @@ func TestWorkingDirectoryIsMade(t *testing.T) {
 		}
 	}
 }
+
+// What a docker command says that it has pushed is reported, its output unchanged.
+func TestPushesOfDockerCommands(t *testing.T) {
+	hex := "sha256:" + strings.Repeat("a", 64)
+	for _, c := range []struct {
+		args         []string
+		output, want string
+	}{
+		{[]string{"push", "h.io/a:1"}, "The push refers to repository [h.io/a]\n1: digest: " + hex + " size: 528\n", "h.io/a:1 " + hex},
+		{[]string{"push", "-a", "a"}, "1: digest: " + hex + " size: 528\nlatest: digest: " + hex + " size: 528", "docker.io/library/a:1 " + hex + ", docker.io/library/a:latest " + hex},
+		{[]string{"buildx", "build", "--push", "."}, "#7 pushing manifest for h.io/b:2@" + hex + "\n#7 pushing manifest for h.io/b:2@" + hex + " 0.1s done\n", "h.io/b:2 " + hex},
+		{[]string{"buildx", "build", "--push", "."}, "#8 pushing h.io/b:2 with docker\n#8 pushing layer 0\n#8 pushing h.io/b:2 with docker\n#8 DONE\n", "h.io/b:2 "},
+		{[]string{"pull", "h.io/a:1"}, "1: digest: " + hex + " size: 528\n", ""},
+	} {
+		s := newTestExecutor(t, task.File{})
+		var got []string
+		s.Pushed = func(name string, d digest.Digest) { got = append(got, name+" "+d.String()) }
+		s.programs.script = "printf %s '" + c.output + "'"
+		if _, err := s.run(t, task.Step{ID: "a", Action: task.Docker{Args: c.args}}); err != nil || strings.Join(got, ", ") != c.want || s.out.String() != c.output {
+			t.Errorf("%q: got %q, output %q and error %v, want %s and output %q", c.args, got, s.out.String(), err, c.want, c.output)
+		}
+	}
+}

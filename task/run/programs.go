@@ -12,9 +12,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
@@ -132,6 +136,15 @@ func (e *Executor) command(ctx context.Context, step task.Step, dir string, args
 	}
 	cmd.Dir = hostDir(dir, step)
 	cmd.Env = append(append(cmd.Env, slices.DeleteFunc(slices.Clone(step.Env), isWithheld)...), env...)
+	if e.Pushed != nil && isPush(args) {
+		seen := &pushes{args: args}
+		lines, flush := prefixLines(Output{seen, seen}, "")
+		out = Output{io.MultiWriter(out.Stdout, lines.Stdout), io.MultiWriter(out.Stderr, lines.Stderr)}
+		defer func() {
+			flush()
+			seen.report(e.Pushed, err == nil)
+		}()
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out.Stdout, out.Stderr
 	err = cmd.Run()
 	var exit *exec.ExitError
@@ -148,6 +161,62 @@ func (e *Executor) command(ctx context.Context, step task.Step, dir string, args
 		return -1, fmt.Errorf("the docker command ended with %w", err)
 	}
 	return exit.ExitCode(), exited(exit.ExitCode())
+}
+
+// isPush reports whether a docker command may push an image.
+func isPush(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		return arg == "push" || arg == "--push" || strings.Contains(arg, "type=registry") || strings.Contains(arg, "push=true")
+	})
+}
+
+// The lines in which docker push, with a tag of the repository in its last argument, and BuildKit name what they pushed.
+var (
+	pushedTag  = lazyregexp.New(`^([\w][\w.-]*): digest: (sha256:[0-9a-f]{64}) size: \d+\s*$`)
+	pushedName = lazyregexp.New(`pushing manifest for (\S+)@(sha256:[0-9a-f]{64})(?: [\d.]+s)? done`)
+	pushedBy   = lazyregexp.New(`^#\d+ pushing (\S+) with docker\s*$`) // by the docker daemon, without the digest
+)
+
+// pushes finds what a docker command has pushed in the lines of its output.
+type pushes struct {
+	args []string
+	mu   sync.Mutex
+	all  []pushed
+}
+
+type pushed struct {
+	name   string
+	digest digest.Digest // "" if the command did not say it
+}
+
+func (p *pushes) Write(line []byte) (int, error) {
+	var one pushed
+	if m := pushedName().FindSubmatch(line); m != nil {
+		one = pushed{string(m[1]), digest.Digest(m[2])}
+	} else if m := pushedBy().FindSubmatch(line); m != nil {
+		one.name = string(m[1])
+	} else if m := pushedTag().FindSubmatch(line); m != nil {
+		if name, err := reference.ParseNormalizedNamed(p.args[len(p.args)-1]); err == nil {
+			one = pushed{name.Name() + ":" + string(m[1]), digest.Digest(m[2])}
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if one.name != "" && !slices.Contains(p.all, one) {
+		p.all = append(p.all, one)
+	}
+	return len(line), nil
+}
+
+// report reports what was pushed. Of a command that failed that is only what has a digest.
+func (p *pushes) report(to func(string, digest.Digest), succeeded bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, one := range p.all {
+		if succeeded || one.digest != "" {
+			to(one.name, one.digest)
+		}
+	}
 }
 
 // plugin runs commands of this program, up to the first that fails.
