@@ -7,7 +7,7 @@ import (
 )
 
 // blockHeader matches a line that ends with the header of a block scalar, after dashes, a key, and tags and anchors.
-var blockHeader = lazyregexp.New(`^ *(?:([-?:]) +)*(?:("[^"]*"|'[^']*'|[^\s"'#][^#]*?) *: +)?(?:[!&]\S* +)*[|>][+-]?([1-9]?)[+-]?[ \t]*(?:#.*)?$`)
+var blockHeader = lazyregexp.New(`^ *(?:([-?:]) +)*(?:("[^"]*"|'[^']*'|[^\s"'#]#*(?:[^#]|[^\s#]#+)*?) *: +)?(?:[!&]\S* +)*[|>][+-]?([1-9]?)[+-]?[ \t]*(?:#.*)?$`)
 
 // uncommented returns a file without its comment lines: those that begin with #, except in block scalars, which are
 // known by their indentation, since a file with templates may not be valid YAML.
