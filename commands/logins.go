@@ -10,7 +10,7 @@ import (
 )
 
 // logins are the stored credentials. A credential helper that fails, or a login that is refused, is reported once; then,
-// as in the docker CLI, the command continues without a login.
+// as in the docker CLI, the command continues without a login. What it is refused then, or may be hidden from, is an error.
 type logins struct {
 	stored   *credentials.Store
 	reporter *display.Reporter
