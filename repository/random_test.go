@@ -36,6 +36,7 @@ type randomRun struct {
 	seed   uint64
 	random *rand.Rand
 	repo   reference.Named
+	copy   reference.Named // the target of imports
 	m      *fakes.Registry
 	notes  *fakes.Reporter
 	client *registry.Client
@@ -47,10 +48,12 @@ type randomRun struct {
 	// "remove TAG", what others have done.
 	truth map[string]digest.Digest
 	log   []string
-	// unknown is how often a name still answers 404; loses says that answers get lost, pages how short pages are.
+	// unknown is how often a name still answers 404; loses says that answers to the methods of losing get lost, pages how
+	// short pages are.
 	unknown map[string]int
 	events  []event
 	loses   bool
+	losing  []string
 	pages   int
 
 	mu   sync.Mutex
@@ -65,13 +68,14 @@ type event struct {
 
 func newRandomRun(t *testing.T, seed uint64) *randomRun {
 	r := &randomRun{T: t, seed: seed, random: rand.New(rand.NewPCG(seed, 11)), m: fakes.NewRegistry(), notes: &fakes.Reporter{},
-		raw: map[digest.Digest][]byte{}, truth: map[string]digest.Digest{}, unknown: map[string]int{}, seen: map[string]int{}}
+		losing: []string{http.MethodDelete, http.MethodPut}, raw: map[digest.Digest][]byte{}, truth: map[string]digest.Digest{}, unknown: map[string]int{}, seen: map[string]int{}}
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
 	repo, err := manifest.ParseRepository(strings.TrimPrefix(server.URL, "http://") + "/app")
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.copy, _ = reference.WithName(reference.Domain(repo) + "/copy")
 	r.repo, r.client = repo, registry.New(registry.Options{Insecure: true})
 	r.build()
 	for _, set := range []struct {
@@ -232,7 +236,11 @@ func (r *randomRun) start() {
 // ServeHTTP serves the repository as a registry, with short pages and answers that get lost.
 func (r *randomRun) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	path := strings.TrimPrefix(q.URL.Path, "/v2/")
-	kind, name, _ := strings.Cut(strings.TrimPrefix(path, "app/"), "/")
+	kind, name, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(path, "app/"), "copy/"), "/")
+	repo := r.repo
+	if strings.HasPrefix(path, "copy/") {
+		repo = r.copy
+	}
 	loses, before := r.lost(q.Method, path)
 	if loses && before {
 		panic(http.ErrAbortHandler)
@@ -242,9 +250,11 @@ func (r *randomRun) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	case kind == "tags":
 		r.serveTags(w, q)
 	case kind == "referrers":
-		r.serveReferrers(w, digest.Digest(name))
+		r.serveReferrers(w, repo, digest.Digest(name))
 	case kind == "manifests":
-		r.serveManifest(w, q, name, loses)
+		r.serveManifest(w, q, repo, name, loses)
+	case kind == "blobs":
+		r.serveBlob(w, q, name, loses)
 	default:
 		w.WriteHeader(http.StatusNotFound)
 	}
@@ -252,7 +262,7 @@ func (r *randomRun) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 
 // lost reports whether the answer to a request gets lost, and whether that is before it is carried out.
 func (r *randomRun) lost(method, path string) (loses, before bool) {
-	if !r.loses || method != http.MethodDelete && method != http.MethodPut || strings.Contains(path, "absent-") {
+	if !r.loses || !slices.Contains(r.losing, method) || strings.Contains(path, "absent-") {
 		return false, false
 	}
 	r.mu.Lock()
@@ -296,8 +306,8 @@ func (r *randomRun) cut() bool {
 	return r.seen["list"] == 2 || r.seen["list"] == 9
 }
 
-func (r *randomRun) serveReferrers(w http.ResponseWriter, subject digest.Digest) {
-	found, err := r.m.Referrers(r.Context(), manifest.AtDigest(r.repo, subject))
+func (r *randomRun) serveReferrers(w http.ResponseWriter, repo reference.Named, subject digest.Digest) {
+	found, err := r.m.Referrers(r.Context(), manifest.AtDigest(repo, subject))
 	if err != nil {
 		w.WriteHeader(http.StatusNotFound)
 		return
@@ -306,14 +316,33 @@ func (r *randomRun) serveReferrers(w http.ResponseWriter, subject digest.Digest)
 	_ = json.NewEncoder(w).Encode(ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: append([]ocispec.Descriptor{}, found...)})
 }
 
-func (r *randomRun) serveManifest(w http.ResponseWriter, q *http.Request, name string, loses bool) {
+// serveBlob serves the blobs of all repositories, which are mounted without being asked for.
+func (r *randomRun) serveBlob(w http.ResponseWriter, q *http.Request, name string, loses bool) {
+	r.m.Mu.Lock()
+	raw, exists := r.m.Blobs[digest.Digest(name)]
+	r.m.Mu.Unlock()
+	switch {
+	case loses:
+		panic(http.ErrAbortHandler)
+	case q.Method == http.MethodPost:
+		w.Header().Set("Docker-Content-Digest", q.URL.Query().Get("mount"))
+		w.WriteHeader(http.StatusCreated)
+	case !exists:
+		w.WriteHeader(http.StatusNotFound)
+	default:
+		w.Header().Set("Content-Length", fmt.Sprint(len(raw)))
+		_, _ = w.Write(raw)
+	}
+}
+
+func (r *randomRun) serveManifest(w http.ResponseWriter, q *http.Request, repo reference.Named, name string, loses bool) {
 	ctx, status := q.Context(), http.StatusAccepted
 	var ref reference.Named
 	var err error
 	if digest.Digest(name).Validate() == nil {
-		ref = manifest.AtDigest(r.repo, digest.Digest(name))
+		ref = manifest.AtDigest(repo, digest.Digest(name))
 	} else {
-		ref = manifest.AtTag(r.repo, name)
+		ref = manifest.AtTag(repo, name)
 	}
 	var c manifest.Content
 	switch at, isDigest := ref.(reference.Canonical); {
