@@ -134,8 +134,8 @@ func (g *Gate) take(r *http.Request) time.Duration {
 // Count is what became of the requests of a class.
 type Count struct {
 	Admitted, Refused int
-	// Used is the part of the limit that was used from a minute after the first request to the last one, 0 if that is less
-	// than a minute.
+	// Used is the part of the limit that was used from a minute after the first request to the last one, 0 if that is too short
+	// to tell.
 	Used float64
 }
 
@@ -150,6 +150,9 @@ func (g *Gate) Counts() map[string]Count {
 	return counts
 }
 
+// measurable is the least time that a rate is measured in.
+const measurable = 15 * time.Second
+
 func (c *class) used() float64 {
 	if len(c.admitted) == 0 {
 		return 0
@@ -160,8 +163,8 @@ func (c *class) used() float64 {
 			later++
 		}
 	}
-	if took := last.Sub(first).Minutes(); took > 0.2 {
-		return float64(later) / took / c.bucket.PerMinute
+	if took := last.Sub(first); took > measurable {
+		return float64(later) / took.Minutes() / c.bucket.PerMinute
 	}
 	return 0
 }
