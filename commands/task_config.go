@@ -28,7 +28,7 @@ type runConfig struct {
 	user func() *configfile.ConfigFile
 
 	mu     sync.Mutex
-	copied map[string]types.AuthConfig // the user's logins that were looked up, by their name in config.json
+	copied map[string]types.AuthConfig // the user's logins that are in dir, by their name in config.json
 }
 
 // noRegistry has an empty login in a run's config.json: if that had none, docker login would use the system's keychain.
@@ -84,35 +84,39 @@ func copyFiles(from, to string) error {
 	return errors.Join(errs...)
 }
 
-// addLogins copies the user's logins of registries to the folder. A registry that the run has logged in to keeps that login.
+// addLogins copies the user's logins of registries to the folder. The run keeps its own, and stays logged out after docker
+// logout.
 func (c *runConfig) addLogins(ctx context.Context, l logins, registries []string) error {
+	if len(registries) == 0 {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	added := map[string]types.AuthConfig{}
+	found := map[string]types.AuthConfig{}
 	for _, host := range registries {
-		key := credentials.ConfigKey(host)
-		if _, done := c.copied[key]; done {
-			continue
-		}
+		l.stored.Forget(host) // the token of a helper may have expired
 		auth, err := l.stored.Lookup(ctx, host, "", nil)
 		if err != nil {
 			if err := l.withoutLogin(ctx, err); err != nil {
 				return err
 			}
 		}
-		if c.copied[key] = auth; auth != (types.AuthConfig{}) {
-			added[key] = auth
-		}
-	}
-	if len(added) == 0 {
-		return nil
+		found[credentials.ConfigKey(host)] = auth
 	}
 	own, err := config.Load(c.dir)
 	if err != nil {
 		return err
 	}
-	maps.Copy(added, own.AuthConfigs)
-	own.AuthConfigs = added
+	changed := false
+	for key, auth := range found {
+		before := c.copied[key]
+		if sameLogin(own.AuthConfigs[key], before) && !sameLogin(auth, before) {
+			own.AuthConfigs[key], c.copied[key], changed = auth, auth, true
+		}
+	}
+	if !changed {
+		return nil
+	}
 	return own.Save()
 }
 
@@ -129,7 +133,7 @@ func (c *runConfig) current() *configfile.ConfigFile {
 	maps.Copy(auths, merged.AuthConfigs)
 	maps.Copy(helpers, merged.CredentialHelpers)
 	for key, auth := range own.AuthConfigs {
-		if copied, ok := c.copied[key]; key != noRegistry && (!ok || !sameLogin(auth, copied)) {
+		if !sameLogin(auth, c.copied[key]) {
 			auths[key], helpers[key] = auth, "" // config.json itself
 		}
 	}

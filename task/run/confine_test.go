@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -132,4 +133,33 @@ func TestRegistriesOfCommands(t *testing.T) {
 			t.Errorf("docker %s: got registries %s, want %s", args, got, want)
 		}
 	}
+}
+
+// A daemon may go on with the request of a docker command that was killed, so that there is more to remove a little later.
+func TestCloseAfterKilledCommand(t *testing.T) {
+	step := task.Step{ID: "a", Action: task.Docker{Args: []string{"run", "app"}}}
+	for script, want := range map[string]int{"exit 0": 1, "echo started; exec sleep 1000": 2} {
+		var s *testExecutor
+		t.Run(script, func(t *testing.T) { // at whose end it is closed
+			s = newTestExecutor(t, task.File{})
+			s.programs.script = script
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if _, err := s.Run(ctx, step, Output{Stdout: cancelling(cancel), Stderr: &s.err}, func() {}); (err != nil) != (want == 2) {
+				t.Errorf("got error %v, want one only of the killed command", err)
+			}
+		})
+		removal := "remove " + processLabel + "=" + s.process
+		if got := strings.Count(strings.Join(s.own.calls, "\n"), removal); got != want {
+			t.Errorf("%s: got %d removals, want %d: %q", script, got, want, s.own.calls)
+		}
+	}
+}
+
+// cancelling calls itself at each write.
+type cancelling func()
+
+func (c cancelling) Write(p []byte) (int, error) {
+	c()
+	return len(p), nil
 }

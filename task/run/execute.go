@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -94,6 +96,7 @@ type Executor struct {
 	daemons  map[Daemon]*usedDaemon
 	attempts map[string]int    // containers that were run, by step
 	builders map[string]string // names of builders that the run creates, by their name in the file
+	killed   atomic.Bool       // a docker command was killed
 	buildx   memo.Once[bool]   // whether the docker command has it
 }
 
@@ -164,13 +167,22 @@ func (e *Executor) Run(ctx context.Context, step task.Step, out Output, started 
 	return -1, fmt.Errorf("step %s: unknown action %T", step.ID, step.Action)
 }
 
+// lateGrace is how long a daemon may take to create what a docker command asked for before it was killed.
+const lateGrace = 200 * time.Millisecond
+
 // Close removes everything that the run created on daemons and on this machine.
 func (e *Executor) Close(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	errs := make(chan error, len(e.daemons))
 	for d := range e.daemons {
-		go func() { errs <- d.Remove(ctx, processLabel, e.process) }() // one that does not answer delays no other
+		go func() { // one that does not answer delays no other
+			err := d.Remove(ctx, processLabel, e.process)
+			if e.killed.Load() && pause.For(ctx, lateGrace) == nil {
+				err = d.Remove(ctx, processLabel, e.process)
+			}
+			errs <- err
+		}()
 	}
 	err := e.workspace.Close()
 	for range e.daemons {

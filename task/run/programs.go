@@ -150,6 +150,7 @@ func (e *Executor) command(ctx context.Context, step task.Step, dir string, args
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
+		e.killed.Store(true)
 		return -1, context.Cause(ctx)
 	case err == nil, errors.Is(err, exec.ErrWaitDelay): // a process that it left behind may hold its output open
 		return 0, nil
