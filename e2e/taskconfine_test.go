@@ -172,6 +172,14 @@ steps:
 	}
 }
 
+// removeLeft runs the commands that an error prints for what a killed run has left.
+func (s *scene) removeLeft(stderr string) {
+	s.Helper()
+	_, commands, _ := strings.Cut(stderr, "remove what it left: ")
+	commands, _, _ = strings.Cut(commands, "\n")
+	harness.MustRun(s.T, s.Env, "sh", "-c", commands)
+}
+
 // The printed commands remove all that a killed run leaves.
 func TestKilledTaskIsRemoved(t *testing.T) {
 	onEachStore(t, func(s *scene) {
@@ -181,8 +189,7 @@ func TestKilledTaskIsRemoved(t *testing.T) {
 		s.must(syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL))
 		_ = r.cmd.Wait()
 		stderr := s.ends(1, nil, "task", "run", "--id", s.runID()).Stderr
-		_, remedy, _ := strings.Cut(strings.TrimSpace(stderr[strings.LastIndex(stderr, "remove what it left: "):]), ": ")
-		harness.MustRun(s.T, s.Env, "sh", "-c", remedy)
+		s.removeLeft(stderr)
 		clean()
 	})
 }

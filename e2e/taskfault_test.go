@@ -162,7 +162,6 @@ func TestTasksWithTheSameID(t *testing.T) {
 	}
 	_ = r.cmd.Wait()
 	stderr := s.ends(1, nil, "task", "run", "--id", s.runID(), "-f", "short.yaml").Stderr
-	_, remedy, _ := strings.Cut(strings.TrimSpace(stderr[strings.LastIndex(stderr, "remove what it left: "):]), ": ")
-	harness.MustRun(t, s.Env, "sh", "-c", remedy)
+	s.removeLeft(stderr)
 	s.multiarch("task", "run", "--id", s.runID(), "-f", "short.yaml")
 }
