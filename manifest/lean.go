@@ -9,7 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// blobSize is the size of a blob. The hash of its digest tells it from others, with less memory than the digest.
+// blobSize is the size of a blob. The hash of its digest identifies it, with less memory than the digest.
 type blobSize struct {
 	hash uint64
 	size int64
