@@ -37,7 +37,8 @@ var allowed = map[string][]string{
 	"docs/generate":        {"commands"},
 	"task":                 {"manifest", "task/shell", "internal/lazyregexp"},
 	"task/render":          {"manifest", "task", "internal/lazyregexp"},
-	"task/run":             {"manifest", "internal/compression", "task", "task/shell", "internal/lazyregexp", "internal/memo", "internal/pause"},
+	"task/run":             {"manifest", "task", "task/run/workspace", "task/shell", "internal/lazyregexp", "internal/memo", "internal/pause"},
+	"task/run/workspace":   {"manifest", "internal/compression"},
 	"task/shell":           {"internal/lazyregexp", "internal/pause"},
 }
 

@@ -186,6 +186,7 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	executor := run.NewExecutor(run.Setup{
 		ID: loaded.id, File: loaded.file, Builder: o.builder, Daemon: daemons.Daemon, Programs: daemons,
 		Context: loaded.source, ConfigFile: configFile, Pushed: daemons.pushed.addDigest,
+		Note: func(text string) { show.Note("%s", text) },
 	})
 	notNeeded := reportStopping(ctx, show)
 	err = o.runSteps(ctx, executor, show, loaded)

@@ -77,6 +77,19 @@ func (d *Daemon) Receive(ctx context.Context, volume string) (io.ReadCloser, err
 	})}, nil
 }
 
+// Mount returns an error if a volume cannot be mounted.
+func (d *Daemon) Mount(ctx context.Context, volume string) error {
+	what := "mounting volume " + clean(volume)
+	api, id, err := d.reachVolume(ctx, volume, what)
+	if err != nil {
+		return err
+	}
+	if _, err = api.ContainerStatPath(ctx, id, volumeDir); err != nil {
+		err = failed(ctx, api, err, what)
+	}
+	return errors.Join(err, discard(ctx, api, id))
+}
+
 // received is a stream with its cleanup.
 type received struct {
 	io.Reader

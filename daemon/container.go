@@ -28,7 +28,7 @@ const killGrace = 5 * time.Second
 // Run runs a container to its end and returns the exit code of its program; it calls started once that
 // runs. All output is written before Run returns, and nothing after. When ctx ends the container is
 // stopped, killed when that takes more than 10 seconds, and the error is the cause of ctx. The container is
-// removed with its anonymous volumes unless c.Keep. The error is errdefs.ErrNotFound when the daemon does
+// removed with its anonymous volumes unless c.Keep and it has started. The error is errdefs.ErrNotFound when the daemon does
 // not have the image, errdefs.ErrInvalidArgument for settings that docker run refuses too,
 // errdefs.ErrFailedPrecondition when the program cannot be started, errdefs.ErrUnavailable when the daemon
 // cannot be reached or its connection breaks.
@@ -46,8 +46,9 @@ func (d *Daemon) Run(ctx context.Context, c run.Container, out run.Output, start
 	if err != nil {
 		return -1, err
 	}
-	if !c.Keep {
-		defer func() {
+	begun := false
+	defer func() {
+		if !c.Keep || !begun {
 			if ctx.Err() != nil && errdefs.IsUnavailable(err) {
 				return // a daemon that does not answer is asked once more, when the run is cleaned up
 			}
@@ -55,8 +56,8 @@ func (d *Daemon) Run(ctx context.Context, c run.Container, out run.Output, start
 			if removeErr := discard(ctx, api, id); err != nil {
 				err = errors.Join(err, removeErr)
 			}
-		}()
-	}
+		}
+	}()
 	if c.Archive != nil {
 		if err := api.CopyToContainer(ctx, id, "/", bytes.NewReader(c.Archive), container.CopyToContainerOptions{}); err != nil {
 			return -1, failed(ctx, api, err, "copying the login of "+what)
@@ -65,7 +66,7 @@ func (d *Daemon) Run(ctx context.Context, c run.Container, out run.Output, start
 	for _, warning := range warnings {
 		fmt.Fprintf(out.Stderr, "WARNING: %s\n", clean(warning))
 	}
-	return (&execution{api, id, what, c.Kill}).run(ctx, out, started)
+	return (&execution{api, id, what, c.Kill}).run(ctx, out, func() { begun = true; started() })
 }
 
 // create makes a container and returns its ID and the warnings of the daemon.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -37,9 +39,34 @@ func (d *Daemon) CreateNetwork(ctx context.Context, n task.Network, name string,
 // CreateVolume creates an empty volume of this name. The error is errdefs.ErrConflict if one with other labels
 // exists, which the daemon itself accepts.
 func (d *Daemon) CreateVolume(ctx context.Context, name string, labels map[string]string) error {
-	return d.create(ctx, "creating volume "+clean(name), func(ctx context.Context, api client.APIClient) error {
-		made, err := api.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: labels})
-		if err == nil && !maps.Equal(made.Labels, labels) {
+	return d.createVolume(ctx, volume.CreateOptions{Name: name, Labels: labels})
+}
+
+// LinkVolume creates a volume of files on the daemon's machine, with options of the mount. The error is errdefs.ErrNotImplemented
+// if containers may not use such files, or are other users outside.
+func (d *Daemon) LinkVolume(ctx context.Context, name string, labels, options map[string]string) error {
+	api, err := d.client(ctx)
+	if err != nil {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, d.answerTimeout)
+	defer cancel()
+	info, err := api.Info(asking)
+	if err != nil {
+		return failed(ctx, api, err, "asking the Docker daemon for its security options")
+	}
+	if info.OSType == "windows" || slices.ContainsFunc(info.SecurityOptions, func(o string) bool {
+		return strings.HasPrefix(o, "name=userns") || strings.HasPrefix(o, "name=selinux")
+	}) {
+		return manifest.Errorf(errdefs.ErrNotImplemented, "the Docker daemon isolates containers from files of its machine")
+	}
+	return d.createVolume(ctx, volume.CreateOptions{Name: name, Labels: labels, Driver: "local", DriverOpts: options})
+}
+
+func (d *Daemon) createVolume(ctx context.Context, o volume.CreateOptions) error {
+	return d.create(ctx, "creating volume "+clean(o.Name), func(ctx context.Context, api client.APIClient) error {
+		made, err := api.VolumeCreate(ctx, o)
+		if err == nil && !maps.Equal(made.Labels, o.Labels) {
 			err = manifest.Errorf(errdefs.ErrConflict, "a volume of this name already exists")
 		}
 		return err

@@ -28,7 +28,7 @@ func (e *Executor) build(ctx context.Context, step task.Step, b task.Build, out 
 	if err != nil {
 		return -1, err
 	}
-	dir, release, err := e.hostFolder(ctx, step, mayWrite(b))
+	dir, release, err := e.hostFolder(ctx, step, useOf(step, b))
 	if err != nil {
 		return -1, err
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/run/workspace"
 	"github.com/docker-multiarch/docker-multiarch/task/shell"
 )
 
@@ -77,6 +78,8 @@ type Setup struct {
 	Builder string
 	// Context is the initial content of the workspace.
 	Context Source
+	// Note shows what the run does otherwise than a person may expect.
+	Note func(text string)
 	// Daemon returns the daemon of a docker context.
 	Daemon   func(dockerContext string) (Daemon, error)
 	Programs Programs
@@ -90,7 +93,7 @@ type Setup struct {
 type Executor struct {
 	Setup
 	process   string
-	workspace *workspace
+	workspace *workspace.Workspace
 
 	mu       sync.Mutex
 	daemons  map[Daemon]*usedDaemon
@@ -110,7 +113,10 @@ type usedDaemon struct {
 // NewExecutor returns an Executor, which must be closed.
 func NewExecutor(s Setup) *Executor {
 	e := &Executor{Setup: s, process: rand.Text(), daemons: map[Daemon]*usedDaemon{}, attempts: map[string]int{}, builders: map[string]string{}}
-	e.workspace = newWorkspace(s.Context, e.name(""), e.labels())
+	e.workspace = workspace.New(workspace.Setup{
+		Context: s.Context.Dir, Temp: s.Context.temporary, Prefix: e.name(""), Labels: e.labels(),
+		Keep: dockerfiles(s.File), Shared: e.shares(), Note: s.Note,
+	})
 	return e
 }
 
@@ -174,6 +180,12 @@ const lateGrace = 200 * time.Millisecond
 func (e *Executor) Close(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	clean := func() error { return e.removeObjects(ctx) }
+	return errors.Join(clean(), e.workspace.Close(ctx, clean))
+}
+
+// removeObjects removes everything that the run created on daemons.
+func (e *Executor) removeObjects(ctx context.Context) (err error) {
 	errs := make(chan error, len(e.daemons))
 	for d := range e.daemons {
 		go func() { // one that does not answer delays no other
@@ -184,7 +196,6 @@ func (e *Executor) Close(ctx context.Context) error {
 			errs <- err
 		}()
 	}
-	err := e.workspace.Close()
 	for range e.daemons {
 		err = errors.Join(err, <-errs)
 	}
@@ -268,26 +279,22 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 	if err != nil {
 		return -1, err
 	}
-	volume, release, err := e.workspace.Volume(ctx, d.context, d, d)
-	if err != nil {
-		return -1, e.conflict(err)
-	}
-	defer release()
-	c.Mounts = slices.Insert(c.Mounts, 0, Mount{Source: volume, Target: shell.Workspace})
-	for i, m := range c.Mounts {
-		c.Mounts[i].Source = strings.ReplaceAll(m.Source, e.name(SharedVolume), volume)
-	}
 	if step.Pull {
 		if err := pull(ctx, d, step, action.Image, out); err != nil {
 			return -1, err
 		}
 	}
-	code, err := d.Run(ctx, c, out, started)
+	begun := false
+	begin := func() { begun = true; started() }
+	code, volume, err := e.runContainer(ctx, d, c, out, begin)
 	if errdefs.IsNotFound(err) && !step.Pull {
 		if err := pull(ctx, d, step, action.Image, out); err != nil {
 			return -1, err
 		}
-		code, err = d.Run(ctx, c, out, started)
+		code, volume, err = e.runContainer(ctx, d, c, out, begin)
+	}
+	if err != nil && !begun && volume != "" && !errdefs.IsNotFound(err) && e.workspace.Replace(ctx, d.context, volume) {
+		code, _, err = e.runContainer(ctx, d, c, out, begin)
 	}
 	if step.Detach && (code == killed || code == terminated) && objectName(e.File, e.ID, step.ID) == step.ID {
 		code = 0 // a docker command of the file has stopped it
@@ -297,6 +304,22 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 
 // The exit codes of containers that docker stop, kill and rm end.
 const killed, terminated = 128 + 9, 128 + 15
+
+// runContainer runs a container with the workspace. It also returns the volume of that, which the daemon may be unable to mount
+// unless the container has started.
+func (e *Executor) runContainer(ctx context.Context, d *usedDaemon, c Container, out Output, started func()) (code int, volume string, err error) {
+	volume, release, err := e.workspace.Volume(ctx, d.context, d)
+	if err != nil {
+		return -1, "", e.conflict(err)
+	}
+	defer release()
+	c.Mounts = slices.Concat([]Mount{{Source: volume, Target: shell.Workspace}}, c.Mounts)
+	for i, m := range c.Mounts {
+		c.Mounts[i].Source = strings.ReplaceAll(m.Source, e.name(SharedVolume), volume)
+	}
+	code, err = d.Run(ctx, c, out, started)
+	return code, volume, err
+}
 
 // prepare creates the networks and volumes of a container, and returns it without its workspace.
 func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, action task.Container) (Container, error) {
@@ -376,7 +399,7 @@ func (e *Executor) runFlags(ctx context.Context, c *Container, f task.RunFlags) 
 
 // envFile returns the variables in a file of the workspace, KEY=VALUE.
 func (e *Executor) envFile(ctx context.Context, name string) (variables []string, err error) {
-	dir, release, err := e.workspace.Host(ctx, false)
+	dir, release, err := e.workspace.Host(ctx, workspace.Reads)
 	if err != nil {
 		return nil, err
 	}

@@ -73,6 +73,12 @@ func (d *fakeDaemon) CreateVolume(_ context.Context, name string, _ map[string]s
 	return d.call("volume", name)
 }
 
+func (d *fakeDaemon) Mount(context.Context, string) error { return nil }
+
+func (d *fakeDaemon) LinkVolume(context.Context, string, map[string]string, map[string]string) error {
+	return errdefs.ErrNotImplemented
+}
+
 func (d *fakeDaemon) Remove(_ context.Context, label, value string) error {
 	return d.call("remove", label+"="+value)
 }
@@ -552,7 +558,7 @@ func TestWorkingDirectoryIsMade(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(s.Context.Dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	for _, action := range []task.Action{task.Docker{Args: []string{"version"}}, task.Build{Context: "."}} {
+	for _, action := range []task.Action{task.Docker{Args: []string{"build", "-"}}, task.Build{Context: "."}} {
 		s.out.Reset()
 		if _, err := s.run(t, task.Step{ID: "a", Dir: "new/../new/dir", Action: action}); err != nil || !strings.HasSuffix(s.out.String(), "/new/dir\n") {
 			t.Errorf("%T: got folder %q and error %v, want new/dir", action, s.out.String(), err)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
+
 	"github.com/containerd/errdefs"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -67,7 +69,7 @@ func in(t *testing.T, dir string, args ...string) string {
 func plainGit(t *testing.T, config ...string) {
 	t.Helper()
 	home := t.TempDir()
-	write(t, filepath.Join(home, ".gitconfig"), strings.Join(config, "\n"))
+	fakes.Write(t, filepath.Join(home, ".gitconfig"), strings.Join(config, "\n"))
 	t.Setenv("HOME", home)
 	t.Setenv("XDG_CONFIG_HOME", home)
 	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -79,12 +81,12 @@ func upstream(t *testing.T) (dir string, commits map[string]string) {
 	t.Helper()
 	base, commits := t.TempDir(), map[string]string{}
 	dir, sub := filepath.Join(base, "r"), filepath.Join(base, "sub")
-	write(t, filepath.Join(sub, "part"), "part")
+	fakes.Write(t, filepath.Join(sub, "part"), "part")
 	in(t, sub, "init", "-q", "-b", "main")
 	in(t, sub, "add", ".")
 	in(t, sub, "commit", "-qm", "sub")
-	write(t, filepath.Join(dir, "file"), "first")
-	write(t, filepath.Join(dir, "a/b/file"), "below")
+	fakes.Write(t, filepath.Join(dir, "file"), "first")
+	fakes.Write(t, filepath.Join(dir, "a/b/file"), "below")
 	in(t, dir, "init", "-q", "-b", "main")
 	for _, link := range [][2]string{{"a", "in"}, {"..", "a/up"}, {"../..", "a/out"}, {"/etc", "a/absolute"}} {
 		if err := os.Symlink(link[0], filepath.Join(dir, link[1])); err != nil {
@@ -97,22 +99,22 @@ func upstream(t *testing.T) (dir string, commits map[string]string) {
 		commits[name] = in(t, dir, "rev-parse", "HEAD")
 	}
 	commit("first")
-	write(t, filepath.Join(dir, "file"), "v1")
+	fakes.Write(t, filepath.Join(dir, "file"), "v1")
 	commit("v1")
 	in(t, dir, "tag", "-m", "annotated", "v1")
 	in(t, dir, "checkout", "-qb", "feature/x")
-	write(t, filepath.Join(dir, "file"), "x")
+	fakes.Write(t, filepath.Join(dir, "file"), "x")
 	commit("feature/x")
 	in(t, dir, "checkout", "-q", "main")
 	in(t, dir, "submodule", "--quiet", "add", "../sub", "module")
-	write(t, filepath.Join(dir, "file"), "main")
+	fakes.Write(t, filepath.Join(dir, "file"), "main")
 	commit("main")
 	in(t, dir, "update-ref", "refs/pull/42/head", commits["feature/x"])
 	return dir, commits
 }
 
 func TestOpenRepository(t *testing.T) {
-	emptyTemp(t)
+	fakes.EmptyTemp(t)
 	plainGit(t)
 	dir, commits := upstream(t)
 	bare := filepath.Join(t.TempDir(), "bare.git")
@@ -143,7 +145,7 @@ func TestOpenRepository(t *testing.T) {
 		if n := in(t, s.Dir, "rev-list", "--count", "HEAD"); n != "1" && !whole {
 			t.Errorf("%s: got %s commits, want 1", ref, n)
 		}
-		_, err = os.Stat(filepath.Join(s.temporary.dir(), "module/part"))
+		_, err = os.Stat(filepath.Join(s.temporary, "files/module/part"))
 		if (err == nil) != (tt.commit == "main") {
 			t.Errorf("%s: got error %v for the submodule", ref, err)
 		}
@@ -151,7 +153,7 @@ func TestOpenRepository(t *testing.T) {
 }
 
 func TestOpenRepositoryFails(t *testing.T) {
-	emptyTemp(t)
+	fakes.EmptyTemp(t)
 	plainGit(t)
 	dir, _ := upstream(t)
 	empty := t.TempDir()
@@ -187,7 +189,7 @@ func TestOpenRepositoryFails(t *testing.T) {
 
 // All branches are fetched from a server that does not send commits by their IDs.
 func TestOpenRepositoryOfOldServer(t *testing.T) {
-	emptyTemp(t)
+	fakes.EmptyTemp(t)
 	plainGit(t, "[protocol]", "version = 0")
 	dir, commits := upstream(t)
 	s := open(t, "file://"+dir+"#"+commits["v1"], nil, nil)
@@ -207,16 +209,16 @@ func TestSubmodulesComeFromElsewhere(t *testing.T) {
 		in(t, dir, "commit", "-qam", "other submodule")
 		r, _ := parseRepository("file://" + dir)
 		r.fromDisk = protocol == "ext"
-		made := emptyTree(t)
+		made := t.TempDir()
 		if !r.fromDisk {
-			in(t, made.dir(), "clone", "-q", dir, ".")
-			_, err := r.git(t.Context(), made.dir(), "submodule", "update", "--init")
+			in(t, made, "clone", "-q", dir, ".")
+			_, err := r.git(t.Context(), made, "submodule", "update", "--init")
 			if err == nil || !strings.Contains(err.Error(), "'file' not allowed") {
 				t.Errorf("%s: got error %v, want the protocol refused", url, err)
 			}
 			continue
 		}
-		if err := r.checkOut(t.Context(), made.dir()); err == nil || !strings.Contains(err.Error(), "'ext' not allowed") {
+		if err := r.checkOut(t.Context(), made); err == nil || !strings.Contains(err.Error(), "'ext' not allowed") {
 			t.Errorf("%s: got error %v, want the protocol refused", url, err)
 		}
 	}
@@ -226,7 +228,7 @@ func TestSubmodulesComeFromElsewhere(t *testing.T) {
 }
 
 func TestWorkTree(t *testing.T) {
-	emptyTemp(t)
+	fakes.EmptyTemp(t)
 	plainGit(t)
 	dir, commits := upstream(t)
 	// As in a hook of another repository.
@@ -253,7 +255,7 @@ func TestWorkTree(t *testing.T) {
 }
 
 func TestWithoutGit(t *testing.T) {
-	emptyTemp(t)
+	fakes.EmptyTemp(t)
 	t.Setenv("PATH", t.TempDir())
 	_, err := Open(t.Context(), "https://h.io/r.git", nil, nil)
 	if hint := manifest.Hint(err); !errdefs.IsNotFound(err) || !strings.Contains(hint, "install git") {
@@ -266,7 +268,7 @@ func TestWithoutGit(t *testing.T) {
 
 // A git that waits for a server ends with the run, as do the programs that it started.
 func TestGitIsCancelled(t *testing.T) {
-	emptyTemp(t)
+	fakes.EmptyTemp(t)
 	plainGit(t)
 	started := filepath.Join(t.TempDir(), "started")
 	if err := exec.Command("mkfifo", started).Run(); err != nil {

@@ -21,11 +21,14 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/run/workspace"
 )
 
 // docker runs a docker command in the workspace.
 func (e *Executor) docker(ctx context.Context, step task.Step, action task.Docker, in io.Reader, out Output) (int, error) {
-	dir, release, err := e.hostFolder(ctx, step, mayWrite(action))
+	use := useOf(step, action)
+	step.NoDir = step.NoDir || use == noUse // its folder may be in a container only
+	dir, release, err := e.hostFolder(ctx, step, use)
 	if err != nil {
 		return -1, err
 	}
@@ -40,12 +43,15 @@ func (e *Executor) docker(ctx context.Context, step task.Step, action task.Docke
 
 // hostFolder returns the workspace on this machine, and makes the step's working directory in it, as docker run does. The
 // error is also that a link leads out of the workspace. Release must be called when the step does not need it any more.
-func (e *Executor) hostFolder(ctx context.Context, step task.Step, writes bool) (dir string, release func(), err error) {
-	dir, release, err = e.workspace.Host(ctx, writes)
+func (e *Executor) hostFolder(ctx context.Context, step task.Step, use workspace.Use) (dir string, release func(), err error) {
+	if use == noUse {
+		return e.Context.Dir, func() {}, nil
+	}
+	dir, release, err = e.workspace.Host(ctx, use)
 	if err != nil {
 		return "", nil, err
 	}
-	made, err := makeFolder(dir, step, writes)
+	made, err := makeFolder(dir, step, use == workspace.Writes)
 	if err == nil && made {
 		return dir, release, nil
 	}
@@ -53,7 +59,7 @@ func (e *Executor) hostFolder(ctx context.Context, step task.Step, writes bool) 
 	if err != nil {
 		return "", nil, fmt.Errorf("workingDirectory %s: %w", step.Dir, err)
 	}
-	return e.hostFolder(ctx, step, true)
+	return e.hostFolder(ctx, step, workspace.Writes)
 }
 
 // makeFolder reports whether the working directory of a step is in dir; it makes it if it may write.
@@ -86,7 +92,11 @@ func (e *Executor) withSharedVolume(ctx context.Context, step task.Step, args []
 	if err != nil {
 		return nil, nil, err
 	}
-	volume, release, err := e.workspace.Volume(ctx, d.context, d, d)
+	volume, release, err := e.workspace.Volume(ctx, d.context, d)
+	if err == nil && e.workspace.Replace(ctx, d.context, volume) {
+		release()
+		volume, release, err = e.workspace.Volume(ctx, d.context, d)
+	}
 	if err != nil {
 		return nil, nil, e.conflict(err)
 	}
@@ -95,33 +105,6 @@ func (e *Executor) withSharedVolume(ctx context.Context, step task.Step, args []
 		out[i] = strings.ReplaceAll(arg, shared, volume)
 	}
 	return out, release, nil
-}
-
-// readOnly are the docker commands that write no files on this machine.
-var readOnly = []string{"images", "login", "logout", "ps", "pull", "push", "rmi", "tag", "version"}
-
-// mayWrite reports whether an action may change files of the workspace.
-func mayWrite(action task.Action) bool {
-	switch a := action.(type) {
-	case task.Container:
-		return true
-	case task.Build:
-		return hasFlag(a.Flags, "--output", "--iidfile", "--metadata-file", "--cache-to")
-	case task.Docker:
-		return len(a.Args) == 0 || !slices.Contains(readOnly, a.Args[0])
-	case task.Plugin:
-		return slices.ContainsFunc(a.Commands, func(args []string) bool {
-			return hasFlag(args, "--digest-file", "--metadata-file", "--record")
-		})
-	}
-	return false
-}
-
-func hasFlag(args []string, flags ...string) bool {
-	return slices.ContainsFunc(args, func(arg string) bool {
-		flag, _, _ := strings.Cut(arg, "=")
-		return slices.Contains(flags, flag)
-	})
 }
 
 // command runs a docker command in the step's folder below dir.
@@ -222,7 +205,7 @@ func (p *pushes) report(to func(string, digest.Digest), succeeded bool) {
 
 // plugin runs commands of this program, up to the first that fails.
 func (e *Executor) plugin(ctx context.Context, step task.Step, action task.Plugin, out Output) (int, error) {
-	root, release, err := e.root(ctx, mayWrite(action))
+	root, release, err := e.root(ctx, useOf(step, action))
 	if err != nil {
 		return -1, err
 	}

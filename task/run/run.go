@@ -116,6 +116,8 @@ type Containers interface {
 type Resources interface {
 	CreateNetwork(ctx context.Context, n task.Network, name string, labels map[string]string) error
 	CreateVolume(ctx context.Context, name string, labels map[string]string) error
+	// LinkVolume creates a volume of files on the daemon's machine, with options of the mount.
+	LinkVolume(ctx context.Context, name string, labels, options map[string]string) error
 	// Remove removes all containers, networks and volumes with a label, whatever their state.
 	Remove(ctx context.Context, label, value string) error
 }
@@ -126,4 +128,6 @@ type Archives interface {
 	Send(ctx context.Context, volume string, tar io.Reader) error
 	// Receive returns the content of a volume.
 	Receive(ctx context.Context, volume string) (io.ReadCloser, error)
+	// Mount returns an error if a volume cannot be mounted.
+	Mount(ctx context.Context, volume string) error
 }

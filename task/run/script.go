@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/run/workspace"
 	"github.com/docker-multiarch/docker-multiarch/task/shell"
 )
 
@@ -46,7 +47,11 @@ func (h scriptHost) Run(ctx context.Context, c shell.Command) (int, error) {
 
 // Open opens a file of the workspace. Links do not lead out of it.
 func (h scriptHost) Open(ctx context.Context, name string, flag int) (io.ReadWriteCloser, error) {
-	root, release, err := h.root(ctx, flag != os.O_RDONLY)
+	use := workspace.Reads
+	if flag != os.O_RDONLY {
+		use = workspace.Writes
+	}
+	root, release, err := h.root(ctx, use)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +70,7 @@ func (h scriptHost) Open(ctx context.Context, name string, flag int) (io.ReadWri
 
 // Stat describes a file of the workspace.
 func (h scriptHost) Stat(ctx context.Context, name string) (os.FileInfo, error) {
-	root, release, err := h.root(ctx, false)
+	root, release, err := h.root(ctx, workspace.Reads)
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +80,8 @@ func (h scriptHost) Stat(ctx context.Context, name string) (os.FileInfo, error) 
 }
 
 // root opens the workspace on this machine. Release must be called when what was opened in it is closed.
-func (e *Executor) root(ctx context.Context, writes bool) (root *os.Root, release func(), err error) {
-	dir, release, err := e.workspace.Host(ctx, writes)
+func (e *Executor) root(ctx context.Context, use workspace.Use) (root *os.Root, release func(), err error) {
+	dir, release, err := e.workspace.Host(ctx, use)
 	if err != nil {
 		return nil, nil, err
 	}

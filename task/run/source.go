@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task/run/workspace"
 )
 
 // Source is the context of a run.
@@ -21,8 +22,8 @@ type Source struct {
 	Dir string
 	// Commit and Branch are those of the folder's git repository, "" for none.
 	Commit, Branch string
-	// temporary contains the folder if it was created for the run; nil for a folder of the user.
-	temporary *tree
+	// temporary is a folder that contains it if it was created for the run; "" for a folder of the user.
+	temporary string
 }
 
 // noContext is the name of the context for a run without one.
@@ -64,11 +65,11 @@ func Open(ctx context.Context, name string, in io.Reader, fetch Fetch) (Source, 
 
 // newSource returns a context that fill copies into an empty folder.
 func newSource(shown string, fill func(*Source) error) (Source, error) {
-	t, err := newTree("context")
+	temp, files, err := workspace.Temporary("context")
 	if err != nil {
 		return Source{}, err
 	}
-	s := Source{Dir: t.dir(), temporary: t}
+	s := Source{Dir: files, temporary: temp}
 	if err := fill(&s); err != nil {
 		return Source{}, errors.Join(fmt.Errorf("opening the context %s: %w", shown, err), s.Close())
 	}
@@ -77,7 +78,7 @@ func newSource(shown string, fill func(*Source) error) (Source, error) {
 
 // openFolder opens a folder of the user.
 func openFolder(ctx context.Context, name string) (Source, error) {
-	dir, err := absolute(name)
+	dir, err := workspace.Absolute(name)
 	if err != nil {
 		return Source{}, fmt.Errorf("opening the context: %w", err)
 	}
@@ -94,7 +95,7 @@ func openTar(ctx context.Context, shown string, open func() (io.ReadCloser, erro
 			return err
 		}
 		defer file.Close()
-		return unpack(ctx, file, s.temporary, maxContext)
+		return workspace.Unpack(ctx, file, s.Dir)
 	})
 }
 
@@ -176,7 +177,7 @@ func (s Source) open(name string) (*os.File, error) {
 
 // openInside opens a file of the context. Links in a context that was downloaded do not lead out of it.
 func (s Source) openInside(name string) (*os.File, error) {
-	if s.temporary == nil {
+	if s.temporary == "" {
 		return os.Open(filepath.Join(s.Dir, name))
 	}
 	root, err := os.OpenRoot(s.Dir)
@@ -189,10 +190,10 @@ func (s Source) openInside(name string) (*os.File, error) {
 
 // Close removes temporary files.
 func (s Source) Close() error {
-	if s.temporary == nil {
+	if s.temporary == "" {
 		return nil
 	}
-	return s.temporary.remove()
+	return workspace.Remove(s.temporary)
 }
 
 // interruptible returns a reader of in that ends with ctx, even while in blocks.

@@ -5,80 +5,15 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
+
 	"github.com/containerd/errdefs"
 )
-
-// emptyTemp sets an empty folder for temporary files, which must be empty at the end.
-func emptyTemp(t *testing.T) {
-	t.Helper()
-	dir := t.TempDir()
-	t.Setenv("TMPDIR", dir)
-	t.Cleanup(func() {
-		if left := listing(t, dir); len(left) > 0 {
-			t.Errorf("got temporary files %q at the end, want none", left)
-		}
-	})
-}
-
-// listing returns the content of a folder as "path mode content", except the folder .git and content that only root can
-// read.
-func listing(t *testing.T, dir string) []string {
-	t.Helper()
-	var out []string
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || path == dir {
-			return err
-		}
-		if d.Name() == ".git" {
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		name, _ := filepath.Rel(dir, path)
-		line := name + " " + info.Mode().String()
-		switch {
-		case info.Mode().IsRegular() && info.Mode()&0o400 != 0:
-			content, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			line += " " + string(content)
-		case info.Mode().Type() == fs.ModeSymlink:
-			target, err := os.Readlink(path)
-			if err != nil {
-				return err
-			}
-			line += " " + target
-		}
-		out = append(out, line)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func write(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // open opens an existing context, and closes it at the end of the test.
 func open(t *testing.T, name string, in io.Reader, fetch Fetch) Source {
@@ -96,9 +31,9 @@ func open(t *testing.T, name string, in io.Reader, fetch Fetch) Source {
 }
 
 func TestOpenFolder(t *testing.T) {
-	emptyTemp(t)
+	fakes.EmptyTemp(t)
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "app/acb.yaml"), "steps")
+	fakes.Write(t, filepath.Join(dir, "app/acb.yaml"), "steps")
 	t.Chdir(dir)
 	if err := os.Symlink("app", "link"); err != nil {
 		t.Fatal(err)
@@ -110,16 +45,16 @@ func TestOpenFolder(t *testing.T) {
 		}
 	}
 	// A folder is taken before a repository of that name.
-	write(t, "github.com/owner/repository/file", "mine")
-	if got := listing(t, open(t, "github.com/owner/repository", nil, nil).Dir); len(got) != 1 {
+	fakes.Write(t, "github.com/owner/repository/file", "mine")
+	if got := fakes.Listing(t, open(t, "github.com/owner/repository", nil, nil).Dir); len(got) != 1 {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestOpenNothing(t *testing.T) {
-	emptyTemp(t)
+	fakes.EmptyTemp(t)
 	s := open(t, noContext, nil, nil)
-	if got := listing(t, s.Dir); len(got) != 0 || !filepath.IsAbs(s.Dir) {
+	if got := fakes.Listing(t, s.Dir); len(got) != 0 || !filepath.IsAbs(s.Dir) {
 		t.Errorf("got files %q in %s, want an absolute path of an empty folder", got, s.Dir)
 	}
 	for name, want := range map[string]string{
@@ -135,11 +70,11 @@ func TestOpenNothing(t *testing.T) {
 }
 
 func TestOpenTar(t *testing.T) {
-	emptyTemp(t)
-	content := tarOf(t, "acb.yaml steps", "src/", "src/main.go package")
+	fakes.EmptyTemp(t)
+	content := fakes.Tar(t, "acb.yaml steps", "src/", "src/main.go package")
 	want := []string{"acb.yaml -rw-r--r-- steps", "src drwxr-xr-x", "src/main.go -rw-r--r-- package"}
 	file := filepath.Join(t.TempDir(), "context")
-	for packing, packed := range map[string][]byte{"plain": content, "gzip": gzipped(t, content), "zstd": zstded(t, content)} {
+	for packing, packed := range map[string][]byte{"plain": content, "gzip": fakes.Gzipped(t, content), "zstd": fakes.Zstded(t, content)} {
 		if err := os.WriteFile(file, packed, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +86,7 @@ func TestOpenTar(t *testing.T) {
 		}
 		for _, name := range []string{file, "-", "https://h.io/c.tgz?sig=secret"} {
 			s := open(t, name, bytes.NewReader(packed), fetch)
-			if got := listing(t, s.Dir); strings.Join(got, "\n") != strings.Join(want, "\n") {
+			if got := fakes.Listing(t, s.Dir); strings.Join(got, "\n") != strings.Join(want, "\n") {
 				t.Errorf("%s %s: %q", packing, name, got)
 			}
 		}
@@ -160,9 +95,9 @@ func TestOpenTar(t *testing.T) {
 
 // A context that cannot be opened leaves no files, and its error contains no secret.
 func TestOpenFails(t *testing.T) {
-	emptyTemp(t)
+	fakes.EmptyTemp(t)
 	broken := filepath.Join(t.TempDir(), "broken")
-	write(t, broken, "no tar")
+	fakes.Write(t, broken, "no tar")
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	fetch := func(context.Context, string) (io.ReadCloser, error) { return nil, errdefs.ErrUnavailable }
@@ -186,12 +121,12 @@ func TestOpenFails(t *testing.T) {
 
 // Opening a context from a blocked input ends with its context.
 func TestOpenIsCancelled(t *testing.T) {
-	emptyTemp(t)
+	fakes.EmptyTemp(t)
 	in, w := io.Pipe()
 	defer w.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		_, _ = w.Write(tarOf(t, "file content")[:1024])
+		_, _ = w.Write(fakes.Tar(t, "file content")[:1024])
 		cancel()
 	}()
 	if _, err := Open(ctx, "-", in, nil); !errors.Is(err, context.Canceled) {
@@ -200,18 +135,18 @@ func TestOpenIsCancelled(t *testing.T) {
 }
 
 func TestReadFile(t *testing.T) {
-	emptyTemp(t)
+	fakes.EmptyTemp(t)
 	outside := t.TempDir()
-	write(t, filepath.Join(outside, "current/acb.yaml"), "current")
-	write(t, filepath.Join(outside, "current/own.yaml"), "own")
-	write(t, filepath.Join(outside, "context/acb.yaml"), "context")
-	write(t, filepath.Join(outside, "secret"), "secret")
+	fakes.Write(t, filepath.Join(outside, "current/acb.yaml"), "current")
+	fakes.Write(t, filepath.Join(outside, "current/own.yaml"), "own")
+	fakes.Write(t, filepath.Join(outside, "context/acb.yaml"), "context")
+	fakes.Write(t, filepath.Join(outside, "secret"), "secret")
 	t.Chdir(filepath.Join(outside, "current"))
 	if err := os.Symlink("../secret", filepath.Join(outside, "context/link")); err != nil {
 		t.Fatal(err)
 	}
 	folder := open(t, "../context", nil, nil)
-	unpacked := open(t, "-", bytes.NewReader(tarOf(t, "acb.yaml unpacked", "link -> "+filepath.Join(outside, "secret"))), nil)
+	unpacked := open(t, "-", bytes.NewReader(fakes.Tar(t, "acb.yaml unpacked", "link -> "+filepath.Join(outside, "secret"))), nil)
 	for name, tt := range map[string]struct {
 		source           Source
 		file, want, fail string

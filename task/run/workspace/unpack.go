@@ -1,4 +1,4 @@
-package run
+package workspace
 
 import (
 	"archive/tar"
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -29,9 +30,18 @@ const (
 	maxDepth = 256
 )
 
-// unpack unpacks a tar file, which may be compressed by gzip or zstd, into a tree. The content may have limit bytes, or
-// maxGrowth times the size of the tar file if that is more.
-func unpack(ctx context.Context, packed io.Reader, t *tree, limit int64) error {
+// Unpack unpacks a tar file, which may be compressed by gzip or zstd, into a folder. The content may have 1 GiB, or 100 times
+// the size of the tar file if that is more. Owners are ignored.
+func Unpack(ctx context.Context, packed io.Reader, dir string) error {
+	return unpack(ctx, packed, dir, maxContext)
+}
+
+func unpack(ctx context.Context, packed io.Reader, dir string, limit int64) error {
+	into, err := openFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer into.Close()
 	read := &counter{from: cancellable{ctx, packed}}
 	unpacked, err := compression.NewReader(read)
 	if err != nil {
@@ -43,22 +53,18 @@ func unpack(ctx context.Context, packed io.Reader, t *tree, limit int64) error {
 		if err := grown.add(entrySize * int64(1+strings.Count(i.name, "/"))); err != nil {
 			return err
 		}
-		if i.mode.IsRegular() {
-			content, err := t.contentOf(i)
-			if err != nil {
-				return err
-			}
-			defer content.Close()
-			if _, err := t.spool(grown.reader(content)); err != nil {
-				return err
-			}
+		content, err := into.contentOf(i)
+		if err != nil {
+			return err
 		}
-		return t.place(i.name, i.entry, i.modified)
+		defer content.Close()
+		i.uid, i.gid = os.Geteuid(), os.Getegid()
+		return into.place(i.name, i.entry, i.modified, grown.reader(content))
 	})
 	if grown.bytes == 0 && (read.bytes == 0 && err == nil || errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)) {
 		return manifest.Errorf(errdefs.ErrInvalidArgument, "not a tar file, uncompressed or compressed by gzip or zstd")
 	}
-	return errors.Join(err, t.finish())
+	return err
 }
 
 // item is an entry of a tar stream or folder.
@@ -120,19 +126,18 @@ func inside(name string) (string, error) {
 }
 
 // contentOf returns the content of a file.
-func (t *tree) contentOf(i item) (io.ReadCloser, error) {
+func (f folder) contentOf(i item) (io.ReadCloser, error) {
 	if i.hardlink == "" {
 		return io.NopCloser(i.content), nil
 	}
-	at := path.Join(treeFiles, i.hardlink)
-	info, err := t.root.Lstat(at)
+	info, err := f.Lstat(i.hardlink)
 	if err != nil {
 		return nil, fmt.Errorf("reading the target of a hard link: %w", err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "hard link to %s, which is not a file", manifest.OneLine(i.hardlink, 200))
 	}
-	return t.root.Open(at)
+	return f.Open(i.hardlink)
 }
 
 // growth limits the size of unpacked content.

@@ -1,4 +1,4 @@
-package run
+package workspace
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,44 +32,48 @@ func asNobody(t *testing.T, f func()) {
 	f()
 }
 
-// A tree with read-only folders can be removed without being root.
-func TestTreeOfReadOnlyFolders(t *testing.T) {
+// Files are put into read-only folders, and those are removed, without being root.
+func TestReadOnlyFolders(t *testing.T) {
 	outside := t.TempDir()
 	if err := errors.Join(os.Chmod(outside, 0o777), os.Chmod(filepath.Dir(outside), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("TMPDIR", outside)
+	asUser(t)
 	asNobody(t, func() {
-		made, err := newTree("test")
+		temp, files, err := Temporary("test")
 		if err != nil {
 			t.Fatal(err)
 		}
-		content := tarOf(t, "0555 a/", "0555 a/b/", "0400 a/b/c x", "0000 d/", "0555 e/", "e/f x", "e y")
-		if err := unpack(t.Context(), bytes.NewReader(content), made, maxContext); err != nil {
+		content := fakes.Tar(t, "0555 a/", "0555 a/b/", "0400 a/b/c x", "0000 d/", "0555 e/", "e/f x", "e y")
+		if err := unpack(t.Context(), bytes.NewReader(content), files, maxContext); err != nil {
 			t.Errorf("got error %v, want none", err)
 		}
-		sum, err := made.spool(strings.NewReader("new"))
-		if err == nil {
-			err = made.place("a/b/new", entry{mode: 0o644, sum: sum}, modified)
+		made, err := openFolder(files)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if err := errors.Join(err, made.delete("a/b/c"), made.finish()); err != nil {
+		defer made.Close()
+		err = made.place("a/b/new", entry{mode: 0o644}, fakes.Modified, strings.NewReader("new"))
+		if err := errors.Join(err, made.remove("a/b/c")); err != nil {
 			t.Errorf("got error %v, want none", err)
 		}
-		want := []string{"a dr-xr-xr-x", "a/b dr-xr-xr-x", "a/b/new -rw-r--r-- new", "d dr-x------", "e -rw-r--r-- y"}
-		if got := listing(t, made.dir()); strings.Join(got, "|") != strings.Join(want, "|") {
+		want := []string{"a drwxr-xr-x", "a/b drwxr-xr-x", "a/b/new -rw-r--r-- new", "d drwx------", "e -rw-r--r-- y"}
+		if got := fakes.Listing(t, files); strings.Join(got, "|") != strings.Join(want, "|") {
 			t.Errorf("got %q", got)
 		}
-		if err := made.remove(); err != nil {
+		if err := Remove(temp); err != nil {
 			t.Errorf("got error %v, want none", err)
 		}
 	})
-	if got := listing(t, outside); len(got) != 0 {
+	if got := fakes.Listing(t, outside); len(got) != 0 {
 		t.Errorf("left behind: %q", got)
 	}
 }
 
 // The error for an unreadable file names it.
 func TestUnreadableFile(t *testing.T) {
+	asUser(t)
 	s := newTestWorkspace(t, "d/", "0000 d/secret x")
 	for _, dir := range []string{os.Getenv("TMPDIR"), s.context} {
 		if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o777)); err != nil {
@@ -75,8 +81,8 @@ func TestUnreadableFile(t *testing.T) {
 		}
 	}
 	asNobody(t, func() {
-		_, _, err := s.Host(t.Context(), true)
-		want := "copying the context for a step that may write to it: reading the files in " + s.context + ": "
+		_, _, err := s.Host(t.Context(), Writes)
+		want := "copying the context: reading the files in " + s.context + ": "
 		if !errors.Is(err, os.ErrPermission) || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "d/secret") {
 			t.Errorf("got error %v, want %s", err, "d/secret")
 		}

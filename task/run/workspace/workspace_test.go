@@ -1,8 +1,9 @@
-package run
+package workspace
 
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
 )
 
 // volumes are the volumes of a daemon, as folders. They unpack tar streams as a daemon does: a file or link replaces
@@ -31,13 +32,16 @@ type volumes struct {
 	owners map[string][2]int // of files that are not root's, by volume and path
 	// created, sent and received count volumes, sent items, and received volumes.
 	created, sent, received int
+	// local is whether the daemon is on this machine; links are folders that are volumes.
+	local bool
+	links map[string]string
 	// truncateAt is the length at which the next stream is truncated, 0 for never; silently is whether without an error.
 	truncateAt int64
 	silently   bool
 }
 
 func newVolumes(t *testing.T) *volumes {
-	return &volumes{t: t, dir: t.TempDir(), owners: map[string][2]int{}}
+	return &volumes{t: t, dir: t.TempDir(), owners: map[string][2]int{}, links: map[string]string{}}
 }
 
 var errTruncated = errors.New("the daemon went away")
@@ -59,13 +63,18 @@ type failingReader struct{}
 
 func (failingReader) Read([]byte) (int, error) { return 0, errTruncated }
 
-func (v *volumes) path(volume string) string { return filepath.Join(v.dir, volume) }
-
-func (v *volumes) CreateNetwork(context.Context, task.Network, string, map[string]string) error {
-	return errors.ErrUnsupported
+func (v *volumes) path(volume string) string {
+	return cmp.Or(v.links[volume], filepath.Join(v.dir, volume))
 }
 
-func (v *volumes) Remove(context.Context, string, string) error { return errors.ErrUnsupported }
+func (v *volumes) LinkVolume(_ context.Context, name string, _, options map[string]string) error {
+	if !v.local || options["type"] == "overlay" {
+		return errors.ErrUnsupported
+	}
+	v.created++
+	v.links[name] = options["device"]
+	return nil
+}
 
 func (v *volumes) CreateVolume(_ context.Context, name string, labels map[string]string) error {
 	v.created++
@@ -126,6 +135,11 @@ func (v *volumes) unpack(path string, h *tar.Header, content io.Reader) error {
 		return errors.Join(err, f.Close(), os.Chmod(path, h.FileInfo().Mode()), os.Chtimes(path, h.ModTime, h.ModTime))
 	}
 	return fmt.Errorf("%s is a %q", h.Name, h.Typeflag)
+}
+
+func (v *volumes) Mount(_ context.Context, volume string) error {
+	_, err := os.Stat(v.path(volume))
+	return err
 }
 
 func (v *volumes) Receive(_ context.Context, volume string) (io.ReadCloser, error) {
@@ -190,7 +204,7 @@ func readAnyway(path string, info fs.FileInfo) ([]byte, error) {
 
 // testWorkspace is a workspace with daemons.
 type testWorkspace struct {
-	*workspace
+	*Workspace
 	t       *testing.T
 	daemons map[string]*volumes
 	context string
@@ -199,17 +213,19 @@ type testWorkspace struct {
 // newTestWorkspace returns a workspace of a folder with files, see header.
 func newTestWorkspace(t *testing.T, files ...string) *testWorkspace {
 	t.Helper()
-	emptyTemp(t)
+	fakes.EmptyTemp(t)
 	dir := t.TempDir()
 	change(t, dir, files...)
-	before := listing(t, dir)
-	s := &testWorkspace{newWorkspace(Source{Dir: dir}, "multiarch-1-", map[string]string{"run": "1"}), t,
-		map[string]*volumes{"a": newVolumes(t), "b": newVolumes(t), "c": newVolumes(t)}, dir}
+	before := fakes.Listing(t, dir)
+	setup := Setup{Context: dir, Prefix: "multiarch-1-", Labels: map[string]string{"run": "1"}, Shared: true,
+		Note: func(text string) { t.Log(text) }}
+	s := &testWorkspace{New(setup), t, map[string]*volumes{"a": newVolumes(t), "b": newVolumes(t), "c": newVolumes(t), "local": newVolumes(t)}, dir}
+	s.daemons["local"].local = true
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := s.Close(t.Context(), nil); err != nil {
 			t.Errorf("got error %v, want none", err)
 		}
-		if now := listing(t, dir); !slices.Equal(now, before) {
+		if now := fakes.Listing(t, dir); !slices.Equal(now, before) {
 			t.Errorf("got context %q after the run, want %q", now, before)
 		}
 	})
@@ -229,10 +245,13 @@ func (s *testWorkspace) start(location string) (dir string, release func()) {
 
 func (s *testWorkspace) tryStart(location string) (dir string, release func(), err error) {
 	if d := s.daemons[location]; d != nil {
-		name, release, err := s.Volume(s.t.Context(), location, d, d)
+		name, release, err := s.Volume(s.t.Context(), location, d)
 		return d.path(name), release, err
 	}
-	return s.Host(s.t.Context(), location == "host")
+	if location == "host" {
+		return s.Host(s.t.Context(), Writes)
+	}
+	return s.Host(s.t.Context(), Reads)
 }
 
 // step runs a step at a location, which makes changes, see change.
@@ -248,7 +267,7 @@ func (s *testWorkspace) want(location string, want ...string) {
 	s.t.Helper()
 	dir, release := s.start(location)
 	defer release()
-	if got := listing(s.t, dir); !slices.Equal(got, want) {
+	if got := fakes.Listing(s.t, dir); !slices.Equal(got, want) {
 		s.t.Errorf("%s: got %q\nwant %q", location, got, want)
 	}
 }
@@ -263,7 +282,7 @@ func change(t *testing.T, dir string, changes ...string) {
 			}
 			continue
 		}
-		h, content := header(c)
+		h, content := fakes.TarHeader(c)
 		path := filepath.Join(dir, h.Name)
 		if info, err := os.Lstat(path); err == nil && (!info.IsDir() || h.Typeflag != tar.TypeDir) {
 			if err := os.RemoveAll(path); err != nil {
@@ -279,7 +298,7 @@ func change(t *testing.T, dir string, changes ...string) {
 		case tar.TypeLink:
 			err = os.Link(filepath.Join(dir, h.Linkname), path)
 		default:
-			write(t, path, content)
+			fakes.Write(t, path, content)
 			err = os.Chmod(path, h.FileInfo().Mode())
 		}
 		if err != nil {
@@ -311,15 +330,15 @@ func TestChangesAreCopied(t *testing.T) {
 	}
 }
 
-// Nothing is transferred or copied unnecessarily.
+// A volume that has the files is not sent any; a context that nothing has written to is not copied.
 func TestNothingIsCopiedUnnecessarily(t *testing.T) {
 	s := newTestWorkspace(t, "file x", "d/")
 	a, b := s.daemons["a"], s.daemons["b"]
 	s.step("reader")
 	s.step("a", "new x")
 	s.step("a", "newer x")
-	if s.dir != s.context || s.copy != nil || a.sent != 2 || a.received != 0 || a.created != 1 {
-		t.Errorf("one daemon: got %d items sent, %d volumes received, copy %v; want 2, 0 and none", a.sent, a.received, s.copy)
+	if s.dir != s.context || a.sent != 2 || a.received != 0 || a.created != 1 {
+		t.Errorf("one daemon: got %d items sent, %d volumes received, files in %s; want 2, 0 and the context", a.sent, a.received, s.dir)
 	}
 	s.step("b")
 	if b.sent != 4 || a.received != 1 {
@@ -331,18 +350,13 @@ func TestNothingIsCopiedUnnecessarily(t *testing.T) {
 	if a.sent != 2 || b.sent != 4 || a.created != 1 || b.created != 1 {
 		t.Errorf("got %d and %d items sent, %d and %d volumes; want 2 and 4, 1 and 1", a.sent, b.sent, a.created, b.created)
 	}
-	s.step("host", "d/below x", "file x")
-	s.step("b")
-	if b.sent != 6 { // the file and its folder
-		t.Errorf("after a change on this machine: got %d items sent, want 6", b.sent)
-	}
-	// A step that changes nothing needs no copy.
+	// A daemon on this machine uses the files of the steps here.
 	s = newTestWorkspace(t, "file x")
-	s.step("a")
-	s.want("reader", "file -rw-r--r-- x")
-	s.want("b", "file -rw-r--r-- x")
-	if s.dir != s.context {
-		t.Error("got a copy of the context, want none")
+	s.step("local", "new x")
+	s.want("host", "file -rw-r--r-- x", "new -rw-r--r-- x")
+	s.want("local", "file -rw-r--r-- x", "new -rw-r--r-- x")
+	if l := s.daemons["local"]; l.sent != 0 || l.received != 0 || l.created != 1 {
+		t.Errorf("a daemon here: got %d items sent, %d volumes received, %d created; want 0, 0 and 1", l.sent, l.received, l.created)
 	}
 }
 
@@ -359,18 +373,22 @@ func TestGitFolderIsNotCopied(t *testing.T) {
 			t.Errorf("got error %v, want none", err)
 		}
 	}
+	has("reader", true)
 	has("a", false)
 	s.step("a", ".git/", ".git/config x", "new x")
-	has("host", true)
-	has("b", false)
+	for _, location := range []string{"host", "reader", "b", "local"} {
+		has(location, false)
+	}
 	if _, err := os.Stat(filepath.Join(s.dir, ".git/config")); err == nil {
 		t.Error("got .git of a volume, want it skipped")
 	}
 	// A context that was checked out for the run has its own.
-	made := emptyTree(t)
-	change(t, made.dir(), ".git/", ".git/HEAD x", "d/.git/HEAD y")
-	s = &testWorkspace{newWorkspace(Source{Dir: made.dir(), temporary: made}, "other-", nil), t, s.daemons, made.dir()}
-	has("a", true)
+	made := emptyFolder(t)
+	change(t, made, ".git/", ".git/HEAD x", "d/.git/HEAD y")
+	s = &testWorkspace{New(Setup{Context: made, Temp: filepath.Dir(made), Prefix: "other-", Shared: true}), t, s.daemons, made}
+	for _, location := range []string{"a", "host", "local"} {
+		has(location, true)
+	}
 }
 
 // The later copy of a file wins, and changes of other files are not lost.
@@ -437,7 +455,7 @@ func TestOwnersAndTimes(t *testing.T) {
 	for _, name := range []string{"secret", "d", "kept"} {
 		a.owners[s.volumes["a"].name+"/"+name] = [2]int{1000, 7}
 	}
-	if err := os.Chtimes(filepath.Join(dir, "other"), modified, modified); err != nil {
+	if err := os.Chtimes(filepath.Join(dir, "other"), fakes.Modified, fakes.Modified); err != nil {
 		t.Fatal(err)
 	}
 	release()
@@ -445,20 +463,20 @@ func TestOwnersAndTimes(t *testing.T) {
 	s.want("b", "d drwx------", "d/x -rw-r--r-- x", "file -rw-r--r-- x", "kept -rw-r--r-- y", "other -rw-r--r-- y", "secret ----------")
 	s.step("b")
 	b := s.daemons["b"]
-	for name, want := range map[string]int{"secret": 1000, "d": 1000, "kept": 1000, "file": 0, "d/x": 0} {
+	for name, want := range map[string]int{"secret": 1000, "d": 1000, "kept": 0, "file": 0, "d/x": 0} {
 		if got := b.owners[s.volumes["b"].name+"/"+name]; got[0] != want || got[1] != 7*want/1000 {
 			t.Errorf("%s: got owner %v, want %d", name, got, want)
 		}
 	}
 	s.step("a", "other z")
-	if err := os.Chtimes(filepath.Join(dir, "other"), modified, modified); err != nil {
+	if err := os.Chtimes(filepath.Join(dir, "other"), fakes.Modified, fakes.Modified); err != nil {
 		t.Fatal(err)
 	}
 	for _, location := range []string{"b", "reader"} {
 		dir, release := s.start(location)
 		release()
-		if info, err := os.Stat(filepath.Join(dir, "other")); err != nil || !info.ModTime().Equal(modified) {
-			t.Errorf("%s: got %v and error %v, want modification time %v", location, info, err, modified)
+		if info, err := os.Stat(filepath.Join(dir, "other")); err != nil || !info.ModTime().Equal(fakes.Modified) {
+			t.Errorf("%s: got %v and error %v, want modification time %v", location, info, err, fakes.Modified)
 		}
 	}
 }
@@ -471,8 +489,8 @@ func TestHardLinks(t *testing.T) {
 	for _, location := range []string{"reader", "b", "a", "host", "a"} {
 		s.want(location, want...)
 	}
-	if n := s.daemons["a"].sent; n != 2 {
-		t.Errorf("got %d items sent, want 2", n)
+	if n := s.daemons["a"].sent; n != 3 { // the folder twice
+		t.Errorf("got %d items sent, want 3", n)
 	}
 }
 
@@ -487,8 +505,8 @@ func TestCopyInsideContext(t *testing.T) {
 	// The path of a context is absolute even if that of temporary files is not.
 	t.Chdir(s.context)
 	t.Setenv("TMPDIR", "tmp")
-	if nothing := open(t, noContext, nil, nil); filepath.Dir(filepath.Dir(nothing.Dir)) != filepath.Join(s.context, "tmp") {
-		t.Errorf("got context %s, want it below the folder for temporary files", nothing.Dir)
+	if made := emptyFolder(t); filepath.Dir(filepath.Dir(made)) != filepath.Join(s.context, "tmp") {
+		t.Errorf("got %s, want it below the folder for temporary files", made)
 	}
 }
 
@@ -519,7 +537,7 @@ func TestTruncatedStreams(t *testing.T) {
 		}
 		s.step("b", "rm here")
 		s.daemons["b"].truncateAt = after
-		if _, _, err := s.tryStart("reader"); err != nil && !strings.Contains(err.Error(), "copying the workspace from volume multiarch-1-workspace.2: ") {
+		if _, _, err := s.tryStart("reader"); err != nil && !strings.Contains(err.Error(), "copying the workspace from volume multiarch-1-workspace.") {
 			t.Errorf("truncated after %d bytes: got error %v, want one that names the volume", after, err)
 		}
 		s.daemons["b"].truncateAt = 0
@@ -569,13 +587,13 @@ func TestMemoryOfLargeFiles(t *testing.T) {
 	f := largeVolumes{s.daemons["a"], 64 << 20}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, release, err := s.Volume(t.Context(), "a", f, f)
+	_, release, err := s.Volume(t.Context(), "a", f)
 	if err != nil {
 		t.Fatal(err)
 	}
 	release()
-	if _, _, err = s.Host(t.Context(), true); err == nil {
-		_, _, err = s.Volume(t.Context(), "b", f, f)
+	if _, _, err = s.Host(t.Context(), Writes); err == nil {
+		_, _, err = s.Volume(t.Context(), "b", f)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -592,17 +610,17 @@ func TestMemoryOfLargeFiles(t *testing.T) {
 func TestCopyIsCancelled(t *testing.T) {
 	s := newTestWorkspace(t, "file x")
 	ctx, cancel := context.WithCancel(t.Context())
-	_, release, err := s.Volume(ctx, "a", s.daemons["a"], s.daemons["a"])
+	_, release, err := s.Volume(ctx, "a", s.daemons["a"])
 	if err != nil {
 		t.Fatal(err)
 	}
 	release()
 	cancel()
 	a, b := s.daemons["a"], s.daemons["b"]
-	if _, _, err := s.Volume(ctx, "b", b, b); !errors.Is(err, context.Canceled) {
+	if _, _, err := s.Volume(ctx, "b", b); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
-	if _, _, err := s.Host(ctx, true); !errors.Is(err, context.Canceled) {
+	if _, _, err := s.Host(ctx, Writes); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 	// A step that waits for another copy stops waiting.
@@ -610,7 +628,7 @@ func TestCopyIsCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Volume(ctx, "a", a, a); !errors.Is(err, context.Canceled) {
+	if _, _, err := s.Volume(ctx, "a", a); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 	unlock()
@@ -655,15 +673,15 @@ func TestStepsInSequence(t *testing.T) {
 		s := newTestWorkspace(t)
 		var last []string
 		for n := range 15 {
-			location := []string{"a", "b", "c", "host", "reader"}[r.IntN(5)]
+			location := []string{"a", "b", "c", "local", "host", "reader"}[r.IntN(6)]
 			dir, release := s.start(location)
-			if got := listing(t, dir); !slices.Equal(got, last) {
+			if got := fakes.Listing(t, dir); !slices.Equal(got, last) {
 				t.Fatalf("seed %d, step %d at %s: got %q\nwant %q", seed, n, location, got, last)
 			}
 			if location != "reader" {
 				changeRandomly(t, r, dir)
 			}
-			last = listing(t, dir)
+			last = fakes.Listing(t, dir)
 			release()
 		}
 	}
@@ -681,7 +699,7 @@ func TestConcurrentRandomSteps(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, i))
 				own := map[string]string{}
 				for n := range 4 {
-					location := []string{"a", "b", "c", "host"}[r.IntN(4)]
+					location := []string{"a", "b", "c", "local", "host"}[r.IntN(5)]
 					dir, release, err := s.tryStart(location)
 					if err != nil {
 						t.Errorf("got error %v, want none", err)
