@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/signal"
@@ -111,7 +112,12 @@ func runTaskRun(ctx context.Context, env environment, opts taskRunOptions) error
 	}
 	defer loaded.close()
 	if opts.dryRun {
-		return run.Describe(env.Out(), loaded.id, loaded.file, opts.from)
+		var text strings.Builder
+		if err := run.Describe(&text, loaded.id, loaded.file, opts.from); err != nil {
+			return err
+		}
+		_, err := io.WriteString(env.Out(), display.WithoutCICommands(text.String()))
+		return err
 	}
 	if err := missingSecrets(loaded.file, opts.secrets); err != nil {
 		return err

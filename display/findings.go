@@ -8,12 +8,12 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// Findings writes the findings of a task file: one per line, as compilers do, or each in a format, which is a template or
-// "json".
+// Findings writes the findings of a task file: one per line, as compilers do, without commands for the CI system, or each
+// in a format, which is a template or "json".
 func Findings(out io.Writer, file string, found []task.Finding, format string) error {
 	if format == "" {
 		for _, f := range found {
-			if _, err := fmt.Fprintln(out, manifest.Escape(file+":"+f.String(), "")); err != nil {
+			if _, err := fmt.Fprintln(out, WithoutCICommands(manifest.Escape(file+":"+f.String(), ""))); err != nil {
 				return err
 			}
 		}

@@ -395,11 +395,7 @@ func (s *Steps) json(v stepJSON) {
 	if err != nil {
 		return
 	}
-	text := string(line)
-	if s.ci != nil {
-		text = strings.ReplaceAll(text, "##", `#\u0023`)
-	}
-	s.raw(s.stderr, text+"\n")
+	s.raw(s.stderr, string(line)+"\n")
 }
 
 func (s *Steps) table(results []run.Result) error {

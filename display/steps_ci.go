@@ -2,6 +2,7 @@ package display
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
@@ -52,6 +53,9 @@ func azureError(file string, line int, message string) string {
 // ciCommand matches the start of a command: ## in brackets anywhere in a line, as both systems take it, and :: at the
 // start of one.
 var ciCommand = lazyregexp.New(`(?m)##\w*\[|^[\s\p{Z}]*::`)
+
+// WithoutCICommands returns text in which the CI system that this process runs in finds no commands.
+func WithoutCICommands(text string) string { return newCISystem(os.Getenv).defuse(text) }
 
 // defuse returns text in which the system finds no commands.
 func (c *ciSystem) defuse(text string) string {

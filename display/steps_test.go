@@ -317,3 +317,24 @@ func TestStepsAreNoCommands(t *testing.T) {
 		t.Errorf("got line %s and error %v, want the text ##vso[x] with an escape", &d.stderr, err)
 	}
 }
+
+// A finding cannot give the CI a command, in text or as JSON.
+func TestFindingsAreNoCommands(t *testing.T) {
+	found := []task.Finding{{Position: task.Position{Line: 2, Column: 1}, Severity: task.Error, Message: "unknown key ##vso[task.setvariable]x"}}
+	for _, tt := range []struct{ variable, file, format, want string }{
+		{"GITHUB_ACTIONS", "::error::x", "", ": :error::x:2:1: error: unknown key # #vso[task.setvariable]x\n"},
+		{"TF_BUILD", "f", "", "f:2:1: error: unknown key # #vso[task.setvariable]x\n"},
+		{"TF_BUILD", "f", "json", `{"line":2,"column":1,"severity":"error","message":"unknown key #\u0023vso[task.setvariable]x"}` + "\n"},
+		{"OTHER", "f", "", "f:2:1: error: unknown key ##vso[task.setvariable]x\n"},
+	} {
+		t.Run(tt.variable+tt.format, func(t *testing.T) {
+			t.Setenv("GITHUB_ACTIONS", "")
+			t.Setenv("TF_BUILD", "")
+			t.Setenv(tt.variable, "true")
+			var out bytes.Buffer
+			if err := Findings(&out, tt.file, found, tt.format); err != nil || out.String() != tt.want {
+				t.Errorf("got output %q and error %v, want %q", out.String(), err, tt.want)
+			}
+		})
+	}
+}

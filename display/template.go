@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/template"
 	"unicode"
@@ -49,7 +50,7 @@ func JSON(out io.Writer, v any) error {
 	return err
 }
 
-// marshal returns the JSON of v with all non-printable characters escaped.
+// marshal returns the JSON of v with all non-printable characters escaped. A CI system finds no commands in it.
 func marshal(v any) ([]byte, error) {
 	var raw bytes.Buffer
 	encoder := json.NewEncoder(&raw)
@@ -68,6 +69,9 @@ func marshal(v any) ([]byte, error) {
 			high, low := utf16.EncodeRune(r)
 			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
 		}
+	}
+	if newCISystem(os.Getenv) != nil {
+		return bytes.ReplaceAll(out.Bytes(), []byte("##"), []byte(`#\u0023`)), nil
 	}
 	return out.Bytes(), nil
 }
