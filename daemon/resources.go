@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -85,6 +86,22 @@ func (d *Daemon) create(ctx context.Context, what string, request func(context.C
 		return failed(ctx, api, err, what)
 	}
 	return nil
+}
+
+// Has reports whether there is a thing, "container", "network" or "volume", of a name.
+func (d *Daemon) Has(ctx context.Context, thing, name string) (bool, error) {
+	what := "looking for " + thing + " " + clean(name)
+	api, err := d.client(ctx)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", what, err)
+	}
+	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == thing })
+	// The request for a single one would also find an ID that begins with the name.
+	ids, err := kinds[i].list(ctx, api, filters.NewArgs(filters.Arg("name", "^/?"+regexp.QuoteMeta(name)+"$")))
+	if err != nil {
+		return false, failed(ctx, api, err, what)
+	}
+	return len(ids) > 0, nil
 }
 
 // Remove removes all containers with the label, running ones too and with their anonymous volumes, then the

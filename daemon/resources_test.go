@@ -75,6 +75,29 @@ func TestCreateNetworkErrors(t *testing.T) {
 	checkText(t, err, "creating volume v", "cannot reach the Docker daemon")
 }
 
+// The name is a pattern for the daemon, which is that of the whole name.
+func TestHas(t *testing.T) {
+	for _, version := range allVersions {
+		f := newFake(t, version, map[string]http.HandlerFunc{
+			"GET /containers/json": answer(`[{"Id":"c1"}]`), "GET /networks": answer(`[]`), "GET /volumes": answer(`{"Volumes":[{"Name":"a.b"}]}`),
+		})
+		for thing, want := range map[string]bool{"container": true, "network": false, "volume": true} {
+			if got, err := f.daemon().Has(t.Context(), thing, "a.b"); got != want || err != nil {
+				t.Errorf("API %s: %s: got %v and error %v, want %v", version, thing, got, err, want)
+			}
+		}
+		for _, r := range f.requests {
+			if filter := r.URL.Query().Get("filters"); filter != `{"name":{"^/?a\\.b$":true}}` || strings.Contains(r.URL.Path, "containers") && r.URL.Query().Get("all") != "1" {
+				t.Errorf("API %s: got request %s, want one for all things of the name", version, r.URL)
+			}
+		}
+		f.answers["GET /networks"] = refuse(http.StatusInternalServerError, "broken")
+		if _, err := f.daemon().Has(t.Context(), "network", "a"); err == nil {
+			t.Error("got no error, want that of the daemon")
+		}
+	}
+}
+
 // labelled is a daemon that has two things of each kind.
 func labelled(t *testing.T, version string) *fake {
 	f := newFake(t, version, map[string]http.HandlerFunc{

@@ -124,6 +124,34 @@ steps:
 	})
 }
 
+// A container of the user's under the id of a step that docker commands name ends the run before its first step; where
+// none does, the container of the step has another name. The user's container is as it was.
+func TestTaskNameInUse(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		web := "web-" + s.runID()
+		s.write(map[string]string{
+			"named.yaml": "steps:\n- cmd: IMAGE echo first\n- {id: " + web + ", cmd: IMAGE echo web}\n- cmd: docker stop " + web + " || docker rm -f " + web + "\n",
+			"own.yaml":   "steps:\n- {id: " + web + ", cmd: IMAGE echo web}\n",
+		})
+		s.image("named.yaml")
+		s.image("own.yaml")
+		s.docker("run", "-d", "--name", web, harness.Busybox(s.T, s.daemon), "sleep", "1000")
+		s.Cleanup(func() { s.docker("rm", "-f", web) })
+		before := s.docker("inspect", web)
+		r := s.ends(1, []string{"step " + web + ": a container " + web + " already exists", "hint: a docker command of the file uses the name " + web},
+			"task", "run", "-f", "named.yaml", "--id", s.runID())
+		saysNot(s.T, r.Stdout+r.Stderr, "first\n", "started")
+		s.ends(1, []string{"already exists"}, "task", "run", "-f", "named.yaml", "--from-step", "acb_step_2", "--id", s.runID())
+		if out := s.multiarch("task", "run", "-f", "own.yaml", "--id", s.runID()).Stdout; !strings.HasSuffix(out, "| web\n") {
+			s.Errorf("got output %q, want web", out)
+		}
+		if now := s.docker("inspect", web); now != before {
+			s.Errorf("got the user's container\n%s\nwant\n%s", now, before)
+		}
+		s.nothingLeftOf(s.runID())
+	})
+}
+
 // A failure is shown once, with its line, its action and the command that goes on there with the ID that tags have.
 func TestTaskGoesOn(t *testing.T) {
 	s := newTaskScene(t)

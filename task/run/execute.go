@@ -120,8 +120,9 @@ func NewExecutor(s Setup) *Executor {
 	return e
 }
 
-// Check finds unknown docker contexts and unreachable daemons before anything is run. The run starts at the step from,
-// "" for the first. The error is errdefs.ErrNotFound if there is no such step, errdefs.ErrUnavailable for a daemon.
+// Check finds unknown docker contexts, unreachable daemons and names that are in use before anything is run. The run
+// starts at the step from, "" for the first. The error is errdefs.ErrNotFound if there is no such step,
+// errdefs.ErrUnavailable for a daemon, errdefs.ErrConflict for a name.
 func (e *Executor) Check(ctx context.Context, from string) error {
 	above, err := first(e.File.Steps, from)
 	if err != nil {
@@ -137,7 +138,47 @@ func (e *Executor) Check(ctx context.Context, from string) error {
 			checked[d] = d.Reach(ctx)
 		}
 	}
-	return errors.Join(slices.Collect(maps.Values(checked))...)
+	return cmp.Or(errors.Join(slices.Collect(maps.Values(checked))...), e.checkNames(ctx))
+}
+
+// checkNames returns an error for an object that exists on a daemon under a name that the file gives to another and that
+// a docker command of the file uses: it would be taken for that. Where this cannot be determined, creating the other fails.
+func (e *Executor) checkNames(ctx context.Context) error {
+	checked := map[any]bool{}
+	for _, step := range e.File.Steps {
+		d, err := e.Daemon(step.Context)
+		for _, o := range e.public(step) {
+			key := [...]any{d, o}
+			if err != nil || checked[key] { // an error is that of a step that is skipped
+				continue
+			}
+			checked[key] = true
+			if has, err := d.Has(ctx, o.kind, o.name); err == nil && has {
+				return e.explainConflict(manifest.Errorf(errdefs.ErrConflict, "step %s: a %s %s already exists", step.ID, o.kind, o.name), o.name)
+			}
+		}
+	}
+	return nil
+}
+
+// resource is something that a run creates on a daemon.
+type resource struct{ kind, name string }
+
+// public returns what the container of a step needs that has its name in the file on the daemon, see [objectName].
+func (e *Executor) public(step task.Step) (all []resource) {
+	if !task.StartsContainer(step.Action) {
+		return nil
+	}
+	all = append(all, resource{"container", step.ID})
+	for _, n := range e.File.Networks {
+		if n.Name == step.Network && !n.External {
+			all = append(all, resource{"network", n.Name})
+		}
+	}
+	for _, m := range step.Mounts {
+		all = append(all, resource{"volume", m.Volume})
+	}
+	return slices.DeleteFunc(all, func(o resource) bool { return objectName(e.File, e.ID, o.name) != o.name })
 }
 
 // needsDaemon reports whether this package uses a daemon for an action.

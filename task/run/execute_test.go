@@ -28,6 +28,7 @@ type fakeDaemon struct {
 	calls    []string
 	missing  map[string]bool // images that are not pulled yet
 	failures map[string][]error
+	existing map[string]bool // containers, networks and volumes of others
 	ran      []Container
 
 	multiPlatform bool
@@ -77,6 +78,11 @@ func (d *fakeDaemon) Mount(context.Context, string) error { return nil }
 
 func (d *fakeDaemon) LinkVolume(context.Context, string, map[string]string, map[string]string) error {
 	return errdefs.ErrNotImplemented
+}
+
+func (d *fakeDaemon) Has(_ context.Context, thing, name string) (bool, error) {
+	err := d.call("has", thing, name)
+	return err == nil && d.existing[thing+" "+name], err
 }
 
 func (d *fakeDaemon) Remove(_ context.Context, label, value string) error {

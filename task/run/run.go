@@ -116,6 +116,8 @@ type Containers interface {
 type Resources interface {
 	CreateNetwork(ctx context.Context, n task.Network, name string, labels map[string]string) error
 	CreateVolume(ctx context.Context, name string, labels map[string]string) error
+	// Has reports whether there is a thing, "container", "network" or "volume", of a name.
+	Has(ctx context.Context, thing, name string) (bool, error)
 	// LinkVolume creates a volume of files on the daemon's machine, with options of the mount.
 	LinkVolume(ctx context.Context, name string, labels, options map[string]string) error
 	// Remove removes all containers, networks and volumes with a label, whatever their state.

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -108,6 +109,45 @@ func TestNamesThatDockerCommandsUse(t *testing.T) {
 	s.own.failures = map[string][]error{"run web": {manifest.Errorf(errdefs.ErrConflict, "in use")}}
 	if _, err := s.run(t, f.Steps[0]); !errdefs.IsConflict(err) || !strings.Contains(manifest.Hint(err), "web") {
 		t.Errorf("got error %v with hint %q, want a conflict with a hint that names web", err, manifest.Hint(err))
+	}
+}
+
+// A name that is in use is found before the first step if a docker command of the file uses it, and only then looked for.
+func TestNamesInUse(t *testing.T) {
+	container := task.Container{Image: "app:1"}
+	f := task.File{
+		Networks: []task.Network{{Name: "net"}, {Name: "outside", External: true}}, Volumes: []task.Volume{{Name: "vol"}},
+		Steps: []task.Step{
+			{ID: "web", Action: container, Network: "net", Mounts: []task.Mount{{Volume: "vol", Path: "/v"}, {Volume: task.DockerSocket, Path: "/s"}}},
+			{ID: "own", Action: container, Network: "net"},
+			{ID: "far", Action: container, Network: "outside", Context: "arm"},
+			{ID: "uses", Action: task.Docker{Args: []string{"inspect", "web", "net", "outside", "vol", "far", "uses"}}},
+		},
+	}
+	for _, tt := range []struct{ own, arm, from, want string }{
+		{"container own", "", "", ""},
+		{"container far", "container web", "", ""},
+		{"network outside", "", "", ""},
+		{"container web", "", "", "step web: a container web already exists"},
+		{"container web", "", "uses", "step web: a container web already exists"},
+		{"network net", "", "", "step web: a network net already exists"},
+		{"volume vol", "", "own", "step web: a volume vol already exists"},
+		{"", "container far", "", "step far: a container far already exists"},
+	} {
+		s := newTestExecutor(t, f)
+		s.own.existing, s.arm.existing = map[string]bool{tt.own: true}, map[string]bool{tt.arm: true}
+		err := s.Check(t.Context(), tt.from)
+		if tt.want == "" && err != nil || tt.want != "" && (!errdefs.IsConflict(err) || err.Error() != tt.want || !strings.Contains(manifest.Hint(err), "remove the object")) {
+			t.Errorf("%s %s: got error %v with hint %q, want %q", tt.own, tt.arm, err, manifest.Hint(err), tt.want)
+		}
+		if got := strings.Join(s.own.calls, "; "); tt.want == "" && got != "reach; has container web; has network net; has volume vol" {
+			t.Errorf("got calls %s, want one for each name", got)
+		}
+	}
+	s := newTestExecutor(t, f)
+	s.own.failures = map[string][]error{"has container web": {errors.New("broken")}}
+	if err := s.Check(t.Context(), ""); err != nil {
+		t.Errorf("got error %v, want none: creating the container decides", err)
 	}
 }
 
