@@ -255,3 +255,22 @@ func TestBuilds(t *testing.T) {
 	}
 	checkText(t, err, "asking the Docker daemon how it builds", "no")
 }
+
+// A volume of files on the daemon's machine is refused where containers could not use them.
+func TestLinkVolume(t *testing.T) {
+	for security, ok := range map[string]bool{`[]`: true, `["name=apparmor","name=seccomp,profile=default"]`: true,
+		`["name=seccomp","name=userns"]`: false, `["name=selinux"]`: false} {
+		var body map[string]any
+		f := newFake(t, "1.51", map[string]http.HandlerFunc{
+			"GET /info":            answer(`{"OSType":"linux","SecurityOptions":` + security + `}`),
+			"POST /volumes/create": keep(&body, map[string]any{"Name": "v"}),
+		})
+		err := f.daemon().LinkVolume(t.Context(), "v", nil, map[string]string{"device": "/d"})
+		if ok != (err == nil) || err != nil && !errdefs.IsNotImplemented(err) {
+			t.Errorf("%s: got error %v, want success %t", security, err, ok)
+		}
+		if options, _ := body["DriverOpts"].(map[string]any); ok && (body["Driver"] != "local" || options["device"] != "/d") {
+			t.Errorf("%s: got volume %v, want the driver local with options", security, body)
+		}
+	}
+}

@@ -37,7 +37,7 @@ type section struct {
 
 var sections = []section{
 	{"start-up", startUp}, {"rounds", rounds}, {"copies", copies}, {"imports", imports}, {"listings", listings},
-	{"pending", pending}, {"rates", rates},
+	{"pending", pending}, {"rates", rates}, {"tasks", tasks},
 }
 
 func main() {

@@ -7,9 +7,9 @@
 //
 //   - An overlay of the context, with the changes in another folder, if nothing else needs the changes ([Setup].Shared).
 //   - A bind of the copy. All steps on this machine use the same files.
-//   - Archives, for a daemon that is not on this machine, or isolates containers from its files. The whole folder is sent before a step if it has changed. What the steps changed is read back once a
-//     step elsewhere starts. If concurrent steps in different locations change the same file, the change that is read later
-//     wins.
+//   - Archives, for a daemon that is not on this machine, or isolates containers from its files. Files that the volume lacks
+//     are sent before a step. What the steps changed is read back once a step elsewhere starts. If concurrent steps in
+//     different locations change the same file, the change that is read later wins.
 //
 // Only files, folders and links are copied. Where this process is not root, owners are lost on the way through this machine,
 // and containers leave files of root: the daemon then hands those in a bound copy over to this user, see claim.

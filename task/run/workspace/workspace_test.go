@@ -732,3 +732,27 @@ func TestConcurrentRandomSteps(t *testing.T) {
 		}
 	}
 }
+
+// A volume that the daemon cannot mount is replaced, in the end by one for archives.
+func TestVolumeThatCannotBeMounted(t *testing.T) {
+	s := newTestWorkspace(t, "file x")
+	local := s.daemons["local"]
+	name, release, err := s.Volume(t.Context(), "local", local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if s.Replace(t.Context(), "local", name) {
+		t.Error("got another volume, want the one that can be mounted")
+	}
+	s.volumes["local"].mounted = false
+	local.links[name] = filepath.Join(t.TempDir(), "elsewhere")
+	if !s.Replace(t.Context(), "local", name) {
+		t.Error("got the same volume, want another one")
+	}
+	s.step("local", "new x")
+	s.want("host", "file -rw-r--r-- x", "new -rw-r--r-- x")
+	if local.sent != 1 || local.received != 1 {
+		t.Errorf("got %d items sent and %d volumes received, want 1 of each", local.sent, local.received)
+	}
+}
