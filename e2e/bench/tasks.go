@@ -31,7 +31,7 @@ var workloads = []workload{
 	{"18 MB, cmd, build, cmd, build", strings.Repeat("- cmd: bench:1 sh -c 'date >made'\n- build: -t bench:2 .\n", 2),
 		strings.Repeat(byHand+"sh -c 'date >made' && docker buildx build --load -t bench:2 . && ", 2) + "rm made", 300, 60_000, 1.5},
 	{"280 MB in 10,000 files, cmd, by overlay", "- cmd: bench:1 ls\n", byHand + "ls", 10_000, 28_000, 2},
-	{"280 MB in 10,000 files, cmd, by copy", "- cmd: bench:1 ls\n- cmd: docker create --name multiarch-$ID-x bench:1\n", byHand + "ls", 10_000, 28_000, 0},
+	{"280 MB in 10,000 files, cmd, by copy", "- cmd: bench:1 ls\n- cmd: docker create --name multiarch-$ID-x bench:1 ls\n", byHand + "ls", 10_000, 28_000, 0},
 }
 
 // tasks compares runs of task files with the same commands by hand. Both use a network: the daemons have no default one.
