@@ -39,7 +39,7 @@ func TestCreateFlags(t *testing.T) {
 		"amend and no clobber": {base(func(o *createOptions) { o.push, o.amend, o.condition.noClobber = true, true, true }), "does not allow that"},
 		"push and replace":     {base(func(o *createOptions) { o.push, o.replace = true, true }), "nothing to --replace"},
 		"tag without push":     {base(func(o *createOptions) { o.tags = []string{"x"} }), "--tag requires --push"},
-		"tag elsewhere":        {base(func(o *createOptions) { o.push, o.tags = true, []string{"other.com/app:x"} }), "not in the repository"},
+		"tag elsewhere":        {base(func(o *createOptions) { o.push, o.tags = true, []string{"team/app:x"} }), "neither a tag nor a name with a registry"},
 		"from":                 {base(func(o *createOptions) { o.from = "hub" }), `invalid --from "hub": must be one of daemon, registry`},
 		"type":                 {base(func(o *createOptions) { o.mediaType = "v2" }), "one of docker, oci"},
 		"attestations":         {base(func(o *createOptions) { o.attestations = "drop" }), "one of keep, strip"},

@@ -70,7 +70,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Only include these platforms of the sources")
 	flags.StringVar(&opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`)
 	flags.BoolVar(&opts.push, "push", false, "Push immediately, without a local list")
-	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag (with --push)")
+	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag, or under a name with a registry (with --push)")
 	flags.StringArrayVar(&opts.digests, "digests", nil, "Add the images of this file or folder that builds wrote: digests, or metadata files")
 	flags.StringSliceVar(&opts.require, "require", nil, "Fail if the list does not have these platforms")
 	flags.StringSliceVar(&opts.exact, "exact", nil, "Fail if the list does not have these platforms, or has others")
@@ -128,7 +128,7 @@ func (o createOptions) creation() (c manifest.Creation, err error) {
 	if c.Condition, err = o.condition.parse(); err != nil {
 		return c, err
 	}
-	c.Tags, err = parseTags(c.Name, o.tags)
+	c.Tags, c.Copies, err = parsePublished(c.Name, o.tags)
 	return c, err
 }
 
@@ -197,7 +197,7 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	case err != nil:
 		return err
 	case opts.dryRun:
-		return t.showPlan(manifest.Publication{List: list, Tags: c.Tags}, opts.output.quiet)
+		return t.showPlan(manifest.Publication{List: list, Tags: c.Tags, Copies: c.Copies}, opts.output.quiet)
 	}
 	_, _ = fmt.Fprintln(env.Out(), "Created manifest list", list.Name)
 	return nil
@@ -219,7 +219,7 @@ func (t tools) publish(ctx context.Context, registries *registry.Client, c manif
 		return err
 	}
 	display.Pushed(t.env.Out(), pushed, opts.output.quiet)
-	err = files.write(pushed.Descriptor, c.Name, c.Tags)
+	err = files.write(pushed.Descriptor, c.Name, append(c.Tags, c.Copies...))
 	if err == nil && opts.purge == "tags" {
 		err = repository.PurgeTags(ctx, registries, t.reporter, pushed)
 	}

@@ -180,6 +180,33 @@ func parseTags(list reference.Named, typed []string) ([]reference.NamedTagged, e
 	}), err
 }
 
+// parsePublished returns the names that -t gives a list that is published, each once: tags of its repository, and names in
+// others, which have a registry.
+func parsePublished(list reference.Named, typed []string) (tags, copies []reference.NamedTagged, err error) {
+	seen := map[string]bool{}
+	for _, s := range typed {
+		name, err := reference.WithTag(reference.TrimNamed(list), s)
+		if err != nil {
+			if name, err = manifest.ParseListName(s); err != nil {
+				return nil, nil, err
+			}
+			if !manifest.HasRegistry(s) && !manifest.SameRepository(name, list) {
+				err := invalid("--tag %s is neither a tag nor a name with a registry", s)
+				return nil, nil, manifest.WithHint(err, "use a tag of %s, such as %s, or the whole name: %s", list.Name(), name.Tag(), name)
+			}
+		}
+		switch {
+		case seen[name.String()]:
+		case manifest.SameRepository(name, list):
+			tags = append(tags, name)
+		default:
+			copies = append(copies, name)
+		}
+		seen[name.String()] = true
+	}
+	return tags, copies, nil
+}
+
 func parseTag(list reference.Named, s string) (reference.NamedTagged, error) {
 	if name, err := reference.WithTag(reference.TrimNamed(list), s); err == nil {
 		return name, nil

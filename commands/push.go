@@ -41,7 +41,7 @@ func newPushCommand(env environment) *cobra.Command {
 		NoOptDefVal = "true"
 	opts.network.addTo(flags, "Allow push to an insecure registry")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
-	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag")
+	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag, or under a name with a registry")
 	opts.condition.addTo(cmd)
 	opts.output.addTo(flags)
 	completeFlags(cmd, map[string][]string{"purge": {"true", "false", "tags"}})
@@ -53,7 +53,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	if err != nil {
 		return err
 	}
-	tags, err := parseTags(name, opts.tags)
+	tags, copies, err := parsePublished(name, opts.tags)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	}
 	t := newTools(env, opts.output.quiet)
 	if opts.dryRun {
-		return t.planPush(ctx, name, tags, opts.output.quiet)
+		return t.planPush(ctx, name, manifest.Publication{Tags: tags, Copies: copies}, opts.output.quiet)
 	}
 	files, err := opts.output.open(env)
 	if err != nil {
@@ -71,10 +71,10 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	}
 	defer files.discard()
 	registries := t.registries(opts.network)
-	pushed, err := manifest.PushLocal(ctx, env.lists(), t.clients(registries), name, manifest.Publication{Tags: tags, Condition: condition}, opts.purge.list)
+	pushed, err := manifest.PushLocal(ctx, env.lists(), t.clients(registries), name, manifest.Publication{Tags: tags, Copies: copies, Condition: condition}, opts.purge.list)
 	if pushed.Descriptor.Digest != "" { // also when only the local store failed
 		display.Pushed(env.Out(), pushed, opts.output.quiet)
-		err = errors.Join(err, files.write(pushed.Descriptor, name, tags))
+		err = errors.Join(err, files.write(pushed.Descriptor, name, append(tags, copies...)))
 	}
 	if err == nil && opts.purge.tags {
 		err = repository.PurgeTags(ctx, registries, t.reporter, pushed)

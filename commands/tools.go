@@ -19,6 +19,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/registry"
+	"github.com/docker-multiarch/docker-multiarch/transfer"
 )
 
 // tools are what the operations of a command use. Making them has no effect: the configuration is read, and
@@ -57,7 +58,13 @@ func (t tools) withProgress(mode string, quiet bool) tools {
 
 // clients returns what operations on lists work with.
 func (t tools) clients(registries *registry.Client) manifest.Clients {
-	return manifest.Clients{Registry: registries, Images: t.daemon, Reporter: t.reporter}
+	return manifest.Clients{
+		Registry: registries, Images: t.daemon, Reporter: t.reporter,
+		Mirror: func(ctx context.Context, from reference.Canonical, to reference.Named) error {
+			_, err := transfer.Import(ctx, registries, t.reporter, transfer.Request{Source: from, Target: to})
+			return err
+		},
+	}
 }
 
 // images are the daemon's. Pushes draw their progress unless it is nil.
@@ -126,7 +133,7 @@ func (t tools) showPlan(p manifest.Publication, quiet bool) error {
 }
 
 // planPush is showPlan for the name of a local list or, if there is none, of an image in the daemon.
-func (t tools) planPush(ctx context.Context, name reference.NamedTagged, tags []reference.NamedTagged, quiet bool) error {
+func (t tools) planPush(ctx context.Context, name reference.NamedTagged, p manifest.Publication, quiet bool) error {
 	list, err := t.env.lists().Get(name)
 	if errdefs.IsNotFound(err) {
 		if _, imageErr := t.daemon.Find(ctx, name); imageErr == nil {
@@ -137,7 +144,8 @@ func (t tools) planPush(ctx context.Context, name reference.NamedTagged, tags []
 	if err != nil {
 		return err
 	}
-	return t.showPlan(manifest.Publication{List: list, Tags: tags}, quiet)
+	p.List = list
+	return t.showPlan(p, quiet)
 }
 
 // certDirs are the folders of registry certificates: the daemon's, then the user's.

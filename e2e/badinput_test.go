@@ -33,7 +33,6 @@ func badArguments(s *scene) []badArgument {
 		{[]string{"create", "--amend", "--replace", s.list, a}, []string{"--amend", "--replace"}},
 		{[]string{"create", "--push", "--replace", s.list, a}, []string{"--push", "--replace"}},
 		{[]string{"create", "-t", "latest", s.name("2"), a}, []string{"--tag", "--push"}},
-		{[]string{"create", "--push", "-t", "example.com/elsewhere:1", s.list, a}, []string{"example.com/elsewhere:1", s.repo}},
 		{[]string{"create", "--from", "moon", s.name("2"), a}, []string{"--from", `"moon"`, "daemon", "registry"}},
 		{[]string{"create", "--attestations", "some", s.name("2"), a}, []string{"--attestations", "keep", "strip"}},
 		{[]string{"create", "--type", "zip", s.name("2"), a}, []string{"--type", "docker", "oci"}},

@@ -44,6 +44,9 @@ type amender struct {
 // for byte. If nothing changes, nothing is written. What other clients write at the same time is kept as far as the registry
 // allows.
 func PublishAmended(ctx context.Context, clients Clients, c Creation) (Pushed, error) {
+	if len(c.Copies) > 0 {
+		return Pushed{}, Errorf(errdefs.ErrInvalidArgument, "%s is in another repository than %s, which --amend does not change", Familiar(c.Copies[0]), Familiar(c.Name))
+	}
 	a, list, found, err := startAmending(ctx, clients, c)
 	if err != nil {
 		return Pushed{}, err

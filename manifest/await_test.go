@@ -64,8 +64,11 @@ func TestCreateWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fakes.NewFixture()
 		w.Registry.Image(t, repo+":amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
+		w.Registry.Image(t, repo+":built", ocispec.MediaTypeImageManifest, "linux/arm64")
 		time.AfterFunc(5*time.Second, func() {
-			w.Registry.Image(t, repo+":arm64", ocispec.MediaTypeImageManifest, "linux/arm64")
+			w.Registry.Mu.Lock()
+			defer w.Registry.Mu.Unlock()
+			w.Registry.Manifests[repo+":arm64"] = w.Registry.Manifests[repo+":built"]
 		})
 		c := fakes.Creation(t, repo+":1", repo+":amd64", repo+":arm64")
 		c.Wait = time.Minute

@@ -101,13 +101,24 @@ func (c *TagCheck) Allow(want digest.Digest) error {
 	return errors.Join(errs...)
 }
 
+// known is Allow, and an error if one of some of the tags could not be looked up.
+func (c *TagCheck) known(want digest.Digest, some []reference.NamedTagged) error {
+	err := c.Allow(want)
+	for i, tag := range c.tags {
+		if err == nil && c.errs[i] != nil && slices.ContainsFunc(some, func(t reference.NamedTagged) bool { return t.String() == tag.String() }) {
+			err = fmt.Errorf("looking up the tag %s: %w", Familiar(tag), c.errs[i])
+		}
+	}
+	return err
+}
+
 // allowImage is Allow for an image of the daemon, whose first tag may point to it already.
-func (c *TagCheck) allowImage(local Local) error {
+func (c *TagCheck) allowImage(local Local, copies []reference.NamedTagged) error {
 	<-c.done
 	if slices.Contains(local.RepoDigests, c.current[0]) {
-		return c.Allow(c.current[0])
+		return c.known(c.current[0], copies)
 	}
-	return c.Allow(local.ID)
+	return c.known(local.ID, copies)
 }
 
 // Again looks up the tags once more, if there is a condition, and returns what Allow does.

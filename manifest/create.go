@@ -25,6 +25,8 @@ type Clients struct {
 	Registry Registry
 	Images   Images
 	Reporter Reporter
+	// Mirror copies an image or index, with everything below it, to the repository of to, without a tag.
+	Mirror func(ctx context.Context, from reference.Canonical, to reference.Named) error
 }
 
 // Registry reads sources from registries and writes lists to them.
@@ -57,6 +59,7 @@ type Creation struct {
 	Require     []Platform              // platforms that the list must have
 	Exact       []Platform              // the platforms of the list, if not empty
 	Tags        []reference.NamedTagged // for Publish, beside Name and in its repository
+	Copies      []reference.NamedTagged // for Publish, in other repositories
 	Condition   Condition               // for Publish, what Name and Tags have to point to before
 }
 
@@ -109,13 +112,15 @@ func Assemble(ctx context.Context, clients Clients, c Creation) (List, error) {
 func Publish(ctx context.Context, clients Clients, c Creation) (Pushed, error) {
 	r := c.resolver(clients)
 	r.prefetch = clients.Registry.Prefetch(ctx, c.Name, c.repositories())
-	tags := CheckTags(ctx, clients.Registry, c.Condition, append([]reference.NamedTagged{c.Name}, c.Tags...)...)
+	p := Publication{List{Name: c.Name}, c.Tags, c.Copies, c.Condition}
+	tags := p.checkTags(ctx, clients)
 	list, found, err := c.assemble(ctx, r)
 	if err != nil {
 		return Pushed{}, err
 	}
 	clients.Registry.Prefetch(ctx, list.Name, list.repositories())
-	return push(ctx, clients, Publication{list, c.Tags, c.Condition}, found, tags, func(l List) error {
+	p.List = list
+	return push(ctx, clients, p, found, tags, func(l List) error {
 		return cmp.Or(c.checkPlatforms(l), refuseDuplicates(l))
 	})
 }

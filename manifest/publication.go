@@ -9,15 +9,16 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Publication is a list with the tags that it is pushed under beside its name, all in one repository.
+// Publication is a list with the tags that it is pushed under beside its name.
 type Publication struct {
 	List List
-	Tags []reference.NamedTagged
-	// Condition is what Tags and the list's name have to point to before.
+	// Tags are in the repository of the list, Copies in others.
+	Tags, Copies []reference.NamedTagged
+	// Condition is what all of them and the list's name have to point to before.
 	Condition Condition
 }
 
-// names returns all tags that the list is pushed under.
+// names returns all tags that the list is pushed under in its repository.
 func (p Publication) names() []reference.NamedTagged {
 	if name, ok := p.List.Name.(reference.NamedTagged); ok {
 		return append([]reference.NamedTagged{name}, p.Tags...)
@@ -57,6 +58,9 @@ func (p Publication) Plan() []string {
 	out = append(out, "push the list: "+Familiar(p.List.Name))
 	for _, t := range p.Tags {
 		out = append(out, "push the list: "+Familiar(t))
+	}
+	for _, t := range p.Copies {
+		out = append(out, "copy the list: "+Familiar(t))
 	}
 	return out
 }

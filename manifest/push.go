@@ -41,7 +41,7 @@ func Push(ctx context.Context, clients Clients, p Publication) (Pushed, error) {
 		return Pushed{}, err
 	}
 	clients.Registry.Prefetch(ctx, p.List.Name, p.List.repositories())
-	return push(ctx, clients, p, nil, CheckTags(ctx, clients.Registry, p.Condition, p.names()...), func(l List) error {
+	return push(ctx, clients, p, nil, p.checkTags(ctx, clients), func(l List) error {
 		if len(l.Duplicates()) > len(p.List.Duplicates()) {
 			warnDuplicates(l, clients.Reporter)
 		}
@@ -53,7 +53,7 @@ func Push(ctx context.Context, clients Clients, p Publication) (Pushed, error) {
 // in found were found in the daemon before.
 func push(ctx context.Context, clients Clients, p Publication, found locals, tags *TagCheck, recheck func(List) error) (Pushed, error) {
 	before, _ := p.List.Index() // without a digest while images are pending
-	if err := tags.Allow(before.Descriptor.Digest); err != nil {
+	if err := tags.known(before.Descriptor.Digest, p.Copies); err != nil {
 		return Pushed{}, err
 	}
 	list, children, err := sendPending(ctx, clients, p, found)
@@ -75,11 +75,22 @@ func push(ctx context.Context, clients Clients, p Publication, found locals, tag
 		return Pushed{}, err
 	}
 	keepReferrersTags(ctx, clients, p)
-	if err := tags.Again(ctx, index.Descriptor.Digest); err != nil {
-		return Pushed{}, err
+	if len(p.Copies) > 0 {
+		if err := clients.Registry.Put(ctx, AtDigest(list.Name, index.Descriptor.Digest), index); err != nil {
+			return Pushed{}, list.withTypeHint(fmt.Errorf("pushing the list to %s: %w", list.Name.Name(), err))
+		}
 	}
-	if err := clients.Registry.Put(ctx, list.Name, index, TagsOf(p.Tags)...); err != nil {
-		return Pushed{}, list.withTypeHint(fmt.Errorf("pushing the list %s: %w", Familiar(list.Name), err))
+	written, err := p.writeCopies(ctx, clients, tags, AtDigest(list.Name, index.Descriptor.Digest), index)
+	if err == nil {
+		err = tags.Again(ctx, index.Descriptor.Digest)
+	}
+	if err == nil {
+		if err = clients.Registry.Put(ctx, list.Name, index, TagsOf(p.Tags)...); err != nil {
+			err = list.withTypeHint(fmt.Errorf("pushing the list %s: %w", Familiar(list.Name), err))
+		}
+	}
+	if err != nil {
+		return Pushed{}, p.unwritten(written, err)
 	}
 	tags.ReportMoves(clients.Reporter, index.Descriptor.Digest)
 	keepReferrersTags(ctx, clients, p) // of the list itself
@@ -159,8 +170,9 @@ func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged,
 		err := Errorf(errdefs.ErrNotFound, "the daemon has no image %s, only %s", name, Familiar(local.Name))
 		return Pushed{}, WithHint(err, "give the image that name: docker tag %s %s", Familiar(local.Name), name)
 	}
-	tags := CheckTags(ctx, clients.Registry, p.Condition, append([]reference.NamedTagged{name}, p.Tags...)...)
-	if err := tags.allowImage(local); err != nil {
+	p.List.Name = name
+	tags := p.checkTags(ctx, clients)
+	if err := tags.allowImage(local, p.Copies); err != nil {
 		return Pushed{}, err
 	}
 	clients.Reporter.Note("%s is not a local list; pushing the image of that name", Familiar(name))
@@ -176,6 +188,9 @@ func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged,
 		if err := clients.Registry.Put(ctx, p.Tags[0], image, TagsOf(p.Tags[1:])...); err != nil {
 			return Pushed{}, fmt.Errorf("pushing more tags of %s: %w", Familiar(name), err)
 		}
+	}
+	if _, err := p.writeCopies(ctx, clients, tags, AtDigest(name, image.Descriptor.Digest), image); err != nil {
+		return Pushed{}, fmt.Errorf("%s was pushed, but not all its copies: %w", Familiar(name), err)
 	}
 	tags.ReportMoves(clients.Reporter, image.Descriptor.Digest)
 	return Pushed{Descriptor: image.Descriptor, Children: []Child{{name, image.Descriptor.Digest}}}, nil

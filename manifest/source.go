@@ -40,14 +40,14 @@ func ParseSource(typed, list string) (Source, error) {
 	if err != nil {
 		return Source{}, err
 	}
-	plain := !hasRegistry(typed) && (!strings.Contains(typed, "/") || hasRegistry(list))
+	plain := !HasRegistry(typed) && (!strings.Contains(typed, "/") || HasRegistry(list))
 	return Source{Ref: ref, Plain: plain}, nil
 }
 
-// hasRegistry reports whether a reference was typed with a registry, by the rule of
+// HasRegistry reports whether a reference was typed with a registry, by the rule of
 // github.com/distribution/reference: the part before the first slash has a dot, a colon or an upper-case letter, or is
 // localhost.
-func hasRegistry(typed string) bool {
+func HasRegistry(typed string) bool {
 	host, _, ok := strings.Cut(typed, "/")
 	return ok && (strings.ContainsAny(host, ".:") || host == "localhost" || strings.ToLower(host) != host)
 }
