@@ -153,8 +153,8 @@ func TestListingIsBounded(t *testing.T) {
 			f.before = (&endless{page: tt.page}).serve
 			c := n.client(Options{Insecure: true})
 			var err error
-			if got := peak(func() { err = tt.list(c) }); got > 160 {
-				t.Errorf("got a heap of %d MiB, want at most 160", got)
+			if got := peak(func() { err = tt.list(c) }); got > 256 {
+				t.Errorf("got a heap of %d MiB, want at most 256", got)
 			}
 			wantError(t, err, errdefs.ErrInvalidArgument, tt.words)
 		})
