@@ -13,6 +13,19 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
+// tagDigest asks a registry for the digest of the tag that a request writes, "" if it does not exist.
+func tagDigest(registry http.Handler, r *http.Request) string {
+	head := r.Clone(r.Context())
+	head.Method, head.Body, head.ContentLength = http.MethodHead, http.NoBody, 0
+	head.Header = http.Header{"Accept": {ocispec.MediaTypeImageIndex, "application/vnd.docker.distribution.manifest.list.v2+json"}}
+	answer := httptest.NewRecorder()
+	registry.ServeHTTP(answer, head)
+	if answer.Code != http.StatusOK {
+		return ""
+	}
+	return answer.Header().Get("Docker-Content-Digest")
+}
+
 // conditional makes a registry check the conditions of writes, on the digest that a tag points to.
 func conditional(next http.Handler) http.Handler {
 	var writing sync.Mutex
@@ -24,13 +37,8 @@ func conditional(next http.Handler) http.Handler {
 		}
 		writing.Lock()
 		defer writing.Unlock()
-		head := r.Clone(r.Context())
-		head.Method, head.Body, head.ContentLength = http.MethodHead, http.NoBody, 0
-		head.Header = http.Header{"Accept": {ocispec.MediaTypeImageIndex}}
-		current := httptest.NewRecorder()
-		next.ServeHTTP(current, head)
-		exists := current.Code == http.StatusOK
-		if absent && exists || match != "" && (!exists || match != `"`+current.Header().Get("Docker-Content-Digest")+`"`) {
+		current := tagDigest(next, r)
+		if absent && current != "" || match != "" && match != `"`+current+`"` {
 			w.WriteHeader(http.StatusPreconditionFailed)
 			return
 		}

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
@@ -81,4 +83,45 @@ func TestPushedImageConditions(t *testing.T) {
 			s.Errorf("got the tag at %s as before, want it moved", after["image"])
 		}
 	})
+}
+
+// A job that runs again on a registry with immutable tags, which refuses them as ECR, Harbor and Azure's do, finds its tags
+// unchanged.
+func TestRunAgainWithImmutableTags(t *testing.T) {
+	for name, refusal := range map[string]struct {
+		status int
+		body   string
+	}{
+		"ECR":    {http.StatusBadRequest, `{"errors":[{"code":"TAG_INVALID","message":"The image tag '1' already exists and cannot be overwritten because the repository is immutable."}]}`},
+		"Harbor": {http.StatusPreconditionFailed, `{"errors":[{"code":"PRECONDITION","message":"Failed to process request due to '1' configured as immutable."}]}`},
+		"Azure":  {http.StatusConflict, `{"errors":[{"code":"CONFLICT","message":"the tag is locked"}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFar(t, func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") && !strings.Contains(r.URL.Path, "/sha256:") && tagDigest(next, r) != "" {
+						http.Error(w, refusal.body, refusal.status)
+						return
+					}
+					next.ServeHTTP(w, r)
+				})
+			})
+			e := harness.NewEnv(t)
+			list := f.line.Host + "/app:1"
+			names := f.seed(t, "app", 2)
+			for _, flags := range [][]string{nil, {"-t", "1.0", "-t", "latest"}} {
+				args := append(append([]string{"multiarch", "create", "--push", list}, flags...), names...)
+				want := harness.MustRun(t, e, "docker", args...)
+				r := harness.Run(t, e, "docker", args...)
+				if r.Code != 0 || r.Stdout != want {
+					t.Errorf("got exit code %d and %q, want 0 and %q as before: %s", r.Code, r.Stdout, want, r.Stderr)
+				}
+				says(t, r.Stderr, "is unchanged")
+			}
+			r := harness.Run(t, e, "docker", "multiarch", "create", "--push", list, names[0])
+			if r.Code != 1 {
+				t.Errorf("another list: got exit code %d, want 1: %s", r.Code, r.Stderr)
+			}
+		})
+	}
 }

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +91,16 @@ func TestRoundsSameRepository(t *testing.T) {
 	multiarch(t, e, append([]string{"create", list}, names...)...)
 	multiarch(t, e, "push", list)
 	passes(t, 22, 12, f.line)
+	digests := t.TempDir()
+	for tag, d := range harness.Tags(t, f.registry, "app") {
+		if tag != "1" {
+			if err := os.WriteFile(filepath.Join(digests, strings.TrimPrefix(d, "sha256:")), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	multiarch(t, e, "create", "--push", list, "--digests", digests)
+	passes(t, 22, 11, f.line)
 	multiarch(t, e, "rm", list)
 	multiarch(t, e, "inspect", list)
 	passes(t, 1, 1, f.line)
