@@ -1,8 +1,11 @@
 package manifest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -47,13 +50,20 @@ func PublishAmended(ctx context.Context, clients Clients, c Creation) (Pushed, e
 	if len(c.Copies) > 0 {
 		return Pushed{}, Errorf(errdefs.ErrInvalidArgument, "%s is in another repository than %s, which --amend does not change", Familiar(c.Copies[0]), Familiar(c.Name))
 	}
+	tags := CheckTags(ctx, clients.Registry, c.Condition, c.Tags...)
 	a, list, found, err := startAmending(ctx, clients, c)
+	if err == nil {
+		err = tags.Allow("")
+	}
 	if err != nil {
 		return Pushed{}, err
 	}
-	tags := CheckTags(ctx, clients.Registry, Condition{}, c.Tags...)
 	clients.Registry.Prefetch(ctx, list.Name, list.repositories())
-	list, children, err := sendPending(ctx, clients, Publication{List: list}, found)
+	p := Publication{List: list, Tags: c.Tags}
+	list, children, err := sendPending(ctx, clients, p, found)
+	if err == nil {
+		err = refuseDuplicates(list) // a variant may have been unknown
+	}
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -61,20 +71,17 @@ func PublishAmended(ctx context.Context, clients Clients, c Creation) (Pushed, e
 	if err != nil {
 		return Pushed{}, err
 	}
-	p := Publication{List: list, Tags: c.Tags}
+	p.List = list
 	keepReferrersTags(ctx, clients, p)
-	index, err := a.write(ctx, list)
-	if err != nil {
+	if err := a.write(ctx, list); err != nil {
 		return Pushed{}, fmt.Errorf("amending %s: %w", Familiar(c.Name), err)
 	}
-	if len(c.Tags) > 0 {
-		if err := clients.Registry.Put(ctx, c.Tags[0], index, TagsOf(c.Tags[1:])...); err != nil {
-			return Pushed{}, fmt.Errorf("%s was amended, but not all its other tags were written: %w", Familiar(c.Name), err)
-		}
+	if err := a.writeTags(ctx, tags); err != nil {
+		return Pushed{}, fmt.Errorf("%s was amended, but not all its other tags were written: %w", Familiar(c.Name), err)
 	}
-	tags.ReportMoves(clients.Reporter, index.Descriptor.Digest)
+	tags.ReportMoves(clients.Reporter, a.base.Descriptor.Digest)
 	keepReferrersTags(ctx, clients, p) // of the list itself
-	return Pushed{p, index.Descriptor, append(children, copied...)}, nil
+	return Pushed{p, a.base.Descriptor, append(children, copied...)}, nil
 }
 
 // PreviewAmended returns the index that PublishAmended would write.
@@ -99,13 +106,6 @@ func startAmending(ctx context.Context, clients Clients, c Creation) (*amender, 
 		return err
 	})
 	if err := group.Wait(); err != nil {
-		return nil, List{}, nil, err
-	}
-	err := c.Condition.Check(c.Name, a.base.Descriptor.Digest, "")
-	if err == nil && a.base.Raw != nil && len(c.Annotations.Index) > 0 {
-		err = Errorf(errdefs.ErrInvalidArgument, "%s exists, and amending it keeps its annotations: --annotation can only annotate its images", Familiar(c.Name))
-	}
-	if err != nil {
 		return nil, List{}, nil, err
 	}
 	added := c
@@ -141,62 +141,99 @@ func (a *amender) read(ctx context.Context) error {
 	return nil
 }
 
-// amended returns the index of the tag with the entries of list, whose pending ones have no digest yet.
+// amended returns the index of the tag with the entries of list, whose pending ones have no digest yet. The error is
+// errdefs.ErrFailedPrecondition or errdefs.ErrInvalidArgument if what the tag points to now must not be amended like that.
 func (a *amender) amended(list List) (Content, error) {
-	index, err := list.content()
-	if len(a.base.Raw) > 0 {
-		index, err = list.amend(a.base)
+	if err := a.Condition.Check(a.Name, a.base.Descriptor.Digest, ""); err != nil {
+		return Content{}, err
 	}
-	if err != nil {
-		return index, err
+	if len(a.base.Raw) == 0 {
+		index, err := list.content()
+		return index, cmp.Or(err, a.checkPlatforms(list))
 	}
-	result, err := remoteList(a.Name, index)
-	if err == nil {
-		err = a.checkPlatforms(result)
+	switch base := a.base.Descriptor.MediaType; {
+	case len(a.Annotations.Index) > 0:
+		return Content{}, Errorf(errdefs.ErrInvalidArgument, "%s exists, and amending it keeps its annotations: --annotation can only annotate its images", Familiar(a.Name))
+	case a.MediaType != "" && a.MediaType != base:
+		return Content{}, Errorf(errdefs.ErrInvalidArgument, "%s exists, and amending it keeps its media type %s, which --type cannot change", Familiar(a.Name), base)
 	}
-	return index, err
+	index, result, err := list.amend(a.base)
+	return index, cmp.Or(err, a.checkPlatforms(result))
 }
 
-// write writes the index of the tag with the entries of list, again while other clients change the tag.
-func (a *amender) write(ctx context.Context, list List) (Content, error) {
-	refused, lost := 0, 0
+// write writes the index of the tag with the entries of list, again while other clients change the tag. Then base has these
+// entries.
+func (a *amender) write(ctx context.Context, list List) error {
+	refused, lost, began := 0, 0, time.Now()
+	if err := a.read(ctx); err != nil { // sending the images may have taken long
+		return err
+	}
 	for {
-		began := time.Now()
 		index, err := a.amended(list)
 		if err != nil {
-			return index, err
+			return err
 		}
-		if index.Descriptor.Digest == a.base.Descriptor.Digest {
+		if bytes.Equal(index.Raw, a.base.Raw) {
 			a.Reporter.Note("%s is unchanged", Familiar(a.Name))
-			return index, nil
+			return nil
 		}
-		err = a.Registry.PutIf(ctx, a.Name, index, a.base.Descriptor.Digest)
 		before := a.base.Descriptor.Digest
-		if errdefs.IsConflict(err) || errdefs.IsAborted(err) {
+		err = a.Registry.PutIf(ctx, a.Name, index, before)
+		if errdefs.IsFailedPrecondition(err) || errdefs.IsConflict(err) || errdefs.IsAborted(err) {
 			if refused++; refused > maxRefusedWrites {
-				return index, err
+				return err
 			}
+			began = time.Now()
 			if failed := a.again(ctx, refused); failed != nil {
-				return index, failed
+				return failed
 			}
 			if a.base.Descriptor.Digest == before {
-				return index, err // the registry refuses it whatever the tag points to
+				return err // the registry refuses it whatever the tag points to
 			}
-			a.proven = true
+			a.proven = a.proven || errdefs.IsFailedPrecondition(err)
 			continue
 		}
 		if err != nil {
-			return index, err
+			return err
 		}
 		kept, err := a.isKept(ctx, list, index, time.Since(began))
-		if err != nil || kept {
-			return index, err
+		if err != nil {
+			return err
+		}
+		if kept {
+			if before != "" {
+				a.Reporter.Note("moved %s from %s to %s", Familiar(a.Name), before, index.Descriptor.Digest)
+			}
+			return nil
 		}
 		if lost++; lost > maxLostWrites {
-			return index, Errorf(errdefs.ErrAborted, "other clients write the tag at the same time, and removed the images again %d times", lost)
+			return Errorf(errdefs.ErrAborted, "other clients write the tag at the same time, and removed the images again %d times", lost)
 		}
+		began = time.Now()
 		a.Reporter.Note("another client has replaced %s; amending it again", Familiar(a.Name))
 	}
+}
+
+// writeTags writes the other tags, again while other clients amend the list: in the end all tags point to the same index.
+func (a *amender) writeTags(ctx context.Context, tags *TagCheck) error {
+	if len(a.Tags) == 0 {
+		return nil
+	}
+	if err := tags.Again(ctx, ""); err != nil {
+		return err
+	}
+	for range maxRefusedWrites {
+		index := a.base
+		if err := a.Registry.Put(ctx, a.Tags[0], index, TagsOf(a.Tags[1:])...); err != nil {
+			return err
+		}
+		err := a.read(ctx)
+		if removed := len(a.base.Raw) == 0; err != nil || removed || a.base.Descriptor.Digest == index.Descriptor.Digest {
+			a.base = index
+			return err
+		}
+	}
+	return Errorf(errdefs.ErrAborted, "other clients amend %s at the same time", Familiar(a.Name))
 }
 
 // again reads the tag after a pause that grows with the number of refused writes.
@@ -237,58 +274,94 @@ func (l List) isIn(index Content) bool {
 	})
 }
 
-// amend returns the index base with the entries of l: an image takes the position of the one for its platform.
-func (l List) amend(base Content) (Content, error) {
+// amend returns the index base with the entries of l, and that as a list: an image takes the position of the one for its
+// platform.
+func (l List) amend(base Content) (Content, List, error) {
+	result := List{Name: l.Name}
 	l.MediaType = base.Descriptor.MediaType
 	if _, err := l.indexType(); err != nil {
-		return Content{}, err
+		return Content{}, result, err
 	}
 	children, _, err := ParseIndex(base.Raw)
 	if err != nil {
-		return Content{}, fmt.Errorf("reading index %s: %w", Familiar(l.Name), err)
+		return Content{}, result, fmt.Errorf("reading index %s: %w", Familiar(l.Name), err)
 	}
-	replaced, added, err := l.replacements(children)
+	replaced, added, err := l.replacements(base.Raw, children)
 	if err != nil {
-		return Content{}, err
+		return Content{}, result, err
 	}
-	listed := map[digest.Digest]bool{} // of the result
-	for n, d := range children {
-		if _, ok := replaced[n]; !ok {
-			listed[d.Digest] = true
-		}
-	}
-	orphaned := map[digest.Digest]bool{}
-	for n := range replaced {
-		orphaned[children[n].Digest] = !listed[children[n].Digest]
-	}
+	removed := l.outdated(children, replaced)
 	texts := map[int][]byte{}
 	var more [][]byte
-	for n, e := range replaced {
-		if texts[n], err = e.childText(base.Raw); err != nil {
-			return Content{}, err
+	for n, d := range children {
+		e, ok := replaced[n]
+		switch {
+		case ok:
+			result.Entries = append(result.Entries, e)
+			texts[n], err = e.childText(base.Raw)
+		case !removed[n]:
+			at := AtDigest(l.Name, d.Digest)
+			result.Entries = append(result.Entries, Entry{Ref: at, Source: at, Descriptor: d})
+		}
+		if err != nil {
+			return Content{}, result, err
 		}
 	}
 	for _, e := range added {
 		text, err := e.childText(base.Raw)
 		if err != nil {
-			return Content{}, err
+			return Content{}, result, err
 		}
 		more = append(more, text)
+	}
+	result.Entries = append(result.Entries, added...)
+	if n := len(result.Entries); n > MaxEntries {
+		return Content{}, result, Errorf(errdefs.ErrInvalidArgument, "%s would have %d entries, more than %d", Familiar(l.Name), n, MaxEntries)
 	}
 	raw, err := Splice(base.Raw, func(n int, text []byte) []byte {
 		switch {
 		case texts[n] != nil:
 			return texts[n]
-		case orphaned[AttestationSubject(children[n])]:
+		case removed[n]:
 			return nil
 		}
 		return text
 	}, more...)
-	return NewContent(base.Descriptor.MediaType, raw), err
+	return NewContent(base.Descriptor.MediaType, raw), result, err
 }
 
-// replacements returns the entries that replace children of an index, by position, and those that are added.
-func (l List) replacements(children []ocispec.Descriptor) (replaced map[int]Entry, added []Entry, err error) {
+// outdated returns the positions of the attestations of an index that are removed when children are replaced: those of images
+// that it lists no longer, and of images that l has other attestations of.
+func (l List) outdated(children []ocispec.Descriptor, replaced map[int]Entry) map[int]bool {
+	ours, listed := l.digests(), l.digests()
+	for n, d := range children {
+		if _, ok := replaced[n]; !ok {
+			listed[d.Digest] = true
+		}
+	}
+	subjects := map[digest.Digest]bool{}
+	for n := range replaced {
+		subjects[children[n].Digest] = !listed[children[n].Digest]
+	}
+	for _, e := range l.Entries {
+		if s := e.Subject(); s != "" {
+			subjects[s] = true
+		}
+	}
+	out := map[int]bool{}
+	for n, d := range children {
+		out[n] = subjects[AttestationSubject(d)] && !ours[d.Digest]
+	}
+	return out
+}
+
+// replacements returns the entries that replace children of the index raw, by position, and those that are added. A child
+// that is an entry already only gets the annotations of that.
+func (l List) replacements(raw []byte, children []ocispec.Descriptor) (replaced map[int]Entry, added []Entry, err error) {
+	fields, err := childFields(raw)
+	if err != nil {
+		return nil, nil, err
+	}
 	replaced = map[int]Entry{}
 	for _, e := range l.Entries {
 		var at []int
@@ -300,16 +373,26 @@ func (l List) replacements(children []ocispec.Descriptor) (replaced map[int]Entr
 				at, digests = append(at, n), append(digests, d.Digest.String())
 			}
 		}
-		switch {
-		case len(at) == 0:
-			added = append(added, e)
-		case slices.Contains(digests, e.Descriptor.Digest.String()): // it is there already
-		case len(at) > 1:
+		if i := slices.Index(digests, e.Descriptor.Digest.String()); i >= 0 {
+			d := children[at[i]]
+			e.Descriptor, e.Fields, d.Annotations = d, fields[at[i]], merge(d.Annotations, e.Descriptor.Annotations)
+			if !maps.Equal(d.Annotations, e.Descriptor.Annotations) {
+				e.Descriptor = d
+				replaced[at[i]] = e
+			}
+			continue
+		}
+		if len(at) > 1 {
 			return nil, nil, Errorf(errdefs.ErrFailedPrecondition, "%s has several entries for %s: %s",
 				Familiar(l.Name), FormatPlatform(e.Platform()), joinAnd(digests))
-		default:
-			replaced[at[0]] = e
 		}
+		if len(at) == 1 {
+			if _, taken := replaced[at[0]]; !taken { // by another image for the platform, which differs in its compression
+				replaced[at[0]] = e
+				continue
+			}
+		}
+		added = append(added, e)
 	}
 	return replaced, added, nil
 }

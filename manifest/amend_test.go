@@ -47,7 +47,6 @@ func platforms(t *testing.T, index string) (out []string) {
 // TestAmendPublished replaces and adds entries of a list in a registry, and keeps everything else of its bytes.
 func TestAmendPublished(t *testing.T) {
 	w := fakes.NewFixture()
-	oci := ocispec.MediaTypeImageManifest
 	old, other := w.Registry.Image(t, repo+":old", oci, "linux/amd64", "old"), w.Registry.Image(t, repo+":other", oci, "linux/s390x")
 	attestation := w.Registry.Attestation(t, repo+":attestation", old.Digest)
 	child := func(d ocispec.Descriptor, more string) string {
@@ -184,7 +183,7 @@ func TestAmendConcurrently(t *testing.T) {
 				clients := w.Clients()
 				clients.Registry = racing{w.Registry, write(&c.before), write(&c.after)}
 				_, err := manifest.PublishAmended(t.Context(), clients, fakes.Creation(t, repo+":1", repo+":arm64"))
-				refused := errdefs.IsAborted(err) || errdefs.IsConflict(err)
+				refused := errdefs.IsAborted(err) || errdefs.IsFailedPrecondition(err)
 				if refused != c.refused || !refused && err != nil {
 					t.Fatalf("got %v, want it refused: %t", err, c.refused)
 				}
@@ -196,6 +195,241 @@ func TestAmendConcurrently(t *testing.T) {
 					t.Errorf("got warnings %q", w.Notes.Warnings)
 				}
 			})
+		})
+	}
+}
+
+const oci = ocispec.MediaTypeImageManifest
+
+// TestAmendWithLocalImage adds an image of the daemon, whose own name is one of the tags of the list.
+func TestAmendWithLocalImage(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := w.Registry.Image(t, repo+":amd64", oci, "linux/amd64")
+	w.Registry.Index(t, repo+":1", ocispec.MediaTypeImageIndex, amd64)
+	built := fakes.NewRegistry()
+	built.Image(t, repo+":2", oci, "linux/arm64")
+	w.Daemon.Holds(t, built, repo+":2", repo+":2")
+	got, err := amend(t, w, func(c *manifest.Creation) {
+		c.Choice.From = manifest.InDaemon
+		c.Tags = []reference.NamedTagged{fakes.ListName(t, repo+":2")}
+	}, repo+":2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := platforms(t, got); !slices.Equal(p, []string{"linux/amd64", "linux/arm64"}) {
+		t.Errorf("got %v, want both platforms", p)
+	}
+	if slices.Contains(w.Daemon.Log, "push "+repo+":2") || string(w.Registry.Manifests[repo+":2"]) != got {
+		t.Errorf("got %q, want the tag of the list pushed only with the list", w.Daemon.Log)
+	}
+}
+
+// meanwhile is a registry in which another client adds an image to the list while images are copied.
+type meanwhile struct {
+	*fakes.Registry
+	write func()
+}
+
+func (r meanwhile) Copy(ctx context.Context, from reference.Named, c manifest.Content, to reference.Named) error {
+	r.write()
+	return r.Registry.Copy(ctx, from, c, to)
+}
+
+// TestAmendReadsAgain has another client write the tag, and a registry that checks no conditions, while images are copied.
+func TestAmendReadsAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*manifest.Creation)
+		want   string
+	}{
+		"kept":        {nil, ""},
+		"condition":   {func(c *manifest.Creation) { c.Condition.Absent = true }, "requires that it is absent"},
+		"annotations": {func(c *manifest.Creation) { c.Annotations.Index = map[string]string{"k": "v"} }, "amending it keeps its annotations"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := fakes.NewFixture()
+				w.Registry.Image(t, "h.example.com/other:arm64", oci, "linux/arm64")
+				s390x := w.Registry.Image(t, repo+":s390x", oci, "linux/s390x")
+				clients := w.Clients()
+				clients.Registry = meanwhile{w.Registry, func() { w.Registry.Index(t, repo+":1", ocispec.MediaTypeImageIndex, s390x) }}
+				creation := fakes.Creation(t, repo+":1", "h.example.com/other:arm64")
+				want := []string{"linux/s390x", "linux/arm64"}
+				if c.change != nil {
+					c.change(&creation)
+					want = want[:1]
+				}
+				_, err := manifest.PublishAmended(t.Context(), clients, creation)
+				if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+					t.Errorf("got %v, want %q", err, c.want)
+				}
+				if got := platforms(t, string(w.Registry.Manifests[repo+":1"])); !slices.Equal(got, want) {
+					t.Errorf("got %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+// TestAmendConditionOfAllTags checks the condition on the tags beside the name.
+func TestAmendConditionOfAllTags(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := w.Registry.Image(t, repo+":amd64", oci, "linux/amd64")
+	w.Registry.Image(t, repo+":arm64", oci, "linux/arm64")
+	base := w.Registry.Index(t, repo+":1", ocispec.MediaTypeImageIndex, amd64)
+	w.Registry.Image(t, repo+":2", oci, "linux/s390x")
+	_, err := amend(t, w, func(c *manifest.Creation) {
+		c.Condition.Digest, c.Tags = base.Digest, []reference.NamedTagged{fakes.ListName(t, repo+":2")}
+	}, repo+":arm64")
+	if !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), repo+":2 points to") || digest.FromBytes(w.Registry.Manifests[repo+":1"]) != base.Digest {
+		t.Errorf("got %v, want an error about tag 2 and nothing written", err)
+	}
+}
+
+// TestAmendAttestations replaces the attestations of an image that is listed already.
+func TestAmendAttestations(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := w.Registry.Image(t, repo+":amd64", oci, "linux/amd64")
+	first := w.Registry.Attestation(t, repo+":first", amd64.Digest)
+	again := w.Registry.Image(t, repo+":again", oci, "linux/386", "again")
+	again.Platform, again.Annotations = first.Platform, first.Annotations
+	w.Registry.Index(t, repo+":1", ocispec.MediaTypeImageIndex, amd64, first)
+	w.Registry.Index(t, repo+":new", ocispec.MediaTypeImageIndex, amd64, again)
+	got, err := amend(t, w, nil, repo+":new")
+	if err != nil || strings.Contains(got, first.Digest.String()) || !strings.Contains(got, again.Digest.String()) {
+		t.Errorf("got %s, %v, want the new attestation only", got, err)
+	}
+	if got, err = amend(t, w, nil, repo+":amd64"); err != nil || !strings.Contains(got, again.Digest.String()) {
+		t.Errorf("the image only: got %s, %v, want its attestation kept", got, err)
+	}
+}
+
+// TestAmendVariants keeps both images of a platform that clients can choose between.
+func TestAmendVariants(t *testing.T) {
+	w := fakes.NewFixture()
+	old := w.Registry.Image(t, repo+":old", oci, "linux/amd64", "old")
+	gzip, zstd := w.Registry.Image(t, repo+":gzip", oci, "linux/amd64", "gzip"), w.Registry.Image(t, repo+":zstd", oci, "linux/amd64", "zstd")
+	zstd.Annotations = map[string]string{manifest.AnnotationZstd: "true"}
+	w.Registry.Index(t, repo+":1", ocispec.MediaTypeImageIndex, old)
+	w.Registry.Index(t, repo+":new", ocispec.MediaTypeImageIndex, gzip, zstd)
+	got, err := amend(t, w, nil, repo+":new")
+	if err != nil || !strings.Contains(got, gzip.Digest.String()) || !strings.Contains(got, zstd.Digest.String()) {
+		t.Errorf("got %s, %v, want both images", got, err)
+	}
+}
+
+// TestAmendListedImage annotates an image that is listed already.
+func TestAmendListedImage(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := w.Registry.Image(t, repo+":amd64", oci, "linux/amd64")
+	attestation := w.Registry.Attestation(t, repo+":attestation", amd64.Digest)
+	amd64.Annotations = map[string]string{"old": "1"}
+	w.Registry.Index(t, repo+":1", ocispec.MediaTypeImageIndex, amd64, attestation)
+	annotated := func(c *manifest.Creation) {
+		c.Annotations.Descriptors = []manifest.DescriptorAnnotation{{Key: "k", Value: "v"}}
+	}
+	got, err := amend(t, w, annotated, repo+":amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	children, _, _ := manifest.ParseIndex([]byte(got))
+	if len(children) != 2 || children[0].Annotations["k"] != "v" || children[0].Annotations["old"] != "1" {
+		t.Errorf("got %s, want the image annotated, and its attestation", got)
+	}
+	again, err := amend(t, w, annotated, repo+":amd64")
+	if err != nil || again != got {
+		t.Errorf("again: got %s, %v, want %s", again, err, got)
+	}
+}
+
+// TestAmendType refuses another media type than the list has.
+func TestAmendType(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := w.Registry.Image(t, repo+":amd64", oci, "linux/amd64")
+	w.Registry.Image(t, repo+":arm64", oci, "linux/arm64")
+	w.Registry.Index(t, repo+":1", ocispec.MediaTypeImageIndex, amd64)
+	_, err := amend(t, w, func(c *manifest.Creation) { c.MediaType = manifest.MediaTypeDockerList }, repo+":arm64")
+	if err == nil || !strings.Contains(err.Error(), "--type") {
+		t.Errorf("got %v, want an error about --type", err)
+	}
+}
+
+// TestAmendReportsMove reports that the tag moved.
+func TestAmendReportsMove(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := w.Registry.Image(t, repo+":amd64", oci, "linux/amd64")
+	w.Registry.Image(t, repo+":arm64", oci, "linux/arm64")
+	base := w.Registry.Index(t, repo+":1", ocispec.MediaTypeImageIndex, amd64)
+	got, err := amend(t, w, nil, repo+":arm64")
+	if want := "moved " + repo + ":1 from " + base.Digest.String() + " to " + digest.FromString(got).String(); err != nil || !slices.Contains(w.Notes.Notes, want) {
+		t.Errorf("got notes %q, %v, want %q", w.Notes.Notes, err, want)
+	}
+}
+
+// tagging is a registry in which another client amends the list when its other tags have been written.
+type tagging struct {
+	*fakes.Registry
+	amend func()
+}
+
+func (r tagging) Put(ctx context.Context, ref reference.Named, c manifest.Content, tags ...string) error {
+	defer r.amend()
+	return r.Registry.Put(ctx, ref, c, tags...)
+}
+
+// TestAmendTags leaves no older list under the other tags than under the name.
+func TestAmendTags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fakes.NewFixture()
+		arm64 := w.Registry.Image(t, repo+":arm64", oci, "linux/arm64")
+		s390x := w.Registry.Image(t, repo+":s390x", oci, "linux/s390x")
+		clients := w.Clients()
+		clients.Registry = tagging{w.Registry, func() { w.Registry.Index(t, repo+":1", ocispec.MediaTypeImageIndex, arm64, s390x) }}
+		c := fakes.Creation(t, repo+":1", repo+":arm64")
+		c.Tags = []reference.NamedTagged{fakes.ListName(t, repo+":2")}
+		pushed, err := manifest.PublishAmended(t.Context(), clients, c)
+		got, want := digest.FromBytes(w.Registry.Manifests[repo+":2"]), digest.FromBytes(w.Registry.Manifests[repo+":1"])
+		if err != nil || got != want || pushed.Descriptor.Digest != want {
+			t.Errorf("got tag 2 at %s and the result %s, %v, want %s", got, pushed.Descriptor.Digest, err, want)
+		}
+	})
+}
+
+// losing is a registry whose answer to the first conditional write is lost, while another client writes the tag.
+type losing struct {
+	*fakes.Registry
+	lose func() error
+}
+
+func (r losing) PutIf(ctx context.Context, tag reference.NamedTagged, c manifest.Content, before digest.Digest) error {
+	if err := r.lose(); err != nil {
+		return err
+	}
+	return r.Registry.PutIf(ctx, tag, c, before)
+}
+
+// TestAmendUnproven takes only a refused condition for a proof that the registry checks conditions.
+func TestAmendUnproven(t *testing.T) {
+	for _, kind := range []error{errdefs.ErrAborted, errdefs.ErrConflict} {
+		synctest.Test(t, func(t *testing.T) {
+			w := fakes.NewFixture()
+			w.Registry.Image(t, repo+":arm64", oci, "linux/arm64")
+			s390x := w.Registry.Image(t, repo+":s390x", oci, "linux/s390x")
+			clients, first := w.Clients(), true
+			clients.Registry = losing{w.Registry, func() error {
+				if !first {
+					return nil
+				}
+				first = false
+				w.Registry.Index(t, repo+":1", ocispec.MediaTypeImageIndex, s390x)
+				return kind
+			}}
+			_, err := manifest.PublishAmended(t.Context(), clients, fakes.Creation(t, repo+":1", repo+":arm64"))
+			if err != nil || len(w.Notes.Warnings) != 1 {
+				t.Errorf("%v: got %v and warnings %q, want one about conditional updates", kind, err, w.Notes.Warnings)
+			}
+			if got := platforms(t, string(w.Registry.Manifests[repo+":1"])); len(got) != 2 {
+				t.Errorf("%v: got %v, want both platforms", kind, got)
+			}
 		})
 	}
 }

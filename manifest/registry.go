@@ -35,7 +35,7 @@ type Target interface {
 	// Put stores the bytes of c with its media type under the tag or digest of ref, and under tags.
 	Put(ctx context.Context, ref reference.Named, c Content, tags ...string) error
 	// PutIf is Put on the condition that the tag points to before, or does not exist if that is "". Most registries do not
-	// check the condition. One that does returns an errdefs.ErrConflict error if it is not met.
+	// check the condition. One that does returns an errdefs.ErrFailedPrecondition error if it is not met.
 	PutIf(ctx context.Context, tag reference.NamedTagged, c Content, before digest.Digest) error
 }
 

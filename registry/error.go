@@ -188,8 +188,10 @@ func kindOf(status int) error {
 		return errdefs.ErrNotFound
 	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return errdefs.ErrNotImplemented
-	case http.StatusConflict, http.StatusPreconditionFailed:
+	case http.StatusConflict:
 		return errdefs.ErrConflict
+	case http.StatusPreconditionFailed:
+		return errdefs.ErrFailedPrecondition
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return errdefs.ErrUnavailable
 	}

@@ -28,7 +28,7 @@ func PurgeTags(ctx context.Context, registry Registry, report manifest.Reporter,
 		case errors.Is(err, errUnlisted):
 			report.Warn("keeping the tags of the images: %v", err)
 			return nil
-		case errdefs.IsNotImplemented(err), errdefs.IsConflict(err):
+		case errdefs.IsNotImplemented(err), errdefs.IsConflict(err), errdefs.IsFailedPrecondition(err):
 			report.Warn("keeping the tags of the images: the registry cannot remove a tag without its manifest: %v", err)
 			return nil
 		case errdefs.IsUnauthorized(err), errdefs.IsPermissionDenied(err):

@@ -170,7 +170,7 @@ func (m *Registry) PutIf(ctx context.Context, tag reference.NamedTagged, c manif
 	}
 	m.Mu.Unlock()
 	if m.Conditional && current != before {
-		return manifest.Errorf(errdefs.ErrConflict, "registry: %s is %s", tag, current)
+		return manifest.Errorf(errdefs.ErrFailedPrecondition, "registry: %s is %s", tag, current)
 	}
 	return m.Put(ctx, tag, c)
 }
