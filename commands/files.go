@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
@@ -51,28 +50,7 @@ func (w workspaceFiles) path(name string) string {
 
 // OpenFile opens a file or folder.
 func (w workspaceFiles) OpenFile(name string, flag int, perm os.FileMode) (*os.File, error) {
-	check := func(info os.FileInfo) error {
-		if info.Mode().IsRegular() || info.IsDir() {
-			return nil
-		}
-		return invalid("%s is neither a file nor a folder", name)
-	}
-	if info, err := w.Stat(name); err == nil && check(info) != nil {
-		return nil, check(info)
-	}
-	file, err := w.root.OpenFile(w.path(name), flag|syscall.O_NONBLOCK, perm) // somebody may put a pipe there meanwhile
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil {
-		err = check(info)
-	}
-	if err != nil {
-		_ = file.Close()
-		return nil, err
-	}
-	return file, nil
+	return run.OpenFile(w.root, w.path(name), flag, perm)
 }
 
 // Stat describes what a name leads to.

@@ -105,7 +105,7 @@ func (c commands) action(typed []string, first bool) (Action, error) {
 		return Plugin{Commands: ours, Replaces: Quote(typed)}, nil
 	}
 	if !first {
-		return nil, fmt.Errorf("%s cannot follow another command: expected docker COMMAND, or %s; to run a container, use docker run IMAGE, and to pass a text to the program, quote it with '...'", show(all[0]), shell.Builtins)
+		return nil, fmt.Errorf("%s cannot follow another command: expected docker COMMAND, or %s; run other programs with docker run -i IMAGE PROGRAM, or the whole text with IMAGE sh -c '...'", show(all[0]), shell.Builtins)
 	}
 	return Container{Image: all[0], Args: all[1:], Flags: flags, flagWords: before, notOurs: notOurs}, nil
 }

@@ -291,6 +291,8 @@ func FuzzParse(f *testing.F) {
 			f.Add(file)
 		}
 	}
+	f.Add("steps:\n- cmd: |\n    -e A=$B app \"$(docker ps)\" | cat <<E > out && docker run -v a:/b x || exit 1\n    $A\n    E\n  env: [A=~]\n")
+	f.Add("alias: {values: {a: docker b}}\nsteps:\n- {id: x, cmd: \"acr purge -r r --filter 'a:.*' --ago 1d; az acr import --source a/b:1\", when: ['-']}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		r := Rendered{Text: text}
 		file, findings := Parse(r)

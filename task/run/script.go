@@ -7,7 +7,11 @@ import (
 	"io"
 	"os"
 	"slices"
+	"syscall"
 
+	"github.com/containerd/errdefs"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run/workspace"
 	"github.com/docker-multiarch/docker-multiarch/task/shell"
@@ -56,16 +60,38 @@ func (h scriptHost) Open(ctx context.Context, name string, flag int) (io.ReadWri
 		return nil, err
 	}
 	defer root.Close()
-	if info, err := root.Stat(name); err == nil && !info.Mode().IsRegular() {
-		release()
-		return nil, fmt.Errorf("%s is not a file", name)
-	}
-	file, err := root.OpenFile(name, flag, 0o666)
+	file, err := OpenFile(root, name, flag, 0o666)
 	if err != nil {
 		release()
 		return nil, err
 	}
 	return workspaceFile{file, release}, nil
+}
+
+// OpenFile opens a file or folder of a workspace. No link leads out of it, and devices and pipes are not opened.
+func OpenFile(root *os.Root, name string, flag int, perm os.FileMode) (*os.File, error) {
+	check := func(info os.FileInfo) error {
+		if info.Mode().IsRegular() || info.IsDir() {
+			return nil
+		}
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s is neither a file nor a folder", name)
+	}
+	if info, err := root.Stat(name); err == nil && check(info) != nil {
+		return nil, check(info)
+	}
+	file, err := root.OpenFile(name, flag|syscall.O_NONBLOCK, perm) // somebody may put a pipe there meanwhile
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil {
+		err = check(info)
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
 // Stat describes a file of the workspace.

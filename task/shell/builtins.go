@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/internal/pause"
 )
 
@@ -129,23 +130,38 @@ func cat(ctx context.Context, r *runner, args []string, s Streams) error {
 		args = []string{"-"}
 	}
 	for _, name := range args {
-		in := s.In
-		if name != "-" {
-			file, err := r.open(ctx, name, os.O_RDONLY)
-			if err != nil {
-				if err := r.fail(s, 1, fmt.Errorf("cat: %w", err)); err != nil {
-					return err
-				}
-				continue
-			}
-			defer file.Close()
-			in = file
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		if _, err := io.Copy(s.Out, in); err != nil {
-			r.code, r.failure = 1, err
-			if errors.Is(err, errLarge) {
+		if name == "-" {
+			if err := r.copy(s, s.In); err != nil {
 				return err
 			}
+			continue
+		}
+		file, err := r.open(ctx, name, os.O_RDONLY)
+		if err == nil {
+			err = errors.Join(r.copy(s, file), file.Close())
+		} else {
+			err = r.fail(s, 1, fmt.Errorf("cat: %w", err))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copy copies to standard output.
+func (r *runner) copy(s Streams, from io.Reader) error {
+	n, err := io.Copy(s.Out, io.LimitReader(from, maxCopied-r.used.copied.Load()))
+	if r.used.copied.Add(n) >= maxCopied {
+		return limitError("cat copied more than 10 GiB")
+	}
+	if err != nil {
+		r.code, r.failure = 1, err
+		if errors.Is(err, errLarge) {
+			return err
 		}
 	}
 	return nil
@@ -313,14 +329,18 @@ func cd(ctx context.Context, r *runner, args []string, s Streams) error {
 	return nil
 }
 
+var variableName = lazyregexp.New(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+
 func export(_ context.Context, r *runner, args []string, s Streams) error {
 	for _, arg := range args {
 		name, value, given := strings.Cut(arg, "=")
-		if name == "" || strings.HasPrefix(name, "-") {
+		if !variableName().MatchString(name) {
 			return r.wrong(s, "export", "expected NAME or NAME=VALUE, found %q", arg)
 		}
 		if given {
-			r.vars = r.vars.set(name, value)
+			if err := r.assign(name, value); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

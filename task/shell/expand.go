@@ -1,7 +1,6 @@
 package shell
 
 import (
-	"errors"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -10,7 +9,12 @@ import (
 )
 
 // errLarge is the error for words and values of more than maxText bytes.
-var errLarge = errors.New("a word or the output of $(...) is larger than 1 MiB")
+var errLarge = limitError("the words of a command, all variables or the output of $(...) are larger than 1 MiB")
+
+// limitError is the error for a text that exceeds a limit. It ends the text.
+type limitError string
+
+func (e limitError) Error() string { return string(e) }
 
 // variables are the variables of a text, KEY=VALUE; later ones take precedence.
 type variables []string
@@ -47,6 +51,7 @@ type expander struct {
 	done  []string
 	word  strings.Builder
 	begun bool // also an empty word, if it has quotes
+	size  int  // of all words
 	err   error
 }
 
@@ -147,7 +152,7 @@ func (e *expander) written(n syntax.Node) string {
 
 func (e *expander) add(s string) {
 	e.begun = true
-	if e.word.Len()+len(s) > maxText {
+	if e.size += len(s); e.size > maxText {
 		e.err = errLarge
 		return
 	}

@@ -18,12 +18,14 @@ import (
 const (
 	// maxText is the maximum size of a text, a word and a value, in bytes.
 	maxText = 1 << 20
-	// maxNesting is the maximum number of characters that may begin something nested.
+	// maxNesting is the maximum number of words and characters of a text that may begin something nested.
 	maxNesting = 20_000
+	// maxPipes is the maximum number of pipes in a text, whose commands may all run at once.
+	maxPipes = 100
 )
 
-// ErrUnclosed is the error for a text that ends within quotes or brackets.
-var ErrUnclosed = errors.New("unclosed quote or bracket")
+// ErrUnclosed is the error for a text that ends within quotes, brackets or a here-document.
+var ErrUnclosed = errors.New("unclosed quote, bracket or here-document")
 
 // Text is a parsed text.
 type Text struct {
@@ -43,19 +45,22 @@ func Parse(text string) (*Text, error) {
 	switch {
 	case len(text) > maxText:
 		return nil, errors.New("the text is larger than 1 MiB")
-	case strings.Count(text, "(")+strings.Count(text, "{")+strings.Count(text, "`")+strings.Count(text, "if")+strings.Count(text, "for") > maxNesting:
-		return nil, errors.New("the text is nested too deeply")
+	case nesting(text) > maxNesting:
+		return nil, errors.New("the text has too many brackets, operators and keywords")
 	case strings.HasPrefix(text, "("):
-		return nil, unsupported("(", syntax.Pos{})
+		return nil, unsupported("(", "")
 	}
 	t := &Text{source: prefix + text}
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(t.source), "")
 	var problem syntax.ParseError
+	var foreign syntax.LangError
 	switch {
+	case errors.As(err, &foreign):
+		return nil, unsupported(foreign.Feature, t.at(foreign.Pos))
 	case errors.As(err, &problem) && problem.Incomplete:
-		return nil, ErrUnclosed
+		return nil, fmt.Errorf("%w%s", ErrUnclosed, t.at(problem.Pos))
 	case errors.As(err, &problem):
-		return nil, fmt.Errorf("%s%s", problem.Text, at(problem.Pos))
+		return nil, fmt.Errorf("%s%s", problem.Text, t.at(problem.Pos))
 	case err != nil:
 		return nil, err
 	}
@@ -63,29 +68,42 @@ func Parse(text string) (*Text, error) {
 	return t, t.check()
 }
 
+// nesting returns how deeply a text may be nested at most.
+func nesting(text string) (n int) {
+	for _, start := range []string{"(", "{", "`", "|", "&&", "if", "for", "while", "until", "case"} {
+		n += strings.Count(text, start)
+	}
+	return n
+}
+
 // String returns the text as it was written.
 func (t *Text) String() string { return strings.TrimPrefix(t.source, prefix) }
 
 // Unset returns the names of variables outside of single quotes that neither env nor the text sets.
 func (t *Text) Unset(env []string) (names []string) {
+	set := map[string]bool{}
+	for _, variable := range env {
+		name, _, _ := strings.Cut(variable, "=")
+		set[name] = true
+	}
 	for _, s := range t.stmts {
 		syntax.Walk(s, func(n syntax.Node) bool {
 			switch n := n.(type) {
 			case *syntax.Assign:
-				env = append(slices.Clip(env), n.Name.Value+"=")
+				set[n.Name.Value] = true
 			case *syntax.WordIter:
-				env = append(slices.Clip(env), n.Name.Value+"=")
+				set[n.Name.Value] = true
 			case *syntax.CallExpr:
 				if len(n.Args) > 1 && n.Args[0].Lit() == "export" {
 					for _, word := range n.Args[1:] {
 						name, _, _ := strings.Cut(t.source[word.Pos().Offset():word.End().Offset()], "=")
-						env = append(slices.Clip(env), name+"=")
+						set[name] = true
 					}
 				}
 			case *syntax.ParamExp:
-				_, set := variables(env).value(n.Param.Value)
-				if isName(n.Param.Value) && !set && !slices.Contains(names, n.Param.Value) {
-					names = append(names, n.Param.Value)
+				if name := n.Param.Value; isName(name) && !set[name] {
+					set[name] = true
+					names = append(names, name)
 				}
 			}
 			return true
@@ -97,11 +115,13 @@ func (t *Text) Unset(env []string) (names []string) {
 // isName reports whether a parameter is a variable, not one such as $1 or $?.
 func isName(parameter string) bool { return parameter[0] == '_' || parameter[0] >= 'A' }
 
-// at returns a position in the text for a message, "" for its start.
-func at(pos syntax.Pos) string {
-	line, column := pos.Line(), pos.Col()
+// at returns a position in the text for a message, "" for its start. Those of the parser have no large columns.
+func (t *Text) at(pos syntax.Pos) string {
+	before := t.source[:min(int(pos.Offset()), len(t.source))]
+	line := strings.Count(before, "\n") + 1
+	column := len(before) - strings.LastIndex(before, "\n")
 	if line == 1 {
-		column -= min(column, uint(len(prefix)))
+		column -= min(column, len(prefix))
 	}
 	switch {
 	case line > 1:
@@ -112,16 +132,26 @@ func at(pos syntax.Pos) string {
 	return ""
 }
 
-func unsupported(what string, pos syntax.Pos) error {
-	return fmt.Errorf("%s is not supported outside of quotes%s", what, at(pos))
+func unsupported(what, at string) error {
+	return fmt.Errorf("%s is not supported outside of quotes%s", what, at)
 }
 
 // check returns an error for the first part of the text that is not supported.
 func (t *Text) check() (err error) {
+	pipes := 0
 	for _, s := range t.stmts {
 		syntax.Walk(s, func(n syntax.Node) bool {
+			if b, ok := n.(*syntax.BinaryCmd); ok && b.Op == syntax.Pipe {
+				pipes++
+			}
 			if what := notSupported(n); what != "" && err == nil {
-				err = unsupported(what, n.Pos())
+				pos := n.Pos()
+				if s, ok := n.(*syntax.Stmt); ok && s.Background {
+					pos = s.Semicolon // the &
+				}
+				err = unsupported(what, t.at(pos))
+			} else if pipes > maxPipes && err == nil {
+				err = fmt.Errorf("the text has more than %d pipes", maxPipes)
 			}
 			return err == nil
 		})
@@ -163,6 +193,10 @@ func notSupported(n syntax.Node) string {
 		}
 	case *syntax.Redirect:
 		return redirection(n)
+	case *syntax.Word:
+		if lit, ok := n.Parts[0].(*syntax.Lit); ok && len(lit.Value) > 1 && lit.Value[0] == '~' {
+			return "~"
+		}
 	case *syntax.ArithmExp:
 		return "$(("
 	case *syntax.ProcSubst:
@@ -232,19 +266,21 @@ func (t *Text) Commands(env []string, check func(words []string, first bool) err
 			if !ok || len(call.Args) == 0 || err != nil {
 				return err == nil
 			}
-			words, _ := (&expander{text: t, vars: env}).words(call.Args)
+			var words []string
+			words, err = (&expander{text: t, vars: env}).words(call.Args)
 			isFirst := first
-			if first = false; isFirst {
+			if first = false; isFirst && err == nil {
 				words = words[1:]
 			}
 			switch {
+			case err != nil:
 			case len(words) == 0:
 				err = errors.New("expected a command")
 			case isFirst || builtins[words[0]] == nil:
 				err = check(words, isFirst)
 			}
 			if err != nil {
-				err = fmt.Errorf("%w%s", err, at(call.Pos()))
+				err = fmt.Errorf("%w%s", err, t.at(call.Pos()))
 			}
 			return err == nil
 		})

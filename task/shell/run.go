@@ -18,8 +18,14 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// maxCommands is the maximum number of commands that a text may run.
-const maxCommands = 10_000
+const (
+	// maxCommands is the maximum number of commands, assignments and iterations that a text may run.
+	maxCommands = 10_000
+	// maxFiles is the maximum number of files that a text may have open.
+	maxFiles = 100
+	// maxCopied is how much the builtin cat may copy in a text, in bytes: it can append files to themselves.
+	maxCopied = 10 << 30
+)
 
 // Streams are the standard streams of a command.
 type Streams struct {
@@ -52,8 +58,7 @@ type Host interface {
 // Run runs the text in a folder of the workspace, with the variables of env, KEY=VALUE, and returns its exit code. The
 // error is why the last command failed, or why the text could not be run to its end.
 func (t *Text) Run(ctx context.Context, host Host, dir string, env []string, s Streams) (int, error) {
-	r := runner{text: t, host: host, left: new(atomic.Int64), dir: dir, vars: env}
-	r.left.Store(maxCommands)
+	r := runner{text: t, host: host, used: new(used), dir: dir, vars: env}
 	err := r.all(ctx, t.stmts, s)
 	var exit exitError
 	switch {
@@ -75,12 +80,15 @@ type exitError int
 
 func (e exitError) Error() string { return "exit " + strconv.Itoa(int(e)) }
 
+// used is what all parts of a text have used.
+type used struct{ commands, copied, files atomic.Int64 }
+
 // runner runs a part of a text. Methods return an error only if the whole text ends with it; otherwise code is the exit
 // code of the last command and failure why it failed.
 type runner struct {
 	text    *Text
 	host    Host
-	left    *atomic.Int64 // number of commands that may still be run
+	used    *used
 	dir     string
 	vars    variables
 	last    int // the exit code of the command before
@@ -104,9 +112,7 @@ func (r *runner) statement(ctx context.Context, stmt *syntax.Stmt, s Streams) er
 	s, closeFiles, err := r.redirect(ctx, stmt.Redirs, s)
 	if err == nil {
 		err = r.command(ctx, stmt.Cmd, s)
-	} else if errors.Is(err, errLarge) || ctx.Err() != nil {
-		return err
-	} else {
+	} else if !errors.Is(err, errLarge) && ctx.Err() == nil {
 		err = r.fail(s, 1, err)
 	}
 	if closeErr := closeFiles(); closeErr != nil && err == nil && r.code == 0 {
@@ -118,6 +124,9 @@ func (r *runner) statement(ctx context.Context, stmt *syntax.Stmt, s Streams) er
 		} else {
 			r.code, r.failure = 1, errors.New("exit code 1")
 		}
+	}
+	if limit, ok := err.(limitError); ok {
+		err = fmt.Errorf("%w%s", limit, r.text.at(stmt.Pos()))
 	}
 	return err
 }
@@ -172,10 +181,9 @@ func (r *runner) loop(ctx context.Context, c *syntax.ForClause, s Streams) error
 	r.code = 0
 	for _, word := range words {
 		if err == nil {
-			err = r.spend()
+			err = r.assign(iteration.Name.Value, word)
 		}
 		if err == nil {
-			r.vars = r.vars.set(iteration.Name.Value, word)
 			err = r.all(ctx, c.Do, s)
 		}
 	}
@@ -209,8 +217,24 @@ func (r *runner) pipe(ctx context.Context, c *syntax.BinaryCmd, s Streams) error
 
 // spend counts a command.
 func (r *runner) spend() error {
-	if r.left.Add(-1) < 0 {
-		return fmt.Errorf("the text ran more than %d commands", maxCommands)
+	if r.used.commands.Add(1) > maxCommands {
+		return limitError(fmt.Sprintf("the text ran more than %d commands", maxCommands))
+	}
+	return nil
+}
+
+// assign sets a variable.
+func (r *runner) assign(name, value string) error {
+	if err := r.spend(); err != nil {
+		return err
+	}
+	r.vars = r.vars.set(name, value)
+	size := 0
+	for _, kv := range r.vars {
+		size += len(kv)
+	}
+	if size > maxText {
+		return errLarge
 	}
 	return nil
 }
@@ -247,18 +271,7 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 }
 
 func (r *runner) call(ctx context.Context, c *syntax.CallExpr, s Streams) error {
-	if err := r.spend(); err != nil {
-		return err
-	}
-	r.last, r.code = r.code, 0
-	for _, a := range c.Assigns {
-		value, err := r.expander(ctx, s).one(a.Value)
-		if err != nil {
-			return err
-		}
-		r.vars = r.vars.set(a.Name.Value, value)
-	}
-	words, err := r.expander(ctx, s).words(c.Args)
+	words, err := r.words(ctx, c, s)
 	first := len(c.Args) > 0 && c.Args[0].Pos().Offset() == 0
 	if first && err == nil {
 		words = words[1:]
@@ -283,6 +296,24 @@ func (r *runner) call(ctx context.Context, c *syntax.CallExpr, s Streams) error 
 	}
 	r.code, r.failure = code, err
 	return nil
+}
+
+// words sets the variables of a command and returns its words.
+func (r *runner) words(ctx context.Context, c *syntax.CallExpr, s Streams) ([]string, error) {
+	if err := r.spend(); err != nil {
+		return nil, err
+	}
+	r.last, r.code = r.code, 0
+	for _, a := range c.Assigns {
+		value, err := r.expander(ctx, s).one(a.Value)
+		if err == nil {
+			err = r.assign(a.Name.Value, value)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return r.expander(ctx, s).words(c.Args)
 }
 
 // redirect returns the streams with redirections, and a function that closes their files.
@@ -343,24 +374,41 @@ func (r *runner) open(ctx context.Context, name string, flag int) (io.ReadWriteC
 	if err != nil {
 		return nil, err
 	}
+	if r.used.files.Add(1) > maxFiles {
+		r.used.files.Add(-1)
+		return nil, fmt.Errorf("more than %d files are open", maxFiles)
+	}
 	file, err := r.host.Open(ctx, at, flag)
-	if err != nil || flag != os.O_RDONLY {
-		return file, err
-	}
-	info, err := r.host.Stat(ctx, at)
 	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		r.used.files.Add(-1)
+		return nil, err
 	}
-	return input{file, io.LimitReader(file, info.Size())}, nil
+	opened := openFile{file, file, r.used}
+	if flag == os.O_RDONLY {
+		info, err := r.host.Stat(ctx, at)
+		if err != nil {
+			return nil, errors.Join(err, opened.Close())
+		}
+		opened.content = io.LimitReader(file, info.Size())
+	}
+	return opened, nil
 }
 
-// input is a file that ends where it did when it was opened, though what is read from it may be written to it.
-type input struct {
+// openFile is a file of the workspace. It ends where it did when it was opened, though what is read from it may be
+// written to it.
+type openFile struct {
 	io.ReadWriteCloser
 	content io.Reader
+	used    *used
 }
 
-func (i input) Read(p []byte) (int, error) { return i.content.Read(p) }
+func (f openFile) Read(p []byte) (int, error) { return f.content.Read(p) }
+
+// Close closes the file.
+func (f openFile) Close() error {
+	f.used.files.Add(-1)
+	return f.ReadWriteCloser.Close()
+}
 
 // null is /dev/null.
 type null struct{}

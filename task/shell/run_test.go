@@ -180,8 +180,8 @@ func TestParseRefuses(t *testing.T) {
 		"docker a $((1))":                         "$(( is not",
 		"docker a 'b":                             ErrUnclosed.Error(),
 		"docker a; )":                             "`)`",
-		strings.Repeat("(", 100_000):              "nested",
-		"docker " + strings.Repeat("$(", 100_000): "nested",
+		strings.Repeat("(", 100_000):              "too many brackets",
+		"docker " + strings.Repeat("$(", 100_000): "too many brackets",
 		strings.Repeat("a", maxText+1):            "1 MiB",
 	} {
 		if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) {
@@ -235,57 +235,48 @@ func TestRunInterrupted(t *testing.T) {
 	}
 }
 
-// Links in the workspace do not lead out of it.
-func TestFilesOfText(t *testing.T) {
-	outside := filepath.Join(t.TempDir(), "outside")
-	if err := os.WriteFile(outside, []byte("secret"), 0o600); err != nil {
+// hostileWorkspace makes a workspace with links out of it, to "outside" beside it.
+func hostileWorkspace(t *testing.T, dir string) *os.Root {
+	t.Helper()
+	outside := filepath.Join(filepath.Dir(dir), "outside")
+	err := errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Join(dir, "dir"), 0o700), os.WriteFile(outside, []byte("secret"), 0o600),
+		os.WriteFile(filepath.Join(dir, "in"), []byte("of the file\n"), 0o600), os.Symlink(outside, filepath.Join(dir, "link")),
+		os.Symlink("../outside", filepath.Join(dir, "relative")), os.Symlink("..", filepath.Join(dir, "up")),
+		os.Symlink("../outside2", filepath.Join(dir, "absent")), os.Symlink("loop", filepath.Join(dir, "loop")))
+	root, rootErr := os.OpenRoot(dir)
+	if err = errors.Join(err, rootErr); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	if err := os.Symlink(outside, filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	text, err := Parse("docker fail 0; cat link; echo changed > link; docker x $(cat link)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	if _, err := text.Run(t.Context(), fakeHost{root}, ".", nil, Streams{strings.NewReader(""), &out, io.Discard}); err != nil {
-		t.Error(err)
-	}
-	got, err := os.ReadFile(outside)
-	if err != nil || string(got) != "secret" || strings.Contains(out.String(), "secret") {
-		t.Errorf("got file %q, output %q and error %v, want the file unread and unchanged", got, out.String(), err)
-	}
+	return root
 }
 
+// A text ends with a code or an error, and changes no file outside of the workspace.
 func FuzzRun(f *testing.F) {
 	for _, s := range []string{"a 'b c' \"d\\\"e\" f\\ g", "docker a && echo b > c", `x "$(echo "a b")"`, "x; for i in a b; do [ $i = a ] || echo $i; done",
-		"x <<E\n$A\nE", "x | cat | cat", "x; if test -e a; then b=1; else cd dir; fi", "x; export A=1; printf '%s' $A"} {
+		"x <<E\n$A\nE", "x <<-'E'\n\t$A\n\tE", "x | cat | cat", "x; if test -e a; then b=1; else cd dir; fi", "x; export A=1; printf '%s' $A", "x; echo a > link",
+		"x; cat link >> link/../link 2>&1", "x\r\n; echo \x00 `cat <in`", "x; cd dir; cat < ../../outside", "x; A=$(printf '%d\\n' 1); ! echo ${A} $? ${B:-c}",
+		"x; date +%s%N; exit 300", "x; { echo a; } > dir/../out 2> /dev/null", "x \\\n$((1)) ~a é\"\xff"} {
 		f.Add(s)
 	}
-	dir := f.TempDir()
+	outer := f.TempDir()
+	dir := filepath.Join(outer, "workspace")
 	f.Fuzz(func(t *testing.T, text string) {
-		if strings.Contains(text, "sleep") {
-			return
-		}
 		parsed, err := Parse(text)
-		if err != nil || parsed.Commands(nil, func([]string, bool) error { return nil }) != nil {
+		if err != nil || strings.Contains(text, "sleep") || parsed.Commands(nil, func([]string, bool) error { return nil }) != nil {
 			return
 		}
-		root, err := os.OpenRoot(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
+		parsed.Unset(nil)
+		root := hostileWorkspace(t, dir)
 		defer root.Close()
 		code, err := parsed.Run(t.Context(), fakeHost{root}, ".", nil, Streams{strings.NewReader(""), io.Discard, io.Discard})
 		if (code == 0) != (err == nil) {
 			t.Errorf("%q: got code %d and error %v, want both or neither", text, code, err)
+		}
+		if files, err := os.ReadDir(outer); err != nil || len(files) != 2 {
+			t.Errorf("%q: got files %v and error %v, want only the workspace and the file", text, files, err)
+		}
+		if content, err := os.ReadFile(filepath.Join(outer, "outside")); err != nil || string(content) != "secret" {
+			t.Errorf("%q: got file %q and error %v, want it unchanged", text, content, err)
 		}
 	})
 }
