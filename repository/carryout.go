@@ -20,11 +20,12 @@ import (
 // remover carries out the steps of a removal.
 type remover struct {
 	*removal
-	// planned are the tags of the steps; keepsManifests says that the registry was seen to keep the manifest of a removed tag.
-	planned        map[string]bool
-	keepsManifests bool
-	// deletesWithTags says that it was seen to delete the manifest of a removed tag, with its other tags.
-	deletesWithTags bool
+	// planned are the tags of the steps; keepsManifests says that the registry was seen to keep the manifest of a removed tag,
+	// deletesWithTags that it was seen to delete it, with its other tags. untagged is a manifest that exists after a tag of it
+	// was removed: the registry has kept it, or somebody has pushed it again.
+	planned                         map[string]bool
+	keepsManifests, deletesWithTags bool
+	untagged                        digest.Digest
 
 	// count is called for each step that was carried out or has failed.
 	count func()
@@ -351,7 +352,7 @@ func (r *remover) untag(ctx context.Context, step Step) error {
 	}
 	name := manifest.AtTag(step.Repo, step.Tags[0])
 	r.mu.Lock()
-	u := untagger{registry: r.registry, report: r.report, others: r.keptTags(step.Digest)}
+	u := untagger{registry: r.registry, report: r.report, others: r.keptTags(step.Digest), restored: r.deletesWithTags}
 	r.mu.Unlock()
 	moved, err := u.untag(ctx, name, n.Content)
 	r.mu.Lock()
@@ -362,7 +363,10 @@ func (r *remover) untag(ctx context.Context, step Step) error {
 	case err == nil && u.restored: // it may have deleted its referrers as well
 		err = r.restore(ctx, []digest.Digest{step.Digest})
 	}
-	r.keepsManifests, r.deletesWithTags = r.keepsManifests || u.keeps, r.deletesWithTags || u.restored
+	r.deletesWithTags = r.deletesWithTags || u.restored
+	if u.keeps {
+		r.untagged = step.Digest
+	}
 	if moved != "" {
 		r.moved[name.Tag()] = moved
 	}

@@ -239,6 +239,69 @@ func TestPurgeRestoresTags(t *testing.T) {
 	}
 }
 
+// A removed tag that is pushed while the manifest is deleted that it points to then, is restored where it would point to nothing.
+func TestPurgeRestoresPushedTags(t *testing.T) {
+	for image := range 2 { // which old-00 is pushed with: the same, and another
+		synctest.Test(t, func(t *testing.T) {
+			r := newRacedRepo(t)
+			r.Registry.Dangling = true
+			other := "deleting " + app + "@" + r.images[image].Digest.String()
+			r.act = func(_ int, request string) {
+				if request == other {
+					r.push("old-00", r.images[image].Digest)
+				}
+			}
+			if err := r.purge(); err != nil {
+				t.Fatal(err)
+			}
+			if !r.isComplete("old-00") || r.digest("old-00") != r.images[image].Digest {
+				t.Errorf("image %d: got %s in the repository, want old-00 with its manifest; warnings %q", image, r.content(), r.Notes.Warnings)
+			}
+			r.warns("keeping it", "was restored")
+		})
+	}
+}
+
+// A registry that deletes a manifest with its tag is not taken for one that keeps it because somebody pushes it again.
+func TestManifestsPushedDuringUntag(t *testing.T) {
+	deletions := map[string]int{"purge": 1, "untag": 2} // the last of them is of the manifest that is pushed
+	for name, remove := range map[string]func(r *testRepo) error{
+		"purge": func(r *testRepo) error {
+			return r.purge(Selection{Filters: fakes.Patterns(r.T, "old-*")}, func() {})
+		},
+		"untag": func(r *testRepo) error { return r.untag(false, "old-1", "old-2") },
+	} {
+		r := newTestRepo(t)
+		r.Registry.Greedy = true
+		for _, image := range []string{"1", "2"} {
+			for _, tag := range []string{"old-", "keep-", "stable-"} {
+				r.retag(image, tag+image)
+			}
+		}
+		raw := map[digest.Digest][]byte{r.digest("1"): r.Registry.Manifests[app+":1"], r.digest("2"): r.Registry.Manifests[app+":2"]}
+		left := deletions[name]
+		r.Registry.Asked = func(request string) {
+			verb, ref, _ := strings.Cut(request, " ")
+			d := digest.Digest(strings.TrimPrefix(ref, app+"@"))
+			if verb == "deleting" {
+				left--
+			} else if left == 0 && verb == "fetch" && raw[d] != nil {
+				left--
+				r.Registry.Store(fakes.Named(t, app+":new"), r.Registry.Types[d], raw[d])
+			}
+		}
+		if err := remove(r); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		r.Registry.Asked = nil
+		for _, tag := range []string{"keep-1", "stable-1", "keep-2", "stable-2", "new"} {
+			if r.Registry.Manifests[app+":"+tag] == nil {
+				t.Errorf("%s: got no tag %s, want it; warnings %q", name, tag, r.Notes.Warnings)
+			}
+		}
+	}
+}
+
 // A tag that another client has moved while the answer to its removal was lost is kept.
 func TestUntagIsAborted(t *testing.T) {
 	r := newTestRepo(t)

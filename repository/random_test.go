@@ -279,6 +279,11 @@ func (r *randomRun) serveTags(w http.ResponseWriter, q *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
+	if q.URL.Query().Get("last") == "" {
+		r.m.Mu.Lock()
+		r.log = append(r.log, "listing")
+		r.m.Mu.Unlock()
+	}
 	asked, _ := strconv.Atoi(q.URL.Query().Get("n"))
 	if r.pages == 9 && asked > 9 { // as where the number of entries is limited
 		w.WriteHeader(http.StatusBadRequest)
@@ -402,20 +407,21 @@ func (r *randomRun) state(manifests map[string][]byte) []string {
 }
 
 // unseen reports whether a tag was pushed after the last look at it before its manifest was deleted with all its tags, or
-// before one of these requests: that cannot be known. A look at a tag that is new is the list of tags.
+// before one of these requests: that cannot be known. A look at a tag that is new is
+// the first page of the list of tags, since the others may begin after it.
 func (r *randomRun) unseen(tag string, requests ...string) bool {
 	name := r.repo.Name() + ":" + tag
 	look := "fetch " + name
 	if _, known := r.first[name]; !known {
-		look = "list " + r.repo.Name()
+		look = "listing"
 	}
-	pushed, d, before := -1, "", digest.FromBytes(r.first[name]).String()
+	pushed, d := -1, digest.FromBytes(r.first[name]).String()
+	seen, before := d, ""
 	for i, line := range r.log {
 		if words := strings.Fields(line); words[0] == "push" && words[1] == tag {
-			if d != "" {
-				before = d
-			}
-			pushed, d = i, words[2]
+			pushed, d, before = i, words[2], seen
+		} else if line == look {
+			seen = d
 		}
 	}
 	if pushed < 0 {
@@ -431,6 +437,25 @@ func (r *randomRun) unseen(tag string, requests ...string) bool {
 		}
 		if slices.Contains(requests, line) {
 			return true
+		}
+	}
+	return false
+}
+
+// seemsToKeep reports whether a manifest was pushed again while the registry deleted it with the first tag, before the client
+// looked whether it exists.
+func (r *randomRun) seemsToKeep() bool {
+	deleted := digest.Digest("")
+	for _, line := range r.log {
+		words := strings.Fields(line)
+		at := digest.Digest(strings.TrimPrefix(words[len(words)-1], r.repo.Name()+"@"))
+		switch {
+		case words[0] == "deleting" && deleted == "" && r.raw[at] != nil:
+			deleted = at
+		case words[0] == "push" && deleted != "" && slices.Contains(r.below(digest.Digest(words[2])), deleted):
+			return true
+		case words[0] == "fetch" && at == deleted:
+			return false
 		}
 	}
 	return false
@@ -587,6 +612,9 @@ func untagWhileOthersPush(t *testing.T, seed uint64) (*randomRun, []string) {
 	}
 	r.start()
 	err := Untag(r.Context(), r.client, r.notes, names, true, func(reference.Named) {})
+	if r.m.Greedy && r.seemsToKeep() { // which only a listing after each first removal of a tag would show
+		return r, nil
+	}
 	problems := r.check(err, func(tag string) bool {
 		name := r.repo.Name() + ":" + tag
 		return slices.ContainsFunc(names, func(n reference.NamedTagged) bool { return n.Tag() == tag }) &&

@@ -30,6 +30,7 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 	if err != nil {
 		return r.unchanged(err)
 	}
+	r.learn(now)
 	r.reportSteps(now.Tags)
 	clear(r.moved)
 	clear(r.unsure)
@@ -53,6 +54,18 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 		err = r.restore(ctx, added)
 	}
 	return err
+}
+
+// learn learns from the other tags of a manifest whether the registry has kept it when a tag of it was removed.
+func (r *remover) learn(now *Snapshot) {
+	if r.untagged == "" || r.keepsManifests {
+		return
+	}
+	for tag, d := range r.snapshot.Tags {
+		_, exists := now.Tags[tag]
+		r.deletesWithTags = r.deletesWithTags || d == r.untagged && !r.gone[tag] && !exists
+	}
+	r.keepsManifests, r.untagged = !r.deletesWithTags, ""
 }
 
 // keepNew adds the tags and manifests to the snapshot that are new, and tags that have moved, and reports and keeps them.
@@ -182,23 +195,26 @@ func (r *removal) exists(ctx context.Context, name reference.Named) (bool, error
 	return err == nil, err
 }
 
+// maxRevealed is how many of the manifests that were deleted last are put back to find out what a removed tag points to.
+const maxRevealed = 100
+
 // reveal puts back what was deleted, the last first, until tags that answer 404 point to something: they were pushed while
-// that was deleted. What turns out not to be needed is deleted again or, if the run ends before, gets its tags back. It returns
-// the tags that still answer 404.
-func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) ([]string, error) {
+// that was deleted. Only for tags that this run has removed, of which a listing may be late, not all of it is. What turns out
+// not to be needed is deleted again or, if the run ends before, gets its tags back.
+func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) error {
 	ctx = context.WithoutCancel(ctx)
-	found := map[string]bool{}
 	var hidden []string
 	for _, tag := range tags {
 		if !r.revealed[tag] {
 			r.revealed[tag], hidden = true, append(hidden, tag)
 		}
 	}
+	late := len(r.done) - maxRevealed
 	for i, step := range slices.Backward(r.done) {
 		if len(hidden) == 0 {
 			break
 		}
-		if step.Untag {
+		if step.Untag || i < late && !slices.ContainsFunc(hidden, func(tag string) bool { return !r.gone[tag] || slices.Contains(step.Tags, tag) }) {
 			continue
 		}
 		at := manifest.AtDigest(step.Repo, step.Digest)
@@ -207,7 +223,7 @@ func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) ([]str
 			err = putBack(ctx, r.registry, at, n.Content)
 		}
 		if err != nil {
-			return tags, lost(at, err)
+			return lost(at, err)
 		}
 		delete(r.over, step.key())
 		r.done = slices.Delete(r.done, i, i+1)
@@ -216,14 +232,14 @@ func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) ([]str
 		hidden = slices.DeleteFunc(hidden, func(tag string) bool {
 			d, err := r.registry.Digest(ctx, manifest.AtTag(s.repo, tag))
 			if err == nil {
-				s.Tags[tag], found[tag] = d, true
+				s.Tags[tag] = d
 				delete(s.unread, tag)
 				r.warnRestored(at)
 			}
 			return err == nil
 		})
 	}
-	return slices.DeleteFunc(tags, func(tag string) bool { return found[tag] }), nil
+	return nil
 }
 
 func (r *removal) warnRestored(at reference.Canonical) {

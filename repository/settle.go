@@ -56,11 +56,13 @@ func (r *removal) settle(ctx context.Context, s *Snapshot) error {
 		}
 		tags, manifests = r.absent(s)
 	}
-	tags, err := r.reveal(ctx, s, tags)
-	if err != nil || len(tags)+len(manifests) == 0 {
+	if err := r.reveal(ctx, s, tags); err != nil {
 		return err
 	}
-	err = r.answers404(s, tags, manifests)
+	if tags, manifests = r.absent(s); len(tags)+len(manifests) == 0 {
+		return nil
+	}
+	err := r.answers404(s, tags, manifests)
 	if r.named == nil || r.recursive {
 		return err
 	}
@@ -111,10 +113,12 @@ func assumeGone(err error, names ...string) error {
 }
 
 // absent returns the tags, and the manifests of the inventory and indexes within indexes, that are listed and answered 404.
-// Those that are taken for gone are removed from the snapshot.
+// Those that are taken for gone are removed from the snapshot, and those that this run has removed, unless it is the last look
+// and somebody may have pushed them.
 func (r *removal) absent(s *Snapshot) (tags []string, manifests []digest.Digest) {
+	late := s.known != nil || !r.someUnlisted(s)
 	maps.DeleteFunc(s.unread, func(tag string, err error) bool {
-		return r.ignored[tag] && mayBeGone(err) || r.gone[tag] && errdefs.IsNotFound(err)
+		return r.ignored[tag] && mayBeGone(err) || r.gone[tag] && errdefs.IsNotFound(err) && (late || r.revealed[tag])
 	})
 	maps.DeleteFunc(s.Tags, func(tag string, d digest.Digest) bool {
 		_, err := s.graph.Node(d)
@@ -154,6 +158,18 @@ func (r *removal) absent(s *Snapshot) (tags []string, manifests []digest.Digest)
 	slices.Sort(tags)
 	slices.Sort(manifests)
 	return tags, slices.Compact(manifests)
+}
+
+// someUnlisted reports whether the registry has removed tags with their manifests: a listing lacks one that was removed. Then
+// another that is still listed and answers 404 may have been pushed while its manifest was deleted.
+func (r *removal) someUnlisted(s *Snapshot) bool {
+	for tag := range r.gone {
+		_, exists := s.Tags[tag]
+		if _, listed := s.unread[tag]; !exists && !listed {
+			return true
+		}
+	}
+	return false
 }
 
 // relist forgets those tags and manifests that another listing lacks, and reads the others again.

@@ -102,10 +102,10 @@ func (u *untagger) untagGone(ctx context.Context, name reference.NamedTagged) er
 func (u *untagger) restore(ctx context.Context, name reference.NamedTagged, c manifest.Content, removed bool) error {
 	u.others = slices.DeleteFunc(u.others, func(tag string) bool { return tag == name.Tag() })
 	at := manifest.AtDigest(name, c.Descriptor.Digest)
-	_, err := u.registry.Digest(ctx, at)
-	if !errdefs.IsNotFound(err) {
-		u.keeps = u.keeps || removed && err == nil
-		return err
+	_, existsErr := u.registry.Digest(ctx, at)
+	if !errdefs.IsNotFound(existsErr) && (existsErr != nil || !u.restored) {
+		u.keeps = u.keeps || removed && existsErr == nil
+		return existsErr
 	}
 	left, _, err := u.registry.Tags(ctx, name)
 	if errdefs.IsNotFound(err) {
@@ -117,6 +117,9 @@ func (u *untagger) restore(ctx context.Context, name reference.NamedTagged, c ma
 	with := ""
 	if err == nil {
 		lost := slices.DeleteFunc(slices.Clone(u.others), func(tag string) bool { return slices.Contains(left, tag) })
+		if existsErr == nil && len(lost) == 0 { // somebody has pushed it again
+			return nil
+		}
 		if len(lost) > 0 {
 			with = ", and so were these tags, which had disappeared with it: " + manifest.JoinSome(lost)
 		}
