@@ -367,12 +367,12 @@ func (i importer) findPresent(ctx context.Context, all []digest.Digest) (map[dig
 	return present, err
 }
 
-// digest resolves a name in the target repository, to "" if it does not exist. With Force, an account that may not
-// read moves tags without knowing their digests.
+// digest resolves a name in the target repository, to "" if it does not exist. With Force and no condition, an
+// account that may not read moves tags without knowing their digests.
 func (i importer) digest(ctx context.Context, name reference.Named) (digest.Digest, error) {
 	d, err := i.to.Digest(ctx, name)
 	denied := errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err)
-	if errdefs.IsNotFound(err) || denied && i.Force {
+	if errdefs.IsNotFound(err) || denied && i.moves() {
 		return "", nil
 	}
 	return d, err

@@ -166,6 +166,9 @@ func TestImportRefuses(t *testing.T) {
 		"forbidden target": {func(r *registry) {
 			r.Errs["to.example.com/app:1"] = manifest.Errorf(errdefs.ErrPermissionDenied, "denied")
 		}, nil, errdefs.IsPermissionDenied, nil},
+		"forbidden target that has to be absent": {func(r *registry) {
+			r.Errs["to.example.com/app:1"] = manifest.Errorf(errdefs.ErrPermissionDenied, "denied")
+		}, func(q *Request) { q.Force, q.Condition.Absent = true, true }, errdefs.IsPermissionDenied, nil},
 		"unavailable target": {func(r *registry) {
 			r.Errs["to.example.com/app:1"] = manifest.Errorf(errdefs.ErrUnavailable, "unavailable")
 		}, func(q *Request) { q.Force = true }, errdefs.IsUnavailable, nil},
