@@ -23,7 +23,8 @@ type buildResult struct {
 	Descriptor struct {
 		Digest digest.Digest `json:"digest"`
 	} `json:"containerimage.descriptor"`
-	Names string `json:"image.name"`
+	Names string          `json:"image.name"`
+	Ref   json.RawMessage `json:"buildx.build.ref"`
 
 	MediaType string        `json:"mediaType"`
 	Itself    digest.Digest `json:"digest"`
@@ -107,7 +108,7 @@ func (o *output) metadata(raw []byte) ([]Source, error) {
 	var skipped []string
 	for _, target := range slices.Sorted(maps.Keys(targets)) {
 		var build buildResult
-		if json.Unmarshal(targets[target], &build) != nil || build.digest() == "" {
+		if json.Unmarshal(targets[target], &build) != nil || build.digest() == "" && build.Ref == nil {
 			continue // such as buildx.build.warnings
 		}
 		if !slices.ContainsFunc(namesOf(build.Names), func(n reference.Named) bool { return SameRepository(n, o.list) }) {
@@ -121,8 +122,8 @@ func (o *output) metadata(raw []byte) ([]Source, error) {
 		sources = append(sources, s)
 	}
 	switch {
-	case len(sources)+len(skipped) == 0 && targets["buildx.build.ref"] != nil:
-		return nil, WithHint(o.errorf("the build was not pushed"), "push its result: docker buildx build --push")
+	case len(sources)+len(skipped) == 0 && build.Ref != nil:
+		return nil, o.notPushed("")
 	case len(sources)+len(skipped) == 0:
 		return nil, o.unknown()
 	case len(sources) == 0:
@@ -136,14 +137,21 @@ func (o *output) metadata(raw []byte) ([]Source, error) {
 // build returns the source for a build that was pushed to a repository.
 func (o *output) build(b buildResult, repository reference.Named) (Source, error) {
 	d := b.digest()
+	if d == "" {
+		return Source{}, o.notPushed("")
+	}
 	if err := d.Validate(); err != nil {
 		return Source{}, o.errorf("invalid digest %q", d)
 	}
 	if d == b.Config {
-		return Source{}, WithHint(o.errorf("the build was not pushed: it has the image ID %s, no digest in a registry", d),
-			"push its result: docker buildx build --push; or pass the local image as a SOURCE")
+		return Source{}, o.notPushed(": it has the image ID " + d.String() + ", no digest in a registry")
 	}
 	return o.source(AtDigest(repository, d)), nil
+}
+
+func (o *output) notPushed(why string) error {
+	return WithHint(o.errorf("the build was not pushed%s", why),
+		"push its result: docker buildx build --push; or pass the local image as a SOURCE")
 }
 
 // namesOf parses names that are separated by commas; invalid ones are skipped.

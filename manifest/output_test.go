@@ -70,6 +70,8 @@ func TestParseOutput(t *testing.T) {
 		"odd digest":         {"m.json", `{"containerimage.digest":"sha256:12"}`, `invalid digest "sha256:12"`, ""},
 		"not pushed":         {"m.json", build(repo, one, one), "the build was not pushed", "--push"},
 		"no output":          {"m.json", `{"buildx.build.ref":"default/default/x"}`, "the build was not pushed", "--push"},
+		"bake, one not":      {"m.json", fmt.Sprintf(`{"a":%s,"b":{"image.name":%q,"buildx.build.ref":"b/b/y"}}`, build(repo, one, two), repo), "the build was not pushed", "--push"},
+		"bake without names": {"m.json", `{"a":{"buildx.build.ref":"b/b/x"},"b":{"buildx.build.ref":"b/b/y"}}`, "no target has a name in h.example.com/app: a and b", ""},
 		"another registry":   {"d.txt", at("evil.example.com/app", one), "in the registry evil.example.com", "pass it as a SOURCE: evil.example.com/app@" + one.String()},
 		"name in a registry": {"m.json", build("evil.example.com/app:1", one, two), "in the registry evil.example.com", "as a SOURCE"},
 		"bake of others":     {"m.json", fmt.Sprintf(`{"docs":%s,"web":%[1]s}`, build("h.example.com/docs", one, "")), "no target has a name in h.example.com/app: docs and web", ""},
