@@ -72,8 +72,11 @@ func outputFiles(in files, path string, levels int) ([]string, error) {
 	}
 	defer folder.Close()
 	names, err := folder.Readdirnames(maxOutputs + 1)
-	if err != nil && !errors.Is(err, io.EOF) {
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
 		return nil, err
+	case len(names) > maxOutputs: // the others are unknown
+		return nil, errTooManyOutputs
 	}
 	slices.Sort(names)
 	var files []string
