@@ -183,7 +183,7 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	case opts.push && opts.amend:
 		index, err := manifest.PreviewAmended(ctx, clients, c)
 		if err == nil {
-			_, _ = fmt.Fprintln(env.Out(), string(index.Raw))
+			t.showIndex(index, opts.output.quiet)
 		}
 		return err
 	case opts.push:
@@ -197,7 +197,7 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	case err != nil:
 		return err
 	case opts.dryRun:
-		return t.showPlan(manifest.Publication{List: list, Tags: c.Tags, Copies: c.Copies}, opts.output.quiet)
+		return t.showPlan(ctx, opts.network, manifest.Publication{List: list, Tags: c.Tags, Copies: c.Copies, Condition: c.Condition}, opts.output.quiet)
 	}
 	_, _ = fmt.Fprintln(env.Out(), "Created manifest list", list.Name)
 	return nil

@@ -63,7 +63,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	}
 	t := newTools(env, opts.output.quiet)
 	if opts.dryRun {
-		return t.planPush(ctx, name, manifest.Publication{Tags: tags, Copies: copies}, opts.output.quiet)
+		return t.planPush(ctx, opts.network, name, manifest.Publication{Tags: tags, Copies: copies, Condition: condition}, opts.output.quiet)
 	}
 	files, err := opts.output.open(env)
 	if err != nil {

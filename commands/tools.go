@@ -107,18 +107,30 @@ func (t tools) registryOptions(n network) registry.Options {
 
 // showPlan prints what a dry run of create or push would push: the list, or with quiet only its digest, on
 // stdout; its digest and what would be sent on stderr.
-func (t tools) showPlan(p manifest.Publication, quiet bool) error {
+func (t tools) showPlan(ctx context.Context, n network, p manifest.Publication, quiet bool) error {
 	if err := p.List.CheckPush(); err != nil {
+		return err
+	}
+	if err := p.CheckCondition(ctx, t.clients(t.registries(n))); err != nil {
 		return err
 	}
 	raw, err := p.List.Bytes()
 	if err != nil {
 		return err
 	}
-	if !quiet {
-		_, _ = fmt.Fprintln(t.env.Out(), string(raw))
+	t.showIndex(manifest.NewContent("", raw), quiet)
+	for _, step := range p.Plan() {
+		t.reporter.Note("Would %s", step)
 	}
-	switch index, err := p.List.Index(); {
+	return nil
+}
+
+// showIndex prints an index that would be pushed, or with quiet only its digest.
+func (t tools) showIndex(index manifest.Content, quiet bool) {
+	if !quiet {
+		_, _ = fmt.Fprintln(t.env.Out(), string(index.Raw))
+	}
+	switch _, _, err := manifest.ParseIndex(index.Raw); {
 	case err != nil:
 		t.reporter.Warn("the digest is not known until the daemon has pushed the pending images")
 	case quiet:
@@ -126,14 +138,10 @@ func (t tools) showPlan(p manifest.Publication, quiet bool) error {
 	default:
 		t.reporter.Note("Digest: %s", index.Descriptor.Digest)
 	}
-	for _, step := range p.Plan() {
-		t.reporter.Note("Would %s", step)
-	}
-	return nil
 }
 
 // planPush is showPlan for the name of a local list or, if there is none, of an image in the daemon.
-func (t tools) planPush(ctx context.Context, name reference.NamedTagged, p manifest.Publication, quiet bool) error {
+func (t tools) planPush(ctx context.Context, n network, name reference.NamedTagged, p manifest.Publication, quiet bool) error {
 	list, err := t.env.lists().Get(name)
 	if errdefs.IsNotFound(err) {
 		if _, imageErr := t.daemon.Find(ctx, name); imageErr == nil {
@@ -145,7 +153,7 @@ func (t tools) planPush(ctx context.Context, name reference.NamedTagged, p manif
 		return err
 	}
 	p.List = list
-	return t.showPlan(p, quiet)
+	return t.showPlan(ctx, n, p, quiet)
 }
 
 // certDirs are the folders of registry certificates: the daemon's, then the user's.

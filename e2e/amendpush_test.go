@@ -107,8 +107,11 @@ func TestAmendDryRun(t *testing.T) {
 	for _, arch := range []string{"amd64", "arm64"} {
 		unchanged := s.unchanged()
 		dry := s.multiarch("create", "--push", "--amend", "--dry-run", s.list, s.name(arch))
+		quiet := s.multiarch("create", "--push", "--amend", "--dry-run", "--quiet", s.list, s.name(arch))
 		unchanged()
-		s.multiarch("create", "--push", "--amend", s.list, s.name(arch))
+		if pushed := s.multiarch("create", "--push", "--amend", "--quiet", s.list, s.name(arch)); quiet.Stdout != pushed.Stdout {
+			t.Errorf("got the digest %s in a dry run, want %s", quiet.Stdout, pushed.Stdout)
+		}
 		if want := string(harness.Get(t, s.registry, s.repo, "1").Raw); strings.TrimSuffix(dry.Stdout, "\n") != want {
 			t.Errorf("got dry run\n%s\nwant what is written then:\n%s", dry.Stdout, want)
 		}

@@ -38,6 +38,9 @@ func TestTagConditions(t *testing.T) {
 			refuse([]string{s.name("1") + " already points to " + before["amd64"]}, "--no-clobber")
 			refuse([]string{s.name("1") + " points to " + before["amd64"], "--if-digest requires " + absent}, "--if-digest", absent)
 			refuse([]string{s.name("1") + " exists and points to", "absent"}, "--if-digest", "absent")
+			if command == "create" || command == "push" {
+				refuse([]string{s.name("1") + " exists and points to"}, "--dry-run", "--if-digest", "absent")
+			}
 			refuse([]string{"--if-digest", `expected a digest or "absent"`}, "--if-digest", "latest")
 			if command != "import" {
 				refuse([]string{s.name("2") + " does not exist"}, append([]string{"--if-digest", before["amd64"]}, more(command, s.name("2"))...)...)

@@ -47,9 +47,6 @@ type amender struct {
 // for byte. If nothing changes, nothing is written. What other clients write at the same time is kept as far as the registry
 // allows.
 func PublishAmended(ctx context.Context, clients Clients, c Creation) (Pushed, error) {
-	if len(c.Copies) > 0 {
-		return Pushed{}, Errorf(errdefs.ErrInvalidArgument, "%s is in another repository than %s, which --amend does not change", Familiar(c.Copies[0]), Familiar(c.Name))
-	}
 	tags := CheckTags(ctx, clients.Registry, c.Condition, c.Tags...)
 	a, list, found, err := startAmending(ctx, clients, c)
 	if err == nil {
@@ -87,6 +84,9 @@ func PublishAmended(ctx context.Context, clients Clients, c Creation) (Pushed, e
 // PreviewAmended returns the index that PublishAmended would write.
 func PreviewAmended(ctx context.Context, clients Clients, c Creation) (Content, error) {
 	a, list, _, err := startAmending(ctx, clients, c)
+	if err == nil {
+		err = CheckTags(ctx, clients.Registry, c.Condition, c.Tags...).Allow("")
+	}
 	if err != nil {
 		return Content{}, err
 	}
@@ -95,6 +95,9 @@ func PreviewAmended(ctx context.Context, clients Clients, c Creation) (Content, 
 
 // startAmending reads the tag and the sources, and returns the list of the sources if they can amend what the tag points to.
 func startAmending(ctx context.Context, clients Clients, c Creation) (*amender, List, locals, error) {
+	if len(c.Copies) > 0 {
+		return nil, List{}, nil, Errorf(errdefs.ErrInvalidArgument, "%s is in another repository than %s, which --amend does not change", Familiar(c.Copies[0]), Familiar(c.Name))
+	}
 	r, a := c.resolver(clients), &amender{Clients: clients, Creation: c}
 	r.prefetch = clients.Registry.Prefetch(ctx, c.Name, c.repositories())
 	var entries []Entry

@@ -19,6 +19,15 @@ func (p Publication) checkTags(ctx context.Context, clients Clients) *TagCheck {
 	return CheckTags(ctx, clients.Registry, p.Condition, append(p.names(), p.Copies...)...)
 }
 
+// CheckCondition looks up the tags if there is a condition, and returns an error if that does not allow the push.
+func (p Publication) CheckCondition(ctx context.Context, clients Clients) error {
+	if !p.Condition.isSet() {
+		return nil
+	}
+	index, _ := p.List.Index() // without a digest while images are pending
+	return p.checkTags(ctx, clients).Allow(index.Descriptor.Digest)
+}
+
 // writeCopies copies what the list's repository has under a digest to the repositories of the copies, and then writes their
 // tags. It returns the tags that it has written. None is written unless all the content is everywhere and all the
 // repositories still answer.
