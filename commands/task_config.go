@@ -34,10 +34,20 @@ type runConfig struct {
 // noRegistry has an empty login in a run's config.json: if that had none, docker login would use the system's keychain.
 const noRegistry = "docker-multiarch.invalid"
 
-// newRunConfig returns the configuration of a run with an ID. It must be removed unless it is nil; the error may only be
-// that a part of the user's is missing in it.
-func newRunConfig(id string, user func() *configfile.ConfigFile) (*runConfig, error) {
-	dir, err := os.MkdirTemp("", run.FolderPattern(id))
+// newRunConfig returns the configuration of a run with an ID. It is not among the files of the run, which containers get,
+// unless these include the user's. It must be removed unless it is nil; the error may only be that a part of the user's is
+// missing in it.
+func newRunConfig(id, files string, user func() *configfile.ConfigFile) (*runConfig, error) {
+	parent, err := filepath.EvalSymlinks(os.TempDir())
+	if inside, relErr := filepath.Rel(files, parent); err == nil && relErr == nil && filepath.IsLocal(inside) {
+		if parent, err = filepath.Abs(config.Dir()); err == nil {
+			err = os.MkdirAll(parent, 0o700)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(parent, run.FolderPattern(id))
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func TestConfigOfRun(t *testing.T) {
 	if err := os.Symlink("nowhere", odd); err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDaemons(newTools(d.env, true), "r1")
+	d, err := newDaemons(newTools(d.env, true), "r1", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +145,32 @@ func TestBuildersOfUser(t *testing.T) {
 	} {
 		if env := environmentOf(t, d, "", strings.Fields(args)...); !slices.Contains(env, "BUILDX_CONFIG="+want) || slices.Contains(env, "BUILDX_CONFIG="+users) != (want == users) {
 			t.Errorf("docker %s: got environment %q, want BUILDX_CONFIG=%s", args, env, want)
+		}
+	}
+}
+
+// The logins of a run are not among the files that containers get.
+func TestConfigOutsideOfFiles(t *testing.T) {
+	d := newTestDaemons(t)
+	files, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	temp := filepath.Join(files, "temp")
+	if err := os.Mkdir(temp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", temp)
+	for _, tt := range [][2]string{{files, config.Dir()}, {temp, config.Dir()}, {filepath.Join(temp, "context"), temp}, {t.TempDir(), temp}} {
+		d, err := newDaemons(newTools(d.env, true), "r1", tt[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := filepath.Dir(d.config.dir); got != tt[1] {
+			t.Errorf("files in %s: got configuration in %s, want it in %s", tt[0], got, tt[1])
+		}
+		if err := os.RemoveAll(d.config.dir); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -46,14 +46,14 @@ var (
 	_ run.Programs = (*daemons)(nil)
 )
 
-// newDaemons returns the daemons of docker contexts for a run with an ID. When it ends, its builders
+// newDaemons returns the daemons of docker contexts for a run with an ID, whose files are in a folder. When it ends, its builders
 // and its folder must be removed.
-func newDaemons(t tools, id string) (*daemons, error) {
+func newDaemons(t tools, id, files string) (*daemons, error) {
 	user := func() *configfile.ConfigFile { return config.LoadDefaultConfigFile(io.Discard) } // which may change meanwhile
 	if t.env.listsDir != "" {
 		user = t.env.ConfigFile // of the run that this one is a step of
 	}
-	own, err := newRunConfig(id, user)
+	own, err := newRunConfig(id, files, user)
 	if own == nil {
 		return nil, err
 	}

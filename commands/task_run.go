@@ -175,7 +175,7 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 		return err
 	}
 	defer metadata.discard()
-	daemons, err := newDaemons(t, loaded.id)
+	daemons, err := newDaemons(t, loaded.id, loaded.source.Dir)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	show.Begin()
 	defer show.Close()
 	executor := run.NewExecutor(run.Setup{
-		ID: loaded.id, File: loaded.file, Builder: o.builder, Daemon: daemons.Daemon, Programs: daemons,
+		ID: loaded.id, Folder: daemons.config.dir, File: loaded.file, Builder: o.builder, Daemon: daemons.Daemon, Programs: daemons,
 		Context: loaded.source, ConfigFile: configFile, Pushed: daemons.pushed.addDigest,
 		Note: func(text string) { show.Note("%s", text) },
 	})
@@ -287,7 +287,7 @@ func cleanUp(ctx context.Context, daemons *daemons, executor *run.Executor, id s
 	defer cancel()
 	err := daemons.removeBuilders(ctx) // before their networks
 	if err := errors.Join(err, executor.Close(ctx), os.RemoveAll(daemons.config.dir)); err != nil {
-		return manifest.WithHint(err, "remove what is left of the run: %s", run.Removal(id))
+		return manifest.WithHint(err, "remove what is left of the run: %s", run.Removal(id, filepath.Dir(daemons.config.dir)))
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -240,11 +239,11 @@ func (e *Executor) registries(ctx context.Context, step task.Step, dir string, a
 // FolderPattern is the pattern of os.MkdirTemp for the folder of a run on this machine. No ID has a +.
 func FolderPattern(id string) string { return "docker-multiarch-" + id + "+" }
 
-// Removal returns the commands that remove what the run with an ID has left on a daemon and on this machine.
-func Removal(id string) string {
+// Removal returns the commands that remove what the run with an ID has left on a daemon, and in the folder parent.
+func Removal(id, parent string) string {
 	label := " --filter label=" + Label + "=" + id
 	builder := " --filter 'name=buildx_buildkit_" + strings.ReplaceAll(builderPrefix(id), ".", "[.]") + "'"
 	return "docker rm -fv $(docker ps -aq" + label + "; docker ps -aq" + builder + "); docker network rm $(docker network ls -q" + label +
 		"); docker volume rm $(docker volume ls -q" + label + "; docker volume ls -q" + builder + "); rm -rf " +
-		task.Quote([]string{filepath.Join(os.TempDir(), FolderPattern(id))}) + "*"
+		task.Quote([]string{filepath.Join(parent, FolderPattern(id))}) + "*"
 }

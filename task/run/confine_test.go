@@ -68,8 +68,8 @@ func TestConflictsOfConfinedCommands(t *testing.T) {
 	}
 	s = newTestExecutor(t, task.File{})
 	s.own.failures = map[string][]error{"volume multiarch-r1-home.1": {taken}}
-	if _, err := s.run(t, step); !errdefs.IsConflict(err) || !strings.Contains(manifest.Hint(err), Removal("r1")) {
-		t.Errorf("got error %v with hint %q, want a conflict and %s", err, manifest.Hint(err), Removal("r1"))
+	if _, err := s.run(t, step); !errdefs.IsConflict(err) || !strings.Contains(manifest.Hint(err), Removal("r1", ".")) {
+		t.Errorf("got error %v with hint %q, want a conflict and %s", err, manifest.Hint(err), Removal("r1", "."))
 	}
 	if _, err := s.run(t, task.Step{ID: "a", Action: task.Docker{Args: strings.Fields("--context nowhere run app")}}); err == nil {
 		t.Error("got no error for an unknown docker context, want one")

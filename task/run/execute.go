@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -74,6 +75,8 @@ type Setup struct {
 	// ID is that of the run; the names of all that the run creates contain it.
 	ID   string
 	File task.File
+	// Folder is that of the run on this machine, see [FolderPattern].
+	Folder string
 	// Builder is the buildx builder of all builds, "" for each daemon's own.
 	Builder string
 	// Context is the initial content of the workspace.
@@ -255,7 +258,7 @@ func (e *Executor) conflict(err error) error {
 		return err
 	}
 	return manifest.WithHint(fmt.Errorf("%w; a run with the ID %s is in progress there, or was killed", err, e.ID),
-		"wait for it, use another --id, or remove what it left: %s", Removal(e.ID))
+		"wait for it, use another --id, or remove what it left: %s", Removal(e.ID, filepath.Dir(e.Folder)))
 }
 
 // Name returns the name on daemons of something that a run creates: a step's container, a network, a volume.
