@@ -56,6 +56,7 @@ func (r *testRepo) purgeAll(filter string, o Removal) error {
 }
 
 func TestPurgeAll(t *testing.T) {
+	settleAtOnce(t)
 	denied := manifest.Errorf(errdefs.ErrPermissionDenied, "denied")
 	for name, tt := range map[string]struct {
 		filter string
@@ -68,6 +69,9 @@ func TestPurgeAll(t *testing.T) {
 		"none":             {"x*", func(*testRepo, *Removal) {}, "other:keep other:old-1 other:old-2 team/a:keep team/a:old-1 team/a:old-2 team/b:keep team/b:old-1 team/b:old-2", nil, "No repository of h.example.com matches"},
 		"an error stops only its own": {"regex:.*", func(r *testRepo, _ *Removal) { r.Registry.Errs["tags h.example.com/team/a"] = denied },
 			"other:keep team/a:keep team/a:old-1 team/a:old-2 team/b:keep", []string{"denied; nothing was removed from h.example.com/team/a"}, ""},
+		"a tag that answers 404 stops only its own": {"regex:.*", func(r *testRepo, _ *Removal) {
+			r.Registry.Errs["h.example.com/team/a:keep"] = errUnknown
+		}, "other:keep team/a:keep team/a:old-1 team/a:old-2 team/b:keep", []string{"team/a:keep", "nothing was removed from h.example.com/team/a"}, ""},
 		"the registry is down": {"regex:.*", func(r *testRepo, _ *Removal) {
 			r.Registry.Errs["tags h.example.com/team/a"] = manifest.Errorf(errdefs.ErrUnavailable, "down")
 		}, "other:keep team/a:keep team/a:old-1 team/a:old-2 team/b:keep team/b:old-1 team/b:old-2", []string{"down"}, ""},

@@ -520,11 +520,16 @@ func (r *randomRun) needed(d digest.Digest, referrers bool) []digest.Digest {
 	return out
 }
 
-// Whatever a registry answers and others do meanwhile, nothing is lost that a tag needs: it is kept, or put back.
-func TestRandomFaults(t *testing.T) {
+// settleAtOnce makes a test not wait before it reads again what answers 404.
+func settleAtOnce(t *testing.T) {
 	delays := settleDelays
 	settleDelays = []time.Duration{0, 1, 1, 1}
 	t.Cleanup(func() { settleDelays = delays })
+}
+
+// Whatever a registry answers and others do meanwhile, nothing is lost that a tag needs: it is kept, or put back.
+func TestRandomFaults(t *testing.T) {
+	settleAtOnce(t)
 	kinds := []func(t *testing.T, seed uint64) (*randomRun, []string){
 		purgeBadRegistry, purgeWhileOthersPush, purgeBadRegistry, purgeWhileOthersPush, untagWhileOthersPush,
 	}

@@ -281,8 +281,8 @@ func TestListedNameAnswers404(t *testing.T) {
 				before := r.content()
 				tt.hide(r)
 				err := tt.run(r)
-				if !errdefs.IsUnavailable(err) {
-					t.Errorf("got error %v, want an ErrUnavailable error", err)
+				if !errdefs.IsFailedPrecondition(err) {
+					t.Errorf("got error %v, want an ErrFailedPrecondition error", err)
 				}
 				r.fails(err, "h.example.com answers 404 for names that are listed in h.example.com/app", "app:1", "nothing was removed")
 				r.has(before)

@@ -95,7 +95,7 @@ func (r *removal) answers404(s *Snapshot, tags []string, manifests []digest.Dige
 			only, names = append(only, d), append(names, manifest.Familiar(manifest.AtDigest(s.repo, d)))
 		}
 	}
-	err := manifest.Errorf(errdefs.ErrUnavailable, "%s answers 404 for names that are listed in %s, so the manifests they need are unknown: %s",
+	err := manifest.Errorf(errdefs.ErrFailedPrecondition, "%s answers 404 for names that are listed in %s, so the manifests they need are unknown: %s",
 		reference.Domain(s.repo), reference.FamiliarName(s.repo), manifest.JoinSome(names))
 	if len(tags) == 0 {
 		return assumeGone(err, digestNames(only)...)
