@@ -78,3 +78,17 @@ func TestCreateWaits(t *testing.T) {
 		}
 	})
 }
+
+// TestCreateEndsToWait does not wait for a source when another one cannot be read.
+func TestCreateEndsToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, start := fakes.NewFixture(), time.Now()
+		w.Registry.Errs[repo+":arm64"] = manifest.Errorf(errdefs.ErrUnknown, "broken")
+		c := fakes.Creation(t, repo+":1", repo+":amd64", repo+":arm64")
+		c.Wait = time.Hour
+		_, err := manifest.Assemble(t.Context(), w.Clients(), c)
+		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "broken") || took > time.Minute {
+			t.Errorf("got %v after %s, want the error of the broken source at once", err, took)
+		}
+	})
+}

@@ -54,13 +54,18 @@ func (r *resolver) resolveAll(ctx context.Context, sources []Source) ([]Entry, l
 	sources = withoutRepetitions(sources)
 	resolved := make([]resolution, len(sources))
 	errs := make([]error, len(sources))
+	waiting, stop := context.WithCancelCause(ctx) // when another source fails
+	defer stop(nil)
 	var group sync.WaitGroup
 	for i, s := range sources {
 		group.Go(func() {
-			errs[i] = Await(ctx, r.wait, r.Reporter, Familiar(s.Ref), func() (err error) {
+			errs[i] = Await(waiting, r.wait, r.Reporter, Familiar(s.Ref), func() (err error) {
 				resolved[i], err = r.resolve(ctx, s)
 				return err
 			})
+			if errs[i] != nil {
+				stop(errs[i])
+			}
 		})
 	}
 	group.Wait()
