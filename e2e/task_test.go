@@ -272,6 +272,24 @@ steps:
 	})
 }
 
+// A run reports a platform that is twice in a list, also without --strict.
+func TestTaskReportsPlatformTwice(t *testing.T) {
+	s := newTaskScene(t)
+	s.put(s.repo, "one", images.Spec{Seed: "one", Platform: amd64})
+	s.put(s.repo, "two", images.Spec{Seed: "two", Platform: amd64})
+	for _, create := range []string{"docker manifest create", "docker multiarch create"} {
+		s.write(map[string]string{"acb.yaml": strings.NewReplacer("NAME", s.registry.Host+"/"+s.repo, "CREATE", create).Replace(`
+steps:
+  - cmd: CREATE NAME:list NAME:one NAME:two
+    workingDirectory: absent
+  - cmd: docker manifest push NAME:list
+`)})
+		r := s.multiarch("task", "run")
+		says(t, r.Stderr, "acb_step_0 | WARNING: "+s.name("one")+" and "+s.name("two")+" are both for linux/amd64\n")
+		s.holds("list", "linux/amd64", "linux/amd64")
+	}
+}
+
 // acr purge and az acr import run our own commands, which is reported.
 func TestTaskMapsAzureCommands(t *testing.T) {
 	s := newTaskScene(t)

@@ -45,6 +45,15 @@ steps:
 steps:
   - cmd: docker run --rm IMAGE echo --uninstall qemu-* ; docker run --rm IMAGE echo --install arm64
 `, out: []string{"| --uninstall qemu-*\n", "| --install arm64\n"}},
+	"a program after a pipe": {text: `version: v1.1.0
+steps:
+  - cmd: docker image inspect IMAGE | docker run -i --rm IMAGE grep -c RepoTags
+  - cmd: IMAGE sh -c 'echo RepoTags | grep -c RepoTags'
+`, out: []string{"acb_step_0 | 1\n", "acb_step_1 | 1\n"}},
+	"a program of this machine after a pipe": {text: `version: v1.1.0
+steps:
+  - cmd: docker image inspect IMAGE | grep -c RepoTags
+`, code: 1, err: []string{`"grep" cannot follow another command`, "docker run -i IMAGE PROGRAM, or the whole text with IMAGE sh -c '...'"}},
 	"a home that steps share": {text: `version: v1.1.0
 steps:
   - cmd: IMAGE sh -c 'mkdir -p $HOME/.azure && echo token > $HOME/.azure/token'

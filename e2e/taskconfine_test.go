@@ -233,3 +233,39 @@ steps:
 		s.nothingLeftOf(s.runID())
 	})
 }
+
+// Links, pipes and names that an earlier container has put into the workspace lead the text of a cmd nowhere on this machine.
+func TestTaskFollowsNoPlantedLink(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		outside := filepath.Join(s.TempDir(), "outside")
+		s.must(os.WriteFile(outside, []byte("secret"), 0o600))
+		s.write(map[string]string{"acb.yaml": strings.ReplaceAll(`
+steps:
+  - cmd: IMAGE sh -c 'ln -s OUTSIDE link; ln -s / root; ln -s .. up; ln -s loop loop; mkfifo pipe; touch "$(printf "a\nb")"'
+  - cmd: |
+      docker version --format {{"{{.Client.Os}}"}} > /dev/null
+      cat link || echo refused read
+      echo changed > link || echo refused write
+      cat rootOUTSIDE || echo refused folder
+      cat up/outside < /dev/null || echo refused parent
+      cat pipe || echo refused pipe
+      cd root && echo entered
+      docker ps > pipe || echo refused output
+      docker images $(cat link) >> loop || echo refused loop
+      echo named > 'a
+      b' && cat 'a
+      b'
+  - cmd: IMAGE sh -c 'cat a?b; test -p pipe && test -h link && ls -A'
+`, "OUTSIDE", outside)})
+		s.image("acb.yaml")
+		r := s.multiarch("task", "run", "--id", s.runID())
+		says(s.T, r.Stdout, "| refused read\n", "| refused write\n", "| refused folder\n", "| refused parent\n", "| refused pipe\n",
+			"| refused output\n", "| refused loop\n", "acb_step_1 | named\n", "acb_step_2 | named\n")
+		says(s.T, r.Stderr, "pipe is neither a file nor a folder")
+		saysNot(s.T, r.Stdout+r.Stderr, "secret", "entered")
+		if content, err := os.ReadFile(outside); err != nil || string(content) != "secret" {
+			s.Errorf("got file %q and error %v, want it unchanged", content, err)
+		}
+		s.nothingLeftOf(s.runID())
+	})
+}

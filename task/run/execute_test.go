@@ -139,8 +139,11 @@ func (p *fakePrograms) Docker(ctx context.Context, dockerContext string, registr
 	return cmd, nil
 }
 
-func (p *fakePrograms) Plugin(_ context.Context, dockerContext string, _ *os.Root, _ string, args []string, _ Output) int {
+func (p *fakePrograms) Plugin(_ context.Context, dockerContext string, workspace *os.Root, dir string, args []string, out Output) int {
 	p.note(nil, append([]string{dockerContext, "plugin"}, args...)...)
+	if _, err := workspace.Stat(dir); p.script == "pwd" && err == nil {
+		_, _ = io.WriteString(out.Stdout, "/"+dir+"\n")
+	}
 	return 0
 }
 
@@ -564,7 +567,8 @@ func TestWorkingDirectoryIsMade(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(s.Context.Dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	for _, action := range []task.Action{task.Docker{Args: []string{"build", "-"}}, task.Build{Context: "."}} {
+	for _, action := range []task.Action{task.Docker{Args: []string{"build", "-"}}, task.Build{Context: "."},
+		task.Plugin{Commands: [][]string{{"create", "--metadata-file", "m"}}}, task.Plugin{Commands: [][]string{{"repo", "tags"}}}} {
 		s.out.Reset()
 		if _, err := s.run(t, task.Step{ID: "a", Dir: "new/../new/dir", Action: action}); err != nil || !strings.HasSuffix(s.out.String(), "/new/dir\n") {
 			t.Errorf("%T: got folder %q and error %v, want new/dir", action, s.out.String(), err)

@@ -205,11 +205,15 @@ func (p *pushes) report(to func(string, digest.Digest), succeeded bool) {
 
 // plugin runs commands of this program, up to the first that fails.
 func (e *Executor) plugin(ctx context.Context, step task.Step, action task.Plugin, out Output) (int, error) {
-	root, release, err := e.root(ctx, useOf(step, action))
+	dir, release, err := e.hostFolder(ctx, step, useOf(step, action))
 	if err != nil {
 		return -1, err
 	}
 	defer release()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return -1, err
+	}
 	defer root.Close()
 	for _, args := range action.Commands {
 		if action.Replaces != "" {
