@@ -214,11 +214,15 @@ func (o taskRunOptions) runSteps(ctx context.Context, executor *run.Executor, sh
 	}
 	options := run.Options{File: l.name, Jobs: int(o.jobs), From: o.from, Timeout: cmp.Or(time.Duration(o.timeout.timeout), l.file.Timeout)}
 	results, err := run.Steps(ctx, l.file.Steps, options, executor, show)
-	if step := run.Unfinished(results, o.from); err != nil && step != "" {
+	if step, wrote := run.Unfinished(results, o.from); err != nil && step != "" {
 		if other := hint(err); other != "" { // on a line of its own, since a command may end it
 			err = fmt.Errorf("%w\nhint: %s", err, manifest.Escape(other, ""))
 		}
-		err = manifest.WithHint(err, "to go on at step %s%s: %s", step, o.inputAgain(), o.resume(step, l.id))
+		missing := ""
+		if wrote {
+			missing = ", without the files that earlier steps wrote"
+		}
+		err = manifest.WithHint(err, "to go on at step %s%s%s: %s", step, missing, o.inputAgain(), o.resume(step, l.id))
 	}
 	return errors.Join(err, show.Summarize(results))
 }

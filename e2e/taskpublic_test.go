@@ -182,6 +182,10 @@ steps:
 	}
 	says(t, harness.MustRun(t, s.Env, "sh", "-c", pasted), "test  | not yet\n")
 	s.multiarch("inspect", s.name(id))
+	s.write(map[string]string{"writes.yaml": "steps:\n- cmd: IMAGE touch made\n- cmd: IMAGE false\n"})
+	s.image("writes.yaml")
+	s.ends(1, []string{"\nhint: to go on at step acb_step_1, without the files that earlier steps wrote: docker multiarch task run --from-step=acb_step_1"},
+		"task", "run", "-f", "writes.yaml")
 }
 
 // The log of a CI job has groups and an annotation, and no program of a step can give the CI a command.

@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/run/workspace"
 )
 
 // Options select the steps of a file to run, and limit the run.
@@ -255,16 +256,19 @@ func (s *schedule) err(ctx context.Context) error {
 }
 
 // Unfinished returns the step at which another run can go on that starts where these did, at the step from: the first one
-// that did not succeed, or that ran in the background and has ended with the run; "" for none.
-func Unfinished(results []Result, from string) string {
+// that did not succeed, or that ran in the background and has ended with the run; "" for none. Wrote is set if steps above
+// it may have written files, which the other run does not have.
+func Unfinished(results []Result, from string) (id string, wrote bool) {
 	started := from == ""
 	for _, r := range results {
 		started = started || r.Step.ID == from
 		if started && (r.State != Succeeded && r.State != Ignored || r.Step.Detach) {
-			return r.Step.ID
+			return r.Step.ID, wrote
 		}
+		action := r.Step.Action
+		wrote = wrote || r.Attempts > 0 && (task.StartsContainer(action) || useOf(r.Step, action) == workspace.Writes)
 	}
-	return ""
+	return "", false
 }
 
 // unfinished returns why a run was stopped, and the steps that were running or had not started.

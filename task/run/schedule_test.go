@@ -392,20 +392,29 @@ func TestServiceIsLost(t *testing.T) {
 
 // Another run goes on at the first step that did not succeed, or whose container is gone.
 func TestUnfinished(t *testing.T) {
-	result := func(id string, state State, detached bool) Result {
-		return Result{Step: task.Step{ID: id, Detach: detached}, State: state}
+	result := func(id string, state State, detached bool, action task.Action) Result {
+		attempts := 1
+		if state == Skipped {
+			attempts = 0
+		}
+		return Result{Step: task.Step{ID: id, Detach: detached, Action: action}, State: state, Attempts: attempts}
 	}
-	for want, c := range map[string]struct {
-		from    string
-		results []Result
+	container, build := task.Container{Image: "a"}, task.Build{Context: "."}
+	save, pull := task.Docker{Args: []string{"save", "-o", "a"}}, task.Docker{Args: []string{"pull", "a"}}
+	for _, c := range []struct {
+		want, from string
+		wrote      bool
+		results    []Result
 	}{
-		"":  {"", []Result{result("a", Succeeded, false), result("b", Ignored, false)}},
-		"b": {"", []Result{result("a", Succeeded, false), result("b", Failed, false), result("c", Skipped, false)}},
-		"c": {"b", []Result{result("a", Skipped, false), result("b", Succeeded, false), result("c", Cancelled, false)}},
-		"d": {"", []Result{result("a", Succeeded, false), result("d", Succeeded, true), result("e", TimedOut, false)}},
+		{"", "", false, []Result{result("a", Succeeded, false, container), result("b", Ignored, false, container)}},
+		{"b", "", true, []Result{result("a", Succeeded, false, container), result("b", Failed, false, container), result("c", Skipped, false, build)}},
+		{"b", "", true, []Result{result("a", Ignored, false, save), result("b", Failed, false, container)}},
+		{"c", "", false, []Result{result("a", Succeeded, false, build), result("b", Succeeded, false, pull), result("c", Failed, false, container)}},
+		{"c", "b", false, []Result{result("a", Skipped, false, container), result("b", Succeeded, false, build), result("c", Cancelled, false, container)}},
+		{"d", "", true, []Result{result("a", Succeeded, false, container), result("d", Succeeded, true, container), result("e", TimedOut, false, build)}},
 	} {
-		if got := Unfinished(c.results, c.from); got != want {
-			t.Errorf("got step %q for %v, want %q", got, c.results, want)
+		if got, wrote := Unfinished(c.results, c.from); got != c.want || wrote != c.wrote {
+			t.Errorf("got step %q, wrote %v for %v, want %q, %v", got, wrote, c.results, c.want, c.wrote)
 		}
 	}
 }
