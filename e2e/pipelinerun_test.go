@@ -17,10 +17,13 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 )
 
+const checkout = `cp -r "$SOURCES/." .`
+
 // standIns are the programs in place of the actions and tasks of CI services, which get their inputs in the same
 // variables. LOST is an artifact whose upload fails silently.
 var standIns = map[string]string{
-	"actions/checkout@v5":           `cp -r "$SOURCES/." .`,
+	"self":                          checkout, // of Azure
+	"actions/checkout@v5":           checkout,
 	"docker/setup-buildx-action@v3": `docker buildx version`,
 	"docker/login-action@v3":        `echo "$INPUT_PASSWORD" | docker login --username "$INPUT_USERNAME" --password-stdin "$INPUT_REGISTRY"`,
 	// The driver of a daemon cannot push by digest: the image gets a tag of its own.
@@ -191,51 +194,44 @@ func (j *ciJob) steps(steps []ciStep) error {
 }
 
 func (j *ciJob) step(step ciStep) (map[string]string, error) {
+	if step.With == nil {
+		step.With = step.Inputs
+	}
+	with, err := j.expand(step.With)
+	if err != nil {
+		return nil, err
+	}
 	env, err := j.expand(step.Env)
 	if err != nil {
 		return nil, err
 	}
-	with := maps.Clone(step.With)
-	if with == nil {
-		with = map[string]string{}
-	}
-	maps.Copy(with, step.Inputs)
-	if with, err = j.expand(with); err != nil {
-		return nil, err
-	}
-	name := step.Uses + step.Task
-	if step.Checkout == "self" {
-		name = "actions/checkout@v5"
-	}
-	switch {
-	case step.Checkout == "none":
+	strict := []string{"bash", "--noprofile", "--norc", "-eo", "pipefail"}
+	switch name := step.Uses + step.Task + step.Checkout; {
+	case name == "none":
 		return nil, nil
+	case step.Run != "" && step.Shell == "":
+		return j.outputs(j.shell(step.Run, env, "bash", "-e"))
 	case step.Run != "":
-		shell := []string{"bash", "-e"}
-		if step.Shell == "bash" {
-			shell = []string{"bash", "--noprofile", "--norc", "-eo", "pipefail"}
-		}
-		return j.outputs(j.shell(step.Run, env, shell...))
+		return j.outputs(j.shell(step.Run, env, strict...))
 	case step.Bash != "":
 		text, err := j.expand(map[string]string{"": step.Bash})
 		if err != nil {
 			return nil, err
 		}
-		return j.outputs(j.shell(text[""], env, "bash", "--noprofile", "--norc"))
+		return j.outputs(j.shell(text[""], env, strict[:3]...))
 	case step.Template != "":
 		return nil, j.template(step)
 	case strings.HasPrefix(name, "docker-multiarch/docker-multiarch@"):
 		maps.Copy(with, j.inputs)
 		return j.composite(with)
-	}
-	text, ok := standIns[name]
-	if !ok {
+	case standIns[name] == "":
 		return nil, fmt.Errorf("no stand-in for %q", name)
+	default:
+		for k, v := range with {
+			env["INPUT_"+strings.ToUpper(k)] = v
+		}
+		return j.outputs(j.shell(standIns[name], env, strict...))
 	}
-	for k, v := range with {
-		env["INPUT_"+strings.ToUpper(k)] = v
-	}
-	return j.outputs(j.shell(text, env, "bash", "-eo", "pipefail"))
 }
 
 var output = regexp.MustCompile(`(?ms)^##vso\[task\.setvariable variable=(\w+);isOutput=true\]([^\n]*)$|^(\w+)=([^\n]*)$|^(\w+)<<([\w-]+)\n(.*?)\n([\w-]+)$`)
@@ -258,25 +254,12 @@ func (j *ciJob) outputs(stdout string, err error) (map[string]string, error) {
 	return found, nil
 }
 
-// inOrder runs jobs, each after the one that it needs.
-func inOrder(needs map[string]string, run func(name string) error) error {
-	done := map[string]bool{"": true}
-	for len(done) <= len(needs) {
-		before := len(done)
-		for _, name := range slices.Sorted(maps.Keys(needs)) {
-			if done[name] || !done[needs[name]] {
-				continue
-			}
-			if err := run(name); err != nil {
-				return fmt.Errorf("job %s: %w", name, err)
-			}
-			done[name] = true
-		}
-		if len(done) == before {
-			return fmt.Errorf("no other job can run after %v", done)
-		}
+// legs returns the legs of a matrix, and one without values for a job that has none.
+func legs(matrix []map[string]string) []map[string]string {
+	if len(matrix) == 0 {
+		return []map[string]string{{}}
 	}
-	return nil
+	return matrix
 }
 
 // decode reads YAML, and refuses fields that the tests do not know.
@@ -304,16 +287,19 @@ func (p *pipeline) github(only ...string) error {
 	if err := decode(p.text, &file); err != nil {
 		return err
 	}
-	needs := map[string]string{}
-	for name, job := range file.Jobs {
-		needs[name] = job.Needs
+	depth := func(name string) (n int) {
+		for ; name != ""; name = file.Jobs[name].Needs {
+			n++
+		}
+		return n
 	}
-	return inOrder(needs, func(name string) error {
+	names := slices.SortedFunc(maps.Keys(file.Jobs), func(a, b string) int { return depth(a) - depth(b) })
+	for _, name := range names {
 		job := file.Jobs[name]
 		if len(only) > 0 && !slices.Contains(only, name) {
-			return nil
+			continue
 		}
-		for _, leg := range append(job.Strategy.Matrix.Include, map[string]string{})[:max(1, len(job.Strategy.Matrix.Include))] {
+		for _, leg := range legs(job.Strategy.Matrix.Include) {
 			ctx := map[string]string{"github.actor": loginUser, "github.token": loginSecret, "github.sha": "c0ffee", "github.action_path": p.action}
 			for k, v := range leg {
 				ctx["matrix."+k] = v
@@ -326,11 +312,11 @@ func (p *pipeline) github(only ...string) error {
 				"RUNNER_OS": "Linux", "RUNNER_ARCH": map[string]string{"amd64": "X64", "arm64": "ARM64"}[runtime.GOARCH],
 			})
 			if err := j.steps(job.Steps); err != nil {
-				return err
+				return fmt.Errorf("job %s: %w", name, err)
 			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // composite runs action.yml.
@@ -374,18 +360,19 @@ func (j *ciJob) composite(with map[string]string) (map[string]string, error) {
 // gitlab runs a pipeline of GitLab CI.
 func (p *pipeline) gitlab(vars map[string]string) error {
 	type job struct {
-		Stage, Image         string
-		ResourceGroup        string `yaml:"resource_group"`
-		Tags, Services       []string
-		BeforeScript, Script []string
-		Parallel             struct{ Matrix []map[string]string }
+		Stage, Image   string
+		ResourceGroup  string `yaml:"resource_group"`
+		Tags, Services []string
+		BeforeScript   []string `yaml:"before_script"`
+		Script         []string
+		Parallel       struct{ Matrix []map[string]string }
 	}
 	var file struct {
 		Stages    []string
 		Variables map[string]string
 		Jobs      map[string]yaml.Node `yaml:",inline"`
 	}
-	if err := decode(strings.ReplaceAll(p.text, "before_script", "beforescript"), &file); err != nil {
+	if err := decode(p.text, &file); err != nil {
 		return err
 	}
 	for _, stage := range file.Stages {
@@ -401,9 +388,9 @@ func (p *pipeline) gitlab(vars map[string]string) error {
 			if one.Stage != stage {
 				continue
 			}
-			for _, leg := range append(one.Parallel.Matrix, map[string]string{})[:max(1, len(one.Parallel.Matrix))] {
+			for _, leg := range legs(one.Parallel.Matrix) {
 				j := p.newJob(leg["RUNNER"], nil, file.Variables, vars, leg)
-				_, err := j.shell(standIns["actions/checkout@v5"], nil, "sh")
+				_, err := j.shell(checkout, nil, "sh")
 				if err == nil {
 					_, err = j.shell(strings.Join(append(one.BeforeScript, one.Script...), "\n"), nil, "sh", "-e")
 				}
@@ -422,10 +409,10 @@ func (p *pipeline) azure(vars map[string]string) error {
 		Trigger   []string
 		Variables map[string]string
 		Jobs      []struct {
-			Job, DependsOn string
-			Needs          string `yaml:"dependsOn"`
-			Strategy       struct{ Matrix map[string]map[string]string }
-			Pool           struct {
+			Job       string
+			DependsOn string `yaml:"dependsOn"`
+			Strategy  struct{ Matrix map[string]map[string]string }
+			Pool      struct {
 				VMImage string `yaml:"vmImage"`
 			}
 			Variables map[string]string
@@ -437,8 +424,7 @@ func (p *pipeline) azure(vars map[string]string) error {
 	}
 	outputs := map[string]string{}
 	for _, job := range file.Jobs { // which stand in the order of dependsOn
-		legs := slices.Collect(maps.Values(job.Strategy.Matrix))
-		for _, leg := range append(legs, map[string]string{})[:max(1, len(legs))] {
+		for _, leg := range legs(slices.Collect(maps.Values(job.Strategy.Matrix))) {
 			ctx := maps.Clone(outputs)
 			j := p.newJob(job.Pool.VMImage+leg["vmImage"], ctx)
 			for _, some := range []map[string]string{vars, file.Variables, leg, job.Variables} {
