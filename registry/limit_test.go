@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
-	"runtime/metrics"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -68,33 +67,6 @@ func quotedNumber(i int) string { return fmt.Sprintf(`"t%d"`, i) }
 
 func descriptor(i int) string {
 	return fmt.Sprintf(`{"mediaType":%q,"digest":"sha256:%064x","size":3,"annotations":{"a":"b"}}`, ocispec.MediaTypeImageManifest, i)
-}
-
-// peak returns the largest heap, in MiB, that was seen while run was running.
-func peak(run func()) uint64 {
-	runtime.GC()
-	heap := func() uint64 {
-		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-		metrics.Read(sample)
-		return sample[0].Value.Uint64()
-	}
-	before, most := heap(), uint64(0)
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(time.Millisecond):
-				most = max(most, heap())
-			}
-		}
-	}()
-	run()
-	close(done)
-	<-ended
-	return (most - min(before, most)) >> 20
 }
 
 // Listings without an end, or with pages that take much more memory than they have bytes, end with an error that names the
@@ -153,7 +125,7 @@ func TestListingIsBounded(t *testing.T) {
 			f.before = (&endless{page: tt.page}).serve
 			c := n.client(Options{Insecure: true})
 			var err error
-			if got := peak(func() { err = tt.list(c) }); got > 256 {
+			if got := fakes.PeakHeap(func() { err = tt.list(c) }); got > 256 {
 				t.Errorf("got a heap of %d MiB, want at most 256", got)
 			}
 			wantError(t, err, errdefs.ErrInvalidArgument, tt.words)
