@@ -141,7 +141,10 @@ func (p *fakePrograms) Docker(ctx context.Context, dockerContext string, registr
 
 func (p *fakePrograms) Plugin(_ context.Context, dockerContext string, workspace *os.Root, dir string, args []string, out Output) int {
 	p.note(nil, append([]string{dockerContext, "plugin"}, args...)...)
-	if _, err := workspace.Stat(dir); p.script == "pwd" && err == nil {
+	if p.script != "pwd" {
+		return 0
+	}
+	if _, err := workspace.Stat(dir); err == nil {
 		_, _ = io.WriteString(out.Stdout, "/"+dir+"\n")
 	}
 	return 0
