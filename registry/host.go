@@ -248,13 +248,13 @@ var noLog = func() *log.Entry {
 // by that, and a function that releases it. Whoever needs room at two hosts acquires the one that is written to
 // first, so that none waits for another.
 func (p repository) acquire(ctx context.Context) (repository, func(), error) {
-	release, err := p.enter(ctx)
+	release, err := p.acquireOne(ctx)
 	p.acquired = true
 	return p, release, err
 }
 
-// enter waits until the host has room for a request, unless that is covered, and returns a function that releases it.
-func (p repository) enter(ctx context.Context) (func(), error) {
+// acquireOne waits until the host has room for a request, unless that is covered, and returns a function that releases it.
+func (p repository) acquireOne(ctx context.Context) (func(), error) {
 	if p.acquired {
 		return func() {}, nil
 	}

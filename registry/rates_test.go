@@ -161,14 +161,14 @@ func (l *limited) check(t *testing.T, bound string, perMinute float64) {
 	if used := counts[bound].Used; used != 0 && used < 0.9 {
 		t.Errorf("got %.2f of the limit of %s used after the first minute, want 0.9", used, bound)
 	}
-	told := map[string]bool{}
+	isReported := map[string]bool{}
 	for _, w := range l.warnings {
 		m := allowsRate.FindStringSubmatch(w.text)
-		if m == nil || told[m[2]] {
+		if m == nil || isReported[m[2]] {
 			t.Errorf("got warning %q, want one about the rate of each class at most", w.text)
 			continue
 		}
-		told[m[2]] = true
+		isReported[m[2]] = true
 		if m[2] != bound {
 			continue
 		}
@@ -177,7 +177,7 @@ func (l *limited) check(t *testing.T, bound string, perMinute float64) {
 		wantNear(t, w.text+": remaining requests", reported(m[4]), float64(left), 0)
 		wantNear(t, w.text+": minutes", reported(m[3]), end.Sub(w.at).Minutes(), 1)
 	}
-	if took := end.Sub(l.began); took > 5*time.Minute && !told[bound] {
+	if took := end.Sub(l.began); took > 5*time.Minute && !isReported[bound] {
 		t.Errorf("got no warning about the rate of %s in %s", bound, took)
 	}
 }

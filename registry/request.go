@@ -56,7 +56,7 @@ func (p repository) do(ctx context.Context, r request) (*http.Response, error) {
 	if err == nil {
 		resp, err = p.chain.RoundTrip(transport.Request{
 			Request: req, Scopes: r.scopes, Attempts: r.attempts, Once: r.once, LoginFirst: r.loginFirst,
-			KeepSeeOther: r.keepSeeOther, Read: r.read, Room: p.enter, Permit: p.permit,
+			KeepSeeOther: r.keepSeeOther, Read: r.read, Acquire: p.acquireOne, Permit: p.permit,
 		})
 	}
 	if err != nil {

@@ -407,8 +407,8 @@ func (r *randomRun) state(manifests map[string][]byte) []string {
 }
 
 // unseen reports whether a tag was pushed after the last look at it before its manifest was deleted with all its tags, or
-// before one of these requests: that cannot be known. A look at a tag that is new is
-// the first page of the list of tags, since the others may begin after it.
+// before one of these requests: that cannot be known. A look at a tag that is new is the first page of the list of tags,
+// since the others may begin after it.
 func (r *randomRun) unseen(tag string, requests ...string) bool {
 	name := r.repo.Name() + ":" + tag
 	look := "fetch " + name

@@ -13,8 +13,7 @@ import (
 )
 
 // Tag adds tags to source in its registry, and returns its descriptor. For a tag in another repository of the registry
-// everything below source is mounted there first. Tags that point to something else are moved if
-// the condition allows it.
+// everything below source is mounted there first. Tags that point to something else are moved if the condition allows it.
 func Tag(ctx context.Context, registry Registry, report manifest.Reporter, source reference.Named, tags []reference.NamedTagged, condition manifest.Condition) (ocispec.Descriptor, error) {
 	byRepository := map[string][]reference.NamedTagged{}
 	var others []reference.Named

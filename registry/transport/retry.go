@@ -135,7 +135,7 @@ func (t *Retry) lane(r Request) *lane { return &t.pacer.lanes[classOf(r, t.Token
 // also returns what follows from the state of the class.
 func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
 	l := t.lane(r)
-	pauses, leave, err := t.enter(r, l)
+	pauses, release, err := t.acquire(r, l)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -146,9 +146,9 @@ func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
 	}
 	resp, err := t.Next.RoundTrip(r)
 	if err != nil {
-		leave()
+		release()
 	} else {
-		resp.Body = OnClose{resp.Body, leave}
+		resp.Body = OnClose{resp.Body, release}
 	}
 	now := t.Budget.Now()
 	pause := l.release(pauses, resp, err, now)
@@ -161,23 +161,23 @@ func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
 	return resp, pause, err
 }
 
-// enter waits until r may be sent, at first for its class and then for room, so that what waits for the class takes none.
-// It returns how many pauses there were, and a function that gives the room back.
-func (t *Retry) enter(r Request, l *lane) (pauses int, leave func(), err error) {
+// acquire waits until r may be sent, at first for its class and then for room, so that what waits for the class takes none.
+// It returns how many pauses there were, and a function that releases the room.
+func (t *Retry) acquire(r Request, l *lane) (pauses int, release func(), err error) {
 	for {
 		if p := r.Permit; p != nil && !p.used.Swap(true) {
 			pauses = p.pauses
 		} else {
 			pauses, err = l.acquire(r.Context(), t.Budget.clock)
 		}
-		if err != nil || r.Room == nil {
+		if err != nil || r.Acquire == nil {
 			return pauses, func() {}, err
 		}
-		leave, err = r.Room(r.Context())
+		release, err = r.Acquire(r.Context())
 		if err != nil || !l.isLimited(pauses) {
-			return pauses, leave, err
+			return pauses, release, err
 		}
-		leave()
+		release()
 	}
 }
 

@@ -43,9 +43,9 @@ type Request struct {
 	// Read reads the answer, of a status of 2xx, as part of the attempt: after an *InterruptedError the request is sent
 	// again, after one of kind errdefs.ErrDataLoss once more. Other errors are returned as a *ReadError.
 	Read func(*http.Response) error
-	// Room waits for room to send the request, once nothing else has to be waited for, and returns a function that gives it
-	// back, which is called at the end of the answer; nil for unlimited room.
-	Room func(context.Context) (func(), error)
+	// Acquire waits for room to send the request, once nothing else has to be waited for, and returns a function that releases
+	// it, which is called at the end of the answer; nil for unlimited room.
+	Acquire func(context.Context) (func(), error)
 	// Permit is what the request does not have to wait for, unless it was used, nil for none.
 	Permit *Permit
 
