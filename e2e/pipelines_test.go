@@ -317,3 +317,23 @@ func TestGuideOfCI(t *testing.T) {
 		t.Errorf("got %d commands, want at least 7", commands)
 	}
 }
+
+// A pipeline with a step, a field or an expression that the tests cannot run as its CI does fails.
+func TestExamplesRunWhole(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, harness.V3)
+	s.useDaemon(harness.Daemon(t, harness.GraphDriver))
+	p := s.newPipeline("../examples/github-action.yml", map[string]string{})
+	for step, want := range map[string]string{
+		"uses: team/action@v1": `no stand-in for "team/action@v1"`,
+		"uses: docker-multiarch/docker-multiarch@v0.1.0\n        with: { tag: 1 }": "action.yml has no input tag",
+		"run: \"true\"\n        if: always()":                                      "field if not found",
+		"run: echo $X\n        env: { X: \"${{ github.event.title }}\" }":          "unknown expression ${{ github.event.title }}",
+		"run: \"false\"": "got exit code 1",
+	} {
+		p.text = "jobs:\n  publish:\n    runs-on: ubuntu-24.04\n    steps:\n      - " + step + "\n"
+		if err := p.github(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got error %v, want %q", step, err, want)
+		}
+	}
+}
