@@ -97,7 +97,7 @@ func (c commands) action(typed []string, first bool) (Action, error) {
 		}
 		before, all = all[:len(all)-len(rest)], rest
 	}
-	if _, err := reference.ParseAnyReference(all[0]); err != nil {
+	if _, err := reference.ParseAnyReference(all[0]); err != nil && (first || strings.HasPrefix(all[0], "$")) {
 		return nil, notImage(all[0], "IMAGE [ARGUMENT...] or docker COMMAND")
 	}
 	ours, notOurs := equivalent(all, valueOf(c.env, defaultRegistry))
