@@ -16,10 +16,10 @@ $M push --insecure $R:1
 # ours| Pushed ref R@{ociarm64} with digest: {ociarm64}
 # ours| Pushed ref R@{attested 3} with digest: {attested 3}
 # ours| Pushed ref R@{attested 4} with digest: {attested 4}
-# ours| {#1}
+# ours| {attested}
 # ours| store R-1/O@{attested 3}: O@{attested 3} {"annotations":{"vnd.docker.reference.digest":"{ociamd64}","vnd.docker.reference.type":"attestation-manifest"},"digest":"{attested 3}","mediaType":"application/vnd.oci.image.manifest.v1+json","platform":{"architecture":"unknown","os":"unknown"},"size":N}
 # ours| store R-1/O@{attested 4}: O@{attested 4} {"annotations":{"vnd.docker.reference.digest":"{ociarm64}","vnd.docker.reference.type":"attestation-manifest"},"digest":"{attested 4}","mediaType":"application/vnd.oci.image.manifest.v1+json","platform":{"architecture":"unknown","os":"unknown"},"size":N}
 # ours| store R-1/O@{ociamd64}: O@{ociamd64} {"digest":"{ociamd64}","mediaType":"application/vnd.oci.image.manifest.v1+json","platform":{"architecture":"amd64","os":"linux"},"size":N}
 # ours| store R-1/O@{ociarm64}: O@{ociarm64} {"digest":"{ociarm64}","mediaType":"application/vnd.oci.image.manifest.v1+json","platform":{"architecture":"arm64","os":"linux","variant":"v8"},"size":N}
 # ours| registry O:attested is {attested}
-# ours| registry R:1 is {#1}
+# ours| registry R:1 is {attested}
