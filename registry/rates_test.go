@@ -247,6 +247,37 @@ func TestImportWithinLimits(t *testing.T) {
 	})
 }
 
+// A registry that counts the requests of each minute, and may ask for a wait that is too short, refuses nothing for good.
+func TestDeletesInWindows(t *testing.T) {
+	const limit, n = 500, 3000
+	for name, after := range map[string]func(time.Duration) string{
+		"the rest of the minute": nil,
+		"too short":              func(time.Duration) string { return "5" },
+		"none":                   func(time.Duration) string { return "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLimited(t, throttle.Limits{Deletes: limit}, after)
+				l.gate.Windows = true
+				l.putImages("app", n)
+				start := time.Now()
+				var group sync.WaitGroup
+				for i := range n {
+					group.Go(func() {
+						if err := l.client.Untag(t.Context(), manifest.AtTag(parse(t, "a.example.com/app"), fmt.Sprintf("t%04d", i))); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				group.Wait()
+				if took := time.Since(start); took > (n/limit+3)*time.Minute {
+					t.Errorf("got %s for %d deletions at %d a minute", took, n, limit)
+				}
+			})
+		})
+	}
+}
+
 // What waits for a limited class leaves the room for requests to others, and is not sent before its turn comes.
 func TestLimitedClassTakesNoRoom(t *testing.T) {
 	const limit, n = 60, 60 + 4*DefaultJobs

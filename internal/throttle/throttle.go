@@ -14,6 +14,8 @@ import (
 type Bucket struct {
 	// Capacity is how many requests it admits at once, PerMinute how many it admits in a minute from then on.
 	Capacity, PerMinute float64
+	// Windows makes it full again only at the end of each minute, and not little by little.
+	Windows bool
 
 	spent float64
 	at    time.Time
@@ -21,6 +23,17 @@ type Bucket struct {
 
 // Take takes a token, or returns how long it takes until there is one.
 func (b *Bucket) Take(now time.Time) time.Duration {
+	if window := now.Truncate(time.Minute); b.Windows {
+		if b.at.Before(window) {
+			b.spent = 0
+		}
+		b.at = now
+		if b.spent+1 > b.Capacity {
+			return window.Add(time.Minute).Sub(now)
+		}
+		b.spent++
+		return 0
+	}
 	b.spent = max(b.spent-now.Sub(b.at).Minutes()*b.PerMinute, 0)
 	b.at = now
 	if missing := b.spent + 1 - b.Capacity; missing > 0 {
@@ -56,6 +69,8 @@ type Gate struct {
 	// After returns the value of Retry-After for a bucket that has a token again after a time, "" for none. It is the time in
 	// seconds, rounded up, if After is nil.
 	After func(missing time.Duration) string
+	// Windows counts the requests of each minute, see [Bucket].
+	Windows bool
 
 	mu      sync.Mutex
 	classes map[string]*class
@@ -118,7 +133,7 @@ func (g *Gate) take(r *http.Request) time.Duration {
 	}
 	c, ok := g.classes[name]
 	if !ok {
-		c = &class{bucket: Bucket{Capacity: limit, PerMinute: limit}}
+		c = &class{bucket: Bucket{Capacity: limit, PerMinute: limit, Windows: g.Windows}}
 		g.classes[name] = c
 	}
 	now := g.Now()

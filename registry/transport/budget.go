@@ -145,8 +145,9 @@ type Fault struct {
 	// Limited says that the server limits the rate: the wait is that of all requests of the class, see pacer.
 	Limited bool
 
-	// again says that the class was refused again, after a pause, final that it was refused too often.
-	again, final bool
+	// again says that the class was refused again, after a pause, final that it was refused too often, and progress that
+	// some of its requests were accepted not long ago: that is an answer, and does not count against the budget.
+	again, final, progress bool
 	// wait is how long the class pauses.
 	wait time.Duration
 	// server is the one that failed, when that is not the one asked; slow says that the attempt took long.
@@ -207,7 +208,7 @@ func (a *Attempts) Wait(ctx context.Context, f Fault) bool {
 	if f.server != "" {
 		server = f.server
 	}
-	if f.Limited && f.After > 0 {
+	if f.Limited && (f.After > 0 || f.progress) {
 		return a.pause(server, f)
 	}
 	own := max(a.budget.limit-a.waited, 0)
@@ -227,7 +228,7 @@ func (a *Attempts) Wait(ctx context.Context, f Fault) bool {
 	return f.Limited || a.budget.clock.Sleep(ctx, taken) == nil
 }
 
-// pause reports whether to try again after a wait that the server asked for with 429, which the next attempt starts with.
+// pause reports whether to try again after a wait for the class of a request that was answered with 429, which the next attempt starts with.
 func (a *Attempts) pause(server string, f Fault) bool {
 	a.refused++
 	switch {
@@ -236,11 +237,11 @@ func (a *Attempts) pause(server string, f Fault) bool {
 	case f.After > maxPause*maxRefusals:
 		a.requested, a.most = f.After, (maxPause * maxRefusals).String()
 		return false
-	case f.final || a.refused > maxRefusals:
+	case !f.progress && (f.final || a.refused > maxRefusals):
 		a.requested = f.After
 		return false
 	}
-	a.budget.report(server, f, min(f.After, maxPause))
+	a.budget.report(server, f, cmp.Or(min(f.After, maxPause), f.wait))
 	return true
 }
 

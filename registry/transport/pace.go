@@ -39,8 +39,13 @@ const (
 	measured = 10 * time.Second
 	madeUp   = time.Minute
 	enough   = 20
-	// slowest is how many requests a second are sent at first after the first refusal.
-	slowest = 4
+	// patience is how long a class is refused in a row before it is given up, if the registry accepted enough requests of it
+	// before: many registries count the requests of a minute, and ask for less than is left of it.
+	patience = 90 * time.Second
+	// slowest is how many requests a second are sent at first after the first refusal, leastRate how many at least later: no
+	// registry allows less, and one that refuses at random would seem to.
+	slowest   = 4
+	leastRate = 1.0
 	// catchUp is how much faster than its rate a class may be after a pause.
 	catchUp = 4
 	// probing is the time in which a class becomes twice as fast as it began after a pause.
@@ -84,6 +89,9 @@ type lane struct {
 	pauses, refusals int
 	// limited is the time of the first refusal, until the end of the last pause.
 	limited, until time.Time
+	// total counts the accepted requests; the last one was at progressed.
+	total      int
+	progressed time.Time
 	// accepted counts the requests that were sent after so many pauses as first, since began, when one was refused.
 	accepted, first int
 	began           time.Time
@@ -181,6 +189,7 @@ func (l *lane) release(pauses int, resp *http.Response, err error, now time.Time
 		return l.refuse(pauses, RetryAfter(resp.Header, now), now)
 	}
 	l.sent++
+	l.total, l.progressed = l.total+1, now
 	if pauses >= l.first {
 		l.accepted++
 	}
@@ -214,12 +223,12 @@ func (l *lane) giveUp(now time.Time) {
 
 // refuse pauses the class. A request that was sent before the pause began can only prolong it.
 func (l *lane) refuse(pauses int, after time.Duration, now time.Time) *Fault {
-	wait := min(after, maxPause)
+	wait, progress := min(after, maxPause), l.total >= enough && now.Sub(l.progressed) < patience
 	if pauses < l.pauses {
 		if end := now.Add(wait); l.until.After(now) && end.After(l.until) {
 			l.until = end
 		}
-		return &Fault{wait: l.until.Sub(now)}
+		return &Fault{wait: l.until.Sub(now), progress: progress}
 	}
 	l.measure(now)
 	l.pauses++
@@ -231,7 +240,7 @@ func (l *lane) refuse(pauses int, after time.Duration, now time.Time) *Fault {
 	if l.rate > 0 {
 		l.due = now.Add(seconds(1 / l.rate))
 	}
-	return &Fault{wait: wait, again: l.refusals > 1, final: after > 0 && l.refusals > maxRefusals}
+	return &Fault{wait: wait, progress: progress, again: l.refusals > 1, final: after > 0 && l.refusals > maxRefusals}
 }
 
 // measure derives the rate from what was accepted since another refusal. A class may have had little to send: the rate is
@@ -242,7 +251,7 @@ func (l *lane) measure(now time.Time) {
 		l.turn = make(chan struct{}, 1)
 		l.limited, took = now, measured
 	} else if l.accepted > 0 && took > 0 {
-		l.rate = max(float64(l.accepted)/took.Seconds(), l.rate/2)
+		l.rate = max(float64(l.accepted)/took.Seconds(), l.rate/2, leastRate)
 		l.sure = l.accepted >= enough
 	}
 	if took >= measured {

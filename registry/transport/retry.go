@@ -82,7 +82,7 @@ func (t *Retry) RoundTrip(r Request) (*http.Response, error) {
 		resp, pause, err = t.paced(r.onConnect(func(net.Conn) { connected.Store(true) }))
 		f := t.fault(r.Context(), resp, err, connected.Load())
 		if pause != nil && f != nil {
-			f.Limited, f.final, f.again, f.wait = true, pause.final, pause.again, pause.wait
+			f.Limited, f.final, f.again, f.progress, f.wait = true, pause.final, pause.again, pause.progress, pause.wait
 		}
 		switch {
 		case f == nil && errdefs.IsDataLoss(err) && !reread:
