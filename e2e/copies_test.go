@@ -49,8 +49,7 @@ func TestPublishInSeveralRegistries(t *testing.T) {
 func TestPublishWithAFailingRegistry(t *testing.T) {
 	var dead, stored atomic.Int64 // dead: 1 before the content, 2 when that is complete, 3 for its last tag
 	home, e := newFar(t, open), harness.NewEnv(t)
-	var away far
-	away = newFar(t, func(next http.Handler) http.Handler {
+	away := newFar(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			tag := strings.HasSuffix(r.URL.Path, "/manifests/2") || strings.HasSuffix(r.URL.Path, "/manifests/1")
 			if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/sha256:") {

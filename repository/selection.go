@@ -37,7 +37,7 @@ type Selection struct {
 
 // needsTimes reports whether it matters how old the tags are.
 func (s Selection) needsTimes() bool {
-	return !s.Before.IsZero() || s.Keep+s.KeepOld > 0 && !(s.ByName && s.selectsTags())
+	return !s.Before.IsZero() || s.Keep+s.KeepOld > 0 && (!s.ByName || !s.selectsTags())
 }
 
 func (s Selection) selectsTags() bool { return s.All || len(s.Filters) > 0 || !s.Untagged }

@@ -125,7 +125,7 @@ func (r *runner) statement(ctx context.Context, stmt *syntax.Stmt, s Streams) er
 			r.code, r.failure = 1, errors.New("exit code 1")
 		}
 	}
-	if limit, ok := err.(limitError); ok {
+	if limit, ok := err.(limitError); ok { //nolint:errorlint // a wrapped one has its position
 		err = fmt.Errorf("%w%s", limit, r.text.at(stmt.Pos()))
 	}
 	return err

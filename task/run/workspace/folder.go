@@ -163,7 +163,7 @@ func (f folder) makeDir(name string) error {
 		return nil
 	}
 	if err == nil {
-		err = f.Root.Remove(name)
+		err = f.Remove(name)
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		err = f.Mkdir(name, 0o755)
@@ -178,7 +178,7 @@ func (f folder) remove(name string) error {
 			return nil
 		}
 	}
-	err := f.Root.Remove(name)
+	err := f.Remove(name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) { // the latter if it is not empty
 		return nil
 	}
