@@ -3,16 +3,17 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/registry/transport"
@@ -58,7 +59,8 @@ func (c *Client) PutIf(ctx context.Context, tag reference.NamedTagged, content m
 
 // putTags stores content under several tags, by
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests-with-multiple-tags
-// if the answer shows that the registry supports that.
+// if the answer shows that the registry supports that. Each tag is written or refused by itself; the error names those that
+// were written.
 func (p repository) putTags(ctx context.Context, ref reference.Named, content manifest.Content, tags []string) error {
 	at := manifest.AtDigest(ref, digest.FromBytes(content.Raw))
 	put, err := p.putOnce(ctx, at, content, url.Values{"tag": tags}, nil)
@@ -67,16 +69,27 @@ func (p repository) putTags(ctx context.Context, ref reference.Named, content ma
 	if err != nil && !lost && (!errors.As(err, &refused) || refused.Status < 400 || refused.Status >= 500) {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	for _, tag := range tags {
+	errs := make([]error, len(tags))
+	var group sync.WaitGroup
+	for i, tag := range tags {
 		name := manifest.AtTag(ref, tag)
 		if slices.Contains(put, tag) {
 			p.client.recordTag(name, at.Digest())
 			continue
 		}
-		group.Go(func() error { return p.put(ctx, name, content, nil, lost) })
+		group.Go(func() { errs[i] = p.put(ctx, name, content, nil, lost) })
 	}
-	return group.Wait()
+	group.Wait()
+	var written []string
+	for i, tag := range tags {
+		if errs[i] == nil {
+			written = append(written, tag)
+		}
+	}
+	if err := errors.Join(errs...); err != nil && len(written) > 0 {
+		return fmt.Errorf("%w (written: %s)", err, manifest.JoinSome(written))
+	}
+	return errors.Join(errs...)
 }
 
 // settleAttempts bounds the attempts to put a manifest while the registry does not know what it references.

@@ -241,6 +241,29 @@ func TestUnlisted(t *testing.T) {
 	}
 }
 
+// A tag that is refused does not keep others from being written, and the error names these.
+func TestPutTagsEachByItself(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		locked := r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/locked")
+		if locked {
+			refuse(w, http.StatusConflict, "LOCKED", "the tag is locked")
+		}
+		return locked
+	}
+	c := n.client(Options{})
+	err := c.Put(t.Context(), parse(t, "a.example.com/app:1"), manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex)), "locked", "2")
+	if !errdefs.IsConflict(err) || !strings.Contains(err.Error(), "LOCKED") || !strings.Contains(err.Error(), "(written: 1 and 2)") {
+		t.Errorf("got error %v, want the refusal and the tags that were written", err)
+	}
+	for _, tag := range []string{"1", "2"} {
+		if _, err := c.Digest(t.Context(), parse(t, "a.example.com/app:"+tag)); err != nil {
+			t.Errorf("%s: got error %v, want the tag", tag, err)
+		}
+	}
+}
+
 // A refused PUT of what exists already is no failure, as with immutable tags.
 func TestPutRefusedButThere(t *testing.T) {
 	other := `{"schemaVersion":2,"manifests":[]}`
