@@ -255,7 +255,7 @@ func (g *repoGraph) subjects(i int) []int {
 	return slices.DeleteFunc(direct, func(i int) bool { return !seen[i] || g.manifests[i].absent })
 }
 
-// needed returns what the kept tags lead to. Those that are not digest tags also lead to the subjects of what they lead to:
+// needed returns the manifests that the kept tags need. Those that are not digest tags also need the subjects of these:
 // some registries would delete a referrer with its subject.
 func (g *repoGraph) needed(removed map[string]bool) map[int]bool {
 	follows, out, strong := g.follows(), map[int]bool{}, map[int]bool{}

@@ -194,7 +194,7 @@ func TestKilledTaskIsRemoved(t *testing.T) {
 	})
 }
 
-// Ctrl-C ends docker commands that ignore it, and removes what they have created.
+// Ctrl-C ends docker commands that ignore it, and removes the objects that they have created.
 func TestInterruptOfDockerCommand(t *testing.T) {
 	onEachStore(t, func(s *scene) {
 		clean := s.writeMessy("  - cmd: docker run --rm IMAGE sh -c 'trap \"\" TERM INT; while true; do sleep 0.1; done'\n")

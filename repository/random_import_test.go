@@ -72,7 +72,7 @@ func newRandomImport(t *testing.T, seed uint64) *randomImport {
 	case 0: // it has another image
 		r.before = digests[r.random.IntN(len(digests))]
 		r.put(target, r.below(r.before))
-	case 1: // it has the index without what that lists
+	case 1: // it has the index without its children
 		r.before = r.sources[0]
 		r.put(target, []digest.Digest{r.before})
 	}

@@ -88,7 +88,7 @@ func (d *Daemon) start(ctx context.Context, o DaemonOptions) error {
 	return nil
 }
 
-// prepare returns the command of the daemon, and starts what that needs.
+// prepare returns the command of the daemon, and starts its containerd.
 func (d *Daemon) prepare(ctx context.Context, o DaemonOptions) (*exec.Cmd, error) {
 	if d.Store == Podman {
 		return d.podman(o)

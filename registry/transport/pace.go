@@ -39,9 +39,9 @@ const (
 	measured = 10 * time.Second
 	madeUp   = time.Minute
 	enough   = 20
-	// patience is how long a class is refused in a row before it is given up, if the registry accepted enough requests of it
+	// refusedLong is how long a class is refused in a row before it is given up, if the registry accepted enough requests of it
 	// before: many registries count the requests of a minute, and ask for less than is left of it.
-	patience = 90 * time.Second
+	refusedLong = 90 * time.Second
 	// slowest is how many requests a second are sent at first after the first refusal, leastRate how many at least later: no
 	// registry allows less, and one that refuses at random would seem to.
 	slowest   = 4
@@ -223,7 +223,7 @@ func (l *lane) giveUp(now time.Time) {
 
 // refuse pauses the class. A request that was sent before the pause began can only prolong it.
 func (l *lane) refuse(pauses int, after time.Duration, now time.Time) *Fault {
-	wait, progress := min(after, maxPause), l.total >= enough && now.Sub(l.progressed) < patience
+	wait, progress := min(after, maxPause), l.total >= enough && now.Sub(l.progressed) < refusedLong
 	if pauses < l.pauses {
 		if end := now.Add(wait); l.until.After(now) && end.After(l.until) {
 			l.until = end

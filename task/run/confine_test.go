@@ -14,7 +14,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// What docker commands create has the labels of the run, on the daemon that they use; what they only use is left as written.
+// Objects that docker commands create have the labels of the run, on the daemon in use; others are left as written.
 func TestConfinedCommands(t *testing.T) {
 	const socket = "type=bind,source=/run/user/1/docker.sock,target=/s"
 	for _, tt := range []struct{ args, want, own, arm string }{

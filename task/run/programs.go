@@ -154,7 +154,7 @@ func isPush(args []string) bool {
 	})
 }
 
-// The lines in which docker push, with a tag of the repository in its last argument, and BuildKit name what they pushed.
+// The lines in which docker push, with a tag of the repository in its last argument, and BuildKit name the pushed images.
 var (
 	pushedTag  = lazyregexp.New(`^([\w][\w.-]*): digest: (sha256:[0-9a-f]{64}) size: \d+\s*$`)
 	pushedName = lazyregexp.New(`pushing manifest for (\S+)@(sha256:[0-9a-f]{64})(?: [\d.]+s)? done`)
