@@ -38,7 +38,7 @@ const noRegistry = "docker-multiarch.invalid"
 // unless these include the user's. It must be removed unless it is nil; the error may only be that a part of the user's is
 // missing in it.
 func newRunConfig(id, files string, user func() *configfile.ConfigFile) (*runConfig, error) {
-	parent, err := filepath.EvalSymlinks(os.TempDir())
+	parent, err := filepath.EvalSymlinks(absolute(os.TempDir()))
 	if inside, relErr := filepath.Rel(files, parent); err == nil && relErr == nil && filepath.IsLocal(inside) {
 		if parent, err = filepath.Abs(config.Dir()); err == nil {
 			err = os.MkdirAll(parent, 0o700)

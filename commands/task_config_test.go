@@ -160,14 +160,19 @@ func TestConfigOutsideOfFiles(t *testing.T) {
 	if err := os.Mkdir(temp, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("TMPDIR", temp)
-	for _, tt := range [][2]string{{files, config.Dir()}, {temp, config.Dir()}, {filepath.Join(temp, "context"), temp}, {t.TempDir(), temp}} {
+	others := t.TempDir()
+	t.Chdir(files)
+	for _, tt := range [][3]string{
+		{files, config.Dir(), temp}, {temp, config.Dir(), temp}, {filepath.Join(temp, "context"), temp, temp}, {others, temp, temp},
+		{files, config.Dir(), "temp"}, {others, temp, "temp"},
+	} {
+		t.Setenv("TMPDIR", tt[2])
 		d, err := newDaemons(newTools(d.env, true), "r1", tt[0])
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := filepath.Dir(d.config.dir); got != tt[1] {
-			t.Errorf("files in %s: got configuration in %s, want it in %s", tt[0], got, tt[1])
+			t.Errorf("files in %s, TMPDIR=%s: got configuration in %s, want it in %s", tt[0], tt[2], got, tt[1])
 		}
 		if err := os.RemoveAll(d.config.dir); err != nil {
 			t.Error(err)

@@ -162,9 +162,9 @@ func (d *daemons) Docker(ctx context.Context, dockerContext string, registries [
 	if err := d.config.addLogins(ctx, d.logins, registries); err != nil {
 		return nil, err
 	}
-	program := os.Getenv(metadata.ReexecEnvvar)
-	if program == "" {
-		program = "docker"
+	program := cmp.Or(os.Getenv(metadata.ReexecEnvvar), "docker")
+	if filepath.Base(program) != program { // otherwise it is in PATH, and is not in the working directory
+		program = absolute(program)
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(d.environment(d.contextName(dockerContext)), "BUILDX_CONFIG="+d.buildxConfig(args))
@@ -176,6 +176,14 @@ func (d *daemons) Docker(ctx context.Context, dockerContext string, registries [
 	}
 	cmd.WaitDelay = killGrace
 	return cmd, nil
+}
+
+// absolute returns the absolute path of a file of the user for docker commands, whose working directory is in the workspace.
+func absolute(path string) string {
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return filepath.Join(os.DevNull, path) // which does not exist
 }
 
 // buildxConfig returns the folder of buildx for a docker command: that of the run or, for a build with a builder of the
@@ -190,7 +198,7 @@ func (d *daemons) buildxConfig(args []string) string {
 	if !given && at+1 < len(args) {
 		name = args[at+1]
 	}
-	users := cmp.Or(os.Getenv("BUILDX_CONFIG"), filepath.Join(config.Dir(), "buildx"))
+	users := absolute(cmp.Or(os.Getenv("BUILDX_CONFIG"), filepath.Join(config.Dir(), "buildx")))
 	if _, err := os.Stat(filepath.Join(users, "instances", filepath.Base(name))); err != nil || name == "" {
 		return own
 	}
@@ -201,8 +209,8 @@ func (d *daemons) buildxConfig(args []string) string {
 func (d *daemons) environment(dockerContext string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return !run.Inherited(kv) })
 	env = append(env, "DOCKER_CONFIG="+d.config.dir)
-	if os.Getenv("DOCKER_CERT_PATH") == "" && os.Getenv("DOCKER_TLS_VERIFY")+os.Getenv("DOCKER_TLS") != "" {
-		env = append(env, "DOCKER_CERT_PATH="+config.Dir())
+	if certs := os.Getenv("DOCKER_CERT_PATH"); certs != "" || os.Getenv("DOCKER_TLS_VERIFY")+os.Getenv("DOCKER_TLS") != "" {
+		env = append(env, "DOCKER_CERT_PATH="+absolute(cmp.Or(certs, config.Dir())))
 	}
 	if dockerContext != command.DefaultContextName {
 		return append(env, "DOCKER_CONTEXT="+dockerContext)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/docker/cli/cli-plugins/metadata"
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/flags"
@@ -50,6 +51,36 @@ func newTestDaemons(t *testing.T, contexts ...string) *daemons {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(d.config.dir) })
 	return d
+}
+
+// Paths that are relative to the working directory of the run do not lead docker commands to files of the workspace.
+func TestRelativePathsOfDockerCommands(t *testing.T) {
+	d := newTestDaemons(t)
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	if err := os.MkdirAll(filepath.Join(dir, "buildx", "instances", "mine"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("BUILDX_CONFIG", "buildx")
+	t.Setenv("DOCKER_CERT_PATH", "certs")
+	t.Setenv(metadata.ReexecEnvvar, filepath.Join("bin", "docker"))
+	cmd, err := d.Docker(t.Context(), "", nil, "build", "--builder=mine", ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(dir, "bin", "docker"); cmd.Path != want {
+		t.Errorf("got program %s, want %s", cmd.Path, want)
+	}
+	cmd.Dir = t.TempDir()
+	env := cmd.Environ()
+	for _, want := range []string{"BUILDX_CONFIG=" + filepath.Join(dir, "buildx"), "DOCKER_CERT_PATH=" + filepath.Join(dir, "certs")} {
+		if !slices.Contains(env, want) {
+			t.Errorf("got environment %q, want %s", env, want)
+		}
+	}
 }
 
 // environmentOf returns the environment of a docker command.
