@@ -152,10 +152,13 @@ func changeFlags(args []string, change func(name, value string) []string) (flags
 	return flags, args
 }
 
+// escaped matches what follows a _ in the names of builders.
+var escaped = lazyregexp.New(`[A-Z_-]`)
+
 // builderPrefix returns the start of the names of a run's builders, which are in lower case. No other run has it: in an ID
-// each _ or - follows a _.
+// each _, - or uppercase letter follows a _.
 func builderPrefix(id string) string {
-	return "multiarch-" + strings.ToLower(strings.NewReplacer("_", "__", "-", "_-").Replace(id)) + "-"
+	return "multiarch-" + strings.ToLower(escaped().ReplaceAllString(id, "_$0")) + "-"
 }
 
 // confineBuilder returns the words after docker build or docker buildx. The container of a builder has its name, so a

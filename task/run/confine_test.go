@@ -99,7 +99,7 @@ func TestConfinedBuilders(t *testing.T) {
 			t.Errorf("%s: got %q, want %s", tt[0], got, tt[1])
 		}
 	}
-	ids := []string{"a", "a-b", "a_b", "a-", "a_", "a--", "a_-b", "a__b", "a-_b"}
+	ids := []string{"a", "A", "aB", "a-B", "a-b", "a_b", "a-", "a_", "a--", "a_-b", "a__b", "a-_b"}
 	for _, one := range ids {
 		for _, other := range ids {
 			if one != other && strings.HasPrefix(builderPrefix(other), builderPrefix(one)) {
