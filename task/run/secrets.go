@@ -15,8 +15,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
-// secrets writes the secret volumes of a build step to a folder, and changes the build's --secret flags for files in
-// them accordingly. The folder is "" if the step has none.
+// secrets writes the secret volumes of a build step to a folder in that of the run, which no container gets, and changes the
+// build's --secret flags for files in them accordingly. The folder is "" if the step has none.
 func (e *Executor) secrets(step task.Step, b *task.Build) (folder string, err error) {
 	b.Flags = slices.Clone(b.Flags) // those of the file are needed for the next attempt
 	for _, m := range step.Mounts {
@@ -25,7 +25,7 @@ func (e *Executor) secrets(step task.Step, b *task.Build) (folder string, err er
 			continue
 		}
 		if folder == "" {
-			if folder, err = os.MkdirTemp("", "docker-multiarch-secrets-"); err != nil {
+			if folder, err = os.MkdirTemp(e.Folder, "secrets-"); err != nil {
 				return "", err
 			}
 		}
