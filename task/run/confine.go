@@ -36,6 +36,8 @@ func (e *Executor) confine(ctx context.Context, step task.Step, args []string) (
 	if !creates {
 		if words[0] == "build" || words[0] == "buildx" {
 			rest = e.confineBuilder(rest)
+		} else if words[n-1] == "commit" { // the image would have the container's label, and be removed with the run
+			rest = append([]string{"--change=LABEL " + processLabel + `=""`}, rest...)
 		}
 		return slices.Concat(global, words[:n], rest), nil
 	}

@@ -23,6 +23,8 @@ func TestConfinedCommands(t *testing.T) {
 		{"run -- app -v x1:/y", "run LABELS -- app -v x1:/y", "home", ""},
 		{"container create app", "container create LABELS app", "home", ""},
 		{"container ls", "container ls", "", ""},
+		{"commit a b:1", "commit UNLABELED a b:1", "", ""},
+		{"container commit a b:1", "container commit UNLABELED a b:1", "", ""},
 		{"network create net", "network create LABELS net", "home", ""},
 		{"volume create -d local vol", "volume create LABELS -d local vol", "home", ""},
 		{"-c arm --context=arm run app", "-c arm --context=arm run LABELS app", "", "home"},
@@ -45,7 +47,7 @@ func TestConfinedCommands(t *testing.T) {
 			t.Fatal(tt.args, err)
 		}
 		got := strings.NewReplacer("--label="+Label+"=r1 --label="+processLabel+"="+s.process, "LABELS",
-			"volume-label="+processLabel+"="+s.process+",volume-label="+Label+"=r1", "VOLUME-LABELS").Replace(s.programs.lines[0])
+			"--change=LABEL "+processLabel+`=""`, "UNLABELED", "volume-label="+processLabel+"="+s.process+",volume-label="+Label+"=r1", "VOLUME-LABELS").Replace(s.programs.lines[0])
 		if got != " docker "+tt.want {
 			t.Errorf("%s: got%s, want docker %s", tt.args, got, tt.want)
 		}
