@@ -269,3 +269,19 @@ steps:
 		s.nothingLeftOf(s.runID())
 	})
 }
+
+// An image that a step commits of a container of the run is kept, as are images that are built.
+func TestTaskKeepsCommittedImages(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.write(map[string]string{"acb.yaml": `
+steps:
+  - cmd: docker create --name ` + s.runID() + `-made IMAGE true
+  - cmd: docker commit ` + s.runID() + `-made ` + s.plain("committed") + `
+`})
+		s.image("acb.yaml")
+		s.Cleanup(func() { _ = s.daemon.RemoveImage(s.Context(), s.plain("committed")) })
+		s.multiarch("task", "run", "--id", s.runID(), "--progress", "plain")
+		s.docker("image", "inspect", s.plain("committed"))
+		s.nothingLeftOf(s.runID())
+	})
+}
