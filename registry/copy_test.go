@@ -201,6 +201,7 @@ func TestUploadRefusedButThere(t *testing.T) {
 		n.secure("b.example.com:443", g)
 		layer := f.putBlob("app", []byte("layer"))
 		image := f.putImage("app", "1", layer)
+		g.putImage("app", "config") // the same, so that only the layer is uploaded
 		g.before = func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Query().Get("digest") != layer.Digest.String() {
 				return false

@@ -89,9 +89,9 @@ type lane struct {
 	pauses, refusals int
 	// limited is the time of the first refusal, until the end of the last pause.
 	limited, until time.Time
-	// total counts the accepted requests; the last one was at progressed.
-	total      int
-	progressed time.Time
+	// total counts the accepted requests; since is when the first of the refusals in a row was.
+	total int
+	since time.Time
 	// accepted counts the requests that were sent after so many pauses as first, since began, when one was refused.
 	accepted, first int
 	began           time.Time
@@ -189,7 +189,7 @@ func (l *lane) release(pauses int, resp *http.Response, err error, now time.Time
 		return l.refuse(pauses, RetryAfter(resp.Header, now), now)
 	}
 	l.sent++
-	l.total, l.progressed = l.total+1, now
+	l.total++
 	if pauses >= l.first {
 		l.accepted++
 	}
@@ -223,7 +223,10 @@ func (l *lane) giveUp(now time.Time) {
 
 // refuse pauses the class. A request that was sent before the pause began can only prolong it.
 func (l *lane) refuse(pauses int, after time.Duration, now time.Time) *Fault {
-	wait, progress := min(after, maxPause), l.total >= enough && now.Sub(l.progressed) < refusedLong
+	if l.refusals == 0 {
+		l.since = now
+	}
+	wait, progress := min(after, maxPause), l.total >= enough && now.Sub(l.since) < refusedLong
 	if pauses < l.pauses {
 		if end := now.Add(wait); l.until.After(now) && end.After(l.until) {
 			l.until = end
