@@ -40,6 +40,8 @@ type amender struct {
 	base Content
 	// proven says that the registry has refused a write because the tag pointed to something else.
 	proven bool
+	// others is the lookup of the other tags.
+	others *TagCheck
 }
 
 // PublishAmended is Publish for a list that the registry may have already: an image of the sources replaces that of its
@@ -47,11 +49,7 @@ type amender struct {
 // for byte. If nothing changes, nothing is written. What other clients write at the same time is kept as far as the registry
 // allows.
 func PublishAmended(ctx context.Context, clients Clients, c Creation) (Pushed, error) {
-	tags := CheckTags(ctx, clients.Registry, c.Condition, c.Tags...)
 	a, list, found, err := startAmending(ctx, clients, c)
-	if err == nil {
-		err = tags.Allow("")
-	}
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -73,10 +71,10 @@ func PublishAmended(ctx context.Context, clients Clients, c Creation) (Pushed, e
 	if err := a.write(ctx, list); err != nil {
 		return Pushed{}, fmt.Errorf("amending %s: %w", Familiar(c.Name), err)
 	}
-	if err := a.writeTags(ctx, tags); err != nil {
+	if err := a.writeTags(ctx); err != nil {
 		return Pushed{}, fmt.Errorf("%s was amended, but not all its other tags were written: %w", Familiar(c.Name), err)
 	}
-	tags.ReportMoves(clients.Reporter, a.base.Descriptor.Digest)
+	a.others.ReportMoves(clients.Reporter, a.base.Descriptor.Digest)
 	keepReferrersTags(ctx, clients, p) // of the list itself
 	return Pushed{p, a.base.Descriptor, append(children, copied...)}, nil
 }
@@ -84,22 +82,20 @@ func PublishAmended(ctx context.Context, clients Clients, c Creation) (Pushed, e
 // PreviewAmended returns the index that PublishAmended would write.
 func PreviewAmended(ctx context.Context, clients Clients, c Creation) (Content, error) {
 	a, list, _, err := startAmending(ctx, clients, c)
-	if err == nil {
-		err = CheckTags(ctx, clients.Registry, c.Condition, c.Tags...).Allow("")
-	}
 	if err != nil {
 		return Content{}, err
 	}
 	return a.amended(list)
 }
 
-// startAmending reads the tag and the sources, and returns the list of the sources if they can amend what the tag points to.
+// startAmending reads the tags and the sources, and returns the list of the sources if they can amend what the tag points to.
 func startAmending(ctx context.Context, clients Clients, c Creation) (*amender, List, locals, error) {
 	if len(c.Copies) > 0 {
 		return nil, List{}, nil, Errorf(errdefs.ErrInvalidArgument, "%s is in another repository than %s, which --amend does not change", Familiar(c.Copies[0]), Familiar(c.Name))
 	}
 	r, a := c.resolver(clients), &amender{Clients: clients, Creation: c}
 	r.prefetch = clients.Registry.Prefetch(ctx, c.Name, c.repositories())
+	a.others = CheckTags(ctx, clients.Registry, c.Condition, c.Tags...)
 	var entries []Entry
 	var found locals
 	group, reading := errgroup.WithContext(ctx)
@@ -108,7 +104,7 @@ func startAmending(ctx context.Context, clients Clients, c Creation) (*amender, 
 		entries, found, err = r.resolveAll(reading, c.Sources)
 		return err
 	})
-	if err := group.Wait(); err != nil {
+	if err := cmp.Or(group.Wait(), a.others.Allow("")); err != nil {
 		return nil, List{}, nil, err
 	}
 	added := c
@@ -218,11 +214,11 @@ func (a *amender) write(ctx context.Context, list List) error {
 }
 
 // writeTags writes the other tags, again while other clients amend the list: in the end all tags point to the same index.
-func (a *amender) writeTags(ctx context.Context, tags *TagCheck) error {
+func (a *amender) writeTags(ctx context.Context) error {
 	if len(a.Tags) == 0 {
 		return nil
 	}
-	if err := tags.Again(ctx, ""); err != nil {
+	if err := a.others.Again(ctx, ""); err != nil {
 		return err
 	}
 	for range maxRefusedWrites {
@@ -371,8 +367,8 @@ func (l List) replacements(raw []byte, children []ocispec.Descriptor) (replaced 
 		var digests []string
 		for n, d := range children {
 			existing := Entry{Descriptor: d}
-			same := d.Digest == e.Descriptor.Digest && (!e.IsImage() || PlatformKey(existing.Platform()) == PlatformKey(e.Platform()))
-			if same || e.IsImage() && existing.IsImage() && PlatformKey(existing.Platform()) == PlatformKey(e.Platform()) {
+			same := d.Digest == e.Descriptor.Digest || e.IsImage() && existing.IsImage()
+			if same && (!e.IsImage() || PlatformKey(existing.Platform()) == PlatformKey(e.Platform())) {
 				at, digests = append(at, n), append(digests, d.Digest.String())
 			}
 		}

@@ -114,7 +114,8 @@ func (b *Budget) answered(s *spending) {
 	}
 }
 
-// report reports a wait, unless it is short or the first one for a limited class, or a wait for the same server was reported and has not ended.
+// report reports a wait, unless it is short or the first one for a limited class, or a wait for the same server was reported
+// and has not ended.
 func (b *Budget) report(server string, f Fault, d time.Duration) {
 	if d <= silentWait && !f.slow || f.Limited && !f.again && d <= minReported {
 		return
@@ -228,7 +229,8 @@ func (a *Attempts) Wait(ctx context.Context, f Fault) bool {
 	return f.Limited || a.budget.clock.Sleep(ctx, taken) == nil
 }
 
-// pause reports whether to try again after a wait for the class of a request that was answered with 429, which the next attempt starts with.
+// pause reports whether to try again after a wait for the class of a request that was answered with 429, which the next
+// attempt starts with.
 func (a *Attempts) pause(server string, f Fault) bool {
 	a.refused++
 	switch {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -46,19 +47,16 @@ func (w *Workspace) overlay() (map[string]string, error) {
 // makeWhiteouts makes dir a layer that hides files. The folders that contain them have the same owners and modes as in the
 // context.
 func (w *Workspace) makeWhiteouts(dir string) error {
-	from, err := openFolder(w.dir)
+	from, to, done, err := w.openTo(dir)
 	if err != nil {
 		return err
 	}
-	defer from.Close()
-	to, err := openFolder(dir)
-	if err != nil {
-		return err
-	}
-	defer to.Close()
+	defer done()
 	for name := range w.hidden {
-		if _, err := from.Lstat(name); err != nil {
+		if _, err := from.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 			continue
+		} else if err != nil {
+			return err
 		}
 		for parent := range parents(name) {
 			info, err := from.Lstat(parent)

@@ -283,17 +283,23 @@ func (w *Workspace) copyContext(ctx context.Context) error {
 	return nil
 }
 
+// openTo opens the folder of the files and another one, until done is called.
+func (w *Workspace) openTo(dir string) (from, to folder, done func(), err error) {
+	if from, err = openFolder(w.dir); err != nil {
+		return from, to, nil, err
+	}
+	if to, err = openFolder(dir); err != nil {
+		return from, to, nil, errors.Join(err, from.Close())
+	}
+	return from, to, func() { _ = errors.Join(from.Close(), to.Close()) }, nil
+}
+
 func (w *Workspace) copyTo(ctx context.Context, dir string) error {
-	from, err := openFolder(w.dir)
+	from, to, done, err := w.openTo(dir)
 	if err != nil {
 		return err
 	}
-	defer from.Close()
-	to, err := openFolder(dir)
-	if err != nil {
-		return err
-	}
-	defer to.Close()
+	defer done()
 	return from.walk(ctx, w.hidden, func(name string, info fs.FileInfo, link string) error {
 		e, _ := newEntry(info.Mode(), link)
 		e.uid, e.gid = ownerOf(info)
