@@ -117,12 +117,17 @@ func TestTaskBranchInCI(t *testing.T) {
 	git("checkout", "-q", "--detach")
 	for _, job := range []string{"GITHUB_REF_NAME=main GITHUB_SHA=", "BUILD_SOURCEBRANCH=refs/heads/main BUILD_SOURCEVERSION=", "CI_COMMIT_BRANCH=main CI_COMMIT_SHA="} {
 		for commit, want := range map[string]string{git("rev-parse", "HEAD"): "-t 'app:main' .", strings.Repeat("0", 40): "-t 'app:' ."} {
-			for _, kv := range strings.Fields(job + commit) {
+			variables := strings.Fields(job + commit)
+			for _, kv := range variables {
 				name, value, _ := strings.Cut(kv, "=")
 				s.Set(name, value)
 			}
 			if r := harness.Run(t, s.Env, "docker", "multiarch", "task", "render", "src"); !strings.Contains(r.Stdout, want) {
 				t.Errorf("%s%s: got %s, want %s", job, commit, r.Stdout, want)
+			}
+			for _, kv := range variables {
+				name, _, _ := strings.Cut(kv, "=")
+				s.Set(name, "")
 			}
 		}
 	}
