@@ -153,6 +153,7 @@ func (t tools) planPush(ctx context.Context, n network, name reference.NamedTagg
 		return err
 	}
 	p.List = list
+	defer p.WarnRebuilt(ctx, t.clients(nil), false)()
 	return t.showPlan(ctx, n, p, quiet)
 }
 

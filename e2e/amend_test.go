@@ -25,6 +25,15 @@ func TestRebuiltImageIsRefusedUntilAmended(t *testing.T) {
 		s.multiarch("create", "-a", s.list, s.plain("arm64"))
 		s.multiarch("push", s.list)
 		s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, again)
+		s.noWarning(s.multiarch("push", s.list).Stderr)
+		last := s.load(s.plain("arm64"), arm64, "last")
+		command := "docker multiarch create --amend " + s.list + " " + s.plain("arm64")
+		says(s.T, s.multiarch("push", "--dry-run", s.list).Stderr, "WARNING: "+s.plain("arm64")+" in the daemon has changed", command)
+		says(s.T, s.multiarch("push", s.list).Stderr, "WARNING: "+s.plain("arm64")+" in the daemon has changed", command)
+		s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, again)
+		s.docker(strings.Fields(command)[1:]...)
+		s.noWarning(s.multiarch("push", s.list).Stderr)
+		s.holdsImages(s.holds("1", "linux/amd64", "linux/arm64/v8"), a, last)
 	})
 }
 

@@ -66,6 +66,8 @@ type Entry struct {
 	// Pending is the image in the daemon that push has to push first. An entry without a digest is pending even if
 	// Pending is nil: on the image that Ref names.
 	Pending *Pending
+	// LocalID is the image in the daemon that the entry was pushed from; empty if it was not, or not yet.
+	LocalID digest.Digest
 }
 
 // Content returns the child as content, without bytes if Raw is empty.

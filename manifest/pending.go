@@ -22,7 +22,7 @@ const concurrentPushes = 2
 func sendPending(ctx context.Context, clients Clients, p Publication, found locals) (List, []Child, error) {
 	s := &sender{Clients: clients, Publication: p}
 	var images []*pendingImage
-	for _, entries := range p.List.pendingBySource() {
+	for _, entries := range p.List.groupBySource(Entry.IsPending) {
 		image := &pendingImage{entries: entries}
 		images = append(images, image)
 		var err error
@@ -36,17 +36,21 @@ func sendPending(ctx context.Context, clients Clients, p Publication, found loca
 	var sent []Entry
 	var children []Child
 	for _, image := range images {
-		sent, children = append(sent, image.sent...), append(children, image.children...)
+		for _, e := range image.sent {
+			e.LocalID = image.local.ID
+			sent = append(sent, e)
+		}
+		children = append(children, image.children...)
 	}
 	return p.List.With(sent...), children, nil
 }
 
-// pendingBySource returns the pending entries of each source, in the order of the sources.
-func (l List) pendingBySource() [][]Entry {
+// groupBySource returns the wanted entries of each source, in the order of the sources.
+func (l List) groupBySource(wanted func(Entry) bool) [][]Entry {
 	at := map[string]int{}
 	var out [][]Entry
 	for _, e := range l.Entries {
-		if !e.IsPending() {
+		if !wanted(e) {
 			continue
 		}
 		key := e.Source.String()
@@ -92,7 +96,7 @@ func (s *sender) find(ctx context.Context, found locals, entries []Entry) (Local
 	}
 	if p := entries[0].Pending; p != nil && p.ID != local.ID {
 		err := Errorf(errdefs.ErrFailedPrecondition, "the image has changed since the list was created (was %s, now %s)", short(p.ID), short(local.ID))
-		return local, WithHint(err, "take the new one: docker multiarch create --amend %s %s", Familiar(s.List.Name), Familiar(source))
+		return local, WithHint(err, "take the new one: %s", s.amendCommand(entries, local, false))
 	}
 	return local, nil
 }

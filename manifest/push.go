@@ -130,7 +130,9 @@ func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference
 	}
 	warnDuplicates(list, clients.Reporter)
 	p.List = list
+	waitForWarnings := p.WarnRebuilt(ctx, clients, purge)
 	pushed, err := Push(ctx, clients, p)
+	waitForWarnings()
 	if err != nil {
 		return pushed, err
 	}

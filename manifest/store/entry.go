@@ -39,6 +39,7 @@ type extra struct {
 	Source  string            `json:",omitempty"`
 	Index   digest.Digest     `json:",omitempty"`
 	Pending *manifest.Pending `json:",omitempty"`
+	LocalID digest.Digest     `json:",omitempty"`
 	Fields  manifest.Fields   `json:",omitzero"`
 }
 
@@ -54,7 +55,7 @@ func decode(data []byte) (manifest.Entry, fields, error) {
 	if f.Multiarch == nil {
 		f.Multiarch = &extra{}
 	}
-	entry := manifest.Entry{Index: f.Multiarch.Index, Pending: f.Multiarch.Pending}
+	entry := manifest.Entry{Index: f.Multiarch.Index, Pending: f.Multiarch.Pending, LocalID: f.Multiarch.LocalID}
 	var err error
 	if entry.Fields, err = f.Multiarch.Fields.Compact(); err != nil {
 		return entry, f, err
@@ -150,7 +151,7 @@ func (f fields) validate() error {
 			return err
 		}
 	}
-	if err := validDigest("index", x.Index); err != nil || x.Pending == nil {
+	if err := errors.Join(validDigest("index", x.Index), validDigest("image ID", x.LocalID)); err != nil || x.Pending == nil {
 		return err
 	}
 	return errors.Join(validDigest("image ID", x.Pending.ID), validDigest("manifest", x.Pending.Manifest))
@@ -197,7 +198,7 @@ func checkDigest(raw []byte, d digest.Digest) error {
 // encode returns the content of the file of entry. Old is its current file, whose manifest is kept if entry has no
 // bytes.
 func encode(entry manifest.Entry, x extra, old fields) ([]byte, error) {
-	x.Index, x.Pending, x.Fields = entry.Index, entry.Pending, entry.Fields
+	x.Index, x.Pending, x.LocalID, x.Fields = entry.Index, entry.Pending, entry.LocalID, entry.Fields
 	f := fields{ImageManifest: entry.ImageManifest(), Multiarch: &x}
 	if entry.Source != nil && entry.Source.String() != f.Ref {
 		x.Source = entry.Source.String()

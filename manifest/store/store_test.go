@@ -156,6 +156,7 @@ func TestRoundTrip(t *testing.T) {
 		fromIndex := ociImage(t, "example.com/app@"+digest.FromString("child").String())
 		fromIndex.Source = named(t, "example.com/multi:1")
 		fromIndex.Index = digest.FromString("index")
+		fromIndex.LocalID = digest.FromString("image")
 		fromIndex.Descriptor.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest"}
 		want := manifest.List{
 			Name: named(t, "example.com/app:1"), MediaType: ocispec.MediaTypeImageIndex,
