@@ -50,6 +50,7 @@ func newRootCommand(env environment) *cobra.Command {
 		newAnnotateCommand(env),
 		newDropCommand(env),
 		newInspectCommand(env),
+		newDiffCommand(env),
 		newPushCommand(env),
 		newRmCommand(env),
 		newLsCommand(env),

@@ -1,0 +1,68 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command/formatter"
+	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+type diffOptions struct {
+	older, newer string
+	format       string
+	network      network
+}
+
+func newDiffCommand(env environment) *cobra.Command {
+	var opts diffOptions
+	cmd := &cobra.Command{
+		Use:   "diff [OPTIONS] OLD NEW",
+		Short: "Show what distinguishes two images or manifest lists",
+		Long: "Show what distinguishes two images or manifest lists, each local or in a registry: platforms that were added,\n" +
+			"removed or changed, and of a changed one the annotations, the config (variables, labels, ports, ...), the\n" +
+			"layers and the download size. No layer is downloaded.\n" +
+			"A local list takes precedence over a registry.\n" +
+			"The exit code is 0 if they are the same, 1 if they differ, and 2 if that could not be determined.",
+		Example: `docker multiarch diff registry.example.com/app:1.0 registry.example.com/app:1.1
+docker multiarch diff --format markdown registry.example.com/app:latest registry.example.com/app:1.1`,
+		Args: cli.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.older, opts.newer = args[0], args[1]
+			return runDiff(cmd.Context(), env, opts)
+		},
+		ValidArgsFunction: env.completeListNames,
+	}
+	flags := cmd.Flags()
+	opts.network.addTo(flags, "Allow communication with an insecure registry")
+	flags.StringVar(&opts.format, "format", "", `Format output: "table" (default), "markdown", "json" or a Go template`)
+	completeFlags(cmd, map[string][]string{"format": {"json", display.MarkdownFormat, formatter.TableFormatKey}})
+	return withVerdict(cmd)
+}
+
+func runDiff(ctx context.Context, env environment, opts diffOptions) error {
+	if _, err := display.ParseTemplate(opts.format); err != nil {
+		return err
+	}
+	names, err := parseAll([]string{opts.older, opts.newer}, manifest.ParseName)
+	if err != nil {
+		return err
+	}
+	found, err := manifest.Diff(ctx, env.lists(), newTools(env, false).registries(opts.network), names[0], names[1])
+	if err != nil {
+		return err
+	}
+	if err := display.Diff(env.Out(), found, opts.format); err != nil {
+		return err
+	}
+	switch found.State {
+	case manifest.DiffSame:
+		return nil
+	case manifest.DiffUnknown:
+		return &verdict{exitUnknown, nil}
+	}
+	return &verdict{exitNo, nil}
+}
