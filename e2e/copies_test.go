@@ -87,3 +87,36 @@ func TestPublishWithAFailingRegistry(t *testing.T) {
 	harness.Complete(t, home.registry, "app", "list")
 	harness.Complete(t, away.registry, "app", "2")
 }
+
+// However many registries a list is published in, each blob is read from its source once; none is read if one of the
+// registries has it.
+func TestPublishReadsContentOnce(t *testing.T) {
+	var read atomic.Int64
+	from, e := newFar(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
+				read.Add(1)
+			}
+			next.ServeHTTP(w, r)
+		})
+	}), harness.NewEnv(t)
+	first, second := harness.NewRegistry(t, harness.RegistryOptions{}), harness.NewRegistry(t, harness.RegistryOptions{})
+	names := from.seed(t, "app", 2)
+	for _, tt := range []struct {
+		list, tag string
+		blobs     int64
+	}{
+		{from.line.Host + "/app:list", first.Host + "/app:1", 2 * 3}, // a config and two layers for each image
+		{second.Host + "/app:1", first.Host + "/app:2", 2},           // configs, for their platforms
+		{second.Host + "/mirror:1", first.Host + "/mirror:1", 2 * 3},
+	} {
+		read.Store(0)
+		multiarch(t, e, append([]string{"create", "--push", tt.list, "-t", tt.tag, "-t", from.line.Host + "/mirror:1"}, names...)...)
+		if got := read.Load(); got != tt.blobs {
+			t.Errorf("%s: got %d blobs read from the source, want %d", tt.list, got, tt.blobs)
+		}
+	}
+	harness.Complete(t, first, "app", "2")
+	harness.Complete(t, second, "app", "1")
+	harness.Complete(t, from.registry, "mirror", "1")
+}

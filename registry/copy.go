@@ -112,17 +112,9 @@ func (c *Client) copyBlobs(ctx context.Context, job copyJob) error {
 
 // copyBlob copies one blob, unless the target has it. A mount needs no check for that.
 func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocispec.Descriptor) error {
-	var session *url.URL
-	if target.mayMount(ctx, source) {
-		var err error
-		if session, err = target.mount(ctx, source, b); err == nil && session == nil {
-			c.assumed.Store(target.at(b.Digest), source)
-			c.report(b, manifest.Mounted, 0)
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	mounted, session, err := c.tryMount(ctx, c.near(source, target, b), target, b)
+	if mounted || err != nil {
+		return err
 	}
 	if session == nil {
 		exists, err := target.has(ctx, b)
@@ -134,7 +126,25 @@ func (c *Client) copyBlob(ctx context.Context, source, target repository, b ocis
 			return err
 		}
 	}
-	return c.sendBlob(ctx, source, target, b, session)
+	if source.host == target.host || source.cached(b) != nil {
+		return c.sendBlob(ctx, source, target, b, session)
+	}
+	return c.sendOnce(ctx, source, target, b, session)
+}
+
+// tryMount mounts a blob of source, a repository of the target's registry. It returns an upload session if the registry asks
+// for the blob instead. The error is that of ctx.
+func (c *Client) tryMount(ctx context.Context, source, target repository, b ocispec.Descriptor) (mounted bool, session *url.URL, err error) {
+	if !target.mayMount(ctx, source) {
+		return false, nil, nil
+	}
+	session, err = target.mount(ctx, source, b)
+	if err == nil && session == nil {
+		c.assumed.Store(target.at(b.Digest), source)
+		c.report(b, manifest.Mounted, 0)
+		return true, nil, nil
+	}
+	return false, session, ctx.Err()
 }
 
 // mayMount reports whether one token can cover both repositories: they are in one registry and have one credential.

@@ -21,6 +21,9 @@ func (c *Client) Prefetch(ctx context.Context, to reference.Named, from []refere
 	c.widenTokens(to, from)
 	foreign := 0
 	target, err := c.repository(to)
+	if err == nil {
+		c.holders.addTarget(target)
+	}
 	for _, ref := range from {
 		if source, unknown := c.origin().repository(ref); err == nil && unknown == nil && source.host != target.host {
 			foreign++

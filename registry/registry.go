@@ -93,6 +93,7 @@ type Client struct {
 
 	// copiedImages and copiedBlobs are the copies made, by their name in the target repository.
 	copiedImages, copiedBlobs memo.Memo[string, struct{}]
+	holders                   holders
 	// images and blobs record which of them a repository has, lists the children of tagged indexes, and configs the
 	// small blobs that were read; each is requested once. The size of the latter is bounded, see configBytes.
 	images, blobs memo.Memo[string, bool]
