@@ -20,10 +20,10 @@ const diffTable = "table {{.Platform}}\t{{.State}}\t{{.Size}}\t{{.Layers}}"
 // Diff writes a comparison: a table of the entries and a line for each field that differs, the same in Markdown, a
 // template, or "json".
 func Diff(out io.Writer, d manifest.Difference, format string) error {
-	switch {
-	case format == MarkdownFormat:
+	switch format {
+	case MarkdownFormat:
 		return diffMarkdown(out, d)
-	case format == "" || format == formatter.TableFormatKey:
+	case "", formatter.TableFormatKey:
 		return diffText(out, d)
 	}
 	template, err := ParseTemplate(format)
