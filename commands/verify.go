@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/flags"
 	"github.com/spf13/cobra"
@@ -17,6 +18,9 @@ import (
 type verifyOptions struct {
 	names   []string
 	deep    bool
+	require []string
+	exact   []string
+	digests []string
 	format  string
 	quiet   bool
 	network network
@@ -30,11 +34,15 @@ func newVerifyCommand(env environment) *cobra.Command {
 		Long: "Check the integrity of images and manifest lists in a registry: that all manifests, configs and layers\n" +
 			"exist with the right size and digest, and that platforms match the configs of the images.\n" +
 			"The exit code is 0 if everything is valid, 1 if something is invalid, and 2 if it could not be determined.\n\n" +
+			"With --digests, NAME is the repository that CI jobs pushed images to by digest. These images are checked, and\n" +
+			"--require and --exact apply to all of them together, as to a list made of them." + platformHelp + "\n\n" +
 			"With --format json, each line is an object for one name: name, digest, state (ok, invalid or unknown),\n" +
 			"manifests (each with kind, platform, mediaType, digest, size and state) and findings (each with severity,\n" +
 			"which is error, unknown or info, the digest of the object, the manifest that it belongs to, platform and\n" +
 			"message).",
 		Example: `docker multiarch verify registry.example.com/app:1
+docker multiarch verify --exact linux/amd64,linux/arm64 registry.example.com/app:1
+docker multiarch verify --digests ./digests --require linux/amd64,linux/arm64 registry.example.com/app
 docker multiarch verify --deep --format json registry.example.com/app:1 registry.example.com/app:2`,
 		Args: cli.RequiresMinArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,9 +54,14 @@ docker multiarch verify --deep --format json registry.example.com/app:1 registry
 	f := cmd.Flags()
 	opts.network.addTo(f, "Allow communication with an insecure registry")
 	f.BoolVar(&opts.deep, "deep", false, "Also read and unpack the layers, and check that the programs that images run are built for their platforms")
+	f.StringSliceVar(&opts.require, "require", nil, "Report an error unless there is an image for this platform (can be repeated)")
+	f.StringSliceVar(&opts.exact, "exact", nil, "Report an error unless there are images for these platforms and no others")
+	f.StringArrayVar(&opts.digests, "digests", nil, "Check the images that this file of a build, or folder of such files, names (can be repeated)")
 	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
 	f.BoolVarP(&opts.quiet, "quiet", "q", false, "Show errors and failed checks only")
-	completeFlags(cmd, map[string][]string{"format": {"json", "table"}})
+	completeFlags(cmd, map[string][]string{
+		"format": {"json", "table"}, "require": manifest.KnownPlatforms(), "exact": manifest.KnownPlatforms(),
+	})
 	return withVerdict(cmd)
 }
 
@@ -63,7 +76,21 @@ func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	results, err := verify.Check(ctx, newTools(env, opts.quiet).registries(opts.network), names, opts.deep)
+	o := verify.Options{Deep: opts.deep}
+	if o.Require, err = manifest.ParsePlatforms(opts.require); err != nil {
+		return err
+	}
+	if o.Exact, err = manifest.ParsePlatforms(opts.exact); err != nil {
+		return err
+	}
+	t := newTools(env, opts.quiet)
+	if len(opts.digests) > 0 {
+		if names, err = delivered(env, t, opts); err != nil {
+			return err
+		}
+		o.Together = opts.names[0]
+	}
+	results, err := verify.Check(ctx, t.registries(opts.network), names, o)
 	if err != nil {
 		return err
 	}
@@ -71,6 +98,27 @@ func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 		return err
 	}
 	return conclusion(results, opts.quiet)
+}
+
+// delivered returns the images that the files of --digests name.
+func delivered(env environment, t tools, opts verifyOptions) ([]reference.Named, error) {
+	if len(opts.names) != 1 {
+		return nil, invalid("--digests requires a single repository, not %d names", len(opts.names))
+	}
+	repository, err := manifest.ParseRepository(opts.names[0])
+	if err != nil {
+		return nil, err
+	}
+	sources, diagnostics, err := readOutputs(env, opts.digests, repository)
+	if err != nil {
+		return nil, err
+	}
+	diagnostics.Report(t.reporter)
+	var names []reference.Named
+	for _, s := range sources {
+		names = append(names, s.Ref)
+	}
+	return names, nil
 }
 
 // conclusion returns the verdict on all results, nil if they are ok. Invalid takes precedence over unknown. With

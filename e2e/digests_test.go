@@ -71,6 +71,12 @@ func TestDigestsOfBuilds(t *testing.T) {
 				s.Errorf("%s: got list %s, want %s as of the tags", form, got, want)
 			}
 		}
+		repository, dir := s.registry.Host+"/"+s.repo, s.outputs(empty)
+		s.ends(0, nil, "verify", "--digests", dir, "--exact", "linux/amd64,linux/arm64,linux/riscv64", repository)
+		s.ends(1, []string{"there is no image for linux/arm/v7, which --require requires", "invalid: " + repository},
+			"verify", "--digests", dir, "--require", "linux/arm/v7", repository)
+		s.ends(1, []string{"which --exact does not allow"}, "verify", "--exact", "linux/amd64,linux/riscv64", s.list)
+		s.ends(2, []string{"single repository"}, "verify", "--digests", dir, repository, repository)
 	})
 }
 

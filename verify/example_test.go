@@ -28,7 +28,7 @@ func Example() {
 	}`))
 	fmt.Println("exists:", verify.Exists(ctx, registry, name, nil) == nil)
 
-	results, err := verify.Check(ctx, registry, []reference.Named{name}, false)
+	results, err := verify.Check(ctx, registry, []reference.Named{name}, verify.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

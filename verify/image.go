@@ -81,7 +81,7 @@ func (v *verifier) image(ctx context.Context, repo reference.Named, n manifest.N
 	for _, r := range results {
 		out.findings = append(out.findings, r.findings...)
 	}
-	if v.deep && c.read {
+	if v.options.Deep && c.read {
 		out.findings = append(out.findings, programFindings(ctx, n, c, results)...)
 	}
 	for _, d := range n.Layers {

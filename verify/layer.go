@@ -28,7 +28,7 @@ type layerResult struct {
 
 // layer checks the layer d of the image n, its i-th.
 func (v *verifier) layer(ctx context.Context, repo reference.Named, n manifest.Node, i int, d ocispec.Descriptor, config func() imageConfig) layerResult {
-	if !v.deep {
+	if !v.options.Deep {
 		return layerResult{findings: v.lookUp(ctx, repo, d)}
 	}
 	c := config()

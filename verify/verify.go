@@ -137,21 +137,21 @@ const (
 
 // verifier is one run of Check. It checks what several names lead to once.
 type verifier struct {
-	from   Reader
-	deep   bool
-	graphs map[string]*manifest.Graph // by repository
-	sizes  memo.Memo[blobKey, int64]
-	layers *layers
-	images map[imageKey]*imageResult
+	from    Reader
+	options Options
+	graphs  map[string]*manifest.Graph // by repository
+	sizes   memo.Memo[blobKey, int64]
+	layers  *layers
+	images  map[imageKey]*imageResult
 }
 
 // Check checks the manifests, configs and layers that names lead to: that they exist with the size and digest that
 // their descriptors state, and that indexes state the platforms that the configs of images have. Layers are read
-// only if deep; then the programs that images run are checked, too. There is a result for each name, in this order;
-// the error is that of ctx.
-func Check(ctx context.Context, from Reader, names []reference.Named, deep bool) ([]Result, error) {
+// only if o.Deep; then the programs that images run are checked, too. There is a result for each name, in this order,
+// and one more for o.Together; the error is that of ctx.
+func Check(ctx context.Context, from Reader, names []reference.Named, o Options) ([]Result, error) {
 	v := &verifier{
-		from: from, deep: deep, graphs: map[string]*manifest.Graph{}, sizes: memo.Memo[blobKey, int64]{KeepErrors: true},
+		from: from, options: o, graphs: map[string]*manifest.Graph{}, sizes: memo.Memo[blobKey, int64]{KeepErrors: true},
 		layers: newLayers(maxLayers, program.NewBudget(maxFiles), maxContent), images: map[imageKey]*imageResult{},
 	}
 	roots := v.read(ctx, names)
@@ -160,8 +160,13 @@ func Check(ctx context.Context, from Reader, names []reference.Named, deep bool)
 		return nil, err
 	}
 	out := make([]Result, len(names))
+	all := make([]available, len(names))
 	for i, name := range names {
-		out[i] = v.report(name, roots[i])
+		all[i] = v.available(name, roots[i])
+		out[i] = v.report(name, roots[i], all[i])
+	}
+	if o.Together != "" {
+		out = append(out, o.together(all))
 	}
 	return out, nil
 }
@@ -194,7 +199,7 @@ func (v *verifier) read(ctx context.Context, names []reference.Named) []manifest
 // checkImages checks the images that were read.
 func (v *verifier) checkImages(ctx context.Context, names []reference.Named, roots []manifest.Root) {
 	var group errgroup.Group
-	if v.deep {
+	if v.options.Deep {
 		group.SetLimit(maxImages)
 	}
 	var jobs []func() error
@@ -222,11 +227,9 @@ func (v *verifier) checkImages(ctx context.Context, names []reference.Named, roo
 	_ = group.Wait() // the findings have the errors
 }
 
-// report collects the manifests and findings below a root.
-func (v *verifier) report(name reference.Named, root manifest.Root) Result {
-	r := report{Result: Result{
-		Name: manifest.Familiar(name), Digest: root.Digest, State: StateOK, Manifests: []Manifest{}, Findings: []Finding{},
-	}, known: map[Finding]bool{}, states: map[digest.Digest]State{}}
+// report collects the manifests and findings below a root, whose images are a.
+func (v *verifier) report(name reference.Named, root manifest.Root, a available) Result {
+	r := newReport(manifest.Familiar(name), root.Digest)
 	if root.Err != nil {
 		r.add(rootFinding(name, root.Err))
 		return r.Result
@@ -245,6 +248,11 @@ func (v *verifier) report(name reference.Named, root manifest.Root) Result {
 	for _, f := range v.indexFindings(name, root.Digest, listed) {
 		r.add(f)
 	}
+	if v.options.Together == "" {
+		for _, f := range v.options.findings(a) {
+			r.add(f)
+		}
+	}
 	for i, row := range r.Manifests {
 		r.Manifests[i].State = worse(row.State, r.states[row.Digest])
 	}
@@ -256,6 +264,12 @@ type report struct {
 	Result
 	known  map[Finding]bool
 	states map[digest.Digest]State // of manifests
+}
+
+func newReport(name string, d digest.Digest) report {
+	return report{Result: Result{
+		Name: name, Digest: d, State: StateOK, Manifests: []Manifest{}, Findings: []Finding{},
+	}, known: map[Finding]bool{}, states: map[digest.Digest]State{}}
 }
 
 // add adds a finding unless it is known.

@@ -163,7 +163,7 @@ func texts(findings []Finding) []string {
 // check checks the list.
 func (r *repo) check(deep bool) Result {
 	r.Helper()
-	got, err := Check(r.Context(), r.Registry, []reference.Named{fakes.Named(r.T, "h.example.com/app:1")}, deep)
+	got, err := Check(r.Context(), r.Registry, []reference.Named{fakes.Named(r.T, "h.example.com/app:1")}, Options{Deep: deep})
 	if err != nil || len(got) != 1 {
 		r.Fatalf("got results %v, error %v, want one result", got, err)
 	}
@@ -514,7 +514,7 @@ func TestCheckRequestsOnce(t *testing.T) {
 		r.Index(t, "h.example.com/app:outer", ocispec.MediaTypeImageIndex, inner)
 		r.Log = nil
 		names := []reference.Named{fakes.Named(t, "h.example.com/app:outer"), fakes.Named(t, "h.example.com/app:1"), fakes.Named(t, "h.example.com/app:arm64")}
-		got, err := Check(t.Context(), r.Registry, names, deep)
+		got, err := Check(t.Context(), r.Registry, names, Options{Deep: deep})
 		if err != nil || len(got) != 3 {
 			t.Fatalf("got results %v, error %v, want 3 results", got, err)
 		}
@@ -546,7 +546,7 @@ func TestCheckNestedPlatforms(t *testing.T) {
 	b := m.Image(t, "h.example.com/app:b", ocispec.MediaTypeImageManifest, "linux/amd64", "b")
 	inner := m.Index(t, "h.example.com/app:inner", ocispec.MediaTypeImageIndex, b)
 	m.Index(t, "h.example.com/app:1", ocispec.MediaTypeImageIndex, a, inner)
-	got, err := Check(t.Context(), m, []reference.Named{fakes.Named(t, "h.example.com/app:1")}, false)
+	got, err := Check(t.Context(), m, []reference.Named{fakes.Named(t, "h.example.com/app:1")}, Options{})
 	if err != nil || got[0].State != StateOK || len(got[0].Findings) != 0 {
 		t.Errorf("got %v, error %v, want no finding", got, err)
 	}
@@ -566,13 +566,13 @@ func TestCheckArtifact(t *testing.T) {
 		name := fakes.Named(t, "h.example.com/app:1")
 		m.Store(name, mediaType, fmt.Appendf(nil, `{"mediaType":%q,`+fmt.Sprintf(blobs, d)+`}`, mediaType))
 		for _, deep := range []bool{false, true} {
-			got, err := Check(t.Context(), m, []reference.Named{name}, deep)
+			got, err := Check(t.Context(), m, []reference.Named{name}, Options{Deep: deep})
 			if err != nil || got[0].State != StateOK || len(got[0].Findings) != 0 || got[0].Manifests[0].Kind != "artifact" {
 				t.Errorf("%s, deep=%t: got %v, error %v, want a valid artifact", mediaType, deep, got, err)
 			}
 		}
 		delete(m.Blobs, d)
-		got, err := Check(t.Context(), m, []reference.Named{name}, false)
+		got, err := Check(t.Context(), m, []reference.Named{name}, Options{})
 		if err != nil || got[0].State != StateInvalid || len(got[0].Findings) == 0 {
 			t.Errorf("%s: got %v, error %v, want the missing blob", mediaType, got, err)
 		}
@@ -592,7 +592,7 @@ func TestCheckSharedLayer(t *testing.T) {
 	for first := range cases {
 		m, repo := fakes.NewRegistry(), fakes.Named(t, "h.example.com/app")
 		m.Blobs[d.Digest] = content
-		v := &verifier{from: m, deep: true, layers: newLayers(1, program.NewBudget(maxFiles), maxContent)}
+		v := &verifier{from: m, options: Options{Deep: true}, layers: newLayers(1, program.NewBudget(maxFiles), maxContent)}
 		var keys []layerKey
 		for _, c := range append(cases[first:len(cases):len(cases)], cases[:first]...) {
 			layer, n := d, manifest.Node{Config: &ocispec.Descriptor{MediaType: c.config}, Layers: []ocispec.Descriptor{d}}
@@ -659,7 +659,7 @@ func TestCheckInterrupted(t *testing.T) {
 	r.putList(unchanged)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	got, err := Check(ctx, r.Registry, []reference.Named{fakes.Named(t, "h.example.com/app:1")}, true)
+	got, err := Check(ctx, r.Registry, []reference.Named{fakes.Named(t, "h.example.com/app:1")}, Options{Deep: true})
 	if !errors.Is(err, context.Canceled) || got != nil {
 		t.Errorf("got %v, error %v, want no result and %v", got, err, context.Canceled)
 	}
