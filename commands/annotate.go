@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/docker/cli/cli"
@@ -75,7 +76,11 @@ func (o annotateOptions) annotation() (a manifest.Annotation, skipped []string, 
 
 func runAnnotate(ctx context.Context, env environment, opts annotateOptions) error {
 	a, skipped, err := opts.annotation()
-	if err != nil {
+	var bad *flagError
+	switch {
+	case errors.As(err, &bad): // it is an error like others in docker manifest annotate
+		return bad.error
+	case err != nil:
 		return err
 	}
 	warnLevels(newTools(env, false).reporter, skipped)

@@ -112,13 +112,13 @@ func (o createOptions) creation() (c manifest.Creation, err error) {
 	}
 	c.Wait = o.wait
 	c.Choice = manifest.Choice{From: manifest.Location(o.from), Strip: o.attestations == "strip"}
-	if c.Choice.Platforms, err = manifest.ParsePlatforms(o.platforms); err != nil {
+	if c.Choice.Platforms, err = parsePlatforms("platform", o.platforms); err != nil {
 		return c, err
 	}
-	if c.Require, err = manifest.ParsePlatforms(o.require); err != nil {
+	if c.Require, err = parsePlatforms("require", o.require); err != nil {
 		return c, err
 	}
-	if c.Exact, err = manifest.ParsePlatforms(o.exact); err != nil {
+	if c.Exact, err = parsePlatforms("exact", o.exact); err != nil {
 		return c, err
 	}
 	c.MediaType = map[string]string{"docker": manifest.MediaTypeDockerList, "oci": ocispec.MediaTypeImageIndex}[o.mediaType]

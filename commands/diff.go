@@ -44,7 +44,7 @@ docker multiarch diff --format markdown registry.example.com/app:latest registry
 }
 
 func runDiff(ctx context.Context, env environment, opts diffOptions) error {
-	if _, err := display.ParseTemplate(opts.format); err != nil {
+	if _, err := parseTemplate(opts.format); err != nil {
 		return err
 	}
 	names, err := parseAll([]string{opts.older, opts.newer}, manifest.ParseName)

@@ -49,7 +49,7 @@ func runExists(ctx context.Context, env environment, opts existsOptions) error {
 	if err != nil {
 		return err
 	}
-	platforms, err := manifest.ParsePlatforms(opts.platforms)
+	platforms, err := parsePlatforms("platform", opts.platforms)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"text/template"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -20,13 +21,21 @@ func invalid(format string, args ...any) error {
 	return manifest.Errorf(errdefs.ErrInvalidArgument, format, args...)
 }
 
+// flagError is the error of a flag with an invalid value.
+type flagError struct{ error }
+
+func (e *flagError) Unwrap() error { return e.error }
+
+// badValue returns the error for a flag with an invalid value, which has the exit code of an unknown flag.
+func badValue(format string, args ...any) error { return &flagError{invalid(format, args...)} }
+
 // oneOf returns an error unless value is one of allowed.
 func oneOf(flag, value string, allowed ...string) error {
 	if slices.Contains(allowed, value) {
 		return nil
 	}
 	allowed = slices.DeleteFunc(allowed, func(s string) bool { return s == "" })
-	return invalid("invalid --%s %q: must be one of %s", flag, value, strings.Join(allowed, ", "))
+	return badValue("invalid --%s %q: must be one of %s", flag, value, strings.Join(allowed, ", "))
 }
 
 // addAnnotations adds the flags for annotations, which are those of target unless they have a level.
@@ -40,12 +49,12 @@ func addAnnotations(flags *pflag.FlagSet, annotations, indexAnnotations *[]strin
 func parseAnnotations(typed []string, level string, index []string) (manifest.Annotations, error) {
 	a, err := manifest.ParseAnnotations(typed, level)
 	if err != nil {
-		return a, invalid("--annotation %w", err)
+		return a, badValue("--annotation %w", err)
 	}
 	for _, pair := range index {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" {
-			return a, invalid("--index-annotation %q is not KEY=VALUE", pair)
+			return a, badValue("--index-annotation %q is not KEY=VALUE", pair)
 		}
 		a.Index[key] = value
 	}
@@ -59,21 +68,39 @@ func warnLevels(report manifest.Reporter, skipped []string) {
 	}
 }
 
+// parseTemplate returns the template of --format.
+func parseTemplate(format string) (*template.Template, error) {
+	t, err := display.ParseTemplate(format)
+	if err != nil {
+		return nil, badValue("--format: %w", err)
+	}
+	return t, nil
+}
+
 // parsePatterns returns the patterns of a flag.
 func parsePatterns(flag string, typed []string) ([]manifest.Pattern, error) {
 	patterns, err := parseAll(typed, manifest.ParsePattern)
 	if err != nil {
-		return nil, invalid("--%s %w", flag, err)
+		return nil, badValue("--%s %w", flag, err)
 	}
 	return patterns, nil
 }
 
-// parseFilter returns the pattern of a --filter that can be used once, and that matches everything if not used.
-func parseFilter(typed string) (manifest.Pattern, error) {
+// parsePlatforms returns the platforms of a flag.
+func parsePlatforms(flag string, typed []string) ([]manifest.Platform, error) {
+	platforms, err := manifest.ParsePlatforms(typed)
+	if err != nil {
+		return nil, badValue("--%s: %w", flag, err)
+	}
+	return platforms, nil
+}
+
+// parsePattern returns the pattern of a flag that can be used once, and that matches everything if not used.
+func parsePattern(flag, typed string) (manifest.Pattern, error) {
 	if typed == "" {
 		return manifest.Pattern{}, nil
 	}
-	patterns, err := parsePatterns("filter", []string{typed})
+	patterns, err := parsePatterns(flag, []string{typed})
 	if err != nil {
 		return manifest.Pattern{}, err
 	}
@@ -129,7 +156,11 @@ func (c *condition) addTo(cmd *cobra.Command) {
 }
 
 func (c condition) parse() (manifest.Condition, error) {
-	return manifest.ParseCondition(c.ifDigest, c.noClobber)
+	parsed, err := manifest.ParseCondition(c.ifDigest, c.noClobber)
+	if err != nil {
+		err = badValue("%w", err)
+	}
+	return parsed, err
 }
 
 // output are the flags for the result of a command that writes tags.
@@ -153,7 +184,7 @@ func (o output) open(env environment) (results, error) {
 
 // addWait adds the flag.
 func addWait(flags *pflag.FlagSet, wait *time.Duration, usage string) {
-	flags.DurationVar(wait, "wait", 0, usage+` ("90s", "10m")`)
+	flags.Var((*timeout)(wait), "wait", usage+` ("90s", "10m")`)
 }
 
 // parseAll parses each argument or value of a flag.
@@ -188,10 +219,10 @@ func parsePublished(list reference.Named, typed []string) (tags, copies []refere
 		name, err := reference.WithTag(reference.TrimNamed(list), s)
 		if err != nil {
 			if name, err = manifest.ParseListName(s); err != nil {
-				return nil, nil, err
+				return nil, nil, badValue("--tag: %w", err)
 			}
 			if !manifest.HasRegistry(s) && !manifest.SameRepository(name, list) {
-				err := invalid("--tag %s is neither a tag nor a name with a registry", s)
+				err := badValue("--tag %s is neither a tag nor a name with a registry", s)
 				return nil, nil, manifest.WithHint(err, "use a tag of %s, such as %s, or the whole name: %s", list.Name(), name.Tag(), name)
 			}
 		}
@@ -212,8 +243,11 @@ func parseTag(list reference.Named, s string) (reference.NamedTagged, error) {
 		return name, nil
 	}
 	name, err := manifest.ParseListName(s)
-	if err == nil && !manifest.SameRepository(name, list) {
-		err = invalid("--tag %s is not in the repository %s: use a tag, or a name in that repository", s, list.Name())
+	switch {
+	case err != nil:
+		err = badValue("--tag: %w", err)
+	case !manifest.SameRepository(name, list):
+		err = badValue("--tag %s is not in the repository %s: use a tag, or a name in that repository", s, list.Name())
 	}
 	return name, err
 }

@@ -90,7 +90,7 @@ func (o importOptions) request() (r transfer.Request, err error) {
 	if r.Condition, err = o.condition.parse(); err != nil {
 		return r, err
 	}
-	if r.Platforms, err = manifest.ParsePlatforms(o.platforms); err != nil {
+	if r.Platforms, err = parsePlatforms("platform", o.platforms); err != nil {
 		return r, err
 	}
 	if o.allTags {
@@ -119,7 +119,7 @@ func (o importOptions) targetTags(source, target reference.Named) ([]reference.N
 func (o importOptions) check() error {
 	switch {
 	case o.force && o.condition.noClobber:
-		return cli.StatusError{Status: "--force and --no-clobber contradict each other", StatusCode: 125}
+		return badValue("--force and --no-clobber contradict each other")
 	case len(o.filters) > 0 && !o.allTags:
 		return invalid("--filter requires --all-tags")
 	case o.allTags && len(o.tags) > 0:

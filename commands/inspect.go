@@ -50,7 +50,7 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 	if opts.tree && (opts.verbose || opts.format != "") || opts.verbose && opts.format != "" {
 		return invalid("--verbose, --format and --tree are three ways to show one thing: give one of them")
 	}
-	template, err := display.ParseTemplate(opts.format)
+	template, err := parseTemplate(opts.format)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,9 @@ func newLsCommand(env environment) *cobra.Command {
 
 // runLs shows every list that can be read, and reports the others.
 func runLs(env environment, opts lsOptions) error {
+	if _, err := parseTemplate(opts.format); err != nil {
+		return err
+	}
 	var lists []store.Stored
 	var errs []error
 	for s, err := range env.lists().All() {

@@ -38,7 +38,12 @@ func (t *timeout) Set(s string) error {
 }
 
 // String returns the duration in the form that Set parses.
-func (t *timeout) String() string { return time.Duration(*t).String() }
+func (t *timeout) String() string {
+	if *t == 0 {
+		return "0" // which help does not show as a default
+	}
+	return time.Duration(*t).String()
+}
 
 // Type is the type that help shows.
 func (t *timeout) Type() string { return "duration" }

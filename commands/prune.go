@@ -73,10 +73,10 @@ func parseUntil(filters []string, now time.Time) (time.Time, error) {
 	for _, f := range filters {
 		key, value, _ := strings.Cut(f, "=")
 		if key != "until" {
-			return until, invalid("invalid filter %q: only until=TIMESTAMP is supported", f)
+			return until, badValue("invalid filter %q: only until=TIMESTAMP is supported", f)
 		}
 		if !until.IsZero() {
-			return until, invalid("more than one until filter specified")
+			return until, badValue("more than one until filter specified")
 		}
 		var err error
 		if until, err = parseTime(value, now); err != nil {
@@ -98,5 +98,5 @@ func parseTime(value string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, invalid("until=%s is neither a duration (24h), a date (2006-01-02, RFC 3339) nor seconds since 1970", value)
+	return time.Time{}, badValue("until=%s is neither a duration (24h), a date (2006-01-02, RFC 3339) nor seconds since 1970", value)
 }

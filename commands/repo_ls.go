@@ -46,11 +46,11 @@ func runRepoLs(ctx context.Context, env environment, opts repoLsOptions) error {
 	if err != nil {
 		return err
 	}
-	filter, err := parseFilter(opts.filter)
+	filter, err := parsePattern("filter", opts.filter)
 	if err != nil {
 		return err
 	}
-	if err := checkFormat(opts.format); err != nil {
+	if _, err := parseTemplate(opts.format); err != nil {
 		return err
 	}
 	paths, err := repository.Repositories(ctx, newTools(env, false).registries(opts.network), registry, filter)
@@ -58,10 +58,4 @@ func runRepoLs(ctx context.Context, env environment, opts repoLsOptions) error {
 		return err
 	}
 	return display.Repositories(env.Out(), registry, paths, opts.format)
-}
-
-// checkFormat returns an error for a format that does not parse.
-func checkFormat(format string) error {
-	_, err := display.ParseTemplate(format)
-	return err
 }

@@ -70,7 +70,7 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 	f.BoolVarP(&opts.force, "force", "f", false, "Remove; without it, only list what would be removed")
 	f.StringVar(&opts.record, "record", "", "With --force, append what is removed to this file, for 'repo restore'")
 	f.Var(&opts.maxDeletes, "max-deletes", "With --force, stop after at most this many deletions")
-	f.DurationVar(&opts.maxTime, "max-time", 0, `With --force, stop after this time ("10m", "2h")`)
+	f.Var((*timeout)(&opts.maxTime), "max-time", `With --force, stop after this time ("10m", "2h")`)
 	addAssumeGone(f, &opts.assumeGone)
 	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
 	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
@@ -136,8 +136,8 @@ func (o repoPurgeOptions) parseTarget(name string) (t purgeTarget, err error) {
 		t.repo, err = manifest.ParseRepository(name)
 		return t, err
 	}
-	if t.registry, err = manifest.ParseRegistry(name); err == nil {
-		t.filter, err = manifest.ParsePattern(o.repositories)
+	if t.filter, err = parsePattern("repositories", o.repositories); err == nil {
+		t.registry, err = manifest.ParseRegistry(name)
 	}
 	return t, err
 }
@@ -162,6 +162,9 @@ func (o repoPurgeOptions) parse(name string) (purgeTarget, repository.Selection,
 		s.Excludes, err = parsePatterns("exclude", o.excludes)
 	}
 	if err == nil {
+		_, err = parseTemplate(o.format)
+	}
+	if err == nil {
 		err = checkAssumeGone(target.repo, o.assumeGone)
 	}
 	return target, s, err
@@ -183,8 +186,6 @@ func (o repoPurgeOptions) contradiction() error {
 		return invalid("--format and --no-trunc only apply without --force")
 	case !o.force && (o.record != "" || o.maxDeletes > 0 || o.maxTime != 0):
 		return invalid("--record, --max-deletes and --max-time require --force: nothing is removed without it")
-	case o.maxTime < 0:
-		return invalid("--max-time %s is negative", o.maxTime)
 	}
 	return nil
 }

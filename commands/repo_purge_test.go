@@ -40,7 +40,6 @@ func TestRepoPurgeFlags(t *testing.T) {
 		"repositories":  {"h.io", base(func(o *repoPurgeOptions) { o.repositories = "regex:*" }), "is not a regular expression"},
 		"assume in all": {"h.io", base(func(o *repoPurgeOptions) { o.repositories, o.assumeGone = "*", []string{"1"} }), "applies to a single repository"},
 		"keep both":     {"app", base(func(o *repoPurgeOptions) { o.keepManifests, o.untagged = true, true }), "--keep-manifests cannot be combined"},
-		"max time":      {"app", base(func(o *repoPurgeOptions) { o.force, o.maxTime = true, -1 }), "is negative"},
 	} {
 		if _, _, err := tt.opts.parse(tt.repo); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got error %v, want an ErrInvalidArgument error with %q", name, err, tt.want)

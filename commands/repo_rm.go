@@ -69,7 +69,7 @@ func addAssumeGone(flags *pflag.FlagSet, names *[]string) {
 func checkAssumeGone(repo reference.Named, names []string) error {
 	for _, name := range names {
 		if name == "" || strings.ContainsAny(name, "*?[]") || strings.HasPrefix(name, reference.FamiliarName(repo)+":") {
-			return invalid("--assume-gone %q is neither a tag nor a digest", name)
+			return badValue("--assume-gone %q is neither a tag nor a digest", name)
 		}
 	}
 	return nil

@@ -50,7 +50,7 @@ func runRepoShow(ctx context.Context, env environment, opts repoShowOptions) err
 	if err != nil {
 		return err
 	}
-	template, err := display.ParseTemplate(opts.format)
+	template, err := parseTemplate(opts.format)
 	if err != nil {
 		return err
 	}

@@ -45,10 +45,10 @@ func (l *listing) query() (repository.Query, error) {
 	if err := oneOf("orderby", l.orderBy, byName, byTime); err != nil {
 		return repository.Query{}, err
 	}
-	if err := checkFormat(l.shape.Format); err != nil {
+	if _, err := parseTemplate(l.shape.Format); err != nil {
 		return repository.Query{}, err
 	}
-	filter, err := parseFilter(l.filter)
+	filter, err := parsePattern("filter", l.filter)
 	return repository.Query{Filter: filter, ByTime: l.orderBy == byTime, Top: int(l.top)}, err
 }
 
@@ -98,7 +98,7 @@ func runRepoTags(ctx context.Context, env environment, opts repoTagsOptions) err
 	}
 	query.Digest, query.Detail = digest.Digest(opts.digest), opts.shape.TagDetail()
 	if err := query.Digest.Validate(); opts.digest != "" && err != nil {
-		return invalid("--digest %q is not a digest (%w): expected sha256: and 64 hexadecimal digits", opts.digest, err)
+		return badValue("--digest %q is not a digest (%w): expected sha256: and 64 hexadecimal digits", opts.digest, err)
 	}
 	tags, err := repository.Tags(ctx, newTools(env, false).registries(opts.network), repo, query)
 	if tags == nil {

@@ -15,6 +15,9 @@ import (
 // exitError is the exit code of errors that have no other.
 const exitError = 1
 
+// exitUsage is the exit code of a flag that does not exist or has an invalid value.
+const exitUsage = 125
+
 // verdict is the result of a command whose exit code is its answer, like that of grep.
 type verdict struct {
 	code int
@@ -53,30 +56,41 @@ func withVerdict(cmd *cobra.Command) *cobra.Command {
 
 // Report writes err, with a hint on a second line if there is one, and returns the exit code.
 func Report(out io.Writer, err error) int {
-	var status cli.StatusError
+	code, text, hint := outcome(err)
+	if text != "" {
+		_, _ = fmt.Fprintln(out, manifest.Escape(text, "\n\t"))
+	}
+	if hint != "" {
+		_, _ = fmt.Fprintln(out, "hint: "+manifest.Escape(hint, ""))
+	}
+	return code
+}
+
+// outcome returns the exit code of err, its text, "" for none, and its hint.
+func outcome(err error) (code int, text, hint string) {
 	var v *verdict
-	code := exitError
+	var status cli.StatusError
+	var bad *flagError
 	if errors.As(err, &v) {
-		if code = v.code; v.err == nil {
-			return code
+		if err = v.err; err == nil {
+			return v.code, "", ""
 		}
-		err = v.err
 	}
 	switch {
 	case err == nil:
-		return 0
+		return 0, "", ""
 	case errors.As(err, &status):
-		_, _ = fmt.Fprintln(out, manifest.Escape(status.Error(), "\n\t"))
-		return max(status.StatusCode, exitError)
+		return max(status.StatusCode, exitError), status.Error(), ""
 	case errdefs.IsCanceled(err): // the context, or a prompt
-		_, _ = fmt.Fprintln(out, "interrupted")
-		return interruptedBy()
+		return interruptedBy(), "interrupted", ""
+	case v != nil:
+		code = v.code
+	case errors.As(err, &bad):
+		code = exitUsage
+	default:
+		code = exitError
 	}
-	_, _ = fmt.Fprintln(out, manifest.Escape(err.Error(), "\n\t"))
-	if h := hint(err); h != "" {
-		_, _ = fmt.Fprintln(out, "hint: "+manifest.Escape(h, ""))
-	}
-	return code
+	return code, err.Error(), hintOf(err)
 }
 
 // oneLine returns an error with its hint for a warning, which is a single line.
@@ -93,8 +107,8 @@ type atRegistry interface {
 	Registry() string
 }
 
-// hint returns the hint of an error, or that of its kind.
-func hint(err error) string {
+// hintOf returns the hint of an error, or that of its kind.
+func hintOf(err error) string {
 	if h := manifest.Hint(err); h != "" {
 		return h
 	}

@@ -130,7 +130,7 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 		l.id = strings.ToLower("r" + rand.Text()[:9])
 	}
 	if !runID().MatchString(l.id) {
-		return l, invalid("--id %q: expected at most 64 letters, digits, dots, dashes and underscores", o.id)
+		return l, badValue("--id %q: expected at most 64 letters, digits, dots, dashes and underscores", o.id)
 	}
 	if err := checkRegistry(o.registry); err != nil {
 		return l, err
@@ -262,9 +262,9 @@ func checkRegistry(registry string) error {
 	case registry == "" || isHost && err == nil && reference.Domain(named) == registry && reference.Path(named) == "a":
 		return nil
 	case strings.Trim(registry, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == "":
-		return manifest.WithHint(invalid("--registry %s: expected a host name", registry), "for a registry in Azure: --registry %s.azurecr.io", strings.ToLower(registry))
+		return manifest.WithHint(badValue("--registry %s: expected a host name", registry), "for a registry in Azure: --registry %s.azurecr.io", strings.ToLower(registry))
 	}
-	return invalid("--registry %q: expected a host name with an optional port, as in registry.example.com:5000", registry)
+	return badValue("--registry %q: expected a host name with an optional port, as in registry.example.com:5000", registry)
 }
 
 // readValues returns the values of --values and --set.
@@ -281,7 +281,7 @@ func (o taskOptions) readValues(ctx context.Context, source run.Source, in io.Re
 	}
 	for _, set := range o.sets {
 		if err := render.SetValue(values, set); err != nil {
-			return nil, err
+			return nil, badValue("%w", err)
 		}
 	}
 	return values, nil

@@ -74,7 +74,7 @@ docker multiarch task run --registry registry.example.com --cmd '$Registry/tools
 docker multiarch task run --dry-run --registry registry.example.com .`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("cmd") && strings.TrimSpace(opts.cmd) == "" {
-				return invalid("--cmd is empty: expected IMAGE [ARGUMENT...] or a docker, acr or az command")
+				return badValue("--cmd is empty: expected IMAGE [ARGUMENT...] or a docker, acr or az command")
 			}
 			opts.resume = func(step, id string) string { return resumption(cmd, args, step, id) }
 			opts.setContext(args)
@@ -132,7 +132,7 @@ func (o *taskRunOptions) check(env environment) (err error) {
 	}
 	for _, registry := range o.login {
 		if !task.IsRegistry(registry) {
-			return invalid("--login %q: expected a host name with an optional port, as in registry.example.com:5000", registry)
+			return badValue("--login %q: expected a host name with an optional port, as in registry.example.com:5000", registry)
 		}
 	}
 	if !o.dryRun {
@@ -215,7 +215,7 @@ func (o taskRunOptions) runSteps(ctx context.Context, executor *run.Executor, sh
 	options := run.Options{File: l.name, Jobs: int(o.jobs), From: o.from, Timeout: cmp.Or(time.Duration(o.timeout.timeout), l.file.Timeout)}
 	results, err := run.Steps(ctx, l.file.Steps, options, executor, show)
 	if step, wrote := run.Unfinished(results, o.from); err != nil && step != "" {
-		if other := hint(err); other != "" { // on a line of its own, since a command may end it
+		if other := hintOf(err); other != "" { // on a line of its own, since a command may end it
 			err = fmt.Errorf("%w\nhint: %s", err, manifest.Escape(other, ""))
 		}
 		missing := ""
@@ -303,7 +303,7 @@ func parseEnv(typed []string, dryRun bool) ([]string, error) {
 	for _, s := range typed {
 		name, _, given := strings.Cut(s, "=")
 		if name == "" {
-			return nil, invalid("--env: expected KEY=VALUE or KEY, found an empty KEY") // without the value, which may be a secret
+			return nil, badValue("--env: expected KEY=VALUE or KEY, found an empty KEY") // without the value, which may be a secret
 		}
 		value, set := os.LookupEnv(name)
 		switch {

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,7 +19,7 @@ func parseSecrets(env environment, typed []string) (map[string]string, error) {
 	for _, s := range typed {
 		id, value, err := parseSecret(env, s)
 		if err != nil {
-			return nil, invalid("--secret: %w", err)
+			return nil, err
 		}
 		secrets[id] = withoutNewline(value)
 	}
@@ -37,7 +36,7 @@ func (o *taskRunOptions) setSecrets(env environment) error {
 		}
 		switch {
 		case name == "":
-			return invalid("--set-secret: expected NAME=VALUE or NAME, found an empty NAME") // without the value
+			return badValue("--set-secret: expected NAME=VALUE or NAME, found an empty NAME") // without the value
 		case o.secrets == nil:
 			value = render.Redacted
 		case !ok:
@@ -62,7 +61,7 @@ func withoutNewline(secret string) string {
 const maxSecret = 1 << 20
 
 func parseSecret(env environment, typed string) (id, value string, err error) {
-	expected := errors.New("expected id=ID,src=FILE or id=ID,env=NAME")
+	expected := badValue("--secret: expected id=ID,src=FILE or id=ID,env=NAME")
 	fields, err := csv.NewReader(strings.NewReader(typed)).Read()
 	if err != nil || len(fields) != 2 {
 		return "", "", expected
@@ -75,13 +74,13 @@ func parseSecret(env environment, typed string) (id, value string, err error) {
 	case key == "env":
 		value, ok = os.LookupEnv(from)
 		if !ok {
-			return "", "", fmt.Errorf("%s: environment variable %s is not set", id, from)
+			return "", "", invalid("--secret %s: environment variable %s is not set", id, from)
 		}
 		return id, value, nil
 	case key == "src" || key == "source":
 		value, err = readSecret(from)
 		if err != nil {
-			return "", "", fmt.Errorf("%s: %w", id, err)
+			return "", "", invalid("--secret %s: %w", id, err)
 		}
 		return id, value, nil
 	}

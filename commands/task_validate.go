@@ -34,6 +34,9 @@ func newTaskValidateCommand(env environment) *cobra.Command {
 }
 
 func runTaskValidate(ctx context.Context, env environment, opts taskOptions, format string) error {
+	if _, err := parseTemplate(format); err != nil {
+		return err
+	}
 	loaded, err := opts.read(ctx, env)
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 	if opts.quiet && opts.format != "" {
 		return invalid("--quiet and --format cannot be combined")
 	}
-	if _, err := display.ParseTemplate(opts.format); err != nil {
+	if _, err := parseTemplate(opts.format); err != nil {
 		return err
 	}
 	names, err := parseAll(opts.names, manifest.ParseName)

@@ -22,7 +22,6 @@ func badArguments(s *scene) []badArgument {
 		{[]string{"push", "x::1"}, []string{"x::1", "reference"}},
 		{[]string{"rm", "x:"}, []string{"x:", "reference"}},
 		{[]string{"annotate", "x y", a}, []string{"x y", "reference"}},
-		{[]string{"drop", "-x-", a}, []string{"shorthand"}},
 		{[]string{"inspect", "X"}, []string{`"X"`, "reference"}},
 		{[]string{"tag", s.list, "X:Y:Z"}, []string{"X:Y:Z", "reference"}},
 		{[]string{"create", at, a}, []string{at, "digest", "tag"}},
@@ -33,12 +32,6 @@ func badArguments(s *scene) []badArgument {
 		{[]string{"create", "--amend", "--replace", s.list, a}, []string{"--amend", "--replace"}},
 		{[]string{"create", "--push", "--replace", s.list, a}, []string{"--push", "--replace"}},
 		{[]string{"create", "-t", "latest", s.name("2"), a}, []string{"--tag", "--push"}},
-		{[]string{"create", "--from", "moon", s.name("2"), a}, []string{"--from", `"moon"`, "daemon", "registry"}},
-		{[]string{"create", "--attestations", "some", s.name("2"), a}, []string{"--attestations", "keep", "strip"}},
-		{[]string{"create", "--type", "zip", s.name("2"), a}, []string{"--type", "docker", "oci"}},
-		{[]string{"create", "--platform", "linux/amd65", s.name("2"), a}, []string{"linux/amd65", "did you mean linux/amd64?"}},
-		{[]string{"create", "--require", "linx/arm64", s.name("2"), a}, []string{"linx/arm64", "did you mean linux/arm64?"}},
-		{[]string{"create", "--require", "arm64", s.name("2"), a}, []string{`"arm64"`, "OS/ARCHITECTURE"}},
 		{[]string{"create", "--require", "linux/s390x", s.name("2"), a}, []string{"linux/s390x", "--require"}},
 		{[]string{"create", "--replace", "--require", "linux/s390x", s.list, a}, []string{"linux/s390x", "--require"}},
 		{[]string{"create", "--platform", "linux/s390x", s.name("2"), a}, []string{s.name("2"), "empty"}},
@@ -55,12 +48,27 @@ func badArguments(s *scene) []badArgument {
 
 type badArgument struct{ args, words []string }
 
+// badFlags are rejected with exit code 125.
+func badFlags(s *scene) []badArgument {
+	a := s.name("arm64")
+	return []badArgument{
+		{[]string{"drop", "-x-", a}, []string{"shorthand"}},
+		{[]string{"create", "--from", "moon", s.name("2"), a}, []string{"--from", `"moon"`, "daemon", "registry"}},
+		{[]string{"create", "--attestations", "some", s.name("2"), a}, []string{"--attestations", "keep", "strip"}},
+		{[]string{"create", "--type", "zip", s.name("2"), a}, []string{"--type", "docker", "oci"}},
+		{[]string{"create", "--platform", "linux/amd65", s.name("2"), a}, []string{"linux/amd65", "did you mean linux/amd64?"}},
+		{[]string{"create", "--require", "linx/arm64", s.name("2"), a}, []string{"linx/arm64", "did you mean linux/arm64?"}},
+		{[]string{"create", "--require", "arm64", s.name("2"), a}, []string{`"arm64"`, "OS/ARCHITECTURE"}},
+	}
+}
+
 // Invalid arguments are refused before any request or change, with a message that names them.
 func TestBadArguments(t *testing.T) {
 	s, _, _ := newListScene(t)
-	for _, test := range badArguments(s) {
+	arguments, flags := badArguments(s), badFlags(s)
+	for i, test := range append(arguments, flags...) {
 		code := 1
-		if strings.Contains(test.words[0], "shorthand") {
+		if i >= len(arguments) {
 			code = 125
 		}
 		unchanged := s.unchanged()

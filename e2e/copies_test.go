@@ -40,7 +40,7 @@ func TestPublishInSeveralRegistries(t *testing.T) {
 		if got, want := harness.Tags(s.T, other, "mirror/app")["image"], harness.Tags(s.T, s.registry, s.repo)["image"]; got != want {
 			s.Errorf("got %s of the image, want %s", got, want)
 		}
-		s.refused([]string{"neither a tag nor a name with a registry", s.registry.Host + "/" + s.repo}, "create", "--push", "-t", "team/other:1", s.list, s.name("arm64"))
+		s.refusedWith(125, []string{"neither a tag nor a name with a registry", s.registry.Host + "/" + s.repo}, "create", "--push", "-t", "team/other:1", s.list, s.name("arm64"))
 	})
 }
 

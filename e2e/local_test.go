@@ -111,7 +111,7 @@ func TestPruneUntil(t *testing.T) {
 		}
 	}
 	for _, filter := range []string{"until=nonsense", "label=a", "until=", "2020"} {
-		s.refused([]string{"until"}, "prune", "-f", "--filter", filter)
+		s.refusedWith(125, []string{"until"}, "prune", "-f", "--filter", filter)
 	}
 	says(t, harness.RunInput(t, s.Env, strings.NewReader("n\n"), "docker", "multiarch", "prune", "--filter", "until=24h").Stdout,
 		"all local manifest lists last changed before 2")
@@ -151,7 +151,7 @@ func TestLsFormats(t *testing.T) {
 	if err := json.Unmarshal([]byte(first), &row); err != nil || row["name"] != s.list || row["entries"] != 2.0 {
 		t.Errorf("got JSON %v (error %v), want %s with 2 entries", row, err, s.list)
 	}
-	harness.MustFail(t, s.Env, 1, []string{"template"}, "docker", "multiarch", "ls", "--format", "{{.Nope")
+	harness.MustFail(t, s.Env, 125, []string{"template"}, "docker", "multiarch", "ls", "--format", "{{.Nope")
 }
 
 // tag copies a list, with the same bytes, and refuses to overwrite one.
@@ -228,7 +228,7 @@ func TestInspectForms(t *testing.T) {
 		t.Errorf("got JSON %s (error %v), want digest %s, not local", out, err, want)
 	}
 	s.refused([]string{"--verbose", "--format", "--tree"}, "inspect", "--tree", "--format", "json", s.list)
-	s.refused([]string{"template"}, "inspect", "--format", "{{.Nope}", s.list)
+	s.refusedWith(125, []string{"template"}, "inspect", "--format", "{{.Nope}", s.list)
 }
 
 // Files get the digest and the metadata of a push, in the form of buildx imagetools create.

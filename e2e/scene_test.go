@@ -143,8 +143,14 @@ func (s *scene) ends(code int, words []string, args ...string) harness.Result {
 // store, the registry and the daemon.
 func (s *scene) refused(words []string, args ...string) harness.Result {
 	s.Helper()
+	return s.refusedWith(1, words, args...)
+}
+
+// refusedWith is refused with another exit code.
+func (s *scene) refusedWith(code int, words []string, args ...string) harness.Result {
+	s.Helper()
 	unchanged := s.unchanged()
-	r := harness.MustFail(s.T, s.Env, 1, words, "docker", append([]string{"multiarch"}, args...)...)
+	r := harness.MustFail(s.T, s.Env, code, words, "docker", append([]string{"multiarch"}, args...)...)
 	if r.Stdout != "" {
 		s.Errorf("got stdout %q of a failed command, want none", r.Stdout)
 	}

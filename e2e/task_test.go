@@ -345,7 +345,7 @@ func TestTaskOfACmd(t *testing.T) {
 		saysNot(s.T, r.Stdout+r.Stderr, "hunter2")
 		says(s.T, r.Stderr, "WARNING: the list of processes shows the value of --set-secret token")
 		s.ends(1, []string{"--cmd:3:8: error: steps[0].cmd"}, "task", "run", "--cmd", "docker nonsense")
-		s.refused([]string{"--cmd is empty"}, "task", "run", "--cmd", " ")
+		s.refusedWith(125, []string{"--cmd is empty"}, "task", "run", "--cmd", " ")
 		s.refused([]string{"[cmd file]"}, "task", "run", "--cmd", bb, "-f", "acb.yaml")
 	})
 }

@@ -229,7 +229,7 @@ steps:
 		r = s.multiarch("task", "run", "--id", s.runID(), "--login", "b.example:5000", "--cmd", harness.Busybox(s.T, s.daemon)+" cat /acb/docker/config.json")
 		says(s.T, r.Stdout, `"b.example:5000": {`, `"auth": "****"`)
 		s.refused([]string{"your login of d.example", "docker login d.example"}, "task", "run", "--login", "d.example")
-		s.refused([]string{"--login"}, "task", "run", "--login", "https://d.example")
+		s.refusedWith(125, []string{"--login"}, "task", "run", "--login", "https://d.example")
 		s.nothingLeftOf(s.runID())
 	})
 }
