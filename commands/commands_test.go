@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
+	"github.com/docker/cli/cli/command"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -314,5 +315,35 @@ func TestConclusion(t *testing.T) {
 				t.Errorf("got %d and %q, want %d and %q", code, &out, tt.code, tt.said)
 			}
 		})
+	}
+}
+
+// An unknown command is an error that names the nearest one, and import has a second name.
+func TestCommandNames(t *testing.T) {
+	for _, c := range []struct{ typed, want string }{
+		{"verfy a", "hint: did you mean: docker multiarch verify\n"},
+		{"pusk", "hint: did you mean: docker multiarch push\n"},
+		{"tags example.com/app", "hint: did you mean: docker multiarch repo tags\n"},
+		{"repo tagz", "hint: did you mean: docker multiarch repo tags\n"},
+		{"task rnu", "hint: did you mean: docker multiarch task run\n"},
+		{"xyzzy", "unknown command: docker multiarch xyzzy"},
+		{"copy a", "'docker multiarch import' requires 2 arguments"},
+		{"--version", "docker-multiarch dev, commit unknown"},
+		{"version", "docker-multiarch dev, commit unknown"},
+	} {
+		var out bytes.Buffer
+		dockerCLI, err := command.NewDockerCli(command.WithCombinedStreams(&out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		docker := &cobra.Command{Use: "docker", SilenceErrors: true, SilenceUsage: true}
+		root := NewRootCommand(dockerCLI)
+		root.PersistentPreRunE = nil
+		docker.AddCommand(root)
+		docker.SetArgs(append([]string{Name}, strings.Fields(c.typed)...))
+		Report(&out, docker.Execute())
+		if got := out.String(); !strings.Contains(got, c.want) || strings.Contains(got, "hint") != strings.Contains(c.want, "hint") {
+			t.Errorf("%s: got %q, want %q in it", c.typed, got, c.want)
+		}
 	}
 }

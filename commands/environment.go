@@ -1,14 +1,17 @@
 package commands
 
 import (
+	"cmp"
 	"io"
 	"path/filepath"
 
+	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 )
 
@@ -38,6 +41,35 @@ func (e environment) files() files {
 		return e.step
 	}
 	return hostFiles{}
+}
+
+// subcommand checks the arguments of a command that only has subcommands. The error for an unknown one suggests that with the
+// nearest name.
+func subcommand(cmd *cobra.Command, args []string) error {
+	err := cli.NoArgs(cmd, args)
+	if err == nil {
+		return nil
+	}
+	paths := map[string]string{}
+	var names []string
+	add := func(c *cobra.Command) {
+		for _, name := range append(c.Aliases, c.Name()) {
+			paths[name] = cmp.Or(paths[name], c.CommandPath())
+			names = append(names, name)
+		}
+	}
+	for _, c := range cmd.Commands() {
+		add(c)
+		for _, below := range c.Commands() {
+			if below.Name() == args[0] {
+				add(below)
+			}
+		}
+	}
+	if near := manifest.Nearest(args[0], names); near != "" {
+		return manifest.WithHint(err, "did you mean: %s", paths[near])
+	}
+	return err
 }
 
 // usage prints the usage of a command that only has subcommands.

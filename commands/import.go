@@ -34,8 +34,9 @@ type importOptions struct {
 func newImportCommand(env environment) *cobra.Command {
 	var opts importOptions
 	cmd := &cobra.Command{
-		Use:   "import [OPTIONS] SOURCE TARGET",
-		Short: "Copy an image or a manifest list from one registry to another",
+		Use:     "import [OPTIONS] SOURCE TARGET",
+		Aliases: []string{"copy"},
+		Short:   "Copy an image or a manifest list from one registry to another",
 		Long: "Copy an image or a manifest list, with all its platforms and attestations, to another repository, in the\n" +
 			"same registry or in another one. Digests are preserved, existing content is not sent again, and tags are\n" +
 			"written last. A TARGET without a tag gets the tag of SOURCE.\n\n" +

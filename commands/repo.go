@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
 )
 
@@ -10,7 +9,7 @@ func newRepoCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "repo COMMAND",
 		Short: "List and clean up repositories of a registry",
-		Args:  cli.NoArgs,
+		Args:  subcommand,
 		RunE:  env.usage,
 	}
 	cmd.AddCommand(

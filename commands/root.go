@@ -41,9 +41,15 @@ func newRootCommand(env environment) *cobra.Command {
 		Long: Short + ".\n\n" +
 			"Does what 'docker manifest' does, with images of the local daemon and of any registry,\n" +
 			"and never leaves a half-made list behind.",
-		Args:              cli.NoArgs,
+		Args:              subcommand,
 		PersistentPreRunE: preRun,
-		RunE:              env.usage,
+	}
+	version := root.Flags().Bool("version", false, "Show the version of the plugin")
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if *version {
+			return env.version()
+		}
+		return env.usage(cmd, args)
 	}
 	root.AddCommand(
 		newCreateCommand(env),
@@ -82,10 +88,14 @@ func newVersionCommand(env environment) *cobra.Command {
 		Use:   "version",
 		Short: "Show the version of the plugin",
 		Args:  cli.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, _ = fmt.Fprintf(env.Out(), "docker-multiarch %s, commit %s, built %s\n", Version, Commit, Date)
-			return nil
-		},
+		RunE:  func(*cobra.Command, []string) error { return env.version() },
+
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
+}
+
+// version prints the version of the plugin.
+func (e environment) version() error {
+	_, err := fmt.Fprintf(e.Out(), "docker-multiarch %s, commit %s, built %s\n", Version, Commit, Date)
+	return err
 }

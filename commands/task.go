@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
 )
 
@@ -10,7 +9,7 @@ func newTaskCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "task COMMAND",
 		Short: "Run multi-step build, push and cmd files in the ACR Tasks format",
-		Args:  cli.NoArgs,
+		Args:  subcommand,
 		RunE:  env.usage,
 	}
 	cmd.AddCommand(

@@ -455,7 +455,15 @@ func annotatePlatform(p, change ocispec.Platform) (ocispec.Platform, error) {
 	if change.OS == "" && change.Architecture == "" {
 		return p, nil
 	}
-	return p, checkKnown(p.OS, p.Architecture)
+	err := checkKnown(p.OS, p.Architecture)
+	if near, ok := nearestPlatform(p); err != nil && ok {
+		flags := "--os " + near.OS + " --arch " + near.Architecture
+		if near.Variant != "" {
+			flags += " --variant " + near.Variant
+		}
+		err = WithHint(err, "%s", flags)
+	}
+	return p, err
 }
 
 func merge(old, added map[string]string) map[string]string {

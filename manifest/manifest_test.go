@@ -127,10 +127,19 @@ func TestParsePlatform(t *testing.T) {
 	}
 	for typed, want := range map[string]string{
 		"linux/amd46": "did you mean linux/amd64?", "linx/arm64": "did you mean linux/arm64?", "linux": "expected OS/ARCHITECTURE",
-		"": "expected OS/ARCHITECTURE", "linux/": "expected OS/ARCHITECTURE", "foo/bar": "known platforms are aix/ppc64", "windows(/amd64": "in parentheses", "windows()/amd64": "in parentheses",
+		"": "expected OS/ARCHITECTURE", "linux/": "expected OS/ARCHITECTURE", "linux/arm46": "did you mean linux/arm64?",
+		"armv7": "did you mean linux/arm/v7?", "linux/arm64v8": "did you mean linux/arm64/v8?", "linux/arm32v6": "did you mean linux/arm/v6?",
+		"arm64": "did you mean linux/arm64?", "x86_64": "did you mean linux/amd64?", "linus/arm64": "did you mean linux/arm64?",
+		"windows/arm6": "did you mean windows/arm64?", "ARM64": "did you mean linux/arm64?", "linux/v7": "architectures of linux are 386, amd64, arm,",
+		"foo/bar": "operating systems are aix, android,", "linux/foobar": "architectures of linux are 386, amd64, arm,",
+		strings.Repeat("x", 2000) + "/amd64": "operating systems are aix,", strings.Repeat("x", 2000): "expected OS/ARCHITECTURE",
+		"windows(/amd64": "in parentheses", "windows()/amd64": "in parentheses",
 	} {
-		if _, err := ParsePlatform(typed); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
+		_, err := ParsePlatform(typed)
+		if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", typed, err, want)
+		} else if n := len(err.Error()); n > 300 {
+			t.Errorf("%.50s: got an error of %d bytes, want 300 at most", typed, n)
 		}
 	}
 }
@@ -339,7 +348,7 @@ func FuzzReference(f *testing.F) {
 func TestNearest(t *testing.T) {
 	known := []string{"name", "mountPath", "steps"}
 	for given, want := range map[string]string{
-		"names": "name", "mountpath": "mountPath", "step": "steps", "path": "", "x": "", "": "", strings.Repeat("name", 1000): "",
+		"names": "name", "mountpath": "mountPath", "step": "steps", "setps": "steps", "mount": "mountPath", "path": "mountPath", "nmae": "name", "x": "", "": "", strings.Repeat("name", 1000): "",
 	} {
 		if got := Nearest(given, known); got != want {
 			t.Errorf("%.20s is near %q, want %q", given, got, want)

@@ -2,7 +2,9 @@ package manifest
 
 import (
 	"cmp"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -22,7 +24,11 @@ const AnyVariant = "*"
 func ParsePlatform(s string) (Platform, error) {
 	os, rest, _ := strings.Cut(s, "/")
 	if os == "" || rest == "" {
-		return Platform{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a platform: expected OS/ARCHITECTURE[/VARIANT], as in linux/arm64", s)
+		expected := "expected OS/ARCHITECTURE[/VARIANT], as in linux/arm64"
+		if near, ok := nearestPlatform(ocispec.Platform{OS: "linux", Architecture: os}); ok && rest == "" {
+			expected = "did you mean " + FormatPlatform(near) + "?"
+		}
+		return Platform{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a platform: %s", OneLine(s, maxPlatform), expected)
 	}
 	os, version, hasVersion := strings.Cut(os, "(")
 	arch, variant, _ := strings.Cut(rest, "/")
@@ -207,19 +213,52 @@ func KnownPlatforms() []string {
 	return out
 }
 
-// checkKnown returns an errdefs.ErrInvalidArgument error that names the nearest known platform if
-// os/arch is not a known platform.
+// checkKnown returns an errdefs.ErrInvalidArgument error if os/arch is not a known platform. It names the nearest known one.
 func checkKnown(os, arch string) error {
-	if slices.Contains(knownArches[os], arch) {
+	arches := knownArches[os]
+	if slices.Contains(arches, arch) {
 		return nil
 	}
+	p := ocispec.Platform{OS: os, Architecture: arch}
+	given := OneLine(FormatPlatform(p), maxPlatform)
 	if os == "" || arch == "" {
-		return Errorf(errdefs.ErrInvalidArgument, "platform %s is incomplete: set both --os and --arch", FormatPlatform(ocispec.Platform{OS: os, Architecture: arch}))
+		return Errorf(errdefs.ErrInvalidArgument, "platform %s is incomplete: set both --os and --arch", given)
 	}
-	given := os + "/" + arch
-	nearest := Nearest(given, KnownPlatforms())
-	if nearest == "" {
-		return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: known platforms are %s", given, strings.Join(KnownPlatforms(), ", "))
+	near, ok := nearestPlatform(p)
+	switch {
+	case ok:
+		return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: did you mean %s?", given, FormatPlatform(near))
+	case arches != nil:
+		return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: architectures of %s are %s", given, os, strings.Join(arches, ", "))
 	}
-	return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: did you mean %s?", given, nearest)
+	return Errorf(errdefs.ErrInvalidArgument, "unknown platform %s: operating systems are %s", given, strings.Join(slices.Sorted(maps.Keys(knownArches)), ", "))
 }
+
+// nearestPlatform returns the known platform that p is probably meant to be, and whether there is one: its architecture may
+// be another name of one, as aarch64, end in its variant, as armv7 and arm32v7, or have a typo.
+func nearestPlatform(p ocispec.Platform) (ocispec.Platform, bool) {
+	p = Unalias(p)
+	arches := knownArches[p.OS]
+	if i := strings.LastIndexByte(p.Architecture, 'v'); i > 0 {
+		base := strings.Replace(p.Architecture[:i], "arm32", "arm", 1)
+		if _, err := strconv.Atoi(p.Architecture[i+1:]); err == nil && slices.Contains(arches, base) {
+			p.Architecture, p.Variant = base, p.Architecture[i:]
+		}
+	}
+	if slices.Contains(arches, p.Architecture) {
+		return p, true
+	}
+	if near := Nearest(p.Architecture, arches); near != "" {
+		p.Architecture = near
+		return p, true
+	}
+	near := Nearest(p.OS+"/"+p.Architecture, KnownPlatforms())
+	if near == "" || arches != nil {
+		return p, false
+	}
+	p.OS, p.Architecture, _ = strings.Cut(near, "/")
+	return p, true
+}
+
+// maxPlatform bounds the bytes of a platform in an error.
+const maxPlatform = 100

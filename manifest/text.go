@@ -56,8 +56,28 @@ func RedactURL(address string) string {
 // maxSlips bounds the distance between a typo and the suggestion.
 const maxSlips = 3
 
-// Nearest returns the element of known that given is probably a typo of, "" for none.
+// DidYouMean returns a suggestion to append to a message, "" if no known name is near.
+func DidYouMean(given string, known []string) string {
+	if near := Nearest(given, known); near != "" {
+		return ": did you mean " + near + "?"
+	}
+	return ""
+}
+
+// Nearest returns the element of known that given is probably a typo of, or the beginning or end of; "" for none.
 func Nearest(given string, known []string) string {
+	lower := strings.ToLower(given)
+	part := ""
+	for _, k := range known {
+		l := strings.ToLower(k)
+		isPart := l == lower || len(lower) > 3 && (strings.HasSuffix(l, lower) || strings.HasPrefix(l, lower))
+		if isPart && (part == "" || len(k) < len(part)) {
+			part = k
+		}
+	}
+	if part != "" {
+		return part
+	}
 	nearest, best := "", 1+min(maxSlips, len(given)/2)
 	for _, k := range known {
 		if len(given)-len(k) >= best {
@@ -70,23 +90,29 @@ func Nearest(given string, known []string) string {
 	return nearest
 }
 
-// distance is the Levenshtein distance of a and b.
+// distance is the number of letters to replace, insert, remove, or swap with the next one, each letter at most once, to make
+// b of a (optimal string alignment).
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	var before []int // the row before the last one
+	last := make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
+		row := make([]int, len(b)+1)
 		row[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
+			d := last[j]
 			if a[i] != b[j] {
-				cost++
+				d++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+			d = min(d, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				d = min(d, before[j-1]+1)
+			}
+			row[j+1] = d
 		}
+		before, last = last, row
 	}
-	return row[len(b)]
+	return last[len(b)]
 }

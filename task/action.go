@@ -9,6 +9,7 @@ import (
 
 	"github.com/distribution/reference"
 
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task/shell"
 )
 
@@ -131,7 +132,7 @@ func dockerCommand(args []string) (Action, error) {
 		return nil, errors.New("expected docker COMMAND, found no command")
 	case !slices.Contains(dockerCommands, rest[0]):
 		return nil, fmt.Errorf("a task cannot run docker %s%s", show(rest[0]),
-			cmp.Or(didYouMean(rest[0], dockerCommands), ", only "+strings.Join(dockerCommands, ", ")))
+			cmp.Or(manifest.DidYouMean(rest[0], dockerCommands), ", only "+strings.Join(dockerCommands, ", ")))
 	case rest[0] == "multiarch" && slices.Contains(rest, "task"):
 		return nil, errors.New("a task cannot run docker multiarch task: expected its steps in this file")
 	case rest[0] == "manifest" || rest[0] == "multiarch":

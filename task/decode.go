@@ -169,7 +169,7 @@ func (d *decoder) fields(v value, known []string) (fields, bool) {
 	d.collect(v, f.values, 0)
 	for _, name := range slices.Sorted(maps.Keys(f.values)) {
 		if v := f.values[name]; known != nil && !slices.Contains(known, name) && !v.anchored {
-			d.lintf(value{key: v.key, node: v.name}, "unknown key%s", didYouMean(name, known))
+			d.lintf(value{key: v.key, node: v.name}, "unknown key%s", manifest.DidYouMean(name, known))
 		}
 	}
 	maps.DeleteFunc(f.values, func(_ string, v value) bool { return v.null() })
@@ -385,26 +385,6 @@ func whatIs(v value) string {
 		return show(v.node.Value)
 	}
 	return manifest.OneLine(v.node.Value, maxShown)
-}
-
-// didYouMean returns a suggestion to append to a message, "" if no known name is similar.
-func didYouMean(given string, known []string) string {
-	lower := strings.ToLower(given)
-	best := ""
-	for _, name := range known {
-		l := strings.ToLower(name)
-		similar := l == lower || len(lower) > 3 && (strings.HasSuffix(l, lower) || strings.HasPrefix(l, lower))
-		if similar && (best == "" || len(name) < len(best)) {
-			best = name
-		}
-	}
-	if best != "" {
-		return ": did you mean " + best + "?"
-	}
-	if near := manifest.Nearest(given, known); near != "" {
-		return ": did you mean " + near + "?"
-	}
-	return ""
 }
 
 var yamlLine = lazyregexp.New(`^yaml: (?:unmarshal errors:\s+)?(?:line (\d+): )?`)

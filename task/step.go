@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 var contextPattern = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$`)
@@ -159,7 +160,7 @@ func (p *parser) waited(i int, id string, v value) (int, bool) {
 	other, ok := p.index[id]
 	switch {
 	case !ok:
-		p.errorf(v, "no step has the id %s%s", show(id), didYouMean(id, p.ids[:i]))
+		p.errorf(v, "no step has the id %s%s", show(id), manifest.DidYouMean(id, p.ids[:i]))
 	case other == i:
 		p.errorf(v, "the step waits for itself: expected the id of an earlier step")
 	case other > i:
@@ -291,7 +292,7 @@ func (p *parser) existingNetwork(v value, name string) string {
 		for _, n := range p.file.Networks {
 			known = append(known, n.Name)
 		}
-		p.errorf(v, "the file has no network %s%s", show(name), didYouMean(name, known))
+		p.errorf(v, "the file has no network %s%s", show(name), manifest.DidYouMean(name, known))
 	}
 	return name
 }
@@ -357,6 +358,6 @@ func (p *parser) mountedVolume(m fields, name string) {
 	case name == "":
 		p.errorf(m.at("name"), "expected the name of a volume of the file")
 	case !slices.Contains(known, name):
-		p.errorf(m.at("name"), "the file has no volume %s%s", show(name), didYouMean(name, known))
+		p.errorf(m.at("name"), "the file has no volume %s%s", show(name), manifest.DidYouMean(name, known))
 	}
 }
