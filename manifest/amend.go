@@ -62,6 +62,9 @@ func PublishAmended(ctx context.Context, clients Clients, c Creation) (Pushed, e
 	if err != nil {
 		return Pushed{}, err
 	}
+	if len(a.base.Raw) == 0 {
+		list.noteDigest(clients.Reporter)
+	}
 	copied, err := copyChildren(ctx, clients.Registry, list)
 	if err != nil {
 		return Pushed{}, err

@@ -210,9 +210,12 @@ func (c Creation) checkPlatforms(l List) error {
 }
 
 // apply returns old with the entries added, if the result has what is required. Whole is the index that they are all of.
-func (c Creation) apply(old List, entries []Entry, whole Content) (List, error) {
+func (c Creation) apply(old List, entries []Entry, whole Whole) (List, error) {
 	list := old.With(entries...)
 	list.Name, list.Whole = c.Name, whole
+	if len(list.Entries) > len(List{}.With(entries...).Entries) {
+		list.Whole = Whole{} // there are other sources
+	}
 	if c.MediaType != "" {
 		list.MediaType = c.MediaType
 	}

@@ -119,6 +119,15 @@ func (l List) content() (Content, error) {
 	if err != nil {
 		return Content{}, err
 	}
+	if l.isWhole() {
+		return l.Whole.Content, nil
+	}
+	raw, err := l.marshal(mediaType)
+	return NewContent(mediaType, raw), err
+}
+
+// marshal returns an index of the entries.
+func (l List) marshal(mediaType string) ([]byte, error) {
 	children, fields := make([]ocispec.Descriptor, len(l.Entries)), make([]Fields, len(l.Entries))
 	for i, e := range l.Entries {
 		children[i], fields[i] = e.Descriptor, e.Fields
@@ -128,37 +137,61 @@ func (l List) content() (Content, error) {
 			children[i].Platform = nil
 		}
 	}
-	if l.isWhole(children, fields) {
-		return l.Whole, nil
-	}
-	raw, err := MarshalIndex(mediaType, children, fields, l.Annotations)
-	return NewContent(mediaType, raw), err
+	return MarshalIndex(mediaType, children, fields, l.Annotations)
 }
 
-// isWhole reports whether the index that the list was made from has these children, in any order, and the type and
-// annotations of the list do not require another one.
-func (l List) isWhole(children []ocispec.Descriptor, unknown []Fields) bool {
-	if len(l.Whole.Raw) == 0 || len(l.Annotations) > 0 || l.MediaType != "" && l.MediaType != l.Whole.Descriptor.MediaType {
-		return false
+// Whole is the index that was the only source of a list.
+type Whole struct {
+	Content
+	// Entries is the digest of the list's entries with all that the index has, "" if some of that was left out. What the
+	// entries have been read from images is part of it, such as a platform.
+	Entries digest.Digest `json:",omitempty"`
+}
+
+// newWhole returns the index c, the only source of the entries.
+func newWhole(c Content, entries []Entry) Whole {
+	if len(c.Raw) == 0 {
+		return Whole{}
 	}
-	listed, _, err := ParseIndex(l.Whole.Raw)
-	if err != nil || len(listed) != len(children) {
-		return false
+	text := func(d ocispec.Descriptor) string { return d.Digest.String() + "\x00" + string(d.Data) }
+	var taken, all []string
+	for _, e := range entries {
+		taken = append(taken, text(e.Descriptor))
 	}
-	fields, err := childFields(l.Whole.Raw)
+	listed, _, err := ParseIndex(c.Raw)
+	for _, d := range listed {
+		all = append(all, text(d))
+	}
+	slices.Sort(taken)
+	slices.Sort(all)
+	w := Whole{Content: c}
+	if err == nil && slices.Equal(taken, all) {
+		w.Entries = List{}.With(entries...).fingerprint()
+	}
+	return w
+}
+
+// fingerprint is the digest of the entries and of the annotations.
+func (l List) fingerprint() digest.Digest {
+	raw, err := l.marshal("")
 	if err != nil {
-		return false
+		return ""
 	}
-	texts := func(children []ocispec.Descriptor, unknown []Fields) []string {
-		out := make([]string, len(children))
-		for i, d := range children {
-			text, _ := json.Marshal(newChild(d, unknown[i])) // strings and numbers
-			out[i] = string(text)
-		}
-		slices.Sort(out)
-		return out
+	return digest.FromBytes(raw)
+}
+
+// isWhole reports whether the list is nothing but the index that was its only source.
+func (l List) isWhole() bool {
+	return l.Whole.Entries != "" && (l.MediaType == "" || l.MediaType == l.Whole.Descriptor.MediaType) && l.Whole.Entries == l.fingerprint()
+}
+
+// noteDigest reports that the list does not keep the digest of the index that was its only source.
+func (l List) noteDigest(report Reporter) {
+	if len(l.Whole.Raw) == 0 || l.isWhole() {
+		return
 	}
-	return slices.Equal(texts(listed, fields), texts(children, unknown))
+	source := Familiar(l.Entries[0].Source)
+	report.Note("the list is not the index %s, whose digest is %s; to keep the digest: docker multiarch import %[1]s %[3]s", source, l.Whole.Descriptor.Digest, Familiar(l.Name))
 }
 
 // Index returns the index that is pushed for the list. The error is errdefs.ErrFailedPrecondition if an entry is pending

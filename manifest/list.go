@@ -39,7 +39,7 @@ type List struct {
 	Entries []Entry
 	// Whole is the index that was the only source of the list: it is pushed byte for byte as long as the list has what it
 	// has. It is empty if there were other sources.
-	Whole Content
+	Whole Whole
 }
 
 // Entry is one child of a list: an image manifest, or an attestation of one.

@@ -1131,11 +1131,19 @@ func TestSoleIndexKeepsItsBytes(t *testing.T) {
 		if tt.change != nil {
 			tt.change(&c)
 		}
+		note := fmt.Sprintf("the list is not the index %s:index, whose digest is %s; to keep the digest: docker multiarch import %[1]s:index %[3]s", example, index, name)
+		checkNote := func(want bool) {
+			if got := slices.Contains(w.Notes.Notes, note); got != want {
+				t.Errorf("%s: got notes %q, want %q: %t", title, w.Notes.Notes, note, want)
+			}
+			w.Notes.Notes = nil
+		}
 		if tt.edit == nil {
 			pushed, err := manifest.Publish(t.Context(), w.Clients(), c)
 			if got := pushed.Descriptor.Digest == index; err != nil || got != tt.whole {
 				t.Errorf("%s, without the store: got %s and error %v, want %s: %t", title, pushed.Descriptor.Digest, err, index, tt.whole)
 			}
+			checkNote(!tt.whole && !strings.Contains(title, "source"))
 		}
 		_, err := create(t, w, c)
 		if err == nil && tt.edit != nil {
@@ -1149,8 +1157,54 @@ func TestSoleIndexKeepsItsBytes(t *testing.T) {
 		if got := pushed.Descriptor.Digest == index; err != nil || got != tt.whole {
 			t.Errorf("%s: got %s and error %v, want %s: %t", title, pushed.Descriptor.Digest, err, index, tt.whole)
 		}
+		checkNote(!tt.whole && !strings.Contains(title, "source"))
 		if got := string(w.Registry.Manifests["other.example.com/app:1"]) == raw; got != tt.whole {
 			t.Errorf("%s: got %s pushed, want the bytes of the index: %t", title, w.Registry.Manifests["other.example.com/app:1"], tt.whole)
+		}
+	}
+}
+
+// What is read from images beside a sole index, and what the program does not know, does not change its bytes. What cannot be
+// taken does.
+func TestSoleIndexWithOddChildren(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := w.Registry.Image(t, example+":amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
+	windows := w.Registry.Image(t, example+":windows", ocispec.MediaTypeImageManifest, "windows/amd64")
+	nested := w.Registry.Index(t, example+":nested", ocispec.MediaTypeImageIndex, amd64)
+	child := func(d ocispec.Descriptor, more string) string {
+		return fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d%s}`, d.MediaType, d.Digest, d.Size, more)
+	}
+	for _, tt := range []struct {
+		name, children string
+		whole          bool
+	}{
+		{"no platform", child(amd64, ""), true},
+		{"a platform of null", child(amd64, `,"platform":null`), true},
+		{"half a platform", child(amd64, `,"platform":{"architecture":"amd64"}`), true},
+		{"no version", child(windows, `,"platform":{"architecture":"amd64","os":"windows"}`), true},
+		{"a version", child(windows, `,"platform":{"os.version":"10.0.1","architecture":"amd64","os":"windows"}`), true},
+		{"unknown fields", child(amd64, `,"x":[1.0],"platform":{"architecture":"amd64","os":"linux","y":{"b":1,"a":2}}`), true},
+		{"written otherwise", child(amd64, `,"PLATFORM":{"OS":"linux","architecture":"amd64"}`), true},
+		{"empty fields", child(amd64, `,"annotations":{},"urls":[],"platform":{"architecture":"amd64","os":"linux","os.features":[]}`), true},
+		{"a child twice", child(amd64, "") + "," + child(amd64, ""), true},
+		{"false data", child(amd64, `,"data":"eA=="`), false},
+		{"an index", child(nested, ""), false},
+		{"another type", child(amd64, "") + "," + child(ocispec.Descriptor{MediaType: "text/plain", Digest: amd64.Digest}, ""), false},
+	} {
+		raw := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[%s]}`, ocispec.MediaTypeImageIndex, tt.children)
+		index := w.Registry.Store(fakes.Named(t, example+":index"), ocispec.MediaTypeImageIndex, []byte(raw))
+		c := fakes.Creation(t, "other.example.com/app:1", example+":index")
+		pushed, err := manifest.Publish(t.Context(), w.Clients(), c)
+		if got := pushed.Descriptor.Digest == index; err != nil || got != tt.whole {
+			t.Errorf("%s: got %s and error %v, want %s: %t", tt.name, pushed.Descriptor.Digest, err, index, tt.whole)
+		}
+		w.Lists = fakes.Lists{}
+		if _, err := create(t, w, c); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		pushed, err = push(t, w, "other.example.com/app:1", false)
+		if got := pushed.Descriptor.Digest == index; err != nil || got != tt.whole {
+			t.Errorf("%s, from the store: got %s and error %v, want %s: %t", tt.name, pushed.Descriptor.Digest, err, index, tt.whole)
 		}
 	}
 }

@@ -70,6 +70,7 @@ func push(ctx context.Context, clients Clients, p Publication, found locals, tag
 	if err := tags.Allow(index.Descriptor.Digest); err != nil {
 		return Pushed{}, err
 	}
+	list.noteDigest(clients.Reporter)
 	copied, err := copyChildren(ctx, clients.Registry, list)
 	if err != nil {
 		return Pushed{}, err

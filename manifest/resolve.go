@@ -33,7 +33,7 @@ type resolver struct {
 	// prefetch reads images that are going to be copied; nil if none are.
 	prefetch Fetcher
 	// whole is the only source, if that is an index in a registry.
-	whole Content
+	whole Whole
 }
 
 // resolution is what one source stands for.
@@ -88,7 +88,7 @@ func (r *resolver) resolveAll(ctx context.Context, sources []Source) ([]Entry, l
 	sortOutputs(outputs)
 	entries = append(entries, outputs...)
 	if len(resolved) == 1 {
-		r.whole = resolved[0].index
+		r.whole = newWhole(resolved[0].index, entries)
 	}
 	r.warnRevisions(entries)
 	return entries, found, nil

@@ -35,7 +35,7 @@ type extra struct {
 	// Position starts at 1.
 	Position int
 	// Whole is that of the list, in the file of the first entry.
-	Whole   *manifest.Content `json:",omitempty"`
+	Whole   *manifest.Whole   `json:",omitempty"`
 	Source  string            `json:",omitempty"`
 	Index   digest.Digest     `json:",omitempty"`
 	Pending *manifest.Pending `json:",omitempty"`
@@ -170,6 +170,9 @@ func (x extra) validateWhole() error {
 	}
 	if d.Size != int64(len(x.Whole.Raw)) {
 		return fmt.Errorf("index has %d bytes, not %d", len(x.Whole.Raw), d.Size)
+	}
+	if err := validDigest("entries", x.Whole.Entries); err != nil {
+		return err
 	}
 	return checkDigest(x.Whole.Raw, d.Digest)
 }

@@ -161,7 +161,7 @@ func TestRoundTrip(t *testing.T) {
 		want := manifest.List{
 			Name: named(t, "example.com/app:1"), MediaType: ocispec.MediaTypeImageIndex,
 			Annotations: map[string]string{"a": "<&>\u2028"},
-			Whole:       manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(`{"manifests": []}`)),
+			Whole:       manifest.Whole{Content: manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(`{"manifests": []}`)), Entries: digest.FromString("x")},
 			Entries: []manifest.Entry{
 				image(t, "example.com/app:zzz"), pendingImage(t, "example.com/app:mmm"), fromIndex, image(t, "app"),
 			},
