@@ -41,7 +41,7 @@ func TestTagConditions(t *testing.T) {
 			if command == "create" || command == "push" {
 				refuse([]string{s.name("1") + " exists and points to"}, "--dry-run", "--if-digest", "absent")
 			}
-			refuse([]string{"--if-digest", `expected a digest or "absent"`}, "--if-digest", "latest")
+			s.refusedWith(125, []string{"--if-digest", `expected a digest or "absent"`}, append(args, "--if-digest", "latest")...)
 			if command != "import" {
 				refuse([]string{s.name("2") + " does not exist"}, append([]string{"--if-digest", before["amd64"]}, more(command, s.name("2"))...)...)
 			}

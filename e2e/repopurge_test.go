@@ -260,10 +260,10 @@ func TestRepoPurgeRefuses(t *testing.T) {
 			{[]string{"lists only tags", "nothing was removed"}, []string{repo, "--untagged"}},
 			{[]string{repo + "/none", "404", "nothing was removed"}, []string{repo + "/none", "--all"}},
 			{[]string{"as in " + repo}, []string{repo + ":a", "--all"}},
-			{[]string{"is not a pattern"}, []string{repo, "--filter", "["}},
 		} {
 			s.refused(test.words, append([]string{"repo", "purge", "-f"}, test.args...)...)
 		}
+		s.refusedWith(125, []string{"is not a pattern"}, "repo", "purge", "-f", "--filter", "[", repo)
 		for _, age := range []string{"", "0d", "-1d", "d7", "12h1d", "one day", "2999-01-01T00:00:00Z"} {
 			harness.MustFail(s.T, s.Env, 125, []string{"older-than"}, "docker", "multiarch", "repo", "purge", "-f", "--all", "--older-than", age, repo)
 		}
