@@ -305,7 +305,7 @@ func TestGuideOfCI(t *testing.T) {
 	names := strings.NewReplacer("\\\n", " ", "registry.example.com/team/app", s.repoName(), "registry.example.com/production", s.repoName()+"/production")
 	commands := 0
 	for line := range strings.Lines(names.Replace(string(readFile(t, "../docs/ci.md")))) {
-		command, ok := strings.CutPrefix(line, "    docker multiarch ")
+		command, ok := strings.CutPrefix(line, "docker multiarch ")
 		if !ok {
 			continue
 		}
