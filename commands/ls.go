@@ -50,6 +50,6 @@ func runLs(env environment, opts lsOptions) error {
 		}
 		lists = append(lists, s)
 	}
-	errs = append(errs, display.Lists(env.Out(), lists, opts.format, opts.quiet, !opts.noTrunc))
+	errs = append(errs, display.Lists(env.Out(), lists, opts.format, opts.quiet, opts.noTrunc))
 	return errors.Join(errs...)
 }

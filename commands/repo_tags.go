@@ -18,6 +18,7 @@ import (
 // listing has the flags of the commands that list tags or manifests.
 type listing struct {
 	orderBy string
+	reverse bool
 	top     number
 	filter  string
 	shape   display.Listing
@@ -32,7 +33,8 @@ const (
 // addTo adds the flags; quiet and fields describe --quiet and the fields of --format.
 func (l *listing) addTo(flags *pflag.FlagSet, quiet, fields string) {
 	flags.StringVar(&l.orderBy, "orderby", byName, `Order by "name", in which numbers count as numbers, or by "time", newest first`)
-	flags.Var(&l.top, "top", "Show at most this many")
+	flags.BoolVar(&l.reverse, "reverse", false, "List in the opposite order")
+	flags.Var(&l.top, "top", "Show at most this many: the first or, with --orderby time, the newest")
 	flags.StringVar(&l.filter, "filter", "", `Only list tags that match this pattern ("1.*", "regex:1[.].*")`)
 	flags.StringVar(&l.shape.Format, "format", "", `Format output using a custom template ("table", "json" or a Go template over `+fields+`)`)
 	flags.BoolVarP(&l.shape.Quiet, "quiet", "q", false, quiet)
@@ -48,8 +50,9 @@ func (l *listing) query() (repository.Query, error) {
 	if _, err := parseTemplate(l.shape.Format); err != nil {
 		return repository.Query{}, err
 	}
+	l.shape.Dated = l.orderBy == byTime
 	filter, err := parsePattern("filter", l.filter)
-	return repository.Query{Filter: filter, ByTime: l.orderBy == byTime, Top: int(l.top)}, err
+	return repository.Query{Filter: filter, ByTime: l.orderBy == byTime, Reverse: l.reverse, Top: int(l.top)}, err
 }
 
 type repoTagsOptions struct {

@@ -23,6 +23,7 @@ type verifyOptions struct {
 	digests []string
 	format  string
 	quiet   bool
+	noTrunc bool
 	network network
 }
 
@@ -59,6 +60,7 @@ docker multiarch verify --deep --format json registry.example.com/app:1 registry
 	f.StringArrayVar(&opts.digests, "digests", nil, "Check the images that this file of a build, or folder of such files, names (can be repeated)")
 	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
 	f.BoolVarP(&opts.quiet, "quiet", "q", false, "Show errors and failed checks only")
+	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
 	completeFlags(cmd, map[string][]string{
 		"format": {"json", "table"}, "require": manifest.KnownPlatforms(), "exact": manifest.KnownPlatforms(),
 	})
@@ -94,7 +96,7 @@ func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := display.Verified(env.Out(), results, opts.format, opts.quiet); err != nil {
+	if err := display.Verified(env.Out(), results, opts.format, opts.quiet, opts.noTrunc); err != nil {
 		return err
 	}
 	return conclusion(results, opts.quiet)

@@ -3,6 +3,7 @@ package display
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,16 +35,9 @@ func Diff(out io.Writer, d manifest.Difference, format string) error {
 }
 
 func diffText(out io.Writer, d manifest.Difference) error {
-	row := &diffRow{}
-	row.Header = formatter.SubHeaderContext{"Platform": "PLATFORM", "State": "STATE", "Size": "SIZE", "Layers": "LAYERS"}
-	if err := table(out, diffTable, row, func(yield func(formatter.SubContext) error) error {
-		for _, e := range d.Entries {
-			if err := yield(&diffRow{entry: e}); err != nil {
-				return err
-			}
-		}
-		return nil
-	}); err != nil {
+	head := formatter.SubHeaderContext{"Platform": "PLATFORM", "State": "STATE", "Size": "SIZE", "Layers": "LAYERS"}
+	row := func(e manifest.DiffEntry) any { return &diffRow{e} }
+	if err := table(out, diffTable, false, head, slices.Values(d.Entries), row); err != nil {
 		return err
 	}
 	for _, line := range diffLines(d, func(s string) string { return s }, strconv.Quote) {
@@ -104,10 +98,7 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-type diffRow struct {
-	formatter.HeaderContext
-	entry manifest.DiffEntry
-}
+type diffRow struct{ entry manifest.DiffEntry }
 
 // MarshalJSON returns the columns by name, for {{json .}}.
 func (r *diffRow) MarshalJSON() ([]byte, error) { return formatter.MarshalJSON(r) }

@@ -2,6 +2,7 @@ package display
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,33 +14,21 @@ import (
 )
 
 // Lists writes the local lists in a format of the docker CLI: a table, json, or a template over .Name,
-// .Platforms, .Entries, .Pending and .Age. With trunc it truncates long columns.
-func Lists(out io.Writer, lists []store.Stored, format string, quiet, trunc bool) error {
+// .Platforms, .Entries, .Pending and .Age.
+func Lists(out io.Writer, lists []store.Stored, format string, quiet, noTrunc bool) error {
 	switch {
 	case quiet:
 		format = "{{.Name}}"
 	case format == "" || format == formatter.TableFormatKey:
 		format = "table {{.Name}}\t{{.Platforms}}\t{{.Entries}}\t{{.Pending}}\t{{.Age}}"
 	}
-	row := &listRow{}
-	row.Header = formatter.SubHeaderContext{
+	head := formatter.SubHeaderContext{
 		"Name": "NAME", "Platforms": "PLATFORMS", "Entries": "ENTRIES", "Pending": "PENDING", "Age": "AGE",
 	}
-	return table(out, format, row, func(yield func(formatter.SubContext) error) error {
-		for _, s := range lists {
-			if err := yield(&listRow{stored: s, trunc: trunc}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return table(out, format, noTrunc, head, slices.Values(lists), func(s store.Stored) any { return &listRow{s} })
 }
 
-type listRow struct {
-	formatter.HeaderContext
-	stored store.Stored
-	trunc  bool
-}
+type listRow struct{ stored store.Stored }
 
 // MarshalJSON returns the list for {{json .}}: created is when it was last changed.
 func (r *listRow) MarshalJSON() ([]byte, error) {
@@ -57,11 +46,7 @@ func (r *listRow) Name() string { return ListName(r.stored) }
 
 // Platforms are the platforms of the list's images, in the user's order.
 func (r *listRow) Platforms() string {
-	s := manifest.Escape(strings.Join(r.platforms(), ", "), "")
-	if r.trunc {
-		return formatter.Ellipsis(s, 50)
-	}
-	return s
+	return manifest.Escape(strings.Join(r.platforms(), ", "), "")
 }
 
 // Entries is the number of entries.

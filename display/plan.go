@@ -3,6 +3,7 @@ package display
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,22 +26,13 @@ func Plan(out io.Writer, steps []repository.Step, format string, several, trunc 
 		}
 		format = "table " + format
 	}
-	head := &planRow{}
-	head.Header = formatter.SubHeaderContext{
+	head := formatter.SubHeaderContext{
 		"Repository": "REPOSITORY", "Action": "ACTION", "Kind": "KIND", "Digest": "DIGEST", "Created": "CREATED", "CreatedAt": "CREATED AT", "Tags": "TAGS",
 	}
-	return table(out, format, head, func(yield func(formatter.SubContext) error) error {
-		for _, s := range steps {
-			if err := yield(&planRow{step: s, trunc: trunc}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return table(out, format, !trunc, head, slices.Values(steps), func(s repository.Step) any { return &planRow{s, trunc} })
 }
 
 type planRow struct {
-	formatter.HeaderContext
 	step  repository.Step
 	trunc bool
 }

@@ -73,8 +73,7 @@ func (p *Progress) Blob(t manifest.Transfer) {
 	defer p.mu.Unlock()
 	r, known := p.byID[t.Blob.Digest]
 	if !known {
-		_, id, _ := strings.Cut(shortDigest(t.Blob.Digest), ":")
-		r = &row{id: id}
+		r = &row{id: shortDigest(t.Blob.Digest)}
 		p.byID[t.Blob.Digest] = r
 		p.rows = append(p.rows, r)
 		p.start()

@@ -1,9 +1,11 @@
 package display
 
 import (
+	"cmp"
 	"io"
 	"iter"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,16 +19,17 @@ import (
 )
 
 const (
-	tagTable      = "table {{.Tag}}\t{{.Digest}}\t{{.MediaType}}\t{{.Platforms}}\t{{.Size}}"
-	manifestTable = "table {{.Digest}}\t{{.Tags}}\t{{.MediaType}}\t{{.Platforms}}\t{{.Size}}\t{{.Created}}"
+	tagTable      = "table {{.Tag}}\t{{.Digest}}\t{{.Kind}}\t{{.Platforms}}\t{{.Size}}"
+	manifestTable = "table {{.Digest}}\t{{.Tags}}\t{{.Kind}}\t{{.Platforms}}\t{{.Size}}\t{{.Created}}"
 )
 
-// Listing is how tags or manifests are shown: in a format of the docker CLI, or only their names, with or without
-// truncated columns.
+// Listing is how tags or manifests are shown: in a format of the docker CLI, or only their names. Dated adds when they
+// were created to the table of tags.
 type Listing struct {
 	Format  string
 	Quiet   bool
 	NoTrunc bool
+	Dated   bool
 }
 
 // format returns the format that stands for a Listing, and the style of its rows.
@@ -34,13 +37,15 @@ func (l Listing) format(name, table string) (string, style) {
 	switch {
 	case l.Quiet:
 		return name, style{}
-	case l.Format == "" || l.Format == formatter.TableFormatKey:
-		return table, style{table: true, cut: !l.NoTrunc}
+	case l.Format != "" && l.Format != formatter.TableFormatKey:
+		return l.Format, style{}
+	case l.Dated && table == tagTable:
+		table += "\t{{.Created}}"
 	}
-	return l.Format, style{}
+	return table, style{table: true, cut: !l.NoTrunc}
 }
 
-// style says that a row is one of our own table, for people, and that long columns are truncated.
+// style says that a row is one of our own table, for people, and that digests are shortened.
 type style struct{ table, cut bool }
 
 // TagDetail returns what has to be read of tags to show them. When their images were created is not part of {{json .}}.
@@ -87,13 +92,8 @@ func detail(format string, all repository.Detail) repository.Detail {
 // .Platforms, .Size, .Layers and .Created.
 func Tags(out io.Writer, tags []repository.TagRecord, l Listing) error {
 	format, style := l.format("{{.Tag}}", tagTable)
-	return table(out, format, &tagRow{recordRow: headed()}, func(yield func(formatter.SubContext) error) error {
-		for _, t := range tags {
-			if err := yield(&tagRow{recordRow{record: t.Record, whole: t, style: style}, t.Tag}); err != nil {
-				return err
-			}
-		}
-		return nil
+	return table(out, format, l.NoTrunc, recordHeader, slices.Values(tags), func(t repository.TagRecord) any {
+		return &tagRow{recordRow{t.Record, t, style}, t.Tag}
 	})
 }
 
@@ -101,24 +101,12 @@ func Tags(out io.Writer, tags []repository.TagRecord, l Listing) error {
 // .Tags and the other columns of Tags.
 func Manifests(out io.Writer, records iter.Seq[repository.Record], l Listing) error {
 	format, style := l.format("{{.Digest}}", manifestTable)
-	row := headed()
-	return table(out, format, &row, func(yield func(formatter.SubContext) error) error {
-		for r := range records {
-			if err := yield(&recordRow{record: r, whole: r, style: style}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return table(out, format, l.NoTrunc, recordHeader, records, func(r repository.Record) any { return &recordRow{r, r, style} })
 }
 
-func headed() recordRow {
-	var r recordRow
-	r.Header = formatter.SubHeaderContext{
-		"Tag": "TAG", "Digest": "DIGEST", "Tags": "TAGS", "Kind": "KIND", "MediaType": "MEDIA TYPE", "ArtifactType": "ARTIFACT TYPE",
-		"Platforms": "PLATFORMS", "Size": "SIZE", "Created": "CREATED", "Layers": "LAYERS",
-	}
-	return r
+var recordHeader = formatter.SubHeaderContext{
+	"Tag": "TAG", "Digest": "DIGEST", "Tags": "TAGS", "Kind": "KIND", "MediaType": "MEDIA TYPE", "ArtifactType": "ARTIFACT TYPE",
+	"Platforms": "PLATFORMS", "Size": "SIZE", "Created": "CREATED", "Layers": "LAYERS",
 }
 
 type tagRow struct {
@@ -130,7 +118,6 @@ type tagRow struct {
 func (r *tagRow) Tag() string { return r.tag }
 
 type recordRow struct {
-	formatter.HeaderContext
 	record repository.Record
 	whole  any
 	style
@@ -152,22 +139,16 @@ func (r *recordRow) Digest() string {
 }
 
 // Tags are the tags of the manifest.
-func (r *recordRow) Tags() string { return r.column(strings.Join(r.record.Tags, ", "), 40) }
+func (r *recordRow) Tags() string { return manifest.Escape(strings.Join(r.record.Tags, ", "), "") }
 
 // Kind is image, index, attestation or artifact.
 func (r *recordRow) Kind() string { return r.record.Kind }
 
-// MediaType is the manifest's; in truncated columns without its common prefix.
-func (r *recordRow) MediaType() string {
-	s := r.record.MediaType
-	if r.cut {
-		s = strings.TrimPrefix(s, "application/vnd.")
-	}
-	return r.column(s, 50)
-}
+// MediaType is the manifest's.
+func (r *recordRow) MediaType() string { return manifest.Escape(r.record.MediaType, "") }
 
 // ArtifactType is what an artifact says it is.
-func (r *recordRow) ArtifactType() string { return r.column(r.record.ArtifactType, 50) }
+func (r *recordRow) ArtifactType() string { return manifest.Escape(r.record.ArtifactType, "") }
 
 // Platforms are those of an image or of the images of an index; what has none is described in brackets.
 func (r *recordRow) Platforms() string {
@@ -175,10 +156,7 @@ func (r *recordRow) Platforms() string {
 	for _, p := range r.record.Platforms {
 		out = append(out, p.Platform)
 	}
-	if s := strings.Join(out, ", "); s != "" {
-		return r.column(s, 50)
-	}
-	return r.column(description(r.record), 50)
+	return manifest.Escape(cmp.Or(strings.Join(out, ", "), description(r.record)), "")
 }
 
 // description says why a record has no platform.
@@ -188,10 +166,8 @@ func description(r repository.Record) string {
 		return "(not in the registry)"
 	case r.Err != nil && r.Kind != manifest.KindIndex:
 		return "(cannot be read)"
-	case r.Kind == manifest.KindArtifact:
-		return strings.TrimSpace("(artifact "+r.ArtifactType) + ")"
-	case r.Kind == manifest.KindAttestation:
-		return "(attestation)"
+	case r.ArtifactType != "":
+		return "(" + r.ArtifactType + ")"
 	}
 	return ""
 }
@@ -225,12 +201,4 @@ func (r *recordRow) Created() string {
 		return units.HumanDuration(time.Since(t)) + " ago"
 	}
 	return t.Format(time.RFC3339)
-}
-
-func (r *recordRow) column(s string, width int) string {
-	s = manifest.Escape(s, "")
-	if r.cut {
-		return formatter.Ellipsis(s, width)
-	}
-	return s
 }

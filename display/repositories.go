@@ -2,6 +2,7 @@ package display
 
 import (
 	"io"
+	"slices"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/cli/cli/command/formatter"
@@ -16,22 +17,13 @@ func Repositories(out io.Writer, registry string, paths []string, format string)
 	case formatter.TableFormatKey:
 		format = "table {{.Repository}}\t{{.Name}}"
 	}
-	row := &repositoryRow{}
-	row.Header = formatter.SubHeaderContext{"Repository": "REPOSITORY", "Name": "NAME"}
-	return table(out, format, row, func(yield func(formatter.SubContext) error) error {
-		for _, path := range paths {
-			if err := yield(&repositoryRow{path: manifest.Escape(path, ""), registry: registry}); err != nil {
-				return err
-			}
-		}
-		return nil
+	head := formatter.SubHeaderContext{"Repository": "REPOSITORY", "Name": "NAME"}
+	return table(out, format, false, head, slices.Values(paths), func(path string) any {
+		return &repositoryRow{manifest.Escape(path, ""), registry}
 	})
 }
 
-type repositoryRow struct {
-	formatter.HeaderContext
-	path, registry string
-}
+type repositoryRow struct{ path, registry string }
 
 // MarshalJSON gives {{json .}} the columns.
 func (r *repositoryRow) MarshalJSON() ([]byte, error) {

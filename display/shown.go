@@ -9,13 +9,11 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/docker/cli/cli/command/formatter"
-
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
-const shownTable = "table {{.Digest}}\t{{.Platforms}}\t{{.Size}}\t{{.Layers}}\t{{.ArtifactType}}"
+const shownTable = "table {{.Digest}}\t{{.Kind}}\t{{.Platforms}}\t{{.Size}}\t{{.Layers}}"
 
 // Shown writes a manifest in full for people: what is known of it, then the manifests below it and its referrers.
 func Shown(out io.Writer, s repository.Shown, noTrunc bool) error {
@@ -85,14 +83,8 @@ func shownPart(out io.Writer, title string, records []repository.Record, noTrunc
 	if _, err := fmt.Fprintf(out, "\n%s:\n", title); err != nil {
 		return err
 	}
-	row := headed()
-	return table(out, shownTable, &row, func(yield func(formatter.SubContext) error) error {
-		for _, r := range records {
-			r.Depth = max(r.Depth-1, 0)
-			if err := yield(&recordRow{record: r, whole: r, style: style{table: true, cut: !noTrunc}}); err != nil {
-				return err
-			}
-		}
-		return nil
+	return table(out, shownTable, noTrunc, recordHeader, slices.Values(records), func(r repository.Record) any {
+		r.Depth = max(r.Depth-1, 0)
+		return &recordRow{r, r, style{table: true, cut: !noTrunc}}
 	})
 }

@@ -26,7 +26,7 @@ var jsonOf = map[string]struct {
 	"inspect": {func(out io.Writer, text string) error { return execute(out, manifest.View{Name: text}) }, "name"},
 	"show":    {func(out io.Writer, text string) error { return execute(out, repository.Shown{Name: text}) }, "name"},
 	"verify": {func(out io.Writer, text string) error {
-		return Verified(out, []verify.Result{{Name: text}}, "json", false)
+		return Verified(out, []verify.Result{{Name: text}}, "json", false, true)
 	}, "name"},
 	"purge": {func(out io.Writer, text string) error {
 		step := repository.Step{Digest: digest.FromString("1"), Repo: appRepo, Tags: []string{text}}
@@ -96,7 +96,7 @@ func TestFormatsEscape(t *testing.T) {
 			},
 			"verify": func(out io.Writer, format string) error {
 				r := verify.Result{Name: evil, Manifests: []verify.Manifest{{Kind: evil, Platform: evil, MediaType: evil}}}
-				return Verified(out, []verify.Result{r}, format, false)
+				return Verified(out, []verify.Result{r}, format, false, true)
 			},
 			"purge": func(out io.Writer, format string) error {
 				return Plan(out, []repository.Step{{Repo: appRepo, Kind: evil, Digest: digest.FromString("1"), Tags: []string{evil}}}, format, true, false)

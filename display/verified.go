@@ -16,9 +16,9 @@ import (
 const verifiedTable = "table {{.Name}}\t{{.Platform}}\t{{.Digest}}\t{{.State}}"
 
 // Verified writes the results of checking names: a table with a row for each manifest, and after it a line for each
-// finding; if quiet, only the lines of errors and failed checks. At most maxFailed failures of a name are shown. Any format
+// finding; if quiet, only the lines of errors and failed checks. With noTrunc digests and long cells are whole. At most maxFailed failures of a name are shown. Any format
 // other than a table is a template for each result, or "json".
-func Verified(out io.Writer, results []verify.Result, format string, quiet bool) error {
+func Verified(out io.Writer, results []verify.Result, format string, quiet, noTrunc bool) error {
 	switch table, isTable := strings.CutPrefix(format, formatter.TableFormatKey); {
 	case quiet:
 		return findings(out, results, func(f verify.Finding) bool { return f.Severity != verify.SeverityInfo }, func(verify.Result) int { return 0 })
@@ -26,7 +26,7 @@ func Verified(out io.Writer, results []verify.Result, format string, quiet bool)
 		if strings.TrimSpace(table) == "" {
 			format = verifiedTable
 		}
-		if err := verifiedRows(out, results, format); err != nil {
+		if err := verifiedRows(out, results, format, noTrunc); err != nil {
 			return err
 		}
 		return findings(out, results, func(verify.Finding) bool { return true }, hiddenRows)
@@ -100,38 +100,40 @@ func rows(r verify.Result) []verify.Manifest {
 // hiddenRows returns how many manifests are not shown.
 func hiddenRows(r verify.Result) int { return len(r.Manifests) - len(rows(r)) }
 
-func verifiedRows(out io.Writer, results []verify.Result, format string) error {
-	row := &verifiedRow{}
-	row.Header = formatter.SubHeaderContext{
+func verifiedRows(out io.Writer, results []verify.Result, format string, noTrunc bool) error {
+	head := formatter.SubHeaderContext{
 		"Name": "NAME", "Kind": "KIND", "Platform": "PLATFORM", "MediaType": "MEDIA TYPE", "Digest": "DIGEST", "Size": "SIZE", "State": "STATE",
 	}
-	return table(out, format, row, func(yield func(formatter.SubContext) error) error {
-		for _, r := range results {
-			shown := rows(r)
-			if len(shown) == 0 {
-				shown = []verify.Manifest{{State: r.State}}
-			}
-			for _, m := range shown {
-				if err := yield(&verifiedRow{name: r.Name, manifest: m}); err != nil {
-					return err
-				}
-			}
+	var all []verifiedRow
+	for _, r := range results {
+		shown := rows(r)
+		if len(shown) == 0 {
+			shown = []verify.Manifest{{State: r.State}}
 		}
-		return nil
-	})
+		for i, m := range shown {
+			all = append(all, verifiedRow{r.Name, m, i > 0 && format == verifiedTable, !noTrunc && format == verifiedTable})
+		}
+	}
+	return table(out, format, noTrunc, head, slices.Values(all), func(r verifiedRow) any { return &r })
 }
 
 type verifiedRow struct {
-	formatter.HeaderContext
 	name     string
 	manifest verify.Manifest
+	// again says that the row above has the same name, and cut that the digest is shortened.
+	again, cut bool
 }
 
 // MarshalJSON returns the columns by name, for {{json .}}.
 func (r *verifiedRow) MarshalJSON() ([]byte, error) { return formatter.MarshalJSON(r) }
 
-// Name is the name that leads to the manifest.
-func (r *verifiedRow) Name() string { return r.name }
+// Name is the name that leads to the manifest; in our table only in its first row.
+func (r *verifiedRow) Name() string {
+	if r.again {
+		return ""
+	}
+	return r.name
+}
 
 // Kind is that of the manifest.
 func (r *verifiedRow) Kind() string { return r.manifest.Kind }
@@ -145,7 +147,12 @@ func (r *verifiedRow) Platform() string {
 func (r *verifiedRow) MediaType() string { return manifest.Escape(r.manifest.MediaType, "") }
 
 // Digest is that of the manifest.
-func (r *verifiedRow) Digest() string { return r.manifest.Digest.String() }
+func (r *verifiedRow) Digest() string {
+	if r.cut {
+		return shortDigest(r.manifest.Digest)
+	}
+	return r.manifest.Digest.String()
+}
 
 // Size is that of the manifest, in bytes.
 func (r *verifiedRow) Size() string { return fmt.Sprint(r.manifest.Size) }

@@ -33,7 +33,7 @@ func TestVerifiedFillsAPage(t *testing.T) {
 		{"json", false, 1, "]}\n"},
 	} {
 		var out strings.Builder
-		if err := Verified(&out, []verify.Result{r}, tt.format, tt.quiet); err != nil {
+		if err := Verified(&out, []verify.Result{r}, tt.format, tt.quiet, true); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Count(out.String(), "\n"); got != tt.want || !strings.HasSuffix(out.String(), tt.last) {

@@ -27,7 +27,7 @@ func TestLifeOfAList(t *testing.T) {
 		if got := s.multiarch("repo", "manifests", "-q", s.repository()).Stdout; strings.Count(got, "\n") != 3 {
 			s.Errorf("got manifests\n%swant the list and its images", got)
 		}
-		says(s.T, s.multiarch("repo", "show", s.list).Stdout, d, a.Digest().String()[:19], "app")
+		says(s.T, s.multiarch("repo", "show", s.list).Stdout, d, a.Digest().Encoded()[:12], "app")
 		s.multiarch("verify", "--deep", s.list)
 		s.multiarch("exists", "--platform", "linux/arm64", s.list)
 

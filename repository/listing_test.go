@@ -80,6 +80,8 @@ func TestTags(t *testing.T) {
 		"manifests":         {Query{Detail: DetailManifest, Filter: fakes.Pattern(t, "new*")}, []string{"new image", "new2 image"}, 2, 0, false},
 		"names":             {Query{}, []string{"amd64", "bad", "gone", "list", "new", "new2", "old", sig + " artifact"}, 0, 0, false},
 		"first names":       {Query{Top: 1, Detail: DetailPlatform}, all[:1], 1, 1, false},
+		"last names":        {Query{Top: 2, Reverse: true}, []string{sig + " artifact", "old"}, 0, 0, false},
+		"newest, last":      {Query{ByTime: true, Reverse: true, Top: 2, Filter: fakes.Pattern(t, "[no]*")}, []string{all[5], all[4]}, 3, 2, false},
 		"absent is no flaw": {Query{Filter: fakes.Pattern(t, "g*"), Detail: DetailPlatform}, all[2:3], 1, 0, false},
 		"digest":            {Query{Digest: digests["new"], Detail: DetailPlatform}, all[4:6], 8 + 1, 1, true},
 		"digest of nothing": {Query{Digest: digests["arm64"], Filter: fakes.Pattern(t, "[ln]*")}, nil, 3, 0, false},
@@ -180,6 +182,7 @@ func TestManifests(t *testing.T) {
 		"filtered": {Query{Filter: fakes.Pattern(t, "o*")}, old, false},
 		"a child":  {Query{Filter: fakes.Pattern(t, "amd64")}, []string{"amd64 image linux/amd64"}, false},
 		"newest":   {Query{Filter: fakes.Pattern(t, "[on]*"), ByTime: true, Top: 1}, young, false},
+		"reverse":  {Query{Filter: fakes.Pattern(t, "[on]*"), ByTime: true, Reverse: true}, slices.Concat(old, young), false},
 		"first":    {Query{Filter: fakes.Pattern(t, "[^bg]*"), Top: 1}, list, false},
 		"none":     {Query{Filter: fakes.Pattern(t, "x")}, nil, false},
 	} {

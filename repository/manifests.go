@@ -186,9 +186,7 @@ func (s *Snapshot) arrange(rows []row, q Query) []*row {
 		}
 		return compareNames(a, b)
 	})
-	if q.Top > 0 {
-		top = top[:min(q.Top, len(top))]
-	}
+	top = arranged(top, q)
 	out := make([]*row, 0, len(rows))
 	var visit func(r *row, depth int)
 	visit = func(r *row, depth int) {

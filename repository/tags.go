@@ -21,7 +21,9 @@ type Query struct {
 	// ByTime lists the newest first, and records without a time last; otherwise the order is that of names, in
 	// which numbers count as numbers.
 	ByTime bool
-	// Top is how many are listed at most, 0 for all.
+	// Reverse lists in the opposite order.
+	Reverse bool
+	// Top is how many are listed at most, 0 for all: the first or, with ByTime, the newest in either order.
 	Top    int
 	Detail Detail
 }
@@ -57,9 +59,7 @@ func Tags(ctx context.Context, r manifest.Reader, repo reference.Named, q Query)
 		s.readRecords(ctx, slices.DeleteFunc(slices.Clone(tags), (*TagRecord).hasTime), DetailCreated)
 		slices.SortStableFunc(tags, func(a, b *TagRecord) int { return b.Time().Compare(a.Time()) })
 	}
-	if q.Top > 0 {
-		tags = tags[:min(q.Top, len(tags))]
-	}
+	tags = arranged(tags, q)
 	s.readRecords(ctx, tags, q.Detail)
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -70,14 +70,25 @@ func Tags(ctx context.Context, r manifest.Reader, repo reference.Named, q Query)
 			failures = append(failures, t.Err)
 		}
 	}
-	if len(tags) == len(all) && !q.ByTime {
-		return all, unread(failures)
-	}
 	out := make([]TagRecord, len(tags))
 	for i, t := range tags {
 		out[i] = *t
 	}
 	return out, unread(failures)
+}
+
+// arranged returns what Top and Reverse select of sorted items.
+func arranged[T any](sorted []T, q Query) []T {
+	if q.Reverse && !q.ByTime {
+		slices.Reverse(sorted)
+	}
+	if q.Top > 0 {
+		sorted = sorted[:min(q.Top, len(sorted))]
+	}
+	if q.Reverse && q.ByTime {
+		slices.Reverse(sorted)
+	}
+	return sorted
 }
 
 // tagRecords returns the tags that match, sorted, with what the registry's inventory says of them. That is asked for
