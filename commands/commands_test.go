@@ -28,7 +28,7 @@ import (
 
 func TestCreateFlags(t *testing.T) {
 	base := func(change func(*createOptions)) createOptions {
-		o := createOptions{list: "example.com/app:1", sources: []string{"app:amd64"}, attestations: "keep"}
+		o := createOptions{list: "example.com/app:1", sources: []string{"app:amd64"}, attestations: "keep", progress: display.ProgressAuto}
 		change(&o)
 		return o
 	}

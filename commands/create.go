@@ -29,6 +29,7 @@ type createOptions struct {
 	tags                          []string
 	condition                     condition
 	output                        output
+	progress                      string
 	purge                         string
 	digests                       []string
 	require                       []string
@@ -78,6 +79,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	flags.StringVar(&opts.mediaType, "type", "", `Media type of the list ("docker", "oci"; default: derived from the images)`)
 	opts.condition.addTo(cmd)
 	opts.output.addTo(flags)
+	addProgress(cmd, env, &opts.progress)
 	flags.StringVar(&opts.purge, "purge", "", `With "tags", also remove the tags of the images in the repository`)
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
 	completeFlags(cmd, map[string][]string{
@@ -158,6 +160,9 @@ func (o createOptions) contradiction() error {
 	if err := oneOf("purge", o.purge, "", "tags"); err != nil {
 		return err
 	}
+	if err := checkProgress(o.progress); err != nil {
+		return err
+	}
 	return oneOf("type", o.mediaType, "", "docker", "oci")
 }
 
@@ -171,7 +176,7 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 		return err
 	}
 	c.Sources = append(c.Sources, outputs...)
-	t := newTools(env, opts.output.quiet)
+	t := newToolsShowing(env, opts.output.quiet, opts.progress)
 	diagnostics.Report(t.reporter)
 	warnLevels(t.reporter, c.Annotations.Skipped)
 	registries := t.registries(opts.network)

@@ -3,14 +3,18 @@ package commands
 import (
 	"cmp"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/streams"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 )
@@ -25,6 +29,41 @@ type environment struct {
 	step files
 	// pushed is called for what a command has pushed, nil if nobody asks.
 	pushed func(ocispec.Descriptor, []string)
+	// shown is the progress that the command shows.
+	shown *shown
+}
+
+// shown holds the progress that a command shows. It is nil where no command runs.
+type shown struct{ progress *display.Progress }
+
+// Out returns the stream for results, and ends the progress that is shown: another event starts it again.
+func (e environment) Out() *streams.Out {
+	e.endProgress()
+	return e.Cli.Out()
+}
+
+func (e environment) endProgress() {
+	if e.shown != nil && e.shown.progress != nil {
+		e.shown.progress.Close()
+	}
+}
+
+// progress shows progress in one of the modes of package display until there is a result, or the command ends.
+func (e environment) progress(mode string) *display.Progress {
+	e.endProgress()
+	p := display.NewProgress(e.Err(), mode)
+	if e.shown != nil {
+		e.shown.progress = p
+	}
+	return p
+}
+
+// progressMode is the default mode: that of docker buildx if there is one, but not in a step, which has no terminal.
+func (e environment) progressMode() string {
+	if mode := os.Getenv("BUILDKIT_PROGRESS"); e.step == nil && slices.Contains(display.ProgressModes, mode) {
+		return mode
+	}
+	return display.ProgressAuto
 }
 
 // lists returns the store of the local manifest lists.

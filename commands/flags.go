@@ -136,8 +136,10 @@ func (p *purge) String() string {
 func (p *purge) Type() string { return "bool" }
 
 // addProgress adds the flag.
-func addProgress(cmd *cobra.Command, mode *string) {
-	cmd.Flags().StringVar(mode, "progress", display.ProgressAuto, `How to show progress ("auto", "plain", "tty", "json", "quiet")`)
+func addProgress(cmd *cobra.Command, env environment, mode *string) {
+	cmd.Flags().StringVar(mode, "progress", display.ProgressAuto, `How to show progress ("auto", "plain", "tty", "json", "quiet"; default: $BUILDKIT_PROGRESS or "auto")`)
+	cmd.Flags().Lookup("progress").DefValue = "" // help is the same whatever the environment
+	*mode = env.progressMode()
 	completeFlags(cmd, map[string][]string{"progress": display.ProgressModes})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
@@ -65,7 +66,7 @@ docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.exam
 	opts.output.addTo(flags)
 	flags.StringVar(&opts.username, "src-username", "", "User name for the registry of SOURCE (with --src-password-stdin)")
 	flags.BoolVar(&opts.passwordStdin, "src-password-stdin", false, "Read the password for the registry of SOURCE from stdin")
-	addProgress(cmd, &opts.progress)
+	addProgress(cmd, env, &opts.progress)
 	completeFlags(cmd, map[string][]string{"platform": manifest.KnownPlatforms()})
 	return cmd
 }
@@ -171,8 +172,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	if err != nil {
 		return err
 	}
-	t := newTools(env, opts.output.quiet).withProgress(opts.progress, opts.output.quiet)
-	defer t.progress.Close()
+	t := newToolsShowing(env, opts.output.quiet, opts.progress)
 	client, err := t.importRegistry(ctx, opts)
 	if err != nil {
 		return err
@@ -191,8 +191,11 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	defer files.discard()
 	imported, err := transfer.Import(ctx, client, t.reporter, request)
 	t.progress.Close()
+	interrupted := errdefs.IsCanceled(err)
+	if len(imported) > 0 || interrupted {
+		t.progress.Summarize(t.reporter, interrupted)
+	}
 	if len(imported) > 0 {
-		t.progress.Summarize(t.reporter)
 		display.Imported(env.Out(), imported, opts.output.quiet)
 	}
 	if opts.allTags && env.pushed != nil {

@@ -20,6 +20,7 @@ type pushOptions struct {
 	tags      []string
 	condition condition
 	output    output
+	progress  string
 }
 
 func newPushCommand(env environment) *cobra.Command {
@@ -44,6 +45,7 @@ func newPushCommand(env environment) *cobra.Command {
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag, or under a name with a registry")
 	opts.condition.addTo(cmd)
 	opts.output.addTo(flags)
+	addProgress(cmd, env, &opts.progress)
 	completeFlags(cmd, map[string][]string{"purge": {"true", "false", "tags"}})
 	return cmd
 }
@@ -61,7 +63,10 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	if err != nil {
 		return err
 	}
-	t := newTools(env, opts.output.quiet)
+	if err := checkProgress(opts.progress); err != nil {
+		return err
+	}
+	t := newToolsShowing(env, opts.output.quiet, opts.progress)
 	if opts.dryRun {
 		return t.planPush(ctx, opts.network, name, manifest.Publication{Tags: tags, Copies: copies, Condition: condition}, opts.output.quiet)
 	}

@@ -35,6 +35,7 @@ func NewRootCommand(dockerCLI command.Cli) *cobra.Command {
 }
 
 func newRootCommand(env environment) *cobra.Command {
+	env.shown = &shown{}
 	root := &cobra.Command{
 		Use:   Name + " COMMAND",
 		Short: Short,
@@ -71,7 +72,21 @@ func newRootCommand(env environment) *cobra.Command {
 	if env.step == nil { // tasks do not run tasks: they could read any file and variable of this machine
 		root.AddCommand(newTaskCommand(env))
 	}
+	endProgressAfter(root, env)
 	return root
+}
+
+// endProgressAfter makes cmd and all below it end the progress they show, before an error is reported.
+func endProgressAfter(cmd *cobra.Command, env environment) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			defer env.endProgress()
+			return run(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		endProgressAfter(sub, env)
+	}
 }
 
 // PluginArgs returns the arguments that the docker command would have passed if the binary was called directly.

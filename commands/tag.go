@@ -17,6 +17,7 @@ type tagOptions struct {
 	remote    bool
 	condition condition
 	output    output
+	progress  string
 	network   network
 }
 
@@ -40,6 +41,7 @@ func newTagCommand(env environment) *cobra.Command {
 	flags.BoolVar(&opts.remote, "remote", false, "Tag in the registry, and print the digest")
 	opts.condition.addTo(cmd)
 	opts.output.addTo(flags)
+	addProgress(cmd, env, &opts.progress)
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	return cmd
 }
@@ -53,7 +55,10 @@ func runTag(ctx context.Context, env environment, opts tagOptions) error {
 	if err != nil {
 		return err
 	}
-	t := newTools(env, opts.output.quiet)
+	if err := checkProgress(opts.progress); err != nil {
+		return err
+	}
+	t := newToolsShowing(env, opts.output.quiet, opts.progress)
 	if !opts.remote {
 		if opts.output != (output{}) || opts.condition != (condition{}) {
 			return invalid("--if-digest, --no-clobber, --quiet, --digest-file and --metadata-file require --remote")

@@ -25,6 +25,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/credentials"
 	"github.com/docker-multiarch/docker-multiarch/daemon"
+	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
@@ -126,15 +127,17 @@ func (d *daemons) header(ctx context.Context, host, repository string, actions [
 	return now.header(ctx, host, repository, actions)
 }
 
-// stepDaemon is a daemon whose pushes write their progress to the output of a step.
+// stepDaemon is a daemon whose pushes write their progress to the output of a step, which has no terminal.
 type stepDaemon struct {
 	*daemon.Daemon
 	pushed *pushedImages
 }
 
-// Push pushes an image to its registry and draws the progress on out.
+// Push pushes an image to its registry and writes the progress to out.
 func (d stepDaemon) Push(ctx context.Context, name reference.NamedTagged, out io.Writer) (digest.Digest, error) {
-	pushed, err := d.Daemon.Push(ctx, name, nil, daemon.NewProgress(streams.NewOut(out)))
+	progress := display.NewProgress(streams.NewOut(out), display.ProgressPlain)
+	defer progress.Close()
+	pushed, err := d.Daemon.Push(ctx, name, nil, progress)
 	if err == nil {
 		d.pushed.addDigest(name.String(), pushed)
 	}

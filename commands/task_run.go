@@ -98,7 +98,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	flags.StringArrayVar(&opts.login, "login", nil, "Registry whose login of yours all containers can read")
 	flags.StringArrayVar(&opts.given, "secret", nil, "Value of a secret of the file (id=ID,src=FILE or id=ID,env=NAME)")
 	flags.StringVar(&opts.metadata, "metadata-file", "", "Write the digests and names of what was pushed to this file as JSON")
-	addProgress(cmd, &opts.progress)
+	addProgress(cmd, env, &opts.progress)
 	return cmd
 }
 

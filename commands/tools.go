@@ -29,30 +29,23 @@ type tools struct {
 	reporter *display.Reporter
 	logins   logins
 	daemon   images
-	// progress shows the progress of blobs, nil for not at all.
 	progress *display.Progress
 }
 
 // newTools returns the tools. If quiet they show no progress and only warnings.
 func newTools(env environment, quiet bool) tools {
-	progress := daemon.NewProgress(env.Err())
-	t := tools{env: env, reporter: display.NewReporter(progress, quiet)} // notes appear between the lines of pushes
-	t.logins = logins{credentials.New(env.ConfigFile), t.reporter, &sync.Map{}}
-	t.daemon = images{Daemon: daemon.New(daemon.FromCLI(env), t.logins.header)}
-	if !quiet {
-		t.daemon.progress = progress
-	}
-	return t
+	return newToolsShowing(env, quiet, env.progressMode())
 }
 
-// withProgress returns t with a display of blobs that are copied; notes go through it.
-func (t tools) withProgress(mode string, quiet bool) tools {
+// newToolsShowing is newTools with a mode of progress.
+func newToolsShowing(env environment, quiet bool, mode string) tools {
 	if quiet {
 		mode = display.ProgressQuiet
 	}
-	t.progress = display.NewProgress(t.env.Err(), mode)
-	t.reporter = display.NewReporter(t.progress, quiet)
-	t.logins.reporter = t.reporter
+	t := tools{env: env, progress: env.progress(mode)}
+	t.reporter = display.NewReporter(t.progress, quiet) // notes appear above the progress
+	t.logins = logins{credentials.New(env.ConfigFile), t.reporter, &sync.Map{}}
+	t.daemon = images{daemon.New(daemon.FromCLI(env), t.logins.header), t.progress}
 	return t
 }
 
@@ -67,10 +60,10 @@ func (t tools) clients(registries *registry.Client) manifest.Clients {
 	}
 }
 
-// images are the daemon's. Pushes draw their progress unless it is nil.
+// images are the daemon's, whose pushes report their progress.
 type images struct {
 	*daemon.Daemon
-	progress *daemon.Progress
+	progress manifest.Progress
 }
 
 // Push pushes an image, see [manifest.Images].
@@ -78,15 +71,16 @@ func (i images) Push(ctx context.Context, name reference.NamedTagged, platform *
 	return i.Daemon.Push(ctx, name, platform, i.progress)
 }
 
-// registries returns a client for registries.
+// registries returns a client for registries. The progress is shown from then on.
 func (t tools) registries(n network) *registry.Client { return registry.New(t.registryOptions(n)) }
 
 func (t tools) registryOptions(n network) registry.Options {
+	t.progress.Start()
 	retryTimeout := time.Duration(n.retryTimeout)
 	if retryTimeout == 0 {
 		retryTimeout = -1 // 0 is the default there
 	}
-	o := registry.Options{
+	return registry.Options{
 		Credentials:  t.logins.credential,
 		WithoutLogin: t.logins.withoutLogin,
 		Forget:       t.logins.stored.Forget,
@@ -96,13 +90,10 @@ func (t tools) registryOptions(n network) registry.Options {
 		Jobs:         int(n.jobs),
 		UserAgent:    "docker-multiarch/" + Version + " (" + runtime.GOOS + ")",
 		RetryTimeout: retryTimeout,
+		Progress:     t.progress,
 		Warn:         t.reporter.Warn,
 		Note:         t.reporter.Note,
 	}
-	if t.progress != nil {
-		o.Progress = t.progress
-	}
-	return o
 }
 
 // showPlan prints what a dry run of create or push would push: the list, or with quiet only its digest, on

@@ -9,7 +9,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-	"github.com/docker/cli/cli/streams"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 	"github.com/opencontainers/go-digest"
@@ -17,13 +16,13 @@ import (
 )
 
 // Push has the daemon send the image called name to the registry in its name, all of it or, unless platform is nil,
-// only the manifest of that platform, and draws its progress unless progress is nil. It returns the digest that name then
+// only the manifest of that platform, and reports the progress of its layers unless progress is nil. It returns the digest that name then
 // has in the registry, as the daemon reports it: if only one platform of an index is available, the daemon pushes the
 // manifest of that platform. The digest is "" if podman does not report it. The error is errdefs.ErrNotImplemented if the
 // daemon cannot push one platform (before API 1.46), errdefs.ErrFailedPrecondition if it lacks content of the image,
 // errdefs.ErrNotFound if it does not have name (any more), errdefs.ErrAborted if the registry lacks a blob of the image
 // that it was sent, errdefs.ErrUnavailable if the daemon cannot be reached or its connection breaks.
-func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform, progress *Progress) (digest.Digest, error) {
+func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform, progress manifest.Progress) (digest.Digest, error) {
 	what := "pushing " + manifest.Familiar(name)
 	api, err := d.client(ctx)
 	if err != nil {
@@ -61,13 +60,10 @@ func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform 
 	return inspectPushed(ctx, api, name, platform)
 }
 
-// follow draws the stream of a push to its end and returns the digest that it reported, "" for none.
-func follow(body io.Reader, tag string, progress *Progress) (digest.Digest, error) {
-	if progress == nil {
-		progress = NewProgress(streams.NewOut(io.Discard))
-	}
+// follow reads the stream of a push to its end and returns the digest that it reported, "" for none.
+func follow(body io.Reader, tag string, progress manifest.Progress) (digest.Digest, error) {
 	stream := newMessageStream(body, tag)
-	err := progress.draw(stream, tag)
+	err := track(stream, progress)
 	var refused *refusal
 	switch {
 	case stream.missing:

@@ -7,14 +7,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker/cli/cli/streams"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 const refers = `{"status":"The push refers to repository [h.example/x]"}` + "\n"
@@ -234,19 +236,36 @@ func TestCancelStopsAPush(t *testing.T) {
 	}
 }
 
-func TestPushDrawsItsProgress(t *testing.T) {
-	stream := refers + `{"status":"Preparing","progressDetail":{},"id":"c36d3a1fcef2"}` +
+// transfers keeps what is reported.
+type transfers []manifest.Transfer
+
+func (r *transfers) Blob(t manifest.Transfer)  { *r = append(*r, t) }
+func (*transfers) Count(manifest.Counted, int) {}
+
+// The layers are reported as daemons of both stores name their states. Messages of another shape end no push.
+func TestPushReportsItsProgress(t *testing.T) {
+	stream := refers + `{"progressDetail":7,"id":"c36d3a1fcef2"}` +
+		`{"status":"Preparing","progressDetail":{},"id":"c36d3a1fcef2"}` +
 		`{"status":"Pushing","progressDetail":{"current":1,"total":2},"progress":"[=>]","id":"c36d3a1fcef2"}` +
-		`{"status":"Pushed","progressDetail":{},"id":"c36d3a1fcef2"}` + closing("1", digestB) + aux(digestB)
-	var out bytes.Buffer
+		`{"status":"Pushed","progressDetail":{},"id":"c36d3a1fcef2"}` +
+		`{"status":"Layer already exists","id":"a"}{"status":"Already exists","id":"b"}{"status":"Mounted from x/y","id":"c"}` +
+		`{"status":"Retrying in 5 seconds","id":"d"}` + closing("1", digestB) + aux(digestB)
+	var got transfers
 	d := New(pushing(t, "1.51", stream).connect, noAuth)
-	if _, err := d.Push(t.Context(), tagged(t, "h.example/x:1"), nil, NewProgress(streams.NewOut(&out))); err != nil {
+	if _, err := d.Push(t.Context(), tagged(t, "h.example/x:1"), nil, &got); err != nil {
 		t.Fatal(err)
 	}
-	want := "The push refers to repository [h.example/x]\nc36d3a1fcef2: Preparing\nc36d3a1fcef2: Pushed\n" +
-		"1: digest: " + digestB.String() + " size: 527\n"
-	if out.String() != want {
-		t.Errorf("drawn:\n%s\nwant:\n%s", out.String(), want)
+	layer := func(id string, state manifest.TransferState, sent, size int64) manifest.Transfer {
+		return manifest.Transfer{Blob: ocispec.Descriptor{Size: size}, ID: id, State: state, Sent: sent}
+	}
+	const id = "c36d3a1fcef2"
+	want := transfers{
+		layer(id, manifest.Waiting, 0, 0), layer(id, manifest.Sending, 1, 2), layer(id, manifest.Sent, 2, 2),
+		layer("a", manifest.Present, 0, 0), layer("b", manifest.Present, 0, 0), layer("c", manifest.Mounted, 0, 0),
+		layer("d", manifest.Waiting, 0, 0),
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
 }
 

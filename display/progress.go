@@ -1,9 +1,12 @@
 package display
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,34 +29,47 @@ const (
 // ProgressModes are all modes.
 var ProgressModes = []string{ProgressAuto, ProgressPlain, ProgressTTY, ProgressJSON, ProgressQuiet}
 
-// intervals are how often the modes report transfers in progress.
-var intervals = map[string]time.Duration{
-	ProgressTTY: 100 * time.Millisecond, ProgressJSON: time.Second, ProgressPlain: 10 * time.Second,
-}
+// delay is how long a command may be silent before its counts are shown, and lines where there is no terminal.
+const delay = 2 * time.Second
 
-// Progress shows the progress of blobs. Other output to the same stream is written through it and appears above
-// the bars. It implements [manifest.Progress].
+// firsts are when the modes report for the first time, intervals how often after that.
+var (
+	firsts    = map[string]time.Duration{ProgressTTY: 100 * time.Millisecond, ProgressJSON: time.Second, ProgressPlain: delay}
+	intervals = map[string]time.Duration{ProgressTTY: 100 * time.Millisecond, ProgressJSON: time.Second, ProgressPlain: 10 * time.Second}
+)
+
+// unchangedInterval is how often a line is repeated that says nothing new.
+const unchangedInterval = time.Minute
+
+// Progress shows what a command does: on a terminal the bars of blobs, or one line that counts what was read and removed,
+// otherwise a line from time to time. Other output to the same stream is written through it and appears above the bars. It
+// implements [manifest.Progress].
 type Progress struct {
 	out  io.Writer
 	mode string
 	size func() (height, width uint)
-	now  func() time.Time
 
-	mu    sync.Mutex
-	rows  []*row // in the order in which they started
-	byID  map[digest.Digest]*row
-	drawn int // lines of the bars on the screen
-	began time.Time
-	stop  func()
+	mu     sync.Mutex
+	rows   []*row // in the order in which they started
+	byID   map[string]*row
+	counts map[manifest.Counted]int
+	drawn  int // lines of the bars on the screen
+	began  time.Time
+	stop   func() // nil if it is not shown
+	last   struct {
+		line string
+		at   time.Time
+	}
 }
 
 // row is a blob.
 type row struct {
 	manifest.Transfer
-	id string
+	id string // shown
 }
 
-// NewProgress shows progress on out in one of the ProgressModes, from the first blob until Close.
+// NewProgress shows progress on out in one of the ProgressModes, from Start or the first event until Close. There are no
+// bars on a terminal that cannot move its cursor.
 func NewProgress(out *streams.Out, mode string) *Progress {
 	if mode == ProgressAuto {
 		mode = ProgressPlain
@@ -61,8 +77,14 @@ func NewProgress(out *streams.Out, mode string) *Progress {
 			mode = ProgressTTY
 		}
 	}
-	return &Progress{out: out, mode: mode, size: out.GetTtySize, now: time.Now, byID: map[digest.Digest]*row{}}
+	if mode == ProgressTTY && isDumb() {
+		mode = ProgressPlain
+	}
+	return &Progress{out: out, mode: mode, size: out.GetTtySize}
 }
+
+// isDumb reports whether the terminal has neither a cursor to move nor colors.
+func isDumb() bool { return os.Getenv("TERM") == "dumb" }
 
 // Blob records the progress of a blob.
 func (p *Progress) Blob(t manifest.Transfer) {
@@ -71,50 +93,82 @@ func (p *Progress) Blob(t manifest.Transfer) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r, known := p.byID[t.Blob.Digest]
+	p.start()
+	key := cmp.Or(t.ID, t.Blob.Digest.String())
+	r, known := p.byID[key]
 	if !known {
-		r = &row{id: shortDigest(t.Blob.Digest)}
-		p.byID[t.Blob.Digest] = r
+		r = &row{id: cmp.Or(shortDigest(t.Blob.Digest), ascii(t.ID))}
+		p.byID[key] = r
 		p.rows = append(p.rows, r)
-		p.start()
 	}
-	ended := t.State != manifest.Sending
+	if r.ID != "" && r.State.IsFinal() { // another push of a daemon shares the layer
+		return
+	}
+	t.Blob.Size, t.Sent = max(t.Blob.Size, 0), max(t.Sent, 0)
 	r.Transfer = t
-	switch {
-	case p.mode == ProgressJSON && (ended || !known):
+	if p.mode == ProgressJSON && (t.State.IsFinal() || !known) {
 		_, _ = p.out.Write(r.json())
-	case p.mode == ProgressPlain && ended:
-		_, _ = fmt.Fprintln(p.out, r.line(0))
 	}
 }
 
-// start starts the periodic output, at the first blob.
+// maxID is the length of the IDs of layers.
+const maxID = 12
+
+// ascii returns an ID from outside as characters that each take a column.
+func ascii(id string) string {
+	id = strconv.QuoteToASCII(id[:min(len(id), maxID)])
+	return id[1 : len(id)-1]
+}
+
+// Count records what was read or removed.
+func (p *Progress) Count(what manifest.Counted, n int) {
+	if p.mode == ProgressQuiet {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.start()
+	p.counts[what] += n
+}
+
+// Start starts the output: the operation begins.
+func (p *Progress) Start() {
+	if p.mode == ProgressQuiet {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.start()
+}
+
 func (p *Progress) start() {
 	if p.stop != nil {
 		return
 	}
-	p.began = p.now()
-	ticker := time.NewTicker(intervals[p.mode])
+	p.began, p.last.line = time.Now(), ""
+	p.rows, p.byID, p.counts = nil, map[string]*row{}, map[manifest.Counted]int{}
+	timer := time.NewTimer(firsts[p.mode])
 	ended, stopped := make(chan struct{}), make(chan struct{})
-	p.stop = sync.OnceFunc(func() {
+	p.stop = func() {
 		close(ended)
 		<-stopped
-	})
+	}
 	go func() {
 		defer close(stopped)
-		defer ticker.Stop()
+		defer timer.Stop()
 		for {
 			select {
 			case <-ended:
 				return
-			case <-ticker.C:
+			case <-timer.C:
 				p.report()
+				timer.Reset(intervals[p.mode])
 			}
 		}
 	}()
 }
 
-// report shows the transfers in progress.
+// report shows the current state.
 func (p *Progress) report() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,10 +176,14 @@ func (p *Progress) report() {
 	case ProgressTTY:
 		p.draw("")
 	case ProgressPlain:
-		_, _ = fmt.Fprintln(p.out, p.total())
+		line := p.total()
+		if now := time.Now(); line != p.last.line || now.Sub(p.last.at) >= unchangedInterval {
+			p.last.line, p.last.at = line, now
+			_, _ = fmt.Fprintln(p.out, line+", "+p.elapsed())
+		}
 	case ProgressJSON:
 		for _, r := range p.rows {
-			if r.State == manifest.Sending {
+			if !r.State.IsFinal() {
 				_, _ = p.out.Write(r.json())
 			}
 		}
@@ -143,10 +201,11 @@ func (p *Progress) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// Close stops the output and removes the bars. It can be called again.
+// Close stops the output and removes the bars. Another event starts it again, from nothing.
 func (p *Progress) Close() {
 	p.mu.Lock()
 	stop := p.stop
+	p.stop = nil
 	p.mu.Unlock()
 	if stop == nil {
 		return
@@ -180,7 +239,7 @@ func (p *Progress) draw(text string) {
 		height, width = 24, 80
 	}
 	lines := p.visible(int(height)-2, int(width))
-	for _, line := range lines {
+	for _, line := range lines { // in ASCII
 		b.WriteString(line[:min(len(line), int(width)-1)] + "\x1b[K\n")
 	}
 	if len(lines) < p.drawn {
@@ -191,20 +250,26 @@ func (p *Progress) draw(text string) {
 }
 
 // visible returns the lines that fit: those of all blobs or, if they are too many, of those in progress, and the
-// total.
+// total. Without blobs there is none before the delay.
 func (p *Progress) visible(room, width int) []string {
 	var lines []string
 	for _, r := range p.rows {
-		if len(p.rows) <= room || r.State == manifest.Sending && len(lines) < room {
+		if len(p.rows) <= room || !r.State.IsFinal() && len(lines) < room {
 			lines = append(lines, r.line(width))
 		}
 	}
-	return append(lines, p.total())
+	if len(lines) == 0 && time.Since(p.began) < delay {
+		return nil
+	}
+	return append(lines, p.total()+", "+p.elapsed())
 }
+
+func (p *Progress) elapsed() string { return time.Since(p.began).Truncate(time.Second).String() }
 
 // line describes a blob; the bar needs a width of at least 60.
 func (r *row) line(width int) string {
 	size := units.HumanSize(float64(r.Blob.Size))
+	verb := "Pushing"
 	switch r.State {
 	case manifest.Mounted:
 		return r.id + ": Mounted"
@@ -212,32 +277,44 @@ func (r *row) line(width int) string {
 		return r.id + ": Already exists"
 	case manifest.Sent:
 		return r.id + ": Pushed " + size
+	case manifest.Read:
+		return r.id + ": Read " + size
+	case manifest.Waiting:
+		return r.id + ": Waiting"
+	case manifest.Reading:
+		verb = "Reading"
+	case manifest.Sending:
+		if r.Sent > 0 && r.Sent >= r.Blob.Size {
+			return r.id + ": Waiting for the registry"
+		}
 	}
 	bar := ""
 	if width >= 60 {
 		columns := min(width-50, 50)
 		done := columns
 		if r.Blob.Size > 0 {
-			done = int(min(r.Sent, r.Blob.Size) * int64(columns) / r.Blob.Size)
+			done = int(float64(min(r.Sent, r.Blob.Size)) / float64(r.Blob.Size) * float64(columns))
 		}
 		bar = "[" + strings.Repeat("=", done) + ">" + strings.Repeat(" ", columns-done) + "] "
 	}
-	return fmt.Sprintf("%s: Pushing %s%s/%s", r.id, bar, units.HumanSize(float64(r.Sent)), size)
+	return fmt.Sprintf("%s: %s %s%s/%s", r.id, verb, bar, units.HumanSize(float64(r.Sent)), size)
 }
 
 func (r *row) json() []byte {
 	line, _ := json.Marshal(struct {
-		Digest digest.Digest          `json:"digest"`
+		Digest digest.Digest          `json:"digest,omitempty"`
+		ID     string                 `json:"id,omitempty"`
 		Size   int64                  `json:"size"`
 		Sent   int64                  `json:"sent"`
 		State  manifest.TransferState `json:"state"`
-	}{r.Blob.Digest, r.Blob.Size, r.Sent, r.State})
+	}{r.Blob.Digest, r.ID, r.Blob.Size, r.Sent, r.State})
 	return append(line, '\n')
 }
 
 // sum is the progress of all blobs.
 type sum struct {
 	sent, mounted, present, under int // blobs
+	waiting                       int // of those under way, for the registry
 	bytes, of                     int64
 }
 
@@ -250,10 +327,13 @@ func (p *Progress) sum() (s sum) {
 		case manifest.Present:
 			s.present++
 			continue
-		case manifest.Sent:
+		case manifest.Sent, manifest.Read:
 			s.sent++
 		default:
 			s.under++
+			if r.State == manifest.Sending && r.Sent >= r.Blob.Size {
+				s.waiting++
+			}
 		}
 		s.bytes += r.Sent
 		s.of += r.Blob.Size
@@ -261,29 +341,61 @@ func (p *Progress) sum() (s sum) {
 	return s
 }
 
-// total is a line about all blobs.
+// total is a line about all blobs or, without any, about what was counted.
 func (p *Progress) total() string {
+	if len(p.rows) == 0 {
+		return p.counted()
+	}
 	s := p.sum()
-	return fmt.Sprintf("%d of %d blobs, %s of %s, %s", len(p.rows)-s.under, len(p.rows),
-		units.HumanSize(float64(s.bytes)), units.HumanSize(float64(s.of)), p.speed(s.bytes))
+	line := fmt.Sprintf("%d of %d blobs, %s of %s", len(p.rows)-s.under, len(p.rows),
+		units.HumanSize(float64(s.bytes)), units.HumanSize(float64(s.of)))
+	if s.waiting == s.under {
+		return line + ", waiting for the registry"
+	}
+	return line + ", " + p.speed(s.bytes)
+}
+
+// counted is a line about what was read and removed.
+func (p *Progress) counted() string {
+	var read []string
+	for _, what := range []manifest.Counted{manifest.CountedNames, manifest.CountedManifests, manifest.CountedBlobs} {
+		if n := p.counts[what]; n > 0 {
+			read = append(read, fmt.Sprintf("%d %s", n, what))
+		}
+	}
+	var parts []string
+	if len(read) > 0 {
+		parts = append(parts, "read "+strings.Join(read, ", "))
+	}
+	if n := p.counts[manifest.CountedRemovals]; n > 0 {
+		parts = append(parts, fmt.Sprintf("removed %d", n))
+	}
+	if parts == nil {
+		return "Waiting for the registry"
+	}
+	line := strings.Join(parts, "; ")
+	return strings.ToUpper(line[:1]) + line[1:]
 }
 
 func (p *Progress) speed(bytes int64) string {
-	seconds := max(p.now().Sub(p.began), time.Millisecond).Seconds()
+	seconds := max(time.Since(p.began), time.Millisecond).Seconds()
 	return units.HumanSize(float64(bytes)/seconds) + "/s"
 }
 
-// Summarize reports what was copied, nothing if there were no blobs.
-func (p *Progress) Summarize(r *Reporter) {
+// Summarize reports what was copied, nothing if there were no blobs; if interrupted, also how to continue.
+func (p *Progress) Summarize(r *Reporter, interrupted bool) {
 	p.mu.Lock()
-	if len(p.rows) == 0 {
-		p.mu.Unlock()
-		return
-	}
-	s := p.sum()
-	took := p.now().Sub(p.began).Round(10 * time.Millisecond)
+	s, n := p.sum(), len(p.rows)
+	took := time.Since(p.began)
 	speed := p.speed(s.bytes)
 	p.mu.Unlock()
-	r.Note("Sent %d blobs, %s in %s (%s); %d mounted, %d already existed",
-		s.sent, units.HumanSize(float64(s.bytes)), took, speed, s.mounted, s.present)
+	switch {
+	case n == 0:
+	case interrupted:
+		r.Note("Sent %d of %d blobs, %s of %s; the same command resumes", n-s.under, n,
+			units.HumanSize(float64(s.bytes)), units.HumanSize(float64(s.of)))
+	default:
+		r.Note("Sent %d blobs, %s in %s (%s); %d mounted, %d already existed",
+			s.sent, units.HumanSize(float64(s.bytes)), took.Round(10*time.Millisecond), speed, s.mounted, s.present)
+	}
 }

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/docker/cli/cli/streams"
@@ -85,38 +87,43 @@ func blob(n int, size int64) ocispec.Descriptor {
 
 func id(n int) string { return blob(n, 0).Digest.Encoded()[:12] }
 
-// newTestProgress is on out, its time stands still after a second.
-func newTestProgress(t *testing.T, out io.Writer, mode string) *Progress {
-	p := NewProgress(streams.NewOut(out), mode)
-	start := time.Now()
-	p.now = func() time.Time {
-		if p.began.IsZero() {
-			return start
-		}
-		return start.Add(time.Second)
-	}
-	t.Cleanup(p.Close)
-	return p
+// after lets time pass until what is due has been shown.
+func after(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
 }
 
-func TestProgressOnATerminal(t *testing.T) {
-	s := &terminal{t: t, width: 80, height: 10}
-	p := newTestProgress(t, s, ProgressTTY)
+// newTerminal returns a screen, and progress on it.
+func newTerminal(t *testing.T, width, height int) (*terminal, *Progress) {
+	s := &terminal{t: t, width: width, height: height}
+	t.Setenv("TERM", "xterm")
+	p := NewProgress(streams.NewOut(s), ProgressTTY)
 	p.size = func() (uint, uint) { return uint(s.height), uint(s.width) }
-	for n, state := range []manifest.TransferState{manifest.Sending, manifest.Mounted, manifest.Present, manifest.Sending} {
+	return s, p
+}
+
+func TestProgressOnATerminal(t *testing.T) { synctest.Test(t, testProgressOnATerminal) }
+
+func testProgressOnATerminal(t *testing.T) {
+	s, p := newTerminal(t, 80, 10)
+	defer p.Close()
+	for n, state := range []manifest.TransferState{manifest.Sending, manifest.Mounted, manifest.Present, manifest.Reading} {
 		p.Blob(manifest.Transfer{Blob: blob(n, 2_000_000), State: state, Sent: 1_000_000})
 	}
-	p.report()
+	after(time.Second)
 	want := id(0) + ": Pushing [===============>               ] 1MB/2MB\n" + id(1) + ": Mounted\n" + id(2) + ": Already exists\n" +
-		id(3) + ": Pushing [===============>               ] 1MB/2MB\n2 of 4 blobs, 2MB of 4MB, 2MB/s"
+		id(3) + ": Reading [===============>               ] 1MB/2MB\n2 of 4 blobs, 2MB of 4MB, 2MB/s, 1s"
 	if got := s.text(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	_, _ = p.Write([]byte("WARNING: slow\n"))
-	p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
-	p.report()
-	if got := s.text(); !strings.HasPrefix(got, "WARNING: slow\n"+id(0)+": Pushed 2MB\n"+id(1)) || strings.Count(got, "\n") != 5 {
-		t.Errorf("got\n%s\nwant the warning above the bars", got)
+	p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sending, Sent: 2_000_000})
+	p.Blob(manifest.Transfer{Blob: blob(3, 2_000_000), State: manifest.Read, Sent: 2_000_000})
+	after(time.Second)
+	want = "WARNING: slow\n" + id(0) + ": Waiting for the registry\n" + id(1) + ": Mounted\n" + id(2) + ": Already exists\n" +
+		id(3) + ": Read 2MB\n3 of 4 blobs, 4MB of 4MB, waiting for the registry, 2s"
+	if got := s.text(); got != want {
+		t.Errorf("got\n%s\nwant the warning above\n%s", got, want)
 	}
 	// More blobs than lines: those on their way, and the total.
 	for n := range 30 {
@@ -124,7 +131,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 	p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
 	s.width = 30
-	p.report()
+	after(time.Second)
 	lines := strings.Split(s.text(), "\n")
 	if len(lines) != 1+s.height-1 || lines[1] != id(1)+": Pushing 1MB/2MB" || lines[len(lines)-1] != "1 of 30 blobs, 31MB of 60MB, " {
 		t.Errorf("got %d lines, want %d with the blobs in progress and the total\n%s", len(lines), s.height, s.text())
@@ -140,33 +147,112 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 }
 
-func TestProgressWithoutATerminal(t *testing.T) {
-	for mode, want := range map[string]string{
-		ProgressAuto:  id(0) + ": Pushed 2MB\n1 of 2 blobs, 3MB of 4MB, 3MB/s\n",
-		ProgressPlain: id(0) + ": Pushed 2MB\n1 of 2 blobs, 3MB of 4MB, 3MB/s\n",
-		ProgressQuiet: "",
+// Without blobs a terminal has one line from two seconds on, which shows that the command lives; results end it, and what
+// is counted later starts it again.
+func TestProgressCounts(t *testing.T) { synctest.Test(t, testProgressCounts) }
+
+func testProgressCounts(t *testing.T) {
+	s, p := newTerminal(t, 80, 10)
+	defer p.Close()
+	p.Start()
+	for _, step := range []struct {
+		what manifest.Counted
+		n    int
+		want string
+	}{
+		{manifest.CountedNames, 0, ""},
+		{manifest.CountedNames, 0, "Waiting for the registry, 2s"},
+		{manifest.CountedNames, 2000, "Read 2000 names, 3s"},
+		{manifest.CountedManifests, 7, "Read 2000 names, 7 manifests, 4s"},
+		{manifest.CountedBlobs, 1, "Read 2000 names, 7 manifests, 1 blobs, 5s"},
+		{manifest.CountedRemovals, 3, "Read 2000 names, 7 manifests, 1 blobs; removed 3, 6s"},
 	} {
-		var out bytes.Buffer
-		p := newTestProgress(t, &out, mode)
-		p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sending, Sent: 1_000_000})
-		p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
-		p.Blob(manifest.Transfer{Blob: blob(1, 2_000_000), State: manifest.Sending, Sent: 1_000_000})
-		p.report()
-		p.Close()
-		if out.String() != want {
-			t.Errorf("%s: got %q, want %q", mode, &out, want)
+		p.Count(step.what, step.n)
+		after(time.Second)
+		if got := s.text(); got != step.want {
+			t.Errorf("got %q, want %q", got, step.want)
 		}
+	}
+	p.Close()
+	p.Count(manifest.CountedRemovals, 1)
+	after(time.Second)
+	if got := s.text(); got != "" {
+		t.Errorf("got %q a second after it was closed, want nothing", got)
+	}
+	after(time.Second)
+	if got := s.text(); got != "Removed 1, 2s" {
+		t.Errorf("got %q, want what was counted after it was closed", got)
 	}
 }
 
-func TestProgressAsJSON(t *testing.T) {
+// What a daemon reports is from outside: it forges no lines, and has any size. Another push does not restart a layer.
+func TestProgressOfHostileLayers(t *testing.T) { synctest.Test(t, testProgressOfHostileLayers) }
+
+func testProgressOfHostileLayers(t *testing.T) {
+	s, p := newTerminal(t, 80, 10)
+	defer p.Close()
+	report := func(id string, state manifest.TransferState, sent, size int64) {
+		p.Blob(manifest.Transfer{ID: id, Blob: ocispec.Descriptor{Size: size}, State: state, Sent: sent})
+	}
+	report("a\x1b[2J\nb", manifest.Sending, -1, -1<<63)
+	report("界", manifest.Sending, 1<<62, 1<<63-1)
+	report("c36d3a1fcef2", manifest.Sent, 7, 7)
+	report("c36d3a1fcef2", manifest.Waiting, 0, 0)
+	report("long "+strings.Repeat("x", 100), manifest.Waiting, 0, 0)
+	after(time.Second)
+	want := []string{
+		`a\x1b[2J\nb: Pushing [==============================>] 0B/0B`,
+		`\u754c: Pushing [===============>               ] 4.612EB/9.223EB`, "c36d3a1fcef2: Pushed 7B", "long xxxxxxx: Waiting",
+	}
+	if got := strings.Split(s.text(), "\n"); len(got) != 5 || !slices.Equal(got[:4], want) {
+		t.Errorf("got\n%s\nwant\n%s\nand a total", s.text(), strings.Join(want, "\n"))
+	}
+}
+
+// Lines without a terminal, or on one that has no cursor: none in the first two seconds, then one every ten seconds, or
+// every minute if it would say nothing new.
+func TestProgressWithoutATerminal(t *testing.T) {
+	const lines = "1 of 2 blobs, 3MB of 4MB, 1.5MB/s, 2s\n1 of 2 blobs, 3MB of 4MB, 250kB/s, 12s\n" +
+		"2 of 2 blobs, 4MB of 4MB, waiting for the registry, 22s\n2 of 2 blobs, 4MB of 4MB, waiting for the registry, 1m22s\n"
+	for _, tt := range []struct{ mode, term, want string }{
+		{ProgressAuto, "xterm", lines},
+		{ProgressPlain, "xterm", lines},
+		{ProgressTTY, "dumb", lines},
+		{ProgressQuiet, "xterm", ""},
+	} {
+		t.Run(tt.mode, func(t *testing.T) {
+			t.Setenv("TERM", tt.term)
+			synctest.Test(t, func(t *testing.T) {
+				var out bytes.Buffer
+				p := NewProgress(streams.NewOut(&out), tt.mode)
+				p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
+				p.Blob(manifest.Transfer{Blob: blob(1, 2_000_000), State: manifest.Sending, Sent: 1_000_000})
+				after(delay - time.Millisecond)
+				if out.Len() > 0 {
+					t.Errorf("got %q in the first two seconds, want nothing", &out)
+				}
+				after(12 * time.Second)
+				p.Blob(manifest.Transfer{Blob: blob(1, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
+				after(69 * time.Second)
+				p.Close()
+				if out.String() != tt.want {
+					t.Errorf("got\n%s\nwant\n%s", &out, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestProgressAsJSON(t *testing.T) { synctest.Test(t, testProgressAsJSON) }
+
+func testProgressAsJSON(t *testing.T) {
 	var out bytes.Buffer
-	p := newTestProgress(t, &out, ProgressJSON)
+	p := NewProgress(streams.NewOut(&out), ProgressJSON)
 	for _, one := range []manifest.Transfer{{State: manifest.Sending}, {State: manifest.Sending, Sent: 1}, {State: manifest.Sent, Sent: 2}} {
 		one.Blob = blob(0, 2)
 		p.Blob(one)
 		if one.Sent == 1 {
-			p.report()
+			after(time.Second)
 		}
 	}
 	p.Close()
@@ -188,10 +274,10 @@ func TestProgressAsJSON(t *testing.T) {
 }
 
 // Reports on many blobs at once do not get mixed up, and the summary counts them.
-func TestProgressSummary(t *testing.T) {
-	s := &terminal{t: t, width: 80, height: 24}
-	p := newTestProgress(t, s, ProgressTTY)
-	p.size = func() (uint, uint) { return 24, 80 }
+func TestProgressSummary(t *testing.T) { synctest.Test(t, testProgressSummary) }
+
+func testProgressSummary(t *testing.T) {
+	s, p := newTerminal(t, 80, 24)
 	var group sync.WaitGroup
 	for n := range 60 {
 		group.Go(func() {
@@ -205,9 +291,10 @@ func TestProgressSummary(t *testing.T) {
 		})
 	}
 	group.Wait()
+	after(time.Second)
 	p.Close()
 	var said bytes.Buffer
-	p.Summarize(NewReporter(&said, false))
+	p.Summarize(NewReporter(&said, false), false)
 	if want := "Sent 20 blobs, 2kB in 1s (2kB/s); 20 mounted, 20 already existed\n"; said.String() != want {
 		t.Errorf("got %q, want %q", &said, want)
 	}
@@ -215,7 +302,12 @@ func TestProgressSummary(t *testing.T) {
 		t.Errorf("got\n%s\nwant 60 notes only", got)
 	}
 	said.Reset()
-	newTestProgress(t, io.Discard, ProgressTTY).Summarize(NewReporter(&said, false))
+	p.Summarize(NewReporter(&said, false), true)
+	if want := "Sent 60 of 60 blobs, 2kB of 2kB; the same command resumes\n"; said.String() != want {
+		t.Errorf("after an interruption: got %q, want %q", &said, want)
+	}
+	said.Reset()
+	NewProgress(streams.NewOut(io.Discard), ProgressTTY).Summarize(NewReporter(&said, false), false)
 	if said.Len() > 0 {
 		t.Errorf("got %q, want no summary without blobs", &said)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 )
 
-// Progress is lines without a terminal, and JSON or nothing by flag; standard output is always the result.
+// Without a terminal there is no progress of what is quick, and JSON or nothing by flag; standard output is always the result.
 func TestImportProgress(t *testing.T) {
 	t.Parallel()
 	m := newImportScene(t, harness.RegistryOptions{})
@@ -47,7 +47,7 @@ func TestImportProgress(t *testing.T) {
 
 var escape = regexp.MustCompile(`\x1b\[[0-9]*[A-Z]`)
 
-// On a terminal progress is bars, which are cleared at the end, also after Ctrl-C.
+// On a terminal progress is bars, which are cleared at the end, also after Ctrl-C. Then it is reported what was sent.
 func TestImportProgressOnATerminal(t *testing.T) {
 	t.Parallel()
 	m := newImportScene(t, harness.RegistryOptions{})
@@ -75,8 +75,9 @@ func TestImportProgressOnATerminal(t *testing.T) {
 	}
 	says(t, all.String(), ": Pushed ", "\x1b[J", "\x1b[K")
 	text := escape.ReplaceAllString(all.String(), "")
-	if lines := strings.Fields(text); lines[len(lines)-1] != "interrupted" || !strings.Contains(all.String(), "\x1b[Jinterrupted") {
-		t.Errorf("got terminal output %q, want cleared bars and \"interrupted\" at its end", all.String())
+	const end = "; the same command resumes\ninterrupted\n"
+	if !strings.HasSuffix(text, end) || !strings.Contains(all.String(), "\x1b[JSent 20 of 20 blobs, ") {
+		t.Errorf("got terminal output %q, want cleared bars, what was sent and %q at its end", all.String(), end)
 	}
 }
 

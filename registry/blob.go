@@ -22,6 +22,7 @@ func (c *Client) BlobSize(ctx context.Context, repo reference.Named, d ocispec.D
 		return 0, err
 	}
 	size, _, err := p.size(ctx, d, pullScope(p.repo))
+	c.count(manifest.CountedBlobs, 1)
 	return size, err
 }
 
@@ -60,12 +61,19 @@ func (c *Client) OpenBlob(ctx context.Context, repo reference.Named, d ocispec.D
 	if err != nil {
 		return nil, err
 	}
-	content, err := p.open(ctx, d, nil)
+	read := int64(0)
+	content, err := p.open(ctx, d, func(n int64) {
+		read = n
+		c.report(d, manifest.Reading, n)
+	})
 	if err != nil {
 		release()
 		return nil, err
 	}
-	return transport.OnClose{ReadCloser: content, Then: release}, nil
+	return transport.OnClose{ReadCloser: content, Then: func() {
+		release()
+		c.report(d, manifest.Read, read)
+	}}, nil
 }
 
 func (c *Client) blobOf(repo reference.Named, d ocispec.Descriptor) (repository, error) {

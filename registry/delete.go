@@ -129,6 +129,7 @@ func (p repository) delete(ctx context.Context, what, root, path string, once bo
 		return err
 	}
 	transport.Discard(resp)
+	p.client.count(manifest.CountedRemovals, 1)
 	return nil
 }
 

@@ -30,6 +30,7 @@ func (c *Client) Fetch(ctx context.Context, ref reference.Named) (got manifest.C
 		return err
 	}
 	_, err = p.do(ctx, r)
+	c.count(manifest.CountedManifests, 1)
 	c.recordAnswer(ref, got.Descriptor.Digest, err)
 	return got, err
 }
@@ -71,6 +72,7 @@ func (c *Client) Digest(ctx context.Context, ref reference.Named) (digest.Digest
 	if isHeadRefused(err) {
 		return c.fetchDigest(ctx, ref)
 	}
+	c.count(manifest.CountedManifests, 1)
 	if err != nil {
 		c.recordAnswer(ref, "", err)
 		return "", err
@@ -156,6 +158,7 @@ func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descr
 	read := int64(0)
 	raw, err := c.configs.Do(ctx, p.at(d.Digest), func() ([]byte, error) {
 		raw, err := p.readBlob(ctx, d)
+		c.count(manifest.CountedBlobs, 1)
 		read = int64(len(raw))
 		return raw, err
 	})

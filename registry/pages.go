@@ -100,6 +100,7 @@ func (h *host) list(ctx context.Context, l listing) error {
 			return err
 		}
 		names, err := l.read(p)
+		h.client.count(manifest.CountedNames, len(names))
 		isNew := g.isNew(names...)
 		if err == nil && (isNew || p.next != nil) {
 			err = g.count(p, names)

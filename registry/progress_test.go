@@ -2,12 +2,16 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
+	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -16,8 +20,19 @@ import (
 
 // recorded keeps the progress reports, by blob.
 type recorded struct {
-	mu    sync.Mutex
-	blobs map[digest.Digest][]manifest.Transfer
+	mu     sync.Mutex
+	blobs  map[digest.Digest][]manifest.Transfer
+	counts map[manifest.Counted]int
+}
+
+func newRecorded() *recorded {
+	return &recorded{blobs: map[digest.Digest][]manifest.Transfer{}, counts: map[manifest.Counted]int{}}
+}
+
+func (r *recorded) Count(what manifest.Counted, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts[what] += n
 }
 
 func (r *recorded) Blob(t manifest.Transfer) {
@@ -50,7 +65,7 @@ func TestProgress(t *testing.T) {
 	g.putBlob("app", []byte("there"))
 	image := f.putImage("app", "1", large, there)
 	other := f.putImage("app", "2", large)
-	r := &recorded{blobs: map[digest.Digest][]manifest.Transfer{}}
+	r := newRecorded()
 	c := n.client(Options{Progress: r})
 	from, to := parse(t, "a.example.com/app"), parse(t, "b.example.com/app")
 	for _, err := range []error{c.Copy(t.Context(), from, image, to), c.Copy(t.Context(), from, other, to)} {
@@ -72,6 +87,50 @@ func TestProgress(t *testing.T) {
 	}
 	if got := r.blobs[large.Digest]; got[len(got)-1].State != manifest.Mounted {
 		t.Errorf("got %v, want mounted at last", got)
+	}
+}
+
+// What is read and removed is counted, and a layer that is read is reported until it is closed.
+func TestProgressOfReading(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	layer := f.putBlob("app", bytes.Repeat([]byte("layer"), 50_000))
+	image := f.putImage("app", "1", layer)
+	f.putImage("app", "2", layer)
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/v2/app/tags/list" {
+			return false
+		}
+		_, _ = io.WriteString(w, `{"tags":["1","2"]}`)
+		return true
+	}
+	r := newRecorded()
+	c := n.client(Options{Progress: r})
+	repo, at := parse(t, "a.example.com/app"), parse(t, "a.example.com/app@"+image.Descriptor.Digest.String())
+	_, _, err := c.Tags(t.Context(), repo)
+	_, fetched := c.Fetch(t.Context(), at)
+	_, resolved := c.Digest(t.Context(), parse(t, "a.example.com/app:2"))
+	_, measured := c.BlobSize(t.Context(), repo, layer)
+	content, opened := c.OpenBlob(t.Context(), repo, layer)
+	if err := cmp.Or(err, fetched, resolved, measured, opened); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, content); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.states(t, layer); got != "reading" {
+		t.Errorf("got states %q before the layer is closed, want reading", got)
+	}
+	_ = content.Close()
+	if got := r.blobs[layer.Digest]; r.states(t, layer) != "reading read" || got[len(got)-1].Sent != layer.Size {
+		t.Errorf("got %v, want reading, and at last read with all %d bytes", got, layer.Size)
+	}
+	if err := c.Delete(t.Context(), at.(reference.Canonical)); err != nil {
+		t.Fatal(err)
+	}
+	want := map[manifest.Counted]int{manifest.CountedNames: 2, manifest.CountedManifests: 2, manifest.CountedBlobs: 1, manifest.CountedRemovals: 1}
+	if !maps.Equal(r.counts, want) {
+		t.Errorf("got counts %v, want %v", r.counts, want)
 	}
 }
 

@@ -68,7 +68,7 @@ type Options struct {
 	// From reads what is copied, where that needs another credential than this client has; nil for the client
 	// itself. Then blobs are not mounted within one registry, since no account is known to have the right.
 	From *Client
-	// Progress receives the progress of blobs that are copied; nil for none.
+	// Progress receives the progress of blobs that are copied or read, and counts of the rest; nil for none.
 	Progress manifest.Progress
 	// Warn receives warnings, Note notes: one line each, without a newline.
 	Warn, Note func(format string, args ...any)
@@ -148,6 +148,13 @@ func (c *Client) origin() *Client {
 func (c *Client) report(b ocispec.Descriptor, state manifest.TransferState, sent int64) {
 	if c.options.Progress != nil {
 		c.options.Progress.Blob(manifest.Transfer{Blob: b, State: state, Sent: sent})
+	}
+}
+
+// count counts what was read or removed.
+func (c *Client) count(what manifest.Counted, n int) {
+	if c.options.Progress != nil {
+		c.options.Progress.Count(what, n)
 	}
 }
 
