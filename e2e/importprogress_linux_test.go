@@ -42,7 +42,7 @@ func TestImportProgress(t *testing.T) {
 	if r.Stdout != strings.ReplaceAll(stdout, m.to, m.to+"/quiet") {
 		t.Errorf("got stdout %q, want %q but for the repository", r.Stdout, stdout)
 	}
-	m.fails([]string{"--progress", "one of auto, plain, tty, json, quiet"}, "--progress", "loud", m.from, m.to+":2")
+	m.ends(125, []string{"--progress", "one of auto, plain, tty, json, quiet"}, "import", "--progress", "loud", m.from, m.to+":2")
 }
 
 var escape = regexp.MustCompile(`\x1b\[[0-9]*[A-Z]`)
