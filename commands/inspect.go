@@ -18,6 +18,10 @@ type inspectOptions struct {
 	network network
 	format  string
 	tree    bool
+	raw     bool
+
+	platform         string
+	sbom, provenance bool
 }
 
 func newInspectCommand(env environment) *cobra.Command {
@@ -26,7 +30,12 @@ func newInspectCommand(env environment) *cobra.Command {
 		Use:   "inspect [OPTIONS] [LIST] NAME",
 		Short: "Display an image manifest, or manifest list",
 		Long: "Display a local manifest list, an entry of one, or an image or list in a registry.\n" +
-			"A local list takes precedence over a registry.",
+			"A local list takes precedence over a registry.\n\n" +
+			"--sbom and --provenance print what BuildKit, cosign or oras attached to an image: the predicate alone or, of\n" +
+			"several images, a JSON object by platform. Signatures are not checked." + platformHelp,
+		Example: `docker multiarch inspect --raw --platform linux/arm64 registry.example.com/app:1
+docker multiarch inspect --sbom --platform linux/arm64 registry.example.com/app:1
+docker multiarch inspect --provenance --format '{{json .buildDefinition}}' --platform linux/amd64 registry.example.com/app:1`,
 		Args: cli.RequiresRangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.name = args[len(args)-1]
@@ -42,17 +51,44 @@ func newInspectCommand(env environment) *cobra.Command {
 	flags.BoolVarP(&opts.verbose, "verbose", "v", false, "Output additional info including layers and platform")
 	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("json" or a Go template)`)
 	flags.BoolVar(&opts.tree, "tree", false, "Show the list as a tree, with attestations under their images")
-	completeFlags(cmd, map[string][]string{"format": {"json"}})
+	flags.BoolVar(&opts.raw, "raw", false, "Print the bytes of the list or manifest, and nothing else")
+	flags.BoolVar(&opts.sbom, "sbom", false, "Print the SBOM of each image, as it was attached to it")
+	flags.BoolVar(&opts.provenance, "provenance", false, "Print the provenance of each image, as it was attached to it")
+	flags.StringVar(&opts.platform, "platform", "", "Show the image for this platform")
+	completeFlags(cmd, map[string][]string{"format": {"json"}, "platform": manifest.KnownPlatforms()})
 	return cmd
 }
 
+// contradiction returns an error for flags that show one thing in several ways.
+func (o inspectOptions) contradiction() error {
+	ways := 0
+	for _, given := range []bool{o.verbose, o.tree, o.raw, o.sbom, o.provenance, o.format != "" && !o.sbom && !o.provenance} {
+		if given {
+			ways++
+		}
+	}
+	if ways > 1 {
+		return invalid("--verbose, --format, --tree, --raw, --sbom and --provenance are ways to show one thing: give one of them, " +
+			"or --format with --sbom or --provenance")
+	}
+	return nil
+}
+
 func runInspect(ctx context.Context, env environment, opts inspectOptions) error {
-	if opts.tree && (opts.verbose || opts.format != "") || opts.verbose && opts.format != "" {
-		return invalid("--verbose, --format and --tree are three ways to show one thing: give one of them")
+	if err := opts.contradiction(); err != nil {
+		return err
 	}
 	template, err := parseTemplate(opts.format)
 	if err != nil {
 		return err
+	}
+	var platform *manifest.Platform
+	if opts.platform != "" {
+		p, err := manifest.ParsePlatform(opts.platform)
+		if err != nil {
+			return err
+		}
+		platform = &p
 	}
 	t := newTools(env, false)
 	registries := t.registries(opts.network)
@@ -61,7 +97,16 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 		return err
 	}
 	switch {
-	case opts.tree || opts.format != "":
+	case opts.sbom:
+		return showPredicates(ctx, t, registries, found, manifest.SBOM, platform, opts.format)
+	case opts.provenance:
+		return showPredicates(ctx, t, registries, found, manifest.Provenance, platform, opts.format)
+	case platform != nil:
+		if found, err = found.For(ctx, registries, *platform); err != nil {
+			return err
+		}
+	}
+	if opts.tree || opts.format != "" {
 		view, err := found.View()
 		if err != nil {
 			return err
@@ -70,18 +115,47 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 			return display.Tree(env.Out(), view)
 		}
 		return display.Execute(env.Out(), template, view)
-	case opts.verbose:
-		text, err := found.Verbose(ctx, registries, t.reporter)
+	}
+	return inspectText(ctx, t, registries, found, opts)
+}
+
+// inspectText prints a list or image in the forms that are not templates.
+func inspectText(ctx context.Context, t tools, registries manifest.Fetcher, found manifest.Inspection, opts inspectOptions) error {
+	if opts.raw {
+		raw, err := found.Bytes()
 		if err != nil {
 			return err
 		}
-		return printText(env, text)
+		if t.env.Out().IsTerminal() {
+			raw = []byte(manifest.Escape(string(raw), "\n\t"))
+		}
+		_, err = t.env.Out().Write(raw)
+		return err
 	}
-	text, err := found.Text()
+	show := found.Text
+	if opts.verbose {
+		show = func() ([]byte, error) { return found.Verbose(ctx, registries, t.reporter) }
+	}
+	text, err := show()
 	if err != nil {
 		return err
 	}
-	return printText(env, text)
+	return printText(t.env, text)
+}
+
+// showPredicates prints predicates on stdout, and on stderr where they are from.
+func showPredicates(ctx context.Context, t tools, registries manifest.PredicateReader, found manifest.Inspection,
+	kind manifest.PredicateKind, platform *manifest.Platform, format string,
+) error {
+	predicates, err := found.Predicates(ctx, registries, t.reporter, kind, platform)
+	if err != nil {
+		return err
+	}
+	for _, line := range predicates.Sources() {
+		t.reporter.Note("%s", line)
+	}
+	t.reporter.Note("Signatures were not checked")
+	return display.Value(t.env.Out(), predicates.Value(), format)
 }
 
 // lookFor returns the list or image, or the entry of a local list, that the arguments name.

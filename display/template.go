@@ -50,6 +50,28 @@ func JSON(out io.Writer, v any) error {
 	return err
 }
 
+// Value writes v as JSON or, unless format is "", with a template that reaches into this JSON.
+func Value(out io.Writer, v any, format string) error {
+	if format == "" {
+		return JSON(out, v)
+	}
+	t, err := ParseTemplate(format)
+	if err != nil {
+		return err
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return err
+	}
+	return Execute(out, t, value)
+}
+
 // marshal returns the JSON of v with all non-printable characters escaped. A CI system finds no commands in it.
 func marshal(v any) ([]byte, error) {
 	var raw bytes.Buffer

@@ -23,8 +23,9 @@ type Inspection struct {
 	List List
 	// Image is the image, nil for a list.
 	Image *Entry
-	// Descriptor is that of the registry for Name, empty for a local list.
+	// Descriptor is that of the registry for Name, empty for a local list. Raw are its bytes.
 	Descriptor ocispec.Descriptor
+	Raw        []byte
 }
 
 // Inspect returns the local list called name or, if there is none, the list or image in the registry.
@@ -44,7 +45,7 @@ func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.
 	if err != nil {
 		return Inspection{}, err
 	}
-	found := Inspection{Name: name, Descriptor: c.Descriptor}
+	found := Inspection{Name: name, Descriptor: c.Descriptor, Raw: c.Raw}
 	if IsIndex(c.Descriptor.MediaType) {
 		found.List, err = remoteList(name, c)
 	} else {
@@ -72,6 +73,54 @@ func remoteList(name reference.Named, c Content) (List, error) {
 		list.Entries = append(list.Entries, Entry{Ref: at, Source: name, Descriptor: d})
 	}
 	return list, nil
+}
+
+// Bytes returns the list or image byte for byte: as the registry has it or, for a local list, as it would be pushed. The error
+// is errdefs.ErrFailedPrecondition while an entry is pending, and errdefs.ErrInvalidArgument if the bytes are not JSON.
+func (i Inspection) Bytes() ([]byte, error) {
+	raw := i.Raw
+	switch {
+	case i.Image != nil && i.Image.IsPending():
+		_, err := i.Image.Text()
+		return nil, err
+	case i.Image != nil:
+		raw = i.Image.Raw
+	case i.Local:
+		index, err := i.List.Index()
+		if err != nil {
+			return nil, err
+		}
+		raw = index.Raw
+	}
+	if !json.Valid(raw) {
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%s is not valid JSON", Familiar(i.Name))
+	}
+	return raw, nil
+}
+
+// For returns the image for a platform. The error is errdefs.ErrNotFound if there is none, and
+// errdefs.ErrFailedPrecondition if there are several.
+func (i Inspection) For(ctx context.Context, registry Fetcher, p Platform) (Inspection, error) {
+	if i.Image != nil {
+		image, err := ReadImage(ctx, registry, i.Name, Content{i.Descriptor, i.Image.Raw})
+		if err == nil {
+			_, err = imagesFor([]Entry{image}, p, i.Name)
+		}
+		return i, err
+	}
+	images, err := imagesFor(i.List.Images(), p, i.Name)
+	if err != nil {
+		return i, err
+	}
+	if len(images) > 1 {
+		var digests []string
+		for _, e := range images {
+			digests = append(digests, e.Descriptor.Digest.String())
+		}
+		return i, Errorf(errdefs.ErrFailedPrecondition, "%s has several images for %s: %s", Familiar(i.Name), p, JoinSome(digests))
+	}
+	e, err := images[0].WithRaw(ctx, registry)
+	return Inspection{Name: e.Ref, Local: i.Local, Image: &e, Descriptor: e.Descriptor}, err
 }
 
 // Text returns the output of docker manifest inspect: a list in the form in which it is pushed, or the manifest of

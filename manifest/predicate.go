@@ -1,0 +1,391 @@
+package manifest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// PredicateKind is what a predicate says of an image.
+type PredicateKind struct {
+	// Name is for messages.
+	Name string
+	// types are the prefixes of its predicate types, flag is that of docker buildx build that adds it.
+	types []string
+	flag  string
+}
+
+// The kinds of predicates.
+var (
+	SBOM       = PredicateKind{"SBOM", []string{"https://spdx.dev/Document", "https://cyclonedx.org/bom"}, "--sbom=true"}
+	Provenance = PredicateKind{"provenance", []string{"https://slsa.dev/provenance/"}, "--provenance=true"}
+)
+
+func (k PredicateKind) includes(predicateType string) bool {
+	return slices.ContainsFunc(k.types, func(t string) bool { return strings.HasPrefix(predicateType, t) })
+}
+
+// Predicate is an SBOM or the provenance of an image.
+type Predicate struct {
+	// Type is the predicate type of in-toto: https://github.com/in-toto/attestation/tree/main/spec/predicates.
+	Type string
+	// Raw is the predicate itself, valid JSON.
+	Raw json.RawMessage
+	// Source is what it was read from, such as "the attestation sha256:...".
+	Source string
+}
+
+// Predicates are the predicates of one or of several images.
+type Predicates struct {
+	images []imagePredicates
+	// several reports that more than one image was asked for.
+	several bool
+}
+
+// imagePredicates are the predicates of one image.
+type imagePredicates struct {
+	platform   string
+	predicates []Predicate
+}
+
+// Value returns the predicate of the only image, an array if it has several; of several images an object by platform.
+func (p Predicates) Value() any {
+	byPlatform := map[string]any{}
+	for _, image := range p.images {
+		var all []json.RawMessage
+		for _, one := range image.predicates {
+			all = append(all, one.Raw)
+		}
+		var value any = all
+		if len(all) == 1 {
+			value = all[0]
+		}
+		if !p.several {
+			return value
+		}
+		byPlatform[image.platform] = value
+	}
+	return byPlatform
+}
+
+// Sources returns a line for each predicate: what it was read from.
+func (p Predicates) Sources() (lines []string) {
+	for _, image := range p.images {
+		for _, one := range image.predicates {
+			lines = append(lines, fmt.Sprintf("%s: %s from %s", image.platform, one.Type, one.Source))
+		}
+	}
+	return lines
+}
+
+// PredicateReader is what predicates are read from.
+type PredicateReader interface {
+	Reader
+	Blobs
+}
+
+// Bounds of what is read.
+const (
+	maxPredicates  = 256 << 20 // bytes of all documents
+	maxAttachments = 100       // manifests that may have predicates of an image
+)
+
+// AnnotationPredicateType is the predicate type of a layer of an attestation manifest:
+// https://docs.docker.com/build/metadata/attestations/attestation-storage/.
+const AnnotationPredicateType = "in-toto.io/predicate-type"
+
+// Predicates returns the predicates of this kind that the images of i have: in attestation manifests of BuildKit, in
+// referrers of the image or of its index, and under the tags of cosign. Only, unless nil, is the platform that matters.
+// Signatures are not checked. A predicate with another subject is left out with a warning; it is an
+// errdefs.ErrFailedPrecondition error if there is no other. Images without a predicate are left out with a warning, too; the
+// error is errdefs.ErrNotFound if no image has one.
+func (i Inspection) Predicates(ctx context.Context, r PredicateReader, report Reporter, kind PredicateKind, only *Platform) (Predicates, error) {
+	images := i.List.Images()
+	if i.Image != nil {
+		image, err := ReadImage(ctx, r, i.Name, Content{i.Descriptor, i.Image.Raw})
+		if err != nil {
+			return Predicates{}, err
+		}
+		images = []Entry{image}
+	}
+	if only != nil {
+		var err error
+		if images, err = imagesFor(images, *only, i.Name); err != nil {
+			return Predicates{}, err
+		}
+	}
+	p := predicateReader{PredicateReader: r, Reporter: report, of: i, kind: kind}
+	found, errs := make([]imagePredicates, len(images)), make([]error, len(images))
+	Concurrently(len(images), func(n int) {
+		found[n].platform = FormatPlatform(images[n].Platform())
+		found[n].predicates, errs[n] = p.read(ctx, images[n])
+	})
+	if err := ctx.Err(); err != nil {
+		return Predicates{}, err
+	}
+	out := Predicates{several: len(images) > 1}
+	var without []string
+	for n, f := range found {
+		switch {
+		case errs[n] != nil:
+			return Predicates{}, fmt.Errorf("reading the %s of %s: %w", kind.Name, f.platform, errs[n])
+		case len(f.predicates) == 0:
+			without = append(without, f.platform)
+		default:
+			out.images = append(out.images, f)
+		}
+	}
+	switch {
+	case len(out.images) == 0:
+		err := Errorf(errdefs.ErrNotFound, "%s has no %s", Familiar(i.Name), kind.Name)
+		return out, WithHint(err, "to add one to a build: docker buildx build %s --push ...", kind.flag)
+	case len(without) > 0:
+		report.Warn("there is no %s of %s", kind.Name, joinAnd(without))
+	}
+	return out, nil
+}
+
+// imagesFor returns the images that match p, an errdefs.ErrNotFound error if there is none.
+func imagesFor(images []Entry, p Platform, of reference.Named) ([]Entry, error) {
+	var existing []ocispec.Platform
+	var names []string
+	for _, e := range images {
+		existing, names = append(existing, e.Platform()), append(names, FormatPlatform(e.Platform()))
+	}
+	images = slices.DeleteFunc(slices.Clone(images), func(e Entry) bool { return !p.Matches(e.Platform()) })
+	if len(images) > 0 {
+		return images, nil
+	}
+	err := Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", Familiar(of), p, cmp.Or(JoinSome(names), "none"))
+	return nil, HintVariants(err, []Platform{p}, existing)
+}
+
+// predicateReader reads the predicates of one kind of the images of an inspection.
+type predicateReader struct {
+	PredicateReader
+	Reporter
+	of   Inspection
+	kind PredicateKind
+	// bytes are those of all documents so far.
+	bytes atomic.Int64
+}
+
+func (p *predicateReader) read(ctx context.Context, e Entry) (out []Predicate, err error) {
+	if e.IsPending() {
+		return nil, Errorf(errdefs.ErrFailedPrecondition, "%s is pending until the list is pushed", Familiar(e.Source))
+	}
+	subjects := []digest.Digest{e.Descriptor.Digest}
+	if p.of.Image == nil && p.of.Descriptor.Digest != "" {
+		subjects = append(subjects, p.of.Descriptor.Digest)
+	}
+	attached, err := p.attachments(ctx, e, subjects)
+	if err != nil {
+		return nil, err
+	}
+	var strangers error
+	for _, a := range attached {
+		found, err := p.readFrom(ctx, e, a, subjects)
+		if errdefs.IsFailedPrecondition(err) {
+			strangers, err = err, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", a.what, err)
+		}
+		for _, one := range found {
+			if !slices.ContainsFunc(out, func(o Predicate) bool { return bytes.Equal(o.Raw, one.Raw) }) {
+				out = append(out, one)
+			}
+		}
+	}
+	if len(out) > 0 && strangers != nil {
+		p.Warn("%v; it is left out", strangers)
+		strangers = nil
+	}
+	return out, strangers
+}
+
+// readFrom returns the predicates in the layers of a. The error is errdefs.ErrFailedPrecondition if one has a subject that is
+// none of subjects.
+func (p *predicateReader) readFrom(ctx context.Context, e Entry, a attachment, subjects []digest.Digest) (out []Predicate, err error) {
+	n, err := ParseNode(a.Content)
+	if err != nil {
+		p.Warn("%s of %s cannot be read: %v", a.what, Familiar(e.Ref), err)
+		return nil, nil
+	}
+	for _, d := range n.Layers {
+		if t := layerPredicateType(d); t != "" && !p.kind.includes(t) || !mayBePredicate(d) {
+			continue
+		}
+		if d.Size > maxPredicates || p.bytes.Add(d.Size) > maxPredicates {
+			return nil, Errorf(errdefs.ErrInvalidArgument, "the documents have more than %d MiB in total", maxPredicates>>20)
+		}
+		one, of, err := readPredicate(ctx, p, e.Ref, d)
+		if err != nil {
+			return nil, err
+		}
+		if !p.kind.includes(one.Type) {
+			continue
+		}
+		if of == nil && n.Subject != nil {
+			of = []digest.Digest{n.Subject.Digest}
+		}
+		if of != nil && !slices.ContainsFunc(of, func(d digest.Digest) bool { return slices.Contains(subjects, d) }) {
+			return nil, Errorf(errdefs.ErrFailedPrecondition, "%s describes %s, not %s", a.what, cmp.Or(joinAnd(digestStrings(of)), "nothing"), e.Descriptor.Digest)
+		}
+		one.Source = a.what
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+func digestStrings(digests []digest.Digest) (out []string) {
+	for _, d := range digests[:min(len(digests), 5)] {
+		out = append(out, d.String())
+	}
+	return out
+}
+
+// attachment is a manifest that may have predicates of an image.
+type attachment struct {
+	// what it is, for messages.
+	what string
+	Content
+}
+
+// attachments returns the manifests that describe one of subjects: the image e, and the index that lists it.
+func (p *predicateReader) attachments(ctx context.Context, e Entry, subjects []digest.Digest) ([]attachment, error) {
+	var named []reference.Named
+	var what []string
+	for _, a := range p.of.List.Attestations(e.Descriptor.Digest) {
+		named, what = append(named, AtDigest(a.Ref, a.Descriptor.Digest)), append(what, "the attestation "+a.Descriptor.Digest.String())
+	}
+	listed := len(named)
+	for _, subject := range subjects {
+		referrers, err := Referrers(ctx, p, AtDigest(e.Ref, subject))
+		if err != nil && !errdefs.IsNotFound(err) {
+			return nil, err
+		}
+		for _, d := range referrers {
+			named, what = append(named, AtDigest(e.Ref, d.Digest)), append(what, "the referrer "+d.Digest.String())
+		}
+		for _, suffix := range CosignSuffixes[1:] {
+			tag := AtTag(reference.TrimNamed(e.Ref), ReferrersTag(subject)+suffix)
+			named, what = append(named, tag), append(what, "the tag "+tag.Tag())
+		}
+	}
+	if len(named) > maxAttachments {
+		p.Warn("%s has %d attestations and referrers: only %d are read", Familiar(e.Ref), len(named), maxAttachments)
+		named = named[:maxAttachments]
+	}
+	found, errs := make([]Content, len(named)), make([]error, len(named))
+	Concurrently(len(named), func(n int) { found[n], errs[n] = p.Fetch(ctx, named[n]) })
+	var out []attachment
+	for n := range named {
+		_, tagged := named[n].(reference.Tagged)
+		switch {
+		case errs[n] == nil && !IsIndex(found[n].Descriptor.MediaType):
+			out = append(out, attachment{what[n], found[n]})
+		case errs[n] != nil && !errdefs.IsNotFound(errs[n]):
+			return nil, errs[n]
+		case errs[n] != nil && n < listed && !tagged:
+			p.Warn("%s is not in the registry", what[n])
+		}
+	}
+	return out, nil
+}
+
+// layerPredicateType is the predicate type that BuildKit or cosign states for a layer, "" for none.
+func layerPredicateType(d ocispec.Descriptor) string {
+	if t := d.Annotations[AnnotationPredicateType]; t != "" {
+		return t
+	}
+	return d.Annotations["predicateType"]
+}
+
+// mayBePredicate reports whether a layer of this media type may be a JSON document that readPredicate knows.
+func mayBePredicate(d ocispec.Descriptor) bool {
+	for _, word := range []string{"json", "in-toto", "spdx", "cyclonedx", "dsse", "sigstore"} {
+		if strings.Contains(d.MediaType, word) && !strings.Contains(d.MediaType, "simplesigning") {
+			return true
+		}
+	}
+	return false
+}
+
+// readPredicate reads the layer d: an in-toto statement, alone, in a DSSE envelope or in a sigstore bundle, or an SPDX or
+// CycloneDX document. It returns the digests that the statement describes, nil for a document; no predicate for other JSON.
+func readPredicate(ctx context.Context, r Blobs, repo reference.Named, d ocispec.Descriptor) (Predicate, []digest.Digest, error) {
+	content, err := r.OpenBlob(ctx, repo, d)
+	if err != nil {
+		return Predicate{}, nil, err
+	}
+	defer content.Close()
+	raw, err := io.ReadAll(io.LimitReader(content, d.Size+1)) // the digest is checked at its end
+	if err != nil {
+		return Predicate{}, nil, err
+	}
+	p, of, err := parsePredicate(raw)
+	if err != nil {
+		err = Errorf(errdefs.ErrInvalidArgument, "%s is not valid JSON (%w)", d.Digest, err)
+	}
+	return p, of, err
+}
+
+// statement has the fields that differ between the forms of readPredicate: in-toto
+// (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md), DSSE
+// (https://github.com/secure-systems-lab/dsse/blob/master/envelope.md), sigstore's bundle
+// (https://docs.sigstore.dev/about/bundle/), SPDX and CycloneDX.
+type statement struct {
+	PredicateType string          `json:"predicateType"`
+	Predicate     json.RawMessage `json:"predicate"`
+	Subject       []struct {
+		Digest map[string]string `json:"digest"`
+	} `json:"subject"`
+
+	Payload      []byte          `json:"payload"`
+	DSSEEnvelope json.RawMessage `json:"dsseEnvelope"`
+
+	SPDXVersion string `json:"spdxVersion"`
+	BOMFormat   string `json:"bomFormat"`
+}
+
+func parsePredicate(raw []byte) (Predicate, []digest.Digest, error) {
+	var s statement
+	for range 3 { // a bundle has an envelope, which has a statement
+		s = statement{}
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return Predicate{}, nil, err
+		}
+		inner := append([]byte(s.DSSEEnvelope), s.Payload...) // it has one of them
+		if len(inner) == 0 {
+			break
+		}
+		raw = inner
+	}
+	switch {
+	case s.PredicateType != "":
+		of := []digest.Digest{}
+		for _, subject := range s.Subject {
+			for algorithm, encoded := range subject.Digest {
+				of = append(of, digest.Digest(algorithm+":"+encoded))
+			}
+		}
+		return Predicate{Type: s.PredicateType, Raw: s.Predicate}, of, nil
+	case s.SPDXVersion != "":
+		return Predicate{Type: SBOM.types[0], Raw: raw}, nil, nil
+	case s.BOMFormat == "CycloneDX":
+		return Predicate{Type: SBOM.types[1], Raw: raw}, nil, nil
+	}
+	return Predicate{}, nil, nil
+}

@@ -1,0 +1,166 @@
+package manifest_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// statementOf returns an in-toto statement on a digest.
+func statementOf(predicateType, predicate string, of digest.Digest) string {
+	return fmt.Sprintf(`{"_type":"https://in-toto.io/Statement/v0.1","predicateType":%q,"subject":[{"name":"_","digest":{"sha256":%q}}],"predicate":%s}`,
+		predicateType, of.Encoded(), predicate)
+}
+
+// envelope returns a DSSE envelope of a statement.
+func envelope(statement string) string {
+	return fmt.Sprintf(`{"payloadType":"application/vnd.in-toto+json","payload":%q,"signatures":[]}`, base64.StdEncoding.EncodeToString([]byte(statement)))
+}
+
+// attached stores a manifest with one layer, as attestations and referrers are, under a tag.
+func attached(t *testing.T, m *fakes.Registry, tag string, subject *ocispec.Descriptor, layerType, document string, annotations ...string) ocispec.Descriptor {
+	t.Helper()
+	layer := manifest.NewContent(layerType, []byte(document))
+	m.Blobs[layer.Descriptor.Digest] = layer.Raw
+	if len(annotations) > 0 {
+		layer.Descriptor.Annotations = map[string]string{annotations[0]: annotations[1]}
+	}
+	m.Blobs[ocispec.DescriptorEmptyJSON.Digest] = []byte("{}")
+	raw, err := json.Marshal(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: layerType,
+		Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{layer.Descriptor}, Subject: subject,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := m.Store(fakes.Named(t, example+":"+tag), ocispec.MediaTypeImageManifest, raw)
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d, Size: int64(len(raw))}
+}
+
+func TestPredicates(t *testing.T) {
+	const (
+		spdx   = "https://spdx.dev/Document"
+		slsa   = "https://slsa.dev/provenance/v1"
+		inToto = "application/vnd.in-toto+json"
+	)
+	for _, tt := range []struct {
+		name string
+		// attach attaches to the image, and returns what the index lists beside it.
+		attach   func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor
+		platform string
+		want     string // JSON, or the error
+		warning  string
+	}{
+		{"none", nil, "", "has no SBOM", ""},
+		{"BuildKit", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			d := attached(t, m, "a", nil, inToto, statementOf(spdx, `{"n":1}`, image.Digest), manifest.AnnotationPredicateType, spdx)
+			d.Annotations = map[string]string{manifest.AnnotationReferenceType: manifest.ReferenceTypeAttestation, manifest.AnnotationReferenceDigest: image.Digest.String()}
+			return []ocispec.Descriptor{d}
+		}, "", `{"n":1}`, ""},
+		{"provenance only", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, inToto, statementOf(slsa, `{"n":1}`, image.Digest))
+			return nil
+		}, "", "has no SBOM", ""},
+		{"sigstore bundle", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			bundle := fmt.Sprintf(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","dsseEnvelope":%s}`, envelope(statementOf(spdx, `{"n":2}`, image.Digest)))
+			attached(t, m, "a", &image, "application/vnd.dev.sigstore.bundle.v0.3+json", bundle)
+			return nil
+		}, "", `{"n":2}`, ""},
+		{"oras", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, "application/spdx+json", `{"spdxVersion":"SPDX-2.3"}`)
+			attached(t, m, "b", &image, "application/vnd.cyclonedx+json", `{"bomFormat":"CycloneDX"}`)
+			attached(t, m, "c", &image, "application/x-other+json", `{"other":1}`)
+			return nil
+		}, "linux/amd64", `[{"bomFormat":"CycloneDX"},{"spdxVersion":"SPDX-2.3"}]`, ""},
+		{"cosign's tag", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, manifest.ReferrersTag(image.Digest)+".att", nil, "application/vnd.dsse.envelope.v1+json", envelope(statementOf(spdx, `{"n":3}`, image.Digest)), "predicateType", spdx)
+			return nil
+		}, "", `{"n":3}`, ""},
+		{"of another image", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, inToto, statementOf(spdx, `{"n":1}`, digest.FromString("other")))
+			return nil
+		}, "", "describes " + digest.FromString("other").String() + ", not", ""},
+		{"and of another image", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, inToto, statementOf(spdx, `{"n":1}`, digest.FromString("other")))
+			attached(t, m, "b", &image, inToto, statementOf(spdx, `{"n":2}`, image.Digest))
+			return nil
+		}, "", `{"n":2}`, "it is left out"},
+		{"no JSON", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, inToto, "{")
+			return nil
+		}, "", "is not valid JSON", ""},
+		{"other platform", nil, "linux/s390x", "has no image for linux/s390x (it has: linux/amd64)", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := fakes.NewFixture()
+			image := w.Registry.Image(t, example+":amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
+			children := []ocispec.Descriptor{image}
+			if tt.attach != nil {
+				children = append(children, tt.attach(w.Registry, image)...)
+			}
+			w.Registry.Index(t, example+":1", ocispec.MediaTypeImageIndex, children...)
+			got, warnings := predicates(t, w, "1", tt.platform)
+			if !strings.Contains(got, tt.want) || !strings.Contains(warnings, tt.warning) {
+				t.Errorf("got %s and warnings %q, want %s and %q", got, warnings, tt.want, tt.warning)
+			}
+		})
+	}
+}
+
+// predicates returns the SBOMs under a tag as JSON, or the error, and the warnings.
+func predicates(t *testing.T, w fakes.Fixture, tag, platform string) (string, string) {
+	t.Helper()
+	found, err := manifest.Inspect(t.Context(), w.Lists, w.Registry, fakes.Named(t, example+":"+tag))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var only *manifest.Platform
+	if platform != "" {
+		p, err := manifest.ParsePlatform(platform)
+		if err != nil {
+			t.Fatal(err)
+		}
+		only = &p
+	}
+	var lines manifest.Diagnostics
+	p, err := found.Predicates(t.Context(), w.Registry, &lines, manifest.SBOM, only)
+	if err != nil {
+		return err.Error(), fmt.Sprint(lines)
+	}
+	raw, err := json.Marshal(p.Value())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw), fmt.Sprint(lines)
+}
+
+// A list has an object by platform; what is attached to the index counts for each image.
+func TestPredicatesOfList(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := w.Registry.Image(t, example+":amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
+	arm64 := w.Registry.Image(t, example+":arm64", ocispec.MediaTypeImageManifest, "linux/arm64")
+	attached(t, w.Registry, "sbom", &amd64, "application/spdx+json", `{"spdxVersion":"SPDX-2.3"}`)
+	index := w.Registry.Index(t, example+":1", ocispec.MediaTypeImageIndex, amd64, arm64)
+	if got, warnings := predicates(t, w, "1", ""); got != `{"linux/amd64":{"spdxVersion":"SPDX-2.3"}}` || !strings.Contains(warnings, "no SBOM of linux/arm64") {
+		t.Errorf("got %s and warnings %s, want the SBOM of linux/amd64 and a warning for linux/arm64", got, warnings)
+	}
+	attached(t, w.Registry, "both", &index, "application/vnd.cyclonedx+json", `{"bomFormat":"CycloneDX"}`)
+	want := `{"linux/amd64":[{"spdxVersion":"SPDX-2.3"},{"bomFormat":"CycloneDX"}],"linux/arm64":{"bomFormat":"CycloneDX"}}`
+	if got, warnings := predicates(t, w, "1", ""); got != want || warnings != "[]" {
+		t.Errorf("got %s and warnings %s, want %s", got, warnings, want)
+	}
+	w.Registry.Errs[example+":"+manifest.ReferrersTag(arm64.Digest)+".att"] = errdefs.ErrUnavailable
+	if got, _ := predicates(t, w, "1", ""); !strings.Contains(got, "unavailable") {
+		t.Errorf("got %s, want the error of reading a tag", got)
+	}
+}
