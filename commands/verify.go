@@ -40,7 +40,8 @@ func newVerifyCommand(env environment) *cobra.Command {
 			"With --format json, each line is an object for one name: name, digest, state (ok, invalid or unknown),\n" +
 			"manifests (each with kind, platform, mediaType, digest, size and state) and findings (each with severity,\n" +
 			"which is error, unknown or info, the digest of the object, the manifest that it belongs to, platform and\n" +
-			"message).",
+			"message; one about programs for another architecture also has programs: foreign, counted, paths and layers,\n" +
+			"each with digest, foreign and the other platforms that have it).",
 		Example: `docker multiarch verify registry.example.com/app:1
 docker multiarch verify --exact linux/amd64,linux/arm64 registry.example.com/app:1
 docker multiarch verify --digests ./digests --require linux/amd64,linux/arm64 registry.example.com/app
@@ -54,7 +55,7 @@ docker multiarch verify --deep --format json registry.example.com/app:1 registry
 	}
 	f := cmd.Flags()
 	opts.network.addTo(f, "Allow communication with an insecure registry")
-	f.BoolVar(&opts.deep, "deep", false, "Also read and unpack the layers, and check that the programs that images run are built for their platforms")
+	f.BoolVar(&opts.deep, "deep", false, "Also read and unpack the layers, and check that the programs and libraries of images are built for their platforms")
 	f.StringSliceVar(&opts.require, "require", nil, "Report an error unless there is an image for this platform (can be repeated)")
 	f.StringSliceVar(&opts.exact, "exact", nil, "Report an error unless there are images for these platforms and no others")
 	f.StringArrayVar(&opts.digests, "digests", nil, "Check the images that this file of a build, or folder of such files, names (can be repeated)")

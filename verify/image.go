@@ -12,8 +12,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/docker-multiarch/docker-multiarch/verify/program"
 )
 
 // imageKey is an image of a repository.
@@ -117,38 +115,6 @@ func (v *verifier) config(ctx context.Context, repo reference.Named, n manifest.
 // sizeFinding is the finding that a blob has another size than the manifest states.
 func sizeFinding(d ocispec.Descriptor, object string, size int64) Finding {
 	return finding(SeverityError, d.Digest, "%s %s has %d bytes, but the manifest says %d", object, d.Digest, size, d.Size)
-}
-
-// programFindings returns the findings on the programs that an image runs: whether they are built for its platform.
-func programFindings(ctx context.Context, n manifest.Node, c imageConfig, results []layerResult) []Finding {
-	platform := manifest.Normalize(c.Platform)
-	if c.OS == "unknown" || c.Architecture == "unknown" {
-		return nil // an attestation
-	}
-	layers := make([]*program.Layer, len(results))
-	for i, r := range results {
-		layers[i] = r.layer
-	}
-	programs, missing := program.Find(ctx, program.Command{
-		OS: platform.OS, Args: append(append([]string{}, c.Config.Entrypoint...), c.Config.Cmd...),
-		Escaped: c.Config.ArgsEscaped, Env: c.Config.Env, Dir: c.Config.WorkingDir,
-	}, layers)
-	var out []Finding
-	for _, p := range programs {
-		switch p.Program.RunsOn(platform.OS, platform.Architecture) {
-		case program.Incompatible:
-			out = append(out, finding(SeverityError, n.Descriptor.Digest, "%s is %s, but the image is for %s", p.Path, p.Program, manifest.FormatPlatform(c.Platform)))
-		case program.Undecided:
-			if p.Program.Format != program.Script && p.Program.Format != "" {
-				out = append(out, finding(SeverityInfo, n.Descriptor.Digest, "%s is %s, which cannot be compared with %s", p.Path, p.Program, manifest.FormatPlatform(c.Platform)))
-			}
-		case program.Compatible:
-		}
-	}
-	if missing != "" {
-		out = append(out, finding(SeverityInfo, n.Descriptor.Digest, "the program that the image runs could not be checked: %s", missing))
-	}
-	return out
 }
 
 // isArchive reports whether a layer of this media type is part of a file system; old manifests leave it out.

@@ -1,7 +1,9 @@
 package verify
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -78,6 +80,51 @@ func (v *verifier) entryFindings(name reference.Named, index manifest.Node, d oc
 	}
 	if stated != nil && manifest.Normalize(*stated).OS == "windows" && stated.OSVersion == "" {
 		add(SeverityError, "index %s has no os.version for the Windows image %s; hosts need it to choose an image", of, d.Digest)
+	}
+	return out
+}
+
+// minShared is the size from which a layer that several architectures share is probably a base system.
+const minShared = 64 << 10
+
+// sharedFindings returns the findings that images for different architectures have the same layers, or the same base.
+func (v *verifier) sharedFindings(name reference.Named, rows []Manifest) []Finding {
+	var out []Finding
+	type image struct {
+		Manifest
+		architecture string
+	}
+	first := map[string]image{} // by what they share
+	for _, row := range rows {
+		n, err := v.graphs[name.Name()].Node(row.Digest)
+		own := v.images[imageKey{name.Name(), row.Digest}]
+		if err != nil || row.Kind != manifest.KindImage || own == nil || own.platform == nil || len(n.Layers) == 0 {
+			continue
+		}
+		this := image{row, manifest.Normalize(*own.platform).Architecture}
+		all := make([]string, len(n.Layers))
+		for i, l := range n.Layers {
+			all[i] = l.Digest.String()
+		}
+		base := n.Layers[0]
+		for _, shared := range []struct {
+			key, text string
+			counts    bool
+		}{
+			{"all " + strings.Join(all, " "), "all their layers", true},
+			{"first " + base.Digest.String(), fmt.Sprintf("their first layer %s, %d bytes,", base.Digest, base.Size), base.Size > minShared},
+		} {
+			earlier, exists := first[shared.key]
+			if !exists {
+				first[shared.key] = this
+			}
+			if shared.counts && exists && earlier.architecture != this.architecture {
+				f := finding(SeverityInfo, row.Digest, "%s and %s have %s in common; --deep checks the programs in them", earlier.Platform, row.Platform, shared.text)
+				f.Manifest, f.Platform = row.Digest, row.Platform
+				out = append(out, f)
+				break
+			}
+		}
 	}
 	return out
 }

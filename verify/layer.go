@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"archive/tar"
 	"context"
 	"errors"
 	"io"
@@ -50,7 +51,10 @@ func (v *verifier) layer(ctx context.Context, repo reference.Named, n manifest.N
 		out.findings = got.compare(d, "")
 	}
 	if got.tooManyFiles {
-		out.findings = append(out.findings, finding(SeverityInfo, d.Digest, "the files of layer %s were not checked: there are too many", d.Digest))
+		out.findings = append(out.findings, finding(SeverityUnknown, d.Digest, "the files of layer %s were not checked: there are too many", d.Digest))
+	}
+	if got.layer != nil && got.layer.Outside() != "" {
+		out.findings = append(out.findings, finding(SeverityUnknown, d.Digest, "layer %s has the entry %q, outside the file system: it depends on the runtime where that is unpacked", d.Digest, manifest.OneLine(got.layer.Outside(), maxShownPath)))
 	}
 	return out
 }
@@ -95,8 +99,12 @@ var errEncrypted = errors.New("it is encrypted")
 // compare returns the finding on a layer whose content should have the digest diffID.
 func (u unpacked) compare(d ocispec.Descriptor, diffID digest.Digest) []Finding {
 	switch {
-	case errors.Is(u.err, errEncrypted), errors.Is(u.err, program.ErrLimit), errors.Is(u.err, compression.ErrWindow):
+	case errors.Is(u.err, errEncrypted):
 		return []Finding{finding(SeverityInfo, d.Digest, "layer %s was not unpacked: %v", d.Digest, u.err)}
+	case errors.Is(u.err, program.ErrLimit), errors.Is(u.err, compression.ErrWindow), errors.Is(u.err, tar.ErrFieldTooLong):
+		return []Finding{finding(SeverityUnknown, d.Digest, "layer %s was not unpacked: %v", d.Digest, u.err)}
+	case errors.Is(u.err, io.ErrUnexpectedEOF): // the bytes are those of the digest: what is missing was never there
+		return []Finding{finding(SeverityUnknown, d.Digest, "layer %s ends too early to be unpacked: %v", d.Digest, u.err)}
 	case u.err != nil:
 		return []Finding{finding(SeverityError, d.Digest, "layer %s cannot be unpacked: %v", d.Digest, u.err)}
 	case diffID.Validate() != nil:

@@ -4,8 +4,8 @@
 // the manifests it met and a [Finding] for each problem: content that is missing or has another size or digest,
 // and platforms that differ between an index and the config of an image. By default a layer is only looked up.
 // A deep check reads and unpacks it, and finds out with package
-// [github.com/docker-multiarch/docker-multiarch/verify/program] whether the program that an image runs is built
-// for the platform of the image. [Exists] answers a smaller question with fewer requests: whether a registry has a
+// [github.com/docker-multiarch/docker-multiarch/verify/program] whether the programs of an image are built for its
+// platform, and whether those that it runs exist. [Exists] answers a smaller question with fewer requests: whether a registry has a
 // name, with images for certain platforms.
 //
 // Manifests are read through one [manifest.Graph] per repository, and each config and layer is read once, however
@@ -101,6 +101,8 @@ type Finding struct {
 	// Platform is that of the manifest, from its index or else from its config.
 	Platform string `json:"platform,omitempty"`
 	Message  string `json:"message"`
+	// Programs are those that the finding is about, nil if it is about something else.
+	Programs *Programs `json:"programs,omitempty"`
 	// Err is the registry's error that prevented the check, if that is the reason.
 	Err error `json:"-"`
 }
@@ -147,7 +149,7 @@ type verifier struct {
 
 // Check checks the manifests, configs and layers that names lead to: that they exist with the size and digest that
 // their descriptors state, and that indexes state the platforms that the configs of images have. Layers are read
-// only if o.Deep; then the programs that images run are checked, too. There is a result for each name, in this order,
+// only if o.Deep; then the programs of images are checked, too. There is a result for each name, in this order,
 // and one more for o.Together; the error is that of ctx.
 func Check(ctx context.Context, from Reader, names []reference.Named, o Options) ([]Result, error) {
 	v := &verifier{
@@ -238,15 +240,25 @@ func (v *verifier) report(name reference.Named, root manifest.Root, a available)
 	listed := indexEntries(g, root.Digest)
 	for _, d := range g.Below(root.Digest) {
 		row := v.manifest(name, d, listed)
-		n, err := g.Node(d)
-		for _, f := range v.findings(name, n, err, listed[d]) {
-			f.Manifest, f.Platform = d, row.Platform
-			r.add(f)
-		}
 		r.Manifests = append(r.Manifests, row)
+		if n, err := g.Node(d); err == nil {
+			r.users.add(row, n)
+		}
+	}
+	for _, row := range r.Manifests {
+		n, err := g.Node(row.Digest)
+		for _, f := range v.findings(name, n, err, listed[row.Digest]) {
+			f.Manifest, f.Platform = row.Digest, row.Platform
+			r.add(r.users.addPlatforms(f))
+		}
 	}
 	for _, f := range v.indexFindings(name, root.Digest, listed) {
 		r.add(f)
+	}
+	if !v.options.Deep {
+		for _, f := range v.sharedFindings(name, r.Manifests) {
+			r.add(f)
+		}
 	}
 	if v.options.Together == "" {
 		for _, f := range v.options.findings(a) {
@@ -264,18 +276,19 @@ type report struct {
 	Result
 	known  map[Finding]bool
 	states map[digest.Digest]State // of manifests
+	users  layerUsers
 }
 
 func newReport(name string, d digest.Digest) report {
 	return report{Result: Result{
 		Name: name, Digest: d, State: StateOK, Manifests: []Manifest{}, Findings: []Finding{},
-	}, known: map[Finding]bool{}, states: map[digest.Digest]State{}}
+	}, known: map[Finding]bool{}, states: map[digest.Digest]State{}, users: layerUsers{}}
 }
 
 // add adds a finding unless it is known.
 func (r *report) add(f Finding) {
 	key := f
-	key.Err = nil // it may not be comparable
+	key.Err, key.Programs = nil, nil // the former may not be comparable
 	if r.known[key] {
 		return
 	}

@@ -32,6 +32,7 @@ import (
 func compiled(arch string) string {
 	head := make([]byte, 64)
 	copy(head, elf.ELFMAG+"\x02\x01")
+	head[16] = byte(elf.ET_EXEC)
 	head[18] = byte(map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[arch])
 	return string(head)
 }
@@ -265,8 +266,15 @@ var checkCases = map[string]checkCase{
 		deep: []string{"was not unpacked: it is encrypted", "the program that the image runs could not be checked"}, deepState: StateOK,
 	},
 	"broken layer": {
-		before: func(r *repo) { r.replaceLayer("amd64", nil, []byte("\x1f\x8bjunk")) }, state: StateOK,
+		before: func(r *repo) { r.replaceLayer("amd64", nil, []byte("\x1f\x8bjunk and more junk")) }, state: StateOK,
 		deep: []string{"cannot be unpacked: ", "info"}, deepState: StateInvalid,
+	},
+	"truncated layer": {
+		before: func(r *repo) {
+			content := tarOf(r.T, "app", compiled("amd64"))
+			r.replaceLayer("amd64", content, zipped(r.T, content[:530]))
+		}, state: StateOK,
+		deep: []string{"unknown linux/amd64: layer", "info"}, deepState: StateUnknown,
 	},
 	"wrong diff_id": {
 		before: func(r *repo) { r.replaceLayer("amd64", []byte("x"), zipped(r.T, tarOf(r.T, "app", compiled("amd64")))) }, state: StateOK,
@@ -284,15 +292,15 @@ var checkCases = map[string]checkCase{
 		before: func(r *repo) {
 			content := tarOf(r.T, "app", compiled("amd64"))
 			r.replaceLayer("arm64", content, zipped(r.T, content))
-		}, state: StateOK,
-		deep: []string{"error linux/arm64: /app is a program for amd64 (ELF), but the image is for linux/arm64"}, deepState: StateInvalid,
+		}, state: StateOK, findings: []string{"info linux/arm64: linux/amd64 and linux/arm64 have all their layers in common"},
+		deep: []string{"error linux/arm64: /app is a program for amd64 (ELF), but the image is for linux/arm64; in layer sha256:"}, deepState: StateInvalid,
 	},
 	"beside something else": {
 		before: func(r *repo) {
 			content := tarOf(r.T, "app", compiled("amd64"))
 			r.replaceLayer("arm64", content, zipped(r.T, content))
 			r.layers["arm64"][0].MediaType = "application/x"
-		}, state: StateOK,
+		}, state: StateOK, findings: []string{"info linux/arm64: linux/amd64 and linux/arm64 have all their layers in common"},
 		deep: []string{"error linux/arm64: /app is a program for amd64"}, deepState: StateInvalid,
 	},
 	"below something else": {
@@ -648,8 +656,8 @@ func TestCheckLimits(t *testing.T) {
 			t.Errorf("%s: got %+v, error %v, want tooManyFiles %t, err %v", name, u, err, tt.tooManyFiles, tt.err)
 		}
 		found := u.compare(d, digest.FromString(tt.content))
-		if tt.err == nil && len(found) > 0 || tt.err != nil && found[0].Severity != SeverityInfo {
-			t.Errorf("%s: got findings %v, want none but information", name, found)
+		if tt.err == nil && len(found) > 0 || tt.err != nil && found[0].Severity != SeverityUnknown {
+			t.Errorf("%s: got findings %v, want only that it is unknown", name, found)
 		}
 	}
 }

@@ -24,9 +24,22 @@ type Command struct {
 
 // Found is a program that a command runs.
 type Found struct {
-	// Path is that of the file, with all links resolved.
+	// Path is that of the file, with all links resolved, and Layer the position of the layer that has it.
 	Path    string
+	Layer   int
 	Program Program
+	// By is the path of the ELF program that names this one as its interpreter, "" for other programs.
+	By string
+}
+
+// Missing is a program that was not found.
+type Missing struct {
+	// Reason names the program and says why.
+	Reason string
+	// Absent says that the image cannot run without it, and that it is not in a layer.
+	Absent bool
+	// By is the path of the ELF program that names it as its interpreter, "" for other programs.
+	By string
 }
 
 // The search paths of images without a PATH.
@@ -44,68 +57,105 @@ const (
 )
 
 // Find returns the programs that c runs in an image with these layers, which start with the lowest; a layer that
-// could not be read is nil. It returns the first program, the interpreter of a script, and the command that is
-// passed to a shell or to a program such as env or tini. Missing says why the next program was not found, "" if
-// there is none.
-func Find(ctx context.Context, c Command, layers []*Layer) (found []Found, missing string) {
+// could not be read is nil. It returns the first program, the interpreter of a script or of an ELF program, and the
+// command that is passed to a shell or to a program such as env or tini, and which of them were not found.
+func Find(ctx context.Context, c Command, layers []*Layer) ([]Found, []Missing) {
 	s := search{Command: c, tree: tree{layers: layers, windows: c.OS == "windows"}}
 	args := c.Args
 	if s.windows && c.Escaped {
 		args = windowsWords(strings.Join(args, " "))
 	}
 	if len(args) == 0 || args[0] == "" {
-		return nil, "the image has no command"
+		return nil, []Missing{{Reason: "the image has no command"}}
 	}
-	s.run(ctx, args, true)
+	s.run(ctx, args, required)
 	return s.found, s.missing
 }
 
 type search struct {
 	Command
 	tree
-	found   []Found
-	missing string
+	programs int // without the interpreters of ELF programs
+	found    []Found
+	missing  []Missing
 }
 
-// run finds the program args[0] and the programs that it runs. One that is absent is reported if required.
-func (s *search) run(ctx context.Context, args []string, required bool) {
+// need says whether a program must be a file of the image.
+type need int
+
+const (
+	optional need = iota // a shell has commands of its own
+	expected             // it is looked up where an option or a variable may lead elsewhere
+	required
+)
+
+func (s *search) miss(format string, args ...any) {
+	s.missing = append(s.missing, Missing{Reason: fmt.Sprintf(format, args...)})
+}
+
+// run finds the program args[0] and the programs that it runs. One that is absent is reported unless it is optional.
+func (s *search) run(ctx context.Context, args []string, n need) {
 	args = args[:min(len(args), maxArgs)]
 	name := args[0]
 	switch {
 	case len(name) > maxPath:
-		s.missing = fmt.Sprintf("the name of a command has %d bytes, more than a path can have", len(name))
+		s.miss("the name of a command has %d bytes, more than a path can have", len(name))
 		return
-	case len(s.found) == maxPrograms:
-		s.missing = fmt.Sprintf("%d programs run one another before %s", maxPrograms, name)
+	case s.programs == maxPrograms:
+		s.miss("%d programs run one another before %s", maxPrograms, name)
 		return
 	}
-	file, kind, p := s.lookUp(ctx, name)
+	file, kind := s.lookUp(ctx, name)
 	if kind != regular {
 		switch {
 		case s.lookups > maxLookups || ctx.Err() != nil:
-			s.missing = "the search for the command takes too long"
+			s.miss("the search for the command takes too long")
 		case kind == unknown:
-			s.missing = name + " may be in a layer that could not be read"
-		case required:
-			s.missing = name + " is not in the image"
+			s.miss("%s may be in a layer that could not be read", name)
+		case n != optional:
+			s.missing = append(s.missing, Missing{Reason: name + " is not in the image", Absent: n == required})
 		}
 		return
 	}
-	s.found = append(s.found, Found{file, p})
-	switch p.Format {
+	s.programs++
+	s.found = append(s.found, file)
+	switch file.Program.Format {
 	case Script:
-		line := interpreter(p)
+		line := interpreter(file.Program)
 		if len(line) == 0 {
-			s.missing = file + " does not name an interpreter"
+			s.miss("%s does not name an interpreter", file.Path)
 			return
 		}
-		s.run(ctx, append(line, file), true)
+		s.run(ctx, append(line, file.Path), required)
 	case "":
-		s.missing = file + " is a file of unknown format"
+		s.miss("%s is a file of unknown format", file.Path)
 	default:
-		if next, required := s.next(args); len(next) > 0 {
-			s.run(ctx, next, required)
+		s.loader(file)
+		if next, n := s.next(args); len(next) > 0 {
+			s.run(ctx, next, n)
 		}
+	}
+}
+
+// loader finds the interpreter that an ELF program names.
+func (s *search) loader(f Found) {
+	name := f.Program.Interpreter
+	switch {
+	case f.Program.Cut:
+		s.missing = append(s.missing, Missing{Reason: fmt.Sprintf("the interpreter of %s is not in its first %d bytes", f.Path, headSize), By: f.Path})
+		return
+	case name == "":
+		return
+	}
+	found, kind := s.find(s.absolute(name))
+	switch {
+	case kind == regular:
+		found.By = f.Path
+		s.found = append(s.found, found)
+	case kind == unknown:
+		s.missing = append(s.missing, Missing{Reason: fmt.Sprintf("%s, the interpreter of %s, may be in a layer that could not be read", name, f.Path), By: f.Path})
+	default:
+		s.missing = append(s.missing, Missing{Reason: fmt.Sprintf("%s, the interpreter of %s, is not in the image", name, f.Path), Absent: true, By: f.Path})
 	}
 }
 
@@ -122,29 +172,33 @@ func interpreter(p Program) []string {
 }
 
 // lookUp finds a program like execvp or CreateProcess.
-func (s *search) lookUp(ctx context.Context, name string) (string, kind, Program) {
+func (s *search) lookUp(ctx context.Context, name string) (Found, kind) {
 	if s.windows {
 		name = windowsPath(name)
 	}
 	result := absent
 	for candidate := range s.candidates(name) {
 		s.lookups += 1 + len(candidate)/64
-		switch file, kind, p := s.find(candidate); {
+		switch file, kind := s.find(candidate); {
 		case kind == regular || s.lookups > maxLookups || ctx.Err() != nil:
-			return file, kind, p
+			return file, kind
 		case kind == unknown:
 			result = unknown
 		}
 	}
-	return "", result, Program{}
+	return Found{}, result
+}
+
+// path returns the directories in which programs are searched.
+func (s *search) path() iter.Seq[string] {
+	if s.windows {
+		return strings.SplitSeq(cmp.Or(s.env("PATH"), defaultWindowsPath), ";")
+	}
+	return strings.SplitSeq(cmp.Or(s.env("PATH"), defaultPath), ":")
 }
 
 // candidates are the paths that name may stand for.
 func (s *search) candidates(name string) iter.Seq[string] {
-	separator, standard := ":", defaultPath
-	if s.windows {
-		separator, standard = ";", defaultWindowsPath
-	}
 	return func(yield func(string) bool) {
 		yieldFile := func(file string) bool {
 			file = s.absolute(file)
@@ -154,7 +208,7 @@ func (s *search) candidates(name string) iter.Seq[string] {
 			yieldFile(name)
 			return
 		}
-		for dir := range strings.SplitSeq(cmp.Or(s.env("PATH"), standard), separator) {
+		for dir := range s.path() {
 			if !yieldFile(dir + "/" + name) {
 				return
 			}
@@ -191,9 +245,8 @@ var (
 	wrappers = []string{"tini", "tini-static", "dumb-init", "docker-init", "catatonit"}
 )
 
-// next returns the command that the program args[0] runs, if it is one that runs another, and whether that command
-// is required to be a file: a shell has commands of its own.
-func (s *search) next(args []string) (next []string, required bool) {
+// next returns the command that the program args[0] runs, if it is one that runs another.
+func (s *search) next(args []string) ([]string, need) {
 	name := path.Base(args[0])
 	if s.windows {
 		name = strings.TrimSuffix(path.Base(windowsPath(args[0])), ".exe")
@@ -203,18 +256,22 @@ func (s *search) next(args []string) (next []string, required bool) {
 	case name == "busybox" && len(args) > 0:
 		return s.next(args)
 	case name == "env":
-		return afterEnv(args), true
+		next := afterEnv(args)
+		if len(next) > 0 && args[0] == next[0] {
+			return next, required
+		}
+		return next, expected
 	case slices.Contains(wrappers, name):
-		return afterOptions(args), true
+		return afterOptions(args), required
 	case slices.Contains(shells, name):
-		return firstCommand(shellCommand(args)), false
+		return firstCommand(shellCommand(args)), optional
 	case name == "cmd" && s.windows:
 		i := slices.IndexFunc(args, func(a string) bool { return strings.EqualFold(a, "/c") })
 		if i >= 0 {
-			return windowsWords(strings.Join(args[i+1:], " ")), false
+			return windowsWords(strings.Join(args[i+1:], " ")), optional
 		}
 	}
-	return nil, false
+	return nil, optional
 }
 
 // afterEnv returns the command that env runs: what follows its options and assignments.

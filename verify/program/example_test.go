@@ -23,7 +23,7 @@ func Example() {
 	}
 	command := program.Command{OS: "linux", Args: []string{"/bin/sh", "-c", "app --verbose"}}
 	_, missing := program.Find(context.Background(), command, []*program.Layer{l})
-	fmt.Println(missing)
+	fmt.Println(missing[0].Reason)
 
 	command.Args = []string{"app", "--verbose"}
 	found, _ := program.Find(context.Background(), command, []*program.Layer{l})

@@ -24,6 +24,16 @@ var contents = map[string]string{
 	"split":   "#! /usr/bin/env -S python3 -u\n",
 	"loop":    "#!/loop\n",
 	"nothing": "#!\n",
+
+	"386":    string(elfHead(elf.EM_386, elf.ELFCLASS32, elf.ELFDATA2LSB)),
+	"object": elfOf(elf.EM_AARCH64, elf.ET_REL),
+	"bpf":    elfOf(elf.EM_BPF, elf.ET_EXEC),
+	"macho":  "\xcf\xfa\xed\xfe\x0c\x00\x00\x01",
+	"dll":    peFile(0x8664, true, false),
+	"dll64":  peFile(0xaa64, true, false),
+	"net":    peFile(0x8664, true, true),
+	"linked": string(elfNaming(elf.EM_AARCH64, "/lib/ld-linux-aarch64.so.1", 300)),
+	"beyond": string(elfNaming(elf.EM_AARCH64, "/lib/ld-linux-aarch64.so.1", headSize)),
 }
 
 // archive returns a tar with these entries: "PATH CONTENT" for a file, "PATH -> TARGET" for a symbolic link,
@@ -71,14 +81,14 @@ func layer(t testing.TB, windows bool, entries ...string) *Layer {
 	return l
 }
 
-// describe returns the result of Find as text: each path with its format and architecture, then the missing one.
-func describe(found []Found, missing string) string {
+// describe returns the result of Find as text: each path with its format and architecture, then those missing.
+func describe(found []Found, missing []Missing) string {
 	var out []string
 	for _, f := range found {
 		out = append(out, f.Path+" "+string(f.Program.Format)+" "+f.Program.Arch)
 	}
-	if missing != "" {
-		out = append(out, "but "+missing)
+	for _, m := range missing {
+		out = append(out, "but "+m.Reason)
 	}
 	return strings.Join(out, "; ")
 }
@@ -245,14 +255,14 @@ func TestLookupsAreBounded(t *testing.T) {
 		"search paths":      {Command{OS: "windows", Args: []string{"a"}, Env: []string{"PATH=" + strings.Repeat("b;", 500_000)}}, nil},
 		"long search paths": {Command{OS: "linux", Args: []string{"a"}, Dir: strings.Repeat("/", 1_000_000), Env: []string{"PATH=" + strings.Repeat(":", 1_000_000)}}, nil},
 	} {
-		if _, got := Find(t.Context(), tt.c, tt.layers); got != want {
-			t.Errorf("%s: got %q, want %q", name, got, want)
+		if _, got := Find(t.Context(), tt.c, tt.layers); len(got) != 1 || got[0] != (Missing{Reason: want}) {
+			t.Errorf("%s: got %v, want %q", name, got, want)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, got := Find(ctx, Command{OS: "linux", Args: []string{"a"}}, nil); got != want {
-		t.Errorf("interrupted: got %q, want %q", got, want)
+	if _, got := Find(ctx, Command{OS: "linux", Args: []string{"a"}}, nil); len(got) != 1 || got[0] != (Missing{Reason: want}) {
+		t.Errorf("interrupted: got %v, want %q", got, want)
 	}
 }
 
@@ -299,8 +309,11 @@ func FuzzLayer(f *testing.F) {
 				t.Errorf("got %d files and a budget of %d, want at most 100 files", len(l.files), b.left.Load())
 			}
 			found, missing := Find(t.Context(), Command{OS: os, Args: []string{name}, Env: []string{"PATH=/:bin"}}, []*Layer{nil, l, l})
-			if len(found) > maxPrograms || len(found) == 0 && missing == "" {
-				t.Errorf("got %d programs and %q missing, want 1 to %d or a reason", len(found), missing, maxPrograms)
+			if len(found) > 2*maxPrograms || len(found) == 0 && len(missing) == 0 {
+				t.Errorf("got %d programs and %v missing, want 1 to %d or a reason", len(found), missing, 2*maxPrograms)
+			}
+			if got, err := Count(t.Context(), Command{OS: os}, "amd64", []*Layer{l, l}); err != nil || got.System.Counted+got.Elsewhere.Counted > len(l.named) {
+				t.Errorf("got %+v, error %v, want at most %d programs", got, err, len(l.named))
 			}
 			l.Release()
 		}

@@ -27,7 +27,15 @@ const maxPath = 4096
 // linkCost is how many bytes of text cost as much as a file.
 const linkCost = 32
 
-// Layer is what is known of a layer: the kind of file at each path, and which program it is.
+// named is a program or shared library under one of its names.
+type named struct {
+	path    string
+	program uint32
+	// first is the position of the first name of this file, if this one is a hard link, and otherwise its own.
+	first int
+}
+
+// Layer is what is known of a layer: the kind of file at each path, which program it is, and the paths of programs.
 type Layer struct {
 	windows bool
 	files   map[key]file
@@ -35,6 +43,8 @@ type Layer struct {
 	// programs are those of the files, each once; indexes are their positions.
 	programs []Program
 	indexes  map[Program]uint32
+	named    []named
+	outside  string
 
 	budget *Budget
 	cost   int64
@@ -66,6 +76,8 @@ type file struct {
 	hides bool
 	// index is that of the program or link.
 	index uint32
+	// named is 1 + the position among the names, 0 if the file is no program.
+	named uint32
 }
 
 // ErrLimit says that layers have more files, or more content, than the limit.
@@ -92,10 +104,14 @@ func ReadLayer(r io.Reader, windows bool, budget *Budget) (*Layer, error) {
 	}
 }
 
+// Outside returns the name of an entry that leads out of the file system, "" if there is none. Container runtimes
+// differ in what they do with one.
+func (l *Layer) Outside() string { return l.outside }
+
 // Release returns the layer's share of the budget. The layer must not be used afterwards.
 func (l *Layer) Release() {
 	l.budget.left.Add(l.cost)
-	l.cost, l.files = 0, nil
+	l.cost, l.files, l.named = 0, nil, nil
 }
 
 func (l *Layer) spend(cost int64) error {
@@ -115,7 +131,13 @@ func (l *Layer) add(h *tar.Header, content io.Reader, head []byte) error {
 	if l.windows {
 		name, ok = strings.CutPrefix(name, "files/") // the others are the registry and the boot files
 	}
-	if !ok || name == "" || h.Typeflag == tar.TypeXGlobalHeader {
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil
+	}
+	if l.outside == "" && (leaves(h.Name, l.windows) || h.Typeflag == tar.TypeLink && leaves(h.Linkname, l.windows)) {
+		l.outside = strings.Clone(h.Name)
+	}
+	if !ok || name == "" {
 		return nil
 	}
 	dir, base := path.Split(name)
@@ -133,11 +155,14 @@ func (l *Layer) add(h *tar.Header, content io.Reader, head []byte) error {
 	case isWhiteout:
 		return l.update(path.Join(dir, hidden), func(f *file) { f.hides = true })
 	}
-	kind, index, err := l.classify(h, content, head)
+	got, err := l.classify(h, name, content, head)
 	if err != nil {
 		return err
 	}
-	return l.update(name, func(f *file) { f.kind, f.index = kind, index })
+	return l.update(name, func(f *file) {
+		got.hides = f.hides
+		*f = got
+	})
 }
 
 // update changes the file at a path.
@@ -154,31 +179,69 @@ func (l *Layer) update(name string, change func(*file)) error {
 	return nil
 }
 
-// classify returns the kind of an entry of the archive, and the index of its link or program.
-func (l *Layer) classify(h *tar.Header, content io.Reader, head []byte) (kind, uint32, error) {
+// classify returns the file that an entry of the archive adds at a path.
+func (l *Layer) classify(h *tar.Header, at string, content io.Reader, head []byte) (file, error) {
 	switch h.Typeflag {
 	case tar.TypeDir:
-		return directory, 0, nil
-	case tar.TypeSymlink, tar.TypeLink:
-		kind := symlink
-		if h.Typeflag == tar.TypeLink {
-			kind = hardlink
+		return file{kind: directory}, nil
+	case tar.TypeLink:
+		if same := l.files[keyOf(l.target(h.Linkname))]; same.kind == regular {
+			var err error
+			if same.named > 0 {
+				err = l.name(&same, at)
+			}
+			return same, err
 		}
-		if len(h.Linkname) > maxPath {
-			return kind, 0, fmt.Errorf("a link has a target of %d bytes", len(h.Linkname))
-		}
-		l.links = append(l.links, strings.Clone(h.Linkname)) // it may be part of a header of 1 MiB
-		return kind, uint32(len(l.links) - 1), l.spend(1 + int64(len(h.Linkname)/linkCost))
+		return l.link(hardlink, h.Linkname)
+	case tar.TypeSymlink:
+		return l.link(symlink, h.Linkname)
 	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
-		index, err := l.index(Program{})
-		return regular, index, err
+		return l.program(Program{}, at)
 	}
 	n, err := io.ReadFull(content, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return absent, 0, err
+		return file{}, err
 	}
-	index, err := l.index(Parse(head[:n]))
-	return regular, index, err
+	return l.program(Parse(head[:n]), at)
+}
+
+// link returns a link to a target that is looked up later.
+func (l *Layer) link(kind kind, target string) (file, error) {
+	if len(target) > maxPath {
+		return file{}, fmt.Errorf("a link has a target of %d bytes", len(target))
+	}
+	l.links = append(l.links, strings.Clone(target)) // it may be part of a header of 1 MiB
+	return file{kind: kind, index: uint32(len(l.links) - 1)}, l.spend(1 + int64(len(target)/linkCost))
+}
+
+// target returns the path that a hard link of the archive names.
+func (l *Layer) target(name string) string {
+	name = normal(name, l.windows)
+	if l.windows {
+		return strings.TrimPrefix(name, "files/")
+	}
+	return name
+}
+
+// program returns a regular file, which is p.
+func (l *Layer) program(p Program, at string) (file, error) {
+	index, err := l.index(p)
+	f := file{kind: regular, index: index}
+	if err == nil && p.Loadable && p.Format == PE == l.windows && len(at) <= maxPath {
+		err = l.name(&f, at)
+	}
+	return f, err
+}
+
+// name keeps the path of a program, which is a hard link if it has a name already.
+func (l *Layer) name(f *file, at string) error {
+	n := named{at, f.index, len(l.named)}
+	if f.named > 0 {
+		n.first = l.named[f.named-1].first
+	}
+	l.named = append(l.named, n)
+	f.named = uint32(len(l.named))
+	return l.spend(1 + int64(len(at)/linkCost))
 }
 
 // index returns the index of p among the programs.
@@ -208,4 +271,13 @@ func windowsPath(name string) string {
 		name = "/" + name[2:]
 	}
 	return name
+}
+
+// leaves reports whether a name leads out of the directory in which an archive is unpacked.
+func leaves(name string, windows bool) bool {
+	if windows {
+		name = windowsPath(name)
+	}
+	name = path.Clean(strings.TrimLeft(name, "/"))
+	return name == ".." || strings.HasPrefix(name, "../")
 }

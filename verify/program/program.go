@@ -1,10 +1,11 @@
-// Package program finds the programs that an image runs, and which platform they are built for.
+// Package program finds the programs of an image, and which platform they are built for.
 //
-// [ReadLayer] reads a layer from its uncompressed bytes and keeps a few bytes per file, within a [Budget]. [Find]
-// takes the layers of an image and the [Command] of its config, and returns the programs that are run: it searches
-// PATH, follows links and whiteouts through the layers, and continues with the interpreter of a script and with the
-// command that is passed to a shell, env or an init such as tini. [Parse] recognizes a [Program] by the first bytes
-// of its file, and [Program.RunsOn] compares it with a platform.
+// [ReadLayer] reads a layer from its uncompressed bytes and keeps a few bytes per file, and the paths of programs,
+// within a [Budget]. [Find] takes the layers of an image and the [Command] of its config, and returns the programs
+// that are run: it searches PATH, follows links and whiteouts through the layers, and continues with the interpreter
+// of a script or of an ELF program and with the command that is passed to a shell, env or an init such as tini.
+// [Count] takes the same and counts all programs and shared libraries that the layers leave in the file system.
+// [Parse] recognizes a [Program] by the first bytes of its file, and [Program.RunsOn] compares it with a platform.
 //
 // Nothing is executed or written. Fetching and decompressing layers is up to package verify.
 package program
@@ -39,9 +40,17 @@ type Program struct {
 	// Arch is the architecture as Go names it, or a description if Go has no name for it. A universal program has
 	// several, separated by commas.
 	Arch string
-	// Interpreter is the first line of a script, without #!.
+	// Interpreter is the first line of a script, without #!, or the interpreter that an ELF program names. Cut says
+	// that the latter is beyond the bytes that were read.
 	Interpreter string
+	Cut         bool
+	// Loadable says that it is a program or a shared library, not an object file, for an architecture that a platform
+	// has. It is false for a .NET assembly, which may run on any.
+	Loadable bool
 }
+
+// anyArch is the architecture of .NET assemblies.
+const anyArch = "any architecture"
 
 func (p Program) String() string {
 	switch p.Format {
@@ -118,7 +127,49 @@ func parseELF(head []byte) Program {
 	if !ok {
 		arch = fmt.Sprintf("machine %d, class %d, %s", m.machine, m.class, name)
 	}
-	return Program{Format: ELF, Arch: arch}
+	p := Program{Format: ELF, Arch: arch}
+	if t := elf.Type(order.Uint16(head[16:])); ok && (t == elf.ET_EXEC || t == elf.ET_DYN) {
+		p.Loadable = true
+		p.Interpreter, p.Cut = elfInterpreter(head, order, m.class)
+	}
+	return p
+}
+
+// elfInterpreter returns the interpreter that the program headers name, "" for none, and whether it is beyond head.
+func elfInterpreter(head []byte, order binary.ByteOrder, class elf.Class) (name string, cut bool) {
+	var h elf.Header64
+	var h32 elf.Header32
+	var p elf.Prog64
+	var p32 elf.Prog32
+	header, segment := any(&h), any(&p)
+	if class == elf.ELFCLASS32 {
+		header, segment = &h32, &p32
+	}
+	if _, err := binary.Decode(head, order, header); err != nil {
+		return "", false // the kernel runs no such file
+	}
+	at, n, size := h.Phoff+uint64(h32.Phoff), h.Phnum+h32.Phnum, uint64(h.Phentsize+h32.Phentsize)
+	if size != uint64(binary.Size(segment)) {
+		return "", false // nor this one
+	}
+	for ; n > 0; n, at = n-1, at+size {
+		if at > uint64(len(head)) {
+			return "", true
+		}
+		if _, err := binary.Decode(head[at:], order, segment); err != nil {
+			return "", true
+		}
+		if elf.ProgType(p.Type+p32.Type) != elf.PT_INTERP {
+			continue
+		}
+		offset, length := p.Off+uint64(p32.Off), p.Filesz+uint64(p32.Filesz)
+		if offset > uint64(len(head)) || length > uint64(len(head))-offset {
+			return "", true
+		}
+		text, _, _ := bytes.Cut(head[offset:offset+length], []byte{0})
+		return string(text), false
+	}
+	return "", false
 }
 
 var peArches = map[uint16]string{
@@ -145,7 +196,29 @@ func parsePE(head []byte) Program {
 	if !ok {
 		arch = fmt.Sprintf("machine %#x", machine)
 	}
-	return Program{Format: PE, Arch: arch}
+	managed, known := isManaged(head[min(at+4+uint64(binary.Size(pe.FileHeader{})), uint64(len(head))):])
+	if managed { // whatever the machine, which is also that of the system if the code was compiled ahead of time
+		return Program{Format: PE, Arch: anyArch}
+	}
+	return Program{Format: PE, Arch: arch, Loadable: ok && known}
+}
+
+// isManaged reports whether an optional header has a CLR header, as .NET assemblies do; known is false if the bytes
+// do not tell.
+func isManaged(header []byte) (managed, known bool) {
+	var h pe.OptionalHeader32
+	var h64 pe.OptionalHeader64
+	if _, err := binary.Decode(header, binary.LittleEndian, &h); err != nil {
+		return false, false
+	}
+	count, directories := h.NumberOfRvaAndSizes, h.DataDirectory
+	if h.Magic == 0x20b { // PE32+
+		if _, err := binary.Decode(header, binary.LittleEndian, &h64); err != nil {
+			return false, false
+		}
+		count, directories = h64.NumberOfRvaAndSizes, h64.DataDirectory
+	}
+	return count > pe.IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR && directories[pe.IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR].VirtualAddress != 0, true
 }
 
 var machoArches = map[macho.Cpu]string{
@@ -210,8 +283,8 @@ func (p Program) RunsOn(os, arch string) Compatibility {
 		return Compatible
 	case p.Format == "", p.Format == Script, p.Format == Wasm, !wasm && !slices.Contains(slices.Collect(maps.Values(elfArches)), arch):
 		return Undecided
-	case p.Format == PE && p.Arch == "386" && os == "windows" && arch != "386" && arch != "amd64":
-		return Undecided // .NET assemblies have this architecture, too, and run everywhere
+	case p.Format == PE && p.Arch == "386" && os == "windows" && arch == "arm64":
+		return Undecided // Windows emulates it, but not in every container
 	}
 	if want, ok := formatOf(os); !ok {
 		return Undecided
@@ -219,7 +292,7 @@ func (p Program) RunsOn(os, arch string) Compatibility {
 		return Incompatible
 	}
 	for one := range strings.SplitSeq(p.Arch, ",") {
-		if one == arch || one == compatible[arch] {
+		if one == anyArch || one == arch || one == compatible[arch] {
 			return Compatible
 		}
 	}

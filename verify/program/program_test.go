@@ -3,6 +3,7 @@ package program
 import (
 	"bytes"
 	"debug/elf"
+	"debug/pe"
 	"encoding/binary"
 	"os"
 	"os/exec"
@@ -20,8 +21,52 @@ func elfHead(m elf.Machine, class elf.Class, data elf.Data) []byte {
 	if data == elf.ELFDATA2MSB {
 		order = binary.BigEndian
 	}
+	order.PutUint16(head[16:], uint16(elf.ET_EXEC))
 	order.PutUint16(head[18:], uint16(m))
 	return head
+}
+
+// elfNaming returns the start of a 64-bit little-endian ELF program that names an interpreter at an offset.
+func elfNaming(m elf.Machine, interpreter string, at int) []byte {
+	head := elfHead(m, elf.ELFCLASS64, elf.ELFDATA2LSB)
+	head[32], head[54], head[56] = 64, 56, 2 // program headers: position, size and count
+	p := make([]byte, 2*56)
+	p[0], p[56] = byte(elf.PT_PHDR), byte(elf.PT_INTERP)
+	binary.LittleEndian.PutUint64(p[56+8:], uint64(at))
+	binary.LittleEndian.PutUint64(p[56+32:], uint64(len(interpreter)+1))
+	head = append(head, p...)
+	return append(append(head, make([]byte, at-len(head))...), interpreter+"\x00"...)
+}
+
+// elfOf returns the start of a 64-bit little-endian ELF file of a type.
+func elfOf(m elf.Machine, t elf.Type) string {
+	head := elfHead(m, elf.ELFCLASS64, elf.ELFDATA2LSB)
+	head[16] = byte(t)
+	return string(head)
+}
+
+// peFile returns the start of a PE file; a managed one has a CLR header.
+func peFile(machine uint16, wide, managed bool) string {
+	var h any
+	clr := pe.DataDirectory{}
+	if managed {
+		clr = pe.DataDirectory{VirtualAddress: 0x2008, Size: 72}
+	}
+	if wide {
+		o := pe.OptionalHeader64{Magic: 0x20b, NumberOfRvaAndSizes: 16}
+		o.DataDirectory[pe.IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR] = clr
+		h = o
+	} else {
+		o := pe.OptionalHeader32{Magic: 0x10b, NumberOfRvaAndSizes: 16}
+		o.DataDirectory[pe.IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR] = clr
+		h = o
+	}
+	out := append(peHead(machine, 0x80), make([]byte, 18)...)
+	out, err := binary.Append(out, binary.LittleEndian, h)
+	if err != nil {
+		panic(err)
+	}
+	return string(append(out, make([]byte, 100)...))
 }
 
 // peHead returns the start of a PE file whose signature is at an offset.
@@ -137,6 +182,47 @@ func TestRunsOn(t *testing.T) {
 		if got := (Program{Format: tt.format, Arch: tt.arch}).RunsOn(os, arch); got != tt.want {
 			t.Errorf("%s %s on %s: got %d, want %d", tt.format, tt.arch, tt.platform, got, tt.want)
 		}
+	}
+}
+
+// Only programs and shared libraries for processors of platforms are counted, and not .NET assemblies, which run on
+// any. The interpreter is read if it is in the bytes that are kept.
+func TestParseLoadable(t *testing.T) {
+	const loader = "/lib64/ld-linux-x86-64.so.2"
+	for name, tt := range map[string]struct {
+		head string
+		want Program
+	}{
+		"program":           {elfOf(elf.EM_X86_64, elf.ET_EXEC), Program{Format: ELF, Arch: "amd64", Loadable: true}},
+		"library":           {elfOf(elf.EM_AARCH64, elf.ET_DYN), Program{Format: ELF, Arch: "arm64", Loadable: true}},
+		"object":            {elfOf(elf.EM_AARCH64, elf.ET_REL), Program{Format: ELF, Arch: "arm64"}},
+		"core":              {elfOf(elf.EM_AARCH64, elf.ET_CORE), Program{Format: ELF, Arch: "arm64"}},
+		"BPF":               {elfOf(elf.EM_BPF, elf.ET_DYN), Program{Format: ELF, Arch: "machine 247, class 2, little-endian"}},
+		"CUDA":              {elfOf(elf.EM_CUDA, elf.ET_EXEC), Program{Format: ELF, Arch: "machine 190, class 2, little-endian"}},
+		"interpreter":       {string(elfNaming(elf.EM_X86_64, loader, 1000)), Program{Format: ELF, Arch: "amd64", Loadable: true, Interpreter: loader}},
+		"cut interpreter":   {string(elfNaming(elf.EM_X86_64, loader, headSize))[:headSize], Program{Format: ELF, Arch: "amd64", Loadable: true, Cut: true}},
+		"cut in the middle": {string(elfNaming(elf.EM_X86_64, loader, headSize-9))[:headSize], Program{Format: ELF, Arch: "amd64", Loadable: true, Cut: true}},
+		"cut headers":       {string(elfNaming(elf.EM_X86_64, loader, 1000))[:130], Program{Format: ELF, Arch: "amd64", Loadable: true, Cut: true}},
+		"cut file header":   {string(elfNaming(elf.EM_X86_64, loader, 1000))[:63], Program{Format: ELF, Arch: "amd64", Loadable: true}},
+		"32-bit": {"\x7fELF\x01\x01\x01" + strings.Repeat("\x00", 9) + "\x03\x00\x28\x00\x01\x00\x00\x00\x00\x00\x00\x00\x34\x00\x00\x00" + strings.Repeat("\x00", 10) +
+			"\x20\x00\x01\x00" + strings.Repeat("\x00", 6) + "\x03\x00\x00\x00\x54\x00\x00\x00" + strings.Repeat("\x00", 8) + "\x05\x00\x00\x00" + strings.Repeat("\x00", 12) + "/ld\x00x",
+			Program{Format: ELF, Arch: "arm", Loadable: true, Interpreter: "/ld"}},
+		"PE":                   {peFile(0xaa64, true, false), Program{Format: PE, Arch: "arm64", Loadable: true}},
+		"PE32":                 {peFile(0x14c, false, false), Program{Format: PE, Arch: "386", Loadable: true}},
+		"PE for no platform":   {peFile(0x1234, true, false), Program{Format: PE, Arch: "machine 0x1234"}},
+		"cut PE":               {peFile(0xaa64, true, false)[:0x90], Program{Format: PE, Arch: "arm64"}},
+		"managed":              {peFile(0x14c, false, true), Program{Format: PE, Arch: anyArch}},
+		"managed PE32+":        {peFile(0x8664, true, true), Program{Format: PE, Arch: anyArch}},
+		"compiled for Linux":   {peFile(0x8664^0x7b79, true, true), Program{Format: PE, Arch: anyArch}},
+		"Linux without header": {peFile(0xaa64^0x7b79, true, false), Program{Format: PE, Arch: "machine 0xd11d"}},
+		"Mach-O":               {"\xcf\xfa\xed\xfe\x0c\x00\x00\x01", Program{Format: MachO, Arch: "arm64"}},
+	} {
+		if got := Parse([]byte(tt.head)); got != tt.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, tt.want)
+		}
+	}
+	if got := (Program{Format: PE, Arch: anyArch}).RunsOn("windows", "arm64"); got != Compatible {
+		t.Errorf("got %d for a .NET assembly on windows/arm64, want %d", got, Compatible)
 	}
 }
 

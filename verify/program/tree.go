@@ -21,22 +21,23 @@ type tree struct {
 	lookups int
 }
 
-// at returns the file at a path whose directories are not links, and the layer that has it.
-func (t *tree) at(name string) (file, *Layer) {
+// at returns the file at a path whose directories are not links, as the lowest n layers have it, and the position of
+// its layer.
+func (t *tree) at(name string, n int) (file, int) {
 	t.lookups++
-	for _, l := range slices.Backward(t.layers) {
+	for i, l := range slices.Backward(t.layers[:n]) {
 		if t.lookups += (1 + strings.Count(name, "/")) * (1 + len(name)/64); l == nil || t.lookups > maxLookups {
-			return file{kind: unknown}, nil
+			return file{kind: unknown}, 0
 		}
 		f := l.files[keyOf(name)]
 		if f.kind != absent {
-			return f, l
+			return f, i
 		}
 		if f.hides || l.hidesBelow(path.Dir(name)) {
 			break
 		}
 	}
-	return file{}, nil
+	return file{}, 0
 }
 
 // hidesBelow reports whether the layer removes the content of a directory in lower layers.
@@ -56,19 +57,18 @@ func (l *Layer) hidesBelow(dir string) bool {
 	}
 }
 
-// find follows links from an absolute path to a file, and returns the path of that file. The kind is absent if
-// there is none, and unknown if it depends on a layer that could not be read.
-func (t *tree) find(name string) (string, kind, Program) {
+// find follows links from an absolute path to a file, and returns it with its path. The kind is absent if there is
+// none, and unknown if it depends on a layer that could not be read.
+func (t *tree) find(name string) (Found, kind) {
 	if len(name) > maxPath {
-		return "", absent, Program{}
+		return Found{}, absent
 	}
 	if t.windows {
 		name = windowsPath(name)
 	}
 	left := strings.Split(name, "/")
 	current, links := "", 0
-	last := file{kind: directory}
-	var layer *Layer
+	last, layer := file{kind: directory}, 0
 	for len(left) > 0 {
 		part := left[0]
 		left = left[1:]
@@ -83,9 +83,9 @@ func (t *tree) find(name string) (string, kind, Program) {
 		last, layer = t.resolveHardLink(next, &links)
 		switch {
 		case links > maxLinks || len(next) > maxPath:
-			return "", absent, Program{}
+			return Found{}, absent
 		case last.kind == symlink:
-			target := layer.links[last.index]
+			target := t.layers[layer].links[last.index]
 			if t.windows {
 				target = windowsPath(target)
 			}
@@ -95,34 +95,35 @@ func (t *tree) find(name string) (string, kind, Program) {
 			left = append(strings.Split(target, "/"), left...)
 			last = file{kind: directory}
 		case last.kind == regular && len(left) > 0:
-			return "", absent, Program{}
+			return Found{}, absent
 		default:
 			current = next
 		}
 	}
-	if last.kind != regular {
-		if last.kind == directory {
-			last.kind = absent
+	if last.kind == absent && links > 0 { // an entry of the archive may lie below a link
+		if f, i := t.resolveHardLink(normal(name, t.windows), &links); f.kind == regular {
+			current, last, layer = normal(name, t.windows), f, i
 		}
-		return "", last.kind, Program{}
 	}
-	return "/" + current, regular, layer.programs[last.index]
+	out := Found{Path: "/" + current, Layer: layer}
+	if last.kind == regular {
+		out.Program = t.layers[layer].programs[last.index]
+	}
+	return out, last.kind
 }
 
 // resolveHardLink is at with hard links followed. Their targets are usually in the same layer.
-func (t *tree) resolveHardLink(name string, links *int) (file, *Layer) {
-	f, l := t.at(name)
+func (t *tree) resolveHardLink(name string, links *int) (file, int) {
+	f, i := t.at(name, len(t.layers))
 	for f.kind == hardlink && *links <= maxLinks {
 		*links++
-		target := normal(l.links[f.index], t.windows)
-		if t.windows {
-			target = strings.TrimPrefix(target, "files/")
-		}
+		l := t.layers[i]
+		target := l.target(l.links[f.index])
 		if same, ok := l.files[keyOf(target)]; ok && same.kind != absent {
 			f = same
 			continue
 		}
-		f, l = t.at(target)
+		f, i = t.at(target, i)
 	}
-	return f, l
+	return f, i
 }

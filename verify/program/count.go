@@ -1,0 +1,240 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+const (
+	// maxListed is how many paths of a tally are kept.
+	maxListed = 10
+	// maxVisits and maxDirs bound the work and the memory of a count.
+	maxVisits = 1 << 24
+	maxDirs   = 1 << 17
+)
+
+// Tally counts programs and shared libraries. A file with several names counts once.
+type Tally struct {
+	// Counted are all, Foreign those for another architecture.
+	Counted, Foreign int
+	// Paths are those of the first ten that are foreign, Arches their architectures.
+	Paths, Arches []string
+	// Layers has the foreign ones by the position of their layer.
+	Layers map[int]int
+}
+
+// Add adds b to a tally.
+func (t *Tally) Add(b Tally) {
+	t.Counted += b.Counted
+	t.Foreign += b.Foreign
+	t.Paths = append(t.Paths, b.Paths[:min(len(b.Paths), maxListed-len(t.Paths))]...)
+	for _, arch := range b.Arches {
+		if !slices.Contains(t.Arches, arch) {
+			t.Arches = append(t.Arches, arch)
+		}
+	}
+	for layer, n := range b.Layers {
+		if t.Layers == nil {
+			t.Layers = map[int]int{}
+		}
+		t.Layers[layer] += n
+	}
+}
+
+// Counts are the programs and shared libraries of an image. System has those in the directories of its PATH and in
+// the default ones of programs and libraries.
+type Counts struct {
+	System, Elsewhere Tally
+	// Partial says that a layer could not be read, so that those of it and below it are not counted.
+	Partial bool
+}
+
+// ErrEffort says that an image has more programs, directories and layers than are compared.
+var ErrEffort = errors.New("it has too many programs, directories and layers")
+
+// Count counts the programs and shared libraries that are left in the file system of an image for c.OS and an
+// architecture, as Find finds them. Object files, and those for processors that no platform has, are not counted.
+func Count(ctx context.Context, c Command, arch string, layers []*Layer) (Counts, error) {
+	format, known := formatOf(c.OS)
+	if !known {
+		return Counts{}, nil
+	}
+	s := search{Command: c, tree: tree{layers: layers, windows: c.OS == "windows"}}
+	b := count{format: format, layers: layers, os: c.OS, arch: arch, dirs: s.systemDirs(), hiders: map[key]int{}, groups: map[string]*Tally{}}
+	for i, l := range slices.Backward(layers) {
+		if l == nil {
+			b.unread = i + 1
+			break
+		}
+	}
+	for i := b.unread; i < len(layers); i++ {
+		if err := b.layer(ctx, i); err != nil {
+			return Counts{}, err
+		}
+	}
+	return b.sum(), nil
+}
+
+// systemDirs returns the directories of the image's PATH and the default ones of programs, with their groups.
+func (s *search) systemDirs() map[string]string {
+	dirs := map[string]string{}
+	add := func(dir string) {
+		found, _ := s.find(s.absolute(dir))
+		if dir := strings.TrimPrefix(found.Path, "/"); found.Path != "" && dirs[dir] == "" {
+			dirs[dir] = groupPrograms
+		}
+	}
+	if s.windows {
+		for dir := range strings.SplitSeq(defaultWindowsPath, ";") {
+			add(dir)
+		}
+	} else {
+		for _, root := range []string{"", "usr/", "usr/local/"} {
+			for _, dir := range []string{"bin", "sbin"} {
+				dirs[root+dir] = groupPrograms
+			}
+			for _, dir := range []string{"lib", "lib32", "lib64", "libx32"} {
+				dirs[root+dir] = groupLibraries
+			}
+		}
+	}
+	n := 0
+	for dir := range s.path() {
+		if n++; n > maxArgs {
+			break
+		}
+		add(dir)
+	}
+	return dirs
+}
+
+// The groups of files. Those below a directory of libraries that is named for a system, such as
+// lib/aarch64-linux-gnu, are a group of their own, named for the directory.
+const (
+	groupElsewhere = ""
+	groupPrograms  = "programs"
+	groupLibraries = "libraries"
+)
+
+type count struct {
+	format   Format
+	layers   []*Layer
+	unread   int // the layers below this one are not counted
+	os, arch string
+	dirs     map[string]string // groups by directory
+	hiders   map[key]int       // by directory: the highest layer that hides what is below it in lower layers, -1 for none
+	visits   int
+	groups   map[string]*Tally
+}
+
+// layer counts the files of the i-th layer.
+func (b *count) layer(ctx context.Context, i int) error {
+	l := b.layers[i]
+	counted := make([]bool, len(l.named))
+	for at, n := range l.named {
+		if b.exhausted(ctx) {
+			break
+		}
+		p := l.programs[n.program]
+		compatibility := p.RunsOn(b.os, b.arch)
+		if p.Format != b.format || compatibility == Undecided || counted[n.first] || !b.isLeft(i, at) {
+			continue
+		}
+		counted[n.first] = true
+		one := Tally{Counted: 1}
+		if compatibility == Incompatible {
+			one = Tally{1, 1, []string{"/" + n.path}, []string{p.Arch}, map[int]int{i: 1}}
+		}
+		group := b.group(n.path)
+		if b.groups[group] == nil {
+			b.groups[group] = &Tally{}
+		}
+		b.groups[group].Add(one)
+	}
+	if b.exhausted(ctx) {
+		return ErrEffort
+	}
+	return nil
+}
+
+func (b *count) exhausted(ctx context.Context) bool {
+	return b.visits > maxVisits || len(b.hiders) > maxDirs || ctx.Err() != nil
+}
+
+// isLeft reports whether a program of the i-th layer, its at-th, is left by the layers above it.
+func (b *count) isLeft(i, at int) bool {
+	name := b.layers[i].named[at].path
+	k := keyOf(name)
+	if b.layers[i].files[k].named != uint32(at+1) || b.hider(parent(name)) > i {
+		return false
+	}
+	b.visits += len(b.layers) - i
+	return !slices.ContainsFunc(b.layers[i+1:], func(l *Layer) bool {
+		f := l.files[k]
+		return f.hides || f.kind != absent
+	})
+}
+
+// hider returns the highest layer that hides what is below a directory in lower layers, -1 for none.
+func (b *count) hider(dir string) int {
+	k := keyOf(dir)
+	if i, known := b.hiders[k]; known || len(b.hiders) > maxDirs {
+		return i
+	}
+	out := -1
+	if dir != "" {
+		out = b.hider(parent(dir))
+	}
+	b.visits += len(b.layers)
+	for i := len(b.layers) - 1; i > out && i > b.unread; i-- {
+		if f, exists := b.layers[i].files[k]; exists && (f.hides || f.kind != directory) {
+			out = i
+		}
+	}
+	b.hiders[k] = out
+	return out
+}
+
+// parent returns the directory of a path as layers store it.
+func parent(name string) string {
+	if dir := path.Dir(name); dir != "." {
+		return dir
+	}
+	return ""
+}
+
+// group returns the group of the file at a path.
+func (b *count) group(name string) string {
+	dir := parent(name)
+	if group, ok := b.dirs[dir]; ok {
+		return group
+	}
+	if b.dirs[parent(dir)] == groupLibraries && strings.Contains(path.Base(dir), "-linux-") {
+		return dir
+	}
+	return groupElsewhere
+}
+
+// sum adds the groups. A directory of libraries of another system, such as those of a cross compiler, is not one of
+// the loader's, unless there is no library for this one.
+func (b *count) sum() Counts {
+	out := Counts{Partial: b.unread > 0}
+	native := func(t *Tally) bool { return t.Foreign < t.Counted }
+	own := false
+	for group, t := range b.groups {
+		own = own || group != groupElsewhere && group != groupPrograms && native(t)
+	}
+	for _, group := range slices.Sorted(maps.Keys(b.groups)) {
+		t := b.groups[group]
+		if group == groupElsewhere || group != groupPrograms && group != groupLibraries && own && !native(t) {
+			out.Elsewhere.Add(*t)
+		} else {
+			out.System.Add(*t)
+		}
+	}
+	return out
+}
