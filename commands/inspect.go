@@ -84,11 +84,11 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 	}
 	var platform *manifest.Platform
 	if opts.platform != "" {
-		p, err := manifest.ParsePlatform(opts.platform)
+		platforms, err := parsePlatforms("platform", []string{opts.platform})
 		if err != nil {
 			return err
 		}
-		platform = &p
+		platform = &platforms[0]
 	}
 	t := newTools(env, false)
 	registries := t.registries(opts.network)

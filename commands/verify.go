@@ -80,10 +80,10 @@ func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 		return err
 	}
 	o := verify.Options{Deep: opts.deep}
-	if o.Require, err = manifest.ParsePlatforms(opts.require); err != nil {
+	if o.Require, err = parsePlatforms("require", opts.require); err != nil {
 		return err
 	}
-	if o.Exact, err = manifest.ParsePlatforms(opts.exact); err != nil {
+	if o.Exact, err = parsePlatforms("exact", opts.exact); err != nil {
 		return err
 	}
 	t := newTools(env, opts.quiet)
