@@ -52,7 +52,7 @@ func newToolsShowing(env environment, quiet bool, mode string) tools {
 // clients returns what operations on lists work with.
 func (t tools) clients(registries *registry.Client) manifest.Clients {
 	return manifest.Clients{
-		Registry: registries, Images: t.daemon, Reporter: t.reporter,
+		Registry: registries, Images: t.daemon, Names: t.daemon.List, Reporter: t.reporter,
 		Mirror: func(ctx context.Context, from reference.Canonical, to reference.Named) error {
 			_, err := transfer.Import(ctx, registries, t.reporter, transfer.Request{Source: from, Target: to})
 			return err

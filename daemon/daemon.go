@@ -20,7 +20,6 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/memo"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 const (
@@ -102,10 +101,8 @@ func (d *Daemon) reach(ctx context.Context) (client.APIClient, error) {
 
 // Reach returns an errdefs.ErrUnavailable error when the daemon cannot be reached.
 func (d *Daemon) Reach(ctx context.Context) error {
-	if _, err := d.client(ctx); err != nil {
-		return manifest.WithHint(err, "'docker version' shows the endpoint in use, --context and DOCKER_HOST select another")
-	}
-	return nil
+	_, err := d.client(ctx)
+	return err
 }
 
 // has reports whether the negotiated API is of this version or a later one.

@@ -21,9 +21,9 @@ const maxText = 500
 // of err; host is empty when it is not known.
 func unreachable(host string, err error) error {
 	if host == "" {
-		return manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon: %s", clean(err.Error()))
+		return withEndpointHint(manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon: %s", clean(err.Error())))
 	}
-	return manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon at %s: %s", manifest.RedactURL(host), clean(reason(host, err)))
+	return withEndpointHint(manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon at %s: %s", manifest.RedactURL(host), clean(reason(host, err))))
 }
 
 // reason returns why host cannot be reached, as far as the client reports it.
@@ -42,8 +42,12 @@ func reason(host string, err error) string {
 
 // silent returns the errdefs.ErrUnavailable error for a daemon that does not answer.
 func silent(host string, waited time.Duration) error {
-	return manifest.Errorf(errors.Join(errdefs.ErrUnavailable, context.DeadlineExceeded),
-		"cannot reach the Docker daemon at %s: no answer within %s", manifest.RedactURL(host), waited)
+	return withEndpointHint(manifest.Errorf(errors.Join(errdefs.ErrUnavailable, context.DeadlineExceeded),
+		"cannot reach the Docker daemon at %s: no answer within %s", manifest.RedactURL(host), waited))
+}
+
+func withEndpointHint(err error) error {
+	return manifest.WithHint(err, "'docker version' shows the endpoint in use, --context and DOCKER_HOST select another")
 }
 
 // stopped returns the error for what ended with ctx: context.Canceled when it was canceled, otherwise

@@ -64,7 +64,7 @@ func TestAbsentSourceNamesBothLocations(t *testing.T) {
 	s.refused([]string{s.list, "cannot reach the Docker daemon"}, "push", s.list)
 	s.refused([]string{s.list, "cannot reach the Docker daemon"}, "tag", s.list, s.name("2"))
 	s.useDaemon(harness.Daemon(t, harness.GraphDriver))
-	s.refused([]string{absent, "registry " + s.registry.Host, "daemon has no image"}, "create", s.list, absent)
+	s.refused([]string{absent, "registry " + s.registry.Host, "no image " + absent + " in the daemon"}, "create", s.list, absent)
 	s.refused([]string{s.list, "No such manifest", "daemon has no image"}, "push", s.list)
 }
 

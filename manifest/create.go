@@ -25,6 +25,8 @@ type Clients struct {
 	Registry Registry
 	Images   Images
 	Reporter Reporter
+	// Names lists the familiar names of the daemon's images; nil if nobody can.
+	Names func(ctx context.Context) ([]string, error)
 	// Mirror copies an image or index, with everything below it, to the repository of to, without a tag.
 	Mirror func(ctx context.Context, from reference.Canonical, to reference.Named) error
 }

@@ -233,12 +233,30 @@ func TestResolve(t *testing.T) {
 		"dead daemon, image in the registry": {
 			source: "example.com/app:a", registry: map[string]string{"example.com/app:a": "linux/amd64"}, dead: true, want: "example.com/app:a linux/amd64"},
 		"dead daemon, nothing in the registry": {
-			source: "example.com/app:a", dead: true, want: "nor in the daemon (the daemon cannot be reached)"},
+			source: "example.com/app:a", dead: true, want: "is not in the registry example.com, and the daemon could not be asked (the daemon cannot be reached)"},
+		"plain name that is nowhere": {
+			source: "app:amd46", daemon: map[string]string{"app:arm64": "linux/arm64", "app:amd64": "linux/amd64", "other:a": "linux/amd64"},
+			want: "no image app:amd46 in the daemon; it has app:amd64 and app:arm64 (and the registry docker.io does not have it)\ndid you mean: app:amd64"},
+		"plain name, another repository": {
+			source: "ap:amd64", daemon: map[string]string{"app:amd64": "linux/amd64", "other:a": "linux/amd64"},
+			want: "no image ap:amd64 in the daemon; it has app:amd64 (and the registry docker.io does not have it)\ndid you mean: app:amd64"},
+		"plain name, and nothing like it": {
+			source: "app:a", daemon: map[string]string{"other:b": "linux/amd64"}, want: "no image app:a in the daemon (and the registry docker.io does not have it)\n"},
+		"plain name that Docker Hub refuses": {
+			source: "app:a", errs: map[string]error{"docker.io/library/app:a": unauthorized}, want: "no image app:a in the daemon (and 401)\n"},
+		"plain name, dead daemon": {
+			source: "app:a", dead: true, errs: map[string]error{"docker.io/library/app:a": unreachable}, want: "the daemon cannot be reached (and connection refused)\n"},
+		"name in the repository, and one like it in the daemon": {
+			source: "example.com/app:amd46", daemon: map[string]string{"example.com/app:amd64": "linux/amd64"},
+			want: "nor in the daemon (no image example.com/app:amd46 in the daemon; it has example.com/app:amd64)\ndid you mean: example.com/app:amd64"},
+		"from daemon, and it does not have it": {
+			source: "app:amd46", daemon: map[string]string{"app:amd64": "linux/amd64"}, from: manifest.InDaemon,
+			want: "no image app:amd46 in the daemon; it has app:amd64\ndid you mean: app:amd64"},
 		"refused, and the daemon has it": {
 			source: "example.com/app:a", errs: map[string]error{"example.com/app:a": unauthorized}, daemon: map[string]string{"example.com/app:a": "linux/arm64"},
 			want: "example.com/app:a linux/arm64 pending", warning: "refused access to example.com/app:a (401); using the daemon's image"},
 		"refused": {
-			source: "example.com/app:a", errs: map[string]error{"example.com/app:a": unauthorized}, want: "401 (and the daemon does not have example.com/app:a)"},
+			source: "example.com/app:a", errs: map[string]error{"example.com/app:a": unauthorized}, want: "401 (and no image example.com/app:a in the daemon)"},
 		"unreachable": {
 			source: "example.com/app:a", errs: map[string]error{"example.com/app:a": unreachable}, daemon: map[string]string{"example.com/app:a": "linux/arm64"},
 			want: "--from daemon"},
@@ -268,7 +286,7 @@ func TestResolve(t *testing.T) {
 			creation.Choice.From = c.from
 			list, err := create(t, w, creation)
 			if err != nil {
-				if !strings.Contains(err.Error()+"\n"+manifest.Hint(err), c.want) {
+				if got := err.Error() + "\n" + manifest.Hint(err); !strings.Contains(got, c.want) {
 					t.Errorf("got %v, want %q", err, c.want)
 				}
 				return

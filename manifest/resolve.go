@@ -133,7 +133,7 @@ func (r *resolver) resolve(ctx context.Context, s Source) (resolution, error) {
 	case r.choice.From == InDaemon:
 		local, err := r.find(ctx, s.Ref)
 		if errdefs.IsNotFound(err) {
-			return resolution{}, err
+			return resolution{}, r.notInDaemon(ctx, s.Ref, err)
 		}
 		if err != nil {
 			return resolution{}, fmt.Errorf("looking for %s: %w", Familiar(s.Ref), err)
@@ -155,7 +155,8 @@ func (r *resolver) resolvePlain(ctx context.Context, ref reference.Named) (resol
 	}
 	s, err := r.fetch(ctx, ref)
 	if err != nil && ctx.Err() == nil {
-		return s, notFound(ref, err, daemonErr)
+		daemonErr = r.notInDaemon(ctx, ref, daemonErr)
+		return s, withHintOf(daemonErr, nowhere(ref, daemonErr, err))
 	}
 	return s, err
 }
@@ -221,25 +222,13 @@ func (r *resolver) fallback(ctx context.Context, ref reference.Named, err error,
 	}
 	a := <-answers
 	if a.err != nil {
-		return resolution{}, notFound(ref, err, a.err)
+		return resolution{}, notFound(ref, err, r.notInDaemon(ctx, ref, a.err))
 	}
 	s, localErr := r.fromDaemon(ref, a.local)
 	if refused && localErr == nil {
 		s.Warn("the registry refused access to %s (%v); using the daemon's image", Familiar(ref), err)
 	}
 	return s, localErr
-}
-
-// notFound is the error for a source that neither registry nor daemon has, with the kind of the registry's error.
-func notFound(ref reference.Named, registry, daemon error) error {
-	if errdefs.IsNotFound(registry) {
-		return Errorf(errdefs.ErrNotFound, "no such manifest: %s: it is neither in the registry %s nor in the daemon (%w)",
-			ref, reference.Domain(ref), daemon)
-	}
-	if errdefs.IsNotFound(daemon) {
-		return fmt.Errorf("%w (and the daemon does not have %s)", registry, Familiar(ref))
-	}
-	return fmt.Errorf("%w (and the daemon could not be asked: %s)", registry, daemon.Error())
 }
 
 // find asks the daemon for ref.

@@ -511,6 +511,17 @@ func (e *Daemon) Find(ctx context.Context, ref reference.Named) (manifest.Local,
 	return local, ctx.Err()
 }
 
+// List returns the familiar names of the images.
+func (e *Daemon) List(context.Context) ([]string, error) {
+	e.Mu.Lock()
+	defer e.Mu.Unlock()
+	var names []string
+	for _, l := range e.Images {
+		names = append(names, manifest.Familiar(l.Name))
+	}
+	return names, e.Err
+}
+
 // Tag implements [manifest.Images].
 func (e *Daemon) Tag(_ context.Context, id digest.Digest, as reference.NamedTagged) error {
 	e.Mu.Lock()
@@ -655,7 +666,7 @@ func NewFixture() Fixture {
 
 // Clients returns the clients of the fixture.
 func (w Fixture) Clients() manifest.Clients {
-	return manifest.Clients{Registry: w.Registry, Images: w.Daemon, Reporter: w.Notes}
+	return manifest.Clients{Registry: w.Registry, Images: w.Daemon, Names: w.Daemon.List, Reporter: w.Notes}
 }
 
 // Artifact stores an artifact with this subject, or with none, and returns its digest.

@@ -1,0 +1,86 @@
+package manifest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+)
+
+// nowhere is the error for a plain name, for which the daemon was asked first, with the kind of the registry's error.
+func nowhere(ref reference.Named, daemon, registry error) error {
+	if errdefs.IsNotFound(registry) {
+		return Errorf(errdefs.ErrNotFound, "%w (and the registry %s does not have it)", daemon, reference.Domain(ref))
+	}
+	return fmt.Errorf("%s (and %w)", daemon.Error(), registry)
+}
+
+// notFound is the error for a name for which the registry was asked first, with the kind of its error.
+func notFound(ref reference.Named, registry, daemon error) error {
+	switch host := reference.Domain(ref); {
+	case !errdefs.IsNotFound(registry):
+		return fmt.Errorf("%w (and %s)", registry, daemon.Error())
+	case errdefs.IsNotFound(daemon):
+		return Errorf(errdefs.ErrNotFound, "no such manifest: %s: it is neither in the registry %s nor in the daemon (%w)", ref, host, daemon)
+	default:
+		return Errorf(errdefs.ErrNotFound, "no such manifest: %s: it is not in the registry %s, and the daemon could not be asked (%w)", ref, host, daemon)
+	}
+}
+
+// withHintOf returns err with the hint of another error, if that has one.
+func withHintOf(other, err error) error {
+	if h := Hint(other); h != "" {
+		return WithHint(err, "%s", h)
+	}
+	return err
+}
+
+// notInDaemon returns the error of the daemon for an image. If it does not have the image, the error names those that may be
+// meant.
+func (r *resolver) notInDaemon(ctx context.Context, ref reference.Named, err error) error {
+	if !errdefs.IsNotFound(err) {
+		return err
+	}
+	err = Errorf(errdefs.ErrNotFound, "no image %s in the daemon", Familiar(ref))
+	if r.Names == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, daemonNeeded)
+	defer cancel()
+	names, listErr := r.Names(ctx)
+	if listErr != nil {
+		return err
+	}
+	similar, nearest := similarImages(ref, names)
+	if len(similar) == 0 {
+		return err
+	}
+	err = Errorf(errdefs.ErrNotFound, "%w; it has %s", err, OneLine(JoinSome(similar), maxSimilar))
+	if nearest != "" {
+		return WithHint(err, "did you mean: %s", nearest)
+	}
+	return err
+}
+
+// maxSimilar bounds the bytes of names in an error.
+const maxSimilar = 300
+
+// similarImages returns the familiar names in ref's repository, otherwise the one that is nearest to it, and the nearest.
+func similarImages(ref reference.Named, names []string) (similar []string, nearest string) {
+	for _, name := range names {
+		if strings.HasPrefix(name, reference.FamiliarName(ref)+":") {
+			similar = append(similar, name)
+		}
+	}
+	slices.Sort(similar)
+	if len(similar) > 0 {
+		return similar, Nearest(Familiar(ref), similar)
+	}
+	if nearest = Nearest(Familiar(ref), names); nearest != "" {
+		similar = []string{nearest}
+	}
+	return similar, nearest
+}
