@@ -182,7 +182,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 		if len(plan.Images) > 0 {
 			display.ImportPlan(env.Out(), t.reporter, plan, opts.output.quiet)
 		}
-		return err
+		return opts.withHint(err, request.Source)
 	}
 	files, err := opts.output.open(env)
 	if err != nil {
@@ -190,6 +190,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	}
 	defer files.discard()
 	imported, err := transfer.Import(ctx, client, t.reporter, request)
+	err = opts.withHint(err, request.Source)
 	t.progress.Close()
 	interrupted := errdefs.IsCanceled(err)
 	if len(imported) > 0 || interrupted {
@@ -207,6 +208,15 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 		return err
 	}
 	return files.write(imported[0].Descriptor, imported[0].Name, request.Tags[min(1, len(request.Tags)):])
+}
+
+// withHint returns err with a hint if the registry of the source refused the login of the flags.
+func (o importOptions) withHint(err error, source reference.Named) error {
+	at := refusedBy(err)
+	if o.username == "" || at == nil || at.Registry() != reference.Domain(source) {
+		return err
+	}
+	return manifest.WithHint(err, "check --src-username and the password on standard input, which are used for %s", at.Registry())
 }
 
 // importRegistry returns the registry client of an import. It sends a login that is given for the source to no other

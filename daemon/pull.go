@@ -40,7 +40,8 @@ func (d *Daemon) Pull(ctx context.Context, name string, out io.Writer) error {
 	case ctx.Err() != nil:
 		return stopped(ctx, what)
 	case errors.As(err, &refused):
-		refused.registry = reference.Domain(ref)
+		podman, _ := d.isPodman(ctx, api)
+		return manifest.Errorf(err, "%w", refused.of(what, "pulls", reference.Domain(ref), podman))
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

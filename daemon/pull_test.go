@@ -7,9 +7,11 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 func TestPull(t *testing.T) {
@@ -53,6 +55,7 @@ func TestPullErrors(t *testing.T) {
 	}{
 		{"login, refused at once", refuse(http.StatusInternalServerError, "unauthorized: authentication required"), errdefs.ErrUnauthenticated, "authentication required"},
 		{"login, refused in the stream", answer(`{"status":"x"}{"errorDetail":{"message":"pull access denied: authorization failed"}}`), errdefs.ErrUnauthenticated, "pull access denied"},
+		{"no TLS", refuse(http.StatusInternalServerError, "http: server gave HTTP response to HTTPS client"), errdefs.ErrInternal, "server gave HTTP response"},
 		{"no image", refuse(http.StatusNotFound, "manifest unknown"), errdefs.ErrNotFound, "manifest unknown"},
 		{"no words", answer(`{"errorDetail":{}}`), nil, "failed without a reason"},
 		{"daemon dies at once", abort, errdefs.ErrUnavailable, "cannot reach the Docker daemon"},
@@ -68,6 +71,9 @@ func TestPullErrors(t *testing.T) {
 			t.Fatalf("%s: got error %v, want kind %v", tt.name, err, tt.kind)
 		}
 		checkText(t, err, "pulling h.example/x:1", tt.text)
+		if got, want := manifest.Hint(err), `the daemon pulls, which --insecure does not change: add h.example to "insecure-registries"`; tt.name == "no TLS" && !strings.HasPrefix(got, want) {
+			t.Errorf("got hint %q, want %q", got, want)
+		}
 		var at interface{ Registry() string }
 		if errdefs.IsUnauthorized(err) && (!errors.As(err, &at) || at.Registry() != "h.example") {
 			t.Errorf("%s: got error %v, want one of h.example", tt.name, err)

@@ -43,12 +43,12 @@ func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform 
 	defer body.Close()
 	pushed, err := follow(body, name.Tag(), progress)
 	var refused *refusal
-	if errors.As(err, &refused) {
-		refused.registry = reference.Domain(name)
-	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return "", stopped(ctx, what)
+	case errors.As(err, &refused):
+		podman, _ := d.isPodman(ctx, api)
+		return "", refused.of(what, "pushes", reference.Domain(name), podman)
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", what, err)
 	case pushed != "":

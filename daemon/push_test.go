@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -167,6 +168,47 @@ func TestPushErrors(t *testing.T) {
 			t.Fatalf("%s: got %q and error %v, want kind %v", tt.name, got, err, tt.kind)
 		}
 		checkText(t, err, "pushing h.example/x:1", tt.want)
+	}
+}
+
+// What the settings of the daemon forbid is answered with those, and a refusal for want of a login with a login.
+func TestPushRefusals(t *testing.T) {
+	const (
+		insecure    = `the daemon pushes, which --insecure does not change: add h.example to "insecure-registries" in its daemon.json`
+		certificate = `the daemon pushes, which --insecure does not change: store the certificate of the CA as /etc/docker/certs.d/h.example/ca.crt`
+		none        = ""
+	)
+	for _, tt := range []struct {
+		message, hint string
+		login         bool
+	}{
+		{`Get "https://h.example/v2/": http: server gave HTTP response to HTTPS client`, insecure, false},
+		{`failed to do request: Head "https://h.example/v2/x/blobs/b": http: server gave HTTP response to HTTPS client`, insecure, false},
+		{`Get "https://h.example/v2/": tls: first record does not look like a TLS handshake`, insecure, false},
+		{`Get "https://h.example/v2/": x509: certificate signed by unknown authority`, certificate, false},
+		{`failed to do request: Head "https://h.example/v2/x/blobs/b": tls: failed to verify certificate: x509: certificate is valid for unauthorized.example`, certificate, false},
+		{"no basic auth credentials", none, true},
+		{"error from registry: credentials required", none, true},
+		{"error from registry: Authentication required", none, true},
+		{"error from registry: unauthorized to access repository: x, action: push", none, true},
+		{"push access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed", none, true},
+		{"error from registry: requested access to the resource is denied", none, true},
+		{"error from registry: blob unknown to registry", none, false},
+		{`dial tcp: lookup h.example: no such host`, none, false},
+	} {
+		message, err := json.Marshal(tt.message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream := refers + `{"errorDetail":{"message":` + string(message) + `}}`
+		_, err = pushing(t, "1.51", stream).daemon().Push(t.Context(), tagged(t, "h.example/x:1"), nil, nil)
+		if got := manifest.Hint(err); !strings.HasPrefix(got, tt.hint) || tt.hint == "" && got != "" {
+			t.Errorf("%s: got hint %q, want %q", tt.message, got, tt.hint)
+		}
+		var at interface{ Registry() string }
+		if errdefs.IsUnauthorized(err) != tt.login || !errors.As(err, &at) || at.Registry() != "h.example" {
+			t.Errorf("%s: got error %v, want one of h.example that requires a login: %t", tt.message, err, tt.login)
+		}
 	}
 }
 

@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/docker/api/types/auxprogress"
 	"github.com/opencontainers/go-digest"
 )
@@ -46,9 +48,17 @@ func (r *refusal) Error() string { return clean(r.text) }
 // Registry returns the registry that it was for: the argument of "docker login".
 func (r *refusal) Registry() string { return r.registry }
 
-// loginWords are in the messages of daemons with either store when a registry requires a login. The messages
-// have no codes.
-var loginWords = []string{"no basic auth credentials", "authentication required", "unauthorized", "401 Unauthorized", "authorization failed", "access to the resource is denied"}
+// loginWords are in the messages of daemons with either store when a registry requires a login, in lower case. The messages
+// have no codes: a daemon with the containerd store passes on only what the registry says in its own words.
+var loginWords = []string{"no basic auth credentials", "authentication required", "unauthorized", "authorization failed",
+	"access to the resource is denied", "credentials required", "login required", "not logged in", "insufficient_scope", "incorrect username or password",
+	"invalid username", "not authorized", "access forbidden", "permission_denied"}
+
+// insecureWords are in the messages when a registry has no TLS, certificateWords when its certificate is not trusted.
+var (
+	insecureWords    = []string{"server gave HTTP response to HTTPS client", "first record does not look like a TLS handshake"}
+	certificateWords = []string{"x509: ", "failed to verify certificate"}
+)
 
 // goneWords are in the messages when the name to push does not exist, or no longer.
 var goneWords = []string{"tag does not exist", "An image does not exist locally with the tag", "image not known"}
@@ -59,16 +69,39 @@ var blobWords = []string{"blob unknown", "BLOB_UNKNOWN"}
 // Unwrap returns errdefs.ErrUnauthenticated when the registry requires a login, errdefs.ErrNotFound when the daemon does
 // not have the name, and errdefs.ErrAborted when the registry lacks a blob.
 func (r *refusal) Unwrap() error {
-	has := func(word string) bool { return strings.Contains(r.text, word) }
 	switch {
-	case slices.ContainsFunc(loginWords, has):
+	case containsAny(r.text, insecureWords), containsAny(r.text, certificateWords):
+		return nil
+	case containsAny(strings.ToLower(r.text), loginWords):
 		return errdefs.ErrUnauthenticated
-	case slices.ContainsFunc(goneWords, has):
+	case containsAny(r.text, goneWords):
 		return errdefs.ErrNotFound
-	case slices.ContainsFunc(blobWords, has):
+	case containsAny(r.text, blobWords):
 		return errdefs.ErrAborted
 	}
 	return nil
+}
+
+func containsAny(text string, words []string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
+}
+
+// of returns the error for what the daemon did with an image ("pushes", "pulls") of a registry, with a hint if the daemon
+// needs a setting of its own: flags of this program do not reach it.
+func (r *refusal) of(what, does, registry string, podman bool) error {
+	r.registry = registry
+	err := fmt.Errorf("%s: %w", what, r)
+	insecure := fmt.Sprintf(`add %s to "insecure-registries" in its daemon.json`, registry)
+	if podman {
+		insecure = fmt.Sprintf("add a [[registry]] with location = %q and insecure = true to its registries.conf", registry)
+	}
+	switch {
+	case containsAny(r.text, insecureWords):
+		return manifest.WithHint(err, "the daemon %s, which --insecure does not change: %s", does, insecure)
+	case containsAny(r.text, certificateWords):
+		return manifest.WithHint(err, "the daemon %s, which --insecure does not change: store the certificate of the CA as /etc/docker/certs.d/%s/ca.crt on its machine, or %s", does, registry, insecure)
+	}
+	return err
 }
 
 // Read returns whole messages. The error is io.EOF only if the daemon ended the stream between two messages.

@@ -320,7 +320,10 @@ func TestImportSourceCredential(t *testing.T) {
 		if r.Code != code {
 			t.Errorf("password %q: got exit code %d, want %d\n%s", secret, r.Code, code, r.Stderr)
 		}
-		saysNot(t, r.Stdout+r.Stderr, loginSecret)
+		saysNot(t, r.Stdout+r.Stderr, loginSecret, "docker login")
+		if secret == "wrong-"+loginSecret {
+			says(t, r.Stderr, "hint: check --src-username and the password on standard input, which are used for "+source.Host)
+		}
 	}
 	harness.Complete(t, s.registry, s.repo, "1")
 	// Within one registry the credential of the source reads, and the login writes: nothing is mounted.
