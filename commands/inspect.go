@@ -19,6 +19,7 @@ type inspectOptions struct {
 	format  string
 	tree    bool
 	raw     bool
+	size    bool
 
 	platform         string
 	sbom, provenance bool
@@ -51,6 +52,7 @@ docker multiarch inspect --provenance --format '{{json .buildDefinition}}' --pla
 	flags.BoolVarP(&opts.verbose, "verbose", "v", false, "Output additional info including layers and platform")
 	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("json" or a Go template)`)
 	flags.BoolVar(&opts.tree, "tree", false, "Show the list as a tree, with attestations under their images")
+	flags.BoolVar(&opts.size, "size", false, "With --tree or --format, show how much there is to download; layers that images share count once")
 	flags.BoolVar(&opts.raw, "raw", false, "Print the bytes of the list or manifest, and nothing else")
 	flags.BoolVar(&opts.sbom, "sbom", false, "Print the SBOM of each image, as it was attached to it")
 	flags.BoolVar(&opts.provenance, "provenance", false, "Print the provenance of each image, as it was attached to it")
@@ -70,6 +72,9 @@ func (o inspectOptions) contradiction() error {
 	if ways > 1 {
 		return invalid("--verbose, --format, --tree, --raw, --sbom and --provenance are ways to show one thing: give one of them, " +
 			"or --format with --sbom or --provenance")
+	}
+	if o.size && !o.tree && (o.format == "" || o.sbom || o.provenance) {
+		return invalid("--size requires --tree or --format")
 	}
 	return nil
 }
@@ -107,7 +112,11 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 		}
 	}
 	if opts.tree || opts.format != "" {
-		view, err := found.View()
+		show := found.View
+		if opts.size {
+			show = func() (manifest.View, error) { return found.Sized(ctx, registries, t.reporter) }
+		}
+		view, err := show()
 		if err != nil {
 			return err
 		}

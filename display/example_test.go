@@ -24,8 +24,8 @@ func ExampleTree() {
 	// Output:
 	// registry.example.com/app:1
 	// application/vnd.oci.image.index.v1+json
-	// ├── linux/amd64  sha256:1  1.234kB
-	// │   └── attestation  sha256:2  567B
+	// ├── linux/amd64  sha256:1
+	// │   └── attestation  sha256:2
 	// └── linux/arm64  pending  app:arm64
 }
 

@@ -18,6 +18,9 @@ func Tree(out io.Writer, v manifest.View) error {
 	if v.Digest != "" {
 		b.WriteString("  " + v.Digest.String())
 	}
+	if v.ImageSize > 0 {
+		b.WriteString("  " + units.HumanSize(float64(v.ImageSize)))
+	}
 	b.WriteString("\n" + v.MediaType + "\n")
 	branches(&b, "", v.Annotations, v.Manifests)
 	_, err := io.WriteString(out, manifest.Escape(b.String(), "\n"))
@@ -57,7 +60,10 @@ func describe(e manifest.ViewEntry) string {
 	if e.Pending {
 		words = append(words, "pending")
 	} else {
-		words = append(words, e.Digest.String(), units.HumanSize(float64(e.Size)))
+		words = append(words, e.Digest.String())
+	}
+	if e.ImageSize > 0 {
+		words = append(words, units.HumanSize(float64(e.ImageSize)))
 	}
 	if e.Source != "" && words[0] != "attestation" {
 		words = append(words, e.Source)

@@ -62,7 +62,7 @@ type DiffEntry struct {
 	State DiffState     `json:"state"`
 	Old   digest.Digest `json:"old,omitempty"`
 	New   digest.Digest `json:"new,omitempty"`
-	// The rest is known for changed entries. The sizes are those of a download in bytes: config and layers.
+	// The rest is known for changed entries. The sizes are those of [ImageSize].
 	OldImageSize int64        `json:"oldImageSize,omitempty"`
 	NewImageSize int64        `json:"newImageSize,omitempty"`
 	Changes      []DiffChange `json:"changes,omitempty"`
@@ -287,17 +287,10 @@ func (p diffPair) compareContent(ctx context.Context, registry Fetcher, out *Dif
 	if was.Config == nil || is.Config == nil {
 		return nil
 	}
-	out.OldImageSize, out.NewImageSize = total(was.Blobs()), total(is.Blobs())
+	out.OldImageSize, out.NewImageSize = ImageSize(was), ImageSize(is)
 	layers := compareLayers(was.Layers, is.Layers)
 	out.Layers = &layers
 	return nil
-}
-
-func total(blobs []ocispec.Descriptor) (size int64) {
-	for _, d := range blobs {
-		size += d.Size
-	}
-	return size
 }
 
 // readDiffEntry returns the manifest of e and, of an image, what its config says by field.

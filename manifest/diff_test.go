@@ -83,7 +83,7 @@ func TestDiff(t *testing.T) {
 			`linux/arm64 entrypoint "[\"/app\"]" "[\"/app\",\"-v\"]"`,
 			`linux/arm64 env OLD "1" ""`, `linux/arm64 env PATH "/bin" "/bin:/sbin"`,
 			`linux/arm64 label rev "a" "b"`, `linux/arm64 port 80/tcp "{}" ""`, `linux/arm64 port 81/tcp "" "{}"`,
-			"linux/arm64 layers 1 shared, 2 removed, 1 added; 1 bytes more",
+			"linux/arm64 layers 1 shared, 2 removed, 1 added; 1 bytes more beside the manifest",
 		}},
 		{"1", "turned", manifest.DiffChanged, []string{`order "linux/amd64 linux/arm64" "linux/arm64 linux/amd64"`, "linux/amd64 same", "linux/arm64 same"}},
 		{"1", "docker", manifest.DiffChanged, []string{fmt.Sprintf("mediaType %q %q", oci, manifest.MediaTypeDockerList), "linux/amd64 same", "linux/arm64 same"}},
@@ -116,7 +116,7 @@ func TestDiff(t *testing.T) {
 					got = append(got, fmt.Sprintf("%s %s %q %q", e.Platform, c.Field, c.Old, c.New))
 				}
 				if l := e.Layers; l != nil {
-					got = append(got, fmt.Sprintf("%s layers %d shared, %d removed, %d added; %d bytes more", e.Platform, len(l.Shared), len(l.Removed), len(l.Added), e.NewImageSize-e.OldImageSize))
+					got = append(got, fmt.Sprintf("%s layers %d shared, %d removed, %d added; %d bytes more beside the manifest", e.Platform, len(l.Shared), len(l.Removed), len(l.Added), e.NewImageSize-e.OldImageSize-(is.Size-was.Size)))
 				}
 				if e.Error != "" {
 					got = append(got, e.Platform+" error")

@@ -221,12 +221,14 @@ func (i Inspection) reportAbsent(absent []bool, reporter Reporter) {
 	}
 }
 
-// View is a list or an image for templates and --format json.
+// View is a list or an image for templates and --format json. Size is that of the index or manifest itself; ImageSize that
+// of a download, 0 if it is not known.
 type View struct {
 	Name        string            `json:"name"`
 	MediaType   string            `json:"mediaType"`
 	Digest      digest.Digest     `json:"digest,omitempty"`
 	Size        int64             `json:"size,omitempty"`
+	ImageSize   int64             `json:"imageSize,omitempty"`
 	Local       bool              `json:"local"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Manifests   []ViewEntry       `json:"manifests"`
@@ -238,6 +240,7 @@ type ViewEntry struct {
 	MediaType    string            `json:"mediaType,omitempty"`
 	Digest       digest.Digest     `json:"digest,omitempty"`
 	Size         int64             `json:"size,omitempty"`
+	ImageSize    int64             `json:"imageSize,omitempty"`
 	OSFeatures   []string          `json:"os.features,omitempty"`
 	ArtifactType string            `json:"artifactType,omitempty"`
 	Source       string            `json:"source,omitempty"`
@@ -286,6 +289,49 @@ func (i Inspection) View() (View, error) {
 		v.Manifests = append(v.Manifests, entry)
 	}
 	v.Manifests = append(v.Manifests, unlinked...)
+	return v, nil
+}
+
+// Sized is View with the download sizes of the images and of all of them together, see [ImageSize]. Manifests that are not
+// known are fetched. The sizes of an image that is pending or not in the registry, and with it that of the
+// whole, stay 0; the latter is a warning.
+func (i Inspection) Sized(ctx context.Context, registry Fetcher, reporter Reporter) (View, error) {
+	v, err := i.View()
+	if err != nil {
+		return v, err
+	}
+	images := i.List.Images()
+	if i.Image != nil {
+		images = []Entry{*i.Image}
+	}
+	nodes, errs := make([]Node, len(images)), make([]error, len(images))
+	Concurrently(len(images), func(n int) {
+		var e Entry
+		if e, errs[n] = images[n].WithRaw(ctx, registry); errs[n] == nil && !e.IsPending() {
+			nodes[n], errs[n] = ParseNode(e.Content())
+		}
+	})
+	sizes := map[digest.Digest]int64{}
+	complete := true
+	for n, e := range images {
+		switch {
+		case errdefs.IsNotFound(errs[n]):
+			reporter.Warn("%s is not in the registry", Familiar(e.Ref))
+			complete = false
+		case errs[n] != nil:
+			return v, errs[n]
+		case nodes[n].Config == nil: // pending, or an index
+			complete = false
+		default:
+			sizes[e.Descriptor.Digest] = ImageSize(nodes[n])
+		}
+	}
+	if complete {
+		v.ImageSize = ImageSize(nodes...)
+	}
+	for n := range v.Manifests {
+		v.Manifests[n].ImageSize = sizes[v.Manifests[n].Digest]
+	}
 	return v, nil
 }
 

@@ -3,6 +3,7 @@ package manifest_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,5 +48,48 @@ func TestVerboseNamesFewAbsentEntries(t *testing.T) {
 	}
 	if got, want := lines[20].Text, "2980 more entries of "+example+":1 are not in the registry"; got != want {
 		t.Errorf("got warning %q, want %q", got, want)
+	}
+}
+
+// Layers that images share count once in the size of the whole, which is unknown while an entry is.
+func TestSizes(t *testing.T) {
+	w := fakes.NewFixture()
+	amd64 := configured(t, w.Registry, "linux/amd64", `{"a":1}`, "shared", "amd64")
+	arm64 := configured(t, w.Registry, "linux/arm64", `{"a":2}`, "shared", "program")
+	lost := amd64
+	lost.Digest, lost.Platform = digest.FromString("lost"), &ocispec.Platform{OS: "linux", Architecture: "s390x"}
+	w.Registry.Index(t, example+":1", ocispec.MediaTypeImageIndex, amd64, arm64, w.Registry.Attestation(t, example+":attestation", amd64.Digest))
+	w.Registry.Index(t, example+":lost", ocispec.MediaTypeImageIndex, amd64, lost)
+	one, two := 7+6+5+amd64.Size, 7+6+7+arm64.Size
+	for _, tt := range []struct {
+		tag      string
+		whole    int64
+		images   []int64
+		warnings int
+	}{
+		{"1", one + two - 6, []int64{one, two}, 0},
+		{"lost", 0, []int64{one, 0}, 1},
+		{amd64.Digest.String(), one, nil, 0},
+	} {
+		name := example + ":" + tt.tag
+		if strings.Contains(tt.tag, ":") {
+			name = example + "@" + tt.tag
+		}
+		found, err := manifest.Inspect(t.Context(), w.Lists, w.Registry, fakes.Named(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines manifest.Diagnostics
+		v, err := found.Sized(t.Context(), w.Registry, &lines)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var images []int64
+		for _, e := range v.Manifests {
+			images = append(images, e.ImageSize)
+		}
+		if v.ImageSize != tt.whole || !slices.Equal(images, tt.images) || len(lines) != tt.warnings {
+			t.Errorf("%s: got %d, %d and warnings %v, want %d, %d and %d warnings", tt.tag, v.ImageSize, images, lines, tt.whole, tt.images, tt.warnings)
+		}
 	}
 }
