@@ -83,7 +83,7 @@ func TestDiff(t *testing.T) {
 			`linux/arm64 entrypoint "[\"/app\"]" "[\"/app\",\"-v\"]"`,
 			`linux/arm64 env OLD "1" ""`, `linux/arm64 env PATH "/bin" "/bin:/sbin"`,
 			`linux/arm64 label rev "a" "b"`, `linux/arm64 port 80/tcp "{}" ""`, `linux/arm64 port 81/tcp "" "{}"`,
-			"linux/arm64 layers 1 shared, 2 removed, 1 added; 1 bytes more beside the manifest",
+			"linux/arm64 layers 1 shared, 2 removed, 1 added; 5 bytes more beside the manifest",
 		}},
 		{"1", "turned", manifest.DiffChanged, []string{`order "linux/amd64 linux/arm64" "linux/arm64 linux/amd64"`, "linux/amd64 same", "linux/arm64 same"}},
 		{"1", "docker", manifest.DiffChanged, []string{fmt.Sprintf("mediaType %q %q", oci, manifest.MediaTypeDockerList), "linux/amd64 same", "linux/arm64 same"}},
