@@ -110,10 +110,14 @@ func (t tools) showPlan(ctx context.Context, n network, p manifest.Publication, 
 		return err
 	}
 	t.showIndex(manifest.NewContent("", raw), quiet)
-	for _, step := range p.Plan() {
+	t.showSteps(p.Plan())
+	return nil
+}
+
+func (t tools) showSteps(steps []string) {
+	for _, step := range steps {
 		t.reporter.Note("Would %s", step)
 	}
-	return nil
 }
 
 // showIndex prints an index that would be pushed, or with quiet only its digest.
@@ -135,10 +139,11 @@ func (t tools) showIndex(index manifest.Content, quiet bool) {
 func (t tools) planPush(ctx context.Context, n network, name reference.NamedTagged, p manifest.Publication, quiet bool) error {
 	list, err := t.env.lists().Get(name)
 	if errdefs.IsNotFound(err) {
-		if _, imageErr := t.daemon.Find(ctx, name); imageErr == nil {
-			t.reporter.Note("Would push the image %s from the daemon", manifest.Familiar(name))
-			return nil
+		steps, err := manifest.PlanImage(ctx, t.clients(t.registries(n)), name, p, err)
+		if err == nil {
+			t.showSteps(steps)
 		}
+		return err
 	}
 	if err != nil {
 		return err

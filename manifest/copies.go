@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -28,13 +29,8 @@ func (p Publication) CheckCondition(ctx context.Context, clients Clients) error 
 	return p.checkTags(ctx, clients).Allow(index.Descriptor.Digest)
 }
 
-// writeCopies copies what the list's repository has under a digest to the repositories of the copies, and then writes their
-// tags. It returns the tags that it has written. None is written unless all the content is everywhere and all the
-// repositories still answer.
-func (p Publication) writeCopies(ctx context.Context, clients Clients, tags *TagCheck, from reference.Canonical, c Content) ([]reference.NamedTagged, error) {
-	if len(p.Copies) == 0 {
-		return nil, nil
-	}
+// mirror copies what the list's repository has under a digest to the repositories of the copies.
+func (p Publication) mirror(ctx context.Context, clients Clients, from reference.Canonical) error {
 	group, copying := errgroup.WithContext(ctx)
 	repositories := map[string]bool{}
 	for _, to := range p.Copies {
@@ -43,29 +39,63 @@ func (p Publication) writeCopies(ctx context.Context, clients Clients, tags *Tag
 			group.Go(func() error { return clients.Mirror(copying, from, reference.TrimNamed(to)) })
 		}
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	again := CheckTags(ctx, clients.Registry, p.Condition, tags.tags...)
-	if err := again.known(c.Descriptor.Digest, p.Copies); err != nil {
-		return nil, err
-	}
-	var written []reference.NamedTagged
-	var errs []error
-	for _, to := range p.Copies {
-		if err := clients.Registry.Put(ctx, to, c); err != nil {
-			errs = append(errs, fmt.Errorf("pushing the list %s: %w", Familiar(to), err))
-			continue
+	return group.Wait()
+}
+
+// writeTags writes the copies and then names, the last of the tags in the list's repository, with content that is in all
+// repositories. The other tags are written already. None is written unless the condition is met now and all the repositories of copies still answer.
+func (p Publication) writeTags(ctx context.Context, clients Clients, c Content, names []reference.NamedTagged) error {
+	written := slices.Clone(p.names()[:len(p.names())-len(names)])
+	if all := append(slices.Clone(names), p.Copies...); p.Condition.isSet() || len(p.Copies) > 0 {
+		if err := CheckTags(ctx, clients.Registry, p.Condition, all...).known(c.Descriptor.Digest, p.Copies); err != nil {
+			return p.unwritten(err, written)
 		}
-		written = append(written, to)
 	}
-	return written, errors.Join(errs...)
+	what := "the list "
+	if len(p.List.Entries) == 0 {
+		what = "" // it is an image
+	}
+	var errs []error
+	put := func(tags ...reference.NamedTagged) {
+		err := clients.Registry.Put(ctx, tags[0], c, TagsOf(tags[1:])...)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("pushing %s%s: %w", what, Familiar(tags[0]), err))
+		}
+		written = append(written, Written(tags, err)...)
+	}
+	for _, to := range p.Copies {
+		put(to)
+	}
+	if len(errs) == 0 && len(names) > 0 {
+		put(names...)
+	}
+	return p.unwritten(errors.Join(errs...), written)
 }
 
 // unwritten adds to err which tags of a publication to several repositories were written before it, and which were not.
-func (p Publication) unwritten(written []reference.NamedTagged, err error) error {
+func (p Publication) unwritten(err error, written []reference.NamedTagged) error {
 	if len(p.Copies) == 0 {
 		return err
+	}
+	return Unwritten(err, written, append(p.names(), p.Copies...))
+}
+
+// Written returns those of tags that a Put wrote which failed with err.
+func Written(tags []reference.NamedTagged, err error) []reference.NamedTagged {
+	var part interface{ Written() []string }
+	switch {
+	case err == nil:
+		return tags
+	case !errors.As(err, &part):
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(tags), func(t reference.NamedTagged) bool { return !slices.Contains(part.Written(), t.Tag()) })
+}
+
+// Unwritten adds to err, if it is not nil, which of all tags were written before it, and which were not.
+func Unwritten(err error, written, all []reference.NamedTagged) error {
+	if err == nil {
+		return nil
 	}
 	done := map[string]bool{}
 	var names, others []string
@@ -73,7 +103,7 @@ func (p Publication) unwritten(written []reference.NamedTagged, err error) error
 		done[t.String()] = true
 		names = append(names, Familiar(t))
 	}
-	for _, t := range append(p.names(), p.Copies...) {
+	for _, t := range all {
 		if !done[t.String()] {
 			others = append(others, Familiar(t))
 		}

@@ -81,21 +81,16 @@ func push(ctx context.Context, clients Clients, p Publication, found locals, tag
 			return Pushed{}, list.withTypeHint(fmt.Errorf("pushing the list to %s: %w", list.Name.Name(), err))
 		}
 	}
-	written, err := p.writeCopies(ctx, clients, tags, AtDigest(list.Name, index.Descriptor.Digest), index)
+	p.List = list
+	err = p.unwritten(p.mirror(ctx, clients, AtDigest(list.Name, index.Descriptor.Digest)), nil)
 	if err == nil {
-		err = tags.Again(ctx, index.Descriptor.Digest)
-	}
-	if err == nil {
-		if err = clients.Registry.Put(ctx, list.Name, index, TagsOf(p.Tags)...); err != nil {
-			err = list.withTypeHint(fmt.Errorf("pushing the list %s: %w", Familiar(list.Name), err))
-		}
+		err = list.withTypeHint(p.writeTags(ctx, clients, index, p.names()))
 	}
 	if err != nil {
-		return Pushed{}, p.unwritten(written, err)
+		return Pushed{}, err
 	}
 	tags.ReportMoves(clients.Reporter, index.Descriptor.Digest)
 	keepReferrersTags(ctx, clients, p) // of the list itself
-	p.List = list
 	return Pushed{p, index.Descriptor, append(children, copied...)}, nil
 }
 
@@ -162,16 +157,9 @@ func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference
 // pushImage pushes an image of the daemon, and adds tags to it in its repository. noList is the error that there is
 // no local list of that name.
 func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged, p Publication, noList error) (Pushed, error) {
-	local, err := clients.Images.Find(ctx, name)
+	local, err := findImage(ctx, clients, name, noList)
 	if err != nil {
-		if ctx.Err() != nil {
-			return Pushed{}, err
-		}
-		return Pushed{}, Errorf(errdefs.ErrNotFound, "%w, nor a local image: %s", noList, err.Error())
-	}
-	if local.Name.Name() != name.Name() {
-		err := Errorf(errdefs.ErrNotFound, "the daemon has no image %s, only %s", name, Familiar(local.Name))
-		return Pushed{}, WithHint(err, "give the image that name: docker tag %s %s", Familiar(local.Name), name)
+		return Pushed{}, err
 	}
 	p.List.Name = name
 	tags := p.checkTags(ctx, clients)
@@ -187,16 +175,48 @@ func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged,
 	if err != nil {
 		return Pushed{}, err
 	}
-	if len(p.Tags) > 0 {
-		if err := clients.Registry.Put(ctx, p.Tags[0], image, TagsOf(p.Tags[1:])...); err != nil {
-			return Pushed{}, fmt.Errorf("pushing more tags of %s: %w", Familiar(name), err)
-		}
+	err = p.mirror(ctx, clients, AtDigest(name, image.Descriptor.Digest))
+	if err == nil {
+		err = p.writeTags(ctx, clients, image, p.Tags)
 	}
-	if _, err := p.writeCopies(ctx, clients, tags, AtDigest(name, image.Descriptor.Digest), image); err != nil {
-		return Pushed{}, fmt.Errorf("%s was pushed, but not all its copies: %w", Familiar(name), err)
+	if err != nil {
+		return Pushed{}, fmt.Errorf("%s was pushed, but not all its other tags: %w", Familiar(name), err)
 	}
 	tags.ReportMoves(clients.Reporter, image.Descriptor.Digest)
 	return Pushed{Descriptor: image.Descriptor, Children: []Child{{name, image.Descriptor.Digest}}}, nil
+}
+
+// findImage returns the daemon's image called name. NoList is the error that there is no local list of that name.
+func findImage(ctx context.Context, clients Clients, name reference.NamedTagged, noList error) (Local, error) {
+	local, err := clients.Images.Find(ctx, name)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return local, err
+	case err != nil:
+		return local, Errorf(errdefs.ErrNotFound, "%w, nor a local image: %s", noList, err.Error())
+	case local.Name.Name() != name.Name():
+		err := Errorf(errdefs.ErrNotFound, "the daemon has no image %s, only %s", name, Familiar(local.Name))
+		return local, WithHint(err, "give the image that name: docker tag %s %s", Familiar(local.Name), name)
+	}
+	return local, nil
+}
+
+// PlanImage returns the steps of PushLocal for an image of the daemon, one line each. NoList is the error that there is no
+// local list of its name.
+func PlanImage(ctx context.Context, clients Clients, name reference.NamedTagged, p Publication, noList error) ([]string, error) {
+	local, err := findImage(ctx, clients, name, noList)
+	if err != nil {
+		return nil, err
+	}
+	p.List.Name = name
+	if p.Condition.isSet() {
+		err = p.checkTags(ctx, clients).allowImage(local, nil)
+	}
+	steps := []string{"push the image from the daemon: " + Familiar(name)}
+	for _, t := range append(p.Tags, p.Copies...) {
+		steps = append(steps, "push the image: "+Familiar(t))
+	}
+	return steps, err
 }
 
 // copyChildren copies the children that are in other repositories to that of the list, concurrently.

@@ -32,7 +32,8 @@ type Target interface {
 	Copy(ctx context.Context, from reference.Named, c Content, to reference.Named) error
 	// CopyBlobs is Copy without the manifest itself, for one that Put stores under a tag.
 	CopyBlobs(ctx context.Context, from reference.Named, c Content, to reference.Named) error
-	// Put stores the bytes of c with its media type under the tag or digest of ref, and under tags.
+	// Put stores the bytes of c with its media type under the tag or digest of ref, and under tags. An error after some of
+	// several tags were written has a method Written that returns those.
 	Put(ctx context.Context, ref reference.Named, c Content, tags ...string) error
 	// PutIf is Put on the condition that the tag points to before, or does not exist if that is "". Most registries do not
 	// check the condition. One that does returns an errdefs.ErrFailedPrecondition error if it is not met.

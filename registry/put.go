@@ -87,9 +87,21 @@ func (p repository) putTags(ctx context.Context, ref reference.Named, content ma
 		}
 	}
 	if err := errors.Join(errs...); err != nil && len(written) > 0 {
-		return fmt.Errorf("%w (written: %s)", err, manifest.JoinSome(written))
+		return &partlyWritten{err, written}
 	}
 	return errors.Join(errs...)
+}
+
+// partlyWritten is the failure of a Put that wrote some of its tags.
+type partlyWritten struct {
+	error
+	written []string
+}
+
+func (p *partlyWritten) Unwrap() error     { return p.error }
+func (p *partlyWritten) Written() []string { return p.written }
+func (p *partlyWritten) Error() string {
+	return fmt.Sprintf("%v (written: %s)", p.error, manifest.JoinSome(p.written))
 }
 
 // settleAttempts bounds the attempts to put a manifest while the registry does not know what it references.

@@ -875,3 +875,24 @@ func isDigestTag(tag string) bool {
 	_, ok := manifest.CutDigestTag(tag)
 	return ok
 }
+
+// An error after some of the tags in several repositories were written names those, and the others.
+func TestTagReportsWhatWasWritten(t *testing.T) {
+	targets := []string{"from.example.com/a:1", "from.example.com/b:1", "from.example.com/a:2", "from.example.com/app:2"}
+	for _, tt := range []struct{ fails, want string }{
+		{"put from.example.com/b:1", "(from.example.com/a:1, from.example.com/a:2, from.example.com/app:2 written, from.example.com/b:1 not)"},
+		{"put from.example.com/app:2", "(from.example.com/a:1, from.example.com/a:2, from.example.com/b:1 written, from.example.com/app:2 not)"},
+		{"copy", "(no tag was written)"},
+	} {
+		r := newRegistry(t)
+		var names []reference.NamedTagged
+		for _, n := range targets {
+			names = append(names, fakes.ListName(t, n))
+		}
+		r.Errs[tt.fails] = errors.New("503")
+		_, err := Tag(t.Context(), r.Registry, r.report, fakes.Named(t, "from.example.com/app:1"), names, manifest.Condition{})
+		if err == nil || !strings.HasPrefix(err.Error(), "tagging from.example.com/app:1: ") || !strings.Contains(err.Error(), "503 "+tt.want) {
+			t.Errorf("%s: got %v, want %s at its end", tt.fails, err, tt.want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
@@ -40,23 +41,18 @@ func Tag(ctx context.Context, registry Registry, report manifest.Reporter, sourc
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	for _, t := range others {
-		c := copier{source: source, target: t, to: registry}
-		graph, err := c.read(ctx, registry, content)
-		if err == nil {
-			_, err = c.copyBelow(ctx, graph, content)
-		}
-		if err != nil {
-			return content.Descriptor, err
-		}
+	if err = copyToAll(ctx, registry, source, others, content); err == nil {
+		err = check.Again(ctx, content.Descriptor.Digest)
 	}
-	if err := check.Again(ctx, content.Descriptor.Digest); err != nil {
-		return content.Descriptor, err
+	var written []reference.NamedTagged
+	if err == nil {
+		written, err = putAll(ctx, registry, tags, byRepository, content)
 	}
-	for _, tags := range byRepository {
-		if err := registry.Put(ctx, tags[0], content, manifest.TagsOf(tags[1:])...); err != nil {
-			return content.Descriptor, fmt.Errorf("tagging %s as %s: %w", manifest.Familiar(source), manifest.Familiar(tags[0]), err)
-		}
+	if err != nil && len(byRepository) > 1 {
+		err = manifest.Unwritten(err, written, tags)
+	}
+	if err != nil {
+		return content.Descriptor, fmt.Errorf("tagging %s: %w", manifest.Familiar(source), err)
 	}
 	check.ReportMoves(report, content.Descriptor.Digest)
 	for _, t := range others {
@@ -65,4 +61,36 @@ func Tag(ctx context.Context, registry Registry, report manifest.Reporter, sourc
 		}
 	}
 	return content.Descriptor, nil
+}
+
+// copyToAll copies everything below source to the repositories of others.
+func copyToAll(ctx context.Context, registry Registry, source reference.Named, others []reference.Named, content manifest.Content) error {
+	for _, t := range others {
+		c := copier{source: source, target: t, to: registry}
+		graph, err := c.read(ctx, registry, content)
+		if err == nil {
+			_, err = c.copyBelow(ctx, graph, content)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putAll writes the tags, those of each repository together, and returns the ones that it has written.
+func putAll(ctx context.Context, registry Registry, tags []reference.NamedTagged, byRepository map[string][]reference.NamedTagged, content manifest.Content) (written []reference.NamedTagged, _ error) {
+	var errs []error
+	for _, t := range tags {
+		same := byRepository[t.Name()]
+		if same[0].String() != t.String() {
+			continue
+		}
+		err := registry.Put(ctx, t, content, manifest.TagsOf(same[1:])...)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("pushing %s: %w", manifest.Familiar(t), err))
+		}
+		written = append(written, manifest.Written(same, err)...)
+	}
+	return written, errors.Join(errs...)
 }
