@@ -29,7 +29,8 @@ func newDiffCommand(env environment) *cobra.Command {
 			"The exit code is 0 if they are the same, 1 if they differ, and 2 if that could not be determined.",
 		Example: `docker multiarch diff registry.example.com/app:1.0 registry.example.com/app:1.1
 docker multiarch diff --format markdown registry.example.com/app:latest registry.example.com/app:1.1`,
-		Args: cli.ExactArgs(2),
+		Annotations: answers("They are the same.", "They differ."),
+		Args:        cli.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.older, opts.newer = args[0], args[1]
 			return runDiff(cmd.Context(), env, opts)
@@ -40,7 +41,7 @@ docker multiarch diff --format markdown registry.example.com/app:latest registry
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.StringVar(&opts.format, "format", "", `Format output: "table" (default), "markdown", "json" or a Go template`)
 	completeFlags(cmd, map[string][]string{"format": {"json", display.MarkdownFormat, formatter.TableFormatKey}})
-	return withVerdict(cmd)
+	return cmd
 }
 
 func runDiff(ctx context.Context, env environment, opts diffOptions) error {

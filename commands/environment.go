@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/command"
@@ -29,17 +30,39 @@ type environment struct {
 	step files
 	// pushed is called for what a command has pushed, nil if nobody asks.
 	pushed func(ocispec.Descriptor, []string)
-	// shown is the progress that the command shows.
+	// shown is what the command shows.
 	shown *shown
 }
 
-// shown holds the progress that a command shows. It is nil where no command runs.
-type shown struct{ progress *display.Progress }
+// shown holds the progress that a command shows, and the first error of writing its result. It is nil where no command
+// runs.
+type shown struct {
+	progress  *display.Progress
+	unwritten atomic.Pointer[error]
+}
 
-// Out returns the stream for results, and ends the progress that is shown: another event starts it again.
+// Out returns the stream for results, and ends the progress that is shown: another event starts it again. Commands need not
+// check what they write: see finish. Terminals accept everything.
 func (e environment) Out() *streams.Out {
 	e.endProgress()
-	return e.Cli.Out()
+	out := e.Cli.Out()
+	if e.shown == nil || out.IsTerminal() {
+		return out
+	}
+	return streams.NewOut(resultWriter{out, e.shown})
+}
+
+type resultWriter struct {
+	io.Writer
+	shown *shown
+}
+
+func (w resultWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		w.shown.unwritten.CompareAndSwap(nil, &err)
+	}
+	return n, err
 }
 
 func (e environment) endProgress() {

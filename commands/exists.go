@@ -29,7 +29,8 @@ func newExistsCommand(env environment) *cobra.Command {
 			"The exit code is 0 if it exists, 1 if it does not, and 2 if it could not be determined." + platformHelp,
 		Example: `docker multiarch exists registry.example.com/app:1
 docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/app:1`,
-		Args: cli.ExactArgs(1),
+		Annotations: answers("It exists.", "It does not exist."),
+		Args:        cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.name = args[0]
 			return runExists(cmd.Context(), env, opts)
@@ -41,7 +42,7 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Check for an image for this platform, too (can be repeated)")
 	addWait(flags, &opts.wait, "Wait this long for what does not exist yet")
 	completeFlags(cmd, map[string][]string{"platform": manifest.KnownPlatforms()})
-	return withVerdict(cmd)
+	return cmd
 }
 
 func runExists(ctx context.Context, env environment, opts existsOptions) error {

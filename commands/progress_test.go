@@ -65,7 +65,7 @@ func TestProgressEndsWithTheResult(t *testing.T) {
 					tools.progress.Count(manifest.CountedManifests, 1)
 					return nil
 				}}
-				endProgressAfter(cmd, env)
+				finish(cmd, env)
 				if err := cmd.Execute(); err != nil {
 					t.Fatal(err)
 				}

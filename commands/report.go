@@ -38,6 +38,17 @@ func (v *verdict) Error() string {
 	return v.err.Error()
 }
 
+// The annotations of a command whose exit code is a verdict: what each code says.
+const (
+	AnnotationYes     = "exit 0"
+	AnnotationNo      = "exit 1"
+	AnnotationUnknown = "exit 2"
+)
+
+func answers(yes, no string) map[string]string {
+	return map[string]string{AnnotationYes: yes, AnnotationNo: no, AnnotationUnknown: "It could not be determined, or a flag is wrong."}
+}
+
 // withVerdict makes each failure of cmd, except an interruption, the answer that the result is unknown.
 func withVerdict(cmd *cobra.Command) *cobra.Command {
 	wrap := func(err error) error {

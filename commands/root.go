@@ -72,20 +72,28 @@ func newRootCommand(env environment) *cobra.Command {
 	if env.step == nil { // tasks do not run tasks: they could read any file and variable of this machine
 		root.AddCommand(newTaskCommand(env))
 	}
-	endProgressAfter(root, env)
+	finish(root, env)
 	return root
 }
 
-// endProgressAfter makes cmd and all below it end the progress they show, before an error is reported.
-func endProgressAfter(cmd *cobra.Command, env environment) {
+// finish makes cmd and all below it end the progress they show before an error is reported, fail if their result could not
+// be written, and have the exit codes of verdicts if these are annotated.
+func finish(cmd *cobra.Command, env environment) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			defer env.endProgress()
-			return run(cmd, args)
+			err := run(cmd, args)
+			if failed := env.shown.unwritten.Load(); failed != nil && (err == nil || err.Error() == "") {
+				return *failed
+			}
+			return err
 		}
 	}
+	if cmd.Annotations[AnnotationUnknown] != "" {
+		withVerdict(cmd)
+	}
 	for _, sub := range cmd.Commands() {
-		endProgressAfter(sub, env)
+		finish(sub, env)
 	}
 }
 
