@@ -58,7 +58,7 @@ func badFlags(s *scene) []badArgument {
 		{[]string{"create", "--type", "zip", s.name("2"), a}, []string{"--type", "docker", "oci"}},
 		{[]string{"create", "--platform", "linux/amd65", s.name("2"), a}, []string{"linux/amd65", "did you mean linux/amd64?"}},
 		{[]string{"create", "--require", "linx/arm64", s.name("2"), a}, []string{"linx/arm64", "did you mean linux/arm64?"}},
-		{[]string{"create", "--require", "arm64", s.name("2"), a}, []string{`"arm64"`, "OS/ARCHITECTURE"}},
+		{[]string{"create", "--require", "arm64", s.name("2"), a}, []string{`"arm64"`, "did you mean linux/arm64?"}},
 	}
 }
 
