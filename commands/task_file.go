@@ -169,13 +169,20 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 			})...)
 		}
 	}
+	l.add(o.strict)
+	return l, nil
+}
+
+// add adds findings, and sorts and counts all.
+func (l *loadedTask) add(strict bool, found ...task.Finding) {
+	l.findings = append(l.findings, found...)
 	slices.SortStableFunc(l.findings, func(a, b task.Finding) int { return a.Compare(b.Position) })
+	l.blocking = 0
 	for _, f := range l.findings {
-		if o.strict || f.Severity == task.Error {
+		if strict || f.Severity == task.Error {
 			l.blocking++
 		}
 	}
-	return l, nil
 }
 
 // cmdFile returns a file with one step, as 'az acr run --cmd' makes it.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/images"
 )
 
 // taskCases are small files for ways in which ACR's runner treats a cmd as the text of a shell after docker run, its names
@@ -131,4 +132,26 @@ func TestTaskBranchInCI(t *testing.T) {
 			}
 		}
 	}
+}
+
+// --online finds a base image that was pinned to one platform; without it no registry is asked.
+func TestTaskValidateOnline(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, harness.V3)
+	one := s.put(s.repo, "arm64", images.Spec{Platform: arm64})
+	s.put(s.repo, "amd64", images.Spec{Platform: amd64})
+	s.multiarch("create", "--push", s.list, s.name("amd64"), s.name("arm64"))
+	repository := s.registry.Host + "/" + s.repo
+	index := harness.Tags(t, s.registry, s.repo)["1"]
+	from := func(digest string) []string {
+		s.write(map[string]string{"src/Dockerfile": "FROM " + repository + "@" + digest + "\n", "src/acb.yaml": "steps:\n  - build: --platform linux/amd64,linux/arm64 -t " + s.name("app") + " .\n"})
+		return []string{"task", "validate", "src"}
+	}
+	s.ends(0, []string{"no errors"}, append(from(index), "--online", "--strict")...)
+	args := from(one.Digest().String())
+	finding := "acb.yaml:2:5: warning: steps[0].build: FROM in line 1 of the Dockerfile: " + repository + "@" + one.Digest().String() + " is the image for linux/arm64/v8 alone"
+	s.ends(1, []string{finding}, append(args, "--online", "--strict")...)
+	s.ends(0, []string{finding}, append(args, "--online")...)
+	s.ends(0, []string{"The digests in FROM were not looked up: --online"}, append(args, "--strict")...)
+	s.ends(1, []string{"could not be looked up"}, append(from("sha256:"+strings.Repeat("a", 64)), "--online", "--strict")...)
 }

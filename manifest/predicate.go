@@ -208,6 +208,7 @@ func (p *predicateReader) read(ctx context.Context, e Entry) (out []Predicate, e
 			}
 		}
 	}
+	slices.SortStableFunc(out, func(a, b Predicate) int { return cmp.Compare(a.Type, b.Type) })
 	if len(out) > 0 && strangers != nil {
 		p.Warn("%v; it is left out", strangers)
 		strangers = nil

@@ -1,10 +1,15 @@
 package task
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
+	"github.com/distribution/reference"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // Platform returns the platform in the FROM of a Dockerfile's final stage, which is target or, if that is "", the last
@@ -18,6 +23,7 @@ type stage struct {
 	name     string
 	platform string // "" for none
 	base     string
+	line     int // of its FROM
 }
 
 // finalStage returns the final stage of a build. If its base is another stage, platform and base are those of that.
@@ -43,6 +49,70 @@ func finalStage(stages []stage, target string) stage {
 	return built
 }
 
+// PinnedBase is a FROM in the Dockerfile of a build that names an image by digest, which has to be that of an index with
+// images for all platforms of the build.
+type PinnedBase struct {
+	Image reference.Canonical
+	// Line is that of FROM in the Dockerfile.
+	Line int
+
+	step int
+	// platforms are those of the build.
+	platforms []string
+}
+
+// PinnedBases returns the FROMs by digest of all builds whose platforms the file states. The function returns the
+// Dockerfile of a build step; if it returns an error, that step is left out. Left out, too, are a FROM with a platform of its
+// own and one with a variable in the name.
+func PinnedBases(f File, dockerfile func(Step) ([]byte, error)) (out []PinnedBase) {
+	for i, s := range f.Steps {
+		b, ok := s.Action.(Build)
+		if !ok || len(b.Platforms) == 0 {
+			continue
+		}
+		raw, err := dockerfile(s)
+		if err != nil {
+			continue
+		}
+		for _, stage := range readStages(raw) {
+			if p := strings.Trim(stage.platform, "${}"); p != "" && p != "TARGETPLATFORM" {
+				continue
+			}
+			named, err := manifest.ParseName(stage.base)
+			if at, ok := named.(reference.Canonical); ok && err == nil {
+				out = append(out, PinnedBase{at, stage.line, i, b.Platforms})
+			}
+		}
+	}
+	return out
+}
+
+// Check returns the finding that the image has the digest of a single platform, own, and the build is for another; nil if
+// the build is for own alone. The file is that of [PinnedBases].
+func (b PinnedBase) Check(f File, own ocispec.Platform) []Finding {
+	var others []string
+	for _, typed := range b.platforms {
+		if p, err := manifest.ParsePlatform(typed); err == nil && !p.Matches(own) {
+			others = append(others, typed)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	return []Finding{b.finding(f, "%s is the image for %s alone, not an index: the build for %s gets files of another architecture",
+		b.Image, manifest.FormatPlatform(own), strings.Join(others, ", "))}
+}
+
+// Unknown returns the finding that the image could not be looked up.
+func (b PinnedBase) Unknown(f File, err error) []Finding {
+	return []Finding{b.finding(f, "%s could not be looked up: %v", b.Image, err)}
+}
+
+func (b PinnedBase) finding(f File, format string, args ...any) Finding {
+	message := fmt.Sprintf("FROM in line %d of the Dockerfile: ", b.Line) + fmt.Sprintf(format, args...)
+	return Finding{f.Steps[b.step].Position, Warning, fmt.Sprintf("steps[%d].build", b.step), manifest.OneLine(message, 10*maxShown)}
+}
+
 // stageNamed returns the index of the last stage with a name or number, -1 for none.
 func stageNamed(stages []stage, name string) int {
 	for i := len(stages) - 1; i >= 0; i-- {
@@ -58,12 +128,12 @@ func stageNamed(stages []stage, name string) int {
 
 func readStages(dockerfile []byte) []stage {
 	var stages []stage
-	for _, line := range instructions(string(dockerfile)) {
-		all := strings.Fields(line)
+	for _, from := range instructions(string(dockerfile)) {
+		all := strings.Fields(from.text)
 		if len(all) < 2 || !strings.EqualFold(all[0], "FROM") {
 			continue
 		}
-		var s stage
+		s := stage{line: from.line}
 		rest := all[1:]
 		for len(rest) > 0 && strings.HasPrefix(rest[0], "--") {
 			if platform, ok := strings.CutPrefix(rest[0], "--platform="); ok {
@@ -85,8 +155,14 @@ func readStages(dockerfile []byte) []stage {
 var escapeDirective = lazyregexp.New("(?i)^#\\s*escape\\s*=\\s*([\\\\`])\\s*$")
 var otherDirective = lazyregexp.New(`^#\s*[a-zA-Z][a-zA-Z0-9]*\s*=`)
 
-// instructions returns the instructions of a Dockerfile, each on one line, without comments and here-documents.
-func instructions(text string) []string {
+// instruction is an instruction of a Dockerfile on one line, and the number of the line on which it starts.
+type instruction struct {
+	text string
+	line int
+}
+
+// instructions returns the instructions of a Dockerfile without comments and here-documents.
+func instructions(text string) []instruction {
 	lines := strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n")
 	escape := `\`
 	for _, line := range lines {
@@ -96,24 +172,28 @@ func instructions(text string) []string {
 			break // directives precede everything else
 		}
 	}
-	var out []string
+	var out []instruction
 	var continued strings.Builder
+	start := 0
 	for i := 0; i < len(lines); i++ {
 		line := strings.TrimSpace(lines[i])
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
+		}
+		if continued.Len() == 0 {
+			start = i + 1
 		}
 		if rest, more := strings.CutSuffix(line, escape); more {
 			continued.WriteString(rest)
 			continue
 		}
 		continued.WriteString(line)
-		out = append(out, continued.String())
+		out = append(out, instruction{continued.String(), start})
+		i = afterDocuments(continued.String(), lines, i)
 		continued.Reset()
-		i = afterDocuments(out[len(out)-1], lines, i)
 	}
 	if continued.Len() > 0 {
-		out = append(out, continued.String())
+		out = append(out, instruction{continued.String(), start})
 	}
 	return out
 }

@@ -1,8 +1,12 @@
 package task
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func TestPlatform(t *testing.T) {
@@ -44,4 +48,38 @@ func FuzzPlatform(f *testing.F) {
 			t.Errorf("got platform %q, want one of the file", got)
 		}
 	})
+}
+
+// A FROM by digest counts where the build's platforms are known and it has no platform of its own.
+func TestPinnedBases(t *testing.T) {
+	const d = "@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	dockerfile := "# syntax=x\nFROM --platform=$BUILDPLATFORM golang" + d + " AS build\n\nFROM \\\n  h.example.com/base:1" + d + "\nRUN <<END\nFROM no" + d +
+		"\nEND\nFROM $BASE" + d + "\nFROM --platform=${TARGETPLATFORM} other" + d + "\nFROM plain:1\nFROM build\n"
+	f, findings := Parse(Rendered{Text: "steps:\n- build: --platform linux/amd64,linux/arm64 -t h.example.com/app:1 .\n- build: -t h.example.com/app:2 .\n- build: --platform linux/arm64 -t h.example.com/app:3 .\n"})
+	if len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	bases := PinnedBases(f, func(Step) ([]byte, error) { return []byte(dockerfile), nil })
+	var got []string
+	for _, b := range bases {
+		got = append(got, fmt.Sprint(b.Line, " ", b.Image.Name()))
+	}
+	want := []string{"4 h.example.com/base", "10 docker.io/library/other", "4 h.example.com/base", "10 docker.io/library/other"}
+	if !slices.Equal(got, want) {
+		t.Fatalf("got %q, want %q", got, want)
+	}
+	for _, tt := range []struct {
+		base int
+		own  string
+		want string
+	}{
+		{0, "amd64", "2:3: warning: steps[0].build: FROM in line 4 of the Dockerfile: h.example.com/base:1" + d + " is the image for linux/amd64 alone, not an index: the build for linux/arm64 gets files of another architecture"},
+		{2, "amd64", "the build for linux/arm64 gets"},
+		{2, "arm64", ""},
+	} {
+		found := bases[tt.base].Check(f, ocispec.Platform{OS: "linux", Architecture: tt.own})
+		if got := fmt.Sprint(found); !strings.Contains(got, tt.want) || tt.want == "" && len(found) > 0 {
+			t.Errorf("got %s, want %s", got, tt.want)
+		}
+	}
 }
