@@ -34,7 +34,7 @@ func badArguments(s *scene) []badArgument {
 		{[]string{"create", "-t", "latest", s.name("2"), a}, []string{"--tag", "--push"}},
 		{[]string{"create", "--require", "linux/s390x", s.name("2"), a}, []string{"linux/s390x", "--require"}},
 		{[]string{"create", "--replace", "--require", "linux/s390x", s.list, a}, []string{"linux/s390x", "--require"}},
-		{[]string{"create", "--platform", "linux/s390x", s.name("2"), a}, []string{s.name("2"), "empty"}},
+		{[]string{"create", "--platform", "linux/s390x", s.name("2"), a}, []string{"no source has an image for linux/s390x (they have: linux/amd64)"}},
 		{[]string{"annotate", s.list, a, "--os", "linux", "--arch", "amd65"}, []string{"linux/amd65", "did you mean linux/amd64?"}},
 		{[]string{"annotate", s.list, a, "--annotation", "novalue"}, []string{"--annotation", "novalue", "KEY=VALUE"}},
 		{[]string{"annotate", s.list, "--annotation", "k=v"}, []string{s.list, "SOURCE"}},

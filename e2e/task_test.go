@@ -285,7 +285,7 @@ steps:
   - cmd: docker manifest push NAME:list
 `)})
 		r := s.multiarch("task", "run")
-		says(t, r.Stderr, "acb_step_0 | WARNING: "+s.name("one")+" and "+s.name("two")+" are both for linux/amd64\n")
+		says(t, r.Stderr, "acb_step_0 | WARNING: "+s.name("one")+" and "+s.name("two")+" are both for linux/amd64; one was probably built without --platform (otherwise, annotate one before the push)\n")
 		s.holds("list", "linux/amd64", "linux/amd64")
 	}
 }

@@ -160,7 +160,7 @@ func (c Creation) assemble(ctx context.Context, r *resolver) (List, locals, erro
 func refuseDuplicates(l List) error {
 	if d := l.Duplicates(); len(d) > 0 {
 		return WithHint(Errorf(errdefs.ErrFailedPrecondition, "%s", d[0]),
-			"omit one of them, or create the list without --push and annotate one before the push")
+			"one was probably built without --platform: build it again with that; otherwise omit one, or create the list without --push and annotate one before the push")
 	}
 	return nil
 }
@@ -239,6 +239,6 @@ func (c Creation) apply(old List, entries []Entry, whole Whole) (List, error) {
 
 func warnDuplicates(l List, reporter Reporter) {
 	for _, d := range l.Duplicates() {
-		reporter.Warn("%s", d)
+		reporter.Warn("%s; one was probably built without --platform (otherwise, annotate one before the push)", d)
 	}
 }

@@ -312,7 +312,7 @@ func TestPushWarnsOfVariantsThatWereUnknown(t *testing.T) {
 	if _, err := push(t, w, example+":1", false); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"plain:v6 and plain:again are both for linux/arm/v6"}
+	want := []string{"plain:v6 and plain:again are both for linux/arm/v6; one was probably built without --platform (otherwise, annotate one before the push)"}
 	if !slices.Equal(w.Notes.Warnings, want) {
 		t.Errorf("got warnings %q of push, want %q", w.Notes.Warnings, want)
 	}

@@ -24,11 +24,11 @@ const AnyVariant = "*"
 func ParsePlatform(s string) (Platform, error) {
 	os, rest, _ := strings.Cut(s, "/")
 	if os == "" || rest == "" {
-		expected := "expected OS/ARCHITECTURE[/VARIANT], as in linux/arm64"
+		example := ", as in linux/arm64"
 		if near, ok := nearestPlatform(ocispec.Platform{OS: "linux", Architecture: os}); ok && rest == "" {
-			expected = "did you mean " + FormatPlatform(near) + "?"
+			example = ": did you mean " + FormatPlatform(near) + "?"
 		}
-		return Platform{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a platform: %s", OneLine(s, maxPlatform), expected)
+		return Platform{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a platform: expected OS/ARCHITECTURE[/VARIANT]%s", OneLine(s, maxPlatform), example)
 	}
 	os, version, hasVersion := strings.Cut(os, "(")
 	arch, variant, _ := strings.Cut(rest, "/")

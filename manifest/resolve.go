@@ -40,8 +40,9 @@ type resolver struct {
 type resolution struct {
 	Diagnostics
 	entries []Entry
-	local   *Local  // the image in the daemon, nil if the entries are from a registry
-	index   Content // in the registry, empty for an image
+	local   *Local             // the image in the daemon, nil if the entries are from a registry
+	offered []ocispec.Platform // the platforms of the source
+	index   Content            // in the registry, empty for an image
 }
 
 // locals are images of the daemon by the names they were found under.
@@ -70,12 +71,15 @@ func (r *resolver) resolveAll(ctx context.Context, sources []Source) ([]Entry, l
 	}
 	group.Wait()
 	var entries, outputs []Entry
+	var offered []ocispec.Platform
 	found := locals{}
 	for i, s := range resolved {
 		if errs[i] != nil {
 			return nil, nil, errs[i]
 		}
+		s.noteArchitecture(sources[i].Ref)
 		s.Report(r.Reporter)
+		offered = append(offered, s.offered...)
 		if sources[i].Output != "" {
 			outputs = append(outputs, s.entries...)
 			continue
@@ -91,7 +95,7 @@ func (r *resolver) resolveAll(ctx context.Context, sources []Source) ([]Entry, l
 		r.whole = newWhole(resolved[0].index, entries)
 	}
 	r.warnRevisions(entries)
-	return entries, found, nil
+	return entries, found, r.choice.check(entries, offered)
 }
 
 // warnRevisions warns about images that were built from different revisions.
@@ -286,9 +290,9 @@ func (r *resolver) expand(ctx context.Context, ref reference.Named, c Content) (
 		if err != nil {
 			return s, err
 		}
+		s.offer(ref, r.choice.Platforms, List{Entries: []Entry{e}})
 		if !r.choice.keeps(e.Platform()) {
 			s.Warn("%s is for %s, which --platform does not include; skipped", Familiar(ref), FormatPlatform(e.Platform()))
-			s.noteVariants(ref, r.choice.Platforms, List{Entries: []Entry{e}})
 			return s, nil
 		}
 		s.entries = []Entry{e}
@@ -302,7 +306,7 @@ func (r *resolver) expand(ctx context.Context, ref reference.Named, c Content) (
 	s.Diagnostics = append(s.Diagnostics, skipped...)
 	images, attestations, skipped := r.pick(ref, children)
 	s.Diagnostics = append(s.Diagnostics, skipped...)
-	s.noteVariants(ref, r.choice.Platforms, List{Entries: children})
+	s.offer(ref, r.choice.Platforms, List{Entries: children})
 	if len(images)+len(attestations) == 0 {
 		s.Warn("%s has no matching image; skipped", Familiar(ref))
 		return s, nil
@@ -322,9 +326,11 @@ func (r *resolver) expand(ctx context.Context, ref reference.Named, c Content) (
 	return s, nil
 }
 
-// noteVariants adds a note on images of the source ref that --platform would include if it ignored variants.
-func (s *resolution) noteVariants(ref reference.Named, wanted []Platform, images List) {
-	if others := OtherVariants(wanted, images.platforms()); others != "" {
+// offer keeps the platforms of the images of the source ref, and adds a note on those that --platform would include if it
+// ignored variants.
+func (s *resolution) offer(ref reference.Named, wanted []Platform, images List) {
+	s.offered = images.platforms()
+	if others := OtherVariants(wanted, s.offered); others != "" {
 		s.Note("%s: --platform %s", Familiar(ref), others)
 	}
 }
@@ -557,7 +563,7 @@ func (r *resolver) fromDaemon(ref reference.Named, local Local) (resolution, err
 	case len(local.Manifests) == 0 && r.choice.keeps(local.Platform):
 		s.entries = []Entry{pending(ref, local.Platform, "")}
 	case len(local.Manifests) == 0 || len(images)+len(missing) == 0:
-		s.noteVariants(ref, r.choice.Platforms, local.list())
+		s.offer(ref, r.choice.Platforms, local.list())
 		s.Warn("%s has no image for the platforms of --platform; skipped", Familiar(ref))
 		return s, nil
 	case len(images) == 0:
@@ -571,7 +577,7 @@ func (r *resolver) fromDaemon(ref reference.Named, local Local) (resolution, err
 		}
 	}
 	s.Note("%s is in the daemon: push will send %s", Familiar(ref), describe(s.entries, nil))
-	s.noteVariants(ref, r.choice.Platforms, local.list())
+	s.offer(ref, r.choice.Platforms, local.list())
 	if len(missing) > 0 {
 		s.Warn("the daemon lacks the content of %s for %s; skipped", Familiar(ref), joinAnd(missing))
 	}

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -65,6 +66,25 @@ type Choice struct {
 // keeps reports whether an image of platform p is wanted.
 func (c Choice) keeps(p ocispec.Platform) bool {
 	return len(c.Platforms) == 0 || slices.ContainsFunc(c.Platforms, func(k Platform) bool { return k.Matches(p) })
+}
+
+// check returns an errdefs.ErrNotFound error unless there is an entry for each wanted platform. Offered are those of all images
+// of the sources.
+func (c Choice) check(entries []Entry, offered []ocispec.Platform) error {
+	for _, p := range c.Platforms {
+		if slices.ContainsFunc(entries, func(e Entry) bool { return e.mayBeFor(p) }) {
+			continue
+		}
+		var names []string
+		for _, o := range offered {
+			if name := OneLine(FormatPlatform(o), maxPlatform); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		err := Errorf(errdefs.ErrNotFound, "no source has an image for %s (they have: %s)", p, cmp.Or(JoinSome(names), "none"))
+		return HintVariants(err, c.Platforms, offered)
+	}
+	return nil
 }
 
 // needsVariant reports whether it depends on the variant of local, which the daemon does not report, whether that is

@@ -35,15 +35,3 @@ func TestLints(t *testing.T) {
 		}
 	}
 }
-
-func TestArchitectureOf(t *testing.T) {
-	for name, want := range map[string]string{
-		"1.0-amd64": "amd64", "x86_64": "amd64", "linux_x86-64-1": "amd64", "AMD64": "amd64", "v1.arm64v8": "arm64", "aarch64": "arm64",
-		"armv7l": "arm/v7", "arm32v6-1": "arm/v6", "armhf": "arm/v7", "build/arm/Dockerfile": "arm", "1-s390x": "s390x", "i386": "386",
-		"1.386": "", "alarm": "", "amd64x": "", "arm64-amd64": "", "arm64-aarch64": "arm64", "": "", "latest": "",
-	} {
-		if got := architectureOf(name); got != want {
-			t.Errorf("%s: got %q, want %q", name, got, want)
-		}
-	}
-}
