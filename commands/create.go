@@ -3,8 +3,10 @@ package commands
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
@@ -12,7 +14,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/registry"
-	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 type createOptions struct {
@@ -224,9 +225,8 @@ func (t tools) publish(ctx context.Context, registries *registry.Client, c manif
 		return err
 	}
 	display.Pushed(t.env.Out(), pushed, opts.output.quiet)
-	err = files.write(pushed.Descriptor, c.Name, append(c.Tags, c.Copies...))
-	if err == nil && opts.purge == "tags" {
-		err = repository.PurgeTags(ctx, registries, t.reporter, pushed)
+	if err := files.write(pushed.Descriptor, c.Name, append(c.Tags, c.Copies...)); err != nil {
+		return err
 	}
-	return err
+	return t.published(ctx, registries, pushed, opts.purge == "tags", slices.Concat([]reference.NamedTagged{c.Name}, c.Tags, c.Copies))
 }

@@ -34,10 +34,11 @@ type environment struct {
 	shown *shown
 }
 
-// shown holds the progress that a command shows, and the first error of writing its result. It is nil where no command
+// shown holds what a command shows while it runs, and the first error of writing its result. It is nil where no command
 // runs.
 type shown struct {
 	progress  *display.Progress
+	reporter  *display.Reporter
 	unwritten atomic.Pointer[error]
 }
 
@@ -71,14 +72,22 @@ func (e environment) endProgress() {
 	}
 }
 
-// progress shows progress in one of the modes of package display until there is a result, or the command ends.
-func (e environment) progress(mode string) *display.Progress {
-	e.endProgress()
+// progress shows progress in one of the modes of package display until there is a result, or the command ends. Notes and
+// warnings appear above it.
+func (e environment) progress(mode string, quiet bool) (*display.Progress, *display.Reporter) {
 	p := display.NewProgress(e.Err(), mode)
+	r := display.NewReporter(p, quiet)
 	if e.shown != nil {
-		e.shown.progress = p
+		e.shown.progress, e.shown.reporter = p, r
 	}
-	return p
+	return p, r
+}
+
+// interrupted reports what a command has copied that was interrupted.
+func (e environment) interrupted() {
+	if e.shown != nil && e.shown.progress != nil {
+		e.shown.progress.SummarizeInterrupted(e.shown.reporter)
+	}
 }
 
 // progressMode is the default mode: that of docker buildx if there is one, but not in a step, which has no terminal.

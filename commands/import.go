@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 
-	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
@@ -192,11 +191,8 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	imported, err := transfer.Import(ctx, client, t.reporter, request)
 	err = opts.withHint(err, request.Source)
 	t.progress.Close()
-	interrupted := errdefs.IsCanceled(err)
-	if len(imported) > 0 || interrupted {
-		t.progress.Summarize(t.reporter, interrupted)
-	}
 	if len(imported) > 0 {
+		t.progress.Summarize(t.reporter)
 		display.Imported(env.Out(), imported, opts.output.quiet)
 	}
 	if opts.allTags && env.pushed != nil {
@@ -207,7 +203,11 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	if err != nil || opts.allTags {
 		return err
 	}
-	return files.write(imported[0].Descriptor, imported[0].Name, request.Tags[min(1, len(request.Tags)):])
+	err = files.write(imported[0].Descriptor, imported[0].Name, request.Tags[min(1, len(request.Tags)):])
+	if err == nil {
+		t.lastLine(imported[0].Name, imported[0].Descriptor.Digest, 0, request.Tags)
+	}
+	return err
 }
 
 // withHint returns err with a hint if the registry of the source refused the login of the flags.

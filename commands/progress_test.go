@@ -2,12 +2,17 @@ package commands
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/streams"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
@@ -78,5 +83,67 @@ func TestProgressEndsWithTheResult(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// After a push the staging tags that remain are named once, with what removes them; on a terminal the last line is what was
+// published.
+func TestEndOfAPush(t *testing.T) {
+	name, other := listName(t, "h.example.com/app:1.0"), listName(t, "i.example.com/app:1.0")
+	d := digest.FromString("x")
+	child := func(tag string, staging bool) manifest.Child {
+		return manifest.Child{Ref: listName(t, "h.example.com/app:"+tag), Digest: d, Staging: staging}
+	}
+	pushed := manifest.Pushed{Descriptor: ocispec.Descriptor{Digest: d}, Platforms: 2,
+		Children: []manifest.Child{child("a-1", true), child("own", false), child("b-2", true)}}
+	const staging = "Staging tags remain in the registry; to remove them: docker multiarch repo untag h.example.com/app:a-1 h.example.com/app:b-2\n"
+	last := "Published h.example.com/app@" + d.String() + " (2 platforms; tags 1.0, latest; also i.example.com/app:1.0)\n"
+	for _, tt := range []struct {
+		terminal, quiet bool
+		want            string
+	}{
+		{true, false, staging + last}, {false, false, staging}, {true, true, ""}, {false, true, ""},
+	} {
+		var out bytes.Buffer
+		stderr := streams.NewOut(&out)
+		stderr.SetIsTerminal(tt.terminal)
+		tools := newTools(environment{Cli: stepCLI{err: stderr}}, tt.quiet)
+		if err := tools.published(t.Context(), nil, pushed, false, []reference.NamedTagged{name, listName(t, "h.example.com/app:latest"), other}); err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != tt.want {
+			t.Errorf("terminal %t, quiet %t: got\n%s\nwant\n%s", tt.terminal, tt.quiet, &out, tt.want)
+		}
+	}
+}
+
+func listName(t *testing.T, typed string) reference.NamedTagged {
+	t.Helper()
+	name, err := manifest.ParseListName(typed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// A command that is interrupted reports what it has copied.
+func TestInterruptedCopy(t *testing.T) {
+	var out bytes.Buffer
+	stderr := streams.NewOut(&out)
+	env := environment{Cli: stepCLI{err: stderr}, shown: &shown{}}
+	cmd := &cobra.Command{SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error {
+		tools := newTools(env, false)
+		for n, state := range []manifest.TransferState{manifest.Sent, manifest.Sending} {
+			blob := ocispec.Descriptor{Digest: digest.FromString(fmt.Sprint(n)), Size: 2000}
+			tools.progress.Blob(manifest.Transfer{Blob: blob, State: state, Sent: 2000 - 500*int64(n)})
+		}
+		return context.Canceled
+	}}
+	finish(cmd, env)
+	if err := cmd.Execute(); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got error %v, want %v", err, context.Canceled)
+	}
+	if want := "Sent 1 of 2 blobs, 3.5kB of 4kB; the same command resumes\n"; out.String() != want {
+		t.Errorf("got %q, want %q", &out, want)
 	}
 }

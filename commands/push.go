@@ -3,13 +3,14 @@ package commands
 import (
 	"context"
 	"errors"
+	"slices"
 
+	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
 type pushOptions struct {
@@ -81,8 +82,8 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 		display.Pushed(env.Out(), pushed, opts.output.quiet)
 		err = errors.Join(err, files.write(pushed.Descriptor, name, append(tags, copies...)))
 	}
-	if err == nil && opts.purge.tags {
-		err = repository.PurgeTags(ctx, registries, t.reporter, pushed)
+	if err != nil {
+		return err
 	}
-	return err
+	return t.published(ctx, registries, pushed, opts.purge.tags, slices.Concat([]reference.NamedTagged{name}, tags, copies))
 }

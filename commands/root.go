@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli-plugins/metadata"
 	"github.com/docker/cli/cli/command"
@@ -76,13 +77,16 @@ func newRootCommand(env environment) *cobra.Command {
 	return root
 }
 
-// finish makes cmd and all below it end the progress they show before an error is reported, fail if their result could not
-// be written, and have the exit codes of verdicts if these are annotated.
+// finish makes cmd and all below it end the progress they show before an error is reported, report what they have copied if
+// they are interrupted, fail if their result could not be written, and have the exit codes of verdicts if these are annotated.
 func finish(cmd *cobra.Command, env environment) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			defer env.endProgress()
 			err := run(cmd, args)
+			env.endProgress()
+			if errdefs.IsCanceled(err) {
+				env.interrupted()
+			}
 			if failed := env.shown.unwritten.Load(); failed != nil && (err == nil || err.Error() == "") {
 				return *failed
 			}

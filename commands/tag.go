@@ -79,5 +79,9 @@ func runTag(ctx context.Context, env environment, opts tagOptions) error {
 		return err
 	}
 	_, _ = fmt.Fprintln(env.Out(), d.Digest)
-	return files.write(d, names[0], names[1:])
+	err = files.write(d, names[0], names[1:])
+	if err == nil {
+		t.lastLine(names[0], d.Digest, 0, names)
+	}
+	return err
 }

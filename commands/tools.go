@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/registry"
+	"github.com/docker-multiarch/docker-multiarch/repository"
 	"github.com/docker-multiarch/docker-multiarch/transfer"
 )
 
@@ -42,8 +44,8 @@ func newToolsShowing(env environment, quiet bool, mode string) tools {
 	if quiet {
 		mode = display.ProgressQuiet
 	}
-	t := tools{env: env, progress: env.progress(mode)}
-	t.reporter = display.NewReporter(t.progress, quiet) // notes appear above the progress
+	t := tools{env: env}
+	t.progress, t.reporter = env.progress(mode, quiet)
 	t.logins = logins{credentials.New(env.ConfigFile), t.reporter, &sync.Map{}}
 	t.daemon = images{daemon.New(daemon.FromCLI(env), t.logins.header), t.progress}
 	return t
@@ -93,6 +95,27 @@ func (t tools) registryOptions(n network) registry.Options {
 		Progress:     t.progress,
 		Warn:         t.reporter.Warn,
 		Note:         t.reporter.Note,
+	}
+}
+
+// published ends a push: it removes the tags of the images, or reports the staging tags that remain, and on a terminal what
+// was published.
+func (t tools) published(ctx context.Context, registries *registry.Client, p manifest.Pushed, purgeTags bool, names []reference.NamedTagged) error {
+	if purgeTags {
+		if err := repository.PurgeTags(ctx, registries, t.reporter, p); err != nil {
+			return err
+		}
+	} else if tags := p.StagingTags(); len(tags) > 0 {
+		t.reporter.Note("Staging tags remain in the registry; to remove them: docker multiarch repo untag %s", strings.Join(tags, " "))
+	}
+	t.lastLine(names[0], p.Descriptor.Digest, p.Platforms, names)
+	return nil
+}
+
+// lastLine reports what was published, on a terminal.
+func (t tools) lastLine(name reference.Named, d digest.Digest, platforms int, names []reference.NamedTagged) {
+	if t.env.Err().IsTerminal() {
+		t.reporter.Note("%s", display.Published(name, d, platforms, names))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -71,20 +72,19 @@ type row struct {
 // NewProgress shows progress on out in one of the ProgressModes, from Start or the first event until Close. There are no
 // bars on a terminal that cannot move its cursor.
 func NewProgress(out *streams.Out, mode string) *Progress {
-	if mode == ProgressAuto {
-		mode = ProgressPlain
-		if out.IsTerminal() {
-			mode = ProgressTTY
-		}
-	}
-	if mode == ProgressTTY && isDumb() {
+	switch {
+	case isTTY(out, mode):
+		mode = ProgressTTY
+	case mode == ProgressTTY || mode == ProgressAuto:
 		mode = ProgressPlain
 	}
 	return &Progress{out: out, mode: mode, size: out.GetTtySize}
 }
 
-// isDumb reports whether the terminal has neither a cursor to move nor colors.
-func isDumb() bool { return os.Getenv("TERM") == "dumb" }
+// isTTY reports whether out is, or is said to be, a terminal that can move its cursor and has colors.
+func isTTY(out *streams.Out, mode string) bool {
+	return (mode == ProgressTTY || mode == ProgressAuto && out.IsTerminal()) && os.Getenv("TERM") != "dumb"
+}
 
 // Blob records the progress of a blob.
 func (p *Progress) Blob(t manifest.Transfer) {
@@ -382,20 +382,26 @@ func (p *Progress) speed(bytes int64) string {
 	return units.HumanSize(float64(bytes)/seconds) + "/s"
 }
 
-// Summarize reports what was copied, nothing if there were no blobs; if interrupted, also how to continue.
-func (p *Progress) Summarize(r *Reporter, interrupted bool) {
+// Summarize reports what was copied, nothing if there were no blobs.
+func (p *Progress) Summarize(r *Reporter) {
 	p.mu.Lock()
 	s, n := p.sum(), len(p.rows)
-	took := time.Since(p.began)
-	speed := p.speed(s.bytes)
+	took, speed := time.Since(p.began), p.speed(s.bytes)
 	p.mu.Unlock()
-	switch {
-	case n == 0:
-	case interrupted:
-		r.Note("Sent %d of %d blobs, %s of %s; the same command resumes", n-s.under, n,
-			units.HumanSize(float64(s.bytes)), units.HumanSize(float64(s.of)))
-	default:
+	if n > 0 {
 		r.Note("Sent %d blobs, %s in %s (%s); %d mounted, %d already existed",
 			s.sent, units.HumanSize(float64(s.bytes)), took.Round(10*time.Millisecond), speed, s.mounted, s.present)
+	}
+}
+
+// SummarizeInterrupted reports what a copy that was interrupted has sent, nothing if it was none.
+func (p *Progress) SummarizeInterrupted(r *Reporter) {
+	p.mu.Lock()
+	s, n := p.sum(), len(p.rows)
+	reads := slices.ContainsFunc(p.rows, func(r *row) bool { return r.State == manifest.Reading || r.State == manifest.Read })
+	p.mu.Unlock()
+	if n > 0 && !reads {
+		r.Note("Sent %d of %d blobs, %s of %s; the same command resumes", n-s.under, n,
+			units.HumanSize(float64(s.bytes)), units.HumanSize(float64(s.of)))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/streams"
 	"github.com/opencontainers/go-digest"
 
@@ -294,7 +295,7 @@ func testProgressSummary(t *testing.T) {
 	after(time.Second)
 	p.Close()
 	var said bytes.Buffer
-	p.Summarize(NewReporter(&said, false), false)
+	p.Summarize(NewReporter(&said, false))
 	if want := "Sent 20 blobs, 2kB in 1s (2kB/s); 20 mounted, 20 already existed\n"; said.String() != want {
 		t.Errorf("got %q, want %q", &said, want)
 	}
@@ -302,14 +303,45 @@ func testProgressSummary(t *testing.T) {
 		t.Errorf("got\n%s\nwant 60 notes only", got)
 	}
 	said.Reset()
-	p.Summarize(NewReporter(&said, false), true)
+	p.SummarizeInterrupted(NewReporter(&said, false))
 	if want := "Sent 60 of 60 blobs, 2kB of 2kB; the same command resumes\n"; said.String() != want {
 		t.Errorf("after an interruption: got %q, want %q", &said, want)
 	}
 	said.Reset()
-	NewProgress(streams.NewOut(io.Discard), ProgressTTY).Summarize(NewReporter(&said, false), false)
+	none := NewProgress(streams.NewOut(io.Discard), ProgressTTY)
+	none.Summarize(NewReporter(&said, false))
+	none.SummarizeInterrupted(NewReporter(&said, false))
+	none.Blob(manifest.Transfer{Blob: blob(0, 1), State: manifest.Reading})
+	none.Close()
+	none.SummarizeInterrupted(NewReporter(&said, false))
 	if said.Len() > 0 {
-		t.Errorf("got %q, want no summary without blobs", &said)
+		t.Errorf("got %q, want no summary without blobs that are copied", &said)
+	}
+}
+
+func TestPublished(t *testing.T) {
+	name := func(typed string) reference.NamedTagged {
+		n, err := manifest.ParseListName(typed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	d := digest.FromString("x")
+	at := "Published example.com/app@" + d.String()
+	for _, tt := range []struct {
+		platforms int
+		names     []reference.NamedTagged
+		want      string
+	}{
+		{0, nil, at},
+		{1, []reference.NamedTagged{name("example.com/app:1")}, at + " (1 platform; tag 1)"},
+		{2, []reference.NamedTagged{name("example.com/app:1"), name("example.com/app:2")}, at + " (2 platforms; tags 1, 2)"},
+		{0, []reference.NamedTagged{name("example.com/app:1"), name("example.org/app:1")}, at + " (tag 1; also example.org/app:1)"},
+	} {
+		if got := Published(name("example.com/app:1"), d, tt.platforms, tt.names); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package display
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/distribution/reference"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -18,6 +19,39 @@ func Pushed(out io.Writer, p manifest.Pushed, quiet bool) {
 		}
 	}
 	_, _ = fmt.Fprintln(out, p.Descriptor.Digest)
+}
+
+// Published describes what was published in the repository of name: with how many platforms, 0 if that is not known, and
+// under which names there and elsewhere.
+func Published(name reference.Named, d digest.Digest, platforms int, names []reference.NamedTagged) string {
+	var more, tags, others []string
+	for _, n := range names {
+		if manifest.SameRepository(n, name) {
+			tags = append(tags, n.Tag())
+		} else {
+			others = append(others, manifest.Familiar(n))
+		}
+	}
+	switch {
+	case platforms == 1:
+		more = append(more, "1 platform")
+	case platforms > 1:
+		more = append(more, fmt.Sprintf("%d platforms", platforms))
+	}
+	switch {
+	case len(tags) == 1:
+		more = append(more, "tag "+tags[0])
+	case len(tags) > 1:
+		more = append(more, "tags "+strings.Join(tags, ", "))
+	}
+	if len(others) > 0 {
+		more = append(more, "also "+strings.Join(others, ", "))
+	}
+	text := "Published " + manifest.Familiar(manifest.AtDigest(name, d))
+	if len(more) > 0 {
+		text += " (" + strings.Join(more, "; ") + ")"
+	}
+	return text
 }
 
 func pushedRef(out io.Writer, ref reference.Named, d digest.Digest) {

@@ -76,17 +76,17 @@ type drawnStep struct {
 	bytes          int      // size of kept
 }
 
-// NewSteps returns a display of a run in one of the ProgressModes: auto uses colors on a terminal unless NO_COLOR is set,
-// tty always does. If the reader of a stream closes it, closed is called with the error.
+// NewSteps returns a display of a run in one of the ProgressModes: auto uses colors on a terminal and tty everywhere, unless
+// NO_COLOR is set or the terminal has none. If the reader of a stream closes it, closed is called with the error.
 func NewSteps(stdout, stderr *streams.Out, mode string, r TaskRun, closed func(error)) *Steps {
 	colored := func(out *streams.Out) bool {
-		return mode == ProgressTTY || mode == ProgressAuto && out.IsTerminal() && os.Getenv("NO_COLOR") == ""
+		return isTTY(out, mode) && os.Getenv("NO_COLOR") == ""
 	}
 	s := &Steps{
 		TaskRun: r, stdout: &sink{stdout, colored(stdout)}, stderr: &sink{stderr, colored(stderr)},
 		mode: mode, secrets: newSecrets(r.Secrets), closed: closed, ci: newCISystem(os.Getenv), drawn: map[string]*drawnStep{},
 	}
-	if mode == ProgressTTY || mode == ProgressAuto && stderr.IsTerminal() {
+	if isTTY(stderr, mode) {
 		s.live = newStatusLine(stderr)
 	}
 	width := 0

@@ -84,16 +84,20 @@ func TestStepsColors(t *testing.T) {
 		mode     string
 		terminal bool
 		noColor  string
+		term     string
 		colored  bool
 	}{
-		{ProgressAuto, true, "", true},
-		{ProgressAuto, true, "1", false},
-		{ProgressAuto, false, "", false},
-		{ProgressPlain, true, "", false},
-		{ProgressTTY, false, "", true},
-		{ProgressTTY, true, "1", true},
+		{ProgressAuto, true, "", "xterm", true},
+		{ProgressAuto, true, "1", "xterm", false},
+		{ProgressAuto, true, "", "dumb", false},
+		{ProgressAuto, false, "", "xterm", false},
+		{ProgressPlain, true, "", "xterm", false},
+		{ProgressTTY, false, "", "xterm", true},
+		{ProgressTTY, true, "1", "xterm", false},
+		{ProgressTTY, true, "", "dumb", false},
 	} {
 		t.Setenv("NO_COLOR", c.noColor)
+		t.Setenv("TERM", c.term)
 		d := draw(c.mode, c.terminal)
 		for _, step := range twoSteps {
 			_, _ = io.WriteString(d.Output(step).Stdout, "\x1b[1;31mred\x1b[2J\n")
@@ -263,6 +267,7 @@ func TestStepsBegin(t *testing.T) {
 // The last line of a terminal says what is running, and other output appears above it.
 func TestStepsLive(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
+	t.Setenv("TERM", "xterm")
 	d := draw(ProgressAuto, true)
 	at := time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)
 	d.live.now = func() time.Time { return at.Add(62 * time.Second) }
@@ -275,6 +280,10 @@ func TestStepsLive(t *testing.T) {
 	const clear, a, both = "\r\x1b[K", "\rRunning a 1m2s\x1b[K", "\rRunning a 1m2s, service 1m2s\x1b[K"
 	d.wants(t, "a       | out\n", "a       | started\n"+a+clear+a+clear+"service | started\n"+both+
 		clear+"a       | done in 1s\n\rRunning service 1m2s\x1b[K"+clear+"service | running in the background\n")
+	t.Setenv("TERM", "dumb")
+	if d := draw(ProgressTTY, true); d.live != nil {
+		t.Error("got a last line on a terminal that cannot move its cursor, want none")
+	}
 }
 
 // In a CI job the lines of a step that runs alone are a group, and a failure is an annotation.

@@ -40,6 +40,8 @@ type amender struct {
 	base Content
 	// proven says that the registry has refused a write because the tag pointed to something else.
 	proven bool
+	// platforms is how many platforms the amended index has images for.
+	platforms int
 	// others is the lookup of the other tags.
 	others *TagCheck
 }
@@ -79,7 +81,7 @@ func PublishAmended(ctx context.Context, clients Clients, c Creation) (Pushed, e
 	}
 	a.others.ReportMoves(clients.Reporter, a.base.Descriptor.Digest)
 	keepReferrersTags(ctx, clients, p) // of the list itself
-	return Pushed{p, a.base.Descriptor, append(children, copied...)}, nil
+	return Pushed{p, a.base.Descriptor, append(children, copied...), a.platforms}, nil
 }
 
 // PreviewAmended returns the index that PublishAmended would write.
@@ -151,6 +153,7 @@ func (a *amender) amended(list List) (Content, error) {
 	}
 	if len(a.base.Raw) == 0 {
 		index, err := list.content()
+		a.platforms = list.countPlatforms()
 		return index, cmp.Or(err, a.checkPlatforms(list))
 	}
 	switch base := a.base.Descriptor.MediaType; {
@@ -160,6 +163,7 @@ func (a *amender) amended(list List) (Content, error) {
 		return Content{}, Errorf(errdefs.ErrInvalidArgument, "%s exists, and amending it keeps its media type %s, which --type cannot change", Familiar(a.Name), base)
 	}
 	index, result, err := list.amend(a.base)
+	a.platforms = result.countPlatforms()
 	return index, cmp.Or(err, a.checkPlatforms(result))
 }
 

@@ -406,6 +406,15 @@ func (l List) platforms() []ocispec.Platform {
 	return out
 }
 
+// countPlatforms returns how many platforms the list has images for.
+func (l List) countPlatforms() int {
+	seen := map[string]bool{}
+	for _, p := range l.platforms() {
+		seen[PlatformKey(p)] = true
+	}
+	return len(seen)
+}
+
 // Annotation is a change of an entry and its list by annotate.
 type Annotation struct {
 	// The non-empty fields of Platform replace those of the entry; its OSFeatures are added.

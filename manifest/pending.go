@@ -320,7 +320,8 @@ func (s *sender) push(ctx context.Context, image *pendingImage, entries []Entry,
 	whole := platform == nil || len(image.entries) == 1
 	var d digest.Digest
 	var err error
-	if ok && whole && SameRepository(name, s.List.Name) && !s.isName(name) {
+	staging := !ok || !whole || !SameRepository(name, s.List.Name) || s.isName(name)
+	if !staging {
 		s.Reporter.Note("Pushing %s", Familiar(name))
 		d, err = s.Images.Push(ctx, name, platform)
 	} else {
@@ -333,6 +334,6 @@ func (s *sender) push(ctx context.Context, image *pendingImage, entries []Entry,
 	if err != nil {
 		return pushedImage{}, err
 	}
-	image.children = append(image.children, Child{name, c.Descriptor.Digest})
+	image.children = append(image.children, Child{name, c.Descriptor.Digest, staging})
 	return pushedImage{name, c}, nil
 }

@@ -349,3 +349,31 @@ func TestPushImageUnderLocalhost(t *testing.T) {
 		t.Errorf("got error %v, want one with the hint %s", err, hint)
 	}
 }
+
+// The result of a push has the tags that were made for it, and counts the platforms of the whole index.
+func TestPushedStagingTagsAndPlatforms(t *testing.T) {
+	w, builder := fakes.NewFixture(), fakes.NewRegistry()
+	ids := map[string]string{}
+	for name, platform := range map[string]string{example + ":own": "linux/amd64", "team/app:x": "linux/arm64", "team/app:y": "linux/s390x"} {
+		builder.Image(t, name, manifest.MediaTypeDockerManifest, platform)
+		ids[name] = manifest.Short(w.Daemon.Holds(t, builder, name, name).ID)
+	}
+	for _, tt := range []struct {
+		publish   func(context.Context, manifest.Clients, manifest.Creation) (manifest.Pushed, error)
+		sources   []string
+		staging   string
+		platforms int
+	}{
+		{manifest.Publish, []string{example + ":own", "team/app:x"}, "example.com/app:1-linux-arm64-" + ids["team/app:x"], 2},
+		{manifest.PublishAmended, []string{"team/app:y"}, "example.com/app:1-linux-s390x-" + ids["team/app:y"], 3},
+		{manifest.PublishAmended, []string{"team/app:y"}, "example.com/app:1-linux-s390x-" + ids["team/app:y"], 3},
+	} {
+		pushed, err := tt.publish(t.Context(), w.Clients(), fakes.Creation(t, example+":1", tt.sources...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(pushed.StagingTags(), " "); got != tt.staging || pushed.Platforms != tt.platforms {
+			t.Errorf("%v: got staging tags %q and %d platforms, want %q and %d", tt.sources, got, pushed.Platforms, tt.staging, tt.platforms)
+		}
+	}
+}

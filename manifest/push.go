@@ -22,12 +22,26 @@ type Pushed struct {
 	Descriptor ocispec.Descriptor
 	// Children are the images that the daemon sent, then those that were copied.
 	Children []Child
+	// Platforms is how many platforms the index has images for.
+	Platforms int
 }
 
 // Child is an image that a push stored in the target repository.
 type Child struct {
 	Ref    reference.Named
 	Digest digest.Digest
+	// Staging says that it has a tag that was made for the push.
+	Staging bool
+}
+
+// StagingTags returns the tags that were made for the push.
+func (p Pushed) StagingTags() (tags []string) {
+	for _, c := range p.Children {
+		if c.Staging {
+			tags = append(tags, Familiar(c.Ref))
+		}
+	}
+	return tags
 }
 
 // writeTimeout bounds the wait for the local store after a push.
@@ -91,7 +105,7 @@ func push(ctx context.Context, clients Clients, p Publication, found locals, tag
 	}
 	tags.ReportMoves(clients.Reporter, index.Descriptor.Digest)
 	keepReferrersTags(ctx, clients, p) // of the list itself
-	return Pushed{p, index.Descriptor, append(children, copied...)}, nil
+	return Pushed{p, index.Descriptor, append(children, copied...), p.List.countPlatforms()}, nil
 }
 
 // withTypeHint adds a hint to err if the registry may have refused the list because it is an OCI index, and it could be one
@@ -183,7 +197,7 @@ func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged,
 		return Pushed{}, fmt.Errorf("%s was pushed, but not all its other tags: %w", Familiar(name), err)
 	}
 	tags.ReportMoves(clients.Reporter, image.Descriptor.Digest)
-	return Pushed{Descriptor: image.Descriptor, Children: []Child{{name, image.Descriptor.Digest}}}, nil
+	return Pushed{Descriptor: image.Descriptor, Children: []Child{{Ref: name, Digest: image.Descriptor.Digest}}}, nil
 }
 
 // findImage returns the daemon's image called name. NoList is the error that there is no local list of that name.
@@ -238,7 +252,7 @@ func copyChildren(ctx context.Context, registry Registry, list List) ([]Child, e
 			if err != nil {
 				return fmt.Errorf("copying %s to %s: %w", Familiar(e.Ref), to.Name(), err)
 			}
-			copied[i] = Child{to, e.Descriptor.Digest}
+			copied[i] = Child{Ref: to, Digest: e.Descriptor.Digest}
 			return nil
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/containerd/errdefs"
 
@@ -15,7 +16,8 @@ import (
 // only a tag, or list the others that it may delete with one, nothing is removed, which is a warning.
 func PurgeTags(ctx context.Context, registry Registry, report manifest.Reporter, pushed manifest.Pushed) error {
 	u := untagger{registry: registry, report: report}
-	for _, t := range pushed.SourceTags() {
+	tags := pushed.SourceTags()
+	for i, t := range tags {
 		c, err := sourceContent(ctx, registry, t)
 		switch {
 		case errdefs.IsNotFound(err):
@@ -29,7 +31,12 @@ func PurgeTags(ctx context.Context, registry Registry, report manifest.Reporter,
 			report.Warn("keeping the tags of the images: %v", err)
 			return nil
 		case errdefs.IsNotImplemented(err), errdefs.IsConflict(err), errdefs.IsFailedPrecondition(err):
-			report.Warn("keeping the tags of the images: the registry cannot remove a tag without its manifest: %v", err)
+			var names []string
+			for _, left := range tags[i:] {
+				names = append(names, manifest.Familiar(left.Name))
+			}
+			report.Warn("keeping the tags of the images: the registry cannot remove a tag without its manifest: %v (to remove them: "+
+				"docker multiarch repo untag --via-placeholder %s)", err, strings.Join(names, " "))
 			return nil
 		case errdefs.IsUnauthorized(err), errdefs.IsPermissionDenied(err):
 			report.Warn("keeping the tags of the images: this account is not allowed to remove tags: %v", err)
