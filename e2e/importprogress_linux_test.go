@@ -101,3 +101,52 @@ func openTerminal(t *testing.T) (screen io.Reader, terminal *os.File) {
 	}
 	return ptmx, terminal
 }
+
+// onTerminal runs the plugin with its standard error on a terminal, which cannot move its cursor if TERM is dumb, and returns
+// what the terminal received.
+func (s *scene) onTerminal(term string, args ...string) (stdout, screen string) {
+	s.Helper()
+	reader, terminal := openTerminal(s.T)
+	cmd := s.Command(s.Context(), "docker", append([]string{"multiarch"}, args...)...)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr, cmd.Env = &out, terminal, append(cmd.Env, "TERM="+term)
+	if err := cmd.Start(); err != nil {
+		s.Fatal(err)
+	}
+	_ = terminal.Close()
+	received, _ := io.ReadAll(reader) // ends with an error when the command has closed the terminal
+	if err := cmd.Wait(); err != nil {
+		s.Errorf("%v: got %v, want no error\n%s", args, err, received)
+	}
+	return out.String(), strings.ReplaceAll(string(received), "\r\n", "\n")
+}
+
+// On a terminal the last line is what was published; standard output is the same. Staging tags that remain are named with the
+// command that removes them. A terminal without a cursor receives no cursor codes.
+func TestPublishedOnATerminal(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.load(s.plain("amd64"), amd64)
+		s.load(s.plain("arm64"), arm64)
+		args := []string{"create", "--push", "-t", "latest", s.list, s.plain("amd64"), s.plain("arm64")}
+		piped := s.multiarch(args...)
+		tags := harness.Tags(s.T, s.registry, s.repo)
+		last := fmt.Sprintf("Published %s@%s (2 platforms; tags 1, latest)", strings.TrimSuffix(s.list, ":1"), tags["1"])
+		for _, term := range []string{"xterm", "dumb"} {
+			stdout, screen := s.onTerminal(term, args...)
+			if stdout != piped.Stdout {
+				s.Errorf("%s: got stdout %q, want %q", term, stdout, piped.Stdout)
+			}
+			if !strings.HasSuffix(screen, "\n"+last+"\n") || strings.Count(screen, "Staging tags remain") != 1 {
+				s.Errorf("%s: got terminal output %q, want one line about staging tags, and %q at its end", term, screen, last)
+			}
+			if term == "dumb" && strings.Contains(screen, "\x1b") {
+				s.Errorf("got terminal output %q, want no cursor codes", screen)
+			}
+		}
+		_, hint, _ := strings.Cut(piped.Stderr, "to remove them: docker multiarch ")
+		s.multiarch(strings.Fields(hint)...)
+		if left := harness.Tags(s.T, s.registry, s.repo); len(left) != 2 || len(tags) != 4 {
+			s.Errorf("got tags %v after %s, want 1 and latest", left, hint)
+		}
+	})
+}
