@@ -6,6 +6,7 @@
 #   e2e/install.sh [FOLDER]         FOLDER: default .cache of the project
 #
 #   FOLDER/debian/...    dockerd (graph-driver store), containerd, runc, podman, docker-registry, busybox, iptables
+#   FOLDER/images/...    Debian packages for amd64 and arm64, as files, of which tests make images
 #   FOLDER/bin/...       dockerd (containerd store), its docker-proxy and runc, buildx, and crane, built from their modules
 #
 #   e2e/install.sh FOLDER peers     the programs that `make bench` compares with
@@ -26,6 +27,7 @@ runc_version=v1.5.2
 packages=(docker.io docker-registry containerd runc tini libdevmapper1.02.1 libseccomp2 libseccomp-dev
 	busybox-static iptables libip4tc2 libip6tc2 libxtables12 libnftnl11 libmnl0 libnfnetlink0 libnetfilter-conntrack3
 	podman conmon libglib2.0-0 libgpgme11 libassuan0 libgpg-error0 libsubid4)
+image_packages=(busybox-static bash libc6 libtinfo6 python3-minimal musl)
 peer_packages=(skopeo libdevmapper1.02.1 libgpgme11 libassuan0 libgpg-error0)
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -34,15 +36,24 @@ cache=$(mkdir -p "${1:-$root/.cache}" && cd "${1:-$root/.cache}" && pwd)
 
 report() { echo "install: $*" >&2; }
 
-# debian DIR: download the packages and unpack them into DIR. The package lists
-# are in a folder of our own, so that root is not needed.
-debian() {
-	local dir=$1 work
-	work=$(mktemp -d "$cache/apt.XXXXXX")
+# lists WORK [ARCHITECTURE...]: fetch the package lists, into a folder of our own, so that root is not needed. It sets
+# the options of apt.
+lists() {
+	local work=$1 arch
 	mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/debs" "$work/root"
-	local options=(-qq -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work" -o Debug::NoLocking=1
+	options=(-qq -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work" -o Debug::NoLocking=1
 		-o APT::Sandbox::User= -o Acquire::Languages=none -o Acquire::Retries=3)
+	for arch in "${@:2}"; do
+		options+=(-o "APT::Architectures::=$arch")
+	done
 	apt-get "${options[@]}" update
+}
+
+# debian DIR: download the packages and unpack them into DIR.
+debian() {
+	local dir=$1 work options
+	work=$(mktemp -d "$cache/apt.XXXXXX")
+	lists "$work"
 	(cd "$work/debs" && apt-get "${options[@]}" download "${packages[@]}")
 	local deb
 	for deb in "$work"/debs/*.deb; do
@@ -53,6 +64,28 @@ debian() {
 		ln -s xtables-nft-multi "$work/root/usr/sbin/ip6tables"
 	fi
 	echo "${packages[*]}" >"$work/root/packages"
+	rm -rf "$dir"
+	mv "$work/root" "$dir"
+	rm -rf "$work"
+}
+
+# images DIR: download packages for two architectures into DIR, as NAME_ARCHITECTURE.deb. What python3-minimal
+# depends on has the version in its name, and is python_ARCHITECTURE.deb.
+images() {
+	local dir=$1 work options arch python deb
+	work=$(mktemp -d "$cache/apt.XXXXXX")
+	lists "$work" amd64 arm64
+	python=$(apt-cache "${options[@]}" depends python3-minimal | sed -n 's/.*Depends: \(python3\.[0-9]*-minimal\).*/\1/p' | head -n 1)
+	for arch in amd64 arm64; do
+		(cd "$work/debs" && apt-get "${options[@]}" download "${image_packages[@]/%/:$arch}" "$python:$arch")
+	done
+	for deb in "$work"/debs/*.deb; do
+		arch=${deb##*_}
+		deb=${deb##*/}
+		deb=${deb%%_*}
+		mv "$work/debs/$deb"_*_"$arch" "$work/root/${deb/#$python/python}_$arch"
+	done
+	echo "${image_packages[*]}" >"$work/root/packages"
 	rm -rf "$dir"
 	mv "$work/root" "$dir"
 	rm -rf "$work"
@@ -106,17 +139,23 @@ elif [[ $(uname -s) != Linux ]]; then
 	exit 0
 fi
 
+# provide DIR FUNCTION PACKAGES: download packages in the background, unless DIR has them.
+fetch=()
+provide() {
+	if [[ -e $1/packages && $(<"$1/packages") == "$3" ]]; then
+		:
+	elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
+		report "downloading $3"
+		"$2" "$1" &
+		fetch+=($!)
+	else
+		report "no apt-get here: $without"
+	fi
+}
+
 # The Debian packages are downloaded while the modules are compiled.
-fetch=
-if [[ -e $cache/debian/packages && $(<"$cache/debian/packages") == "${packages[*]}" ]]; then
-	:
-elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
-	report "downloading ${packages[*]}"
-	debian "$cache/debian" &
-	fetch=$!
-else
-	report "no apt-get here: $without"
-fi
+provide "$cache/debian" debian "${packages[*]}"
+[[ $what == peers ]] || provide "$cache/images" images "${image_packages[*]}"
 if [[ $what == peers ]]; then
 	module crane $crane_version github.com/google/go-containerregistry/cmd/crane
 	module regctl $regctl_version github.com/regclient/regclient/cmd/regctl
@@ -129,10 +168,12 @@ else
 	module buildx $buildx_version github.com/docker/buildx/cmd/buildx -ldflags "-s -w"
 	module crane $crane_version github.com/google/go-containerregistry/cmd/crane
 fi
-if [[ -n $fetch ]] && ! wait "$fetch"; then
-	report "the Debian packages could not be downloaded"
-	exit 1
-fi
+for job in "${fetch[@]}"; do
+	if ! wait "$job"; then
+		report "the Debian packages could not be downloaded"
+		exit 1
+	fi
+done
 if [[ $what == peers ]]; then
 	ln -sf "crane-$crane_version" "$cache/bin/crane"
 	ln -sf "regctl-$regctl_version" "$cache/bin/regctl"

@@ -94,7 +94,7 @@ func (v *verifier) sharedFindings(name reference.Named, rows []Manifest) []Findi
 		Manifest
 		architecture string
 	}
-	first := map[string]image{} // by what they share
+	first := map[string]image{} // by the layers
 	for _, row := range rows {
 		n, err := v.graphs[name.Name()].Node(row.Digest)
 		own := v.images[imageKey{name.Name(), row.Digest}]

@@ -103,7 +103,7 @@ func (u unpacked) compare(d ocispec.Descriptor, diffID digest.Digest) []Finding 
 		return []Finding{finding(SeverityInfo, d.Digest, "layer %s was not unpacked: %v", d.Digest, u.err)}
 	case errors.Is(u.err, program.ErrLimit), errors.Is(u.err, compression.ErrWindow), errors.Is(u.err, tar.ErrFieldTooLong):
 		return []Finding{finding(SeverityUnknown, d.Digest, "layer %s was not unpacked: %v", d.Digest, u.err)}
-	case errors.Is(u.err, io.ErrUnexpectedEOF): // the bytes are those of the digest: what is missing was never there
+	case errors.Is(u.err, io.ErrUnexpectedEOF): // with the right digest: the missing bytes were never part of it
 		return []Finding{finding(SeverityUnknown, d.Digest, "layer %s ends too early to be unpacked: %v", d.Digest, u.err)}
 	case u.err != nil:
 		return []Finding{finding(SeverityError, d.Digest, "layer %s cannot be unpacked: %v", d.Digest, u.err)}

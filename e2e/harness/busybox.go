@@ -34,6 +34,18 @@ func Busybox(t testing.TB, d *servers.Daemon) string {
 	return busyboxName
 }
 
+// Package returns the path of a Debian package, such as bash_arm64.deb.
+func Package(t testing.TB, name string) string {
+	t.Helper()
+	tools, err := servers.FindTools()
+	file := ""
+	if err == nil {
+		file, err = tools.Package(name)
+	}
+	require(t, "Debian packages", err)
+	return file
+}
+
 var busybox = sync.OnceValues(func() (images.Manifest, error) {
 	tools, err := servers.FindTools()
 	if err != nil {

@@ -102,6 +102,19 @@ func Image(s Spec) Manifest {
 	return newImage(types.manifest, blobs, &s.Platform)
 }
 
+// Layered returns an OCI image with a config and layers, which are archives as they are.
+func Layered(config ocispec.Image, layers ...Blob) Manifest {
+	config.RootFS.Type = "layers"
+	for _, l := range layers {
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.Descriptor.Digest)
+	}
+	types := mediaTypes[OCI]
+	return newImage(types.manifest, append([]Blob{newBlob(types.config, encode(config))}, layers...), &config.Platform)
+}
+
+// Archive returns a layer that is not compressed.
+func Archive(data []byte) Blob { return newBlob(ocispec.MediaTypeImageLayer, data) }
+
 // Annotated returns an OCI image with annotations: another manifest with the same blobs.
 func Annotated(m Manifest, annotations map[string]string) Manifest {
 	var content ocispec.Manifest

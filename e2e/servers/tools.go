@@ -51,6 +51,15 @@ func (t Tools) Built(name string) (string, error) {
 // Busybox returns the path of a static busybox.
 func (t Tools) Busybox() (string, error) { return t.executable(t.debianPath("bin/busybox")) }
 
+// Package returns the path of a Debian package for an image, such as bash_arm64.deb.
+func (t Tools) Package(name string) (string, error) {
+	file := filepath.Join(t.Dir, "images", name)
+	if _, err := os.Stat(file); err != nil {
+		return "", fmt.Errorf("%s: %w; `make test-tools` downloads it", file, ErrUnavailable)
+	}
+	return file, nil
+}
+
 // debian returns a command for a program of an unpacked Debian package.
 func (t Tools) debian(path string, args ...string) (*exec.Cmd, error) {
 	program, err := t.executable(t.debianPath(path))

@@ -116,8 +116,8 @@ func (s *search) systemDirs() map[string]string {
 // lib/aarch64-linux-gnu, are a group of their own, named for the directory.
 const (
 	groupElsewhere = ""
-	groupPrograms  = "programs"
-	groupLibraries = "libraries"
+	groupPrograms  = "(programs)"
+	groupLibraries = "(libraries)"
 )
 
 type count struct {

@@ -105,7 +105,7 @@ func ReadLayer(r io.Reader, windows bool, budget *Budget) (*Layer, error) {
 }
 
 // Outside returns the name of an entry that leads out of the file system, "" if there is none. Container runtimes
-// differ in what they do with one.
+// differ: some refuse it, some unpack it at the root.
 func (l *Layer) Outside() string { return l.outside }
 
 // Release returns the layer's share of the budget. The layer must not be used afterwards.
