@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -72,7 +73,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Only include these platforms of the sources")
 	flags.StringVar(&opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`)
 	flags.BoolVar(&opts.push, "push", false, "Push immediately, without a local list")
-	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag, or under a name with a registry (with --push)")
+	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag, or under this name with a registry and a tag (with --push)")
 	flags.StringArrayVar(&opts.digests, "digests", nil, "Add the images of this file or folder that builds wrote: digests, or metadata files")
 	flags.StringSliceVar(&opts.require, "require", nil, "Fail if the list does not have these platforms")
 	flags.StringSliceVar(&opts.exact, "exact", nil, "Fail if the list does not have these platforms, or has others")
@@ -161,7 +162,7 @@ func (o createOptions) contradiction() error {
 	if err := oneOf("purge", o.purge, "", "tags"); err != nil {
 		return err
 	}
-	if err := checkProgress(o.progress); err != nil {
+	if err := cmp.Or(checkProgress(o.progress), o.output.checkDryRun(o.dryRun)); err != nil {
 		return err
 	}
 	return oneOf("type", o.mediaType, "", "docker", "oci")

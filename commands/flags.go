@@ -177,6 +177,14 @@ func (o *output) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&o.metadataFile, "metadata-file", "", "Write metadata of the result to this file as JSON")
 }
 
+// checkDryRun returns an error if files are to be written of a result that a dry run does not have.
+func (o output) checkDryRun(dryRun bool) error {
+	if dryRun && o.digestFile+o.metadataFile != "" {
+		return invalid("--digest-file and --metadata-file cannot be combined with --dry-run, which writes nothing: --quiet prints the digest")
+	}
+	return nil
+}
+
 // open opens the files of a result.
 func (o output) open(env environment) (results, error) {
 	r, err := openResults(env.files(), o.digestFile, o.metadataFile)
@@ -214,17 +222,18 @@ func parseTags(list reference.Named, typed []string) ([]reference.NamedTagged, e
 }
 
 // parsePublished returns the names that -t gives a list that is published, each once: tags of its repository, and names in
-// others, which have a registry.
+// others. Names have a registry, except those in the list's own repository on Docker Hub, as docker/metadata-action writes them.
 func parsePublished(list reference.Named, typed []string) (tags, copies []reference.NamedTagged, err error) {
 	seen := map[string]bool{}
 	for _, s := range typed {
 		name, err := reference.WithTag(reference.TrimNamed(list), s)
 		if err != nil {
 			if name, err = manifest.ParseListName(s); err != nil {
-				return nil, nil, badValue("--tag: %w", err)
+				err := badValue("--tag %q is neither a tag nor a name with a registry (%w)", s, err)
+				return nil, nil, manifest.WithHint(err, "use a tag of %s, such as latest, or a whole name, such as %[1]s:latest", list.Name())
 			}
 			if !manifest.HasRegistry(s) && !manifest.SameRepository(name, list) {
-				err := badValue("--tag %s is neither a tag nor a name with a registry", s)
+				err := badValue("--tag %q is neither a tag nor a name with a registry", s)
 				return nil, nil, manifest.WithHint(err, "use a tag of %s, such as %s, or the whole name: %s", list.Name(), name.Tag(), name)
 			}
 		}

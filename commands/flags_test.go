@@ -1,10 +1,14 @@
 package commands
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 func TestNumber(t *testing.T) {
@@ -50,4 +54,50 @@ func FuzzOlderThan(f *testing.F) {
 			t.Fatalf("%q: got %s, want a time before %s", s, got, now)
 		}
 	})
+}
+
+// -t takes tags and names with a registry; a name without one only in the list's own repository, which then is on Docker Hub.
+func TestPublishedTags(t *testing.T) {
+	for _, tt := range []struct {
+		list, typed, want string // want is the name, or the hint of an error
+	}{
+		{"h.example.com/team/app:1", "2", "h.example.com/team/app:2"},
+		{"h.example.com/team/app:1", "h.example.com/team/app:2", "h.example.com/team/app:2"},
+		{"h.example.com/team/app:1", "localhost/app:2", "copy localhost/app:2"},
+		{"h.example.com/team/app:1", "docker.io/team/app:2", "copy docker.io/team/app:2"},
+		{"h.example.com/team/app:1", "team/app:2", "use a tag of h.example.com/team/app, such as 2, or the whole name: docker.io/team/app:2"},
+		{"h.example.com/team/app:1", "app:2", "use a tag of h.example.com/team/app, such as 2, or the whole name: docker.io/library/app:2"},
+		{"h.example.com/team/app:1", "team/app", "use a tag of h.example.com/team/app, such as latest, or the whole name: docker.io/team/app:latest"},
+		{"h.example.com/team/app:1", "1+2", "use a tag of h.example.com/team/app, such as latest, or a whole name, such as h.example.com/team/app:latest"},
+		{"h.example.com/team/app:1", "", "use a tag of h.example.com/team/app, such as latest, or a whole name, such as h.example.com/team/app:latest"},
+		{"h.example.com/team/app:1", "Team/app:2", "use a tag of h.example.com/team/app, such as latest, or a whole name, such as h.example.com/team/app:latest"},
+		{"team/app:1", "team/app:2", "docker.io/team/app:2"},
+		{"docker.io/team/app:1", "team/app:2", "docker.io/team/app:2"},
+		{"app:1", "app:2", "docker.io/library/app:2"},
+		{"team/app:1", "team/other:2", "use a tag of docker.io/team/app, such as 2, or the whole name: docker.io/team/other:2"},
+		{"team/app:1", "index.docker.io/team/other:2", "copy docker.io/team/other:2"},
+	} {
+		list, err := manifest.ParseListName(tt.list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		tags, copies, err := parsePublished(list, []string{tt.typed, tt.typed})
+		switch {
+		case err != nil:
+			got = manifest.Hint(err)
+			if !strings.Contains(err.Error(), fmt.Sprintf("--tag %q is neither a tag nor a name with a registry", tt.typed)) {
+				t.Errorf("%s, -t %s: got error %v", tt.list, tt.typed, err)
+			}
+		case len(tags)+len(copies) != 1:
+			t.Errorf("%s, -t %s: got %v and %v, want one name", tt.list, tt.typed, tags, copies)
+		case len(tags) == 1:
+			got = tags[0].String()
+		default:
+			got = "copy " + copies[0].String()
+		}
+		if got != tt.want {
+			t.Errorf("%s, -t %s: got %s, want %s", tt.list, tt.typed, got, tt.want)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"io"
 
@@ -132,7 +133,7 @@ func (o importOptions) check() error {
 	case o.username != "" && !o.passwordStdin:
 		return invalid("--src-username requires --src-password-stdin: other users can see passwords in arguments")
 	}
-	return checkProgress(o.progress)
+	return cmp.Or(checkProgress(o.progress), o.output.checkDryRun(o.dryRun))
 }
 
 // password reads a password from standard input as docker login does, until ctx is done.

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -43,7 +44,7 @@ func newPushCommand(env environment) *cobra.Command {
 		NoOptDefVal = "true"
 	opts.network.addTo(flags, "Allow push to an insecure registry")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
-	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag, or under a name with a registry")
+	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag, or under this name with a registry and a tag")
 	opts.condition.addTo(cmd)
 	opts.output.addTo(flags)
 	addProgress(cmd, env, &opts.progress)
@@ -64,7 +65,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := checkProgress(opts.progress); err != nil {
+	if err := cmp.Or(checkProgress(opts.progress), opts.output.checkDryRun(opts.dryRun)); err != nil {
 		return err
 	}
 	t := newToolsShowing(env, opts.output.quiet, opts.progress)

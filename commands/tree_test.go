@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -192,5 +194,21 @@ func TestInvalidValuesOfFlags(t *testing.T) {
 	})
 	if tried < 100 {
 		t.Errorf("got %d flags with invalid values, want 100 or more", tried)
+	}
+}
+
+// A dry run has no result that files could be written of.
+func TestDryRunWritesNoFiles(t *testing.T) {
+	for _, args := range [][]string{{"create", "--push", "h.example.com/app:1", "h.example.com/app:2"}, {"push", "h.example.com/app:1"}, {"import", "h.example.com/app:1", "h.example.com/app:2"}} {
+		for _, flag := range []string{"--digest-file", "--metadata-file"} {
+			file := filepath.Join(t.TempDir(), "file")
+			line := slices.Concat(args[:1], []string{"--dry-run", flag, file}, args[1:])
+			if code, stdout, stderr := runPlugin(t, line...); code != exitError || stdout != "" || !strings.Contains(stderr, flag+" ") || !strings.Contains(stderr, "--dry-run") {
+				t.Errorf("%s: got exit code %d, stdout %q and stderr %q, want %d and an error", line, code, stdout, stderr, exitError)
+			}
+			if _, err := os.Stat(file); err == nil {
+				t.Errorf("%s: got a file, want none", line)
+			}
+		}
 	}
 }

@@ -275,7 +275,8 @@ func (m *Registry) Referrers(_ context.Context, subject reference.Canonical) ([]
 }
 
 func (m *Registry) referrers(subject reference.Canonical) (out []ocispec.Descriptor) {
-	for ref, raw := range m.Manifests {
+	for _, ref := range slices.Sorted(maps.Keys(m.Manifests)) {
+		raw := m.Manifests[ref]
 		d := digest.FromBytes(raw)
 		n, err := manifest.ParseNode(manifest.NewContent(m.Types[d], raw))
 		if err == nil && ref == subject.Name()+"@"+d.String() && n.Subject != nil && n.Subject.Digest == subject.Digest() {
