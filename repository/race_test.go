@@ -262,14 +262,28 @@ func TestPurgeRestoresPushedTags(t *testing.T) {
 	}
 }
 
-// A registry that deletes a manifest with its tag is not taken for one that keeps it because somebody pushes it again.
+// A registry that deletes a manifest with its tag is not taken for one that keeps it because somebody pushes it again. Its
+// other tags are restored or, where they may be tags of other manifests, reported.
 func TestManifestsPushedDuringUntag(t *testing.T) {
-	deletions := map[string]int{"purge": 1, "untag": 2} // the last of them is of the manifest that is pushed
-	for name, remove := range map[string]func(r *testRepo) error{
-		"purge": func(r *testRepo) error {
-			return r.purge(Selection{Filters: fakes.Patterns(r.T, "old-*")}, func() {})
-		},
-		"untag": func(r *testRepo) error { return r.untag(false, "old-1", "old-2") },
+	purge := func(r *testRepo) error {
+		return r.purge(Selection{Filters: fakes.Patterns(r.T, "old-*")}, func() {})
+	}
+	untag := func(r *testRepo) error { return r.untag(false, "old-1", "old-2") }
+	for _, tt := range []struct {
+		name   string
+		remove func(r *testRepo) error
+		pushed int // the deletion of the manifest that is pushed
+		gone   string
+	}{
+		{"purge", purge, 1, ""},
+		{"untag, first", untag, 1, "keep-1 and stable-1"},
+		{"untag, second", untag, 2, ""},
+		{"untag, no other tags", func(r *testRepo) error {
+			delete(r.Registry.Manifests, app+":keep-1")
+			delete(r.Registry.Manifests, app+":stable-1")
+			delete(r.Registry.Manifests, app+":1")
+			return untag(r)
+		}, 1, "2, keep-2 and stable-2"},
 	} {
 		r := newTestRepo(t)
 		r.Registry.Greedy = true
@@ -279,7 +293,7 @@ func TestManifestsPushedDuringUntag(t *testing.T) {
 			}
 		}
 		raw := map[digest.Digest][]byte{r.digest("1"): r.Registry.Manifests[app+":1"], r.digest("2"): r.Registry.Manifests[app+":2"]}
-		left := deletions[name]
+		left := tt.pushed
 		r.Registry.Asked = func(request string) {
 			verb, ref, _ := strings.Cut(request, " ")
 			d := digest.Digest(strings.TrimPrefix(ref, app+"@"))
@@ -290,15 +304,32 @@ func TestManifestsPushedDuringUntag(t *testing.T) {
 				r.Registry.Store(fakes.Named(t, app+":new"), r.Registry.Types[d], raw[d])
 			}
 		}
-		if err := remove(r); err != nil {
-			t.Errorf("%s: %v", name, err)
+		if err := tt.remove(r); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
 		}
 		r.Registry.Asked = nil
+		if tt.gone != "" {
+			r.warns("no longer exist, and the registry may have deleted them together with a tag of sha256:", tt.gone)
+			continue
+		}
 		for _, tag := range []string{"keep-1", "stable-1", "keep-2", "stable-2", "new"} {
 			if r.Registry.Manifests[app+":"+tag] == nil {
-				t.Errorf("%s: got no tag %s, want it; warnings %q", name, tag, r.Notes.Warnings)
+				t.Errorf("%s: got no tag %s, want it; warnings %q", tt.name, tag, r.Notes.Warnings)
 			}
 		}
+	}
+}
+
+// Where a registry keeps the manifests of removed tags, the first removal is checked by another listing of the tags.
+func TestUntagRequests(t *testing.T) {
+	r := newTestRepo(t)
+	var requests []string
+	r.Registry.Asked = func(request string) { requests = append(requests, strings.Fields(request)[0]) }
+	if err := r.untag(false, "1", "2"); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(requests, " "), "fetch fetch list fetch untag fetch list fetch untag fetch"; got != want {
+		t.Errorf("got requests %s, want %s", got, want)
 	}
 }
 

@@ -18,10 +18,10 @@ type untagger struct {
 	registry Registry
 	report   manifest.Reporter
 	// others are the tags of the repository of which those that disappear with a manifest are restored; nil if they are to be
-	// listed before the next removal. keeps says that the registry was seen to keep the manifest of a removed tag, restored
-	// that it was not.
-	others          []string
-	keeps, restored bool
+	// listed before the next removal, and listed says that they were: some may be tags of other manifests. keeps says that the
+	// registry seems to keep the manifest of a removed tag, restored that it does not.
+	others                  []string
+	listed, keeps, restored bool
 }
 
 // errUnlisted is part of an error of a tag that was not removed.
@@ -36,7 +36,7 @@ func (u *untagger) listOthers(ctx context.Context, repo reference.Named) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnlisted, err)
 	}
-	u.others = append([]string{}, tags...)
+	u.others, u.listed = append([]string{}, tags...), true
 	return nil
 }
 
@@ -48,7 +48,11 @@ func (u *untagger) untag(ctx context.Context, name reference.NamedTagged, c mani
 	}
 	ctx = context.WithoutCancel(ctx) // nothing is left half-done
 	unlisted := u.listOthers(ctx, name)
-	defer func() { u.others = nil }()
+	defer func() {
+		if !u.keeps {
+			u.others = nil
+		}
+	}()
 	moved, err = u.moved(ctx, name, c.Descriptor.Digest)
 	switch {
 	case errdefs.IsNotFound(err) && c.Raw == nil:
@@ -103,34 +107,59 @@ func (u *untagger) restore(ctx context.Context, name reference.NamedTagged, c ma
 	u.others = slices.DeleteFunc(u.others, func(tag string) bool { return tag == name.Tag() })
 	at := manifest.AtDigest(name, c.Descriptor.Digest)
 	_, existsErr := u.registry.Digest(ctx, at)
-	if !errdefs.IsNotFound(existsErr) && (existsErr != nil || !u.restored) {
-		u.keeps = u.keeps || removed && existsErr == nil
+	exists := existsErr == nil
+	switch {
+	case !exists && !errdefs.IsNotFound(existsErr):
 		return existsErr
+	case exists && !u.restored && (u.keeps || !u.listed || len(u.others) == 0):
+		u.keeps = u.keeps || removed
+		return nil
 	}
-	left, _, err := u.registry.Tags(ctx, name)
-	if errdefs.IsNotFound(err) {
-		err = nil
+	gone, err := u.gone(ctx, name)
+	switch {
+	case exists && !u.restored: // the registry has kept it, or somebody has pushed it again
+		u.keeps = removed && err == nil && len(gone) == 0
+		u.warnGone(at, gone)
+		return err
+	case err == nil && exists && len(gone) == 0: // somebody has pushed it again
+		return nil
 	}
-	if u.keeps { // what disappeared before may have been tags of other manifests
-		u.others = nil
+	with, lost := "", gone
+	if u.keeps { // they were listed long ago
+		lost = nil
 	}
-	with := ""
+	if len(lost) > 0 {
+		with = ", and so were these tags, which had disappeared with it: " + manifest.JoinSome(lost)
+	}
 	if err == nil {
-		lost := slices.DeleteFunc(slices.Clone(u.others), func(tag string) bool { return slices.Contains(left, tag) })
-		if existsErr == nil && len(lost) == 0 { // somebody has pushed it again
-			return nil
-		}
-		if len(lost) > 0 {
-			with = ", and so were these tags, which had disappeared with it: " + manifest.JoinSome(lost)
-		}
 		err = putBack(ctx, u.registry, at, c, lost...)
 	}
 	if err != nil {
 		return fmt.Errorf("the registry deleted %s together with its tag, and %w: %w", manifest.Familiar(at), errLost, err)
 	}
-	u.restored = true
 	u.report.Warn("the registry deleted %s together with its tag; it was restored%s", manifest.Familiar(at), with)
+	if u.keeps {
+		u.warnGone(at, gone)
+	}
+	u.restored, u.keeps = true, false
 	return nil
+}
+
+// gone returns which of the other tags are not listed any more.
+func (u *untagger) gone(ctx context.Context, repo reference.Named) ([]string, error) {
+	left, _, err := u.registry.Tags(ctx, repo)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(u.others), func(tag string) bool { return slices.Contains(left, tag) }), nil
+}
+
+// warnGone reports tags that are gone and that the registry may have deleted, or somebody else.
+func (u *untagger) warnGone(at reference.Canonical, gone []string) {
+	if len(gone) > 0 {
+		u.report.Warn("these tags of %s no longer exist, and the registry may have deleted them together with a tag of %s: %s",
+			reference.FamiliarName(at), at.Digest(), manifest.JoinSome(gone))
+	}
 }
 
 // errLost is part of an error after which no other tag may be removed.
