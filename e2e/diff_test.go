@@ -16,6 +16,7 @@ func TestDiff(t *testing.T) {
 		s.docker("buildx", "build", "-q", "--provenance=false", "--platform", "linux/amd64,linux/arm64", "--build-arg", "V="+v, "-t", s.plain(v), s.Dir)
 		s.multiarch("create", "--push", s.name(v), s.plain(v))
 	}
+	s.Set("BUILDKIT_PROGRESS", "quiet") // a line is due after two seconds
 	r := s.ends(1, []string{
 		"PLATFORM", "linux/amd64", "changed", "1 shared, 1 removed, 1 added", `linux/arm64: env V changed: "1" -> "2"`,
 	}, "diff", s.name("1"), s.name("2"))

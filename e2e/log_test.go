@@ -15,6 +15,7 @@ import (
 // What net/http logs about servers, as that they send more than they were asked for, does not reach standard error.
 func TestNoLogLines(t *testing.T) {
 	s := newScene(t, harness.V3)
+	s.Set("BUILDKIT_PROGRESS", "quiet") // a line is due after two seconds
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

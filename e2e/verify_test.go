@@ -122,6 +122,7 @@ type verified struct {
 // A valid list passes, in every form of output.
 func TestVerifyValidList(t *testing.T) {
 	onEachRegistry(t, func(s *scene) {
+		s.Set("BUILDKIT_PROGRESS", "quiet") // a line is due after two seconds
 		a, b := s.pair(images.OCI)
 		list := images.Attested(a, b)
 		harness.Put(s.T, s.registry, s.repo, "1", list)
