@@ -70,7 +70,7 @@ func TestPublishedTags(t *testing.T) {
 		{"h.example.com/team/app:1", "team/app", "use a tag of h.example.com/team/app, such as latest, or the whole name: docker.io/team/app:latest"},
 		{"h.example.com/team/app:1", "1+2", "use a tag of h.example.com/team/app, such as latest, or a whole name, such as h.example.com/team/app:latest"},
 		{"h.example.com/team/app:1", "", "use a tag of h.example.com/team/app, such as latest, or a whole name, such as h.example.com/team/app:latest"},
-		{"h.example.com/team/app:1", "Team/app:2", "use a tag of h.example.com/team/app, such as latest, or a whole name, such as h.example.com/team/app:latest"},
+		{"h.example.com/team/app:1", "team/App:2", "use a tag of h.example.com/team/app, such as latest, or a whole name, such as h.example.com/team/app:latest"},
 		{"team/app:1", "team/app:2", "docker.io/team/app:2"},
 		{"docker.io/team/app:1", "team/app:2", "docker.io/team/app:2"},
 		{"app:1", "app:2", "docker.io/library/app:2"},
