@@ -42,7 +42,8 @@ func newImportCommand(env environment) *cobra.Command {
 			"same registry or in another one. Digests are preserved, existing content is not sent again, and tags are\n" +
 			"written last. A TARGET without a tag gets the tag of SOURCE.\n\n" +
 			"With --progress json, standard error has an object on a line for each step of a blob: digest, size, sent\n" +
-			"(both in bytes) and state (sending, sent, mounted or exists)." + platformHelp,
+			"(both in bytes) and state (waiting, sending, sent, mounted or exists). Other messages are objects with time,\n" +
+			"event (note, warning, or error at the end), text and, for an error, hint." + platformHelp,
 		Example: `docker multiarch import alpine:3.22 registry.example.com/mirror/alpine
 docker multiarch import --platform linux/amd64,linux/arm64 --referrers quay.io/team/app:1.0 registry.example.com/app:1.0
 docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.example.com/app`,

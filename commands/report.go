@@ -9,6 +9,7 @@ import (
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
 
+	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
@@ -65,9 +66,19 @@ func withVerdict(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// jsonError is an error to report in the form of JSON progress.
+type jsonError struct{ error }
+
+func (e *jsonError) Unwrap() error { return e.error }
+
 // Report writes err, with a hint on a second line if there is one, and returns the exit code.
 func Report(out io.Writer, err error) int {
 	code, text, hint := outcome(err)
+	var asJSON *jsonError
+	if text != "" && errors.As(err, &asJSON) {
+		_ = display.ErrorJSON(out, text, hint)
+		return code
+	}
 	if text != "" {
 		_, _ = fmt.Fprintln(out, manifest.Escape(text, "\n\t"))
 	}

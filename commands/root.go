@@ -15,6 +15,8 @@ import (
 	"github.com/docker/cli/cli-plugins/metadata"
 	"github.com/docker/cli/cli/command"
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
 )
 
 // Name is the plugin's name as a docker command.
@@ -88,7 +90,10 @@ func finish(cmd *cobra.Command, env environment) {
 				env.interrupted()
 			}
 			if failed := env.shown.unwritten.Load(); failed != nil && (err == nil || err.Error() == "") {
-				return *failed
+				err = *failed
+			}
+			if err != nil && progressOf(cmd, env) == display.ProgressJSON {
+				err = &jsonError{err}
 			}
 			return err
 		}
@@ -99,6 +104,14 @@ func finish(cmd *cobra.Command, env environment) {
 	for _, sub := range cmd.Commands() {
 		finish(sub, env)
 	}
+}
+
+// progressOf returns the mode in which a command shows its progress.
+func progressOf(cmd *cobra.Command, env environment) string {
+	if f := cmd.Flag("progress"); f != nil {
+		return f.Value.String()
+	}
+	return env.progressMode()
 }
 
 // PluginArgs returns the arguments that the docker command would have passed if the binary was called directly.

@@ -93,14 +93,14 @@ type loadedTask struct {
 // runID matches the IDs that names of tags, containers and volumes can contain.
 var runID = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`)
 
-// load opens the context, reads the file and reports its findings. The error is also that the file cannot be run. The
+// load opens the context, reads the file and reports its findings among progress in a mode. The error is also that the file cannot be run. The
 // result must be closed unless there is an error.
-func (o taskOptions) load(ctx context.Context, env environment) (loadedTask, error) {
+func (o taskOptions) load(ctx context.Context, env environment, progress string) (loadedTask, error) {
 	l, err := o.read(ctx, env)
 	if err != nil {
 		return l, err
 	}
-	if err = l.report(env.Err()); err != nil {
+	if err = l.report(display.NewProgress(env.Err(), progress)); err != nil {
 		l.close()
 	}
 	return l, err

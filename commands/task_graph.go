@@ -35,7 +35,7 @@ func runTaskGraph(ctx context.Context, env environment, opts taskOptions, format
 	if err := oneOf("format", format, "text", "dot", "json"); err != nil {
 		return err
 	}
-	loaded, err := opts.load(ctx, env)
+	loaded, err := opts.load(ctx, env, env.progressMode())
 	if err != nil {
 		return err
 	}

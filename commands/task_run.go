@@ -67,7 +67,8 @@ func newTaskRunCommand(env environment) *cobra.Command {
 			"With --progress json, standard error has one JSON object per line: first time, event (\"run\") and the run's id;\n" +
 			"for each line of output time, step, event (\"output\"), stream and text; and for each change of a step time,\n" +
 			"step, event (waiting, running, succeeded, failed, ignored, skipped, cancelled or timed out) and, where they\n" +
-			"apply, attempt, repetition, exitCode, took (in seconds) and error.",
+			"apply, attempt, repetition, exitCode, took (in seconds) and error. Other messages have time, event (note,\n" +
+			"warning, or error at the end), text and, for an error, hint.",
 		Example: `docker multiarch task run --registry registry.example.com .
 docker multiarch task run -f release.yaml --set version=1.2 --secret id=token,env=TOKEN https://github.com/team/app.git#main
 docker multiarch task run --registry registry.example.com --cmd '$Registry/tools:1 check' /dev/null
@@ -106,7 +107,7 @@ func runTaskRun(ctx context.Context, env environment, opts taskRunOptions) error
 	if err := opts.check(env); err != nil {
 		return err
 	}
-	loaded, err := opts.load(ctx, env)
+	loaded, err := opts.load(ctx, env, opts.progress)
 	if err != nil {
 		return err
 	}
@@ -122,7 +123,7 @@ func runTaskRun(ctx context.Context, env environment, opts taskRunOptions) error
 	if err := missingSecrets(loaded.file, opts.secrets); err != nil {
 		return err
 	}
-	return opts.execute(ctx, newTools(env, opts.progress == display.ProgressQuiet), loaded)
+	return opts.execute(ctx, newToolsShowing(env, opts.progress == display.ProgressQuiet, opts.progress), loaded)
 }
 
 // check checks all flags. It reads secrets unless nothing is run.

@@ -42,7 +42,7 @@ func (o *taskRunOptions) setSecrets(env environment) error {
 		case !ok:
 			return invalid("--set-secret %s: environment variable %s is not set", name, name)
 		case given:
-			display.NewReporter(env.Err(), false).Warn("the list of processes shows the value of --set-secret %s; "+
+			display.NewReporter(display.NewProgress(env.Err(), o.progress), false).Warn("the list of processes shows the value of --set-secret %s; "+
 				"to pass it in the environment variable %s, use --set-secret %s", name, name, name)
 		}
 		if o.sets = append(o.sets, name+"="+value); o.secrets != nil {

@@ -3,6 +3,7 @@ package commands
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -209,6 +210,37 @@ func TestDryRunWritesNoFiles(t *testing.T) {
 			if _, err := os.Stat(file); err == nil {
 				t.Errorf("%s: got a file, want none", line)
 			}
+		}
+	}
+}
+
+// With --progress json, all lines of standard error are objects: warnings, the findings in a task file and, at the end, the
+// error with its hint.
+func TestJSONProgressToTheLastLine(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "acb.yaml")
+	if err := os.WriteFile(file, []byte("version: v1.1.0\nsteps:\n- cmd: docker multiarch version\n  colour: red\n- buildd: .\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args         []string
+		events, text string // of the last line
+	}{
+		{[]string{"import", "--progress=json", "example.com/a:1", "example.com/b@sha256:" + strings.Repeat("0", 64)}, "error", "TARGET"},
+		{[]string{"import", "--progress=json", "--platform=linux/amd46", "example.com/a:1", "example.com/b"}, "error", "linux/amd64"},
+		{[]string{"push", "--progress=json", "A"}, "error", "lower"},
+		{[]string{"task", "run", "--progress=json", "--set-secret=a=b", "--file", file, "/dev/null"}, "warning note error", "cannot be run"},
+	} {
+		_, stdout, stderr := runPlugin(t, tt.args...)
+		var events []string
+		var last struct{ Time, Event, Text, Hint string }
+		for line := range strings.Lines(stderr) {
+			if err := json.Unmarshal([]byte(line), &last); err != nil || last.Time == "" {
+				t.Fatalf("%v: got %q (error %v), want an object with a time", tt.args, line, err)
+			}
+			events = append(events, last.Event)
+		}
+		if events = slices.Compact(events); stdout != "" || strings.Join(events, " ") != tt.events || !strings.Contains(last.Text+last.Hint, tt.text) {
+			t.Errorf("%v: got stdout %q, events %v and last %+v, want events %s and %q", tt.args, stdout, events, last, tt.events, tt.text)
 		}
 	}
 }

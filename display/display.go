@@ -31,7 +31,10 @@ func (r *Reporter) Note(format string, args ...any) {
 }
 
 // Warn reports a likely mistake.
-func (r *Reporter) Warn(format string, args ...any) { r.line("WARNING: ", format, args) }
+func (r *Reporter) Warn(format string, args ...any) { r.line(warning, format, args) }
+
+// warning is how the lines of warnings start.
+const warning = "WARNING: "
 
 func (r *Reporter) line(prefix, format string, args []any) {
 	r.mu.Lock()

@@ -190,11 +190,14 @@ func (p *Progress) report() {
 	}
 }
 
-// Write writes other output above the bars.
+// Write writes other output: above the bars, or in JSON mode each line as a message.
 func (p *Progress) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.drawn == 0 {
+	switch {
+	case p.mode == ProgressJSON:
+		return len(text), writeMessages(p.out, string(text))
+	case p.drawn == 0:
 		return p.out.Write(text)
 	}
 	p.draw(string(text))

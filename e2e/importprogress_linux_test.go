@@ -24,17 +24,14 @@ func TestImportProgress(t *testing.T) {
 	r := m.imports("--progress", "json", m.from, m.to+"/json:1")
 	states := map[string]int{}
 	for line := range strings.Lines(r.Stderr) {
-		if strings.HasPrefix(line, "Sent ") {
-			continue
+		var blob struct{ Digest, State, Event, Text string }
+		if err := json.Unmarshal([]byte(line), &blob); err != nil || (blob.Digest == "") != strings.HasPrefix(blob.Text, "Sent ") {
+			t.Errorf("got line %q (error %v), want an object with a digest, or the note of what was sent", line, err)
 		}
-		var blob struct{ Digest, State string }
-		if err := json.Unmarshal([]byte(line), &blob); err != nil || blob.Digest == "" {
-			t.Errorf("got line %q (error %v), want an object with a digest", line, err)
-		}
-		states[blob.State]++
+		states[blob.State+blob.Event]++
 	}
-	if states["sending"] < 20 || states["sent"] != 20 {
-		t.Errorf("got states %v, want 20 of sending and sent", states)
+	if states["sending"] < 20 || states["sent"] != 20 || states["note"] != 1 {
+		t.Errorf("got states %v, want 20 of sending and sent, and a note", states)
 	}
 	if r = m.imports("--progress", "quiet", m.from, m.to+"/quiet:1"); r.Stderr != "" {
 		t.Errorf("got stderr %q, want none", r.Stderr)
