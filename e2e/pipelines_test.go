@@ -295,29 +295,6 @@ func makefileExample(t *testing.T, file string) {
 	}
 }
 
-// The commands of the guide work in their order.
-func TestGuideOfCI(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, harness.V3)
-	s.putLegs("1.0")
-	tags := harness.Tags(t, s.registry, s.repo)
-	s.write(map[string]string{"digests/" + strings.TrimPrefix(tags["1.0-amd64"], "sha256:"): "", "digests/arm64/digest": tags["1.0-arm64"]})
-	names := strings.NewReplacer("\\\n", " ", "registry.example.com/team/app", s.repoName(), "registry.example.com/production", s.repoName()+"/production")
-	commands := 0
-	for line := range strings.Lines(names.Replace(string(readFile(t, "../docs/ci.md")))) {
-		command, ok := strings.CutPrefix(line, "docker multiarch ")
-		if !ok {
-			continue
-		}
-		commands++
-		s.multiarch(strings.Fields(command)...)
-		s.holds("1.0", "linux/amd64", "linux/arm64/v8")
-	}
-	if commands < 7 {
-		t.Errorf("got %d commands, want at least 7", commands)
-	}
-}
-
 // A pipeline with a step, a field or an expression that the tests cannot run as its CI does fails.
 func TestExamplesRunWhole(t *testing.T) {
 	t.Parallel()
