@@ -100,10 +100,16 @@ func (e environment) progressMode() string {
 
 // lists returns the store of the local manifest lists.
 func (e environment) lists() *store.Store {
-	if e.listsDir != "" {
-		return store.New(e.listsDir)
+	dir := cmp.Or(e.listsDir, filepath.Join(config.Dir(), "manifests"))
+	lists := store.New(dir)
+	lists.Waiting = func() {
+		var out io.Writer = e.Err()
+		if e.shown != nil && e.shown.progress != nil {
+			out = e.shown.progress
+		}
+		display.NewReporter(out, false).Note("Waiting for another command that changes the local manifest lists in %s", dir)
 	}
-	return store.New(filepath.Join(config.Dir(), "manifests"))
+	return lists
 }
 
 // files returns the files that arguments name.

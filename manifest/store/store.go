@@ -28,6 +28,8 @@ type Store struct {
 	root string
 	// swap exchanges two folders of the root.
 	swap func(fresh, list string) error
+	// Waiting is called when a change has waited long for another process, unless it is nil.
+	Waiting func()
 }
 
 // New returns the store of the lists in the folder root: manifests in the config folder of the docker CLI. It reads

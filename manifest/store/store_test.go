@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -280,6 +281,26 @@ func TestUpdateCancelled(t *testing.T) {
 	err = s.Update(ctx, list.Name, add(image(t, "example.com/app:b")))
 	wantError(t, err, func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }, "locking")
 	wantNoLeftovers(t, s.root, "example.com_app-1")
+}
+
+// A change that has waited for two seconds says so, once.
+func TestWaitIsReported(t *testing.T) {
+	s := New(t.TempDir())
+	mustPut(t, s, "example.com/app:1", image(t, "example.com/app:a"))
+	synctest.Test(t, func(t *testing.T) {
+		began, reports := time.Now(), []time.Duration(nil)
+		s.Waiting = func() { reports = append(reports, time.Since(began)) }
+		mustPut(t, s, "example.com/app:2", image(t, "example.com/app:a"))
+		holder := s.lock()
+		if ok, err := holder.TryLock(); !ok {
+			t.Fatal(err)
+		}
+		time.AfterFunc(10*time.Second, func() { _ = holder.Close() })
+		mustPut(t, s, "example.com/app:3", image(t, "example.com/app:a"))
+		if !slices.Equal(reports, []time.Duration{longWait}) {
+			t.Errorf("got reports after %v, want one after %v", reports, longWait)
+		}
+	})
 }
 
 func TestFailedExchangeLeavesOldList(t *testing.T) {

@@ -30,6 +30,9 @@ const (
 // lockPause is the time between two attempts to take the lock.
 const lockPause = 5 * time.Millisecond
 
+// longWait is after what time a change reports that it waits.
+const longWait = 2 * time.Second
+
 func (s *Store) lock() *flock.Flock {
 	return flock.New(filepath.Join(s.root, lockName), flock.SetPermissions(0o644))
 }
@@ -40,12 +43,20 @@ func (s *Store) locked(ctx context.Context, do func() error) error {
 		return fmt.Errorf("creating the folder of the local manifest lists: %w", err)
 	}
 	lock := s.lock()
-	if _, err := lock.TryLockContext(ctx, lockPause); err != nil {
+	if err := s.acquire(ctx, lock); err != nil {
 		return fmt.Errorf("locking the local manifest lists: %w", err)
 	}
 	defer lock.Close()
 	s.clean()
 	return do()
+}
+
+func (s *Store) acquire(ctx context.Context, lock *flock.Flock) error {
+	if s.Waiting != nil {
+		defer time.AfterFunc(longWait, s.Waiting).Stop()
+	}
+	_, err := lock.TryLockContext(ctx, lockPause)
+	return err
 }
 
 // restore cleans up after a killed writer, unless another writer is active, which does so itself.
