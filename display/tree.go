@@ -1,7 +1,6 @@
 package display
 
 import (
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -14,16 +13,16 @@ import (
 // Tree writes a list as a tree, the attestations under their image.
 func Tree(out io.Writer, v manifest.View) error {
 	var b strings.Builder
-	b.WriteString(v.Name)
+	b.WriteString(manifest.Escape(v.Name, ""))
 	if v.Digest != "" {
 		b.WriteString("  " + v.Digest.String())
 	}
 	if v.ImageSize > 0 {
 		b.WriteString("  " + units.HumanSize(float64(v.ImageSize)))
 	}
-	b.WriteString("\n" + v.MediaType + "\n")
+	b.WriteString("\n" + manifest.Escape(v.MediaType, "") + "\n")
 	branches(&b, "", v.Annotations, v.Manifests)
-	_, err := io.WriteString(out, manifest.Escape(b.String(), "\n"))
+	_, err := io.WriteString(out, b.String())
 	return err
 }
 
@@ -37,11 +36,11 @@ func branches(b *strings.Builder, indent string, annotations map[string]string, 
 	}
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		line, _ := branch()
-		fmt.Fprintf(b, "%s%s=%s\n", line, key, annotations[key])
+		b.WriteString(line + manifest.Escape(key+"="+annotations[key], "") + "\n")
 	}
 	for _, e := range entries {
 		line, below := branch()
-		b.WriteString(line + describe(e) + "\n")
+		b.WriteString(line + manifest.Escape(describe(e), "") + "\n")
 		branches(b, below, e.Annotations, e.Attestations)
 	}
 }
