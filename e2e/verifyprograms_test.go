@@ -228,6 +228,19 @@ func TestVerifyForeignBase(t *testing.T) {
 	s.ends(0, []string{"(linux/arm64): info: linux/amd64 and linux/arm64 have their first layer " + base}, "verify", s.list)
 }
 
+// A layer that is cut off or that leaves the file system makes an image unknown: exit code 2, with the reason.
+func TestVerifyHostileLayers(t *testing.T) {
+	s := newScene(t, harness.V3)
+	w := newWorkshop(s)
+	args, words := []string{"verify", "--deep"}, []string(nil)
+	for i, layer := range []images.Blob{w.layer(entries{"../../etc/passwd text"}), images.Archive([]byte("\x1f\x8b\x08\x00\x00\x00")), images.Archive(w.layer(entries{"app go arm64"}).Data[:900])} {
+		config := ocispec.Image{Platform: arm64}
+		args = append(args, harness.Put(t, s.registry, s.repo, fmt.Sprint(i), images.Layered(config, layer)))
+		words = append(words, "unknown: layer "+layer.Descriptor.Digest.String()+[]string{` has the entry "../../etc/passwd", outside the file system`, " ends too early to be unpacked", " ends too early to be unpacked"}[i])
+	}
+	s.ends(2, append(words, "could not be verified: "), args...)
+}
+
 // workshop makes images of packages and programs.
 type workshop struct {
 	*scene

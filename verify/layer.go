@@ -190,7 +190,7 @@ func (l *layers) readAll(ctx context.Context, blob io.Reader, d ocispec.Descript
 	case strings.HasSuffix(d.MediaType, "+encrypted"):
 		u.err = errEncrypted
 	case key.image:
-		u = l.unpack(ctx, source, isArchive(d.MediaType), key.windows)
+		u = l.unpack(ctx, source, d, key.windows)
 	}
 	_, _ = io.Copy(io.Discard, source) // the digest is known at the end
 	if u.size = source.n; source.err != nil && u.layer != nil {
@@ -199,16 +199,17 @@ func (l *layers) readAll(ctx context.Context, blob io.Reader, d ocispec.Descript
 	return u, source.err
 }
 
-// unpack reads the content of a layer, and keeps its files if it is an archive.
-func (l *layers) unpack(ctx context.Context, source io.Reader, archive, windows bool) (u unpacked) {
+// unpack reads the content of the layer d, and keeps its files if it is an archive.
+func (l *layers) unpack(ctx context.Context, source io.Reader, d ocispec.Descriptor, windows bool) (u unpacked) {
 	content, err := compression.NewReader(source)
 	if err != nil {
 		return unpacked{err: err}
 	}
 	defer content.Close()
 	digester := digest.Canonical.Digester()
-	tee := io.TeeReader(&limitedReader{ctx, content, l.limit}, digester.Hash())
-	if archive {
+	limit := min(l.limit, max(l.limit/16, maxRatio*d.Size))
+	tee := io.TeeReader(&limitedReader{ctx, content, limit}, digester.Hash())
+	if isArchive(d.MediaType) {
 		u.layer, err = program.ReadLayer(tee, windows, l.budget)
 	}
 	if u.tooManyFiles = errors.Is(err, program.ErrLimit); err == nil || u.tooManyFiles {

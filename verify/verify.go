@@ -133,8 +133,10 @@ const (
 	maxLayers = 3
 	// maxFiles bounds the files of the layers that are in memory, which take about 100 bytes each.
 	maxFiles = 1 << 19
-	// maxContent bounds the content of a layer: a few compressed bytes can expand to any size.
+	// maxContent bounds the content of a layer: a few compressed bytes can expand to any size. Only a sixteenth is read
+	// of one that expands by more than maxRatio, which is beyond what gzip can.
 	maxContent = 64 << 30
+	maxRatio   = 1100
 )
 
 // verifier is one run of Check. It checks what several names lead to once.

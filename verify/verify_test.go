@@ -672,7 +672,7 @@ func TestCheckInterrupted(t *testing.T) {
 		t.Errorf("got %v, error %v, want no result and %v", got, err, context.Canceled)
 	}
 	l := newLayers(1, program.NewBudget(maxFiles), maxContent)
-	if u := l.unpack(ctx, bytes.NewReader(tarOf(t, "app", "x")), true, false); !errors.Is(u.err, context.Canceled) {
+	if u := l.unpack(ctx, bytes.NewReader(tarOf(t, "app", "x")), ocispec.Descriptor{}, false); !errors.Is(u.err, context.Canceled) {
 		t.Errorf("got error %v from unpacking, want %v", u.err, context.Canceled)
 	}
 }
