@@ -347,3 +347,53 @@ func TestCommandNames(t *testing.T) {
 		}
 	}
 }
+
+// A TARGET of tag --remote is a tag, or a name with a registry: a word never names a repository of Docker Hub.
+func TestTargets(t *testing.T) {
+	for _, c := range []struct{ source, typed, want, hint string }{
+		{"example.com/app:1", "stable", "example.com/app:stable", ""},
+		{"example.com/app:1", "example.com/other:2", "example.com/other:2", ""},
+		{"example.com/app:1", "other.example.com/app", "other.example.com/app:latest", ""},
+		{"example.com/app:1", "docker.io/team/app:2", "docker.io/team/app:2", ""},
+		{"team/app:1", "stable", "docker.io/team/app:stable", ""},
+		{"team/app:1", "team/other:2", "docker.io/team/other:2", ""},
+		{"example.com/app:1", "team/other:2", "neither a tag nor a name with a registry", "use a tag of example.com/app, such as 2, or the whole name: example.com/team/other:2"},
+		{"example.com/app:1", "app:2", "neither a tag nor a name with a registry", "use a tag of example.com/app, such as 2, or the whole name: example.com/app:2"},
+		{"example.com/app:1", "+", "is not a reference", "use a tag of example.com/app, such as latest, or a whole name, such as example.com/app:latest"},
+	} {
+		source, err := manifest.ParseName(c.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if name, err := parseTarget(source, c.typed, manifest.SameRegistry); err != nil {
+			got = err.Error()
+			if hint := manifest.Hint(err); hint != c.hint || !errdefs.IsInvalidArgument(err) {
+				t.Errorf("%s for %s: got hint %q of %v, want %q", c.typed, c.source, hint, err, c.hint)
+			}
+		} else {
+			got = name.String()
+		}
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%s for %s: got %q, want %q", c.typed, c.source, got, c.want)
+		}
+	}
+}
+
+// A list in Docker's own repositories is noted.
+func TestOfficialNameIsNoted(t *testing.T) {
+	for _, c := range []struct{ typed, want string }{
+		{"app:1.0", "app:1.0 is docker.io/library/app:1.0, which only Docker can push to; use NAME/app:1.0 for Docker Hub, or HOST/app:1.0\n"},
+		{"team/app:1.0", ""}, {"docker.io/library/app:1.0", ""}, {"localhost:5000/app:1.0", ""},
+	} {
+		name, err := manifest.ParseListName(c.typed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		noteOfficial(display.NewReporter(&out, false), c.typed, name)
+		if out.String() != c.want {
+			t.Errorf("%s: got %q, want %q", c.typed, out.String(), c.want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/distribution/reference"
@@ -181,6 +182,7 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	t := newToolsShowing(env, opts.output.quiet, opts.progress)
 	diagnostics.Report(t.reporter)
 	warnLevels(t.reporter, c.Annotations.Skipped)
+	noteOfficial(t.reporter, opts.list, c.Name)
 	registries := t.registries(opts.network)
 	lists, clients := env.lists(), t.clients(registries)
 	var list manifest.List
@@ -208,6 +210,13 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	}
 	_, _ = fmt.Fprintln(env.Out(), "Created manifest list", list.Name)
 	return nil
+}
+
+// noteOfficial notes that a name without registry and user stands for one of Docker's own.
+func noteOfficial(report manifest.Reporter, typed string, name reference.NamedTagged) {
+	if !strings.Contains(typed, "/") {
+		report.Note("%s is %s, which only Docker can push to; use NAME/%[1]s for Docker Hub, or HOST/%[1]s", manifest.Familiar(name), name)
+	}
 }
 
 // publish runs create --push.

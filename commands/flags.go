@@ -226,16 +226,9 @@ func parseTags(list reference.Named, typed []string) ([]reference.NamedTagged, e
 func parsePublished(list reference.Named, typed []string) (tags, copies []reference.NamedTagged, err error) {
 	seen := map[string]bool{}
 	for _, s := range typed {
-		name, err := reference.WithTag(reference.TrimNamed(list), s)
+		name, err := parseTarget(list, s, manifest.SameRepository)
 		if err != nil {
-			if name, err = manifest.ParseListName(s); err != nil {
-				err := badValue("--tag %q is neither a tag nor a name with a registry (%w)", s, err)
-				return nil, nil, manifest.WithHint(err, "use a tag of %s, such as latest, or a whole name, such as %[1]s:latest", list.Name())
-			}
-			if !manifest.HasRegistry(s) && !manifest.SameRepository(name, list) {
-				err := badValue("--tag %q is neither a tag nor a name with a registry", s)
-				return nil, nil, manifest.WithHint(err, "use a tag of %s, such as %s, or the whole name: %s", list.Name(), name.Tag(), name)
-			}
+			return nil, nil, badValue("--tag %w", err)
 		}
 		switch {
 		case seen[name.String()]:
@@ -247,6 +240,24 @@ func parsePublished(list reference.Named, typed []string) (tags, copies []refere
 		seen[name.String()] = true
 	}
 	return tags, copies, nil
+}
+
+// parseTarget returns the tag s in the repository of ref, or the name s. A name without a registry, which would be one in Docker
+// Hub, is only permitted if its place and that of ref are the same.
+func parseTarget(ref reference.Named, s string, same func(a, b reference.Named) bool) (reference.NamedTagged, error) {
+	if name, err := reference.WithTag(reference.TrimNamed(ref), s); err == nil {
+		return name, nil
+	}
+	name, err := manifest.ParseListName(s)
+	switch {
+	case err != nil:
+		err = invalid("%q is neither a tag nor a name with a registry (%w)", s, err)
+		err = manifest.WithHint(err, "use a tag of %s, such as latest, or a whole name, such as %[1]s:latest", ref.Name())
+	case !manifest.HasRegistry(s) && !same(name, ref):
+		err = manifest.WithHint(invalid("%q is neither a tag nor a name with a registry", s),
+			"use a tag of %s, such as %s, or the whole name: %s/%s", ref.Name(), name.Tag(), reference.Domain(ref), manifest.Familiar(name))
+	}
+	return name, err
 }
 
 func parseTag(list reference.Named, s string) (reference.NamedTagged, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
 
@@ -29,7 +30,7 @@ func newTagCommand(env environment) *cobra.Command {
 		Long: "Add tags to a local manifest list, a local image, or an image in a registry.\n" +
 			"A local list is copied. If SOURCE is not a local list, it is a local image, which is tagged in the daemon.\n" +
 			"With --remote, SOURCE is an image or list in a registry and is tagged there, with all its platforms: no\n" +
-			"layers are sent, and tags that point to something else are moved.",
+			"layers are sent, and tags that point to something else are moved. A TARGET may then be only a tag.",
 		Args: cli.RequiresMinArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.source, opts.targets = args[0], args[1:]
@@ -51,7 +52,11 @@ func runTag(ctx context.Context, env environment, opts tagOptions) error {
 	if err != nil {
 		return err
 	}
-	names, err := parseAll(opts.targets, manifest.ParseListName)
+	parse := manifest.ParseListName
+	if opts.remote {
+		parse = func(s string) (reference.NamedTagged, error) { return parseTarget(name, s, manifest.SameRegistry) }
+	}
+	names, err := parseAll(opts.targets, parse)
 	if err != nil {
 		return err
 	}

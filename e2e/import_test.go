@@ -351,9 +351,11 @@ func TestTagRemote(t *testing.T) {
 		if len(requests) > 4 { // one is the challenge, one the look at the tag
 			m.Errorf("got requests %v, want at most 4", requests)
 		}
-		r = m.multiarch("tag", "--remote", m.to+"@"+m.list.Digest().String(), m.to+":2", m.to+":3", m.to+"/copy:3")
+		r = m.multiarch("tag", "--remote", m.to+"@"+m.list.Digest().String(), m.to+":2", "3", m.to+"/copy:3")
 		m.arrives(r, "3", m.list.Digest())
 		harness.Complete(m.T, m.target, m.repo+"/copy", "3")
+		m.refused([]string{"\"other:1\" is neither a tag nor a name with a registry", "hint: use a tag of " + m.to + ", such as 1, or the whole name: " + m.target.Host + "/other:1"},
+			"tag", "--remote", m.to+":1", "other:1")
 		m.refused([]string{m.from, "another registry", "docker multiarch import"}, "tag", "--remote", m.to+":1", m.from)
 		m.refused([]string{m.to + ":none"}, "tag", "--remote", m.to+":none", m.to+":4")
 	})
