@@ -143,7 +143,7 @@ func TestInterruptedCopy(t *testing.T) {
 	if err := cmd.Execute(); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got error %v, want %v", err, context.Canceled)
 	}
-	if want := "Sent 1 of 2 blobs, 3.5kB of 4kB; the same command resumes\n"; out.String() != want {
+	if want := "Sent 1 of 2 blobs, 2kB of 4kB; the same command resumes\n"; out.String() != want {
 		t.Errorf("got %q, want %q", &out, want)
 	}
 }

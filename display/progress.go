@@ -319,6 +319,7 @@ type sum struct {
 	sent, mounted, present, under int // blobs
 	waiting                       int // of those under way, for the registry
 	bytes, of                     int64
+	done                          int64 // bytes of those that were sent completely
 }
 
 func (p *Progress) sum() (s sum) {
@@ -332,6 +333,7 @@ func (p *Progress) sum() (s sum) {
 			continue
 		case manifest.Sent, manifest.Read:
 			s.sent++
+			s.done += r.Sent
 		default:
 			s.under++
 			if r.State == manifest.Sending && r.Sent >= r.Blob.Size {
@@ -339,7 +341,7 @@ func (p *Progress) sum() (s sum) {
 			}
 		}
 		s.bytes += r.Sent
-		s.of += r.Blob.Size
+		s.of += max(r.Blob.Size, r.Sent) // daemons compress while they send
 	}
 	return s
 }
@@ -405,6 +407,6 @@ func (p *Progress) SummarizeInterrupted(r *Reporter) {
 	p.mu.Unlock()
 	if n > 0 && !reads {
 		r.Note("Sent %d of %d blobs, %s of %s; the same command resumes", n-s.under, n,
-			units.HumanSize(float64(s.bytes)), units.HumanSize(float64(s.of)))
+			units.HumanSize(float64(s.done)), units.HumanSize(float64(s.of)))
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"text/tabwriter"
 	"time"
 	"unicode/utf8"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli/streams"
+	"github.com/mattn/go-runewidth"
 )
 
 // palette has the colors of steps, as SGR parameters.
@@ -313,6 +313,9 @@ func (s *Steps) eventText(d *drawnStep, e run.Event) string {
 		if action := run.Action(e.Step); text == "started" && action != "" {
 			text += ": " + s.secrets.hide(action)
 		}
+		if s.live != nil && e.Err == nil {
+			text = runewidth.Truncate(text, s.live.width()-runewidth.StringWidth(d.prefix), "…")
+		}
 	case run.Succeeded:
 		text = "done in " + took(e.Took)
 		if e.Step.Detach {
@@ -399,9 +402,7 @@ func (s *Steps) json(v stepJSON) {
 }
 
 func (s *Steps) table(results []run.Result) error {
-	var table strings.Builder
-	w := tabwriter.NewWriter(&table, 10, 1, 3, ' ', 0) // as the docker CLI's tables
-	_, _ = fmt.Fprintln(w, "STEP\tSTATE\tATTEMPTS\tTIME\tEXIT CODE\tREASON")
+	text := "STEP\tSTATE\tATTEMPTS\tTIME\tEXIT CODE\tREASON\n"
 	for _, r := range results {
 		var time, code, reason string
 		if r.Attempts > 0 {
@@ -413,9 +414,13 @@ func (s *Steps) table(results []run.Result) error {
 		if r.Err != nil && r.State != run.Failed && r.State != run.TimedOut {
 			reason = s.secrets.line(r.Err, 200)
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", manifest.Escape(r.Step.ID, ""), r.State, r.Attempts, time, code, reason)
+		text += fmt.Sprintf("%s\t%s\t%d\t%s\t%s\t%s\n", manifest.Escape(r.Step.ID, ""), r.State, r.Attempts, time, code, reason)
 	}
-	err := w.Flush()
+	if s.live != nil {
+		text = fit(text, s.live.width())
+	}
+	var table strings.Builder
+	err := columns(&table, true, text)
 	s.write(s.stderr, table.String())
 	return err
 }

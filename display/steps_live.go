@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/docker/cli/cli/streams"
+	"github.com/mattn/go-runewidth"
 )
 
 // statusLine is the last line of a terminal, with what is running. The methods of a nil one do nothing.
@@ -67,11 +68,15 @@ func (l *statusLine) draw(running []*drawnStep) {
 	for i, d := range running {
 		names[i] = fmt.Sprintf("%s %s", d.id, l.now().Sub(d.began).Truncate(time.Second))
 	}
-	width := 80
-	if _, w := l.out.GetTtySize(); w > 0 {
-		width = int(w)
-	}
-	text := []rune("Running " + strings.Join(names, ", "))
-	_, _ = io.WriteString(l.out, "\r"+string(text[:min(len(text), width-1)])+"\x1b[K")
+	text := runewidth.Truncate("Running "+strings.Join(names, ", "), l.width()-1, "")
+	_, _ = io.WriteString(l.out, "\r"+text+"\x1b[K")
 	l.drawn = true
+}
+
+// width is that of the terminal.
+func (l *statusLine) width() int {
+	if _, width := l.out.GetTtySize(); width > 0 {
+		return int(width)
+	}
+	return 80
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 	"github.com/docker/cli/cli/streams"
+	"github.com/mattn/go-runewidth"
 )
 
 var twoSteps = []task.Step{
@@ -283,6 +284,27 @@ func TestStepsLive(t *testing.T) {
 	t.Setenv("TERM", "dumb")
 	if d := draw(ProgressTTY, true); d.live != nil {
 		t.Error("got a last line on a terminal that cannot move its cursor, want none")
+	}
+}
+
+// On a terminal no line that Steps itself writes is wider than that: the table, and what a step starts.
+func TestStepsFitTheTerminal(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
+	t.Setenv("TERM", "xterm")
+	d := draw(ProgressAuto, true)
+	step := task.Step{ID: "a", Action: task.Docker{Args: []string{"push", strings.Repeat("x", 100)}}}
+	d.Report(run.Event{Step: step, State: run.Running, Attempt: 1})
+	err := d.Summarize([]run.Result{{Step: twoSteps[1], State: run.Skipped, Err: errors.New(strings.Repeat("long reason ", 10)), ExitCode: -1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(strings.NewReplacer("\r", "\n", "\x1b[K", "").Replace(d.stderr.String())) {
+		if n := runewidth.StringWidth(strings.TrimSpace(line)); n > 80 {
+			t.Errorf("got a line of %d columns, want at most 80: %q", n, line)
+		}
+	}
+	if got := d.stderr.String(); strings.Count(got, "…") != 2 || !strings.Contains(got, "service   skipped") {
+		t.Errorf("got %q, want what was started and the reason cut", got)
 	}
 }
 
