@@ -138,7 +138,7 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 	if o.file == "-" && o.context == "-" || o.values == "-" && (o.file == "-" || o.context == "-") {
 		return l, invalid("only one of --file, --values and CONTEXT can be - (standard input)")
 	}
-	if l.source, err = run.Open(ctx, o.context, env.In(), registry.Download); err != nil {
+	if l.source, err = run.Open(ctx, l.id, o.context, env.In(), registry.Download); err != nil {
 		return l, err
 	}
 	values, err := o.readValues(ctx, l.source, env.In())

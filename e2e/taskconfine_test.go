@@ -109,7 +109,7 @@ func (s *scene) writeMessy(after string) (clean func()) {
 		if now := s.files(s.Config); now != before {
 			s.Errorf("got the user's configuration\n%s\nwant\n%s", now, before)
 		}
-		if left := s.files(temp); strings.Contains(left, s.runID()+"+") {
+		if left := s.files(temp); strings.Contains(left, "docker-multiarch-") {
 			s.Errorf("got temporary files %s, want none", left)
 		}
 		for call := range strings.Lines(calls()) {
@@ -188,6 +188,9 @@ func TestKilledTaskIsRemoved(t *testing.T) {
 		s.awaitContainers(s.runID(), 4)
 		s.must(syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL))
 		_ = r.cmd.Wait()
+		if left := harness.MustRun(s.T, s.Env, "sh", "-c", "ls $TMPDIR"); !strings.Contains(left, s.runID()+"+workspace-") {
+			s.Errorf("got temporary files %s, want a copy of the context", left)
+		}
 		stderr := s.ends(1, nil, "task", "run", "--id", s.runID()).Stderr
 		s.removeLeft(stderr)
 		clean()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/task"
+	"github.com/docker-multiarch/docker-multiarch/task/run/workspace"
 )
 
 // creating are the docker commands that create what can have labels, and whether that is a container.
@@ -241,14 +243,22 @@ func (e *Executor) registries(ctx context.Context, step task.Step, dir string, a
 	return slices.Compact(all)
 }
 
-// FolderPattern is the pattern of os.MkdirTemp for the folder of a run on this machine. No ID has a +.
+// FolderPattern is the pattern of os.MkdirTemp for the folder of a run on this machine, and the prefix of its other temporary
+// folders. No ID has a +.
 func FolderPattern(id string) string { return "docker-multiarch-" + id + "+" }
 
-// Removal returns the commands that remove what the run with an ID has left on a daemon, and in the folder parent.
+// Removal returns the commands that remove what the run with an ID has left on a daemon, in the folder parent and in that for
+// temporary files.
 func Removal(id, parent string) string {
 	label := " --filter label=" + Label + "=" + id
 	builder := " --filter 'name=buildx_buildkit_" + strings.ReplaceAll(builderPrefix(id), ".", "[.]") + "'"
+	parents, folders := []string{parent}, ""
+	if temp, err := workspace.Absolute(os.TempDir()); err == nil && temp != parent {
+		parents = append(parents, temp)
+	}
+	for _, dir := range parents {
+		folders += " " + task.Quote([]string{filepath.Join(dir, FolderPattern(id))}) + "*"
+	}
 	return "docker rm -fv $(docker ps -aq" + label + "; docker ps -aq" + builder + "); docker network rm $(docker network ls -q" + label +
-		"); docker volume rm $(docker volume ls -q" + label + "; docker volume ls -q" + builder + "); rm -rf " +
-		task.Quote([]string{filepath.Join(parent, FolderPattern(id))}) + "*"
+		"); docker volume rm $(docker volume ls -q" + label + "; docker volume ls -q" + builder + "); rm -rf" + folders
 }

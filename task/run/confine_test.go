@@ -59,6 +59,22 @@ func TestConfinedCommands(t *testing.T) {
 	}
 }
 
+// The folder of a run and its other temporary folders may have different parents.
+func TestRemovalOfFolders(t *testing.T) {
+	temp, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", filepath.Join(temp, "."))
+	quoted := task.Quote([]string{filepath.Join(temp, "docker-multiarch-r1+")}) + "*"
+	if got := Removal("r1", temp); !strings.HasSuffix(got, "; rm -rf "+quoted) {
+		t.Errorf("got %s, want %s removed", got, quoted)
+	}
+	if got := Removal("r1", "/my config"); !strings.HasSuffix(got, "; rm -rf '/my config/docker-multiarch-r1+'* "+quoted) {
+		t.Errorf("got %s, want both folders removed", got)
+	}
+}
+
 // A volume of the user is used as it is; the ID of a run that is in progress is not.
 func TestConflictsOfConfinedCommands(t *testing.T) {
 	taken := manifest.Errorf(errdefs.ErrConflict, "in use")

@@ -117,7 +117,7 @@ type usedDaemon struct {
 func NewExecutor(s Setup) *Executor {
 	e := &Executor{Setup: s, process: rand.Text(), daemons: map[Daemon]*usedDaemon{}, attempts: map[string]int{}, builders: map[string]string{}}
 	e.workspace = workspace.New(workspace.Setup{
-		Context: s.Context.Dir, Temp: s.Context.temporary, Prefix: e.name(""), Labels: e.labels(),
+		Context: s.Context.Dir, Temp: s.Context.temporary, Prefix: e.name(""), TempPrefix: FolderPattern(s.ID) + "workspace-", Labels: e.labels(),
 		Keep: dockerfiles(s.File), Shared: e.shares(), Note: s.Note,
 	})
 	return e

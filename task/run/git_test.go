@@ -174,12 +174,12 @@ func TestOpenRepositoryFails(t *testing.T) {
 		"/none":                              "git ls-remote: exit status 128",
 		"/../" + filepath.Base(empty) + "/x": "git ls-remote: exit status 128",
 	} {
-		_, err := Open(t.Context(), "file://"+dir+name, nil, nil)
+		_, err := Open(t.Context(), "r1", "file://"+dir+name, nil, nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got error %v, want one with %q", name, err, want)
 		}
 	}
-	if _, err := Open(t.Context(), "file://"+empty, nil, nil); err == nil || !strings.Contains(err.Error(), "has no default branch") {
+	if _, err := Open(t.Context(), "r1", "file://"+empty, nil, nil); err == nil || !strings.Contains(err.Error(), "has no default branch") {
 		t.Errorf("got error %v, want %s", err, "has no default branch")
 	}
 	if _, err := os.Stat(marker); err == nil {
@@ -257,7 +257,7 @@ func TestWorkTree(t *testing.T) {
 func TestWithoutGit(t *testing.T) {
 	fakes.EmptyTemp(t)
 	t.Setenv("PATH", t.TempDir())
-	_, err := Open(t.Context(), "https://h.io/r.git", nil, nil)
+	_, err := Open(t.Context(), "r1", "https://h.io/r.git", nil, nil)
 	if hint := manifest.Hint(err); !errdefs.IsNotFound(err) || !strings.Contains(hint, "install git") {
 		t.Errorf("got error %v with hint %q, want %s", err, hint, "install git")
 	}
@@ -280,7 +280,7 @@ func TestGitIsCancelled(t *testing.T) {
 		_, _ = os.ReadFile(started)
 		cancel()
 	}()
-	if _, err := Open(ctx, "git@h.io:r.git", nil, nil); !errors.Is(err, context.Canceled) {
+	if _, err := Open(ctx, "r1", "git@h.io:r.git", nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 }

@@ -36,21 +36,21 @@ type Fetch func(ctx context.Context, url string) (io.ReadCloser, error)
 // https://host/repository.git#ref:folder, git@host:repository.git, github.com/owner/repository or a git, ssh or file
 // URL; an http or https URL of a tar file; or - for a tar file from in. It may also be the path of a tar file, or
 // /dev/null for no context. Tar files may be compressed by gzip or zstd. They may unpack to 1 GiB, or to 100 times their
-// size if that is more; devices and pipes in them are skipped. Close removes temporary files; after an error there are
-// none.
-func Open(ctx context.Context, name string, in io.Reader, fetch Fetch) (Source, error) {
+// size if that is more; devices and pipes in them are skipped. Close removes temporary files, which have the ID of the run in
+// their names; after an error there are none.
+func Open(ctx context.Context, id, name string, in io.Reader, fetch Fetch) (Source, error) {
 	repository, isRepository := parseRepository(name)
 	switch info, err := os.Stat(name); {
 	case name == noContext:
-		return newSource(name, func(*Source) error { return nil })
+		return newSource(id, name, func(*Source) error { return nil })
 	case name == "-":
-		return openTar(ctx, "standard input", func() (io.ReadCloser, error) { return interruptible(ctx, in), nil })
+		return openTar(ctx, id, "standard input", func() (io.ReadCloser, error) { return interruptible(ctx, in), nil })
 	case err == nil && info.IsDir():
 		return openFolder(ctx, name)
 	case isRepository:
-		return newSource(repository.shown, func(s *Source) error { return s.checkOut(ctx, repository) })
+		return newSource(id, repository.shown, func(s *Source) error { return s.checkOut(ctx, repository) })
 	case strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://"):
-		return openTar(ctx, manifest.RedactURL(name), func() (io.ReadCloser, error) { return fetch(ctx, name) })
+		return openTar(ctx, id, manifest.RedactURL(name), func() (io.ReadCloser, error) { return fetch(ctx, name) })
 	case errors.Is(err, fs.ErrNotExist):
 		if strings.Contains(name, "://") {
 			name = manifest.RedactURL(name)
@@ -60,12 +60,12 @@ func Open(ctx context.Context, name string, in io.Reader, fetch Fetch) (Source, 
 	case err != nil:
 		return Source{}, fmt.Errorf("opening the context: %w", err)
 	}
-	return openTar(ctx, name, func() (io.ReadCloser, error) { return os.Open(name) })
+	return openTar(ctx, id, name, func() (io.ReadCloser, error) { return os.Open(name) })
 }
 
 // newSource returns a context that fill copies into an empty folder.
-func newSource(shown string, fill func(*Source) error) (Source, error) {
-	temp, files, err := workspace.Temporary("context")
+func newSource(id, shown string, fill func(*Source) error) (Source, error) {
+	temp, files, err := workspace.Temporary(FolderPattern(id) + "context-")
 	if err != nil {
 		return Source{}, err
 	}
@@ -88,8 +88,8 @@ func openFolder(ctx context.Context, name string) (Source, error) {
 }
 
 // openTar unpacks a tar file.
-func openTar(ctx context.Context, shown string, open func() (io.ReadCloser, error)) (Source, error) {
-	return newSource(shown, func(s *Source) error {
+func openTar(ctx context.Context, id, shown string, open func() (io.ReadCloser, error)) (Source, error) {
+	return newSource(id, shown, func(s *Source) error {
 		file, err := open()
 		if err != nil {
 			return err

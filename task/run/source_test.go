@@ -18,7 +18,7 @@ import (
 // open opens an existing context, and closes it at the end of the test.
 func open(t *testing.T, name string, in io.Reader, fetch Fetch) Source {
 	t.Helper()
-	s, err := Open(t.Context(), name, in, fetch)
+	s, err := Open(t.Context(), "r1", name, in, fetch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,13 +57,16 @@ func TestOpenNothing(t *testing.T) {
 	if got := fakes.Listing(t, s.Dir); len(got) != 0 || !filepath.IsAbs(s.Dir) {
 		t.Errorf("got files %q in %s, want an absolute path of an empty folder", got, s.Dir)
 	}
+	if got := filepath.Base(s.temporary); !strings.HasPrefix(got, FolderPattern("r1")) {
+		t.Errorf("got the temporary folder %s, want %s in its name", got, FolderPattern("r1"))
+	}
 	for name, want := range map[string]string{
 		"absent":               `no context "absent": expected a folder`,
 		"":                     "no context",
 		"ftp://h.io/a.tar":     "no context",
 		"host:path/repository": "no context",
 	} {
-		if _, err := Open(t.Context(), name, nil, nil); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
+		if _, err := Open(t.Context(), "r1", name, nil, nil); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got error %v, want one with %q", name, err, want)
 		}
 	}
@@ -112,7 +115,7 @@ func TestOpenFails(t *testing.T) {
 		"ftp://token:secret@h.io/c.tar":           {t.Context(), `no context "ftp://h.io/c.tar"`},
 		"file:///nowhere":                         {cancelled, "context canceled"},
 	} {
-		_, err := Open(tt.ctx, name, strings.NewReader(""), fetch)
+		_, err := Open(tt.ctx, "r1", name, strings.NewReader(""), fetch)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "token") {
 			t.Errorf("%s: got error %v, want one with %q and without secrets", name, err, tt.want)
 		}
@@ -129,7 +132,7 @@ func TestOpenIsCancelled(t *testing.T) {
 		_, _ = w.Write(fakes.Tar(t, "file content")[:1024])
 		cancel()
 	}()
-	if _, err := Open(ctx, "-", in, nil); !errors.Is(err, context.Canceled) {
+	if _, err := Open(ctx, "r1", "-", in, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 }

@@ -56,10 +56,10 @@ func usable(mode fs.FileMode) fs.FileMode {
 // filesName is the folder of the files in a temporary folder, which itself is not accessible to others.
 const filesName = "files"
 
-// Temporary creates a temporary folder for a purpose, such as "context", and in it a folder for files. Both paths are
-// absolute, without links.
-func Temporary(purpose string) (temp, files string, err error) {
-	if temp, err = os.MkdirTemp("", "docker-multiarch-"+purpose+"-"); err != nil {
+// Temporary creates a temporary folder, whose name begins with prefix, and in it a folder for files. Both paths are absolute,
+// without links.
+func Temporary(prefix string) (temp, files string, err error) {
+	if temp, err = os.MkdirTemp("", prefix); err != nil {
 		return "", "", manifest.WithHint(fmt.Errorf("creating a temporary folder: %w", err), "set TMPDIR for another location")
 	}
 	made := temp

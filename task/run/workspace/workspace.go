@@ -49,9 +49,9 @@ type Setup struct {
 	// Temp is a folder that contains the context if that was made for the run, and removed by Close. It is "" for a folder of
 	// the user.
 	Temp string
-	// Prefix is that of the names of volumes.
-	Prefix string
-	Labels map[string]string
+	// Prefix is that of the names of volumes, TempPrefix that of temporary folders.
+	Prefix, TempPrefix string
+	Labels             map[string]string
 	// Keep are files that .dockerignore does not hide.
 	Keep []string
 	// Shared is whether steps on this machine, or other daemons, need what containers wrote, or write themselves.
@@ -224,7 +224,7 @@ func (w *Workspace) makeTemp(ctx context.Context) (err error) {
 	if err := w.find(ctx); err != nil || w.temp != "" {
 		return err
 	}
-	if w.temp, _, err = Temporary("workspace"); err != nil {
+	if w.temp, _, err = Temporary(w.TempPrefix); err != nil {
 		return err
 	}
 	if inside, err := filepath.Rel(w.dir, w.temp); err == nil && filepath.IsLocal(inside) {
