@@ -6,8 +6,9 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
-// blockHeader matches a line that ends with the header of a block scalar, after dashes, a key, and tags and anchors.
-var blockHeader = lazyregexp.New(`^ *(?:([-?:]) +)*(?:("[^"]*"|'[^']*'|[^\s"'#]#*(?:[^#]|[^\s#]#+)*?) *: +)?(?:[!&]\S* +)*[|>][+-]?([1-9]?)[+-]?[ \t]*(?:#.*)?$`)
+// blockHeader matches a line that ends with the header of a block scalar, after dashes, a key, and tags and anchors. A key may
+// have tags and anchors, too, which may have colons.
+var blockHeader = lazyregexp.New(`^ *(?:([-?:]) +)*(?:((?:[!&]\S* +)*(?:"[^"]*"|'[^']*'|[^\s"'#!&]#*(?:[^#]|[^\s#]#+)*?)|(?:[!&]\S* +)+) *: +)?(?:[!&]\S* +)*[|>][+-]?([1-9]?)[+-]?[ \t]*(?:#.*)?$`)
 
 // uncommented returns a file without its comment lines: those that begin with #, except in block scalars, which are
 // known by their indentation, since a file with templates may not be valid YAML.

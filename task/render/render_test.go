@@ -554,6 +554,7 @@ func FuzzRender(f *testing.F) {
 func FuzzComments(f *testing.F) {
 	for _, s := range []string{
 		"# a\nb: |\n  #!/bin/sh\n # c\n", "- - |1\n   # b\n  # c\n", "? >-\n  # b\n: !!str |\n  # c\n: &x >2+ # d\n\n    # e\n", "a:\n  |\n  # b\n # c\nd: [\n# e\n]\n",
+		"? a\n: !!str: &x >\n # b\n", "!!str a: |\n # b\n", "? a\n: !!str : |\n   # b\n  # c\n", "&a:b c: |\n # d\n",
 	} {
 		f.Add(s)
 	}
