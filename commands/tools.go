@@ -14,6 +14,7 @@ import (
 	"github.com/docker/cli/cli/config"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/sirupsen/logrus"
 
 	"github.com/docker-multiarch/docker-multiarch/credentials"
 	"github.com/docker-multiarch/docker-multiarch/daemon"
@@ -32,6 +33,8 @@ type tools struct {
 	logins   logins
 	daemon   images
 	progress *display.Progress
+	// trace reports requests and logins, nil for not at all.
+	trace func(format string, args ...any)
 }
 
 // newTools returns the tools. If quiet they show no progress and only warnings.
@@ -47,6 +50,11 @@ func newToolsShowing(env environment, quiet bool, mode string) tools {
 	t := tools{env: env}
 	t.progress, t.reporter = env.progress(mode, quiet)
 	t.logins = logins{credentials.New(env.ConfigFile), t.reporter, &sync.Map{}}
+	if logrus.IsLevelEnabled(logrus.DebugLevel) { // docker --debug
+		traces := display.NewReporter(t.progress, false)
+		t.trace = func(format string, args ...any) { traces.Note("DEBUG: "+format, args...) }
+		t.logins.stored.Trace = func(host, source string) { t.trace("login for %s: %s", host, source) }
+	}
 	t.daemon = images{daemon.New(daemon.FromCLI(env), t.logins.header), t.progress}
 	return t
 }
@@ -95,6 +103,7 @@ func (t tools) registryOptions(n network) registry.Options {
 		Progress:     t.progress,
 		Warn:         t.reporter.Warn,
 		Note:         t.reporter.Note,
+		Trace:        t.trace,
 	}
 }
 

@@ -35,6 +35,9 @@ type Store struct {
 	timeout time.Duration // of one helper call
 	now     func() time.Time
 
+	// Trace is called with where the credentials for a registry came from, unless it is nil.
+	Trace func(host, source string)
+
 	scoped  func() ([]scoped, error)
 	lookups memo.Memo[lookup, found]
 }
@@ -84,6 +87,9 @@ func (s *Store) Lookup(ctx context.Context, host, repository string, actions []s
 	key := ConfigKey(host)
 	got, err := s.lookups.Do(ctx, lookup{file, key}, func() (found, error) {
 		auth, err := s.find(ctx, file, key, host)
+		if s.Trace != nil && err == nil {
+			s.Trace(host, sourceOf(file, key, auth))
+		}
 		return found{auth, key, s.now()}, err
 	})
 	if err != nil && errors.Is(err, ctx.Err()) {
@@ -136,6 +142,21 @@ func (s *Store) find(ctx context.Context, file *configfile.ConfigFile, key, host
 	}
 	answer.Auth, answer.RegistryToken = stored.Auth, stored.RegistryToken
 	return answer, nil
+}
+
+// sourceOf returns where credentials that were found came from.
+func sourceOf(file *configfile.ConfigFile, key string, auth types.AuthConfig) string {
+	env, err := configfile.New("").GetAuthConfig(key)
+	helper := helperOf(file, key)
+	switch {
+	case auth == types.AuthConfig{} || auth == types.AuthConfig{ServerAddress: auth.ServerAddress}:
+		return "no login"
+	case err == nil && env.Username+env.Auth+env.IdentityToken+env.RegistryToken != "":
+		return "DOCKER_AUTH_CONFIG"
+	case helper != "":
+		return "docker-credential-" + helper
+	}
+	return file.GetFilename()
 }
 
 // Header returns what Lookup does as the X-Registry-Auth header of a daemon: JSON in base64url, "{}" if there are no

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -414,6 +415,33 @@ func TestForget(t *testing.T) {
 		}
 		if got := lines(t, calls); len(got) != tt.want {
 			t.Errorf("%+v: got calls %q of the helper, want %d", tt, got, tt.want)
+		}
+	}
+}
+
+// The source of a login is reported once, without the login.
+func TestTraceOfSources(t *testing.T) {
+	helper(t, "some", `if [ $host = known.example ]; then echo '{"Username":"ann","Secret":"pw"}'; else echo "credentials not found in native keychain"; exit 1; fi`)
+	file := `{"auths":{"file.example":{"auth":"` + basic("bob", "secret") + `"}}, "credHelpers":{"known.example":"some","none.example":"some"}}`
+	for _, tt := range []struct{ host, env, want string }{
+		{"file.example", "", "config.json"},
+		{"known.example", "", "docker-credential-some"},
+		{"none.example", "", "no login"},
+		{"other.example", "", "no login"},
+		{"file.example", `{"auths":{"file.example":{"auth":"` + basic("e", "v") + `"}}}`, "DOCKER_AUTH_CONFIG"},
+		{"known.example", `{"auths":{"known.example":{"auth":"` + basic("e", "v") + `"}}}`, "DOCKER_AUTH_CONFIG"},
+	} {
+		t.Setenv(configfile.DockerEnvConfigKey, tt.env)
+		s := store(t, file)
+		var got []string
+		s.Trace = func(host, source string) { got = append(got, host+" "+filepath.Base(source)) }
+		for range 2 {
+			if _, err := s.Lookup(t.Context(), tt.host, "", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := []string{tt.host + " " + tt.want}; !slices.Equal(got, want) {
+			t.Errorf("%s with %q: got sources %q, want %q", tt.host, tt.env, got, want)
 		}
 	}
 }

@@ -72,6 +72,8 @@ type Options struct {
 	Progress manifest.Progress
 	// Warn receives warnings, Note notes: one line each, without a newline.
 	Warn, Note func(format string, args ...any)
+	// Trace receives a line for each request, without secrets; nil for none.
+	Trace func(format string, args ...any)
 }
 
 // DefaultJobs is enough for the blobs of ten images to be mounted in one round trip.

@@ -77,6 +77,7 @@ func (t *Retry) RoundTrip(r Request) (*http.Response, error) {
 	reread := false
 	attempts := t.Budget.Attempts(t.Server.NameOf(r.URL), r.Attempts)
 	done := attempts.Run(r.Context(), func() *Fault {
+		r.attempt++
 		var connected atomic.Bool
 		var pause *Fault
 		resp, pause, err = t.paced(r.onConnect(func(net.Conn) { connected.Store(true) }))

@@ -8,6 +8,7 @@
 //   - [Login] answers the registry's challenges with a password or a token, and keeps the tokens.
 //   - [Guest] answers the challenges of other registries that it redirects to, without a credential.
 //   - [IdleTimeout] ends a request whose connection makes no progress.
+//   - [Trace] reports each attempt, for people who look for a fault.
 //   - [TLS] is the connection: certificates, and no plain HTTP where that is not permitted.
 //
 // A [Request] carries all parameters beside the HTTP request; none hides in its context. Requests to
@@ -51,6 +52,8 @@ type Request struct {
 
 	// redirected says that a redirect has led away from the server that the request was for.
 	redirected bool
+	// attempt counts from 1.
+	attempt int
 	// anonymous says that no credential is used.
 	anonymous bool
 	connected []func(net.Conn)
