@@ -16,7 +16,7 @@ const module = "github.com/docker-multiarch/docker-multiarch/"
 // the plugin, the commands, the packages they use, the domain.
 var allowed = map[string][]string{
 	"cli-plugin":           {"commands"},
-	"commands":             {"manifest", "manifest/store", "repository", "transfer", "verify", "registry", "daemon", "credentials", "display", "task", "task/render", "task/run", "internal/lazyregexp"},
+	"commands":             {"manifest", "manifest/store", "repository", "transfer", "verify", "layout", "registry", "daemon", "credentials", "display", "task", "task/render", "task/run", "internal/lazyregexp"},
 	"display":              {"manifest", "manifest/store", "repository", "transfer", "verify", "task", "task/run", "internal/lazyregexp"},
 	"internal/fakes":       {"manifest"},
 	"manifest":             {"internal/memo", "internal/pause"},
@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"manifest/store":       {"manifest"},
 	"registry":             {"manifest", "internal/lazyregexp", "internal/memo", "registry/transport"},
 	"registry/transport":   {"internal/lazyregexp", "internal/memo", "internal/pause"},
+	"layout":               {"manifest"},
 	"repository":           {"manifest", "internal/memo", "internal/pause"},
 	"transfer":             {"manifest", "internal/memo"},
 	"verify":               {"manifest", "verify/program", "internal/compression", "internal/memo"},
@@ -50,7 +51,7 @@ var only = map[string][]string{
 	"github.com/google/go-containerregistry/":     {},
 	"github.com/docker/cli/":                      {"cli-plugin", "commands", "display", "daemon", "credentials", "docs/generate"},
 	"github.com/containerd/containerd/v2/":        {"registry", "registry/transport"},
-	"net/http":                                    {"registry", "registry/transport", "daemon", "internal/throttle"},
+	"net/http":                                    {"layout", "registry", "registry/transport", "daemon", "internal/throttle"},
 	"github.com/docker/docker-credential-helpers": {"credentials"},
 }
 
@@ -104,7 +105,7 @@ func TestImports(t *testing.T) {
 }
 
 // wings are packages that each do one kind of work on what a registry has. None imports another, nor its subpackages.
-var wings = []string{"repository", "transfer", "verify"}
+var wings = []string{"repository", "transfer", "verify", "layout"}
 
 func TestArrowsPointOneWay(t *testing.T) {
 	wing := func(name string) string {

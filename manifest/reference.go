@@ -20,8 +20,11 @@ func ParseReference(s string) (reference.Named, error) {
 }
 
 // ParseName is ParseReference with the tag "latest" if s has neither tag nor digest, as docker manifest parses its
-// arguments.
+// arguments. It also parses the name of an image in an OCI image layout or docker archive, see [IsPlace].
 func ParseName(s string) (reference.Named, error) {
+	if isPlaceTyped(s) {
+		return parsePlace(s)
+	}
 	named, err := ParseReference(s)
 	if err != nil {
 		return nil, err
@@ -31,6 +34,9 @@ func ParseName(s string) (reference.Named, error) {
 
 // ParseListName is ParseName for the name of a list, which has a tag and no digest.
 func ParseListName(s string) (reference.NamedTagged, error) {
+	if isPlaceTyped(s) {
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%s is not the name of a manifest list: expected [REGISTRY/]REPOSITORY[:TAG]", s)
+	}
 	named, err := ParseName(s)
 	if err != nil {
 		return nil, err
@@ -71,7 +77,9 @@ func AtTag(ref reference.Named, tag string) reference.NamedTagged {
 func SameRepository(a, b reference.Named) bool { return a.Name() == b.Name() }
 
 // SameRegistry reports whether a and b are in the same registry.
-func SameRegistry(a, b reference.Named) bool { return reference.Domain(a) == reference.Domain(b) }
+func SameRegistry(a, b reference.Named) bool {
+	return reference.Domain(a) == reference.Domain(b) && !IsPlace(a)
+}
 
 // joinAnd joins words for a sentence: "a", "a and b", "a, b and c".
 func joinAnd(words []string) string {

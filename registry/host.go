@@ -66,6 +66,11 @@ type repository struct {
 }
 
 func (c *Client) repository(ref reference.Named) (repository, error) {
+	if c.options.Place != nil {
+		if place := c.options.Place(ref); place != nil {
+			return repository{host: c.place(ref.Name(), place), repo: "layout", typed: ref.Name()}, nil
+		}
+	}
 	h, err := c.host(reference.Domain(ref))
 	return repository{host: h, repo: reference.Path(ref), typed: reference.FamiliarName(ref)}, err
 }
@@ -86,6 +91,24 @@ func (c *Client) host(name string) (*host, error) {
 	}
 	c.hosts[name] = h
 	return h, nil
+}
+
+// place returns the host of a place outside of registries, which answers in this process.
+func (c *Client) place(name string, answers http.RoundTripper) *host {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h, ok := c.hosts[name]; ok {
+		return h
+	}
+	own := docker.RegistryHost{Scheme: "http", Host: "place", Path: "/v2"}
+	h := &host{RegistryHost: own, name: name, client: c, semaphore: make(chan struct{}, c.options.Jobs)}
+	h.server = &transport.Server{Name: name, Host: own.Host}
+	h.server.SetEndpoint(transport.Endpoint{Scheme: own.Scheme})
+	h.login = &transport.Login{Server: h.server}
+	h.retries = &transport.Retry{Next: &transport.Local{Answers: answers}, Server: h.server, Budget: c.budget}
+	h.chain = h.retries
+	c.hosts[name] = h
+	return h
 }
 
 func (c *Client) newHost(name string) (*host, error) {

@@ -1,0 +1,157 @@
+package layout
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// maxMembers bounds the members of an archive.
+const maxMembers = 1 << 18
+
+// archive is a layout in a tar, which is read where its members are.
+type archive struct {
+	file    *os.File
+	members map[string]member
+	// links are the symbolic links by name.
+	links map[string]string
+	// spooled says that file is a temporary one.
+	spooled bool
+}
+
+type member struct{ offset, size int64 }
+
+// openArchive reads the names of a tar's members. One that is compressed with gzip is unpacked into a temporary file in
+// dir.
+func openArchive(name, dir string) (a *archive, err error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	a = &archive{file: file, members: map[string]member{}, links: map[string]string{}}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	var magic [2]byte
+	if _, err := file.ReadAt(magic[:], 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if magic == [2]byte{0x1f, 0x8b} {
+		if err := a.spool(dir); err != nil {
+			return nil, err
+		}
+	}
+	return a, a.readMembers()
+}
+
+// spool replaces the file by its unpacked content.
+func (a *archive) spool(dir string) error {
+	packed := a.file
+	defer packed.Close()
+	unpacked, err := os.CreateTemp(dir, ".docker-multiarch-*.tar")
+	if err != nil {
+		return err
+	}
+	a.file, a.spooled = unpacked, true
+	z, err := gzip.NewReader(packed)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(unpacked, z) // the space on the disk is the bound
+	return err
+}
+
+// readMembers reads the headers. A name that leaves the archive, occurs twice, or is no file is an error.
+func (a *archive) readMembers() error {
+	counted := &offsets{from: a.file}
+	r := tar.NewReader(counted)
+	for count := 0; ; count++ {
+		h, err := r.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("it is not a tar archive, or damaged: %w", err)
+		case count == maxMembers:
+			return fmt.Errorf("it has more than %d members", maxMembers)
+		}
+		name := path.Clean(strings.TrimPrefix(h.Name, "./"))
+		if len(name) > 4096 || !fs.ValidPath(name) {
+			return fmt.Errorf("the name of the member %.100q leads out of the archive", h.Name)
+		}
+		_, file := a.members[name]
+		_, link := a.links[name]
+		switch {
+		case h.Typeflag == tar.TypeDir:
+			continue
+		case file || link:
+			return fmt.Errorf("it has two members with the name %.100q", name)
+		case h.Typeflag == tar.TypeSymlink:
+			a.links[name] = path.Join(path.Dir(name), h.Linkname)
+		case h.Typeflag == tar.TypeReg:
+			a.members[name] = member{counted.at, h.Size}
+		default:
+			return fmt.Errorf("the member %.100q is neither a file nor a folder", name)
+		}
+	}
+}
+
+// offsets is a file that is read from its start and knows where.
+type offsets struct {
+	from *os.File
+	at   int64
+}
+
+func (o *offsets) Read(p []byte) (int, error) {
+	n, err := o.from.ReadAt(p, o.at)
+	o.at += int64(n)
+	if n > 0 && errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// Seek lets the reader of the tar skip content.
+func (o *offsets) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += o.at
+	case io.SeekEnd:
+		info, err := o.from.Stat()
+		if err != nil {
+			return 0, err
+		}
+		offset += info.Size()
+	}
+	o.at = offset
+	return o.at, nil
+}
+
+// Close implements io.Closer.
+func (a *archive) Close() error {
+	err := a.file.Close()
+	if a.spooled {
+		err = errors.Join(err, os.Remove(a.file.Name()))
+	}
+	return err
+}
+
+func (a *archive) open(name string) (io.ReadCloser, int64, error) {
+	m, ok := a.members[name]
+	if _, isLink := a.links[name]; isLink {
+		return nil, 0, fmt.Errorf("%s is a link", name)
+	}
+	if !ok {
+		return nil, 0, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return io.NopCloser(io.NewSectionReader(a.file, m.offset, m.size)), m.size, nil
+}

@@ -1,0 +1,319 @@
+// Package layout reads and writes images outside of registries: OCI image layouts, in a folder or a tar, and the archives
+// of 'docker save'.
+//
+// A layout is a place that content is fetched from and stored in, as a repository of a registry is. [Places] therefore
+// answers the requests of the distribution spec for each place, in this process, and whatever reads and writes
+// repositories reads and writes layouts. The package knows neither registries nor lists.
+//
+// Nothing is unpacked, and no link is followed out of a folder or at all in an archive. What is written to a folder is
+// there when the answer is; a tar is written by [Places.Commit].
+package layout
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// Bounds of what is read into memory.
+const (
+	maxIndex    = 64 << 20 // bytes of index.json, and of the manifest.json of docker save
+	maxManifest = 4 << 20  // bytes of a manifest
+)
+
+// Annotations of an entry of index.json that name it beside [ocispec.AnnotationRefName].
+const (
+	annotationImageName = "io.containerd.image.name"
+	annotationSubject   = "io.containerd.manifest.subject"
+)
+
+// files are the files of a layout by their names with slashes. Open returns an fs.ErrNotExist error for one that does not
+// exist.
+type files interface {
+	open(name string) (io.ReadCloser, int64, error)
+	io.Closer
+}
+
+// blobName returns the name of a blob in a layout.
+func blobName(d digest.Digest) string { return "blobs/" + d.Algorithm().String() + "/" + d.Encoded() }
+
+// image is the content of a layout as it is read.
+type image struct {
+	// name is that of the place for errors.
+	name  string
+	files files
+	index ocispec.Index
+}
+
+// read reads oci-layout and index.json.
+func read(name string, from files) (*image, error) {
+	l := &image{name: name, files: from}
+	raw, err := l.small(ocispec.ImageLayoutFile, maxManifest)
+	if err != nil {
+		return nil, l.invalid("%s: %w", ocispec.ImageLayoutFile, err)
+	}
+	var header ocispec.ImageLayout
+	if err := json.Unmarshal(raw, &header); err != nil || header.Version != ocispec.ImageLayoutVersion {
+		return nil, l.invalid("%s has the version %q, not %s", ocispec.ImageLayoutFile, manifest.OneLine(header.Version, 80), ocispec.ImageLayoutVersion)
+	}
+	if raw, err = l.small(ocispec.ImageIndexFile, maxIndex); err != nil {
+		return nil, l.invalid("%s: %w", ocispec.ImageIndexFile, err)
+	}
+	return l, l.parse(raw)
+}
+
+// parse sets the index from the bytes of index.json.
+func (l *image) parse(raw []byte) error {
+	if err := json.Unmarshal(raw, &l.index); err != nil {
+		return l.invalid("%s is not valid JSON (%w)", ocispec.ImageIndexFile, err)
+	}
+	for _, d := range l.index.Manifests {
+		if err := d.Digest.Validate(); err != nil || d.Size < 0 {
+			return l.invalid("%s has an entry with the digest %q and the size %d", ocispec.ImageIndexFile, manifest.OneLine(d.Digest.String(), 200), d.Size)
+		}
+	}
+	return nil
+}
+
+func (l *image) invalid(format string, args ...any) error {
+	return manifest.Errorf(errdefs.ErrInvalidArgument, "%s is not an image layout: %w", l.name, fmt.Errorf(format, args...))
+}
+
+// small returns the content of a file of at most limit bytes.
+func (l *image) small(name string, limit int64) ([]byte, error) {
+	file, size, err := l.files.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if size > limit {
+		return nil, fmt.Errorf("it has %d bytes, more than %d MiB", size, limit>>20)
+	}
+	raw, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(raw)) != size {
+		err = fmt.Errorf("it has %d bytes instead of %d", len(raw), size)
+	}
+	return raw, err
+}
+
+// manifest returns the manifest d. The error is errdefs.ErrNotFound if the layout does not hold it.
+func (l *image) manifest(d digest.Digest) (manifest.Content, error) {
+	raw, err := l.small(blobName(d), maxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return manifest.Content{}, l.absent(d)
+	}
+	if err != nil {
+		return manifest.Content{}, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: manifest %s: %w", l.name, d, err)
+	}
+	if actual := d.Algorithm().FromBytes(raw); actual != d {
+		return manifest.Content{}, manifest.Errorf(errdefs.ErrDataLoss, "%s: manifest %s has the digest %s", l.name, d, actual)
+	}
+	return manifest.Content{Descriptor: ocispec.Descriptor{MediaType: mediaType(raw), Digest: d, Size: int64(len(raw))}, Raw: raw}, nil
+}
+
+// mediaType returns the media type that a manifest states or, by its fields, has.
+func mediaType(raw []byte) string {
+	var m struct {
+		MediaType string          `json:"mediaType"`
+		Manifests json.RawMessage `json:"manifests"`
+	}
+	_ = json.Unmarshal(raw, &m) // whoever parses it finds the error
+	switch {
+	case m.MediaType != "":
+		return m.MediaType
+	case m.Manifests != nil:
+		return ocispec.MediaTypeImageIndex
+	}
+	return ocispec.MediaTypeImageManifest
+}
+
+// absent is the error that content is not there, with the platform that an index states for it.
+func (l *image) absent(d digest.Digest) error {
+	what := d.String()
+	for _, e := range l.index.Manifests {
+		for _, child := range l.children(e) {
+			if child.Digest == d && child.Platform != nil {
+				what = fmt.Sprintf("%s (%s)", manifest.FormatPlatform(*child.Platform), d)
+			}
+		}
+	}
+	return manifest.Errorf(errdefs.ErrNotFound, "%s does not hold %s", l.name, what)
+}
+
+// children returns the entries of an index that the layout holds.
+func (l *image) children(d ocispec.Descriptor) []ocispec.Descriptor {
+	if !manifest.IsIndex(d.MediaType) {
+		return nil
+	}
+	raw, err := l.small(blobName(d.Digest), maxManifest)
+	if err != nil {
+		return nil
+	}
+	children, _, _ := manifest.ParseIndex(raw)
+	return children
+}
+
+// names returns the tags and names of an entry of index.json.
+func names(d ocispec.Descriptor) []string {
+	var out []string
+	for _, name := range []string{d.Annotations[ocispec.AnnotationRefName], d.Annotations[annotationImageName]} {
+		if name == "" {
+			continue
+		}
+		out = append(out, name)
+		if ref, err := manifest.ParseReference(name); err == nil && strings.ContainsAny(name, "/:") {
+			if tagged, ok := ref.(interface{ Tag() string }); ok {
+				out = append(out, tagged.Tag())
+			}
+			out = append(out, manifest.Familiar(ref))
+		}
+	}
+	return out
+}
+
+// resolve returns the digest of what name names: a tag, a name of docker save, or manifest.OnlyImage.
+func (l *image) resolve(name string) (digest.Digest, error) {
+	if name == manifest.OnlyImage {
+		return l.only()
+	}
+	wanted := []string{name}
+	if ref, err := manifest.ParseName(name); err == nil && strings.ContainsAny(name, "/:") {
+		wanted = append(wanted, manifest.Familiar(ref))
+	}
+	for i := range l.index.Manifests { // exactly the tag, then other names of the same meaning; a later entry replaces an earlier one
+		if d := l.index.Manifests[len(l.index.Manifests)-1-i]; d.Annotations[ocispec.AnnotationRefName] == name {
+			return d.Digest, nil
+		}
+	}
+	for _, d := range slices.Backward(l.index.Manifests) {
+		if slices.ContainsFunc(names(d), func(n string) bool { return slices.Contains(wanted, n) }) {
+			return d.Digest, nil
+		}
+	}
+	return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no image %s; it has: %s", l.name, name, l.listed())
+}
+
+// tags returns the tags of all entries, each once.
+func (l *image) tags() []string {
+	var out []string
+	for _, d := range l.index.Manifests {
+		for _, name := range names(d) {
+			if !strings.ContainsAny(name, "/:@") && !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// only returns the only image: an entry of index.json that is neither listed nor described by another entry.
+func (l *image) only() (digest.Digest, error) {
+	below := map[digest.Digest]bool{}
+	for _, d := range l.index.Manifests {
+		for _, child := range l.children(d) {
+			below[child.Digest] = true
+		}
+	}
+	var roots []ocispec.Descriptor
+	for _, d := range l.index.Manifests {
+		_, isDigestTag := manifest.CutDigestTag(d.Annotations[ocispec.AnnotationRefName])
+		isRoot := func(r ocispec.Descriptor) bool { return r.Digest == d.Digest }
+		if below[d.Digest] || isDigestTag || slices.ContainsFunc(roots, isRoot) || l.subject(d) != "" {
+			continue
+		}
+		roots = append(roots, d)
+	}
+	switch len(roots) {
+	case 1:
+		return roots[0].Digest, nil
+	case 0:
+		return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no image", l.name)
+	}
+	err := manifest.Errorf(errdefs.ErrInvalidArgument, "%s has several images: %s", l.name, l.listed())
+	return "", manifest.WithHint(err, "name one of them: %s:%s", l.name, cmpName(roots[0]))
+}
+
+func cmpName(d ocispec.Descriptor) string {
+	if all := names(d); len(all) > 0 {
+		return all[0]
+	}
+	return d.Digest.String()
+}
+
+// listed lists the images for an error.
+func (l *image) listed() string {
+	var all []string
+	for _, d := range l.index.Manifests {
+		if name := cmpName(d); !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	if len(all) == 0 {
+		return "nothing"
+	}
+	return manifest.OneLine(manifest.JoinSome(all), 1000)
+}
+
+// subject returns the digest that an entry of index.json describes: the subject of its manifest, or what buildx notes
+// beside it; "" for none.
+func (l *image) subject(d ocispec.Descriptor) digest.Digest {
+	if s := digest.Digest(d.Annotations[annotationSubject]); s.Validate() == nil {
+		return s
+	}
+	if manifest.IsIndex(d.MediaType) && d.Size > maxManifest {
+		return ""
+	}
+	raw, err := l.small(blobName(d.Digest), maxManifest)
+	if err != nil {
+		return ""
+	}
+	return subjectOf(raw)
+}
+
+func subjectOf(raw []byte) digest.Digest {
+	var m struct {
+		Subject *ocispec.Descriptor `json:"subject"`
+	}
+	if json.Unmarshal(raw, &m) != nil || m.Subject == nil {
+		return ""
+	}
+	return m.Subject.Digest
+}
+
+// referrers returns the index under the referrers tag of a digest: with the entries of the one that the layout has, and all
+// others of index.json that describe the digest. It has no entries if there are none.
+func (l *image) referrers(subject digest.Digest, tag string) manifest.Content {
+	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
+	index.SchemaVersion = 2
+	if d, err := l.resolve(tag); err == nil {
+		if c, err := l.manifest(d); err == nil {
+			index.Manifests, index.Annotations, _ = manifest.ParseIndex(c.Raw)
+		}
+	}
+	for _, d := range l.index.Manifests {
+		known := func(other ocispec.Descriptor) bool { return other.Digest == d.Digest }
+		if slices.ContainsFunc(index.Manifests, known) || l.subject(d) != subject {
+			continue
+		}
+		if c, err := l.manifest(d.Digest); err == nil {
+			if n, err := manifest.ParseNode(c); err == nil {
+				referrer := c.Descriptor
+				referrer.ArtifactType, referrer.Annotations = n.ArtifactType, n.Annotations()
+				index.Manifests = append(index.Manifests, referrer)
+			}
+		}
+	}
+	raw, _ := json.Marshal(index) // it has only strings and numbers
+	return manifest.NewContent(index.MediaType, bytes.TrimSpace(raw))
+}

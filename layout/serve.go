@@ -1,0 +1,215 @@
+package layout
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// RoundTrip answers a request of the distribution spec (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md)
+// for the only repository of the place. What is not a success is an error, not an answer, except that there is no referrers
+// API: referrers are under their tags.
+func (p *place) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		defer r.Body.Close()
+	}
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	resp, err := p.answer(r)
+	if err != nil {
+		return nil, err
+	}
+	resp.Request, resp.Proto, resp.ProtoMajor, resp.ProtoMinor = r, "HTTP/1.1", 1, 1
+	return resp, nil
+}
+
+func answer(status int, contentType string, body []byte) *http.Response {
+	return &http.Response{
+		StatusCode: status, Header: http.Header{"Content-Type": {contentType}},
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+	}
+}
+
+// answer serves /v2/NAME/blobs, manifests and tags of any NAME without a slash.
+func (p *place) answer(r *http.Request) (*http.Response, error) {
+	rest := strings.TrimPrefix(r.URL.Path, "/v2/")
+	_, rest, _ = strings.Cut(rest, "/")
+	what, name, _ := strings.Cut(rest, "/")
+	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case what == "manifests" && reading:
+		return p.getManifest(r, name)
+	case what == "manifests" && r.Method == http.MethodPut && p.writer != nil:
+		return p.putManifest(r, name)
+	case what == "blobs" && reading:
+		return p.getBlob(r, name)
+	case what == "blobs" && name == "uploads/" && r.Method == http.MethodPost && p.writer != nil:
+		resp := answer(http.StatusAccepted, "", nil)
+		resp.Header.Set("Location", r.URL.Path+url.PathEscape(rand.Text()))
+		return resp, nil
+	case what == "blobs" && r.Method == http.MethodPut && p.writer != nil:
+		return p.putBlob(r)
+	case what == "blobs" && r.Method == http.MethodDelete: // of an upload, which has left nothing
+		return answer(http.StatusNoContent, "", nil), nil
+	case what == "tags" && reading:
+		return p.getTags(r)
+	case what == "referrers" && reading:
+		return answer(http.StatusNotFound, "", nil), nil
+	}
+	return nil, manifest.Errorf(errdefs.ErrNotImplemented, "%s: %s is not possible", p.typed, r.Method)
+}
+
+func (p *place) getManifest(r *http.Request, name string) (*http.Response, error) {
+	l, err := p.image()
+	if err != nil {
+		return nil, err
+	}
+	defer p.done(l)
+	c, err := l.named(name)
+	if err != nil {
+		return nil, err
+	}
+	resp := answer(http.StatusOK, c.Descriptor.MediaType, c.Raw)
+	resp.Header.Set("Docker-Content-Digest", c.Descriptor.Digest.String())
+	if r.Method == http.MethodHead {
+		resp.Body = http.NoBody
+	}
+	return resp, nil
+}
+
+// named returns the manifest or index of a digest or tag.
+func (l *image) named(name string) (manifest.Content, error) {
+	if d, err := digest.Parse(name); err == nil {
+		return l.manifest(d)
+	}
+	if form, isDigestTag := manifest.CutDigestTag(name); isDigestTag && form == name {
+		if c := l.referrers(manifest.DigestOf(form), name); !bytes.Contains(c.Raw, []byte(`"manifests":[]`)) {
+			return c, nil
+		}
+	}
+	d, err := l.resolve(name)
+	if err != nil {
+		return manifest.Content{}, err
+	}
+	return l.manifest(d)
+}
+
+// done closes what image opened for a single request.
+func (p *place) done(l *image) {
+	if p.writer != nil {
+		_ = l.files.Close() // it was only read
+	}
+}
+
+func (p *place) putManifest(r *http.Request, name string) (*http.Response, error) {
+	raw, err := io.ReadAll(io.LimitReader(r.Body, maxManifest+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > maxManifest {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "the manifest has more than %d MiB", maxManifest>>20)
+	}
+	c := manifest.NewContent(r.Header.Get("Content-Type"), raw)
+	tag := name
+	if d, err := digest.Parse(name); err == nil {
+		c.Descriptor.Digest, tag = d, ""
+	}
+	if err := p.writer.add(r.Context(), c, tag, func(current digest.Digest) error { return condition(r.Header, current) }); err != nil {
+		return nil, err
+	}
+	resp := answer(http.StatusCreated, "", nil)
+	resp.Header.Set("Docker-Content-Digest", c.Descriptor.Digest.String())
+	return resp, nil
+}
+
+// condition checks If-Match and If-None-Match of a request for a tag that points to current.
+func condition(h http.Header, current digest.Digest) error {
+	match := strings.Trim(h.Get("If-Match"), `"`)
+	if match != "" && match != current.String() || h.Get("If-None-Match") == "*" && current != "" {
+		return manifest.Errorf(errdefs.ErrFailedPrecondition, "the tag points to %q", current)
+	}
+	return nil
+}
+
+func (p *place) getBlob(r *http.Request, name string) (*http.Response, error) {
+	d, err := digest.Parse(name)
+	if err != nil {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%w", err)
+	}
+	open, absent := p.blobs()
+	content, size, err := open(blobName(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, absent(d)
+	}
+	if err != nil {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: blob %s: %w", p.typed, d, err)
+	}
+	resp := answer(http.StatusOK, "application/octet-stream", nil)
+	resp.Header.Set("Docker-Content-Digest", d.String())
+	resp.ContentLength = size
+	if r.Method == http.MethodHead {
+		content.Close()
+		return resp, nil
+	}
+	resp.Body = content
+	return resp, nil
+}
+
+// blobs returns how a blob is opened, and the error for one that does not exist. A target has what was written to it.
+func (p *place) blobs() (open func(name string) (io.ReadCloser, int64, error), absent func(digest.Digest) error) {
+	if p.writer != nil {
+		return p.writer.open, func(d digest.Digest) error {
+			return manifest.Errorf(errdefs.ErrNotFound, "%s does not hold %s", p.typed, d)
+		}
+	}
+	l, err := p.image()
+	if err != nil {
+		return func(string) (io.ReadCloser, int64, error) { return nil, 0, err }, nil
+	}
+	return l.files.open, l.absent
+}
+
+func (p *place) putBlob(r *http.Request) (*http.Response, error) {
+	d, err := digest.Parse(r.URL.Query().Get("digest"))
+	if err != nil {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%w", err)
+	}
+	body := io.Reader(http.NoBody)
+	if r.Body != nil {
+		body = r.Body
+	}
+	if err := p.writer.put(d, body); err != nil {
+		return nil, err
+	}
+	resp := answer(http.StatusCreated, "", nil)
+	resp.Header.Set("Docker-Content-Digest", d.String())
+	return resp, nil
+}
+
+// getTags lists all tags in one page.
+func (p *place) getTags(r *http.Request) (*http.Response, error) {
+	l, err := p.image()
+	if err != nil {
+		return nil, err
+	}
+	defer p.done(l)
+	tags := l.tags()
+	if n, err := strconv.Atoi(r.URL.Query().Get("n")); err == nil && n > 0 && r.URL.Query().Get("last") != "" {
+		tags = nil
+	}
+	raw, err := json.Marshal(map[string]any{"name": p.typed, "tags": tags})
+	return answer(http.StatusOK, "application/json", raw), err
+}

@@ -1,0 +1,380 @@
+package layout
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/gofrs/flock"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// writer writes a layout: in the folder itself, or in a temporary one that becomes a tar.
+type writer struct {
+	place, path string
+	isTar       bool
+	name        func(tag string) string
+
+	mu   sync.Mutex
+	root *os.Root
+	dir  string // "" before anything was written
+}
+
+// lockTimeout is how often a lock that another process holds is asked for.
+const lockInterval = 20 * time.Millisecond
+
+// image returns what was written so far, and what the folder had.
+func (w *writer) image() (*image, error) {
+	w.mu.Lock()
+	dir := w.dir
+	w.mu.Unlock()
+	if dir == "" && !w.isTar {
+		dir = w.path
+	}
+	empty := &image{name: w.place, files: nothing{}}
+	if dir == "" {
+		return empty, nil
+	}
+	files, err := openFolder(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return empty, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := files.open(ocispec.ImageLayoutFile); errors.Is(err, fs.ErrNotExist) {
+		if err := w.checkEmpty(dir); err != nil {
+			files.Close()
+			return nil, err
+		}
+		return &image{name: w.place, files: files}, nil
+	}
+	return closeUnless(files)(read(w.place, files))
+}
+
+// open opens a file of the layout as it is now.
+func (w *writer) open(name string) (io.ReadCloser, int64, error) {
+	w.mu.Lock()
+	root := w.root
+	w.mu.Unlock()
+	if root != nil {
+		return folder{root}.open(name)
+	}
+	l, err := w.image()
+	if err != nil {
+		return nil, 0, err
+	}
+	defer l.files.Close()
+	return l.files.open(name)
+}
+
+// checkEmpty returns an error if a folder without a layout has something else than blobs that are being written.
+func (w *writer) checkEmpty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != "blobs" {
+			return manifest.Errorf(errdefs.ErrInvalidArgument, "%s is a folder with other files, not an image layout: it has %s", w.place, manifest.OneLine(e.Name(), 200))
+		}
+	}
+	return nil
+}
+
+// nothing are the files of a layout that does not exist yet.
+type nothing struct{}
+
+func (nothing) Close() error { return nil }
+func (nothing) open(name string) (io.ReadCloser, int64, error) {
+	return nil, 0, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// begin makes the folder and returns its root.
+func (w *writer) begin() (*os.Root, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.root != nil {
+		return w.root, nil
+	}
+	dir := w.path
+	if w.isTar {
+		parent, pattern := beside(w.path, ".*")
+		made, err := os.MkdirTemp(parent, pattern)
+		if err != nil {
+			return nil, err
+		}
+		dir = made
+	} else if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err == nil {
+		err = root.MkdirAll("blobs/sha256", 0o755)
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.root, w.dir = root, dir
+	return root, nil
+}
+
+// put stores the content of r as the blob d. Nothing is stored if it has another digest.
+func (w *writer) put(d digest.Digest, r io.Reader) error {
+	root, err := w.begin()
+	if err != nil {
+		return err
+	}
+	if err := root.MkdirAll(path.Dir(blobName(d)), 0o755); err != nil {
+		return err
+	}
+	return w.replace(root, blobName(d), func(file io.Writer) error {
+		verifier := d.Verifier()
+		if _, err := io.Copy(io.MultiWriter(file, verifier), r); err != nil {
+			return err
+		}
+		if !verifier.Verified() {
+			return manifest.Errorf(errdefs.ErrDataLoss, "the content does not have the digest %s", d)
+		}
+		return nil
+	})
+}
+
+// replace writes a file whole: beside its name, which it gets at the end.
+func (w *writer) replace(root *os.Root, name string, write func(io.Writer) error) error {
+	temporary := path.Join(path.Dir(name), ".docker-multiarch-"+rand.Text())
+	file, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(write(file), file.Close())
+	if err == nil {
+		err = root.Rename(temporary, name)
+	}
+	if err != nil {
+		_ = root.Remove(temporary) // the first error counts
+	}
+	return err
+}
+
+// add stores a manifest. One with a tag, and one that describes another, becomes an entry of index.json, if the tag fulfils
+// the condition: it is given the digest that the tag points to now, "" for none.
+func (w *writer) add(ctx context.Context, c manifest.Content, tag string, condition func(current digest.Digest) error) error {
+	if err := w.put(c.Descriptor.Digest, strings.NewReader(string(c.Raw))); err != nil {
+		return err
+	}
+	if tag == "" && subjectOf(c.Raw) == "" {
+		return nil
+	}
+	root, err := w.begin()
+	if err != nil {
+		return err
+	}
+	if !w.isTar {
+		lock := flock.New(w.path+".lock", flock.SetPermissions(0o644))
+		if _, err := lock.TryLockContext(ctx, lockInterval); err != nil {
+			return fmt.Errorf("locking %s.lock: %w", w.path, err)
+		}
+		defer lock.Close()
+	} else {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+	}
+	return w.list(root, c, tag, condition)
+}
+
+// list adds an entry to index.json, which nobody else writes at the time.
+func (w *writer) list(root *os.Root, c manifest.Content, tag string, condition func(current digest.Digest) error) error {
+	l := &image{name: w.place, files: folder{root}}
+	if file, _, err := l.files.open(ocispec.ImageIndexFile); err == nil {
+		file.Close()
+		if l, err = read(w.place, folder{root}); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var current digest.Digest
+	for _, d := range l.index.Manifests {
+		if tag != "" && d.Annotations[ocispec.AnnotationRefName] == tag {
+			current = d.Digest
+		}
+	}
+	if err := condition(current); err != nil {
+		return err
+	}
+	l.index.Manifests = slices.DeleteFunc(l.index.Manifests, func(d ocispec.Descriptor) bool {
+		name := d.Annotations[ocispec.AnnotationRefName]
+		return tag != "" && name == tag || tag == "" && name == "" && d.Digest == c.Descriptor.Digest
+	})
+	l.index.Manifests = append(l.index.Manifests, w.entry(c, tag))
+	l.index.SchemaVersion, l.index.MediaType = 2, ocispec.MediaTypeImageIndex
+	slices.SortStableFunc(l.index.Manifests, compareEntries)
+	raw, err := json.Marshal(l.index)
+	if err != nil {
+		return err
+	}
+	if len(raw) > maxIndex {
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s of %s would have more than %d MiB", ocispec.ImageIndexFile, w.place, maxIndex>>20)
+	}
+	if err := w.file(root, ocispec.ImageLayoutFile, fmt.Appendf(nil, `{"imageLayoutVersion":%q}`, ocispec.ImageLayoutVersion)); err != nil {
+		return err
+	}
+	return w.file(root, ocispec.ImageIndexFile, raw)
+}
+
+func (w *writer) file(root *os.Root, name string, content []byte) error {
+	return w.replace(root, name, func(file io.Writer) error {
+		_, err := file.Write(content)
+		return err
+	})
+}
+
+// compareEntries orders the entries of index.json, whose order says nothing: by tag, then digest.
+func compareEntries(a, b ocispec.Descriptor) int {
+	if c := strings.Compare(a.Annotations[ocispec.AnnotationRefName], b.Annotations[ocispec.AnnotationRefName]); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Digest.String(), b.Digest.String())
+}
+
+// entry returns the entry of index.json for a manifest.
+func (w *writer) entry(c manifest.Content, tag string) ocispec.Descriptor {
+	d := c.Descriptor
+	d.Annotations = map[string]string{}
+	if tag != "" {
+		d.Annotations[ocispec.AnnotationRefName] = tag
+		if name := w.name(tag); name != "" {
+			d.Annotations[annotationImageName] = name
+		}
+	}
+	if n, err := manifest.ParseNode(c); err == nil {
+		d.ArtifactType = n.ArtifactType
+		if tag == "" {
+			d.Annotations = n.Annotations()
+		}
+	}
+	return d
+}
+
+// commit makes the tar and gives it its name.
+func (w *writer) commit(ctx context.Context) error {
+	if !w.isTar || w.dir == "" {
+		return nil
+	}
+	parent, pattern := beside(w.path, ".*")
+	file, err := os.CreateTemp(parent, pattern)
+	if err != nil {
+		return err
+	}
+	err = w.pack(ctx, file)
+	if err == nil {
+		err = file.Chmod(0o644)
+	}
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), w.path)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name()) // the first error counts
+	}
+	return err
+}
+
+// pack writes the layout as a tar: the same content gives the same bytes.
+func (w *writer) pack(ctx context.Context, out io.Writer) error {
+	t := tar.NewWriter(out)
+	if raw, err := w.saved(); err != nil {
+		return err
+	} else if raw != nil {
+		if err := w.file(w.root, dockerManifest, raw); err != nil {
+			return err
+		}
+	}
+	err := fs.WalkDir(w.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || name == "." {
+			return errors.Join(err, ctx.Err())
+		}
+		if strings.HasPrefix(e.Name(), ".") {
+			return nil // was not finished
+		}
+		h := &tar.Header{Name: name, Mode: 0o644, Typeflag: tar.TypeReg, Format: tar.FormatUnknown}
+		if e.IsDir() {
+			h.Name, h.Mode, h.Typeflag = name+"/", 0o755, tar.TypeDir
+			return t.WriteHeader(h)
+		}
+		return w.packFile(t, h, name)
+	})
+	return errors.Join(err, t.Close())
+}
+
+func (w *writer) packFile(t *tar.Writer, h *tar.Header, name string) error {
+	file, size, err := folder{w.root}.open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	h.Size = size
+	if err := t.WriteHeader(h); err != nil {
+		return err
+	}
+	_, err = io.Copy(t, file)
+	return err
+}
+
+// saved returns the manifest.json of docker save for a layout of a single image for one platform, nil for any other.
+func (w *writer) saved() ([]byte, error) {
+	l, err := w.image()
+	if err != nil {
+		return nil, err
+	}
+	defer l.files.Close()
+	d, err := l.only()
+	if err != nil {
+		return nil, nil //nolint:nilerr // there are several images
+	}
+	c, err := l.manifest(d)
+	if err != nil {
+		return nil, err
+	}
+	n, err := manifest.ParseNode(c)
+	if err != nil || n.Kind() != manifest.KindImage {
+		return nil, err
+	}
+	out := savedImage{Config: blobName(n.Config.Digest), RepoTags: []string{}, Layers: []string{}}
+	for _, layer := range n.Layers {
+		out.Layers = append(out.Layers, blobName(layer.Digest))
+	}
+	for _, e := range l.index.Manifests {
+		if name := e.Annotations[annotationImageName]; e.Digest == d && name != "" {
+			out.RepoTags = append(out.RepoTags, name)
+		}
+	}
+	return json.Marshal([]savedImage{out})
+}
+
+func (w *writer) close() error {
+	var errs []error
+	if w.root != nil {
+		errs = append(errs, w.root.Close())
+	}
+	if w.isTar && w.dir != "" {
+		errs = append(errs, os.RemoveAll(filepath.Clean(w.dir)))
+	}
+	return errors.Join(errs...)
+}

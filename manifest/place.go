@@ -1,0 +1,116 @@
+package manifest
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+// The schemes of places outside of registries: an OCI image layout
+// (https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md), and what 'docker save' writes. They stand
+// where a reference has its registry, and the path of the file or folder where it has its repository.
+const (
+	LayoutScheme  = "oci-layout:"
+	ArchiveScheme = "docker-archive:"
+)
+
+// OnlyImage is the tag of a reference to a place that names no image: it has to have only one.
+const OnlyImage = "-"
+
+// place is a reference without tag and digest.
+type place struct{ scheme, path string }
+
+// Name is what the user types, without tag and digest.
+func (p place) Name() string   { return p.scheme + "/" + p.path }
+func (p place) String() string { return p.Name() }
+
+// Domain and Path are what package reference keeps when it adds a tag or digest.
+func (p place) Domain() string { return p.scheme }
+func (p place) Path() string   { return p.path }
+
+// placedImage is an image of a place by a name that is no tag.
+type placedImage struct {
+	place
+	name string
+}
+
+// Tag is the name of the image, or OnlyImage.
+func (p placedImage) Tag() string { return p.name }
+
+func (p placedImage) String() string {
+	if p.name == OnlyImage {
+		return p.Name()
+	}
+	return p.Name() + ":" + p.name
+}
+
+// IsPlace reports whether ref names an OCI image layout or docker archive.
+func IsPlace(ref reference.Named) bool {
+	scheme := reference.Domain(ref)
+	return scheme == LayoutScheme || scheme == ArchiveScheme
+}
+
+// PlacePath returns the path of the file or folder that ref names, see [IsPlace].
+func PlacePath(ref reference.Named) string { return strings.TrimPrefix(reference.Path(ref), "/") }
+
+// isPlaceTyped reports whether s is to be parsed by parsePlace.
+func isPlaceTyped(s string) bool {
+	return strings.HasPrefix(s, LayoutScheme+"//") || strings.HasPrefix(s, ArchiveScheme+"//")
+}
+
+var placeTag = regexp.MustCompile(`^` + reference.TagRegexp.String() + `$`)
+
+// parsePlace parses oci-layout://PATH[:TAG][@DIGEST], as docker buildx does, or docker-archive://PATH[:NAME]. Without tag and
+// digest, the reference is to the only image.
+func parsePlace(s string) (reference.Named, error) {
+	scheme, path, _ := strings.Cut(s, "//")
+	var d digest.Digest
+	if before, after, ok := cutLast(path, "@"); ok && scheme == LayoutScheme {
+		if parsed, err := digest.Parse(after); err == nil {
+			path, d = before, parsed
+		}
+	}
+	tag := ""
+	switch before, after, ok := cutLast(path, ":"); {
+	case scheme == ArchiveScheme:
+		if volume := volumeLength(path); strings.Contains(path[volume:], ":") {
+			before, after, _ := strings.Cut(path[volume:], ":")
+			path, tag = path[:volume]+before, after
+		}
+	case ok && len(before) >= volumeLength(path) && placeTag.MatchString(after):
+		path, tag = before, after
+	}
+	if path == "" {
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%q has no path: expected oci-layout://PATH[:TAG][@DIGEST] or docker-archive://PATH[:NAME]", s)
+	}
+	p := place{scheme, "/" + path}
+	switch {
+	case d != "":
+		return AtDigest(p, d), nil
+	case tag == "":
+		return placedImage{p, OnlyImage}, nil
+	case placeTag.MatchString(tag):
+		return AtTag(p, tag), nil
+	}
+	return placedImage{p, tag}, nil
+}
+
+// volumeLength is the length of a drive letter with its colon and at least one more character of the path: C:\ or C:/.
+func volumeLength(path string) int {
+	if len(path) > 2 && path[1] == ':' && (path[2] == '\\' || path[2] == '/') {
+		return 2
+	}
+	return 0
+}
+
+// cutLast is strings.Cut at the last separator.
+func cutLast(s, separator string) (before, after string, found bool) {
+	i := strings.LastIndex(s, separator)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(separator):], true
+}
