@@ -174,6 +174,11 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	if err != nil {
 		return err
 	}
+	for _, s := range c.Sources {
+		if err := env.checkPlaces(s.Ref); err != nil {
+			return err
+		}
+	}
 	outputs, diagnostics, err := readOutputs(env, opts.digests, c.Name)
 	if err != nil {
 		return err

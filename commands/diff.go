@@ -48,7 +48,7 @@ func runDiff(ctx context.Context, env environment, opts diffOptions) error {
 	if _, err := parseTemplate(opts.format); err != nil {
 		return err
 	}
-	names, err := parseAll([]string{opts.older, opts.newer}, manifest.ParseName)
+	names, err := parseAll([]string{opts.older, opts.newer}, env.parseName)
 	if err != nil {
 		return err
 	}

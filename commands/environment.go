@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/layout"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 )
@@ -40,6 +42,25 @@ type shown struct {
 	progress  *display.Progress
 	reporter  *display.Reporter
 	unwritten atomic.Pointer[error]
+	// places are the layouts and archives that the command uses.
+	places layout.Places
+}
+
+// parseName returns an image in a registry, or in a layout or archive. A step of a task could read any file of this machine
+// as one.
+func (e environment) parseName(typed string) (reference.Named, error) {
+	ref, err := manifest.ParseNameOrPlace(typed)
+	if err == nil {
+		err = e.checkPlaces(ref)
+	}
+	return ref, err
+}
+
+func (e environment) checkPlaces(refs ...reference.Named) error {
+	if i := slices.IndexFunc(refs, manifest.IsPlace); i >= 0 && e.step != nil {
+		return invalid("%s: a step of a task can only use images of registries and of the daemon", manifest.Familiar(refs[i]))
+	}
+	return nil
 }
 
 // Out returns the stream for results, and ends the progress that is shown: another event starts it again. Commands need not

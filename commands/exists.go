@@ -46,7 +46,7 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 }
 
 func runExists(ctx context.Context, env environment, opts existsOptions) error {
-	name, err := manifest.ParseName(opts.name)
+	name, err := env.parseName(opts.name)
 	if err != nil {
 		return err
 	}

@@ -81,10 +81,10 @@ func (o importOptions) request() (r transfer.Request, err error) {
 	if r.Filters, err = parsePatterns("filter", o.filters); err != nil {
 		return r, err
 	}
-	if r.Source, err = manifest.ParseReference(o.source); err != nil {
+	if r.Source, err = parseEnd(o.source); err != nil {
 		return r, err
 	}
-	if r.Target, err = manifest.ParseReference(o.target); err != nil {
+	if r.Target, err = parseEnd(o.target); err != nil {
 		return r, err
 	}
 	if _, digested := r.Target.(reference.Digested); digested {
@@ -102,9 +102,44 @@ func (o importOptions) request() (r transfer.Request, err error) {
 		}
 		return r, nil
 	}
-	r.Source = reference.TagNameOnly(r.Source)
+	if r.Source, err = manifest.ParseNameOrPlace(o.source); err != nil {
+		return r, err
+	}
 	r.Tags, err = o.targetTags(r.Source, r.Target)
 	return r, err
+}
+
+// parseEnd parses SOURCE or TARGET, which has no tag if none was typed.
+func parseEnd(typed string) (reference.Named, error) {
+	ref, err := manifest.ParseNameOrPlace(typed)
+	switch {
+	case err != nil:
+		return nil, err
+	case !manifest.IsPlace(ref):
+		return manifest.ParseReference(typed)
+	}
+	if tagged, ok := ref.(reference.Tagged); ok && tagged.Tag() == manifest.OnlyImage {
+		return reference.TrimNamed(ref), nil
+	}
+	return ref, nil
+}
+
+// announceTarget says that a layout is going to be written, if the target is one.
+func (o importOptions) announceTarget(env environment, r transfer.Request) error {
+	if err := env.checkPlaces(r.Source, r.Target); err != nil || !manifest.IsPlace(r.Target) {
+		return err
+	}
+	return env.shown.places.Target(r.Target, o.force, func(tag string) string {
+		switch tagged, ok := r.Source.(reference.Tagged); {
+		case manifest.IsPlace(r.Source):
+			return ""
+		case o.allTags:
+			return manifest.AtTag(r.Source, tag).String()
+		case ok && tagged.Tag() == tag:
+			return r.Source.String()
+		}
+		return ""
+	})
 }
 
 // targetTags returns the tags that the image gets: that of TARGET or else of SOURCE, then those of the flag.
@@ -112,8 +147,11 @@ func (o importOptions) targetTags(source, target reference.Named) ([]reference.N
 	var tags []string
 	if named, ok := target.(reference.Tagged); ok {
 		tags = append(tags, named.Tag())
-	} else if named, ok := source.(reference.Tagged); ok {
+	} else if named, ok := source.(reference.Tagged); ok && named.Tag() != manifest.OnlyImage {
 		tags = append(tags, named.Tag())
+	}
+	if manifest.IsPlace(target) && len(tags)+len(o.tags) == 0 {
+		return nil, invalid("%s has no tag, and neither has %s: expected %s:TAG", o.target, o.source, o.target)
 	}
 	return parseTags(target, append(tags, o.tags...))
 }
@@ -173,6 +211,9 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := opts.announceTarget(env, request); err != nil {
+		return err
+	}
 	t := newToolsShowing(env, opts.output.quiet, opts.progress)
 	client, err := t.importRegistry(ctx, opts)
 	if err != nil {
@@ -191,7 +232,9 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	}
 	defer files.discard()
 	imported, err := transfer.Import(ctx, client, t.reporter, request)
-	err = opts.withHint(err, request.Source)
+	if err = opts.withHint(err, request.Source); err == nil && env.shown != nil {
+		err = env.shown.places.Commit(ctx)
+	}
 	t.progress.Close()
 	if len(imported) > 0 {
 		t.progress.Summarize(t.reporter)

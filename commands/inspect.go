@@ -170,7 +170,7 @@ func showPredicates(ctx context.Context, t tools, registries manifest.PredicateR
 // lookFor returns the list or image, or the entry of a local list, that the arguments name.
 func lookFor(ctx context.Context, env environment, opts inspectOptions, registries manifest.Fetcher) (manifest.Inspection, error) {
 	if opts.list == "" {
-		name, err := manifest.ParseName(opts.name)
+		name, err := env.parseName(opts.name)
 		if err != nil {
 			return manifest.Inspection{}, err
 		}

@@ -90,7 +90,7 @@ func (t tools) registryOptions(n network) registry.Options {
 	if retryTimeout == 0 {
 		retryTimeout = -1 // 0 is the default there
 	}
-	return registry.Options{
+	o := registry.Options{
 		Credentials:  t.logins.credential,
 		WithoutLogin: t.logins.withoutLogin,
 		Forget:       t.logins.stored.Forget,
@@ -105,6 +105,11 @@ func (t tools) registryOptions(n network) registry.Options {
 		Note:         t.reporter.Note,
 		Trace:        t.trace,
 	}
+	if shown := t.env.shown; shown != nil && t.env.step == nil {
+		shown.places.Note = t.reporter.Note
+		o.Place = shown.places.Transport
+	}
+	return o
 }
 
 // published ends a push: it removes the tags of the images, or reports the staging tags that remain, and on a terminal what

@@ -76,7 +76,7 @@ func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 	if _, err := parseTemplate(opts.format); err != nil {
 		return err
 	}
-	names, err := parseAll(opts.names, manifest.ParseName)
+	names, err := parseAll(opts.names, env.parseName)
 	if err != nil {
 		return err
 	}

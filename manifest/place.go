@@ -56,9 +56,12 @@ func IsPlace(ref reference.Named) bool {
 // PlacePath returns the path of the file or folder that ref names, see [IsPlace].
 func PlacePath(ref reference.Named) string { return strings.TrimPrefix(reference.Path(ref), "/") }
 
-// isPlaceTyped reports whether s is to be parsed by parsePlace.
-func isPlaceTyped(s string) bool {
-	return strings.HasPrefix(s, LayoutScheme+"//") || strings.HasPrefix(s, ArchiveScheme+"//")
+// ParseNameOrPlace is ParseName, or parses the name of an image in an OCI image layout or docker archive, see [IsPlace].
+func ParseNameOrPlace(s string) (reference.Named, error) {
+	if strings.HasPrefix(s, LayoutScheme+"//") || strings.HasPrefix(s, ArchiveScheme+"//") {
+		return parsePlace(s)
+	}
+	return ParseName(s)
 }
 
 var placeTag = regexp.MustCompile(`^` + reference.TagRegexp.String() + `$`)

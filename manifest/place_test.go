@@ -26,7 +26,7 @@ func TestParsePlace(t *testing.T) {
 		{"docker-archive:///t/a.tar:h.example.com:5000/team/app:1", "/t/a.tar", "h.example.com:5000/team/app:1", ""},
 		{`docker-archive://C:/a.tar:app`, `C:/a.tar`, "app", ""},
 	} {
-		ref, err := manifest.ParseName(tt.typed)
+		ref, err := manifest.ParseNameOrPlace(tt.typed)
 		if err != nil {
 			t.Errorf("%s: %v", tt.typed, err)
 			continue
@@ -45,11 +45,15 @@ func TestParsePlace(t *testing.T) {
 		}
 	}
 	for _, typed := range []string{"oci-layout://", "oci-layout://:1", "docker-archive://"} {
-		if ref, err := manifest.ParseName(typed); err == nil {
+		if ref, err := manifest.ParseNameOrPlace(typed); err == nil {
 			t.Errorf("%s: got %s, want an error", typed, ref)
 		}
 	}
-	if _, err := manifest.ParseListName("oci-layout://app:1"); err == nil {
-		t.Error("a layout is no name of a list")
+	for _, parse := range []func(string) (reference.Named, error){
+		manifest.ParseName, func(s string) (reference.Named, error) { return manifest.ParseListName(s) },
+	} {
+		if ref, err := parse("oci-layout://app:1"); err == nil {
+			t.Errorf("got %s, want an error: a layout is in no registry", ref)
+		}
 	}
 }

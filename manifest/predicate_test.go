@@ -155,7 +155,7 @@ func TestPredicatesOfList(t *testing.T) {
 		t.Errorf("got %s and warnings %s, want the SBOM of linux/amd64 and a warning for linux/arm64", got, warnings)
 	}
 	attached(t, w.Registry, "both", &index, "application/vnd.cyclonedx+json", `{"bomFormat":"CycloneDX"}`)
-	want := `{"linux/amd64":[{"spdxVersion":"SPDX-2.3"},{"bomFormat":"CycloneDX"}],"linux/arm64":{"bomFormat":"CycloneDX"}}`
+	want := `{"linux/amd64":[{"bomFormat":"CycloneDX"},{"spdxVersion":"SPDX-2.3"}],"linux/arm64":{"bomFormat":"CycloneDX"}}`
 	if got, warnings := predicates(t, w, "1", ""); got != want || warnings != "[]" {
 		t.Errorf("got %s and warnings %s, want %s", got, warnings, want)
 	}

@@ -20,11 +20,8 @@ func ParseReference(s string) (reference.Named, error) {
 }
 
 // ParseName is ParseReference with the tag "latest" if s has neither tag nor digest, as docker manifest parses its
-// arguments. It also parses the name of an image in an OCI image layout or docker archive, see [IsPlace].
+// arguments.
 func ParseName(s string) (reference.Named, error) {
-	if isPlaceTyped(s) {
-		return parsePlace(s)
-	}
 	named, err := ParseReference(s)
 	if err != nil {
 		return nil, err
@@ -34,9 +31,6 @@ func ParseName(s string) (reference.Named, error) {
 
 // ParseListName is ParseName for the name of a list, which has a tag and no digest.
 func ParseListName(s string) (reference.NamedTagged, error) {
-	if isPlaceTyped(s) {
-		return nil, Errorf(errdefs.ErrInvalidArgument, "%s is not the name of a manifest list: expected [REGISTRY/]REPOSITORY[:TAG]", s)
-	}
 	named, err := ParseName(s)
 	if err != nil {
 		return nil, err

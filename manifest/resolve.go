@@ -134,6 +134,8 @@ func (r *resolver) resolve(ctx context.Context, s Source) (resolution, error) {
 			out.entries[i].Output = s.Output
 		}
 		return out, nil
+	case IsPlace(s.Ref):
+		return r.fetch(ctx, s.Ref)
 	case r.choice.From == InDaemon:
 		local, err := r.find(ctx, s.Ref)
 		if errdefs.IsNotFound(err) {

@@ -37,7 +37,7 @@ func ParseSource(typed, list string) (Source, error) {
 		err := Errorf(errdefs.ErrInvalidArgument, "%s is an image ID, not a reference", typed)
 		return Source{}, WithHint(err, "tag the image and use that name: docker tag %s NAME:TAG", typed)
 	}
-	ref, err := ParseName(typed)
+	ref, err := ParseNameOrPlace(typed)
 	if err != nil {
 		return Source{}, err
 	}
