@@ -348,7 +348,7 @@ func FuzzReference(f *testing.F) {
 func TestNearest(t *testing.T) {
 	known := []string{"name", "mountPath", "steps"}
 	for given, want := range map[string]string{
-		"names": "name", "mountpath": "mountPath", "step": "steps", "setps": "steps", "mount": "mountPath", "path": "mountPath", "nmae": "name", "x": "", "": "", strings.Repeat("name", 1000): "",
+		"names": "name", "mountpath": "mountPath", "step": "steps", "setps": "steps", "mount": "mountPath", "path": "mountPath", "x": "", "": "", strings.Repeat("name", 1000): "",
 	} {
 		if got := Nearest(given, known); got != want {
 			t.Errorf("%.20s is near %q, want %q", given, got, want)

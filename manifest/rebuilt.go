@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -79,17 +78,21 @@ func (p Publication) amendCommand(entries []Entry, local Local, purge bool) stri
 	return strings.Join(append(words, list, source), " ")
 }
 
-// onlyPlatforms returns the platforms of entries for --platform, "" if the local image does not have others.
+// onlyPlatforms returns the platforms of entries for --platform, "" unless the local image has all of them and others.
 func onlyPlatforms(entries []Entry, local Local) string {
-	var listed Choice
 	var names []string
+	left := local.list().platforms()
 	for _, e := range entries {
-		if e.IsImage() {
-			p := Platform{e.imagePlatform()}
-			listed.Platforms, names = append(listed.Platforms, p), append(names, p.String())
+		p := Platform{e.imagePlatform()}
+		switch {
+		case !e.IsImage():
+		case !slices.ContainsFunc(left, p.Matches):
+			return ""
+		default:
+			names, left = append(names, p.String()), slices.DeleteFunc(left, p.Matches)
 		}
 	}
-	if len(local.Manifests) == 0 || !slices.ContainsFunc(local.list().platforms(), func(p ocispec.Platform) bool { return !listed.keeps(p) }) {
+	if len(left) == 0 {
 		return ""
 	}
 	return strings.Join(names, ",")

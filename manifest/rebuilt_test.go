@@ -46,6 +46,11 @@ func TestPushWarnsOfRebuiltImages(t *testing.T) {
 			local.Manifests = []manifest.LocalManifest{child("linux/s390x", digest.FromString("s")), child("linux/arm64", digest.FromString("a"))}
 			w.Daemon.Images[local.Name.String()] = local
 		}, "docker multiarch create --amend --platform linux/s390x " + example + ":1 " + source},
+		{"rebuilt for another platform", source, false, nil, func(t *testing.T, w *fakes.Fixture) {
+			local := rebuild(t, *w, source)
+			local.Manifests = []manifest.LocalManifest{child("linux/amd64", digest.FromString("a"))}
+			w.Daemon.Images[local.Name.String()] = local
+		}, amend},
 		{"another index of the same image", source, false, nil, func(t *testing.T, w *fakes.Fixture) {
 			local := rebuild(t, *w, source)
 			local.Manifests = []manifest.LocalManifest{child("linux/s390x", w.Lists[example+":1"].Entries[1].Descriptor.Digest)}
