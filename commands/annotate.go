@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ type annotateOptions struct {
 	list             string
 	source           string
 	platform         ocispec.Platform
+	whole            string
 	annotations      []string
 	indexAnnotations []string
 	clear            bool
@@ -39,6 +41,7 @@ func newAnnotateCommand(env environment) *cobra.Command {
 		ValidArgsFunction: env.completeListThenEntry,
 	}
 	flags := cmd.Flags()
+	flags.StringVar(&opts.whole, "platform", "", "Set operating system, architecture and variant (linux/arm/v7)")
 	flags.StringVar(&opts.platform.OS, "os", "", "Set operating system")
 	flags.StringVar(&opts.platform.Architecture, "arch", "", "Set architecture")
 	flags.StringVar(&opts.platform.OSVersion, "os-version", "", "Set operating system version")
@@ -46,7 +49,7 @@ func newAnnotateCommand(env environment) *cobra.Command {
 	flags.StringVar(&opts.platform.Variant, "variant", "", "Set architecture variant")
 	addAnnotations(flags, &opts.annotations, &opts.indexAnnotations, "the entry")
 	flags.BoolVar(&opts.clear, "clear", false, "First remove the annotations, variant, OS version and OS features of the entry")
-	completeFlags(cmd, map[string][]string{"os": knownNames(0), "arch": knownNames(1)})
+	completeFlags(cmd, map[string][]string{"platform": manifest.KnownPlatforms(), "os": knownNames(0), "arch": knownNames(1)})
 	return cmd
 }
 
@@ -54,6 +57,20 @@ func newAnnotateCommand(env environment) *cobra.Command {
 func (o annotateOptions) annotation() (a manifest.Annotation, skipped []string, err error) {
 	a.Clear = o.clear
 	a.Platform = manifest.Unalias(o.platform)
+	if o.whole != "" {
+		if o.platform.OS+o.platform.Architecture+o.platform.Variant != "" {
+			return a, nil, invalid("--platform cannot be combined with --os, --arch and --variant")
+		}
+		p, err := manifest.ParsePlatform(o.whole)
+		if err == nil && p.Variant == manifest.AnyVariant {
+			err = invalid("%s is not one platform", o.whole)
+		}
+		if err != nil {
+			return a, nil, fmt.Errorf("--platform: %w", err)
+		}
+		p.OSVersion, p.OSFeatures = cmp.Or(p.OSVersion, a.Platform.OSVersion), a.Platform.OSFeatures
+		a.Platform, a.NoVariant = p.Platform, true
+	}
 	parsed, err := parseAnnotations(o.annotations, "manifest-descriptor", o.indexAnnotations)
 	if err != nil {
 		return a, nil, err

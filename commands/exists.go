@@ -2,7 +2,10 @@ package commands
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -14,7 +17,7 @@ import (
 )
 
 type existsOptions struct {
-	name      string
+	names     []string
 	platforms []string
 	network   network
 	wait      time.Duration
@@ -23,16 +26,16 @@ type existsOptions struct {
 func newExistsCommand(env environment) *cobra.Command {
 	var opts existsOptions
 	cmd := &cobra.Command{
-		Use:   "exists [OPTIONS] NAME",
-		Short: "Check whether a registry has an image or manifest list",
-		Long: "Check whether a registry has an image or manifest list, by its tag or digest.\n" +
-			"The exit code is 0 if it exists, 1 if it does not, and 2 if it could not be determined." + platformHelp,
+		Use:   "exists [OPTIONS] NAME [NAME...]",
+		Short: "Check whether registries have images or manifest lists",
+		Long: "Check whether registries have images or manifest lists, by their tags or digests.\n" +
+			"The exit code is 0 if all exist, 1 if one does not, and 2 if it could not be determined." + platformHelp,
 		Example: `docker multiarch exists registry.example.com/app:1
 docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/app:1`,
 		Annotations: answers("It exists.", "It does not exist."),
-		Args:        cli.ExactArgs(1),
+		Args:        cli.RequiresMinArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.name = args[0]
+			opts.names = args
 			return runExists(cmd.Context(), env, opts)
 		},
 		ValidArgsFunction: env.completeListNames,
@@ -46,7 +49,7 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 }
 
 func runExists(ctx context.Context, env environment, opts existsOptions) error {
-	name, err := env.parseName(opts.name)
+	names, err := parseAll(opts.names, env.parseName)
 	if err != nil {
 		return err
 	}
@@ -56,11 +59,17 @@ func runExists(ctx context.Context, env environment, opts existsOptions) error {
 	}
 	t := newTools(env, false)
 	registries := t.registries(opts.network)
-	err = manifest.Await(ctx, opts.wait, t.reporter, strings.Join(append([]string{manifest.Familiar(name)}, opts.platforms...), " "), func() error {
-		return verify.Exists(ctx, registries, name, platforms)
-	})
-	if errdefs.IsNotFound(err) {
-		return &verdict{exitNo, err}
+	errs := make([]error, len(names))
+	var group sync.WaitGroup
+	for i, name := range names {
+		group.Go(func() {
+			what := strings.Join(append([]string{manifest.Familiar(name)}, opts.platforms...), " ")
+			errs[i] = manifest.Await(ctx, opts.wait, t.reporter, what, func() error { return verify.Exists(ctx, registries, name, platforms) })
+		})
 	}
-	return err
+	group.Wait()
+	if err := errors.Join(errs...); err == nil || ctx.Err() != nil || !slices.ContainsFunc(errs, errdefs.IsNotFound) {
+		return err
+	}
+	return &verdict{exitNo, errors.Join(errs...)}
 }

@@ -97,7 +97,7 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 	}
 	t := newTools(env, false)
 	registries := t.registries(opts.network)
-	found, err := lookFor(ctx, env, opts, registries)
+	found, err := lookFor(ctx, t, opts, registries)
 	if err != nil {
 		return err
 	}
@@ -168,19 +168,23 @@ func showPredicates(ctx context.Context, t tools, registries manifest.PredicateR
 }
 
 // lookFor returns the list or image, or the entry of a local list, that the arguments name.
-func lookFor(ctx context.Context, env environment, opts inspectOptions, registries manifest.Fetcher) (manifest.Inspection, error) {
+func lookFor(ctx context.Context, t tools, opts inspectOptions, registries manifest.Fetcher) (manifest.Inspection, error) {
 	if opts.list == "" {
-		name, err := env.parseName(opts.name)
+		name, err := t.env.parseName(opts.name)
 		if err != nil {
 			return manifest.Inspection{}, err
 		}
-		return manifest.Inspect(ctx, env.lists(), registries, name)
+		found, err := manifest.Inspect(ctx, t.env.lists(), registries, name)
+		if err != nil {
+			err = manifest.OnlyInDaemon(ctx, t.daemon, name, err)
+		}
+		return found, err
 	}
 	list, err := manifest.ParseListName(opts.list)
 	if err != nil {
 		return manifest.Inspection{}, err
 	}
-	return manifest.InspectEntry(ctx, env.lists(), registries, list, opts.name)
+	return manifest.InspectEntry(ctx, t.env.lists(), registries, list, opts.name)
 }
 
 func printText(env environment, text []byte) error {

@@ -15,6 +15,7 @@ type repoLsOptions struct {
 	registry string
 	filter   string
 	format   string
+	quiet    bool
 	network  network
 }
 
@@ -36,6 +37,7 @@ func newRepoLsCommand(env environment) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&opts.filter, "filter", "", `Only list repositories whose path matches this pattern ("team/*", "regex:team/.*"; * matches anything but /)`)
 	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("table", "json" or a Go template over .Repository and .Name)`)
+	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Only display names, which other commands take")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	completeFlags(cmd, map[string][]string{"format": {"table", "json"}})
 	return cmd
@@ -56,6 +58,9 @@ func runRepoLs(ctx context.Context, env environment, opts repoLsOptions) error {
 	paths, err := repository.Repositories(ctx, newTools(env, false).registries(opts.network), registry, filter)
 	if err != nil {
 		return err
+	}
+	if opts.quiet {
+		opts.format = "{{.Name}}"
 	}
 	return display.Repositories(env.Out(), registry, paths, opts.format)
 }

@@ -130,8 +130,17 @@ func delivered(env environment, t tools, opts verifyOptions) ([]reference.Named,
 func conclusion(results []verify.Result, quiet bool) error {
 	names := map[verify.State][]string{}
 	var errs []error
+	var absent []string
 	for _, r := range results {
-		names[r.State] = append(names[r.State], r.Name)
+		switch err := r.Absent(); {
+		case err == nil:
+			names[r.State] = append(names[r.State], r.Name)
+		case quiet:
+			names[r.State] = append(names[r.State], r.Name)
+			continue
+		default:
+			absent = append(absent, err.Error())
+		}
 		for _, f := range r.Findings {
 			if f.Err != nil {
 				errs = append(errs, f.Err)
@@ -144,6 +153,9 @@ func conclusion(results []verify.Result, quiet bool) error {
 	}
 	if invalid := names[verify.StateInvalid]; len(invalid) > 0 {
 		code, lines = exitNo, append(lines, "invalid: "+strings.Join(invalid, ", "))
+	}
+	if len(absent) > 0 {
+		code, lines = exitNo, append(lines, absent...)
 	}
 	switch {
 	case code == 0:

@@ -26,6 +26,10 @@ func Verified(out io.Writer, results []verify.Result, format string, quiet, noTr
 		if strings.TrimSpace(table) == "" {
 			format = verifiedTable
 		}
+		results = slices.DeleteFunc(slices.Clone(results), func(r verify.Result) bool { return r.Absent() != nil })
+		if len(results) == 0 { // the error of the command says which are absent
+			return nil
+		}
 		if err := verifiedRows(out, results, format, noTrunc); err != nil {
 			return err
 		}

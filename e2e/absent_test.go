@@ -3,6 +3,7 @@ package e2e
 import (
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,4 +95,58 @@ func TestDaemonKilledDuringPush(t *testing.T) {
 			s.refused([]string{s.plain("local"), "cannot reach the Docker daemon"}, "push", s.list)
 		})
 	}
+}
+
+// What does not exist is named the same way by each command, with the command that lists what does.
+func TestNotFound(t *testing.T) {
+	s := newScene(t, harness.V3)
+	s.useDaemon(harness.Daemon(t, harness.GraphDriver))
+	s.put(s.repo, "amd64", images.Spec{Platform: amd64})
+	s.put(s.repo, "arm", images.Spec{Platform: arm64})
+	s.put(s.repo, "taken", images.Spec{Platform: amd64})
+	s.load(s.plain("local"), amd64)
+	s.multiarch("create", s.list, s.name("amd64"), s.name("arm"))
+	none, entries := s.name("none"), s.name("amd64")+" (linux/amd64) and "+s.name("arm")+" (linux/arm64/v8)"
+	absent := []string{"no such manifest: " + none + ": ", "404 Not Found", "hint: docker multiarch repo tags " + s.repository() + "\n"}
+	noList := []string{"No such manifest: " + none + "\nhint: docker multiarch ls\n"}
+	for _, c := range []struct {
+		code  int
+		words []string
+		args  []string
+	}{
+		{1, absent, []string{"inspect", none}},
+		{1, absent, []string{"exists", none}},
+		{1, absent, []string{"verify", none}},
+		{1, absent[:2], []string{"verify", "-q", none, s.name("amd64")}},
+		{1, absent, []string{"repo", "show", none}},
+		{1, absent, []string{"repo", "rm", "--force", none}},
+		{1, absent, []string{"repo", "untag", none}},
+		{1, absent, []string{"import", none, s.name("copy")}},
+		{2, absent, []string{"diff", none, s.name("amd64")}},
+		{1, absent, []string{"tag", "--remote", none, s.name("2")}},
+		{1, noList, []string{"rm", none}},
+		{1, noList, []string{"annotate", none, s.name("amd64"), "--os", "linux"}},
+		{1, noList, []string{"drop", none, "linux/amd64"}},
+		{1, []string{"manifest for image " + none + " does not exist in " + s.list + ", which has " + entries + "\n"}, []string{"annotate", s.list, none, "--os", "linux"}},
+		{1, []string{"no entry linux/s390x in " + s.list + ", which has " + entries + "\n"}, []string{"drop", s.list, "linux/s390x"}},
+		{1, []string{"No such manifest: " + none + ", nor a local image: ", "\nhint: create the list first: docker multiarch create " + none + " SOURCE"}, []string{"push", none}},
+		{1, []string{"; the registry has that tag already: sha256:"}, []string{"push", s.name("taken")}},
+		{1, []string{"; the daemon has an image of that name\nhint: docker image inspect " + s.plain("local") + "\n"}, []string{"inspect", s.plain("local")}},
+		{0, nil, []string{"exists", s.name("amd64"), s.name("arm")}},
+		{1, absent, []string{"exists", s.name("amd64"), none}},
+		{1, absent, []string{"exists", "127.0.0.1:1/app:1", "--retry-timeout", "0", none}},
+		{2, []string{"127.0.0.1:1"}, []string{"exists", "127.0.0.1:1/app:1", "--retry-timeout", "0", s.name("arm")}},
+	} {
+		r := s.ends(c.code, c.words, c.args...)
+		if n := strings.Count(r.Stdout+r.Stderr, "no such manifest"); n > 1 || c.code == 1 && c.args[0] == "verify" && c.args[1] == none && r.Stdout != "" {
+			t.Errorf("%q: got %d times that it does not exist, want once:\n%s%s", c.args, n, r.Stdout, r.Stderr)
+		}
+	}
+	s.multiarch("annotate", s.list, s.name("arm"), "--platform", "linux/arm/v7")
+	says(t, s.multiarch("inspect", "--tree", s.list).Stdout, "linux/arm/v7 ")
+	s.multiarch("annotate", s.list, s.name("arm"), "--platform", "linux/riscv64")
+	says(t, s.multiarch("inspect", "--tree", s.list).Stdout, "linux/riscv64 ")
+	s.refused([]string{"--platform cannot be combined"}, "annotate", s.list, s.name("arm"), "--platform", "linux/arm/v7", "--os", "linux")
+	s.refused([]string{"linux/arm/* is not one platform"}, "annotate", s.list, s.name("arm"), "--platform", "linux/arm/*")
+	says(t, s.multiarch("repo", "ls", "-q", "--filter", s.repo, s.registry.Host).Stdout, s.repository()+"\n")
 }

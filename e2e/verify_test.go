@@ -77,10 +77,6 @@ var invalidLists = map[string]func(s *scene) []string{
 		harness.Put(s.T, s.registry, s.repo, "1", images.Index(images.OCI, a, images.Attestation(b)))
 		return []string{"describes \"" + b.Digest().String() + "\", which is not an image of index"}
 	},
-	"absent": func(s *scene) []string {
-		s.put(s.repo, "other", images.Spec{Platform: amd64})
-		return []string{s.list + " is not in the registry " + s.registry.Host}
-	},
 }
 
 func (s *scene) must(err error) {
@@ -274,7 +270,7 @@ func TestVerifyUnknown(t *testing.T) {
 	s.ends(2, []string{"template parsing error"}, "verify", "--format", "{{", s.list)
 	s.ends(2, []string{"did you mean linux/amd64"}, "exists", "--platform", "linux/amd46", s.list)
 	s.ends(2, []string{secret + ": unknown: ", "could not be verified: " + secret}, "verify", s.list, secret)
-	s.ends(1, []string{"could not be verified: " + secret, "invalid: " + s.name("none")}, "verify", secret, s.name("none"), s.list)
+	s.ends(1, []string{"could not be verified: " + secret, "no such manifest: " + s.name("none")}, "verify", secret, s.name("none"), s.list)
 }
 
 // exists answers by its exit code only, and prints the reason on stderr.
@@ -293,15 +289,15 @@ func TestExists(t *testing.T) {
 			{0, []string{at + a.Digest().String()}, ""},
 			{0, []string{"--platform", "linux/amd64,linux/arm64", s.list}, ""},
 			{0, []string{"--platform", "linux/riscv64", s.name("image")}, ""},
-			{1, []string{s.name("none")}, s.name("none") + " is not in the registry"},
-			{1, []string{at + digest.FromString("x").String()}, "is not in the registry"},
+			{1, []string{s.name("none")}, "no such manifest: " + s.name("none")},
+			{1, []string{at + digest.FromString("x").String()}, "no such manifest"},
 			{1, []string{"--platform", "linux/amd64", "--platform", "linux/riscv64", s.list}, "has no image for linux/riscv64 (it has: linux/amd64, linux/arm64/v8)"},
 			{1, []string{"--platform", "linux/amd64", s.name("image")}, "has no image for linux/amd64 (it has: linux/riscv64)"},
-			{1, []string{s.registry.Host + "/none/app:1"}, "is not in the registry"},
+			{1, []string{s.registry.Host + "/none/app:1"}, "no such manifest"},
 		} {
 			r := s.ends(test.code, []string{test.word}, append([]string{"exists"}, test.args...)...)
-			if r.Stdout != "" || strings.Count(r.Stderr, "\n") != test.code {
-				s.Errorf("%v: got stdout %q and stderr %q, want no stdout and %d lines", test.args, r.Stdout, r.Stderr, test.code)
+			if r.Stdout != "" || strings.Count(r.Stderr, "\n") != test.code+strings.Count(r.Stderr, "\nhint: ") {
+				s.Errorf("%v: got stdout %q and stderr %q, want no stdout and %d lines, and hints", test.args, r.Stdout, r.Stderr, test.code)
 			}
 		}
 		s.must(s.registry.Delete(s.Context(), s.repo, b.Digest()))

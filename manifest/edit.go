@@ -13,7 +13,7 @@ import (
 func edit(ctx context.Context, lists Lists, name reference.Named, change func(List) (List, error)) error {
 	return lists.Update(ctx, name, func(l List) (List, error) {
 		if len(l.Entries) == 0 {
-			return l, Errorf(errdefs.ErrNotFound, "No such manifest: %s", name)
+			return l, NoList(name)
 		}
 		return change(l)
 	})
@@ -28,7 +28,7 @@ func AnnotateLocal(ctx context.Context, lists Lists, name reference.Named, selec
 		}
 		i, err := l.selectOne(selector)
 		if errdefs.IsNotFound(err) {
-			return l, Errorf(errdefs.ErrNotFound, "manifest for image %s does not exist in %s", selector, Familiar(name))
+			return l, Errorf(errdefs.ErrNotFound, "manifest for image %s does not exist in %s, which has %s", selector, Familiar(name), l.contents())
 		}
 		if err != nil {
 			return l, err

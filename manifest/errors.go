@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 )
 
 // Errorf is fmt.Errorf for an error of a kind of package errdefs, which errors.Is and errdefs.IsNotFound and its siblings
@@ -30,6 +31,20 @@ func IsMalformed(err error) bool {
 // WithHint returns err with a hint, which is not part of its text: a command or flag that solves the problem.
 func WithHint(err error, format string, args ...any) error {
 	return &hintError{err, fmt.Sprintf(format, args...)}
+}
+
+// NoManifest is the error for what a registry does not have under name, with the command that lists what it has.
+func NoManifest(name reference.Named, err error) error {
+	what := "tags"
+	if _, ok := name.(reference.Digested); ok {
+		what = "manifests"
+	}
+	return WithHint(fmt.Errorf("no such manifest: %s: %w", Familiar(name), err), "docker multiarch repo %s %s", what, reference.FamiliarName(name))
+}
+
+// NoList is the error for a local list that does not exist, as docker manifest words it.
+func NoList(name reference.Named) error {
+	return WithHint(Errorf(errdefs.ErrNotFound, "No such manifest: %s", name), "docker multiarch ls")
 }
 
 // Hint returns the first hint in err, "" for none.

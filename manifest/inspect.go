@@ -38,10 +38,6 @@ func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.
 		return Inspection{}, err
 	}
 	c, err := registry.Fetch(ctx, name)
-	if errdefs.IsNotFound(err) {
-		return Inspection{}, Errorf(errdefs.ErrNotFound, "no such manifest: %s: it is neither a local list nor in the registry %s",
-			name, reference.Domain(name))
-	}
 	if err != nil {
 		return Inspection{}, err
 	}
@@ -52,6 +48,17 @@ func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.
 		found.Image = &Entry{Ref: name, Source: name, Descriptor: c.Descriptor, Raw: c.Raw}
 	}
 	return found, err
+}
+
+// OnlyInDaemon returns err, the error of a registry for name, and says if the daemon has an image of that name.
+func OnlyInDaemon(ctx context.Context, images Images, name reference.Named, err error) error {
+	ctx, cancel := context.WithTimeout(ctx, daemonNeeded)
+	defer cancel()
+	if local, localErr := images.Find(ctx, name); localErr == nil {
+		err = fmt.Errorf("%w; the daemon has an image of that name", err)
+		return WithHint(err, "docker image inspect %s", Familiar(local.Name))
+	}
+	return err
 }
 
 // remoteList returns an index of a registry as a list without the bytes of its children.

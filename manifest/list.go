@@ -228,7 +228,7 @@ func (l List) Select(selector string) ([]int, error) {
 		if found := match(func(e Entry) bool { return e.Descriptor.Digest == d }); found != nil {
 			return found, nil
 		}
-		return nil, Errorf(errdefs.ErrNotFound, "no entry with digest %s in %s", d, Familiar(l.Name))
+		return nil, Errorf(errdefs.ErrNotFound, "no entry with digest %s in %s, which has %s", d, Familiar(l.Name), l.contents())
 	}
 	if ref, err := ParseName(selector); err == nil {
 		listed := l.digests()
@@ -238,7 +238,7 @@ func (l List) Select(selector string) ([]int, error) {
 			return found, nil
 		}
 	}
-	err := Errorf(errdefs.ErrNotFound, "no entry %s in %s", selector, Familiar(l.Name))
+	err := Errorf(errdefs.ErrNotFound, "no entry %s in %s, which has %s", selector, Familiar(l.Name), l.contents())
 	if p, invalid := ParsePlatform(selector); invalid == nil {
 		if found := match(func(e Entry) bool { return e.Subject() == "" && p.Matches(e.Platform()) }); found != nil {
 			return found, nil
@@ -246,6 +246,15 @@ func (l List) Select(selector string) ([]int, error) {
 		err = HintVariants(err, []Platform{p}, l.platforms())
 	}
 	return nil, err
+}
+
+// contents names the images of the list in an error about another.
+func (l List) contents() string {
+	var out []string
+	for _, e := range l.Images() {
+		out = append(out, fmt.Sprintf("%s (%s)", Familiar(e.Source), FormatPlatform(e.Platform())))
+	}
+	return cmp.Or(JoinSome(out), "no images")
 }
 
 // digests returns the digests of the entries.
@@ -417,8 +426,10 @@ func (l List) countPlatforms() int {
 
 // Annotation is a change of an entry and its list by annotate.
 type Annotation struct {
-	// The non-empty fields of Platform replace those of the entry; its OSFeatures are added.
-	Platform ocispec.Platform
+	// The non-empty fields of Platform replace those of the entry; its OSFeatures are added. NoVariant removes the variant
+	// before.
+	Platform  ocispec.Platform
+	NoVariant bool
 	// Descriptor are annotations of the entry's descriptor, List those of the whole list.
 	Descriptor, List map[string]string
 	// ByPlatform are annotations of the descriptors of all images for a platform.
@@ -433,6 +444,9 @@ func (l List) Annotate(i int, a Annotation) (List, error) {
 	if i >= 0 {
 		e := l.Entries[i]
 		p := e.Platform()
+		if a.NoVariant {
+			p.Variant = ""
+		}
 		if a.Clear {
 			p = ocispec.Platform{OS: p.OS, Architecture: p.Architecture}
 			e.Descriptor.Annotations = nil

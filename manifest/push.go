@@ -207,12 +207,25 @@ func findImage(ctx context.Context, clients Clients, name reference.NamedTagged,
 	case err != nil && ctx.Err() != nil:
 		return local, err
 	case err != nil:
-		return local, Errorf(errdefs.ErrNotFound, "%w, nor a local image: %s", noList, err.Error())
+		return local, neither(ctx, clients, name, Errorf(errdefs.ErrNotFound, "%w, nor a local image: %s", noList, err.Error()))
 	case local.Name.Name() != name.Name():
 		err := Errorf(errdefs.ErrNotFound, "the daemon has no image %s, only %s", name, Familiar(local.Name))
 		return local, WithHint(err, "give the image that name: docker tag %s %s", Familiar(local.Name), name)
 	}
 	return local, nil
+}
+
+// registryAsked is how long a registry may take to answer if an error can do without that.
+const registryAsked = 5 * time.Second
+
+// neither returns err, that name is neither a local list nor a local image, and says if the registry has it.
+func neither(ctx context.Context, clients Clients, name reference.NamedTagged, err error) error {
+	ctx, cancel := context.WithTimeout(ctx, registryAsked)
+	defer cancel()
+	if d, unknown := clients.Registry.Digest(ctx, name); unknown == nil {
+		err = fmt.Errorf("%w; the registry has that tag already: %s", err, d)
+	}
+	return WithHint(err, "create the list first: docker multiarch create %s SOURCE [SOURCE...]", Familiar(name))
 }
 
 // PlanImage returns the steps of PushLocal for an image of the daemon, one line each. NoList is the error that there is no

@@ -51,7 +51,11 @@ func TestErrorText(t *testing.T) {
 			}
 			c := n.client(Options{RetryTimeout: -1, Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
 			_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
-			if want := "a.example.com: GET manifest a.example.com/app:1: " + tt.want; err == nil || err.Error() != want {
+			want := "a.example.com: GET manifest a.example.com/app:1: " + tt.want
+			if tt.kind == errdefs.ErrNotFound {
+				want = "no such manifest: a.example.com/app:1: " + want
+			}
+			if err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 			var refused *Error

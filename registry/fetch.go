@@ -32,7 +32,15 @@ func (c *Client) Fetch(ctx context.Context, ref reference.Named) (got manifest.C
 	_, err = p.do(ctx, r)
 	c.count(manifest.CountedManifests, 1)
 	c.recordAnswer(ref, got.Descriptor.Digest, err)
-	return got, err
+	return got, named(ref, err)
+}
+
+// named returns an error of a request for a manifest, which names it if the registry does not have it.
+func named(ref reference.Named, err error) error {
+	if errdefs.IsNotFound(err) {
+		return manifest.NoManifest(ref, err)
+	}
+	return err
 }
 
 // recordAnswer records what a tag points to, if the answer to a request for it shows that.
@@ -75,7 +83,7 @@ func (c *Client) Digest(ctx context.Context, ref reference.Named) (digest.Digest
 	c.count(manifest.CountedManifests, 1)
 	if err != nil {
 		c.recordAnswer(ref, "", err)
-		return "", err
+		return "", named(ref, err)
 	}
 	resp.Body.Close() // releases the semaphore for a request that may follow
 	d := digest.Digest(resp.Header.Get("Docker-Content-Digest"))

@@ -2,10 +2,8 @@ package repository
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
-	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
@@ -32,10 +30,6 @@ func Show(ctx context.Context, r manifest.Reader, report manifest.Reporter, name
 	root := read[0]
 	if root.Err == nil {
 		_, root.Err = s.graph.Node(root.Digest)
-	}
-	if errdefs.IsNotFound(root.Err) {
-		return Shown{}, manifest.WithHint(fmt.Errorf("no such manifest: %s: %w", manifest.Familiar(name), root.Err),
-			"docker multiarch repo tags %s", reference.FamiliarName(name))
 	}
 	if root.Err != nil {
 		return Shown{}, root.Err

@@ -23,7 +23,7 @@ import (
 func Exists(ctx context.Context, r manifest.Fetcher, name reference.Named, platforms []manifest.Platform) error {
 	if len(platforms) == 0 {
 		_, err := r.Digest(ctx, name)
-		return notFound(err, name)
+		return err
 	}
 	images, incomplete := images(ctx, r, name, platforms)
 	errs := make([]error, len(platforms))
@@ -36,14 +36,6 @@ func Exists(ctx context.Context, r manifest.Fetcher, name reference.Named, platf
 		return cmp.Or(incomplete, errs[i]) // the missing image may be among those that could not be read
 	}
 	return cmp.Or(errs...)
-}
-
-// notFound turns a registry's answer that it does not have name into an error for the user.
-func notFound(err error, name reference.Named) error {
-	if errdefs.IsNotFound(err) {
-		return manifest.Errorf(errdefs.ErrNotFound, "%s is not in the registry %s", manifest.Familiar(name), reference.Domain(name))
-	}
-	return err
 }
 
 // image is an image for a platform. It was read if the platform is that of its config.
@@ -66,7 +58,7 @@ func images(ctx context.Context, r manifest.Fetcher, name reference.Named, platf
 	}
 	roots, err := g.Read(ctx, name)
 	if err := cmp.Or(err, roots[0].Err); err != nil {
-		return nil, notFound(err, name)
+		return nil, err
 	}
 	root := roots[0].Digest
 	read, err := configPlatforms(ctx, r, g, name, root)

@@ -49,8 +49,8 @@ func TestExists(t *testing.T) {
 		kind                  error
 	}{
 		{"app:1", "", "", nil},
-		{"app:none", "", "h.example.com/app:none is not in the registry h.example.com", errdefs.ErrNotFound},
-		{"app:none", "linux/amd64", "h.example.com/app:none is not in the registry h.example.com", errdefs.ErrNotFound},
+		{"app:none", "", "no such manifest: h.example.com/app:none: ", errdefs.ErrNotFound},
+		{"app:none", "linux/amd64", "no such manifest: h.example.com/app:none: ", errdefs.ErrNotFound},
 		{"app:secret", "", "401", errdefs.ErrUnauthenticated},
 		{"app:secret", "linux/amd64", "401", errdefs.ErrUnauthenticated},
 		{"app:1", "linux/amd64 linux/arm64/v8 linux/riscv64", "", nil},
@@ -63,7 +63,7 @@ func TestExists(t *testing.T) {
 		{"app:arm64", "linux/arm64", "", nil},
 		{"app:arm64", "linux/amd64", "has no image for linux/amd64 (it has: linux/arm64)", errdefs.ErrNotFound},
 		{"app@" + amd64.Digest.String(), "linux/amd64", "", nil},
-		{"app@" + lost.Digest.String(), "", "is not in the registry", errdefs.ErrNotFound},
+		{"app@" + lost.Digest.String(), "", "no such manifest: h.example.com/app@sha256:", errdefs.ErrNotFound},
 		{"app:partial", "linux/arm64", "", nil},
 		{"app:v6", "linux/arm/v6 linux/arm/*", "", nil},
 		{"app:v6", "linux/arm", "has no image for linux/arm (it has: linux/arm/v6)", errdefs.ErrNotFound},

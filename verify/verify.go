@@ -92,6 +92,14 @@ type Manifest struct {
 	State State `json:"state"`
 }
 
+// Absent returns the error that the registry does not have the name, nil if that is not the result.
+func (r Result) Absent() error {
+	if r.Digest == "" && len(r.Findings) == 1 && errdefs.IsNotFound(r.Findings[0].Err) {
+		return r.Findings[0].Err
+	}
+	return nil
+}
+
 // Finding is an error, something that could not be checked, or information.
 type Finding struct {
 	Severity Severity `json:"severity"`
@@ -103,7 +111,7 @@ type Finding struct {
 	Message  string `json:"message"`
 	// Programs are those that the finding is about, nil if it is about something else.
 	Programs *Programs `json:"programs,omitempty"`
-	// Err is the registry's error that prevented the check, if that is the reason.
+	// Err is the registry's error that prevented the check or says that the name is absent, if that is the reason.
 	Err error `json:"-"`
 }
 
@@ -303,7 +311,9 @@ func (r *report) add(f Finding) {
 // rootFinding is the finding that a name could not be read.
 func rootFinding(name reference.Named, err error) Finding {
 	if errdefs.IsNotFound(err) {
-		return finding(SeverityError, "", "%v", notFound(err, name))
+		f := finding(SeverityError, "", "%v", err)
+		f.Err = err
+		return f
 	}
 	return readFinding("", manifest.Familiar(name), name, err)
 }

@@ -469,7 +469,7 @@ var checkCases = map[string]checkCase{
 			r.Errs["h.example.com/app@"+r.children[0].Digest.String()] = manifest.Errorf(errdefs.ErrInvalidArgument, "no JSON object")
 		}, state: StateInvalid, findings: []string{"no JSON object"},
 	},
-	"no list":        {after: func(r *repo) { delete(r.Manifests, "h.example.com/app:1") }, state: StateInvalid, findings: []string{"h.example.com/app:1 is not in the registry h.example.com"}},
+	"no list":        {after: func(r *repo) { delete(r.Manifests, "h.example.com/app:1") }, state: StateInvalid, findings: []string{"no such manifest: h.example.com/app:1: "}},
 	"forbidden list": {after: func(r *repo) { r.Errs["h.example.com/app:1"] = manifest.Errorf(errdefs.ErrUnauthenticated, "401") }, state: StateUnknown, findings: []string{"unknown : h.example.com/app:1 could not be read: 401"}},
 	"both": {
 		after: func(r *repo) {

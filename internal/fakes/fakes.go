@@ -88,7 +88,7 @@ func (m *Registry) Fetch(_ context.Context, ref reference.Named) (manifest.Conte
 	raw, ok := m.Manifests[key(ref)]
 	d := digest.FromBytes(raw)
 	if _, exists := m.Manifests[ref.Name()+"@"+d.String()]; !ok || m.Dangling && !exists {
-		return manifest.Content{}, manifest.Errorf(errdefs.ErrNotFound, "registry: %s unknown", ref)
+		return manifest.Content{}, manifest.NoManifest(ref, manifest.Errorf(errdefs.ErrNotFound, "registry: %s unknown", ref))
 	}
 	return manifest.NewContent(m.Types[d], raw), nil
 }
@@ -602,7 +602,7 @@ type Lists map[string]manifest.List
 func (s Lists) Get(name reference.Named) (manifest.List, error) {
 	l, ok := s[name.String()]
 	if !ok {
-		return l, manifest.Errorf(errdefs.ErrNotFound, "No such manifest: %s", name)
+		return l, manifest.NoList(name)
 	}
 	return l, nil
 }

@@ -44,13 +44,13 @@ func (s *Store) Get(name reference.Named) (manifest.List, error) {
 		return manifest.List{}, unreadable(name, err)
 	}
 	if now.checkOwner(name) != nil {
-		return manifest.List{}, notFound(name)
+		return manifest.List{}, manifest.NoList(name)
 	}
 	if err := now.check(name); err != nil {
 		return manifest.List{}, err
 	}
 	if len(now.files) == 0 {
-		return manifest.List{}, notFound(name)
+		return manifest.List{}, manifest.NoList(name)
 	}
 	return now.list(name), nil
 }
@@ -104,7 +104,7 @@ func (s *Store) Remove(ctx context.Context, name reference.Named) error {
 			return err
 		}
 		if !now.found {
-			return notFound(name)
+			return manifest.NoList(name)
 		}
 		return discard(now.folder)
 	}
@@ -206,10 +206,6 @@ func (s *Store) folders() ([]string, error) {
 	}
 	slices.Sort(out)
 	return slices.Compact(out), err
-}
-
-func notFound(name reference.Named) error {
-	return manifest.Errorf(errdefs.ErrNotFound, "No such manifest: %s", name)
 }
 
 // unreadable adds a hint to an error.
