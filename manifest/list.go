@@ -394,6 +394,9 @@ func (l List) Duplicates() []Duplicate {
 			continue
 		}
 		_, layers, _ := ParseImage(e.Raw)
+		if e.IsPending() { // whose layers are not known: hardly any daemon pushes anything but gzip
+			layers = []ocispec.Descriptor{{MediaType: ocispec.MediaTypeImageLayerGzip}}
+		}
 		key := ImageKey(e.Platform(), e.Descriptor, layers)
 		earlier, ok := first[key]
 		switch {

@@ -210,6 +210,14 @@ func TestDuplicates(t *testing.T) {
 		entry("w1", ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "1"}),
 		entry("w2", ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "2"}),
 	}}
+	published := entry("c", ocispec.Platform{OS: "linux", Architecture: "riscv64"})
+	const blob = `"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":1}`
+	published.Raw = []byte(`{"config":{` + blob + `,"layers":[{"mediaType":"application/vnd.docker.image.rootfs.diff.tar.gzip",` + blob + `]}`)
+	published.Descriptor.Digest = digest.FromBytes(published.Raw)
+	mixed := List{Entries: []Entry{published, entry("d", ocispec.Platform{OS: "linux", Architecture: "riscv64"})}}
+	if got := mixed.Duplicates(); len(got) != 1 {
+		t.Errorf("got duplicates %v of an image in a registry and one in the daemon, want one", got)
+	}
 	twice := list.Duplicates()
 	if len(twice) != 1 || twice[0].String() != "a:latest and b:latest are both for linux/arm64/v8" {
 		t.Errorf("got %v", twice)
