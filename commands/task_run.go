@@ -112,6 +112,7 @@ func runTaskRun(ctx context.Context, env environment, opts taskRunOptions) error
 		return err
 	}
 	defer loaded.close()
+	loaded.file.Steps = withLogins(loaded.file.Steps, opts.login)
 	if opts.dryRun {
 		var text strings.Builder
 		if err := run.Describe(&text, loaded.id, loaded.file, opts.from); err != nil {
@@ -180,7 +181,6 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 	if err != nil {
 		return err
 	}
-	loaded.file.Steps = withLogins(loaded.file.Steps, o.login)
 	configFile, secrets, err := daemons.stepLogins(ctx, loaded.file.Steps)
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(daemons.config.dir))

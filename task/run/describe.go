@@ -79,6 +79,7 @@ func heading(f task.File, s task.Step) string {
 	add(s.Retries > 0, "%d retries", s.Retries)
 	add(s.Repeat > 0, "run %d times", s.Repeat+1)
 	add(s.Detach, "in the background")
+	add(len(s.Logins) > 0, "with your login of %s", strings.Join(s.Logins, ", "))
 	add(s.IgnoreErrors, "errors ignored")
 	add(s.CancelRest, "cancels the other steps if it fails")
 	add(len(s.ExitedWith) > 0, "only after exit code %s", numbers(s.ExitedWith, " or "))
@@ -128,6 +129,9 @@ func runFlags(id string, f task.File, s task.Step) []string {
 	is("detach", s.Detach)
 	is("pull=always", s.Pull)
 	add("volume", Name(id, SharedVolume)+":"+shell.Workspace)
+	if !slices.ContainsFunc(s.Mounts, func(m task.Mount) bool { return isHome(m.Path) }) {
+		add("volume", Name(id, homeVolume)+":"+home)
+	}
 	for _, m := range s.Mounts {
 		if m.Volume == task.DockerSocket {
 			add("volume", m.Volume+":"+m.Path)
@@ -145,6 +149,9 @@ func runFlags(id string, f task.File, s task.Step) []string {
 		add("network", s.Network)
 	}
 	add("env", s.Env...)
+	if !setsHome(s.Env) {
+		add("env", "HOME="+home)
+	}
 	add("publish", s.Ports...)
 	add("expose", s.Expose...)
 	add("user", s.User)

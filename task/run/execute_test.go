@@ -436,7 +436,7 @@ func TestDescribe(t *testing.T) {
 		{ID: "one", Action: task.Build{Flags: []string{"--file=a b"}, Tags: []reference.NamedTagged{tagged(t, "h:5000/a:1")}, Context: "."}},
 		{ID: "two", After: []int{0}, Retries: 2, Action: task.Push{Images: []reference.NamedTagged{tagged(t, "h:5000/a:1")}}},
 		{ID: "three", After: []int{0, 1}, Dir: "d", Env: []string{"A=$b"}, Detach: true, Network: "own", Action: task.Container{Image: "bash", Args: []string{"-c", "echo 'x' \x1b"}}},
-		{ID: "four", After: []int{2}, Keep: true, Pull: true, NoDir: true, Network: "host", ExitedWith: []int{1, 2}, ExitedWithout: []int{3}, CancelRest: true, Action: task.Container{Image: "x"}},
+		{ID: "four", After: []int{2}, Keep: true, Pull: true, NoDir: true, Network: "host", Env: []string{"HOME=/h"}, Mounts: []task.Mount{{Volume: "h", Path: "/acb/home/"}}, Logins: []string{"a.io", "b.io:5000"}, ExitedWith: []int{1, 2}, ExitedWithout: []int{3}, CancelRest: true, Action: task.Container{Image: "x"}},
 		{ID: "five", Action: task.Plugin{Commands: [][]string{{"import", "a", "b"}}, Replaces: "az acr import\n-t b"}},
 	}}
 	var out strings.Builder
@@ -450,11 +450,11 @@ docker build '--file=a b' --tag=h:5000/a:1 .
 docker push h:5000/a:1
 
 # three: after one, two, in the background
-docker run --name=multiarch-r1-three --rm --detach --volume=multiarch-r1-workspace.1:/workspace --workdir=/workspace/d --network=multiarch-r1-own --network-alias=three '--env=A=$b' bash -c 'echo '\''x'\'' `
+docker run --name=multiarch-r1-three --rm --detach --volume=multiarch-r1-workspace.1:/workspace --volume=multiarch-r1-home.1:/acb/home --workdir=/workspace/d --network=multiarch-r1-own --network-alias=three '--env=A=$b' --env=HOME=/acb/home bash -c 'echo '\''x'\'' `
 	const end = `
 
-# four: after three, cancels the other steps if it fails, only after exit code 1 or 2, not after exit code 3
-docker run --name=multiarch-r1-four --pull=always --volume=multiarch-r1-workspace.1:/workspace --network=host x
+# four: after three, with your login of a.io, b.io:5000, cancels the other steps if it fails, only after exit code 1 or 2, not after exit code 3
+docker run --name=multiarch-r1-four --pull=always --volume=multiarch-r1-workspace.1:/workspace --volume=multiarch-r1-h:/acb/home/ --network=host --env=HOME=/h x
 
 # five: immediately, instead of az acr import -t b
 docker multiarch import a b

@@ -19,17 +19,24 @@ const homeVolume = "home.1"
 
 // addHome adds home to a container. Its variables may name another HOME.
 func (e *Executor) addHome(ctx context.Context, d *usedDaemon, c *Container) error {
-	if !slices.ContainsFunc(c.Env, func(kv string) bool { return strings.HasPrefix(kv, "HOME=") }) {
+	if !setsHome(c.Env) {
 		c.Env = append(slices.Clone(c.Env), "HOME="+home)
 	}
-	if slices.ContainsFunc(c.Mounts, func(m Mount) bool {
-		target, _, _ := strings.Cut(m.Target, ":") // options follow
-		return path.Clean(target) == home
-	}) {
+	if slices.ContainsFunc(c.Mounts, func(m Mount) bool { return isHome(m.Target) }) {
 		return nil
 	}
 	c.Mounts = append(c.Mounts, Mount{Source: e.name(homeVolume), Target: home})
 	return e.claim(ctx, d)
+}
+
+func setsHome(env []string) bool {
+	return slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, "HOME=") })
+}
+
+// isHome reports whether a mount is at home. Its target may have options.
+func isHome(target string) bool {
+	target, _, _ = strings.Cut(target, ":")
+	return path.Clean(target) == home
 }
 
 // loginFolder is the DOCKER_CONFIG of containers with logins. It is in no volume, so that it ends with the container.
