@@ -194,7 +194,7 @@ func absolute(path string) string {
 func (d *daemons) buildxConfig(args []string) string {
 	own := filepath.Join(d.config.dir, "buildx")
 	at := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--builder") })
-	if at < 0 || !slices.Contains(args, "build") && !slices.Contains(args, "bake") {
+	if at < 0 || !run.IsBuild(args) {
 		return own
 	}
 	_, name, given := strings.Cut(args[at], "=")
@@ -211,6 +211,9 @@ func (d *daemons) buildxConfig(args []string) string {
 // environment returns the environment of a docker command: with the daemon of a docker context and the user's settings.
 func (d *daemons) environment(dockerContext string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return !run.Inherited(kv) })
+	for i, kv := range env {
+		env[i] = run.Absolute(kv, absolute)
+	}
 	env = append(env, "DOCKER_CONFIG="+d.config.dir)
 	if certs := os.Getenv("DOCKER_CERT_PATH"); certs != "" || os.Getenv("DOCKER_TLS_VERIFY")+os.Getenv("DOCKER_TLS") != "" {
 		env = append(env, "DOCKER_CERT_PATH="+absolute(cmp.Or(certs, config.Dir())))

@@ -138,6 +138,66 @@ func TestEnvironmentOfDockerCommands(t *testing.T) {
 	}
 }
 
+// Docker commands have the working directory of a step, in which they must not look for the user's files.
+func TestPathsOfDockerCommands(t *testing.T) {
+	here := t.TempDir()
+	t.Chdir(here)
+	if cwd, err := os.Getwd(); err == nil {
+		here = cwd
+	}
+	d := newTestDaemons(t)
+	for _, tt := range [][2]string{
+		{"HOME=.", "HOME=" + here},
+		{"HOME=/a:b", "HOME=/a:b"},
+		{"SSL_CERT_FILE=certs/ca.pem", "SSL_CERT_FILE=" + filepath.Join(here, "certs/ca.pem")},
+		{"SSL_CERT_DIR=certs:/etc/certs", "SSL_CERT_DIR=" + filepath.Join(here, "certs") + ":/etc/certs"},
+		{"XDG_CONFIG_HOME=../config", "XDG_CONFIG_HOME=" + filepath.Join(filepath.Dir(here), "config")},
+		{"XDG_DATA_DIRS=a:b", "XDG_DATA_DIRS=" + filepath.Join(here, "a") + ":" + filepath.Join(here, "b")},
+		{"XDG_RUNTIME_DIR=", "XDG_RUNTIME_DIR="},
+		{"LANG=C", "LANG=C"},
+	} {
+		name, value, _ := strings.Cut(tt[0], "=")
+		t.Setenv(name, value)
+		if env := environmentOf(t, d, "", "ps"); !slices.Contains(env, tt[1]) {
+			t.Errorf("%s: got environment %q, want %s", tt[0], env, tt[1])
+		}
+	}
+}
+
+// A build may use a builder of the user's. No other command gets the user's builders, which it could remove.
+func TestBuildersOfTheUser(t *testing.T) {
+	users := t.TempDir()
+	t.Setenv("BUILDX_CONFIG", users)
+	if err := os.MkdirAll(filepath.Join(users, "instances", "mine"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d := newTestDaemons(t)
+	for _, tt := range []struct {
+		command string
+		users   bool
+	}{
+		{"buildx build --builder mine .", true},
+		{"buildx --builder mine build .", true},
+		{"--context default buildx --builder=mine bake", true},
+		{"build --builder=mine .", true},
+		{"buildx build --builder other .", false},
+		{"buildx build .", false},
+		{"buildx --builder mine rm build", false},
+		{"buildx --builder=mine rm bake", false},
+		{"buildx rm --builder mine build", false},
+		{"buildx --builder mine", false},
+		{"--context build buildx --builder mine prune", false},
+	} {
+		want := "BUILDX_CONFIG=" + filepath.Join(d.config.dir, "buildx")
+		if tt.users {
+			want = "BUILDX_CONFIG=" + users
+		}
+		if env := environmentOf(t, d, "", strings.Fields(tt.command)...); !slices.Contains(env, want) {
+			t.Errorf("%s: got environment %q, want %s", tt.command, env, want)
+		}
+	}
+}
+
 // The login of a step is used by later steps.
 func TestLoginsOfSteps(t *testing.T) {
 	d := newTestDaemons(t)

@@ -66,6 +66,13 @@ func (e *Executor) confineContainer(ctx context.Context, d *usedDaemon, args []s
 		return nil, err
 	}
 	var errs []error
+	driver := ""
+	changeFlags(args, func(name, value string) []string {
+		if name == "--volume-driver" {
+			driver = value
+		}
+		return nil
+	})
 	flags, rest := changeFlags(args, func(name, value string) []string {
 		source, target, _ := strings.Cut(value, ":")
 		switch {
@@ -83,12 +90,29 @@ func (e *Executor) confineContainer(ctx context.Context, d *usedDaemon, args []s
 			}
 			return []string{mount}
 		case target == "" || !namedVolume().MatchString(source) || strings.HasPrefix(source, e.name("")):
-		case !hasFlag(args, "--volume-driver"):
+		case driver == "":
 			errs = append(errs, e.nameVolume(ctx, d, source))
+		default:
+			return e.mountVolume(source, target, driver)
 		}
 		return nil
 	})
 	return append(flags, rest...), errors.Join(errs...)
+}
+
+// mountVolume returns the flag that mounts a volume of another driver, with the labels of the run if the daemon creates it. It
+// is nil if the volume has options that the flag does not have.
+func (e *Executor) mountVolume(source, target, driver string) []string {
+	target, options, _ := strings.Cut(target, ":")
+	mount := "type=volume,source=" + source + ",target=" + target + ",volume-driver=" + driver
+	switch options {
+	case "", "rw":
+	case "ro":
+		mount += ",readonly"
+	default:
+		return nil
+	}
+	return []string{"--mount=" + e.confineMount(mount, "")}
 }
 
 // nameVolume creates a volume that a docker command names, unless it exists.
@@ -165,20 +189,35 @@ func builderPrefix(id string) string {
 	return "multiarch-" + strings.ToLower(escaped().ReplaceAllString(id, "_$0")) + "-"
 }
 
-// confineBuilder returns the words after docker build or docker buildx. The container of a builder has its name, so a
-// builder that the command creates gets one with the run's ID, by which later commands find it.
-func (e *Executor) confineBuilder(words []string) []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	words = slices.Clone(words)
-	at := 0 // the command of buildx
+// buildxCommand returns the position of the command in the words after docker buildx.
+func buildxCommand(words []string) int {
+	at := 0
 	for at < len(words) && strings.HasPrefix(words[at], "-") {
 		if words[at] == "--builder" {
 			at++
 		}
 		at++
 	}
-	verb := strings.Join(words[min(at, len(words)):min(at+1, len(words))], "")
+	return min(at, len(words))
+}
+
+// IsBuild reports whether a docker command is a build, which may use a builder of the user but changes none.
+func IsBuild(args []string) bool {
+	_, words := changeFlags(args, func(string, string) []string { return nil })
+	if len(words) > 0 && words[0] == "buildx" {
+		words = words[1+buildxCommand(words[1:]):]
+	}
+	return len(words) > 0 && (words[0] == "build" || words[0] == "bake")
+}
+
+// confineBuilder returns the words after docker build or docker buildx. The container of a builder has its name, so a
+// builder that the command creates gets one with the run's ID, by which later commands find it.
+func (e *Executor) confineBuilder(words []string) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	words = slices.Clone(words)
+	at := buildxCommand(words)
+	verb := strings.Join(words[at:min(at+1, len(words))], "")
 	named := false
 	for i, word := range words {
 		flag, value, has := strings.Cut(word, "=")
