@@ -33,8 +33,9 @@ type Node struct {
 
 	// annotations are keys and values in turn, which need less memory than a map.
 	annotations []string
-	// layers are those of a node of a lean graph.
-	layers []blobSize
+	// layers are those of a node of a lean graph, spilled is where its bytes are if they are not in memory.
+	layers  []blobSize
+	spilled int64
 }
 
 // ParseNode parses c. The error is errdefs.ErrInvalidArgument if it is neither an image or artifact manifest nor an
@@ -155,11 +156,14 @@ type Graph struct {
 	// cannot be parsed then still has its Content.
 	Lenient bool
 	// Lean leaves the layers out of nodes, except for their number and sizes, and NoBytes the bytes: the nodes of a large
-	// repository need most of the memory.
-	Lean, NoBytes bool
+	// repository need most of the memory. Spill moves the bytes to a temporary file if they are many: only Content returns them,
+	// until Close.
+	Lean, NoBytes, Spill bool
 
 	fetch   Fetcher
 	configs memo.Memo[digest.Digest, imageConfig]
+
+	spill spill
 
 	mu    sync.Mutex
 	found map[digest.Digest]*found
@@ -302,7 +306,10 @@ func (g *Graph) fill(ctx context.Context, f *found, repo reference.Named, c Cont
 	if g.Lean {
 		n = n.lean()
 	}
-	if g.NoBytes {
+	if g.Spill && err == nil {
+		n.spilled = g.spill.add(n.Raw)
+	}
+	if g.NoBytes || n.spilled > 0 {
 		n.Raw = nil
 	}
 	g.mu.Lock()

@@ -2,6 +2,8 @@ package manifest_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -173,5 +175,38 @@ func TestReferrers(t *testing.T) {
 	}
 	if tag := manifest.ReferrersTag(digest.SHA512.FromString("x")); len(tag) != len("sha512-")+64 {
 		t.Errorf("got tag %s, want 64 characters of the digest", tag)
+	}
+}
+
+// The bytes of many manifests are in a temporary file or, if there can be none, in memory.
+func TestGraphSpills(t *testing.T) {
+	const most = 4 << 20
+	m := fakes.NewRegistry()
+	for name, temp := range map[string]string{"file": t.TempDir(), "no file": filepath.Join(t.TempDir(), "absent")} {
+		t.Setenv("TMPDIR", temp)
+		t.Setenv("TMP", temp)
+		g := manifest.NewGraph(m)
+		g.Spill = true
+		want, inMemory := map[digest.Digest]string{}, 0
+		for i := range 20 {
+			raw := fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[],"unknown":"%d%s"}`, i, strings.Repeat("x", 1<<19))
+			root := g.Add(t.Context(), fakes.Named(t, "h.example.com/app"), manifest.NewContent(ocispec.MediaTypeImageIndex, raw))
+			want[root.Digest] = string(raw)
+		}
+		for d, raw := range want {
+			n, nodeErr := g.Node(d)
+			c, err := g.Content(d)
+			if err != nil || nodeErr != nil || string(c.Raw) != raw || c.Descriptor.Digest != d {
+				t.Errorf("%s: got %d bytes and errors %v and %v for %s, want its %d", name, len(c.Raw), err, nodeErr, d, len(raw))
+			}
+			inMemory += len(n.Raw)
+		}
+		if (inMemory > most) != (name == "no file") {
+			t.Errorf("%s: got %d bytes in memory, want at most %d only in a file", name, inMemory, most)
+		}
+		g.Close()
+		if left, _ := os.ReadDir(temp); len(left) > 0 {
+			t.Errorf("%s: got %s left, want no file", name, left[0])
+		}
 	}
 }

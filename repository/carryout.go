@@ -308,13 +308,13 @@ func (r *remover) recordStep(ctx context.Context, step Step) error {
 	if r.Record == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	n, err := r.snapshot.graph.Node(step.Digest)
+	c, err := r.snapshot.graph.Content(step.Digest)
 	if err != nil {
 		return err
 	}
 	lines := make([]Recorded, 0, len(step.Tags)+1)
 	for _, name := range step.names() {
-		lines = append(lines, Recorded{name.String(), step.Digest, n.Descriptor.MediaType, n.Raw})
+		lines = append(lines, Recorded{name.String(), step.Digest, c.Descriptor.MediaType, c.Raw})
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -346,7 +346,7 @@ func (r *remover) removeStep(ctx context.Context, step Step) error {
 
 // untag removes only a tag.
 func (r *remover) untag(ctx context.Context, step Step) error {
-	n, err := r.snapshot.graph.Node(step.Digest)
+	c, err := r.snapshot.graph.Content(step.Digest)
 	if err != nil {
 		return err
 	}
@@ -354,7 +354,7 @@ func (r *remover) untag(ctx context.Context, step Step) error {
 	r.mu.Lock()
 	u := untagger{registry: r.registry, report: r.report, others: r.keptTags(step.Digest), restored: r.deletesWithTags}
 	r.mu.Unlock()
-	moved, err := u.untag(ctx, name, n.Content)
+	moved, err := u.untag(ctx, name, c)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -410,9 +410,9 @@ func (r *remover) hasMoved(ctx context.Context, name reference.NamedTagged, d di
 
 // restoreTags gives a manifest its tags back, unless they exist.
 func (r *remover) restoreTags(ctx context.Context, at reference.Canonical, step Step) error {
-	n, err := r.snapshot.graph.Node(step.Digest)
+	c, err := r.snapshot.graph.Content(step.Digest)
 	if err == nil {
-		err = putBack(ctx, r.registry, at, n.Content, step.Tags...)
+		err = putBack(ctx, r.registry, at, c, step.Tags...)
 	}
 	if err != nil {
 		return fmt.Errorf("%s has lost tags, and %w: %w", manifest.Familiar(at), errLost, err)

@@ -54,6 +54,7 @@ func PurgeAll(ctx context.Context, registry Registry, report manifest.Reporter, 
 
 // purge removes what a selection matches.
 func (r *removal) purge(ctx context.Context, selection Selection) error {
+	defer r.snapshot.graph.Close()
 	report, repo := r.report, r.snapshot.repo
 	if err := r.read(ctx); err != nil {
 		return err

@@ -239,6 +239,38 @@ func TestPurgeRestoresTags(t *testing.T) {
 	}
 }
 
+// What is recorded and restored of a large repository is in a temporary file.
+func TestPurgeSpills(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	r := newRacedRepo(t)
+	for i := range r.images {
+		raw := strings.Replace(string(r.raw[r.images[i].Digest]), "{", `{"unknown":"`+strings.Repeat("x", 1<<19)+`",`, 1)
+		r.images[i].Digest = r.Registry.Store(fakes.Named(t, fmt.Sprintf("%s:old-%02d", app, i)), ocispec.MediaTypeImageManifest, []byte(raw))
+	}
+	deletions := 0
+	o := r.removal(func() {
+		r.Registry.Asked = func(request string) {
+			if strings.HasPrefix(request, "deleting ") {
+				deletions++
+			}
+			if request == "list "+app && deletions == 2*minBatch {
+				deletions = 0
+				r.Registry.Index(t, app+":new", ocispec.MediaTypeImageIndex, r.images...)
+			}
+		}
+	})
+	if err := Purge(t.Context(), r.Registry, r.Notes, fakes.Named(t, app), Selection{Filters: fakes.Patterns(t, "old-*"), Recursive: true}, o); err != nil {
+		t.Fatal(err)
+	}
+	recorded, err := ReadRecorded(&r.record) // which checks the digests
+	if err != nil {
+		t.Error(err)
+	}
+	if !r.isComplete("new") || len(recorded) < 2*minBatch {
+		t.Errorf("got %s in the repository and %d recorded, want new with its images and %d", r.content(), len(recorded), 2*minBatch)
+	}
+}
+
 // A removed tag that is pushed while the manifest is deleted that it points to then, is restored where it would point to nothing.
 func TestPurgeRestoresPushedTags(t *testing.T) {
 	for image := range 2 { // which old-00 is pushed with: the same, and another

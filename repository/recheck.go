@@ -115,11 +115,15 @@ func (r *remover) restoreKept(ctx context.Context, now *Snapshot) (restored []di
 		if err != nil {
 			return nil, err
 		}
-		n, err := r.snapshot.graph.Node(d)
+		_, err = r.snapshot.graph.Node(d)
 		if err != nil || exists && !r.deletesWithTags || !exists && !r.requested[d] {
 			continue
 		}
-		if err := putBack(context.WithoutCancel(ctx), r.registry, at, n.Content, tag); err != nil {
+		c, err := r.snapshot.graph.Content(d)
+		if err == nil {
+			err = putBack(context.WithoutCancel(ctx), r.registry, at, c, tag)
+		}
+		if err != nil {
 			return nil, lost(at, err)
 		}
 		r.report.Warn("the registry deleted %s with another tag; it was restored", r.snapshot.name(tag))
@@ -218,9 +222,9 @@ func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) error 
 			continue
 		}
 		at := manifest.AtDigest(step.Repo, step.Digest)
-		n, err := s.graph.Node(step.Digest)
+		c, err := s.graph.Content(step.Digest)
 		if err == nil {
-			err = putBack(ctx, r.registry, at, n.Content)
+			err = putBack(ctx, r.registry, at, c)
 		}
 		if err != nil {
 			return lost(at, err)
@@ -261,26 +265,28 @@ func (r *remover) restore(ctx context.Context, manifests []digest.Digest) error 
 		}
 	}
 	for _, d := range slices.Backward(s.order) {
-		n, err := s.graph.Node(d)
-		if err != nil || !needed[d] {
+		if _, err := s.graph.Node(d); err != nil || !needed[d] {
 			continue // it did not exist before either
 		}
-		if err := r.restoreManifest(ctx, n); err != nil {
+		if err := r.restoreManifest(ctx, d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *remover) restoreManifest(ctx context.Context, n manifest.Node) error {
-	d := n.Descriptor.Digest
+func (r *remover) restoreManifest(ctx context.Context, d digest.Digest) error {
 	at := manifest.AtDigest(r.snapshot.repo, d)
 	tags := r.keptTags(d)
 	exists, err := r.exists(ctx, at)
 	if err != nil || exists && !slices.ContainsFunc(tags, func(tag string) bool { return r.gone[tag] }) {
 		return err
 	}
-	if err := putBack(ctx, r.registry, at, n.Content, tags...); err != nil {
+	c, err := r.snapshot.graph.Content(d)
+	if err == nil {
+		err = putBack(ctx, r.registry, at, c, tags...)
+	}
+	if err != nil {
 		return lost(at, err)
 	}
 	r.warnRestored(at)

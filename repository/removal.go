@@ -65,7 +65,7 @@ type removal struct {
 func newRemoval(r Registry, report manifest.Reporter, repo reference.Named, o Removal) *removal {
 	removal := &removal{Removal: o, started: time.Now(), registry: r, report: report, snapshot: newSnapshot(r, repo), asked: map[digest.Digest]bool{},
 		over: map[string]bool{}, gone: map[string]bool{}, bare: map[digest.Digest]bool{}, ignored: map[string]bool{}, revealed: map[string]bool{}}
-	removal.snapshot.graph.NoBytes = o.DryRun
+	removal.snapshot.graph.NoBytes, removal.snapshot.graph.Spill = o.DryRun, !o.DryRun
 	for _, name := range o.AssumeGone {
 		removal.ignored[name] = true
 	}

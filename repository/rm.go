@@ -22,6 +22,7 @@ func Remove(ctx context.Context, registry Registry, report manifest.Reporter, na
 	var steps []Step
 	for _, group := range byRepository(names) {
 		r := newRemoval(registry, report, group[0], o)
+		defer r.snapshot.graph.Close()
 		refused, err := r.name(ctx, group, recursive)
 		if err != nil {
 			return err

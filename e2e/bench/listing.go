@@ -24,6 +24,7 @@ var listers = []peer{
 	{"docker multiarch repo tags", "docker", `docker multiarch repo tags "$list"`},
 	{"docker multiarch repo manifests", "docker", `docker multiarch repo manifests "$list"`},
 	{"docker multiarch repo purge", "docker", `docker multiarch repo purge --all --keep 100 "$list"`},
+	{"docker multiarch repo purge --force", "docker", `docker multiarch repo purge --all --keep 100 --force --max-deletes 8 "$list"`},
 }
 
 // listings measures the listing of a large repository.
