@@ -189,6 +189,12 @@ func (p repository) sendAssumed(ctx context.Context, image manifest.Content, all
 // sendBlob uploads one blob, in session if that is not nil.
 func (c *Client) sendBlob(ctx context.Context, source, target repository, b ocispec.Descriptor, session *url.URL) error {
 	c.report(b, manifest.Sending, 0)
+	to, transferred := target, false
+	defer func() {
+		if !transferred {
+			to.cancelUpload(ctx, session)
+		}
+	}()
 	if target.retries.IsLimited(transport.Writes) { // what waits takes no room
 		var err error
 		if session == nil {
@@ -215,6 +221,7 @@ func (c *Client) sendBlob(ctx context.Context, source, target repository, b ocis
 		}
 		defer release()
 	}
+	transferred = true
 	if err := transfer(ctx, source, target, b, session); err != nil {
 		return err
 	}

@@ -83,7 +83,10 @@ func (c *Client) sendOnce(ctx context.Context, source, target repository, b ocis
 		return target, send(source)
 	})
 	switch {
-	case sent || ctx.Err() != nil:
+	case sent:
+		return err
+	case ctx.Err() != nil:
+		target.cancelUpload(ctx, session)
 		return err
 	case err != nil: // of the upload to another target
 		return send(source)

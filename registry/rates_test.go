@@ -278,6 +278,63 @@ func TestDeletesInWindows(t *testing.T) {
 	}
 }
 
+// An upload that waits for its class, or for room, ends with its context, and its session is canceled.
+func TestInterruptedWhileLimited(t *testing.T) {
+	const n = 3 * DefaultJobs
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimited(t, throttle.Limits{}, nil)
+		l.mounts = http.StatusAccepted
+		l.putImages("app", n)
+		var mu sync.Mutex
+		refused, canceled := map[string]bool{}, map[string]bool{}
+		l.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.Path, "/blobs/uploads/") || r.Method == http.MethodPost {
+				return false
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if r.Method == http.MethodDelete {
+				canceled[r.URL.Path] = true
+				return false
+			}
+			refused[r.URL.Path] = true
+			w.Header().Set("Retry-After", "60")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return true
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var copies []func() error
+		for i := range n {
+			source := parse(t, fmt.Sprintf("a.example.com/app:t%04d", i))
+			image, err := l.client.Fetch(ctx, source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copies = append(copies, func() error { return l.client.Copy(ctx, source, image, parse(t, "a.example.com/to")) })
+		}
+		var group sync.WaitGroup
+		for _, run := range copies {
+			group.Go(func() {
+				if err := run(); err == nil {
+					t.Error("got no error of an interrupted copy, want one")
+				}
+			})
+		}
+		<-time.After(2 * time.Second)
+		start := time.Now()
+		cancel()
+		group.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		l.fake.mu.Lock()
+		defer l.fake.mu.Unlock()
+		open := l.sessions - len(refused)
+		if took := time.Since(start); took > cancelTimeout || open == 0 || len(canceled) < open {
+			t.Errorf("got %d of %d sessions canceled after %s, want all within %s", len(canceled), open, took, cancelTimeout)
+		}
+	})
+}
+
 // What waits for a limited class leaves the room for requests to others, and is not sent before its turn comes.
 func TestLimitedClassTakesNoRoom(t *testing.T) {
 	const limit, n = 60, 60 + 4*DefaultJobs

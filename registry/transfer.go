@@ -174,6 +174,9 @@ func (p repository) cancelUpload(ctx context.Context, session *url.URL) {
 	if session == nil {
 		return
 	}
+	if ctx.Err() != nil {
+		p.permit = &transport.Permit{Urgent: true} // what ends does not wait for its class
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer cancel()
 	resp, err := p.do(ctx, request{

@@ -201,6 +201,9 @@ func (l *lane) release(pauses int, resp *http.Response, err error, now time.Time
 
 // Permit is the permission to send one request of a class that is limited.
 type Permit struct {
+	// Urgent permits requests during a pause as well.
+	Urgent bool
+
 	pauses int
 	used   atomic.Bool
 }

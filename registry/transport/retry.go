@@ -165,8 +165,9 @@ func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
 // acquire waits until r may be sent, at first for its class and then for room, so that what waits for the class takes none.
 // It returns how many pauses there were, and a function that releases the room.
 func (t *Retry) acquire(r Request, l *lane) (pauses int, release func(), err error) {
+	urgent := r.Permit != nil && r.Permit.Urgent
 	for {
-		if p := r.Permit; p != nil && !p.used.Swap(true) {
+		if p := r.Permit; p != nil && (!p.used.Swap(true) || urgent) {
 			pauses = p.pauses
 		} else {
 			pauses, err = l.acquire(r.Context(), t.Budget.clock)
@@ -175,7 +176,7 @@ func (t *Retry) acquire(r Request, l *lane) (pauses int, release func(), err err
 			return pauses, func() {}, err
 		}
 		release, err = r.Acquire(r.Context())
-		if err != nil || !l.isLimited(pauses) {
+		if err != nil || urgent || !l.isLimited(pauses) {
 			return pauses, release, err
 		}
 		release()
