@@ -97,3 +97,22 @@ func TestCreatePlatformWithoutContent(t *testing.T) {
 		t.Errorf("got error %v and warnings %q, want that nothing has linux/arm64, and why", err, w.Notes.Warnings)
 	}
 }
+
+// annotate suggests flags for an architecture that it does not know.
+func TestAnnotateSuggestsFlags(t *testing.T) {
+	w := built(t)
+	if _, err := create(t, w, fakes.Creation(t, example+":1", example+":arm64")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ arch, text, hint string }{
+		{"armv7", "did you mean linux/arm/v7?", "--os linux --arch arm --variant v7"},
+		{"arm46", "did you mean linux/arm64?", "--os linux --arch arm64"},
+		{"xyzzy", "architectures of linux are 386,", ""},
+	} {
+		a := manifest.Annotation{Platform: ocispec.Platform{Architecture: c.arch}}
+		err := manifest.AnnotateLocal(t.Context(), w.Lists, fakes.ListName(t, example+":1"), example+":arm64", a)
+		if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), c.text) || manifest.Hint(err) != c.hint {
+			t.Errorf("%s: got error %v with hint %q, want %q and %q", c.arch, err, manifest.Hint(err), c.text, c.hint)
+		}
+	}
+}
