@@ -19,6 +19,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
@@ -235,6 +236,7 @@ func TestVerifyHostileLayers(t *testing.T) {
 	args, words := []string{"verify", "--deep"}, []string(nil)
 	for i, layer := range []images.Blob{w.layer(entries{"../../etc/passwd text"}), images.Archive([]byte("\x1f\x8b\x08\x00\x00\x00")), images.Archive(w.layer(entries{"app go arm64"}).Data[:900])} {
 		config := ocispec.Image{Platform: arm64}
+		config.RootFS.DiffIDs = []digest.Digest{layer.Descriptor.Digest}
 		args = append(args, harness.Put(t, s.registry, s.repo, fmt.Sprint(i), images.Layered(config, layer)))
 		words = append(words, "unknown: layer "+layer.Descriptor.Digest.String()+[]string{` has the entry "../../etc/passwd", outside the file system`, " ends too early to be unpacked", " ends too early to be unpacked"}[i])
 	}
@@ -271,6 +273,7 @@ func (w *workshop) image(platform, command string, layers ...entries) images.Man
 	var blobs []images.Blob
 	for _, l := range layers {
 		blobs = append(blobs, w.layer(l))
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, w.layer(l).Descriptor.Digest)
 	}
 	m := images.Layered(config, blobs...)
 	for i, b := range m.Blobs {

@@ -1,5 +1,5 @@
 // Command bench measures the built plugin and other programs: the start-up of the plugin, of one without commands and
-// of docker buildx; requests and round trips, copies between registries, imports, listings and pushes of local images of the plugin and, if
+// of docker buildx; requests and round trips, copies between registries, imports, listings, pushes of local images and checks of all layers of the plugin and, if
 // they are installed, of docker manifest, docker buildx, crane, regctl, oras and skopeo; and how the plugin uses a registry
 // that limits rates. Compared programs run in
 // turns, so that other load of the machine affects all of them; promises are about ratios, never about times. Each
@@ -37,7 +37,7 @@ type section struct {
 
 var sections = []section{
 	{"start-up", startUp}, {"rounds", rounds}, {"copies", copies}, {"imports", imports}, {"listings", listings},
-	{"pending", pending}, {"rates", rates}, {"tasks", tasks},
+	{"pending", pending}, {"rates", rates}, {"tasks", tasks}, {"verify", verification},
 }
 
 func main() {

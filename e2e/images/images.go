@@ -102,12 +102,9 @@ func Image(s Spec) Manifest {
 	return newImage(types.manifest, blobs, &s.Platform)
 }
 
-// Layered returns an OCI image with a config and layers, which are archives as they are.
+// Layered returns an OCI image with a config, which has the digests of the archives in the layers.
 func Layered(config ocispec.Image, layers ...Blob) Manifest {
 	config.RootFS.Type = "layers"
-	for _, l := range layers {
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.Descriptor.Digest)
-	}
 	types := mediaTypes[OCI]
 	return newImage(types.manifest, append([]Blob{newBlob(types.config, encode(config))}, layers...), &config.Platform)
 }
