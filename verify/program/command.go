@@ -148,11 +148,11 @@ func (s *search) loader(f Found) {
 		return
 	}
 	found, kind := s.find(s.absolute(name))
-	switch {
-	case kind == regular:
+	switch kind {
+	case regular:
 		found.By = f.Path
 		s.found = append(s.found, found)
-	case kind == unknown:
+	case unknown:
 		s.missing = append(s.missing, Missing{Reason: fmt.Sprintf("%s, the interpreter of %s, may be in a layer that could not be read", name, f.Path), By: f.Path})
 	default:
 		s.missing = append(s.missing, Missing{Reason: fmt.Sprintf("%s, the interpreter of %s, is not in the image", name, f.Path), Absent: true, By: f.Path})

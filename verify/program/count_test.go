@@ -123,7 +123,7 @@ func TestCount(t *testing.T) {
 
 func TestCountOnWindows(t *testing.T) {
 	layers := []*Layer{layer(t, true, `Files/Windows/System32/a.dll dll64`, `Files\Windows\System32\b.dll dll`, "Files/App/c.dll dll", "Files/App/d.dll net", "Files/App/e amd64", "Hives/x dll")}
-	got, err := Count(t.Context(), Command{OS: "windows", Env: []string{`PATH=C:\other`}}, "arm64", layers)
+	got, err := Count(t.Context(), Command{OS: "windows", Env: []string{`PATH=C:\Apps`}}, "arm64", layers)
 	const want = "1/2 [amd64][/windows/system32/b.dll]map[0:1], 1/1 [amd64][/app/c.dll]map[0:1]"
 	if text := counted(got); err != nil || text != want {
 		t.Errorf("got %s, error %v, want %s", text, err, want)
