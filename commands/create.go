@@ -49,7 +49,7 @@ func newCreateCommand(env environment) *cobra.Command {
 		Short: "Create a local manifest list for annotating and pushing to a registry",
 		Long: "Create a local manifest list of images in the local daemon or in any registry.\n" +
 			"A SOURCE is a local image, a tag or digest in a registry, or an index, which contributes all its platforms." +
-			platformHelp,
+			progressHelp + platformHelp,
 		Example: `docker multiarch create registry.example.com/app:1 app:amd64 app:arm64
 docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64
 docker multiarch create --push registry.example.com/app:1 --digests ./digests --exact linux/amd64,linux/arm64`,

@@ -335,6 +335,11 @@ func parseOlderThan(s string, now time.Time) (time.Time, error) {
 	return now.Add(-d), nil
 }
 
+// progressHelp is the part of a long description that explains --progress json.
+const progressHelp = "\n\nWith --progress json, standard error has an object on a line for each step of a blob: digest or, of a layer that\n" +
+	"the daemon pushes, id, then size, sent (both in bytes) and state (waiting, sending, sent, mounted or exists).\n" +
+	"Other messages are objects with time, event (note, warning, or error at the end), text and, for an error, hint."
+
 // platformHelp is the part of a long description that explains how platforms match.
 const platformHelp = "\n\nA platform without a variant matches the variant that clients choose by default: v1 for amd64, v8 for arm64,\n" +
 	"v7 for arm, or none. With a variant it matches only that variant; linux/arm/* matches all variants of linux/arm."

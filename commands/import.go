@@ -40,10 +40,7 @@ func newImportCommand(env environment) *cobra.Command {
 		Short:   "Copy an image or a manifest list from one registry to another",
 		Long: "Copy an image or a manifest list, with all its platforms and attestations, to another repository, in the\n" +
 			"same registry or in another one. Digests are preserved, existing content is not sent again, and tags are\n" +
-			"written last. A TARGET without a tag gets the tag of SOURCE.\n\n" +
-			"With --progress json, standard error has an object on a line for each step of a blob: digest, size, sent\n" +
-			"(both in bytes) and state (waiting, sending, sent, mounted or exists). Other messages are objects with time,\n" +
-			"event (note, warning, or error at the end), text and, for an error, hint." + platformHelp,
+			"written last. A TARGET without a tag gets the tag of SOURCE." + progressHelp + platformHelp,
 		Example: `docker multiarch import alpine:3.22 registry.example.com/mirror/alpine
 docker multiarch import --platform linux/amd64,linux/arm64 --referrers quay.io/team/app:1.0 registry.example.com/app:1.0
 docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.example.com/app`,
@@ -280,5 +277,6 @@ func (t tools) importRegistry(ctx context.Context, opts importOptions) (*registr
 		source.WithoutLogin, source.Forget = nil, nil
 		target.From = registry.New(source)
 	}
+	t.progress.Start("the registry")
 	return registry.New(target), nil
 }

@@ -31,7 +31,7 @@ func newPushCommand(env environment) *cobra.Command {
 		Use:   "push [OPTIONS] NAME",
 		Short: "Push a manifest list to a repository",
 		Long: "Push a local manifest list: first the images that are only in the daemon, then those that its repository\n" +
-			"does not have, then the list. If NAME is not a local list, the local image of that name is pushed.",
+			"does not have, then the list. If NAME is not a local list, the local image of that name is pushed." + progressHelp,
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.name = args[0]

@@ -30,7 +30,7 @@ func newTagCommand(env environment) *cobra.Command {
 		Long: "Add tags to a local manifest list, a local image, or an image in a registry.\n" +
 			"A local list is copied. If SOURCE is not a local list, it is a local image, which is tagged in the daemon.\n" +
 			"With --remote, SOURCE is an image or list in a registry and is tagged there, with all its platforms: no\n" +
-			"layers are sent, and tags that point to something else are moved. A TARGET may then be only a tag.",
+			"layers are sent, and tags that point to something else are moved. A TARGET may then be only a tag." + progressHelp,
 		Args: cli.RequiresMinArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.source, opts.targets = args[0], args[1:]

@@ -82,10 +82,12 @@ func (i images) Push(ctx context.Context, name reference.NamedTagged, platform *
 }
 
 // registries returns a client for registries. The progress is shown from then on.
-func (t tools) registries(n network) *registry.Client { return registry.New(t.registryOptions(n)) }
+func (t tools) registries(n network) *registry.Client {
+	t.progress.Start("the registry")
+	return registry.New(t.registryOptions(n))
+}
 
 func (t tools) registryOptions(n network) registry.Options {
-	t.progress.Start()
 	retryTimeout := time.Duration(n.retryTimeout)
 	if retryTimeout == 0 {
 		retryTimeout = -1 // 0 is the default there

@@ -55,6 +55,7 @@ type Progress struct {
 	byID   map[string]*row
 	counts map[manifest.Counted]int
 	drawn  int // lines of the bars on the screen
+	awaits string // what the operation waits for if nothing else is known
 	began  time.Time
 	stop   func() // nil if it is not shown
 	last   struct {
@@ -131,13 +132,14 @@ func (p *Progress) Count(what manifest.Counted, n int) {
 	p.counts[what] += n
 }
 
-// Start starts the output: the operation begins.
-func (p *Progress) Start() {
+// Start starts the output: the operation begins, and waits for something.
+func (p *Progress) Start(awaits string) {
 	if p.mode == ProgressQuiet {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.awaits = awaits
 	p.start()
 }
 
@@ -365,7 +367,7 @@ func (p *Progress) counted() string {
 	var read []string
 	for _, what := range []manifest.Counted{manifest.CountedNames, manifest.CountedManifests, manifest.CountedBlobs} {
 		if n := p.counts[what]; n > 0 {
-			read = append(read, fmt.Sprintf("%d %s", n, what))
+			read = append(read, counting(n, string(what)))
 		}
 	}
 	var parts []string
@@ -376,10 +378,18 @@ func (p *Progress) counted() string {
 		parts = append(parts, fmt.Sprintf("removed %d", n))
 	}
 	if parts == nil {
-		return "Waiting for the registry"
+		return "Waiting for " + cmp.Or(p.awaits, "the registry")
 	}
 	line := strings.Join(parts, "; ")
 	return strings.ToUpper(line[:1]) + line[1:]
+}
+
+// counting returns n and what is counted, in the plural unless it is one.
+func counting(n int, what string) string {
+	if n == 1 {
+		what = strings.TrimSuffix(what, "s")
+	}
+	return fmt.Sprint(n, " ", what)
 }
 
 func (p *Progress) speed(bytes int64) string {

@@ -155,7 +155,7 @@ func TestProgressCounts(t *testing.T) { synctest.Test(t, testProgressCounts) }
 func testProgressCounts(t *testing.T) {
 	s, p := newTerminal(t, 80, 10)
 	defer p.Close()
-	p.Start()
+	p.Start("the registry")
 	for _, step := range []struct {
 		what manifest.Counted
 		n    int
@@ -165,8 +165,8 @@ func testProgressCounts(t *testing.T) {
 		{manifest.CountedNames, 0, "Waiting for the registry, 2s"},
 		{manifest.CountedNames, 2000, "Read 2000 names, 3s"},
 		{manifest.CountedManifests, 7, "Read 2000 names, 7 manifests, 4s"},
-		{manifest.CountedBlobs, 1, "Read 2000 names, 7 manifests, 1 blobs, 5s"},
-		{manifest.CountedRemovals, 3, "Read 2000 names, 7 manifests, 1 blobs; removed 3, 6s"},
+		{manifest.CountedBlobs, 1, "Read 2000 names, 7 manifests, 1 blob, 5s"},
+		{manifest.CountedRemovals, 3, "Read 2000 names, 7 manifests, 1 blob; removed 3, 6s"},
 	} {
 		p.Count(step.what, step.n)
 		after(time.Second)

@@ -32,17 +32,12 @@ func Published(name reference.Named, d digest.Digest, platforms int, names []ref
 			others = append(others, manifest.Familiar(n))
 		}
 	}
-	switch {
-	case platforms == 1:
-		more = append(more, "1 platform")
-	case platforms > 1:
-		more = append(more, fmt.Sprintf("%d platforms", platforms))
+	if platforms > 0 {
+		more = append(more, counting(platforms, "platforms"))
 	}
-	switch {
-	case len(tags) == 1:
-		more = append(more, "tag "+tags[0])
-	case len(tags) > 1:
-		more = append(more, "tags "+strings.Join(tags, ", "))
+	if len(tags) > 0 {
+		_, what, _ := strings.Cut(counting(len(tags), "tags"), " ")
+		more = append(more, what+" "+strings.Join(tags, ", "))
 	}
 	if len(others) > 0 {
 		more = append(more, "also "+strings.Join(others, ", "))

@@ -16,6 +16,7 @@ type statusLine struct {
 	out   *streams.Out
 	now   func() time.Time
 	drawn bool
+	wrote time.Time // when there was other output last
 	stop  func()
 }
 
@@ -28,6 +29,7 @@ func (l *statusLine) start(tick func()) {
 	if l == nil {
 		return
 	}
+	l.wrote = l.now()
 	ticker, ended := time.NewTicker(time.Second), make(chan struct{})
 	l.stop = sync.OnceFunc(func() {
 		ticker.Stop()
@@ -53,22 +55,33 @@ func (l *statusLine) close() {
 
 // clear removes the line, so that other output can be written.
 func (l *statusLine) clear() {
-	if l != nil && l.drawn {
+	if l == nil {
+		return
+	}
+	if l.wrote = l.now(); l.drawn {
 		_, _ = io.WriteString(l.out, "\r\x1b[K")
 		l.drawn = false
 	}
 }
 
-// draw draws the line with the running steps.
+// draw draws the line with the running steps or, while there are none, after a delay.
 func (l *statusLine) draw(running []*drawnStep) {
-	if l == nil || len(running) == 0 {
+	if l == nil {
+		return
+	}
+	silent := l.now().Sub(l.wrote)
+	if len(running) == 0 && silent < delay {
 		return
 	}
 	names := make([]string, len(running))
 	for i, d := range running {
 		names[i] = fmt.Sprintf("%s %s", d.id, l.now().Sub(d.began).Truncate(time.Second))
 	}
-	text := runewidth.Truncate("Running "+strings.Join(names, ", "), l.width()-1, "")
+	text := "Running " + strings.Join(names, ", ")
+	if len(names) == 0 {
+		text = "Working " + silent.Truncate(time.Second).String()
+	}
+	text = runewidth.Truncate(text, l.width()-1, "")
 	_, _ = io.WriteString(l.out, "\r"+text+"\x1b[K")
 	l.drawn = true
 }

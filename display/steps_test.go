@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -285,6 +286,20 @@ func TestStepsLive(t *testing.T) {
 	if d := draw(ProgressTTY, true); d.live != nil {
 		t.Error("got a last line on a terminal that cannot move its cursor, want none")
 	}
+}
+
+// While no step runs, as when the files are copied or removed, the last line appears after two seconds.
+func TestStepsLiveWithoutSteps(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	synctest.Test(t, func(t *testing.T) {
+		d := draw(ProgressAuto, true)
+		d.Begin()
+		after(1500 * time.Millisecond)
+		d.wants(t, "", "Run r1 of acb.yaml\n")
+		after(time.Second)
+		d.Close()
+		d.wants(t, "", "Run r1 of acb.yaml\n\rWorking 2s\x1b[K\r\x1b[K")
+	})
 }
 
 // On a terminal no line that Steps itself writes is wider than that: the table, and what a step starts.
