@@ -79,8 +79,8 @@ func newRootCommand(env environment) *cobra.Command {
 	return root
 }
 
-// finish makes cmd and all below it end the progress they show before an error is reported, report what they have copied if
-// they are interrupted, fail if their result could not be written, and have the exit codes of verdicts if these are annotated.
+// finish makes cmd and all below it end the progress they show before an error is reported, summarize a copy
+// that was interrupted, fail if their result could not be written, and have the exit codes of verdicts if these are annotated.
 func finish(cmd *cobra.Command, env environment) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
