@@ -64,7 +64,7 @@ func (e environment) checkPlaces(refs ...reference.Named) error {
 }
 
 // Out returns the stream for results, and ends the progress that is shown: another event starts it again. Commands need not
-// check what they write: see finish. Terminals accept everything.
+// check writes to it: see finish. Terminals accept everything.
 func (e environment) Out() *streams.Out {
 	e.endProgress()
 	out := e.Cli.Out()

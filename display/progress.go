@@ -54,7 +54,7 @@ type Progress struct {
 	rows   []*row // in the order in which they started
 	byID   map[string]*row
 	counts map[manifest.Counted]int
-	drawn  int // lines of the bars on the screen
+	drawn  int    // lines of the bars on the screen
 	awaits string // what the operation waits for if nothing else is known
 	began  time.Time
 	stop   func() // nil if it is not shown
