@@ -78,7 +78,7 @@ steps:
   - build: -t $Registry/app:$ID .
   - push: ["$Registry/app:$ID"]
   - cmd: acr purge --filter 'app:.*' --ago 3d --untagged
-`, args: "--registry myregistry --dry-run", code: 1, err: []string{"--registry myregistry.azurecr.io"}},
+`, args: "--registry myregistry --dry-run", code: 125, err: []string{"--registry myregistry.azurecr.io"}},
 }
 
 // All files run with one ID, one after the other: none leaves anything.

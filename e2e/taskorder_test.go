@@ -131,12 +131,12 @@ var orderFailure = regexp.MustCompile(`(?m)^-:\d+: (step \w+) \(.*'\)`)
 
 // event is what the tests read of an object of --progress json.
 type event struct {
-	Step, Event         string
+	Step, Event, Text   string
 	Repetition, Attempt int
 	ExitCode            int
 }
 
-// readEvents returns the events of the steps, in words, and all other lines of stderr; it calls began at the first event.
+// readEvents returns the events of the steps, in words, the error and all other lines of stderr; it calls began at the first event.
 func readEvents(r io.Reader, began func()) (events []string, text string) {
 	begin := sync.OnceFunc(began)
 	for lines := bufio.NewScanner(r); lines.Scan(); {
@@ -146,6 +146,9 @@ func readEvents(r io.Reader, began func()) (events []string, text string) {
 			continue
 		}
 		if e.Step == "" { // the run
+			if e.Event == "error" {
+				text += e.Text + "\n"
+			}
 			continue
 		}
 		begin()

@@ -52,7 +52,7 @@ func TestErrorText(t *testing.T) {
 			c := n.client(Options{RetryTimeout: -1, Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
 			_, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1"))
 			want := "a.example.com: GET manifest a.example.com/app:1: " + tt.want
-			if tt.kind == errdefs.ErrNotFound {
+			if errors.Is(tt.kind, errdefs.ErrNotFound) {
 				want = "no such manifest: a.example.com/app:1: " + want
 			}
 			if err == nil || err.Error() != want {
