@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
@@ -51,6 +53,13 @@ func (r recordFile) Add(lines ...repository.Recorded) error {
 		return fmt.Errorf("stopped removing: writing the record: %w", err)
 	}
 	return nil
+}
+
+// interrupted reports how to restore what an interrupted command has removed.
+func (r recordFile) interrupted(t tools, err error) {
+	if r.file != nil && errdefs.IsCanceled(err) {
+		t.reporter.Note("To restore what was removed: docker multiarch repo restore %s", r.file.Name())
+	}
 }
 
 // Close ends the record.

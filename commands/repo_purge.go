@@ -27,7 +27,7 @@ type repoPurgeOptions struct {
 	orderBy           string
 	untagged          bool
 	recursive         bool
-	force             bool
+	force, dryRun     bool
 	record            string
 	assumeGone        []string
 	maxDeletes        number
@@ -48,7 +48,7 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 			"--keep-old count in each, and an error in one does not stop the others.\n\n" +
 			"With --format json there is an object on each line: repository, action (untag if only the tag is removed,\n" +
 			"otherwise delete), digest, kind (index, image, attestation or artifact), tags, and created and updated, as\n" +
-			"in 'repo manifests', if the age matters and is known.",
+			"in 'repo manifests', if the age matters and is known. With --force these are what was removed.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoPurge(cmd.Context(), env, opts, args[0])
@@ -68,6 +68,7 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 	f.BoolVar(&opts.untagged, "untagged", false, "Also remove manifests without a tag, if the registry lists them; without --filter only these")
 	f.BoolVarP(&opts.recursive, "recursive", "r", false, "Also remove images, attestations and signatures that nothing else needs")
 	f.BoolVarP(&opts.force, "force", "f", false, "Remove; without it, only list what would be removed")
+	f.BoolVar(&opts.dryRun, "dry-run", false, "Only list what would be removed, as without --force")
 	f.StringVar(&opts.record, "record", "", "With --force, append what is removed to this file, for 'repo restore'")
 	f.Var(&opts.maxDeletes, "max-deletes", "With --force, stop after at most this many deletions")
 	f.Var((*timeout)(&opts.maxTime), "max-time", `With --force, stop after this time ("10m", "2h")`)
@@ -94,23 +95,40 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 	var planned []repository.Step
 	removal := repository.Removal{
 		Confirm: func(steps []repository.Step) (bool, error) {
-			if !opts.force {
-				planned = append(planned, steps...)
-			}
+			planned = append(planned, steps...)
 			return opts.force, nil
 		},
 		DryRun: !opts.force, Record: record, AssumeGone: opts.assumeGone, MaxDeletes: int(opts.maxDeletes), MaxTime: opts.maxTime,
 		Removed: printRemoved(env),
+	}
+	removed := map[string]bool{}
+	if opts.format != "" {
+		removal.Removed = func(name reference.Named) { removed[name.String()] = true }
 	}
 	if target.repo != nil {
 		err = repository.Purge(ctx, registry, t.reporter, target.repo, selection, removal)
 	} else {
 		err = repository.PurgeAll(ctx, registry, t.reporter, target.registry, target.filter, selection, removal)
 	}
-	if opts.force || err != nil && planned == nil {
+	record.interrupted(t, err)
+	switch {
+	case opts.force && opts.format != "":
+		return errors.Join(display.Plan(env.Out(), carriedOut(planned, removed), opts.format, opts.repositories != "", !opts.noTrunc), err)
+	case opts.force, err != nil && planned == nil:
 		return err
 	}
 	return errors.Join(opts.show(t, planned, registry.KnownToUntag), err)
+}
+
+// carriedOut returns the steps by which names were removed, with those tags.
+func carriedOut(steps []repository.Step, removed map[string]bool) (done []repository.Step) {
+	for _, s := range steps {
+		s.Tags = slices.DeleteFunc(slices.Clone(s.Tags), func(tag string) bool { return !removed[manifest.AtTag(s.Repo, tag).String()] })
+		if s.Untag && len(s.Tags) > 0 || !s.Untag && removed[manifest.AtDigest(s.Repo, s.Digest).String()] {
+			done = append(done, s)
+		}
+	}
+	return done
 }
 
 // show shows what would be removed.
@@ -182,8 +200,10 @@ func (o repoPurgeOptions) contradiction() error {
 		return invalid("--keep-manifests cannot be combined with --untagged or --recursive, which remove manifests")
 	case o.repositories != "" && len(o.assumeGone) > 0:
 		return invalid("--assume-gone applies to a single repository, not with --repositories")
-	case o.force && (o.format != "" || o.noTrunc):
-		return invalid("--format and --no-trunc only apply without --force")
+	case o.force && o.noTrunc && o.format == "":
+		return invalid("with --force, --no-trunc requires --format")
+	case o.force && o.dryRun:
+		return invalid("--force and --dry-run contradict each other")
 	case !o.force && (o.record != "" || o.maxDeletes > 0 || o.maxTime != 0):
 		return invalid("--record, --max-deletes and --max-time require --force: nothing is removed without it")
 	}

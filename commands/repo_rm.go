@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
@@ -17,6 +18,8 @@ import (
 type repoRmOptions struct {
 	network          network
 	force, recursive bool
+	dryRun           bool
+	record           string
 	assumeGone       []string
 }
 
@@ -36,6 +39,8 @@ func newRepoRmCommand(env environment) *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVarP(&opts.force, "force", "f", false, "Do not prompt for confirmation")
 	flags.BoolVarP(&opts.recursive, "recursive", "r", false, "Also delete the images, attestations and signatures that nothing else needs")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "Only list what would be removed")
+	flags.StringVar(&opts.record, "record", "", "Append what is removed to this file, for 'repo restore'")
 	addAssumeGone(flags, &opts.assumeGone)
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	return cmd
@@ -49,15 +54,32 @@ func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []
 	if err != nil {
 		return err
 	}
+	if opts.dryRun && (opts.force || opts.record != "") {
+		return invalid("--dry-run cannot be combined with --force or --record: nothing is removed")
+	}
+	record, err := openRecord(env.files(), opts.record)
+	if err != nil {
+		return err
+	}
+	defer record.Close()
 	confirmed := func(steps []repository.Step) (bool, error) {
-		if opts.force {
+		switch {
+		case opts.force:
 			return true, nil
+		case opts.dryRun:
+			return false, display.Plan(env.Out(), steps, "", len(names) > 1, true)
 		}
-		return confirm(ctx, env, "delete from the registry:\n"+strings.TrimSuffix(display.Removal(steps), "\n"))
+		yes, err := confirm(ctx, env, "delete from the registry:\n"+strings.TrimSuffix(display.Removal(steps), "\n"))
+		if err == nil && !yes && !env.In().IsTerminal() {
+			err = manifest.WithHint(manifest.Errorf(errdefs.ErrFailedPrecondition, "nothing was removed: nobody has confirmed that"), "--force")
+		}
+		return yes, err
 	}
 	t := newTools(env, false)
-	removal := repository.Removal{Confirm: confirmed, AssumeGone: opts.assumeGone, Removed: printRemoved(env)}
-	return repository.Remove(ctx, t.registries(opts.network), t.reporter, names, opts.recursive, removal)
+	removal := repository.Removal{Confirm: confirmed, DryRun: opts.dryRun, Record: record, AssumeGone: opts.assumeGone, Removed: printRemoved(env)}
+	err = repository.Remove(ctx, t.registries(opts.network), t.reporter, names, opts.recursive, removal)
+	record.interrupted(t, err)
+	return err
 }
 
 func addAssumeGone(flags *pflag.FlagSet, names *[]string) {

@@ -49,8 +49,16 @@ func (r *listRow) Platforms() string {
 	return manifest.Escape(strings.Join(r.platforms(), ", "), "")
 }
 
-// Entries is the number of entries.
-func (r *listRow) Entries() string { return strconv.Itoa(len(r.stored.List.Entries)) }
+// Entries is the number of entries, without attestations.
+func (r *listRow) Entries() string {
+	n := 0
+	for _, e := range r.stored.List.Entries {
+		if !manifest.IsAttestation(e.Descriptor) {
+			n++
+		}
+	}
+	return strconv.Itoa(n)
+}
 
 func (r *listRow) platforms() []string {
 	out := []string{}

@@ -7,6 +7,11 @@ import (
 
 	"github.com/docker/cli/cli/command/formatter"
 	"github.com/mattn/go-runewidth"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 )
 
 // tty is a terminal of a width; 0 is a pipe.
@@ -53,5 +58,29 @@ func TestTableFitsTheTerminal(t *testing.T) {
 				t.Errorf("%s: got a line of %d cells, want at most %d: %q", c.name, got, c.widest, line)
 			}
 		}
+	}
+}
+
+// Attestations are not entries for people; scripts get the number of all.
+func TestListsCountImages(t *testing.T) {
+	name, err := manifest.ParseListName("app:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("1"), Platform: &ocispec.Platform{OS: "linux", Architecture: "amd64"}}
+	attestation := ocispec.Descriptor{
+		MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("2"), Platform: &ocispec.Platform{OS: "unknown", Architecture: "unknown"},
+		Annotations: map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image.Digest.String()},
+	}
+	list := store.Stored{List: manifest.List{Name: name, Entries: []manifest.Entry{{Source: name, Descriptor: image}, {Source: name, Descriptor: attestation}}}}
+	for format, want := range map[string]string{"{{.Entries}}": "1\n", "{{.Platforms}}": "linux/amd64\n"} {
+		var out strings.Builder
+		if err := Lists(&out, []store.Stored{list}, format, false, false); err != nil || out.String() != want {
+			t.Errorf("%s: got %q and error %v, want %q", format, out.String(), err, want)
+		}
+	}
+	var out strings.Builder
+	if err := Lists(&out, []store.Stored{list}, "json", false, false); err != nil || !strings.Contains(out.String(), `"entries":2`) {
+		t.Errorf("json: got %q and error %v, want 2 entries", out.String(), err)
 	}
 }

@@ -85,13 +85,24 @@ func TestRepoRm(t *testing.T) {
 		rm := []string{"multiarch", "repo", "rm", s.name("a")}
 		for _, no := range []string{"n\n", ""} {
 			r := harness.RunInput(s.T, s.Env, strings.NewReader(no), "docker", rm...)
+			if r.Code != 1 {
+				s.Errorf("not confirmed, without a terminal: got exit code %d, want 1", r.Code)
+			}
+			says(s.T, r.Stderr, "nothing was removed", "hint: --force")
 			says(s.T, r.Stdout, "the image "+s.registry.Host+"/"+s.repo+"@"+image.Digest().String()+", tagged "+s.name("a")+", "+s.name("b"))
 			s.tagsAre("a", "b", "c")
 		}
-		r := harness.RunInput(s.T, s.Env, strings.NewReader("y\n"), "docker", rm...)
+		says(s.T, s.multiarch("repo", "rm", "--dry-run", s.name("a")).Stdout, "ACTION", "delete    image", "a, b")
+		s.tagsAre("a", "b", "c")
+		record := filepath.Join(s.Home, "record")
+		r := harness.RunInput(s.T, s.Env, strings.NewReader("y\n"), "docker", append(rm, "--record", record)...)
+		says(s.T, r.Stderr, "removed 2 tags and 1 manifests")
 		says(s.T, r.Stdout, "Untagged "+s.name("a")+"\n", "Untagged "+s.name("b")+"\n", "Deleted "+s.registry.Host+"/"+s.repo+"@"+image.Digest().String()+"\n")
 		s.tagsAre("c")
 		s.absent(image)
+		s.multiarch("repo", "restore", record)
+		s.tagsAre("a", "b", "c")
+		s.multiarch("repo", "rm", "-f", s.name("a"))
 		s.ends(1, []string{s.name("a"), "404"}, "repo", "rm", "-f", s.name("a"), s.name("c"))
 		s.tagsAre()
 	})
@@ -162,6 +173,11 @@ func TestRepoPurge(t *testing.T) {
 			s.Errorf("got tags %v, want %v", now, before)
 		}
 		harness.Complete(s.T, s.registry, s.repo, "pr-1")
+		r = s.multiarch(append(args, "--force", "--format", "json")...)
+		if got := strings.Split(strings.TrimSpace(r.Stdout), "\n"); !slices.Equal(got, lines) {
+			s.Errorf("got rows\n%s\nof what was removed, want those of the plan\n%s", r.Stdout, strings.Join(lines, "\n"))
+		}
+		says(s.T, r.Stderr, repo+": removed 1 tags and 3 manifests\n")
 	})
 }
 
@@ -344,6 +360,7 @@ func TestRepoPurgeInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.ends(130)
+	says(t, r.stderr.String(), "To restore what was removed: docker multiarch repo restore "+record+"\n")
 	s.tagsAre("old", "keep")
 	harness.Complete(t, s.registry, s.repo, "old")
 	written, err := os.ReadFile(record)

@@ -88,6 +88,7 @@ func (r *remover) run(ctx context.Context) error {
 		}
 		steps := r.batch()
 		if len(steps) == 0 && all {
+			r.summary(false)
 			r.reportLeft()
 			return errors.Join(r.errs...)
 		}
@@ -134,6 +135,7 @@ func (r *remover) end(ctx context.Context, errs []error) error {
 			restored, reference.FamiliarName(r.snapshot.repo))
 	}
 	r.reportSteps(nil)
+	r.summary(true)
 	for tag, d := range r.moved {
 		r.report.Warn("%s", movedText(r.snapshot.name(tag), d, r.snapshot.Tags[tag]))
 	}

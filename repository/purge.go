@@ -76,11 +76,25 @@ func (r *removal) purge(ctx context.Context, selection Selection) error {
 	}
 	diagnostics.Report(report)
 	tags, manifests := count(r.steps)
-	report.Note("%s: %d of %d tags match; %d tags and %d manifests to remove", reference.FamiliarName(repo), len(matched), total, tags, manifests)
+	report.Note("%s: %d of %d tags match; %d tags and %d manifests to remove%s", reference.FamiliarName(repo), len(matched), total, tags, manifests,
+		selection.unmatched(matched, total))
 	if yes, err := r.Confirm(r.steps); err != nil || !yes || r.DryRun {
 		return err
 	}
 	return r.carryOut(ctx)
+}
+
+// summary reports what was removed in total, also if the removal has ended early.
+func (r *remover) summary(early bool) {
+	tags, manifests := count(r.done)
+	if tags+manifests == 0 {
+		return
+	}
+	text := fmt.Sprintf("%s: removed %d tags and %d manifests", reference.FamiliarName(r.snapshot.repo), tags, manifests)
+	if tags, manifests = count(r.left()); early {
+		text += fmt.Sprintf("; %d tags and %d manifests are left", tags, manifests)
+	}
+	r.report.Note("%s", text)
 }
 
 func count(steps []Step) (tags, manifests int) {

@@ -43,7 +43,7 @@ func (s Selection) needsTimes() bool {
 func (s Selection) selectsTags() bool { return s.All || len(s.Filters) > 0 || !s.Untagged }
 
 // matched returns the tags that the filters select, sorted, and how many there are to select from: all but digest tags.
-// The error is errdefs.ErrInvalidArgument if they select every tag and that is not allowed, or if there are only digest
+// The error is errdefs.ErrInvalidArgument if they select every tag, none is kept and that is not allowed, or if there are only digest
 // tags.
 func (s Selection) matched(in *Snapshot) (tags []string, total int, err error) {
 	digestTags := in.digestTags()
@@ -62,11 +62,19 @@ func (s Selection) matched(in *Snapshot) (tags []string, total int, err error) {
 	case total == 0 && len(in.Tags) > 0 && !s.Untagged:
 		err := manifest.Errorf(errdefs.ErrInvalidArgument, "all %d tags are of referrers of untagged manifests, and only removed with those", len(in.Tags))
 		return nil, 0, manifest.WithHint(err, "--untagged")
-	case len(tags) == total && total > 0 && !s.All:
-		err := manifest.Errorf(errdefs.ErrInvalidArgument, "all %d tags match; narrow the filter or pass --all", total)
+	case len(tags) == total && total > 0 && !s.All && s.Keep+s.KeepOld == 0: // otherwise some are kept
+		err := manifest.Errorf(errdefs.ErrInvalidArgument, "all %d tags match; narrow the filter, keep some with --keep, or pass --all", total)
 		return nil, total, err
 	}
 	return tags, total, nil
+}
+
+// unmatched explains why no tag matches, "" if there is nothing to explain.
+func (s Selection) unmatched(matched []string, total int) string {
+	if len(matched) > 0 || total == 0 || len(s.Filters) == 0 {
+		return ""
+	}
+	return "; a pattern matches whole tags: * stands for any characters, as in 'pr-*'"
 }
 
 func (s Selection) matches(tag string) bool {

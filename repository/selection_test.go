@@ -94,6 +94,20 @@ func TestSelection(t *testing.T) {
 			t.Errorf("%v: got error %v, want an ErrInvalidArgument error that names --all", s, err)
 		}
 	}
+	for _, s := range []Selection{{Filters: fakes.Patterns(t, "*"), Keep: 1}, {Filters: fakes.Patterns(t, "*"), KeepOld: 1}} {
+		if matched, _, err := s.matched(snapshot); err != nil || len(matched) != 7 {
+			t.Errorf("%v: got tags %q and error %v, want all, of which some are kept", s, matched, err)
+		}
+	}
+	for _, tt := range []struct {
+		filter  string
+		matched []string
+		want    bool
+	}{{"pr", nil, true}, {"pr-*", []string{"pr-1"}, false}} {
+		if got := (Selection{Filters: fakes.Patterns(t, tt.filter)}).unmatched(tt.matched, 7); strings.Contains(got, "whole tags") != tt.want {
+			t.Errorf("%s matches %q: got %q, want an explanation: %t", tt.filter, tt.matched, got, tt.want)
+		}
+	}
 	referrers := drawn(true, "a", "s", "{a}.sig = s")
 	if _, _, err := (Selection{All: true}).matched(referrers); !errdefs.IsInvalidArgument(err) || manifest.Hint(err) != "--untagged" {
 		t.Errorf("only digest tags: got %v, want an ErrInvalidArgument error that names --untagged", err)
