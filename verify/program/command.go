@@ -45,7 +45,7 @@ type Missing struct {
 // The search paths of images without a PATH.
 const (
 	defaultPath        = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-	defaultWindowsPath = `C:\Windows\System32;C:\Windows`
+	defaultWindowsPath = `C:\Windows\System32;C:\Windows;C:\Windows\System32\Wbem;C:\Windows\System32\WindowsPowerShell\v1.0`
 )
 
 const (
@@ -113,7 +113,8 @@ func (s *search) run(ctx context.Context, args []string, n need) {
 		case kind == unknown:
 			s.miss("%s may be in a layer that could not be read", name)
 		case n != optional:
-			s.missing = append(s.missing, Missing{Reason: name + " is not in the image", Absent: n == required})
+			absent := n == required && (!s.windows || strings.Contains(windowsPath(name), "/")) // PATH may be in the registry
+			s.missing = append(s.missing, Missing{Reason: name + " is not in the image", Absent: absent})
 		}
 		return
 	}

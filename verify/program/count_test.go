@@ -59,6 +59,19 @@ func TestFindMissing(t *testing.T) {
 	}
 }
 
+// On Windows PATH may be a setting of the system, which no config has.
+func TestFindMissingOnWindows(t *testing.T) {
+	layers := []*Layer{layer(t, true, "Files/Windows/System32/WindowsPowerShell/v1.0/powershell.exe exe")}
+	for arg, want := range map[string]string{
+		"powershell": "", "app": "app is not in the image", `C:\app.exe`: `absent: C:\app.exe is not in the image`, `bin\app`: `absent: bin\app is not in the image`,
+	} {
+		_, missing := Find(t.Context(), Command{OS: "windows", Args: []string{arg}}, layers)
+		if got := missed(missing); got != want {
+			t.Errorf("%s: got %s, want %s", arg, got, want)
+		}
+	}
+}
+
 // counted returns counts as text: foreign of counted, the paths and the layers of the foreign ones.
 func counted(c Counts) string {
 	text := func(t Tally) string {
