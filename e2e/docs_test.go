@@ -156,7 +156,7 @@ func newDocsScene(t *testing.T) *scene {
 func docsList(seed string) images.Manifest {
 	var children []images.Manifest
 	for _, p := range []ocispec.Platform{amd64, arm64} {
-		children = append(children, images.Image(images.Spec{Seed: seed, Platform: p, Format: images.OCI, Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}))
+		children = append(children, images.Image(images.Spec{Seed: seed, Platform: p, Format: images.OCI, Created: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)}))
 	}
 	return images.Index(images.OCI, children...)
 }
