@@ -99,7 +99,11 @@ func newTerminal(t *testing.T, width, height int) (*terminal, *Progress) {
 	s := &terminal{t: t, width: width, height: height}
 	t.Setenv("TERM", "xterm")
 	p := NewProgress(streams.NewOut(s), ProgressTTY)
-	p.size = func() (uint, uint) { return uint(s.height), uint(s.width) }
+	p.size = func() (uint, uint) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return uint(s.height), uint(s.width)
+	}
 	return s, p
 }
 
@@ -131,7 +135,9 @@ func testProgressOnATerminal(t *testing.T) {
 		p.Blob(manifest.Transfer{Blob: blob(n, 2_000_000), State: manifest.Sending, Sent: 1_000_000})
 	}
 	p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
+	s.mu.Lock()
 	s.width = 30
+	s.mu.Unlock()
 	after(time.Second)
 	lines := strings.Split(s.text(), "\n")
 	if len(lines) != 1+s.height-1 || lines[1] != id(1)+": Pushing 1MB/2MB" || lines[len(lines)-1] != "1 of 30 blobs, 31MB of 60MB, " {
@@ -229,9 +235,11 @@ func TestProgressWithoutATerminal(t *testing.T) {
 				p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
 				p.Blob(manifest.Transfer{Blob: blob(1, 2_000_000), State: manifest.Sending, Sent: 1_000_000})
 				after(delay - time.Millisecond)
+				p.mu.Lock()
 				if out.Len() > 0 {
 					t.Errorf("got %q in the first two seconds, want nothing", &out)
 				}
+				p.mu.Unlock()
 				after(12 * time.Second)
 				p.Blob(manifest.Transfer{Blob: blob(1, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
 				after(69 * time.Second)
