@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -174,9 +175,16 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range c.Sources {
+	for i, s := range c.Sources {
 		if err := env.checkPlaces(s.Ref); err != nil {
 			return err
+		}
+		if manifest.IsPlace(s.Ref) && !opts.push { // a later push may run in another folder
+			path, err := filepath.Abs(manifest.PlacePath(s.Ref))
+			if err != nil {
+				return err
+			}
+			c.Sources[i].Ref = manifest.AtPlacePath(s.Ref, path)
 		}
 	}
 	outputs, diagnostics, err := readOutputs(env, opts.digests, c.Name)

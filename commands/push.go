@@ -23,6 +23,9 @@ type pushOptions struct {
 	condition condition
 	output    output
 	progress  string
+	// to is a layout, "" for the registry of name.
+	to    string
+	force bool
 }
 
 func newPushCommand(env environment) *cobra.Command {
@@ -43,6 +46,8 @@ func newPushCommand(env environment) *cobra.Command {
 	flags.VarPF(&opts.purge, "purge", "p", `Remove the local manifest list after push; --purge=tags also removes the tags of its images in the repository`).
 		NoOptDefVal = "true"
 	opts.network.addTo(flags, "Allow push to an insecure registry")
+	flags.StringVar(&opts.to, "to", "", "Write the list to an OCI image layout, oci-layout://PATH[:TAG], instead of its registry")
+	flags.BoolVarP(&opts.force, "force", "f", false, "With --to, replace an archive that exists")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag, or under this name with a registry and a tag")
 	opts.condition.addTo(cmd)
@@ -68,7 +73,13 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	if err := cmp.Or(checkProgress(opts.progress), opts.output.checkDryRun(opts.dryRun)); err != nil {
 		return err
 	}
+	if opts.force && opts.to == "" {
+		return invalid("--force requires --to")
+	}
 	t := newToolsShowing(env, opts.output.quiet, opts.progress)
+	if opts.to != "" {
+		return t.pushTo(ctx, opts, name)
+	}
 	if opts.dryRun {
 		return t.planPush(ctx, opts.network, name, manifest.Publication{Tags: tags, Copies: copies, Condition: condition}, opts.output.quiet)
 	}
@@ -87,4 +98,45 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 		return err
 	}
 	return t.published(ctx, registries, pushed, opts.purge.tags, slices.Concat([]reference.NamedTagged{name}, tags, copies))
+}
+
+// pushTo writes the local list called name to a layout.
+func (t tools) pushTo(ctx context.Context, opts pushOptions, name reference.NamedTagged) error {
+	if opts.dryRun || len(opts.tags) > 0 || opts.condition != (condition{}) || opts.purge.tags {
+		return invalid("--to cannot be combined with --dry-run, --tag, --if-digest, --no-clobber and --purge=tags")
+	}
+	to, err := parseEnd(opts.to)
+	if err != nil {
+		return err
+	}
+	if !manifest.IsPlace(to) {
+		return badValue("--to %s: expected oci-layout://PATH[:TAG]", opts.to)
+	}
+	if err := t.env.checkPlaces(to); err != nil {
+		return err
+	}
+	tag := name.Tag()
+	if typed, ok := to.(reference.Tagged); ok {
+		tag = typed.Tag()
+	}
+	places := &t.env.shown.places
+	if err := places.Target(to, opts.force, func(string) string { return name.String() }); err != nil {
+		return err
+	}
+	files, err := opts.output.open(t.env)
+	if err != nil {
+		return err
+	}
+	defer files.discard()
+	target := manifest.AtTag(to, tag)
+	pushed, err := manifest.PushTo(ctx, t.env.lists(), t.clients(t.registries(opts.network)), name, target, opts.purge.list, places.Commit)
+	if err != nil {
+		return err
+	}
+	display.Pushed(t.env.Out(), pushed, opts.output.quiet)
+	if err := files.write(pushed.Descriptor, target, nil); err != nil {
+		return err
+	}
+	t.lastLine(target, pushed.Descriptor.Digest, 0, nil)
+	return nil
 }

@@ -63,3 +63,38 @@ func TestLayoutRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// A local list takes images of layouts and registries, remembers where they are, and can be written to a layout itself.
+func TestLocalListOfLayouts(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, harness.V3)
+	s.put(s.repo+"/other", "arm64", images.Spec{Platform: arm64, Format: images.OCI})
+	other := s.registry.Host + "/" + s.repo + "/other:arm64"
+	layout := "oci-layout://" + filepath.Join(s.Dir, "a.tar")
+	s.multiarch("import", other, layout)
+	s.put(s.repo, "amd64", images.Spec{Platform: amd64, Format: images.OCI})
+	s.multiarch("create", s.list, s.name("amd64"), layout)
+	s.multiarch("create", "--amend", s.list, layout)
+	s.multiarch("annotate", s.list, "linux/arm64", "--variant", "v8")
+	says(t, s.docker("multiarch", "inspect", "--tree", s.list), "linux/arm64/v8", layout)
+
+	to := "oci-layout://" + filepath.Join(s.Dir, "list.tar")
+	want := strings.TrimSpace(s.multiarch("push", "-q", "--to", to, s.list).Stdout)
+	if got := strings.TrimSpace(s.multiarch("push", "-q", s.list).Stdout); got != want {
+		t.Errorf("got %s in the registry, want %s as in the layout", got, want)
+	}
+	s.holds("1", "linux/amd64", "linux/arm64/v8")
+	s.ends(1, []string{"exists", "--force"}, "push", "--to", to, s.list)
+	s.multiarch("push", "--force", "--purge", "--to", to, s.list)
+	s.ends(1, []string{s.list}, "push", "--to", to, "--force", s.list)
+	if got := strings.TrimSpace(s.multiarch("import", "-q", to, s.name("back")).Stdout); got != want {
+		t.Errorf("got %s back, want %s", got, want)
+	}
+
+	fresh := s.registry.Host + "/" + s.repo + "/fresh:1"
+	s.multiarch("create", fresh, layout)
+	if err := os.Remove(filepath.Join(s.Dir, "a.tar")); err != nil {
+		t.Fatal(err)
+	}
+	s.ends(1, []string{layout, "does not exist"}, "push", fresh)
+}

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
@@ -89,16 +90,33 @@ func parsePlace(s string) (reference.Named, error) {
 	if path == "" {
 		return nil, Errorf(errdefs.ErrInvalidArgument, "%q has no path: expected oci-layout://PATH[:TAG][@DIGEST] or docker-archive://PATH[:NAME]", s)
 	}
-	p := place{scheme, "/" + path}
-	switch {
-	case d != "":
-		return AtDigest(p, d), nil
-	case tag == "":
-		return placedImage{p, OnlyImage}, nil
-	case placeTag.MatchString(tag):
-		return AtTag(p, tag), nil
+	if d != "" {
+		tag = d.String()
 	}
-	return placedImage{p, tag}, nil
+	return place{scheme, "/" + path}.image(tag), nil
+}
+
+// image returns the reference of an image by its digest, tag or name, or with "" of the only one.
+func (p place) image(name string) reference.Named {
+	if d, err := digest.Parse(name); err == nil {
+		return AtDigest(p, d)
+	}
+	if placeTag.MatchString(name) {
+		return AtTag(p, name)
+	}
+	return placedImage{p, cmp.Or(name, OnlyImage)}
+}
+
+// AtPlacePath returns ref, see [IsPlace], with another path.
+func AtPlacePath(ref reference.Named, path string) reference.Named {
+	p := place{reference.Domain(ref), "/" + path}
+	switch r := ref.(type) {
+	case reference.Digested:
+		return p.image(r.Digest().String())
+	case reference.Tagged:
+		return p.image(r.Tag())
+	}
+	return reference.TrimNamed(p)
 }
 
 // volumeLength is the length of a drive letter with its colon and at least one more character of the path: C:\ or C:/.

@@ -149,10 +149,15 @@ func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference
 	if !purge && !slices.ContainsFunc(list.Entries, Entry.IsPending) {
 		return pushed, nil
 	}
-	// The list is pushed: an interrupt must not keep the store from recording that.
+	return pushed, recordPush(ctx, lists, clients, name, list, pushed, purge)
+}
+
+// recordPush removes a list that was pushed, unless somebody changed it meanwhile, or without purge stores what became of its
+// pending entries. An interrupt must not keep the store from recording that.
+func recordPush(ctx context.Context, lists Lists, clients Clients, name reference.NamedTagged, list List, pushed Pushed, purge bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	err = lists.Update(ctx, name, func(now List) (List, error) {
+	err := lists.Update(ctx, name, func(now List) (List, error) {
 		switch {
 		case !purge:
 			return now.settled(list, pushed.List), nil
@@ -163,9 +168,35 @@ func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference
 		return now, nil
 	})
 	if err != nil {
-		return pushed, fmt.Errorf("%s was pushed (%s), but the local list could not be changed: %w", Familiar(name), pushed.Descriptor.Digest, err)
+		return fmt.Errorf("%s was pushed (%s), but the local list could not be changed: %w", Familiar(name), pushed.Descriptor.Digest, err)
 	}
-	return pushed, nil
+	return nil
+}
+
+// PushTo writes the local list called name to target, which is in a layout, and calls commit before anything is removed. An
+// image of the daemon is an errdefs.ErrFailedPrecondition error. With purge it removes the list, unless somebody changed it
+// meanwhile.
+func PushTo(ctx context.Context, lists Lists, clients Clients, name, target reference.NamedTagged, purge bool, commit func(context.Context) error) (Pushed, error) {
+	list, err := lists.Get(name)
+	if err != nil {
+		return Pushed{}, err
+	}
+	for _, e := range list.Entries {
+		if e.IsPending() {
+			err := Errorf(errdefs.ErrFailedPrecondition, "%s is an image of the daemon, which only pushes to registries", Familiar(e.Source))
+			return Pushed{}, WithHint(err, "push the list to its registry first: docker multiarch push %s", Familiar(name))
+		}
+	}
+	at := list
+	at.Name = target
+	pushed, err := Push(ctx, clients, Publication{List: at})
+	if err == nil {
+		err = commit(ctx)
+	}
+	if err != nil || !purge {
+		return pushed, err
+	}
+	return pushed, recordPush(ctx, lists, clients, name, list, pushed, purge)
 }
 
 // pushImage pushes an image of the daemon, and adds tags to it in its repository. noList is the error that there is

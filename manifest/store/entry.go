@@ -40,7 +40,9 @@ type extra struct {
 	Index   digest.Digest     `json:",omitempty"`
 	Pending *manifest.Pending `json:",omitempty"`
 	LocalID digest.Digest     `json:",omitempty"`
-	Fields  manifest.Fields   `json:",omitzero"`
+	// Place is the layout or archive that has the content, with the digest. The entry's Ref is where push is going to put it.
+	Place  string          `json:",omitempty"`
+	Fields manifest.Fields `json:",omitzero"`
 }
 
 // decode reads the bytes of an entry file.
@@ -63,6 +65,11 @@ func decode(data []byte) (manifest.Entry, fields, error) {
 	if entry.Ref, err = parseRef("Ref", f.Ref); err != nil {
 		return entry, f, err
 	}
+	if place := f.Multiarch.Place; place != "" {
+		if entry.Ref, err = parseRef("Place", place); err != nil {
+			return entry, f, err
+		}
+	}
 	entry.Source = entry.Ref
 	if source := f.Multiarch.Source; source != "" {
 		if entry.Source, err = parseRef("Source", source); err != nil {
@@ -78,6 +85,9 @@ func decode(data []byte) (manifest.Entry, fields, error) {
 func parseRef(field, s string) (reference.Named, error) {
 	if s == "" {
 		return nil, fmt.Errorf("%s is missing", field)
+	}
+	if ref, err := manifest.ParseNameOrPlace(s); err == nil && manifest.IsPlace(ref) {
+		return ref, nil
 	}
 	ref, err := reference.ParseNamed(s)
 	if err != nil {

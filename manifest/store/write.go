@@ -139,13 +139,18 @@ func encodeAll(now snapshot, list manifest.List) ([]file, error) {
 	taken := map[string]manifest.Entry{}
 	var files []file
 	for i, e := range list.Entries {
+		var place string
+		if manifest.IsPlace(e.Ref) {
+			place = manifest.AtDigest(e.Ref, e.Descriptor.Digest).String()
+			e.Ref = manifest.AtDigest(list.Name, e.Descriptor.Digest)
+		}
 		name := entryFile(e, taken)
 		if first, ok := taken[name]; ok {
 			return nil, manifest.Errorf(errdefs.ErrConflict, "%s and %s would share a file of the local manifest list %s: use only one of them, or another tag for one",
 				source(first), source(e), manifest.Familiar(list.Name))
 		}
 		taken[name] = e
-		x := extra{List: list.Name.String(), MediaType: list.MediaType, Annotations: list.Annotations, Position: i + 1}
+		x := extra{List: list.Name.String(), MediaType: list.MediaType, Annotations: list.Annotations, Position: i + 1, Place: place}
 		if i == 0 && len(list.Whole.Raw) > 0 {
 			x.Whole = &list.Whole
 		}
