@@ -106,6 +106,7 @@ func (s Selection) request(from *Snapshot, matched []string) (request, manifest.
 		}
 		return from.Manifests[from.Tags[a]].Time().Compare(from.Manifests[from.Tags[b]].Time())
 	})
+	kept := min(s.Keep, len(candidates))
 	old := slices.DeleteFunc(candidates[:max(len(candidates)-s.Keep, 0)], func(tag string) bool {
 		return !s.isOld(from.Manifests[from.Tags[tag]])
 	})
@@ -115,9 +116,18 @@ func (s Selection) request(from *Snapshot, matched []string) (request, manifest.
 			r.keep[from.Tags[tag]] = true
 		}
 	}
+	young, keptOld := len(candidates)-kept-len(old), min(s.KeepOld, len(old))
 	s.addDigestTags(from, r)
 	unknown = append(unknown, s.addUntagged(from, r)...)
 	var out manifest.Diagnostics
+	for _, kept := range []struct {
+		tags int
+		why  string
+	}{{kept, "for --keep"}, {keptOld, "for --keep-old"}, {young, "that are too young for --older-than"}} {
+		if kept.tags > 0 {
+			out.Note("keeping %d of the matching tags %s", kept.tags, kept.why)
+		}
+	}
 	if len(unknown) > 0 {
 		out.Warn("keeping tags and manifests of unknown age: %s", manifest.JoinSome(unknown))
 	}

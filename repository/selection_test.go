@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -84,6 +85,7 @@ func TestSelection(t *testing.T) {
 			if got := slices.Sorted(maps.Keys(request.tags)); !slices.Equal(got, want) {
 				t.Errorf("got tags %q to remove, want %q", got, want)
 			}
+			diagnostics = slices.DeleteFunc(diagnostics, func(d manifest.Diagnostic) bool { return !d.Warning })
 			if len(diagnostics) != tt.diagnostics {
 				t.Errorf("got warnings %v, want %d", diagnostics, tt.diagnostics)
 			}
@@ -97,6 +99,25 @@ func TestSelection(t *testing.T) {
 	for _, s := range []Selection{{Filters: fakes.Patterns(t, "*"), Keep: 1}, {Filters: fakes.Patterns(t, "*"), KeepOld: 1}} {
 		if matched, _, err := s.matched(snapshot); err != nil || len(matched) != 7 {
 			t.Errorf("%v: got tags %q and error %v, want all, of which some are kept", s, matched, err)
+		}
+	}
+	for _, tt := range []struct {
+		selection Selection
+		want      string
+	}{
+		{Selection{Filters: fakes.Patterns(t, "v*"), Keep: 2}, "[keeping 2 of the matching tags for --keep]"},
+		{Selection{Filters: fakes.Patterns(t, "v*"), Keep: 5}, "[keeping 3 of the matching tags for --keep]"},
+		{Selection{Filters: fakes.Patterns(t, "v*"), Before: before, KeepOld: 1}, "[keeping 1 of the matching tags for --keep-old keeping 1 of the matching tags that are too young for --older-than]"},
+		{Selection{Filters: fakes.Patterns(t, "v*")}, "[]"},
+	} {
+		matched, _, err := tt.selection.matched(snapshot)
+		_, diagnostics := tt.selection.request(snapshot, matched)
+		var notes []string
+		for _, d := range diagnostics {
+			notes = append(notes, d.Text)
+		}
+		if got := fmt.Sprint(notes); err != nil || got != tt.want {
+			t.Errorf("%v: got %s and error %v, want %s", tt.selection, got, err, tt.want)
 		}
 	}
 	for _, tt := range []struct {
