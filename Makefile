@@ -27,14 +27,19 @@ RELEASE_TOOLS     := $(CACHE)/release-$(NFPM_VERSION)-$(CYCLONEDX_VERSION)
 # An empty DOCKER_CONFIG counts as unset.
 PLUGINS := $(or $(DOCKER_CONFIG),$(HOME)/.docker)/cli-plugins
 
+# Where man finds pages: it looks beside the folders of PATH, such as ~/.local/bin.
+MANDIR ?= $(if $(filter 0,$(shell id -u)),/usr/local/share/man,$(HOME)/.local/share/man)
+
 .PHONY: build
 build: ## compile the plugin to bin/docker-multiarch
 	$(GOBUILD) -o bin/docker-multiarch ./cli-plugin
 
 .PHONY: install
-install: build ## put the plugin into $DOCKER_CONFIG/cli-plugins or ~/.docker/cli-plugins
+install: build ## put the plugin into $DOCKER_CONFIG/cli-plugins or ~/.docker/cli-plugins, and its man pages into MANDIR
 	mkdir -p '$(PLUGINS)'
 	install -m 755 bin/docker-multiarch '$(PLUGINS)/docker-multiarch'
+	mkdir -p '$(MANDIR)/man1'
+	install -m 644 docs/man/*.1 '$(MANDIR)/man1'
 
 .PHONY: demo
 demo: install ## publish two images under one name, step by step, with a throwaway registry

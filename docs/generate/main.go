@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/docker-multiarch/docker-multiarch/commands"
 	"github.com/docker/cli/cli/command"
@@ -51,13 +50,8 @@ func generate(dir string) error {
 	if err := doc.GenMarkdownTreeCustom(root, reference, func(string) string { return "" }, link); err != nil {
 		return err
 	}
-	header := &doc.GenManHeader{Title: "DOCKER-MULTIARCH", Section: "1", Source: "docker-multiarch", Manual: "Docker User Manuals"}
-	header.Date = &revised
-	return doc.GenManTree(root, header, man)
+	return writeMan(man, root)
 }
-
-// revised is the month that man pages carry, so that they do not change with the day they are made.
-var revised = time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)
 
 // link leads to docker's own page for the parent of our commands.
 func link(page string) string {
