@@ -173,6 +173,7 @@ func TestRepoPurge(t *testing.T) {
 			s.Errorf("got tags %v, want %v", now, before)
 		}
 		harness.Complete(s.T, s.registry, s.repo, "pr-1")
+		says(s.T, s.multiarch("repo", "purge", "--filter", "pr-1", repo).Stderr, "2 manifests below them are left without a tag; --recursive removes these, too")
 		r = s.multiarch(append(args, "--force", "--format", "json")...)
 		if got := strings.Split(strings.TrimSpace(r.Stdout), "\n"); !slices.Equal(got, lines) {
 			s.Errorf("got rows\n%s\nof what was removed, want those of the plan\n%s", r.Stdout, strings.Join(lines, "\n"))

@@ -78,10 +78,24 @@ func (r *removal) purge(ctx context.Context, selection Selection) error {
 	tags, manifests := count(r.steps)
 	report.Note("%s: %d of %d tags match; %d tags and %d manifests to remove%s", reference.FamiliarName(repo), len(matched), total, tags, manifests,
 		selection.unmatched(matched, total))
+	r.noteOrphans(manifests)
 	if yes, err := r.Confirm(r.steps); err != nil || !yes || r.DryRun {
 		return err
 	}
 	return r.carryOut(ctx)
+}
+
+// noteOrphans reports how many manifests below those that are removed nothing else would need.
+func (r *removal) noteOrphans(removed int) {
+	if r.request.recursive || removed == 0 {
+		return
+	}
+	all := r.request
+	all.recursive = true
+	steps, _ := r.snapshot.plan(all)
+	if _, manifests := count(steps); manifests > removed {
+		r.report.Note("%d manifests below them are left without a tag; --recursive removes these, too", manifests-removed)
+	}
 }
 
 // summary reports what was removed in total, also if the removal has ended early.
