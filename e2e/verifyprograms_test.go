@@ -110,7 +110,7 @@ var programCases = []struct {
 	{"test file", "linux/arm64", "/bin/sh", join(alpine("arm64"), one("usr/src/testdata/hello go amd64")), []string{"info: 1 of 3 programs and libraries are not for linux/arm64 but for amd64: /usr/src/testdata/hello; in layer sha256:"}},
 	{"foreign library", "linux/arm64", "bash", join(debian("arm64"), one("usr/lib/aarch64-linux-gnu/liba.so lib amd64")), []string{"info: 1 of"}},
 	{"cross compiler with a sysroot", "linux/amd64", "bash", join(debian("amd64"), one("deb libc6 arm64 usr/aarch64-linux-gnu")), []string{"info: "}},
-	{"cross compiler with libraries beside its own", "linux/amd64", "bash", join(debian("amd64"), []entries{{"deb libc6 arm64"}, {"deb libtinfo6 arm64"}, {"usr/lib/arm-linux-gnueabihf/a.so lib s390x"}}), []string{"info: ... but for arm64, s390x: /usr/lib/aarch64-linux-gnu/..."}},
+	{"cross compiler with libraries beside its own", "linux/amd64", "bash", join(debian("amd64"), []entries{{"deb libc6 arm64"}, {"deb libtinfo6 arm64"}, {"usr/lib/arm-linux-gnueabihf/a.so lib s390x"}}), []string{"info: ... but for arm64, s390x: /lib/aarch64-linux-gnu/..."}},
 	{"Python packages", "linux/arm64", "python3", join(python("arm64"), one("usr/lib/python3/dist-packages/pip/_vendor/distlib/w64.exe pe amd64", "usr/lib/python3/dist-packages/pip/_vendor/distlib/w64-arm.exe pe arm64", "usr/local/lib/python3.11/site-packages/a/a.x86_64.so lib amd64", "usr/local/lib/python3.11/site-packages/a/a.aarch64.so lib arm64")),
 		[]string{"info: 1 of"}},
 	{"Node prebuilds", "linux/arm64", "/bin/sh", join(alpine("arm64"), one("app/node_modules/x/prebuilds/linux-x64/x.node lib amd64", "app/node_modules/x/prebuilds/linux-arm64/x.node lib arm64", "app/node_modules/x/prebuilds/linux-arm/x.node lib arm", "app/node_modules/x/prebuilds/darwin-x64/x.node macho", "app/node_modules/x/prebuilds/win32-x64/x.node pe amd64")),
@@ -131,11 +131,11 @@ var programCases = []struct {
 	{"hard link of a removed name", "linux/arm64", "/b", []entries{{"a go amd64", "b => a"}, {".wh.a"}}, []string{"error: /b is a program for amd64 (ELF)"}},
 
 	// Wrong images.
-	{"foreign base below a static program", "linux/arm64", "/app", join(debian("amd64"), one("app go arm64")), []string{"error: ... programs and libraries in the directories of PATH and of the loader are not for linux/arm64 but for amd64: /bin/bash, ...", "info: ... in other directories ..."}},
-	{"foreign base below a linked program", "linux/arm64", "/app", join(debian("amd64"), one("app linked arm64 /lib/ld-linux-aarch64.so.1")), []string{"error: the image cannot run: /lib/ld-linux-aarch64.so.1, the interpreter of /app, is not in the image", "error: ", "info: "}},
+	{"foreign base below a static program", "linux/arm64", "/app", join(debian("amd64"), one("app go arm64", "usr/lib/git-core/git go amd64")), []string{"error: ... programs and libraries in the directories of PATH and of the loader are not for linux/arm64 but for amd64: /bin/bash, ...", "info: 1 of 2 programs and libraries in other directories are not for linux/arm64 but for amd64: /usr/lib/git-core/git; in layer ..."}},
+	{"foreign base below a linked program", "linux/arm64", "/app", join(debian("amd64"), one("app linked arm64 /lib/ld-linux-aarch64.so.1")), []string{"error: the image cannot run: /lib/ld-linux-aarch64.so.1, the interpreter of /app, is not in the image", "error: ... in the directories of PATH ..."}},
 	{"foreign Alpine", "linux/arm64", "app", join(alpine("amd64"), one("usr/local/bin/app go arm64")), []string{"error: 2 of 3 programs and libraries in the directories of PATH and of the loader are not for linux/arm64 but for amd64: "}},
-	{"foreign libraries without a shell", "linux/arm64", "app", []entries{{"deb libc6 amd64"}, {"usr/bin/app go arm64"}}, []string{"error: ", "info: "}},
-	{"image of another platform", "linux/arm64", "bash", debian("amd64"), []string{"error: /bin/bash is a program for amd64 (ELF), but the image is for linux/arm64", "error: ", "info: "}},
+	{"foreign libraries without a shell", "linux/arm64", "app", []entries{{"deb libc6 amd64"}, {"usr/bin/app go arm64"}}, []string{"error: ... in the directories of PATH ... but for amd64: /lib/x86_64-linux-gnu/..."}},
+	{"image of another platform", "linux/arm64", "bash", debian("amd64"), []string{"error: /bin/bash is a program for amd64 (ELF), but the image is for linux/arm64", "error: ... in the directories of PATH ..."}},
 	{"foreign program", "linux/arm64", "app", join(debian("arm64"), one("usr/local/bin/app go amd64")), []string{"error: /usr/local/bin/app is a program for amd64 (ELF), but the image is for linux/arm64"}},
 	{"foreign program by a link", "linux/arm64", "app", join(debian("arm64"), one("opt/app/run go amd64", "usr/bin/app -> /opt/app/run")), []string{"error: /opt/app/run is a program for amd64"}},
 	{"foreign program of a shell command", "linux/arm64", "/bin/sh -c app", join(debian("arm64"), one("usr/bin/app go amd64")), []string{"error: /usr/bin/app is a program for amd64"}},
@@ -327,7 +327,8 @@ func (w *workshop) layer(l entries) images.Blob {
 	return w.blobs[key]
 }
 
-// addPackage adds the files of a Debian package, an architecture and a directory.
+// addPackage adds the files of a Debian package, an architecture and a directory, without most of the large ones that
+// are no programs, and without the 250 character sets of libc6.
 func (w *workshop) addPackage(archive *tar.Writer, words []string) {
 	w.Helper()
 	name := words[0] + "_" + words[1] + ".deb"
@@ -344,6 +345,9 @@ func (w *workshop) addPackage(archive *tar.Writer, words []string) {
 			return
 		}
 		w.must(err)
+		if strings.Contains(h.Name, "/share/") || strings.Contains(h.Name, "/gconv/") {
+			continue
+		}
 		if len(words) > 2 {
 			h.Name = words[2] + "/" + strings.TrimPrefix(h.Name, "./")
 		}

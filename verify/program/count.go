@@ -13,7 +13,7 @@ const (
 	// maxListed is how many paths of a tally are kept.
 	maxListed = 10
 	// maxVisits and maxDirs bound the work and the memory of a count.
-	maxVisits = 1 << 24
+	maxVisits = 1 << 23
 	maxDirs   = 1 << 17
 )
 

@@ -163,8 +163,8 @@ func TestTallyIsBounded(t *testing.T) {
 // The work and the memory of a count are bounded, however deep the directories are and however many layers there are.
 func TestCountIsBounded(t *testing.T) {
 	var entries []string
-	for i := range 100 {
-		entries = append(entries, fmt.Sprintf("%d/%sx amd64", i, strings.Repeat("a/", 2000)))
+	for i := range 1000 {
+		entries = append(entries, fmt.Sprintf("%d/%sx amd64", i, strings.Repeat("a/", 150)))
 	}
 	b := NewBudget(1 << 20)
 	deep, err := ReadLayer(bytes.NewReader(archive(t, entries...)), false, b)
