@@ -49,7 +49,8 @@ func newAnnotateCommand(env environment) *cobra.Command {
 	flags.StringVar(&opts.platform.Variant, "variant", "", "Set architecture variant")
 	addAnnotations(flags, &opts.annotations, &opts.indexAnnotations, "the entry")
 	flags.BoolVar(&opts.clear, "clear", false, "First remove the annotations, variant, OS version and OS features of the entry")
-	completeFlags(cmd, map[string][]string{"platform": manifest.KnownPlatforms(), "os": knownNames(0), "arch": knownNames(1)})
+	completePlatforms(cmd, "platform")
+	completeFlags(cmd, map[string][]string{"os": knownNames(0), "arch": knownNames(1)})
 	return cmd
 }
 

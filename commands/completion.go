@@ -24,6 +24,29 @@ func completeFlags(cmd *cobra.Command, values map[string][]string) {
 	}
 }
 
+// commonPlatforms are offered before the other known ones.
+var commonPlatforms = []string{"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/amd64/v3", "windows/amd64"}
+
+// completePlatforms offers platforms, also after a comma those that are not given yet.
+func completePlatforms(cmd *cobra.Command, flags ...string) {
+	for _, flag := range flags {
+		if err := cmd.RegisterFlagCompletionFunc(flag, platformsAfter); err != nil {
+			panic(err) // the flag does not exist
+		}
+	}
+}
+
+func platformsAfter(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	given := typed[:strings.LastIndex(typed, ",")+1]
+	var out []string
+	for _, p := range append(slices.Clone(commonPlatforms), manifest.KnownPlatforms()...) {
+		if !slices.Contains(strings.Split(given, ","), p) && !slices.Contains(out, given+p) {
+			out = append(out, given+p)
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
 // knownNames returns the known operating systems (0) or architectures (1).
 func knownNames(part int) []string {
 	var out []string

@@ -86,11 +86,10 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	addProgress(cmd, env, &opts.progress)
 	flags.StringVar(&opts.purge, "purge", "", `With "tags", also remove the tags of the images in the repository`)
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
+	completePlatforms(cmd, "platform", "require", "exact")
 	completeFlags(cmd, map[string][]string{
 		"purge": {"tags"},
 		"from":  {"daemon", "registry"}, "attestations": {"keep", "strip"}, "type": {"docker", "oci"},
-		"platform": manifest.KnownPlatforms(), "require": manifest.KnownPlatforms(),
-		"exact": manifest.KnownPlatforms(),
 	})
 	return cmd
 }

@@ -44,7 +44,7 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Check for an image for this platform, too (can be repeated)")
 	addWait(flags, &opts.wait, "Wait this long for what does not exist yet")
-	completeFlags(cmd, map[string][]string{"platform": manifest.KnownPlatforms()})
+	completePlatforms(cmd, "platform")
 	return cmd
 }
 

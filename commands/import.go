@@ -65,7 +65,7 @@ docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.exam
 	flags.StringVar(&opts.username, "src-username", "", "User name for the registry of SOURCE (with --src-password-stdin)")
 	flags.BoolVar(&opts.passwordStdin, "src-password-stdin", false, "Read the password for the registry of SOURCE from stdin")
 	addProgress(cmd, env, &opts.progress)
-	completeFlags(cmd, map[string][]string{"platform": manifest.KnownPlatforms()})
+	completePlatforms(cmd, "platform")
 	return cmd
 }
 

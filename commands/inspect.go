@@ -57,7 +57,8 @@ docker multiarch inspect --provenance --format '{{json .buildDefinition}}' --pla
 	flags.BoolVar(&opts.sbom, "sbom", false, "Print the SBOM of each image, as it was attached to it")
 	flags.BoolVar(&opts.provenance, "provenance", false, "Print the provenance of each image, as it was attached to it")
 	flags.StringVar(&opts.platform, "platform", "", "Show the image for this platform")
-	completeFlags(cmd, map[string][]string{"format": {"json"}, "platform": manifest.KnownPlatforms()})
+	completePlatforms(cmd, "platform")
+	completeFlags(cmd, map[string][]string{"format": {"json"}})
 	return cmd
 }
 

@@ -107,7 +107,7 @@ func (t tools) pushTo(ctx context.Context, opts pushOptions, name reference.Name
 	}
 	to, err := parseEnd(opts.to)
 	if err != nil {
-		return err
+		return badValue("--to: %w", err)
 	}
 	if !manifest.IsPlace(to) {
 		return badValue("--to %s: expected oci-layout://PATH[:TAG]", opts.to)

@@ -152,6 +152,7 @@ var badValues = []struct{ flag, value string }{
 	{"tag", "a b"},
 	{"task-name", ""},
 	{"timeout", "-1"},
+	{"to", "a b"},
 	{"top", "0"},
 	{"triggered-by", ""},
 	{"type", "v2"},

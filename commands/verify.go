@@ -63,8 +63,9 @@ docker multiarch verify --deep --format json registry.example.com/app:1 registry
 	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
 	f.BoolVarP(&opts.quiet, "quiet", "q", false, "Show errors and failed checks only")
 	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
+	completePlatforms(cmd, "require", "exact")
 	completeFlags(cmd, map[string][]string{
-		"format": {"json", "table"}, "require": manifest.KnownPlatforms(), "exact": manifest.KnownPlatforms(),
+		"format": {"json", "table"},
 	})
 	return cmd
 }
