@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"debug/elf"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -143,6 +144,7 @@ func newDocsScene(t *testing.T) *scene {
 		}
 		harness.Put(t, s.registry, "team/app", tag, index)
 	}
+	s.putWrongLists()
 	for _, arch := range []ocispec.Platform{amd64, arm64} {
 		s.load(s.plain(arch.Architecture), arch)
 	}
@@ -151,6 +153,25 @@ func newDocsScene(t *testing.T) *scene {
 		s.write(map[string]string{"dockerfile." + arch: "FROM --platform=linux/" + arch + " scratch\nCOPY content /\n"})
 	}
 	return s
+}
+
+// putWrongLists puts a list for each way to be wrong of docs/verify.md, in its order.
+func (s *scene) putWrongLists() {
+	right := docsList("right").Children
+	relabeled := docsList("relabeled").Children[0]
+	relabeled.Descriptor.Platform = &arm64
+	program := func(app, interpreter, base string) images.Manifest {
+		return images.Image(images.Spec{Platform: arm64, Format: images.OCI, Entrypoint: []string{"/app"}, Files: map[string]string{
+			"app": elfFile(app, elf.ET_EXEC, interpreter, 256), "bin/sh": elfFile(base, elf.ET_DYN, "", 256), "lib/libc.so.6": elfFile(base, elf.ET_DYN, "", 256),
+		}})
+	}
+	for i, list := range [][]images.Manifest{
+		right[:1], {right[0], relabeled}, {right[0], program("amd64", "", "arm64")}, {right[0], program("arm64", "/lib/ld-linux-aarch64.so.1", "amd64")},
+		docsList("lost").Children, append(docsList("twice").Children[:1:1], right...),
+	} {
+		harness.Put(s.T, s.registry, "team/broken", fmt.Sprint(i+1), images.Index(images.OCI, list...))
+	}
+	s.must(s.registry.Delete(s.Context(), "team/broken", docsList("lost").Children[1].Digest()))
 }
 
 func docsList(seed string) images.Manifest {
