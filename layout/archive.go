@@ -13,8 +13,11 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// maxMembers bounds the members of an archive.
-const maxMembers = 1 << 18
+// Bounds of the headers of an archive, which are kept in memory.
+const (
+	maxMembers = 1 << 18
+	maxName    = 512 // bytes
+)
 
 // archive is a layout in a tar, which is read where its members are.
 type archive struct {
@@ -30,27 +33,30 @@ type member struct{ offset, size int64 }
 
 // openArchive reads the names of a tar's members. One that is compressed with gzip is unpacked into a temporary file in
 // dir.
-func openArchive(name, dir string) (a *archive, err error) {
+func openArchive(name, dir string) (*archive, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	a = &archive{file: file, members: map[string]member{}, links: map[string]string{}}
-	defer func() {
-		if err != nil {
-			a.Close()
-		}
-	}()
-	var magic [2]byte
-	if _, err := file.ReadAt(magic[:], 0); err != nil && !errors.Is(err, io.EOF) {
+	a := &archive{file: file, members: map[string]member{}, links: map[string]string{}}
+	if err := a.read(dir); err != nil {
+		a.Close()
 		return nil, err
+	}
+	return a, nil
+}
+
+func (a *archive) read(dir string) error {
+	var magic [2]byte
+	if _, err := a.file.ReadAt(magic[:], 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
 	if magic == [2]byte{0x1f, 0x8b} {
 		if err := a.spool(dir); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return a, a.readMembers()
+	return a.readMembers()
 }
 
 // spool replaces the file by its unpacked content.
@@ -63,11 +69,13 @@ func (a *archive) spool(dir string) error {
 	}
 	a.file, a.spooled = unpacked, true
 	z, err := gzip.NewReader(packed)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = io.Copy(unpacked, z) // the space on the disk is the bound
 	}
-	_, err = io.Copy(unpacked, z) // the space on the disk is the bound
-	return err
+	if err != nil {
+		return fmt.Errorf("unpacking it into %s: %w", dir, err)
+	}
+	return nil
 }
 
 // readMembers reads the headers. A name that leaves the archive, occurs twice, or is no file is an error.
@@ -85,7 +93,10 @@ func (a *archive) readMembers() error {
 			return fmt.Errorf("it has more than %d members", maxMembers)
 		}
 		name := path.Clean(strings.TrimPrefix(h.Name, "./"))
-		if len(name) > 4096 || !fs.ValidPath(name) {
+		switch {
+		case len(name) > maxName:
+			return fmt.Errorf("the name of the member %.100q has more than %d bytes", name, maxName)
+		case !fs.ValidPath(name):
 			return fmt.Errorf("the name of the member %.100q leads out of the archive", h.Name)
 		}
 		_, file := a.members[name]
@@ -97,12 +108,22 @@ func (a *archive) readMembers() error {
 			return fmt.Errorf("it has two members with the name %.100q", name)
 		case h.Typeflag == tar.TypeSymlink:
 			a.links[name] = path.Join(path.Dir(name), h.Linkname)
-		case h.Typeflag == tar.TypeReg:
+		case h.Typeflag == tar.TypeReg && !isSparse(h):
 			a.members[name] = member{counted.at, h.Size}
 		default:
-			return fmt.Errorf("the member %.100q is neither a file nor a folder", name)
+			return fmt.Errorf("the member %.100q is neither a regular file nor a folder", name)
 		}
 	}
+}
+
+// isSparse reports whether a file is in the archive without its zeros, so that its content cannot be read as it is.
+func isSparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // offsets is a file that is read from its start and knows where.

@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -59,31 +60,69 @@ type image struct {
 // read reads oci-layout and index.json.
 func read(name string, from files) (*image, error) {
 	l := &image{name: name, files: from}
-	raw, err := l.small(ocispec.ImageLayoutFile, maxManifest)
+	if err := l.checkVersion(); err != nil {
+		return nil, err
+	}
+	raw, err := l.small(ocispec.ImageIndexFile, maxIndex)
 	if err != nil {
-		return nil, l.invalid("%s: %w", ocispec.ImageLayoutFile, err)
-	}
-	var header ocispec.ImageLayout
-	if err := json.Unmarshal(raw, &header); err != nil || header.Version != ocispec.ImageLayoutVersion {
-		return nil, l.invalid("%s has the version %q, not %s", ocispec.ImageLayoutFile, manifest.OneLine(header.Version, 80), ocispec.ImageLayoutVersion)
-	}
-	if raw, err = l.small(ocispec.ImageIndexFile, maxIndex); err != nil {
 		return nil, l.invalid("%s: %w", ocispec.ImageIndexFile, err)
 	}
 	return l, l.parse(raw)
 }
 
-// parse sets the index from the bytes of index.json.
-func (l *image) parse(raw []byte) error {
-	if err := json.Unmarshal(raw, &l.index); err != nil {
-		return l.invalid("%s is not valid JSON (%w)", ocispec.ImageIndexFile, err)
+// checkVersion returns an error for a layout that is none, or of another version of the format.
+func (l *image) checkVersion() error {
+	raw, err := l.small(ocispec.ImageLayoutFile, maxManifest)
+	if err != nil {
+		return l.invalid("%s: %w", ocispec.ImageLayoutFile, err)
 	}
-	for _, d := range l.index.Manifests {
-		if err := d.Digest.Validate(); err != nil || d.Size < 0 {
-			return l.invalid("%s has an entry with the digest %q and the size %d", ocispec.ImageIndexFile, manifest.OneLine(d.Digest.String(), 200), d.Size)
-		}
+	var header ocispec.ImageLayout
+	if err := json.Unmarshal(raw, &header); err != nil {
+		return l.invalid("%s: %w", ocispec.ImageLayoutFile, err)
+	}
+	if header.Version != ocispec.ImageLayoutVersion {
+		return l.invalid("%s has the version %q, not %s", ocispec.ImageLayoutFile, manifest.OneLine(header.Version, 80), ocispec.ImageLayoutVersion)
 	}
 	return nil
+}
+
+// parse sets the index from the bytes of index.json.
+func (l *image) parse(raw []byte) error {
+	var index struct {
+		ocispec.Index
+		Manifests entries `json:"manifests"`
+	}
+	if err := json.Unmarshal(raw, &index); err != nil {
+		return l.invalid("%s: %w", ocispec.ImageIndexFile, err)
+	}
+	l.index = index.Index
+	l.index.Manifests = index.Manifests
+	return nil
+}
+
+// entries are those of index.json. The first that is invalid ends the reading: "{}" takes three bytes of JSON and a hundred
+// times as much memory.
+type entries []ocispec.Descriptor
+
+func (e *entries) UnmarshalJSON(raw []byte) error {
+	*e = nil
+	if raw[0] != '[' {
+		return json.Unmarshal(raw, (*[]ocispec.Descriptor)(e)) // null, or an error
+	}
+	array := json.NewDecoder(bytes.NewReader(raw))
+	_, err := array.Token()
+	for err == nil && array.More() {
+		var d ocispec.Descriptor
+		switch err = array.Decode(&d); {
+		case err != nil:
+		case d.Digest.Validate() != nil || d.Size < 0:
+			err = fmt.Errorf("entry %d has the digest %q and the size %d", len(*e)+1, manifest.OneLine(d.Digest.String(), 200), d.Size)
+		case len(*e) == maxMembers:
+			err = fmt.Errorf("it has more than %d entries", maxMembers)
+		}
+		*e = append(*e, d)
+	}
+	return err
 }
 
 func (l *image) invalid(format string, args ...any) error {
@@ -241,7 +280,21 @@ func (l *image) only() (digest.Digest, error) {
 		return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no image", l.name)
 	}
 	err := manifest.Errorf(errdefs.ErrInvalidArgument, "%s has several images: %s", l.name, l.listed())
-	return "", manifest.WithHint(err, "name one of them: %s:%s", l.name, cmpName(roots[0]))
+	return "", manifest.WithHint(err, "name one of them: %s%s", l.name, l.suffix(roots[0]))
+}
+
+// suffix returns what names an entry behind the path of its layout or archive.
+func (l *image) suffix(d ocispec.Descriptor) string {
+	for _, name := range names(d) {
+		ref, err := manifest.ParseName("x:" + name)
+		if tagged, ok := ref.(reference.Tagged); err == nil && ok && tagged.Tag() == name {
+			return ":" + name
+		}
+		if _, err := manifest.ParseName(name); err == nil && strings.HasPrefix(l.name, manifest.ArchiveScheme) {
+			return ":" + name
+		}
+	}
+	return "@" + d.Digest.String()
 }
 
 func cmpName(d ocispec.Descriptor) string {

@@ -181,8 +181,9 @@ func closeUnless(f files) func(*image, error) (*image, error) {
 	return func(l *image, err error) (*image, error) {
 		if err != nil {
 			f.Close()
+			return nil, err
 		}
-		return l, err
+		return l, nil
 	}
 }
 
@@ -192,7 +193,7 @@ func (p *place) close() error {
 		errs = append(errs, p.read.files.Close())
 	}
 	if p.writer != nil {
-		errs = append(errs, p.writer.close())
+		errs = append(errs, p.writer.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -149,13 +149,9 @@ func (p *place) getBlob(r *http.Request, name string) (*http.Response, error) {
 	if err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%w", err)
 	}
-	open, absent := p.blobs()
-	content, size, err := open(blobName(d))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, absent(d)
-	}
+	content, size, err := p.openBlob(d)
 	if err != nil {
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: blob %s: %w", p.typed, d, err)
+		return nil, err
 	}
 	resp := answer(http.StatusOK, "application/octet-stream", nil)
 	resp.Header.Set("Docker-Content-Digest", d.String())
@@ -168,18 +164,22 @@ func (p *place) getBlob(r *http.Request, name string) (*http.Response, error) {
 	return resp, nil
 }
 
-// blobs returns how a blob is opened, and the error for one that does not exist. A target has what was written to it.
-func (p *place) blobs() (open func(name string) (io.ReadCloser, int64, error), absent func(digest.Digest) error) {
-	if p.writer != nil {
-		return p.writer.open, func(d digest.Digest) error {
-			return manifest.Errorf(errdefs.ErrNotFound, "%s does not hold %s", p.typed, d)
+// openBlob opens a blob. A target has what was written to it, too.
+func (p *place) openBlob(d digest.Digest) (content io.ReadCloser, size int64, err error) {
+	l := &image{name: p.typed, files: p.writer}
+	if p.writer == nil {
+		if l, err = p.image(); err != nil {
+			return nil, 0, err
 		}
 	}
-	l, err := p.image()
-	if err != nil {
-		return func(string) (io.ReadCloser, int64, error) { return nil, 0, err }, nil
+	content, size, err = l.files.open(blobName(d))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = l.absent(d)
+	case err != nil:
+		err = manifest.Errorf(errdefs.ErrInvalidArgument, "%s: blob %s: %w", p.typed, d, err)
 	}
-	return l.files.open, l.absent
+	return content, size, err
 }
 
 func (p *place) putBlob(r *http.Request) (*http.Response, error) {

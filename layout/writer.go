@@ -36,7 +36,10 @@ type writer struct {
 	dir  string // "" before anything was written
 }
 
-// lockTimeout is how often a lock that another process holds is asked for.
+// temporaryPrefix starts the names of files that are being written.
+const temporaryPrefix = ".docker-multiarch-"
+
+// lockInterval is how often a lock that another process holds is asked for.
 const lockInterval = 20 * time.Millisecond
 
 // image returns what was written so far, and what the folder had.
@@ -58,14 +61,7 @@ func (w *writer) image() (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := files.open(ocispec.ImageLayoutFile); errors.Is(err, fs.ErrNotExist) {
-		if err := w.checkEmpty(dir); err != nil {
-			files.Close()
-			return nil, err
-		}
-		return &image{name: w.place, files: files}, nil
-	}
-	return closeUnless(files)(read(w.place, files))
+	return closeUnless(files)(w.written(files))
 }
 
 // open opens a file of the layout as it is now.
@@ -84,18 +80,27 @@ func (w *writer) open(name string) (io.ReadCloser, int64, error) {
 	return l.files.open(name)
 }
 
-// checkEmpty returns an error if a folder without a layout has something else than blobs that are being written.
-func (w *writer) checkEmpty(dir string) error {
-	entries, err := os.ReadDir(dir)
+// written returns the layout in a folder, which may have no index.json yet.
+func (w *writer) written(files folder) (*image, error) {
+	entries, err := fs.ReadDir(files.root.FS(), ".")
 	if err != nil {
-		return err
+		return nil, err
 	}
+	empty, other := &image{name: w.place, files: files}, ""
 	for _, e := range entries {
-		if e.Name() != "blobs" {
-			return manifest.Errorf(errdefs.ErrInvalidArgument, "%s is a folder with other files, not an image layout: it has %s", w.place, manifest.OneLine(e.Name(), 200))
+		switch name := e.Name(); {
+		case name == ocispec.ImageIndexFile:
+			return read(w.place, files)
+		case name == ocispec.ImageLayoutFile:
+			err = empty.checkVersion()
+		case name != "blobs" && !strings.HasPrefix(name, temporaryPrefix):
+			other = name
 		}
 	}
-	return nil
+	if other != "" {
+		err = manifest.Errorf(errdefs.ErrInvalidArgument, "%s is a folder with other files, not an image layout: it has %s", w.place, manifest.OneLine(other, 200))
+	}
+	return empty, err
 }
 
 // nothing are the files of a layout that does not exist yet.
@@ -124,14 +129,19 @@ func (w *writer) begin() (*os.Root, error) {
 	} else if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
+	w.dir = dir
 	root, err := os.OpenRoot(dir)
-	if err == nil {
-		err = root.MkdirAll("blobs/sha256", 0o755)
-	}
 	if err != nil {
 		return nil, err
 	}
-	w.root, w.dir = root, dir
+	if _, err = w.written(folder{root}); err == nil {
+		err = root.MkdirAll("blobs/sha256", 0o755)
+	}
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	w.root = root
 	return root, nil
 }
 
@@ -158,7 +168,7 @@ func (w *writer) put(d digest.Digest, r io.Reader) error {
 
 // replace writes a file whole: beside its name, which it gets at the end.
 func (w *writer) replace(root *os.Root, name string, write func(io.Writer) error) error {
-	temporary := path.Join(path.Dir(name), ".docker-multiarch-"+rand.Text())
+	temporary := path.Join(path.Dir(name), temporaryPrefix+rand.Text())
 	file, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -201,13 +211,8 @@ func (w *writer) add(ctx context.Context, c manifest.Content, tag string, condit
 
 // list adds an entry to index.json, which nobody else writes at the time.
 func (w *writer) list(root *os.Root, c manifest.Content, tag string, condition func(current digest.Digest) error) error {
-	l := &image{name: w.place, files: folder{root}}
-	if file, _, err := l.files.open(ocispec.ImageIndexFile); err == nil {
-		file.Close()
-		if l, err = read(w.place, folder{root}); err != nil {
-			return err
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	l, err := w.written(folder{root})
+	if err != nil {
 		return err
 	}
 	var current digest.Digest
@@ -368,7 +373,8 @@ func (w *writer) saved() ([]byte, error) {
 	return json.Marshal([]savedImage{out})
 }
 
-func (w *writer) close() error {
+// Close implements io.Closer. A tar that was not committed is dropped.
+func (w *writer) Close() error {
 	var errs []error
 	if w.root != nil {
 		errs = append(errs, w.root.Close())
