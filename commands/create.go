@@ -141,7 +141,7 @@ func (o createOptions) creation() (c manifest.Creation, err error) {
 func (o createOptions) contradiction() error {
 	switch {
 	case o.amend && o.replace:
-		return invalid("--amend and --replace contradict each other")
+		return invalid("--amend and --replace cannot be combined")
 	case o.push && o.amend && o.condition.noClobber:
 		return invalid("--amend moves the tag, and --no-clobber does not allow that")
 	case o.push && o.replace:

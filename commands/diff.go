@@ -21,12 +21,12 @@ func newDiffCommand(env environment) *cobra.Command {
 	var opts diffOptions
 	cmd := &cobra.Command{
 		Use:   "diff [OPTIONS] OLD NEW",
-		Short: "Show what distinguishes two images or manifest lists",
-		Long: "Show what distinguishes two images or manifest lists, each local or in a registry: platforms that were added,\n" +
-			"removed or changed, and of a changed one the annotations, the config (variables, labels, ports, ...), the\n" +
-			"layers and the download size. No layer is downloaded.\n" +
+		Short: "Show the differences between two images or manifest lists",
+		Long: "Show the differences between two images or manifest lists, each local or in a registry: platforms that were\n" +
+			"added, removed or changed, and for a changed platform the annotations, the config (variables, labels, ports,\n" +
+			"...), the layers and the download size. No layer is downloaded.\n" +
 			"A local list takes precedence over a registry.\n" +
-			"The exit code is 0 if they are the same, 1 if they differ, and 2 if that could not be determined.",
+			"The exit code is 0 if they are the same, 1 if they differ, and 2 if it could not be determined.",
 		Example: `docker multiarch diff registry.example.com/app:1.0 registry.example.com/app:1.1
 docker multiarch diff --format markdown registry.example.com/app:latest registry.example.com/app:1.1`,
 		Annotations: answers("They are the same.", "They differ."),

@@ -336,9 +336,9 @@ func parseOlderThan(s string, now time.Time) (time.Time, error) {
 }
 
 // progressHelp is the part of a long description that explains --progress json.
-const progressHelp = "\n\nWith --progress json, standard error has an object on a line for each step of a blob: digest or, of a layer that\n" +
-	"the daemon pushes, id, then size, sent (both in bytes) and state (waiting, sending, sent, mounted or exists).\n" +
-	"Other messages are objects with time, event (note, warning, or error at the end), text and, for an error, hint."
+const progressHelp = "\n\nWith --progress json, each line on standard error is an object. For a change of a blob it has digest (or id, for a\n" +
+	"layer that the daemon pushes), size and sent (both in bytes) and state (waiting, sending, sent, mounted or exists).\n" +
+	"For other messages it has time, event (note, warning, or error at the end), text and, for an error, hint."
 
 // platformHelp is the part of a long description that explains how platforms match.
 const platformHelp = "\n\nA platform without a variant matches the variant that clients choose by default: v1 for amd64, v8 for arm64,\n" +

@@ -157,7 +157,7 @@ func (o importOptions) targetTags(source, target reference.Named) ([]reference.N
 func (o importOptions) check() error {
 	switch {
 	case o.force && o.condition.noClobber:
-		return badValue("--force and --no-clobber contradict each other")
+		return badValue("--force and --no-clobber cannot be combined")
 	case len(o.filters) > 0 && !o.allTags:
 		return invalid("--filter requires --all-tags")
 	case o.allTags && len(o.tags) > 0:

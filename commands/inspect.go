@@ -71,8 +71,8 @@ func (o inspectOptions) contradiction() error {
 		}
 	}
 	if ways > 1 {
-		return invalid("--verbose, --format, --tree, --raw, --sbom and --provenance are ways to show one thing: give one of them, " +
-			"or --format with --sbom or --provenance")
+		return invalid("--verbose, --format, --tree, --raw, --sbom and --provenance cannot be combined, " +
+			"except --format with --sbom or --provenance")
 	}
 	if o.size && !o.tree && (o.format == "" || o.sbom || o.provenance) {
 		return invalid("--size requires --tree or --format")

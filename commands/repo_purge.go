@@ -188,7 +188,7 @@ func (o repoPurgeOptions) parse(name string) (purgeTarget, repository.Selection,
 	return target, s, err
 }
 
-// contradiction returns an error for flags that contradict each other.
+// contradiction returns an error for flags that cannot be combined.
 func (o repoPurgeOptions) contradiction() error {
 	selects := o.all || len(o.filters) > 0
 	switch {
@@ -203,7 +203,7 @@ func (o repoPurgeOptions) contradiction() error {
 	case o.force && o.noTrunc && o.format == "":
 		return invalid("with --force, --no-trunc requires --format")
 	case o.force && o.dryRun:
-		return invalid("--force and --dry-run contradict each other")
+		return invalid("--force and --dry-run cannot be combined")
 	case !o.force && (o.record != "" || o.maxDeletes > 0 || o.maxTime != 0):
 		return invalid("--record, --max-deletes and --max-time require --force: nothing is removed without it")
 	}

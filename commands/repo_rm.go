@@ -71,7 +71,7 @@ func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []
 		}
 		yes, err := confirm(ctx, env, "delete from the registry:\n"+strings.TrimSuffix(display.Removal(steps), "\n"))
 		if err == nil && !yes && !env.In().IsTerminal() {
-			err = manifest.WithHint(manifest.Errorf(errdefs.ErrFailedPrecondition, "nothing was removed: nobody has confirmed that"), "--force")
+			err = manifest.WithHint(manifest.Errorf(errdefs.ErrFailedPrecondition, "nothing was removed: the removal was not confirmed"), "to remove without confirmation: --force")
 		}
 		return yes, err
 	}

@@ -88,7 +88,7 @@ func TestRepoRm(t *testing.T) {
 			if r.Code != 1 {
 				s.Errorf("not confirmed, without a terminal: got exit code %d, want 1", r.Code)
 			}
-			says(s.T, r.Stderr, "nothing was removed", "hint: --force")
+			says(s.T, r.Stderr, "nothing was removed", "hint: to remove without confirmation: --force")
 			says(s.T, r.Stdout, "the image "+s.registry.Host+"/"+s.repo+"@"+image.Digest().String()+", tagged "+s.name("a")+", "+s.name("b"))
 			s.tagsAre("a", "b", "c")
 		}

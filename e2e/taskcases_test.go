@@ -149,7 +149,7 @@ func TestTaskValidateOnline(t *testing.T) {
 	}
 	s.ends(0, []string{"no errors"}, append(from(index), "--online", "--strict")...)
 	args := from(one.Digest().String())
-	finding := "acb.yaml:2:5: warning: steps[0].build: FROM in line 1 of the Dockerfile: " + repository + "@" + one.Digest().String() + " is the image for linux/arm64/v8 alone"
+	finding := "acb.yaml:2:5: warning: steps[0].build: FROM in line 1 of the Dockerfile: " + repository + "@" + one.Digest().String() + " is an image for linux/arm64/v8 only"
 	s.ends(1, []string{finding}, append(args, "--online", "--strict")...)
 	s.ends(0, []string{finding}, append(args, "--online")...)
 	s.ends(0, []string{"The digests in FROM were not looked up: --online"}, append(args, "--strict")...)

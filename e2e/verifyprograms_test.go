@@ -238,7 +238,7 @@ func TestVerifyHostileLayers(t *testing.T) {
 		config := ocispec.Image{Platform: arm64}
 		config.RootFS.DiffIDs = []digest.Digest{layer.Descriptor.Digest}
 		args = append(args, harness.Put(t, s.registry, s.repo, fmt.Sprint(i), images.Layered(config, layer)))
-		words = append(words, "unknown: layer "+layer.Descriptor.Digest.String()+[]string{` has the entry "../../etc/passwd", outside the file system`, " ends too early to be unpacked", " ends too early to be unpacked"}[i])
+		words = append(words, "unknown: layer "+layer.Descriptor.Digest.String()+[]string{` has the entry "../../etc/passwd" outside the file system`, " ends too early to be unpacked", " ends too early to be unpacked"}[i])
 	}
 	s.ends(2, append(words, "could not be verified: "), args...)
 }

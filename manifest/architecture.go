@@ -57,6 +57,6 @@ func (s *resolution) noteArchitecture(source reference.Named) {
 		return
 	}
 	p := images[0].Platform()
-	s.Note("%s names %s, but its image is for %s; to build one for that: docker build --platform %s/%s --tag %[1]s .",
+	s.Note("%s names %s, but the image is for %s; to build one for that: docker build --platform %s/%s --tag %[1]s .",
 		Familiar(source), arch, FormatPlatform(p), cmp.Or(p.OS, "linux"), arch)
 }

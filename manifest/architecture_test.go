@@ -16,8 +16,8 @@ import (
 // A source whose tag names another architecture than that of its image gets a note with the build that is missing.
 func TestCreateNotesArchitectures(t *testing.T) {
 	for _, c := range []struct{ name, platform, want string }{
-		{"plain:arm64", "linux/amd64", "plain:arm64 names arm64, but its image is for linux/amd64; to build one for that: docker build --platform linux/arm64 --tag plain:arm64 ."},
-		{"plain:1.0-armv7", "linux/arm/v6", "plain:1.0-armv7 names arm/v7, but its image is for linux/arm/v6; to build one for that: docker build --platform linux/arm/v7 --tag plain:1.0-armv7 ."},
+		{"plain:arm64", "linux/amd64", "plain:arm64 names arm64, but the image is for linux/amd64; to build one for that: docker build --platform linux/arm64 --tag plain:arm64 ."},
+		{"plain:1.0-armv7", "linux/arm/v6", "plain:1.0-armv7 names arm/v7, but the image is for linux/arm/v6; to build one for that: docker build --platform linux/arm/v7 --tag plain:1.0-armv7 ."},
 		{"plain:arm64", "linux/arm64", ""},
 		{"plain:arm64v8", "linux/arm64/v8", ""},
 		{"plain:arm", "linux/arm/v6", ""},

@@ -191,7 +191,7 @@ func (l List) noteDigest(report Reporter) {
 		return
 	}
 	source := Familiar(l.Entries[0].Source)
-	report.Note("the list is not the index %s, whose digest is %s; to keep the digest: docker multiarch import %[1]s %[3]s", source, l.Whole.Descriptor.Digest, Familiar(l.Name))
+	report.Note("the list differs from the index %s, whose digest is %s; to keep the digest: docker multiarch import %[1]s %[3]s", source, l.Whole.Descriptor.Digest, Familiar(l.Name))
 }
 
 // Index returns the index that is pushed for the list. The error is errdefs.ErrFailedPrecondition if an entry is pending

@@ -1149,7 +1149,7 @@ func TestSoleIndexKeepsItsBytes(t *testing.T) {
 		if tt.change != nil {
 			tt.change(&c)
 		}
-		note := fmt.Sprintf("the list is not the index %s:index, whose digest is %s; to keep the digest: docker multiarch import %[1]s:index %[3]s", example, index, name)
+		note := fmt.Sprintf("the list differs from the index %s:index, whose digest is %s; to keep the digest: docker multiarch import %[1]s:index %[3]s", example, index, name)
 		checkNote := func(want bool) {
 			if got := slices.Contains(w.Notes.Notes, note); got != want {
 				t.Errorf("%s: got notes %q, want %q: %t", title, w.Notes.Notes, note, want)

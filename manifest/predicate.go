@@ -151,7 +151,7 @@ func (i Inspection) Predicates(ctx context.Context, r PredicateReader, report Re
 		err := Errorf(errdefs.ErrNotFound, "%s has no %s", Familiar(i.Name), kind.Name)
 		return out, WithHint(err, "to add one to a build: docker buildx build %s --push ...", kind.flag)
 	case len(without) > 0:
-		report.Warn("there is no %s of %s", kind.Name, joinAnd(without))
+		report.Warn("there is no %s for %s", kind.Name, joinAnd(without))
 	}
 	return out, nil
 }
@@ -210,7 +210,7 @@ func (p *predicateReader) read(ctx context.Context, e Entry) (out []Predicate, e
 	}
 	slices.SortStableFunc(out, func(a, b Predicate) int { return cmp.Compare(a.Type, b.Type) })
 	if len(out) > 0 && strangers != nil {
-		p.Warn("%v; it is left out", strangers)
+		p.Warn("%v; skipped", strangers)
 		strangers = nil
 	}
 	return out, strangers

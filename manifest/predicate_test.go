@@ -94,7 +94,7 @@ func TestPredicates(t *testing.T) {
 			attached(t, m, "a", &image, inToto, statementOf(spdx, `{"n":1}`, digest.FromString("other")))
 			attached(t, m, "b", &image, inToto, statementOf(spdx, `{"n":2}`, image.Digest))
 			return nil
-		}, "", `{"n":2}`, "it is left out"},
+		}, "", `{"n":2}`, "; skipped"},
 		{"no JSON", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
 			attached(t, m, "a", &image, inToto, "{")
 			return nil
@@ -151,7 +151,7 @@ func TestPredicatesOfList(t *testing.T) {
 	arm64 := w.Registry.Image(t, example+":arm64", ocispec.MediaTypeImageManifest, "linux/arm64")
 	attached(t, w.Registry, "sbom", &amd64, "application/spdx+json", `{"spdxVersion":"SPDX-2.3"}`)
 	index := w.Registry.Index(t, example+":1", ocispec.MediaTypeImageIndex, amd64, arm64)
-	if got, warnings := predicates(t, w, "1", ""); got != `{"linux/amd64":{"spdxVersion":"SPDX-2.3"}}` || !strings.Contains(warnings, "no SBOM of linux/arm64") {
+	if got, warnings := predicates(t, w, "1", ""); got != `{"linux/amd64":{"spdxVersion":"SPDX-2.3"}}` || !strings.Contains(warnings, "no SBOM for linux/arm64") {
 		t.Errorf("got %s and warnings %s, want the SBOM of linux/amd64 and a warning for linux/arm64", got, warnings)
 	}
 	attached(t, w.Registry, "both", &index, "application/vnd.cyclonedx+json", `{"bomFormat":"CycloneDX"}`)

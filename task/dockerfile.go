@@ -99,7 +99,7 @@ func (b PinnedBase) Check(f File, own ocispec.Platform) []Finding {
 	if len(others) == 0 {
 		return nil
 	}
-	return []Finding{b.finding(f, "%s is the image for %s alone, not an index: the build for %s gets files of another architecture",
+	return []Finding{b.finding(f, "%s is an image for %s only, not an index: the build for %s gets files for another architecture",
 		b.Image, manifest.FormatPlatform(own), strings.Join(others, ", "))}
 }
 

@@ -73,7 +73,7 @@ func TestPinnedBases(t *testing.T) {
 		own  string
 		want string
 	}{
-		{0, "amd64", "2:3: warning: steps[0].build: FROM in line 4 of the Dockerfile: h.example.com/base:1" + d + " is the image for linux/amd64 alone, not an index: the build for linux/arm64 gets files of another architecture"},
+		{0, "amd64", "2:3: warning: steps[0].build: FROM in line 4 of the Dockerfile: h.example.com/base:1" + d + " is an image for linux/amd64 only, not an index: the build for linux/arm64 gets files for another architecture"},
 		{2, "amd64", "the build for linux/arm64 gets"},
 		{2, "arm64", ""},
 	} {

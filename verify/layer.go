@@ -54,7 +54,7 @@ func (v *verifier) layer(ctx context.Context, repo reference.Named, n manifest.N
 		out.findings = append(out.findings, finding(SeverityUnknown, d.Digest, "the files of layer %s were not checked: there are too many", d.Digest))
 	}
 	if got.layer != nil && got.layer.Outside() != "" {
-		out.findings = append(out.findings, finding(SeverityUnknown, d.Digest, "layer %s has the entry %q, outside the file system: it depends on the runtime where that is unpacked", d.Digest, manifest.OneLine(got.layer.Outside(), maxShownPath)))
+		out.findings = append(out.findings, finding(SeverityUnknown, d.Digest, "layer %s has the entry %q outside the file system: where it is unpacked depends on the runtime", d.Digest, manifest.OneLine(got.layer.Outside(), maxShownPath)))
 	}
 	return out
 }

@@ -102,7 +102,7 @@ func (p programs) ofCommand(ctx context.Context) []Finding {
 func (p programs) ofFiles(ctx context.Context) []Finding {
 	counts, err := program.Count(ctx, p.command, manifest.Normalize(p.config.Platform).Architecture, p.layers)
 	if err != nil {
-		return []Finding{p.finding(SeverityUnknown, "the programs of image %s were not compared: %v", p.Descriptor.Digest, err)}
+		return []Finding{p.finding(SeverityUnknown, "the programs of image %s were not checked: %v", p.Descriptor.Digest, err)}
 	}
 	var out []Finding
 	add := func(severity Severity, of string, t program.Tally) {

@@ -53,7 +53,7 @@ type Counts struct {
 	Partial bool
 }
 
-// ErrEffort says that an image has more programs, directories and layers than are compared.
+// ErrEffort says that an image has more programs, directories and layers than are checked.
 var ErrEffort = errors.New("it has too many programs, directories and layers")
 
 // Count counts the programs and shared libraries that are left in the file system of an image for c.OS and an
