@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"manifest/store":       {"manifest"},
 	"registry":             {"manifest", "internal/lazyregexp", "internal/memo", "registry/transport"},
 	"registry/transport":   {"internal/lazyregexp", "internal/memo", "internal/pause"},
-	"layout":               {"manifest"},
+	"layout":               {"manifest", "internal/compression"},
 	"repository":           {"manifest", "internal/memo", "internal/pause"},
 	"transfer":             {"manifest", "internal/memo"},
 	"verify":               {"manifest", "verify/program", "internal/compression", "internal/memo"},

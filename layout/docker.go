@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/compression"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
@@ -32,6 +34,8 @@ type saved struct {
 	// blobs has the members, made the content that there is none for.
 	blobs map[string]string
 	made  map[string][]byte
+	// plain says that there are layers which are not compressed.
+	plain *bool
 }
 
 func (s saved) open(name string) (io.ReadCloser, int64, error) {
@@ -48,7 +52,7 @@ func (s saved) open(name string) (io.ReadCloser, int64, error) {
 // its config and layers as they are in the archive.
 func readSaved(name string, a *archive) (*image, error) {
 	l := &image{name: name, files: a}
-	raw, err := l.small(dockerManifest, maxIndex)
+	raw, err := l.small(dockerManifest, maxManifest) // each layer in it takes many times its size in memory
 	if err != nil {
 		return nil, l.notSaved("%s: %w", dockerManifest, err)
 	}
@@ -56,7 +60,7 @@ func readSaved(name string, a *archive) (*image, error) {
 	if err := json.Unmarshal(raw, &images); err != nil {
 		return nil, l.notSaved("%s is not valid JSON (%w)", dockerManifest, err)
 	}
-	s := saved{a, map[string]string{}, map[string][]byte{}}
+	s := saved{a, map[string]string{}, map[string][]byte{}, new(bool)}
 	layers := map[string]ocispec.Descriptor{}
 	for _, saved := range images {
 		content, err := s.convert(l, saved, layers)
@@ -121,7 +125,14 @@ func (s saved) layer(name string) (ocispec.Descriptor, error) {
 		return ocispec.Descriptor{}, err
 	}
 	defer content.Close()
-	d, err := digest.FromReader(content)
+	buffered := bufio.NewReader(content)
+	magic, err := buffered.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return ocispec.Descriptor{}, err
+	}
+	compressed := compression.Of(magic) // by other programs than docker
+	*s.plain = *s.plain || compressed == ""
+	d, err := digest.FromReader(buffered)
 	s.blobs[blobName(d)] = from
-	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: d, Size: size}, err
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer + compressed, Digest: d, Size: size}, err
 }

@@ -29,8 +29,8 @@ import (
 
 // Bounds of what is read into memory.
 const (
-	maxIndex    = 64 << 20 // bytes of index.json, and of the manifest.json of docker save
-	maxManifest = 4 << 20  // bytes of a manifest
+	maxIndex    = 64 << 20 // bytes of index.json
+	maxManifest = 4 << 20  // bytes of a manifest, and of the manifest.json of docker save
 )
 
 // Annotations of an entry of index.json that name it beside [ocispec.AnnotationRefName].

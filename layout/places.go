@@ -167,10 +167,11 @@ func (p *place) openImage() (*image, error) {
 		err := manifest.Errorf(errdefs.ErrInvalidArgument, "%s is an archive of docker save, not an image layout", p.typed)
 		return nil, manifest.WithHint(err, "name it so: %s//%s", manifest.ArchiveScheme, p.path)
 	case isArchive:
-		if p.places.Note != nil {
+		l, err := closeUnless(files)(readSaved(p.typed, files))
+		if err == nil && *l.files.(saved).plain && p.places.Note != nil {
 			p.places.Note("%s: the layers are not compressed", p.typed)
 		}
-		return closeUnless(files)(readSaved(p.typed, files))
+		return l, err
 	}
 	files.Close()
 	return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is not an image layout: it has no file oci-layout", p.typed)

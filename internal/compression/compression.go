@@ -30,10 +30,10 @@ func NewReader(r io.Reader) (io.ReadCloser, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+	switch Of(magic) {
+	case Gzip:
 		return gzip.NewReader(buffered)
-	case len(magic) == 4 && isZstd(binary.LittleEndian.Uint32(magic)):
+	case Zstd:
 		d, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, err
@@ -41,6 +41,23 @@ func NewReader(r io.Reader) (io.ReadCloser, error) {
 		return zstdReader{d}, nil
 	}
 	return io.NopCloser(buffered), nil
+}
+
+// What compresses content, as the suffix of a media type.
+const (
+	Gzip = "+gzip"
+	Zstd = "+zstd"
+)
+
+// Of returns what compresses the content that starts with magic, "" for nothing that is known. It needs four bytes.
+func Of(magic []byte) string {
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		return Gzip
+	case len(magic) >= 4 && isZstd(binary.LittleEndian.Uint32(magic)):
+		return Zstd
+	}
+	return ""
 }
 
 // isZstd reports whether a frame, possibly a skippable one, starts with magic:
