@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -107,8 +109,8 @@ const AnnotationPredicateType = "in-toto.io/predicate-type"
 
 // Predicates returns the predicates of this kind that the images of i have: in attestation manifests of BuildKit, in
 // referrers of the image or of its index, and under the tags of cosign. Only, unless nil, is the platform that matters.
-// Signatures are not checked. A predicate with another subject is left out with a warning; it is an
-// errdefs.ErrFailedPrecondition error if there is no other. Images without a predicate are left out with a warning, too; the
+// Signatures are not checked. A predicate with another subject is left out with a warning, and so is what cannot be parsed; the
+// error is errdefs.ErrFailedPrecondition or errdefs.ErrInvalidArgument if there is no other. Images without a predicate are left out with a warning, too; the
 // error is errdefs.ErrNotFound if no image has one.
 func (i Inspection) Predicates(ctx context.Context, r PredicateReader, report Reporter, kind PredicateKind, only *Platform) (Predicates, error) {
 	images := i.List.Images()
@@ -193,13 +195,13 @@ func (p *predicateReader) read(ctx context.Context, e Entry) (out []Predicate, e
 	if err != nil {
 		return nil, err
 	}
-	var strangers error
+	var leftOut []error
 	for _, a := range attached {
 		found, err := p.readFrom(ctx, e, a, subjects)
-		if errdefs.IsFailedPrecondition(err) {
-			strangers, err = err, nil
-		}
-		if err != nil {
+		switch {
+		case errdefs.IsFailedPrecondition(err) || errdefs.IsInvalidArgument(err):
+			leftOut = append(leftOut, err)
+		case err != nil:
 			return nil, fmt.Errorf("%s: %w", a.what, err)
 		}
 		for _, one := range found {
@@ -209,31 +211,35 @@ func (p *predicateReader) read(ctx context.Context, e Entry) (out []Predicate, e
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Predicate) int { return cmp.Compare(a.Type, b.Type) })
-	if len(out) > 0 && strangers != nil {
-		p.Warn("%v; skipped", strangers)
-		strangers = nil
+	if len(out) == 0 {
+		return nil, errors.Join(leftOut...)
 	}
-	return out, strangers
+	for _, err := range leftOut {
+		p.Warn("%v; skipped", err)
+	}
+	return out, nil
 }
 
 // readFrom returns the predicates in the layers of a. The error is errdefs.ErrFailedPrecondition if one has a subject that is
-// none of subjects.
+// none of subjects, and errdefs.ErrInvalidArgument if one is not as it has to be: those before it are returned, too.
 func (p *predicateReader) readFrom(ctx context.Context, e Entry, a attachment, subjects []digest.Digest) (out []Predicate, err error) {
 	n, err := ParseNode(a.Content)
 	if err != nil {
-		p.Warn("%s of %s cannot be read: %v", a.what, Familiar(e.Ref), err)
-		return nil, nil
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%s of %s cannot be read: %w", a.what, Familiar(e.Ref), err)
 	}
 	for _, d := range n.Layers {
 		if t := layerPredicateType(d); t != "" && !p.kind.includes(t) || !mayBePredicate(d) {
 			continue
 		}
 		if d.Size > maxPredicates || p.bytes.Add(d.Size) > maxPredicates {
-			return nil, Errorf(errdefs.ErrInvalidArgument, "the documents have more than %d MiB in total", maxPredicates>>20)
+			return out, Errorf(errdefs.ErrInvalidArgument, "%s is not read: the documents have more than %d MiB in total", a.what, maxPredicates>>20)
 		}
 		one, of, err := readPredicate(ctx, p, e.Ref, d)
+		if errdefs.IsInvalidArgument(err) {
+			err = fmt.Errorf("%s: %w", a.what, err)
+		}
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		if !p.kind.includes(one.Type) {
 			continue
@@ -242,7 +248,7 @@ func (p *predicateReader) readFrom(ctx context.Context, e Entry, a attachment, s
 			of = []digest.Digest{n.Subject.Digest}
 		}
 		if of != nil && !slices.ContainsFunc(of, func(d digest.Digest) bool { return slices.Contains(subjects, d) }) {
-			return nil, Errorf(errdefs.ErrFailedPrecondition, "%s describes %s, not %s", a.what, cmp.Or(joinAnd(digestStrings(of)), "nothing"), e.Descriptor.Digest)
+			return out, Errorf(errdefs.ErrFailedPrecondition, "%s describes %s, not %s", a.what, cmp.Or(joinAnd(digestStrings(of)), "nothing"), e.Descriptor.Digest)
 		}
 		one.Source = a.what
 		out = append(out, one)
@@ -354,21 +360,35 @@ type statement struct {
 		Digest map[string]string `json:"digest"`
 	} `json:"subject"`
 
-	Payload      []byte          `json:"payload"`
+	Payload      string          `json:"payload"`
 	DSSEEnvelope json.RawMessage `json:"dsseEnvelope"`
 
 	SPDXVersion string `json:"spdxVersion"`
 	BOMFormat   string `json:"bomFormat"`
 }
 
+// decodePayload decodes base64, standard or for URLs; it returns nil for anything else.
+func decodePayload(payload string) []byte {
+	payload = strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(payload), "=")
+	raw, err := base64.RawStdEncoding.DecodeString(payload)
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
 func parsePredicate(raw []byte) (Predicate, []digest.Digest, error) {
 	var s statement
 	for range 3 { // a bundle has an envelope, which has a statement
 		s = statement{}
-		if err := json.Unmarshal(raw, &s); err != nil {
+		var other *json.UnmarshalTypeError // of a field that means something else in other JSON
+		if err := json.Unmarshal(raw, &s); err != nil && !errors.As(err, &other) {
 			return Predicate{}, nil, err
 		}
-		inner := append([]byte(s.DSSEEnvelope), s.Payload...) // it has one of them
+		inner := []byte(s.DSSEEnvelope)
+		if len(inner) == 0 {
+			inner = decodePayload(s.Payload)
+		}
 		if len(inner) == 0 {
 			break
 		}

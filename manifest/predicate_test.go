@@ -52,6 +52,8 @@ func TestPredicates(t *testing.T) {
 		spdx   = "https://spdx.dev/Document"
 		slsa   = "https://slsa.dev/provenance/v1"
 		inToto = "application/vnd.in-toto+json"
+		// notation is a JWS: its payload is base64 for URLs, without padding.
+		notation = `{"payload":"eyJ0YXJnZXRBcnRpZmFjdCI6eyJuIjoifn4_In19","protected":"eyJhIjoxfQ","signature":"x_-"}`
 	)
 	for _, tt := range []struct {
 		name string
@@ -99,6 +101,30 @@ func TestPredicates(t *testing.T) {
 			attached(t, m, "a", &image, inToto, "{")
 			return nil
 		}, "", "is not valid JSON", ""},
+		{"unreadable manifest", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			m.Store(fakes.Named(t, example+":"+manifest.ReferrersTag(image.Digest)+".att"), ocispec.MediaTypeImageManifest, []byte("["))
+			return nil
+		}, "", "cannot be read", ""},
+		{"no JSON beside one", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, inToto, "{")
+			attached(t, m, "b", &image, "application/spdx+json", `{"spdxVersion":"SPDX-2.3"}`)
+			return nil
+		}, "", `{"spdxVersion":"SPDX-2.3"}`, "; skipped"},
+		{"signature of Notation", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, "application/spdx+json", `{"spdxVersion":"SPDX-2.3"}`)
+			attached(t, m, "b", &image, "application/jose+json", notation)
+			return nil
+		}, "", `{"spdxVersion":"SPDX-2.3"}`, ""},
+		{"only a signature of Notation", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, "application/jose+json", notation)
+			return nil
+		}, "", "has no SBOM", ""},
+		{"other JSON", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, "application/spdx+json", `{"spdxVersion":"SPDX-2.3"}`)
+			attached(t, m, "b", &image, "application/x-other+json", `[{"subject":1}]`)
+			attached(t, m, "c", &image, "application/x-more+json", `{"subject":"all","predicateType":1,"payload":{}}`)
+			return nil
+		}, "", `{"spdxVersion":"SPDX-2.3"}`, ""},
 		{"other platform", nil, "linux/s390x", "has no image for linux/s390x (it has: linux/amd64)", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
