@@ -41,9 +41,10 @@ type randomRun struct {
 	notes  *fakes.Reporter
 	client *registry.Client
 
-	// first is the repository as it was; raw has the manifests that were ever in it.
-	first map[string][]byte
-	raw   map[digest.Digest][]byte
+	// first is the repository as it was, with the referrers of each manifest; raw has the manifests that were ever in it.
+	first     map[string][]byte
+	referrers map[digest.Digest][]digest.Digest
+	raw       map[digest.Digest][]byte
 	// truth is what tags point to, by what others have done last; log are the requests and, as "push TAG DIGEST" and
 	// "remove TAG", what others have done.
 	truth map[string]digest.Digest
@@ -68,7 +69,7 @@ type event struct {
 
 func newRandomRun(t *testing.T, seed uint64) *randomRun {
 	r := &randomRun{T: t, seed: seed, random: rand.New(rand.NewPCG(seed, 11)), m: fakes.NewRegistry(), notes: &fakes.Reporter{},
-		losing: []string{http.MethodDelete, http.MethodPut}, raw: map[digest.Digest][]byte{}, truth: map[string]digest.Digest{}, unknown: map[string]int{}, seen: map[string]int{}}
+		losing: []string{http.MethodDelete, http.MethodPut}, referrers: map[digest.Digest][]digest.Digest{}, raw: map[digest.Digest][]byte{}, truth: map[string]digest.Digest{}, unknown: map[string]int{}, seen: map[string]int{}}
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
 	repo, err := manifest.ParseRepository(strings.TrimPrefix(server.URL, "http://") + "/app")
@@ -89,9 +90,12 @@ func newRandomRun(t *testing.T, seed uint64) *randomRun {
 	r.pages = r.random.IntN(4) * 3
 	r.first = maps.Clone(r.m.Manifests)
 	for ref, raw := range r.first {
-		r.raw[digest.FromBytes(raw)] = raw
+		d := digest.FromBytes(raw)
+		r.raw[d] = raw
 		if tag, ok := strings.CutPrefix(ref, repo.Name()+":"); ok {
-			r.truth[tag] = digest.FromBytes(raw)
+			r.truth[tag] = d
+		} else if n, _ := manifest.ParseNode(manifest.NewContent(r.m.Types[d], raw)); n.Subject != nil {
+			r.referrers[n.Subject.Digest] = append(r.referrers[n.Subject.Digest], d)
 		}
 	}
 	return r
@@ -501,11 +505,10 @@ func (r *randomRun) isUntouched(tag string) bool {
 // needed returns all below d and, with referrers, the referrers of any of that.
 func (r *randomRun) needed(d digest.Digest, referrers bool) []digest.Digest {
 	out := r.below(d)
-	for i := 0; i < len(out); i++ {
-		for ref, raw := range r.first {
-			n, _ := manifest.ParseNode(manifest.NewContent(r.m.Types[digest.FromBytes(raw)], raw))
-			if referrers && n.Subject != nil && n.Subject.Digest == out[i] && strings.Contains(ref, "@") && !slices.Contains(out, n.Descriptor.Digest) {
-				out = append(out, n.Descriptor.Digest)
+	for i := 0; referrers && i < len(out); i++ {
+		for _, d := range r.referrers[out[i]] {
+			if !slices.Contains(out, d) {
+				out = append(out, d)
 			}
 		}
 	}

@@ -50,11 +50,12 @@ type Registry struct {
 	Arrived     map[digest.Digest]time.Time // the times in that listing
 
 	unlisted map[string][]manifest.Node // by repository
+	parsed   map[string]manifest.Node   // by the bytes of the manifest
 }
 
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry {
-	return &Registry{unlisted: map[string][]manifest.Node{}, Manifests: map[string][]byte{}, Types: map[digest.Digest]string{}, Blobs: map[digest.Digest][]byte{}, Errs: map[string]error{}}
+	return &Registry{unlisted: map[string][]manifest.Node{}, parsed: map[string]manifest.Node{}, Manifests: map[string][]byte{}, Types: map[digest.Digest]string{}, Blobs: map[digest.Digest][]byte{}, Errs: map[string]error{}}
 }
 
 func key(ref reference.Named) string {
@@ -275,16 +276,32 @@ func (m *Registry) Referrers(_ context.Context, subject reference.Canonical) ([]
 }
 
 func (m *Registry) referrers(subject reference.Canonical) (out []ocispec.Descriptor) {
-	for _, ref := range slices.Sorted(maps.Keys(m.Manifests)) {
-		raw := m.Manifests[ref]
-		d := digest.FromBytes(raw)
-		n, err := manifest.ParseNode(manifest.NewContent(m.Types[d], raw))
-		if err == nil && ref == subject.Name()+"@"+d.String() && n.Subject != nil && n.Subject.Digest == subject.Digest() {
+	for ref, raw := range m.Manifests {
+		d, isDigest := strings.CutPrefix(ref, subject.Name()+"@")
+		if !isDigest {
+			continue
+		}
+		n := m.parse(raw)
+		if n.Descriptor.Digest.String() == d && n.Subject != nil && n.Subject.Digest == subject.Digest() {
 			n.Descriptor.ArtifactType, n.Descriptor.Annotations = n.ArtifactType, n.Annotations()
 			out = append(out, n.Descriptor)
 		}
 	}
+	slices.SortFunc(out, func(a, b ocispec.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
 	return out
+}
+
+// parse returns a manifest, parsed once; one that is not valid has no subject.
+func (m *Registry) parse(raw []byte) manifest.Node {
+	n, known := m.parsed[string(raw)]
+	if !known {
+		c := manifest.NewContent(m.Types[digest.FromBytes(raw)], raw)
+		if n, _ = manifest.ParseNode(c); n.Raw == nil {
+			n = manifest.Node{Content: c}
+		}
+		m.parsed[string(raw)] = n
+	}
+	return n
 }
 
 // Inventory implements [manifest.Lister].
