@@ -2,10 +2,12 @@ package commands
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/docker/cli/cli/config/credentials"
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
@@ -18,9 +20,7 @@ const completionTimeout = 2 * time.Second
 // completeFlags offers fixed values for flags.
 func completeFlags(cmd *cobra.Command, values map[string][]string) {
 	for flag, v := range values {
-		if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(v, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-			panic(err) // the flag does not exist
-		}
+		completeWith(cmd, cobra.FixedCompletions(v, cobra.ShellCompDirectiveNoFileComp), flag)
 	}
 }
 
@@ -29,8 +29,13 @@ var commonPlatforms = []string{"linux/amd64", "linux/arm64", "linux/arm/v7", "li
 
 // completePlatforms offers platforms, also after a comma those that are not given yet.
 func completePlatforms(cmd *cobra.Command, flags ...string) {
+	completeWith(cmd, platformsAfter, flags...)
+}
+
+// completeWith offers what complete returns for flags.
+func completeWith(cmd *cobra.Command, complete cobra.CompletionFunc, flags ...string) {
 	for _, flag := range flags {
-		if err := cmd.RegisterFlagCompletionFunc(flag, platformsAfter); err != nil {
+		if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
 			panic(err) // the flag does not exist
 		}
 	}
@@ -82,7 +87,7 @@ func (e environment) completeListNames(_ *cobra.Command, args []string, _ string
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeListThenEntry offers local lists, then the sources of the list that the first argument names.
+// completeListThenEntry offers local lists, then the sources and platforms of the list that the first argument names.
 func (e environment) completeListThenEntry(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
 		return e.completeListNames(cmd, args, typed)
@@ -97,30 +102,88 @@ func (e environment) completeListThenEntry(cmd *cobra.Command, args []string, ty
 	}
 	var out []string
 	for _, e := range list.Images() {
-		if s := manifest.Familiar(e.Source); !slices.Contains(args, s) && !slices.Contains(out, s) {
-			out = append(out, s)
+		for _, s := range []string{manifest.Familiar(e.Source), manifest.FormatPlatform(e.Platform())} {
+			if !slices.Contains(args, s) && !slices.Contains(out, s) {
+				out = append(out, s)
+			}
 		}
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeListThenImages offers local lists, then images of the daemon.
+// completeNameThenEntry offers local lists and registries, then the entries of the list that the first argument names.
+func (e environment) completeNameThenEntry(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return e.completeNames(cmd, args, typed)
+	}
+	return e.completeListThenEntry(cmd, args, typed)
+}
+
+// completeListThenImages offers local lists and registries, then images of the daemon and registries.
 func (e environment) completeListThenImages(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
-		return e.completeListNames(cmd, args, typed)
+		return e.completeNames(cmd, args, typed)
 	}
-	return e.imageNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+	return e.orRegistries(typed, e.imageNames(cmd.Context()))
 }
 
-// completeListOrImage offers local lists and images of the daemon as the one argument.
-func (e environment) completeListOrImage(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return e.completeListsAndImages(cmd, args, typed)
-}
-
-// completeListsAndImages offers local lists and images of the daemon.
-func (e environment) completeListsAndImages(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+// completeListOrImage offers local lists and images of the daemon.
+func (e environment) completeListOrImage(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return append(e.listNames(), e.imageNames(cmd.Context())...), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeListsAndImages offers local lists, images of the daemon and registries.
+func (e environment) completeListsAndImages(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	return e.orRegistries(typed, append(e.listNames(), e.imageNames(cmd.Context())...))
+}
+
+// completeNames offers local lists that are not among the arguments yet, and registries.
+func (e environment) completeNames(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	names, _ := e.completeListNames(cmd, args, typed)
+	return e.orRegistries(typed, names)
+}
+
+// completeRepository offers registries, which the name of a repository follows.
+func (e environment) completeRepository(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	return e.orRegistries(typed, nil)
+}
+
+// completeRegistry offers registries.
+func (e environment) completeRegistry(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return e.registryHosts(), cobra.ShellCompDirectiveNoFileComp
+}
+
+// atMost offers what complete returns for the first n arguments.
+func atMost(n int, complete cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if len(args) >= n {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return complete(cmd, args, typed)
+	}
+}
+
+// orRegistries offers names and registries. The shell adds no space to a registry that is the only match.
+func (e environment) orRegistries(typed string, names []string) ([]string, cobra.ShellCompDirective) {
+	directive := cobra.ShellCompDirectiveNoFileComp
+	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, typed) }) {
+		directive |= cobra.ShellCompDirectiveNoSpace
+	}
+	for _, host := range e.registryHosts() {
+		names = append(names, host+"/")
+	}
+	return names, directive
+}
+
+// registryHosts returns the registries that config.json has a login or a credential helper for. No helper is run.
+func (e environment) registryHosts() []string {
+	var hosts []string
+	file := e.ConfigFile()
+	for _, key := range append(slices.Collect(maps.Keys(file.AuthConfigs)), slices.Collect(maps.Keys(file.CredentialHelpers))...) {
+		if host, err := manifest.ParseRegistry(credentials.ConvertToHostname(key)); err == nil && host != noRegistry {
+			hosts = append(hosts, host)
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
 }

@@ -87,6 +87,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	flags.StringVar(&opts.purge, "purge", "", `With "tags", also remove the tags of the images in the repository`)
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
 	completePlatforms(cmd, "platform", "require", "exact")
+	completeWith(cmd, env.completeRepository, "tag")
 	completeFlags(cmd, map[string][]string{
 		"purge": {"tags"},
 		"from":  {"daemon", "registry"}, "attestations": {"keep", "strip"}, "type": {"docker", "oci"},

@@ -35,7 +35,7 @@ docker multiarch diff --format markdown registry.example.com/app:latest registry
 			opts.older, opts.newer = args[0], args[1]
 			return runDiff(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: env.completeListNames,
+		ValidArgsFunction: atMost(2, env.completeNames),
 	}
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")

@@ -38,7 +38,7 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 			opts.names = args
 			return runExists(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: env.completeListNames,
+		ValidArgsFunction: env.completeNames,
 	}
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")

@@ -49,7 +49,7 @@ docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.exam
 			opts.source, opts.target = args[0], args[1]
 			return runImport(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: atMost(2, env.completeRepository),
 	}
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")

@@ -45,7 +45,7 @@ docker multiarch inspect --provenance --format '{{json .buildDefinition}}' --pla
 			}
 			return runInspect(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: env.completeListThenEntry,
+		ValidArgsFunction: atMost(2, env.completeNameThenEntry),
 	}
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")

@@ -33,6 +33,7 @@ func newLsCommand(env environment) *cobra.Command {
 	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
 	f.BoolVarP(&opts.quiet, "quiet", "q", false, "Only display names")
 	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
+	completeFlags(cmd, map[string][]string{"format": {"json", "table"}})
 	return cmd
 }
 

@@ -34,6 +34,7 @@ func newPruneCommand(env environment) *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVarP(&opts.force, "force", "f", false, "Do not prompt for confirmation")
 	flags.StringArrayVar(&opts.filter, "filter", nil, `Provide filter values ("until=<timestamp>")`)
+	completeWith(cmd, cobra.FixedCompletions([]string{"until="}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace), "filter")
 	return cmd
 }
 

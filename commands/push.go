@@ -40,7 +40,7 @@ func newPushCommand(env environment) *cobra.Command {
 			opts.name = args[0]
 			return runPush(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: env.completeListOrImage,
+		ValidArgsFunction: atMost(1, env.completeListOrImage),
 	}
 	flags := cmd.Flags()
 	flags.VarPF(&opts.purge, "purge", "p", `Remove the local manifest list after push; --purge=tags also removes the tags of its images in the repository`).
@@ -53,6 +53,7 @@ func newPushCommand(env environment) *cobra.Command {
 	opts.condition.addTo(cmd)
 	opts.output.addTo(flags)
 	addProgress(cmd, env, &opts.progress)
+	completeWith(cmd, env.completeRepository, "tag")
 	completeFlags(cmd, map[string][]string{"purge": {"true", "false", "tags"}})
 	return cmd
 }

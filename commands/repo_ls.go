@@ -32,7 +32,7 @@ func newRepoLsCommand(env environment) *cobra.Command {
 			opts.registry = args[0]
 			return runRepoLs(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: atMost(1, env.completeRegistry),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.filter, "filter", "", `Only list repositories whose path matches this pattern ("team/*", "regex:team/.*"; * matches anything but /)`)

@@ -41,7 +41,7 @@ func newRepoManifestsCommand(env environment) *cobra.Command {
 			opts.repo = args[0]
 			return runRepoManifests(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: atMost(1, env.completeRepository),
 	}
 	opts.addTo(cmd.Flags(), "Only display digests", ".Digest, .Tags, .Kind, .MediaType, .ArtifactType, .Platforms, .Size, .Layers and .Created")
 	completeFlags(cmd, map[string][]string{"format": {"table", "json"}, "orderby": {byName, byTime}})

@@ -53,7 +53,12 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoPurge(cmd.Context(), env, opts, args[0])
 		},
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: atMost(1, func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+			if cmd.Flags().Changed("repositories") {
+				return env.completeRegistry(cmd, args, typed)
+			}
+			return env.completeRepository(cmd, args, typed)
+		}),
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&opts.filters, "filter", nil, `Only remove tags that match this pattern ("1.*", "regex:1[.].*")`)

@@ -34,7 +34,7 @@ func newRepoShowCommand(env environment) *cobra.Command {
 			opts.name = args[0]
 			return runRepoShow(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: atMost(1, env.completeRepository),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("json" or a Go template)`)

@@ -80,7 +80,7 @@ func newRepoTagsCommand(env environment) *cobra.Command {
 			opts.repo = args[0]
 			return runRepoTags(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: atMost(1, env.completeRepository),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.digest, "digest", "", "Only list tags that point to this digest")

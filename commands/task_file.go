@@ -59,7 +59,7 @@ const (
 )
 
 // addTo adds the flags and the argument.
-func (o *taskOptions) addTo(cmd *cobra.Command) {
+func (o *taskOptions) addTo(cmd *cobra.Command, env environment) {
 	cmd.Args = cli.RequiresMaxArgs(1)
 	flags := cmd.Flags()
 	flags.StringVarP(&o.file, "file", "f", "acb.yaml", `Task file in CONTEXT ("-" for standard input)`)
@@ -76,6 +76,7 @@ func (o *taskOptions) addTo(cmd *cobra.Command) {
 	flags.StringArrayVar(&o.sets, "set", nil, "Value of {{.Values.NAME}}, as NAME=VALUE")
 	flags.BoolVar(&o.anyAliases, "allow-alias-source", false, "Also read aliases from URLs and from files outside of CONTEXT (a run always does)")
 	flags.StringVar(&o.values, "values", "", `YAML file with values in CONTEXT ("-" for standard input)`)
+	completeWith(cmd, env.completeRegistry, "registry")
 }
 
 // loadedTask is a task file with its findings.

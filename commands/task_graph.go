@@ -25,7 +25,7 @@ func newTaskGraphCommand(env environment) *cobra.Command {
 			return runTaskGraph(cmd.Context(), env, opts, format)
 		},
 	}
-	opts.addTo(cmd)
+	opts.addTo(cmd, env)
 	cmd.Flags().StringVar(&format, "format", "text", `Format of the graph ("text", "dot", "json")`)
 	completeFlags(cmd, map[string][]string{"format": {"text", "dot", "json"}})
 	return cmd

@@ -21,7 +21,7 @@ func newTaskRenderCommand(env environment) *cobra.Command {
 			return runTaskRender(cmd.Context(), env, opts)
 		},
 	}
-	opts.addTo(cmd)
+	opts.addTo(cmd, env)
 	return cmd
 }
 

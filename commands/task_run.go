@@ -84,7 +84,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 			return runTaskRun(cmd.Context(), env, opts)
 		},
 	}
-	opts.addTo(cmd)
+	opts.addTo(cmd, env)
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&opts.env, "env", "e", nil, "Environment variable for all steps, as KEY=VALUE, or KEY to pass its current value")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show what would be run, without running it")
@@ -100,6 +100,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	flags.StringArrayVar(&opts.given, "secret", nil, "Value of a secret of the file (id=ID,src=FILE or id=ID,env=NAME)")
 	flags.StringVar(&opts.metadata, "metadata-file", "", "Write the digests and names of what was pushed to this file as JSON")
 	addProgress(cmd, env, &opts.progress)
+	completeWith(cmd, env.completeRegistry, "login")
 	return cmd
 }
 

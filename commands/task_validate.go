@@ -39,7 +39,7 @@ func newTaskValidateCommand(env environment) *cobra.Command {
 			return runTaskValidate(cmd.Context(), env, opts)
 		},
 	}
-	opts.addTo(cmd)
+	opts.addTo(cmd, env)
 	cmd.Flags().BoolVar(&opts.strict, "strict", false, "Also report likely mistakes, and treat every finding as an error")
 	cmd.Flags().StringVar(&opts.format, "format", "", `Format of the findings ("json" or a Go template)`)
 	cmd.Flags().BoolVar(&opts.online, "online", false, "Also look up the digests in FROM of builds for several platforms in their registries")

@@ -52,7 +52,7 @@ docker multiarch verify --deep --format json registry.example.com/app:1 registry
 			opts.names = args
 			return runVerify(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: env.completeListNames,
+		ValidArgsFunction: env.completeNames,
 	}
 	f := cmd.Flags()
 	opts.network.addTo(f, "Allow communication with an insecure registry")
