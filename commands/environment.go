@@ -57,7 +57,8 @@ func (e environment) parseName(typed string) (reference.Named, error) {
 }
 
 func (e environment) checkPlaces(refs ...reference.Named) error {
-	if i := slices.IndexFunc(refs, manifest.IsPlace); i >= 0 && e.step != nil {
+	outside := func(ref reference.Named) bool { return manifest.IsPlace(ref) || manifest.IsOfContext(ref) }
+	if i := slices.IndexFunc(refs, outside); i >= 0 && e.step != nil {
 		return invalid("%s: a step of a task can only use images of registries and of the daemon", manifest.Familiar(refs[i]))
 	}
 	return nil

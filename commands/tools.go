@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -62,13 +63,31 @@ func newToolsShowing(env environment, quiet bool, mode string) tools {
 // clients returns what operations on lists work with.
 func (t tools) clients(registries *registry.Client) manifest.Clients {
 	return manifest.Clients{
-		Registry: registries, Images: t.daemon, Names: t.daemon.List, Reporter: t.reporter,
+		Registry: registries, Images: t.daemon, Names: t.daemon.List, Reporter: t.reporter, Context: t.context(),
 		Mirror: func(ctx context.Context, from reference.Canonical, to reference.Named) error {
 			_, err := transfer.Import(ctx, registries, t.reporter, transfer.Request{Source: from, Target: to})
 			return err
 		},
 	}
 }
+
+// context returns a function that returns the daemon of a docker context, which is connected to once.
+func (t tools) context() func(string) (manifest.Images, func(context.Context) ([]string, error)) {
+	var known sync.Map
+	return func(name string) (manifest.Images, func(context.Context) ([]string, error)) {
+		d, _ := known.LoadOrStore(name, daemon.New(daemon.FromCLI(contextCLI{t.env, name}), t.logins.header))
+		found := images{d.(*daemon.Daemon), t.progress}
+		return found, found.List
+	}
+}
+
+// contextCLI is the docker CLI with --context.
+type contextCLI struct {
+	command.Cli
+	name string
+}
+
+func (c contextCLI) CurrentContext() string { return c.name }
 
 // images are the daemon's, whose pushes report their progress.
 type images struct {

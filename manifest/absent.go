@@ -44,23 +44,24 @@ func (r *resolver) notInDaemon(ctx context.Context, ref reference.Named, err err
 	if !errdefs.IsNotFound(err) {
 		return err
 	}
-	err = Errorf(errdefs.ErrNotFound, "no image %s in the daemon", Familiar(ref))
-	if r.Names == nil {
+	err = Errorf(errdefs.ErrNotFound, "no image %s in %s", Familiar(ref), daemonOf(ref))
+	clients, name := r.at(ref)
+	if clients.Names == nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, daemonNeeded)
 	defer cancel()
-	names, listErr := r.Names(ctx)
+	names, listErr := clients.Names(ctx)
 	if listErr != nil {
 		return err
 	}
-	similar, nearest := similarImages(ref, names)
+	similar, nearest := similarImages(name, names)
 	if len(similar) == 0 {
 		return err
 	}
 	err = Errorf(errdefs.ErrNotFound, "%w; it has %s", err, OneLine(JoinSome(similar), maxSimilar))
 	if nearest != "" {
-		return WithHint(err, "did you mean: %s", nearest)
+		return WithHint(err, "did you mean: %s%s", strings.TrimSuffix(Familiar(ref), Familiar(name)), nearest)
 	}
 	return err
 }

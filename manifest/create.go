@@ -27,6 +27,8 @@ type Clients struct {
 	Reporter Reporter
 	// Names lists the familiar names of the daemon's images; nil if nobody can.
 	Names func(ctx context.Context) ([]string, error)
+	// Context returns the daemon of a docker context as Images, and its Names.
+	Context func(name string) (Images, func(ctx context.Context) ([]string, error))
 	// Mirror copies an image or index, with everything below it, to the repository of to, without a tag.
 	Mirror func(ctx context.Context, from reference.Canonical, to reference.Named) error
 }
@@ -135,6 +137,9 @@ func (c Creation) resolver(clients Clients) *resolver {
 func (c Creation) repositories() []reference.Named {
 	var out []reference.Named
 	for _, s := range c.Sources {
+		if IsOfContext(s.Ref) {
+			continue
+		}
 		if s.Output != "" || c.Choice.From == InRegistry || c.Choice.From != InDaemon && !s.Plain {
 			out = append(out, reference.TrimNamed(s.Ref))
 		}

@@ -230,7 +230,7 @@ func (l List) Select(selector string) ([]int, error) {
 		}
 		return nil, Errorf(errdefs.ErrNotFound, "no entry with digest %s in %s, which has %s", d, Familiar(l.Name), l.contents())
 	}
-	if ref, err := ParseName(selector); err == nil {
+	if ref, err := ParseSourceName(selector); err == nil {
 		listed := l.digests()
 		if found := match(func(e Entry) bool {
 			return e.Ref.String() == ref.String() || !listed[e.Subject()] && e.Source.String() == ref.String()

@@ -47,20 +47,23 @@ func sendPending(ctx context.Context, clients Clients, p Publication, found loca
 
 // groupBySource returns the wanted entries of each source, in the order of the sources.
 func (l List) groupBySource(wanted func(Entry) bool) [][]Entry {
-	at := map[string]int{}
-	var out [][]Entry
-	for _, e := range l.Entries {
-		if !wanted(e) {
-			continue
-		}
-		key := e.Source.String()
-		i, ok := at[key]
+	entries := slices.DeleteFunc(slices.Clone(l.Entries), func(e Entry) bool { return !wanted(e) })
+	return groupBy(entries, func(e Entry) string { return e.Source.String() })
+}
+
+// groupBy returns the items of each key, in the order of the first of each.
+func groupBy[T any, K comparable](items []T, key func(T) K) [][]T {
+	at := map[K]int{}
+	var out [][]T
+	for _, item := range items {
+		k := key(item)
+		i, ok := at[k]
 		if !ok {
 			i = len(out)
-			at[key] = i
+			at[k] = i
 			out = append(out, nil)
 		}
-		out[i] = append(out[i], e)
+		out[i] = append(out[i], item)
 	}
 	return out
 }
@@ -75,7 +78,8 @@ type pendingImage struct {
 }
 
 func (i *pendingImage) failed(err error) error {
-	return fmt.Errorf("pushing %s from the daemon: %w", Familiar(i.entries[0].Source), err)
+	source := i.entries[0].Source
+	return fmt.Errorf("pushing %s from %s: %w", Familiar(source), daemonOf(source), err)
 }
 
 // sender pushes pending images.
@@ -90,7 +94,7 @@ func (s *sender) find(ctx context.Context, found locals, entries []Entry) (Local
 	local, ok := found[source.String()]
 	if !ok {
 		var err error
-		if local, err = s.Images.Find(ctx, source); err != nil {
+		if local, err = s.Clients.find(ctx, source); err != nil {
 			return local, err
 		}
 	}
@@ -101,24 +105,19 @@ func (s *sender) find(ctx context.Context, found locals, entries []Entry) (Local
 	return local, nil
 }
 
-// sendAll pushes images, as many at a time as concurrentPushes allows; the first error ends it. Names of one image are
-// pushed one after the other, as they share layers and a staging name. If the registry refuses an image because it
+// sendAll pushes images, of each daemon as many at a time as concurrentPushes allows; the first error ends it. Names of one
+// image are pushed one after the other, as they share layers and a staging name. If the registry refuses an image because it
 // lacks a blob, another push may have been sending that: the image is pushed again, on its own, after the others.
 func (s *sender) sendAll(ctx context.Context, images []*pendingImage) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(concurrentPushes)
-	for _, same := range byID(images) {
+	for _, ofDaemon := range groupBy(images, func(i *pendingImage) string { return dockerFor(i.local.Name) }) {
 		group.Go(func() error {
-			for _, image := range same {
-				err := groupCtx.Err()
-				if err == nil {
-					err = s.send(groupCtx, image)
-				}
-				if image.refused = errdefs.IsAborted(err) && len(images) > 1; err != nil && !image.refused {
-					return image.failed(err)
-				}
+			own, ownCtx := errgroup.WithContext(groupCtx)
+			own.SetLimit(concurrentPushes)
+			for _, same := range groupBy(ofDaemon, func(i *pendingImage) digest.Digest { return i.local.ID }) {
+				own.Go(func() error { return s.sendSame(ownCtx, same, len(images) > 1) })
 			}
-			return nil
+			return own.Wait()
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -135,30 +134,31 @@ func (s *sender) sendAll(ctx context.Context, images []*pendingImage) error {
 	return nil
 }
 
-// byID returns the names of each image, in the order of the images.
-func byID(images []*pendingImage) [][]*pendingImage {
-	at := map[digest.Digest]int{}
-	var out [][]*pendingImage
-	for _, image := range images {
-		i, ok := at[image.local.ID]
-		if !ok {
-			i = len(out)
-			at[image.local.ID] = i
-			out = append(out, nil)
+// sendSame pushes the names of one image. An image that the registry refuses because it lacks a blob may be pushed again.
+func (s *sender) sendSame(ctx context.Context, same []*pendingImage, again bool) error {
+	for _, image := range same {
+		err := ctx.Err()
+		if err == nil {
+			err = s.send(ctx, image)
 		}
-		out[i] = append(out[i], image)
+		if image.refused = again && errdefs.IsAborted(err); err != nil && !image.refused {
+			return image.failed(err)
+		}
 	}
-	return out
+	return nil
 }
 
 // send pushes an image and sets what its entries become.
 func (s *sender) send(ctx context.Context, image *pendingImage) error {
 	image.sent, image.children = nil, nil
+	own := *s
+	own.Clients, _ = s.at(image.local.Name)
+	s = &own
 	if isComplete(image.local) {
 		return s.sendWhole(ctx, image)
 	}
-	s.Reporter.Warn("%s is not complete in the daemon: its attestations cannot be pushed, and only %s is",
-		Familiar(image.local.Name), describe(image.entries, nil))
+	s.Reporter.Warn("%s is not complete in %s: its attestations cannot be pushed, and only %s is",
+		Familiar(image.local.Name), daemonOf(image.local.Name), describe(image.entries, nil))
 	for _, e := range image.entries {
 		p := e.imagePlatform()
 		pushed, err := s.push(ctx, image, []Entry{e}, &p)
@@ -316,13 +316,14 @@ type pushedImage struct {
 // that is in the target repository and not one that the list is pushed under, otherwise under a staging name, which
 // the daemon has only during the push.
 func (s *sender) push(ctx context.Context, image *pendingImage, entries []Entry, platform *ocispec.Platform) (pushedImage, error) {
-	name, ok := image.local.Name.(reference.NamedTagged)
+	_, local := OfContext(image.local.Name)
+	name, ok := local.(reference.NamedTagged)
 	whole := platform == nil || len(image.entries) == 1
 	var d digest.Digest
 	var err error
 	staging := !ok || !whole || !SameRepository(name, s.List.Name) || s.isName(name)
 	if !staging {
-		s.Reporter.Note("Pushing %s", Familiar(name))
+		s.Reporter.Note("Pushing %s", Familiar(image.local.Name))
 		d, err = s.Images.Push(ctx, name, platform)
 	} else {
 		name, d, err = s.pushStaged(ctx, image.local, entries, platform)

@@ -62,6 +62,9 @@ func ParseNameOrPlace(s string) (reference.Named, error) {
 	if strings.HasPrefix(s, LayoutScheme+"//") || strings.HasPrefix(s, ArchiveScheme+"//") {
 		return parsePlace(s)
 	}
+	if strings.HasPrefix(s, ContextScheme+"//") {
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%q is an image of a docker context, which only create takes, as a SOURCE", s)
+	}
 	return ParseName(s)
 }
 

@@ -26,7 +26,7 @@ func (p Publication) WarnRebuilt(ctx context.Context, clients Clients, purge boo
 		defer close(done)
 		for i, entries := range sources {
 			group.Go(func() error {
-				warnings[i] = p.rebuilt(ctx, clients.Images, entries, purge)
+				warnings[i] = p.rebuilt(ctx, clients, entries, purge)
 				return nil
 			})
 		}
@@ -45,17 +45,17 @@ func (p Publication) WarnRebuilt(ctx context.Context, clients Clients, purge boo
 
 // rebuilt returns a warning if the daemon has another image under the name of a source than the one that its entries were
 // pushed from, otherwise "".
-func (p Publication) rebuilt(ctx context.Context, images Images, entries []Entry, purge bool) string {
+func (p Publication) rebuilt(ctx context.Context, clients Clients, entries []Entry, purge bool) string {
 	source, was := entries[0].Source, entries[0].LocalID
-	local, err := images.Find(ctx, source)
+	local, err := clients.find(ctx, source)
 	if err != nil || local.ID == was || slices.ContainsFunc(local.Manifests, func(m LocalManifest) bool {
 		return m.Subject == "" && List{Entries: entries}.digests()[m.Descriptor.Digest]
 	}) {
 		return ""
 	}
 	command := p.amendCommand(entries, local, purge)
-	return fmt.Sprintf("%s in the daemon has changed since it was pushed (was %s, now %s); pushing the old image (to take the new one: %s)",
-		Familiar(source), short(was), short(local.ID), command)
+	return fmt.Sprintf("%s in %s has changed since it was pushed (was %s, now %s); pushing the old image (to take the new one: %s)",
+		Familiar(source), daemonOf(source), short(was), short(local.ID), command)
 }
 
 // amendCommand returns the command that replaces entries, all those of one source, with the daemon's image of that name: in
@@ -69,7 +69,7 @@ func (p Publication) amendCommand(entries []Entry, local Local, purge bool) stri
 			words = append(words, "--tag "+tag)
 		}
 	}
-	if s, err := ParseSource(source, list); err == nil && !s.Plain {
+	if s, err := ParseSource(source, list); err == nil && !s.Plain && !IsOfContext(s.Ref) {
 		words = append(words, "--from daemon")
 	}
 	if platforms := onlyPlatforms(entries, local); platforms != "" {

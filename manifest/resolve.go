@@ -136,7 +136,7 @@ func (r *resolver) resolve(ctx context.Context, s Source) (resolution, error) {
 		return out, nil
 	case IsPlace(s.Ref):
 		return r.fetch(ctx, s.Ref)
-	case r.choice.From == InDaemon:
+	case r.choice.From == InDaemon, IsOfContext(s.Ref):
 		local, err := r.find(ctx, s.Ref)
 		if errdefs.IsNotFound(err) {
 			return resolution{}, r.notInDaemon(ctx, s.Ref, err)
@@ -241,9 +241,9 @@ func (r *resolver) fallback(ctx context.Context, ref reference.Named, err error,
 func (r *resolver) find(ctx context.Context, ref reference.Named) (Local, error) {
 	ctx, cancel := context.WithTimeout(ctx, daemonNeeded)
 	defer cancel()
-	local, err := r.Images.Find(ctx, ref)
+	local, err := r.Clients.find(ctx, ref)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return local, Errorf(errdefs.ErrUnavailable, "the daemon did not answer within %s", daemonNeeded)
+		return local, Errorf(errdefs.ErrUnavailable, "%s did not answer within %s", daemonOf(ref), daemonNeeded)
 	}
 	return local, err
 }
@@ -544,9 +544,10 @@ func (r *resolver) source(stated *ocispec.Platform) Fetcher {
 // fromDaemon returns the pending entries of an image in the daemon.
 func (r *resolver) fromDaemon(ref reference.Named, local Local) (resolution, error) {
 	s := resolution{local: &local}
+	_, name := OfContext(ref)
 	if _, ok := ref.(reference.Tagged); !ok {
-		err := Errorf(errdefs.ErrInvalidArgument, "%s is only in the daemon, which can push it only under a tag", Familiar(ref))
-		return s, WithHint(err, "tag the image and use that name: docker tag %s %s", Familiar(ref), Familiar(AtTag(ref, "TAG")))
+		err := Errorf(errdefs.ErrInvalidArgument, "%s is only in %s, which can push it only under a tag", Familiar(ref), daemonOf(ref))
+		return s, WithHint(err, "tag the image and use that name: %s tag %s %s", dockerFor(ref), Familiar(name), Familiar(AtTag(name, "TAG")))
 	}
 	pending := func(at reference.Named, p ocispec.Platform, m digest.Digest) Entry {
 		return Entry{
@@ -557,7 +558,7 @@ func (r *resolver) fromDaemon(ref reference.Named, local Local) (resolution, err
 		}
 	}
 	if every, ok := r.choice.needsVariant(local); ok {
-		err := Errorf(errdefs.ErrFailedPrecondition, "the daemon does not report the variant of %s, which --platform requires", Familiar(ref))
+		err := Errorf(errdefs.ErrFailedPrecondition, "%s does not report the variant of %s, which --platform requires", daemonOf(ref), Familiar(ref))
 		return s, WithHint(err, "for all variants: --platform %s", every)
 	}
 	images, missing := r.present(local)
@@ -569,8 +570,8 @@ func (r *resolver) fromDaemon(ref reference.Named, local Local) (resolution, err
 		s.Warn("%s has no image for the platforms of --platform; skipped", Familiar(ref))
 		return s, nil
 	case len(images) == 0:
-		err := Errorf(errdefs.ErrFailedPrecondition, "the daemon lacks the content of %s for %s", Familiar(ref), joinAnd(missing))
-		return s, WithHint(err, "pull it: docker pull --platform %s %s", missing[0], Familiar(ref))
+		err := Errorf(errdefs.ErrFailedPrecondition, "%s lacks the content of %s for %s", daemonOf(ref), Familiar(ref), joinAnd(missing))
+		return s, WithHint(err, "pull it: %s pull --platform %s %s", dockerFor(ref), missing[0], Familiar(name))
 	case len(images) == 1:
 		s.entries = []Entry{pending(ref, *images[0].Platform, images[0].Digest)}
 	default:
@@ -578,10 +579,10 @@ func (r *resolver) fromDaemon(ref reference.Named, local Local) (resolution, err
 			s.entries = append(s.entries, pending(AtDigest(ref, d.Digest), *d.Platform, d.Digest))
 		}
 	}
-	s.Note("%s is in the daemon: push will send %s", Familiar(ref), describe(s.entries, nil))
+	s.Note("%s is in %s: push will send %s", Familiar(ref), daemonOf(ref), describe(s.entries, nil))
 	s.offer(ref, r.choice.Platforms, local.list())
 	if len(missing) > 0 {
-		s.Warn("the daemon lacks the content of %s for %s; skipped", Familiar(ref), joinAnd(missing))
+		s.Warn("%s lacks the content of %s for %s; skipped", daemonOf(ref), Familiar(ref), joinAnd(missing))
 	}
 	return s, nil
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -33,11 +32,7 @@ type Source struct {
 
 // ParseSource returns the source that was typed for a list whose name was typed as list.
 func ParseSource(typed, list string) (Source, error) {
-	if _, err := digest.Parse(typed); err == nil { // otherwise the repository "sha256" of Docker Hub
-		err := Errorf(errdefs.ErrInvalidArgument, "%s is an image ID, not a reference", typed)
-		return Source{}, WithHint(err, "tag the image and use that name: docker tag %s NAME:TAG", typed)
-	}
-	ref, err := ParseNameOrPlace(typed)
+	ref, err := ParseSourceName(typed)
 	if err != nil {
 		return Source{}, err
 	}

@@ -36,7 +36,7 @@ func (s *sender) pushStaged(ctx context.Context, local Local, entries []Entry, p
 // pushAs pushes a local image under a name that the daemon has only during the push.
 func (s *sender) pushAs(ctx context.Context, local Local, name reference.NamedTagged, platform *ocispec.Platform) (digest.Digest, error) {
 	s.Reporter.Note("Pushing %s as %s", Familiar(local.Name), Familiar(name))
-	defer s.untag(ctx, name) // also if the daemon has tagged the image, but its answer was lost
+	defer s.untag(ctx, local, name) // also if the daemon has tagged the image, but its answer was lost
 	if err := s.Images.Tag(ctx, local.ID, name); err != nil {
 		return "", fmt.Errorf("tagging it as %s: %w", Familiar(name), err)
 	}
@@ -44,11 +44,11 @@ func (s *sender) pushAs(ctx context.Context, local Local, name reference.NamedTa
 }
 
 // untag removes a staging name from the daemon, whatever happened to the push.
-func (s *sender) untag(ctx context.Context, name reference.NamedTagged) {
+func (s *sender) untag(ctx context.Context, local Local, name reference.NamedTagged) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), daemonNeeded)
 	defer cancel()
 	if err := s.Images.Untag(ctx, name); err != nil && !errdefs.IsNotFound(err) {
-		s.Reporter.Warn("%s could not be removed from the daemon: %v; remove it with 'docker rmi %[1]s'", Familiar(name), err)
+		s.Reporter.Warn("%s could not be removed from %s: %v; remove it with '%s rmi %[1]s'", Familiar(name), daemonOf(local.Name), err, dockerFor(local.Name))
 	}
 }
 

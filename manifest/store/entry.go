@@ -40,7 +40,8 @@ type extra struct {
 	Index   digest.Digest     `json:",omitempty"`
 	Pending *manifest.Pending `json:",omitempty"`
 	LocalID digest.Digest     `json:",omitempty"`
-	// Place is the layout or archive that has the content, with the digest. The entry's Ref is where push is going to put it.
+	// Place is the layout or archive that has the content, with the digest, or the image of the daemon of a docker context. The
+	// entry's Ref is where push is going to put the content, for a pending image with the digest that it has in the daemon.
 	Place  string          `json:",omitempty"`
 	Fields manifest.Fields `json:",omitzero"`
 }
@@ -86,7 +87,7 @@ func parseRef(field, s string) (reference.Named, error) {
 	if s == "" {
 		return nil, fmt.Errorf("%s is missing", field)
 	}
-	if ref, err := manifest.ParseNameOrPlace(s); err == nil && manifest.IsPlace(ref) {
+	if ref, err := manifest.ParseSourceName(s); err == nil && (manifest.IsPlace(ref) || manifest.IsOfContext(ref)) {
 		return ref, nil
 	}
 	ref, err := reference.ParseNamed(s)

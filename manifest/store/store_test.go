@@ -25,7 +25,7 @@ import (
 
 func named(t testing.TB, s string) reference.Named {
 	t.Helper()
-	ref, err := manifest.ParseName(s)
+	ref, err := manifest.ParseSourceName(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,6 +165,7 @@ func TestRoundTrip(t *testing.T) {
 			Whole:       manifest.Whole{Content: manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(`{"manifests": []}`)), Entries: digest.FromString("x")},
 			Entries: []manifest.Entry{
 				image(t, "example.com/app:zzz"), pendingImage(t, "example.com/app:mmm"), fromIndex, image(t, "app"),
+				pendingImage(t, "context://arm/local:arm"), pendingImage(t, "context://x86/local:arm"),
 			},
 		}
 		for range 2 {

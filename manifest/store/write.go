@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -140,9 +141,13 @@ func encodeAll(now snapshot, list manifest.List) ([]file, error) {
 	var files []file
 	for i, e := range list.Entries {
 		var place string
-		if manifest.IsPlace(e.Ref) {
+		switch p := e.Pending; {
+		case manifest.IsPlace(e.Ref):
 			place = manifest.AtDigest(e.Ref, e.Descriptor.Digest).String()
 			e.Ref = manifest.AtDigest(list.Name, e.Descriptor.Digest)
+		case manifest.IsOfContext(e.Ref) && p != nil:
+			place = e.Ref.String()
+			e.Ref = manifest.AtDigest(list.Name, cmp.Or(p.Manifest, p.ID))
 		}
 		name := entryFile(e, taken)
 		if first, ok := taken[name]; ok {

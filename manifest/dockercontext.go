@@ -1,0 +1,116 @@
+package manifest
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+// ContextScheme stands for a docker context, in context://NAME/IMAGE: IMAGE of the daemon of the docker context NAME. It stands
+// where a reference has its registry, and NAME/IMAGE where it has its repository.
+const ContextScheme = "context:"
+
+// IsOfContext reports whether ref names an image of the daemon of a docker context.
+func IsOfContext(ref reference.Named) bool { return reference.Domain(ref) == ContextScheme }
+
+// OfContext returns the docker context and the image that ref names in its daemon; "" and ref if it names no context.
+func OfContext(ref reference.Named) (string, reference.Named) {
+	if !IsOfContext(ref) {
+		return "", ref
+	}
+	name, image, _ := strings.Cut(strings.TrimPrefix(Familiar(ref), ContextScheme+"//"), "/")
+	parsed, err := ParseName(image)
+	if err != nil {
+		panic(err) // it was parsed before
+	}
+	return name, parsed
+}
+
+// contextName is that of https://github.com/docker/cli/blob/v28.5.2/cli/context/store/store.go.
+var contextName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$`)
+
+// ParseSourceName is ParseNameOrPlace, and also parses context://NAME/IMAGE, see [OfContext].
+func ParseSourceName(s string) (reference.Named, error) {
+	rest, ok := strings.CutPrefix(s, ContextScheme+"//")
+	name, typed, _ := strings.Cut(rest, "/")
+	if !ok {
+		typed = s
+	}
+	_, isID := digest.Parse(typed)
+	switch {
+	case isID == nil: // otherwise the repository "sha256" of Docker Hub
+		err := Errorf(errdefs.ErrInvalidArgument, "%s is an image ID, not a reference", typed)
+		return nil, WithHint(err, "tag the image and use that name: %s tag %s NAME:TAG", dockerCommand(name), typed)
+	case !ok:
+		return ParseNameOrPlace(s)
+	case !contextName.MatchString(name) || typed == "":
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%q is not an image of a docker context: expected context://NAME/IMAGE", s)
+	}
+	image, err := ParseName(typed)
+	if err != nil {
+		return nil, err
+	}
+	return ofContext(name, image), nil
+}
+
+// ofContext returns the reference of an image, by tag or digest, of the daemon of a docker context.
+func ofContext(name string, image reference.Named) reference.Named {
+	at := place{ContextScheme, "/" + name + "/" + reference.FamiliarName(image)}
+	if r, ok := image.(reference.Digested); ok {
+		return AtDigest(at, r.Digest())
+	}
+	return AtTag(at, image.(reference.Tagged).Tag())
+}
+
+// at returns the clients with the daemon that ref names, and the name of the image there.
+func (c Clients) at(ref reference.Named) (Clients, reference.Named) {
+	name, image := OfContext(ref)
+	if name != "" {
+		c.Images, c.Names = c.Context(name)
+	}
+	return c, image
+}
+
+// find returns the image that ref names in its daemon. Its Name names the docker context if ref does.
+func (c Clients) find(ctx context.Context, ref reference.Named) (Local, error) {
+	docker, name := OfContext(ref)
+	if docker == "" {
+		return c.Images.Find(ctx, name)
+	}
+	c, _ = c.at(ref)
+	local, err := c.Images.Find(ctx, name)
+	switch {
+	case errdefs.IsUnavailable(err):
+		return local, WithHint(fmt.Errorf("docker context %s: %w", docker, err), "list the existing ones: docker context ls")
+	case err != nil:
+		return local, err
+	}
+	local.Name = ofContext(docker, local.Name)
+	return local, nil
+}
+
+// dockerFor is the docker command for the daemon that has an image, in a hint.
+func dockerFor(ref reference.Named) string {
+	name, _ := OfContext(ref)
+	return dockerCommand(name)
+}
+
+func dockerCommand(dockerContext string) string {
+	if dockerContext == "" {
+		return "docker"
+	}
+	return "docker --context " + dockerContext
+}
+
+// daemonOf names the daemon of an image in an error.
+func daemonOf(ref reference.Named) string {
+	if name, _ := OfContext(ref); name != "" {
+		return "the daemon of docker context " + name
+	}
+	return "the daemon"
+}
