@@ -34,6 +34,7 @@ type imageConfig struct {
 		Entrypoint, Cmd words
 		Env             []string
 		WorkingDir      string
+		Volumes         any // a map
 		ArgsEscaped     bool
 	} `json:"config"`
 	RootFS struct {

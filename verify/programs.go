@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -44,9 +45,10 @@ func programFindings(ctx context.Context, n manifest.Node, c imageConfig, result
 	for i, r := range results {
 		layers[i] = r.layer
 	}
+	volumes, _ := c.Config.Volumes.(map[string]any)
 	p := programs{n, c, layers, map[string]bool{}, program.Command{
 		OS: manifest.Normalize(c.Platform).OS, Args: append(append([]string{}, c.Config.Entrypoint...), c.Config.Cmd...),
-		Escaped: c.Config.ArgsEscaped, Env: c.Config.Env, Dir: c.Config.WorkingDir,
+		Escaped: c.Config.ArgsEscaped, Env: c.Config.Env, Dir: c.Config.WorkingDir, Volumes: slices.Collect(maps.Keys(volumes)),
 	}}
 	return append(p.ofCommand(ctx), p.ofFiles(ctx)...)
 }

@@ -313,6 +313,17 @@ var checkCases = map[string]checkCase{
 			r.replaceLayer("arm64", content, content)
 		}, state: StateOK,
 	},
+	"command in a volume": {
+		before: func(r *repo) {
+			r.config["arm64"]["config"] = map[string]any{"Cmd": []string{"/data/run"}, "Volumes": map[string]any{"/data": map[string]any{}}}
+		}, state: StateOK,
+		deep: []string{"info linux/arm64: the program that the image runs could not be checked: /data/run would be in a directory that containers mount"}, deepState: StateOK,
+	},
+	"odd volumes": {
+		before: func(r *repo) {
+			r.config["arm64"]["config"] = map[string]any{"Entrypoint": []string{"/app"}, "Volumes": []string{"/data"}}
+		}, state: StateOK,
+	},
 	"no command": {
 		before: func(r *repo) { delete(r.config["arm64"], "config") }, state: StateOK,
 		deep: []string{"info linux/arm64: the program that the image runs could not be checked: the image has no command"}, deepState: StateOK,

@@ -20,6 +20,8 @@ type Command struct {
 	Escaped bool
 	Env     []string
 	Dir     string
+	// Volumes are the directories that containers may get other content for.
+	Volumes []string
 }
 
 // Found is a program that a command runs.
@@ -112,6 +114,8 @@ func (s *search) run(ctx context.Context, args []string, n need) {
 			s.miss("the search for the command takes too long")
 		case kind == unknown:
 			s.miss("%s may be in a layer that could not be read", name)
+		case kind == mounted:
+			s.miss("%s would be in a directory that containers mount", name)
 		case n != optional:
 			absent := n == required && (!s.windows || strings.Contains(windowsPath(name), "/")) // PATH may be in the registry
 			s.missing = append(s.missing, Missing{Reason: name + " is not in the image", Absent: absent})
@@ -156,7 +160,7 @@ func (s *search) loader(f Found) {
 	case unknown:
 		s.missing = append(s.missing, Missing{Reason: fmt.Sprintf("%s, the interpreter of %s, may be in a layer that could not be read", name, f.Path), By: f.Path})
 	default:
-		s.missing = append(s.missing, Missing{Reason: fmt.Sprintf("%s, the interpreter of %s, is not in the image", name, f.Path), Absent: true, By: f.Path})
+		s.missing = append(s.missing, Missing{Reason: fmt.Sprintf("%s, the interpreter of %s, is not in the image", name, f.Path), Absent: !s.isMounted(found.Path), By: f.Path})
 	}
 }
 
@@ -185,9 +189,24 @@ func (s *search) lookUp(ctx context.Context, name string) (Found, kind) {
 			return file, kind
 		case kind == unknown:
 			result = unknown
+		case kind == absent && s.isMounted(file.Path):
+			result = max(result, mounted)
 		}
 	}
 	return Found{}, result
+}
+
+// isMounted reports whether a path is in a directory that containers mount something on.
+func (s *search) isMounted(name string) bool {
+	dirs := s.Volumes
+	if !s.windows {
+		dirs = append([]string{"dev", "proc", "sys"}, dirs...)
+	}
+	s.lookups += len(dirs)
+	return slices.ContainsFunc(dirs, func(dir string) bool {
+		dir = normal(dir, s.windows)
+		return dir != "" && strings.HasPrefix(name, "/"+dir+"/")
+	})
 }
 
 // path returns the directories in which programs are searched.
@@ -210,7 +229,7 @@ func (s *search) candidates(name string) iter.Seq[string] {
 			return
 		}
 		for dir := range s.path() {
-			if !yieldFile(dir + "/" + name) {
+			if !yieldFile(cmp.Or(dir, ".") + "/" + name) {
 				return
 			}
 		}
@@ -300,13 +319,21 @@ func afterEnv(args []string) []string {
 	return nil
 }
 
-// afterOptions returns what follows "--", or all arguments if the first is not an option.
+// valued are the options of inits that have a value.
+var valued = []string{"-p", "-e", "-r", "--rewrite"}
+
+// afterOptions returns the command that an init runs: what follows its options. It is nil if an option that is not known may
+// have a value.
 func afterOptions(args []string) []string {
-	if i := slices.Index(args, "--"); i >= 0 {
-		return args[i+1:]
-	}
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		return args
+	for i, a := range args {
+		switch {
+		case a == "--":
+			return args[i+1:]
+		case i == 0 && !strings.HasPrefix(a, "-"):
+			return args
+		case !strings.HasPrefix(a, "-") && !slices.Contains(valued, args[i-1]):
+			return nil
+		}
 	}
 	return nil
 }

@@ -43,6 +43,13 @@ func TestFindMissing(t *testing.T) {
 		"env with a variable":   {"env PATH=/opt app", [][]string{{"bin/env amd64"}}, "app is not in the image"},
 		"env with an option":    {"env --chdir /opt app", [][]string{{"bin/env amd64"}}, "/opt is not in the image"},
 		"init":                  {"tini -- app", [][]string{{"bin/tini amd64"}}, "absent: app is not in the image"},
+		"init, then dashes":     {"tini app -- x", [][]string{{"bin/tini amd64", "bin/app amd64"}}, ""},
+		"init with a value":     {"tini -p SIGTERM -- app -- x", [][]string{{"bin/tini amd64", "bin/app amd64"}}, ""},
+		"init with a command":   {"dumb-init -v app -- x", [][]string{{"bin/dumb-init amd64", "bin/app amd64"}}, ""},
+		"mounted at run time":   {"/proc/self/exe x", [][]string{{"app amd64"}}, "/proc/self/exe would be in a directory that containers mount"},
+		"link to a mount":       {"/app", [][]string{{"app -> dev/app"}}, "/app would be in a directory that containers mount"},
+		"volume":                {"/data/bin/app", [][]string{{"app amd64"}}, "/data/bin/app would be in a directory that containers mount"},
+		"beside a volume":       {"/database/app", [][]string{{"app amd64"}}, "absent: /database/app is not in the image"},
 		"shell builtin":         {"/bin/sh -c app", [][]string{{"bin/sh amd64"}}, ""},
 		"hard link over layers": {"/app", [][]string{{"x amd64"}, {"app => x"}, {".wh.x"}}, ""},
 	} {
@@ -51,7 +58,7 @@ func TestFindMissing(t *testing.T) {
 			for _, entries := range tt.layers {
 				layers = append(layers, layer(t, false, entries...))
 			}
-			_, missing := Find(t.Context(), Command{OS: "linux", Args: strings.Fields(tt.args)}, layers)
+			_, missing := Find(t.Context(), Command{OS: "linux", Args: strings.Fields(tt.args), Volumes: []string{"/", "/data/"}}, layers)
 			if got := missed(missing); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}

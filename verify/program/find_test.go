@@ -170,9 +170,9 @@ func TestFind(t *testing.T) {
 }
 
 func TestFindByEnvironment(t *testing.T) {
-	layers := []*Layer{layer(t, false, "opt/app amd64", "work/bin/app arm64")}
+	layers := []*Layer{layer(t, false, "opt/app amd64", "work/bin/app arm64", "work/app s390x")}
 	for path, want := range map[string]string{
-		"/none:/opt": "/opt/app ELF amd64", "bin:/opt": "/work/bin/app ELF arm64", "/none": "but app is not in the image", "": "but app is not in the image",
+		"/none:/opt": "/opt/app ELF amd64", "bin:/opt": "/work/bin/app ELF arm64", "/none": "but app is not in the image", "/none:": "/work/app ELF s390x", "": "but app is not in the image",
 	} {
 		c := Command{OS: "linux", Args: []string{"app"}, Dir: "/work", Env: []string{"PATH=/opt", "X", "PATH=" + path}}
 		if got := describe(Find(t.Context(), c, layers)); got != want {

@@ -66,6 +66,7 @@ const (
 	regular
 	symlink
 	hardlink
+	mounted // not in a layer, but below a directory that containers mount
 	unknown // in a layer that could not be read
 )
 
