@@ -36,7 +36,7 @@ func TestCreateFlags(t *testing.T) {
 		opts createOptions
 		want string // in the error
 	}{
-		"amend and replace":    {base(func(o *createOptions) { o.amend, o.replace = true, true }), "contradict"},
+		"amend and replace":    {base(func(o *createOptions) { o.amend, o.replace = true, true }), "cannot be combined"},
 		"amend and no clobber": {base(func(o *createOptions) { o.push, o.amend, o.condition.noClobber = true, true, true }), "does not allow that"},
 		"push and replace":     {base(func(o *createOptions) { o.push, o.replace = true, true }), "nothing to --replace"},
 		"tag without push":     {base(func(o *createOptions) { o.tags = []string{"x"} }), "--tag requires --push"},

@@ -42,8 +42,8 @@ type shown struct {
 	progress  *display.Progress
 	reporter  *display.Reporter
 	unwritten atomic.Pointer[error]
-	// places are the layouts and archives that the command uses.
-	places layout.Places
+	// layouts are the layouts and archives that the command uses.
+	layouts layout.Layouts
 }
 
 // parseName returns an image in a registry, or in a layout or archive. A step of a task could read any file of this machine

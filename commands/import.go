@@ -126,7 +126,7 @@ func (o importOptions) announceTarget(env environment, r transfer.Request) error
 	if err := env.checkPlaces(r.Source, r.Target); err != nil || !manifest.IsPlace(r.Target) {
 		return err
 	}
-	return env.shown.places.Target(r.Target, o.force, func(tag string) string {
+	return env.shown.layouts.Target(r.Target, o.force, func(tag string) string {
 		switch tagged, ok := r.Source.(reference.Tagged); {
 		case manifest.IsPlace(r.Source):
 			return ""
@@ -230,7 +230,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	defer files.discard()
 	imported, err := transfer.Import(ctx, client, t.reporter, request)
 	if err = opts.withHint(err, request.Source); err == nil && env.shown != nil {
-		err = env.shown.places.Commit(ctx)
+		err = env.shown.layouts.Commit(ctx)
 	}
 	t.progress.Close()
 	if len(imported) > 0 {

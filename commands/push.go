@@ -120,8 +120,8 @@ func (t tools) pushTo(ctx context.Context, opts pushOptions, name reference.Name
 	if typed, ok := to.(reference.Tagged); ok {
 		tag = typed.Tag()
 	}
-	places := &t.env.shown.places
-	if err := places.Target(to, opts.force, func(string) string { return name.String() }); err != nil {
+	layouts := &t.env.shown.layouts
+	if err := layouts.Target(to, opts.force, func(string) string { return name.String() }); err != nil {
 		return err
 	}
 	files, err := opts.output.open(t.env)
@@ -130,7 +130,7 @@ func (t tools) pushTo(ctx context.Context, opts pushOptions, name reference.Name
 	}
 	defer files.discard()
 	target := manifest.AtTag(to, tag)
-	pushed, err := manifest.PushTo(ctx, t.env.lists(), t.clients(t.registries(opts.network)), name, target, opts.purge.list, places.Commit)
+	pushed, err := manifest.PushTo(ctx, t.env.lists(), t.clients(t.registries(opts.network)), name, target, opts.purge.list, layouts.Commit)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func finish(cmd *cobra.Command, env environment) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			err := run(cmd, args)
-			_ = env.shown.places.Close() // it removes temporary files
+			_ = env.shown.layouts.Close() // it removes temporary files
 			env.endProgress()
 			if errdefs.IsCanceled(err) {
 				env.interrupted()

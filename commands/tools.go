@@ -127,8 +127,8 @@ func (t tools) registryOptions(n network) registry.Options {
 		Trace:        t.trace,
 	}
 	if shown := t.env.shown; shown != nil && t.env.step == nil {
-		shown.places.Note = t.reporter.Note
-		o.Place = shown.places.Transport
+		shown.layouts.Note = t.reporter.Note
+		o.Place = shown.layouts.Transport
 	}
 	return o
 }

@@ -2,6 +2,7 @@ package layout
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ type saved struct {
 
 func (s saved) open(name string) (io.ReadCloser, int64, error) {
 	if raw, ok := s.made[name]; ok {
-		return io.NopCloser(bytesReader(raw)), int64(len(raw)), nil
+		return io.NopCloser(bytes.NewReader(raw)), int64(len(raw)), nil
 	}
 	if from, ok := s.blobs[name]; ok {
 		name = from
@@ -50,8 +51,8 @@ func (s saved) open(name string) (io.ReadCloser, int64, error) {
 
 // readSaved reads an archive of docker save as a layout. Each image gets the manifest that docker gives it since version 25:
 // its config and layers as they are in the archive.
-func readSaved(name string, a *archive) (*image, error) {
-	l := &image{name: name, files: a}
+func readSaved(name string, a *archive) (*layout, error) {
+	l := &layout{name: name, files: a}
 	raw, err := l.small(dockerManifest, maxManifest) // each layer in it takes many times its size in memory
 	if err != nil {
 		return nil, l.notSaved("%s: %w", dockerManifest, err)
@@ -81,12 +82,12 @@ func readSaved(name string, a *archive) (*image, error) {
 	return l, nil
 }
 
-func (l *image) notSaved(format string, args ...any) error {
+func (l *layout) notSaved(format string, args ...any) error {
 	return fmt.Errorf("%s is not an archive of docker save: %w", l.name, fmt.Errorf(format, args...))
 }
 
 // convert returns the manifest of one image, and records where its config and layers are.
-func (s saved) convert(l *image, from savedImage, known map[string]ocispec.Descriptor) (manifest.Content, error) {
+func (s saved) convert(l *layout, from savedImage, known map[string]ocispec.Descriptor) (manifest.Content, error) {
 	config, err := l.small(from.Config, maxManifest)
 	if err != nil {
 		return manifest.Content{}, fmt.Errorf("config %.100q: %w", from.Config, err)

@@ -40,20 +40,20 @@ func writeTar(t *testing.T, members ...string) string {
 	return path
 }
 
-// get reads the manifest of the only image of a place.
+// get reads the manifest of the only image of a layout.
 func get(t *testing.T, name string) ([]byte, error) {
 	t.Helper()
 	ref, err := manifest.ParseNameOrPlace(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var places Places
-	defer places.Close()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://place/v2/layout/manifests/"+manifest.OnlyImage, http.NoBody)
+	var layouts Layouts
+	defer layouts.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://layout/v2/layout/manifests/"+manifest.OnlyImage, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := places.Transport(ref).RoundTrip(r)
+	resp, err := layouts.Transport(ref).RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}

@@ -129,16 +129,16 @@ func renamed(f files, name string, h tar.Header) []byte {
 	return other.tar(h)
 }
 
-// refused checks that neither the only image nor a blob of a place can be read.
+// refused checks that neither the only image nor a blob of a layout can be read.
 func refused(t *testing.T, typed string, want ...string) {
 	t.Helper()
-	places := &layout.Places{}
-	_, _, err := get(t, places, typed, "manifests/"+manifest.OnlyImage)
+	layouts := &layout.Layouts{}
+	_, _, err := get(t, layouts, typed, "manifests/"+manifest.OnlyImage)
 	fails(t, err, want...)
-	if _, _, err := get(t, places, typed, "blobs/"+digest.FromString("absent").String()); err == nil {
+	if _, _, err := get(t, layouts, typed, "blobs/"+digest.FromString("absent").String()); err == nil {
 		t.Error("got an absent blob, want an error")
 	}
-	if err := places.Close(); err != nil {
+	if err := layouts.Close(); err != nil {
 		t.Error(err)
 	}
 }
@@ -218,29 +218,29 @@ func TestHostilePaths(t *testing.T) {
 		{"oci-layout://" + pipe, "neither a folder nor a file"},
 		{"docker-archive://" + pipe, "neither a folder nor a file"},
 		{"oci-layout://" + pipe + "-none", "does not exist"},
-		{"docker-archive://" + f.folder(t), "is a folder: expected what docker save wrote"},
+		{"docker-archive://" + f.folder(t), "is a folder: expected an archive of docker save"},
 	} {
 		refused(t, tt.typed, tt.typed, tt.want)
 	}
 }
 
-// An index that lists what the layout does not hold can be read; the error for a platform names it.
+// An index that lists what the layout does not have can be read; the error for a platform names it.
 func TestAbsentPlatform(t *testing.T) {
 	f := files{}
 	held, absent := f.image("amd64"), files{}.image("arm64")
 	typed := "oci-layout://" + stored(t, "a.tar", f.index(f.list(held, absent)).tar())
-	places := &layout.Places{}
-	defer places.Close()
-	if _, _, err := get(t, places, typed, "manifests/-"); err != nil {
+	layouts := &layout.Layouts{}
+	defer layouts.Close()
+	if _, _, err := get(t, layouts, typed, "manifests/-"); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := get(t, places, typed, "manifests/"+held.Digest.String()); err != nil {
+	if _, _, err := get(t, layouts, typed, "manifests/"+held.Digest.String()); err != nil {
 		t.Error(err)
 	}
-	_, _, err := get(t, places, typed, "manifests/"+absent.Digest.String())
-	fails(t, err, typed+" does not hold linux/arm64", absent.Digest.String())
-	_, _, err = get(t, places, typed, "blobs/"+absent.Digest.String())
-	fails(t, err, typed+" does not hold linux/arm64")
+	_, _, err := get(t, layouts, typed, "manifests/"+absent.Digest.String())
+	fails(t, err, typed+" does not have linux/arm64", absent.Digest.String())
+	_, _, err = get(t, layouts, typed, "blobs/"+absent.Digest.String())
+	fails(t, err, typed+" does not have linux/arm64")
 }
 
 // Without a name, the only image is meant, in whatever ways others name and list it.
@@ -261,14 +261,14 @@ func TestOnlyImage(t *testing.T) {
 		{"several, with full names", []ocispec.Descriptor{named(amd64, imageName, "docker.io/library/app:1"), arm64}, "name one of them: PLACE:1"},
 	} {
 		typed := "oci-layout://" + stored(t, "a.tar", f.index(tt.entries...).tar())
-		places := &layout.Places{}
-		_, h, err := get(t, places, typed, "manifests/-")
+		layouts := &layout.Layouts{}
+		_, h, err := get(t, layouts, typed, "manifests/-")
 		if got := h.Get("Docker-Content-Digest"); err == nil && got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
 		} else if err != nil {
 			fails(t, err, strings.ReplaceAll(tt.want, "PLACE", typed))
 		}
-		places.Close()
+		layouts.Close()
 	}
 }
 
@@ -279,15 +279,15 @@ func TestCompressedArchive(t *testing.T) {
 	f, manifestName := whole()
 	path := stored(t, "a.tar.gz", packed(f.tar()))
 	var notes strings.Builder
-	places := &layout.Places{Note: func(format string, args ...any) { fmt.Fprintf(&notes, format, args...) }}
-	raw, _, err := get(t, places, "oci-layout://"+path, "manifests/1")
+	layouts := &layout.Layouts{Note: func(format string, args ...any) { fmt.Fprintf(&notes, format, args...) }}
+	raw, _, err := get(t, layouts, "oci-layout://"+path, "manifests/1")
 	if err != nil || raw != string(f[manifestName]) {
 		t.Errorf("got %q (%v), want %q", raw, err, f[manifestName])
 	}
 	if want := path + " is compressed"; !strings.Contains(notes.String(), want) {
 		t.Errorf("got the notes %q, want %q", notes.String(), want)
 	}
-	if err := places.Close(); err != nil {
+	if err := layouts.Close(); err != nil {
 		t.Error(err)
 	}
 	isEmpty(t, temporary)

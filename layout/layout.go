@@ -1,12 +1,13 @@
 // Package layout reads and writes images outside of registries: OCI image layouts, in a folder or a tar, and the archives
 // of 'docker save'.
 //
-// A layout is a place that content is fetched from and stored in, as a repository of a registry is. [Places] therefore
-// answers the requests of the distribution spec for each place, in this process, and whatever reads and writes
-// repositories reads and writes layouts. The package knows neither registries nor lists.
+// Content is fetched from and stored in a layout as in a repository of a registry. [Layouts] therefore answers the requests
+// of the distribution spec for each layout, in this process, so that whatever reads and writes repositories reads and
+// writes layouts. The package knows neither registries nor lists.
 //
-// Nothing is unpacked, and no link is followed out of a folder or at all in an archive. What is written to a folder is
-// there when the answer is; a tar is written by [Places.Commit].
+// An archive is read in place, from a temporary file if it is compressed. No link leads out of a folder, and in an archive
+// of docker save only a layer may be a link. What is written to a folder is in it once the request is answered; a tar is
+// written by [Layouts.Commit].
 package layout
 
 import (
@@ -49,17 +50,17 @@ type files interface {
 // blobName returns the name of a blob in a layout.
 func blobName(d digest.Digest) string { return "blobs/" + d.Algorithm().String() + "/" + d.Encoded() }
 
-// image is the content of a layout as it is read.
-type image struct {
-	// name is that of the place for errors.
+// layout is the content of a layout as it is read.
+type layout struct {
+	// name is that of the layout for errors.
 	name  string
 	files files
 	index ocispec.Index
 }
 
 // read reads oci-layout and index.json.
-func read(name string, from files) (*image, error) {
-	l := &image{name: name, files: from}
+func read(name string, from files) (*layout, error) {
+	l := &layout{name: name, files: from}
 	if err := l.checkVersion(); err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func read(name string, from files) (*image, error) {
 }
 
 // checkVersion returns an error for a layout that is none, or of another version of the format.
-func (l *image) checkVersion() error {
+func (l *layout) checkVersion() error {
 	raw, err := l.small(ocispec.ImageLayoutFile, maxManifest)
 	if err != nil {
 		return l.invalid("%s: %w", ocispec.ImageLayoutFile, err)
@@ -87,7 +88,7 @@ func (l *image) checkVersion() error {
 }
 
 // parse sets the index from the bytes of index.json.
-func (l *image) parse(raw []byte) error {
+func (l *layout) parse(raw []byte) error {
 	var index struct {
 		ocispec.Index
 		Manifests entries `json:"manifests"`
@@ -125,12 +126,12 @@ func (e *entries) UnmarshalJSON(raw []byte) error {
 	return err
 }
 
-func (l *image) invalid(format string, args ...any) error {
+func (l *layout) invalid(format string, args ...any) error {
 	return manifest.Errorf(errdefs.ErrInvalidArgument, "%s is not an image layout: %w", l.name, fmt.Errorf(format, args...))
 }
 
 // small returns the content of a file of at most limit bytes.
-func (l *image) small(name string, limit int64) ([]byte, error) {
+func (l *layout) small(name string, limit int64) ([]byte, error) {
 	file, size, err := l.files.open(name)
 	if err != nil {
 		return nil, err
@@ -146,8 +147,8 @@ func (l *image) small(name string, limit int64) ([]byte, error) {
 	return raw, err
 }
 
-// manifest returns the manifest d. The error is errdefs.ErrNotFound if the layout does not hold it.
-func (l *image) manifest(d digest.Digest) (manifest.Content, error) {
+// manifest returns the manifest d. The error is errdefs.ErrNotFound if the layout does not have it.
+func (l *layout) manifest(d digest.Digest) (manifest.Content, error) {
 	raw, err := l.small(blobName(d), maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return manifest.Content{}, l.absent(d)
@@ -178,7 +179,7 @@ func mediaType(raw []byte) string {
 }
 
 // absent is the error that content is not there, with the platform that an index states for it.
-func (l *image) absent(d digest.Digest) error {
+func (l *layout) absent(d digest.Digest) error {
 	what := d.String()
 	for _, e := range l.index.Manifests {
 		for _, child := range l.children(e) {
@@ -187,11 +188,11 @@ func (l *image) absent(d digest.Digest) error {
 			}
 		}
 	}
-	return manifest.Errorf(errdefs.ErrNotFound, "%s does not hold %s", l.name, what)
+	return manifest.Errorf(errdefs.ErrNotFound, "%s does not have %s", l.name, what)
 }
 
-// children returns the entries of an index that the layout holds.
-func (l *image) children(d ocispec.Descriptor) []ocispec.Descriptor {
+// children returns the entries of an index that the layout has.
+func (l *layout) children(d ocispec.Descriptor) []ocispec.Descriptor {
 	if !manifest.IsIndex(d.MediaType) {
 		return nil
 	}
@@ -222,7 +223,7 @@ func names(d ocispec.Descriptor) []string {
 }
 
 // resolve returns the digest of what name names: a tag, a name of docker save, or manifest.OnlyImage.
-func (l *image) resolve(name string) (digest.Digest, error) {
+func (l *layout) resolve(name string) (digest.Digest, error) {
 	if name == manifest.OnlyImage {
 		return l.only()
 	}
@@ -244,7 +245,7 @@ func (l *image) resolve(name string) (digest.Digest, error) {
 }
 
 // tags returns the tags of all entries, each once.
-func (l *image) tags() []string {
+func (l *layout) tags() []string {
 	var out []string
 	for _, d := range l.index.Manifests {
 		for _, name := range names(d) {
@@ -257,7 +258,7 @@ func (l *image) tags() []string {
 }
 
 // only returns the only image: an entry of index.json that is neither listed nor described by another entry.
-func (l *image) only() (digest.Digest, error) {
+func (l *layout) only() (digest.Digest, error) {
 	below := map[digest.Digest]bool{}
 	for _, d := range l.index.Manifests {
 		for _, child := range l.children(d) {
@@ -284,7 +285,7 @@ func (l *image) only() (digest.Digest, error) {
 }
 
 // suffix returns what names an entry behind the path of its layout or archive.
-func (l *image) suffix(d ocispec.Descriptor) string {
+func (l *layout) suffix(d ocispec.Descriptor) string {
 	for _, name := range names(d) {
 		ref, err := manifest.ParseName("x:" + name)
 		if tagged, ok := ref.(reference.Tagged); err == nil && ok && tagged.Tag() == name {
@@ -297,7 +298,7 @@ func (l *image) suffix(d ocispec.Descriptor) string {
 	return "@" + d.Digest.String()
 }
 
-func cmpName(d ocispec.Descriptor) string {
+func nameOf(d ocispec.Descriptor) string {
 	if all := names(d); len(all) > 0 {
 		return all[0]
 	}
@@ -305,10 +306,10 @@ func cmpName(d ocispec.Descriptor) string {
 }
 
 // listed lists the images for an error.
-func (l *image) listed() string {
+func (l *layout) listed() string {
 	var all []string
 	for _, d := range l.index.Manifests {
-		if name := cmpName(d); !slices.Contains(all, name) {
+		if name := nameOf(d); !slices.Contains(all, name) {
 			all = append(all, name)
 		}
 	}
@@ -320,7 +321,7 @@ func (l *image) listed() string {
 
 // subject returns the digest that an entry of index.json describes: the subject of its manifest, or what buildx notes
 // beside it; "" for none.
-func (l *image) subject(d ocispec.Descriptor) digest.Digest {
+func (l *layout) subject(d ocispec.Descriptor) digest.Digest {
 	if s := digest.Digest(d.Annotations[annotationSubject]); s.Validate() == nil {
 		return s
 	}
@@ -346,7 +347,7 @@ func subjectOf(raw []byte) digest.Digest {
 
 // referrers returns the index under the referrers tag of a digest: with the entries of the one that the layout has, and all
 // others of index.json that describe the digest. It has no entries if there are none.
-func (l *image) referrers(subject digest.Digest, tag string) manifest.Content {
+func (l *layout) referrers(subject digest.Digest, tag string) manifest.Content {
 	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
 	index.SchemaVersion = 2
 	if d, err := l.resolve(tag); err == nil {

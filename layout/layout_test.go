@@ -132,25 +132,25 @@ func stored(t *testing.T, name string, raw []byte) string {
 	return path
 }
 
-// get answers a request for a place: "manifests/TAG" or "blobs/DIGEST"; the tag "-" is that of the only image.
-func get(t *testing.T, places *layout.Places, typed, what string) (string, http.Header, error) {
+// get answers a request for a layout: "manifests/TAG" or "blobs/DIGEST"; the tag "-" is that of the only image.
+func get(t *testing.T, layouts *layout.Layouts, typed, what string) (string, http.Header, error) {
 	t.Helper()
-	return send(t, places, typed, http.MethodGet, what, nil, nil)
+	return send(t, layouts, typed, http.MethodGet, what, nil, nil)
 }
 
-// send sends a request to a place.
-func send(t *testing.T, places *layout.Places, typed, method, what string, header http.Header, body []byte) (string, http.Header, error) {
+// send sends a request to a layout.
+func send(t *testing.T, layouts *layout.Layouts, typed, method, what string, header http.Header, body []byte) (string, http.Header, error) {
 	t.Helper()
 	ref, err := manifest.ParseNameOrPlace(typed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), method, "http://place/v2/layout/"+what, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://layout/v2/layout/"+what, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	maps.Copy(r.Header, header)
-	resp, err := places.Transport(ref).RoundTrip(r)
+	resp, err := layouts.Transport(ref).RoundTrip(r)
 	if err != nil {
 		return "", nil, err
 	}

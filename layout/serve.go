@@ -19,16 +19,16 @@ import (
 )
 
 // RoundTrip answers a request of the distribution spec (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md)
-// for the only repository of the place. What is not a success is an error, not an answer, except that there is no referrers
+// for the only repository of a layout. What is not a success is an error, not an answer, except that there is no referrers
 // API: referrers are under their tags.
-func (p *place) RoundTrip(r *http.Request) (*http.Response, error) {
+func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer r.Body.Close()
 	}
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	resp, err := p.answer(r)
+	resp, err := s.answer(r)
 	if err != nil {
 		return nil, err
 	}
@@ -44,40 +44,40 @@ func answer(status int, contentType string, body []byte) *http.Response {
 }
 
 // answer serves /v2/NAME/blobs, manifests and tags of any NAME without a slash.
-func (p *place) answer(r *http.Request) (*http.Response, error) {
+func (s *server) answer(r *http.Request) (*http.Response, error) {
 	rest := strings.TrimPrefix(r.URL.Path, "/v2/")
 	_, rest, _ = strings.Cut(rest, "/")
 	what, name, _ := strings.Cut(rest, "/")
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case what == "manifests" && reading:
-		return p.getManifest(r, name)
-	case what == "manifests" && r.Method == http.MethodPut && p.writer != nil:
-		return p.putManifest(r, name)
+		return s.getManifest(r, name)
+	case what == "manifests" && r.Method == http.MethodPut && s.writer != nil:
+		return s.putManifest(r, name)
 	case what == "blobs" && reading:
-		return p.getBlob(r, name)
-	case what == "blobs" && name == "uploads/" && r.Method == http.MethodPost && p.writer != nil:
+		return s.getBlob(r, name)
+	case what == "blobs" && name == "uploads/" && r.Method == http.MethodPost && s.writer != nil:
 		resp := answer(http.StatusAccepted, "", nil)
 		resp.Header.Set("Location", r.URL.Path+url.PathEscape(rand.Text()))
 		return resp, nil
-	case what == "blobs" && r.Method == http.MethodPut && p.writer != nil:
-		return p.putBlob(r)
+	case what == "blobs" && r.Method == http.MethodPut && s.writer != nil:
+		return s.putBlob(r)
 	case what == "blobs" && r.Method == http.MethodDelete: // of an upload, which has left nothing
 		return answer(http.StatusNoContent, "", nil), nil
 	case what == "tags" && reading:
-		return p.getTags(r)
+		return s.getTags(r)
 	case what == "referrers" && reading:
 		return answer(http.StatusNotFound, "", nil), nil
 	}
-	return nil, manifest.Errorf(errdefs.ErrNotImplemented, "%s: %s is not possible", p.typed, r.Method)
+	return nil, manifest.Errorf(errdefs.ErrNotImplemented, "%s: %s is not possible", s.typed, r.Method)
 }
 
-func (p *place) getManifest(r *http.Request, name string) (*http.Response, error) {
-	l, err := p.image()
+func (s *server) getManifest(r *http.Request, name string) (*http.Response, error) {
+	l, err := s.layout()
 	if err != nil {
 		return nil, err
 	}
-	defer p.done(l)
+	defer s.done(l)
 	c, err := l.named(name)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (p *place) getManifest(r *http.Request, name string) (*http.Response, error
 }
 
 // named returns the manifest or index of a digest or tag.
-func (l *image) named(name string) (manifest.Content, error) {
+func (l *layout) named(name string) (manifest.Content, error) {
 	if d, err := digest.Parse(name); err == nil {
 		return l.manifest(d)
 	}
@@ -107,14 +107,14 @@ func (l *image) named(name string) (manifest.Content, error) {
 	return l.manifest(d)
 }
 
-// done closes what image opened for a single request.
-func (p *place) done(l *image) {
-	if p.writer != nil {
+// done closes what layout opened for a single request.
+func (s *server) done(l *layout) {
+	if s.writer != nil {
 		_ = l.files.Close() // it was only read
 	}
 }
 
-func (p *place) putManifest(r *http.Request, name string) (*http.Response, error) {
+func (s *server) putManifest(r *http.Request, name string) (*http.Response, error) {
 	raw, err := io.ReadAll(io.LimitReader(r.Body, maxManifest+1))
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (p *place) putManifest(r *http.Request, name string) (*http.Response, error
 	if d, err := digest.Parse(name); err == nil {
 		c.Descriptor.Digest, tag = d, ""
 	}
-	if err := p.writer.add(r.Context(), c, tag, func(current digest.Digest) error { return condition(r.Header, current) }); err != nil {
+	if err := s.writer.add(r.Context(), c, tag, func(current digest.Digest) error { return condition(r.Header, current) }); err != nil {
 		return nil, err
 	}
 	resp := answer(http.StatusCreated, "", nil)
@@ -144,12 +144,12 @@ func condition(h http.Header, current digest.Digest) error {
 	return nil
 }
 
-func (p *place) getBlob(r *http.Request, name string) (*http.Response, error) {
+func (s *server) getBlob(r *http.Request, name string) (*http.Response, error) {
 	d, err := digest.Parse(name)
 	if err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%w", err)
 	}
-	content, size, err := p.openBlob(d)
+	content, size, err := s.openBlob(d)
 	if err != nil {
 		return nil, err
 	}
@@ -165,10 +165,10 @@ func (p *place) getBlob(r *http.Request, name string) (*http.Response, error) {
 }
 
 // openBlob opens a blob. A target has what was written to it, too.
-func (p *place) openBlob(d digest.Digest) (content io.ReadCloser, size int64, err error) {
-	l := &image{name: p.typed, files: p.writer}
-	if p.writer == nil {
-		if l, err = p.image(); err != nil {
+func (s *server) openBlob(d digest.Digest) (content io.ReadCloser, size int64, err error) {
+	l := &layout{name: s.typed, files: s.writer}
+	if s.writer == nil {
+		if l, err = s.layout(); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -177,12 +177,12 @@ func (p *place) openBlob(d digest.Digest) (content io.ReadCloser, size int64, er
 	case errors.Is(err, fs.ErrNotExist):
 		err = l.absent(d)
 	case err != nil:
-		err = manifest.Errorf(errdefs.ErrInvalidArgument, "%s: blob %s: %w", p.typed, d, err)
+		err = manifest.Errorf(errdefs.ErrInvalidArgument, "%s: blob %s: %w", s.typed, d, err)
 	}
 	return content, size, err
 }
 
-func (p *place) putBlob(r *http.Request) (*http.Response, error) {
+func (s *server) putBlob(r *http.Request) (*http.Response, error) {
 	d, err := digest.Parse(r.URL.Query().Get("digest"))
 	if err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%w", err)
@@ -191,7 +191,7 @@ func (p *place) putBlob(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		body = r.Body
 	}
-	if err := p.writer.put(d, body); err != nil {
+	if err := s.writer.put(d, body); err != nil {
 		return nil, err
 	}
 	resp := answer(http.StatusCreated, "", nil)
@@ -200,16 +200,16 @@ func (p *place) putBlob(r *http.Request) (*http.Response, error) {
 }
 
 // getTags lists all tags in one page.
-func (p *place) getTags(r *http.Request) (*http.Response, error) {
-	l, err := p.image()
+func (s *server) getTags(r *http.Request) (*http.Response, error) {
+	l, err := s.layout()
 	if err != nil {
 		return nil, err
 	}
-	defer p.done(l)
+	defer s.done(l)
 	tags := l.tags()
 	if n, err := strconv.Atoi(r.URL.Query().Get("n")); err == nil && n > 0 && r.URL.Query().Get("last") != "" {
 		tags = nil
 	}
-	raw, err := json.Marshal(map[string]any{"name": p.typed, "tags": tags})
+	raw, err := json.Marshal(map[string]any{"name": s.typed, "tags": tags})
 	return answer(http.StatusOK, "application/json", raw), err
 }

@@ -27,7 +27,7 @@ import (
 
 // writer writes a layout: in the folder itself, or in a temporary one that becomes a tar.
 type writer struct {
-	place, path string
+	typed, path string
 	isTar       bool
 	name        func(tag string) string
 
@@ -42,15 +42,15 @@ const temporaryPrefix = ".docker-multiarch-"
 // lockInterval is how often a lock that another process holds is asked for.
 const lockInterval = 20 * time.Millisecond
 
-// image returns what was written so far, and what the folder had.
-func (w *writer) image() (*image, error) {
+// layout returns what was written so far, and what the folder had.
+func (w *writer) layout() (*layout, error) {
 	w.mu.Lock()
 	dir := w.dir
 	w.mu.Unlock()
 	if dir == "" && !w.isTar {
 		dir = w.path
 	}
-	empty := &image{name: w.place, files: nothing{}}
+	empty := &layout{name: w.typed, files: nothing{}}
 	if dir == "" {
 		return empty, nil
 	}
@@ -72,7 +72,7 @@ func (w *writer) open(name string) (io.ReadCloser, int64, error) {
 	if root != nil {
 		return folder{root}.open(name)
 	}
-	l, err := w.image()
+	l, err := w.layout()
 	if err != nil {
 		return nil, 0, err
 	}
@@ -81,16 +81,16 @@ func (w *writer) open(name string) (io.ReadCloser, int64, error) {
 }
 
 // written returns the layout in a folder, which may have no index.json yet.
-func (w *writer) written(files folder) (*image, error) {
+func (w *writer) written(files folder) (*layout, error) {
 	entries, err := fs.ReadDir(files.root.FS(), ".")
 	if err != nil {
 		return nil, err
 	}
-	empty, other := &image{name: w.place, files: files}, ""
+	empty, other := &layout{name: w.typed, files: files}, ""
 	for _, e := range entries {
 		switch name := e.Name(); {
 		case name == ocispec.ImageIndexFile:
-			return read(w.place, files)
+			return read(w.typed, files)
 		case name == ocispec.ImageLayoutFile:
 			err = empty.checkVersion()
 		case name != "blobs" && !strings.HasPrefix(name, temporaryPrefix):
@@ -98,7 +98,7 @@ func (w *writer) written(files folder) (*image, error) {
 		}
 	}
 	if other != "" {
-		err = manifest.Errorf(errdefs.ErrInvalidArgument, "%s is a folder with other files, not an image layout: it has %s", w.place, manifest.OneLine(other, 200))
+		err = manifest.Errorf(errdefs.ErrInvalidArgument, "%s is a folder with other files, not an image layout: it has %s", w.typed, manifest.OneLine(other, 200))
 	}
 	return empty, err
 }
@@ -236,7 +236,7 @@ func (w *writer) list(root *os.Root, c manifest.Content, tag string, condition f
 		return err
 	}
 	if len(raw) > maxIndex {
-		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s of %s would have more than %d MiB", ocispec.ImageIndexFile, w.place, maxIndex>>20)
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s of %s would have more than %d MiB", ocispec.ImageIndexFile, w.typed, maxIndex>>20)
 	}
 	if err := w.file(root, ocispec.ImageLayoutFile, fmt.Appendf(nil, `{"imageLayoutVersion":%q}`, ocispec.ImageLayoutVersion)); err != nil {
 		return err
@@ -344,7 +344,7 @@ func (w *writer) packFile(t *tar.Writer, h *tar.Header, name string) error {
 
 // saved returns the manifest.json of docker save for a layout of a single image for one platform, nil for any other.
 func (w *writer) saved() ([]byte, error) {
-	l, err := w.image()
+	l, err := w.layout()
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,205 @@
+package layout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+)
+
+// Layouts are the layouts and archives that a command reads and writes, see [manifest.IsPlace].
+type Layouts struct {
+	// Note receives a line for what takes time or is unusual; nil for none.
+	Note func(format string, args ...any)
+
+	mu   sync.Mutex
+	open map[string]*server
+}
+
+// Target says that ref is going to be written: a layout in a folder, or a new tar if its path ends in .tar. With replace, a tar
+// that exists is replaced as a whole. Name returns the full name of an image by its tag, "" for none. A layout that cannot be
+// written is an errdefs.ErrInvalidArgument error, and a tar that exists an errdefs.ErrAlreadyExists error.
+func (l *Layouts) Target(ref reference.Named, replace bool, name func(tag string) string) error {
+	typed, path := ref.Name(), manifest.PlacePath(ref)
+	if !strings.HasPrefix(typed, manifest.LayoutScheme) {
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s is read only: write an OCI image layout, oci-layout://PATH", typed)
+	}
+	for _, suffix := range []string{".tar.gz", ".tgz"} {
+		if strings.HasSuffix(path, suffix) {
+			return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: a compressed archive cannot be written: its path has to end in .tar", typed)
+		}
+	}
+	w := &writer{typed: typed, path: path, name: name}
+	if info, err := os.Stat(path); strings.HasSuffix(path, ".tar") && (err != nil || !info.IsDir()) {
+		switch {
+		case err == nil && !replace:
+			err := manifest.Errorf(errdefs.ErrAlreadyExists, "%s exists", typed)
+			return manifest.WithHint(err, "to replace the whole archive: --force")
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+		w.isTar = true
+	} else if err == nil && !info.IsDir() {
+		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s is neither a folder nor an archive whose name ends in .tar", typed)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.server(ref).writer = w
+	return nil
+}
+
+// server returns the server of a layout or archive, made at the first call. The caller holds the lock.
+func (l *Layouts) server(ref reference.Named) *server {
+	typed := ref.Name()
+	if l.open[typed] == nil {
+		if l.open == nil {
+			l.open = map[string]*server{}
+		}
+		l.open[typed] = &server{layouts: l, typed: typed, path: manifest.PlacePath(ref)}
+	}
+	return l.open[typed]
+}
+
+// Transport returns a server of the distribution spec for the layout or archive that ref names, nil for a name in a registry.
+func (l *Layouts) Transport(ref reference.Named) http.RoundTripper {
+	if !manifest.IsPlace(ref) {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.server(ref)
+}
+
+// Commit packs the targets that are archives, and gives them their names.
+func (l *Layouts) Commit(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.open {
+		if s.writer == nil {
+			continue
+		}
+		if err := s.writer.commit(ctx); err != nil {
+			return fmt.Errorf("writing %s: %w", s.typed, err)
+		}
+	}
+	return nil
+}
+
+// Close closes all files and removes the temporary ones, with archives that were not committed.
+func (l *Layouts) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var errs []error
+	for _, s := range l.open {
+		errs = append(errs, s.close())
+	}
+	l.open = nil
+	return errors.Join(errs...)
+}
+
+// server answers requests for a layout or archive.
+type server struct {
+	layouts *Layouts
+	typed   string
+	path    string
+	// writer is set for a target.
+	writer *writer
+
+	once sync.Once
+	read *layout
+	err  error
+}
+
+// layout returns what is read from; without a writer it is opened at the first call.
+func (s *server) layout() (*layout, error) {
+	if s.writer != nil {
+		return s.writer.layout()
+	}
+	s.once.Do(func() { s.read, s.err = s.openLayout() })
+	return s.read, s.err
+}
+
+func (s *server) openLayout() (*layout, error) {
+	info, err := os.Stat(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s does not exist", s.typed)
+	}
+	if err != nil {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %w", s.typed, err)
+	}
+	isArchive := strings.HasPrefix(s.typed, manifest.ArchiveScheme)
+	switch {
+	case info.IsDir() && isArchive:
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is a folder: expected an archive of docker save", s.typed)
+	case info.IsDir():
+		files, err := openFolder(s.path)
+		if err != nil {
+			return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %w", s.typed, err)
+		}
+		return closeUnless(files)(read(s.typed, files))
+	case !info.Mode().IsRegular():
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is neither a folder nor a file", s.typed)
+	}
+	files, err := openArchive(s.path, os.TempDir())
+	if err != nil {
+		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %w", s.typed, err)
+	}
+	if files.spooled && s.layouts.Note != nil {
+		s.layouts.Note("%s is compressed: unpacked it into a temporary file", s.typed)
+	}
+	_, isLayout := files.members["oci-layout"]
+	_, isSaved := files.members[dockerManifest]
+	switch {
+	case isLayout:
+		return closeUnless(files)(read(s.typed, files))
+	case isSaved && !isArchive:
+		files.Close()
+		err := manifest.Errorf(errdefs.ErrInvalidArgument, "%s is an archive of docker save, not an image layout", s.typed)
+		return nil, manifest.WithHint(err, "use its scheme: %s//%s", manifest.ArchiveScheme, s.path)
+	case isArchive:
+		l, err := closeUnless(files)(readSaved(s.typed, files))
+		if err == nil && *l.files.(saved).plain && s.layouts.Note != nil {
+			s.layouts.Note("%s has uncompressed layers", s.typed)
+		}
+		return l, err
+	}
+	files.Close()
+	return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is not an image layout: it has no file oci-layout", s.typed)
+}
+
+// closeUnless returns a function that returns its arguments, and closes f if they are an error.
+func closeUnless(f files) func(*layout, error) (*layout, error) {
+	return func(l *layout, err error) (*layout, error) {
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		return l, nil
+	}
+}
+
+func (s *server) close() error {
+	var errs []error
+	if s.read != nil {
+		errs = append(errs, s.read.files.Close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// beside returns the folder of path, and the pattern of the name of a hidden temporary file or folder in it.
+func beside(path, pattern string) (dir, name string) {
+	return filepath.Dir(path), "." + filepath.Base(path) + pattern
+}
