@@ -17,9 +17,9 @@ func newRepoRestoreCommand(env environment) *cobra.Command {
 	var opts network
 	cmd := &cobra.Command{
 		Use:   "restore [OPTIONS] FILE",
-		Short: "Restore what 'repo purge --record FILE' removed",
-		Long: "Restore the tags and manifests that 'repo purge --record FILE' removed, as long as the registry\n" +
-			"still has their layers. A tag that now points to something else is not changed.",
+		Short: "Restore what was removed with --record FILE",
+		Long: "Restore the tags and manifests that 'repo purge', 'repo rm' or 'repo untag' removed with --record FILE, as\n" +
+			"long as the registry still has their layers. A tag that now points to something else is not changed.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoRestore(cmd.Context(), env, opts, args[0])

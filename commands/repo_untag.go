@@ -15,6 +15,7 @@ import (
 type repoUntagOptions struct {
 	network        network
 	viaPlaceholder bool
+	record         string
 }
 
 func newRepoUntagCommand(env environment) *cobra.Command {
@@ -34,6 +35,7 @@ func newRepoUntagCommand(env environment) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&opts.viaPlaceholder, "via-placeholder", false, "If the registry cannot delete a tag on its own, move the tag to a placeholder manifest and delete that")
+	flags.StringVar(&opts.record, "record", "", "Append what is removed to this file, for 'repo restore'")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	return cmd
 }
@@ -43,8 +45,16 @@ func runRepoUntag(ctx context.Context, env environment, opts repoUntagOptions, a
 	if err != nil {
 		return err
 	}
+	record, err := openRecord(env.files(), opts.record)
+	if err != nil {
+		return err
+	}
+	defer record.Close()
 	t := newTools(env, false)
-	return repository.Untag(ctx, t.registries(opts.network), t.reporter, names, opts.viaPlaceholder, printRemoved(env))
+	removal := repository.Removal{Record: record, Removed: printRemoved(env)}
+	err = repository.Untag(ctx, t.registries(opts.network), t.reporter, names, opts.viaPlaceholder, removal)
+	record.interrupted(t, err)
+	return err
 }
 
 // parseTagged parses a name with a tag, which has to be typed to be removed.

@@ -611,7 +611,7 @@ func untagWhileOthersPush(t *testing.T, seed uint64) (*randomRun, []string) {
 		names = append(names, manifest.AtTag(r.repo, tags[r.random.IntN(len(tags))]))
 	}
 	r.start()
-	err := Untag(r.Context(), r.client, r.notes, names, true, func(reference.Named) {})
+	err := Untag(r.Context(), r.client, r.notes, names, true, Removal{Removed: func(reference.Named) {}})
 	problems := r.check(err, func(tag string) bool {
 		name := r.repo.Name() + ":" + tag
 		return slices.ContainsFunc(names, func(n reference.NamedTagged) bool { return n.Tag() == tag }) &&

@@ -168,7 +168,7 @@ func (r *testRepo) untag(viaPlaceholder bool, tags ...string) error {
 	for _, tag := range tags {
 		names = append(names, fakes.ListName(r.T, app+":"+tag))
 	}
-	return Untag(r.Context(), r.Registry, r.Notes, names, viaPlaceholder, r.removed)
+	return Untag(r.Context(), r.Registry, r.Notes, names, viaPlaceholder, r.removal())
 }
 
 func TestPurge(t *testing.T) {
@@ -691,7 +691,7 @@ func TestUntagInterrupted(t *testing.T) {
 			return Purge(ctx, r.Registry, r.Notes, fakes.Named(t, app), Selection{Filters: fakes.Patterns(t, "go", "more")}, r.removal())
 		},
 		"untag": func(ctx context.Context, r *testRepo) error {
-			return Untag(ctx, r.Registry, r.Notes, []reference.NamedTagged{fakes.ListName(t, app+":go"), fakes.ListName(t, app+":more")}, false, r.removed)
+			return Untag(ctx, r.Registry, r.Notes, []reference.NamedTagged{fakes.ListName(t, app+":go"), fakes.ListName(t, app+":more")}, false, Removal{Removed: r.removed})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -730,6 +730,28 @@ func TestUntag(t *testing.T) {
 	r.Registry.NoUntag = true
 	r.fails(r.untag(false, "1", "2"), "does not remove a tag without its manifest", "--via-placeholder", "nothing was removed")
 	r.has("1 2 amd64 sig, 5 manifests")
+}
+
+// What is removed before an interruption is counted, and can be restored.
+func TestUntagRecords(t *testing.T) {
+	r := newTestRepo(t)
+	before := r.content()
+	ctx, cancel := context.WithCancel(t.Context())
+	o := r.removal()
+	o.Removed = func(reference.Named) { cancel() }
+	err := Untag(ctx, r.Registry, r.Notes, []reference.NamedTagged{fakes.ListName(t, app+":1"), fakes.ListName(t, app+":2")}, false, o)
+	if want := "Removed 1 of 2 tags"; !errors.Is(err, context.Canceled) || !slices.Contains(r.Notes.Notes, want) {
+		t.Errorf("got error %v and notes %q, want %v and %q", err, r.Notes.Notes, context.Canceled, want)
+	}
+	r.has("2 amd64 sig, 5 manifests")
+	recorded, err := ReadRecorded(&r.record)
+	if err == nil {
+		err = Restore(t.Context(), r.Registry, r.Notes, recorded, func(reference.Named) {})
+	}
+	if err != nil || len(recorded) != 1 {
+		t.Errorf("got %d lines and error %v, want one line that was restored", len(recorded), err)
+	}
+	r.has(before)
 }
 
 func TestUntagViaPlaceholder(t *testing.T) {

@@ -22,8 +22,9 @@ import (
 
 // Untag removes tags, never a manifest. If the registry cannot do that, viaPlaceholder lets it delete another manifest
 // together with the tag. All tags are resolved before the first is removed. One that does not exist is an error; the others
-// are removed. A tag that is listed and whose manifest is gone is removed as well. removed is called with each.
-func Untag(ctx context.Context, registry Registry, report manifest.Reporter, names []reference.NamedTagged, viaPlaceholder bool, removed func(name reference.Named)) error {
+// are removed. A tag that is listed and whose manifest is gone is removed as well, and not recorded. Of o it uses Record and
+// Removed.
+func Untag(ctx context.Context, registry Registry, report manifest.Reporter, names []reference.NamedTagged, viaPlaceholder bool, o Removal) error {
 	groups := byRepository(names)
 	fetched, err := fetchTags(ctx, registry, slices.Concat(groups...))
 	if err != nil {
@@ -39,9 +40,19 @@ func Untag(ctx context.Context, registry Registry, report manifest.Reporter, nam
 		}
 		errs, all, fetched = append(errs, absent...), append(all, u), fetched[len(group):]
 	}
+	done, total := 0, 0
 	for _, u := range all {
-		errs = append(errs, u.run(ctx, removed)...)
-		if errors.Is(errors.Join(errs...), errLost) {
+		total += len(u.tags)
+	}
+	remove := o.Removed
+	o.Removed = func(name reference.Named) {
+		done++
+		remove(name)
+	}
+	for _, u := range all {
+		failed, early := u.run(ctx, o)
+		if errs = append(errs, failed...); early {
+			report.Note("Removed %d of %d tags", done, total)
 			break
 		}
 	}
@@ -140,25 +151,37 @@ func (u *untagging) usePlaceholders(ctx context.Context, name reference.NamedTag
 	return nil
 }
 
-func (u *untagging) run(ctx context.Context, removed func(name reference.Named)) (errs []error) {
+// run removes the tags, and reports whether it has ended early.
+func (u *untagging) run(ctx context.Context, o Removal) (errs []error, early bool) {
 	for _, t := range u.tags {
+		if err := t.record(ctx, o.Record); err != nil {
+			return append(errs, err), true
+		}
 		moved, err := u.remove(ctx, t)
 		switch {
 		case err == nil && moved != "":
 			u.report.Warn("%s", movedText(manifest.Familiar(t.name), moved, t.Descriptor.Digest))
 			continue
 		case err == nil:
-			removed(t.name)
+			o.Removed(t.name)
 			continue
 		case ctx.Err() != nil && !errors.Is(err, errLost):
-			return append(errs, ctx.Err())
+			return append(errs, ctx.Err()), true
 		}
 		errs = append(errs, fmt.Errorf("removing the tag %s: %w", manifest.Familiar(t.name), err))
 		if errors.Is(err, errLost) || errors.Is(err, errUnlisted) || errdefs.IsUnavailable(err) {
-			return errs
+			return errs, true
 		}
 	}
-	return errs
+	return errs, false
+}
+
+// record records a tag before it is removed, unless its manifest is gone. The error is that of ctx when it has ended.
+func (t tagContent) record(ctx context.Context, to Recorder) error {
+	if to == nil || t.absent != nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return to.Add(Recorded{t.name.String(), t.Descriptor.Digest, t.Descriptor.MediaType, t.Raw})
 }
 
 // remove removes a tag, or returns what it points to now. Some registries only refuse it then.
