@@ -32,11 +32,16 @@ func openRecord(in files, path string) (recordFile, error) {
 	return recordFile{file}, nil
 }
 
-// Add appends lines and waits for the disk.
-func (r recordFile) Add(lines ...repository.Recorded) error {
+// recorder is nil if nothing is recorded.
+func (r recordFile) recorder() repository.Recorder {
 	if r.file == nil {
 		return nil
 	}
+	return r
+}
+
+// Add appends lines and waits for the disk.
+func (r recordFile) Add(lines ...repository.Recorded) error {
 	var out []byte
 	for _, line := range lines {
 		raw, err := json.Marshal(line)

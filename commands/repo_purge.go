@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -33,7 +34,7 @@ type repoPurgeOptions struct {
 	maxDeletes        number
 	maxTime           time.Duration
 	format            string
-	noTrunc           bool
+	noTrunc, quiet    bool
 }
 
 func newRepoPurgeCommand(env environment) *cobra.Command {
@@ -47,8 +48,9 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 			"With --repositories, all repositories of a registry that match are purged, one after the other; --keep and\n" +
 			"--keep-old count in each, and an error in one does not stop the others.\n\n" +
 			"With --format json there is an object on each line: repository, action (untag if only the tag is removed,\n" +
-			"otherwise delete), digest, kind (index, image, attestation or artifact), tags, and created and updated, as\n" +
-			"in 'repo manifests', if the age matters and is known. With --force these are what was removed.",
+			"otherwise delete), digest, kind (index, image, attestation or artifact), tags, platforms, size, and imageSize,\n" +
+			"created and updated as in 'repo manifests', the times if the age matters and is known. With --force these are\n" +
+			"what was removed.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoPurge(cmd.Context(), env, opts, args[0])
@@ -79,6 +81,7 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 	f.Var((*timeout)(&opts.maxTime), "max-time", `With --force, stop after this time ("10m", "2h")`)
 	addAssumeGone(f, &opts.assumeGone)
 	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
+	f.BoolVarP(&opts.quiet, "quiet", "q", false, "Only display the names of tags and manifests")
 	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
 	opts.network.addTo(f, "Allow communication with an insecure registry")
 	completeFlags(cmd, map[string][]string{"orderby": {byName, byTime}, "format": {"json", "table"}, "older-than": {"12h", "30d", "2w"}})
@@ -97,14 +100,18 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 	defer record.Close()
 	t := newTools(env, false)
 	registry := t.registries(opts.network)
+	printed := printRemoved(env)
+	if opts.quiet {
+		printed = func(name reference.Named) { _, _ = fmt.Fprintln(env.Out(), manifest.Familiar(name)) }
+	}
 	var planned []repository.Step
 	removal := repository.Removal{
 		Confirm: func(steps []repository.Step) (bool, error) {
 			planned = append(planned, steps...)
 			return opts.force, nil
 		},
-		DryRun: !opts.force, Record: record, AssumeGone: opts.assumeGone, MaxDeletes: int(opts.maxDeletes), MaxTime: opts.maxTime,
-		Removed: printRemoved(env),
+		DryRun: !opts.force, Record: record.recorder(), AssumeGone: opts.assumeGone, MaxDeletes: int(opts.maxDeletes), MaxTime: opts.maxTime,
+		Removed: printed,
 	}
 	removed := map[string]bool{}
 	if opts.format != "" {
@@ -143,6 +150,9 @@ func (o repoPurgeOptions) show(t tools, steps []repository.Step, untags func(ref
 	}
 	if len(steps) > 0 {
 		t.reporter.Note("Nothing was removed; to remove this, pass --force")
+	}
+	if o.quiet {
+		return display.PlanNames(t.env.Out(), steps)
 	}
 	return display.Plan(t.env.Out(), steps, o.format, o.repositories != "", !o.noTrunc)
 }
@@ -207,6 +217,8 @@ func (o repoPurgeOptions) contradiction() error {
 		return invalid("--assume-gone applies to a single repository, not with --repositories")
 	case o.force && o.noTrunc && o.format == "":
 		return invalid("with --force, --no-trunc requires --format")
+	case o.quiet && (o.format != "" || o.noTrunc):
+		return invalid("--quiet cannot be combined with --format or --no-trunc")
 	case o.force && o.dryRun:
 		return invalid("--force and --dry-run cannot be combined")
 	case !o.force && (o.record != "" || o.maxDeletes > 0 || o.maxTime != 0):

@@ -33,6 +33,7 @@ func TestRepoPurgeFlags(t *testing.T) {
 		"keep untagged": {"app", base(func(o *repoPurgeOptions) { o.filters, o.untagged, o.keep = nil, true, 1 }), "--keep applies to tags"},
 		"no-trunc":      {"app", base(func(o *repoPurgeOptions) { o.force, o.noTrunc = true, true }), "--format"},
 		"dry-run":       {"app", base(func(o *repoPurgeOptions) { o.force, o.dryRun = true, true }), "--dry-run"},
+		"quiet":         {"app", base(func(o *repoPurgeOptions) { o.quiet, o.format = true, "json" }), "--quiet cannot be combined"},
 		"assume tag":    {"app", base(func(o *repoPurgeOptions) { o.assumeGone = []string{"+1", "app:1"} }), `--assume-gone "app:1" is neither a tag nor a digest`},
 		"assume gone":   {"app", base(func(o *repoPurgeOptions) { o.assumeGone = []string{"v1", "v*"} }), `--assume-gone "v*" is neither a tag nor a digest`},
 		"record":        {"app", base(func(o *repoPurgeOptions) { o.record = "file" }), "--record, --max-deletes and --max-time require --force"},

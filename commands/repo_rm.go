@@ -76,7 +76,7 @@ func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []
 		return yes, err
 	}
 	t := newTools(env, false)
-	removal := repository.Removal{Confirm: confirmed, DryRun: opts.dryRun, Record: record, AssumeGone: opts.assumeGone, Removed: printRemoved(env)}
+	removal := repository.Removal{Confirm: confirmed, DryRun: opts.dryRun, Record: record.recorder(), AssumeGone: opts.assumeGone, Removed: printRemoved(env)}
 	err = repository.Remove(ctx, t.registries(opts.network), t.reporter, names, opts.recursive, removal)
 	record.interrupted(t, err)
 	return err

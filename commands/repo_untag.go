@@ -51,7 +51,7 @@ func runRepoUntag(ctx context.Context, env environment, opts repoUntagOptions, a
 	}
 	defer record.Close()
 	t := newTools(env, false)
-	removal := repository.Removal{Record: record, Removed: printRemoved(env)}
+	removal := repository.Removal{Record: record.recorder(), Removed: printRemoved(env)}
 	err = repository.Untag(ctx, t.registries(opts.network), t.reporter, names, opts.viaPlaceholder, removal)
 	record.interrupted(t, err)
 	return err

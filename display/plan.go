@@ -16,11 +16,11 @@ import (
 )
 
 // Plan writes what would be removed in a format of the docker CLI: a table, json, or a template over .Repository, .Action,
-// .Kind, .Digest, .Tags, .Created and .CreatedAt. With several the table has the repositories. With trunc digests are
+// .Kind, .Digest, .Tags, .Platforms, .Size, .Created and .CreatedAt. With several the table has the repositories. With trunc digests are
 // shortened, except in JSON.
 func Plan(out io.Writer, steps []repository.Step, format string, several, trunc bool) error {
 	if format == "" || format == formatter.TableFormatKey {
-		format = "{{.Action}}\t{{.Kind}}\t{{.Digest}}\t{{.Created}}\t{{.Tags}}"
+		format = "{{.Action}}\t{{.Kind}}\t{{.Digest}}\t{{.Platforms}}\t{{.Size}}\t{{.Created}}\t{{.Tags}}"
 		if several {
 			format = "{{.Repository}}\t" + format
 		}
@@ -28,6 +28,7 @@ func Plan(out io.Writer, steps []repository.Step, format string, several, trunc 
 	}
 	head := formatter.SubHeaderContext{
 		"Repository": "REPOSITORY", "Action": "ACTION", "Kind": "KIND", "Digest": "DIGEST", "Created": "CREATED", "CreatedAt": "CREATED AT", "Tags": "TAGS",
+		"Platforms": "PLATFORMS", "Size": "SIZE",
 	}
 	return table(out, format, !trunc, head, slices.Values(steps), func(s repository.Step) any { return &planRow{s, trunc} })
 }
@@ -45,9 +46,12 @@ func (r *planRow) MarshalJSON() ([]byte, error) {
 		Digest     digest.Digest `json:"digest"`
 		Kind       string        `json:"kind"`
 		Tags       []string      `json:"tags,omitempty"`
+		Platforms  []string      `json:"platforms,omitempty"`
+		Size       int64         `json:"size,omitempty"`
+		ImageSize  int64         `json:"imageSize,omitempty"`
 		Created    time.Time     `json:"created,omitzero"`
 		Updated    time.Time     `json:"updated,omitzero"`
-	}{r.Repository(), r.Action(), r.step.Digest, r.step.Kind, r.step.Tags, r.step.Created.UTC(), r.step.Updated.UTC()})
+	}{r.Repository(), r.Action(), r.step.Digest, r.step.Kind, r.step.Tags, r.step.Platforms, r.step.Size, r.step.ImageSize, r.step.Created.UTC(), r.step.Updated.UTC()})
 }
 
 // Repository is the name of the repository.
@@ -75,6 +79,14 @@ func (r *planRow) Digest() string {
 // Tags are those that are removed.
 func (r *planRow) Tags() string { return strings.Join(r.step.Tags, ", ") }
 
+// Platforms are those of an image as its index lists it, or of the images of an index.
+func (r *planRow) Platforms() string {
+	return manifest.Escape(strings.Join(r.step.Platforms, ", "), "")
+}
+
+// Size is the download of an image or index.
+func (r *planRow) Size() string { return formatSize(r.step.ImageSize) }
+
 // Created is how old the manifest is, if that was asked for and is known.
 func (r *planRow) Created() string {
 	t := r.step.Time()
@@ -93,6 +105,21 @@ func (r *planRow) CreatedAt() string {
 	return t.UTC().Format(time.RFC3339)
 }
 
+// PlanNames writes the names of what would be removed: tags, and manifests by their digest.
+func PlanNames(out io.Writer, steps []repository.Step) error {
+	var b strings.Builder
+	for _, s := range steps {
+		for _, tag := range s.Tags {
+			fmt.Fprintln(&b, manifest.Familiar(manifest.AtTag(s.Repo, tag)))
+		}
+		if !s.Untag {
+			fmt.Fprintln(&b, manifest.Familiar(manifest.AtDigest(s.Repo, s.Digest)))
+		}
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
 // Removal returns what is going to be removed as a person is asked about it: a line for each manifest.
 func Removal(steps []repository.Step) string {
 	var b strings.Builder
@@ -103,6 +130,9 @@ func Removal(steps []repository.Step) string {
 			continue
 		}
 		fmt.Fprintf(&b, "  the %s %s@%s", s.Kind, repo, s.Digest)
+		if s.ImageSize > 0 {
+			fmt.Fprintf(&b, " (%s)", strings.Join(append(slices.Clip(s.Platforms), formatSize(s.ImageSize)), ", "))
+		}
 		for i, tag := range s.Tags {
 			fmt.Fprintf(&b, "%s%s:%s", []string{", tagged ", ", "}[min(i, 1)], repo, tag)
 		}

@@ -65,13 +65,16 @@ func TestRepoUntag(t *testing.T) {
 			s.refused([]string{"does not remove a tag without its manifest", "--via-placeholder", "nothing was removed"}, args...)
 			args = append(args, "--via-placeholder")
 		}
-		r := s.ends(1, []string{s.name("none"), "404"}, args...)
+		record := filepath.Join(s.Home, "record")
+		r := s.ends(1, []string{s.name("none"), "404"}, append(args, "--record", record)...)
 		if want := "Untagged " + s.name("a") + "\nUntagged " + s.name("c") + "\n"; r.Stdout != want {
 			s.Errorf("got stdout %q, want %q", r.Stdout, want)
 		}
 		s.tagsAre("b")
 		harness.Complete(s.T, s.registry, s.repo, "b")
 		harness.Complete(s.T, s.registry, s.repo, index.Digest().String())
+		says(s.T, s.multiarch("repo", "restore", record).Stdout, "Restored "+s.name("c"), "Restored "+s.name("a"))
+		s.tagsAre("a", "b", "c")
 		s.refused([]string{"is a manifest, not a tag"}, "repo", "untag", s.registry.Host+"/"+s.repo+"@"+index.Digest().String())
 	})
 }
@@ -89,7 +92,7 @@ func TestRepoRm(t *testing.T) {
 				s.Errorf("not confirmed, without a terminal: got exit code %d, want 1", r.Code)
 			}
 			says(s.T, r.Stderr, "nothing was removed", "hint: to remove without confirmation: --force")
-			says(s.T, r.Stdout, "the image "+s.registry.Host+"/"+s.repo+"@"+image.Digest().String()+", tagged "+s.name("a")+", "+s.name("b"))
+			says(s.T, r.Stdout, "the image "+s.registry.Host+"/"+s.repo+"@"+image.Digest().String()+" (", "), tagged "+s.name("a")+", "+s.name("b"))
 			s.tagsAre("a", "b", "c")
 		}
 		says(s.T, s.multiarch("repo", "rm", "--dry-run", s.name("a")).Stdout, "ACTION", "delete    image", "a, b")
@@ -158,6 +161,7 @@ func TestRepoPurge(t *testing.T) {
 			row.Action != "delete" || row.Kind != "index" || !slices.Equal(row.Tags, []string{"pr-1"}) || row.Digest != old.Digest().String() || !row.Created.Equal(long) {
 			s.Errorf("got row %+v of %d (error %v), want the index of pr-1 of 3", row, len(lines), err)
 		}
+		says(s.T, s.multiarch(append(args, "-q")...).Stdout, s.name("pr-1")+"\n"+repo+"@"+old.Digest().String()+"\n")
 		s.tagsAre(slices.Collect(maps.Keys(before))...)
 		record := filepath.Join(s.Home, "record")
 		r := s.multiarch(append(args, "--force", "--record", record)...)
@@ -178,7 +182,7 @@ func TestRepoPurge(t *testing.T) {
 		if got := strings.Split(strings.TrimSpace(r.Stdout), "\n"); !slices.Equal(got, lines) {
 			s.Errorf("got rows\n%s\nof what was removed, want those of the plan\n%s", r.Stdout, strings.Join(lines, "\n"))
 		}
-		says(s.T, r.Stderr, repo+": removed 1 tags and 3 manifests\n")
+		says(s.T, r.Stderr, repo+": removed 1 tags and 3 manifests, which frees up to ")
 	})
 }
 

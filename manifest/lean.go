@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"hash/maphash"
+	"iter"
 	"math"
 	"slices"
 	"unique"
@@ -61,22 +62,47 @@ func (n Node) LayerCount() int { return len(n.Layers) + len(n.layers) }
 
 // ImageSize returns the download of images: their manifests, configs and layers, each once. It is 0 if it overflows.
 func ImageSize(nodes ...Node) int64 {
-	total, seen := int64(0), map[uint64]bool{}
-	for _, n := range nodes {
-		parts := append([]blobSize{sizeOf(n.Descriptor)}, n.layers...)
-		for _, blob := range n.Blobs() {
-			parts = append(parts, sizeOf(blob))
-		}
-		for _, part := range parts {
-			switch {
-			case seen[part.hash]:
-			case total > math.MaxInt64-part.size:
-				return 0
-			default:
-				seen[part.hash] = true
-				total += part.size
+	return SizeWithout(slices.Values(nodes), slices.Values[[]Node](nil))
+}
+
+// SizeWithout is ImageSize without what others have as well.
+func SizeWithout(nodes, others iter.Seq[Node]) int64 {
+	sizes := map[uint64]int64{}
+	for n := range nodes {
+		for part := range n.parts {
+			if _, seen := sizes[part.hash]; !seen {
+				sizes[part.hash] = part.size
 			}
 		}
 	}
+	for n := range others {
+		for part := range n.parts {
+			delete(sizes, part.hash)
+		}
+	}
+	total := int64(0)
+	for _, size := range sizes {
+		if total > math.MaxInt64-size {
+			return 0
+		}
+		total += size
+	}
 	return total
+}
+
+// parts yields the sizes of the manifest, the config and the layers.
+func (n Node) parts(yield func(blobSize) bool) {
+	if !yield(sizeOf(n.Descriptor)) {
+		return
+	}
+	for _, part := range n.layers {
+		if !yield(part) {
+			return
+		}
+	}
+	for _, blob := range n.Blobs() {
+		if !yield(sizeOf(blob)) {
+			return
+		}
+	}
 }

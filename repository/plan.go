@@ -40,9 +40,11 @@ type Step struct {
 	Tags   []string
 	// Untag says that only the tag is removed: the manifest is kept.
 	Untag bool
-	// Kind is that of the manifest; Created and Updated are as in [Manifest].
+	// Kind is that of the manifest; Created and Updated are as in [Manifest], and the others as in [Record].
 	Kind             string
 	Created, Updated time.Time
+	Platforms        []string
+	Size, ImageSize  int64
 
 	// wave is 0 for tags, and for a manifest greater than that of any that needs it. unit is at least as great as that of
 	// those: once all steps up to a unit are carried out, the tags that are left lead to all that is left.
@@ -224,7 +226,7 @@ func (p *planner) steps(removed map[digest.Digest]bool, tags map[string]bool) []
 				m.Kind = manifest.KindIndex
 			}
 		}
-		steps = append(steps, Step{p.snapshot.repo, d, tags, untag, m.Kind, m.Created, m.Updated, wave, 0})
+		steps = append(steps, Step{Repo: p.snapshot.repo, Digest: d, Tags: tags, Untag: untag, Kind: m.Kind, Created: m.Created, Updated: m.Updated, wave: wave})
 	}
 	for tag := range tags {
 		if d := p.snapshot.Tags[tag]; !removed[d] {

@@ -3,10 +3,15 @@ package repository
 import (
 	"context"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/docker/go-units"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
@@ -79,6 +84,7 @@ func (r *removal) purge(ctx context.Context, selection Selection) error {
 	report.Note("%s: %d of %d tags match; %d tags and %d manifests to remove%s", reference.FamiliarName(repo), len(matched), total, tags, manifests,
 		selection.unmatched(matched, total))
 	r.noteOrphans(manifests)
+	r.describe(ctx)
 	if yes, err := r.Confirm(r.steps); err != nil || !yes || r.DryRun {
 		return err
 	}
@@ -104,11 +110,46 @@ func (r *remover) summary(early bool) {
 	if tags+manifests == 0 {
 		return
 	}
-	text := fmt.Sprintf("%s: removed %d tags and %d manifests", reference.FamiliarName(r.snapshot.repo), tags, manifests)
+	text := fmt.Sprintf("%s: removed %d tags and %d manifests%s", reference.FamiliarName(r.snapshot.repo), tags, manifests, r.freed())
 	if tags, manifests = count(r.left()); early {
 		text += fmt.Sprintf("; %d tags and %d manifests are left", tags, manifests)
 	}
 	r.report.Note("%s", text)
+}
+
+// freed returns how many bytes no remaining manifest needs: at most so many if not all of these are known, at least so many if
+// not all that were removed are, nothing if both.
+func (r *remover) freed() string {
+	s, removed := r.snapshot, map[digest.Digest]bool{}
+	for _, step := range r.done {
+		removed[step.Digest] = removed[step.Digest] || !step.Untag
+	}
+	unknown := map[bool]bool{false: s.noInventory != nil || unread(slices.Collect(maps.Values(s.unread))) != nil}
+	nodes := func(of bool) iter.Seq[manifest.Node] {
+		return func(yield func(manifest.Node) bool) {
+			for d := range s.Manifests {
+				if removed[d] != of {
+					continue
+				}
+				n, err := s.graph.Node(d)
+				unknown[of] = unknown[of] || err != nil && !errdefs.IsNotFound(err)
+				if err == nil && !yield(n) {
+					return
+				}
+			}
+		}
+	}
+	size := manifest.SizeWithout(nodes(true), nodes(false))
+	about := ""
+	switch {
+	case size == 0 || unknown[true] && unknown[false]:
+		return ""
+	case unknown[false]:
+		about = "up to "
+	case unknown[true]:
+		about = "at least "
+	}
+	return fmt.Sprintf(", which frees %s%s in the repository", about, units.HumanSizeWithPrecision(float64(size), 3))
 }
 
 func count(steps []Step) (tags, manifests int) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/docker/go-units"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -117,5 +118,68 @@ func TestPurgeAllOfAnEmptyRepository(t *testing.T) {
 	}
 	if err := r.purgeAll("*", o); err != nil || fmt.Sprint(planned) != "[h.example.com/b h.example.com/b]" {
 		t.Errorf("got error %v and steps of %v, want two of h.example.com/b", err, planned)
+	}
+}
+
+// What was removed is measured without what remaining manifests need, as far as these are known.
+func TestRemovedSize(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		listed  bool
+		removed []string
+		want    string
+	}{
+		{"all known", true, []string{"a"}, "removed 1 tags and 1 manifests, which frees %s in the repository"},
+		{"others may exist", false, []string{"a"}, "removed 1 tags and 1 manifests, which frees up to %s in the repository"},
+		{"one unreadable", true, []string{"a", "invalid"}, "removed 2 tags and 2 manifests, which frees at least %s in the repository"},
+		{"both", false, []string{"a", "invalid"}, "removed 2 tags and 2 manifests"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &testRepo{Fixture: fakes.NewFixture(), T: t}
+			r.Registry.HasListing = tt.listed
+			a := r.Registry.Image(t, app+":a", ocispec.MediaTypeImageManifest, "linux/amd64", "same config")
+			r.Registry.Image(t, app+":b", manifest.MediaTypeDockerManifest, "linux/amd64", "same config")
+			if len(tt.removed) > 1 {
+				r.Registry.Store(fakes.Named(t, app+":invalid"), ocispec.MediaTypeImageManifest, []byte("{"))
+			}
+			var names []string
+			for _, tag := range tt.removed {
+				names = append(names, app+":"+tag)
+			}
+			o := r.removal()
+			o.Record = nil // which takes only what can be read
+			if err := r.remove(false, o, names...); err != nil {
+				t.Fatal(err)
+			}
+			want := app + ": " + strings.Replace(tt.want, "%s", units.HumanSizeWithPrecision(float64(a.Size), 3), 1)
+			if !slices.Contains(r.Notes.Notes, want) {
+				t.Errorf("got notes %q, want %q", r.Notes.Notes, want)
+			}
+		})
+	}
+}
+
+// Steps have the platforms and sizes that were read.
+func TestStepsAreDescribed(t *testing.T) {
+	r := newTestRepo(t)
+	o := r.removal()
+	o.Confirm = func(steps []Step) (bool, error) {
+		var sum int64
+		for _, step := range steps {
+			if sum += step.ImageSize; step.Kind == manifest.KindIndex {
+				sum -= 2 * step.ImageSize
+				sum += step.Size
+			}
+			if want := map[string]string{manifest.KindIndex: "linux/amd64 linux/arm64", manifest.KindImage: "linux/arm64"}[step.Kind]; strings.Join(step.Platforms, " ") != want {
+				t.Errorf("got platforms %q of the %s, want %s", step.Platforms, step.Kind, want)
+			}
+		}
+		if len(steps) != 2 || sum >= 0 {
+			t.Errorf("got %+v, want an index that is larger than its image of the same list", steps)
+		}
+		return false, nil
+	}
+	if err := Purge(t.Context(), r.Registry, r.Notes, fakes.Named(t, app), Selection{Filters: fakes.Patterns(t, "1"), Recursive: true}, o); err != nil {
+		t.Fatal(err)
 	}
 }

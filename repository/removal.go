@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"time"
+	"unique"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -157,6 +158,27 @@ func (r *removal) planSteps(ctx context.Context) (map[digest.Digest]bool, error)
 		}
 		if err := r.extend(ctx, found); err != nil {
 			return nil, r.unchanged(err)
+		}
+	}
+}
+
+// describe completes the steps with what was read of their manifests.
+func (r *removal) describe(ctx context.Context) {
+	s := r.snapshot
+	for i := range r.steps {
+		step := &r.steps[i]
+		n, err := s.graph.Node(step.Digest)
+		if err != nil {
+			continue
+		}
+		detail := DetailManifest
+		if _, read := s.created[step.Digest]; read { // and so the config
+			detail = DetailPlatform
+		}
+		record, _ := fullRecord(ctx, s.graph, s.repo, n, s.Manifests[step.Digest].Platform, detail)
+		step.Size, step.ImageSize = record.Size, s.imageSize(step.Digest)
+		for _, p := range record.Platforms {
+			step.Platforms = append(step.Platforms, unique.Make(p.Platform).Value())
 		}
 	}
 }

@@ -27,6 +27,7 @@ func Remove(ctx context.Context, registry Registry, report manifest.Reporter, na
 		if err != nil {
 			return err
 		}
+		r.describe(ctx)
 		errs, all, steps = append(errs, refused...), append(all, r), append(steps, r.steps...)
 	}
 	if len(steps) == 0 {
