@@ -130,7 +130,7 @@ func (c *Client) newHost(name string) (*host, error) {
 func (h *host) compose(newTransport func() *http.Transport) {
 	c := h.client
 	wireOf := func(newTransport func() *http.Transport) transport.RoundTripper {
-		return c.traced(&transport.IdleTimeout{
+		return c.traced(h.server, &transport.IdleTimeout{
 			Next:    &transport.TLS{Server: h.server, New: newTransport, Connected: h.warm.connected},
 			Connect: c.connect, Idle: c.idle, Commit: c.commit, Rate: transport.DefaultRate,
 		})
@@ -174,17 +174,17 @@ func (h *host) plainWire(newTransport func() *http.Transport) transport.RoundTri
 	server := &transport.Server{Name: h.name, Host: h.server.Host}
 	server.SetEndpoint(transport.Endpoint{Scheme: "http"})
 	c := h.client
-	return c.traced(&transport.IdleTimeout{
+	return c.traced(server, &transport.IdleTimeout{
 		Next: &transport.TLS{Server: server, New: newTransport}, Connect: c.connect, Idle: c.idle, Commit: c.commit,
 	})
 }
 
 // traced returns wire, and reports its requests if the options want that.
-func (c *Client) traced(wire transport.RoundTripper) transport.RoundTripper {
+func (c *Client) traced(server *transport.Server, wire transport.RoundTripper) transport.RoundTripper {
 	if c.options.Trace == nil {
 		return wire
 	}
-	return &transport.Trace{Next: wire, Now: c.budget.Now, To: c.options.Trace}
+	return &transport.Trace{Next: wire, Server: server, Now: c.budget.Now, To: c.options.Trace}
 }
 
 // configure returns what certs.d says about a registry and the transport that follows from it. Files that cannot be

@@ -10,10 +10,11 @@ import (
 )
 
 // Trace reports each attempt to send a request. What may hold a secret is not reported: of a URL the query and user, where a
-// redirect has led elsewhere the path, of a login all but its kind.
+// redirect or upload session has led elsewhere the path, of a login all but its kind.
 type Trace struct {
-	Next RoundTripper
-	Now  func() time.Time
+	Next   RoundTripper
+	Server *Server
+	Now    func() time.Time
 	// To receives a line for each attempt.
 	To func(format string, args ...any)
 }
@@ -30,7 +31,7 @@ func (t *Trace) RoundTrip(r Request) (*http.Response, error) {
 	case errors.As(err, &network): // it is not from the server
 		answer += ": " + network.Error()
 	}
-	t.To("%s %s: %s after %s (attempt %d, %s)", r.Method, traced(r), answer,
+	t.To("%s %s: %s after %s (attempt %d, %s)", r.Method, t.url(r), answer,
 		t.Now().Sub(began).Round(time.Millisecond), max(r.attempt, 1), loginKind(r))
 	return resp, err
 }
@@ -38,10 +39,11 @@ func (t *Trace) RoundTrip(r Request) (*http.Response, error) {
 // maxSegment is longer than a digest, and shorter than the tokens that some registries have in the paths of uploads.
 const maxSegment = 80
 
-// traced returns what is reported of the URL of r.
-func traced(r Request) string {
+// url returns what is reported of the URL of r.
+func (t *Trace) url(r Request) string {
 	u := url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host}
-	if r.redirected {
+	token := r.Method == http.MethodGet || r.Method == http.MethodPost // its service is elsewhere, too
+	if r.redirected || !token && !t.Server.Owns(r.URL) {
 		return u.String() + "/..."
 	}
 	segments := strings.Split(r.URL.EscapedPath(), "/")

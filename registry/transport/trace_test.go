@@ -36,11 +36,11 @@ func TestTrace(t *testing.T) {
 	}
 	var lines []string
 	now := time.Unix(0, 0)
+	s, budget := registry("https://r.example.com"), noWait(time.Minute)
 	trace := &Trace{
-		Next: wire, To: func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) },
+		Next: wire, Server: s, To: func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) },
 		Now: func() time.Time { now = now.Add(7 * time.Millisecond); return now },
 	}
-	s, budget := registry("https://r.example.com"), noWait(time.Minute)
 	tokens := &Tokens{Exchange: &Retry{Next: &Redirect{Next: trace, Server: s, Stay: true}, Server: s, Budget: budget}, Budget: budget}
 	login := &Login{
 		Next: trace, Server: s, Tokens: tokens,
@@ -62,6 +62,9 @@ func TestTrace(t *testing.T) {
 		r.Header.Set("Authorization", "Basic "+secret)
 		_, _ = trace.RoundTrip(r)
 	}
+	session := get(t, "https://cdn.example.com/"+secret+"?sig="+secret) // the registry's answer named it
+	session.Method = http.MethodPut
+	_, _ = trace.RoundTrip(session)
 	const upload = "GET https://r.example.com/v2/app/uploads/...: "
 	want := []string{
 		upload + "401 Unauthorized after 7ms (attempt 1, anonymous)",
@@ -71,6 +74,7 @@ func TestTrace(t *testing.T) {
 		"GET https://cdn.example.com/...: 200 OK after 7ms (attempt 2, anonymous)",
 		"GET https://r.example.com/dial: no answer: dial tcp: connection refused after 7ms (attempt 1, with a login)",
 		"GET https://r.example.com/odd%1B%5B2J: no answer after 7ms (attempt 1, with a login)",
+		"PUT https://cdn.example.com/...: no answer after 7ms (attempt 1, anonymous)",
 	}
 	if !slices.Equal(lines, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
