@@ -2,6 +2,7 @@ package layout
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -33,26 +34,26 @@ type member struct{ offset, size int64 }
 
 // openArchive reads the names of a tar's members. One that is compressed with gzip is unpacked into a temporary file in
 // dir.
-func openArchive(name, dir string) (*archive, error) {
+func openArchive(ctx context.Context, name, dir string) (*archive, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	a := &archive{file: file, members: map[string]member{}, links: map[string]string{}}
-	if err := a.read(dir); err != nil {
+	if err := a.read(ctx, dir); err != nil {
 		a.Close()
 		return nil, err
 	}
 	return a, nil
 }
 
-func (a *archive) read(dir string) error {
+func (a *archive) read(ctx context.Context, dir string) error {
 	var magic [2]byte
 	if _, err := a.file.ReadAt(magic[:], 0); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	if magic == [2]byte{0x1f, 0x8b} {
-		if err := a.spool(dir); err != nil {
+		if err := a.spool(ctx, dir); err != nil {
 			return err
 		}
 	}
@@ -60,7 +61,7 @@ func (a *archive) read(dir string) error {
 }
 
 // spool replaces the file by its unpacked content.
-func (a *archive) spool(dir string) error {
+func (a *archive) spool(ctx context.Context, dir string) error {
 	packed := a.file
 	defer packed.Close()
 	unpacked, err := os.CreateTemp(dir, ".docker-multiarch-*.tar")
@@ -70,12 +71,25 @@ func (a *archive) spool(dir string) error {
 	a.file, a.spooled = unpacked, true
 	z, err := gzip.NewReader(packed)
 	if err == nil {
-		_, err = io.Copy(unpacked, z) // the space on the disk is the bound
+		_, err = io.Copy(unpacked, reader{ctx, z}) // the space on the disk is the bound
 	}
 	if err != nil {
 		return fmt.Errorf("unpacking it into %s: %w", dir, err)
 	}
 	return nil
+}
+
+// reader fails when its context is done.
+type reader struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.from.Read(p)
 }
 
 // readMembers reads the headers. A name that leaves the archive, occurs twice, or is no file is an error.

@@ -3,6 +3,7 @@ package layout
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,8 +36,6 @@ type saved struct {
 	// blobs has the members, made the content that there is none for.
 	blobs map[string]string
 	made  map[string][]byte
-	// plain says that there are layers which are not compressed.
-	plain *bool
 }
 
 func (s saved) open(name string) (io.ReadCloser, int64, error) {
@@ -51,7 +50,7 @@ func (s saved) open(name string) (io.ReadCloser, int64, error) {
 
 // readSaved reads an archive of docker save as a layout. Each image gets the manifest that docker gives it since version 25:
 // its config and layers as they are in the archive.
-func readSaved(name string, a *archive) (*layout, error) {
+func readSaved(ctx context.Context, name string, a *archive, note func(format string, args ...any)) (*layout, error) {
 	l := &layout{name: name, files: a}
 	raw, err := l.small(dockerManifest, maxManifest) // each layer in it takes many times its size in memory
 	if err != nil {
@@ -59,23 +58,28 @@ func readSaved(name string, a *archive) (*layout, error) {
 	}
 	var images []savedImage
 	if err := json.Unmarshal(raw, &images); err != nil {
-		return nil, l.notSaved("%s is not valid JSON (%w)", dockerManifest, err)
+		return nil, l.notSaved("%s: %w", dockerManifest, err)
 	}
-	s := saved{a, map[string]string{}, map[string][]byte{}, new(bool)}
+	s := saved{a, map[string]string{}, map[string][]byte{}}
 	layers := map[string]ocispec.Descriptor{}
 	for _, saved := range images {
-		content, err := s.convert(l, saved, layers)
+		content, err := s.convert(ctx, l, saved, layers)
 		if err != nil {
 			return nil, l.notSaved("%w", err)
 		}
 		s.made[blobName(content.Descriptor.Digest)] = content.Raw
 		for _, tag := range append(saved.RepoTags, "")[:max(len(saved.RepoTags), 1)] {
 			d := content.Descriptor
-			d.Annotations = nil
-			if ref, err := manifest.ParseName(tag); err == nil && tag != "" {
+			if ref, err := manifest.ParseName(tag); err == nil {
 				d.Annotations = map[string]string{annotationImageName: ref.String()}
 			}
 			l.index.Manifests = append(l.index.Manifests, d)
+		}
+	}
+	for _, d := range layers {
+		if d.MediaType == ocispec.MediaTypeImageLayer {
+			note("%s has uncompressed layers", name)
+			break
 		}
 	}
 	l.files = s
@@ -87,53 +91,61 @@ func (l *layout) notSaved(format string, args ...any) error {
 }
 
 // convert returns the manifest of one image, and records where its config and layers are.
-func (s saved) convert(l *layout, from savedImage, known map[string]ocispec.Descriptor) (manifest.Content, error) {
-	config, err := l.small(from.Config, maxManifest)
+func (s saved) convert(ctx context.Context, l *layout, from savedImage, known map[string]ocispec.Descriptor) (manifest.Content, error) {
+	from.Config = path.Clean(from.Config)
+	raw, err := l.small(from.Config, maxManifest)
 	if err != nil {
 		return manifest.Content{}, fmt.Errorf("config %.100q: %w", from.Config, err)
 	}
+	var config ocispec.Image
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return manifest.Content{}, fmt.Errorf("config %.100q: %w", from.Config, err)
+	}
+	stated := config.RootFS.DiffIDs
+	if len(stated) != len(from.Layers) {
+		return manifest.Content{}, fmt.Errorf("config %.100q states %d layers, but %s %d", from.Config, len(stated), dockerManifest, len(from.Layers))
+	}
 	out := ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-		Config: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromBytes(config), Size: int64(len(config))},
+		Config: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromBytes(raw), Size: int64(len(raw))},
 		Layers: []ocispec.Descriptor{},
 	}
 	s.blobs[blobName(out.Config.Digest)] = from.Config
-	for _, name := range from.Layers {
+	for i, name := range from.Layers {
 		d, ok := known[name]
 		if !ok {
-			if d, err = s.layer(name); err != nil {
+			if d, err = s.layer(ctx, name); err != nil {
 				return manifest.Content{}, fmt.Errorf("layer %.100q: %w", name, err)
 			}
 			known[name] = d
 		}
+		if d.MediaType == ocispec.MediaTypeImageLayer && d.Digest != stated[i] {
+			return manifest.Content{}, fmt.Errorf("layer %.100q has the digest %s, not the %.100q of its config", name, d.Digest, stated[i])
+		}
 		out.Layers = append(out.Layers, d)
 	}
-	raw, err := json.Marshal(out)
+	raw, err = json.Marshal(out)
 	return manifest.NewContent(out.MediaType, raw), err
 }
 
 // layer returns the descriptor of a layer. Equal layers may be a link to another member, which is followed once.
-func (s saved) layer(name string) (ocispec.Descriptor, error) {
+func (s saved) layer(ctx context.Context, name string) (ocispec.Descriptor, error) {
 	from := path.Clean(name)
 	if to, ok := s.links[from]; ok {
 		from = to
 	}
 	content, size, err := s.archive.open(from)
 	if errors.Is(err, fs.ErrNotExist) {
-		return ocispec.Descriptor{}, fmt.Errorf("it is not in the archive")
+		return ocispec.Descriptor{}, errors.New("it is not in the archive")
 	}
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	defer content.Close()
-	buffered := bufio.NewReader(content)
-	magic, err := buffered.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return ocispec.Descriptor{}, err
-	}
-	compressed := compression.Of(magic) // by other programs than docker
-	*s.plain = *s.plain || compressed == ""
+	buffered := bufio.NewReader(reader{ctx, content})
+	magic, _ := buffered.Peek(4)                                     // the reading that follows finds the error
+	mediaType := ocispec.MediaTypeImageLayer + compression.Of(magic) // which other programs than docker use
 	d, err := digest.FromReader(buffered)
 	s.blobs[blobName(d)] = from
-	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer + compressed, Digest: d, Size: size}, err
+	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: size}, err
 }

@@ -238,7 +238,7 @@ func TestAbsentPlatform(t *testing.T) {
 		t.Error(err)
 	}
 	_, _, err := get(t, layouts, typed, "manifests/"+absent.Digest.String())
-	fails(t, err, typed+" does not have linux/arm64", absent.Digest.String())
+	fails(t, err, typed+" does not have linux/arm64", absent.Digest.String(), "hint: to use only what it has: --platform linux/amd64")
 	_, _, err = get(t, layouts, typed, "blobs/"+absent.Digest.String())
 	fails(t, err, typed+" does not have linux/arm64")
 }

@@ -178,17 +178,51 @@ func mediaType(raw []byte) string {
 	return ocispec.MediaTypeImageManifest
 }
 
-// absent is the error that content is not there, with the platform that an index states for it.
+// absent is the error that content is not there: with the platform that an index states for it, or for the image that needs
+// it, and a hint to the platforms of that index whose manifests are there.
 func (l *layout) absent(d digest.Digest) error {
-	what := d.String()
 	for _, e := range l.index.Manifests {
-		for _, child := range l.children(e) {
-			if child.Digest == d && child.Platform != nil {
-				what = fmt.Sprintf("%s (%s)", manifest.FormatPlatform(*child.Platform), d)
+		children := l.children(e)
+		i := slices.IndexFunc(children, func(child ocispec.Descriptor) bool {
+			return child.Digest == d || slices.Contains(l.blobs(child), d)
+		})
+		if i < 0 || children[i].Platform == nil {
+			continue
+		}
+		err := manifest.Errorf(errdefs.ErrNotFound, "%s does not have %s (%s)", l.name, platform(children[i]), d)
+		var held []string
+		for j, child := range children {
+			if j != i && manifest.HasPlatform(child) && len(l.blobs(child)) > 0 {
+				held = append(held, platform(child))
 			}
 		}
+		if len(held) > 0 {
+			err = manifest.WithHint(err, "to use only what it has: --platform %s", strings.Join(held, ","))
+		}
+		return err
 	}
-	return manifest.Errorf(errdefs.ErrNotFound, "%s does not have %s", l.name, what)
+	return manifest.Errorf(errdefs.ErrNotFound, "%s does not have %s", l.name, d)
+}
+
+func platform(d ocispec.Descriptor) string {
+	return manifest.OneLine(manifest.FormatPlatform(*d.Platform), 100)
+}
+
+// blobs returns the digests of the config and layers of an image.
+func (l *layout) blobs(d ocispec.Descriptor) []digest.Digest {
+	raw, err := l.small(blobName(d.Digest), maxManifest)
+	if err != nil {
+		return nil
+	}
+	config, layers, err := manifest.ParseImage(raw)
+	if err != nil {
+		return nil
+	}
+	out := []digest.Digest{config.Digest}
+	for _, layer := range layers {
+		out = append(out, layer.Digest)
+	}
+	return out
 }
 
 // children returns the entries of an index that the layout has.

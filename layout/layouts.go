@@ -121,15 +121,15 @@ type server struct {
 }
 
 // layout returns what is read from; without a writer it is opened at the first call.
-func (s *server) layout() (*layout, error) {
+func (s *server) layout(ctx context.Context) (*layout, error) {
 	if s.writer != nil {
 		return s.writer.layout()
 	}
-	s.once.Do(func() { s.read, s.err = s.openLayout() })
+	s.once.Do(func() { s.read, s.err = s.openLayout(ctx) })
 	return s.read, s.err
 }
 
-func (s *server) openLayout() (*layout, error) {
+func (s *server) openLayout(ctx context.Context) (*layout, error) {
 	info, err := os.Stat(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s does not exist", s.typed)
@@ -150,12 +150,12 @@ func (s *server) openLayout() (*layout, error) {
 	case !info.Mode().IsRegular():
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is neither a folder nor a file", s.typed)
 	}
-	files, err := openArchive(s.path, os.TempDir())
+	files, err := openArchive(ctx, s.path, os.TempDir())
 	if err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %w", s.typed, err)
 	}
-	if files.spooled && s.layouts.Note != nil {
-		s.layouts.Note("%s is compressed: unpacked it into a temporary file", s.typed)
+	if files.spooled {
+		s.note("%s is compressed: unpacked it into a temporary file", s.typed)
 	}
 	_, isLayout := files.members["oci-layout"]
 	_, isSaved := files.members[dockerManifest]
@@ -167,14 +167,16 @@ func (s *server) openLayout() (*layout, error) {
 		err := manifest.Errorf(errdefs.ErrInvalidArgument, "%s is an archive of docker save, not an image layout", s.typed)
 		return nil, manifest.WithHint(err, "use its scheme: %s//%s", manifest.ArchiveScheme, s.path)
 	case isArchive:
-		l, err := closeUnless(files)(readSaved(s.typed, files))
-		if err == nil && *l.files.(saved).plain && s.layouts.Note != nil {
-			s.layouts.Note("%s has uncompressed layers", s.typed)
-		}
-		return l, err
+		return closeUnless(files)(readSaved(ctx, s.typed, files, s.note))
 	}
 	files.Close()
 	return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is not an image layout: it has no file oci-layout", s.typed)
+}
+
+func (s *server) note(format string, args ...any) {
+	if s.layouts.Note != nil {
+		s.layouts.Note(format, args...)
+	}
 }
 
 // closeUnless returns a function that returns its arguments, and closes f if they are an error.

@@ -2,6 +2,7 @@ package layout
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -73,7 +74,7 @@ func (s *server) answer(r *http.Request) (*http.Response, error) {
 }
 
 func (s *server) getManifest(r *http.Request, name string) (*http.Response, error) {
-	l, err := s.layout()
+	l, err := s.layout(r.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +150,7 @@ func (s *server) getBlob(r *http.Request, name string) (*http.Response, error) {
 	if err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%w", err)
 	}
-	content, size, err := s.openBlob(d)
+	content, size, err := s.openBlob(r.Context(), d)
 	if err != nil {
 		return nil, err
 	}
@@ -165,10 +166,10 @@ func (s *server) getBlob(r *http.Request, name string) (*http.Response, error) {
 }
 
 // openBlob opens a blob. A target has what was written to it, too.
-func (s *server) openBlob(d digest.Digest) (content io.ReadCloser, size int64, err error) {
+func (s *server) openBlob(ctx context.Context, d digest.Digest) (content io.ReadCloser, size int64, err error) {
 	l := &layout{name: s.typed, files: s.writer}
 	if s.writer == nil {
-		if l, err = s.layout(); err != nil {
+		if l, err = s.layout(ctx); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -201,7 +202,7 @@ func (s *server) putBlob(r *http.Request) (*http.Response, error) {
 
 // getTags lists all tags in one page.
 func (s *server) getTags(r *http.Request) (*http.Response, error) {
-	l, err := s.layout()
+	l, err := s.layout(r.Context())
 	if err != nil {
 		return nil, err
 	}

@@ -33,8 +33,12 @@ func WithHint(err error, format string, args ...any) error {
 	return &hintError{err, fmt.Sprintf(format, args...)}
 }
 
-// NoManifest is the error for what a registry does not have under name, with the command that lists what it has.
+// NoManifest is the error for what a registry does not have under name, with the command that lists what it has. The error of
+// a place outside of registries says so itself.
 func NoManifest(name reference.Named, err error) error {
+	if IsPlace(name) {
+		return err
+	}
 	what := "tags"
 	if _, ok := name.(reference.Digested); ok {
 		what = "manifests"

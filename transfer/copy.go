@@ -103,7 +103,7 @@ func (c copier) check(g *manifest.Graph, root digest.Digest) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	err := manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is incomplete: the registry does not have %s", manifest.Familiar(c.source), manifest.JoinSome(missing))
+	err := manifest.Errorf(errdefs.ErrFailedPrecondition, "%s is incomplete: the source does not have %s", manifest.Familiar(c.source), manifest.JoinSome(missing))
 	var complete []ocispec.Descriptor
 	for _, child := range g.Entries(root) {
 		if !broken[child.Digest] {
