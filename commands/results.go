@@ -61,9 +61,9 @@ func openResult(in files, path string) (resultFile, error) {
 
 // imageMetadata is what metadata files say of an image or a list, with the names of docker buildx.
 type imageMetadata struct {
-	Descriptor *ocispec.Descriptor `json:"containerimage.descriptor,omitempty"`
-	Digest     digest.Digest       `json:"containerimage.digest,omitempty"`
-	Name       string              `json:"image.name"` // several are joined by commas
+	Descriptor *ocispec.Descriptor `json:"containerimage.descriptor,omitempty"` // media type, digest and size
+	Digest     digest.Digest       `json:"containerimage.digest,omitempty"`     // only in the file of a run
+	Name       string              `json:"image.name"`                          // several are joined by commas
 }
 
 // write writes the files: the digest, and JSON as that of docker buildx imagetools create.

@@ -15,6 +15,12 @@ type pushedImages struct {
 	all []imageMetadata
 }
 
+// runMetadata is the content of the metadata file of a run.
+type runMetadata struct {
+	ID     string          `json:"run.id"` // as in {{.Run.ID}}
+	Images []imageMetadata `json:"images"` // in the order of the pushes
+}
+
 // add records what was pushed under some names.
 func (p *pushedImages) add(d ocispec.Descriptor, names []string) {
 	one := imageMetadata{Digest: d.Digest, Name: strings.Join(names, ",")}
@@ -35,8 +41,5 @@ func (p *pushedImages) addDigest(name string, d digest.Digest) {
 func (p *pushedImages) json(id string) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return json.MarshalIndent(struct {
-		ID     string          `json:"run.id"`
-		Images []imageMetadata `json:"images"`
-	}{id, append([]imageMetadata{}, p.all...)}, "", "  ")
+	return json.MarshalIndent(runMetadata{id, append([]imageMetadata{}, p.all...)}, "", "  ")
 }

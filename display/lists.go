@@ -30,15 +30,18 @@ func Lists(out io.Writer, lists []store.Stored, format string, quiet, noTrunc bo
 
 type listRow struct{ stored store.Stored }
 
-// MarshalJSON returns the list for {{json .}}: created is when it was last changed.
+// listJSON is a local list.
+type listJSON struct {
+	Name      string    `json:"name"`      // its reference, or the name of its folder if docker manifest created it
+	Platforms []string  `json:"platforms"` // of its images, in its order
+	Entries   int       `json:"entries"`   // how many, with attestations
+	Pending   int       `json:"pending"`   // how many have to be pushed before the list
+	Created   time.Time `json:"created"`   // when it was last changed
+}
+
+// MarshalJSON returns the list for {{json .}}.
 func (r *listRow) MarshalJSON() ([]byte, error) {
-	return marshal(struct {
-		Name      string    `json:"name"`
-		Platforms []string  `json:"platforms"`
-		Entries   int       `json:"entries"`
-		Pending   int       `json:"pending"`
-		Created   time.Time `json:"created"`
-	}{ListName(r.stored), r.platforms(), len(r.stored.List.Entries), r.pending(), r.stored.Modified})
+	return marshal(listJSON{ListName(r.stored), r.platforms(), len(r.stored.List.Entries), r.pending(), r.stored.Modified})
 }
 
 // Name is the name of the list, or that of its folder if docker manifest created it.

@@ -8,12 +8,10 @@ import (
 
 // message is text among the JSON of progress.
 type message struct {
-	Time time.Time `json:"time"`
-	// Event is "note", "warning" or, at the end, "error".
-	Event string `json:"event"`
-	Text  string `json:"text"`
-	// Hint is the next step after an error.
-	Hint string `json:"hint,omitempty"`
+	Time  time.Time `json:"time"`           // of the message
+	Event string    `json:"event"`          // note, warning or, at the end, error
+	Text  string    `json:"text"`           // for people
+	Hint  string    `json:"hint,omitempty"` // the next step after an error
 }
 
 // writeMessages writes each line of text as a message.

@@ -38,20 +38,23 @@ type planRow struct {
 	trunc bool
 }
 
+// planJSON is a tag or manifest to remove.
+type planJSON struct {
+	Repository string        `json:"repository"`          // with its registry
+	Action     string        `json:"action"`              // untag if only the tag is removed, delete if the manifest is
+	Digest     digest.Digest `json:"digest"`              // of the manifest
+	Kind       string        `json:"kind"`                // image, index, attestation or artifact
+	Tags       []string      `json:"tags,omitempty"`      // that are removed
+	Platforms  []string      `json:"platforms,omitempty"` // of an image as its index lists it, or of the images of an index
+	Size       int64         `json:"size,omitempty"`      // of the manifest itself, in bytes
+	ImageSize  int64         `json:"imageSize,omitempty"` // the download of an image or index in bytes
+	Created    time.Time     `json:"created,omitzero"`    // as in the tags of the repository, if age is asked for
+	Updated    time.Time     `json:"updated,omitzero"`    // when the registry last changed the manifest, if age is asked for
+}
+
 // MarshalJSON gives {{json .}} what is known, as values.
 func (r *planRow) MarshalJSON() ([]byte, error) {
-	return marshal(struct {
-		Repository string        `json:"repository"`
-		Action     string        `json:"action"`
-		Digest     digest.Digest `json:"digest"`
-		Kind       string        `json:"kind"`
-		Tags       []string      `json:"tags,omitempty"`
-		Platforms  []string      `json:"platforms,omitempty"`
-		Size       int64         `json:"size,omitempty"`
-		ImageSize  int64         `json:"imageSize,omitempty"`
-		Created    time.Time     `json:"created,omitzero"`
-		Updated    time.Time     `json:"updated,omitzero"`
-	}{r.Repository(), r.Action(), r.step.Digest, r.step.Kind, r.step.Tags, r.step.Platforms, r.step.Size, r.step.ImageSize, r.step.Created.UTC(), r.step.Updated.UTC()})
+	return marshal(planJSON{r.Repository(), r.Action(), r.step.Digest, r.step.Kind, r.step.Tags, r.step.Platforms, r.step.Size, r.step.ImageSize, r.step.Created.UTC(), r.step.Updated.UTC()})
 }
 
 // Repository is the name of the repository.

@@ -305,14 +305,17 @@ func (r *row) line(width int) string {
 	return fmt.Sprintf("%s: %s %s%s/%s", r.id, verb, bar, units.HumanSize(float64(r.Sent)), size)
 }
 
+// transferJSON is a step of the transfer of a blob.
+type transferJSON struct {
+	Digest digest.Digest          `json:"digest,omitempty"` // of the blob
+	ID     string                 `json:"id,omitempty"`     // of a layer that the daemon pushes, in place of the digest
+	Size   int64                  `json:"size"`             // of the blob in bytes, 0 if it is not known
+	Sent   int64                  `json:"sent"`             // bytes sent or read; it restarts at 0 when the blob is sent again
+	State  manifest.TransferState `json:"state"`            // all but waiting, sending and reading are final
+}
+
 func (r *row) json() []byte {
-	line, _ := json.Marshal(struct {
-		Digest digest.Digest          `json:"digest,omitempty"`
-		ID     string                 `json:"id,omitempty"`
-		Size   int64                  `json:"size"`
-		Sent   int64                  `json:"sent"`
-		State  manifest.TransferState `json:"state"`
-	}{r.Blob.Digest, r.ID, r.Blob.Size, r.Sent, r.State})
+	line, _ := json.Marshal(transferJSON{r.Blob.Digest, r.ID, r.Blob.Size, r.Sent, r.State})
 	return append(line, '\n')
 }
 

@@ -25,9 +25,15 @@ func Repositories(out io.Writer, registry string, paths []string, format string)
 
 type repositoryRow struct{ path, registry string }
 
+// repositoryJSON is a repository.
+type repositoryJSON struct {
+	Name       string `json:"name"`       // as an argument of other commands, with the registry
+	Repository string `json:"repository"` // its path
+}
+
 // MarshalJSON gives {{json .}} the columns.
 func (r *repositoryRow) MarshalJSON() ([]byte, error) {
-	return marshal(map[string]string{"repository": r.path, "name": r.Name()})
+	return marshal(repositoryJSON{r.Name(), r.path})
 }
 
 // Repository is the path of the repository.

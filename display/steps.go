@@ -367,17 +367,17 @@ func took(d time.Duration) string {
 
 // stepJSON is an event or a line of output. Its Event is "run", "output" or the state.
 type stepJSON struct {
-	Time       time.Time `json:"time"`
-	ID         string    `json:"id,omitempty"` // of the run, in its first event
-	Step       string    `json:"step,omitempty"`
-	Event      string    `json:"event"`
-	Repetition int       `json:"repetition,omitempty"`
-	Attempt    int       `json:"attempt,omitempty"`
-	ExitCode   *int      `json:"exitCode,omitempty"`
-	Took       float64   `json:"took,omitempty"` // seconds
-	Error      string    `json:"error,omitempty"`
-	Stream     string    `json:"stream,omitempty"`
-	Text       *string   `json:"text,omitempty"`
+	Time       time.Time `json:"time"`                 // of the event
+	ID         string    `json:"id,omitempty"`         // of the run, in its first event
+	Step       string    `json:"step,omitempty"`       // id of the step
+	Event      string    `json:"event"`                // run, output, or the new state of the step: waiting, running, succeeded, failed, ignored, skipped, cancelled or timed out
+	Repetition int       `json:"repetition,omitempty"` // from 1, of a step with repeat after its first execution
+	Attempt    int       `json:"attempt,omitempty"`    // from 1
+	ExitCode   *int      `json:"exitCode,omitempty"`   // of the program, if it ended
+	Took       float64   `json:"took,omitempty"`       // in seconds
+	Error      string    `json:"error,omitempty"`      // why the step failed or did not run
+	Stream     string    `json:"stream,omitempty"`     // stdout or stderr, of output
+	Text       *string   `json:"text,omitempty"`       // a line of output
 }
 
 func (s *Steps) eventJSON(e run.Event) stepJSON {

@@ -16,22 +16,18 @@ import (
 
 // Difference is what distinguishes two images or lists.
 type Difference struct {
-	Old DiffSide `json:"old"`
-	New DiffSide `json:"new"`
-	// State is DiffUnknown only if no difference was found.
-	State DiffState `json:"state"`
-	// Changes are the fields of the lists themselves that differ, Entries their entries, in the order of the old list, then
-	// of the new one.
-	Changes []DiffChange `json:"changes"`
-	Entries []DiffEntry  `json:"entries"`
+	Old     DiffSide     `json:"old"`     // the first of the two
+	New     DiffSide     `json:"new"`     // the second
+	State   DiffState    `json:"state"`   // unknown only if no difference was found
+	Changes []DiffChange `json:"changes"` // fields of the lists themselves that differ
+	Entries []DiffEntry  `json:"entries"` // in the order of the old list, then of the new one
 }
 
 // DiffSide is one of the two that are compared.
 type DiffSide struct {
-	Name      string `json:"name"`
-	MediaType string `json:"mediaType"`
-	// Digest is empty for a list with pending entries.
-	Digest digest.Digest `json:"digest,omitempty"`
+	Name      string        `json:"name"`             // its reference
+	MediaType string        `json:"mediaType"`        // of the index or manifest
+	Digest    digest.Digest `json:"digest,omitempty"` // absent for a list with pending entries
 }
 
 // DiffState is how two of a kind compare.
@@ -48,40 +44,41 @@ const (
 
 // DiffChange is a field that differs; Old or New is empty where the field is absent. A value that is no string is JSON.
 type DiffChange struct {
-	Field string `json:"field"`
-	Old   string `json:"old,omitempty"`
-	New   string `json:"new,omitempty"`
+	Field string `json:"field"`         // its name, such as platform or annotation KEY
+	Old   string `json:"old,omitempty"` // the old value
+	New   string `json:"new,omitempty"` // the new value
 }
 
 // DiffEntry is an entry of one or of both lists.
 type DiffEntry struct {
-	Platform     string `json:"platform,omitempty"`
-	Kind         string `json:"kind"`
-	ArtifactType string `json:"artifactType,omitempty"`
+	Platform     string `json:"platform,omitempty"`     // as in linux/arm/v7
+	Kind         string `json:"kind"`                   // image, index, attestation or artifact
+	ArtifactType string `json:"artifactType,omitempty"` // of an artifact
 
-	State DiffState     `json:"state"`
-	Old   digest.Digest `json:"old,omitempty"`
-	New   digest.Digest `json:"new,omitempty"`
+	State DiffState     `json:"state"`         // how the entry compares
+	Old   digest.Digest `json:"old,omitempty"` // digest in the old list
+	New   digest.Digest `json:"new,omitempty"` // digest in the new list
+
 	// The rest is known for changed entries. The sizes are those of [ImageSize].
-	OldImageSize int64        `json:"oldImageSize,omitempty"`
-	NewImageSize int64        `json:"newImageSize,omitempty"`
-	Changes      []DiffChange `json:"changes,omitempty"`
-	Layers       *DiffLayers  `json:"layers,omitempty"`
-	// Error says why content of the entry could not be compared.
-	Error string `json:"error,omitempty"`
+
+	OldImageSize int64        `json:"oldImageSize,omitempty"` // old download in bytes: manifest, config and layers
+	NewImageSize int64        `json:"newImageSize,omitempty"` // new download in bytes
+	Changes      []DiffChange `json:"changes,omitempty"`      // fields of entry, manifest and config that differ
+	Layers       *DiffLayers  `json:"layers,omitempty"`       // of a changed entry
+	Error        string       `json:"error,omitempty"`        // why content of the entry could not be compared
 }
 
 // DiffLayers are the layers of a changed entry.
 type DiffLayers struct {
-	Shared  []DiffLayer `json:"shared"`
-	Removed []DiffLayer `json:"removed"`
-	Added   []DiffLayer `json:"added"`
+	Shared  []DiffLayer `json:"shared"`  // layers of both
+	Removed []DiffLayer `json:"removed"` // layers only of the old entry
+	Added   []DiffLayer `json:"added"`   // layers only of the new entry
 }
 
 // DiffLayer is a layer with its size in bytes.
 type DiffLayer struct {
-	Digest digest.Digest `json:"digest"`
-	Size   int64         `json:"size"`
+	Digest digest.Digest `json:"digest"` // of the layer
+	Size   int64         `json:"size"`   // in bytes, compressed
 }
 
 // Diff compares two images or lists, each local or in a registry. It reads the manifests and configs of those entries

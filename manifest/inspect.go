@@ -152,11 +152,11 @@ func (e Entry) Text() ([]byte, error) {
 // ImageManifest is an entry in the JSON form of docker manifest (docker/cli v28, cli/manifest/types), with the
 // same names in the same order: the output of inspect -v, and the content of its file in the local store.
 type ImageManifest struct {
-	Ref              string
-	Descriptor       ocispec.Descriptor
-	Raw              []byte          `json:",omitempty"`
-	SchemaV2Manifest json.RawMessage `json:",omitempty"`
-	OCIManifest      json.RawMessage `json:",omitempty"`
+	Ref              string             // the reference
+	Descriptor       ocispec.Descriptor // media type, digest, size and platform
+	Raw              []byte             `json:",omitempty"` // bytes of the manifest
+	SchemaV2Manifest json.RawMessage    `json:",omitempty"` // a Docker manifest
+	OCIManifest      json.RawMessage    `json:",omitempty"` // an OCI manifest
 }
 
 // ImageManifest returns the entry in the form of docker manifest. A manifest that docker manifest cannot parse, and
@@ -228,32 +228,31 @@ func (i Inspection) reportAbsent(absent []bool, reporter Reporter) {
 	}
 }
 
-// View is a list or an image for templates and --format json. Size is that of the index or manifest itself; ImageSize that
-// of a download, 0 if it is not known.
+// View is a list or an image for templates and --format json. Sizes are 0 if they are not known.
 type View struct {
-	Name        string            `json:"name"`
-	MediaType   string            `json:"mediaType"`
-	Digest      digest.Digest     `json:"digest,omitempty"`
-	Size        int64             `json:"size,omitempty"`
-	ImageSize   int64             `json:"imageSize,omitempty"`
-	Local       bool              `json:"local"`
-	Annotations map[string]string `json:"annotations,omitempty"`
-	Manifests   []ViewEntry       `json:"manifests"`
+	Name        string            `json:"name"`                  // its reference
+	MediaType   string            `json:"mediaType"`             // of the index or manifest
+	Digest      digest.Digest     `json:"digest,omitempty"`      // absent for a local list with pending entries
+	Size        int64             `json:"size,omitempty"`        // of the index or manifest itself, in bytes
+	ImageSize   int64             `json:"imageSize,omitempty"`   // with --size, the download of all images in bytes; layers that images share count once
+	Local       bool              `json:"local"`                 // whether it is a local list or an entry of one
+	Annotations map[string]string `json:"annotations,omitempty"` // of the index
+	Manifests   []ViewEntry       `json:"manifests"`             // images of the list in its order; none for an image in a registry
 }
 
 // ViewEntry is an image of a list, with its attestations.
 type ViewEntry struct {
-	Platform     string            `json:"platform,omitempty"`
-	MediaType    string            `json:"mediaType,omitempty"`
-	Digest       digest.Digest     `json:"digest,omitempty"`
-	Size         int64             `json:"size,omitempty"`
-	ImageSize    int64             `json:"imageSize,omitempty"`
-	OSFeatures   []string          `json:"os.features,omitempty"`
-	ArtifactType string            `json:"artifactType,omitempty"`
-	Source       string            `json:"source,omitempty"`
-	Pending      bool              `json:"pending,omitempty"`
-	Annotations  map[string]string `json:"annotations,omitempty"`
-	Attestations []ViewEntry       `json:"attestations,omitempty"`
+	Platform     string            `json:"platform,omitempty"`     // as in linux/arm/v7
+	MediaType    string            `json:"mediaType,omitempty"`    // of the manifest
+	Digest       digest.Digest     `json:"digest,omitempty"`       // absent while it is pending
+	Size         int64             `json:"size,omitempty"`         // of the manifest itself, in bytes
+	ImageSize    int64             `json:"imageSize,omitempty"`    // with --size, the download in bytes
+	OSFeatures   []string          `json:"os.features,omitempty"`  // of the platform
+	ArtifactType string            `json:"artifactType,omitempty"` // of an artifact
+	Source       string            `json:"source,omitempty"`       // in a local list, what the entry was created from
+	Pending      bool              `json:"pending,omitempty"`      // whether the image has to be pushed before the list
+	Annotations  map[string]string `json:"annotations,omitempty"`  // of the entry
+	Attestations []ViewEntry       `json:"attestations,omitempty"` // entries that describe this one
 }
 
 // View returns the inspection for templates and trees. The digest of a local list is empty while an

@@ -37,8 +37,8 @@ func (l Listed) Time() time.Time {
 
 // Attributes are the permissions of a manifest in Azure Container Registry.
 type Attributes struct {
-	Delete bool `json:"deleteEnabled"`
-	Write  bool `json:"writeEnabled"`
-	Read   bool `json:"readEnabled"`
-	List   bool `json:"listEnabled"`
+	Delete bool `json:"deleteEnabled"` // whether it can be deleted
+	Write  bool `json:"writeEnabled"`  // whether it can be changed
+	Read   bool `json:"readEnabled"`   // whether it can be pulled
+	List   bool `json:"listEnabled"`   // whether it is listed
 }

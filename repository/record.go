@@ -18,37 +18,34 @@ import (
 
 // Record is a manifest of a repository as listings show it. What is not known is the zero value.
 type Record struct {
-	Digest          digest.Digest `json:"digest,omitempty"`
-	Tags            []string      `json:"tags,omitempty"`
-	Kind            string        `json:"kind,omitempty"`
-	MediaType       string        `json:"mediaType,omitempty"`
-	ConfigMediaType string        `json:"configMediaType,omitempty"`
-	ArtifactType    string        `json:"artifactType,omitempty"`
-	// OS and Architecture are those of an image; Platforms has its platform, or each image that an index lists.
-	OS           string           `json:"os,omitempty"`
-	Architecture string           `json:"architecture,omitempty"`
-	Platforms    []PlatformRecord `json:"platforms,omitempty"`
-	// Size is that of the manifest, as in its descriptor. ImageSize is the download: manifest, config and layers;
-	// for an index everything below it, each blob once.
-	Size      int64 `json:"size,omitempty"`
-	ImageSize int64 `json:"imageSize,omitempty"`
-	Layers    int   `json:"layers,omitempty"`
-	// Created is when the registry received the manifest or, if the registry does not report that, when the image
-	// says it was created. Updated is when the registry last changed the manifest. ImageCreated is when the image
-	// says it was created, if Created is the time of the registry.
-	Created              *time.Time           `json:"created,omitempty"`
-	Updated              *time.Time           `json:"updated,omitempty"`
-	ImageCreated         *time.Time           `json:"imageCreated,omitempty"`
-	ChangeableAttributes *manifest.Attributes `json:"changeableAttributes,omitempty"`
-	// Children are what an index lists, Parents the indexes that list this; Subject is what it describes or
-	// refers to.
-	Children    []digest.Digest   `json:"children,omitempty"`
-	Parents     []digest.Digest   `json:"parents,omitempty"`
-	Subject     digest.Digest     `json:"subject,omitempty"`
-	Annotations map[string]string `json:"annotations,omitempty"`
-	// Error is why the rest is not known, and Err the same.
-	Error string `json:"error,omitempty"`
-	Err   error  `json:"-"`
+	Digest          digest.Digest `json:"digest,omitempty"`          // of the manifest
+	Tags            []string      `json:"tags,omitempty"`            // that point to it
+	Kind            string        `json:"kind,omitempty"`            // image, index, attestation or artifact
+	MediaType       string        `json:"mediaType,omitempty"`       // of the manifest
+	ConfigMediaType string        `json:"configMediaType,omitempty"` // of the config, for an image or artifact
+	ArtifactType    string        `json:"artifactType,omitempty"`    // of an artifact
+
+	OS           string           `json:"os,omitempty"`           // of an image
+	Architecture string           `json:"architecture,omitempty"` // of an image
+	Platforms    []PlatformRecord `json:"platforms,omitempty"`    // the platform of an image, or each image that an index lists
+
+	Size      int64 `json:"size,omitempty"`      // of the manifest itself, in bytes
+	ImageSize int64 `json:"imageSize,omitempty"` // the download in bytes: manifest, config and layers; of an index all below it, each blob once
+	Layers    int   `json:"layers,omitempty"`    // how many an image has
+
+	Created              *time.Time           `json:"created,omitempty"`              // when the registry received the manifest or, if it does not report that, when the image says it was created
+	Updated              *time.Time           `json:"updated,omitempty"`              // when the registry last changed the manifest
+	ImageCreated         *time.Time           `json:"imageCreated,omitempty"`         // when the image says it was created, if created is the time of the registry
+	ChangeableAttributes *manifest.Attributes `json:"changeableAttributes,omitempty"` // in Azure Container Registry
+
+	Children    []digest.Digest   `json:"children,omitempty"`    // what an index lists
+	Parents     []digest.Digest   `json:"parents,omitempty"`     // indexes that list this
+	Subject     digest.Digest     `json:"subject,omitempty"`     // what it describes or refers to
+	Annotations map[string]string `json:"annotations,omitempty"` // of the manifest
+
+	Error string `json:"error,omitempty"` // why the rest is not known
+	// Err is the error of Error.
+	Err error `json:"-"`
 	// Depth is how many records this one is nested under.
 	Depth int `json:"-"`
 
@@ -58,10 +55,10 @@ type Record struct {
 
 // PlatformRecord is an image of an index.
 type PlatformRecord struct {
-	Platform  string        `json:"platform"`
-	Digest    digest.Digest `json:"digest"`
-	Size      int64         `json:"size,omitempty"`
-	ImageSize int64         `json:"imageSize,omitempty"`
+	Platform  string        `json:"platform"`            // as in linux/arm/v7
+	Digest    digest.Digest `json:"digest"`              // of its manifest
+	Size      int64         `json:"size,omitempty"`      // of its manifest, in bytes
+	ImageSize int64         `json:"imageSize,omitempty"` // its download in bytes
 }
 
 // Time is the later of Created and Updated.

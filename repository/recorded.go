@@ -25,12 +25,10 @@ type Recorder interface {
 // Recorded is a name that was removed, with what is needed to restore it while the registry has its blobs. It is a line of
 // a record, as JSON.
 type Recorded struct {
-	// Name is the reference, by tag or digest.
-	Name      string        `json:"name"`
-	Digest    digest.Digest `json:"digest"`
-	MediaType string        `json:"mediaType"`
-	// Manifest has its bytes.
-	Manifest []byte `json:"manifest"`
+	Name      string        `json:"name"`      // the reference, by tag or digest
+	Digest    digest.Digest `json:"digest"`    // of the manifest
+	MediaType string        `json:"mediaType"` // of the manifest
+	Manifest  []byte        `json:"manifest"`  // its bytes
 }
 
 // maxRecorded is longer than a line with the largest manifest, in base64.

@@ -12,11 +12,10 @@ import (
 
 // Shown is a manifest in full.
 type Shown struct {
-	Name string `json:"name"`
+	Name string `json:"name"` // the reference
 	Record
-	// Manifests are what is below an index, Referrers the referrers of the manifest and of any of these.
-	Manifests []Record `json:"manifests,omitempty"`
-	Referrers []Record `json:"referrers,omitempty"`
+	Manifests []Record `json:"manifests,omitempty"` // all below an index
+	Referrers []Record `json:"referrers,omitempty"` // of the manifest and of any of these
 }
 
 // Show returns what name points to, in full. What cannot be read below it has its Err; the error reports what is not

@@ -30,7 +30,7 @@ type Query struct {
 
 // TagRecord is a tag, and the manifest that it points to.
 type TagRecord struct {
-	Tag string `json:"tag"`
+	Tag string `json:"tag"` // its name
 	Record
 
 	// listed is what the registry's inventory says of the manifest, never nil.

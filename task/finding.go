@@ -18,11 +18,9 @@ const (
 // Finding is a problem in a file, or a likely one.
 type Finding struct {
 	Position
-	Severity Severity `json:"severity"`
-	// Key is the position in the file's structure, such as "steps[1].push"; "" for the file itself.
-	Key string `json:"key,omitempty"`
-	// Message says what was found and what was expected. It contains no secrets.
-	Message string `json:"message"`
+	Severity Severity `json:"severity"`      // error: the file cannot be run; warning: not with --strict; lint: only with --strict
+	Key      string   `json:"key,omitempty"` // position in the structure of the file, such as steps[1].push; absent for the file itself
+	Message  string   `json:"message"`       // what was found and what was expected; it contains no secrets
 }
 
 // String returns the finding without the file's name, as in "12:5: error: steps[1].push: ...".

@@ -13,14 +13,11 @@ type Graph []Node
 
 // Node is a step in a Graph. The JSON of a Graph is a list of these.
 type Node struct {
-	ID string `json:"id"`
-	// Kind is build, push, container, docker, plugin or script. Action is the equivalent command.
-	Kind   string `json:"kind"`
-	Action string `json:"action"`
-	// After are the ids of the steps that it waits for.
-	After []string `json:"after"`
-	// Context is the docker context of its daemon, "" for that of the run.
-	Context string `json:"context"`
+	ID      string   `json:"id"`      // of the step
+	Kind    string   `json:"kind"`    // build, push, container, docker, plugin or script
+	Action  string   `json:"action"`  // the equivalent command
+	After   []string `json:"after"`   // ids of the steps that it waits for
+	Context string   `json:"context"` // docker context of its daemon, "" for that of the run
 	// parallel are the ids of the steps that may run at the same time.
 	parallel []string
 }

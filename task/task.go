@@ -21,8 +21,8 @@ import (
 // Position is a position in the file as it was written, before templates and aliases. Lines and columns start at 1;
 // columns count characters.
 type Position struct {
-	Line   int `json:"line"`
-	Column int `json:"column"`
+	Line   int `json:"line"`   // from 1
+	Column int `json:"column"` // from 1, in characters
 }
 
 // Compare returns a negative number if p is before q, 0 if they are equal, and a positive number otherwise.

@@ -16,20 +16,17 @@ import (
 
 // Programs are programs and shared libraries of an image.
 type Programs struct {
-	// Foreign is how many of the Counted ones are for another architecture, and Paths are the first ten of them.
-	Foreign int      `json:"foreign"`
-	Counted int      `json:"counted"`
-	Paths   []string `json:"paths"`
-	// Layers are the layers with the foreign ones, those with the most first.
-	Layers []ProgramLayer `json:"layers"`
+	Foreign int            `json:"foreign"` // how many are for another architecture
+	Counted int            `json:"counted"` // how many there are
+	Paths   []string       `json:"paths"`   // the first ten that are foreign
+	Layers  []ProgramLayer `json:"layers"`  // layers with foreign ones, those with the most first
 }
 
 // ProgramLayer is a layer with programs for another architecture.
 type ProgramLayer struct {
-	Digest  digest.Digest `json:"digest"`
-	Foreign int           `json:"foreign"`
-	// Platforms are those of the other images below the name that have this layer, too.
-	Platforms []string `json:"platforms"`
+	Digest    digest.Digest `json:"digest"`    // of the layer
+	Foreign   int           `json:"foreign"`   // how many of its programs are for another architecture
+	Platforms []string      `json:"platforms"` // other images below the name that have this layer, too
 }
 
 // maxShownPath bounds a path in the text of a finding.

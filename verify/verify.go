@@ -72,24 +72,21 @@ var stateOf = map[Severity]State{SeverityInfo: StateOK, SeverityUnknown: StateUn
 
 // Result is the result of checking a name.
 type Result struct {
-	Name string `json:"name"`
-	// Digest is what the name resolved to; empty if it could not be resolved.
-	Digest    digest.Digest `json:"digest,omitempty"`
-	State     State         `json:"state"`
-	Manifests []Manifest    `json:"manifests"`
-	Findings  []Finding     `json:"findings"`
+	Name      string        `json:"name"`             // the reference
+	Digest    digest.Digest `json:"digest,omitempty"` // what the name resolved to; absent if it could not be resolved
+	State     State         `json:"state"`            // the worst of all
+	Manifests []Manifest    `json:"manifests"`        // what was checked
+	Findings  []Finding     `json:"findings"`         // none if all is fine
 }
 
 // Manifest is a manifest or index that a name leads to.
 type Manifest struct {
-	// Kind is one of the kinds of package manifest, such as [manifest.KindImage].
-	Kind      string        `json:"kind"`
-	Platform  string        `json:"platform,omitempty"`
-	MediaType string        `json:"mediaType,omitempty"`
-	Digest    digest.Digest `json:"digest"`
-	// Size is that of the manifest itself.
-	Size  int64 `json:"size,omitempty"`
-	State State `json:"state"`
+	Kind      string        `json:"kind"`                // image, index, attestation or artifact
+	Platform  string        `json:"platform,omitempty"`  // as in linux/arm/v7
+	MediaType string        `json:"mediaType,omitempty"` // of the manifest
+	Digest    digest.Digest `json:"digest"`              // of the manifest
+	Size      int64         `json:"size,omitempty"`      // of the manifest itself, in bytes
+	State     State         `json:"state"`               // of the manifest with its config and layers
 }
 
 // Absent returns the error that the registry does not have the name, nil if that is not the result.
@@ -102,15 +99,12 @@ func (r Result) Absent() error {
 
 // Finding is an error, something that could not be checked, or information.
 type Finding struct {
-	Severity Severity `json:"severity"`
-	// Digest is that of the object: a manifest, config or layer. Manifest is the manifest it belongs to.
-	Digest   digest.Digest `json:"digest,omitempty"`
-	Manifest digest.Digest `json:"manifest,omitempty"`
-	// Platform is that of the manifest, from its index or else from its config.
-	Platform string `json:"platform,omitempty"`
-	Message  string `json:"message"`
-	// Programs are those that the finding is about, nil if it is about something else.
-	Programs *Programs `json:"programs,omitempty"`
+	Severity Severity      `json:"severity"`           // info does not affect the state
+	Digest   digest.Digest `json:"digest,omitempty"`   // of the object: a manifest, config or layer
+	Manifest digest.Digest `json:"manifest,omitempty"` // the manifest that the object belongs to
+	Platform string        `json:"platform,omitempty"` // of the manifest, from its index or else from its config
+	Message  string        `json:"message"`            // for people
+	Programs *Programs     `json:"programs,omitempty"` // those that the finding is about
 	// Err is the registry's error that prevented the check or says that the name is absent, if that is the reason.
 	Err error `json:"-"`
 }

@@ -1,5 +1,5 @@
-// Command generate writes the reference pages and man pages of 'docker multiarch' from its commands, into
-// the folder that is its argument.
+// Command generate writes the reference pages and man pages of 'docker multiarch' from its commands, and the page about its
+// JSON output from the types of this output, into the folder that is its argument.
 package main
 
 import (
@@ -27,7 +27,7 @@ func fatal(err error) {
 	os.Exit(1)
 }
 
-// generate writes reference/*.md and man/*.1 under dir.
+// generate writes reference/*.md, man/*.1 and json.md under dir.
 func generate(dir string) error {
 	cli, err := command.NewDockerCli()
 	if err != nil {
@@ -38,6 +38,13 @@ func generate(dir string) error {
 	docker.AddCommand(root)
 	plain(root)
 
+	text, err := writeJSON()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "json.md"), []byte(text), 0o644)
+	}
+	if err != nil {
+		return err
+	}
 	reference, man := filepath.Join(dir, "reference"), filepath.Join(dir, "man")
 	for _, d := range []string{reference, man} {
 		if err := os.RemoveAll(d); err != nil {

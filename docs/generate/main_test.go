@@ -28,6 +28,13 @@ func TestPagesAreCurrent(t *testing.T) {
 			}
 		}
 	}
+	want, err := os.ReadFile(filepath.Join(dir, "json.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile("../json.md"); err != nil || string(got) != string(want) {
+		t.Errorf("docs/json.md (error %v) differs from what the types give: run 'make docs'", err)
+	}
 }
 
 func pages(t *testing.T, dir string) map[string]string {
