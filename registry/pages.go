@@ -229,6 +229,7 @@ func withoutSize(query url.Values) url.Values {
 func (g *paging) get(ctx context.Context) (p page, err error) {
 	var started atomic.Int64
 	now := g.h.client.budget.Now
+	started.Store(now().UnixNano()) // a place outside of registries needs no connection
 	took := func() time.Duration { return now().Sub(time.Unix(0, started.Load())) }
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { started.Store(now().UnixNano()) }})
 	r := g.request
