@@ -49,7 +49,9 @@ func newCreateCommand(env environment) *cobra.Command {
 		Use:   "create [OPTIONS] LIST [SOURCE...]",
 		Short: "Create a local manifest list for annotating and pushing to a registry",
 		Long: "Create a local manifest list of images in the local daemon or in any registry.\n" +
-			"A SOURCE is a local image, a tag or digest in a registry, or an index, which contributes all its platforms." +
+			"A SOURCE is a local image, a tag or digest in a registry, or an index, which contributes all its platforms;\n" +
+			"also an OCI image layout, oci-layout://PATH[:TAG][@DIGEST], an archive of docker save,\n" +
+			"docker-archive://PATH[:NAME], or an image of another docker context, context://NAME/IMAGE." +
 			progressHelp + platformHelp,
 		Example: `docker multiarch create registry.example.com/app:1 app:amd64 app:arm64
 docker multiarch create --push registry.example.com/app:1 app:amd64 app:arm64

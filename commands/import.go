@@ -40,10 +40,14 @@ func newImportCommand(env environment) *cobra.Command {
 		Short:   "Copy an image or a manifest list from one registry to another",
 		Long: "Copy an image or a manifest list, with all its platforms and attestations, to another repository, in the\n" +
 			"same registry or in another one. Digests are preserved, existing content is not sent again, and tags are\n" +
-			"written last. A TARGET without a tag gets the tag of SOURCE." + progressHelp + platformHelp,
+			"written last. A TARGET without a tag gets the tag of SOURCE.\n" +
+			"\n" +
+			"SOURCE can also be an OCI image layout, oci-layout://PATH[:TAG][@DIGEST], or an archive of docker save,\n" +
+			"docker-archive://PATH[:NAME]; TARGET a layout in a folder or, if PATH ends in .tar, in a tar." + progressHelp + platformHelp,
 		Example: `docker multiarch import alpine:3.22 registry.example.com/mirror/alpine
 docker multiarch import --platform linux/amd64,linux/arm64 --referrers quay.io/team/app:1.0 registry.example.com/app:1.0
-docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.example.com/app`,
+docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.example.com/app
+docker multiarch import --all-tags --referrers registry.example.com/app oci-layout://backup.tar`,
 		Args: cli.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.source, opts.target = args[0], args[1]
@@ -59,7 +63,7 @@ docker multiarch import --all-tags --filter '1.*' quay.io/team/app registry.exam
 	flags.StringSliceVar(&opts.platforms, "platform", nil, "Import only these platforms, with their attestations")
 	flags.BoolVar(&opts.referrers, "referrers", false, "Also import referrers of the image, such as signatures")
 	opts.condition.addTo(cmd)
-	flags.BoolVarP(&opts.force, "force", "f", false, "Move tags that point to something else, and check the blobs of existing content")
+	flags.BoolVarP(&opts.force, "force", "f", false, "Move tags that point to something else, replace a tar that exists, and check the blobs of existing content")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the digest and what would be sent, without changing anything")
 	opts.output.addTo(flags)
 	flags.StringVar(&opts.username, "src-username", "", "User name for the registry of SOURCE (with --src-password-stdin)")

@@ -34,7 +34,8 @@ func newPushCommand(env environment) *cobra.Command {
 		Use:   "push [OPTIONS] NAME",
 		Short: "Push a manifest list to a repository",
 		Long: "Push a local manifest list: first the images that are only in the daemon, then those that its repository\n" +
-			"does not have, then the list. If NAME is not a local list, the local image of that name is pushed." + progressHelp,
+			"does not have, then the list. If NAME is not a local list, the local image of that name is pushed.\n" +
+			"With --to, the list is written to a folder or, if PATH ends in .tar, to a tar." + progressHelp,
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.name = args[0]

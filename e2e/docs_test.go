@@ -13,6 +13,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
 // notRun are the commands of the documentation that no test runs, by their first words.
@@ -61,7 +62,11 @@ func TestDocs(t *testing.T) {
 		if len(list) > 0 {
 			t.Run(filepath.Base(page), func(t *testing.T) {
 				t.Parallel()
-				newDocsScene(t).runDocs(page, files, list)
+				own, other := harness.GraphDriver, harness.Containerd
+				if strings.Contains(fmt.Sprint(list), "type=oci") { // which the docker driver of buildx only writes with that store
+					own, other = other, own
+				}
+				newDocsScene(t, own).runDocs(page, files, list, harness.Daemon(t, other).Host)
 			})
 		}
 	}
@@ -128,10 +133,10 @@ func docsCommands(content string, line int, console bool) (commands []docsComman
 }
 
 // newDocsScene is a scene with all that the pages presume: a registry with images and lists, and two images in the daemon.
-func newDocsScene(t *testing.T) *scene {
+func newDocsScene(t *testing.T, store servers.Store) *scene {
 	s := newScene(t, harness.V3)
 	s.ownRegistry(harness.RegistryOptions{})
-	s.useDaemon(harness.Daemon(t, harness.GraphDriver))
+	s.useDaemon(harness.Daemon(t, store))
 	s.UseBuildx(t)
 	for _, tag := range []string{"1.0", "1.1", "1.2", "nightly-20260101", "nightly-20260102", "pr-17", "pr-18"} {
 		index := docsList(tag)
@@ -183,11 +188,11 @@ func docsList(seed string) images.Manifest {
 }
 
 // runDocs runs the commands of a page, with another registry in place of Docker Hub and quay.io if it names them.
-func (s *scene) runDocs(page string, files map[string]string, commands []docsCommand) {
+func (s *scene) runDocs(page string, files map[string]string, commands []docsCommand, otherDaemon string) {
 	s.Helper()
 	names := []string{
-		"registry.example.com", s.registry.Host, " app:", " " + s.plain(""),
-		"ssh://user@arm64.example.com", harness.Daemon(s.T, harness.Containerd).Host,
+		"registry.example.com", s.registry.Host, " app:", " " + s.plain(""), "arm64/app:", "arm64/" + s.plain(""),
+		"ssh://user@arm64.example.com", otherDaemon,
 	}
 	if text := fmt.Sprint(files, commands); strings.Contains(text, "alpine:") || strings.Contains(text, "quay.io") {
 		other := harness.NewRegistry(s.T, harness.RegistryOptions{})
