@@ -39,12 +39,15 @@ func (l *Layouts) Target(ref reference.Named, replace bool, name func(tag string
 			return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: a compressed archive cannot be written: its path has to end in .tar", typed)
 		}
 	}
-	w := &writer{typed: typed, path: path, name: name}
+	path, err := filepath.Abs(path) // names the lock
+	if err != nil {
+		return err
+	}
+	w := &writer{typed: typed, path: path, overwrite: replace, name: name}
 	if info, err := os.Stat(path); strings.HasSuffix(path, ".tar") && (err != nil || !info.IsDir()) {
 		switch {
 		case err == nil && !replace:
-			err := manifest.Errorf(errdefs.ErrAlreadyExists, "%s exists", typed)
-			return manifest.WithHint(err, "to replace the whole archive: --force")
+			return w.exists()
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return err
 		}

@@ -29,6 +29,7 @@ import (
 type writer struct {
 	typed, path string
 	isTar       bool
+	overwrite   bool // a tar that exists
 	name        func(tag string) string
 
 	mu   sync.Mutex
@@ -292,13 +293,22 @@ func (w *writer) commit(ctx context.Context) error {
 	if err == nil {
 		err = file.Chmod(0o644)
 	}
-	if err = errors.Join(err, file.Close()); err == nil {
+	err = errors.Join(err, file.Close())
+	if _, absent := os.Lstat(w.path); err == nil && absent == nil && !w.overwrite { // somebody has written it meanwhile
+		err = w.exists()
+	}
+	if err == nil {
 		err = os.Rename(file.Name(), w.path)
 	}
 	if err != nil {
 		_ = os.Remove(file.Name()) // the first error counts
 	}
 	return err
+}
+
+func (w *writer) exists() error {
+	err := manifest.Errorf(errdefs.ErrAlreadyExists, "%s exists", w.typed)
+	return manifest.WithHint(err, "to replace the whole archive: --force")
 }
 
 // pack writes the layout as a tar: the same content gives the same bytes.
