@@ -55,8 +55,8 @@ test-tools: ## install the daemons, the registry and buildx for the tests into .
 test: build $(if $(TEST_TOOLS),,test-tools) $(RELEASE_TOOLS)/nfpm $(RELEASE_TOOLS)/cyclonedx-gomod ## run all tests, with race detection, against real registries and daemons
 	cd e2e && go build -o '$(CACHE)/bin/report' ./report
 	{ failed=0; \
-	  go test -race -json -timeout 10m ./... || failed=1; \
-	  go test -json -timeout 10m ./task/render || failed=1; \
+	  go test -race -json -timeout 20m ./... || failed=1; \
+	  go test -json -timeout 20m ./task/render || failed=1; \
 	  (cd e2e && go test -race -json -timeout 50m ./...) || failed=1; \
 	  exit $$failed; } | '$(CACHE)/bin/report'
 
