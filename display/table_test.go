@@ -73,7 +73,9 @@ func TestListsCountImages(t *testing.T) {
 		Annotations: map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image.Digest.String()},
 	}
 	list := store.Stored{List: manifest.List{Name: name, Entries: []manifest.Entry{{Source: name, Descriptor: image}, {Source: name, Descriptor: attestation}}}}
-	for format, want := range map[string]string{"{{.Entries}}": "1\n", "{{.Platforms}}": "linux/amd64\n"} {
+	list.List.Pushed = digest.FromString("pushed")
+	for format, want := range map[string]string{"{{.Entries}}": "1\n", "{{.Platforms}}": "linux/amd64\n", "{{.State}}": "changed since\n",
+		"json": `{"name":"app:1","platforms":["linux/amd64"],"entries":2,"pending":0,"state":"changed since","pushed":"` + list.List.Pushed.String() + `","created":"0001-01-01T00:00:00Z"}` + "\n"} {
 		var out strings.Builder
 		if err := Lists(&out, []store.Stored{list}, format, false, false); err != nil || out.String() != want {
 			t.Errorf("%s: got %q and error %v, want %q", format, out.String(), err, want)

@@ -132,7 +132,7 @@ func TestLsFormats(t *testing.T) {
 	folder := strings.NewReplacer(":", "-", "/", "_").Replace(s.name("theirs"))
 	table := s.multiarch("ls").Stdout
 	lines := strings.Split(strings.TrimSpace(table), "\n")
-	if len(lines) != 3 || !slices.Equal(strings.Fields(lines[0]), []string{"NAME", "PLATFORMS", "ENTRIES", "PENDING", "AGE"}) {
+	if len(lines) != 3 || !slices.Equal(strings.Fields(lines[0]), []string{"NAME", "PLATFORMS", "ENTRIES", "PENDING", "STATE", "AGE"}) {
 		t.Fatalf("got table, want a header and 2 lists:\n%s", table)
 	}
 	says(t, table, s.list, folder, "linux/amd64, linux/arm64/v8", " ago")
@@ -140,6 +140,7 @@ func TestLsFormats(t *testing.T) {
 		"ls --quiet": s.list + "\n" + folder + "\n",
 		"ls --format {{.Name}}={{.Entries}}/{{.Pending}}": s.list + "=2/0\n" + folder + "=1/0\n",
 		"list -q --no-trunc":                              s.list + "\n" + folder + "\n",
+		"ls --format {{.State}}":                          "never pushed\n\n",
 		"ls --no-trunc --format {{.Platforms}}":           "linux/amd64, linux/arm64/v8\nlinux/arm64/v8\n",
 	} {
 		if got := s.multiarch(strings.Fields(args)...).Stdout; got != want {
@@ -150,6 +151,10 @@ func TestLsFormats(t *testing.T) {
 	first, _, _ := strings.Cut(s.multiarch("ls", "--format", "json").Stdout, "\n")
 	if err := json.Unmarshal([]byte(first), &row); err != nil || row["name"] != s.list || row["entries"] != 2.0 {
 		t.Errorf("got JSON %v (error %v), want %s with 2 entries", row, err, s.list)
+	}
+	s.multiarch("push", s.list)
+	if got := s.multiarch("ls", "--format", "{{.State}}").Stdout; got != "pushed\n\n" {
+		t.Errorf("got states %q after the push, want that of the first list only: pushed", got)
 	}
 	harness.MustFail(t, s.Env, 125, []string{"template"}, "docker", "multiarch", "ls", "--format", "{{.Nope")
 }

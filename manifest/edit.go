@@ -75,7 +75,7 @@ func copyList(ctx context.Context, lists Lists, list List, target reference.Name
 			err := Errorf(errdefs.ErrAlreadyExists, "the local list %s exists", Familiar(target))
 			return old, WithHint(err, "remove it first: docker multiarch rm %s", Familiar(target))
 		}
-		list.Name = target
+		list.Name, list.Pushed = target, ""
 		return list, nil
 	})
 }

@@ -40,7 +40,34 @@ type List struct {
 	// Whole is the index that was the only source of the list: it is pushed byte for byte as long as the list has what it
 	// has. It is empty if there were other sources.
 	Whole Whole
+	// Pushed is the digest under which the list in the store was last pushed, "" if it never was by this program, and
+	// PushedUnknown for lists that docker manifest or an older version wrote.
+	Pushed digest.Digest
 }
+
+// PushedUnknown is not a digest.
+const PushedUnknown digest.Digest = "unknown"
+
+// PushState is StatePushed, StateChanged, StateNeverPushed or, if that is not known, "".
+func (l List) PushState() string {
+	switch l.Pushed {
+	case PushedUnknown:
+		return ""
+	case "":
+		return StateNeverPushed
+	}
+	if index, err := l.Index(); err == nil && index.Descriptor.Digest == l.Pushed {
+		return StatePushed
+	}
+	return StateChanged
+}
+
+// The states of a list in the store.
+const (
+	StatePushed      = "pushed"
+	StateChanged     = "changed since"
+	StateNeverPushed = "never pushed"
+)
 
 // Entry is one child of a list: an image manifest, or an attestation of one.
 type Entry struct {

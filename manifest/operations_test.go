@@ -53,6 +53,65 @@ func TestCreateKeepsOrder(t *testing.T) {
 	}
 }
 
+// The store has the digest of the last push, so that the list is known to have changed since.
+func TestPushState(t *testing.T) {
+	w := built(t)
+	if _, err := create(t, w, fakes.Creation(t, example+":1", example+":arm64", example+":amd64")); err != nil {
+		t.Fatal(err)
+	}
+	name, other := fakes.ListName(t, example+":1"), fakes.ListName(t, example+":2")
+	pushes := func() error {
+		_, err := push(t, w, example+":1", false)
+		return err
+	}
+	for _, tt := range []struct {
+		name   string
+		change func() error
+		list   reference.Named
+		want   string
+	}{
+		{"new", func() error { return nil }, name, manifest.StateNeverPushed},
+		{"pushed", pushes, name, manifest.StatePushed},
+		{"copied", func() error {
+			return manifest.Tag(t.Context(), w.Lists, w.Daemon, name, []reference.NamedTagged{other})
+		}, other, manifest.StateNeverPushed},
+		{"changed", func() error { return manifest.DropLocal(t.Context(), w.Lists, name, []string{"linux/amd64"}) }, name, manifest.StateChanged},
+		{"pushed again", pushes, name, manifest.StatePushed},
+		{"written by docker manifest", func() error {
+			l := w.Lists[name.String()]
+			l.Pushed = manifest.PushedUnknown
+			return w.Lists.Replace(t.Context(), l)
+		}, name, ""},
+		{"written by docker manifest and pushed", pushes, name, ""},
+	} {
+		if err := tt.change(); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.Lists[tt.list.String()].PushState(); got != tt.want {
+			t.Errorf("%s: got state %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// fullStore cannot be written to.
+type fullStore struct{ fakes.Lists }
+
+func (fullStore) Update(context.Context, reference.Named, func(manifest.List) (manifest.List, error)) error {
+	return errors.New("no space left on device")
+}
+
+// A push whose digest cannot be stored has succeeded.
+func TestPushFromFullStore(t *testing.T) {
+	w := built(t)
+	if _, err := create(t, w, fakes.Creation(t, example+":1", example+":arm64", example+":amd64")); err != nil {
+		t.Fatal(err)
+	}
+	pushed, err := manifest.PushLocal(t.Context(), fullStore{w.Lists}, w.Clients(), fakes.ListName(t, example+":1"), manifest.Publication{}, false)
+	if want := "example.com/app:1 was pushed (" + pushed.Descriptor.Digest.String() + "), but the local list could not be changed: no space left on device"; err != nil || !slices.Contains(w.Notes.Warnings, want) {
+		t.Errorf("got error %v and warnings %q, want no error and %q", err, w.Notes.Warnings, want)
+	}
+}
+
 func TestCreateLeavesNothingBehind(t *testing.T) {
 	w := built(t)
 	_, err := create(t, w, fakes.Creation(t, example+":1", example+":amd64", example+":absent"))

@@ -127,8 +127,8 @@ func keepReferrersTags(ctx context.Context, clients Clients, p Publication) {
 	}
 }
 
-// PushLocal is Push for the local list called name: p has the tags and the condition. Without purge it stores the digests and
-// bytes of pending entries; with purge it removes the list, unless somebody changed it meanwhile. If there is no such
+// PushLocal is Push for the local list called name: p has the tags and the condition. Without purge it stores the digest of the
+// list, and the digests and bytes of pending entries; with purge it removes the list, unless somebody changed it meanwhile. If there is no such
 // list, and none to be removed, it pushes the daemon's image of that name.
 func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference.NamedTagged, p Publication, purge bool) (Pushed, error) {
 	list, err := lists.Get(name)
@@ -146,21 +146,29 @@ func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference
 	if err != nil {
 		return pushed, err
 	}
-	if !purge && !slices.ContainsFunc(list.Entries, Entry.IsPending) {
-		return pushed, nil
+	err = recordPush(ctx, lists, clients, name, list, pushed, purge)
+	if err != nil && !purge && !slices.ContainsFunc(list.Entries, Entry.IsPending) { // only ls needs that
+		clients.Reporter.Warn("%v", err)
+		err = nil
 	}
-	return pushed, recordPush(ctx, lists, clients, name, list, pushed, purge)
+	return pushed, err
 }
 
-// recordPush removes a list that was pushed, unless somebody changed it meanwhile, or without purge stores what became of its
-// pending entries. An interrupt must not keep the store from recording that.
+// recordPush removes a list that was pushed, unless somebody changed it meanwhile, or without purge stores its digest and what
+// became of its pending entries. An interrupt must not keep the store from recording that.
 func recordPush(ctx context.Context, lists Lists, clients Clients, name reference.NamedTagged, list List, pushed Pushed, purge bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	err := lists.Update(ctx, name, func(now List) (List, error) {
 		switch {
 		case !purge:
-			return now.settled(list, pushed.List), nil
+			if slices.ContainsFunc(list.Entries, Entry.IsPending) {
+				now = now.settled(list, pushed.List)
+			}
+			if now.Pushed != PushedUnknown { // the files of docker manifest stay as they are
+				now.Pushed = pushed.Descriptor.Digest
+			}
+			return now, nil
 		case now.equal(list):
 			return List{}, nil
 		}

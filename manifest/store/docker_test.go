@@ -91,7 +91,7 @@ func TestWeReadDockers(t *testing.T) {
 	b, a := ociImage(t, "h.io/app:b"), image(t, "h.io/app:a")
 	dockerSave(t, s, name, dockerImage(t, b))
 	dockerSave(t, s, name, dockerImage(t, a))
-	wantList(t, mustGet(t, s, "h.io/app:1"), manifest.List{Name: name, Entries: []manifest.Entry{a, b}})
+	wantList(t, mustGet(t, s, "h.io/app:1"), manifest.List{Name: name, Entries: []manifest.Entry{a, b}, Pushed: manifest.PushedUnknown})
 	for stored, err := range s.All() {
 		if err != nil || stored.List.Name != nil || stored.Folder != "h.io_app-1" || len(stored.List.Entries) != 2 {
 			t.Errorf("got %+v, %v", stored, err)
@@ -132,7 +132,7 @@ func TestDockerSaveDropsOurFieldsOfThatEntry(t *testing.T) {
 	dockerSave(t, s, list.Name, image)
 
 	z.Source, z.Descriptor.Platform = z.Ref, &ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v9"}
-	list.Entries = []manifest.Entry{z, y, x}
+	list.Entries, list.Pushed = []manifest.Entry{z, y, x}, manifest.PushedUnknown
 	wantList(t, mustGet(t, s, "h.io/app:1"), list)
 
 	if err := docker.Remove(list.Name); err != nil {
@@ -224,7 +224,7 @@ func TestManifestWithoutRawIsKept(t *testing.T) {
 	middle.Raw = nil
 	dockerSave(t, s, name, middle)
 	e.Raw = nil
-	wantList(t, mustGet(t, s, "h.io/app:1"), manifest.List{Name: name, Entries: []manifest.Entry{e}})
+	wantList(t, mustGet(t, s, "h.io/app:1"), manifest.List{Name: name, Entries: []manifest.Entry{e}, Pushed: manifest.PushedUnknown})
 
 	err := s.Update(t.Context(), name, func(l manifest.List) (manifest.List, error) {
 		return l.With(image(t, "h.io/app:b")).Annotate(0, manifest.Annotation{Platform: ocispec.Platform{Variant: "v9"}})

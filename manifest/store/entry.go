@@ -34,8 +34,9 @@ type extra struct {
 	Annotations map[string]string `json:",omitempty"`
 	// Position starts at 1.
 	Position int
-	// Whole is that of the list, in the file of the first entry.
+	// Whole and Pushed are those of the list, in the file of the first entry; Pushed is neverPushed if it was not.
 	Whole   *manifest.Whole   `json:",omitempty"`
+	Pushed  digest.Digest     `json:",omitempty"`
 	Source  string            `json:",omitempty"`
 	Index   digest.Digest     `json:",omitempty"`
 	Pending *manifest.Pending `json:",omitempty"`
@@ -45,6 +46,9 @@ type extra struct {
 	Place  string          `json:",omitempty"`
 	Fields manifest.Fields `json:",omitzero"`
 }
+
+// neverPushed is a Pushed that is not a digest.
+const neverPushed digest.Digest = "never"
 
 // decode reads the bytes of an entry file.
 func decode(data []byte) (manifest.Entry, fields, error) {

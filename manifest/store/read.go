@@ -230,7 +230,16 @@ func (n *snapshot) noteOwner(f file) {
 // list returns the list under this name.
 func (n snapshot) list(name reference.Named) manifest.List {
 	l := manifest.List{Name: name}
+	if len(n.files) > 0 {
+		l.Pushed = manifest.PushedUnknown
+	}
 	for _, f := range n.files {
+		switch pushed := f.fields.Multiarch.Pushed; {
+		case pushed == neverPushed:
+			l.Pushed = ""
+		case pushed.Validate() == nil:
+			l.Pushed = pushed
+		}
 		l.Entries = append(l.Entries, f.entry)
 		if l.MediaType == "" {
 			l.MediaType = f.fields.Multiarch.MediaType

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -518,7 +519,46 @@ func TestListFactsComeFromAnyEntry(t *testing.T) {
 	}
 	forgetExtra(t, s, "h.io_app-1", "h.io_app-a")
 	got := mustGet(t, s, "h.io/app:1")
+	list.Pushed = manifest.PushedUnknown // which only the first has
 	wantList(t, got, list)
+}
+
+// The digest of the last push stays when the list is changed or replaced.
+func TestPushed(t *testing.T) {
+	s, d := New(t.TempDir()), digest.FromString("index")
+	list := manifest.List{Name: named(t, "h.io/app:1"), Entries: []manifest.Entry{image(t, "h.io/app:a"), image(t, "h.io/app:b")}}
+	for _, tt := range []struct {
+		name   string
+		change func() error
+		want   digest.Digest
+	}{
+		{"new", func() error { return s.Replace(t.Context(), list) }, ""},
+		{"pushed", func() error {
+			return s.Update(t.Context(), list.Name, func(l manifest.List) (manifest.List, error) {
+				l.Pushed = d
+				return l, nil
+			})
+		}, d},
+		{"first dropped", func() error {
+			return s.Update(t.Context(), list.Name, func(l manifest.List) (manifest.List, error) { return l.Without("h.io/app:a") })
+		}, d},
+		{"replaced", func() error { return s.Replace(t.Context(), list) }, d},
+		{"new again", func() error {
+			return errors.Join(s.Remove(t.Context(), list.Name), s.Replace(t.Context(), list))
+		}, ""},
+		{"not a digest", func() error {
+			path := filepath.Join(s.path("h.io_app-1"), "h.io_app-a")
+			data, err := os.ReadFile(path)
+			return errors.Join(err, os.WriteFile(path, bytes.Replace(data, []byte(`"Pushed":"never"`), []byte(`"Pushed":"junk"`), 1), 0o600))
+		}, manifest.PushedUnknown},
+	} {
+		if err := tt.change(); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustGet(t, s, "h.io/app:1").Pushed; got != tt.want {
+			t.Errorf("%s: got %q as the digest of the last push, want %q", tt.name, got, tt.want)
+		}
+	}
 }
 
 func TestAll(t *testing.T) {

@@ -136,7 +136,7 @@ func encodeAll(now snapshot, list manifest.List) ([]file, error) {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s would have %d entries, more than %d",
 			manifest.Familiar(list.Name), len(list.Entries), manifest.MaxEntries)
 	}
-	old := now.byName()
+	old, pushed := now.byName(), cmp.Or(list.Pushed, now.list(list.Name).Pushed)
 	taken := map[string]manifest.Entry{}
 	var files []file
 	for i, e := range list.Entries {
@@ -158,6 +158,9 @@ func encodeAll(now snapshot, list manifest.List) ([]file, error) {
 		x := extra{List: list.Name.String(), MediaType: list.MediaType, Annotations: list.Annotations, Position: i + 1, Place: place}
 		if i == 0 && len(list.Whole.Raw) > 0 {
 			x.Whole = &list.Whole
+		}
+		if i == 0 && pushed != manifest.PushedUnknown {
+			x.Pushed = cmp.Or(pushed, neverPushed)
 		}
 		data, err := encode(e, x, old[name].fields)
 		if err == nil && !bytes.Equal(data, old[name].data) {
