@@ -34,6 +34,9 @@ func TestImagesOfDockerContexts(t *testing.T) {
 	if tags := harness.Tags(t, s.registry, s.repo); len(tags) != 1 {
 		t.Errorf("got tags %v in the registry, want only 1", tags)
 	}
+	if now := daemons(); !maps.Equal(now, before) {
+		t.Errorf("got tags %v in the daemons after create --push, want %v", now, before)
+	}
 
 	list := s.name("2")
 	s.multiarch("create", list, source, own)
