@@ -9,10 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/layout"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // savedImage is an image of the manifest.json of docker save.
@@ -164,5 +166,22 @@ func TestSchemes(t *testing.T) {
 	refused(t, "oci-layout://"+path, path+" is an archive of docker save, not an image layout", "hint: use its scheme: docker-archive://"+path)
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)
+	}
+}
+
+// The hint of an archive whose images have no names is the reference of one of them.
+func TestSavedHint(t *testing.T) {
+	f := files{"a": []byte("{}"), "b": []byte(`{"os":"linux"}`)}
+	typed := "docker-archive://" + stored(t, "a.tar", f.save(savedImage{Config: "a"}, savedImage{Config: "b"}).tar())
+	layouts := &layout.Layouts{}
+	defer layouts.Close()
+	_, _, err := get(t, layouts, typed, "manifests/-")
+	_, hint, _ := strings.Cut(manifest.Hint(err), "name one of them: ")
+	ref, err := manifest.ParseNameOrPlace(hint)
+	if err != nil || ref.Name() != typed {
+		t.Fatalf("got the hint %q (%v), want an image of %s", hint, err, typed)
+	}
+	if raw, _, err := get(t, layouts, hint, "manifests/"+ref.(reference.Digested).Digest().String()); err != nil || !strings.Contains(raw, "config") {
+		t.Errorf("%s: got %q (%v), want a manifest", hint, raw, err)
 	}
 }

@@ -320,18 +320,23 @@ func (l *layout) only() (digest.Digest, error) {
 
 // suffix returns what names an entry behind the path of its layout or archive.
 func (l *layout) suffix(d ocispec.Descriptor) string {
+	isArchive := strings.HasPrefix(l.name, manifest.ArchiveScheme)
 	for _, name := range names(d) {
 		ref, err := manifest.ParseName("x:" + name)
 		if tagged, ok := ref.(reference.Tagged); err == nil && ok && tagged.Tag() == name {
 			return ":" + name
 		}
-		if _, err := manifest.ParseName(name); err == nil && strings.HasPrefix(l.name, manifest.ArchiveScheme) {
+		if _, err := manifest.ParseName(name); err == nil && isArchive {
 			return ":" + name
 		}
+	}
+	if isArchive {
+		return ":" + d.Digest.String()
 	}
 	return "@" + d.Digest.String()
 }
 
+// nameOf returns the first name of an entry of index.json, otherwise its digest.
 func nameOf(d ocispec.Descriptor) string {
 	if all := names(d); len(all) > 0 {
 		return all[0]
