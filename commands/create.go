@@ -178,15 +178,15 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 		return err
 	}
 	for i, s := range c.Sources {
-		if err := env.checkPlaces(s.Ref); err != nil {
+		if err := env.checkRefs(s.Ref); err != nil {
 			return err
 		}
-		if manifest.IsPlace(s.Ref) && !opts.push { // a later push may run in another folder
-			path, err := filepath.Abs(manifest.PlacePath(s.Ref))
+		if manifest.IsLayout(s.Ref) && !opts.push { // a later push may run in another folder
+			path, err := filepath.Abs(manifest.LayoutPath(s.Ref))
 			if err != nil {
 				return err
 			}
-			c.Sources[i].Ref = manifest.AtPlacePath(s.Ref, path)
+			c.Sources[i].Ref = manifest.AtLayoutPath(s.Ref, path)
 		}
 	}
 	outputs, diagnostics, err := readOutputs(env, opts.digests, c.Name)

@@ -46,18 +46,19 @@ type shown struct {
 	layouts layout.Layouts
 }
 
-// parseName returns an image in a registry, or in a layout or archive. A step of a task could read any file of this machine
-// as one.
+// parseName parses the name of an image in a registry or in a layout. A step of a task may not name a layout: it could read any
+// file of this machine.
 func (e environment) parseName(typed string) (reference.Named, error) {
-	ref, err := manifest.ParseNameOrPlace(typed)
+	ref, err := manifest.ParseNameOrLayout(typed)
 	if err == nil {
-		err = e.checkPlaces(ref)
+		err = e.checkRefs(ref)
 	}
 	return ref, err
 }
 
-func (e environment) checkPlaces(refs ...reference.Named) error {
-	outside := func(ref reference.Named) bool { return manifest.IsPlace(ref) || manifest.IsOfContext(ref) }
+// checkRefs returns an error for a reference that a step of a task may not use.
+func (e environment) checkRefs(refs ...reference.Named) error {
+	outside := func(ref reference.Named) bool { return manifest.IsLayout(ref) || manifest.IsOfContext(ref) }
 	if i := slices.IndexFunc(refs, outside); i >= 0 && e.step != nil {
 		return invalid("%s: a step of a task can only use images of registries and of the daemon", manifest.Familiar(refs[i]))
 	}

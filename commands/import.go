@@ -103,7 +103,7 @@ func (o importOptions) request() (r transfer.Request, err error) {
 		}
 		return r, nil
 	}
-	if r.Source, err = manifest.ParseNameOrPlace(o.source); err != nil {
+	if r.Source, err = manifest.ParseNameOrLayout(o.source); err != nil {
 		return r, err
 	}
 	r.Tags, err = o.targetTags(r.Source, r.Target)
@@ -112,11 +112,11 @@ func (o importOptions) request() (r transfer.Request, err error) {
 
 // parseEnd parses SOURCE or TARGET, which has no tag if none was typed.
 func parseEnd(typed string) (reference.Named, error) {
-	ref, err := manifest.ParseNameOrPlace(typed)
+	ref, err := manifest.ParseNameOrLayout(typed)
 	switch {
 	case err != nil:
 		return nil, err
-	case !manifest.IsPlace(ref):
+	case !manifest.IsLayout(ref):
 		return manifest.ParseReference(typed)
 	}
 	if tagged, ok := ref.(reference.Tagged); ok && tagged.Tag() == manifest.OnlyImage {
@@ -127,12 +127,12 @@ func parseEnd(typed string) (reference.Named, error) {
 
 // announceTarget says that a layout is going to be written, if the target is one.
 func (o importOptions) announceTarget(env environment, r transfer.Request) error {
-	if err := env.checkPlaces(r.Source, r.Target); err != nil || !manifest.IsPlace(r.Target) {
+	if err := env.checkRefs(r.Source, r.Target); err != nil || !manifest.IsLayout(r.Target) {
 		return err
 	}
 	return env.shown.layouts.Target(r.Target, o.force, func(tag string) string {
 		switch tagged, ok := r.Source.(reference.Tagged); {
-		case manifest.IsPlace(r.Source):
+		case manifest.IsLayout(r.Source):
 			return ""
 		case o.allTags:
 			return manifest.AtTag(r.Source, tag).String()
@@ -151,7 +151,7 @@ func (o importOptions) targetTags(source, target reference.Named) ([]reference.N
 	} else if named, ok := source.(reference.Tagged); ok && named.Tag() != manifest.OnlyImage {
 		tags = append(tags, named.Tag())
 	}
-	if manifest.IsPlace(target) && len(tags)+len(o.tags) == 0 {
+	if manifest.IsLayout(target) && len(tags)+len(o.tags) == 0 {
 		return nil, invalid("%s has no tag, and neither has %s: expected %s:TAG", o.target, o.source, o.target)
 	}
 	return parseTags(target, append(tags, o.tags...))

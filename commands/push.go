@@ -111,10 +111,10 @@ func (t tools) pushTo(ctx context.Context, opts pushOptions, name reference.Name
 	if err != nil {
 		return badValue("--to: %w", err)
 	}
-	if !manifest.IsPlace(to) {
+	if !manifest.IsLayout(to) {
 		return badValue("--to %s: expected oci-layout://PATH[:TAG]", opts.to)
 	}
-	if err := t.env.checkPlaces(to); err != nil {
+	if err := t.env.checkRefs(to); err != nil {
 		return err
 	}
 	tag := name.Tag()

@@ -128,7 +128,7 @@ func (t tools) registryOptions(n network) registry.Options {
 	}
 	if shown := t.env.shown; shown != nil && t.env.step == nil {
 		shown.layouts.Note = t.reporter.Note
-		o.Place = shown.layouts.Transport
+		o.Layout = shown.layouts.Transport
 	}
 	return o
 }

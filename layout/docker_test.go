@@ -177,7 +177,7 @@ func TestSavedHint(t *testing.T) {
 	defer layouts.Close()
 	_, _, err := get(t, layouts, typed, "manifests/-")
 	_, hint, _ := strings.Cut(manifest.Hint(err), "name one of them: ")
-	ref, err := manifest.ParseNameOrPlace(hint)
+	ref, err := manifest.ParseNameOrLayout(hint)
 	if err != nil || ref.Name() != typed {
 		t.Fatalf("got the hint %q (%v), want an image of %s", hint, err, typed)
 	}

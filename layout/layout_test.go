@@ -141,7 +141,7 @@ func get(t *testing.T, layouts *layout.Layouts, typed, what string) (string, htt
 // send sends a request to a layout.
 func send(t *testing.T, layouts *layout.Layouts, typed, method, what string, header http.Header, body []byte) (string, http.Header, error) {
 	t.Helper()
-	ref, err := manifest.ParseNameOrPlace(typed)
+	ref, err := manifest.ParseNameOrLayout(typed)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Layouts are the layouts and archives that a command reads and writes, see [manifest.IsPlace].
+// Layouts are the image layouts that a command reads and writes, and the archives that it reads, see [manifest.IsLayout].
 type Layouts struct {
 	// Note receives a line for what takes time or is unusual; nil for none.
 	Note func(format string, args ...any)
@@ -30,7 +30,7 @@ type Layouts struct {
 // that exists is replaced as a whole. Name returns the full name of an image by its tag, "" for none. A layout that cannot be
 // written is an errdefs.ErrInvalidArgument error, and a tar that exists an errdefs.ErrAlreadyExists error.
 func (l *Layouts) Target(ref reference.Named, replace bool, name func(tag string) string) error {
-	typed, path := ref.Name(), manifest.PlacePath(ref)
+	typed, path := ref.Name(), manifest.LayoutPath(ref)
 	if !strings.HasPrefix(typed, manifest.LayoutScheme) {
 		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s is read only: write an OCI image layout, oci-layout://PATH", typed)
 	}
@@ -68,14 +68,14 @@ func (l *Layouts) server(ref reference.Named) *server {
 		if l.open == nil {
 			l.open = map[string]*server{}
 		}
-		l.open[typed] = &server{layouts: l, typed: typed, path: manifest.PlacePath(ref)}
+		l.open[typed] = &server{layouts: l, typed: typed, path: manifest.LayoutPath(ref)}
 	}
 	return l.open[typed]
 }
 
 // Transport returns a server of the distribution spec for the layout or archive that ref names, nil for a name in a registry.
 func (l *Layouts) Transport(ref reference.Named) http.RoundTripper {
-	if !manifest.IsPlace(ref) {
+	if !manifest.IsLayout(ref) {
 		return nil
 	}
 	l.mu.Lock()

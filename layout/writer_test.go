@@ -15,7 +15,7 @@ import (
 // write announces a target and puts an index under the tag 1.
 func write(t *testing.T, layouts *Layouts, name string, replace bool) error {
 	t.Helper()
-	ref, err := manifest.ParseNameOrPlace(name)
+	ref, err := manifest.ParseNameOrLayout(name)
 	if err != nil {
 		t.Fatal(err)
 	}

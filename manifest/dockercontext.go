@@ -34,7 +34,7 @@ func OfContext(ref reference.Named) (string, reference.Named) {
 // contextName is that of https://github.com/docker/cli/blob/v28.5.2/cli/context/store/store.go.
 var contextName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$`)
 
-// ParseSourceName is ParseNameOrPlace, and also parses context://NAME/IMAGE, see [OfContext].
+// ParseSourceName is ParseNameOrLayout, and also parses context://NAME/IMAGE, see [OfContext].
 func ParseSourceName(s string) (reference.Named, error) {
 	rest, ok := strings.CutPrefix(s, ContextScheme+"//")
 	name, typed, _ := strings.Cut(rest, "/")
@@ -47,7 +47,7 @@ func ParseSourceName(s string) (reference.Named, error) {
 		err := Errorf(errdefs.ErrInvalidArgument, "%s is an image ID, not a reference", typed)
 		return nil, WithHint(err, "tag the image and use that name: %s tag %s NAME:TAG", dockerCommand(name), typed)
 	case !ok:
-		return ParseNameOrPlace(s)
+		return ParseNameOrLayout(s)
 	case !contextName.MatchString(name) || typed == "":
 		return nil, Errorf(errdefs.ErrInvalidArgument, "%q is not an image of a docker context: expected context://NAME/IMAGE", s)
 	}
@@ -60,7 +60,7 @@ func ParseSourceName(s string) (reference.Named, error) {
 
 // ofContext returns the reference of an image, by tag or digest, of the daemon of a docker context.
 func ofContext(name string, image reference.Named) reference.Named {
-	at := place{ContextScheme, "/" + name + "/" + reference.FamiliarName(image)}
+	at := schemeName{ContextScheme, "/" + name + "/" + reference.FamiliarName(image)}
 	if r, ok := image.(reference.Digested); ok {
 		return AtDigest(at, r.Digest())
 	}

@@ -36,7 +36,7 @@ func WithHint(err error, format string, args ...any) error {
 // NoManifest is the error for what a registry does not have under name, with the command that lists what it has. The error of
 // a place outside of registries says so itself.
 func NoManifest(name reference.Named, err error) error {
-	if IsPlace(name) {
+	if IsLayout(name) {
 		return err
 	}
 	what := "tags"

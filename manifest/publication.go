@@ -51,7 +51,7 @@ func (p Publication) Plan() []string {
 			out = append(out, "use the manifest in the repository: "+what)
 		case SameRegistry(e.Ref, p.List.Name):
 			out = append(out, fmt.Sprintf("mount from %s: %s", e.Ref.Name(), what))
-		case IsPlace(e.Ref):
+		case IsLayout(e.Ref):
 			out = append(out, fmt.Sprintf("copy from %s: %s", e.Ref.Name(), what))
 		default:
 			out = append(out, fmt.Sprintf("copy from %s: %s", reference.Domain(e.Ref), what))

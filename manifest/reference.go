@@ -72,7 +72,7 @@ func SameRepository(a, b reference.Named) bool { return a.Name() == b.Name() }
 
 // SameRegistry reports whether a and b are in the same registry.
 func SameRegistry(a, b reference.Named) bool {
-	return reference.Domain(a) == reference.Domain(b) && !IsPlace(a)
+	return reference.Domain(a) == reference.Domain(b) && !IsLayout(a)
 }
 
 // joinAnd joins words for a sentence: "a", "a and b", "a, b and c".

@@ -134,7 +134,7 @@ func (r *resolver) resolve(ctx context.Context, s Source) (resolution, error) {
 			out.entries[i].Output = s.Output
 		}
 		return out, nil
-	case IsPlace(s.Ref):
+	case IsLayout(s.Ref):
 		return r.fetch(ctx, s.Ref)
 	case r.choice.From == InDaemon, IsOfContext(s.Ref):
 		local, err := r.find(ctx, s.Ref)

@@ -66,9 +66,9 @@ type repository struct {
 }
 
 func (c *Client) repository(ref reference.Named) (repository, error) {
-	if c.options.Place != nil {
-		if place := c.options.Place(ref); place != nil {
-			return repository{host: c.place(ref.Name(), place), repo: "layout", typed: ref.Name()}, nil
+	if c.options.Layout != nil {
+		if answers := c.options.Layout(ref); answers != nil {
+			return repository{host: c.local(ref.Name(), answers), repo: "layout", typed: ref.Name()}, nil
 		}
 	}
 	h, err := c.host(reference.Domain(ref))
@@ -93,14 +93,14 @@ func (c *Client) host(name string) (*host, error) {
 	return h, nil
 }
 
-// place returns the host of a place outside of registries, which answers in this process.
-func (c *Client) place(name string, answers http.RoundTripper) *host {
+// local returns the host of a layout, which answers in this process.
+func (c *Client) local(name string, answers http.RoundTripper) *host {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h, ok := c.hosts[name]; ok {
 		return h
 	}
-	own := docker.RegistryHost{Scheme: "http", Host: "place", Path: "/v2"}
+	own := docker.RegistryHost{Scheme: "http", Host: "layout", Path: "/v2"}
 	h := &host{RegistryHost: own, name: name, client: c, semaphore: make(chan struct{}, c.options.Jobs)}
 	h.server = &transport.Server{Name: name, Host: own.Host}
 	h.server.SetEndpoint(transport.Endpoint{Scheme: own.Scheme})

@@ -68,9 +68,9 @@ type Options struct {
 	// From reads what is copied, where that needs another credential than this client has; nil for the client
 	// itself. Then blobs are not mounted within one registry, since no account is known to have the right.
 	From *Client
-	// Place returns what answers the requests for a name that is in no registry, nil for one that is; nil for no such names.
-	// It gets the requests as they are, without logins, and is not expected to fail.
-	Place func(ref reference.Named) http.RoundTripper
+	// Layout returns what answers the requests for a name that is in no registry, nil for one that is; nil for no such names.
+	// It gets the requests as they are, without logins. Its errors are final.
+	Layout func(ref reference.Named) http.RoundTripper
 	// Progress receives the progress of blobs that are copied or read, and counts of the rest; nil for none.
 	Progress manifest.Progress
 	// Warn receives warnings, Note notes: one line each, without a newline.

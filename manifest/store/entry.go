@@ -41,10 +41,10 @@ type extra struct {
 	Index   digest.Digest     `json:",omitempty"`
 	Pending *manifest.Pending `json:",omitempty"`
 	LocalID digest.Digest     `json:",omitempty"`
-	// Place is the layout or archive that has the content, with the digest, or the image of the daemon of a docker context. The
+	// Location is the layout or archive that has the content, with the digest, or the image of the daemon of a docker context. The
 	// entry's Ref is where push is going to put the content, for a pending image with the digest that it has in the daemon.
-	Place  string          `json:",omitempty"`
-	Fields manifest.Fields `json:",omitzero"`
+	Location string          `json:",omitempty"`
+	Fields   manifest.Fields `json:",omitzero"`
 }
 
 // neverPushed is a Pushed that is not a digest.
@@ -70,8 +70,8 @@ func decode(data []byte) (manifest.Entry, fields, error) {
 	if entry.Ref, err = parseRef("Ref", f.Ref); err != nil {
 		return entry, f, err
 	}
-	if place := f.Multiarch.Place; place != "" {
-		if entry.Ref, err = parseRef("Place", place); err != nil {
+	if location := f.Multiarch.Location; location != "" {
+		if entry.Ref, err = parseRef("Location", location); err != nil {
 			return entry, f, err
 		}
 	}
@@ -91,7 +91,7 @@ func parseRef(field, s string) (reference.Named, error) {
 	if s == "" {
 		return nil, fmt.Errorf("%s is missing", field)
 	}
-	if ref, err := manifest.ParseSourceName(s); err == nil && (manifest.IsPlace(ref) || manifest.IsOfContext(ref)) {
+	if ref, err := manifest.ParseSourceName(s); err == nil && (manifest.IsLayout(ref) || manifest.IsOfContext(ref)) {
 		return ref, nil
 	}
 	ref, err := reference.ParseNamed(s)

@@ -140,13 +140,13 @@ func encodeAll(now snapshot, list manifest.List) ([]file, error) {
 	taken := map[string]manifest.Entry{}
 	var files []file
 	for i, e := range list.Entries {
-		var place string
+		var location string
 		switch p := e.Pending; {
-		case manifest.IsPlace(e.Ref):
-			place = manifest.AtDigest(e.Ref, e.Descriptor.Digest).String()
+		case manifest.IsLayout(e.Ref):
+			location = manifest.AtDigest(e.Ref, e.Descriptor.Digest).String()
 			e.Ref = manifest.AtDigest(list.Name, e.Descriptor.Digest)
 		case manifest.IsOfContext(e.Ref) && p != nil:
-			place = e.Ref.String()
+			location = e.Ref.String()
 			e.Ref = manifest.AtDigest(list.Name, cmp.Or(p.Manifest, p.ID))
 		}
 		name := entryFile(e, taken)
@@ -155,7 +155,7 @@ func encodeAll(now snapshot, list manifest.List) ([]file, error) {
 				source(first), source(e), manifest.Familiar(list.Name))
 		}
 		taken[name] = e
-		x := extra{List: list.Name.String(), MediaType: list.MediaType, Annotations: list.Annotations, Position: i + 1, Place: place}
+		x := extra{List: list.Name.String(), MediaType: list.MediaType, Annotations: list.Annotations, Position: i + 1, Location: location}
 		if i == 0 && len(list.Whole.Raw) > 0 {
 			x.Whole = &list.Whole
 		}

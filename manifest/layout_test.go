@@ -10,7 +10,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-func TestParsePlace(t *testing.T) {
+func TestParseLayout(t *testing.T) {
 	d := "sha256:" + strings.Repeat("a", 64)
 	for _, tt := range []struct{ typed, path, tag, digest string }{
 		{"oci-layout://app", "app", "-", ""},
@@ -26,7 +26,7 @@ func TestParsePlace(t *testing.T) {
 		{"docker-archive:///t/a.tar:h.example.com:5000/team/app:1", "/t/a.tar", "h.example.com:5000/team/app:1", ""},
 		{`docker-archive://C:/a.tar:app`, `C:/a.tar`, "app", ""},
 	} {
-		ref, err := manifest.ParseNameOrPlace(tt.typed)
+		ref, err := manifest.ParseNameOrLayout(tt.typed)
 		if err != nil {
 			t.Errorf("%s: %v", tt.typed, err)
 			continue
@@ -37,7 +37,7 @@ func TestParsePlace(t *testing.T) {
 		} else if tagged, ok := ref.(reference.Tagged); ok {
 			tag = tagged.Tag()
 		}
-		if got := fmt.Sprint(manifest.PlacePath(ref), " ", tag, " ", digest); !manifest.IsPlace(ref) || got != fmt.Sprint(tt.path, " ", tt.tag, " ", tt.digest) {
+		if got := fmt.Sprint(manifest.LayoutPath(ref), " ", tag, " ", digest); !manifest.IsLayout(ref) || got != fmt.Sprint(tt.path, " ", tt.tag, " ", tt.digest) {
 			t.Errorf("%s: got %s, want %s %s %s", tt.typed, got, tt.path, tt.tag, tt.digest)
 		}
 		if want := strings.Replace(tt.typed, ":1@", "@", 1); manifest.Familiar(ref) != want {
@@ -45,7 +45,7 @@ func TestParsePlace(t *testing.T) {
 		}
 	}
 	for _, typed := range []string{"oci-layout://", "oci-layout://:1", "docker-archive://"} {
-		if ref, err := manifest.ParseNameOrPlace(typed); err == nil {
+		if ref, err := manifest.ParseNameOrLayout(typed); err == nil {
 			t.Errorf("%s: got %s, want an error", typed, ref)
 		}
 	}

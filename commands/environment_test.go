@@ -6,7 +6,7 @@ import (
 )
 
 // A step of a task cannot read files of this machine as images, nor those of other daemons.
-func TestStepsTakeNoPlaces(t *testing.T) {
+func TestStepsOnlyUseRegistries(t *testing.T) {
 	step := environment{step: workspaceFiles{}}
 	for _, source := range []string{"oci-layout://a", "docker-archive://a.tar", "context://arm/app"} {
 		err := runCreate(t.Context(), step, createOptions{list: "h.example.com/app:1", sources: []string{source}, attestations: "keep", progress: "auto"})

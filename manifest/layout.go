@@ -10,57 +10,58 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// The schemes of places outside of registries: an OCI image layout
-// (https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md), and what 'docker save' writes. They stand
-// where a reference has its registry, and the path of the file or folder where it has its repository.
+// The schemes of references to images outside of registries: in an OCI image layout
+// (https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md), and in an archive of 'docker save', which is
+// meant, too, where this code says layout. A scheme stands where a reference has its registry, and the path of the file or
+// folder where it has its repository.
 const (
 	LayoutScheme  = "oci-layout:"
 	ArchiveScheme = "docker-archive:"
 )
 
-// OnlyImage is the tag of a reference to a place that names no image: it has to have only one.
+// OnlyImage is the tag of a reference to a layout that names no image: the layout has to have only one.
 const OnlyImage = "-"
 
-// place is a reference without tag and digest.
-type place struct{ scheme, path string }
+// schemeName is a reference that has a scheme in place of its registry, without tag and digest.
+type schemeName struct{ scheme, path string }
 
 // Name is what the user types, without tag and digest.
-func (p place) Name() string   { return p.scheme + "/" + p.path }
-func (p place) String() string { return p.Name() }
+func (n schemeName) Name() string   { return n.scheme + "/" + n.path }
+func (n schemeName) String() string { return n.Name() }
 
-// Domain and Path are what package reference keeps when it adds a tag or digest.
-func (p place) Domain() string { return p.scheme }
-func (p place) Path() string   { return p.path }
+// Domain and Path are what package reference keeps of a name to which it adds a tag or digest.
+func (n schemeName) Domain() string { return n.scheme }
+func (n schemeName) Path() string   { return n.path }
 
-// placedImage is an image of a place by a name that is no tag.
-type placedImage struct {
-	place
+// schemeImage is an image of a layout by a name that is no tag.
+type schemeImage struct {
+	schemeName
 	name string
 }
 
 // Tag is the name of the image, or OnlyImage.
-func (p placedImage) Tag() string { return p.name }
+func (p schemeImage) Tag() string { return p.name }
 
-func (p placedImage) String() string {
+func (p schemeImage) String() string {
 	if p.name == OnlyImage {
 		return p.Name()
 	}
 	return p.Name() + ":" + p.name
 }
 
-// IsPlace reports whether ref names an OCI image layout or docker archive.
-func IsPlace(ref reference.Named) bool {
+// IsLayout reports whether ref names an OCI image layout or docker archive.
+func IsLayout(ref reference.Named) bool {
 	scheme := reference.Domain(ref)
 	return scheme == LayoutScheme || scheme == ArchiveScheme
 }
 
-// PlacePath returns the path of the file or folder that ref names, see [IsPlace].
-func PlacePath(ref reference.Named) string { return strings.TrimPrefix(reference.Path(ref), "/") }
+// LayoutPath returns the path of the file or folder that ref names, see [IsLayout].
+func LayoutPath(ref reference.Named) string { return strings.TrimPrefix(reference.Path(ref), "/") }
 
-// ParseNameOrPlace is ParseName, or parses the name of an image in an OCI image layout or docker archive, see [IsPlace].
-func ParseNameOrPlace(s string) (reference.Named, error) {
+// ParseNameOrLayout is ParseName, or parses the name of an image in an OCI image layout or docker archive, see [IsLayout].
+func ParseNameOrLayout(s string) (reference.Named, error) {
 	if strings.HasPrefix(s, LayoutScheme+"//") || strings.HasPrefix(s, ArchiveScheme+"//") {
-		return parsePlace(s)
+		return parseLayout(s)
 	}
 	if strings.HasPrefix(s, ContextScheme+"//") {
 		return nil, Errorf(errdefs.ErrInvalidArgument, "%q is an image of a docker context, which only create takes, as a SOURCE", s)
@@ -68,11 +69,11 @@ func ParseNameOrPlace(s string) (reference.Named, error) {
 	return ParseName(s)
 }
 
-var placeTag = regexp.MustCompile(`^` + reference.TagRegexp.String() + `$`)
+var wholeTag = regexp.MustCompile(`^` + reference.TagRegexp.String() + `$`)
 
-// parsePlace parses oci-layout://PATH[:TAG][@DIGEST], as docker buildx does, or docker-archive://PATH[:NAME]. Without tag and
+// parseLayout parses oci-layout://PATH[:TAG][@DIGEST], as docker buildx does, or docker-archive://PATH[:NAME]. Without tag and
 // digest, the reference is to the only image.
-func parsePlace(s string) (reference.Named, error) {
+func parseLayout(s string) (reference.Named, error) {
 	scheme, path, _ := strings.Cut(s, "//")
 	var d digest.Digest
 	if before, after, ok := cutLast(path, "@"); ok && scheme == LayoutScheme {
@@ -87,7 +88,7 @@ func parsePlace(s string) (reference.Named, error) {
 			before, after, _ := strings.Cut(path[volume:], ":")
 			path, tag = path[:volume]+before, after
 		}
-	case ok && len(before) >= volumeLength(path) && placeTag.MatchString(after):
+	case ok && len(before) >= volumeLength(path) && wholeTag.MatchString(after):
 		path, tag = before, after
 	}
 	if path == "" {
@@ -96,23 +97,23 @@ func parsePlace(s string) (reference.Named, error) {
 	if d != "" {
 		tag = d.String()
 	}
-	return place{scheme, "/" + path}.image(tag), nil
+	return schemeName{scheme, "/" + path}.image(tag), nil
 }
 
 // image returns the reference of an image by its digest, tag or name, or with "" of the only one.
-func (p place) image(name string) reference.Named {
+func (n schemeName) image(name string) reference.Named {
 	if d, err := digest.Parse(name); err == nil {
-		return AtDigest(p, d)
+		return AtDigest(n, d)
 	}
-	if placeTag.MatchString(name) {
-		return AtTag(p, name)
+	if wholeTag.MatchString(name) {
+		return AtTag(n, name)
 	}
-	return placedImage{p, cmp.Or(name, OnlyImage)}
+	return schemeImage{n, cmp.Or(name, OnlyImage)}
 }
 
-// AtPlacePath returns ref, see [IsPlace], with another path.
-func AtPlacePath(ref reference.Named, path string) reference.Named {
-	p := place{reference.Domain(ref), "/" + path}
+// AtLayoutPath returns ref, see [IsLayout], with another path.
+func AtLayoutPath(ref reference.Named, path string) reference.Named {
+	p := schemeName{reference.Domain(ref), "/" + path}
 	switch r := ref.(type) {
 	case reference.Digested:
 		return p.image(r.Digest().String())
