@@ -214,7 +214,7 @@ func (c faultCase) test(t *testing.T, registry *servers.Registry, to http.Handle
 	} else {
 		c.failed(s, r, tag)
 	}
-	if now := s.store(); !maps.Equal(now, store) && (r.Code != 0 || c.way != "create --replace") {
+	if now := s.store(); !maps.Equal(now, store) && (r.Code != 0 || c.way == "create --push") {
 		t.Errorf("got local list %v, want %v", now, store)
 	}
 	if t.Failed() {
