@@ -28,7 +28,7 @@ var notRun = []struct{ command, reason string }{
 	{"aws ", "Amazon"},
 }
 
-// docsBlock is a block of code: sh has commands, console commands after "$ " and what they print, and any other
+// docsBlock is a block of code: sh has commands, console commands after "$ " with their output, and any other
 // language no command. The word after the language is the name of a file with the block as its content.
 var docsBlock = regexp.MustCompile("(?ms)^```(\\w*)(?: (\\S+))?\n(.*?)^```$")
 

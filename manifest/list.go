@@ -4,7 +4,8 @@
 // A [List] has an [Entry] for each child, in the order of the user; its methods return a changed copy. The operations
 // are functions: [Create] resolves its sources side by side and stores one list; [PushLocal] and [Publish] push
 // pending images of the daemon, copy the children that the target repository lacks, and put the index last;
-// [Inspect] reads a local list or a registry. [Graph] is the one walker of indexes, and [Content] is a manifest with
+// [Inspect] reads a local list or a registry, [Inspection.Predicates] what is attached to its images, and [Diff] compares
+// two. References may be to layouts ([IsLayout]) and to other daemons ([IsOfContext]). [Graph] is the one walker of indexes, and [Content] is a manifest with
 // its bytes, which are never marshaled again.
 //
 // What an operation needs of registries ([Fetcher], [Target], [Lister], ...), of the daemon ([Images]) and of the local

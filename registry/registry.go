@@ -13,6 +13,8 @@
 //   - [Client.Tags], [Client.Repositories], [Client.Referrers] and [Client.Inventory] list.
 //   - [Client.Prefetch] prepares copies, so that Copy finds its answers and connections ready.
 //
+// Names that [Options.Layout] answers are in no registry: they have a host, too, without network and logins.
+//
 // A failure is an [Error], of a kind of package errdefs and without secrets. [Download] reads files that are not in
 // a registry. What a list is, which manifests it needs and where credentials come from is left to others.
 package registry
