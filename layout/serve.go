@@ -79,7 +79,7 @@ func (s *server) getManifest(r *http.Request, name string) (*http.Response, erro
 		return nil, err
 	}
 	defer s.done(l)
-	c, err := l.named(name)
+	c, err := l.named(name, s.writer == nil)
 	if err != nil {
 		return nil, err
 	}
@@ -91,12 +91,13 @@ func (s *server) getManifest(r *http.Request, name string) (*http.Response, erro
 	return resp, nil
 }
 
-// named returns the manifest or index of a digest or tag.
-func (l *layout) named(name string) (manifest.Content, error) {
+// named returns the manifest or index of a digest or tag. With collect, the index under a referrers tag also lists what
+// only index.json shows to be a referrer. Of a target it has what was written, so that the rest is added to it.
+func (l *layout) named(name string, collect bool) (manifest.Content, error) {
 	if d, err := digest.Parse(name); err == nil {
 		return l.manifest(d)
 	}
-	if form, isDigestTag := manifest.CutDigestTag(name); isDigestTag && form == name {
+	if form, isDigestTag := manifest.CutDigestTag(name); collect && isDigestTag && form == name {
 		if c := l.referrers(manifest.DigestOf(form), name); !bytes.Contains(c.Raw, []byte(`"manifests":[]`)) {
 			return c, nil
 		}

@@ -274,6 +274,9 @@ func (w *writer) entry(c manifest.Content, tag string) ocispec.Descriptor {
 		d.ArtifactType = n.ArtifactType
 		if tag == "" {
 			d.Annotations = n.Annotations()
+			for _, key := range []string{ocispec.AnnotationRefName, annotationImageName, annotationSubject} {
+				delete(d.Annotations, key) // a manifest names nothing in a layout
+			}
 		}
 	}
 	return d
@@ -335,7 +338,10 @@ func (w *writer) pack(ctx context.Context, out io.Writer) error {
 		}
 		return w.packFile(t, h, name)
 	})
-	return errors.Join(err, t.Close())
+	if err != nil {
+		return err
+	}
+	return t.Close()
 }
 
 func (w *writer) packFile(t *tar.Writer, h *tar.Header, name string) error {
