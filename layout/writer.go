@@ -225,8 +225,16 @@ func (w *writer) list(root *os.Root, c manifest.Content, tag string, condition f
 	if err := condition(current); err != nil {
 		return err
 	}
+	var children []ocispec.Descriptor // attestations among them may have been added for their subject
+	if _, ofReferrers := manifest.CutDigestTag(tag); manifest.IsIndex(c.Descriptor.MediaType) && !ofReferrers {
+		children, _, _ = manifest.ParseIndex(c.Raw)
+	}
 	l.index.Manifests = slices.DeleteFunc(l.index.Manifests, func(d ocispec.Descriptor) bool {
 		name := d.Annotations[ocispec.AnnotationRefName]
+		isChild := func(child ocispec.Descriptor) bool { return child.Digest == d.Digest }
+		if name == "" && slices.ContainsFunc(children, isChild) {
+			return true
+		}
 		return tag != "" && name == tag || tag == "" && name == "" && d.Digest == c.Descriptor.Digest
 	})
 	l.index.Manifests = append(l.index.Manifests, w.entry(c, tag))
@@ -374,6 +382,11 @@ func (w *writer) saved() ([]byte, error) {
 		return nil, err
 	}
 	n, err := manifest.ParseNode(c)
+	if images := slices.DeleteFunc(slices.Clone(n.Children), manifest.IsAttestation); err == nil && len(images) == 1 {
+		if c, err = l.manifest(images[0].Digest); err == nil {
+			n, err = manifest.ParseNode(c)
+		}
+	}
 	if err != nil || n.Kind() != manifest.KindImage {
 		return nil, err
 	}

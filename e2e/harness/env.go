@@ -74,13 +74,19 @@ func (e *Env) UseDaemon(d *servers.Daemon) { e.Set("DOCKER_HOST", d.Host) }
 // UseBuildx makes `docker buildx` available.
 func (e *Env) UseBuildx(t testing.TB) {
 	t.Helper()
+	e.installPlugin(t, "docker-buildx", Built(t, "docker-buildx"))
+}
+
+// Built returns the path of a program that was built from a Go module, such as crane.
+func Built(t testing.TB, name string) string {
+	t.Helper()
 	tools, err := servers.FindTools()
-	if err != nil {
-		t.Fatal(err)
+	file := ""
+	if err == nil {
+		file, err = tools.Built(name)
 	}
-	buildx, err := tools.Built("docker-buildx")
-	require(t, "buildx", err)
-	e.installPlugin(t, "docker-buildx", buildx)
+	require(t, name, err)
+	return file
 }
 
 // UseGo lets commands in the environment compile with the caches of the machine.
