@@ -157,15 +157,19 @@ func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference
 // recordPush removes a list that was pushed, unless somebody changed it meanwhile, or without purge stores its digest and what
 // became of its pending entries. An interrupt must not keep the store from recording that.
 func recordPush(ctx context.Context, lists Lists, clients Clients, name reference.NamedTagged, list List, pushed Pushed, purge bool) error {
+	pending := slices.ContainsFunc(list.Entries, Entry.IsPending)
+	if !purge && !pending && list.Pushed == PushedUnknown { // the files of docker manifest stay as they are
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	err := lists.Update(ctx, name, func(now List) (List, error) {
 		switch {
 		case !purge:
-			if slices.ContainsFunc(list.Entries, Entry.IsPending) {
+			if pending {
 				now = now.settled(list, pushed.List)
 			}
-			if now.Pushed != PushedUnknown { // the files of docker manifest stay as they are
+			if now.Pushed != PushedUnknown {
 				now.Pushed = pushed.Descriptor.Digest
 			}
 			return now, nil
