@@ -113,8 +113,8 @@ func TestConnectionGoesAway(t *testing.T) {
 			if _, err := c.Fetch(t.Context(), parse(t, "h2.example.com/app:1")); err != nil {
 				t.Errorf("got error %v after %d dials, want none", err, dials.Load())
 			}
-			if got := dials.Load(); got != times+1 {
-				t.Errorf("got %d connections, want %d", got, times+1)
+			if got := dials.Load(); got <= times { // net/http may open one that it does not need
+				t.Errorf("got %d connections, want more than %d", got, times)
 			}
 		})
 	}
