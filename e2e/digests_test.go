@@ -39,6 +39,7 @@ func TestDigestsOfBuilds(t *testing.T) {
 	onEachRegistry(t, func(s *scene) {
 		platforms := []ocispec.Platform{arm64, amd64, riscv64}
 		empty, folders, metadata := map[string]string{}, map[string]string{}, map[string]string{".hidden": "junk"}
+		imagetools := map[string]string{}
 		bake := map[string]any{"buildx.build.warnings": []string{"x"}}
 		typed := []string{"create", "--push", s.name("typed")}
 		for _, p := range platforms {
@@ -53,6 +54,8 @@ func TestDigestsOfBuilds(t *testing.T) {
 			}
 			metadata[tag+".json"] = string(raw)
 			bake["app-"+tag] = build
+			imagetools[tag+".json"] = fmt.Sprintf(`{"containerimage.descriptor":{"mediaType":%q,"digest":%q,"size":1},"image.name":%q}`,
+				ocispec.MediaTypeImageIndex, d, s.registry.Host+"/"+s.repo)
 		}
 		typed = append(typed, s.name("amd64"), s.name("arm64"), s.name("riscv64"))
 		s.multiarch(typed...)
@@ -62,7 +65,7 @@ func TestDigestsOfBuilds(t *testing.T) {
 			s.Fatal(err)
 		}
 		for form, dir := range map[string]string{
-			"empty files": s.outputs(empty), "folders": s.outputs(folders), "metadata": s.outputs(metadata),
+			"empty files": s.outputs(empty), "folders": s.outputs(folders), "metadata": s.outputs(metadata), "imagetools": s.outputs(imagetools),
 			"bake": filepath.Join(s.outputs(map[string]string{"bake.json": string(raw)}), "bake.json"),
 		} {
 			r := s.multiarch("create", "--push", s.list, "--digests", dir, "--exact", "linux/amd64,linux/arm64,linux/riscv64")

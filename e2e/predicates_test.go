@@ -38,5 +38,5 @@ func TestInspectProvenanceAndRaw(t *testing.T) {
 		}
 	}
 	s.ends(1, []string{"has no image for linux/s390x"}, "inspect", "--raw", "--platform", "linux/s390x", s.list)
-	s.ends(1, []string{"give one of them"}, "inspect", "--raw", "--tree", s.list)
+	s.ends(1, []string{"cannot be combined"}, "inspect", "--raw", "--tree", s.list)
 }
