@@ -134,6 +134,9 @@ func (s *server) putManifest(r *http.Request, name string) (*http.Response, erro
 	}
 	resp := answer(http.StatusCreated, "", nil)
 	resp.Header.Set("Docker-Content-Digest", c.Descriptor.Digest.String())
+	if subject := subjectOf(raw); subject != "" { // an attestation is listed beside its image, and other referrers are written under a tag
+		resp.Header.Set("OCI-Subject", subject.String())
+	}
 	return resp, nil
 }
 
