@@ -12,12 +12,21 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/compression"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // Bounds of the headers of an archive, which are kept in memory.
 const (
 	maxMembers = 1 << 18
 	maxName    = 512 // bytes
+)
+
+// A compressed archive may unpack to maxUnpacked bytes, or to maxGrowth times its size if that is more.
+const (
+	maxUnpacked = 1 << 30
+	maxGrowth   = 100
 )
 
 // archive is a layout in a tar, which is read where its members are.
@@ -53,43 +62,40 @@ func (a *archive) read(ctx context.Context, dir string) error {
 		return err
 	}
 	if magic == [2]byte{0x1f, 0x8b} {
-		if err := a.spool(ctx, dir); err != nil {
+		if err := a.spool(ctx, dir, maxUnpacked); err != nil {
 			return err
 		}
 	}
 	return a.readMembers()
 }
 
-// spool replaces the file by its unpacked content.
-func (a *archive) spool(ctx context.Context, dir string) error {
+// spool replaces the file by its unpacked content: at most limit bytes, or maxGrowth times its size if that is more.
+func (a *archive) spool(ctx context.Context, dir string, limit int64) error {
 	packed := a.file
 	defer packed.Close()
+	info, err := packed.Stat()
+	if err != nil {
+		return err
+	}
+	limit = max(limit, maxGrowth*info.Size())
 	unpacked, err := os.CreateTemp(dir, ".docker-multiarch-*.tar")
 	if err != nil {
 		return err
 	}
 	a.file, a.spooled = unpacked, true
 	z, err := gzip.NewReader(packed)
+	var size int64
 	if err == nil {
-		_, err = io.Copy(unpacked, reader{ctx, z}) // the space on the disk is the bound
+		size, err = io.Copy(unpacked, io.LimitReader(compression.Cancellable(ctx, z), limit+1))
 	}
 	if err != nil {
 		return fmt.Errorf("unpacking it into %s: %w", dir, err)
 	}
-	return nil
-}
-
-// reader fails when its context is done.
-type reader struct {
-	ctx  context.Context
-	from io.Reader
-}
-
-func (r reader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
+	if size > limit {
+		err := fmt.Errorf("the content (more than %d bytes) is more than %d times as large as the file (%d bytes)", limit, maxGrowth, info.Size())
+		return manifest.WithHint(err, "if you trust it, use it uncompressed: gunzip %s", packed.Name())
 	}
-	return r.from.Read(p)
+	return nil
 }
 
 // readMembers reads the headers. A name that leaves the archive, occurs twice, or is no file is an error.

@@ -142,7 +142,7 @@ func (s saved) layer(ctx context.Context, name string) (ocispec.Descriptor, erro
 		return ocispec.Descriptor{}, err
 	}
 	defer content.Close()
-	buffered := bufio.NewReader(reader{ctx, content})
+	buffered := bufio.NewReader(compression.Cancellable(ctx, content))
 	magic, _ := buffered.Peek(4)                                     // the reading that follows finds the error
 	mediaType := ocispec.MediaTypeImageLayer + compression.Of(magic) // which other programs than docker use
 	d, err := digest.FromReader(buffered)

@@ -2,12 +2,13 @@
 //
 // [NewReader] recognizes gzip and zstd by their first bytes, since a media type or file name is only a claim.
 // It decompresses in this process: containerd's package starts unpigz where it finds one. How much
-// content to accept is up to the caller.
+// content to accept is up to the caller, and [Cancellable] ends what takes long.
 package compression
 
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -79,4 +80,19 @@ func (z zstdReader) Read(p []byte) (int, error) {
 func (z zstdReader) Close() error {
 	z.decoder.Close()
 	return nil
+}
+
+// Cancellable returns r, whose reads fail once ctx is done.
+func Cancellable(ctx context.Context, r io.Reader) io.Reader { return cancellable{ctx, r} }
+
+type cancellable struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (c cancellable) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.from.Read(p)
 }

@@ -13,6 +13,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/compression"
 )
 
 // fill copies the files of this machine to a volume. Those that the volume had after the last copy are left out: a step that
@@ -116,7 +118,7 @@ func (f folder) pack(ctx context.Context, to *tar.Writer, name string, info fs.F
 		return e, err
 	}
 	defer file.Close()
-	content, hash := cancellable{ctx, file}, sha256.New()
+	content, hash := compression.Cancellable(ctx, file), sha256.New()
 	if recorded && old.mode == e.mode {
 		if _, err = io.Copy(hash, content); err == nil {
 			e.sum = [sha256.Size]byte(hash.Sum(nil))
@@ -200,7 +202,7 @@ func (w *Workspace) receive(ctx context.Context, v *volume, into folder) (seen m
 	defer os.Remove(spool.Name())
 	defer spool.Close()
 	seen = map[string]entry{}
-	read := &counter{from: cancellable{ctx, stream}}
+	read := &counter{from: compression.Cancellable(ctx, stream)}
 	err = readTar(read, func(i item) error {
 		if w.isHidden(i.name) {
 			return nil

@@ -42,7 +42,7 @@ func unpack(ctx context.Context, packed io.Reader, dir string, limit int64) erro
 		return err
 	}
 	defer into.Close()
-	read := &counter{from: cancellable{ctx, packed}}
+	read := &counter{from: compression.Cancellable(ctx, packed)}
 	unpacked, err := compression.NewReader(read)
 	if err != nil {
 		return err
@@ -183,17 +183,4 @@ func (c *counter) Read(p []byte) (int, error) {
 	c.bytes += int64(n)
 	c.ended = c.ended || n == 0 && errors.Is(err, io.EOF)
 	return n, err
-}
-
-// cancellable is a reader that ends with ctx.
-type cancellable struct {
-	ctx  context.Context
-	from io.Reader
-}
-
-func (c cancellable) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.from.Read(p)
 }
