@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/layout"
@@ -22,13 +21,7 @@ import (
 func TestTarOfAttestedImage(t *testing.T) {
 	f := files{}
 	image := f.image("arm64")
-	about := func(kind string) ocispec.Descriptor {
-		return f.put(ocispec.MediaTypeImageManifest, ocispec.Manifest{
-			Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: kind,
-			Config: f.blob(ocispec.MediaTypeEmptyJSON, []byte("{}")), Layers: []ocispec.Descriptor{}, Subject: &image,
-		})
-	}
-	attestation, signature := about("attestation"), about("signature")
+	attestation, signature := f.referrer("attestation", image), f.referrer("signature", image)
 	listed := named(attestation, manifest.AnnotationReferenceType, manifest.ReferenceTypeAttestation)
 	index, referrers := f.list(image, listed), f.list(signature)
 

@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -56,6 +57,11 @@ type layout struct {
 	name  string
 	files files
 	index ocispec.Index
+	// note receives a line for what is left out.
+	note func(format string, args ...any)
+
+	findDescribing sync.Once
+	describing     map[digest.Digest][]digest.Digest
 }
 
 // read reads oci-layout and index.json.
@@ -265,8 +271,8 @@ func (l *layout) resolve(name string) (digest.Digest, error) {
 	if ref, err := manifest.ParseName(name); err == nil && strings.ContainsAny(name, "/:") {
 		wanted = append(wanted, manifest.Familiar(ref))
 	}
-	for i := range l.index.Manifests { // exactly the tag, then other names of the same meaning; a later entry replaces an earlier one
-		if d := l.index.Manifests[len(l.index.Manifests)-1-i]; d.Annotations[ocispec.AnnotationRefName] == name {
+	for _, d := range slices.Backward(l.index.Manifests) { // exactly the tag, then other names of the same meaning; a later entry replaces an earlier one
+		if d.Annotations[ocispec.AnnotationRefName] == name {
 			return d.Digest, nil
 		}
 	}
@@ -278,14 +284,29 @@ func (l *layout) resolve(name string) (digest.Digest, error) {
 	return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no image %s; it has: %s", l.name, name, l.listed())
 }
 
-// tags returns the tags of all entries, each once.
+// tags returns the tags of all entries, each once, and notes the images that others hide: those that no tag resolves to.
 func (l *layout) tags() []string {
 	var out []string
-	for _, d := range l.index.Manifests {
+	all, digests := make([][]string, len(l.index.Manifests)), map[string]digest.Digest{}
+	exact := map[string]bool{}
+	for i, d := range l.index.Manifests {
 		for _, name := range names(d) {
-			if !strings.ContainsAny(name, "/:@") && !slices.Contains(out, name) {
+			if strings.ContainsAny(name, "/:@") {
+				continue
+			}
+			if digests[name] == "" {
 				out = append(out, name)
 			}
+			if isExact := name == d.Annotations[ocispec.AnnotationRefName]; isExact || !exact[name] { // as resolve does
+				digests[name], exact[name] = d.Digest, isExact
+			}
+			all[i] = append(all[i], name)
+		}
+	}
+	for i, d := range l.index.Manifests {
+		isHidden := !slices.ContainsFunc(all[i], func(tag string) bool { return digests[tag] == d.Digest })
+		if isHidden && len(all[i]) > 0 {
+			l.note("%s has several images with the tag %s: %s is left out", l.name, all[i][0], manifest.OneLine(nameOf(d), 200))
 		}
 	}
 	return out
@@ -303,10 +324,12 @@ func (l *layout) only() (digest.Digest, error) {
 	for _, d := range l.index.Manifests {
 		_, isDigestTag := manifest.CutDigestTag(d.Annotations[ocispec.AnnotationRefName])
 		isRoot := func(r ocispec.Descriptor) bool { return r.Digest == d.Digest }
-		if below[d.Digest] || isDigestTag || slices.ContainsFunc(roots, isRoot) || l.subject(d) != "" {
+		if below[d.Digest] || isDigestTag || slices.ContainsFunc(roots, isRoot) {
 			continue
 		}
-		roots = append(roots, d)
+		if subject, _ := l.subject(d); subject == "" { // one that cannot be read is not silently passed over
+			roots = append(roots, d)
+		}
 	}
 	switch len(roots) {
 	case 1:
@@ -347,9 +370,11 @@ func nameOf(d ocispec.Descriptor) string {
 // listed lists the images for an error.
 func (l *layout) listed() string {
 	var all []string
+	known := map[string]bool{}
 	for _, d := range l.index.Manifests {
-		if name := nameOf(d); !slices.Contains(all, name) {
+		if name := nameOf(d); !known[name] {
 			all = append(all, name)
+			known[name] = true
 		}
 	}
 	if len(all) == 0 {
@@ -359,54 +384,86 @@ func (l *layout) listed() string {
 }
 
 // subject returns the digest that an entry of index.json describes: the subject of its manifest, or what buildx notes
-// beside it; "" for none.
-func (l *layout) subject(d ocispec.Descriptor) digest.Digest {
-	if s := digest.Digest(d.Annotations[annotationSubject]); s.Validate() == nil {
-		return s
-	}
-	if manifest.IsIndex(d.MediaType) && d.Size > maxManifest {
-		return ""
-	}
+// beside it, even if the manifest cannot be read; "" for none.
+func (l *layout) subject(d ocispec.Descriptor) (digest.Digest, error) {
+	var subject digest.Digest
 	raw, err := l.small(blobName(d.Digest), maxManifest)
-	if err != nil {
-		return ""
+	if err == nil {
+		subject, err = subjectOf(raw)
 	}
-	return subjectOf(raw)
+	if noted := digest.Digest(d.Annotations[annotationSubject]); noted.Validate() == nil {
+		subject = noted
+	}
+	return subject, err
 }
 
-func subjectOf(raw []byte) digest.Digest {
+// subjectOf returns the digest that a manifest describes, "" for none.
+func subjectOf(raw []byte) (digest.Digest, error) {
 	var m struct {
 		Subject *ocispec.Descriptor `json:"subject"`
 	}
-	if json.Unmarshal(raw, &m) != nil || m.Subject == nil {
-		return ""
+	if err := json.Unmarshal(raw, &m); err != nil || m.Subject == nil {
+		return "", err
 	}
-	return m.Subject.Digest
+	return m.Subject.Digest, nil
+}
+
+// referrersOf returns the entries of index.json that describe a digest. What cannot be read is noted once.
+func (l *layout) referrersOf(subject digest.Digest) []digest.Digest {
+	l.findDescribing.Do(func() {
+		l.describing = map[digest.Digest][]digest.Digest{}
+		for _, d := range l.index.Manifests {
+			switch of, err := l.subject(d); {
+			case err != nil:
+				l.leaveOut(d.Digest, err)
+			case of != "":
+				l.describing[of] = append(l.describing[of], d.Digest)
+			}
+		}
+	})
+	return l.describing[subject]
+}
+
+// leaveOut notes that a manifest cannot be read, and that nobody knows what it describes.
+func (l *layout) leaveOut(d digest.Digest, err error) {
+	l.note("%s: %s cannot be read, and is left out of the referrers: %v", l.name, d, err)
 }
 
 // referrers returns the index under the referrers tag of a digest: with the entries of the one that the layout has, and all
-// others of index.json that describe the digest. It has no entries if there are none.
-func (l *layout) referrers(subject digest.Digest, tag string) manifest.Content {
+// others of index.json that describe the digest. The error is errdefs.ErrNotFound if there are none. An index that cannot be
+// read is another error, an entry of index.json that cannot be read is noted.
+func (l *layout) referrers(subject digest.Digest, tag string) (manifest.Content, error) {
 	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
 	index.SchemaVersion = 2
 	if d, err := l.resolve(tag); err == nil {
-		if c, err := l.manifest(d); err == nil {
-			index.Manifests, index.Annotations, _ = manifest.ParseIndex(c.Raw)
+		c, err := l.manifest(d)
+		if err == nil && manifest.IsIndex(c.Descriptor.MediaType) {
+			index.Manifests, index.Annotations, err = manifest.ParseIndex(c.Raw)
+		}
+		if err != nil {
+			return manifest.Content{}, manifest.Errorf(errdefs.ErrDataLoss, "%s: the referrers of %s cannot be read: %v", l.name, subject, err) // not absent
 		}
 	}
-	for _, d := range l.index.Manifests {
-		known := func(other ocispec.Descriptor) bool { return other.Digest == d.Digest }
-		if slices.ContainsFunc(index.Manifests, known) || l.subject(d) != subject {
+	for _, d := range l.referrersOf(subject) {
+		if slices.ContainsFunc(index.Manifests, func(other ocispec.Descriptor) bool { return other.Digest == d }) {
 			continue
 		}
-		if c, err := l.manifest(d.Digest); err == nil {
-			if n, err := manifest.ParseNode(c); err == nil {
-				referrer := c.Descriptor
-				referrer.ArtifactType, referrer.Annotations = n.ArtifactType, n.Annotations()
-				index.Manifests = append(index.Manifests, referrer)
-			}
+		c, err := l.manifest(d)
+		var n manifest.Node
+		if err == nil {
+			n, err = manifest.ParseNode(c)
 		}
+		if err != nil {
+			l.leaveOut(d, err)
+			continue
+		}
+		referrer := c.Descriptor
+		referrer.ArtifactType, referrer.Annotations = n.ArtifactType, n.Annotations()
+		index.Manifests = append(index.Manifests, referrer)
+	}
+	if len(index.Manifests) == 0 {
+		return manifest.Content{}, manifest.Errorf(errdefs.ErrNotFound, "%s has no referrers of %s", l.name, subject)
 	}
 	raw, _ := json.Marshal(index) // it has only strings and numbers
-	return manifest.NewContent(index.MediaType, bytes.TrimSpace(raw))
+	return manifest.NewContent(index.MediaType, raw), nil
 }

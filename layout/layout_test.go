@@ -55,6 +55,14 @@ func (f files) image(arch string) ocispec.Descriptor {
 	return d
 }
 
+// referrer adds an artifact of a type that describes a manifest.
+func (f files) referrer(artifactType string, subject ocispec.Descriptor) ocispec.Descriptor {
+	return f.put(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: artifactType,
+		Config: f.blob(ocispec.MediaTypeEmptyJSON, []byte("{}")), Layers: []ocispec.Descriptor{}, Subject: &subject,
+	})
+}
+
 // list adds an index.
 func (f files) list(children ...ocispec.Descriptor) ocispec.Descriptor {
 	return f.put(ocispec.MediaTypeImageIndex, ocispec.Index{

@@ -126,10 +126,18 @@ type server struct {
 // layout returns what is read from; without a writer it is opened at the first call.
 func (s *server) layout(ctx context.Context) (*layout, error) {
 	if s.writer != nil {
-		return s.writer.layout()
+		return s.noting(s.writer.layout())
 	}
-	s.once.Do(func() { s.read, s.err = s.openLayout(ctx) })
+	s.once.Do(func() { s.read, s.err = s.noting(s.openLayout(ctx)) })
 	return s.read, s.err
+}
+
+// noting makes l note what it leaves out.
+func (s *server) noting(l *layout, err error) (*layout, error) {
+	if err == nil {
+		l.note = s.note
+	}
+	return l, err
 }
 
 func (s *server) openLayout(ctx context.Context) (*layout, error) {

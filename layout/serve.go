@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -98,8 +97,8 @@ func (l *layout) named(name string, collect bool) (manifest.Content, error) {
 		return l.manifest(d)
 	}
 	if form, isDigestTag := manifest.CutDigestTag(name); collect && isDigestTag && form == name {
-		if c := l.referrers(manifest.DigestOf(form), name); !bytes.Contains(c.Raw, []byte(`"manifests":[]`)) {
-			return c, nil
+		if c, err := l.referrers(manifest.DigestOf(form), name); !errdefs.IsNotFound(err) {
+			return c, err
 		}
 	}
 	d, err := l.resolve(name)
@@ -134,7 +133,7 @@ func (s *server) putManifest(r *http.Request, name string) (*http.Response, erro
 	}
 	resp := answer(http.StatusCreated, "", nil)
 	resp.Header.Set("Docker-Content-Digest", c.Descriptor.Digest.String())
-	if subject := subjectOf(raw); subject != "" { // an attestation is listed beside its image, and other referrers are written under a tag
+	if subject, _ := subjectOf(raw); subject != "" { // an attestation is listed beside its image, and other referrers are written under a tag
 		resp.Header.Set("OCI-Subject", subject.String())
 	}
 	return resp, nil
@@ -211,9 +210,9 @@ func (s *server) getTags(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer s.done(l)
-	tags := l.tags()
-	if n, err := strconv.Atoi(r.URL.Query().Get("n")); err == nil && n > 0 && r.URL.Query().Get("last") != "" {
-		tags = nil
+	var tags []string
+	if r.URL.Query().Get("last") == "" {
+		tags = l.tags()
 	}
 	raw, err := json.Marshal(map[string]any{"name": s.typed, "tags": tags})
 	return answer(http.StatusOK, "application/json", raw), err

@@ -190,8 +190,8 @@ func (w *writer) add(ctx context.Context, c manifest.Content, tag string, condit
 	if err := w.put(c.Descriptor.Digest, strings.NewReader(string(c.Raw))); err != nil {
 		return err
 	}
-	if tag == "" && subjectOf(c.Raw) == "" {
-		return nil
+	if subject, err := subjectOf(c.Raw); tag == "" && subject == "" {
+		return err
 	}
 	root, err := w.begin()
 	if err != nil {
