@@ -109,9 +109,9 @@ const AnnotationPredicateType = "in-toto.io/predicate-type"
 
 // Predicates returns the predicates of this kind that the images of i have: in attestation manifests of BuildKit, in
 // referrers of the image or of its index, and under the tags of cosign. Only, unless nil, is the platform that matters.
-// Signatures are not checked. A predicate with another subject is left out with a warning, and so is what cannot be parsed; the
-// error is errdefs.ErrFailedPrecondition or errdefs.ErrInvalidArgument if there is no other. Images without a predicate are left out with a warning, too; the
-// error is errdefs.ErrNotFound if no image has one.
+// Signatures are not checked. A predicate with another subject is left out with a warning, and so is what cannot be parsed or
+// is too much; the error is errdefs.ErrFailedPrecondition or errdefs.ErrInvalidArgument if there is no other. Images without a
+// predicate are left out with a warning, too; the error is errdefs.ErrNotFound if no image has one.
 func (i Inspection) Predicates(ctx context.Context, r PredicateReader, report Reporter, kind PredicateKind, only *Platform) (Predicates, error) {
 	images := i.List.Images()
 	if i.Image != nil {
@@ -191,11 +191,14 @@ func (p *predicateReader) read(ctx context.Context, e Entry) (out []Predicate, e
 	if p.of.Image == nil && p.of.Descriptor.Digest != "" {
 		subjects = append(subjects, p.of.Descriptor.Digest)
 	}
-	attached, err := p.attachments(ctx, e, subjects)
+	attached, more, err := p.attachments(ctx, e, subjects)
 	if err != nil {
 		return nil, err
 	}
 	var leftOut []error
+	if more > 0 {
+		leftOut = append(leftOut, Errorf(errdefs.ErrInvalidArgument, "%s has too many attestations and referrers to read them all (%d too many)", Familiar(e.Ref), more))
+	}
 	for _, a := range attached {
 		found, err := p.readFrom(ctx, e, a, subjects)
 		switch {
@@ -270,8 +273,9 @@ type attachment struct {
 	Content
 }
 
-// attachments returns the manifests that describe one of subjects: the image e, and the index that lists it.
-func (p *predicateReader) attachments(ctx context.Context, e Entry, subjects []digest.Digest) ([]attachment, error) {
+// attachments returns the manifests that describe one of subjects, the image e and the index that lists it, and the number of
+// those that it did not read.
+func (p *predicateReader) attachments(ctx context.Context, e Entry, subjects []digest.Digest) (out []attachment, more int, err error) {
 	var named []reference.Named
 	var what []string
 	for _, a := range p.of.List.Attestations(e.Descriptor.Digest) {
@@ -279,37 +283,35 @@ func (p *predicateReader) attachments(ctx context.Context, e Entry, subjects []d
 	}
 	listed := len(named)
 	for _, subject := range subjects {
-		referrers, err := Referrers(ctx, p, AtDigest(e.Ref, subject))
-		if err != nil && !errdefs.IsNotFound(err) {
-			return nil, err
-		}
-		for _, d := range referrers {
-			named, what = append(named, AtDigest(e.Ref, d.Digest)), append(what, "the referrer "+d.Digest.String())
-		}
 		for _, suffix := range CosignSuffixes[1:] {
 			tag := AtTag(reference.TrimNamed(e.Ref), ReferrersTag(subject)+suffix)
 			named, what = append(named, tag), append(what, "the tag "+tag.Tag())
 		}
 	}
-	if len(named) > maxAttachments {
-		p.Warn("%s has %d attestations and referrers: only %d are read", Familiar(e.Ref), len(named), maxAttachments)
-		named = named[:maxAttachments]
+	for _, subject := range subjects {
+		referrers, err := Referrers(ctx, p, AtDigest(e.Ref, subject))
+		if err != nil && !errdefs.IsNotFound(err) {
+			return nil, 0, err
+		}
+		for _, d := range referrers {
+			named, what = append(named, AtDigest(e.Ref, d.Digest)), append(what, "the referrer "+d.Digest.String())
+		}
 	}
+	more = max(len(named)-maxAttachments, 0)
+	named = named[:len(named)-more]
 	found, errs := make([]Content, len(named)), make([]error, len(named))
 	Concurrently(len(named), func(n int) { found[n], errs[n] = p.Fetch(ctx, named[n]) })
-	var out []attachment
 	for n := range named {
-		_, tagged := named[n].(reference.Tagged)
 		switch {
 		case errs[n] == nil && !IsIndex(found[n].Descriptor.MediaType):
 			out = append(out, attachment{what[n], found[n]})
 		case errs[n] != nil && !errdefs.IsNotFound(errs[n]):
-			return nil, errs[n]
-		case errs[n] != nil && n < listed && !tagged:
+			return nil, 0, errs[n]
+		case errs[n] != nil && n < listed:
 			p.Warn("%s is not in the registry", what[n])
 		}
 	}
-	return out, nil
+	return out, more, nil
 }
 
 // layerPredicateType is the predicate type that BuildKit or cosign states for a layer, "" for none.

@@ -125,6 +125,12 @@ func TestPredicates(t *testing.T) {
 			attached(t, m, "c", &image, "application/x-more+json", `{"subject":"all","predicateType":1,"payload":{}}`)
 			return nil
 		}, "", `{"spdxVersion":"SPDX-2.3"}`, ""},
+		{"too many", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			for n := range 97 { // and the two tags of cosign for the image and for its index
+				attached(t, m, fmt.Sprint("a", n), &image, inToto, statementOf(slsa, fmt.Sprint(n), image.Digest))
+			}
+			return nil
+		}, "", "too many attestations and referrers to read them all (1 too many)", ""},
 		{"other platform", nil, "linux/s390x", "has no image for linux/s390x (it has: linux/amd64)", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
