@@ -50,9 +50,13 @@ func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.
 	return found, err
 }
 
-// OnlyInDaemon returns err, the error of a registry for name, and says if the daemon has an image of that name.
+// OnlyInDaemon returns err, the error for name, and says if the daemon has an image that the registry does not have or refuses
+// access to. A daemon that does not answer within daemonCompared is ignored.
 func OnlyInDaemon(ctx context.Context, images Images, name reference.Named, err error) error {
-	ctx, cancel := context.WithTimeout(ctx, daemonNeeded)
+	if IsLayout(name) || !errdefs.IsNotFound(err) && !errdefs.IsUnauthorized(err) && !errdefs.IsPermissionDenied(err) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, daemonCompared)
 	defer cancel()
 	if local, localErr := images.Find(ctx, name); localErr == nil {
 		err = fmt.Errorf("%w; the daemon has an image of that name", err)

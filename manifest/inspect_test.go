@@ -2,11 +2,13 @@ package manifest_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -48,6 +50,30 @@ func TestVerboseNamesFewAbsentEntries(t *testing.T) {
 	}
 	if got, want := lines[20].Text, "2980 more entries of "+example+":1 are not in the registry"; got != want {
 		t.Errorf("got warning %q, want %q", got, want)
+	}
+}
+
+// The daemon is asked only about what it may be the only one to have.
+func TestOnlyInDaemon(t *testing.T) {
+	for name, cases := range map[string]map[error]bool{
+		example + ":1": {
+			errdefs.ErrNotFound: true, errdefs.ErrUnauthenticated: true, errdefs.ErrPermissionDenied: true,
+			errdefs.ErrUnavailable: false, errdefs.ErrInvalidArgument: false,
+		},
+		"oci-layout:///tmp/layout:1": {errdefs.ErrNotFound: false},
+	} {
+		ref, err := manifest.ParseNameOrLayout(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := fakes.NewFixture()
+		w.Daemon.Images[ref.String()] = manifest.Local{Name: ref}
+		for cause, want := range cases {
+			err := manifest.OnlyInDaemon(t.Context(), w.Daemon, ref, cause)
+			if got := strings.Contains(err.Error(), "; the daemon has an image of that name"); got != want || !errors.Is(err, cause) {
+				t.Errorf("%s, %v: got %v, want the daemon named: %t", name, cause, err, want)
+			}
+		}
 	}
 }
 
