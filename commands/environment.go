@@ -46,8 +46,8 @@ type shown struct {
 	layouts layout.Layouts
 }
 
-// parseName parses the name of an image in a registry or in a layout. A step of a task may not name a layout: it could read any
-// file of this machine.
+// parseName parses the name of an image in a registry or in a layout. A step of a task may not name a layout: it could read
+// any file of this machine.
 func (e environment) parseName(typed string) (reference.Named, error) {
 	ref, err := manifest.ParseNameOrLayout(typed)
 	if err == nil {

@@ -222,7 +222,8 @@ func parseTags(list reference.Named, typed []string) ([]reference.NamedTagged, e
 }
 
 // parsePublished returns the names that -t gives a list that is published, each once: tags of its repository, and names in
-// others. Names have a registry, except those in the list's own repository on Docker Hub, as docker/metadata-action writes them.
+// others. Names have a registry, except those in the list's own repository on Docker Hub, as docker/metadata-action writes
+// them.
 func parsePublished(list reference.Named, typed []string) (tags, copies []reference.NamedTagged, err error) {
 	seen := map[string]bool{}
 	for _, s := range typed {
@@ -242,8 +243,8 @@ func parsePublished(list reference.Named, typed []string) (tags, copies []refere
 	return tags, copies, nil
 }
 
-// parseTarget returns the tag s in the repository of ref, or the name s. A name without a registry, which would be one in Docker
-// Hub, is only permitted if its place and that of ref are the same.
+// parseTarget returns the tag s in the repository of ref, or the name s. A name without a registry, which would be one in
+// Docker Hub, is only permitted if its place and that of ref are the same.
 func parseTarget(ref reference.Named, s string, same func(a, b reference.Named) bool) (reference.NamedTagged, error) {
 	if name, err := reference.WithTag(reference.TrimNamed(ref), s); err == nil {
 		return name, nil

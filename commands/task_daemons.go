@@ -47,8 +47,8 @@ var (
 	_ run.Programs = (*daemons)(nil)
 )
 
-// newDaemons returns the daemons of docker contexts for a run with an ID, whose files are in a folder. When it ends, its builders
-// and its folder must be removed.
+// newDaemons returns the daemons of docker contexts for a run with an ID, whose files are in a folder. When it ends, its
+// builders and its folder must be removed.
 func newDaemons(t tools, id, files string) (*daemons, error) {
 	user := func() *configfile.ConfigFile { return config.LoadDefaultConfigFile(io.Discard) } // which may change meanwhile
 	if t.env.listsDir != "" {

@@ -94,8 +94,8 @@ type loadedTask struct {
 // runID matches the IDs that names of tags, containers and volumes can contain.
 var runID = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`)
 
-// load opens the context, reads the file and reports its findings among progress in a mode. The error is also that the file cannot be run. The
-// result must be closed unless there is an error.
+// load opens the context, reads the file and reports its findings among progress in a mode. The error is also that the file
+// cannot be run. The result must be closed unless there is an error.
 func (o taskOptions) load(ctx context.Context, env environment, progress string) (loadedTask, error) {
 	shown, _ := env.progress(progress, false)
 	if o.file != "-" && o.values != "-" && o.context != "-" { // a person may type

@@ -15,11 +15,11 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Push has the daemon send the image called name to the registry in its name, all of it or, unless platform is nil,
-// only the manifest of that platform, and reports the progress of its layers unless progress is nil. It returns the digest that name then
-// has in the registry, as the daemon reports it: if only one platform of an index is available, the daemon pushes the
-// manifest of that platform. The digest is "" if podman does not report it. The error is errdefs.ErrNotImplemented if the
-// daemon cannot push one platform (before API 1.46), errdefs.ErrFailedPrecondition if it lacks content of the image,
+// Push has the daemon send the image called name to the registry in its name, all of it or, unless platform is nil, only
+// the manifest of that platform, and reports the progress of its layers unless progress is nil. It returns the digest that
+// name then has in the registry, as the daemon reports it: if only one platform of an index is available, the daemon pushes
+// the manifest of that platform. The digest is "" if podman does not report it. The error is errdefs.ErrNotImplemented if
+// the daemon cannot push one platform (before API 1.46), errdefs.ErrFailedPrecondition if it lacks content of the image,
 // errdefs.ErrNotFound if it does not have name (any more), errdefs.ErrAborted if the registry lacks a blob of the image
 // that it was sent, errdefs.ErrUnavailable if the daemon cannot be reached or its connection breaks.
 func (d *Daemon) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform, progress manifest.Progress) (digest.Digest, error) {

@@ -16,8 +16,8 @@ import (
 const verifiedTable = "table {{.Name}}\t{{.Platform}}\t{{.Digest}}\t{{.State}}"
 
 // Verified writes the results of checking names: a table with a row for each manifest, and after it a line for each
-// finding; if quiet, only the lines of errors and failed checks. With noTrunc digests and long cells are whole. At most maxFailed failures of a name are shown. Any format
-// other than a table is a template for each result, or "json".
+// finding; if quiet, only the lines of errors and failed checks. With noTrunc digests and long cells are whole. At most
+// maxFailed failures of a name are shown. Any format other than a table is a template for each result, or "json".
 func Verified(out io.Writer, results []verify.Result, format string, quiet, noTrunc bool) error {
 	switch table, isTable := strings.CutPrefix(format, formatter.TableFormatKey); {
 	case quiet:

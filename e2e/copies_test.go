@@ -44,8 +44,8 @@ func TestPublishInSeveralRegistries(t *testing.T) {
 	})
 }
 
-// No tag moves in any registry unless the content is in all of them and they answer: a registry that refuses the login, one that
-// dies before the tags. If one dies later, the error says which tags were written.
+// No tag moves in any registry unless the content is in all of them and they answer: a registry that refuses the login, one
+// that dies before the tags. If one dies later, the error says which tags were written.
 func TestPublishWithAFailingRegistry(t *testing.T) {
 	var dead, stored atomic.Int64 // dead: 1 before the content, 2 when that is complete, 3 for its last tag
 	home, e := newFar(t, open), harness.NewEnv(t)

@@ -136,7 +136,8 @@ type event struct {
 	ExitCode            int
 }
 
-// readEvents returns the events of the steps, in words, the error and all other lines of stderr; it calls began at the first event.
+// readEvents returns the events of the steps, in words, the error and all other lines of stderr; it calls began at the
+// first event.
 func readEvents(r io.Reader, began func()) (events []string, text string) {
 	begin := sync.OnceFunc(began)
 	for lines := bufio.NewScanner(r); lines.Scan(); {

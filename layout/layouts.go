@@ -26,9 +26,9 @@ type Layouts struct {
 	open map[string]*server
 }
 
-// Target says that ref is going to be written: a layout in a folder, or a new tar if its path ends in .tar. With replace, a tar
-// that exists is replaced as a whole. Name returns the full name of an image by its tag, "" for none. A layout that cannot be
-// written is an errdefs.ErrInvalidArgument error, and a tar that exists an errdefs.ErrAlreadyExists error.
+// Target says that ref is going to be written: a layout in a folder, or a new tar if its path ends in .tar. With replace, a
+// tar that exists is replaced as a whole. Name returns the full name of an image by its tag, "" for none. A layout that
+// cannot be written is an errdefs.ErrInvalidArgument error, and a tar that exists an errdefs.ErrAlreadyExists error.
 func (l *Layouts) Target(ref reference.Named, replace bool, name func(tag string) string) error {
 	typed, path := ref.Name(), manifest.LayoutPath(ref)
 	if !strings.HasPrefix(typed, manifest.LayoutScheme) {

@@ -18,9 +18,9 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// RoundTrip answers a request of the distribution spec (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md)
-// for the only repository of a layout. What is not a success is an error, not an answer, except that there is no referrers
-// API: referrers are under their tags.
+// RoundTrip answers a request of the distribution spec
+// (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md) for the only repository of a layout. What is
+// not a success is an error, not an answer, except that there is no referrers API: referrers are under their tags.
 func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer r.Body.Close()

@@ -43,7 +43,8 @@ func (p Publication) mirror(ctx context.Context, clients Clients, from reference
 }
 
 // writeTags writes the copies and then names, the last of the tags in the list's repository, with content that is in all
-// repositories. The other tags are written already. None is written unless the condition is met now and all the repositories of copies still answer.
+// repositories. The other tags are written already. None is written unless the condition is met now and all the
+// repositories of copies still answer.
 func (p Publication) writeTags(ctx context.Context, clients Clients, c Content, names []reference.NamedTagged) error {
 	written := slices.Clone(p.names()[:len(p.names())-len(names)])
 	if all := append(slices.Clone(names), p.Copies...); p.Condition.isSet() || len(p.Copies) > 0 {

@@ -11,8 +11,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// ContextScheme stands for a docker context, in context://NAME/IMAGE: IMAGE of the daemon of the docker context NAME. It stands
-// where a reference has its registry, and NAME/IMAGE where it has its repository.
+// ContextScheme stands for a docker context, in context://NAME/IMAGE: IMAGE of the daemon of the docker context NAME. It
+// stands where a reference has its registry, and NAME/IMAGE where it has its repository.
 const ContextScheme = "context:"
 
 // IsOfContext reports whether ref names an image of the daemon of a docker context.

@@ -156,8 +156,8 @@ type Graph struct {
 	// cannot be parsed then still has its Content.
 	Lenient bool
 	// Lean leaves the layers out of nodes, except for their number and sizes, and NoBytes the bytes: the nodes of a large
-	// repository need most of the memory. Spill moves the bytes to a temporary file if they are many: only Content returns them,
-	// until Close.
+	// repository need most of the memory. Spill moves the bytes to a temporary file if they are many: only Content returns
+	// them, until Close.
 	Lean, NoBytes, Spill bool
 
 	fetch   Fetcher

@@ -1,12 +1,12 @@
 // Package manifest is the domain: manifest lists as values, the bytes of indexes, platforms, references, and the
 // operations on lists.
 //
-// A [List] has an [Entry] for each child, in the order of the user; its methods return a changed copy. The operations
-// are functions: [Create] resolves its sources side by side and stores one list; [PushLocal] and [Publish] push
-// pending images of the daemon, copy the children that the target repository lacks, and put the index last;
-// [Inspect] reads a local list or a registry, [Inspection.Predicates] what is attached to its images, and [Diff] compares
-// two. References may be to layouts ([IsLayout]) and to other daemons ([IsOfContext]). [Graph] is the one walker of indexes, and [Content] is a manifest with
-// its bytes, which are never marshaled again.
+// A [List] has an [Entry] for each child, in the order of the user; its methods return a changed copy. The operations are
+// functions: [Create] resolves its sources side by side and stores one list; [PushLocal] and [Publish] push pending images
+// of the daemon, copy the children that the target repository lacks, and put the index last; [Inspect] reads a local list
+// or a registry, [Inspection.Predicates] what is attached to its images, and [Diff] compares two. References may be to
+// layouts ([IsLayout]) and to other daemons ([IsOfContext]). [Graph] is the one walker of indexes, and [Content] is a
+// manifest with its bytes, which are never marshaled again.
 //
 // What an operation needs of registries ([Fetcher], [Target], [Lister], ...), of the daemon ([Images]) and of the local
 // store ([Lists]) is declared here as small interfaces. Other packages implement them; this one does no input or

@@ -127,9 +127,9 @@ func keepReferrersTags(ctx context.Context, clients Clients, p Publication) {
 	}
 }
 
-// PushLocal is Push for the local list called name: p has the tags and the condition. Without purge it stores the digest of the
-// list, and the digests and bytes of pending entries; with purge it removes the list, unless somebody changed it meanwhile. If there is no such
-// list, and none to be removed, it pushes the daemon's image of that name.
+// PushLocal is Push for the local list called name: p has the tags and the condition. Without purge it stores the digest of
+// the list, and the digests and bytes of pending entries; with purge it removes the list, unless somebody changed it
+// meanwhile. If there is no such list, and none to be removed, it pushes the daemon's image of that name.
 func PushLocal(ctx context.Context, lists Lists, clients Clients, name reference.NamedTagged, p Publication, purge bool) (Pushed, error) {
 	list, err := lists.Get(name)
 	if errdefs.IsNotFound(err) && !purge {

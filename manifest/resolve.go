@@ -18,7 +18,7 @@ import (
 )
 
 // How long the daemon may take to answer if it may be the only one to have the image, and if its answer is
-// only compared with the registry's.
+// only a word beside the registry's.
 const (
 	daemonNeeded   = 15 * time.Second
 	daemonCompared = time.Second

@@ -63,8 +63,8 @@ func (c Choice) keeps(p ocispec.Platform) bool {
 	return len(c.Platforms) == 0 || slices.ContainsFunc(c.Platforms, func(k Platform) bool { return k.Matches(p) })
 }
 
-// check returns an errdefs.ErrNotFound error unless there is an entry for each wanted platform. Offered are those of all images
-// of the sources.
+// check returns an errdefs.ErrNotFound error unless there is an entry for each wanted platform. Offered are those of all
+// images of the sources.
 func (c Choice) check(entries []Entry, offered []ocispec.Platform) error {
 	for _, p := range c.Platforms {
 		if slices.ContainsFunc(entries, func(e Entry) bool { return e.mayBeFor(p) }) {

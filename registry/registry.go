@@ -45,9 +45,9 @@ type Options struct {
 	// before all others if there is a credential, since a challenge is to be expected. What it returns is kept; its
 	// error counts only when the registry asks for a login.
 	Credentials func(ctx context.Context, host, repository string, actions []string) (Credential, error)
-	// WithoutLogin is called with that error then, and with the refusal of a credential where reading works without
-	// one. It returns nil to continue anonymously: what the registry then refuses or does not show is not taken for absent, but
-	// an error. If it is nil, the request fails.
+	// WithoutLogin is called with that error then, and with the refusal of a credential where reading works without one. It
+	// returns nil to continue anonymously: what the registry then refuses or does not show is not taken for absent, but an
+	// error. If it is nil, the request fails.
 	WithoutLogin func(ctx context.Context, err error) error
 	// Forget is called before Credentials is called again, for a registry that has refused a credential that was held
 	// for a minute or longer; nil for none.

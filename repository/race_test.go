@@ -271,7 +271,8 @@ func TestPurgeSpills(t *testing.T) {
 	}
 }
 
-// A removed tag that is pushed while the manifest is deleted that it points to then, is restored where it would point to nothing.
+// A removed tag that is pushed while the manifest is deleted that it points to then, is restored where it would point to
+// nothing.
 func TestPurgeRestoresPushedTags(t *testing.T) {
 	for image := range 2 { // which old-00 is pushed with: the same, and another
 		synctest.Test(t, func(t *testing.T) {

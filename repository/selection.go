@@ -42,9 +42,9 @@ func (s Selection) needsTimes() bool {
 
 func (s Selection) selectsTags() bool { return s.All || len(s.Filters) > 0 || !s.Untagged }
 
-// matched returns the tags that the filters select, sorted, and how many there are to select from: all but digest tags.
-// The error is errdefs.ErrInvalidArgument if they select every tag, none is kept and that is not allowed, or if there are only digest
-// tags.
+// matched returns the tags that the filters select, sorted, and how many there are to select from: all but digest tags. The
+// error is errdefs.ErrInvalidArgument if they select every tag, none is kept and that is not allowed, or if there are only
+// digest tags.
 func (s Selection) matched(in *Snapshot) (tags []string, total int, err error) {
 	digestTags := in.digestTags()
 	for _, tag := range slices.Sorted(maps.Keys(in.Tags)) {

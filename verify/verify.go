@@ -1,12 +1,11 @@
 // Package verify checks that what a registry has under a name is complete, and that it is what it claims to be.
 //
-// [Check] walks from each name through indexes and manifests to configs and layers, and returns a [Result] with
-// the manifests it met and a [Finding] for each problem: content that is missing or has another size or digest,
-// and platforms that differ between an index and the config of an image. By default a layer is only looked up.
-// A deep check reads and unpacks it, and finds out with package
-// [github.com/docker-multiarch/docker-multiarch/verify/program] whether the programs of an image are built for its
-// platform, and whether those that it runs exist. [Exists] answers a smaller question with fewer requests: whether a registry has a
-// name, with images for certain platforms.
+// [Check] walks from each name through indexes and manifests to configs and layers, and returns a [Result] with the
+// manifests it met and a [Finding] for each problem: content that is missing or has another size or digest, and platforms
+// that differ between an index and the config of an image. By default a layer is only looked up. A deep check reads and
+// unpacks it, and finds out with package [github.com/docker-multiarch/docker-multiarch/verify/program] whether the programs
+// of an image are built for its platform, and whether those that it runs exist. [Exists] answers a smaller question with
+// fewer requests: whether a registry has a name, with images for certain platforms.
 //
 // Manifests are read through one [manifest.Graph] per repository, and each config and layer is read once, however
 // many names lead to it. The package writes nothing. Logins, retries and limits on concurrent requests belong to

@@ -1,9 +1,9 @@
-// Command bench measures the built plugin and other programs: the start-up of the plugin, of one without commands and
-// of docker buildx; requests and round trips, copies between registries, imports, listings, pushes of local images and checks of all layers of the plugin and, if
-// they are installed, of docker manifest, docker buildx, crane, regctl, oras and skopeo; and how the plugin uses a registry
-// that limits rates. Compared programs run in
-// turns, so that other load of the machine affects all of them; promises are about ratios, never about times. Each
-// promise ends in a line "result: ...: yes" or NO.
+// Command bench measures the built plugin and other programs: the start-up of the plugin, of one without commands and of
+// docker buildx; requests and round trips, copies between registries, imports, listings, pushes of local images and checks
+// of all layers of the plugin and, if they are installed, of docker manifest, docker buildx, crane, regctl, oras and
+// skopeo; and how the plugin uses a registry that limits rates. Compared programs run in turns, so that other load of the
+// machine affects all of them; promises are about ratios, never about times. Each promise ends in a line "result: ...: yes"
+// or NO.
 //
 // A section (sections, below) covers one subject; arguments select sections, without them all run. It describes its
 // programs as a contest and prints the contest's table; see startup.go.

@@ -41,8 +41,9 @@ type extra struct {
 	Index   digest.Digest     `json:",omitempty"`
 	Pending *manifest.Pending `json:",omitempty"`
 	LocalID digest.Digest     `json:",omitempty"`
-	// Location is the layout or archive that has the content, with the digest, or the image of the daemon of a docker context. The
-	// entry's Ref is where push is going to put the content, for a pending image with the digest that it has in the daemon.
+	// Location is the layout or archive that has the content, with the digest, or the image of the daemon of a docker
+	// context. The entry's Ref is where push is going to put the content, for a pending image with the digest that it has
+	// in the daemon.
 	Location string          `json:",omitempty"`
 	Fields   manifest.Fields `json:",omitzero"`
 }

@@ -39,8 +39,8 @@ const (
 	measured = 10 * time.Second
 	madeUp   = time.Minute
 	enough   = 20
-	// refusedLong is how long a class is refused in a row before it is given up, if the registry accepted enough requests of it
-	// before: many registries count the requests of a minute, and ask for less than is left of it.
+	// refusedLong is how long a class is refused in a row before it is given up, if the registry accepted enough requests
+	// of it before: many registries count the requests of a minute, and ask for less than is left of it.
 	refusedLong = 90 * time.Second
 	// slowest is how many requests a second are sent at first after the first refusal, leastRate how many at least later:
 	// a registry that refuses at random would seem to allow less and less.

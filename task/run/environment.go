@@ -14,8 +14,8 @@ var (
 		"DOCKER_API_VERSION DOCKER_CERT_PATH DOCKER_DEFAULT_PLATFORM DOCKER_TLS DOCKER_TLS_VERIFY GNUPGHOME HOME HTTPS_PROXY " +
 		"HTTP_PROXY LANG LC_* LOCALAPPDATA LOGNAME NO_COLOR NO_PROXY PASSWORD_STORE_DIR PATH PATHEXT PROGRAMDATA PROGRAMFILES* " +
 		"SSH_AUTH_SOCK SSL_CERT_* SYSTEMROOT TEMP TERM TMP TMPDIR TZ USER USERPROFILE WINDIR XDG_*")
-	// paths are those of them that name a file or folder where programs look for settings, logins and certificates, pathLists those
-	// that name several.
+	// paths are those of them that name a file or folder where programs look for settings, logins and certificates,
+	// pathLists those that name several.
 	paths     = strings.Fields("APPDATA GNUPGHOME HOME LOCALAPPDATA PASSWORD_STORE_DIR SSL_CERT_FILE TEMP TMP TMPDIR USERPROFILE XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_RUNTIME_DIR XDG_STATE_HOME")
 	pathLists = strings.Fields("SSL_CERT_DIR XDG_CONFIG_DIRS XDG_DATA_DIRS")
 	// withheld are the variables that docker commands do not get from a step. They could lead to programs and logins in

@@ -349,8 +349,8 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 // The exit codes of containers that docker stop, kill and rm end.
 const killed, terminated = 128 + 9, 128 + 15
 
-// runContainer runs a container with the workspace. It also returns the volume of that, which the daemon may be unable to mount
-// unless the container has started.
+// runContainer runs a container with the workspace. It also returns the volume of that, which the daemon may be unable to
+// mount unless the container has started.
 func (e *Executor) runContainer(ctx context.Context, d *usedDaemon, c Container, out Output, started func()) (code int, volume string, err error) {
 	volume, release, err := e.workspace.Volume(ctx, d.context, d)
 	if err != nil {
