@@ -13,7 +13,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/layout"
 )
 
-// noting returns layouts and what they note.
+// noting returns layouts, and their notes.
 func noting(t *testing.T) (*layout.Layouts, *[]string) {
 	t.Helper()
 	notes := &[]string{}
