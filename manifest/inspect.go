@@ -50,10 +50,10 @@ func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.
 	return found, err
 }
 
-// OnlyInDaemon returns err, the error for name, and says if the daemon has an image that the registry does not have or refuses
-// access to. A daemon that does not answer within daemonCompared is ignored.
+// OnlyInDaemon returns err, the error of a registry for name, and says if the daemon has an image of that name. A daemon that
+// does not answer within daemonCompared is ignored.
 func OnlyInDaemon(ctx context.Context, images Images, name reference.Named, err error) error {
-	if IsLayout(name) || !errdefs.IsNotFound(err) && !errdefs.IsUnauthorized(err) && !errdefs.IsPermissionDenied(err) {
+	if IsLayout(name) {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, daemonCompared)
