@@ -59,7 +59,11 @@ func runTaskValidate(ctx context.Context, env environment, opts validateOptions)
 	defer loaded.close()
 	t := newTools(env, false)
 	pinned := task.PinnedBases(loaded.file, func(step task.Step) ([]byte, error) {
-		return run.ReadDockerfile(ctx, loaded.source.Dir, step)
+		raw, err := run.ReadDockerfile(ctx, loaded.source.Dir, step)
+		if err != nil && opts.online {
+			t.reporter.Warn("The digests in FROM of step %s were not looked up: its Dockerfile could not be read", step.ID)
+		}
+		return raw, err
 	})
 	switch {
 	case opts.online:

@@ -154,4 +154,6 @@ func TestTaskValidateOnline(t *testing.T) {
 	s.ends(0, []string{finding}, append(args, "--online")...)
 	s.ends(0, []string{"The digests in FROM were not looked up: --online"}, append(args, "--strict")...)
 	s.ends(1, []string{"could not be looked up"}, append(from("sha256:"+strings.Repeat("a", 64)), "--online", "--strict")...)
+	s.write(map[string]string{"src/acb.yaml": "steps:\n  - build: --platform linux/arm64 -f absent/Dockerfile .\n"})
+	s.ends(0, []string{"The digests in FROM of step acb_step_0 were not looked up: its Dockerfile could not be read"}, "task", "validate", "src", "--online")
 }
