@@ -20,6 +20,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/credentials"
 	"github.com/docker-multiarch/docker-multiarch/daemon"
 	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/layout"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/registry"
 	"github.com/docker-multiarch/docker-multiarch/repository"
@@ -56,7 +57,7 @@ func newToolsShowing(env environment, quiet bool, mode string) tools {
 		t.trace = func(format string, args ...any) { traces.Note("DEBUG: "+format, args...) }
 		t.logins.stored.Trace = func(host, source string) { t.trace("login for %s: %s", host, source) }
 	}
-	t.daemon = images{daemon.New(daemon.FromCLI(env), t.logins.header), t.progress}
+	t.daemon = t.images(daemon.New(daemon.FromCLI(env), t.logins.header))
 	return t
 }
 
@@ -76,7 +77,7 @@ func (t tools) context() func(string) (manifest.Images, func(context.Context) ([
 	var known sync.Map
 	return func(name string) (manifest.Images, func(context.Context) ([]string, error)) {
 		d, _ := known.LoadOrStore(name, daemon.New(daemon.FromCLI(contextCLI{t.env, name}), t.logins.header))
-		found := images{d.(*daemon.Daemon), t.progress}
+		found := t.images(d.(*daemon.Daemon))
 		return found, found.List
 	}
 }
@@ -89,15 +90,34 @@ type contextCLI struct {
 
 func (c contextCLI) CurrentContext() string { return c.name }
 
-// images are the daemon's, whose pushes report their progress.
+// images are the daemon's, whose pushes report their progress, and which are saved to archives that the command reads.
 type images struct {
 	*daemon.Daemon
 	progress manifest.Progress
+	layouts  *layout.Layouts
+}
+
+func (t tools) images(d *daemon.Daemon) images {
+	i := images{Daemon: d, progress: t.progress}
+	if t.env.shown != nil {
+		i.layouts = &t.env.shown.layouts
+	}
+	return i
 }
 
 // Push pushes an image, see [manifest.Images].
 func (i images) Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform) (digest.Digest, error) {
 	return i.Daemon.Push(ctx, name, platform, i.progress)
+}
+
+// Save saves an image, see [manifest.Images].
+func (i images) Save(ctx context.Context, image manifest.Local, platform *ocispec.Platform) (reference.NamedTagged, error) {
+	archive, err := i.Daemon.Save(ctx, image, platform)
+	if err != nil {
+		return nil, err
+	}
+	defer archive.Close()
+	return i.layouts.Spool(manifest.Familiar(image.Name), archive)
 }
 
 // registries returns a client for registries. The progress is shown from then on.

@@ -36,6 +36,7 @@ const (
 	apiBuildKit     = "1.39" // BuildKit on request
 	apiPushPlatform = "1.46" // push of one platform
 	apiManifests    = "1.48" // manifests and descriptor in image inspect
+	apiSavePlatform = "1.48" // export of one platform
 )
 
 // Daemon is a client of a daemon that connects at the first request. It implements [run.Containers], [run.Resources] and

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,13 +44,13 @@ func TestLayoutRoundTrip(t *testing.T) {
 		s.ends(0, []string{want}, "inspect", "--tree", name)
 	}
 	s.ends(1, []string{"exists", "--force"}, "import", s.list, "oci-layout://"+archive)
-	before, err := os.ReadFile(archive)
-	if err != nil {
-		t.Fatal(err)
+	var written [2][]byte
+	for i := range written {
+		s.multiarch("import", "--force", s.list, "oci-layout://"+archive+":2")
+		written[i] = readFile(t, archive)
 	}
-	s.multiarch("import", "--force", s.list, "oci-layout://"+archive+":2")
-	if after, err := os.ReadFile(archive); err != nil || string(after) == "" || len(after) != len(before) {
-		t.Errorf("got %d bytes (%v), want the %d bytes of the same content", len(after), err, len(before))
+	if !bytes.Equal(written[0], written[1]) {
+		t.Errorf("got other bytes when the same content was written again")
 	}
 	s.ends(1, []string{"does not exist"}, "import", "oci-layout://"+folder+"-none", s.name("6"))
 	s.multiarch("create", "--push", s.name("7"), "oci-layout://"+archive, "--platform", "linux/arm64")
@@ -62,6 +64,40 @@ func TestLayoutRoundTrip(t *testing.T) {
 			t.Errorf("%s is left behind", e.Name())
 		}
 	}
+}
+
+// A list that is pending on images of two daemons, one of them with attestations and one of which only a platform is there, is
+// written to a layout: the daemons save them, nothing gets a name in them, and the list stays pending.
+func TestPendingListToLayout(t *testing.T) {
+	s := newIndexScene(t)
+	s.docker("context", "create", "graph", "--docker", "host="+harness.Daemon(t, harness.GraphDriver).Host)
+	attested, held, absent := s.oci(amd64, ""), s.oci(arm64, ""), s.oci(riscv64, "")
+	s.loadIndex("docker.io/library/"+s.plain("attested"), images.Attested(attested), nil)
+	s.loadIndex("docker.io/library/"+s.plain("part"), images.Index(images.OCI, held, absent), func(m images.Manifest) bool { return m.Digest() == held.Digest() })
+	other := images.Image(images.Spec{Seed: s.repo, Platform: riscv64})
+	harness.Load(t, harness.Daemon(t, harness.GraphDriver), s.plain("other"), other)
+	before := s.daemonTags()
+	s.multiarch("create", s.list, s.plain("attested"), s.plain("part"), "context://graph/"+s.plain("other"))
+
+	tmp := filepath.Join(s.Dir, "tmp")
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.Set("TMPDIR", tmp)
+	to := "oci-layout://" + filepath.Join(s.Dir, "list.tar")
+	r := s.multiarch("push", "--to", to, s.list)
+	says(t, r.Stderr, "Saving "+s.plain("attested"), "context://graph/"+s.plain("other")+" has uncompressed layers")
+	s.multiarch("import", to, s.name("2"))
+	index := s.holds("2", "linux/amd64", "attestation", "linux/arm64/v8", "linux/riscv64")
+	index.Manifests = slices.Delete(index.Manifests, 1, 2)
+	s.holdsImages(index, attested, held, other)
+	s.sameDaemonTags(before)
+	says(t, s.docker("multiarch", "inspect", "--tree", s.list), "linux/riscv64  pending")
+	if left, err := os.ReadDir(tmp); err != nil || len(left) != 0 {
+		t.Errorf("got the files %v (%v) left in TMPDIR, want none", left, err)
+	}
+	s.multiarch("push", "--purge", s.list)
+	s.holds("1", "linux/amd64", "attestation", "linux/arm64/v8", "linux/riscv64")
 }
 
 // A local list takes images of layouts and registries, remembers where they are, and can be written to a layout itself.

@@ -78,7 +78,7 @@ func (a *archive) spool(ctx context.Context, dir string, limit int64) error {
 		return err
 	}
 	limit = max(limit, maxGrowth*info.Size())
-	unpacked, err := os.CreateTemp(dir, ".docker-multiarch-*.tar")
+	unpacked, err := os.CreateTemp(dir, temporaryPrefix+"*.tar")
 	if err != nil {
 		return err
 	}

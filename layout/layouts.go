@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -68,7 +69,8 @@ func (l *Layouts) server(ref reference.Named) *server {
 		if l.open == nil {
 			l.open = map[string]*server{}
 		}
-		l.open[typed] = &server{layouts: l, typed: typed, path: manifest.LayoutPath(ref)}
+		isArchive := reference.Domain(ref) == manifest.ArchiveScheme
+		l.open[typed] = &server{layouts: l, typed: typed, path: manifest.LayoutPath(ref), isArchive: isArchive}
 	}
 	return l.open[typed]
 }
@@ -81,6 +83,25 @@ func (l *Layouts) Transport(ref reference.Named) http.RoundTripper {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.server(ref)
+}
+
+// Spool stores an archive of docker save in a temporary file until Close, and returns the reference to its only image.
+// Messages about it name what.
+func (l *Layouts) Spool(what string, archive io.Reader) (reference.NamedTagged, error) {
+	file, err := os.CreateTemp("", temporaryPrefix+"*.tar")
+	if err != nil {
+		return nil, err
+	}
+	ref := manifest.OnlyImageOf(manifest.ArchiveScheme, file.Name())
+	l.mu.Lock()
+	s := l.server(ref)
+	s.typed, s.isTemporary = what, true
+	l.mu.Unlock()
+	_, err = io.Copy(file, archive)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return nil, fmt.Errorf("saving %s: %w", what, err)
+	}
+	return ref, nil
 }
 
 // Commit packs the targets that are archives, and gives them their names.
@@ -112,9 +133,11 @@ func (l *Layouts) Close() error {
 
 // server answers requests for a layout or archive.
 type server struct {
-	layouts *Layouts
-	typed   string
-	path    string
+	layouts     *Layouts
+	typed       string // in messages
+	path        string
+	isArchive   bool // of docker save
+	isTemporary bool // is removed at the end
 	// writer is set for a target.
 	writer *writer
 
@@ -148,9 +171,8 @@ func (s *server) openLayout(ctx context.Context) (*layout, error) {
 	if err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %w", s.typed, err)
 	}
-	isArchive := strings.HasPrefix(s.typed, manifest.ArchiveScheme)
 	switch {
-	case info.IsDir() && isArchive:
+	case info.IsDir() && s.isArchive:
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is a folder: expected an archive of docker save", s.typed)
 	case info.IsDir():
 		files, err := openFolder(s.path)
@@ -173,11 +195,11 @@ func (s *server) openLayout(ctx context.Context) (*layout, error) {
 	switch {
 	case isLayout:
 		return closeUnless(files)(read(s.typed, files))
-	case isSaved && !isArchive:
+	case isSaved && !s.isArchive:
 		files.Close()
 		err := manifest.Errorf(errdefs.ErrInvalidArgument, "%s is an archive of docker save, not an image layout", s.typed)
 		return nil, manifest.WithHint(err, "use its scheme: %s//%s", manifest.ArchiveScheme, s.path)
-	case isArchive:
+	case s.isArchive:
 		return closeUnless(files)(readSaved(ctx, s.typed, files, s.note))
 	}
 	files.Close()
@@ -208,6 +230,9 @@ func (s *server) close() error {
 	}
 	if s.writer != nil {
 		errs = append(errs, s.writer.Close())
+	}
+	if s.isTemporary {
+		errs = append(errs, os.Remove(s.path))
 	}
 	return errors.Join(errs...)
 }

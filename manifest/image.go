@@ -50,4 +50,7 @@ type Images interface {
 	// report it. The error is errdefs.ErrNotFound if the daemon does not have name (any more), errdefs.ErrAborted if
 	// the registry refused the image because it lacks a blob of it. Several goroutines may call it.
 	Push(ctx context.Context, name reference.NamedTagged, platform *ocispec.Platform) (digest.Digest, error)
+	// Save stores an image, all of it or, unless platform is nil, only the manifest of that platform, in a temporary archive
+	// and returns the reference to it, see [IsLayout]. Several goroutines may call it.
+	Save(ctx context.Context, image Local, platform *ocispec.Platform) (reference.NamedTagged, error)
 }

@@ -111,6 +111,11 @@ func (n schemeName) image(name string) reference.Named {
 	return schemeImage{n, cmp.Or(name, OnlyImage)}
 }
 
+// OnlyImageOf returns the reference to the only image of the layout or archive with this path.
+func OnlyImageOf(scheme, path string) reference.NamedTagged {
+	return schemeImage{schemeName{scheme, "/" + path}, OnlyImage}
+}
+
 // AtLayoutPath returns ref, see [IsLayout], with another path.
 func AtLayoutPath(ref reference.Named, path string) reference.Named {
 	p := schemeName{reference.Domain(ref), "/" + path}

@@ -314,8 +314,11 @@ type pushedImage struct {
 
 // push pushes an image, or one platform of it, for these entries and reads it back. It is pushed under its own name if
 // that is in the target repository and not one that the list is pushed under, otherwise under a staging name, which
-// the daemon has only during the push.
+// the daemon has only during the push. For a layout it is saved instead, to be copied like an image of an archive.
 func (s *sender) push(ctx context.Context, image *pendingImage, entries []Entry, platform *ocispec.Platform) (pushedImage, error) {
+	if IsLayout(s.List.Name) {
+		return s.save(ctx, image.local, platform)
+	}
 	_, local := OfContext(image.local.Name)
 	name, ok := local.(reference.NamedTagged)
 	whole := platform == nil || len(image.entries) == 1
@@ -337,4 +340,15 @@ func (s *sender) push(ctx context.Context, image *pendingImage, entries []Entry,
 	}
 	image.children = append(image.children, Child{name, c.Descriptor.Digest, staging})
 	return pushedImage{name, c}, nil
+}
+
+// save stores an image, or one platform of it, in a temporary archive and reads it there.
+func (s *sender) save(ctx context.Context, local Local, platform *ocispec.Platform) (pushedImage, error) {
+	s.Reporter.Note("Saving %s", Familiar(local.Name))
+	name, err := s.Images.Save(ctx, local, platform)
+	if err != nil {
+		return pushedImage{}, err
+	}
+	c, err := s.Registry.Fetch(ctx, name)
+	return pushedImage{name, c}, err
 }

@@ -185,19 +185,13 @@ func recordPush(ctx context.Context, lists Lists, clients Clients, name referenc
 	return nil
 }
 
-// PushTo writes the local list called name to target, which is in a layout, and calls commit before anything is removed. An
-// image of the daemon is an errdefs.ErrFailedPrecondition error. With purge it removes the list, unless somebody changed it
+// PushTo writes the local list called name to target, which is in a layout, and calls commit before anything is removed. The
+// list stays pending on its images of daemons, which are saved. With purge it removes the list, unless somebody changed it
 // meanwhile.
 func PushTo(ctx context.Context, lists Lists, clients Clients, name, target reference.NamedTagged, purge bool, commit func(context.Context) error) (Pushed, error) {
 	list, err := lists.Get(name)
 	if err != nil {
 		return Pushed{}, err
-	}
-	for _, e := range list.Entries {
-		if e.IsPending() {
-			err := Errorf(errdefs.ErrFailedPrecondition, "%s is an image of the daemon, which only pushes to registries", Familiar(e.Source))
-			return Pushed{}, WithHint(err, "push the list to its registry first: docker multiarch push %s", Familiar(name))
-		}
 	}
 	at := list
 	at.Name = target

@@ -580,16 +580,31 @@ func (e *Daemon) Push(_ context.Context, name reference.NamedTagged, p *ocispec.
 	if err := e.to.Errs["push"]; err != nil {
 		return "", err
 	}
+	e.Log = append(e.Log, "push "+manifest.Familiar(name))
+	return e.store(name, local, p), nil
+}
+
+// store stores an image, or one platform of it, in the registry.
+func (e *Daemon) store(name reference.Named, local manifest.Local, p *ocispec.Platform) digest.Digest {
 	id := local.ID
 	for _, m := range local.Manifests {
 		if p != nil && m.Available && m.Descriptor.Platform != nil && manifest.PlatformKey(*m.Descriptor.Platform) == manifest.PlatformKey(*p) {
 			id = m.Descriptor.Digest
 		}
 	}
-	e.Log = append(e.Log, "push "+manifest.Familiar(name))
 	e.to.Mu.Lock()
 	defer e.to.Mu.Unlock()
-	return e.to.Store(name, e.Content[id].Descriptor.MediaType, e.Content[id].Raw), nil
+	return e.to.Store(name, e.Content[id].Descriptor.MediaType, e.Content[id].Raw)
+}
+
+// Save implements [manifest.Images]: the registry has the archive.
+func (e *Daemon) Save(_ context.Context, image manifest.Local, p *ocispec.Platform) (reference.NamedTagged, error) {
+	e.Mu.Lock()
+	defer e.Mu.Unlock()
+	e.Log = append(e.Log, "save "+manifest.Familiar(image.Name))
+	at := manifest.OnlyImageOf(manifest.ArchiveScheme, fmt.Sprintf("saved-%d", len(e.Log)))
+	e.store(at, image, p)
+	return at, nil
 }
 
 // Reporter collects notes and warnings.

@@ -1,0 +1,36 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker/docker/client"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Save returns the archive that docker save writes of an image, by its ID: all that the daemon has of it or, unless platform
+// is nil, only the manifest of that platform. The error is errdefs.ErrNotImplemented if the daemon cannot save one platform
+// (before API 1.48), errdefs.ErrNotFound if it does not have the image, errdefs.ErrUnavailable if it cannot be reached.
+func (d *Daemon) Save(ctx context.Context, image manifest.Local, platform *ocispec.Platform) (io.ReadCloser, error) {
+	what := "saving " + manifest.Familiar(image.Name)
+	api, err := d.client(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	var options []client.ImageSaveOption
+	if platform != nil {
+		if !has(api, apiSavePlatform) {
+			return nil, manifest.Errorf(errdefs.ErrNotImplemented, "%s: the Docker daemon cannot save only %s: that needs API %s, and it has %s; update the daemon",
+				what, manifest.FormatPlatform(*platform), apiSavePlatform, api.ClientVersion())
+		}
+		options = append(options, client.ImageSaveWithPlatforms(*platform))
+	}
+	archive, err := api.ImageSave(ctx, []string{image.ID.String()}, options...)
+	if err != nil {
+		return nil, failed(ctx, api, err, what)
+	}
+	return archive, nil
+}
