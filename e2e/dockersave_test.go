@@ -34,7 +34,8 @@ func TestDockerSave(t *testing.T) {
 		t.Errorf("got no link in what docker save wrote, want one for the layer of both images")
 	}
 	for tag, image := range all {
-		s.multiarch("create", "--push", s.name(tag), "docker-archive://"+saved+":"+s.plain(tag))
+		s.multiarch("create", s.name(tag), "docker-archive://"+saved+":"+s.plain(tag))
+		s.multiarch("push", s.name(tag))
 		var got ocispec.Manifest
 		d := s.holds(tag, "linux/amd64").Manifests[0].Digest
 		if err := json.Unmarshal(harness.Get(t, s.registry, s.repo, d.String()).Raw, &got); err != nil {

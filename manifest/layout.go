@@ -71,12 +71,12 @@ func ParseNameOrLayout(s string) (reference.Named, error) {
 
 var wholeTag = regexp.MustCompile(`^` + reference.TagRegexp.String() + `$`)
 
-// parseLayout parses oci-layout://PATH[:TAG][@DIGEST], as docker buildx does, or docker-archive://PATH[:NAME]. Without tag and
-// digest, the reference is to the only image.
+// parseLayout parses oci-layout://PATH[:TAG][@DIGEST], as docker buildx does, or docker-archive://PATH[:NAME][@DIGEST], which
+// local lists have. Without tag, name and digest, the reference is to the only image.
 func parseLayout(s string) (reference.Named, error) {
 	scheme, path, _ := strings.Cut(s, "//")
 	var d digest.Digest
-	if before, after, ok := cutLast(path, "@"); ok && scheme == LayoutScheme {
+	if before, after, ok := cutLast(path, "@"); ok {
 		if parsed, err := digest.Parse(after); err == nil {
 			path, d = before, parsed
 		}

@@ -25,6 +25,7 @@ func TestParseLayout(t *testing.T) {
 		{"docker-archive://a.tar:app:1", "a.tar", "app:1", ""},
 		{"docker-archive:///t/a.tar:h.example.com:5000/team/app:1", "/t/a.tar", "h.example.com:5000/team/app:1", ""},
 		{`docker-archive://C:/a.tar:app`, `C:/a.tar`, "app", ""},
+		{"docker-archive://a.tar@" + d, "a.tar", "", d},
 	} {
 		ref, err := manifest.ParseNameOrLayout(tt.typed)
 		if err != nil {

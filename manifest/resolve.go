@@ -284,7 +284,10 @@ func (r *resolver) fetch(ctx context.Context, ref reference.Named) (resolution, 
 // attestations for an index.
 func (r *resolver) expand(ctx context.Context, ref reference.Named, c Content) (resolution, error) {
 	var s resolution
-	if !SameRegistry(ref, r.list) {
+	switch {
+	case IsLayout(ref):
+		s.Note("%s is in a file: push will copy it", Familiar(ref))
+	case !SameRegistry(ref, r.list):
 		s.Note("%s is in the registry %s: push will copy it", Familiar(ref), reference.Domain(ref))
 	}
 	if !IsIndex(c.Descriptor.MediaType) {
