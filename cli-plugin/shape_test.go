@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"daemon":               {"manifest", "task", "task/run", "internal/memo"},
 	"credentials":          {"manifest", "internal/memo"},
 	"docs/generate":        {"commands"},
+	"release/image":        {},
 	"task":                 {"manifest", "task/shell", "internal/lazyregexp"},
 	"task/render":          {"manifest", "task", "internal/lazyregexp"},
 	"task/run":             {"manifest", "task", "task/run/workspace", "task/shell", "internal/lazyregexp", "internal/memo", "internal/pause"},

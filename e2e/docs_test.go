@@ -20,6 +20,7 @@ import (
 var notRun = []struct{ command, reason string }{
 	{"sh install.sh", "the release that it downloads; TestRelease runs it"},
 	{"sudo apt install", "root; TestRelease unpacks the deb"},
+	{"docker multiarch import oci-layout://docker-multiarch-image.tar", "the release; TestRelease runs it"},
 	{"git clone https://github.com/", "GitHub"},
 	{"cd docker-multiarch\n", "the clone"},
 	{"make ", "the clone; TestDemo runs make install"},

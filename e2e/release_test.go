@@ -44,6 +44,7 @@ func TestRelease(t *testing.T) {
 	}
 	t.Run("install.sh", func(t *testing.T) { installsByScript(t, dist, binary) })
 	t.Run("packages", func(t *testing.T) { installsByPackages(t, dist) })
+	t.Run("image", func(t *testing.T) { installsByImage(t, dist, binary) })
 }
 
 func readFile(t *testing.T, name string) []byte {
@@ -128,6 +129,22 @@ func installsByPackage(t *testing.T, pattern string, unpack func(t *testing.T, f
 	if pages, err := filepath.Glob(filepath.Join(dir, "usr/share/man/man1/docker-multiarch-create.1*")); err != nil || len(pages) != 1 {
 		t.Errorf("%s: got man pages %v and error %v, want that of create", pattern, pages, err)
 	}
+}
+
+// installsByImage takes the plugin out of the release's image with COPY --from.
+func installsByImage(t *testing.T, dist, binary string) {
+	onEachStore(t, func(s *scene) {
+		s.multiarch("import", "oci-layout://"+filepath.Join(dist, "docker-multiarch-image.tar"), s.name("9.8.7"))
+		s.holds("9.8.7", runtime.GOOS+"/"+runtime.GOARCH)
+		s.docker("build", "-q", "-t", s.plain("with"), s.dockerfile("FROM scratch\nCOPY --from="+s.name("9.8.7")+" /docker-multiarch /plugin\n"))
+		container := strings.TrimSpace(s.docker("create", s.plain("with"), "none"))
+		defer s.docker("rm", container)
+		copied := filepath.Join(s.Dir, "plugin")
+		s.docker("cp", container+":/plugin", copied)
+		if !bytes.Equal(readFile(s.T, copied), readFile(s.T, filepath.Join(dist, binary))) {
+			s.Errorf("got another file from the image than %s", binary)
+		}
+	})
 }
 
 func unpackRPM(t *testing.T, file, dir string) {

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes everything of a release but the binaries, which are in DIST: packages, SBOMs, install.sh, the Homebrew formula,
-# the lines for action.sums, and checksums. make release runs it, with
+# Makes everything of a release but the binaries, which are in DIST: packages, SBOMs, an image, install.sh, the Homebrew
+# formula, the lines for action.sums, and checksums. make release runs it, with
 #
 #   release/release.sh VERSION OWNER DIST TOOLS
 #
@@ -26,6 +26,19 @@ for arch in amd64 arm64 arm; do
 			"$tools/nfpm" package --config release/nfpm.yaml --packager "$format" --target "$dist" >/dev/null
 	done
 done
+
+# The image with the binary alone, for COPY --from: this program joins its platforms.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$work/docker-multiarch" ./cli-plugin
+go run ./release/image "$version" "$owner" "$dist" "$work"
+sources=$(cd "$work" && find . -name 'linux-*.tar' | sort | sed "s|^\.|docker-archive://$work|")
+if [ -n "$sources" ]; then
+	image=ghcr.io/${owner,,}/docker-multiarch:$version
+	export DOCKER_CONFIG=$work/config
+	"$work/docker-multiarch" multiarch create "$image" $sources
+	"$work/docker-multiarch" multiarch push --to "oci-layout://$dist/docker-multiarch-image.tar" "$image"
+fi
 
 # fill replaces the placeholders of a template; a binary that was not made has no sum.
 fill() {
