@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"path"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -87,7 +88,7 @@ func readSaved(ctx context.Context, name string, a *archive, note func(format st
 }
 
 func (l *layout) notSaved(format string, args ...any) error {
-	return fmt.Errorf("%s is not an archive of docker save: %w", l.name, fmt.Errorf(format, args...))
+	return manifest.Errorf(errdefs.ErrInvalidArgument, "%s is not an archive of docker save: %w", l.name, fmt.Errorf(format, args...))
 }
 
 // convert returns the manifest of one image, and records where its config and layers are.

@@ -353,9 +353,6 @@ func (l *layout) suffix(d ocispec.Descriptor) string {
 			return ":" + name
 		}
 	}
-	if isArchive {
-		return ":" + d.Digest.String()
-	}
 	return "@" + d.Digest.String()
 }
 

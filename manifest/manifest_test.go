@@ -341,7 +341,15 @@ func FuzzParse(f *testing.F) {
 func FuzzReference(f *testing.F) {
 	f.Add("app")
 	f.Add("localhost:5000/a/b@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+	f.Add("oci-layout://C:\\a:1@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+	f.Add("docker-archive://a.tar:app:1")
+	f.Add("context://arm/app:1")
 	f.Fuzz(func(t *testing.T, s string) {
+		if n, err := ParseSourceName(s); err == nil {
+			if again, err := ParseSourceName(Familiar(n)); err != nil || again.String() != n.String() {
+				t.Errorf("%q: got %s, and for that %v (%v)", s, n, again, err)
+			}
+		}
 		if n, err := ParseListName(s); err == nil {
 			if again, err := ParseListName(n.String()); err != nil || again.String() != n.String() {
 				t.Errorf("%q: got %s, and for that %v (%v)", s, n, again, err)
