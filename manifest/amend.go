@@ -207,12 +207,11 @@ func (a *amender) write(ctx context.Context, list List) error {
 			return err
 		}
 		if kept {
-			if before != "" {
-				a.Reporter.Note("moved %s from %s to %s", Familiar(a.Name), before, index.Descriptor.Digest)
-			}
+			ReportMove(a.Reporter, a.Name, before, index.Descriptor.Digest)
 			return nil
 		}
 		if lost++; lost > maxLostWrites {
+			a.warnUnproven()
 			return Errorf(errdefs.ErrAborted, "other clients write the tag at the same time, and removed the images again %d times", lost)
 		}
 		began = time.Now()
@@ -268,8 +267,15 @@ func (a *amender) isKept(ctx context.Context, list List, index Content, took tim
 			return false, err
 		}
 	}
-	a.Reporter.Warn("%s did not confirm conditional updates; run merges one after the other", reference.Domain(a.Name))
+	a.warnUnproven()
 	return true, nil
+}
+
+// warnUnproven warns unless the registry has proven that it checks conditions.
+func (a *amender) warnUnproven() {
+	if !a.proven {
+		a.Reporter.Warn("%s did not confirm conditional updates; run merges one after the other", reference.Domain(a.Name))
+	}
 }
 
 // isIn reports whether an index lists all entries of l.

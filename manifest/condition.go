@@ -133,8 +133,13 @@ func (c *TagCheck) Again(ctx context.Context, want digest.Digest) error {
 func (c *TagCheck) ReportMoves(report Reporter, written digest.Digest) {
 	<-c.done
 	for i, tag := range c.tags {
-		if before := c.current[i]; before != "" && before != written {
-			report.Note("moved %s from %s to %s", Familiar(tag), before, written)
-		}
+		ReportMove(report, tag, c.current[i], written)
+	}
+}
+
+// ReportMove reports a tag that was written and pointed to something else before; before is "" for a new one.
+func ReportMove(report Reporter, tag reference.Named, before, written digest.Digest) {
+	if before != "" && before != written {
+		report.Note("moved %s from %s to %s", Familiar(tag), before, written)
 	}
 }

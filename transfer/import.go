@@ -182,8 +182,9 @@ type image struct {
 	original digest.Digest
 	// exists says that the target repository has it, complete that nothing below it has to be copied.
 	exists, complete bool
-	// tags are those that do not point to it yet.
-	tags []reference.NamedTagged
+	// tags are those that do not point to it yet, and before what they point to, "" for new ones.
+	tags   []reference.NamedTagged
+	before []digest.Digest
 }
 
 func (i importer) run(ctx context.Context) (Imported, error) {
@@ -209,6 +210,9 @@ func (i importer) run(ctx context.Context) (Imported, error) {
 	}
 	if err := i.checkPut(ctx, m); err != nil {
 		return Imported{}, err
+	}
+	for n, tag := range m.tags {
+		manifest.ReportMove(i.report, tag, m.before[n], m.Descriptor.Digest)
 	}
 	return imported, i.keepReferrersTags(ctx) // of m itself
 }
@@ -310,7 +314,7 @@ func (i importer) resolve(ctx context.Context) (image, error) {
 			m.exists = true
 			continue
 		}
-		m.tags = append(m.tags, tag)
+		m.tags, m.before = append(m.tags, tag), append(m.before, current[n])
 	}
 	if len(i.Tags) == 0 && !m.exists {
 		d, err := i.digest(ctx, manifest.AtDigest(i.Target, m.Descriptor.Digest))
