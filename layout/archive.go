@@ -189,7 +189,7 @@ func (a *archive) Close() error {
 func (a *archive) open(name string) (io.ReadCloser, int64, error) {
 	m, ok := a.members[name]
 	if _, isLink := a.links[name]; isLink {
-		return nil, 0, fmt.Errorf("%.100q is a link", name)
+		return nil, 0, fmt.Errorf("%s is a link", manifest.OneLine(name, 100))
 	}
 	if !ok {
 		return nil, 0, &fs.PathError{Op: "open", Path: manifest.OneLine(name, 100), Err: fs.ErrNotExist}

@@ -40,6 +40,9 @@ type writer struct {
 // temporaryPrefix starts the names of files that are being written.
 const temporaryPrefix = ".docker-multiarch-"
 
+// tarBlock is what the length of content in a tar is a multiple of.
+const tarBlock = 512
+
 // lockInterval is how often a lock that another process holds is asked for.
 const lockInterval = 20 * time.Millisecond
 
@@ -155,16 +158,23 @@ func (w *writer) put(d digest.Digest, r io.Reader) error {
 	if err := root.MkdirAll(path.Dir(blobName(d)), 0o755); err != nil {
 		return err
 	}
-	return w.replace(root, blobName(d), func(file io.Writer) error {
-		verifier := d.Verifier()
-		if _, err := io.Copy(io.MultiWriter(file, verifier), r); err != nil {
-			return err
-		}
-		if !verifier.Verified() {
-			return manifest.Errorf(errdefs.ErrDataLoss, "the content does not have the digest %s", d)
-		}
-		return nil
-	})
+	return w.replace(root, blobName(d), func(file io.Writer) error { return copyChecked(file, r, d) })
+}
+
+// copyChecked writes the content of r, which has to have the digest. Content that is checked anyway is not checked twice.
+func copyChecked(to io.Writer, r io.Reader, d digest.Digest) error {
+	verifier := d.Verifier()
+	if c, ok := r.(manifest.Checked); ok && c.CheckedDigest() == d {
+		_, err := io.Copy(to, r)
+		return err
+	}
+	if _, err := io.Copy(io.MultiWriter(to, verifier), r); err != nil {
+		return err
+	}
+	if !verifier.Verified() {
+		return manifest.Errorf(errdefs.ErrDataLoss, "the content does not have the digest %s", d)
+	}
+	return nil
 }
 
 // replace writes a file whole: beside its name, which it gets at the end.
@@ -322,9 +332,9 @@ func (w *writer) exists() error {
 	return manifest.WithHint(err, "to replace the whole archive: --force")
 }
 
-// pack writes the layout as a tar: the same content gives the same bytes.
-func (w *writer) pack(ctx context.Context, out io.Writer) error {
-	t := tar.NewWriter(out)
+// pack writes the layout as a tar: the same content gives the same bytes. What is packed is removed, so that it does not take
+// its space twice.
+func (w *writer) pack(ctx context.Context, out *os.File) error {
 	if raw, err := w.saved(); err != nil {
 		return err
 	} else if raw != nil {
@@ -342,27 +352,34 @@ func (w *writer) pack(ctx context.Context, out io.Writer) error {
 		h := &tar.Header{Name: name, Mode: 0o644, Typeflag: tar.TypeReg, Format: tar.FormatUnknown}
 		if e.IsDir() {
 			h.Name, h.Mode, h.Typeflag = name+"/", 0o755, tar.TypeDir
-			return t.WriteHeader(h)
+			return tar.NewWriter(out).WriteHeader(h)
 		}
-		return w.packFile(t, h, name)
+		return errors.Join(w.packFile(out, h, name), w.root.Remove(name))
 	})
 	if err != nil {
 		return err
 	}
-	return t.Close()
+	return tar.NewWriter(out).Close()
 }
 
-func (w *writer) packFile(t *tar.Writer, h *tar.Header, name string) error {
+// packFile adds a file to a tar. The system copies its content from file to file.
+func (w *writer) packFile(out *os.File, h *tar.Header, name string) error {
 	file, size, err := folder{w.root}.open(name)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	h.Size = size
-	if err := t.WriteHeader(h); err != nil {
+	if err := tar.NewWriter(out).WriteHeader(h); err != nil {
 		return err
 	}
-	_, err = io.Copy(t, file)
+	n, err := io.Copy(out, file)
+	if err == nil && n != size {
+		err = fmt.Errorf("%s has %d bytes instead of %d", name, n, size)
+	}
+	if err == nil {
+		_, err = out.Write(make([]byte, -size&(tarBlock-1)))
+	}
 	return err
 }
 

@@ -63,6 +63,9 @@ func (v *verified) Read(p []byte) (int, error) {
 	return len(next), nil
 }
 
+// CheckedDigest implements [manifest.Checked].
+func (v *verified) CheckedDigest() digest.Digest { return v.digest }
+
 func (v *verified) state() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
