@@ -1,7 +1,7 @@
 // Command bench measures the built plugin and other programs: the start-up of the plugin, of one without commands and of
-// docker buildx; requests and round trips, copies between registries, imports, listings, pushes of local images and checks
-// of all layers of the plugin and, if they are installed, of docker manifest, docker buildx, crane, regctl, oras and
-// skopeo; and how the plugin uses a registry that limits rates. Compared programs run in turns, so that other load of the
+// docker buildx; requests and round trips, copies between registries and to files, imports, listings, pushes of local images
+// and checks of all layers of the plugin and, if they are installed, of docker manifest, docker buildx, crane, regctl, oras
+// and skopeo; and how the plugin uses a registry that limits rates. Compared programs run in turns, so that other load of the
 // machine affects all of them; promises are about ratios, never about times. Each promise ends in a line "result: ...: yes"
 // or NO.
 //
@@ -38,6 +38,7 @@ type section struct {
 var sections = []section{
 	{"start-up", startUp}, {"rounds", rounds}, {"copies", copies}, {"imports", imports}, {"listings", listings},
 	{"pending", pending}, {"rates", rates}, {"tasks", tasks}, {"verify", verification},
+	{"layouts", layouts},
 }
 
 func main() {

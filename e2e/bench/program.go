@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -14,6 +16,8 @@ type program struct {
 	name string // in the tables
 	args []string
 	env  []string
+	// remove is what is removed after each run.
+	remove []string
 }
 
 // usage is the cost of one run. CPU time and peak memory include those of waited-for child processes: of the plugins
@@ -33,6 +37,9 @@ func (p program) run(ctx context.Context, run int) (usage, error) {
 	start := time.Now()
 	err := cmd.Run()
 	took := time.Since(start)
+	for _, path := range p.remove {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
 	if err != nil {
 		return usage{}, fmt.Errorf("%s: %w\n%s", strings.Join(p.args, " "), err, &stderr)
 	}

@@ -273,5 +273,5 @@ func (l *lab) operate(ctx context.Context, op operation, script, repo, to, from 
 // shell returns a script with its names as variables, in addition to env.
 func (l *lab) shell(script, list string, sources []string, env ...string) program {
 	env = slices.Concat(l.env, env, []string{"list=" + list, "sources=" + strings.Join(sources, " ")})
-	return program{script, []string{"sh", "-c", script}, env}
+	return program{name: script, args: []string{"sh", "-c", script}, env: env}
 }

@@ -56,8 +56,8 @@ func startUp(ctx context.Context, o options) (err error) {
 func metadata(o options, env []string) contest {
 	const subcommand = "docker-cli-plugin-metadata"
 	return contest{"start-up: a plugin's metadata", startUpWarmUp, []program{
-		{"docker-multiarch metadata", []string{o.plugin, subcommand}, env},
-		{"docker-empty metadata", []string{o.empty, subcommand}, env},
+		{"docker-multiarch metadata", []string{o.plugin, subcommand}, env, nil},
+		{"docker-empty metadata", []string{o.empty, subcommand}, env, nil},
 	}}
 }
 
@@ -65,15 +65,15 @@ func metadata(o options, env []string) contest {
 func help(o options, env []string) contest {
 	env = append(env[:len(env):len(env)], "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND=docker")
 	return contest{"start-up: a plugin's help", startUpWarmUp, []program{
-		{"docker-multiarch help", []string{o.plugin, "multiarch", "--help"}, env},
-		{"docker-empty help", []string{o.empty, "empty", "--help"}, env},
+		{"docker-multiarch help", []string{o.plugin, "multiarch", "--help"}, env, nil},
+		{"docker-empty help", []string{o.empty, "empty", "--help"}, env, nil},
 	}}
 }
 
 func dockerHelp(o options, home string, env []string) (contest, error) {
 	c := contest{"start-up: help under the docker command", startUpWarmUp, []program{
-		{"docker multiarch --help", []string{"docker", "multiarch", "--help"}, env},
-		{"docker empty --help", []string{"docker", "empty", "--help"}, env},
+		{"docker multiarch --help", []string{"docker", "multiarch", "--help"}, env, nil},
+		{"docker empty --help", []string{"docker", "empty", "--help"}, env, nil},
 	}}
 	plugins := map[string]string{"docker-multiarch": o.plugin, "docker-empty": o.empty}
 	tools, err := servers.FindTools()
@@ -85,7 +85,7 @@ func dockerHelp(o options, home string, env []string) (contest, error) {
 	} else {
 		plugins["docker-buildx"] = buildx
 		args := []string{"docker", "buildx", "imagetools", "--help"}
-		c.programs = append(c.programs, program{strings.Join(args, " "), args, env})
+		c.programs = append(c.programs, program{strings.Join(args, " "), args, env, nil})
 	}
 	return c, install(home, plugins)
 }

@@ -47,6 +47,21 @@ func verification(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
 	r := l.registries[0]
+	list, err := putNoiseList(ctx, r, "verify")
+	if err != nil {
+		return err
+	}
+	if _, err := putArchives(ctx, r, "verify", benchPlatforms[0], []archive{rootFileSystem}); err != nil {
+		return err
+	}
+	if err := l.verify(ctx, "4 platforms x 4 layers x 8 MiB", list); err != nil {
+		return err
+	}
+	return l.verify(ctx, fmt.Sprintf("a root file system of %d files", rootFiles), r.Host+"/verify:"+benchPlatforms[0])
+}
+
+// putNoiseList puts an OCI index of four images of four layers of noise, and returns its name.
+func putNoiseList(ctx context.Context, r *servers.Registry, repo string) (string, error) {
 	var children []images.Manifest
 	for _, arch := range benchPlatforms[:4] {
 		var layers []archive
@@ -60,23 +75,14 @@ func verification(ctx context.Context, o options) (err error) {
 				return err
 			})
 		}
-		m, err := putArchives(ctx, r, "verify", arch, layers)
+		m, err := putArchives(ctx, r, repo, arch, layers)
 		if err != nil {
-			return err
+			return "", err
 		}
 		children = append(children, m)
 	}
 	list := images.Index(images.OCI, children...)
-	if err := r.PutManifest(ctx, "verify", "noise", list.Descriptor.MediaType, list.Raw); err != nil {
-		return err
-	}
-	if _, err := putArchives(ctx, r, "verify", benchPlatforms[0], []archive{rootFileSystem}); err != nil {
-		return err
-	}
-	if err := l.verify(ctx, "4 platforms x 4 layers x 8 MiB", r.Host+"/verify:noise"); err != nil {
-		return err
-	}
-	return l.verify(ctx, fmt.Sprintf("a root file system of %d files", rootFiles), r.Host+"/verify:"+benchPlatforms[0])
+	return r.Host + "/" + repo + ":noise", r.PutManifest(ctx, repo, "noise", list.Descriptor.MediaType, list.Raw)
 }
 
 // archive writes the entries of a layer.
