@@ -182,7 +182,7 @@ type image struct {
 	original digest.Digest
 	// exists says that the target repository has it, complete that nothing below it has to be copied.
 	exists, complete bool
-	// tags are those that do not point to it yet, and before what they point to, "" for new ones.
+	// tags are those that do not point to it yet, before the digests of those, "" for new ones.
 	tags   []reference.NamedTagged
 	before []digest.Digest
 }
