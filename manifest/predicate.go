@@ -251,7 +251,7 @@ func (p *predicateReader) readFrom(ctx context.Context, e Entry, a attachment, s
 			of = []digest.Digest{n.Subject.Digest}
 		}
 		if of != nil && !slices.ContainsFunc(of, func(d digest.Digest) bool { return slices.Contains(subjects, d) }) {
-			return out, Errorf(errdefs.ErrFailedPrecondition, "%s describes %s, not %s", a.what, cmp.Or(joinAnd(digestStrings(of)), "nothing"), e.Descriptor.Digest)
+			return out, Errorf(errdefs.ErrFailedPrecondition, "%s describes %s, not %s", a.what, joinAnd(digestStrings(of)), e.Descriptor.Digest)
 		}
 		one.Source = a.what
 		out = append(out, one)
@@ -333,7 +333,7 @@ func mayBePredicate(d ocispec.Descriptor) bool {
 }
 
 // readPredicate reads the layer d: an in-toto statement, alone, in a DSSE envelope or in a sigstore bundle, or an SPDX or
-// CycloneDX document. It returns the digests that the statement describes, nil for a document; no predicate for other JSON.
+// CycloneDX document. It returns the digests that the statement describes, nil for none; no predicate for other JSON.
 func readPredicate(ctx context.Context, r Blobs, repo reference.Named, d ocispec.Descriptor) (Predicate, []digest.Digest, error) {
 	content, err := r.OpenBlob(ctx, repo, d)
 	if err != nil {
@@ -398,7 +398,7 @@ func parsePredicate(raw []byte) (Predicate, []digest.Digest, error) {
 	}
 	switch {
 	case s.PredicateType != "":
-		of := []digest.Digest{}
+		var of []digest.Digest // BuildKit states none for an image without a name
 		for _, subject := range s.Subject {
 			for algorithm, encoded := range subject.Digest {
 				of = append(of, digest.Digest(algorithm+":"+encoded))

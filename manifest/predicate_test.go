@@ -69,6 +69,11 @@ func TestPredicates(t *testing.T) {
 			d.Annotations = map[string]string{manifest.AnnotationReferenceType: manifest.ReferenceTypeAttestation, manifest.AnnotationReferenceDigest: image.Digest.String()}
 			return []ocispec.Descriptor{d}
 		}, "", `{"n":1}`, ""},
+		{"BuildKit, of an image without a name", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			d := attached(t, m, "a", nil, inToto, `{"predicateType":"`+spdx+`","subject":[],"predicate":{"n":1}}`, manifest.AnnotationPredicateType, spdx)
+			d.Annotations = map[string]string{manifest.AnnotationReferenceType: manifest.ReferenceTypeAttestation, manifest.AnnotationReferenceDigest: image.Digest.String()}
+			return []ocispec.Descriptor{d}
+		}, "", `{"n":1}`, ""},
 		{"provenance only", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
 			attached(t, m, "a", &image, inToto, statementOf(slsa, `{"n":1}`, image.Digest))
 			return nil
