@@ -130,16 +130,22 @@ func (o importOptions) announceTarget(env environment, r transfer.Request) error
 	if err := env.checkRefs(r.Source, r.Target); err != nil || !manifest.IsLayout(r.Target) {
 		return err
 	}
-	return env.shown.layouts.Target(r.Target, o.force, func(tag string) string {
-		switch tagged, ok := r.Source.(reference.Tagged); {
-		case manifest.IsLayout(r.Source):
+	layouts := &env.shown.layouts
+	return layouts.Target(r.Target, o.force, func(tag string) string {
+		source := r.Source
+		if _, isDigestTag := manifest.CutDigestTag(tag); isDigestTag {
 			return ""
-		case o.allTags:
-			return manifest.AtTag(r.Source, tag).String()
-		case ok && tagged.Tag() == tag:
-			return r.Source.String()
 		}
-		return ""
+		if o.allTags {
+			source = manifest.AtTag(source, tag)
+		}
+		if manifest.IsLayout(source) {
+			source = layouts.FullName(source)
+		}
+		if source == nil {
+			return ""
+		}
+		return manifest.AtTag(source, tag).String()
 	})
 }
 

@@ -50,4 +50,7 @@ func TestFilesOfOtherPrograms(t *testing.T) {
 		docker("load", "-i", "one.tar")
 		runs()
 	}
+	s.multiarch("import", "oci-layout://one.tar:1", "oci-layout://again")
+	s.multiarch("import", "oci-layout://again:1", "oci-layout://renamed.tar:2")
+	says(t, s.docker("load", "-i", "renamed.tar"), "Loaded image: "+s.name("2"))
 }

@@ -284,6 +284,23 @@ func (l *layout) resolve(name string) (digest.Digest, error) {
 	return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no image %s; it has: %s", l.name, name, l.listed())
 }
 
+// fullName returns the full name of the image that ref names, nil for none.
+func (l *layout) fullName(ref reference.Named) reference.Named {
+	var wanted digest.Digest
+	switch named := ref.(type) {
+	case reference.Digested:
+		wanted = named.Digest()
+	case reference.Tagged:
+		wanted, _ = l.resolve(named.Tag()) // whoever reads it finds the error
+	}
+	for _, d := range l.index.Manifests {
+		if name, err := manifest.ParseName(d.Annotations[annotationImageName]); err == nil && d.Digest == wanted {
+			return name
+		}
+	}
+	return nil
+}
+
 // tags returns the tags of all entries, each once, and notes the images that others hide: those that no tag resolves to.
 func (l *layout) tags() []string {
 	var out []string

@@ -104,6 +104,19 @@ func (l *Layouts) Spool(what string, archive io.Reader) (reference.NamedTagged, 
 	return ref, nil
 }
 
+// FullName returns the full name that a layout or archive has for the image that ref names, nil for none.
+func (l *Layouts) FullName(ref reference.Named) reference.Named {
+	l.mu.Lock()
+	s := l.server(ref)
+	l.mu.Unlock()
+	read, err := s.layout(context.Background())
+	if err != nil {
+		return nil
+	}
+	defer s.done(read)
+	return read.fullName(ref)
+}
+
 // Commit packs the targets that are archives, and gives them their names.
 func (l *Layouts) Commit(ctx context.Context) error {
 	l.mu.Lock()
