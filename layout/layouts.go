@@ -132,6 +132,18 @@ func (l *Layouts) Commit(ctx context.Context) error {
 	return nil
 }
 
+// WritesArchive reports whether a target is an archive, of which nothing is left unless it is committed.
+func (l *Layouts) WritesArchive() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.open {
+		if s.writer != nil && s.writer.isTar {
+			return true
+		}
+	}
+	return false
+}
+
 // Close closes all files and removes the temporary ones, with archives that were not committed.
 func (l *Layouts) Close() error {
 	l.mu.Lock()

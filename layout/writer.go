@@ -43,6 +43,9 @@ const temporaryPrefix = ".docker-multiarch-"
 // tarBlock is what the length of content in a tar is a multiple of.
 const tarBlock = 512
 
+// packedPart is how much is packed between two looks at whether the command was interrupted.
+const packedPart = 64 << 20
+
 // lockInterval is how often a lock that another process holds is asked for.
 const lockInterval = 20 * time.Millisecond
 
@@ -354,7 +357,7 @@ func (w *writer) pack(ctx context.Context, out *os.File) error {
 			h.Name, h.Mode, h.Typeflag = name+"/", 0o755, tar.TypeDir
 			return tar.NewWriter(out).WriteHeader(h)
 		}
-		return errors.Join(w.packFile(out, h, name), w.root.Remove(name))
+		return errors.Join(w.packFile(ctx, out, h, name), w.root.Remove(name))
 	})
 	if err != nil {
 		return err
@@ -362,8 +365,8 @@ func (w *writer) pack(ctx context.Context, out *os.File) error {
 	return tar.NewWriter(out).Close()
 }
 
-// packFile adds a file to a tar. The system copies its content from file to file.
-func (w *writer) packFile(out *os.File, h *tar.Header, name string) error {
+// packFile adds a file to a tar. The system copies its content from file to file, a part at a time.
+func (w *writer) packFile(ctx context.Context, out *os.File, h *tar.Header, name string) error {
 	file, size, err := folder{w.root}.open(name)
 	if err != nil {
 		return err
@@ -373,13 +376,15 @@ func (w *writer) packFile(out *os.File, h *tar.Header, name string) error {
 	if err := tar.NewWriter(out).WriteHeader(h); err != nil {
 		return err
 	}
-	n, err := io.Copy(out, file)
-	if err == nil && n != size {
-		err = fmt.Errorf("%s has %d bytes instead of %d", name, n, size)
+	for left := size; left > 0; left -= packedPart {
+		if _, err := io.CopyN(out, file, min(left, packedPart)); err != nil {
+			return fmt.Errorf("packing %s: %w", name, err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		_, err = out.Write(make([]byte, -size&(tarBlock-1)))
-	}
+	_, err = out.Write(make([]byte, -size&(tarBlock-1)))
 	return err
 }
 
