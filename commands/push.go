@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 	"github.com/spf13/cobra"
@@ -48,7 +49,7 @@ func newPushCommand(env environment) *cobra.Command {
 		NoOptDefVal = "true"
 	opts.network.addTo(flags, "Allow push to an insecure registry")
 	flags.StringVar(&opts.to, "to", "", "Write the list to an OCI image layout, oci-layout://PATH[:TAG], instead of its registry")
-	flags.BoolVarP(&opts.force, "force", "f", false, "With --to, replace an archive that exists")
+	flags.BoolVarP(&opts.force, "force", "f", false, "With --to, replace an archive that exists, or move a tag")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag, or under this name with a registry and a tag")
 	opts.condition.addTo(cmd)
@@ -131,7 +132,11 @@ func (t tools) pushTo(ctx context.Context, opts pushOptions, name reference.Name
 	}
 	defer files.discard()
 	target := manifest.AtTag(to, tag)
-	pushed, err := manifest.PushTo(ctx, t.env.lists(), t.clients(t.registries(opts.network)), name, target, opts.purge.list, layouts.Commit)
+	p := manifest.Publication{List: manifest.List{Name: target}, Condition: manifest.Condition{NoClobber: !opts.force}}
+	pushed, err := manifest.PushTo(ctx, t.env.lists(), t.clients(t.registries(opts.network)), name, p, opts.purge.list, layouts.Commit)
+	if errdefs.IsAlreadyExists(err) && manifest.Hint(err) == "" {
+		return manifest.WithHint(err, "to move the tag: --force")
+	}
 	if err != nil {
 		return err
 	}

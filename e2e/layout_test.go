@@ -129,6 +129,11 @@ func TestLocalListOfLayouts(t *testing.T) {
 
 	fresh := s.registry.Host + "/" + s.repo + "/fresh:1"
 	s.multiarch("create", fresh, layout)
+	folder := "oci-layout://" + filepath.Join(s.Dir, "folder") + ":1"
+	s.multiarch("import", s.name("back"), folder)
+	s.ends(1, []string{folder + " already points to " + want, "--force"}, "push", "--to", folder, fresh)
+	s.multiarch("push", "--force", "--to", folder, fresh)
+	s.ends(1, []string{"has no image for linux/amd64"}, "exists", "--platform", "linux/amd64", folder)
 	if err := os.Remove(filepath.Join(s.Dir, "a.tar")); err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func parseLayout(s string) (reference.Named, error) {
 		path, tag = before, after
 	}
 	if path == "" {
-		return nil, Errorf(errdefs.ErrInvalidArgument, "%q has no path: expected oci-layout://PATH[:TAG][@DIGEST] or docker-archive://PATH[:NAME]", s)
+		return nil, Errorf(errdefs.ErrInvalidArgument, "%q has no path: expected oci-layout://PATH[:TAG][@DIGEST] or docker-archive://PATH[:NAME][@DIGEST]", s)
 	}
 	if d != "" {
 		tag = d.String()

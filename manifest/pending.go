@@ -27,7 +27,7 @@ func sendPending(ctx context.Context, clients Clients, p Publication, found loca
 		images = append(images, image)
 		var err error
 		if image.local, err = s.find(ctx, found, entries); err != nil {
-			return p.List, nil, image.failed(err)
+			return p.List, nil, s.failed(image, err)
 		}
 	}
 	if err := s.sendAll(ctx, images); err != nil {
@@ -77,9 +77,13 @@ type pendingImage struct {
 	refused  bool    // because the registry lacked a blob that another push may have been sending
 }
 
-func (i *pendingImage) failed(err error) error {
-	source := i.entries[0].Source
-	return fmt.Errorf("pushing %s from %s: %w", Familiar(source), daemonOf(source), err)
+// failed returns the error for an image that could not be sent.
+func (s *sender) failed(i *pendingImage, err error) error {
+	source, doing := i.entries[0].Source, "pushing"
+	if IsLayout(s.List.Name) {
+		doing = "saving"
+	}
+	return fmt.Errorf("%s %s from %s: %w", doing, Familiar(source), daemonOf(source), err)
 }
 
 // sender pushes pending images.
@@ -128,7 +132,7 @@ func (s *sender) sendAll(ctx context.Context, images []*pendingImage) error {
 			continue
 		}
 		if err := s.send(ctx, image); err != nil {
-			return image.failed(err)
+			return s.failed(image, err)
 		}
 	}
 	return nil
@@ -142,7 +146,7 @@ func (s *sender) sendSame(ctx context.Context, same []*pendingImage, again bool)
 			err = s.send(ctx, image)
 		}
 		if image.refused = again && errdefs.IsAborted(err); err != nil && !image.refused {
-			return image.failed(err)
+			return s.failed(image, err)
 		}
 	}
 	return nil
@@ -195,7 +199,7 @@ func (s *sender) sendWhole(ctx context.Context, image *pendingImage) error {
 	}
 	if !IsIndex(pushed.Descriptor.MediaType) {
 		if len(image.entries) > 1 {
-			return Errorf(errdefs.ErrFailedPrecondition, "the daemon pushed a single image (%s), expected %s",
+			return Errorf(errdefs.ErrFailedPrecondition, "the daemon sent a single image (%s), expected %s",
 				pushed.Descriptor.Digest, describe(image.entries, nil))
 		}
 		e, err := image.entries[0].settle(pushed)
@@ -238,8 +242,8 @@ func adopt(entries, children []Entry, index pushedImage, reporter Reporter) ([]E
 	for n, e := range entries {
 		i := slices.IndexFunc(children, e.isChild)
 		if i < 0 {
-			return nil, Errorf(errdefs.ErrFailedPrecondition, "the index that the daemon pushed as %s has no image for %s",
-				Familiar(index.name), FormatPlatform(e.imagePlatform()))
+			return nil, Errorf(errdefs.ErrFailedPrecondition, "the index that the daemon sent for %s has no image for %s",
+				Familiar(e.Source), FormatPlatform(e.imagePlatform()))
 		}
 		child := children[i]
 		child.Descriptor.Platform = e.Descriptor.Platform
@@ -281,7 +285,7 @@ func (e Entry) isChild(child Entry) bool {
 // settle returns the pending entry e as the image that was pushed for it.
 func (e Entry) settle(p pushedImage) (Entry, error) {
 	if !IsImage(p.Descriptor.MediaType) {
-		return e, Errorf(errdefs.ErrInvalidArgument, "the daemon pushed a %q, expected an image", p.Descriptor.MediaType)
+		return e, Errorf(errdefs.ErrInvalidArgument, "the daemon sent a %q, expected an image", p.Descriptor.MediaType)
 	}
 	p.Descriptor.Platform, p.Descriptor.Annotations = e.Descriptor.Platform, e.Descriptor.Annotations
 	e.Ref, e.Index, e.Descriptor, e.Raw, e.Pending = p.name, "", p.Descriptor, p.Raw, nil

@@ -185,21 +185,19 @@ func recordPush(ctx context.Context, lists Lists, clients Clients, name referenc
 	return nil
 }
 
-// PushTo writes the local list called name to target, which is in a layout, and calls commit before anything is removed. The
-// list stays pending on its images of daemons, which are saved. With purge it removes the list, unless somebody changed it
-// meanwhile.
-func PushTo(ctx context.Context, lists Lists, clients Clients, name, target reference.NamedTagged, purge bool, commit func(context.Context) error) (Pushed, error) {
+// PushTo writes the local list called name to a layout: p has the name of the list there, and the condition. Commit gets the
+// error that there was, and returns it or its own. The local list stays pending on its images of daemons, which are saved. With
+// purge it is removed, unless somebody changed it meanwhile.
+func PushTo(ctx context.Context, lists Lists, clients Clients, name reference.NamedTagged, p Publication, purge bool, commit func(context.Context, error) error) (Pushed, error) {
 	list, err := lists.Get(name)
 	if err != nil {
 		return Pushed{}, err
 	}
-	at := list
-	at.Name = target
-	pushed, err := Push(ctx, clients, Publication{List: at})
-	if err == nil {
-		err = commit(ctx)
-	}
-	if err != nil || !purge {
+	target := p.List.Name
+	p.List = list
+	p.List.Name = target
+	pushed, err := Push(ctx, clients, p)
+	if err = commit(ctx, err); err != nil || !purge {
 		return pushed, err
 	}
 	return pushed, recordPush(ctx, lists, clients, name, list, pushed, purge)
@@ -300,7 +298,7 @@ func copyChildren(ctx context.Context, registry Registry, list List) ([]Child, e
 				err = registry.Copy(ctx, from.Ref, from.Content(), list.Name)
 			}
 			if err != nil {
-				return fmt.Errorf("copying %s to %s: %w", Familiar(e.Ref), to.Name(), err)
+				return fmt.Errorf("copying %s to %s: %w", Familiar(e.Source), to.Name(), err)
 			}
 			copied[i] = Child{Ref: to, Digest: e.Descriptor.Digest}
 			return nil

@@ -286,7 +286,7 @@ func (r *resolver) expand(ctx context.Context, ref reference.Named, c Content) (
 	var s resolution
 	switch {
 	case IsLayout(ref):
-		s.Note("%s is in a file: push will copy it", Familiar(ref))
+		s.Note("%s is a layout or archive: push will copy it", Familiar(ref))
 	case !SameRegistry(ref, r.list):
 		s.Note("%s is in the registry %s: push will copy it", Familiar(ref), reference.Domain(ref))
 	}
