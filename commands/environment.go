@@ -106,7 +106,7 @@ func (e environment) progress(mode string, quiet bool) (*display.Progress, *disp
 	return p, r
 }
 
-// interrupted reports what a command has copied that was interrupted, and that stays where it is.
+// interrupted reports what an interrupted command has copied, if that is kept.
 func (e environment) interrupted() {
 	if e.shown != nil && e.shown.progress != nil && !e.shown.layouts.WritesArchive() {
 		e.shown.progress.SummarizeInterrupted(e.shown.reporter)

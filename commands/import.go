@@ -239,8 +239,13 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	}
 	defer files.discard()
 	imported, err := transfer.Import(ctx, client, t.reporter, request)
-	if err = opts.withHint(err, request.Source); err == nil && env.shown != nil {
-		err = env.shown.layouts.Commit(ctx)
+	if err = opts.withHint(err, request.Source); env.shown != nil {
+		if err = env.shown.layouts.Commit(ctx, err); err != nil && env.shown.layouts.WritesArchive() {
+			if opts.allTags && manifest.Hint(err) == "" {
+				err = manifest.WithHint(err, "to keep the tags that could be read, write them to a folder")
+			}
+			return err
+		}
 	}
 	t.progress.Close()
 	if len(imported) > 0 {

@@ -85,11 +85,11 @@ func finish(cmd *cobra.Command, env environment) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			err := run(cmd, args)
-			_ = env.shown.layouts.Close() // it removes temporary files
 			env.endProgress()
 			if errdefs.IsCanceled(err) {
 				env.interrupted()
 			}
+			_ = env.shown.layouts.Close() // it removes temporary files
 			if failed := env.shown.unwritten.Load(); failed != nil && (err == nil || err.Error() == "") {
 				err = *failed
 			}

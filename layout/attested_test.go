@@ -48,7 +48,7 @@ func TestTarOfAttestedImage(t *testing.T) {
 	}
 	put(strings.Replace(image.Digest.String(), ":", "-", 1), referrers)
 	put("1", index)
-	if err := layouts.Commit(t.Context()); err != nil {
+	if err := layouts.Commit(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 

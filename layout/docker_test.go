@@ -185,3 +185,28 @@ func TestSavedHint(t *testing.T) {
 		t.Errorf("%s: got %q (%v), want a manifest", hint, raw, err)
 	}
 }
+
+// An image with several names has the one that it is named by, otherwise its first one.
+func TestFullName(t *testing.T) {
+	f, link, want := old()
+	f.save(savedImage{"config.json", []string{"one:1", "example.com:5000/two:1"}, []string{"a/layer.tar"}})
+	typed := "docker-archive://" + stored(t, "a.tar", f.tar(link))
+	var layouts layout.Layouts
+	defer layouts.Close()
+	for name, full := range map[string]string{
+		":one:1": "docker.io/library/one:1", ":example.com:5000/two:1": "example.com:5000/two:1", "": "docker.io/library/one:1",
+		"@" + want.Digest.String(): "docker.io/library/one:1", ":three:1": "",
+	} {
+		ref, err := manifest.ParseNameOrLayout(typed + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if n := layouts.FullName(ref); n != nil {
+			got = n.String()
+		}
+		if got != full {
+			t.Errorf("%s: got the name %q, want %q", name, got, full)
+		}
+	}
+}

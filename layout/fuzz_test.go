@@ -1,6 +1,7 @@
 package layout_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,9 +18,9 @@ import (
 // control characters.
 func readAll(t *testing.T, typed string) {
 	t.Helper()
-	layouts := &layout.Layouts{Note: func(format string, _ ...any) {
-		if strings.ContainsFunc(format, unicode.IsControl) {
-			t.Errorf("got the note %q", format)
+	layouts := &layout.Layouts{Note: func(format string, args ...any) {
+		if note := fmt.Sprintf(format, args...); strings.ContainsFunc(note, unicode.IsControl) {
+			t.Errorf("got the note %q", note)
 		}
 	}}
 	defer func() {

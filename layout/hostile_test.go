@@ -21,11 +21,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-const (
-	refName   = "org.opencontainers.image.ref.name"
-	imageName = "io.containerd.image.name"
-)
-
 func fifo(path string) error { return syscall.Mkfifo(path, 0o644) }
 
 // whole is a layout of one image under the tag 1.

@@ -262,8 +262,8 @@ func names(d ocispec.Descriptor) []string {
 	return out
 }
 
-// resolve returns the digest of what name names: a tag, a name of docker save, or manifest.OnlyImage.
-func (l *layout) resolve(name string) (digest.Digest, error) {
+// resolve returns the entry that name names: a tag, a name of docker save, or manifest.OnlyImage.
+func (l *layout) resolve(name string) (ocispec.Descriptor, error) {
 	if name == manifest.OnlyImage {
 		return l.only()
 	}
@@ -273,32 +273,36 @@ func (l *layout) resolve(name string) (digest.Digest, error) {
 	}
 	for _, d := range slices.Backward(l.index.Manifests) { // exactly the tag, then other names of the same meaning; a later entry replaces an earlier one
 		if d.Annotations[ocispec.AnnotationRefName] == name {
-			return d.Digest, nil
+			return d, nil
 		}
 	}
 	for _, d := range slices.Backward(l.index.Manifests) {
 		if slices.ContainsFunc(names(d), func(n string) bool { return slices.Contains(wanted, n) }) {
-			return d.Digest, nil
+			return d, nil
 		}
 	}
-	return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no image %s; it has: %s", l.name, name, l.listed())
+	return ocispec.Descriptor{}, manifest.Errorf(errdefs.ErrNotFound, "%s has no image %s; it has: %s", l.name, name, l.listed())
 }
 
 // fullName returns the full name of the image that ref names, nil for none.
 func (l *layout) fullName(ref reference.Named) reference.Named {
-	var wanted digest.Digest
+	var entry ocispec.Descriptor
 	switch named := ref.(type) {
 	case reference.Digested:
-		wanted = named.Digest()
-	case reference.Tagged:
-		wanted, _ = l.resolve(named.Tag()) // whoever reads it finds the error
-	}
-	for _, d := range l.index.Manifests {
-		if name, err := manifest.ParseName(d.Annotations[annotationImageName]); err == nil && d.Digest == wanted {
-			return name
+		is := func(d ocispec.Descriptor) bool {
+			return d.Digest == named.Digest() && d.Annotations[annotationImageName] != ""
 		}
+		if i := slices.IndexFunc(l.index.Manifests, is); i >= 0 {
+			entry = l.index.Manifests[i]
+		}
+	case reference.Tagged:
+		entry, _ = l.resolve(named.Tag()) // the read that follows reports the error
 	}
-	return nil
+	name, err := manifest.ParseName(entry.Annotations[annotationImageName])
+	if err != nil {
+		return nil
+	}
+	return name
 }
 
 // tags returns the tags of all entries, each once, and notes the images that others hide: those that no tag resolves to.
@@ -323,14 +327,14 @@ func (l *layout) tags() []string {
 	for i, d := range l.index.Manifests {
 		isHidden := !slices.ContainsFunc(all[i], func(tag string) bool { return digests[tag] == d.Digest })
 		if isHidden && len(all[i]) > 0 {
-			l.note("%s has several images with the tag %s: %s is left out", l.name, all[i][0], manifest.OneLine(nameOf(d), 200))
+			l.note("%s has several images with the tag %s: %s is left out", l.name, manifest.OneLine(all[i][0], 200), manifest.OneLine(nameOf(d), 200))
 		}
 	}
 	return out
 }
 
 // only returns the only image: an entry of index.json that is neither listed nor described by another entry.
-func (l *layout) only() (digest.Digest, error) {
+func (l *layout) only() (ocispec.Descriptor, error) {
 	below := map[digest.Digest]bool{}
 	for _, d := range l.index.Manifests {
 		for _, child := range l.children(d) {
@@ -350,12 +354,12 @@ func (l *layout) only() (digest.Digest, error) {
 	}
 	switch len(roots) {
 	case 1:
-		return roots[0].Digest, nil
+		return roots[0], nil
 	case 0:
-		return "", manifest.Errorf(errdefs.ErrNotFound, "%s has no image", l.name)
+		return ocispec.Descriptor{}, manifest.Errorf(errdefs.ErrNotFound, "%s has no image", l.name)
 	}
 	err := manifest.Errorf(errdefs.ErrInvalidArgument, "%s has several images: %s", l.name, l.listed())
-	return "", manifest.WithHint(err, "name one of them: %s%s", l.name, l.suffix(roots[0]))
+	return ocispec.Descriptor{}, manifest.WithHint(err, "name one of them: %s%s", l.name, l.suffix(roots[0]))
 }
 
 // suffix returns what names an entry behind the path of its layout or archive.
@@ -450,7 +454,7 @@ func (l *layout) referrers(subject digest.Digest, tag string) (manifest.Content,
 	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
 	index.SchemaVersion = 2
 	if d, err := l.resolve(tag); err == nil {
-		c, err := l.manifest(d)
+		c, err := l.manifest(d.Digest)
 		if err == nil && manifest.IsIndex(c.Descriptor.MediaType) {
 			index.Manifests, index.Annotations, err = manifest.ParseIndex(c.Raw)
 		}

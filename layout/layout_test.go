@@ -22,6 +22,11 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
+const (
+	refName   = "org.opencontainers.image.ref.name"
+	imageName = "io.containerd.image.name"
+)
+
 // files are those of a layout by their names.
 type files map[string][]byte
 

@@ -90,7 +90,7 @@ func (l *Layouts) Transport(ref reference.Named) http.RoundTripper {
 func (l *Layouts) Spool(what string, archive io.Reader) (reference.NamedTagged, error) {
 	file, err := os.CreateTemp("", temporaryPrefix+"*.tar")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("saving %s: %w", what, err)
 	}
 	ref := manifest.OnlyImageOf(manifest.ArchiveScheme, file.Name())
 	l.mu.Lock()
@@ -117,19 +117,23 @@ func (l *Layouts) FullName(ref reference.Named) reference.Named {
 	return read.fullName(ref)
 }
 
-// Commit packs the targets that are archives, and gives them their names.
-func (l *Layouts) Commit(ctx context.Context) error {
+// Commit packs the targets that are archives, and gives them their names. If what was to be written to them has failed with
+// err, it returns that and leaves them as they were.
+func (l *Layouts) Commit(ctx context.Context, err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.open {
-		if s.writer == nil {
+		if s.writer == nil || !s.writer.isTar {
 			continue
 		}
-		if err := s.writer.commit(ctx); err != nil {
-			return fmt.Errorf("writing %s: %w", s.typed, err)
+		if err == nil {
+			err = s.writer.commit(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("%s was not written: %w", s.typed, err)
 		}
 	}
-	return nil
+	return err
 }
 
 // WritesArchive reports whether a target is an archive, of which nothing is left unless it is committed.

@@ -105,7 +105,7 @@ func (l *layout) named(name string, collect bool) (manifest.Content, error) {
 	if err != nil {
 		return manifest.Content{}, err
 	}
-	return l.manifest(d)
+	return l.manifest(d.Digest)
 }
 
 // done closes what layout opened for a single request.

@@ -43,7 +43,7 @@ const temporaryPrefix = ".docker-multiarch-"
 // tarBlock is what the length of content in a tar is a multiple of.
 const tarBlock = 512
 
-// packedPart is how much is packed between two looks at whether the command was interrupted.
+// packedPart is how many bytes are packed between two checks for cancellation.
 const packedPart = 64 << 20
 
 // lockInterval is how often a lock that another process holds is asked for.
@@ -166,11 +166,11 @@ func (w *writer) put(d digest.Digest, r io.Reader) error {
 
 // copyChecked writes the content of r, which has to have the digest. Content that is checked anyway is not checked twice.
 func copyChecked(to io.Writer, r io.Reader, d digest.Digest) error {
-	verifier := d.Verifier()
 	if c, ok := r.(manifest.Checked); ok && c.CheckedDigest() == d {
 		_, err := io.Copy(to, r)
 		return err
 	}
+	verifier := d.Verifier()
 	if _, err := io.Copy(io.MultiWriter(to, verifier), r); err != nil {
 		return err
 	}
@@ -305,7 +305,7 @@ func (w *writer) entry(c manifest.Content, tag string) ocispec.Descriptor {
 
 // commit makes the tar and gives it its name.
 func (w *writer) commit(ctx context.Context) error {
-	if !w.isTar || w.dir == "" {
+	if w.dir == "" {
 		return nil
 	}
 	parent, pattern := beside(w.path, ".*")
@@ -335,8 +335,7 @@ func (w *writer) exists() error {
 	return manifest.WithHint(err, "to replace the whole archive: --force")
 }
 
-// pack writes the layout as a tar: the same content gives the same bytes. What is packed is removed, so that it does not take
-// its space twice.
+// pack writes the layout as a tar: the same content gives the same bytes. Packed files are removed to save space.
 func (w *writer) pack(ctx context.Context, out *os.File) error {
 	if raw, err := w.saved(); err != nil {
 		return err
@@ -357,7 +356,11 @@ func (w *writer) pack(ctx context.Context, out *os.File) error {
 			h.Name, h.Mode, h.Typeflag = name+"/", 0o755, tar.TypeDir
 			return tar.NewWriter(out).WriteHeader(h)
 		}
-		return errors.Join(w.packFile(ctx, out, h, name), w.root.Remove(name))
+		if err := w.packFile(ctx, out, h, name); err != nil {
+			return err
+		}
+		_ = w.root.Remove(name) // only for its space
+		return nil
 	})
 	if err != nil {
 		return err
@@ -377,7 +380,11 @@ func (w *writer) packFile(ctx context.Context, out *os.File, h *tar.Header, name
 		return err
 	}
 	for left := size; left > 0; left -= packedPart {
-		if _, err := io.CopyN(out, file, min(left, packedPart)); err != nil {
+		_, err := io.CopyN(out, file, min(left, packedPart))
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
 			return fmt.Errorf("packing %s: %w", name, err)
 		}
 		if err := ctx.Err(); err != nil {
@@ -399,7 +406,7 @@ func (w *writer) saved() ([]byte, error) {
 	if err != nil {
 		return nil, nil //nolint:nilerr // there are several images
 	}
-	c, err := l.manifest(d)
+	c, err := l.manifest(d.Digest)
 	if err != nil {
 		return nil, err
 	}
@@ -417,7 +424,7 @@ func (w *writer) saved() ([]byte, error) {
 		out.Layers = append(out.Layers, blobName(layer.Digest))
 	}
 	for _, e := range l.index.Manifests {
-		if name := e.Annotations[annotationImageName]; e.Digest == d && name != "" {
+		if name := e.Annotations[annotationImageName]; e.Digest == d.Digest && name != "" {
 			out.RepoTags = append(out.RepoTags, name)
 		}
 	}

@@ -68,7 +68,7 @@ func TestTarWrittenMeanwhile(t *testing.T) {
 		if err := os.WriteFile(path, []byte("other"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := layouts.Commit(t.Context())
+		err := layouts.Commit(t.Context(), nil)
 		if replace && err != nil || !replace && !errdefs.IsAlreadyExists(err) {
 			t.Errorf("replace %v: got the error %v", replace, err)
 		}
