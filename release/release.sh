@@ -27,7 +27,7 @@ for arch in amd64 arm64 arm; do
 	done
 done
 
-# The image with the binary alone, for COPY --from: this program joins its platforms.
+# The image with only the binary, for COPY --from: this program joins its platforms.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$work/docker-multiarch" ./cli-plugin
