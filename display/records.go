@@ -107,6 +107,7 @@ func Manifests(out io.Writer, records iter.Seq[repository.Record], l Listing) er
 var recordHeader = formatter.SubHeaderContext{
 	"Tag": "TAG", "Digest": "DIGEST", "Tags": "TAGS", "Kind": "KIND", "MediaType": "MEDIA TYPE", "ArtifactType": "ARTIFACT TYPE",
 	"Platforms": "PLATFORMS", "Size": "SIZE", "Created": "CREATED", "Layers": "LAYERS",
+	"Subject": "SUBJECT",
 }
 
 type tagRow struct {
@@ -181,6 +182,14 @@ func formatSize(size int64) string {
 		return ""
 	}
 	return units.HumanSizeWithPrecision(float64(size), 3)
+}
+
+// Subject is what the manifest describes or refers to.
+func (r *recordRow) Subject() string {
+	if r.cut {
+		return shortDigest(r.record.Subject)
+	}
+	return r.record.Subject.String()
 }
 
 // Layers is how many layers an image has.

@@ -136,7 +136,10 @@ func TestShown(t *testing.T) {
 		Platforms:            []repository.PlatformRecord{{Platform: "linux/amd64", Size: 300, ImageSize: 1200}},
 		ChangeableAttributes: &manifest.Attributes{Read: true, List: true},
 		Annotations:          map[string]string{"k": "v\x1b\n"},
-	}, Referrers: []repository.Record{{Digest: digest.FromString("2"), Depth: 1, Kind: manifest.KindArtifact, ArtifactType: "application/x-sig"}}}
+	}, Referrers: []repository.Record{
+		{Digest: digest.FromString("2"), Depth: 1, Kind: manifest.KindArtifact, ArtifactType: "application/x-sig", Subject: digest.FromString("1")},
+		{Digest: digest.FromString("3"), Depth: 3, Kind: manifest.KindArtifact, Subject: digest.FromString("4")}, // whose parents are not shown
+	}}
 	var out strings.Builder
 	if err := Shown(&out, s, false); err != nil {
 		t.Fatal(err)
@@ -144,6 +147,7 @@ func TestShown(t *testing.T) {
 	for _, want := range []string{
 		"Digest:        " + s.Digest.String() + "\n", "Platform:      linux/amd64  1.2kB\n", "Size:          1.5kB\n", "Allowed:       list, read\n",
 		`Annotation k:  v\x1b\n` + "\n", "\nReferrers:\nDIGEST", digest.FromString("2").Encoded()[:12] + "   artifact   (application/x-sig)",
+		"\n" + digest.FromString("3").Encoded()[:12], digest.FromString("4").Encoded()[:12] + "\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("got\n%s\nwant %q in it", out.String(), want)

@@ -13,7 +13,10 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
-const shownTable = "table {{.Digest}}\t{{.Kind}}\t{{.Platforms}}\t{{.Size}}\t{{.Layers}}"
+const (
+	shownTable     = "table {{.Digest}}\t{{.Kind}}\t{{.Platforms}}\t{{.Size}}\t{{.Layers}}"
+	referrersTable = "table {{.Digest}}\t{{.Kind}}\t{{.Platforms}}\t{{.Size}}\t{{.Layers}}\t{{.Subject}}"
+)
 
 // Shown writes a manifest in full for people: what is known of it, then the manifests below it and its referrers.
 func Shown(out io.Writer, s repository.Shown, noTrunc bool) error {
@@ -54,10 +57,14 @@ func Shown(out io.Writer, s repository.Shown, noTrunc bool) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if err := shownPart(out, "Manifests", s.Manifests, noTrunc); err != nil {
+	if err := shownPart(out, "Manifests", shownTable, s.Manifests, noTrunc); err != nil {
 		return err
 	}
-	return shownPart(out, "Referrers", s.Referrers, noTrunc)
+	referrers := slices.Clone(s.Referrers)
+	for i := range referrers {
+		referrers[i].Depth = 0 // what it describes may not be in the table
+	}
+	return shownPart(out, "Referrers", referrersTable, referrers, noTrunc)
 }
 
 func allowed(a manifest.Attributes) []string {
@@ -76,14 +83,14 @@ func allowed(a manifest.Attributes) []string {
 	return out
 }
 
-func shownPart(out io.Writer, title string, records []repository.Record, noTrunc bool) error {
+func shownPart(out io.Writer, title, format string, records []repository.Record, noTrunc bool) error {
 	if len(records) == 0 {
 		return nil
 	}
 	if _, err := fmt.Fprintf(out, "\n%s:\n", title); err != nil {
 		return err
 	}
-	return table(out, shownTable, noTrunc, recordHeader, slices.Values(records), func(r repository.Record) any {
+	return table(out, format, noTrunc, recordHeader, slices.Values(records), func(r repository.Record) any {
 		r.Depth = max(r.Depth-1, 0)
 		return &recordRow{r, r, style{table: true, cut: !noTrunc}}
 	})
