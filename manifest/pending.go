@@ -42,7 +42,14 @@ func sendPending(ctx context.Context, clients Clients, p Publication, found loca
 		}
 		children = append(children, image.children...)
 	}
-	return p.List.With(sent...), children, nil
+	list := p.List.With(sent...)
+	if len(images) == 1 && len(sent) == len(list.Entries) { // it keeps the digest of its only source
+		kept := list
+		if kept.Whole = images[0].whole; kept.isWhole() {
+			list = kept
+		}
+	}
+	return list, children, nil
 }
 
 // groupBySource returns the wanted entries of each source, in the order of the sources.
@@ -74,6 +81,7 @@ type pendingImage struct {
 	entries  []Entry
 	sent     []Entry // the entries after the push
 	children []Child // what was pushed
+	whole    Whole   // the index that was pushed
 	refused  bool    // because the registry lacked a blob that another push may have been sending
 }
 
@@ -215,6 +223,7 @@ func (s *sender) sendWhole(ctx context.Context, image *pendingImage) error {
 	}
 	skipped.Report(s.Reporter)
 	s.warnUnlisted(image.entries, children)
+	image.whole = newWhole(pushed.Content, children)
 	image.sent, err = adopt(image.entries, children, pushed, s.Reporter)
 	return err
 }
