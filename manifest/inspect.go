@@ -23,6 +23,8 @@ type Inspection struct {
 	List List
 	// Image is the image, nil for a list.
 	Image *Entry
+	// Attestations are those that the local list has of Image, if that is an entry.
+	Attestations []Entry
 	// Descriptor is that of the registry for Name, empty for a local list. Raw are its bytes.
 	Descriptor ocispec.Descriptor
 	Raw        []byte
@@ -374,5 +376,5 @@ func InspectEntry(ctx context.Context, lists Lists, registry Fetcher, name refer
 		return Inspection{}, err
 	}
 	e, err := list.Entries[i].WithRaw(ctx, registry)
-	return Inspection{Name: e.Ref, Local: true, Image: &e, Descriptor: e.Descriptor}, err
+	return Inspection{Name: e.Ref, Local: true, Image: &e, Attestations: list.Attestations(e.Descriptor.Digest), Descriptor: e.Descriptor}, err
 }

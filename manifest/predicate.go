@@ -17,6 +17,8 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/memo"
 )
 
 // PredicateKind is what a predicate says of an image.
@@ -63,20 +65,20 @@ type imagePredicates struct {
 
 // Value returns the predicate of the only image, an array if it has several; of several images an object by platform.
 func (p Predicates) Value() any {
-	byPlatform := map[string]any{}
-	for _, image := range p.images {
-		var all []json.RawMessage
+	all, byPlatform := map[string][]json.RawMessage{}, map[string]any{}
+	for _, image := range p.images { // two of them may be for one platform
+		of := all[image.platform]
 		for _, one := range image.predicates {
-			all = append(all, one.Raw)
+			of = append(of, one.Raw)
 		}
-		var value any = all
-		if len(all) == 1 {
-			value = all[0]
+		all[image.platform] = of
+		byPlatform[image.platform] = of
+		if len(of) == 1 {
+			byPlatform[image.platform] = of[0]
 		}
 		if !p.several {
-			return value
+			return byPlatform[image.platform]
 		}
-		byPlatform[image.platform] = value
 	}
 	return byPlatform
 }
@@ -128,6 +130,7 @@ func (i Inspection) Predicates(ctx context.Context, r PredicateReader, report Re
 		}
 	}
 	p := predicateReader{PredicateReader: r, Reporter: report, of: i, kind: kind}
+	p.documents.KeepErrors = true
 	found, errs := make([]imagePredicates, len(images)), make([]error, len(images))
 	Concurrently(len(images), func(n int) {
 		found[n].platform = FormatPlatform(images[n].Platform())
@@ -151,6 +154,12 @@ func (i Inspection) Predicates(ctx context.Context, r PredicateReader, report Re
 	switch {
 	case len(out.images) == 0:
 		err := Errorf(errdefs.ErrNotFound, "%s has no %s", Familiar(i.Name), kind.Name)
+		if only != nil {
+			err = Errorf(errdefs.ErrNotFound, "%s has no %s for %s", Familiar(i.Name), kind.Name, joinAnd(without))
+		}
+		if _, byDigest := i.Name.(reference.Canonical); byDigest && i.Image != nil && !i.Local {
+			return out, WithHint(err, "what a build attached may only be known to the index that lists this image: name that, with --platform")
+		}
 		return out, WithHint(err, "to add one to a build: docker buildx build %s --push ...", kind.flag)
 	case len(without) > 0:
 		report.Warn("there is no %s for %s", kind.Name, joinAnd(without))
@@ -179,8 +188,24 @@ type predicateReader struct {
 	Reporter
 	of   Inspection
 	kind PredicateKind
-	// bytes are those of all documents so far.
-	bytes atomic.Int64
+	// bytes are those of all documents so far, which are read once: what describes an index describes all its images.
+	bytes     atomic.Int64
+	documents memo.Memo[digest.Digest, document]
+	warned    memo.Memo[string, struct{}]
+}
+
+// document is a predicate, and the digests that it describes.
+type document struct {
+	Predicate
+	of []digest.Digest
+}
+
+// warnOnce warns, once for what concerns several images.
+func (p *predicateReader) warnOnce(ctx context.Context, message string) {
+	_, _ = p.warned.Do(ctx, message, func() (struct{}, error) {
+		p.Warn("%s", message)
+		return struct{}{}, nil
+	})
 }
 
 func (p *predicateReader) read(ctx context.Context, e Entry) (out []Predicate, err error) {
@@ -218,7 +243,7 @@ func (p *predicateReader) read(ctx context.Context, e Entry) (out []Predicate, e
 		return nil, errors.Join(leftOut...)
 	}
 	for _, err := range leftOut {
-		p.Warn("%v; skipped", err)
+		p.warnOnce(ctx, fmt.Sprintf("%v; skipped", err))
 	}
 	return out, nil
 }
@@ -231,13 +256,17 @@ func (p *predicateReader) readFrom(ctx context.Context, e Entry, a attachment, s
 		return nil, Errorf(errdefs.ErrInvalidArgument, "%s of %s cannot be read: %w", a.what, Familiar(e.Ref), err)
 	}
 	for _, d := range n.Layers {
-		if t := layerPredicateType(d); t != "" && !p.kind.includes(t) || !mayBePredicate(d) {
+		if t := layerPredicateType(d); t != "" && !p.kind.includes(t) || !mayBePredicate(n, d) {
 			continue
 		}
-		if d.Size > maxPredicates || p.bytes.Add(d.Size) > maxPredicates {
-			return out, Errorf(errdefs.ErrInvalidArgument, "%s is not read: the documents have more than %d MiB in total", a.what, maxPredicates>>20)
-		}
-		one, of, err := readPredicate(ctx, p, e.Ref, d)
+		found, err := p.documents.Do(ctx, d.Digest, func() (document, error) {
+			if d.Size > maxPredicates || p.bytes.Add(d.Size) > maxPredicates {
+				return document{}, Errorf(errdefs.ErrInvalidArgument, "not read: the documents have more than %d MiB in total", maxPredicates>>20)
+			}
+			one, of, err := readPredicate(ctx, p, e.Ref, d)
+			return document{one, of}, err
+		})
+		one, of := found.Predicate, found.of
 		if errdefs.IsInvalidArgument(err) {
 			err = fmt.Errorf("%s: %w", a.what, err)
 		}
@@ -278,7 +307,7 @@ type attachment struct {
 func (p *predicateReader) attachments(ctx context.Context, e Entry, subjects []digest.Digest) (out []attachment, more int, err error) {
 	var named []reference.Named
 	var what []string
-	for _, a := range p.of.List.Attestations(e.Descriptor.Digest) {
+	for _, a := range slices.Concat(p.of.List.Attestations(e.Descriptor.Digest), p.of.Attestations) {
 		named, what = append(named, AtDigest(a.Ref, a.Descriptor.Digest)), append(what, "the attestation "+a.Descriptor.Digest.String())
 	}
 	listed := len(named)
@@ -290,9 +319,12 @@ func (p *predicateReader) attachments(ctx context.Context, e Entry, subjects []d
 	}
 	for _, subject := range subjects {
 		referrers, err := Referrers(ctx, p, AtDigest(e.Ref, subject))
-		if err != nil && !errdefs.IsNotFound(err) {
+		if errdefs.IsFailedPrecondition(err) { // the tag is somebody else's
+			p.warnOnce(ctx, fmt.Sprintf("%v; skipped", err))
+		} else if err != nil && !errdefs.IsNotFound(err) {
 			return nil, 0, err
 		}
+		slices.SortFunc(referrers, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Digest, b.Digest) })
 		for _, d := range referrers {
 			named, what = append(named, AtDigest(e.Ref, d.Digest)), append(what, "the referrer "+d.Digest.String())
 		}
@@ -322,14 +354,18 @@ func layerPredicateType(d ocispec.Descriptor) string {
 	return d.Annotations["predicateType"]
 }
 
-// mayBePredicate reports whether a layer of this media type may be a JSON document that readPredicate knows.
-func mayBePredicate(d ocispec.Descriptor) bool {
-	for _, word := range []string{"json", "in-toto", "spdx", "cyclonedx", "dsse", "sigstore"} {
-		if strings.Contains(d.MediaType, word) && !strings.Contains(d.MediaType, "simplesigning") {
-			return true
-		}
+// predicateWords are in the media types of JSON documents that readPredicate knows.
+var predicateWords = []string{"json", "in-toto", "spdx", "cyclonedx", "dsse", "sigstore"}
+
+// mayBePredicate reports whether a layer of n may be a JSON document that readPredicate knows. oras gives a file the media
+// type of a layer unless it is told another: then the artifact type and the file name say what it is.
+func mayBePredicate(n Node, d ocispec.Descriptor) bool {
+	mediaType := d.MediaType
+	if title := d.Annotations[ocispec.AnnotationTitle]; mediaType == ocispec.MediaTypeImageLayer && title != "" {
+		mediaType = n.ArtifactType + " " + title
 	}
-	return false
+	isIn := func(word string) bool { return strings.Contains(mediaType, word) }
+	return slices.ContainsFunc(predicateWords, isIn) && !isIn("simplesigning")
 }
 
 // readPredicate reads the layer d: an in-toto statement, alone, in a DSSE envelope or in a sigstore bundle, or an SPDX or
@@ -346,7 +382,7 @@ func readPredicate(ctx context.Context, r Blobs, repo reference.Named, d ocispec
 	}
 	p, of, err := parsePredicate(raw)
 	if err != nil {
-		err = Errorf(errdefs.ErrInvalidArgument, "%s is not valid JSON (%w)", d.Digest, err)
+		err = Errorf(errdefs.ErrInvalidArgument, "%s (%s) is not valid JSON (%w); other forms of SPDX and CycloneDX are not shown", d.Digest, d.MediaType, err)
 	}
 	return p, of, err
 }
@@ -366,6 +402,7 @@ type statement struct {
 	DSSEEnvelope json.RawMessage `json:"dsseEnvelope"`
 
 	SPDXVersion string `json:"spdxVersion"`
+	Context     any    `json:"@context"` // of SPDX 3
 	BOMFormat   string `json:"bomFormat"`
 }
 
@@ -405,7 +442,7 @@ func parsePredicate(raw []byte) (Predicate, []digest.Digest, error) {
 			}
 		}
 		return Predicate{Type: s.PredicateType, Raw: s.Predicate}, of, nil
-	case s.SPDXVersion != "":
+	case s.SPDXVersion != "", strings.HasPrefix(fmt.Sprint(s.Context), "https://spdx.org/rdf/"):
 		return Predicate{Type: SBOM.types[0], Raw: raw}, nil, nil
 	case s.BOMFormat == "CycloneDX":
 		return Predicate{Type: SBOM.types[1], Raw: raw}, nil, nil

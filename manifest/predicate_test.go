@@ -115,6 +115,27 @@ func TestPredicates(t *testing.T) {
 			attached(t, m, "b", &image, "application/spdx+json", `{"spdxVersion":"SPDX-2.3"}`)
 			return nil
 		}, "", `{"spdxVersion":"SPDX-2.3"}`, "; skipped"},
+		{"oras, without a media type", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, ocispec.MediaTypeImageLayer, `{"spdxVersion":"SPDX-2.3"}`, ocispec.AnnotationTitle, "sbom.spdx.json")
+			attached(t, m, "b", &image, ocispec.MediaTypeImageLayer, "text", ocispec.AnnotationTitle, "README.md")
+			return nil
+		}, "", `{"spdxVersion":"SPDX-2.3"}`, "[]"},
+		{"SPDX 3", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, "application/spdx+json", `{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[]}`)
+			return nil
+		}, "", `spdx-context.jsonld`, "[]"},
+		{"SPDX that is no JSON", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, "text/spdx", "SPDXVersion: SPDX-2.3")
+			return nil
+		}, "", "(text/spdx) is not valid JSON", ""},
+		{"somebody's referrers tag", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			m.NoReferrers = true
+			m.Image(t, example+":"+manifest.ReferrersTag(image.Digest), ocispec.MediaTypeImageManifest, "linux/amd64", "other")
+			d := attached(t, m, "a", nil, inToto, statementOf(spdx, `{"n":1}`, image.Digest), manifest.AnnotationPredicateType, spdx)
+			d.Annotations = map[string]string{manifest.AnnotationReferenceType: manifest.ReferenceTypeAttestation, manifest.AnnotationReferenceDigest: image.Digest.String()}
+			return []ocispec.Descriptor{d}
+		}, "", `{"n":1}`, "is not an index of referrers; skipped"},
+		{"none for the platform", nil, "linux/amd64", "has no SBOM for linux/amd64", ""},
 		{"signature of Notation", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
 			attached(t, m, "a", &image, "application/spdx+json", `{"spdxVersion":"SPDX-2.3"}`)
 			attached(t, m, "b", &image, "application/jose+json", notation)
@@ -199,5 +220,50 @@ func TestPredicatesOfList(t *testing.T) {
 	w.Registry.Errs[example+":"+manifest.ReferrersTag(arm64.Digest)+".att"] = errdefs.ErrUnavailable
 	if got, _ := predicates(t, w, "1", ""); !strings.Contains(got, "unavailable") {
 		t.Errorf("got %s, want the error of reading a tag", got)
+	}
+}
+
+// Of two images for one platform all are shown, and what describes an index is read, and warned of, once.
+func TestPredicatesOfOnePlatform(t *testing.T) {
+	w := fakes.NewFixture()
+	one := w.Registry.Image(t, example+":one", ocispec.MediaTypeImageManifest, "linux/amd64")
+	two := w.Registry.Image(t, example+":two", ocispec.MediaTypeImageManifest, "linux/amd64", "two")
+	attached(t, w.Registry, "a", &one, "application/spdx+json", `{"spdxVersion":"SPDX-2.2"}`)
+	attached(t, w.Registry, "b", &two, "application/spdx+json", `{"spdxVersion":"SPDX-2.3"}`)
+	index := w.Registry.Index(t, example+":1", ocispec.MediaTypeImageIndex, one, two)
+	attached(t, w.Registry, "c", &index, "application/spdx+json", `{`)
+	got, warnings := predicates(t, w, "1", "")
+	if want := `{"linux/amd64":[{"spdxVersion":"SPDX-2.2"},{"spdxVersion":"SPDX-2.3"}]}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if n := strings.Count(warnings, "is not valid JSON"); n != 1 {
+		t.Errorf("got %d warnings of what describes the index, want 1: %s", n, warnings)
+	}
+}
+
+// An entry of a local list has the attestations that the list has of it.
+func TestPredicatesOfEntry(t *testing.T) {
+	w := fakes.NewFixture()
+	image := w.Registry.Image(t, example+":amd64", ocispec.MediaTypeImageManifest, "linux/amd64")
+	d := attached(t, w.Registry, "a", nil, "application/vnd.in-toto+json", statementOf("https://spdx.dev/Document", `{"n":1}`, image.Digest))
+	d.Annotations = map[string]string{manifest.AnnotationReferenceType: manifest.ReferenceTypeAttestation, manifest.AnnotationReferenceDigest: image.Digest.String()}
+	w.Registry.Index(t, example+":1", ocispec.MediaTypeImageIndex, image, d)
+	if _, err := manifest.Create(t.Context(), w.Lists, w.Clients(), fakes.Creation(t, example+":local", example+":1")); err != nil {
+		t.Fatal(err)
+	}
+	found, err := manifest.InspectEntry(t.Context(), w.Lists, w.Registry, fakes.Named(t, example+":local"), "linux/amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := found.Predicates(t.Context(), w.Registry, &manifest.Diagnostics{}, manifest.SBOM, nil)
+	if raw, _ := json.Marshal(p.Value()); err != nil || string(raw) != `{"n":1}` {
+		t.Errorf("got %s and error %v, want the SBOM", raw, err)
+	}
+	found, err = manifest.Inspect(t.Context(), w.Lists, w.Registry, manifest.AtDigest(fakes.Named(t, example+":1"), image.Digest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = found.Predicates(t.Context(), w.Registry, &manifest.Diagnostics{}, manifest.SBOM, nil); !strings.Contains(manifest.Hint(err), "name that, with --platform") {
+		t.Errorf("got error %v with hint %q, want one to the index", err, manifest.Hint(err))
 	}
 }
