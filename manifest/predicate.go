@@ -358,7 +358,7 @@ func layerPredicateType(d ocispec.Descriptor) string {
 var predicateWords = []string{"json", "in-toto", "spdx", "cyclonedx", "dsse", "sigstore"}
 
 // mayBePredicate reports whether a layer of n may be a JSON document that readPredicate knows. oras gives a file the media
-// type of a layer unless it is told another: then the artifact type and the file name say what it is.
+// type of a layer unless another is given: then the artifact type and the file name say what it is.
 func mayBePredicate(n Node, d ocispec.Descriptor) bool {
 	mediaType := d.MediaType
 	if title := d.Annotations[ocispec.AnnotationTitle]; mediaType == ocispec.MediaTypeImageLayer && title != "" {
