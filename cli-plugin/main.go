@@ -7,7 +7,6 @@ import (
 	"io"
 	"log"
 	"os"
-	godebug "runtime/debug"
 
 	"github.com/docker-multiarch/docker-multiarch/commands"
 	"github.com/docker/cli/cli-plugins/metadata"
@@ -19,7 +18,6 @@ import (
 
 func main() {
 	otel.SetErrorHandler(debug.OTELErrorHandler) // reported only with --debug
-	godebug.SetGCPercent(40)                     // most of the memory of a large listing is in use
 	log.SetOutput(io.Discard)                    // net/http logs the protocol errors of servers
 	os.Args = commands.PluginArgs(os.Args)
 	go func() { os.Exit(<-commands.Abandoned) }()

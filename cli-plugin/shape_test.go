@@ -19,7 +19,7 @@ var allowed = map[string][]string{
 	"commands":             {"manifest", "manifest/store", "repository", "transfer", "verify", "layout", "registry", "daemon", "credentials", "display", "task", "task/render", "task/run", "internal/lazyregexp"},
 	"display":              {"manifest", "manifest/store", "repository", "transfer", "verify", "task", "task/run", "internal/lazyregexp"},
 	"internal/fakes":       {"manifest"},
-	"manifest":             {"internal/memo", "internal/pause"},
+	"manifest":             {"internal/lazyregexp", "internal/memo", "internal/pause"},
 	"internal/compression": {},
 	"internal/lazyregexp":  {},
 	"internal/memo":        {},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +47,7 @@ func newTools(env environment, quiet bool) tools {
 
 // newToolsShowing is newTools with a mode of progress.
 func newToolsShowing(env environment, quiet bool, mode string) tools {
+	debug.SetGCPercent(40) // most of the memory of a large listing is in use; not at the start, where it takes time
 	if quiet {
 		mode = display.ProgressQuiet
 	}

@@ -3,12 +3,13 @@ package manifest
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
 // ContextScheme stands for a docker context, in context://NAME/IMAGE: IMAGE of the daemon of the docker context NAME. It
@@ -32,7 +33,7 @@ func OfContext(ref reference.Named) (string, reference.Named) {
 }
 
 // contextName is that of https://github.com/docker/cli/blob/v28.5.2/cli/context/store/store.go.
-var contextName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$`)
+var contextName = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$`)
 
 // ParseSourceName is ParseNameOrLayout, and also parses context://NAME/IMAGE, see [OfContext].
 func ParseSourceName(s string) (reference.Named, error) {
@@ -48,7 +49,7 @@ func ParseSourceName(s string) (reference.Named, error) {
 		return nil, WithHint(err, "tag the image and use that name: %s tag %s NAME:TAG", dockerCommand(name), typed)
 	case !ok:
 		return ParseNameOrLayout(s)
-	case !contextName.MatchString(name) || typed == "":
+	case !contextName().MatchString(name) || typed == "":
 		return nil, Errorf(errdefs.ErrInvalidArgument, "%q is not an image of a docker context: expected context://NAME/IMAGE", s)
 	}
 	image, err := ParseName(typed)

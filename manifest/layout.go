@@ -2,12 +2,13 @@ package manifest
 
 import (
 	"cmp"
-	"regexp"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
 // The schemes of references to images outside of registries: in an OCI image layout
@@ -69,7 +70,7 @@ func ParseNameOrLayout(s string) (reference.Named, error) {
 	return ParseName(s)
 }
 
-var wholeTag = regexp.MustCompile(`^` + reference.TagRegexp.String() + `$`)
+var wholeTag = lazyregexp.New(`^` + reference.TagRegexp.String() + `$`)
 
 // parseLayout parses oci-layout://PATH[:TAG][@DIGEST], as docker buildx does, or docker-archive://PATH[:NAME][@DIGEST], which
 // local lists have. Without tag, name and digest, the reference is to the only image.
@@ -88,7 +89,7 @@ func parseLayout(s string) (reference.Named, error) {
 			before, after, _ := strings.Cut(path[volume:], ":")
 			path, tag = path[:volume]+before, after
 		}
-	case ok && len(before) >= volumeLength(path) && wholeTag.MatchString(after):
+	case ok && len(before) >= volumeLength(path) && wholeTag().MatchString(after):
 		path, tag = before, after
 	}
 	if path == "" {
@@ -105,7 +106,7 @@ func (n schemeName) image(name string) reference.Named {
 	if d, err := digest.Parse(name); err == nil {
 		return AtDigest(n, d)
 	}
-	if wholeTag.MatchString(name) {
+	if wholeTag().MatchString(name) {
 		return AtTag(n, name)
 	}
 	return schemeImage{n, cmp.Or(name, OnlyImage)}

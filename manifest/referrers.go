@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +13,8 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
 // ReferrersTag returns the tag under which a registry without the referrers API keeps the index of the
@@ -29,14 +30,14 @@ func ReferrersTag(d digest.Digest) string {
 // https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#tag-based-discovery.
 var CosignSuffixes = []string{".sig", ".att", ".sbom"}
 
-var referrersTag = regexp.MustCompile(`^sha(256|384|512)-[0-9a-f]{64}$`)
+var referrersTag = lazyregexp.New(`^sha(256|384|512)-[0-9a-f]{64}$`)
 
 // CutDigestTag returns, for a tag named after the digest of another manifest, that digest in the form of
 // ReferrersTag. ok is false for other tags.
 func CutDigestTag(tag string) (form string, ok bool) {
 	form, _, _ = strings.Cut(tag, ".")
 	suffix := tag[len(form):]
-	return form, (suffix == "" || slices.Contains(CosignSuffixes, suffix)) && referrersTag.MatchString(form)
+	return form, (suffix == "" || slices.Contains(CosignSuffixes, suffix)) && referrersTag().MatchString(form)
 }
 
 // DigestOf returns the digest of this form, "" if the form truncates it.
