@@ -9,6 +9,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 	"github.com/docker-multiarch/docker-multiarch/e2e/images"
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
 // silentDaemon points DOCKER_HOST at a socket that accepts connections and never answers.
@@ -75,7 +76,7 @@ func TestDaemonKilledDuringPush(t *testing.T) {
 		t.Run(string(store), func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t, harness.V3)
-			s.useDaemon(harness.NewDaemon(t, store))
+			s.useDaemon(harness.NewDaemon(t, servers.DaemonOptions{Store: store}))
 			g := newGate(t, s.registry, isUpload)
 			s.put(s.repo, "1", images.Spec{Platform: arm64})
 			s.list = g.Host + "/" + s.repo + ":1"

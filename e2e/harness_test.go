@@ -49,7 +49,7 @@ func TestHarnessContainersEndWithTheirDaemon(t *testing.T) {
 		for how, end := range map[string]func(*servers.Daemon) error{"stopped": (*servers.Daemon).Stop, "killed": (*servers.Daemon).Kill} {
 			t.Run(string(store)+"/"+how, func(t *testing.T) {
 				t.Parallel()
-				d := harness.NewDaemon(t, store)
+				d := harness.NewDaemon(t, servers.DaemonOptions{Store: store})
 				image := harness.Busybox(t, d)
 				env := harness.NewEnv(t)
 				env.UseDaemon(d)

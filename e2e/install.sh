@@ -26,7 +26,7 @@ oras_version=v1.3.6
 runc_version=v1.5.2
 packages=(docker.io docker-registry containerd runc tini libdevmapper1.02.1 libseccomp2 libseccomp-dev
 	busybox-static iptables libip4tc2 libip6tc2 libxtables12 libnftnl11 libmnl0 libnfnetlink0 libnetfilter-conntrack3
-	podman conmon libglib2.0-0 libgpgme11 libassuan0 libgpg-error0 libsubid4)
+	jq libjq1 libonig5 podman conmon libglib2.0-0 libgpgme11 libassuan0 libgpg-error0 libsubid4)
 image_packages=(busybox-static bash libc6 libtinfo6 python3-minimal musl)
 peer_packages=(skopeo libdevmapper1.02.1 libgpgme11 libassuan0 libgpg-error0)
 

@@ -7,6 +7,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
+	"github.com/docker-multiarch/docker-multiarch/e2e/servers"
 )
 
 // The life of a list whose images are in podman, behind its Docker API: its names without a registry are those of its
@@ -15,7 +16,7 @@ func TestPodman(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
 	s.ownRegistry(harness.RegistryOptions{})
-	s.useDaemon(harness.NewDaemon(t, harness.Podman, s.registry.Host))
+	s.useDaemon(harness.NewDaemon(t, servers.DaemonOptions{Store: harness.Podman, InsecureRegistries: []string{s.registry.Host}}))
 	arm := ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
 	for tag, p := range map[string]ocispec.Platform{"amd64": amd64, "arm": arm} {
 		s.load("localhost/"+s.plain(tag), p)
@@ -58,7 +59,7 @@ func TestPodman(t *testing.T) {
 func TestPodmanVariants(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V28)
-	s.useDaemon(harness.NewDaemon(t, harness.Podman, s.registry.Host))
+	s.useDaemon(harness.NewDaemon(t, servers.DaemonOptions{Store: harness.Podman, InsecureRegistries: []string{s.registry.Host}}))
 	for _, variant := range []string{"v6", "v7"} {
 		s.load(s.plain(variant), ocispec.Platform{OS: "linux", Architecture: "arm", Variant: variant})
 	}
@@ -74,7 +75,7 @@ func TestPodmanBuilds(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, harness.V3)
 	s.ownRegistry(harness.RegistryOptions{})
-	s.useDaemon(harness.NewDaemon(t, harness.Podman, s.registry.Host))
+	s.useDaemon(harness.NewDaemon(t, servers.DaemonOptions{Store: harness.Podman, InsecureRegistries: []string{s.registry.Host}}))
 	s.UseBuildx(t)
 	s.write(map[string]string{
 		"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n",

@@ -95,7 +95,7 @@ func TestPlainRegistryOfTheDaemon(t *testing.T) {
 			w.Login(t, remoteHost, loginUser, loginSecret)
 			w.useDaemon(harness.Daemon(t, store))
 			w.refusedRemote("plain HTTP", "--insecure")
-			w.useDaemon(harness.NewDaemon(t, store, remoteHost))
+			w.useDaemon(harness.NewDaemon(t, servers.DaemonOptions{Store: store, InsecureRegistries: []string{remoteHost}}))
 			w.worksRemote()
 			w.only(t, basic(loginUser, loginSecret), outside)
 		})

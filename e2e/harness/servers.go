@@ -85,8 +85,8 @@ func startRegistry(o RegistryOptions) (r *servers.Registry, err error) {
 type daemonResult func() (*servers.Daemon, error)
 
 var sharedDaemons = map[servers.Store]daemonResult{
-	GraphDriver: sync.OnceValues(func() (*servers.Daemon, error) { return startDaemon(GraphDriver, nil) }),
-	Containerd:  sync.OnceValues(func() (*servers.Daemon, error) { return startDaemon(Containerd, nil) }),
+	GraphDriver: sync.OnceValues(func() (*servers.Daemon, error) { return startDaemon(servers.DaemonOptions{Store: GraphDriver}) }),
+	Containerd:  sync.OnceValues(func() (*servers.Daemon, error) { return startDaemon(servers.DaemonOptions{Store: Containerd}) }),
 }
 
 // Daemon returns the daemon that all tests share. Names of images in it start with Repo or another name that no other
@@ -99,10 +99,10 @@ func Daemon(t testing.TB, store servers.Store) *servers.Daemon {
 }
 
 // NewDaemon starts a daemon for this test only, which the test may stop itself.
-func NewDaemon(t testing.TB, store servers.Store, insecureRegistries ...string) *servers.Daemon {
+func NewDaemon(t testing.TB, o servers.DaemonOptions) *servers.Daemon {
 	t.Helper()
-	d, err := startDaemon(store, insecureRegistries)
-	require(t, "daemon with "+string(store), err)
+	d, err := startDaemon(o)
+	require(t, "daemon with "+string(o.Store), err)
 	t.Cleanup(func() {
 		if err := d.Stop(); err != nil {
 			t.Error(err)
@@ -111,13 +111,12 @@ func NewDaemon(t testing.TB, store servers.Store, insecureRegistries ...string) 
 	return d
 }
 
-func startDaemon(store servers.Store, insecure []string) (d *servers.Daemon, err error) {
-	options := servers.DaemonOptions{Store: store, InsecureRegistries: insecure}
-	if options.Tools, err = servers.FindTools(); err != nil {
+func startDaemon(o servers.DaemonOptions) (d *servers.Daemon, err error) {
+	if o.Tools, err = servers.FindTools(); err != nil {
 		return nil, err
 	}
 	err = shared.start(func(dir string) (string, func() error, error) {
-		if d, err = servers.StartDaemon(context.Background(), dir, options); err != nil {
+		if d, err = servers.StartDaemon(context.Background(), dir, o); err != nil {
 			return "", nil, err
 		}
 		return fmt.Sprintf("daemon with %s (%s, %s)", d.Store, d.Version, d.Driver), d.Stop, nil

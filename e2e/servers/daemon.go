@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,10 +33,11 @@ type DaemonOptions struct {
 	Store              Store
 	InsecureRegistries []string // besides 127.0.0.0/8; all of them for podman
 	Uploads            int      // maximum of concurrent uploads of all pushes, 0 means the daemon's default, 5
+	Bridge             string   // of the default network, which BuildKit needs for some of its own containers; "" for none
 	Tools              Tools
 }
 
-// Daemon is a running Docker daemon. It has no default network: a container needs a created one, or none.
+// Daemon is a running Docker daemon. Without a bridge it has no default network: a container needs a created one, or none.
 type Daemon struct {
 	Store      Store
 	Version    string // "20.10.24+dfsg1"
@@ -113,7 +115,7 @@ func (d *Daemon) startContainerd(ctx context.Context) error {
 	if err := os.WriteFile(d.path("containerd.toml"), []byte(config), 0o600); err != nil {
 		return err
 	}
-	cmd, err := d.tools.debian("usr/bin/containerd", "--config", d.path("containerd.toml"))
+	cmd, err := d.tools.Debian("usr/bin/containerd", "--config", d.path("containerd.toml"))
 	if err != nil {
 		return err
 	}
@@ -149,14 +151,14 @@ func (d *Daemon) command(o DaemonOptions) (*exec.Cmd, error) {
 	args := []string{
 		"--config-file", d.path("daemon.json"), "--host", d.Host, "--pidfile", d.path("pid"),
 		"--data-root", d.path("data"), "--exec-root", d.path("exec"), "--containerd", d.path("c.sock"),
-		"--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none",
+		"--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=" + cmp.Or(o.Bridge, "none"),
 		"--default-address-pool", fmt.Sprintf("base=%s,size=27", d.addresses.Prefix),
 	}
 	for _, registry := range o.InsecureRegistries {
 		args = append(args, "--insecure-registry", registry)
 	}
 	if d.Store == GraphDriver {
-		return d.tools.debian("usr/sbin/dockerd", args...)
+		return d.tools.Debian("usr/sbin/dockerd", args...)
 	}
 	program, err := d.tools.Built("dockerd")
 	if err != nil {
@@ -211,7 +213,7 @@ func (d *Daemon) endContainers() error {
 // ctr runs ctr on the containerd tasks of dockerd's containers.
 func (d *Daemon) ctr(args ...string) (string, error) {
 	args = append([]string{"--address", d.path("c.sock"), "--namespace", "moby", "tasks"}, args...)
-	cmd, err := d.tools.debian("usr/bin/ctr", args...)
+	cmd, err := d.tools.Debian("usr/bin/ctr", args...)
 	if err != nil {
 		return "", err
 	}

@@ -31,7 +31,7 @@ func (d *Daemon) podman(o DaemonOptions) (*exec.Cmd, error) {
 			return nil, err
 		}
 	}
-	cmd, err := d.tools.debian("usr/bin/podman", "system", "service", "--time=0", d.Host)
+	cmd, err := d.tools.Debian("usr/bin/podman", "system", "service", "--time=0", d.Host)
 	if err != nil {
 		return nil, err
 	}

@@ -165,7 +165,7 @@ func (r *Registry) startV28(ctx context.Context, o RegistryOptions) error {
 	if err := os.WriteFile(r.path("config.yml"), []byte(r.configV28(o)), 0o600); err != nil {
 		return err
 	}
-	cmd, err := o.Tools.debian("usr/bin/docker-registry", "serve", r.path("config.yml"))
+	cmd, err := o.Tools.Debian("usr/bin/docker-registry", "serve", r.path("config.yml"))
 	if err != nil {
 		return err
 	}

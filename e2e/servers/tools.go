@@ -60,8 +60,8 @@ func (t Tools) Package(name string) (string, error) {
 	return file, nil
 }
 
-// debian returns a command for a program of an unpacked Debian package.
-func (t Tools) debian(path string, args ...string) (*exec.Cmd, error) {
+// Debian returns a command for a program of an unpacked Debian package.
+func (t Tools) Debian(path string, args ...string) (*exec.Cmd, error) {
 	program, err := t.executable(t.debianPath(path))
 	if err != nil {
 		return nil, err

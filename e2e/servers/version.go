@@ -32,7 +32,7 @@ func mainVersion(program string) string {
 
 // programVersion returns the first version number that a Debian program prints.
 func programVersion(tools Tools, program string, args ...string) string {
-	cmd, err := tools.debian(program, args...)
+	cmd, err := tools.Debian(program, args...)
 	if err != nil {
 		return "unknown"
 	}
