@@ -241,7 +241,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	imported, err := transfer.Import(ctx, client, t.reporter, request)
 	if err = opts.withHint(err, request.Source); env.shown != nil {
 		if err = env.shown.layouts.Commit(ctx, err); err != nil && env.shown.layouts.WritesArchive() {
-			if opts.allTags && manifest.Hint(err) == "" {
+			if opts.allTags && len(imported) > 0 && manifest.Hint(err) == "" {
 				err = manifest.WithHint(err, "to keep the tags that could be read, write them to a folder")
 			}
 			return err

@@ -35,25 +35,29 @@ func (d *Daemon) Save(ctx context.Context, image manifest.Local, platform *ocisp
 	if err != nil {
 		return nil, failed(ctx, api, err, what)
 	}
-	return &savedArchive{ReadCloser: archive, what: what}, nil
+	return &savedArchive{ReadCloser: archive}, nil
 }
 
 // savedArchive is an archive after which the daemon may report that it could not write all of it.
 type savedArchive struct {
 	io.ReadCloser
-	what string
 	// tail is the end of what was read.
 	tail []byte
 }
 
+// maxReport is the longest such report.
+const maxReport = 8 << 10
+
 func (a *savedArchive) Read(p []byte) (int, error) {
 	n, err := a.ReadCloser.Read(p)
-	a.tail = append(a.tail, p[max(0, n-maxText):n]...)
-	a.tail = append([]byte{}, a.tail[max(0, len(a.tail)-maxText):]...)
+	if len(a.tail)+n > maxReport {
+		a.tail = a.tail[:copy(a.tail, a.tail[max(0, min(len(a.tail), len(a.tail)+n-maxReport)):])]
+	}
+	a.tail = append(a.tail, p[max(0, n-maxReport):n]...)
 	if errors.Is(err, io.EOF) {
 		var m message
 		if i := bytes.LastIndex(a.tail, []byte(`{"errorDetail":`)); i >= 0 && json.Unmarshal(a.tail[i:], &m) == nil { // an archive ends in zeros
-			err = manifest.Errorf(errdefs.ErrInternal, "%s: %s", a.what, clean(m.ErrorDetail.Message))
+			err = manifest.Errorf(errdefs.ErrInternal, "%s", clean(m.ErrorDetail.Message))
 		}
 	}
 	return n, err

@@ -31,7 +31,9 @@ func TestSave(t *testing.T) {
 			query: `names=` + digestA.String() + `&platform={"architecture":"arm64","os":"linux"}`},
 		{name: "a platform of an older daemon", version: "1.47", platform: platform, kind: errdefs.ErrNotImplemented, text: "cannot save only linux/arm64"},
 		{name: "a late error", version: "1.48", archive: "tar" + zeros + `{"errorDetail":{"message":"disk I/O failed"},"error":"disk I/O failed"}` + "\r\n",
-			query: "names=" + digestA.String(), kind: errdefs.ErrInternal, text: "saving app:1: disk I/O failed"},
+			query: "names=" + digestA.String(), kind: errdefs.ErrInternal, text: "disk I/O failed"},
+		{name: "a long late error", version: "1.48", archive: "tar" + zeros + `{"errorDetail":{"message":"failed` + strings.Repeat("x", 2000) + `"},"error":"failed"}`,
+			query: "names=" + digestA.String(), kind: errdefs.ErrInternal, text: "failedxxx"},
 		{name: "the text of an error in it", version: "1.48", archive: `{"errorDetail":{"message":"no"}}` + zeros, query: "names=" + digestA.String()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -90,7 +90,7 @@ func (l *Layouts) Transport(ref reference.Named) http.RoundTripper {
 func (l *Layouts) Spool(what string, archive io.Reader) (reference.NamedTagged, error) {
 	file, err := os.CreateTemp("", temporaryPrefix+"*.tar")
 	if err != nil {
-		return nil, fmt.Errorf("saving %s: %w", what, err)
+		return nil, err
 	}
 	ref := manifest.OnlyImageOf(manifest.ArchiveScheme, file.Name())
 	l.mu.Lock()
@@ -98,10 +98,7 @@ func (l *Layouts) Spool(what string, archive io.Reader) (reference.NamedTagged, 
 	s.typed, s.isTemporary = what, true
 	l.mu.Unlock()
 	_, err = io.Copy(file, archive)
-	if err = errors.Join(err, file.Close()); err != nil {
-		return nil, fmt.Errorf("saving %s: %w", what, err)
-	}
-	return ref, nil
+	return ref, errors.Join(err, file.Close())
 }
 
 // FullName returns the full name that a layout or archive has for the image that ref names, nil for none.
