@@ -76,4 +76,11 @@ func TestInspectSBOMOfBuild(t *testing.T) {
 		}
 		s.ends(0, []string{"buildDefinition"}, "inspect", "--provenance", "--platform", "linux/arm64", name)
 	}
+	// The images are in one layout, what describes them in another.
+	s.multiarch("create", "--push", "--attestations", "strip", s.name("stripped"), s.list)
+	s.multiarch("import", s.name("stripped"), "oci-layout://"+filepath.Join(s.Dir, "stripped"))
+	s.multiarch("create", s.name("both"), "oci-layout://"+filepath.Join(s.Dir, "stripped"), "oci-layout://"+filepath.Join(s.Dir, "copy"))
+	if got := harness.JQ(t, s.docker("multiarch", "inspect", "--sbom", s.name("both")), "keys | length"); got != "2" {
+		t.Errorf("got the SBOMs of %s platforms of a local list, want 2", got)
+	}
 }

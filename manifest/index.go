@@ -191,6 +191,9 @@ func (l List) noteDigest(report Reporter) {
 		return
 	}
 	source := Familiar(l.Entries[0].Source)
+	if l.Entries[0].LocalID != "" { // the daemon has pushed it
+		source = Familiar(AtDigest(l.Name, l.Whole.Descriptor.Digest))
+	}
 	report.Note("the list differs from the index %s, whose digest is %s; to keep the digest: docker multiarch import %[1]s %[3]s", source, l.Whole.Descriptor.Digest, Familiar(l.Name))
 }
 

@@ -66,10 +66,12 @@ type imagePredicates struct {
 // Value returns the predicate of the only image, an array if it has several; of several images an object by platform.
 func (p Predicates) Value() any {
 	all, byPlatform := map[string][]json.RawMessage{}, map[string]any{}
-	for _, image := range p.images { // two of them may be for one platform
+	for _, image := range p.images { // two of them may be for one platform, and what describes their index is one document
 		of := all[image.platform]
 		for _, one := range image.predicates {
-			of = append(of, one.Raw)
+			if !slices.ContainsFunc(of, func(other json.RawMessage) bool { return bytes.Equal(other, one.Raw) }) {
+				of = append(of, one.Raw)
+			}
 		}
 		all[image.platform] = of
 		byPlatform[image.platform] = of
@@ -87,7 +89,10 @@ func (p Predicates) Value() any {
 func (p Predicates) Sources() (lines []string) {
 	for _, image := range p.images {
 		for _, one := range image.predicates {
-			lines = append(lines, fmt.Sprintf("%s: %s from %s", image.platform, one.Type, one.Source))
+			line := fmt.Sprintf("%s: %s from %s", image.platform, one.Type, one.Source)
+			if !slices.Contains(lines, line) {
+				lines = append(lines, line)
+			}
 		}
 	}
 	return lines
@@ -190,7 +195,7 @@ type predicateReader struct {
 	kind PredicateKind
 	// bytes are those of all documents so far, which are read once: what describes an index describes all its images.
 	bytes     atomic.Int64
-	documents memo.Memo[digest.Digest, document]
+	documents memo.Memo[string, document]
 	warned    memo.Memo[string, struct{}]
 }
 
@@ -256,14 +261,14 @@ func (p *predicateReader) readFrom(ctx context.Context, e Entry, a attachment, s
 		return nil, Errorf(errdefs.ErrInvalidArgument, "%s of %s cannot be read: %w", a.what, Familiar(e.Ref), err)
 	}
 	for _, d := range n.Layers {
-		if t := layerPredicateType(d); t != "" && !p.kind.includes(t) || !mayBePredicate(n, d) {
+		if t := layerPredicateType(d); t != "" && !p.kind.includes(t) || !mayBePredicate(d) {
 			continue
 		}
-		found, err := p.documents.Do(ctx, d.Digest, func() (document, error) {
+		found, err := p.documents.Do(ctx, AtDigest(a.repo, d.Digest).String(), func() (document, error) {
 			if d.Size > maxPredicates || p.bytes.Add(d.Size) > maxPredicates {
 				return document{}, Errorf(errdefs.ErrInvalidArgument, "not read: the documents have more than %d MiB in total", maxPredicates>>20)
 			}
-			one, of, err := readPredicate(ctx, p, e.Ref, d)
+			one, of, err := readPredicate(ctx, p, a.repo, d)
 			return document{one, of}, err
 		})
 		one, of := found.Predicate, found.of
@@ -299,6 +304,8 @@ func digestStrings(digests []digest.Digest) (out []string) {
 type attachment struct {
 	// what it is, for messages.
 	what string
+	// repo is the repository that has it.
+	repo reference.Named
 	Content
 }
 
@@ -336,7 +343,7 @@ func (p *predicateReader) attachments(ctx context.Context, e Entry, subjects []d
 	for n := range named {
 		switch {
 		case errs[n] == nil && !IsIndex(found[n].Descriptor.MediaType):
-			out = append(out, attachment{what[n], found[n]})
+			out = append(out, attachment{what[n], reference.TrimNamed(named[n]), found[n]})
 		case errs[n] != nil && !errdefs.IsNotFound(errs[n]):
 			return nil, 0, errs[n]
 		case errs[n] != nil && n < listed:
@@ -357,15 +364,15 @@ func layerPredicateType(d ocispec.Descriptor) string {
 // predicateWords are in the media types of JSON documents that readPredicate knows.
 var predicateWords = []string{"json", "in-toto", "spdx", "cyclonedx", "dsse", "sigstore"}
 
-// mayBePredicate reports whether a layer of n may be a JSON document that readPredicate knows. oras gives a file the media
-// type of a layer unless another is given: then the artifact type and the file name say what it is.
-func mayBePredicate(n Node, d ocispec.Descriptor) bool {
-	mediaType := d.MediaType
-	if title := d.Annotations[ocispec.AnnotationTitle]; mediaType == ocispec.MediaTypeImageLayer && title != "" {
-		mediaType = n.ArtifactType + " " + title
-	}
-	isIn := func(word string) bool { return strings.Contains(mediaType, word) }
-	return slices.ContainsFunc(predicateWords, isIn) && !isIn("simplesigning")
+// mayBePredicate reports whether a layer of this media type may be a JSON document that readPredicate knows.
+func mayBePredicate(d ocispec.Descriptor) bool {
+	isIn := func(word string) bool { return strings.Contains(d.MediaType, word) }
+	return slices.ContainsFunc(predicateWords, isIn) && !isIn("simplesigning") || isFile(d)
+}
+
+// isFile reports whether a layer is a JSON file that oras attached without a media type: it may be anything.
+func isFile(d ocispec.Descriptor) bool {
+	return d.MediaType == ocispec.MediaTypeImageLayer && strings.HasSuffix(d.Annotations[ocispec.AnnotationTitle], ".json")
 }
 
 // readPredicate reads the layer d: an in-toto statement, alone, in a DSSE envelope or in a sigstore bundle, or an SPDX or
@@ -381,6 +388,9 @@ func readPredicate(ctx context.Context, r Blobs, repo reference.Named, d ocispec
 		return Predicate{}, nil, err
 	}
 	p, of, err := parsePredicate(raw)
+	if err != nil && isFile(d) {
+		return Predicate{}, nil, nil
+	}
 	if err != nil {
 		err = Errorf(errdefs.ErrInvalidArgument, "%s (%s) is not valid JSON (%w); other forms of SPDX and CycloneDX are not shown", d.Digest, d.MediaType, err)
 	}

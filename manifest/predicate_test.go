@@ -118,6 +118,7 @@ func TestPredicates(t *testing.T) {
 		{"oras, without a media type", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
 			attached(t, m, "a", &image, ocispec.MediaTypeImageLayer, `{"spdxVersion":"SPDX-2.3"}`, ocispec.AnnotationTitle, "sbom.spdx.json")
 			attached(t, m, "b", &image, ocispec.MediaTypeImageLayer, "text", ocispec.AnnotationTitle, "README.md")
+			attached(t, m, "c", &image, ocispec.MediaTypeImageLayer, "{", ocispec.AnnotationTitle, "odd.json")
 			return nil
 		}, "", `{"spdxVersion":"SPDX-2.3"}`, "[]"},
 		{"SPDX 3", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
@@ -232,8 +233,9 @@ func TestPredicatesOfOnePlatform(t *testing.T) {
 	attached(t, w.Registry, "b", &two, "application/spdx+json", `{"spdxVersion":"SPDX-2.3"}`)
 	index := w.Registry.Index(t, example+":1", ocispec.MediaTypeImageIndex, one, two)
 	attached(t, w.Registry, "c", &index, "application/spdx+json", `{`)
+	attached(t, w.Registry, "d", &index, "application/vnd.cyclonedx+json", `{"bomFormat":"CycloneDX"}`)
 	got, warnings := predicates(t, w, "1", "")
-	if want := `{"linux/amd64":[{"spdxVersion":"SPDX-2.2"},{"spdxVersion":"SPDX-2.3"}]}`; got != want {
+	if want := `{"linux/amd64":[{"bomFormat":"CycloneDX"},{"spdxVersion":"SPDX-2.2"},{"spdxVersion":"SPDX-2.3"}]}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if n := strings.Count(warnings, "is not valid JSON"); n != 1 {
