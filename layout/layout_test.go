@@ -3,6 +3,7 @@ package layout_test
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -185,4 +186,41 @@ func fails(t *testing.T, err error, want ...string) {
 			t.Errorf("got the error %q, want %q in it", got, text)
 		}
 	}
+}
+
+// refused checks that neither the only image nor a blob of a layout can be read.
+func refused(t *testing.T, typed string, want ...string) {
+	t.Helper()
+	layouts := &layout.Layouts{}
+	_, _, err := get(t, layouts, typed, "manifests/"+manifest.OnlyImage)
+	fails(t, err, want...)
+	if _, _, err := get(t, layouts, typed, "blobs/"+digest.FromString("absent").String()); err == nil {
+		t.Error("got an absent blob, want an error")
+	}
+	if err := layouts.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// whole is a layout of one image under the tag 1.
+func whole() (files, string) {
+	f := files{}
+	d := f.image("amd64")
+	return f.index(named(d, refName, "1")), blobName(d)
+}
+
+// with is a whole layout with other content of one file.
+func with(name, content string) files {
+	f, _ := whole()
+	f[name] = []byte(content)
+	return f
+}
+
+func packed(raw []byte) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := w.Write(raw)
+	check(err)
+	check(w.Close())
+	return b.Bytes()
 }
