@@ -107,7 +107,10 @@ func newProxy(t testing.TB, r *servers.Registry) http.Handler {
 		p.SetURL(target)
 		p.Out.Host = p.In.Host
 	}
-	return &httputil.ReverseProxy{Rewrite: rewrite, ErrorLog: silence}
+	// Connections of its own: a request that its client gives up may end the next one on its connection.
+	own := http.DefaultTransport.(*http.Transport).Clone()
+	t.Cleanup(own.CloseIdleConnections)
+	return &httputil.ReverseProxy{Rewrite: rewrite, Transport: own, ErrorLog: silence}
 }
 
 // The requests that tests block: an upload, the PUT of the list, and any request.

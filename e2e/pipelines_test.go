@@ -143,27 +143,27 @@ func actionExample(t *testing.T, file string) {
 	}
 	const binary = "docker-multiarch-linux-amd64"
 	listed := map[string]string{"version": "v0.1.0", "sha256": ""}
-	for name, c := range map[string]struct {
-		sums   string
-		inputs map[string]string
-		want   string
+	for _, c := range []struct { // in this order: the last one moves the tag
+		name, sums string
+		inputs     map[string]string
+		want       string
 	}{
-		"listed":        {"v0.1.0 SUM docker-multiarch-linux-arm64x\nv0.1.0 " + p.vars["SUM"] + " " + binary + "\n", listed, ""},
-		"not listed":    {"v0.0.9 " + p.vars["SUM"] + " " + binary + "\n", listed, "action.sums does not list " + binary + " of version v0.1.0"},
-		"wrong sum":     {"", map[string]string{"sha256": strings.Repeat("1", 64)}, "nothing was installed"},
-		"no plugin":     {"", map[string]string{"url": "", "sha256": ""}, "multiarch"},
-		"no tags":       {"", map[string]string{"tags": " \n\r\n"}, "the input tags is empty"},
-		"other list":    {"", map[string]string{"no-clobber": "true", "sources": s.name("c0ffee-amd64"), "exact": ""}, "already points to"},
-		"hostile tag":   {"", map[string]string{"tags": "$(touch " + p.action + "/ran)"}, "error parsing name"},
-		"hostile flag":  {"", map[string]string{"tags": "--help"}, "error parsing name"},
-		"other flags":   {"", map[string]string{"annotations": "", "amend": "true", "insecure": "true", "require": "linux/amd64\nlinux/arm64", "if-digest": harness.Tags(t, s.registry, s.repo)["latest"]}, ""},
-		"hostile entry": {"", map[string]string{"annotations": "a=b'\"`touch ran`\n c=$(touch ran) \r\n"}, ""},
+		{"listed", "v0.1.0 SUM docker-multiarch-linux-arm64x\nv0.1.0 " + p.vars["SUM"] + " " + binary + "\n", listed, ""},
+		{"not listed", "v0.0.9 " + p.vars["SUM"] + " " + binary + "\n", listed, "action.sums does not list " + binary + " of version v0.1.0"},
+		{"wrong sum", "", map[string]string{"sha256": strings.Repeat("1", 64)}, "nothing was installed"},
+		{"no plugin", "", map[string]string{"url": "", "sha256": ""}, "multiarch"},
+		{"no tags", "", map[string]string{"tags": " \n\r\n"}, "the input tags is empty"},
+		{"other list", "", map[string]string{"no-clobber": "true", "sources": s.name("c0ffee-amd64"), "exact": ""}, "already points to"},
+		{"hostile tag", "", map[string]string{"tags": "$(touch " + p.action + "/ran)"}, "error parsing name"},
+		{"hostile flag", "", map[string]string{"tags": "--help"}, "error parsing name"},
+		{"other flags", "", map[string]string{"annotations": "", "amend": "true", "insecure": "true", "require": "linux/amd64\nlinux/arm64", "if-digest": harness.Tags(t, s.registry, s.repo)["latest"]}, ""},
+		{"hostile entry", "", map[string]string{"annotations": "a=b'\"`touch ran`\n c=$(touch ran) \r\n"}, ""},
 	} {
 		write(c.sums)
 		p.inputs = c.inputs
 		err := p.github()
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: got error %v, want %q", name, err, c.want)
+			t.Errorf("%s: got error %v, want %q", c.name, err, c.want)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(p.action, "ran")); err == nil {
