@@ -45,7 +45,6 @@ func TestCopyToSeveralRegistries(t *testing.T) {
 				if tt.has == host {
 					fakes[host].putBlob(repo, content)
 				}
-				c.Prefetch(t.Context(), parse(t, name), []reference.Named{from})
 			}
 			fakes["c.example.com"].before = func(w http.ResponseWriter, r *http.Request) bool {
 				if tt.answer == nil || r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/blobs/"+layer.Digest.String()) {
@@ -53,6 +52,9 @@ func TestCopyToSeveralRegistries(t *testing.T) {
 				}
 				tt.answer(w)
 				return true
+			}
+			for _, name := range names {
+				c.Prefetch(t.Context(), parse(t, name), []reference.Named{from})
 			}
 			var group errgroup.Group
 			for _, name := range names {
