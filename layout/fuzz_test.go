@@ -72,7 +72,7 @@ func FuzzSaved(f *testing.F) {
 	f.Add(saved["manifest.json"], saved["config.json"], saved["a/layer.tar"], "../a/layer.tar")
 	f.Fuzz(func(t *testing.T, manifest, config, layer []byte, link string) {
 		if strings.ContainsRune(link, 0) || len(link) > 1000 {
-			t.Skip("no name in a tar")
+			return // no name in a tar
 		}
 		_, to, _ := old()
 		to.Linkname = link

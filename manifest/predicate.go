@@ -388,7 +388,8 @@ func readPredicate(ctx context.Context, r Blobs, repo reference.Named, d ocispec
 		return Predicate{}, nil, err
 	}
 	p, of, err := parsePredicate(raw)
-	if err != nil && isFile(d) {
+	title := d.Annotations[ocispec.AnnotationTitle]
+	if err != nil && isFile(d) && !strings.Contains(title, "spdx") && !strings.Contains(title, "cyclonedx") { // it does not claim to be one
 		return Predicate{}, nil, nil
 	}
 	if err != nil {

@@ -121,6 +121,10 @@ func TestPredicates(t *testing.T) {
 			attached(t, m, "c", &image, ocispec.MediaTypeImageLayer, "{", ocispec.AnnotationTitle, "odd.json")
 			return nil
 		}, "", `{"spdxVersion":"SPDX-2.3"}`, "[]"},
+		{"oras, a damaged file", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
+			attached(t, m, "a", &image, ocispec.MediaTypeImageLayer, "{", ocispec.AnnotationTitle, "sbom.spdx.json")
+			return nil
+		}, "", "is not valid JSON", ""},
 		{"SPDX 3", func(m *fakes.Registry, image ocispec.Descriptor) []ocispec.Descriptor {
 			attached(t, m, "a", &image, "application/spdx+json", `{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[]}`)
 			return nil
