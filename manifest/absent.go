@@ -85,3 +85,18 @@ func similarImages(ref reference.Named, names []string) (similar []string, neare
 	}
 	return similar, nearest
 }
+
+// OnlyInDaemon returns err, the error of a registry for name, and says if the daemon has an image of that name. A daemon that
+// does not answer within daemonCompared is ignored.
+func OnlyInDaemon(ctx context.Context, images Images, name reference.Named, err error) error {
+	if IsLayout(name) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, daemonCompared)
+	defer cancel()
+	if local, localErr := images.Find(ctx, name); localErr == nil {
+		err = fmt.Errorf("%w; the daemon has an image of that name", err)
+		return WithHint(err, "docker image inspect %s", Familiar(local.Name))
+	}
+	return err
+}

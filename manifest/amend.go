@@ -291,7 +291,7 @@ func (l List) isIn(index Content) bool {
 func (l List) amend(base Content) (Content, List, error) {
 	result := List{Name: l.Name}
 	l.MediaType = base.Descriptor.MediaType
-	if _, err := l.indexType(); err != nil {
+	if _, err := l.IndexType(); err != nil {
 		return Content{}, result, err
 	}
 	children, _, err := ParseIndex(base.Raw)

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -43,20 +42,4 @@ func NamedArchitecture(ref reference.NamedTagged) string {
 func OfArchitecture(os, arch string) Platform {
 	arch, variant, _ := strings.Cut(arch, "/")
 	return Platform{ocispec.Platform{OS: os, Architecture: arch, Variant: cmp.Or(variant, AnyVariant)}}
-}
-
-// noteArchitecture adds a note if the tag of a source names an architecture that none of its entries has.
-func (s *resolution) noteArchitecture(source reference.Named) {
-	tagged, ok := source.(reference.NamedTagged)
-	if !ok {
-		return
-	}
-	arch := NamedArchitecture(tagged)
-	images := List{Entries: s.entries}.Images()
-	if arch == "" || len(images) == 0 || slices.ContainsFunc(images, func(e Entry) bool { return e.mayBeFor(OfArchitecture(e.Platform().OS, arch)) }) {
-		return
-	}
-	p := images[0].Platform()
-	s.Note("%s names %s, but the image is for %s; to build one for that: docker build --platform %s/%s --tag %[1]s .",
-		Familiar(source), arch, FormatPlatform(p), cmp.Or(p.OS, "linux"), arch)
 }

@@ -9,38 +9,6 @@ import (
 	"github.com/distribution/reference"
 )
 
-// Lists is the store of local lists.
-type Lists interface {
-	// Get returns the list called name, an errdefs.ErrNotFound error if there is none.
-	Get(name reference.Named) (List, error)
-	// Update replaces a list by the result of change, which gets a List with that name and no entries if there is
-	// none. A result without entries removes the list. Nothing else changes it meanwhile.
-	Update(ctx context.Context, name reference.Named, change func(List) (List, error)) error
-	// Replace stores list under its name, in place of any other, even of one that cannot be read.
-	Replace(ctx context.Context, list List) error
-}
-
-// Clients reach registries and the daemon for Create and Push, and report what a person should know.
-type Clients struct {
-	Registry Registry
-	Images   Images
-	Reporter Reporter
-	// Names lists the familiar names of the daemon's images; nil if nobody can.
-	Names func(ctx context.Context) ([]string, error)
-	// Context returns the daemon of a docker context as Images, and its Names.
-	Context func(name string) (Images, func(ctx context.Context) ([]string, error))
-	// Mirror copies an image or index, with everything below it, to the repository of to, without a tag.
-	Mirror func(ctx context.Context, from reference.Canonical, to reference.Named) error
-}
-
-// Registry reads sources from registries and writes lists to them.
-type Registry interface {
-	Fetcher
-	Target
-	Prefetcher
-	Subjects
-}
-
 // Existing is what create does with a list that exists.
 type Existing int
 
@@ -237,7 +205,7 @@ func (c Creation) apply(old List, entries []Entry, whole Whole) (List, error) {
 	}
 	list, err := list.annotated(c.Annotations)
 	if err == nil {
-		_, err = list.indexType()
+		_, err = list.IndexType()
 	}
 	return list, err
 }

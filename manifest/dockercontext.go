@@ -1,8 +1,6 @@
 package manifest
 
 import (
-	"context"
-	"fmt"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -56,11 +54,11 @@ func ParseSourceName(s string) (reference.Named, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ofContext(name, image), nil
+	return inContext(name, image), nil
 }
 
-// ofContext returns the reference of an image, by tag or digest, of the daemon of a docker context.
-func ofContext(name string, image reference.Named) reference.Named {
+// inContext returns the reference of an image, by tag or digest, of the daemon of a docker context.
+func inContext(name string, image reference.Named) reference.Named {
 	at := schemeName{ContextScheme, "/" + name + "/" + reference.FamiliarName(image)}
 	if r, ok := image.(reference.Digested); ok {
 		return AtDigest(at, r.Digest())
@@ -68,50 +66,9 @@ func ofContext(name string, image reference.Named) reference.Named {
 	return AtTag(at, image.(reference.Tagged).Tag())
 }
 
-// at returns the clients with the daemon that ref names, and the name of the image there.
-func (c Clients) at(ref reference.Named) (Clients, reference.Named) {
-	name, image := OfContext(ref)
-	if name != "" {
-		c.Images, c.Names = c.Context(name)
-	}
-	return c, image
-}
-
-// find returns the image that ref names in its daemon. Its Name names the docker context if ref does.
-func (c Clients) find(ctx context.Context, ref reference.Named) (Local, error) {
-	docker, name := OfContext(ref)
-	if docker == "" {
-		return c.Images.Find(ctx, name)
-	}
-	c, _ = c.at(ref)
-	local, err := c.Images.Find(ctx, name)
-	switch {
-	case errdefs.IsUnavailable(err):
-		return local, WithHint(fmt.Errorf("docker context %s: %w", docker, err), "list the existing ones: docker context ls")
-	case err != nil:
-		return local, err
-	}
-	local.Name = ofContext(docker, local.Name)
-	return local, nil
-}
-
-// dockerFor is the docker command for the daemon that has an image, in a hint.
-func dockerFor(ref reference.Named) string {
-	name, _ := OfContext(ref)
-	return dockerCommand(name)
-}
-
 func dockerCommand(dockerContext string) string {
 	if dockerContext == "" {
 		return "docker"
 	}
 	return "docker --context " + dockerContext
-}
-
-// daemonOf names the daemon of an image in an error.
-func daemonOf(ref reference.Named) string {
-	if name, _ := OfContext(ref); name != "" {
-		return "the daemon of docker context " + name
-	}
-	return "the daemon"
 }

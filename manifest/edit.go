@@ -26,7 +26,7 @@ func AnnotateLocal(ctx context.Context, lists Lists, name reference.Named, selec
 		if selector == "" {
 			return l.Annotate(-1, a)
 		}
-		i, err := l.selectOne(selector)
+		i, err := l.SelectOne(selector)
 		if errdefs.IsNotFound(err) {
 			return l, Errorf(errdefs.ErrNotFound, "manifest for image %s does not exist in %s, which has %s", selector, Familiar(name), l.contents())
 		}

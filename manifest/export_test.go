@@ -16,12 +16,6 @@ var (
 	Short  = short
 )
 
-// IndexType is indexType.
-func (l List) IndexType() (string, error) { return l.indexType() }
-
-// SelectOne is selectOne.
-func (l List) SelectOne(entry string) (int, error) { return l.selectOne(entry) }
-
 // StagingName returns the name under which a push of the list stages a local image.
 func (l List) StagingName(ctx context.Context, clients Clients, local Local) (reference.NamedTagged, error) {
 	s := &sender{Clients: clients, Publication: Publication{List: l}}

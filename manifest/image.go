@@ -1,8 +1,11 @@
 package manifest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -53,4 +56,41 @@ type Images interface {
 	// Save stores an image, all of it or, unless platform is nil, only the manifest of that platform, in a temporary archive
 	// and returns the reference to it, see [IsLayout]. Several goroutines may call it.
 	Save(ctx context.Context, image Local, platform *ocispec.Platform) (reference.NamedTagged, error)
+}
+
+// Text returns the manifest of the entry, indented by tabs.
+func (e Entry) Text() ([]byte, error) {
+	if len(e.Raw) == 0 {
+		return nil, Errorf(errdefs.ErrFailedPrecondition, "%s has no manifest: it is pending until the list is pushed", Familiar(e.Ref))
+	}
+	var out bytes.Buffer
+	err := json.Indent(&out, e.Raw, "", "\t")
+	return out.Bytes(), err
+}
+
+// ImageManifest is an entry in the JSON form of docker manifest (docker/cli v28, cli/manifest/types), with the
+// same names in the same order: the output of inspect -v, and the content of its file in the local store.
+type ImageManifest struct {
+	Ref              string             // the reference
+	Descriptor       ocispec.Descriptor // media type, digest, size and platform
+	Raw              []byte             `json:",omitempty"` // bytes of the manifest
+	SchemaV2Manifest json.RawMessage    `json:",omitempty"` // a Docker manifest
+	OCIManifest      json.RawMessage    `json:",omitempty"` // an OCI manifest
+}
+
+// ImageManifest returns the entry in the form of docker manifest. A manifest that docker manifest cannot parse, and
+// that would make it fail on the whole list, is only in Raw.
+func (e Entry) ImageManifest() ImageManifest {
+	out := ImageManifest{Ref: e.Ref.String(), Descriptor: e.Descriptor, Raw: e.Raw}
+	var m ocispec.Manifest
+	if len(e.Raw) == 0 || json.Unmarshal(e.Raw, &m) != nil {
+		return out
+	}
+	switch mediaType := e.Descriptor.MediaType; {
+	case mediaType == MediaTypeDockerManifest && m.MediaType == mediaType:
+		out.SchemaV2Manifest = e.Raw
+	case mediaType == ocispec.MediaTypeImageManifest && (m.MediaType == "" || m.MediaType == mediaType):
+		out.OCIManifest = e.Raw
+	}
+	return out
 }

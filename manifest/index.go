@@ -115,7 +115,7 @@ func (l List) Bytes() ([]byte, error) {
 }
 
 func (l List) content() (Content, error) {
-	mediaType, err := l.indexType()
+	mediaType, err := l.IndexType()
 	if err != nil {
 		return Content{}, err
 	}
@@ -218,7 +218,7 @@ func (l List) CheckPush() error {
 	if err := l.checkEntries(); err != nil {
 		return err
 	}
-	_, err := l.indexType()
+	_, err := l.IndexType()
 	return err
 }
 
@@ -235,9 +235,9 @@ func (l List) checkEntries() error {
 	return nil
 }
 
-// indexType returns the media type of the list: the chosen one, otherwise that of OCI if an entry is OCI or
+// IndexType returns the media type of the list: the chosen one, otherwise that of OCI if an entry is OCI or
 // anything has annotations or lacks a platform, otherwise that of Docker.
-func (l List) indexType() (string, error) {
+func (l List) IndexType() (string, error) {
 	obstacle := ""
 	if len(l.Annotations) > 0 {
 		obstacle = Familiar(l.Name) + " has annotations, which a Docker manifest list cannot have"

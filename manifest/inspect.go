@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -50,21 +49,6 @@ func Inspect(ctx context.Context, lists Lists, registry Fetcher, name reference.
 		found.Image = &Entry{Ref: name, Source: name, Descriptor: c.Descriptor, Raw: c.Raw}
 	}
 	return found, err
-}
-
-// OnlyInDaemon returns err, the error of a registry for name, and says if the daemon has an image of that name. A daemon that
-// does not answer within daemonCompared is ignored.
-func OnlyInDaemon(ctx context.Context, images Images, name reference.Named, err error) error {
-	if IsLayout(name) {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, daemonCompared)
-	defer cancel()
-	if local, localErr := images.Find(ctx, name); localErr == nil {
-		err = fmt.Errorf("%w; the daemon has an image of that name", err)
-		return WithHint(err, "docker image inspect %s", Familiar(local.Name))
-	}
-	return err
 }
 
 // remoteList returns an index of a registry as a list without the bytes of its children.
@@ -143,43 +127,6 @@ func (i Inspection) Text() ([]byte, error) {
 		return i.Image.Text()
 	}
 	return i.List.Bytes()
-}
-
-// Text returns the manifest of the entry, indented by tabs.
-func (e Entry) Text() ([]byte, error) {
-	if len(e.Raw) == 0 {
-		return nil, Errorf(errdefs.ErrFailedPrecondition, "%s has no manifest: it is pending until the list is pushed", Familiar(e.Ref))
-	}
-	var out bytes.Buffer
-	err := json.Indent(&out, e.Raw, "", "\t")
-	return out.Bytes(), err
-}
-
-// ImageManifest is an entry in the JSON form of docker manifest (docker/cli v28, cli/manifest/types), with the
-// same names in the same order: the output of inspect -v, and the content of its file in the local store.
-type ImageManifest struct {
-	Ref              string             // the reference
-	Descriptor       ocispec.Descriptor // media type, digest, size and platform
-	Raw              []byte             `json:",omitempty"` // bytes of the manifest
-	SchemaV2Manifest json.RawMessage    `json:",omitempty"` // a Docker manifest
-	OCIManifest      json.RawMessage    `json:",omitempty"` // an OCI manifest
-}
-
-// ImageManifest returns the entry in the form of docker manifest. A manifest that docker manifest cannot parse, and
-// that would make it fail on the whole list, is only in Raw.
-func (e Entry) ImageManifest() ImageManifest {
-	out := ImageManifest{Ref: e.Ref.String(), Descriptor: e.Descriptor, Raw: e.Raw}
-	var m ocispec.Manifest
-	if len(e.Raw) == 0 || json.Unmarshal(e.Raw, &m) != nil {
-		return out
-	}
-	switch mediaType := e.Descriptor.MediaType; {
-	case mediaType == MediaTypeDockerManifest && m.MediaType == mediaType:
-		out.SchemaV2Manifest = e.Raw
-	case mediaType == ocispec.MediaTypeImageManifest && (m.MediaType == "" || m.MediaType == mediaType):
-		out.OCIManifest = e.Raw
-	}
-	return out
 }
 
 // Verbose returns the output of docker manifest inspect -v. Missing manifests are fetched from the registry; one
@@ -275,7 +222,7 @@ func (i Inspection) View() (View, error) {
 	}
 	if i.Local {
 		var err error
-		if v.MediaType, err = i.List.indexType(); err != nil {
+		if v.MediaType, err = i.List.IndexType(); err != nil {
 			return v, err
 		}
 		if index, err := i.List.Index(); err == nil {
@@ -371,7 +318,7 @@ func InspectEntry(ctx context.Context, lists Lists, registry Fetcher, name refer
 	if err != nil {
 		return Inspection{}, err
 	}
-	i, err := list.selectOne(selector)
+	i, err := list.SelectOne(selector)
 	if err != nil {
 		return Inspection{}, err
 	}

@@ -15,6 +15,7 @@ package manifest
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -296,9 +297,9 @@ func (l List) digests() map[digest.Digest]bool {
 	return out
 }
 
-// selectOne is Select for one entry, the image where there is one; several are an errdefs.ErrInvalidArgument error that
+// SelectOne is Select for one entry, the image where there is one; several are an errdefs.ErrInvalidArgument error that
 // names them.
-func (l List) selectOne(selector string) (int, error) {
+func (l List) SelectOne(selector string) (int, error) {
 	found, err := l.Select(selector)
 	isNoImage := func(i int) bool { return !l.Entries[i].IsImage() }
 	if images := slices.DeleteFunc(slices.Clone(found), isNoImage); len(images) > 0 {
@@ -492,7 +493,7 @@ func (l List) Annotate(i int, a Annotation) (List, error) {
 	}
 	l, err := l.annotated(Annotations{a.List, a.ByPlatform, nil})
 	if err == nil {
-		_, err = l.indexType()
+		_, err = l.IndexType()
 	}
 	return l, err
 }
@@ -568,4 +569,23 @@ func (l List) checkExact(wanted []Platform) error {
 		return Errorf(errdefs.ErrFailedPrecondition, "%s has an image for %s, which --exact does not allow", Familiar(l.Name), joinAnd(others))
 	}
 	return l.require("exact", wanted)
+}
+
+// Lists is the store of local lists.
+type Lists interface {
+	// Get returns the list called name, an errdefs.ErrNotFound error if there is none.
+	Get(name reference.Named) (List, error)
+	// Update replaces a list by the result of change, which gets a List with that name and no entries if there is
+	// none. A result without entries removes the list. Nothing else changes it meanwhile.
+	Update(ctx context.Context, name reference.Named, change func(List) (List, error)) error
+	// Replace stores list under its name, in place of any other, even of one that cannot be read.
+	Replace(ctx context.Context, list List) error
+}
+
+// imagePlatform is the platform that the image of a pending entry has, whatever was annotated since.
+func (e Entry) imagePlatform() ocispec.Platform {
+	if e.Pending != nil {
+		return e.Pending.Platform
+	}
+	return e.Platform()
 }

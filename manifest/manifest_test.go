@@ -107,7 +107,7 @@ func TestIndexType(t *testing.T) {
 		"list":       {List{Entries: []Entry{docker}, Annotations: map[string]string{"a": "b"}}, ocispec.MediaTypeImageIndex},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := c.list.indexType(); err != nil || got != c.want {
+			if got, err := c.list.IndexType(); err != nil || got != c.want {
 				t.Errorf("got %s %v, want %s", got, err, c.want)
 			}
 		})
@@ -176,26 +176,6 @@ func TestPlatformMatches(t *testing.T) {
 		}
 		if got := p.Matches(c.platform); got != c.want {
 			t.Errorf("%s matches %s: %v", c.selector, FormatPlatform(c.platform), got)
-		}
-	}
-}
-
-func TestParseSource(t *testing.T) {
-	for _, c := range []struct {
-		typed, list string
-		plain       bool
-	}{
-		{"app:amd64", "example.com/app:1", true},
-		{"app:amd64", "app:1", true},
-		{"me/app:amd64", "example.com/app:1", true},
-		{"me/app:amd64", "me/app:1", false},
-		{"docker.io/me/app:amd64", "example.com/app:1", false},
-		{"localhost/app:amd64", "example.com/app:1", false},
-		{"host:5000/app", "app:1", false},
-	} {
-		s, err := ParseSource(c.typed, c.list)
-		if err != nil || s.Plain != c.plain {
-			t.Errorf("%s in %s: got plain %v (%v)", c.typed, c.list, s.Plain, err)
 		}
 	}
 }

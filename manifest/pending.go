@@ -190,14 +190,6 @@ func isComplete(local Local) bool {
 	return !slices.ContainsFunc(local.Manifests, func(m LocalManifest) bool { return !m.Available })
 }
 
-// imagePlatform is the platform that the image of a pending entry has, whatever was annotated since.
-func (e Entry) imagePlatform() ocispec.Platform {
-	if e.Pending != nil {
-		return e.Pending.Platform
-	}
-	return e.Platform()
-}
-
 // sendWhole pushes an image with all its manifests. Its entries become those of the images, with their
 // attestations.
 func (s *sender) sendWhole(ctx context.Context, image *pendingImage) error {
@@ -249,7 +241,7 @@ func adopt(entries, children []Entry, index pushedImage, reporter Reporter) ([]E
 	var out, others []Entry
 	adopted := map[digest.Digest]bool{}
 	for n, e := range entries {
-		i := slices.IndexFunc(children, e.isChild)
+		i := slices.IndexFunc(children, func(c Entry) bool { return e.isChild(c) })
 		if i < 0 {
 			return nil, Errorf(errdefs.ErrFailedPrecondition, "the index that the daemon sent for %s has no image for %s",
 				Familiar(e.Source), FormatPlatform(e.imagePlatform()))

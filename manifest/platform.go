@@ -262,3 +262,8 @@ func nearestPlatform(p ocispec.Platform) (ocispec.Platform, bool) {
 
 // maxPlatform bounds the bytes of a platform in an error.
 const maxPlatform = 100
+
+// lacksVersion reports whether a platform is one of Windows without its version, by which nodes select their image.
+func lacksVersion(p *ocispec.Platform) bool {
+	return p != nil && strings.EqualFold(p.OS, "windows") && p.OSVersion == ""
+}

@@ -330,16 +330,6 @@ func TagsOf(names []reference.NamedTagged) []string {
 	return out
 }
 
-// WithRaw returns the entry with its bytes, which lists of older docker versions and of registries lack.
-func (e Entry) WithRaw(ctx context.Context, registry Fetcher) (Entry, error) {
-	if len(e.Raw) > 0 || e.IsPending() {
-		return e, nil
-	}
-	c, err := registry.Fetch(ctx, AtDigest(e.Ref, e.Descriptor.Digest))
-	e.Raw = c.Raw
-	return e, err
-}
-
 // readBack fetches a local image that the daemon pushed as name, by the digest that the daemon reported. If it did not, the
 // tag must have the config that is the image's ID.
 func readBack(ctx context.Context, registry Fetcher, local Local, name reference.NamedTagged, d digest.Digest) (Content, error) {

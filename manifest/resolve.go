@@ -1,12 +1,11 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -395,45 +394,6 @@ func appendCount(words []string, n int, noun string) []string {
 	return append(words, fmt.Sprintf("%d %ss", n, noun))
 }
 
-// ReadImage returns the entry of an image manifest, its platform read from the config when desc has none and it is
-// no artifact.
-func ReadImage(ctx context.Context, registry Fetcher, ref reference.Named, c Content) (Entry, error) {
-	desc := c.Descriptor
-	if !IsImage(desc.MediaType) {
-		return Entry{}, Errorf(errdefs.ErrInvalidArgument, "%s is not an image manifest but %q", Familiar(ref), desc.MediaType)
-	}
-	config, _, err := ParseImage(c.Raw)
-	if err != nil {
-		return Entry{}, fmt.Errorf("reading manifest %s: %w", Familiar(ref), err)
-	}
-	e := Entry{Ref: ref, Source: ref, Descriptor: desc, Raw: c.Raw}
-	if StatedPlatform(desc) != nil {
-		return e, nil
-	}
-	platform := e.Platform()
-	if e.artifactType() == "" {
-		if platform, e.Revision, err = readPlatform(ctx, registry, ref, config); err != nil {
-			return Entry{}, fmt.Errorf("reading the config of %s: %w", Familiar(ref), err)
-		}
-	}
-	e.Descriptor.Platform = &platform
-	return e, nil
-}
-
-// readPlatform returns the platform that an image config states, and the revision of its source if it states one.
-func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, config ocispec.Descriptor) (ocispec.Platform, string, error) {
-	raw, err := registry.Blob(ctx, ref, config)
-	if err != nil {
-		return ocispec.Platform{}, "", err
-	}
-	var image struct {
-		Config struct{ Labels map[string]string } `json:"config"`
-	}
-	_ = json.Unmarshal(raw, &image) // a config without labels, or with odd ones
-	platform, err := ParseConfig(raw)
-	return platform, OneLine(image.Config.Labels[ocispec.AnnotationRevision], 64), err
-}
-
 // index returns the images and attestations of the index c, which ref names, and of nested indexes, in their
 // order, each by its digest in the repository of ref. Unwanted ones have only a descriptor.
 func (r *resolver) index(ctx context.Context, ref reference.Named, c Content) ([]Entry, Diagnostics, error) {
@@ -494,11 +454,6 @@ func (r *resolver) index(ctx context.Context, ref reference.Named, c Content) ([
 		}
 	}
 	return entries, skipped, group.Wait()
-}
-
-// lacksVersion reports whether a platform is one of Windows without its version, by which nodes select their image.
-func lacksVersion(p *ocispec.Platform) bool {
-	return p != nil && strings.EqualFold(p.OS, "windows") && p.OSVersion == ""
 }
 
 // readVersion sets the version of Windows that an index does not state from the config of an image, if that has one.
@@ -623,4 +578,20 @@ func (r *resolver) present(local Local) (images []ocispec.Descriptor, missing []
 		}
 	}
 	return images, missing
+}
+
+// noteArchitecture adds a note if the tag of a source names an architecture that none of its entries has.
+func (s *resolution) noteArchitecture(source reference.Named) {
+	tagged, ok := source.(reference.NamedTagged)
+	if !ok {
+		return
+	}
+	arch := NamedArchitecture(tagged)
+	images := List{Entries: s.entries}.Images()
+	if arch == "" || len(images) == 0 || slices.ContainsFunc(images, func(e Entry) bool { return e.mayBeFor(OfArchitecture(e.Platform().OS, arch)) }) {
+		return
+	}
+	p := images[0].Platform()
+	s.Note("%s names %s, but the image is for %s; to build one for that: docker build --platform %s/%s --tag %[1]s .",
+		Familiar(source), arch, FormatPlatform(p), cmp.Or(p.OS, "linux"), arch)
 }
