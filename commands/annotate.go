@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 type annotateOptions struct {
@@ -106,5 +107,5 @@ func runAnnotate(ctx context.Context, env environment, opts annotateOptions) err
 	if err != nil {
 		return fmt.Errorf("annotate: error parsing name for manifest list %s: %w", opts.list, err)
 	}
-	return manifest.AnnotateLocal(ctx, env.lists(), name, opts.source, a)
+	return publish.AnnotateLocal(ctx, env.lists(), name, opts.source, a)
 }

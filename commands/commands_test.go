@@ -16,14 +16,14 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli/command"
-
-	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
-	"github.com/docker-multiarch/docker-multiarch/verify"
-
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
+	"github.com/docker-multiarch/docker-multiarch/verify"
 )
 
 func TestCreateFlags(t *testing.T) {
@@ -63,7 +63,7 @@ func TestCreateFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.MediaType != ocispec.MediaTypeImageIndex || !c.Choice.Strip || c.Choice.From != manifest.InDaemon || !c.Sources[0].Plain ||
+	if c.MediaType != ocispec.MediaTypeImageIndex || !c.Choice.Strip || c.Choice.From != publish.InDaemon || !c.Sources[0].Plain ||
 		fmt.Sprint(c.Tags) != "[example.com/app:2 example.com/app:3]" || c.Choice.Platforms[0].String() != "linux/arm64" {
 		t.Errorf("got %+v, want what the flags say", c)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 	"github.com/docker-multiarch/docker-multiarch/registry"
 )
 
@@ -98,7 +99,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 }
 
 // creation returns the list that flags and arguments describe.
-func (o createOptions) creation() (c manifest.Creation, err error) {
+func (o createOptions) creation() (c publish.Creation, err error) {
 	if err := o.contradiction(); err != nil {
 		return c, err
 	}
@@ -106,7 +107,7 @@ func (o createOptions) creation() (c manifest.Creation, err error) {
 		return c, fmt.Errorf("error parsing name for manifest list %s: %w", o.list, err)
 	}
 	for _, typed := range o.sources {
-		s, err := manifest.ParseSource(typed, o.list)
+		s, err := publish.ParseSource(typed, o.list)
 		if err != nil {
 			return c, err
 		}
@@ -114,12 +115,12 @@ func (o createOptions) creation() (c manifest.Creation, err error) {
 	}
 	switch {
 	case o.amend:
-		c.Existing = manifest.Amend
+		c.Existing = publish.Amend
 	case o.replace:
-		c.Existing = manifest.Replace
+		c.Existing = publish.Replace
 	}
 	c.Wait = o.wait
-	c.Choice = manifest.Choice{From: manifest.Location(o.from), Strip: o.attestations == "strip"}
+	c.Choice = publish.Choice{From: publish.Location(o.from), Strip: o.attestations == "strip"}
 	if c.Choice.Platforms, err = parsePlatforms("platform", o.platforms); err != nil {
 		return c, err
 	}
@@ -205,23 +206,23 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	case opts.push && !opts.dryRun:
 		return t.publish(ctx, registries, c, opts)
 	case opts.push && opts.amend:
-		index, err := manifest.PreviewAmended(ctx, clients, c)
+		index, err := publish.PreviewAmend(ctx, clients, c)
 		if err == nil {
 			t.showIndex(index, opts.output.quiet)
 		}
 		return err
 	case opts.push:
-		list, err = manifest.Assemble(ctx, clients, c)
+		list, err = publish.Assemble(ctx, clients, c)
 	case opts.dryRun:
-		list, err = manifest.Preview(ctx, lists, clients, c)
+		list, err = publish.Preview(ctx, lists, clients, c)
 	default:
-		list, err = manifest.Create(ctx, lists, clients, c)
+		list, err = publish.Create(ctx, lists, clients, c)
 	}
 	switch {
 	case err != nil:
 		return err
 	case opts.dryRun:
-		return t.showPlan(ctx, opts.network, manifest.Publication{List: list, Tags: c.Tags, Copies: c.Copies, Condition: c.Condition}, opts.output.quiet)
+		return t.showPlan(ctx, opts.network, publish.Publication{List: list, Tags: c.Tags, Copies: c.Copies, Condition: c.Condition}, opts.output.quiet)
 	}
 	_, _ = fmt.Fprintln(env.Out(), "Created manifest list", list.Name)
 	return nil
@@ -235,17 +236,17 @@ func noteOfficial(report manifest.Reporter, typed string, name reference.NamedTa
 }
 
 // publish runs create --push.
-func (t tools) publish(ctx context.Context, registries *registry.Client, c manifest.Creation, opts createOptions) error {
+func (t tools) publish(ctx context.Context, registries *registry.Client, c publish.Creation, opts createOptions) error {
 	files, err := opts.output.open(t.env)
 	if err != nil {
 		return err
 	}
 	defer files.discard()
-	publish := manifest.Publish
+	push := publish.CreateAndPush
 	if opts.amend {
-		publish = manifest.PublishAmended
+		push = publish.AmendPublished
 	}
-	pushed, err := publish(ctx, t.clients(registries), c)
+	pushed, err := push(ctx, t.clients(registries), c)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/inspect"
 )
 
 type diffOptions struct {
@@ -52,7 +52,7 @@ func runDiff(ctx context.Context, env environment, opts diffOptions) error {
 	if err != nil {
 		return err
 	}
-	found, err := manifest.Diff(ctx, env.lists(), newTools(env, false).registries(opts.network), names[0], names[1])
+	found, err := inspect.Diff(ctx, env.lists(), newTools(env, false).registries(opts.network), names[0], names[1])
 	if err != nil {
 		return err
 	}
@@ -60,9 +60,9 @@ func runDiff(ctx context.Context, env environment, opts diffOptions) error {
 		return err
 	}
 	switch found.State {
-	case manifest.DiffSame:
+	case inspect.DiffSame:
 		return nil
-	case manifest.DiffUnknown:
+	case inspect.DiffUnknown:
 		return &verdict{exitUnknown, nil}
 	}
 	return &verdict{exitNo, nil}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 func newDropCommand(env environment) *cobra.Command {
@@ -29,5 +30,5 @@ func runDrop(ctx context.Context, env environment, list string, entries []string
 	if err != nil {
 		return err
 	}
-	return manifest.DropLocal(ctx, env.lists(), name, entries)
+	return publish.DropLocal(ctx, env.lists(), name, entries)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 // invalid returns the error for invalid arguments or flags.
@@ -254,7 +255,7 @@ func parseTarget(ref reference.Named, s string, same func(a, b reference.Named) 
 	case err != nil:
 		err = invalid("%q is neither a tag nor a name with a registry (%w)", s, err)
 		err = manifest.WithHint(err, "use a tag of %s, such as latest, or a whole name, such as %[1]s:latest", ref.Name())
-	case !manifest.HasRegistry(s) && !same(name, ref):
+	case !publish.HasRegistry(s) && !same(name, ref):
 		err = manifest.WithHint(invalid("%q is neither a tag nor a name with a registry", s),
 			"use a tag of %s, such as %s, or the whole name: %s/%s", ref.Name(), name.Tag(), reference.Domain(ref), manifest.Familiar(name))
 	}

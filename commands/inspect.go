@@ -9,6 +9,8 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/inspect"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 type inspectOptions struct {
@@ -104,9 +106,9 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 	}
 	switch {
 	case opts.sbom:
-		return showPredicates(ctx, t, registries, found, manifest.SBOM, platform, opts.format)
+		return showPredicates(ctx, t, registries, found, inspect.SBOM, platform, opts.format)
 	case opts.provenance:
-		return showPredicates(ctx, t, registries, found, manifest.Provenance, platform, opts.format)
+		return showPredicates(ctx, t, registries, found, inspect.Provenance, platform, opts.format)
 	case platform != nil:
 		if found, err = found.For(ctx, registries, *platform); err != nil {
 			return err
@@ -115,7 +117,7 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 	if opts.tree || opts.format != "" {
 		show := found.View
 		if opts.size {
-			show = func() (manifest.View, error) { return found.Sized(ctx, registries, t.reporter) }
+			show = func() (inspect.View, error) { return found.Sized(ctx, registries, t.reporter) }
 		}
 		view, err := show()
 		if err != nil {
@@ -130,7 +132,7 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 }
 
 // inspectText prints a list or image in the forms that are not templates.
-func inspectText(ctx context.Context, t tools, registries manifest.Fetcher, found manifest.Inspection, opts inspectOptions) error {
+func inspectText(ctx context.Context, t tools, registries manifest.Fetcher, found inspect.Inspection, opts inspectOptions) error {
 	if opts.raw {
 		raw, err := found.Bytes()
 		if err != nil {
@@ -154,8 +156,8 @@ func inspectText(ctx context.Context, t tools, registries manifest.Fetcher, foun
 }
 
 // showPredicates prints predicates on stdout, and on stderr where they are from.
-func showPredicates(ctx context.Context, t tools, registries manifest.PredicateReader, found manifest.Inspection,
-	kind manifest.PredicateKind, platform *manifest.Platform, format string,
+func showPredicates(ctx context.Context, t tools, registries inspect.PredicateReader, found inspect.Inspection,
+	kind inspect.PredicateKind, platform *manifest.Platform, format string,
 ) error {
 	predicates, err := found.Predicates(ctx, registries, t.reporter, kind, platform)
 	if err != nil {
@@ -169,23 +171,23 @@ func showPredicates(ctx context.Context, t tools, registries manifest.PredicateR
 }
 
 // lookFor returns the list or image, or the entry of a local list, that the arguments name.
-func lookFor(ctx context.Context, t tools, opts inspectOptions, registries manifest.Fetcher) (manifest.Inspection, error) {
+func lookFor(ctx context.Context, t tools, opts inspectOptions, registries manifest.Fetcher) (inspect.Inspection, error) {
 	if opts.list == "" {
 		name, err := t.env.parseName(opts.name)
 		if err != nil {
-			return manifest.Inspection{}, err
+			return inspect.Inspection{}, err
 		}
-		found, err := manifest.Inspect(ctx, t.env.lists(), registries, name)
+		found, err := inspect.Read(ctx, t.env.lists(), registries, name)
 		if err != nil {
-			err = manifest.OnlyInDaemon(ctx, t.daemon, name, err)
+			err = publish.OnlyInDaemon(ctx, t.daemon, name, err)
 		}
 		return found, err
 	}
 	list, err := manifest.ParseListName(opts.list)
 	if err != nil {
-		return manifest.Inspection{}, err
+		return inspect.Inspection{}, err
 	}
-	return manifest.InspectEntry(ctx, t.env.lists(), registries, list, opts.name)
+	return inspect.ReadEntry(ctx, t.env.lists(), registries, list, opts.name)
 }
 
 func printText(env environment, text []byte) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 // Bounds of the files of --digests.
@@ -23,7 +24,7 @@ const (
 var errTooManyOutputs = fmt.Errorf("more than %d files", maxOutputs)
 
 // readOutputs returns the sources for a list that the files of --digests name.
-func readOutputs(env environment, paths []string, list reference.Named) ([]manifest.Source, manifest.Diagnostics, error) {
+func readOutputs(env environment, paths []string, list reference.Named) ([]publish.Source, manifest.Diagnostics, error) {
 	var files []string
 	for _, path := range paths {
 		below, err := outputFiles(env.files(), path, 2)
@@ -37,14 +38,14 @@ func readOutputs(env environment, paths []string, list reference.Named) ([]manif
 			return nil, nil, invalid("--digests: %w", errTooManyOutputs)
 		}
 	}
-	var sources []manifest.Source
+	var sources []publish.Source
 	var diagnostics manifest.Diagnostics
 	for _, file := range files {
 		raw, err := readOutput(env.files(), file)
 		if err != nil {
 			return nil, nil, invalid("--digests: %w", err)
 		}
-		found, noted, err := manifest.ParseOutput(file, raw, list)
+		found, noted, err := publish.ParseOutput(file, raw, list)
 		if err != nil {
 			return nil, nil, invalid("--digests: %w", err)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 // The default of --progress is that of buildx where there is such a mode, but help is always the same, and steps of a task
@@ -91,11 +92,11 @@ func TestProgressEndsWithTheResult(t *testing.T) {
 func TestEndOfAPush(t *testing.T) {
 	name, other := listName(t, "h.example.com/app:1.0"), listName(t, "i.example.com/app:1.0")
 	d := digest.FromString("x")
-	child := func(tag string, staging bool) manifest.Child {
-		return manifest.Child{Ref: listName(t, "h.example.com/app:"+tag), Digest: d, Staging: staging}
+	child := func(tag string, staging bool) publish.Child {
+		return publish.Child{Ref: listName(t, "h.example.com/app:"+tag), Digest: d, Staging: staging}
 	}
-	pushed := manifest.Pushed{Descriptor: ocispec.Descriptor{Digest: d}, Platforms: 2,
-		Children: []manifest.Child{child("a-1", true), child("own", false), child("b-2", true)}}
+	pushed := publish.Pushed{Descriptor: ocispec.Descriptor{Digest: d}, Platforms: 2,
+		Children: []publish.Child{child("a-1", true), child("own", false), child("b-2", true)}}
 	const staging = "Staging tags remain in the registry; to remove them: docker multiarch repo untag h.example.com/app:a-1 h.example.com/app:b-2\n"
 	last := "Published h.example.com/app@" + d.String() + " (2 platforms; tags 1.0, latest; also i.example.com/app:1.0)\n"
 	for _, tt := range []struct {

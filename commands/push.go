@@ -13,6 +13,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 type pushOptions struct {
@@ -84,7 +85,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 		return t.pushTo(ctx, opts, name)
 	}
 	if opts.dryRun {
-		return t.planPush(ctx, opts.network, name, manifest.Publication{Tags: tags, Copies: copies, Condition: condition}, opts.output.quiet)
+		return t.planPush(ctx, opts.network, name, publish.Publication{Tags: tags, Copies: copies, Condition: condition}, opts.output.quiet)
 	}
 	files, err := opts.output.open(env)
 	if err != nil {
@@ -92,7 +93,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	}
 	defer files.discard()
 	registries := t.registries(opts.network)
-	pushed, err := manifest.PushLocal(ctx, env.lists(), t.clients(registries), name, manifest.Publication{Tags: tags, Copies: copies, Condition: condition}, opts.purge.list)
+	pushed, err := publish.PushLocal(ctx, env.lists(), t.clients(registries), name, publish.Publication{Tags: tags, Copies: copies, Condition: condition}, opts.purge.list)
 	if pushed.Descriptor.Digest != "" { // also when only the local store failed
 		display.Pushed(env.Out(), pushed, opts.output.quiet)
 		err = errors.Join(err, files.write(pushed.Descriptor, name, append(tags, copies...)))
@@ -132,8 +133,8 @@ func (t tools) pushTo(ctx context.Context, opts pushOptions, name reference.Name
 	}
 	defer files.discard()
 	target := manifest.AtTag(to, tag)
-	p := manifest.Publication{List: manifest.List{Name: target}, Condition: manifest.Condition{NoClobber: !opts.force}}
-	pushed, err := manifest.PushTo(ctx, t.env.lists(), t.clients(t.registries(opts.network)), name, p, opts.purge.list, layouts.Commit)
+	p := publish.Publication{List: manifest.List{Name: target}, Condition: manifest.Condition{NoClobber: !opts.force}}
+	pushed, err := publish.PushTo(ctx, t.env.lists(), t.clients(t.registries(opts.network)), name, p, opts.purge.list, layouts.Commit)
 	if errdefs.IsAlreadyExists(err) && manifest.Hint(err) == "" {
 		return manifest.WithHint(err, "to move the tag: --force")
 	}

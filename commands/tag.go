@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 	"github.com/docker-multiarch/docker-multiarch/transfer"
 )
 
@@ -68,7 +69,7 @@ func runTag(ctx context.Context, env environment, opts tagOptions) error {
 		if opts.output != (output{}) || opts.condition != (condition{}) {
 			return invalid("--if-digest, --no-clobber, --quiet, --digest-file and --metadata-file require --remote")
 		}
-		return manifest.Tag(ctx, env.lists(), t.daemon, name, names)
+		return publish.Tag(ctx, env.lists(), t.daemon, name, names)
 	}
 	required, err := opts.condition.parse()
 	if err != nil {

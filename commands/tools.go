@@ -23,6 +23,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/layout"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 	"github.com/docker-multiarch/docker-multiarch/registry"
 	"github.com/docker-multiarch/docker-multiarch/repository"
 	"github.com/docker-multiarch/docker-multiarch/transfer"
@@ -64,8 +65,8 @@ func newToolsShowing(env environment, quiet bool, mode string) tools {
 }
 
 // clients returns what operations on lists work with.
-func (t tools) clients(registries *registry.Client) manifest.Clients {
-	return manifest.Clients{
+func (t tools) clients(registries *registry.Client) publish.Clients {
+	return publish.Clients{
 		Registry: registries, Images: t.daemon, Names: t.daemon.List, Reporter: t.reporter, Context: t.context(),
 		Mirror: func(ctx context.Context, from reference.Canonical, to reference.Named) error {
 			_, err := transfer.Import(ctx, registries, t.reporter, transfer.Request{Source: from, Target: to})
@@ -157,7 +158,7 @@ func (t tools) registryOptions(n network) registry.Options {
 
 // published ends a push: it removes the tags of the images, or reports the staging tags that remain, and on a terminal what
 // was published.
-func (t tools) published(ctx context.Context, registries *registry.Client, p manifest.Pushed, purgeTags bool, names []reference.NamedTagged) error {
+func (t tools) published(ctx context.Context, registries *registry.Client, p publish.Pushed, purgeTags bool, names []reference.NamedTagged) error {
 	if purgeTags {
 		if err := repository.PurgeTags(ctx, registries, t.reporter, p); err != nil {
 			return err
@@ -178,7 +179,7 @@ func (t tools) lastLine(name reference.Named, d digest.Digest, platforms int, na
 
 // showPlan prints what a dry run of create or push would push: the list, or with quiet only its digest, on
 // stdout; its digest and what would be sent on stderr.
-func (t tools) showPlan(ctx context.Context, n network, p manifest.Publication, quiet bool) error {
+func (t tools) showPlan(ctx context.Context, n network, p publish.Publication, quiet bool) error {
 	if err := p.List.CheckPush(); err != nil {
 		return err
 	}
@@ -216,10 +217,10 @@ func (t tools) showIndex(index manifest.Content, quiet bool) {
 }
 
 // planPush is showPlan for the name of a local list or, if there is none, of an image in the daemon.
-func (t tools) planPush(ctx context.Context, n network, name reference.NamedTagged, p manifest.Publication, quiet bool) error {
+func (t tools) planPush(ctx context.Context, n network, name reference.NamedTagged, p publish.Publication, quiet bool) error {
 	list, err := t.env.lists().Get(name)
 	if errdefs.IsNotFound(err) {
-		steps, err := manifest.PlanImage(ctx, t.clients(t.registries(n)), name, p, err)
+		steps, err := publish.PlanImage(ctx, t.clients(t.registries(n)), name, p, err)
 		if err == nil {
 			t.showSteps(steps)
 		}

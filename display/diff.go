@@ -11,6 +11,7 @@ import (
 	"github.com/docker/go-units"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/inspect"
 )
 
 // MarkdownFormat is the format of a comparison for pull requests and job summaries.
@@ -20,7 +21,7 @@ const diffTable = "table {{.Platform}}\t{{.State}}\t{{.Size}}\t{{.Layers}}"
 
 // Diff writes a comparison: a table of the entries and a line for each field that differs, the same in Markdown, a
 // template, or "json".
-func Diff(out io.Writer, d manifest.Difference, format string) error {
+func Diff(out io.Writer, d inspect.Difference, format string) error {
 	switch format {
 	case MarkdownFormat:
 		return diffMarkdown(out, d)
@@ -34,9 +35,9 @@ func Diff(out io.Writer, d manifest.Difference, format string) error {
 	return Execute(out, template, d)
 }
 
-func diffText(out io.Writer, d manifest.Difference) error {
+func diffText(out io.Writer, d inspect.Difference) error {
 	head := formatter.SubHeaderContext{"Platform": "PLATFORM", "State": "STATE", "Size": "SIZE", "Layers": "LAYERS"}
-	row := func(e manifest.DiffEntry) any { return &diffRow{e} }
+	row := func(e inspect.DiffEntry) any { return &diffRow{e} }
 	if err := table(out, diffTable, false, head, slices.Values(d.Entries), row); err != nil {
 		return err
 	}
@@ -49,8 +50,8 @@ func diffText(out io.Writer, d manifest.Difference) error {
 }
 
 // diffLines returns a line for each field that differs, with names and values shown by mark and quote.
-func diffLines(d manifest.Difference, mark, quote func(string) string) (lines []string) {
-	add := func(of string, changes []manifest.DiffChange) {
+func diffLines(d inspect.Difference, mark, quote func(string) string) (lines []string) {
+	add := func(of string, changes []inspect.DiffChange) {
 		for _, c := range changes {
 			switch {
 			case c.Old == "":
@@ -73,7 +74,7 @@ func diffLines(d manifest.Difference, mark, quote func(string) string) (lines []
 	return lines
 }
 
-func diffMarkdown(out io.Writer, d manifest.Difference) error {
+func diffMarkdown(out io.Writer, d inspect.Difference) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s to %s: **%s**\n\n", code(d.Old.Name), code(d.New.Name), d.State)
 	b.WriteString("| Platform | State | Size | Layers |\n|---|---|---|---|\n")
@@ -98,7 +99,7 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-type diffRow struct{ entry manifest.DiffEntry }
+type diffRow struct{ entry inspect.DiffEntry }
 
 // MarshalJSON returns the columns by name, for {{json .}}.
 func (r *diffRow) MarshalJSON() ([]byte, error) { return formatter.MarshalJSON(r) }

@@ -6,18 +6,19 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/inspect"
 )
 
 // Values of strangers forge neither lines nor Markdown.
 func TestDiffOfStrangersValues(t *testing.T) {
-	d := manifest.Difference{
-		Old: manifest.DiffSide{Name: "r/app:1"}, New: manifest.DiffSide{Name: "r/app:2"}, State: manifest.DiffChanged,
-		Entries: []manifest.DiffEntry{{
-			Platform: "linux/amd64", Kind: manifest.KindImage, State: manifest.DiffChanged,
-			OldImageSize: 1000, NewImageSize: 2_000_000, Layers: &manifest.DiffLayers{Shared: make([]manifest.DiffLayer, 2), Added: make([]manifest.DiffLayer, 1)},
-			Changes: []manifest.DiffChange{{Field: "label `x|", New: "a\n| forged |\x1b[2J`<b>"}, {Field: "user", Old: "1"}, {Field: "env A", Old: "1", New: "2"}},
+	d := inspect.Difference{
+		Old: inspect.DiffSide{Name: "r/app:1"}, New: inspect.DiffSide{Name: "r/app:2"}, State: inspect.DiffChanged,
+		Entries: []inspect.DiffEntry{{
+			Platform: "linux/amd64", Kind: manifest.KindImage, State: inspect.DiffChanged,
+			OldImageSize: 1000, NewImageSize: 2_000_000, Layers: &inspect.DiffLayers{Shared: make([]inspect.DiffLayer, 2), Added: make([]inspect.DiffLayer, 1)},
+			Changes: []inspect.DiffChange{{Field: "label `x|", New: "a\n| forged |\x1b[2J`<b>"}, {Field: "user", Old: "1"}, {Field: "env A", Old: "1", New: "2"}},
 			Error:   "lost\nline",
-		}, {Platform: "linux/arm64", Kind: manifest.KindAttestation, State: manifest.DiffAdded}},
+		}, {Platform: "linux/arm64", Kind: manifest.KindAttestation, State: inspect.DiffAdded}},
 	}
 	for format, want := range map[string]string{
 		"": "PLATFORM                  STATE     SIZE         LAYERS\n" +

@@ -5,16 +5,16 @@ import (
 	"os"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/inspect"
 )
 
 // A list is drawn as a tree, with attestations under the image that they describe.
 func ExampleTree() {
-	err := display.Tree(os.Stdout, manifest.View{
+	err := display.Tree(os.Stdout, inspect.View{
 		Name:      "registry.example.com/app:1",
 		MediaType: "application/vnd.oci.image.index.v1+json",
-		Manifests: []manifest.ViewEntry{
-			{Platform: "linux/amd64", Digest: "sha256:1", Size: 1234, Attestations: []manifest.ViewEntry{{Digest: "sha256:2", Size: 567}}},
+		Manifests: []inspect.ViewEntry{
+			{Platform: "linux/amd64", Digest: "sha256:1", Size: 1234, Attestations: []inspect.ViewEntry{{Digest: "sha256:2", Size: 567}}},
 			{Platform: "linux/arm64", Pending: true, Source: "app:arm64"},
 		},
 	})

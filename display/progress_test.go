@@ -15,11 +15,11 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/streams"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 	"github.com/docker-multiarch/docker-multiarch/transfer"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // terminal shows what is written to it as a person sees it: it knows the sequences that Progress uses.
@@ -356,7 +356,7 @@ func TestPublished(t *testing.T) {
 func TestImported(t *testing.T) {
 	name, _ := manifest.ParseListName("example.com/app:1")
 	d := digest.FromString("x")
-	one := transfer.Imported{Name: name, Pushed: manifest.Pushed{Descriptor: ocispec.Descriptor{Digest: d}}}
+	one := transfer.Imported{Name: name, Pushed: publish.Pushed{Descriptor: ocispec.Descriptor{Digest: d}}}
 	for want, imported := range map[string][]transfer.Imported{
 		d.String() + "\n": {one},
 		strings.Repeat("Pushed ref example.com/app:1 with digest: "+d.String()+"\n", 2): {one, one},

@@ -6,13 +6,15 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 // Pushed writes the result of a push: a line for each image that it copied to the target repository, like docker
 // manifest push, then the digest of the list; with quiet only the digest.
-func Pushed(out io.Writer, p manifest.Pushed, quiet bool) {
+func Pushed(out io.Writer, p publish.Pushed, quiet bool) {
 	if !quiet {
 		for _, c := range p.Children {
 			pushedRef(out, c.Ref, c.Digest)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/inspect"
 	"github.com/docker-multiarch/docker-multiarch/repository"
 	"github.com/docker-multiarch/docker-multiarch/verify"
 )
@@ -23,7 +23,7 @@ var jsonOf = map[string]struct {
 	write func(out io.Writer, text string) error
 	key   string
 }{
-	"inspect": {func(out io.Writer, text string) error { return execute(out, manifest.View{Name: text}) }, "name"},
+	"inspect": {func(out io.Writer, text string) error { return execute(out, inspect.View{Name: text}) }, "name"},
 	"show":    {func(out io.Writer, text string) error { return execute(out, repository.Shown{Name: text}) }, "name"},
 	"verify": {func(out io.Writer, text string) error {
 		return Verified(out, []verify.Result{{Name: text}}, "json", false, true)
@@ -70,7 +70,7 @@ func TestTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := Execute(&out, template, manifest.View{Name: "\x1b\x7f\U000e0001"}); err != nil {
+	if err := Execute(&out, template, inspect.View{Name: "\x1b\x7f\U000e0001"}); err != nil {
 		t.Fatal(err)
 	}
 	if want := `\x1b\x7f\U000e0001 "\u001b\u007f\udb40\udc01"` + "\t6\n\n"; out.String() != want {

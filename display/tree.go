@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker/go-units"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/inspect"
 )
 
 // Tree writes a list as a tree, the attestations under their image.
-func Tree(out io.Writer, v manifest.View) error {
+func Tree(out io.Writer, v inspect.View) error {
 	var b strings.Builder
 	b.WriteString(manifest.Escape(v.Name, ""))
 	if v.Digest != "" {
@@ -26,7 +28,7 @@ func Tree(out io.Writer, v manifest.View) error {
 	return err
 }
 
-func branches(b *strings.Builder, indent string, annotations map[string]string, entries []manifest.ViewEntry) {
+func branches(b *strings.Builder, indent string, annotations map[string]string, entries []inspect.ViewEntry) {
 	left := len(annotations) + len(entries)
 	branch := func() (string, string) {
 		if left--; left == 0 {
@@ -45,7 +47,7 @@ func branches(b *strings.Builder, indent string, annotations map[string]string, 
 	}
 }
 
-func describe(e manifest.ViewEntry) string {
+func describe(e inspect.ViewEntry) string {
 	words := []string{e.Platform}
 	if len(e.OSFeatures) > 0 {
 		words[0] += " [" + strings.Join(e.OSFeatures, ",") + "]"

@@ -4,16 +4,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/inspect"
 )
 
 // What others wrote into a list stays on its line, and moves no cursor.
 func TestTreeOfHostileList(t *testing.T) {
 	odd := "x\n└── linux/arm64\r\x1b[2J"
 	var b strings.Builder
-	err := Tree(&b, manifest.View{
+	err := Tree(&b, inspect.View{
 		Name: "app:1", MediaType: odd, Annotations: map[string]string{odd: odd},
-		Manifests: []manifest.ViewEntry{{Platform: odd, OSFeatures: []string{odd}, ArtifactType: odd, Source: odd, Annotations: map[string]string{"a": odd}}},
+		Manifests: []inspect.ViewEntry{{Platform: odd, OSFeatures: []string{odd}, ArtifactType: odd, Source: odd, Annotations: map[string]string{"a": odd}}},
 	})
 	if err != nil {
 		t.Fatal(err)

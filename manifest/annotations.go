@@ -58,7 +58,7 @@ func ParseAnnotations(typed []string, level string) (a Annotations, err error) {
 			}
 		}
 		if len(skipped) == len(levels) {
-			err := Errorf(errdefs.ErrInvalidArgument, "%q is for %s, but a list has only annotations of itself and of its descriptors", text, joinAnd(skipped))
+			err := Errorf(errdefs.ErrInvalidArgument, "%q is for %s, but a list has only annotations of itself and of its descriptors", text, JoinAnd(skipped))
 			return a, WithHint(err, "use index:%s; for docker/metadata-action set DOCKER_METADATA_ANNOTATIONS_LEVELS=index", pair)
 		}
 		for _, s := range skipped {
@@ -84,9 +84,9 @@ func cutLevels(text, level string) (levels []string, pair string) {
 	return levels, after
 }
 
-// annotated returns the list with annotations. A platform without an image is an errdefs.ErrFailedPrecondition error.
-func (l List) annotated(a Annotations) (List, error) {
-	l.Annotations = merge(l.Annotations, a.Index)
+// Annotated returns the list with annotations. A platform without an image is an errdefs.ErrFailedPrecondition error.
+func (l List) Annotated(a Annotations) (List, error) {
+	l.Annotations = MergeAnnotations(l.Annotations, a.Index)
 	l.Entries = slices.Clone(l.Entries)
 	for _, d := range a.Descriptors {
 		found := false
@@ -95,7 +95,7 @@ func (l List) annotated(a Annotations) (List, error) {
 				continue
 			}
 			found = true
-			l.Entries[i].Descriptor.Annotations = merge(e.Descriptor.Annotations, map[string]string{d.Key: d.Value})
+			l.Entries[i].Descriptor.Annotations = MergeAnnotations(e.Descriptor.Annotations, map[string]string{d.Key: d.Value})
 		}
 		if !found && d.Platform != nil {
 			return l, Errorf(errdefs.ErrFailedPrecondition, "%s has no image for %s, which --annotation names", Familiar(l.Name), d.Platform)

@@ -34,8 +34,8 @@ func ParseCondition(ifDigest string, noClobber bool) (Condition, error) {
 	return c, nil
 }
 
-// isSet reports whether there is a condition.
-func (c Condition) isSet() bool { return c != Condition{} }
+// IsSet reports whether there is a condition.
+func (c Condition) IsSet() bool { return c != Condition{} }
 
 // Check returns an error if a tag that points to current, "" if it does not exist, must not be changed to point to want, ""
 // if that is not known yet.
@@ -92,7 +92,7 @@ func (c *TagCheck) Allow(want digest.Digest) error {
 	for i, tag := range c.tags {
 		err := c.errs[i]
 		switch {
-		case err != nil && c.condition.isSet():
+		case err != nil && c.condition.IsSet():
 			errs = append(errs, fmt.Errorf("looking up the tag %s: %w", Familiar(tag), err))
 		case err == nil:
 			errs = append(errs, c.condition.Check(tag, c.current[i], want))
@@ -101,8 +101,8 @@ func (c *TagCheck) Allow(want digest.Digest) error {
 	return errors.Join(errs...)
 }
 
-// known is Allow, and an error if one of some of the tags could not be looked up.
-func (c *TagCheck) known(want digest.Digest, some []reference.NamedTagged) error {
+// Known is Allow, and an error if one of some of the tags could not be looked up.
+func (c *TagCheck) Known(want digest.Digest, some []reference.NamedTagged) error {
 	err := c.Allow(want)
 	for i, tag := range c.tags {
 		if err == nil && c.errs[i] != nil && slices.ContainsFunc(some, func(t reference.NamedTagged) bool { return t.String() == tag.String() }) {
@@ -112,18 +112,18 @@ func (c *TagCheck) known(want digest.Digest, some []reference.NamedTagged) error
 	return err
 }
 
-// allowImage is Allow for an image of the daemon, whose first tag may point to it already.
-func (c *TagCheck) allowImage(local Local, copies []reference.NamedTagged) error {
+// AllowImage is Allow for an image of the daemon, whose first tag may point to it already.
+func (c *TagCheck) AllowImage(local Local, copies []reference.NamedTagged) error {
 	<-c.done
 	if slices.Contains(local.RepoDigests, c.current[0]) {
-		return c.known(c.current[0], copies)
+		return c.Known(c.current[0], copies)
 	}
-	return c.known(local.ID, copies)
+	return c.Known(local.ID, copies)
 }
 
 // Again looks up the tags once more, if there is a condition, and returns what Allow does.
 func (c *TagCheck) Again(ctx context.Context, want digest.Digest) error {
-	if !c.condition.isSet() {
+	if !c.condition.IsSet() {
 		return nil
 	}
 	return CheckTags(ctx, c.registry, c.condition, c.tags...).Allow(want)

@@ -5,11 +5,13 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 func TestParseCondition(t *testing.T) {
+	one := digest.FromString("one")
 	for typed, want := range map[string]manifest.Condition{
 		"": {}, "absent": {Absent: true}, one.String(): {Digest: one},
 	} {

@@ -47,8 +47,8 @@ func ReadImage(ctx context.Context, registry Fetcher, ref reference.Named, c Con
 		return e, nil
 	}
 	platform := e.Platform()
-	if e.artifactType() == "" {
-		if platform, e.Revision, err = readPlatform(ctx, registry, ref, config); err != nil {
+	if e.ArtifactType() == "" {
+		if platform, e.Revision, err = ReadPlatform(ctx, registry, ref, config); err != nil {
 			return Entry{}, fmt.Errorf("reading the config of %s: %w", Familiar(ref), err)
 		}
 	}
@@ -56,8 +56,8 @@ func ReadImage(ctx context.Context, registry Fetcher, ref reference.Named, c Con
 	return e, nil
 }
 
-// readPlatform returns the platform that an image config states, and the revision of its source if it states one.
-func readPlatform(ctx context.Context, registry Fetcher, ref reference.Named, config ocispec.Descriptor) (ocispec.Platform, string, error) {
+// ReadPlatform returns the platform that an image config states, and the revision of its source if it states one.
+func ReadPlatform(ctx context.Context, registry Fetcher, ref reference.Named, config ocispec.Descriptor) (ocispec.Platform, string, error) {
 	raw, err := registry.Blob(ctx, ref, config)
 	if err != nil {
 		return ocispec.Platform{}, "", err

@@ -44,7 +44,7 @@ func ParseSourceName(s string) (reference.Named, error) {
 	switch {
 	case isID == nil: // otherwise the repository "sha256" of Docker Hub
 		err := Errorf(errdefs.ErrInvalidArgument, "%s is an image ID, not a reference", typed)
-		return nil, WithHint(err, "tag the image and use that name: %s tag %s NAME:TAG", dockerCommand(name), typed)
+		return nil, WithHint(err, "tag the image and use that name: %s tag %s NAME:TAG", DockerCommand(name), typed)
 	case !ok:
 		return ParseNameOrLayout(s)
 	case !contextName().MatchString(name) || typed == "":
@@ -54,11 +54,11 @@ func ParseSourceName(s string) (reference.Named, error) {
 	if err != nil {
 		return nil, err
 	}
-	return inContext(name, image), nil
+	return InContext(name, image), nil
 }
 
-// inContext returns the reference of an image, by tag or digest, of the daemon of a docker context.
-func inContext(name string, image reference.Named) reference.Named {
+// InContext returns the reference of an image, by tag or digest, of the daemon of a docker context.
+func InContext(name string, image reference.Named) reference.Named {
 	at := schemeName{ContextScheme, "/" + name + "/" + reference.FamiliarName(image)}
 	if r, ok := image.(reference.Digested); ok {
 		return AtDigest(at, r.Digest())
@@ -66,7 +66,8 @@ func inContext(name string, image reference.Named) reference.Named {
 	return AtTag(at, image.(reference.Tagged).Tag())
 }
 
-func dockerCommand(dockerContext string) string {
+// DockerCommand returns the docker command for the daemon of a docker context, that of the current one for "".
+func DockerCommand(dockerContext string) string {
 	if dockerContext == "" {
 		return "docker"
 	}

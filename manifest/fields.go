@@ -34,8 +34,8 @@ var (
 	platformFields   = []string{"architecture", "os", "os.version", "os.features", "variant"}
 )
 
-// childFields returns the unknown fields of each child of an index, which has been parsed.
-func childFields(raw []byte) ([]Fields, error) {
+// ChildFields returns the unknown fields of each child of an index, which has been parsed.
+func ChildFields(raw []byte) ([]Fields, error) {
 	var index struct {
 		Manifests []json.RawMessage `json:"manifests"`
 	}

@@ -110,16 +110,17 @@ func newChild(d ocispec.Descriptor, unknown Fields) childJSON {
 
 // Bytes returns the index for inspect, in which pending entries have an empty digest.
 func (l List) Bytes() ([]byte, error) {
-	index, err := l.content()
+	index, err := l.Content()
 	return index.Raw, err
 }
 
-func (l List) content() (Content, error) {
+// Content returns the index as far as it is known: pending entries have an empty digest.
+func (l List) Content() (Content, error) {
 	mediaType, err := l.IndexType()
 	if err != nil {
 		return Content{}, err
 	}
-	if l.isWhole() {
+	if l.IsWhole() {
 		return l.Whole.Content, nil
 	}
 	raw, err := l.marshal(mediaType)
@@ -131,7 +132,7 @@ func (l List) marshal(mediaType string) ([]byte, error) {
 	children, fields := make([]ocispec.Descriptor, len(l.Entries)), make([]Fields, len(l.Entries))
 	for i, e := range l.Entries {
 		children[i], fields[i] = e.Descriptor, e.Fields
-		if p := e.Platform(); !e.lacksPlatform() {
+		if p := e.Platform(); !e.LacksPlatform() {
 			children[i].Platform = &p
 		} else {
 			children[i].Platform = nil
@@ -148,8 +149,8 @@ type Whole struct {
 	Entries digest.Digest `json:",omitempty"`
 }
 
-// newWhole returns the index c, the only source of the entries.
-func newWhole(c Content, entries []Entry) Whole {
+// NewWhole returns the index c, the only source of the entries.
+func NewWhole(c Content, entries []Entry) Whole {
 	if len(c.Raw) == 0 {
 		return Whole{}
 	}
@@ -180,14 +181,14 @@ func (l List) fingerprint() digest.Digest {
 	return digest.FromBytes(raw)
 }
 
-// isWhole reports whether the list is nothing but the index that was its only source.
-func (l List) isWhole() bool {
+// IsWhole reports whether the list is nothing but the index that was its only source.
+func (l List) IsWhole() bool {
 	return l.Whole.Entries != "" && (l.MediaType == "" || l.MediaType == l.Whole.Descriptor.MediaType) && l.Whole.Entries == l.fingerprint()
 }
 
-// noteDigest reports that the list does not keep the digest of the index that was its only source.
-func (l List) noteDigest(report Reporter) {
-	if len(l.Whole.Raw) == 0 || l.isWhole() {
+// NoteDigest reports that the list does not keep the digest of the index that was its only source.
+func (l List) NoteDigest(report Reporter) {
+	if len(l.Whole.Raw) == 0 || l.IsWhole() {
 		return
 	}
 	source := Familiar(l.Entries[0].Source)
@@ -208,7 +209,7 @@ func (l List) Index() (Content, error) {
 			return Content{}, Errorf(errdefs.ErrFailedPrecondition, "%s has no valid digest (%w)", Familiar(e.Ref), err)
 		}
 	}
-	return l.content()
+	return l.Content()
 }
 
 // CheckPush returns an errdefs.ErrFailedPrecondition error for a list that cannot be pushed: one without entries,
@@ -227,7 +228,7 @@ func (l List) checkEntries() error {
 		return Errorf(errdefs.ErrFailedPrecondition, "%s has no entries", Familiar(l.Name))
 	}
 	for _, e := range l.Entries {
-		if p := e.Platform(); (p.OS == "" || p.Architecture == "") && !e.lacksPlatform() {
+		if p := e.Platform(); (p.OS == "" || p.Architecture == "") && !e.LacksPlatform() {
 			err := Errorf(errdefs.ErrFailedPrecondition, "manifest %s must have an OS and Architecture to be pushed to a registry", e.Ref)
 			return WithHint(err, "set them: docker multiarch annotate --os OS --arch ARCH %s %s", Familiar(l.Name), Familiar(e.Ref))
 		}
@@ -249,7 +250,7 @@ func (l List) IndexType() (string, error) {
 		case obstacle != "":
 		case len(e.Descriptor.Annotations) > 0 || attested:
 			obstacle = Familiar(e.Ref) + " has annotations, which a Docker manifest list cannot have"
-		case e.lacksPlatform():
+		case e.LacksPlatform():
 			obstacle = Familiar(e.Ref) + " has no platform, which a Docker manifest list requires"
 		}
 		oci = oci || e.Descriptor.MediaType == ocispec.MediaTypeImageManifest

@@ -1,12 +1,9 @@
-// Package manifest is the domain: manifest lists as values, the bytes of indexes, platforms, references, and the
-// operations on lists.
+// Package manifest is the domain: manifest lists as values, the bytes of indexes, platforms and references.
 //
-// A [List] has an [Entry] for each child, in the order of the user; its methods return a changed copy. The operations are
-// functions: [Create] resolves its sources side by side and stores one list; [PushLocal] and [Publish] push pending images
-// of the daemon, copy the children that the target repository lacks, and put the index last; [Inspect] reads a local list
-// or a registry, [Inspection.Predicates] what is attached to its images, and [Diff] compares two. References may be to
+// A [List] has an [Entry] for each child, in the order of the user; its methods return a changed copy. References may be to
 // layouts ([IsLayout]) and to other daemons ([IsOfContext]). [Graph] is the one walker of indexes, and [Content] is a
-// manifest with its bytes, which are never marshaled again.
+// manifest with its bytes, which are never marshaled again. The operations on lists are in packages publish, inspect and
+// store below this one.
 //
 // What an operation needs of registries ([Fetcher], [Target], [Lister], ...), of the daemon ([Images]) and of the local
 // store ([Lists]) is declared here as small interfaces. Other packages implement them; this one does no input or
@@ -126,14 +123,14 @@ type Pending struct {
 // IsPending reports whether the image of the entry has to be pushed from the daemon first.
 func (e Entry) IsPending() bool { return e.Descriptor.Digest == "" }
 
-// variantUnknown reports whether the variant of the image is unknown until it is pushed. That matters for arm: an image
+// VariantUnknown reports whether the variant of the image is unknown until it is pushed. That matters for arm: an image
 // of another architecture hardly has any but the default variant.
-func (e Entry) variantUnknown() bool {
-	return e.Pending != nil && e.Pending.NoVariant && isAnyArm(e.Platform())
+func (e Entry) VariantUnknown() bool {
+	return e.Pending != nil && e.Pending.NoVariant && IsAnyArm(e.Platform())
 }
 
-// isAnyArm reports whether p does not say which variant of arm it is for.
-func isAnyArm(p ocispec.Platform) bool { return p.Architecture == "arm" && p.Variant == "" }
+// IsAnyArm reports whether p does not say which variant of arm it is for.
+func IsAnyArm(p ocispec.Platform) bool { return p.Architecture == "arm" && p.Variant == "" }
 
 // Platform returns the entry's platform, the zero value if it has none.
 func (e Entry) Platform() ocispec.Platform {
@@ -149,11 +146,11 @@ func (e Entry) Subject() digest.Digest { return AttestationSubject(e.Descriptor)
 
 // IsImage reports whether the entry is an image: no attestation, no artifact, and not for unknown/unknown.
 func (e Entry) IsImage() bool {
-	return !IsAttestation(e.Descriptor) && !isUnknown(e.Platform()) && e.artifactType() == ""
+	return !IsAttestation(e.Descriptor) && !isUnknown(e.Platform()) && e.ArtifactType() == ""
 }
 
-// artifactType is that of the descriptor or, as far as its bytes are known, of the manifest; "" for an image.
-func (e Entry) artifactType() string {
+// ArtifactType is that of the descriptor or, as far as its bytes are known, of the manifest; "" for an image.
+func (e Entry) ArtifactType() string {
 	var m struct {
 		ArtifactType string `json:"artifactType"`
 		Config       struct {
@@ -167,9 +164,9 @@ func (e Entry) artifactType() string {
 	return cmp.Or(e.Descriptor.ArtifactType, m.ArtifactType, m.Config.MediaType)
 }
 
-// lacksPlatform reports whether the entry is an artifact without a platform, and is written without that field.
-func (e Entry) lacksPlatform() bool {
-	return reflect.ValueOf(e.Platform()).IsZero() && len(e.Fields.Platform) == 0 && e.artifactType() != ""
+// LacksPlatform reports whether the entry is an artifact without a platform, and is written without that field.
+func (e Entry) LacksPlatform() bool {
+	return reflect.ValueOf(e.Platform()).IsZero() && len(e.Fields.Platform) == 0 && e.ArtifactType() != ""
 }
 
 // Annotations and values of the descriptor of an attestation manifest in an index, from
@@ -257,28 +254,28 @@ func (l List) Select(selector string) ([]int, error) {
 		if found := match(func(e Entry) bool { return e.Descriptor.Digest == d }); found != nil {
 			return found, nil
 		}
-		return nil, Errorf(errdefs.ErrNotFound, "no entry with digest %s in %s, which has %s", d, Familiar(l.Name), l.contents())
+		return nil, Errorf(errdefs.ErrNotFound, "no entry with digest %s in %s, which has %s", d, Familiar(l.Name), l.Contents())
 	}
 	if ref, err := ParseSourceName(selector); err == nil {
-		listed := l.digests()
+		listed := l.Digests()
 		if found := match(func(e Entry) bool {
 			return e.Ref.String() == ref.String() || !listed[e.Subject()] && e.Source.String() == ref.String()
 		}); found != nil {
 			return found, nil
 		}
 	}
-	err := Errorf(errdefs.ErrNotFound, "no entry %s in %s, which has %s", selector, Familiar(l.Name), l.contents())
+	err := Errorf(errdefs.ErrNotFound, "no entry %s in %s, which has %s", selector, Familiar(l.Name), l.Contents())
 	if p, invalid := ParsePlatform(selector); invalid == nil {
 		if found := match(func(e Entry) bool { return e.Subject() == "" && p.Matches(e.Platform()) }); found != nil {
 			return found, nil
 		}
-		err = HintVariants(err, []Platform{p}, l.platforms())
+		err = HintVariants(err, []Platform{p}, l.Platforms())
 	}
 	return nil, err
 }
 
-// contents names the images of the list in an error about another.
-func (l List) contents() string {
+// Contents names the images of the list in an error about another.
+func (l List) Contents() string {
 	var out []string
 	for _, e := range l.Images() {
 		out = append(out, fmt.Sprintf("%s (%s)", Familiar(e.Source), FormatPlatform(e.Platform())))
@@ -286,8 +283,8 @@ func (l List) contents() string {
 	return cmp.Or(JoinSome(out), "no images")
 }
 
-// digests returns the digests of the entries.
-func (l List) digests() map[digest.Digest]bool {
+// Digests returns the digests of the entries.
+func (l List) Digests() map[digest.Digest]bool {
 	out := map[digest.Digest]bool{}
 	for _, e := range l.Entries {
 		if !e.IsPending() {
@@ -321,7 +318,7 @@ func (l List) SelectOne(selector string) (int, error) {
 		}
 		names = append(names, fmt.Sprintf("%s (%s)", name, platform))
 	}
-	return -1, Errorf(errdefs.ErrInvalidArgument, "%s has several entries in %s; use one of %s", selector, Familiar(l.Name), joinAnd(names))
+	return -1, Errorf(errdefs.ErrInvalidArgument, "%s has several entries in %s; use one of %s", selector, Familiar(l.Name), JoinAnd(names))
 }
 
 // shortest returns a selector of the entry.
@@ -387,11 +384,11 @@ func (l List) Images() []Entry {
 type Duplicate struct{ First, Second Entry }
 
 func (d Duplicate) String() string {
-	return fmt.Sprintf("%s and %s are both for %s", d.First.origin(), d.Second.origin(), FormatPlatform(d.Second.Platform()))
+	return fmt.Sprintf("%s and %s are both for %s", d.First.Origin(), d.Second.Origin(), FormatPlatform(d.Second.Platform()))
 }
 
-// origin names the source, with the file that named it.
-func (e Entry) origin() string {
+// Origin names the source, with the file that named it.
+func (e Entry) Origin() string {
 	if e.Output != "" {
 		return fmt.Sprintf("%s (%s)", Familiar(e.Source), e.Output)
 	}
@@ -419,7 +416,7 @@ func (l List) Duplicates() []Duplicate {
 	first := map[string]Entry{}
 	var out []Duplicate
 	for _, e := range l.Images() {
-		if e.variantUnknown() {
+		if e.VariantUnknown() {
 			continue
 		}
 		_, layers, _ := ParseImage(e.Raw)
@@ -438,8 +435,8 @@ func (l List) Duplicates() []Duplicate {
 	return out
 }
 
-// platforms returns the platforms of the images.
-func (l List) platforms() []ocispec.Platform {
+// Platforms returns the platforms of the images.
+func (l List) Platforms() []ocispec.Platform {
 	var out []ocispec.Platform
 	for _, e := range l.Images() {
 		out = append(out, e.Platform())
@@ -447,10 +444,10 @@ func (l List) platforms() []ocispec.Platform {
 	return out
 }
 
-// countPlatforms returns how many platforms the list has images for.
-func (l List) countPlatforms() int {
+// CountPlatforms returns how many platforms the list has images for.
+func (l List) CountPlatforms() int {
 	seen := map[string]bool{}
-	for _, p := range l.platforms() {
+	for _, p := range l.Platforms() {
 		seen[PlatformKey(p)] = true
 	}
 	return len(seen)
@@ -488,10 +485,10 @@ func (l List) Annotate(i int, a Annotation) (List, error) {
 			return l, fmt.Errorf("annotating %s: %w", Familiar(e.Source), err)
 		}
 		e.Descriptor.Platform = &p
-		e.Descriptor.Annotations = merge(e.Descriptor.Annotations, a.Descriptor)
+		e.Descriptor.Annotations = MergeAnnotations(e.Descriptor.Annotations, a.Descriptor)
 		l.Entries[i] = e
 	}
-	l, err := l.annotated(Annotations{a.List, a.ByPlatform, nil})
+	l, err := l.Annotated(Annotations{a.List, a.ByPlatform, nil})
 	if err == nil {
 		_, err = l.IndexType()
 	}
@@ -521,7 +518,8 @@ func annotatePlatform(p, change ocispec.Platform) (ocispec.Platform, error) {
 	return p, err
 }
 
-func merge(old, added map[string]string) map[string]string {
+// MergeAnnotations returns a copy of old with the pairs of added, which win; old itself if there are none.
+func MergeAnnotations(old, added map[string]string) map[string]string {
 	if len(added) == 0 {
 		return old
 	}
@@ -537,36 +535,36 @@ func merge(old, added map[string]string) map[string]string {
 // image whose variant is unknown may be that of any variant.
 func (l List) Require(wanted []Platform) error { return l.require("require", wanted) }
 
-// mayBeFor reports whether an image is for a platform, as far as that is known.
-func (e Entry) mayBeFor(p Platform) bool {
-	return p.Matches(e.Platform()) || e.variantUnknown() && p.ofAnyVariant().Matches(e.Platform())
+// MayBeFor reports whether an image is for a platform, as far as that is known.
+func (e Entry) MayBeFor(p Platform) bool {
+	return p.Matches(e.Platform()) || e.VariantUnknown() && p.OfAnyVariant().Matches(e.Platform())
 }
 
 func (l List) require(flag string, wanted []Platform) error {
 	var missing []string
 	for _, w := range wanted {
-		if !slices.ContainsFunc(l.Entries, func(e Entry) bool { return e.Descriptor.ArtifactType == "" && e.mayBeFor(w) }) {
+		if !slices.ContainsFunc(l.Entries, func(e Entry) bool { return e.Descriptor.ArtifactType == "" && e.MayBeFor(w) }) {
 			missing = append(missing, w.String())
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	err := Errorf(errdefs.ErrFailedPrecondition, "%s has no image for %s, which --%s requires", Familiar(l.Name), joinAnd(missing), flag)
-	return HintVariants(err, wanted, l.platforms())
+	err := Errorf(errdefs.ErrFailedPrecondition, "%s has no image for %s, which --%s requires", Familiar(l.Name), JoinAnd(missing), flag)
+	return HintVariants(err, wanted, l.Platforms())
 }
 
-// checkExact returns an errdefs.ErrFailedPrecondition error unless the images of the list are for the wanted platforms, and
+// CheckExact returns an errdefs.ErrFailedPrecondition error unless the images of the list are for the wanted platforms, and
 // for no others.
-func (l List) checkExact(wanted []Platform) error {
+func (l List) CheckExact(wanted []Platform) error {
 	var others []string
 	for _, e := range l.Images() {
-		if !slices.ContainsFunc(wanted, e.mayBeFor) {
-			others = append(others, fmt.Sprintf("%s (%s)", FormatPlatform(e.Platform()), e.origin()))
+		if !slices.ContainsFunc(wanted, e.MayBeFor) {
+			others = append(others, fmt.Sprintf("%s (%s)", FormatPlatform(e.Platform()), e.Origin()))
 		}
 	}
 	if len(wanted) > 0 && len(others) > 0 {
-		return Errorf(errdefs.ErrFailedPrecondition, "%s has an image for %s, which --exact does not allow", Familiar(l.Name), joinAnd(others))
+		return Errorf(errdefs.ErrFailedPrecondition, "%s has an image for %s, which --exact does not allow", Familiar(l.Name), JoinAnd(others))
 	}
 	return l.require("exact", wanted)
 }
@@ -582,8 +580,8 @@ type Lists interface {
 	Replace(ctx context.Context, list List) error
 }
 
-// imagePlatform is the platform that the image of a pending entry has, whatever was annotated since.
-func (e Entry) imagePlatform() ocispec.Platform {
+// ImagePlatform is the platform that the image of a pending entry has, whatever was annotated since.
+func (e Entry) ImagePlatform() ocispec.Platform {
 	if e.Pending != nil {
 		return e.Pending.Platform
 	}

@@ -28,7 +28,7 @@ func ParsePlatform(s string) (Platform, error) {
 		if near, ok := nearestPlatform(ocispec.Platform{OS: "linux", Architecture: os}); ok && rest == "" {
 			example = ": did you mean " + FormatPlatform(near) + "?"
 		}
-		return Platform{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a platform: expected OS/ARCHITECTURE[/VARIANT]%s", OneLine(s, maxPlatform), example)
+		return Platform{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a platform: expected OS/ARCHITECTURE[/VARIANT]%s", OneLine(s, MaxPlatform), example)
 	}
 	os, version, hasVersion := strings.Cut(os, "(")
 	arch, variant, _ := strings.Cut(rest, "/")
@@ -71,14 +71,14 @@ func (p Platform) Matches(other ocispec.Platform) bool {
 
 // NeedsVersion reports whether it depends on the version of Windows, which p lacks, whether one of wanted matches it.
 func NeedsVersion(wanted []Platform, p ocispec.Platform) bool {
-	return lacksVersion(&p) && slices.ContainsFunc(wanted, func(w Platform) bool {
+	return LacksVersion(&p) && slices.ContainsFunc(wanted, func(w Platform) bool {
 		p.OSVersion = w.OSVersion
 		return w.OSVersion != "" && w.Matches(p)
 	})
 }
 
-// ofAnyVariant returns p for all variants.
-func (p Platform) ofAnyVariant() Platform {
+// OfAnyVariant returns p for all variants.
+func (p Platform) OfAnyVariant() Platform {
 	p.Variant = AnyVariant
 	return p
 }
@@ -88,7 +88,7 @@ func (p Platform) ofAnyVariant() Platform {
 func OtherVariants(wanted []Platform, existing []ocispec.Platform) string {
 	var sentences []string
 	for _, w := range wanted {
-		every := w.ofAnyVariant()
+		every := w.OfAnyVariant()
 		var others []string
 		for _, p := range existing {
 			if name := FormatPlatform(p); w.Variant == "" && every.Matches(p) && !slices.ContainsFunc(wanted, func(w Platform) bool { return w.Matches(p) }) && !slices.Contains(others, name) {
@@ -220,7 +220,7 @@ func checkKnown(os, arch string) error {
 		return nil
 	}
 	p := ocispec.Platform{OS: os, Architecture: arch}
-	given := OneLine(FormatPlatform(p), maxPlatform)
+	given := OneLine(FormatPlatform(p), MaxPlatform)
 	if os == "" || arch == "" {
 		return Errorf(errdefs.ErrInvalidArgument, "platform %s is incomplete: set both --os and --arch", given)
 	}
@@ -260,10 +260,26 @@ func nearestPlatform(p ocispec.Platform) (ocispec.Platform, bool) {
 	return p, true
 }
 
-// maxPlatform bounds the bytes of a platform in an error.
-const maxPlatform = 100
+// MaxPlatform bounds the bytes of a platform in an error.
+const MaxPlatform = 100
 
-// lacksVersion reports whether a platform is one of Windows without its version, by which nodes select their image.
-func lacksVersion(p *ocispec.Platform) bool {
+// LacksVersion reports whether a platform is one of Windows without its version, by which nodes select their image.
+func LacksVersion(p *ocispec.Platform) bool {
 	return p != nil && strings.EqualFold(p.OS, "windows") && p.OSVersion == ""
+}
+
+// MaxTag is the longest tag, from https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md.
+const MaxTag = 128
+
+// PlatformName returns operating system, architecture and variant with separator between them, as a part of a tag or
+// of a file name.
+func PlatformName(p ocispec.Platform, separator string) string {
+	parts := slices.DeleteFunc([]string{p.OS, p.Architecture, p.Variant}, func(s string) bool { return s == "" })
+	tag := strings.Map(func(r rune) rune {
+		if r == '.' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
+			return r
+		}
+		return '-'
+	}, strings.Join(parts, separator))
+	return tag[:min(len(tag), MaxTag/3)]
 }

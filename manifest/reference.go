@@ -75,8 +75,8 @@ func SameRegistry(a, b reference.Named) bool {
 	return reference.Domain(a) == reference.Domain(b) && !IsLayout(a)
 }
 
-// joinAnd joins words for a sentence: "a", "a and b", "a, b and c".
-func joinAnd(words []string) string {
+// JoinAnd joins words for a sentence: "a", "a and b", "a, b and c".
+func JoinAnd(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}
@@ -89,9 +89,9 @@ const maxNamed = 10
 // JoinSome joins words for a sentence, only the first of a long list.
 func JoinSome(words []string) string {
 	if more := len(words) - maxNamed; more > 0 {
-		return joinAnd(append(slices.Clone(words[:maxNamed]), fmt.Sprintf("%d more", more)))
+		return JoinAnd(append(slices.Clone(words[:maxNamed]), fmt.Sprintf("%d more", more)))
 	}
-	return joinAnd(words)
+	return JoinAnd(words)
 }
 
 // DockerHub is the name of Docker Hub in references.

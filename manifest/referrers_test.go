@@ -8,11 +8,10 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // busy is a registry where another client overwrites a tag a number of times after it was written.
@@ -37,7 +36,7 @@ func TestKeepReferrersTagsWithOtherWriters(t *testing.T) {
 	for times, wantErr := range map[int]bool{0: false, 1: false, 3: false, 1000: true} {
 		r := &busy{Registry: fakes.NewRegistry(), left: times}
 		r.NoReferrers = true
-		repo, subject := reference.TrimNamed(fakes.Named(t, example)), digest.FromString("subject")
+		repo, subject := reference.TrimNamed(fakes.Named(t, "example.com/app")), digest.FromString("subject")
 		theirs := digest.FromString("theirs")
 		r.other = fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[{"digest":%q,"size":1}]}`, ocispec.MediaTypeImageIndex, theirs)
 		ours := r.Artifact(t, "other.com/app:ours", subject)

@@ -139,3 +139,11 @@ type Attributes struct {
 	Read   bool `json:"readEnabled"`   // whether it can be pulled
 	List   bool `json:"listEnabled"`   // whether it is listed
 }
+
+// Registry reads sources from registries and writes lists to them.
+type Registry interface {
+	Fetcher
+	Target
+	Prefetcher
+	Subjects
+}

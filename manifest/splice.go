@@ -88,8 +88,8 @@ func spans(raw []byte) (list span, children []span, err error) {
 	return list, children, nil
 }
 
-// childText returns the text of an entry for Splice into raw: indented if raw is.
-func (e Entry) childText(raw []byte) ([]byte, error) {
+// ChildText returns the text of an entry for Splice into raw: indented if raw is.
+func (e Entry) ChildText(raw []byte) ([]byte, error) {
 	child := newChild(e.Descriptor, e.Fields)
 	list, children, err := spans(raw)
 	if err != nil || len(children) == 0 {

@@ -9,12 +9,13 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 // PurgeTags removes, in the repository of the list that was pushed, the tags that the list was made from: never one
 // that the list was pushed under, and only those that still point to what the list has. If the registry cannot remove
 // only a tag, or list the others that it may delete with one, nothing is removed, which is a warning.
-func PurgeTags(ctx context.Context, registry Registry, report manifest.Reporter, pushed manifest.Pushed) error {
+func PurgeTags(ctx context.Context, registry Registry, report manifest.Reporter, pushed publish.Pushed) error {
 	u := untagger{registry: registry, report: report}
 	tags := pushed.SourceTags()
 	for i, t := range tags {
@@ -53,7 +54,7 @@ func PurgeTags(ctx context.Context, registry Registry, report manifest.Reporter,
 }
 
 // sourceContent returns what a tag points to that a list was made from.
-func sourceContent(ctx context.Context, registry Registry, t manifest.SourceTag) (manifest.Content, error) {
+func sourceContent(ctx context.Context, registry Registry, t publish.SourceTag) (manifest.Content, error) {
 	if t.Digest != t.Entry.Descriptor.Digest {
 		return registry.Fetch(ctx, manifest.AtDigest(t.Name, t.Digest))
 	}

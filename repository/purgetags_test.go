@@ -8,6 +8,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 func TestPurgeTags(t *testing.T) {
@@ -15,10 +16,10 @@ func TestPurgeTags(t *testing.T) {
 	w.Registry.Image(t, app+":amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
 	w.Registry.Image(t, app+":arm64", manifest.MediaTypeDockerManifest, "linux/arm64")
 	w.Registry.Image(t, "other.com/app:s390x", manifest.MediaTypeDockerManifest, "linux/s390x")
-	if _, err := manifest.Create(t.Context(), w.Lists, w.Clients(), fakes.Creation(t, app+":1", app+":amd64", app+":arm64", "other.com/app:s390x")); err != nil {
+	if _, err := publish.Create(t.Context(), w.Lists, w.Clients(), fakes.Creation(t, app+":1", app+":amd64", app+":arm64", "other.com/app:s390x")); err != nil {
 		t.Fatal(err)
 	}
-	pushed, err := manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, app+":1"), manifest.Publication{}, true)
+	pushed, err := publish.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, app+":1"), publish.Publication{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,10 +51,10 @@ func TestPurgeTagsKeepsChildren(t *testing.T) {
 	w := fakes.NewFixture()
 	w.Registry.Image(t, app+":amd64", manifest.MediaTypeDockerManifest, "linux/amd64")
 	w.Registry.Image(t, app+":arm64", manifest.MediaTypeDockerManifest, "linux/arm64")
-	if _, err := manifest.Create(t.Context(), w.Lists, w.Clients(), fakes.Creation(t, app+":1", app+":amd64")); err != nil {
+	if _, err := publish.Create(t.Context(), w.Lists, w.Clients(), fakes.Creation(t, app+":1", app+":amd64")); err != nil {
 		t.Fatal(err)
 	}
-	pushed, err := manifest.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, app+":1"), manifest.Publication{}, true)
+	pushed, err := publish.PushLocal(t.Context(), w.Lists, w.Clients(), fakes.ListName(t, app+":1"), publish.Publication{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,11 +16,11 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 const app = "h.example.com/app"
@@ -841,7 +841,7 @@ func TestUntagDoesNotRestoreWhatWasRemoved(t *testing.T) {
 		"untag": func(r *testRepo) error { return r.untag(false, "go-1", "go-2") },
 		"push --purge=tags": func(r *testRepo) error {
 			c, err := r.Registry.Fetch(t.Context(), fakes.Named(t, app+":go-1"))
-			pushed := manifest.Pushed{Publication: manifest.Publication{List: manifest.List{Name: fakes.ListName(t, app+":1")}}}
+			pushed := publish.Pushed{Publication: publish.Publication{List: manifest.List{Name: fakes.ListName(t, app+":1")}}}
 			for _, tag := range []string{"go-1", "go-2"} {
 				ref := fakes.Named(t, app+":"+tag)
 				pushed.List.Entries = append(pushed.List.Entries, manifest.Entry{Ref: ref, Source: ref, Descriptor: c.Descriptor, Raw: c.Raw})

@@ -9,11 +9,11 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
-
-	"github.com/docker-multiarch/docker-multiarch/manifest"
-
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 // copier copies manifests, with their blobs and all that is below them, to another repository.
@@ -30,7 +30,7 @@ type copier struct {
 
 // copy copies everything below m, and the referrers, to the target. Nothing is written before all of it is known to
 // exist in the source. It returns the images that were copied.
-func (i importer) copy(ctx context.Context, m image) ([]manifest.Child, error) {
+func (i importer) copy(ctx context.Context, m image) ([]publish.Child, error) {
 	from := i.prefetch
 	if m.complete {
 		from = i.from
@@ -39,7 +39,7 @@ func (i importer) copy(ctx context.Context, m image) ([]manifest.Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	var copied []manifest.Child
+	var copied []publish.Child
 	group, copying := errgroup.WithContext(ctx)
 	if !m.complete {
 		group.Go(func() (err error) {
@@ -129,7 +129,7 @@ func childName(d ocispec.Descriptor) string {
 
 // copyBelow copies everything below root and, for an image, its blobs: everything but root itself. It returns the
 // images.
-func (c copier) copyBelow(ctx context.Context, g *manifest.Graph, root manifest.Content) ([]manifest.Child, error) {
+func (c copier) copyBelow(ctx context.Context, g *manifest.Graph, root manifest.Content) ([]publish.Child, error) {
 	if manifest.SameRepository(c.source, c.target) {
 		return nil, nil
 	}
@@ -166,9 +166,9 @@ func refusesArtifact(n manifest.Node, err error) bool {
 
 // copyAll copies those manifests that are not present, images concurrently and then the indexes that list them. It returns
 // the images.
-func (c copier) copyAll(ctx context.Context, g *manifest.Graph, all []digest.Digest) ([]manifest.Child, error) {
+func (c copier) copyAll(ctx context.Context, g *manifest.Graph, all []digest.Digest) ([]publish.Child, error) {
 	to := reference.TrimNamed(c.target)
-	var images []manifest.Child
+	var images []publish.Child
 	var indexes []manifest.Node
 	group, copying := errgroup.WithContext(ctx)
 	for _, d := range all {
@@ -186,7 +186,7 @@ func (c copier) copyAll(ctx context.Context, g *manifest.Graph, all []digest.Dig
 		case c.present[d]:
 			group.Go(func() error { return c.wrap(d, c.to.CopyBlobs(copying, c.source, n.Content, to)) })
 		default:
-			images = append(images, manifest.Child{Ref: manifest.AtDigest(c.target, d), Digest: d})
+			images = append(images, publish.Child{Ref: manifest.AtDigest(c.target, d), Digest: d})
 			group.Go(func() error { return c.copyOne(copying, n) })
 		}
 	}

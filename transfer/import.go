@@ -22,11 +22,11 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
-
-	"github.com/docker-multiarch/docker-multiarch/manifest"
-
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 // Registry is the registry of the target. Its Source is the registry of the source.
@@ -90,7 +90,7 @@ func (r Request) moves() bool { return r.Force && r.Condition == manifest.Condit
 type Imported struct {
 	// Name is the first of the target's tags, or the digest.
 	Name reference.Named
-	manifest.Pushed
+	publish.Pushed
 }
 
 // Import copies the source of a request to its target and returns what the target has then, one value for each tag of
@@ -192,7 +192,7 @@ func (i importer) run(ctx context.Context) (Imported, error) {
 	if err != nil {
 		return Imported{}, err
 	}
-	imported := Imported{Name: i.name(m), Pushed: manifest.Pushed{Descriptor: m.Descriptor}}
+	imported := Imported{Name: i.name(m), Pushed: publish.Pushed{Descriptor: m.Descriptor}}
 	if m.complete && len(m.tags) == 0 && !i.Referrers {
 		i.report.Note("%s is up to date", manifest.Familiar(imported.Name))
 		return imported, nil
@@ -429,7 +429,7 @@ func (i importer) put(ctx context.Context, m image) error {
 	}
 	var more []string
 	if len(m.tags) > 1 {
-		more = manifest.TagsOf(m.tags[1:])
+		more = publish.TagsOf(m.tags[1:])
 	}
 	if err := i.to.Put(ctx, name, m.Content, more...); err != nil {
 		return fmt.Errorf("pushing %s: %w", manifest.Familiar(name), err)

@@ -10,10 +10,10 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 // ImportPlan is what an import would do.
@@ -68,7 +68,7 @@ func Plan(ctx context.Context, to Registry, report manifest.Reporter, r Request)
 			errs = append(errs, fmt.Errorf("importing %s: %w", manifest.Familiar(i.Source), err))
 			continue
 		}
-		plan.Images = append(plan.Images, Imported{i.name(m), manifest.Pushed{Descriptor: m.Descriptor}})
+		plan.Images = append(plan.Images, Imported{i.name(m), publish.Pushed{Descriptor: m.Descriptor}})
 		for _, t := range m.tags {
 			plan.Tags = append(plan.Tags, t)
 		}

@@ -7,10 +7,10 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 // Tag adds tags to source in its registry, and returns its descriptor. For a tag in another repository of the registry
@@ -49,7 +49,7 @@ func Tag(ctx context.Context, registry Registry, report manifest.Reporter, sourc
 		written, err = putAll(ctx, registry, tags, byRepository, content)
 	}
 	if err != nil && len(byRepository) > 1 {
-		err = manifest.Unwritten(err, written, tags)
+		err = publish.Unwritten(err, written, tags)
 	}
 	if err != nil {
 		return content.Descriptor, fmt.Errorf("tagging %s: %w", manifest.Familiar(source), err)
@@ -86,11 +86,11 @@ func putAll(ctx context.Context, registry Registry, tags []reference.NamedTagged
 		if same[0].String() != t.String() {
 			continue
 		}
-		err := registry.Put(ctx, t, content, manifest.TagsOf(same[1:])...)
+		err := registry.Put(ctx, t, content, publish.TagsOf(same[1:])...)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("pushing %s: %w", manifest.Familiar(t), err))
 		}
-		written = append(written, manifest.Written(same, err)...)
+		written = append(written, publish.Written(same, err)...)
 	}
 	return written, errors.Join(errs...)
 }

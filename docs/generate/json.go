@@ -39,10 +39,10 @@ type jsonOutput struct {
 }
 
 var jsonOutputs = []jsonOutput{
-	{"inspect", []string{"inspect --format json"}, "One object. With `--sbom` and `--provenance` it is what was attached, or an object of these by platform.", "manifest", "View"},
+	{"inspect", []string{"inspect --format json"}, "One object. With `--sbom` and `--provenance` it is what was attached, or an object of these by platform.", "manifest/inspect", "View"},
 	{"inspect -v", []string{"inspect --verbose"}, "One object for an image, a list of objects for a list. This is the output of `docker manifest inspect -v`, and\n" +
 		"stays like it; `inspect` without flags prints the JSON of `docker manifest inspect`.", "manifest", "ImageManifest"},
-	{"diff", []string{"diff --format json"}, "One object.", "manifest", "Difference"},
+	{"diff", []string{"diff --format json"}, "One object.", "manifest/inspect", "Difference"},
 	{"verify", []string{"verify --format json"}, "An object on a line for each name.", "verify", "Result"},
 	{"ls", []string{"ls --format json"}, "An object on a line for each list.", "display", "listJSON"},
 	{"repo ls", []string{"repo ls --format json"}, "An object on a line for each repository.", "display", "repositoryJSON"},

@@ -18,10 +18,10 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
 // Registry is a registry for all hosts. It implements all interfaces of package manifest that a registry can have.
@@ -698,8 +698,8 @@ func NewFixture() Fixture {
 }
 
 // Clients returns the clients of the fixture.
-func (w Fixture) Clients() manifest.Clients {
-	return manifest.Clients{Registry: w.Registry, Images: w.Daemon, Names: w.Daemon.List, Reporter: w.Notes}
+func (w Fixture) Clients() publish.Clients {
+	return publish.Clients{Registry: w.Registry, Images: w.Daemon, Names: w.Daemon.List, Reporter: w.Notes}
 }
 
 // Artifact stores an artifact with this subject, or with none, and returns its digest.
@@ -742,11 +742,11 @@ func Patterns(t *testing.T, typed ...string) (out []manifest.Pattern) {
 }
 
 // Creation returns a Creation of a list from these sources.
-func Creation(t *testing.T, list string, sources ...string) manifest.Creation {
+func Creation(t *testing.T, list string, sources ...string) publish.Creation {
 	t.Helper()
-	c := manifest.Creation{Name: ListName(t, list)}
+	c := publish.Creation{Name: ListName(t, list)}
 	for _, typed := range sources {
-		s, err := manifest.ParseSource(typed, list)
+		s, err := publish.ParseSource(typed, list)
 		if err != nil {
 			t.Fatal(err)
 		}
