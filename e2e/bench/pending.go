@@ -24,7 +24,7 @@ const (
 )
 
 // pendingUploads are the maxima of concurrent uploads of the daemons. By default, 0, a daemon uploads five layers at a
-// time, whatever pushes they belong to: one image of four layers nearly fills that. The last is judged.
+// time, whatever pushes they belong to, so that two docker push at once hardly gain. The last is judged.
 var pendingUploads = []int{0, 10}
 
 // pendingLimits are the promised ratios of the time for two local images to that of two docker push, one after the
@@ -76,19 +76,22 @@ func (l *lab) pendingOn(ctx context.Context, o servers.DaemonOptions, host strin
 		return 0, "", err
 	}
 	defer func() { err = errors.Join(err, d.Stop()) }()
-	list, pushed := host+"/"+filepath.Base(dir)+"/list-", host+"/"+filepath.Base(dir)+"/images-"
+	repo := host + "/" + filepath.Base(dir)
+	list, pushed, atOnce := repo+"/list-", repo+"/images-", repo+"/at-once-"
 	for run := range pendingRuns {
-		if err := loadPending(ctx, d, fmt.Sprint("local-", run), fmt.Sprint(pushed, run)); err != nil {
+		if err := loadPending(ctx, d, fmt.Sprint("local-", run), fmt.Sprint(pushed, run), fmt.Sprint(atOnce, run)); err != nil {
 			return 0, "", err
 		}
 	}
 	const push = `docker push -q "$images$run:amd64" && docker push -q "$images$run:arm64"`
+	const pushAtOnce = `docker push -q "$images$run:amd64" & docker push -q "$images$run:arm64" && wait $!`
 	c := contest{title: fmt.Sprintf("push of 2 local images x 4 layers x 8 MiB at %v and %d MB/s per connection, %s, %d concurrent uploads",
 		pendingDelay, pendingRate/1_000_000, o.Store, cmp.Or(o.Uploads, 5)), programs: []program{
 		l.shell(`docker multiarch create --push "$list$run:1" "local-$run:amd64" "local-$run:arm64"`, list, nil, "DOCKER_HOST="+d.Host),
 		l.shell(push, "", nil, "images="+pushed, "DOCKER_HOST="+d.Host),
+		l.shell(pushAtOnce, "", nil, "images="+atOnce, "DOCKER_HOST="+d.Host),
 	}}
-	c.programs[0].name, c.programs[1].name = "docker multiarch create --push", "docker push, twice"
+	c.programs[0].name, c.programs[1].name, c.programs[2].name = "docker multiarch create --push", "docker push, twice", "docker push, two at once"
 	all, err := c.hold(ctx, pendingRuns)
 	if err != nil {
 		return 0, "", err
