@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -23,13 +22,13 @@ var builtins map[string]builtin
 func init() { // they refer to themselves
 	builtins = map[string]builtin{
 		"true": status(0), ":": status(0), "false": status(1),
-		"echo": echo, "printf": printf, "cat": cat, "test": test, "[": bracket, "exit": exit, "date": date, "cd": cd,
-		"export": export, "sleep": sleep,
+		"echo": echo, "printf": printf, "cat": cat, "grep": grep, "head": head, "cut": cut,
+		"test": test, "[": bracket, "exit": exit, "date": date, "cd": cd, "export": export, "sleep": sleep,
 	}
 }
 
 // Builtins lists the names of the builtins for messages.
-const Builtins = "echo, printf, cat, test, [, true, false, :, exit, date, cd, export or sleep"
+const Builtins = "echo, printf, cat, grep, head, cut, test, [, true, false, :, exit, date, cd, export or sleep"
 
 func status(code int) builtin {
 	return func(_ context.Context, r *runner, _ []string, _ Streams) error {
@@ -47,11 +46,19 @@ func (r *runner) wrong(s Streams, name, format string, args ...any) error {
 
 // write writes output; a failure is that of the builtin, as of a program.
 func (r *runner) write(s Streams, text string) error {
-	if _, err := io.WriteString(s.Out, text); err != nil {
-		r.code, r.failure = 1, err
-		if errors.Is(err, errLarge) {
-			return err
-		}
+	_, err := io.WriteString(s.Out, text)
+	return r.ended(err)
+}
+
+// ended makes the builtin fail unless err is nil. It returns err if that ends the text.
+func (r *runner) ended(err error) error {
+	if err == nil {
+		return nil
+	}
+	r.code, r.failure = 1, err
+	var limit limitError
+	if errors.As(err, &limit) {
+		return err
 	}
 	return nil
 }
@@ -126,45 +133,10 @@ func formatOnce(out *strings.Builder, format string, args []string) (used int, e
 }
 
 func cat(ctx context.Context, r *runner, args []string, s Streams) error {
-	if len(args) == 0 {
-		args = []string{"-"}
-	}
-	for _, name := range args {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if name == "-" {
-			if err := r.copy(s, s.In); err != nil {
-				return err
-			}
-			continue
-		}
-		file, err := r.open(ctx, name, os.O_RDONLY)
-		if err == nil {
-			err = errors.Join(r.copy(s, file), file.Close())
-		} else {
-			err = r.fail(s, 1, fmt.Errorf("cat: %w", err))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// copy copies to standard output.
-func (r *runner) copy(s Streams, from io.Reader) error {
-	n, err := io.Copy(s.Out, io.LimitReader(from, maxCopied-r.used.copied.Load()))
-	if r.used.copied.Add(n) >= maxCopied {
-		return limitError("cat copied more than 10 GiB")
-	}
-	if err != nil {
-		r.code, r.failure = 1, err
-		if errors.Is(err, errLarge) {
-			return err
-		}
-	}
-	return nil
+	return r.read(ctx, s, "cat", args, func(from io.Reader) error {
+		_, err := io.Copy(s.Out, from)
+		return r.ended(err)
+	})
 }
 
 func bracket(ctx context.Context, r *runner, args []string, s Streams) error {

@@ -23,7 +23,7 @@ const (
 	maxCommands = 10_000
 	// maxFiles is the maximum number of files that a text may have open.
 	maxFiles = 100
-	// maxCopied is how much the builtin cat may copy in a text, in bytes: it can append files to themselves.
+	// maxCopied is how much the builtins may read in a text, in bytes: cat can append files to themselves.
 	maxCopied = 10 << 30
 )
 

@@ -129,6 +129,21 @@ func TestRun(t *testing.T) {
 		{"docker fail 0; cd /workspace/dir; cat ../in; cat in; echo $?", "of the file\n1\n", 0},
 		{"docker fail 0; cat in >> in; cat < in >> in; cat in", strings.Repeat("of the file\n", 4), 0},
 		{"docker fail 0; cat none in", "of the file\n", 1},
+		{`docker fail 0; printf '"Architecture": "arm64",\n"Architecture": "x"\n' | grep -o '"Architecture": "[^"]*"' | head -1 | cut -d'"' -f4`, "arm64\n", 0},
+		{"docker fail 0; grep -q of in && grep -v of in; grep -Ei '^(OF|x)+ ' in; grep 'f\\{1,2\\}i\\|+' in; grep -F f. in", "of the file\nof the file\n", 1},
+		{"docker fail 0; printf 'a+b\nab\naab\n' | grep 'a+b'; printf 'a+b\nab\naab\n' | grep -x b", "a+b\n", 2},
+		{"docker fail 0; printf 'a b\n\nfa fb\n' | grep -o 'f*[ab]'", "a\nb\nfa\nfb\n", 0},
+		{"docker fail 0; grep '[' in", "", 2},
+		{"docker fail 0; grep of none in", "of the file\n", 1},
+		{"docker fail 0; grep of", "", 1},
+		{"docker fail 0; printf '1\n2\n3' > out; head -n 2 out; cat out | head -2; head out; head -n 0 out; head -n -1 out", "1\n2\n1\n2\n1\n2\n3\n", 2},
+		{"docker fail 0; printf 'a:b:c:d\nnone\n' | cut -d : -f 2,4-; echo 'a b c' | cut -d' ' -f -2; printf 'a\tb\n' | cut -f2", "b:d\nnone\na b\nb\n", 0},
+		{"docker fail 0; cut -d : -f 0 in", "", 2},
+		{"docker fail 0; cut -d : -f 3-2 in", "", 2},
+		{"docker fail 0; cut -d : -f - in", "", 2},
+		{"docker fail 0; cut -d '' -f 1 in", "", 2},
+		{"docker fail 0; grep " + strings.Repeat("x", maxPattern+1) + " in", "", 2},
+		{"docker ps | grep docker | head -n 1", `true ["docker" "ps"]` + "\n", 0},
 		{"docker fail 0; echo a > /etc/passwd", "", 1},
 		{"docker fail 0; echo a > ../../etc/passwd", "", 1},
 		{"docker fail 0; cat < ''", "", 1},
@@ -255,7 +270,7 @@ func FuzzRun(f *testing.F) {
 	for _, s := range []string{"a 'b c' \"d\\\"e\" f\\ g", "docker a && echo b > c", `x "$(echo "a b")"`, "x; for i in a b; do [ $i = a ] || echo $i; done",
 		"x <<E\n$A\nE", "x <<-'E'\n\t$A\n\tE", "x | cat | cat", "x; if test -e a; then b=1; else cd dir; fi", "x; export A=1; printf '%s' $A", "x; echo a > link",
 		"x; cat link >> link/../link 2>&1", "x\r\n; echo \x00 `cat <in`", "x; cd dir; cat < ../../outside", "x; A=$(printf '%d\\n' 1); ! echo ${A} $? ${B:-c}",
-		"x; date +%s%N; exit 300", "x; { echo a; } > dir/../out 2> /dev/null", "x \\\n$((1)) ~a é\"\xff"} {
+		"x; date +%s%N; exit 300", "x; grep -o 'a\\+[^b]' in | head -1 | cut -d' ' -f 2- >out", "x; { echo a; } > dir/../out 2> /dev/null", "x \\\n$((1)) ~a é\"\xff"} {
 		f.Add(s)
 	}
 	outer := f.TempDir()
