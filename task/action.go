@@ -106,7 +106,7 @@ func (c commands) action(typed []string, first bool) (Action, error) {
 		return Plugin{Commands: ours, Replaces: Quote(typed)}, nil
 	}
 	if !first {
-		return nil, fmt.Errorf("%s cannot follow another command: expected docker COMMAND, or %s; run other programs with docker run -i IMAGE PROGRAM, or the whole text with IMAGE sh -c '...'", show(all[0]), shell.Builtins)
+		return nil, fmt.Errorf("%s cannot follow another command: expected docker COMMAND, or %s; run other programs with docker run -i IMAGE PROGRAM, or the whole text with IMAGE sh -c '...'", show(typed[0]), shell.Builtins)
 	}
 	return Container{Image: all[0], Args: all[1:], Flags: flags, flagWords: before, notOurs: notOurs}, nil
 }

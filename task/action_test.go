@@ -86,6 +86,26 @@ func TestActions(t *testing.T) {
 	}
 }
 
+// The name of the run's registry stands for that registry, wherever it is, and any other name for one in Azure.
+func TestNameOfRegistry(t *testing.T) {
+	for cmd, want := range map[string]string{
+		"acr purge -r Reg --filter app:. --ago 1d --dry-run": "Plugin repo purge reg.example.com:5000/app --all --filter regex:.*(?:.).* --keep-manifests --older-than 1d",
+		"acr tag delete -r reg --repository app 1":           "Plugin repo untag reg.example.com:5000/app:1",
+		"acr tag delete -r other --repository app 1":         "Plugin repo untag other.azurecr.io/app:1",
+		"az acr import -n reg --source q.io/a:1":             "Plugin import q.io/a:1 reg.example.com:5000/a:1",
+		"az acr import -n other -r reg --source a:1 -t b:1":  "Plugin import reg.example.com:5000/a:1 other.azurecr.io/b:1",
+		"az acr import -n reg.azurecr.io --source q.io/a:1":  "Plugin import q.io/a:1 reg.azurecr.io/a:1",
+		"acr tag list -r reg.example.com --repository app":   "Plugin repo tags reg.example.com/app",
+	} {
+		a, err := commandOfText(cmd, "ACR_DEFAULT_REGISTRY=reg.example.com:5000")
+		if err != nil {
+			t.Errorf("%s: %v", cmd, err)
+		} else if got := summary(a, cmd); got != want {
+			t.Errorf("%s: got %s, want %s", cmd, got, want)
+		}
+	}
+}
+
 // A command of Azure's programs that has no equivalent runs in a container, which a warning explains.
 func TestWithoutEquivalent(t *testing.T) {
 	for cmd, want := range map[string]string{

@@ -51,20 +51,20 @@ func noEquivalent([]string, string) ([][]string, error) { return nil, errors.New
 // ofRepository returns the equivalent of a command of 'acr' for a repository or, with a separator, for what its arguments
 // name in it.
 func ofRepository(separator string, ours ...string) func(args []string, registry string) ([][]string, error) {
-	return func(args []string, registry string) ([][]string, error) {
+	return func(args []string, own string) ([][]string, error) {
 		f := newFlags()
-		f.StringVarP(&registry, "registry", "r", registry, "")
+		registry := f.StringP("registry", "r", own, "")
 		repo := f.String("repository", "", "")
 		err := f.Parse(args)
 		switch {
 		case err != nil:
 			return nil, err
-		case registry == "" || !isPath(*repo):
+		case *registry == "" || !isPath(*repo):
 			return nil, errors.New("expected --registry and --repository")
 		case (separator == "") != (f.NArg() == 0):
 			return nil, fmt.Errorf("unexpected number of arguments: %d", f.NArg())
 		}
-		name, out := azureHost(registry)+"/"+*repo, slices.Clone(ours)
+		name, out := azureHost(*registry, own)+"/"+*repo, slices.Clone(ours)
 		if separator == "" {
 			return [][]string{append(out, name)}, nil
 		}
@@ -91,9 +91,9 @@ func isPath(s string) bool {
 }
 
 // purge returns the commands that are equivalent to 'acr purge': one for each expression for repositories.
-func purge(args []string, registry string) ([][]string, error) {
+func purge(args []string, own string) ([][]string, error) {
 	f := newFlags()
-	f.StringVarP(&registry, "registry", "r", registry, "")
+	registry := f.StringP("registry", "r", own, "")
 	filters := f.StringArrayP("filter", "f", nil, "")
 	ago := f.String("ago", "", "")
 	keep := f.Uint16("keep", 0, "")
@@ -107,7 +107,7 @@ func purge(args []string, registry string) ([][]string, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case registry == "":
+	case *registry == "":
 		return nil, errors.New("expected --registry")
 	case *untagged && *only:
 		return nil, errors.New("expected --untagged or --untagged-only")
@@ -120,7 +120,7 @@ func purge(args []string, registry string) ([][]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, flags := azureHost(registry), []string{}
+	host, flags := azureHost(*registry, own), []string{}
 	switch isAzure := strings.Contains(host, ".azurecr."); {
 	case !*untagged && !*only:
 		flags = append(flags, "--keep-manifests")
@@ -239,7 +239,7 @@ func valueOf(env []string, name string) string {
 const defaultRegistry = "ACR_DEFAULT_REGISTRY"
 
 // azureImport returns the command that is equivalent to 'az acr import'.
-func azureImport(args []string, _ string) ([][]string, error) {
+func azureImport(args []string, own string) ([][]string, error) {
 	f := newFlags()
 	registry := f.StringP("name", "n", "", "")
 	source := f.String("source", "", "")
@@ -258,7 +258,7 @@ func azureImport(args []string, _ string) ([][]string, error) {
 		return nil, err
 	}
 	if *from != "" {
-		host := azureHost(*from)
+		host := azureHost(*from, own)
 		*source = host + "/" + strings.TrimPrefix(*source, host+"/")
 	}
 	host, image, _ := strings.Cut(*source, "/")
@@ -269,7 +269,7 @@ func azureImport(args []string, _ string) ([][]string, error) {
 		name, _, _ := strings.Cut(image, "@")
 		*images = []string{name}
 	}
-	target, tags, ok := importTargets(azureHost(*registry), *source, *images)
+	target, tags, ok := importTargets(azureHost(*registry, own), *source, *images)
 	if !ok {
 		return nil, errors.New("expected a tag in each --image, and one repository")
 	}
@@ -313,8 +313,11 @@ func importTargets(host, source string, images []string) (target string, tags []
 	return first.String(), tags, true
 }
 
-// azureHost returns the host of a registry, which may be its name in Azure.
-func azureHost(name string) string {
+// azureHost returns the host of a registry, which may be its name: that of own, the registry of the run, or one in Azure.
+func azureHost(name, own string) string {
+	if first, _, isHost := strings.Cut(own, "."); isHost && strings.EqualFold(name, first) {
+		return strings.ToLower(own)
+	}
 	if strings.ContainsAny(name, ".:") {
 		return strings.ToLower(name)
 	}

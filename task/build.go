@@ -32,6 +32,12 @@ func newFlags() *pflag.FlagSet {
 func buildFlags() *pflag.FlagSet {
 	f := newFlags()
 	f.SetInterspersed(false)
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "image" { // as the reference of ACR Tasks calls it
+			name = "tag"
+		}
+		return pflag.NormalizedName(name)
+	})
 	for name := range strings.FieldsSeq(valueFlags) {
 		name, short, _ := strings.Cut(name, ",")
 		f.StringArrayP(name, short, nil, "")

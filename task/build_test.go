@@ -15,6 +15,7 @@ func TestBuildArguments(t *testing.T) {
 		{build: ".", words: ".", context: "."},
 		{build: "-t app .", words: "--tag=app:latest .", tags: "app:latest", context: "."},
 		{build: "--tag=h:5000/a/b:1 -tc:2 --tag c:3 dir", words: "--tag=h:5000/a/b:1 --tag=c:2 --tag=c:3 dir", tags: "h:5000/a/b:1 c:2 c:3", context: "dir"},
+		{build: "--image app:1 --image=b -t c .", words: "--tag=app:1 --tag=b:latest --tag=c:latest .", tags: "app:1 b:latest c:latest", context: "."},
 		{build: "-f a -f b .", words: "--file=a --file=b .", file: "b", context: "."},
 		{build: "-qf Dockerfile .", words: "--file=Dockerfile --quiet .", file: "Dockerfile", context: "."},
 		{build: "--file=sub/Dockerfile .", words: "--file=sub/Dockerfile .", file: "sub/Dockerfile", context: "."},
