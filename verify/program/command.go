@@ -62,7 +62,7 @@ const (
 // could not be read is nil. It returns the first program, the interpreter of a script or of an ELF program, and the
 // command that is passed to a shell or to a program such as env or tini, and which of them were not found.
 func Find(ctx context.Context, c Command, layers []*Layer) ([]Found, []Missing) {
-	s := search{Command: c, tree: tree{layers: layers, windows: c.OS == "windows"}}
+	s := newSearch(c, layers)
 	args := c.Args
 	if s.windows && c.Escaped {
 		args = windowsWords(strings.Join(args, " "))
@@ -80,6 +80,10 @@ type search struct {
 	programs int // without the interpreters of ELF programs
 	found    []Found
 	missing  []Missing
+}
+
+func newSearch(c Command, layers []*Layer) search {
+	return search{Command: c, tree: tree{layers: layers, windows: c.OS == "windows", limit: maxLookups, hiders: map[below]int{}}}
 }
 
 // need says whether a program must be a file of the image.
@@ -110,7 +114,7 @@ func (s *search) run(ctx context.Context, args []string, n need) {
 	file, kind := s.lookUp(ctx, name)
 	if kind != regular {
 		switch {
-		case s.lookups > maxLookups || ctx.Err() != nil:
+		case s.exhausted() || ctx.Err() != nil:
 			s.miss("the search for the command takes too long")
 		case kind == unknown:
 			s.miss("%s may be in a layer that could not be read", name)
@@ -185,7 +189,7 @@ func (s *search) lookUp(ctx context.Context, name string) (Found, kind) {
 	for candidate := range s.candidates(name) {
 		s.lookups += 1 + len(candidate)/64
 		switch file, kind := s.find(candidate); {
-		case kind == regular || s.lookups > maxLookups || ctx.Err() != nil:
+		case kind == regular || s.exhausted() || ctx.Err() != nil:
 			return file, kind
 		case kind == unknown:
 			result = unknown

@@ -9,13 +9,8 @@ import (
 	"strings"
 )
 
-const (
-	// maxListed is how many paths of a tally are kept.
-	maxListed = 10
-	// maxVisits and maxDirs bound the work and the memory of a count.
-	maxVisits = 1 << 23
-	maxDirs   = 1 << 17
-)
+// maxListed is how many paths of a tally are kept.
+const maxListed = 10
 
 // Tally counts programs and shared libraries. A file with several names counts once.
 type Tally struct {
@@ -63,20 +58,20 @@ func Count(ctx context.Context, c Command, arch string, layers []*Layer) (Counts
 	if !known {
 		return Counts{}, nil
 	}
-	s := search{Command: c, tree: tree{layers: layers, windows: c.OS == "windows"}}
-	b := count{format: format, layers: layers, os: c.OS, arch: arch, dirs: s.systemDirs(), hiders: map[key]int{}, groups: map[string]*Tally{}}
-	for i, l := range slices.Backward(layers) {
-		if l == nil {
-			b.unread = i + 1
-			break
-		}
+	s := newSearch(c, layers)
+	dirs := s.systemDirs()
+	s.limit = maxCounts
+	b := count{tree: s.tree, format: format, os: c.OS, arch: arch, dirs: dirs, groups: map[string]*Tally{}}
+	first := len(layers)
+	for first > 0 && layers[first-1] != nil {
+		first--
 	}
-	for i := b.unread; i < len(layers); i++ {
+	for i := first; i < len(layers); i++ {
 		if err := b.layer(ctx, i); err != nil {
 			return Counts{}, err
 		}
 	}
-	return b.sum(), nil
+	return b.sum(first > 0), nil
 }
 
 // systemDirs returns the directories of the image's PATH and the default ones of programs, with their groups.
@@ -121,13 +116,10 @@ const (
 )
 
 type count struct {
+	tree
 	format   Format
-	layers   []*Layer
-	unread   int // the layers below this one are not counted
 	os, arch string
 	dirs     map[string]string // groups by directory
-	hiders   map[key]int       // by directory: the highest layer that hides what is below it in lower layers, -1 for none
-	visits   int
 	groups   map[string]*Tally
 }
 
@@ -136,12 +128,16 @@ func (b *count) layer(ctx context.Context, i int) error {
 	l := b.layers[i]
 	counted := make([]bool, len(l.named))
 	for at, n := range l.named {
-		if b.exhausted(ctx) {
-			break
-		}
 		p := l.programs[n.program]
 		compatibility := p.RunsOn(b.os, b.arch)
-		if p.Format != b.format || compatibility == Undecided || counted[n.first] || !b.isLeft(i, at) {
+		if p.Format != b.format || compatibility == Undecided || counted[n.first] {
+			continue
+		}
+		left, layer := b.at(n.path, len(b.layers))
+		if b.exhausted() || ctx.Err() != nil {
+			return ErrEffort
+		}
+		if layer != i || left.named != uint32(at+1) {
 			continue
 		}
 		counted[n.first] = true
@@ -155,56 +151,7 @@ func (b *count) layer(ctx context.Context, i int) error {
 		}
 		b.groups[group].Add(one)
 	}
-	if b.exhausted(ctx) {
-		return ErrEffort
-	}
 	return nil
-}
-
-func (b *count) exhausted(ctx context.Context) bool {
-	return b.visits > maxVisits || len(b.hiders) > maxDirs || ctx.Err() != nil
-}
-
-// isLeft reports whether a program of the i-th layer, its at-th, is left by the layers above it.
-func (b *count) isLeft(i, at int) bool {
-	name := b.layers[i].named[at].path
-	k := keyOf(name)
-	if b.layers[i].files[k].named != uint32(at+1) || b.hider(parent(name)) > i {
-		return false
-	}
-	b.visits += len(b.layers) - i
-	return !slices.ContainsFunc(b.layers[i+1:], func(l *Layer) bool {
-		f := l.files[k]
-		return f.hides || f.kind != absent
-	})
-}
-
-// hider returns the highest layer that hides what is below a directory in lower layers, -1 for none.
-func (b *count) hider(dir string) int {
-	k := keyOf(dir)
-	if i, known := b.hiders[k]; known || len(b.hiders) > maxDirs {
-		return i
-	}
-	out := -1
-	if dir != "" {
-		out = b.hider(parent(dir))
-	}
-	b.visits += len(b.layers)
-	for i := len(b.layers) - 1; i > out && i > b.unread; i-- {
-		if f, exists := b.layers[i].files[k]; exists && (f.hides || f.kind != directory) {
-			out = i
-		}
-	}
-	b.hiders[k] = out
-	return out
-}
-
-// parent returns the directory of a path as layers store it.
-func parent(name string) string {
-	if dir := path.Dir(name); dir != "." {
-		return dir
-	}
-	return ""
 }
 
 // group returns the group of the file at a path.
@@ -221,8 +168,8 @@ func (b *count) group(name string) string {
 
 // sum adds the groups. A directory of libraries of another system, such as those of a cross compiler, is not one of
 // the loader's, unless there is no library for this one.
-func (b *count) sum() Counts {
-	out := Counts{Partial: b.unread > 0}
+func (b *count) sum(partial bool) Counts {
+	out := Counts{Partial: partial}
 	native := func(t *Tally) bool { return t.Foreign < t.Counted }
 	own := false
 	for group, t := range b.groups {

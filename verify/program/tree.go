@@ -9,8 +9,11 @@ import (
 const (
 	// maxLinks is how many links are followed, as in Linux.
 	maxLinks = 40
-	// maxLookups bounds the paths, in pieces of 64 bytes, that are looked up for the command of an image.
+	// maxLookups and maxCounts bound the lookups for the command of an image, and to count its programs.
 	maxLookups = 1 << 20
+	maxCounts  = 1 << 23
+	// maxDirs bounds the directories that are kept in memory.
+	maxDirs = 1 << 17
 )
 
 // tree is the file system of an image: its layers, which start with the lowest. A layer that could not be read is
@@ -18,43 +21,67 @@ const (
 type tree struct {
 	layers  []*Layer
 	windows bool
-	lookups int
+	// lookups are the paths, in pieces of 64 bytes, and the files that were looked up; limit is how many may be.
+	lookups, limit int
+	hiders         map[below]int // what hider has returned
 }
+
+// below is a directory as the lowest n layers have it.
+type below struct {
+	dir key
+	n   int
+}
+
+func (t *tree) exhausted() bool { return t.lookups > t.limit || len(t.hiders) > maxDirs }
 
 // at returns the file at a path whose directories are not links, as the lowest n layers have it, and the position of
 // its layer.
 func (t *tree) at(name string, n int) (file, int) {
-	t.lookups++
+	t.lookups += 1 + len(name)/64
+	k, hider := keyOf(name), t.hider(parent(name), n)
 	for i, l := range slices.Backward(t.layers[:n]) {
-		if t.lookups += (1 + strings.Count(name, "/")) * (1 + len(name)/64); l == nil || t.lookups > maxLookups {
+		if t.lookups++; l == nil || t.exhausted() {
 			return file{kind: unknown}, 0
 		}
-		f := l.files[keyOf(name)]
+		f := l.files[k]
 		if f.kind != absent {
 			return f, i
 		}
-		if f.hides || l.hidesBelow(path.Dir(name)) {
+		if f.hides || i == hider {
 			break
 		}
 	}
 	return file{}, 0
 }
 
-// hidesBelow reports whether the layer removes the content of a directory in lower layers.
-func (l *Layer) hidesBelow(dir string) bool {
-	for {
-		if dir == "." {
-			dir = ""
-		}
-		f, exists := l.files[keyOf(dir)]
-		if exists && (f.hides || f.kind != directory) {
-			return true
-		}
-		if dir == "" {
-			return false
-		}
-		dir = path.Dir(dir)
+// hider returns the highest of the lowest n layers that removes the content of a directory in lower layers, -1 for none.
+// Layers below one that could not be read do not count.
+func (t *tree) hider(dir string, n int) int {
+	k := below{keyOf(dir), n}
+	if i, known := t.hiders[k]; known || t.exhausted() {
+		return i
 	}
+	t.lookups += 1 + len(dir)/64
+	out := -1
+	if dir != "" {
+		out = t.hider(parent(dir), n)
+	}
+	for i := n - 1; i > out && t.layers[i] != nil; i-- {
+		t.lookups++
+		if f, exists := t.layers[i].files[k.dir]; exists && (f.hides || f.kind != directory) {
+			out = i
+		}
+	}
+	t.hiders[k] = out
+	return out
+}
+
+// parent returns the directory of a path as layers store it.
+func parent(name string) string {
+	if dir := path.Dir(name); dir != "." {
+		return dir
+	}
+	return ""
 }
 
 // find follows links from an absolute path to a file, and returns it with its path. The kind is absent if there is
