@@ -121,7 +121,7 @@ func (s *search) run(ctx context.Context, args []string, n need) {
 		case kind == mounted:
 			s.miss("%s would be in a directory that containers mount", name)
 		case n != optional:
-			absent := n == required && (!s.windows || strings.Contains(windowsPath(name), "/")) // PATH may be in the registry
+			absent := n == required && (!s.windows || strings.Contains(slashed(name, true), "/")) // PATH may be in the registry
 			s.missing = append(s.missing, Missing{Reason: name + " is not in the image", Absent: absent})
 		}
 		return
@@ -130,12 +130,11 @@ func (s *search) run(ctx context.Context, args []string, n need) {
 	s.found = append(s.found, file)
 	switch file.Program.Format {
 	case Script:
-		line := interpreter(file.Program)
-		if len(line) == 0 {
+		if file.Program.Interpreter == "" {
 			s.miss("%s does not name an interpreter", file.Path)
 			return
 		}
-		s.run(ctx, append(line, file.Path), required)
+		s.run(ctx, append(interpreter(file.Program), file.Path), required)
 	case "":
 		s.miss("%s is a file of unknown format", file.Path)
 	default:
@@ -148,43 +147,39 @@ func (s *search) run(ctx context.Context, args []string, n need) {
 
 // loader finds the interpreter that an ELF program names.
 func (s *search) loader(f Found) {
+	miss := func(absent bool, format string, args ...any) {
+		s.missing = append(s.missing, Missing{fmt.Sprintf(format, args...), absent, f.Path})
+	}
 	name := f.Program.Interpreter
 	switch {
 	case f.Program.Cut:
-		s.missing = append(s.missing, Missing{Reason: fmt.Sprintf("the interpreter of %s is not in its first %d bytes", f.Path, headSize), By: f.Path})
+		miss(false, "the interpreter of %s is not in its first %d bytes", f.Path, headSize)
 		return
 	case name == "":
 		return
 	}
-	found, kind := s.find(s.absolute(name))
-	switch kind {
+	switch found, kind := s.find(s.absolute(name)); kind {
 	case regular:
 		found.By = f.Path
 		s.found = append(s.found, found)
 	case unknown:
-		s.missing = append(s.missing, Missing{Reason: fmt.Sprintf("%s, the interpreter of %s, may be in a layer that could not be read", name, f.Path), By: f.Path})
+		miss(false, "%s, the interpreter of %s, may be in a layer that could not be read", name, f.Path)
 	default:
-		s.missing = append(s.missing, Missing{Reason: fmt.Sprintf("%s, the interpreter of %s, is not in the image", name, f.Path), Absent: !s.isMounted(found.Path), By: f.Path})
+		miss(!s.isMounted(found.Path), "%s, the interpreter of %s, is not in the image", name, f.Path)
 	}
 }
 
 // interpreter returns the interpreter of a script and the one option that follows it.
 func interpreter(p Program) []string {
-	i := strings.IndexAny(p.Interpreter, " \t")
-	switch {
-	case p.Interpreter == "":
-		return nil
-	case i < 0:
-		return []string{p.Interpreter}
+	if i := strings.IndexAny(p.Interpreter, " \t"); i >= 0 {
+		return []string{p.Interpreter[:i], strings.TrimSpace(p.Interpreter[i:])}
 	}
-	return []string{p.Interpreter[:i], strings.TrimSpace(p.Interpreter[i:])}
+	return []string{p.Interpreter}
 }
 
 // lookUp finds a program like execvp or CreateProcess.
 func (s *search) lookUp(ctx context.Context, name string) (Found, kind) {
-	if s.windows {
-		name = windowsPath(name)
-	}
+	name = slashed(name, s.windows)
 	result := absent
 	for candidate := range s.candidates(name) {
 		s.lookups += 1 + len(candidate)/64
@@ -242,15 +237,10 @@ func (s *search) candidates(name string) iter.Seq[string] {
 
 // absolute returns name as seen from the working directory of the command.
 func (s *search) absolute(name string) string {
-	if s.windows {
-		if name = windowsPath(name); !strings.HasPrefix(name, "/") {
-			return windowsPath(s.Dir) + "/" + name
-		}
-	}
-	if strings.HasPrefix(name, "/") {
+	if name = slashed(name, s.windows); strings.HasPrefix(name, "/") {
 		return name
 	}
-	return s.Dir + "/" + name
+	return slashed(s.Dir, s.windows) + "/" + name
 }
 
 // env returns an environment variable; the last one counts.
@@ -271,9 +261,9 @@ var (
 
 // next returns the command that the program args[0] runs, if it is one that runs another.
 func (s *search) next(args []string) ([]string, need) {
-	name := path.Base(args[0])
+	name := path.Base(slashed(args[0], s.windows))
 	if s.windows {
-		name = strings.TrimSuffix(path.Base(windowsPath(args[0])), ".exe")
+		name = strings.TrimSuffix(name, ".exe")
 	}
 	args = args[1:]
 	switch {

@@ -54,14 +54,14 @@ var ErrEffort = errors.New("it has too many programs, directories and layers")
 // Count counts the programs and shared libraries that are left in the file system of an image for c.OS and an
 // architecture, as Find finds them. Object files, and those for processors that no platform has, are not counted.
 func Count(ctx context.Context, c Command, arch string, layers []*Layer) (Counts, error) {
-	format, known := formatOf(c.OS)
-	if !known {
+	format := formatOf(c.OS)
+	if format == "" {
 		return Counts{}, nil
 	}
 	s := newSearch(c, layers)
 	dirs := s.systemDirs()
 	s.limit = maxCounts
-	b := count{tree: s.tree, format: format, os: c.OS, arch: arch, dirs: dirs, groups: map[string]*Tally{}}
+	b := count{search: s, format: format, arch: arch, dirs: dirs, groups: map[string]*Tally{}}
 	first := len(layers)
 	for first > 0 && layers[first-1] != nil {
 		first--
@@ -116,11 +116,11 @@ const (
 )
 
 type count struct {
-	tree
-	format   Format
-	os, arch string
-	dirs     map[string]string // groups by directory
-	groups   map[string]*Tally
+	search
+	format Format
+	arch   string
+	dirs   map[string]string // groups by directory
+	groups map[string]*Tally
 }
 
 // layer counts the files of the i-th layer.
@@ -129,7 +129,7 @@ func (b *count) layer(ctx context.Context, i int) error {
 	counted := make([]bool, len(l.named))
 	for at, n := range l.named {
 		p := l.programs[n.program]
-		compatibility := p.RunsOn(b.os, b.arch)
+		compatibility := p.RunsOn(b.OS, b.arch)
 		if p.Format != b.format || compatibility == Undecided || counted[n.first] {
 			continue
 		}

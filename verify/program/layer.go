@@ -226,9 +226,17 @@ func (l *Layer) target(name string) string {
 
 // program returns a regular file, which is p.
 func (l *Layer) program(p Program, at string) (file, error) {
-	index, err := l.index(p)
+	index, known := l.indexes[p]
+	if !known {
+		index = uint32(len(l.programs))
+		l.programs, l.indexes[p] = append(l.programs, p), index
+		if err := l.spend(1 + int64(len(p.Interpreter)/linkCost)); err != nil {
+			return file{}, err
+		}
+	}
 	f := file{kind: regular, index: index}
-	if err == nil && p.Loadable && p.Format == PE == l.windows && len(at) <= maxPath {
+	var err error
+	if p.Loadable && p.Format == PE == l.windows && len(at) <= maxPath {
 		err = l.name(&f, at)
 	}
 	return f, err
@@ -245,28 +253,16 @@ func (l *Layer) name(f *file, at string) error {
 	return l.spend(1 + int64(len(at)/linkCost))
 }
 
-// index returns the index of p among the programs.
-func (l *Layer) index(p Program) (uint32, error) {
-	index, known := l.indexes[p]
-	if known {
-		return index, nil
-	}
-	index = uint32(len(l.programs))
-	l.programs, l.indexes[p] = append(l.programs, p), index
-	return index, l.spend(1 + int64(len(p.Interpreter)/linkCost))
-}
-
-// normal returns a path as layers store it: from the root, without a leading slash; for Windows without a drive,
-// with slashes and in lower case.
+// normal returns a path as layers store it: slashed, from the root, without a leading slash.
 func normal(name string, windows bool) string {
-	if windows {
-		name = windowsPath(name)
-	}
-	return strings.TrimPrefix(path.Clean("/"+name), "/")
+	return strings.TrimPrefix(path.Clean("/"+slashed(name, windows)), "/")
 }
 
-// windowsPath returns a Windows path with slashes, in lower case and without its drive.
-func windowsPath(name string) string {
+// slashed returns a path with slashes; a Windows path also in lower case and without its drive.
+func slashed(name string, windows bool) string {
+	if !windows {
+		return name
+	}
 	name = strings.ToLower(strings.ReplaceAll(name, `\`, "/"))
 	if len(name) >= 2 && name[1] == ':' {
 		name = "/" + name[2:]
@@ -276,9 +272,6 @@ func windowsPath(name string) string {
 
 // leaves reports whether a name leads out of the directory in which an archive is unpacked.
 func leaves(name string, windows bool) bool {
-	if windows {
-		name = windowsPath(name)
-	}
-	name = path.Clean(strings.TrimLeft(name, "/"))
+	name = path.Clean(strings.TrimLeft(slashed(name, windows), "/"))
 	return name == ".." || strings.HasPrefix(name, "../")
 }

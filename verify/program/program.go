@@ -286,9 +286,11 @@ func (p Program) RunsOn(os, arch string) Compatibility {
 	case p.Format == PE && p.Arch == "386" && os == "windows" && arch == "arm64":
 		return Undecided // Windows emulates it, but not in every container
 	}
-	if want, ok := formatOf(os); !ok {
+	switch formatOf(os) {
+	case "":
 		return Undecided
-	} else if want != p.Format {
+	case p.Format:
+	default:
 		return Incompatible
 	}
 	for one := range strings.SplitSeq(p.Arch, ",") {
@@ -299,15 +301,15 @@ func (p Program) RunsOn(os, arch string) Compatibility {
 	return Incompatible
 }
 
-// formatOf returns the format of programs for an operating system; false if it is not known.
-func formatOf(os string) (Format, bool) {
-	switch {
-	case os == "windows":
-		return PE, true
-	case os == "darwin" || os == "ios":
-		return MachO, true
-	case slices.Contains([]string{"aix", "plan9", ""}, os):
-		return "", false
+// formatOf returns the format of programs for an operating system, "" if it is not known.
+func formatOf(os string) Format {
+	switch os {
+	case "windows":
+		return PE
+	case "darwin", "ios":
+		return MachO
+	case "aix", "plan9", "":
+		return ""
 	}
-	return ELF, true
+	return ELF
 }

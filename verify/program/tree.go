@@ -90,10 +90,7 @@ func (t *tree) find(name string) (Found, kind) {
 	if len(name) > maxPath {
 		return Found{}, absent
 	}
-	if t.windows {
-		name = windowsPath(name)
-	}
-	left := strings.Split(name, "/")
+	left := strings.Split(slashed(name, t.windows), "/")
 	current, links := "", 0
 	last, layer := file{kind: directory}, 0
 	for len(left) > 0 {
@@ -112,10 +109,7 @@ func (t *tree) find(name string) (Found, kind) {
 		case links > maxLinks || len(next) > maxPath:
 			return Found{}, absent
 		case last.kind == symlink:
-			target := t.layers[layer].links[last.index]
-			if t.windows {
-				target = windowsPath(target)
-			}
+			target := slashed(t.layers[layer].links[last.index], t.windows)
 			if links++; strings.HasPrefix(target, "/") {
 				current = ""
 			}
