@@ -120,11 +120,13 @@ func configPlatforms(ctx context.Context, r manifest.Fetcher, g *manifest.Graph,
 
 // hasPlatform returns nil if one of images is for the platform p and in the registry.
 func hasPlatform(ctx context.Context, r manifest.Fetcher, name reference.Named, images []image, p manifest.Platform) error {
-	missing := manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(name), p, platformNames(images))
 	var existing []ocispec.Platform
+	var names []string
 	for _, i := range images {
-		existing = append(existing, i.platform)
+		existing, names = append(existing, i.platform), append(names, manifest.FormatPlatform(i.platform))
 	}
+	missing := manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(name), p,
+		cmp.Or(manifest.OneLine(strings.Join(names, ", "), maxMessage), "none"))
 	missing = manifest.HintVariants(missing, []manifest.Platform{p}, existing)
 	for _, i := range images {
 		if !p.Matches(i.platform) {
@@ -140,16 +142,4 @@ func hasPlatform(ctx context.Context, r manifest.Fetcher, name reference.Named, 
 		missing = manifest.Errorf(errdefs.ErrNotFound, "%s lists %s for %s, but it is not in the registry %s", manifest.Familiar(name), i.digest, p, reference.Domain(name))
 	}
 	return missing
-}
-
-// platformNames lists the platforms of images for an error.
-func platformNames(images []image) string {
-	var names []string
-	for _, i := range images {
-		names = append(names, manifest.FormatPlatform(i.platform))
-	}
-	if len(names) == 0 {
-		return "none"
-	}
-	return manifest.OneLine(strings.Join(names, ", "), maxMessage)
 }

@@ -136,7 +136,7 @@ func TestCheckBombs(t *testing.T) {
 		content := packed(t, tt.format, zeros(tt.size))
 		d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Digest: digest.FromBytes(content), Size: int64(len(content))}
 		r.Blobs[d.Digest] = content
-		u, err := l.get(t.Context(), r, fakes.Named(t, "h.example.com/app"), d, layerKey{blobKey: blobKey{digest: d.Digest}, image: true})
+		u, err := l.get(t.Context(), r, fakes.Named(t, "h.example.com/app"), d, layerKey{contentKey: contentKey{digest: d.Digest}, image: true})
 		if !errors.Is(u.err, tt.err) || err != nil {
 			t.Errorf("%d bytes in %d of %s: got errors %v and %v, want %v", tt.size, d.Size, tt.format, u.err, err, tt.err)
 		}

@@ -14,8 +14,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// imageKey is an image of a repository.
-type imageKey struct {
+// contentKey is an image or a blob of a repository.
+type contentKey struct {
 	repo   string
 	digest digest.Digest
 }

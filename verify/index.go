@@ -69,7 +69,7 @@ func (v *verifier) entryFindings(name reference.Named, index manifest.Node, d oc
 	if err != nil || n.Config == nil || !manifest.IsImageConfig(n.Config.MediaType) {
 		return out
 	}
-	own, stated := v.images[imageKey{name.Name(), d.Digest}].platform, entryPlatform(d)
+	own, stated := v.images[contentKey{name.Name(), d.Digest}].platform, entryPlatform(d)
 	switch {
 	case stated == nil && index.Descriptor.MediaType == manifest.MediaTypeDockerList:
 		add(SeverityError, "list %s has no platform for image %s", of, d.Digest)
@@ -97,7 +97,7 @@ func (v *verifier) sharedFindings(name reference.Named, rows []Manifest) []Findi
 	first := map[string]image{} // by the layers
 	for _, row := range rows {
 		n, err := v.graphs[name.Name()].Node(row.Digest)
-		own := v.images[imageKey{name.Name(), row.Digest}]
+		own := v.images[contentKey{name.Name(), row.Digest}]
 		if err != nil || row.Kind != manifest.KindImage || own == nil || own.platform == nil || len(n.Layers) == 0 {
 			continue
 		}

@@ -61,7 +61,7 @@ func (v *verifier) layer(ctx context.Context, repo reference.Named, n manifest.N
 
 // lookUp returns the findings on a layer that is not read.
 func (v *verifier) lookUp(ctx context.Context, repo reference.Named, d ocispec.Descriptor) []Finding {
-	size, err := v.sizes.Do(ctx, blobKey{repo: repo.Name(), digest: d.Digest}, func() (int64, error) {
+	size, err := v.sizes.Do(ctx, contentKey{repo.Name(), d.Digest}, func() (int64, error) {
 		return v.from.BlobSize(ctx, repo, d)
 	})
 	switch {
@@ -119,7 +119,8 @@ func (u unpacked) compare(d ocispec.Descriptor, diffID digest.Digest) []Finding 
 
 // layerKey is a layer and how to read it.
 type layerKey struct {
-	blobKey
+	contentKey
+	size           int64
 	mediaType      string
 	image, windows bool
 }
@@ -127,7 +128,7 @@ type layerKey struct {
 // keyOfLayer returns the key of the layer d of n, as read for any system but Windows.
 func keyOfLayer(repo reference.Named, n manifest.Node, d ocispec.Descriptor) layerKey {
 	image := n.Config != nil && manifest.IsImageConfig(n.Config.MediaType)
-	return layerKey{blobKey{repo.Name(), d.Digest, d.Size}, d.MediaType, image, false}
+	return layerKey{contentKey{repo.Name(), d.Digest}, d.Size, d.MediaType, image, false}
 }
 
 // layers are the layers that were read. They are kept while an image may need them.

@@ -115,8 +115,6 @@ func (o Options) together(all []available) Result {
 			sum.images = append(sum.images, i)
 		}
 	}
-	for _, f := range o.findings(sum) {
-		r.add(f)
-	}
+	r.add(o.findings(sum)...)
 	return r.Result
 }

@@ -145,9 +145,9 @@ type verifier struct {
 	from    Reader
 	options Options
 	graphs  map[string]*manifest.Graph // by repository
-	sizes   memo.Memo[blobKey, int64]
+	sizes   memo.Memo[contentKey, int64]
 	layers  *layers
-	images  map[imageKey]*imageResult
+	images  map[contentKey]*imageResult
 }
 
 // Check checks the manifests, configs and layers that names lead to: that they exist with the size and digest that
@@ -156,8 +156,8 @@ type verifier struct {
 // and one more for o.Together; the error is that of ctx.
 func Check(ctx context.Context, from Reader, names []reference.Named, o Options) ([]Result, error) {
 	v := &verifier{
-		from: from, options: o, graphs: map[string]*manifest.Graph{}, sizes: memo.Memo[blobKey, int64]{KeepErrors: true},
-		layers: newLayers(maxLayers, program.NewBudget(maxFiles), maxContent), images: map[imageKey]*imageResult{},
+		from: from, options: o, graphs: map[string]*manifest.Graph{}, sizes: memo.Memo[contentKey, int64]{KeepErrors: true},
+		layers: newLayers(maxLayers, program.NewBudget(maxFiles), maxContent), images: map[contentKey]*imageResult{},
 	}
 	roots := v.read(ctx, names)
 	v.checkImages(ctx, names, roots)
@@ -211,7 +211,7 @@ func (v *verifier) checkImages(ctx context.Context, names []reference.Named, roo
 	for i, name := range names {
 		for _, d := range v.graphs[name.Name()].Below(roots[i].Digest) {
 			n, err := v.graphs[name.Name()].Node(d)
-			key := imageKey{name.Name(), d}
+			key := contentKey{name.Name(), d}
 			if err != nil || manifest.IsIndex(n.Descriptor.MediaType) || v.images[key] != nil {
 				continue
 			}
@@ -240,33 +240,27 @@ func (v *verifier) report(name reference.Named, root manifest.Root, a available)
 		return r.Result
 	}
 	g := v.graphs[name.Name()]
-	listed := indexEntries(g, root.Digest)
+	listed, users := indexEntries(g, root.Digest), layerUsers{}
 	for _, d := range g.Below(root.Digest) {
 		row := v.manifest(name, d, listed)
 		r.Manifests = append(r.Manifests, row)
 		if n, err := g.Node(d); err == nil {
-			r.users.add(row, n)
+			users.add(row, n)
 		}
 	}
 	for _, row := range r.Manifests {
 		n, err := g.Node(row.Digest)
 		for _, f := range v.findings(name, n, err, listed[row.Digest]) {
 			f.Manifest, f.Platform = row.Digest, row.Platform
-			r.add(r.users.addPlatforms(f))
+			r.add(users.addPlatforms(f))
 		}
 	}
-	for _, f := range v.indexFindings(name, root.Digest, listed) {
-		r.add(f)
-	}
+	r.add(v.indexFindings(name, root.Digest, listed)...)
 	if !v.options.Deep {
-		for _, f := range v.sharedFindings(name, r.Manifests) {
-			r.add(f)
-		}
+		r.add(v.sharedFindings(name, r.Manifests)...)
 	}
 	if v.options.Together == "" {
-		for _, f := range v.options.findings(a) {
-			r.add(f)
-		}
+		r.add(v.options.findings(a)...)
 	}
 	for i, row := range r.Manifests {
 		r.Manifests[i].State = worse(row.State, r.states[row.Digest])
@@ -279,34 +273,33 @@ type report struct {
 	Result
 	known  map[Finding]bool
 	states map[digest.Digest]State // of manifests
-	users  layerUsers
 }
 
 func newReport(name string, d digest.Digest) report {
 	return report{Result: Result{
 		Name: name, Digest: d, State: StateOK, Manifests: []Manifest{}, Findings: []Finding{},
-	}, known: map[Finding]bool{}, states: map[digest.Digest]State{}, users: layerUsers{}}
+	}, known: map[Finding]bool{}, states: map[digest.Digest]State{}}
 }
 
-// add adds a finding unless it is known.
-func (r *report) add(f Finding) {
-	key := f
-	key.Err, key.Programs = nil, nil // the former may not be comparable
-	if r.known[key] {
-		return
+// add adds the findings that are not known.
+func (r *report) add(found ...Finding) {
+	for _, f := range found {
+		key := f
+		key.Err, key.Programs = nil, nil // the former may not be comparable
+		if r.known[key] {
+			continue
+		}
+		r.known[key] = true
+		r.Findings = append(r.Findings, f)
+		r.State = worse(r.State, stateOf[f.Severity])
+		r.states[f.Manifest] = worse(r.states[f.Manifest], stateOf[f.Severity])
 	}
-	r.known[key] = true
-	r.Findings = append(r.Findings, f)
-	r.State = worse(r.State, stateOf[f.Severity])
-	r.states[f.Manifest] = worse(r.states[f.Manifest], stateOf[f.Severity])
 }
 
 // rootFinding is the finding that a name could not be read.
 func rootFinding(name reference.Named, err error) Finding {
 	if errdefs.IsNotFound(err) {
-		f := finding(SeverityError, "", "%v", err)
-		f.Err = err
-		return f
+		return Finding{Severity: SeverityError, Message: manifest.OneLine(err.Error(), maxMessage), Err: err}
 	}
 	return readFinding("", manifest.Familiar(name), name, err)
 }
@@ -317,7 +310,7 @@ func (v *verifier) findings(name reference.Named, n manifest.Node, err error, li
 	d := listed.descriptor
 	switch {
 	case err == nil && !manifest.IsIndex(n.Descriptor.MediaType):
-		return v.images[imageKey{name.Name(), n.Descriptor.Digest}].findings
+		return v.images[contentKey{name.Name(), n.Descriptor.Digest}].findings
 	case err == nil:
 		return nil
 	case !manifest.IsMalformed(err):
@@ -339,14 +332,11 @@ func (v *verifier) manifest(name reference.Named, d digest.Digest, listed map[di
 	if n, err := v.graphs[name.Name()].Node(d); err == nil {
 		m.Kind, m.MediaType, m.Size = n.Kind(), n.Descriptor.MediaType, n.Descriptor.Size
 	}
-	switch {
+	switch platform := v.platform(name, desc); {
 	case manifest.IsIndex(m.MediaType):
-		return m
 	case manifest.IsAttestation(desc):
 		m.Kind = manifest.KindAttestation
-		return m
-	}
-	if platform := v.platform(name, desc); platform != nil {
+	case platform != nil:
 		m.Platform = manifest.OneLine(manifest.FormatPlatform(*platform), maxMessage)
 	}
 	return m
@@ -355,15 +345,8 @@ func (v *verifier) manifest(name reference.Named, d digest.Digest, listed map[di
 // platform returns the platform that an index states for d, or else that of the config; nil if neither is known.
 func (v *verifier) platform(name reference.Named, d ocispec.Descriptor) *ocispec.Platform {
 	platform := entryPlatform(d)
-	if image := v.images[imageKey{name.Name(), d.Digest}]; platform == nil && image != nil {
+	if image := v.images[contentKey{name.Name(), d.Digest}]; platform == nil && image != nil {
 		platform = image.platform
 	}
 	return platform
-}
-
-// blobKey is a blob of a repository as a manifest describes it.
-type blobKey struct {
-	repo   string
-	digest digest.Digest
-	size   int64
 }

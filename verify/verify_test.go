@@ -662,7 +662,7 @@ func TestCheckLimits(t *testing.T) {
 	} {
 		d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString(tt.content), Size: int64(len(tt.content))}
 		r.Blobs[d.Digest] = []byte(tt.content)
-		u, err := l.get(t.Context(), r.Registry, fakes.Named(t, "h.example.com/app"), d, layerKey{blobKey: blobKey{digest: d.Digest}, image: true})
+		u, err := l.get(t.Context(), r.Registry, fakes.Named(t, "h.example.com/app"), d, layerKey{contentKey: contentKey{digest: d.Digest}, image: true})
 		if u.tooManyFiles != tt.tooManyFiles || !errors.Is(u.err, tt.err) || err != nil || u.size != d.Size || u.layer != nil {
 			t.Errorf("%s: got %+v, error %v, want tooManyFiles %t, err %v", name, u, err, tt.tooManyFiles, tt.err)
 		}
