@@ -47,11 +47,11 @@ func (i importer) copy(ctx context.Context, m image) ([]publish.Child, error) {
 			return err
 		})
 	}
-	group.Go(func() error { return i.copyReferrers(copying, c) })
+	group.Go(func() error { return i.copyReferrers(copying, &c) })
 	if err := group.Wait(); err != nil {
 		return copied, err
 	}
-	return copied, i.keepReferrersTags(ctx, c.nodes()...)
+	return copied, i.keepReferrersTags(ctx, c.referrers...)
 }
 
 // read returns everything that is imported for m.
@@ -122,7 +122,7 @@ func childName(d ocispec.Descriptor) string {
 	case manifest.AttestationSubject(d) != "":
 		return "the attestation " + d.Digest.String()
 	case d.Platform != nil:
-		return manifest.OneLine(manifest.FormatPlatform(*d.Platform), maxPlatform) + " " + d.Digest.String()
+		return manifest.OneLine(manifest.FormatPlatform(*d.Platform), manifest.MaxPlatform) + " " + d.Digest.String()
 	}
 	return d.Digest.String()
 }

@@ -427,11 +427,8 @@ func (i importer) put(ctx context.Context, m image) error {
 	default:
 		return nil
 	}
-	var more []string
-	if len(m.tags) > 1 {
-		more = publish.TagsOf(m.tags[1:])
-	}
-	if err := i.to.Put(ctx, name, m.Content, more...); err != nil {
+	others := m.tags[min(len(m.tags), 1):]
+	if err := i.to.Put(ctx, name, m.Content, publish.TagsOf(others)...); err != nil {
 		return fmt.Errorf("pushing %s: %w", manifest.Familiar(name), err)
 	}
 	return nil

@@ -70,14 +70,11 @@ func existingPlatforms(children []ocispec.Descriptor) (out []ocispec.Platform) {
 	return out
 }
 
-// maxPlatform bounds the bytes of a platform in an error.
-const maxPlatform = 100
-
 // platformNames names the platforms of descriptors, each once.
 func platformNames(children []ocispec.Descriptor) []string {
 	var out []string
 	for _, p := range existingPlatforms(children) {
-		if name := manifest.OneLine(manifest.FormatPlatform(p), maxPlatform); !slices.Contains(out, name) {
+		if name := manifest.OneLine(manifest.FormatPlatform(p), manifest.MaxPlatform); !slices.Contains(out, name) {
 			out = append(out, name)
 		}
 	}

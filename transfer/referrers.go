@@ -18,37 +18,20 @@ import (
 // those.
 type content struct {
 	copier
-	graph *manifest.Graph
-	// subjects are the manifests that have referrers, in the order they were found.
-	subjects  []digest.Digest
-	referrers map[digest.Digest][]manifest.Node // by subject
+	graph     *manifest.Graph
+	referrers []manifest.Node
 	// tags are the digest tags of cosign.
-	tags []digestTag
-}
-
-// digestTag is a tag named after the digest of its subject, and the digest that it points to.
-type digestTag struct {
-	tag    string
-	digest digest.Digest
-}
-
-// nodes returns all referrers, in the order of their subjects.
-func (c content) nodes() []manifest.Node {
-	var out []manifest.Node
-	for _, s := range c.subjects {
-		out = append(out, c.referrers[s]...)
-	}
-	return out
+	tags []manifest.Root
 }
 
 // roots returns all referrers and what digest tags point to, each once.
 func (c content) roots() []digest.Digest {
 	var out []digest.Digest
-	for _, n := range c.nodes() {
+	for _, n := range c.referrers {
 		out = append(out, n.Descriptor.Digest)
 	}
 	for _, t := range c.tags {
-		out = append(out, t.digest)
+		out = append(out, t.Digest)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -56,7 +39,6 @@ func (c content) roots() []digest.Digest {
 
 // readReferrers adds the referrers of m and of everything below it, and their referrers.
 func (i importer) readReferrers(ctx context.Context, c *content, m image) error {
-	c.referrers = map[digest.Digest][]manifest.Node{}
 	seen := map[digest.Digest]bool{}
 	next := c.graph.Below(m.Descriptor.Digest)
 	if m.Descriptor.Digest != m.original { // made here, so it has no referrers
@@ -138,7 +120,7 @@ func (i importer) readLevel(ctx context.Context, c *content, subjects []digest.D
 // add adds a referrer or digest tag of a subject, and reports whether it is one. One that is listed but does not exist,
 // refers to something else, is incomplete, or is no valid manifest, is skipped with a warning.
 func (i importer) add(c *content, subject digest.Digest, r manifest.Root) (bool, error) {
-	tag, isTag := r.Ref.(reference.NamedTagged)
+	_, isTag := r.Ref.(reference.Tagged)
 	switch {
 	case isTag && errdefs.IsNotFound(r.Err):
 		return false, nil
@@ -158,7 +140,7 @@ func (i importer) add(c *content, subject digest.Digest, r manifest.Root) (bool,
 		return false, fmt.Errorf("reading %s: %w", manifest.Familiar(r.Ref), err)
 	}
 	if isTag {
-		c.tags = append(c.tags, digestTag{tag.Tag(), r.Digest})
+		c.tags = append(c.tags, r)
 		return true, nil
 	}
 	n, err := c.graph.Node(r.Digest)
@@ -169,15 +151,12 @@ func (i importer) add(c *content, subject digest.Digest, r manifest.Root) (bool,
 		i.report.Warn("%s is listed as a referrer of %s but does not refer to it; skipped", manifest.Familiar(r.Ref), subject)
 		return false, nil
 	}
-	if c.referrers[subject] == nil {
-		c.subjects = append(c.subjects, subject)
-	}
-	c.referrers[subject] = append(c.referrers[subject], n)
+	c.referrers = append(c.referrers, n)
 	return true, nil
 }
 
 // copyReferrers copies the referrers that the target lacks.
-func (i importer) copyReferrers(ctx context.Context, c content) error {
+func (i importer) copyReferrers(ctx context.Context, c *content) error {
 	roots := c.roots()
 	if len(roots) == 0 {
 		return nil
@@ -187,12 +166,14 @@ func (i importer) copyReferrers(ctx context.Context, c content) error {
 	if c.present, err = i.findPresent(ctx, all); err != nil {
 		return err
 	}
-	refused, err := i.copyArtifacts(ctx, c, all)
+	refused, err := i.copyArtifacts(ctx, *c, all)
 	if err != nil {
 		return err
 	}
-	roots = c.without(roots, refused)
-	if _, err := c.copyAll(ctx, c.graph, c.without(all, refused)); err != nil {
+	isRefused := func(d digest.Digest) bool { return slices.Contains(refused, d) }
+	roots = slices.DeleteFunc(roots, isRefused)
+	c.referrers = slices.DeleteFunc(c.referrers, func(n manifest.Node) bool { return isRefused(n.Descriptor.Digest) })
+	if _, err := c.copyAll(ctx, c.graph, slices.DeleteFunc(all, isRefused)); err != nil {
 		return err
 	}
 	for _, t := range c.tags {
@@ -229,26 +210,18 @@ func (i importer) copyArtifacts(ctx context.Context, c content, all []digest.Dig
 	return refused, nil
 }
 
-// without returns all without the manifests that the target refuses, and removes these from the referrers of c.
-func (c content) without(all, refused []digest.Digest) []digest.Digest {
-	for s, nodes := range c.referrers {
-		c.referrers[s] = slices.DeleteFunc(nodes, func(n manifest.Node) bool { return slices.Contains(refused, n.Descriptor.Digest) })
-	}
-	return slices.DeleteFunc(all, func(d digest.Digest) bool { return slices.Contains(refused, d) })
-}
-
 // putTag writes a digest tag, unless it points to something else in the target.
-func (i importer) putTag(ctx context.Context, g *manifest.Graph, t digestTag) error {
-	tag := manifest.AtTag(i.Target, t.tag)
+func (i importer) putTag(ctx context.Context, g *manifest.Graph, t manifest.Root) error {
+	tag := manifest.AtTag(i.Target, t.Ref.(reference.Tagged).Tag())
 	current, err := i.digest(ctx, tag)
-	if err != nil || current == t.digest {
+	if err != nil || current == t.Digest {
 		return err
 	}
 	if current != "" && !i.Force {
-		i.report.Warn("%s points to %s, not %s as in the source; use --force to move it", manifest.Familiar(tag), current, t.digest)
+		i.report.Warn("%s points to %s, not %s as in the source; use --force to move it", manifest.Familiar(tag), current, t.Digest)
 		return nil
 	}
-	n, err := g.Node(t.digest)
+	n, err := g.Node(t.Digest)
 	if err != nil {
 		return err
 	}
