@@ -104,6 +104,13 @@ type Prefetcher interface {
 	Prefetch(ctx context.Context, to reference.Named, from []reference.Named) Fetcher
 }
 
+// Announcer is a registry that reports how long the rest takes where it limits its rates.
+type Announcer interface {
+	// Announce says that n manifests or tags are going to be removed from the registry of repo, or images to be imported from
+	// or into it, and how many are worked on at once if each takes several requests. Call done for each.
+	Announce(repo reference.Named, n, atOnce int) (done func())
+}
+
 // Listed is a manifest in a listing of the registry. Unknown fields are zero.
 type Listed struct {
 	Digest    digest.Digest

@@ -71,7 +71,7 @@ func (r *remover) run(ctx context.Context) error {
 	if r.MaxDeletes > 0 {
 		n = min(n, r.MaxDeletes)
 	}
-	if a, ok := r.registry.(announcer); ok && r.MaxTime == 0 {
+	if a, ok := r.registry.(manifest.Announcer); ok && r.MaxTime == 0 {
 		r.count = a.Announce(r.snapshot.repo, n, 0)
 		defer func() {
 			for range r.left() {

@@ -33,13 +33,6 @@ type Registry interface {
 	Put(ctx context.Context, ref reference.Named, c manifest.Content, tags ...string) error
 }
 
-// announcer is a registry that reports how long the rest takes where it limits its rates.
-type announcer interface {
-	// Announce says that n manifests or tags are going to be removed from the registry of repo, and how many are worked on at
-	// once if each takes several requests. Call done for each.
-	Announce(repo reference.Named, n, atOnce int) (done func())
-}
-
 // Repositories returns the paths of the repositories of a registry that match filter, sorted. The error is
 // errdefs.ErrNotImplemented if the registry has no catalog of them.
 func Repositories(ctx context.Context, l manifest.Lister, registry string, filter manifest.Pattern) ([]string, error) {

@@ -40,18 +40,11 @@ type Registry interface {
 	Settled(ctx context.Context, tag reference.NamedTagged) (digest.Digest, error)
 }
 
-// announcer is a registry that reports how long the rest takes where it limits its rates.
-type announcer interface {
-	// Announce says that n images are going to be imported from or into the registry of repo, and how many at once. Call done
-	// for each.
-	Announce(repo reference.Named, n, atOnce int) (done func())
-}
-
 // announce says to the registries of the source and the target that n images are going to be imported.
 func announce(to Registry, r Request, n int) (done func()) {
 	done = func() {}
 	for repo, registry := range map[reference.Named]any{r.Source: to.Source(), r.Target: to} {
-		if a, ok := registry.(announcer); ok {
+		if a, ok := registry.(manifest.Announcer); ok {
 			others, own := done, a.Announce(repo, n, min(n, maxTags))
 			done = func() { others(); own() }
 		}
