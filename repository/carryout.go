@@ -328,7 +328,7 @@ func (s Step) names() []reference.Named {
 	if len(s.Tags) == 0 {
 		return []reference.Named{manifest.AtDigest(s.Repo, s.Digest)}
 	}
-	return tagged(s.Repo, s.Tags)
+	return references(s.Repo, s.Tags, manifest.AtTag)
 }
 
 func (r *remover) title(step Step) string { return manifest.Familiar(step.names()[0]) }

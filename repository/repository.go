@@ -20,7 +20,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
-	"github.com/opencontainers/go-digest"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
@@ -63,19 +62,11 @@ func tagNames(ctx context.Context, l manifest.Lister, repo reference.Named) (tag
 	return tags, others, err
 }
 
-// tagged and at return the references of tags and manifests of a repository.
-func tagged(repo reference.Named, tags []string) []reference.Named {
+// references returns the references of tags or manifests of a repository.
+func references[T any, R reference.Named](repo reference.Named, of []T, at func(reference.Named, T) R) []reference.Named {
 	var out []reference.Named
-	for _, tag := range tags {
-		out = append(out, manifest.AtTag(repo, tag))
-	}
-	return out
-}
-
-func at(repo reference.Named, digests []digest.Digest) []reference.Named {
-	var out []reference.Named
-	for _, d := range digests {
-		out = append(out, manifest.AtDigest(repo, d))
+	for _, one := range of {
+		out = append(out, at(repo, one))
 	}
 	return out
 }

@@ -162,7 +162,7 @@ func (s *Snapshot) readTags(ctx context.Context, tags []string) {
 	if s.resolveTags {
 		roots = s.resolve(ctx, tags)
 	} else {
-		roots, _ = s.graph.Read(ctx, tagged(s.repo, tags)...) // callers look at ctx
+		roots, _ = s.graph.Read(ctx, references(s.repo, tags, manifest.AtTag)...) // callers look at ctx
 	}
 	var digests []digest.Digest
 	for i, root := range roots {
@@ -193,7 +193,7 @@ func (s *Snapshot) resolve(ctx context.Context, tags []string) []manifest.Root {
 
 // readManifests reads manifests, unless the graph has them, and all below.
 func (s *Snapshot) readManifests(ctx context.Context, digests []digest.Digest) {
-	_, _ = s.graph.Read(ctx, at(s.repo, digests)...)
+	_, _ = s.graph.Read(ctx, references(s.repo, digests, manifest.AtDigest)...)
 	s.roots = append(s.roots, digests...)
 }
 

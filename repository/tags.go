@@ -47,10 +47,7 @@ func Tags(ctx context.Context, r manifest.Reader, repo reference.Named, q Query)
 	if err != nil {
 		return nil, err
 	}
-	tags := make([]*TagRecord, len(all))
-	for i := range all {
-		tags[i] = &all[i]
-	}
+	tags := slices.Clone(all)
 	if q.Digest != "" {
 		s.readRecords(ctx, tags, DetailDigest)
 		tags = slices.DeleteFunc(tags, func(t *TagRecord) bool { return t.Digest != q.Digest })
@@ -66,9 +63,7 @@ func Tags(ctx context.Context, r manifest.Reader, repo reference.Named, q Query)
 	}
 	var failures []error
 	for _, t := range all {
-		if t.Err != nil {
-			failures = append(failures, t.Err)
-		}
+		failures = append(failures, t.Err)
 	}
 	out := make([]TagRecord, len(tags))
 	for i, t := range tags {
@@ -93,7 +88,7 @@ func arranged[T any](sorted []T, q Query) []T {
 
 // tagRecords returns the tags that match, sorted, with what the registry's inventory says of them. That is asked for
 // only if more than names is needed.
-func (s *Snapshot) tagRecords(ctx context.Context, q Query) ([]TagRecord, error) {
+func (s *Snapshot) tagRecords(ctx context.Context, q Query) ([]*TagRecord, error) {
 	list := s.list
 	if q.Detail == DetailName && !q.ByTime && q.Digest == "" {
 		list = s.listTags
@@ -105,11 +100,10 @@ func (s *Snapshot) tagRecords(ctx context.Context, q Query) ([]TagRecord, error)
 	names = slices.DeleteFunc(names, func(name string) bool { return !q.Filter.Match(name) })
 	slices.SortFunc(names, compareTags)
 	names = slices.Compact(names)
-	out := make([]TagRecord, len(names))
+	out := make([]*TagRecord, len(names))
 	notListed := &manifest.Listed{}
 	for i, name := range names {
-		t := &out[i]
-		t.Tag, t.listed = name, notListed
+		t := &TagRecord{Tag: name, listed: notListed}
 		if l, ok := s.inventory[s.Tags[name]]; ok {
 			t.listed = &l
 		}
@@ -118,6 +112,7 @@ func (s *Snapshot) tagRecords(ctx context.Context, q Query) ([]TagRecord, error)
 			r.detail = DetailDigest
 		}
 		t.set(r, nil)
+		out[i] = t
 	}
 	return out, nil
 }
@@ -190,23 +185,18 @@ func (s *Snapshot) tagRecord(ctx context.Context, t *TagRecord, root manifest.Ro
 		d, err := s.registry.Digest(ctx, s.ref(t))
 		return Record{Digest: d, detail: DetailDigest}, err
 	}
-	n, err := s.node(ctx, t, root)
+	var n manifest.Node
+	err := root.Err
+	if root.Digest != "" {
+		n, err = s.graph.Node(root.Digest)
+	} else if err == nil {
+		var c manifest.Content
+		if c, err = s.registry.Fetch(ctx, s.ref(t)); err == nil {
+			n, err = manifest.ParseNode(c)
+		}
+	}
 	if err != nil {
 		return Record{}, err
 	}
 	return fullRecord(ctx, s.graph, s.repo, n, &t.listed.Platform, detail)
-}
-
-func (s *Snapshot) node(ctx context.Context, t *TagRecord, root manifest.Root) (manifest.Node, error) {
-	switch {
-	case root.Err != nil:
-		return manifest.Node{}, root.Err
-	case root.Digest != "":
-		return s.graph.Node(root.Digest)
-	}
-	c, err := s.registry.Fetch(ctx, s.ref(t))
-	if err != nil {
-		return manifest.Node{}, err
-	}
-	return manifest.ParseNode(c)
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -69,19 +68,15 @@ type tagContent struct {
 // fetchTags fetches what names point to, side by side.
 func fetchTags(ctx context.Context, f manifest.Fetcher, names []reference.NamedTagged) ([]tagContent, error) {
 	tags, errs := make([]tagContent, len(names)), make([]error, len(names))
-	var group sync.WaitGroup
-	for i, name := range names {
-		group.Go(func() {
-			c, err := f.Fetch(ctx, name)
-			tags[i] = tagContent{name: name, Content: c}
-			if errdefs.IsNotFound(err) {
-				tags[i].absent = err
-			} else {
-				errs[i] = err
-			}
-		})
-	}
-	group.Wait()
+	manifest.Concurrently(len(names), func(i int) {
+		c, err := f.Fetch(ctx, names[i])
+		tags[i] = tagContent{name: names[i], Content: c}
+		if errdefs.IsNotFound(err) {
+			tags[i].absent = err
+		} else {
+			errs[i] = err
+		}
+	})
 	return tags, errors.Join(errs...)
 }
 
