@@ -126,9 +126,7 @@ func (r *remover) end(ctx context.Context, errs []error) error {
 			continue
 		}
 		restored++
-		if err := r.restoreTags(ctx, manifest.AtDigest(step.Repo, step.Digest), step); err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, r.restoreTags(ctx, manifest.AtDigest(step.Repo, step.Digest), step))
 	}
 	if restored > 0 {
 		r.report.Warn("%d manifests that were deleted from %s were restored with their tags: what answers 404 may need them",
@@ -412,11 +410,7 @@ func (r *remover) hasMoved(ctx context.Context, name reference.NamedTagged, d di
 
 // restoreTags gives a manifest its tags back, unless they exist.
 func (r *remover) restoreTags(ctx context.Context, at reference.Canonical, step Step) error {
-	c, err := r.snapshot.graph.Content(step.Digest)
-	if err == nil {
-		err = putBack(ctx, r.registry, at, c, step.Tags...)
-	}
-	if err != nil {
+	if err := r.putBack(ctx, at, step.Tags...); err != nil {
 		return fmt.Errorf("%s has lost tags, and %w: %w", manifest.Familiar(at), errLost, err)
 	}
 	return nil

@@ -119,11 +119,7 @@ func (r *remover) restoreKept(ctx context.Context, now *Snapshot) (restored []di
 		if err != nil || exists && !r.deletesWithTags || !exists && !r.requested[d] {
 			continue
 		}
-		c, err := r.snapshot.graph.Content(d)
-		if err == nil {
-			err = putBack(context.WithoutCancel(ctx), r.registry, at, c, tag)
-		}
-		if err != nil {
+		if err := r.putBack(context.WithoutCancel(ctx), at, tag); err != nil {
 			return nil, lost(at, err)
 		}
 		r.report.Warn("the registry deleted %s with another tag; it was restored", r.snapshot.name(tag))
@@ -222,11 +218,7 @@ func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) error 
 			continue
 		}
 		at := manifest.AtDigest(step.Repo, step.Digest)
-		c, err := s.graph.Content(step.Digest)
-		if err == nil {
-			err = putBack(ctx, r.registry, at, c)
-		}
-		if err != nil {
+		if err := r.putBack(ctx, at); err != nil {
 			return lost(at, err)
 		}
 		delete(r.over, step.key())
@@ -282,11 +274,7 @@ func (r *remover) restoreManifest(ctx context.Context, d digest.Digest) error {
 	if err != nil || exists && !slices.ContainsFunc(tags, func(tag string) bool { return r.gone[tag] }) {
 		return err
 	}
-	c, err := r.snapshot.graph.Content(d)
-	if err == nil {
-		err = putBack(ctx, r.registry, at, c, tags...)
-	}
-	if err != nil {
+	if err := r.putBack(ctx, at, tags...); err != nil {
 		return lost(at, err)
 	}
 	r.warnRestored(at)

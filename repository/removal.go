@@ -73,10 +73,13 @@ func newRemoval(r Registry, report manifest.Reporter, repo reference.Named, o Re
 	return removal
 }
 
-// unchanged says that nothing, or nothing else, was removed.
+// unchanged adds to err, unless it is nil, that nothing, or nothing else, was removed.
 func (r *removal) unchanged(err error) error {
 	nothing := "nothing"
-	if len(r.done) > 0 || len(r.gone) > 0 {
+	switch {
+	case err == nil:
+		return nil
+	case len(r.done) > 0 || len(r.gone) > 0:
 		nothing = "nothing else"
 	}
 	return fmt.Errorf("%w; %s was removed from %s", err, nothing, reference.FamiliarName(r.snapshot.repo))
@@ -88,10 +91,7 @@ func (r *removal) read(ctx context.Context) error {
 	if err == nil {
 		err = r.extend(ctx, nil)
 	}
-	if err != nil {
-		return r.unchanged(err)
-	}
-	return nil
+	return r.unchanged(err)
 }
 
 // readSnapshot reads the repository into an empty snapshot. What cannot be read is an error.

@@ -179,3 +179,12 @@ func putBack(ctx context.Context, registry Registry, at reference.Canonical, c m
 	}
 	return registry.Put(ctx, at, c, absent...)
 }
+
+// putBack stores a manifest of the snapshot, see [putBack].
+func (r *removal) putBack(ctx context.Context, at reference.Canonical, tags ...string) error {
+	c, err := r.snapshot.graph.Content(at.Digest())
+	if err != nil {
+		return err
+	}
+	return putBack(ctx, r.registry, at, c, tags...)
+}
