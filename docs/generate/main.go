@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,17 +15,14 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fatal(fmt.Errorf("usage: generate FOLDER"))
+	err := errors.New("usage: generate FOLDER")
+	if len(os.Args) == 2 {
+		err = generate(os.Args[1])
 	}
-	if err := generate(os.Args[1]); err != nil {
-		fatal(err)
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-}
-
-func fatal(err error) {
-	_, _ = fmt.Fprintln(os.Stderr, err)
-	os.Exit(1)
 }
 
 // generate writes reference/*.md, man/*.1 and json.md under dir.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -153,18 +152,15 @@ func options(flags *pflag.FlagSet) (terms []term) {
 
 // seeAlso returns the pages of the command above cmd, and of those below it.
 func seeAlso(cmd *cobra.Command) string {
-	pages := map[string]bool{}
+	var out []string
+	add := func(c *cobra.Command) { out = append(out, `\fB`+roff(page(c))+`\fP(1)`) }
 	if cmd.HasParent() {
-		pages[page(cmd.Parent())] = true
+		add(cmd.Parent())
 	}
 	for _, sub := range cmd.Commands() {
 		if sub.IsAvailableCommand() {
-			pages[page(sub)] = true
+			add(sub)
 		}
-	}
-	var out []string
-	for _, p := range slices.Sorted(maps.Keys(pages)) {
-		out = append(out, `\fB`+roff(p)+`\fP(1)`)
 	}
 	return strings.Join(out, ",\n")
 }
