@@ -393,22 +393,6 @@ func concurrently[T, R any](ctx context.Context, all []T, f func(context.Context
 	return out, group.Wait()
 }
 
-// keepPlatforms removes the platforms that were not asked for from m.
-func (i importer) keepPlatforms(ctx context.Context, m *image) error {
-	if len(i.Platforms) == 0 {
-		return nil
-	}
-	raw, err := keepPlatforms(ctx, i.from, i.report, i.Source, m.Content, i.Platforms)
-	if err != nil {
-		return err
-	}
-	m.Raw, m.Descriptor.Size = raw, int64(len(raw))
-	if m.Descriptor.Digest = m.original.Algorithm().FromBytes(raw); m.Descriptor.Digest != m.original {
-		i.report.Note("%s is %s; without the other platforms its digest is %s", manifest.Familiar(i.Source), m.original, m.Descriptor.Digest)
-	}
-	return nil
-}
-
 // put writes the tags that do not point to the image yet, or the image under its digest.
 func (i importer) put(ctx context.Context, m image) error {
 	var name reference.Named
