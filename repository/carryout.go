@@ -422,12 +422,17 @@ func ignoreAbsent(ctx context.Context, f manifest.Fetcher, name reference.Named,
 	if !errdefs.IsNotFound(err) {
 		return err
 	}
-	_, resolveErr := f.Digest(ctx, name)
-	if resolveErr == nil {
+	found, resolveErr := exists(ctx, f, name)
+	if found {
 		return manifest.Errorf(errdefs.ErrNotImplemented, "the registry has %s and does not remove it: %w", manifest.Familiar(name), err)
 	}
-	if errdefs.IsNotFound(resolveErr) {
-		return nil
-	}
 	return resolveErr
+}
+
+func exists(ctx context.Context, f manifest.Fetcher, name reference.Named) (bool, error) {
+	_, err := f.Digest(ctx, name)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
 }

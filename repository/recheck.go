@@ -111,7 +111,7 @@ func (r *remover) restoreKept(ctx context.Context, now *Snapshot) (restored []di
 		}
 		d := r.snapshot.Tags[tag]
 		at := manifest.AtDigest(r.snapshot.repo, d)
-		exists, err := r.exists(ctx, at)
+		exists, err := exists(ctx, r.registry, at)
 		if err != nil {
 			return nil, err
 		}
@@ -171,9 +171,9 @@ func (r *remover) settleGone(ctx context.Context, now *Snapshot) error {
 }
 
 // settleTag removes a tag that still points to a manifest, if that was deleted, and reports whether the tag exists.
-func (r *remover) settleTag(ctx context.Context, name reference.NamedTagged, at reference.Canonical, kept bool) (exists bool, err error) {
+func (r *remover) settleTag(ctx context.Context, name reference.NamedTagged, at reference.Canonical, kept bool) (found bool, err error) {
 	if !kept {
-		if kept, err = r.exists(ctx, at); err != nil {
+		if kept, err = exists(ctx, r.registry, at); err != nil {
 			return false, err
 		}
 	}
@@ -185,14 +185,6 @@ func (r *remover) settleTag(ctx context.Context, name reference.NamedTagged, at 
 		return true, err
 	}
 	return false, ignoreAbsent(ctx, r.registry, name, r.registry.Untag(ctx, name))
-}
-
-func (r *removal) exists(ctx context.Context, name reference.Named) (bool, error) {
-	_, err := r.registry.Digest(ctx, name)
-	if errdefs.IsNotFound(err) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // maxRevealed is how many of the manifests that were deleted last are put back to find out what a removed tag points to.
@@ -270,7 +262,7 @@ func (r *remover) restore(ctx context.Context, manifests []digest.Digest) error 
 func (r *remover) restoreManifest(ctx context.Context, d digest.Digest) error {
 	at := manifest.AtDigest(r.snapshot.repo, d)
 	tags := r.keptTags(d)
-	exists, err := r.exists(ctx, at)
+	exists, err := exists(ctx, r.registry, at)
 	if err != nil || exists && !slices.ContainsFunc(tags, func(tag string) bool { return r.gone[tag] }) {
 		return err
 	}

@@ -63,7 +63,14 @@ type PlatformRecord struct {
 
 // Time is the later of Created and Updated.
 func (r Record) Time() time.Time {
-	return manifest.Listed{Created: timeOrZero(r.Created), Updated: timeOrZero(r.Updated)}.Time()
+	var l manifest.Listed
+	if r.Created != nil {
+		l.Created = *r.Created
+	}
+	if r.Updated != nil {
+		l.Updated = *r.Updated
+	}
+	return l.Time()
 }
 
 // Detail is how much a listing shows of each manifest, and so what it has to read.
@@ -131,13 +138,6 @@ func (r *Record) fail(err error) {
 	if errdefs.IsNotFound(err) {
 		r.Error = "not in the registry"
 	}
-}
-
-func timeOrZero(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return *t
 }
 
 func timeOrNil(t time.Time) *time.Time {

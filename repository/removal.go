@@ -41,10 +41,8 @@ type removal struct {
 	snapshot *Snapshot
 	request  request
 	steps    []Step
-	// named are the manifests that were named one by one, nil for a purge: they need not be readable. recursive says
-	// that others are removed with them.
-	named     map[digest.Digest]bool
-	recursive bool
+	// named are the manifests that were named one by one, nil for a purge: they need not be readable.
+	named map[digest.Digest]bool
 	// more are manifests beyond tags and inventory; asked are those whose referrers are known.
 	more  []digest.Digest
 	asked map[digest.Digest]bool

@@ -67,7 +67,8 @@ func byRepository[N reference.Named](names []N) [][]N {
 // name plans the removal of names. What cannot be removed is in refused.
 func (r *removal) name(ctx context.Context, names []reference.Named, recursive bool) (refused []error, err error) {
 	r.snapshot.mayBeEmpty = true // it may have manifests and no tags
-	r.recursive, r.named = recursive, map[digest.Digest]bool{}
+	r.named, r.request = map[digest.Digest]bool{}, newRequest()
+	r.request.named, r.request.recursive = true, recursive
 	tags := map[string]digest.Digest{}
 	for _, name := range names {
 		d, err := r.registry.Digest(ctx, name)
@@ -90,8 +91,7 @@ func (r *removal) name(ctx context.Context, names []reference.Named, recursive b
 	if err := r.extend(ctx, slices.Sorted(maps.Keys(r.named))); err != nil {
 		return nil, r.unchanged(err)
 	}
-	r.request = newRequest()
-	r.request.named, r.request.recursive, r.request.manifests = true, recursive, maps.Clone(r.named)
+	r.request.manifests = maps.Clone(r.named)
 	needed, err := r.plan(ctx)
 	return append(refused, needed...), err
 }

@@ -25,7 +25,7 @@ func (r *removal) checkNames(s *Snapshot) error {
 			quoted = append(quoted, fmt.Sprintf("%q", manifest.OneLine(name, maxName)))
 		}
 	}
-	if len(quoted) == 0 || r.named != nil && !r.recursive {
+	if len(quoted) == 0 || r.named != nil && !r.request.recursive {
 		return nil
 	}
 	err := manifest.Errorf(errdefs.ErrFailedPrecondition, "%s lists names of %s that are not valid tags, so the manifests they need are unknown: %s",
@@ -63,7 +63,7 @@ func (r *removal) settle(ctx context.Context, s *Snapshot) error {
 		return nil
 	}
 	err := r.answers404(s, tags, manifests)
-	if r.named == nil || r.recursive {
+	if r.named == nil || r.request.recursive {
 		return err
 	}
 	r.report.Warn("%v", err)

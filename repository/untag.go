@@ -99,19 +99,17 @@ func (u *untagging) prepare(ctx context.Context, tags []tagContent) (absent []er
 			}
 		}
 		var again []reference.NamedTagged
-		tags = slices.DeleteFunc(tags, func(t tagContent) bool {
-			isListed := slices.Contains(listed, t.name.Tag())
+		for _, t := range tags {
 			switch {
 			case t.absent == nil:
 				u.tags = append(u.tags, t)
-			case !isListed:
-				absent = append(absent, t.absent)
-			default:
+			case slices.Contains(listed, t.name.Tag()):
 				again = append(again, t.name)
+			default:
+				absent = append(absent, t.absent)
 			}
-			return t.absent == nil || !isListed
-		})
-		if len(tags) == 0 {
+		}
+		if tags = nil; len(again) == 0 {
 			break
 		}
 		if err := pause.For(ctx, delay); err != nil {

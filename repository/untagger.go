@@ -106,11 +106,10 @@ func (u *untagger) untagGone(ctx context.Context, name reference.NamedTagged) er
 func (u *untagger) restore(ctx context.Context, name reference.NamedTagged, c manifest.Content, removed bool) error {
 	u.others = slices.DeleteFunc(u.others, func(tag string) bool { return tag == name.Tag() })
 	at := manifest.AtDigest(name, c.Descriptor.Digest)
-	_, existsErr := u.registry.Digest(ctx, at)
-	exists := existsErr == nil
+	exists, err := exists(ctx, u.registry, at)
 	switch {
-	case !exists && !errdefs.IsNotFound(existsErr):
-		return existsErr
+	case err != nil:
+		return err
 	case exists && !u.restored && (u.keeps || !u.listed || len(u.others) == 0):
 		u.keeps = u.keeps || removed
 		return nil
@@ -169,11 +168,11 @@ var errLost = errors.New("it could not be restored")
 func putBack(ctx context.Context, registry Registry, at reference.Canonical, c manifest.Content, tags ...string) error {
 	var absent []string
 	for _, tag := range tags {
-		_, err := registry.Digest(ctx, manifest.AtTag(at, tag))
-		if err != nil && !errdefs.IsNotFound(err) {
+		exists, err := exists(ctx, registry, manifest.AtTag(at, tag))
+		if err != nil {
 			return err
 		}
-		if err != nil {
+		if !exists {
 			absent = append(absent, tag)
 		}
 	}
