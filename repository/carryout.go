@@ -52,7 +52,6 @@ func newRemover(r *removal) *remover {
 		requested: map[digest.Digest]bool{}, admitted: map[string]bool{}, lost: map[digest.Digest]int{}, unsure: map[string]bool{}}
 }
 
-// tagsOf returns the tags of steps.
 func tagsOf(steps []Step) map[string]bool {
 	tags := map[string]bool{}
 	for _, step := range steps {
@@ -331,7 +330,6 @@ func (s Step) names() []reference.Named {
 
 func (r *remover) title(step Step) string { return manifest.Familiar(step.names()[0]) }
 
-// removeStep removes only a tag, or a manifest.
 func (r *remover) removeStep(ctx context.Context, step Step) error {
 	if step.Untag {
 		return r.untag(ctx, step)
@@ -344,7 +342,6 @@ func (r *remover) removeStep(ctx context.Context, step Step) error {
 	return err
 }
 
-// untag removes only a tag.
 func (r *remover) untag(ctx context.Context, step Step) error {
 	c, err := r.snapshot.graph.Content(step.Digest)
 	if err != nil {

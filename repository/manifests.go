@@ -48,7 +48,6 @@ type row struct {
 	err    error
 }
 
-// unreadTags returns rows of the tags that could not be read.
 func (s *Snapshot) unreadTags() (out []row) {
 	for _, tag := range slices.Sorted(maps.Keys(s.unread)) {
 		out = append(out, row{tags: []string{tag}, err: s.unread[tag]})
@@ -102,7 +101,6 @@ func (s *Snapshot) rows(ctx context.Context, digests []digest.Digest, q Query) [
 	return out
 }
 
-// records makes the records of rows one by one.
 func (s *Snapshot) records(ctx context.Context, rows []*row, q Query) iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		for _, r := range rows {

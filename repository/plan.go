@@ -88,7 +88,6 @@ func (p *planner) keep(roots, loose []digest.Digest) map[digest.Digest]bool {
 	return kept
 }
 
-// planner makes one plan.
 type planner struct {
 	snapshot *Snapshot
 	request  request

@@ -57,7 +57,6 @@ func PurgeAll(ctx context.Context, registry Registry, report manifest.Reporter, 
 	return ended(report, errs)
 }
 
-// purge removes what a selection matches.
 func (r *removal) purge(ctx context.Context, selection Selection) error {
 	defer r.snapshot.graph.Close()
 	report, repo := r.report, r.snapshot.repo

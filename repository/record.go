@@ -114,7 +114,6 @@ func recordOf(n manifest.Node) Record {
 	return r
 }
 
-// setPlatform gives the record of an image its platform.
 func (r *Record) setPlatform(p *ocispec.Platform) {
 	if p == nil || p.OS == "" && p.Architecture == "" {
 		return
@@ -123,7 +122,6 @@ func (r *Record) setPlatform(p *ocispec.Platform) {
 	r.Platforms = []PlatformRecord{{manifest.FormatPlatform(*p), r.Digest, r.Size, r.ImageSize}}
 }
 
-// setListed takes over what the registry's inventory says.
 func (r *Record) setListed(l manifest.Listed) {
 	r.ChangeableAttributes = l.Attributes
 	if l.Time().IsZero() {

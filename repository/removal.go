@@ -83,7 +83,6 @@ func (r *removal) unchanged(err error) error {
 	return fmt.Errorf("%w; %s was removed from %s", err, nothing, reference.FamiliarName(r.snapshot.repo))
 }
 
-// read reads the repository.
 func (r *removal) read(ctx context.Context) error {
 	err := r.readSnapshot(ctx, r.snapshot)
 	if err == nil {
@@ -215,7 +214,6 @@ func (r *removal) permitted(ctx context.Context) error {
 	return nil
 }
 
-// cannotDelete and cannotUntag are the errors of a registry that does not do that.
 func cannotDelete(repo reference.Named, err error) error {
 	if !errdefs.IsNotImplemented(err) {
 		return fmt.Errorf("asking %s whether it deletes manifests: %w", reference.Domain(repo), err)

@@ -156,7 +156,6 @@ func (s *Snapshot) read(ctx context.Context, filter manifest.Pattern) error {
 	return ctx.Err()
 }
 
-// readTags reads what tags point to.
 func (s *Snapshot) readTags(ctx context.Context, tags []string) {
 	var roots []manifest.Root
 	if s.resolveTags {

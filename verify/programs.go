@@ -135,7 +135,6 @@ func shownPaths(t program.Tally) string {
 	return strings.Join(out, ", ")
 }
 
-// describe returns the programs of a tally.
 func (p programs) describe(t program.Tally) *Programs {
 	out := &Programs{Foreign: t.Foreign, Counted: t.Counted, Paths: []string{}, Layers: []ProgramLayer{}}
 	for _, path := range t.Paths {
@@ -153,7 +152,6 @@ func (p programs) describe(t program.Tally) *Programs {
 // layerUsers are the images below a root by the layers that they have.
 type layerUsers map[digest.Digest][]Manifest
 
-// add adds an image.
 func (u layerUsers) add(m Manifest, n manifest.Node) {
 	if m.Kind != manifest.KindImage {
 		return

@@ -48,7 +48,6 @@ const (
 
 var states = []State{StateOK, StateUnknown, StateInvalid}
 
-// worse returns the worse of two states.
 func worse(a, b State) State {
 	if slices.Index(states, b) > slices.Index(states, a) {
 		return b
@@ -176,7 +175,6 @@ func Check(ctx context.Context, from Reader, names []reference.Named, o Options)
 	return out, nil
 }
 
-// read reads the manifests of all names.
 func (v *verifier) read(ctx context.Context, names []reference.Named) []manifest.Root {
 	byRepository := map[string][]int{}
 	for i, name := range names {
@@ -201,7 +199,6 @@ func (v *verifier) read(ctx context.Context, names []reference.Named) []manifest
 	return roots
 }
 
-// checkImages checks the images that were read.
 func (v *verifier) checkImages(ctx context.Context, names []reference.Named, roots []manifest.Root) {
 	var group errgroup.Group
 	if v.options.Deep {

@@ -253,7 +253,6 @@ func (s sources) kind(folder string, e ast.Expr) (kind, suffix, in, of string) {
 	return "object", "", folder, name
 }
 
-// plural returns a kind in the plural.
 func plural(kind string) string {
 	first, rest, _ := strings.Cut(kind, " ")
 	return strings.TrimSuffix(first+"s "+rest, " ")

@@ -16,7 +16,6 @@ import (
 // revised is the month that man pages carry, so that they do not change with the day they are made.
 const revised = "Nov 2026"
 
-// term is a word and what it means.
 type term struct{ word, text string }
 
 var exitStatus = []term{
@@ -57,7 +56,6 @@ func writeMan(dir string, cmd *cobra.Command) error {
 	return nil
 }
 
-// page returns the name of the page of cmd.
 func page(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.CommandPath(), " ", "-") }
 
 // manPage returns the page of cmd in the language of man(7).
