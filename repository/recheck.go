@@ -47,13 +47,13 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 	}
 	refused, err := r.plan(ctx)
 	r.errs, r.planned = append(r.errs, refused...), tagsOf(r.steps)
-	if err == nil && len(r.done) == 0 {
-		err = r.permitted(ctx)
+	switch {
+	case err != nil:
+		return err
+	case len(r.done) == 0:
+		return r.permitted(ctx)
 	}
-	if err == nil && len(r.done) > 0 {
-		err = r.restore(ctx, added)
-	}
-	return err
+	return r.restore(ctx, added)
 }
 
 // learn learns from the other tags of a manifest whether the registry has kept it when a tag of it was removed.
