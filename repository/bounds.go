@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/distribution/reference"
 )
 
 // boundedSteps is how many steps a purge with a bound in time carries out at least before it looks at the time.
@@ -40,13 +38,5 @@ func (r *remover) admit(left []Step) {
 			r.admitted[step.key()] = true
 			admitted++
 		}
-	}
-}
-
-// reportLeft reports what a purge has left because of its bounds.
-func (r *remover) reportLeft() {
-	if tags, manifests := count(r.left()); r.stopped != "" && tags+manifests > 0 {
-		r.report.Note("%s: stopped %s; %d tags and %d manifests are left, which another purge removes",
-			reference.FamiliarName(r.snapshot.repo), r.stopped, tags, manifests)
 	}
 }

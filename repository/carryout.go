@@ -88,7 +88,10 @@ func (r *remover) run(ctx context.Context) error {
 		steps := r.batch()
 		if len(steps) == 0 && all {
 			r.summary(false)
-			r.reportLeft()
+			if tags, manifests := count(r.left()); r.stopped != "" && tags+manifests > 0 {
+				r.report.Note("%s: stopped %s; %d tags and %d manifests are left, which another purge removes",
+					reference.FamiliarName(r.snapshot.repo), r.stopped, tags, manifests)
+			}
 			return errors.Join(r.errs...)
 		}
 		if r.remove(ctx, steps) != nil {

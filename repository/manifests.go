@@ -32,7 +32,10 @@ func Manifests(ctx context.Context, r manifest.Reader, report manifest.Reporter,
 		report.Note("%v", s.noInventory)
 	}
 	s.relate()
-	rows := append(s.rows(ctx, s.matching(q.Filter), q), s.unreadTags()...)
+	rows := s.rows(ctx, s.matching(q.Filter), q)
+	for _, tag := range slices.Sorted(maps.Keys(s.unread)) {
+		rows = append(rows, row{tags: []string{tag}, err: s.unread[tag]})
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -46,13 +49,6 @@ type row struct {
 	time   time.Time
 	depth  int
 	err    error
-}
-
-func (s *Snapshot) unreadTags() (out []row) {
-	for _, tag := range slices.Sorted(maps.Keys(s.unread)) {
-		out = append(out, row{tags: []string{tag}, err: s.unread[tag]})
-	}
-	return out
 }
 
 func failures(rows []row) (out []error) {
@@ -130,7 +126,12 @@ func (s *Snapshot) record(ctx context.Context, row row, q Query) Record {
 	n, err := s.graph.Node(row.digest)
 	if err == nil {
 		r, err = fullRecord(ctx, s.graph, s.repo, n, m.Platform, detail)
-		s.measure(&r)
+		if r.Children != nil {
+			r.ImageSize = s.imageSize(r.Digest)
+		}
+		for i := range r.Platforms {
+			r.Platforms[i].ImageSize = s.imageSize(r.Platforms[i].Digest)
+		}
 	}
 	r.Tags, r.Depth = row.tags, row.depth
 	r.Parents, r.Kind, r.Subject = slices.Compact(m.Parents), m.Kind, m.Subject
@@ -139,17 +140,6 @@ func (s *Snapshot) record(ctx context.Context, row row, q Query) Record {
 		r.fail(err)
 	}
 	return r
-}
-
-// measure sets the download of an index, and that of each of its images.
-func (s *Snapshot) measure(r *Record) {
-	if r.Children == nil {
-		return
-	}
-	r.ImageSize = s.imageSize(r.Digest)
-	for i := range r.Platforms {
-		r.Platforms[i].ImageSize = s.imageSize(r.Platforms[i].Digest)
-	}
 }
 
 // imageSize returns the download of everything from d down, 0 if that is not known.

@@ -114,14 +114,6 @@ func recordOf(n manifest.Node) Record {
 	return r
 }
 
-func (r *Record) setPlatform(p *ocispec.Platform) {
-	if p == nil || p.OS == "" && p.Architecture == "" {
-		return
-	}
-	r.OS, r.Architecture = p.OS, p.Architecture
-	r.Platforms = []PlatformRecord{{manifest.FormatPlatform(*p), r.Digest, r.Size, r.ImageSize}}
-}
-
 func (r *Record) setListed(l manifest.Listed) {
 	r.ChangeableAttributes = l.Attributes
 	if l.Time().IsZero() {
@@ -158,7 +150,10 @@ func fullRecord(ctx context.Context, g *manifest.Graph, repo reference.Named, n 
 				return r, fmt.Errorf("platform of %s: %w", manifest.Familiar(manifest.AtDigest(repo, r.Digest)), err)
 			}
 		}
-		r.setPlatform(platform)
+		if p := platform; p != nil && (p.OS != "" || p.Architecture != "") {
+			r.OS, r.Architecture = p.OS, p.Architecture
+			r.Platforms = []PlatformRecord{{manifest.FormatPlatform(*p), r.Digest, r.Size, r.ImageSize}}
+		}
 	}
 	if detail >= DetailCreated {
 		made, err := g.Created(ctx, repo, r.Digest)

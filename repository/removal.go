@@ -112,12 +112,19 @@ func (r *removal) readSnapshot(ctx context.Context, s *Snapshot) error {
 // plan plans the steps of the request. Referrers of what is removed that were not known are added to the snapshot. Of the
 // manifests that were named, refused has an error for each that has to be kept.
 func (r *removal) plan(ctx context.Context) (refused []error, err error) {
+	if r.named == nil {
+		_, err := r.planSteps(ctx)
+		return nil, err
+	}
 	for {
-		if r.named != nil {
-			r.addTags()
+		r.request.tags = map[string]bool{}
+		for tag, d := range r.snapshot.Tags {
+			if r.request.manifests[d] && !r.request.keepTags[tag] {
+				r.request.tags[tag] = true
+			}
 		}
 		kept, err := r.planSteps(ctx)
-		if err != nil || r.named == nil {
+		if err != nil {
 			return nil, err
 		}
 		blocked := slices.DeleteFunc(slices.Sorted(maps.Keys(r.request.manifests)), func(d digest.Digest) bool { return !kept[d] })

@@ -96,16 +96,6 @@ func (r *removal) name(ctx context.Context, names []reference.Named, recursive b
 	return append(refused, needed...), err
 }
 
-// addTags requests the removal of the tags that point to the manifests that were named.
-func (r *removal) addTags() {
-	r.request.tags = map[string]bool{}
-	for tag, d := range r.snapshot.Tags {
-		if r.request.manifests[d] && !r.request.keepTags[tag] {
-			r.request.tags[tag] = true
-		}
-	}
-}
-
 // needed is the error for a named manifest that has to be kept.
 func (r *removal) needed(d digest.Digest) error {
 	at := manifest.Familiar(manifest.AtDigest(r.snapshot.repo, d))

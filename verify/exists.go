@@ -71,7 +71,7 @@ func images(ctx context.Context, r manifest.Fetcher, name reference.Named, platf
 				p.OSVersion = version
 			}
 			out = append(out, image{p, d.Digest, true})
-		} else if statesImage(d) {
+		} else if manifest.HasPlatform(d) && d.ArtifactType == "" && !manifest.IsIndex(d.MediaType) {
 			out = append(out, image{*d.Platform, d.Digest, false})
 		}
 	}
@@ -82,11 +82,6 @@ func images(ctx context.Context, r manifest.Fetcher, name reference.Named, platf
 		}
 	}
 	return out, err
-}
-
-// statesImage reports whether an index states that d is an image for a platform.
-func statesImage(d ocispec.Descriptor) bool {
-	return manifest.HasPlatform(d) && d.ArtifactType == "" && !manifest.IsIndex(d.MediaType)
 }
 
 // configPlatforms returns the platforms of the images that were fetched, from their configs.

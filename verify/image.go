@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"sync"
 
 	"github.com/distribution/reference"
@@ -117,6 +116,3 @@ func (v *verifier) config(ctx context.Context, repo reference.Named, n manifest.
 func sizeFinding(d ocispec.Descriptor, object string, size int64) Finding {
 	return finding(SeverityError, d.Digest, "%s %s has %d bytes, but the manifest says %d", object, d.Digest, size, d.Size)
 }
-
-// isArchive reports whether a layer of this media type is part of a file system; old manifests leave it out.
-func isArchive(mediaType string) bool { return mediaType == "" || strings.Contains(mediaType, "tar") }

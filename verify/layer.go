@@ -210,7 +210,7 @@ func (l *layers) unpack(ctx context.Context, source io.Reader, d ocispec.Descrip
 	digester := digest.Canonical.Digester()
 	limit := min(l.limit, max(l.limit/16, maxRatio*d.Size))
 	tee := io.TeeReader(&limitedReader{ctx, content, limit}, digester.Hash())
-	if isArchive(d.MediaType) {
+	if d.MediaType == "" || strings.Contains(d.MediaType, "tar") { // old manifests leave it out
 		u.layer, err = program.ReadLayer(tee, windows, l.budget)
 	}
 	if u.tooManyFiles = errors.Is(err, program.ErrLimit); err == nil || u.tooManyFiles {

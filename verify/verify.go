@@ -233,7 +233,12 @@ func (v *verifier) checkImages(ctx context.Context, names []reference.Named, roo
 func (v *verifier) report(name reference.Named, root manifest.Root, a available) Result {
 	r := newReport(manifest.Familiar(name), root.Digest)
 	if root.Err != nil {
-		r.add(rootFinding(name, root.Err))
+		f := readFinding("", manifest.Familiar(name), name, root.Err)
+		if errdefs.IsNotFound(root.Err) {
+			f = finding(SeverityError, "", "%v", root.Err)
+			f.Err = root.Err
+		}
+		r.add(f)
 		return r.Result
 	}
 	g := v.graphs[name.Name()]
@@ -291,14 +296,6 @@ func (r *report) add(found ...Finding) {
 		r.State = worse(r.State, stateOf[f.Severity])
 		r.states[f.Manifest] = worse(r.states[f.Manifest], stateOf[f.Severity])
 	}
-}
-
-// rootFinding is the finding that a name could not be read.
-func rootFinding(name reference.Named, err error) Finding {
-	if errdefs.IsNotFound(err) {
-		return Finding{Severity: SeverityError, Message: manifest.OneLine(err.Error(), maxMessage), Err: err}
-	}
-	return readFinding("", manifest.Familiar(name), name, err)
 }
 
 // findings returns the findings on the manifest n itself, or on the error with which it was read; listed is the
