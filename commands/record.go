@@ -10,7 +10,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
-// recordFile is a repository.Recorder in a file.
+// recordFile is the file that a removal is recorded in.
 type recordFile struct{ file *os.File }
 
 // openRecord opens a file to append to; without a path nothing is recorded.
@@ -33,11 +33,11 @@ func openRecord(in files, path string) (recordFile, error) {
 }
 
 // recorder is nil if nothing is recorded.
-func (r recordFile) recorder() repository.Recorder {
+func (r recordFile) recorder() func(...repository.Recorded) error {
 	if r.file == nil {
 		return nil
 	}
-	return r
+	return r.Add
 }
 
 // Add appends lines and waits for the disk.

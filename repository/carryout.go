@@ -320,7 +320,7 @@ func (r *remover) recordStep(ctx context.Context, step Step) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.Record.Add(lines...)
+	return r.Record(lines...)
 }
 
 // names returns the tags of a step or, if there are none, its manifest.

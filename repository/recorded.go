@@ -16,12 +16,6 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// Recorder records what is going to be removed, before it is.
-type Recorder interface {
-	// Add returns when the lines are stored where they outlast the process.
-	Add(lines ...Recorded) error
-}
-
 // Recorded is a name that was removed, with what is needed to restore it while the registry has its blobs. It is a line of
 // a record, as JSON.
 type Recorded struct {

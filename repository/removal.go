@@ -21,8 +21,8 @@ type Removal struct {
 	Confirm func(steps []Step) (bool, error)
 	// DryRun says that nothing is removed even if Confirm agrees; less of the repository is kept in memory then.
 	DryRun bool
-	// Record receives what is going to be removed before it is; nil for none.
-	Record Recorder
+	// Record stores what is going to be removed where it outlasts the process, and returns then; nil for none.
+	Record func(lines ...Recorded) error
 	// AssumeGone are tags and digests that are taken for gone if they are listed and cannot be read.
 	AssumeGone []string
 	// MaxDeletes and MaxTime bound a purge, 0 for no bound: it ends between what can be removed on its own, and reports what

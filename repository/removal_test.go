@@ -144,7 +144,7 @@ func (r *testRepo) removal(between ...func()) Removal {
 		}
 		return true, nil
 	}
-	return Removal{Confirm: agree, Record: &r.record, Removed: r.removed}
+	return Removal{Confirm: agree, Record: r.record.Add, Removed: r.removed}
 }
 
 // purge purges a selection. between runs once that is planned.

@@ -170,11 +170,11 @@ func (u *untagging) run(ctx context.Context, o Removal) (errs []error, early boo
 }
 
 // record records a tag before it is removed, unless its manifest is gone. The error is that of ctx when it has ended.
-func (t tagContent) record(ctx context.Context, to Recorder) error {
+func (t tagContent) record(ctx context.Context, to func(...Recorded) error) error {
 	if to == nil || t.absent != nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return to.Add(Recorded{t.name.String(), t.Descriptor.Digest, t.Descriptor.MediaType, t.Raw})
+	return to(Recorded{t.name.String(), t.Descriptor.Digest, t.Descriptor.MediaType, t.Raw})
 }
 
 // remove removes a tag, or returns what it points to now. Some registries only refuse it then.
