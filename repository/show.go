@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -23,15 +24,10 @@ type Shown struct {
 func Show(ctx context.Context, r manifest.Reader, report manifest.Reporter, name reference.Named) (Shown, error) {
 	s := newSnapshot(r, name)
 	read, err := s.graph.Read(ctx, name)
-	if err != nil {
-		return Shown{}, err
-	}
 	root := read[0]
-	if root.Err == nil {
-		_, root.Err = s.graph.Node(root.Digest)
-	}
-	if root.Err != nil {
-		return Shown{}, root.Err
+	_, nodeErr := s.graph.Node(root.Digest)
+	if err := cmp.Or(err, root.Err, nodeErr); err != nil {
+		return Shown{}, err
 	}
 	s.roots = []digest.Digest{root.Digest}
 	if tag, ok := name.(reference.Tagged); ok {

@@ -34,15 +34,6 @@ type Size struct {
 	Bytes int64
 }
 
-func (s *Size) add(o object) {
-	s.Bytes += o.Size
-	if o.blob {
-		s.Blobs++
-	} else {
-		s.Manifests++
-	}
-}
-
 // Plan returns what Import would do, and writes nothing. With several tags, the error joins those of the tags that would
 // fail, and the plan is that of the others.
 func Plan(ctx context.Context, to Registry, report manifest.Reporter, r Request) (ImportPlan, error) {
@@ -117,10 +108,15 @@ func (i importer) estimate(ctx context.Context, objects map[digest.Digest]object
 		return err
 	}
 	for n, o := range all {
+		size := &plan.Missing
 		if exists[n] {
-			plan.Existing.add(o)
+			size = &plan.Existing
+		}
+		size.Bytes += o.Size
+		if o.blob {
+			size.Blobs++
 		} else {
-			plan.Missing.add(o)
+			size.Manifests++
 		}
 	}
 	return nil
