@@ -142,17 +142,10 @@ func (s *Snapshot) read(ctx context.Context, filter manifest.Pattern) error {
 		s.readManifests(ctx, slices.Sorted(maps.Keys(s.inventory)))
 		return ctx.Err()
 	}
-	var matching, others []string
-	for _, tag := range slices.Compact(slices.Sorted(slices.Values(tags))) {
-		if filter.Match(tag) {
-			matching = append(matching, tag)
-		} else {
-			others = append(others, tag)
-		}
-	}
-	s.readTags(ctx, matching)
+	tags = slices.Compact(slices.Sorted(slices.Values(tags)))
+	s.readTags(ctx, slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return !filter.Match(tag) }))
 	s.readManifests(ctx, slices.Sorted(maps.Keys(s.named)))
-	s.readDigestTags(ctx, others)
+	s.readDigestTags(ctx, slices.DeleteFunc(tags, filter.Match))
 	return ctx.Err()
 }
 
