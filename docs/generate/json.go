@@ -148,7 +148,12 @@ func (s sources) rows(folder, name, prefix string) (rows string, err error) {
 	for _, f := range t.Decl.Specs[0].(*ast.TypeSpec).Type.(*ast.StructType).Fields.List {
 		row := ""
 		if f.Names == nil {
-			row, err = s.embedded(folder, f.Type.(*ast.Ident).Name, prefix)
+			embedded := f.Type.(*ast.Ident).Name
+			if where := s.described[folder+"."+embedded]; where != "" {
+				row = fmt.Sprintf("| | | the fields of %s |\n", where)
+			} else {
+				row, err = s.rows(folder, embedded, prefix)
+			}
 		} else if key, optional := jsonKey(f); key != "" {
 			row, err = s.row(folder, f, prefix+key, optional)
 		}
@@ -158,14 +163,6 @@ func (s sources) rows(folder, name, prefix string) (rows string, err error) {
 		rows += row
 	}
 	return rows, nil
-}
-
-// embedded returns the rows of an embedded struct.
-func (s sources) embedded(folder, name, prefix string) (string, error) {
-	if where := s.described[folder+"."+name]; where != "" {
-		return fmt.Sprintf("| | | the fields of %s |\n", where), nil
-	}
-	return s.rows(folder, name, prefix)
 }
 
 // row returns the row of a field, and those of its own fields.
