@@ -593,6 +593,8 @@ func TestImportArtifacts(t *testing.T) {
 		raw := fmt.Appendf(nil, `{"mediaType":%q,"artifactType":"a/b","blobs":[{"digest":%q,"size":3}],"subject":{"digest":%q,"size":1}}`,
 			mediaType, digest.FromString("sig"), r.list.Digest)
 		artifact := r.Store(fakes.Named(t, "from.example.com/app@"+digest.FromBytes(raw).String()), mediaType, raw)
+		cosign := manifest.ReferrersTag(r.list.Digest) + ".sig"
+		r.Store(fakes.Named(t, "from.example.com/app:"+cosign), mediaType, raw)
 		signature := r.referrer(t, r.list.Digest, "a/c")
 		r.Index(t, "from.example.com/app:"+manifest.ReferrersTag(r.list.Digest), ocispec.MediaTypeImageIndex,
 			ocispec.Descriptor{Digest: artifact}, ocispec.Descriptor{Digest: signature})
@@ -615,6 +617,9 @@ func TestImportArtifacts(t *testing.T) {
 		}
 		if err != nil || !slices.Equal(got, want) || !strings.Contains(fmt.Sprint(r.report.Notes), note) {
 			t.Errorf("refuses %t: got the referrers %q, error %v and notes %q, want %q and %q", refuses, got, err, r.report.Notes, want, note)
+		}
+		if _, tagged := r.Manifests["to.example.com/app:"+cosign]; tagged == refuses {
+			t.Errorf("refuses %t: got the tag %s written: %t", refuses, cosign, tagged)
 		}
 		warned := strings.Contains(fmt.Sprint(r.report.Warnings), artifact.String()+", which has the superseded type "+mediaType)
 		if warned != refuses {

@@ -173,6 +173,7 @@ func (i importer) copyReferrers(ctx context.Context, c *content) error {
 	isRefused := func(d digest.Digest) bool { return slices.Contains(refused, d) }
 	roots = slices.DeleteFunc(roots, isRefused)
 	c.referrers = slices.DeleteFunc(c.referrers, func(n manifest.Node) bool { return isRefused(n.Descriptor.Digest) })
+	c.tags = slices.DeleteFunc(c.tags, func(t manifest.Root) bool { return isRefused(t.Digest) })
 	if _, err := c.copyAll(ctx, c.graph, slices.DeleteFunc(all, isRefused)); err != nil {
 		return err
 	}
