@@ -17,12 +17,8 @@ const (
 	maxActions = 10_000
 	// maxNesting is the maximum number of nested loops and calls of templates. An error takes the square of it to return.
 	maxNesting = 400
-)
 
-// Costs, see maxWork.
-const (
-	parseCost = 4096
-	nodeCost  = 128
+	parseCost, nodeCost = 4096, 128 // of maxWork
 )
 
 // execution executes the templates of a text.
@@ -30,12 +26,11 @@ type execution struct {
 	*renderer
 	source text
 	nodes  []node
-	inner  int // number of the lists around the next one in which the dot is another
-	terms  int // number of values in all actions
 
 	current node
 	depth   int
 	warned  bool // about a missing value that current uses
+	other   bool // whether the dot has none of the fields of the scope that current uses
 	out     textBuilder
 }
 
@@ -48,30 +43,27 @@ func (r refusal) Error() string { return string(r) }
 func (r *renderer) execute(source text) (text, bool) {
 	e := &execution{renderer: r, source: source}
 	if r.left -= parseCost; r.left < 0 {
-		e.failed(0, string(errWork))
-		return text{}, false
+		return e.failed(0, string(errWork))
 	}
 	if strings.Count(source.string, "{{") > maxActions {
-		e.failed(0, fmt.Sprintf("the file has more than %d template actions", maxActions))
-		return text{}, false
+		return e.failed(0, fmt.Sprintf("the file has more than %d template actions", maxActions))
 	}
 	t, err := parseTemplate(source.string)
 	if err != nil {
-		e.parseError(err)
-		return text{}, false
+		return e.parseError(err)
 	}
 	for _, named := range t.Templates() {
-		e.inner = 1
-		if named == t {
-			e.inner = 0
-		}
-		e.list(named.Root)
+		e.list(named.Root, new(node))
 	}
 	// After parsing, so that no template can call these.
 	t.Funcs(r.functions).Funcs(template.FuncMap{"at": e.enter})
 	if err := t.Execute(e, e.scope); err != nil {
-		e.runError(err)
-		return text{}, false
+		message := noField().ReplaceAllString(executing().ReplaceAllString(err.Error(), ""), "the value has no field $1")
+		var ours refusal
+		if errors.As(err, &ours) {
+			message = string(ours)
+		}
+		return e.failed(e.current.start, message)
 	}
 	return e.out.text(), true
 }
@@ -81,14 +73,17 @@ func parseTemplate(s string) (*template.Template, error) {
 }
 
 // enter is called as at before a node.
-func (e *execution) enter(n int) string {
-	e.current, e.warned, e.lacks = e.nodes[n], false, false
+func (e *execution) enter(n int, dot any) string {
+	e.current, e.warned, e.lacks, e.other = e.nodes[n], false, false, false
 	e.spend(nodeCost + float64(e.current.terms)*e.largest/256) // to compare texts
 	if e.depth += e.current.depth; e.depth > maxNesting {
 		panic(refusal(fmt.Sprintf("more than %d loops and templates are nested", maxNesting)))
 	}
+	_, top := dot.(scope)
 	for _, fields := range e.current.uses {
-		if e.scope.missing(fields) {
+		_, known := e.scope[fields[0]]
+		e.other = e.other || known && !top
+		if (known || top) && e.scope.missing(fields) {
 			e.warn("{{." + strings.Join(fields, ".") + "}} has no value" + hint(fields))
 		}
 	}
@@ -99,11 +94,11 @@ func (e *execution) enter(n int) string {
 func (e *execution) Write(p []byte) (int, error) {
 	nothing := string(p) == "<no value>"
 	switch {
-	case e.current.literal:
+	case !strings.HasPrefix(e.source.string[e.current.start:], "{{"):
 		e.out.add(e.source, e.current.start, e.current.start+len(p))
 	case (nothing || len(p) == 0 && e.lacks) && !e.warned:
 		message := e.action(e.current.start) + " has no value"
-		if len(e.current.uses) > 0 {
+		if e.other {
 			message += `: {{.}} is another value here; start with $, or pass it with {{template "NAME" .}}`
 		}
 		e.warn(message)
@@ -122,8 +117,9 @@ func (e *execution) warn(message string) {
 }
 
 // failed adds an error in the action that starts at an offset.
-func (e *execution) failed(start int, message string) {
+func (e *execution) failed(start int, message string) (text, bool) {
 	e.add(task.Error, e.source.origin(start), "", "%s", strings.TrimPrefix(e.action(start)+": "+message, ": "))
+	return text{}, false
 }
 
 // actions matches actions. One in which a string or the action itself is not closed ends at the end of the line or at the
@@ -143,13 +139,12 @@ const unexpectedEOF = "unexpected EOF"
 
 // parseError adds an error of the parser, which reports only its line. The error is in the first action after which the
 // beginning of the text has an error other than an unexpected end.
-func (e *execution) parseError(err error) {
+func (e *execution) parseError(err error) (text, bool) {
 	s := e.source.string
 	all := actions().FindAllStringIndex(s, -1)
 	_, message, _ := strings.Cut(strings.TrimPrefix(err.Error(), "template: task:"), ": ")
 	if message == unexpectedEOF {
-		e.failed(open(s, all), "{{end}} is missing")
-		return
+		return e.failed(open(s, all), "{{end}} is missing")
 	}
 	i := sort.Search(len(all)-1, func(i int) bool {
 		_, err := parseTemplate(s[:all[i][1]])
@@ -159,7 +154,7 @@ func (e *execution) parseError(err error) {
 	if !closed && !strings.HasPrefix(message, "unterminated") && message != "unclosed comment" {
 		message = "}} is missing" // the parser continued and may report something else
 	}
-	e.failed(all[i][0], message)
+	return e.failed(all[i][0], message)
 }
 
 var keyword = lazyregexp.New(`^\{\{(?:-\s)?\s*(if|range|with|block|define|end)\b`)
@@ -181,19 +176,6 @@ func open(s string, actions [][]int) int {
 
 var (
 	// executing matches what package template adds to an error.
-	executing = lazyregexp.New(`(?s)^template: task:\d+:\d+: executing ".*?" at <.*?>: (?:error calling (\w+): )?`)
+	executing = lazyregexp.New(`(?s)^template: task:\d+:\d+: executing ".*?" at <.*?>: (?:error calling )?`)
 	noField   = lazyregexp.New(`^can't evaluate field (\S+) in type .*`)
 )
-
-// runError adds the error of the execution.
-func (e *execution) runError(err error) {
-	message := err.Error()
-	var ours refusal
-	if errors.As(err, &ours) {
-		message = string(ours)
-	} else if m := executing().FindStringSubmatch(message); m != nil {
-		message = strings.TrimPrefix(m[1]+": "+message[len(m[0]):], ": ")
-		message = noField().ReplaceAllString(message, "the value has no field $1")
-	}
-	e.failed(e.current.start, message)
-}
