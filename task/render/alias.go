@@ -19,18 +19,8 @@ const (
 	maxSources = 100
 )
 
-// builtIn are the aliases of every v1.1.0 file.
+// builtIn are the aliases of every v1.1.0 file, and builtInFields those for a field of .Run.
 var builtIn = map[string]string{
-	"ID":           "{{.Run.ID}}",
-	"SharedVolume": "{{.Run.SharedVolume}}",
-	"Registry":     "{{.Run.Registry}}",
-	"RegistryName": "{{.Run.RegistryName}}",
-	"Date":         "{{.Run.Date}}",
-	"OS":           "{{.Run.OS}}",
-	"Architecture": "{{.Run.Architecture}}",
-	"Commit":       "{{.Run.Commit}}",
-	"Branch":       "{{.Run.Branch}}",
-
 	"acr":  "mcr.microsoft.com/acr/acr-cli:0.19",
 	"az":   "mcr.microsoft.com/acr/azure-cli:2ff604c",
 	"bash": "mcr.microsoft.com/acr/bash:2ff604c",
@@ -38,13 +28,20 @@ var builtIn = map[string]string{
 	"cssc": "mcr.microsoft.com/acr/cssc:2ff604c",
 }
 
-// aliases are the aliases of a file, and their values.
-type aliases struct {
-	values    map[string]string
-	directive string // the character before a name
-}
+const builtInFields = "ID SharedVolume Registry RegistryName Date OS Architecture Commit Branch"
 
 var aliasName = lazyregexp.New(`^[A-Za-z0-9]+`)
+
+// aliases are the aliases of a file, which are read from its alias block.
+type aliases struct {
+	*renderer
+	block     text
+	lines     lined
+	values    map[string]string
+	directive string // the character before a name
+	count     int    // of the sources
+	size      int    // of those that were read
+}
 
 // expand returns the body of a file with the aliases of its alias block and the built-in ones replaced, and the aliases
 // for the first word of a cmd.
@@ -53,7 +50,11 @@ func (r *renderer) expand(body, block text) (expanded text, commands map[string]
 	if !ok {
 		return text{}, nil, false
 	}
-	a := (&aliasReader{renderer: r, block: block, lines: linesOf(block.string)}).read()
+	a := aliases{renderer: r, block: block, lines: linesOf(block.string), values: maps.Clone(builtIn), directive: "$"}
+	for name := range strings.FieldsSeq(builtInFields) {
+		a.values[name] = "{{.Run." + name + "}}"
+	}
+	a.read()
 	if expanded = a.replace(body); len(expanded.string) > maxText {
 		r.add(task.Error, 0, "alias", "the file is larger than 512 KiB after replacing aliases")
 		return text{}, nil, false
@@ -71,7 +72,7 @@ func (r *renderer) expand(body, block text) (expanded text, commands map[string]
 }
 
 // replace returns the text with aliases replaced by their values.
-func (a aliases) replace(t text) text {
+func (a *aliases) replace(t text) text {
 	var out textBuilder
 	s := t.string
 	for from := 0; from < len(s) && out.Len() <= maxText; {
@@ -101,66 +102,45 @@ func (a aliases) replace(t text) text {
 	return out.text()
 }
 
-// aliasReader reads an alias block.
-type aliasReader struct {
-	*renderer
-	block text
-	lines lined
-	count int // of the sources
-	size  int // of those that were read
-}
-
-// read returns the aliases of the block. Values take precedence over later sources, those over earlier ones, and those
-// over built-in aliases.
-func (a *aliasReader) read() aliases {
-	out := aliases{maps.Clone(builtIn), "$"}
-	var document yaml.Node
-	if err := yaml.Unmarshal([]byte(a.block.string), &document); err != nil {
-		line, message := task.YAMLError(err)
+// read reads the alias block. Values take precedence over later sources, those over earlier ones, and those over built-in
+// aliases.
+func (a *aliases) read() {
+	root, line, message := readYAML([]byte(a.block.string))
+	if message != "" {
 		a.add(task.Error, a.block.origin(a.lines.offset(line, 1)), "alias", "invalid YAML, here or below: %s", message)
-		return out
 	}
 	values := map[string]string{}
-	if len(document.Content) > 0 {
-		for _, p := range aliasPairs(document.Content[0]) {
-			a.keys(p[1], &out, values)
+	for _, alias := range pairs(root) {
+		if alias.Kind != yaml.MappingNode && alias.Tag != "!!null" {
+			a.at(task.Error, alias, "alias", "expected src, values or directive")
 		}
-	}
-	maps.Copy(out.values, values)
-	return out
-}
-
-// keys reads the keys of alias: src and directive into out, values into values.
-func (a *aliasReader) keys(alias *yaml.Node, out *aliases, values map[string]string) {
-	if alias.Kind != yaml.MappingNode && alias.Tag != "!!null" {
-		a.at(task.Error, alias, "alias", "expected src, values or directive")
-	}
-	for _, p := range aliasPairs(alias) {
-		switch key := "alias." + p[0].Value; p[0].Value {
-		case "values":
-			define(values, p[1], func(n *yaml.Node, name string, err error) { a.at(task.Error, n, key+name, "%v", err) })
-		case "src":
-			a.readSources(p[1], key, out.values)
-		case "directive":
-			if c := p[1].Value; utf8.RuneCountInString(c) != 1 || aliasName().MatchString(c) || strings.TrimSpace(c) == "" {
-				a.at(task.Error, p[1], key, "expected one character that is neither a letter nor a digit")
-			} else {
-				out.directive = c
+		for name, n := range pairs(alias) {
+			switch key := "alias." + name.Value; name.Value {
+			case "values":
+				define(values, n, func(n *yaml.Node, name string, err error) { a.at(task.Error, n, key+name, "%v", err) })
+			case "src":
+				a.readSources(n, key)
+			case "directive":
+				if utf8.RuneCountInString(n.Value) != 1 || aliasName().MatchString(n.Value) || strings.TrimSpace(n.Value) == "" {
+					a.at(task.Error, n, key, "expected one character that is neither a letter nor a digit")
+				} else {
+					a.directive = n.Value
+				}
+			default:
+				a.at(task.Warning, name, key, "unknown key: expected src, values or directive")
 			}
-		default:
-			a.at(task.Warning, p[0], key, "unknown key: expected src, values or directive")
 		}
 	}
+	maps.Copy(a.values, values)
 }
 
 // readSources reads the aliases of files and URLs: a list, or a single one.
-func (a *aliasReader) readSources(n *yaml.Node, key string, values map[string]string) {
+func (a *aliases) readSources(n *yaml.Node, key string) {
 	items := n.Content
 	switch {
-	case n.Tag == "!!null":
-	case n.Kind == yaml.ScalarNode:
+	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
 		items = []*yaml.Node{n}
-	case n.Kind != yaml.SequenceNode:
+	case n.Kind == yaml.MappingNode:
 		a.at(task.Error, n, key, "expected a list of files and URLs")
 		return
 	}
@@ -169,43 +149,36 @@ func (a *aliasReader) readSources(n *yaml.Node, key string, values map[string]st
 			a.at(task.Error, item, key, "expected at most %d files and URLs, of at most 1 MiB", maxSources)
 			return
 		}
-		key := fmt.Sprintf("%s[%d]", key, i)
-		if item = resolved(item); item.Kind != yaml.ScalarNode {
-			a.at(task.Error, item, key, "expected a file or a URL")
-			continue
+		err := errors.New("expected a file or a URL")
+		if item = resolved(item); item.Kind == yaml.ScalarNode {
+			err = a.readSource(item.Value)
 		}
-		read, err := a.readSource(item.Value)
 		if err != nil {
-			a.at(task.Error, item, key, "%v", err)
+			a.at(task.Error, item, fmt.Sprintf("%s[%d]", key, i), "%v", err)
 		}
-		maps.Copy(values, read)
 	}
 }
 
-// readSource returns the aliases of a file or URL.
-func (a *aliasReader) readSource(name string) (map[string]string, error) {
+// readSource reads the aliases of a file or URL.
+func (a *aliases) readSource(name string) error {
 	if a.sources == nil {
-		return nil, fmt.Errorf("%s: aliases cannot be read from files or URLs here", name)
+		return fmt.Errorf("%s: aliases cannot be read from files or URLs here", name)
 	}
 	data, err := a.sources(name)
 	if err != nil {
-		return nil, fmt.Errorf("reading aliases from %s: %w", name, err)
+		return fmt.Errorf("reading aliases from %s: %w", name, err)
 	}
 	if a.size += len(data); a.size > MaxAliases {
-		return nil, fmt.Errorf("reading aliases from %s: the files of aliases are larger than 1 MiB", name)
+		return fmt.Errorf("reading aliases from %s: the files of aliases are larger than 1 MiB", name)
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		line, message := task.YAMLError(err)
-		return nil, fmt.Errorf("%s, line %d: %s", name, line, message)
+	root, line, message := readYAML(data)
+	if message != "" {
+		return fmt.Errorf("%s, line %d: %s", name, line, message)
 	}
-	values := map[string]string{}
-	if len(document.Content) > 0 {
-		define(values, document.Content[0], func(n *yaml.Node, _ string, wrong error) {
-			err = cmp.Or(err, fmt.Errorf("%s, line %d: %w", name, n.Line, wrong))
-		})
-	}
-	return values, err
+	define(a.values, root, func(n *yaml.Node, _ string, wrong error) {
+		err = cmp.Or(err, fmt.Errorf("%s, line %d: %w", name, n.Line, wrong))
+	})
+	return err
 }
 
 // define adds the names and values of a mapping to values, and reports the invalid ones, with ".NAME".
@@ -213,40 +186,21 @@ func define(values map[string]string, n *yaml.Node, report func(n *yaml.Node, na
 	if n.Kind != yaml.MappingNode && n.Tag != "!!null" {
 		report(n, "", errors.New("expected NAME: VALUE"))
 	}
-	for _, p := range aliasPairs(n) {
-		switch name := p[0].Value; {
+	for key, value := range pairs(n) {
+		switch name := key.Value; {
 		case aliasName().FindString(name) != name || name == "":
-			report(p[0], "."+name, fmt.Errorf("invalid alias %q: expected letters (a to z) and digits", name))
-		case p[1].Kind != yaml.ScalarNode:
-			report(p[0], "."+name, errors.New("expected a text"))
-		case p[1].Tag == "!!null":
+			report(key, "."+name, fmt.Errorf("invalid alias %q: expected letters (a to z) and digits", name))
+		case value.Kind != yaml.ScalarNode:
+			report(key, "."+name, errors.New("expected a text"))
+		case value.Tag == "!!null":
 			values[name] = ""
 		default:
-			values[name] = p[1].Value
+			values[name] = value.Value
 		}
 	}
 }
 
 // at adds a finding about a node of the block.
-func (a aliasReader) at(severity task.Severity, n *yaml.Node, key, format string, args ...any) {
+func (a *aliases) at(severity task.Severity, n *yaml.Node, key, format string, args ...any) {
 	a.add(severity, a.block.origin(a.lines.offset(n.Line, n.Column)), key, format, args...)
-}
-
-// aliasPairs returns the keys and values of a mapping.
-func aliasPairs(n *yaml.Node) (out [][2]*yaml.Node) {
-	if n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		out = append(out, [2]*yaml.Node{resolved(n.Content[i]), resolved(n.Content[i+1])})
-	}
-	return out
-}
-
-// resolved returns the node that a YAML alias refers to, or a node that is not an alias.
-func resolved(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
 }

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"iter"
 	"maps"
 	"strings"
 	"time"
@@ -27,19 +28,18 @@ func ParseValues(data []byte) (map[string]any, error) {
 	if len(data) > MaxAliases {
 		return nil, valuesError(1, "the values are larger than 1 MiB")
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		return nil, valuesError(task.YAMLError(err))
+	root, line, message := readYAML(data)
+	switch {
+	case message != "":
+		return nil, valuesError(line, message)
+	case root.Tag == "!!null":
+		return map[string]any{}, nil
+	case root.Kind != yaml.MappingNode:
+		return nil, valuesError(root.Line, "expected NAME: VALUE")
 	}
-	values := map[string]any{}
-	if len(document.Content) == 0 || document.Content[0].Tag == "!!null" {
-		return values, nil
-	}
-	if n := document.Content[0]; n.Kind != yaml.MappingNode {
-		return nil, valuesError(n.Line, "expected NAME: VALUE")
-	}
-	keepText(&document)
-	if err := document.Decode(&values); err != nil {
+	keepText(root)
+	var values map[string]any
+	if err := root.Decode(&values); err != nil {
 		return nil, valuesError(task.YAMLError(err))
 	}
 	return values, nil
@@ -83,4 +83,32 @@ func SetValue(values map[string]any, assignment string) error {
 	}
 	values[keys[len(keys)-1]] = value
 	return nil
+}
+
+// readYAML returns the root of a document, null if it is empty or has an error: at a line, and the message of that.
+func readYAML(data []byte) (root *yaml.Node, line int, message string) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		line, message = task.YAMLError(err)
+	}
+	return append(document.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"})[0], line, message
+}
+
+// pairs are the keys and values of a mapping, none of another node.
+func pairs(n *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
+	return func(yield func(key, value *yaml.Node) bool) {
+		for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+			if !yield(resolved(n.Content[i]), resolved(n.Content[i+1])) {
+				return
+			}
+		}
+	}
+}
+
+// resolved returns the node that a YAML alias refers to, or a node that is not an alias.
+func resolved(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
 }
