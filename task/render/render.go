@@ -117,8 +117,7 @@ func (r *renderer) render() (rendered text, commands map[string]string) {
 func (r *renderer) origins(t text) func(task.Position) task.Position {
 	lines := linesOf(t.string)
 	return func(p task.Position) task.Position {
-		// YAML may report a missing value after the last line.
-		return r.file.position(t.origin(lines.offset(min(p.Line, len(lines.starts)), p.Column)))
+		return r.file.position(t.origin(lines.offset(p.Line, p.Column)))
 	}
 }
 

@@ -79,14 +79,9 @@ func (l lined) position(offset int) task.Position {
 	return task.Position{Line: line, Column: 1 + utf8.RuneCountInString(l.string[l.starts[line-1]:offset])}
 }
 
-// offset returns the offset of a position; of one outside of the string, the offset of the nearest end.
+// offset returns the offset of a position; of one outside of the string, the offset of the nearest line or its end.
 func (l lined) offset(line, column int) int {
-	if line < 1 {
-		return 0
-	}
-	if line > len(l.starts) {
-		return len(l.string)
-	}
+	line = min(max(line, 1), len(l.starts))
 	offset, end := l.starts[line-1], len(l.string)
 	if line < len(l.starts) {
 		end = l.starts[line] - 1

@@ -33,9 +33,9 @@ func scopeOf(vars Variables) scope {
 		if v != "" {
 			run[k] = v
 		}
-		if v != "" && k == "ID" {
-			build[k] = v
-		}
+	}
+	if id := vars.Run["ID"]; id != "" {
+		build["ID"] = id
 	}
 	for id, v := range vars.Secrets {
 		secrets[id] = v
