@@ -70,6 +70,7 @@ func (e *execution) pipe(at *node, p *parse.PipeNode, optional bool) {
 		at.terms += len(cmd.Args)
 		keysAsFields(cmd)
 		for _, arg := range cmd.Args {
+			at.terms += len(*fieldsOf(arg)) / 16 // many are as slow as a value
 			if chain, ok := arg.(*parse.ChainNode); ok {
 				arg = chain.Node
 			}
