@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,14 +18,10 @@ import (
 // builtin runs a builtin with its arguments. As with the methods of runner, an error ends the text.
 type builtin func(ctx context.Context, r *runner, args []string, s Streams) error
 
-var builtins map[string]builtin
-
-func init() { // they refer to themselves
-	builtins = map[string]builtin{
-		"true": status(0), ":": status(0), "false": status(1),
-		"echo": echo, "printf": printf, "cat": cat, "grep": grep, "head": head, "cut": cut,
-		"test": test, "[": bracket, "exit": exit, "date": date, "cd": cd, "export": export, "sleep": sleep,
-	}
+var builtins = map[string]builtin{
+	"true": status(0), ":": status(0), "false": status(1),
+	"echo": echo, "printf": printf, "cat": cat, "grep": grep, "head": head, "cut": cut,
+	"test": test, "[": bracket, "exit": exit, "date": date, "cd": cd, "export": export, "sleep": sleep,
 }
 
 // Builtins lists the names of the builtins for messages.
@@ -32,9 +29,7 @@ const Builtins = "echo, printf, cat, grep, head, cut, test, [, true, false, :, e
 
 func status(code int) builtin {
 	return func(_ context.Context, r *runner, _ []string, _ Streams) error {
-		if r.code = code; code != 0 {
-			r.failure = fmt.Errorf("exit code %d", code)
-		}
+		r.code, r.failure = code, exitError(code)
 		return nil
 	}
 }
@@ -111,10 +106,7 @@ func formatOnce(out *strings.Builder, format string, args []string) (used int, e
 		case "%s":
 			out.WriteString(arg)
 		case "%d":
-			n, err := strconv.ParseInt("0"+arg, 10, 64)
-			if negative, ok := strings.CutPrefix(arg, "-"); ok {
-				n, err = strconv.ParseInt("-"+negative, 10, 64)
-			}
+			n, err := strconv.ParseInt(cmp.Or(arg, "0"), 10, 64)
 			if err != nil {
 				return used, fmt.Errorf("%q is not a number", arg)
 			}
@@ -213,20 +205,16 @@ func compare(a, operator, b string) (bool, error) {
 	case "!=":
 		return a != b, nil
 	}
-	holds := map[string]func(a, b int64) bool{
-		"-eq": func(a, b int64) bool { return a == b }, "-ne": func(a, b int64) bool { return a != b },
-		"-lt": func(a, b int64) bool { return a < b }, "-le": func(a, b int64) bool { return a <= b },
-		"-gt": func(a, b int64) bool { return a > b }, "-ge": func(a, b int64) bool { return a >= b },
-	}[operator]
-	if holds == nil {
+	x, errX := strconv.ParseInt(a, 10, 64)
+	y, errY := strconv.ParseInt(b, 10, 64)
+	holds, known := map[string]bool{"-eq": x == y, "-ne": x != y, "-lt": x < y, "-le": x <= y, "-gt": x > y, "-ge": x >= y}[operator]
+	switch {
+	case !known:
 		return false, fmt.Errorf("operator %q is not supported", operator)
-	}
-	x, err := strconv.ParseInt(a, 10, 64)
-	y, err2 := strconv.ParseInt(b, 10, 64)
-	if err = errors.Join(err, err2); err != nil {
+	case errX != nil || errY != nil:
 		return false, fmt.Errorf("expected two numbers, found %q and %q", a, b)
 	}
-	return holds(x, y), nil
+	return holds, nil
 }
 
 func exit(_ context.Context, r *runner, args []string, s Streams) error {

@@ -59,26 +59,28 @@ type Host interface {
 // error is why the last command failed, or why the text could not be run to its end.
 func (t *Text) Run(ctx context.Context, host Host, dir string, env []string, s Streams) (int, error) {
 	r := runner{text: t, host: host, used: new(used), dir: dir, vars: env}
-	err := r.all(ctx, t.stmts, s)
-	var exit exitError
-	switch {
-	case errors.As(err, &exit):
-		r.code, err = int(exit), nil
-		if exit != 0 {
-			err = fmt.Errorf("exit code %d", int(exit))
-		}
-	case err == nil && r.code != 0:
-		err = r.failure
+	switch err := r.part(r.all(ctx, t.stmts, s)); {
 	case err != nil:
-		r.code = -1
+		return -1, err
+	case r.code != 0:
+		return r.code, r.failure
 	}
-	return r.code, err
+	return 0, nil
 }
 
-// exitError ends a text with an exit code.
+// exitError is why a builtin failed, or ends a part of a text.
 type exitError int
 
-func (e exitError) Error() string { return "exit " + strconv.Itoa(int(e)) }
+func (e exitError) Error() string { return "exit code " + strconv.Itoa(int(e)) }
+
+// part returns the error of a part of a text that exit does not leave.
+func (r *runner) part(err error) error {
+	var exit exitError
+	if errors.As(err, &exit) {
+		r.code, r.failure, err = int(exit), exit, nil
+	}
+	return err
+}
 
 // used is what all parts of a text have used.
 type used struct{ commands, copied, files atomic.Int64 }
@@ -122,7 +124,7 @@ func (r *runner) statement(ctx context.Context, stmt *syntax.Stmt, s Streams) er
 		if r.code != 0 {
 			r.code = 0
 		} else {
-			r.code, r.failure = 1, errors.New("exit code 1")
+			r.code, r.failure = 1, exitError(1)
 		}
 	}
 	if limit, ok := err.(limitError); ok { //nolint:errorlint // a wrapped one has its position
@@ -197,22 +199,18 @@ func (r *runner) pipe(ctx context.Context, c *syntax.BinaryCmd, s Streams) error
 	var leftErr error
 	var running sync.WaitGroup
 	running.Go(func() {
-		leftErr = left.statement(ctx, c.X, Streams{s.In, out, s.Err})
+		leftErr = left.part(left.statement(ctx, c.X, Streams{s.In, out, s.Err}))
 		_ = out.Close()
 	})
 	right := *r
-	err := right.statement(ctx, c.Y, Streams{in, s.Out, s.Err})
+	err := right.part(right.statement(ctx, c.Y, Streams{in, s.Out, s.Err}))
 	_ = in.CloseWithError(io.ErrClosedPipe) // ends the left side if it still writes
 	running.Wait()
 	r.code, r.failure = right.code, right.failure
-	var exit exitError
-	if errors.As(err, &exit) { // exit ends only its side
-		r.code, r.failure, err = int(exit), exit, nil
+	if errors.Is(leftErr, io.ErrClosedPipe) {
+		leftErr = nil
 	}
-	if leftErr != nil && !errors.As(leftErr, &exit) && !errors.Is(leftErr, io.ErrClosedPipe) {
-		err = cmp.Or(err, leftErr)
-	}
-	return err
+	return cmp.Or(err, leftErr)
 }
 
 // spend counts a command.
@@ -244,12 +242,8 @@ func (r *runner) expander(ctx context.Context, s Streams) *expander {
 	return &expander{text: r.text, vars: r.vars.set("?", strconv.Itoa(r.last)), output: func(c *syntax.CmdSubst) (string, error) {
 		var out limitedBuffer
 		nested := *r
-		err := nested.all(ctx, c.Stmts, Streams{s.In, &out, s.Err})
+		err := nested.part(nested.all(ctx, c.Stmts, Streams{s.In, &out, s.Err}))
 		r.code, r.failure = nested.code, nested.failure
-		var exit exitError
-		if errors.As(err, &exit) {
-			r.code, r.failure, err = int(exit), exit, nil
-		}
 		if out.over {
 			err = errLarge
 		}
