@@ -131,7 +131,9 @@ func (e *expander) expansion(part syntax.WordPart) (value string, ok bool) {
 	case *syntax.ParamExp:
 		plain := !p.Excl && !p.Length && !p.Width && !p.IsSet && p.Index == nil && p.Slice == nil && p.Repl == nil && p.Exp == nil
 		if plain && p.Param != nil {
-			value, ok = e.vars.value(p.Param.Value)
+			if value, ok = e.vars.value(p.Param.Value); ok {
+				return value, true
+			}
 		}
 	case *syntax.CmdSubst:
 		if e.output != nil && e.err == nil {
@@ -139,15 +141,7 @@ func (e *expander) expansion(part syntax.WordPart) (value string, ok bool) {
 			return value, true
 		}
 	}
-	if !ok {
-		return e.written(part), false
-	}
-	return value, true
-}
-
-// written returns the source of a node.
-func (e *expander) written(n syntax.Node) string {
-	return e.text.source[n.Pos().Offset():n.End().Offset()]
+	return e.text.written(part), false
 }
 
 func (e *expander) add(s string) {

@@ -79,6 +79,9 @@ func nesting(text string) (n int) {
 // String returns the text as it was written.
 func (t *Text) String() string { return strings.TrimPrefix(t.source, prefix) }
 
+// written returns the source of a node.
+func (t *Text) written(n syntax.Node) string { return t.source[n.Pos().Offset():n.End().Offset()] }
+
 // Unset returns the names of variables outside of single quotes that neither env nor the text sets.
 func (t *Text) Unset(env []string) (names []string) {
 	set := map[string]bool{}
@@ -96,7 +99,7 @@ func (t *Text) Unset(env []string) (names []string) {
 			case *syntax.CallExpr:
 				if len(n.Args) > 1 && n.Args[0].Lit() == "export" {
 					for _, word := range n.Args[1:] {
-						name, _, _ := strings.Cut(t.source[word.Pos().Offset():word.End().Offset()], "=")
+						name, _, _ := strings.Cut(t.written(word), "=")
 						set[name] = true
 					}
 				}
@@ -222,34 +225,21 @@ func redirection(r *syntax.Redirect) string {
 	return fd + r.Op.String()
 }
 
-// simple returns the only command of the text, nil if it has operators, redirections or substitutions.
-func (t *Text) simple() *syntax.CallExpr {
-	s := t.stmts[0]
-	call, ok := s.Cmd.(*syntax.CallExpr)
-	if !ok || len(t.stmts) > 1 || len(s.Redirs) > 0 || s.Negated {
-		return nil
-	}
-	substituted := false
-	syntax.Walk(call, func(n syntax.Node) bool {
-		_, is := n.(*syntax.CmdSubst)
-		substituted = substituted || is
-		return !substituted
-	})
-	if substituted {
-		return nil
-	}
-	return call
-}
-
 // Words returns the words of a text that is a single command without operators, redirections and $(COMMAND), with the
 // variables of env, KEY=VALUE. It returns false for other texts.
 func (t *Text) Words(env []string) ([]string, bool) {
-	call := t.simple()
-	if call == nil {
+	s := t.stmts[0]
+	call, ok := s.Cmd.(*syntax.CallExpr)
+	if !ok || len(t.stmts) > 1 || len(s.Redirs) > 0 || s.Negated {
 		return nil, false
 	}
+	syntax.Walk(call, func(n syntax.Node) bool {
+		_, substitution := n.(*syntax.CmdSubst)
+		ok = ok && !substitution
+		return ok
+	})
 	words, err := (&expander{text: t, vars: env}).words(call.Args)
-	if err != nil {
+	if !ok || err != nil {
 		return nil, false
 	}
 	return words[1:], true
@@ -259,7 +249,6 @@ func (t *Text) Words(env []string) ([]string, bool) {
 // that are not remain as they are written. First is set for the first one, which an image may start. Builtins are
 // checked here. The error is that of check, with the position.
 func (t *Text) Commands(env []string, check func(words []string, first bool) error) (err error) {
-	first := true
 	for _, s := range t.stmts {
 		syntax.Walk(s, func(n syntax.Node) bool {
 			call, ok := n.(*syntax.CallExpr)
@@ -268,16 +257,16 @@ func (t *Text) Commands(env []string, check func(words []string, first bool) err
 			}
 			var words []string
 			words, err = (&expander{text: t, vars: env}).words(call.Args)
-			isFirst := first
-			if first = false; isFirst && err == nil {
+			first := isFirst(call)
+			if first && err == nil {
 				words = words[1:]
 			}
 			switch {
 			case err != nil:
 			case len(words) == 0:
 				err = errors.New("expected a command")
-			case isFirst || builtins[words[0]] == nil:
-				err = check(words, isFirst)
+			case first || builtins[words[0]] == nil:
+				err = check(words, first)
 			}
 			if err != nil {
 				err = fmt.Errorf("%w%s", err, t.at(call.Pos()))
@@ -287,3 +276,6 @@ func (t *Text) Commands(env []string, check func(words []string, first bool) err
 	}
 	return err
 }
+
+// isFirst reports whether a command is the first one, which has the prefix.
+func isFirst(c *syntax.CallExpr) bool { return len(c.Args) > 0 && c.Args[0].Pos().Offset() == 0 }

@@ -266,7 +266,7 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 
 func (r *runner) call(ctx context.Context, c *syntax.CallExpr, s Streams) error {
 	words, err := r.words(ctx, c, s)
-	first := len(c.Args) > 0 && c.Args[0].Pos().Offset() == 0
+	first := isFirst(c)
 	if first && err == nil {
 		words = words[1:]
 	}
@@ -420,13 +420,9 @@ func (r *runner) path(name string) (string, error) {
 	if !path.IsAbs(name) {
 		at = path.Join(Workspace, r.dir, name)
 	}
-	at = path.Clean(at)
-	if at == Workspace {
-		return ".", nil
-	}
-	rel, ok := strings.CutPrefix(at, Workspace+"/")
+	rel, ok := strings.CutPrefix(path.Clean(at)+"/", Workspace+"/")
 	if !ok || name == "" {
 		return "", fmt.Errorf("%q is outside of %s", name, Workspace)
 	}
-	return rel, nil
+	return path.Clean(rel), nil
 }
