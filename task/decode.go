@@ -35,10 +35,6 @@ type decoder struct {
 	nodes int
 }
 
-func newDecoder(r Rendered) decoder {
-	return decoder{rendered: r, positions: map[string]Position{}}
-}
-
 // value is a node, with aliases resolved, and its position in the structure.
 type value struct {
 	key  string
@@ -238,7 +234,14 @@ func (f fields) list(name string) []value {
 		f.errorf(v, "expected a list, found %s", whatIs(v))
 		return nil
 	}
-	return f.items(v)
+	if !f.spend(len(v.node.Content), v) {
+		return nil
+	}
+	items := make([]value, len(v.node.Content))
+	for i, node := range v.node.Content {
+		items[i] = f.remember(fmt.Sprintf("%s[%d]", v.key, i), node, nil)
+	}
+	return items
 }
 
 // listOrOne is list, but accepts a text as a list of one.
@@ -250,17 +253,6 @@ func (f fields) listOrOne(name string) []value {
 	return f.list(name)
 }
 
-func (d *decoder) items(v value) []value {
-	if !d.spend(len(v.node.Content), v) {
-		return nil
-	}
-	items := make([]value, len(v.node.Content))
-	for i, node := range v.node.Content {
-		items[i] = d.remember(fmt.Sprintf("%s[%d]", v.key, i), node, nil)
-	}
-	return items
-}
-
 // string returns the text of v, which may also be a number.
 func (d *decoder) string(v value) (string, bool) {
 	if v.node.Kind != yaml.ScalarNode || v.null() {
@@ -270,14 +262,39 @@ func (d *decoder) string(v value) (string, bool) {
 	return v.node.Value, true
 }
 
-// text returns a text, "" if the field is missing.
-func (f fields) text(name string) string {
-	v, ok := f.values[name]
-	if !ok {
-		return ""
+// optional returns what read returns for a field, the zero value if the field is missing or invalid.
+func optional[T any](f fields, name string, read func(value) (T, bool)) (out T) {
+	if v, ok := f.values[name]; ok {
+		out, _ = read(v)
 	}
-	s, _ := f.string(v)
-	return s
+	return out
+}
+
+// each returns what read returns for the items of a list, without the invalid ones.
+func each[T any](f fields, name string, read func(value) (T, bool)) (out []T) {
+	for _, v := range f.list(name) {
+		if item, ok := read(v); ok {
+			out = append(out, item)
+		}
+	}
+	return out
+}
+
+// text returns a text, "" if the field is missing.
+func (f fields) text(name string) string { return optional(f, name, f.string) }
+
+// texts returns the texts of a list.
+func (f fields) texts(name string) []string { return each(f, name, f.string) }
+
+// number returns a number, 0 if the field is missing.
+func (f fields) number(name string) int { return optional(f, name, f.integer) }
+
+// numbers returns the numbers of a list.
+func (f fields) numbers(name string) []int { return each(f, name, f.integer) }
+
+// mappings returns the mappings of a list.
+func (f fields) mappings(name string, known []string) []fields {
+	return each(f, name, func(v value) (fields, bool) { return f.fields(v, known) })
 }
 
 // strings are those of values that are texts, and reports the others.
@@ -289,15 +306,6 @@ func (d *decoder) strings(values []value) iter.Seq2[value, string] {
 			}
 		}
 	}
-}
-
-// texts returns the texts of a list.
-func (f fields) texts(name string) []string {
-	var out []string
-	for _, s := range f.strings(f.list(name)) {
-		out = append(out, s)
-	}
-	return out
 }
 
 // flag returns a boolean, false if the field is missing.
@@ -318,27 +326,6 @@ func (d *decoder) integer(v value) (int, bool) {
 		return 0, false
 	}
 	return n, true
-}
-
-// number returns a number, 0 if the field is missing.
-func (f fields) number(name string) int {
-	v, ok := f.values[name]
-	if !ok {
-		return 0
-	}
-	n, _ := f.integer(v)
-	return n
-}
-
-// numbers returns the numbers of a list.
-func (f fields) numbers(name string) []int {
-	var out []int
-	for _, v := range f.list(name) {
-		if n, ok := f.integer(v); ok {
-			out = append(out, n)
-		}
-	}
-	return out
 }
 
 // seconds returns a duration, def if it is 0 or the field is missing.

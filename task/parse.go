@@ -71,7 +71,7 @@ type parser struct {
 }
 
 func parseFile(r Rendered) *parser {
-	p := &parser{decoder: newDecoder(r), index: map[string]int{}}
+	p := &parser{decoder: decoder{rendered: r, positions: map[string]Position{}}, index: map[string]int{}}
 	if root, ok := p.document(); ok {
 		if top, ok := p.fields(root, fileKeys); ok {
 			p.parse(top)
@@ -176,11 +176,7 @@ func unquoteValue(s string) string {
 
 func (p *parser) networks(top fields) {
 	seen := map[string]bool{}
-	for _, v := range top.list("networks") {
-		f, ok := p.fields(v, networkKeys)
-		if !ok {
-			continue
-		}
+	for _, f := range top.mappings("networks", networkKeys) {
 		n := Network{Name: f.text("name"), Driver: cmp.Or(f.text("driver"), defaultDriver),
 			IPv6: f.flag("ipv6"), External: f.flag("skipCreation")}
 		if !namePattern().MatchString(n.Name) {
@@ -208,11 +204,7 @@ func (p *parser) unique(v value, what, name string, seen map[string]bool) {
 
 func (p *parser) volumes(top fields) {
 	seen := map[string]bool{}
-	for _, v := range top.list("volumes") {
-		f, ok := p.fields(v, volumeKeys)
-		if !ok {
-			continue
-		}
+	for _, f := range top.mappings("volumes", volumeKeys) {
 		volume := Volume{Name: f.text("name")}
 		if !volumePattern().MatchString(volume.Name) {
 			p.errorf(f.at("name"), "expected a name of letters, digits, _ and -, found %s", show(volume.Name))
@@ -248,11 +240,7 @@ func (p *parser) secretFiles(v value) map[string][]byte {
 
 func (p *parser) secrets(top fields) {
 	seen := map[string]bool{}
-	for _, v := range top.list("secrets") {
-		f, ok := p.fields(v, secretKeys)
-		if !ok {
-			continue
-		}
+	for _, f := range top.mappings("secrets", secretKeys) {
 		secret, keyVault := f.text("id"), f.text("keyvault") // which is not accessed
 		if secret == "" || strings.ContainsAny(secret, " \t\n") {
 			p.errorf(f.at("id"), "expected an id without spaces, found %s", show(secret))

@@ -329,11 +329,7 @@ func (p *parser) mounts(f fields) []Mount {
 	}
 	var out []Mount
 	seen := map[string]bool{}
-	for _, v := range f.list("volumeMounts") {
-		m, ok := p.fields(v, mountKeys)
-		if !ok {
-			continue
-		}
+	for _, m := range f.mappings("volumeMounts", mountKeys) {
 		mount := Mount{m.text("name"), m.text("mountPath")}
 		p.mountedVolume(m, mount.Volume)
 		if !path.IsAbs(mount.Path) {
