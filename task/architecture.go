@@ -10,7 +10,8 @@ import (
 // architecture reports tags that name another architecture than the image is built for.
 func (l *linter) architecture(i int, b Build) {
 	s := l.file.Steps[i]
-	from, read := l.stage(s, b)
+	raw, unread := l.dockerfile(s)
+	from := finalStage(readStages(raw), b.Target)
 	seen := map[string]bool{}
 	for _, t := range b.Tags {
 		arch := manifest.NamedArchitecture(t)
@@ -30,19 +31,10 @@ func (l *linter) architecture(i int, b Build) {
 			l.stepf(i, "build", "the tag %s names %s, but the platform in the Dockerfile's FROM is %s", t.Tag(), arch, show(from.platform))
 		case from.platform == "" && base != "" && differ(arch, base):
 			l.stepf(i, "build", "the tag %s names %s, but the base image of the Dockerfile names %s: %s", t.Tag(), arch, base, show(from.base))
-		case read && len(b.Platforms) == 0 && from.platform == "" && base == "" && s.Context == "":
+		case unread == nil && len(b.Platforms) == 0 && from.platform == "" && base == "" && s.Context == "":
 			l.stepf(i, "build", "the tag %s names %s, but neither --platform nor the Dockerfile does: the image is built for the daemon's own architecture", t.Tag(), arch)
 		}
 	}
-}
-
-// stage returns the final stage of a build, and whether its Dockerfile could be read.
-func (l *linter) stage(s Step, b Build) (stage, bool) {
-	raw, err := l.dockerfile(s)
-	if err != nil {
-		return stage{}, false
-	}
-	return finalStage(readStages(raw), b.Target), true
 }
 
 // differ reports whether two architectures are different, and neither is a variant of the other.

@@ -57,8 +57,6 @@ type PinnedBase struct {
 	Line int
 
 	step int
-	// platforms are those of the build.
-	platforms []string
 }
 
 // PinnedBases returns the FROMs by digest of all builds whose platforms the file states. The function returns the
@@ -80,7 +78,7 @@ func PinnedBases(f File, dockerfile func(Step) ([]byte, error)) (out []PinnedBas
 			}
 			named, err := manifest.ParseName(stage.base)
 			if at, ok := named.(reference.Canonical); ok && err == nil {
-				out = append(out, PinnedBase{at, stage.line, i, b.Platforms})
+				out = append(out, PinnedBase{at, stage.line, i})
 			}
 		}
 	}
@@ -91,7 +89,8 @@ func PinnedBases(f File, dockerfile func(Step) ([]byte, error)) (out []PinnedBas
 // the build is for own alone. The file is that of [PinnedBases].
 func (b PinnedBase) Check(f File, own ocispec.Platform) []Finding {
 	var others []string
-	for _, typed := range b.platforms {
+	build, _ := f.Steps[b.step].Action.(Build)
+	for _, typed := range build.Platforms {
 		if p, err := manifest.ParsePlatform(typed); err == nil && !p.Matches(own) {
 			others = append(others, typed)
 		}

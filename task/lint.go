@@ -47,7 +47,8 @@ func (p *parser) ineffective(f fields, a Action) {
 		names = container + " cache retries retryDelay retryOnErrors repeat detach workingDirectory disableWorkingDirectoryOverride env"
 	case Build:
 		what, names = "a build", container
-		if !hasSecret(a) { // a file of a secret volume may be one
+		secret := func(flag string) bool { return strings.HasPrefix(flag, "--secret=") }
+		if !slices.ContainsFunc(a.Flags, secret) { // a file of a secret volume may be one
 			names += " volumeMounts"
 		}
 	case Docker, Plugin:
@@ -60,10 +61,6 @@ func (p *parser) ineffective(f fields, a Action) {
 			p.lintf(f.at(name), "this has no effect on %s", what)
 		}
 	}
-}
-
-func hasSecret(b Build) bool {
-	return slices.ContainsFunc(b.Flags, func(flag string) bool { return strings.HasPrefix(flag, "--secret=") })
 }
 
 // linter checks how the steps of a file depend on each other.

@@ -99,7 +99,10 @@ func (p *parser) container(f fields, s *Step) {
 	s.Pull = f.flag("pull")
 	s.PullRetries, s.PullRetryDelay = f.number("cmdDownloadRetries"), f.seconds("cmdDownloadRetryDelay", 0)
 	s.EntryPoint, s.User = f.text("entryPoint"), f.text("user")
-	s.Network = p.stepNetwork(f)
+	s.Network = p.network
+	if name := f.text("network"); name != "" {
+		s.Network = p.existingNetwork(f.at("network"), name)
+	}
 	s.Isolation = p.oneOf(f, "isolation", "default", "process", "hyperv")
 	s.CPUs = p.cpus(f)
 	s.Privileged = f.flag("privileged")
@@ -177,9 +180,7 @@ func (p *parser) action(f fields, env []string) Action {
 	case "push":
 		return p.push(f)
 	case "build":
-		if all, ok := p.words(f.values["build"]); ok {
-			return p.build(f.values["build"], all)
-		}
+		return p.build(f.values["build"])
 	case "cmd":
 		return p.command(f.values["cmd"], env)
 	}
@@ -205,20 +206,17 @@ func (p *parser) kind(f fields) string {
 	return ""
 }
 
-// words returns the words of a text.
-func (p *parser) words(v value) ([]string, bool) {
+// build returns a build, nil if its text has no words.
+func (p *parser) build(v value) Action {
 	text, ok := p.string(v)
 	if !ok {
-		return nil, false
+		return nil
 	}
 	all, err := words(text)
 	if err != nil {
 		p.errorf(v, "%v", err)
+		return nil
 	}
-	return all, err == nil
-}
-
-func (p *parser) build(v value, all []string) Action {
 	build, errs := parseBuild(all)
 	for _, err := range errs {
 		p.errorf(v, "%v", err)
@@ -271,16 +269,8 @@ func (p *parser) push(f fields) Action {
 	return Push{images}
 }
 
-// stepNetwork returns the network of a step. A predefined network of docker is added to those of the file.
-func (p *parser) stepNetwork(f fields) string {
-	name := f.text("network")
-	if name == "" {
-		return p.network
-	}
-	return p.existingNetwork(f.at("network"), name)
-}
-
-// existingNetwork returns the name of a network that is used at v.
+// existingNetwork returns the name of a network that is used at v. A predefined network of docker is added to those of the
+// file.
 func (p *parser) existingNetwork(v value, name string) string {
 	is := func(n Network) bool { return n.Name == name }
 	switch {
@@ -341,16 +331,15 @@ func (p *parser) mounts(f fields) []Mount {
 	return out
 }
 
+// mountedVolume checks the name of the volume of a mount.
 func (p *parser) mountedVolume(m fields, name string) {
-	if name == DockerSocket {
-		p.lintf(m.at("name"), "mounting %s has an effect only in docker multiarch: ACR Tasks always mounts it", DockerSocket)
-		return
-	}
-	var known []string
-	for _, volume := range p.file.Volumes {
-		known = append(known, volume.Name)
+	known := make([]string, len(p.file.Volumes))
+	for i, volume := range p.file.Volumes {
+		known[i] = volume.Name
 	}
 	switch {
+	case name == DockerSocket:
+		p.lintf(m.at("name"), "mounting %s has an effect only in docker multiarch: ACR Tasks always mounts it", DockerSocket)
 	case name == "":
 		p.errorf(m.at("name"), "expected the name of a volume of the file")
 	case !slices.Contains(known, name):

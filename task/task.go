@@ -183,38 +183,30 @@ type Plugin struct {
 // Commands returns the shell commands that are equivalent to an action. That of a Container lacks docker run and its flags,
 // which depend on the step; so does that of a Script that starts with one.
 func Commands(a Action) []string {
-	if script, ok := a.(Script); ok {
-		return []string{script.Text.String()}
-	}
-	var out []string
-	for _, words := range commandWords(a) {
-		out = append(out, Quote(words))
-	}
-	return out
-}
-
-func commandWords(a Action) [][]string {
+	var all [][]string
 	switch a := a.(type) {
+	case Script:
+		return []string{a.Text.String()}
 	case Build:
-		return [][]string{append([]string{"docker", "build"}, a.Words()...)}
+		all = [][]string{append([]string{"docker", "build"}, a.Words()...)}
 	case Push:
-		var all [][]string
 		for _, image := range a.Images {
 			all = append(all, []string{"docker", "push", manifest.Familiar(image)})
 		}
-		return all
 	case Container:
-		return [][]string{slices.Concat(a.flagWords, []string{a.Image}, a.Args)}
+		all = [][]string{slices.Concat(a.flagWords, []string{a.Image}, a.Args)}
 	case Docker:
-		return [][]string{append([]string{"docker"}, a.Args...)}
+		all = [][]string{append([]string{"docker"}, a.Args...)}
 	case Plugin:
-		var all [][]string
 		for _, args := range a.Commands {
 			all = append(all, append([]string{"docker", "multiarch"}, args...))
 		}
-		return all
 	}
-	return nil
+	var out []string
+	for _, words := range all {
+		out = append(out, Quote(words))
+	}
+	return out
 }
 
 func (Build) kind() string     { return "build" }
