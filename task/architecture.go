@@ -11,7 +11,10 @@ import (
 func (l *linter) architecture(i int, b Build) {
 	s := l.file.Steps[i]
 	raw, unread := l.dockerfile(s)
-	from := finalStage(readStages(raw), b.Target)
+	var from stage
+	if unread == nil {
+		from = finalStage(readStages(raw), b.Target)
+	}
 	seen := map[string]bool{}
 	for _, t := range b.Tags {
 		arch := manifest.NamedArchitecture(t)

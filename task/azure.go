@@ -64,12 +64,12 @@ func ofRepository(separator string, ours ...string) func(args []string, registry
 		case (separator == "") != (f.NArg() == 0):
 			return nil, fmt.Errorf("unexpected number of arguments: %d", f.NArg())
 		}
-		name, out := azureHost(*registry, own)+"/"+*repo, slices.Clone(ours)
+		out, args := slices.Clone(ours), f.Args()
 		if separator == "" {
-			return [][]string{append(out, name)}, nil
+			args = []string{""} // the repository itself
 		}
-		for _, arg := range f.Args() {
-			out = append(out, name+separator+arg)
+		for _, arg := range args {
+			out = append(out, azureHost(*registry, own)+"/"+*repo+separator+arg)
 		}
 		return [][]string{out}, nil
 	}

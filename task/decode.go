@@ -29,8 +29,6 @@ const (
 type decoder struct {
 	rendered Rendered
 	findings []Finding
-	// positions are those of the values that were read, by key.
-	positions map[string]Position
 	// nodes is how many were read.
 	nodes int
 }
@@ -68,7 +66,7 @@ func (d *decoder) document() (value, bool) {
 	if in.Decode(&next) == nil {
 		d.report(Warning, value{node: &next}, "only the first document of the file is read; another one starts here")
 	}
-	return d.remember("", doc.Content[0], nil), true
+	return newValue("", doc.Content[0], nil), true
 }
 
 // syntaxError reports a YAML error at the last line of the shortest beginning of the file that has it. The line in the
@@ -110,13 +108,6 @@ func newValue(key string, node, name *yaml.Node) value {
 	if node.Kind == yaml.AliasNode {
 		v.node = node.Alias // never an alias itself
 	}
-	return v
-}
-
-// remember is newValue, and remembers the position by key.
-func (d *decoder) remember(key string, node, name *yaml.Node) value {
-	v := newValue(key, node, name)
-	d.positions[key] = d.position(v)
 	return v
 }
 
@@ -196,7 +187,7 @@ func (d *decoder) collect(v value, into map[string]value, depth int) {
 		if _, twice := own[name.node.Value]; twice {
 			d.lintf(value{key: key, node: name.node}, "duplicate key: this one is used")
 		}
-		own[name.node.Value] = d.remember(key, v.node.Content[i+1], name.node)
+		own[name.node.Value] = newValue(key, v.node.Content[i+1], name.node)
 	}
 	for name, v := range own {
 		if _, ok := into[name]; !ok {
@@ -239,7 +230,7 @@ func (f fields) list(name string) []value {
 	}
 	items := make([]value, len(v.node.Content))
 	for i, node := range v.node.Content {
-		items[i] = f.remember(fmt.Sprintf("%s[%d]", v.key, i), node, nil)
+		items[i] = newValue(fmt.Sprintf("%s[%d]", v.key, i), node, nil)
 	}
 	return items
 }

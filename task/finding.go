@@ -1,8 +1,6 @@
 package task
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Severity is how severe a finding is.
 type Severity string

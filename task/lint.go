@@ -1,8 +1,6 @@
 package task
 
 import (
-	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -28,11 +26,14 @@ func Lints(r Rendered, f File, dockerfile func(Step) ([]byte, error)) []Finding 
 	return p.sorted()
 }
 
-// extensions reports fields that ACR Tasks does not have.
-func (p *parser) extensions(f fields, names ...string) {
-	for _, name := range names {
+// extension is the lint for fields that ACR Tasks does not have.
+const extension = "this has an effect only in docker multiarch, not in ACR Tasks"
+
+// lintGiven reports those of names that are given.
+func (p *parser) lintGiven(f fields, names, message string) {
+	for name := range strings.FieldsSeq(names) {
 		if f.has(name) {
-			p.lintf(f.at(name), "this has an effect only in docker multiarch, not in ACR Tasks")
+			p.lintf(f.at(name), "%s", message)
 		}
 	}
 }
@@ -56,11 +57,7 @@ func (p *parser) ineffective(f fields, a Action) {
 	case Container, Script:
 		what, names = "a cmd", "cache"
 	}
-	for name := range strings.FieldsSeq(names) {
-		if f.has(name) {
-			p.lintf(f.at(name), "this has no effect on %s", what)
-		}
-	}
+	p.lintGiven(f, names, "this has no effect on "+what)
 }
 
 // linter checks how the steps of a file depend on each other.
@@ -91,12 +88,7 @@ func ancestors(f File) []map[int]bool {
 
 // stepf reports a lint at a key of a step, or at the step if it lacks that key.
 func (l *linter) stepf(i int, name, format string, args ...any) {
-	key := fmt.Sprintf("steps[%d]", i)
-	if at := join(key, name); name != "" && l.positions[at] != (Position{}) {
-		key = at
-	}
-	at := cmp.Or(l.positions[key], l.file.Steps[i].Position)
-	l.findings = append(l.findings, Finding{at, Lint, key, fmt.Sprintf(format, args...)})
+	l.lintf(l.steps[i].at(name), format, args...)
 }
 
 func (l *linter) step(i int) {
@@ -121,7 +113,7 @@ func (l *linter) step(i int) {
 
 // afterGroup reports a step without when that follows parallel steps: it waits only for the last of them.
 func (l *linter) afterGroup(i int) {
-	if i < 2 || l.hasWhen(i) || !l.hasWhen(i-1) {
+	if i < 2 || l.steps[i].has("when") || !l.steps[i-1].has("when") {
 		return
 	}
 	var others []string
@@ -134,10 +126,6 @@ func (l *linter) afterGroup(i int) {
 		l.stepf(i, "", "the step waits only for %s, and %s may still be running: list the steps to wait for in when",
 			l.file.Steps[i-1].ID, manifest.OneLine(strings.Join(others, ", "), maxShown))
 	}
-}
-
-func (l *linter) hasWhen(i int) bool {
-	return i < len(l.steps) && l.steps[i].has("when")
 }
 
 // pushed reports a push of an image that may not be built yet.

@@ -71,7 +71,7 @@ type parser struct {
 }
 
 func parseFile(r Rendered) *parser {
-	p := &parser{decoder: decoder{rendered: r, positions: map[string]Position{}}, index: map[string]int{}}
+	p := &parser{decoder: decoder{rendered: r}, index: map[string]int{}}
 	if root, ok := p.document(); ok {
 		if top, ok := p.fields(root, fileKeys); ok {
 			p.parse(top)
@@ -82,7 +82,7 @@ func parseFile(r Rendered) *parser {
 
 func (p *parser) parse(top fields) {
 	p.file.Timeout = top.seconds("totalTimeout", 0)
-	p.extensions(top, "totalTimeout")
+	p.lintGiven(top, "totalTimeout", extension)
 	p.timeout = top.seconds("stepTimeout", defaultTimeout)
 	p.dir = p.directory(top)
 	p.env = p.taskEnv(top)

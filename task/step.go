@@ -72,7 +72,7 @@ func (p *parser) step(i int, f fields) Step {
 	if s.Context != "" && !contextPattern().MatchString(s.Context) {
 		p.errorf(f.at("context"), "expected the name of a docker context, found %s: 'docker context ls' lists them", show(s.Context))
 	}
-	p.extensions(f, "context", "logins", "onError", "exitedWith", "exitedWithout")
+	p.lintGiven(f, "context logins onError exitedWith exitedWithout", extension)
 	if f.node.Kind == yaml.MappingNode {
 		s.Action = p.action(f, s.Env)
 		p.ineffective(f, s.Action)

@@ -9,9 +9,6 @@ import (
 
 // words splits a text that is a single command as a shell does, and removes quotes and backslashes.
 func words(text string) ([]string, error) {
-	if strings.TrimSpace(text) == "" {
-		return nil, nil
-	}
 	parsed, err := shell.Parse(text)
 	if err != nil {
 		return nil, err
