@@ -116,7 +116,7 @@ func purge(args []string, own string) ([][]string, error) {
 	case *only && len(*filters) == 0:
 		*filters = []string{".*:.*"}
 	}
-	groups, err := purgeFilters(*filters)
+	repositories, expressions, err := purgeFilters(*filters)
 	if err != nil {
 		return nil, err
 	}
@@ -139,51 +139,37 @@ func purge(args []string, own string) ([][]string, error) {
 		flags = append(flags, "--force")
 	}
 	var out [][]string
-	for _, g := range groups {
-		if *only {
-			g.flags = nil
+	for _, r := range repositories {
+		command := []string{"repo", "purge", host, "--repositories", "regex:" + r} // an expression has to match a whole path
+		if isPath(r) && !strings.Contains(r, ".") {
+			command = []string{"repo", "purge", host + "/" + r}
 		}
-		out = append(out, slices.Concat([]string{"repo", "purge"}, g.target(host), g.flags, flags))
-	}
-	return out, nil
-}
-
-// purgeFilter are the filters of 'acr purge' for one expression for repositories, as flags.
-type purgeFilter struct {
-	repositories string
-	flags        []string
-}
-
-// target returns the arguments that select the repositories. An expression has to match a whole path.
-func (f purgeFilter) target(host string) []string {
-	if isPath(f.repositories) && !strings.Contains(f.repositories, ".") {
-		return []string{host + "/" + f.repositories}
-	}
-	return []string{host, "--repositories", "regex:" + f.repositories}
-}
-
-// purgeFilters groups filters by their expressions for repositories.
-func purgeFilters(filters []string) ([]purgeFilter, error) {
-	var out []purgeFilter
-	expressions := map[string][]string{}
-	for _, filter := range filters {
-		repositories, tags, err := splitFilter(filter)
-		if err != nil {
-			return nil, fmt.Errorf("--filter %s: %w", show(filter), err)
-		}
-		if expressions[repositories] == nil {
-			out = append(out, purgeFilter{repositories: repositories})
-		}
-		expressions[repositories] = append(expressions[repositories], tags)
-	}
-	for i, f := range out {
-		flags, err := tagFlags(expressions[f.repositories])
+		tags, err := tagFlags(expressions[r])
 		if err != nil {
 			return nil, err
 		}
-		out[i].flags = append([]string{"--all"}, flags...)
+		if !*only {
+			command = append(append(command, "--all"), tags...)
+		}
+		out = append(out, append(command, flags...))
 	}
 	return out, nil
+}
+
+// purgeFilters returns the expressions for repositories of filters, and those for tags by them.
+func purgeFilters(filters []string) (all []string, tags map[string][]string, err error) {
+	tags = map[string][]string{}
+	for _, filter := range filters {
+		repositories, tag, err := splitFilter(filter)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--filter %s: %w", show(filter), err)
+		}
+		if tags[repositories] == nil {
+			all = append(all, repositories)
+		}
+		tags[repositories] = append(tags[repositories], tag)
+	}
+	return all, tags, nil
 }
 
 // separator matches the colon between the expressions of a filter, and the colons in (?:...) and [[:alpha:]].

@@ -85,21 +85,17 @@ func (d *decoder) syntaxError(err error) {
 	})
 	text := lines[line-1]
 	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
-	d.findings = append(d.findings, Finding{
-		Position: d.rendered.origin(Position{line, 1 + len(indent)}), Severity: Error,
-		Message: "invalid YAML: " + manifest.OneLine(problem, maxShown) + yamlHint(problem, indent),
-	})
-}
-
-// yamlHint returns how to fix the most common mistakes in a line that begins with indent.
-func yamlHint(problem, indent string) string {
+	hint := ""
 	switch {
 	case strings.Contains(indent, "\t"):
-		return "; indent with spaces, not tabs"
+		hint = "; indent with spaces, not tabs"
 	case problem == "mapping values are not allowed in this context":
-		return "; quote a text that contains a colon and a space"
+		hint = "; quote a text that contains a colon and a space"
 	}
-	return ""
+	d.findings = append(d.findings, Finding{
+		Position: d.rendered.origin(Position{line, 1 + len(indent)}), Severity: Error,
+		Message: "invalid YAML: " + manifest.OneLine(problem, maxShown) + hint,
+	})
 }
 
 // newValue returns the value of a node, with an alias resolved.

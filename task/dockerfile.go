@@ -134,11 +134,10 @@ func readStages(dockerfile []byte) []stage {
 		}
 		s := stage{line: from.line}
 		rest := all[1:]
-		for len(rest) > 0 && strings.HasPrefix(rest[0], "--") {
+		for ; len(rest) > 0 && strings.HasPrefix(rest[0], "--"); rest = rest[1:] {
 			if platform, ok := strings.CutPrefix(rest[0], "--platform="); ok {
 				s.platform = strings.Trim(platform, `"'`)
 			}
-			rest = rest[1:]
 		}
 		if len(rest) > 0 {
 			s.base = strings.Trim(rest[0], `"'`)
