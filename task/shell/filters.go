@@ -87,9 +87,16 @@ func (r *runner) readLines(ctx context.Context, s Streams, builtin string, names
 	})
 }
 
+// newFlags returns a set of flags that prints nothing.
+func newFlags() *pflag.FlagSet {
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return flags
+}
+
 // grep has the flags -E, -F, -i, -o, -q and -v.
 func grep(ctx context.Context, r *runner, args []string, s Streams) error {
-	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags := newFlags()
 	extended, fixed := flags.BoolP("extended-regexp", "E", false, ""), flags.BoolP("fixed-strings", "F", false, "")
 	ignoreCase, only := flags.BoolP("ignore-case", "i", false, ""), flags.BoolP("only-matching", "o", false, "")
 	quiet, invert := flags.BoolP("quiet", "q", false, ""), flags.BoolP("invert-match", "v", false, "")
@@ -165,7 +172,7 @@ func head(ctx context.Context, r *runner, args []string, s Streams) error {
 			args = append([]string{"-n"}, append([]string{number}, args[1:]...)...)
 		}
 	}
-	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags := newFlags()
 	most := flags.UintP("lines", "n", 10, "")
 	err := flags.Parse(args)
 	switch {
@@ -187,7 +194,7 @@ func head(ctx context.Context, r *runner, args []string, s Streams) error {
 
 // cut has the flags -d and -f.
 func cut(ctx context.Context, r *runner, args []string, s Streams) error {
-	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags := newFlags()
 	delimiter, list := flags.StringP("delimiter", "d", "\t", ""), flags.StringP("fields", "f", "", "")
 	err := flags.Parse(args)
 	var selected []fieldRange
