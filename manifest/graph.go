@@ -217,23 +217,19 @@ func Concurrently(n int, f func(i int)) {
 }
 
 func (g *Graph) root(ctx context.Context, ref reference.Named) Root {
-	var f *found
 	if at, ok := ref.(reference.Canonical); ok {
-		var first bool
-		if f, first = g.claim(at.Digest()); !first {
-			return Root{Ref: ref, Digest: at.Digest()}
+		if f, first := g.claim(at.Digest()); first {
+			if err := g.read(ctx, f, g.fetch, at, 0, newAllowance()); err != nil {
+				return Root{Ref: ref, Err: err}
+			}
 		}
+		return Root{Ref: ref, Digest: at.Digest()}
 	}
 	c, err := g.fetch.Fetch(ctx, ref)
 	if err != nil {
-		g.fail(f, err)
 		return Root{Ref: ref, Err: err}
 	}
-	if f == nil {
-		return g.Add(ctx, ref, c)
-	}
-	g.fill(ctx, f, ref, c, 0, newAllowance())
-	return Root{Ref: ref, Digest: c.Descriptor.Digest}
+	return g.Add(ctx, ref, c)
 }
 
 // Add is Read for c, which was fetched by ref.
@@ -253,16 +249,6 @@ func (g *Graph) Forget(digests ...digest.Digest) {
 			delete(g.found, d)
 		}
 	}
-}
-
-// fail records why a node could not be read.
-func (g *Graph) fail(f *found, err error) {
-	if f == nil {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	f.err = err
 }
 
 // allowance bounds what is still read below one root.
@@ -328,19 +314,23 @@ func (g *Graph) fill(ctx context.Context, f *found, repo reference.Named, c Cont
 			continue
 		}
 		if f, first := g.claim(child.Digest); first {
-			group.Go(func() { g.child(ctx, f, from, AtDigest(repo, child.Digest), depth+1, left) })
+			group.Go(func() { _ = g.read(ctx, f, from, AtDigest(repo, child.Digest), depth+1, left) })
 		}
 	}
 	group.Wait()
 }
 
-func (g *Graph) child(ctx context.Context, f *found, from Fetcher, at reference.Canonical, depth int, left *allowance) {
+// read fetches a node and fills it. The error is that of fetching it.
+func (g *Graph) read(ctx context.Context, f *found, from Fetcher, at reference.Canonical, depth int, left *allowance) error {
 	c, err := from.Fetch(ctx, at)
-	if err != nil {
-		g.fail(f, err)
-		return
+	if err == nil {
+		g.fill(ctx, f, at, c, depth, left)
+		return nil
 	}
-	g.fill(ctx, f, at, c, depth, left)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f.err = err
+	return err
 }
 
 // Node returns the manifest with the digest d, or the error of reading it: errdefs.ErrNotFound if the registry does not
