@@ -186,11 +186,11 @@ func (t tools) showPlan(ctx context.Context, n network, p publish.Publication, q
 	if err := p.CheckCondition(ctx, t.clients(t.registries(n))); err != nil {
 		return err
 	}
-	raw, err := p.List.Bytes()
+	index, err := p.List.Content()
 	if err != nil {
 		return err
 	}
-	t.showIndex(manifest.NewContent("", raw), quiet)
+	t.showIndex(index, quiet)
 	t.showSteps(p.Plan())
 	return nil
 }

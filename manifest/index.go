@@ -108,12 +108,6 @@ func newChild(d ocispec.Descriptor, unknown Fields) childJSON {
 	return child
 }
 
-// Bytes returns the index for inspect, in which pending entries have an empty digest.
-func (l List) Bytes() ([]byte, error) {
-	index, err := l.Content()
-	return index.Raw, err
-}
-
 // Content returns the index as far as it is known: pending entries have an empty digest.
 func (l List) Content() (Content, error) {
 	mediaType, err := l.IndexType()
@@ -132,10 +126,9 @@ func (l List) marshal(mediaType string) ([]byte, error) {
 	children, fields := make([]ocispec.Descriptor, len(l.Entries)), make([]Fields, len(l.Entries))
 	for i, e := range l.Entries {
 		children[i], fields[i] = e.Descriptor, e.Fields
+		children[i].Platform = nil
 		if p := e.Platform(); !e.LacksPlatform() {
 			children[i].Platform = &p
-		} else {
-			children[i].Platform = nil
 		}
 	}
 	return MarshalIndex(mediaType, children, fields, l.Annotations)
@@ -172,7 +165,7 @@ func NewWhole(c Content, entries []Entry) Whole {
 	return w
 }
 
-// fingerprint is the digest of the entries and of the annotations.
+// fingerprint is the digest of the entries and of the annotations, "" for invalid ones.
 func (l List) fingerprint() digest.Digest {
 	raw, err := l.marshal("")
 	if err != nil {
@@ -239,41 +232,34 @@ func (l List) checkEntries() error {
 // IndexType returns the media type of the list: the chosen one, otherwise that of OCI if an entry is OCI or
 // anything has annotations or lacks a platform, otherwise that of Docker.
 func (l List) IndexType() (string, error) {
-	obstacle := ""
+	const annotated = " has annotations, which a Docker manifest list cannot have"
+	obstacle, strip, oci := "", "", false
 	if len(l.Annotations) > 0 {
-		obstacle = Familiar(l.Name) + " has annotations, which a Docker manifest list cannot have"
+		obstacle = Familiar(l.Name) + annotated
 	}
-	oci := false
 	for _, e := range l.Entries {
 		attested := e.Pending != nil && e.Pending.Attested
 		switch {
 		case obstacle != "":
 		case len(e.Descriptor.Annotations) > 0 || attested:
-			obstacle = Familiar(e.Ref) + " has annotations, which a Docker manifest list cannot have"
+			obstacle = Familiar(e.Ref) + annotated
 		case e.LacksPlatform():
 			obstacle = Familiar(e.Ref) + " has no platform, which a Docker manifest list requires"
 		}
+		if attested || IsAttestation(e.Descriptor) {
+			strip = ", or without attestations: --attestations strip"
+		}
 		oci = oci || e.Descriptor.MediaType == ocispec.MediaTypeImageManifest
 	}
-	if l.MediaType == MediaTypeDockerList && obstacle != "" {
-		return "", WithHint(Errorf(errdefs.ErrFailedPrecondition, "%s", obstacle), "create the list with --type oci%s", stripHint(l))
-	}
 	switch {
+	case l.MediaType == MediaTypeDockerList && obstacle != "":
+		return "", WithHint(Errorf(errdefs.ErrFailedPrecondition, "%s", obstacle), "create the list with --type oci%s", strip)
 	case l.MediaType != "":
 		return l.MediaType, nil
 	case oci || obstacle != "":
 		return ocispec.MediaTypeImageIndex, nil
 	}
 	return MediaTypeDockerList, nil
-}
-
-func stripHint(l List) string {
-	for _, e := range l.Entries {
-		if IsAttestation(e.Descriptor) || e.Pending != nil && e.Pending.Attested {
-			return ", or without attestations: --attestations strip"
-		}
-	}
-	return ""
 }
 
 // ParseIndex returns the children and annotations of an index. The error is errdefs.ErrInvalidArgument if raw is not an
@@ -291,19 +277,10 @@ func ParseIndex(raw []byte) ([]ocispec.Descriptor, map[string]string, error) {
 	if index.Manifests == nil || index.Config != nil || index.Layers != nil {
 		return nil, nil, Errorf(errdefs.ErrInvalidArgument, "not an index")
 	}
-	if n := index.Manifests.n; n > MaxEntries {
-		return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index has %d entries, more than %d", n, MaxEntries)
+	if err := index.Manifests.check("index", "entries", "child"); err != nil {
+		return nil, nil, err
 	}
-	children := index.Manifests.first
-	for _, d := range children {
-		if err := d.Digest.Validate(); err != nil {
-			return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index has a child with the digest %q (%w)", d.Digest, err)
-		}
-		if d.Size < 0 {
-			return nil, nil, Errorf(errdefs.ErrInvalidArgument, "index has a negative size for %s", d.Digest)
-		}
-	}
-	return children, index.Annotations, nil
+	return index.Manifests.first, index.Annotations, nil
 }
 
 // descriptors is an array of descriptors. Those after MaxEntries are only counted, since "{}" takes three bytes of
@@ -334,6 +311,22 @@ func (d *descriptors) UnmarshalJSON(raw []byte) error {
 	return err
 }
 
+// check returns an error if there are too many descriptors, or one is invalid.
+func (d descriptors) check(of, several, one string) error {
+	if d.n > MaxEntries {
+		return Errorf(errdefs.ErrInvalidArgument, "%s has %d %s, more than %d", of, d.n, several, MaxEntries)
+	}
+	for _, d := range d.first {
+		if err := d.Digest.Validate(); err != nil {
+			return Errorf(errdefs.ErrInvalidArgument, "%s has a %s with the digest %q (%w)", of, one, d.Digest, err)
+		}
+		if d.Size < 0 {
+			return Errorf(errdefs.ErrInvalidArgument, "%s has a negative size for %s", of, d.Digest)
+		}
+	}
+	return nil
+}
+
 // ParseImage returns the config and the layers of an image manifest. The error is errdefs.ErrInvalidArgument if raw is not
 // an image manifest, has a blob without a valid digest, or has too many layers.
 func ParseImage(raw []byte) (config ocispec.Descriptor, layers []ocispec.Descriptor, err error) {
@@ -348,10 +341,8 @@ func ParseImage(raw []byte) (config ocispec.Descriptor, layers []ocispec.Descrip
 	if image.Config == nil || image.Manifests != nil {
 		return config, nil, Errorf(errdefs.ErrInvalidArgument, "not an image manifest")
 	}
-	if n := image.Layers.n; n > MaxEntries {
-		return config, nil, Errorf(errdefs.ErrInvalidArgument, "manifest has %d layers, more than %d", n, MaxEntries)
-	}
-	if err := checkBlobs(append([]ocispec.Descriptor{*image.Config}, image.Layers.first...)); err != nil {
+	blobs := descriptors{append([]ocispec.Descriptor{*image.Config}, image.Layers.first...), image.Layers.n}
+	if err := blobs.check("manifest", "layers", "blob"); err != nil {
 		return config, nil, err
 	}
 	return *image.Config, image.Layers.first, nil
@@ -365,22 +356,7 @@ func parseArtifact(raw []byte) ([]ocispec.Descriptor, error) {
 	if err := json.Unmarshal(raw, &artifact); err != nil {
 		return nil, Errorf(errdefs.ErrInvalidArgument, "manifest is not valid JSON (%w)", err)
 	}
-	if n := artifact.Blobs.n; n > MaxEntries {
-		return nil, Errorf(errdefs.ErrInvalidArgument, "manifest has %d blobs, more than %d", n, MaxEntries)
-	}
-	return artifact.Blobs.first, checkBlobs(artifact.Blobs.first)
-}
-
-func checkBlobs(blobs []ocispec.Descriptor) error {
-	for _, d := range blobs {
-		if err := d.Digest.Validate(); err != nil {
-			return Errorf(errdefs.ErrInvalidArgument, "manifest has a blob with the digest %q (%w)", d.Digest, err)
-		}
-		if d.Size < 0 {
-			return Errorf(errdefs.ErrInvalidArgument, "manifest has a negative size for %s", d.Digest)
-		}
-	}
-	return nil
+	return artifact.Blobs.first, artifact.Blobs.check("manifest", "blobs", "blob")
 }
 
 // ParseConfig returns the platform in an image config; its fields are empty if the config has none.

@@ -130,7 +130,8 @@ func (i Inspection) Text() ([]byte, error) {
 	if i.Image != nil {
 		return i.Image.Text()
 	}
-	return i.List.Bytes()
+	index, err := i.List.Content()
+	return index.Raw, err
 }
 
 // Verbose returns the output of docker manifest inspect -v. Missing manifests are fetched from the registry; one

@@ -355,9 +355,9 @@ func readBack(ctx context.Context, registry manifest.Fetcher, local manifest.Loc
 
 // equal reports whether two lists have the same entries and annotations.
 func equal(l, other manifest.List) bool {
-	a, errA := l.Bytes()
-	b, errB := other.Bytes()
-	return errA == nil && errB == nil && string(a) == string(b) &&
+	a, errA := l.Content()
+	b, errB := other.Content()
+	return errA == nil && errB == nil && a.Descriptor.Digest == b.Descriptor.Digest &&
 		slices.EqualFunc(l.Entries, other.Entries, func(x, y manifest.Entry) bool {
 			return x.Ref.String() == y.Ref.String() && x.Source.String() == y.Source.String() && (x.Pending == nil) == (y.Pending == nil) &&
 				(x.Pending == nil || x.Pending.ID == y.Pending.ID)
