@@ -48,14 +48,9 @@ func (c Condition) Check(tag reference.Named, current, want digest.Digest) error
 	case c.Absent && current != "":
 		return Errorf(errdefs.ErrFailedPrecondition, "%s exists and points to %s, but --if-digest requires that it is absent", Familiar(tag), current)
 	case c.NoClobber && want != "" && current != "" && current != want:
-		return TagConflict(tag, current, want)
+		return Errorf(errdefs.ErrAlreadyExists, "%s already points to %s, not %s", Familiar(tag), current, want)
 	}
 	return nil
-}
-
-// TagConflict is the errdefs.ErrAlreadyExists error that a tag points to something else.
-func TagConflict(tag reference.Named, current, want digest.Digest) error {
-	return Errorf(errdefs.ErrAlreadyExists, "%s already points to %s, not %s", Familiar(tag), current, want)
 }
 
 // TagCheck is a lookup of the tags that an operation is going to write, which runs while the operation reads other things.

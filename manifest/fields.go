@@ -17,9 +17,6 @@ type Fields struct {
 	Platform   json.RawMessage `json:",omitempty"`
 }
 
-// IsZero reports whether there are none.
-func (f Fields) IsZero() bool { return len(f.Descriptor)+len(f.Platform) == 0 }
-
 // Compact returns f without white space. The error is errdefs.ErrInvalidArgument unless f has JSON objects.
 func (f Fields) Compact() (out Fields, err error) {
 	if out.Descriptor, err = otherFields(f.Descriptor, nil); err != nil {

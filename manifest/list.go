@@ -341,27 +341,20 @@ func (l List) Without(selectors ...string) (List, error) {
 			drop[i] = true
 		}
 	}
-	dropped, kept := map[digest.Digest]bool{}, map[digest.Digest]bool{}
+	left := l
+	left.Entries = nil
 	for i, e := range l.Entries {
-		if drop[i] {
-			dropped[e.Descriptor.Digest] = true
-		} else {
-			kept[e.Descriptor.Digest] = true
+		if !drop[i] {
+			left.Entries = append(left.Entries, e)
 		}
 	}
-	var out []Entry
-	for i, e := range l.Entries {
-		if s := e.Subject(); drop[i] || (s != "" && dropped[s] && !kept[s]) {
-			continue
-		}
-		out = append(out, e)
-	}
-	if len(out) == 0 {
+	before, after := l.Digests(), left.Digests()
+	left.Entries = slices.DeleteFunc(left.Entries, func(e Entry) bool { return before[e.Subject()] && !after[e.Subject()] })
+	if len(left.Entries) == 0 {
 		err := Errorf(errdefs.ErrFailedPrecondition, "dropping all entries would leave %s empty", Familiar(l.Name))
 		return l, WithHint(err, "remove the list: docker multiarch rm %s", Familiar(l.Name))
 	}
-	l.Entries = out
-	return l, nil
+	return left, nil
 }
 
 // Attestations returns the entries that describe the image with digest d.
@@ -378,13 +371,6 @@ func (l List) Attestations(d digest.Digest) []Entry {
 // Images returns the entries that are images.
 func (l List) Images() []Entry {
 	return slices.DeleteFunc(slices.Clone(l.Entries), func(e Entry) bool { return !e.IsImage() })
-}
-
-// Duplicate is a pair of images that clients cannot choose between.
-type Duplicate struct{ First, Second Entry }
-
-func (d Duplicate) String() string {
-	return fmt.Sprintf("%s and %s are both for %s", d.First.Origin(), d.Second.Origin(), FormatPlatform(d.Second.Platform()))
 }
 
 // Origin names the source, with the file that named it.
@@ -411,10 +397,10 @@ func ImageKey(p ocispec.Platform, d ocispec.Descriptor, layers []ocispec.Descrip
 	return PlatformKey(p) + "\x01" + d.Annotations[AnnotationZstd] + "\x01" + strings.Join(slices.Compact(compressions), "+")
 }
 
-// Duplicates returns the images that clients cannot choose from an earlier image of the list, see [ImageKey].
-func (l List) Duplicates() []Duplicate {
+// Duplicates returns a sentence on each image that clients cannot choose from an earlier image of the list, see [ImageKey].
+func (l List) Duplicates() []string {
 	first := map[string]Entry{}
-	var out []Duplicate
+	var out []string
 	for _, e := range l.Images() {
 		if e.VariantUnknown() {
 			continue
@@ -429,7 +415,7 @@ func (l List) Duplicates() []Duplicate {
 		case !ok:
 			first[key] = e
 		case e.Descriptor.Digest != earlier.Descriptor.Digest || e.IsPending() || !e.sameSource(earlier):
-			out = append(out, Duplicate{earlier, e})
+			out = append(out, fmt.Sprintf("%s and %s are both for %s", earlier.Origin(), e.Origin(), FormatPlatform(e.Platform())))
 		}
 	}
 	return out
@@ -531,10 +517,6 @@ func MergeAnnotations(old, added map[string]string) map[string]string {
 	return out
 }
 
-// Require returns an errdefs.ErrFailedPrecondition error that names the platforms without an image in the list. A pending
-// image whose variant is unknown may be that of any variant.
-func (l List) Require(wanted []Platform) error { return l.require("require", wanted) }
-
 // MayBeFor reports whether an image is for a platform, as far as that is known.
 func (e Entry) MayBeFor(p Platform) bool {
 	return p.Matches(e.Platform()) || e.VariantUnknown() && p.OfAnyVariant().Matches(e.Platform())
@@ -554,19 +536,23 @@ func (l List) require(flag string, wanted []Platform) error {
 	return HintVariants(err, wanted, l.Platforms())
 }
 
-// CheckExact returns an errdefs.ErrFailedPrecondition error unless the images of the list are for the wanted platforms, and
-// for no others.
-func (l List) CheckExact(wanted []Platform) error {
+// CheckPlatforms returns an errdefs.ErrFailedPrecondition error that names the required platforms without an image in the list
+// or, unless exact is empty, the images for others than that has. A pending image whose variant is unknown may be that of any
+// variant.
+func (l List) CheckPlatforms(required, exact []Platform) error {
+	if err := l.require("require", required); err != nil {
+		return err
+	}
 	var others []string
 	for _, e := range l.Images() {
-		if !slices.ContainsFunc(wanted, e.MayBeFor) {
+		if !slices.ContainsFunc(exact, e.MayBeFor) {
 			others = append(others, fmt.Sprintf("%s (%s)", FormatPlatform(e.Platform()), e.Origin()))
 		}
 	}
-	if len(wanted) > 0 && len(others) > 0 {
+	if len(exact) > 0 && len(others) > 0 {
 		return Errorf(errdefs.ErrFailedPrecondition, "%s has an image for %s, which --exact does not allow", Familiar(l.Name), JoinAnd(others))
 	}
-	return l.require("exact", wanted)
+	return l.require("exact", exact)
 }
 
 // Lists is the store of local lists.

@@ -199,7 +199,7 @@ func TestDuplicates(t *testing.T) {
 		t.Errorf("got duplicates %v of an image in a registry and one in the daemon, want one", got)
 	}
 	twice := list.Duplicates()
-	if len(twice) != 1 || twice[0].String() != "a:latest and b:latest are both for linux/arm64/v8" {
+	if len(twice) != 1 || twice[0] != "a:latest and b:latest are both for linux/arm64/v8" {
 		t.Errorf("got %v", twice)
 	}
 }

@@ -38,14 +38,11 @@ func ParsePlatform(s string) (Platform, error) {
 			return Platform{}, Errorf(errdefs.ErrInvalidArgument, "%q is not a platform: put the OS version in parentheses, as in windows(10.0.20348.1)/amd64", s)
 		}
 	}
-	os, arch, alias := normalizeNames(os, arch)
-	if variant == "" {
-		variant = alias
-	}
-	if err := checkKnown(os, arch); err != nil {
+	p := Unalias(ocispec.Platform{OS: os, OSVersion: version, Architecture: arch, Variant: variant})
+	if err := checkKnown(p.OS, p.Architecture); err != nil {
 		return Platform{}, err
 	}
-	return Platform{ocispec.Platform{OS: os, OSVersion: version, Architecture: arch, Variant: variant}}, nil
+	return Platform{p}, nil
 }
 
 // ParsePlatforms parses each of specs, see [ParsePlatform].
@@ -161,21 +158,14 @@ func PlatformKey(p ocispec.Platform) string {
 	return strings.Join(append([]string{n.OS, n.Architecture, n.Variant, n.OSVersion}, features...), "\x00")
 }
 
-// normalizeNames returns the names for aliases such as x86_64 and macos, and the variant that an alias such as
-// armhf implies.
-func normalizeNames(os, arch string) (string, string, string) {
-	n := Normalize(ocispec.Platform{OS: os, Architecture: arch})
-	if n.Architecture == arch { // no alias: the variant is a default
-		n.Variant = ""
-	}
-	return n.OS, n.Architecture, n.Variant
-}
-
 // Unalias returns p with aliases in OS and architecture, such as macos and aarch64, replaced by the
 // standard names; the variant that an alias implies is set when p has none.
 func Unalias(p ocispec.Platform) ocispec.Platform {
-	os, arch, variant := normalizeNames(p.OS, p.Architecture)
-	p.OS, p.Architecture, p.Variant = os, arch, cmp.Or(p.Variant, variant)
+	n := Normalize(ocispec.Platform{OS: p.OS, Architecture: p.Architecture})
+	if n.Architecture == p.Architecture { // no alias: the variant is a default
+		n.Variant = ""
+	}
+	p.OS, p.Architecture, p.Variant = n.OS, n.Architecture, cmp.Or(p.Variant, n.Variant)
 	return p
 }
 

@@ -66,10 +66,7 @@ func Referrers(ctx context.Context, r Reader, subject reference.Canonical) ([]oc
 // something else than an index of referrers.
 func TaggedReferrers(ctx context.Context, r Fetcher, subject reference.Canonical) (ocispec.Index, error) {
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
-	tag, err := reference.WithTag(reference.TrimNamed(subject), ReferrersTag(subject.Digest()))
-	if err != nil {
-		return index, err
-	}
+	tag := AtTag(subject, ReferrersTag(subject.Digest()))
 	c, err := r.Fetch(ctx, tag)
 	if errdefs.IsNotFound(err) || err == nil && c.Descriptor.Digest == subject.Digest() {
 		return index, nil

@@ -187,7 +187,7 @@ func (c Creation) prepare(ctx context.Context, lists manifest.Lists, clients Cli
 }
 
 func (c Creation) checkPlatforms(l manifest.List) error {
-	return cmp.Or(l.Require(c.Require), l.CheckExact(c.Exact))
+	return l.CheckPlatforms(c.Require, c.Exact)
 }
 
 // apply returns old with the entries added, if the result has what is required. Whole is the index that they are all of.
