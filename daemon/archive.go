@@ -110,7 +110,7 @@ func (d *Daemon) reachVolume(ctx context.Context, volume, what string) (api clie
 	}
 	for range 2 {
 		var empty string
-		if empty, err = d.empty.get(ctx, api, v.Labels); err != nil {
+		if empty, err = d.empty.Do(ctx, func() (string, error) { return importEmpty(ctx, api, v.Labels) }); err != nil {
 			return nil, "", failed(ctx, api, err, what)
 		}
 		s := settings{
@@ -120,39 +120,17 @@ func (d *Daemon) reachVolume(ctx context.Context, volume, what string) (api clie
 		if id, _, err = create(ctx, api, s, what); !errdefs.IsNotFound(err) {
 			break
 		}
-		d.empty.forget() // pruned meanwhile
+		d.forgetEmpty() // pruned meanwhile
 	}
 	return api, id, err
 }
 
-// emptyImage is an image without files that is created on first use.
-type emptyImage struct {
-	mu sync.Mutex
-	id string
-}
+func (d *Daemon) forgetEmpty() { d.empty.Drop(func(string) bool { return true }) }
 
-// get returns the ID of the image, which has the labels of the first caller.
-func (e *emptyImage) get(ctx context.Context, api client.APIClient, labels map[string]string) (string, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.id != "" {
-		return e.id, nil
-	}
+// importEmpty creates an image without files and returns its ID.
+func importEmpty(ctx context.Context, api client.APIClient, labels map[string]string) (string, error) {
 	ctx, cancel := outlast(ctx)
 	defer cancel()
-	id, err := importEmpty(ctx, api, labels)
-	e.id = id
-	return id, err
-}
-
-// forget makes the next get create the image again.
-func (e *emptyImage) forget() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.id = ""
-}
-
-func importEmpty(ctx context.Context, api client.APIClient, labels map[string]string) (string, error) {
 	var options image.ImportOptions
 	for key, value := range labels {
 		options.Changes = append(options.Changes, fmt.Sprintf("LABEL %s=%s", quoted(key), quoted(value)))

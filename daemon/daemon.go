@@ -50,8 +50,8 @@ type Daemon struct {
 	api          memo.Once[client.APIClient]
 	registries   memo.Once[*registry.ServiceConfig]
 	podman       memo.Once[bool]
-	experimental bool // of the ping
-	empty        emptyImage
+	experimental bool              // of the ping
+	empty        memo.Once[string] // ID of the image without files, which has the labels of its first user
 }
 
 // Auth returns what is sent as X-Registry-Auth for actions ("pull") on a repository of host.

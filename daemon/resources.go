@@ -116,7 +116,7 @@ func (d *Daemon) Remove(ctx context.Context, label, value string) error {
 	if err := d.answers(ctx, api); err != nil {
 		return fmt.Errorf("removing resources with the label %s: %w", text, err)
 	}
-	d.empty.forget()
+	d.forgetEmpty()
 	labeled := filters.NewArgs(filters.Arg("label", label+"="+value))
 	var errs []error
 	for _, k := range kinds {

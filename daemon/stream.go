@@ -134,11 +134,11 @@ func (s *messageStream) take(raw []byte) error {
 		return err
 	}
 	s.status = m.Status
-	if m.Aux != nil {
-		s.takeAux(m.Aux)
-	}
-	if d := closingDigest(m, s.tag); d != "" {
-		s.digest = d
+	s.takeAux(m.Aux)
+	// The line that ends a push of the tag is "TAG: digest: DIGEST size: BYTES": the containerd store has the digest nowhere else.
+	if rest, ok := strings.CutPrefix(m.Status, s.tag+": digest: "); ok && m.ID == "" {
+		text, _, _ := strings.Cut(rest, " ")
+		s.takeDigest(text)
 	}
 	switch {
 	case m.ErrorDetail != nil && m.ErrorDetail.Message != "":
@@ -154,37 +154,19 @@ func (s *messageStream) take(raw []byte) error {
 // takeAux keeps the machine-readable outcome: the digest of what was pushed (graph-driver store), that one
 // platform was pushed because the others are not available, or that content is missing (containerd store).
 func (s *messageStream) takeAux(raw []byte) {
-	var pushed struct{ Digest string }
-	if json.Unmarshal(raw, &pushed) == nil {
-		s.takeDigest(pushed.Digest)
+	var aux struct {
+		Digest string
+		auxprogress.ManifestPushedInsteadOfIndex
+		auxprogress.ContentMissing
 	}
-	var instead auxprogress.ManifestPushedInsteadOfIndex
-	if json.Unmarshal(raw, &instead) == nil && instead.ManifestPushedInsteadOfIndex {
-		s.takeDigest(string(instead.SelectedManifest.Digest))
-	}
-	var missing auxprogress.ContentMissing
-	if json.Unmarshal(raw, &missing) == nil && missing.ContentMissing {
-		s.missing = true
-	}
+	_ = json.Unmarshal(raw, &aux)
+	s.takeDigest(aux.Digest)
+	s.takeDigest(string(aux.SelectedManifest.Digest))
+	s.missing = s.missing || aux.ContentMissing.ContentMissing
 }
 
 func (s *messageStream) takeDigest(text string) {
 	if d, err := digest.Parse(text); err == nil {
 		s.digest = d
 	}
-}
-
-// closingDigest returns the digest in the line that ends a push of tag with either store,
-// "TAG: digest: DIGEST size: BYTES". The stream of the containerd store has it nowhere else.
-func closingDigest(m message, tag string) digest.Digest {
-	rest, ok := strings.CutPrefix(m.Status, tag+": digest: ")
-	if !ok || m.ID != "" {
-		return ""
-	}
-	text, _, _ := strings.Cut(rest, " ")
-	d, err := digest.Parse(text)
-	if err != nil {
-		return ""
-	}
-	return d
 }
