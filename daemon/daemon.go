@@ -75,9 +75,21 @@ func (d *Daemon) reach(ctx context.Context) (client.APIClient, error) {
 	if err != nil {
 		return nil, unreachable("", err)
 	}
+	ping, err := d.ping(ctx, api)
+	if err != nil {
+		return nil, err
+	}
+	api.NegotiateAPIVersionPing(ping)
+	d.experimental = ping.Experimental
+	return api, nil
+}
+
+// ping returns the answer of a daemon, or an errdefs.ErrUnavailable error if it does not answer in time.
+func (d *Daemon) ping(ctx context.Context, api client.APIClient) (types.Ping, error) {
 	pinging, cancel := context.WithTimeout(ctx, d.reachTimeout)
 	defer cancel()
 	var ping types.Ping
+	var err error
 	done := make(chan struct{})
 	go func() { // a connection helper may ignore the end of the context
 		defer close(done)
@@ -89,15 +101,13 @@ func (d *Daemon) reach(ctx context.Context) (client.APIClient, error) {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return nil, stopped(ctx, "waiting for the Docker daemon")
+		return types.Ping{}, stopped(ctx, "waiting for the Docker daemon")
 	case pinging.Err() != nil:
-		return nil, silent(api.DaemonHost(), d.reachTimeout)
+		return types.Ping{}, silent(api.DaemonHost(), d.reachTimeout)
 	case err != nil && ping.APIVersion == "":
-		return nil, unreachable(api.DaemonHost(), err)
+		return types.Ping{}, unreachable(api.DaemonHost(), err)
 	}
-	api.NegotiateAPIVersionPing(ping)
-	d.experimental = ping.Experimental
-	return api, nil
+	return ping, nil
 }
 
 // Reach returns an errdefs.ErrUnavailable error when the daemon cannot be reached.

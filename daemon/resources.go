@@ -113,7 +113,7 @@ func (d *Daemon) Remove(ctx context.Context, label, value string) error {
 	if err != nil {
 		return fmt.Errorf("removing resources with the label %s: %w", text, err)
 	}
-	if err := d.answers(ctx, api); err != nil {
+	if _, err := d.ping(ctx, api); err != nil { // it may have stopped meanwhile
 		return fmt.Errorf("removing resources with the label %s: %w", text, err)
 	}
 	d.forgetEmpty()
@@ -127,22 +127,6 @@ func (d *Daemon) Remove(ctx context.Context, label, value string) error {
 		errs = append(errs, k.removeAll(ctx, api, ids))
 	}
 	return errors.Join(errs...)
-}
-
-// answers returns an error if the daemon no longer answers.
-func (d *Daemon) answers(ctx context.Context, api client.APIClient) error {
-	asking, cancel := context.WithTimeout(ctx, d.reachTimeout)
-	defer cancel()
-	_, err := api.Ping(asking)
-	switch {
-	case ctx.Err() != nil:
-		return stopped(ctx, "waiting for the Docker daemon")
-	case asking.Err() != nil:
-		return silent(api.DaemonHost(), d.reachTimeout)
-	case client.IsErrConnectionFailed(err):
-		return unreachable(api.DaemonHost(), err)
-	}
-	return nil
 }
 
 // kind is a kind of resource that can have a label.
