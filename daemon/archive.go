@@ -84,10 +84,8 @@ func (d *Daemon) Mount(ctx context.Context, volume string) error {
 	if err != nil {
 		return err
 	}
-	if _, err = api.ContainerStatPath(ctx, id, volumeDir); err != nil {
-		err = failed(ctx, api, err, what)
-	}
-	return errors.Join(err, discard(ctx, api, id))
+	_, err = api.ContainerStatPath(ctx, id, volumeDir)
+	return errors.Join(failed(ctx, api, err, what), discard(ctx, api, id))
 }
 
 // received is a stream with its cleanup.

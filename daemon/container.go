@@ -79,20 +79,18 @@ func create(ctx context.Context, api client.APIClient, s settings, what string) 
 			err = manifest.Errorf(errdefs.ErrFailedPrecondition, "%s", err.Error())
 		}
 	}
-	if err != nil {
-		return "", nil, failed(ctx, api, err, what)
-	}
-	return created.ID, created.Warnings, nil
+	return created.ID, created.Warnings, failed(ctx, api, err, what)
 }
 
 // discard removes a container even if ctx has ended.
 func discard(ctx context.Context, api client.APIClient, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 	defer cancel()
-	if err := removeContainer(ctx, api, id); err != nil && !errdefs.IsNotFound(err) {
-		return failed(ctx, api, err, "removing container "+shortID(id))
+	err := removeContainer(ctx, api, id)
+	if errdefs.IsNotFound(err) {
+		return nil
 	}
-	return nil
+	return failed(ctx, api, err, "removing container "+shortID(id))
 }
 
 // execution is a created container that is run once.
@@ -163,10 +161,7 @@ func (e *execution) start(ctx context.Context) error {
 	if errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err) { // a program or a network, not the image
 		err = manifest.Errorf(errdefs.ErrFailedPrecondition, "%s", err.Error())
 	}
-	if err != nil {
-		return e.failed(ctx, err)
-	}
-	return nil
+	return e.failed(ctx, err)
 }
 
 // drain waits for the rest of the output.
@@ -193,10 +188,11 @@ func (e *execution) stop(ctx context.Context) error {
 	if e.kill {
 		seconds = 0
 	}
-	if err := e.api.ContainerStop(ctx, e.id, container.StopOptions{Timeout: &seconds}); err != nil && !errdefs.IsNotFound(err) {
-		return failed(ctx, e.api, err, "stopping container "+shortID(e.id))
+	err := e.api.ContainerStop(ctx, e.id, container.StopOptions{Timeout: &seconds})
+	if errdefs.IsNotFound(err) {
+		return nil
 	}
-	return nil
+	return failed(ctx, e.api, err, "stopping container "+shortID(e.id))
 }
 
 // ended returns the error for a run that ended with ctx.
@@ -204,10 +200,12 @@ func (e *execution) ended(ctx context.Context) error {
 	return fmt.Errorf("%s: %w", e.what, context.Cause(ctx))
 }
 
-// failed returns the error for a request about the container, or for its answer that broke off.
+// failed returns the error for a request about the container, or for its answer that broke off; nil for nil.
 func (e *execution) failed(ctx context.Context, err error) error {
 	var network net.Error
 	switch {
+	case err == nil:
+		return nil
 	case ctx.Err() != nil:
 		return e.ended(ctx)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &network):

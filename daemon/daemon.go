@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/registry"
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
 
@@ -114,6 +115,18 @@ func (d *Daemon) ping(ctx context.Context, api client.APIClient) (types.Ping, er
 func (d *Daemon) Reach(ctx context.Context) error {
 	_, err := d.client(ctx)
 	return err
+}
+
+// info returns what the daemon reports about itself; what is what that is asked for.
+func (d *Daemon) info(ctx context.Context, what string) (system.Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
+	defer cancel()
+	api, err := d.client(ctx)
+	if err != nil {
+		return system.Info{}, err
+	}
+	info, err := api.Info(ctx)
+	return info, failed(ctx, api, err, what)
 }
 
 // has reports whether the negotiated API is of this version or a later one.

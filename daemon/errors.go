@@ -60,9 +60,11 @@ func stopped(ctx context.Context, what string) error {
 		"%s: the Docker daemon did not answer in time", what)
 }
 
-// failed returns the error for a request to the daemon, with the kind of err.
+// failed returns the error for a request to the daemon, with the kind of err; nil for nil.
 func failed(ctx context.Context, api client.APIClient, err error, what string) error {
 	switch {
+	case err == nil:
+		return nil
 	case ctx.Err() != nil:
 		return stopped(ctx, what)
 	case client.IsErrConnectionFailed(err):

@@ -19,9 +19,9 @@ import (
 // errdefs.ErrNotFound when there is no such image, errdefs.ErrUnavailable when the daemon cannot be
 // reached.
 func (d *Daemon) Find(ctx context.Context, ref reference.Named) (manifest.Local, error) {
-	name, err := lookupName(ref)
-	if err != nil {
-		return manifest.Local{}, err
+	name := reference.TagNameOnly(ref)
+	if digested, ok := ref.(reference.Canonical); ok {
+		name = manifest.AtDigest(ref, digested.Digest()) // an unambiguous form
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
 	defer cancel()
@@ -46,14 +46,6 @@ func (d *Daemon) Find(ctx context.Context, ref reference.Named) (manifest.Local,
 		l.NoVariant = podman || versionErr != nil
 	}
 	return l, err
-}
-
-// lookupName returns ref in an unambiguous form.
-func lookupName(ref reference.Named) (reference.Named, error) {
-	if canonical, ok := ref.(reference.Canonical); ok {
-		return reference.WithDigest(reference.TrimNamed(ref), canonical.Digest())
-	}
-	return reference.TagNameOnly(ref), nil
 }
 
 func notFound(name reference.Named) error {

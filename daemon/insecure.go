@@ -19,7 +19,10 @@ func (d *Daemon) Insecure(ctx context.Context, host string) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
 	defer cancel()
-	config, err := once(ctx, &d.registries, d.askRegistries)
+	config, err := once(ctx, &d.registries, func(ctx context.Context) (*registry.ServiceConfig, error) {
+		info, err := d.info(ctx, "reading the registry settings of the Docker daemon")
+		return info.RegistryConfig, err
+	})
 	if err != nil || config == nil {
 		return false
 	}
@@ -27,21 +30,6 @@ func (d *Daemon) Insecure(ctx context.Context, host string) bool {
 		return !index.Secure
 	}
 	return inNetworks(ctx, name, config.InsecureRegistryCIDRs)
-}
-
-// askRegistries returns the daemon's settings for registries, nil when it has none.
-func (d *Daemon) askRegistries(ctx context.Context) (*registry.ServiceConfig, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
-	defer cancel()
-	api, err := d.client(ctx)
-	if err != nil {
-		return nil, err
-	}
-	info, err := api.Info(ctx)
-	if err != nil {
-		return nil, failed(ctx, api, err, "reading the registry settings of the Docker daemon")
-	}
-	return info.RegistryConfig, nil
 }
 
 // hostname returns host without its port and without the brackets of an IPv6 address.

@@ -22,10 +22,8 @@ func (d *Daemon) Tag(ctx context.Context, id digest.Digest, as reference.NamedTa
 	if err != nil {
 		return err
 	}
-	if err := api.ImageTag(ctx, id.String(), as.String()); err != nil {
-		return failed(ctx, api, err, fmt.Sprintf("tagging image %s as %s", id, manifest.Familiar(as)))
-	}
-	return nil
+	err = api.ImageTag(ctx, id.String(), as.String())
+	return failed(ctx, api, err, fmt.Sprintf("tagging image %s as %s", id, manifest.Familiar(as)))
 }
 
 // Untag removes a name, and the image too if it was its last one. The error is errdefs.ErrNotFound
@@ -39,10 +37,7 @@ func (d *Daemon) Untag(ctx context.Context, name reference.NamedTagged) error {
 	if errdefs.IsNotFound(err) && ctx.Err() == nil {
 		return notFound(name)
 	}
-	if err != nil {
-		return failed(ctx, api, err, "untagging "+manifest.Familiar(name))
-	}
-	return nil
+	return failed(ctx, api, err, "untagging "+manifest.Familiar(name))
 }
 
 // List returns the familiar names of the daemon's images for shell completion, newest image first, at most

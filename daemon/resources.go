@@ -46,15 +46,9 @@ func (d *Daemon) CreateVolume(ctx context.Context, name string, labels map[strin
 // LinkVolume creates a volume of files on the daemon's machine, with options of the mount. The error is errdefs.ErrNotImplemented
 // if containers may not use such files, or are other users outside.
 func (d *Daemon) LinkVolume(ctx context.Context, name string, labels, options map[string]string) error {
-	api, err := d.client(ctx)
+	info, err := d.info(ctx, "asking the Docker daemon for its security options")
 	if err != nil {
 		return err
-	}
-	asking, cancel := context.WithTimeout(ctx, d.answerTimeout)
-	defer cancel()
-	info, err := api.Info(asking)
-	if err != nil {
-		return failed(ctx, api, err, "asking the Docker daemon for its security options")
 	}
 	if info.OSType == "windows" || slices.ContainsFunc(info.SecurityOptions, func(o string) bool {
 		return strings.HasPrefix(o, "name=userns") || strings.HasPrefix(o, "name=selinux")
@@ -82,10 +76,7 @@ func (d *Daemon) create(ctx context.Context, what string, request func(context.C
 	}
 	ctx, cancel := outlast(ctx)
 	defer cancel()
-	if err := request(ctx, api); err != nil {
-		return failed(ctx, api, err, what)
-	}
-	return nil
+	return failed(ctx, api, request(ctx, api), what)
 }
 
 // Has reports whether there is a thing, "container", "network" or "volume", of a name.
@@ -98,10 +89,7 @@ func (d *Daemon) Has(ctx context.Context, thing, name string) (bool, error) {
 	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == thing })
 	// The request for a single one would also find an ID that begins with the name.
 	ids, err := kinds[i].list(ctx, api, filters.NewArgs(filters.Arg("name", "^/?"+regexp.QuoteMeta(name)+"$")))
-	if err != nil {
-		return false, failed(ctx, api, err, what)
-	}
-	return len(ids) > 0, nil
+	return len(ids) > 0, failed(ctx, api, err, what)
 }
 
 // Remove removes all containers with the label, running ones too and with their anonymous volumes, then the
@@ -121,10 +109,7 @@ func (d *Daemon) Remove(ctx context.Context, label, value string) error {
 	var errs []error
 	for _, k := range kinds {
 		ids, err := k.list(ctx, api, labeled)
-		if err != nil {
-			errs = append(errs, failed(ctx, api, err, "listing the "+k.name+"s with the label "+text))
-		}
-		errs = append(errs, k.removeAll(ctx, api, ids))
+		errs = append(errs, failed(ctx, api, err, "listing the "+k.name+"s with the label "+text), k.removeAll(ctx, api, ids))
 	}
 	return errors.Join(errs...)
 }
