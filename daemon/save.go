@@ -50,10 +50,8 @@ const maxReport = 8 << 10
 
 func (a *savedArchive) Read(p []byte) (int, error) {
 	n, err := a.ReadCloser.Read(p)
-	if len(a.tail)+n > maxReport {
-		a.tail = a.tail[:copy(a.tail, a.tail[max(0, min(len(a.tail), len(a.tail)+n-maxReport)):])]
-	}
-	a.tail = append(a.tail, p[max(0, n-maxReport):n]...)
+	tail := append(a.tail, p[max(0, n-maxReport):n]...)
+	a.tail = append(a.tail[:0], tail[max(0, len(tail)-maxReport):]...)
 	if errors.Is(err, io.EOF) {
 		var m message
 		if i := bytes.LastIndex(a.tail, []byte(`{"errorDetail":`)); i >= 0 && json.Unmarshal(a.tail[i:], &m) == nil { // an archive ends in zeros
