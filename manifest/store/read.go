@@ -254,17 +254,6 @@ func (n snapshot) list(name reference.Named) manifest.List {
 	return l
 }
 
-// check returns an error if the folder is not that of a readable list called name.
-func (n snapshot) check(name reference.Named) error {
-	if err := n.checkOwner(name); err != nil {
-		return err
-	}
-	if n.broken != nil {
-		return unreadable(name, n.broken)
-	}
-	return nil
-}
-
 // checkOwner returns an errdefs.ErrConflict error if the folder belongs to a list with another name.
 func (n snapshot) checkOwner(name reference.Named) error {
 	if n.owner == nil || n.owner.String() == name.String() {

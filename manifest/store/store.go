@@ -7,6 +7,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,17 +41,11 @@ func New(root string) *Store { return &Store{root: root, swap: exchange} }
 // folder has a list with another name, and errdefs.ErrDataLoss if a file is invalid.
 func (s *Store) Get(name reference.Named) (manifest.List, error) {
 	now, err := s.read(fileName(name.String()))
-	if err != nil {
+	switch err = cmp.Or(err, now.broken); {
+	case now.checkOwner(name) != nil, err == nil && len(now.files) == 0:
+		return manifest.List{}, manifest.NoList(name)
+	case err != nil:
 		return manifest.List{}, unreadable(name, err)
-	}
-	if now.checkOwner(name) != nil {
-		return manifest.List{}, manifest.NoList(name)
-	}
-	if err := now.check(name); err != nil {
-		return manifest.List{}, err
-	}
-	if len(now.files) == 0 {
-		return manifest.List{}, manifest.NoList(name)
 	}
 	return now.list(name), nil
 }
@@ -62,11 +57,11 @@ func (s *Store) Get(name reference.Named) (manifest.List, error) {
 func (s *Store) Update(ctx context.Context, name reference.Named, change func(manifest.List) (manifest.List, error)) error {
 	return s.locked(ctx, func() error {
 		now, err := s.read(fileName(name.String()))
-		if err != nil {
-			return unreadable(name, err)
+		if conflict := now.checkOwner(name); conflict != nil {
+			return conflict
 		}
-		if err := now.check(name); err != nil {
-			return err
+		if err = cmp.Or(err, now.broken); err != nil {
+			return unreadable(name, err)
 		}
 		list, err := change(now.list(name))
 		if err != nil {
@@ -112,11 +107,7 @@ func (s *Store) Remove(ctx context.Context, name reference.Named) error {
 	if err := remove(func(string) error { return nil }); err != nil {
 		return err
 	}
-	return s.locked(ctx, func() error {
-		return remove(func(folder string) error {
-			return s.removal(folder)
-		})
-	})
+	return s.locked(ctx, func() error { return remove(s.removal) })
 }
 
 // Stored is a list in the store.
@@ -140,10 +131,7 @@ func (s *Store) All() iter.Seq2[Stored, error] {
 		}
 		for _, folder := range folders {
 			now, err := s.read(folder)
-			if err == nil {
-				err = now.broken
-			}
-			if err != nil {
+			if err = cmp.Or(err, now.broken); err != nil {
 				now = snapshot{}
 			} else if len(now.files) == 0 {
 				continue
