@@ -219,7 +219,7 @@ func checkDigest(raw []byte, d digest.Digest) error {
 func encode(entry manifest.Entry, x extra, old fields) ([]byte, error) {
 	x.Index, x.Pending, x.LocalID, x.Fields = entry.Index, entry.Pending, entry.LocalID, entry.Fields
 	f := fields{ImageManifest: entry.ImageManifest(), Multiarch: &x}
-	if entry.Source != nil && entry.Source.String() != f.Ref {
+	if entry.Source.String() != f.Ref {
 		x.Source = entry.Source.String()
 	}
 	if d := entry.Descriptor.Digest; len(entry.Raw) == 0 && d != "" && d == old.Descriptor.Digest {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -173,12 +172,9 @@ func readFile(root *os.Root, item fs.DirEntry) (file, time.Time, error) {
 		return f, info.ModTime(), err
 	}
 	defer opened.Close()
-	var data bytes.Buffer
-	data.Grow(int(info.Size()) + bytes.MinRead)
-	if _, err := data.ReadFrom(io.LimitReader(opened, maxFileSize)); err != nil {
+	if f.data, err = io.ReadAll(io.LimitReader(opened, maxFileSize)); err != nil {
 		return f, info.ModTime(), err
 	}
-	f.data = data.Bytes()
 	if f.entry, f.fields, err = decode(f.data); err != nil {
 		err = manifest.Errorf(errdefs.ErrDataLoss, "%w", err)
 	}

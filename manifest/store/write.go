@@ -152,7 +152,7 @@ func encodeAll(now snapshot, list manifest.List) ([]file, error) {
 		name := entryFile(e, taken)
 		if first, ok := taken[name]; ok {
 			return nil, manifest.Errorf(errdefs.ErrConflict, "%s and %s would share a file of the local manifest list %s: use only one of them, or another tag for one",
-				source(first), source(e), manifest.Familiar(list.Name))
+				manifest.Familiar(first.Source), manifest.Familiar(e.Source), manifest.Familiar(list.Name))
 		}
 		taken[name] = e
 		x := extra{List: list.Name.String(), MediaType: list.MediaType, Annotations: list.Annotations, Position: i + 1, Location: location}
@@ -168,7 +168,7 @@ func encodeAll(now snapshot, list manifest.List) ([]file, error) {
 		}
 		if err != nil {
 			return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "cannot keep %s in the local manifest list %s: %w",
-				source(e), manifest.Familiar(list.Name), err)
+				manifest.Familiar(e.Source), manifest.Familiar(list.Name), err)
 		}
 		files = append(files, file{name: name, data: data})
 	}
@@ -191,13 +191,6 @@ func entryFile(e manifest.Entry, taken map[string]manifest.Entry) string {
 		name = fmt.Sprintf("%s_%d", again, n)
 	}
 	return name
-}
-
-func source(e manifest.Entry) string {
-	if e.Source == nil {
-		return manifest.Familiar(e.Ref)
-	}
-	return manifest.Familiar(e.Source)
 }
 
 func (n snapshot) byName() map[string]file {
