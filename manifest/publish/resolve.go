@@ -180,12 +180,11 @@ func (r *resolver) resolveQualified(ctx context.Context, ref reference.Named) (r
 	answers := make(chan answer, 1)
 	daemonCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	start := time.Now()
 	go func() {
 		local, err := r.find(daemonCtx, ref)
 		answers <- answer{local, err}
 	}()
-	timer := time.NewTimer(daemonCompared)
-	defer timer.Stop()
 	c, err := r.source(nil).Fetch(ctx, ref)
 	if err != nil {
 		return r.fallback(ctx, ref, err, answers)
@@ -194,25 +193,11 @@ func (r *resolver) resolveQualified(ctx context.Context, ref reference.Named) (r
 	if err != nil {
 		return s, err
 	}
-	if a := wait(answers, timer.C); a.err == nil && !isSame(a.local, c) {
+	time.AfterFunc(daemonCompared-time.Since(start), cancel) // its answer is only a word beside the registry's
+	if a := <-answers; a.err == nil && !isSame(a.local, c) {
 		s.Warn("%s differs between daemon and registry; using the registry's (--from daemon uses the daemon's)", manifest.Familiar(ref))
 	}
 	return s, nil
-}
-
-// wait returns the answer, unless it comes after the timeout.
-func wait(answers <-chan answer, timeout <-chan time.Time) answer {
-	select {
-	case a := <-answers:
-		return a
-	default:
-	}
-	select {
-	case a := <-answers:
-		return a
-	case <-timeout:
-		return answer{err: errdefs.ErrUnavailable}
-	}
 }
 
 // fallback returns the daemon's image in place of one that the registry, which answered with err, does not have
