@@ -12,12 +12,16 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// nowhere is the error for a plain name, for which the daemon was asked first, with the kind of the registry's error.
+// nowhere is the error for a plain name, for which the daemon was asked first, with its hint and the kind of the registry's error.
 func nowhere(ref reference.Named, daemon, registry error) error {
 	if errdefs.IsNotFound(registry) {
 		return manifest.Errorf(errdefs.ErrNotFound, "%w (and the registry %s does not have it)", daemon, reference.Domain(ref))
 	}
-	return fmt.Errorf("%s (and %w)", daemon.Error(), registry)
+	err := fmt.Errorf("%s (and %w)", daemon.Error(), registry)
+	if hint := manifest.Hint(daemon); hint != "" {
+		return manifest.WithHint(err, "%s", hint)
+	}
+	return err
 }
 
 // notFound is the error for a name for which the registry was asked first, with the kind of its error.
@@ -30,14 +34,6 @@ func notFound(ref reference.Named, registry, daemon error) error {
 	default:
 		return manifest.Errorf(errdefs.ErrNotFound, "no such manifest: %s: it is not in the registry %s, and the daemon could not be asked (%w)", ref, host, daemon)
 	}
-}
-
-// withHintOf returns err with the hint of another error, if that has one.
-func withHintOf(other, err error) error {
-	if h := manifest.Hint(other); h != "" {
-		return manifest.WithHint(err, "%s", h)
-	}
-	return err
 }
 
 // notInDaemon returns the error of the daemon for an image. If it does not have the image, the error names those that may be

@@ -191,7 +191,11 @@ func (a *amender) write(ctx context.Context, list manifest.List) error {
 				return err
 			}
 			began = time.Now()
-			if failed := a.again(ctx, refused); failed != nil {
+			longest := min(time.Duration(refused)*conflictPause, longestConflictPause)
+			if failed := pause.For(ctx, rand.N(longest)); failed != nil {
+				return failed
+			}
+			if failed := a.read(ctx); failed != nil {
 				return failed
 			}
 			if a.base.Descriptor.Digest == before {
@@ -240,15 +244,6 @@ func (a *amender) writeTags(ctx context.Context) error {
 		}
 	}
 	return manifest.Errorf(errdefs.ErrAborted, "other clients amend %s at the same time", manifest.Familiar(a.Name))
-}
-
-// again reads the tag after a pause that grows with the number of refused writes.
-func (a *amender) again(ctx context.Context, refused int) error {
-	longest := min(time.Duration(refused)*conflictPause, longestConflictPause)
-	if err := pause.For(ctx, rand.N(longest)); err != nil {
-		return err
-	}
-	return a.read(ctx)
 }
 
 // isKept reports whether the tag still has the entries of list after it was written. Unless the registry has proven that it
@@ -304,39 +299,34 @@ func amend(l manifest.List, base manifest.Content) (manifest.Content, manifest.L
 		return manifest.Content{}, result, err
 	}
 	removed := outdated(l, children, replaced)
-	texts := map[int][]byte{}
-	var more [][]byte
+	texts, more, errs := map[int][]byte{}, make([][]byte, len(added)), make([]error, len(added))
 	for n, d := range children {
 		e, ok := replaced[n]
 		switch {
 		case ok:
 			result.Entries = append(result.Entries, e)
 			texts[n], err = e.ChildText(base.Raw)
-		case !removed[n]:
+			errs = append(errs, err)
+		case removed[n]:
+			texts[n] = nil
+		default:
 			at := manifest.AtDigest(l.Name, d.Digest)
 			result.Entries = append(result.Entries, manifest.Entry{Ref: at, Source: at, Descriptor: d})
 		}
-		if err != nil {
-			return manifest.Content{}, result, err
-		}
 	}
-	for _, e := range added {
-		text, err := e.ChildText(base.Raw)
-		if err != nil {
-			return manifest.Content{}, result, err
-		}
-		more = append(more, text)
+	for i, e := range added {
+		more[i], errs[i] = e.ChildText(base.Raw)
+	}
+	if err := cmp.Or(errs...); err != nil {
+		return manifest.Content{}, result, err
 	}
 	result.Entries = append(result.Entries, added...)
 	if n := len(result.Entries); n > manifest.MaxEntries {
 		return manifest.Content{}, result, manifest.Errorf(errdefs.ErrInvalidArgument, "%s would have %d entries, more than %d", manifest.Familiar(l.Name), n, manifest.MaxEntries)
 	}
 	raw, err := manifest.Splice(base.Raw, func(n int, text []byte) []byte {
-		switch {
-		case texts[n] != nil:
-			return texts[n]
-		case removed[n]:
-			return nil
+		if edited, ok := texts[n]; ok {
+			return edited
 		}
 		return text
 	}, more...)

@@ -144,20 +144,8 @@ func refuseDuplicates(l manifest.List) error {
 	return nil
 }
 
-// existing returns the list that create starts from: an empty one if there is none or it is to be replaced.
-func (c Creation) existing(lists manifest.Lists) (manifest.List, error) {
-	if c.Existing == Replace {
-		return manifest.List{}, nil
-	}
-	old, err := lists.Get(c.Name)
-	if errdefs.IsNotFound(err) {
-		return manifest.List{}, nil
-	}
-	return old, err
-}
-
-// prepare resolves the sources and returns the list that create starts from and the change that adds them to it, or
-// to the list that it has become meanwhile.
+// prepare resolves the sources and returns the list that create starts from, empty if there is none or it is to be replaced, and
+// the change that adds them to it, or to the list that it has become meanwhile.
 func (c Creation) prepare(ctx context.Context, lists manifest.Lists, clients Clients) (manifest.List, func(manifest.List) (manifest.List, error), error) {
 	refuse := func(old manifest.List) error {
 		if c.Existing == Refuse && len(old.Entries) > 0 {
@@ -166,12 +154,15 @@ func (c Creation) prepare(ctx context.Context, lists manifest.Lists, clients Cli
 		}
 		return nil
 	}
-	old, err := c.existing(lists)
-	if err != nil {
-		return old, nil, err
-	}
-	if err := refuse(old); err != nil {
-		return old, nil, err
+	var old manifest.List
+	if c.Existing != Replace {
+		var err error
+		if old, err = lists.Get(c.Name); err != nil && !errdefs.IsNotFound(err) {
+			return old, nil, err
+		}
+		if err := refuse(old); err != nil {
+			return old, nil, err
+		}
 	}
 	r := c.resolver(clients)
 	entries, _, err := r.resolveAll(ctx, c.Sources)

@@ -30,8 +30,7 @@ func (p Publication) names() []reference.NamedTagged {
 
 // isName reports whether the list is pushed under name.
 func (p Publication) isName(name reference.Named) bool {
-	return name.String() == p.List.Name.String() ||
-		slices.ContainsFunc(p.Tags, func(t reference.NamedTagged) bool { return t.String() == name.String() })
+	return slices.ContainsFunc(p.names(), func(t reference.NamedTagged) bool { return t.String() == name.String() })
 }
 
 // Plan returns the steps of a push, one line each.

@@ -3,16 +3,10 @@ package publish
 import (
 	"context"
 	"fmt"
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
-
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
-
-// concurrentFinds bounds the requests to the daemon at a time.
-const concurrentFinds = 8
 
 // WarnRebuilt starts to ask the daemon for the images that entries of the list were pushed from, and returns a function that
 // warns of those that are other images now. A daemon that cannot be reached, or does not answer within daemonCompared, is
@@ -21,18 +15,10 @@ func (p Publication) WarnRebuilt(ctx context.Context, clients Clients, purge boo
 	sources := groupBySource(p.List, func(e manifest.Entry) bool { return e.LocalID != "" })
 	warnings := make([]string, len(sources))
 	ctx, cancel := context.WithTimeout(ctx, daemonCompared)
-	var group errgroup.Group
-	group.SetLimit(concurrentFinds)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for i, entries := range sources {
-			group.Go(func() error {
-				warnings[i] = p.rebuilt(ctx, clients, entries, purge)
-				return nil
-			})
-		}
-		_ = group.Wait()
+		manifest.Concurrently(len(sources), func(i int) { warnings[i] = p.rebuilt(ctx, clients, sources[i], purge) })
 	}()
 	return func() {
 		<-done

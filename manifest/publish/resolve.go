@@ -162,8 +162,7 @@ func (r *resolver) resolvePlain(ctx context.Context, ref reference.Named) (resol
 	}
 	s, err := r.fetch(ctx, ref)
 	if err != nil && ctx.Err() == nil {
-		daemonErr = r.notInDaemon(ctx, ref, daemonErr)
-		return s, withHintOf(daemonErr, nowhere(ref, daemonErr, err))
+		return s, nowhere(ref, r.notInDaemon(ctx, ref, daemonErr), err)
 	}
 	return s, err
 }
@@ -466,7 +465,7 @@ func (r *resolver) unwanted(d ocispec.Descriptor) bool {
 		return r.choice.Strip
 	}
 	p := manifest.StatedPlatform(d)
-	return !manifest.IsIndex(d.MediaType) && p != nil && !r.choice.mayKeep(*p)
+	return !manifest.IsIndex(d.MediaType) && p != nil && !r.choice.keeps(*p) && !manifest.NeedsVersion(r.choice.Platforms, *p)
 }
 
 // descend returns what a child of an index is fetched from, nil for one that is not wanted.
@@ -495,11 +494,12 @@ func (r *resolver) fromDaemon(ref reference.Named, local manifest.Local) (resolu
 		return s, manifest.WithHint(err, "tag the image and use that name: %s tag %s %s", dockerFor(ref), manifest.Familiar(name), manifest.Familiar(manifest.AtTag(name, "TAG")))
 	}
 	pending := func(at reference.Named, p ocispec.Platform, m digest.Digest) manifest.Entry {
+		attested := m != "" && slices.ContainsFunc(local.Manifests, func(other manifest.LocalManifest) bool { return other.Subject == m })
 		return manifest.Entry{
 			Ref: at, Source: ref,
 			Descriptor: ocispec.Descriptor{Platform: &p},
 			Pending: &manifest.Pending{ID: local.ID, Manifest: m, Platform: p, NoVariant: local.NoVariant, Strip: r.choice.Strip,
-				Attested: !r.choice.Strip && isComplete(local) && isAttested(local, m)},
+				Attested: attested && !r.choice.Strip && isComplete(local)},
 		}
 	}
 	if every, ok := r.choice.needsVariant(local); ok {
@@ -544,11 +544,6 @@ func listOf(l manifest.Local) manifest.List {
 		out.Entries = []manifest.Entry{{Descriptor: ocispec.Descriptor{Platform: &l.Platform}}}
 	}
 	return out
-}
-
-// isAttested reports whether a local image has attestations of the manifest with digest m.
-func isAttested(local manifest.Local, m digest.Digest) bool {
-	return m != "" && slices.ContainsFunc(local.Manifests, func(other manifest.LocalManifest) bool { return other.Subject == m })
 }
 
 // present returns the wanted image manifests of local whose content is available, and the platforms of the others.

@@ -95,8 +95,3 @@ func (c Choice) needsVariant(local manifest.Local) (manifest.Platform, bool) {
 	every := c.Platforms[i].OfAnyVariant()
 	return every, !slices.ContainsFunc(c.Platforms, func(k manifest.Platform) bool { return k.Variant == manifest.AnyVariant && k.Matches(p) })
 }
-
-// mayKeep is keeps for a platform that an index states, perhaps without the version of Windows.
-func (c Choice) mayKeep(p ocispec.Platform) bool {
-	return c.keeps(p) || manifest.NeedsVersion(c.Platforms, p)
-}
