@@ -151,12 +151,10 @@ func readDiffSide(ctx context.Context, lists manifest.Lists, registry manifest.F
 	side := diffSide{DiffSide: DiffSide{view.Name, view.MediaType, view.Digest}, annotations: view.Annotations}
 	entries := found.List.Entries
 	if found.Image != nil {
-		image, err := manifest.ReadImage(ctx, registry, name, manifest.Content{Descriptor: found.Descriptor, Raw: found.Image.Raw})
-		if err != nil {
+		side.annotations = nil // compared with the image
+		if entries, err = found.images(ctx, registry); err != nil {
 			return diffSide{}, err
 		}
-		side.annotations = nil // compared with the image
-		entries = []manifest.Entry{image}
 	}
 	platforms := map[digest.Digest]string{}
 	for _, e := range entries {
@@ -437,12 +435,7 @@ func compareLists(was, is diffSide, pairs []diffPair) []DiffChange {
 }
 
 func compareMaps(changes []DiffChange, prefix string, was, is map[string]string) []DiffChange {
-	keys := maps.Clone(was)
-	if keys == nil {
-		keys = map[string]string{}
-	}
-	maps.Copy(keys, is)
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
+	for _, key := range slices.Sorted(maps.Keys(manifest.MergeAnnotations(was, is))) {
 		changes = change(changes, prefix+key, was[key], is[key])
 	}
 	return changes

@@ -63,10 +63,7 @@ func remoteList(name reference.Named, c manifest.Content) (manifest.List, error)
 	}
 	list := manifest.List{Name: name, MediaType: c.Descriptor.MediaType, Annotations: annotations}
 	for _, d := range children {
-		at, err := reference.WithDigest(name, d.Digest) // with the tag, as docker manifest shows it
-		if err != nil {
-			return manifest.List{}, err
-		}
+		at, _ := reference.WithDigest(name, d.Digest) // with the tag, as docker manifest shows it; the digest is valid
 		if d.Platform == nil {
 			d.Platform = &ocispec.Platform{} // as docker manifest shows it
 		}
@@ -99,18 +96,24 @@ func (i Inspection) Bytes() ([]byte, error) {
 	return raw, nil
 }
 
+// images returns the images with their platforms: of a list those of its entries, otherwise the only one, whose config may have to
+// be read for that.
+func (i Inspection) images(ctx context.Context, registry manifest.Fetcher) ([]manifest.Entry, error) {
+	if i.Image == nil {
+		return i.List.Images(), nil
+	}
+	image, err := manifest.ReadImage(ctx, registry, i.Name, manifest.Content{Descriptor: i.Descriptor, Raw: i.Image.Raw})
+	return []manifest.Entry{image}, err
+}
+
 // For returns the image for a platform. The error is errdefs.ErrNotFound if there is none, and
 // errdefs.ErrFailedPrecondition if there are several.
 func (i Inspection) For(ctx context.Context, registry manifest.Fetcher, p manifest.Platform) (Inspection, error) {
-	if i.Image != nil {
-		image, err := manifest.ReadImage(ctx, registry, i.Name, manifest.Content{Descriptor: i.Descriptor, Raw: i.Image.Raw})
-		if err == nil {
-			_, err = imagesFor([]manifest.Entry{image}, p, i.Name)
-		}
-		return i, err
+	images, err := i.images(ctx, registry)
+	if err == nil {
+		images, err = imagesFor(images, p, i.Name)
 	}
-	images, err := imagesFor(i.List.Images(), p, i.Name)
-	if err != nil {
+	if err != nil || i.Image != nil {
 		return i, err
 	}
 	if len(images) > 1 {
@@ -141,11 +144,11 @@ func (i Inspection) Verbose(ctx context.Context, registry manifest.Fetcher, repo
 		return json.MarshalIndent(i.Image.ImageManifest(), "", "\t")
 	}
 	if i.Image != nil {
-		e, err := manifest.ReadImage(ctx, registry, i.Name, manifest.Content{Descriptor: i.Descriptor, Raw: i.Image.Raw})
+		images, err := i.images(ctx, registry)
 		if err != nil {
 			return nil, err
 		}
-		return json.MarshalIndent(e.ImageManifest(), "", "\t")
+		return json.MarshalIndent(images[0].ImageManifest(), "", "\t")
 	}
 	out := make([]manifest.ImageManifest, len(i.List.Entries))
 	absent := make([]bool, len(out))

@@ -11,6 +11,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/containerd/errdefs"
@@ -121,19 +122,12 @@ const AnnotationPredicateType = "in-toto.io/predicate-type"
 // is too much; the error is errdefs.ErrFailedPrecondition or errdefs.ErrInvalidArgument if there is no other. Images without a
 // predicate are left out with a warning, too; the error is errdefs.ErrNotFound if no image has one.
 func (i Inspection) Predicates(ctx context.Context, r PredicateReader, report manifest.Reporter, kind PredicateKind, only *manifest.Platform) (Predicates, error) {
-	images := i.List.Images()
-	if i.Image != nil {
-		image, err := manifest.ReadImage(ctx, r, i.Name, manifest.Content{Descriptor: i.Descriptor, Raw: i.Image.Raw})
-		if err != nil {
-			return Predicates{}, err
-		}
-		images = []manifest.Entry{image}
+	images, err := i.images(ctx, r)
+	if err == nil && only != nil {
+		images, err = imagesFor(images, *only, i.Name)
 	}
-	if only != nil {
-		var err error
-		if images, err = imagesFor(images, *only, i.Name); err != nil {
-			return Predicates{}, err
-		}
+	if err != nil {
+		return Predicates{}, err
 	}
 	p := predicateReader{PredicateReader: r, Reporter: report, of: i, kind: kind}
 	p.documents.KeepErrors = true
@@ -197,7 +191,7 @@ type predicateReader struct {
 	// bytes are those of all documents so far, which are read once: what describes an index describes all its images.
 	bytes     atomic.Int64
 	documents memo.Memo[string, document]
-	warned    memo.Memo[string, struct{}]
+	warned    sync.Map // messages
 }
 
 // document is a predicate, and the digests that it describes.
@@ -207,11 +201,11 @@ type document struct {
 }
 
 // warnOnce warns, once for what concerns several images.
-func (p *predicateReader) warnOnce(ctx context.Context, message string) {
-	_, _ = p.warned.Do(ctx, message, func() (struct{}, error) {
+func (p *predicateReader) warnOnce(format string, args ...any) {
+	message := fmt.Sprintf(format, args...)
+	if _, warned := p.warned.LoadOrStore(message, true); !warned {
 		p.Warn("%s", message)
-		return struct{}{}, nil
-	})
+	}
 }
 
 func (p *predicateReader) read(ctx context.Context, e manifest.Entry) (out []Predicate, err error) {
@@ -249,7 +243,7 @@ func (p *predicateReader) read(ctx context.Context, e manifest.Entry) (out []Pre
 		return nil, errors.Join(leftOut...)
 	}
 	for _, err := range leftOut {
-		p.warnOnce(ctx, fmt.Sprintf("%v; skipped", err))
+		p.warnOnce("%v; skipped", err)
 	}
 	return out, nil
 }
@@ -262,7 +256,8 @@ func (p *predicateReader) readFrom(ctx context.Context, e manifest.Entry, a atta
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s of %s cannot be read: %w", a.what, manifest.Familiar(e.Ref), err)
 	}
 	for _, d := range n.Layers {
-		if t := layerPredicateType(d); t != "" && !p.kind.includes(t) || !mayBePredicate(d) {
+		stated := cmp.Or(d.Annotations[AnnotationPredicateType], d.Annotations["predicateType"]) // by BuildKit or cosign
+		if stated != "" && !p.kind.includes(stated) || !mayBePredicate(d) {
 			continue
 		}
 		found, err := p.documents.Do(ctx, manifest.AtDigest(a.repo, d.Digest).String(), func() (document, error) {
@@ -286,19 +281,16 @@ func (p *predicateReader) readFrom(ctx context.Context, e manifest.Entry, a atta
 			of = []digest.Digest{n.Subject.Digest}
 		}
 		if of != nil && !slices.ContainsFunc(of, func(d digest.Digest) bool { return slices.Contains(subjects, d) }) {
-			return out, manifest.Errorf(errdefs.ErrFailedPrecondition, "%s describes %s, not %s", a.what, manifest.JoinAnd(digestStrings(of)), e.Descriptor.Digest)
+			var described []string
+			for _, d := range of[:min(len(of), 5)] {
+				described = append(described, d.String())
+			}
+			return out, manifest.Errorf(errdefs.ErrFailedPrecondition, "%s describes %s, not %s", a.what, manifest.JoinAnd(described), e.Descriptor.Digest)
 		}
 		one.Source = a.what
 		out = append(out, one)
 	}
 	return out, nil
-}
-
-func digestStrings(digests []digest.Digest) (out []string) {
-	for _, d := range digests[:min(len(digests), 5)] {
-		out = append(out, d.String())
-	}
-	return out
 }
 
 // attachment is a manifest that may have predicates of an image.
@@ -328,7 +320,7 @@ func (p *predicateReader) attachments(ctx context.Context, e manifest.Entry, sub
 	for _, subject := range subjects {
 		referrers, err := manifest.Referrers(ctx, p, manifest.AtDigest(e.Ref, subject))
 		if errdefs.IsFailedPrecondition(err) { // the tag is somebody else's
-			p.warnOnce(ctx, fmt.Sprintf("%v; skipped", err))
+			p.warnOnce("%v; skipped", err)
 		} else if err != nil && !errdefs.IsNotFound(err) {
 			return nil, 0, err
 		}
@@ -352,14 +344,6 @@ func (p *predicateReader) attachments(ctx context.Context, e manifest.Entry, sub
 		}
 	}
 	return out, more, nil
-}
-
-// layerPredicateType is the predicate type that BuildKit or cosign states for a layer, "" for none.
-func layerPredicateType(d ocispec.Descriptor) string {
-	if t := d.Annotations[AnnotationPredicateType]; t != "" {
-		return t
-	}
-	return d.Annotations["predicateType"]
 }
 
 // predicateWords are in the media types of JSON documents that readPredicate knows.
