@@ -125,6 +125,16 @@ func FormatPlatform(p ocispec.Platform) string {
 	return os + "/" + arch
 }
 
+// PlatformNames names platforms in an error, each once.
+func PlatformNames(platforms []ocispec.Platform) (out []string) {
+	for _, p := range platforms {
+		if name := OneLine(FormatPlatform(p), MaxPlatform); !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // StatedPlatform returns the platform of d, nil if the operating system or architecture is missing.
 func StatedPlatform(d ocispec.Descriptor) *ocispec.Platform {
 	if p := d.Platform; p != nil && p.OS != "" && p.Architecture != "" {

@@ -110,7 +110,7 @@ func (c copier) check(g *manifest.Graph, root digest.Digest) error {
 			complete = append(complete, child)
 		}
 	}
-	if names := platformNames(complete); len(names) > 0 {
+	if names := manifest.PlatformNames(existingPlatforms(complete)); len(names) > 0 {
 		err = manifest.WithHint(err, "to import the complete platforms: --platform %s", strings.Join(names, ","))
 	}
 	return err
@@ -140,7 +140,7 @@ func (c copier) copyBelow(ctx context.Context, g *manifest.Graph, root manifest.
 	if err != nil {
 		return nil, c.wrap(root.Descriptor.Digest, err)
 	}
-	c.platforms = platformNames(children)
+	c.platforms = manifest.PlatformNames(existingPlatforms(children))
 	return c.copyAll(ctx, g, g.Below(root.Descriptor.Digest)[1:])
 }
 

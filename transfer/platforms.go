@@ -40,7 +40,7 @@ func (i importer) keepPlatforms(ctx context.Context, m *image) error {
 	}
 	existing := existingPlatforms(children)
 	if len(missing) > 0 {
-		err := manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(i.Source), missing[0], cmp.Or(manifest.JoinSome(platformNames(children)), "none"))
+		err := manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(i.Source), missing[0], cmp.Or(manifest.JoinSome(manifest.PlatformNames(existing)), "none"))
 		return manifest.HintVariants(err, i.Platforms, existing)
 	}
 	if others := manifest.OtherVariants(i.Platforms, existing); others != "" {
@@ -75,17 +75,6 @@ func existingPlatforms(children []ocispec.Descriptor) (out []ocispec.Platform) {
 	for _, c := range children {
 		if manifest.HasPlatform(c) && !manifest.IsAttestation(c) {
 			out = append(out, *c.Platform)
-		}
-	}
-	return out
-}
-
-// platformNames names the platforms of descriptors, each once.
-func platformNames(children []ocispec.Descriptor) []string {
-	var out []string
-	for _, p := range existingPlatforms(children) {
-		if name := manifest.OneLine(manifest.FormatPlatform(p), manifest.MaxPlatform); !slices.Contains(out, name) {
-			out = append(out, name)
 		}
 	}
 	return out

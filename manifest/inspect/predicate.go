@@ -169,16 +169,13 @@ func (i Inspection) Predicates(ctx context.Context, r PredicateReader, report ma
 
 // imagesFor returns the images that match p, an errdefs.ErrNotFound error if there is none.
 func imagesFor(images []manifest.Entry, p manifest.Platform, of reference.Named) ([]manifest.Entry, error) {
-	var existing []ocispec.Platform
-	var names []string
-	for _, e := range images {
-		existing, names = append(existing, e.Platform()), append(names, manifest.FormatPlatform(e.Platform()))
-	}
+	existing := manifest.List{Entries: images}.Platforms()
 	images = slices.DeleteFunc(slices.Clone(images), func(e manifest.Entry) bool { return !p.Matches(e.Platform()) })
 	if len(images) > 0 {
 		return images, nil
 	}
-	err := manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(of), p, cmp.Or(manifest.JoinSome(names), "none"))
+	names := cmp.Or(manifest.JoinSome(manifest.PlatformNames(existing)), "none")
+	err := manifest.Errorf(errdefs.ErrNotFound, "%s has no image for %s (it has: %s)", manifest.Familiar(of), p, names)
 	return nil, manifest.HintVariants(err, []manifest.Platform{p}, existing)
 }
 

@@ -72,13 +72,8 @@ func (c Choice) check(entries []manifest.Entry, offered []ocispec.Platform) erro
 		if slices.ContainsFunc(entries, func(e manifest.Entry) bool { return e.MayBeFor(p) }) {
 			continue
 		}
-		var names []string
-		for _, o := range offered {
-			if name := manifest.OneLine(manifest.FormatPlatform(o), manifest.MaxPlatform); !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-		err := manifest.Errorf(errdefs.ErrNotFound, "no source has an image for %s (they have: %s)", p, cmp.Or(manifest.JoinSome(names), "none"))
+		names := cmp.Or(manifest.JoinSome(manifest.PlatformNames(offered)), "none")
+		err := manifest.Errorf(errdefs.ErrNotFound, "no source has an image for %s (they have: %s)", p, names)
 		return manifest.HintVariants(err, c.Platforms, offered)
 	}
 	return nil
