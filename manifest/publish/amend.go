@@ -37,7 +37,8 @@ const (
 type amender struct {
 	Clients
 	Creation
-	// base is what the tag points to, without bytes if it does not exist.
+	// list is that of the sources; base is what the tag points to, without bytes if it does not exist.
+	list manifest.List
 	base manifest.Content
 	// proven says that the registry has refused a write because the tag pointed to something else.
 	proven bool
@@ -52,12 +53,12 @@ type amender struct {
 // for byte. If nothing changes, nothing is written. What other clients write at the same time is kept as far as the registry
 // allows.
 func AmendPublished(ctx context.Context, clients Clients, c Creation) (Pushed, error) {
-	a, list, found, err := startAmending(ctx, clients, c)
+	a, found, err := startAmending(ctx, clients, c)
 	if err != nil {
 		return Pushed{}, err
 	}
-	clients.Registry.Prefetch(ctx, list.Name, repositories(list))
-	p := Publication{List: list, Tags: c.Tags}
+	clients.Registry.Prefetch(ctx, a.list.Name, repositories(a.list))
+	p := Publication{List: a.list, Tags: c.Tags}
 	list, children, err := sendPending(ctx, clients, p, found)
 	if err == nil {
 		err = refuseDuplicates(list) // a variant may have been unknown
@@ -65,6 +66,7 @@ func AmendPublished(ctx context.Context, clients Clients, c Creation) (Pushed, e
 	if err != nil {
 		return Pushed{}, err
 	}
+	a.list, p.List = list, list
 	if len(a.base.Raw) == 0 {
 		list.NoteDigest(clients.Reporter)
 	}
@@ -72,9 +74,8 @@ func AmendPublished(ctx context.Context, clients Clients, c Creation) (Pushed, e
 	if err != nil {
 		return Pushed{}, err
 	}
-	p.List = list
 	keepReferrersTags(ctx, clients, p)
-	if err := a.write(ctx, list); err != nil {
+	if err := a.write(ctx); err != nil {
 		return Pushed{}, fmt.Errorf("amending %s: %w", manifest.Familiar(c.Name), err)
 	}
 	if err := a.writeTags(ctx); err != nil {
@@ -87,46 +88,35 @@ func AmendPublished(ctx context.Context, clients Clients, c Creation) (Pushed, e
 
 // PreviewAmend returns the index that AmendPublished would write.
 func PreviewAmend(ctx context.Context, clients Clients, c Creation) (manifest.Content, error) {
-	a, list, _, err := startAmending(ctx, clients, c)
+	a, _, err := startAmending(ctx, clients, c)
 	if err != nil {
 		return manifest.Content{}, err
 	}
-	return a.amended(list)
+	return a.amended()
 }
 
-// startAmending reads the tags and the sources, and returns the list of the sources if they can amend what the tag points to.
-func startAmending(ctx context.Context, clients Clients, c Creation) (*amender, manifest.List, locals, error) {
+// startAmending reads the tags and the sources, and returns an error unless they can amend what the tag points to.
+func startAmending(ctx context.Context, clients Clients, c Creation) (*amender, locals, error) {
 	if len(c.Copies) > 0 {
-		return nil, manifest.List{}, nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is in another repository than %s, which --amend does not change", manifest.Familiar(c.Copies[0]), manifest.Familiar(c.Name))
+		return nil, nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is in another repository than %s, which --amend does not change", manifest.Familiar(c.Copies[0]), manifest.Familiar(c.Name))
 	}
 	r, a := c.resolver(clients), &amender{Clients: clients, Creation: c}
 	r.prefetch = clients.Registry.Prefetch(ctx, c.Name, c.repositories())
 	a.others = manifest.CheckTags(ctx, clients.Registry, c.Condition, c.Tags...)
-	var entries []manifest.Entry
+	added := c
+	added.Require, added.Exact = nil, nil // for the result
 	var found locals
 	group, reading := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.read(reading) })
 	group.Go(func() (err error) {
-		entries, found, err = r.resolveAll(reading, c.Sources)
+		a.list, found, err = added.assemble(reading, r)
 		return err
 	})
 	if err := cmp.Or(group.Wait(), a.others.Allow("")); err != nil {
-		return nil, manifest.List{}, nil, err
+		return nil, nil, err
 	}
-	added := c
-	added.Require, added.Exact = nil, nil // for the result
-	list, err := added.apply(manifest.List{}, entries, r.whole)
-	if err == nil {
-		err = refuseDuplicates(list)
-	}
-	if err == nil {
-		err = list.CheckPush()
-	}
-	if err != nil {
-		return nil, manifest.List{}, nil, err
-	}
-	_, err = a.amended(list)
-	return a, list, found, err
+	_, err := a.amended()
+	return a, found, err
 }
 
 // read reads what the tag points to. It has to be an index or absent.
@@ -146,16 +136,16 @@ func (a *amender) read(ctx context.Context) error {
 	return nil
 }
 
-// amended returns the index of the tag with the entries of list, whose pending ones have no digest yet. The error is
+// amended returns the index of the tag with the entries of the list, whose pending ones have no digest yet. The error is
 // errdefs.ErrFailedPrecondition or errdefs.ErrInvalidArgument if what the tag points to now must not be amended like that.
-func (a *amender) amended(list manifest.List) (manifest.Content, error) {
+func (a *amender) amended() (manifest.Content, error) {
 	if err := a.Condition.Check(a.Name, a.base.Descriptor.Digest, ""); err != nil {
 		return manifest.Content{}, err
 	}
 	if len(a.base.Raw) == 0 {
-		index, err := list.Content()
-		a.platforms = list.CountPlatforms()
-		return index, cmp.Or(err, a.checkPlatforms(list))
+		index, err := a.list.Content()
+		a.platforms = a.list.CountPlatforms()
+		return index, cmp.Or(err, a.checkPlatforms(a.list))
 	}
 	switch base := a.base.Descriptor.MediaType; {
 	case len(a.Annotations.Index) > 0:
@@ -163,20 +153,20 @@ func (a *amender) amended(list manifest.List) (manifest.Content, error) {
 	case a.MediaType != "" && a.MediaType != base:
 		return manifest.Content{}, manifest.Errorf(errdefs.ErrInvalidArgument, "%s exists, and amending it keeps its media type %s, which --type cannot change", manifest.Familiar(a.Name), base)
 	}
-	index, result, err := amend(list, a.base)
+	index, result, err := amend(a.list, a.base)
 	a.platforms = result.CountPlatforms()
 	return index, cmp.Or(err, a.checkPlatforms(result))
 }
 
-// write writes the index of the tag with the entries of list, again while other clients change the tag. Then base has these
+// write writes the index of the tag with the entries of the list, again while other clients change the tag. Then base has these
 // entries.
-func (a *amender) write(ctx context.Context, list manifest.List) error {
+func (a *amender) write(ctx context.Context) error {
 	refused, lost, began := 0, 0, time.Now()
 	if err := a.read(ctx); err != nil { // sending the images may have taken long
 		return err
 	}
 	for {
-		index, err := a.amended(list)
+		index, err := a.amended()
 		if err != nil {
 			return err
 		}
@@ -207,7 +197,7 @@ func (a *amender) write(ctx context.Context, list manifest.List) error {
 		if err != nil {
 			return err
 		}
-		kept, err := a.isKept(ctx, list, index, time.Since(began))
+		kept, err := a.isKept(ctx, index, time.Since(began))
 		if err != nil {
 			return err
 		}
@@ -246,14 +236,14 @@ func (a *amender) writeTags(ctx context.Context) error {
 	return manifest.Errorf(errdefs.ErrAborted, "other clients amend %s at the same time", manifest.Familiar(a.Name))
 }
 
-// isKept reports whether the tag still has the entries of list after it was written. Unless the registry has proven that it
+// isKept reports whether the tag still has the entries of the list after it was written. Unless the registry has proven that it
 // checks conditions, clients that read the tag before may write it within the time that reading and writing took.
-func (a *amender) isKept(ctx context.Context, list manifest.List, index manifest.Content, took time.Duration) (bool, error) {
+func (a *amender) isKept(ctx context.Context, index manifest.Content, took time.Duration) (bool, error) {
 	for range 2 {
 		if err := a.read(ctx); err != nil {
 			return false, fmt.Errorf("checking what was written: %w", err)
 		}
-		if a.base.Descriptor.Digest != index.Descriptor.Digest && !isIn(list, a.base) {
+		if a.base.Descriptor.Digest != index.Descriptor.Digest && !isIn(a.list, a.base) {
 			return false, nil
 		}
 		if a.proven {

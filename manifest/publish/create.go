@@ -127,13 +127,10 @@ func (c Creation) assemble(ctx context.Context, r *resolver) (manifest.List, loc
 		return manifest.List{}, nil, err
 	}
 	list, err := c.apply(manifest.List{}, entries, r.whole)
-	if err != nil {
-		return manifest.List{}, nil, err
+	if err == nil {
+		err = cmp.Or(refuseDuplicates(list), list.CheckPush())
 	}
-	if err := refuseDuplicates(list); err != nil {
-		return manifest.List{}, nil, err
-	}
-	return list, found, list.CheckPush()
+	return list, found, err
 }
 
 func refuseDuplicates(l manifest.List) error {

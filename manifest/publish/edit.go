@@ -54,21 +54,17 @@ func Tag(ctx context.Context, lists manifest.Lists, images manifest.Images, sour
 	if err != nil {
 		return err
 	}
-	var copied []reference.NamedTagged
-	for _, target := range targets {
-		if err = copyList(ctx, lists, list, target); err != nil {
-			break
+	for i, target := range targets {
+		if err = copyList(ctx, lists, list, target); err == nil {
+			continue
 		}
-		copied = append(copied, target)
+		for _, copied := range targets[:i] { // all or nothing
+			undo := lists.Update(context.WithoutCancel(ctx), copied, func(manifest.List) (manifest.List, error) { return manifest.List{}, nil })
+			err = errors.Join(err, undo)
+		}
+		return err
 	}
-	if err == nil {
-		return nil
-	}
-	for _, target := range copied { // all or nothing
-		undo := lists.Update(context.WithoutCancel(ctx), target, func(manifest.List) (manifest.List, error) { return manifest.List{Name: target}, nil })
-		err = errors.Join(err, undo)
-	}
-	return err
+	return nil
 }
 
 func copyList(ctx context.Context, lists manifest.Lists, list manifest.List, target reference.NamedTagged) error {

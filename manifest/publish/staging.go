@@ -63,10 +63,7 @@ func (s *sender) stagingName(ctx context.Context, local manifest.Local, entries 
 		if n > 1 {
 			suffix += fmt.Sprintf("-%d", n)
 		}
-		name, err := reference.WithTag(reference.TrimNamed(s.List.Name), tag[:min(len(tag), manifest.MaxTag-len(suffix))]+suffix)
-		if err != nil {
-			return nil, fmt.Errorf("naming the image for the push: %w", err)
-		}
+		name := manifest.AtTag(s.List.Name, tag[:min(len(tag), manifest.MaxTag-len(suffix))]+suffix)
 		free, err := s.isFree(ctx, name, local)
 		if err != nil || free {
 			return name, err
