@@ -211,7 +211,8 @@ func (s *sender) sendWhole(ctx context.Context, image *pendingImage) error {
 		image.sent = []manifest.Entry{e}
 		return err
 	}
-	children, skipped, err := (&resolver{Clients: s.Clients}).index(ctx, pushed.name, pushed.Content)
+	var skipped manifest.Diagnostics
+	children, err := (&resolver{Clients: s.Clients}).index(ctx, pushed.name, pushed.Content, &skipped)
 	if err != nil {
 		return err
 	}

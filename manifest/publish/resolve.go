@@ -289,13 +289,11 @@ func (r *resolver) expand(ctx context.Context, ref reference.Named, c manifest.C
 		return s, nil
 	}
 	s.index = c
-	children, skipped, err := r.index(ctx, ref, c)
+	children, err := r.index(ctx, ref, c, &s)
 	if err != nil {
 		return s, err
 	}
-	s.Diagnostics = append(s.Diagnostics, skipped...)
-	images, attestations, skipped := r.pick(ref, children)
-	s.Diagnostics = append(s.Diagnostics, skipped...)
+	images, attestations := r.pick(ref, children, &s)
 	s.offer(ref, r.choice.Platforms, manifest.List{Entries: children})
 	if len(images)+len(attestations) == 0 {
 		s.Warn("%s has no matching image; skipped", manifest.Familiar(ref))
@@ -327,7 +325,7 @@ func (s *resolution) offer(ref reference.Named, wanted []manifest.Platform, imag
 
 // pick returns the children of the index ref that are wanted: the images and artifacts, then the attestations. A skipped
 // child whose platform is unknown is reported.
-func (r *resolver) pick(ref reference.Named, children []manifest.Entry) (images, attestations []manifest.Entry, skipped manifest.Diagnostics) {
+func (r *resolver) pick(ref reference.Named, children []manifest.Entry, report manifest.Reporter) (images, attestations []manifest.Entry) {
 	listed := manifest.List{Entries: children}.Digests()
 	kept := map[digest.Digest]bool{}
 	all := len(r.choice.Platforms) == 0
@@ -338,7 +336,7 @@ func (r *resolver) pick(ref reference.Named, children []manifest.Entry) (images,
 			images = append(images, e)
 			kept[e.Descriptor.Digest] = true
 		case !manifest.HasPlatform(e.Descriptor):
-			skipped.Note("%s contains %s, which has no platform that --platform could include; skipped", manifest.Familiar(ref), e.Descriptor.Digest)
+			report.Note("%s contains %s, which has no platform that --platform could include; skipped", manifest.Familiar(ref), e.Descriptor.Digest)
 		}
 	}
 	for _, e := range children {
@@ -348,10 +346,10 @@ func (r *resolver) pick(ref reference.Named, children []manifest.Entry) (images,
 		case kept[subject] || all:
 			attestations = append(attestations, e)
 		case !listed[subject]:
-			skipped.Note("%s contains %s, an attestation of an image that it does not list; skipped", manifest.Familiar(ref), e.Descriptor.Digest)
+			report.Note("%s contains %s, an attestation of an image that it does not list; skipped", manifest.Familiar(ref), e.Descriptor.Digest)
 		}
 	}
-	return images, attestations, skipped
+	return images, attestations
 }
 
 // describe names the platforms of images, and counts the artifacts without one and the attestations.
@@ -381,16 +379,15 @@ func appendCount(words []string, n int, noun string) []string {
 }
 
 // index returns the images and attestations of the index c, which ref names, and of nested indexes, in their
-// order, each by its digest in the repository of ref. Unwanted ones have only a descriptor.
-func (r *resolver) index(ctx context.Context, ref reference.Named, c manifest.Content) ([]manifest.Entry, manifest.Diagnostics, error) {
+// order, each by its digest in the repository of ref. Unwanted ones have only a descriptor. What is skipped is reported.
+func (r *resolver) index(ctx context.Context, ref reference.Named, c manifest.Content, report manifest.Reporter) ([]manifest.Entry, error) {
 	g := manifest.NewGraph(r.Registry)
 	g.Descend, g.Lenient = r.descend, true
 	g.Add(ctx, ref, c)
 	if _, err := g.Node(c.Descriptor.Digest); err != nil {
-		return nil, nil, fmt.Errorf("reading index %s: %w", manifest.Familiar(ref), err)
+		return nil, fmt.Errorf("reading index %s: %w", manifest.Familiar(ref), err)
 	}
 	var entries []manifest.Entry
-	var skipped manifest.Diagnostics
 	fields := map[digest.Digest][]manifest.Fields{} // of the children of each index that are still to come
 	for index, d := range g.Entries(c.Descriptor.Digest) {
 		by, of := ref, index.Descriptor.Digest
@@ -400,25 +397,25 @@ func (r *resolver) index(ctx context.Context, ref reference.Named, c manifest.Co
 		if _, ok := fields[of]; !ok {
 			var err error
 			if fields[of], err = manifest.ChildFields(index.Raw); err != nil {
-				return nil, nil, fmt.Errorf("reading index %s: %w", manifest.Familiar(by), err)
+				return nil, fmt.Errorf("reading index %s: %w", manifest.Familiar(by), err)
 			}
 		}
 		other := fields[of][0]
 		fields[of] = fields[of][1:]
 		switch n, err := g.Node(d.Digest); {
 		case !manifest.IsIndex(d.MediaType) && !manifest.IsImage(d.MediaType):
-			skipped.Warn("%s contains a %q, which is not an image; skipped", manifest.Familiar(by), d.MediaType)
+			report.Warn("%s contains a %q, which is not an image; skipped", manifest.Familiar(by), d.MediaType)
 		case r.unwanted(d):
 			entries = append(entries, manifest.Entry{Descriptor: d})
 		case err != nil && len(n.Raw) > 0 && !manifest.IsIndex(d.MediaType):
-			skipped.Warn("%s contains an invalid image (%v); skipped", manifest.Familiar(by), err)
+			report.Warn("%s contains an invalid image (%v); skipped", manifest.Familiar(by), err)
 		case err != nil:
-			return nil, nil, fmt.Errorf("reading a child of the index %s: %w", manifest.Familiar(by), err)
+			return nil, fmt.Errorf("reading a child of the index %s: %w", manifest.Familiar(by), err)
 		case d.Size != n.Descriptor.Size:
-			return nil, nil, manifest.Errorf(errdefs.ErrDataLoss, "index %s gives %s a size of %d bytes, but it has %d", manifest.Familiar(by), d.Digest, d.Size, n.Descriptor.Size)
+			return nil, manifest.Errorf(errdefs.ErrDataLoss, "index %s gives %s a size of %d bytes, but it has %d", manifest.Familiar(by), d.Digest, d.Size, n.Descriptor.Size)
 		case !manifest.IsIndex(n.Descriptor.MediaType):
 			if len(d.Data) > 0 && (d.Digest.Algorithm().FromBytes(d.Data) != d.Digest || int64(len(d.Data)) != d.Size) {
-				skipped.Warn("index %s embeds data for %s that is not its content; skipped the data", manifest.Familiar(by), d.Digest)
+				report.Warn("index %s embeds data for %s that is not its content; skipped the data", manifest.Familiar(by), d.Digest)
 				d.Data = nil
 			}
 			d.MediaType = n.Descriptor.MediaType
@@ -439,7 +436,7 @@ func (r *resolver) index(ctx context.Context, ref reference.Named, c manifest.Co
 			})
 		}
 	}
-	return entries, skipped, group.Wait()
+	return entries, group.Wait()
 }
 
 // readVersion sets the version of Windows that an index does not state from the config of an image, if that has one.
