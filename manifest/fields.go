@@ -94,27 +94,11 @@ func otherFields(raw json.RawMessage, known []string) (json.RawMessage, error) {
 	return compact.Bytes(), err
 }
 
-// withFields returns a JSON object with more fields at its end.
-func withFields(object []byte, fields json.RawMessage) []byte {
-	switch {
-	case len(fields) == 0:
-		return object
-	case string(object) == "{}":
-		return fields
+// withFields returns a struct, which has a field that is never omitted, as JSON with unknown fields at its end.
+func withFields(known any, unknown json.RawMessage) (json.RawMessage, error) {
+	object, err := json.Marshal(known)
+	if len(unknown) == 0 || err != nil {
+		return object, err
 	}
-	return append(append(bytes.TrimSuffix(object, []byte("}")), ','), fields[1:]...)
-}
-
-// MarshalJSON adds the unknown fields.
-func (c childJSON) MarshalJSON() ([]byte, error) {
-	type plain childJSON
-	object, err := json.Marshal(plain(c))
-	return withFields(object, c.fields), err
-}
-
-// MarshalJSON adds the unknown fields.
-func (p platformJSON) MarshalJSON() ([]byte, error) {
-	type plain platformJSON
-	object, err := json.Marshal(plain(p))
-	return withFields(object, p.fields), err
+	return append(append(bytes.TrimSuffix(object, []byte("}")), ','), unknown[1:]...), nil
 }

@@ -57,7 +57,7 @@ func IsForeign(mediaType string) bool {
 type indexJSON struct {
 	SchemaVersion int               `json:"schemaVersion"`
 	MediaType     string            `json:"mediaType"`
-	Manifests     []childJSON       `json:"manifests"`
+	Manifests     []json.RawMessage `json:"manifests"`
 	Annotations   map[string]string `json:"annotations,omitempty"`
 }
 
@@ -67,10 +67,9 @@ type childJSON struct {
 	Digest       digest.Digest     `json:"digest"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
 	ArtifactType string            `json:"artifactType,omitempty"`
-	Platform     *platformJSON     `json:"platform,omitempty"`
+	Platform     json.RawMessage   `json:"platform,omitempty"`
 	URLs         []string          `json:"urls,omitempty"`
 	Data         []byte            `json:"data,omitempty"`
-	fields       json.RawMessage
 }
 
 type platformJSON struct {
@@ -79,7 +78,6 @@ type platformJSON struct {
 	OSVersion    string   `json:"os.version,omitempty"`
 	OSFeatures   []string `json:"os.features,omitempty"`
 	Variant      string   `json:"variant,omitempty"`
-	fields       json.RawMessage
 }
 
 // MarshalIndex returns an index of this media type in the byte form of docker manifest: indented by three
@@ -89,23 +87,25 @@ func MarshalIndex(mediaType string, children []ocispec.Descriptor, unknown []Fie
 	if unknown == nil {
 		unknown = make([]Fields, len(children))
 	}
-	out := indexJSON{SchemaVersion: 2, MediaType: mediaType, Manifests: []childJSON{}, Annotations: annotations}
+	out := indexJSON{2, mediaType, make([]json.RawMessage, len(children)), annotations}
 	for i, d := range children {
-		out.Manifests = append(out.Manifests, newChild(d, unknown[i]))
+		var err error
+		if out.Manifests[i], err = marshalChild(d, unknown[i]); err != nil {
+			return nil, err
+		}
 	}
 	return json.MarshalIndent(out, "", "   ")
 }
 
-func newChild(d ocispec.Descriptor, unknown Fields) childJSON {
-	child := childJSON{
-		MediaType: d.MediaType, Size: d.Size, Digest: d.Digest,
-		Annotations: d.Annotations, ArtifactType: d.ArtifactType,
-		URLs: d.URLs, Data: d.Data, fields: unknown.Descriptor,
-	}
+func marshalChild(d ocispec.Descriptor, unknown Fields) (json.RawMessage, error) {
+	var platform json.RawMessage
 	if p := d.Platform; p != nil {
-		child.Platform = &platformJSON{p.Architecture, p.OS, p.OSVersion, p.OSFeatures, p.Variant, unknown.Platform}
+		var err error
+		if platform, err = withFields(platformJSON{p.Architecture, p.OS, p.OSVersion, p.OSFeatures, p.Variant}, unknown.Platform); err != nil {
+			return nil, err
+		}
 	}
-	return child
+	return withFields(childJSON{d.MediaType, d.Size, d.Digest, d.Annotations, d.ArtifactType, platform, d.URLs, d.Data}, unknown.Descriptor)
 }
 
 // Content returns the index as far as it is known: pending entries have an empty digest.

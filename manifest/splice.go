@@ -90,15 +90,15 @@ func spans(raw []byte) (list span, children []span, err error) {
 
 // ChildText returns the text of an entry for Splice into raw: indented if raw is.
 func (e Entry) ChildText(raw []byte) ([]byte, error) {
-	child := newChild(e.Descriptor, e.Fields)
-	list, children, err := spans(raw)
-	if err != nil || len(children) == 0 {
-		return json.Marshal(child)
+	child, err := marshalChild(e.Descriptor, e.Fields)
+	list, children, noIndex := spans(raw)
+	if err != nil || noIndex != nil || len(children) == 0 {
+		return child, err
 	}
 	before := raw[list.start+1 : children[0].start]
 	line := bytes.LastIndexByte(before, '\n')
 	if line < 0 {
-		return json.Marshal(child)
+		return child, nil
 	}
 	prefix := string(before[line+1:])
 	return json.MarshalIndent(child, prefix, prefix[:len(prefix)/2]) // the list is one level deep, its elements two
