@@ -86,17 +86,10 @@ func TaggedReferrers(ctx context.Context, r Fetcher, subject reference.Canonical
 	return ocispec.Index{}, Errorf(errdefs.ErrFailedPrecondition, "%s is not an index of referrers", Familiar(tag))
 }
 
-// referrersTarget is a registry that referrers tags are written to.
-type referrersTarget interface {
-	Fetcher
-	Subjects
-	Put(ctx context.Context, ref reference.Named, c Content, tags ...string) error
-}
-
 // KeepReferrersTags lists referrers, and the other manifests with a subject that r has put in the repository and not
 // acknowledged, in the indexes under their referrers tags, if the registry has no referrers API. Written are tags that the
 // caller writes: such an index has its referrers already.
-func KeepReferrersTags(ctx context.Context, r referrersTarget, report Reporter, repo reference.Named, written []reference.NamedTagged, referrers ...Node) error {
+func KeepReferrersTags(ctx context.Context, r Registry, report Reporter, repo reference.Named, written []reference.NamedTagged, referrers ...Node) error {
 	bySubject := map[digest.Digest][]Node{}
 	var subjects []digest.Digest
 	for _, n := range append(referrers, r.Unlisted(repo)...) {
@@ -130,7 +123,7 @@ const maxAttempts = 10
 // listUnderTag adds referrers to the index under the referrers tag, by
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema, and keeps its entries.
 // The index is read again afterwards: a client that wrote it at the same time may have overwritten ours.
-func listUnderTag(ctx context.Context, r referrersTarget, report Reporter, subject reference.Canonical, referrers []Node) error {
+func listUnderTag(ctx context.Context, r Registry, report Reporter, subject reference.Canonical, referrers []Node) error {
 	tag := AtTag(subject, ReferrersTag(subject.Digest()))
 	for range maxAttempts {
 		index, err := TaggedReferrers(ctx, r, subject)
