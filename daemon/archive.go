@@ -41,8 +41,7 @@ func (d *Daemon) Send(ctx context.Context, volume string, content io.Reader) err
 	return errors.Join(err, discard(ctx, api, id))
 }
 
-// sendError returns the error for a stream that did not arrive: the error of its reader if there is one,
-// since the client blames the connection for that.
+// sendError returns the error for a stream that did not arrive: that of its reader, for which the client blames the connection.
 func sendError(ctx context.Context, api client.APIClient, err error, faults <-chan error, what string) error {
 	select {
 	case fault := <-faults:

@@ -86,8 +86,7 @@ func headers(cli command.Cli) (map[string]string, error) {
 	return headers, nil
 }
 
-// called is a client that reports the address the user gave: behind a connection helper (ssh) the client
-// itself only knows a placeholder.
+// called is a client that reports the address the user gave: behind a connection helper (ssh) a client has a placeholder.
 type called struct {
 	client.APIClient
 	host string

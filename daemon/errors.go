@@ -17,8 +17,7 @@ import (
 // maxText bounds the text of a daemon in an error.
 const maxText = 500
 
-// unreachable returns the errdefs.ErrUnavailable error for a daemon that cannot be reached because
-// of err; host is empty when it is not known.
+// unreachable returns the errdefs.ErrUnavailable error for a daemon that cannot be reached; host is empty if it is not known.
 func unreachable(host string, err error) error {
 	if host == "" {
 		return withEndpointHint(manifest.Errorf(errdefs.ErrUnavailable, "cannot reach the Docker daemon: %s", clean(err.Error())))

@@ -98,8 +98,7 @@ func inspectPushed(ctx context.Context, api client.APIClient, name reference.Nam
 	return "", manifest.Errorf(errdefs.ErrUnavailable, "%s: the connection to the Docker daemon broke; it is unknown what was pushed", what)
 }
 
-// track reports the messages of a push to progress, unless that is nil, until the stream ends. The error is that of the
-// stream.
+// track reports the messages of a push to progress, unless that is nil, until the stream ends.
 func track(stream *messageStream, progress manifest.Progress) error {
 	sizes := map[string]int64{} // the messages that end a layer do not have it
 	for {

@@ -13,8 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// messageStream passes on the messages of a push, pull or import and keeps the outcome that they report. A message
-// that reports a failure ends the stream with a refusal.
+// messageStream passes on the messages of a push, pull or import and keeps the outcome. One of a failure ends it with a refusal.
 type messageStream struct {
 	messages *json.Decoder
 	tag      string

@@ -48,8 +48,7 @@ func copyPlain(to io.Writer, from io.Reader) error {
 	return err
 }
 
-// makePlain makes the paths in header relative to the root, and reports whether it is a file, folder or
-// link below the root.
+// makePlain makes paths relative to the root, and reports whether header is a file, folder or link below that.
 func makePlain(header *tar.Header) bool {
 	header.Name = below(header.Name)
 	header.Format = tar.FormatPAX // a superset of the other formats

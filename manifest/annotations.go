@@ -21,8 +21,7 @@ type DescriptorAnnotation struct {
 	Key, Value string
 }
 
-// The levels of an annotation in https://docs.docker.com/build/metadata/annotations/#specify-annotation-level. The first two
-// are those that a list has.
+// The levels of https://docs.docker.com/build/metadata/annotations/#specify-annotation-level; a list has the first two.
 var annotationLevels = []string{"index", "manifest-descriptor", "manifest", "index-descriptor"}
 
 // ParseAnnotations returns annotations in the form of docker buildx build: [LEVEL[PLATFORM],...:]KEY=VALUE. Those without a level

@@ -58,8 +58,7 @@ func ChildFields(raw []byte) ([]Fields, error) {
 	return out, nil
 }
 
-// otherFields returns the fields of a JSON object that are not known, by the rule of encoding/json, as an object in the
-// same order; empty if there are none.
+// otherFields returns the fields of a JSON object that encoding/json finds no known name for, as an object; empty for none.
 func otherFields(raw json.RawMessage, known []string) (json.RawMessage, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, nil

@@ -19,8 +19,7 @@ type spill struct {
 	file       *os.File
 }
 
-// add stores raw in the file and returns where, 1 for the beginning, or 0 if raw is to be kept in memory. That is also the
-// case if it cannot be stored.
+// add stores raw in the file and returns where, 1 for the beginning, or 0 if raw has to be kept in memory.
 func (s *spill) add(raw []byte) (at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

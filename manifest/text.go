@@ -90,8 +90,7 @@ func Nearest(given string, known []string) string {
 	return nearest
 }
 
-// distance is the number of letters to replace, insert, remove, or swap with the next one, each letter at most once, to make
-// b of a (optimal string alignment).
+// distance is the number of letters to replace, insert, remove or swap with the next one (optimal string alignment).
 func distance(a, b string) int {
 	var before []int // the row before the last one
 	last := make([]int, len(b)+1)

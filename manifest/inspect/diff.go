@@ -185,8 +185,7 @@ func readDiffSide(ctx context.Context, lists manifest.Lists, registry manifest.F
 // diffPair is an entry of both sides, or of one.
 type diffPair struct{ was, is *diffItem }
 
-// pair matches entries of the same platform and kind: where there are several, those of one digest, then the others in
-// their order.
+// pair matches entries of the same platform and kind: of several those of one digest, then the others in their order.
 func pair(was, is []diffItem) (out []diffPair) {
 	taken := make([]bool, len(is))
 	take := func(old diffItem, match func(diffItem) bool) *diffItem {

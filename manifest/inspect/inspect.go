@@ -96,8 +96,7 @@ func (i Inspection) Bytes() ([]byte, error) {
 	return raw, nil
 }
 
-// images returns the images with their platforms: of a list those of its entries, otherwise the only one, whose config may have to
-// be read for that.
+// images returns the images with their platforms; that of a single image may have to be read.
 func (i Inspection) images(ctx context.Context, registry manifest.Fetcher) ([]manifest.Entry, error) {
 	if i.Image == nil {
 		return i.List.Images(), nil

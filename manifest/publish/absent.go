@@ -36,8 +36,7 @@ func notFound(ref reference.Named, registry, daemon error) error {
 	}
 }
 
-// notInDaemon returns the error of the daemon for an image. If it does not have the image, the error names those that may be
-// meant.
+// notInDaemon returns the error of the daemon for an image; if it does not have it, with the names that may be meant.
 func (r *resolver) notInDaemon(ctx context.Context, ref reference.Named, err error) error {
 	if !errdefs.IsNotFound(err) {
 		return err

@@ -158,8 +158,7 @@ func (a *amender) amended() (manifest.Content, error) {
 	return index, cmp.Or(err, a.checkPlatforms(result))
 }
 
-// write writes the index of the tag with the entries of the list, again while other clients change the tag. Then base has these
-// entries.
+// write adds the entries of the list to the index of the tag, again while other clients change that; base is the result.
 func (a *amender) write(ctx context.Context) error {
 	refused, lost, began := 0, 0, time.Now()
 	if err := a.read(ctx); err != nil { // sending the images may have taken long
@@ -272,8 +271,7 @@ func isIn(l manifest.List, index manifest.Content) bool {
 	})
 }
 
-// amend returns the index base with the entries of l, and that as a list: an image takes the position of the one for its
-// platform.
+// amend returns base with the entries of l, and that as a list: an image takes the position of the one for its platform.
 func amend(l manifest.List, base manifest.Content) (manifest.Content, manifest.List, error) {
 	result := manifest.List{Name: l.Name}
 	l.MediaType = base.Descriptor.MediaType
@@ -348,8 +346,8 @@ func outdated(l manifest.List, children []ocispec.Descriptor, replaced map[int]m
 	return out
 }
 
-// replacements returns the entries that replace children of the index raw, by position, and those that are added. A child
-// that is an entry already only gets the annotations of that.
+// replacements returns the entries that replace children, by position, and those that are added. A child that is an entry
+// already only gets the annotations of that.
 func replacements(l manifest.List, raw []byte, children []ocispec.Descriptor) (replaced map[int]manifest.Entry, added []manifest.Entry, err error) {
 	fields, err := manifest.ChildFields(raw)
 	if err != nil {

@@ -166,8 +166,7 @@ func namesOf(joined string) (names []reference.Named) {
 	return names
 }
 
-// repository returns the repository of a build with these names: that of the list if one lies there or there is none,
-// otherwise one of the same registry.
+// repository returns the repository of a build with these names: the list's if one lies there or there is none.
 func (o *output) repository(joined string) (reference.Named, error) {
 	names := namesOf(joined)
 	if len(names) == 0 {
@@ -185,8 +184,7 @@ func (o *output) repository(joined string) (reference.Named, error) {
 	return reference.TrimNamed(best), o.checkRegistry(best)
 }
 
-// checkRegistry returns an error for a name in another registry than the list's, to which a build of a stranger's branch
-// could direct logins.
+// checkRegistry returns an error for another registry, to which a build of a stranger's branch could direct logins.
 func (o *output) checkRegistry(ref reference.Named) error {
 	if !manifest.SameRegistry(ref, o.list) {
 		return manifest.WithHint(o.errorf("%s is in the registry %s, not in that of the list", manifest.Familiar(ref), reference.Domain(ref)),
@@ -198,8 +196,8 @@ func (o *output) checkRegistry(ref reference.Named) error {
 	return nil
 }
 
-// sortOutputs sorts the entries from outputs of builds so that neither the names of files nor the order of flags matter: by
-// platform, then digest; attestations follow the images, in the order of these.
+// sortOutputs sorts entries so that neither the names of files nor the order of flags matter: by platform, then digest;
+// attestations follow the images, in the order of these.
 func sortOutputs(entries []manifest.Entry) {
 	position := map[digest.Digest]int{}
 	slices.SortStableFunc(entries, compareOutputs)

@@ -192,8 +192,7 @@ func isComplete(local manifest.Local) bool {
 	return !slices.ContainsFunc(local.Manifests, func(m manifest.LocalManifest) bool { return !m.Available })
 }
 
-// sendWhole pushes an image with all its manifests. Its entries become those of the images, with their
-// attestations.
+// sendWhole pushes an image with all its manifests. Its entries become those of the images, with their attestations.
 func (s *sender) sendWhole(ctx context.Context, image *pendingImage) error {
 	pushed, err := s.push(ctx, image, image.entries, nil)
 	if err != nil {
@@ -223,8 +222,7 @@ func (s *sender) sendWhole(ctx context.Context, image *pendingImage) error {
 	return err
 }
 
-// warnUnlisted warns of images in an index that was pushed which the list lacks, as a daemon before API 1.48 did not
-// report them when the list was created.
+// warnUnlisted warns of images that were pushed and the list lacks: a daemon before API 1.48 did not report them before.
 func (s *sender) warnUnlisted(entries, children []manifest.Entry) {
 	if p := entries[0].Pending; p != nil && p.Manifest != "" {
 		return

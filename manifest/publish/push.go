@@ -110,8 +110,7 @@ func push(ctx context.Context, clients Clients, p Publication, found locals, tag
 	return Pushed{p, index.Descriptor, append(children, copied...), p.List.CountPlatforms()}, nil
 }
 
-// withTypeHint adds a hint to err if the registry may have refused the list because it is an OCI index, and it could be one
-// of Docker.
+// withTypeHint adds a hint to err if the registry may have refused an OCI index that could be a list of Docker.
 func withTypeHint(l manifest.List, err error) error {
 	var refusal interface{ RefusedType() string }
 	l.MediaType = manifest.MediaTypeDockerList
@@ -205,8 +204,7 @@ func PushTo(ctx context.Context, lists manifest.Lists, clients Clients, name ref
 	return pushed, recordPush(ctx, lists, clients, name, list, pushed, purge)
 }
 
-// pushImage pushes an image of the daemon, and adds tags to it in its repository. noList is the error that there is
-// no local list of that name.
+// pushImage pushes an image of the daemon and adds tags to it. NoList is the error that there is no list of that name.
 func pushImage(ctx context.Context, clients Clients, name reference.NamedTagged, p Publication, noList error) (Pushed, error) {
 	local, err := findImage(ctx, clients, name, noList)
 	if err != nil {
@@ -332,8 +330,7 @@ func TagsOf(names []reference.NamedTagged) []string {
 	return out
 }
 
-// readBack fetches a local image that the daemon pushed as name, by the digest that the daemon reported. If it did not, the
-// tag must have the config that is the image's ID.
+// readBack fetches what the daemon pushed as name, by the reported digest. Without one, the tag must have the image's config.
 func readBack(ctx context.Context, registry manifest.Fetcher, local manifest.Local, name reference.NamedTagged, d digest.Digest) (manifest.Content, error) {
 	var at reference.Named = name
 	if d != "" {

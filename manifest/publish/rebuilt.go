@@ -31,8 +31,7 @@ func (p Publication) WarnRebuilt(ctx context.Context, clients Clients, purge boo
 	}
 }
 
-// rebuilt returns a warning if the daemon has another image under the name of a source than the one that its entries were
-// pushed from, otherwise "".
+// rebuilt returns a warning if the daemon has another image of that name than the one that entries were pushed from.
 func (p Publication) rebuilt(ctx context.Context, clients Clients, entries []manifest.Entry, purge bool) string {
 	source, was := entries[0].Source, entries[0].LocalID
 	local, err := clients.find(ctx, source)

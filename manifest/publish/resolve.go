@@ -173,8 +173,7 @@ type answer struct {
 	err   error
 }
 
-// resolveQualified asks the registry and, for an image that it does not have or refuses access to, the daemon. If
-// both have the name, but not the same image, it warns.
+// resolveQualified asks the registry and, for what it does not have or refuses access to, the daemon. It warns if both differ.
 func (r *resolver) resolveQualified(ctx context.Context, ref reference.Named) (resolution, error) {
 	answers := make(chan answer, 1)
 	daemonCtx, cancel := context.WithCancel(ctx)
@@ -473,8 +472,7 @@ func (r *resolver) descend(d ocispec.Descriptor) manifest.Fetcher {
 	return r.source(d.Platform)
 }
 
-// source returns the reader for an image of the platform that its index states, nil for none. It prefetches
-// unless the platform may still exclude the image.
+// source returns the reader for an image of a stated platform. It prefetches unless the platform may still exclude it.
 func (r *resolver) source(stated *ocispec.Platform) manifest.Fetcher {
 	if r.prefetch == nil || len(r.choice.Platforms) > 0 && (stated == nil || manifest.LacksVersion(stated)) {
 		return r.Registry

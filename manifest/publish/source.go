@@ -65,8 +65,7 @@ func (c Choice) keeps(p ocispec.Platform) bool {
 	return len(c.Platforms) == 0 || slices.ContainsFunc(c.Platforms, func(k manifest.Platform) bool { return k.Matches(p) })
 }
 
-// check returns an errdefs.ErrNotFound error unless there is an entry for each wanted platform. Offered are those of all
-// images of the sources.
+// check returns an errdefs.ErrNotFound error unless there is an entry for each wanted platform. Offered are all platforms.
 func (c Choice) check(entries []manifest.Entry, offered []ocispec.Platform) error {
 	for _, p := range c.Platforms {
 		if slices.ContainsFunc(entries, func(e manifest.Entry) bool { return e.MayBeFor(p) }) {

@@ -17,8 +17,7 @@ import (
 // other commands, may remove the name of the others.
 const stagingAttempts = 10
 
-// pushStaged pushes a local image under a staging name. It tries again if another push had the same name and removed
-// it from the daemon.
+// pushStaged pushes a local image under a staging name, again if another push had the same name and removed it.
 func (s *sender) pushStaged(ctx context.Context, local manifest.Local, entries []manifest.Entry, platform *ocispec.Platform) (name reference.NamedTagged, d digest.Digest, err error) {
 	for range stagingAttempts {
 		if name, err = s.stagingName(ctx, local, entries); err != nil {

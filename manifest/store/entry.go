@@ -15,8 +15,7 @@ import (
 // maxFileSize bounds an entry file, which holds a manifest of up to 4 MiB twice, once in base64.
 const maxFileSize = 16 << 20
 
-// fields are the fields of an entry in docker manifest, and Multiarch, which docker manifest does not know and
-// therefore omits when it writes.
+// fields are the fields of an entry in docker manifest, and Multiarch, which docker manifest omits when it writes.
 type fields struct {
 	manifest.ImageManifest
 	Multiarch *extra `json:",omitempty"`
@@ -103,8 +102,7 @@ func parseRef(field, s string) (reference.Named, error) {
 	return ref, nil
 }
 
-// content returns the descriptor and the original bytes of the manifest, which are empty if the file does not have
-// them.
+// content returns the descriptor and the original bytes of the manifest, empty if the file does not have them.
 func (f fields) content() (ocispec.Descriptor, []byte, error) {
 	if f.Digest != "" {
 		return f.oldContent()
@@ -214,8 +212,7 @@ func checkDigest(raw []byte, d digest.Digest) error {
 	return nil
 }
 
-// encode returns the content of the file of entry. Old is its current file, whose manifest is kept if entry has no
-// bytes.
+// encode returns the content of the file of entry. The manifest of its current file, old, is kept if entry has no bytes.
 func encode(entry manifest.Entry, x extra, old fields) ([]byte, error) {
 	x.Index, x.Pending, x.LocalID, x.Fields = entry.Index, entry.Pending, entry.LocalID, entry.Fields
 	f := fields{ImageManifest: entry.ImageManifest(), Multiarch: &x}

@@ -214,8 +214,7 @@ func inOrder(files []file) []file {
 	return append(out, loose...)
 }
 
-// noteOwner sets the exact name of the list from f. In a folder that was renamed or copied by hand the name is
-// ignored. Some file systems are not case-sensitive.
+// noteOwner sets the exact name of the list from f, unless the folder, whose case may differ, was renamed or copied by hand.
 func (n *snapshot) noteOwner(f file) {
 	name := f.fields.Multiarch.List
 	if n.owner == nil && name != "" && strings.EqualFold(fileName(name), n.folder) {

@@ -69,8 +69,7 @@ func (s *Store) restore() {
 	}
 }
 
-// clean restores lists that a killed writer left aside and removes its other files. Files that cannot be removed
-// disturb nobody, so errors are ignored.
+// clean restores lists that a killed writer left aside and removes its other files, which otherwise disturb nobody.
 func (s *Store) clean() {
 	items, _ := os.ReadDir(s.root)
 	for _, item := range items {
