@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -60,29 +61,27 @@ type TagCheck struct {
 	tags      []reference.NamedTagged
 	current   []digest.Digest
 	errs      []error
-	done      chan struct{}
+	wait      func() // for the lookup
 }
 
 // CheckTags starts to look up tags.
 func CheckTags(ctx context.Context, registry Fetcher, condition Condition, tags ...reference.NamedTagged) *TagCheck {
-	c := &TagCheck{condition, registry, tags, make([]digest.Digest, len(tags)), make([]error, len(tags)), make(chan struct{})}
-	go func() {
-		defer close(c.done)
+	current, errs := make([]digest.Digest, len(tags)), make([]error, len(tags))
+	lookup := sync.OnceFunc(func() {
 		Concurrently(len(tags), func(i int) {
-			d, err := registry.Digest(ctx, tags[i])
-			if errdefs.IsNotFound(err) {
-				d, err = "", nil
+			if current[i], errs[i] = registry.Digest(ctx, tags[i]); errdefs.IsNotFound(errs[i]) {
+				current[i], errs[i] = "", nil
 			}
-			c.current[i], c.errs[i] = d, err
 		})
-	}()
-	return c
+	})
+	go lookup()
+	return &TagCheck{condition, registry, tags, current, errs, lookup}
 }
 
 // Allow waits for the lookup and returns an error if the condition does not allow that the tags point to want, "" if that is
 // not known yet. A tag that could not be looked up is an error if there is a condition.
 func (c *TagCheck) Allow(want digest.Digest) error {
-	<-c.done
+	c.wait()
 	var errs []error
 	for i, tag := range c.tags {
 		err := c.errs[i]
@@ -109,7 +108,7 @@ func (c *TagCheck) Known(want digest.Digest, some []reference.NamedTagged) error
 
 // AllowImage is Allow for an image of the daemon, whose first tag may point to it already.
 func (c *TagCheck) AllowImage(local Local, copies []reference.NamedTagged) error {
-	<-c.done
+	c.wait()
 	if slices.Contains(local.RepoDigests, c.current[0]) {
 		return c.Known(c.current[0], copies)
 	}
@@ -126,7 +125,7 @@ func (c *TagCheck) Again(ctx context.Context, want digest.Digest) error {
 
 // ReportMoves reports the tags that pointed to something else before they were written.
 func (c *TagCheck) ReportMoves(report Reporter, written digest.Digest) {
-	<-c.done
+	c.wait()
 	for i, tag := range c.tags {
 		ReportMove(report, tag, c.current[i], written)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // WarnRebuilt starts to ask the daemon for the images that entries of the list were pushed from, and returns a function that
@@ -15,13 +16,12 @@ func (p Publication) WarnRebuilt(ctx context.Context, clients Clients, purge boo
 	sources := groupBySource(p.List, func(e manifest.Entry) bool { return e.LocalID != "" })
 	warnings := make([]string, len(sources))
 	ctx, cancel := context.WithTimeout(ctx, daemonCompared)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	ask := sync.OnceFunc(func() {
 		manifest.Concurrently(len(sources), func(i int) { warnings[i] = p.rebuilt(ctx, clients, sources[i], purge) })
-	}()
+	})
+	go ask()
 	return func() {
-		<-done
+		ask()
 		cancel()
 		for _, w := range warnings {
 			if w != "" {

@@ -167,32 +167,23 @@ func (r *resolver) resolvePlain(ctx context.Context, ref reference.Named) (resol
 	return s, err
 }
 
-// answer is the daemon's.
-type answer struct {
-	local manifest.Local
-	err   error
-}
-
 // resolveQualified asks the registry and, for what it does not have or refuses access to, the daemon. It warns if both differ.
 func (r *resolver) resolveQualified(ctx context.Context, ref reference.Named) (resolution, error) {
-	answers := make(chan answer, 1)
 	daemonCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	start := time.Now()
-	go func() {
-		local, err := r.find(daemonCtx, ref)
-		answers <- answer{local, err}
-	}()
+	find := sync.OnceValues(func() (manifest.Local, error) { return r.find(daemonCtx, ref) })
+	go func() { _, _ = find() }()
 	c, err := r.source(nil).Fetch(ctx, ref)
 	if err != nil {
-		return r.fallback(ctx, ref, err, answers)
+		return r.fallback(ctx, ref, err, find)
 	}
 	s, err := r.expand(ctx, ref, c)
 	if err != nil {
 		return s, err
 	}
 	time.AfterFunc(daemonCompared-time.Since(start), cancel) // its answer is only a word beside the registry's
-	if a := <-answers; a.err == nil && !isSame(a.local, c) {
+	if local, err := find(); err == nil && !isSame(local, c) {
 		s.Warn("%s differs between daemon and registry; using the registry's (--from daemon uses the daemon's)", manifest.Familiar(ref))
 	}
 	return s, nil
@@ -200,7 +191,7 @@ func (r *resolver) resolveQualified(ctx context.Context, ref reference.Named) (r
 
 // fallback returns the daemon's image in place of one that the registry, which answered with err, does not have
 // or refuses access to.
-func (r *resolver) fallback(ctx context.Context, ref reference.Named, err error, answers <-chan answer) (resolution, error) {
+func (r *resolver) fallback(ctx context.Context, ref reference.Named, err error, find func() (manifest.Local, error)) (resolution, error) {
 	refused := errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err)
 	switch {
 	case ctx.Err() != nil:
@@ -210,11 +201,11 @@ func (r *resolver) fallback(ctx context.Context, ref reference.Named, err error,
 	case !errdefs.IsNotFound(err) && !refused:
 		return resolution{}, err
 	}
-	a := <-answers
-	if a.err != nil {
-		return resolution{}, notFound(ref, err, r.notInDaemon(ctx, ref, a.err))
+	local, localErr := find()
+	if localErr != nil {
+		return resolution{}, notFound(ref, err, r.notInDaemon(ctx, ref, localErr))
 	}
-	s, localErr := r.fromDaemon(ref, a.local)
+	s, localErr := r.fromDaemon(ref, local)
 	if refused && localErr == nil {
 		s.Warn("the registry refused access to %s (%v); using the daemon's image", manifest.Familiar(ref), err)
 	}
