@@ -3,10 +3,11 @@ package publish
 import (
 	"context"
 	"fmt"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // WarnRebuilt starts to ask the daemon for the images that entries of the list were pushed from, and returns a function that
