@@ -126,7 +126,7 @@ func (e environment) lists() *store.Store {
 	dir := cmp.Or(e.listsDir, filepath.Join(config.Dir(), "manifests"))
 	lists := store.New(dir)
 	lists.Waiting = func() {
-		var out io.Writer = e.Err()
+		var out io.Writer = display.Prose{Out: e.Err()}
 		if e.shown != nil && e.shown.progress != nil {
 			out = e.shown.progress
 		}

@@ -79,6 +79,7 @@ func Report(out io.Writer, err error) int {
 		_ = display.ErrorJSON(out, text, hint)
 		return code
 	}
+	out = display.Prose{Out: out}
 	if text != "" {
 		_, _ = fmt.Fprintln(out, manifest.Escape(text, "\n\t"))
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/docker-multiarch/docker-multiarch/display"
 )
 
 func newTaskRenderCommand(env environment) *cobra.Command {
@@ -34,5 +36,5 @@ func runTaskRender(ctx context.Context, env environment, opts taskOptions) error
 	if _, err := io.WriteString(env.Out(), loaded.rendered.Text); err != nil {
 		return err
 	}
-	return loaded.report(env.Err())
+	return loaded.report(display.Prose{Out: env.Err()})
 }

@@ -200,9 +200,9 @@ func (p *Progress) Write(text []byte) (int, error) {
 	case p.mode == ProgressJSON:
 		return len(text), writeMessages(p.out, string(text))
 	case p.drawn == 0:
-		return p.out.Write(text)
+		return Prose{p.out}.Write(text)
 	}
-	p.draw(string(text))
+	p.draw(fold(string(text), ttyWidth(p.out)))
 	return len(text), nil
 }
 

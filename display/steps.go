@@ -123,7 +123,7 @@ func (s *Steps) Note(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mode != ProgressJSON && s.mode != ProgressQuiet {
-		s.write(s.stderr, manifest.Escape(fmt.Sprintf(format, args...), "")+"\n")
+		s.write(s.stderr, fold(manifest.Escape(fmt.Sprintf(format, args...), "")+"\n", ttyWidth(s.stderr.Writer)))
 	}
 }
 
@@ -185,7 +185,9 @@ func (s *Steps) follow(d *drawnStep, e run.Event) {
 	case e.State != run.Running && e.State != run.Waiting:
 		s.running = slices.DeleteFunc(s.running, func(r *drawnStep) bool { return r == d })
 	}
-	s.print(s.stderr, d, s.eventText(d, e))
+	for line := range strings.Lines(fold(s.eventText(d, e), max(0, ttyWidth(s.stderr.Writer)-runewidth.StringWidth(d.prefix)))) {
+		s.print(s.stderr, d, strings.TrimSuffix(line, "\n"))
+	}
 	if s.grouped == d && !slices.Contains(s.running, d) {
 		s.group(nil)
 	}
@@ -416,11 +418,8 @@ func (s *Steps) table(results []run.Result) error {
 		}
 		text += fmt.Sprintf("%s\t%s\t%d\t%s\t%s\t%s\n", manifest.Escape(r.Step.ID, ""), r.State, r.Attempts, time, code, reason)
 	}
-	if s.live != nil {
-		text = fit(text, s.live.width())
-	}
 	var table strings.Builder
-	err := columns(&table, true, text)
+	err := columns(&table, ttyWidth(s.stderr.Writer), text)
 	s.write(s.stderr, table.String())
 	return err
 }

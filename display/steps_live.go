@@ -1,6 +1,7 @@
 package display
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -88,8 +89,5 @@ func (l *statusLine) draw(running []*drawnStep) {
 
 // width is that of the terminal.
 func (l *statusLine) width() int {
-	if _, width := l.out.GetTtySize(); width > 0 {
-		return int(width)
-	}
-	return 80
+	return cmp.Or(ttyWidth(l.out), 80)
 }

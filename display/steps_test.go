@@ -304,24 +304,28 @@ func TestStepsLiveWithoutSteps(t *testing.T) {
 	})
 }
 
-// On a terminal no line that Steps itself writes is wider than that: the table, and what a step starts.
+// On a terminal no line that Steps itself writes is wider than that: the table, what a step starts, notes and errors.
 func TestStepsFitTheTerminal(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	t.Setenv("TERM", "xterm")
 	d := draw(ProgressAuto, true)
+	out := &tty{width: 80}
+	d.Steps.stderr.Writer = out
 	step := task.Step{ID: "a", Action: task.Docker{Args: []string{"push", strings.Repeat("x", 100)}}}
 	d.Report(run.Event{Step: step, State: run.Running, Attempt: 1})
+	d.Report(run.Event{Step: step, State: run.Ignored, Err: errors.New(strings.Repeat("error ", 20))})
+	d.Note("%s", strings.Repeat("note ", 20))
 	err := d.Summarize([]run.Result{{Step: twoSteps[1], State: run.Skipped, Err: errors.New(strings.Repeat("long reason ", 10)), ExitCode: -1}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(strings.NewReplacer("\r", "\n", "\x1b[K", "").Replace(d.stderr.String())) {
+	for line := range strings.Lines(out.String()) {
 		if n := runewidth.StringWidth(strings.TrimSpace(line)); n > 80 {
 			t.Errorf("got a line of %d columns, want at most 80: %q", n, line)
 		}
 	}
-	if got := d.stderr.String(); strings.Count(got, "…") != 2 || !strings.Contains(got, "service   skipped") {
-		t.Errorf("got %q, want what was started and the reason cut", got)
+	if got := out.String(); strings.Count(got, "…") != 2 || !strings.Contains(got, "service   skipped") || !strings.Contains(got, "error\na       |   error") {
+		t.Errorf("got %q, want what was started and the reason cut, and the error folded", got)
 	}
 }
 

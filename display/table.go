@@ -41,15 +41,17 @@ func table[T any](out io.Writer, format string, whole bool, head formatter.SubHe
 		return err
 	}
 	text.WriteString(body.String())
-	return columns(out, whole, text.String())
+	width := 0
+	if !whole {
+		width = ttyWidth(out)
+	}
+	return columns(out, width, text.String())
 }
 
-// columns writes lines, whose cells are separated by tabs, as a table.
-func columns(out io.Writer, whole bool, text string) error {
-	if terminal, ok := out.(interface{ GetTtySize() (height, width uint) }); ok && !whole {
-		if _, width := terminal.GetTtySize(); width > 0 {
-			text = fit(text, int(width))
-		}
+// columns writes lines, whose cells are separated by tabs, as a table, cut to a width unless that is 0.
+func columns(out io.Writer, width int, text string) error {
+	if width > 0 {
+		text = fit(text, width)
 	}
 	w := tabwriter.NewWriter(out, minColumn, 1, columnGap, ' ', 0)
 	if _, err := io.WriteString(w, text); err != nil {

@@ -78,6 +78,9 @@ func TestImportProgressOnATerminal(t *testing.T) {
 	}
 }
 
+// columns is the width of a terminal.
+const columns = 120
+
 // openTerminal returns both ends of a pseudo terminal.
 func openTerminal(t *testing.T) (screen io.Reader, terminal *os.File) {
 	t.Helper()
@@ -87,8 +90,11 @@ func openTerminal(t *testing.T) (screen io.Reader, terminal *os.File) {
 	}
 	t.Cleanup(func() { _ = ptmx.Close() })
 	var number, unlock int32
-	for request, value := range map[uintptr]*int32{syscall.TIOCGPTN: &number, syscall.TIOCSPTLCK: &unlock} {
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, ptmx.Fd(), request, uintptr(unsafe.Pointer(value))); errno != 0 {
+	size := [4]uint16{24, columns}
+	for request, value := range map[uintptr]unsafe.Pointer{
+		syscall.TIOCGPTN: unsafe.Pointer(&number), syscall.TIOCSPTLCK: unsafe.Pointer(&unlock), syscall.TIOCSWINSZ: unsafe.Pointer(&size),
+	} {
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, ptmx.Fd(), request, uintptr(value)); errno != 0 {
 			t.Fatal(errno)
 		}
 	}
@@ -118,7 +124,8 @@ func (s *scene) onTerminal(term string, args ...string) (stdout, screen string) 
 	return out.String(), strings.ReplaceAll(string(received), "\r\n", "\n")
 }
 
-// On a terminal the last line is what was published; standard output is the same. Staging tags that remain are named with the
+// On a terminal the last lines are what was published; standard output is the same. Only lines with a digest are wider than the
+// terminal. Staging tags that remain are named with the
 // command that removes them. A terminal without a cursor receives no cursor codes.
 func TestPublishedOnATerminal(t *testing.T) {
 	onEachStore(t, func(s *scene) {
@@ -127,7 +134,7 @@ func TestPublishedOnATerminal(t *testing.T) {
 		args := []string{"create", "--push", "-t", "latest", s.list, s.plain("amd64"), s.plain("arm64")}
 		piped := s.multiarch(args...)
 		tags := harness.Tags(s.T, s.registry, s.repo)
-		last := fmt.Sprintf("Published %s@%s (2 platforms; tags 1, latest)", strings.TrimSuffix(s.list, ":1"), tags["1"])
+		last := fmt.Sprintf("Published %s@%s\n  (2 platforms; tags 1, latest)", strings.TrimSuffix(s.list, ":1"), tags["1"])
 		for _, term := range []string{"xterm", "dumb"} {
 			stdout, screen := s.onTerminal(term, args...)
 			if stdout != piped.Stdout {
@@ -135,6 +142,11 @@ func TestPublishedOnATerminal(t *testing.T) {
 			}
 			if !strings.HasSuffix(screen, "\n"+last+"\n") || strings.Count(screen, "Staging tags remain") != 1 {
 				s.Errorf("%s: got terminal output %q, want one line about staging tags, and %q at its end", term, screen, last)
+			}
+			for line := range strings.Lines(escape.ReplaceAllString(screen, "")) {
+				if len(line) > columns+len("\n") && !strings.Contains(line, "@sha256:") {
+					s.Errorf("%s: got line %q, want at most %d columns", term, line, columns)
+				}
 			}
 			if term == "dumb" && strings.Contains(screen, "\x1b") {
 				s.Errorf("got terminal output %q, want no cursor codes", screen)
