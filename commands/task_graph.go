@@ -43,7 +43,7 @@ func runTaskGraph(ctx context.Context, env environment, opts taskOptions, format
 	graph := task.NewGraph(loaded.file)
 	switch format {
 	case "text":
-		_, err = io.WriteString(env.Out(), manifest.Escape(graph.Text(), "\n"))
+		err = display.Graph(env.Out(), graph)
 	case "dot":
 		_, err = io.WriteString(env.Out(), manifest.Escape(graph.Dot(), "\n\t"))
 	default:

@@ -6,6 +6,7 @@ import (
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest/inspect"
+	"github.com/docker-multiarch/docker-multiarch/task"
 )
 
 // A list is drawn as a tree, with attestations under the image that they describe.
@@ -47,4 +48,21 @@ func ExampleExecute() {
 	// Output:
 	// registry.example.com/app:1 linux/amd64+linux/arm64
 	// {"name":"registry.example.com/app:1","platforms":["linux/amd64","linux/arm64"]}
+}
+
+func ExampleGraph() {
+	file, _ := task.Parse(task.Rendered{Text: `
+steps:
+- {id: amd64, build: -t app:amd64 ., when: ["-"]}
+- {id: arm64, build: -t app:arm64 ., when: ["-"], context: arm}
+- {id: push, push: [app:amd64, app:arm64], when: [amd64, arm64]}
+`})
+	if err := display.Graph(os.Stdout, task.NewGraph(file)); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// STEP      AFTER          PARALLEL   ACTION
+	// amd64     -              arm64      docker build --tag=app:amd64 .
+	// arm64     -              amd64      [arm] docker build --tag=app:arm64 .
+	// push      amd64, arm64   -          docker push app:amd64; docker push app:arm64
 }

@@ -44,18 +44,3 @@ steps:
 	// Output:
 	// 4:20: lint: steps[1].push: app:1.0-arm64 is built by build, which may not be done by then: add it to when
 }
-
-func ExampleGraph_Text() {
-	file, _ := task.Parse(task.Rendered{Text: `
-steps:
-- {id: amd64, build: -t app:amd64 ., when: ["-"]}
-- {id: arm64, build: -t app:arm64 ., when: ["-"], context: arm}
-- {id: push, push: [app:amd64, app:arm64], when: [amd64, arm64]}
-`})
-	fmt.Print(task.NewGraph(file).Text())
-	// Output:
-	// STEP    AFTER          PARALLEL   ACTION
-	// amd64   -              arm64      docker build --tag=app:amd64 .
-	// arm64   -              amd64      [arm] docker build --tag=app:arm64 .
-	// push    amd64, arm64   -          docker push app:amd64; docker push app:arm64
-}

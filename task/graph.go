@@ -3,7 +3,6 @@ package task
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
@@ -18,8 +17,8 @@ type Node struct {
 	Action  string   `json:"action"`  // the equivalent command
 	After   []string `json:"after"`   // ids of the steps that it waits for
 	Context string   `json:"context"` // docker context of its daemon, "" for that of the run
-	// parallel are the ids of the steps that may run at the same time.
-	parallel []string
+	// Parallel are the ids of the steps that may run at the same time.
+	Parallel []string `json:"-"`
 }
 
 // NewGraph returns the graph of a file.
@@ -37,35 +36,12 @@ func NewGraph(f File) Graph {
 		}
 		for j, other := range f.Steps {
 			if j != i && !before[i][j] && !before[j][i] {
-				n.parallel = append(n.parallel, other.ID)
+				n.Parallel = append(n.Parallel, other.ID)
 			}
 		}
 		g[i] = n
 	}
 	return g
-}
-
-// Text returns a table of the steps, their dependencies, and the steps that may run in parallel.
-func (g Graph) Text() string {
-	var out strings.Builder
-	w := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintln(w, "STEP\tAFTER\tPARALLEL\tACTION")
-	for _, n := range g {
-		action := n.Action
-		if n.Context != "" {
-			action = "[" + n.Context + "] " + action
-		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n.ID, listed(n.After), listed(n.parallel), manifest.OneLine(action, maxShown))
-	}
-	_ = w.Flush()
-	return out.String()
-}
-
-func listed(ids []string) string {
-	if len(ids) == 0 {
-		return "-"
-	}
-	return manifest.OneLine(strings.Join(ids, ", "), maxShown)
 }
 
 // Dot returns the graph in the DOT language of Graphviz.
