@@ -16,11 +16,15 @@ import (
 )
 
 // Plan writes what would be removed in a format of the docker CLI: a table, json, or a template over .Repository, .Action,
-// .Kind, .Digest, .Tags, .Platforms, .Size, .Created and .CreatedAt. With several the table has the repositories. With
-// trunc digests are shortened, except in JSON.
+// .Kind, .Digest, .Tags, .Platforms, .Size, .Created and .CreatedAt. With several the table has the repositories. It has no
+// times if none is known. With trunc digests are shortened, except in JSON.
 func Plan(out io.Writer, steps []repository.Step, format string, several, trunc bool) error {
 	if format == "" || format == formatter.TableFormatKey {
-		format = "{{.Action}}\t{{.Kind}}\t{{.Digest}}\t{{.Platforms}}\t{{.Size}}\t{{.Created}}\t{{.Tags}}"
+		created := ""
+		if slices.ContainsFunc(steps, func(s repository.Step) bool { return !s.Time().IsZero() }) {
+			created = "{{.Created}}\t"
+		}
+		format = "{{.Action}}\t{{.Kind}}\t{{.Digest}}\t{{.Platforms}}\t{{.Size}}\t" + created + "{{.Tags}}"
 		if several {
 			format = "{{.Repository}}\t" + format
 		}

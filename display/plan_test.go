@@ -37,7 +37,11 @@ func TestPlanJSON(t *testing.T) {
 		t.Errorf("prompt: got %q, want %q", got, want)
 	}
 	out.Reset()
-	if err := Plan(&out, steps[1:2], "", true, true); err != nil || !strings.HasPrefix(out.String(), "REPOSITORY   ACTION") || !strings.Contains(out.String(), "h.io/app     untag") {
-		t.Errorf("several repositories: got error %v and\n%swant a table with the repository", err, out.String())
+	if err := Plan(&out, steps[1:2], "", true, true); err != nil || !strings.HasPrefix(out.String(), "REPOSITORY   ACTION") || !strings.Contains(out.String(), "h.io/app     untag") || strings.Contains(out.String(), "CREATED") {
+		t.Errorf("several repositories: got error %v and\n%swant a table with the repository, without times", err, out.String())
+	}
+	out.Reset()
+	if err := Plan(&out, steps[:2], "", false, true); err != nil || !strings.Contains(out.String(), "CREATED") || !strings.Contains(out.String(), "N/A") {
+		t.Errorf("one time is known: got error %v and\n%swant a table with times", err, out.String())
 	}
 }
