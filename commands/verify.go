@@ -89,6 +89,7 @@ func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 		return err
 	}
 	t := newTools(env, opts.quiet)
+	o.Progress = t.progress
 	if len(opts.digests) > 0 {
 		if names, err = delivered(env, t, opts); err != nil {
 			return err

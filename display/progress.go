@@ -185,7 +185,7 @@ func (p *Progress) report() {
 		}
 	case ProgressJSON:
 		for _, r := range p.rows {
-			if !r.State.IsFinal() {
+			if r.isActive() {
 				_, _ = p.out.Write(r.json())
 			}
 		}
@@ -259,7 +259,7 @@ func (p *Progress) draw(text string) {
 func (p *Progress) visible(room, width int) []string {
 	var lines []string
 	for _, r := range p.rows {
-		if len(p.rows) <= room || !r.State.IsFinal() && len(lines) < room {
+		if len(p.rows) <= room || r.isActive() && len(lines) < room {
 			lines = append(lines, r.line(width))
 		}
 	}
@@ -268,6 +268,9 @@ func (p *Progress) visible(room, width int) []string {
 	}
 	return append(lines, p.total()+", "+p.elapsed())
 }
+
+// isActive reports whether bytes of the blob are being sent or read.
+func (r *row) isActive() bool { return r.State == manifest.Sending || r.State == manifest.Reading }
 
 func (p *Progress) elapsed() string { return time.Since(p.began).Truncate(time.Second).String() }
 
@@ -416,9 +419,10 @@ func (p *Progress) Summarize(r *Reporter) {
 func (p *Progress) SummarizeInterrupted(r *Reporter) {
 	p.mu.Lock()
 	s, n := p.sum(), len(p.rows)
-	reads := slices.ContainsFunc(p.rows, func(r *row) bool { return r.State == manifest.Reading || r.State == manifest.Read })
+	reads := []manifest.TransferState{manifest.Waiting, manifest.Reading, manifest.Read}
+	copies := slices.ContainsFunc(p.rows, func(r *row) bool { return !slices.Contains(reads, r.State) })
 	p.mu.Unlock()
-	if n > 0 && !reads {
+	if copies {
 		r.Note("Sent %d of %d blobs, %s of %s; the same command resumes", n-s.under, n,
 			units.HumanSize(float64(s.done)), units.HumanSize(float64(s.of)))
 	}

@@ -135,12 +135,13 @@ func testProgressOnATerminal(t *testing.T) {
 		p.Blob(manifest.Transfer{Blob: blob(n, 2_000_000), State: manifest.Sending, Sent: 1_000_000})
 	}
 	p.Blob(manifest.Transfer{Blob: blob(0, 2_000_000), State: manifest.Sent, Sent: 2_000_000})
+	p.Blob(manifest.Transfer{Blob: blob(1, 2_000_000), State: manifest.Waiting})
 	s.mu.Lock()
 	s.width = 30
 	s.mu.Unlock()
 	after(time.Second)
 	lines := strings.Split(s.text(), "\n")
-	if len(lines) != 1+s.height-1 || lines[1] != id(1)+": Pushing 1MB/2MB" || lines[len(lines)-1] != "1 of 30 blobs, 31MB of 60MB, " {
+	if len(lines) != 1+s.height-1 || lines[1] != id(2)+": Pushing 1MB/2MB" || lines[len(lines)-1] != "1 of 30 blobs, 30MB of 60MB, " {
 		t.Errorf("got %d lines, want %d with the blobs in progress and the total\n%s", len(lines), s.height, s.text())
 	}
 	p.Close()
@@ -320,6 +321,7 @@ func testProgressSummary(t *testing.T) {
 	none.Summarize(NewReporter(&said, false))
 	none.SummarizeInterrupted(NewReporter(&said, false))
 	none.Blob(manifest.Transfer{Blob: blob(0, 1), State: manifest.Reading})
+	none.Blob(manifest.Transfer{Blob: blob(1, 1), State: manifest.Waiting})
 	none.Close()
 	none.SummarizeInterrupted(NewReporter(&said, false))
 	if said.Len() > 0 {

@@ -23,7 +23,7 @@ type Transfer struct {
 // TransferState is the state of a transfer. All states except Waiting, Sending and Reading are final.
 type TransferState string
 
-// The states of a transfer: the daemon is going to send the blob, it is being sent, was sent, was mounted from another
+// The states of a transfer: the blob is going to be sent by the daemon, or read, it is being sent, was sent, was mounted from another
 // repository of the registry, or already existed; or it is being read, or was read to its end or an error.
 const (
 	Waiting TransferState = "waiting"

@@ -21,6 +21,9 @@ type Options struct {
 	Require, Exact []manifest.Platform
 	// Together, unless "", adds a result of this name for the platforms of all names together.
 	Together string
+	// Progress receives, before the first layer is read, those that a deep check is going to read; nil for nobody. A foreign
+	// layer may not be in the registry and is not among them.
+	Progress manifest.Progress
 }
 
 // available are the images that a name leads to.

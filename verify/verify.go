@@ -216,6 +216,9 @@ func (v *verifier) checkImages(ctx context.Context, names []reference.Named, roo
 			v.images[key] = result
 			for _, layer := range n.Layers {
 				v.layers.users[keyOfLayer(name, n, layer)]++
+				if v.options.Deep && v.options.Progress != nil && !manifest.IsForeign(layer.MediaType) {
+					v.options.Progress.Blob(manifest.Transfer{Blob: layer, State: manifest.Waiting})
+				}
 			}
 			jobs = append(jobs, func() error {
 				*result = v.image(ctx, name, n)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -554,6 +555,37 @@ func TestCheckRequestsOnce(t *testing.T) {
 		// 3 configs and 4 layers; the image of the tag is also below the index.
 		if got := strings.Count(strings.Join(r.Log, "\n"), "blob"); got != 7 || len(r.Log) > 7+7 {
 			t.Errorf("got %d requests for blobs and %d in total, want 7 and at most 14: %q", got, len(r.Log), r.Log)
+		}
+	}
+}
+
+// transfers are the blobs whose progress was reported, with the number of requests for blobs before.
+type transfers struct {
+	*fakes.Registry
+	blobs map[digest.Digest]int
+}
+
+func (t transfers) Count(manifest.Counted, int) {}
+
+func (t transfers) Blob(b manifest.Transfer) {
+	t.blobs[b.Blob.Digest] = strings.Count(strings.Join(t.Log, "\n"), "blob")
+}
+
+// A deep check reports all layers before it reads the first, so that their total is known. It does not expect foreign ones.
+func TestCheckReportsLayers(t *testing.T) {
+	for _, deep := range []bool{false, true} {
+		r := newRepo(t)
+		r.layers["arm64"][1].MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+		r.putList(unchanged)
+		got, want := transfers{r.Registry, map[digest.Digest]int{}}, map[digest.Digest]int{}
+		if deep {
+			want = map[digest.Digest]int{r.layers["amd64"][0].Digest: 0, r.layers["amd64"][1].Digest: 0, r.layers["att"][0].Digest: 0}
+		}
+		if _, err := Check(t.Context(), r.Registry, []reference.Named{fakes.Named(t, "h.example.com/app:1")}, Options{Deep: deep, Progress: got}); err != nil {
+			t.Fatal(err)
+		}
+		if !maps.Equal(got.blobs, want) {
+			t.Errorf("deep %v: got layers %v, want %v", deep, got.blobs, want)
 		}
 	}
 }
