@@ -82,7 +82,7 @@ func (l *statusLine) draw(running []*drawnStep) {
 	if len(names) == 0 {
 		text = "Working " + silent.Truncate(time.Second).String()
 	}
-	text = runewidth.Truncate(text, l.width()-1, "")
+	text = runewidth.Truncate(text, l.width()-len("^C"), "") // which the terminal shows at Ctrl-C
 	_, _ = io.WriteString(l.out, "\r"+text+"\x1b[K")
 	l.drawn = true
 }
