@@ -75,7 +75,7 @@ func TestProgressEndsWithTheResult(t *testing.T) {
 				if err := cmd.Execute(); err != nil {
 					t.Fatal(err)
 				}
-				want := "Waiting for the registry, 2s\x1b[K\n\r\x1b[1A\x1b[Jresult\n"
+				want := "Waiting for the registry, 2s\x1b[K\n\r\x1b[1A\x1b[K\n\x1b[J\x1b[1Aresult\n"
 				if quiet {
 					want = "result\n"
 				}

@@ -219,10 +219,14 @@ func (p *Progress) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.drawn > 0 {
-		_, _ = io.WriteString(p.out, p.home()+"\x1b[J")
+		_, _ = io.WriteString(p.out, p.home()+erase)
 		p.drawn = 0
 	}
 }
+
+// erase clears the bars from their start: its line, then those below it, since tmux moves what is cleared from the first line
+// of a screen to its history.
+const erase = "\x1b[K\n\x1b[J\x1b[1A"
 
 // home moves the cursor to the start of the bars.
 func (p *Progress) home() string {
@@ -237,7 +241,7 @@ func (p *Progress) draw(text string) {
 	var b strings.Builder
 	b.WriteString(p.home())
 	if text != "" {
-		b.WriteString("\x1b[J" + text)
+		b.WriteString(erase + text)
 	}
 	height, width := p.size()
 	if height == 0 || width == 0 {

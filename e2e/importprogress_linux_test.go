@@ -73,7 +73,7 @@ func TestImportProgressOnATerminal(t *testing.T) {
 	says(t, all.String(), ": Pushed ", "\x1b[J", "\x1b[K")
 	text := escape.ReplaceAllString(all.String(), "")
 	const end = "; the same command resumes\ninterrupted\n"
-	if !strings.HasSuffix(text, end) || !strings.Contains(all.String(), "\x1b[JSent 20 of 20 blobs, ") {
+	if !strings.HasSuffix(text, end) || !strings.Contains(all.String(), "\x1b[J\x1b[1ASent 20 of 20 blobs, ") {
 		t.Errorf("got terminal output %q, want cleared bars, what was sent and %q at its end", all.String(), end)
 	}
 }
