@@ -53,6 +53,7 @@ const maxFailed = 20
 // findings writes a line for each finding that matches, at most maxFailed of one severity for each result, and a line
 // that counts the other findings and the hidden rows.
 func findings(out io.Writer, results []verify.Result, match func(verify.Finding) bool, hidden func(verify.Result) int) error {
+	out = Prose{out}
 	for _, r := range results {
 		count, more := map[verify.Severity]int{}, 0
 		for _, f := range r.Findings {
