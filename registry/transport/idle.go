@@ -127,10 +127,10 @@ func (t *idleTimer) stop(answered bool) {
 
 // reason returns the idleError that ended ctx, with the proxy of err, otherwise err.
 func reason(ctx context.Context, err error) error {
-	var idle *idleError
-	var proxy *ProxyError
-	switch ended := errors.As(context.Cause(ctx), &idle); {
-	case ended && errors.As(err, &proxy):
+	idle, ended := errors.AsType[*idleError](context.Cause(ctx))
+	proxy, _ := errors.AsType[*ProxyError](err)
+	switch {
+	case ended && proxy != nil:
 		return &ProxyError{Host: proxy.Host, Err: idle}
 	case ended:
 		return idle

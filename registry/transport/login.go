@@ -133,19 +133,17 @@ func (l *Login) attempt(r Request) (*http.Response, error) {
 // orAnonymously returns an answer to r, unless that refuses the credential and an anonymous request gets another one.
 // A registry may answer 404 for what it hides from the anonymous: that counts only where they have read something.
 func (l *Login) orAnonymously(r Request, cred Credential, resp *http.Response, err error) (*http.Response, error) {
-	var token *TokenError
-	if l.WithoutLogin == nil || !r.reads() || !passwordRefused(resp, err) && (!errors.As(err, &token) || !isFinal(err)) {
+	if l.WithoutLogin == nil || !r.reads() || !passwordRefused(resp, err) && !(is[*TokenError](err) && isFinal(err)) {
 		return resp, err
 	}
 	refused := err
 	if err == nil {
-		failure := exhausted(resp, nil)
-		resp.Body, refused = bodyOf(failure.Body), failure
+		refused = exhausted(resp, nil)
 	}
 	r.anonymous = true
 	got, failed := l.converse(r, r.Scopes)
 	switch {
-	case failed != nil && errors.As(failed, &token):
+	case is[*TokenError](failed):
 		return resp, err
 	case failed != nil || MayPass(got.StatusCode):
 		return got, failed
@@ -302,7 +300,6 @@ func (l *Login) alone(r Request, scopes []string) (resp *http.Response, err erro
 	defer l.queued.Add(-1)
 	_, waited := l.first.Do(r.Context(), func() (none struct{}, _ error) {
 		if resp, err = l.send(r, scopes, nil); err == nil && MayPass(resp.StatusCode) {
-			buffer(resp)
 			return none, newBusyError(resp)
 		}
 		return none, err
@@ -314,9 +311,7 @@ func (l *Login) alone(r Request, scopes []string) (resp *http.Response, err erro
 }
 
 func newBusyError(resp *http.Response) *busyError {
-	failure := exhausted(resp, nil)
-	resp.Body = bodyOf(failure.Body)
-	return &busyError{*failure, resp.Header}
+	return &busyError{*exhausted(resp, nil), resp.Header}
 }
 
 func (l *Login) expectsChallenge(r Request) bool {
@@ -476,8 +471,7 @@ func passwordRefused(resp *http.Response, err error) bool {
 
 // tokenRefused reports whether a token was refused by the registry, or to it by its token service.
 func tokenRefused(resp *http.Response, err error) bool {
-	var token *TokenError
-	if errors.As(err, &token) {
+	if token, ok := errors.AsType[*TokenError](err); ok {
 		return isFinal(token.Err)
 	}
 	return err == nil && resp.StatusCode == http.StatusUnauthorized &&

@@ -179,9 +179,8 @@ func (l *lane) current(now time.Time) float64 {
 func (l *lane) release(pauses int, resp *http.Response, err error, now time.Time) *Fault {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var busy *busyError
-	switch {
-	case errors.As(err, &busy) && busy.Status == http.StatusTooManyRequests:
+	switch busy, _ := errors.AsType[*busyError](err); {
+	case busy != nil && busy.Status == http.StatusTooManyRequests:
 		return l.refuse(pauses, RetryAfter(busy.header, now), now)
 	case err != nil:
 		return nil

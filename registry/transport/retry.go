@@ -227,28 +227,20 @@ func (r Request) read(resp *http.Response) error {
 	return nil
 }
 
-// exhausted returns the error for an attempt that must be the last one. It closes the answer in a way that keeps
-// its connection.
+// exhausted returns the error for an attempt that must be the last one. It buffers the answer.
 func exhausted(resp *http.Response, err error) *ExhaustedError {
-	var busy *busyError
-	if errors.As(err, &busy) {
+	if busy, ok := errors.AsType[*busyError](err); ok {
 		e := busy.ExhaustedError
 		return &e
 	}
 	if err != nil {
 		return &ExhaustedError{Err: err}
 	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, MaxErrorBody))
-	resp.Body.Close()
-	return &ExhaustedError{Status: resp.StatusCode, Body: body, Sent: resp.Request.Header.Get("Authorization")}
+	return &ExhaustedError{Status: resp.StatusCode, Body: buffer(resp), Sent: resp.Request.Header.Get("Authorization")}
 }
 
 // fault returns the fault that may pass; nil when there is none, or when it will not.
 func (t *Retry) fault(ctx context.Context, resp *http.Response, err error, connected bool) *Fault {
-	var busy *busyError
-	var read *ReadError
-	var failed *url.Error
-	var f *Fault
 	switch {
 	case err == nil && MayPass(resp.StatusCode):
 		return &Fault{
@@ -256,16 +248,18 @@ func (t *Retry) fault(ctx context.Context, resp *http.Response, err error, conne
 		}
 	case err == nil || ctx.Err() != nil:
 		return nil
-	case errors.As(err, &busy):
-		return &Fault{Why: StatusText(busy.Status), After: RetryAfter(busy.header, t.Budget.Now())}
-	case errors.As(err, &read):
-		var interrupted *InterruptedError
-		if !errors.As(err, &interrupted) {
-			return nil
-		}
-		return Transient(interrupted.Err, true)
 	}
-	if f = Transient(err, connected); f != nil && errors.As(err, &failed) {
+	if busy, ok := errors.AsType[*busyError](err); ok {
+		return &Fault{Why: StatusText(busy.Status), After: RetryAfter(busy.header, t.Budget.Now())}
+	}
+	if is[*ReadError](err) {
+		if interrupted, ok := errors.AsType[*InterruptedError](err); ok {
+			return Transient(interrupted.Err, true)
+		}
+		return nil
+	}
+	f := Transient(err, connected)
+	if failed, ok := errors.AsType[*url.Error](err); ok && f != nil {
 		if u, err := url.Parse(failed.URL); err == nil {
 			f.server = t.Server.NameOf(u)
 		}
@@ -273,12 +267,17 @@ func (t *Retry) fault(ctx context.Context, resp *http.Response, err error, conne
 	return f
 }
 
+// is reports whether err is, or wraps, an error of type E.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
 // isLost reports whether a failed request may have been carried out: it was sent, and the server or a gateway before it
 // did not refuse it.
 func isLost(resp *http.Response, err error, connected bool) bool {
-	var busy *busyError
 	if err != nil {
-		return connected && !errors.As(err, &busy)
+		return connected && !is[*busyError](err)
 	}
 	return resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable
 }
@@ -297,31 +296,37 @@ func MayPass(status int) bool {
 // Transient returns the fault of a request that got no answer; nil when it will not pass. What is not known to
 // pass is tried a few times once a server was reached.
 func Transient(err error, connected bool) *Fault {
-	var dial *net.OpError
-	var timeout net.Error
-	var wanted *ClientCertError
-	var proxy *ProxyError
-	unknown := &Fault{Why: "the connection failed", Few: true}
-	if !connected {
-		unknown = nil
-	}
+	proxy, _ := errors.AsType[*ProxyError](err)
 	switch {
 	case isPermanent(err):
 		return nil
-	case errors.As(err, &wanted):
-		return unknown
-	case errors.As(err, &proxy) && MayPass(proxy.Status):
+	case is[*ClientCertError](err):
+	case proxy != nil && MayPass(proxy.Status):
 		return &Fault{Why: proxy.Error(), Few: true}
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case isTimeout(err):
 		return &Fault{Why: "no answer", Few: true, slow: true}
-	case errors.As(err, &dial) && dial.Op == "dial":
+	case isDial(err):
 		return nil
 	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || isStreamReset(err):
 		return &Fault{Why: "the connection was reset"}
 	case IsClosed(err):
 		return &Fault{Why: "the connection was closed"}
 	}
-	return unknown
+	if !connected {
+		return nil
+	}
+	return &Fault{Why: "the connection failed", Few: true}
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
+}
+
+// isDial reports whether err is about a connection that could not be opened.
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 // streamError has the fields of the error that net/http returns for a stream of HTTP/2 that was reset, and copies to any
@@ -343,8 +348,7 @@ const (
 // isStreamReset reports whether a server of HTTP/2 reset a stream, or ended the connection with GOAWAY or without a word.
 // Only the first of these errors has a type.
 func isStreamReset(err error) bool {
-	var stream streamError
-	if errors.As(err, &stream) {
+	if stream, ok := errors.AsType[streamError](err); ok {
 		return stream.Code != protocolError && stream.Code != http11Required
 	}
 	text := err.Error()
@@ -353,15 +357,7 @@ func isStreamReset(err error) bool {
 
 // isPermanent reports whether err is about trust, permissions or the protocol, which a retry does not change.
 func isPermanent(err error) bool {
-	var untrusted *tls.CertificateVerificationError
-	var unknown x509.UnknownAuthorityError
-	var record tls.RecordHeaderError
-	var plain *PlainHTTPError
-	var refused *RefusedError
-	var large *http.MaxBytesError
-	var token *TokenError
-	var login *CredentialError
-	return errors.As(err, &untrusted) || errors.As(err, &unknown) || errors.As(err, &record) ||
-		errors.As(err, &plain) || errors.As(err, &refused) || errors.As(err, &large) ||
-		errors.As(err, &token) || errors.As(err, &login) || errors.Is(err, http.ErrSchemeMismatch)
+	return is[*tls.CertificateVerificationError](err) || is[x509.UnknownAuthorityError](err) || is[tls.RecordHeaderError](err) ||
+		is[*PlainHTTPError](err) || is[*RefusedError](err) || is[*http.MaxBytesError](err) ||
+		is[*TokenError](err) || is[*CredentialError](err) || errors.Is(err, http.ErrSchemeMismatch)
 }

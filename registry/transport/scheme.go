@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -77,8 +76,7 @@ func (s *Scheme) address(r Request) Request {
 // mayFallBack reports whether a request that failed by HTTPS may succeed without it, or without a verified
 // certificate.
 func (s *Scheme) mayFallBack(ctx context.Context, err error) bool {
-	var untrusted *tls.CertificateVerificationError
-	return (errors.As(err, &untrusted) || MaybePlain(err, s.Server.Host)) && s.Server.Permits(ctx, s.Server.Name)
+	return (is[*tls.CertificateVerificationError](err) || maybePlain(err, s.Server.Host)) && s.Server.Permits(ctx, s.Server.Name)
 }
 
 // explain returns the failure of HTTPS, err, or http.ErrSchemeMismatch if the server hung up and answers plain HTTP as a
@@ -155,7 +153,7 @@ func (p *probe) isConnected() bool {
 // without a verified certificate, and the server is permitted to be one, it sends r without them.
 func (s *Scheme) negotiate(r Request, p *probe) (*http.Response, error) {
 	resp, err := s.secure(r, p)
-	if err == nil || r.Context().Err() != nil || p.isConnected() || s.Server.Endpoint().Scheme != "https" || !MaybePlain(err, s.Server.Host) {
+	if err == nil || r.Context().Err() != nil || p.isConnected() || s.Server.Endpoint().Scheme != "https" || !maybePlain(err, s.Server.Host) {
 		return resp, err
 	}
 	if s.Server.Permits(r.Context(), s.Server.Name) {
@@ -167,9 +165,8 @@ func (s *Scheme) negotiate(r Request, p *probe) (*http.Response, error) {
 // secure sends r by HTTPS, and without verifying the certificate where that is permitted.
 func (s *Scheme) secure(r Request, p *probe) (*http.Response, error) {
 	resp, err := s.Next.RoundTrip(s.address(p.watch(r)))
-	var untrusted *tls.CertificateVerificationError
 	now := s.Server.Endpoint()
-	if errors.As(err, &untrusted) && !now.Unverified && s.Server.Permits(r.Context(), s.Server.Name) {
+	if is[*tls.CertificateVerificationError](err) && !now.Unverified && s.Server.Permits(r.Context(), s.Server.Name) {
 		s.Server.SetEndpoint(Endpoint{now.Scheme, true})
 		return s.Next.RoundTrip(s.address(p.watch(r)))
 	}
@@ -204,32 +201,23 @@ func (s *Scheme) plain(r Request, p *probe, secure error) (*http.Response, error
 
 // refusesPlain reports whether an answer says that the server speaks HTTPS, as those of Go, nginx and Apache do.
 func refusesPlain(resp *http.Response) bool {
-	buffer(resp)
-	text, _ := io.ReadAll(resp.Body)
-	resp.Body = io.NopCloser(bytes.NewReader(text))
+	text := buffer(resp)
 	return bytes.Contains(text, []byte("HTTPS")) || bytes.Contains(text, []byte("SSL"))
 }
 
 // hungUp reports whether err is about a connection that the server ended.
 func hungUp(err error) bool {
-	var wanted *ClientCertError
-	return !errors.As(err, &wanted) && (IsClosed(err) || errors.Is(err, syscall.ECONNRESET))
+	return !is[*ClientCertError](err) && (IsClosed(err) || errors.Is(err, syscall.ECONNRESET))
 }
 
-// MaybePlain reports whether err is what HTTPS meets at a server of plain HTTP.
-func MaybePlain(err error, address string) bool {
-	var wanted *ClientCertError
-	if errors.As(err, &wanted) {
+// maybePlain reports whether err is what HTTPS meets at a server of plain HTTP.
+func maybePlain(err error, address string) bool {
+	switch {
+	case is[*ClientCertError](err):
 		return false
-	}
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
+	case isDial(err):
 		_, _, err := net.SplitHostPort(address)
 		return err != nil // without a port, HTTP has another one
 	}
-	var record tls.RecordHeaderError
-	var timeout net.Error
-	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &record) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
-		(errors.As(err, &timeout) && timeout.Timeout())
+	return errors.Is(err, http.ErrSchemeMismatch) || is[tls.RecordHeaderError](err) || hungUp(err) || isTimeout(err)
 }

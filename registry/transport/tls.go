@@ -87,13 +87,10 @@ func (t *TLS) RoundTrip(r Request) (*http.Response, error) {
 		w.answered.Store(true)
 		return resp, nil
 	}
-	var record tls.RecordHeaderError
-	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
+	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(record.RecordHeader[:]) == "HTTP/" {
 		return nil, http.ErrSchemeMismatch
 	}
-	var timeout net.Error
-	silent := errors.As(err, &timeout) && timeout.Timeout()
-	if w.wantsCert.Load() && !w.answered.Load() && !silent {
+	if w.wantsCert.Load() && !w.answered.Load() && !isTimeout(err) {
 		err = &ClientCertError{err}
 	}
 	if !connected.Load() || r.URL.Scheme == "http" {
@@ -104,8 +101,7 @@ func (t *TLS) RoundTrip(r Request) (*http.Response, error) {
 
 // throughProxy adds to the failure of a request the proxy that it was sent through, if any.
 func (w *wire) throughProxy(r Request, err error) error {
-	var known *ProxyError
-	if w.Proxy == nil || errors.As(err, &known) {
+	if w.Proxy == nil || is[*ProxyError](err) {
 		return err
 	}
 	if proxy, failed := w.Proxy(r.Request); failed == nil && proxy != nil {

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -92,9 +91,13 @@ func (t *Tokens) exchange(ctx context.Context, server *Server, cred Credential, 
 		return "", time.Time{}, err
 	}
 	options.Scopes = scopes
-	identity := cred.Username == "" && cred.Secret != ""
-	if !identity {
-		got, err := auth.FetchToken(ctx, t.client(), t.header(), options)
+	client := &http.Client{Transport: tokenTripper{t.Exchange}, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
+	header := http.Header{"User-Agent": {t.UserAgent}}
+	isIdentity := cred.Username == "" && cred.Secret != ""
+	if !isIdentity {
+		got, err := auth.FetchToken(ctx, client, header, options)
 		if err == nil {
 			return got.Token, t.expires(got.ExpiresInSeconds), nil
 		}
@@ -102,19 +105,19 @@ func (t *Tokens) exchange(ctx context.Context, server *Server, cred Credential, 
 			return "", time.Time{}, err
 		}
 	}
-	got, err := auth.FetchTokenWithOAuth(ctx, t.client(), t.header(), clientID, options)
+	got, err := auth.FetchTokenWithOAuth(ctx, client, header, clientID, options)
 	if err != nil {
 		return "", time.Time{}, err
 	}
 	return got.AccessToken, t.expires(got.ExpiresInSeconds), nil
 }
 
-func (t *Tokens) header() http.Header { return http.Header{"User-Agent": {t.UserAgent}} }
+// tokenTripper sends the requests of a client for tokens. It reads each answer as part of the attempt, so that one that is
+// interrupted is no answer.
+type tokenTripper struct{ next RoundTripper }
 
-// client returns a client that reads each answer as part of the attempt, so that one that is interrupted is no
-// answer.
-func (t *Tokens) client() *http.Client {
-	return client(t.Exchange, func(resp *http.Response) error {
+func (t tokenTripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	return t.next.RoundTrip(Request{Request: req, Read: func(resp *http.Response) error {
 		raw, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, MaxTokenBody))
 		if err != nil {
 			return &InterruptedError{Err: err}
@@ -122,10 +125,8 @@ func (t *Tokens) client() *http.Client {
 		resp.Body.Close()
 		resp.Body = bodyOf(raw)
 		return nil
-	})
+	}})
 }
-
-func bodyOf(raw []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(raw)) }
 
 // expires returns when a token expires that is valid for so many seconds.
 func (t *Tokens) expires(seconds int) time.Time {
@@ -137,9 +138,7 @@ func (t *Tokens) expires(seconds int) time.Time {
 
 // Refusal returns the answer with which a token service refused.
 func Refusal(err error) (remoteerrors.ErrUnexpectedStatus, bool) {
-	var answer remoteerrors.ErrUnexpectedStatus
-	ok := errors.As(err, &answer)
-	return answer, ok
+	return errors.AsType[remoteerrors.ErrUnexpectedStatus](err)
 }
 
 // isFinal reports whether a token service has refused for good.

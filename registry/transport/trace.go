@@ -24,11 +24,9 @@ func (t *Trace) RoundTrip(r Request) (*http.Response, error) {
 	began := t.Now()
 	resp, err := t.Next.RoundTrip(r)
 	answer := "no answer"
-	var network *net.OpError
-	switch {
-	case err == nil:
+	if err == nil {
 		answer = StatusText(resp.StatusCode)
-	case errors.As(err, &network): // it is not from the server
+	} else if network, ok := errors.AsType[*net.OpError](err); ok { // it is not from the server
 		answer += ": " + network.Error()
 	}
 	t.To("%s %s: %s after %s (attempt %d, %s)", r.Method, t.url(r), answer,

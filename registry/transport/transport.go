@@ -84,20 +84,6 @@ func (r Request) repeatable() bool {
 	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
 }
 
-// client returns an HTTP client whose requests take the way of next.
-func client(next RoundTripper, read func(*http.Response) error) *http.Client {
-	return &http.Client{
-		Transport: roundTripperFunc(func(req *http.Request) (*http.Response, error) {
-			return next.RoundTrip(Request{Request: req, Read: read})
-		}),
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-type roundTripperFunc func(*http.Request) (*http.Response, error)
-
-func (f roundTripperFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
 // MaxErrorBody bounds the body of a refusal that is read.
 const MaxErrorBody = 64 << 10
 
@@ -109,12 +95,15 @@ func Discard(resp *http.Response) {
 	}
 }
 
-// buffer reads the start of an answer into memory, so that its connection serves the next request.
-func buffer(resp *http.Response) {
+// buffer reads the start of an answer into memory, so that its connection serves the next request, and returns it.
+func buffer(resp *http.Response) []byte {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, MaxErrorBody))
 	Discard(resp)
-	resp.Body = io.NopCloser(bytes.NewReader(body))
+	resp.Body = bodyOf(body)
+	return body
 }
+
+func bodyOf(raw []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(raw)) }
 
 // SameServer reports whether scheme, host and port are equal.
 func SameServer(a, b *url.URL) bool {
