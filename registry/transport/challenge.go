@@ -3,6 +3,8 @@ package transport
 import (
 	"net/http"
 	"strings"
+
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 )
 
 // Challenge is a challenge of a server, by https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1. Scheme and the
@@ -22,66 +24,26 @@ func ParseChallenges(header http.Header) []Challenge {
 	return all
 }
 
+// element is a scheme, or the name and value of a parameter. A quoted string that does not end is not one.
+var element = lazyregexp.New(`(?s)^[ \t,]*([-!#$%&'*+.^|~\x60\w]+)(?:[ \t]*(=)[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^" \t,][^ \t,]*)?))?`)
+
+// escaped is a character in a quoted string.
+var escaped = lazyregexp.New(`(?s)\\(.)`)
+
 func parseChallenges(s string) []Challenge {
 	var all []Challenge
 	for {
-		s = strings.TrimLeft(s, " \t,")
-		var name string
-		if name, s = cutToken(s); name == "" {
+		m := element().FindStringSubmatch(s)
+		if m == nil {
 			return all
 		}
-		name = strings.ToLower(name)
-		after, isParameter := strings.CutPrefix(strings.TrimLeft(s, " \t"), "=")
-		if !isParameter {
-			all = append(all, Challenge{name, map[string]string{}})
-			continue
-		}
-		value, rest, ok := cutValue(strings.TrimLeft(after, " \t"))
-		if !ok {
-			return all
-		}
-		s = rest
-		if len(all) == 0 {
-			continue
-		}
-		if parameters := all[len(all)-1].Parameters; parameters[name] == "" {
-			parameters[name] = value
-		}
-	}
-}
-
-// cutToken cuts a token off the start of s: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2.
-func cutToken(s string) (token, rest string) {
-	end := 0
-	for end < len(s) && (isAlphanumeric(s[end]) || strings.IndexByte("!#$%&'*+-.^_`|~", s[end]) >= 0) {
-		end++
-	}
-	return s[:end], s[end:]
-}
-
-func isAlphanumeric(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-}
-
-// cutValue cuts a value off the start of s, a quoted string or all up to a blank or comma. A quoted string that
-// does not end is not one.
-func cutValue(s string) (value, rest string, ok bool) {
-	if !strings.HasPrefix(s, `"`) {
-		end := strings.IndexAny(s, " \t,")
-		if end < 0 {
-			end = len(s)
-		}
-		return s[:end], s[end:], true
-	}
-	var out strings.Builder
-	for i := 1; i < len(s); i++ {
+		s = s[len(m[0]):]
+		name, value := strings.ToLower(m[1]), escaped().ReplaceAllString(m[3], "$1")+m[4]
 		switch {
-		case s[i] == '"':
-			return out.String(), s[i+1:], true
-		case s[i] == '\\' && i+1 < len(s):
-			i++
+		case m[2] == "":
+			all = append(all, Challenge{name, map[string]string{}})
+		case value != "" && len(all) > 0 && all[len(all)-1].Parameters[name] == "":
+			all[len(all)-1].Parameters[name] = value
 		}
-		out.WriteByte(s[i])
 	}
-	return "", "", false
 }
