@@ -69,9 +69,6 @@ func (s *Server) CheckAddress(ctx context.Context, u *url.URL, what string) erro
 // address returns the address that a host name is literally. For the forms that only some resolvers take for
 // addresses, as 127.1 or 0x7f000001, it returns the zero address.
 func address(host string) (addr netip.Addr, literal bool) {
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.WithZone("").Unmap(), true
-	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.WithZone("").Unmap(), true

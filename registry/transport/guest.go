@@ -19,9 +19,8 @@ type Guest struct {
 	// Tokens requests tokens without a client certificate, too.
 	Tokens *Tokens
 
-	mu sync.Mutex
 	// challenges are the last ones, by server and repository.
-	challenges map[string]*Challenge
+	challenges sync.Map
 }
 
 // RoundTrip sends r, and after a challenge of another registry once more with a token.
@@ -31,9 +30,8 @@ func (g *Guest) RoundTrip(r Request) (*http.Response, error) {
 		return g.Next.RoundTrip(r)
 	}
 	key := r.URL.Scheme + "://" + r.URL.Host + "/" + repo[1]
-	g.mu.Lock()
-	challenge := g.challenges[key]
-	g.mu.Unlock()
+	last, _ := g.challenges.Load(key)
+	challenge, _ := last.(*Challenge)
 	resp, sent, err := g.send(r, challenge, repo[1])
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
@@ -43,12 +41,7 @@ func (g *Guest) RoundTrip(r Request) (*http.Response, error) {
 		return resp, nil
 	}
 	g.Tokens.drop(sent)
-	g.mu.Lock()
-	if g.challenges == nil {
-		g.challenges = map[string]*Challenge{}
-	}
-	g.challenges[key] = challenge
-	g.mu.Unlock()
+	g.challenges.Store(key, challenge)
 	Discard(resp)
 	resp, _, err = g.send(r, challenge, repo[1])
 	return resp, err
@@ -77,10 +70,7 @@ func (g *Guest) send(r Request, challenge *Challenge, repo string) (resp *http.R
 	if err != nil {
 		return nil, "", &TokenError{err, r.URL.Host}
 	}
-	r.Request = r.WithContext(r.Context())
-	r.Header = r.Header.Clone()
-	r.Header.Set("Authorization", "Bearer "+token)
-	resp, err = g.Bare.RoundTrip(r)
+	resp, err = g.Bare.RoundTrip(r.authorized("Bearer " + token))
 	return resp, token, err
 }
 

@@ -54,13 +54,15 @@ type Login struct {
 	challenged bool
 	challenge  *Challenge
 	// common are scopes of challenges that the requests did not have; all later tokens have them as well.
-	common []string
+	common  []string
+	secrets []string
+
 	// rejected are the Authorization headers that were refused: many requests may have carried one, but one
 	// renewal answers them all.
-	rejected map[string]bool
-	secrets  []string
-	// ignored are the refused credentials for what has been read anonymously; an empty one is one that could not be got.
-	ignored map[refusedFor]bool
+	rejected sync.Map
+	// ignored are the refused credentials for what has been read anonymously, by refusedFor; an empty one is one that could
+	// not be got.
+	ignored sync.Map
 }
 
 // refusedFor is a credential that was refused, and the resource that it was for, as in scopes.
@@ -151,9 +153,12 @@ func (l *Login) orAnonymously(r Request, cred Credential, resp *http.Response, e
 		Discard(got)
 		return resp, err
 	}
-	if err := l.ignore(r, cred, &RefusedLoginError{refused}); err != nil {
-		Discard(got)
-		return nil, &CredentialError{err}
+	if !l.ignores(r, cred) {
+		if err := l.WithoutLogin(r.Context(), &RefusedLoginError{refused}); err != nil {
+			Discard(got)
+			return nil, &CredentialError{err}
+		}
+		l.ignored.Store(r.with(cred), true)
 	}
 	return got, nil
 }
@@ -162,54 +167,28 @@ func (l *Login) orAnonymously(r Request, cred Credential, resp *http.Response, e
 // sends challenges may refuse to the anonymous, and hide from them, what it shows to others: that is an error, except for
 // a 404 where they have read something.
 func (l *Login) checkAnonymous(r Request, failed error, resp *http.Response, err error) (*http.Response, error) {
-	key := r.with(Credential{})
-	l.mu.Lock()
-	challenged, hasRead := l.challenged, l.ignored[key]
-	if err == nil && resp.StatusCode < 300 && r.reads() {
-		l.setIgnored(key)
-	}
-	l.mu.Unlock()
 	hidden := tokenRefused(resp, err)
 	if err == nil {
-		switch resp.StatusCode {
-		case http.StatusUnauthorized, http.StatusForbidden:
+		switch status := resp.StatusCode; {
+		case status == http.StatusUnauthorized, status == http.StatusForbidden:
 			hidden = true
-		case http.StatusNotFound:
-			hidden = !hasRead
+		case status == http.StatusNotFound:
+			hidden = !l.ignores(r, Credential{})
+		case status < 300 && r.reads():
+			l.ignored.Store(r.with(Credential{}), true)
 		}
 	}
-	if !hidden || !challenged {
+	if !hidden || !l.wasChallenged() {
 		return resp, err
 	}
 	Discard(resp)
 	return nil, &CredentialError{failed}
 }
 
-// ignore makes later requests that read the same resource do without a credential, unless WithoutLogin returns an error.
-func (l *Login) ignore(r Request, cred Credential, refused error) error {
-	if l.ignores(r, cred) {
-		return nil
-	}
-	if err := l.WithoutLogin(r.Context(), refused); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.setIgnored(r.with(cred))
-	return nil
-}
-
-func (l *Login) setIgnored(key refusedFor) {
-	if l.ignored == nil {
-		l.ignored = map[refusedFor]bool{}
-	}
-	l.ignored[key] = true
-}
-
+// ignores reports whether requests that read what r does do without this credential.
 func (l *Login) ignores(r Request, cred Credential) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.ignored[r.with(cred)]
+	_, ok := l.ignored.Load(r.with(cred))
+	return ok
 }
 
 func (r Request) with(cred Credential) refusedFor {
@@ -262,10 +241,7 @@ func (l *Login) mayLogin(r Request) bool {
 // ping requests the root of the API once, for its challenge, if r can be sent with a login and there was no challenge
 // yet. The scope there is often an example, and is not taken.
 func (l *Login) ping(r Request) error {
-	l.mu.Lock()
-	challenged := l.challenged
-	l.mu.Unlock()
-	if challenged || l.Ping == nil || !l.mayLogin(r) {
+	if l.wasChallenged() || l.Ping == nil || !l.mayLogin(r) {
 		return nil
 	}
 	_, err := l.pinged.Do(r.Context(), func() (none struct{}, _ error) {
@@ -338,9 +314,7 @@ func (l *Login) send(r Request, scopes []string, refused *http.Response) (*http.
 	case refused != nil && header == refused.Request.Header.Get("Authorization"):
 		return refused, nil
 	case header != "":
-		r.Request = r.WithContext(r.Context())
-		r.Header = r.Header.Clone()
-		r.Header.Set("Authorization", header)
+		r = r.authorized(header)
 	}
 	resp, err := l.Next.RoundTrip(r)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {
@@ -359,17 +333,17 @@ func (l *Login) take(resp *http.Response, sent string, scopes []string) {
 			}
 		}
 	}
-	fresh := sent != "" && !l.rejected[sent]
-	if fresh {
-		if l.rejected == nil {
-			l.rejected = map[string]bool{}
-		}
-		l.rejected[sent] = true
-	}
 	l.mu.Unlock()
-	if token, ok := strings.CutPrefix(sent, "Bearer "); ok && fresh {
+	_, known := l.rejected.LoadOrStore(sent, true)
+	if token, ok := strings.CutPrefix(sent, "Bearer "); ok && !known {
 		l.Tokens.drop(token)
 	}
+}
+
+func (l *Login) wasChallenged() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.challenged
 }
 
 // takeChallenge takes the challenge of an answer and returns it, nil if there is none that can be answered.
@@ -427,6 +401,14 @@ func (l *Login) authorization(r Request, scopes []string) (string, error) {
 		return "", &TokenError{Err: err}
 	}
 	return "Bearer " + token, nil
+}
+
+// authorized returns r with an Authorization header.
+func (r Request) authorized(header string) Request {
+	r.Request = r.WithContext(r.Context())
+	r.Header = r.Header.Clone()
+	r.Header.Set("Authorization", header)
+	return r
 }
 
 func basic(cred Credential) string {

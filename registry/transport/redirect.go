@@ -23,15 +23,14 @@ type Redirect struct {
 func (t *Redirect) RoundTrip(r Request) (*http.Response, error) {
 	first := r.URL
 	for n := 0; ; n++ {
+		var to *url.URL
 		resp, err := t.Next.RoundTrip(r)
-		if err != nil {
-			return nil, &url.Error{Op: r.Method, URL: r.URL.Scheme + "://" + r.URL.Host, Err: err}
+		if err == nil {
+			if to, err = t.follow(r, resp, first); to == nil && err == nil {
+				return resp, nil
+			}
+			Discard(resp)
 		}
-		to, err := t.follow(r, resp, first)
-		if err == nil && to == nil {
-			return resp, nil
-		}
-		Discard(resp)
 		if err == nil && n == maxRedirects {
 			err = &RefusedError{fmt.Sprintf("more than %d redirects", maxRedirects)}
 		}

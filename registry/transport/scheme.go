@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -105,14 +104,17 @@ func (s *Scheme) explain(ctx context.Context, err error) error {
 
 // probe is a request that shows which scheme the server speaks.
 type probe struct {
-	connect         sync.Once
-	connected, done chan struct{}
-	resp            *http.Response
-	err             error
+	// connected ends once there is a connection, by connect.
+	connected context.Context
+	connect   context.CancelFunc
+	done      chan struct{}
+	resp      *http.Response
+	err       error
 }
 
 func (s *Scheme) probe(r Request) *probe {
-	p := &probe{connected: make(chan struct{}), done: make(chan struct{})}
+	p := &probe{done: make(chan struct{})}
+	p.connected, p.connect = context.WithCancel(context.Background())
 	go func() {
 		defer close(p.done)
 		p.resp, p.err = s.negotiate(r, p)
@@ -123,7 +125,7 @@ func (s *Scheme) probe(r Request) *probe {
 // settle returns nil as soon as the scheme is known.
 func (p *probe) settle() error {
 	select {
-	case <-p.connected:
+	case <-p.connected.Done():
 		return nil
 	case <-p.done:
 		return p.err
@@ -137,17 +139,10 @@ func (p *probe) answer() (*http.Response, error) {
 
 // watch returns r, whose connection settles the scheme.
 func (p *probe) watch(r Request) Request {
-	return r.onConnect(func(net.Conn) { p.connect.Do(func() { close(p.connected) }) })
+	return r.onConnect(func(net.Conn) { p.connect() })
 }
 
-func (p *probe) isConnected() bool {
-	select {
-	case <-p.connected:
-		return true
-	default:
-		return false
-	}
-}
+func (p *probe) isConnected() bool { return p.connected.Err() != nil }
 
 // negotiate sends r by HTTPS. When that fails without a connection, in a way that shows a server without HTTPS or
 // without a verified certificate, and the server is permitted to be one, it sends r without them.

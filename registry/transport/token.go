@@ -56,11 +56,11 @@ func (t *Tokens) get(ctx context.Context, server *Server, cred Credential, c Cha
 	key := tokenKey{server.Host, cred, c.Parameters["realm"], c.Parameters["service"], strings.Join(scopes, " ")}
 	t.memo.Drop(key, func(have token) bool { return !have.expires.IsZero() && !t.Budget.Now().Before(have.expires) })
 	got, err := t.memo.Do(ctx, key, func() (token, error) {
-		value, expires, err := t.exchange(ctx, server, cred, c, scopes)
-		if err != nil && isFinal(err) {
+		got, err := t.exchange(ctx, server, cred, c, scopes)
+		if isFinal(err) {
 			return token{refused: err}, nil
 		}
-		return token{value: value, expires: expires}, err
+		return got, err
 	})
 	if err == nil {
 		err = got.refused
@@ -75,20 +75,20 @@ func (t *Tokens) drop(value string) {
 
 // exchange requests a token. A password is sent with GET, which every token service answers that knows passwords,
 // and by OAuth2 where that is not so; an identity token by OAuth2 only, since it is not a password.
-func (t *Tokens) exchange(ctx context.Context, server *Server, cred Credential, c Challenge, scopes []string) (string, time.Time, error) {
+func (t *Tokens) exchange(ctx context.Context, server *Server, cred Credential, c Challenge, scopes []string) (token, error) {
 	realm, err := url.Parse(c.Parameters["realm"])
 	if err != nil {
-		return "", time.Time{}, &url.Error{Op: "GET", Err: &RefusedError{"the challenge names no token service"}}
+		return token{}, &url.Error{Op: "GET", Err: &RefusedError{"the challenge names no token service"}}
 	}
 	if err := server.checkRealm(ctx, realm); err != nil {
-		return "", time.Time{}, &url.Error{Op: "GET", URL: realm.Scheme + "://" + realm.Host, Err: err}
+		return token{}, &url.Error{Op: "GET", URL: realm.Scheme + "://" + realm.Host, Err: err}
 	}
 	realm.User = nil
 	options, err := auth.GenerateTokenOptions(ctx, server.Host, cred.Username, cred.Secret, auth.Challenge{
 		Parameters: map[string]string{"realm": realm.String(), "service": c.Parameters["service"]},
 	})
 	if err != nil {
-		return "", time.Time{}, err
+		return token{}, err
 	}
 	options.Scopes = scopes
 	client := &http.Client{Transport: tokenTripper{t.Exchange}, CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -99,17 +99,17 @@ func (t *Tokens) exchange(ctx context.Context, server *Server, cred Credential, 
 	if !isIdentity {
 		got, err := auth.FetchToken(ctx, client, header, options)
 		if err == nil {
-			return got.Token, t.expires(got.ExpiresInSeconds), nil
+			return token{value: got.Token, expires: t.expires(got.ExpiresInSeconds)}, nil
 		}
 		if cred.Secret == "" || !isUnknownGrant(err) {
-			return "", time.Time{}, err
+			return token{}, err
 		}
 	}
 	got, err := auth.FetchTokenWithOAuth(ctx, client, header, clientID, options)
 	if err != nil {
-		return "", time.Time{}, err
+		return token{}, err
 	}
-	return got.AccessToken, t.expires(got.ExpiresInSeconds), nil
+	return token{value: got.AccessToken, expires: t.expires(got.ExpiresInSeconds)}, nil
 }
 
 // tokenTripper sends the requests of a client for tokens. It reads each answer as part of the attempt, so that one that is
