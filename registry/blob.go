@@ -80,5 +80,5 @@ func (c *Client) blobOf(repo reference.Named, d ocispec.Descriptor) (repository,
 	if err := d.Digest.Validate(); err != nil {
 		return repository{}, manifest.Errorf(errdefs.ErrInvalidArgument, "blob %q of %s: %w", d.Digest, repo.Name(), err)
 	}
-	return c.repository(repo)
+	return c.repository(repo), nil
 }

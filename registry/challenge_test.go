@@ -57,17 +57,13 @@ func (s *servers) RoundTrip(r *http.Request) (*http.Response, error) {
 // ask fetches a manifest from the registry, and returns the error.
 func (s *servers) ask(t *testing.T, cred Credential) error {
 	c := New(Options{Credentials: credential(cred), RetryTimeout: -1})
-	h, err := c.host(challenger)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.compose(func() *http.Transport {
+	c.host(challenger).compose(func() *http.Transport {
 		wire := &http.Transport{TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}}
 		wire.RegisterProtocol("http", s)
 		wire.RegisterProtocol("https", s)
 		return wire
 	})
-	_, err = c.Fetch(t.Context(), parse(t, challenger+"/app:1"))
+	_, err := c.Fetch(t.Context(), parse(t, challenger+"/app:1"))
 	return err
 }
 

@@ -57,14 +57,12 @@ type copyJob struct {
 	blobs          []ocispec.Descriptor
 }
 
-func (c *Client) newCopyJob(from reference.Named, image manifest.Content, to reference.Named) (job copyJob, err error) {
-	if job.blobs, err = blobsOf(image); err != nil {
-		return job, fmt.Errorf("copying %s from %s: %w", image.Descriptor.Digest, from.Name(), err)
+func (c *Client) newCopyJob(from reference.Named, image manifest.Content, to reference.Named) (copyJob, error) {
+	blobs, err := blobsOf(image)
+	if err != nil {
+		return copyJob{}, fmt.Errorf("copying %s from %s: %w", image.Descriptor.Digest, from.Name(), err)
 	}
-	if job.source, err = c.origin().repository(from); err == nil {
-		job.target, err = c.repository(to)
-	}
-	return job, err
+	return copyJob{source: c.origin().repository(from), target: c.repository(to), blobs: blobs}, nil
 }
 
 // blobsOf returns the blobs that image names, each once, without foreign layers.

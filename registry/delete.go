@@ -20,12 +20,9 @@ import (
 // tag, errdefs.ErrNotImplemented when the registry cannot delete tags. If an answer is lost the request is repeated only if
 // the tag still exists; it is errdefs.ErrAborted if that was moved by another client.
 func (c *Client) Untag(ctx context.Context, name reference.NamedTagged) error {
-	p, err := c.repository(name)
-	if err != nil {
-		return err
-	}
+	p := c.repository(name)
 	lost, before := false, c.lastSeen(name)
-	err = p.retry(ctx, func() error {
+	err := p.retry(ctx, func() error {
 		if lost {
 			if gone, err := p.removed(ctx, name, before); gone || err != nil {
 				return err
@@ -46,11 +43,8 @@ func (c *Client) Untag(ctx context.Context, name reference.NamedTagged) error {
 // is manifest.ErrAnswerLost when the answer is lost and the manifest exists: another client may have pushed it again.
 // It is returned after a wait, and only while the retry budget lasts.
 func (c *Client) Delete(ctx context.Context, at reference.Canonical) error {
-	p, err := c.repository(at)
-	if err != nil {
-		return err
-	}
-	err = p.deleteManifest(ctx, at, true)
+	p := c.repository(at)
+	err := p.deleteManifest(ctx, at, true)
 	if !isLost(err) {
 		return err
 	}
@@ -136,19 +130,13 @@ func (p repository) delete(ctx context.Context, what, root, path string, once bo
 // Deletes returns nil when manifests of a repository can be deleted, as far as an attempt to delete a random digest
 // shows. The error is errdefs.ErrNotImplemented when the registry cannot delete manifests.
 func (c *Client) Deletes(ctx context.Context, repo reference.Named) error {
-	p, err := c.repository(repo)
-	if err != nil {
-		return err
-	}
+	p := c.repository(repo)
 	return absent(p.deleteManifest(ctx, manifest.AtDigest(repo, digest.FromString(rand.Text())), false))
 }
 
 // Untags is Deletes for tags.
 func (c *Client) Untags(ctx context.Context, repo reference.Named) error {
-	p, err := c.repository(repo)
-	if err != nil {
-		return err
-	}
+	p := c.repository(repo)
 	return absent(p.untag(ctx, manifest.AtTag(repo, strings.ToLower("absent-"+rand.Text())), false))
 }
 

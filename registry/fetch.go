@@ -20,10 +20,7 @@ const maxManifest = 4 << 20
 
 // Fetch returns the manifest or index that ref names, by its digest if it has one.
 func (c *Client) Fetch(ctx context.Context, ref reference.Named) (got manifest.Content, err error) {
-	p, err := c.repository(ref)
-	if err != nil {
-		return got, err
-	}
+	p := c.repository(ref)
 	r := p.manifest(http.MethodGet, ref)
 	r.read = func(resp *http.Response) (err error) {
 		got, err = readManifest(ref, resp)
@@ -72,10 +69,7 @@ func readManifest(ref reference.Named, resp *http.Response) (manifest.Content, e
 
 // Digest returns the digest of what ref names, without its bytes if the registry supports that.
 func (c *Client) Digest(ctx context.Context, ref reference.Named) (digest.Digest, error) {
-	p, err := c.repository(ref)
-	if err != nil {
-		return "", err
-	}
+	p := c.repository(ref)
 	resp, err := p.do(ctx, p.manifest(http.MethodHead, ref))
 	if isHeadRefused(err) {
 		return c.fetchDigest(ctx, ref)
@@ -159,10 +153,7 @@ func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descr
 	if d.Size > maxManifest {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "blob %s of %s is larger than 4 MiB", d.Digest, repo.Name())
 	}
-	p, err := c.repository(repo)
-	if err != nil {
-		return nil, err
-	}
+	p := c.repository(repo)
 	read := int64(0)
 	raw, err := c.configs.Do(ctx, p.at(d.Digest), func() ([]byte, error) {
 		raw, err := p.readBlob(ctx, d)

@@ -18,7 +18,6 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/memo"
-	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
@@ -37,9 +36,7 @@ type host struct {
 
 	server *transport.Server
 	login  *transport.Login
-	// chain sends the requests.
-	chain transport.RoundTripper
-	// retries is the first of the chain.
+	// retries is the first of the chain that requests pass through.
 	retries *transport.Retry
 	// semaphore has room for the concurrent requests.
 	semaphore chan struct{}
@@ -65,76 +62,68 @@ type repository struct {
 	permit *transport.Permit
 }
 
-func (c *Client) repository(ref reference.Named) (repository, error) {
+func (c *Client) repository(ref reference.Named) repository {
 	if c.options.Layout != nil {
 		if answers := c.options.Layout(ref); answers != nil {
-			return repository{host: c.local(ref.Name(), answers), repo: "layout", typed: ref.Name()}, nil
+			h := c.hostOnce(ref.Name(), func(name string) *host { return c.newLocal(name, answers) })
+			return repository{host: h, repo: "layout", typed: ref.Name()}
 		}
 	}
-	h, err := c.host(reference.Domain(ref))
-	return repository{host: h, repo: reference.Path(ref), typed: reference.FamiliarName(ref)}, err
+	return repository{host: c.host(reference.Domain(ref)), repo: reference.Path(ref), typed: reference.FamiliarName(ref)}
 }
 
-// host returns the registry of this name, made at the first call.
-func (c *Client) host(name string) (*host, error) {
+// host returns the registry of this name.
+func (c *Client) host(name string) *host {
 	if name == hubHost {
 		name = hubName
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if h, ok := c.hosts[name]; ok {
-		return h, nil
-	}
-	h, err := c.newHost(name)
-	if err != nil {
-		return nil, err
-	}
-	c.hosts[name] = h
-	return h, nil
+	return c.hostOnce(name, c.newRegistry)
 }
 
-// local returns the host of a layout, which answers in this process.
-func (c *Client) local(name string, answers http.RoundTripper) *host {
+// hostOnce returns the host of this name, made at the first call.
+func (c *Client) hostOnce(name string, newOf func(name string) *host) *host {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h, ok := c.hosts[name]; ok {
-		return h
+	if c.hosts[name] == nil {
+		c.hosts[name] = newOf(name)
 	}
-	own := docker.RegistryHost{Scheme: "http", Host: "layout", Path: "/v2"}
-	h := &host{RegistryHost: own, name: name, client: c, semaphore: make(chan struct{}, c.options.Jobs)}
-	h.server = &transport.Server{Name: name, Host: own.Host}
-	h.server.SetEndpoint(transport.Endpoint{Scheme: own.Scheme})
+	return c.hosts[name]
+}
+
+// newLocal returns the host of a layout, which answers in this process.
+func (c *Client) newLocal(name string, answers http.RoundTripper) *host {
+	h := c.newHost(name, docker.RegistryHost{Scheme: "http", Host: "layout", Path: "/v2"})
 	h.login = &transport.Login{Server: h.server}
 	h.retries = &transport.Retry{Next: &transport.Local{Answers: answers}, Server: h.server, Budget: c.budget}
-	h.chain = h.retries
-	c.hosts[name] = h
 	return h
 }
 
-func (c *Client) newHost(name string) (*host, error) {
-	own, base, err := c.configure(name)
-	if err != nil {
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %w", name, err)
-	}
-	h := &host{RegistryHost: own, name: name, client: c, semaphore: make(chan struct{}, c.options.Jobs)}
-	h.server = &transport.Server{Name: name, Host: own.Host, Insecure: c.options.Insecure, InsecureHost: c.options.InsecureHost}
+func (c *Client) newRegistry(name string) *host {
+	own, base := c.configure(name)
+	h := c.newHost(name, own)
+	h.server.Insecure, h.server.InsecureHost = c.options.Insecure, c.options.InsecureHost
 	h.server.SetEndpoint(transport.Endpoint{Scheme: own.Scheme, Unverified: base.TLSClientConfig.InsecureSkipVerify})
 	h.warm.dial, h.warm.address = base.DialContext, func() string { return h.address(base.Proxy) }
 	base.DialContext = h.warm.DialContext
 	h.compose(base.Clone)
-	return h, nil
+	return h
+}
+
+func (c *Client) newHost(name string, own docker.RegistryHost) *host {
+	server := &transport.Server{Name: name, Host: own.Host}
+	server.SetEndpoint(transport.Endpoint{Scheme: own.Scheme})
+	return &host{RegistryHost: own, name: name, client: c, server: server, semaphore: make(chan struct{}, c.options.Jobs)}
 }
 
 // compose makes the chain that requests to the registry pass through, and the one for its token service. Connections are
 // those of transports that newTransport returns.
 func (h *host) compose(newTransport func() *http.Transport) {
 	c := h.client
-	wireOf := func(newTransport func() *http.Transport) transport.RoundTripper {
-		return c.traced(h.server, &transport.IdleTimeout{
-			Next:    &transport.TLS{Server: h.server, New: newTransport, Connected: h.warm.connected},
-			Connect: c.connect, Idle: c.idle, Commit: c.commit, Rate: transport.DefaultRate,
-		})
-	}
+	wire := c.wire(&transport.TLS{Server: h.server, New: newTransport, Connected: h.warm.connected})
+	bare := c.wire(&transport.TLS{Server: h.server, New: newTransport, Bare: true})
+	// plain is not for what may hold a secret.
+	plain := &transport.TLS{Server: &transport.Server{Name: h.name, Host: h.server.Host}, New: newTransport, Bare: true}
+	plain.Server.SetEndpoint(transport.Endpoint{Scheme: "http"})
 	tokens := func(wire transport.RoundTripper) *transport.Tokens {
 		return &transport.Tokens{
 			Exchange: &transport.Retry{
@@ -143,14 +132,6 @@ func (h *host) compose(newTransport func() *http.Transport) {
 			Budget: c.budget, UserAgent: c.options.UserAgent,
 		}
 	}
-	bareTransport := func() *http.Transport {
-		t := newTransport()
-		if t.TLSClientConfig != nil {
-			t.TLSClientConfig.Certificates = nil
-		}
-		return t
-	}
-	wire, bare := wireOf(newTransport), wireOf(bareTransport)
 	h.login = &transport.Login{
 		Next:   &transport.Guest{Next: wire, Bare: bare, Server: h.server, Tokens: tokens(bare)},
 		Server: h.server, Credentials: h.credential, Renew: h.renew, WithoutLogin: h.withoutLogin(),
@@ -162,47 +143,38 @@ func (h *host) compose(newTransport func() *http.Transport) {
 	}
 	h.retries = &transport.Retry{
 		Next: &transport.Scheme{
-			Next: &transport.Redirect{Next: h.login, Server: h.server}, Server: h.server, Plain: h.plainWire(bareTransport),
+			Next: &transport.Redirect{Next: h.login, Server: h.server}, Server: h.server, Plain: c.wire(plain),
 		},
 		Server: h.server, Budget: c.budget,
 	}
-	h.chain = h.retries
 }
 
-// plainWire returns a wire to the registry over plain HTTP, which is not for what may hold a secret.
-func (h *host) plainWire(newTransport func() *http.Transport) transport.RoundTripper {
-	server := &transport.Server{Name: h.name, Host: h.server.Host}
-	server.SetEndpoint(transport.Endpoint{Scheme: "http"})
-	c := h.client
-	return c.traced(server, &transport.IdleTimeout{
-		Next: &transport.TLS{Server: server, New: newTransport}, Connect: c.connect, Idle: c.idle, Commit: c.commit,
-	})
-}
-
-// traced returns wire, and reports its requests if the options want that.
-func (c *Client) traced(server *transport.Server, wire transport.RoundTripper) transport.RoundTripper {
+// wire returns connections that end when they make no progress, and are reported if the options want that.
+func (c *Client) wire(connections *transport.TLS) transport.RoundTripper {
+	wire := &transport.IdleTimeout{Next: connections, Connect: c.connect, Idle: c.idle, Commit: c.commit, Rate: transport.DefaultRate}
 	if c.options.Trace == nil {
 		return wire
 	}
-	return &transport.Trace{Next: wire, Server: server, Now: c.budget.Now, To: c.options.Trace}
+	return &transport.Trace{Next: wire, Server: connections.Server, Now: c.budget.Now, To: c.options.Trace}
 }
 
 // configure returns what certs.d says about a registry and the transport that follows from it. Files that cannot be
 // used are a warning.
-func (c *Client) configure(name string) (docker.RegistryHost, *http.Transport, error) {
+func (c *Client) configure(name string) (docker.RegistryHost, *http.Transport) {
 	var o config.HostOptions
 	if dir := c.certDir(name); dir != "" {
 		o.HostDir = func(string) (string, error) { return dir, nil }
 		own, base, err := c.configureHosts(name, o)
 		if err == nil && base != nil {
-			return own, base, nil
+			return own, base
 		}
 		o.HostDir = nil
 		if err != nil {
 			o.DefaultTLS = c.usableCerts(dir)
 		}
 	}
-	return c.configureHosts(name, o)
+	own, base, _ := c.configureHosts(name, o) // what is not read does not fail
+	return own, base
 }
 
 // configureHosts returns the entry of the registry itself, never a mirror's; the transport is nil when there is

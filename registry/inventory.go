@@ -26,10 +26,7 @@ var inventories = []struct {
 // errdefs.ErrNotImplemented for a registry that has none, since the distribution spec lists only tags, or that does not
 // permit it to this account.
 func (c *Client) Inventory(ctx context.Context, repo reference.Named) ([]manifest.Listed, error) {
-	p, err := c.repository(repo)
-	if err != nil {
-		return nil, err
-	}
+	p := c.repository(repo)
 	for _, own := range inventories {
 		if own.host.MatchString(p.name) {
 			l, read := own.of(p)

@@ -30,10 +30,7 @@ const catalogScope = "registry:catalog:*"
 // reference, has, in its order:
 // https://distribution.github.io/distribution/spec/api/#listing-repositories.
 func (c *Client) Repositories(ctx context.Context, registry string) ([]string, error) {
-	h, err := c.host(registry)
-	if err != nil {
-		return nil, err
-	}
+	h := c.host(registry)
 	return h.names(ctx, listing{request: request{
 		method: http.MethodGet, what: "catalog of " + h.name, path: "_catalog", scopes: []string{catalogScope},
 	}})
@@ -43,10 +40,7 @@ func (c *Client) Repositories(ctx context.Context, registry string) ([]string, e
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags. The error is
 // errdefs.ErrNotFound when there is no such repository. Others are names that are not valid tags, which is reported.
 func (c *Client) Tags(ctx context.Context, repo reference.Named) (tags, others []string, err error) {
-	p, err := c.repository(repo)
-	if err != nil {
-		return nil, nil, err
-	}
+	p := c.repository(repo)
 	all, err := p.names(ctx, listing{request: request{
 		method: http.MethodGet, what: "tags of " + p.typed,
 		repo: p.repo, path: "tags/list", scopes: []string{p.tagsScope()},
@@ -95,10 +89,7 @@ func (h *host) names(ctx context.Context, l listing) ([]string, error) {
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers. The error is
 // errdefs.ErrNotImplemented when the registry does not have that API.
 func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]ocispec.Descriptor, error) {
-	p, err := c.repository(subject)
-	if err != nil {
-		return nil, err
-	}
+	p := c.repository(subject)
 	r := request{
 		method: http.MethodGet, what: "referrers of " + manifest.Familiar(subject),
 		repo: p.repo, path: "referrers/" + subject.Digest().String(),
@@ -109,7 +100,7 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 		return nil, without
 	}
 	var all []ocispec.Descriptor
-	err = p.list(ctx, listing{request: r, limit: limitReferrers, read: func(page page) ([]string, error) {
+	err := p.list(ctx, listing{request: r, limit: limitReferrers, read: func(page page) ([]string, error) {
 		referrers, _, err := manifest.ParseIndex(page.body)
 		switch isIndex := page.mediaType == ocispec.MediaTypeImageIndex || page.mediaType == "application/json" && err == nil; {
 		case !isIndex && len(all) > 0:

@@ -18,16 +18,18 @@ import (
 // Fetcher that it returns are prepared for Copy until ctx is done: it asks which of their blobs the target
 // has, and opens the connections that Copy needs. It only reads.
 func (c *Client) Prefetch(ctx context.Context, to reference.Named, from []reference.Named) manifest.Fetcher {
-	c.widenTokens(to, from)
-	foreign := 0
-	target, err := c.repository(to)
-	if err == nil {
-		c.holders.addTarget(target)
-	}
+	target, foreign := c.repository(to), 0
+	c.holders.addTarget(target)
+	scopes := map[*host][]string{target.host: {pushScope(target.repo)}}
 	for _, ref := range from {
-		if source, unknown := c.origin().repository(ref); err == nil && unknown == nil && source.host != target.host {
+		source := c.origin().repository(ref)
+		scopes[source.host] = append(scopes[source.host], pullScope(source.repo))
+		if source.host != target.host {
 			foreign++
 		}
+	}
+	for h, s := range scopes { // one token covers what the operation needs at one registry
+		h.login.Widen(s)
 	}
 	if foreign > 0 {
 		target.warmUp(foreign)
@@ -51,24 +53,6 @@ func (p *prefetcher) Fetch(ctx context.Context, ref reference.Named) (manifest.C
 		go p.target.prefetch(p.ctx, ref, p.to, c)
 	}
 	return c, err
-}
-
-// widenTokens makes one token cover what the operation needs at one registry.
-func (c *Client) widenTokens(to reference.Named, from []reference.Named) {
-	scopes := map[*host][]string{}
-	target, err := c.repository(to)
-	if err != nil {
-		return // the operation meets the error
-	}
-	scopes[target.host] = []string{pushScope(target.repo)}
-	for _, ref := range from {
-		if source, err := c.origin().repository(ref); err == nil {
-			scopes[source.host] = append(scopes[source.host], pullScope(source.repo))
-		}
-	}
-	for h, s := range scopes {
-		h.login.Widen(s)
-	}
 }
 
 // prefetch asks what Copy needs to know of an image from another registry, and opens the connections that blobs from

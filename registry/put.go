@@ -23,10 +23,7 @@ import (
 // content must have it. Several tags are one request if the registry supports that, otherwise one for each,
 // concurrently. A registry that refuses to write what exists already, as with immutable tags, is no error.
 func (c *Client) Put(ctx context.Context, ref reference.Named, content manifest.Content, tags ...string) error {
-	p, err := c.repository(ref)
-	if err != nil {
-		return err
-	}
+	p := c.repository(ref)
 	if digested, ok := ref.(reference.Digested); ok && !isDigestOf(digested.Digest(), content.Raw) {
 		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s: the manifest to store is %s",
 			manifest.Familiar(ref), digested.Digest().Algorithm().FromBytes(content.Raw))
@@ -46,10 +43,7 @@ func (c *Client) Put(ctx context.Context, ref reference.Named, content manifest.
 // PutIf implements [manifest.Target]. The condition is that of https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1 on the
 // ETag that distribution gives a manifest: its digest.
 func (c *Client) PutIf(ctx context.Context, tag reference.NamedTagged, content manifest.Content, before digest.Digest) error {
-	p, err := c.repository(tag)
-	if err != nil {
-		return err
-	}
+	p := c.repository(tag)
 	condition := http.Header{"If-None-Match": {"*"}}
 	if before != "" {
 		condition = http.Header{"If-Match": {`"` + before.String() + `"`}}
@@ -150,10 +144,7 @@ func (p repository) put(ctx context.Context, at reference.Named, content manifes
 
 // Settled is Digest for a tag that was put a moment ago: a registry that does not know it yet is asked again.
 func (c *Client) Settled(ctx context.Context, tag reference.NamedTagged) (d digest.Digest, err error) {
-	p, err := c.repository(tag)
-	if err != nil {
-		return "", err
-	}
+	p := c.repository(tag)
 	attempt := 0
 	err = p.retry(ctx, func() (err error) {
 		d, err = c.Digest(ctx, tag)
@@ -205,10 +196,7 @@ func (p repository) putSubject(content manifest.Content, answer http.Header) {
 
 // Unlisted implements [manifest.Subjects].
 func (c *Client) Unlisted(repo reference.Named) []manifest.Node {
-	p, err := c.repository(repo)
-	if err != nil {
-		return nil // nothing was put there
-	}
+	p := c.repository(repo)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := p.name + "/" + p.repo

@@ -133,11 +133,7 @@ func New(o Options) *Client {
 // takes about as many requests, and how many are at once if it takes several: it is reported how long that takes if the
 // registry limits its rates. Call done for each.
 func (c *Client) Announce(repo reference.Named, n, atOnce int) (done func()) {
-	p, err := c.repository(repo)
-	if err != nil {
-		return func() {}
-	}
-	return p.retries.Announce(n, atOnce)
+	return c.repository(repo).retries.Announce(n, atOnce)
 }
 
 // Source returns the client that reads the repositories that are copied from: Options.From or c itself.

@@ -54,7 +54,7 @@ func (p repository) do(ctx context.Context, r request) (*http.Response, error) {
 	var resp *http.Response
 	req, err := p.newRequest(ctx, r)
 	if err == nil {
-		resp, err = p.chain.RoundTrip(transport.Request{
+		resp, err = p.retries.RoundTrip(transport.Request{
 			Request: req, Scopes: r.scopes, Attempts: r.attempts, Once: r.once, LoginFirst: r.loginFirst,
 			KeepSeeOther: r.keepSeeOther, Read: r.read, Acquire: p.acquireOne, Permit: p.permit,
 		})

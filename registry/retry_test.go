@@ -145,12 +145,7 @@ func TestClosedDuringUpload(t *testing.T) {
 	if f := transport.Transient(err, true); f == nil || f.Few || f.Why != "the connection was closed" {
 		t.Errorf("got fault %+v, want a closed connection", f)
 	}
-	c := New(Options{})
-	h, hostErr := c.host("a.example.com")
-	if hostErr != nil {
-		t.Fatal(hostErr)
-	}
-	if got := h.plainCause(err).Error(); !strings.HasPrefix(got, "the connection was closed (") {
+	if got := New(Options{}).host("a.example.com").plainCause(err).Error(); !strings.HasPrefix(got, "the connection was closed (") {
 		t.Errorf("got %q, want it to say that the connection was closed", got)
 	}
 }

@@ -20,6 +20,8 @@ type TLS struct {
 	Server *Server
 	// New returns a transport that is not in use yet.
 	New func() *http.Transport
+	// Bare offers no client certificate.
+	Bare bool
 	// Connected is called with the connection of each request to the registry; nil for nothing.
 	Connected func(net.Conn)
 
@@ -128,6 +130,9 @@ func (t *TLS) wire(key wireKey) *wire {
 	w := &wire{Transport: t.New()}
 	w.OnProxyConnectResponse = refuseTunnel
 	if config := w.TLSClientConfig; config != nil {
+		if t.Bare {
+			config.Certificates = nil
+		}
 		config.InsecureSkipVerify = key.unverified
 		config.GetClientCertificate = w.present(config.Certificates)
 	}
