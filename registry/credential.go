@@ -71,8 +71,7 @@ func (h *host) withoutLogin() func(context.Context, error) error {
 		return nil
 	}
 	return func(ctx context.Context, err error) error {
-		var login *transport.RefusedLoginError
-		if errors.As(err, &login) {
+		if login, ok := errors.AsType[*transport.RefusedLoginError](err); ok {
 			err = h.refusedLogin(login)
 		}
 		return without(ctx, err)
@@ -82,8 +81,7 @@ func (h *host) withoutLogin() func(context.Context, error) error {
 // refusedLogin is the error for a login that the registry or its token service refused.
 func (h *host) refusedLogin(login *transport.RefusedLoginError) error {
 	e := &Error{Host: h.name}
-	var token *transport.TokenError
-	if errors.As(login, &token) {
+	if token, ok := errors.AsType[*transport.TokenError](login); ok {
 		h.describeToken(e, token.Err)
 	} else if failure := exhausted(login); failure != nil {
 		e.Status, e.Details = failure.Status, h.details(failure.Body, failure.Sent)

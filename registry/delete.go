@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -91,20 +90,16 @@ func (p repository) untag(ctx context.Context, name reference.NamedTagged, once 
 		root, path = azureRoot, "_tags/"
 	}
 	err := p.delete(ctx, "tag "+manifest.Familiar(name), root, path+name.Tag(), once)
-	var refused *Error
-	if errors.As(err, &refused) && refused.service == "" {
-		// Registries that delete only by digest take the tag for an invalid digest.
-		if refused.Status == http.StatusBadRequest || refused.hasCode("UNSUPPORTED", "DIGEST_INVALID") {
-			refused.kind = errdefs.ErrNotImplemented
-		}
+	// Registries that delete only by digest take the tag for an invalid digest.
+	if refused := refusalOf(err); refused.Status == http.StatusBadRequest || refused.hasCode("UNSUPPORTED", "DIGEST_INVALID") {
+		refused.kind = errdefs.ErrNotImplemented
 	}
 	return err
 }
 
 func (p repository) deleteManifest(ctx context.Context, at reference.Canonical, once bool) error {
 	err := p.delete(ctx, "manifest "+manifest.Familiar(at), "", "manifests/"+at.Digest().String(), once)
-	var refused *Error
-	if errors.As(err, &refused) && refused.service == "" && refused.hasCode("UNSUPPORTED") {
+	if refused := refusalOf(err); refused.hasCode("UNSUPPORTED") {
 		refused.kind = errdefs.ErrNotImplemented
 	}
 	return err

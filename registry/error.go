@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,16 +114,17 @@ func (e *Error) Unwrap() []error {
 	return out
 }
 
-// hasCode reports whether the registry itself gave one of these error codes.
-func (e *Error) hasCode(codes ...string) bool {
-	for _, d := range e.Details {
-		for _, c := range codes {
-			if e.service == "" && strings.EqualFold(d.Code, c) {
-				return true
-			}
-		}
+// refusalOf returns the refusal that err is or wraps, if the registry itself refused, otherwise an empty one.
+func refusalOf(err error) *Error {
+	if refused, ok := errors.AsType[*Error](err); ok && refused.service == "" {
+		return refused
 	}
-	return false
+	return &Error{}
+}
+
+// hasCode reports whether a refusal has one of these error codes.
+func (e *Error) hasCode(codes ...string) bool {
+	return slices.ContainsFunc(e.Details, func(d Detail) bool { return slices.Contains(codes, strings.ToUpper(d.Code)) })
 }
 
 // mayExist reports whether a refusal to write may be because what is written exists already.
@@ -130,22 +133,19 @@ func (e *Error) mayExist() bool {
 	case http.StatusUnauthorized, http.StatusNotFound, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests:
 		return false
 	}
-	return e.service == "" && e.Status >= 400 && e.Status < 500
+	return e.Status >= 400 && e.Status < 500
 }
 
 // ofType adds the media type of a manifest to err if the registry may have refused that.
 func ofType(err error, mediaType string) error {
-	var refused *Error
-	if errors.As(err, &refused) && refused.service == "" {
-		switch refused.Status {
-		case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusUnprocessableEntity:
-			if len(refused.Details) > 0 && !refused.hasCode("MANIFEST_INVALID", "UNSUPPORTED", "UNKNOWN") {
-				return err
-			}
-			fallthrough
-		case http.StatusNotAcceptable, http.StatusUnsupportedMediaType:
-			refused.mediaType = mediaType
+	switch refused := refusalOf(err); refused.Status {
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusUnprocessableEntity:
+		if len(refused.Details) > 0 && !refused.hasCode("MANIFEST_INVALID", "UNSUPPORTED", "UNKNOWN") {
+			return err
 		}
+		fallthrough
+	case http.StatusNotAcceptable, http.StatusUnsupportedMediaType:
+		refused.mediaType = mediaType
 	}
 	return err
 }
@@ -153,11 +153,7 @@ func ofType(err error, mediaType string) error {
 // isHeadRefused reports whether err may only say that HEAD is not supported, and a GET decides: by the registry, by a
 // proxy or firewall in front of it, or by a store that it redirects to with a URL that is signed for GET.
 func isHeadRefused(err error) bool {
-	var refused *Error
-	if !errors.As(err, &refused) || refused.service != "" {
-		return false
-	}
-	switch refused.Status {
+	switch refusalOf(err).Status {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotAcceptable,
 		http.StatusUnsupportedMediaType, http.StatusNotImplemented:
 		return true
@@ -170,9 +166,9 @@ func isHeadRefused(err error) bool {
 func (e *Error) hasNoReferrers() bool {
 	switch e.Status {
 	case http.StatusSeeOther, http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
-		return e.service == ""
+		return true
 	}
-	return e.service == "" && e.elsewhere != "" && e.Status >= 400 && e.Status < 500 && !transport.MayPass(e.Status)
+	return e.elsewhere != "" && e.Status >= 400 && e.Status < 500 && !transport.MayPass(e.Status)
 }
 
 // kindOf returns the kind of an HTTP status.
@@ -253,21 +249,21 @@ func (h *host) noAnswer(ctx context.Context, r request, err error) error {
 		e.cause = ctx.Err()
 		return e
 	}
-	var login *transport.CredentialError
-	if errors.As(err, &login) {
+	if login, ok := errors.AsType[*transport.CredentialError](err); ok {
 		e.cause = login
 		return e
 	}
 	e.kind, e.exhausted = errdefs.ErrUnavailable, exhausted(err)
-	var token *transport.TokenError
-	if errors.As(err, &token) {
+	if token, ok := errors.AsType[*transport.TokenError](err); ok {
 		e.elsewhere = manifest.OneLine(token.Elsewhere, maxHost)
 		h.describeToken(e, token.Err)
 		return e.withHint()
 	}
-	var read *transport.ReadError
-	if errors.As(err, &read) {
-		return tried(read.Err, e.exhausted)
+	if read, ok := errors.AsType[*transport.ReadError](err); ok {
+		if e.exhausted != nil {
+			return withTried(read.Err, e.exhausted.Tried)
+		}
+		return read.Err
 	}
 	if e.exhausted != nil && e.exhausted.Status != 0 {
 		e.Status, e.kind, e.Details = e.exhausted.Status, kindOf(e.exhausted.Status), h.details(e.exhausted.Body, e.exhausted.Sent)
@@ -277,26 +273,18 @@ func (h *host) noAnswer(ctx context.Context, r request, err error) error {
 	return e
 }
 
-// tried adds to err how much was tried.
-func tried(err error, failure *transport.ExhaustedError) error {
-	if failure != nil && failure.Tried != "" {
-		return fmt.Errorf("%w (%s)", err, failure.Tried)
-	}
-	return err
-}
-
 // describeToken fills in what kept a token from being fetched.
 func (h *host) describeToken(e *Error, err error) {
-	var failed *url.Error
-	var large *http.MaxBytesError
 	answer, refused := transport.Refusal(err)
+	_, isLarge := errors.AsType[*http.MaxBytesError](err)
+	failed, ok := errors.AsType[*url.Error](err)
 	switch {
 	case refused:
 		e.Status, e.kind = answer.StatusCode, tokenKindOf(answer.StatusCode)
 		e.service, e.Details = hostOf(answer.RequestURL), h.details(answer.Body, "")
-	case errors.As(err, &large):
+	case isLarge:
 		e.kind, e.cause = errdefs.ErrUnauthenticated, errors.New("the token service returned more than 1 MiB")
-	case !errors.As(err, &failed):
+	case !ok:
 		e.kind, e.cause = errdefs.ErrUnauthenticated, err
 	case e.exhausted != nil && e.exhausted.Status != 0:
 		e.Status, e.kind = e.exhausted.Status, tokenKindOf(e.exhausted.Status)
@@ -328,10 +316,8 @@ func (h *host) plainCause(err error) error { return failure{h.plainError(err), e
 
 func (h *host) plainError(err error) error {
 	server := h.name
-	for failed := (*url.Error)(nil); errors.As(err, &failed); err = failed.Err {
-		if other := hostOf(failed.URL); other != "" {
-			server = other
-		}
+	for failed, ok := errors.AsType[*url.Error](err); ok; failed, ok = errors.AsType[*url.Error](err) {
+		server, err = cmp.Or(hostOf(failed.URL), server), failed.Err
 	}
 	if server == h.Host {
 		server = h.name
@@ -339,21 +325,20 @@ func (h *host) plainError(err error) error {
 	if transport.IsClosed(err) {
 		err = fmt.Errorf("the connection was closed (%w)", err)
 	}
-	var untrusted *tls.CertificateVerificationError
-	var unknown x509.UnknownAuthorityError
-	var wanted *transport.ClientCertError
-	switch {
-	case errors.Is(err, http.ErrSchemeMismatch):
+	if errors.Is(err, http.ErrSchemeMismatch) {
 		return fmt.Errorf("%s speaks plain HTTP, not HTTPS; --insecure permits that", server)
-	case errors.As(err, &unknown):
+	}
+	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return fmt.Errorf("%s has a certificate signed by an unknown authority (%w); put its CA into %s, or accept it with --insecure",
 			server, unknown, filepath.Join(h.certDir(), "ca.crt"))
-	case errors.As(err, &untrusted):
+	}
+	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fmt.Errorf("%s has an invalid certificate (%w); --insecure accepts it", server, untrusted.Err)
-	case errors.As(err, &wanted):
-		return fmt.Errorf("%s requires a client certificate (%w); put client.cert and client.key into %s",
-			server, wanted.Err, h.certDir())
-	case server != h.name:
+	}
+	if wanted, ok := errors.AsType[*transport.ClientCertError](err); ok {
+		return fmt.Errorf("%s requires a client certificate (%w); put client.cert and client.key into %s", server, wanted.Err, h.certDir())
+	}
+	if server != h.name {
 		return fmt.Errorf("%s: %w", server, err)
 	}
 	return err

@@ -97,8 +97,8 @@ func (c *Client) sendOnce(ctx context.Context, source, target repository, b ocis
 		}
 	}
 	err = send(holder)
-	var failed *Error
-	if (errors.As(err, &failed) && failed.Host == holder.name || errdefs.IsDataLoss(err)) && ctx.Err() == nil {
+	failed, ok := errors.AsType[*Error](err)
+	if (ok && failed.Host == holder.name || errdefs.IsDataLoss(err)) && ctx.Err() == nil {
 		session = nil
 		err = send(source)
 	}

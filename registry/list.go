@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -117,12 +116,12 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 		all = append(all, referrers...)
 		return names, nil
 	}})
-	var refused *Error
-	if errors.As(err, &refused) && refused.hasNoReferrers() && len(all) == 0 {
+	refused := refusalOf(err)
+	if refused.hasNoReferrers() && len(all) == 0 {
 		err = without
 	}
 	// A registry with the API may refuse the digest of this subject only, or not know that.
-	if errdefs.IsNotImplemented(err) && (refused == nil || refused.Status != http.StatusBadRequest && !refused.hasCode("MANIFEST_UNKNOWN")) {
+	if errdefs.IsNotImplemented(err) && refused.Status != http.StatusBadRequest && !refused.hasCode("MANIFEST_UNKNOWN") {
 		p.withoutReferrers.Store(p.repo, true)
 	}
 	if err != nil {

@@ -21,18 +21,14 @@ func (e *lostError) Unwrap() error { return &e.InterruptedError }
 
 // isLost reports whether the answer to a request was lost.
 func isLost(err error) bool {
-	var l *lostError
-	return errors.As(err, &l)
+	_, lost := errors.AsType[*lostError](err)
+	return lost
 }
 
 // lostAnswer makes err, of a request that is sent once, a lost answer unless the registry refused it.
 func lostAnswer(err error) error {
-	var interrupted *transport.InterruptedError
-	var refused *Error
-	if exhausted(err) != nil {
-		return err
-	}
-	if errors.As(err, &interrupted) || errors.As(err, &refused) && refused.service == "" && transport.MayPass(refused.Status) {
+	_, interrupted := errors.AsType[*transport.InterruptedError](err)
+	if exhausted(err) == nil && (interrupted || transport.MayPass(refusalOf(err).Status)) {
 		return &lostError{transport.InterruptedError{Err: err}}
 	}
 	return err

@@ -116,15 +116,8 @@ func (h *host) list(ctx context.Context, l listing) error {
 
 // isUnknownRequest reports whether a registry does not know a request.
 func isUnknownRequest(err error) bool {
-	var answer *Error
-	if !errors.As(err, &answer) || answer.service != "" {
-		return false
-	}
-	switch answer.Status {
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
-		return true
-	}
-	return false
+	status := refusalOf(err).Status
+	return status == http.StatusBadRequest || status == http.StatusNotFound || status == http.StatusMethodNotAllowed
 }
 
 // count adds a page to what was read. The error is that of a listing that exceeds its limit.
@@ -207,8 +200,7 @@ func (g *paging) late(page time.Duration) error {
 // page requests one page. A registry that refuses the number of names is asked again without one.
 func (g *paging) page(ctx context.Context) (page, error) {
 	p, err := g.get(ctx)
-	var answer *Error
-	if !errors.As(err, &answer) || answer.Status != http.StatusBadRequest || g.refused {
+	if refusalOf(err).Status != http.StatusBadRequest || g.refused {
 		return p, err
 	}
 	g.refused, g.size = true, 0

@@ -58,9 +58,9 @@ func (c *Client) PutIf(ctx context.Context, tag reference.NamedTagged, content m
 func (p repository) putTags(ctx context.Context, ref reference.Named, content manifest.Content, tags []string) error {
 	at := manifest.AtDigest(ref, digest.FromBytes(content.Raw))
 	put, err := p.putOnce(ctx, at, content, url.Values{"tag": tags}, nil)
-	var refused *Error
 	lost := isLost(err)
-	if err != nil && !lost && (!errors.As(err, &refused) || refused.Status < 400 || refused.Status >= 500) {
+	refused, _ := errors.AsType[*Error](err)
+	if err != nil && !lost && (refused == nil || refused.Status < 400 || refused.Status >= 500) {
 		return err
 	}
 	errs := make([]error, len(tags))
@@ -128,8 +128,7 @@ func (p repository) put(ctx context.Context, at reference.Named, content manifes
 		}
 		return err
 	})
-	var refused *Error
-	if errors.As(err, &refused) && refused.What == whatManifest(at) && refused.mayExist() && !isUnsettled(err) {
+	if refused := refusalOf(err); refused.What == whatManifest(at) && refused.mayExist() && !isUnsettled(err) {
 		if d, failed := p.client.Digest(ctx, at); failed == nil && isDigestOf(d, content.Raw) {
 			p.putSubject(content, nil)
 			p.client.note("%s is unchanged: the registry refused to write it again (%s)", manifest.Familiar(at), transport.StatusText(refused.Status)+refused.details())
@@ -219,16 +218,15 @@ func tagsSet(header http.Header) []string {
 // isUnsettled reports whether a registry refused a manifest because it does not know its content, which has been
 // seen there, or stored there, a moment ago.
 func isUnsettled(err error) bool {
-	var refused *Error
-	return errors.As(err, &refused) && refused.service == "" && (refused.hasCode("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN") ||
-		refused.Status == http.StatusNotFound && !refused.hasCode("NAME_UNKNOWN"))
+	refused := refusalOf(err)
+	return refused.hasCode("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN") ||
+		refused.Status == http.StatusNotFound && !refused.hasCode("NAME_UNKNOWN")
 }
 
 // garbled makes err, about content that was sent with the right digest, one of kind errdefs.ErrDataLoss when the
 // registry reports another digest.
 func garbled(err error) error {
-	var refused *Error
-	if errors.As(err, &refused) && refused.Status == http.StatusBadRequest && refused.hasCode("DIGEST_INVALID") {
+	if refused := refusalOf(err); refused.Status == http.StatusBadRequest && refused.hasCode("DIGEST_INVALID") {
 		refused.kind = errdefs.ErrDataLoss
 	}
 	return err

@@ -33,12 +33,12 @@ func (h *host) retry(ctx context.Context, transfer func() error) error {
 		if f := interruption(err); f != nil {
 			return f
 		}
-		var stale *staleToken
-		if !second && (errdefs.IsDataLoss(err) || errors.As(err, &stale)) {
-			second = true
-			return &transport.Fault{AtOnce: true}
+		_, isStale := errors.AsType[*staleToken](err)
+		if second || !errdefs.IsDataLoss(err) && !isStale {
+			return nil
 		}
-		return nil
+		second = true
+		return &transport.Fault{AtOnce: true}
 	})
 	if !done {
 		err = describe(ctx, err, attempts)
@@ -48,29 +48,32 @@ func (h *host) retry(ctx context.Context, transfer func() error) error {
 
 // describe adds to err how much was tried, where it does not say so itself.
 func describe(ctx context.Context, err error, attempts *transport.Attempts) error {
-	if tried := attempts.String(); tried != "" && ctx.Err() == nil && exhausted(err) == nil {
-		return fmt.Errorf("%w (%s)", err, tried)
+	if ctx.Err() != nil || exhausted(err) != nil {
+		return err
 	}
-	return err
+	return withTried(err, attempts.String())
+}
+
+func withTried(err error, tried string) error {
+	if tried == "" {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, tried)
 }
 
 // exhausted returns the failure of a request whose attempts are exhausted, nil when err is none.
 func exhausted(err error) *transport.ExhaustedError {
-	var failure *transport.ExhaustedError
-	if errors.As(err, &failure) {
-		return failure
-	}
-	return nil
+	failure, _ := errors.AsType[*transport.ExhaustedError](err)
+	return failure
 }
 
 // interruption returns the fault that interrupted a transfer, nil for other errors.
 func interruption(err error) *transport.Fault {
-	var interrupted *transport.InterruptedError
-	if !errors.As(err, &interrupted) {
+	interrupted, ok := errors.AsType[*transport.InterruptedError](err)
+	if !ok {
 		return nil
 	}
-	var refused *Error
-	if errors.As(interrupted.Err, &refused) && refused.Status != 0 {
+	if refused, ok := errors.AsType[*Error](interrupted.Err); ok && refused.Status != 0 {
 		return &transport.Fault{
 			Why: transport.StatusText(refused.Status), After: refused.after, Few: interrupted.Few,
 			Limited: refused.Status == http.StatusTooManyRequests,

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -44,8 +43,7 @@ func stream(ctx context.Context, source, target repository, b ocispec.Descriptor
 		return nil
 	}
 	target.cancelUpload(ctx, session)
-	var refused *Error
-	if errors.As(err, &refused) && refused.mayExist() && interruption(err) == nil && !errdefs.IsDataLoss(err) {
+	if refusalOf(err).mayExist() && interruption(err) == nil && !errdefs.IsDataLoss(err) {
 		if exists, failed := target.hasNow(ctx, b); exists && failed == nil {
 			return nil
 		}
@@ -156,11 +154,10 @@ func (p repository) upload(ctx context.Context, session *url.URL, d digest.Diges
 // sessionLost makes err an interruption when the registry may accept the blob in another session, or a staleToken when
 // it may accept it with another token.
 func sessionLost(err error) error {
-	var refused *Error
-	if !errors.As(err, &refused) || refused.service != "" || refused.exhausted != nil {
+	if exhausted(err) != nil {
 		return err
 	}
-	switch status := refused.Status; {
+	switch status := refusalOf(err).Status; {
 	case status == http.StatusNotFound, status == http.StatusRequestedRangeNotSatisfiable, transport.MayPass(status):
 		return &transport.InterruptedError{Err: err}
 	case status == http.StatusUnauthorized:
