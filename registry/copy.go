@@ -26,10 +26,7 @@ func (c *Client) Copy(ctx context.Context, from reference.Named, image manifest.
 	if err != nil {
 		return err
 	}
-	named, err := reference.WithDigest(reference.TrimNamed(to), image.Descriptor.Digest)
-	if err != nil {
-		return err
-	}
+	named := manifest.AtDigest(to, image.Descriptor.Digest)
 	_, err = c.copiedImages.Do(ctx, named.String(), func() (none struct{}, _ error) {
 		if job.source.host != job.target.host && c.hasCopy(ctx, to, image.Descriptor.Digest) {
 			return none, nil

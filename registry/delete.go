@@ -23,7 +23,7 @@ func (c *Client) Untag(ctx context.Context, name reference.NamedTagged) error {
 	lost, before := false, c.lastSeen(name)
 	err := p.retry(ctx, func() error {
 		if lost {
-			if gone, err := p.removed(ctx, name, before); gone || err != nil {
+			if gone, err := p.tookEffect(ctx, name, nil, before); gone || err != nil {
 				return err
 			}
 		}
@@ -65,22 +65,6 @@ func (c *Client) Delete(ctx context.Context, at reference.Canonical) error {
 	}
 	c.lost.Store(at.String(), attempts)
 	return manifest.Errorf(manifest.ErrAnswerLost, "%w", err)
-}
-
-// removed reports whether a tag is gone whose DELETE has lost its answer. The error is errdefs.ErrAborted when it points to
-// something else than before, so that another client has moved it. If before is nil, that is not checked.
-func (p repository) removed(ctx context.Context, name reference.NamedTagged, before *digest.Digest) (bool, error) {
-	now, err := p.client.Digest(ctx, name)
-	switch {
-	case errdefs.IsNotFound(err):
-		return true, nil
-	case err != nil:
-		return false, fmt.Errorf("the answer to the removal of the tag %s was lost: %w", manifest.Familiar(name), err)
-	case before != nil && *before != now:
-		return false, manifest.Errorf(errdefs.ErrAborted, "the answer to the removal of the tag %s was lost, and another client has moved it to %s",
-			manifest.Familiar(name), now)
-	}
-	return false, nil
 }
 
 // untag and deleteManifest make the request for a tag and for a manifest, with once only until an answer is lost.

@@ -70,19 +70,12 @@ func (d *download) resume(err error) error {
 		d.attempts = d.source.client.budget.Attempts(d.source.name, 0)
 	}
 	d.interruptedAt = d.n
-	first := true
-	d.attempts.Run(d.ctx, func() *transport.Fault {
-		if first {
-			first = false
-			return transport.Transient(err, true)
+	for f := transport.Transient(err, true); f != nil && d.attempts.Wait(d.ctx, *f); f = interruption(err) {
+		if err = d.reopen(); err == nil {
+			return nil
 		}
-		err = d.reopen()
-		return interruption(err)
-	})
-	if err != nil {
-		err = describe(d.ctx, err, d.attempts)
 	}
-	return err
+	return describe(d.ctx, err, d.attempts)
 }
 
 // reopen requests the part that is missing.

@@ -123,17 +123,19 @@ func checkDigest(ref reference.Named, claimed string, raw []byte) (digest.Digest
 	if digested, ok := ref.(reference.Digested); ok {
 		wanted = digested.Digest()
 	}
-	if wanted == "" {
-		return digest.FromBytes(raw), nil
-	}
-	actual := digest.FromBytes(raw)
-	if wanted.Validate() == nil {
-		actual = wanted.Algorithm().FromBytes(raw)
-	}
-	if actual != wanted {
+	actual := digestLike(wanted, raw)
+	if wanted != "" && actual != wanted {
 		return "", mismatch(ref, wanted, actual)
 	}
 	return actual, nil
+}
+
+// digestLike returns the digest of raw by the algorithm of another digest, if that is valid.
+func digestLike(other digest.Digest, raw []byte) digest.Digest {
+	if other.Validate() != nil {
+		return digest.FromBytes(raw)
+	}
+	return other.Algorithm().FromBytes(raw)
 }
 
 func mismatch(ref reference.Named, wanted, actual digest.Digest) error {
@@ -147,13 +149,13 @@ const maxConfigs = 4 << 20
 // Blob returns the blob d of the repository of repo, checked against its digest and, if it is known, its size. It is
 // read once, and not again when it is copied, unless there are many.
 func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descriptor) ([]byte, error) {
-	if err := d.Digest.Validate(); err != nil {
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "blob %q of %s: %w", d.Digest, repo.Name(), err)
+	p, err := c.blobOf(repo, d)
+	if err != nil {
+		return nil, err
 	}
 	if d.Size > maxManifest {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "blob %s of %s is larger than 4 MiB", d.Digest, repo.Name())
 	}
-	p := c.repository(repo)
 	read := int64(0)
 	raw, err := c.configs.Do(ctx, p.at(d.Digest), func() ([]byte, error) {
 		raw, err := p.readBlob(ctx, d)

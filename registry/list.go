@@ -76,10 +76,10 @@ func (h *host) names(ctx context.Context, l listing) ([]string, error) {
 	if err := h.list(ctx, l); err != nil {
 		return nil, err
 	}
-	seen := make(map[string]struct{}, len(all))
+	seen := make(map[string]bool, len(all))
 	return slices.DeleteFunc(all, func(name string) bool {
-		_, known := seen[name]
-		seen[name] = struct{}{}
+		known := seen[name]
+		seen[name] = true
 		return known
 	}), nil
 }

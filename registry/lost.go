@@ -60,21 +60,24 @@ func (c *Client) lastSeen(name reference.Named) *digest.Digest {
 	return &before
 }
 
-// arrived reports whether a tag or digest whose PUT has lost its answer has the content raw now. The error is
-// errdefs.ErrAborted when another client has moved a tag: it points to something else than before. If before is nil,
-// that is not checked.
-func (p repository) arrived(ctx context.Context, at reference.Named, raw []byte, before *digest.Digest) (bool, error) {
+// tookEffect reports whether a PUT of raw, or a DELETE if raw is nil, whose answer was lost has been carried out on a tag or
+// digest. The error is errdefs.ErrAborted when another client has moved a tag: it points to something else than before. If
+// before is nil, that is not checked.
+func (p repository) tookEffect(ctx context.Context, at reference.Named, raw []byte, before *digest.Digest) (bool, error) {
+	what, tag := "push of "+manifest.Familiar(at), "the tag"
+	if raw == nil {
+		what, tag = "removal of the tag "+manifest.Familiar(at), "it"
+	}
 	now, err := p.client.Digest(ctx, at)
 	switch {
 	case errdefs.IsNotFound(err):
-		return false, nil
+		return raw == nil, nil
 	case err != nil:
-		return false, fmt.Errorf("the answer to the push of %s was lost: %w", manifest.Familiar(at), err)
-	case isDigestOf(now, raw):
+		return false, fmt.Errorf("the answer to the %s was lost: %w", what, err)
+	case raw != nil && isDigestOf(now, raw):
 		return true, nil
 	case before != nil && *before != now:
-		return false, manifest.Errorf(errdefs.ErrAborted, "the answer to the push of %s was lost, and another client has moved the tag to %s",
-			manifest.Familiar(at), now)
+		return false, manifest.Errorf(errdefs.ErrAborted, "the answer to the %s was lost, and another client has moved %s to %s", what, tag, now)
 	}
 	return false, nil
 }

@@ -312,48 +312,23 @@ func nextLink(values []string) (target string, ok bool, err error) {
 	return "", false, err
 }
 
+// linkParameter is a parameter of a link: a name, and a value that may be quoted.
+var linkParameter = lazyregexp.New(`(?s)^[ \t]*;([^=;,]*)(?:=[ \t]*(?:"((?:[^"\\]|\\.)*)"?|([^;,]*)))?`)
+
+// escaped is a character in a quoted string.
+var escaped = lazyregexp.New(`(?s)\\(.)`)
+
 // linkRelation returns the first "rel" among the parameters of a link, and what follows the link.
 func linkRelation(parameters string) (relation, rest string) {
 	found := false
 	for {
-		parameters = strings.TrimLeft(parameters, " \t")
-		if !strings.HasPrefix(parameters, ";") {
+		m := linkParameter().FindStringSubmatch(parameters)
+		if m == nil {
 			return relation, parameters
 		}
-		var name, value string
-		name, value, parameters = linkParameter(parameters[1:])
-		if !found && strings.EqualFold(name, "rel") {
-			relation, found = value, true
+		parameters = parameters[len(m[0]):]
+		if !found && strings.EqualFold(strings.TrimSpace(m[1]), "rel") {
+			relation, found = escaped().ReplaceAllString(m[2], "$1")+strings.TrimSpace(m[3]), true
 		}
 	}
-}
-
-// linkParameter cuts NAME, or NAME=VALUE with a value that may be quoted, off the start of s.
-func linkParameter(s string) (name, value, rest string) {
-	end := strings.IndexAny(s, "=;,")
-	if end < 0 || s[end] != '=' {
-		if end < 0 {
-			end = len(s)
-		}
-		return strings.TrimSpace(s[:end]), "", s[end:]
-	}
-	name, s = strings.TrimSpace(s[:end]), strings.TrimLeft(s[end+1:], " \t")
-	if !strings.HasPrefix(s, `"`) {
-		end = strings.IndexAny(s, ";,")
-		if end < 0 {
-			end = len(s)
-		}
-		return name, strings.TrimSpace(s[:end]), s[end:]
-	}
-	var out strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch {
-		case s[i] == '"':
-			return name, out.String(), s[i+1:]
-		case s[i] == '\\' && i+1 < len(s):
-			i++
-		}
-		out.WriteByte(s[i])
-	}
-	return name, out.String(), ""
 }

@@ -81,10 +81,7 @@ func (c *Client) hasCopy(ctx context.Context, to reference.Named, d digest.Diges
 	if !c.listed(ctx, to)[d] {
 		return false
 	}
-	at, err := reference.WithDigest(reference.TrimNamed(to), d)
-	if err != nil {
-		return false
-	}
+	at := manifest.AtDigest(to, d)
 	there, err := c.images.Do(ctx, at.String(), func() (bool, error) {
 		_, err := c.Digest(ctx, at)
 		if errdefs.IsNotFound(err) {

@@ -107,7 +107,7 @@ func (p repository) put(ctx context.Context, at reference.Named, content manifes
 	attempt, before := 0, p.client.lastSeen(at)
 	err := p.retry(ctx, func() error {
 		if lost {
-			if arrived, err := p.arrived(ctx, at, content.Raw, before); arrived || err != nil {
+			if arrived, err := p.tookEffect(ctx, at, content.Raw, before); arrived || err != nil {
 				if arrived {
 					p.putSubject(content, nil)
 				}
@@ -233,18 +233,13 @@ func garbled(err error) error {
 }
 
 // isDigestOf reports whether d is a digest of raw.
-func isDigestOf(d digest.Digest, raw []byte) bool {
-	return d.Validate() == nil && d.Algorithm().FromBytes(raw) == d
-}
+func isDigestOf(d digest.Digest, raw []byte) bool { return digestLike(d, raw) == d }
 
 // checkStored checks the digest that the registry reports for raw, if it reports one.
 func checkStored(name, stored string, raw []byte) error {
-	if stored == "" || isDigestOf(digest.Digest(stored), raw) {
+	ours := digestLike(digest.Digest(stored), raw)
+	if stored == "" || stored == ours.String() {
 		return nil
-	}
-	ours := digest.FromBytes(raw)
-	if theirs := digest.Digest(stored); theirs.Validate() == nil {
-		ours = theirs.Algorithm().FromBytes(raw)
 	}
 	return manifest.Errorf(errdefs.ErrDataLoss, "%s: the registry stored %s instead of %s",
 		name, manifest.OneLine(stored, maxMessage), ours)
