@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"strings"
@@ -41,32 +42,26 @@ type archive struct {
 
 type member struct{ offset, size int64 }
 
-// openArchive reads the names of a tar's members. One that is compressed with gzip is unpacked into a temporary file in
-// dir.
-func openArchive(ctx context.Context, name, dir string) (*archive, error) {
+// openArchive reads the names of a tar's members. One that is compressed with gzip is unpacked into a temporary file.
+func openArchive(ctx context.Context, name string) (*archive, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	a := &archive{file: file, members: map[string]member{}, links: map[string]string{}}
-	if err := a.read(ctx, dir); err != nil {
+	var magic [4]byte
+	_, _ = file.ReadAt(magic[:], 0) // the reading that follows finds the error
+	if compression.Of(magic[:]) == compression.Gzip {
+		err = a.spool(ctx, os.TempDir(), maxUnpacked)
+	}
+	if err == nil {
+		err = a.readMembers()
+	}
+	if err != nil {
 		a.Close()
 		return nil, err
 	}
 	return a, nil
-}
-
-func (a *archive) read(ctx context.Context, dir string) error {
-	var magic [2]byte
-	if _, err := a.file.ReadAt(magic[:], 0); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if magic == [2]byte{0x1f, 0x8b} {
-		if err := a.spool(ctx, dir, maxUnpacked); err != nil {
-			return err
-		}
-	}
-	return a.readMembers()
 }
 
 // spool replaces the file by its unpacked content: at most limit bytes, or maxGrowth times its size if that is more.
@@ -100,8 +95,8 @@ func (a *archive) spool(ctx context.Context, dir string, limit int64) error {
 
 // readMembers reads the headers. A name that leaves the archive, occurs twice, or is no file is an error.
 func (a *archive) readMembers() error {
-	counted := &offsets{from: a.file}
-	r := tar.NewReader(counted)
+	file := io.NewSectionReader(a.file, 0, math.MaxInt64)
+	r := tar.NewReader(file)
 	for count := 0; ; count++ {
 		h, err := r.Next()
 		switch {
@@ -119,17 +114,17 @@ func (a *archive) readMembers() error {
 		case !fs.ValidPath(name):
 			return fmt.Errorf("the name of the member %.100q leads out of the archive", h.Name)
 		}
-		_, file := a.members[name]
-		_, link := a.links[name]
+		_, isFile := a.members[name]
+		_, isLink := a.links[name]
 		switch {
 		case h.Typeflag == tar.TypeDir:
-			continue
-		case file || link:
+		case isFile || isLink:
 			return fmt.Errorf("it has two members with the name %.100q", name)
 		case h.Typeflag == tar.TypeSymlink:
 			a.links[name] = path.Join(path.Dir(name), h.Linkname)
 		case h.Typeflag == tar.TypeReg && !isSparse(h):
-			a.members[name] = member{counted.at, h.Size}
+			at, _ := file.Seek(0, io.SeekCurrent) // never fails
+			a.members[name] = member{at, h.Size}
 		default:
 			return fmt.Errorf("the member %.100q is neither a regular file nor a folder", name)
 		}
@@ -144,37 +139,6 @@ func isSparse(h *tar.Header) bool {
 		}
 	}
 	return false
-}
-
-// offsets is a file that is read from its start and knows where.
-type offsets struct {
-	from *os.File
-	at   int64
-}
-
-func (o *offsets) Read(p []byte) (int, error) {
-	n, err := o.from.ReadAt(p, o.at)
-	o.at += int64(n)
-	if n > 0 && errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return n, err
-}
-
-// Seek lets the reader of the tar skip content.
-func (o *offsets) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += o.at
-	case io.SeekEnd:
-		info, err := o.from.Stat()
-		if err != nil {
-			return 0, err
-		}
-		offset += info.Size()
-	}
-	o.at = offset
-	return o.at, nil
 }
 
 // Close implements io.Closer.

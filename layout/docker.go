@@ -49,24 +49,23 @@ func (s saved) open(name string) (io.ReadCloser, int64, error) {
 	return s.archive.open(name)
 }
 
-// readSaved reads an archive of docker save as a layout. Each image gets the manifest that docker gives it since version 25:
-// its config and layers as they are in the archive.
-func readSaved(ctx context.Context, name string, a *archive, note func(format string, args ...any)) (*layout, error) {
-	l := &layout{name: name, files: a}
-	raw, err := l.small(dockerManifest, maxManifest) // each layer in it takes many times its size in memory
-	if err != nil {
-		return nil, l.notSaved("%s: %w", dockerManifest, err)
-	}
+// readSaved reads the files of a layout that are an archive of docker save. Each image gets the manifest that docker gives it
+// since version 25: its config and layers as they are in the archive.
+func (l *layout) readSaved(ctx context.Context, a *archive) error {
 	var images []savedImage
-	if err := json.Unmarshal(raw, &images); err != nil {
-		return nil, l.notSaved("%s: %w", dockerManifest, err)
+	raw, err := l.small(dockerManifest, maxManifest) // each layer in it takes many times its size in memory
+	if err == nil {
+		err = json.Unmarshal(raw, &images)
+	}
+	if err != nil {
+		return l.notSaved("%s: %w", dockerManifest, err)
 	}
 	s := saved{a, map[string]string{}, map[string][]byte{}}
 	layers := map[string]ocispec.Descriptor{}
 	for _, saved := range images {
 		content, err := s.convert(ctx, l, saved, layers)
 		if err != nil {
-			return nil, l.notSaved("%w", err)
+			return l.notSaved("%w", err)
 		}
 		s.made[blobName(content.Descriptor.Digest)] = content.Raw
 		for _, tag := range append(saved.RepoTags, "")[:max(len(saved.RepoTags), 1)] {
@@ -79,12 +78,12 @@ func readSaved(ctx context.Context, name string, a *archive, note func(format st
 	}
 	for _, d := range layers {
 		if d.MediaType == ocispec.MediaTypeImageLayer {
-			note("%s has uncompressed layers", name)
+			l.note("%s has uncompressed layers", l.name)
 			break
 		}
 	}
 	l.files = s
-	return l, nil
+	return nil
 }
 
 func (l *layout) notSaved(format string, args ...any) error {
@@ -94,12 +93,12 @@ func (l *layout) notSaved(format string, args ...any) error {
 // convert returns the manifest of one image, and records where its config and layers are.
 func (s saved) convert(ctx context.Context, l *layout, from savedImage, known map[string]ocispec.Descriptor) (manifest.Content, error) {
 	from.Config = path.Clean(from.Config)
-	raw, err := l.small(from.Config, maxManifest)
-	if err != nil {
-		return manifest.Content{}, fmt.Errorf("config %.100q: %w", from.Config, err)
-	}
 	var config ocispec.Image
-	if err := json.Unmarshal(raw, &config); err != nil {
+	raw, err := l.small(from.Config, maxManifest)
+	if err == nil {
+		err = json.Unmarshal(raw, &config)
+	}
+	if err != nil {
 		return manifest.Content{}, fmt.Errorf("config %.100q: %w", from.Config, err)
 	}
 	stated := config.RootFS.DiffIDs

@@ -65,27 +65,27 @@ type layout struct {
 }
 
 // read reads oci-layout and index.json.
-func read(name string, from files) (*layout, error) {
-	l := &layout{name: name, files: from}
+func (l *layout) read() error {
 	if err := l.checkVersion(); err != nil {
-		return nil, err
+		return err
 	}
-	raw, err := l.small(ocispec.ImageIndexFile, maxIndex)
-	if err != nil {
-		return nil, l.invalid("%s: %w", ocispec.ImageIndexFile, err)
+	var index struct {
+		ocispec.Index
+		Manifests entries `json:"manifests"`
 	}
-	return l, l.parse(raw)
+	if err := l.parse(ocispec.ImageIndexFile, maxIndex, &index); err != nil {
+		return err
+	}
+	l.index = index.Index
+	l.index.Manifests = index.Manifests
+	return nil
 }
 
 // checkVersion returns an error for a layout that is none, or of another version of the format.
 func (l *layout) checkVersion() error {
-	raw, err := l.small(ocispec.ImageLayoutFile, maxManifest)
-	if err != nil {
-		return l.invalid("%s: %w", ocispec.ImageLayoutFile, err)
-	}
 	var header ocispec.ImageLayout
-	if err := json.Unmarshal(raw, &header); err != nil {
-		return l.invalid("%s: %w", ocispec.ImageLayoutFile, err)
+	if err := l.parse(ocispec.ImageLayoutFile, maxManifest, &header); err != nil {
+		return err
 	}
 	if header.Version != ocispec.ImageLayoutVersion {
 		return l.invalid("%s has the version %q, not %s", ocispec.ImageLayoutFile, manifest.OneLine(header.Version, 80), ocispec.ImageLayoutVersion)
@@ -93,17 +93,15 @@ func (l *layout) checkVersion() error {
 	return nil
 }
 
-// parse sets the index from the bytes of index.json.
-func (l *layout) parse(raw []byte) error {
-	var index struct {
-		ocispec.Index
-		Manifests entries `json:"manifests"`
+// parse reads a file of JSON.
+func (l *layout) parse(name string, limit int64, to any) error {
+	raw, err := l.small(name, limit)
+	if err == nil {
+		err = json.Unmarshal(raw, to)
 	}
-	if err := json.Unmarshal(raw, &index); err != nil {
-		return l.invalid("%s: %w", ocispec.ImageIndexFile, err)
+	if err != nil {
+		return l.invalid("%s: %w", name, err)
 	}
-	l.index = index.Index
-	l.index.Manifests = index.Manifests
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
@@ -44,7 +45,10 @@ func (l *Layouts) Target(ref reference.Named, replace bool, name func(tag string
 	if err != nil {
 		return err
 	}
-	w := &writer{typed: typed, path: path, overwrite: replace, name: name}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.server(ref)
+	w := &writer{typed: typed, note: s.note, path: path, overwrite: replace, name: name}
 	if info, err := os.Stat(path); strings.HasSuffix(path, ".tar") && (err != nil || !info.IsDir()) {
 		switch {
 		case err == nil && !replace:
@@ -56,9 +60,7 @@ func (l *Layouts) Target(ref reference.Named, replace bool, name func(tag string
 	} else if err == nil && !info.IsDir() {
 		return manifest.Errorf(errdefs.ErrInvalidArgument, "%s is neither a folder nor an archive whose name ends in .tar", typed)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.server(ref).writer = w
+	s.writer = w
 	return nil
 }
 
@@ -175,61 +177,57 @@ type server struct {
 // layout returns what is read from; without a writer it is opened at the first call.
 func (s *server) layout(ctx context.Context) (*layout, error) {
 	if s.writer != nil {
-		return s.noting(s.writer.layout())
+		return s.writer.layout()
 	}
-	s.once.Do(func() { s.read, s.err = s.noting(s.openLayout(ctx)) })
+	s.once.Do(func() { s.read, s.err = s.openLayout(ctx) })
 	return s.read, s.err
-}
-
-// noting makes l note what it leaves out.
-func (s *server) noting(l *layout, err error) (*layout, error) {
-	if err == nil {
-		l.note = s.note
-	}
-	return l, err
 }
 
 func (s *server) openLayout(ctx context.Context) (*layout, error) {
 	info, err := os.Stat(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s does not exist", s.typed)
-	}
-	if err != nil {
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %w", s.typed, err)
-	}
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, manifest.Errorf(errdefs.ErrNotFound, "%s does not exist", s.typed)
+	case err != nil:
+		return nil, s.invalid(": %w", err)
 	case info.IsDir() && s.isArchive:
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is a folder: expected an archive of docker save", s.typed)
+		return nil, s.invalid(" is a folder: expected an archive of docker save")
 	case info.IsDir():
 		files, err := openFolder(s.path)
 		if err != nil {
-			return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %w", s.typed, err)
+			return nil, s.invalid(": %w", err)
 		}
-		return closeUnless(files)(read(s.typed, files))
+		l := &layout{name: s.typed, note: s.note, files: files}
+		return closeUnless(l, l.read())
 	case !info.Mode().IsRegular():
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is neither a folder nor a file", s.typed)
+		return nil, s.invalid(" is neither a folder nor a file")
 	}
-	files, err := openArchive(ctx, s.path, os.TempDir())
+	files, err := openArchive(ctx, s.path)
 	if err != nil {
-		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s: %w", s.typed, err)
+		return nil, s.invalid(": %w", err)
 	}
 	if files.spooled {
 		s.note("%s is compressed: unpacked it into a temporary file", s.typed)
 	}
-	_, isLayout := files.members["oci-layout"]
+	l := &layout{name: s.typed, note: s.note, files: files}
+	_, isLayout := files.members[ocispec.ImageLayoutFile]
 	_, isSaved := files.members[dockerManifest]
 	switch {
 	case isLayout:
-		return closeUnless(files)(read(s.typed, files))
+		err = l.read()
 	case isSaved && !s.isArchive:
-		files.Close()
-		err := manifest.Errorf(errdefs.ErrInvalidArgument, "%s is an archive of docker save, not an image layout", s.typed)
-		return nil, manifest.WithHint(err, "use its scheme: %s//%s", manifest.ArchiveScheme, s.path)
+		err = manifest.WithHint(s.invalid(" is an archive of docker save, not an image layout"), "use its scheme: %s//%s", manifest.ArchiveScheme, s.path)
 	case s.isArchive:
-		return closeUnless(files)(readSaved(ctx, s.typed, files, s.note))
+		err = l.readSaved(ctx, files)
+	default:
+		err = s.invalid(" is not an image layout: it has no file oci-layout")
 	}
-	files.Close()
-	return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%s is not an image layout: it has no file oci-layout", s.typed)
+	return closeUnless(l, err)
+}
+
+// invalid returns an error for a path; format follows the name.
+func (s *server) invalid(format string, args ...any) error {
+	return manifest.Errorf(errdefs.ErrInvalidArgument, "%s"+format, append([]any{s.typed}, args...)...)
 }
 
 func (s *server) note(format string, args ...any) {
@@ -238,15 +236,13 @@ func (s *server) note(format string, args ...any) {
 	}
 }
 
-// closeUnless returns a function that returns its arguments, and closes f if they are an error.
-func closeUnless(f files) func(*layout, error) (*layout, error) {
-	return func(l *layout, err error) (*layout, error) {
-		if err != nil {
-			f.Close()
-			return nil, err
-		}
-		return l, nil
+// closeUnless returns l or, after an error, closes its files.
+func closeUnless(l *layout, err error) (*layout, error) {
+	if err != nil {
+		l.files.Close()
+		return nil, err
 	}
+	return l, nil
 }
 
 func (s *server) close() error {

@@ -28,6 +28,7 @@ import (
 // writer writes a layout: in the folder itself, or in a temporary one that becomes a tar.
 type writer struct {
 	typed, path string
+	note        func(format string, args ...any)
 	isTar       bool
 	overwrite   bool // a tar that exists
 	name        func(tag string) string
@@ -57,18 +58,14 @@ func (w *writer) layout() (*layout, error) {
 	if dir == "" && !w.isTar {
 		dir = w.path
 	}
-	empty := &layout{name: w.typed, files: nothing{}}
-	if dir == "" {
-		return empty, nil
-	}
 	files, err := openFolder(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return empty, nil
+	if dir == "" || errors.Is(err, fs.ErrNotExist) {
+		return &layout{name: w.typed, note: w.note, files: &archive{}}, nil // has no members
 	}
 	if err != nil {
 		return nil, err
 	}
-	return closeUnless(files)(w.written(files))
+	return closeUnless(w.written(files))
 }
 
 // open opens a file of the layout as it is now.
@@ -89,17 +86,14 @@ func (w *writer) open(name string) (io.ReadCloser, int64, error) {
 
 // written returns the layout in a folder, which may have no index.json yet.
 func (w *writer) written(files folder) (*layout, error) {
+	l, other := &layout{name: w.typed, note: w.note, files: files}, ""
 	entries, err := fs.ReadDir(files.root.FS(), ".")
-	if err != nil {
-		return nil, err
-	}
-	empty, other := &layout{name: w.typed, files: files}, ""
 	for _, e := range entries {
 		switch name := e.Name(); {
 		case name == ocispec.ImageIndexFile:
-			return read(w.typed, files)
+			return l, l.read()
 		case name == ocispec.ImageLayoutFile:
-			err = empty.checkVersion()
+			err = l.checkVersion()
 		case name != "blobs" && !strings.HasPrefix(name, temporaryPrefix):
 			other = name
 		}
@@ -107,15 +101,7 @@ func (w *writer) written(files folder) (*layout, error) {
 	if other != "" {
 		err = manifest.Errorf(errdefs.ErrInvalidArgument, "%s is a folder with other files, not an image layout: it has %s", w.typed, manifest.OneLine(other, 200))
 	}
-	return empty, err
-}
-
-// nothing are the files of a layout that does not exist yet.
-type nothing struct{}
-
-func (nothing) Close() error { return nil }
-func (nothing) open(name string) (io.ReadCloser, int64, error) {
-	return nil, 0, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	return l, err
 }
 
 // begin makes the folder and returns its root.
