@@ -45,8 +45,6 @@ func (l *Layouts) Target(ref reference.Named, replace bool, name func(tag string
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	s := l.server(ref)
 	w := &writer{typed: typed, note: s.note, path: path, overwrite: replace, name: name}
 	if info, err := os.Stat(path); strings.HasSuffix(path, ".tar") && (err != nil || !info.IsDir()) {
@@ -64,8 +62,10 @@ func (l *Layouts) Target(ref reference.Named, replace bool, name func(tag string
 	return nil
 }
 
-// server returns the server of a layout or archive, made at the first call. The caller holds the lock.
+// server returns the server of a layout or archive, made at the first call.
 func (l *Layouts) server(ref reference.Named) *server {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	typed := ref.Name()
 	if l.open[typed] == nil {
 		if l.open == nil {
@@ -82,8 +82,6 @@ func (l *Layouts) Transport(ref reference.Named) http.RoundTripper {
 	if !manifest.IsLayout(ref) {
 		return nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	return l.server(ref)
 }
 
@@ -95,19 +93,15 @@ func (l *Layouts) Spool(what string, archive io.Reader) (reference.NamedTagged, 
 		return nil, err
 	}
 	ref := manifest.OnlyImageOf(manifest.ArchiveScheme, file.Name())
-	l.mu.Lock()
 	s := l.server(ref)
 	s.typed, s.isTemporary = what, true
-	l.mu.Unlock()
 	_, err = io.Copy(file, archive)
 	return ref, errors.Join(err, file.Close())
 }
 
 // FullName returns the full name that a layout or archive has for the image that ref names, nil for none.
 func (l *Layouts) FullName(ref reference.Named) reference.Named {
-	l.mu.Lock()
 	s := l.server(ref)
-	l.mu.Unlock()
 	read, err := s.layout(context.Background())
 	if err != nil {
 		return nil
@@ -257,9 +251,4 @@ func (s *server) close() error {
 		errs = append(errs, os.Remove(s.path))
 	}
 	return errors.Join(errs...)
-}
-
-// beside returns the folder of path, and the pattern of the name of a hidden temporary file or folder in it.
-func beside(path, pattern string) (dir, name string) {
-	return filepath.Dir(path), "." + filepath.Base(path) + pattern
 }

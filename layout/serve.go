@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -36,11 +35,15 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func answer(status int, contentType string, body []byte) *http.Response {
+func answer(status int, header http.Header, body []byte) *http.Response {
 	return &http.Response{
-		StatusCode: status, Header: http.Header{"Content-Type": {contentType}},
-		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		StatusCode: status, Header: header, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 	}
+}
+
+// contentHeader is the header of an answer with, or about, the content of a digest.
+func contentHeader(d digest.Digest, mediaType string) http.Header {
+	return http.Header{"Content-Type": {mediaType}, "Docker-Content-Digest": {d.String()}}
 }
 
 // answer serves /v2/NAME/blobs, manifests and tags of any NAME without a slash.
@@ -57,17 +60,15 @@ func (s *server) answer(r *http.Request) (*http.Response, error) {
 	case what == "blobs" && reading:
 		return s.getBlob(r, name)
 	case what == "blobs" && name == "uploads/" && r.Method == http.MethodPost && s.writer != nil:
-		resp := answer(http.StatusAccepted, "", nil)
-		resp.Header.Set("Location", r.URL.Path+url.PathEscape(rand.Text()))
-		return resp, nil
+		return answer(http.StatusAccepted, http.Header{"Location": {r.URL.Path + rand.Text()}}, nil), nil
 	case what == "blobs" && r.Method == http.MethodPut && s.writer != nil:
 		return s.putBlob(r)
 	case what == "blobs" && r.Method == http.MethodDelete: // of an upload, which has left nothing
-		return answer(http.StatusNoContent, "", nil), nil
+		return answer(http.StatusNoContent, http.Header{}, nil), nil
 	case what == "tags" && reading:
 		return s.getTags(r)
 	case what == "referrers" && reading:
-		return answer(http.StatusNotFound, "", nil), nil
+		return answer(http.StatusNotFound, http.Header{}, nil), nil
 	}
 	return nil, manifest.Errorf(errdefs.ErrNotImplemented, "%s: %s is not possible", s.typed, r.Method)
 }
@@ -82,8 +83,7 @@ func (s *server) getManifest(r *http.Request, name string) (*http.Response, erro
 	if err != nil {
 		return nil, err
 	}
-	resp := answer(http.StatusOK, c.Descriptor.MediaType, c.Raw)
-	resp.Header.Set("Docker-Content-Digest", c.Descriptor.Digest.String())
+	resp := answer(http.StatusOK, contentHeader(c.Descriptor.Digest, c.Descriptor.MediaType), c.Raw)
 	if r.Method == http.MethodHead {
 		resp.Body = http.NoBody
 	}
@@ -131,12 +131,11 @@ func (s *server) putManifest(r *http.Request, name string) (*http.Response, erro
 	if err := s.writer.add(r.Context(), c, tag, func(current digest.Digest) error { return condition(r.Header, current) }); err != nil {
 		return nil, err
 	}
-	resp := answer(http.StatusCreated, "", nil)
-	resp.Header.Set("Docker-Content-Digest", c.Descriptor.Digest.String())
+	header := contentHeader(c.Descriptor.Digest, "")
 	if subject, _ := subjectOf(raw); subject != "" { // an attestation is listed beside its image, and other referrers are written under a tag
-		resp.Header.Set("OCI-Subject", subject.String())
+		header.Set("OCI-Subject", subject.String())
 	}
-	return resp, nil
+	return answer(http.StatusCreated, header, nil), nil
 }
 
 // condition checks If-Match and If-None-Match of a request for a tag that points to current.
@@ -157,8 +156,7 @@ func (s *server) getBlob(r *http.Request, name string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp := answer(http.StatusOK, "application/octet-stream", nil)
-	resp.Header.Set("Docker-Content-Digest", d.String())
+	resp := answer(http.StatusOK, contentHeader(d, "application/octet-stream"), nil)
 	resp.ContentLength = size
 	if r.Method == http.MethodHead {
 		content.Close()
@@ -191,16 +189,10 @@ func (s *server) putBlob(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, manifest.Errorf(errdefs.ErrInvalidArgument, "%w", err)
 	}
-	body := io.Reader(http.NoBody)
-	if r.Body != nil {
-		body = r.Body
-	}
-	if err := s.writer.put(d, body); err != nil {
+	if err := s.writer.put(d, r.Body); err != nil {
 		return nil, err
 	}
-	resp := answer(http.StatusCreated, "", nil)
-	resp.Header.Set("Docker-Content-Digest", d.String())
-	return resp, nil
+	return answer(http.StatusCreated, contentHeader(d, ""), nil), nil
 }
 
 // getTags lists all tags in one page.
@@ -215,5 +207,5 @@ func (s *server) getTags(r *http.Request) (*http.Response, error) {
 		tags = l.tags()
 	}
 	raw, err := json.Marshal(map[string]any{"name": s.typed, "tags": tags})
-	return answer(http.StatusOK, "application/json", raw), err
+	return answer(http.StatusOK, http.Header{"Content-Type": {"application/json"}}, raw), err
 }

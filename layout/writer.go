@@ -2,6 +2,7 @@ package layout
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -113,8 +114,7 @@ func (w *writer) begin() (*os.Root, error) {
 	}
 	dir := w.path
 	if w.isTar {
-		parent, pattern := beside(w.path, ".*")
-		made, err := os.MkdirTemp(parent, pattern)
+		made, err := os.MkdirTemp(w.beside())
 		if err != nil {
 			return nil, err
 		}
@@ -136,6 +136,11 @@ func (w *writer) begin() (*os.Root, error) {
 	}
 	w.root = root
 	return root, nil
+}
+
+// beside returns the folder of a tar, and the pattern of the name of a hidden temporary file or folder in it.
+func (w *writer) beside() (dir, pattern string) {
+	return filepath.Dir(w.path), "." + filepath.Base(w.path) + ".*"
 }
 
 // put stores the content of r as the blob d. Nothing is stored if it has another digest.
@@ -261,10 +266,8 @@ func (w *writer) file(root *os.Root, name string, content []byte) error {
 
 // compareEntries orders the entries of index.json, whose order says nothing: by tag, then digest.
 func compareEntries(a, b ocispec.Descriptor) int {
-	if c := strings.Compare(a.Annotations[ocispec.AnnotationRefName], b.Annotations[ocispec.AnnotationRefName]); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Digest.String(), b.Digest.String())
+	const name = ocispec.AnnotationRefName
+	return cmp.Or(strings.Compare(a.Annotations[name], b.Annotations[name]), cmp.Compare(a.Digest, b.Digest))
 }
 
 // entry returns the entry of index.json for a manifest.
@@ -294,8 +297,7 @@ func (w *writer) commit(ctx context.Context) error {
 	if w.dir == "" {
 		return nil
 	}
-	parent, pattern := beside(w.path, ".*")
-	file, err := os.CreateTemp(parent, pattern)
+	file, err := os.CreateTemp(w.beside())
 	if err != nil {
 		return err
 	}
@@ -323,14 +325,14 @@ func (w *writer) exists() error {
 
 // pack writes the layout as a tar: the same content gives the same bytes. Packed files are removed to save space.
 func (w *writer) pack(ctx context.Context, out *os.File) error {
-	if raw, err := w.saved(); err != nil {
-		return err
-	} else if raw != nil {
-		if err := w.file(w.root, dockerManifest, raw); err != nil {
-			return err
-		}
+	raw, err := w.saved()
+	if err == nil && raw != nil {
+		err = w.file(w.root, dockerManifest, raw)
 	}
-	err := fs.WalkDir(w.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+	if err != nil {
+		return err
+	}
+	err = fs.WalkDir(w.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || name == "." {
 			return errors.Join(err, ctx.Err())
 		}
