@@ -24,9 +24,8 @@ type Once[V any] struct {
 	// KeepErrors keeps a failure as it keeps a value.
 	KeepErrors bool
 
-	mu      sync.Mutex
-	result  *run[V] // the kept result
-	current *run[V] // the computation under way
+	mu  sync.Mutex
+	run *run[V] // under way, or the kept result; nil for none
 }
 
 // run is a computation. Its result may be read once finished is closed.
@@ -59,29 +58,32 @@ func (o *Once[V]) Do(ctx context.Context, compute func() (V, error)) (V, error) 
 func (r *run[V]) wait(ctx context.Context) error {
 	select {
 	case <-r.finished:
-		return nil
-	default:
+	case <-ctx.Done():
+		if !r.isFinished() {
+			return ctx.Err()
+		}
 	}
+	return nil
+}
+
+func (r *run[V]) isFinished() bool {
 	select {
 	case <-r.finished:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+		return true
+	default:
+		return false
 	}
 }
 
-// join returns the kept result, the computation to wait for or, with leads, a new one for the caller to run.
+// join returns the computation whose result is kept or to be waited for or, with leads, a new one for the caller to run.
 func (o *Once[V]) join() (r *run[V], leads bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	switch {
-	case o.result != nil:
-		return o.result, false
-	case o.current != nil:
-		return o.current, false
+	if o.run != nil {
+		return o.run, false
 	}
-	o.current = &run[V]{finished: make(chan struct{})}
-	return o.current, true
+	o.run = &run[V]{finished: make(chan struct{})}
+	return o.run, true
 }
 
 // lead runs a computation. One that panics is abandoned, so that nobody waits for it forever.
@@ -98,9 +100,8 @@ func (o *Once[V]) lead(ctx context.Context, r *run[V], compute func() (V, error)
 func (o *Once[V]) finish(r *run[V]) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.current = nil
-	if o.result == nil && !r.abandoned && (r.err == nil || o.KeepErrors) {
-		o.result = r
+	if kept := !r.abandoned && (r.err == nil || o.KeepErrors); !kept && o.run == r {
+		o.run = nil
 	}
 	close(r.finished)
 }
@@ -109,10 +110,10 @@ func (o *Once[V]) finish(r *run[V]) {
 func (o *Once[V]) Load() (v V, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.result == nil || o.result.err != nil {
+	if o.run == nil || !o.run.isFinished() || o.run.err != nil {
 		return v, false
 	}
-	return o.result.value, true
+	return o.run.value, true
 }
 
 // Store makes v the value, in place of any other. A computation under way no longer counts.
@@ -121,15 +122,15 @@ func (o *Once[V]) Store(v V) {
 	close(r.finished)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.result = r
+	o.run = r
 }
 
 // Drop forgets the value if there is one and stale reports true for it. A computation under way still counts.
 func (o *Once[V]) Drop(stale func(V) bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.result != nil && o.result.err == nil && stale(o.result.value) {
-		o.result = nil
+	if o.run != nil && o.run.isFinished() && o.run.err == nil && stale(o.run.value) {
+		o.run = nil
 	}
 }
 
@@ -138,8 +139,7 @@ type Memo[K comparable, V any] struct {
 	// KeepErrors keeps failures as it keeps values.
 	KeepErrors bool
 
-	mu     sync.Mutex
-	values map[K]*Once[V]
+	values sync.Map // of *Once[V]
 }
 
 // Do returns the value of key, computed by compute unless that was done before; see [Once.Do].
@@ -148,32 +148,15 @@ func (m *Memo[K, V]) Do(ctx context.Context, key K, compute func() (V, error)) (
 }
 
 func (m *Memo[K, V]) at(key K) *Once[V] {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	o, ok := m.values[key]
+	o, ok := m.values.Load(key)
 	if !ok {
-		if m.values == nil {
-			m.values = map[K]*Once[V]{}
-		}
-		o = &Once[V]{KeepErrors: m.KeepErrors}
-		m.values[key] = o
+		o, _ = m.values.LoadOrStore(key, &Once[V]{KeepErrors: m.KeepErrors})
 	}
-	return o
+	return o.(*Once[V])
 }
 
-// Load returns the value of key if it has been computed without an error, or stored.
-func (m *Memo[K, V]) Load(key K) (v V, ok bool) {
-	m.mu.Lock()
-	o := m.values[key]
-	m.mu.Unlock()
-	if o == nil {
-		return v, false
-	}
-	return o.Load()
-}
-
-// Store makes v the value of key, in place of any other.
-func (m *Memo[K, V]) Store(key K, v V) { m.at(key).Store(v) }
+// Load returns the value of key if it has been computed without an error.
+func (m *Memo[K, V]) Load(key K) (v V, ok bool) { return m.at(key).Load() }
 
 // Drop forgets the value of key if there is one and stale reports true for it. A computation under way still
 // counts.
@@ -181,22 +164,17 @@ func (m *Memo[K, V]) Drop(key K, stale func(V) bool) { m.at(key).Drop(stale) }
 
 // DropAll forgets all values that stale reports true for.
 func (m *Memo[K, V]) DropAll(stale func(V) bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, o := range m.values {
-		o.Drop(stale)
-	}
+	m.values.Range(func(_, o any) bool {
+		o.(*Once[V]).Drop(stale)
+		return true
+	})
 }
 
 // Delete forgets what was computed for key and returns what [Memo.Load] would have returned. Callers that
 // wait for a computation under way still get its result.
 func (m *Memo[K, V]) Delete(key K) (v V, ok bool) {
-	m.mu.Lock()
-	o := m.values[key]
-	delete(m.values, key)
-	m.mu.Unlock()
-	if o == nil {
-		return v, false
+	if o, known := m.values.LoadAndDelete(key); known {
+		return o.(*Once[V]).Load()
 	}
-	return o.Load()
+	return v, false
 }

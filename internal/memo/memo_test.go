@@ -152,7 +152,7 @@ func TestLoadStoreDelete(t *testing.T) {
 	if got, ok := m.Delete("a"); ok {
 		t.Errorf("Delete of an unknown key: got %d, want nothing", got)
 	}
-	m.Store("a", 1)
+	m.at("a").Store(1)
 	if got, err := m.Do(t.Context(), "a", func() (int, error) { return 2, nil }); got != 1 || err != nil {
 		t.Errorf("Do after Store: got %d, %v, want 1", got, err)
 	}
@@ -170,12 +170,12 @@ func TestLoadStoreDelete(t *testing.T) {
 func TestDrop(t *testing.T) {
 	var m Memo[string, int]
 	m.Drop("a", func(int) bool { return true })
-	m.Store("a", 1)
+	m.at("a").Store(1)
 	m.Drop("a", func(v int) bool { return v != 1 })
 	if got, ok := m.Load("a"); got != 1 || !ok {
 		t.Errorf("Load of a value that is not stale: got %d, %t, want 1, true", got, ok)
 	}
-	m.Store("b", 2)
+	m.at("b").Store(2)
 	m.DropAll(func(v int) bool { return v == 2 })
 	if got, ok := m.Load("b"); ok {
 		t.Errorf("Load after DropAll: got %d, want nothing", got)
