@@ -51,51 +51,38 @@ func (s *Store) runHelper(ctx context.Context, file *configfile.ConfigFile, name
 	if json.Unmarshal(out, &found) != nil {
 		return types.AuthConfig{}, failed(file, program, host, "its output is not credentials in JSON")
 	}
-	return authConfig(found, key), nil
-}
-
-// authConfig returns the credentials of a helper as config.json has them.
-func authConfig(found protocol.Credentials, key string) types.AuthConfig {
 	if found.Username == tokenUser {
-		return types.AuthConfig{IdentityToken: found.Secret, ServerAddress: key}
+		return types.AuthConfig{IdentityToken: found.Secret, ServerAddress: key}, nil
 	}
-	return types.AuthConfig{Username: found.Username, Password: found.Secret, ServerAddress: key}
+	return types.AuthConfig{Username: found.Username, Password: found.Secret, ServerAddress: key}, nil
 }
 
 // run returns the output of the program for key. On a terminal its stderr is that of this process, as with the docker CLI,
 // since a helper may prompt there; otherwise it is shown only if the program does not fail. The program is killed when ctx
 // ends.
 func run(ctx context.Context, program, key string) ([]byte, error) {
-	ctx, kill := context.WithCancel(ctx)
-	defer kill()
-	out := &answer{refuse: kill}
+	ctx, kill := context.WithCancelCause(ctx)
+	defer kill(nil)
+	out := &bounded{limit: maxAnswer, exceeded: func() { kill(errTooLong) }}
 	cmd := exec.CommandContext(ctx, program, protocol.ActionGet)
 	cmd.Stdin = strings.NewReader(key)
 	cmd.Stdout = out
-	var reported report
+	reported := &bounded{limit: maxReport, exceeded: func() {}}
 	if cmd.Stderr = os.Stderr; !isTerminal(os.Stderr) {
-		cmd.Stderr = &reported
+		cmd.Stderr = reported
 	}
 	cmd.WaitDelay = time.Second // a process that it starts, such as an agent, may keep its stdout open
 	err := cmd.Run()
-	if out.tooLong {
+	if errors.Is(context.Cause(ctx), errTooLong) {
 		return nil, errTooLong
 	}
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil
 	}
 	if err == nil {
-		_, _ = os.Stderr.Write(reported)
+		_, _ = os.Stderr.Write(reported.bytes)
 	}
 	return out.bytes, err
-}
-
-// report keeps the first maxReport bytes.
-type report []byte
-
-func (r *report) Write(p []byte) (int, error) {
-	*r = append(*r, p[:min(len(p), maxReport-len(*r))]...)
-	return len(p), nil
 }
 
 func isTerminal(file *os.File) bool {
@@ -103,20 +90,18 @@ func isTerminal(file *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// answer keeps at most maxAnswer bytes and calls refuse if there are more.
-type answer struct {
-	bytes   []byte
-	refuse  func()
-	tooLong bool
+// bounded keeps the first bytes that are written to it, and calls exceeded if there are more.
+type bounded struct {
+	bytes    []byte
+	limit    int
+	exceeded func()
 }
 
-func (a *answer) Write(p []byte) (int, error) {
-	if len(a.bytes)+len(p) > maxAnswer {
-		a.tooLong = true
-		a.refuse()
-		return 0, errTooLong
+func (b *bounded) Write(p []byte) (int, error) {
+	if len(b.bytes)+len(p) > b.limit {
+		b.exceeded()
 	}
-	a.bytes = append(a.bytes, p...)
+	b.bytes = append(b.bytes, p[:min(len(p), b.limit-len(b.bytes))]...)
 	return len(p), nil
 }
 
@@ -124,7 +109,7 @@ var errTimeout = errors.New("helper timed out")
 
 // helperError returns why the program, which printed out, returned no credentials.
 func (s *Store) helperError(ctx context.Context, file *configfile.ConfigFile, program, key, host string, out []byte, err error) error {
-	var exit *exec.ExitError
+	exit, _ := errors.AsType[*exec.ExitError](err)
 	switch {
 	case errors.Is(context.Cause(ctx), errTimeout):
 		return failed(file, program, host, fmt.Sprintf("no answer within %s", s.timeout))
@@ -134,7 +119,7 @@ func (s *Store) helperError(ctx context.Context, file *configfile.ConfigFile, pr
 		return failed(file, program, host, "no such program in PATH")
 	case errors.Is(err, errTooLong):
 		return failed(file, program, host, "its output is too long")
-	case !errors.As(err, &exit):
+	case exit == nil:
 		return failed(file, program, host, err.Error())
 	case knownMessage(out) != "":
 		return failed(file, program, host, fmt.Sprintf("%s: %s", exit, knownMessage(out)))

@@ -109,8 +109,8 @@ func choose(all []scoped, host, repository string, actions []string) *scoped {
 	if len(matching) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(matching, func(a, b scoped) int {
+	best := slices.MinFunc(matching, func(a, b scoped) int {
 		return cmp.Or(cmp.Compare(len(b.repository), len(a.repository)), cmp.Compare(len(b.actions), len(a.actions)))
 	})
-	return &matching[0]
+	return &best
 }
