@@ -153,9 +153,6 @@ func (g *paging) next(p page, names []string, isNew bool) (bool, error) {
 			return false, g.tooLong("it does not end: page %d is followed by an earlier one", g.pages)
 		}
 		g.target, g.last = p.next, ""
-		if g.refused {
-			g.target.RawQuery = withoutSize(p.next.Query()).Encode()
-		}
 		return true, nil
 	}
 	if !g.byName || !full || !isNew || len(names) == 0 {
@@ -204,17 +201,7 @@ func (g *paging) page(ctx context.Context) (page, error) {
 		return p, err
 	}
 	g.refused, g.size = true, 0
-	if g.target == nil {
-		g.query = withoutSize(g.query)
-	} else {
-		g.target.RawQuery = withoutSize(g.target.Query()).Encode()
-	}
 	return g.get(ctx)
-}
-
-func withoutSize(query url.Values) url.Values {
-	query.Del("n")
-	return query
 }
 
 // get sends the request for a page.
@@ -225,6 +212,14 @@ func (g *paging) get(ctx context.Context) (p page, err error) {
 	took := func() time.Duration { return now().Sub(time.Unix(0, started.Load())) }
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { started.Store(now().UnixNano()) }})
 	r := g.request
+	if g.refused {
+		r.query.Del("n")
+		if r.target != nil {
+			query := r.target.Query()
+			query.Del("n")
+			r.target.RawQuery = query.Encode()
+		}
+	}
 	r.read = func(resp *http.Response) (err error) {
 		resp.Body = checkedBody{resp.Body, func() error { return g.late(took()) }}
 		p.body, err = readAll(resp, int64(g.limit.page))

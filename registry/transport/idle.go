@@ -64,19 +64,20 @@ type idleTimer struct {
 // RoundTrip sends r.
 func (t *IdleTimeout) RoundTrip(r Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
-	timer := &idleTimer{idle: t.Idle, commit: t.Commit, cancel: cancel}
+	timer := &idleTimer{idle: t.Idle, commit: t.Commit, cancel: cancel, limit: t.Connect}
+	timer.timer = time.AfterFunc(t.Connect, timer.end)
 	original := r.Request
 	r.Request = r.WithContext(ctx)
 	switch {
 	case r.GetBody != nil:
 		var err error
 		if r.Body, err = r.GetBody(); err != nil {
+			timer.stop(true)
 			return nil, err
 		}
 	case !r.repeatable():
 		r.Body = &timedUpload{r.Body, timer}
 	}
-	timer.start(t.Connect)
 	resp, err := t.Next.RoundTrip(r.onConnect(func(net.Conn) { timer.start(timer.idle) }))
 	timer.stop(true)
 	if err := reason(ctx, err); err != nil {
@@ -102,11 +103,7 @@ func (t *idleTimer) start(d time.Duration) {
 
 func (t *idleTimer) set(d time.Duration) {
 	t.limit = d
-	if t.timer != nil {
-		t.timer.Reset(d)
-		return
-	}
-	t.timer = time.AfterFunc(d, t.end)
+	t.timer.Reset(d)
 }
 
 func (t *idleTimer) end() {
@@ -120,7 +117,7 @@ func (t *idleTimer) stop(answered bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.answered = t.answered || answered
-	if t.timer != nil && (answered || !t.answered) {
+	if answered || !t.answered {
 		t.timer.Stop()
 	}
 }

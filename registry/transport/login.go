@@ -47,9 +47,10 @@ type Login struct {
 	first  memo.Once[struct{}]
 	pinged memo.Once[struct{}]
 	queued atomic.Int64
-	wide   atomic.Pointer[[]string]
 
 	mu sync.Mutex
+	// wide are the scopes of the whole operation.
+	wide []string
 	// challenged says that there was a challenge; the last one that can be answered is challenge.
 	challenged bool
 	challenge  *Challenge
@@ -92,10 +93,7 @@ func (e *CredentialError) Unwrap() error { return e.Err }
 func (e *CredentialError) Error() string { return "credentials: " + e.Err.Error() }
 
 // busyError is the failure of requests that waited for the first one when the server was busy.
-type busyError struct {
-	ExhaustedError
-	header http.Header
-}
+type busyError struct{ *ExhaustedError }
 
 // RoundTrip sends r, and after a challenge once more with an answer to it. A credential that is refused is renewed or,
 // for a request that reads, left out.
@@ -127,7 +125,9 @@ func (l *Login) attempt(r Request) (*http.Response, error) {
 			return resp, err
 		}
 		Discard(resp)
-		l.wide.Store(nil)
+		l.mu.Lock()
+		l.wide = nil
+		l.mu.Unlock()
 	}
 	return l.converse(r, r.Scopes)
 }
@@ -254,7 +254,7 @@ func (l *Login) ping(r Request) error {
 		case err != nil:
 			return none, err
 		case MayPass(resp.StatusCode):
-			return none, newBusyError(resp)
+			return none, &busyError{exhausted(resp, nil)}
 		case resp.StatusCode == http.StatusUnauthorized:
 			l.mu.Lock()
 			l.takeChallenge(resp)
@@ -276,7 +276,7 @@ func (l *Login) alone(r Request, scopes []string) (resp *http.Response, err erro
 	defer l.queued.Add(-1)
 	_, waited := l.first.Do(r.Context(), func() (none struct{}, _ error) {
 		if resp, err = l.send(r, scopes, nil); err == nil && MayPass(resp.StatusCode) {
-			return none, newBusyError(resp)
+			return none, &busyError{exhausted(resp, nil)}
 		}
 		return none, err
 	})
@@ -284,10 +284,6 @@ func (l *Login) alone(r Request, scopes []string) (resp *http.Response, err erro
 		return resp, err
 	}
 	return nil, waited
-}
-
-func newBusyError(resp *http.Response) *busyError {
-	return &busyError{*exhausted(resp, nil), resp.Header}
 }
 
 func (l *Login) expectsChallenge(r Request) bool {

@@ -40,6 +40,8 @@ type ExhaustedError struct {
 	Sent string
 	// Tried says how much was tried, if that was more than once.
 	Tried string
+
+	header http.Header
 }
 
 func (e *ExhaustedError) Unwrap() error { return e.Err }
@@ -230,13 +232,15 @@ func (r Request) read(resp *http.Response) error {
 // exhausted returns the error for an attempt that must be the last one. It buffers the answer.
 func exhausted(resp *http.Response, err error) *ExhaustedError {
 	if busy, ok := errors.AsType[*busyError](err); ok {
-		e := busy.ExhaustedError
+		e := *busy.ExhaustedError
 		return &e
 	}
 	if err != nil {
 		return &ExhaustedError{Err: err}
 	}
-	return &ExhaustedError{Status: resp.StatusCode, Body: buffer(resp), Sent: resp.Request.Header.Get("Authorization")}
+	return &ExhaustedError{
+		Status: resp.StatusCode, Body: buffer(resp), Sent: resp.Request.Header.Get("Authorization"), header: resp.Header,
+	}
 }
 
 // fault returns the fault that may pass; nil when there is none, or when it will not.

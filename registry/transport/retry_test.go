@@ -56,7 +56,7 @@ func TestRetry(t *testing.T) {
 		"redirect refused":      {func() (int, error) { return 0, &RefusedError{"no"} }, 0, 1},
 		"token service failed":  {func() (int, error) { return 0, &TokenError{Err: io.EOF} }, 0, 1},
 		"no credential":         {func() (int, error) { return 0, &CredentialError{io.EOF} }, 0, 1},
-		"waited for a busy one": {func() (int, error) { return 0, &busyError{ExhaustedError{Status: 503}, http.Header{}} }, 0, 0},
+		"waited for a busy one": {func() (int, error) { return 0, &busyError{&ExhaustedError{Status: 503, header: http.Header{}}} }, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			attempts := 0

@@ -8,30 +8,23 @@ import (
 
 // Widen makes these scopes part of all tokens from now on, so that an operation needs one token.
 func (l *Login) Widen(scopes []string) {
-	for {
-		old := l.wide.Load()
-		var all []string
-		if old != nil {
-			all = slices.Clone(*old)
-		}
-		for _, s := range scopes {
-			if !covers(all, s) {
-				all = append(slices.DeleteFunc(all, func(have string) bool { return covers([]string{s}, have) }), s)
-			}
-		}
-		if l.wide.CompareAndSwap(old, &all) {
-			return
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range scopes {
+		if !covers(l.wide, s) {
+			l.wide = append(slices.DeleteFunc(slices.Clone(l.wide), func(have string) bool { return covers([]string{s}, have) }), s)
 		}
 	}
 }
 
 // covering returns the scopes of the operation when they include these, nil when they do not.
 func (l *Login) covering(scopes []string) []string {
-	wide := l.wide.Load()
-	if wide == nil || slices.ContainsFunc(scopes, func(s string) bool { return !covers(*wide, s) }) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if slices.ContainsFunc(scopes, func(s string) bool { return !covers(l.wide, s) }) {
 		return nil
 	}
-	return *wide
+	return l.wide
 }
 
 // covers reports whether one of scopes permits all that s does.
