@@ -2,7 +2,6 @@ package registry
 
 import (
 	"encoding/json"
-	"net/http"
 	"regexp"
 	"time"
 
@@ -25,10 +24,8 @@ var azureHost = regexp.MustCompile(`\.azurecr\.(io|cn|us)(:\d+)?$`)
 // azure is the listing of Azure Container Registry:
 // https://learn.microsoft.com/rest/api/containerregistry/manifests/get-list.
 func azure(p repository) (listing, func(page) ([]manifest.Listed, error)) {
-	return listing{size: 100, byName: true, limit: limitManifests, request: request{ // its maximum
-		method: http.MethodGet, what: "manifests of " + p.typed,
-		repo: p.repo, root: azureRoot, path: "_manifests",
-		scopes: []string{"repository:" + p.repo + ":" + metadataRead}, loginFirst: true,
+	return listing{size: 100, byName: true, request: request{ // its maximum
+		root: azureRoot, path: "_manifests", scopes: []string{"repository:" + p.repo + ":" + metadataRead},
 	}}, readAzure
 }
 

@@ -33,9 +33,8 @@ type download struct {
 	// read is called with n whenever it grows; it may be nil.
 	read func(n int64)
 
-	mu     sync.Mutex
-	body   io.ReadCloser
-	closed bool
+	mu   sync.Mutex
+	body io.ReadCloser
 }
 
 func newDownload(ctx context.Context, source repository, b ocispec.Descriptor, body io.ReadCloser) *download {
@@ -93,7 +92,7 @@ func (d *download) reopen() error {
 	defer d.mu.Unlock()
 	d.body.Close()
 	d.body = resp.Body
-	if d.closed {
+	if d.ctx.Err() != nil {
 		d.body.Close()
 	}
 	return nil
@@ -120,6 +119,5 @@ func (d *download) Close() error {
 	d.cancel()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.closed = true
 	return d.body.Close()
 }

@@ -102,12 +102,7 @@ func (d Detail) String() string {
 
 // Unwrap returns the kind and the cause.
 func (e *Error) Unwrap() []error {
-	var out []error
-	for _, err := range []error{e.kind, e.cause} {
-		if err != nil {
-			out = append(out, err)
-		}
-	}
+	out := slices.DeleteFunc([]error{e.kind, e.cause}, func(err error) bool { return err == nil })
 	if e.exhausted != nil {
 		out = append(out, e.exhausted)
 	}
@@ -153,12 +148,10 @@ func ofType(err error, mediaType string) error {
 // isHeadRefused reports whether err may only say that HEAD is not supported, and a GET decides: by the registry, by a
 // proxy or firewall in front of it, or by a store that it redirects to with a URL that is signed for GET.
 func isHeadRefused(err error) bool {
-	switch refusalOf(err).Status {
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotAcceptable,
-		http.StatusUnsupportedMediaType, http.StatusNotImplemented:
-		return true
-	}
-	return false
+	return slices.Contains([]int{
+		http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotAcceptable,
+		http.StatusUnsupportedMediaType, http.StatusNotImplemented,
+	}, refusalOf(err).Status)
 }
 
 // hasNoReferrers reports whether a refusal of a request for referrers means that the registry does not have that API: it

@@ -28,23 +28,20 @@ func (c *Client) Fetch(ctx context.Context, ref reference.Named) (got manifest.C
 	}
 	_, err = p.do(ctx, r)
 	c.count(manifest.CountedManifests, 1)
-	c.recordAnswer(ref, got.Descriptor.Digest, err)
-	return got, named(ref, err)
+	return got, c.answered(ref, got.Descriptor.Digest, err)
 }
 
-// named returns an error of a request for a manifest, which names it if the registry does not have it.
-func named(ref reference.Named, err error) error {
-	if errdefs.IsNotFound(err) {
+// answered records what a tag points to, if the answer to a request for it shows that. It returns err, and names the manifest
+// if the registry does not have it.
+func (c *Client) answered(ref reference.Named, d digest.Digest, err error) error {
+	isAbsent := errdefs.IsNotFound(err)
+	if err == nil || isAbsent {
+		c.recordTag(ref, d)
+	}
+	if isAbsent {
 		return manifest.NoManifest(ref, err)
 	}
 	return err
-}
-
-// recordAnswer records what a tag points to, if the answer to a request for it shows that.
-func (c *Client) recordAnswer(ref reference.Named, d digest.Digest, err error) {
-	if err == nil || errdefs.IsNotFound(err) {
-		c.recordTag(ref, d)
-	}
 }
 
 // readManifest returns the manifest or index in an answer.
@@ -76,8 +73,7 @@ func (c *Client) Digest(ctx context.Context, ref reference.Named) (digest.Digest
 	}
 	c.count(manifest.CountedManifests, 1)
 	if err != nil {
-		c.recordAnswer(ref, "", err)
-		return "", named(ref, err)
+		return "", c.answered(ref, "", err)
 	}
 	resp.Body.Close() // releases the semaphore for a request that may follow
 	d := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
@@ -87,8 +83,7 @@ func (c *Client) Digest(ctx context.Context, ref reference.Named) (digest.Digest
 	if wanted, ok := ref.(reference.Digested); ok && wanted.Digest() != d {
 		return "", mismatch(ref, wanted.Digest(), d)
 	}
-	c.recordAnswer(ref, d, nil)
-	return d, nil
+	return d, c.answered(ref, d, nil)
 }
 
 func (c *Client) fetchDigest(ctx context.Context, ref reference.Named) (digest.Digest, error) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,22 +21,20 @@ const googlePage = 10_000
 // google is the listing of Google's registries: their list of tags includes the manifests. A full answer without a next
 // page is probably incomplete, and so is not a listing of all manifests.
 func google(p repository) (listing, func(page) ([]manifest.Listed, error)) {
-	return listing{size: googlePage, limit: limitManifests, request: request{
-			method: http.MethodGet, what: "manifests of " + p.typed,
-			repo: p.repo, path: "tags/list", scopes: []string{pullScope(p.repo)}, loginFirst: true,
-		}}, func(page page) ([]manifest.Listed, error) {
-			listed, err := readGoogle(page)
-			switch {
-			case err != nil:
-				return nil, err
-			case listed == nil:
-				return nil, p.withoutInventory()
-			case page.next == nil && isFull(listed):
-				return nil, manifest.Errorf(errdefs.ErrNotImplemented,
-					"%s lists at most %d manifests or tags of %s: some manifests without a tag may not be visible", p.name, googlePage, p.typed)
-			}
-			return listed, nil
+	read := func(page page) ([]manifest.Listed, error) {
+		listed, err := readGoogle(page)
+		switch {
+		case err != nil:
+			return nil, err
+		case listed == nil:
+			return nil, p.withoutInventory()
+		case page.next == nil && isFull(listed):
+			return nil, manifest.Errorf(errdefs.ErrNotImplemented,
+				"%s lists at most %d manifests or tags of %s: some manifests without a tag may not be visible", p.name, googlePage, p.typed)
 		}
+		return listed, nil
+	}
+	return listing{size: googlePage, request: request{path: "tags/list", scopes: []string{pullScope(p.repo)}}}, read
 }
 
 // isFull reports whether an answer has the maximum number of manifests or tags.

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"net/http"
 	"regexp"
 
 	"github.com/containerd/errdefs"
@@ -30,6 +31,7 @@ func (c *Client) Inventory(ctx context.Context, repo reference.Named) ([]manifes
 	for _, own := range inventories {
 		if own.host.MatchString(p.name) {
 			l, read := own.of(p)
+			l.method, l.what, l.repo, l.loginFirst, l.limit = http.MethodGet, "manifests of "+p.typed, p.repo, true, limitManifests
 			return p.inventory(ctx, l, p.reading(repo, l.what, read))
 		}
 	}

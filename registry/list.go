@@ -132,15 +132,8 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 
 // splitTags returns the valid tags among names, and the others.
 func splitTags(repo reference.Named, names []string) (tags, others []string) {
-	invalid := func(name string) bool {
-		_, err := reference.WithTag(repo, name)
-		return err != nil
-	}
-	if !slices.ContainsFunc(names, invalid) {
-		return names, nil
-	}
 	for _, name := range names {
-		if invalid(name) {
+		if _, err := reference.WithTag(repo, name); err != nil {
 			others = append(others, name)
 		} else {
 			tags = append(tags, name)

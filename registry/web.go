@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -28,7 +29,10 @@ func Download(ctx context.Context, address string) (io.ReadCloser, error) {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case err != nil:
-		return nil, manifest.Errorf(errdefs.ErrUnavailable, "downloading %s: %s", manifest.RedactURL(address), bare(err))
+		if failed, ok := errors.AsType[*url.Error](err); ok { // its URL may hold a secret
+			err = failed.Err
+		}
+		return nil, manifest.Errorf(errdefs.ErrUnavailable, "downloading %s: %v", manifest.RedactURL(address), err)
 	case resp.StatusCode == http.StatusOK:
 		return resp.Body, nil
 	}
@@ -42,11 +46,3 @@ func Download(ctx context.Context, address string) (io.ReadCloser, error) {
 
 // webTimeout bounds the wait for the beginning of an answer.
 const webTimeout = 30 * time.Second
-
-// bare returns the cause of a failed request without its URL, whose query may hold a secret.
-func bare(err error) string {
-	if failed, ok := err.(*url.Error); ok { //nolint:errorlint // what http.Client returns
-		err = failed.Err
-	}
-	return err.Error()
-}

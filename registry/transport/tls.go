@@ -25,8 +25,7 @@ type TLS struct {
 	// Connected is called with the connection of each request to the registry; nil for nothing.
 	Connected func(net.Conn)
 
-	mu    sync.Mutex
-	wires map[wireKey]*wire
+	wires sync.Map // of *wire, by wireKey
 }
 
 // wireKey is a server, and whether its certificate is verified.
@@ -122,10 +121,8 @@ func refuseTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *http
 
 // wire returns the transport for a server, made at the first call.
 func (t *TLS) wire(key wireKey) *wire {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if w, ok := t.wires[key]; ok {
-		return w
+	if w, ok := t.wires.Load(key); ok {
+		return w.(*wire)
 	}
 	w := &wire{Transport: t.New()}
 	w.OnProxyConnectResponse = refuseTunnel
@@ -136,11 +133,8 @@ func (t *TLS) wire(key wireKey) *wire {
 		config.InsecureSkipVerify = key.unverified
 		config.GetClientCertificate = w.present(config.Certificates)
 	}
-	if t.wires == nil {
-		t.wires = map[wireKey]*wire{}
-	}
-	t.wires[key] = w
-	return w
+	first, _ := t.wires.LoadOrStore(key, w)
+	return first.(*wire)
 }
 
 // present offers the certificate that a server asks for, if there is one, as crypto/tls does by itself.

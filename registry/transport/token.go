@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,9 +151,5 @@ func isFinal(err error) bool {
 // isUnknownGrant reports whether a token service seems not to know requests of this kind.
 func isUnknownGrant(err error) bool {
 	answer, _ := Refusal(err)
-	switch answer.StatusCode {
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
-		return true
-	}
-	return false
+	return slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed}, answer.StatusCode)
 }
