@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"path"
 
-	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -58,14 +57,14 @@ func (l *layout) readSaved(ctx context.Context, a *archive) error {
 		err = json.Unmarshal(raw, &images)
 	}
 	if err != nil {
-		return l.notSaved("%s: %w", dockerManifest, err)
+		return fmt.Errorf("%s: %w", dockerManifest, err)
 	}
 	s := saved{a, map[string]string{}, map[string][]byte{}}
 	layers := map[string]ocispec.Descriptor{}
 	for _, saved := range images {
 		content, err := s.convert(ctx, l, saved, layers)
 		if err != nil {
-			return l.notSaved("%w", err)
+			return err
 		}
 		s.made[blobName(content.Descriptor.Digest)] = content.Raw
 		for _, tag := range append(saved.RepoTags, "")[:max(len(saved.RepoTags), 1)] {
@@ -84,10 +83,6 @@ func (l *layout) readSaved(ctx context.Context, a *archive) error {
 	}
 	l.files = s
 	return nil
-}
-
-func (l *layout) notSaved(format string, args ...any) error {
-	return manifest.Errorf(errdefs.ErrInvalidArgument, "%s is not an archive of docker save: %w", l.name, fmt.Errorf(format, args...))
 }
 
 // convert returns the manifest of one image, and records where its config and layers are.

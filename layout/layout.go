@@ -186,9 +186,10 @@ func mediaType(raw []byte) string {
 // it, and a hint to the platforms of that index whose manifests are there.
 func (l *layout) absent(d digest.Digest) error {
 	for _, e := range l.index.Manifests {
-		children := l.children(e)
+		children := l.node(e).Children
+		is := func(other ocispec.Descriptor) bool { return other.Digest == d }
 		i := slices.IndexFunc(children, func(child ocispec.Descriptor) bool {
-			return child.Digest == d || slices.Contains(l.blobs(child), d)
+			return is(child) || slices.ContainsFunc(l.node(child).Blobs(), is)
 		})
 		if i < 0 || children[i].Platform == nil {
 			continue
@@ -196,7 +197,7 @@ func (l *layout) absent(d digest.Digest) error {
 		err := manifest.Errorf(errdefs.ErrNotFound, "%s does not have %s (%s)", l.name, platform(children[i]), d)
 		var held []string
 		for j, child := range children {
-			if j != i && manifest.HasPlatform(child) && len(l.blobs(child)) > 0 {
+			if j != i && manifest.HasPlatform(child) && len(l.node(child).Blobs()) > 0 {
 				held = append(held, platform(child))
 			}
 		}
@@ -212,34 +213,14 @@ func platform(d ocispec.Descriptor) string {
 	return manifest.OneLine(manifest.FormatPlatform(*d.Platform), 100)
 }
 
-// blobs returns the digests of the config and layers of an image.
-func (l *layout) blobs(d ocispec.Descriptor) []digest.Digest {
+// node returns a manifest or index, an empty one if it is absent or invalid.
+func (l *layout) node(d ocispec.Descriptor) manifest.Node {
 	raw, err := l.small(blobName(d.Digest), maxManifest)
 	if err != nil {
-		return nil
+		return manifest.Node{}
 	}
-	config, layers, err := manifest.ParseImage(raw)
-	if err != nil {
-		return nil
-	}
-	out := []digest.Digest{config.Digest}
-	for _, layer := range layers {
-		out = append(out, layer.Digest)
-	}
-	return out
-}
-
-// children returns the entries of an index that the layout has.
-func (l *layout) children(d ocispec.Descriptor) []ocispec.Descriptor {
-	if !manifest.IsIndex(d.MediaType) {
-		return nil
-	}
-	raw, err := l.small(blobName(d.Digest), maxManifest)
-	if err != nil {
-		return nil
-	}
-	children, _, _ := manifest.ParseIndex(raw)
-	return children
+	n, _ := manifest.ParseNode(manifest.Content{Descriptor: d, Raw: raw})
+	return n
 }
 
 // names returns the tags and names of an entry of index.json.
@@ -335,7 +316,7 @@ func (l *layout) tags() []string {
 func (l *layout) only() (ocispec.Descriptor, error) {
 	below := map[digest.Digest]bool{}
 	for _, d := range l.index.Manifests {
-		for _, child := range l.children(d) {
+		for _, child := range l.node(d).Children {
 			below[child.Digest] = true
 		}
 	}

@@ -212,7 +212,9 @@ func (s *server) openLayout(ctx context.Context) (*layout, error) {
 	case isSaved && !s.isArchive:
 		err = manifest.WithHint(s.invalid(" is an archive of docker save, not an image layout"), "use its scheme: %s//%s", manifest.ArchiveScheme, s.path)
 	case s.isArchive:
-		err = l.readSaved(ctx, files)
+		if err = l.readSaved(ctx, files); err != nil {
+			err = s.invalid(" is not an archive of docker save: %w", err)
+		}
 	default:
 		err = s.invalid(" is not an image layout: it has no file oci-layout")
 	}
