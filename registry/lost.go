@@ -14,22 +14,17 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
-// lostError is the failure of a request that may have been carried out, since its answer was lost. It is an interruption.
-type lostError struct{ transport.InterruptedError }
-
-func (e *lostError) Unwrap() error { return &e.InterruptedError }
-
-// isLost reports whether the answer to a request was lost.
+// isLost reports whether the answer to a request was lost, so that it may have been carried out.
 func isLost(err error) bool {
-	_, lost := errors.AsType[*lostError](err)
-	return lost
+	interrupted, ok := errors.AsType[*transport.InterruptedError](err)
+	return ok && interrupted.Lost
 }
 
 // lostAnswer makes err, of a request that is sent once, a lost answer unless the registry refused it.
 func lostAnswer(err error) error {
 	_, interrupted := errors.AsType[*transport.InterruptedError](err)
 	if exhausted(err) == nil && (interrupted || transport.MayPass(refusalOf(err).Status)) {
-		return &lostError{transport.InterruptedError{Err: err}}
+		return &transport.InterruptedError{Err: err, Lost: true}
 	}
 	return err
 }
@@ -39,7 +34,7 @@ func lostAnswer(err error) error {
 func (h *host) unexpected(r request, resp *http.Response) error {
 	e := h.newError(r)
 	e.Status, e.kind, e.cause = resp.StatusCode, errdefs.ErrUnavailable, errors.New("it is not 201 Created, and the registry does not have it")
-	return &lostError{transport.InterruptedError{Err: e, Few: true}}
+	return &transport.InterruptedError{Err: e, Few: true, Lost: true}
 }
 
 // recordTag records what a tag points to; d is empty if it does not exist.

@@ -60,6 +60,8 @@ type InterruptedError struct {
 	Err error
 	// Few limits the attempts, see [Fault].
 	Few bool
+	// Lost says that the transfer may have been carried out, and only its answer was lost.
+	Lost bool
 }
 
 func (e *InterruptedError) Unwrap() error { return e.Err }
