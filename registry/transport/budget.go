@@ -143,7 +143,7 @@ type Fault struct {
 	// AtOnce asks for one more attempt without a wait, which does not count.
 	AtOnce bool
 
-	// Limited says that the server limits the rate: the wait is that of all requests of the class, see pacer.
+	// Limited says that the server limits the rate: the wait is that of all requests of the class, see lane.
 	Limited bool
 
 	// again says that the class was refused again, after a pause, final that it was refused too often, and progress that
@@ -288,16 +288,6 @@ func RetryAfter(header http.Header, now time.Time) time.Duration {
 
 // maxRetryAfter bounds the value of a Retry-After: no budget lasts longer.
 const maxRetryAfter = 24 * time.Hour
-
-// reportRate reports the rate that a server accepts.
-func (b *Budget) reportRate(server string, class Class, perMinute float64, remaining int) {
-	text := fmt.Sprintf("%s allows about %s %s a minute", server, count(perMinute), class)
-	if remaining > 0 {
-		minutes := int(math.Ceil(float64(remaining) / perMinute))
-		text += fmt.Sprintf(": about %d minutes for the remaining %s", minutes, count(float64(remaining)))
-	}
-	b.warn("%s", text)
-}
 
 // count returns a number with two significant digits and separators.
 func count(n float64) string {

@@ -55,12 +55,6 @@ const (
 	minReported = time.Minute
 )
 
-// pacer limits the requests to one server to the rates that it accepts. A class is not limited before one of its requests
-// was refused with 429. Then all of it pauses, and goes on slowly at first and faster and faster until it is refused again.
-// Between two refusals a registry accepts what it allows, whatever it allows at once: that shows the rate, which is then
-// approached from below and exceeded little by little.
-type pacer struct{ lanes [classes]lane }
-
 // classOf returns the class of a request, which may be for a token.
 func classOf(r Request, token bool) Class {
 	path, kind := strings.Split(r.URL.Path, "/"), ""
@@ -80,7 +74,10 @@ func classOf(r Request, token bool) Class {
 	return Reads
 }
 
-// lane is the state of one class.
+// lane limits one class of requests to the rate that a server accepts. The class is not limited before one of its requests
+// was refused with 429. Then all of it pauses, and goes on slowly at first and faster and faster until it is refused again.
+// Between two refusals a registry accepts what it allows, whatever it allows at once: that shows the rate, which is then
+// approached from below and exceeded little by little.
 type lane struct {
 	mu sync.Mutex
 	// turn is held by the request that waits to be sent next; nil before the first refusal.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -27,7 +28,8 @@ type Retry struct {
 	// Tokens says that all requests are for tokens: each attempt is bounded, with the answer.
 	Tokens bool
 
-	pacer pacer
+	// lanes limit the requests to the rates that the server accepts.
+	lanes [classes]lane
 }
 
 // ExhaustedError is the failure of a request whose attempts are exhausted.
@@ -123,18 +125,18 @@ func (t *Retry) RoundTrip(r Request) (*http.Response, error) {
 // Announce says that n items of work follow, which take about as many requests each, and how many are worked on at once if
 // each takes several. Call done for each item.
 func (t *Retry) Announce(n, atOnce int) (done func()) {
-	for c := range t.pacer.lanes {
-		t.pacer.lanes[c].announce(n, atOnce)
+	for c := range t.lanes {
+		t.lanes[c].announce(n, atOnce)
 	}
 	return func() {
-		for c := range t.pacer.lanes {
-			t.pacer.lanes[c].finish()
+		for c := range t.lanes {
+			t.lanes[c].finish()
 		}
 	}
 }
 
 // lane returns the state of the class of a request.
-func (t *Retry) lane(r Request) *lane { return &t.pacer.lanes[classOf(r, t.Tokens)] }
+func (t *Retry) lane(r Request) *lane { return &t.lanes[classOf(r, t.Tokens)] }
 
 // paced sends r when its class may send one and there is room for it, and reads the answer. After a refusal with 429 it
 // also returns what follows from the state of the class.
@@ -188,11 +190,11 @@ func (t *Retry) acquire(r Request, l *lane) (pauses int, release func(), err err
 }
 
 // IsLimited reports whether the registry has limited the rate of a class.
-func (t *Retry) IsLimited(class Class) bool { return t.pacer.lanes[class].isLimited(0) }
+func (t *Retry) IsLimited(class Class) bool { return t.lanes[class].isLimited(0) }
 
 // Permit waits until a request of a class may be sent.
 func (t *Retry) Permit(ctx context.Context, class Class) (*Permit, error) {
-	pauses, err := t.pacer.lanes[class].acquire(ctx, t.Budget.clock)
+	pauses, err := t.lanes[class].acquire(ctx, t.Budget.clock)
 	return &Permit{pauses: pauses}, err
 }
 
@@ -210,13 +212,20 @@ func (b OnClose) Close() error {
 
 // reportRate reports the rate that the server accepts, once that is known.
 func (t *Retry) reportRate(l *lane, r Request, resp *http.Response) {
+	perMinute, remaining, ok := l.report(t.Budget.Now())
+	if !ok {
+		return
+	}
 	server := t.Server.NameOf(r.URL)
 	if resp != nil {
 		server = t.Server.NameOf(resp.Request.URL)
 	}
-	if rate, remaining, ok := l.report(t.Budget.Now()); ok {
-		t.Budget.reportRate(server, classOf(r, t.Tokens), rate, remaining)
+	text := fmt.Sprintf("%s allows about %s %s a minute", server, count(perMinute), classOf(r, t.Tokens))
+	if remaining > 0 {
+		minutes := int(math.Ceil(float64(remaining) / perMinute))
+		text += fmt.Sprintf(": about %d minutes for the remaining %s", minutes, count(float64(remaining)))
 	}
+	t.Budget.warn("%s", text)
 }
 
 // read reads an answer of a status of 2xx, if r wants that.

@@ -50,11 +50,17 @@ func (s *Scheme) RoundTrip(r Request) (*http.Response, error) {
 	var own *probe
 	_, err := s.settled.Do(r.Context(), func() (none struct{}, _ error) {
 		own = s.probe(r)
-		return none, own.settle()
+		select {
+		case <-own.connected.Done():
+			return none, nil
+		case <-own.done:
+			return none, own.err
+		}
 	})
 	switch {
 	case own != nil:
-		return own.answer()
+		<-own.done
+		return own.resp, own.err
 	case err != nil:
 		return nil, err
 	}
@@ -120,21 +126,6 @@ func (s *Scheme) probe(r Request) *probe {
 		p.resp, p.err = s.negotiate(r, p)
 	}()
 	return p
-}
-
-// settle returns nil as soon as the scheme is known.
-func (p *probe) settle() error {
-	select {
-	case <-p.connected.Done():
-		return nil
-	case <-p.done:
-		return p.err
-	}
-}
-
-func (p *probe) answer() (*http.Response, error) {
-	<-p.done
-	return p.resp, p.err
 }
 
 // watch returns r, whose connection settles the scheme.
