@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -131,14 +132,7 @@ func (s *Store) helperError(ctx context.Context, file *configfile.ConfigFile, pr
 // failed returns the error of a helper, with a hint.
 func failed(file *configfile.ConfigFile, program, host, why string) error {
 	err := manifest.Errorf(errdefs.ErrFailedPrecondition, "credential helper %s failed for %s: %s", program, host, why)
-	return manifest.WithHint(err, "repair it, or remove it from credsStore and credHelpers in %s", configName(file))
-}
-
-func configName(file *configfile.ConfigFile) string {
-	if file.Filename == "" {
-		return "the docker config"
-	}
-	return file.Filename
+	return manifest.WithHint(err, "repair it, or remove it from credsStore and credHelpers in %s", cmp.Or(file.Filename, "the docker config"))
 }
 
 // knownMessages are what credential helpers print when they fail, less the parts that vary. Any other text may contain

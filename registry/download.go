@@ -37,11 +37,6 @@ type download struct {
 	body io.ReadCloser
 }
 
-func newDownload(ctx context.Context, source repository, b ocispec.Descriptor, body io.ReadCloser) *download {
-	ctx, cancel := context.WithCancel(ctx)
-	return &download{source: source, blob: b, ctx: ctx, cancel: cancel, body: body}
-}
-
 func (d *download) Read(p []byte) (int, error) {
 	for {
 		n, err := d.body.Read(p)

@@ -20,6 +20,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"sync"
@@ -118,9 +119,7 @@ var _ manifest.Registry = (*Client)(nil)
 
 // New returns a client. It sends no request before it is used.
 func New(o Options) *Client {
-	if o.UserAgent == "" {
-		o.UserAgent = "docker-multiarch"
-	}
+	o.UserAgent = cmp.Or(o.UserAgent, "docker-multiarch")
 	if o.Jobs < 1 {
 		o.Jobs = DefaultJobs
 	}

@@ -70,8 +70,8 @@ func (p repository) open(ctx context.Context, b ocispec.Descriptor, read func(n 
 		return nil, manifest.Errorf(errdefs.ErrDataLoss, "blob %s of %s/%s has %d bytes instead of %d",
 			b.Digest, p.name, p.repo, resp.ContentLength, size)
 	}
-	content := newDownload(ctx, p, b, resp.Body)
-	content.read = read
+	ctx, cancel := context.WithCancel(ctx)
+	content := &download{source: p, blob: b, ctx: ctx, cancel: cancel, body: resp.Body, read: read}
 	return newVerified(fmt.Sprintf("blob %s of %s/%s", b.Digest, p.name, p.repo), content, b.Digest, size), nil
 }
 

@@ -57,10 +57,7 @@ type Clock struct {
 
 // NewBudget returns a budget of this limit, DefaultBudget for 0 and none below. Long waits are reported to warn.
 func NewBudget(limit time.Duration, warn func(format string, args ...any)) *Budget {
-	if limit == 0 {
-		limit = DefaultBudget
-	}
-	return &Budget{limit: max(limit, 0), warn: warn, clock: Clock{time.Now, pause.For}, servers: map[string]*spending{}, reported: map[string]time.Time{}}
+	return &Budget{limit: max(cmp.Or(limit, DefaultBudget), 0), warn: warn, clock: Clock{time.Now, pause.For}, servers: map[string]*spending{}, reported: map[string]time.Time{}}
 }
 
 // SetClock makes the budget go by another clock.
@@ -205,10 +202,7 @@ func (a *Attempts) Wait(ctx context.Context, f Fault) bool {
 	if a.limit > 0 && a.n >= a.limit || f.Few && a.n >= FewAttempts || ctx.Err() != nil {
 		return false
 	}
-	server := a.server
-	if f.server != "" {
-		server = f.server
-	}
+	server := cmp.Or(f.server, a.server)
 	if f.Limited && (f.After > 0 || f.progress) {
 		return a.pause(server, f)
 	}

@@ -40,7 +40,9 @@ func (s *Scheme) RoundTrip(r Request) (*http.Response, error) {
 			s.settled.Store(struct{}{})
 			return resp, nil
 		}
-		if known || !r.repeatable() || r.Context().Err() != nil || !s.mayFallBack(r.Context(), err) {
+		// Without HTTPS, or without a verified certificate, the request may succeed.
+		isInsecure := is[*tls.CertificateVerificationError](err) || maybePlain(err, s.Server.Host)
+		if known || !r.repeatable() || r.Context().Err() != nil || !isInsecure || !s.Server.Permits(r.Context(), s.Server.Name) {
 			if !known && !connected.Load() {
 				err = s.explain(r.Context(), err)
 			}
@@ -76,12 +78,6 @@ func (s *Scheme) address(r Request) Request {
 		r.URL = &u
 	}
 	return r
-}
-
-// mayFallBack reports whether a request that failed by HTTPS may succeed without it, or without a verified
-// certificate.
-func (s *Scheme) mayFallBack(ctx context.Context, err error) bool {
-	return (is[*tls.CertificateVerificationError](err) || maybePlain(err, s.Server.Host)) && s.Server.Permits(ctx, s.Server.Name)
 }
 
 // explain returns the failure of HTTPS, err, or http.ErrSchemeMismatch if the server hung up and answers plain HTTP as a
