@@ -135,7 +135,7 @@ func (l *Login) attempt(r Request) (*http.Response, error) {
 // orAnonymously returns an answer to r, unless that refuses the credential and an anonymous request gets another one.
 // A registry may answer 404 for what it hides from the anonymous: that counts only where they have read something.
 func (l *Login) orAnonymously(r Request, cred Credential, resp *http.Response, err error) (*http.Response, error) {
-	if l.WithoutLogin == nil || !r.reads() || !passwordRefused(resp, err) && !(is[*TokenError](err) && isFinal(err)) {
+	if l.WithoutLogin == nil || !r.reads() || !passwordRefused(resp, err) && (!is[*TokenError](err) || !isFinal(err)) {
 		return resp, err
 	}
 	refused := err
