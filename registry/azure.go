@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 // metadataRead is the action that a token needs for listings on Azure:
@@ -25,7 +26,7 @@ var azureHost = regexp.MustCompile(`\.azurecr\.(io|cn|us)(:\d+)?$`)
 // https://learn.microsoft.com/rest/api/containerregistry/manifests/get-list.
 func azure(p repository) (listing, func(page) ([]manifest.Listed, error)) {
 	return listing{size: 100, byName: true, request: request{ // its maximum
-		root: azureRoot, path: "_manifests", scopes: []string{"repository:" + p.repo + ":" + metadataRead},
+		root: azureRoot, path: "_manifests", send: transport.Request{Scopes: []string{"repository:" + p.repo + ":" + metadataRead}},
 	}}, readAzure
 }
 

@@ -258,7 +258,7 @@ func (p repository) mount(ctx context.Context, source repository, b ocispec.Desc
 	resp, err := p.do(ctx, request{
 		method: http.MethodPost, what: "mount of blob " + b.Digest.String() + " in " + p.repo,
 		repo: p.repo, path: "blobs/uploads/", query: url.Values{"mount": {b.Digest.String()}, "from": {source.repo}},
-		scopes: []string{pushScope(p.repo), pullScope(source.repo)}, attempts: mountAttempts,
+		send: transport.Request{Scopes: []string{pushScope(p.repo), pullScope(source.repo)}, Attempts: mountAttempts},
 	})
 	if err != nil {
 		return nil, err

@@ -93,7 +93,7 @@ func (p repository) deleteManifest(ctx context.Context, at reference.Canonical, 
 func (p repository) delete(ctx context.Context, what, root, path string, once bool) error {
 	resp, err := p.do(ctx, request{
 		method: http.MethodDelete, what: what, repo: p.repo, root: root, path: path,
-		scopes: []string{deleteScope(p.repo)}, loginFirst: true, once: once,
+		send: transport.Request{Scopes: []string{deleteScope(p.repo)}, LoginFirst: true, Once: once},
 	})
 	if err != nil && once {
 		return lostAnswer(err)

@@ -22,7 +22,7 @@ const maxManifest = 4 << 20
 func (c *Client) Fetch(ctx context.Context, ref reference.Named) (got manifest.Content, err error) {
 	p := c.repository(ref)
 	r := p.manifest(http.MethodGet, ref)
-	r.read = func(resp *http.Response) (err error) {
+	r.send.Read = func(resp *http.Response) (err error) {
 		got, err = readManifest(ref, resp)
 		return err
 	}
@@ -96,7 +96,7 @@ func (p repository) manifest(method string, ref reference.Named) request {
 	return request{
 		method: method, what: whatManifest(ref),
 		repo: p.repo, path: "manifests/" + object(ref),
-		header: http.Header{"Accept": {accept}}, scopes: []string{pullScope(p.repo)},
+		header: http.Header{"Accept": {accept}}, send: transport.Request{Scopes: []string{pullScope(p.repo)}},
 	}
 }
 
@@ -171,7 +171,7 @@ func (c *Client) Blob(ctx context.Context, repo reference.Named, d ocispec.Descr
 // readBlob reads the blob d into memory, checked against its digest.
 func (p repository) readBlob(ctx context.Context, d ocispec.Descriptor) (raw []byte, err error) {
 	r := p.blobRequest(http.MethodGet, d, pullScope(p.repo), nil)
-	r.read = func(resp *http.Response) (err error) {
+	r.send.Read = func(resp *http.Response) (err error) {
 		if raw, err = readAll(resp, maxManifest); err != nil {
 			return fmt.Errorf("blob %s of %s/%s: %w", d.Digest, p.name, p.repo, err)
 		}
@@ -192,7 +192,7 @@ func (p repository) blob(ctx context.Context, method string, d ocispec.Descripto
 func (p repository) blobRequest(method string, d ocispec.Descriptor, scope string, header http.Header) request {
 	return request{
 		method: method, what: "blob " + d.Digest.String() + " of " + p.repo,
-		repo: p.repo, path: "blobs/" + d.Digest.String(), header: header, scopes: []string{scope},
+		repo: p.repo, path: "blobs/" + d.Digest.String(), header: header, send: transport.Request{Scopes: []string{scope}},
 	}
 }
 

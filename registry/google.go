@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 // googlePage is the maximum number of manifests, and of tags, in an answer of Google's registries.
@@ -34,7 +35,7 @@ func google(p repository) (listing, func(page) ([]manifest.Listed, error)) {
 		}
 		return listed, nil
 	}
-	return listing{size: googlePage, request: request{path: "tags/list", scopes: []string{pullScope(p.repo)}}}, read
+	return listing{size: googlePage, request: request{path: "tags/list", send: transport.Request{Scopes: []string{pullScope(p.repo)}}}}, read
 }
 
 // isFull reports whether an answer has the maximum number of manifests or tags.

@@ -31,7 +31,7 @@ func (c *Client) Inventory(ctx context.Context, repo reference.Named) ([]manifes
 	for _, own := range inventories {
 		if own.host.MatchString(p.name) {
 			l, read := own.of(p)
-			l.method, l.what, l.repo, l.loginFirst, l.limit = http.MethodGet, "manifests of "+p.typed, p.repo, true, limitManifests
+			l.method, l.what, l.repo, l.send.LoginFirst, l.limit = http.MethodGet, "manifests of "+p.typed, p.repo, true, limitManifests
 			return p.inventory(ctx, l, p.reading(repo, l.what, read))
 		}
 	}

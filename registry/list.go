@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
 
 // pageSize is the number of names to request per page: as many as most registries return.
@@ -31,7 +32,7 @@ const catalogScope = "registry:catalog:*"
 func (c *Client) Repositories(ctx context.Context, registry string) ([]string, error) {
 	h := c.host(registry)
 	return h.names(ctx, listing{request: request{
-		method: http.MethodGet, what: "catalog of " + h.name, path: "_catalog", scopes: []string{catalogScope},
+		method: http.MethodGet, what: "catalog of " + h.name, path: "_catalog", send: transport.Request{Scopes: []string{catalogScope}},
 	}})
 }
 
@@ -42,7 +43,7 @@ func (c *Client) Tags(ctx context.Context, repo reference.Named) (tags, others [
 	p := c.repository(repo)
 	all, err := p.names(ctx, listing{request: request{
 		method: http.MethodGet, what: "tags of " + p.typed,
-		repo: p.repo, path: "tags/list", scopes: []string{p.tagsScope()},
+		repo: p.repo, path: "tags/list", send: transport.Request{Scopes: []string{p.tagsScope()}},
 	}})
 	if err != nil {
 		return nil, nil, err
@@ -55,7 +56,7 @@ func (c *Client) Tags(ctx context.Context, repo reference.Named) (tags, others [
 // names reads a listing of the tags of a repository, or of the repositories of a registry, and returns each once.
 func (h *host) names(ctx context.Context, l listing) ([]string, error) {
 	var all []string
-	l.size, l.byName, l.loginFirst, l.limit = pageSize, true, true, limitNames
+	l.size, l.byName, l.send.LoginFirst, l.limit = pageSize, true, true, limitNames
 	l.read = func(page page) ([]string, error) {
 		var got struct{ Tags, Repositories elements[string] }
 		if err := json.Unmarshal(page.body, &got); err != nil {
@@ -92,7 +93,8 @@ func (c *Client) Referrers(ctx context.Context, subject reference.Canonical) ([]
 	r := request{
 		method: http.MethodGet, what: "referrers of " + manifest.Familiar(subject),
 		repo: p.repo, path: "referrers/" + subject.Digest().String(),
-		header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}}, scopes: []string{pullScope(p.repo)}, keepSeeOther: true,
+		header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}},
+		send:   transport.Request{Scopes: []string{pullScope(p.repo)}, KeepSeeOther: true},
 	}
 	without := manifest.Errorf(errdefs.ErrNotImplemented, "%s has no referrers API for %s", p.name, p.typed)
 	if _, known := p.withoutReferrers.Load(p.repo); known {

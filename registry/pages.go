@@ -220,7 +220,7 @@ func (g *paging) get(ctx context.Context) (p page, err error) {
 			r.target.RawQuery = query.Encode()
 		}
 	}
-	r.read = func(resp *http.Response) (err error) {
+	r.send.Read = func(resp *http.Response) (err error) {
 		resp.Body = checkedBody{resp.Body, func() error { return g.late(took()) }}
 		p.body, err = readAll(resp, int64(g.limit.page))
 		if late := g.late(took()); late != nil {

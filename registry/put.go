@@ -163,8 +163,8 @@ func (p repository) putOnce(ctx context.Context, at reference.Named, content man
 	maps.Copy(header, condition)
 	r := request{
 		method: http.MethodPut, what: whatManifest(at),
-		repo: p.repo, path: "manifests/" + object(at), query: query, body: content.Raw, once: tagged || query != nil,
-		header: header, scopes: []string{pushScope(p.repo)},
+		repo: p.repo, path: "manifests/" + object(at), query: query, body: content.Raw, header: header,
+		send: transport.Request{Scopes: []string{pushScope(p.repo)}, Once: tagged || query != nil},
 	}
 	resp, err := p.do(ctx, r)
 	if err != nil {

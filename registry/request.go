@@ -31,18 +31,8 @@ type request struct {
 	// stream is a body that can be sent only once; size is its length, -1 when that is not known.
 	stream io.ReadCloser
 	size   int64
-	// scopes are what a token has to cover, that of the repository first.
-	scopes []string
-	// attempts bounds how often the request is sent; 0 leaves that to the retry budget.
-	attempts int
-	// once says that it must not be sent again after a lost answer, see transport.Request.
-	once bool
-	// loginFirst logs in before the request if there is a credential.
-	loginFirst bool
-	// keepSeeOther keeps it from being redirected with 303, see transport.Request.
-	keepSeeOther bool
-	// read reads the answer as part of the attempt. The body is closed then.
-	read func(*http.Response) error
+	// send says how the request is sent, with the scope of the repository first; the rest of it is made from the other fields.
+	send transport.Request
 }
 
 func pullScope(repo string) string   { return "repository:" + repo + ":pull" }
@@ -52,12 +42,10 @@ func deleteScope(repo string) string { return "repository:" + repo + ":pull,dele
 // do sends r and returns the answer, whose body the caller closes. An answer that is not 2xx, or none, is an *Error.
 func (p repository) do(ctx context.Context, r request) (*http.Response, error) {
 	var resp *http.Response
-	req, err := p.newRequest(ctx, r)
-	if err == nil {
-		resp, err = p.retries.RoundTrip(transport.Request{
-			Request: req, Scopes: r.scopes, Attempts: r.attempts, Once: r.once, LoginFirst: r.loginFirst,
-			KeepSeeOther: r.keepSeeOther, Read: r.read, Acquire: p.acquireOne, Permit: p.permit,
-		})
+	var err error
+	if r.send.Request, err = p.newRequest(ctx, r); err == nil {
+		r.send.Acquire, r.send.Permit = p.acquireOne, p.permit
+		resp, err = p.retries.RoundTrip(r.send)
 	}
 	if err != nil {
 		return nil, p.noAnswer(ctx, r, err)
@@ -66,7 +54,7 @@ func (p repository) do(ctx context.Context, r request) (*http.Response, error) {
 		defer resp.Body.Close()
 		return nil, p.refusal(r, resp).withHint()
 	}
-	if r.read != nil {
+	if r.send.Read != nil {
 		resp.Body.Close()
 	}
 	return resp, nil

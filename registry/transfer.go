@@ -79,7 +79,7 @@ func (p repository) open(ctx context.Context, b ocispec.Descriptor, read func(n 
 func (p repository) startUpload(ctx context.Context) (*url.URL, error) {
 	resp, err := p.do(ctx, request{
 		method: http.MethodPost, what: "upload to " + p.repo,
-		repo: p.repo, path: "blobs/uploads/", scopes: []string{pushScope(p.repo)},
+		repo: p.repo, path: "blobs/uploads/", send: transport.Request{Scopes: []string{pushScope(p.repo)}},
 	})
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (p repository) upload(ctx context.Context, session *url.URL, d digest.Diges
 	closing.RawQuery += "digest=" + url.QueryEscape(d.String())
 	r := request{
 		method: http.MethodPut, what: "blob " + d.String() + " to " + p.repo,
-		repo: p.repo, target: &closing, scopes: []string{pushScope(p.repo)},
+		repo: p.repo, target: &closing, send: transport.Request{Scopes: []string{pushScope(p.repo)}},
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
 		stream: content, size: content.size,
 	}
@@ -178,7 +178,7 @@ func (p repository) cancelUpload(ctx context.Context, session *url.URL) {
 	defer cancel()
 	resp, err := p.do(ctx, request{
 		method: http.MethodDelete, what: "upload to " + p.repo,
-		repo: p.repo, target: session, scopes: []string{pushScope(p.repo)}, attempts: 1,
+		repo: p.repo, target: session, send: transport.Request{Scopes: []string{pushScope(p.repo)}, Attempts: 1},
 	})
 	if err == nil {
 		transport.Discard(resp)
