@@ -2,12 +2,12 @@ package registry
 
 import (
 	"encoding/json"
-	"regexp"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/registry/transport"
 )
@@ -20,7 +20,7 @@ const metadataRead = "metadata_read"
 // https://learn.microsoft.com/rest/api/containerregistry/tag/delete.
 const azureRoot = "/acr/v1"
 
-var azureHost = regexp.MustCompile(`\.azurecr\.(io|cn|us)(:\d+)?$`)
+var azureHost = lazyregexp.New(`\.azurecr\.(io|cn|us)(:\d+)?$`)
 
 // azure is the listing of Azure Container Registry:
 // https://learn.microsoft.com/rest/api/containerregistry/manifests/get-list.

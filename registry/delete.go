@@ -70,7 +70,7 @@ func (c *Client) Delete(ctx context.Context, at reference.Canonical) error {
 // untag and deleteManifest make the request for a tag and for a manifest, with once only until an answer is lost.
 func (p repository) untag(ctx context.Context, name reference.NamedTagged, once bool) error {
 	root, path := "", "manifests/"
-	if azureHost.MatchString(p.name) {
+	if azureHost().MatchString(p.name) {
 		root, path = azureRoot, "_tags/"
 	}
 	err := p.delete(ctx, "tag "+manifest.Familiar(name), root, path+name.Tag(), once)
@@ -121,7 +121,7 @@ func (c *Client) Untags(ctx context.Context, repo reference.Named) error {
 
 // KnownToUntag reports whether it is known, without a request, that the registry of a repository removes tags.
 func (*Client) KnownToUntag(repo reference.Named) bool {
-	return azureHost.MatchString(reference.Domain(repo))
+	return azureHost().MatchString(reference.Domain(repo))
 }
 
 // absent returns the error for the deletion of something that does not exist.

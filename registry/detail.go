@@ -3,10 +3,10 @@ package registry
 import (
 	"encoding/json"
 	"net/url"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
@@ -72,8 +72,8 @@ func (t *text) UnmarshalJSON(raw []byte) error {
 }
 
 var (
-	urlQuery = regexp.MustCompile(`(://[^\s"'<>?]*)\?[^\s"'<>]*`)
-	userInfo = regexp.MustCompile(`://[^\s"'<>/@]+@`)
+	urlQuery = lazyregexp.New(`(://[^\s"'<>?]*)\?[^\s"'<>]*`)
+	userInfo = lazyregexp.New(`://[^\s"'<>/@]+@`)
 )
 
 // redact removes secrets, and the parts of URLs that may hold some, from the text of a registry.
@@ -84,5 +84,5 @@ func redact(s string, secrets []string) string {
 			s = strings.ReplaceAll(s, url.QueryEscape(secret), "***")
 		}
 	}
-	return userInfo.ReplaceAllString(urlQuery.ReplaceAllString(s, "$1"), "://")
+	return userInfo().ReplaceAllString(urlQuery().ReplaceAllString(s, "$1"), "://")
 }

@@ -9,18 +9,19 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 // inventories are the listings of manifests that some registries have, by the host names of those registries.
 var inventories = []struct {
-	host *regexp.Regexp
+	host func() *regexp.Regexp
 	of   func(repository) (listing, func(page) ([]manifest.Listed, error))
 	// tags is the action that a token needs in addition to pull for the list of tags, "" for none.
 	tags string
 }{
 	{azureHost, azure, metadataRead},
-	{regexp.MustCompile(`^(([^/]+\.)?gcr\.io|[^/]+-docker\.pkg\.dev)(:\d+)?$`), google, ""},
+	{lazyregexp.New(`^(([^/]+\.)?gcr\.io|[^/]+-docker\.pkg\.dev)(:\d+)?$`), google, ""},
 }
 
 // Inventory returns all manifests of a repository from the registry's own listing. The error is
@@ -29,7 +30,7 @@ var inventories = []struct {
 func (c *Client) Inventory(ctx context.Context, repo reference.Named) ([]manifest.Listed, error) {
 	p := c.repository(repo)
 	for _, own := range inventories {
-		if own.host.MatchString(p.name) {
+		if own.host().MatchString(p.name) {
 			l, read := own.of(p)
 			l.method, l.what, l.repo, l.send.LoginFirst, l.limit = http.MethodGet, "manifests of "+p.typed, p.repo, true, limitManifests
 			return p.inventory(ctx, l, p.reading(repo, l.what, read))
@@ -41,7 +42,7 @@ func (c *Client) Inventory(ctx context.Context, repo reference.Named) ([]manifes
 // tagsScope is the scope of a token for the list of tags.
 func (p repository) tagsScope() string {
 	for _, own := range inventories {
-		if own.tags != "" && own.host.MatchString(p.name) {
+		if own.tags != "" && own.host().MatchString(p.name) {
 			return pullScope(p.repo) + "," + own.tags
 		}
 	}
