@@ -117,7 +117,7 @@ func (d *Daemon) Reach(ctx context.Context) error {
 	return err
 }
 
-// info returns what the daemon reports about itself; what is what that is asked for.
+// info returns what the daemon reports about itself. What names the request in an error.
 func (d *Daemon) info(ctx context.Context, what string) (system.Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
 	defer cancel()

@@ -51,10 +51,21 @@ steps:
   - cmd: docker image inspect IMAGE | docker run -i --rm IMAGE grep -c RepoTags
   - cmd: IMAGE sh -c 'echo RepoTags | grep -c RepoTags'
 `, out: []string{"acb_step_0 | 1\n", "acb_step_1 | 1\n"}},
+	"the platform of an image": {text: `version: v1.0.0
+steps:
+  - cmd: |
+      docker tag IMAGE APP-local
+      ARCH=$(docker inspect APP-local 2>/dev/null | grep -o '"Architecture": "[^"]*"' | head -1 | cut -d'"' -f4 || echo "unknown")
+      if [ "$ARCH" != "amd64" ]; then
+        echo "expected amd64, found $ARCH"
+        exit 1
+      fi
+      echo "it is $ARCH"
+`, out: []string{"| it is amd64\n"}},
 	"a program of this machine after a pipe": {text: `version: v1.1.0
 steps:
-  - cmd: docker image inspect IMAGE | grep -c RepoTags
-`, code: 1, err: []string{`"grep" cannot follow another command`, "docker run -i IMAGE PROGRAM, or the whole text with IMAGE sh -c '...'"}},
+  - cmd: docker image inspect IMAGE | sed -n 1p
+`, code: 1, err: []string{`"sed" cannot follow another command`, "docker run -i IMAGE PROGRAM, or the whole text with IMAGE sh -c '...'"}},
 	"a home that steps share": {text: `version: v1.1.0
 steps:
   - cmd: IMAGE sh -c 'mkdir -p $HOME/.azure && echo token > $HOME/.azure/token'

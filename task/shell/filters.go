@@ -94,19 +94,20 @@ func newFlags() *pflag.FlagSet {
 	return flags
 }
 
-// grep has the flags -E, -F, -i, -o, -q and -v.
+// grep has the flags -c, -E, -F, -i, -o, -q and -v.
 func grep(ctx context.Context, r *runner, args []string, s Streams) error {
 	flags := newFlags()
 	extended, fixed := flags.BoolP("extended-regexp", "E", false, ""), flags.BoolP("fixed-strings", "F", false, "")
 	ignoreCase, only := flags.BoolP("ignore-case", "i", false, ""), flags.BoolP("only-matching", "o", false, "")
 	quiet, invert := flags.BoolP("quiet", "q", false, ""), flags.BoolP("invert-match", "v", false, "")
+	count := flags.BoolP("count", "c", false, "")
 	if err := flags.Parse(args); err != nil {
 		return r.wrong(s, "grep", "%w", err)
 	}
 	pattern := flags.Arg(0)
 	switch {
-	case flags.NArg() == 0 || len(pattern) > maxPattern:
-		return r.wrong(s, "grep", "expected a pattern of at most %d bytes", maxPattern)
+	case flags.NArg() == 0 || flags.NArg() > 2 || len(pattern) > maxPattern:
+		return r.wrong(s, "grep", "expected a pattern of at most %d bytes, and at most one file", maxPattern)
 	case *fixed:
 		pattern = regexp.QuoteMeta(pattern)
 	case !*extended:
@@ -120,15 +121,17 @@ func grep(ctx context.Context, r *runner, args []string, s Streams) error {
 		return r.wrong(s, "grep", "%w", err)
 	}
 	expression.Longest()
-	found := false
+	found := 0
 	err = r.readLines(ctx, s, "grep", flags.Args()[1:], func(line string) error {
 		if expression.MatchString(line) == *invert {
 			return nil
 		}
-		found = true
+		found++
 		switch {
 		case *quiet:
 			return errEnough
+		case *count:
+			return nil
 		case !*only:
 			return r.write(s, line+"\n")
 		case *invert:
@@ -142,7 +145,10 @@ func grep(ctx context.Context, r *runner, args []string, s Streams) error {
 		}
 		return r.write(s, out.String())
 	})
-	if err == nil && r.code == 0 && !found {
+	if err == nil && *count && !*quiet {
+		err = r.write(s, strconv.Itoa(found)+"\n")
+	}
+	if err == nil && r.code == 0 && found == 0 {
 		err = status(1)(ctx, r, nil, s)
 	}
 	return err
