@@ -86,13 +86,14 @@ func (d *Daemon) Has(ctx context.Context, thing, name string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", what, err)
 	}
-	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == thing })
+	all := slices.Concat(kinds...)
+	i := slices.IndexFunc(all, func(k kind) bool { return k.name == thing })
 	// The request for a single one would also find an ID that begins with the name.
-	ids, err := kinds[i].list(ctx, api, filters.NewArgs(filters.Arg("name", "^/?"+regexp.QuoteMeta(name)+"$")))
+	ids, err := all[i].list(ctx, api, filters.NewArgs(filters.Arg("name", "^/?"+regexp.QuoteMeta(name)+"$")))
 	return len(ids) > 0, failed(ctx, api, err, what)
 }
 
-// Remove removes all containers with the label, running ones too and with their anonymous volumes, then the
+// Remove removes all containers with the label, running ones too and with their anonymous volumes, the
 // networks and volumes with it, and the image that Send and Receive use. A failure does not stop the
 // rest; resources that are already gone are no failure.
 func (d *Daemon) Remove(ctx context.Context, label, value string) error {
@@ -106,12 +107,13 @@ func (d *Daemon) Remove(ctx context.Context, label, value string) error {
 	}
 	d.forgetEmpty()
 	labeled := filters.NewArgs(filters.Arg("label", label+"="+value))
-	var errs []error
-	for _, k := range kinds {
-		ids, err := k.list(ctx, api, labeled)
-		errs = append(errs, failed(ctx, api, err, "listing the "+k.name+"s with the label "+text), k.removeAll(ctx, api, ids))
-	}
-	return errors.Join(errs...)
+	_ = kind{"container", listRunning, removeContainer}.removeAll(ctx, api, labeled, text) // a failure recurs with the others
+	return concurrently(kinds, func(inOrder []kind) (err error) {
+		for _, k := range inOrder {
+			err = errors.Join(err, k.removeAll(ctx, api, labeled, text))
+		}
+		return err
+	})
 }
 
 // kind is a kind of resource that can have a label.
@@ -121,28 +123,39 @@ type kind struct {
 	remove func(context.Context, client.APIClient, string) error
 }
 
-// kinds are in the order in which resources can be removed.
-var kinds = []kind{
+// kinds can be removed concurrently once no container runs, each list in its order.
+var kinds = [][]kind{{
 	{"container", listContainers, removeContainer},
-	{"network", listNetworks, func(ctx context.Context, api client.APIClient, id string) error { return api.NetworkRemove(ctx, id) }},
 	{"volume", listVolumes, func(ctx context.Context, api client.APIClient, name string) error {
 		return api.VolumeRemove(ctx, name, false)
 	}},
 	{"image", listImages, removeImage},
+}, {
+	{"network", listNetworks, func(ctx context.Context, api client.APIClient, id string) error { return api.NetworkRemove(ctx, id) }},
+}}
+
+// removeAll removes the resources with a label concurrently, since a container may take a while to end.
+func (k kind) removeAll(ctx context.Context, api client.APIClient, labeled filters.Args, label string) error {
+	ids, err := k.list(ctx, api, labeled)
+	if err != nil {
+		return failed(ctx, api, err, "listing the "+k.name+"s with the label "+label)
+	}
+	return concurrently(ids, func(id string) error {
+		if err := k.remove(ctx, api, id); err != nil && !errdefs.IsNotFound(err) {
+			return failed(ctx, api, err, "removing "+k.name+" "+clean(id))
+		}
+		return nil
+	})
 }
 
-// removeAll removes resources concurrently, since a container may take a while to end.
-func (k kind) removeAll(ctx context.Context, api client.APIClient, ids []string) error {
-	errs := make([]error, len(ids))
-	var all sync.WaitGroup
-	for i, id := range ids {
-		all.Go(func() {
-			if err := k.remove(ctx, api, id); err != nil && !errdefs.IsNotFound(err) {
-				errs[i] = failed(ctx, api, err, "removing "+k.name+" "+clean(id))
-			}
-		})
+// concurrently calls do for all and returns the errors in their order.
+func concurrently[T any](all []T, do func(T) error) error {
+	errs := make([]error, len(all))
+	var group sync.WaitGroup
+	for i, one := range all {
+		group.Go(func() { errs[i] = do(one) })
 	}
-	all.Wait()
+	group.Wait()
 	return errors.Join(errs...)
 }
 
@@ -169,6 +182,11 @@ func removeImage(ctx context.Context, api client.APIClient, id string) error {
 
 func listContainers(ctx context.Context, api client.APIClient, labeled filters.Args) ([]string, error) {
 	list, err := api.ContainerList(ctx, container.ListOptions{All: true, Filters: labeled})
+	return each(list, func(c container.Summary) string { return c.ID }), err
+}
+
+func listRunning(ctx context.Context, api client.APIClient, labeled filters.Args) ([]string, error) {
+	list, err := api.ContainerList(ctx, container.ListOptions{Filters: labeled})
 	return each(list, func(c container.Summary) string { return c.ID }), err
 }
 

@@ -98,14 +98,20 @@ func TestHas(t *testing.T) {
 	}
 }
 
-// labelled is a daemon that has two things of each kind.
+// labelled is a daemon that has two things of each kind. The container c1 is running.
 func labelled(t *testing.T, version string) *fake {
 	f := newFake(t, version, map[string]http.HandlerFunc{
-		"GET /containers/json": answer(`[{"Id":"c1"},{"Id":"c2"}]`),
-		"GET /networks":        answer(`[{"Id":"n1"},{"Id":"n2"}]`),
-		"GET /volumes":         answer(`{"Volumes":[{"Name":"v1"},{"Name":"v2"}]}`),
-		"GET /images/json":     answer(`[{"Id":"i1"}]`),
-		"DELETE /images/i1":    answer(`[]`),
+		"GET /containers/json": func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("all") == "" {
+				answer(`[{"Id":"c1"}]`)(w, r)
+				return
+			}
+			answer(`[{"Id":"c2"}]`)(w, r)
+		},
+		"GET /networks":     answer(`[{"Id":"n1"},{"Id":"n2"}]`),
+		"GET /volumes":      answer(`{"Volumes":[{"Name":"v1"},{"Name":"v2"}]}`),
+		"GET /images/json":  answer(`[{"Id":"i1"}]`),
+		"DELETE /images/i1": answer(`[]`),
 	})
 	for _, path := range []string{"/containers/c1", "/containers/c2", "/networks/n1", "/networks/n2", "/volumes/v1", "/volumes/v2"} {
 		f.answers["DELETE "+path] = done
@@ -113,7 +119,7 @@ func labelled(t *testing.T, version string) *fake {
 	return f
 }
 
-// removals returns the paths of what was to be deleted, in order but for those of one kind.
+// removals returns the paths of what was to be deleted, in order but for those that can be deleted at the same time.
 func (f *fake) removals() []string {
 	var out []string
 	for _, asked := range f.asked() {
@@ -121,8 +127,9 @@ func (f *fake) removals() []string {
 			out = append(out, path)
 		}
 	}
-	rank := func(path string) int { return strings.Index("cnvi", path[1:2]) }
-	if !slices.IsSortedFunc(out, func(a, b string) int { return rank(a) - rank(b) }) {
+	rank := func(path string) int { return strings.Index("cvi", path[1:2]) }
+	others := slices.DeleteFunc(slices.Clone(out), func(path string) bool { return strings.HasPrefix(path, "/networks/") })
+	if slices.Index(out, allRemovals[0]) > 0 || !slices.IsSortedFunc(others, func(a, b string) int { return rank(a) - rank(b) }) {
 		return append(out, "in this order")
 	}
 	slices.Sort(out)
@@ -152,10 +159,10 @@ func TestRemove(t *testing.T) {
 // What cannot be listed or removed does not keep the rest.
 func TestRemoveGoesOn(t *testing.T) {
 	f := labelled(t, "1.51")
-	f.answers["DELETE /containers/c1"] = refuse(http.StatusInternalServerError, "device is busy")
+	f.answers["DELETE /containers/c2"] = refuse(http.StatusInternalServerError, "device is busy")
 	f.answers["DELETE /networks/n2"] = refuse(http.StatusForbidden, "has active endpoints")
 	err := f.daemon().Remove(t.Context(), "l", "1")
-	if err == nil || err.Error() != "removing container c1: Error response from daemon: device is busy\n"+
+	if err == nil || err.Error() != "removing container c2: Error response from daemon: device is busy\n"+
 		"removing network n2: Error response from daemon: has active endpoints" {
 		t.Error(err)
 	}
@@ -171,6 +178,40 @@ func TestRemoveGoesOn(t *testing.T) {
 	checkText(t, err, "listing the containers with the label l=1", "no")
 	if got := f.removals(); !slices.Equal(got, allRemovals[2:]) {
 		t.Errorf("got removals %q, want %q", got, allRemovals[2:])
+	}
+}
+
+// A network is removed together with containers that do not run, and after those that do.
+func TestRemovesNetworkWithContainers(t *testing.T) {
+	f := labelled(t, "1.51")
+	container, network := make(chan struct{}), make(chan struct{})
+	meet := func(own, other chan struct{}) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			close(own)
+			select {
+			case <-other:
+			case <-r.Context().Done():
+			}
+			done(w, r)
+		}
+	}
+	f.answers["DELETE /containers/c2"] = meet(container, network)
+	f.answers["DELETE /networks/n1"] = meet(network, container)
+	running := true
+	f.answers["DELETE /containers/c1"] = func(w http.ResponseWriter, r *http.Request) {
+		running = false
+		done(w, r)
+	}
+	f.answers["GET /networks"] = func(w http.ResponseWriter, r *http.Request) {
+		if running {
+			t.Error("got a request for networks while a container runs, want it afterwards")
+		}
+		answer(`[{"Id":"n1"}]`)(w, r)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := f.daemon().Remove(ctx, "l", "1"); err != nil {
+		t.Error(err)
 	}
 }
 
