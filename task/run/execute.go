@@ -316,8 +316,10 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 		return -1, err
 	}
 	step.Pull = step.Pull || action.Flags.Pull
+	linked := make(chan error, 1)
+	go func() { linked <- e.conflict(e.workspace.Link(ctx, d.context, d)) }()
 	c, err := e.prepare(ctx, d, step, action)
-	if err == nil {
+	if err = cmp.Or(err, <-linked); err == nil {
 		err = e.addLogins(&c, step, out)
 	}
 	if err != nil {

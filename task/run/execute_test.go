@@ -251,6 +251,37 @@ func TestNetworksAndVolumesAreCreatedOnce(t *testing.T) {
 	}
 }
 
+// meeting is a daemon that creates a network only together with a volume of files.
+type meeting struct {
+	*fakeDaemon
+	network, volume chan struct{}
+}
+
+func (m meeting) CreateNetwork(context.Context, task.Network, string, map[string]string) error {
+	close(m.network)
+	<-m.volume
+	return nil
+}
+
+func (m meeting) LinkVolume(context.Context, string, map[string]string, map[string]string) error {
+	close(m.volume)
+	<-m.network
+	return nil
+}
+
+// The network and the workspace of a container are created concurrently.
+func TestCreatesConcurrently(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		step := task.Step{ID: "a", Action: task.Container{Image: "image"}, Network: "net"}
+		s := newTestExecutor(t, task.File{Steps: []task.Step{step}, Networks: []task.Network{{Name: "net"}}})
+		d := meeting{s.own, make(chan struct{}), make(chan struct{})}
+		s.Daemon = func(string) (Daemon, error) { return d, nil }
+		if _, err := s.run(t, step); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestPullRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy := manifest.Errorf(errdefs.ErrUnavailable, "busy")

@@ -152,13 +152,9 @@ func (w *Workspace) Volume(ctx context.Context, key string, d Daemon) (name stri
 		return "", nil, err
 	}
 	defer unlock()
-	v := w.volumes[key]
-	if v == nil {
-		v = &volume{Daemon: d}
-		if err := w.link(ctx, v); err != nil {
-			return "", nil, err
-		}
-		w.volumes[key] = v
+	v, err := w.volume(ctx, key, d)
+	if err != nil {
+		return "", nil, err
 	}
 	if err := w.collect(ctx, v); err != nil {
 		return "", nil, err
@@ -177,6 +173,30 @@ func (w *Workspace) Volume(ctx context.Context, key string, d Daemon) (name stri
 		v.changed.Store(w.ended.Add(1))
 		v.users.Add(-1)
 	}), nil
+}
+
+// Link creates the volume of a daemon before a step needs it, unless the volume gets archives.
+func (w *Workspace) Link(ctx context.Context, key string, d Daemon) error {
+	unlock, err := w.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_, err = w.volume(ctx, key, d)
+	return err
+}
+
+// volume returns the volume of a daemon, which is linked at the first call if that is possible.
+func (w *Workspace) volume(ctx context.Context, key string, d Daemon) (*volume, error) {
+	if v := w.volumes[key]; v != nil {
+		return v, nil
+	}
+	v := &volume{Daemon: d}
+	if err := w.link(ctx, v); err != nil {
+		return nil, err
+	}
+	w.volumes[key] = v
+	return v, nil
 }
 
 // Close removes the files, once no volume has them. Clean removes objects of the run from daemons.

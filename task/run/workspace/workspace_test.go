@@ -352,6 +352,9 @@ func TestNothingIsCopiedUnnecessarily(t *testing.T) {
 	}
 	// A daemon on this machine uses the files of the steps here.
 	s = newTestWorkspace(t, "file x")
+	if err := s.Link(t.Context(), "local", s.daemons["local"]); err != nil {
+		t.Error(err)
+	}
 	s.step("local", "new x")
 	s.want("host", "file -rw-r--r-- x", "new -rw-r--r-- x")
 	s.want("local", "file -rw-r--r-- x", "new -rw-r--r-- x")
