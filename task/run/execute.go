@@ -372,7 +372,7 @@ func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, a
 	c := Container{
 		Name: objectName(e.File, e.ID, step.ID), Image: action.Image, Args: action.Args, Env: step.Env, User: step.User,
 		Alias: step.ID, Isolation: step.Isolation, CPUs: step.CPUs, Privileged: step.Privileged,
-		Expose: step.Expose, Ports: step.Ports, Keep: step.Keep, Kill: step.Detach, Labels: e.labels(),
+		Expose: step.Expose, Ports: step.Ports, Keep: step.Keep || e.isLast(step), Kill: step.Detach, Labels: e.labels(),
 	}
 	e.mu.Lock()
 	e.attempts[step.ID]++
@@ -409,6 +409,14 @@ func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, a
 	}
 	err = e.addHome(ctx, d, &c)
 	return c, err
+}
+
+// isLast reports whether a step is the last one of the file and runs a single container. Nothing waits for the removal of
+// that, which is left to Close: it removes the network meanwhile.
+func (e *Executor) isLast(step task.Step) bool {
+	_, container := step.Action.(task.Container)
+	at := slices.IndexFunc(e.File.Steps, func(s task.Step) bool { return s.ID == step.ID })
+	return container && at == len(e.File.Steps)-1 && step.Retries+step.Repeat == 0
 }
 
 // runFlags adds flags of docker run to a container.

@@ -282,6 +282,34 @@ func TestCreatesConcurrently(t *testing.T) {
 	})
 }
 
+// Only a container that no later container or step could meet is left to Close.
+func TestLastContainerIsLeft(t *testing.T) {
+	container := task.Container{Image: "image"}
+	for name, tt := range map[string]struct {
+		steps []task.Step
+		want  []bool
+	}{
+		"steps":       {[]task.Step{{ID: "a", Action: container}, {ID: "b", Action: container}}, []bool{false, true}},
+		"retries":     {[]task.Step{{ID: "a", Action: container, Retries: 1}}, []bool{false}},
+		"repetitions": {[]task.Step{{ID: "a", Action: container, Repeat: 1}}, []bool{false}},
+		"a script":    {[]task.Step{parsed(t, "image && echo")}, []bool{false}},
+	} {
+		s := newTestExecutor(t, task.File{Steps: tt.steps})
+		for _, step := range tt.steps {
+			if _, err := s.run(t, step); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []bool
+		for _, c := range s.own.ran {
+			got = append(got, c.Keep)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got containers that are left %t, want %t", name, got, tt.want)
+		}
+	}
+}
+
 func TestPullRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy := manifest.Errorf(errdefs.ErrUnavailable, "busy")
