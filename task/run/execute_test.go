@@ -135,7 +135,7 @@ func (p *fakePrograms) Docker(ctx context.Context, dockerContext string, registr
 		return exec.CommandContext(ctx, "true"), nil
 	}
 	cmd := exec.CommandContext(ctx, "sh", "-c", p.script)
-	cmd.WaitDelay = time.Millisecond
+	cmd.WaitDelay = time.Minute
 	return cmd, nil
 }
 
