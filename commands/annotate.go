@@ -50,8 +50,9 @@ func newAnnotateCommand(env environment) *cobra.Command {
 	flags.StringVar(&opts.platform.Variant, "variant", "", "Set architecture variant")
 	addAnnotations(flags, &opts.annotations, &opts.indexAnnotations, "the entry")
 	flags.BoolVar(&opts.clear, "clear", false, "First remove the annotations, variant, OS version and OS features of the entry")
-	completePlatforms(cmd, "platform")
-	completeFlags(cmd, map[string][]string{"os": knownNames(0), "arch": knownNames(1)})
+	completeWith(cmd, platformsAfter, "platform")
+	completeFlag(cmd, "os", knownNames(0)...)
+	completeFlag(cmd, "arch", knownNames(1)...)
 	return cmd
 }
 

@@ -41,11 +41,6 @@ func TestCreateFlags(t *testing.T) {
 		"push and replace":     {base(func(o *createOptions) { o.push, o.replace = true, true }), "nothing to --replace"},
 		"tag without push":     {base(func(o *createOptions) { o.tags = []string{"x"} }), "--tag requires --push"},
 		"tag elsewhere":        {base(func(o *createOptions) { o.push, o.tags = true, []string{"team/app:x"} }), "neither a tag nor a name with a registry"},
-		"from":                 {base(func(o *createOptions) { o.from = "hub" }), `invalid --from "hub": must be one of daemon, registry`},
-		"type":                 {base(func(o *createOptions) { o.mediaType = "v2" }), "one of docker, oci"},
-		"attestations":         {base(func(o *createOptions) { o.attestations = "drop" }), "one of keep, strip"},
-		"platform":             {base(func(o *createOptions) { o.platforms = []string{"linux/amd46"} }), "did you mean linux/amd64"},
-		"require":              {base(func(o *createOptions) { o.require = []string{"linux"} }), "expected OS/ARCHITECTURE"},
 		"list":                 {base(func(o *createOptions) { o.list = "App" }), "error parsing name for manifest list App"},
 		"list with a digest":   {base(func(o *createOptions) { o.list = "app@sha256:" + strings.Repeat("0", 64) }), "the name of a manifest list has a tag"},
 		"source":               {base(func(o *createOptions) { o.sources = []string{"a b"} }), `"a b" is not a reference`},
@@ -58,7 +53,7 @@ func TestCreateFlags(t *testing.T) {
 	}
 	c, err := base(func(o *createOptions) {
 		o.push, o.tags, o.mediaType, o.attestations, o.from = true, []string{"2", "example.com/app:3"}, "oci", "strip", "daemon"
-		o.platforms = []string{"linux/aarch64"}
+		o.platforms = []manifest.Platform{{Platform: ocispec.Platform{OS: "linux", Architecture: "arm64"}}}
 	}).creation()
 	if err != nil {
 		t.Fatal(err)
@@ -98,13 +93,12 @@ func TestPurgeFlag(t *testing.T) {
 	} {
 		var got purge
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
-		flags.VarPF(&got, "purge", "p", "").NoOptDefVal = "true"
+		flags.VarPF(&parsed[purge]{to: &got, parse: parsePurge}, "purge", "p", "").NoOptDefVal = "true"
 		if err := flags.Parse(strings.Fields(args)); err != nil || got != want {
 			t.Errorf("%s: got %v and error %v, want %v", args, got, err, want)
 		}
 	}
-	var p purge
-	if err := p.Set("list"); err == nil {
+	if _, err := parsePurge("list"); err == nil {
 		t.Error("--purge=list: got no error, want one")
 	}
 }
@@ -114,12 +108,12 @@ func TestRetryTimeout(t *testing.T) {
 		var got network
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 		got.addTo(flags, "")
-		if err := flags.Parse(strings.Fields(args)); err != nil || time.Duration(got.retryTimeout) != want {
-			t.Errorf("%s: got %s and error %v, want %s", args, got.retryTimeout.String(), err, want)
+		if err := flags.Parse(strings.Fields(args)); err != nil || got.retryTimeout != want {
+			t.Errorf("%s: got %s and error %v, want %s", args, got.retryTimeout, err, want)
 		}
 		for _, s := range []string{"-1s", "30", "", "soon"} {
-			if err := flags.Set("retry-timeout", s); err == nil || time.Duration(got.retryTimeout) != want {
-				t.Errorf("%q: got error %v and %s, want an error and %s", s, err, got.retryTimeout.String(), want)
+			if err := flags.Set("retry-timeout", s); err == nil || got.retryTimeout != want {
+				t.Errorf("%q: got error %v and %s, want an error and %s", s, err, got.retryTimeout, want)
 			}
 		}
 	}

@@ -17,30 +17,22 @@ import (
 // completionTimeout bounds the wait of a shell for the daemon.
 const completionTimeout = 2 * time.Second
 
-// completeFlags offers fixed values for flags.
-func completeFlags(cmd *cobra.Command, values map[string][]string) {
-	for flag, v := range values {
-		completeWith(cmd, cobra.FixedCompletions(v, cobra.ShellCompDirectiveNoFileComp), flag)
-	}
+// completeFlag offers fixed values for a flag.
+func completeFlag(cmd *cobra.Command, flag string, values ...string) {
+	completeWith(cmd, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp), flag)
 }
 
 // commonPlatforms are offered before the other known ones.
 var commonPlatforms = []string{"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/amd64/v3", "windows/amd64"}
 
-// completePlatforms offers platforms, also after a comma those that are not given yet.
-func completePlatforms(cmd *cobra.Command, flags ...string) {
-	completeWith(cmd, platformsAfter, flags...)
-}
-
-// completeWith offers what complete returns for flags.
-func completeWith(cmd *cobra.Command, complete cobra.CompletionFunc, flags ...string) {
-	for _, flag := range flags {
-		if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
-			panic(err) // the flag does not exist
-		}
+// completeWith offers what complete returns for a flag.
+func completeWith(cmd *cobra.Command, complete cobra.CompletionFunc, flag string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
+		panic(err) // the flag does not exist
 	}
 }
 
+// platformsAfter offers platforms, also after a comma those that are not given yet.
 func platformsAfter(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 	given := typed[:strings.LastIndex(typed, ",")+1]
 	var out []string

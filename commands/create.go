@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -28,7 +27,7 @@ type createOptions struct {
 	network                       network
 	from                          string
 	wait                          time.Duration
-	platforms                     []string
+	platforms, require, exact     []manifest.Platform
 	attestations                  string
 	push                          bool
 	tags                          []string
@@ -37,8 +36,6 @@ type createOptions struct {
 	progress                      string
 	purge                         string
 	digests                       []string
-	require                       []string
-	exact                         []string
 	annotations, indexAnnotations []string
 	mediaType                     string
 	dryRun                        bool
@@ -73,28 +70,23 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	flags.BoolVarP(&opts.amend, "amend", "a", false, "Amend an existing manifest list, with --push the one in the registry")
 	flags.BoolVar(&opts.replace, "replace", false, "Replace an existing manifest list")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
-	flags.StringVar(&opts.from, "from", "", `Only look up sources in the daemon or in registries ("daemon", "registry")`)
+	addChoice(cmd, &opts.from, "from", "", `Only look up sources in the daemon or in registries ("daemon", "registry")`, "daemon", "registry")
 	addWait(flags, &opts.wait, "Wait this long for sources that do not exist yet")
-	flags.StringSliceVar(&opts.platforms, "platform", nil, "Only include these platforms of the sources")
-	flags.StringVar(&opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`)
+	addPlatforms(cmd, &opts.platforms, "platform", "Only include these platforms of the sources")
+	addChoice(cmd, &opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`, "keep", "strip")
 	flags.BoolVar(&opts.push, "push", false, "Push immediately, without a local list")
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag, or under this name with a registry and a tag (with --push)")
 	flags.StringArrayVar(&opts.digests, "digests", nil, "Add the images of this file or folder that builds wrote: digests, or metadata files")
-	flags.StringSliceVar(&opts.require, "require", nil, "Fail if the list does not have these platforms")
-	flags.StringSliceVar(&opts.exact, "exact", nil, "Fail if the list does not have these platforms, or has others")
+	addPlatforms(cmd, &opts.require, "require", "Fail if the list does not have these platforms")
+	addPlatforms(cmd, &opts.exact, "exact", "Fail if the list does not have these platforms, or has others")
 	addAnnotations(flags, &opts.annotations, &opts.indexAnnotations, "the list")
-	flags.StringVar(&opts.mediaType, "type", "", `Media type of the list ("docker", "oci"; default: derived from the images)`)
+	addChoice(cmd, &opts.mediaType, "type", "", `Media type of the list ("docker", "oci"; default: derived from the images)`, "docker", "oci")
 	opts.condition.addTo(cmd)
 	opts.output.addTo(flags)
 	addProgress(cmd, env, &opts.progress)
-	flags.StringVar(&opts.purge, "purge", "", `With "tags", also remove the tags of the images in the repository`)
+	addChoice(cmd, &opts.purge, "purge", "", `With "tags", also remove the tags of the images in the repository`, "tags")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
-	completePlatforms(cmd, "platform", "require", "exact")
 	completeWith(cmd, env.completeRepository, "tag")
-	completeFlags(cmd, map[string][]string{
-		"purge": {"tags"},
-		"from":  {"daemon", "registry"}, "attestations": {"keep", "strip"}, "type": {"docker", "oci"},
-	})
 	return cmd
 }
 
@@ -120,16 +112,8 @@ func (o createOptions) creation() (c publish.Creation, err error) {
 		c.Existing = publish.Replace
 	}
 	c.Wait = o.wait
-	c.Choice = publish.Choice{From: publish.Location(o.from), Strip: o.attestations == "strip"}
-	if c.Choice.Platforms, err = parsePlatforms("platform", o.platforms); err != nil {
-		return c, err
-	}
-	if c.Require, err = parsePlatforms("require", o.require); err != nil {
-		return c, err
-	}
-	if c.Exact, err = parsePlatforms("exact", o.exact); err != nil {
-		return c, err
-	}
+	c.Choice = publish.Choice{From: publish.Location(o.from), Platforms: o.platforms, Strip: o.attestations == "strip"}
+	c.Require, c.Exact = o.require, o.exact
 	c.MediaType = map[string]string{"docker": manifest.MediaTypeDockerList, "oci": ocispec.MediaTypeImageIndex}[o.mediaType]
 	if c.Annotations, err = parseAnnotations(o.annotations, "index", o.indexAnnotations); err != nil {
 		return c, err
@@ -141,7 +125,7 @@ func (o createOptions) creation() (c publish.Creation, err error) {
 	return c, err
 }
 
-// contradiction returns an error for flags that cannot stand together or have an unknown value.
+// contradiction returns an error for flags that cannot be combined.
 func (o createOptions) contradiction() error {
 	switch {
 	case o.amend && o.replace:
@@ -158,19 +142,7 @@ func (o createOptions) contradiction() error {
 		return manifest.WithHint(invalid("--tag requires --push"),
 			"to push the local list under more tags later: docker multiarch push --tag %s %s", o.tags[0], o.list)
 	}
-	if err := oneOf("from", o.from, "", "daemon", "registry"); err != nil {
-		return err
-	}
-	if err := oneOf("attestations", o.attestations, "keep", "strip"); err != nil {
-		return err
-	}
-	if err := oneOf("purge", o.purge, "", "tags"); err != nil {
-		return err
-	}
-	if err := cmp.Or(checkProgress(o.progress), o.output.checkDryRun(o.dryRun)); err != nil {
-		return err
-	}
-	return oneOf("type", o.mediaType, "", "docker", "oci")
+	return o.output.checkDryRun(o.dryRun)
 }
 
 func runCreate(ctx context.Context, env environment, opts createOptions) error {

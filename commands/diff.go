@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/docker/cli/cli"
-	"github.com/docker/cli/cli/command/formatter"
 	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
@@ -37,17 +36,12 @@ docker multiarch diff --format markdown registry.example.com/app:latest registry
 		},
 		ValidArgsFunction: atMost(2, env.completeNames),
 	}
-	flags := cmd.Flags()
-	opts.network.addTo(flags, "Allow communication with an insecure registry")
-	flags.StringVar(&opts.format, "format", "", `Format output: "table" (default), "markdown", "json" or a Go template`)
-	completeFlags(cmd, map[string][]string{"format": {"json", display.MarkdownFormat, formatter.TableFormatKey}})
+	opts.network.addTo(cmd.Flags(), "Allow communication with an insecure registry")
+	addFormat(cmd, &opts.format, `Format output: "table" (default), "markdown", "json" or a Go template`, "json", "markdown", "table")
 	return cmd
 }
 
 func runDiff(ctx context.Context, env environment, opts diffOptions) error {
-	if _, err := parseTemplate(opts.format); err != nil {
-		return err
-	}
 	names, err := parseAll([]string{opts.older, opts.newer}, env.parseName)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 
 type existsOptions struct {
 	names     []string
-	platforms []string
+	platforms []manifest.Platform
 	network   network
 	wait      time.Duration
 }
@@ -42,18 +41,13 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 	}
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
-	flags.StringSliceVar(&opts.platforms, "platform", nil, "Check for an image for this platform, too (can be repeated)")
+	addPlatforms(cmd, &opts.platforms, "platform", "Check for an image for this platform, too (can be repeated)")
 	addWait(flags, &opts.wait, "Wait this long for what does not exist yet")
-	completePlatforms(cmd, "platform")
 	return cmd
 }
 
 func runExists(ctx context.Context, env environment, opts existsOptions) error {
 	names, err := parseAll(opts.names, env.parseName)
-	if err != nil {
-		return err
-	}
-	platforms, err := parsePlatforms("platform", opts.platforms)
 	if err != nil {
 		return err
 	}
@@ -63,8 +57,11 @@ func runExists(ctx context.Context, env environment, opts existsOptions) error {
 	var group sync.WaitGroup
 	for i, name := range names {
 		group.Go(func() {
-			what := strings.Join(append([]string{manifest.Familiar(name)}, opts.platforms...), " ")
-			errs[i] = manifest.Await(ctx, opts.wait, t.reporter, what, func() error { return verify.Exists(ctx, registries, name, platforms) })
+			what := manifest.Familiar(name)
+			for _, p := range opts.platforms {
+				what += " " + p.String()
+			}
+			errs[i] = manifest.Await(ctx, opts.wait, t.reporter, what, func() error { return verify.Exists(ctx, registries, name, opts.platforms) })
 		})
 	}
 	group.Wait()

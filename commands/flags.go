@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/template"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -30,13 +29,133 @@ func (e *flagError) Unwrap() error { return e.error }
 // badValue returns the error for a flag with an invalid value, which has the exit code of an unknown flag.
 func badValue(format string, args ...any) error { return &flagError{invalid(format, args...)} }
 
-// oneOf returns an error unless value is one of allowed.
-func oneOf(flag, value string, allowed ...string) error {
-	if slices.Contains(allowed, value) {
-		return nil
+// parsed is the value of a flag that is parsed, and so checked, when it is set.
+type parsed[T any] struct {
+	to    *T
+	parse func(string) (T, error)
+	// text is the default as help shows it, then what was typed; kind is the type that help shows.
+	text, kind string
+}
+
+// Set parses what was typed.
+func (p *parsed[T]) Set(typed string) error {
+	v, err := p.parse(typed)
+	if err == nil {
+		*p.to, p.text = v, typed
 	}
-	allowed = slices.DeleteFunc(allowed, func(s string) bool { return s == "" })
-	return badValue("invalid --%s %q: must be one of %s", flag, value, strings.Join(allowed, ", "))
+	return err
+}
+
+// String returns the value in the form that Set parses.
+func (p *parsed[T]) String() string { return p.text }
+
+// Type is the type that help shows.
+func (p *parsed[T]) Type() string { return p.kind }
+
+// addChoice adds a flag whose value is its default or one of choices.
+func addChoice(cmd *cobra.Command, to *string, name, value, usage string, choices ...string) {
+	*to = value
+	cmd.Flags().Var(&parsed[string]{to, func(s string) (string, error) {
+		if s != value && !slices.Contains(choices, s) {
+			return "", invalid("must be one of %s", strings.Join(choices, ", "))
+		}
+		return s, nil
+	}, value, "string"}, name, usage)
+	completeFlag(cmd, name, choices...)
+}
+
+// addFormat adds the flag for a template, or one of formats.
+func addFormat(cmd *cobra.Command, format *string, usage string, formats ...string) {
+	cmd.Flags().Var(&parsed[string]{format, func(s string) (string, error) {
+		_, err := display.ParseTemplate(s)
+		return s, err
+	}, "", "string"}, "format", usage)
+	completeFlag(cmd, "format", formats...)
+}
+
+// execute prints v in the format of a flag.
+func (e environment) execute(format string, v any) error {
+	t, err := display.ParseTemplate(format)
+	if err == nil {
+		err = display.Execute(e.Out(), t, v)
+	}
+	return err
+}
+
+// addShape adds the flags for the shape of a table; format and quiet describe these flags.
+func addShape(cmd *cobra.Command, shape *display.Listing, format, quiet string) {
+	addFormat(cmd, &shape.Format, format, "table", "json")
+	cmd.Flags().BoolVarP(&shape.Quiet, "quiet", "q", false, quiet)
+	cmd.Flags().BoolVar(&shape.NoTrunc, "no-trunc", false, "Don't truncate output")
+}
+
+// addPlatforms adds a flag for platforms, which can be repeated or have commas.
+func addPlatforms(cmd *cobra.Command, to *[]manifest.Platform, name, usage string) {
+	cmd.Flags().Var(&parsed[[]manifest.Platform]{to, func(s string) ([]manifest.Platform, error) {
+		if s == "" {
+			return *to, nil
+		}
+		platforms, err := manifest.ParsePlatforms(strings.Split(s, ","))
+		return append(*to, platforms...), err
+	}, "", "stringSlice"}, name, usage)
+	completeWith(cmd, platformsAfter, name)
+}
+
+// addPatterns adds a flag for patterns, which can be repeated.
+func addPatterns(flags *pflag.FlagSet, to *[]manifest.Pattern, name, usage string) {
+	flags.Var(&parsed[[]manifest.Pattern]{to, func(s string) ([]manifest.Pattern, error) {
+		pattern, err := manifest.ParsePattern(s)
+		return append(*to, pattern), err
+	}, "", "stringArray"}, name, usage)
+}
+
+// addPattern adds a flag for a pattern that matches everything if it is empty.
+func addPattern(flags *pflag.FlagSet, to *manifest.Pattern, name, usage string) {
+	flags.Var(&parsed[manifest.Pattern]{to, unlessEmpty(manifest.ParsePattern), "", "string"}, name, usage)
+}
+
+// unlessEmpty returns parse with the zero value for "".
+func unlessEmpty[T any](parse func(string) (T, error)) func(string) (T, error) {
+	return func(s string) (v T, err error) {
+		if s != "" {
+			v, err = parse(s)
+		}
+		return v, err
+	}
+}
+
+// addNumber adds a flag for a number from 1 on; 0 stands for none.
+func addNumber(flags *pflag.FlagSet, to *int, name, usage string) {
+	text := ""
+	if *to != 0 {
+		text = strconv.Itoa(*to)
+	}
+	flags.Var(&parsed[int]{to, parseNumber, text, "int"}, name, usage)
+}
+
+func parseNumber(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return 0, invalid("expected a positive integer")
+	}
+	return n, nil
+}
+
+// addTimeout adds a flag for a duration that is not negative.
+func addTimeout(flags *pflag.FlagSet, to *time.Duration, name, usage string) {
+	text := "0" // which help does not show as a default
+	if *to != 0 {
+		text = to.String()
+	}
+	flags.Var(&parsed[time.Duration]{to, parseTimeout, text, "duration"}, name, usage)
+}
+
+func parseTimeout(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, invalid(`expected a duration like "30s" or "2m"`)
+	}
+	return d, nil
 }
 
 // addAnnotations adds the flags for annotations, which are those of target unless they have a level.
@@ -69,82 +188,25 @@ func warnLevels(report manifest.Reporter, skipped []string) {
 	}
 }
 
-// parseTemplate returns the template of --format.
-func parseTemplate(format string) (*template.Template, error) {
-	t, err := display.ParseTemplate(format)
-	if err != nil {
-		return nil, badValue("--format: %w", err)
-	}
-	return t, nil
-}
-
-// parsePatterns returns the patterns of a flag.
-func parsePatterns(flag string, typed []string) ([]manifest.Pattern, error) {
-	patterns, err := parseAll(typed, manifest.ParsePattern)
-	if err != nil {
-		return nil, badValue("--%s %w", flag, err)
-	}
-	return patterns, nil
-}
-
-// parsePlatforms returns the platforms of a flag.
-func parsePlatforms(flag string, typed []string) ([]manifest.Platform, error) {
-	platforms, err := manifest.ParsePlatforms(typed)
-	if err != nil {
-		return nil, badValue("--%s: %w", flag, err)
-	}
-	return platforms, nil
-}
-
-// parsePattern returns the pattern of a flag that can be used once, and that matches everything if not used.
-func parsePattern(flag, typed string) (manifest.Pattern, error) {
-	if typed == "" {
-		return manifest.Pattern{}, nil
-	}
-	patterns, err := parsePatterns(flag, []string{typed})
-	if err != nil {
-		return manifest.Pattern{}, err
-	}
-	return patterns[0], nil
-}
-
 // purge is the value of --purge: a boolean as in docker manifest, or "tags".
 type purge struct{ list, tags bool }
 
-// Set parses "tags" or a boolean.
-func (p *purge) Set(s string) error {
+func parsePurge(s string) (purge, error) {
 	if s == "tags" {
-		*p = purge{list: true, tags: true}
-		return nil
+		return purge{list: true, tags: true}, nil
 	}
-	b, err := strconv.ParseBool(s)
+	list, err := strconv.ParseBool(s)
 	if err != nil {
-		return invalid(`expected true, false or "tags"`)
+		return purge{}, invalid(`expected true, false or "tags"`)
 	}
-	*p = purge{list: b}
-	return nil
+	return purge{list: list}, nil
 }
-
-// String returns the value in the form that Set parses.
-func (p *purge) String() string {
-	if p.tags {
-		return "tags"
-	}
-	return strconv.FormatBool(p.list)
-}
-
-// Type makes help show the flag like the boolean one of docker manifest.
-func (p *purge) Type() string { return "bool" }
 
 // addProgress adds the flag.
 func addProgress(cmd *cobra.Command, env environment, mode *string) {
-	cmd.Flags().StringVar(mode, "progress", display.ProgressAuto, `How to show progress ("auto", "plain", "tty", "json", "quiet"; default: $BUILDKIT_PROGRESS or "auto")`)
+	addChoice(cmd, mode, "progress", env.progressMode(), `How to show progress ("auto", "plain", "tty", "json", "quiet"; default: $BUILDKIT_PROGRESS or "auto")`, display.ProgressModes...)
 	cmd.Flags().Lookup("progress").DefValue = "" // help is the same whatever the environment
-	*mode = env.progressMode()
-	completeFlags(cmd, map[string][]string{"progress": display.ProgressModes})
 }
-
-func checkProgress(mode string) error { return oneOf("progress", mode, display.ProgressModes...) }
 
 // condition are the flags for what tags have to point to before they are written.
 type condition struct {
@@ -155,7 +217,7 @@ type condition struct {
 func (c *condition) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.ifDigest, "if-digest", "", `Fail unless the tags point to this digest now, or are "absent"`)
 	cmd.Flags().BoolVar(&c.noClobber, "no-clobber", false, "Do not move tags that point to something else")
-	completeFlags(cmd, map[string][]string{"if-digest": {"absent"}})
+	completeFlag(cmd, "if-digest", "absent")
 }
 
 func (c condition) parse() (manifest.Condition, error) {
@@ -195,7 +257,7 @@ func (o output) open(env environment) (results, error) {
 
 // addWait adds the flag.
 func addWait(flags *pflag.FlagSet, wait *time.Duration, usage string) {
-	flags.Var((*timeout)(wait), "wait", usage+` ("90s", "10m")`)
+	addTimeout(flags, wait, "wait", usage+` ("90s", "10m")`)
 }
 
 // parseAll parses each argument or value of a flag.
@@ -275,49 +337,6 @@ func parseTag(list reference.Named, s string) (reference.NamedTagged, error) {
 	}
 	return name, err
 }
-
-// number is the value of a flag, at least 1; 0 stands for none.
-type number int
-
-// Set parses a number.
-func (n *number) Set(s string) error {
-	given, err := strconv.Atoi(s)
-	if err != nil || given < 1 {
-		return invalid("expected a positive integer")
-	}
-	*n = number(given)
-	return nil
-}
-
-// String returns the number, empty when there is none.
-func (n *number) String() string {
-	if *n == 0 {
-		return ""
-	}
-	return strconv.Itoa(int(*n))
-}
-
-// Type is the type that help shows.
-func (n *number) Type() string { return "int" }
-
-// age is the value of --older-than.
-type age struct {
-	typed  string
-	before time.Time
-}
-
-// Set parses an age, see parseOlderThan.
-func (a *age) Set(s string) error {
-	before, err := parseOlderThan(s, time.Now())
-	*a = age{s, before}
-	return err
-}
-
-// String returns what was typed.
-func (a *age) String() string { return a.typed }
-
-// Type is the type that help shows.
-func (a *age) Type() string { return "age" }
 
 // parseOlderThan returns the time before now that s specifies: an age, or an RFC 3339 time.
 func parseOlderThan(s string, now time.Time) (time.Time, error) {

@@ -12,14 +12,15 @@ import (
 )
 
 func TestNumber(t *testing.T) {
-	var n number
+	var n int
+	flag := parsed[int]{to: &n, parse: parseNumber}
 	for _, s := range []string{"0", "-1", "", "x", "1.5"} {
-		if err := n.Set(s); !errdefs.IsInvalidArgument(err) || n.String() != "" {
-			t.Errorf("%q: got %q and error %v, want %v", s, n.String(), err, errdefs.ErrInvalidArgument)
+		if err := flag.Set(s); !errdefs.IsInvalidArgument(err) || n != 0 || flag.String() != "" {
+			t.Errorf("%q: got %q and error %v, want %v", s, flag.String(), err, errdefs.ErrInvalidArgument)
 		}
 	}
-	if err := n.Set("3"); err != nil || n != 3 || n.String() != "3" {
-		t.Errorf("got %q and error %v, want 3", n.String(), err)
+	if err := flag.Set("3"); err != nil || n != 3 || flag.String() != "3" {
+		t.Errorf("got %q and error %v, want 3", flag.String(), err)
 	}
 }
 

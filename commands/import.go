@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"cmp"
 	"context"
 	"io"
 
@@ -20,8 +19,8 @@ type importOptions struct {
 	network        network
 	tags           []string
 	allTags        bool
-	filters        []string
-	platforms      []string
+	filters        []manifest.Pattern
+	platforms      []manifest.Platform
 	referrers      bool
 	force          bool
 	condition      condition
@@ -59,8 +58,8 @@ docker multiarch import --all-tags --referrers registry.example.com/app oci-layo
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Add this tag in the repository of TARGET, too")
 	flags.BoolVarP(&opts.allTags, "all-tags", "a", false, "Import all tags; SOURCE and TARGET are repositories")
-	flags.StringArrayVar(&opts.filters, "filter", nil, `With --all-tags, only import tags that match a pattern ("1.*", "regex:1[.].*")`)
-	flags.StringSliceVar(&opts.platforms, "platform", nil, "Import only these platforms, with their attestations")
+	addPatterns(flags, &opts.filters, "filter", `With --all-tags, only import tags that match a pattern ("1.*", "regex:1[.].*")`)
+	addPlatforms(cmd, &opts.platforms, "platform", "Import only these platforms, with their attestations")
 	flags.BoolVar(&opts.referrers, "referrers", false, "Also import referrers of the image, such as signatures")
 	opts.condition.addTo(cmd)
 	flags.BoolVarP(&opts.force, "force", "f", false, "Move tags that point to something else, replace a tar that exists, and check the blobs of existing content")
@@ -69,7 +68,6 @@ docker multiarch import --all-tags --referrers registry.example.com/app oci-layo
 	flags.StringVar(&opts.username, "src-username", "", "User name for the registry of SOURCE (with --src-password-stdin)")
 	flags.BoolVar(&opts.passwordStdin, "src-password-stdin", false, "Read the password for the registry of SOURCE from stdin")
 	addProgress(cmd, env, &opts.progress)
-	completePlatforms(cmd, "platform")
 	return cmd
 }
 
@@ -78,10 +76,7 @@ func (o importOptions) request() (r transfer.Request, err error) {
 	if err := o.check(); err != nil {
 		return r, err
 	}
-	r = transfer.Request{AllTags: o.allTags, Referrers: o.referrers, Force: o.force}
-	if r.Filters, err = parsePatterns("filter", o.filters); err != nil {
-		return r, err
-	}
+	r = transfer.Request{AllTags: o.allTags, Filters: o.filters, Platforms: o.platforms, Referrers: o.referrers, Force: o.force}
 	if r.Source, err = parseEnd(o.source); err != nil {
 		return r, err
 	}
@@ -92,9 +87,6 @@ func (o importOptions) request() (r transfer.Request, err error) {
 		return r, invalid("TARGET %s has a digest, which is determined by SOURCE: use a tag or a repository", o.target)
 	}
 	if r.Condition, err = o.condition.parse(); err != nil {
-		return r, err
-	}
-	if r.Platforms, err = parsePlatforms("platform", o.platforms); err != nil {
 		return r, err
 	}
 	if o.allTags {
@@ -163,7 +155,7 @@ func (o importOptions) targetTags(source, target reference.Named) ([]reference.N
 	return parseTags(target, append(tags, o.tags...))
 }
 
-// check returns an error for flags that cannot be combined or have an invalid value.
+// check returns an error for flags that cannot be combined.
 func (o importOptions) check() error {
 	switch {
 	case o.force && o.condition.noClobber:
@@ -179,7 +171,7 @@ func (o importOptions) check() error {
 	case o.username != "" && !o.passwordStdin:
 		return invalid("--src-username requires --src-password-stdin: other users can see passwords in arguments")
 	}
-	return cmp.Or(checkProgress(o.progress), o.output.checkDryRun(o.dryRun))
+	return o.output.checkDryRun(o.dryRun)
 }
 
 // password reads a password from standard input as docker login does, until ctx is done.

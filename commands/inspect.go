@@ -23,7 +23,7 @@ type inspectOptions struct {
 	raw     bool
 	size    bool
 
-	platform         string
+	platform         *manifest.Platform
 	sbom, provenance bool
 }
 
@@ -52,15 +52,17 @@ docker multiarch inspect --provenance --format '{{json .buildDefinition}}' --pla
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.BoolVarP(&opts.verbose, "verbose", "v", false, "Output additional info including layers and platform")
-	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("json" or a Go template)`)
+	addFormat(cmd, &opts.format, `Format output using a custom template ("json" or a Go template)`, "json")
 	flags.BoolVar(&opts.tree, "tree", false, "Show the list as a tree, with attestations under their images")
 	flags.BoolVar(&opts.size, "size", false, "With --tree or --format, show how much there is to download; layers that images share count once")
 	flags.BoolVar(&opts.raw, "raw", false, "Print the bytes of the list or manifest, and nothing else")
 	flags.BoolVar(&opts.sbom, "sbom", false, "Print the SBOM of each image, as it was attached to it")
 	flags.BoolVar(&opts.provenance, "provenance", false, "Print the provenance of each image, as it was attached to it")
-	flags.StringVar(&opts.platform, "platform", "", "Show the image for this platform")
-	completePlatforms(cmd, "platform")
-	completeFlags(cmd, map[string][]string{"format": {"json"}})
+	flags.Var(&parsed[*manifest.Platform]{&opts.platform, unlessEmpty(func(s string) (*manifest.Platform, error) {
+		p, err := manifest.ParsePlatform(s)
+		return &p, err
+	}), "", "string"}, "platform", "Show the image for this platform")
+	completeWith(cmd, platformsAfter, "platform")
 	return cmd
 }
 
@@ -86,18 +88,6 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 	if err := opts.contradiction(); err != nil {
 		return err
 	}
-	template, err := parseTemplate(opts.format)
-	if err != nil {
-		return err
-	}
-	var platform *manifest.Platform
-	if opts.platform != "" {
-		platforms, err := parsePlatforms("platform", []string{opts.platform})
-		if err != nil {
-			return err
-		}
-		platform = &platforms[0]
-	}
 	t := newTools(env, false)
 	registries := t.registries(opts.network)
 	found, err := lookFor(ctx, t, opts, registries)
@@ -106,11 +96,11 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 	}
 	switch {
 	case opts.sbom:
-		return showPredicates(ctx, t, registries, found, inspect.SBOM, platform, opts.format)
+		return showPredicates(ctx, t, registries, found, inspect.SBOM, opts.platform, opts.format)
 	case opts.provenance:
-		return showPredicates(ctx, t, registries, found, inspect.Provenance, platform, opts.format)
-	case platform != nil:
-		if found, err = found.For(ctx, registries, *platform); err != nil {
+		return showPredicates(ctx, t, registries, found, inspect.Provenance, opts.platform, opts.format)
+	case opts.platform != nil:
+		if found, err = found.For(ctx, registries, *opts.platform); err != nil {
 			return err
 		}
 	}
@@ -126,7 +116,7 @@ func runInspect(ctx context.Context, env environment, opts inspectOptions) error
 		if opts.tree {
 			return display.Tree(env.Out(), view)
 		}
-		return display.Execute(env.Out(), template, view)
+		return env.execute(opts.format, view)
 	}
 	return inspectText(ctx, t, registries, found, opts)
 }

@@ -11,37 +11,24 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 )
 
-type lsOptions struct {
-	format  string
-	quiet   bool
-	noTrunc bool
-}
-
 func newLsCommand(env environment) *cobra.Command {
-	var opts lsOptions
+	var shape display.Listing
 	cmd := &cobra.Command{
 		Use:     "ls [OPTIONS]",
 		Aliases: []string{"list"},
 		Short:   "List local manifest lists",
 		Args:    cli.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return runLs(env, opts)
+			return runLs(env, shape)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	f := cmd.Flags()
-	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
-	f.BoolVarP(&opts.quiet, "quiet", "q", false, "Only display names")
-	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
-	completeFlags(cmd, map[string][]string{"format": {"json", "table"}})
+	addShape(cmd, &shape, flags.FormatHelp, "Only display names")
 	return cmd
 }
 
 // runLs shows every list that can be read, and reports the others.
-func runLs(env environment, opts lsOptions) error {
-	if _, err := parseTemplate(opts.format); err != nil {
-		return err
-	}
+func runLs(env environment, shape display.Listing) error {
 	var lists []store.Stored
 	var errs []error
 	for s, err := range env.lists().All() {
@@ -51,6 +38,6 @@ func runLs(env environment, opts lsOptions) error {
 		}
 		lists = append(lists, s)
 	}
-	errs = append(errs, display.Lists(env.Out(), lists, opts.format, opts.quiet, opts.noTrunc))
+	errs = append(errs, display.Lists(env.Out(), lists, shape.Format, shape.Quiet, shape.NoTrunc))
 	return errors.Join(errs...)
 }

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -46,7 +45,7 @@ func newPushCommand(env environment) *cobra.Command {
 		ValidArgsFunction: atMost(1, env.completeListOrImage),
 	}
 	flags := cmd.Flags()
-	flags.VarPF(&opts.purge, "purge", "p", `Remove the local manifest list after push; --purge=tags also removes the tags of its images in the repository`).
+	flags.VarPF(&parsed[purge]{&opts.purge, parsePurge, "false", "bool"}, "purge", "p", `Remove the local manifest list after push; --purge=tags also removes the tags of its images in the repository`).
 		NoOptDefVal = "true"
 	opts.network.addTo(flags, "Allow push to an insecure registry")
 	flags.StringVar(&opts.to, "to", "", "Write the list to an OCI image layout, oci-layout://PATH[:TAG], instead of its registry")
@@ -57,7 +56,7 @@ func newPushCommand(env environment) *cobra.Command {
 	opts.output.addTo(flags)
 	addProgress(cmd, env, &opts.progress)
 	completeWith(cmd, env.completeRepository, "tag")
-	completeFlags(cmd, map[string][]string{"purge": {"true", "false", "tags"}})
+	completeFlag(cmd, "purge", "true", "false", "tags")
 	return cmd
 }
 
@@ -74,7 +73,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := cmp.Or(checkProgress(opts.progress), opts.output.checkDryRun(opts.dryRun)); err != nil {
+	if err := opts.output.checkDryRun(opts.dryRun); err != nil {
 		return err
 	}
 	if opts.force && opts.to == "" {

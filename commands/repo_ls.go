@@ -13,7 +13,7 @@ import (
 
 type repoLsOptions struct {
 	registry string
-	filter   string
+	filter   manifest.Pattern
 	format   string
 	quiet    bool
 	network  network
@@ -35,11 +35,10 @@ func newRepoLsCommand(env environment) *cobra.Command {
 		ValidArgsFunction: atMost(1, env.completeRegistry),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.filter, "filter", "", `Only list repositories whose path matches this pattern ("team/*", "regex:team/.*"; * matches anything but /)`)
-	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("table", "json" or a Go template over .Repository and .Name)`)
+	addPattern(flags, &opts.filter, "filter", `Only list repositories whose path matches this pattern ("team/*", "regex:team/.*"; * matches anything but /)`)
+	addFormat(cmd, &opts.format, `Format output using a custom template ("table", "json" or a Go template over .Repository and .Name)`, "table", "json")
 	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "Only display names, which other commands take")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
-	completeFlags(cmd, map[string][]string{"format": {"table", "json"}})
 	return cmd
 }
 
@@ -48,14 +47,7 @@ func runRepoLs(ctx context.Context, env environment, opts repoLsOptions) error {
 	if err != nil {
 		return err
 	}
-	filter, err := parsePattern("filter", opts.filter)
-	if err != nil {
-		return err
-	}
-	if _, err := parseTemplate(opts.format); err != nil {
-		return err
-	}
-	paths, err := repository.Repositories(ctx, newTools(env, false).registries(opts.network), registry, filter)
+	paths, err := repository.Repositories(ctx, newTools(env, false).registries(opts.network), registry, opts.filter)
 	if err != nil {
 		return err
 	}

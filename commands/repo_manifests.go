@@ -43,8 +43,7 @@ func newRepoManifestsCommand(env environment) *cobra.Command {
 		},
 		ValidArgsFunction: atMost(1, env.completeRepository),
 	}
-	opts.addTo(cmd.Flags(), "Only display digests", ".Digest, .Tags, .Kind, .MediaType, .ArtifactType, .Platforms, .Size, .Layers and .Created")
-	completeFlags(cmd, map[string][]string{"format": {"table", "json"}, "orderby": {byName, byTime}})
+	opts.addTo(cmd, "Only display digests", ".Digest, .Tags, .Kind, .MediaType, .ArtifactType, .Platforms, .Size, .Layers and .Created")
 	return cmd
 }
 
@@ -54,10 +53,7 @@ func runRepoManifests(ctx context.Context, env environment, opts repoManifestsOp
 	if err != nil {
 		return err
 	}
-	query, err := opts.query()
-	if err != nil {
-		return err
-	}
+	query := opts.query()
 	query.Detail = opts.shape.ManifestDetail()
 	t := newTools(env, false)
 	records, err := repository.Manifests(ctx, t.registries(opts.network), t.reporter, repo, query)

@@ -19,11 +19,11 @@ import (
 
 type repoPurgeOptions struct {
 	network           network
-	filters, excludes []string
+	filters, excludes []manifest.Pattern
 	all               bool
-	repositories      string
-	olderThan         age
-	keep, keepOld     number
+	repositories      manifest.Pattern
+	olderThan         time.Time
+	keep, keepOld     int
 	keepManifests     bool
 	orderBy           string
 	untagged          bool
@@ -31,14 +31,13 @@ type repoPurgeOptions struct {
 	force, dryRun     bool
 	record            string
 	assumeGone        []string
-	maxDeletes        number
+	maxDeletes        int
 	maxTime           time.Duration
-	format            string
-	noTrunc, quiet    bool
+	shape             display.Listing
 }
 
 func newRepoPurgeCommand(env environment) *cobra.Command {
-	opts := repoPurgeOptions{orderBy: byTime}
+	var opts repoPurgeOptions
 	cmd := &cobra.Command{
 		Use:   "purge [OPTIONS] REPOSITORY | REGISTRY --repositories PATTERN",
 		Short: "Remove old tags and manifests from a repository",
@@ -63,28 +62,27 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 		}),
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&opts.filters, "filter", nil, `Only remove tags that match this pattern ("1.*", "regex:1[.].*")`)
-	f.StringArrayVar(&opts.excludes, "exclude", nil, "Keep tags that match this pattern (same syntax as --filter)")
+	addPatterns(f, &opts.filters, "filter", `Only remove tags that match this pattern ("1.*", "regex:1[.].*")`)
+	addPatterns(f, &opts.excludes, "exclude", "Keep tags that match this pattern (same syntax as --filter)")
 	f.BoolVar(&opts.all, "all", false, "Allow the filters to match every tag")
-	f.StringVar(&opts.repositories, "repositories", "", `Purge each repository of REGISTRY whose path matches this pattern ("team/*", "regex:.*"; * matches anything but /)`)
-	f.Var(&opts.olderThan, "older-than", `Only remove what is older: "45m", "12h", "30d", "2w", or an RFC 3339 time`)
-	f.Var(&opts.keep, "keep", "Keep this many of the newest matching tags")
-	f.Var(&opts.keepOld, "keep-old", "Keep this many of the newest matching tags that are old enough or, with only --untagged, manifests without a tag")
+	addPattern(f, &opts.repositories, "repositories", `Purge each repository of REGISTRY whose path matches this pattern ("team/*", "regex:.*"; * matches anything but /)`)
+	older := func(s string) (time.Time, error) { return parseOlderThan(s, time.Now()) }
+	f.Var(&parsed[time.Time]{&opts.olderThan, older, "", "age"}, "older-than", `Only remove what is older: "45m", "12h", "30d", "2w", or an RFC 3339 time`)
+	addNumber(f, &opts.keep, "keep", "Keep this many of the newest matching tags")
+	addNumber(f, &opts.keepOld, "keep-old", "Keep this many of the newest matching tags that are old enough or, with only --untagged, manifests without a tag")
 	f.BoolVar(&opts.keepManifests, "keep-manifests", false, "Only remove tags, and keep the manifests they point to")
-	f.StringVar(&opts.orderBy, "orderby", opts.orderBy, `Order that decides which tags --keep keeps ("name", "time")`)
+	addChoice(cmd, &opts.orderBy, "orderby", byTime, `Order that decides which tags --keep keeps ("name", "time")`, byName, byTime)
 	f.BoolVar(&opts.untagged, "untagged", false, "Also remove manifests without a tag, if the registry lists them; without --filter only these")
 	f.BoolVarP(&opts.recursive, "recursive", "r", false, "Also remove images, attestations and signatures that nothing else needs")
 	f.BoolVarP(&opts.force, "force", "f", false, "Remove; without it, only list what would be removed")
 	f.BoolVar(&opts.dryRun, "dry-run", false, "Only list what would be removed, as without --force")
 	f.StringVar(&opts.record, "record", "", "With --force, append what is removed to this file, for 'repo restore'")
-	f.Var(&opts.maxDeletes, "max-deletes", "With --force, stop after at most this many deletions")
-	f.Var((*timeout)(&opts.maxTime), "max-time", `With --force, stop after this time ("10m", "2h")`)
+	addNumber(f, &opts.maxDeletes, "max-deletes", "With --force, stop after at most this many deletions")
+	addTimeout(f, &opts.maxTime, "max-time", `With --force, stop after this time ("10m", "2h")`)
 	addAssumeGone(f, &opts.assumeGone)
-	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
-	f.BoolVarP(&opts.quiet, "quiet", "q", false, "Only display the names of tags and manifests")
-	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
+	addShape(cmd, &opts.shape, flags.FormatHelp, "Only display the names of tags and manifests")
 	opts.network.addTo(f, "Allow communication with an insecure registry")
-	completeFlags(cmd, map[string][]string{"orderby": {byName, byTime}, "format": {"json", "table"}, "older-than": {"12h", "30d", "2w"}})
+	completeFlag(cmd, "older-than", "12h", "30d", "2w")
 	return cmd
 }
 
@@ -101,7 +99,7 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 	t := newTools(env, false)
 	registry := t.registries(opts.network)
 	printed := printRemoved(env)
-	if opts.quiet {
+	if opts.shape.Quiet {
 		printed = func(name reference.Named) { _, _ = fmt.Fprintln(env.Out(), manifest.Familiar(name)) }
 	}
 	var planned []repository.Step
@@ -110,22 +108,22 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 			planned = append(planned, steps...)
 			return opts.force, nil
 		},
-		DryRun: !opts.force, Record: record.recorder(), AssumeGone: opts.assumeGone, MaxDeletes: int(opts.maxDeletes), MaxTime: opts.maxTime,
+		DryRun: !opts.force, Record: record.recorder(), AssumeGone: opts.assumeGone, MaxDeletes: opts.maxDeletes, MaxTime: opts.maxTime,
 		Removed: printed,
 	}
 	removed := map[string]bool{}
-	if opts.format != "" {
+	if opts.shape.Format != "" {
 		removal.Removed = func(name reference.Named) { removed[name.String()] = true }
 	}
 	if target.repo != nil {
 		err = repository.Purge(ctx, registry, t.reporter, target.repo, selection, removal)
 	} else {
-		err = repository.PurgeAll(ctx, registry, t.reporter, target.registry, target.filter, selection, removal)
+		err = repository.PurgeAll(ctx, registry, t.reporter, target.registry, opts.repositories, selection, removal)
 	}
 	record.interrupted(t, err)
 	switch {
-	case opts.force && opts.format != "":
-		return errors.Join(display.Plan(env.Out(), carriedOut(planned, removed), opts.format, opts.repositories != "", !opts.noTrunc), err)
+	case opts.force && opts.shape.Format != "":
+		return errors.Join(display.Plan(env.Out(), carriedOut(planned, removed), opts.shape.Format, opts.allRepositories(), !opts.shape.NoTrunc), err)
 	case opts.force, err != nil && planned == nil:
 		return err
 	}
@@ -151,51 +149,34 @@ func (o repoPurgeOptions) show(t tools, steps []repository.Step, untags func(ref
 	if len(steps) > 0 {
 		t.reporter.Note("Nothing was removed; to remove this, pass --force")
 	}
-	if o.quiet {
+	if o.shape.Quiet {
 		return display.PlanNames(t.env.Out(), steps)
 	}
-	return display.Plan(t.env.Out(), steps, o.format, o.repositories != "", !o.noTrunc)
+	return display.Plan(t.env.Out(), steps, o.shape.Format, o.allRepositories(), !o.shape.NoTrunc)
 }
 
-// purgeTarget is a repository, or those of a registry that match.
+// purgeTarget is a repository or a registry.
 type purgeTarget struct {
 	repo     reference.Named
 	registry string
-	filter   manifest.Pattern
 }
 
-func (o repoPurgeOptions) parseTarget(name string) (t purgeTarget, err error) {
-	if o.repositories == "" {
-		t.repo, err = manifest.ParseRepository(name)
-		return t, err
-	}
-	if t.filter, err = parsePattern("repositories", o.repositories); err == nil {
-		t.registry, err = manifest.ParseRegistry(name)
-	}
-	return t, err
-}
+// allRepositories reports whether the repositories of a registry are purged.
+func (o repoPurgeOptions) allRepositories() bool { return o.repositories != manifest.Pattern{} }
 
 // parse checks arguments and flags.
-func (o repoPurgeOptions) parse(name string) (purgeTarget, repository.Selection, error) {
-	s := repository.Selection{
-		All: o.all, Before: o.olderThan.before, Keep: int(o.keep), KeepOld: int(o.keepOld), ByName: o.orderBy == byName,
-		Untagged: o.untagged, KeepManifests: o.keepManifests, Recursive: o.recursive,
+func (o repoPurgeOptions) parse(name string) (target purgeTarget, s repository.Selection, err error) {
+	s = repository.Selection{
+		Filters: o.filters, Excludes: o.excludes, All: o.all, Before: o.olderThan, Keep: o.keep, KeepOld: o.keepOld,
+		ByName: o.orderBy == byName, Untagged: o.untagged, KeepManifests: o.keepManifests, Recursive: o.recursive,
 	}
-	target, err := o.parseTarget(name)
-	if err == nil {
-		err = oneOf("orderby", o.orderBy, byName, byTime)
+	if o.allRepositories() {
+		target.registry, err = manifest.ParseRegistry(name)
+	} else {
+		target.repo, err = manifest.ParseRepository(name)
 	}
 	if err == nil {
 		err = o.contradiction()
-	}
-	if err == nil {
-		s.Filters, err = parsePatterns("filter", o.filters)
-	}
-	if err == nil {
-		s.Excludes, err = parsePatterns("exclude", o.excludes)
-	}
-	if err == nil {
-		_, err = parseTemplate(o.format)
 	}
 	if err == nil {
 		err = checkAssumeGone(target.repo, o.assumeGone)
@@ -213,11 +194,11 @@ func (o repoPurgeOptions) contradiction() error {
 		return invalid("--keep applies to tags, and only --untagged selects none: pass --filter as well")
 	case o.keepManifests && (o.untagged || o.recursive):
 		return invalid("--keep-manifests cannot be combined with --untagged or --recursive, which remove manifests")
-	case o.repositories != "" && len(o.assumeGone) > 0:
+	case o.allRepositories() && len(o.assumeGone) > 0:
 		return invalid("--assume-gone applies to a single repository, not with --repositories")
-	case o.force && o.noTrunc && o.format == "":
+	case o.force && o.shape.NoTrunc && o.shape.Format == "":
 		return invalid("with --force, --no-trunc requires --format")
-	case o.quiet && (o.format != "" || o.noTrunc):
+	case o.shape.Quiet && (o.shape.Format != "" || o.shape.NoTrunc):
 		return invalid("--quiet cannot be combined with --format or --no-trunc")
 	case o.force && o.dryRun:
 		return invalid("--force and --dry-run cannot be combined")

@@ -7,11 +7,13 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
 func TestRepoPurgeFlags(t *testing.T) {
 	base := func(change func(*repoPurgeOptions)) repoPurgeOptions {
-		o := repoPurgeOptions{orderBy: "time", filters: []string{"v*"}}
+		o := repoPurgeOptions{orderBy: "time", filters: []manifest.Pattern{pattern(t, "v*")}}
 		change(&o)
 		return o
 	}
@@ -23,32 +25,38 @@ func TestRepoPurgeFlags(t *testing.T) {
 		"a tag":         {"app:1", base(func(*repoPurgeOptions) {}), "as in app"},
 		"a digest":      {"app@" + digest.FromString("x").String(), base(func(*repoPurgeOptions) {}), "as in app"},
 		"no repository": {"App", base(func(*repoPurgeOptions) {}), "is not a repository"},
-		"orderby":       {"app", base(func(o *repoPurgeOptions) { o.orderBy = "size" }), "one of name, time"},
-		"glob":          {"app", base(func(o *repoPurgeOptions) { o.filters = []string{"["} }), "--filter"},
-		"regex":         {"app", base(func(o *repoPurgeOptions) { o.excludes = []string{"regex:("} }), "--exclude"},
-		"empty":         {"app", base(func(o *repoPurgeOptions) { o.filters = []string{""} }), "--filter"},
 		"nothing":       {"app", base(func(o *repoPurgeOptions) { o.filters = nil }), "pass --filter, or --all"},
-		"only age":      {"app", base(func(o *repoPurgeOptions) { o.filters, o.olderThan.before = nil, time.Unix(1, 0) }), "pass --filter, or --all"},
-		"only exclude":  {"app", base(func(o *repoPurgeOptions) { o.filters, o.excludes = nil, []string{"v1"} }), "pass --filter, or --all"},
+		"only age":      {"app", base(func(o *repoPurgeOptions) { o.filters, o.olderThan = nil, time.Unix(1, 0) }), "pass --filter, or --all"},
+		"only exclude":  {"app", base(func(o *repoPurgeOptions) { o.filters, o.excludes = nil, []manifest.Pattern{pattern(t, "v1")} }), "pass --filter, or --all"},
 		"keep untagged": {"app", base(func(o *repoPurgeOptions) { o.filters, o.untagged, o.keep = nil, true, 1 }), "--keep applies to tags"},
-		"no-trunc":      {"app", base(func(o *repoPurgeOptions) { o.force, o.noTrunc = true, true }), "--format"},
+		"no-trunc":      {"app", base(func(o *repoPurgeOptions) { o.force, o.shape.NoTrunc = true, true }), "--format"},
 		"dry-run":       {"app", base(func(o *repoPurgeOptions) { o.force, o.dryRun = true, true }), "--dry-run"},
-		"quiet":         {"app", base(func(o *repoPurgeOptions) { o.quiet, o.format = true, "json" }), "--quiet cannot be combined"},
+		"quiet":         {"app", base(func(o *repoPurgeOptions) { o.shape.Quiet, o.shape.Format = true, "json" }), "--quiet cannot be combined"},
 		"assume tag":    {"app", base(func(o *repoPurgeOptions) { o.assumeGone = []string{"+1", "app:1"} }), `--assume-gone "app:1" is neither a tag nor a digest`},
 		"assume gone":   {"app", base(func(o *repoPurgeOptions) { o.assumeGone = []string{"v1", "v*"} }), `--assume-gone "v*" is neither a tag nor a digest`},
 		"record":        {"app", base(func(o *repoPurgeOptions) { o.record = "file" }), "--record, --max-deletes and --max-time require --force"},
 		"max deletes":   {"app", base(func(o *repoPurgeOptions) { o.maxDeletes = 1 }), "require --force"},
-		"registry":      {"app/x", base(func(o *repoPurgeOptions) { o.repositories = "*" }), "is not a registry"},
-		"repositories":  {"h.io", base(func(o *repoPurgeOptions) { o.repositories = "regex:*" }), "is not a regular expression"},
-		"assume in all": {"h.io", base(func(o *repoPurgeOptions) { o.repositories, o.assumeGone = "*", []string{"1"} }), "applies to a single repository"},
+		"registry":      {"app/x", base(func(o *repoPurgeOptions) { o.repositories = pattern(t, "*") }), "is not a registry"},
+		"assume in all": {"h.io", base(func(o *repoPurgeOptions) { o.repositories, o.assumeGone = pattern(t, "*"), []string{"1"} }), "applies to a single repository"},
 		"keep both":     {"app", base(func(o *repoPurgeOptions) { o.keepManifests, o.untagged = true, true }), "--keep-manifests cannot be combined"},
 	} {
 		if _, _, err := tt.opts.parse(tt.repo); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got error %v, want an ErrInvalidArgument error with %q", name, err, tt.want)
 		}
 	}
-	target, s, err := base(func(o *repoPurgeOptions) { o.keep, o.orderBy, o.excludes = 3, "name", []string{"v1"} }).parse("example.com/app")
+	target, s, err := base(func(o *repoPurgeOptions) {
+		o.keep, o.orderBy, o.excludes = 3, "name", []manifest.Pattern{pattern(t, "v1")}
+	}).parse("example.com/app")
 	if err != nil || target.repo.String() != "example.com/app" || s.Keep != 3 || !s.ByName || !s.Filters[0].Match("v2") || !s.Excludes[0].Match("v1") {
 		t.Errorf("got %s, %+v and error %v, want example.com/app, v* without v1, the last 3 by name", target.repo, s, err)
 	}
+}
+
+func pattern(t *testing.T, typed string) manifest.Pattern {
+	t.Helper()
+	p, err := manifest.ParsePattern(typed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }

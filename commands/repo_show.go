@@ -37,20 +37,15 @@ func newRepoShowCommand(env environment) *cobra.Command {
 		ValidArgsFunction: atMost(1, env.completeRepository),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.format, "format", "", `Format output using a custom template ("json" or a Go template)`)
+	addFormat(cmd, &opts.format, `Format output using a custom template ("json" or a Go template)`, "json")
 	flags.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
-	completeFlags(cmd, map[string][]string{"format": {"json"}})
 	return cmd
 }
 
 // runRepoShow shows the manifest, and reports what cannot be read below it.
 func runRepoShow(ctx context.Context, env environment, opts repoShowOptions) error {
 	name, err := manifest.ParseName(opts.name)
-	if err != nil {
-		return err
-	}
-	template, err := parseTemplate(opts.format)
 	if err != nil {
 		return err
 	}
@@ -61,7 +56,7 @@ func runRepoShow(ctx context.Context, env environment, opts repoShowOptions) err
 	}
 	err = someUnread("manifests", err)
 	if opts.format != "" {
-		return errors.Join(display.Execute(env.Out(), template, shown), err)
+		return errors.Join(env.execute(opts.format, shown), err)
 	}
 	return errors.Join(display.Shown(env.Out(), shown, opts.noTrunc), err)
 }

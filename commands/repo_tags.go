@@ -8,7 +8,6 @@ import (
 	"github.com/docker/cli/cli"
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
@@ -19,8 +18,8 @@ import (
 type listing struct {
 	orderBy string
 	reverse bool
-	top     number
-	filter  string
+	top     int
+	filter  manifest.Pattern
 	shape   display.Listing
 	network network
 }
@@ -31,28 +30,20 @@ const (
 )
 
 // addTo adds the flags; quiet and fields describe --quiet and the fields of --format.
-func (l *listing) addTo(flags *pflag.FlagSet, quiet, fields string) {
-	flags.StringVar(&l.orderBy, "orderby", byName, `Order by "name", in which numbers count as numbers, or by "time", newest first`)
+func (l *listing) addTo(cmd *cobra.Command, quiet, fields string) {
+	flags := cmd.Flags()
+	addChoice(cmd, &l.orderBy, "orderby", byName, `Order by "name", in which numbers count as numbers, or by "time", newest first`, byName, byTime)
 	flags.BoolVar(&l.reverse, "reverse", false, "List in the opposite order")
-	flags.Var(&l.top, "top", "Show at most this many: the first or, with --orderby time, the newest")
-	flags.StringVar(&l.filter, "filter", "", `Only list tags that match this pattern ("1.*", "regex:1[.].*")`)
-	flags.StringVar(&l.shape.Format, "format", "", `Format output using a custom template ("table", "json" or a Go template over `+fields+`)`)
-	flags.BoolVarP(&l.shape.Quiet, "quiet", "q", false, quiet)
-	flags.BoolVar(&l.shape.NoTrunc, "no-trunc", false, "Don't truncate output")
+	addNumber(flags, &l.top, "top", "Show at most this many: the first or, with --orderby time, the newest")
+	addPattern(flags, &l.filter, "filter", `Only list tags that match this pattern ("1.*", "regex:1[.].*")`)
+	addShape(cmd, &l.shape, `Format output using a custom template ("table", "json" or a Go template over `+fields+`)`, quiet)
 	l.network.addTo(flags, "Allow communication with an insecure registry")
 }
 
-// query checks the flags and returns their query, without its detail.
-func (l *listing) query() (repository.Query, error) {
-	if err := oneOf("orderby", l.orderBy, byName, byTime); err != nil {
-		return repository.Query{}, err
-	}
-	if _, err := parseTemplate(l.shape.Format); err != nil {
-		return repository.Query{}, err
-	}
+// query returns the query of the flags, without its detail.
+func (l *listing) query() repository.Query {
 	l.shape.Dated = l.orderBy == byTime
-	filter, err := parsePattern("filter", l.filter)
-	return repository.Query{Filter: filter, ByTime: l.orderBy == byTime, Reverse: l.reverse, Top: int(l.top)}, err
+	return repository.Query{Filter: l.filter, ByTime: l.shape.Dated, Reverse: l.reverse, Top: l.top}
 }
 
 type repoTagsOptions struct {
@@ -82,10 +73,8 @@ func newRepoTagsCommand(env environment) *cobra.Command {
 		},
 		ValidArgsFunction: atMost(1, env.completeRepository),
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&opts.digest, "digest", "", "Only list tags that point to this digest")
-	opts.addTo(flags, "Only display tags", ".Tag, .Digest, .Kind, .MediaType, .ArtifactType, .Platforms, .Size, .Layers and .Created")
-	completeFlags(cmd, map[string][]string{"format": {"table", "json"}, "orderby": {byName, byTime}})
+	cmd.Flags().StringVar(&opts.digest, "digest", "", "Only list tags that point to this digest")
+	opts.addTo(cmd, "Only display tags", ".Tag, .Digest, .Kind, .MediaType, .ArtifactType, .Platforms, .Size, .Layers and .Created")
 	return cmd
 }
 
@@ -95,10 +84,7 @@ func runRepoTags(ctx context.Context, env environment, opts repoTagsOptions) err
 	if err != nil {
 		return err
 	}
-	query, err := opts.query()
-	if err != nil {
-		return err
-	}
+	query := opts.query()
 	query.Digest, query.Detail = digest.Digest(opts.digest), opts.shape.TagDetail()
 	if err := query.Digest.Validate(); opts.digest != "" && err != nil {
 		return badValue("--digest %q is not a digest (%w): expected sha256: and 64 hexadecimal digits", opts.digest, err)

@@ -49,6 +49,9 @@ func newRootCommand(env environment) *cobra.Command {
 		PersistentPreRunE: preRun,
 	}
 	version := root.Flags().Bool("version", false, "Show the version of the plugin")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return inFormOfProgress(cmd, env, cli.FlagErrorFunc(cmd, err))
+	})
 	root.RunE = func(cmd *cobra.Command, args []string) error {
 		if *version {
 			return env.version()
@@ -93,10 +96,7 @@ func finish(cmd *cobra.Command, env environment) {
 			if failed := env.shown.unwritten.Load(); failed != nil && (err == nil || err.Error() == "") {
 				err = *failed
 			}
-			if err != nil && progressOf(cmd, env) == display.ProgressJSON {
-				err = &jsonError{err}
-			}
-			return err
+			return inFormOfProgress(cmd, env, err)
 		}
 	}
 	if cmd.Annotations[AnnotationUnknown] != "" {
@@ -107,12 +107,16 @@ func finish(cmd *cobra.Command, env environment) {
 	}
 }
 
-// progressOf returns the mode in which a command shows its progress.
-func progressOf(cmd *cobra.Command, env environment) string {
+// inFormOfProgress returns an error that is reported as the command shows its progress.
+func inFormOfProgress(cmd *cobra.Command, env environment, err error) error {
+	mode := env.progressMode()
 	if f := cmd.Flag("progress"); f != nil {
-		return f.Value.String()
+		mode = f.Value.String()
 	}
-	return env.progressMode()
+	if err != nil && mode == display.ProgressJSON {
+		err = &jsonError{err}
+	}
+	return err
 }
 
 // PluginArgs returns the arguments that the docker command would have passed if the binary was called directly.

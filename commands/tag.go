@@ -61,9 +61,6 @@ func runTag(ctx context.Context, env environment, opts tagOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := checkProgress(opts.progress); err != nil {
-		return err
-	}
 	t := newToolsShowing(env, opts.output.quiet, opts.progress)
 	if !opts.remote {
 		if opts.output != (output{}) || opts.condition != (condition{}) {

@@ -202,9 +202,8 @@ func TestRegistryOfATask(t *testing.T) {
 
 func TestTimeoutOfATask(t *testing.T) {
 	for given, want := range map[string]time.Duration{"3600": time.Hour, "90s": 90 * time.Second, "": -1, "-1": -1, "x": -1} {
-		var got taskTimeout
-		if err := got.Set(given); (err != nil) != (want < 0) || err == nil && time.Duration(got.timeout) != want {
-			t.Errorf("%q: got %s and error %v, want %s or an error", given, time.Duration(got.timeout), err, want)
+		if got, err := parseTaskTimeout(given); (err != nil) != (want < 0) || err == nil && got != want {
+			t.Errorf("%q: got %s and error %v, want %s or an error", given, got, err, want)
 		}
 	}
 }

@@ -26,15 +26,11 @@ func newTaskGraphCommand(env environment) *cobra.Command {
 		},
 	}
 	opts.addTo(cmd, env)
-	cmd.Flags().StringVar(&format, "format", "text", `Format of the graph ("text", "dot", "json")`)
-	completeFlags(cmd, map[string][]string{"format": {"text", "dot", "json"}})
+	addChoice(cmd, &format, "format", "text", `Format of the graph ("text", "dot", "json")`, "text", "dot", "json")
 	return cmd
 }
 
 func runTaskGraph(ctx context.Context, env environment, opts taskOptions, format string) error {
-	if err := oneOf("format", format, "text", "dot", "json"); err != nil {
-		return err
-	}
 	loaded, err := opts.load(ctx, env, env.progressMode())
 	if err != nil {
 		return err

@@ -31,8 +31,8 @@ type taskRunOptions struct {
 	env      []string
 	dryRun   bool
 	from     string
-	timeout  taskTimeout
-	jobs     number
+	timeout  time.Duration
+	jobs     int
 	progress string
 	builder  string
 	metadata string
@@ -41,15 +41,12 @@ type taskRunOptions struct {
 	login    []string // registries
 }
 
-// taskTimeout is a duration, or a number of seconds as in 'az acr run --timeout'.
-type taskTimeout struct{ timeout }
-
-// Set parses a duration like "30s", or a number of seconds.
-func (t *taskTimeout) Set(s string) error {
+// parseTaskTimeout parses a duration like "30s", or a number of seconds as in 'az acr run --timeout'.
+func parseTaskTimeout(s string) (time.Duration, error) {
 	if s != "" && strings.Trim(s, "0123456789") == "" {
 		s += "s"
 	}
-	return t.timeout.Set(s)
+	return parseTimeout(s)
 }
 
 func newTaskRunCommand(env environment) *cobra.Command {
@@ -79,7 +76,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 			}
 			opts.resume = func(step, id string) string { return resumption(cmd, args, step, id) }
 			opts.setContext(args)
-			opts.cmdTimeout = time.Duration(opts.timeout.timeout)
+			opts.cmdTimeout = opts.timeout
 			opts.anyAliases = opts.anyAliases || !opts.dryRun
 			return runTaskRun(cmd.Context(), env, opts)
 		},
@@ -89,8 +86,8 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	flags.StringArrayVarP(&opts.env, "env", "e", nil, "Environment variable for all steps, as KEY=VALUE, or KEY to pass its current value")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show what would be run, without running it")
 	flags.StringVar(&opts.from, "from-step", "", "Start at this step and skip the steps above it in the file")
-	flags.Var(&opts.timeout, "timeout", "Maximum time for all steps together, a duration or a number of seconds (0 for that of the file, if it has one)")
-	flags.Var(&opts.jobs, "jobs", "Maximum concurrent steps (default no limit)")
+	flags.Var(&parsed[time.Duration]{&opts.timeout, parseTaskTimeout, "0", "duration"}, "timeout", "Maximum time for all steps together, a duration or a number of seconds (0 for that of the file, if it has one)")
+	addNumber(flags, &opts.jobs, "jobs", "Maximum concurrent steps (default no limit)")
 	flags.BoolVar(&opts.strict, "strict", false, "Also refuse a file with likely mistakes")
 	flags.StringVar(&opts.builder, "builder", "", "Builder of 'docker buildx' for all builds (default the daemon's)")
 	flags.StringVar(&opts.cmd, "cmd", "", "Run this single cmd step in place of a task file, as 'az acr run --cmd' does")
@@ -128,11 +125,8 @@ func runTaskRun(ctx context.Context, env environment, opts taskRunOptions) error
 	return opts.execute(ctx, newToolsShowing(env, opts.progress == display.ProgressQuiet, opts.progress), loaded)
 }
 
-// check checks all flags. It reads secrets unless nothing is run.
+// check checks flags. It reads secrets unless nothing is run.
 func (o *taskRunOptions) check(env environment) (err error) {
-	if err := checkProgress(o.progress); err != nil {
-		return err
-	}
 	for _, registry := range o.login {
 		if !task.IsRegistry(registry) {
 			return badValue("--login %q: expected a host name with an optional port, as in registry.example.com:5000", registry)
@@ -214,7 +208,7 @@ func (o taskRunOptions) runSteps(ctx context.Context, executor *run.Executor, sh
 	if err := executor.Check(ctx, o.from); err != nil {
 		return err
 	}
-	options := run.Options{File: l.name, Jobs: int(o.jobs), From: o.from, Timeout: cmp.Or(time.Duration(o.timeout.timeout), l.file.Timeout)}
+	options := run.Options{File: l.name, Jobs: o.jobs, From: o.from, Timeout: cmp.Or(o.timeout, l.file.Timeout)}
 	results, err := run.Steps(ctx, l.file.Steps, options, executor, show)
 	if step, wrote := run.Unfinished(results, o.from); err != nil && step != "" {
 		if other := hintOf(err); other != "" { // on a line of its own, since a command may end it

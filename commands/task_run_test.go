@@ -12,7 +12,7 @@ import (
 func TestResumption(t *testing.T) {
 	for want, typed := range map[string][]string{
 		"docker multiarch task run --from-step=b --id=r1": {"multiarch", "task", "run"},
-		"docker --context=far multiarch task run --from-step=b --id=r1 --env=A=1 '--env=B=x y' --file=a.yaml --set-secret=K --strict=true --timeout=30s .": {
+		"docker --context=far multiarch task run --from-step=b --id=r1 --env=A=1 '--env=B=x y' --file=a.yaml --set-secret=K --strict=true --timeout=30 .": {
 			"--context", "far", "multiarch", "task", "run", "--strict", "-e", "A=1", "-eB=x y", "-f", "a.yaml", "--timeout", "30", "--set-secret", "K=hunter2", "--id", "r0", "--from-step", "a", ".",
 		},
 		"docker multiarch task run --from-step=b --id=r1 -- -x": {"multiarch", "task", "run", "--", "-x"},

@@ -41,17 +41,13 @@ func newTaskValidateCommand(env environment) *cobra.Command {
 	}
 	opts.addTo(cmd, env)
 	cmd.Flags().BoolVar(&opts.strict, "strict", false, "Also report likely mistakes, and treat every finding as an error")
-	cmd.Flags().StringVar(&opts.format, "format", "", `Format of the findings ("json" or a Go template)`)
+	addFormat(cmd, &opts.format, `Format of the findings ("json" or a Go template)`, "json")
 	cmd.Flags().BoolVar(&opts.online, "online", false, "Also look up the digests in FROM of builds for several platforms in their registries")
 	opts.network.addTo(cmd.Flags(), "Allow communication with an insecure registry")
-	completeFlags(cmd, map[string][]string{"format": {"json"}})
 	return cmd
 }
 
 func runTaskValidate(ctx context.Context, env environment, opts validateOptions) error {
-	if _, err := parseTemplate(opts.format); err != nil {
-		return err
-	}
 	loaded, err := opts.read(ctx, env)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -8,7 +9,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -130,10 +130,6 @@ func (t tools) registries(n network) *registry.Client {
 }
 
 func (t tools) registryOptions(n network) registry.Options {
-	retryTimeout := time.Duration(n.retryTimeout)
-	if retryTimeout == 0 {
-		retryTimeout = -1 // 0 is the default there
-	}
 	o := registry.Options{
 		Credentials:  t.logins.credential,
 		WithoutLogin: t.logins.withoutLogin,
@@ -141,9 +137,9 @@ func (t tools) registryOptions(n network) registry.Options {
 		Insecure:     n.insecure,
 		InsecureHost: t.daemon.Insecure,
 		CertDirs:     certDirs(),
-		Jobs:         int(n.jobs),
+		Jobs:         n.jobs,
 		UserAgent:    "docker-multiarch/" + Version + " (" + runtime.GOOS + ")",
-		RetryTimeout: retryTimeout,
+		RetryTimeout: cmp.Or(n.retryTimeout, -1), // 0 is the default there
 		Progress:     t.progress,
 		Warn:         t.reporter.Warn,
 		Note:         t.reporter.Note,

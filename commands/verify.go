@@ -16,14 +16,10 @@ import (
 )
 
 type verifyOptions struct {
+	verify.Options
 	names   []string
-	deep    bool
-	require []string
-	exact   []string
 	digests []string
-	format  string
-	quiet   bool
-	noTrunc bool
+	shape   display.Listing
 	network network
 }
 
@@ -56,54 +52,38 @@ docker multiarch verify --deep --format json registry.example.com/app:1 registry
 	}
 	f := cmd.Flags()
 	opts.network.addTo(f, "Allow communication with an insecure registry")
-	f.BoolVar(&opts.deep, "deep", false, "Also read and unpack the layers, and check that the programs and libraries of images are built for their platforms")
-	f.StringSliceVar(&opts.require, "require", nil, "Report an error unless there is an image for this platform (can be repeated)")
-	f.StringSliceVar(&opts.exact, "exact", nil, "Report an error unless there are images for these platforms and no others")
+	f.BoolVar(&opts.Deep, "deep", false, "Also read and unpack the layers, and check that the programs and libraries of images are built for their platforms")
+	addPlatforms(cmd, &opts.Require, "require", "Report an error unless there is an image for this platform (can be repeated)")
+	addPlatforms(cmd, &opts.Exact, "exact", "Report an error unless there are images for these platforms and no others")
 	f.StringArrayVar(&opts.digests, "digests", nil, "Check the images that this file of a build, or folder of such files, names (can be repeated)")
-	f.StringVar(&opts.format, "format", "", flags.FormatHelp)
-	f.BoolVarP(&opts.quiet, "quiet", "q", false, "Show errors and failed checks only")
-	f.BoolVar(&opts.noTrunc, "no-trunc", false, "Don't truncate output")
-	completePlatforms(cmd, "require", "exact")
-	completeFlags(cmd, map[string][]string{
-		"format": {"json", "table"},
-	})
+	addShape(cmd, &opts.shape, flags.FormatHelp, "Show errors and failed checks only")
 	return cmd
 }
 
 func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
-	if opts.quiet && opts.format != "" {
+	if opts.shape.Quiet && opts.shape.Format != "" {
 		return invalid("--quiet and --format cannot be combined")
-	}
-	if _, err := parseTemplate(opts.format); err != nil {
-		return err
 	}
 	names, err := parseAll(opts.names, env.parseName)
 	if err != nil {
 		return err
 	}
-	o := verify.Options{Deep: opts.deep}
-	if o.Require, err = parsePlatforms("require", opts.require); err != nil {
-		return err
-	}
-	if o.Exact, err = parsePlatforms("exact", opts.exact); err != nil {
-		return err
-	}
-	t := newTools(env, opts.quiet)
-	o.Progress = t.progress
+	t := newTools(env, opts.shape.Quiet)
+	opts.Progress = t.progress
 	if len(opts.digests) > 0 {
 		if names, err = delivered(env, t, opts); err != nil {
 			return err
 		}
-		o.Together = opts.names[0]
+		opts.Together = opts.names[0]
 	}
-	results, err := verify.Check(ctx, t.registries(opts.network), names, o)
+	results, err := verify.Check(ctx, t.registries(opts.network), names, opts.Options)
 	if err != nil {
 		return err
 	}
-	if err := display.Verified(env.Out(), results, opts.format, opts.quiet, opts.noTrunc); err != nil {
+	if err := display.Verified(env.Out(), results, opts.shape.Format, opts.shape.Quiet, opts.shape.NoTrunc); err != nil {
 		return err
 	}
-	return conclusion(results, opts.quiet)
+	return conclusion(results, opts.shape.Quiet)
 }
 
 // delivered returns the images that the files of --digests name.
