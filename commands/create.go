@@ -13,10 +13,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
-	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
-	"github.com/docker-multiarch/docker-multiarch/registry"
 )
 
 type createOptions struct {
@@ -176,7 +174,12 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	var list manifest.List
 	switch {
 	case opts.push && !opts.dryRun:
-		return t.publish(ctx, registries, c, opts)
+		push := publish.CreateAndPush
+		if opts.amend {
+			push = publish.AmendPublished
+		}
+		names := slices.Concat([]reference.NamedTagged{c.Name}, c.Tags, c.Copies)
+		return t.publish(ctx, registries, opts.output, names, opts.purge == "tags", func() (publish.Pushed, error) { return push(ctx, clients, c) })
 	case opts.push && opts.amend:
 		index, err := publish.PreviewAmend(ctx, clients, c)
 		if err == nil {
@@ -205,26 +208,4 @@ func noteOfficial(report manifest.Reporter, typed string, name reference.NamedTa
 	if !strings.Contains(typed, "/") {
 		report.Note("%s is %s, which only Docker can push to; use NAME/%[1]s for Docker Hub, or HOST/%[1]s", manifest.Familiar(name), name)
 	}
-}
-
-// publish runs create --push.
-func (t tools) publish(ctx context.Context, registries *registry.Client, c publish.Creation, opts createOptions) error {
-	files, err := opts.output.open(t.env)
-	if err != nil {
-		return err
-	}
-	defer files.discard()
-	push := publish.CreateAndPush
-	if opts.amend {
-		push = publish.AmendPublished
-	}
-	pushed, err := push(ctx, t.clients(registries), c)
-	if err != nil {
-		return err
-	}
-	display.Pushed(t.env.Out(), pushed, opts.output.quiet)
-	if err := files.write(pushed.Descriptor, c.Name, append(c.Tags, c.Copies...)); err != nil {
-		return err
-	}
-	return t.published(ctx, registries, pushed, opts.purge == "tags", slices.Concat([]reference.NamedTagged{c.Name}, c.Tags, c.Copies))
 }

@@ -31,7 +31,7 @@ func TestFilesOfSteps(t *testing.T) {
 			}
 		}
 		if record, err := openRecord(in, name); err == nil {
-			t.Errorf("--record %s: got the file %s, want an error", name, record.file.Name())
+			t.Errorf("--record %s: got the file %s, want an error", name, record.Name())
 		}
 	}
 	for name, path := range map[string]string{"near": "sub/inside", "new": "sub/new", run.Workspace + "/top": "top", "../up": "up"} {

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -83,24 +82,15 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	if opts.to != "" {
 		return t.pushTo(ctx, opts, name)
 	}
+	p := publish.Publication{Tags: tags, Copies: copies, Condition: condition}
 	if opts.dryRun {
-		return t.planPush(ctx, opts.network, name, publish.Publication{Tags: tags, Copies: copies, Condition: condition}, opts.output.quiet)
+		return t.planPush(ctx, opts.network, name, p, opts.output.quiet)
 	}
-	files, err := opts.output.open(env)
-	if err != nil {
-		return err
-	}
-	defer files.discard()
 	registries := t.registries(opts.network)
-	pushed, err := publish.PushLocal(ctx, env.lists(), t.clients(registries), name, publish.Publication{Tags: tags, Copies: copies, Condition: condition}, opts.purge.list)
-	if pushed.Descriptor.Digest != "" { // also when only the local store failed
-		display.Pushed(env.Out(), pushed, opts.output.quiet)
-		err = errors.Join(err, files.write(pushed.Descriptor, name, append(tags, copies...)))
-	}
-	if err != nil {
-		return err
-	}
-	return t.published(ctx, registries, pushed, opts.purge.tags, slices.Concat([]reference.NamedTagged{name}, tags, copies))
+	names := slices.Concat([]reference.NamedTagged{name}, tags, copies)
+	return t.publish(ctx, registries, opts.output, names, opts.purge.tags, func() (publish.Pushed, error) {
+		return publish.PushLocal(ctx, env.lists(), t.clients(registries), name, p, opts.purge.list)
+	})
 }
 
 // pushTo writes the local list called name to a layout.

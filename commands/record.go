@@ -10,14 +10,30 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
-// recordFile is the file that a removal is recorded in.
-type recordFile struct{ file *os.File }
-
-// openRecord opens a file to append to; without a path nothing is recorded.
-func openRecord(in files, path string) (recordFile, error) {
+// recorded calls remove with a function that records what is removed in a file, see openRecord, and that is nil without a
+// path. It reports how to restore what was removed if that was interrupted.
+func recorded(env environment, path string, remove func(t tools, record func(...repository.Recorded) error) error) error {
 	if path == "" {
-		return recordFile{}, nil
+		return remove(newTools(env, false), nil)
 	}
+	record, err := openRecord(env.files(), path)
+	if err != nil {
+		return err
+	}
+	defer record.Close()
+	t := newTools(env, false)
+	err = remove(t, record.Add)
+	if errdefs.IsCanceled(err) {
+		t.reporter.Note("To restore what was removed: docker multiarch repo restore %s", record.Name())
+	}
+	return err
+}
+
+// recordFile is the file that a removal is recorded in.
+type recordFile struct{ *os.File }
+
+// openRecord opens a file to append to.
+func openRecord(in files, path string) (recordFile, error) {
 	file, err := in.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
 	if err != nil {
 		return recordFile{}, err
@@ -32,14 +48,6 @@ func openRecord(in files, path string) (recordFile, error) {
 	return recordFile{file}, nil
 }
 
-// recorder is nil if nothing is recorded.
-func (r recordFile) recorder() func(...repository.Recorded) error {
-	if r.file == nil {
-		return nil
-	}
-	return r.Add
-}
-
 // Add appends lines and waits for the disk.
 func (r recordFile) Add(lines ...repository.Recorded) error {
 	var out []byte
@@ -50,26 +58,12 @@ func (r recordFile) Add(lines ...repository.Recorded) error {
 		}
 		out = append(append(out, raw...), '\n')
 	}
-	_, err := r.file.Write(out)
+	_, err := r.Write(out)
 	if err == nil {
-		err = r.file.Sync()
+		err = r.Sync()
 	}
 	if err != nil {
 		return fmt.Errorf("stopped removing: writing the record: %w", err)
 	}
 	return nil
-}
-
-// interrupted reports how to restore what an interrupted command has removed.
-func (r recordFile) interrupted(t tools, err error) {
-	if r.file != nil && errdefs.IsCanceled(err) {
-		t.reporter.Note("To restore what was removed: docker multiarch repo restore %s", r.file.Name())
-	}
-}
-
-// Close ends the record.
-func (r recordFile) Close() {
-	if r.file != nil {
-		_ = r.file.Close()
-	}
 }

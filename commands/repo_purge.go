@@ -87,47 +87,41 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 }
 
 func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, name string) error {
-	target, selection, err := opts.parse(name)
+	repo, host, selection, err := opts.parse(name)
 	if err != nil {
 		return err
 	}
-	record, err := openRecord(env.files(), opts.record)
-	if err != nil {
-		return err
-	}
-	defer record.Close()
-	t := newTools(env, false)
-	registry := t.registries(opts.network)
-	printed := printRemoved(env)
-	if opts.shape.Quiet {
-		printed = func(name reference.Named) { _, _ = fmt.Fprintln(env.Out(), manifest.Familiar(name)) }
-	}
-	var planned []repository.Step
-	removal := repository.Removal{
-		Confirm: func(steps []repository.Step) (bool, error) {
-			planned = append(planned, steps...)
-			return opts.force, nil
-		},
-		DryRun: !opts.force, Record: record.recorder(), AssumeGone: opts.assumeGone, MaxDeletes: opts.maxDeletes, MaxTime: opts.maxTime,
-		Removed: printed,
-	}
-	removed := map[string]bool{}
-	if opts.shape.Format != "" {
-		removal.Removed = func(name reference.Named) { removed[name.String()] = true }
-	}
-	if target.repo != nil {
-		err = repository.Purge(ctx, registry, t.reporter, target.repo, selection, removal)
-	} else {
-		err = repository.PurgeAll(ctx, registry, t.reporter, target.registry, opts.repositories, selection, removal)
-	}
-	record.interrupted(t, err)
-	switch {
-	case opts.force && opts.shape.Format != "":
-		return errors.Join(display.Plan(env.Out(), carriedOut(planned, removed), opts.shape.Format, opts.allRepositories(), !opts.shape.NoTrunc), err)
-	case opts.force, err != nil && planned == nil:
-		return err
-	}
-	return errors.Join(opts.show(t, planned, registry.KnownToUntag), err)
+	return recorded(env, opts.record, func(t tools, record func(...repository.Recorded) error) error {
+		registry := t.registries(opts.network)
+		var planned []repository.Step
+		removed := map[string]bool{}
+		removal := repository.Removal{
+			Confirm: func(steps []repository.Step) (bool, error) {
+				planned = append(planned, steps...)
+				return opts.force, nil
+			},
+			DryRun: !opts.force, Record: record, AssumeGone: opts.assumeGone, MaxDeletes: opts.maxDeletes, MaxTime: opts.maxTime,
+			Removed: printRemoved(env),
+		}
+		switch {
+		case opts.shape.Quiet:
+			removal.Removed = func(name reference.Named) { _, _ = fmt.Fprintln(env.Out(), manifest.Familiar(name)) }
+		case opts.shape.Format != "":
+			removal.Removed = func(name reference.Named) { removed[name.String()] = true }
+		}
+		if repo != nil {
+			err = repository.Purge(ctx, registry, t.reporter, repo, selection, removal)
+		} else {
+			err = repository.PurgeAll(ctx, registry, t.reporter, host, opts.repositories, selection, removal)
+		}
+		switch {
+		case opts.force && opts.shape.Format != "":
+			return errors.Join(display.Plan(env.Out(), carriedOut(planned, removed), opts.shape.Format, opts.allRepositories(), !opts.shape.NoTrunc), err)
+		case opts.force, err != nil && planned == nil:
+			return err
+		}
+		return errors.Join(opts.show(t, planned, registry.KnownToUntag), err)
+	})
 }
 
 // carriedOut returns the steps by which names were removed, with those tags.
@@ -155,33 +149,27 @@ func (o repoPurgeOptions) show(t tools, steps []repository.Step, untags func(ref
 	return display.Plan(t.env.Out(), steps, o.shape.Format, o.allRepositories(), !o.shape.NoTrunc)
 }
 
-// purgeTarget is a repository or a registry.
-type purgeTarget struct {
-	repo     reference.Named
-	registry string
-}
-
 // allRepositories reports whether the repositories of a registry are purged.
 func (o repoPurgeOptions) allRepositories() bool { return o.repositories != manifest.Pattern{} }
 
-// parse checks arguments and flags.
-func (o repoPurgeOptions) parse(name string) (target purgeTarget, s repository.Selection, err error) {
+// parse checks arguments and flags. It returns a repository or, for all of these, the host of a registry.
+func (o repoPurgeOptions) parse(name string) (repo reference.Named, host string, s repository.Selection, err error) {
 	s = repository.Selection{
 		Filters: o.filters, Excludes: o.excludes, All: o.all, Before: o.olderThan, Keep: o.keep, KeepOld: o.keepOld,
 		ByName: o.orderBy == byName, Untagged: o.untagged, KeepManifests: o.keepManifests, Recursive: o.recursive,
 	}
 	if o.allRepositories() {
-		target.registry, err = manifest.ParseRegistry(name)
+		host, err = manifest.ParseRegistry(name)
 	} else {
-		target.repo, err = manifest.ParseRepository(name)
+		repo, err = manifest.ParseRepository(name)
 	}
 	if err == nil {
 		err = o.contradiction()
 	}
 	if err == nil {
-		err = checkAssumeGone(target.repo, o.assumeGone)
+		err = checkAssumeGone(repo, o.assumeGone)
 	}
-	return target, s, err
+	return repo, host, s, err
 }
 
 // contradiction returns an error for flags that cannot be combined.

@@ -40,15 +40,15 @@ func TestRepoPurgeFlags(t *testing.T) {
 		"assume in all": {"h.io", base(func(o *repoPurgeOptions) { o.repositories, o.assumeGone = pattern(t, "*"), []string{"1"} }), "applies to a single repository"},
 		"keep both":     {"app", base(func(o *repoPurgeOptions) { o.keepManifests, o.untagged = true, true }), "--keep-manifests cannot be combined"},
 	} {
-		if _, _, err := tt.opts.parse(tt.repo); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), tt.want) {
+		if _, _, _, err := tt.opts.parse(tt.repo); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got error %v, want an ErrInvalidArgument error with %q", name, err, tt.want)
 		}
 	}
-	target, s, err := base(func(o *repoPurgeOptions) {
+	repo, _, s, err := base(func(o *repoPurgeOptions) {
 		o.keep, o.orderBy, o.excludes = 3, "name", []manifest.Pattern{pattern(t, "v1")}
 	}).parse("example.com/app")
-	if err != nil || target.repo.String() != "example.com/app" || s.Keep != 3 || !s.ByName || !s.Filters[0].Match("v2") || !s.Excludes[0].Match("v1") {
-		t.Errorf("got %s, %+v and error %v, want example.com/app, v* without v1, the last 3 by name", target.repo, s, err)
+	if err != nil || repo.String() != "example.com/app" || s.Keep != 3 || !s.ByName || !s.Filters[0].Match("v2") || !s.Excludes[0].Match("v1") {
+		t.Errorf("got %s, %+v and error %v, want example.com/app, v* without v1, the last 3 by name", repo, s, err)
 	}
 }
 

@@ -57,11 +57,6 @@ func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []
 	if opts.dryRun && (opts.force || opts.record != "") {
 		return invalid("--dry-run cannot be combined with --force or --record: nothing is removed")
 	}
-	record, err := openRecord(env.files(), opts.record)
-	if err != nil {
-		return err
-	}
-	defer record.Close()
 	confirmed := func(steps []repository.Step) (bool, error) {
 		switch {
 		case opts.force:
@@ -75,11 +70,10 @@ func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []
 		}
 		return yes, err
 	}
-	t := newTools(env, false)
-	removal := repository.Removal{Confirm: confirmed, DryRun: opts.dryRun, Record: record.recorder(), AssumeGone: opts.assumeGone, Removed: printRemoved(env)}
-	err = repository.Remove(ctx, t.registries(opts.network), t.reporter, names, opts.recursive, removal)
-	record.interrupted(t, err)
-	return err
+	return recorded(env, opts.record, func(t tools, record func(...repository.Recorded) error) error {
+		removal := repository.Removal{Confirm: confirmed, DryRun: opts.dryRun, Record: record, AssumeGone: opts.assumeGone, Removed: printRemoved(env)}
+		return repository.Remove(ctx, t.registries(opts.network), t.reporter, names, opts.recursive, removal)
+	})
 }
 
 func addAssumeGone(flags *pflag.FlagSet, names *[]string) {

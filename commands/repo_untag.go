@@ -45,16 +45,10 @@ func runRepoUntag(ctx context.Context, env environment, opts repoUntagOptions, a
 	if err != nil {
 		return err
 	}
-	record, err := openRecord(env.files(), opts.record)
-	if err != nil {
-		return err
-	}
-	defer record.Close()
-	t := newTools(env, false)
-	removal := repository.Removal{Record: record.recorder(), Removed: printRemoved(env)}
-	err = repository.Untag(ctx, t.registries(opts.network), t.reporter, names, opts.viaPlaceholder, removal)
-	record.interrupted(t, err)
-	return err
+	return recorded(env, opts.record, func(t tools, record func(...repository.Recorded) error) error {
+		removal := repository.Removal{Record: record, Removed: printRemoved(env)}
+		return repository.Untag(ctx, t.registries(opts.network), t.reporter, names, opts.viaPlaceholder, removal)
+	})
 }
 
 // parseTagged parses a name with a tag, which has to be typed to be removed.

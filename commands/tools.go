@@ -3,6 +3,7 @@ package commands
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -150,6 +151,24 @@ func (t tools) registryOptions(n network) registry.Options {
 		o.Layout = shown.layouts.Transport
 	}
 	return o
+}
+
+// publish calls push while the files for its result are open, then reports the result, which has names.
+func (t tools) publish(ctx context.Context, registries *registry.Client, o output, names []reference.NamedTagged, purgeTags bool, push func() (publish.Pushed, error)) error {
+	files, err := o.open(t.env)
+	if err != nil {
+		return err
+	}
+	defer files.discard()
+	pushed, err := push()
+	if pushed.Descriptor.Digest != "" { // also when only the local store failed
+		display.Pushed(t.env.Out(), pushed, o.quiet)
+		err = errors.Join(err, files.write(pushed.Descriptor, names[0], names[1:]))
+	}
+	if err != nil {
+		return err
+	}
+	return t.published(ctx, registries, pushed, purgeTags, names)
 }
 
 // published ends a push: it removes the tags of the images, or reports the staging tags that remain, and on a terminal what
