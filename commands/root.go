@@ -72,14 +72,35 @@ func newRootCommand(env environment) *cobra.Command {
 		newExistsCommand(env),
 		newVerifyCommand(env),
 		newImportCommand(env),
-		newRepoCommand(env),
+		env.group("repo", "List and clean up repositories of a registry",
+			newRepoLsCommand(env),
+			newRepoTagsCommand(env),
+			newRepoManifestsCommand(env),
+			newRepoShowCommand(env),
+			newRepoUntagCommand(env),
+			newRepoRmCommand(env),
+			newRepoPurgeCommand(env),
+			newRepoRestoreCommand(env),
+		),
 		newVersionCommand(env),
 	)
 	if env.step == nil { // tasks do not run tasks: they could read any file and variable of this machine
-		root.AddCommand(newTaskCommand(env))
+		root.AddCommand(env.group("task", "Run multi-step build, push and cmd files in the ACR Tasks format",
+			newTaskRunCommand(env),
+			newTaskRenderCommand(env),
+			newTaskValidateCommand(env),
+			newTaskGraphCommand(env),
+		))
 	}
 	finish(root, env)
 	return root
+}
+
+// group returns a command that only has subcommands.
+func (e environment) group(name, short string, subs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: name + " COMMAND", Short: short, Args: subcommand, RunE: e.usage}
+	cmd.AddCommand(subs...)
+	return cmd
 }
 
 // finish makes cmd and all below it end the progress they show before an error is reported, summarize a copy
