@@ -39,7 +39,7 @@ func newAnnotateCommand(env environment) *cobra.Command {
 			}
 			return runAnnotate(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: env.completeListThenEntry,
+		ValidArgsFunction: then(offer(env.otherListNames), offer(env.entryNames)),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.whole, "platform", "", "Set operating system, architecture and variant (linux/arm/v7)")

@@ -54,95 +54,32 @@ func knownNames(part int) []string {
 	return slices.Compact(out)
 }
 
-// listNames returns the names of the local lists.
-func (e environment) listNames() []string {
-	var out []string
-	for s, err := range e.lists().All() {
-		if err == nil && s.List.Name != nil {
-			out = append(out, display.ListName(s))
+// names returns what an argument may be that follows others.
+type names func(cmd *cobra.Command, args []string) []string
+
+// offer offers names. The shell adds no space to a registry that is the only match.
+func offer(kinds ...names) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		var out []string
+		for _, kind := range kinds {
+			out = append(out, kind(cmd, args)...)
 		}
-	}
-	return out
-}
-
-// imageNames returns the names of the images in the daemon, none if it does not answer.
-func (e environment) imageNames(ctx context.Context) []string {
-	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
-	defer cancel()
-	names, _ := newTools(e, true).daemon.List(ctx)
-	return names
-}
-
-// completeListNames offers local lists that are not among the arguments yet.
-func (e environment) completeListNames(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	names := slices.DeleteFunc(e.listNames(), func(s string) bool { return slices.Contains(args, s) })
-	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-// completeListThenEntry offers local lists, then the sources and platforms of the list that the first argument names.
-func (e environment) completeListThenEntry(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return e.completeListNames(cmd, args, typed)
-	}
-	name, err := manifest.ParseListName(args[0])
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	list, err := e.lists().Get(name)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var out []string
-	for _, e := range list.Images() {
-		for _, s := range []string{manifest.Familiar(e.Source), manifest.FormatPlatform(e.Platform())} {
-			if !slices.Contains(args, s) && !slices.Contains(out, s) {
-				out = append(out, s)
-			}
+		whole := func(name string) bool { return strings.HasPrefix(name, typed) && !strings.HasSuffix(name, "/") }
+		if slices.ContainsFunc(out, whole) {
+			return out, cobra.ShellCompDirectiveNoFileComp
 		}
+		return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	}
-	return out, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeNameThenEntry offers local lists and registries, then the entries of the list that the first argument names.
-func (e environment) completeNameThenEntry(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return e.completeNames(cmd, args, typed)
+// then offers what first returns for the first argument and what others returns for those after it.
+func then(first, others cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if len(args) == 0 {
+			return first(cmd, args, typed)
+		}
+		return others(cmd, args, typed)
 	}
-	return e.completeListThenEntry(cmd, args, typed)
-}
-
-// completeListThenImages offers local lists and registries, then images of the daemon and registries.
-func (e environment) completeListThenImages(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return e.completeNames(cmd, args, typed)
-	}
-	return e.orRegistries(typed, e.imageNames(cmd.Context()))
-}
-
-// completeListOrImage offers local lists and images of the daemon.
-func (e environment) completeListOrImage(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return append(e.listNames(), e.imageNames(cmd.Context())...), cobra.ShellCompDirectiveNoFileComp
-}
-
-// completeListsAndImages offers local lists, images of the daemon and registries.
-func (e environment) completeListsAndImages(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-	return e.orRegistries(typed, append(e.listNames(), e.imageNames(cmd.Context())...))
-}
-
-// completeNames offers local lists that are not among the arguments yet, and registries.
-func (e environment) completeNames(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	names, _ := e.completeListNames(cmd, args, typed)
-	return e.orRegistries(typed, names)
-}
-
-// completeRepository offers registries, which the name of a repository follows.
-func (e environment) completeRepository(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-	return e.orRegistries(typed, nil)
-}
-
-// completeRegistry offers registries.
-func (e environment) completeRegistry(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return e.registryHosts(), cobra.ShellCompDirectiveNoFileComp
 }
 
 // atMost offers what complete returns for the first n arguments.
@@ -155,21 +92,65 @@ func atMost(n int, complete cobra.CompletionFunc) cobra.CompletionFunc {
 	}
 }
 
-// orRegistries offers names and registries. The shell adds no space to a registry that is the only match.
-func (e environment) orRegistries(typed string, names []string) ([]string, cobra.ShellCompDirective) {
-	directive := cobra.ShellCompDirectiveNoFileComp
-	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, typed) }) {
-		directive |= cobra.ShellCompDirectiveNoSpace
+// completeNames offers local lists that are not among the arguments yet, and registries.
+func (e environment) completeNames(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	return offer(e.otherListNames, e.registryNames)(cmd, args, typed)
+}
+
+// listNames returns the names of the local lists.
+func (e environment) listNames(*cobra.Command, []string) (out []string) {
+	for s, err := range e.lists().All() {
+		if err == nil && s.List.Name != nil {
+			out = append(out, display.ListName(s))
+		}
 	}
-	for _, host := range e.registryHosts() {
-		names = append(names, host+"/")
+	return out
+}
+
+// otherListNames returns the names of the local lists that are not among the arguments yet.
+func (e environment) otherListNames(cmd *cobra.Command, args []string) []string {
+	return slices.DeleteFunc(e.listNames(cmd, args), func(s string) bool { return slices.Contains(args, s) })
+}
+
+// entryNames returns the sources and platforms of the list that the first argument names.
+func (e environment) entryNames(_ *cobra.Command, args []string) (out []string) {
+	name, err := manifest.ParseListName(args[0])
+	if err != nil {
+		return nil
 	}
-	return names, directive
+	list, err := e.lists().Get(name)
+	if err != nil {
+		return nil
+	}
+	for _, e := range list.Images() {
+		for _, s := range []string{manifest.Familiar(e.Source), manifest.FormatPlatform(e.Platform())} {
+			if !slices.Contains(args, s) && !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+// imageNames returns the names of the images in the daemon, none if it does not answer.
+func (e environment) imageNames(cmd *cobra.Command, _ []string) []string {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	defer cancel()
+	names, _ := newTools(e, true).daemon.List(ctx)
+	return names
+}
+
+// registryNames returns registries with the slash that the name of a repository follows.
+func (e environment) registryNames(cmd *cobra.Command, args []string) []string {
+	hosts := e.registryHosts(cmd, args)
+	for i := range hosts {
+		hosts[i] += "/"
+	}
+	return hosts
 }
 
 // registryHosts returns the registries that config.json has a login or a credential helper for. No helper is run.
-func (e environment) registryHosts() []string {
-	var hosts []string
+func (e environment) registryHosts(*cobra.Command, []string) (hosts []string) {
 	file := e.ConfigFile()
 	for _, key := range append(slices.Collect(maps.Keys(file.AuthConfigs)), slices.Collect(maps.Keys(file.CredentialHelpers))...) {
 		if host, err := manifest.ParseRegistry(credentials.ConvertToHostname(key)); err == nil && host != noRegistry {

@@ -62,7 +62,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 			opts.list, opts.sources = args[0], args[1:]
 			return runCreate(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: env.completeListThenImages,
+		ValidArgsFunction: then(env.completeNames, offer(env.imageNames, env.registryNames)),
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&opts.amend, "amend", "a", false, "Amend an existing manifest list, with --push the one in the registry")
@@ -84,7 +84,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	addProgress(cmd, env, &opts.progress)
 	addChoice(cmd, &opts.purge, "purge", "", `With "tags", also remove the tags of the images in the repository`, "tags")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
-	completeWith(cmd, env.completeRepository, "tag")
+	completeWith(cmd, offer(env.registryNames), "tag")
 	return cmd
 }
 

@@ -21,7 +21,7 @@ func newDropCommand(env environment) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runDrop(cmd.Context(), env, args[0], args[1:])
 		},
-		ValidArgsFunction: env.completeListThenEntry,
+		ValidArgsFunction: then(offer(env.otherListNames), offer(env.entryNames)),
 	}
 }
 

@@ -52,7 +52,7 @@ docker multiarch import --all-tags --referrers registry.example.com/app oci-layo
 			opts.source, opts.target = args[0], args[1]
 			return runImport(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: atMost(2, env.completeRepository),
+		ValidArgsFunction: atMost(2, offer(env.registryNames)),
 	}
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")

@@ -47,7 +47,7 @@ docker multiarch inspect --provenance --format '{{json .buildDefinition}}' --pla
 			}
 			return runInspect(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: atMost(2, env.completeNameThenEntry),
+		ValidArgsFunction: atMost(2, then(env.completeNames, offer(env.entryNames))),
 	}
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")

@@ -41,7 +41,7 @@ func newPushCommand(env environment) *cobra.Command {
 			opts.name = args[0]
 			return runPush(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: atMost(1, env.completeListOrImage),
+		ValidArgsFunction: atMost(1, offer(env.listNames, env.imageNames)),
 	}
 	flags := cmd.Flags()
 	flags.VarPF(&parsed[purge]{&opts.purge, parsePurge, "false", "bool"}, "purge", "p", `Remove the local manifest list after push; --purge=tags also removes the tags of its images in the repository`).
@@ -54,7 +54,7 @@ func newPushCommand(env environment) *cobra.Command {
 	opts.condition.addTo(cmd)
 	opts.output.addTo(flags)
 	addProgress(cmd, env, &opts.progress)
-	completeWith(cmd, env.completeRepository, "tag")
+	completeWith(cmd, offer(env.registryNames), "tag")
 	completeFlag(cmd, "purge", "true", "false", "tags")
 	return cmd
 }

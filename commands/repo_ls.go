@@ -32,7 +32,7 @@ func newRepoLsCommand(env environment) *cobra.Command {
 			opts.registry = args[0]
 			return runRepoLs(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: atMost(1, env.completeRegistry),
+		ValidArgsFunction: atMost(1, offer(env.registryHosts)),
 	}
 	flags := cmd.Flags()
 	addPattern(flags, &opts.filter, "filter", `Only list repositories whose path matches this pattern ("team/*", "regex:team/.*"; * matches anything but /)`)

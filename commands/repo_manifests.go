@@ -41,7 +41,7 @@ func newRepoManifestsCommand(env environment) *cobra.Command {
 			opts.repo = args[0]
 			return runRepoManifests(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: atMost(1, env.completeRepository),
+		ValidArgsFunction: atMost(1, offer(env.registryNames)),
 	}
 	opts.addTo(cmd, "Only display digests", ".Digest, .Tags, .Kind, .MediaType, .ArtifactType, .Platforms, .Size, .Layers and .Created")
 	return cmd

@@ -54,12 +54,12 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoPurge(cmd.Context(), env, opts, args[0])
 		},
-		ValidArgsFunction: atMost(1, func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-			if cmd.Flags().Changed("repositories") {
-				return env.completeRegistry(cmd, args, typed)
+		ValidArgsFunction: atMost(1, offer(func(cmd *cobra.Command, args []string) []string {
+			if opts.allRepositories() {
+				return env.registryHosts(cmd, args)
 			}
-			return env.completeRepository(cmd, args, typed)
-		}),
+			return env.registryNames(cmd, args)
+		})),
 	}
 	f := cmd.Flags()
 	addPatterns(f, &opts.filters, "filter", `Only remove tags that match this pattern ("1.*", "regex:1[.].*")`)

@@ -34,7 +34,7 @@ func newRepoRmCommand(env environment) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoRm(cmd.Context(), env, opts, args)
 		},
-		ValidArgsFunction: env.completeRepository,
+		ValidArgsFunction: offer(env.registryNames),
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&opts.force, "force", "f", false, "Do not prompt for confirmation")

@@ -34,7 +34,7 @@ func newRepoShowCommand(env environment) *cobra.Command {
 			opts.name = args[0]
 			return runRepoShow(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: atMost(1, env.completeRepository),
+		ValidArgsFunction: atMost(1, offer(env.registryNames)),
 	}
 	flags := cmd.Flags()
 	addFormat(cmd, &opts.format, `Format output using a custom template ("json" or a Go template)`, "json")

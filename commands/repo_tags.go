@@ -71,7 +71,7 @@ func newRepoTagsCommand(env environment) *cobra.Command {
 			opts.repo = args[0]
 			return runRepoTags(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: atMost(1, env.completeRepository),
+		ValidArgsFunction: atMost(1, offer(env.registryNames)),
 	}
 	cmd.Flags().StringVar(&opts.digest, "digest", "", "Only list tags that point to this digest")
 	opts.addTo(cmd, "Only display tags", ".Tag, .Digest, .Kind, .MediaType, .ArtifactType, .Platforms, .Size, .Layers and .Created")

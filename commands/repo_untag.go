@@ -31,7 +31,7 @@ func newRepoUntagCommand(env environment) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRepoUntag(cmd.Context(), env, opts, args)
 		},
-		ValidArgsFunction: env.completeRepository,
+		ValidArgsFunction: offer(env.registryNames),
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&opts.viaPlaceholder, "via-placeholder", false, "If the registry cannot delete a tag on its own, move the tag to a placeholder manifest and delete that")

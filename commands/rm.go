@@ -19,7 +19,7 @@ func newRmCommand(env environment) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRm(cmd.Context(), env, args)
 		},
-		ValidArgsFunction: env.completeListNames,
+		ValidArgsFunction: offer(env.otherListNames),
 	}
 }
 

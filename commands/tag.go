@@ -37,7 +37,7 @@ func newTagCommand(env environment) *cobra.Command {
 			opts.source, opts.targets = args[0], args[1:]
 			return runTag(cmd.Context(), env, opts)
 		},
-		ValidArgsFunction: env.completeListsAndImages,
+		ValidArgsFunction: offer(env.listNames, env.imageNames, env.registryNames),
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&opts.remote, "remote", false, "Tag in the registry, and print the digest")

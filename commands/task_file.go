@@ -76,7 +76,7 @@ func (o *taskOptions) addTo(cmd *cobra.Command, env environment) {
 	flags.StringArrayVar(&o.sets, "set", nil, "Value of {{.Values.NAME}}, as NAME=VALUE")
 	flags.BoolVar(&o.anyAliases, "allow-alias-source", false, "Also read aliases from URLs and from files outside of CONTEXT (a run always does)")
 	flags.StringVar(&o.values, "values", "", `YAML file with values in CONTEXT ("-" for standard input)`)
-	completeWith(cmd, env.completeRegistry, "registry")
+	completeWith(cmd, offer(env.registryHosts), "registry")
 }
 
 // loadedTask is a task file with its findings.

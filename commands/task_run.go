@@ -97,7 +97,7 @@ docker multiarch task run --dry-run --registry registry.example.com .`,
 	flags.StringArrayVar(&opts.given, "secret", nil, "Value of a secret of the file (id=ID,src=FILE or id=ID,env=NAME)")
 	flags.StringVar(&opts.metadata, "metadata-file", "", "Write the digests and names of what was pushed to this file as JSON")
 	addProgress(cmd, env, &opts.progress)
-	completeWith(cmd, env.completeRegistry, "login")
+	completeWith(cmd, offer(env.registryHosts), "login")
 	return cmd
 }
 
