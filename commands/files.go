@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,23 @@ type files interface {
 	Stat(name string) (os.FileInfo, error)
 	Rename(oldName, newName string) error
 	Remove(name string) error
+}
+
+// maxFile is larger than any output of a build, key or certificate chain, in bytes.
+const maxFile = 1 << 20
+
+// readFile returns the content of a file, at most maxFile.
+func readFile(in files, path string) ([]byte, error) {
+	file, err := in.OpenFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if len(raw) > maxFile {
+		return nil, invalid("%s is larger than 1 MiB", path)
+	}
+	return raw, err
 }
 
 type hostFiles struct{}

@@ -273,15 +273,13 @@ func parseAll[T any](typed []string, parse func(string) (T, error)) ([]T, error)
 	return out, nil
 }
 
-// parseTags returns the names that -t gives a list or image: tags, or names in its repository, each once.
+// parseTags returns the names that -t gives an image: tags, or names in its repository, each once.
 func parseTags(list reference.Named, typed []string) ([]reference.NamedTagged, error) {
-	names, err := parseAll(typed, func(s string) (reference.NamedTagged, error) { return parseTag(list, s) })
-	seen := map[string]bool{}
-	return slices.DeleteFunc(names, func(n reference.NamedTagged) bool {
-		twice := seen[n.Tag()]
-		seen[n.Tag()] = true
-		return twice
-	}), err
+	tags, copies, err := parsePublished(list, typed)
+	if len(copies) > 0 {
+		err = badValue("--tag %s is not in the repository %s: use a tag, or a name in that repository", manifest.Familiar(copies[0]), list.Name())
+	}
+	return tags, err
 }
 
 // parsePublished returns the names that -t gives a list that is published, each once: tags of its repository, and names in
@@ -320,20 +318,6 @@ func parseTarget(ref reference.Named, s string, same func(a, b reference.Named) 
 	case !publish.HasRegistry(s) && !same(name, ref):
 		err = manifest.WithHint(invalid("%q is neither a tag nor a name with a registry", s),
 			"use a tag of %s, such as %s, or the whole name: %s/%s", ref.Name(), name.Tag(), reference.Domain(ref), manifest.Familiar(name))
-	}
-	return name, err
-}
-
-func parseTag(list reference.Named, s string) (reference.NamedTagged, error) {
-	if name, err := reference.WithTag(reference.TrimNamed(list), s); err == nil {
-		return name, nil
-	}
-	name, err := manifest.ParseListName(s)
-	switch {
-	case err != nil:
-		err = badValue("--tag: %w", err)
-	case !manifest.SameRepository(name, list):
-		err = badValue("--tag %s is not in the repository %s: use a tag, or a name in that repository", s, list.Name())
 	}
 	return name, err
 }

@@ -15,11 +15,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
 )
 
-// Bounds of the files of --digests.
-const (
-	maxOutputs    = 1000
-	maxOutputSize = 1 << 20
-)
+// maxOutputs bounds the files of --digests.
+const maxOutputs = 1000
 
 var errTooManyOutputs = fmt.Errorf("more than %d files", maxOutputs)
 
@@ -41,7 +38,7 @@ func readOutputs(env environment, paths []string, list reference.Named) ([]publi
 	var sources []publish.Source
 	var diagnostics manifest.Diagnostics
 	for _, file := range files {
-		raw, err := readOutput(env.files(), file)
+		raw, err := readFile(env.files(), file)
 		if err != nil {
 			return nil, nil, invalid("--digests: %w", err)
 		}
@@ -94,17 +91,4 @@ func outputFiles(in files, path string, levels int) ([]string, error) {
 		}
 	}
 	return files, nil
-}
-
-func readOutput(in files, path string) ([]byte, error) {
-	file, err := in.OpenFile(path, os.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, maxOutputSize+1))
-	if len(raw) > maxOutputSize {
-		return nil, invalid("%s is larger than 1 MiB", path)
-	}
-	return raw, err
 }

@@ -37,9 +37,7 @@ type daemons struct {
 	logins logins
 	config *runConfig
 	pushed pushedImages
-
-	mu    sync.Mutex
-	known map[string]stepDaemon // by address
+	known  sync.Map // of stepDaemon, by address
 }
 
 var (
@@ -62,7 +60,7 @@ func newDaemons(t tools, id, files string) (*daemons, error) {
 		t.reporter.Warn("%s", oneLine(err))
 	}
 	t.logins.stored = credentials.New(user)
-	return &daemons{env: t.env, logins: t.logins, config: own, known: map[string]stepDaemon{}}, nil
+	return &daemons{env: t.env, logins: t.logins, config: own}, nil
 }
 
 // removeBuilders removes the builders that docker commands created.
@@ -82,31 +80,17 @@ func (d *daemons) removeBuilders(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// contextName returns the name of a docker context.
-func (d *daemons) contextName(dockerContext string) string {
-	if dockerContext == "" {
-		return d.env.CurrentContext()
-	}
-	return dockerContext
-}
-
 // Daemon returns the daemon of a docker context, which is not connected to yet. Docker contexts with the same address
 // are the same daemon, so that a network, for example, is created once.
 func (d *daemons) Daemon(dockerContext string) (run.Daemon, error) {
-	name := d.contextName(dockerContext)
+	name := d.Builder(dockerContext)
 	quiet := d.quietCLI(name)
 	host, err := daemon.Host(quiet)
 	if err != nil {
 		return nil, manifest.WithHint(invalid("docker context %s: %w", name, err), "list the existing ones: docker context ls")
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	known, ok := d.known[host]
-	if !ok {
-		known = stepDaemon{daemon.New(daemon.FromCLI(quiet), d.header), &d.pushed}
-		d.known[host] = known
-	}
-	return known, nil
+	known, _ := d.known.LoadOrStore(host, stepDaemon{daemon.New(daemon.FromCLI(quiet), d.header), &d.pushed})
+	return known.(stepDaemon), nil
 }
 
 // cli returns the docker CLI for a docker context.
@@ -144,12 +128,14 @@ func (d stepDaemon) Push(ctx context.Context, name reference.NamedTagged, out io
 	return pushed, err
 }
 
-// Builder returns the name of the builder of a docker context.
-func (d *daemons) Builder(dockerContext string) string { return d.contextName(dockerContext) }
+// Builder returns the name of the builder of a docker context, which is that of the docker context.
+func (d *daemons) Builder(dockerContext string) string {
+	return cmp.Or(dockerContext, d.env.CurrentContext())
+}
 
 // Plugin runs a command of this plugin in this process.
 func (d *daemons) Plugin(ctx context.Context, dockerContext string, workspace *os.Root, dir string, args []string, out run.Output) int {
-	own := d.cli(d.contextName(dockerContext), out)
+	own := d.cli(d.Builder(dockerContext), out)
 	return runEmbedded(ctx, environment{Cli: own, listsDir: filepath.Join(d.config.dir, "manifests"), step: workspaceFiles{workspace, dir}, pushed: d.pushed.add}, args)
 }
 
@@ -170,7 +156,7 @@ func (d *daemons) Docker(ctx context.Context, dockerContext string, registries [
 		program = absolute(program)
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = append(d.environment(d.contextName(dockerContext)), "BUILDX_CONFIG="+d.buildxConfig(args))
+	cmd.Env = append(d.environment(d.Builder(dockerContext)), "BUILDX_CONFIG="+d.buildxConfig(args))
 	cmd.Cancel = func() error {
 		if cmd.Process.Signal(syscall.SIGTERM) != nil { // not supported on Windows
 			return cmd.Process.Kill()

@@ -147,21 +147,23 @@ func (o taskOptions) read(ctx context.Context, env environment) (l loadedTask, e
 	if l.source, err = run.Open(ctx, l.id, o.context, env.In(), registry.Download); err != nil {
 		return l, err
 	}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
 	values, err := o.readValues(ctx, l.source, env.In())
 	if err != nil {
-		l.close()
 		return l, err
 	}
 	var file []byte
 	if l.name = o.file; o.cmd != "" {
 		l.name, file = "--cmd", cmdFile(o.cmd, o.cmdTimeout)
 	} else if file, err = l.source.ReadFile(ctx, o.file, env.In()); err != nil {
-		l.close()
 		return l, err
 	}
 	l.rendered, l.findings = render.Render(ctx, file, o.templateVariables(l, values), o.aliases(ctx, l.source, registry.Download))
 	if err := ctx.Err(); err != nil {
-		l.close()
 		return l, err
 	}
 	l.rendered.Env = o.variables

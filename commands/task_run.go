@@ -133,7 +133,7 @@ func (o *taskRunOptions) check(env environment) (err error) {
 		}
 	}
 	if !o.dryRun {
-		if o.secrets, err = parseSecrets(env, o.given); err != nil {
+		if o.secrets, err = parseSecrets(o.given); err != nil {
 			return err
 		}
 	}

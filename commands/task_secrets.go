@@ -2,8 +2,6 @@ package commands
 
 import (
 	"encoding/csv"
-	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -14,14 +12,35 @@ import (
 )
 
 // parseSecrets returns the values of --secret id=ID,src=FILE and id=ID,env=NAME by id.
-func parseSecrets(env environment, typed []string) (map[string]string, error) {
+func parseSecrets(typed []string) (map[string]string, error) {
+	expected := badValue("--secret: expected id=ID,src=FILE or id=ID,env=NAME")
 	secrets := map[string]string{}
 	for _, s := range typed {
-		id, value, err := parseSecret(env, s)
-		if err != nil {
-			return nil, err
+		fields, err := csv.NewReader(strings.NewReader(s)).Read()
+		if err != nil || len(fields) != 2 {
+			return nil, expected
 		}
-		secrets[id] = withoutNewline(value)
+		id, ok := strings.CutPrefix(fields[0], "id=")
+		key, from, _ := strings.Cut(fields[1], "=")
+		if !ok || id == "" || from == "" {
+			return nil, expected
+		}
+		switch key {
+		case "env":
+			value, set := os.LookupEnv(from)
+			if !set {
+				return nil, invalid("--secret %s: environment variable %s is not set", id, from)
+			}
+			secrets[id] = withoutNewline(value)
+		case "src", "source":
+			raw, err := readFile(hostFiles{}, from)
+			if err != nil {
+				return nil, invalid("--secret %s: %w", id, err)
+			}
+			secrets[id] = withoutNewline(string(raw))
+		default:
+			return nil, expected
+		}
 	}
 	return secrets, nil
 }
@@ -55,49 +74,6 @@ func (o *taskRunOptions) setSecrets(env environment) error {
 // withoutNewline removes the newline that editors and programs add to a secret.
 func withoutNewline(secret string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(secret, "\n"), "\r")
-}
-
-// maxSecret is larger than any key or certificate chain, in bytes.
-const maxSecret = 1 << 20
-
-func parseSecret(env environment, typed string) (id, value string, err error) {
-	expected := badValue("--secret: expected id=ID,src=FILE or id=ID,env=NAME")
-	fields, err := csv.NewReader(strings.NewReader(typed)).Read()
-	if err != nil || len(fields) != 2 {
-		return "", "", expected
-	}
-	id, ok := strings.CutPrefix(fields[0], "id=")
-	key, from, _ := strings.Cut(fields[1], "=")
-	switch {
-	case !ok || id == "" || from == "":
-		return "", "", expected
-	case key == "env":
-		value, ok = os.LookupEnv(from)
-		if !ok {
-			return "", "", invalid("--secret %s: environment variable %s is not set", id, from)
-		}
-		return id, value, nil
-	case key == "src" || key == "source":
-		value, err = readSecret(from)
-		if err != nil {
-			return "", "", invalid("--secret %s: %w", id, err)
-		}
-		return id, value, nil
-	}
-	return "", "", expected
-}
-
-func readSecret(name string) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err == nil && len(data) > maxSecret {
-		err = fmt.Errorf("%s is larger than 1 MiB", name)
-	}
-	return string(data), err
 }
 
 // missingSecrets returns an error if secrets of the file are not given.
