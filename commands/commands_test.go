@@ -37,7 +37,7 @@ func TestCreateFlags(t *testing.T) {
 		want string // in the error
 	}{
 		"amend and replace":    {base(func(o *createOptions) { o.amend, o.replace = true, true }), "cannot be combined"},
-		"amend and no clobber": {base(func(o *createOptions) { o.push, o.amend, o.condition.noClobber = true, true, true }), "does not allow that"},
+		"amend and no clobber": {base(func(o *createOptions) { o.push, o.amend, o.condition.NoClobber = true, true, true }), "does not allow that"},
 		"push and replace":     {base(func(o *createOptions) { o.push, o.replace = true, true }), "nothing to --replace"},
 		"tag without push":     {base(func(o *createOptions) { o.tags = []string{"x"} }), "--tag requires --push"},
 		"tag elsewhere":        {base(func(o *createOptions) { o.push, o.tags = true, []string{"team/app:x"} }), "neither a tag nor a name with a registry"},
@@ -127,14 +127,17 @@ func TestParseUntil(t *testing.T) {
 		"until=2026-05-01":           time.Date(2026, 5, 1, 0, 0, 0, 0, time.Local),
 		"until=1136073600":           time.Unix(1136073600, 0),
 	} {
-		if got, err := parseUntil([]string{filter}, now); err != nil || !got.Equal(want) {
+		if got, err := parseUntil(filter, now); err != nil || !got.Equal(want) {
 			t.Errorf("%s: got %s and error %v, want %s", filter, got, err, want)
 		}
 	}
-	for _, filters := range [][]string{{"until=yesterday"}, {"until="}, {"label=a"}, {"until=1h", "until=2h"}} {
-		if _, err := parseUntil(filters, now); !errdefs.IsInvalidArgument(err) {
-			t.Errorf("%v: got error %v, want %v", filters, err, errdefs.ErrInvalidArgument)
+	for _, filter := range []string{"until=yesterday", "until=", "label=a"} {
+		if _, err := parseUntil(filter, now); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%s: got error %v, want %v", filter, err, errdefs.ErrInvalidArgument)
 		}
+	}
+	if code, _, stderr := runPlugin(t, "prune", "--force", "--filter=until=1h", "--filter=until=2h"); code != exitUsage || !strings.Contains(stderr, "more than one until filter") {
+		t.Errorf("two filters: got exit code %d and stderr %q, want %d and an error", code, stderr, exitUsage)
 	}
 }
 

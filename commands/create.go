@@ -29,7 +29,7 @@ type createOptions struct {
 	attestations                  string
 	push                          bool
 	tags                          []string
-	condition                     condition
+	condition                     manifest.Condition
 	output                        output
 	progress                      string
 	purge                         string
@@ -79,7 +79,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	addPlatforms(cmd, &opts.exact, "exact", "Fail if the list does not have these platforms, or has others")
 	addAnnotations(flags, &opts.annotations, &opts.indexAnnotations, "the list")
 	addChoice(cmd, &opts.mediaType, "type", "", `Media type of the list ("docker", "oci"; default: derived from the images)`, "docker", "oci")
-	opts.condition.addTo(cmd)
+	addCondition(cmd, &opts.condition)
 	opts.output.addTo(flags)
 	addProgress(cmd, env, &opts.progress)
 	addChoice(cmd, &opts.purge, "purge", "", `With "tags", also remove the tags of the images in the repository`, "tags")
@@ -109,14 +109,11 @@ func (o createOptions) creation() (c publish.Creation, err error) {
 	case o.replace:
 		c.Existing = publish.Replace
 	}
-	c.Wait = o.wait
+	c.Wait, c.Condition = o.wait, o.condition
 	c.Choice = publish.Choice{From: publish.Location(o.from), Platforms: o.platforms, Strip: o.attestations == "strip"}
 	c.Require, c.Exact = o.require, o.exact
 	c.MediaType = map[string]string{"docker": manifest.MediaTypeDockerList, "oci": ocispec.MediaTypeImageIndex}[o.mediaType]
 	if c.Annotations, err = parseAnnotations(o.annotations, "index", o.indexAnnotations); err != nil {
-		return c, err
-	}
-	if c.Condition, err = o.condition.parse(); err != nil {
 		return c, err
 	}
 	c.Tags, c.Copies, err = parsePublished(c.Name, o.tags)
@@ -128,13 +125,13 @@ func (o createOptions) contradiction() error {
 	switch {
 	case o.amend && o.replace:
 		return invalid("--amend and --replace cannot be combined")
-	case o.push && o.amend && o.condition.noClobber:
+	case o.push && o.amend && o.condition.NoClobber:
 		return invalid("--amend moves the tag, and --no-clobber does not allow that")
 	case o.push && o.replace:
 		return invalid("--push makes the list without the local store, so there is nothing to --replace")
 	case len(o.digests) > 0 && o.from == "daemon":
 		return invalid("--digests names images in a registry, which --from daemon does not ask")
-	case !o.push && (o.condition != condition{} || o.output != output{} || o.purge != ""):
+	case !o.push && (o.condition.IsSet() || o.output != output{} || o.purge != ""):
 		return invalid("--if-digest, --no-clobber, --quiet, --digest-file, --metadata-file and --purge require --push")
 	case len(o.tags) > 0 && !o.push:
 		return manifest.WithHint(invalid("--tag requires --push"),

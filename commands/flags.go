@@ -208,24 +208,13 @@ func addProgress(cmd *cobra.Command, env environment, mode *string) {
 	cmd.Flags().Lookup("progress").DefValue = "" // help is the same whatever the environment
 }
 
-// condition are the flags for what tags have to point to before they are written.
-type condition struct {
-	ifDigest  string
-	noClobber bool
-}
-
-func (c *condition) addTo(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.ifDigest, "if-digest", "", `Fail unless the tags point to this digest now, or are "absent"`)
-	cmd.Flags().BoolVar(&c.noClobber, "no-clobber", false, "Do not move tags that point to something else")
+// addCondition adds the flags for what tags have to point to before they are written.
+func addCondition(cmd *cobra.Command, c *manifest.Condition) {
+	cmd.Flags().Var(&parsed[manifest.Condition]{c, func(s string) (manifest.Condition, error) {
+		return manifest.ParseCondition(s, c.NoClobber)
+	}, "", "string"}, "if-digest", `Fail unless the tags point to this digest now, or are "absent"`)
+	cmd.Flags().BoolVar(&c.NoClobber, "no-clobber", false, "Do not move tags that point to something else")
 	completeFlag(cmd, "if-digest", "absent")
-}
-
-func (c condition) parse() (manifest.Condition, error) {
-	parsed, err := manifest.ParseCondition(c.ifDigest, c.noClobber)
-	if err != nil {
-		err = badValue("%w", err)
-	}
-	return parsed, err
 }
 
 // output are the flags for the result of a command that writes tags.

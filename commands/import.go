@@ -23,7 +23,7 @@ type importOptions struct {
 	platforms      []manifest.Platform
 	referrers      bool
 	force          bool
-	condition      condition
+	condition      manifest.Condition
 	dryRun         bool
 	output         output
 	username       string
@@ -61,7 +61,7 @@ docker multiarch import --all-tags --referrers registry.example.com/app oci-layo
 	addPatterns(flags, &opts.filters, "filter", `With --all-tags, only import tags that match a pattern ("1.*", "regex:1[.].*")`)
 	addPlatforms(cmd, &opts.platforms, "platform", "Import only these platforms, with their attestations")
 	flags.BoolVar(&opts.referrers, "referrers", false, "Also import referrers of the image, such as signatures")
-	opts.condition.addTo(cmd)
+	addCondition(cmd, &opts.condition)
 	flags.BoolVarP(&opts.force, "force", "f", false, "Move tags that point to something else, replace a tar that exists, and check the blobs of existing content")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the digest and what would be sent, without changing anything")
 	opts.output.addTo(flags)
@@ -76,7 +76,7 @@ func (o importOptions) request() (r transfer.Request, err error) {
 	if err := o.check(); err != nil {
 		return r, err
 	}
-	r = transfer.Request{AllTags: o.allTags, Filters: o.filters, Platforms: o.platforms, Referrers: o.referrers, Force: o.force}
+	r = transfer.Request{AllTags: o.allTags, Filters: o.filters, Platforms: o.platforms, Referrers: o.referrers, Force: o.force, Condition: o.condition}
 	if r.Source, err = parseEnd(o.source); err != nil {
 		return r, err
 	}
@@ -85,9 +85,6 @@ func (o importOptions) request() (r transfer.Request, err error) {
 	}
 	if _, digested := r.Target.(reference.Digested); digested {
 		return r, invalid("TARGET %s has a digest, which is determined by SOURCE: use a tag or a repository", o.target)
-	}
-	if r.Condition, err = o.condition.parse(); err != nil {
-		return r, err
 	}
 	if o.allTags {
 		if !reference.IsNameOnly(r.Source) || !reference.IsNameOnly(r.Target) {
@@ -158,7 +155,7 @@ func (o importOptions) targetTags(source, target reference.Named) ([]reference.N
 // check returns an error for flags that cannot be combined.
 func (o importOptions) check() error {
 	switch {
-	case o.force && o.condition.noClobber:
+	case o.force && o.condition.NoClobber:
 		return badValue("--force and --no-clobber cannot be combined")
 	case len(o.filters) > 0 && !o.allTags:
 		return invalid("--filter requires --all-tags")

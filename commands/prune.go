@@ -14,36 +14,33 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest/store"
 )
 
-type pruneOptions struct {
-	force  bool
-	filter []string
-}
-
 func newPruneCommand(env environment) *cobra.Command {
-	var opts pruneOptions
+	var force bool
+	var until time.Time
 	cmd := &cobra.Command{
 		Use:   "prune [OPTIONS]",
 		Short: "Remove all local manifest lists",
 		Long:  "Remove all local manifest lists. Images are never removed.",
 		Args:  cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runPrune(cmd.Context(), env, opts)
+			return runPrune(cmd.Context(), env, force, until)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := cmd.Flags()
-	flags.BoolVarP(&opts.force, "force", "f", false, "Do not prompt for confirmation")
-	flags.StringArrayVar(&opts.filter, "filter", nil, `Provide filter values ("until=<timestamp>")`)
+	flags.BoolVarP(&force, "force", "f", false, "Do not prompt for confirmation")
+	flags.Var(&parsed[time.Time]{&until, func(s string) (time.Time, error) {
+		if !until.IsZero() {
+			return until, invalid("more than one until filter specified")
+		}
+		return parseUntil(s, time.Now())
+	}, "", "stringArray"}, "filter", `Provide filter values ("until=<timestamp>")`)
 	completeWith(cmd, cobra.FixedCompletions([]string{"until="}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace), "filter")
 	return cmd
 }
 
-func runPrune(ctx context.Context, env environment, opts pruneOptions) error {
-	until, err := parseUntil(opts.filter, time.Now())
-	if err != nil {
-		return err
-	}
-	if !opts.force {
+func runPrune(ctx context.Context, env environment, force bool, until time.Time) error {
+	if !force {
 		what := "all local manifest lists"
 		if !until.IsZero() {
 			what += " last changed before " + until.Format(time.RFC3339)
@@ -67,27 +64,12 @@ func runPrune(ctx context.Context, env environment, opts pruneOptions) error {
 // untilLayouts are the time formats of until filters in docker.
 var untilLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02T15", "2006-01-02Z07:00", "2006-01-02"}
 
-// parseUntil returns the time of the filters: a date, seconds since 1970, or a duration before now.
-// It is zero without a filter.
-func parseUntil(filters []string, now time.Time) (time.Time, error) {
-	var until time.Time
-	for _, f := range filters {
-		key, value, _ := strings.Cut(f, "=")
-		if key != "until" {
-			return until, badValue("invalid filter %q: only until=TIMESTAMP is supported", f)
-		}
-		if !until.IsZero() {
-			return until, badValue("more than one until filter specified")
-		}
-		var err error
-		if until, err = parseTime(value, now); err != nil {
-			return until, err
-		}
+// parseUntil returns the time of a filter: a date, seconds since 1970, or a duration before now.
+func parseUntil(filter string, now time.Time) (time.Time, error) {
+	value, ok := strings.CutPrefix(filter, "until=")
+	if !ok {
+		return time.Time{}, invalid("only until=TIMESTAMP is supported")
 	}
-	return until, nil
-}
-
-func parseTime(value string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(value); err == nil {
 		return now.Add(-d), nil
 	}
@@ -99,5 +81,5 @@ func parseTime(value string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, badValue("until=%s is neither a duration (24h), a date (2006-01-02, RFC 3339) nor seconds since 1970", value)
+	return time.Time{}, invalid("%s is neither a duration (24h), a date (2006-01-02, RFC 3339) nor seconds since 1970", value)
 }

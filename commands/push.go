@@ -20,7 +20,7 @@ type pushOptions struct {
 	network   network
 	dryRun    bool
 	tags      []string
-	condition condition
+	condition manifest.Condition
 	output    output
 	progress  string
 	// to is a layout, "" for the registry of name.
@@ -51,7 +51,7 @@ func newPushCommand(env environment) *cobra.Command {
 	flags.BoolVarP(&opts.force, "force", "f", false, "With --to, replace an archive that exists, or move a tag")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the list, its digest and what would be sent, without changing anything")
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag, or under this name with a registry and a tag")
-	opts.condition.addTo(cmd)
+	addCondition(cmd, &opts.condition)
 	opts.output.addTo(flags)
 	addProgress(cmd, env, &opts.progress)
 	completeWith(cmd, offer(env.registryNames), "tag")
@@ -68,10 +68,6 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	if err != nil {
 		return err
 	}
-	condition, err := opts.condition.parse()
-	if err != nil {
-		return err
-	}
 	if err := opts.output.checkDryRun(opts.dryRun); err != nil {
 		return err
 	}
@@ -82,7 +78,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 	if opts.to != "" {
 		return t.pushTo(ctx, opts, name)
 	}
-	p := publish.Publication{Tags: tags, Copies: copies, Condition: condition}
+	p := publish.Publication{Tags: tags, Copies: copies, Condition: opts.condition}
 	if opts.dryRun {
 		return t.planPush(ctx, opts.network, name, p, opts.output.quiet)
 	}
@@ -95,7 +91,7 @@ func runPush(ctx context.Context, env environment, opts pushOptions) error {
 
 // pushTo writes the local list called name to a layout.
 func (t tools) pushTo(ctx context.Context, opts pushOptions, name reference.NamedTagged) error {
-	if opts.dryRun || len(opts.tags) > 0 || opts.condition != (condition{}) || opts.purge.tags {
+	if opts.dryRun || len(opts.tags) > 0 || opts.condition.IsSet() || opts.purge.tags {
 		return invalid("--to cannot be combined with --dry-run, --tag, --if-digest, --no-clobber and --purge=tags")
 	}
 	to, err := parseEnd(opts.to)

@@ -17,7 +17,7 @@ type tagOptions struct {
 	source    string
 	targets   []string
 	remote    bool
-	condition condition
+	condition manifest.Condition
 	output    output
 	progress  string
 	network   network
@@ -41,7 +41,7 @@ func newTagCommand(env environment) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&opts.remote, "remote", false, "Tag in the registry, and print the digest")
-	opts.condition.addTo(cmd)
+	addCondition(cmd, &opts.condition)
 	opts.output.addTo(flags)
 	addProgress(cmd, env, &opts.progress)
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
@@ -63,21 +63,17 @@ func runTag(ctx context.Context, env environment, opts tagOptions) error {
 	}
 	t := newToolsShowing(env, opts.output.quiet, opts.progress)
 	if !opts.remote {
-		if opts.output != (output{}) || opts.condition != (condition{}) {
+		if opts.output != (output{}) || opts.condition.IsSet() {
 			return invalid("--if-digest, --no-clobber, --quiet, --digest-file and --metadata-file require --remote")
 		}
 		return publish.Tag(ctx, env.lists(), t.daemon, name, names)
-	}
-	required, err := opts.condition.parse()
-	if err != nil {
-		return err
 	}
 	files, err := opts.output.open(env)
 	if err != nil {
 		return err
 	}
 	defer files.discard()
-	d, err := transfer.Tag(ctx, t.registries(opts.network), t.reporter, name, names, required)
+	d, err := transfer.Tag(ctx, t.registries(opts.network), t.reporter, name, names, opts.condition)
 	if err != nil {
 		return err
 	}

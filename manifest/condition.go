@@ -29,7 +29,7 @@ func ParseCondition(ifDigest string, noClobber bool) (Condition, error) {
 	}
 	d, err := digest.Parse(ifDigest)
 	if err != nil {
-		return c, Errorf(errdefs.ErrInvalidArgument, `invalid --if-digest %q: expected a digest or "absent"`, ifDigest)
+		return c, Errorf(errdefs.ErrInvalidArgument, `expected a digest or "absent", found %q`, ifDigest)
 	}
 	c.Digest = d
 	return c, nil
