@@ -36,8 +36,7 @@ type environment struct {
 	shown *shown
 }
 
-// shown holds what a command shows while it runs, and the first error of writing its result. It is nil where no command
-// runs.
+// shown holds what a command shows while it runs, and the first error of writing its result.
 type shown struct {
 	progress  *display.Progress
 	reporter  *display.Reporter
@@ -70,7 +69,7 @@ func (e environment) checkRefs(refs ...reference.Named) error {
 func (e environment) Out() *streams.Out {
 	e.endProgress()
 	out := e.Cli.Out()
-	if e.shown == nil || out.IsTerminal() {
+	if out.IsTerminal() {
 		return out
 	}
 	return streams.NewOut(resultWriter{out, e.shown})
@@ -90,7 +89,7 @@ func (w resultWriter) Write(p []byte) (int, error) {
 }
 
 func (e environment) endProgress() {
-	if e.shown != nil && e.shown.progress != nil {
+	if e.shown.progress != nil {
 		e.shown.progress.Close()
 	}
 }
@@ -100,15 +99,13 @@ func (e environment) endProgress() {
 func (e environment) progress(mode string, quiet bool) (*display.Progress, *display.Reporter) {
 	p := display.NewProgress(e.Err(), mode)
 	r := display.NewReporter(p, quiet)
-	if e.shown != nil {
-		e.shown.progress, e.shown.reporter = p, r
-	}
+	e.shown.progress, e.shown.reporter = p, r
 	return p, r
 }
 
 // interrupted reports what an interrupted command has copied, if that is kept.
 func (e environment) interrupted() {
-	if e.shown != nil && e.shown.progress != nil && !e.shown.layouts.WritesArchive() {
+	if e.shown.progress != nil && !e.shown.layouts.WritesArchive() {
 		e.shown.progress.SummarizeInterrupted(e.shown.reporter)
 	}
 }
@@ -127,7 +124,7 @@ func (e environment) lists() *store.Store {
 	lists := store.New(dir)
 	lists.Waiting = func() {
 		var out io.Writer = display.Prose{Out: e.Err()}
-		if e.shown != nil && e.shown.progress != nil {
+		if e.shown.progress != nil {
 			out = e.shown.progress
 		}
 		display.NewReporter(out, false).Note("Waiting for another command that changes the local manifest lists in %s", dir)

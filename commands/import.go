@@ -173,24 +173,20 @@ func (o importOptions) check() error {
 
 // password reads a password from standard input as docker login does, until ctx is done.
 func password(ctx context.Context, in io.Reader) (string, error) {
-	type input struct {
-		raw []byte
-		err error
-	}
-	read := make(chan input, 1)
-	go func() {
-		raw, err := io.ReadAll(io.LimitReader(in, maxPassword+1))
-		read <- input{raw, err}
-	}()
 	var raw []byte
+	read := make(chan error, 1)
+	go func() {
+		var err error
+		raw, err = io.ReadAll(io.LimitReader(in, maxPassword+1))
+		read <- err
+	}()
 	select {
 	case <-ctx.Done():
 		return "", ctx.Err()
-	case i := <-read:
-		if i.err != nil {
-			return "", i.err
+	case err := <-read:
+		if err != nil {
+			return "", err
 		}
-		raw = i.raw
 	}
 	secret := withoutNewline(string(raw))
 	if secret == "" || len(raw) > maxPassword {
@@ -228,13 +224,12 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	}
 	defer files.discard()
 	imported, err := transfer.Import(ctx, client, t.reporter, request)
-	if err = opts.withHint(err, request.Source); env.shown != nil {
-		if err = env.shown.layouts.Commit(ctx, err); err != nil && env.shown.layouts.WritesArchive() {
-			if opts.allTags && len(imported) > 0 && manifest.Hint(err) == "" {
-				err = manifest.WithHint(err, "to keep the tags that could be read, write them to a folder")
-			}
-			return err
+	err = env.shown.layouts.Commit(ctx, opts.withHint(err, request.Source))
+	if err != nil && env.shown.layouts.WritesArchive() {
+		if opts.allTags && len(imported) > 0 && manifest.Hint(err) == "" {
+			err = manifest.WithHint(err, "to keep the tags that could be read, write them to a folder")
 		}
+		return err
 	}
 	t.progress.Close()
 	if len(imported) > 0 {

@@ -142,7 +142,8 @@ func inspectText(ctx context.Context, t tools, registries manifest.Fetcher, foun
 	if err != nil {
 		return err
 	}
-	return printText(t.env, text)
+	_, err = fmt.Fprintln(t.env.Out(), string(text))
+	return err
 }
 
 // showPredicates prints predicates on stdout, and on stderr where they are from.
@@ -178,9 +179,4 @@ func lookFor(ctx context.Context, t tools, opts inspectOptions, registries manif
 		return inspect.Inspection{}, err
 	}
 	return inspect.ReadEntry(ctx, t.env.lists(), registries, list, opts.name)
-}
-
-func printText(env environment, text []byte) error {
-	_, err := fmt.Fprintln(env.Out(), string(text))
-	return err
 }

@@ -58,10 +58,7 @@ func (l logins) header(ctx context.Context, host, repository string, actions []s
 	header, err := l.stored.Header(ctx, host, repository, actions)
 	l.warnSkipped()
 	if err != nil {
-		return noLogin, l.withoutLogin(ctx, err)
+		return "e30=", l.withoutLogin(ctx, err) // {} in base64: no login
 	}
 	return header, nil
 }
-
-// noLogin is the header without a login: {} in base64.
-const noLogin = "e30="

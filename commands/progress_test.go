@@ -108,7 +108,7 @@ func TestEndOfAPush(t *testing.T) {
 		var out bytes.Buffer
 		stderr := streams.NewOut(&out)
 		stderr.SetIsTerminal(tt.terminal)
-		tools := newTools(environment{Cli: stepCLI{err: stderr}}, tt.quiet)
+		tools := newTools(environment{Cli: stepCLI{err: stderr}, shown: &shown{}}, tt.quiet)
 		if err := tools.published(t.Context(), nil, pushed, false, []reference.NamedTagged{name, listName(t, "h.example.com/app:latest"), other}); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -91,9 +92,7 @@ func (f *resultFile) write(content []byte) error {
 		return nil
 	}
 	_, err := f.file.Write(content)
-	if closeErr := f.file.Close(); err == nil {
-		err = closeErr
-	}
+	err = cmp.Or(err, f.file.Close())
 	if err == nil && f.temporary != "" {
 		err = f.in.Rename(f.temporary, f.path)
 	}

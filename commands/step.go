@@ -46,7 +46,7 @@ func runEmbedded(ctx context.Context, env environment, args []string) int {
 	docker := &cobra.Command{Use: "docker", SilenceUsage: true, SilenceErrors: true, TraverseChildren: true}
 	docker.SetFlagErrorFunc(cli.FlagErrorFunc)
 	docker.SetIn(env.In())
-	docker.SetOut(env.Out())
+	docker.SetOut(env.Cli.Out())
 	docker.SetErr(env.Err())
 	docker.AddCommand(plugin)
 	docker.SetArgs(append([]string{Name}, args...))

@@ -45,7 +45,7 @@ func newTestDaemons(t *testing.T, contexts ...string) *daemons {
 	if err := cli.Initialize(flags.NewClientOptions()); err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDaemons(newTools(environment{Cli: cli}, true), "r1", t.TempDir())
+	d, err := newDaemons(newTools(environment{Cli: cli, shown: &shown{}}, true), "r1", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -154,13 +154,6 @@ func outliving(ctx context.Context) (_ context.Context, stop func()) {
 	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }
 
-// reportStopping reports what follows when ctx ends, until stop is called.
-func reportStopping(ctx context.Context, show *display.Steps) (stop func() bool) {
-	return context.AfterFunc(ctx, func() {
-		show.Note("Stopping, and removing what the run created; another Ctrl-C leaves it behind with the label %s=%s", run.Label, show.ID)
-	})
-}
-
 // execute runs the steps, and removes everything that they created.
 func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask) error {
 	ctx, stop := outliving(ctx)
@@ -190,7 +183,9 @@ func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask)
 		Context: loaded.source, ConfigFile: configFile, Pushed: daemons.pushed.addDigest,
 		Note: func(text string) { show.Note("%s", text) },
 	})
-	notNeeded := reportStopping(ctx, show)
+	notNeeded := context.AfterFunc(ctx, func() {
+		show.Note("Stopping, and removing what the run created; another Ctrl-C leaves it behind with the label %s=%s", run.Label, show.ID)
+	})
 	err = o.runSteps(ctx, executor, show, loaded)
 	notNeeded()
 	if content, failed := daemons.pushed.json(loaded.id); metadata.file != nil {

@@ -102,11 +102,7 @@ type images struct {
 }
 
 func (t tools) images(d *daemon.Daemon) images {
-	i := images{Daemon: d, progress: t.progress}
-	if t.env.shown != nil {
-		i.layouts = &t.env.shown.layouts
-	}
-	return i
+	return images{d, t.progress, &t.env.shown.layouts}
 }
 
 // Push pushes an image, see [manifest.Images].
@@ -146,9 +142,9 @@ func (t tools) registryOptions(n network) registry.Options {
 		Note:         t.reporter.Note,
 		Trace:        t.trace,
 	}
-	if shown := t.env.shown; shown != nil && t.env.step == nil {
-		shown.layouts.Note = t.reporter.Note
-		o.Layout = shown.layouts.Transport
+	if t.env.step == nil {
+		t.env.shown.layouts.Note = t.reporter.Note
+		o.Layout = t.env.shown.layouts.Transport
 	}
 	return o
 }
