@@ -11,9 +11,8 @@ import (
 )
 
 type diffOptions struct {
-	older, newer string
-	format       string
-	network      network
+	format  string
+	network network
 }
 
 func newDiffCommand(env environment) *cobra.Command {
@@ -31,8 +30,7 @@ docker multiarch diff --format markdown registry.example.com/app:latest registry
 		Annotations: answers("They are the same.", "They differ."),
 		Args:        cli.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.older, opts.newer = args[0], args[1]
-			return runDiff(cmd.Context(), env, opts)
+			return runDiff(cmd.Context(), env, opts, args)
 		},
 		ValidArgsFunction: atMost(2, env.completeNames),
 	}
@@ -41,8 +39,8 @@ docker multiarch diff --format markdown registry.example.com/app:latest registry
 	return cmd
 }
 
-func runDiff(ctx context.Context, env environment, opts diffOptions) error {
-	names, err := parseAll([]string{opts.older, opts.newer}, env.parseName)
+func runDiff(ctx context.Context, env environment, opts diffOptions, args []string) error {
+	names, err := parseAll(args, env.parseName)
 	if err != nil {
 		return err
 	}

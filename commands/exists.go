@@ -16,7 +16,6 @@ import (
 )
 
 type existsOptions struct {
-	names     []string
 	platforms []manifest.Platform
 	network   network
 	wait      time.Duration
@@ -34,8 +33,7 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 		Annotations: answers("It exists.", "It does not exist."),
 		Args:        cli.RequiresMinArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.names = args
-			return runExists(cmd.Context(), env, opts)
+			return runExists(cmd.Context(), env, opts, args)
 		},
 		ValidArgsFunction: env.completeNames,
 	}
@@ -46,8 +44,8 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 	return cmd
 }
 
-func runExists(ctx context.Context, env environment, opts existsOptions) error {
-	names, err := parseAll(opts.names, env.parseName)
+func runExists(ctx context.Context, env environment, opts existsOptions, args []string) error {
+	names, err := parseAll(args, env.parseName)
 	if err != nil {
 		return err
 	}

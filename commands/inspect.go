@@ -14,8 +14,6 @@ import (
 )
 
 type inspectOptions struct {
-	list    string
-	name    string
 	verbose bool
 	network network
 	format  string
@@ -41,11 +39,7 @@ docker multiarch inspect --sbom --platform linux/arm64 registry.example.com/app:
 docker multiarch inspect --provenance --format '{{json .buildDefinition}}' --platform linux/amd64 registry.example.com/app:1`,
 		Args: cli.RequiresRangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.name = args[len(args)-1]
-			if len(args) == 2 {
-				opts.list = args[0]
-			}
-			return runInspect(cmd.Context(), env, opts)
+			return runInspect(cmd.Context(), env, opts, args)
 		},
 		ValidArgsFunction: atMost(2, then(env.completeNames, offer(env.entryNames))),
 	}
@@ -84,13 +78,13 @@ func (o inspectOptions) contradiction() error {
 	return nil
 }
 
-func runInspect(ctx context.Context, env environment, opts inspectOptions) error {
+func runInspect(ctx context.Context, env environment, opts inspectOptions, args []string) error {
 	if err := opts.contradiction(); err != nil {
 		return err
 	}
 	t := newTools(env, false)
 	registries := t.registries(opts.network)
-	found, err := lookFor(ctx, t, opts, registries)
+	found, err := lookFor(ctx, t, registries, args)
 	if err != nil {
 		return err
 	}
@@ -162,9 +156,9 @@ func showPredicates(ctx context.Context, t tools, registries inspect.PredicateRe
 }
 
 // lookFor returns the list or image, or the entry of a local list, that the arguments name.
-func lookFor(ctx context.Context, t tools, opts inspectOptions, registries manifest.Fetcher) (inspect.Inspection, error) {
-	if opts.list == "" {
-		name, err := t.env.parseName(opts.name)
+func lookFor(ctx context.Context, t tools, registries manifest.Fetcher, args []string) (inspect.Inspection, error) {
+	if len(args) == 1 || args[0] == "" {
+		name, err := t.env.parseName(args[len(args)-1])
 		if err != nil {
 			return inspect.Inspection{}, err
 		}
@@ -174,9 +168,9 @@ func lookFor(ctx context.Context, t tools, opts inspectOptions, registries manif
 		}
 		return found, err
 	}
-	list, err := manifest.ParseListName(opts.list)
+	list, err := manifest.ParseListName(args[0])
 	if err != nil {
 		return inspect.Inspection{}, err
 	}
-	return inspect.ReadEntry(ctx, t.env.lists(), registries, list, opts.name)
+	return inspect.ReadEntry(ctx, t.env.lists(), registries, list, args[1])
 }

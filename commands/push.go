@@ -15,7 +15,6 @@ import (
 )
 
 type pushOptions struct {
-	name      string
 	purge     purge
 	network   network
 	dryRun    bool
@@ -38,8 +37,7 @@ func newPushCommand(env environment) *cobra.Command {
 			"With --to, the list is written to a folder or, if PATH ends in .tar, to a tar." + progressHelp,
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.name = args[0]
-			return runPush(cmd.Context(), env, opts)
+			return runPush(cmd.Context(), env, opts, args[0])
 		},
 		ValidArgsFunction: atMost(1, offer(env.listNames, env.imageNames)),
 	}
@@ -59,8 +57,8 @@ func newPushCommand(env environment) *cobra.Command {
 	return cmd
 }
 
-func runPush(ctx context.Context, env environment, opts pushOptions) error {
-	name, err := manifest.ParseListName(opts.name)
+func runPush(ctx context.Context, env environment, opts pushOptions, typed string) error {
+	name, err := manifest.ParseListName(typed)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 )
 
 type repoLsOptions struct {
-	registry string
 	filter   manifest.Pattern
 	format   string
 	quiet    bool
@@ -29,8 +28,7 @@ func newRepoLsCommand(env environment) *cobra.Command {
 			"allow administrators to list them, or nobody.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.registry = args[0]
-			return runRepoLs(cmd.Context(), env, opts)
+			return runRepoLs(cmd.Context(), env, opts, args[0])
 		},
 		ValidArgsFunction: atMost(1, offer(env.registryHosts)),
 	}
@@ -42,8 +40,8 @@ func newRepoLsCommand(env environment) *cobra.Command {
 	return cmd
 }
 
-func runRepoLs(ctx context.Context, env environment, opts repoLsOptions) error {
-	registry, err := manifest.ParseRegistry(opts.registry)
+func runRepoLs(ctx context.Context, env environment, opts repoLsOptions, typed string) error {
+	registry, err := manifest.ParseRegistry(typed)
 	if err != nil {
 		return err
 	}

@@ -12,13 +12,8 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/repository"
 )
 
-type repoManifestsOptions struct {
-	repo string
-	listing
-}
-
 func newRepoManifestsCommand(env environment) *cobra.Command {
-	var opts repoManifestsOptions
+	var opts listing
 	cmd := &cobra.Command{
 		Use:   "manifests [OPTIONS] REPOSITORY",
 		Short: "List the manifests of a repository",
@@ -38,8 +33,7 @@ func newRepoManifestsCommand(env environment) *cobra.Command {
 			"changeableAttributes, children, parents (the indexes that list it), subject, annotations and error.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.repo = args[0]
-			return runRepoManifests(cmd.Context(), env, opts)
+			return runRepoManifests(cmd.Context(), env, opts, args[0])
 		},
 		ValidArgsFunction: atMost(1, offer(env.registryNames)),
 	}
@@ -48,8 +42,8 @@ func newRepoManifestsCommand(env environment) *cobra.Command {
 }
 
 // runRepoManifests lists every manifest, and reports those that cannot be read.
-func runRepoManifests(ctx context.Context, env environment, opts repoManifestsOptions) error {
-	repo, err := manifest.ParseRepository(opts.repo)
+func runRepoManifests(ctx context.Context, env environment, opts listing, typed string) error {
+	repo, err := manifest.ParseRepository(typed)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 )
 
 type repoShowOptions struct {
-	name    string
 	format  string
 	noTrunc bool
 	network network
@@ -31,8 +30,7 @@ func newRepoShowCommand(env environment) *cobra.Command {
 			"referrers with the same fields.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.name = args[0]
-			return runRepoShow(cmd.Context(), env, opts)
+			return runRepoShow(cmd.Context(), env, opts, args[0])
 		},
 		ValidArgsFunction: atMost(1, offer(env.registryNames)),
 	}
@@ -44,8 +42,8 @@ func newRepoShowCommand(env environment) *cobra.Command {
 }
 
 // runRepoShow shows the manifest, and reports what cannot be read below it.
-func runRepoShow(ctx context.Context, env environment, opts repoShowOptions) error {
-	name, err := manifest.ParseName(opts.name)
+func runRepoShow(ctx context.Context, env environment, opts repoShowOptions, typed string) error {
+	name, err := manifest.ParseName(typed)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,6 @@ func (l *listing) query() repository.Query {
 }
 
 type repoTagsOptions struct {
-	repo   string
 	digest string
 	listing
 }
@@ -68,8 +67,7 @@ func newRepoTagsCommand(env environment) *cobra.Command {
 			"and the fields of 'repo manifests'.",
 		Args: cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.repo = args[0]
-			return runRepoTags(cmd.Context(), env, opts)
+			return runRepoTags(cmd.Context(), env, opts, args[0])
 		},
 		ValidArgsFunction: atMost(1, offer(env.registryNames)),
 	}
@@ -79,8 +77,8 @@ func newRepoTagsCommand(env environment) *cobra.Command {
 }
 
 // runRepoTags lists every tag, and reports those that cannot be read.
-func runRepoTags(ctx context.Context, env environment, opts repoTagsOptions) error {
-	repo, err := manifest.ParseRepository(opts.repo)
+func runRepoTags(ctx context.Context, env environment, opts repoTagsOptions, typed string) error {
+	repo, err := manifest.ParseRepository(typed)
 	if err != nil {
 		return err
 	}

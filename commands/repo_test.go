@@ -23,28 +23,23 @@ func TestUntagNamesATag(t *testing.T) {
 
 // Flags are checked before any request: the environment is empty.
 func TestListingFlags(t *testing.T) {
-	good := listing{orderBy: byName}
-	for name, c := range map[string]struct {
-		change func(*repoTagsOptions)
-		want   string
-	}{
-		"digest":     {func(o *repoTagsOptions) { o.digest = "sha256:12" }, `--digest "sha256:12" is not a digest`},
-		"tag":        {func(o *repoTagsOptions) { o.repo = "h.example.com/app:1" }, "as in h.example.com/app"},
-		"repository": {func(o *repoTagsOptions) { o.repo = "A B" }, `"A B" is not a repository`},
+	for name, c := range map[string]struct{ repo, digest, want string }{
+		"digest":     {"h.example.com/app", "sha256:12", `--digest "sha256:12" is not a digest`},
+		"tag":        {"h.example.com/app:1", "", "as in h.example.com/app"},
+		"repository": {"A B", "", `"A B" is not a repository`},
 	} {
-		opts := repoTagsOptions{repo: "h.example.com/app", listing: good}
-		c.change(&opts)
-		if err := runRepoTags(t.Context(), environment{}, opts); err == nil || !strings.Contains(err.Error(), c.want) {
+		opts := repoTagsOptions{digest: c.digest, listing: listing{orderBy: byName}}
+		if err := runRepoTags(t.Context(), environment{}, opts, c.repo); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got error %v, want %q in it", name, err, c.want)
 		}
 	}
-	if err := runRepoManifests(t.Context(), environment{}, repoManifestsOptions{repo: "A B"}); !errdefs.IsInvalidArgument(err) {
+	if err := runRepoManifests(t.Context(), environment{}, listing{}, "A B"); !errdefs.IsInvalidArgument(err) {
 		t.Errorf("manifests of A B: got error %v, want an ErrInvalidArgument error", err)
 	}
-	if err := runRepoLs(t.Context(), environment{}, repoLsOptions{registry: "app/x"}); err == nil {
+	if err := runRepoLs(t.Context(), environment{}, repoLsOptions{}, "app/x"); err == nil {
 		t.Error("ls of app/x: got no error, want one")
 	}
-	if err := runRepoShow(t.Context(), environment{}, repoShowOptions{name: "A"}); err == nil {
+	if err := runRepoShow(t.Context(), environment{}, repoShowOptions{}, "A"); err == nil {
 		t.Error("show of A: got no error, want one")
 	}
 	var o listing

@@ -14,8 +14,6 @@ import (
 )
 
 type tagOptions struct {
-	source    string
-	targets   []string
 	remote    bool
 	condition manifest.Condition
 	output    output
@@ -34,8 +32,7 @@ func newTagCommand(env environment) *cobra.Command {
 			"layers are sent, and tags that point to something else are moved. A TARGET may then be only a tag." + progressHelp,
 		Args: cli.RequiresMinArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.source, opts.targets = args[0], args[1:]
-			return runTag(cmd.Context(), env, opts)
+			return runTag(cmd.Context(), env, opts, args[0], args[1:])
 		},
 		ValidArgsFunction: offer(env.listNames, env.imageNames, env.registryNames),
 	}
@@ -48,8 +45,8 @@ func newTagCommand(env environment) *cobra.Command {
 	return cmd
 }
 
-func runTag(ctx context.Context, env environment, opts tagOptions) error {
-	name, err := manifest.ParseName(opts.source)
+func runTag(ctx context.Context, env environment, opts tagOptions, source string, targets []string) error {
+	name, err := manifest.ParseName(source)
 	if err != nil {
 		return err
 	}
@@ -57,7 +54,7 @@ func runTag(ctx context.Context, env environment, opts tagOptions) error {
 	if opts.remote {
 		parse = func(s string) (reference.NamedTagged, error) { return parseTarget(name, s, manifest.SameRegistry) }
 	}
-	names, err := parseAll(opts.targets, parse)
+	names, err := parseAll(targets, parse)
 	if err != nil {
 		return err
 	}

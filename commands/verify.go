@@ -17,7 +17,6 @@ import (
 
 type verifyOptions struct {
 	verify.Options
-	names   []string
 	digests []string
 	shape   display.Listing
 	network network
@@ -45,8 +44,7 @@ docker multiarch verify --deep --format json registry.example.com/app:1 registry
 		Annotations: answers("Everything is valid.", "Something is invalid or does not exist."),
 		Args:        cli.RequiresMinArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.names = args
-			return runVerify(cmd.Context(), env, opts)
+			return runVerify(cmd.Context(), env, opts, args)
 		},
 		ValidArgsFunction: env.completeNames,
 	}
@@ -60,21 +58,21 @@ docker multiarch verify --deep --format json registry.example.com/app:1 registry
 	return cmd
 }
 
-func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
+func runVerify(ctx context.Context, env environment, opts verifyOptions, args []string) error {
 	if opts.shape.Quiet && opts.shape.Format != "" {
 		return invalid("--quiet and --format cannot be combined")
 	}
-	names, err := parseAll(opts.names, env.parseName)
+	names, err := parseAll(args, env.parseName)
 	if err != nil {
 		return err
 	}
 	t := newTools(env, opts.shape.Quiet)
 	opts.Progress = t.progress
 	if len(opts.digests) > 0 {
-		if names, err = delivered(env, t, opts); err != nil {
+		if names, err = delivered(env, t, opts.digests, args); err != nil {
 			return err
 		}
-		opts.Together = opts.names[0]
+		opts.Together = args[0]
 	}
 	results, err := verify.Check(ctx, t.registries(opts.network), names, opts.Options)
 	if err != nil {
@@ -87,15 +85,15 @@ func runVerify(ctx context.Context, env environment, opts verifyOptions) error {
 }
 
 // delivered returns the images that the files of --digests name.
-func delivered(env environment, t tools, opts verifyOptions) ([]reference.Named, error) {
-	if len(opts.names) != 1 {
-		return nil, invalid("--digests requires a single repository, not %d names", len(opts.names))
+func delivered(env environment, t tools, digests, args []string) ([]reference.Named, error) {
+	if len(args) != 1 {
+		return nil, invalid("--digests requires a single repository, not %d names", len(args))
 	}
-	repository, err := manifest.ParseRepository(opts.names[0])
+	repository, err := manifest.ParseRepository(args[0])
 	if err != nil {
 		return nil, err
 	}
-	sources, diagnostics, err := readOutputs(env, opts.digests, repository)
+	sources, diagnostics, err := readOutputs(env, digests, repository)
 	if err != nil {
 		return nil, err
 	}
