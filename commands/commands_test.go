@@ -37,7 +37,7 @@ func TestCreateFlags(t *testing.T) {
 		want string // in the error
 	}{
 		"amend and replace":    {base(func(o *createOptions) { o.amend, o.replace = true, true }), "cannot be combined"},
-		"amend and no clobber": {base(func(o *createOptions) { o.push, o.amend, o.condition.NoClobber = true, true, true }), "does not allow that"},
+		"amend and no clobber": {base(func(o *createOptions) { o.push, o.amend, o.creation.Condition.NoClobber = true, true, true }), "does not allow that"},
 		"push and replace":     {base(func(o *createOptions) { o.push, o.replace = true, true }), "nothing to --replace"},
 		"tag without push":     {base(func(o *createOptions) { o.tags = []string{"x"} }), "--tag requires --push"},
 		"tag elsewhere":        {base(func(o *createOptions) { o.push, o.tags = true, []string{"team/app:x"} }), "neither a tag nor a name with a registry"},
@@ -46,15 +46,15 @@ func TestCreateFlags(t *testing.T) {
 		"source":               {base(func(o *createOptions) { o.sources = []string{"a b"} }), `"a b" is not a reference`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := c.opts.creation(); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), c.want) {
+			if _, err := c.opts.parse(); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
 	}
 	c, err := base(func(o *createOptions) {
 		o.push, o.tags, o.mediaType, o.attestations, o.from = true, []string{"2", "example.com/app:3"}, "oci", "strip", "daemon"
-		o.platforms = []manifest.Platform{{Platform: ocispec.Platform{OS: "linux", Architecture: "arm64"}}}
-	}).creation()
+		o.creation.Choice.Platforms = []manifest.Platform{{Platform: ocispec.Platform{OS: "linux", Architecture: "arm64"}}}
+	}).parse()
 	if err != nil {
 		t.Fatal(err)
 	}

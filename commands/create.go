@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli"
@@ -18,18 +17,16 @@ import (
 )
 
 type createOptions struct {
+	creation                      publish.Creation // what flags set of it
 	list                          string
 	sources                       []string
 	amend                         bool
 	replace                       bool
 	network                       network
 	from                          string
-	wait                          time.Duration
-	platforms, require, exact     []manifest.Platform
 	attestations                  string
 	push                          bool
 	tags                          []string
-	condition                     manifest.Condition
 	output                        output
 	progress                      string
 	purge                         string
@@ -69,17 +66,17 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	flags.BoolVar(&opts.replace, "replace", false, "Replace an existing manifest list")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	addChoice(cmd, &opts.from, "from", "", `Only look up sources in the daemon or in registries ("daemon", "registry")`, "daemon", "registry")
-	addWait(flags, &opts.wait, "Wait this long for sources that do not exist yet")
-	addPlatforms(cmd, &opts.platforms, "platform", "Only include these platforms of the sources")
+	addWait(flags, &opts.creation.Wait, "Wait this long for sources that do not exist yet")
+	addPlatforms(cmd, &opts.creation.Choice.Platforms, "platform", "Only include these platforms of the sources")
 	addChoice(cmd, &opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`, "keep", "strip")
 	flags.BoolVar(&opts.push, "push", false, "Push immediately, without a local list")
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Also push under this tag, or under this name with a registry and a tag (with --push)")
 	flags.StringArrayVar(&opts.digests, "digests", nil, "Add the images of this file or folder that builds wrote: digests, or metadata files")
-	addPlatforms(cmd, &opts.require, "require", "Fail if the list does not have these platforms")
-	addPlatforms(cmd, &opts.exact, "exact", "Fail if the list does not have these platforms, or has others")
+	addPlatforms(cmd, &opts.creation.Require, "require", "Fail if the list does not have these platforms")
+	addPlatforms(cmd, &opts.creation.Exact, "exact", "Fail if the list does not have these platforms, or has others")
 	addAnnotations(flags, &opts.annotations, &opts.indexAnnotations, "the list")
 	addChoice(cmd, &opts.mediaType, "type", "", `Media type of the list ("docker", "oci"; default: derived from the images)`, "docker", "oci")
-	addCondition(cmd, &opts.condition)
+	addCondition(cmd, &opts.creation.Condition)
 	opts.output.addTo(flags)
 	addProgress(cmd, env, &opts.progress)
 	addChoice(cmd, &opts.purge, "purge", "", `With "tags", also remove the tags of the images in the repository`, "tags")
@@ -88,11 +85,12 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	return cmd
 }
 
-// creation returns the list that flags and arguments describe.
-func (o createOptions) creation() (c publish.Creation, err error) {
+// parse returns the list that flags and arguments describe.
+func (o createOptions) parse() (c publish.Creation, err error) {
 	if err := o.contradiction(); err != nil {
 		return c, err
 	}
+	c = o.creation
 	if c.Name, err = manifest.ParseListName(o.list); err != nil {
 		return c, fmt.Errorf("error parsing name for manifest list %s: %w", o.list, err)
 	}
@@ -109,9 +107,7 @@ func (o createOptions) creation() (c publish.Creation, err error) {
 	case o.replace:
 		c.Existing = publish.Replace
 	}
-	c.Wait, c.Condition = o.wait, o.condition
-	c.Choice = publish.Choice{From: publish.Location(o.from), Platforms: o.platforms, Strip: o.attestations == "strip"}
-	c.Require, c.Exact = o.require, o.exact
+	c.Choice.From, c.Choice.Strip = publish.Location(o.from), o.attestations == "strip"
 	c.MediaType = map[string]string{"docker": manifest.MediaTypeDockerList, "oci": ocispec.MediaTypeImageIndex}[o.mediaType]
 	if c.Annotations, err = parseAnnotations(o.annotations, "index", o.indexAnnotations); err != nil {
 		return c, err
@@ -125,13 +121,13 @@ func (o createOptions) contradiction() error {
 	switch {
 	case o.amend && o.replace:
 		return invalid("--amend and --replace cannot be combined")
-	case o.push && o.amend && o.condition.NoClobber:
+	case o.push && o.amend && o.creation.Condition.NoClobber:
 		return invalid("--amend moves the tag, and --no-clobber does not allow that")
 	case o.push && o.replace:
 		return invalid("--push makes the list without the local store, so there is nothing to --replace")
 	case len(o.digests) > 0 && o.from == "daemon":
 		return invalid("--digests names images in a registry, which --from daemon does not ask")
-	case !o.push && (o.condition.IsSet() || o.output != output{} || o.purge != ""):
+	case !o.push && (o.creation.Condition.IsSet() || o.output != output{} || o.purge != ""):
 		return invalid("--if-digest, --no-clobber, --quiet, --digest-file, --metadata-file and --purge require --push")
 	case len(o.tags) > 0 && !o.push:
 		return manifest.WithHint(invalid("--tag requires --push"),
@@ -141,7 +137,7 @@ func (o createOptions) contradiction() error {
 }
 
 func runCreate(ctx context.Context, env environment, opts createOptions) error {
-	c, err := opts.creation()
+	c, err := opts.parse()
 	if err != nil {
 		return err
 	}

@@ -16,14 +16,9 @@ import (
 
 type importOptions struct {
 	source, target string
+	transfer       transfer.Request // what flags set of it
 	network        network
 	tags           []string
-	allTags        bool
-	filters        []manifest.Pattern
-	platforms      []manifest.Platform
-	referrers      bool
-	force          bool
-	condition      manifest.Condition
 	dryRun         bool
 	output         output
 	username       string
@@ -57,12 +52,12 @@ docker multiarch import --all-tags --referrers registry.example.com/app oci-layo
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	flags.StringArrayVarP(&opts.tags, "tag", "t", nil, "Add this tag in the repository of TARGET, too")
-	flags.BoolVarP(&opts.allTags, "all-tags", "a", false, "Import all tags; SOURCE and TARGET are repositories")
-	addPatterns(flags, &opts.filters, "filter", `With --all-tags, only import tags that match a pattern ("1.*", "regex:1[.].*")`)
-	addPlatforms(cmd, &opts.platforms, "platform", "Import only these platforms, with their attestations")
-	flags.BoolVar(&opts.referrers, "referrers", false, "Also import referrers of the image, such as signatures")
-	addCondition(cmd, &opts.condition)
-	flags.BoolVarP(&opts.force, "force", "f", false, "Move tags that point to something else, replace a tar that exists, and check the blobs of existing content")
+	flags.BoolVarP(&opts.transfer.AllTags, "all-tags", "a", false, "Import all tags; SOURCE and TARGET are repositories")
+	addPatterns(flags, &opts.transfer.Filters, "filter", `With --all-tags, only import tags that match a pattern ("1.*", "regex:1[.].*")`)
+	addPlatforms(cmd, &opts.transfer.Platforms, "platform", "Import only these platforms, with their attestations")
+	flags.BoolVar(&opts.transfer.Referrers, "referrers", false, "Also import referrers of the image, such as signatures")
+	addCondition(cmd, &opts.transfer.Condition)
+	flags.BoolVarP(&opts.transfer.Force, "force", "f", false, "Move tags that point to something else, replace a tar that exists, and check the blobs of existing content")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "Show the digest and what would be sent, without changing anything")
 	opts.output.addTo(flags)
 	flags.StringVar(&opts.username, "src-username", "", "User name for the registry of SOURCE (with --src-password-stdin)")
@@ -76,7 +71,7 @@ func (o importOptions) request() (r transfer.Request, err error) {
 	if err := o.check(); err != nil {
 		return r, err
 	}
-	r = transfer.Request{AllTags: o.allTags, Filters: o.filters, Platforms: o.platforms, Referrers: o.referrers, Force: o.force, Condition: o.condition}
+	r = o.transfer
 	if r.Source, err = parseEnd(o.source); err != nil {
 		return r, err
 	}
@@ -86,7 +81,7 @@ func (o importOptions) request() (r transfer.Request, err error) {
 	if _, digested := r.Target.(reference.Digested); digested {
 		return r, invalid("TARGET %s has a digest, which is determined by SOURCE: use a tag or a repository", o.target)
 	}
-	if o.allTags {
+	if o.transfer.AllTags {
 		if !reference.IsNameOnly(r.Source) || !reference.IsNameOnly(r.Target) {
 			return r, invalid("with --all-tags, SOURCE and TARGET must be repositories, without a tag or digest")
 		}
@@ -120,12 +115,12 @@ func (o importOptions) announceTarget(env environment, r transfer.Request) error
 		return err
 	}
 	layouts := &env.shown.layouts
-	return layouts.Target(r.Target, o.force, func(tag string) string {
+	return layouts.Target(r.Target, o.transfer.Force, func(tag string) string {
 		source := r.Source
 		if _, isDigestTag := manifest.CutDigestTag(tag); isDigestTag {
 			return ""
 		}
-		if o.allTags {
+		if o.transfer.AllTags {
 			source = manifest.AtTag(source, tag)
 		}
 		if manifest.IsLayout(source) {
@@ -155,13 +150,13 @@ func (o importOptions) targetTags(source, target reference.Named) ([]reference.N
 // check returns an error for flags that cannot be combined.
 func (o importOptions) check() error {
 	switch {
-	case o.force && o.condition.NoClobber:
+	case o.transfer.Force && o.transfer.Condition.NoClobber:
 		return badValue("--force and --no-clobber cannot be combined")
-	case len(o.filters) > 0 && !o.allTags:
+	case len(o.transfer.Filters) > 0 && !o.transfer.AllTags:
 		return invalid("--filter requires --all-tags")
-	case o.allTags && len(o.tags) > 0:
+	case o.transfer.AllTags && len(o.tags) > 0:
 		return invalid("--tag cannot be combined with --all-tags, which keeps the names of the tags")
-	case o.allTags && o.output.digestFile+o.output.metadataFile != "":
+	case o.transfer.AllTags && o.output.digestFile+o.output.metadataFile != "":
 		return invalid("--digest-file and --metadata-file cannot be combined with --all-tags, which prints the digests on standard output")
 	case o.username == "" && o.passwordStdin:
 		return invalid("--src-password-stdin requires --src-username")
@@ -226,7 +221,7 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 	imported, err := transfer.Import(ctx, client, t.reporter, request)
 	err = env.shown.layouts.Commit(ctx, opts.withHint(err, request.Source))
 	if err != nil && env.shown.layouts.WritesArchive() {
-		if opts.allTags && len(imported) > 0 && manifest.Hint(err) == "" {
+		if opts.transfer.AllTags && len(imported) > 0 && manifest.Hint(err) == "" {
 			err = manifest.WithHint(err, "to keep the tags that could be read, write them to a folder")
 		}
 		return err
@@ -236,12 +231,12 @@ func runImport(ctx context.Context, env environment, opts importOptions) error {
 		t.progress.Summarize(t.reporter)
 		display.Imported(env.Out(), imported, opts.output.quiet)
 	}
-	if opts.allTags && env.pushed != nil {
+	if opts.transfer.AllTags && env.pushed != nil {
 		for _, i := range imported {
 			env.pushed(i.Descriptor, []string{i.Name.String()})
 		}
 	}
-	if err != nil || opts.allTags {
+	if err != nil || opts.transfer.AllTags {
 		return err
 	}
 	err = files.write(imported[0].Descriptor, imported[0].Name, request.Tags[min(1, len(request.Tags)):])

@@ -26,10 +26,10 @@ func TestImportFlags(t *testing.T) {
 		`"B" is not a reference`:             base(func(o *importOptions) { o.target = "B" }),
 		"has a digest":                       base(func(o *importOptions) { o.target += digest }),
 		"is not in the repository":           base(func(o *importOptions) { o.tags = []string{"c.example.com/app:1"} }),
-		"--filter requires --all-tags":       base(func(o *importOptions) { o.filters = make([]manifest.Pattern, 1) }),
-		"SOURCE and TARGET must be":          base(func(o *importOptions) { o.allTags = true }),
-		"--tag cannot be combined":           base(func(o *importOptions) { o.allTags, o.tags = true, []string{"1"} }),
-		"--metadata-file cannot be combined": base(func(o *importOptions) { o.allTags, o.output.digestFile = true, "x" }),
+		"--filter requires --all-tags":       base(func(o *importOptions) { o.transfer.Filters = make([]manifest.Pattern, 1) }),
+		"SOURCE and TARGET must be":          base(func(o *importOptions) { o.transfer.AllTags = true }),
+		"--tag cannot be combined":           base(func(o *importOptions) { o.transfer.AllTags, o.tags = true, []string{"1"} }),
+		"--metadata-file cannot be combined": base(func(o *importOptions) { o.transfer.AllTags, o.output.digestFile = true, "x" }),
 		"requires --src-username":            base(func(o *importOptions) { o.passwordStdin = true }),
 		"requires --src-password-stdin":      base(func(o *importOptions) { o.username = "ann" }),
 	} {
@@ -48,7 +48,7 @@ func TestImportFlags(t *testing.T) {
 			t.Errorf("got %v, error %v, want tags %s", i, err, want)
 		}
 	}
-	i, err := base(func(o *importOptions) { o.source, o.allTags = "app", true }).request()
+	i, err := base(func(o *importOptions) { o.source, o.transfer.AllTags = "app", true }).request()
 	if err != nil || i.Source.String() != "docker.io/library/app" || len(i.Tags) != 0 {
 		t.Errorf("got %v, error %v, want the repository docker.io/library/app without tags", i, err)
 	}

@@ -12,10 +12,10 @@ import (
 )
 
 type repoLsOptions struct {
-	filter   manifest.Pattern
-	format   string
-	quiet    bool
-	network  network
+	filter  manifest.Pattern
+	format  string
+	quiet   bool
+	network network
 }
 
 func newRepoLsCommand(env environment) *cobra.Command {

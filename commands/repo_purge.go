@@ -18,22 +18,14 @@ import (
 )
 
 type repoPurgeOptions struct {
-	network           network
-	filters, excludes []manifest.Pattern
-	all               bool
-	repositories      manifest.Pattern
-	olderThan         time.Time
-	keep, keepOld     int
-	keepManifests     bool
-	orderBy           string
-	untagged          bool
-	recursive         bool
-	force, dryRun     bool
-	record            string
-	assumeGone        []string
-	maxDeletes        int
-	maxTime           time.Duration
-	shape             display.Listing
+	repository.Selection
+	removal       repository.Removal
+	network       network
+	repositories  manifest.Pattern
+	orderBy       string
+	force, dryRun bool
+	record        string
+	shape         display.Listing
 }
 
 func newRepoPurgeCommand(env environment) *cobra.Command {
@@ -62,24 +54,24 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 		})),
 	}
 	f := cmd.Flags()
-	addPatterns(f, &opts.filters, "filter", `Only remove tags that match this pattern ("1.*", "regex:1[.].*")`)
-	addPatterns(f, &opts.excludes, "exclude", "Keep tags that match this pattern (same syntax as --filter)")
-	f.BoolVar(&opts.all, "all", false, "Allow the filters to match every tag")
+	addPatterns(f, &opts.Filters, "filter", `Only remove tags that match this pattern ("1.*", "regex:1[.].*")`)
+	addPatterns(f, &opts.Excludes, "exclude", "Keep tags that match this pattern (same syntax as --filter)")
+	f.BoolVar(&opts.All, "all", false, "Allow the filters to match every tag")
 	addPattern(f, &opts.repositories, "repositories", `Purge each repository of REGISTRY whose path matches this pattern ("team/*", "regex:.*"; * matches anything but /)`)
 	older := func(s string) (time.Time, error) { return parseOlderThan(s, time.Now()) }
-	f.Var(&parsed[time.Time]{&opts.olderThan, older, "", "age"}, "older-than", `Only remove what is older: "45m", "12h", "30d", "2w", or an RFC 3339 time`)
-	addNumber(f, &opts.keep, "keep", "Keep this many of the newest matching tags")
-	addNumber(f, &opts.keepOld, "keep-old", "Keep this many of the newest matching tags that are old enough or, with only --untagged, manifests without a tag")
-	f.BoolVar(&opts.keepManifests, "keep-manifests", false, "Only remove tags, and keep the manifests they point to")
+	f.Var(&parsed[time.Time]{&opts.Before, older, "", "age"}, "older-than", `Only remove what is older: "45m", "12h", "30d", "2w", or an RFC 3339 time`)
+	addNumber(f, &opts.Keep, "keep", "Keep this many of the newest matching tags")
+	addNumber(f, &opts.KeepOld, "keep-old", "Keep this many of the newest matching tags that are old enough or, with only --untagged, manifests without a tag")
+	f.BoolVar(&opts.KeepManifests, "keep-manifests", false, "Only remove tags, and keep the manifests they point to")
 	addChoice(cmd, &opts.orderBy, "orderby", byTime, `Order that decides which tags --keep keeps ("name", "time")`, byName, byTime)
-	f.BoolVar(&opts.untagged, "untagged", false, "Also remove manifests without a tag, if the registry lists them; without --filter only these")
-	f.BoolVarP(&opts.recursive, "recursive", "r", false, "Also remove images, attestations and signatures that nothing else needs")
+	f.BoolVar(&opts.Untagged, "untagged", false, "Also remove manifests without a tag, if the registry lists them; without --filter only these")
+	f.BoolVarP(&opts.Recursive, "recursive", "r", false, "Also remove images, attestations and signatures that nothing else needs")
 	f.BoolVarP(&opts.force, "force", "f", false, "Remove; without it, only list what would be removed")
 	f.BoolVar(&opts.dryRun, "dry-run", false, "Only list what would be removed, as without --force")
 	f.StringVar(&opts.record, "record", "", "With --force, append what is removed to this file, for 'repo restore'")
-	addNumber(f, &opts.maxDeletes, "max-deletes", "With --force, stop after at most this many deletions")
-	addTimeout(f, &opts.maxTime, "max-time", `With --force, stop after this time ("10m", "2h")`)
-	addAssumeGone(f, &opts.assumeGone)
+	addNumber(f, &opts.removal.MaxDeletes, "max-deletes", "With --force, stop after at most this many deletions")
+	addTimeout(f, &opts.removal.MaxTime, "max-time", `With --force, stop after this time ("10m", "2h")`)
+	addAssumeGone(f, &opts.removal.AssumeGone)
 	addShape(cmd, &opts.shape, flags.FormatHelp, "Only display the names of tags and manifests")
 	opts.network.addTo(f, "Allow communication with an insecure registry")
 	completeFlag(cmd, "older-than", "12h", "30d", "2w")
@@ -87,7 +79,7 @@ func newRepoPurgeCommand(env environment) *cobra.Command {
 }
 
 func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, name string) error {
-	repo, host, selection, err := opts.parse(name)
+	repo, host, err := opts.parse(name)
 	if err != nil {
 		return err
 	}
@@ -95,13 +87,11 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 		registry := t.registries(opts.network)
 		var planned []repository.Step
 		removed := map[string]bool{}
-		removal := repository.Removal{
-			Confirm: func(steps []repository.Step) (bool, error) {
-				planned = append(planned, steps...)
-				return opts.force, nil
-			},
-			DryRun: !opts.force, Record: record, AssumeGone: opts.assumeGone, MaxDeletes: opts.maxDeletes, MaxTime: opts.maxTime,
-			Removed: printRemoved(env),
+		removal := opts.removal
+		removal.DryRun, removal.Record, removal.Removed = !opts.force, record, printRemoved(env)
+		removal.Confirm = func(steps []repository.Step) (bool, error) {
+			planned = append(planned, steps...)
+			return opts.force, nil
 		}
 		switch {
 		case opts.shape.Quiet:
@@ -110,9 +100,9 @@ func runRepoPurge(ctx context.Context, env environment, opts repoPurgeOptions, n
 			removal.Removed = func(name reference.Named) { removed[name.String()] = true }
 		}
 		if repo != nil {
-			err = repository.Purge(ctx, registry, t.reporter, repo, selection, removal)
+			err = repository.Purge(ctx, registry, t.reporter, repo, opts.Selection, removal)
 		} else {
-			err = repository.PurgeAll(ctx, registry, t.reporter, host, opts.repositories, selection, removal)
+			err = repository.PurgeAll(ctx, registry, t.reporter, host, opts.repositories, opts.Selection, removal)
 		}
 		switch {
 		case opts.force && opts.shape.Format != "":
@@ -153,11 +143,8 @@ func (o repoPurgeOptions) show(t tools, steps []repository.Step, untags func(ref
 func (o repoPurgeOptions) allRepositories() bool { return o.repositories != manifest.Pattern{} }
 
 // parse checks arguments and flags. It returns a repository or, for all of these, the host of a registry.
-func (o repoPurgeOptions) parse(name string) (repo reference.Named, host string, s repository.Selection, err error) {
-	s = repository.Selection{
-		Filters: o.filters, Excludes: o.excludes, All: o.all, Before: o.olderThan, Keep: o.keep, KeepOld: o.keepOld,
-		ByName: o.orderBy == byName, Untagged: o.untagged, KeepManifests: o.keepManifests, Recursive: o.recursive,
-	}
+func (o *repoPurgeOptions) parse(name string) (repo reference.Named, host string, err error) {
+	o.ByName = o.orderBy == byName
 	if o.allRepositories() {
 		host, err = manifest.ParseRegistry(name)
 	} else {
@@ -167,22 +154,22 @@ func (o repoPurgeOptions) parse(name string) (repo reference.Named, host string,
 		err = o.contradiction()
 	}
 	if err == nil {
-		err = checkAssumeGone(repo, o.assumeGone)
+		err = checkAssumeGone(repo, o.removal.AssumeGone)
 	}
-	return repo, host, s, err
+	return repo, host, err
 }
 
 // contradiction returns an error for flags that cannot be combined.
 func (o repoPurgeOptions) contradiction() error {
-	selects := o.all || len(o.filters) > 0
+	selects := o.All || len(o.Filters) > 0
 	switch {
-	case !selects && !o.untagged:
+	case !selects && !o.Untagged:
 		return invalid("no tags are selected: pass --filter, or --all for every tag")
-	case !selects && o.keep > 0:
+	case !selects && o.Keep > 0:
 		return invalid("--keep applies to tags, and only --untagged selects none: pass --filter as well")
-	case o.keepManifests && (o.untagged || o.recursive):
+	case o.KeepManifests && (o.Untagged || o.Recursive):
 		return invalid("--keep-manifests cannot be combined with --untagged or --recursive, which remove manifests")
-	case o.allRepositories() && len(o.assumeGone) > 0:
+	case o.allRepositories() && len(o.removal.AssumeGone) > 0:
 		return invalid("--assume-gone applies to a single repository, not with --repositories")
 	case o.force && o.shape.NoTrunc && o.shape.Format == "":
 		return invalid("with --force, --no-trunc requires --format")
@@ -190,7 +177,7 @@ func (o repoPurgeOptions) contradiction() error {
 		return invalid("--quiet cannot be combined with --format or --no-trunc")
 	case o.force && o.dryRun:
 		return invalid("--force and --dry-run cannot be combined")
-	case !o.force && (o.record != "" || o.maxDeletes > 0 || o.maxTime != 0):
+	case !o.force && (o.record != "" || o.removal.MaxDeletes > 0 || o.removal.MaxTime != 0):
 		return invalid("--record, --max-deletes and --max-time require --force: nothing is removed without it")
 	}
 	return nil
