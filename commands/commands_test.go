@@ -152,7 +152,7 @@ func TestResults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := openResults(hostFiles{}, digestFile, metadataFile)
+	files, err := output{digestFile: digestFile, metadataFile: metadataFile}.open(environment{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestResults(t *testing.T) {
 			t.Errorf("%s: got %s and error %v, want %s", path, got, err, want)
 		}
 	}
-	if files, err = openResults(hostFiles{}, digestFile, filepath.Join(dir, "absent", "metadata")); err == nil {
+	if files, err = (output{digestFile: digestFile, metadataFile: filepath.Join(dir, "absent", "metadata")}).open(environment{}); err == nil {
 		t.Error("got no error for an absent folder, want one before the push")
 	}
 	files.discard()

@@ -66,7 +66,7 @@ docker multiarch create --push registry.example.com/app:1 --digests ./digests --
 	flags.BoolVar(&opts.replace, "replace", false, "Replace an existing manifest list")
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	addChoice(cmd, &opts.from, "from", "", `Only look up sources in the daemon or in registries ("daemon", "registry")`, "daemon", "registry")
-	addWait(flags, &opts.creation.Wait, "Wait this long for sources that do not exist yet")
+	addTimeout(flags, &opts.creation.Wait, "wait", `Wait this long for sources that do not exist yet ("90s", "10m")`)
 	addPlatforms(cmd, &opts.creation.Choice.Platforms, "platform", "Only include these platforms of the sources")
 	addChoice(cmd, &opts.attestations, "attestations", "keep", `Attestations of the images ("keep", "strip")`, "keep", "strip")
 	flags.BoolVar(&opts.push, "push", false, "Push immediately, without a local list")

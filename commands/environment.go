@@ -3,6 +3,7 @@ package commands
 import (
 	"cmp"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -148,22 +149,17 @@ func subcommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	paths := map[string]string{}
-	var names []string
-	add := func(c *cobra.Command) {
-		for _, name := range append(c.Aliases, c.Name()) {
-			paths[name] = cmp.Or(paths[name], c.CommandPath())
-			names = append(names, name)
-		}
-	}
 	for _, c := range cmd.Commands() {
-		add(c)
+		for _, name := range append(c.Aliases, c.Name()) {
+			paths[name] = c.CommandPath()
+		}
 		for _, below := range c.Commands() {
-			if below.Name() == args[0] {
-				add(below)
+			if name := below.Name(); name == args[0] {
+				paths[name] = cmp.Or(paths[name], below.CommandPath())
 			}
 		}
 	}
-	if near := manifest.Nearest(args[0], names); near != "" {
+	if near := manifest.Nearest(args[0], slices.Sorted(maps.Keys(paths))); near != "" {
 		return manifest.WithHint(err, "did you mean: %s", paths[near])
 	}
 	return err

@@ -40,7 +40,7 @@ docker multiarch exists --platform linux/amd64,linux/arm64 registry.example.com/
 	flags := cmd.Flags()
 	opts.network.addTo(flags, "Allow communication with an insecure registry")
 	addPlatforms(cmd, &opts.platforms, "platform", "Check for an image for this platform, too (can be repeated)")
-	addWait(flags, &opts.wait, "Wait this long for what does not exist yet")
+	addTimeout(flags, &opts.wait, "wait", `Wait this long for what does not exist yet ("90s", "10m")`)
 	return cmd
 }
 

@@ -237,18 +237,6 @@ func (o output) checkDryRun(dryRun bool) error {
 	return nil
 }
 
-// open opens the files of a result.
-func (o output) open(env environment) (results, error) {
-	r, err := openResults(env.files(), o.digestFile, o.metadataFile)
-	r.pushed = env.pushed
-	return r, err
-}
-
-// addWait adds the flag.
-func addWait(flags *pflag.FlagSet, wait *time.Duration, usage string) {
-	addTimeout(flags, wait, "wait", usage+` ("90s", "10m")`)
-}
-
 // parseAll parses each argument or value of a flag.
 func parseAll[T any](typed []string, parse func(string) (T, error)) ([]T, error) {
 	var out []T

@@ -30,11 +30,12 @@ type resultFile struct {
 	file            *os.File
 }
 
-func openResults(in files, digestFile, metadataFile string) (results, error) {
-	var r results
+// open opens the files of a result.
+func (o output) open(env environment) (results, error) {
+	r := results{pushed: env.pushed}
 	var err error
-	if r.digest, err = openResult(in, digestFile); err == nil {
-		r.metadata, err = openResult(in, metadataFile)
+	if r.digest, err = openResult(env.files(), o.digestFile); err == nil {
+		r.metadata, err = openResult(env.files(), o.metadataFile)
 	}
 	if err != nil {
 		r.discard()

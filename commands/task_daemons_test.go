@@ -244,7 +244,7 @@ func TestEnvOfSteps(t *testing.T) {
 			t.Errorf("dry run %t: got %q and error %v, want %q", dryRun, env, err, want)
 		}
 	}
-	if got := withEnv([]string{"A=1", "AB", "B=2"}, "AB=3", "A="); strings.Join(got, " ") != "B=2 AB=3 A=" {
+	if got, _ := parseEnv([]string{"A=1", "AB", "B=2", "AB=3", "A="}, true); strings.Join(got, " ") != "B=2 AB=3 A=" {
 		t.Errorf("got %q, want B=2 AB=3 A=", got)
 	}
 	if _, err := parseEnv([]string{"=x"}, false); err == nil {

@@ -296,25 +296,14 @@ func parseEnv(typed []string, dryRun bool) ([]string, error) {
 		if name == "" {
 			return nil, badValue("--env: expected KEY=VALUE or KEY, found an empty KEY") // without the value, which may be a secret
 		}
-		value, set := os.LookupEnv(name)
-		switch {
-		case given || dryRun:
-			env = withEnv(env, s)
-		case set:
-			env = withEnv(env, s+"="+value)
+		if value, set := os.LookupEnv(name); !given && !dryRun {
+			if !set {
+				continue
+			}
+			s += "=" + value
 		}
+		duplicate := func(kv string) bool { return kv == name || strings.HasPrefix(kv, name+"=") } // programs treat these differently
+		env = append(slices.DeleteFunc(env, duplicate), s)
 	}
 	return env, nil
-}
-
-// withEnv returns env with variables, which replace those with the same name: programs treat duplicates differently.
-func withEnv(env []string, variables ...string) []string {
-	var out []string
-	for _, kv := range env {
-		name, _, _ := strings.Cut(kv, "=")
-		if !slices.ContainsFunc(variables, func(v string) bool { return v == name || strings.HasPrefix(v, name+"=") }) {
-			out = append(out, kv)
-		}
-	}
-	return append(out, variables...)
 }
