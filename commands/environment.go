@@ -2,6 +2,7 @@ package commands
 
 import (
 	"cmp"
+	"context"
 	"io"
 	"maps"
 	"os"
@@ -169,4 +170,10 @@ func subcommand(cmd *cobra.Command, args []string) error {
 func (e environment) usage(cmd *cobra.Command, _ []string) error {
 	_, err := io.WriteString(e.Err(), "\n"+cmd.UsageString())
 	return err
+}
+
+// confirm prompts for confirmation.
+func (e environment) confirm(ctx context.Context, what string) (bool, error) {
+	//nolint:staticcheck // the docker CLI's own prompt; its successor is internal, and the version is pinned
+	return command.PromptForConfirmation(ctx, e.In(), e.Out(), "WARNING! This will "+what+"\nAre you sure you want to continue?")
 }

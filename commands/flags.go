@@ -14,6 +14,7 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/manifest/publish"
+	"github.com/docker-multiarch/docker-multiarch/registry"
 )
 
 // invalid returns the error for invalid arguments or flags.
@@ -206,6 +207,22 @@ func parsePurge(s string) (purge, error) {
 func addProgress(cmd *cobra.Command, env environment, mode *string) {
 	addChoice(cmd, mode, "progress", env.progressMode(), `How to show progress ("auto", "plain", "tty", "json", "quiet"; default: $BUILDKIT_PROGRESS or "auto")`, display.ProgressModes...)
 	cmd.Flags().Lookup("progress").DefValue = "" // help is the same whatever the environment
+}
+
+// network is how registries are to be reached.
+type network struct {
+	// insecure permits plain HTTP and certificates that cannot be verified.
+	insecure     bool
+	jobs         int
+	retryTimeout time.Duration
+}
+
+// addTo adds the flags; insecure describes that one.
+func (n *network) addTo(flags *pflag.FlagSet, insecure string) {
+	n.jobs, n.retryTimeout = registry.DefaultJobs, 30*time.Second
+	flags.BoolVar(&n.insecure, "insecure", false, insecure)
+	addNumber(flags, &n.jobs, "jobs", "Maximum concurrent requests per registry")
+	addTimeout(flags, &n.retryTimeout, "retry-timeout", "Give up on a registry after this long without an answer (0 disables retries)")
 }
 
 // addCondition adds the flags for what tags have to point to before they are written.

@@ -45,7 +45,7 @@ func runPrune(ctx context.Context, env environment, force bool, until time.Time)
 		if !until.IsZero() {
 			what += " last changed before " + until.Format(time.RFC3339)
 		}
-		if yes, err := confirm(ctx, env, "remove "+what+"."); err != nil || !yes {
+		if yes, err := env.confirm(ctx, "remove "+what+"."); err != nil || !yes {
 			return err
 		}
 	}

@@ -64,7 +64,7 @@ func runRepoRm(ctx context.Context, env environment, opts repoRmOptions, args []
 		case opts.dryRun:
 			return false, display.Plan(env.Out(), steps, "", len(names) > 1, true)
 		}
-		yes, err := confirm(ctx, env, "delete from the registry:\n"+strings.TrimSuffix(display.Removal(steps), "\n"))
+		yes, err := env.confirm(ctx, "delete from the registry:\n"+strings.TrimSuffix(display.Removal(steps), "\n"))
 		if err == nil && !yes && !env.In().IsTerminal() {
 			err = manifest.WithHint(manifest.Errorf(errdefs.ErrFailedPrecondition, "nothing was removed: the removal was not confirmed"), "to remove without confirmation: --force")
 		}

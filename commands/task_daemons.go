@@ -1,8 +1,10 @@
 package commands
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -15,18 +17,24 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/docker/cli/cli"
 	"github.com/docker/cli/cli-plugins/metadata"
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
+	"github.com/docker/cli/cli/config/types"
+	"github.com/docker/cli/cli/context/store"
 	"github.com/docker/cli/cli/streams"
 	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
 
 	"github.com/docker-multiarch/docker-multiarch/credentials"
 	"github.com/docker-multiarch/docker-multiarch/daemon"
 	"github.com/docker-multiarch/docker-multiarch/display"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
+	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
 )
 
@@ -212,4 +220,88 @@ func (d *daemons) environment(dockerContext string) []string {
 		return append(env, "DOCKER_CONTEXT="+dockerContext) // overrides config.json
 	}
 	return append(env, "DOCKER_HOST="+host)
+}
+
+// stepLogins returns a function that returns the config.json of a step's container, with the user's logins for the registries
+// that the step has, and the secrets in these files.
+func (d *daemons) stepLogins(ctx context.Context, steps []task.Step) (configOf func(registries []string) ([]byte, error), secrets []string, err error) {
+	found := map[string]types.AuthConfig{}
+	for _, step := range steps {
+		for _, registry := range step.Logins {
+			auth, err := d.logins.stored.Lookup(ctx, registry, "", nil)
+			if err != nil {
+				return nil, nil, err
+			}
+			if auth.Username+auth.IdentityToken+auth.RegistryToken == "" {
+				err := manifest.Errorf(errdefs.ErrNotFound, "step %s needs your login of %s, and there is none", step.ID, registry)
+				return nil, nil, manifest.WithHint(err, "log in: docker login %s", registry)
+			}
+			found[credentials.ConfigKey(registry)] = auth
+		}
+	}
+	configOf = func(registries []string) ([]byte, error) {
+		file := configfile.New("")
+		for _, registry := range registries {
+			key := credentials.ConfigKey(registry)
+			file.AuthConfigs[key] = found[key]
+		}
+		var content bytes.Buffer
+		err := file.SaveToWriter(&content)
+		return content.Bytes(), err
+	}
+	for _, auth := range found {
+		encoded := base64.StdEncoding.EncodeToString([]byte(auth.Username + ":" + auth.Password)) // as config.json has it
+		secrets = append(secrets, auth.Password, auth.IdentityToken, auth.RegistryToken, encoded)
+	}
+	return configOf, secrets, nil
+}
+
+// withLogins returns steps whose containers have these logins, too.
+func withLogins(steps []task.Step, registries []string) []task.Step {
+	steps = slices.Clone(steps)
+	for i, step := range steps {
+		if task.StartsContainer(step.Action) {
+			steps[i].Logins = slices.Concat(step.Logins, registries)
+		}
+	}
+	return steps
+}
+
+// stepCLI is the docker CLI of a command that a step of a task runs, with the step's streams and docker context.
+type stepCLI struct {
+	command.Cli
+	out, err *streams.Out
+	context  string
+	config   *runConfig
+}
+
+func (s stepCLI) In() *streams.In        { return streams.NewIn(io.NopCloser(strings.NewReader(""))) }
+func (s stepCLI) Out() *streams.Out      { return s.out }
+func (s stepCLI) Err() *streams.Out      { return s.err }
+func (s stepCLI) CurrentContext() string { return s.context }
+
+// ConfigFile returns the current configuration: an earlier step may have logged in.
+func (s stepCLI) ConfigFile() *configfile.ConfigFile { return s.config.current() }
+
+// ContextStore returns the docker contexts of the run. The default one is not in a store.
+func (s stepCLI) ContextStore() store.Store {
+	if s.context == command.DefaultContextName {
+		return s.Cli.ContextStore()
+	}
+	return store.New(filepath.Join(s.config.dir, "contexts"), command.DefaultContextStoreConfig())
+}
+
+// runEmbedded runs a command of this plugin in this process, reports an error on the command's standard error, and returns
+// its exit code.
+func runEmbedded(ctx context.Context, env environment, args []string) int {
+	plugin := newRootCommand(env)
+	plugin.PersistentPreRunE = nil // signals and streams are those of the run
+	docker := &cobra.Command{Use: "docker", SilenceUsage: true, SilenceErrors: true, TraverseChildren: true}
+	docker.SetFlagErrorFunc(cli.FlagErrorFunc)
+	docker.SetIn(env.In())
+	docker.SetOut(env.Cli.Out())
+	docker.SetErr(env.Err())
+	docker.AddCommand(plugin)
+	docker.SetArgs(append([]string{Name}, args...))
+	return Report(env.Err(), docker.ExecuteContext(ctx))
 }
