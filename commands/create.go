@@ -190,7 +190,7 @@ func runCreate(ctx context.Context, env environment, opts createOptions) error {
 	case err != nil:
 		return err
 	case opts.dryRun:
-		return t.showPlan(ctx, opts.network, publish.Publication{List: list, Tags: c.Tags, Copies: c.Copies, Condition: c.Condition}, opts.output.quiet)
+		return t.showPlan(ctx, clients, publish.Publication{List: list, Tags: c.Tags, Copies: c.Copies, Condition: c.Condition}, opts.output.quiet)
 	}
 	_, _ = fmt.Fprintln(env.Out(), "Created manifest list", list.Name)
 	return nil

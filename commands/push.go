@@ -77,13 +77,14 @@ func runPush(ctx context.Context, env environment, opts pushOptions, typed strin
 		return t.pushTo(ctx, opts, name)
 	}
 	p := publish.Publication{Tags: tags, Copies: copies, Condition: opts.condition}
-	if opts.dryRun {
-		return t.planPush(ctx, opts.network, name, p, opts.output.quiet)
-	}
 	registries := t.registries(opts.network)
+	clients := t.clients(registries)
+	if opts.dryRun {
+		return t.planPush(ctx, clients, name, p, opts.output.quiet)
+	}
 	names := slices.Concat([]reference.NamedTagged{name}, tags, copies)
 	return t.publish(ctx, registries, opts.output, names, opts.purge.tags, func() (publish.Pushed, error) {
-		return publish.PushLocal(ctx, env.lists(), t.clients(registries), name, p, opts.purge.list)
+		return publish.PushLocal(ctx, env.lists(), clients, name, p, opts.purge.list)
 	})
 }
 

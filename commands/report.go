@@ -13,23 +13,19 @@ import (
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 )
 
-// exitError is the exit code of errors that have no other.
-const exitError = 1
-
-// exitUsage is the exit code of a flag that does not exist or has an invalid value.
-const exitUsage = 125
+// Exit codes.
+const (
+	exitError   = 1   // of errors that have no other
+	exitUsage   = 125 // of a flag that does not exist or has an invalid value
+	exitNo      = 1   // of verdicts
+	exitUnknown = 2
+)
 
 // verdict is the result of a command whose exit code is its answer, like that of grep.
 type verdict struct {
 	code int
 	err  error // nil if there is nothing to report
 }
-
-// The exit codes of verdicts.
-const (
-	exitNo      = 1
-	exitUnknown = 2
-)
 
 func (v *verdict) Unwrap() error { return v.err }
 func (v *verdict) Error() string {
@@ -135,19 +131,14 @@ func hintOf(err error) string {
 	if h := manifest.Hint(err); h != "" {
 		return h
 	}
-	at := refusedBy(err)
-	if at != nil {
-		err = at
-	} else if !errors.As(err, &at) {
+	switch at := refusedBy(err); {
+	case at == nil:
 		return ""
-	}
-	switch {
-	case errdefs.IsUnauthorized(err):
+	case errdefs.IsUnauthorized(at):
 		return fmt.Sprintf("if the name is right, log in: docker login %s", at.Registry())
-	case errdefs.IsPermissionDenied(err):
+	default:
 		return fmt.Sprintf("your account on %s is not allowed to do this; log in with another: docker login %[1]s", at.Registry())
 	}
-	return ""
 }
 
 // refusedBy returns the first of several errors in which a registry requires another account, nil for none; the

@@ -256,17 +256,6 @@ func (d *daemons) stepLogins(ctx context.Context, steps []task.Step) (configOf f
 	return configOf, secrets, nil
 }
 
-// withLogins returns steps whose containers have these logins, too.
-func withLogins(steps []task.Step, registries []string) []task.Step {
-	steps = slices.Clone(steps)
-	for i, step := range steps {
-		if task.StartsContainer(step.Action) {
-			steps[i].Logins = slices.Concat(step.Logins, registries)
-		}
-	}
-	return steps
-}
-
 // stepCLI is the docker CLI of a command that a step of a task runs, with the step's streams and docker context.
 type stepCLI struct {
 	command.Cli

@@ -110,7 +110,11 @@ func runTaskRun(ctx context.Context, env environment, opts taskRunOptions) error
 		return err
 	}
 	defer loaded.close()
-	loaded.file.Steps = withLogins(loaded.file.Steps, opts.login)
+	for i, step := range loaded.file.Steps {
+		if task.StartsContainer(step.Action) {
+			loaded.file.Steps[i].Logins = slices.Concat(step.Logins, opts.login)
+		}
+	}
 	if opts.dryRun {
 		var text strings.Builder
 		if err := run.Describe(&text, loaded.id, loaded.file, opts.from); err != nil {

@@ -80,9 +80,8 @@ func (t tools) clients(registries *registry.Client) publish.Clients {
 func (t tools) context() func(string) (manifest.Images, func(context.Context) ([]string, error)) {
 	var known sync.Map
 	return func(name string) (manifest.Images, func(context.Context) ([]string, error)) {
-		d, _ := known.LoadOrStore(name, daemon.New(daemon.FromCLI(contextCLI{t.env, name}), t.logins.header))
-		found := t.images(d.(*daemon.Daemon))
-		return found, found.List
+		found, _ := known.LoadOrStore(name, t.images(daemon.New(daemon.FromCLI(contextCLI{t.env, name}), t.logins.header)))
+		return found.(images), found.(images).List
 	}
 }
 
@@ -190,11 +189,11 @@ func (t tools) lastLine(name reference.Named, d digest.Digest, platforms int, na
 
 // showPlan prints what a dry run of create or push would push: the list, or with quiet only its digest, on
 // stdout; its digest and what would be sent on stderr.
-func (t tools) showPlan(ctx context.Context, n network, p publish.Publication, quiet bool) error {
+func (t tools) showPlan(ctx context.Context, clients publish.Clients, p publish.Publication, quiet bool) error {
 	if err := p.List.CheckPush(); err != nil {
 		return err
 	}
-	if err := p.CheckCondition(ctx, t.clients(t.registries(n))); err != nil {
+	if err := p.CheckCondition(ctx, clients); err != nil {
 		return err
 	}
 	index, err := p.List.Content()
@@ -228,10 +227,10 @@ func (t tools) showIndex(index manifest.Content, quiet bool) {
 }
 
 // planPush is showPlan for the name of a local list or, if there is none, of an image in the daemon.
-func (t tools) planPush(ctx context.Context, n network, name reference.NamedTagged, p publish.Publication, quiet bool) error {
+func (t tools) planPush(ctx context.Context, clients publish.Clients, name reference.NamedTagged, p publish.Publication, quiet bool) error {
 	list, err := t.env.lists().Get(name)
 	if errdefs.IsNotFound(err) {
-		steps, err := publish.PlanImage(ctx, t.clients(t.registries(n)), name, p, err)
+		steps, err := publish.PlanImage(ctx, clients, name, p, err)
 		if err == nil {
 			t.showSteps(steps)
 		}
@@ -241,8 +240,8 @@ func (t tools) planPush(ctx context.Context, n network, name reference.NamedTagg
 		return err
 	}
 	p.List = list
-	defer p.WarnRebuilt(ctx, t.clients(nil), false)()
-	return t.showPlan(ctx, n, p, quiet)
+	defer p.WarnRebuilt(ctx, clients, false)()
+	return t.showPlan(ctx, clients, p, quiet)
 }
 
 // certDirs are the folders of registry certificates: the daemon's, then the user's.
