@@ -36,19 +36,12 @@ func readFile(in files, path string) ([]byte, error) {
 
 type hostFiles struct{}
 
-// OpenFile is os.OpenFile.
 func (hostFiles) OpenFile(name string, flag int, perm os.FileMode) (*os.File, error) {
 	return os.OpenFile(name, flag, perm)
 }
-
-// Stat is os.Stat.
 func (hostFiles) Stat(name string) (os.FileInfo, error) { return os.Stat(name) }
-
-// Rename is os.Rename.
-func (hostFiles) Rename(oldName, newName string) error { return os.Rename(oldName, newName) }
-
-// Remove is os.Remove.
-func (hostFiles) Remove(name string) error { return os.Remove(name) }
+func (hostFiles) Rename(oldName, newName string) error  { return os.Rename(oldName, newName) }
+func (hostFiles) Remove(name string) error              { return os.Remove(name) }
 
 // workspaceFiles are relative to a folder of a workspace. No link leads out of it, and devices and pipes are not opened.
 type workspaceFiles struct {
@@ -66,18 +59,11 @@ func (w workspaceFiles) path(name string) string {
 	return filepath.Join(w.dir, name)
 }
 
-// OpenFile opens a file or folder.
 func (w workspaceFiles) OpenFile(name string, flag int, perm os.FileMode) (*os.File, error) {
 	return run.OpenFile(w.root, w.path(name), flag, perm)
 }
-
-// Stat describes what a name leads to.
 func (w workspaceFiles) Stat(name string) (os.FileInfo, error) { return w.root.Stat(w.path(name)) }
-
-// Rename renames a file.
 func (w workspaceFiles) Rename(oldName, newName string) error {
 	return w.root.Rename(w.path(oldName), w.path(newName))
 }
-
-// Remove removes a file.
 func (w workspaceFiles) Remove(name string) error { return w.root.Remove(w.path(name)) }

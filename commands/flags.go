@@ -38,7 +38,6 @@ type parsed[T any] struct {
 	text, kind string
 }
 
-// Set parses what was typed.
 func (p *parsed[T]) Set(typed string) error {
 	v, err := p.parse(typed)
 	if err == nil {
@@ -47,11 +46,8 @@ func (p *parsed[T]) Set(typed string) error {
 	return err
 }
 
-// String returns the value in the form that Set parses.
 func (p *parsed[T]) String() string { return p.text }
-
-// Type is the type that help shows.
-func (p *parsed[T]) Type() string { return p.kind }
+func (p *parsed[T]) Type() string   { return p.kind }
 
 // addChoice adds a flag whose value is its default or one of choices.
 func addChoice(cmd *cobra.Command, to *string, name, value, usage string, choices ...string) {
