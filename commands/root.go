@@ -39,15 +39,11 @@ func NewRootCommand(dockerCLI command.Cli) *cobra.Command {
 
 func newRootCommand(env environment) *cobra.Command {
 	env.shown = &shown{}
-	root := &cobra.Command{
-		Use:   Name + " COMMAND",
-		Short: Short,
-		Long: Short + ".\n\n" +
-			"Does what 'docker manifest' does, with images of the local daemon and of any registry,\n" +
-			"and never leaves a half-made list behind.",
-		Args:              subcommand,
-		PersistentPreRunE: preRun,
-	}
+	root := env.group(Name, Short)
+	root.Long = Short + ".\n\n" +
+		"Does what 'docker manifest' does, with images of the local daemon and of any registry,\n" +
+		"and never leaves a half-made list behind."
+	root.PersistentPreRunE = preRun
 	version := root.Flags().Bool("version", false, "Show the version of the plugin")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return inFormOfProgress(cmd, env, cli.FlagErrorFunc(cmd, err))
