@@ -96,11 +96,10 @@ func (o annotateOptions) annotation() (a manifest.Annotation, skipped []string, 
 
 func runAnnotate(ctx context.Context, env environment, opts annotateOptions) error {
 	a, skipped, err := opts.annotation()
-	var bad *flagError
-	switch {
-	case errors.As(err, &bad): // it is an error like others in docker manifest annotate
+	if bad, ok := errors.AsType[*flagError](err); ok { // it is an error like others in docker manifest annotate
 		return bad.error
-	case err != nil:
+	}
+	if err != nil {
 		return err
 	}
 	warnLevels(newTools(env, false).reporter, skipped)

@@ -123,11 +123,7 @@ func unlessEmpty[T any](parse func(string) (T, error)) func(string) (T, error) {
 
 // addNumber adds a flag for a number from 1 on; 0 stands for none.
 func addNumber(flags *pflag.FlagSet, to *int, name, usage string) {
-	text := ""
-	if *to != 0 {
-		text = strconv.Itoa(*to)
-	}
-	flags.Var(&parsed[int]{to, parseNumber, text, "int"}, name, usage)
+	flags.Var(&parsed[int]{to, parseNumber, strconv.Itoa(*to), "int"}, name, usage)
 }
 
 func parseNumber(s string) (int, error) {

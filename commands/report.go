@@ -49,8 +49,7 @@ func answers(yes, no string) map[string]string {
 // withVerdict makes each failure of cmd, except an interruption, the answer that the result is unknown.
 func withVerdict(cmd *cobra.Command) *cobra.Command {
 	wrap := func(err error) error {
-		var v *verdict
-		if err == nil || errors.As(err, &v) || errdefs.IsCanceled(err) {
+		if _, ok := errors.AsType[*verdict](err); ok || err == nil || errdefs.IsCanceled(err) {
 			return err
 		}
 		return &verdict{exitUnknown, err}
@@ -70,8 +69,7 @@ func (e *jsonError) Unwrap() error { return e.error }
 // Report writes err, with a hint on a second line if there is one, and returns the exit code.
 func Report(out io.Writer, err error) int {
 	code, text, hint := outcome(err)
-	var asJSON *jsonError
-	if text != "" && errors.As(err, &asJSON) {
+	if _, asJSON := errors.AsType[*jsonError](err); asJSON && text != "" {
 		_ = display.ErrorJSON(out, text, hint)
 		return code
 	}
@@ -87,27 +85,23 @@ func Report(out io.Writer, err error) int {
 
 // outcome returns the exit code of err, its text, "" for none, and its hint.
 func outcome(err error) (code int, text, hint string) {
-	var v *verdict
-	var status cli.StatusError
-	var bad *flagError
-	if errors.As(err, &v) {
-		if err = v.err; err == nil {
-			return v.code, "", ""
+	if err == nil {
+		return 0, "", ""
+	}
+	code = exitError
+	if _, bad := errors.AsType[*flagError](err); bad {
+		code = exitUsage
+	}
+	if v, ok := errors.AsType[*verdict](err); ok {
+		if code, err = v.code, v.err; err == nil {
+			return code, "", ""
 		}
 	}
-	switch {
-	case err == nil:
-		return 0, "", ""
-	case errors.As(err, &status):
+	if status, ok := errors.AsType[cli.StatusError](err); ok {
 		return max(status.StatusCode, exitError), status.Error(), ""
-	case errdefs.IsCanceled(err): // the context, or a prompt
+	}
+	if errdefs.IsCanceled(err) { // the context, or a prompt
 		return interruptedBy(), "interrupted", ""
-	case v != nil:
-		code = v.code
-	case errors.As(err, &bad):
-		code = exitUsage
-	default:
-		code = exitError
 	}
 	return code, err.Error(), hintOf(err)
 }

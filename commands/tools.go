@@ -61,7 +61,7 @@ func newToolsShowing(env environment, quiet bool, mode string) tools {
 		t.trace = func(format string, args ...any) { traces.Note("DEBUG: "+format, args...) }
 		t.logins.stored.Trace = func(host, source string) { t.trace("login for %s: %s", host, source) }
 	}
-	t.daemon = t.images(daemon.New(daemon.FromCLI(env), t.logins.header))
+	t.daemon = images{daemon.New(daemon.FromCLI(env), t.logins.header), t.progress, &env.shown.layouts}
 	return t
 }
 
@@ -80,7 +80,7 @@ func (t tools) clients(registries *registry.Client) publish.Clients {
 func (t tools) context() func(string) (manifest.Images, func(context.Context) ([]string, error)) {
 	var known sync.Map
 	return func(name string) (manifest.Images, func(context.Context) ([]string, error)) {
-		found, _ := known.LoadOrStore(name, t.images(daemon.New(daemon.FromCLI(contextCLI{t.env, name}), t.logins.header)))
+		found, _ := known.LoadOrStore(name, images{daemon.New(daemon.FromCLI(contextCLI{t.env, name}), t.logins.header), t.progress, t.daemon.layouts})
 		return found.(images), found.(images).List
 	}
 }
@@ -98,10 +98,6 @@ type images struct {
 	*daemon.Daemon
 	progress manifest.Progress
 	layouts  *layout.Layouts
-}
-
-func (t tools) images(d *daemon.Daemon) images {
-	return images{d, t.progress, &t.env.shown.layouts}
 }
 
 // Push pushes an image, see [manifest.Images].
