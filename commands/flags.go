@@ -121,7 +121,7 @@ func unlessEmpty[T any](parse func(string) (T, error)) func(string) (T, error) {
 	}
 }
 
-// addNumber adds a flag for a number from 1 on; 0 stands for none.
+// addNumber adds a flag for a number of at least 1; 0 stands for none.
 func addNumber(flags *pflag.FlagSet, to *int, name, usage string) {
 	flags.Var(&parsed[int]{to, parseNumber, strconv.Itoa(*to), "int"}, name, usage)
 }
