@@ -28,6 +28,8 @@ import (
 // lists and files.
 type environment struct {
 	command.Cli
+	// args are the arguments of docker.
+	args []string
 	// listsDir is the folder of the local manifest lists, "" for the user's.
 	listsDir string
 	// step has the files of a step of a task, and is nil otherwise.

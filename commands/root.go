@@ -8,6 +8,7 @@ package commands
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -34,7 +35,7 @@ var (
 
 // NewRootCommand returns 'docker multiarch' with all its commands.
 func NewRootCommand(dockerCLI command.Cli) *cobra.Command {
-	return newRootCommand(environment{Cli: dockerCLI})
+	return newRootCommand(environment{Cli: dockerCLI, args: os.Args})
 }
 
 func newRootCommand(env environment) *cobra.Command {
@@ -46,6 +47,9 @@ func newRootCommand(env environment) *cobra.Command {
 	root.PersistentPreRunE = preRun
 	version := root.Flags().Bool("version", false, "Show the version of the plugin")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if f := cmd.Flag("progress"); f != nil && asksForJSON(env.args) { // behind the flag that the error is about
+			_ = f.Value.Set(display.ProgressJSON)
+		}
 		return inFormOfProgress(cmd, env, cli.FlagErrorFunc(cmd, err))
 	})
 	root.RunE = func(cmd *cobra.Command, args []string) error {
@@ -122,6 +126,12 @@ func finish(cmd *cobra.Command, env environment) {
 	for _, sub := range cmd.Commands() {
 		finish(sub, env)
 	}
+}
+
+// asksForJSON reports whether arguments have --progress json.
+func asksForJSON(args []string) bool {
+	i := slices.Index(args, "--progress") + 1
+	return slices.Contains(args, "--progress=json") || i > 0 && i < len(args) && args[i] == display.ProgressJSON
 }
 
 // inFormOfProgress returns an error that is reported as the command shows its progress.

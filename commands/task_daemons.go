@@ -283,6 +283,7 @@ func (s stepCLI) ContextStore() store.Store {
 // runEmbedded runs a command of this plugin in this process, reports an error on the command's standard error, and returns
 // its exit code.
 func runEmbedded(ctx context.Context, env environment, args []string) int {
+	env.args = args
 	plugin := newRootCommand(env)
 	plugin.PersistentPreRunE = nil // signals and streams are those of the run
 	docker := &cobra.Command{Use: "docker", SilenceUsage: true, SilenceErrors: true, TraverseChildren: true}

@@ -228,6 +228,8 @@ func TestJSONProgressToTheLastLine(t *testing.T) {
 	}{
 		{[]string{"import", "--progress=json", "example.com/a:1", "example.com/b@sha256:" + strings.Repeat("0", 64)}, "error", "TARGET"},
 		{[]string{"import", "--progress=json", "--platform=linux/amd46", "example.com/a:1", "example.com/b"}, "error", "linux/amd64"},
+		{[]string{"import", "--platform=linux/amd46", "--progress", "json", "example.com/a:1", "example.com/b"}, "error", "linux/amd64"},
+		{[]string{"push", "--jobs=0", "--progress=json", "example.com/a:1"}, "error", "positive"},
 		{[]string{"push", "--progress=json", "A"}, "error", "lower"},
 		{[]string{"task", "run", "--progress=json", "--set-secret=a=b", "--file", file, "/dev/null"}, "warning note error", "cannot be run"},
 	} {
