@@ -140,10 +140,7 @@ func purge(args []string, own string) ([][]string, error) {
 	}
 	var out [][]string
 	for _, r := range repositories {
-		command := []string{"repo", "purge", host, "--repositories", "regex:" + r} // an expression has to match a whole path
-		if isPath(r) && !strings.Contains(r, ".") {
-			command = []string{"repo", "purge", host + "/" + r}
-		}
+		command := purgeOf(host, r)
 		tags, err := tagFlags(expressions[r])
 		if err != nil {
 			return nil, err
@@ -154,6 +151,14 @@ func purge(args []string, own string) ([][]string, error) {
 		out = append(out, append(command, flags...))
 	}
 	return out, nil
+}
+
+// purgeOf returns the command, without flags, that purges the repositories of an expression, which has to match a whole path.
+func purgeOf(host, expression string) []string {
+	if isPath(expression) && !strings.Contains(expression, ".") {
+		return []string{"repo", "purge", host + "/" + expression}
+	}
+	return []string{"repo", "purge", host, "--repositories", "regex:" + expression}
 }
 
 // purgeFilters returns the expressions for repositories of filters, and those for tags by them.

@@ -38,8 +38,8 @@ const prefix = "x "
 
 // Parse parses a text. It may have simple commands that are joined by &&, ||, |, semicolons and new lines, and negated by
 // !; if, and for over words; $(COMMAND); redirections to and from files, here-documents, and of output to &1 and &2;
-// assignments; and the builtins echo, printf, cat, grep, head, cut, test, [, true, false, :, exit, date, cd, export and sleep, except as
-// the first command. Other variables than those that the text and its environment set remain as they are written.
+// assignments; and the [Builtins], except as the first command. Other variables than those that the text and its environment
+// set remain as they are written.
 func Parse(text string) (*Text, error) {
 	text = strings.Trim(text, " \t\n")
 	switch {
