@@ -96,9 +96,8 @@ func purge(args []string, own string) ([][]string, error) {
 	registry := f.StringP("registry", "r", own, "")
 	filters := f.StringArrayP("filter", "f", nil, "")
 	ago := f.String("ago", "", "")
-	keep := f.Uint16("keep", 0, "")
+	keep, dryRun := f.Uint16("keep", 0, ""), f.Bool("dry-run", false, "")
 	untagged, only := f.Bool("untagged", false, ""), f.Bool("untagged-only", false, "")
-	dryRun := f.Bool("dry-run", false, "")
 	f.Int("concurrency", 0, "") // these do not change the result
 	f.Int("repository-page-size", 0, "")
 	f.Int("filter-timeout-seconds", 0, "")
@@ -141,11 +140,9 @@ func purge(args []string, own string) ([][]string, error) {
 	var out [][]string
 	for _, r := range repositories {
 		command := purgeOf(host, r)
-		tags, err := tagFlags(expressions[r])
-		if err != nil {
+		if tags, err := tagFlags(expressions[r]); err != nil {
 			return nil, err
-		}
-		if !*only {
+		} else if !*only {
 			command = append(append(command, "--all"), tags...)
 		}
 		out = append(out, append(command, flags...))

@@ -1,17 +1,15 @@
+//go:build unix
+
 package display
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 )
 
 // On a terminal lines are folded at blanks; a command can be pasted, and is folded as a shell allows. A pipe gets them whole.
 func TestProse(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("commands are not folded there")
-	}
 	ref := "registry.example.com/app@sha256:" + strings.Repeat("0", 64)
 	for _, c := range []struct{ text, want string }{
 		{"", ""},
