@@ -69,9 +69,10 @@ func (s *Server) CheckAddress(ctx context.Context, u *url.URL, what string) erro
 // address returns the address that a host name is literally. For the forms that only some resolvers take for
 // addresses, as 127.1 or 0x7f000001, it returns the zero address.
 func address(host string) (addr netip.Addr, literal bool) {
+	host, _, _ = strings.Cut(host, "%") // whatever the zone is
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.WithZone("").Unmap(), true
+		return addr.Unmap(), true
 	}
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), true

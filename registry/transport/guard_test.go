@@ -28,6 +28,10 @@ func TestAddresses(t *testing.T) {
 		"https://169.254.169.254/x":         {[]registryAt{linkLocal}},
 		"https://[fe80::1%25eth0]/x":        {[]registryAt{linkLocal}},
 		"https://[fd00:ec2::254]/x":         {[]registryAt{linkLocal}},
+		"https://[fd00:ec2::254%25.]/x":     {[]registryAt{linkLocal}},
+		"https://[fe80::1%25.]/x":           {[]registryAt{linkLocal}},
+		"https://[::1%25.]:8443/x":          {[]registryAt{private, literal, local, linkLocal}},
+		"https://[::ffff:127.0.0.1%25.]/x":  {[]registryAt{private, literal, local, linkLocal}},
 		"https://100.100.100.200/x":         {[]registryAt{linkLocal}},
 		"https://[::ffff:169.254.169.254]/": {[]registryAt{linkLocal}},
 		"https://2852039166/x":              {[]registryAt{linkLocal}}, // 169.254.169.254
