@@ -201,5 +201,5 @@ func maybePlain(err error, address string) bool {
 		_, _, err := net.SplitHostPort(address)
 		return err != nil // without a port, HTTP has another one
 	}
-	return errors.Is(err, http.ErrSchemeMismatch) || is[tls.RecordHeaderError](err) || hungUp(err) || isTimeout(err)
+	return errors.Is(err, http.ErrSchemeMismatch) || is[tls.RecordHeaderError](err) || hungUp(err) && !errors.Is(err, net.ErrClosed) || isTimeout(err)
 }
