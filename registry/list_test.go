@@ -94,6 +94,7 @@ func TestTags(t *testing.T) {
 			return `</first>; rel="first", <` + p + `?last=` + last + `>; rel="next"`
 		}, five, ""},
 		"last":       {func(string, string) string { return `</v2/app/tags/list>; rel="last"` }, five[:2], ""},
+		"open quote": {func(string, string) string { return `</v2/app/tags/list>; rel=last; title="x\` }, five[:2], ""},
 		"elsewhere":  {func(p, _ string) string { return `<https://evil.example.com` + p + `>; rel="next"` }, nil, "evil.example.com"},
 		"other port": {func(p, _ string) string { return `<https://a.example.com:8443` + p + `>; rel="next"` }, nil, "not on the registry"},
 		"circle":     {func(p, _ string) string { return `<` + p + `?last=1>; rel="next"` }, nil, "does not end"},

@@ -308,7 +308,7 @@ func nextLink(values []string) (target string, ok bool, err error) {
 }
 
 // linkParameter is a parameter of a link: a name, and a value that may be quoted.
-var linkParameter = lazyregexp.New(`(?s)^[ \t]*;([^=;,]*)(?:=[ \t]*(?:"((?:[^"\\]|\\.)*)"?|([^;,]*)))?`)
+var linkParameter = lazyregexp.New(`(?s)^[ \t]*;([^=;,]*)(?:=[ \t]*(?:"((?:[^"\\]|\\.)*)\\?"?|([^;,]*)))?`)
 
 // escaped is a character in a quoted string.
 var escaped = lazyregexp.New(`(?s)\\(.)`)
