@@ -89,6 +89,9 @@ func (w *writer) open(name string) (io.ReadCloser, int64, error) {
 func (w *writer) written(files folder) (*layout, error) {
 	l, other := &layout{name: w.typed, note: w.note, files: files}, ""
 	entries, err := fs.ReadDir(files.root.FS(), ".")
+	if err != nil {
+		return l, err
+	}
 	for _, e := range entries {
 		switch name := e.Name(); {
 		case name == ocispec.ImageIndexFile:
