@@ -203,11 +203,15 @@ func TestOnlyImage(t *testing.T) {
 	f := files{}
 	amd64, arm64 := f.image("amd64"), f.image("arm64")
 	list := f.list(amd64, arm64)
+	odd := f.put(ocispec.MediaTypeImageIndex, map[string]any{
+		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageIndex, "manifests": []ocispec.Descriptor{amd64}, "artifactType": 7,
+	})
 	for _, tt := range []struct {
 		name    string
 		entries []ocispec.Descriptor
 		want    string // the digest, or a part of the error
 	}{
+		{"a list with an odd field and its child", []ocispec.Descriptor{amd64, odd}, odd.Digest.String()},
 		{"one", []ocispec.Descriptor{amd64}, amd64.Digest.String()},
 		{"two names", []ocispec.Descriptor{named(amd64, refName, "1"), named(amd64, refName, "2")}, amd64.Digest.String()},
 		{"a list and its children", []ocispec.Descriptor{amd64, arm64, named(list, refName, "1")}, list.Digest.String()},

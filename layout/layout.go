@@ -213,13 +213,17 @@ func platform(d ocispec.Descriptor) string {
 	return manifest.OneLine(manifest.FormatPlatform(*d.Platform), 100)
 }
 
-// node returns a manifest or index, an empty one if it is absent or invalid.
-func (l *layout) node(d ocispec.Descriptor) manifest.Node {
+// node returns the children or blobs of an index or image, none if it is absent or invalid; other fields may be odd.
+func (l *layout) node(d ocispec.Descriptor) (n manifest.Node) {
 	raw, err := l.small(blobName(d.Digest), maxManifest)
 	if err != nil {
-		return manifest.Node{}
+		return n
 	}
-	n, _ := manifest.ParseNode(manifest.Content{Descriptor: d, Raw: raw})
+	if manifest.IsIndex(d.MediaType) {
+		n.Children, _, _ = manifest.ParseIndex(raw)
+	} else if config, layers, err := manifest.ParseImage(raw); err == nil {
+		n.Config, n.Layers = &config, layers
+	}
 	return n
 }
 
