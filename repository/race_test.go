@@ -423,3 +423,32 @@ func TestEarlyEndRestores(t *testing.T) {
 		}
 	}
 }
+
+// A tag that is listed late and answers 404 is restored, also if a tag has moved immediately before it was to be removed.
+func TestPurgeRestoresTagsAfterOneHasMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRacedRepo(t)
+		r.Registry.Dangling = true
+		deletions, moved := 0, false
+		r.act = func(_ int, request string) {
+			if strings.HasPrefix(request, "deleting ") {
+				if deletions++; deletions == minBatch { // from now on only the tag old-20 is to be removed
+					r.Registry.Index(t, app+":new", ocispec.MediaTypeImageIndex, r.images[20])
+				}
+			}
+			if deletions == minBatch && !moved && request == "fetch "+app+":old-20" {
+				moved = true
+				r.push("old-20", r.images[21].Digest)
+				r.Registry.Manifests[app+":late"] = r.raw[r.images[0].Digest]
+			}
+		}
+		if err := r.purge(); err != nil {
+			t.Fatal(err)
+		}
+		for _, tag := range []string{"new", "late", "old-20"} {
+			if !moved || !r.isComplete(tag) {
+				t.Errorf("got %s in the repository, want %s with all it needs; warnings %q", r.content(), tag, r.Notes.Warnings)
+			}
+		}
+	})
+}

@@ -215,7 +215,7 @@ func (r *removal) reveal(ctx context.Context, s *Snapshot, tags []string) error 
 		}
 		delete(r.over, step.key())
 		r.done = slices.Delete(r.done, i, i+1)
-		r.unreported = slices.DeleteFunc(r.unreported, func(s Step) bool { return s.key() == step.key() })
+		r.unreported = slices.DeleteFunc(r.unreported, func(s Step) bool { return !s.Untag && s.Digest == step.Digest })
 		r.bare[step.Digest] = true
 		hidden = slices.DeleteFunc(hidden, func(tag string) bool {
 			d, err := r.registry.Digest(ctx, manifest.AtTag(s.repo, tag))
