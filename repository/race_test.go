@@ -452,3 +452,31 @@ func TestPurgeRestoresTagsAfterOneHasMoved(t *testing.T) {
 		}
 	})
 }
+
+// Where a registry keeps the tags of a deleted manifest, one that is pushed again with it is kept, whichever is looked at
+// first.
+func TestPurgeKeepsTagsPushedAgain(t *testing.T) {
+	for look := range 3 {
+		r := newRacedRepo(t)
+		r.Registry.Separate = true
+		at := app + "@" + r.images[0].Digest.String()
+		deleted, looks := false, 0
+		r.act = func(_ int, request string) {
+			switch {
+			case request == "deleting "+at:
+				deleted = true
+			case deleted && (request == "fetch "+at || request == "fetch "+app+":old-00"):
+				if looks == look {
+					r.push("old-00", r.images[0].Digest)
+				}
+				looks++
+			}
+		}
+		if err := r.purge(); err != nil {
+			t.Fatal(err)
+		}
+		if !r.isComplete("old-00") {
+			t.Errorf("pushed before look %d: got %s in the repository, want old-00 with its manifest", look, r.content())
+		}
+	}
+}

@@ -172,17 +172,15 @@ func (r *remover) settleGone(ctx context.Context, now *Snapshot) error {
 
 // settleTag removes a tag that still points to a manifest, if that was deleted, and reports whether the tag exists.
 func (r *remover) settleTag(ctx context.Context, name reference.NamedTagged, at reference.Canonical, kept bool) (found bool, err error) {
-	if !kept {
-		if kept, err = exists(ctx, r.registry, at); err != nil {
-			return false, err
-		}
-	}
 	d, err := r.registry.Digest(ctx, name)
 	switch {
 	case errdefs.IsNotFound(err):
 		return false, nil
 	case err != nil || kept || d != at.Digest():
 		return true, err
+	}
+	if found, err = exists(ctx, r.registry, at); found || err != nil { // after the tag: somebody may push both again
+		return found, err
 	}
 	return false, ignoreAbsent(ctx, r.registry, name, r.registry.Untag(ctx, name))
 }
