@@ -45,6 +45,8 @@ type remover struct {
 	// lost is how many answers to the deletion of a manifest were lost, unsure are its tags, which are resolved again.
 	lost   map[digest.Digest]int
 	unsure map[string]bool
+	// interrupted says that the answer to a removal was not waited for.
+	interrupted bool
 }
 
 func newRemover(r *removal) *remover {
@@ -107,7 +109,7 @@ const lastLookTimeout = 20 * time.Second
 
 // lastLook restores what was pushed during the last deletions of a run that ends early.
 func (r *remover) lastLook(ctx context.Context) {
-	if len(r.unreported) == 0 {
+	if len(r.unreported) == 0 && !r.interrupted {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLookTimeout)
@@ -218,8 +220,9 @@ func (r *remover) remove(ctx context.Context, steps []Step) error {
 // carryOut records and carries out a step. An error that it returns ends the run, and is among errs unless ctx has ended.
 func (r *remover) carryOut(ctx context.Context, step Step) error {
 	err := r.recordStep(ctx, step)
-	ends := err != nil
-	if err == nil {
+	recorded := err == nil
+	ends := !recorded
+	if recorded {
 		err = r.removeStep(ctx, step)
 		ends = errors.Is(err, errLost) || errdefs.IsUnavailable(err)
 	}
@@ -228,6 +231,9 @@ func (r *remover) carryOut(ctx context.Context, step Step) error {
 		r.finish(step)
 		return nil
 	case ctx.Err() != nil && !errors.Is(err, errLost):
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.interrupted = r.interrupted || recorded
 		return ctx.Err()
 	case errors.Is(err, manifest.ErrAnswerLost) && r.retryLost(step):
 		return nil

@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/docker-multiarch/docker-multiarch/internal/fakes"
@@ -478,5 +480,35 @@ func TestPurgeKeepsTagsPushedAgain(t *testing.T) {
 		if !r.isComplete("old-00") {
 			t.Errorf("pushed before look %d: got %s in the repository, want old-00 with its manifest", look, r.content())
 		}
+	}
+}
+
+// cutOff is a registry whose answers to deletions are not waited for.
+type cutOff struct {
+	*fakes.Registry
+	cancel func()
+}
+
+func (c cutOff) Delete(ctx context.Context, at reference.Canonical) error {
+	err := c.Registry.Delete(ctx, at)
+	c.cancel()
+	return cmp.Or(err, ctx.Err())
+}
+
+// A removal that ends before any answer to its deletions restores what was pushed meanwhile.
+func TestEarlyEndRestoresWithoutAnswers(t *testing.T) {
+	r := newRacedRepo(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	r.act = func(_ int, request string) {
+		if strings.HasPrefix(request, "delete ") && r.Registry.Manifests[app+":new"] == nil {
+			r.Registry.Index(t, app+":new", ocispec.MediaTypeImageIndex, r.images[:minBatch]...)
+		}
+	}
+	s := Selection{Filters: fakes.Patterns(t, "old-*"), Recursive: true}
+	err := Purge(ctx, cutOff{r.Registry, cancel}, r.Notes, fakes.Named(t, app), s, r.removal(func() {
+		r.Registry.Asked = func(request string) { r.act(0, request) }
+	}))
+	if !errdefs.IsCanceled(err) || !r.isComplete("new") {
+		t.Errorf("got error %v and %s in the repository, want a canceled one and new with its images; warnings %q", err, r.content(), r.Notes.Warnings)
 	}
 }

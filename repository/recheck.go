@@ -50,7 +50,7 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 	switch {
 	case err != nil:
 		return err
-	case len(r.done) == 0:
+	case len(r.done) == 0 && !r.interrupted:
 		return r.permitted(ctx)
 	}
 	return r.restore(ctx, added)
