@@ -534,7 +534,7 @@ func configOf(t *testing.T, m *fakes.Registry, d digest.Digest) digest.Digest {
 }
 
 // A dry run keeps no bytes of manifests, and removes nothing whatever is confirmed.
-func TestPurgeDryRun(t *testing.T) {
+func TestDryRun(t *testing.T) {
 	m, _ := newListedRepo(t)
 	delete(m.Errs, "h.example.com/app:bad")
 	delete(m.Errs, "h.example.com/app:gone")
@@ -544,5 +544,10 @@ func TestPurgeDryRun(t *testing.T) {
 	err := Purge(t.Context(), m, &fakes.Reporter{}, fakes.Named(t, "h.example.com/app"), Selection{All: true, Filters: fakes.Patterns(t, "*")}, o)
 	if err != nil || planned == 0 || len(m.Manifests) != before {
 		t.Errorf("got %d steps, %d manifests left and error %v, want steps and all %d", planned, len(m.Manifests), err, before)
+	}
+	planned = 0
+	err = Remove(t.Context(), m, &fakes.Reporter{}, []reference.Named{fakes.Named(t, "h.example.com/app:list")}, true, o)
+	if err != nil || planned == 0 || len(m.Manifests) != before {
+		t.Errorf("got %d steps of one name, %d manifests left and error %v, want steps and all %d", planned, len(m.Manifests), err, before)
 	}
 }

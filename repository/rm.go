@@ -33,7 +33,7 @@ func Remove(ctx context.Context, registry Registry, report manifest.Reporter, na
 	if len(steps) == 0 {
 		return errors.Join(errs...)
 	}
-	if yes, err := o.Confirm(steps); err != nil || !yes {
+	if yes, err := o.Confirm(steps); err != nil || !yes || o.DryRun {
 		return errors.Join(append(errs, err)...)
 	}
 	for _, r := range all {
