@@ -202,9 +202,12 @@ func (s *Snapshot) readDigestTags(ctx context.Context, tags []string) {
 const maxReferrersLists = 64
 
 // readReferrers reads the referrers of manifests, if the registry has the referrers API, and returns their digests and the
-// errors. Those of one manifest are requested first: if that fails, the others would fail as well.
+// errors. Those of one manifest, which exists if any does, are requested first: if that fails, the others would fail as well.
 func (s *Snapshot) readReferrers(ctx context.Context, of []digest.Digest) ([]digest.Digest, []error) {
 	of = slices.Compact(slices.Sorted(slices.Values(of)))
+	if i := slices.IndexFunc(of, func(d digest.Digest) bool { _, err := s.graph.Node(d); return err == nil }); i > 0 {
+		of[0], of[i] = of[i], of[0]
+	}
 	found, errs := make([][]digest.Digest, len(of)), make([]error, len(of))
 	var group errgroup.Group
 	group.SetLimit(maxReferrersLists)
