@@ -835,6 +835,44 @@ func TestUntagKeepsSiblingsThatMoved(t *testing.T) {
 	}
 }
 
+// movedTag is a registry that loses the answer when a manifest is put back with its tags, of which somebody moves one.
+type movedTag struct {
+	*fakes.Registry
+	move func()
+}
+
+func (m *movedTag) Put(ctx context.Context, ref reference.Named, c manifest.Content, tags ...string) error {
+	if move := m.move; move != nil && len(tags) > 0 {
+		m.move = nil
+		move()
+		return manifest.Errorf(errdefs.ErrAborted, "the answer was lost, and another client has moved the tag")
+	}
+	return m.Registry.Put(ctx, ref, c, tags...)
+}
+
+// A manifest is put back also if its other tags are moved meanwhile.
+func TestUntagRestoresBesideMovedTags(t *testing.T) {
+	for _, kept := range []bool{false, true} { // another tag that does not move
+		r := newTestRepo(t)
+		r.retag("amd64", "moved")
+		want := "1 2 moved sig, 5 manifests"
+		if kept {
+			r.retag("amd64", "kept")
+			want = "1 2 kept moved sig, 5 manifests"
+		}
+		r.Registry.Greedy = true
+		registry := &movedTag{r.Registry, func() { r.retag("2", "moved") }}
+		names := []reference.NamedTagged{fakes.ListName(t, app+":amd64")}
+		if err := Untag(t.Context(), registry, r.Notes, names, false, r.removal()); err != nil {
+			t.Errorf("another tag %t: got error %v, want none", kept, err)
+		}
+		r.has(want)
+		if r.digest("moved") != r.digest("2") {
+			t.Errorf("another tag %t: got %s for moved, want %s", kept, r.digest("moved"), r.digest("2"))
+		}
+	}
+}
+
 // Where a registry deletes a manifest with its tag, another tag that somebody has removed before is not restored.
 func TestUntagDoesNotRestoreWhatWasRemoved(t *testing.T) {
 	for name, run := range map[string]func(r *testRepo) error{

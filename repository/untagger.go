@@ -164,19 +164,23 @@ func (u *untagger) warnGone(at reference.Canonical, gone []string) {
 // errLost is part of an error after which no other tag may be removed.
 var errLost = errors.New("it could not be restored")
 
-// putBack stores a manifest, under those of tags that do not exist: the others may have moved.
+// putBack stores a manifest, under those of tags that do not exist: the others may have moved, also while it is stored.
 func putBack(ctx context.Context, registry Registry, at reference.Canonical, c manifest.Content, tags ...string) error {
-	var absent []string
-	for _, tag := range tags {
-		exists, err := exists(ctx, registry, manifest.AtTag(at, tag))
-		if err != nil {
+	for left := len(tags); ; left-- {
+		var absent []string
+		for _, tag := range tags {
+			exists, err := exists(ctx, registry, manifest.AtTag(at, tag))
+			if err != nil {
+				return err
+			}
+			if !exists {
+				absent = append(absent, tag)
+			}
+		}
+		if err := registry.Put(ctx, at, c, absent...); !errdefs.IsAborted(err) || left == 0 {
 			return err
 		}
-		if !exists {
-			absent = append(absent, tag)
-		}
 	}
-	return registry.Put(ctx, at, c, absent...)
 }
 
 // putBack stores a manifest of the snapshot, see [putBack].
