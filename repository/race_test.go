@@ -128,6 +128,25 @@ func TestPurgeKeepsNewNames(t *testing.T) {
 	t.Logf("%d of %d new names were lost", lost, points)
 }
 
+// A new name is kept also if only the listing has it that comes after a listed tag has disappeared.
+func TestPurgeKeepsNewNamesBesideLostOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRacedRepo(t)
+		r.act = func(_ int, request string) {
+			if request == "fetch "+app+":keep" && r.Registry.Manifests[app+":keep"] != nil {
+				delete(r.Registry.Manifests, app+":keep")
+				r.push("new", r.images[0].Digest)
+			}
+		}
+		if err := r.purge(); err != nil {
+			t.Fatal(err)
+		}
+		if !r.isComplete("new") {
+			t.Errorf("got %s in the repository, want new with its manifest; warnings %q", r.content(), r.Notes.Warnings)
+		}
+	})
+}
+
 // A list that is pushed during a purge is complete after it.
 func TestPurgeKeepsNewLists(t *testing.T) {
 	points, restored := 0, 0

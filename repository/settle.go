@@ -172,7 +172,7 @@ func (r *removal) someUnlisted(s *Snapshot) bool {
 	return false
 }
 
-// relist forgets those tags and manifests that another listing lacks, and reads the others again.
+// relist forgets those tags and manifests that another listing lacks, and reads the others again, and tags that are new.
 func (s *Snapshot) relist(ctx context.Context, tags []string, manifests []digest.Digest) error {
 	now := s.next()
 	listed, err := now.list(ctx)
@@ -188,15 +188,21 @@ func (s *Snapshot) relist(ctx context.Context, tags []string, manifests []digest
 			delete(s.inventory, d)
 		}
 	}
-	var again []string
 	for _, tag := range tags {
 		s.graph.Forget(s.Tags[tag])
 		delete(s.Tags, tag)
 		delete(s.unread, tag)
-		if d, known := now.Tags[tag]; known {
+	}
+	var again []string
+	for _, tag := range listed {
+		d, known := now.Tags[tag]
+		was, resolved := s.Tags[tag]
+		_, unread := s.unread[tag]
+		switch {
+		case known && was != d:
 			s.Tags[tag], s.inventory[d] = d, now.inventory[d]
 			manifests = append(manifests, d)
-		} else if slices.Contains(listed, tag) {
+		case !resolved && !unread:
 			again = append(again, tag)
 		}
 	}
