@@ -42,7 +42,8 @@ type remover struct {
 	moved   map[string]digest.Digest
 	// requested are the manifests whose removal, or that of a tag, was requested.
 	requested map[digest.Digest]bool
-	// lost is how many answers to the deletion of a manifest were lost, unsure are its tags, which are resolved again.
+	// lost is how many answers to the deletion of a manifest were lost, unsure are its tags, and those of a manifest that was
+	// restored, which are resolved again.
 	lost   map[digest.Digest]int
 	unsure map[string]bool
 	// interrupted says that the answer to a removal was not waited for.
@@ -368,6 +369,9 @@ func (r *remover) untag(ctx context.Context, step Step) error {
 		err = fmt.Errorf("its manifest is shared with what is kept: %w", cannotUntag(name, err))
 	case err == nil && u.restored: // it may have deleted its referrers as well
 		err = r.restore(ctx, []digest.Digest{step.Digest})
+		for _, tag := range r.keptTags(step.Digest) { // those that were not put back have moved
+			r.unsure[tag] = true
+		}
 	}
 	r.deletesWithTags = r.deletesWithTags || u.restored
 	if u.keeps {

@@ -835,6 +835,32 @@ func TestUntagKeepsSiblingsThatMoved(t *testing.T) {
 	}
 }
 
+// Where a registry deletes a manifest with its tag, another tag that has moved meanwhile is restored as it was moved.
+func TestPurgeRestoresSiblingsThatMoved(t *testing.T) {
+	r := newTestRepo(t)
+	r.Registry.Greedy = true
+	r.retag("amd64", "old-1")
+	r.retag("amd64", "moved")
+	r.retag("2", "old-2") // which is removed with moved
+	want, untagged := r.digest("2"), false
+	r.Registry.Asked = func(request string) {
+		switch {
+		case request == "untag "+app+":old-1":
+			untagged = true
+		case untagged && request == "fetch "+app+":moved":
+			untagged = false
+			r.retag("2", "moved")
+		}
+	}
+	if err := r.purge(Selection{Filters: fakes.Patterns(t, "old-*")}); err != nil {
+		t.Fatal(err)
+	}
+	r.has("1 2 amd64 moved sig, 5 manifests")
+	if got := r.digest("moved"); got != want {
+		t.Errorf("got %s for moved, want %s; warnings %q", got, want, r.Notes.Warnings)
+	}
+}
+
 // movedTag is a registry that loses the answer when a manifest is put back with its tags, of which somebody moves one.
 type movedTag struct {
 	*fakes.Registry
