@@ -46,8 +46,10 @@ type remover struct {
 	// restored, which are resolved again.
 	lost   map[digest.Digest]int
 	unsure map[string]bool
-	// interrupted says that the answer to a removal was not waited for.
-	interrupted bool
+	// unchecked says that something was removed, or may have been, since the repository was listed again, added are what is
+	// new in a listing and what it needs has not been restored yet.
+	unchecked bool
+	added     []digest.Digest
 }
 
 func newRemover(r *removal) *remover {
@@ -88,6 +90,7 @@ func (r *remover) run(ctx context.Context) error {
 			}
 			return r.end(ctx, append(r.errs, err))
 		}
+		r.unchecked, r.added = false, nil
 		steps := r.batch()
 		if len(steps) == 0 && all {
 			r.summary(false)
@@ -110,7 +113,7 @@ const lastLookTimeout = 20 * time.Second
 
 // lastLook restores what was pushed during the last deletions of a run that ends early.
 func (r *remover) lastLook(ctx context.Context) {
-	if len(r.unreported) == 0 && !r.interrupted {
+	if !r.unchecked {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLookTimeout)
@@ -234,7 +237,7 @@ func (r *remover) carryOut(ctx context.Context, step Step) error {
 	case ctx.Err() != nil && !errors.Is(err, errLost):
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.interrupted = r.interrupted || recorded
+		r.unchecked = r.unchecked || recorded
 		return ctx.Err()
 	case errors.Is(err, manifest.ErrAnswerLost) && r.retryLost(step):
 		return nil
@@ -285,7 +288,7 @@ func (r *remover) finish(step Step) {
 	}
 	delete(r.bare, step.Digest)
 	r.count()
-	r.done, r.unreported = append(r.done, step), append(r.unreported, step)
+	r.done, r.unreported, r.unchecked = append(r.done, step), append(r.unreported, step), true
 }
 
 // reportSteps reports the steps that were carried out, without tags that point to something now.

@@ -502,6 +502,26 @@ func TestPurgeKeepsTagsPushedAgain(t *testing.T) {
 	}
 }
 
+// A removal that is interrupted after it has listed what was pushed restores what that needs.
+func TestEarlyEndAfterListingRestores(t *testing.T) {
+	r := newRacedRepo(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	r.act = func(_ int, request string) {
+		if strings.HasPrefix(request, "delete ") && r.Registry.Manifests[app+":new"] == nil {
+			r.Registry.Index(t, app+":new", ocispec.MediaTypeImageIndex, r.images[:minBatch]...)
+		}
+	}
+	o := r.removal(func() {
+		r.Registry.Asked = func(request string) { r.act(0, request) }
+	})
+	o.Removed = func(reference.Named) { cancel() }
+	s := Selection{Filters: fakes.Patterns(t, "old-*"), Recursive: true}
+	err := Purge(ctx, r.Registry, r.Notes, fakes.Named(t, app), s, o)
+	if !errdefs.IsCanceled(err) || !r.isComplete("new") {
+		t.Errorf("got error %v and %s in the repository, want a canceled one and new with its images; warnings %q", err, r.content(), r.Notes.Warnings)
+	}
+}
+
 // cutOff is a registry whose answers to deletions are not waited for.
 type cutOff struct {
 	*fakes.Registry

@@ -35,14 +35,15 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 	clear(r.moved)
 	clear(r.unsure)
 	restored, err := r.restoreKept(ctx, now)
+	r.added = append(r.added, restored...)
 	if err != nil {
 		return r.unchanged(err)
 	}
-	added, lost := append(r.keepNew(now), restored...), r.keepLost(now)
-	if len(added) == 0 && !lost {
+	r.added = append(r.added, r.keepNew(now)...)
+	if lost := r.keepLost(now); len(r.added) == 0 && !lost {
 		return nil
 	}
-	if err := r.extend(ctx, added); err != nil {
+	if err := r.extend(ctx, r.added); err != nil {
 		return r.unchanged(err)
 	}
 	refused, err := r.plan(ctx)
@@ -50,10 +51,10 @@ func (r *remover) recheck(ctx context.Context, all bool) error {
 	switch {
 	case err != nil:
 		return err
-	case len(r.done) == 0 && !r.interrupted:
+	case len(r.done) == 0 && !r.unchecked:
 		return r.permitted(ctx)
 	}
-	return r.restore(ctx, added)
+	return r.restore(ctx, r.added)
 }
 
 // learn learns from the other tags of a manifest whether the registry has kept it when a tag of it was removed.
@@ -113,14 +114,14 @@ func (r *remover) restoreKept(ctx context.Context, now *Snapshot) (restored []di
 		at := manifest.AtDigest(r.snapshot.repo, d)
 		exists, err := exists(ctx, r.registry, at)
 		if err != nil {
-			return nil, err
+			return restored, err
 		}
 		_, err = r.snapshot.graph.Node(d)
 		if err != nil || exists && !r.deletesWithTags || !exists && !r.requested[d] {
 			continue
 		}
 		if err := r.putBack(context.WithoutCancel(ctx), at, tag); err != nil {
-			return nil, lost(at, err)
+			return restored, lost(at, err)
 		}
 		r.report.Warn("the registry deleted %s with another tag; it was restored", r.snapshot.name(tag))
 		now.Tags[tag], restored = d, append(restored, d)
