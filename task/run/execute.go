@@ -316,10 +316,10 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 		return -1, err
 	}
 	step.Pull = step.Pull || action.Flags.Pull
-	linked := make(chan error, 1)
-	go func() { linked <- e.conflict(e.workspace.Link(ctx, d.context, d)) }()
+	volumes := make(chan error, 1)
+	go func() { volumes <- cmp.Or(e.claim(ctx, d), e.conflict(e.workspace.Link(ctx, d.context, d))) }()
 	c, err := e.prepare(ctx, d, step, action)
-	if err = cmp.Or(err, <-linked); err == nil {
+	if err = cmp.Or(err, <-volumes); err == nil {
 		err = e.addLogins(&c, step, out)
 	}
 	if err != nil {
@@ -367,7 +367,7 @@ func (e *Executor) runContainer(ctx context.Context, d *usedDaemon, c Container,
 	return code, volume, err
 }
 
-// prepare creates the networks and volumes of a container, and returns it without its workspace.
+// prepare creates the networks and volumes of the file that a container needs, and returns it without its workspace.
 func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, action task.Container) (Container, error) {
 	c := Container{
 		Name: objectName(e.File, e.ID, step.ID), Image: action.Image, Args: action.Args, Env: step.Env, User: step.User,
@@ -407,8 +407,8 @@ func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, a
 		}
 		c.Mounts = append(c.Mounts, Mount{Source: source, Target: m.Path})
 	}
-	err = e.addHome(ctx, d, &c)
-	return c, err
+	e.addHome(&c)
+	return c, nil
 }
 
 // isLast reports whether a step is the last one of the file and runs a single container. Nothing waits for the removal of

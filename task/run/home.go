@@ -18,15 +18,13 @@ const home = "/acb/home"
 const homeVolume = "home.1"
 
 // addHome adds home to a container. Its variables may name another HOME.
-func (e *Executor) addHome(ctx context.Context, d *usedDaemon, c *Container) error {
+func (e *Executor) addHome(c *Container) {
 	if !setsHome(c.Env) {
 		c.Env = append(slices.Clone(c.Env), "HOME="+home)
 	}
-	if slices.ContainsFunc(c.Mounts, func(m Mount) bool { return isHome(m.Target) }) {
-		return nil
+	if !slices.ContainsFunc(c.Mounts, func(m Mount) bool { return isHome(m.Target) }) {
+		c.Mounts = append(c.Mounts, Mount{Source: e.name(homeVolume), Target: home})
 	}
-	c.Mounts = append(c.Mounts, Mount{Source: e.name(homeVolume), Target: home})
-	return e.claim(ctx, d)
 }
 
 func setsHome(env []string) bool {
