@@ -14,26 +14,19 @@ var containerdDriver = [2]string{"driver-type", "io.containerd.snapshotter.v1"}
 // platforms at once, which needs the containerd store. The error is errdefs.ErrUnavailable when the daemon
 // cannot be reached.
 func (d *Daemon) Builds(ctx context.Context) (buildKit, multiPlatform bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
-	defer cancel()
-	api, err := d.client(ctx)
+	info, err := d.info(ctx)
 	if err != nil {
 		return false, false, err
 	}
-	const what = "asking the Docker daemon how it builds"
-	ping, err := api.Ping(ctx)
-	if err != nil {
-		return false, false, failed(ctx, api, err, what)
-	}
-	info, err := api.Info(ctx)
-	if err != nil {
-		return false, false, failed(ctx, api, err, what)
-	}
-	buildKit = ping.BuilderVersion == build.BuilderBuildKit
-	if ping.BuilderVersion == "" { // before 23.0 it has no default and uses the builder that is requested
+	buildKit = d.hello.BuilderVersion == build.BuilderBuildKit
+	if d.hello.BuilderVersion == "" { // before 23.0 it has no default and uses the builder that is requested
+		api, err := d.client(ctx)
+		if err != nil {
+			return false, false, err
+		}
 		podman, err := d.isPodman(ctx, api)
 		if err != nil {
-			return false, false, failed(ctx, api, err, what)
+			return false, false, failed(ctx, api, err, "asking the Docker daemon how it builds")
 		}
 		buildKit = has(api, apiBuildKit) && info.OSType != "windows" && !podman
 	}

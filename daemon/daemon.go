@@ -15,7 +15,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
-	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
@@ -48,11 +47,11 @@ type Daemon struct {
 
 	reachTimeout, answerTimeout time.Duration
 
-	api          memo.Once[client.APIClient]
-	registries   memo.Once[*registry.ServiceConfig]
-	podman       memo.Once[bool]
-	experimental bool              // of the ping
-	empty        memo.Once[string] // ID of the image without files, which has the labels of its first user
+	api    memo.Once[client.APIClient]
+	hello  types.Ping // the answer to the first ping
+	about  memo.Once[system.Info]
+	podman memo.Once[bool]
+	empty  memo.Once[string] // ID of the image without files, which has the labels of its first user
 }
 
 // Auth returns what is sent as X-Registry-Auth for actions ("pull") on a repository of host.
@@ -62,7 +61,7 @@ type Auth func(ctx context.Context, host, repository string, actions []string) (
 func New(connect func() (client.APIClient, error), auth Auth) *Daemon {
 	return &Daemon{
 		connect: connect, auth: auth, reachTimeout: reachTimeout, answerTimeout: answerTimeout,
-		api: memo.Once[client.APIClient]{KeepErrors: true}, registries: memo.Once[*registry.ServiceConfig]{KeepErrors: true},
+		api: memo.Once[client.APIClient]{KeepErrors: true}, about: memo.Once[system.Info]{KeepErrors: true},
 	}
 }
 
@@ -81,7 +80,7 @@ func (d *Daemon) reach(ctx context.Context) (client.APIClient, error) {
 		return nil, err
 	}
 	api.NegotiateAPIVersionPing(ping)
-	d.experimental = ping.Experimental
+	d.hello = ping
 	return api, nil
 }
 
@@ -117,16 +116,18 @@ func (d *Daemon) Reach(ctx context.Context) error {
 	return err
 }
 
-// info returns what the daemon reports about itself. What names the request in an error.
-func (d *Daemon) info(ctx context.Context, what string) (system.Info, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
-	defer cancel()
-	api, err := d.client(ctx)
-	if err != nil {
-		return system.Info{}, err
-	}
-	info, err := api.Info(ctx)
-	return info, failed(ctx, api, err, what)
+// info returns what the daemon reports about itself. It is asked once, and not again after an error.
+func (d *Daemon) info(ctx context.Context) (system.Info, error) {
+	return once(ctx, &d.about, func(ctx context.Context) (system.Info, error) {
+		ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
+		defer cancel()
+		api, err := d.client(ctx)
+		if err != nil {
+			return system.Info{}, err
+		}
+		info, err := api.Info(ctx)
+		return info, failed(ctx, api, err, "reading the settings of the Docker daemon")
+	})
 }
 
 // has reports whether the negotiated API is of this version or a later one.
@@ -137,7 +138,7 @@ func has(api client.APIClient, version string) bool {
 // isPodman reports whether the daemon is podman, which names images without a registry localhost/NAME, and reports less.
 // Only one that calls itself experimental, as podman does, is asked.
 func (d *Daemon) isPodman(ctx context.Context, api client.APIClient) (bool, error) {
-	if !d.experimental {
+	if !d.hello.Experimental {
 		return false, nil
 	}
 	return once(ctx, &d.podman, func(ctx context.Context) (bool, error) {

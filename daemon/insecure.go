@@ -17,19 +17,14 @@ func (d *Daemon) Insecure(ctx context.Context, host string) bool {
 	if strings.EqualFold(name, "localhost") || ip.IsLoopback() {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
-	defer cancel()
-	config, err := once(ctx, &d.registries, func(ctx context.Context) (*registry.ServiceConfig, error) {
-		info, err := d.info(ctx, "reading the registry settings of the Docker daemon")
-		return info.RegistryConfig, err
-	})
-	if err != nil || config == nil {
+	info, err := d.info(ctx)
+	if err != nil || info.RegistryConfig == nil {
 		return false
 	}
-	if index := config.IndexConfigs[host]; index != nil {
+	if index := info.RegistryConfig.IndexConfigs[host]; index != nil {
 		return !index.Secure
 	}
-	return inNetworks(ctx, name, config.InsecureRegistryCIDRs)
+	return inNetworks(ctx, name, info.RegistryConfig.InsecureRegistryCIDRs)
 }
 
 // hostname returns host without its port and without the brackets of an IPv6 address.

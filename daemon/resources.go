@@ -46,7 +46,7 @@ func (d *Daemon) CreateVolume(ctx context.Context, name string, labels map[strin
 // LinkVolume creates a volume of files on the daemon's machine, with options of the mount. The error is errdefs.ErrNotImplemented
 // if containers may not use such files, or are other users outside.
 func (d *Daemon) LinkVolume(ctx context.Context, name string, labels, options map[string]string) error {
-	info, err := d.info(ctx, "asking the Docker daemon for its security options")
+	info, err := d.info(ctx)
 	if err != nil {
 		return err
 	}

@@ -234,7 +234,7 @@ func TestRemoveWaitsForARemovalUnderWay(t *testing.T) {
 func TestRemoveFromADaemonThatHangs(t *testing.T) {
 	f := labelled(t, "1.51")
 	d := f.daemon()
-	if err := d.Reach(t.Context()); err != nil {
+	if _, err := d.client(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	d.reachTimeout = 100 * time.Millisecond
@@ -294,7 +294,7 @@ func TestBuilds(t *testing.T) {
 	if err == nil {
 		t.Fatal("got no error, want one")
 	}
-	checkText(t, err, "asking the Docker daemon how it builds", "no")
+	checkText(t, err, "reading the settings of the Docker daemon", "no")
 }
 
 // A volume of files on the daemon's machine is refused where containers could not use them.
