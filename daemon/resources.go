@@ -86,7 +86,7 @@ func (d *Daemon) Has(ctx context.Context, thing, name string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", what, err)
 	}
-	all := slices.Concat(kinds...)
+	all := []kind{containerKind, volumeKind, networkKind}
 	i := slices.IndexFunc(all, func(k kind) bool { return k.name == thing })
 	// The request for a single one would also find an ID that begins with the name.
 	ids, err := all[i].list(ctx, api, filters.NewArgs(filters.Arg("name", "^/?"+regexp.QuoteMeta(name)+"$")))
@@ -107,13 +107,22 @@ func (d *Daemon) Remove(ctx context.Context, label, value string) error {
 	}
 	d.forgetEmpty()
 	labeled := filters.NewArgs(filters.Arg("label", label+"="+value))
-	_ = kind{"container", listRunning, removeContainer}.removeAll(ctx, api, labeled, text) // a failure recurs with the others
-	return concurrently(kinds, func(inOrder []kind) (err error) {
-		for _, k := range inOrder {
-			err = errors.Join(err, k.removeAll(ctx, api, labeled, text))
-		}
-		return err
-	})
+	all := func(k kind) error { return k.removeAll(ctx, api, labeled, text) }
+	noContainers := make(chan struct{})
+	return concurrently([]func() error{
+		func() error {
+			err := all(containerKind)
+			close(noContainers)
+			return errors.Join(err, all(volumeKind), all(imageKind))
+		},
+		func() error { // takes longest, and is refused while containers run
+			if all(networkKind) == nil {
+				return nil
+			}
+			<-noContainers
+			return all(networkKind)
+		},
+	}, func(remove func() error) error { return remove() })
 }
 
 // kind is a kind of resource that can have a label.
@@ -123,16 +132,14 @@ type kind struct {
 	remove func(context.Context, client.APIClient, string) error
 }
 
-// kinds can be removed concurrently once no container runs, each list in its order.
-var kinds = [][]kind{{
-	{"container", listContainers, removeContainer},
-	{"volume", listVolumes, func(ctx context.Context, api client.APIClient, name string) error {
+var (
+	containerKind = kind{"container", listContainers, removeContainer}
+	volumeKind    = kind{"volume", listVolumes, func(ctx context.Context, api client.APIClient, name string) error {
 		return api.VolumeRemove(ctx, name, false)
-	}},
-	{"image", listImages, removeImage},
-}, {
-	{"network", listNetworks, func(ctx context.Context, api client.APIClient, id string) error { return api.NetworkRemove(ctx, id) }},
-}}
+	}}
+	imageKind   = kind{"image", listImages, removeImage}
+	networkKind = kind{"network", listNetworks, func(ctx context.Context, api client.APIClient, id string) error { return api.NetworkRemove(ctx, id) }}
+)
 
 // removeAll removes the resources with a label concurrently, since a container may take a while to end.
 func (k kind) removeAll(ctx context.Context, api client.APIClient, labeled filters.Args, label string) error {
@@ -182,11 +189,6 @@ func removeImage(ctx context.Context, api client.APIClient, id string) error {
 
 func listContainers(ctx context.Context, api client.APIClient, labeled filters.Args) ([]string, error) {
 	list, err := api.ContainerList(ctx, container.ListOptions{All: true, Filters: labeled})
-	return each(list, func(c container.Summary) string { return c.ID }), err
-}
-
-func listRunning(ctx context.Context, api client.APIClient, labeled filters.Args) ([]string, error) {
-	list, err := api.ContainerList(ctx, container.ListOptions{Filters: labeled})
 	return each(list, func(c container.Summary) string { return c.ID }), err
 }
 
