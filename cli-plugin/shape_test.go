@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"repository":           {"manifest", "manifest/publish", "internal/memo", "internal/pause"},
 	"transfer":             {"manifest", "manifest/publish", "internal/memo"},
 	"verify":               {"manifest", "verify/program", "internal/compression", "internal/memo"},
-	"daemon":               {"manifest", "task", "task/run", "internal/memo"},
+	"daemon":               {"manifest", "task", "task/run", "internal/lazyregexp", "internal/memo"},
 	"credentials":          {"manifest", "internal/memo"},
 	"docs/generate":        {"commands"},
 	"release/image":        {},

@@ -46,6 +46,7 @@ type Daemon struct {
 	auth    Auth
 
 	reachTimeout, answerTimeout time.Duration
+	mayLabel                    func() bool // the machine may have SELinux
 
 	api    memo.Once[client.APIClient]
 	hello  types.Ping // the answer to the first ping
@@ -60,7 +61,7 @@ type Auth func(ctx context.Context, host, repository string, actions []string) (
 // New returns the daemon that connect connects to, see [FromCLI]. Pushes and pulls send what auth returns.
 func New(connect func() (client.APIClient, error), auth Auth) *Daemon {
 	return &Daemon{
-		connect: connect, auth: auth, reachTimeout: reachTimeout, answerTimeout: answerTimeout,
+		connect: connect, auth: auth, reachTimeout: reachTimeout, answerTimeout: answerTimeout, mayLabel: hasSELinux,
 		api: memo.Once[client.APIClient]{KeepErrors: true}, about: memo.Once[system.Info]{KeepErrors: true},
 	}
 }

@@ -1,16 +1,20 @@
 package daemon
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker-multiarch/docker-multiarch/internal/lazyregexp"
 	"github.com/docker-multiarch/docker-multiarch/manifest"
 	"github.com/docker-multiarch/docker-multiarch/task"
 	"github.com/docker-multiarch/docker-multiarch/task/run"
@@ -40,32 +44,51 @@ func (d *Daemon) CreateNetwork(ctx context.Context, n task.Network, name string,
 // CreateVolume creates an empty volume of this name. The error is errdefs.ErrConflict if one with other labels
 // exists, which the daemon itself accepts.
 func (d *Daemon) CreateVolume(ctx context.Context, name string, labels map[string]string) error {
-	return d.createVolume(ctx, volume.CreateOptions{Name: name, Labels: labels})
+	_, err := d.createVolume(ctx, volume.CreateOptions{Name: name, Labels: labels})
+	return err
 }
 
-// LinkVolume creates a volume of files on the daemon's machine, with options of the mount. The error is errdefs.ErrNotImplemented
+// remapped matches the folder of a volume if containers are other users outside: the daemon's folder is then named after
+// the user and group that their root is, see https://docs.docker.com/engine/security/userns-remap/.
+var remapped = lazyregexp.New(`/[0-9]+\.[0-9]+/volumes/`)
+
+// LinkVolume creates a volume of files on this machine, with options of the mount. The error is errdefs.ErrNotImplemented
 // if containers may not use such files, or are other users outside.
 func (d *Daemon) LinkVolume(ctx context.Context, name string, labels, options map[string]string) error {
-	info, err := d.info(ctx)
-	if err != nil {
+	refused := manifest.Errorf(errdefs.ErrNotImplemented, "the Docker daemon isolates containers from files of its machine")
+	if d.mayLabel() { // otherwise the daemon need not be asked, which takes longer than the rest
+		info, err := d.info(ctx)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(info.SecurityOptions, func(o string) bool { return strings.HasPrefix(o, "name=selinux") }) {
+			return refused
+		}
+	}
+	made, err := d.createVolume(ctx, volume.CreateOptions{Name: name, Labels: labels, Driver: "local", DriverOpts: options})
+	if err != nil || !remapped().MatchString(made.Mountpoint) {
 		return err
 	}
-	if info.OSType == "windows" || slices.ContainsFunc(info.SecurityOptions, func(o string) bool {
-		return strings.HasPrefix(o, "name=userns") || strings.HasPrefix(o, "name=selinux")
-	}) {
-		return manifest.Errorf(errdefs.ErrNotImplemented, "the Docker daemon isolates containers from files of its machine")
-	}
-	return d.createVolume(ctx, volume.CreateOptions{Name: name, Labels: labels, Driver: "local", DriverOpts: options})
+	return cmp.Or(d.create(ctx, "removing volume "+clean(name), func(ctx context.Context, api client.APIClient) error {
+		return api.VolumeRemove(ctx, name, false)
+	}), refused)
 }
 
-func (d *Daemon) createVolume(ctx context.Context, o volume.CreateOptions) error {
-	return d.create(ctx, "creating volume "+clean(o.Name), func(ctx context.Context, api client.APIClient) error {
-		made, err := api.VolumeCreate(ctx, o)
+// hasSELinux reports whether this machine may have SELinux, by which a daemon on it can keep containers from files.
+func hasSELinux() bool {
+	known, err := os.ReadFile("/proc/filesystems")
+	return err != nil || bytes.Contains(known, []byte("selinuxfs"))
+}
+
+func (d *Daemon) createVolume(ctx context.Context, o volume.CreateOptions) (made volume.Volume, err error) {
+	err = d.create(ctx, "creating volume "+clean(o.Name), func(ctx context.Context, api client.APIClient) error {
+		made, err = api.VolumeCreate(ctx, o)
 		if err == nil && !maps.Equal(made.Labels, o.Labels) {
 			err = manifest.Errorf(errdefs.ErrConflict, "a volume of this name already exists")
 		}
 		return err
 	})
+	return made, err
 }
 
 // create sends a request that creates a resource.

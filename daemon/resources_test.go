@@ -288,21 +288,37 @@ func TestBuilds(t *testing.T) {
 	checkText(t, err, "reading the settings of the Docker daemon", "no")
 }
 
-// A volume of files on the daemon's machine is refused where containers could not use them.
+// A volume of files on the daemon's machine is refused, and is gone, where containers could not use them.
 func TestLinkVolume(t *testing.T) {
-	for security, ok := range map[string]bool{`[]`: true, `["name=apparmor","name=seccomp,profile=default"]`: true,
-		`["name=seccomp","name=userns"]`: false, `["name=selinux"]`: false} {
+	const plain, remapped = "/var/lib/docker/volumes/v/_data", "/var/lib/docker/100000.100000/volumes/v/_data"
+	for _, tt := range []struct {
+		mayLabel             bool
+		security, mountpoint string
+		want                 bool
+		requests             []string
+	}{
+		{false, `["name=selinux"]`, plain, true, []string{"POST /volumes/create"}}, // it would be another machine's
+		{false, `[]`, remapped, false, []string{"POST /volumes/create", "DELETE /volumes/v"}},
+		{true, `["name=apparmor","name=seccomp,profile=default"]`, plain, true, []string{"GET /info", "POST /volumes/create"}},
+		{true, `["name=seccomp","name=selinux"]`, plain, false, []string{"GET /info"}},
+	} {
 		var body map[string]any
 		f := newFake(t, "1.51", map[string]http.HandlerFunc{
-			"GET /info":            answer(`{"OSType":"linux","SecurityOptions":` + security + `}`),
-			"POST /volumes/create": keep(&body, map[string]any{"Name": "v"}),
+			"GET /info":            answer(`{"OSType":"linux","SecurityOptions":` + tt.security + `}`),
+			"POST /volumes/create": keep(&body, map[string]any{"Name": "v", "Mountpoint": tt.mountpoint}),
+			"DELETE /volumes/v":    answer(""),
 		})
-		err := f.daemon().LinkVolume(t.Context(), "v", nil, map[string]string{"device": "/d"})
-		if ok != (err == nil) || err != nil && !errdefs.IsNotImplemented(err) {
-			t.Errorf("%s: got error %v, want success %t", security, err, ok)
+		d := f.daemon()
+		d.mayLabel = func() bool { return tt.mayLabel }
+		err := d.LinkVolume(t.Context(), "v", nil, map[string]string{"device": "/d"})
+		if tt.want != (err == nil) || err != nil && !errdefs.IsNotImplemented(err) {
+			t.Errorf("%+v: got error %v, want success %t", tt, err, tt.want)
 		}
-		if options, _ := body["DriverOpts"].(map[string]any); ok && (body["Driver"] != "local" || options["device"] != "/d") {
-			t.Errorf("%s: got volume %v, want the driver local with options", security, body)
+		if asked := f.asked(); !slices.Equal(asked, tt.requests) {
+			t.Errorf("%+v: got requests %q", tt, asked)
+		}
+		if options, _ := body["DriverOpts"].(map[string]any); tt.want && (body["Driver"] != "local" || options["device"] != "/d") {
+			t.Errorf("%+v: got volume %v, want the driver local with options", tt, body)
 		}
 	}
 }
