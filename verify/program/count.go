@@ -58,10 +58,9 @@ func Count(ctx context.Context, c Command, arch string, layers []*Layer) (Counts
 	if format == "" {
 		return Counts{}, nil
 	}
-	s := newSearch(c, layers)
-	dirs := s.systemDirs()
-	s.limit = maxCounts
-	b := count{search: s, format: format, arch: arch, dirs: dirs, groups: map[string]*Tally{}}
+	b := count{search: newSearch(c, layers), format: format, arch: arch, groups: map[string]*Tally{}}
+	b.limit = maxCounts
+	b.dirs = b.systemDirs()
 	first := len(layers)
 	for first > 0 && layers[first-1] != nil {
 		first--

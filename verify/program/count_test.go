@@ -141,6 +141,17 @@ func TestCount(t *testing.T) {
 	}
 }
 
+// A PATH that takes long to look up is followed to its end.
+func TestCountByLongPath(t *testing.T) {
+	layers := []*Layer{layer(t, false, "link -> opt/dir", "opt/dir/a amd64")}
+	env := "PATH=" + strings.Repeat(strings.Repeat("/a", maxPath/2)+":", 20) + "/link"
+	got, err := Count(t.Context(), Command{OS: "linux", Env: []string{env}}, "arm64", layers)
+	const want = "1/1 [amd64][/opt/dir/a]map[0:1], 0/0"
+	if text := counted(got); err != nil || text != want {
+		t.Errorf("got %s, error %v, want %s", text, err, want)
+	}
+}
+
 func TestCountOnWindows(t *testing.T) {
 	layers := []*Layer{layer(t, true, `Files/Windows/System32/a.dll dll64`, `Files\Windows\System32\b.dll dll`, "Files/App/c.dll dll", "Files/App/d.dll net", "Files/App/e amd64", "Hives/x dll")}
 	got, err := Count(t.Context(), Command{OS: "windows", Env: []string{`PATH=C:\Apps`}}, "arm64", layers)
