@@ -508,7 +508,7 @@ func TestImportOddReferrers(t *testing.T) {
 	gone := ocispec.Descriptor{Digest: digest.FromString("gone"), Size: 1}
 	odd := r.Store(fakes.Named(t, "from.example.com/app:odd"), "application/x", []byte("{"))
 	partial := r.Index(t, "from.example.com/app:partial", ocispec.MediaTypeImageIndex, gone)
-	r.Index(t, "from.example.com/app:"+manifest.ReferrersTag(r.list.Digest), ocispec.MediaTypeImageIndex, gone, ocispec.Descriptor{Digest: r.amd64.Digest},
+	r.Index(t, "from.example.com/app:"+manifest.ReferrersTag(r.list.Digest), ocispec.MediaTypeImageIndex, gone, gone, ocispec.Descriptor{Digest: r.amd64.Digest},
 		ocispec.Descriptor{Digest: odd}, ocispec.Descriptor{Digest: partial.Digest})
 	cosign := manifest.ReferrersTag(r.list.Digest) + ".sig"
 	r.Manifests["from.example.com/app:"+cosign] = r.Manifests["from.example.com/app:amd64"]

@@ -121,22 +121,20 @@ func (i importer) readLevel(ctx context.Context, c *content, subjects []digest.D
 // refers to something else, is incomplete, or is no valid manifest, is skipped with a warning.
 func (i importer) add(c *content, subject digest.Digest, r manifest.Root) (bool, error) {
 	_, isTag := r.Ref.(reference.Tagged)
+	err := r.Err
+	if err == nil { // the error of a digest that was read before is in the graph
+		err = copier{source: r.Ref, present: c.present}.check(c.graph, r.Digest)
+	}
 	switch {
 	case isTag && errdefs.IsNotFound(r.Err):
 		return false, nil
-	case errdefs.IsNotFound(r.Err):
+	case !isTag && errdefs.IsNotFound(err):
 		i.report.Warn("%s is listed as a referrer of %s but does not exist; skipped", manifest.Familiar(r.Ref), subject)
 		return false, nil
-	}
-	err := r.Err
-	if err == nil {
-		err = copier{source: r.Ref, present: c.present}.check(c.graph, r.Digest)
-	}
-	if errdefs.IsInvalidArgument(err) || errdefs.IsFailedPrecondition(err) {
+	case errdefs.IsInvalidArgument(err) || errdefs.IsFailedPrecondition(err):
 		i.report.Warn("%s, a referrer of %s, cannot be imported: %v; skipped", manifest.Familiar(r.Ref), subject, err)
 		return false, nil
-	}
-	if err != nil {
+	case err != nil:
 		return false, fmt.Errorf("reading %s: %w", manifest.Familiar(r.Ref), err)
 	}
 	if isTag {
