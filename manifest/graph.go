@@ -186,7 +186,7 @@ func NewGraph(f Fetcher) *Graph {
 type Root struct {
 	Ref    reference.Named
 	Digest digest.Digest
-	// Err is the error of reading it; then Digest is empty.
+	// Err is the error of reading it; then Digest is empty. That of a digest that was read before is returned by Node only.
 	Err error
 }
 

@@ -191,7 +191,11 @@ func (v *verifier) read(ctx context.Context, names []reference.Named) []manifest
 			}
 			found, _ := v.graphs[repo].Read(ctx, refs...) // Check returns the error of ctx
 			for i, index := range indexes {
-				roots[index] = found[i]
+				root := found[i]
+				if _, err := v.graphs[repo].Node(root.Digest); root.Err == nil && err != nil && !manifest.IsMalformed(err) {
+					root = manifest.Root{Ref: root.Ref, Err: err}
+				}
+				roots[index] = root
 			}
 		})
 	}

@@ -603,6 +603,15 @@ func TestCheckNestedPlatforms(t *testing.T) {
 	}
 }
 
+// A name that the registry does not have is absent also if an index or another name has led to it before.
+func TestCheckAbsentTwice(t *testing.T) {
+	at := fakes.Named(t, "h.example.com/app@"+digest.FromString("gone").String())
+	got, err := Check(t.Context(), fakes.NewRegistry(), []reference.Named{at, at}, Options{})
+	if err != nil || got[0].Absent() == nil || got[1].Absent() == nil {
+		t.Errorf("got %v, error %v, want both absent", got, err)
+	}
+}
+
 // An artifact has neither a platform nor a file system. Its blobs are checked, also those of a superseded manifest.
 func TestCheckArtifact(t *testing.T) {
 	content := []byte("anything")
