@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,9 +54,9 @@ func (a *savedArchive) Read(p []byte) (int, error) {
 	tail := append(a.tail, p[max(0, n-maxReport):n]...)
 	a.tail = append(a.tail[:0], tail[max(0, len(tail)-maxReport):]...)
 	if errors.Is(err, io.EOF) {
-		var m message
+		var m struct{ ErrorDetail struct{ Message string } }
 		if i := bytes.LastIndex(a.tail, []byte(`{"errorDetail":`)); i >= 0 && json.Unmarshal(a.tail[i:], &m) == nil { // an archive ends in zeros
-			err = manifest.Errorf(errdefs.ErrInternal, "%s", clean(m.ErrorDetail.Message))
+			err = manifest.Errorf(errdefs.ErrInternal, "%s", clean(cmp.Or(m.ErrorDetail.Message, "it failed without a reason")))
 		}
 	}
 	return n, err

@@ -34,6 +34,8 @@ func TestSave(t *testing.T) {
 			query: "names=" + digestA.String(), kind: errdefs.ErrInternal, text: "disk I/O failed"},
 		{name: "a long late error", version: "1.48", archive: "tar" + zeros + `{"errorDetail":{"message":"failed` + strings.Repeat("x", 2000) + `"},"error":"failed"}`,
 			query: "names=" + digestA.String(), kind: errdefs.ErrInternal, text: "failedxxx"},
+		{name: "a late error without a reason", version: "1.48", archive: "tar" + zeros + `{"errorDetail":null}`,
+			query: "names=" + digestA.String(), kind: errdefs.ErrInternal, text: "without a reason"},
 		{name: "the text of an error in it", version: "1.48", archive: `{"errorDetail":{"message":"no"}}` + zeros, query: "names=" + digestA.String()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
