@@ -52,7 +52,7 @@ const maxReport = 8 << 10
 func (a *savedArchive) Read(p []byte) (int, error) {
 	n, err := a.ReadCloser.Read(p)
 	tail := append(a.tail, p[max(0, n-maxReport):n]...)
-	a.tail = append(a.tail[:0], tail[max(0, len(tail)-maxReport):]...)
+	a.tail = append(tail[:0], tail[max(0, len(tail)-maxReport):]...)
 	if errors.Is(err, io.EOF) {
 		var m struct{ ErrorDetail struct{ Message string } }
 		if i := bytes.LastIndex(a.tail, []byte(`{"errorDetail":`)); i >= 0 && json.Unmarshal(a.tail[i:], &m) == nil { // an archive ends in zeros

@@ -62,3 +62,17 @@ func TestSave(t *testing.T) {
 		})
 	}
 }
+
+// An archive of any size is read without garbage.
+func TestSaveReusesMemory(t *testing.T) {
+	archive := &savedArchive{ReadCloser: io.NopCloser(zeros{})}
+	part := make([]byte, 32<<10)
+	if got := testing.AllocsPerRun(100, func() { _, _ = archive.Read(part) }); got > 0 {
+		t.Errorf("got %v allocations for a part, want none", got)
+	}
+}
+
+// zeros is content without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
