@@ -20,12 +20,14 @@ type contest struct {
 // series has the results of one program, in the order of its runs.
 type series []usage
 
-// hold runs the programs in turns and returns the series of each.
+// hold runs the programs in turns, another one first each time since one may leave work to the daemon or the kernel that
+// slows down the next, and returns the series of each.
 func (c contest) hold(ctx context.Context, runs int) ([]series, error) {
 	all := make([]series, len(c.programs))
 	for i := range c.warmUp + runs {
-		for j, p := range c.programs {
-			u, err := p.run(ctx, i)
+		for k := range c.programs {
+			j := (i + k) % len(c.programs)
+			u, err := c.programs[j].run(ctx, i)
 			if err != nil {
 				return nil, err
 			}
