@@ -89,7 +89,7 @@ func addShape(cmd *cobra.Command, shape *display.Listing, format, quiet string) 
 // addPlatforms adds a flag for platforms, which can be repeated or have commas.
 func addPlatforms(cmd *cobra.Command, to *[]manifest.Platform, name, usage string) {
 	cmd.Flags().Var(&parsed[[]manifest.Platform]{to, func(s string) ([]manifest.Platform, error) {
-		if s == "" {
+		if s == "" && name == "platform" { // as for docker; a check is not left out because a variable is empty
 			return *to, nil
 		}
 		platforms, err := manifest.ParsePlatforms(strings.Split(s, ","))

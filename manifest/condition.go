@@ -24,7 +24,7 @@ type Condition struct {
 // ParseCondition returns the condition of --if-digest, a digest or "absent", and --no-clobber.
 func ParseCondition(ifDigest string, noClobber bool) (Condition, error) {
 	c := Condition{NoClobber: noClobber, Absent: ifDigest == "absent"}
-	if ifDigest == "" || c.Absent {
+	if c.Absent {
 		return c, nil
 	}
 	d, err := digest.Parse(ifDigest)

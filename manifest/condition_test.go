@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,13 +14,15 @@ import (
 func TestParseCondition(t *testing.T) {
 	one := digest.FromString("one")
 	for typed, want := range map[string]manifest.Condition{
-		"": {}, "absent": {Absent: true}, one.String(): {Digest: one},
+		"absent": {Absent: true}, one.String(): {Digest: one},
 	} {
 		if got, err := manifest.ParseCondition(typed, false); err != nil || got != want {
 			t.Errorf("%q: got %+v, %v, want %+v", typed, got, err, want)
 		}
 	}
-	if _, err := manifest.ParseCondition("latest", false); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), `"latest"`) {
-		t.Errorf("got %v, want an error that quotes the value", err)
+	for _, typed := range []string{"latest", ""} { // "" is the output of a command that failed
+		if _, err := manifest.ParseCondition(typed, false); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), strconv.Quote(typed)) {
+			t.Errorf("got %v, want an error that quotes the value", err)
+		}
 	}
 }
