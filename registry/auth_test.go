@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -284,6 +285,18 @@ func TestTokenServiceFails(t *testing.T) {
 				fmt.Fprintf(w, `{"details":"%s is no header"}`, r.Header.Get("Authorization"))
 			},
 			kind: errdefs.ErrUnauthenticated, want: []string{"Basic *** is no header"},
+		},
+		"refuses slowly": {
+			service: func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(http.StatusUnauthorized)
+				w.(http.Flusher).Flush()
+				select {
+				case <-r.Context().Done():
+				case <-time.After(50 * time.Millisecond):
+				}
+				fmt.Fprint(w, `{"details":"the password has expired"}`)
+			},
+			kind: errdefs.ErrUnauthenticated, want: []string{"token service auth.example.com: 401 Unauthorized: the password has expired"},
 		},
 		"does not find": {
 			service: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },

@@ -165,6 +165,9 @@ func (t *Retry) paced(r Request) (*http.Response, *Fault, error) {
 	if err == nil {
 		err = r.read(resp)
 	}
+	if t.Tokens && err == nil && resp.StatusCode > 299 {
+		buffer(resp) // its context ends here
+	}
 	return resp, pause, err
 }
 
