@@ -214,6 +214,30 @@ func TestTokenExpires(t *testing.T) {
 	}
 }
 
+// A token that is valid for longer than a time.Duration can say is kept.
+func TestTokenIsValidForLong(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	f.putImage("app", "1")
+	demand := bearer("https://a.example.com/token")
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/token" {
+			return demand(w, r)
+		}
+		fmt.Fprint(w, `{"token":"granted|repository:app:pull","expires_in":9999999999}`)
+		return true
+	}
+	c := n.client(Options{})
+	for range 3 {
+		if _, err := c.Fetch(t.Context(), parse(t, "a.example.com/app:1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := f.count("GET /token"); got != 1 {
+		t.Errorf("got %d tokens, want 1", got)
+	}
+}
+
 func TestTokensAreShared(t *testing.T) {
 	n, f, service := newNetwork(t), newFake(), &tokens{}
 	n.secure("a.example.com:443", f)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -134,7 +135,7 @@ func (t *Tokens) expires(seconds int) time.Time {
 	if seconds <= 0 {
 		return time.Time{}
 	}
-	return t.Budget.Now().Add(time.Duration(seconds) * time.Second)
+	return t.Budget.Now().Add(time.Duration(min(seconds, math.MaxInt32)) * time.Second)
 }
 
 // Refusal returns the answer with which a token service refused.
