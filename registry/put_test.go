@@ -72,6 +72,28 @@ func TestPutRedirected(t *testing.T) {
 	wantError(t, err, errdefs.ErrUnknown, "302 Found")
 }
 
+// A redirect to another server keeps the condition under which a manifest is stored.
+func TestPutIfRedirected(t *testing.T) {
+	n, f, g := newNetwork(t), newFake(), newFake()
+	n.secure("a.example.com:443", f)
+	n.secure("b.example.com:443", g)
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		http.Redirect(w, r, "https://b.example.com"+r.URL.Path, http.StatusTemporaryRedirect)
+		return true
+	}
+	before := digest.FromString("before")
+	for name, want := range map[digest.Digest]string{"": "*", before: `"` + before.String() + `"`} {
+		content := manifest.NewContent(ocispec.MediaTypeImageIndex, []byte(emptyIndex))
+		if err := n.client(Options{}).PutIf(t.Context(), tagged(t, "a.example.com/app:1"), content, name); err != nil {
+			t.Fatal(err)
+		}
+		sent := g.headers[len(g.headers)-1]
+		if got := sent.Get("If-Match") + sent.Get("If-None-Match"); got != want {
+			t.Errorf("got condition %q, want %q", got, want)
+		}
+	}
+}
+
 func TestUntag(t *testing.T) {
 	answer := func(status int, code string) func(http.ResponseWriter, *http.Request) bool {
 		return func(w http.ResponseWriter, _ *http.Request) bool {

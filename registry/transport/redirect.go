@@ -81,7 +81,7 @@ func redirected(r Request, to, first *url.URL) Request {
 	r.redirected = r.redirected || !SameServer(to, first)
 	if r.redirected {
 		kept := http.Header{}
-		for _, name := range []string{"Accept", "Accept-Encoding", "Content-Type", "Range", "User-Agent"} {
+		for _, name := range []string{"Accept", "Accept-Encoding", "Content-Type", "If-Match", "If-None-Match", "Range", "User-Agent"} {
 			if values := r.Header.Values(name); values != nil {
 				kept[name] = values
 			}
