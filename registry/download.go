@@ -58,8 +58,11 @@ func (d *download) Read(p []byte) (int, error) {
 	}
 }
 
-// resume requests the rest after err interrupted the download.
+// resume requests the rest after err interrupted the download. The error is io.EOF if there is none.
 func (d *download) resume(err error) error {
+	if d.blob.Size > 0 && d.n == d.blob.Size {
+		return io.EOF
+	}
 	if d.attempts == nil || d.n-d.interruptedAt >= worthwhile {
 		d.attempts = d.source.client.budget.Attempts(d.source.name, 0)
 	}

@@ -207,6 +207,33 @@ func TestDownloadGoesOn(t *testing.T) {
 	}
 }
 
+// A blob of which only the end of the answer is missing is complete: there is no range to ask for.
+func TestDownloadBreaksAtItsEnd(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	want := bytes.Repeat([]byte("0123456789"), 10_000)
+	blob := f.putBlob("app", want)
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Range") != "" {
+			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+			return true
+		}
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write(want)
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	content, err := n.client(Options{}).OpenBlob(t.Context(), parse(t, "a.example.com/app"), blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer content.Close()
+	got, err := io.ReadAll(content)
+	if err != nil || !bytes.Equal(got, want) || len(f.requests()) != 1 {
+		t.Errorf("got %d bytes, error %v after %q, want %d with one request", len(got), err, f.requests(), len(want))
+	}
+}
+
 // A part that is not the one asked for is not taken for it: the blob is sent anew.
 func TestDownloadOfAnotherPart(t *testing.T) {
 	uploads, ranges := resumable(t, 1, func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
