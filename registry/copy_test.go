@@ -640,3 +640,41 @@ func TestVerifiedHoldsBack(t *testing.T) {
 		}
 	}
 }
+
+// The case of a registry's name does not matter: a proxy in front of it may return it in lower case.
+func TestNameInLowerCase(t *testing.T) {
+	for port, start := range map[string]func(*network, string, http.Handler){":443": (*network).secure, ":80": (*network).plain} {
+		testNameInLowerCase(t, port, start)
+	}
+}
+
+func testNameInLowerCase(t *testing.T, port string, start func(*network, string, http.Handler)) {
+	n, f := newNetwork(t), newFake()
+	start(n, "R.example.com"+port, f)
+	n.addresses["r.example.com"+port] = n.addresses["R.example.com"+port]
+	image := f.putImage("source", "1")
+	login := basic("me", "hunter22")
+	f.mounts = http.StatusAccepted
+	f.location = func(path string) string { return "http://r.example.com" + path }
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case login(w, r):
+		case r.URL.Path == "/v2/source/tags/list" && r.URL.Query().Get("last") == "" && r.URL.Query().Get("page") == "":
+			w.Header().Set("Link", `<http://r.example.com/v2/source/tags/list?page=2>; rel="next"`)
+			_, _ = w.Write([]byte(`{"tags":["1"]}`))
+		case r.URL.Path == "/v2/source/tags/list":
+			_, _ = w.Write([]byte(`{"tags":["2"]}`))
+		default:
+			return false
+		}
+		return true
+	}
+	c := n.client(Options{Insecure: port == ":80", Credentials: credential(Credential{Username: "me", Secret: "hunter22"})})
+	if err := c.Copy(t.Context(), parse(t, "R.example.com/source"), image, parse(t, "R.example.com/target")); err != nil {
+		t.Error(err)
+	}
+	tags, _, err := c.Tags(t.Context(), parse(t, "R.example.com/source"))
+	if err != nil || len(tags) != 2 {
+		t.Errorf("got tags %q, error %v, want 1 and 2", tags, err)
+	}
+}

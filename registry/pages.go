@@ -267,7 +267,7 @@ func (h *host) next(resp *http.Response, what string) (*url.URL, error) {
 		return nil, nil
 	}
 	u, err := resp.Request.URL.Parse(target)
-	if err == nil && u.Host == h.Host {
+	if err == nil && strings.EqualFold(u.Host, h.Host) {
 		u.Scheme = h.server.Endpoint().Scheme
 	}
 	if err != nil || !h.server.Owns(u) {

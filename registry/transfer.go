@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -101,7 +102,7 @@ func (p repository) session(resp *http.Response) (*url.URL, error) {
 		return nil, manifest.Errorf(errdefs.ErrUnavailable, "%s: upload to %s: the registry returned no valid Location", p.name, p.repo)
 	}
 	u.User = nil
-	if u.Host == p.Host {
+	if strings.EqualFold(u.Host, p.Host) {
 		u.Scheme = p.server.Endpoint().Scheme
 	}
 	if err := p.server.CheckAddress(resp.Request.Context(), u, "upload session"); err != nil {

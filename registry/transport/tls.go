@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -154,7 +155,7 @@ func (w *wire) present(have []tls.Certificate) func(*tls.CertificateRequestInfo)
 // service on another port.
 func (t *TLS) permitsPlain(ctx context.Context, u *url.URL) bool {
 	own := t.Server.URL()
-	if own.Scheme == "http" && u.Hostname() == own.Hostname() {
+	if own.Scheme == "http" && strings.EqualFold(u.Hostname(), own.Hostname()) {
 		return true
 	}
 	return !t.Server.Owns(u) && t.Server.Permits(ctx, u.Host)

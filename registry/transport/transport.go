@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // Request is an HTTP request and how it is to be sent.
@@ -107,7 +108,7 @@ func bodyOf(raw []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(raw)
 
 // SameServer reports whether scheme, host and port are equal.
 func SameServer(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && a.Hostname() == b.Hostname() && Port(a) == Port(b)
+	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && Port(a) == Port(b)
 }
 
 // Port returns the port of u, that of its scheme unless it names one.
