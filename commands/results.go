@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -34,6 +36,9 @@ type resultFile struct {
 // open opens the files of a result.
 func (o output) open(env environment) (results, error) {
 	r := results{pushed: env.pushed}
+	if o.digestFile+o.metadataFile != "" { // they are written also if nobody reads the standard output
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	}
 	var err error
 	if r.digest, err = openResult(env.files(), o.digestFile); err == nil {
 		r.metadata, err = openResult(env.files(), o.metadataFile)

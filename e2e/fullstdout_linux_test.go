@@ -84,3 +84,22 @@ func TestFullStandardOutput(t *testing.T) {
 		}
 	}
 }
+
+// The files for a result are written although nobody reads standard output, and no temporary files remain.
+func TestClosedStandardOutput(t *testing.T) {
+	s, _, _ := newListScene(t)
+	plugin, err := harness.Plugin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"push " + s.list, "tag --remote " + s.name("amd64") + " new", "import " + s.name("amd64") + " " + s.name("imported")} {
+		dir := t.TempDir()
+		script := "(sleep 0.3; exec " + plugin + " " + command + " --digest-file " + dir + "/digest --metadata-file " + dir + "/metadata) | true"
+		r := harness.Run(t, s.Env, "sh", "-c", script)
+		files, err := filepath.Glob(dir + "/*")
+		hidden, _ := filepath.Glob(dir + "/.*")
+		if err != nil || len(files) != 2 || len(hidden) != 0 || !strings.Contains(r.Stderr, "broken pipe") {
+			t.Errorf("%s: got files %q and %q, stderr %q, want only the digest and the metadata, and why it failed", command, files, hidden, r.Stderr)
+		}
+	}
+}
