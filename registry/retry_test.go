@@ -112,6 +112,7 @@ func TestRetryAfterIsTooLong(t *testing.T) {
 	}{
 		{503, 1, "60", "503 Service Unavailable (the server asked to wait 1m0s, longer than the rest of --retry-timeout 30s): BUSY"},
 		{429, 1, "1767225600", "429 Too Many Requests (the server asked to wait 24h0m0s, longer than 25m0s): BUSY"},
+		{429, 1, "Fri, 31 Dec 9999 23:59:59 GMT", "429 Too Many Requests (the server asked to wait 24h0m0s, longer than 25m0s): BUSY"},
 		{429, 6, "60", "429 Too Many Requests (gave up after 6 attempts in 5m0s; the server asked to wait 1m0s): BUSY"},
 	} {
 		f, c, hours := failingRegistry(t, Options{}, answerWith(tt.status, "Retry-After", tt.after))

@@ -271,7 +271,7 @@ func (a *Attempts) String() string {
 func RetryAfter(header http.Header, now time.Time) time.Duration {
 	value := header.Get("Retry-After")
 	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), 0)
+		return min(max(at.Sub(now), 0), maxRetryAfter)
 	}
 	var seconds int64
 	if _, err := fmt.Sscanf(value+" ", "%d ", &seconds); err != nil || seconds < 0 {
