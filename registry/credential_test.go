@@ -209,3 +209,27 @@ func TestCopyBetweenCredentials(t *testing.T) {
 		}
 	}
 }
+
+// None of several registry tokens is in an error, whichever the registry returns.
+func TestRegistryTokensAreNotShown(t *testing.T) {
+	n, f := newNetwork(t), newFake()
+	n.secure("a.example.com:443", f)
+	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Authorization") == "" {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="https://a.example.com/token"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		} else {
+			refuse(w, http.StatusForbidden, "DENIED", "token-of-one, token-of-two")
+		}
+		return true
+	}
+	c := n.client(Options{Credentials: func(_ context.Context, _, repo string, _ []string) (Credential, error) {
+		return Credential{RegistryToken: "token-of-" + repo}, nil
+	}})
+	for _, repo := range []string{"one", "two", "three"} {
+		_, err := c.Fetch(t.Context(), parse(t, "a.example.com/"+repo+":1"))
+		if err == nil || repo != "one" && !strings.Contains(err.Error(), "DENIED: ***, ***") {
+			t.Errorf("%s: got error %v, want one without tokens", repo, err)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -428,7 +429,7 @@ func (l *Login) credential(r Request) (Credential, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if cred != (Credential{}) && !slices.Contains(l.secrets, basic(cred)) {
+	if cred != (Credential{}) && !slices.Contains(l.secrets, cmp.Or(cred.RegistryToken, basic(cred))) {
 		l.secrets = append(l.secrets, cred.Secret, cred.RegistryToken, basic(cred))
 	}
 	return cred, nil
