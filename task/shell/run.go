@@ -279,6 +279,7 @@ func (r *runner) call(ctx context.Context, c *syntax.CallExpr, s Streams) error 
 		return nil
 	}
 	if run := builtins[words[0]]; run != nil && !first {
+		r.code = 0 // not that of a substitution
 		return run(ctx, r, words[1:], s)
 	}
 	code, err := r.host.Run(ctx, Command{words, first, r.dir, slices.Clone(r.vars), s})

@@ -123,6 +123,7 @@ func TestRun(t *testing.T) {
 		{"docker fail 0; exit 7; echo no", "", 7},
 		{"docker fail 0; echo $(exit 3)a; exit 0", "a\n", 0},
 		{"docker fail 3; exit", "", 3},
+		{"docker fail 0; echo a$(docker fail 3) && test -z \"$(grep x in)\" && echo yes; X=$(docker fail 4)", "a\nyes\n", 4},
 		{"docker fail 0; printf '%s=%d\\n' a 1 b -2; printf '%%\\tx'; printf '%q' x", "a=1\nb=-2\n%\tx", 2},
 		{"docker fail 0; echo -n a; echo 'b\\n'", "ab\\n\n", 0},
 		{"docker fail 0; cd dir && docker env; cd / ; cd ..; cd; docker env", "A=1 2 A=one two B=b in dir\nA=1 2 A=one two B=b in .\n", 0},
