@@ -2,6 +2,7 @@ package shell
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -67,13 +68,16 @@ func (c countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readLines calls use with the lines of the files, or of standard input, until use returns an error or output fails.
-func (r *runner) readLines(ctx context.Context, s Streams, builtin string, names []string, use func(line string) error) error {
+// readLines calls use with the lines of the files, or of standard input, until use returns an error or output fails. The end
+// is "" for a last line without a newline.
+func (r *runner) readLines(ctx context.Context, s Streams, builtin string, names []string, use func(line, end string) error) error {
 	return r.read(ctx, s, builtin, names, func(from io.Reader) error {
 		scanner := bufio.NewScanner(from)
 		scanner.Buffer(nil, maxText)
+		scanner.Split(splitLines)
 		for before := r.code; scanner.Scan(); {
-			if err := use(scanner.Text()); err != nil {
+			line := strings.TrimSuffix(scanner.Text(), "\n")
+			if err := use(line, scanner.Text()[len(line):]); err != nil {
 				return err
 			}
 			if r.code != before {
@@ -85,6 +89,18 @@ func (r *runner) readLines(ctx context.Context, s Streams, builtin string, names
 		}
 		return r.ended(scanner.Err())
 	})
+}
+
+// splitLines is a bufio.SplitFunc for lines with their newline; that of package bufio also removes carriage returns.
+func splitLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
+	n := bytes.IndexByte(data, '\n') + 1
+	if n == 0 && atEOF {
+		n = len(data)
+	}
+	if n == 0 {
+		return 0, nil, nil
+	}
+	return n, data[:n], nil
 }
 
 // newFlags returns a set of flags that prints nothing.
@@ -122,7 +138,7 @@ func grep(ctx context.Context, r *runner, args []string, s Streams) error {
 	}
 	expression.Longest()
 	found := 0
-	err = r.readLines(ctx, s, "grep", flags.Args()[1:], func(line string) error {
+	err = r.readLines(ctx, s, "grep", flags.Args()[1:], func(line, _ string) error {
 		if expression.MatchString(line) == *invert {
 			return nil
 		}
@@ -189,8 +205,8 @@ func head(ctx context.Context, r *runner, args []string, s Streams) error {
 	case *most == 0:
 		return nil
 	}
-	return r.readLines(ctx, s, "head", flags.Args(), func(line string) error {
-		err := r.write(s, line+"\n")
+	return r.readLines(ctx, s, "head", flags.Args(), func(line, end string) error {
+		err := r.write(s, line+end)
 		if *most--; err == nil && *most == 0 {
 			err = errEnough
 		}
@@ -213,7 +229,7 @@ func cut(ctx context.Context, r *runner, args []string, s Streams) error {
 	case len(*delimiter) != 1:
 		return r.wrong(s, "cut", "expected one character after -d, found %q", *delimiter)
 	}
-	return r.readLines(ctx, s, "cut", flags.Args(), func(line string) error {
+	return r.readLines(ctx, s, "cut", flags.Args(), func(line, _ string) error {
 		fields := strings.Split(line, *delimiter)
 		var kept []string
 		for i, field := range fields {
