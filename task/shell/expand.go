@@ -55,9 +55,11 @@ type expander struct {
 	err   error
 }
 
-// words returns the words of a command.
+// words returns the words of a command. Those of export may be assignments, whose values are not split.
 func (e *expander) words(all []*syntax.Word) ([]string, error) {
 	for _, w := range all {
+		name, _, assigns := strings.Cut(e.text.written(w), "=")
+		e.whole = assigns && all[0].Lit() == "export" && variableName().MatchString(name)
 		e.parts(w.Parts)
 		e.end()
 	}

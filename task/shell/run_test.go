@@ -109,6 +109,7 @@ func TestRun(t *testing.T) {
 		{"docker ps | docker fail 2", "", 2},
 		{"docker ps | exit 4; echo yes", "yes\n", 0},
 		{"docker fail 0; X=$B$(echo c); Y=2; docker x $X$Y", `false ["docker" "x" "bc2"]` + "\n", 0},
+		{"docker fail 0; export X=$A Y=$(echo c d) $A; docker x \"$X\" \"$Y\"", `false ["docker" "x" "one two" "c d"]` + "\n", 0},
 		{"docker fail 0; export X=1 Y; docker env", "A=1 2 A=one two B=b X=1 in .\n", 0},
 		{"docker fail 0; for i in a 'b c' $A; do echo [$i]; done", "[a]\n[b c]\n[one]\n[two]\n", 0},
 		{"docker fail 0; for i in a b; do if [ $i = a ]; then echo A; elif test -n ''; then echo no; else echo B; fi; done", "A\nB\n", 0},
