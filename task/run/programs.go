@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -141,10 +142,20 @@ func (e *Executor) command(ctx context.Context, step task.Step, dir string, args
 		return -1, manifest.Errorf(errdefs.ErrNotFound, "no docker command found (%w): install the docker CLI, which builds and 'cmd: docker' steps need", err)
 	case !errors.As(err, &exit):
 		return -1, fmt.Errorf("cannot start the docker command: %w", err)
+	case isBrokenPipe(exit):
+		return brokenPipe, exited(brokenPipe)
 	case exit.ExitCode() < 0:
 		return -1, fmt.Errorf("the docker command ended with %w", err)
 	}
 	return exit.ExitCode(), exited(exit.ExitCode())
+}
+
+// brokenPipe is the exit code in a shell of a program whose output is not read any more.
+const brokenPipe = 128 + int(syscall.SIGPIPE)
+
+func isBrokenPipe(exit *exec.ExitError) bool {
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGPIPE
 }
 
 // isPush reports whether a docker command may push an image.

@@ -61,6 +61,17 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// A command whose output nobody reads any more ends as in a shell, without a message.
+func TestClosedPipe(t *testing.T) {
+	for _, script := range []string{"exec yes", "trap '' PIPE; yes 2>/dev/null; true"} {
+		s := newTestExecutor(t, task.File{})
+		s.programs.script = script
+		if code, err := s.run(t, parsed(t, "docker logs a | head -1")); code != 0 || err != nil || s.out.String() != "y\n" || s.err.Len() > 0 {
+			t.Errorf("%s: got code %d, error %v, output %q and error output %q, want 0 and the first line", script, code, err, s.out.String(), s.err.String())
+		}
+	}
+}
+
 func TestFlagsOfContainers(t *testing.T) {
 	f := task.File{Volumes: []task.Volume{{Name: "vol"}}}
 	s := newTestExecutor(t, f)

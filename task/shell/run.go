@@ -286,6 +286,8 @@ func (r *runner) call(ctx context.Context, c *syntax.CallExpr, s Streams) error 
 	switch {
 	case ctx.Err() != nil:
 		return cmp.Or(err, context.Cause(ctx))
+	case code < 0 && errors.Is(err, io.ErrClosedPipe): // the right side of a pipe has ended, which is no failure
+		code = 1
 	case code < 0 && err != nil:
 		return r.fail(s, 125, err) // as docker run
 	}
