@@ -273,6 +273,31 @@ steps:
 	})
 }
 
+// The git command that buildx runs in the context of a build runs no program that a repository there names, which an earlier
+// container has made.
+func TestTaskRunsNoPlantedProgram(t *testing.T) {
+	onEachStore(t, func(s *scene) {
+		s.UseBuildx(s.T)
+		ran := filepath.Join(s.TempDir(), "ran")
+		s.write(map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n", "acb.yaml": `
+steps:
+  - cmd: |
+      IMAGE sh -c 'mkdir -p .git/objects .git/refs/heads; echo ref: refs/heads/main > .git/HEAD
+      echo 1111111111111111111111111111111111111111 > .git/refs/heads/main
+      printf "[core]\nrepositoryformatversion = 1\n[extensions]\npartialClone = origin\n" > .git/config
+      printf "[remote \"origin\"]\nurl = .\npromisor = true\nuploadpack = touch ` + ran + `; false\n" >> .git/config'
+  - build: -t ` + s.plain("planted") + ` .
+`})
+		s.image("acb.yaml")
+		s.Cleanup(func() { _ = s.daemon.RemoveImage(s.Context(), s.plain("planted")) })
+		s.multiarch("task", "run", "--id", s.runID(), "--progress", "plain")
+		if _, err := os.Lstat(ran); !os.IsNotExist(err) {
+			s.Errorf("got error %v for a file of the planted program, want none", err)
+		}
+		s.nothingLeftOf(s.runID())
+	})
+}
+
 // An image that a step commits of a container of the run is kept, as are images that are built.
 func TestTaskKeepsCommittedImages(t *testing.T) {
 	onEachStore(t, func(s *scene) {

@@ -623,6 +623,30 @@ func TestDockerCommandsWriteToCopy(t *testing.T) {
 }
 
 // A working directory that does not exist is made in a copy of the context; links lead nowhere.
+// Git runs only in a folder of the user, and in a repository that the run has checked out and in which no step writes.
+func TestGitOfBuilds(t *testing.T) {
+	build := task.Step{ID: "a", Action: task.Build{Context: "."}}
+	writes := task.Step{ID: "b", Action: task.Container{Image: "app"}}
+	for _, tt := range []struct {
+		context Source
+		steps   []task.Step
+		want    bool
+	}{
+		{Source{}, []task.Step{build, writes}, true},
+		{Source{temporary: "tar"}, []task.Step{build}, false},
+		{Source{temporary: "clone", Commit: "1"}, []task.Step{build}, true},
+		{Source{temporary: "clone", Commit: "1"}, []task.Step{build, writes}, false},
+	} {
+		s := newTestExecutor(t, task.File{Steps: tt.steps})
+		s.programs.script = `echo "git=$BUILDX_GIT_INFO"`
+		tt.context.Dir = s.Context.Dir
+		s.Context = tt.context
+		if _, err := s.run(t, build); err != nil || (s.out.String() == "git=\n") != tt.want {
+			t.Errorf("%+v: got output %q and error %v, want git to run: %t", tt.context, s.out.String(), err, tt.want)
+		}
+	}
+}
+
 func TestWorkingDirectoryIsMade(t *testing.T) {
 	s := newTestExecutor(t, task.File{})
 	s.programs.script = "pwd"

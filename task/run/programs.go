@@ -120,6 +120,9 @@ func (e *Executor) command(ctx context.Context, step task.Step, dir string, args
 	}
 	cmd.Dir = hostDir(dir, step)
 	cmd.Env = append(append(cmd.Env, slices.DeleteFunc(slices.Clone(step.Env), isWithheld)...), env...)
+	if !e.mayRunGit(dir) {
+		cmd.Env = append(cmd.Env, "BUILDX_GIT_INFO=false")
+	}
 	if e.Pushed != nil && isPush(args) {
 		seen := &pushes{args: args}
 		lines, flush := prefixLines(Output{seen, seen}, "")
@@ -148,6 +151,13 @@ func (e *Executor) command(ctx context.Context, step task.Step, dir string, args
 		return -1, fmt.Errorf("the docker command ended with %w", err)
 	}
 	return exit.ExitCode(), exited(exit.ExitCode())
+}
+
+// mayRunGit reports whether buildx may run git in a folder, to put the commit into the provenance. A .git from a tar file or
+// a step can name programs that git runs.
+func (e *Executor) mayRunGit(dir string) bool {
+	isWritten := func(s task.Step) bool { return usesVolume(s.Action) || useOf(s, s.Action) == workspace.Writes }
+	return dir == e.Context.Dir && (e.Context.temporary == "" || e.Context.Commit != "" && !slices.ContainsFunc(e.File.Steps, isWritten))
 }
 
 // brokenPipe is the exit code in a shell of a program whose output is not read any more.
