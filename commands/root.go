@@ -86,10 +86,10 @@ func newRootCommand(env environment) *cobra.Command {
 	)
 	if env.step == nil { // tasks do not run tasks: they could read any file and variable of this machine
 		root.AddCommand(env.group("task", "Run multi-step build, push and cmd files in the ACR Tasks format",
-			newTaskRunCommand(env),
-			newTaskRenderCommand(env),
-			newTaskValidateCommand(env),
-			newTaskGraphCommand(env),
+			outliving(newTaskRunCommand(env)),
+			outliving(newTaskRenderCommand(env)),
+			outliving(newTaskValidateCommand(env)),
+			outliving(newTaskGraphCommand(env)),
 		))
 	}
 	finish(root, env)

@@ -148,20 +148,24 @@ func (o *taskRunOptions) check(env environment) (err error) {
 	return err
 }
 
-// outliving returns a context that also ends with the terminal. Until stop is called, neither that nor closed output ends
-// this process, which has to remove what it created on daemons.
-func outliving(ctx context.Context) (_ context.Context, stop func()) {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // the write fails anyway
-	if signal.Ignored(syscall.SIGHUP) {                     // by nohup
-		return ctx, func() {}
+// outliving returns a command whose context also ends with the terminal. Neither that nor closed output ends this process,
+// which has to remove the temporary files of the context, and what it created on daemons.
+func outliving(cmd *cobra.Command) *cobra.Command {
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // the write fails anyway
+		if !signal.Ignored(syscall.SIGHUP) {                    // by nohup
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+			defer stop()
+			cmd.SetContext(ctx)
+		}
+		return run(cmd, args)
 	}
-	return signal.NotifyContext(ctx, syscall.SIGHUP)
+	return cmd
 }
 
 // execute runs the steps, and removes everything that they created.
 func (o taskRunOptions) execute(ctx context.Context, t tools, loaded loadedTask) error {
-	ctx, stop := outliving(ctx)
-	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	metadata, err := openResult(t.env.files(), o.metadata)

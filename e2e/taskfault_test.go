@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 )
@@ -57,6 +58,35 @@ func TestHangupDuringTask(t *testing.T) {
 	_ = r.cmd.Wait() // for the plugin, too; the docker command ends at once
 	says(t, r.stderr.String(), "interrupted")
 	s.nothingLeftOf(s.runID())
+}
+
+// The temporary folder of a context is removed when the reader of the output exits, and when the terminal is closed before
+// the context is complete.
+func TestTaskRemovesItsContext(t *testing.T) {
+	s := newScene(t, harness.V3)
+	temp := s.TempDir()
+	s.Set("TMPDIR", temp)
+	s.write(map[string]string{"acb.yaml": "steps:\n" + strings.Repeat("- cmd: app "+strings.Repeat("a", 200)+"\n", 900)}) // more than a pipe holds
+	left := func() int {
+		entries, err := os.ReadDir(temp)
+		s.must(err)
+		return len(entries)
+	}
+	for _, command := range []string{"render -", "graph -", "run --dry-run -"} {
+		harness.MustRun(t, s.Env, "sh", "-c", "tar -c acb.yaml | docker multiarch task "+command+" | head -c 1")
+		if n := left(); n > 0 {
+			t.Errorf("%s: got %d temporary folders left, want none", command, n)
+		}
+	}
+	r := s.startProgram("sh", "-c", "sleep 60 | docker multiarch task validate -")
+	for left() == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.must(syscall.Kill(-r.cmd.Process.Pid, syscall.SIGHUP))
+	_ = r.cmd.Wait() // for the plugin, too
+	if n := left(); n > 0 {
+		t.Errorf("got %d temporary folders left after SIGHUP, want none", n)
+	}
 }
 
 // A second Ctrl-C ends a task at once, while a container is still stopping; the label of what is left was printed
