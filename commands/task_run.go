@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -226,8 +227,11 @@ func (o taskRunOptions) runSteps(ctx context.Context, executor *run.Executor, sh
 	return errors.Join(err, show.Summarize(results))
 }
 
-// inputAgain says that the command reads standard input, "" if it does not.
+// inputAgain says what the command needs that is not in it, "" for nothing.
 func (o taskRunOptions) inputAgain() string {
+	if withoutLogin(o.context) != o.context {
+		return ", with the same login or query in the URL"
+	}
 	if o.file == "-" || o.values == "-" || o.context == "-" {
 		return ", with the same standard input"
 	}
@@ -262,7 +266,26 @@ func resumption(cmd *cobra.Command, args []string, step, id string) string {
 	if len(args) > 0 && strings.HasPrefix(args[0], "-") {
 		words = append(words, "--")
 	}
-	return task.Quote(append(words, args...))
+	for _, arg := range args {
+		words = append(words, withoutLogin(arg))
+	}
+	return task.Quote(words)
+}
+
+// withoutLogin returns a context without the login and the query of a URL, which may be secret.
+func withoutLogin(context string) string {
+	address, fragment, found := strings.Cut(context, "#")
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return context
+	}
+	if _, password := u.User.Password(); !password && u.RawQuery == "" && (u.User == nil || u.Scheme == "ssh") {
+		return context
+	}
+	if context = manifest.RedactURL(address); found {
+		context += "#" + fragment
+	}
+	return context
 }
 
 // pathInJob returns the path of the file for annotations of a CI job, "" if it is not in a folder.

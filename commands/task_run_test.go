@@ -15,7 +15,11 @@ func TestResumption(t *testing.T) {
 		"docker --context=far multiarch task run --from-step=b --id=r1 --env=A=1 '--env=B=x y' --file=a.yaml --set-secret=K --strict=true --timeout=30 .": {
 			"--context", "far", "multiarch", "task", "run", "--strict", "-e", "A=1", "-eB=x y", "-f", "a.yaml", "--timeout", "30", "--set-secret", "K=hunter2", "--id", "r0", "--from-step", "a", ".",
 		},
-		"docker multiarch task run --from-step=b --id=r1 -- -x": {"multiarch", "task", "run", "--", "-x"},
+		"docker multiarch task run --from-step=b --id=r1 'https://example.com/app.git#main:sub'": {"multiarch", "task", "run", "https://me:hunter2@example.com/app.git#main:sub"},
+		"docker multiarch task run --from-step=b --id=r1 https://example.com/app.tar":            {"multiarch", "task", "run", "https://example.com/app.tar?sig=hunter2"},
+		"docker multiarch task run --from-step=b --id=r1 'https://example.com/%41.git#main'":     {"multiarch", "task", "run", "https://example.com/%41.git#main"},
+		"docker multiarch task run --from-step=b --id=r1 ssh://git@example.com/app.git":          {"multiarch", "task", "run", "ssh://git@example.com/app.git"},
+		"docker multiarch task run --from-step=b --id=r1 -- -x":                                  {"multiarch", "task", "run", "--", "-x"},
 	} {
 		var got string
 		run := newTaskRunCommand(environment{})
