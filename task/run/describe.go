@@ -20,12 +20,13 @@ func Describe(w io.Writer, id string, f task.File, from string) error {
 	if err != nil {
 		return err
 	}
+	objects := newObjectNames(f, id)
 	for i, s := range f.Steps[above:] {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
 		b.WriteString("# " + heading(f, s) + "\n")
-		for _, line := range commandLines(id, f, s) {
+		for _, line := range commandLines(objects, f, s) {
 			b.WriteString(line + "\n")
 		}
 	}
@@ -100,11 +101,11 @@ func numbers(all []int, separator string) string {
 }
 
 // commandLines returns the commands that are equivalent to a step.
-func commandLines(id string, f task.File, s task.Step) []string {
+func commandLines(objects objectNames, f task.File, s task.Step) []string {
 	var lines []string
 	for _, line := range task.Commands(s.Action) {
 		if task.StartsContainer(s.Action) {
-			line = task.Quote(append([]string{"docker", "run"}, runFlags(id, f, s)...)) + " " + line
+			line = task.Quote(append([]string{"docker", "run"}, runFlags(objects, f, s)...)) + " " + line
 		}
 		lines = append(lines, line)
 	}
@@ -112,7 +113,7 @@ func commandLines(id string, f task.File, s task.Step) []string {
 }
 
 // runFlags returns the flags of docker run for the container of a step.
-func runFlags(id string, f task.File, s task.Step) []string {
+func runFlags(objects objectNames, f task.File, s task.Step) []string {
 	var flags []string
 	is := func(name string, holds bool) {
 		if holds {
@@ -124,26 +125,26 @@ func runFlags(id string, f task.File, s task.Step) []string {
 			is(name+"="+v, v != "")
 		}
 	}
-	add("name", objectName(f, id, s.ID))
+	add("name", objects.of(s.ID))
 	is("rm", !s.Keep)
 	is("detach", s.Detach)
 	is("pull=always", s.Pull)
-	add("volume", Name(id, SharedVolume)+":"+shell.Workspace)
+	add("volume", Name(objects.id, SharedVolume)+":"+shell.Workspace)
 	if !slices.ContainsFunc(s.Mounts, func(m task.Mount) bool { return isHome(m.Path) }) {
-		add("volume", Name(id, homeVolume)+":"+home)
+		add("volume", Name(objects.id, homeVolume)+":"+home)
 	}
 	for _, m := range s.Mounts {
 		if m.Volume == task.DockerSocket {
 			add("volume", m.Volume+":"+m.Path)
 		} else {
-			add("volume", objectName(f, id, m.Volume)+":"+m.Path)
+			add("volume", objects.of(m.Volume)+":"+m.Path)
 		}
 	}
 	if !s.NoDir {
 		add("workdir", containerDir(s))
 	}
 	if created := func(n task.Network) bool { return n.Name == s.Network && !n.External }; slices.ContainsFunc(f.Networks, created) {
-		add("network", objectName(f, id, s.Network))
+		add("network", objects.of(s.Network))
 		add("network-alias", s.ID)
 	} else {
 		add("network", s.Network)

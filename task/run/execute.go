@@ -96,6 +96,7 @@ type Setup struct {
 type Executor struct {
 	Setup
 	process   string
+	objects   objectNames
 	workspace *workspace.Workspace
 
 	mu       sync.Mutex
@@ -115,7 +116,7 @@ type usedDaemon struct {
 
 // NewExecutor returns an Executor, which must be closed.
 func NewExecutor(s Setup) *Executor {
-	e := &Executor{Setup: s, process: rand.Text(), daemons: map[Daemon]*usedDaemon{}, attempts: map[string]int{}, builders: map[string]string{}}
+	e := &Executor{Setup: s, process: rand.Text(), objects: newObjectNames(s.File, s.ID), daemons: map[Daemon]*usedDaemon{}, attempts: map[string]int{}, builders: map[string]string{}}
 	e.workspace = workspace.New(workspace.Setup{
 		Context: s.Context.Dir, Temp: s.Context.temporary, Prefix: e.name(""), TempPrefix: FolderPattern(s.ID) + "workspace-", Labels: e.labels(),
 		Keep: dockerfiles(s.File), Shared: e.shares(), Note: s.Note,
@@ -167,7 +168,7 @@ func (e *Executor) checkNames(ctx context.Context) error {
 // resource is something that a run creates on a daemon.
 type resource struct{ kind, name string }
 
-// public returns what the container of a step needs that has its name in the file on the daemon, see [objectName].
+// public returns what the container of a step needs that has its name in the file on the daemon, see [objectNames].
 func (e *Executor) public(step task.Step) (all []resource) {
 	if !task.StartsContainer(step.Action) {
 		return nil
@@ -181,7 +182,7 @@ func (e *Executor) public(step task.Step) (all []resource) {
 	for _, m := range step.Mounts {
 		all = append(all, resource{"volume", m.Volume})
 	}
-	return slices.DeleteFunc(all, func(o resource) bool { return objectName(e.File, e.ID, o.name) != o.name })
+	return slices.DeleteFunc(all, func(o resource) bool { return e.objects.of(o.name) != o.name })
 }
 
 // needsDaemon reports whether this package uses a daemon for an action.
@@ -264,9 +265,15 @@ func (e *Executor) conflict(err error) error {
 // Name returns the name on daemons of something that a run creates: a step's container, a network, a volume.
 func Name(id, thing string) string { return "multiarch-" + id + "-" + thing }
 
-// objectName is [Name] for something in the file. If a docker command of the file has its name as a word, as 'docker logs
-// web' has, the name is that, as in ACR Tasks.
-func objectName(f task.File, id, thing string) string {
+// objectNames gives names on daemons to what is in the file: that of [Name]. If a docker command of the file has the thing's
+// name as a word, as 'docker logs web' has, the name is that, as in ACR Tasks.
+type objectNames struct {
+	id    string
+	words map[string]bool // of docker commands
+}
+
+func newObjectNames(f task.File, id string) objectNames {
+	n := objectNames{id, map[string]bool{}}
 	for _, step := range f.Steps {
 		switch step.Action.(type) {
 		case task.Docker, task.Script:
@@ -276,16 +283,25 @@ func objectName(f task.File, id, thing string) string {
 		words := strings.FieldsFunc(strings.Join(task.Commands(step.Action), " "), func(c rune) bool {
 			return !strings.ContainsRune("_.-", c) && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
 		})
-		if slices.Contains(words, "docker") && slices.Contains(words, thing) {
-			return thing
+		if slices.Contains(words, "docker") {
+			for _, word := range words {
+				n.words[word] = true
+			}
 		}
 	}
-	return Name(id, thing)
+	return n
+}
+
+func (n objectNames) of(thing string) string {
+	if n.words[thing] {
+		return thing
+	}
+	return Name(n.id, thing)
 }
 
 // explainConflict adds a hint to err if the name of something in the file is in use on the daemon.
 func (e *Executor) explainConflict(err error, thing string) error {
-	if !errdefs.IsConflict(err) || objectName(e.File, e.ID, thing) != thing {
+	if !errdefs.IsConflict(err) || e.objects.of(thing) != thing {
 		return e.conflict(err)
 	}
 	return manifest.WithHint(err, "a docker command of the file uses the name %s: remove the object of that name from the daemon, or change the name in the file", thing)
@@ -342,7 +358,7 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 	if err != nil && !begun && volume != "" && !errdefs.IsNotFound(err) && e.workspace.Replace(ctx, d.context, volume) {
 		code, _, err = e.runContainer(ctx, d, c, out, begin)
 	}
-	if step.Detach && (code == killed || code == terminated) && objectName(e.File, e.ID, step.ID) == step.ID {
+	if step.Detach && (code == killed || code == terminated) && e.objects.of(step.ID) == step.ID {
 		code = 0 // a docker command of the file has stopped it
 	}
 	return code, cmp.Or(e.explainConflict(err, step.ID), exited(code))
@@ -370,7 +386,7 @@ func (e *Executor) runContainer(ctx context.Context, d *usedDaemon, c Container,
 // prepare creates the networks and volumes of the file that a container needs, and returns it without its workspace.
 func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, action task.Container) (Container, error) {
 	c := Container{
-		Name: objectName(e.File, e.ID, step.ID), Image: action.Image, Args: action.Args, Env: step.Env, User: step.User,
+		Name: e.objects.of(step.ID), Image: action.Image, Args: action.Args, Env: step.Env, User: step.User,
 		Alias: step.ID, Isolation: step.Isolation, CPUs: step.CPUs, Privileged: step.Privileged,
 		Expose: step.Expose, Ports: step.Ports, Keep: step.Keep || e.isLast(step), Kill: step.Detach, Labels: e.labels(),
 	}
@@ -477,7 +493,7 @@ func (e *Executor) network(ctx context.Context, d *usedDaemon, name string) (str
 		return name, nil
 	}
 	return d.created.Do(ctx, "network "+name, func() (string, error) {
-		full := objectName(e.File, e.ID, name)
+		full := e.objects.of(name)
 		return full, e.explainConflict(d.CreateNetwork(ctx, e.File.Networks[i], full, e.labels()), name)
 	})
 }
@@ -489,7 +505,7 @@ func (e *Executor) volume(ctx context.Context, d *usedDaemon, name string) (stri
 		return "", manifest.Errorf(errdefs.ErrNotFound, "the file has no volume %s", name) // task.Parse checks volumeMounts
 	}
 	return d.created.Do(ctx, "volume "+name, func() (string, error) {
-		full := objectName(e.File, e.ID, name)
+		full := e.objects.of(name)
 		if err := d.CreateVolume(ctx, full, e.labels()); err != nil {
 			return "", e.explainConflict(err, name)
 		}

@@ -623,6 +623,18 @@ func TestDockerCommandsWriteToCopy(t *testing.T) {
 }
 
 // A working directory that does not exist is made in a copy of the context; links lead nowhere.
+// The time to name the objects of a file does not grow with the square of its size.
+func TestDescribeLargeFile(t *testing.T) {
+	f := task.File{Steps: []task.Step{
+		{ID: "a", Action: task.Docker{Args: strings.Fields("ps " + strings.Repeat("word ", 30_000))}},
+		{ID: "b", Action: task.Container{Image: "app"}, Mounts: slices.Repeat([]task.Mount{{Volume: "v", Path: "/v"}}, 5000)},
+	}}
+	start := time.Now()
+	if err := Describe(io.Discard, "r1", f, ""); err != nil || time.Since(start) > 5*time.Second {
+		t.Errorf("got error %v after %v, want none at once", err, time.Since(start))
+	}
+}
+
 // Git runs only in a folder of the user, and in a repository that the run has checked out and in which no step writes.
 func TestGitOfBuilds(t *testing.T) {
 	build := task.Step{ID: "a", Action: task.Build{Context: "."}}
