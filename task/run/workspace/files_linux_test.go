@@ -89,6 +89,31 @@ func TestUnreadableFile(t *testing.T) {
 	})
 }
 
+// A folder that .dockerignore hides is also hidden if the folder of the run is in it.
+func TestOverlayHidesTemporaryFolder(t *testing.T) {
+	if !isRoot {
+		t.Skip("only root makes overlays")
+	}
+	for range 20 { // the order of hidden files is random
+		s := newTestWorkspace(t, ".dockerignore tmp", "tmp/secret x")
+		s.Shared = false
+		t.Setenv("TMPDIR", filepath.Join(s.context, "tmp"))
+		if err := s.makeTemp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.overlay(); err != nil {
+			t.Fatal(err)
+		}
+		hidden, err := filepath.Glob(filepath.Join(s.temp, "*", "hidden", "tmp"))
+		if err != nil || len(hidden) != 1 {
+			t.Fatalf("got %q and error %v, want one whiteout", hidden, err)
+		}
+		if info, err := os.Lstat(hidden[0]); err != nil || info.Mode().Type() != os.ModeDevice|os.ModeCharDevice {
+			t.Fatalf("got %v and error %v, want a whiteout", info, err)
+		}
+	}
+}
+
 // Sockets and pipes are not copied from a folder of this machine or from a volume.
 func TestSocketsAndPipesAreSkipped(t *testing.T) {
 	s := newTestWorkspace(t, "file x")

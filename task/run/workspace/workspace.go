@@ -247,7 +247,7 @@ func (w *Workspace) makeTemp(ctx context.Context) (err error) {
 	if w.temp, _, err = Temporary(w.TempPrefix); err != nil {
 		return err
 	}
-	if inside, err := filepath.Rel(w.dir, w.temp); err == nil && filepath.IsLocal(inside) {
+	if inside, err := filepath.Rel(w.dir, w.temp); err == nil && filepath.IsLocal(inside) && !w.isHidden(filepath.ToSlash(inside)) {
 		w.hidden[filepath.ToSlash(inside)] = true
 	}
 	return nil
