@@ -128,7 +128,7 @@ func dockerCommand(args []string) (Action, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: the only flag allowed before a docker command is --context", err)
-	case len(rest) == 0:
+	case len(rest) == 0 || global.ArgsLenAtDash() >= 0:
 		return nil, errors.New("expected docker COMMAND, found no command")
 	case !slices.Contains(dockerCommands, rest[0]):
 		return nil, fmt.Errorf("a task cannot run docker %s%s", show(rest[0]),

@@ -17,6 +17,7 @@ import (
 func TestHostileScripts(t *testing.T) {
 	for _, tt := range []struct{ cmd, want string }{
 		{"docker ps; docker --config ./cfg pwn", "the only flag allowed before a docker command is --context, at column 12 of the text"},
+		{"docker ps; docker -- run --privileged app", "expected docker COMMAND, found no command, at column 12 of the text"},
 		{"docker ps && docker pwn", `a task cannot run docker "pwn"`},
 		{"docker ps; $X pwn", `"$X" is not the name of an image`},
 		{"docker ps; X=docker; $X ps", `"$X" is not the name of an image`},
