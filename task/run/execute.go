@@ -390,12 +390,6 @@ func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, a
 		Alias: step.ID, Isolation: step.Isolation, CPUs: step.CPUs, Privileged: step.Privileged,
 		Expose: step.Expose, Ports: step.Ports, Keep: step.Keep || e.isLast(step), Kill: step.Detach, Labels: e.labels(),
 	}
-	e.mu.Lock()
-	e.attempts[step.ID]++
-	if n := e.attempts[step.ID]; n > 1 && step.Keep {
-		c.Name += fmt.Sprintf("-%d", n)
-	}
-	e.mu.Unlock()
 	if step.EntryPoint != "" {
 		c.Entrypoint = []string{step.EntryPoint}
 	}
@@ -405,6 +399,12 @@ func (e *Executor) prepare(ctx context.Context, d *usedDaemon, step task.Step, a
 	if err := e.runFlags(ctx, &c, action.Flags); err != nil {
 		return c, err
 	}
+	e.mu.Lock()
+	e.attempts[step.ID]++
+	if n := e.attempts[step.ID]; n > 1 && step.Keep {
+		c.Name += fmt.Sprintf("-%d", n)
+	}
+	e.mu.Unlock()
 	var err error
 	if c.Network, err = e.network(ctx, d, cmp.Or(action.Flags.Network, step.Network)); err != nil {
 		return c, err

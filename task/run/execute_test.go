@@ -623,6 +623,22 @@ func TestDockerCommandsWriteToCopy(t *testing.T) {
 }
 
 // A working directory that does not exist is made in a copy of the context; links lead nowhere.
+// The containers of a kept step's attempts have different names, whatever gives the first its name.
+func TestNamesOfKeptContainers(t *testing.T) {
+	for name, want := range map[string]string{"": "multiarch-r1-a multiarch-r1-a-2", "n": "n n-2"} {
+		s := newTestExecutor(t, task.File{})
+		step := task.Step{ID: "a", Keep: true, Retries: 1, Action: task.Container{Image: "app", Flags: task.RunFlags{Name: name}}}
+		for range 2 {
+			if _, err := s.run(t, step); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := s.own.ran[0].Name + " " + s.own.ran[1].Name; got != want {
+			t.Errorf("--name=%s: got containers %s, want %s", name, got, want)
+		}
+	}
+}
+
 // The time to name the objects of a file does not grow with the square of its size.
 func TestDescribeLargeFile(t *testing.T) {
 	f := task.File{Steps: []task.Step{
