@@ -147,7 +147,7 @@ func dockerCommand(args []string) (Action, error) {
 // DockerBuild returns the build of the docker command with args.
 func DockerBuild(args []string) (Build, bool) {
 	n := 1
-	if args[0] == "buildx" {
+	if args[0] == "buildx" || args[0] == "image" {
 		n = min(2, len(args))
 	}
 	if args[n-1] != "build" {

@@ -253,8 +253,8 @@ func (e *Executor) builderName(name string, create bool) string {
 var (
 	// registryHost matches the registry of an image name.
 	registryHost = lazyregexp.New(`(?:^|[\s"'=,@(]|//)((?:[a-zA-Z0-9-]+\.)+[a-zA-Z0-9-]+(?::\d+)?|[a-zA-Z][a-zA-Z0-9-]*:\d+|localhost|\[[0-9a-fA-F:]+\](?::\d+)?)/`)
-	// imageLine matches the lines of a Dockerfile that name images.
-	imageLine = lazyregexp.New(`(?im)^\s*(?:FROM|COPY|#\s*syntax\s*=)\s*.*$`)
+	// imageLine matches the lines of a Dockerfile that name images; an ARG may be in a FROM.
+	imageLine = lazyregexp.New(`(?im)^\s*(?:FROM|COPY|ARG|RUN\s+--mount|#\s*syntax\s*=)\s*.*$`)
 	// contacting are the docker commands that may contact registries.
 	contacting = strings.Fields("build buildx container create image pull push run")
 )
@@ -268,6 +268,9 @@ func (e *Executor) registries(ctx context.Context, step task.Step, dir string, a
 	texts := []string{strings.Join(args, " ")}
 	for _, s := range e.File.Steps {
 		texts = append(texts, task.Commands(s.Action)...)
+	}
+	if words[0] == "buildx" { // without its flags
+		words = append(words[:1:1], words[1+buildxCommand(words[1:]):]...)
 	}
 	if build, ok := task.DockerBuild(words); ok {
 		step.Action = build

@@ -136,14 +136,15 @@ func TestRegistriesOfCommands(t *testing.T) {
 		{Action: task.Container{Image: "localhost/a", Args: []string{"docker://[::1]:5000/b", "80:8080/tcp", "a.b"}}},
 	}}
 	s := newTestExecutor(t, f)
-	dockerfile := "# syntax=syntax.example/a\nARG A=arg.example\nFROM from.example:5000/a AS a\nRUN curl https://run.example/\nCOPY --from=copy.example/a / /\n"
+	dockerfile := "# syntax=syntax.example/a\nARG A=arg.example/a\nFROM from.example:5000/a AS a\nRUN curl https://run.example/\nRUN --mount=from=mount.example/a,target=/a true\nCOPY --from=copy.example/a / /\n"
 	if err := os.WriteFile(filepath.Join(s.Context.Dir, "Dockerfile"), []byte(dockerfile), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	const file = "[::1]:5000 docker.io file.example localhost"
+	const build = "[::1]:5000 arg.example copy.example docker.io file.example from.example:5000 localhost mount.example syntax.example"
 	for args, want := range map[string]string{
 		"ps": "", "login login.example": "", "run app": file, "push own.example/a/b.c/d": "[::1]:5000 docker.io file.example localhost own.example",
-		"build .":                  "[::1]:5000 copy.example docker.io file.example from.example:5000 localhost syntax.example",
+		"build .": build, "image build .": build, "buildx --builder b build .": build, "buildx": file,
 		"--context arm pull x:1/a": "[::1]:5000 docker.io file.example localhost x:1",
 	} {
 		if _, err := s.run(t, task.Step{ID: "a", Action: task.Docker{Args: strings.Fields(args)}}); err != nil {
