@@ -2,7 +2,9 @@ package shell
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,6 +119,35 @@ func TestHostileTexts(t *testing.T) {
 		code, shown := runHostile(t, tt.text)
 		if code != tt.code || !strings.Contains(shown, tt.want) {
 			t.Errorf("%.120q: got code %d and %.300q, want code %d and %q", tt.text, code, shown, tt.code, tt.want)
+		}
+	}
+}
+
+// The output of $(...) is not kept beyond its limit, however it is written.
+func TestLimitedBuffer(t *testing.T) {
+	half := strings.Repeat("a", maxText/2)
+	for name, write := range map[string]func(io.Writer) error{
+		"copy": func(w io.Writer) error {
+			_, err := io.Copy(w, io.MultiReader(strings.NewReader(half), io.LimitReader(strings.NewReader(half+half), maxText)))
+			return err
+		},
+		"string": func(w io.Writer) error {
+			_, err := io.WriteString(w, half+half+"a")
+			return err
+		},
+		"both streams": func(w io.Writer) error {
+			var running sync.WaitGroup
+			for range 4 {
+				running.Go(func() { _, _ = io.WriteString(w, half) })
+			}
+			running.Wait()
+			_, err := io.WriteString(w, "a")
+			return err
+		},
+	} {
+		var b limitedBuffer
+		if err := write(&b); !errors.Is(err, errLarge) || len(b.String()) > maxText {
+			t.Errorf("%s: got error %v and %d bytes, want %v and at most %d", name, err, len(b.String()), errLarge, maxText)
 		}
 	}
 }

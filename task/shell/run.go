@@ -1,7 +1,6 @@
 package shell
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -251,17 +250,27 @@ func (r *runner) expander(ctx context.Context, s Streams) *expander {
 	}}
 }
 
-// limitedBuffer holds at most maxText bytes.
+// limitedBuffer holds at most maxText bytes. It may be written to concurrently; only Write does that, which has the limit.
 type limitedBuffer struct {
-	bytes.Buffer
+	mu   sync.Mutex
+	text []byte
 	over bool
 }
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if b.over = b.over || b.Len()+len(p) > maxText; b.over {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over = b.over || len(b.text)+len(p) > maxText; b.over {
 		return 0, errLarge
 	}
-	return b.Buffer.Write(p)
+	b.text = append(b.text, p...)
+	return len(p), nil
+}
+
+func (b *limitedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.text)
 }
 
 func (r *runner) call(ctx context.Context, c *syntax.CallExpr, s Streams) error {
