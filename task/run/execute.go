@@ -437,15 +437,15 @@ func (e *Executor) isLast(step task.Step) bool {
 
 // runFlags adds flags of docker run to a container.
 func (e *Executor) runFlags(ctx context.Context, c *Container, f task.RunFlags) error {
-	variables := f.Env
+	var variables []string
 	for _, name := range f.EnvFiles {
 		lines, err := e.envFile(ctx, name)
 		if err != nil {
 			return err
 		}
-		variables = slices.Concat(lines, variables)
+		variables = append(variables, lines...)
 	}
-	for _, variable := range variables {
+	for _, variable := range append(variables, f.Env...) {
 		name, _, given := strings.Cut(variable, "=")
 		if given { // otherwise it is that of the step, if it has one
 			c.Env = append(slices.DeleteFunc(slices.Clone(c.Env), func(kv string) bool { return strings.HasPrefix(kv, name+"=") }), variable)

@@ -75,16 +75,18 @@ func TestClosedPipe(t *testing.T) {
 func TestFlagsOfContainers(t *testing.T) {
 	f := task.File{Volumes: []task.Volume{{Name: "vol"}}}
 	s := newTestExecutor(t, f)
-	if err := os.WriteFile(filepath.Join(s.Context.Dir, "f.env"), []byte("# note\nFROM_FILE=1\nB=file\n\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for name, content := range map[string]string{"f.env": "# note\nFROM_FILE=1\nB=file\nC=1\n\n", "g.env": "C=2\n"} {
+		if err := os.WriteFile(filepath.Join(s.Context.Dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	step := parsed(t, "-d -e A=1 -e GREETING -e NONE --env-file f.env -e B=flag -v vol:/v -v "+Name("r1", SharedVolume)+":/w2 -l k=v -l "+processLabel+"=x -w /w -u 7 -m 8m --init --add-host a:1.2.3.4 --platform linux/arm64 --name n app:1 -x")
+	step := parsed(t, "-d -e A=1 -e GREETING -e NONE --env-file f.env --env-file g.env -e B=flag -v vol:/v -v "+Name("r1", SharedVolume)+":/w2 -l k=v -l "+processLabel+"=x -w /w -u 7 -m 8m --init --add-host a:1.2.3.4 --platform linux/arm64 --name n app:1 -x")
 	if _, err := s.run(t, step); err != nil {
 		t.Fatal(err)
 	}
 	c := s.own.ran[0]
 	for what, pair := range map[string][2]any{
-		"env":    {fmt.Sprint(c.Env), "[GREETING=good day FROM_FILE=1 A=1 B=flag HOME=/acb/home]"},
+		"env":    {fmt.Sprint(c.Env), "[GREETING=good day FROM_FILE=1 C=2 A=1 B=flag HOME=/acb/home]"},
 		"mounts": {fmt.Sprint(c.Mounts), "[{multiarch-r1-workspace.1 /workspace} {multiarch-r1-vol /v} {multiarch-r1-workspace.1 /w2} {multiarch-r1-home.1 /acb/home}]"},
 		"others": {strings.TrimSpace(fmt.Sprintln(c.Name, c.Image, c.Args, c.Dir, c.User, c.Memory, c.Init, c.Hosts, c.Platform, c.Labels["k"], step.Detach)), "n app:1 [-x] /w 7 8388608 true [a:1.2.3.4] linux/arm64 v true"},
 	} {
