@@ -74,7 +74,7 @@ func create(ctx context.Context, api client.APIClient, s settings, what string) 
 	ctx, cancel := outlast(ctx)
 	defer cancel()
 	created, err := api.ContainerCreate(ctx, &s.config, &s.host, &s.networking, s.platform, s.name)
-	if errdefs.IsNotFound(err) {
+	if errdefs.IsNotFound(err) && s.platform == nil { // otherwise the image may be for another one
 		if _, inspectErr := api.ImageInspect(ctx, s.config.Image); inspectErr == nil { // a network, for example, does not exist
 			err = manifest.Errorf(errdefs.ErrFailedPrecondition, "%s", err.Error())
 		}

@@ -22,6 +22,18 @@ const (
 	containers  = "/containers/" + containerID
 )
 
+// A daemon that has an image only for another platform than that of the container is to pull it, as with docker run.
+func TestRunOfAnotherPlatform(t *testing.T) {
+	const text = "image with reference app:1 was found but does not match the specified platform"
+	f := newFake(t, "1.51", map[string]http.HandlerFunc{
+		"POST /containers/create": refuse(http.StatusNotFound, text), "GET /images/app:1/json": answer(map[string]any{}),
+	})
+	_, err := f.daemon().Run(t.Context(), run.Container{Image: "app:1", Platform: "linux/arm64"}, run.Output{Stdout: io.Discard, Stderr: io.Discard}, func() {})
+	if !errdefs.IsNotFound(err) {
+		t.Errorf("got error %v, want one that a pull is tried for", err)
+	}
+}
+
 // running is a daemon that runs a container: output is what it prints, and code its exit code.
 func running(t *testing.T, version string, code int, output func(stdout, stderr io.Writer)) *fake {
 	return newFake(t, version, map[string]http.HandlerFunc{

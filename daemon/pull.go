@@ -14,11 +14,11 @@ import (
 	"github.com/docker/docker/pkg/jsonmessage"
 )
 
-// Pull makes the daemon pull an image from its registry; "latest" is the tag of a name that has none. Its
-// progress goes to out, a line for each step. The error is errdefs.ErrInvalidArgument when name is no
+// Pull makes the daemon pull an image for a platform, "" for its own, from its registry; "latest" is the tag of a name that
+// has none. Its progress goes to out, a line for each step. The error is errdefs.ErrInvalidArgument when name is no
 // reference, errdefs.ErrUnauthenticated when the registry wants a login, errdefs.ErrNotFound when it does
 // not have the image, errdefs.ErrUnavailable when the daemon cannot be reached or its connection breaks.
-func (d *Daemon) Pull(ctx context.Context, name string, out io.Writer) error {
+func (d *Daemon) Pull(ctx context.Context, name, platform string, out io.Writer) error {
 	what := "pulling " + clean(name)
 	ref, err := reference.ParseNormalizedNamed(name)
 	if err != nil {
@@ -32,7 +32,7 @@ func (d *Daemon) Pull(ctx context.Context, name string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	err = pull(ctx, api, ref, header, out)
+	err = pull(ctx, api, ref, image.PullOptions{RegistryAuth: header, Platform: platform}, out)
 	var refused *refusal
 	switch {
 	case err == nil:
@@ -46,8 +46,8 @@ func (d *Daemon) Pull(ctx context.Context, name string, out io.Writer) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-func pull(ctx context.Context, api client.APIClient, ref reference.Named, header string, out io.Writer) error {
-	body, err := api.ImagePull(ctx, ref.String(), image.PullOptions{RegistryAuth: header})
+func pull(ctx context.Context, api client.APIClient, ref reference.Named, options image.PullOptions, out io.Writer) error {
+	body, err := api.ImagePull(ctx, ref.String(), options)
 	switch {
 	case client.IsErrConnectionFailed(err):
 		return unreachable(api.DaemonHost(), err)

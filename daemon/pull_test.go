@@ -29,7 +29,7 @@ func TestPull(t *testing.T) {
 		} {
 			f := newFake(t, version, map[string]http.HandlerFunc{"POST /images/create": answer(stream)})
 			var out bytes.Buffer
-			if err := f.daemon().Pull(t.Context(), name, &out); err != nil {
+			if err := f.daemon().Pull(t.Context(), name, "", &out); err != nil {
 				t.Errorf("%s, API %s: got error %v, want none", name, version, err)
 			}
 			want := "1: Pulling from x\nc36d3a1fcef2: Pulling fs layer\nc36d3a1fcef2: Pull complete\nDigest: " + digestB.String() + "\n"
@@ -43,6 +43,16 @@ func TestPull(t *testing.T) {
 				t.Errorf("%s, API %s: got credentials %q, want e30=", name, version, auth)
 			}
 		}
+	}
+}
+
+func TestPullOfPlatform(t *testing.T) {
+	f := newFake(t, "1.51", map[string]http.HandlerFunc{"POST /images/create": answer(`{"status":"x"}`)})
+	if err := f.daemon().Pull(t.Context(), "h.example/x:1", "linux/arm64", io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if asked, want := f.asked(), []string{"POST /images/create?fromImage=h.example%2Fx&platform=linux%2Farm64&tag=1"}; !slices.Equal(asked, want) {
+		t.Errorf("got requests %q, want %q", asked, want)
 	}
 }
 
@@ -66,7 +76,7 @@ func TestPullErrors(t *testing.T) {
 		}, errdefs.ErrUnavailable, "the connection to the Docker daemon broke (unexpected EOF)"},
 	} {
 		f := newFake(t, "1.51", map[string]http.HandlerFunc{"POST /images/create": tt.handler})
-		err := f.daemon().Pull(t.Context(), "h.example/x:1", io.Discard)
+		err := f.daemon().Pull(t.Context(), "h.example/x:1", "", io.Discard)
 		if err == nil || tt.kind != nil && !errors.Is(err, tt.kind) {
 			t.Fatalf("%s: got error %v, want kind %v", tt.name, err, tt.kind)
 		}
@@ -79,7 +89,7 @@ func TestPullErrors(t *testing.T) {
 			t.Errorf("%s: got error %v, want one of h.example", tt.name, err)
 		}
 	}
-	err := New(nil, noAuth).Pull(t.Context(), "NO\nname", io.Discard)
+	err := New(nil, noAuth).Pull(t.Context(), "NO\nname", "", io.Discard)
 	if !errors.Is(err, errdefs.ErrInvalidArgument) {
 		t.Fatal(err)
 	}
@@ -87,7 +97,7 @@ func TestPullErrors(t *testing.T) {
 	refused := errors.New("helper failed")
 	f := newFake(t, "1.51", nil)
 	d := New(f.connect, func(context.Context, string, string, []string) (string, error) { return "", refused })
-	if err := d.Pull(t.Context(), "x", io.Discard); !errors.Is(err, refused) || len(f.asked()) > 0 {
+	if err := d.Pull(t.Context(), "x", "", io.Discard); !errors.Is(err, refused) || len(f.asked()) > 0 {
 		t.Error(err)
 	}
 }
@@ -97,7 +107,7 @@ func TestCancelStopsAPull(t *testing.T) {
 	f := newFake(t, "1.51", map[string]http.HandlerFunc{"POST /images/create": hang(asked)})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-asked; cancel() }()
-	if err := f.daemon().Pull(ctx, "x", io.Discard); !errors.Is(err, context.Canceled) || errors.Is(err, errdefs.ErrUnavailable) {
+	if err := f.daemon().Pull(ctx, "x", "", io.Discard); !errors.Is(err, context.Canceled) || errors.Is(err, errdefs.ErrUnavailable) {
 		t.Error(err)
 	}
 }

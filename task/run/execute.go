@@ -342,7 +342,7 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 		return -1, err
 	}
 	if step.Pull {
-		if err := pull(ctx, d, step, action.Image, out); err != nil {
+		if err := pull(ctx, d, step, c, out); err != nil {
 			return -1, err
 		}
 	}
@@ -350,7 +350,7 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 	begin := func() { begun = true; started() }
 	code, volume, err := e.runContainer(ctx, d, c, out, begin)
 	if errdefs.IsNotFound(err) && !step.Pull {
-		if err := pull(ctx, d, step, action.Image, out); err != nil {
+		if err := pull(ctx, d, step, c, out); err != nil {
 			return -1, err
 		}
 		code, volume, err = e.runContainer(ctx, d, c, out, begin)
@@ -516,10 +516,10 @@ func (e *Executor) volume(ctx context.Context, d *usedDaemon, name string) (stri
 	})
 }
 
-// pull pulls an image, with the step's retries.
-func pull(ctx context.Context, d *usedDaemon, step task.Step, image string, out Output) error {
+// pull pulls the image of a container, with the step's retries.
+func pull(ctx context.Context, d *usedDaemon, step task.Step, c Container, out Output) error {
 	for retry := 0; ; retry++ {
-		err := d.Pull(ctx, image, out.Stderr)
+		err := d.Pull(ctx, c.Image, c.Platform, out.Stderr)
 		if err == nil || retry == step.PullRetries || permanent(err) {
 			return err
 		}

@@ -58,8 +58,8 @@ func (d *fakeDaemon) Run(_ context.Context, c Container, _ Output, started func(
 	return 0, err
 }
 
-func (d *fakeDaemon) Pull(_ context.Context, image string, _ io.Writer) error {
-	err := d.call("pull", image)
+func (d *fakeDaemon) Pull(_ context.Context, image, platform string, _ io.Writer) error {
+	err := d.call(strings.TrimSpace("pull " + image + " " + platform))
 	if err == nil {
 		delete(d.missing, image)
 	}
@@ -307,6 +307,18 @@ func TestLastContainerIsLeft(t *testing.T) {
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got containers that are left %t, want %t", name, got, tt.want)
 		}
+	}
+}
+
+// A missing image is pulled for the platform of --platform.
+func TestPullOfPlatform(t *testing.T) {
+	s := newTestExecutor(t, task.File{})
+	s.own.missing = map[string]bool{"image": true}
+	if _, err := s.run(t, task.Step{ID: "a", Action: task.Container{Image: "image", Flags: task.RunFlags{Platform: "linux/arm64"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(s.own.calls, "pull image linux/arm64") {
+		t.Errorf("got calls %q, want a pull for linux/arm64", s.own.calls)
 	}
 }
 

@@ -108,8 +108,8 @@ type Containers interface {
 	// error is errdefs.ErrNotFound if the image does not exist, errdefs.ErrUnavailable if the daemon cannot be
 	// reached.
 	Run(ctx context.Context, c Container, out Output, started func()) (exitCode int, err error)
-	// Pull pulls an image; its progress goes to out.
-	Pull(ctx context.Context, image string, out io.Writer) error
+	// Pull pulls an image for a platform, "" for the daemon's; its progress goes to out.
+	Pull(ctx context.Context, image, platform string, out io.Writer) error
 }
 
 // Resources creates networks and volumes on a daemon, and removes what a run has created there.
