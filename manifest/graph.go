@@ -167,6 +167,8 @@ type Graph struct {
 
 	mu    sync.Mutex
 	found map[digest.Digest]*found
+	// interrupted are those that were being read when a context ended.
+	interrupted []reference.Canonical
 }
 
 // found is a node, or the error of reading it.
@@ -192,8 +194,10 @@ type Root struct {
 
 // Read adds the manifests of refs, all of one repository, and everything below them, concurrently. It returns a root
 // for each of refs, in order. Errors are in the roots or, below them, returned by Node; the returned error is that of
-// ctx.
+// ctx: what could not be read because of it is read by the next call.
 func (g *Graph) Read(ctx context.Context, refs ...reference.Named) ([]Root, error) {
+	again := g.takeInterrupted()
+	Concurrently(len(again), func(i int) { g.root(ctx, again[i]) })
 	roots := make([]Root, len(refs))
 	Concurrently(len(refs), func(i int) { roots[i] = g.root(ctx, refs[i]) })
 	return roots, ctx.Err()
@@ -249,6 +253,18 @@ func (g *Graph) Forget(digests ...digest.Digest) {
 			delete(g.found, d)
 		}
 	}
+}
+
+// takeInterrupted forgets what could not be read because a context had ended, and returns it.
+func (g *Graph) takeInterrupted() []reference.Canonical {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	taken := g.interrupted
+	g.interrupted = nil
+	for _, at := range taken {
+		delete(g.found, at.Digest())
+	}
+	return taken
 }
 
 // allowance bounds what is still read below one root.
@@ -330,6 +346,9 @@ func (g *Graph) read(ctx context.Context, f *found, from Fetcher, at reference.C
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f.err = err
+	if ctx.Err() != nil {
+		g.interrupted = append(g.interrupted, at)
+	}
 	return err
 }
 

@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,6 +56,35 @@ func TestGraph(t *testing.T) {
 	}
 	if got := g.Below(inner.Digest); !slices.Equal(got, []digest.Digest{inner.Digest, arm64.Digest}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// interruptible is a registry whose requests end with their context.
+type interruptible struct{ *fakes.Registry }
+
+func (i interruptible) Fetch(ctx context.Context, ref reference.Named) (manifest.Content, error) {
+	if ctx.Err() != nil {
+		return manifest.Content{}, ctx.Err()
+	}
+	return i.Registry.Fetch(ctx, ref)
+}
+
+// What was not read because a context had ended is read by the next call, below what is known, too.
+func TestGraphReadsAgain(t *testing.T) {
+	m := fakes.NewRegistry()
+	image := m.Image(t, "h.example.com/app:1", ocispec.MediaTypeImageManifest, "linux/amd64")
+	list := m.Index(t, "h.example.com/app:list", ocispec.MediaTypeImageIndex, image)
+	ctx, cancel := context.WithCancel(t.Context())
+	m.Asked = func(string) { cancel() }
+	g := manifest.NewGraph(interruptible{m})
+	if _, err := g.Read(ctx, fakes.Named(t, "h.example.com/app:list")); !errdefs.IsCanceled(err) {
+		t.Errorf("got error %v, want a canceled one", err)
+	}
+	if _, err := g.Read(t.Context(), manifest.AtDigest(fakes.Named(t, "h.example.com/app"), list.Digest)); err != nil {
+		t.Error(err)
+	}
+	if n, err := g.Node(image.Digest); err != nil || n.Descriptor.Digest != image.Digest {
+		t.Errorf("got node %v (%v), want the image", n, err)
 	}
 }
 
