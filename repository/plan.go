@@ -259,10 +259,11 @@ func (p *planner) steps(removed map[digest.Digest]bool, tags map[string]bool) []
 func (p *planner) waves(removed map[digest.Digest]bool) (map[digest.Digest]int, func(digest.Digest) []digest.Digest) {
 	children := func(d digest.Digest) []digest.Digest { return p.snapshot.Manifests[d].Children }
 	all := func(d digest.Digest) []digest.Digest { return slices.Concat(children(d), p.referrers[d]) }
-	if waves, ok := number(removed, all); ok {
+	between := p.reach(slices.Collect(maps.Keys(removed)), false) // some of which may be left without a tag
+	if waves, ok := number(between, all); ok {
 		return waves, all
 	}
-	waves, _ := number(removed, children)
+	waves, _ := number(between, children)
 	return waves, children
 }
 

@@ -95,6 +95,7 @@ func TestPlan(t *testing.T) {
 		"nested":                  {drawn(false, "i: j", "j: a", "a", "t = i", "u = a"), request{tags: setOf("t"), recursive: true}, "delete i t, delete j"},
 		"parents first": {drawn(false, "i: j a", "j: a", "a", "t = i", "s = a", "u = j"),
 			request{tags: setOf("t", "s", "u"), recursive: true}, "delete i t, delete j u, delete a s"},
+		"grandparents first":    {drawn(false, "i: j", "j: a", "a", "t = i", "s = a"), request{tags: setOf("t", "s")}, "delete i t, delete a s"},
 		"a tag first":           {drawn(false, "a", "b", "t = a", "u = a", "s = b"), request{tags: setOf("t", "s")}, "untag t, delete b s"},
 		"a referrer":            {drawn(false, "a", "r > a", "t = a", "u = r"), request{tags: setOf("u"), recursive: true}, "untag u"},
 		"with a referrer":       {drawn(false, "a", "r > a", "t = a"), request{tags: setOf("t"), recursive: true}, "delete a t, delete r"},
