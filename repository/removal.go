@@ -43,6 +43,8 @@ type removal struct {
 	steps    []Step
 	// named are the manifests that were named one by one, nil for a purge: they need not be readable.
 	named map[digest.Digest]bool
+	// confirmed are the manifests whose removal was confirmed, nil before that: others are kept if they are needed no longer.
+	confirmed map[digest.Digest]bool
 	// more are manifests beyond tags and inventory; asked are those whose referrers are known.
 	more  []digest.Digest
 	asked map[digest.Digest]bool
@@ -142,6 +144,9 @@ func (r *removal) plan(ctx context.Context) (refused []error, err error) {
 func (r *removal) planSteps(ctx context.Context) (map[digest.Digest]bool, error) {
 	for {
 		steps, kept := r.snapshot.plan(r.request)
+		if r.keepUnconfirmed(steps) {
+			continue
+		}
 		r.steps = steps
 		if r.snapshot.Complete || !r.request.recursive {
 			return kept, nil
@@ -164,6 +169,16 @@ func (r *removal) planSteps(ctx context.Context) (map[digest.Digest]bool, error)
 			return nil, r.unchanged(err)
 		}
 	}
+}
+
+// keepUnconfirmed keeps what steps would remove without having been confirmed, and reports whether there is anything.
+func (r *removal) keepUnconfirmed(steps []Step) (found bool) {
+	for _, step := range steps {
+		if r.confirmed != nil && !step.Untag && !r.confirmed[step.Digest] {
+			r.request.keep[step.Digest], found = true, true
+		}
+	}
+	return found
 }
 
 // describe completes the steps with what was read of their manifests.
@@ -198,6 +213,10 @@ func (r *removal) carryOut(ctx context.Context) error {
 	}
 	if err := r.permitted(ctx); err != nil {
 		return err
+	}
+	r.confirmed = map[digest.Digest]bool{}
+	for _, step := range r.steps {
+		r.confirmed[step.Digest] = r.confirmed[step.Digest] || !step.Untag
 	}
 	return newRemover(r).run(ctx)
 }

@@ -245,6 +245,16 @@ func TestPurgeKeepsWhatALostTagNeeds(t *testing.T) {
 	r.warns("app:1 no longer exists: keeping the manifest it pointed to")
 }
 
+// A manifest that nothing needs any more, since somebody has moved a tag, is kept: its removal was not confirmed.
+func TestPurgeKeepsWhatWasNotConfirmed(t *testing.T) {
+	r := newTestRepo(t)
+	err := r.purge(Selection{Filters: fakes.Patterns(t, "1"), Recursive: true}, func() { r.retag("2", "amd64") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.has("2 amd64 sig, 3 manifests")
+}
+
 var errUnknown = manifest.Errorf(errdefs.ErrNotFound, "registry: unknown")
 
 // A name that the registry lists and still answers 404 for ends a removal: what it needs is not known.
