@@ -46,7 +46,7 @@ type remover struct {
 	// restored, which are resolved again.
 	lost   map[digest.Digest]int
 	unsure map[string]bool
-	// unchecked says that something was removed, or may have been, since the repository was listed again, added are what is
+	// unchecked says that something was removed, or may have been, since all tags were looked at, added are what is
 	// new in a listing and what it needs has not been restored yet.
 	unchecked bool
 	added     []digest.Digest
@@ -90,7 +90,7 @@ func (r *remover) run(ctx context.Context) error {
 			}
 			return r.end(ctx, append(r.errs, err))
 		}
-		r.unchecked, r.added = false, nil
+		r.unchecked, r.added = r.unchecked && !all, nil
 		steps := r.batch()
 		if len(steps) == 0 && all {
 			r.summary(false)

@@ -502,23 +502,27 @@ func TestPurgeKeepsTagsPushedAgain(t *testing.T) {
 	}
 }
 
-// A removal that is interrupted after it has listed what was pushed restores what that needs.
+// A removal that is interrupted after it has listed what was pushed, or what has moved, restores what that needs.
 func TestEarlyEndAfterListingRestores(t *testing.T) {
-	r := newRacedRepo(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	r.act = func(_ int, request string) {
-		if strings.HasPrefix(request, "delete ") && r.Registry.Manifests[app+":new"] == nil {
-			r.Registry.Index(t, app+":new", ocispec.MediaTypeImageIndex, r.images[:minBatch]...)
+	for _, tag := range []string{"new", "keep"} {
+		r := newRacedRepo(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		pushed := false
+		r.act = func(_ int, request string) {
+			if strings.HasPrefix(request, "delete ") && !pushed {
+				pushed = true
+				r.Registry.Index(t, app+":"+tag, ocispec.MediaTypeImageIndex, r.images[:minBatch]...)
+			}
 		}
-	}
-	o := r.removal(func() {
-		r.Registry.Asked = func(request string) { r.act(0, request) }
-	})
-	o.Removed = func(reference.Named) { cancel() }
-	s := Selection{Filters: fakes.Patterns(t, "old-*"), Recursive: true}
-	err := Purge(ctx, r.Registry, r.Notes, fakes.Named(t, app), s, o)
-	if !errdefs.IsCanceled(err) || !r.isComplete("new") {
-		t.Errorf("got error %v and %s in the repository, want a canceled one and new with its images; warnings %q", err, r.content(), r.Notes.Warnings)
+		o := r.removal(func() {
+			r.Registry.Asked = func(request string) { r.act(0, request) }
+		})
+		o.Removed = func(reference.Named) { cancel() }
+		s := Selection{Filters: fakes.Patterns(t, "old-*"), Recursive: true}
+		err := Purge(ctx, r.Registry, r.Notes, fakes.Named(t, app), s, o)
+		if !errdefs.IsCanceled(err) || !r.isComplete(tag) {
+			t.Errorf("got error %v and %s in the repository, want a canceled one and %s with its images; warnings %q", err, r.content(), tag, r.Notes.Warnings)
+		}
 	}
 }
 
