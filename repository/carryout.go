@@ -50,6 +50,8 @@ type remover struct {
 	// new in a listing and what it needs has not been restored yet.
 	unchecked bool
 	added     []digest.Digest
+	// emptied are manifests that the registry deleted with a tag and that were restored, without their referrers.
+	emptied []digest.Digest
 }
 
 func newRemover(r *removal) *remover {
@@ -218,7 +220,12 @@ func (r *remover) remove(ctx context.Context, steps []Step) error {
 		}
 		group.Go(func() error { return r.carryOut(ctx, step) })
 	}
-	return group.Wait()
+	err := group.Wait()
+	restoreErr := r.restore(ctx, r.emptied)
+	if r.emptied = nil; restoreErr != nil {
+		r.errs = append(r.errs, restoreErr)
+	}
+	return cmp.Or(err, restoreErr)
 }
 
 // carryOut records and carries out a step. An error that it returns ends the run, and is among errs unless ctx has ended.
@@ -371,7 +378,7 @@ func (r *remover) untag(ctx context.Context, step Step) error {
 	case errdefs.IsNotImplemented(err):
 		err = fmt.Errorf("its manifest is shared with what is kept: %w", cannotUntag(name, err))
 	case err == nil && u.restored: // it may have deleted its referrers as well
-		err = r.restore(ctx, []digest.Digest{step.Digest})
+		r.emptied = append(r.emptied, step.Digest)
 		for _, tag := range r.keptTags(step.Digest) { // those that were not put back have moved
 			r.unsure[tag] = true
 		}
