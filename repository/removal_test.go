@@ -886,6 +886,37 @@ func (m *movedTag) Put(ctx context.Context, ref reference.Named, c manifest.Cont
 	return m.Registry.Put(ctx, ref, c, tags...)
 }
 
+// movedUntag is a registry that loses the answer when it removes a tag, which somebody writes then.
+type movedUntag struct {
+	*fakes.Registry
+	move func()
+}
+
+func (m movedUntag) Untag(ctx context.Context, name reference.NamedTagged) error {
+	if err := m.Registry.Untag(ctx, name); err != nil {
+		return err
+	}
+	m.move()
+	return manifest.Errorf(errdefs.ErrAborted, "the answer was lost, and another client has moved the tag")
+}
+
+// A manifest that was deleted with a tag is put back also if somebody writes that tag meanwhile.
+func TestUntagRestoresAfterTheTagMoved(t *testing.T) {
+	r := newTestRepo(t)
+	r.retag("amd64", "kept")
+	r.Registry.Greedy = true
+	registry := movedUntag{r.Registry, func() { r.retag("2", "amd64") }}
+	names := []reference.NamedTagged{fakes.ListName(t, app+":amd64")}
+	if err := Untag(t.Context(), registry, r.Notes, names, false, r.removal()); err != nil {
+		t.Fatal(err)
+	}
+	r.has("1 2 amd64 kept sig, 5 manifests")
+	r.warns("app:amd64 now points to", "it was restored")
+	if r.digest("amd64") != r.digest("2") {
+		t.Errorf("got %s for amd64, want %s", r.digest("amd64"), r.digest("2"))
+	}
+}
+
 // A manifest is put back also if its other tags are moved meanwhile.
 func TestUntagRestoresBesideMovedTags(t *testing.T) {
 	for _, kept := range []bool{false, true} { // another tag that does not move

@@ -65,16 +65,16 @@ func (u *untagger) untag(ctx context.Context, name reference.NamedTagged, c mani
 		return "", unlisted
 	}
 	removed := u.registry.Untag(ctx, name)
-	if errdefs.IsAborted(removed) { // somebody has moved it
-		if moved, err = u.registry.Digest(ctx, name); err == nil || !errdefs.IsNotFound(err) {
-			return moved, err
+	if errdefs.IsAborted(removed) { // somebody has moved it, perhaps after it was removed
+		if moved, err = u.registry.Digest(ctx, name); err != nil && !errdefs.IsNotFound(err) {
+			return "", err
 		}
 		removed = nil
 	}
 	if err := ignoreAbsent(ctx, u.registry, name, removed); err != nil {
 		return "", err
 	}
-	return "", u.restore(ctx, name, c, removed == nil)
+	return moved, u.restore(ctx, name, c, removed == nil && moved == "")
 }
 
 // moved returns what a tag points to, "" if that is d.
