@@ -49,6 +49,10 @@ type randomRun struct {
 	// "remove TAG", what others have done.
 	truth map[string]digest.Digest
 	log   []string
+	// confirmed are the manifests whose removal was confirmed, where that is known; mayLack says that nobody can see that a tag
+	// is not complete.
+	confirmed map[digest.Digest]bool
+	mayLack   func(tag string) bool
 	// unknown is how often a name still answers 404; loses says that answers to the methods of losing get lost, pages how
 	// short pages are.
 	unknown map[string]int
@@ -68,8 +72,7 @@ type event struct {
 }
 
 func newRandomRun(t *testing.T, seed uint64) *randomRun {
-	r := &randomRun{T: t, seed: seed, random: rand.New(rand.NewPCG(seed, 11)), m: fakes.NewRegistry(), notes: &fakes.Reporter{},
-		losing: []string{http.MethodDelete, http.MethodPut}, referrers: map[digest.Digest][]digest.Digest{}, raw: map[digest.Digest][]byte{}, truth: map[string]digest.Digest{}, unknown: map[string]int{}, seen: map[string]int{}}
+	r := newRandomRepo(t, seed)
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
 	repo, err := manifest.ParseRepository(strings.TrimPrefix(server.URL, "http://") + "/app")
@@ -77,7 +80,19 @@ func newRandomRun(t *testing.T, seed uint64) *randomRun {
 		t.Fatal(err)
 	}
 	r.copy, _ = reference.WithName(reference.Domain(repo) + "/copy")
-	r.repo, r.client = repo, registry.New(registry.Options{Insecure: true})
+	r.client = registry.New(registry.Options{Insecure: true})
+	r.fill(repo)
+	return r
+}
+
+func newRandomRepo(t *testing.T, seed uint64) *randomRun {
+	return &randomRun{T: t, seed: seed, random: rand.New(rand.NewPCG(seed, 11)), m: fakes.NewRegistry(), notes: &fakes.Reporter{},
+		losing: []string{http.MethodDelete, http.MethodPut}, referrers: map[digest.Digest][]digest.Digest{}, raw: map[digest.Digest][]byte{}, truth: map[string]digest.Digest{}, unknown: map[string]int{}, seen: map[string]int{}}
+}
+
+// fill chooses the faults of the registry, and fills the repository.
+func (r *randomRun) fill(repo reference.Named) {
+	r.repo = repo
 	r.build()
 	for _, set := range []struct {
 		flag *bool
@@ -98,7 +113,6 @@ func newRandomRun(t *testing.T, seed uint64) *randomRun {
 			r.referrers[n.Subject.Digest] = append(r.referrers[n.Subject.Digest], d)
 		}
 	}
-	return r
 }
 
 // build fills the repository: images, indexes, also of indexes and of referrers, and referrers without a tag, by the API,
@@ -411,14 +425,10 @@ func (r *randomRun) state(manifests map[string][]byte) []string {
 }
 
 // unseen reports whether a tag was pushed after the last look at it before its manifest was deleted with all its tags, or
-// before one of these requests: that cannot be known. A look at a tag that is new is the first page of the list of tags,
-// since the others may begin after it.
+// before one of these requests: that cannot be known.
 func (r *randomRun) unseen(tag string, requests ...string) bool {
 	name := r.repo.Name() + ":" + tag
-	look := "fetch " + name
-	if _, known := r.first[name]; !known {
-		look = "listing"
-	}
+	look := r.look(tag)
 	pushed, d := -1, digest.FromBytes(r.first[name]).String()
 	seen, before := d, ""
 	for i, line := range r.log {
@@ -444,6 +454,22 @@ func (r *randomRun) unseen(tag string, requests ...string) bool {
 		}
 	}
 	return false
+}
+
+// look is the request that shows what a tag points to. For a tag that is new it is the first page of the list of tags, since
+// the others may begin after it.
+func (r *randomRun) look(tag string) string {
+	_, known := r.first[r.repo.Name()+":"+tag]
+	pushes := 0
+	for _, line := range r.log {
+		if strings.HasPrefix(line, "push "+tag+" ") {
+			pushes++
+		}
+	}
+	if r.m.HasListing || !known && pushes < 2 {
+		return "listing"
+	}
+	return "fetch " + r.repo.Name() + ":" + tag
 }
 
 // pushedFirst reports whether a tag was pushed before the first look at it.
@@ -484,12 +510,13 @@ func (r *randomRun) check(err error, mayBeGone func(tag string) bool) (problems 
 		case raw == nil && r.unseen(tag) && (!known || warned || err != nil || strings.HasPrefix(tag, "old-")): // which it was asked to remove
 		case raw == nil:
 			problems = append(problems, fmt.Sprintf("the tag %s of %s is gone", tag, d))
-		case digest.FromBytes(raw) != d && r.unseen(tag, "put "+r.repo.Name()+":"+tag): // while it was put back
+		case digest.FromBytes(raw) != d && r.unseen(tag, "put "+r.repo.Name()+":"+tag, "untag "+r.repo.Name()+":"+tag): // while it was put back
 		case digest.FromBytes(raw) != d:
 			problems = append(problems, fmt.Sprintf("the tag %s points to %s, want %s", tag, digest.FromBytes(raw), d))
+		case r.mayLack != nil && r.mayLack(tag):
 		case !strings.HasPrefix(tag, "sha256-"): // which may be left of a subject that is removed
 			for _, needed := range r.needed(d, r.isUntouched(tag)) {
-				if r.m.Manifests[r.repo.Name()+"@"+needed.String()] == nil {
+				if r.m.Manifests[r.repo.Name()+"@"+needed.String()] == nil && !r.mayBeDeleted(d, needed) {
 					problems = append(problems, fmt.Sprintf("%s, which the tag %s of %s needs, is gone", needed, tag, d))
 				}
 			}
@@ -500,6 +527,15 @@ func (r *randomRun) check(err error, mayBeGone func(tag string) bool) (problems 
 
 func (r *randomRun) isUntouched(tag string) bool {
 	return !slices.ContainsFunc(r.log, func(s string) bool { return strings.HasPrefix(s, "push "+tag+" ") })
+}
+
+// mayBeDeleted reports, where it is known what was confirmed, whether something that d needs was deleted as it was asked to
+// be, as a referrer, or by the registry with what it refers to.
+func (r *randomRun) mayBeDeleted(d, needed digest.Digest) bool {
+	if r.confirmed[needed] {
+		return !slices.Contains(r.below(d), needed)
+	}
+	return r.m.Cascade && r.confirmed != nil
 }
 
 // needed returns all below d and, with referrers, the referrers of any of that.
