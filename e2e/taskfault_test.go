@@ -1,12 +1,13 @@
 package e2e
 
 import (
+	"archive/tar"
 	"bufio"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/docker-multiarch/docker-multiarch/e2e/harness"
 )
@@ -78,10 +79,16 @@ func TestTaskRemovesItsContext(t *testing.T) {
 			t.Errorf("%s: got %d temporary folders left, want none", command, n)
 		}
 	}
-	r := s.startProgram("sh", "-c", "sleep 60 | docker multiarch task validate -")
-	for left() == 0 {
-		time.Sleep(10 * time.Millisecond)
-	}
+	pipe := filepath.Join(s.TempDir(), "context")
+	s.must(syscall.Mkfifo(pipe, 0o600))
+	r := s.startProgram("sh", "-c", `exec docker multiarch task validate - <"$0"`, pipe)
+	context, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+	s.must(err)
+	defer context.Close()
+	to := tar.NewWriter(context)
+	s.must(to.WriteHeader(&tar.Header{Name: "large", Size: 1 << 20, Mode: 0o600}))
+	_, err = to.Write(make([]byte, 1<<19)) // more than a pipe holds: the plugin has begun to unpack it
+	s.must(err)
 	s.must(syscall.Kill(-r.cmd.Process.Pid, syscall.SIGHUP))
 	_ = r.cmd.Wait() // for the plugin, too
 	if n := left(); n > 0 {

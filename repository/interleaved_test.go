@@ -35,7 +35,7 @@ type interleaved struct {
 	requests chan *pendingRequest
 	pending  []*pendingRequest
 	stopped  chan struct{}
-	// started says that others act, n is how many requests have come since, acts are what they do later.
+	// started says that others act, n is how many requests have come since, acts are their later actions.
 	started bool
 	n       int
 	acts    map[int][]func()

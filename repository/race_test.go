@@ -502,7 +502,7 @@ func TestPurgeKeepsTagsPushedAgain(t *testing.T) {
 	}
 }
 
-// A removal that is interrupted after it has listed what was pushed, or what has moved, restores what that needs.
+// A removal that is interrupted after it has listed new and moved tags restores what these need.
 func TestEarlyEndAfterListingRestores(t *testing.T) {
 	for _, tag := range []string{"new", "keep"} {
 		r := newRacedRepo(t)
