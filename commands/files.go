@@ -15,6 +15,8 @@ type files interface {
 	Stat(name string) (os.FileInfo, error)
 	Rename(oldName, newName string) error
 	Remove(name string) error
+	// Target returns the file that a link leads to, if it may be written.
+	Target(name string) string
 }
 
 // maxFile is larger than any output of a build, key or certificate chain, in bytes.
@@ -42,6 +44,12 @@ func (hostFiles) OpenFile(name string, flag int, perm os.FileMode) (*os.File, er
 func (hostFiles) Stat(name string) (os.FileInfo, error) { return os.Stat(name) }
 func (hostFiles) Rename(oldName, newName string) error  { return os.Rename(oldName, newName) }
 func (hostFiles) Remove(name string) error              { return os.Remove(name) }
+func (hostFiles) Target(name string) string {
+	if target, err := filepath.EvalSymlinks(name); err == nil {
+		return target
+	}
+	return name
+}
 
 // workspaceFiles are relative to a folder of a workspace. No link leads out of it, and devices and pipes are not opened.
 type workspaceFiles struct {
@@ -66,4 +74,5 @@ func (w workspaceFiles) Stat(name string) (os.FileInfo, error) { return w.root.S
 func (w workspaceFiles) Rename(oldName, newName string) error {
 	return w.root.Rename(w.path(oldName), w.path(newName))
 }
-func (w workspaceFiles) Remove(name string) error { return w.root.Remove(w.path(name)) }
+func (w workspaceFiles) Remove(name string) error  { return w.root.Remove(w.path(name)) }
+func (w workspaceFiles) Target(name string) string { return name }

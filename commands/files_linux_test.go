@@ -66,3 +66,23 @@ func TestFilesOfSteps(t *testing.T) {
 		t.Error("--digests: got no error for a link out of the workspace, want one")
 	}
 }
+
+// A link of the user's is not replaced by a result: /dev/stdout may be one to a file.
+func TestResultBehindLink(t *testing.T) {
+	dir := t.TempDir()
+	link, file := filepath.Join(dir, "link"), filepath.Join(dir, "file")
+	if err := errors.Join(os.WriteFile(file, []byte("sha256:0 and more"), 0o600), os.Symlink("file", link)); err != nil {
+		t.Fatal(err)
+	}
+	result, err := openResult(hostFiles{}, link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := result.write([]byte("sha256:1")); err != nil {
+		t.Error(err)
+	}
+	target, err := os.Readlink(link)
+	if got, readErr := os.ReadFile(file); err != nil || readErr != nil || target != "file" || string(got) != "sha256:1" {
+		t.Errorf("got link to %q and file %q, errors %v and %v, want the link and the digest in its file", target, got, err, readErr)
+	}
+}

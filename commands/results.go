@@ -53,6 +53,7 @@ func openResult(in files, path string) (resultFile, error) {
 	if path == "" {
 		return resultFile{}, nil
 	}
+	path = in.Target(path) // a link, as /dev/stdout may be, is not replaced
 	f := resultFile{in: in, path: path}
 	var err error
 	if info, statErr := in.Stat(path); statErr == nil && !info.Mode().IsRegular() {

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -94,12 +96,21 @@ func TestClosedStandardOutput(t *testing.T) {
 	}
 	for _, command := range []string{"push " + s.list, "tag --remote " + s.name("amd64") + " new", "import " + s.name("amd64") + " " + s.name("imported")} {
 		dir := t.TempDir()
-		script := "(sleep 0.3; exec " + plugin + " " + command + " --digest-file " + dir + "/digest --metadata-file " + dir + "/metadata) | true"
-		r := harness.Run(t, s.Env, "sh", "-c", script)
+		reader, writer, err := os.Pipe()
+		s.must(errors.Join(err, reader.Close()))
+		args := append(strings.Fields(command), "--digest-file", dir+"/digest", "--metadata-file", dir+"/metadata")
+		cmd := s.Command(t.Context(), plugin, args...)
+		var stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = writer, &stderr
+		var exit *exec.ExitError
+		if err := cmd.Run(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+			t.Errorf("%s: got %v, want exit code 1", command, err)
+		}
+		s.must(writer.Close())
 		files, err := filepath.Glob(dir + "/*")
 		hidden, _ := filepath.Glob(dir + "/.*")
-		if err != nil || len(files) != 2 || len(hidden) != 0 || !strings.Contains(r.Stderr, "broken pipe") {
-			t.Errorf("%s: got files %q and %q, stderr %q, want only the digest and the metadata, and why it failed", command, files, hidden, r.Stderr)
+		if err != nil || len(files) != 2 || len(hidden) != 0 || !strings.Contains(stderr.String(), "broken pipe") {
+			t.Errorf("%s: got files %q and %q, stderr %q, want only the digest and the metadata, and why it failed", command, files, hidden, &stderr)
 		}
 	}
 }
