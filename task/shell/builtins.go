@@ -67,6 +67,9 @@ func echo(_ context.Context, r *runner, args []string, s Streams) error {
 }
 
 func printf(_ context.Context, r *runner, args []string, s Streams) error {
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
 	if len(args) == 0 {
 		return r.wrong(s, "printf", "expected a format")
 	}

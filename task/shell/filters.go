@@ -28,6 +28,10 @@ func (r *runner) read(ctx context.Context, s Streams, builtin string, names []st
 	if len(names) == 0 {
 		names = []string{"-"}
 	}
+	code := 1
+	if builtin == "grep" { // where that is no match
+		code = 2
+	}
 	for _, name := range names {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -36,7 +40,7 @@ func (r *runner) read(ctx context.Context, s Streams, builtin string, names []st
 		if name != "-" {
 			var err error
 			if file, err = r.open(ctx, name, os.O_RDONLY); err != nil {
-				if err := r.fail(s, 1, fmt.Errorf("%s: %w", builtin, err)); err != nil {
+				if err := r.fail(s, code, fmt.Errorf("%s: %w", builtin, err)); err != nil {
 					return err
 				}
 				continue

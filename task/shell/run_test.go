@@ -139,6 +139,7 @@ func TestRun(t *testing.T) {
 		{"docker fail 0; grep -c of in; grep -vc of in", "1\n0\n", 1},
 		{"docker fail 0; grep of none; grep of in in", "", 2},
 		{"docker fail 0; grep of", "", 1},
+		{"docker fail 0; printf -- '-%s' x; grep a none || echo $?", "-x2\n", 0},
 		{"docker fail 0; printf '1\n2\n3' > out; head -n 2 out; cat out | head -2; head out; head -n 0 out; head -n -1 out", "1\n2\n1\n2\n1\n2\n3", 2},
 		{"docker fail 0; printf 'a=1\\r\\nb\\r\\n' > out; grep a out; cut -d= -f2 out; head -1 out", "a=1\r\n1\r\nb\r\na=1\r\n", 0},
 		{"docker fail 0; printf 'a:b:c:d\nnone\n' | cut -d : -f 2,4-; echo 'a b c' | cut -d' ' -f -2; printf 'a\tb\n' | cut -f2", "b:d\nnone\na b\nb\n", 0},
