@@ -13,7 +13,7 @@ import (
 
 // RunFlags are the flags of docker run before the image of a cmd. -t, -i and --rm have no effect.
 type RunFlags struct {
-	Detach, Init, Privileged, Pull bool
+	Detach, Init, Privileged, Pull, NeverPull bool
 	// Env has KEY=VALUE, or KEY for a variable of the step; EnvFiles are files of the workspace.
 	Env, EnvFiles []string
 	// Mounts are volumes of the file, the workspace (SharedVolume) or the daemon's socket.
@@ -59,7 +59,7 @@ func parseRun(words []string) (f RunFlags, rest []string, err error) {
 	if rest = flags.Args(); len(rest) == 0 {
 		return f, nil, errors.New("expected an image after the flags of docker run")
 	}
-	f.Pull = *pull == "always"
+	f.Pull, f.NeverPull = *pull == "always", *pull == "never"
 	return f, rest, f.check(*volumes, *memory, *pull)
 }
 

@@ -33,7 +33,7 @@ func TestEachRunFlag(t *testing.T) {
 		{"--add-host", "db:10.0.0.1", RunFlags{Hosts: []string{"db:10.0.0.1"}}},
 		{"-l --label", "a=b", RunFlags{Labels: []string{"a=b"}}},
 		{"--pull", "always", RunFlags{Pull: true}},
-		{"--pull", "never", RunFlags{}},
+		{"--pull", "never", RunFlags{NeverPull: true}},
 	}
 	listed := map[string]bool{}
 	for _, c := range all {

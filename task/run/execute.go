@@ -349,7 +349,7 @@ func (e *Executor) container(ctx context.Context, step task.Step, action task.Co
 	begun := false
 	begin := func() { begun = true; started() }
 	code, volume, err := e.runContainer(ctx, d, c, out, begin)
-	if errdefs.IsNotFound(err) && !step.Pull {
+	if errdefs.IsNotFound(err) && !step.Pull && !action.Flags.NeverPull {
 		if err := pull(ctx, d, step, c, out); err != nil {
 			return -1, err
 		}

@@ -310,11 +310,15 @@ func TestLastContainerIsLeft(t *testing.T) {
 	}
 }
 
-// A missing image is pulled for the platform of --platform.
-func TestPullOfPlatform(t *testing.T) {
+// A missing image is pulled for the platform of --platform, and not at all with --pull never.
+func TestPullFlags(t *testing.T) {
 	s := newTestExecutor(t, task.File{})
 	s.own.missing = map[string]bool{"image": true}
-	if _, err := s.run(t, task.Step{ID: "a", Action: task.Container{Image: "image", Flags: task.RunFlags{Platform: "linux/arm64"}}}); err != nil {
+	_, err := s.run(t, task.Step{ID: "a", Action: task.Container{Image: "image", Flags: task.RunFlags{NeverPull: true}}})
+	if pulled := func(call string) bool { return strings.HasPrefix(call, "pull") }; !errdefs.IsNotFound(err) || slices.ContainsFunc(s.own.calls, pulled) {
+		t.Errorf("got calls %q and error %v, want no pull and that the image does not exist", s.own.calls, err)
+	}
+	if _, err := s.run(t, task.Step{ID: "b", Action: task.Container{Image: "image", Flags: task.RunFlags{Platform: "linux/arm64"}}}); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Contains(s.own.calls, "pull image linux/arm64") {
