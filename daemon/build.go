@@ -14,6 +14,8 @@ var containerdDriver = [2]string{"driver-type", "io.containerd.snapshotter.v1"}
 // platforms at once, which needs the containerd store. The error is errdefs.ErrUnavailable when the daemon
 // cannot be reached.
 func (d *Daemon) Builds(ctx context.Context) (buildKit, multiPlatform bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d.answerTimeout)
+	defer cancel()
 	info, err := d.info(ctx)
 	if err != nil {
 		return false, false, err
